@@ -1,0 +1,26 @@
+"""cucmd: the logs of every node of a Cisco Unified CM cluster, at once.
+
+The map of the house. Imports nothing heavy, because `cucmctl` passes through here.
+
+    main.py         command line: serve (default), check, demo, lab
+    config/         TOML and environment -> frozen structs, every error with its key
+    service.py      puts the daemon together: store, receiver, socket, supervisor
+    supervisor.py   jobs in nurseries; a cancel scope for each node
+    admission.py    who may run now: limits over jobs, nodes, connections, sessions
+    recovery.py     what a stop left on disk, accounted for
+    collect/        what is done on one node, step by step
+    job.py          PURE  job and node states, transitions, the outcome of a job
+    failure.py      PURE  what went wrong, and what to do about it
+    store/          SQLite: what survives a restart
+    events.py       changes, numbered, to bounded subscribers
+    systemd.py      notify, watchdog, inherited sockets, credentials
+    api/            the vocabulary of the socket, one function a method
+    varlink/        the wire: framing (PURE) and a server loop that knows nothing of jobs
+    vos/            PURE  the node's command line
+    ssh/            the only rooms that know asyncio: bridge, shell, receiver, host keys
+    lab/            simulated nodes, faults included
+
+No arrow points back up: `tests/unit/test_architecture.py` holds this picture against the imports.
+"""
+
+__version__ = "0.1.0"

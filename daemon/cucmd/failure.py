@@ -1,0 +1,112 @@
+"""PURE. What went wrong on a node: a code, a message, whether a retry can help, what to do.
+
+The one rule: every way in which a node can fail has a code here, and nothing else invents one.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Code(StrEnum):
+    """The failure codes that outsiders see; extend, never rename."""
+
+    CONNECT_TIMEOUT = "connect_timeout"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECTION_LOST = "connection_lost"
+    HOST_UNREACHABLE = "host_unreachable"
+    HOST_KEY_CHANGED = "host_key_changed"
+    HOST_KEY_UNKNOWN = "host_key_unknown"
+    AUTH_FAILED = "auth_failed"
+    NO_COMMON_ALGORITHM = "no_common_algorithm"
+    NOT_A_NODE = "not_a_node"
+    LOGIN_TIMEOUT = "login_timeout"
+    COMMAND_TIMEOUT = "command_timeout"
+    NODE_TIMEOUT = "node_timeout"
+    JOB_TIMEOUT = "job_timeout"
+    STALLED = "stalled"
+    NO_FILES_MATCHED = "no_files_matched"
+    INVALID_PATH = "invalid_path"
+    RECEIVER_REJECTED = "receiver_rejected"
+    RECEIVER_UNREACHABLE = "receiver_unreachable"
+    TRANSFER_INCOMPLETE = "transfer_incomplete"
+    DISK_FULL = "disk_full"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    INTERRUPTED = "interrupted"
+    INTERNAL = "internal"
+
+
+# code -> (worth a retry of the node as it is, what a person can do about it)
+_ADVICE: dict[Code, tuple[bool, str]] = {
+    Code.CONNECT_TIMEOUT: (True, "check the address, the firewall and that the node is up"),
+    Code.CONNECTION_REFUSED: (True, "check that SSH runs on the node: utils service list"),
+    Code.CONNECTION_LOST: (True, "the node or the network closed the connection; try again"),
+    Code.HOST_UNREACHABLE: (True, "check the name, the address and the route to the node"),
+    Code.HOST_KEY_CHANGED: (
+        False,
+        "if the node was reinstalled, forget its old key: cucmctl hostkeys forget NODE",
+    ),
+    Code.HOST_KEY_UNKNOWN: (False, "add the node's key first: cucmctl hostkeys add NODE"),
+    Code.AUTH_FAILED: (False, "check user name and password of the platform administrator"),
+    Code.NO_COMMON_ALGORITHM: (False, "for an old release set ssh.legacy_algorithms = true"),
+    Code.NOT_A_NODE: (False, "no CUCM prompt appeared there; check the address and the account"),
+    Code.LOGIN_TIMEOUT: (True, "a busy node can take minutes to greet; raise timeouts.login"),
+    Code.COMMAND_TIMEOUT: (True, "narrow the window or the paths, or raise --command-timeout"),
+    Code.NODE_TIMEOUT: (True, "narrow the window or the paths, or raise --node-timeout"),
+    Code.JOB_TIMEOUT: (True, "raise --job-timeout, or collect from fewer nodes"),
+    Code.STALLED: (True, "the transfer stopped moving; check the network between node and daemon"),
+    Code.NO_FILES_MATCHED: (False, "widen the window, or check the paths and --match"),
+    Code.INVALID_PATH: (False, "check the path on the node: file list activelog PATH"),
+    Code.RECEIVER_REJECTED: (True, "the node's transcript shows which answer it did not take"),
+    Code.RECEIVER_UNREACHABLE: (
+        True,
+        "let the node reach the receiver's port, or set receiver.advertise",
+    ),
+    Code.TRANSFER_INCOMPLETE: (True, "files may have rotated meanwhile; collect again"),
+    Code.DISK_FULL: (True, "free space below the state directory"),
+    Code.QUOTA_EXCEEDED: (False, "narrow the window, or raise the quota"),
+    Code.INTERRUPTED: (True, "the daemon was stopped meanwhile; collect again"),
+    Code.INTERNAL: (True, "a defect of cucmd; the daemon's log has the details"),
+}
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=False):
+    """Why a node failed.
+
+    `message` is one line for a person and never holds a secret; `retryable` says whether the
+    same request can succeed later without anybody changing anything; `hint` is what to do.
+    """
+
+    code: Code
+    message: str
+    retryable: bool
+    hint: str | None = None
+
+
+def failure(code: Code, message: str, *, hint: str | None = None) -> Failure:
+    """A failure with the advice that belongs to its code, or a better hint of the caller's."""
+    retryable, advice = _ADVICE[code]
+    return Failure(code, message, retryable, hint or advice)
+
+
+def timed_out(code: Code, seconds: float, what: str) -> Failure:
+    """A failure for a deadline of `seconds`; `what` goes on after "Timed out after 600s".
+
+    The form is fixed by BE-020, row 13: `TimeoutError: Timed out after 600s`.
+    """
+    return failure(code, f"TimeoutError: Timed out after {seconds:g}s {what}".rstrip())
+
+
+class NodeFailed(Exception):
+    """Raised by whatever works on a node, with the failure that the node shall show."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.code}: {failure.message}")
+        self.failure = failure
+
+
+def fail(code: Code, message: str, *, hint: str | None = None) -> NodeFailed:
+    """Shorthand for `raise fail(Code.X, "...")`."""
+    return NodeFailed(failure(code, message, hint=hint))

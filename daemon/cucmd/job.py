@@ -1,0 +1,303 @@
+"""PURE. Jobs and nodes: their states, their transitions, and the rule for a job's outcome.
+
+The one rule: a state is a type that has only the fields which exist in it, a transition is a
+method that returns a new job, and an impossible transition raises `ImpossibleTransition`.
+A *settled* node (succeeded, failed, cancelled) never changes again; that is what makes a cancel
+safe against the tasks that it races with.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, TypeAlias, cast
+
+import msgspec
+
+from cucmd.failure import Failure
+
+NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
+JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
+
+
+class Phase(StrEnum):
+    """Where on a node the work is; each has a deadline of its own."""
+
+    CONNECT = "connect"
+    LOGIN = "login"
+    PREPARE = "prepare"
+    COMMAND = "command"
+    TRANSFER = "transfer"
+    CLOSE = "close"
+
+
+class Outcome(StrEnum):
+    """How a job ended."""
+
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ImpossibleTransition(Exception):
+    """A settled node or an ended job was asked to change; a defect, not bad input."""
+
+
+class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Deadlines in seconds, all positive; `command` is never shorter than `connect`."""
+
+    connect: float = 30.0
+    login: float = 120.0
+    command: float = 600.0
+    stall: float = 120.0
+    node: float = 3600.0
+    job: float = 14400.0
+    grace: float = 5.0
+
+    def problem(self) -> tuple[str, str] | None:
+        """(field, reason) of the first rule that is broken, or None."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            # `not >` also refuses NaN; a year is beyond any job and keeps clocks from overflow.
+            if not 0 < value <= 31_536_000:
+                return name, f"{value:g} is not a positive number of seconds (at most a year)"
+        if self.command < self.connect:
+            return "command", f"{self.command:g} s is less than connect ({self.connect:g} s)"
+        return None
+
+
+class Collection(msgspec.Struct, frozen=True):
+    """What to collect: paths below `location`, in a window, resolved from profile and request.
+
+    The window is `last` ("2h") or `since` to `until`; none of them means every file.
+    """
+
+    paths: tuple[str, ...]
+    profile: str | None = None
+    location: str = "activelog"
+    match: str | None = None
+    recurs: bool = False
+    compress: bool = False
+    last: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Pending(msgspec.Struct, frozen=True, tag="pending"):
+    pass
+
+
+class Running(msgspec.Struct, frozen=True, tag="running"):
+    started_at: datetime
+    phase: Phase
+
+
+class Succeeded(msgspec.Struct, frozen=True, tag="succeeded"):
+    started_at: datetime
+    completed_at: datetime
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    started_at: datetime | None
+    completed_at: datetime
+    failure: Failure
+
+
+class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
+    started_at: datetime | None
+    completed_at: datetime
+
+
+NodeState: TypeAlias = Pending | Running | Succeeded | Failed | Cancelled
+SETTLED = (Succeeded, Failed, Cancelled)
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One node of one job. `node` is as the user gave it: a host, or host:port."""
+
+    node: str
+    state: NodeState = Pending()
+    attempt: int = 0
+    notes: tuple[str, ...] = ()
+    files_announced: int | None = None
+    bytes_announced: int | None = None
+    files_received: int = 0
+    bytes_received: int = 0
+
+    @property
+    def settled(self) -> bool:
+        return isinstance(self.state, SETTLED)
+
+    @property
+    def status(self) -> NodeStatus:
+        return cast("NodeStatus", self.state.__struct_config__.tag)
+
+    @property
+    def folder(self) -> str:
+        """The node's name as a folder: no `:`, so that it survives every file system."""
+        return self.node.replace(":", "_")
+
+    def _with(self, state: NodeState, **fields: object) -> Node:
+        if self.settled:
+            raise ImpossibleTransition(f"{self.node} is {self.status} already")
+        return msgspec.structs.replace(self, state=state, **fields)
+
+    @property
+    def _started_at(self) -> datetime | None:
+        return self.state.started_at if isinstance(self.state, Running) else None
+
+    def begin(self, now: datetime, attempt: int) -> Node:
+        started = self._started_at or now
+        return self._with(Running(started, Phase.CONNECT), attempt=attempt)
+
+    def enter(self, phase: Phase) -> Node:
+        if not isinstance(self.state, Running):
+            raise ImpossibleTransition(f"{self.node} is {self.status}, not running")
+        return self._with(Running(self.state.started_at, phase))
+
+    def progress(
+        self,
+        *,
+        files_announced: int | None,
+        bytes_announced: int | None,
+        files_received: int,
+        bytes_received: int,
+    ) -> Node:
+        """The figures so far. Allowed on a settled node too: the last ones count what came."""
+        return msgspec.structs.replace(
+            self,
+            files_announced=files_announced,
+            bytes_announced=bytes_announced,
+            files_received=files_received,
+            bytes_received=bytes_received,
+        )
+
+    def succeed(self, now: datetime, notes: tuple[str, ...] = ()) -> Node:
+        if not isinstance(self.state, Running):
+            raise ImpossibleTransition(f"{self.node} is {self.status}, not running")
+        return self._with(Succeeded(self.state.started_at, now), notes=notes)
+
+    def fail(self, now: datetime, failure: Failure, notes: tuple[str, ...] = ()) -> Node:
+        return self._with(Failed(self._started_at, now, failure), notes=notes)
+
+    def cancel(self, now: datetime) -> Node:
+        return self._with(Cancelled(self._started_at, now))
+
+
+class JobQueued(msgspec.Struct, frozen=True, tag="queued"):
+    pass
+
+
+class JobRunning(msgspec.Struct, frozen=True, tag="running"):
+    started_at: datetime
+
+
+class JobEnded(msgspec.Struct, frozen=True, tag="ended"):
+    started_at: datetime | None
+    completed_at: datetime
+    outcome: Outcome
+
+
+JobState: TypeAlias = JobQueued | JobRunning | JobEnded
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A job as it is at one moment. Times are UTC. Holds no password, ever.
+
+    `username` and `credential` (a name) are kept so that the job can be shown and retried;
+    `resumable` says that every password comes from a named credential, so that the job can go on
+    after a restart without a person.
+    """
+
+    job_id: str
+    created_at: datetime
+    collection: Collection
+    timeouts: Timeouts
+    concurrency: int
+    nodes: tuple[Node, ...]
+    state: JobState = JobQueued()
+    cancelled: bool = False
+    username: str | None = None
+    credential: str | None = None
+    resumable: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return isinstance(self.state, JobEnded)
+
+    @property
+    def status(self) -> JobStatus:
+        match self.state:
+            case JobQueued():
+                return "queued"
+            case JobRunning():
+                return "running"
+            case JobEnded(outcome=outcome):
+                return outcome.value
+
+    @property
+    def started_at(self) -> datetime | None:
+        return None if isinstance(self.state, JobQueued) else self.state.started_at
+
+    def begin(self, now: datetime) -> Job:
+        if not isinstance(self.state, JobQueued):
+            raise ImpossibleTransition(f"job {self.job_id} is {self.status}, not queued")
+        return msgspec.structs.replace(self, state=JobRunning(now))
+
+    def replace_node(self, position: int, node: Node, now: datetime) -> Job:
+        """The job with one node changed, ended if that was the last one to settle."""
+        nodes = (*self.nodes[:position], node, *self.nodes[position + 1 :])
+        return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
+
+    def cancel(self, now: datetime, positions: frozenset[int] | None = None) -> Job:
+        """Every unsettled node, or only those at `positions`, cancelled.
+
+        Idempotent: where nothing changes, the very same job comes back.
+        """
+        if self.ended:
+            return self
+        nodes = tuple(
+            node
+            if node.settled or (positions is not None and position not in positions)
+            else node.cancel(now)
+            for position, node in enumerate(self.nodes)
+        )
+        cancelled = self.cancelled or positions is None
+        job = msgspec.structs.replace(self, nodes=nodes, cancelled=cancelled)
+        return self if job == self else job._ended_if_settled(now)
+
+    def fail_unsettled(self, now: datetime, failure: Failure) -> Job:
+        """Every unsettled node failed for the same reason: the job's deadline, or a stop."""
+        if self.ended:
+            return self
+        nodes = tuple(node if node.settled else node.fail(now, failure) for node in self.nodes)
+        return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
+
+    def resume(self) -> Job:
+        """The job queued again after a restart: settled nodes stay, the others wait anew."""
+        if self.ended:
+            raise ImpossibleTransition(f"job {self.job_id} has ended")
+        nodes = tuple(
+            node if node.settled else msgspec.structs.replace(node, state=Pending())
+            for node in self.nodes
+        )
+        return msgspec.structs.replace(self, nodes=nodes, state=JobQueued())
+
+    def _ended_if_settled(self, now: datetime) -> Job:
+        if self.ended or not all(node.settled for node in self.nodes):
+            return self
+        state = JobEnded(self.started_at, now, outcome(self.nodes, cancelled=self.cancelled))
+        return msgspec.structs.replace(self, state=state)
+
+
+def outcome(nodes: tuple[Node, ...], *, cancelled: bool) -> Outcome:
+    """The rule that gives a job its outcome, once every node has settled (BE-020, row 4)."""
+    succeeded = sum(isinstance(node.state, Succeeded) for node in nodes)
+    if succeeded == len(nodes):
+        return Outcome.SUCCEEDED
+    if succeeded:
+        return Outcome.PARTIAL
+    if cancelled or all(isinstance(node.state, Cancelled) for node in nodes):
+        return Outcome.CANCELLED
+    return Outcome.FAILED

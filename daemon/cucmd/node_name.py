@@ -1,0 +1,103 @@
+"""PURE. How a node is named: `host`, `host:port`, `[v6]:port`, or a bare IPv6 address.
+
+The one rule: a name that passes here is safe as a folder, in a log line and on a terminal, so
+nothing that reaches a node, a path or a screen needs to ask again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+SSH_PORT = 22
+
+# RFC 1123, and the underscore that real hosts have all the same.
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+# Interface names as Linux allows them, less whatever means something in a path.
+_ZONE = re.compile(r"[A-Za-z0-9_-]{1,15}")
+_PORT = re.compile(r"[0-9]{1,5}")
+
+_LONGEST_HOST = 253  # what DNS can carry
+
+
+class InvalidNode(ValueError):
+    """A text that does not name a node; `str()` is the reason, without the text itself."""
+
+
+def parse_node(text: str) -> tuple[str, int]:
+    """(host, port) of a node's name; the port is 22 unless given. Raises `InvalidNode`."""
+    host, port = split_address(text)
+    if port == 0:
+        raise InvalidNode("port 0 is not one of 1 to 65535")
+    return host, SSH_PORT if port is None else port
+
+
+def split_address(text: str) -> tuple[str, int | None]:
+    """(host, port or None) of an address, port 0 allowed. Raises `InvalidNode`.
+
+    More than one `:` outside of brackets can only be an IPv6 address, so `fe80::1:2022` has no
+    port: with one it is written `[fe80::1]:2022`.
+    """
+    if not text:
+        raise InvalidNode("is empty; expected a host, or host:port")
+    if text.startswith("["):
+        return _split_bracketed(text)
+    if text.count(":") > 1:
+        return _v6(text), None
+    host, colon, port = text.partition(":")
+    return check_host(host), _port(port) if colon else None
+
+
+def _split_bracketed(text: str) -> tuple[str, int | None]:
+    inside, bracket, rest = text[1:].partition("]")
+    if not bracket or (rest and not rest.startswith(":")):
+        raise InvalidNode("expected [address]:port")
+    return _v6(inside), _port(rest[1:]) if rest else None
+
+
+def check_host(host: str) -> str:
+    """`host` if it is a host name or an IP address. Raises `InvalidNode`."""
+    if ":" in host:
+        return _v6(host)
+    labels = host.removesuffix(".").split(".")
+    if len(host) > _LONGEST_HOST:
+        raise InvalidNode(f"a host name has at most {_LONGEST_HOST} characters, not {len(host)}")
+    if not all(_LABEL.fullmatch(label) for label in labels):
+        raise InvalidNode(
+            "expected a host name (letters, digits, '-', '_' and '.') or an IP address"
+        )
+    if labels[-1].isdigit():  # resolvers read "10.1" as 10.0.0.1, which nobody means
+        _v4(host)
+    return host
+
+
+def _v4(host: str) -> None:
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        raise InvalidNode("looks like an IPv4 address, but is not one") from None
+
+
+def _v6(host: str) -> str:
+    address, percent, zone = host.partition("%")
+    if percent and not _ZONE.fullmatch(zone):
+        raise InvalidNode("expected the name of a network interface after '%'")
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        raise InvalidNode("is neither host:port nor an IPv6 address") from None
+    return host
+
+
+def _port(text: str) -> int:
+    if not _PORT.fullmatch(text) or int(text) > 65535:
+        raise InvalidNode("expected a port from 1 to 65535 after ':'")
+    return int(text)
+
+
+def node_key(host: str, port: int) -> tuple[str, int]:
+    """What two spellings of the same node have in common: case, a final dot, `::` do not count."""
+    if ":" in host:
+        address, percent, zone = host.partition("%")
+        return f"{ipaddress.IPv6Address(address)}{percent}{zone}", port
+    return host.removesuffix(".").lower(), port

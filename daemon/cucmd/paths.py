@@ -1,0 +1,63 @@
+"""Where things are when nobody says otherwise: the socket, the state, the configuration.
+
+The one rule: standard library only and no `pathlib`, because every `cucmctl` passes through here.
+All functions take the environment and the uid, so that both sides answer alike and tests can ask.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping
+
+SYSTEM_SOCKET = "/run/cucmd/cucmd.sock"
+SYSTEM_STATE_DIR = "/var/lib/cucmd"
+SYSTEM_CONFIG = "/etc/cucmd/cucmd.toml"
+
+
+def default_socket(environ: Mapping[str, str], uid: int) -> str:
+    """Where the daemon listens.
+
+    `$CUCMD_SOCKET`; else the system's socket for root and for a service, which has no
+    `$XDG_RUNTIME_DIR`; else the user's own.
+    """
+    if chosen := environ.get("CUCMD_SOCKET"):
+        return chosen
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    if uid == 0 or not runtime:
+        return SYSTEM_SOCKET
+    return os.path.join(runtime, "cucmd", "cucmd.sock")
+
+
+def socket_to_call(environ: Mapping[str, str], uid: int) -> str:
+    """Where a client calls: `default_socket`, or the system's when the user runs no daemon."""
+    path = default_socket(environ, uid)
+    if environ.get("CUCMD_SOCKET") or os.path.exists(path) or not os.path.exists(SYSTEM_SOCKET):
+        return path
+    return SYSTEM_SOCKET
+
+
+def default_state_dir(environ: Mapping[str, str], uid: int) -> str:
+    """`$STATE_DIRECTORY` (systemd may list several: the first), root's, or the user's own."""
+    if chosen := environ.get("STATE_DIRECTORY", "").split(":")[0]:
+        return chosen
+    if uid == 0:
+        return SYSTEM_STATE_DIR
+    return os.path.join(_xdg(environ, "XDG_STATE_HOME", ".local/state"), "cucmd")
+
+
+def default_config(environ: Mapping[str, str], uid: int) -> str:
+    """The file to read if it exists: the user's own, where there is one, or the system's.
+
+    A service under `DynamicUser` is not root and still reads `/etc`.
+    """
+    if uid == 0:
+        return SYSTEM_CONFIG
+    own = os.path.join(_xdg(environ, "XDG_CONFIG_HOME", ".config"), "cucmd", "cucmd.toml")
+    return own if os.path.exists(own) else SYSTEM_CONFIG
+
+
+def _xdg(environ: Mapping[str, str], variable: str, below_home: str) -> str:
+    chosen = environ.get(variable, "")
+    if os.path.isabs(chosen):  # the XDG rules: a relative path is to be ignored
+        return chosen
+    return os.path.join(environ.get("HOME") or os.path.expanduser("~"), below_home)

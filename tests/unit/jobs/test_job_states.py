@@ -1,0 +1,171 @@
+"""The states of jobs and nodes: what may follow what, and how a job ends."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.failure import Code, failure
+from cucmd.job import (
+    Collection,
+    ImpossibleTransition,
+    Job,
+    Node,
+    Outcome,
+    Phase,
+    Timeouts,
+    outcome,
+)
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=30)
+LOST = failure(Code.CONNECTION_LOST, "the node closed the connection")
+
+
+def job(*nodes: Node) -> Job:
+    return Job("0a1b2c3d4e5f", NOW, Collection(("syslog/messages*",)), Timeouts(), 8, nodes)
+
+
+def running(name: str) -> Node:
+    return Node(name).begin(NOW, 1)
+
+
+def test_a_node_goes_from_pending_to_succeeded() -> None:
+    node = running("a").enter(Phase.TRANSFER).succeed(LATER, ("a note",))
+    assert (node.status, node.attempt, node.notes) == ("succeeded", 1, ("a note",))
+    assert node.state.started_at == NOW
+    assert node.state.completed_at == LATER
+
+
+def test_a_second_attempt_keeps_the_start_of_the_first() -> None:
+    node = running("a").begin(LATER, 2)
+    assert (node.attempt, node.state.started_at) == (2, NOW)
+
+
+@pytest.mark.parametrize(
+    "settled",
+    [running("a").succeed(NOW), Node("a").fail(NOW, LOST), Node("a").cancel(NOW)],
+    ids=lambda node: node.status,
+)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda node: node.begin(LATER, 2),
+        lambda node: node.enter(Phase.TRANSFER),
+        lambda node: node.succeed(LATER),
+        lambda node: node.fail(LATER, LOST),
+        lambda node: node.cancel(LATER),
+    ],
+    ids=["begin", "enter", "succeed", "fail", "cancel"],
+)
+def test_a_settled_node_never_changes(settled: Node, change) -> None:
+    with pytest.raises(ImpossibleTransition):
+        change(settled)
+
+
+def test_a_node_that_never_ran_cannot_succeed() -> None:
+    with pytest.raises(ImpossibleTransition):
+        Node("a").succeed(NOW)
+
+
+def test_cancel_settles_what_is_not_settled_and_ends_the_job() -> None:
+    before = job(running("a").succeed(NOW), running("b"), Node("c")).begin(NOW)
+    after = before.cancel(LATER)
+    assert [node.status for node in after.nodes] == ["succeeded", "cancelled", "cancelled"]
+    assert (after.status, after.cancelled) == ("partial", True)
+    assert after.state.completed_at == LATER
+
+
+def test_cancel_without_a_success_gives_cancelled_even_beside_failures() -> None:
+    after = job(Node("a").fail(NOW, LOST), running("b")).begin(NOW).cancel(LATER)
+    assert after.status == "cancelled"
+
+
+def test_cancel_is_idempotent_and_leaves_an_ended_job_alone() -> None:
+    ended = (
+        job(running("a").succeed(NOW)).begin(NOW).replace_node(0, running("a").succeed(NOW), NOW)
+    )
+    assert ended.status == "succeeded"
+    assert ended.cancel(LATER) is ended
+    cancelled = job(Node("a")).cancel(NOW)
+    assert cancelled.cancel(LATER) is cancelled
+
+
+def test_cancel_of_some_nodes_leaves_the_others_running() -> None:
+    after = job(running("a"), running("b")).begin(NOW).cancel(LATER, frozenset({1}))
+    assert [node.status for node in after.nodes] == ["running", "cancelled"]
+    assert (after.status, after.cancelled) == ("running", False)
+
+
+def test_cancel_of_the_last_unsettled_nodes_ends_the_job() -> None:
+    after = job(running("a").succeed(NOW), running("b")).begin(NOW).cancel(LATER, frozenset({1}))
+    assert (after.status, after.cancelled) == ("partial", False)
+
+
+def test_a_queued_job_can_be_cancelled() -> None:
+    after = job(Node("a")).cancel(NOW)
+    assert (after.status, after.state.started_at) == ("cancelled", None)
+
+
+def test_a_job_ends_with_its_last_node() -> None:
+    one = job(running("a"), running("b")).begin(NOW).replace_node(0, running("a").succeed(NOW), NOW)
+    assert one.status == "running"
+    two = one.replace_node(1, running("b").fail(LATER, LOST), LATER)
+    assert (two.status, two.state.completed_at) == ("partial", LATER)
+
+
+def test_resume_keeps_settled_nodes_and_the_count_of_attempts() -> None:
+    before = job(running("a").succeed(NOW), running("b").begin(NOW, 2)).begin(NOW)
+    after = before.resume()
+    assert after.status == "queued"
+    assert [(node.status, node.attempt) for node in after.nodes] == [
+        ("succeeded", 1),
+        ("pending", 2),
+    ]
+
+
+STATES = {
+    "succeeded": running("x").succeed(NOW),
+    "failed": Node("x").fail(NOW, LOST),
+    "cancelled": Node("x").cancel(NOW),
+}
+
+
+@given(st.lists(st.sampled_from(sorted(STATES)), min_size=1, max_size=6), st.booleans())
+def test_the_outcome_follows_from_the_nodes(names: list[str], cancelled: bool) -> None:
+    result = outcome(tuple(STATES[name] for name in names), cancelled=cancelled)
+    if set(names) == {"succeeded"}:
+        assert result is Outcome.SUCCEEDED
+    elif "succeeded" in names:
+        assert result is Outcome.PARTIAL
+    elif cancelled or set(names) == {"cancelled"}:
+        assert result is Outcome.CANCELLED
+    else:
+        assert result is Outcome.FAILED
+
+
+def test_a_job_survives_its_encoding() -> None:
+    before = job(running("a").succeed(NOW), Node("b").fail(NOW, LOST), Node("c")).begin(NOW)
+    assert msgspec.json.decode(msgspec.json.encode(before), type=Job) == before
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "field"),
+    [
+        (Timeouts(connect=0), "connect"),
+        (Timeouts(stall=-1), "stall"),
+        (Timeouts(node=float("nan")), "node"),
+        (Timeouts(job=float("inf")), "job"),
+        (Timeouts(connect=30, command=29), "command"),
+    ],
+)
+def test_timeouts_that_make_no_sense_are_named(timeouts: Timeouts, field: str) -> None:
+    problem = timeouts.problem()
+    assert problem is not None
+    assert problem[0] == field
+
+
+def test_the_default_timeouts_make_sense() -> None:
+    assert Timeouts().problem() is None
