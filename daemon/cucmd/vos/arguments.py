@@ -1,0 +1,61 @@
+"""PURE. What may be typed to a node on behalf of somebody.
+
+The one rule: a word from outside is refused here, with field, value and reason, before it can be
+a second word, a second command, or a key: TAB and `?` are keys even inside an argument, and
+quotes do not group words.
+"""
+
+from __future__ import annotations
+
+# Longer than any path that can be typed; the terminal must be wide enough not to wrap it.
+MAX_WORD = 512
+MAX_LINE = 2000
+
+
+class InvalidArgument(ValueError):
+    """A value that must not be typed. `value` is empty where it is secret."""
+
+    def __init__(self, field: str, value: str, reason: str) -> None:
+        shown = f" {value[:MAX_WORD]!r}" if value else ""
+        super().__init__(f"{field}{shown}: {reason}")
+        self.field = field
+        self.value = value
+        self.reason = reason
+
+
+def check_word(field: str, value: str) -> str:
+    """`value`, if it can be one word of a command; raises InvalidArgument."""
+    if not value:
+        raise InvalidArgument(field, value, "is empty")
+    if len(value) > MAX_WORD:
+        raise InvalidArgument(field, value, f"is longer than {MAX_WORD} characters")
+    for char in value:
+        if reason := _objection(char):
+            raise InvalidArgument(field, value, reason)
+    return value
+
+
+def check_line(field: str, value: str, *, secret: bool = False, limit: int = MAX_LINE) -> str:
+    """`value`, if it can be typed as one line, blanks and quotes allowed; no keys in it."""
+    shown = "" if secret else value
+    if not value.strip():
+        raise InvalidArgument(field, shown, "is empty")
+    if len(value) > limit:
+        raise InvalidArgument(field, shown, f"is longer than {limit} characters")
+    if not value.isprintable():
+        raise InvalidArgument(field, shown, "holds a control character")
+    return value
+
+
+def _objection(char: str) -> str | None:
+    if char == "?":
+        return "'?' asks the node for help, even inside an argument"
+    if char == "\t":
+        return "TAB completes words on the node, even inside an argument"
+    if char.isspace():
+        return "blanks would split it into several arguments; quotes do not help"
+    if char in "\"'`":
+        return "quotes are not understood by the node"
+    if not "!" <= char <= "~":
+        return "only printable ASCII characters can be typed to the node"
+    return None

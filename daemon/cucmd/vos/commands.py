@@ -1,0 +1,76 @@
+"""PURE. The commands that are typed, and the answers that `file get` is given.
+
+The one rule: a command line is made here and nowhere else, and only from checked words.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from cucmd.vos.arguments import InvalidArgument, check_line, check_word
+from cucmd.vos.texts import LOCATIONS
+from cucmd.vos.window import Window
+
+
+class FileGet(msgspec.Struct, frozen=True):
+    """One `file get`: which files of the node, of which time."""
+
+    location: str
+    path: str
+    window: Window = None
+    match: str | None = None
+    recurs: bool = False
+    compress: bool = False
+
+    def command_line(self) -> str:
+        """What is typed; raises InvalidArgument."""
+        if self.location not in LOCATIONS:
+            raise InvalidArgument(
+                "location", self.location, f"expected one of {', '.join(LOCATIONS)}"
+            )
+        words = ["file get", self.location, check_word("path", self.path)]
+        if self.window is not None:
+            words.append(str(self.window))
+        if self.match is not None:
+            words += ["match", check_word("match", self.match)]
+        if self.recurs:
+            words.append("recurs")
+        if self.compress:
+            words.append("compress")
+        return " ".join(words)
+
+
+class ReceiverAddress(msgspec.Struct, frozen=True):
+    """Where the node shall push its files, as it is told in the dialogue."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+    directory: str
+
+    def __repr__(self) -> str:
+        return (
+            f"ReceiverAddress(host={self.host!r}, port={self.port}, username={self.username!r}, "
+            f"password='*****', directory={self.directory!r})"
+        )
+
+    def __rich_repr__(self) -> list[str]:  # type: ignore[override]  # any iterable does
+        return [repr(self)]
+
+    def check(self) -> None:
+        """Raises InvalidArgument for an answer that cannot be typed; never shows the password."""
+        check_word("host", self.host)
+        if not 0 < self.port < 65536:
+            raise InvalidArgument("port", str(self.port), "expected a port from 1 to 65535")
+        check_line("username", self.username)
+        check_line("password", self.password, secret=True)
+        check_line("directory", self.directory)
+
+
+def check_command(text: str) -> str:
+    """A plain command line, checked: one line, and none of the keys TAB and `?` in it."""
+    check_line("command", text)
+    if "?" in text:
+        raise InvalidArgument("command", text, "'?' asks the node for help")
+    return text

@@ -1,0 +1,256 @@
+"""PURE. The dialogue of `file get`, in all the forms that releases have given it.
+
+The one rule: only the prompt ends it. "done." and "Transfer completed" are lines like others;
+what they mean is decided when the prompt is back.
+
+In order, each part optional but the questions of the receiver: gathering (names of files in newer
+releases), a first yes/no question, the sizes, yes/no, five questions about the receiver, a
+host-key question, dots, "Transfer completed". The machine does not insist on the order: it
+answers what is asked, and gives up when its answers are not taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+
+from cucmd.failure import Code, Failure, failure
+from cucmd.vos import texts
+from cucmd.vos.commands import FileGet, ReceiverAddress
+from cucmd.vos.conversation import MIB, PAGER_KEYS, Conversation, is_echo
+from cucmd.vos.events import (
+    Agreed,
+    Broken,
+    Completed,
+    Event,
+    FileFound,
+    FileGetDone,
+    Gathering,
+    Moving,
+    NothingMatched,
+    Send,
+    Sized,
+)
+from cucmd.vos.questions import DIALOGUE, Ask, Question, Questions, without_pagers
+from cucmd.vos.secrets import MASK, Secrets
+
+# A node that does not like an answer asks again, for ever.
+MAX_ANSWERS = 3
+# All questions of one dialogue together; a normal one has seven.
+MAX_QUESTIONS = 40
+MAX_PAGERS = 10_000
+MAX_NOTES = 20
+MAX_NOTE = 200
+MAX_PATH = 4096
+
+_QUOTED = re.compile(r"\s{0,40}Get file:")
+_GATHERING = re.compile(r"\s{0,40}Please wait while the system is gathering", re.IGNORECASE)
+_COMPLETED = re.compile(r"[.\s]{0,200}Transfer completed", re.IGNORECASE)
+_GET_FILE = re.compile(r"\s*Get file:\s*(.*\S)", re.IGNORECASE)
+_FILES = re.compile(r"\s*Number of files affected\s*:\s*([\d,]{1,18})\s*$", re.IGNORECASE)
+_BYTES = re.compile(r"\s*Total size in Bytes\s*:\s*([\d,]{1,24})\s*$", re.IGNORECASE)
+# Lines that every dialogue may have; anything else becomes a note.
+_USUAL = re.compile(
+    r"""\s*(?: $ | \.+\s*$ | done\.?\s*$ | Total\ size\ in | Number\ of\ files
+      | Sub-directories\ were | The\ authenticity\ of\ host | .*key\ fingerprint\ is
+      | This\ key\ is\ not\ known | Warning:\ Permanently\ added | Executed\ command
+      | No\ files\ matched )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+class FileGetDialogue(Conversation):
+    """One `file get`, from its echo to the prompt."""
+
+    # A path of 70 characters for each of 200,000 files, or 500 GB of one dot a block of 32 KiB.
+    budget = 16 * MIB
+    what = "`file get`"
+
+    def __init__(self, request: FileGet, receiver: ReceiverAddress, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._command = "".join(request.command_line().split())
+        self._receiver = receiver
+        self.echoed = False
+        self._questions = Questions(DIALOGUE)
+        self._asked: Counter[str] = Counter()
+        self._pages = 0
+        self._gathering = self._agreed = self._completed = False
+        self._files: int | None = None
+        self._bytes: int | None = None
+        self._sized = False
+        self._nothing_matched = self._directory_refused = False
+        self._refusal: Failure | None = None
+        self._unsuccessful = False
+        self._notes: deque[str] = deque(maxlen=MAX_NOTES)
+
+    # What arrives
+
+    def heard(self) -> list[Event]:
+        return [Moving()] if self._agreed and not self._completed else []
+
+    def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
+        events = self._progress(text)
+        if not self.interrupted and not self._is_quoted(text):
+            events += self._answer_questions(text, number, grown_from)
+        return events
+
+    def line(self, text: str) -> list[Event]:
+        rest = without_pagers(text) if text else None  # empty lines may come in storms
+        if rest is None:
+            return []
+        if not self.echoed and is_echo(rest, self._command):
+            self.echoed = True
+            return []
+        if match := _GET_FILE.match(rest):
+            self.echoed = True
+            return [FileFound(self._secrets.mask(match[1])[:MAX_PATH])]
+        self._remark(rest)
+        return self._sizes(rest)
+
+    def _progress(self, text: str) -> list[Event]:
+        if not self._gathering and _GATHERING.match(text):
+            self._gathering = self.echoed = True
+            return [Gathering()]
+        if self._agreed and not self._completed and _COMPLETED.match(text):
+            self._completed = True
+            return [Completed()]
+        return []
+
+    def _is_quoted(self, text: str) -> bool:
+        """Names and patterns may look like questions: no question stands in these lines."""
+        return (not self.echoed and "file get " in text) or bool(_QUOTED.match(text))
+
+    def _sizes(self, line: str) -> list[Event]:
+        if match := _FILES.match(line):
+            self._files = _number(match[1])
+        elif match := _BYTES.match(line):
+            self._bytes = _number(match[1])
+        if self._sized or self._files is None or self._bytes is None:
+            return []
+        self._sized = True
+        return [Sized(self._files, self._bytes)]
+
+    def _remark(self, line: str) -> None:
+        """Keeps what will matter at the prompt."""
+        lowered = line.lower()
+        note = self._secrets.mask(line.strip())[:MAX_NOTE]
+        if texts.NO_FILES_MATCHED.lower() in lowered:
+            self._nothing_matched = True
+        elif texts.INVALID_DIRECTORY.lower() in lowered:
+            self._directory_refused = True
+        elif texts.UNSUCCESSFUL.lower() in lowered:
+            self._unsuccessful = True
+        elif self._refusal is None:
+            self._refusal = _refusal(note)
+        if not self._is_usual(line):
+            self._notes.append(note)
+
+    def _is_usual(self, line: str) -> bool:
+        """Expected lines, what came before the echo, and questions with their echoed answers."""
+        if self._questions.answered or _USUAL.match(line):
+            return True
+        return not self.echoed or bool(_GATHERING.match(line) or _COMPLETED.match(line))
+
+    # What is answered
+
+    def _answer_questions(self, text: str, number: int, grown_from: int) -> list[Event]:
+        events: list[Event] = []
+        for question in self._questions.in_segment(text, number, grown_from):
+            self.echoed = True
+            events += self._answer(question)
+            if isinstance(events[-1], Broken):
+                break
+        return events
+
+    def _answer(self, question: Question) -> list[Event]:
+        if key := PAGER_KEYS.get(question.ask):
+            self._pages += 1
+            too_many = self._pages > MAX_PAGERS
+            return [Broken(self._storm())] if too_many else [Send(key, key.decode())]
+        answer = self._answer_to(question.ask)
+        shown = MASK if question.ask is Ask.PASSWORD else answer
+        self._asked[_name(question)] += 1
+        if self._asked[_name(question)] > MAX_ANSWERS:
+            return [Broken(_rejected(self._secrets.mask(question.text), shown))]
+        if self._asked.total() > MAX_QUESTIONS:
+            return [Broken(self._storm())]
+        send = Send(f"{answer}\n".encode(), shown)
+        if question.ask is not Ask.DIRECTORY or self._agreed:
+            return [send]
+        self._agreed = True
+        return [send, Agreed()]
+
+    def _answer_to(self, ask: Ask) -> str:
+        receiver = self._receiver
+        answers = {
+            Ask.HOST: receiver.host,
+            Ask.PORT: str(receiver.port),
+            Ask.USER: receiver.username,
+            Ask.PASSWORD: receiver.password,
+            Ask.DIRECTORY: receiver.directory,
+            Ask.HOST_KEY: "yes",
+        }
+        return answers.get(ask, "y")
+
+    def _storm(self) -> Failure:
+        message = "the node asks without end in the dialogue of `file get`"
+        return failure(Code.RECEIVER_REJECTED, message)
+
+    # How it ends
+
+    def prompt(self) -> list[Event]:
+        if self._completed or self.interrupted:
+            return [self._done()]
+        if self._nothing_matched or (self._files == 0 and not self._agreed):
+            return [NothingMatched()]
+        if self._directory_refused:
+            where = self._receiver.directory
+            message = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
+            return [Broken(failure(Code.RECEIVER_REJECTED, message))]
+        if not self._agreed and (broken := self._refusal or self._unspecific()):
+            return [Broken(broken)]
+        return [self._done()]
+
+    def _unspecific(self) -> Failure | None:
+        """Refused before any transfer: only path, window and pattern can be the reason."""
+        if not self._unsuccessful:
+            return None
+        said = self._notes[-1] if self._notes else texts.UNSUCCESSFUL
+        return failure(Code.INVALID_PATH, f"the node refused the command: {said}")
+
+    def _done(self) -> FileGetDone:
+        return FileGetDone(self._completed, self._files, self._bytes, tuple(self._notes))
+
+
+def _number(text: str) -> int | None:
+    digits = text.replace(",", "")
+    return int(digits) if digits else None
+
+
+def _name(question: Question) -> str:
+    """What counts as the same question again: the kind, for yes/no questions the words too."""
+    return question.text[:120] if question.ask is Ask.YES_NO else question.ask.value
+
+
+def _rejected(asked: str, shown: str) -> Failure:
+    value = "the password of the receiver" if shown == MASK else repr(shown)
+    message = (
+        f"the node asked {asked[:120]!r} again after {MAX_ANSWERS} answers; "
+        f"it does not take {value}"
+    )
+    return failure(Code.RECEIVER_REJECTED, message)
+
+
+def _refusal(line: str) -> Failure | None:
+    """The failure that a line of the node means by itself."""
+    lowered = line.lower()
+    if texts.NO_SUCH_FILE in lowered:
+        return failure(Code.INVALID_PATH, f"the node says: {line}")
+    if texts.WRONG_ARITY in lowered:
+        message = f"the node took an argument for several: {line}"
+        return failure(Code.INVALID_PATH, message, hint="use paths and patterns without blanks")
+    if texts.NO_VALID_COMMAND.lower() in lowered:
+        message = f"the node does not know `file get`: {line}"
+        hint = "the account must be a platform administrator of the node"
+        return failure(Code.NOT_A_NODE, message, hint=hint)
+    return None

@@ -1,0 +1,37 @@
+"""PURE. What the appliance says, word for word, and what is typed to it.
+
+The one rule: a literal that the room compares with or types stands here, once; patterns that have
+to forgive something stand beside the code that reads them.
+Tags as in the domain notes: V vendor document or published transcript, C seen on live nodes.
+"""
+
+from __future__ import annotations
+
+# Login (V). A custom logon message may come before it, warning lines inside it.
+STARTING_UP = "Command Line Interface"
+PROMPT = "admin:"
+
+# Commands (V).
+PAGER_OFF = "set cli pagination off"
+SHOW_STATUS = "show status"
+QUIT = "quit"
+
+# The pager (V); it stands between ESC[1m and ESC[0m.
+PAGER = "Press <enter> for 1 line, <space> for one page, or <q> to quit"
+
+# Generic errors (V, the middle two C).
+UNSUCCESSFUL = "Executed command unsuccessfully"
+NO_VALID_COMMAND = "No valid command entered"
+WRONG_ARITY = "non-mandatory parameter(s)"  # the numbers before it differ from command to command
+NO_SUCH_FILE = "no such file or directory can be found"
+
+# The questions of `file get` about the receiver (V, C), and how it fails (C).
+ASK_HOST = "SFTP server IP:"
+ASK_USER = "User ID:"
+ASK_PASSWORD = "Password:"  # noqa: S105  a prompt, not a password
+ASK_DIRECTORY = "Download directory:"
+NO_FILES_MATCHED = "No files matched filter criteria"
+INVALID_DIRECTORY = "Invalid download directory specified."
+
+# Where `file get` and `file list` look (V).
+LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")

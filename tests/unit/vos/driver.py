@@ -1,0 +1,81 @@
+"""A driver without a network: types commands at prompts and notes the events.
+
+`Moving` counts reads, so it is left out of what must not depend on the split.
+"""
+
+from collections.abc import Callable, Iterable
+
+from cucmd import vos
+
+PASSWORD = "hunter2*+"  # the receiver's: known from `file get` on
+ADMIN_PASSWORD = "admin's own"
+REQUEST = vos.FileGet("activelog", "cm/trace/ccm/sdl", vos.RelTime("hours", 2))
+RECEIVER = vos.ReceiverAddress("192.0.2.5", 2222, "cucmd-7f", PASSWORD, "/in")
+BANNER = b"Command Line Interface is starting up, please wait ...\r\n\r\n   Welcome to\r\n\r\n"
+
+Split = Callable[[bytes], Iterable[bytes]]
+
+
+def whole(data: bytes) -> list[bytes]:
+    return [data]
+
+
+def byte_by_byte(data: bytes) -> list[bytes]:
+    return [data[i : i + 1] for i in range(len(data))]
+
+
+class Driver:
+    def __init__(self, split: Split = whole) -> None:
+        self.session = vos.Session((ADMIN_PASSWORD,))
+        self.events: list[vos.Event] = []
+        self._split = split
+
+    def hear(self, data: bytes) -> list[vos.Event]:
+        """The events of `data`, `Moving` among them once for each read."""
+        heard = [event for part in self._split(data) for event in self.session.receive(part)]
+        self._note(heard)
+        return heard
+
+    def quiet(self) -> list[vos.Event]:
+        events = self.session.quiet()
+        self._note(events)
+        return events
+
+    def close(self) -> list[vos.Event]:
+        events = self.session.closed()
+        self._note(events)
+        return events
+
+    def type(self, line: str) -> bytes:
+        if line == REQUEST.command_line():
+            return self.session.file_get(REQUEST, RECEIVER)
+        return self.session.quit() if line == "quit" else self.session.command(line)
+
+    def _note(self, events: Iterable[vos.Event]) -> None:
+        self.events += [event for event in events if not isinstance(event, vos.Moving)]
+
+
+def at_prompt(split: Split = whole) -> Driver:
+    """Logged in, nothing typed yet."""
+    driver = Driver(split)
+    driver.hear(BANNER + b"admin:")
+    driver.quiet()
+    assert driver.session.at_prompt
+    return driver
+
+
+def in_file_get(split: Split = whole) -> Driver:
+    """A `file get` is typed and echoed."""
+    driver = at_prompt(split)
+    driver.hear(driver.type(REQUEST.command_line()))
+    driver.events.clear()
+    return driver
+
+
+def failed(events: Iterable[vos.Event]) -> list[tuple[str, str]]:
+    """Code and message of each failure."""
+    return [
+        (event.failure.code.value, event.failure.message)
+        for event in events
+        if isinstance(event, vos.Broken)
+    ]

@@ -1,0 +1,104 @@
+"""What may be typed to a node: one word is one word, and no key is hidden in it."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.vos import FileGet, InvalidArgument, RelTime, check_word
+from unit.vos.driver import RECEIVER, REQUEST, at_prompt
+
+
+def test_the_whole_command():
+    request = FileGet(
+        "activelog",
+        "cm/trace/ccm/sdl/*",
+        RelTime("hours", 2),
+        r"SDL.*\.gz$",
+        recurs=True,
+        compress=True,
+    )
+    assert request.command_line() == (
+        r"file get activelog cm/trace/ccm/sdl/* reltime hours 2 match SDL.*\.gz$ recurs compress"
+    )
+    assert FileGet("install", "*").command_line() == "file get install *"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("", "is empty"),
+        ("a b", "blanks"),
+        ("a\tb", "TAB"),
+        ("a?", "help"),
+        ("a\nreboot", "blanks"),
+        ("a\rb", "blanks"),
+        ("'a'", "quotes"),
+        ('"', "quotes"),
+        ("`", "quotes"),
+        ("\x03", "printable ASCII"),
+        ("\x1b[A", "printable ASCII"),
+        ("ä", "printable ASCII"),
+        ("\u00a0", "blanks"),
+        ("x" * 513, "longer than 512"),
+    ],
+)
+def test_no_word(value, reason):
+    for request in (FileGet("activelog", value), FileGet("activelog", "x", match=value)):
+        with pytest.raises(InvalidArgument, match=reason) as caught:
+            request.command_line()
+        assert caught.value.field in ("path", "match")
+        assert caught.value.value == value
+
+
+def test_location_is_one_of_the_nodes():
+    with pytest.raises(
+        InvalidArgument, match="location 'active': expected one of activelog, inact"
+    ):
+        FileGet("active", "x").command_line()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("host", "a b"),
+        ("host", ""),
+        ("port", 0),
+        ("port", 65536),
+        ("username", "a\nb"),
+        ("password", "se\ncret"),
+        ("password", ""),
+        ("directory", "/in\x03"),
+    ],
+)
+def test_no_answer(field, value):
+    receiver = msgspec.structs.replace(RECEIVER, **{field: value})
+    driver = at_prompt()
+    with pytest.raises(InvalidArgument) as caught:
+        driver.session.file_get(REQUEST, receiver)
+    assert caught.value.field == field
+    assert "cret" not in str(caught.value)
+    assert driver.session.at_prompt
+
+
+@pytest.mark.parametrize(
+    "line", ["", "  ", "show status\nquit", "show ?", "show\tstatus", "x" * 2001]
+)
+def test_no_command(line):
+    driver = at_prompt()
+    with pytest.raises(InvalidArgument, match="command"):
+        driver.session.command(line)
+    assert driver.session.at_prompt
+
+
+@given(st.text(max_size=40))
+def test_a_word_is_one_word_or_refused(text):
+    try:
+        word = check_word("path", text)
+    except InvalidArgument:
+        return
+    assert word == text
+    assert word.split() == [word]
+    assert word.isascii()
+    assert word.isprintable()
+    assert not set(word) & set("?'\"`")

@@ -1,0 +1,213 @@
+"""Every way in which `file get` fails, and what is said about it."""
+
+from pathlib import Path
+
+import pytest
+
+from cucmd import vos
+from unit.vos.driver import (
+    ADMIN_PASSWORD,
+    PASSWORD,
+    RECEIVER,
+    REQUEST,
+    Driver,
+    at_prompt,
+    byte_by_byte,
+    failed,
+    in_file_get,
+)
+
+NEWER = (Path(__file__).parent / "corpus" / "newer_form.raw").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer"),
+    [
+        ("SFTP server IP:", "192.0.2.5"),
+        ("SFTP server port [22]:", "2222"),
+        ("User ID:", "cucmd-7f"),
+        ("Download directory:", "/in"),
+        ("Would you like to proceed [y/n]?", "y"),
+        ("Please answer 'y' for <yes> or 'n' for <no>:", "y"),
+        ("Are you sure you want to continue connecting (yes/no)?", "yes"),
+    ],
+)
+@pytest.mark.parametrize("split", [lambda data: [data], byte_by_byte])
+def test_three_strikes_name_the_prompt_and_the_value(prompt, answer, split):
+    driver = in_file_get(split)
+    for _ in range(3):
+        driver.hear(f"{prompt} ".encode())
+        driver.hear(f"{answer}\r\n".encode())
+    assert failed(driver.events) == []
+    driver.hear(f"{prompt} ".encode())
+    sent = [event for event in driver.events if isinstance(event, vos.Send)]
+    assert [(event.data, event.shown) for event in sent] == [(f"{answer}\n".encode(), answer)] * 3
+    [(code, message)] = failed(driver.events)
+    assert code == "receiver_rejected"
+    assert repr(prompt) in message or prompt in message
+    assert repr(answer) in message
+
+
+def test_three_strikes_never_show_the_password():
+    driver = in_file_get()
+    for _ in range(4):
+        driver.hear(b"Password: *********\r\n")
+    assert [event.data for event in driver.events[:3]] == [f"{PASSWORD}\n".encode()] * 3
+    [(code, message)] = failed(driver.events)
+    assert code == "receiver_rejected"
+    assert "'Password:'" in message
+    assert "the password of the receiver" in message
+    assert PASSWORD not in repr(driver.events)
+
+
+def test_after_three_strikes_no_answer_but_a_prompt_still_counts():
+    driver = in_file_get()
+    driver.hear(b"User ID: \r\n" * 4)
+    driver.events.clear()
+    driver.hear(b"User ID: \r\nPassword: ")
+    driver.hear(b"\r\nadmin:")
+    assert driver.quiet() == [vos.Prompted()]
+
+
+def test_ever_new_questions_end_too():
+    driver = in_file_get()
+    for number in range(60):
+        driver.hear(f"Number {number}, really (yes/no)? \r\n".encode())
+    assert [code for code, _ in failed(driver.events)] == ["receiver_rejected"]
+    assert len(driver.events) == 41
+
+
+def test_pager_without_end():
+    driver = in_file_get()
+    pager = b"\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit \x1b[0m\r\x1b[K"
+    for _ in range(101):
+        driver.hear(pager * 100)
+    assert [code for code, _ in failed(driver.events)] == ["receiver_rejected"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "message"),
+    [
+        ("no such file or directory can be found", "invalid_path", "no such file or directory"),
+        ("No such file or directory can be found.", "invalid_path", "No such file or directory"),
+        ("Expected 2 mandatory and up to 7 non-mandatory parameter(s)", "invalid_path", "several"),
+        ("No valid command entered", "not_a_node", "does not know `file get`"),
+        ("Executed command unsuccessfully", "invalid_path", "refused the command"),
+        ("Bad regexp\r\nExecuted command unsuccessfully", "invalid_path", "Bad regexp"),
+    ],
+)
+def test_refused_before_any_transfer(said, code, message):
+    driver = in_file_get()
+    driver.hear(f"{said}\r\nadmin:".encode())
+    [(found, text)] = failed(driver.quiet())
+    assert found == code
+    assert message in text
+    assert driver.session.at_prompt
+
+
+def test_completed_before_the_directory_was_given_does_not_count():
+    driver = in_file_get()
+    driver.hear(b"Transfer completed.\r\nadmin:")
+    [done] = driver.quiet()
+    assert not done.completed
+
+
+def test_completed_counts_only_at_the_start_of_a_line():
+    driver = in_file_get()
+    driver.hear(b"Download directory: /in\r\nnot Transfer completed\r\nadmin:")
+    [done] = driver.quiet()
+    assert not done.completed
+    assert done.notes == ("not Transfer completed",)
+
+
+def test_each_read_of_a_transfer_shows_that_it_lives():
+    driver = in_file_get()
+    driver.hear(b"Download directory: /in\r\n")
+    assert [driver.hear(b".") for _ in range(3)] == [[vos.Moving()]] * 3
+    assert driver.hear(b"\r\nTransfer completed") == [vos.Moving(), vos.Completed()]
+    assert driver.hear(b".\r\n") == []
+
+
+def test_sizes_that_no_number_can_be():
+    driver = in_file_get()
+    driver.hear(
+        b"Number of files affected: ,,,\r\nTotal size in Bytes: 99999999999999999999999999\r\n"
+    )
+    assert driver.events == []
+    driver.hear(b"Number of files affected: 1,200\r\nTotal size in Bytes: 2,434,450\r\n")
+    assert driver.events == [vos.Sized(1200, 2434450)]
+
+
+def test_node_that_says_the_password_aloud():
+    driver = in_file_get()
+    driver.hear(f"Password: {PASSWORD}\r\nlogin as {PASSWORD} failed\r\n".encode())
+    driver.hear(f"{ADMIN_PASSWORD} is {PASSWORD}\r\n Get file: {PASSWORD}\r\n".encode())
+    for _ in range(4):
+        driver.hear(f"Is it {PASSWORD} (yes/no)? \r\n".encode())
+    driver.hear(b"\r\nadmin:")
+    driver.quiet()
+    shown = repr(driver.events)
+    assert PASSWORD not in shown
+    assert ADMIN_PASSWORD not in shown
+    assert "Is it ***** (yes/no)?" in shown
+
+
+def test_node_that_says_the_password_in_a_note():
+    driver = in_file_get()
+    driver.hear(f"Download directory: /in\r\n{'x' * 190} {PASSWORD} failed\r\nadmin:".encode())
+    [done] = driver.quiet()
+    assert done.notes == (f"{'x' * 190} *****" + " fai",)
+
+
+def test_repr_of_a_receiver_hides_its_password():
+    assert PASSWORD not in f"{RECEIVER!r} {RECEIVER} {RECEIVER.__rich_repr__()}"
+
+
+def test_closed_at_every_byte():
+    for cut in range(len(NEWER) + 1):
+        driver, quit_sent = play(NEWER[:cut])
+        expected = [] if quit_sent else ["connection_lost"]
+        assert [code for code, _ in failed(driver.close())] == expected, f"closed after {cut}"
+        assert driver.close() == []
+        assert driver.hear(b"admin:") == []
+
+
+def play(raw: bytes):
+    driver = at_prompt()
+    driver.session = vos.Session()
+    commands = iter(["set cli pagination off", REQUEST.command_line(), "quit"])
+    parts = raw.split(b"\0")
+    line = ""
+    for number, part in enumerate(parts, 1):
+        driver.hear(part)
+        if number < len(parts):
+            driver.quiet()
+            line = next(commands)
+            driver.type(line)
+    return driver, line == "quit"
+
+
+def test_closed_says_in_the_middle_of_what():
+    assert "before its prompt" in failed(vos.Session().closed())[0][1]
+    assert "wait at the prompt" in failed(at_prompt().close())[0][1]
+    assert "`file get`" in failed(in_file_get().close())[0][1]
+    driver = at_prompt()
+    driver.type("show status")
+    assert "`show status`" in failed(driver.close())[0][1]
+
+
+def test_last_words_of_a_login_hide_the_password():
+    driver = Driver()
+    driver.hear(f"{ADMIN_PASSWORD} is wrong\r\n".encode())
+    [(_, message)] = failed(driver.close())
+    assert message.endswith("the last line: '***** is wrong'")
+
+
+def test_a_node_that_was_one_is_lost_and_another_machine_is_not_a_node():
+    for banner, code in [
+        (b"Command Line Interface is st", "connection_lost"),
+        (b"$", "not_a_node"),
+    ]:
+        session = vos.Session()
+        session.receive(b"Authorised users only\r\n" + banner)
+        assert [found for found, _ in failed(session.closed())] == [code]

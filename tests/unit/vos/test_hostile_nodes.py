@@ -1,0 +1,194 @@
+"""A node is a machine too: whatever it sends, memory is bounded and the failure is clear."""
+
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cucmd import vos
+from unit.vos.driver import (
+    ADMIN_PASSWORD,
+    PASSWORD,
+    RECEIVER,
+    Driver,
+    at_prompt,
+    failed,
+    in_file_get,
+)
+
+MIB = 1024 * 1024
+
+
+def in_command() -> Driver:
+    driver = at_prompt()
+    driver.hear(driver.type("file list activelog *"))
+    driver.events.clear()
+    return driver
+
+
+def flood(driver: Driver, chunk: bytes, size: int) -> None:
+    for _ in range(-(-size // len(chunk))):
+        driver.hear(chunk)
+
+
+def memory_of_flood(driver: Driver, chunk: bytes, size: int) -> int:
+    """The most bytes that were held meanwhile."""
+    tracemalloc.start()
+    try:
+        flood(driver, chunk, size)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b"WARNING: DNS unreachable\r\n" * 1000,
+        b"x" * 65536,
+        b"\r\n" * 20000,
+        b"admin:\r\n" * 8000,
+        b"admin:" * 8000,
+        b"\x1b[31m" * 8000,
+        b"\x1b" * 65536,
+        b"\x1b]0;title" * 8000,
+        b"\x1b[" + b"1;" * 8000,
+        b"\x9b\xc2" * 8000,
+        b"\b" * 65536,
+        b"\xf0\x9f" * 8000,
+        b"\0" * 65536,
+    ],
+)
+def test_banner_without_end(chunk):
+    driver = Driver()
+    assert memory_of_flood(driver, chunk, MIB // 8) < MIB
+    flood(driver, chunk, MIB)
+    [(code, message)] = failed(driver.events)
+    assert code == "not_a_node"
+    assert "1024 KiB came during login" in message
+    driver.hear(b"\x07\x1b\\\r\nadmin:")
+    assert not driver.session.at_prompt
+
+
+def test_file_list_of_ten_gigabytes():
+    driver = in_command()
+    line = b"25 Nov,2026 10:15:59      1,234,567  SDL001_100_000085.txt.gz\r\n"
+    assert memory_of_flood(driver, line * 1000, 17 * MIB) < 64 * MIB
+    [(code, message)] = failed(driver.events)
+    assert code == "not_a_node"
+    assert "16384 KiB came during `file list activelog *`" in message
+    assert memory_of_flood(driver, line * 16_000, 10_000 * MIB) < 4 * MIB
+    assert len(driver.events) == 1
+
+
+def test_empty_lines_cost_more_than_their_bytes():
+    driver = in_command()
+    assert memory_of_flood(driver, b"\n" * 65536, MIB) < 4 * MIB
+    driver.hear(b"admin:")
+    assert driver.quiet() == [vos.CommandDone(())]
+
+
+@pytest.mark.parametrize("chunk", [b"." * 65536, b"\r\n" * 16384])
+def test_dots_of_a_long_transfer_are_not_kept(chunk):
+    driver = in_file_get()
+    driver.hear(b"Download directory: /in\r\n")
+    assert memory_of_flood(driver, chunk, MIB // 4) < MIB
+    assert failed(driver.events) == []
+    driver.hear(b"\r\nTransfer completed\r\nadmin:")
+    [done] = driver.quiet()
+    assert done.completed
+
+
+def test_completed_after_a_long_line_of_dots():
+    driver = in_file_get()
+    driver.hear(b"Download directory: /in\r\n" + b"." * 100_000 + b"Transfer completed.\r\nadmin:")
+    [done] = driver.quiet()
+    assert done.completed
+
+
+def test_file_get_without_end():
+    driver = in_file_get()
+    driver.hear(b"Download directory: /in\r\n")
+    assert memory_of_flood(driver, b"sftp: no " * 7000 + b"\r\n", 66 * MIB) < MIB
+    [(code, message)] = failed(driver.events)
+    assert code == "not_a_node"
+    assert "16384 KiB came during `file get`" in message
+
+
+def test_a_second_flood_is_the_same_failure():
+    driver = Driver()
+    flood(driver, b"x" * 65534 + b"\r\n", 20 * MIB)
+    assert len(failed(driver.events)) == 1
+
+
+def test_prompt_after_a_flood_of_a_command_still_counts():
+    driver = in_command()
+    flood(driver, b"x" * 65535 + b"\n", 17 * MIB)
+    driver.hear(b"\r\nadmin:")
+    assert driver.quiet() == [vos.Prompted()]
+
+
+def test_nothing_that_a_terminal_obeys_comes_through():
+    driver = in_command()
+    driver.hear(
+        "\x1b[2J\x1b]0;t\x07a\u202eb\u2028c\x9b31md\x90x\x9c\x85e\u200b\ufeff\r\nadmin:".encode()
+    )
+    [done] = driver.quiet()
+    assert "".join(done.lines).isprintable()
+    assert "abc" in done.lines[0]
+
+
+PIECES = st.sampled_from(
+    [
+        b"admin:", b"\r", b"\n", b"\x1b[K", b"\x1b", b"[", b"1m", b"\b", b"\0", b"y", b" ", b":",
+        b"Password: ", b"User ID: ", b"SFTP server IP: ", b"SFTP server port [22]: ",
+        b"Download directory: ", b"(yes/no)? ", b"Please answer 'y' for <yes> or 'n' for <no>:",
+        b"Press <enter> for 1 line, <space> for one page, or <q> to quit ", b"done.",
+        b"Number of files affected: 12", b"Total size in Bytes: 99", b"Transfer completed",
+        b"Please wait while the system is gathering files info ...", b" Get file: a/b",
+        b"No files matched filter criteria", b"Executed command unsuccessfully", b".....",
+        b"file get activelog cm/trace/ccm/sdl reltime hours 2", PASSWORD.encode(),
+        ADMIN_PASSWORD.encode(), "\u202e".encode(),
+    ]
+)  # fmt: skip
+NOISE = st.lists(st.one_of(st.binary(max_size=12), PIECES), max_size=40)
+START = {"login": Driver, "command": in_command, "file get": in_file_get, "prompt": at_prompt}
+
+
+@pytest.mark.parametrize("start", START)
+@given(noise=NOISE, interrupt=st.booleans())
+def test_noise_never_raises_and_never_shows_a_secret(start, noise, interrupt):
+    driver = START[start]()
+    for piece in noise:
+        driver.hear(piece)
+        if driver.session.quiet_after is not None and interrupt:
+            driver.session.interrupt()
+    driver.quiet()
+    driver.close()
+    shown = repr([event for event in driver.events if not isinstance(event, vos.CommandDone)])
+    assert ADMIN_PASSWORD not in shown
+    assert PASSWORD not in shown or start != "file get"
+
+
+@pytest.mark.parametrize("start", START)
+@given(noise=NOISE, data=st.data())
+@settings(max_examples=200)
+def test_noise_means_the_same_however_it_is_split(start, noise, data):
+    raw = b"".join(noise)
+    cuts = sorted(data.draw(st.sets(st.integers(0, max(len(raw), 1)), max_size=6)))
+    once, pieces = START[start](), START[start]()
+    once.hear(raw)
+    for a, b in zip([0, *cuts], [*cuts, None], strict=True):
+        pieces.hear(raw[a:b])
+    assert pieces.session.quiet_after == once.session.quiet_after
+    once.quiet(), pieces.quiet()
+    once.close(), pieces.close()
+    assert pieces.events == once.events
+
+
+def test_secrets_in_no_repr():
+    session = vos.Session((PASSWORD,))
+    assert PASSWORD not in repr(vars(session)).replace(repr(RECEIVER), "")
+    assert PASSWORD not in repr(vos.Send(PASSWORD.encode(), "*****"))
+    assert PASSWORD not in repr(vos.Send(PASSWORD.encode(), "*****").__rich_repr__())

@@ -1,0 +1,80 @@
+"""Terminal bytes to lines: what a person would see, a bounded part of it."""
+
+from unicodedata import category
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.vos.escapes import EscapeFilter
+from cucmd.vos.screen import MAX_ENDING, MAX_LINE, Screen
+
+
+def seen(data: bytes) -> tuple[list[str], str]:
+    """Finished lines, and the segment that is still open."""
+    screen = Screen()
+    lines = [line for line in screen.feed(data) if line is not None]
+    return lines, screen.segment
+
+
+@pytest.mark.parametrize(
+    ("data", "lines", "segment"),
+    [
+        (b"one\r\ntwo\nthree", ["one", "two"], "three"),
+        (b"one\r\r\n", ["one"], ""),
+        (b"old\rnew\r\n", ["new"], ""),
+        (b"old\r\x1b[Knew", [], "new"),
+        (b"kept\x1b[Kadmin:", [], "admin:"),
+        (b"kept\x1b[Kadmin:\n", ["keptadmin:"], ""),
+        (b"ab\b \bc\n", ["ac"], ""),
+        (b"\x1b[1mbold\x1b[0m\n", ["bold"], ""),
+        (b"\x1b]0;title\x07a\x1b]0;title\x1b\\b\n", ["ab"], ""),
+        (b"\x1b(Ba\x1b=b\x1b7c\n", ["abc"], ""),
+        ("Grüße \u202eevil\n".encode(), ["Grüße evil"], ""),
+        (b"\xff\xfe\n", ["\ufffd\ufffd"], ""),
+        (b"\x1b]0;no end\nline\n", ["", "line"], ""),
+        (b"\x1b[12;\nline\n", ["", "line"], ""),
+        (b"a\tb\n", ["a\tb"], ""),
+    ],
+)
+def test_what_is_seen(data, lines, segment):
+    assert seen(data) == (lines, segment)
+
+
+def test_of_a_long_line_the_beginning_and_the_ending_are_kept():
+    screen = Screen()
+    for _ in screen.feed(b"a" + b"x" * 50_000 + b"admin:"):
+        pass
+    assert len(screen.segment) == MAX_LINE
+    assert screen.segment.startswith("ax")
+    assert len(screen.ending) == MAX_ENDING
+    assert screen.ending.endswith("admin:")
+
+
+@given(st.binary(max_size=300))
+def test_no_control_character_but_tab(data):
+    lines, segment = seen(data)
+    controls = {char for char in "".join(lines) + segment if category(char) in ("Cc", "Zl", "Zp")}
+    assert controls <= {"\t"}
+
+
+@given(st.binary(max_size=300), st.sets(st.integers(0, 300), max_size=8))
+def test_the_same_text_however_it_is_split(data, cuts):
+    ordered = sorted(cuts)
+    filter_ = EscapeFilter()
+    parts = [data[a:b] for a, b in zip([0, *ordered], [*ordered, None], strict=True)]
+    tokens = [token for part in parts for token in filter_.feed(part)]
+    assert "".join(tokens) == "".join(EscapeFilter().feed(data))
+
+
+@given(
+    st.lists(st.sampled_from([b".", b"x", b"\b", b"\r", b"\x1b[K", b"\n", b"." * 70]), max_size=60)
+)
+def test_the_same_screen_however_it_is_split(pieces):
+    data = b"".join(pieces)
+    once, split = Screen(), Screen()
+    lines = [line for line in once.feed(data) if line is not None]
+    assert [
+        line for byte in data for line in split.feed(bytes([byte])) if line is not None
+    ] == lines
+    assert (split.segment, split.ending) == (once.segment, once.ending)

@@ -1,0 +1,185 @@
+"""What was said both ways, as it happens: readable, harmless on a terminal, and without secrets."""
+
+import tracemalloc
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cucmd.vos import Transcript
+
+SECRET = "hunter2*+"
+
+
+def transcript(*steps: bytes | str, secrets: tuple[str, ...] = (SECRET,)) -> str:
+    """Bytes are heard, strings are said; one second each."""
+    log = Transcript(secrets)
+    parts = [
+        log.said(step, f"{number:02d}")
+        if isinstance(step, str)
+        else log.heard(step, f"{number:02d}")
+        for number, step in enumerate(steps)
+    ]
+    return "".join(parts) + log.flush()
+
+
+def heard(text: str) -> str:
+    """What the node said, lines joined."""
+    return "".join(line[5:] for line in text.splitlines() if line[3:4] == "<")
+
+
+def test_both_directions_line_by_line():
+    text = transcript(b"admin:", "show status", b"show status\r\nHost", b" Name\r\nadmin:", "quit")
+    assert text == (
+        "00 < admin:\n01 > show status\n02 < show status\n02 < Host Name\n03 < admin:\n04 > quit\n"
+    )
+
+
+def test_written_as_it_happens():
+    log = Transcript((SECRET,))
+    assert log.heard(b"admin:", "1") == "1 < admin:"
+    assert log.said("quit", "2") == "\n2 > quit\n"
+    assert log.heard(b"qui", "3") == "3 < qui"
+    assert log.heard(b"t\r\n", "4") == "t\n"
+    assert log.flush() == ""
+
+
+def test_nudge_and_keys_are_shown_as_lines():
+    assert transcript("", " ") == "00 >\n01 >\n"
+
+
+def test_escapes_and_controls_are_gone():
+    text = transcript(
+        b"\x1b[1mPress <q>\x1b[0m\r\x1b[Knext\x07\x00\xc2\x90 \x1b]0;t\x07\xe2\x80\xaeok\tx\r\n"
+    )
+    assert text == "00 < Press <q>\n00 < next ok\tx\n"
+
+
+def test_empty_lines_in_a_row_are_one():
+    assert transcript(b"a\r\n\r\n", b"\r\n\r\nb\r\n") == "00 < a\n00 <\n01 < b\n"
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        [b"hunter2*+"],
+        [b"hunt", b"er2*+"],
+        [bytes([byte]) for byte in b"hunter2*+"],
+        [b"hun\rter2*+"],
+        [b"hun\r\nter2*+"],
+        [b"hun", b"\r", b"\n", b"ter2*+"],
+        [b"hun\x1b[1mter2\x1b[", b"0m*+"],
+        [b"hun\x1b[K", b"\x00ter2*\x07+"],
+        [b"hun\xe2\x80\x8bter2*+"],
+        [b"hun", "yes", b"ter2*+"],
+    ],
+)
+def test_secret_is_masked_however_it_is_cut(cut):
+    text = transcript(b"<", *cut, b">\r\n")
+    assert heard(text) == "<*****>"
+
+
+def test_secret_is_masked_in_what_we_say():
+    assert transcript(f"match {SECRET}") == "00 > match *****\n"
+
+
+def test_secrets_may_overlap():
+    assert heard(transcript(b"xabcdefx", secrets=("abcd", "cdef", "bc"))) == "x*****x"
+    assert heard(transcript(b"xababax", secrets=("aba",))) == "x*****x"
+    assert heard(transcript(b"xabcx", secrets=("abcd", "bc"))) == "xa*****x"
+
+
+def test_mask_does_not_tell_the_length():
+    assert transcript(b"abcabc", secrets=("abc",)) == transcript(b"abc", secrets=("abc",))
+
+
+def test_beginning_of_a_secret_waits_until_it_cannot_be_one():
+    log = Transcript((SECRET,))
+    assert log.heard(b"it was a hunt", "1") == "1 < it was a "
+    assert log.said("y", "2") == ""
+    assert log.heard(b"ing", "3") == "hunt\n2 > y\n3 < ing"
+    assert log.heard(b" h", "4") == " "
+    assert log.flush() == "h\n"
+
+
+def test_secret_added_later():
+    log = Transcript()
+    log.add_secret("one")
+    log.add_secret("")
+    log.add_secret("\x1b\r")
+    assert log.heard(b"one day", "1") == "1 < ***** day"
+    log.add_secret("three")
+    assert log.heard(b" th", "2") == " "
+    assert log.heard(b"ree", "2") == "*****"
+
+
+def test_secret_with_letters_that_take_several_bytes():
+    log = Transcript(("pässwört",))
+    assert "".join(log.heard(bytes([b]), "1") for b in "xpässwörtx".encode()) == "1 < x*****x"
+
+
+def test_no_secret_in_repr():
+    log = Transcript((SECRET,))
+    log.heard(SECRET[:5].encode(), "1")
+    assert SECRET not in repr(vars(log)) + repr(log)
+
+
+TEXT = st.text("ab", max_size=6)
+PIECE = st.one_of(TEXT.map(str.encode), st.sampled_from([b"\r", b"\n", b"\x1b[1m", b"\0", b"\xff"]))
+
+
+@given(
+    secrets=st.lists(st.text("ab", min_size=1, max_size=5), max_size=3),
+    pieces=st.lists(PIECE, max_size=20),
+    said=st.sets(st.integers(0, 20), max_size=4),
+)
+@example(secrets=["aba", "bb"], pieces=[b"abab", b"b"], said=set())
+def test_no_secret_leaves_and_nothing_else_is_lost(secrets, pieces, said):
+    steps: list[bytes | str] = []
+    for number, piece in enumerate(pieces):
+        steps += ["said", piece] if number in said else [piece]
+    text = heard(transcript(*steps, secrets=tuple(secrets)))
+    assert not any(secret in text for secret in secrets)
+    plain = heard(transcript(*steps, secrets=()))
+    covered = [False] * len(plain)
+    for secret in secrets:
+        for start in range(len(plain)):
+            if plain.startswith(secret, start):
+                covered[start : start + len(secret)] = [True] * len(secret)
+    visible = "".join(char for char, hidden in zip(plain, covered, strict=True) if not hidden)
+    assert text.replace("*", "") == visible
+
+
+@given(data=st.binary(max_size=200), cuts=st.sets(st.integers(0, 200), max_size=8))
+@example(data=b"xhunter2*+hunter2*+\r\r\n\n\n\nhunt", cuts=set(range(40)))
+def test_the_same_however_it_is_split(data, cuts):
+    ordered = sorted(cuts)
+    once, split = Transcript((SECRET,)), Transcript((SECRET,))
+    parts = [data[a:b] for a, b in zip([0, *ordered], [*ordered, None], strict=True)]
+    expected = once.heard(data, "1") + once.flush()
+    assert "".join(split.heard(part, "1") for part in parts) + split.flush() == expected
+
+
+@given(st.binary(max_size=300))
+def test_every_line_is_marked_and_printable(data):
+    text = transcript(data)
+    assert all(line.startswith("00 <") for line in text.splitlines())
+    assert text.replace("\n", "").replace("\t", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    "chunk", [b"x" * 65536, b"\n" * 65536, b"\r" * 65536, b"\rh" * 8192, b"\b" * 65536]
+)
+def test_memory_is_bounded(chunk):
+    log = Transcript((SECRET,))
+    log.heard(b"hun", "1")
+    tracemalloc.start()
+    try:
+        for _ in range(8):
+            log.heard(chunk, "1")
+        held = tracemalloc.get_traced_memory()[0]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert held < 4096
+    assert peak < 4 * 1024 * 1024

@@ -1,0 +1,85 @@
+"""Every transcript of the corpus gives the same events, however its bytes are split."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd import vos
+from unit.vos.driver import PASSWORD, Driver, byte_by_byte, whole
+
+CORPUS = Path(__file__).parent / "corpus"
+NAMES = sorted(path.stem for path in CORPUS.glob("*.raw"))
+
+
+def replay(raw: bytes, expected: list[str], split) -> list[str]:
+    """Plays `raw`; types what `expected` has at each prompt. The lines that came of it."""
+    driver = Driver(split)
+    typed = iter([line.removeprefix("> ") for line in expected if line.startswith("> ")])
+    lines: list[str] = []
+    *parts, last = raw.split(b"\0")
+    for part in parts:
+        driver.hear(part)
+        driver.quiet()
+        lines += shown(driver)
+        if driver.session.at_prompt and (line := next(typed, None)) is not None:
+            lines.append(f"> {line}")
+            driver.type(line)
+    driver.hear(last)
+    driver.close()
+    return lines + shown(driver)
+
+
+def shown(driver: Driver) -> list[str]:
+    lines = [line(event) for event in driver.events]
+    driver.events.clear()
+    return lines
+
+
+def line(event: vos.Event) -> str:
+    if isinstance(event, vos.Broken):
+        return f"Broken({event.failure.code.value}: {event.failure.message})"
+    return repr(event)
+
+
+def load(name: str) -> tuple[bytes, list[str]]:
+    expected = (CORPUS / f"{name}.events").read_text()
+    return (CORPUS / f"{name}.raw").read_bytes(), expected.splitlines()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_transcript_means(name):
+    raw, expected = load(name)
+    assert replay(raw, expected, whole) == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_byte_by_byte(name):
+    raw, expected = load(name)
+    assert replay(raw, expected, byte_by_byte) == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_split_in_two_at_every_byte(name):
+    raw, expected = load(name)
+    for position in range(1, max(map(len, raw.split(b"\0")))):
+        split = lambda part: (part[:position], part[position:])  # noqa: B023, E731  used at once
+        assert replay(raw, expected, split) == expected, f"split at {position}"
+
+
+@given(name=st.sampled_from(NAMES), data=st.data())
+def test_split_anyhow(name, data):
+    raw, expected = load(name)
+    cuts = sorted(data.draw(st.sets(st.integers(1, 200), max_size=8)))
+
+    def split(part: bytes) -> list[bytes]:
+        return [part[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
+
+    assert replay(raw, expected, split) == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_secret_in_what_is_shown(name):
+    raw, expected = load(name)
+    assert PASSWORD not in "".join(replay(raw, expected, whole))
