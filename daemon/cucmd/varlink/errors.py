@@ -1,0 +1,68 @@
+"""Errors as a handler raises them, and the standard ones of `org.varlink.service`.
+
+The one rule: what is raised here goes to the peer as it is, so nothing secret goes in.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+SERVICE = "org.varlink.service"
+
+
+class VarlinkError(Exception):
+    """An error reply: its full name (`io.example.NotFound`), and its fields."""
+
+    def __init__(self, name: str, parameters: msgspec.Struct | None = None) -> None:
+        super().__init__(name)
+        self.name = name
+        self.parameters = parameters
+
+
+class PermissionDenied(VarlinkError):
+    """Raised by what decides who may call; the peer is not told why."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{SERVICE}.PermissionDenied")
+
+
+# The fields of each, named as the error is named on the wire.
+
+
+class InterfaceNotFound(msgspec.Struct, frozen=True):
+    interface: str
+
+
+class MethodNotFound(msgspec.Struct, frozen=True):
+    method: str
+
+
+class MethodNotImplemented(msgspec.Struct, frozen=True):
+    method: str
+
+
+class InvalidParameter(msgspec.Struct, frozen=True):
+    parameter: str
+
+
+class ExpectedMore(msgspec.Struct, frozen=True):
+    pass
+
+
+class NotPermitted(msgspec.Struct, frozen=True):
+    pass
+
+
+STANDARD: dict[str, type[msgspec.Struct]] = {
+    "InterfaceNotFound": InterfaceNotFound,
+    "MethodNotFound": MethodNotFound,
+    "MethodNotImplemented": MethodNotImplemented,
+    "InvalidParameter": InvalidParameter,
+    "PermissionDenied": NotPermitted,
+    "ExpectedMore": ExpectedMore,
+}
+
+
+def standard(parameters: msgspec.Struct) -> VarlinkError:
+    """The standard error that is named like the struct."""
+    return VarlinkError(f"{SERVICE}.{type(parameters).__name__}", parameters)

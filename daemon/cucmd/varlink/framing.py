@@ -1,0 +1,171 @@
+"""PURE. Bytes into frames, frames into calls, replies into bytes.
+
+The one rule: whatever comes in costs time in proportion to its length, whichever way it is cut,
+and what is not a call ends in `BadFrame` or `BadCall`, nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+# A request names a thousand nodes in some tens of KiB; what is longer is no request.
+LONGEST_FRAME = 1024 * 1024
+# A request is four levels deep. A decoder recurses, and what the stack allows is not ours to know.
+DEEPEST = 32
+
+
+class BadFrame(Exception):
+    """What came is no frame: nothing after it can be trusted, so the connection has to end."""
+
+
+class BadCall(Exception):
+    """A JSON object that is no call. `parameter` is the field at fault; the rest can go on."""
+
+    def __init__(self, parameter: str, *, oneway: bool) -> None:
+        super().__init__(parameter)
+        self.parameter = parameter
+        self.oneway = oneway
+
+
+class Frames:
+    """Cuts a stream of bytes at its NULs. Feed it, then take frames until there is none."""
+
+    def __init__(self, longest: int = LONGEST_FRAME) -> None:
+        self._longest = longest
+        self._buffer = bytearray()
+        self._searched = 0  # no NUL before this, so no byte is looked at twice
+
+    @property
+    def begun(self) -> bool:
+        """Whether bytes of a frame are here that has not been taken."""
+        return bool(self._buffer)
+
+    def feed(self, data: bytes | bytearray) -> None:
+        self._buffer += data
+
+    def take(self) -> bytes | None:
+        """The next frame without its NUL, or None until more is fed. Raises `BadFrame`."""
+        # One byte beyond the longest is the place of its NUL.
+        end = self._buffer.find(0, self._searched, self._longest + 1)
+        if end >= 0:
+            frame = bytes(memoryview(self._buffer)[:end])
+            del self._buffer[: end + 1]
+            self._searched = 0
+            return frame
+        if len(self._buffer) > self._longest:
+            raise BadFrame(f"longer than {self._longest} bytes")
+        self._searched = len(self._buffer)
+        return None
+
+
+class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request as it travels; its parameters are decoded once it is known for which method."""
+
+    method: str
+    parameters: msgspec.Raw = msgspec.Raw(b"{}")
+    # Some clients write null for what they do not mean.
+    oneway: bool | None = False
+    more: bool | None = False
+    upgrade: bool | None = False
+
+
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+    error: str | None = None
+    parameters: Any = None
+    continues: bool = False
+
+
+class _Oneway(msgspec.Struct, frozen=True):
+    oneway: msgspec.Raw = msgspec.Raw(b"false")
+
+
+class _Empty(msgspec.Struct, frozen=True):
+    pass
+
+
+_EMPTY = _Empty()
+_calls = msgspec.json.Decoder(Call)
+_oneway = msgspec.json.Decoder(_Oneway)
+_encoder = msgspec.json.Encoder()
+
+
+def decode_call(frame: bytes) -> Call:
+    """Raises `BadFrame` for what is not JSON, not an object or too deep, else `BadCall`."""
+    if not frame.isascii():
+        _check_utf8(frame)  # what the decoder only skips, it does not look at
+    if frame.count(b"[") + frame.count(b"{") > DEEPEST and depth(frame, DEEPEST + 1) > DEEPEST:
+        raise BadFrame(f"deeper than {DEEPEST} levels")
+    try:
+        return _calls.decode(frame)
+    except msgspec.ValidationError as error:
+        raise _wrong(frame, error) from None
+    except msgspec.DecodeError:
+        raise BadFrame("not JSON") from None
+
+
+def _wrong(frame: bytes, error: msgspec.ValidationError) -> BadFrame | BadCall:
+    """The decoder stops at the first thing that is wrong; what follows may be worse."""
+    try:
+        oneway = bytes(_oneway.decode(frame).oneway) == b"true"
+    except msgspec.ValidationError:
+        return BadFrame("not an object")
+    except msgspec.DecodeError:
+        return BadFrame("not JSON")
+    return BadCall(wrong_field(error)[0], oneway=oneway)
+
+
+def _check_utf8(frame: bytes) -> None:
+    try:
+        frame.decode()
+    except UnicodeDecodeError:
+        raise BadFrame("not UTF-8") from None
+
+
+def encode_reply(
+    parameters: msgspec.Struct | None, *, error: str | None = None, continues: bool = False
+) -> bytes:
+    return _encoder.encode(Reply(error, parameters or _EMPTY, continues)) + b"\0"
+
+
+# A string, also one that never ends. Possessive, and always a match, so that no byte is tried
+# again: a text of nothing but `"\"\"\"` would else cost its length squared.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def depth(frame: bytes, enough: int) -> int:
+    """How deep `frame` is nested, or `enough` if it is that deep or deeper.
+
+    Each round takes the innermost pairs away, which is one level; brackets without a partner are
+    left over, and count as too deep: such a text is not JSON anyway.
+    """
+    left = _STRING.sub(b"", frame).translate(_BRACKETS, delete=_NOT_BRACKETS)
+    for level in range(enough):
+        if not left:
+            return level
+        left = left.replace(b"[]", b"")
+    return enough
+
+
+_FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
+_NO_TEXT = re.compile(r"[^ -~]")
+_LONGEST_NAME = 64
+
+
+def wrong_field(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Where, as a user would write it (`timeouts.connect`, `nodes[2]`), and what is wrong there.
+
+    What is wrong is "missing", "unknown", or msgspec's own words. The place is empty for the whole.
+    """
+    what, _, path = str(error).rpartition(" - at `$")
+    what, path = (what, path[:-1].removeprefix(".")) if what else (path, "")
+    field = _FIELD.fullmatch(what)
+    if field is None:
+        return path, what
+    name = _NO_TEXT.sub("?", field[2][:_LONGEST_NAME])
+    path = f"{path}.{name}" if path else name
+    return path, "missing" if field[1] == "missing required" else "unknown"

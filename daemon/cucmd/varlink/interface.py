@@ -1,0 +1,73 @@
+"""What a server offers: methods with their structs, and the errors they may come to.
+
+The one rule: a handler gets a request that fits its struct, and the caller that the kernel named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeAlias
+
+import msgspec
+
+from cucmd.varlink.errors import InvalidParameter, VarlinkError, standard
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who connected, as the kernel said at that moment. `groups` are the supplementary ones."""
+
+    uid: int
+    gid: int
+    groups: frozenset[int]
+    pid: int
+
+
+# What is called with the caller, and the request as the method's struct.
+Handler: TypeAlias = Callable[[Caller, Any], Awaitable[msgspec.Struct]]
+StreamHandler: TypeAlias = Callable[[Caller, Any], AsyncIterator[msgspec.Struct]]
+
+
+class Method(msgspec.Struct, frozen=True):
+    """`handler(caller, request)` returns the reply, or as an async generator yields replies.
+
+    A call is cancelled when its caller hangs up. One with an `effect` is not: once it has been
+    sent, it is done, whether or not anybody waits for the reply.
+
+    A generator (`streaming`) must return right after its last reply, without waiting in between:
+    that is how the last one is known, and sent without `continues`.
+    """
+
+    name: str
+    request: type[msgspec.Struct]
+    reply: type[msgspec.Struct]
+    handler: Handler | StreamHandler
+    streaming: bool = False
+    effect: bool = False
+
+
+def _invalid(parameter: str, _reason: str) -> VarlinkError:
+    return standard(InvalidParameter(parameter))
+
+
+class Interface(msgspec.Struct, frozen=True):
+    """A named set of methods. `description` is its text in the interface language.
+
+    `invalid(parameter, reason)` makes the error for a request that does not fit its struct;
+    `too_many(limit, maximum)` that for a caller over one of its limits (without it, the
+    connection ends). A handler that fails otherwise is answered with `InternalError` of this
+    interface, which `errors` therefore must hold.
+
+    `secrets` are names of request fields: nothing at or below them is ever repeated in a reason.
+    """
+
+    name: str
+    description: str
+    methods: tuple[Method, ...]
+    errors: tuple[type[msgspec.Struct], ...] = ()
+    invalid: Callable[[str, str], VarlinkError] = _invalid
+    too_many: Callable[[str, int], VarlinkError] | None = None
+    secrets: frozenset[str] = frozenset()
+
+    @property
+    def internal_error(self) -> str:
+        return f"{self.name}.InternalError"

@@ -1,0 +1,159 @@
+"""A listening Unix socket: the one that systemd passed, or one at a path.
+
+The one rule: a socket is never there with a mode other than its own, never taken from a server
+that lives, and never removed by anyone but who made it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import grp
+import logging
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+
+log = logging.getLogger(__name__)
+
+_LONGEST_PATH = 107  # unix(7): sun_path, less the NUL
+
+
+class SocketInUse(OSError):
+    """Another server listens at that path."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(errno.EADDRINUSE, "another server listens at", str(path))
+
+    def __str__(self) -> str:
+        return f"another server listens at {self.filename}"
+
+
+@asynccontextmanager
+async def open_unix_listener(
+    path: Path, mode: int, inherited: Sequence[object], *, group: str | None = None
+) -> AsyncIterator[trio.SocketListener]:
+    """Listens, at `inherited` if a Unix stream socket that listens is among it, else at `path`.
+
+    A socket at `path` gets `mode`, and `group` if there is such a group and we may give it away;
+    a folder that is missing is made. What a dead server has left there is replaced.
+    Raises `SocketInUse`, and `OSError` naming the path.
+    """
+    passed = [one for one in inherited if isinstance(one, socket.socket) and _listens(one)]
+    if passed:
+        with passed[0]:
+            yield trio.SocketListener(trio.socket.from_stdlib_socket(passed[0]))
+        return
+    _make_folder(path.parent)
+    with _lock(path), _bound(path, mode, group) as bound:
+        yield trio.SocketListener(trio.socket.from_stdlib_socket(bound))
+
+
+def _listens(candidate: socket.socket) -> bool:
+    return (
+        candidate.family == socket.AF_UNIX
+        and candidate.type == socket.SOCK_STREAM
+        and candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    """Root's are for everyone to pass, for the socket has a mode of its own."""
+    if folder.is_dir():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        folder.chmod(0o755)  # whatever the umask
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Keeps other servers from that path; the kernel lets go of it if we die.
+
+    Two that find a socket dead at the same time would else replace each other's.
+    """
+    name = path.with_name(f"{path.name}.lock")
+    while True:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise SocketInUse(path) from None
+        if _is_at(name, os.fstat(descriptor)):
+            break
+        os.close(descriptor)  # its holder removed it in between: what we locked is nobody's
+    try:
+        yield
+    finally:
+        name.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _is_at(path: Path, status: os.stat_result) -> bool:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino)
+
+
+@contextmanager
+def _bound(path: Path, mode: int, group: str | None) -> Iterator[socket.socket]:
+    if len(os.fsencode(path)) > _LONGEST_PATH:  # a rename would allow it, and nobody could connect
+        raise OSError(errno.ENAMETOOLONG, f"longer than {_LONGEST_PATH} bytes", str(path))
+    _check_free(path)
+    new = path.with_name(f".{os.getpid()}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
+        try:
+            new.unlink(missing_ok=True)  # of a namesake that died just here
+            bound.bind(str(new))
+            _give(new, mode, group)
+            bound.listen(socket.SOMAXCONN)  # from here on one could connect
+            new.rename(path)
+        except OSError as error:
+            new.unlink(missing_ok=True)
+            reason = f"cannot listen: {error.strerror or error}"
+            raise OSError(error.errno, reason, str(path)) from error
+        ours = path.lstat()
+        try:
+            yield bound
+        finally:
+            if _is_at(path, ours):
+                path.unlink()
+
+
+def _give(new: Path, mode: int, group: str | None) -> None:
+    """The group first: a change of it may take bits away from the mode."""
+    if group is not None:
+        try:
+            os.chown(new, -1, grp.getgrnam(group).gr_gid)
+        except (KeyError, PermissionError) as error:
+            # Usual where a person has started the server; then it is for that person alone.
+            log.debug("the socket is not given to group '%s': %s", group, error)
+    new.chmod(mode)
+
+
+def _check_free(path: Path) -> None:
+    """Raises unless there is nothing at the path, or a socket that nobody listens at."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        reason = "cannot listen: there is a file that is no socket"
+        raise FileExistsError(errno.EEXIST, reason, str(path))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return
+        except BlockingIOError:
+            pass  # alive: its queue is full
+    raise SocketInUse(path)

@@ -1,0 +1,102 @@
+"""What only the kernel knows of a peer: who it was as it connected, and that it is gone.
+
+The one rule: nothing that a peer says of itself is believed, and nothing is asked of /proc.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import errno
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+import trio
+
+from cucmd.varlink.interface import Caller
+
+_CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
+_GID = struct.Struct("I")
+# asm-generic/socket.h, since Linux 4.13: so on x86 and ARM. Python does not know the name yet.
+_SO_PEERGROUPS = 59
+_MOST_PYTHON_READS = 1024  # bytes of an option; 256 groups
+
+
+def caller_of(peer: trio.socket.SocketType) -> Caller:
+    """Raises `OSError` for a socket that is not a connected Unix one."""
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, gid = _CREDENTIALS.unpack(credentials)
+    return Caller(uid, gid, frozenset(_groups(peer)), pid)
+
+
+def _groups(peer: trio.socket.SocketType) -> Iterator[int]:
+    try:
+        packed = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MOST_PYTHON_READS)
+    except OSError as error:
+        if error.errno != errno.ERANGE:
+            raise
+        packed = _long_option(peer.fileno(), _SO_PEERGROUPS)
+    return (group for (group,) in _GID.iter_unpack(packed))
+
+
+def _long_option(descriptor: int, option: int) -> bytes:
+    """An option longer than Python reads: directories give people hundreds of groups."""
+    size = ctypes.c_uint32(65536 * _GID.size)  # NGROUPS_MAX
+    value = array.array("B", bytes(size.value))
+    address, _ = value.buffer_info()
+    libc = ctypes.CDLL(None, use_errno=True)
+    asked = (descriptor, socket.SOL_SOCKET, option, ctypes.c_void_p(address), ctypes.byref(size))
+    if libc.getsockopt(*asked) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return value.tobytes()[: size.value]
+
+
+class HangUps:
+    """Tells when a peer has closed its socket, whatever its connection is doing meanwhile.
+
+    A read would not tell: what was sent before comes first, and the end of it looks the same as
+    that of a peer that has only finished sending and waits for replies. EPOLLHUP is the former
+    alone. One epoll for all connections: no task, and no descriptor, for each.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._watched: dict[int, Callable[[], None]] = {}
+
+    def __enter__(self) -> HangUps:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._epoll.close()
+
+    @contextmanager
+    def watch(self, descriptor: int, tell: Callable[[], None]) -> Iterator[None]:
+        """Calls `tell` once, if the peer hangs up in the meantime."""
+        self._epoll.register(descriptor, 0)  # EPOLLHUP and EPOLLERR are always in
+        self._watched[descriptor] = tell
+        try:
+            yield
+        finally:
+            self._forget(descriptor)
+
+    async def run(self) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(self._epoll.fileno())
+            for descriptor, _ in self._epoll.poll(0):
+                tell = self._watched[descriptor]
+                self._forget(descriptor)  # it stays hung up, and would be told for ever
+                tell()
+
+    def _forget(self, descriptor: int) -> None:
+        if self._watched.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)

@@ -1,0 +1,77 @@
+"""PURE. How much of the server one user may hold at a time, and what is kept for its keepers.
+
+The one rule: whatever one user does, another finds room up to limits of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Kind: TypeAlias = Literal["connections", "requests", "streams"]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Of each user (uid): connections, calls that are being answered, streams.
+
+    `total` is the most connections there are, over all users. The last `reserved` of them are
+    only for root and the server's own user, who must get in when others have filled the rest.
+    """
+
+    connections: int = 64
+    requests: int = 64
+    streams: int = 32
+    total: int = 1024
+    reserved: int = 64
+
+
+class OverLimit(Exception):
+    """`limit` is a field of `Limits`."""
+
+    def __init__(self, limit: str, maximum: int) -> None:
+        super().__init__(f"{limit}: at most {maximum}")
+        self.limit = limit
+        self.maximum = maximum
+
+
+class Quota:
+    """`keepers` are the uids for which connections are reserved."""
+
+    def __init__(self, limits: Limits, keepers: frozenset[int]) -> None:
+        self._limits = limits
+        self._keepers = keepers
+        self._held: Counter[tuple[int, Kind]] = Counter()
+        self._connections = 0
+
+    @contextmanager
+    def connection(self, uid: int) -> Iterator[None]:
+        """Raises `OverLimit` instead of being entered."""
+        limits = self._limits
+        open_to_all = limits.total if uid in self._keepers else limits.total - limits.reserved
+        if self._connections >= open_to_all:
+            raise OverLimit("total", open_to_all)
+        with self.hold(uid, "connections"):
+            self._connections += 1
+            try:
+                yield
+            finally:
+                self._connections -= 1
+
+    @contextmanager
+    def hold(self, uid: int, kind: Kind) -> Iterator[None]:
+        """Raises `OverLimit` instead of being entered."""
+        maximum: int = getattr(self._limits, kind)
+        key = uid, kind
+        if self._held[key] >= maximum:
+            raise OverLimit(kind, maximum)
+        self._held[key] += 1
+        try:
+            yield
+        finally:
+            self._held[key] -= 1
+            if not self._held[key]:
+                del self._held[key]  # so that it does not grow with every user that ever came

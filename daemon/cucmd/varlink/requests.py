@@ -1,0 +1,136 @@
+"""PURE. A call's parameters become the method's struct, or an error that says what is wrong.
+
+The one rule: a reason repeats a value only if it is one plain value, short, and not below a name
+that the interface calls secret.
+"""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Iterator
+from types import UnionType
+from typing import Any, Literal, Union
+
+import msgspec
+
+from cucmd.varlink.framing import BadFrame, wrong_field
+from cucmd.varlink.interface import Interface
+
+_LONGEST_SHOWN = 80
+_STEP = re.compile(r"[^.\[\]]+|\[([0-9]+)\]")
+
+
+def fit(
+    decoder: msgspec.json.Decoder[Any], parameters: msgspec.Raw, interface: Interface
+) -> msgspec.Struct:
+    """The request. Raises the interface's error for a wrong one, `BadFrame` for what is no JSON."""
+    try:
+        return typing.cast(msgspec.Struct, decoder.decode(parameters))
+    except msgspec.ValidationError as error:
+        where, what = wrong_field(error)
+    except msgspec.DecodeError:
+        raise BadFrame("not JSON") from None
+    if not where and bytes(parameters) == b"null":  # how some clients write "none"
+        return fit(decoder, msgspec.Raw(b"{}"), interface)
+    if not where:
+        raise interface.invalid("parameters", "expected an object")
+    steps = tuple(_steps(where))
+    reason = _reason(what, _kind_at(decoder.type, steps), _kind_at(decoder.type, steps[:-1]))
+    if what not in ("missing", "unknown") and steps[0] not in interface.secrets:
+        reason = _value_at(parameters, steps) + reason
+    raise interface.invalid(where, reason)
+
+
+def _steps(path: str) -> Iterator[str | int]:
+    for step in _STEP.finditer(path):
+        yield step[0] if step[1] is None else int(step[1])
+
+
+def _reason(what: str, kind: Any, parent: Any) -> str:
+    expected = _words(kind)
+    if what == "missing":
+        return f"is missing; expected {expected}"
+    if what == "unknown":
+        names = ", ".join(field_types(parent)) if _is_struct(parent) else ""
+        return f"is unknown; expected {f'one of {names}' if names else 'no fields'}"
+    if what.endswith("out of range"):
+        return f"is out of range; expected {expected}"
+    return f"expected {expected}"
+
+
+def _value_at(parameters: msgspec.Raw, steps: tuple[str | int, ...]) -> str:
+    """The value, as what a reason begins with; empty where there is none to show."""
+    try:
+        value = msgspec.json.decode(parameters)
+        for step in steps:
+            value = value[step]
+    except (msgspec.MsgspecError, LookupError, TypeError):
+        return ""
+    return f"{_shown(value)}: "
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            text = ascii(value[:_LONGEST_SHOWN])
+            return text if len(value) <= _LONGEST_SHOWN else f"{text}..."
+        case dict():
+            return "an object"
+        case list():
+            return "an array"
+        case _:
+            return str(value)[:_LONGEST_SHOWN]
+
+
+# What a struct's fields are made of. Also the ground on which `idl.py` stands.
+
+
+def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Field -> its type, as the struct was written and in its order."""
+    hints = typing.get_type_hints(struct)
+    return {name: hints[name] for name in struct.__struct_fields__}
+
+
+def without_none(kind: Any) -> tuple[Any, bool]:
+    """A type without its `| None`, and whether it had one."""
+    if typing.get_origin(kind) not in (Union, UnionType):
+        return kind, False
+    kinds = typing.get_args(kind)
+    left = [one for one in kinds if one is not type(None)]
+    if len(left) != 1:
+        raise TypeError(f"{kind} has no form on the wire")
+    return left[0], len(left) < len(kinds)
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _kind_at(struct: type[msgspec.Struct], steps: tuple[str | int, ...]) -> Any:
+    """The type at that place; None where the structs know of no such place."""
+    kind: Any = struct
+    for step in steps:
+        if isinstance(step, int):
+            kind = (*typing.get_args(kind), None)[0]
+        else:
+            kind = field_types(kind).get(step) if _is_struct(kind) else None
+        kind, _ = without_none(kind)
+    return kind
+
+
+_WORDS = {str: "a string", bool: "true or false", int: "an integer", float: "a number"}
+_OTHER_WORDS = {tuple: "an array", list: "an array", dict: "an object"}
+
+
+def _words(kind: Any) -> str:
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        return f"one of {', '.join(typing.get_args(kind))}"
+    if _is_struct(kind):
+        return "an object"
+    return _WORDS.get(kind) or _OTHER_WORDS.get(origin, "another value")

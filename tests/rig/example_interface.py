@@ -1,0 +1,171 @@
+"""An interface with every kind of method, for tests of the server that are not about jobs."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import trio
+
+from cucmd.varlink import Caller, Interface, Method, ServiceInfo, VarlinkError
+from cucmd.varlink.idl import describe
+
+NAME = "io.example.Test"
+INFO = ServiceInfo(vendor="Example", product="Test", version="1", url="https://example.com")
+
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+class Inner(msgspec.Struct, forbid_unknown_fields=True):
+    ratio: float | None = None
+    password: str | None = None
+
+
+class Echo(msgspec.Struct, forbid_unknown_fields=True):
+    text: str
+    numbers: tuple[int, ...] = ()
+    inner: Inner | None = None
+    secret: Inner | None = None
+
+
+class Text(msgspec.Struct):
+    text: str
+
+
+class Count(msgspec.Struct, forbid_unknown_fields=True):
+    upto: int | None = None
+
+
+class Number(msgspec.Struct):
+    number: int
+
+
+class Who(msgspec.Struct):
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    pid: int
+
+
+class Invalid(msgspec.Struct):
+    parameter: str
+    reason: str
+
+
+class TooMany(msgspec.Struct):
+    limit: str
+    maximum: int
+
+
+class NotThere(msgspec.Struct):
+    what: str
+
+
+class InternalError(msgspec.Struct):
+    pass
+
+
+ERRORS = (Invalid, TooMany, NotThere, InternalError)
+
+
+def error(parameters: msgspec.Struct) -> VarlinkError:
+    return VarlinkError(f"{NAME}.{type(parameters).__name__}", parameters)
+
+
+class Example:
+    """What it does it notes in `done`. `wait`, `change` and an endless `count` end at `gate`."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self._news = trio.Event()
+        self.gate = trio.Event()
+        self.begun = trio.Event()  # `wait`, `change` or an endless `count` has begun
+        self.ended = trio.Event()  # it is over, however it came to that
+
+    async def until_done(self, count: int) -> None:
+        while len(self.done) < count:
+            await self._news.wait()
+
+    def _note(self, what: str) -> None:
+        self.done.append(what)
+        self._news.set()
+        self._news = trio.Event()
+
+    async def echo(self, _caller: Caller, request: Echo) -> Text:
+        self._note(f"echo {request.text}")
+        return Text(request.text)
+
+    async def who(self, caller: Caller, _request: Nothing) -> Who:
+        return Who(caller.uid, caller.gid, tuple(sorted(caller.groups)), caller.pid)
+
+    async def wait(self, _caller: Caller, _request: Nothing) -> Nothing:
+        await self._gated("wait")
+        return Nothing()
+
+    async def change(self, _caller: Caller, _request: Nothing) -> Nothing:
+        await self._gated("change")
+        return Nothing()
+
+    async def refuse(self, _caller: Caller, request: Text) -> Nothing:
+        raise error(NotThere(request.text))
+
+    async def fail(self, _caller: Caller, request: Text) -> Nothing:
+        raise ValueError(request.text)
+
+    async def count(self, _caller: Caller, request: Count) -> AsyncIterator[Number]:
+        """Up to `upto` in one go. Without it: 0, and 1 when the gate opens, and on for ever."""
+        if request.upto is not None:
+            for number in range(1, request.upto + 1):
+                yield Number(number)
+            return
+        yield Number(0)
+        await self._gated("count")
+        number = 0
+        while True:
+            number += 1
+            self._note(f"counted {number}")
+            yield Number(number)
+
+    async def falter(self, _caller: Caller, request: Text) -> AsyncIterator[Number]:
+        """One number; then what `text` says: `refuse`, `fail`, or a late end."""
+        yield Number(1)
+        if request.text == "refuse":
+            raise error(NotThere("more"))
+        if request.text == "fail":
+            raise ValueError
+        await trio.sleep(1)
+
+    async def _gated(self, name: str) -> None:
+        self.begun.set()
+        try:
+            await self.gate.wait()
+        except trio.Cancelled:
+            self._note(f"{name} cancelled")
+            raise
+        else:
+            self._note(name)
+        finally:
+            self.ended.set()
+
+    def interface(self, **changes: object) -> Interface:
+        methods = (
+            Method("Echo", Echo, Text, self.echo),
+            Method("Who", Nothing, Who, self.who),
+            Method("Wait", Nothing, Nothing, self.wait),
+            Method("Change", Nothing, Nothing, self.change, effect=True),
+            Method("Refuse", Text, Nothing, self.refuse),
+            Method("Fail", Text, Nothing, self.fail),
+            Method("Count", Count, Number, self.count, streaming=True),
+            Method("Falter", Text, Number, self.falter, streaming=True),
+        )
+        errors = {one.__name__: one for one in ERRORS}
+        parts = {
+            "name": NAME,
+            "description": describe(NAME, (Inner,), methods, errors, {"": "A test."}),
+            "methods": methods,
+            "errors": ERRORS,
+            "invalid": lambda parameter, reason: error(Invalid(parameter, reason)),
+            "too_many": lambda limit, maximum: error(TooMany(limit, maximum)),
+            "secrets": frozenset({"secret"}),
+        }
+        return Interface(**{**parts, **changes})

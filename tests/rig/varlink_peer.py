@@ -1,0 +1,110 @@
+"""A Varlink server over a real socket, and a client that can do what no polite one would."""
+
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+
+from cucmd.varlink import Limits, open_unix_listener, serve
+from rig.example_interface import INFO, NAME, Example
+
+LASTS_AT_MOST = 60.0  # seconds; a test takes far less even on a busy machine
+
+
+def request(method: str, parameters: object = None, **flags: bool) -> dict:
+    """A call; without a dot, of a method of the example."""
+    name = method if "." in method else f"{NAME}.{method}"
+    return {"method": name, "parameters": {} if parameters is None else parameters, **flags}
+
+
+class Peer:
+    """Sends what it is told to, and reads frame by frame."""
+
+    def __init__(self, stream: trio.abc.HalfCloseableStream) -> None:
+        self.stream = stream
+        self._buffer = b""
+
+    async def send(self, *calls: dict | bytes) -> None:
+        """Calls, in one piece; bytes as they are."""
+        await self.stream.send_all(
+            b"".join(
+                call if isinstance(call, bytes) else json.dumps(call).encode() + b"\0"
+                for call in calls
+            )
+        )
+
+    async def call(self, method: str, parameters: object = None, **flags: bool) -> dict | None:
+        await self.send(request(method, parameters, **flags))
+        return await self.receive()
+
+    async def receive(self) -> dict | None:
+        """The next reply; None at the end."""
+        while b"\0" not in self._buffer:
+            data = await self.stream.receive_some()
+            if not data:
+                assert not self._buffer, "half a reply"
+                return None
+            self._buffer += data
+        frame, _, self._buffer = self._buffer.partition(b"\0")
+        return json.loads(frame)
+
+    async def receive_all(self) -> list[dict]:
+        replies = []
+        while (reply := await self.receive()) is not None:
+            replies.append(reply)
+        return replies
+
+    async def finish(self) -> list[dict]:
+        """Says that no more calls come, and reads what is left."""
+        await self.stream.send_eof()
+        return await self.receive_all()
+
+
+@contextmanager
+def short_path() -> Iterator[Path]:
+    """For a socket: a path has room for 107 bytes, which pytest's folders can exceed."""
+    with tempfile.TemporaryDirectory(prefix="varlink-") as folder:
+        yield Path(folder) / "run" / "test.sock"
+
+
+@asynccontextmanager
+async def serving(path: Path, example: Example, **limits: int) -> AsyncIterator[None]:
+    """A server at the path, for anybody. At its end no descriptor may be left."""
+    before = len(os.listdir("/proc/self/fd"))
+    with trio.fail_after(LASTS_AT_MOST):
+        async with (
+            open_unix_listener(path, 0o666, []) as listener,
+            served(listener, example, **limits),
+        ):
+            yield
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+@asynccontextmanager
+async def served(
+    listener: trio.SocketListener, example: Example, **limits: int
+) -> AsyncIterator[None]:
+    async def run(task_status: trio.TaskStatus[None]) -> None:
+        await serve(
+            listener,
+            [example.interface()],
+            INFO,
+            Limits(**limits),
+            authorize=lambda *_: None,
+            task_status=task_status,
+        )
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def connected(path: Path) -> AsyncIterator[Peer]:
+    async with await trio.open_unix_socket(path) as stream:
+        yield Peer(stream)

@@ -1,0 +1,58 @@
+"""A connection over a memory stream, and the peer at its other end."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+
+from cucmd.varlink import Caller, Limits
+from cucmd.varlink.connection import Connection, House
+from cucmd.varlink.quota import Quota
+from cucmd.varlink.service import Offer
+from rig.example_interface import INFO, Example
+from rig.varlink_peer import Peer, request
+
+CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
+
+
+@pytest.fixture
+def call() -> Callable[..., dict]:
+    return request
+
+
+@pytest.fixture
+def example() -> Example:
+    return Example()
+
+
+@pytest.fixture
+def house(example: Example) -> House:
+    return House(
+        Offer([example.interface()], INFO), Quota(Limits(), frozenset({0})), lambda *_: None
+    )
+
+
+@pytest.fixture
+def connect(nursery: trio.Nursery, house: House) -> Callable[..., Peer]:
+    """`connect(authorize=...)`: a peer; the connection has parts of the house replaced.
+
+    `peer.connection` is the server's end, `peer.over` set once that has ended.
+    """
+
+    def connect(caller: Caller = CALLER, **changes: object) -> Peer:
+        ours, theirs = trio.testing.memory_stream_pair()
+        connection = Connection(ours, caller, msgspec.structs.replace(house, **changes))
+        peer = Peer(theirs)
+        peer.connection, peer.over = connection, trio.Event()
+
+        async def run() -> None:
+            async with ours:
+                await connection.run()
+            peer.over.set()
+
+        nursery.start_soon(run)
+        return peer
+
+    return connect

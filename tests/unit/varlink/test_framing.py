@@ -1,0 +1,209 @@
+"""Bytes into frames, frames into calls."""
+
+import json
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.varlink.framing import (
+    DEEPEST,
+    BadCall,
+    BadFrame,
+    Frames,
+    decode_call,
+    depth,
+    encode_reply,
+)
+from rig.example_interface import Nothing, Number
+
+
+def taken(frames: Frames, pieces: list[bytes]) -> list[bytes | str]:
+    """All frames of what is fed in pieces; at the end the text of the error, if it came to one."""
+    found = []
+    try:
+        for piece in pieces:
+            frames.feed(piece)
+            while (frame := frames.take()) is not None:
+                found.append(frame)
+    except BadFrame as error:
+        found.append(str(error))
+    return found
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    ends = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[a:b] for a, b in pairwise(ends)]
+
+
+@given(st.lists(st.binary(max_size=12)), st.lists(st.integers(0, 1000)))
+def test_any_split_gives_the_same_frames(chunks: list[bytes], places: list[int]) -> None:
+    data = b"\0".join(chunks)
+    whole = taken(Frames(longest=8), [data])
+    assert taken(Frames(longest=8), cut(data, places)) == whole
+    assert taken(Frames(longest=8), [data[i : i + 1] for i in range(len(data))]) == whole
+
+
+@given(st.lists(st.binary(max_size=12).filter(lambda one: b"\0" not in one)))
+def test_frames_are_what_lies_between_the_nuls(chunks: list[bytes]) -> None:
+    frames = Frames(longest=12)
+    assert taken(frames, [b"".join(chunk + b"\0" for chunk in chunks)]) == chunks
+    assert not frames.begun
+
+
+def test_a_frame_of_the_full_length_is_taken_and_one_byte_more_is_not() -> None:
+    assert taken(Frames(longest=4), [b"1234\0"]) == [b"1234"]
+    assert taken(Frames(longest=4), [b"1\0", b"12345\0"]) == [b"1", "longer than 4 bytes"]
+
+
+def test_a_frame_that_is_too_long_is_refused_before_its_end_comes() -> None:
+    assert taken(Frames(longest=4), [b"12345"]) == ["longer than 4 bytes"]
+
+
+def test_a_frame_has_begun_while_bytes_of_it_are_waiting() -> None:
+    frames = Frames()
+    assert not frames.begun
+    frames.feed(b'{"method"')
+    assert frames.take() is None
+    assert frames.begun
+
+
+def seconds(size: int) -> float:
+    """The processor's time for a frame of that size that comes a few bytes at a time."""
+    frames = Frames(longest=size)
+    begun = time.thread_time()
+    for _ in range(size // 16):
+        frames.feed(b"x" * 16)
+        assert frames.take() is None
+    frames.feed(b"\0")
+    assert frames.take() is not None
+    return time.thread_time() - begun
+
+
+def test_the_cost_of_a_frame_in_small_pieces_is_linear() -> None:
+    small = min(seconds(2**16) for _ in range(3))
+    large = min(seconds(2**20) for _ in range(3))
+    assert large < 16 * small * 4  # 16 times the bytes; were it quadratic, 256 times the time
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (b"", "not JSON"),
+        (b"  ", "not JSON"),
+        (b"nope", "not JSON"),
+        (b'{"method":"a.b"', "not JSON"),
+        (b'{"method":"a.b"} x', "not JSON"),
+        (b'{"method":"a.b","parameters":{"a":01}}', "not JSON"),
+        (b'{"method":"a.b","parameters":{"a":1,}}', "not JSON"),
+        (b'{"method":"a\xff"}', "not UTF-8"),
+        (b'{"method":"a.b","parameters":{"a":"\xff"}}', "not UTF-8"),
+        (b'{"method":"a\\ud800"}', "not JSON"),
+        (b"[]", "not an object"),
+        (b'"method"', "not an object"),
+        (b"17", "not an object"),
+        (b"null", "not an object"),
+        (b" [1]", "not an object"),
+        (b"[" * 100 + b"]" * 100, "deeper than 32 levels"),
+        (b'{"method":"a.b","parameters":' + b"[" * 100 + b"]" * 100 + b"}", "deeper than"),
+        (b'{"a":' * 500_000, "deeper than"),
+        (b"]" * 50 + b"[" * 50, "deeper than"),
+    ],
+)
+def test_what_is_no_call_is_a_bad_frame(frame: bytes, reason: str) -> None:
+    with pytest.raises(BadFrame, match=reason):
+        decode_call(frame)
+
+
+def test_a_call_may_be_as_deep_as_the_limit() -> None:
+    lists = DEEPEST - 1
+    frame = b'{"method":"a.b","parameters":' + b"[" * lists + b"]" * lists + b"}"
+    assert decode_call(frame).method == "a.b"
+    with pytest.raises(BadFrame, match="deeper"):
+        decode_call(frame.replace(b"[]", b"[[]]"))
+
+
+def test_brackets_in_strings_are_not_depth() -> None:
+    text = '[{"\\' * 100
+    frame = json.dumps({"method": "a.b", "parameters": {"text": text}}).encode()
+    assert json.loads(bytes(decode_call(frame).parameters)) == {"text": text}
+
+
+def test_many_brackets_side_by_side_are_not_depth() -> None:
+    frame = b'{"method":"a.b","parameters":{"a":[' + b"[]," * 1000 + b"[]]}}"
+    assert decode_call(frame).method == "a.b"
+
+
+nested = st.recursive(
+    st.none() | st.text(alphabet='ab[]{}"\\', max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("a[]\\"), inner, max_size=3)
+    ),
+)
+
+
+def true_depth(value: object) -> int:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return 1 + max(map(true_depth, value), default=0) if isinstance(value, list) else 0
+
+
+@given(nested)
+def test_depth_is_the_depth_of_the_value(value: object) -> None:
+    assert depth(json.dumps(value).encode(), enough=100) == true_depth(value)
+
+
+@pytest.mark.parametrize(
+    "text", [b'"\\"' * 350_000, b"[]" * 500_000, b'["' * 500_000, b"[" * 10**6]
+)
+def test_the_depth_of_a_hostile_megabyte_is_known_at_once(text: bytes) -> None:
+    begun = time.thread_time()
+    depth(text, DEEPEST + 1)
+    assert time.thread_time() - begun < 1  # quadratic, it would take minutes
+
+
+@pytest.mark.parametrize(
+    ("frame", "parameter"),
+    [
+        (b"{}", "method"),
+        (b'{"method":5}', "method"),
+        (b'{"method":"a.b","more":"yes"}', "more"),
+        (b'{"method":"a.b","parameter":{}}', "parameter"),
+        (b'{"method":"a.b","\\u001b[31m":{}}', "?[31m"),
+        (b'{"method":"a.b","' + b"x" * 1000 + b'":1}', "x" * 64),
+    ],
+)
+def test_an_object_that_is_no_call_names_the_field(frame: bytes, parameter: str) -> None:
+    with pytest.raises(BadCall) as caught:
+        decode_call(frame)
+    assert (caught.value.parameter, caught.value.oneway) == (parameter, False)
+
+
+def test_a_wrong_call_that_wants_no_reply_is_known_as_such() -> None:
+    with pytest.raises(BadCall) as caught:
+        decode_call(b'{"method":"a.b","oneway":true,"typo":1}')
+    assert caught.value.oneway
+
+
+def test_null_is_taken_for_what_is_absent() -> None:
+    call = decode_call(b'{"method":"a.b","parameters":null,"more":null,"oneway":null}')
+    assert not call.more
+    assert not call.oneway
+
+
+@given(st.binary(max_size=200) | st.text(alphabet='{}[]":,\\methodparamsu01 \n').map(str.encode))
+def test_no_bytes_do_anything_but_fail_in_the_two_known_ways(frame: bytes) -> None:
+    try:
+        decode_call(frame)
+    except (BadFrame, BadCall):
+        pass
+
+
+def test_replies_are_frames() -> None:
+    assert encode_reply(Number(5), continues=True) == (
+        b'{"parameters":{"number":5},"continues":true}\0'
+    )
+    assert encode_reply(Nothing()) == b'{"parameters":{}}\0'
+    assert encode_reply(None, error="a.B") == b'{"error":"a.B","parameters":{}}\0'

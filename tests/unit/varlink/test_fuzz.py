@@ -1,0 +1,119 @@
+"""Whatever bytes come in: a connection answers or ends, and the server does not notice.
+
+What hypothesis once found, and what an attacker would try first, is kept in `corpus/`: a file is
+what one peer sends. For a longer search raise `max_examples` of the two settings below.
+"""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cucmd.varlink import Caller, Limits
+from cucmd.varlink.connection import Connection, House
+from cucmd.varlink.quota import Quota
+from cucmd.varlink.service import Offer
+from rig.example_interface import INFO, NAME, Example
+
+CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
+CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
+# Those that would last until a gate opens.
+LASTING = {"Wait", "Change", "Count"}
+
+
+def answers(pieces: list[bytes]) -> list[dict]:
+    """All replies to one peer's bytes. Raises whatever would have come out of the connection."""
+
+    async def main() -> bytes:
+        whole = Example().interface()
+        methods = tuple(one for one in whole.methods if one.name not in LASTING)
+        offer = Offer([msgspec.structs.replace(whole, methods=methods)], INFO)
+        house = House(offer, Quota(Limits(), frozenset()), lambda *_: None)
+        ours, theirs = trio.testing.memory_stream_pair()
+        received = bytearray()
+        async with trio.open_nursery() as nursery:
+
+            async def serve() -> None:
+                async with ours:
+                    await Connection(ours, CALLER, house).run()
+
+            nursery.start_soon(serve)
+            try:
+                for piece in pieces:
+                    await theirs.send_all(piece)
+                await theirs.send_eof()
+            except trio.BrokenResourceError:
+                pass  # dropped in the middle
+            async for data in theirs:
+                received += data
+        return bytes(received)
+
+    received = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    frames = received.split(b"\0")
+    assert frames.pop() == b"", "half a reply"
+    return [json.loads(frame) for frame in frames]
+
+
+def check(replies: list[dict]) -> None:
+    for reply in replies:
+        assert isinstance(reply["parameters"], dict)
+        # Only `Fail`, which fails on purpose, may have come to this.
+        assert reply.get("error") != f"{NAME}.InternalError"
+
+
+@pytest.mark.parametrize("file", CORPUS, ids=[file.name for file in CORPUS])
+def test_the_corpus(file: Path) -> None:
+    data = file.read_bytes()
+    replies = answers([data])
+    check(replies)
+    if len(data) < 500:
+        assert answers([data[i : i + 1] for i in range(len(data))]) == replies
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.binary(max_size=60), max_size=6))
+def test_random_bytes(pieces: list[bytes]) -> None:
+    check(answers(pieces))
+
+
+VALID = [
+    {
+        "method": f"{NAME}.Echo",
+        "parameters": {"text": "x", "numbers": [1], "inner": {"ratio": 1.5}},
+    },
+    {"method": f"{NAME}.Who"},
+    {"method": f"{NAME}.Refuse", "parameters": {"text": "x"}, "oneway": False},
+    {"method": f"{NAME}.Falter", "parameters": {"text": "refuse"}, "more": True},
+    {"method": "org.varlink.service.GetInfo", "parameters": {}},
+    {"method": "org.varlink.service.GetInterfaceDescription", "parameters": {"interface": NAME}},
+]
+PIECES = [b"\0", b'"', b"{", b"}", b"[", b"]", b",", b":", b"\\", b"\xff", b"null", b"1e999", b"-"]
+odd = st.sampled_from([*PIECES, b"[" * 40]) | st.binary(max_size=4)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A valid request of which some spans were replaced."""
+    data = json.dumps(draw(st.sampled_from(VALID))).encode() + b"\0"
+    for _ in range(draw(st.integers(0, 4))):
+        begin = draw(st.integers(0, len(data)))
+        data = data[:begin] + draw(odd) + data[begin + draw(st.integers(0, 8)) :]
+    return data
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(mutated(), max_size=4))
+def test_mutated_requests(calls: list[bytes]) -> None:
+    check(answers([b"".join(calls)]))
+
+
+def test_valid_requests_are_answered_among_the_mutated() -> None:
+    """So that the tests above do not pass because nothing gets through."""
+    replies = answers([json.dumps(call).encode() + b"\0" for call in VALID])
+    assert len(replies) == 7
+    assert sum("error" in reply for reply in replies) == 2

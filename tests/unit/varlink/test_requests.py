@@ -1,0 +1,139 @@
+"""A request that does not fit is answered with where, what was found and what was expected."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.varlink import VarlinkError
+from cucmd.varlink.framing import BadFrame
+from cucmd.varlink.requests import fit
+from rig.example_interface import Echo, Example, Inner, Number
+
+DECODER = msgspec.json.Decoder(Echo)
+
+
+def fitted(parameters: object) -> Echo:
+    raw = parameters if isinstance(parameters, bytes) else msgspec.json.encode(parameters)
+    return fit(DECODER, msgspec.Raw(raw), Example().interface())
+
+
+def test_what_fits_becomes_the_struct() -> None:
+    assert fitted({"text": "a", "numbers": [1], "inner": {"ratio": 2}}) == Echo(
+        "a", (1,), Inner(2.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "parameter", "reason"),
+    [
+        ({}, "text", "is missing; expected a string"),
+        ({"text": 5}, "text", "5: expected a string"),
+        ({"text": None}, "text", "null: expected a string"),
+        ({"text": True}, "text", "true: expected a string"),
+        ({"text": {}}, "text", "an object: expected a string"),
+        ({"text": ["hunter2"]}, "text", "an array: expected a string"),
+        ({"text": "", "numbers": "many"}, "numbers", "'many': expected an array"),
+        ({"text": "", "numbers": [1, 2, "x"]}, "numbers[2]", "'x': expected an integer"),
+        ({"text": "", "numbers": [1.5]}, "numbers[0]", "1.5: expected an integer"),
+        ({"text": "", "inner": 3}, "inner", "3: expected an object"),
+        ({"text": "", "inner": {"ratio": "a\nb"}}, "inner.ratio", "'a\\nb': expected a number"),
+        ({"text": "", "numbers": "x" * 90}, "numbers", f"'{'x' * 80}'...: expected an array"),
+        (
+            {"text": "", "txt": "hunter2"},
+            "txt",
+            "is unknown; expected one of text, numbers, inner, secret",
+        ),
+        (
+            {"text": "", "inner": {"rat`io": 1}},
+            "inner.rat`io",
+            "is unknown; expected one of ratio, password",
+        ),
+        ([], "parameters", "expected an object"),
+        ("hunter2", "parameters", "expected an object"),
+        (
+            b'{"text":"","inner":{"ratio":1e999}}',
+            "inner.ratio",
+            "is out of range; expected a number",
+        ),
+        (
+            b'{"text":"","numbers":[' + b"9" * 5000 + b"]}",
+            "numbers[0]",
+            "is out of range; expected an integer",
+        ),
+    ],
+)
+def test_where_and_why(parameters: object, parameter: str, reason: str) -> None:
+    with pytest.raises(VarlinkError) as caught:
+        fitted(parameters)
+    assert caught.value.parameters.parameter == parameter
+    assert caught.value.parameters.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("value", "parameter"),
+    [
+        ("hunter2", "secret"),
+        (7331, "secret"),
+        ({"password": 7331}, "secret.password"),
+        ({"password": ["hunter2"]}, "secret.password"),
+        ({"ratio": "hunter2"}, "secret.ratio"),
+        ({"pass": "hunter2"}, "secret.pass"),
+        (["hunter2"], "secret"),
+    ],
+)
+def test_a_value_below_a_secret_name_is_not_repeated(value: object, parameter: str) -> None:
+    with pytest.raises(VarlinkError) as caught:
+        fitted({"text": "", "secret": value})
+    assert caught.value.parameters.parameter == parameter
+    assert "hunter2" not in caught.value.parameters.reason
+    assert "7331" not in caught.value.parameters.reason
+
+
+def test_null_for_parameters_is_none() -> None:
+    assert fit(msgspec.json.Decoder(Inner), msgspec.Raw(b"null"), Example().interface()) == Inner()
+    with pytest.raises(VarlinkError, match="Invalid"):
+        fitted(None)
+
+
+def test_what_is_no_json_is_a_bad_frame() -> None:
+    with pytest.raises(BadFrame):
+        fitted(b'{"text":"\\ud800"}')
+
+
+def test_without_an_error_of_its_own_an_interface_has_the_standard_one() -> None:
+    from cucmd.varlink import Interface
+
+    with pytest.raises(VarlinkError) as caught:
+        fit(msgspec.json.Decoder(Number), msgspec.Raw(b"{}"), Interface("a.b", "", ()))
+    assert caught.value.name == "org.varlink.service.InvalidParameter"
+    assert caught.value.parameters.parameter == "number"
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["text", "numbers", "inner", "secret", "ratio", "password", "a` - at `$.b"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(json_values)
+def test_every_value_fits_or_is_refused_in_words(value: object) -> None:
+    try:
+        fitted(value)
+    except VarlinkError as error:
+        assert error.parameters.parameter  # noqa: PT017  either outcome is right
+        assert "expected" in error.parameters.reason  # noqa: PT017
