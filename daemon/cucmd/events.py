@@ -1,0 +1,113 @@
+"""Changes of jobs, numbered, to subscribers that may be slow.
+
+The one rule: publishing never waits and never grows without bound; a subscriber that falls behind
+is told how many changes it missed, and nobody else notices.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+
+import msgspec
+import trio
+
+from cucmd.job import Job
+
+# Enough for a burst of every node of a large cluster beginning at once; a job is shared, not
+# copied, so what waits here costs a pointer each.
+CAPACITY = 128
+
+
+class Change(msgspec.Struct, frozen=True):
+    """`sequence` is the number of changes up to and including this one, since the subscription.
+
+    The state that a watcher is shown first is 0. Without a job the subscriber has `missed` that
+    many changes: it sends the state as it is now, under this number.
+    """
+
+    sequence: int
+    missed: int
+    job: Job | None
+
+
+class Feed:
+    """Where changes are published. Lives in the trio thread."""
+
+    def __init__(self) -> None:
+        # By job; None holds those who watch every job. A publish looks at no one else's.
+        self._subscriptions: dict[str | None, set[Subscription]] = {}
+
+    def publish(self, job: Job) -> None:
+        for watched in (job.job_id, None):
+            for subscription in self._subscriptions.get(watched, ()):
+                subscription.offer(job)
+
+    def subscribe(self, job_id: str | None = None) -> Subscription:
+        """Changes of one job, or of all. Use it as a context manager: it counts from `with`.
+
+        Enter it before the first state is read, so that no change falls between the two.
+        """
+        return Subscription(self, job_id)
+
+    def enlist(self, subscription: Subscription) -> None:
+        self._subscriptions.setdefault(subscription.job_id, set()).add(subscription)
+
+    def dismiss(self, subscription: Subscription) -> None:
+        group = self._subscriptions[subscription.job_id]
+        group.remove(subscription)
+        if not group:
+            del self._subscriptions[subscription.job_id]
+
+
+class Subscription:
+    """Made by `Feed.subscribe`; for one task."""
+
+    def __init__(self, feed: Feed, job_id: str | None) -> None:
+        self.job_id = job_id
+        self._feed = feed
+        self._waiting: deque[Job] = deque()
+        self._missed = 0
+        self._sequence = 0
+        self._news = trio.Event()
+
+    def __enter__(self) -> Subscription:
+        self._feed.enlist(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._feed.dismiss(self)
+
+    def offer(self, job: Job) -> None:
+        """Called by the feed.
+
+        Once changes are missed, later ones are too until the subscriber comes: the state that
+        it sends then holds them all, and they must not appear again after it.
+        """
+        if self._missed:
+            self._missed += 1
+        elif len(self._waiting) < CAPACITY:
+            self._waiting.append(job)
+        else:
+            self._missed = CAPACITY + 1
+            self._waiting.clear()
+        self._news.set()
+
+    async def next(self) -> Change:
+        """The next change; waits for one. Nothing is lost if the wait is cancelled."""
+        await self._news.wait()
+        if self._missed:
+            job, missed = None, self._missed
+            self._sequence += missed
+            self._missed = 0
+        else:
+            job, missed = self._waiting.popleft(), 0
+            self._sequence += 1
+        if not self._waiting:
+            self._news = trio.Event()
+        return Change(self._sequence, missed, job)

@@ -1,0 +1,49 @@
+"""One daemon to a state directory, by a lock that the kernel drops when its holder dies.
+
+The one rule: the lock is held before anything in the directory is looked at.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cucmd.store.errors import StateInUse, StoreFailed
+
+LOCK_NAME = "cucmd.lock"
+
+
+@contextmanager
+def hold_state_directory(directory: Path) -> Iterator[None]:
+    """Makes the directory if need be, and keeps every other daemon out of it meanwhile.
+
+    The file stays behind: to remove it would let two daemons each lock a file of that name.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreFailed(f"cannot use the state directory {directory}: {error}") from error
+    try:
+        _lock(descriptor, directory)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        raise StateInUse(directory, owner if owner.isdigit() else "") from None
+    except OSError as error:
+        raise StoreFailed(f"cannot lock the state directory {directory}: {error}") from error
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError:
+        pass  # a full disk; the number only helps the message above, the lock itself holds

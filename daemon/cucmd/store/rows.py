@@ -1,0 +1,130 @@
+"""PURE. Jobs, nodes and files as rows, and back.
+
+The one rule: what goes in comes out equal. Times are kept as text of one length, in UTC, so that
+their order as text is their order in time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from cucmd.job import Failed, Job, JobEnded, JobStatus, Node
+
+# What sqlite3 gives for a row: the types of its columns are known to the statement only.
+Row: TypeAlias = tuple[Any, ...]
+
+
+class JobRow(msgspec.Struct, frozen=True):
+    """A job in one line, as lists show it. `nodes_done` counts every settled node."""
+
+    job_id: str
+    status: JobStatus
+    created_at: datetime
+    completed_at: datetime | None
+    nodes_total: int
+    nodes_done: int
+    nodes_failed: int
+    bytes_received: int
+
+
+class FileRow(msgspec.Struct, frozen=True):
+    """A file that a node pushed; `size` in bytes, `path` below the node's folder."""
+
+    node: str
+    path: str
+    size: int
+    sha256: str
+    complete: bool
+
+
+class Received(Protocol):
+    """What `save_files` takes: whatever has these four."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def complete(self) -> bool: ...
+
+
+def summarise(job: Job) -> JobRow:
+    """The row of a job in memory; the same as the store would list for it."""
+    return JobRow(
+        job_id=job.job_id,
+        status=job.status,
+        created_at=job.created_at,
+        completed_at=job.state.completed_at if isinstance(job.state, JobEnded) else None,
+        nodes_total=len(job.nodes),
+        nodes_done=sum(node.settled for node in job.nodes),
+        nodes_failed=sum(isinstance(node.state, Failed) for node in job.nodes),
+        bytes_received=sum(node.bytes_received for node in job.nodes),
+    )
+
+
+def moment_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def job_columns(job: Job) -> dict[str, str | None]:
+    completed = job.state.completed_at if isinstance(job.state, JobEnded) else None
+    return {
+        "job_id": job.job_id,
+        "status": job.status,
+        "created_at": moment_text(job.created_at),
+        "completed_at": moment_text(completed) if completed else None,
+        "detail": msgspec.json.encode(_without_nodes(job)).decode(),
+    }
+
+
+def node_columns(position: int, node: Node) -> tuple[int, str, int, str]:
+    detail = msgspec.json.encode(node).decode()
+    return position, node.status, node.bytes_received, detail
+
+
+def job_from(detail: str, nodes: Iterable[str]) -> Job:
+    """Raises `msgspec.MsgspecError` for text that is no job."""
+    job = msgspec.json.decode(detail, type=Job)
+    decoder = msgspec.json.Decoder(Node)
+    return msgspec.structs.replace(job, nodes=tuple(decoder.decode(text) for text in nodes))
+
+
+def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
+    """Those that differ. Unchanged nodes are shared by both jobs, so this mostly looks at ids."""
+    pairs = enumerate(zip(before.nodes, after.nodes, strict=True))
+    return [(at, new) for at, (old, new) in pairs if new is not old and new != old]
+
+
+def changed_itself(before: Job, after: Job) -> bool:
+    return _without_nodes(before) != _without_nodes(after)
+
+
+def job_row_from(row: Row) -> JobRow:
+    job_id, status, created, completed, *counts = row
+    return JobRow(
+        job_id,
+        status,
+        datetime.fromisoformat(created),
+        datetime.fromisoformat(completed) if completed else None,
+        *counts,
+    )
+
+
+def file_columns(files: Sequence[Received]) -> list[tuple[bytes, int, str, bool]]:
+    return [(os.fsencode(file.path), file.size, file.sha256, file.complete) for file in files]
+
+
+def file_row_from(row: Row) -> FileRow:
+    node, path, size, sha256, complete = row
+    return FileRow(node, os.fsdecode(path), size, sha256, bool(complete))
+
+
+def _without_nodes(job: Job) -> Job:
+    return msgspec.structs.replace(job, nodes=())

@@ -1,0 +1,98 @@
+"""The tables, and the steps by which an older database becomes one of today.
+
+The one rule: a step that was released is never edited. A change is a new step at the end, and the
+database of the version before it becomes a fixture in tests/unit/store/fixtures.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+# "cucm"; tells our database from any other that may lie under its name.
+APPLICATION_ID = 0x6375636D
+
+# `position` is the order of arrival: newest first must not depend on a clock that can jump.
+# The sums in `job` are kept by triggers, from the row that was there to the row that is there
+# now: they agree with the nodes whatever was written twice, and a list never reads a node.
+# `detail` is the struct of job.py as JSON; a column exists only where a query needs it.
+# `path` is a BLOB, because a file name of a node is bytes and need not be UTF-8.
+_FIRST = """
+CREATE TABLE job (
+    position INTEGER PRIMARY KEY,
+    job_id TEXT NOT NULL UNIQUE,
+    status TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    completed_at TEXT,
+    nodes_total INTEGER NOT NULL DEFAULT 0,
+    nodes_done INTEGER NOT NULL DEFAULT 0,
+    nodes_failed INTEGER NOT NULL DEFAULT 0,
+    bytes_received INTEGER NOT NULL DEFAULT 0,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX job_by_status ON job (status, position);
+CREATE INDEX job_by_end ON job (completed_at);
+
+CREATE TABLE node (
+    job INTEGER NOT NULL REFERENCES job (position) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    bytes_received INTEGER NOT NULL,
+    detail TEXT NOT NULL,
+    PRIMARY KEY (job, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE file (
+    job INTEGER NOT NULL REFERENCES job (position) ON DELETE CASCADE,
+    node TEXT NOT NULL,
+    path BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    complete INTEGER NOT NULL,
+    PRIMARY KEY (job, node, path)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER node_added AFTER INSERT ON node BEGIN
+    UPDATE job SET
+        nodes_total = nodes_total + 1,
+        nodes_done = nodes_done + (NEW.status IN ('succeeded', 'failed', 'cancelled')),
+        nodes_failed = nodes_failed + (NEW.status = 'failed'),
+        bytes_received = bytes_received + NEW.bytes_received
+    WHERE position = NEW.job;
+END;
+CREATE TRIGGER node_changed AFTER UPDATE OF status, bytes_received ON node BEGIN
+    UPDATE job SET
+        nodes_done = nodes_done + (NEW.status IN ('succeeded', 'failed', 'cancelled'))
+            - (OLD.status IN ('succeeded', 'failed', 'cancelled')),
+        nodes_failed = nodes_failed + (NEW.status = 'failed') - (OLD.status = 'failed'),
+        bytes_received = bytes_received + NEW.bytes_received - OLD.bytes_received
+    WHERE position = NEW.job;
+END;
+"""
+
+# STEPS[n] makes a database of version n one of version n + 1.
+STEPS: tuple[str, ...] = (_FIRST,)
+
+
+def newest_version() -> int:
+    return len(STEPS)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Every step that is missing, all in one transaction: afterwards it is done or untouched.
+
+    BEGIN and COMMIT stand inside the script because `executescript` commits before it starts.
+    """
+    steps = STEPS[version_of(connection) :]
+    if not steps:
+        return
+    script = f"BEGIN IMMEDIATE;{''.join(steps)}PRAGMA user_version = {newest_version()};COMMIT;"
+    try:
+        connection.executescript(script)
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,145 @@
+"""The statements. Each function takes a connection inside a transaction that others begin and end.
+
+The one rule: the cost of a write is that of the rows that differ, never of the history.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from cucmd.job import Job, Node
+from cucmd.store.rows import (
+    FileRow,
+    JobRow,
+    Received,
+    Row,
+    changed_itself,
+    changed_nodes,
+    file_columns,
+    file_row_from,
+    job_columns,
+    job_from,
+    job_row_from,
+    node_columns,
+)
+
+_INSERT_JOB = """
+INSERT INTO job (job_id, status, created_at, completed_at, detail)
+VALUES (:job_id, :status, :created_at, :completed_at, :detail)"""
+
+_UPDATE_JOB = """
+UPDATE job SET status = :status, completed_at = :completed_at, detail = :detail
+WHERE job_id = :job_id"""
+
+_UPSERT_NODE = """
+INSERT INTO node (job, position, status, bytes_received, detail) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (job, position) DO UPDATE SET
+    status = excluded.status, bytes_received = excluded.bytes_received, detail = excluded.detail"""
+
+_UPSERT_FILE = """
+INSERT INTO file (job, node, path, size, sha256, complete) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (job, node, path) DO UPDATE SET
+    size = excluded.size, sha256 = excluded.sha256, complete = excluded.complete"""
+
+_JOB_ROWS = """
+SELECT job_id, status, created_at, completed_at,
+    nodes_total, nodes_done, nodes_failed, bytes_received FROM job """
+NEWEST = _JOB_ROWS + "ORDER BY position DESC LIMIT :limit"
+NEWEST_WITH_STATUS = _JOB_ROWS + "WHERE status = :status ORDER BY position DESC LIMIT :limit"
+FIND = "SELECT job_id FROM job WHERE job_id >= ? AND job_id < ? ORDER BY job_id LIMIT 3"
+ENDED_BEFORE = "SELECT job_id FROM job WHERE completed_at < ? ORDER BY completed_at LIMIT ?"
+UNFINISHED = """
+SELECT job_id FROM job WHERE status IN ('queued', 'running') ORDER BY position"""
+
+
+class UnknownJob(Exception):
+    """A write for a job that was never added, or is deleted: a defect of the caller."""
+
+
+def insert_job(connection: sqlite3.Connection, job: Job) -> None:
+    cursor = connection.execute(_INSERT_JOB, job_columns(job))
+    assert cursor.lastrowid is not None
+    _write_nodes(connection, cursor.lastrowid, enumerate(job.nodes))
+
+
+def update_job(connection: sqlite3.Connection, before: Job, after: Job, *, whole: bool) -> None:
+    """What differs; with `whole` all of it, because the rows may be older than `before`."""
+    position = _position_of(connection, after.job_id)
+    if whole or changed_itself(before, after):
+        connection.execute(_UPDATE_JOB, job_columns(after))
+    nodes = enumerate(after.nodes) if whole else changed_nodes(before, after)
+    _write_nodes(connection, position, nodes)
+
+
+def delete_job(connection: sqlite3.Connection, job_id: str) -> None:
+    connection.execute("DELETE FROM job WHERE job_id = ?", (job_id,))
+
+
+def upsert_files(
+    connection: sqlite3.Connection, job_id: str, node: str, files: Sequence[Received]
+) -> None:
+    position = _position_of(connection, job_id)
+    rows = [(position, node, *columns) for columns in file_columns(files)]
+    connection.executemany(_UPSERT_FILE, rows)
+
+
+def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
+    found = connection.execute("SELECT position, detail FROM job WHERE job_id = ?", (job_id,))
+    row = found.fetchone()
+    if row is None:
+        return None
+    nodes = connection.execute("SELECT detail FROM node WHERE job = ? ORDER BY position", row[:1])
+    return job_from(row[1], (detail for (detail,) in nodes))
+
+
+def select_unfinished(connection: sqlite3.Connection) -> tuple[list[Job], list[str]]:
+    """(jobs, what is wrong with those that cannot be read): one bad row must not hide the rest."""
+    jobs: list[Job] = []
+    problems: list[str] = []
+    for (job_id,) in connection.execute(UNFINISHED).fetchall():
+        try:
+            job = select_job(connection, job_id)
+        except msgspec.MsgspecError as error:
+            problems.append(f"job {job_id} cannot be read and is left as it is: {error}")
+        else:
+            assert job is not None
+            jobs.append(job)
+    return jobs, problems
+
+
+def select_rows(
+    connection: sqlite3.Connection, limit: int, status: str | None
+) -> tuple[JobRow, ...]:
+    statement = NEWEST if status is None else NEWEST_WITH_STATUS
+    # Below zero SQLite means "all"; a caller that says -1 did not mean that.
+    rows = connection.execute(statement, {"limit": max(limit, 0), "status": status})
+    return tuple(job_row_from(row) for row in rows)
+
+
+def select_files(connection: sqlite3.Connection, job_id: str) -> tuple[FileRow, ...]:
+    rows = connection.execute(
+        "SELECT node, path, size, sha256, complete FROM file"
+        " WHERE job = (SELECT position FROM job WHERE job_id = ?) ORDER BY node, path",
+        (job_id,),
+    )
+    return tuple(file_row_from(row) for row in rows)
+
+
+def select_ids(connection: sqlite3.Connection, statement: str, parameters: Row) -> tuple[str, ...]:
+    return tuple(job_id for (job_id,) in connection.execute(statement, parameters))
+
+
+def _position_of(connection: sqlite3.Connection, job_id: str) -> int:
+    row = connection.execute("SELECT position FROM job WHERE job_id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise UnknownJob(f"there is no job {job_id}")
+    return int(row[0])
+
+
+def _write_nodes(
+    connection: sqlite3.Connection, job: int, nodes: Iterable[tuple[int, Node]]
+) -> None:
+    connection.executemany(_UPSERT_NODE, [(job, *node_columns(at, node)) for at, node in nodes])

@@ -1,0 +1,56 @@
+"""What a write or a list costs does not depend on how much there is already."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from cucmd.job import Job
+from cucmd.store import open_store, tables
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+LIMITED = {"limit": 20, "status": "running"}
+
+
+async def test_a_transition_of_one_node_of_400_writes_one_row(
+    path: Path, disk, make_job: Callable[..., Job]
+) -> None:
+    queued = make_job(nodes=400)
+    running = queued.begin(NOW)
+    after = running.replace_node(7, running.nodes[7].begin(NOW, 1), NOW)
+    async with open_store(path, connect=disk.connect) as store:
+        await store.add_job(queued)
+        await store.save(queued, running)
+        disk.statements.clear()
+        await store.save(running, after)
+    # A step of a trigger shows as its statement once more, word for word; another row would not.
+    written = [text.split()[0] for text, _ in groupby(disk.statements)]
+    assert written == ["BEGIN", "SAVEPOINT", "SELECT", "INSERT", "RELEASE", "COMMIT"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters"),
+    [
+        (tables.NEWEST, LIMITED),
+        (tables.NEWEST_WITH_STATUS, LIMITED),
+        (tables.FIND, ("a", "b")),
+        (tables.ENDED_BEFORE, ("2026", 10)),
+        (tables.UNFINISHED, ()),
+    ],
+)
+async def test_a_list_reads_no_more_than_it_shows(
+    path: Path, statement: str, parameters: object
+) -> None:
+    async with open_store(path):
+        pass
+    with closing(sqlite3.connect(path)) as raw:
+        plan = " ".join(
+            row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        )
+    # A scan of the primary key from its end is the list itself: LIMIT ends it.
+    assert "SEARCH" in plan or statement == tables.NEWEST
+    assert ("TEMP B-TREE" in plan) == (statement == tables.UNFINISHED), plan

@@ -1,0 +1,175 @@
+"""A database that cannot be used is set aside, whole, and the daemon starts and says so."""
+
+import os
+import random
+import re
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cucmd.job import Job
+from cucmd.store import StateInUse, StoreFailed, StoreTooNew, open_store
+from cucmd.store.database import connect, prepare
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+MakeJob = Callable[..., Job]
+
+
+@pytest.fixture
+async def used(path: Path, make_job: MakeJob) -> Path:
+    """A database with jobs in it, closed."""
+    async with open_store(path) as store:
+        for number in range(50):
+            await store.add_job(make_job(f"{number:012x}"))
+    return path
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def truncate_within_a_page(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 100)
+
+
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(b"not a database\n" * 4096)
+
+
+def damage_pages(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[4096:20480] = random.Random(7).randbytes(16384)
+    path.write_bytes(content)
+
+
+def replace_by_another(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE somebody (elses)")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [truncate, truncate_within_a_page, empty, overwrite, damage_pages, replace_by_another],
+)
+async def test_a_damaged_database_is_set_aside_unchanged(
+    harm: Callable[[Path], None], used: Path, make_job: MakeJob
+) -> None:
+    harm(used)
+    before = used.read_bytes()
+    async with open_store(used) as store:
+        (notice,) = store.notices
+        kept = re.search(r"cucmd\.db\.damaged-\d{8}T\d{6}Z", notice)
+        assert kept, notice
+        assert (used.parent / kept[0]).read_bytes() == before
+        assert await store.newest(9) == ()
+        await store.add_job(make_job())
+    async with open_store(used) as store:
+        assert store.notices == ()
+        assert await store.load("0a1b2c3d4e5f") == make_job()
+
+
+def test_nothing_set_aside_is_ever_overwritten(path: Path) -> None:
+    path.parent.mkdir()
+    contents = [f"damage {number}".encode() for number in range(3)]
+    for content in contents:
+        path.write_bytes(content)
+        assert len(prepare(path, connect, NOW)) == 1
+    kept = [entry.read_bytes() for entry in path.parent.glob("*.damaged-*")]
+    assert sorted(kept) == contents
+
+
+def test_the_journal_of_a_damaged_database_goes_with_it(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"damage")
+    path.with_name("cucmd.db-wal").write_bytes(b"its journal")
+    prepare(path, connect, NOW)
+    kept = path.parent / "cucmd.db.damaged-20261125T120000Z-wal"
+    assert kept.read_bytes() == b"its journal"
+
+
+def test_a_journal_without_its_database_is_not_played_into_the_next(path: Path) -> None:
+    path.parent.mkdir()
+    path.with_name("cucmd.db-wal").write_bytes(b"of a database that is gone")
+    (notice,) = prepare(path, connect, NOW)
+    assert "cucmd.db was missing" in notice
+    kept = path.parent / "cucmd.db.damaged-20261125T120000Z-wal"
+    assert kept.read_bytes() == b"of a database that is gone"
+
+
+async def test_a_journal_that_a_kill_left_behind_is_played_back(
+    path: Path, tmp_path: Path, make_job: MakeJob
+) -> None:
+    async with open_store(path) as store:
+        await store.add_job(make_job(nodes=200))
+        left = tmp_path / "as it was left"
+        left.mkdir()
+        for name in ("cucmd.db", "cucmd.db-wal"):
+            shutil.copy(path.with_name(name), left)
+    async with open_store(left / "cucmd.db") as store:
+        assert store.notices == ()
+        assert await store.load("0a1b2c3d4e5f") == make_job(nodes=200)
+
+
+async def test_a_half_made_database_is_made_anew(path: Path, make_job: MakeJob) -> None:
+    path.parent.mkdir()
+    path.with_name("cucmd.db.new").write_bytes(b"killed while it was made")
+    path.with_name("cucmd.db.new-wal").write_bytes(b"with its journal")
+    async with open_store(path) as store:
+        assert store.notices == ()
+        await store.add_job(make_job())
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["cucmd.db", "cucmd.lock"]
+
+
+async def test_a_later_version_is_refused_and_not_touched(used: Path) -> None:
+    with closing(sqlite3.connect(used)) as raw:
+        raw.execute("PRAGMA user_version = 9999")
+    before = used.read_bytes()
+    with pytest.raises(StoreTooNew, match="version 9999") as raised:
+        async with open_store(used):
+            pass
+    assert str(used) in str(raised.value)
+    assert used.read_bytes() == before
+    assert not list(used.parent.glob("*damaged*"))
+
+
+async def test_what_is_no_damage_stays_where_it_is(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(StoreFailed, match=r"cannot open .*cucmd\.db"):
+        async with open_store(path):
+            pass
+    assert path.is_dir()
+
+
+async def test_only_the_daemon_can_read_its_database(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        await store.add_job(make_job())
+        modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
+    assert set(modes) >= {"cucmd.db", "cucmd.db-wal", "cucmd.lock"}
+    assert set(modes.values()) == {0o600}
+
+
+async def test_a_second_daemon_is_kept_out_and_told_by_whom(used: Path) -> None:
+    async with open_store(used):
+        with pytest.raises(StateInUse, match=f"in use by process {os.getpid()}"):
+            async with open_store(used):
+                pass
+    async with open_store(used) as store:
+        assert store.notices == ()
+
+
+async def test_a_state_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file in the way")
+    with pytest.raises(StoreFailed, match="cannot use the state directory"):
+        async with open_store(tmp_path / "state" / "cucmd.db"):
+            pass

@@ -1,0 +1,256 @@
+"""A disk that is full, broken, slow or locked: who is told, what is kept, and that it passes."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+
+from cucmd.job import Job
+from cucmd.store import Store, StoreFailed, open_store
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+MakeJob = Callable[..., Job]
+
+
+async def wait_for(event) -> None:
+    """Until the store's thread has set a `threading.Event`."""
+    await trio.to_thread.run_sync(event.wait, 10)
+    assert event.is_set()
+
+
+@pytest.mark.parametrize("error", ["disk I/O error", "database or disk is full"])
+async def test_a_failed_commit_fails_its_caller_and_then_all_works_again(
+    error: str, path: Path, disk, make_job: MakeJob
+) -> None:
+    async with open_store(path, connect=disk.connect) as store:
+        await store.add_job(make_job("1"))
+        disk.error = error
+        with pytest.raises(StoreFailed, match=error) as raised:
+            await store.add_job(make_job("2"))
+        assert str(path) in str(raised.value)
+        assert [row.job_id for row in await store.newest(9)] == ["1"]
+        disk.error = None
+        await store.add_job(make_job("2"))
+    async with open_store(path) as store:
+        assert store.notices == ()
+        assert [row.job_id for row in await store.newest(9)] == ["2", "1"]
+
+
+@pytest.mark.parametrize("good", range(5))
+async def test_whichever_statement_fails_nothing_of_the_write_is_there(
+    good: int, path: Path, disk, make_job: MakeJob
+) -> None:
+    queued = make_job("1")
+    async with open_store(path, connect=disk.connect) as store:
+        await store.add_job(queued)
+        disk.error, disk.good_statements = "disk I/O error", good
+        with pytest.raises(StoreFailed, match="disk I/O error"):
+            await store.save(queued, queued.begin(NOW))
+        assert await store.load("1") == queued
+        disk.error = disk.good_statements = None
+        await store.save(queued, queued.begin(NOW))
+    async with open_store(path) as store:
+        assert store.notices == ()
+        assert await store.load("1") == queued.begin(NOW)
+
+
+async def test_a_full_disk_refuses_a_large_job_whole(path: Path, disk, make_job: MakeJob) -> None:
+    async with open_store(path, connect=disk.connect):
+        pass
+    disk.max_pages = path.stat().st_size // 4096 + 5
+    large = make_job("large", nodes=2000)
+    async with open_store(path, connect=disk.connect) as store:
+        with pytest.raises(StoreFailed, match="full"):
+            await store.add_job(large)
+        assert await store.load("large") is None
+        await store.add_job(make_job("small", nodes=1))
+        disk.max_pages = None
+    async with open_store(path, connect=disk.connect) as store:
+        await store.add_job(large)
+        assert await store.load("large") == large
+        assert await store.load("small") is not None
+
+
+async def test_after_a_failed_save_the_next_one_makes_up_for_it(
+    path: Path, disk, make_job: MakeJob
+) -> None:
+    queued = make_job()
+    running = queued.begin(NOW)
+    first = running.replace_node(0, running.nodes[0].begin(NOW, 1), NOW)
+    second = first.replace_node(1, first.nodes[1].begin(NOW, 1), NOW)
+    async with open_store(path, connect=disk.connect) as store:
+        await store.add_job(queued)
+        disk.error = "disk I/O error"
+        with pytest.raises(StoreFailed):
+            await store.save(queued, first)
+        disk.error = None
+        await store.save(first, second)  # knows nothing of what happened to `first`
+        assert await store.load(queued.job_id) == second
+
+
+async def test_one_wrong_write_does_not_fail_its_neighbours(
+    path: Path, disk, make_job: MakeJob
+) -> None:
+    node = msgspec.structs.replace(make_job("2").nodes[0], bytes_received=10**30)
+    too_large = msgspec.structs.replace(make_job("2"), nodes=(node,))
+    outcomes: dict[str, str] = {}
+
+    async def add(store: Store, job: Job) -> None:
+        try:
+            await store.add_job(job)
+        except StoreFailed:
+            outcomes[job.job_id] = "failed"
+        else:
+            outcomes[job.job_id] = "added"
+
+    async with open_store(path, connect=disk.connect) as store:
+        async with trio.open_nursery() as nursery:
+            await hold_the_writer(nursery, store, disk, make_job)
+            for job in (make_job("1"), too_large, make_job("3")):
+                nursery.start_soon(add, store, job)
+            await trio.testing.wait_all_tasks_blocked()
+            disk.gate.set()
+        assert outcomes == {"1": "added", "2": "failed", "3": "added"}
+        assert {row.job_id for row in await store.newest(9)} == {"1", "3", "held"}
+
+
+async def hold_the_writer(nursery, store: Store, disk, make_job: MakeJob) -> None:
+    """A write that stands before its commit until the gate opens; what comes now queues."""
+    disk.gate.clear()
+    disk.at_gate.clear()
+    nursery.start_soon(store.add_job, make_job("held"))
+    await wait_for(disk.at_gate)
+
+
+async def test_writes_that_wait_share_one_commit(path: Path, disk, make_job: MakeJob) -> None:
+    async with open_store(path, connect=disk.connect) as store:
+        async with trio.open_nursery() as nursery:
+            await hold_the_writer(nursery, store, disk, make_job)
+            for number in range(100):
+                nursery.start_soon(store.add_job, make_job(f"{number:04}"))
+            await trio.testing.wait_all_tasks_blocked()
+            disk.gate.set()
+        assert disk.commits == 2
+        assert len(await store.newest(200)) == 101
+
+
+async def test_all_that_share_a_failed_commit_are_told(path: Path, disk, make_job: MakeJob) -> None:
+    failed: list[str] = []
+
+    async def add(store: Store, job: Job) -> None:
+        try:
+            await store.add_job(job)
+        except StoreFailed:
+            failed.append(job.job_id)
+
+    async with open_store(path, connect=disk.connect) as store:
+        async with trio.open_nursery() as nursery:
+            disk.gate.clear()
+            disk.at_gate.clear()
+            nursery.start_soon(add, store, make_job("first"))
+            await wait_for(disk.at_gate)
+            for number in range(5):
+                nursery.start_soon(add, store, make_job(str(number)))
+            await trio.testing.wait_all_tasks_blocked()
+            disk.error = "disk I/O error"
+            disk.gate.set()
+        assert sorted(failed) == ["0", "1", "2", "3", "4", "first"]
+        assert await store.newest(9) == ()
+
+
+async def test_reads_do_not_wait_for_a_slow_commit(path: Path, disk, make_job: MakeJob) -> None:
+    async with open_store(path, connect=disk.connect) as store:
+        await store.add_job(make_job("before"))
+        async with trio.open_nursery() as nursery:
+            await hold_the_writer(nursery, store, disk, make_job)
+            assert await store.load("before") is not None
+            assert await store.load("held") is None
+            disk.gate.set()
+        assert await store.load("held") is not None
+
+
+async def test_a_caller_that_is_cancelled_loses_the_answer_but_not_the_write(
+    path: Path, disk, make_job: MakeJob
+) -> None:
+    async with open_store(path, connect=disk.connect) as store:
+        async with trio.open_nursery() as nursery:
+            await hold_the_writer(nursery, store, disk, make_job)
+            nursery.start_soon(store.add_job, make_job("waiting"))
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        disk.gate.set()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await store.add_job(make_job("late"))
+        assert scope.cancelled_caught
+    async with open_store(path) as store:
+        rows = [row.job_id for row in await store.newest(9)]
+        assert rows == ["late", "waiting", "held"]
+
+
+async def test_what_is_queued_when_the_store_closes_is_written(
+    path: Path, disk, make_job: MakeJob
+) -> None:
+    async with trio.open_nursery() as nursery:
+        async with open_store(path, connect=disk.connect) as store:
+            await hold_the_writer(nursery, store, disk, make_job)
+            nursery.start_soon(store.add_job, make_job("queued"))
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(open_gate, disk)
+        with pytest.raises(StoreFailed, match="closed"):
+            await store.add_job(make_job("too late"))
+    async with open_store(path) as store:
+        assert [row.job_id for row in await store.newest(9)] == ["queued", "held"]
+
+
+async def open_gate(disk) -> None:
+    disk.gate.set()
+
+
+async def test_a_lock_that_others_hold_is_an_error_and_then_passes(
+    path: Path, disk, make_job: MakeJob
+) -> None:
+    disk.busy_milliseconds = 1
+    async with open_store(path, connect=disk.connect) as store:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreFailed, match="database is locked"):
+                await store.add_job(make_job())
+            other.execute("ROLLBACK")
+        await store.add_job(make_job())
+        assert await store.load("0a1b2c3d4e5f") == make_job()
+
+
+async def test_a_database_that_vanishes_is_not_replaced_by_an_empty_one(
+    path: Path, disk, make_job: MakeJob
+) -> None:
+    async with open_store(path, connect=disk.connect) as store:
+        disk.error = "disk I/O error"
+        with pytest.raises(StoreFailed):
+            await store.add_job(make_job())
+        disk.error = None
+        path.rename(path.with_name("elsewhere"))
+        with pytest.raises(StoreFailed, match="unable to open database file"):
+            await store.add_job(make_job())
+        assert not path.exists()
+
+
+async def test_one_unreadable_job_does_not_hide_the_others(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        await store.add_job(make_job("bad"))
+        await store.add_job(make_job("good"))
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("UPDATE job SET detail = '{' WHERE job_id = 'bad'")
+    async with open_store(path) as store:
+        for _ in range(2):
+            assert [job.job_id for job in await store.unfinished()] == ["good"]
+        (notice,) = store.notices
+        assert "job bad cannot be read" in notice
+        with pytest.raises(StoreFailed):
+            await store.load("bad")
+        assert len(await store.newest(9)) == 2

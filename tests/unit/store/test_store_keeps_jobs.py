@@ -1,0 +1,229 @@
+"""What goes into the store comes out equal, also after it was closed and opened again."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cucmd.failure import Code, failure
+from cucmd.job import Job, Node, Phase
+from cucmd.store import FileRow, StoreFailed, open_store, summarise
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+MakeJob = Callable[..., Job]
+
+
+class Received(msgspec.Struct, frozen=True):
+    path: str
+    size: int
+    sha256: str
+    complete: bool
+
+
+def finished(job: Job) -> Job:
+    job = job.begin(NOW)
+    for at, node in enumerate(job.nodes):
+        job = job.replace_node(at, node.begin(NOW, 1).succeed(NOW, ("a note",)), NOW)
+    return job
+
+
+async def test_a_job_survives_a_restart_unchanged(path: Path, make_job: MakeJob) -> None:
+    job = make_job()
+    async with open_store(path) as store:
+        await store.add_job(job)
+    async with open_store(path) as store:
+        assert store.notices == ()
+        assert await store.load(job.job_id) == job
+
+
+async def test_each_state_of_a_node_survives(path: Path, make_job: MakeJob) -> None:
+    queued = make_job(nodes=5)
+    pending, running, succeeded, failed, cancelled = queued.nodes
+    begun = [node.begin(NOW, 2) for node in (running, succeeded, failed, cancelled)]
+    nodes = (
+        pending,
+        begun[0].enter(Phase.TRANSFER),
+        begun[1].succeed(NOW, ("one", "two")),
+        begun[2].fail(NOW, failure(Code.STALLED, 'it said "\x1b[2J\u2028\x00"')),
+        begun[3].cancel(NOW),
+    )
+    after = msgspec.structs.replace(queued.begin(NOW), nodes=nodes)
+    async with open_store(path) as store:
+        await store.add_job(queued)
+        await store.save(queued, after)
+        assert await store.load(queued.job_id) == after
+
+
+async def test_an_unknown_job_is_none(path: Path) -> None:
+    async with open_store(path) as store:
+        for job_id in ("ffff", "", "\ud800", "ü"):
+            assert await store.load(job_id) is None
+            assert await store.files(job_id.encode("ascii", "replace").decode()) == ()
+
+
+async def test_a_job_is_added_once(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        await store.add_job(make_job(nodes=2))
+        with pytest.raises(StoreFailed, match="UNIQUE"):
+            await store.add_job(make_job(nodes=3))
+        assert await store.load("0a1b2c3d4e5f") == make_job(nodes=2)
+
+
+async def test_a_save_of_a_job_that_was_never_added_says_so(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        with pytest.raises(StoreFailed, match="there is no job 0a1b2c3d4e5f"):
+            await store.save(make_job(), make_job().begin(NOW))
+
+
+async def test_saves_that_do_not_wait_for_each_other_keep_their_order(
+    path: Path, make_job: MakeJob
+) -> None:
+    states = [make_job(nodes=1).begin(NOW)]
+    for received in range(1, 200):
+        node = msgspec.structs.replace(states[-1].nodes[0], bytes_received=received)
+        states.append(states[-1].replace_node(0, node, NOW))
+    async with open_store(path) as store:
+        await store.add_job(states[0])
+        async with trio.open_nursery() as nursery:
+            for before, after in pairwise(states):
+                # Started one by one: a nursery starts its tasks in any order.
+                await nursery.start(call_save, store, before, after)
+        assert await store.load(states[0].job_id) == states[-1]
+
+
+async def call_save(store, before: Job, after: Job, *, task_status) -> None:
+    task_status.started()
+    await store.save(before, after)
+
+
+async def test_a_list_shows_the_newest_first(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        for number in range(5):
+            job = make_job(f"{number:012x}")
+            await store.add_job(job)
+            if number % 2:
+                await store.save(job, finished(job))
+        assert [row.job_id[-1] for row in await store.newest(3)] == ["4", "3", "2"]
+        assert [row.job_id[-1] for row in await store.newest(9, "succeeded")] == ["3", "1"]
+        assert await store.newest(9, "running") == ()
+        assert await store.newest(0) == await store.newest(-1) == ()
+
+
+async def test_a_row_is_the_summary_of_the_job(path: Path, make_job: MakeJob) -> None:
+    job = make_job()
+    after = finished(job)
+    async with open_store(path) as store:
+        await store.add_job(job)
+        assert await store.newest(1) == (summarise(job),)
+        await store.save(job, after)
+        assert await store.newest(1) == (summarise(after),)
+
+
+async def test_at_most_three_ids_are_found_for_a_prefix(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        for job_id in ("aaaa1", "aaaa2", "aaaa3", "aaaa4", "aaab1", "a%_"):
+            await store.add_job(make_job(job_id))
+        assert await store.find("aaaa") == ("aaaa1", "aaaa2", "aaaa3")
+        assert await store.find("aaab") == ("aaab1",)
+        assert await store.find("a%") == ("a%_",)
+        for nothing in ("%", "aaac", "ü", "\ud800"):
+            assert await store.find(nothing) == ()
+
+
+async def test_what_is_queued_or_running_is_unfinished(path: Path, make_job: MakeJob) -> None:
+    queued, running, ended = (make_job(job_id) for job_id in ("1", "2", "3"))
+    async with open_store(path) as store:
+        for job in (queued, running, ended):
+            await store.add_job(job)
+        await store.save(running, running.begin(NOW))
+        await store.save(ended, finished(ended))
+    async with open_store(path) as store:
+        assert await store.unfinished() == (queued, running.begin(NOW))
+
+
+async def test_files_are_added_and_replaced_by_path(path: Path, make_job: MakeJob) -> None:
+    raw = b"caf\xe9\n.txt".decode("utf-8", "surrogateescape")
+    first = [Received("b", 1, "00", False), Received(raw, 2, "11", True)]
+    async with open_store(path) as store:
+        await store.add_job(make_job())
+        await store.save_files("0a1b2c3d4e5f", "beta", first)
+        await store.save_files("0a1b2c3d4e5f", "alpha", [Received("z", 0, "22", True)])
+        await store.save_files("0a1b2c3d4e5f", "beta", [Received("b", 9, "33", True)])
+        await store.save_files("0a1b2c3d4e5f", "beta", [])
+        assert await store.files("0a1b2c3d4e5f") == (
+            FileRow("alpha", "z", 0, "22", True),
+            FileRow("beta", "b", 9, "33", True),
+            FileRow("beta", raw, 2, "11", True),
+        )
+
+
+async def test_a_deleted_job_leaves_nothing(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        await store.add_job(make_job())
+        await store.save_files("0a1b2c3d4e5f", "a", [Received("b", 1, "00", True)])
+        await store.delete("0a1b2c3d4e5f")
+        await store.delete("0a1b2c3d4e5f")
+        assert await store.load("0a1b2c3d4e5f") is None
+        assert await store.files("0a1b2c3d4e5f") == ()
+        await store.add_job(make_job(nodes=1))
+        assert (await store.newest(9))[0].nodes_total == 1
+
+
+async def test_retention_is_offered_what_ended_first(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        for number, hours in ((1, 3), (2, 1), (3, 2)):
+            job = make_job(str(number))
+            await store.add_job(job)
+            await store.save(job, job.cancel(NOW + timedelta(hours=hours)))
+        await store.add_job(make_job("4"))
+        assert await store.ended_before(NOW + timedelta(hours=3), 9) == ("2", "3")
+        assert await store.ended_before(NOW + timedelta(days=1), 1) == ("2",)
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(0, 2**40)), max_size=30
+)
+
+
+def step(node: Node, what: int, count: int) -> Node:
+    if what == 0:
+        figures = {"files_announced": 1, "bytes_announced": count}
+        return node.progress(**figures, files_received=1, bytes_received=count)
+    if node.settled:
+        return node
+    if what == 1 or (node.status == "pending" and what in (2, 3)):
+        return node.begin(NOW, node.attempt + 1)
+    if what == 2:
+        return node.enter(Phase.TRANSFER)
+    if what == 3:
+        return node.succeed(NOW)
+    return node.cancel(NOW) if what == 4 else node.fail(NOW, failure(Code.INTERNAL, "x"))
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=STEPS)
+def test_any_history_leaves_the_job_and_its_sums_as_they_are(
+    steps: list[tuple[int, int, int]], tmp_path_factory: pytest.TempPathFactory, make_job: MakeJob
+) -> None:
+    async def live() -> None:
+        path = tmp_path_factory.mktemp("history") / "cucmd.db"
+        async with open_store(path) as store:
+            job = make_job(nodes=4)
+            await store.add_job(job)
+            for at, what, count in steps:
+                after = job.replace_node(at, step(job.nodes[at], what, count), NOW)
+                await store.save(job, after)
+                await store.save(job, after)  # twice does no harm
+                job = after
+            assert await store.load(job.job_id) == job
+            assert await store.newest(1) == (summarise(job),)
+
+    trio.run(live)
