@@ -1,0 +1,66 @@
+"""`cucmd check`: the configuration as it will be used, or everything that is wrong with it.
+
+The one rule: what it prints on standard output is a valid configuration file, without secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TextIO
+
+from cucmd.config.credentials import credential_names, credentials_directory, load_credential
+from cucmd.config.errors import ConfigError, CredentialRefused, UnknownCredential
+from cucmd.config.load import Overrides, load
+from cucmd.config.model import Config
+from cucmd.config.toml import to_toml
+
+OK = 0
+BAD_CONFIGURATION = 78  # EX_CONFIG
+
+
+def check(
+    path: Path | None,
+    environ: Mapping[str, str],
+    out: TextIO,
+    err: TextIO,
+    overrides: Overrides | None = None,
+) -> int:
+    """Prints the configuration or its problems; returns the exit status, 0 or 78.
+
+    A credential that is missing or refused is told but is not an error: under systemd only
+    the service itself can see its credentials.
+    """
+    try:
+        config = load(path, environ, overrides or Overrides())
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=err)
+        return BAD_CONFIGURATION
+    for notice in config.notices:
+        print(notice, file=err)
+    for line in _credentials(config, environ):
+        print(f"# {line}", file=out)
+    print(file=out)
+    print(to_toml(config), file=out)
+    return OK
+
+
+def _credentials(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
+    """What there is to say of credentials: which exist, and which do not but are named."""
+    directory = credentials_directory(config.credentials.directory, environ)
+    if directory is None:
+        yield "credentials: no directory; set credentials.directory or $CREDENTIALS_DIRECTORY"
+        return
+    try:
+        present = credential_names(directory)
+    except OSError as error:
+        yield f"credentials: {str(directory)!r}: {error.strerror}"
+        return
+    named = {cluster.credential for cluster in config.clusters.values() if cluster.credential}
+    yield f"credentials in {str(directory)!r}: {', '.join(map(ascii, present)) or 'none'}"
+    for name in sorted(named | set(present)):
+        try:
+            load_credential(name, config.credentials.directory, environ)
+        except (UnknownCredential, CredentialRefused) as error:
+            yield f"not usable: {error}"

@@ -1,0 +1,92 @@
+"""The tables with names: `[clusters.NAME]` and `[profiles.NAME]`.
+
+The one rule: a cluster holds the settings that are in force on its nodes, the general ones
+with its own keys over them, so that nobody merges again later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from cucmd.config import rules
+from cucmd.config.deadlines import Deadlines
+from cucmd.config.keys import CLUSTER, OVERRIDES, PROFILE
+from cucmd.config.lines import KeyPath
+from cucmd.config.model import Cluster
+from cucmd.config.profiles import BUILT_IN, Profile
+from cucmd.config.reading import Reader
+from cucmd.node_name import node_key, parse_node
+
+
+def read_clusters(
+    reader: Reader, general: Mapping[str, Any], deadlines: Deadlines
+) -> dict[str, Cluster]:
+    """Every cluster of the file; `general` are the sections that a cluster overrides."""
+    tables = reader.named("clusters", rules.profile_name)
+    clusters = {
+        name: _cluster(reader, name, table, general, deadlines) for name, table in tables.items()
+    }
+    _check_members(reader, clusters)
+    return clusters
+
+
+def _cluster(
+    reader: Reader, name: str, table: object, general: Mapping[str, Any], deadlines: Deadlines
+) -> Cluster:
+    path = ("clusters", name)
+    given: dict[str, Any] = reader.values(path, table, CLUSTER)
+    own = {
+        section: {key: given.pop(key) for key in kinds if key in given}
+        for section, kinds in OVERRIDES.items()
+    }
+    cluster = Cluster(
+        name=name,
+        ssh=replace(general["ssh"], **own["ssh"]),
+        timeouts=deadlines.of_cluster(general["timeouts"], path, own["timeouts"]),
+        limits=replace(general["limits"], **own["limits"]),
+        **given,
+    )
+    if not cluster.members and reader.intact(path):
+        reader.note(path, "has no node; expected a publisher, or nodes, or both")
+    return cluster
+
+
+def _check_members(reader: Reader, clusters: Mapping[str, Cluster]) -> None:
+    """A node stands in one place: in two clusters, nobody could say whose settings hold."""
+    homes: dict[tuple[str, int], str] = {}
+    for cluster in clusters.values():
+        for path, member in _places(cluster):
+            key = node_key(*parse_node(member))
+            if key in homes:
+                reader.note(path, f"{member!r} stands in cluster {homes[key]!r} already")
+            homes.setdefault(key, cluster.name)
+
+
+def _places(cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
+    table = ("clusters", cluster.name)
+    if cluster.publisher is not None:
+        yield (*table, "publisher"), cluster.publisher
+    for position, node in enumerate(cluster.nodes):
+        yield (*table, "nodes", position), node
+
+
+def read_profiles(reader: Reader) -> dict[str, Profile]:
+    """The built-in profiles, and the file's over them."""
+    tables = reader.named("profiles", rules.profile_name)
+    return {
+        **BUILT_IN,
+        **{name: _profile(reader, name, table) for name, table in tables.items()},
+    }
+
+
+def _profile(reader: Reader, name: str, table: object) -> Profile:
+    path = ("profiles", name)
+    given: dict[str, Any] = reader.values(path, table, PROFILE)
+    profile = replace(BUILT_IN.get(name, Profile(name)), **given)
+    if reader.intact(path) and not 1 <= len(profile.paths) <= rules.MOST_PATHS:
+        place = (*path, "paths") if "paths" in given else path
+        reader.note(place, f"expected paths, from 1 to {rules.MOST_PATHS} of them")
+    return profile

@@ -1,0 +1,116 @@
+"""Named credentials: `NAME.password` and `NAME.username` in one directory.
+
+The one rule: a password that others can read, or could have put there, is not used; and it
+appears in no `repr` and no error.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from cucmd.config import rules
+from cucmd.config.errors import CredentialRefused, UnknownCredential
+
+_VARIABLE = "CREDENTIALS_DIRECTORY"
+_LARGEST = 4096  # a node takes far less; a file of another kind does not fit
+
+
+class Credential(Struct, frozen=True):
+    """Who to be on a node. `username` is None where there is no file for it."""
+
+    username: str | None
+    password: str
+
+    def __repr__(self) -> str:  # a repr ends up in logs and tracebacks; a password must not
+        return f"Credential(username={self.username!r})"
+
+
+def credentials_directory(directory: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The configured directory, else systemd's, else None."""
+    given = environ.get(_VARIABLE)
+    return directory or (Path(given) if given else None)
+
+
+def load_credential(name: str, directory: Path | None, environ: Mapping[str, str]) -> Credential:
+    """Reads a credential. Raises `UnknownCredential` or `CredentialRefused`."""
+    try:
+        rules.credential_name(name)
+    except ValueError as error:
+        raise UnknownCredential(name, str(error)) from None
+    place = credentials_directory(directory, environ)
+    if place is None:
+        reason = f"neither credentials.directory nor ${_VARIABLE} is set"
+        raise UnknownCredential(name, reason)
+    refuse_open_directory(name, place)
+    by_systemd = str(place) == environ.get(_VARIABLE)
+    password = _read(name, place / f"{name}.password", by_systemd=by_systemd)
+    if password is None:
+        raise UnknownCredential(name, f"there is no {name}.password in {place}")
+    return Credential(_read(name, place / f"{name}.username", by_systemd=by_systemd), password)
+
+
+def credential_names(directory: Path) -> tuple[str, ...]:
+    """The names for which there is a password file. Raises `OSError`."""
+    return tuple(
+        sorted(
+            entry.removesuffix(".password")
+            for entry in os.listdir(directory)
+            if entry.endswith(".password") and not entry.startswith(".")
+        )
+    )
+
+
+def refuse_open_directory(name: str, directory: Path) -> None:
+    """Raises `CredentialRefused` if others could put a file of their own there."""
+    try:
+        mode = directory.stat().st_mode
+    except OSError as error:
+        raise UnknownCredential(name, f"{directory}: {error.strerror}") from None
+    if mode & 0o022:
+        raise CredentialRefused(name, f"{directory} can be written by others; chmod go-w")
+
+
+def _read(name: str, file: Path, *, by_systemd: bool) -> str | None:
+    try:
+        # Without O_NONBLOCK, a FIFO put there would hold the daemon for ever.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CredentialRefused(name, f"{file} cannot be read: {error.strerror}") from None
+    with open(descriptor, "rb") as opened:
+        _refuse_open_file(name, file, os.fstat(descriptor), by_systemd=by_systemd)
+        return _text(name, file, opened.read(_LARGEST + 1))
+
+
+def _refuse_open_file(name: str, file: Path, status: os.stat_result, *, by_systemd: bool) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise CredentialRefused(name, f"{file} is not a regular file")
+    if status.st_uid not in (0, os.geteuid()):
+        raise CredentialRefused(name, f"{file} belongs to uid {status.st_uid}")
+    # systemd lets the service's user in by an access list; its mask shows as the group's bits.
+    if status.st_mode & (0o007 if by_systemd else 0o077):
+        raise CredentialRefused(
+            name, f"{file} can be read by others (mode {status.st_mode & 0o777:04o}); chmod 600"
+        )
+
+
+def _text(name: str, file: Path, content: bytes) -> str:
+    if len(content) > _LARGEST:
+        raise CredentialRefused(name, f"{file} has more than {_LARGEST} bytes")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        # `from None`: the decoder's error carries the content, and with it the password.
+        raise CredentialRefused(name, f"{file} is not UTF-8") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise CredentialRefused(name, f"{file} is empty")
+    if any(character < " " or character == "\x7f" for character in text):
+        raise CredentialRefused(name, f"{file} holds a control character; expected one line")
+    return text

@@ -1,0 +1,88 @@
+"""What can be wrong with a configuration, and with a request that is measured against it.
+
+The one rule: every error says which key or parameter, what was found and what was expected; a
+value that may be a secret is never repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+ENVIRONMENT = "environment"
+
+_LONGEST_SHOWN = 80
+
+
+class Problem(Struct, frozen=True):
+    """One thing that is wrong. `line` is None where there is none, as in the environment."""
+
+    file: str
+    line: int | None
+    key: str
+    reason: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return ": ".join(part for part in (place, self.key, self.reason) if part)
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used, with everything that is wrong with it."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+class InvalidValue(Exception):
+    """A parameter of a request that cannot be accepted; the path is as in `timeouts.command`."""
+
+    def __init__(self, parameter: str, reason: str) -> None:
+        super().__init__(f"{parameter}: {reason}")
+        self.parameter = parameter
+        self.reason = reason
+
+
+class UnknownProfile(Exception):
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"no profile {name!r}; there are {', '.join(known)}")
+        self.name = name
+
+
+class UnknownCredential(Exception):
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"no credential {name!r}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+class CredentialRefused(Exception):
+    """The credential is there, but not in a state in which a careful service uses it."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"credential {name!r}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+def found(value: object, reason: str) -> str:
+    """The reason, after the value that it is about: `"abc": expected a number`."""
+    return f"{_shown(value)}: {reason}"
+
+
+def _shown(value: object) -> str:
+    """A value as a message may repeat it: on one line, short, and never what is inside a table."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            text = ascii(value[:_LONGEST_SHOWN])
+            return text if len(value) <= _LONGEST_SHOWN else f"{text}..."
+        case dict():
+            return "a table"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return str(value)[:_LONGEST_SHOWN]

@@ -1,0 +1,230 @@
+"""PURE. Every key of the file, and what it accepts.
+
+The one rule: a key exists if it stands here. A *kind* takes a value as TOML gave it and returns
+what the configuration holds, or raises `ValueError` with what was expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from os import fsencode
+from pathlib import Path
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from cucmd.config import rules
+from cucmd.config.model import Access, Credentials, Daemon, Limits, Receiver, Retry, Ssh
+from cucmd.job import Timeouts
+from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
+
+Kind: TypeAlias = Callable[[object], object]
+
+# A Unix socket's address has 108 bytes in the kernel, the last of them a NUL.
+_LONGEST_SOCKET = 107
+
+
+class WrongElements(ValueError):
+    """Elements of a list that are wrong: (position, element, reason) each."""
+
+    def __init__(self, wrong: Sequence[tuple[int, object, str]]) -> None:
+        super().__init__("has wrong elements")
+        self.wrong = tuple(wrong)
+
+
+def expected(what: str) -> ValueError:
+    return ValueError(f"expected {what}")
+
+
+def text(rule: Callable[[str], object]) -> Kind:
+    """A string that the rule accepts."""
+
+    def accept(value: object) -> object:
+        if not isinstance(value, str):
+            raise expected("a string")
+        return rule(value)
+
+    return accept
+
+
+def texts(rule: Callable[[str], object]) -> Kind:
+    """A list of strings, each of which the rule accepts."""
+    element = text(rule)
+
+    def accept(value: object) -> object:
+        if not isinstance(value, list):
+            raise expected("a list of strings")
+        accepted: list[object] = []
+        wrong: list[tuple[int, object, str]] = []
+        for position, item in enumerate(value):
+            try:
+                accepted.append(element(item))
+            except ValueError as error:
+                wrong.append((position, item, str(error)))
+        if wrong:
+            raise WrongElements(wrong)
+        return tuple(accepted)
+
+    return accept
+
+
+def or_empty(rule: Callable[[str], object], empty: object = "") -> Callable[[str], object]:
+    """The rule, for a key where "" stands for the default behaviour."""
+    return lambda value: rule(value) if value else empty
+
+
+def one_of(*choices: str) -> Kind:
+    def accept(value: object) -> object:
+        if value not in choices:
+            raise expected(f"one of {', '.join(choices)}")
+        return value
+
+    return accept
+
+
+def flag(value: object) -> object:
+    if not isinstance(value, bool):
+        raise expected("true or false")
+    return value
+
+
+def count(least: int, most: int = 2**53) -> Kind:
+    """A whole number; the default bound is what survives a way through JSON."""
+
+    def accept(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            bound = f"of at least {least}" if most == 2**53 else f"from {least} to {most}"
+            raise expected(f"a whole number {bound}")
+        return value
+
+    return accept
+
+
+def percent(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 99:
+        raise expected("a number from 0 to 99")
+    return float(value)
+
+
+def seconds(value: object) -> float:
+    # The rule is that of `Timeouts`: it is asked with the same number in every place, so that
+    # only what a single number can break is told.
+    if not isinstance(value, bool) and isinstance(value, (int, float)) and abs(value) < 1e9:
+        number = float(value)
+        if Timeouts(*[number] * len(Timeouts.__struct_fields__)).problem() is None:
+            return number
+    raise expected("a positive number of seconds (at most a year)")
+
+
+def absolute(value: str) -> Path:
+    path = Path(value)
+    if not path.is_absolute() or "\0" in value:
+        raise expected("an absolute path")
+    return path
+
+
+def socket_path(value: str) -> Path:
+    if len(fsencode(value)) > _LONGEST_SOCKET:
+        raise ValueError(f"has more than the {_LONGEST_SOCKET} bytes that a socket's path may have")
+    return absolute(value)
+
+
+def node(value: str) -> str:
+    parse_node(value)
+    return value
+
+
+def listen(value: str) -> str:
+    try:
+        _, port = split_address(value)
+    except InvalidNode as error:
+        raise ValueError(f'{error}; expected "address:port", such as "0.0.0.0:2222"') from None
+    if port is None:
+        raise ValueError('has no port; expected "address:port", such as "0.0.0.0:2222"')
+    return value
+
+
+def advertise(value: str) -> str:
+    try:
+        host = check_host(value)
+    except InvalidNode:
+        raise expected("an IP address or a host name, without a port") from None
+    if host in ("0.0.0.0", "::"):  # noqa: S104  # refused here, not bound to
+        raise ValueError("is no address that a node could connect to")
+    return host
+
+
+_TIMEOUTS: dict[str, Kind] = dict.fromkeys(Timeouts.__struct_fields__, seconds)
+
+_SSH: dict[str, Kind] = {
+    "host_keys": one_of("strict", "accept-new", "off"),
+    "legacy_algorithms": flag,
+}
+
+# What makes sense for a cluster as well as for the whole daemon.
+_LIMITS: dict[str, Kind] = {
+    "concurrency": count(1, rules.MOST_AT_ONCE),
+    "connections": count(1, 100_000),
+    "jobs": count(1, 10_000),
+    "sessions_per_node": count(1, 10),  # a node takes 10 SSH sessions in all
+    "job_bytes": count(0),
+    "node_bytes": count(0),
+}
+
+# What only the whole daemon can keep.
+_DAEMON_LIMITS: dict[str, Kind] = {
+    "queued": count(0, 1_000_000),
+    "free_space_percent": percent,
+    "free_space_bytes": count(0),
+    "connections_per_uid": count(1, 100_000),
+    "requests_per_uid": count(1, 100_000),
+    "watchers_per_uid": count(1, 100_000),
+}
+
+SECTIONS: dict[str, tuple[type[Struct], dict[str, Kind]]] = {
+    "daemon": (Daemon, {"socket": text(socket_path), "state_directory": text(absolute)}),
+    "access": (
+        Access,
+        {
+            "operate_group": text(or_empty(rules.group_name)),
+            "view_group": text(or_empty(rules.group_name)),
+        },
+    ),
+    "timeouts": (Timeouts, _TIMEOUTS),
+    "limits": (Limits, _LIMITS | _DAEMON_LIMITS),
+    "retry": (Retry, {"attempts": count(1, 100), "base": seconds, "cap": seconds}),
+    "ssh": (Ssh, _SSH),
+    "receiver": (
+        Receiver,
+        {"listen": text(listen), "advertise": text(or_empty(advertise))},
+    ),
+    "credentials": (Credentials, {"directory": text(or_empty(absolute, None))}),
+}
+
+# The three sections that a cluster overrides, with its keys for each. They stand flat in the
+# cluster's table: no two of them share a name, though `node` (a timeout) is not `nodes`, nor
+# `job` (a timeout) `jobs` (a limit).
+OVERRIDES: dict[str, dict[str, Kind]] = {
+    "ssh": _SSH,
+    "timeouts": _TIMEOUTS,
+    "limits": _LIMITS,
+}
+
+CLUSTER: dict[str, Kind] = {
+    "publisher": text(node),
+    "nodes": texts(node),
+    "credential": text(rules.credential_name),
+    **_SSH,
+    **_TIMEOUTS,
+    **_LIMITS,
+}
+
+PROFILE: dict[str, Kind] = {
+    "description": text(rules.description),
+    "paths": texts(rules.path),
+    "location": text(rules.location),
+    "match": text(or_empty(rules.match, None)),
+    "recurs": flag,
+    "compress": flag,
+    "last": text(or_empty(rules.last, None)),
+}

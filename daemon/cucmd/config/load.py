@@ -1,0 +1,118 @@
+"""File and environment -> `Config`, or every problem at once with its key and line.
+
+The one rule: precedence is command line, environment, file, default. A cluster's own keys are
+part of the file, so the environment's timeouts hold against them too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from cucmd.config.clusters import read_clusters, read_profiles
+from cucmd.config.deadlines import Deadlines
+from cucmd.config.errors import ENVIRONMENT, ConfigError
+from cucmd.config.keys import SECTIONS, socket_path
+from cucmd.config.model import Config, Daemon, Retry
+from cucmd.config.reading import Reader
+from cucmd.config.source import read_source
+from cucmd.paths import default_socket, default_state_dir
+
+
+class Overrides(Struct, frozen=True):
+    """What the command line said."""
+
+    socket: str | None = None
+    state_directory: str | None = None
+
+
+_NO_OVERRIDES = Overrides()
+
+
+def load(
+    path: Path | None, environ: Mapping[str, str], overrides: Overrides = _NO_OVERRIDES
+) -> Config:
+    """The configuration in force; `path` None is the default file, which may be missing.
+
+    Raises `ConfigError` with everything that is wrong.
+    """
+    reader = Reader(read_source(path, environ))
+    config = _config(reader, environ, overrides)
+    if reader.problems:
+        raise ConfigError(sorted(reader.problems, key=lambda problem: problem.line or 0))
+    return config
+
+
+def _config(reader: Reader, environ: Mapping[str, str], overrides: Overrides) -> Config:
+    reader.sections((*SECTIONS, "clusters", "profiles"))
+    given = {name: reader.section(name, kinds) for name, (_, kinds) in SECTIONS.items()}
+    deadlines = Deadlines(reader, environ)
+    sections: dict[str, Any] = {
+        name: struct(**given[name])
+        for name, (struct, _) in SECTIONS.items()
+        if name not in ("daemon", "timeouts")
+    }
+    sections["daemon"] = _daemon(reader, given["daemon"], environ, overrides)
+    sections["timeouts"] = deadlines.general(given["timeouts"])
+    _check_retry(reader, sections["retry"])
+    return Config(
+        **sections,
+        clusters=read_clusters(reader, sections, deadlines),
+        profiles=read_profiles(reader),
+        notices=tuple(reader.notices),
+    )
+
+
+def _daemon(
+    reader: Reader, given: Mapping[str, Any], environ: Mapping[str, str], overrides: Overrides
+) -> Daemon:
+    """Where the daemon listens and keeps its state: each by the order of precedence."""
+    uid = os.getuid()
+    socket = _Choice("socket", "CUCMD_SOCKET", overrides.socket)
+    state = _Choice("state_directory", "STATE_DIRECTORY", overrides.state_directory)
+    daemon = Daemon(
+        socket.path(reader, given, environ, default_socket(environ, uid)),
+        state.path(reader, given, environ, default_state_dir(environ, uid)),
+    )
+    _check_socket(reader, daemon.socket, overrides)
+    return daemon
+
+
+class _Choice(Struct, frozen=True):
+    """A path that the command line, a variable, the file or nobody may choose."""
+
+    key: str
+    variable: str
+    override: str | None
+
+    def path(
+        self, reader: Reader, given: Mapping[str, Any], environ: Mapping[str, str], default: str
+    ) -> Path:
+        """`default` is the variable's value already, where there is one."""
+        in_file: Path | None = given.get(self.key)
+        if in_file is not None:
+            if not self.override and not environ.get(self.variable):
+                return in_file
+            winner = "the command line" if self.override else f"${self.variable}"
+            reader.gives_way(("daemon", self.key), winner)
+        return Path(self.override or default).absolute()
+
+
+def _check_socket(reader: Reader, socket: Path, overrides: Overrides) -> None:
+    """A path from elsewhere than the file has not been looked at yet."""
+    try:
+        socket_path(str(socket))
+    except ValueError as error:
+        place = (ENVIRONMENT, "CUCMD_SOCKET")
+        if overrides.socket:
+            place = ("command line", "--socket")
+        reader.note_elsewhere(*place, str(socket), str(error))
+
+
+def _check_retry(reader: Reader, retry: Retry) -> None:
+    if retry.cap < retry.base and reader.intact(("retry",)):
+        reader.note(("retry",), f"cap ({retry.cap:g} s) is less than base ({retry.base:g} s)")

@@ -1,0 +1,193 @@
+"""PURE. The configuration as frozen structs: what is in force, after file and environment.
+
+The one rule: a value that stands here has been checked. `Config()` is the configuration of
+a service that has no file. Times are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct, field
+
+from cucmd.config.errors import InvalidValue, UnknownProfile, found
+from cucmd.config.profiles import BUILT_IN, Profile
+from cucmd.job import Timeouts
+from cucmd.node_name import InvalidNode, node_key, parse_node, split_address
+
+
+class Daemon(Struct, frozen=True):
+    socket: Path = Path("/run/cucmd/cucmd.sock")
+    state_directory: Path = Path("/var/lib/cucmd")
+
+
+class Access(Struct, frozen=True):
+    """Names of groups; empty: no group, so only root and the daemon's own user."""
+
+    operate_group: str = "cucm"
+    view_group: str = "cucm-view"
+
+
+class Limits(Struct, frozen=True):
+    concurrency: int = 8  # nodes at once in a job
+    connections: int = 200  # to nodes, at once, over all jobs
+    jobs: int = 16  # running at once; the rest queue
+    sessions_per_node: int = 2  # a node has 10 in all, and people need some of them
+    queued: int = 1000  # jobs that may wait
+    job_bytes: int = 0  # what one job may receive; 0: no limit but the disk
+    node_bytes: int = 0  # what one node may send in one job; 0: no limit but the disk
+    # Free space below which uploads are refused: the larger of the two counts.
+    free_space_percent: float = 5.0
+    free_space_bytes: int = 1024**3
+    # What one user of the socket may hold, so that none can starve the others.
+    connections_per_uid: int = 64
+    requests_per_uid: int = 64
+    watchers_per_uid: int = 32
+
+
+class Retry(Struct, frozen=True):
+    """Transient connection failures; delays grow from `base` to `cap` seconds, jittered."""
+
+    attempts: int = 3
+    base: float = 1.0
+    cap: float = 30.0
+
+
+class Ssh(Struct, frozen=True):
+    host_keys: Literal["strict", "accept-new", "off"] = "accept-new"
+    legacy_algorithms: bool = False
+
+
+class Receiver(Struct, frozen=True):
+    listen: str = "0.0.0.0:2222"  # nodes must reach it; a login lives as long as its node run
+    advertise: str = ""
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """(host, port); port 0 is any free one."""
+        host, port = split_address(self.listen)
+        assert port is not None, "checked when it was loaded"
+        return host, port
+
+
+class Credentials(Struct, frozen=True):
+    """Where named credentials are; None: `$CREDENTIALS_DIRECTORY`."""
+
+    directory: Path | None = None
+
+
+class Cluster(Struct, frozen=True):
+    """A publisher and its nodes, with the settings that hold on them."""
+
+    name: str
+    publisher: str | None = None
+    nodes: tuple[str, ...] = ()
+    credential: str | None = None
+    ssh: Ssh = Ssh()
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Publisher first, then the nodes as they stand in the file."""
+        return (self.publisher, *self.nodes) if self.publisher else self.nodes
+
+
+class NodeSettings(Struct, frozen=True):
+    """What holds on one node: the cluster's settings where it belongs to one."""
+
+    ssh: Ssh
+    timeouts: Timeouts
+    limits: Limits
+    credential: str | None = None
+    cluster: str | None = None
+
+
+# `dict` gives the struct room for its cached index; the fields stay frozen.
+class Config(Struct, frozen=True, dict=True):
+    """Everything in force. `notices` are for the log: settings that gave way to others."""
+
+    daemon: Daemon = Daemon()
+    access: Access = Access()
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    retry: Retry = Retry()
+    ssh: Ssh = Ssh()
+    receiver: Receiver = Receiver()
+    credentials: Credentials = Credentials()
+    clusters: dict[str, Cluster] = {}
+    profiles: dict[str, Profile] = field(default_factory=BUILT_IN.copy)
+    notices: tuple[str, ...] = ()
+
+    @cached_property
+    def _cluster_of(self) -> dict[tuple[str, int], Cluster]:
+        return {
+            node_key(*parse_node(member)): cluster
+            for cluster in self.clusters.values()
+            for member in cluster.members
+        }
+
+    def for_node(self, host: str, port: int) -> NodeSettings:
+        """The settings of one node, those of its cluster if it belongs to one."""
+        return self._settings(self._cluster_of.get(node_key(host, port)))
+
+    def for_job(self, nodes: Sequence[str]) -> NodeSettings:
+        """The settings of a job as a whole (`timeouts.job`, `limits.concurrency`).
+
+        They are a cluster's own only if every node belongs to that cluster. Expects names
+        that `expand` gave.
+        """
+        clusters = {self._name_of_cluster(node) for node in nodes}
+        only = clusters.pop() if len(clusters) == 1 else None
+        return self._settings(self.clusters[only] if only is not None else None)
+
+    def _name_of_cluster(self, node: str) -> str | None:
+        cluster = self._cluster_of.get(node_key(*parse_node(node)))
+        return cluster.name if cluster else None
+
+    def _settings(self, cluster: Cluster | None) -> NodeSettings:
+        if cluster is None:
+            return NodeSettings(self.ssh, self.timeouts, self.limits)
+        return NodeSettings(
+            cluster.ssh, cluster.timeouts, cluster.limits, cluster.credential, cluster.name
+        )
+
+    def expand(self, nodes: Sequence[str]) -> tuple[str, ...]:
+        """The nodes of a request: a cluster's name stands for its publisher and nodes.
+
+        Order is kept; a node that is named twice, in whatever spelling, is taken once. Raises
+        `InvalidValue` with the position of the name that is wrong.
+        """
+        if not nodes:
+            raise InvalidValue("nodes", "is empty; expected a node or a cluster")
+        expanded: dict[tuple[str, int], str] = {}
+        folders: dict[str, str] = {}
+        for parameter, name in self._members_of(nodes):
+            try:
+                key = node_key(*parse_node(name))
+            except InvalidNode as error:
+                raise InvalidValue(parameter, found(name, str(error))) from None
+            if key in expanded:
+                continue
+            expanded[key] = name
+            # `a:22` and `a_22` are different hosts, but both would be written below `a_22`.
+            other = folders.setdefault(name.replace(":", "_"), name)
+            if other != name:
+                raise InvalidValue(parameter, f"{name!r} and {other!r} would share a folder")
+        return tuple(expanded.values())
+
+    def _members_of(self, nodes: Sequence[str]) -> Iterator[tuple[str, str]]:
+        for position, name in enumerate(nodes):
+            cluster = self.clusters.get(name)
+            for member in cluster.members if cluster else (name,):
+                yield f"nodes[{position}]", member
+
+    def profile(self, name: str) -> Profile:
+        """Raises `UnknownProfile`."""
+        try:
+            return self.profiles[name]
+        except KeyError:
+            raise UnknownProfile(name, sorted(self.profiles)) from None

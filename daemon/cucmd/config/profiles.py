@@ -1,0 +1,166 @@
+"""PURE. The built-in profiles: which paths tell the story of which kind of problem.
+
+The one rule: a path stands here only if a vendor document names it (domain notes, section 7).
+All are below `activelog` unless the profile says otherwise. A profile of the same name in the
+configuration changes only the keys that it gives.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Profile(Struct, frozen=True):
+    """A named collection. `last` is the window of a request that names none ("2h")."""
+
+    name: str
+    description: str = ""
+    paths: tuple[str, ...] = ()
+    location: str = "activelog"
+    match: str | None = None
+    recurs: bool = False
+    compress: bool = False
+    last: str | None = None
+
+
+# Every window is bounded: traces of a busy node grow by gigabytes a day, and a profile that
+# asks for all of them would be collected for hours by whoever forgot --last.
+_BUILT_IN = (
+    Profile(
+        "callmanager",
+        "Calls: CallManager and CTI signalling, call logs, the system's event log",
+        (
+            "cm/trace/ccm/sdl",
+            "cm/trace/ccm/sdi",
+            "cm/trace/ccm/calllogs",
+            "cm/trace/cti/sdl",
+            "syslog/CiscoSyslog*",
+        ),
+        last="2h",
+    ),
+    Profile(
+        "sip",
+        "SIP and other call signalling: CallManager SDL traces and call logs",
+        ("cm/trace/ccm/sdl", "cm/trace/ccm/calllogs"),
+        last="2h",
+    ),
+    Profile(
+        "cti",
+        "CTI applications and JTAPI: CTIManager with the CallManager behind it",
+        ("cm/trace/cti/sdl", "cm/trace/cti/sdi", "cm/trace/ccm/sdl"),
+        last="2h",
+    ),
+    Profile(
+        "intercluster",
+        "Between clusters: location bandwidth manager and intercluster lookup",
+        ("cm/trace/lbm/sdl", "cm/trace/ils/sdl", "cm/trace/ccm/sdl"),
+        last="2h",
+    ),
+    Profile(
+        "event-viewer",
+        "What the system itself reports: system, application and security logs",
+        ("syslog/messages*", "syslog/CiscoSyslog*", "syslog/secure*"),
+        last="1d",
+    ),
+    Profile(
+        "performance",
+        "RIS data collector and its PerfMon figures",
+        ("cm/trace/ris/sdi", "cm/log/ris/csv"),
+        last="1d",
+    ),
+    Profile(
+        "database",
+        "Database layer, Informix and replication",
+        ("cm/trace/dbl/sdi", "cm/log/informix", "syslog/CiscoSyslog*"),
+        last="1d",
+    ),
+    Profile(
+        "cdr",
+        "Call detail records: the repository manager and the files it has processed",
+        ("cm/trace/cdrrep/log4j", "cm/cdr_repository/processed"),
+        recurs=True,  # the processed files stand in a folder a day
+        last="1d",
+    ),
+    Profile(
+        "tomcat",
+        "Web pages, AXL and single sign-on: Tomcat and its applications",
+        (
+            "tomcat/logs",
+            "tomcat/logs/security/log4j",
+            "tomcat/logs/axl/log4j",
+            "tomcat/logs/ccmadmin/log4j",
+        ),
+        last="4h",
+    ),
+    Profile(
+        "platform",
+        "Platform command line and services, SNMP",
+        ("platform/log", "platform/snmp"),
+        last="1d",
+    ),
+    Profile(
+        "drs-backup",
+        "Backup and restore (DRS)",
+        ("platform/drf/trace",),
+        recurs=True,
+        last="2d",
+    ),
+    Profile(
+        "im-presence",
+        "IM and Presence: presence engine, XCP router, client profile agent",
+        (
+            "epas/trace/epe/sdi",
+            "epas/trace/xcp/log",
+            "epas/trace/cupicsa/log4j",
+            "syslog/CiscoSyslog*",
+        ),
+        last="2h",
+    ),
+    Profile(
+        "unity-connection",
+        "Unity Connection traces",
+        ("cuc", "syslog/CiscoSyslog*"),
+        last="2h",
+    ),
+    Profile(
+        "contact-center",
+        "Contact Center Express engine and Finesse",
+        ("uccx/log/MIVR", "desktop"),
+        recurs=True,
+        last="2h",
+    ),
+    Profile(
+        "emergency-responder",
+        "Emergency Responder traces",
+        ("er/trace",),
+        recurs=True,
+        last="1d",
+    ),
+    Profile(
+        "audit",
+        "Who changed what: application and platform audit logs",
+        ("audit/AuditApp", "audit/vos"),
+        last="1w",
+    ),
+    Profile(
+        "packet-captures",
+        "Captures made by utils network capture",
+        ("platform/cli/*.cap*",),
+        last="1d",
+    ),
+    Profile(
+        "core-files",
+        "Core files of processes that crashed; they are large",
+        ("core",),
+        last="1w",
+    ),
+    Profile(
+        "install",
+        "Installation and upgrades",
+        ("*",),
+        location="install",
+        last="4w",
+    ),
+)
+
+BUILT_IN: dict[str, Profile] = {profile.name: profile for profile in _BUILT_IN}

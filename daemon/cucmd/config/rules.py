@@ -1,0 +1,102 @@
+"""PURE. What a path, a pattern, a location and a window may look like before a node sees them.
+
+The one rule: each rule returns its value or raises `ValueError` with what was expected, without
+repeating the value; configuration and requests both go through here. The facts are those of
+the node's command line, and `vos` has those of a single word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+
+from cucmd.job import Timeouts
+from cucmd.vos.arguments import InvalidArgument, check_word
+from cucmd.vos.texts import LOCATIONS
+from cucmd.vos.window import parse_last
+
+# More would be a request gone wrong: each path is a command of its own on every node.
+MOST_PATHS = 100
+MOST_AT_ONCE = 1000  # nodes of one job
+_LONGEST_DESCRIPTION = 500
+
+_GROUP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
+_PROFILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
+
+
+def argument(text: str) -> str:
+    """One word of a command to the node."""
+    try:
+        return check_word("", text)
+    except InvalidArgument as error:
+        raise ValueError(error.reason) from None
+
+
+def path(text: str) -> str:
+    """A path below a location; `*` stands for any text in its last component."""
+    argument(text)
+    if not text.strip("/"):
+        raise ValueError("expected a path below the location")
+    *folders, _ = text.rstrip("/").split("/")
+    if ".." in text.split("/"):
+        raise ValueError("holds '..'; expected a path below the location")
+    if any("*" in folder for folder in folders):
+        raise ValueError("has '*' in a folder; the node takes it in the last component only")
+    return text
+
+
+def match(text: str) -> str:
+    """A pattern for file names, as the node's own `match` takes it."""
+    return argument(text)
+
+
+def location(text: str) -> str:
+    if text not in LOCATIONS:
+        raise ValueError(f"expected one of {', '.join(LOCATIONS)}")
+    return text
+
+
+def last(text: str) -> str:
+    """A window that ends now: "30m", "2h", "3d", "1w"."""
+    parse_last(text)
+    return text
+
+
+def profile_name(text: str) -> str:
+    """The name of a profile or a cluster."""
+    if not _PROFILE_NAME.fullmatch(text):
+        raise ValueError("expected a name of letters, digits, '-', '_' and '.' (64 at most)")
+    return text
+
+
+def credential_name(text: str) -> str:
+    """The name of a credential: the start of a file name, so no `/` and no leading dot."""
+    if not _CREDENTIAL_NAME.fullmatch(text):
+        raise ValueError("expected a name of letters, digits, '-', '_', '.' and '@' (64 at most)")
+    return text
+
+
+def group_name(text: str) -> str:
+    if not _GROUP_NAME.fullmatch(text):
+        raise ValueError("expected the name of a group")
+    return text
+
+
+def description(text: str) -> str:
+    if len(text) > _LONGEST_DESCRIPTION or not text.isprintable():
+        raise ValueError(
+            f"expected one line of at most {_LONGEST_DESCRIPTION} printable characters"
+        )
+    return text
+
+
+def wrong_timeout(timeouts: Timeouts, given: Container[str]) -> tuple[str, str] | None:
+    """(field, reason) of the first broken rule, told of a field that somebody gave.
+
+    `connect` above the default of `command` is a mistake in `connect`: nobody wrote `command`.
+    """
+    problem = timeouts.problem()
+    if problem is not None and problem[0] == "command" and "command" not in given:
+        return "connect", f"{timeouts.connect:g} s is more than command ({timeouts.command:g} s)"
+    return problem

@@ -1,0 +1,92 @@
+"""The configuration file as a table, with the line of every key, or every reason why not.
+
+The one rule: only here is the file touched. What the keys mean is not known in this file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from cucmd.config.errors import ConfigError, Problem
+from cucmd.config.lines import KeyPath, key_lines, line_of
+from cucmd.paths import default_config
+
+# A configuration of a thousand nodes takes a tenth of it; a log named by mistake does not fit.
+_LARGEST_FILE = 1024 * 1024
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
+
+
+class Source(Struct, frozen=True):
+    """What the file says. `file` is its name in messages."""
+
+    file: str
+    table: dict[str, object]
+    lines: dict[KeyPath, int]
+
+    def problem(self, path: KeyPath, reason: str) -> Problem:
+        return Problem(self.file, line_of(self.lines, path), dotted(path), reason)
+
+
+def dotted(path: KeyPath) -> str:
+    """A key as one would write it: `clusters.lab.nodes[2]`."""
+    written = ""
+    for part in path:
+        if isinstance(part, int):
+            written += f"[{part}]"
+            continue
+        name = part if _BARE_KEY.fullmatch(part) else ascii(part)
+        written += f".{name}" if written else name
+    return written
+
+
+def read_source(path: Path | None, environ: Mapping[str, str]) -> Source:
+    """Reads `path`, or the default file, which alone may be missing. Raises `ConfigError`."""
+    chosen = path or Path(default_config(environ, os.getuid()))
+    try:
+        with chosen.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        if path is None and isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            return Source(str(chosen), {}, {})
+        raise _unusable(chosen, None, f"cannot be read: {error.strerror}") from None
+    if len(content) > _LARGEST_FILE:
+        raise _unusable(chosen, None, f"is larger than {_LARGEST_FILE} bytes")
+    return parse_source(str(chosen), content)
+
+
+def parse_source(file: str, content: bytes) -> Source:
+    """Raises `ConfigError` with the line where the content is not TOML."""
+    try:
+        # As tomllib reads it, so that its lines are ours.
+        text = content.decode("utf-8").replace("\r\n", "\n")
+        table = tomllib.loads(text)
+        return Source(file, table, key_lines(text))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _unusable(file, line, "is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_error(file, text, str(error)) from None
+    except RecursionError:
+        raise _unusable(file, None, "is nested too deeply") from None
+
+
+def _syntax_error(file: str, text: str, message: str) -> ConfigError:
+    place = _PLACE.search(message)
+    if place is None:
+        return _unusable(file, None, f"is not TOML: {message}")
+    reason = f"is not TOML: {message[: place.start()]}"
+    if place["line"] is None:
+        return _unusable(file, text.rstrip("\n").count("\n") + 1, f"{reason}, at the end")
+    return _unusable(file, int(place["line"]), f"{reason}, at column {place['column']}")
+
+
+def _unusable(file: Path | str, line: int | None, reason: str) -> ConfigError:
+    return ConfigError([Problem(str(file), line, "", reason)])

@@ -1,0 +1,81 @@
+"""PURE. A configuration written as TOML, so that what is in force can be read and used again.
+
+The one rule: what this writes, `load` reads back as the same configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from cucmd.config.keys import SECTIONS
+from cucmd.config.model import Cluster, Config
+from cucmd.config.profiles import Profile
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def to_toml(config: Config) -> str:
+    """The whole configuration; of clusters and profiles, the keys that are not the defaults."""
+    lines: list[str] = []
+    for name in SECTIONS:
+        lines += _table((name,), _fields(getattr(config, name)))
+    for cluster in config.clusters.values():
+        lines += _table(("clusters", cluster.name), _cluster(config, cluster))
+    for profile in config.profiles.values():
+        lines += _table(("profiles", profile.name), _profile(profile))
+    return "\n".join(lines)
+
+
+def _table(path: tuple[str, ...], fields: Iterable[tuple[str, object]]) -> list[str]:
+    header = ".".join(name if _BARE_KEY.fullmatch(name) else json.dumps(name) for name in path)
+    return [f"[{header}]", *(f"{key} = {_value(value)}" for key, value in fields), ""]
+
+
+def _fields(struct: Struct) -> Iterator[tuple[str, object]]:
+    for key in struct.__struct_fields__:
+        yield key, getattr(struct, key)
+
+
+def _cluster(config: Config, cluster: Cluster) -> Iterator[tuple[str, object]]:
+    for key in ("publisher", "nodes", "credential"):
+        if (value := getattr(cluster, key)) not in (None, ()):
+            yield key, value
+    for section in ("ssh", "timeouts", "limits"):
+        general = dict(_fields(getattr(config, section)))
+        for key, value in _fields(getattr(cluster, section)):
+            if value != general[key]:
+                yield key, value
+
+
+def _profile(profile: Profile) -> Iterator[tuple[str, object]]:
+    """All of it: a key left out would mean the built-in profile's, not the default."""
+    for key, value in _fields(profile):
+        if key != "name":
+            yield key, "" if value is None else value
+
+
+def _value(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return f"{value:.0f}" if value.is_integer() else repr(value)
+        case tuple():
+            return f"[{', '.join(map(_value, value))}]"
+        case None:
+            return '""'
+        case str() | Path():
+            return _string(str(value))
+    raise TypeError(f"no TOML for {type(value).__name__}")
+
+
+def _string(text: str) -> str:
+    # JSON's escapes are TOML's, but that JSON leaves DEL as it is, and escapes by surrogates.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

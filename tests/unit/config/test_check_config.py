@@ -1,0 +1,105 @@
+"""`cucmd check`: what it prints can be used as it is."""
+
+import io
+
+import pytest
+
+from cucmd.config import check, load
+
+FILE = """
+[daemon]
+socket = "/x/a \\"quoted\\" name.sock"
+[timeouts]
+connect = 12.25
+stall = 100
+[limits]
+free_space_percent = 2.5
+[receiver]
+listen = "[::]:2222"
+advertise = "192.0.2.5"
+[credentials]
+directory = "/etc/cucmd/credentials"
+[clusters."lab.1"]
+publisher = "10.0.0.1"
+nodes = ["10.0.0.2:2022"]
+credential = "lab"
+host_keys = "strict"
+command = 700
+node_bytes = 5
+[profiles.sip]
+last = ""
+[profiles.mine]
+description = "umlaut \u00fc, back\\\\slash"
+paths = ["syslog/*", "core"]
+match = "a\\\\.b|c"
+recurs = true
+"""
+
+
+@pytest.fixture
+def checked():
+    def _checked(path, environ=None):
+        out, err = io.StringIO(), io.StringIO()
+        return check(path, environ or {}, out, err), out.getvalue(), err.getvalue()
+
+    return _checked
+
+
+def test_what_it_prints_is_the_same_configuration(write, checked):
+    before = load(write(FILE), {})
+    code, out, err = checked(write(FILE))
+    assert (code, err) == (0, "")
+    assert load(write(out), {}) == before
+
+
+def test_the_environment_is_part_of_what_is_in_force(write, checked):
+    environ = {"JOB_CONNECT_TIMEOUT_SEC": "7", "CUCMD_SOCKET": "/env.sock"}
+    code, out, err = checked(write(FILE), environ)
+    assert code == 0
+    assert "connect = 7\n" in out
+    assert 'socket = "/env.sock"\n' in out
+    assert "daemon.socket: gives way to $CUCMD_SOCKET" in err
+
+
+def test_what_is_wrong_goes_to_standard_error(write, checked):
+    path = write("[timeouts]\nconnect = 0\nx = 1\n")
+    code, out, err = checked(path)
+    assert (code, out) == (78, "")
+    assert err.splitlines() == [
+        f"{path}:2: timeouts.connect: 0: expected a positive number of seconds (at most a year)",
+        f"{path}:3: timeouts.x: is not known; "
+        "known are connect, login, command, stall, node, job, grace",
+    ]
+
+
+def test_credentials_are_named_but_not_shown(write, checked, tmp_path):
+    directory = tmp_path / "credentials"
+    directory.mkdir(mode=0o700)
+    for name, mode in (("good", 0o600), ("open", 0o644)):
+        (directory / f"{name}.password").write_text("hunter2")
+        (directory / f"{name}.password").chmod(mode)
+    path = write(
+        f"[credentials]\ndirectory = '{directory}'\n[clusters.a]\nnodes=['a']\ncredential='gone'"
+    )
+    code, out, err = checked(path)
+    comments = [line for line in out.splitlines() if line.startswith("#")]
+    assert code == 0
+    assert comments[0] == f"# credentials in '{directory}': 'good', 'open'"
+    assert [line.split(":")[1] for line in comments[1:]] == [
+        " no credential 'gone'",
+        " credential 'open'",
+    ]
+    assert "hunter2" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("environ", "comment"),
+    [
+        ({}, "# credentials: no directory"),
+        ({"CREDENTIALS_DIRECTORY": "/none"}, "# credentials: '/none': No such file or directory"),
+    ],
+)
+def test_a_credentials_directory_that_is_not_there_is_told(write, checked, environ, comment):
+    code, out, _ = checked(write(""), environ)
+    assert code == 0
+    assert comment in out

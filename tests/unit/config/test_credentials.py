@@ -1,0 +1,123 @@
+"""Named credentials: read where they are safe, refused where they are not, never shown."""
+
+import os
+import traceback
+
+import pytest
+
+from cucmd.config import CredentialRefused, UnknownCredential, load_credential
+
+SECRET = "correct horse battery"
+
+
+@pytest.fixture
+def put(tmp_path):
+    tmp_path.chmod(0o700)
+
+    def _put(name, content, mode=0o600):
+        file = tmp_path / name
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        file.chmod(mode)
+        return tmp_path
+
+    return _put
+
+
+def test_user_name_and_password(put):
+    put("lab.username", "administrator\n")
+    directory = put("lab.password", f"{SECRET}\r\n")
+    credential = load_credential("lab", directory, {})
+    assert (credential.username, credential.password) == ("administrator", SECRET)
+
+
+def test_only_one_trailing_newline_is_taken_off(put):
+    assert load_credential("lab", put("lab.password", "  x "), {}).password == "  x "
+    with pytest.raises(CredentialRefused, match="control character"):
+        load_credential("lab", put("lab.password", "x\n\n"), {})
+
+
+def test_user_name_may_be_missing(put):
+    assert load_credential("lab", put("lab.password", SECRET), {}).username is None
+
+
+def test_password_is_in_no_repr(put):
+    credential = load_credential("lab", put("lab.password", SECRET), {})
+    assert SECRET not in repr(credential)
+    assert SECRET not in f"{credential} {[credential]}"
+
+
+def test_directory_of_the_configuration_wins_over_the_environments(put, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    directory = put("lab.password", SECRET)
+    environ = {"CREDENTIALS_DIRECTORY": str(directory)}
+    assert load_credential("lab", None, environ).password == SECRET
+    with pytest.raises(UnknownCredential):
+        load_credential("lab", other, environ)
+
+
+@pytest.mark.parametrize("name", ["", "../lab", "a/b", ".lab", "a\0b", "a\n", "x" * 65])
+def test_names_that_are_none(put, name):
+    with pytest.raises(UnknownCredential, match="expected a name"):
+        load_credential(name, put("lab.password", SECRET), {})
+
+
+def test_missing_credentials_say_where_they_were_looked_for(tmp_path):
+    with pytest.raises(UnknownCredential, match=r"neither credentials\.directory nor") as caught:
+        load_credential("lab", None, {})
+    assert caught.value.name == "lab"
+    with pytest.raises(UnknownCredential, match=f"no lab.password in {tmp_path}"):
+        load_credential("lab", tmp_path, {})
+    with pytest.raises(UnknownCredential, match="No such file"):
+        load_credential("lab", tmp_path / "none", {})
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o601])
+def test_files_open_to_others_are_refused(put, mode):
+    with pytest.raises(CredentialRefused, match="can be read by others"):
+        load_credential("lab", put("lab.password", SECRET, mode), {})
+
+
+def test_the_user_name_is_held_to_the_same_rules(put):
+    put("lab.password", SECRET)
+    with pytest.raises(CredentialRefused, match=r"lab\.username can be read by others"):
+        load_credential("lab", put("lab.username", "admin", 0o644), {})
+
+
+def test_systemds_access_list_shows_as_group_bits_and_is_accepted(put):
+    directory = put("lab.password", SECRET, 0o440)
+    environ = {"CREDENTIALS_DIRECTORY": str(directory)}
+    assert load_credential("lab", None, environ).password == SECRET
+    put("lab.password", SECRET, 0o444)
+    with pytest.raises(CredentialRefused):
+        load_credential("lab", None, environ)
+
+
+def test_directory_that_others_can_write_is_refused(put):
+    directory = put("lab.password", SECRET)
+    directory.chmod(0o770)
+    with pytest.raises(CredentialRefused, match="can be written by others"):
+        load_credential("lab", directory, {})
+
+
+def test_what_is_no_regular_file_is_refused_at_once(put, tmp_path):
+    put("other.password", SECRET)
+    os.mkfifo(tmp_path / "lab.password", 0o600)
+    with pytest.raises(CredentialRefused, match="not a regular file"):
+        load_credential("lab", tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"x" * 4097, "more than 4096 bytes"),
+        (SECRET.encode() + b"\xff", "is not UTF-8"),
+        (SECRET.encode() + b"\nsecond line", "control character"),
+        (SECRET.encode() + b"\x1b", "control character"),
+    ],
+)
+def test_contents_that_are_no_password_are_refused_without_being_shown(put, content, reason):
+    with pytest.raises(CredentialRefused, match=reason) as caught:
+        load_credential("lab", put("lab.password", content), {})
+    assert SECRET not in "".join(traceback.format_exception(caught.value))

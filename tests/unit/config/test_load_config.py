@@ -1,0 +1,385 @@
+"""What is in force after file, environment and command line; and what is refused, and where."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cucmd.config import Config, ConfigError, Overrides, Ssh, load
+from cucmd.config.keys import CLUSTER, OVERRIDES, PROFILE, SECTIONS
+from cucmd.config.model import Receiver
+from cucmd.config.profiles import Profile
+from cucmd.job import Timeouts
+
+# The example of the contract, key for key.
+WHOLE_FILE = """
+[daemon]
+socket = "/run/cucmd/cucmd.sock"
+state_directory = "/var/lib/cucmd"
+[access]
+operate_group = "cucm"
+view_group = "cucm-view"
+[timeouts]
+connect = 30
+login = 120
+command = 600
+stall = 120
+node = 3600
+job = 14400
+grace = 5
+[limits]
+concurrency = 8
+connections = 200
+jobs = 16
+sessions_per_node = 2
+[retry]
+attempts = 3
+[ssh]
+host_keys = "accept-new"
+legacy_algorithms = false
+[receiver]
+listen = "0.0.0.0:2222"
+advertise = ""
+[credentials]
+directory = ""
+"""
+
+
+def test_the_defaults_are_those_of_the_documented_file(loaded):
+    environ = {"CUCMD_SOCKET": "", "STATE_DIRECTORY": ""}
+    assert loaded(WHOLE_FILE, environ) == Config()
+
+
+def test_every_field_of_a_section_has_a_key_and_every_key_a_field():
+    for struct, kinds in SECTIONS.values():
+        assert set(kinds) == set(struct.__struct_fields__)
+    assert set(PROFILE) == set(Profile.__struct_fields__) - {"name"}
+
+
+def test_no_two_sections_that_a_cluster_overrides_share_a_key():
+    own = ["publisher", "nodes", "credential"]
+    assert len(CLUSTER) == len(own) + sum(map(len, OVERRIDES.values()))
+
+
+def test_default_file_may_be_missing(tmp_path):
+    if os.path.exists("/etc/cucmd/cucmd.toml"):
+        pytest.skip("this machine has a configuration of its own")
+    config = load(None, {"XDG_CONFIG_HOME": str(tmp_path)})
+    assert config.timeouts == Timeouts()
+
+
+def test_named_file_must_exist(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "none.toml", {})
+    assert str(caught.value) == f"{tmp_path}/none.toml: cannot be read: No such file or directory"
+
+
+def test_directory_is_no_configuration(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("[ssh]\n\nhost_keys = off\n", 3, "is not TOML: Invalid value, at column 13"),
+        ("[ssh]\r\n[ssh]\r\n", 2, "is not TOML"),
+        ('[ssh]\nx = """\n\n', 2, "at the end"),
+        (b"[ssh]\n# \xff\n", 2, "is not UTF-8"),
+        ("x = " + "[" * 100_000, None, "is nested too deeply"),
+        ("#" * 1_100_000, None, "is larger than"),
+    ],
+)
+def test_what_is_not_toml_is_refused_with_its_line(problems, text, line, reason):
+    [(found_line, key, found_reason)] = problems(text)
+    assert (found_line, key) == (line, "")
+    assert reason in found_reason
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "reason"),
+    [
+        ("[timeouts]\nconect = 3", 2, "timeouts.conect", "did you mean 'connect'?"),
+        ("[timeout]\nconnect = 3", 1, "timeout", "did you mean 'timeouts'?"),
+        ("[limits]\n\nconnect = 3", 3, "limits.connect", "it belongs in [timeouts]"),
+        ("connect = 3", 1, "connect", "it belongs in [timeouts]"),
+        ("[retry]\ncolour = 3", 2, "retry.colour", "known are attempts, base, cap"),
+        ("timeouts = 3", 1, "timeouts", "3: expected a table"),
+        ("[clusters]\nlab = 3", 2, "clusters.lab", "3: expected a table"),
+        ("[[profiles]]\n", 1, "profiles", "a list: expected a table"),
+        ("[ssh]\nhost_keys = 'of'", 2, "ssh.host_keys", "expected one of strict, accept-new, off"),
+        ("[ssh]\nhost_keys = []", 2, "ssh.host_keys", "expected one of"),
+        ("[ssh]\nlegacy_algorithms = 1", 2, "ssh.legacy_algorithms", "expected true or false"),
+        ("[limits]\nconcurrency = 0", 2, "limits.concurrency", "0: expected a whole number"),
+        ("[limits]\nconcurrency = 1.5", 2, "limits.concurrency", "1.5: expected a whole number"),
+        ("[limits]\njobs = true", 2, "limits.jobs", "true: expected a whole number"),
+        ("[limits]\nsessions_per_node = 11", 2, "limits.sessions_per_node", "from 1 to 10"),
+        ("[limits]\nnode_bytes = -1", 2, "limits.node_bytes", "of at least 0"),
+        ("[limits]\nfree_space_percent = 100", 2, "limits.free_space_percent", "from 0 to 99"),
+        ("[limits]\nfree_space_percent = nan", 2, "limits.free_space_percent", "from 0 to 99"),
+        ("[retry]\nbase = 9\ncap = 3", 1, "retry", "cap (3 s) is less than base (9 s)"),
+        ("[receiver]\nlisten = '2222'", 2, "receiver.listen", 'expected "address:port"'),
+        ("[receiver]\nlisten = ':2222'", 2, "receiver.listen", 'expected "address:port"'),
+        ("[receiver]\nlisten = '::'", 2, "receiver.listen", "has no port"),
+        ("[receiver]\nlisten = 2222", 2, "receiver.listen", "2222: expected a string"),
+        ("[receiver]\nadvertise = '10.0.0.1:22'", 2, "receiver.advertise", "without a port"),
+        ("[receiver]\nadvertise = '0.0.0.0'", 2, "receiver.advertise", "no address"),
+        ("[daemon]\nsocket = 'x.sock'", 2, "daemon.socket", "expected an absolute path"),
+        (f"[daemon]\nsocket = '/{'x' * 107}'", 2, "daemon.socket", "107 bytes"),
+        ("[daemon]\nstate_directory = ''", 2, "daemon.state_directory", "absolute path"),
+        ("[credentials]\ndirectory = 'x'", 2, "credentials.directory", "absolute path"),
+        ("[access]\nview_group = 'a b'", 2, "access.view_group", "the name of a group"),
+    ],
+)
+def test_every_error_names_key_line_value_and_expectation(problems, text, line, key, reason):
+    [(found_line, found_key, found_reason)] = problems(text)
+    assert (found_line, found_key) == (line, key)
+    assert reason in found_reason
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(problems):
+    found = problems(
+        "[timeouts]\n"
+        "connect = 60\n"
+        "command = 30\n"
+        "[ssh]\n"
+        "host_keys = 'x'\n"
+        "[clusters.lab]\n"
+        "nodes = ['10.0.0.1', '10.0.0.300']\n"
+        "[limits]\n"
+        "concurrency = 0\n",
+        {"JOB_CONNECT_TIMEOUT_SEC": "soon"},
+    )
+    assert [(line, key) for line, key, _ in found] == [
+        (None, "JOB_CONNECT_TIMEOUT_SEC"),
+        (3, "timeouts.command"),
+        (5, "ssh.host_keys"),
+        (7, "clusters.lab.nodes[1]"),
+        (9, "limits.concurrency"),
+    ]
+
+
+def test_a_secret_that_strayed_into_the_file_is_not_repeated(write):
+    text = "password = 'hunter2'\n[clusters.lab]\npublisher = 'a'\nadmin_password = 'hunter2'\n"
+    with pytest.raises(ConfigError) as caught:
+        load(write(text), {})
+    assert "hunter2" not in str(caught.value)
+    assert str(caught.value).count("secrets do not belong in this file") == 2
+
+
+def test_a_value_cannot_forge_lines_of_the_message(write):
+    with pytest.raises(ConfigError) as caught:
+        load(write('[ssh]\nhost_keys = "a\\n\\u001b[2J"\n"k\\u001b" = 1\n'), {})
+    assert all(problem.reason.isprintable() for problem in caught.value.problems)
+    assert all(problem.key.isprintable() for problem in caught.value.problems)
+
+
+# Timeouts
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "line", "key", "reason"),
+    [
+        ("[timeouts]\nconnect = 0", {}, 2, "timeouts.connect", "0: expected a positive number"),
+        ("[timeouts]\n\nstall = -1.5", {}, 3, "timeouts.stall", "expected a positive number"),
+        ("[timeouts]\nnode = nan", {}, 2, "timeouts.node", "expected a positive number"),
+        ("[timeouts]\njob = inf", {}, 2, "timeouts.job", "at most a year"),
+        (f"[timeouts]\njob = 1{'0' * 400}", {}, 2, "timeouts.job", "at most a year"),
+        ("[timeouts]\ncommand = '600'", {}, 2, "timeouts.command", "expected a positive number"),
+        ("[timeouts]\ncommand = true", {}, 2, "timeouts.command", "true: expected a positive"),
+        (
+            "[timeouts]\ncommand = 20\nconnect = 60",
+            {},
+            2,
+            "timeouts.command",
+            "20 s is less than connect (60 s)",
+        ),
+        # Only `connect` was written, so that is the line that is wrong.
+        (
+            "[timeouts]\n# patient\nconnect = 700",
+            {},
+            3,
+            "timeouts.connect",
+            "700 s is more than command (600 s)",
+        ),
+        (
+            "[timeouts]\nconnect = 60",
+            {"JOB_COMMAND_TIMEOUT_SEC": "59"},
+            None,
+            "JOB_COMMAND_TIMEOUT_SEC",
+            "59 s is less than connect (60 s)",
+        ),
+        (
+            "[timeouts]\ncommand = 60",
+            {"JOB_CONNECT_TIMEOUT_SEC": "61"},
+            2,
+            "timeouts.command",
+            "60 s is less than connect (61 s)",
+        ),
+        (
+            "",
+            {"JOB_CONNECT_TIMEOUT_SEC": "601"},
+            None,
+            "JOB_CONNECT_TIMEOUT_SEC",
+            "601 s is more than command (600 s)",
+        ),
+        ("", {"JOB_CONNECT_TIMEOUT_SEC": "0"}, None, "JOB_CONNECT_TIMEOUT_SEC", "positive"),
+        ("", {"JOB_COMMAND_TIMEOUT_SEC": "-5"}, None, "JOB_COMMAND_TIMEOUT_SEC", "positive"),
+        ("", {"JOB_COMMAND_TIMEOUT_SEC": "10m"}, None, "JOB_COMMAND_TIMEOUT_SEC", "'10m'"),
+        ("", {"JOB_COMMAND_TIMEOUT_SEC": "nan"}, None, "JOB_COMMAND_TIMEOUT_SEC", "positive"),
+        ("", {"JOB_COMMAND_TIMEOUT_SEC": "1e3"}, None, "JOB_COMMAND_TIMEOUT_SEC", "positive"),
+        (
+            "[clusters.lab]\npublisher = 'a'\ncommand = 20",
+            {},
+            3,
+            "clusters.lab.command",
+            "20 s is less than connect (30 s)",
+        ),
+        (
+            "[clusters.lab]\npublisher = 'a'\nconnect = 601",
+            {},
+            3,
+            "clusters.lab.connect",
+            "601 s is more than command (600 s)",
+        ),
+    ],
+)
+def test_timeout_configuration_values(problems, text, environ, line, key, reason):
+    [(found_line, found_key, found_reason)] = problems(text, environ)
+    assert (found_line, found_key) == (line, key)
+    assert reason in found_reason
+
+
+def test_timeouts_may_be_equal_and_fractions_of_a_second(loaded):
+    config = loaded("[timeouts]\nconnect = 0.5\ncommand = 0.5\n")
+    assert (config.timeouts.connect, config.timeouts.command) == (0.5, 0.5)
+
+
+def test_environment_overrides_the_file(loaded):
+    environ = {"JOB_CONNECT_TIMEOUT_SEC": "12.5", "JOB_COMMAND_TIMEOUT_SEC": " 90 "}
+    text = "[timeouts]\nconnect = 40\n[clusters.lab]\npublisher = 'a'\ncommand = 700\nlogin = 9\n"
+    config = loaded(text, environ)
+    assert (config.timeouts.connect, config.timeouts.command) == (12.5, 90.0)
+    assert config.clusters["lab"].timeouts == Timeouts(connect=12.5, command=90.0, login=9.0)
+    assert [notice.split(": ", 1)[1] for notice in config.notices] == [
+        "timeouts.connect: gives way to $JOB_CONNECT_TIMEOUT_SEC",
+        "clusters.lab.command: gives way to $JOB_COMMAND_TIMEOUT_SEC",
+    ]
+
+
+def test_empty_variables_say_nothing(loaded):
+    assert loaded("", {"JOB_CONNECT_TIMEOUT_SEC": ""}).timeouts == Timeouts()
+
+
+def test_a_refused_timeout_is_not_compared(problems):
+    found = problems("[timeouts]\nconnect = 'x'\ncommand = 5\n[clusters.a]\nnodes=['a']\ncommand=4")
+    assert [key for _, key, _ in found] == ["timeouts.connect"]
+
+
+# Where the daemon is
+
+FILE = "[daemon]\nsocket = '/file.sock'\nstate_directory = '/file'\n"
+
+
+def test_command_line_then_environment_then_file(loaded, tmp_path):
+    environ = {"CUCMD_SOCKET": "/env.sock", "STATE_DIRECTORY": "/env:/second"}
+    line = Overrides("/line.sock", "/line")
+    assert loaded(FILE, environ, line).daemon.socket == Path("/line.sock")
+    assert loaded(FILE, environ, line).daemon.state_directory == Path("/line")
+    assert loaded(FILE, environ).daemon.socket == Path("/env.sock")
+    assert loaded(FILE, environ).daemon.state_directory == Path("/env")
+    assert loaded(FILE).daemon.socket == Path("/file.sock")
+    assert loaded(FILE).daemon.state_directory == Path("/file")
+    assert loaded(FILE).notices == ()
+    assert len(loaded(FILE, environ).notices) == 2
+
+
+def test_relative_paths_of_the_command_line_are_those_of_its_user(loaded, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert loaded("", {}, Overrides("x.sock", "state")).daemon.socket == tmp_path / "x.sock"
+
+
+def test_a_socket_path_from_elsewhere_is_measured_too(write):
+    with pytest.raises(ConfigError, match=r"environment: CUCMD_SOCKET: .*107 bytes"):
+        load(write(""), {"CUCMD_SOCKET": "/" + "x" * 200})
+    with pytest.raises(ConfigError, match=r"command line: --socket: .*107 bytes"):
+        load(write(""), {}, Overrides("/" + "x" * 200))
+
+
+def test_listen_address():
+    assert Receiver().listen_address == ("0.0.0.0", 2222)
+    assert Receiver("[::]:0").listen_address == ("::", 0)
+
+
+def test_empty_strings_are_the_default_behaviour(loaded):
+    config = loaded("[access]\noperate_group = ''\n[credentials]\ndirectory = ''\n")
+    assert config.access.operate_group == ""
+    assert config.credentials.directory is None
+
+
+# Clusters
+
+
+def test_a_cluster_overrides_what_it_names(loaded):
+    config = loaded(
+        "[timeouts]\nlogin = 100\n"
+        "[clusters.lab]\n"
+        "publisher = '10.0.0.1'\n"
+        "nodes = ['10.0.0.2:2022', 'cucm3']\n"
+        "credential = 'lab-admin'\n"
+        "legacy_algorithms = true\n"
+        "node = 60\n"
+        "sessions_per_node = 1\n"
+    )
+    settings = config.for_node("CUCM3", 22)
+    assert settings.ssh == Ssh(legacy_algorithms=True)
+    assert settings.timeouts == Timeouts(login=100.0, node=60.0)
+    assert settings.limits.sessions_per_node == 1
+    assert (settings.credential, settings.cluster) == ("lab-admin", "lab")
+
+
+def test_a_node_of_no_cluster_has_the_general_settings(loaded):
+    config = loaded("[clusters.lab]\nnodes = ['a:2022']\nlegacy_algorithms = true\n")
+    settings = config.for_node("a", 22)
+    assert (settings.ssh, settings.timeouts, settings.limits) == (
+        config.ssh,
+        config.timeouts,
+        config.limits,
+    )
+    assert (settings.credential, settings.cluster) == (None, None)
+
+
+def test_a_job_has_a_clusters_settings_only_if_all_its_nodes_do(loaded):
+    config = loaded(
+        "[clusters.a]\nnodes = ['a1', 'a2']\nconcurrency = 1\n[clusters.b]\npublisher = 'b1'\n"
+    )
+    assert config.for_job(["a1", "a2"]).limits.concurrency == 1
+    assert config.for_job(["a1", "b1"]).limits.concurrency == 8
+    assert config.for_job(["a1", "other"]).limits.concurrency == 8
+    assert config.for_job(["other"]).cluster is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "reason"),
+    [
+        ("[clusters.lab]\n", 1, "clusters.lab", "has no node"),
+        ("[clusters.lab]\nnodes = []", 1, "clusters.lab", "has no node"),
+        ("[clusters.'a b']\nnodes = ['a']", 1, "clusters.'a b'", "expected a name"),
+        ("[clusters.a]\nnodes = [\n'x',\n'X:22'\n]", 4, "clusters.a.nodes[1]", "'a' already"),
+        (
+            "[clusters.a]\nnodes = ['x']\n[clusters.b]\npublisher = 'x'",
+            4,
+            "clusters.b.publisher",
+            "'x' stands in cluster 'a' already",
+        ),
+        ("[clusters.a]\nnodes = 'x'", 2, "clusters.a.nodes", "expected a list of strings"),
+        ("[clusters.a]\nnodes = ['x', 3]", 2, "clusters.a.nodes[1]", "3: expected a string"),
+        ("[clusters.a]\nnodes=['x']\ncredential='../x'", 3, "clusters.a.credential", "a name"),
+        ("[clusters.a]\nnodes = ['x']\nqueued = 3", 3, "clusters.a.queued", "belongs in [limits]"),
+        ("[clusters.a]\nnodes=['x']\n[clusters.a.ssh]", 3, "clusters.a.ssh", "is not known"),
+    ],
+)
+def test_wrong_clusters(problems, text, line, key, reason):
+    [(found_line, found_key, found_reason)] = problems(text)
+    assert (found_line, found_key) == (line, key)
+    assert reason in found_reason

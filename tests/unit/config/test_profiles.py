@@ -1,0 +1,61 @@
+"""Built-in profiles, and what a file makes of them."""
+
+import pytest
+
+from cucmd.config import Config, Profile, UnknownProfile, rules
+from cucmd.config.profiles import BUILT_IN
+
+
+@pytest.mark.parametrize("profile", BUILT_IN.values(), ids=BUILT_IN.keys())
+def test_built_in_profiles_keep_the_rules(profile):
+    assert profile.paths
+    assert rules.description(profile.description)
+    assert rules.profile_name(profile.name)
+    assert rules.location(profile.location)
+    assert rules.last(profile.last), "a profile without a window collects everything"
+    assert all(rules.path(path) for path in profile.paths)
+    assert len(set(profile.paths)) == len(profile.paths)
+
+
+def test_a_profile_of_the_file_changes_only_the_keys_it_gives(loaded):
+    config = loaded("[profiles.sip]\nlast = '6h'\nmatch = 'SDL.*'\n")
+    built_in = BUILT_IN["sip"]
+    assert config.profile("sip") == Profile(
+        "sip", built_in.description, built_in.paths, last="6h", match="SDL.*"
+    )
+    assert config.profile("cti") == BUILT_IN["cti"]
+
+
+def test_an_empty_string_takes_a_built_in_window_away(loaded):
+    assert loaded("[profiles.sip]\nlast = ''\n").profile("sip").last is None
+
+
+def test_a_profile_of_its_own(loaded):
+    profile = loaded("[profiles.mine]\npaths = ['core']\nlocation = 'tftp'\n").profile("mine")
+    assert profile == Profile("mine", "", ("core",), "tftp")
+
+
+def test_an_unknown_profile_names_those_there_are():
+    with pytest.raises(UnknownProfile, match=r"no profile 'spi'; there are .*sip") as caught:
+        Config().profile("spi")
+    assert caught.value.name == "spi"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "reason"),
+    [
+        ("[profiles.mine]\nlast = '2h'", "profiles.mine", "expected paths"),
+        ("[profiles.mine]\npaths = []", "profiles.mine.paths", "expected paths"),
+        (f"[profiles.mine]\npaths = {['a'] * 101}", "profiles.mine.paths", "from 1 to 100"),
+        ("[profiles.mine]\npaths = ['ok', 'a b']", "profiles.mine.paths[1]", "'a b': "),
+        ("[profiles.sip]\nlocation = 'activlog'", "profiles.sip.location", "expected one of"),
+        ("[profiles.sip]\nlast = '2 hours'", "profiles.sip.last", "'2 hours': expected"),
+        ("[profiles.sip]\nmatch = 'a?'", "profiles.sip.match", "'?'"),
+        ('[profiles.sip]\ndescription = "a\\nb"', "profiles.sip.description", "one line"),
+        ("[profiles.sip]\npath = ['a']", "profiles.sip.path", "did you mean 'paths'?"),
+    ],
+)
+def test_wrong_profiles(problems, text, key, reason):
+    [(_, found_key, found_reason)] = problems(text)
+    assert found_key == key
+    assert reason in found_reason
