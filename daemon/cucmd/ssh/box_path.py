@@ -1,0 +1,55 @@
+"""PURE. A path as an SFTP client names it, and the names below the box that it stands for.
+
+The one rule: what comes out is a tuple of plain names. Whoever opens them one by one, and never
+follows a link, cannot leave the folder.
+"""
+
+from __future__ import annotations
+
+from cucmd.ssh.received import ReceiverLimits, Refused, Status
+
+_NAME_BYTES = 255  # of one component, on every file system that matters
+
+Parts = tuple[str, ...]
+
+
+def parts_of(path: bytes, limits: ReceiverLimits) -> Parts:
+    """The components of `path`; () is the box itself. Absolute is relative to the box.
+
+    Raises Refused for `..`, for more than the limits allow, and for a name that is not printable
+    UTF-8: it would reach terminals, JSON and other file systems. A node's log names are ASCII.
+    """
+    if len(path) > limits.path_bytes:
+        raise Refused(Status.FAILURE, f"path is longer than {limits.path_bytes} bytes")
+    names = [name for name in path.split(b"/") if name not in {b"", b"."}]
+    if len(names) > limits.path_depth:
+        raise Refused(Status.FAILURE, f"path has more than {limits.path_depth} levels")
+    return tuple(_name(name) for name in names)
+
+
+def shown(parts: Parts) -> bytes:
+    """The canonical form that the client is told: absolute, as if the box were the root."""
+    return ("/" + "/".join(parts)).encode()
+
+
+def numbered(name: str, number: int) -> str:
+    """`name` for the first file of that name, then `name.2`, `name.3`, within 255 bytes."""
+    if number == 1:
+        return name
+    suffix = f".{number}"
+    kept = name.encode()[: _NAME_BYTES - len(suffix)]
+    return kept.decode(errors="ignore") + suffix
+
+
+def _name(raw: bytes) -> str:
+    if raw == b"..":
+        raise Refused(Status.PERMISSION_DENIED, "`..` is not allowed in a path")
+    if len(raw) > _NAME_BYTES:
+        raise Refused(Status.FAILURE, f"a name is longer than {_NAME_BYTES} bytes")
+    try:
+        name = raw.decode()
+    except UnicodeDecodeError:
+        raise Refused(Status.FAILURE, "a name is not UTF-8") from None
+    if not name.isprintable():
+        raise Refused(Status.FAILURE, "a name has control or other unprintable characters")
+    return name

@@ -1,0 +1,209 @@
+"""PURE. Why there is no connection: an error of the system or of asyncssh -> a node's failure.
+
+The one rule: every message names host:port and the reason, and nothing a node sent is quoted raw.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+
+import asyncssh
+import msgspec
+
+from cucmd.failure import Code, NodeFailed, fail
+from cucmd.ssh.policy import place, printable
+
+_BY_ERRNO = {
+    errno.ECONNREFUSED: Code.CONNECTION_REFUSED,
+    errno.ECONNRESET: Code.CONNECTION_LOST,
+    errno.ECONNABORTED: Code.CONNECTION_LOST,
+    errno.EPIPE: Code.CONNECTION_LOST,
+}
+# Four lists of a few names each; an RSA-only node of 2009 offers 600 characters of ciphers.
+_OFFER_LIMIT = 1000
+# Not algorithms, but flags that travel in the list of key exchanges.
+_FLAGS = ("ext-info-", "kex-strict-")
+# How asyncssh puts it.
+_NOTHING_IN_COMMON = ("No matching", "Unable to find compatible")
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a connection came before it failed."""
+
+    greeted: bool  # the peer has shown an SSH version
+    hash_prefix: bytes  # SSHConnection.get_hash_prefix(): both sides' offers
+    legacy: bool
+    authenticating: bool = False  # key exchange done
+    refused: bool = False  # an answer of ours was refused
+    tried: tuple[str, ...] = ()  # authentication methods that we answered
+
+
+def unreachable(host: str, port: int, error: OSError | UnicodeError) -> NodeFailed:
+    """For what `trio.open_tcp_stream` raises."""
+    if isinstance(error, socket.gaierror | UnicodeError):
+        reason = getattr(error, "strerror", None) or "not a valid host name"
+        return fail(
+            Code.HOST_UNREACHABLE, f"cannot resolve the name of {place(host, port)}: {reason}"
+        )
+    # One error for each address of the name; the last is the one that was waited for longest.
+    causes = [cause for cause in _leaves(error) if cause.errno is not None]
+    number = causes[-1].errno if causes else None
+    code = _BY_ERRNO.get(number or 0, Code.HOST_UNREACHABLE)
+    reason = os.strerror(number) if number else printable(str(error))
+    return fail(code, f"cannot connect to {place(host, port)}: {reason}")
+
+
+def _leaves(error: BaseException) -> Iterator[OSError]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    elif error.__cause__ is not None:
+        yield from _leaves(error.__cause__)
+    elif isinstance(error, OSError):
+        yield error
+
+
+def lost(error: BaseException | None) -> str:
+    """Why a connection ended, in words that go on after "host:port: "."""
+    match error:
+        case None:
+            return "the connection was closed"
+        case asyncssh.ConnectionLost() if "keepalive" in error.reason:
+            return "no answer to keepalives"
+        case asyncssh.ConnectionLost():
+            return "the connection was lost"
+        case asyncssh.DisconnectError() | asyncssh.ChannelOpenError():
+            return printable(error.reason)
+        case OSError() if error.errno is not None:
+            return os.strerror(error.errno)
+        case _:
+            return printable(str(error) or type(error).__name__)
+
+
+def failed_login(
+    host: str, port: int, username: str, error: Exception, progress: Progress
+) -> NodeFailed:
+    """For what asyncssh raises between an open socket and an open shell."""
+    where = place(host, port)
+    if not progress.greeted:
+        return _no_greeting(where, error)
+    if not progress.authenticating:
+        return _no_key_exchange(where, error, progress)
+    if isinstance(error, asyncssh.PermissionDenied) or _counts_as_refusal(error, progress):
+        return _refused(where, username, error, progress)
+    if isinstance(error, asyncssh.ChannelOpenError):
+        return fail(Code.CONNECTION_LOST, f"{where} opened no shell: {lost(error)}")
+    return fail(Code.CONNECTION_LOST, f"{where}, during login: {lost(error)}")
+
+
+def _no_greeting(where: str, error: Exception) -> NodeFailed:
+    if isinstance(error, asyncssh.ProtocolError | asyncssh.ProtocolNotSupported):
+        return fail(Code.NOT_A_NODE, f"{where} is not an SSH server: {lost(error)}")
+    return fail(Code.CONNECTION_LOST, f"{where}, before any SSH greeting came: {lost(error)}")
+
+
+def _no_key_exchange(where: str, error: Exception, progress: Progress) -> NodeFailed:
+    reason = no_common(progress.hash_prefix)
+    if reason is None and _finds_nothing_in_common(error):
+        reason = printable(str(error), _OFFER_LIMIT)
+    if reason is None:
+        return fail(Code.CONNECTION_LOST, f"{where}, during key exchange: {lost(error)}")
+    hint = "the node speaks nothing that we can, legacy algorithms included"
+    return fail(
+        Code.NO_COMMON_ALGORITHM, f"{where}: {reason}", hint=hint if progress.legacy else None
+    )
+
+
+def _finds_nothing_in_common(error: Exception) -> bool:
+    """Other failures of a key exchange, such as a wrong signature, are no matter of algorithms."""
+    return isinstance(error, asyncssh.KeyExchangeFailed) and error.reason.startswith(
+        _NOTHING_IN_COMMON
+    )
+
+
+def _counts_as_refusal(error: Exception, progress: Progress) -> bool:
+    """Whether a connection that ended while logging in was a refused login.
+
+    OpenSSH says "Too many authentication failures" as a protocol error; others just hang up
+    after the last refusal. Neither may be tried again: accounts are locked that way.
+    """
+    reason = error.reason.lower() if isinstance(error, asyncssh.DisconnectError) else ""
+    return progress.refused or "authentication failures" in reason
+
+
+def _refused(where: str, username: str, error: Exception, progress: Progress) -> NodeFailed:
+    who = printable(username, 64)
+    if not progress.tried:
+        return fail(
+            Code.AUTH_FAILED,
+            f"{where} asked {who} for no password: it offers neither password nor "
+            "keyboard-interactive authentication",
+        )
+    tried = " and ".join(progress.tried)
+    reason = f": {lost(error)}" if not isinstance(error, asyncssh.PermissionDenied) else ""
+    return fail(Code.AUTH_FAILED, f"{where} refused the login of {who} (tried {tried}){reason}")
+
+
+def no_common(hash_prefix: bytes) -> str | None:
+    """The purpose for which two sides share no algorithm, naming both offers; None if all is well.
+
+    `hash_prefix` is two version strings and the two KEXINIT packets (RFC 4253, 7.1), the
+    client's first. OpenSSH hangs up without a word when it finds no common host key type, so
+    this is the only place where the reason can be seen.
+    """
+    ours, theirs = both_offers(hash_prefix)
+    if not ours or not theirs:
+        return None
+    for purpose, names in ours.items():
+        common = [name for name in names if name in theirs[purpose]]
+        if purpose == "cipher" and common and _authenticates(common[0]):
+            return None  # such a cipher needs no MAC, which is the only list that is left
+        if not common:
+            return (
+                f"no common {purpose} algorithm: we offer {_listed(names)}; "
+                f"the node offers {_listed(theirs[purpose])}"
+            )
+    return None
+
+
+def both_offers(hash_prefix: bytes) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """What we offer and what the node does, by purpose; empty for what was not (yet) said."""
+    strings = [*_strings(hash_prefix), b"", b"", b"", b""]
+    return _offers(strings[2]), _offers(strings[3])
+
+
+def _authenticates(cipher: str) -> bool:
+    return "-gcm@" in cipher or "poly1305" in cipher
+
+
+def _offers(packet: bytes) -> dict[str, list[str]]:
+    """Name lists of a KEXINIT packet: one byte of type, 16 of cookie, then ten lists.
+
+    Ciphers and MACs of one direction stand for both: nobody configures them apart.
+    """
+    lists = [item.decode("ascii", "replace").split(",") for item in _strings(packet[17:])]
+    if len(lists) < 10:
+        return {}
+    return {
+        "key exchange": [name for name in lists[0] if not name.startswith(_FLAGS)],
+        "host key": lists[1],
+        "cipher": lists[2],
+        "MAC": lists[4],
+    }
+
+
+def _strings(data: bytes) -> Iterator[bytes]:
+    """Strings with four bytes of length before each, as long as they are whole."""
+    while len(data) >= 4:
+        size = int.from_bytes(data[:4], "big")
+        if len(data) < 4 + size:
+            return
+        yield data[4 : 4 + size]
+        data = data[4 + size :]
+
+
+def _listed(names: list[str]) -> str:
+    return printable(", ".join(names) or "nothing", _OFFER_LIMIT)

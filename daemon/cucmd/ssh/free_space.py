@@ -1,0 +1,51 @@
+"""The floor of free space on the disk that uploads go to. For worker threads.
+
+The one rule: asked before the bytes are written. The disk is looked at when what it had above the
+floor the last time may be used up, and once in 16 MiB at least, since others write there too.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from cucmd.ssh.received import MIB
+
+_LOOK_EVERY = 16 * MIB  # of all uploads together, so that it costs nothing
+
+
+class FreeSpace:
+    """One for the whole receiver: 200 nodes that push at once fill the same disk."""
+
+    def __init__(self, min_bytes: int, min_ratio: float) -> None:
+        self._min_bytes = min_bytes
+        self._min_ratio = min_ratio
+        self._left = 0  # bytes that may be written before the next look
+        self._lock = threading.Lock()
+
+    def shortage(self, descriptor: int, count: int) -> str | None:
+        """Why `count` bytes more are too many for the disk that `descriptor` is on, or None.
+
+        Below the floor every call looks again: somebody may free space.
+        """
+        with self._lock:
+            if self._left < count:
+                shortage, above = self._look(descriptor, count)
+                if shortage:
+                    return shortage
+                self._left = min(above, _LOOK_EVERY)
+            self._left -= count
+            return None
+
+    def look(self, descriptor: int) -> str | None:
+        """Why nothing at all may be written, at once; for a file that is opened."""
+        return self._look(descriptor, 0)[0]
+
+    def _look(self, descriptor: int, count: int) -> tuple[str | None, int]:
+        """A shortage, and the bytes above the floor."""
+        disk = os.fstatvfs(descriptor)
+        free = disk.f_bavail * disk.f_frsize
+        floor = max(self._min_bytes, int(self._min_ratio * disk.f_blocks * disk.f_frsize))
+        if free - count >= floor:
+            return None, free - floor
+        return f"{free // MIB} MiB of the disk are free, {floor // MIB} MiB must stay free", 0

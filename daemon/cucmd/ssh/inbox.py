@@ -1,0 +1,85 @@
+"""What a node's shell says, from asyncssh's callbacks to whoever reads it in trio.
+
+The one rule: bounded by bytes. A reader that is slow stops the node, never fills our memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncssh
+import trio
+
+from cucmd.ssh.causes import lost
+
+# Per node, and as much again in asyncssh's receive window: 400 nodes that nobody reads hold 50 MB.
+# A console says a few KB at a time; only a long `file list` ever comes near.
+HIGH_WATER = 64 * 1024
+LOW_WATER = 16 * 1024
+WINDOW = 64 * 1024
+
+
+class Inbox(asyncssh.SSHClientSession[bytes]):
+    """One shell's output, standard error included; all methods but `take` and the two
+    `..._ready` events are asyncssh's callbacks.
+
+    A connection that breaks while more than HIGH_WATER bytes are unread loses the rest; a
+    channel that the node closes loses nothing.
+    """
+
+    def __init__(self) -> None:
+        # A chunk is a byte at least, so a channel of that many slots cannot be full before the
+        # limit in bytes is reached; the one slot more is for the chunk that reaches it.
+        self._send, self._receive = trio.open_memory_channel[bytes](HIGH_WATER + 1)
+        self._channel: asyncssh.SSHClientChannel[bytes] | None = None
+        self._unread = 0
+        self._paused = False
+        self.lost: str | None = None
+        self.closed = trio.Event()
+        self.writable = trio.Event()
+        self.writable.set()
+
+    async def take(self) -> bytes:
+        """All that has come, or what comes next; b"" at the end. Cancelled, it loses nothing."""
+        try:
+            chunks = [await self._receive.receive()]
+        except trio.EndOfChannel:
+            return b""
+        # A node echoes character by character: one wake-up for all of it.
+        while self._receive.statistics().current_buffer_used:
+            chunks.append(self._receive.receive_nowait())
+        data = b"".join(chunks)
+        self._unread -= len(data)
+        if self._paused and self._unread <= LOW_WATER and self._channel:
+            self._paused = False
+            self._channel.resume_reading()
+        return data
+
+    # What asyncssh calls.
+
+    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
+        self._channel = chan
+
+    def data_received(self, data: bytes, datatype: Any) -> None:
+        self._unread += len(data)
+        self._send.send_nowait(data)
+        if self._unread >= HIGH_WATER and self._channel:
+            self._paused = True
+            self._channel.pause_reading()
+
+    def eof_received(self) -> bool:
+        self._send.close()
+        return False  # a shell whose output has ended has no use for input
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._channel = None
+        self.lost = lost(exc) if exc else None
+        self._send.close()
+        self.closed.set()
+        self.writable.set()
+
+    def pause_writing(self) -> None:
+        self.writable = trio.Event()
+
+    def resume_writing(self) -> None:
+        self.writable.set()

@@ -1,0 +1,230 @@
+"""Nodes' host keys, in a file that OpenSSH can read too: remembered, compared, forgotten.
+
+The one rule: memory decides and the file follows, so that two connections to one node at the
+same moment see the same key; lines that we do not understand stay as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+import trio
+
+from cucmd.failure import Code, fail
+from cucmd.node_name import parse_node
+from cucmd.ssh.known_line import HostKey, HostLine, host_name, host_names, node_name, parse_line
+from cucmd.ssh.policy import Policy, place
+
+Lines: TypeAlias = list[str]
+Change: TypeAlias = Callable[[Lines], Lines]
+
+
+class KnownHost(msgspec.Struct, frozen=True):
+    """A key of one node. `node` is a name of ours, or a pattern or hash as the file has it; `line`
+    is what the file says.
+    """
+
+    node: str
+    algorithm: str
+    fingerprint: str
+    line: str
+    revoked: bool = False
+
+
+class KnownHosts:
+    """The keys of all nodes. All methods may be called from any thread.
+
+    `accept` only changes memory, because it runs in the middle of a login, on the event loop;
+    `flush` brings the file up to date. `add` and `forget` are durable on return, and so block.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Reads the file. Raises OSError: without it, every changed key would look new."""
+        self.path = path
+        self._lock = threading.RLock()
+        self._writing = threading.Lock()
+        self._lines: Lines = []
+        self._hosts: tuple[HostLine, ...] = ()
+        self._unsaved: list[Change] = []
+        self.load()
+
+    def load(self) -> None:
+        """Reads the file again; none is as good as an empty one. Raises OSError otherwise."""
+        with self._lock:
+            self._replace_lines(self._apply(self._unsaved, self._read()))
+
+    def lookup(self, host: str, port: int) -> tuple[HostLine, ...]:
+        """What is known of a node, in the order of the file; @revoked lines included."""
+        names = host_names(host, port)
+        with self._lock:
+            return tuple(line for line in self._hosts if line.matches(names))
+
+    def check(self, host: str, port: int, key: HostKey, policy: Policy) -> None:
+        """Returns if this key may be trusted as that node's. Remembers nothing: at this point
+        the node has shown the key, but not that it has the other half.
+
+        Raises NodeFailed with host_key_changed or host_key_unknown.
+
+        A node of which another key is known, if only of another type, is a changed node: who
+        stands in between would just offer a type that we have not seen yet.
+        """
+        if policy.host_keys == "off":
+            return
+        known = self.lookup(host, port)
+        revoked = {line.fingerprint for line in known if line.revoked}
+        trusted = [line.fingerprint for line in known if not line.revoked]
+        where, shown = place(host, port), f"{key.fingerprint} ({key.algorithm})"
+        if key.fingerprint in revoked:
+            raise fail(
+                Code.HOST_KEY_CHANGED,
+                f"{where} shows the host key {shown}, which is marked as revoked",
+            )
+        if trusted and key.fingerprint not in trusted:
+            raise fail(
+                Code.HOST_KEY_CHANGED,
+                f"the host key of {where} has changed: it was {' or '.join(trusted)} "
+                f"and is now {shown}",
+            )
+        if not trusted and policy.host_keys == "strict":
+            raise fail(Code.HOST_KEY_UNKNOWN, f"no host key of {where} is known; it shows {shown}")
+
+    def accept(self, host: str, port: int, key: HostKey, policy: Policy) -> None:
+        """As `check`, when the node has proved that the key is its own: under `accept-new` the
+        key of a node without any is remembered. It is in the file after the next `flush`.
+        """
+        with self._lock:
+            # Again, because another connection may have learned another key meanwhile.
+            self.check(host, port, key, policy)
+            if policy.host_keys == "accept-new" and not self._has(host, port, key):
+                self._change(_adding(host, port, key))
+
+    def add(self, node: str, key: HostKey) -> bool:
+        """Trusts a key as that node's; False if it was trusted before. Durable on return.
+
+        Raises InvalidNode, and OSError if the file cannot be written.
+        """
+        host, port = parse_node(node)
+        with self._lock:
+            new = not self._has(host, port, key)
+            if new:
+                self._change(_adding(host, port, key))
+        self.save()
+        return new
+
+    def _has(self, host: str, port: int, key: HostKey) -> bool:
+        known = [line for line in self.lookup(host, port) if not line.revoked]
+        return key.fingerprint in {line.fingerprint for line in known}
+
+    def forget(self, node: str) -> int:
+        """Removes the keys of that very node; durable on return. Says how many they were.
+
+        A line for several names loses this one and stays for the others; lines with a wildcard
+        and @revoked lines stay. Raises InvalidNode, and OSError if the file cannot be written.
+        """
+        names = host_names(*parse_node(node))
+
+        def change(lines: Lines) -> Lines:
+            kept = (_without(line, names) for line in lines)
+            return [line for line in kept if line is not None]
+
+        with self._lock:
+            count = sum(_without(line, names) != line for line in self._lines)
+            self._change(change)
+        self.save()
+        return count
+
+    def entries(self) -> tuple[KnownHost, ...]:
+        """Every key of the file, once for each name of its line, in the order of the file."""
+        with self._lock:
+            hosts = self._hosts
+        return tuple(
+            KnownHost(node_name(name), line.algorithm, line.fingerprint, str(line), line.revoked)
+            for line in hosts
+            for name in line.hosts.split(",")
+        )
+
+    async def flush(self) -> None:
+        """Writes what `accept` has remembered, off the event loop. Many callers, one write."""
+        if self._unsaved:
+            await trio.to_thread.run_sync(self.save)
+
+    def save(self) -> None:
+        """Writes what has changed; the file is whole at any moment. Raises OSError.
+
+        The file is read again first, so that lines which somebody added by hand meanwhile stay.
+        """
+        with self._writing:
+            with self._lock:
+                changes = tuple(self._unsaved)
+            if not changes:
+                return
+            lines = self._apply(changes, self._read())
+            _write_whole(self.path, lines)
+            with self._lock:
+                del self._unsaved[: len(changes)]
+                self._replace_lines(self._apply(self._unsaved, lines))
+
+    def _change(self, change: Change) -> None:
+        self._unsaved.append(change)
+        self._replace_lines(change(self._lines))
+
+    def _replace_lines(self, lines: Lines) -> None:
+        self._lines = lines
+        parsed = (parse_line(line) for line in lines)
+        self._hosts = tuple(line for line in parsed if line is not None)
+
+    @staticmethod
+    def _apply(changes: Iterable[Change], lines: Lines) -> Lines:
+        for change in changes:
+            lines = change(lines)
+        return lines
+
+    def _read(self) -> Lines:
+        try:
+            text = self.path.read_text(encoding="utf-8", errors="surrogateescape")
+        except FileNotFoundError:
+            return []
+        return text.split("\n")[:-1] if text.endswith("\n") else text.split("\n")
+
+
+def _adding(host: str, port: int, key: HostKey) -> Change:
+    line = f"{host_name(host, port)} {key}"
+    return lambda lines: [*(text for text in lines if text != line), line]
+
+
+def _without(text: str, names: tuple[str, ...]) -> str | None:
+    """The line without these names; None if no other name is left."""
+    line = parse_line(text)
+    return text if line is None or line.revoked else line.without(names)
+
+
+def _write_whole(path: Path, lines: Lines) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename in there durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,166 @@
+"""PURE. One line of a known_hosts file, as sshd(8) describes it under SSH_KNOWN_HOSTS.
+
+The one rule: a line that cannot be understood is None here, never an error.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import hashlib
+import hmac
+import re
+from itertools import pairwise
+
+import msgspec
+
+from cucmd.node_name import SSH_PORT, node_key
+
+# A line is a few hundred bytes; RSA with 16384 bits makes 2.8 KB. More is not a key.
+_LINE_LIMIT = 16_384
+
+
+class HostKey(msgspec.Struct, frozen=True):
+    """A public key, as OpenSSH writes it. `fingerprint` is what `ssh-keygen -l` shows of it."""
+
+    algorithm: str
+    key: str  # base64
+    fingerprint: str
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} {self.key}"
+
+
+class HostLine(msgspec.Struct, frozen=True):
+    """A key of one host or of several. `hosts` is the first field as it stands in the file."""
+
+    hosts: str
+    algorithm: str
+    key: str  # base64
+    fingerprint: str
+    revoked: bool = False
+
+    def __str__(self) -> str:
+        return " ".join([*["@revoked"] * self.revoked, self.hosts, self.algorithm, self.key])
+
+    def matches(self, names: tuple[str, ...]) -> bool:
+        """Whether this line speaks of a host with one of these names; `!pattern` excludes."""
+        patterns = self.hosts.split(",")
+        if any(_matches(one[1:], names) for one in patterns if one.startswith("!")):
+            return False
+        return any(_matches(one, names) for one in patterns if not one.startswith("!"))
+
+    def without(self, names: tuple[str, ...]) -> str | None:
+        """The line without these very names; None if no other is left."""
+        patterns = self.hosts.split(",")
+        left = [one for one in patterns if not _is_name(one, names)]
+        if not left:
+            return None
+        return str(msgspec.structs.replace(self, hosts=",".join(left)))
+
+
+def host_name(host: str, port: int) -> str:
+    """How a known_hosts file writes that host: `[host]:port`, or `host` for port 22."""
+    host, port = node_key(host, port)
+    return host if port == SSH_PORT else f"[{host}]:{port}"
+
+
+def node_name(pattern: str) -> str:
+    """The node that a name in a known_hosts file means, as we write nodes; a pattern as it is."""
+    host, bracket, port = pattern.removeprefix("[").rpartition("]:")
+    if not bracket or not pattern.startswith("["):
+        return pattern
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def host_names(host: str, port: int) -> tuple[str, ...]:
+    """The names under which a host is looked up.
+
+    OpenSSH takes a plain `host` for any port as second best; we do not, because the lab and
+    port forwards put many nodes on one address.
+    """
+    return (host_name(host, port),)
+
+
+def parse_key(text: str) -> HostKey:
+    """A key from `TYPE BASE64`, from a .pub file, or from a line of known_hosts or ssh-keyscan.
+
+    Raises ValueError with what was expected; a key is no secret, but its 500 characters are
+    no help in a message.
+    """
+    fields = text.split() if len(text) <= _LINE_LIMIT else []
+    for algorithm, key in pairwise(fields):
+        blob = _decoded(key)
+        if blob and blob.startswith(_length_prefixed(algorithm)) and _is_whole(blob):
+            return HostKey(algorithm, key, _fingerprint(blob))
+    raise ValueError('expected a public key, such as "ssh-rsa AAAAB3NzaC1yc2E..."')
+
+
+# Cached: every change of the file looks at all its lines again.
+@functools.lru_cache(maxsize=8192)
+def parse_line(text: str) -> HostLine | None:
+    """The line, or None for a comment, a blank, a @cert-authority, or anything unknown."""
+    fields = text.split() if len(text) <= _LINE_LIMIT else []
+    revoked = fields[:1] == ["@revoked"]
+    if revoked:
+        fields = fields[1:]
+    if len(fields) < 3 or fields[0].startswith(("#", "@")):
+        return None
+    hosts, algorithm, key = fields[:3]
+    blob = _decoded(key)
+    # The key names its own type; what stands before it must agree, or something is broken.
+    if blob is None or not blob.startswith(_length_prefixed(algorithm)):
+        return None
+    return HostLine(hosts, algorithm, key, _fingerprint(blob), revoked)
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _is_whole(blob: bytes) -> bool:
+    """Whether it is strings from end to end, two at least: a key that was cut off is not."""
+    strings = 0
+    while blob:
+        size = int.from_bytes(blob[:4], "big")
+        if len(blob) < 4 + size:
+            return False
+        blob, strings = blob[4 + size :], strings + 1
+    return strings >= 2
+
+
+def _length_prefixed(algorithm: str) -> bytes:
+    name = algorithm.encode("utf-8", "surrogateescape")
+    return len(name).to_bytes(4, "big") + name
+
+
+def _fingerprint(blob: bytes) -> str:
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii")
+    return f"SHA256:{digest.rstrip('=')}"
+
+
+def _matches(pattern: str, names: tuple[str, ...]) -> bool:
+    if "*" in pattern or "?" in pattern:
+        # Not fnmatch: a bracket is part of the name here.
+        form = re.escape(pattern.lower()).replace(r"\*", ".*").replace(r"\?", ".")
+        return any(re.fullmatch(form, name) for name in names)
+    return _is_name(pattern, names)
+
+
+def _is_name(pattern: str, names: tuple[str, ...]) -> bool:
+    if pattern.startswith("|1|"):
+        return any(_hash_fits(pattern, name) for name in names)
+    return pattern.lower() in names
+
+
+def _hash_fits(pattern: str, name: str) -> bool:
+    """`|1|salt|hash`: base64 of a salt, and of the HMAC-SHA1 of the name with it."""
+    parts = pattern.split("|")
+    salt, digest = (_decoded(part) for part in (parts[2:4] if len(parts) == 4 else ("-", "-")))
+    if salt is None or digest is None:
+        return False
+    return hmac.compare_digest(hmac.new(salt, name.encode(), hashlib.sha1).digest(), digest)

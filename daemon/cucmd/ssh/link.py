@@ -1,0 +1,178 @@
+"""The socket to a node, the SSH connection on it, and how both end.
+
+The one rule: from the moment there is a socket somebody owns it, and whoever lets go of it
+waits until it is closed.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import asyncssh
+import trio
+
+from cucmd.ssh.algorithms import Algorithms
+from cucmd.ssh.bridge import settle
+from cucmd.ssh.causes import Progress, unreachable
+from cucmd.ssh.inbox import WINDOW, Inbox
+from cucmd.ssh.known_line import HostKey, parse_key
+
+# A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
+# limit of 120 s and long before a command's 600 s. It is sshd that answers, so a command that
+# says nothing for minutes (vos-cli.md: receiver unreachable) is not taken for a dead node.
+_KEEPALIVE_SECONDS = 15
+_KEEPALIVE_COUNT = 3
+
+# vos-cli.md, section 1: a PTY always, and wide enough that nothing wraps.
+_TERMINAL = "vt100"
+_COLUMNS, _ROWS = 250, 24
+
+# After abort() a socket is closed in the third turn of the asyncio loop. The second is for a loop
+# that is busy; nothing of the peer's can make this last longer.
+_TURNS = 8
+_LAST_WAIT_SECONDS = 1
+
+
+class Opener(asyncssh.SSHClient):
+    """Who opens a connection, as asyncssh calls it back.
+
+    `connection` is set the moment there is one: before that the socket is the link's to close,
+    from then on the connection is the link's to abort.
+    """
+
+    def __init__(self, username: str, *, legacy: bool) -> None:
+        self.connection: asyncssh.SSHClientConnection | None = None
+        self.username = username
+        self._legacy = legacy
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self.connection = conn
+
+    def progress(self) -> Progress:
+        """How far it came, for whoever has to say why it went no further."""
+        connection = self.connection
+        return Progress(
+            greeted=bool(connection and connection.get_extra_info("server_version")),
+            hash_prefix=connection.get_hash_prefix() if connection else b"",
+            legacy=self._legacy,
+        )
+
+
+async def connect(host: str, port: int) -> socket.socket:
+    """A connected socket. No await follows the connect, so nobody can be cancelled in between.
+
+    Raises NodeFailed.
+    """
+    try:
+        stream = await trio.open_tcp_stream(host, port)
+    except (OSError, UnicodeError) as error:
+        raise unreachable(host, port, error) from error
+    return socket.socket(fileno=stream.socket.detach())
+
+
+def options(algorithms: Algorithms, host_keys: Sequence[str]) -> dict[str, Any]:
+    """Everything that asyncssh would otherwise take from a home directory or its own defaults."""
+    return {
+        **algorithms.options(),
+        "server_host_key_algs": list(host_keys),
+        # Nothing trusted and nothing revoked, so that every key is put to our Opener. None would
+        # trust them all, and an empty value would read ~/.ssh/known_hosts.
+        "known_hosts": ([], [], [], [], [], [], []),
+        "config": None,
+        "client_keys": None,
+        "agent_path": None,
+        "gss_host": None,
+        "x509_trusted_certs": None,
+        "x509_trusted_cert_paths": [],
+        "public_key_auth": False,
+        "host_based_auth": False,
+        # vos-cli.md: 11.5 takes the first, 15 only the second; a public key costs one of the few
+        # attempts that a node allows.
+        "preferred_auth": ["password", "keyboard-interactive"],
+        # The caller's scopes are the deadlines.
+        "connect_timeout": None,
+        "login_timeout": 0,
+        "keepalive_interval": _KEEPALIVE_SECONDS,
+        "keepalive_count_max": _KEEPALIVE_COUNT,
+        # A disconnect message in Latin-1 is no reason to lose the message.
+        "utf8_decode_errors": "replace",
+    }
+
+
+def public_key(key: asyncssh.SSHKey) -> HostKey:
+    """asyncssh's key as ours."""
+    return parse_key(key.export_public_key("openssh").decode("ascii"))
+
+
+class Link:
+    """The socket, and the SSH connection on it once there is one; owned by exactly one caller.
+
+    `enter` and `open_shell` run in asyncio, and clean up nothing: `gone` does.
+    """
+
+    def __init__(self, sock: socket.socket, opener: Opener) -> None:
+        self.local_address: str = sock.getsockname()[0]
+        self._socket = sock
+        self._opener = opener
+        self._channel: asyncssh.SSHClientChannel[bytes] | None = None
+
+    async def enter(
+        self, host: str, port: int, settings: dict[str, Any]
+    ) -> asyncssh.SSHClientConnection:
+        """Key exchange and authentication, as far as the opener goes along."""
+        return await asyncssh.connect(
+            host,
+            port,
+            sock=self._socket,
+            client_factory=lambda: self._opener,
+            username=self._opener.username,
+            **settings,
+        )
+
+    async def open_shell(
+        self, host: str, port: int, settings: dict[str, Any], inbox: Inbox
+    ) -> None:
+        """`enter`, then PTY and shell."""
+        connection = await self.enter(host, port, settings)
+        self._channel, _ = await connection.create_session(
+            lambda: inbox,
+            request_pty="force",
+            term_type=_TERMINAL,
+            term_size=(_COLUMNS, _ROWS),
+            encoding=None,
+            window=WINDOW,
+        )
+
+    def write(self, data: bytes) -> None:
+        """Raises BrokenPipeError if the session has ended."""
+        if self._channel is None:
+            raise BrokenPipeError
+        self._channel.write(data)
+
+    def say_goodbye(self) -> None:
+        """EOF and the end of our half of the session, without waiting for anything."""
+        if self._channel is not None:
+            self._channel.write_eof()
+            self._channel.close()
+
+    def disconnect(self) -> None:
+        """Says that we go, and goes. asyncssh does not wait until it was heard."""
+        connection = self._opener.connection
+        if connection is not None and not connection.is_closed():
+            connection.disconnect(asyncssh.DISC_BY_APPLICATION, "closed by cucmd")
+
+    def abort(self) -> None:
+        if self._opener.connection is not None:
+            self._opener.connection.abort()
+
+    async def gone(self) -> None:
+        """Returns when the socket is closed. Follows `disconnect` or `abort`; not cancellable."""
+        with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
+            for _ in range(_TURNS):
+                if self._socket.fileno() == -1:
+                    break
+                await settle()
+        # Nobody has it: asyncssh never began, or asyncio does not come to its turn.
+        self._socket.close()

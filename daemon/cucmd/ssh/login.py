@@ -1,0 +1,171 @@
+"""How we show ourselves to a node's SSH server, and what we accept from it.
+
+The one rule: the password goes out only after the host key was judged, to a prompt that hides
+it, twice at most; and it is nowhere in this room but in the field that `forget` clears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import asyncssh
+from asyncssh.saslprep import SASLPrepError, saslprep
+from msgspec.structs import replace
+
+from cucmd.failure import Code, NodeFailed, fail
+from cucmd.job import Phase
+from cucmd.ssh.causes import Progress
+from cucmd.ssh.known_hosts import KnownHosts
+from cucmd.ssh.known_line import HostKey
+from cucmd.ssh.link import Opener, public_key
+from cucmd.ssh.policy import Policy, place, printable
+
+# A login is one or two challenges (PAM sends an empty one to end with). Whoever has ten more
+# questions does not want to let us in.
+_CHALLENGE_LIMIT = 10
+# Some servers ask for the current password once more, before they demand a new one.
+_ANSWER_LIMIT = 2
+
+
+class Login(Opener):
+    """One login; all methods but `forget` and `progress` are asyncssh's callbacks."""
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        credentials: tuple[str, str],
+        policy: Policy,
+        known: KnownHosts,
+        on_phase: Callable[[Phase], None],
+    ) -> None:
+        super().__init__(_checked(address, *credentials), legacy=policy.legacy_algorithms)
+        self.verdict: Exception | None = None  # why we hung up ourselves
+        self._address = address
+        self._password: str | None = credentials[1]
+        self._policy = policy
+        self._known = known
+        self._on_phase = on_phase
+        self._key: HostKey | None = None
+        self._authenticating = False
+        self._tried: list[str] = []
+        self._challenges = 0
+        self._answered: set[str] = set()
+        self._given = 0
+        self._refused = False
+
+    def __repr__(self) -> str:
+        return f"<Login of {self.username} at {place(*self._address)}>"
+
+    def forget(self) -> None:
+        """Drops the password; a connection has no further use for it."""
+        self._password = None
+
+    def progress(self) -> Progress:
+        return replace(
+            super().progress(),
+            authenticating=self._authenticating,
+            refused=self._refused,
+            tried=tuple(self._tried),
+        )
+
+    # What asyncssh calls.
+
+    def validate_host_public_key(
+        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
+    ) -> bool:
+        self._key = public_key(key)
+        try:
+            self._known.check(*self._address, self._key, self._policy)
+        except NodeFailed as failed:
+            self.verdict = failed
+            return False
+        return True
+
+    def begin_auth(self, username: str) -> None:
+        assert self._key is not None, "asyncssh has put a key to us, and verified what it signed"
+        self._authenticating = True
+        try:
+            self._known.accept(*self._address, self._key, self._policy)
+            self._on_phase(Phase.LOGIN)
+        except Exception as defect:
+            self.verdict = defect  # a changed key, or the opener's own; not the node's doing
+            raise
+
+    def password_auth_requested(self) -> str | None:
+        """The password, once. Asked again, we know that it was refused."""
+        if "password" in self._tried:
+            self._refused = True
+            return None
+        self._tried.append("password")
+        return self._password
+
+    def password_change_requested(self, prompt: str, lang: str) -> NoReturn:
+        self._stop(
+            f"{place(*self._address)} wants a new password for {self.username}: "
+            f"{printable(prompt.strip(), 100)}"
+        )
+
+    def kbdint_auth_requested(self) -> str | None:
+        if "password" in self._tried:
+            self._refused = True
+        if "keyboard-interactive" in self._tried:
+            self._refused = True
+            return None
+        self._tried.append("keyboard-interactive")
+        return ""  # any submethod
+
+    def kbdint_challenge_received(
+        self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
+    ) -> list[str] | None:
+        """One answer for each prompt; None gives up this method.
+
+        No prompt at all is a message, to be acknowledged. The same question again means that
+        the answer was refused.
+        """
+        self._challenges += 1
+        if self._challenges > _CHALLENGE_LIMIT or len(prompts) > _CHALLENGE_LIMIT:
+            return None
+        texts = {prompt.strip().lower() for prompt, _ in prompts}
+        if texts & self._answered:
+            self._refused = True
+            return None
+        self._answered |= texts
+        return self._answers(prompts)
+
+    def _answers(self, prompts: Sequence[tuple[str, bool]]) -> list[str] | None:
+        answers: list[str] = []
+        for prompt, echo in prompts:
+            if _wants_new(prompt):
+                self._stop(f"{place(*self._address)} wants a new password for {self.username}")
+            if not echo:
+                self._given += 1
+            answers.append(self.username if echo else self._password or "")
+        return answers if self._given <= _ANSWER_LIMIT else None
+
+    def _stop(self, message: str) -> NoReturn:
+        """Ends the connection: asyncssh raises to the opener what is raised in here."""
+        self.verdict = fail(
+            Code.AUTH_FAILED,
+            message,
+            hint="log in once by hand and set a new password: set password user admin",
+        )
+        raise self.verdict
+
+
+def _wants_new(prompt: str) -> bool:
+    text = prompt.lower()
+    return "new" in text.split() or any(word in text for word in ("retype", "re-enter", "again"))
+
+
+def _checked(address: tuple[str, int], username: str, password: str) -> str:
+    """The name as it goes over the wire. What cannot go there fails here, without a quote of it."""
+    try:
+        prepared = saslprep(username)
+        password.encode()
+    except (SASLPrepError, UnicodeEncodeError):
+        raise fail(
+            Code.AUTH_FAILED,
+            f"user name or password for {place(*address)} holds characters that SSH cannot carry",
+        ) from None
+    return prepared

@@ -1,0 +1,33 @@
+"""PURE. How strict we are with a node's SSH, and how a message names it.
+
+The one rule: text that a node sent goes through `printable` before it stands in a message.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """`host_keys`: "strict" knows a node's key beforehand, "accept-new" remembers it at first
+    sight and refuses a change, "off" looks at none. `legacy_algorithms`: SHA-1 and CBC too.
+    """
+
+    host_keys: Literal["strict", "accept-new", "off"] = "accept-new"
+    legacy_algorithms: bool = False
+
+
+def place(host: str, port: int) -> str:
+    """`host:port`, with brackets round an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def printable(text: str, limit: int = 300) -> str:
+    """A node's text for a message: one line, no controls, at most `limit` characters.
+
+    A message ends on a terminal; 300 characters tell what there is to tell.
+    """
+    clean = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
+    return clean if len(clean) <= limit else clean[:limit] + "…"

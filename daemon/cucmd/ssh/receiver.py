@@ -1,0 +1,200 @@
+"""The SFTP server that nodes push their files into. The door to it: open a drop box, watch it,
+close it.
+
+The one rule: nothing that a client does ends more than its own connection.
+
+    received.py      PURE  limits with their reasons; what is handed out; refusals
+    box_path.py      PURE  a path as the client names it -> plain names
+    sftp_packets.py  PURE  the protocol on the wire
+    login_guard.py   PURE  wrong logins, and connections without one
+    server_keys.py   host keys, made once
+    visitor.py       a connection: login, and what it may ask for
+    tcp_feed.py      its bytes, on their way into asyncssh
+    sftp_session.py  its SFTP session: event loop <-> worker thread
+    sftp_desk.py     what is answered to each request (in the thread, as all below)
+    upload.py        one file while it arrives
+    box_folder.py    the folder that nothing leads out of
+    ledger.py        what has come, and what may still come
+    free_space.py    the floor of free space
+    drop_box.py      all of that for one node run
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import trio
+
+from cucmd.ssh.algorithms import server_algorithms
+from cucmd.ssh.bridge import on_asyncio, settle
+from cucmd.ssh.drop_box import DropBox
+from cucmd.ssh.free_space import FreeSpace
+from cucmd.ssh.ledger import Ledger, Quota
+from cucmd.ssh.login_guard import LoginGuard
+from cucmd.ssh.received import ReceivedFile, ReceiverLimits
+from cucmd.ssh.server_keys import HostKeyUnusable, key_pairs, load_host_keys
+from cucmd.ssh.sftp_session import Backlog, SftpSession
+from cucmd.ssh.visitor import Visitor
+
+__all__ = [
+    "DropBox",
+    "HostKeyUnusable",
+    "Quota",
+    "ReceivedFile",
+    "Receiver",
+    "ReceiverLimits",
+    "open_receiver",
+]
+
+_BACKLOG = 256  # connections that the kernel holds while we are busy: every node at once
+_LAST_WAIT_SECONDS = 2.0
+_ROUNDS_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Receiver:
+    """The server while it runs. `address` and `port` are where it listens."""
+
+    def __init__(self, limits: ReceiverLimits, nursery: trio.Nursery) -> None:
+        self.address = ""
+        self.port = 0
+        self.limits = limits
+        self.guard = LoginGuard(limits)
+        self.space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio)
+        self.backlog = Backlog(limits)
+        self._nursery = nursery
+        self._threads = trio.CapacityLimiter(limits.threads)
+        self._boxes: dict[str, DropBox] = {}
+        self._visitors: set[Visitor] = set()
+        self._closing = False
+
+    def open_drop_box(self, folder: Path, *, name: str, quota: Quota | None = None) -> DropBox:
+        """A box with a login of its own, into `folder`, which is made when the first client comes.
+
+        `name` (a job and a node) is for messages. Close it with `aclose`.
+        """
+        ledger = Ledger(name, quota or Quota(), self.limits)
+        box = DropBox(folder, ledger, self.limits, self._forget_box)
+        self._boxes[box.username] = box
+        return box
+
+    # For visitors and sessions; on the event loop.
+
+    def box(self, username: str) -> DropBox | None:
+        return self._boxes.get(username)
+
+    def admit(self, visitor: Visitor, address: str) -> str | None:
+        """Why a new connection is refused, or None, and then it is counted."""
+        self._visitors.add(visitor)
+        if self._closing:
+            return "the receiver is closing"
+        reason = self.guard.refusal(address, trio.current_time())
+        if reason is None:
+            self.guard.enter(address)
+        return reason
+
+    def forget(self, visitor: Visitor) -> None:
+        self._visitors.discard(visitor)
+
+    def start(self, session: SftpSession, box: DropBox) -> None:
+        self._nursery.start_soon(self._run, session, box)
+
+    async def _run(self, session: SftpSession, box: DropBox) -> None:
+        try:
+            await session.run(self._threads)
+        except Exception:
+            # A defect of ours in one session must not end the others.
+            _log.exception("%s: the SFTP session failed", box.name)
+        finally:
+            box.session_ended()
+
+    # For open_receiver.
+
+    async def make_rounds(self) -> None:
+        """Looks after what asyncssh does not bound."""
+        while True:
+            await trio.sleep(_ROUNDS_SECONDS)
+            for visitor in tuple(self._visitors):
+                reason = visitor.overstays()
+                if reason:
+                    _log.warning("receiver: connection cut: %s", reason)
+                    visitor.abort()
+
+    async def close(self, acceptor: asyncssh.SSHAcceptor) -> None:
+        """No new connection, all boxes revoked, all connections cut; bounded."""
+        self._closing = True
+        acceptor.close()
+        for box in tuple(self._boxes.values()):
+            box.revoke()
+        for visitor in tuple(self._visitors):
+            visitor.abort()
+        with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
+            while self._visitors:
+                await settle()
+            await on_asyncio(acceptor.wait_closed)
+
+    def _forget_box(self, box: DropBox) -> None:
+        self._boxes.pop(box.username, None)
+
+
+@asynccontextmanager
+async def open_receiver(
+    listen: tuple[str, int],
+    host_key_dir: Path,
+    limits: ReceiverLimits | None = None,
+    *,
+    legacy_algorithms: bool = False,
+) -> AsyncIterator[Receiver]:
+    """The receiver, listening at `listen` (port 0: any free one) while the body runs.
+
+    Must be entered below `open_bridge`. Raises OSError where it cannot listen or write
+    `host_key_dir`, and HostKeyUnusable.
+    """
+    limits = limits or ReceiverLimits()
+    keys = await trio.to_thread.run_sync(load_host_keys, host_key_dir)
+    async with trio.open_nursery() as nursery:
+        receiver = Receiver(limits, nursery)
+        options = _options(receiver, keys, legacy=legacy_algorithms)
+        acceptor = await on_asyncio(_listen, listen, options)
+        try:
+            receiver.address, receiver.port = acceptor.get_addresses()[0][:2]
+            nursery.start_soon(receiver.make_rounds)
+            yield receiver
+        finally:
+            await receiver.close(acceptor)
+            nursery.cancel_scope.cancel()
+
+
+async def _listen(where: tuple[str, int], options: dict[str, Any]) -> asyncssh.SSHAcceptor:
+    return await asyncssh.listen(*where, backlog=_BACKLOG, reuse_address=True, **options)
+
+
+def _options(receiver: Receiver, keys: list[asyncssh.SSHKey], *, legacy: bool) -> dict[str, Any]:
+    """Everything that a client could make use of, said and not left to a default."""
+    algorithms = server_algorithms(legacy=legacy)
+    return {
+        **algorithms.options(),
+        "server_factory": lambda: Visitor(receiver),
+        "server_host_keys": key_pairs(keys, list(algorithms.host_keys)),
+        "server_version": "cucmd",
+        "config": None,
+        "login_timeout": receiver.limits.login_timeout,
+        # A node gives up on a server that is slow to greet (domain/vos-cli.md, section 5).
+        "rdns_lookup": False,
+        "public_key_auth": False,
+        "host_based_auth": False,
+        "gss_host": None,
+        "authorized_client_keys": None,
+        "allow_pty": False,
+        "allow_scp": False,
+        "agent_forwarding": False,
+        "x11_forwarding": False,
+        "line_editor": False,
+        "encoding": None,
+    }

@@ -1,0 +1,107 @@
+"""The receiver's own host keys: made once, kept for ever.
+
+The one rule: a key that is there is never replaced. Nodes remember it by address and port, and a
+node that meets another one stalls (domain/vos-cli.md, section 5).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+import asyncssh
+
+# RSA is what a node's own client has always had; ECDSA is quicker for those that know it.
+KEYS: tuple[tuple[str, str, dict[str, int]], ...] = (
+    ("receiver_host_key_rsa", "ssh-rsa", {"key_size": 3072}),
+    ("receiver_host_key_ecdsa", "ecdsa-sha2-nistp256", {}),
+)
+
+_log = logging.getLogger(__name__)
+
+
+class HostKeyUnusable(Exception):
+    """A key file that is there and cannot be used; somebody has to look at it."""
+
+
+def load_host_keys(directory: Path) -> list[asyncssh.SSHKey]:
+    """The keys, made first where there are none. Takes a second then: for a worker thread.
+
+    Raises HostKeyUnusable, or OSError where the directory cannot be written.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return [_load(directory / name, algorithm, size) for name, algorithm, size in KEYS]
+
+
+def key_pairs(keys: list[asyncssh.SSHKey], allowed: list[str]) -> list[asyncssh.SSHKeyPair]:
+    """The keys for `asyncssh.listen`: a pair for each signature algorithm that is allowed.
+
+    One pair for a whole RSA key would also sign with SHA-1, and would share, between all
+    connections, which algorithm the last of them had asked for.
+    """
+    pairs = []
+    for key in keys:
+        for algorithm in key.sig_algorithms:
+            if algorithm.decode() in allowed:
+                (pair,) = asyncssh.load_keypairs([key])
+                pair.host_key_algorithms = [algorithm]
+                pair.set_sig_algorithm(algorithm)
+                pairs.append(pair)
+    return pairs
+
+
+def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
+    if not os.path.lexists(path):
+        _make(path, algorithm, size)
+    try:
+        _tighten(path)
+        key = asyncssh.read_private_key(path)
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+        raise HostKeyUnusable(f"{path} is not a private key without passphrase") from error
+    except OSError as error:
+        raise HostKeyUnusable(f"{path} cannot be read: {error.strerror}") from error
+    if key.get_algorithm() != algorithm:
+        raise HostKeyUnusable(f"{path} has a key of type {key.get_algorithm()}, not {algorithm}")
+    return key
+
+
+def _make(path: Path, algorithm: str, size: dict[str, int]) -> None:
+    """In one step: a crash leaves either no key or a whole one, two daemons agree on one."""
+    key = asyncssh.generate_private_key(algorithm, comment="cucmd receiver", **size)
+    new = path.with_name(f".{path.name}.{threading.get_native_id()}.new")
+    new.unlink(missing_ok=True)
+    try:
+        _write(new, key.export_private_key("openssh"))
+        # Unlike a rename, a link never takes the place of a key that somebody else has just made.
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            _log.info("%s was made by another process meanwhile", path)
+    finally:
+        new.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _tighten(path: Path) -> None:
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        _log.warning("%s was open to others (%o); now 600", path, mode)
+        path.chmod(0o600)

@@ -1,0 +1,342 @@
+"""What the receiver answers to SFTP requests. Synchronous: one batch at a time, in a thread.
+
+The one rule: only what an OpenSSH `put` needs has an effect - make a directory, create a file,
+write it, set its times, close it, look around in one's own folder. The rest is refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from cucmd.failure import Code
+from cucmd.ssh.box_folder import BoxFolder
+from cucmd.ssh.box_path import Parts, numbered, parts_of, shown
+from cucmd.ssh.free_space import FreeSpace
+from cucmd.ssh.ledger import Ledger
+from cucmd.ssh.received import ReceiverLimits, Refused, Status
+from cucmd.ssh.sftp_packets import (
+    LIMITS,
+    Attrs,
+    Fields,
+    Kind,
+    Malformed,
+    OpenFlag,
+    attrs_reply,
+    handle_of,
+    handle_reply,
+    limits_reply,
+    name_reply,
+    status_reply,
+    version_reply,
+)
+from cucmd.ssh.upload import FULL, Upload
+
+# The same name again and again is no collection; and each is looked for from .2 on.
+_SAME_NAME = 100
+
+_NAMES_A_REPLY = 100  # as OpenSSH's server
+
+# A READDIR of 30 bytes is answered with 60 KB at most; the next ones wait until the client has
+# read that.
+_REPLY_BYTES = 256 * 1024
+
+_log = logging.getLogger(__name__)
+
+_ANEW = OpenFlag.TRUNCATE | OpenFlag.EXCLUSIVE
+
+Answer = Callable[["Desk", int, Fields], bytes]
+
+
+class Listing:
+    """An open directory handle: what `readdir` has not told yet."""
+
+    def __init__(self, entries: list[tuple[bytes, Attrs]]) -> None:
+        self._entries = entries
+
+    def next(self) -> list[tuple[bytes, Attrs]]:
+        told, self._entries = self._entries[:_NAMES_A_REPLY], self._entries[_NAMES_A_REPLY:]
+        return told
+
+
+class Desk:
+    """One SFTP session of one box. `answer` is never called twice at once."""
+
+    def __init__(
+        self, folder: BoxFolder, ledger: Ledger, space: FreeSpace, limits: ReceiverLimits
+    ) -> None:
+        self._folder = folder
+        self._ledger = ledger
+        self._space = space
+        self._limits = limits
+        self._greeted = False
+        self._handles: dict[int, Upload | Listing] = {}
+        self._next_handle = 0
+
+    def answer(self, packets: deque[memoryview]) -> bytes:
+        """Takes packets from the left until there are none, or until the replies are long enough.
+
+        The replies, one after the other. Raises Malformed or OSError to end the session.
+        """
+        replies = bytearray()
+        while packets and len(replies) < _REPLY_BYTES:
+            packet = packets.popleft()
+            if self._ledger.closed:
+                packets.clear()  # revoked: nothing more has an effect, and nobody hears an answer
+            else:
+                replies += self._reply(packet)
+        return bytes(replies)
+
+    def close(self) -> None:
+        """The session is over: what is open stays incomplete. Does no harm when called again."""
+        for handle in list(self._handles):
+            opened = self._release(handle)
+            if isinstance(opened, Upload):
+                opened.abandon()
+        self._folder.close()
+
+    def _reply(self, packet: memoryview) -> bytes:
+        fields = Fields(packet)
+        kind = fields.byte()
+        if not self._greeted:
+            return self._greet(kind)
+        request = fields.uint32()
+        try:
+            return _answer_to(kind)(self, request, fields)
+        except Refused as refused:
+            return status_reply(request, refused.status, refused.reason)
+        except Malformed as malformed:
+            return status_reply(request, Status.BAD_MESSAGE, str(malformed))
+        except OSError as error:
+            return self._os_error(request, error)
+
+    def _greet(self, kind: int) -> bytes:
+        if kind != Kind.INIT:
+            raise Malformed("the first packet is not INIT")
+        try:
+            self._folder.open()
+        except OSError as error:
+            self._note(error)
+            raise
+        self._greeted = True
+        return version_reply()
+
+    def _os_error(self, request: int, error: OSError) -> bytes:
+        self._note(error)
+        status = _ORDINARY.get(error.errno or 0, Status.FAILURE)
+        return status_reply(request, status, _reason(error))
+
+    def _note(self, error: OSError) -> None:
+        """What is the disk's doing and not the client's is kept, or at least logged."""
+        if error.errno in FULL:
+            self._ledger.refuse(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
+        elif error.errno not in _ORDINARY:
+            _log.warning("%s: the receiver's disk: %s", self._ledger.name, _reason(error))
+
+    # Handles.
+
+    def _hold(self, opened: Upload | Listing) -> int:
+        """The number for something whose place was taken with `take_handle`."""
+        self._next_handle = (self._next_handle + 1) & 0x7FFFFFFF
+        self._handles[self._next_handle] = opened
+        return self._next_handle
+
+    def _release(self, handle: int) -> Upload | Listing:
+        opened = self._handles.pop(handle, None)
+        if opened is None:
+            raise Refused(Status.FAILURE, "no such handle")
+        self._ledger.give_back_handle()
+        return opened
+
+    def _upload(self, fields: Fields) -> Upload:
+        opened = self._handles.get(handle_of(fields.string()))
+        if not isinstance(opened, Upload):
+            raise Refused(Status.FAILURE, "no such handle of a file")
+        return opened
+
+    def _path(self, fields: Fields) -> Parts:
+        return parts_of(fields.string(), self._limits)
+
+    def _stored(self, parts: Parts) -> Parts | None:
+        """Where the file is that came with this login under that name, if one did."""
+        stored = self._ledger.stored("/".join(parts))
+        return tuple(stored.split("/")) if stored else None
+
+    # Answers, in the order of the protocol's numbers.
+
+    def _open(self, request: int, fields: Fields) -> bytes:
+        parts = self._path(fields)
+        flags = fields.uint32()
+        wanted = OpenFlag.WRITE | OpenFlag.CREATE
+        if flags & wanted != wanted or flags & OpenFlag.APPEND:
+            raise Refused(Status.PERMISSION_DENIED, "a file can only be created and written here")
+        self._ledger.check_files()
+        self._ledger.take_handle()
+        try:
+            # Without TRUNCATE a client means to go on with a file that is there, or not to
+            # touch one; a file of its own beside that one would have a hole in front.
+            names = _SAME_NAME if flags & _ANEW == OpenFlag.TRUNCATE else 1
+            handle = self._hold(self._create(parts, names))
+        except BaseException:
+            self._ledger.give_back_handle()
+            raise
+        return handle_reply(request, handle)
+
+    def _create(self, parts: Parts, names: int) -> Upload:
+        """A new file under that name or, where there is something already, under `name.2`, ...
+
+        `names` is how many of those are tried.
+
+        What came once is never written over: not the first of two files of one name, not one of
+        an earlier run of the node, not even one that was cut off.
+        """
+        if not parts:
+            raise Refused(Status.FAILURE, "that is the folder itself")
+        shortage = self._space.look(self._folder.descriptor())
+        if shortage:
+            raise self._ledger.refuse(Code.DISK_FULL, shortage)
+        for number in range(1, names + 1):
+            stored = (*parts[:-1], numbered(parts[-1], number))
+            try:
+                descriptor = self._folder.create_file(stored)
+            except FileExistsError:
+                continue
+            entry = self._ledger.begin("/".join(parts), "/".join(stored))
+            sync_name = partial(self._folder.sync_directory, parts[:-1])
+            return Upload(
+                descriptor, entry, self._ledger, self._space, self._limits.ahead, sync_name
+            )
+        raise Refused(Status.FAILURE, "there is a file of that name")
+
+    def _close(self, request: int, fields: Fields) -> bytes:
+        opened = self._release(handle_of(fields.string()))
+        if isinstance(opened, Upload):
+            opened.finish()
+        return status_reply(request, Status.OK)
+
+    def _write(self, request: int, fields: Fields) -> bytes:
+        upload = self._upload(fields)
+        upload.write(fields.uint64(), fields.block())
+        return status_reply(request, Status.OK)
+
+    def _stat(self, request: int, fields: Fields) -> bytes:
+        parts = self._path(fields)
+        return attrs_reply(request, self._folder.look(self._stored(parts) or parts))
+
+    def _fstat(self, request: int, fields: Fields) -> bytes:
+        return attrs_reply(request, self._upload(fields).attributes())
+
+    def _setstat(self, request: int, fields: Fields) -> bytes:
+        parts = self._path(fields)
+        wanted = fields.attributes()
+        own = self._stored(parts)
+        found = self._folder.look(own or parts)
+        _check_size(wanted.size, found.size)
+        if wanted.times and own is None and not stat.S_ISDIR(found.mode):
+            raise Refused(Status.PERMISSION_DENIED, "that file came with another login")
+        if wanted.times:
+            self._folder.set_times(own or parts, wanted.times)
+        return status_reply(request, Status.OK)
+
+    def _fsetstat(self, request: int, fields: Fields) -> bytes:
+        upload = self._upload(fields)
+        wanted = fields.attributes()
+        _check_size(wanted.size, upload.attributes().size)
+        if wanted.times:
+            upload.set_times(wanted.times)
+        return status_reply(request, Status.OK)
+
+    def _opendir(self, request: int, fields: Fields) -> bytes:
+        parts = self._path(fields)
+        self._ledger.take_handle()
+        try:
+            handle = self._hold(Listing(self._folder.entries(parts)))
+        except BaseException:
+            self._ledger.give_back_handle()
+            raise
+        return handle_reply(request, handle)
+
+    def _readdir(self, request: int, fields: Fields) -> bytes:
+        listing = self._handles.get(handle_of(fields.string()))
+        if not isinstance(listing, Listing):
+            raise Refused(Status.FAILURE, "no such handle of a directory")
+        names = listing.next()
+        if not names:
+            return status_reply(request, Status.EOF)
+        return name_reply(request, names)
+
+    def _mkdir(self, request: int, fields: Fields) -> bytes:
+        parts = self._path(fields)
+        self._ledger.check_directories()
+        self._folder.make_directory(parts)
+        self._ledger.count_directory()
+        return status_reply(request, Status.OK)
+
+    def _realpath(self, request: int, fields: Fields) -> bytes:
+        return name_reply(request, [(shown(self._path(fields)), None)])
+
+    def _extended(self, request: int, fields: Fields) -> bytes:
+        if fields.string() != LIMITS:
+            raise Refused(Status.UNSUPPORTED, "not supported here")
+        return limits_reply(request, self._limits.handles)
+
+
+def _answer_to(kind: int) -> Answer:
+    answer = _ANSWERS.get(kind)
+    if answer is None:
+        raise Refused(*_REFUSALS.get(kind, (Status.UNSUPPORTED, "not supported here")))
+    return answer
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else "failed"
+
+
+def _check_size(wanted: int | None, size: int) -> None:
+    if wanted is not None and wanted != size:
+        raise Refused(Status.PERMISSION_DENIED, "a size cannot be set here")
+
+
+_ANSWERS: dict[int, Answer] = {
+    Kind.OPEN: Desk._open,
+    Kind.CLOSE: Desk._close,
+    Kind.WRITE: Desk._write,
+    Kind.LSTAT: Desk._stat,
+    Kind.FSTAT: Desk._fstat,
+    Kind.SETSTAT: Desk._setstat,
+    Kind.FSETSTAT: Desk._fsetstat,
+    Kind.OPENDIR: Desk._opendir,
+    Kind.READDIR: Desk._readdir,
+    Kind.MKDIR: Desk._mkdir,
+    Kind.REALPATH: Desk._realpath,
+    Kind.STAT: Desk._stat,
+    Kind.EXTENDED: Desk._extended,
+}
+
+# Known, and denied: what would read, take away, or make a link.
+_REFUSALS: dict[int, tuple[Status, str]] = {
+    Kind.READ: (Status.PERMISSION_DENIED, "files cannot be read here"),
+    Kind.REMOVE: (Status.PERMISSION_DENIED, "files cannot be removed here"),
+    Kind.RMDIR: (Status.PERMISSION_DENIED, "directories cannot be removed here"),
+    Kind.RENAME: (Status.PERMISSION_DENIED, "nothing can be renamed here"),
+    Kind.READLINK: (Status.PERMISSION_DENIED, "there are no links here"),
+    Kind.SYMLINK: (Status.PERMISSION_DENIED, "links cannot be made here"),
+}
+
+# What a client can bring about; version 3 has no status for most of it. OpenSSH's `put -r` goes
+# on after FAILURE for a directory that is there already.
+_ORDINARY: dict[int, Status] = {
+    errno.ENOENT: Status.NO_SUCH_FILE,
+    errno.EACCES: Status.PERMISSION_DENIED,
+    errno.EPERM: Status.PERMISSION_DENIED,
+    errno.ENOTDIR: Status.FAILURE,
+    errno.ELOOP: Status.FAILURE,
+    errno.EEXIST: Status.FAILURE,
+    errno.EISDIR: Status.FAILURE,
+    errno.ENAMETOOLONG: Status.FAILURE,
+}

@@ -1,0 +1,172 @@
+"""One SFTP session: from asyncssh's callbacks to a worker thread, and the replies back.
+
+The one rule: the event loop takes packets apart and nothing else; every touch of the disk is in
+a thread, one batch at a time, in the order the client sent it.
+
+Why not asyncssh's own SFTP server: it makes a coroutine and a reply of their own of each 32 KiB
+block and writes in the event loop. Here what came while the disk was busy is one batch, with one
+reply; the busier the disk, the larger the batch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+import trio
+
+from cucmd.ssh.received import ReceiverLimits
+from cucmd.ssh.sftp_desk import Desk
+from cucmd.ssh.sftp_packets import Malformed, PacketBuffer
+
+if TYPE_CHECKING:
+    from cucmd.ssh.drop_box import DropBox
+
+# What a packet costs us besides its bytes; else a backlog in bytes would hold a million STATs.
+_PACKET_COST = 256
+
+_log = logging.getLogger(__name__)
+
+
+class Backlog:
+    """Bytes that wait for the disk, of all sessions together."""
+
+    def __init__(self, limits: ReceiverLimits) -> None:
+        self.limits = limits
+        self.total = 0
+
+    def full(self, own: int) -> bool:
+        limits = self.limits
+        return own >= limits.backlog or (
+            own >= limits.backlog_share and self.total >= limits.backlog_total
+        )
+
+
+class SftpSession(asyncssh.SSHServerSession[bytes]):
+    """All methods but `run` are asyncssh's callbacks. `start` starts `run` as a trio task."""
+
+    def __init__(
+        self, box: DropBox, desk: Desk, backlog: Backlog, start: Callable[[SftpSession], None]
+    ) -> None:
+        self._box = box
+        self._desk = desk
+        self._backlog = backlog
+        self._start = start
+        self._channel: asyncssh.SSHServerChannel[bytes] | None = None
+        self._buffer = PacketBuffer()
+        self._packets: deque[memoryview] = deque()
+        self._held = 0  # bytes that are queued or at the disk, with their cost
+        self._queued = 0
+        self._paused = False
+        self._ended = False  # the client sends nothing more
+        self._news = trio.Event()
+        self._writable = trio.Event()
+        self._writable.set()
+
+    async def run(self, limiter: trio.CapacityLimiter) -> None:
+        """Answers until the client or the box ends the session; then closes what is open."""
+        try:
+            while batch := await self._next_batch():
+                held, self._queued = self._queued, 0
+                while batch:
+                    answer = self._desk.answer
+                    replies = await trio.to_thread.run_sync(answer, batch, limiter=limiter)
+                    self._box.stir()
+                    self._say(replies)
+                    await self._writable.wait()
+                self._done(held)
+        except Malformed as error:
+            _log.warning("%s: cut off: not SFTP: %s", self._box.name, error)
+        except OSError as error:
+            _log.error("%s: cannot receive: %s", self._box.name, error)
+        finally:
+            with trio.CancelScope(shield=True):
+                # Closing descriptors only, so that it is bounded; a cancel must not skip it.
+                await trio.to_thread.run_sync(self._desk.close, limiter=limiter)
+            self._done(self._held)
+            self._hang_up()
+
+    async def _next_batch(self) -> deque[memoryview]:
+        """What has come, once there is anything; empty at the end."""
+        while not self._packets and not self._ended:
+            self._news = trio.Event()
+            await self._news.wait()
+        batch, self._packets = self._packets, deque()
+        return batch
+
+    def _done(self, held: int) -> None:
+        self._held -= held
+        self._backlog.total -= held
+        if self._paused and not self._backlog.full(self._held) and self._channel:
+            self._paused = False
+            self._channel.resume_reading()
+
+    def _say(self, replies: bytes) -> None:
+        if self._channel and replies:
+            try:
+                self._channel.write(replies)
+            except OSError:
+                pass  # closed meanwhile; `connection_lost` is on its way
+
+    def _hang_up(self) -> None:
+        """An SFTP server that exits, as OpenSSH's client expects it. After that the client goes."""
+        if self._channel and not self._channel.is_closing():
+            self._channel.exit(0)
+
+    # What asyncssh calls.
+
+    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+        self._channel = chan
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        """Only this: no shell, no command, no PTY; those are refused by default."""
+        return subsystem == "sftp"
+
+    def session_started(self) -> None:
+        self._start(self)
+
+    def data_received(self, data: bytes, datatype: Any) -> None:
+        self._box.touch()
+        if self._ended:
+            return
+        try:
+            packets = self._buffer.feed(data)
+        except Malformed as error:
+            _log.warning("%s: cut off: not SFTP: %s", self._box.name, error)
+            self._end()
+            return
+        if not packets:
+            return
+        cost = sum(map(len, packets)) + _PACKET_COST * len(packets)
+        self._packets += packets
+        self._queued += cost
+        self._held += cost
+        self._backlog.total += cost
+        if not self._paused and self._backlog.full(self._held) and self._channel:
+            self._paused = True
+            self._channel.pause_reading()
+        self._news.set()
+
+    def eof_received(self) -> bool:
+        self._end()
+        return True  # ours follows, once everything is answered
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._channel = None
+        # What is queued is still written: the client sent it in order before it went, and a
+        # file whose close is among it is whole. A revoked box writes nothing of it.
+        self._end()
+        self._writable.set()
+
+    def pause_writing(self) -> None:
+        self._writable = trio.Event()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._news.set()

@@ -1,0 +1,149 @@
+"""A node's command line over SSH: opened, read, written and closed from trio.
+
+The one rule: whatever happens, the caller gets a shell that works or no connection at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import asyncssh
+import trio
+
+from cucmd.failure import Code, NodeFailed, fail
+from cucmd.job import Phase
+from cucmd.ssh.algorithms import client_algorithms, host_key_order
+from cucmd.ssh.bridge import on_asyncio
+from cucmd.ssh.causes import failed_login
+from cucmd.ssh.inbox import Inbox
+from cucmd.ssh.known_hosts import KnownHosts
+from cucmd.ssh.link import Link, connect, options
+from cucmd.ssh.login import Login
+from cucmd.ssh.policy import Policy, place
+
+__all__ = ["Policy", "Shell", "open_shell"]
+
+_log = logging.getLogger(__name__)
+
+
+class Shell:
+    """An open command line. Not for two readers at once.
+
+    `local_address` is our own address on this connection. `lost` says why the connection broke,
+    once `receive` has returned b"", and is None if the node ended the session in order.
+    """
+
+    def __init__(self, host: str, port: int, link: Link, inbox: Inbox) -> None:
+        self.local_address = link.local_address
+        self._place = place(host, port)
+        self._link = link
+        self._inbox = inbox
+
+    def __repr__(self) -> str:
+        return f"<Shell of {self._place}>"
+
+    @property
+    def lost(self) -> str | None:
+        return f"{self._place}: {self._inbox.lost}" if self._inbox.lost else None
+
+    async def receive(self) -> bytes:
+        """The next bytes, as many as there are; b"" at the end of the session or connection."""
+        return await self._inbox.take()
+
+    async def send(self, data: bytes) -> None:
+        """Hands bytes to the connection; waits while the node does not take them.
+
+        Raises NodeFailed(connection_lost).
+        """
+        await trio.lowlevel.checkpoint()
+        await self._inbox.writable.wait()
+        try:
+            self._link.write(data)
+        except OSError:
+            reason = self.lost or f"{self._place} has ended the session"
+            raise fail(Code.CONNECTION_LOST, reason) from None
+
+    async def aclose(self) -> None:
+        """Ends the session in order: EOF, channel, disconnect, socket.
+
+        Waits for the node to close the channel too, as long as the caller's scope allows; then,
+        also if cancelled, cuts the connection and returns when the socket is closed, after 1 s
+        at most. Does no harm when called again.
+        """
+        try:
+            self._link.say_goodbye()
+            await self._inbox.closed.wait()
+        finally:
+            self._link.disconnect()
+            await self._link.gone()
+
+    def abort(self) -> None:
+        """Cuts the connection, at once; `aclose` afterwards waits for the socket."""
+        self._link.abort()
+
+
+async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing to leave out
+    host: str,
+    port: int,
+    username: str,
+    password: str,
+    policy: Policy,
+    known: KnownHosts,
+    *,
+    on_phase: Callable[[Phase], None],
+) -> Shell:
+    """Connects, logs in with the password, and starts a shell on a PTY.
+
+    `on_phase(Phase.LOGIN)` is called in between, when the node's host key has been accepted and
+    authentication begins: the caller exchanges the connect deadline for the login deadline. It
+    runs on the event loop, not in the caller's task, so it must be quick. What it raises ends
+    the connection and comes out here.
+
+    Has no deadline of its own; cancelled at any point it leaves no socket behind. Must be called
+    below `open_bridge`. Raises NodeFailed with connection_refused, connection_lost,
+    host_unreachable, host_key_changed, host_key_unknown, auth_failed, no_common_algorithm, or
+    not_a_node where no SSH server answers.
+    """
+    algorithms = client_algorithms(legacy=policy.legacy_algorithms)
+    types = frozenset(line.algorithm for line in known.lookup(host, port) if not line.revoked)
+    settings = options(algorithms, host_key_order(algorithms, types))
+    login = Login((host, port), (username, password), policy, known, on_phase)
+    inbox = Inbox()
+    try:
+        link = Link(await connect(host, port), login)
+        try:
+            await on_asyncio(link.open_shell, host, port, settings, inbox)
+            await _flush(known)
+        except BaseException:
+            link.abort()
+            await link.gone()
+            raise
+    except (NodeFailed, trio.Cancelled):
+        raise
+    except Exception as error:
+        await _flush(known)
+        cause = _explained(host, port, login, error)
+        if cause is error:
+            raise
+        raise cause from error
+    finally:
+        login.forget()
+    return Shell(host, port, link, inbox)
+
+
+def _explained(host: str, port: int, login: Login, error: Exception) -> Exception:
+    if login.verdict is not None:
+        return login.verdict
+    if not isinstance(error, asyncssh.Error | OSError):
+        # A peer that breaks the protocol makes asyncssh raise anything; so does a defect.
+        _log.warning("%s: unexpected error of asyncssh", place(host, port), exc_info=error)
+    return failed_login(host, port, login.username, error, login.progress())
+
+
+async def _flush(known: KnownHosts) -> None:
+    try:
+        await known.flush()
+    except OSError as error:
+        # Not this node's fault. The key stays in memory, and the next flush tries again.
+        _log.error("cannot write %s: %s", known.path, error)

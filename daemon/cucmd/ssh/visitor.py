@@ -1,0 +1,141 @@
+"""One connection to the receiver, from TCP to its end: who is it, and what may it ask for?
+
+The one rule: a right login opens one SFTP session in one box. Every other request that SSH knows
+(a command, a shell, a PTY, forwarding of any kind) is refused, by asyncssh's defaults and by the
+options in receiver.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+import trio
+
+from cucmd.ssh.login_guard import payer
+from cucmd.ssh.received import MIB
+from cucmd.ssh.tcp_feed import TcpFeed
+
+if TYPE_CHECKING:
+    from cucmd.ssh.drop_box import DropBox
+    from cucmd.ssh.receiver import Receiver
+
+# The window is what a client has under way on the wire, and what asyncssh may have to hold; the
+# packet is what it sends at once. Measured, OpenSSH's sftp on loopback: packets of 32 KiB 262
+# MB/s, of 128 KiB 310; larger ones are no quicker.
+_WINDOW = 2 * 1024 * 1024
+_PACKET = 128 * 1024
+
+# A login has one name; whoever tries others on one connection is looking for one.
+_NAMES = 5
+
+_log = logging.getLogger(__name__)
+
+
+class Visitor(asyncssh.SSHServer):
+    """All methods but `abort` and `overstays` are asyncssh's callbacks."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._connection: asyncssh.SSHServerConnection | None = None
+        self._feed: TcpFeed | None = None
+        self._address = ""
+        self._waiting = False  # counted as one that has not logged in
+        self._wrong = 0
+        self._names = 0
+        self._box: DropBox | None = None
+        self._channel: asyncssh.SSHServerChannel[bytes] | None = None
+
+    def abort(self) -> None:
+        """Cuts the connection, at once."""
+        if self._connection:
+            self._connection.abort()
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        self._feed = TcpFeed(conn)
+        peer = conn.get_extra_info("peername")
+        self._address = payer(peer[0]) if peer else "unknown"
+        reason = self._receiver.admit(self, self._address)
+        if reason is None:
+            self._waiting = True
+        else:
+            _log.warning("receiver: connection from %s refused: %s", self._address, reason)
+            conn.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection = None
+        self._feed = None
+        self._channel = None
+        self._settled()
+        if self._box:
+            self._box.left(self)
+        self._receiver.forget(self)
+
+    # Login.
+
+    def begin_auth(self, username: str) -> bool:
+        self._names += 1
+        if self._names > _NAMES:
+            self.abort()
+        return True
+
+    def password_auth_supported(self) -> bool:
+        """`keyboard-interactive` too: asyncssh asks for the password then, and checks it here."""
+        return True
+
+    async def validate_password(self, username: str, password: str) -> bool:
+        if self._wrong >= self._receiver.limits.wrong_logins_per_connection:
+            # Whoever does not wait for an answer before the next try has none of them checked.
+            self.abort()
+            return False
+        box = self._receiver.box(username)
+        if box is not None and hmac.compare_digest(box.password.encode(), password.encode()):
+            self._box = box if box.admits() else None
+            return self._box is not None
+        self._wrong += 1
+        if box is not None:
+            box.wrong_logins += 1
+        delay = self._receiver.guard.wrong(self._address, trio.current_time())
+        _log.warning("receiver: wrong login from %s, answered in %g s", self._address, delay)
+        await asyncio.sleep(delay)
+        if self._wrong >= self._receiver.limits.wrong_logins_per_connection:
+            self.abort()
+        return False
+
+    def auth_completed(self) -> None:
+        self._settled()
+        # The box may have been revoked, or have filled up, since the password was checked.
+        if self._box is None or not self._box.entered(self):
+            self.abort()
+
+    def _settled(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._receiver.guard.leave(self._address)
+
+    # What a login may ask for.
+
+    def session_requested(self) -> Any:
+        """asyncssh takes a channel and a session, or False."""
+        if not (self._connection and self._box) or self._channel:
+            return False
+        session = self._box.session(self._receiver)
+        if session is None:
+            return False
+        self._channel = self._connection.create_server_channel(
+            encoding=None, window=_WINDOW, max_pktsize=_PACKET
+        )
+        return self._channel, session
+
+    def overstays(self) -> str | None:
+        """What of its behaviour is no client's, where asyncssh has no bound of its own."""
+        if self._channel and len(self._channel.get_environment_bytes()) > 100:
+            return "it sets environment variables without end"
+        # asyncssh does not listen to the transport's pause_writing.
+        if self._feed and self._feed.unread() > MIB:
+            return "it does not read our answers"
+        return None

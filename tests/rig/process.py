@@ -1,0 +1,60 @@
+"""A child process with what a test asks of one: its descriptors, its memory, a bounded end."""
+
+import ctypes
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """For `preexec_fn`: a test run that is killed leaves no daemon behind."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Child:
+    """A process that `stop` ends for certain; SIGKILL only where SIGTERM was not enough."""
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.process = process
+        self.pid = process.pid
+
+    def descriptors(self) -> dict[str, str]:
+        """Descriptor -> what it points to, as /proc shows it."""
+        found = {}
+        for entry in Path(f"/proc/{self.pid}/fd").iterdir():
+            try:
+                found[entry.name] = os.readlink(entry)
+            except FileNotFoundError:
+                continue  # closed while we looked
+        return found
+
+    def sockets(self) -> int:
+        return sum(target.startswith("socket:") for target in self.descriptors().values())
+
+    def threads(self) -> int:
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
+    def memory(self) -> int:
+        """Resident set, in bytes."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def stop(self, within: float = 30.0) -> int:
+        """SIGTERM, and its exit code. Raises if it had to be killed."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.process.args} did not end within {within} s") from None
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()

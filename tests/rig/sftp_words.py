@@ -1,0 +1,100 @@
+"""SFTP as a client says it, honest or not: packets with any content, and replies taken apart."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cucmd.ssh.received import Status
+from cucmd.ssh.sftp_packets import Kind, OpenFlag
+
+PUT = OpenFlag.WRITE | OpenFlag.CREATE | OpenFlag.TRUNCATE  # what OpenSSH's `put` asks for
+NO_ATTRIBUTES = bytes(4)
+
+
+@dataclass
+class Reply:
+    kind: Kind
+    request: int
+    rest: bytes
+
+    @property
+    def status(self) -> Status | None:
+        return Status(int.from_bytes(self.rest[:4], "big")) if self.kind == Kind.STATUS else None
+
+    @property
+    def reason(self) -> str:
+        return self.rest[8 : 8 + int.from_bytes(self.rest[4:8], "big")].decode()
+
+    @property
+    def handle(self) -> bytes:
+        assert self.kind == Kind.HANDLE, (self.status, self.reason)
+        return self.rest[4:]
+
+    @property
+    def size(self) -> int:
+        """Of a file, from ATTRS."""
+        assert self.kind == Kind.ATTRS, (self.status, self.reason)
+        return int.from_bytes(self.rest[4:12], "big")
+
+    @property
+    def names(self) -> list[bytes]:
+        assert self.kind == Kind.NAME, (self.status, self.reason)
+        found, at = [], 4
+        for _ in range(int.from_bytes(self.rest[:4], "big")):
+            name, at = _string_at(self.rest, at)
+            _, at = _string_at(self.rest, at)
+            at += 4 if self.rest[at : at + 4] == bytes(4) else 24
+            found.append(name)
+        return found
+
+
+def _string_at(data: bytes, at: int) -> tuple[bytes, int]:
+    end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+    return data[at + 4 : end], end
+
+
+def replies(data: bytes) -> Iterator[Reply]:
+    while data:
+        body, end = _string_at(data, 0)
+        data = data[end:]
+        yield Reply(Kind(body[0]), int.from_bytes(body[1:5], "big"), body[5:])
+
+
+def string(value: bytes) -> bytes:
+    return struct.pack(">I", len(value)) + value
+
+
+def packet(kind: int, request: int, *fields: bytes) -> bytes:
+    return string(struct.pack(">BI", kind, request) + b"".join(fields))
+
+
+def init(version: int = 3) -> bytes:
+    return packet(Kind.INIT, version)
+
+
+def open_file(request: int, path: bytes, flags: int = PUT) -> bytes:
+    return packet(Kind.OPEN, request, string(path), struct.pack(">I", flags), NO_ATTRIBUTES)
+
+
+def write(request: int, handle: bytes, offset: int, block: bytes) -> bytes:
+    return packet(Kind.WRITE, request, string(handle), struct.pack(">Q", offset), string(block))
+
+
+def on_handle(kind: Kind, request: int, handle: bytes) -> bytes:
+    return packet(kind, request, string(handle))
+
+
+def on_path(kind: Kind, request: int, path: bytes, more: bytes = b"") -> bytes:
+    return packet(kind, request, string(path), more)
+
+
+def mkdir(request: int, path: bytes) -> bytes:
+    return on_path(Kind.MKDIR, request, path, NO_ATTRIBUTES)
+
+
+def set_times(atime: int, mtime: int) -> bytes:
+    return struct.pack(">III", 0x08, atime, mtime)
+
+
+def set_size(size: int) -> bytes:
+    return struct.pack(">IQ", 0x01, size)

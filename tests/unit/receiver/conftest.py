@@ -1,0 +1,88 @@
+"""A desk of the receiver with a client that talks to it, without a network between them."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from cucmd.ssh.box_folder import BoxFolder
+from cucmd.ssh.free_space import FreeSpace
+from cucmd.ssh.ledger import Ledger, Quota
+from cucmd.ssh.received import ReceiverLimits
+from cucmd.ssh.sftp_desk import Desk
+from cucmd.ssh.sftp_packets import Kind, PacketBuffer
+from rig import sftp_words as words
+from rig.sftp_words import Reply
+
+settings.register_profile("long", max_examples=20_000, deadline=None)
+
+
+class Client:
+    """Asks one thing after the other. `ledger` and `folder` are what the box has then."""
+
+    def __init__(self, folder: Path, ledger: Ledger, limits: ReceiverLimits) -> None:
+        self.folder = folder
+        self.ledger = ledger
+        self.desk = Desk(BoxFolder(folder), ledger, FreeSpace(0, 0.0), limits)
+        self.say(words.init())
+
+    def say(self, data: bytes) -> list[Reply]:
+        packets = deque(PacketBuffer().feed(data))
+        answers = bytearray()
+        while packets:
+            answers += self.desk.answer(packets)
+        return list(words.replies(bytes(answers)))
+
+    def ask(self, packet: bytes) -> Reply:
+        (reply,) = self.say(packet)
+        return reply
+
+    def open(self, path: bytes, flags: int = words.PUT) -> Reply:
+        return self.ask(words.open_file(1, path, flags))
+
+    def write(self, handle: bytes, offset: int, block: bytes) -> Reply:
+        return self.ask(words.write(2, handle, offset, block))
+
+    def close(self, handle: bytes) -> Reply:
+        return self.ask(words.on_handle(Kind.CLOSE, 3, handle))
+
+    def on_path(self, kind: Kind, path: bytes, more: bytes = b"") -> Reply:
+        return self.ask(words.on_path(kind, 4, path, more))
+
+    def mkdir(self, path: bytes) -> Reply:
+        return self.ask(words.mkdir(5, path))
+
+    def put(self, path: bytes, content: bytes) -> Reply:
+        """A whole file; the reply is that to the close."""
+        handle = self.open(path).handle
+        for at in range(0, len(content), 1000):
+            self.write(handle, at, content[at : at + 1000])
+        return self.close(handle)
+
+
+@pytest.fixture
+def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
+    """`make_client(quota, files=3)`: a session in a box with these limits; again: the same box."""
+    clients: list[Client] = []
+
+    def make(quota: Quota | None = None, **limits: int) -> Client:
+        allowed = ReceiverLimits(**limits)
+        ledger = clients[0].ledger if clients else Ledger("job/node", quota or Quota(), allowed)
+        clients.append(Client(tmp_path / "box", ledger, allowed))
+        return clients[-1]
+
+    before = os.listdir("/proc/self/fd")
+    yield make
+    for client in clients:
+        client.desk.close()
+    assert os.listdir("/proc/self/fd") == before, "a descriptor was left open"
+
+
+@pytest.fixture
+def client(make_client: Callable[..., Client]) -> Client:
+    return make_client()

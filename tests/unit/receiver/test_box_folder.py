@@ -1,0 +1,124 @@
+"""Nothing that stands in the folder leads out of it, whoever put it there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cucmd.ssh.received import Status
+from cucmd.ssh.sftp_packets import Kind
+from rig import sftp_words as words
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "secret").write_text("secret")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*")}
+
+
+@pytest.fixture(params=["link to a folder", "link to a file", "dangling link", "pipe", "hard link"])
+def trap(request: pytest.FixtureRequest, client: Any, outside: Path) -> bytes:
+    """The name of something that was planted in the box."""
+    path = client.folder / "trap"
+    match request.param:
+        case "link to a folder":
+            path.symlink_to(outside)
+        case "link to a file":
+            path.symlink_to(outside / "secret")
+        case "dangling link":
+            path.symlink_to(outside / "new")
+        case "pipe":
+            os.mkfifo(path)
+        case "hard link":
+            path.hardlink_to(outside / "secret")
+    return b"trap"
+
+
+def test_nothing_outside_is_written_made_or_changed(
+    client: Any, outside: Path, trap: bytes
+) -> None:
+    before, times = contents(outside), (outside / "secret").stat().st_mtime_ns
+    client.put(trap, b"overwritten")
+    for below in (b"/secret", b"/new"):
+        assert client.open(trap + below).status in {Status.FAILURE, Status.NO_SUCH_FILE}
+    client.mkdir(trap)
+    client.mkdir(trap + b"/new")
+    client.on_path(Kind.SETSTAT, trap + b"/secret", words.set_times(1, 1))
+    client.on_path(Kind.OPENDIR, trap)
+    assert contents(outside) == before
+    assert (outside / "secret").stat().st_mtime_ns == times
+    # What the client wrote under the name of the trap has a name of its own.
+    assert (client.folder / "trap.2").read_bytes() == b"overwritten"
+
+
+def test_times_of_what_the_client_did_not_make_are_left_alone(
+    client: Any, outside: Path, trap: bytes
+) -> None:
+    times = (outside / "secret").stat().st_mtime_ns
+    reply = client.on_path(Kind.SETSTAT, trap, words.set_times(1, 1))
+    assert reply.status in {Status.PERMISSION_DENIED, Status.NO_SUCH_FILE}
+    assert (outside / "secret").stat().st_mtime_ns == times
+
+
+def test_links_and_pipes_are_not_there(client: Any, outside: Path) -> None:
+    (client.folder / "link").symlink_to(outside / "secret")
+    os.mkfifo(client.folder / "pipe")
+    client.put(b"a", b"1")
+    for name in (b"link", b"pipe"):
+        assert client.on_path(Kind.LSTAT, name).status == Status.NO_SUCH_FILE
+    handle = client.on_path(Kind.OPENDIR, b"/").handle
+    assert client.ask(words.on_handle(Kind.READDIR, 1, handle)).names == [b"a"]
+    assert client.ask(words.on_handle(Kind.READDIR, 1, handle)).status == Status.EOF
+
+
+@pytest.mark.parametrize("path", [b"../new", b"/../new", b"a/../../new", b"../outside/secret"])
+@pytest.mark.parametrize("kind", [Kind.MKDIR, Kind.STAT, Kind.LSTAT, Kind.OPENDIR, Kind.REALPATH])
+def test_the_parent_is_denied_to_every_request(
+    client: Any, outside: Path, path: bytes, kind: Kind
+) -> None:
+    assert client.on_path(kind, path, words.NO_ATTRIBUTES).status == Status.PERMISSION_DENIED
+    assert client.open(path).status == Status.PERMISSION_DENIED
+    assert contents(outside) == {"secret": "secret"}
+    assert sorted(os.listdir(outside.parent)) == ["box", "outside"]
+    assert os.listdir(client.folder) == []
+
+
+def test_an_absolute_path_is_below_the_box(client: Any) -> None:
+    assert client.on_path(Kind.REALPATH, b"/etc/passwd").names == [b"/etc/passwd"]
+    assert client.on_path(Kind.STAT, b"/etc/passwd").status == Status.NO_SUCH_FILE
+    for folder in (b"/etc", b"/etc/cron.d"):
+        assert client.mkdir(folder).status == Status.OK
+    client.put(b"/etc/cron.d/job", b"1")
+    assert (client.folder / "etc" / "cron.d" / "job").read_bytes() == b"1"
+
+
+def test_the_folder_itself_is_a_folder_and_no_file(client: Any) -> None:
+    assert client.on_path(Kind.STAT, b"/").kind == Kind.ATTRS
+    assert client.open(b"/").status == Status.FAILURE
+    assert client.mkdir(b"/").status == Status.FAILURE
+
+
+def test_others_cannot_look_into_what_came(client: Any) -> None:
+    client.mkdir(b"d")
+    client.put(b"d/a", b"1")
+    assert (client.folder / "d").stat().st_mode & 0o007 == 0
+    assert (client.folder / "d" / "a").stat().st_mode & 0o117 == 0
+
+
+def test_a_huge_folder_is_listed_in_part(client: Any) -> None:
+    for number in range(5100):
+        (client.folder / str(number)).touch()
+    handle = client.on_path(Kind.OPENDIR, b"/").handle
+    told = 0
+    while (reply := client.ask(words.on_handle(Kind.READDIR, 1, handle))).kind == Kind.NAME:
+        told += len(reply.names)
+    assert told == 5000

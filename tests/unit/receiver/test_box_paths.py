@@ -1,0 +1,97 @@
+"""Whatever a client names, what comes out are plain names below the box, or a refusal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.ssh.box_path import numbered, parts_of, shown
+from cucmd.ssh.received import ReceiverLimits, Refused, Status
+
+LIMITS = ReceiverLimits()
+CORPUS = sorted(Path(__file__).with_name("corpus").joinpath("paths").iterdir())
+
+# Pieces that paths are attacked with, besides any bytes at all.
+PIECES = st.one_of(
+    st.sampled_from([b"/", b"..", b".", b"//", b"\x00", b"\n", b"\x1b[2J", b"\\", b"~", b"a"]),
+    st.binary(max_size=8),
+)
+PATHS = st.lists(PIECES, max_size=40).map(b"".join)
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        (b"", ()),
+        (b"/", ()),
+        (b".", ()),
+        (b"/a/b.log", ("a", "b.log")),
+        (b"a/b.log", ("a", "b.log")),
+        (b"//a/./b/", ("a", "b")),
+        (b"...", ("...",)),
+        (b".hidden", (".hidden",)),
+        ("Müller.log".encode(), ("Müller.log",)),
+    ],
+)
+def test_absolute_is_relative_to_the_box(path: bytes, parts: tuple[str, ...]) -> None:
+    assert parts_of(path, LIMITS) == parts
+
+
+@pytest.mark.parametrize("path", [b"..", b"/..", b"a/../b", b"a/..", b"../../etc/passwd"])
+def test_the_parent_is_denied_even_where_it_would_stay_inside(path: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        parts_of(path, LIMITS)
+    assert refused.value.status is Status.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        (b"x" * 65536, "path is longer than 1024 bytes"),
+        (b"x/" * 500, "path has more than 32 levels"),
+        (b"x" * 256, "a name is longer than 255 bytes"),
+        (b"a\nb", "a name has control or other unprintable characters"),
+        (b"a\x00b", "a name has control or other unprintable characters"),
+        (b"\x1b]0;title\x07", "a name has control or other unprintable characters"),
+        ("a\u202eb".encode(), "a name has control or other unprintable characters"),
+        (b"\xff\xfe", "a name is not UTF-8"),
+    ],
+)
+def test_names_that_no_log_has_are_refused_with_the_reason(path: bytes, reason: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parts_of(path, LIMITS)
+    assert refused.value.reason == reason
+
+
+def check(path: bytes) -> None:
+    try:
+        parts = parts_of(path, LIMITS)
+    except Refused:
+        return
+    for name in parts:
+        assert name not in {"", ".", ".."}
+        assert "/" not in name
+        assert name.isprintable()
+        assert 0 < len(name.encode()) <= 255
+    assert parts_of(shown(parts), LIMITS) == parts, "what the client is told leads to the same"
+
+
+@given(PATHS)
+def test_any_path_gives_plain_names_or_a_refusal(path: bytes) -> None:
+    check(path)
+
+
+@pytest.mark.parametrize("kept", CORPUS, ids=lambda path: path.name)
+def test_paths_that_were_kept(kept: Path) -> None:
+    check(kept.read_bytes())
+
+
+@given(st.text(min_size=1, max_size=255), st.integers(1, 100))
+def test_a_numbered_name_fits_and_keeps_apart(name: str, number: int) -> None:
+    name = name.encode(errors="ignore")[:255].decode(errors="ignore") or "a"
+    made = numbered(name, number)
+    assert len(made.encode()) <= 255
+    assert made == name if number == 1 else made.endswith(f".{number}")

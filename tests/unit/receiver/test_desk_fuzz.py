@@ -1,0 +1,112 @@
+"""Any packets at all: the desk answers or cuts off, writes inside only, and leaves nothing open.
+
+What the fuzzer found once is kept in `corpus/packets`. A longer run:
+`pytest tests/unit/receiver/test_desk_fuzz.py --hypothesis-profile=long`.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+from collections import deque
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cucmd.ssh.box_folder import BoxFolder
+from cucmd.ssh.free_space import FreeSpace
+from cucmd.ssh.ledger import Ledger, Quota
+from cucmd.ssh.received import MIB, ReceiverLimits
+from cucmd.ssh.sftp_desk import Desk
+from cucmd.ssh.sftp_packets import Kind, Malformed, PacketBuffer
+from rig import sftp_words as words
+
+LIMITS = ReceiverLimits(files=20, directories=20, handles=5)
+CORPUS = sorted(Path(__file__).with_name("corpus").joinpath("packets").iterdir())
+
+NUMBERS = st.integers(0, 2**32 - 1)
+PATHS = st.sampled_from([b"a", b"d", b"d/a", b"/", b"..", b"trap", b"trap/x", b"d/../a"])
+HANDLES = st.integers(0, 6).map(lambda number: number.to_bytes(4, "big"))
+OFFSETS = st.sampled_from([0, 1, 3, 1000, 2**40, 2**62, 2**63, 2**64 - 1])
+ATTRIBUTES = st.one_of(
+    st.just(words.NO_ATTRIBUTES),
+    st.builds(words.set_times, NUMBERS, NUMBERS),
+    st.builds(words.set_size, OFFSETS),
+    st.binary(max_size=20),
+)
+KINDS = st.sampled_from(Kind)
+# Sense, half sense and nonsense, so that deep states are reached and shallow ones not forgotten.
+PACKETS = st.one_of(
+    st.builds(words.open_file, NUMBERS, PATHS | st.binary(max_size=300), st.just(words.PUT)),
+    st.builds(words.open_file, NUMBERS, PATHS, st.integers(0, 0x7F)),
+    st.builds(words.write, NUMBERS, HANDLES, OFFSETS, st.binary(max_size=50)),
+    st.builds(words.on_handle, KINDS, NUMBERS, HANDLES),
+    st.builds(words.on_path, KINDS, NUMBERS, PATHS, ATTRIBUTES),
+    st.builds(words.packet, st.integers(0, 255), NUMBERS, st.binary(max_size=50)),
+    st.binary(min_size=1, max_size=50).map(words.string),
+)
+
+
+def tree(folder: Path) -> list[tuple[str, bytes]]:
+    return sorted((str(path), path.read_bytes()) for path in folder.rglob("*") if path.is_file())
+
+
+def feed(stream: bytes) -> None:
+    """One session with these bytes, in a box with a link that leads out."""
+    before = os.listdir("/proc/self/fd")
+    with tempfile.TemporaryDirectory() as name:
+        outside = Path(name) / "outside"
+        outside.mkdir()
+        (outside / "x").write_text("secret")
+        expected = tree(outside)
+        box = Path(name) / "box"
+        box.mkdir()
+        (box / "trap").symlink_to(outside)
+        ledger = Ledger("fuzz", Quota(MIB), LIMITS)
+        desk = Desk(BoxFolder(box), ledger, FreeSpace(0, 0.0), LIMITS)
+        try:
+            packets = deque(PacketBuffer().feed(stream))
+            while packets:
+                desk.answer(packets)
+        except Malformed:
+            pass  # the session is cut off
+        finally:
+            desk.close()
+        _check(ledger, box)
+        assert tree(outside) == expected
+        assert sorted(os.listdir(name)) == ["box", "outside"]
+    assert os.listdir("/proc/self/fd") == before
+
+
+def _check(ledger: Ledger, box: Path) -> None:
+    assert ledger.open_files == 0
+    assert ledger._handles == 0
+    for file in ledger.files():
+        on_disk = (box / file.path).stat().st_size
+        assert on_disk == file.size
+        assert on_disk <= ledger.bytes_received + LIMITS.ahead
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.lists(PACKETS, max_size=25), st.booleans())
+def test_any_packets(packets: list[bytes], greets: bool) -> None:
+    feed((words.init() if greets else b"") + b"".join(packets))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes(stream: bytes) -> None:
+    feed(words.init() + stream)
+
+
+@pytest.mark.parametrize("kept", CORPUS, ids=lambda path: path.name)
+def test_streams_that_were_kept(kept: Path) -> None:
+    feed(kept.read_bytes())
+
+
+def test_the_corpus_is_there() -> None:
+    assert len(CORPUS) >= 8
+    assert struct.unpack(">I", CORPUS[0].read_bytes()[:4])

@@ -1,0 +1,62 @@
+"""The floor of free space: looked at rarely while there is plenty, always below it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from cucmd.ssh.free_space import FreeSpace
+from cucmd.ssh.received import MIB
+
+
+class Disk:
+    def __init__(self) -> None:
+        self.free = 100 * MIB
+        self.looks = 0
+
+    def fstatvfs(self, _: int) -> SimpleNamespace:
+        self.looks += 1
+        return SimpleNamespace(
+            f_bavail=self.free // 4096, f_frsize=4096, f_blocks=1000 * MIB // 4096
+        )
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk()
+    monkeypatch.setattr("os.fstatvfs", disk.fstatvfs)
+    return disk
+
+
+@pytest.mark.parametrize(("floor", "ratio"), [(100 * MIB, 0.0), (0, 0.1), (50 * MIB, 0.1)])
+def test_the_greater_of_size_and_share_stays_free(disk: Disk, floor: int, ratio: float) -> None:
+    space = FreeSpace(floor, ratio)
+    assert space.look(0) is None
+    disk.free -= 4096
+    assert space.look(0) == "99 MiB of the disk are free, 100 MiB must stay free"
+
+
+def test_the_disk_is_looked_at_once_in_16_mib(disk: Disk) -> None:
+    space = FreeSpace(MIB, 0.0)
+    for _ in range(64):
+        assert space.shortage(0, MIB) is None
+    assert disk.looks == 4
+
+
+def test_the_last_bytes_above_the_floor_are_given_out_and_not_one_more(disk: Disk) -> None:
+    space = FreeSpace(97 * MIB, 0.0)
+    given = 0
+    while space.shortage(0, 1000) is None:
+        given += 1000
+        disk.free -= 1000
+    assert 3 * MIB - 1000 - 4096 < given <= 3 * MIB
+
+
+def test_below_the_floor_every_block_is_refused_until_there_is_room_again(disk: Disk) -> None:
+    space = FreeSpace(100 * MIB, 0.0)
+    disk.free = 0
+    assert space.shortage(0, 1)
+    assert space.shortage(0, 1)
+    disk.free = 101 * MIB
+    assert space.shortage(0, 1) is None

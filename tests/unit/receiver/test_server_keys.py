@@ -1,0 +1,104 @@
+"""The receiver's host keys are made once, whole, for nobody else to read, and then kept."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from cucmd.ssh.algorithms import server_algorithms
+from cucmd.ssh.server_keys import HostKeyUnusable, key_pairs, load_host_keys
+
+RSA, ECDSA = "receiver_host_key_rsa", "receiver_host_key_ecdsa"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with keys; an RSA key takes its time."""
+    folder = tmp_path_factory.mktemp("keys") / "state"
+    load_host_keys(folder)
+    return folder
+
+
+def copy(made: Path, folder: Path) -> Path:
+    for name in (RSA, ECDSA):
+        (folder / name).write_bytes((made / name).read_bytes())
+        (folder / name).chmod(0o600)
+    return folder
+
+
+def fingerprints(keys: list[asyncssh.SSHKey]) -> list[str]:
+    return [key.get_fingerprint() for key in keys]
+
+
+def test_an_rsa_and_an_ecdsa_key_are_made_and_nothing_else(made: Path) -> None:
+    assert sorted(os.listdir(made)) == [ECDSA, RSA]
+    for name in (RSA, ECDSA):
+        assert (made / name).stat().st_mode & 0o777 == 0o600
+    algorithms = [key.get_algorithm() for key in load_host_keys(made)]
+    assert algorithms == ["ssh-rsa", "ecdsa-sha2-nistp256"]
+
+
+def test_they_are_the_same_ever_after(made: Path) -> None:
+    assert fingerprints(load_host_keys(made)) == fingerprints(load_host_keys(made))
+
+
+def test_a_key_that_others_could_read_is_closed_to_them(
+    made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = copy(made, tmp_path) / RSA
+    path.chmod(0o644)
+    with caplog.at_level(logging.WARNING):
+        load_host_keys(tmp_path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "was open to others (644)" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN OPENSSH PRIVATE KEY-----\n"])
+def test_a_file_that_is_no_key_is_named_and_never_replaced(
+    made: Path, tmp_path: Path, content: bytes
+) -> None:
+    path = copy(made, tmp_path) / ECDSA
+    path.write_bytes(content)
+    with pytest.raises(HostKeyUnusable, match=ECDSA):
+        load_host_keys(tmp_path)
+    assert path.read_bytes() == content
+
+
+def test_a_key_of_the_wrong_type_is_named(made: Path, tmp_path: Path) -> None:
+    path = copy(made, tmp_path) / ECDSA
+    path.write_bytes((made / RSA).read_bytes())
+    with pytest.raises(HostKeyUnusable, match="has a key of type ssh-rsa"):
+        load_host_keys(tmp_path)
+
+
+def test_two_daemons_that_start_at_once_agree_on_one_key(made: Path, tmp_path: Path) -> None:
+    copy(made, tmp_path)
+    (tmp_path / ECDSA).unlink()
+    found: list[list[str]] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(fingerprints(load_host_keys(tmp_path))))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] == found[1]
+    assert sorted(os.listdir(tmp_path)) == [ECDSA, RSA]
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_the_rsa_key_signs_with_sha1_only_where_that_was_opted_in(made: Path, legacy: bool) -> None:
+    allowed = list(server_algorithms(legacy=legacy).host_keys)
+    signs = [
+        name
+        for pair in key_pairs(load_host_keys(made), allowed)
+        for name in pair.host_key_algorithms
+    ]
+    assert {b"rsa-sha2-256", b"rsa-sha2-512", b"ecdsa-sha2-nistp256"} <= set(signs)
+    assert (b"ssh-rsa" in signs) == legacy

@@ -1,0 +1,124 @@
+"""Frames of SFTP: the same packets at every split of the bytes; and no length is believed."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.ssh.received import Status
+from cucmd.ssh.sftp_packets import (
+    MAX_PACKET,
+    Attributes,
+    Attrs,
+    Fields,
+    Kind,
+    Malformed,
+    PacketBuffer,
+    attrs_reply,
+    handle_of,
+    handle_reply,
+    limits_reply,
+    name_reply,
+    status_reply,
+)
+from rig import sftp_words as words
+
+CORPUS = sorted(Path(__file__).with_name("corpus").joinpath("packets").iterdir())
+
+
+def fed(pieces: list[bytes]) -> list[bytes]:
+    buffer = PacketBuffer()
+    return [bytes(packet) for piece in pieces for packet in buffer.feed(piece)]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.data())
+def test_every_split_gives_the_same_packets(bodies: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(map(words.string, bodies))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert fed(pieces) == bodies
+    assert fed([bytes([byte]) for byte in stream]) == bodies
+
+
+@pytest.mark.parametrize("length", [0, MAX_PACKET + 1, 2**31, 2**32 - 1])
+def test_a_length_that_no_client_sends_is_refused_before_its_bytes_come(length: int) -> None:
+    buffer = PacketBuffer()
+    first, rest = length.to_bytes(4, "big")[:1], length.to_bytes(4, "big")[1:]
+    assert buffer.feed(first) == []
+    with pytest.raises(Malformed, match=f"a packet of {length} bytes"):
+        buffer.feed(rest)
+
+
+def test_the_longest_packet_is_taken() -> None:
+    body = bytes(MAX_PACKET)
+    assert fed([words.string(body)]) == [body]
+
+
+@given(st.binary(max_size=60))
+def test_fields_of_any_bytes_are_read_or_malformed(body: bytes) -> None:
+    fields = Fields(memoryview(body))
+    try:
+        fields.byte()
+        fields.uint32()
+        fields.string()
+        fields.attributes()
+        fields.uint64()
+    except Malformed:
+        pass
+
+
+@given(
+    st.none() | st.integers(0, 2**64 - 1),
+    st.none() | st.integers(0, 2**32 - 1),
+    st.none() | st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)),
+    st.booleans(),
+)
+def test_attributes_come_out_as_they_went_in(
+    size: int | None, mode: int | None, times: tuple[int, int] | None, owner: bool
+) -> None:
+    flags, rest = 0, b""
+    if size is not None:
+        flags, rest = flags | 0x01, rest + struct.pack(">Q", size)
+    if owner:
+        flags, rest = flags | 0x02, rest + struct.pack(">II", 0, 0)
+    if mode is not None:
+        flags, rest = flags | 0x04, rest + struct.pack(">I", mode)
+    if times is not None:
+        flags, rest = flags | 0x08, rest + struct.pack(">II", *times)
+    fields = Fields(memoryview(struct.pack(">I", flags) + rest))
+    assert fields.attributes() == Attributes(size, mode, times)
+
+
+@given(st.binary(max_size=6))
+def test_only_a_handle_of_four_bytes_is_one(raw: bytes) -> None:
+    assert (handle_of(raw) >= 0) == (len(raw) == 4)
+
+
+def test_replies_are_what_a_client_reads() -> None:
+    attrs = Attrs(5, 0o100640, 1, 2)
+    status, handle, stat, names, limits = words.replies(
+        status_reply(1, Status.FAILURE, "no")
+        + handle_reply(2, 7)
+        + attrs_reply(3, attrs)
+        + name_reply(4, [(b"a", attrs), (b"b", None)])
+        + limits_reply(5, 32)
+    )
+    assert (status.request, status.status, status.reason) == (1, Status.FAILURE, "no")
+    assert handle_of(handle.handle) == 7
+    assert stat.size == 5
+    assert names.names == [b"a", b"b"]
+    assert (limits.kind, limits.rest[-1]) == (Kind.EXTENDED_REPLY, 32)
+
+
+@pytest.mark.parametrize("kept", CORPUS, ids=lambda path: path.name)
+def test_streams_that_were_kept(kept: Path) -> None:
+    stream = kept.read_bytes()
+    try:
+        packets = fed([stream])
+    except Malformed:
+        return
+    assert fed([stream[:3], stream[3:]]) == packets

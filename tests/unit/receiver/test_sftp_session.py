@@ -1,0 +1,183 @@
+"""Between the event loop and the disk: nothing is lost, nothing piles up."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+import trio
+import trio.testing
+
+from cucmd.ssh.received import ReceiverLimits
+from cucmd.ssh.sftp_packets import Malformed
+from cucmd.ssh.sftp_session import Backlog, SftpSession
+from rig import sftp_words as words
+
+LIMITS = ReceiverLimits(backlog=10_000, backlog_share=1_000, backlog_total=50_000)
+
+
+class Desk:
+    """A disk that works when it is told to, and answers each packet with its first byte."""
+
+    def __init__(self) -> None:
+        self.works = threading.Event()
+        self.works.set()
+        self.seen: list[bytes] = []
+        self.closed = 0
+        self.defect: Exception | None = None
+
+    def answer(self, packets: deque[memoryview]) -> bytes:
+        assert self.works.wait(10)
+        if self.defect:
+            raise self.defect
+        batch = [bytes(packets.popleft()) for _ in range(min(len(packets), 3))]
+        self.seen += batch
+        return b"".join(packet[:1] for packet in batch)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Box:
+    name = "job/node"
+
+    def touch(self) -> None:
+        pass
+
+    def stir(self) -> None:
+        pass
+
+
+class Channel:
+    def __init__(self) -> None:
+        self.paused = False
+        self.said = b""
+        self.exited: int | None = None
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+    def write(self, data: bytes) -> None:
+        self.said += data
+
+    def is_closing(self) -> bool:
+        return self.exited is not None
+
+    def exit(self, status: int) -> None:
+        self.exited = status
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.desk, self.channel, self.backlog = Desk(), Channel(), Backlog(LIMITS)
+        self.session = self.new()
+
+    def new(self) -> SftpSession:
+        session = SftpSession(cast(Any, Box()), cast(Any, self.desk), self.backlog, lambda _: None)
+        session.connection_made(cast(Any, self.channel))
+        return session
+
+    def hear(self, *bodies: bytes) -> None:
+        self.session.data_received(b"".join(map(words.string, bodies)), None)
+
+    async def run(self) -> None:
+        with trio.fail_after(10):
+            await self.session.run(trio.CapacityLimiter(1))
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    rig = Rig()
+    yield rig
+    rig.desk.works.set()
+
+
+async def test_packets_are_answered_in_order_and_then_the_server_exits(rig: Rig) -> None:
+    rig.hear(*[b"%d" % (number % 10) for number in range(25)])
+    rig.session.eof_received()
+    await rig.run()
+    assert rig.channel.said == b"0123456789012345678901234"
+    assert (rig.channel.exited, rig.desk.closed, rig.backlog.total) == (0, 1, 0)
+
+
+async def test_reading_stops_while_the_disk_is_behind_and_goes_on_after(rig: Rig) -> None:
+    rig.desk.works.clear()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.run)
+        while not rig.channel.paused:
+            rig.hear(bytes(3000))
+        held = rig.backlog.total
+        assert 10_000 <= held < 14_000
+        rig.desk.works.set()
+        rig.session.eof_received()
+    assert not rig.channel.paused
+    assert rig.backlog.total == 0
+
+
+def test_small_packets_count_too(rig: Rig) -> None:
+    """Else a backlog in bytes would hold them by the million."""
+    heard = 0
+    while not rig.channel.paused:
+        rig.hear(b"x")
+        heard += 1
+    assert heard < 50
+
+
+def test_a_backlog_of_all_together_makes_each_wait_sooner() -> None:
+    backlog = Backlog(LIMITS)
+    assert not backlog.full(5_000)
+    backlog.total = 50_000
+    assert backlog.full(5_000)
+    assert not backlog.full(500), "a little goes through always"
+
+
+async def test_what_came_before_the_connection_broke_is_still_written(rig: Rig) -> None:
+    rig.hear(b"a", b"b")
+    rig.session.connection_lost(ConnectionResetError())
+    await rig.run()
+    assert rig.desk.seen == [b"a", b"b"]
+    assert rig.channel.said == b""
+
+
+async def test_replies_wait_until_the_client_reads(rig: Rig) -> None:
+    rig.hear(*[b"%d" % number for number in range(9)])
+    rig.session.pause_writing()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.run)
+        while not rig.channel.said:
+            await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked()
+        assert rig.channel.said == b"012"
+        rig.session.resume_writing()
+        rig.session.eof_received()
+    assert rig.channel.said == b"012345678"
+
+
+@pytest.mark.parametrize("defect", [Malformed("no INIT"), OSError(5, "disk")])
+async def test_a_session_that_cannot_go_on_is_ended_and_closed(rig: Rig, defect: Exception) -> None:
+    rig.desk.defect = defect
+    rig.hear(b"a")
+    await rig.run()
+    assert (rig.channel.exited, rig.desk.closed, rig.backlog.total) == (0, 1, 0)
+
+
+async def test_bytes_that_are_no_sftp_end_the_session_after_what_came_before(rig: Rig) -> None:
+    rig.hear(b"a")
+    rig.session.data_received(b"\xff\xff\xff\xff", None)
+    rig.hear(b"b")
+    await rig.run()
+    assert rig.desk.seen == [b"a"]
+
+
+async def test_a_cancelled_session_closes_its_files(rig: Rig) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.run)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert (rig.desk.closed, rig.backlog.total) == (1, 0)

@@ -1,0 +1,33 @@
+"""What a connection may cost beyond what asyncssh itself bounds."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from cucmd.ssh.received import MIB
+from cucmd.ssh.visitor import Visitor
+
+
+def visitor(unread: int = 0, variables: int = 0) -> Visitor:
+    made = Visitor(cast(Any, None))
+    made._feed = cast(Any, SimpleNamespace(unread=lambda: unread))
+    environment = {b"%d" % number: b"" for number in range(variables)}
+    made._channel = cast(Any, SimpleNamespace(get_environment_bytes=lambda: environment))
+    return made
+
+
+def test_a_connection_that_behaves_may_stay() -> None:
+    assert visitor(unread=MIB, variables=100).overstays() is None
+
+
+def test_who_asks_without_end_and_reads_no_answer_is_cut_off() -> None:
+    assert visitor(unread=MIB + 1).overstays() == "it does not read our answers"
+
+
+def test_who_sets_variables_without_end_is_cut_off() -> None:
+    assert visitor(variables=101).overstays() == "it sets environment variables without end"
+
+
+def test_a_connection_that_has_asked_for_nothing_yet_may_stay() -> None:
+    assert Visitor(cast(Any, None)).overstays() is None

@@ -1,0 +1,23 @@
+"""Host keys that are cheap to make: their bytes are right, whether anybody has the other half."""
+
+import base64
+from collections.abc import Callable
+
+import pytest
+
+from cucmd.ssh.known_line import HostKey, parse_key
+
+
+def blob(*parts: bytes) -> str:
+    raw = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return base64.b64encode(raw).decode("ascii")
+
+
+@pytest.fixture
+def make_key() -> Callable[[int], HostKey]:
+    """`make_key(1)` is always the same key, and another than `make_key(2)`."""
+
+    def make(number: int, algorithm: str = "ssh-ed25519") -> HostKey:
+        return parse_key(f"{algorithm} {blob(algorithm.encode(), bytes([number]) * 32)}")
+
+    return make

@@ -1,0 +1,39 @@
+"""What is offered: SHA-1 and CBC on demand only, and the key that is known asked for first."""
+
+import pytest
+
+from cucmd.ssh.algorithms import client_algorithms, host_key_order, key_type, server_algorithms
+
+
+@pytest.mark.parametrize("algorithms", [client_algorithms(), server_algorithms()])
+def test_by_default_nothing_is_weak(algorithms):
+    assert not [name for name in algorithms.kex + algorithms.host_keys if "sha1" in name]
+    assert not [name for name in algorithms.ciphers if "cbc" in name]
+    assert "ssh-rsa" not in algorithms.host_keys
+
+
+def test_legacy_only_adds_and_only_at_the_end():
+    modern, legacy = client_algorithms(), client_algorithms(legacy=True)
+    for field in ("kex", "ciphers", "macs", "host_keys"):
+        few, many = getattr(modern, field), getattr(legacy, field)
+        assert many[: len(few)] == few
+    assert {"diffie-hellman-group1-sha1", "diffie-hellman-group14-sha1"} <= set(legacy.kex)
+
+
+def test_the_options_are_all_that_the_library_would_choose_itself():
+    options = client_algorithms().options()
+    assert options["compression_algs"] == ["none"]
+    assert all(options.values())
+
+
+@pytest.mark.parametrize("known", ["ssh-rsa", "ecdsa-sha2-nistp256", "ssh-ed25519"])
+def test_the_known_type_is_asked_for_first(known):
+    algorithms = client_algorithms()
+    order = host_key_order(algorithms, frozenset({known}))
+    assert key_type(order[0]) == known
+    assert sorted(order) == sorted(algorithms.host_keys)
+
+
+def test_without_a_known_key_the_order_is_ours():
+    algorithms = client_algorithms()
+    assert host_key_order(algorithms, frozenset()) == list(algorithms.host_keys)

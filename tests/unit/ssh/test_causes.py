@@ -1,0 +1,160 @@
+"""Why there is no connection: every cause has its code, and its words are fit for a terminal."""
+
+import errno
+import socket
+
+import asyncssh
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.ssh.causes import Progress, both_offers, failed_login, lost, no_common, unreachable
+
+NOWHERE = Progress(greeted=False, hash_prefix=b"", legacy=False)
+GREETED = Progress(greeted=True, hash_prefix=b"", legacy=False)
+
+
+def logging_in(*tried: str, refused: bool = False) -> Progress:
+    return Progress(
+        greeted=True,
+        hash_prefix=b"",
+        legacy=False,
+        authenticating=True,
+        refused=refused,
+        tried=tried,
+    )
+
+
+def string(data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + data
+
+
+def kexinit(kex: str, host_key: str, cipher: str, mac: str) -> bytes:
+    lists = [kex, host_key, cipher, cipher, mac, mac, "none", "none", "", ""]
+    return b"\x14" + bytes(16) + b"".join(string(item.encode()) for item in lists) + bytes(5)
+
+
+def prefix(ours: bytes, theirs: bytes) -> bytes:
+    return b"".join(map(string, (b"SSH-2.0-a", b"SSH-2.0-b", ours, theirs)))
+
+
+OURS = kexinit("ecdh-sha2-nistp256,ext-info-c", "rsa-sha2-256", "aes128-ctr", "hmac-sha2-256")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, ""), "connection_refused", "refused"),
+        (OSError(errno.EHOSTUNREACH, ""), "host_unreachable", "No route to host"),
+        (OSError(errno.ENETUNREACH, ""), "host_unreachable", "unreachable"),
+        (OSError(errno.ECONNRESET, ""), "connection_lost", "reset"),
+        (OSError("no addresses"), "host_unreachable", "no addresses"),
+        (socket.gaierror(-2, "Name or service not known"), "host_unreachable", "cannot resolve"),
+        (UnicodeError("label too long"), "host_unreachable", "cannot resolve"),
+    ],
+)
+def test_no_connection(error, code, words):
+    failure = unreachable("node.example", 22, error).failure
+    assert failure.code == code
+    assert "node.example:22" in failure.message
+    assert words in failure.message
+    assert failure.retryable
+
+
+def test_of_several_addresses_the_last_says_why():
+    first, last = OSError(errno.ENETUNREACH, ""), OSError(errno.ECONNREFUSED, "")
+    error = OSError("all attempts to connect failed")
+    error.__cause__ = ExceptionGroup("", [first, ExceptionGroup("", [last])])
+    assert unreachable("node.example", 22, error).failure.code == "connection_refused"
+
+
+@pytest.mark.parametrize(
+    ("error", "progress", "code", "words"),
+    [
+        (asyncssh.ProtocolError("Banner line too long"), NOWHERE, "not_a_node", "no"),
+        (asyncssh.ConnectionLost("x"), NOWHERE, "connection_lost", "before any SSH greeting"),
+        (asyncssh.ConnectionLost("x"), GREETED, "connection_lost", "during key exchange"),
+        (
+            asyncssh.KeyExchangeFailed("Key exchange hash mismatch"),
+            GREETED,
+            "connection_lost",
+            "hash mismatch",
+        ),
+        (
+            asyncssh.KeyExchangeFailed("No matching encryption algorithm found"),
+            GREETED,
+            "no_common_algorithm",
+            "No matching encryption",
+        ),
+        (asyncssh.PermissionDenied("x"), logging_in("password"), "auth_failed", "tried password"),
+        (asyncssh.PermissionDenied("x"), logging_in(), "auth_failed", "offers neither password"),
+        (
+            asyncssh.ProtocolError("Too many authentication failures"),
+            logging_in("password"),
+            "auth_failed",
+            "Too many",
+        ),
+        (
+            asyncssh.ConnectionLost("x"),
+            logging_in("password", refused=True),
+            "auth_failed",
+            "connection was lost",
+        ),
+        (asyncssh.ConnectionLost("x"), logging_in("password"), "connection_lost", "during login"),
+        (
+            asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, "too many sessions"),
+            logging_in("password"),
+            "connection_lost",
+            "opened no shell: too many sessions",
+        ),
+    ],
+)
+def test_no_login(error, progress, code, words):
+    failure = failed_login("node.example", 22, "administrator", error, progress).failure
+    assert failure.code == code
+    assert "node.example:22" in failure.message
+    assert words in failure.message
+    # Accounts are locked by logins that are tried again.
+    assert failure.retryable == (code == "connection_lost")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "words"),
+    [
+        (("diffie-hellman-group1-sha1", "rsa-sha2-256", "aes128-ctr", "hmac-sha2-256"), "key ex"),
+        (("ecdh-sha2-nistp256", "ssh-rsa", "aes128-ctr", "hmac-sha2-256"), "host key"),
+        (("ecdh-sha2-nistp256", "rsa-sha2-256", "3des-cbc", "hmac-sha2-256"), "cipher"),
+        (("ecdh-sha2-nistp256", "rsa-sha2-256", "aes128-ctr", "hmac-md5"), "MAC"),
+    ],
+)
+def test_nothing_in_common_names_the_purpose(theirs, words):
+    reason = no_common(prefix(OURS, kexinit(*theirs)))
+    assert reason is not None
+    assert reason.startswith(f"no common {words}")
+
+
+def test_enough_in_common_is_no_reason():
+    assert no_common(prefix(OURS, OURS)) is None
+    gcm = kexinit("ecdh-sha2-nistp256", "rsa-sha2-256", "aes128-gcm@openssh.com", "a")
+    other = kexinit("ecdh-sha2-nistp256", "rsa-sha2-256", "aes128-gcm@openssh.com", "b")
+    assert no_common(prefix(gcm, other)) is None
+
+
+def test_a_flag_is_no_algorithm():
+    ours = kexinit("a,kex-strict-c-v00@openssh.com", "k", "c", "m")
+    theirs = kexinit("b,kex-strict-c-v00@openssh.com", "k", "c", "m")
+    assert (no_common(prefix(ours, theirs)) or "").startswith("no common key exchange")
+
+
+@given(st.binary(max_size=400))
+def test_no_packet_of_a_node_breaks_the_reading(packet):
+    reason = no_common(prefix(OURS, packet))
+    assert reason is None or (reason.isprintable() and len(reason) < 3000)
+    both_offers(packet)
+
+
+@given(st.text(max_size=400))
+def test_no_word_of_a_node_reaches_a_terminal_raw(text):
+    words = lost(asyncssh.DisconnectError(asyncssh.DISC_BY_APPLICATION, text))
+    assert words.isprintable() or words == ""
+    assert len(words) <= 301

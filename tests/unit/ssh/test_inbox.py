@@ -1,0 +1,114 @@
+"""What a shell says, in order and bounded: a slow reader stops the node."""
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.ssh.inbox import HIGH_WATER, LOW_WATER, Inbox
+
+
+class Channel:
+    """asyncssh's channel, as far as an inbox needs it."""
+
+    def __init__(self) -> None:
+        self.reading = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+@pytest.fixture
+def channel() -> Channel:
+    return Channel()
+
+
+@pytest.fixture
+def inbox(channel: Channel) -> Inbox:
+    inbox = Inbox()
+    inbox.connection_made(channel)  # type: ignore[arg-type]  # a stand-in
+    return inbox
+
+
+async def test_all_that_has_come_is_taken_at_once(inbox):
+    for byte in b"admin:":
+        inbox.data_received(bytes([byte]), None)
+    assert await inbox.take() == b"admin:"
+
+
+async def test_the_reader_waits_for_the_next_byte(inbox):
+    said = []
+
+    async def read() -> None:
+        said.append(await inbox.take())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked()
+        assert said == []
+        inbox.data_received(b"x", None)
+    assert said == [b"x"]
+
+
+async def test_a_flood_stops_the_node_until_somebody_reads(inbox, channel):
+    while channel.reading:
+        inbox.data_received(b"x" * 1000, None)
+    assert HIGH_WATER <= inbox._unread < HIGH_WATER + 1000
+    assert len(await inbox.take()) >= HIGH_WATER
+    assert channel.reading
+    assert inbox._unread <= LOW_WATER
+
+
+async def test_a_flood_of_single_bytes_is_bounded_too(inbox, channel):
+    sent = 0
+    while channel.reading:
+        inbox.data_received(b"x", None)
+        sent += 1
+    assert sent == HIGH_WATER
+    assert await inbox.take() == b"x" * sent
+
+
+async def test_the_end_comes_after_all_that_was_said(inbox):
+    inbox.data_received(b"bye", None)
+    assert inbox.eof_received() is False
+    inbox.connection_lost(None)
+    assert await inbox.take() == b"bye"
+    assert await inbox.take() == b""
+    assert await inbox.take() == b""
+    assert inbox.lost is None
+    assert inbox.closed.is_set()
+
+
+async def test_a_break_is_told_from_an_end(inbox):
+    inbox.connection_lost(ConnectionResetError(104, "Connection reset by peer"))
+    assert await inbox.take() == b""
+    assert inbox.lost == "Connection reset by peer"
+
+
+async def test_a_writer_waits_for_a_node_that_does_not_read_but_not_for_one_that_is_gone(inbox):
+    inbox.pause_writing()
+    assert not inbox.writable.is_set()
+    inbox.resume_writing()
+    assert inbox.writable.is_set()
+    inbox.pause_writing()
+    inbox.connection_lost(None)
+    assert inbox.writable.is_set()
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=20), st.data())
+def test_no_split_and_no_pace_changes_what_was_said(chunks, data):
+    async def talk() -> bytes:
+        inbox, said = Inbox(), b""
+        for chunk in chunks:
+            inbox.data_received(chunk, None)
+            if data.draw(st.booleans()):
+                said += await inbox.take()
+        inbox.eof_received()
+        while more := await inbox.take():
+            said += more
+        return said
+
+    assert trio.run(talk) == b"".join(chunks)
