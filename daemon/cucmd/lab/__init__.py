@@ -1,0 +1,23 @@
+"""Simulated nodes that behave as `domain/vos-cli.md` says, faults included; real SSH both ways.
+
+    command.py     `cucmd lab`: options, the JSON line, signals, the report
+    laboratory.py  open_lab: listeners, connections, who is still connected
+    options.py     what can be set for the nodes
+    faults.py      PURE  what can go wrong, where, how often
+    tree.py        PURE  a node's files: names, ages, sizes, content
+    selection.py   PURE  which files a `file get` or `file list` means
+    texts.py       PURE  what a node says, word for word
+    answers.py     PURE  what the commands besides `file get` print
+    editor.py      PURE  keys in, echo and lines out
+    counters.py    what was seen on the nodes' side
+    frontdoor.py   one node at TCP and SSH: accept, log in, give a terminal
+    terminal.py    one terminal: tiny echoes, questions, the pager, Ctrl-C
+    console.py     one session: greeting, prompt, commands
+    dialogue.py    the `file get` dialogue
+    push.py        the node as SFTP client
+    archive.py     PURE  a .tgz as a stream
+
+The rule: nothing of the daemon but `ssh/bridge` is used here, so that a mistake there is not
+answered by the same mistake here. Behind `open_lab` all is asyncio, in the bridge's
+loop.
+"""

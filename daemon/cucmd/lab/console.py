@@ -1,0 +1,261 @@
+"""One session at a node's command line: greeting, prompt, commands, and the faults on the way.
+
+The one rule: Ctrl-C ends what runs in the foreground, entirely, before the next prompt comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from cucmd.lab import answers, texts
+from cucmd.lab.dialogue import FileGetDialogue, Returned
+from cucmd.lab.editor import Echo
+from cucmd.lab.faults import Kind, Step
+from cucmd.lab.node import Node
+from cucmd.lab.options import Prompt
+from cucmd.lab.selection import Entry, Refused, listing
+from cucmd.lab.terminal import Channel, Terminal, silence
+from cucmd.lab.tree import ROOTS
+
+T = TypeVar("T")
+# The pace seen on 11.5 (vos-cli.md, section 2): where the delay goes, in shares of the whole.
+_PACE = ((0, 0.08), (1, 0.63), (3, 0.19), (7, 0.10))
+
+
+class Interrupted(Exception):
+    """Ctrl-C ended what was in the foreground."""
+
+
+class Console:
+    """`cut` ends the whole SSH connection without a goodbye."""
+
+    def __init__(self, node: Node, channel: Channel, cut: Callable[[], None]) -> None:
+        self.node = node
+        self.terminal = Terminal(channel, self._interrupt)
+        self._cut = cut
+        self._foreground: asyncio.Task[Any] | None = None
+        self._between = False  # Ctrl-C came after one thing had ended and before the next began
+        self._counting = node.options.prompt is Prompt.COUNTER
+        self._prompts = 0
+
+    # -- from login to quit
+
+    async def run(self) -> None:
+        """Returns when the client has said `quit`."""
+        await self._greet()
+        await self._first_prompt()
+        while True:
+            try:
+                words = (await self._in_foreground(self.terminal.read_line())).split()
+                if words in (["quit"], ["exit"]):
+                    return
+                if words:
+                    self.node.count("commands")
+                    await self._in_foreground(self._execute(words))
+            except Interrupted:
+                self.terminal.line("^C")
+            self._prompt()
+
+    async def _greet(self) -> None:
+        options = self.node.options
+        if options.logon_message:
+            self.terminal.line(options.logon_message)
+        self.terminal.line(texts.STARTING_UP)
+        pace = dict(_PACE)
+        for i, line in enumerate(texts.GREETING):
+            await asyncio.sleep(options.banner_delay * pace.get(i, 0))
+            if i == len(texts.GREETING) // 2:
+                await self._middle_of_greeting()
+            self.terminal.line(line)
+
+    async def _middle_of_greeting(self) -> None:
+        await self.at(Step.BANNER)
+        if self.node.plan.strikes(Kind.ENDLESS_BANNER):
+            await self._for_ever(texts.DNS_UNREACHABLE + "\r\n")
+
+    async def _first_prompt(self) -> None:
+        plan = self.node.plan
+        await self.at(Step.PROMPT)
+        if plan.strikes(Kind.NO_PROMPT):
+            await silence()
+        if plan.strikes(Kind.NO_ECHO):
+            self.terminal.echo = False
+        if self.node.options.prompt is Prompt.NUDGE:
+            await self.terminal.read_line(Echo.NONE)
+            self.terminal.line()
+            self._prompt()
+            self.terminal.line()
+        self._prompt()
+        if plan.strikes(Kind.PROMPT_NO_ECHO):
+            self.terminal.frozen = True
+
+    def _prompt(self) -> None:
+        self._prompts += 1
+        counter = f"{self._prompts} " if self._counting else ""
+        escape = "\x1b[K" if self.node.options.prompt is Prompt.ESCAPE else ""
+        self.terminal.write(escape + counter + texts.PROMPT)
+
+    # -- the foreground
+
+    def _interrupt(self) -> None:
+        self.node.count("interrupts")
+        if self.node.plan.strikes(Kind.IGNORE_CTRL_C):
+            return
+        if self._foreground is None or not self._foreground.cancel():
+            self._between = True
+
+    async def _in_foreground(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs `work` where Ctrl-C reaches it; raises Interrupted if it did."""
+        if self._between:
+            self._between = False
+            work.close()
+            raise Interrupted
+        task = asyncio.get_running_loop().create_task(work)
+        self._foreground = task
+        try:
+            await asyncio.wait({task})
+        finally:
+            self._foreground = None
+            if not task.done():  # the session itself is being ended
+                task.cancel()
+                await asyncio.wait({task})
+        if task.cancelled():
+            raise Interrupted
+        return task.result()
+
+    # -- faults
+
+    async def at(self, step: Step) -> None:
+        """The session is at `step`: what is to go wrong there goes wrong now."""
+        plan = self.node.plan
+        if plan.strikes(Kind.SILENT, step):
+            await silence()
+        if plan.strikes(Kind.HANG, step):
+            self.terminal.frozen = True
+            await silence()
+        if plan.strikes(Kind.DROP, step):
+            self._cut()
+            await silence()
+        if plan.strikes(Kind.SILENT_RETURN, step):
+            raise Returned
+        for kind, text in _STORMS.items():
+            if plan.strikes(kind, step):
+                await self._for_ever(text)
+        if garbage := plan.strikes(Kind.GARBAGE, step):
+            await self._garbage(int(garbage.number))
+
+    async def _garbage(self, size: int) -> None:
+        """Noise with no end of line in it, so that it is also a line without end."""
+        while size == 0:
+            await self._noise(4096)
+        await self._noise(size)
+        await silence()
+
+    async def _noise(self, size: int) -> None:
+        while size > 0:
+            noise = os.urandom(min(size, 4096)).translate(_NO_LINE_ENDS)
+            self.terminal.write(noise)
+            size -= len(noise)
+            await self.terminal.drain()
+
+    async def _for_ever(self, text: str) -> None:
+        while True:
+            self.terminal.write(text * 32)
+            await self.terminal.drain()
+
+    # -- commands
+
+    async def _execute(self, words: list[str]) -> None:
+        try:
+            if words[:2] == ["file", "get"]:
+                await FileGetDialogue(self).run(words[2:])
+            else:
+                await self.at(Step.PREPARE)
+                await self._plain(words)
+        except Refused as refusal:
+            await self.terminal.page(refusal.lines)
+        except Returned:
+            self.terminal.line()
+
+    async def _plain(self, words: list[str]) -> None:
+        for name, (least, most, command) in _COMMANDS.items():
+            length = len(name.split())
+            if words[:length] != name.split():
+                continue
+            if not least <= len(words) - length <= most:
+                raise Refused(
+                    texts.WRONG_ARITY.format(mandatory=least, more=most - least),
+                    texts.UNSUCCESSFUL,
+                )
+            return await command(self, words[length:])
+        raise Refused(texts.NO_VALID_COMMAND)
+
+    async def network_cluster(self, _words: list[str]) -> None:
+        lines = answers.network_cluster(self.node.members, self.node.here)
+        await self.terminal.page(lines)
+
+    async def version_active(self, _words: list[str]) -> None:
+        await self.terminal.page(answers.version_active())
+
+    async def status(self, _words: list[str]) -> None:
+        zone = self.node.options.timezone
+        await self.terminal.page(answers.status(self.node.here, datetime.now(UTC), zone))
+
+    async def timezone_config(self, _words: list[str]) -> None:
+        zone = self.node.options.timezone
+        await self.terminal.page(answers.timezone_config(datetime.now(UTC), zone))
+
+    async def service_list(self, _words: list[str]) -> None:
+        await self.terminal.page(answers.service_list())
+
+    async def pagination(self, words: list[str]) -> None:
+        if words[0] not in ("on", "off"):
+            raise Refused(texts.NO_VALID_COMMAND)
+        self.terminal.paging = words[0] == "on"
+        self.terminal.line(texts.PAGER_IS_ON if self.terminal.paging else texts.PAGER_IS_OFF)
+
+    async def commandcount(self, words: list[str]) -> None:
+        if words[0] not in ("enable", "disable"):
+            raise Refused(texts.NO_VALID_COMMAND)
+        self._counting = words[0] == "enable"
+
+    async def file_list(self, words: list[str]) -> None:
+        location, spec, *rest = words
+        if location not in ROOTS:
+            raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
+        entries = self._entries(location, spec)
+        zone, detail = self.node.options.timezone, "detail" in rest
+        while self.node.plan.strikes(Kind.ENDLESS_LIST):
+            await self.terminal.page(answers.file_list(entries, zone, detail=detail)[:-1])
+        await self.terminal.page(answers.file_list(entries, zone, detail=detail))
+
+    def _entries(self, location: str, spec: str) -> list[Entry]:
+        if self.node.plan.strikes(Kind.INVALID_PATH):
+            raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
+        return listing(self.node.files(location), location, spec, datetime.now(UTC))
+
+
+# What a hostile node repeats without end. Prompts come on lines of their own, the rest on none.
+_STORMS = {
+    Kind.PROMPT_STORM: texts.PROMPT + "\r\n",
+    Kind.ENDLESS_LINE: "7:12:44.101 |AppInfo  |SIPTcp - wait_SdlReadRsp: ",
+    Kind.ESCAPE_STORM: "\x1b[2J\x1b[31m\x1b]0;owned\x07\x1b[H\x1b[?25l\x1b[",
+}
+# Noise may hold anything but line ends, and no Ctrl-Z or the like that a terminal would obey.
+_NO_LINE_ENDS = bytes(0x40 if byte in b"\r\n" else byte for byte in range(256))
+
+# name -> mandatory parameters, all parameters, what it does
+_COMMANDS: dict[str, tuple[int, int, Callable[[Console, list[str]], Awaitable[None]]]] = {
+    "show network cluster": (0, 1, Console.network_cluster),
+    "show version active": (0, 0, Console.version_active),
+    "show status": (0, 0, Console.status),
+    "show timezone config": (0, 0, Console.timezone_config),
+    "utils service list": (0, 1, Console.service_list),
+    "set cli pagination": (1, 1, Console.pagination),
+    "set commandcount": (1, 1, Console.commandcount),
+    "file list": (2, 6, Console.file_list),
+}

@@ -1,0 +1,277 @@
+"""The `file get` dialogue of a simulated node: sizing, questions, the push, the last word.
+
+The one rule: what is announced and what is sent are two lists, made once, here; every fault about
+files is a difference between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from cucmd.lab import archive, texts, tree
+from cucmd.lab.editor import Echo
+from cucmd.lab.faults import Kind, Step
+from cucmd.lab.options import Extra, Form
+from cucmd.lab.push import InvalidDirectory, Item, Push, PushFailed, Receiver
+from cucmd.lab.selection import Get, Refused, parse_get, select
+from cucmd.lab.tree import ROOTS, VirtualFile
+
+if TYPE_CHECKING:
+    from cucmd.lab.console import Console
+
+T = TypeVar("T")
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+# A dot for so much sent, at least one a file; the appliance's own measure is unknown.
+_BYTES_A_DOT = 4 * 1024 * 1024
+
+
+class Returned(Exception):
+    """Back to the prompt without another word."""
+
+
+class Plan(msgspec.Struct):
+    """What a `file get` says it will send, and what it sends."""
+
+    announced: list[VirtualFile]
+    sent: list[VirtualFile]
+
+
+class FileGetDialogue:
+    """One run of `file get` on a console."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._node = console.node
+        self._terminal = console.terminal
+        self._faults = console.node.plan
+        self._unshown = 0  # bytes sent since the last dot
+
+    async def run(self, words: list[str]) -> None:
+        """`words` is what stands after `file get`. Raises Refused, Returned."""
+        console, options = self._console, self._node.options
+        await console.at(Step.COMMAND)
+        now = datetime.now(UTC)
+        get = parse_get(words, now, options.timezone)
+        if self._faults.strikes(Kind.INVALID_PATH):
+            raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
+        matched = select(self._node.files(get.location), get, now)
+        if options.extra_question is Extra.BEFORE:
+            await self._yes_or_no(texts.ANSWER_Y_OR_N)
+        if not matched or self._faults.strikes(Kind.NO_FILES):
+            await self._size([], ROOTS[get.location])
+            self._terminal.line(texts.NO_FILES_MATCHED)
+            return
+        plan = self._plan(matched)
+        await self._size(plan.announced, ROOTS[get.location])
+        self._announce(plan.announced, get)
+        if options.extra_question is Extra.AFTER:
+            await self._yes_or_no(texts.ANSWER_Y_OR_N)
+        await self._yes_or_no(texts.PROCEED, Step.PROCEED)
+        receiver = await self._ask_receiver()
+        await self._transfer(receiver, plan.sent, get, now)
+
+    # -- what is announced, what is sent
+
+    def _plan(self, matched: list[VirtualFile]) -> Plan:
+        strikes = self._faults.strikes
+        if strikes(Kind.ZERO_BYTE):
+            matched = [msgspec.structs.replace(file, size=0) for file in matched]
+        if big := strikes(Kind.BIG_FILE):
+            matched[0] = msgspec.structs.replace(matched[0], size=int(big.number))
+        if strikes(Kind.DUPLICATE_NAMES):
+            matched = [matched[0], *matched]
+        plan = Plan(matched, list(matched))
+        if more := strikes(Kind.ANNOUNCE_MORE):
+            plan.announced = [*matched, *_invented(matched[-1], int(more.number))]
+        if fewer := strikes(Kind.ANNOUNCE_FEWER):
+            plan.sent = [*matched, *_invented(matched[-1], int(fewer.number))]
+        if short := strikes(Kind.UPLOAD_SHORT):
+            plan.sent = [_resized(matched[0], -int(short.number)), *plan.sent[1:]]
+        return plan
+
+    async def _size(self, files: list[VirtualFile], root: str) -> None:
+        """The gathering, in the node's form; Step.SIZING is in the middle of it."""
+        delay = self._node.options.sizing_delay
+        endless = bool(files) and self._faults.strikes(Kind.ENDLESS_LIST) is not None
+        self._terminal.write(texts.GATHERING)
+        await asyncio.sleep(delay / 2)
+        if self._node.options.form_of(self._node.index) is Form.OLDER and not endless:
+            await self._console.at(Step.SIZING)
+            await asyncio.sleep(delay / 2)
+            self._terminal.line(texts.GATHERED)
+            return
+        self._terminal.line()
+        half = len(files) // 2
+        await self._list(files[:half], root)
+        await self._console.at(Step.SIZING)
+        await asyncio.sleep(delay / 2)
+        while endless:
+            await self._list(files, root)
+        await self._list(files[half:], root)
+        self._terminal.line(texts.GATHERED)
+
+    async def _list(self, files: list[VirtualFile], root: str) -> None:
+        for file in files:
+            self._terminal.line(texts.GET_FILE.format(path=f"{root}/{file.path}"))
+            await self._terminal.drain()
+
+    def _announce(self, files: list[VirtualFile], get: Get) -> None:
+        size = sum(file.size for file in files)
+        kbytes = f"{size / 1024:.4f}".rstrip("0").rstrip(".")
+        self._terminal.line(texts.TRAVERSED if get.recurs else texts.NOT_TRAVERSED)
+        self._terminal.line(texts.FILES_AFFECTED.format(files=len(files)))
+        self._terminal.line(texts.SIZE_BYTES.format(size=size))
+        self._terminal.line(texts.SIZE_KBYTES.format(size=kbytes))
+
+    # -- the questions
+
+    async def _ask_receiver(self) -> Receiver:
+        return Receiver(
+            host=await self._ask(Step.ADDRESS, texts.ASK_HOST, _address),
+            port=await self._ask(Step.PORT, texts.ASK_PORT, _port),
+            username=await self._ask(Step.USER, texts.ASK_USER, _anything),
+            password=await self._ask(Step.PASSWORD, texts.ASK_PASSWORD, _anything, Echo.STARS),
+            directory=await self._ask(Step.DIRECTORY, texts.ASK_DIRECTORY, _anything),
+        )
+
+    async def _ask(
+        self,
+        step: Step,
+        question: str,
+        accept: Callable[[str], T | None],
+        echo: Echo = Echo.PLAIN,
+    ) -> T:
+        """Asks until `accept` makes something of the answer."""
+        while True:
+            self._terminal.write(f"{question} ")
+            await self._console.at(step)
+            accepted = accept((await self._terminal.read_line(echo)).strip())
+            if accepted is not None and not self._faults.strikes(Kind.REASK, step):
+                return accepted
+
+    async def _yes_or_no(self, question: str, step: Step | None = None) -> None:
+        """Returns on yes; raises Returned on no."""
+        if step is not None:
+            agreed = await self._ask(step, question, _yes)
+        else:
+            agreed = None
+            while agreed is None:
+                self._terminal.write(f"{question} ")
+                agreed = _yes((await self._terminal.read_line()).strip())
+        if not agreed:
+            raise Returned
+
+    async def _trust(self, address: str, algorithm: str, fingerprint: str) -> bool:
+        """The question of OpenSSH about a host key it has not seen."""
+        self._terminal.line(texts.HOST_KEY_UNKNOWN.format(host=address))
+        self._terminal.line(
+            texts.HOST_KEY_FINGERPRINT.format(algorithm=algorithm, fingerprint=fingerprint)
+        )
+        question = texts.HOST_KEY_QUESTION
+        while True:
+            self._terminal.write(f"{question} ")
+            answer = (await self._terminal.read_line()).strip().lower()
+            if answer in ("yes", "no"):
+                return answer == "yes"
+            question = texts.HOST_KEY_AGAIN
+
+    # -- the push
+
+    async def _transfer(
+        self, receiver: Receiver, files: list[VirtualFile], get: Get, now: datetime
+    ) -> None:
+        push = Push(
+            self._node,
+            receiver,
+            trust=self._trust if self._node.options.ask_host_key else None,
+            halfway=lambda: self._console.at(Step.TRANSFER),
+            sent=self._sent,
+        )
+        try:
+            await push.run(self._items(files, get, now))
+        except InvalidDirectory:
+            self._terminal.line(texts.INVALID_DIRECTORY)
+            return
+        except PushFailed:
+            # What the appliance says then is unknown: it says nothing.
+            raise Returned from None
+        await self._console.at(Step.COMPLETED)
+        self._terminal.line()
+        # The final dot is not always there.
+        dot = "." if self._node.index % 3 else ""
+        self._terminal.line(texts.TRANSFER_COMPLETED + dot)
+
+    def _items(self, files: list[VirtualFile], get: Get, now: datetime) -> list[Item]:
+        index, root, stamp = self._node.index, ROOTS[get.location], self._node.next_stamp()
+        top = f"{self._node.here.address}/{stamp}"
+        if get.compress:
+            return [
+                Item(
+                    path=f"{top}/{root}_{stamp}.tgz",
+                    size=sum(file.size for file in files),
+                    modified=now,
+                    blocks=lambda: archive.tgz(index, root, files, now),
+                )
+            ]
+        return [
+            Item(
+                path=f"{top}/{file.path}",
+                size=file.size,
+                modified=file.modified(now),
+                blocks=partial(tree.blocks, index, file.path, file.size),
+            )
+            for file in files
+        ]
+
+    def _sent(self, size: int, *, whole: bool) -> None:
+        """So many more bytes have been sent; `whole`: and with them a file."""
+        self._unshown += size
+        if whole or self._unshown >= _BYTES_A_DOT:
+            self._unshown = 0
+            self._terminal.write(texts.TRANSFER_DOT)
+
+
+def _invented(like: VirtualFile, count: int) -> list[VirtualFile]:
+    stem = f"{like.folder}/" if like.folder else ""
+    return [
+        msgspec.structs.replace(like, path=f"{stem}invented{n:06d}.txt.gz")
+        for n in range(1, count + 1)
+    ]
+
+
+def _resized(file: VirtualFile, by: int) -> VirtualFile:
+    return msgspec.structs.replace(file, size=max(0, file.size + by))
+
+
+def _yes(answer: str) -> bool | None:
+    return {"y": True, "yes": True, "n": False, "no": False}.get(answer.lower())
+
+
+def _anything(answer: str) -> str | None:
+    return answer or None
+
+
+def _port(answer: str) -> int | None:
+    if not answer:
+        return 22
+    if not answer.isascii() or not answer.isdigit() or not 0 < int(answer) < 65536:
+        return None
+    return int(answer)
+
+
+def _address(answer: str) -> str | None:
+    try:
+        return str(ip_address(answer))
+    except ValueError:
+        # Four numbers with dots between, but no address: not a host name either.
+        numeric = answer.replace(".", "").isdigit()
+        return answer if not numeric and _HOST_NAME.fullmatch(answer) else None

@@ -1,0 +1,287 @@
+"""PURE. What can go wrong with a simulated node: kinds, steps, and the words for them.
+
+The one rule: a fault is looked up at the moment it would strike, and a look-up that finds one
+uses it up (`*TIMES`), so that "fails twice, then works" needs no code anywhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+
+import msgspec
+
+
+class Step(StrEnum):
+    """Where a node can hang, drop the connection or talk rubbish, in the order it gets there."""
+
+    ACCEPT = "accept"
+    LOGIN = "login"
+    BANNER = "banner"
+    PROMPT = "prompt"
+    PREPARE = "prepare"
+    COMMAND = "command"
+    SIZING = "sizing"
+    PROCEED = "proceed"
+    ADDRESS = "address"
+    PORT = "port"
+    USER = "user"
+    PASSWORD = "password"  # noqa: S105 - the name of a question, not a secret
+    DIRECTORY = "directory"
+    TRANSFER = "transfer"
+    COMPLETED = "completed"
+
+
+STEP_HELP: dict[Step, str] = {
+    Step.ACCEPT: "TCP accepted, not a byte of SSH said",
+    Step.LOGIN: "the password has arrived, the answer to it is due",
+    Step.BANNER: "in the middle of the greeting",
+    Step.PROMPT: "greeting complete, the first prompt is due",
+    Step.PREPARE: "any command but file get, after its echo",
+    Step.COMMAND: "file get, after its echo, before sizing",
+    Step.SIZING: "in the middle of gathering files info",
+    Step.PROCEED: "asked whether to proceed, the answer unread",
+    Step.ADDRESS: "asked for the SFTP server IP",
+    Step.PORT: "asked for the SFTP server port",
+    Step.USER: "asked for the User ID",
+    Step.PASSWORD: "asked for the Password",
+    Step.DIRECTORY: "asked for the Download directory",
+    Step.TRANSFER: "half of the first file sent, SFTP still open",
+    Step.COMPLETED: "all files sent, 'Transfer completed.' is due",
+}
+
+QUESTIONS = frozenset(
+    {Step.PROCEED, Step.ADDRESS, Step.PORT, Step.USER, Step.PASSWORD, Step.DIRECTORY}
+)
+# A terminal exists: there is somewhere to print to.
+_PRINTING = frozenset(Step) - {Step.ACCEPT, Step.LOGIN}
+_AFTER_LOGIN = _PRINTING - {Step.BANNER, Step.PROMPT}
+_AFTER_COMMAND = _PRINTING - {Step.BANNER, Step.PROMPT, Step.PREPARE}
+
+
+class Kind(StrEnum):
+    REFUSE_TCP = "refuse-tcp"
+    DROP_SYN = "drop-syn"
+    CLOSE_AFTER_ACCEPT = "close-after-accept"
+    NOT_SSH = "not-ssh"
+    KEX = "kex"
+    KEY_CHANGED = "key-changed"
+    REFUSE_LOGIN = "refuse-login"
+    LOCKOUT = "lockout"
+    ENDLESS_BANNER = "endless-banner"
+    NO_PROMPT = "no-prompt"
+    PROMPT_NO_ECHO = "prompt-no-echo"
+    NO_ECHO = "no-echo"
+    IGNORE_CTRL_C = "ignore-ctrl-c"
+    SILENT = "silent"
+    HANG = "hang"
+    DROP = "drop"
+    GARBAGE = "garbage"
+    ENDLESS_LINE = "endless-line"
+    ESCAPE_STORM = "escape-storm"
+    PROMPT_STORM = "prompt-storm"
+    ENDLESS_LIST = "endless-list"
+    SILENT_RETURN = "silent-return"
+    REASK = "reask"
+    NO_FILES = "no-files"
+    INVALID_PATH = "invalid-path"
+    BIG_FILE = "big-file"
+    ZERO_BYTE = "zero-byte"
+    DUPLICATE_NAMES = "duplicate-names"
+    ANNOUNCE_MORE = "announce-more"
+    ANNOUNCE_FEWER = "announce-fewer"
+    INVALID_DIRECTORY = "invalid-directory"
+    UNREACHABLE = "unreachable"
+    SLOW_GREETING = "slow-greeting"
+    UPLOAD_WRONG_PASSWORD = "upload-wrong-password"  # noqa: S105 - the name of a fault
+    UPLOAD_CUT = "upload-cut"
+    UPLOAD_STALLED = "upload-stalled"
+    UPLOAD_SHORT = "upload-short"
+    TRICKLE = "trickle"
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """How a kind is written: its steps, the unit and default of its number, and its line of help.
+
+    `steps` empty: none is taken; `step`: what it is when none is given; `unit` empty: no number;
+    `number` None: one must be given. `counted` False: strikes always, takes no `*TIMES`.
+    """
+
+    help: str
+    steps: frozenset[Step] = frozenset()
+    step: Step | None = None
+    unit: str = ""
+    number: float | None = 0
+    counted: bool = True
+
+
+RULES: dict[Kind, Rule] = {
+    Kind.REFUSE_TCP: Rule("TCP connections are refused", counted=False),
+    Kind.DROP_SYN: Rule("no answer at all to a TCP connection", counted=False),
+    Kind.CLOSE_AFTER_ACCEPT: Rule("TCP is accepted and closed at once"),
+    Kind.NOT_SSH: Rule("garbage where SSH should greet"),
+    Kind.KEX: Rule("only a key exchange that nobody else offers"),
+    Kind.KEY_CHANGED: Rule("another host key from the second connection on"),
+    Kind.REFUSE_LOGIN: Rule("the right password is refused"),
+    Kind.LOCKOUT: Rule("no login works after N refused ones (3)", unit="N", number=3),
+    Kind.ENDLESS_BANNER: Rule("the greeting never ends"),
+    Kind.NO_PROMPT: Rule("the greeting, then never a prompt"),
+    Kind.PROMPT_NO_ECHO: Rule("a prompt, then neither echo nor answer"),
+    Kind.NO_ECHO: Rule("commands work, but nothing typed is echoed"),
+    Kind.IGNORE_CTRL_C: Rule("Ctrl-C interrupts nothing"),
+    Kind.SILENT: Rule("silence, until Ctrl-C brings the prompt back", _AFTER_LOGIN),
+    Kind.HANG: Rule("silence for ever, even after Ctrl-C", frozenset(Step)),
+    Kind.DROP: Rule("the connection is cut without a goodbye", frozenset(Step)),
+    Kind.GARBAGE: Rule(
+        "noise (4096 bytes; 0: endless), then silence", _PRINTING, unit="BYTES", number=4096
+    ),
+    Kind.ENDLESS_LINE: Rule("one line of text without end", _PRINTING, step=Step.COMMAND),
+    Kind.ESCAPE_STORM: Rule("terminal escapes without end", _PRINTING, step=Step.COMMAND),
+    Kind.PROMPT_STORM: Rule("prompts without end", _PRINTING, step=Step.PREPARE),
+    Kind.ENDLESS_LIST: Rule("the files of file list and file get never end"),
+    Kind.SILENT_RETURN: Rule("back to the prompt, no word", _AFTER_COMMAND, step=Step.DIRECTORY),
+    Kind.REASK: Rule("no answer to QUESTION is ever good enough", QUESTIONS),
+    Kind.NO_FILES: Rule("no file matches"),
+    Kind.INVALID_PATH: Rule("no path is there"),
+    Kind.BIG_FILE: Rule(
+        "the first file has BYTES (5000000000)", unit="BYTES", number=5_000_000_000
+    ),
+    Kind.ZERO_BYTE: Rule("every file is empty"),
+    Kind.DUPLICATE_NAMES: Rule("the first file is announced and sent twice"),
+    Kind.ANNOUNCE_MORE: Rule("N files (1) announced that are not sent", unit="N", number=1),
+    Kind.ANNOUNCE_FEWER: Rule("N files (1) sent that were not announced", unit="N", number=1),
+    Kind.INVALID_DIRECTORY: Rule("no Download directory is valid"),
+    Kind.UNREACHABLE: Rule("the node cannot reach the receiver: silence"),
+    Kind.SLOW_GREETING: Rule("hangs up on the receiver after S (5)", unit="S", number=5),
+    Kind.UPLOAD_WRONG_PASSWORD: Rule("logs in to the receiver with a wrong password"),
+    Kind.UPLOAD_CUT: Rule("SFTP cut after BYTES (half of a file)", unit="BYTES"),
+    Kind.UPLOAD_STALLED: Rule("SFTP stops after BYTES, stays open", unit="BYTES"),
+    Kind.UPLOAD_SHORT: Rule("the first file lacks its last BYTES (1)", unit="BYTES", number=1),
+    Kind.TRICKLE: Rule("the upload runs at this rate", unit="BYTES_PER_S", number=None),
+}
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One fault; `node` None: every node; `times` None: always; `number` in its kind's unit."""
+
+    kind: Kind
+    step: Step | None = None
+    number: float = 0
+    node: int | None = None
+    times: int | None = None
+
+
+class FaultSpecError(ValueError):
+    """A SPEC that is none; the text names it and what was expected."""
+
+    def __init__(self, spec: str, expected: str) -> None:
+        super().__init__(f"fault {spec!r}: expected {expected}")
+
+
+_SPEC = re.compile(
+    r"(?:(?P<node>\d+)=)?(?P<kind>[a-z-]+)(?::(?P<step>[a-z]+))?"
+    r"(?:@(?P<number>\d+(?:\.\d+)?))?(?:\*(?P<times>\d+))?"
+)
+_FORM = "[NODE=]KIND[:STEP][@NUMBER][*TIMES], such as hang:command or 2=drop:transfer"
+
+
+def parse_fault(spec: str) -> Fault:
+    """The fault that SPEC means; raises FaultSpecError."""
+    found = _SPEC.fullmatch(spec)
+    if found is None:
+        raise FaultSpecError(spec, _FORM)
+    if found["kind"] not in list(Kind):
+        raise FaultSpecError(spec, f"a kind: {', '.join(Kind)}")
+    kind = Kind(found["kind"])
+    return Fault(
+        kind=kind,
+        step=_step(spec, kind, found["step"]),
+        number=_number(spec, kind, found["number"]),
+        node=_positive(spec, "a node's number from 1", found["node"]),
+        times=_times(spec, kind, found["times"]),
+    )
+
+
+def _step(spec: str, kind: Kind, text: str | None) -> Step | None:
+    rule = RULES[kind]
+    allowed = [step for step in Step if step in rule.steps]
+    if text is None:
+        if rule.steps and rule.step is None:
+            raise FaultSpecError(spec, f"{kind}:STEP with STEP one of {', '.join(allowed)}")
+        return rule.step
+    if not allowed:
+        raise FaultSpecError(spec, f"{kind} without a step")
+    if text not in allowed:
+        raise FaultSpecError(spec, f"a step of {kind}: {', '.join(allowed)}")
+    return Step(text)
+
+
+def _number(spec: str, kind: Kind, text: str | None) -> float:
+    rule = RULES[kind]
+    if text is None:
+        if rule.number is None:
+            raise FaultSpecError(spec, f"{kind}@{rule.unit}")
+        return rule.number
+    if not rule.unit:
+        raise FaultSpecError(spec, f"{kind} without a number")
+    if rule.number is None and float(text) == 0:
+        raise FaultSpecError(spec, f"{kind}@{rule.unit} greater than 0")
+    return float(text)
+
+
+def _times(spec: str, kind: Kind, text: str | None) -> int | None:
+    if text is not None and not RULES[kind].counted:
+        raise FaultSpecError(spec, f"{kind} without *TIMES: it always strikes")
+    return _positive(spec, "*TIMES from 1", text)
+
+
+def _positive(spec: str, what: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if int(text) < 1:
+        raise FaultSpecError(spec, what)
+    return int(text)
+
+
+class FaultPlan:
+    """The faults of one node (`index` from 1), and how often each has still to strike.
+
+    `on_strike` is called whenever one does.
+    """
+
+    def __init__(
+        self, faults: Iterable[Fault], index: int, on_strike: Callable[[], None] = lambda: None
+    ) -> None:
+        self._on_strike = on_strike
+        mine = [fault for fault in faults if fault.node in (None, index)]
+        self._left: list[tuple[Fault, list[int | None]]] = [(f, [f.times]) for f in mine]
+
+    def strikes(self, kind: Kind, step: Step | None = None) -> Fault | None:
+        """The fault of that kind (at that step) if one strikes now."""
+        for fault, left in self._left:
+            if fault.kind is kind and fault.step == step and left[0] != 0:
+                if left[0] is not None:
+                    left[0] -= 1
+                self._on_strike()
+                return fault
+        return None
+
+
+def help_lines() -> list[str]:
+    """One line for each kind and each step, at most 78 columns."""
+    kinds = [f"  {_written(kind):<30} {RULES[kind].help}" for kind in Kind]
+    steps = [f"  {step:<12} {STEP_HELP[step]}" for step in Step]
+    return ["faults:", *kinds, "", "steps:", *steps]
+
+
+def _written(kind: Kind) -> str:
+    rule = RULES[kind]
+    step = ""
+    if rule.steps:
+        name = "QUESTION" if kind is Kind.REASK else "STEP"
+        step = f":{name}" if rule.step is None else f"[:{name}]"
+    number = ""
+    if rule.unit:
+        number = f"@{rule.unit}" if rule.number is None else f"[@{rule.unit}]"
+    return f"{kind}{step}{number}"

@@ -1,0 +1,338 @@
+"""One simulated node at TCP and SSH: accepts, lets in, hands out terminals.
+
+The one rule: every accepted connection is counted when it comes and when it is gone, whatever it
+was; and it is told apart whether the client said goodbye, vanished, or was cut off by us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+import asyncssh
+
+from cucmd.lab import texts
+from cucmd.lab.console import Console
+from cucmd.lab.faults import Kind, Step
+from cucmd.lab.node import Node
+from cucmd.lab.options import ALGORITHMS, UNCOMMON_KEX, Auth
+from cucmd.lab.terminal import silence
+
+_log = logging.getLogger(__name__)
+
+
+class HostKeys:
+    """The lab's keys: one for all nodes, one more for those whose key changes."""
+
+    def __init__(self, key: asyncssh.SSHKey) -> None:
+        self.usual = key
+        self._other: asyncssh.SSHKey | None = None
+
+    @property
+    def other(self) -> asyncssh.SSHKey:
+        if self._other is None:
+            self._other = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+        return self._other
+
+
+class FrontDoor:
+    """A node's listening socket and all that came in through it."""
+
+    def __init__(self, node: Node, sock: socket.socket, keys: HostKeys) -> None:
+        self._node = node
+        self._sock = sock
+        self._keys = keys
+        self._accepted = 0
+        self._closed = False
+        self._unserved: set[socket.socket] = set()  # accepted, and no protocol has them yet
+        self._transports: set[Callable[[], None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def open(self) -> None:
+        plan = self._node.plan
+        if plan.strikes(Kind.REFUSE_TCP) or plan.strikes(Kind.DROP_SYN):
+            return  # nothing to accept, and what fills the queue must stay there
+        asyncio.get_running_loop().add_reader(self._sock, self._accept)
+
+    def close(self) -> None:
+        """No new connection; those that are open are cut."""
+        self._closed = True
+        asyncio.get_running_loop().remove_reader(self._sock)
+        self._sock.close()
+        for cut in tuple(self._transports):
+            cut()
+        for task in tuple(self.tasks):
+            task.cancel()
+
+    # -- TCP
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._sock.accept()
+        except OSError as error:
+            _log.warning("node %d: accept: %s", self._node.index, error)
+            return
+        sock.setblocking(False)
+        self._accepted += 1
+        self._node.count("connections_ever")
+        self._node.count("connections_now")
+        self._unserved.add(sock)
+        self.start(self._serve(sock)).add_done_callback(partial(self._served, sock))
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task of this node; an exception out of it is a defect of the lab."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._node.count("defects")
+            _log.error("node %d: defect of the lab", self._node.index, exc_info=error)
+
+    async def _serve(self, sock: socket.socket) -> None:
+        plan = self._node.plan
+        if plan.strikes(Kind.HANG, Step.ACCEPT):
+            await self._speak_no_ssh(sock, b"")
+        elif plan.strikes(Kind.NOT_SSH):
+            await self._speak_no_ssh(sock, os.urandom(256) + b"\r\n")
+        elif plan.strikes(Kind.CLOSE_AFTER_ACCEPT) or plan.strikes(Kind.DROP, Step.ACCEPT):
+            pass  # closed when this task ends
+        else:
+            await self._speak_ssh(sock)
+
+    def _served(self, sock: socket.socket, _task: asyncio.Task[None]) -> None:
+        """The end of `_serve`, which may not have begun: a socket that nothing took is closed."""
+        if sock in self._unserved:
+            self._unserved.discard(sock)
+            sock.close()
+            self._node.count("cut_by_node")
+            self._node.count("connections_now", -1)
+
+    async def _speak_no_ssh(self, sock: socket.socket, greeting: bytes) -> None:
+        peer = _NoSsh(self._node, self, sock, greeting)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: peer, sock)
+
+    async def _speak_ssh(self, sock: socket.socket) -> None:
+        node = self._node
+        algorithms = ALGORITHMS[node.options.algorithms]
+        changed = self._accepted > 1 and node.plan.strikes(Kind.KEY_CHANGED)
+        kex = (UNCOMMON_KEX,) if node.plan.strikes(Kind.KEX) else algorithms.kex
+        door = Connection(node, self, sock)
+        try:
+            await asyncssh.run_server(
+                sock,
+                server_factory=lambda: door,
+                server_host_keys=[self._keys.other if changed else self._keys.usual],
+                server_version=algorithms.banner,
+                kex_algs=list(kex),
+                encryption_algs=list(algorithms.ciphers),
+                mac_algs=list(algorithms.macs),
+                signature_algs=list(algorithms.host_keys),
+                compression_algs=["none"],
+                login_timeout=0,
+                line_editor=False,
+                encoding=None,
+                agent_forwarding=False,
+                gss_host=None,  # or it looks its own name up
+                config=None,
+            )
+        except (asyncssh.Error, OSError):
+            pass  # the client went away or was refused; `door` has counted it
+
+    def opened(self, sock: socket.socket, cut: Callable[[], None]) -> None:
+        self._unserved.discard(sock)
+        self._transports.add(cut)
+        if self._closed:
+            # asyncssh makes a connection's options in a thread; a cancellation that falls into
+            # that time gets lost in trio-asyncio, and the connection comes into being after all.
+            asyncio.get_running_loop().call_soon(cut)
+
+    def lost(self, cut: Callable[[], None]) -> None:
+        self._transports.discard(cut)
+        self._node.count("connections_now", -1)
+
+
+class _NoSsh(asyncio.Protocol):
+    """Says its greeting, if any, and then nothing, until the client goes."""
+
+    def __init__(self, node: Node, door: FrontDoor, sock: socket.socket, greeting: bytes) -> None:
+        self._node = node
+        self._door = door
+        self._sock = sock
+        self._greeting = greeting
+        self._ending = "dropped"
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._door.opened(self._sock, self._cut)
+        transport.write(self._greeting)
+
+    def _cut(self) -> None:
+        assert self._transport is not None
+        self._ending = "cut_by_node"
+        self._transport.abort()
+
+    def eof_received(self) -> None:
+        self._ending = "closed_cleanly"
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._door.lost(self._cut)
+        self._node.count(self._ending)
+
+
+class Connection(asyncssh.SSHServer):
+    """One SSH connection to a node."""
+
+    def __init__(self, node: Node, door: FrontDoor, sock: socket.socket) -> None:
+        self.node = node
+        self._door = door
+        self._sock = sock
+        self._conn: asyncssh.SSHServerConnection | None = None
+        self._cut_by_node = False
+        self._logged_in = False
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._conn = conn
+        self._door.opened(self._sock, self.cut)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._door.lost(self.cut)
+        if self._cut_by_node:
+            self.node.count("cut_by_node")
+        else:
+            clean = _said_goodbye(exc, logged_in=self._logged_in)
+            self.node.count("closed_cleanly" if clean else "dropped")
+
+    def cut(self) -> None:
+        """Ends the connection without a goodbye."""
+        self._cut_by_node = True
+        if self._conn is not None:
+            self._conn.abort()
+
+    # -- login
+
+    def auth_completed(self) -> None:
+        self._logged_in = True
+        self.node.count("logins")
+
+    def password_auth_supported(self) -> bool:
+        return self.node.options.auth is not Auth.KEYBOARD_INTERACTIVE
+
+    async def validate_password(self, username: str, password: str) -> bool:
+        return await self._admit(username, password)
+
+    def kbdint_auth_supported(self) -> bool:
+        return self.node.options.auth is not Auth.PASSWORD
+
+    def get_kbdint_challenge(
+        self, username: str, lang: str, submethods: str
+    ) -> tuple[str, str, str, list[tuple[str, bool]]]:
+        return "", "", "", [("Password: ", False)]
+
+    async def validate_kbdint_response(self, username: str, responses: list[str]) -> bool:  # type: ignore[override]  # asyncssh takes an awaitable here, its stub of list is invariant
+        return len(responses) == 1 and await self._admit(username, responses[0])
+
+    async def _admit(self, username: str, password: str) -> bool:
+        node, plan = self.node, self.node.plan
+        if plan.strikes(Kind.HANG, Step.LOGIN):
+            await silence()
+        if plan.strikes(Kind.DROP, Step.LOGIN):
+            self.cut()
+            await silence()
+        right = (username, password) == (node.options.username, node.options.password)
+        refused = plan.strikes(Kind.REFUSE_LOGIN) or self._locked_out()
+        if right and not refused:
+            return True
+        node.refused_logins += 1
+        node.count("logins_refused")
+        return False
+
+    def _locked_out(self) -> bool:
+        lockout = self.node.plan.strikes(Kind.LOCKOUT)
+        return lockout is not None and self.node.refused_logins >= lockout.number
+
+    # -- sessions
+
+    def session_requested(self) -> bool | ShellSession:
+        if self.node.counter("sessions_now") >= self.node.options.max_sessions:
+            return False
+        return ShellSession(self, self._door)
+
+
+def _said_goodbye(exc: Exception | None, *, logged_in: bool) -> bool:
+    """asyncssh: None after a disconnect "by application", an error of its own for each other
+    reason, and ConnectionLost where the bytes just ended. That is an orderly end only before the
+    login: clients that do not get in often leave without a word."""
+    if isinstance(exc, asyncssh.ConnectionLost):
+        return not logged_in
+    return exc is None or isinstance(exc, asyncssh.DisconnectError)
+
+
+class ShellSession(asyncssh.SSHServerSession[bytes]):
+    """One channel: a terminal with a PTY, one line without; neither exec nor subsystems."""
+
+    def __init__(self, connection: Connection, door: FrontDoor) -> None:
+        self._connection = connection
+        self._door = door
+        self._node = connection.node
+        self._pty = False
+        self._channel: asyncssh.SSHServerChannel[bytes] | None = None
+        self._console: Console | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+        self._channel = chan
+        self._node.count("sessions_now")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._node.count("sessions_now", -1)
+        if self._running is not None:
+            self._running.cancel()
+
+    def pty_requested(self, term_type: str, term_size: object, term_modes: object) -> bool:
+        self._pty = True
+        return True
+
+    def shell_requested(self) -> bool:
+        return True
+
+    def session_started(self) -> None:
+        assert self._channel is not None
+        if self._pty:
+            self._console = Console(self._node, self._channel, self._connection.cut)
+            self._running = self._door.start(self._run(self._console, self._channel))
+        else:
+            self._channel.write(f"{texts.STARTING_UP}\r\n\r\n".encode())
+            self._channel.exit(1)
+
+    async def _run(self, console: Console, channel: asyncssh.SSHServerChannel[bytes]) -> None:
+        await console.run()
+        self._node.count("inputs_closed")
+        if not channel.is_closing():
+            channel.exit(0)
+
+    def data_received(self, data: bytes, datatype: object) -> None:
+        if self._console is not None:
+            self._console.terminal.typed(data)
+
+    def eof_received(self) -> bool:
+        self._node.count("inputs_closed")
+        return False
+
+    def pause_writing(self) -> None:
+        if self._console is not None:
+            self._console.terminal.pause()
+
+    def resume_writing(self) -> None:
+        if self._console is not None:
+            self._console.terminal.resume()

@@ -1,0 +1,154 @@
+"""open_lab: many simulated nodes in this process, below a bridge.
+
+The one rule: an idle node costs a listening socket and a few hundred bytes, no task and no key of
+its own; and when `open_lab` ends, nothing of it is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncssh
+import trio
+from msgspec.structs import asdict
+
+from cucmd.lab.answers import Member
+from cucmd.lab.counters import Counters, Tally
+from cucmd.lab.faults import FaultPlan, Kind
+from cucmd.lab.frontdoor import FrontDoor, HostKeys
+from cucmd.lab.node import Node
+from cucmd.lab.options import LabOptions
+from cucmd.ssh.bridge import on_asyncio
+
+_BACKLOG = 128
+_CLOSING = 2.0
+
+
+class Lab:
+    """Simulated nodes that listen. `addresses` are `host:port`, in the nodes' order."""
+
+    def __init__(self, options: LabOptions, sockets: list[socket.socket], keys: HostKeys) -> None:
+        self.username = options.username
+        self.password = options.password
+        names = [sock.getsockname() for sock in sockets]
+        self.addresses = tuple(f"{host}:{port}" for host, port in names)
+        self._tally = Tally(options.nodes)
+        self._before: set[asyncio.Task[Any]] = set()
+        members = [Member(index, host) for index, (host, _) in enumerate(names, start=1)]
+        self._doors = [
+            FrontDoor(Node(index, options, members, self._tally), sock, keys)
+            for index, sock in enumerate(sockets, start=1)
+        ]
+
+    @property
+    def counters(self) -> Counters:
+        """The sums of all nodes, now."""
+        return self._tally.total()
+
+    def node(self, index: int) -> Counters:
+        """The counters of node number `index` (from 1), live."""
+        return self._tally.nodes[index - 1]
+
+    async def until(self, condition: Callable[[Counters], bool]) -> Counters:
+        """Waits until the sums meet the condition; returns them. The caller bounds the wait."""
+        return await self._tally.until(condition)
+
+    async def idle(self) -> Counters:
+        """Waits until no connection and no push is open any more."""
+        return await self.until(
+            lambda total: total.connections_now == total.sessions_now == total.pushes_now == 0
+        )
+
+    def report(self) -> dict[str, Any]:
+        """The sums, as in Counters, and below `nodes` the same of each address."""
+        nodes = zip(self.addresses, self._tally.nodes, strict=True)
+        return {**asdict(self.counters), "nodes": {name: asdict(one) for name, one in nodes}}
+
+    async def _open(self) -> None:
+        self._before = asyncio.all_tasks()
+        for door in self._doors:
+            door.open()
+
+    async def _close(self) -> None:
+        """Cuts everything off, and waits for what it left: bounded, because asyncssh's own tasks
+        are waited for too, and others below the same bridge may have tasks that go on."""
+        for door in self._doors:
+            door.close()
+        # A connection cut in the middle of its login ends its tasks a thread's work later; in a
+        # loop that is gone by then they would raise, or never end.
+        tasks = asyncio.all_tasks() - self._before - {asyncio.current_task()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CLOSING)
+
+
+@asynccontextmanager
+async def open_lab(options: LabOptions) -> AsyncIterator[Lab]:
+    """Nodes that listen while the body runs. Call it below `open_bridge()`.
+
+    Raises OSError if an address cannot be listened on.
+    """
+    key = await trio.to_thread.run_sync(_host_key, options.host_key)
+    sockets: list[socket.socket] = []
+    fillers: list[socket.socket] = []
+    try:
+        for index in range(1, options.nodes + 1):
+            sockets.append(_listen(options, index, fillers))  # noqa: PERF401  each is closed below
+        lab = Lab(options, sockets, HostKeys(key))
+        await on_asyncio(lab._open)
+        try:
+            yield lab
+        finally:
+            with trio.CancelScope(shield=True), trio.move_on_after(2 * _CLOSING):
+                await on_asyncio(lab._close)
+                await lab.idle()
+    finally:
+        for sock in (*sockets, *fillers):
+            sock.close()
+
+
+def new_host_key() -> asyncssh.SSHKey:
+    """As an appliance has it; one for all nodes: making one takes up to a second."""
+    return asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+
+
+def _host_key(pem: bytes | None) -> asyncssh.SSHKey:
+    return new_host_key() if pem is None else asyncssh.import_private_key(pem)
+
+
+def _listen(options: LabOptions, index: int, fillers: list[socket.socket]) -> socket.socket:
+    """The socket of node number `index`. 250 nodes to a network of 256, from .1 on."""
+    offset = (index - 1) // 250 * 256 + (index - 1) % 250
+    address = (str(options.first_address + offset), options.port)
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setblocking(False)
+        sock.bind(address)
+        plan = FaultPlan(options.faults, index)
+        if plan.strikes(Kind.DROP_SYN):
+            fillers += _fill(sock)
+        elif not plan.strikes(Kind.REFUSE_TCP):  # bound without listening: refused
+            sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise OSError(
+            error.errno, f"node {index}, {address[0]}:{address[1]}: {error.strerror}"
+        ) from error
+    return sock
+
+
+def _fill(sock: socket.socket) -> list[socket.socket]:
+    """Fills the queue of a socket that nobody accepts from: Linux then drops further SYNs.
+
+    That needs no privilege. One connection fills a backlog of 0; the second is to make sure.
+    """
+    sock.listen(0)
+    fillers = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(2)]
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex(sock.getsockname())
+    return fillers

@@ -1,0 +1,55 @@
+"""One simulated node, apart from its connections: who it is, what it remembers.
+
+The one rule: all sessions of a node share this, and nothing here is shared between nodes but the
+options and the tally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from cucmd.lab import tree
+from cucmd.lab.answers import Member
+from cucmd.lab.counters import Tally
+from cucmd.lab.faults import FaultPlan
+from cucmd.lab.options import LabOptions
+
+
+class Node:
+    """Node number `index` (from 1) of a lab; `members` is its cluster, itself included."""
+
+    def __init__(
+        self, index: int, options: LabOptions, members: Sequence[Member], tally: Tally
+    ) -> None:
+        self._tally = tally
+        self.index = index
+        self.options = options
+        self.members = members
+        self.plan = FaultPlan(options.faults, index, partial(self.count, "faults_struck"))
+        self.refused_logins = 0
+        # (host, port) -> fingerprint: a node remembers its receivers, and stalls if one changes.
+        self.known_receivers: dict[tuple[str, int], str] = {}
+        self._last_stamp = datetime.fromtimestamp(0, UTC)
+
+    @property
+    def here(self) -> Member:
+        return self.members[self.index - 1]
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to one of this node's counters."""
+        self._tally.count(self.index - 1, name, by)
+
+    def counter(self, name: str) -> int:
+        value: int = getattr(self._tally.nodes[self.index - 1], name)
+        return value
+
+    def files(self, location: str) -> tuple[tree.VirtualFile, ...]:
+        return tree.plant(location, self.index, self.options.shape)
+
+    def next_stamp(self) -> str:
+        """The folder of the next push, in the node's own time; no two are alike."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        self._last_stamp = max(now, self._last_stamp + timedelta(seconds=1))
+        return f"{self._last_stamp.astimezone(self.options.timezone):%Y-%m-%d_%H-%M-%S}"

@@ -1,0 +1,367 @@
+"""The simulated node as SFTP client: it logs in to the receiver and pushes files.
+
+The one rule: whoever cancels `Push.run` finds the connection to the receiver gone when it
+returns; nothing is finished politely that was interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import posixpath
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Protocol
+
+import asyncssh
+import msgspec
+
+from cucmd.lab.faults import Fault, Kind
+from cucmd.lab.node import Node
+from cucmd.lab.options import ALGORITHMS
+from cucmd.lab.terminal import silence
+
+_BLOCK = 32 * 1024
+_OUTSTANDING = 64  # as OpenSSH's sftp
+
+
+class Receiver(msgspec.Struct, frozen=True):
+    host: str
+    port: int
+    username: str
+    password: str
+    directory: str
+
+    def __repr__(self) -> str:
+        return f"Receiver({self.username}@{self.host}:{self.port}{self.directory})"
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A file to send; `path` below the directory, `size` as far as known before it is made."""
+
+    path: str
+    size: int
+    modified: datetime
+    blocks: Callable[[], Iterator[bytes]]
+
+
+class PushFailed(Exception):
+    """The receiver could not be reached, let us not in, or did not take what we sent."""
+
+
+class InvalidDirectory(PushFailed):
+    """The download directory is not there."""
+
+
+class Sent(Protocol):
+    def __call__(self, size: int, *, whole: bool) -> None: ...
+
+
+# (address, algorithm, fingerprint) -> shall we go on?
+Trust = Callable[[str, str, str], Awaitable[bool]]
+
+
+class _Client(asyncssh.SSHClient):
+    """Judges the receiver's key and holds the login back until it is trusted."""
+
+    def __init__(self, node: Node, receiver: Receiver, trust: Trust | None) -> None:
+        self._node = node
+        self._receiver = receiver
+        self._trust = trust
+        self._key: asyncssh.SSHKey | None = None
+        self._asked = False
+        self.changed = False
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self._node.count("pushes_now")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._node.count("pushes_now", -1)
+
+    def validate_host_public_key(
+        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
+    ) -> bool:
+        known = self._node.known_receivers.get((self._receiver.host, self._receiver.port))
+        self.changed = known not in (None, key.get_fingerprint())
+        self._key = None if known else key
+        return not self.changed
+
+    async def password_auth_requested(self) -> str | None:
+        if self._asked or not await self._trusted():
+            return None
+        self._asked = True
+        if self._node.plan.strikes(Kind.UPLOAD_WRONG_PASSWORD):
+            return self._receiver.password + "-wrong"
+        return self._receiver.password
+
+    async def _trusted(self) -> bool:
+        if self._key is None:
+            return True
+        host, port = self._receiver.host, self._receiver.port
+        algorithm, fingerprint = self._key.get_algorithm(), self._key.get_fingerprint()
+        if self._trust is not None:
+            label = "RSA" if "rsa" in algorithm else "ECDSA"
+            if not await self._trust(f"[{host}]:{port} ([{host}]:{port})", label, fingerprint):
+                return False
+        self._node.known_receivers[host, port] = fingerprint
+        return True
+
+
+class Push:
+    """One push. `halfway` is awaited once, in the middle of the first file; `trust` asks about
+    an unknown host key, None trusts at first sight; `sent` hears of progress."""
+
+    def __init__(
+        self,
+        node: Node,
+        receiver: Receiver,
+        *,
+        trust: Trust | None,
+        halfway: Callable[[], Awaitable[None]],
+        sent: Sent,
+    ) -> None:
+        self._node = node
+        self._receiver = receiver
+        self._trust = trust
+        self._halfway = halfway
+        self._sent = sent
+        self._written = 0
+        self._mark: int | None = None  # at so many bytes the interruption is due
+        self._interruption: Callable[[], Awaitable[None]] = halfway
+        self._rate = 0.0
+        self._made = {""}  # folders below the directory that are there
+
+    async def run(self, items: Sequence[Item]) -> None:
+        """Pushes all items, in order. Raises PushFailed."""
+        conn = await self._connect()
+        try:
+            self._expect_faults(items, conn)
+            await self._push_all(conn, items)
+            conn.close()
+            await conn.wait_closed()
+        except (asyncssh.Error, OSError) as error:
+            raise PushFailed(str(error)) from None
+        finally:
+            conn.abort()
+
+    # -- reaching the receiver
+
+    async def _connect(self) -> asyncssh.SSHClientConnection:
+        plan = self._node.plan
+        if plan.strikes(Kind.UNREACHABLE):
+            await silence()
+        sock = await self._reach()
+        try:
+            await self._greeted(sock, plan.strikes(Kind.SLOW_GREETING))
+            return _unless_cancelled(await self._log_in(sock))
+        except BaseException:
+            # Once asyncssh has it, it closes it as well; twice does no harm.
+            sock.close()
+            raise
+
+    async def _reach(self) -> socket.socket:
+        """A connected socket; a node that cannot get there keeps silent, then gives up."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._node.options.unreachable_silence
+        try:
+            async with asyncio.timeout_at(give_up):
+                return await self._tcp(loop)
+        except OSError as error:  # TimeoutError is one
+            await asyncio.sleep(give_up - loop.time())
+            raise PushFailed(str(error)) from None
+
+    async def _tcp(self, loop: asyncio.AbstractEventLoop) -> socket.socket:
+        receiver = self._receiver
+        found = await loop.getaddrinfo(receiver.host, receiver.port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = found[0]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            # The receiver sees each node's own address, as it would in a real network.
+            if ip_address(address[0]).is_loopback and family is socket.AF_INET:
+                sock.bind((self._node.here.address, 0))
+            await loop.sock_connect(sock, address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    async def _greeted(self, sock: socket.socket, slow: Fault | None) -> None:
+        """Waits for the first byte of the greeting, without taking it."""
+        if slow is not None:
+            await asyncio.sleep(slow.number)
+            raise PushFailed("the receiver was too slow to greet")
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(sock, readable.set)
+        try:
+            async with asyncio.timeout(self._node.options.greeting_patience):
+                await readable.wait()
+        except TimeoutError:
+            raise PushFailed("the receiver was too slow to greet") from None
+        finally:
+            loop.remove_reader(sock)
+
+    async def _log_in(self, sock: socket.socket) -> asyncssh.SSHClientConnection:
+        client = _Client(self._node, self._receiver, self._trust)
+        algorithms = ALGORITHMS[self._node.options.algorithms]
+        try:
+            return await asyncssh.connect(
+                sock=sock,
+                client_factory=lambda: client,
+                username=self._receiver.username,
+                known_hosts=([], [], []),
+                client_keys=None,
+                agent_path=None,
+                config=None,
+                preferred_auth="password",
+                login_timeout=0,
+                compression_algs=["none"],
+                kex_algs=list(algorithms.kex),
+                encryption_algs=list(algorithms.ciphers),
+                mac_algs=list(algorithms.macs),
+                server_host_key_algs=[*algorithms.host_keys, "ecdsa-sha2-nistp256"],
+                client_version=algorithms.banner,
+            )
+        except (asyncssh.Error, OSError) as error:
+            if client.changed:
+                self._node.count("pushes_refused")
+                await silence()
+            raise PushFailed(str(error)) from None
+
+    # -- faults on the way
+
+    def _expect_faults(self, items: Sequence[Item], conn: asyncssh.SSHClientConnection) -> None:
+        plan = self._node.plan
+        middle = items[0].size // 2 if items else 0
+        self._mark, self._interruption = middle, self._halfway
+        if stalled := plan.strikes(Kind.UPLOAD_STALLED):
+            self._mark, self._interruption = int(stalled.number) or middle, silence
+        if cut := plan.strikes(Kind.UPLOAD_CUT):
+            self._mark, self._interruption = int(cut.number) or middle, _cutting(conn)
+        if trickle := plan.strikes(Kind.TRICKLE):
+            self._rate = trickle.number
+
+    async def _interrupt_if_due(self) -> None:
+        if self._mark is not None and self._written >= self._mark:
+            self._mark = None
+            await self._interruption()
+
+    # -- files
+
+    async def _push_all(self, conn: asyncssh.SSHClientConnection, items: Sequence[Item]) -> None:
+        # No `async with`: its exit waits for the server, and an interrupted push must not.
+        sftp = await conn.start_sftp_client()
+        directory = self._receiver.directory
+        if self._node.plan.strikes(Kind.INVALID_DIRECTORY) or not await sftp.isdir(directory):
+            raise InvalidDirectory(directory)
+        self._node.count("pushes_ever")
+        for item in items:
+            await self._make_folders(sftp, posixpath.dirname(item.path))
+            await self._push(sftp, item, posixpath.join(directory, item.path))
+        if self._mark is not None:
+            await self._interruption()
+        sftp.exit()
+
+    async def _push(self, sftp: asyncssh.SFTPClient, item: Item, path: str) -> None:
+        # Block size 0: a write is one request; asyncssh's own splitting costs a task a block.
+        handle = await sftp.open(path, "wb", block_size=0)
+        feed = _Feed(item.blocks())
+        while True:
+            await self._interrupt_if_due()
+            limit = None if self._mark is None else self._mark - self._written
+            if not await self._write(handle, feed.take(limit), item.size):
+                break
+        stamp = int(item.modified.timestamp())
+        await handle.setstat(asyncssh.SFTPAttrs(permissions=0o644, atime=stamp, mtime=stamp))
+        await handle.close()
+        self._node.count("files_pushed")
+        self._sent(0, whole=True)
+
+    async def _make_folders(self, sftp: asyncssh.SFTPClient, folder: str) -> None:
+        """`folder` is below the directory. What is there already is left alone."""
+        if folder in self._made:
+            return
+        await self._make_folders(sftp, posixpath.dirname(folder))
+        path = posixpath.join(self._receiver.directory, folder)
+        if not await sftp.isdir(path):
+            await sftp.mkdir(path)
+        self._made.add(folder)
+
+    async def _write(
+        self,
+        handle: asyncssh.SFTPClientFile,
+        blocks: Iterator[tuple[int, bytes]],
+        size: int,
+    ) -> bool:
+        """Writes the blocks, many at once; whether there were any."""
+        before = self._written
+        outstanding = 1 if self._rate else min(_OUTSTANDING, -(-size // _BLOCK) or 1)
+
+        async def write_some() -> None:
+            for offset, block in blocks:
+                await self._write_block(handle, offset, block)
+
+        writers = [asyncio.ensure_future(write_some()) for _ in range(outstanding)]
+        try:
+            await asyncio.gather(*writers)
+        finally:
+            # No TaskGroup: it would hand on a group of what is one error.
+            for writer in writers:
+                writer.cancel()
+            await asyncio.gather(*writers, return_exceptions=True)
+        return self._written > before
+
+    async def _write_block(
+        self, handle: asyncssh.SFTPClientFile, offset: int, block: bytes
+    ) -> None:
+        # At a trickle: four pieces a second, or one byte in so many seconds.
+        piece = max(1, int(self._rate / 4)) if self._rate else len(block)
+        for start in range(0, len(block), piece):
+            part = block[start : start + piece]
+            await handle.write(part, offset + start)
+            self._written += len(part)
+            self._node.count("bytes_pushed", len(part))
+            self._sent(len(part), whole=False)
+            if self._rate:
+                await asyncio.sleep(len(part) / self._rate)
+
+
+def _unless_cancelled(conn: asyncssh.SSHClientConnection) -> asyncssh.SSHClientConnection:
+    """A cancellation that falls into asyncssh's work in a thread gets lost in trio-asyncio."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        conn.abort()
+        raise asyncio.CancelledError
+    return conn
+
+
+class _Feed:
+    """The blocks of a file with their offsets, to be taken up to a limit of bytes."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = b""
+        self._offset = 0
+
+    def take(self, limit: int | None) -> Iterator[tuple[int, bytes]]:
+        """Stops after `limit` bytes; the next `take` goes on from there."""
+        while limit is None or limit > 0:
+            block = self._rest or next(self._blocks, b"")
+            if not block:
+                return
+            taken = block if limit is None else block[:limit]
+            self._rest = block[len(taken) :]
+            offset = self._offset
+            self._offset += len(taken)
+            limit = None if limit is None else limit - len(taken)
+            yield offset, taken
+
+
+def _cutting(conn: asyncssh.SSHClientConnection) -> Callable[[], Awaitable[None]]:
+    async def cut() -> None:
+        conn.abort()
+        raise PushFailed("cut")
+
+    return cut

@@ -1,0 +1,187 @@
+"""PURE. Which files a `file get` or `file list` means.
+
+The one rule: an argument is judged as the appliance judges it: words split at blanks only, the
+window read in the node's own time zone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, tzinfo
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from cucmd.lab import texts
+from cucmd.lab.tree import EMPTY_FOLDERS, ROOTS, VirtualFile
+
+_BAD_ARITY = texts.WRONG_ARITY.format(mandatory=2, more=7)
+
+
+class Refused(Exception):
+    """The command cannot be carried out; `lines` are what the node prints."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(lines[0])
+        self.lines = lines
+
+
+class Get(msgspec.Struct, frozen=True):
+    """A `file get` that makes sense. `oldest` and `newest` bound the modification time."""
+
+    location: str
+    spec: str
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    match: str | None = None
+    recurs: bool = False
+    compress: bool = False
+
+
+_UNITS = {
+    "minutes": timedelta(minutes=1),
+    "hours": timedelta(hours=1),
+    "days": timedelta(days=1),
+    "weeks": timedelta(weeks=1),
+    "months": timedelta(days=30),
+}
+_COUNT = re.compile(r"[0-9]{1,7}")
+_LONGEST = timedelta(days=36_500)  # nothing is older, and dates have an end
+
+
+def parse_get(words: list[str], now: datetime, zone: tzinfo) -> Get:
+    """What stands after `file get`; raises Refused. `now` is aware."""
+    if len(words) < 2:
+        raise Refused(_BAD_ARITY, texts.UNSUCCESSFUL)
+    location, spec, *rest = words
+    if location not in ROOTS:
+        raise Refused(f"Invalid location: {location}", texts.UNSUCCESSFUL)
+    get = Get(location, spec)
+    while rest:
+        word = rest.pop(0)
+        get = msgspec.structs.replace(get, **_option(word, rest, now, zone))
+    return get
+
+
+def _option(
+    word: str, rest: list[str], now: datetime, zone: tzinfo
+) -> dict[str, datetime | str | bool]:
+    """One option of the command; takes its arguments off `rest`."""
+    if word in ("recurs", "compress"):
+        return {word: True}
+    if word == "match":
+        return {"match": _pattern(_take(rest, 1)[0])}
+    if word == "reltime":
+        unit, count = _take(rest, 2)
+        if unit not in _UNITS or not _COUNT.fullmatch(count):
+            raise Refused(f"Invalid reltime: {unit} {count}", texts.UNSUCCESSFUL)
+        return {"oldest": now - min(_UNITS[unit] * int(count), _LONGEST)}
+    if word == "abstime":
+        start, end = (_moment(text, zone) for text in _take(rest, 2))
+        return {"oldest": start, "newest": end}
+    raise Refused(_BAD_ARITY, texts.UNSUCCESSFUL)
+
+
+def _take(rest: list[str], count: int) -> list[str]:
+    if len(rest) < count:
+        raise Refused(_BAD_ARITY, texts.UNSUCCESSFUL)
+    taken = rest[:count]
+    del rest[:count]
+    return taken
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error:
+        raise Refused(f"Invalid regular expression: {text}", texts.UNSUCCESSFUL) from None
+    return text
+
+
+def _moment(text: str, zone: tzinfo) -> datetime:
+    """`hh:mm:MM/DD/YY` in the node's own zone."""
+    try:
+        local = datetime.strptime(text, "%H:%M:%m/%d/%y").replace(tzinfo=zone)
+    except ValueError:
+        raise Refused(f"Invalid abstime: {text}", texts.UNSUCCESSFUL) from None
+    return local.astimezone(UTC)
+
+
+def select(files: Iterable[VirtualFile], get: Get, now: datetime) -> list[VirtualFile]:
+    """The files that are meant, in the tree's order; raises Refused if there is no such place."""
+    files = tuple(files)
+    folder, pattern = _place(files, get.location, get.spec)
+    inside = [file for file in files if _below(file, folder, recurs=get.recurs)]
+    return [
+        file
+        for file in inside
+        if fnmatchcase(file.name, pattern)
+        and _within(file, get, now)
+        and (get.match is None or re.search(get.match, file.name))
+    ]
+
+
+def _place(files: tuple[VirtualFile, ...], location: str, spec: str) -> tuple[str, str]:
+    """The folder and the pattern for names that a file-spec stands for."""
+    path = spec.strip("/")
+    known = folders(files, location)
+    if path in known:
+        return path, "*"
+    if path == "*":
+        return "", "*"
+    folder, _, pattern = path.rpartition("/")
+    if folder not in known:
+        raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
+    return folder, pattern
+
+
+def folders(files: Iterable[VirtualFile], location: str) -> set[str]:
+    """All folders of a location, the root ("") included."""
+    found = {""}
+    leaves = {file.folder for file in files} | EMPTY_FOLDERS.get(location, frozenset())
+    for leaf in leaves:
+        parts = leaf.split("/")
+        found.update("/".join(parts[: i + 1]) for i in range(len(parts)))
+    return found
+
+
+def _below(file: VirtualFile, folder: str, *, recurs: bool) -> bool:
+    if file.folder == folder:
+        return True
+    return recurs and (not folder or file.folder.startswith(folder + "/"))
+
+
+def _within(file: VirtualFile, get: Get, now: datetime) -> bool:
+    modified = file.modified(now)
+    return (get.oldest is None or modified >= get.oldest) and (
+        get.newest is None or modified <= get.newest
+    )
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of a `file list`: a file, or a folder (`size` None)."""
+
+    name: str
+    size: int | None
+    modified: datetime
+
+
+def listing(files: Iterable[VirtualFile], location: str, spec: str, now: datetime) -> list[Entry]:
+    """What `file list` shows for a file-spec, folders first; raises Refused if nothing."""
+    files = tuple(files)
+    folder, pattern = _place(files, location, spec)
+    inner = sorted(
+        name
+        for path in folders(files, location)
+        if path
+        and path.rpartition("/")[0] == folder
+        and fnmatchcase(name := path.rpartition("/")[2], pattern)
+    )
+    found = [file for file in files if file.folder == folder and fnmatchcase(file.name, pattern)]
+    if not inner and not found:
+        raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
+    return [
+        *(Entry(name, None, now - timedelta(days=1)) for name in inner),
+        *(Entry(file.name, file.size, file.modified(now)) for file in found),
+    ]

@@ -1,0 +1,112 @@
+"""One terminal of a simulated node, on an SSH channel: echo, questions, the pager, Ctrl-C.
+
+The one rule: what is typed is echoed when it is read, key by key, and Ctrl-C is obeyed when it
+arrives, whatever is being done, unless the terminal is frozen: then nothing reaches it at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from cucmd.lab import texts
+from cucmd.lab.answers import PAGE_LINES
+from cucmd.lab.editor import Echo, LineEditor
+
+INTERRUPT = b"\x03"
+# Typed ahead and not read yet; a tty's own queue holds 4096.
+_TYPE_AHEAD = 64 * 1024
+
+
+class Channel(Protocol):
+    """What is needed of an SSH channel."""
+
+    def write(self, data: bytes, datatype: Any = None) -> None: ...
+    def is_closing(self) -> bool: ...
+
+
+class Terminal:
+    """`on_interrupt` is called when Ctrl-C arrives; what was typed before it is thrown away."""
+
+    def __init__(self, channel: Channel, on_interrupt: Callable[[], None]) -> None:
+        self._channel = channel
+        self._on_interrupt = on_interrupt
+        self._keys = bytearray()
+        self._arrived = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self.frozen = False
+        self.echo = True
+        self.paging = True
+
+    def typed(self, keys: bytes) -> None:
+        """Keys have come from the client."""
+        if self.frozen:
+            return
+        if INTERRUPT in keys:
+            keys = keys.rpartition(INTERRUPT)[2]
+            self._keys.clear()
+            self._on_interrupt()
+        self._keys += keys[: _TYPE_AHEAD - len(self._keys)]
+        self._arrived.set()
+
+    def pause(self) -> None:
+        """The client does not read: `drain` waits."""
+        self._writable.clear()
+
+    def resume(self) -> None:
+        self._writable.set()
+
+    def write(self, text: str | bytes) -> None:
+        # The client may be gone already; whoever writes is about to be told by cancellation.
+        if not self._channel.is_closing():
+            self._channel.write(text.encode() if isinstance(text, str) else text)
+
+    def line(self, text: str = "") -> None:
+        self.write(text + "\r\n")
+
+    async def drain(self) -> None:
+        """Returns when the client has room again; others have had their turn meanwhile."""
+        await asyncio.sleep(0)
+        await self._writable.wait()
+
+    async def read_key(self) -> int:
+        while not self._keys:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._keys.pop(0)
+
+    async def read_line(self, echo: Echo = Echo.PLAIN) -> str:
+        editor = LineEditor(echo if self.echo else Echo.NONE)
+        while editor.line is None:
+            shown = editor.key(await self.read_key())
+            if shown:
+                self.write(shown)
+        return editor.line
+
+    async def page(self, lines: Sequence[str]) -> None:
+        """Prints lines, with the pager's question after each page unless it is turned off."""
+        room = PAGE_LINES
+        for line in lines:
+            if self.paging and room == 0:
+                room = await self._more()
+                if room == 0:
+                    return
+            self.line(line)
+            room -= 1
+            await self.drain()
+
+    async def _more(self) -> int:
+        """How many lines the key at the pager asks for."""
+        self.write(texts.PAGER)
+        answers = {ord(" "): PAGE_LINES, ord("\r"): 1, ord("\n"): 1, ord("q"): 0}
+        while (key := await self.read_key()) not in answers:
+            pass
+        self.write(texts.PAGER_GONE)
+        return answers[key]
+
+
+async def silence() -> None:
+    """Nothing, until cancelled."""
+    await asyncio.get_running_loop().create_future()

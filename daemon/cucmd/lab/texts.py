@@ -1,0 +1,65 @@
+"""PURE. What the appliance says, word for word.
+
+The one rule: written from `domain/vos-cli.md`, not from `vos`, so that a wrong word there meets the
+right one here. Tags as in those notes: V vendor document or published transcript, C seen live.
+"""
+
+from __future__ import annotations
+
+# Login (V). The first line is all that a channel without a PTY gets (C).
+STARTING_UP = "Command Line Interface is starting up, please wait ..."
+GREETING = (
+    "",
+    "   Welcome to the Platform Command Line Interface",
+    "",
+    "VMware Installation:",
+    "\t2 vCPU: Intel(R) Xeon(R) CPU E7- 2830  @ 2.13GHz",
+    "\tDisk 1: 146GB, Partitions aligned",
+    "\t8192 Mbytes RAM",
+    "",
+)
+DNS_UNREACHABLE = "WARNING: DNS unreachable"
+PROMPT = "admin:"
+
+# The pager (V), and what wipes it out after its key.
+PAGER = "\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit \x1b[0m"
+PAGER_GONE = "\r\x1b[K"
+PAGER_IS_OFF = "Automatic pagination is turned off"
+PAGER_IS_ON = "Automatic pagination is turned on"
+
+# Generic errors (V; the middle two C).
+UNSUCCESSFUL = "Executed command unsuccessfully"
+NO_VALID_COMMAND = "No valid command entered"
+WRONG_ARITY = "Expected {mandatory} mandatory and up to {more} non-mandatory parameter(s)"
+NO_SUCH_FILE = "no such file or directory can be found"
+
+# `file get`, in the order of the dialogue (V, C). A blank follows a question.
+GATHERING = "Please wait while the system is gathering files info ..."
+GATHERED = "done."
+GET_FILE = " Get file: {path}"
+NO_FILES_MATCHED = "No files matched filter criteria"
+NOT_TRAVERSED = "Sub-directories were not traversed."
+TRAVERSED = "Sub-directories were traversed."
+FILES_AFFECTED = "Number of files affected: {files}"
+SIZE_BYTES = "Total size in Bytes: {size}"
+SIZE_KBYTES = "Total size in Kbytes: {size}"
+ANSWER_Y_OR_N = "Please answer 'y' for <yes> or 'n' for <no>:"
+PROCEED = "Would you like to proceed [y/n]?"
+ASK_HOST = "SFTP server IP:"
+ASK_PORT = "SFTP server port [22]:"
+ASK_USER = "User ID:"
+ASK_PASSWORD = "Password:"  # noqa: S105  a question, not a password
+ASK_DIRECTORY = "Download directory:"
+HOST_KEY_UNKNOWN = "The authenticity of host '{host}' can't be established."
+HOST_KEY_FINGERPRINT = "{algorithm} key fingerprint is {fingerprint}."
+HOST_KEY_QUESTION = "Are you sure you want to continue connecting (yes/no)?"
+HOST_KEY_AGAIN = "Please type 'yes' or 'no':"
+INVALID_DIRECTORY = "Invalid download directory specified."
+TRANSFER_DOT = "."
+TRANSFER_COMPLETED = "Transfer completed"  # the final dot is not always there
+
+# Listings (V).
+LIST_FOOTER = "dir count = {directories}, file count = {files}"
+CLUSTER_END = "Server Table (processnode) Entries"
+ACTIVE_VERSION = "Active Master Version: {version}"
+NO_OPTIONS = "No Installed Software Options Found."
