@@ -1,0 +1,167 @@
+"""A node's shell driven by the vos machine: bytes in, events out, answers sent, all of it noted.
+
+The one rule: every byte that is heard or said passes through here, into the transcript too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Protocol
+
+import trio
+
+from cucmd.collect.doors import Shell
+from cucmd.collect.pace import PIECE, Pace
+from cucmd.collect.transcript_file import TranscriptFile
+from cucmd.failure import Code, Failure, NodeFailed, fail
+from cucmd.vos import Broken, Event, FileGet, Prompted, ReceiverAddress, Send, Session
+
+# Some shells print their prompt only after a newline (vos-cli.md, section 2).
+NUDGE_AFTER = 5.0
+
+
+class Patience(Protocol):
+    """How long to wait for the node: asked again each time something happens."""
+
+    def deadline(self) -> float: ...
+    def failure(self) -> Failure: ...
+
+
+class Conversation:
+    """One session on one node, from the open shell to its end."""
+
+    def __init__(self, shell: Shell, transcript: TranscriptFile, password: str) -> None:
+        self.shell = shell
+        self._session = Session((password,))
+        self._transcript = transcript
+        self._events: deque[Event] = deque()
+        self._pace = Pace()
+        self._unread = b""
+        self._ended = False
+        self.greeted = False
+
+    @property
+    def busy(self) -> bool:
+        """A command runs: the node is not at its prompt."""
+        return self.greeted and not self._session.at_prompt
+
+    async def first_prompt(self) -> None:
+        """Waits through banner and messages. Raises `NodeFailed` (not_a_node, connection_lost)."""
+        while True:
+            match await self._next_or_nudge():
+                case Prompted():
+                    self.greeted = True
+                    return
+                case Broken(failure=broken):
+                    raise NodeFailed(broken)
+
+    async def _next_or_nudge(self) -> Event | None:
+        event: Event | None = None
+        with trio.move_on_after(NUDGE_AFTER):
+            event = await self.next()
+        if event is None:
+            await self._say(self._session.nudge(), "")
+        return event
+
+    async def command(self, text: str) -> None:
+        await self._say(self._session.command(text), text)
+
+    async def file_get(self, request: FileGet, receiver: ReceiverAddress) -> None:
+        self._transcript.add_secret(receiver.password)
+        await self._say(self._session.file_get(request, receiver), request.command_line())
+
+    async def next(self, patience: Patience | None = None) -> Event:
+        """The next event that needs a decision. Raises `NodeFailed` when patience runs out.
+
+        Cancelled, it loses nothing: what was heard stays queued, and can be asked for again.
+        """
+        while True:
+            while not self._events:
+                if self._ended:
+                    raise fail(Code.CONNECTION_LOST, "the node has closed the connection")
+                await self._hear(patience)
+            event = self._events.popleft()
+            if not isinstance(event, Send):
+                return event
+            await self._say(event.data, event.shown)
+
+    async def _hear(self, patience: Patience | None) -> None:
+        """Waits for the next bytes, for a convincing silence, or for the end of patience."""
+        ends = patience.deadline() if patience else math.inf
+        with trio.move_on_at(ends):
+            await self._pace.wait()  # apart from the silence below: it is ours, not the node's
+        quiet = self._session.quiet_after
+        settled = math.inf if quiet is None else trio.current_time() + quiet
+        data: bytes | None = None
+        with trio.move_on_at(min(settled, ends)):
+            data = await self._receive()
+        if data is not None:
+            self._take(data)
+        elif trio.current_time() >= settled:
+            self._events.extend(self._session.quiet())
+        elif patience is not None and trio.current_time() >= patience.deadline():
+            raise NodeFailed(patience.failure())
+
+    async def _receive(self) -> bytes:
+        """A piece of what came, small enough that the other nodes have their turn in between."""
+        if self._unread:
+            await trio.lowlevel.checkpoint()
+        else:
+            self._unread = await self.shell.receive()
+        piece, self._unread = self._unread[:PIECE], self._unread[PIECE:]
+        self._pace.take(len(piece))
+        return piece
+
+    def _take(self, data: bytes) -> None:
+        if data:
+            self._transcript.heard(data)
+            self._events.extend(self._session.receive(data))
+        else:
+            self._ended = True
+            self._events.extend(self._session.closed())
+
+    async def _say(self, data: bytes, shown: str) -> None:
+        self._transcript.said(shown)
+        await self.shell.send(data)
+
+    async def part(self) -> None:
+        """Stops what the node is doing for us (Ctrl-C), then says goodbye, as a person would.
+
+        The caller bounds it: a node that hangs answers nothing.
+        """
+        if not self.greeted or self._ended:
+            return
+        if self.busy:
+            await self._interrupt()
+        await self._say(self._session.quit(), "quit")
+        while not self._ended:
+            await self._pace.wait()
+            self._take(await self._receive())
+
+    async def _interrupt(self) -> None:
+        await self._say(self._session.interrupt(), "^C")
+        while not self._ended and not self._session.at_prompt:
+            heard = False
+            # The prompt may need a second Ctrl-C to come back (vos-cli.md, section 6).
+            with trio.move_on_after(1.0):
+                await self._pace.wait()
+                self._take(await self._receive())
+                heard = True
+            if not heard:
+                await self._say(self._session.interrupt(), "^C")
+
+
+async def hang_up(conversation: Conversation, grace: float) -> None:
+    """Ends the session and the connection within `grace` seconds, whatever the node does.
+
+    Half of the time goes to the words, the rest to SSH's own goodbye; then the transport is cut.
+    """
+    try:
+        with trio.move_on_after(grace / 2, shield=True):
+            await conversation.part()
+    except NodeFailed:
+        pass  # it is gone already, which is all that was wanted
+    finally:
+        with trio.move_on_after(grace / 2, shield=True):
+            await conversation.shell.aclose()

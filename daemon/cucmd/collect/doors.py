@@ -1,0 +1,152 @@
+"""What collecting needs of the rooms below, as protocols, and of the supervisor above.
+
+The one rule: nothing here is implemented here. Tests put nodes of their own behind these doors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from cucmd.allowance import Allowance
+from cucmd.failure import Failure
+from cucmd.job import Collection, Phase, Timeouts
+
+HostKeyPolicy: TypeAlias = Literal["strict", "accept-new", "off"]
+
+
+class Shell(Protocol):
+    """A login shell on a node, over SSH."""
+
+    @property
+    def local_address(self) -> str:
+        """Our own address on the connection to the node."""
+
+    async def receive(self) -> bytes:
+        """The next bytes from the node; b"" once it has closed."""
+
+    async def send(self, data: bytes) -> None:
+        """Raises `NodeFailed` (connection_lost)."""
+
+    async def aclose(self) -> None:
+        """Closes input, disconnects, waits; within the caller's scope, then cuts."""
+
+
+class OpenShell(Protocol):
+    async def __call__(self, task: NodeTask, on_phase: Callable[[Phase], None]) -> Shell:
+        """Connects and logs in; calls `on_phase(Phase.LOGIN)` once authentication begins.
+
+        Raises `NodeFailed`.
+        """
+
+
+class ReceivedFile(Protocol):
+    """One file that the node pushed: path below its folder, bytes, SHA-256 in hex."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def complete(self) -> bool: ...
+
+
+class DropBox(Protocol):
+    """Where one run of one node pushes its files, under a login of its own."""
+
+    @property
+    def username(self) -> str: ...
+    @property
+    def password(self) -> str: ...
+    @property
+    def directory(self) -> str: ...
+    @property
+    def files_received(self) -> int: ...
+    @property
+    def bytes_received(self) -> int: ...
+    @property
+    def last_activity(self) -> float: ...
+    @property
+    def connected(self) -> bool: ...
+    @property
+    def wrong_logins(self) -> int: ...
+    @property
+    def refusal(self) -> Failure | None: ...
+    def files(self) -> Sequence[ReceivedFile]: ...
+    async def settle(self) -> None: ...
+    def revoke(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+class Receiver(Protocol):
+    """The daemon's SFTP receiver, as far as a node's run needs it."""
+
+    @property
+    def port(self) -> int: ...
+
+    def open_drop_box(self, task: NodeTask) -> DropBox: ...
+
+
+class Login(msgspec.Struct, frozen=True):
+    """Who to be on a node. Lives in memory only."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:  # a repr ends up in logs and tracebacks; a password must not
+        return f"Login(username={self.username!r})"
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """Attempts to reach a node, and the seconds between them (doubled each time, jittered)."""
+
+    attempts: int = 3
+    base: float = 1.0
+    cap: float = 15.0
+
+
+class NodeTask(msgspec.Struct, frozen=True):
+    """One node of one job, with everything that is decided before it is contacted.
+
+    `folder` holds `files/` and `transcript.log`; `advertise` is the receiver's address as told to
+    the node, or "" for our own on the SSH connection. `sessions` bounds those on this node at
+    once, over all jobs; `node_bytes` (0: no limit) and `job_bytes` what may be received.
+    """
+
+    job_id: str
+    node: str
+    host: str
+    port: int
+    login: Login
+    collection: Collection
+    timeouts: Timeouts
+    retry: Retry
+    folder: Path
+    first_attempt: int = 1
+    advertise: str = ""
+    host_keys: HostKeyPolicy = "accept-new"
+    legacy_algorithms: bool = False
+    sessions: int = 2
+    node_bytes: int = 0
+    job_bytes: Allowance = Allowance(0)
+
+    @property
+    def address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Report(Protocol):
+    """How the supervisor hears what goes on. Synchronous: the work on a node never waits for it."""
+
+    def attempt(self, number: int) -> None: ...
+    def phase(self, phase: Phase) -> None: ...
+    def drop_box(self, box: DropBox) -> None:
+        """The box is open; its figures may be read from now on."""
+
+    def announced(self, files: int, size: int) -> None:
+        """The node has announced files and bytes in all, over the commands so far."""

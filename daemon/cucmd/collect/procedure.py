@@ -1,0 +1,201 @@
+"""What is done on one node, step by step: log in, prepare, get each path, compare, take leave.
+
+The one rule: read it from top to bottom; each step either succeeds or raises `NodeFailed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, tzinfo
+
+import msgspec
+import trio
+
+from cucmd import vos
+from cucmd.collect.clocks import CommandClock, not_connected
+from cucmd.collect.conversation import Conversation
+from cucmd.collect.doors import DropBox, NodeTask, OpenShell, Receiver, Report
+from cucmd.collect.login import reach
+from cucmd.collect.transcript_file import TranscriptFile
+from cucmd.collect.verdict import Announced, judge, surplus
+from cucmd.failure import Code, Failure, NodeFailed, failure
+from cucmd.job import Phase
+
+
+class PathResult(msgspec.Struct, frozen=True):
+    """How one `file get` ended: what was announced, or why nothing was there to get."""
+
+    path: str
+    announced: Announced | None = None
+    nothing: Failure | None = None
+    notes: tuple[str, ...] = ()
+
+
+async def collect(
+    task: NodeTask, open_shell: OpenShell, receiver: Receiver, report: Report
+) -> tuple[str, ...]:
+    """Collects one node; the notes that a person should read. Raises `NodeFailed`."""
+    transcript = TranscriptFile(task.folder / "transcript.log", (task.login.password,))
+    with transcript:
+        async with AsyncExitStack() as stack:
+            conversation = await reach(stack, task, open_shell, transcript, report)
+            report.phase(Phase.PREPARE)
+            zone = await _prepare(conversation, task)
+            async with _drop_box(receiver, task, report) as box:
+                work = _Work(task, conversation, box, receiver.port, report)
+                results = [await work.get(path, zone) for path in task.collection.paths]
+            report.phase(Phase.CLOSE)
+            return _notes(results)
+
+
+@asynccontextmanager
+async def _drop_box(receiver: Receiver, task: NodeTask, report: Report) -> AsyncIterator[DropBox]:
+    """A box that is closed to the node before anything else is undone."""
+    box = receiver.open_drop_box(task)
+    try:
+        report.drop_box(box)
+        yield box
+    finally:
+        box.revoke()
+        with trio.move_on_after(task.timeouts.grace, shield=True):
+            await box.aclose()
+
+
+async def _prepare(conversation: Conversation, task: NodeTask) -> tzinfo | None:
+    """Turns the pager off, and asks for the time zone if the window is in absolute times."""
+    await _answer(conversation, task, vos.PAGER_OFF)
+    if not vos.needs_zone(task.collection):
+        return None
+    lines = await _answer(conversation, task, vos.SHOW_STATUS)
+    return vos.parse_show_status(lines).zone
+
+
+async def _answer(conversation: Conversation, task: NodeTask, text: str) -> tuple[str, ...]:
+    """Runs a plain command; the lines that the node printed."""
+    clock = CommandClock(task.timeouts, f"waiting for the answer to '{text}'")
+    await conversation.command(text)
+    while True:
+        match await conversation.next(clock):
+            case vos.CommandDone(lines=lines):
+                return lines
+            case vos.Broken(failure=broken):
+                raise NodeFailed(broken)
+
+
+def _notes(results: list[PathResult]) -> tuple[str, ...]:
+    """The notes of a node that got something; a failure where no path matched anything."""
+    missing = [result.nothing for result in results if result.nothing is not None]
+    if missing and len(missing) == len(results):
+        invalid = [gone for gone in missing if gone.code is not Code.NO_FILES_MATCHED]
+        raise NodeFailed((invalid or missing)[0])
+    notes = [gone.message for gone in missing]
+    return (*notes, *(note for result in results for note in result.notes))
+
+
+class _Work:
+    """The paths of one node, one `file get` after the other, into one drop box."""
+
+    def __init__(
+        self,
+        task: NodeTask,
+        conversation: Conversation,
+        box: DropBox,
+        receiver_port: int,
+        report: Report,
+    ) -> None:
+        self._task = task
+        self._conversation = conversation
+        self._box = box
+        self._report = report
+        self._address = vos.ReceiverAddress(
+            host=task.advertise or conversation.shell.local_address,
+            port=receiver_port,
+            username=box.username,
+            password=box.password,
+            directory=box.directory,
+        )
+        self._files_announced = 0
+        self._bytes_announced = 0
+
+    async def get(self, path: str, zone: tzinfo | None) -> PathResult:
+        self._report.phase(Phase.COMMAND)
+        request = self._request(path, zone)
+        before = len(self._box.files())
+        clock = CommandClock(self._task.timeouts, f"in '{request.command_line()}'", self._box)
+        await self._conversation.file_get(request, self._address)
+        while True:
+            match await self._conversation.next(clock):
+                case vos.Sized(files=files, bytes=size):
+                    self._announce(files, size)
+                case vos.Agreed():
+                    self._report.phase(Phase.TRANSFER)
+                    clock.agreed()
+                case vos.Moving():
+                    clock.heard()
+                case vos.NothingMatched():
+                    return PathResult(path, nothing=_nothing(path))
+                case vos.Broken(failure=broken):
+                    return PathResult(path, nothing=self._missing(path, broken))
+                case vos.FileGetDone() as done:
+                    return await self._compare(path, done, before, clock)
+
+    def _request(self, path: str, zone: tzinfo | None) -> vos.FileGet:
+        collection = self._task.collection
+        return vos.FileGet(
+            location=collection.location,
+            path=path,
+            window=vos.window_for(collection, datetime.now(UTC), zone),
+            match=collection.match,
+            recurs=collection.recurs,
+            compress=collection.compress,
+        )
+
+    def _announce(self, files: int, size: int) -> None:
+        self._files_announced += files
+        self._bytes_announced += size
+        self._report.announced(self._files_announced, self._bytes_announced)
+
+    def _missing(self, path: str, broken: Failure) -> Failure:
+        """A path that is not there is no reason to leave the others; anything else is."""
+        if broken.code is not Code.INVALID_PATH:
+            raise NodeFailed(self._box.refusal or broken)
+        return msgspec.structs.replace(broken, message=f"{path}: {broken.message}")
+
+    async def _compare(
+        self, path: str, done: vos.FileGetDone, before: int, clock: CommandClock
+    ) -> PathResult:
+        await self._settle(clock)
+        announced = Announced(done.files_announced, done.bytes_announced)
+        received = self._box.files()[before:]
+        wrong = judge(
+            path,
+            announced,
+            received,
+            completed=done.completed,
+            compressed=self._task.collection.compress,
+        )
+        if wrong is not None:
+            raise NodeFailed(self._box.refusal or self._why(wrong))
+        extra = None if self._task.collection.compress else surplus(path, announced, received)
+        return PathResult(path, announced, notes=(*done.notes, *([extra] if extra else ())))
+
+    async def _settle(self, clock: CommandClock) -> None:
+        """Waits for the client's last close: the node's word may be quicker than its sftp."""
+        while True:
+            with trio.move_on_at(clock.deadline()):
+                await self._box.settle()
+                return
+            if trio.current_time() >= clock.deadline():
+                raise NodeFailed(clock.failure())
+
+    def _why(self, wrong: Failure) -> Failure:
+        if self._box.connected:
+            return wrong
+        code, why = not_connected(self._box)
+        address = f"{self._address.host}:{self._address.port}"
+        return failure(code, f"{wrong.message}; {why} at {address}")
+
+
+def _nothing(path: str) -> Failure:
+    return failure(Code.NO_FILES_MATCHED, f"{path}: no files matched")

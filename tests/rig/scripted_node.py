@@ -1,0 +1,256 @@
+"""A node without a network: its side of the dialogue is a script, and its receiver a list.
+
+For unit tests of `collect`: time is virtual, and every close is noted.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import trio
+
+from cucmd import vos
+from cucmd.collect.doors import Login, NodeTask, Retry
+from cucmd.failure import Failure, NodeFailed
+from cucmd.job import Collection, Phase, Timeouts
+
+GREETING = (
+    "Command Line Interface is starting up, please wait ...",
+    "",
+    "   Welcome to the Platform Command Line Interface",
+    "",
+)
+GATHERING = "Please wait while the system is gathering files info ..."
+COMPLETED = "Transfer completed."
+NO_SUCH_FILE = "no such file or directory can be found"
+QUESTIONS = (
+    "Would you like to proceed [y/n]?",
+    "SFTP server IP:",
+    "SFTP server port [22]:",
+    "User ID:",
+    "Password:",
+    "Download directory:",
+)
+
+Script = Callable[["Node"], Awaitable[None]]
+
+
+class NodeClosed(Exception):
+    """Our side has gone; ends a script."""
+
+
+class File:
+    def __init__(self, path: str, size: int, *, complete: bool = True) -> None:
+        self.path, self.size, self.complete = path, size, complete
+        self.sha256 = "0" * 64
+
+
+class Box:
+    """A drop box that a script fills by hand."""
+
+    username, password, directory = "n0123456789ab", "OneTimeSecret", "/"
+
+    def __init__(self) -> None:
+        self.came: list[File] = []
+        self.bytes_received = 0
+        self.last_activity = trio.current_time()
+        self.connected = False
+        self.wrong_logins = 0
+        self.refusal: Failure | None = None
+        self.revoked = False
+        self.closed = False
+        self.settled = trio.Event()
+        self.settled.set()
+
+    @property
+    def files_received(self) -> int:
+        return sum(file.complete for file in self.came)
+
+    def files(self) -> tuple[File, ...]:
+        return tuple(self.came)
+
+    def receive(self, size: int) -> None:
+        """Some bytes of some file come in now."""
+        self.connected = True
+        self.bytes_received += size
+        self.last_activity = trio.current_time()
+
+    def store(self, path: str, size: int, *, complete: bool = True) -> None:
+        self.receive(size)
+        self.came.append(File(path, size, complete=complete))
+
+    async def settle(self) -> None:
+        await self.settled.wait()
+
+    def revoke(self) -> None:
+        self.revoked = True
+
+    async def aclose(self) -> None:
+        self.revoke()
+        self.closed = True
+        await trio.lowlevel.checkpoint()
+
+
+class Node:
+    """The node: what it says and hears. It is the shell and the receiver of `collect` too."""
+
+    local_address = "192.0.2.1"
+    port = 2222
+
+    def __init__(self, script: Script, nursery: trio.Nursery) -> None:
+        self._script = script
+        self._nursery = nursery
+        self._to_us, self._from_node = trio.open_memory_channel[bytes](1000)
+        self._to_node, self._heard = trio.open_memory_channel[bytes](1000)
+        self._rest = b""
+        self.lines: list[str] = []
+        self.boxes: list[Box] = []
+        self.refusals: list[Failure] = []  # the next attempts to connect fail so
+        self.before_login = trio.Event()
+        self.before_login.set()
+        self.opened = 0
+        self.closed = 0
+
+    # For the script
+
+    async def say(self, *lines: str, end: str = "\r\n") -> None:
+        await self._to_us.send("".join(line + end for line in lines).encode())
+
+    async def prompt(self) -> None:
+        await self.say("admin:", end="")
+
+    async def ask(self, question: str) -> str:
+        await self.say(f"{question} ", end="")
+        return await self.read_line()
+
+    async def read_line(self) -> str:
+        """What is typed next, echoed; Ctrl-C is a line of its own."""
+        while b"\n" not in self._rest and b"\x03" not in self._rest:
+            try:
+                self._rest += await self._heard.receive()
+            except trio.EndOfChannel:
+                raise NodeClosed from None
+        key = min(at for at in map(self._rest.find, (b"\n", b"\x03")) if at >= 0)
+        data, self._rest = self._rest[: key + 1], self._rest[key + 1 :]
+        line = "^C" if data.endswith(b"\x03") else data[:-1].decode()
+        self.lines.append(line)
+        await self.say(line)
+        return line
+
+    # As the shell
+
+    async def receive(self) -> bytes:
+        try:
+            return await self._from_node.receive()
+        except trio.EndOfChannel:
+            return b""
+
+    async def send(self, data: bytes) -> None:
+        await self._to_node.send(data)
+
+    async def aclose(self) -> None:
+        self.closed += 1
+        self._to_node.close()
+        await trio.lowlevel.checkpoint()
+
+    async def open_shell(self, task: NodeTask, on_phase: Callable[[Phase], None]) -> "Node":
+        await trio.lowlevel.checkpoint()
+        if self.refusals:
+            raise NodeFailed(self.refusals.pop(0))
+        await self.before_login.wait()
+        on_phase(Phase.LOGIN)
+        self.opened += 1
+        self._nursery.start_soon(self._play)
+        return self
+
+    async def _play(self) -> None:
+        try:
+            await self._script(self)
+        except (NodeClosed, trio.BrokenResourceError):
+            pass
+        self._to_us.close()
+
+    # As the receiver
+
+    def open_drop_box(self, task: NodeTask) -> Box:
+        self.boxes.append(Box())
+        return self.boxes[-1]
+
+    @property
+    def box(self) -> Box:
+        return self.boxes[-1]
+
+
+Answer = Callable[[Node, str], Awaitable[None]]
+
+
+def appliance(file_get: Answer) -> Script:
+    """Greets, turns the pager off, and leaves each `file get` to `file_get`."""
+
+    async def script(node: Node) -> None:
+        await node.say(*GREETING)
+        await node.prompt()
+        while (line := await node.read_line()) != "quit":
+            if line == vos.PAGER_OFF:
+                await node.say("Automatic pagination is turned off")
+            elif line == vos.SHOW_STATUS:
+                await node.say("Time Zone    : Central European Time (Europe/Berlin)")
+            elif line.startswith("file get"):
+                await file_get(node, line)
+            await node.prompt()
+
+    return script
+
+
+async def announce(node: Node, files: int, size: int) -> None:
+    """From the echo of `file get` to the last answer about the receiver."""
+    await node.say(GATHERING, "done.", "Sub-directories were not traversed.")
+    await node.say(f"Number of files affected: {files}", f"Total size in Bytes: {size}")
+    for question in QUESTIONS:
+        await node.ask(question)
+
+
+def pushes(*sizes: int, announced: int | None = None) -> Answer:
+    """A `file get` that pushes whole files of these sizes, and says that it is done."""
+
+    async def file_get(node: Node, line: str) -> None:
+        await announce(node, len(sizes), sum(sizes) if announced is None else announced)
+        for number, size in enumerate(sizes):
+            node.box.store(f"192.0.2.9/x/{len(node.box.came)}-{number}.txt", size)
+        await node.say(COMPLETED)
+
+    return file_get
+
+
+async def matches_nothing(node: Node, line: str) -> None:
+    await node.say(GATHERING, "done.", "No files matched filter criteria")
+
+
+class Heard:
+    """A report that remembers."""
+
+    def __init__(self) -> None:
+        self.attempts: list[int] = []
+        self.phases: list[Phase] = []
+        self.totals: tuple[int, int] | None = None
+
+    def attempt(self, number: int) -> None:
+        self.attempts.append(number)
+
+    def phase(self, phase: Phase) -> None:
+        self.phases.append(phase)
+
+    def drop_box(self, box: Box) -> None:
+        pass
+
+    def announced(self, files: int, size: int) -> None:
+        self.totals = (files, size)
+
+
+def node_task(folder: Path, *paths: str, **fields: object) -> NodeTask:
+    collection = fields.pop("collection", None) or Collection(paths or ("cm/trace/ccm/sdl",))
+    values = {"timeouts": Timeouts(), "retry": Retry(), **fields}
+    login = Login("administrator", "PlatformSecret")
+    folder.mkdir(exist_ok=True)
+    return NodeTask(
+        "0a1b2c3d4e5f", "cucm-pub", "cucm-pub", 22, login, collection, folder=folder, **values
+    )

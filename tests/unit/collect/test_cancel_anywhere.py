@@ -1,0 +1,53 @@
+"""Cancelled at every step that the work on a node takes: nothing stays open, nothing lingers."""
+
+from pathlib import Path
+
+import trio
+from trio.lowlevel import Task
+from trio.testing import MockClock
+
+from cucmd.collect.procedure import collect
+from rig.scripted_node import Heard, Node, appliance, node_task, pushes
+
+
+class CancelAtStep(trio.abc.Instrument):
+    """Cancels a scope when its task is about to run for the nth time."""
+
+    def __init__(self, task: Task, scope: trio.CancelScope, step: int) -> None:
+        self._task, self._scope, self._left = task, scope, step
+
+    def before_task_step(self, task: Task) -> None:
+        if task is self._task:
+            self._left -= 1
+            if self._left == 0:
+                self._scope.cancel()
+
+
+async def run_and_cancel(folder: Path, step: int) -> tuple[Node, bool, float]:
+    """The node afterwards, whether the cancel came in time, and the seconds from it to the end."""
+    async with trio.open_nursery() as nursery:
+        node = Node(appliance(pushes(1, 2)), nursery)
+        with trio.CancelScope() as scope:
+            instrument = CancelAtStep(trio.lowlevel.current_task(), scope, step)
+            trio.lowlevel.add_instrument(instrument)
+            started = trio.current_time()
+            try:
+                await collect(node_task(folder, "syslog", "core"), node.open_shell, node, Heard())
+            finally:
+                trio.lowlevel.remove_instrument(instrument)
+        seconds = trio.current_time() - started
+        nursery.cancel_scope.cancel()
+    return node, scope.cancelled_caught, seconds
+
+
+async def test_a_cancel_at_any_step_leaves_nothing_open(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    step, cancelled = 0, True
+    while cancelled:
+        step += 1
+        node, cancelled, seconds = await run_and_cancel(tmp_path, step)
+        assert node.closed == node.opened, f"step {step}"
+        assert all(box.closed and box.revoked for box in node.boxes), f"step {step}"
+        assert seconds < 20, f"step {step}"
+    assert step > 30  # it went through the whole dialogue

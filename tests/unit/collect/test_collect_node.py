@@ -1,0 +1,273 @@
+"""What is done on one node: from the first prompt to the verdict, in virtual time."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import trio
+
+from cucmd.collect.doors import NodeTask, Retry
+from cucmd.collect.procedure import collect
+from cucmd.failure import Code, Failure, NodeFailed, failure
+from cucmd.job import Collection, Phase
+from rig.scripted_node import (
+    COMPLETED,
+    NO_SUCH_FILE,
+    Answer,
+    Heard,
+    Node,
+    Script,
+    announce,
+    appliance,
+    matches_nothing,
+    node_task,
+    pushes,
+)
+
+
+@asynccontextmanager
+async def scripted(script: Script) -> AsyncIterator[Node]:
+    async with trio.open_nursery() as nursery:
+        yield Node(script, nursery)
+        nursery.cancel_scope.cancel()
+
+
+async def collected(node: Node, task: NodeTask) -> tuple[tuple[str, ...], Heard]:
+    report = Heard()
+    return await collect(task, node.open_shell, node, report), report
+
+
+async def failed(node: Node, task: NodeTask) -> Failure:
+    with pytest.raises(NodeFailed) as caught:
+        await collected(node, task)
+    return caught.value.failure
+
+
+def by_path(**answers: Answer) -> Answer:
+    """`file get` answered by the last word of its path."""
+
+    async def file_get(node: Node, line: str) -> None:
+        await answers[line.split()[3]](node, line)
+
+    return file_get
+
+
+async def test_every_path_is_one_file_get_into_one_box(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(pushes(10, 20))) as node:
+        notes, report = await collected(node, node_task(tmp_path, "syslog", "core"))
+        assert notes == ()
+        assert [line for line in node.lines if line.startswith("file")] == [
+            "file get activelog syslog",
+            "file get activelog core",
+        ]
+        assert len(node.boxes) == 1
+        assert report.totals == (4, 60)
+        assert report.phases == [
+            Phase.LOGIN,
+            Phase.PREPARE,
+            *(Phase.COMMAND, Phase.TRANSFER) * 2,
+            Phase.CLOSE,
+        ]
+
+
+async def test_the_node_is_left_politely_and_the_box_closed(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(pushes(1))) as node:
+        await collected(node, node_task(tmp_path))
+        assert node.lines[-1] == "quit"
+        assert (node.opened, node.closed, node.box.closed) == (1, 1, True)
+
+
+async def test_the_node_is_told_where_the_receiver_is(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(pushes(1))) as node:
+        await collected(node, node_task(tmp_path))
+        assert node.lines[2:8] == [
+            "y",
+            "192.0.2.1",
+            "2222",
+            node.box.username,
+            "OneTimeSecret",
+            "/",
+        ]
+    async with scripted(appliance(pushes(1))) as node:
+        await collected(node, node_task(tmp_path, advertise="203.0.113.7"))
+        assert node.lines[3] == "203.0.113.7"
+
+
+async def test_the_transcript_shows_both_sides_and_no_secret(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(pushes(1))) as node:
+        await collected(node, node_task(tmp_path))
+    transcript = (tmp_path / "transcript.log").read_text()
+    assert "file get activelog cm/trace/ccm/sdl" in transcript
+    assert COMPLETED in transcript
+    assert "OneTimeSecret" not in transcript
+
+
+async def test_an_absolute_window_is_in_the_nodes_own_time(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    since, until = (datetime(2026, 7, 1, hour, tzinfo=UTC) for hour in (6, 8))
+    window = Collection(("syslog",), since=since, until=until)
+    async with scripted(appliance(pushes(1))) as node:
+        await collected(node, node_task(tmp_path, collection=window))
+        assert "file get activelog syslog abstime 08:00:07/01/26 10:00:07/01/26" in node.lines
+
+
+async def test_a_path_that_matches_nothing_is_a_note_beside_others(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    answers = by_path(core=matches_nothing, syslog=pushes(5))
+    async with scripted(appliance(answers)) as node:
+        notes, _ = await collected(node, node_task(tmp_path, "core", "syslog"))
+    assert notes == ("core: no files matched",)
+
+
+async def test_no_path_that_matches_is_a_failure(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(matches_nothing)) as node:
+        why = await failed(node, node_task(tmp_path, "core", "syslog"))
+    assert why.code is Code.NO_FILES_MATCHED
+
+
+async def test_a_path_that_is_not_there_does_not_stop_the_next(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def absent(node: Node, line: str) -> None:
+        await node.say(NO_SUCH_FILE, "Executed command unsuccessfully")
+
+    answers = by_path(nowhere=absent, syslog=pushes(5))
+    async with scripted(appliance(answers)) as node:
+        notes, _ = await collected(node, node_task(tmp_path, "nowhere", "syslog"))
+    assert len(notes) == 1
+    assert notes[0].startswith("nowhere: ")
+    async with scripted(appliance(absent)) as node:
+        assert (await failed(node, node_task(tmp_path, "nowhere"))).code is Code.INVALID_PATH
+
+
+async def silent_return(node: Node, line: str) -> None:
+    await announce(node, 1, 5)
+    node.box.store("a", 5)
+
+
+async def cut_off(node: Node, line: str) -> None:
+    await announce(node, 1, 5)
+    node.box.store("a", 5, complete=False)
+    await node.say(COMPLETED)
+
+
+@pytest.mark.parametrize(
+    "file_get", [silent_return, cut_off, pushes(5, announced=6)], ids=["silent", "cut", "short"]
+)
+async def test_nothing_passes_as_whole_that_is_not(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, file_get: Answer
+) -> None:
+    async with scripted(appliance(file_get)) as node:
+        why = await failed(node, node_task(tmp_path))
+    assert why.code is Code.TRANSFER_INCOMPLETE
+
+
+async def test_a_prompt_without_any_login_names_the_receiver(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def nobody_comes(node: Node, line: str) -> None:
+        await announce(node, 1, 5)
+
+    async with scripted(appliance(nobody_comes)) as node:
+        why = await failed(node, node_task(tmp_path))
+    assert why.code is Code.RECEIVER_UNREACHABLE
+    assert "192.0.2.1:2222" in why.message
+
+
+async def test_more_than_announced_is_a_note(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(pushes(9, announced=5))) as node:
+        notes, _ = await collected(node, node_task(tmp_path))
+    assert "9 bytes came, 5 were announced" in notes[0]
+
+
+async def test_a_refused_upload_is_the_reason_that_is_shown(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def refused(node: Node, line: str) -> None:
+        await announce(node, 1, 5)
+        node.box.receive(1)
+        node.box.refusal = failure(Code.DISK_FULL, "less than 1 GiB is free")
+
+    async with scripted(appliance(refused)) as node:
+        assert (await failed(node, node_task(tmp_path))).code is Code.DISK_FULL
+
+
+async def test_the_last_file_may_close_after_the_node_said_completed(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def early(node: Node, line: str) -> None:
+        await announce(node, 1, 5)
+        node.box.receive(5)
+        node.box.settled = trio.Event()
+        await node.say(COMPLETED)
+        await node.prompt()
+        await trio.sleep(7)
+        node.box.store("late", 5)
+        node.box.settled.set()
+        await node.read_line()
+        raise trio.BrokenResourceError
+
+    async with scripted(appliance(early)) as node:
+        assert (await collected(node, node_task(tmp_path)))[0] == ()
+
+
+REFUSED = failure(Code.CONNECTION_REFUSED, "cucm-pub:22 refused the connection")
+
+
+async def test_transient_failures_are_tried_again_with_growing_pauses(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(pushes(1))) as node:
+        node.refusals = [REFUSED, REFUSED]
+        started = trio.current_time()
+        task = node_task(tmp_path, retry=Retry(attempts=3, base=10, cap=100))
+        _, report = await collected(node, task)
+        assert report.attempts == [1, 2, 3]
+        # 10 s and 20 s, each within 50 % to 150 %.
+        assert 15 <= trio.current_time() - started <= 50
+
+
+async def test_the_last_attempt_decides(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(pushes(1))) as node:
+        node.refusals = [REFUSED] * 3
+        assert await failed(node, node_task(tmp_path)) == REFUSED
+        assert node.opened == 0
+
+
+async def test_a_refused_login_is_never_tried_again(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(pushes(1))) as node:
+        node.refusals = [failure(Code.AUTH_FAILED, "the node refused the password")]
+        assert (await failed(node, node_task(tmp_path))).code is Code.AUTH_FAILED
+        assert node.opened == 0
+
+
+Arrange = Callable[[Path], None]
+
+
+async def test_a_transcript_that_cannot_be_written_disturbs_nothing(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "transcript.log").mkdir()
+    async with scripted(appliance(pushes(1))) as node:
+        assert (await collected(node, node_task(tmp_path)))[0] == ()
+    assert "transcript" in caplog.text

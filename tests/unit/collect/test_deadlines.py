@@ -1,0 +1,187 @@
+"""Every phase has its own clock; what a deadline says, and what it does to the connection."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from cucmd.collect.doors import NodeTask
+from cucmd.collect.procedure import collect
+from cucmd.failure import Code, Failure, NodeFailed
+from cucmd.job import Timeouts
+from rig.scripted_node import (
+    COMPLETED,
+    GATHERING,
+    Answer,
+    Heard,
+    Node,
+    Script,
+    announce,
+    appliance,
+    node_task,
+    pushes,
+)
+
+
+@asynccontextmanager
+async def scripted(script: Script) -> AsyncIterator[Node]:
+    async with trio.open_nursery() as nursery:
+        yield Node(script, nursery)
+        nursery.cancel_scope.cancel()
+
+
+async def failure_and_seconds(node: Node, task: NodeTask) -> tuple[Failure, float]:
+    started = trio.current_time()
+    with pytest.raises(NodeFailed) as caught:
+        await collect(task, node.open_shell, node, Heard())
+    return caught.value.failure, trio.current_time() - started
+
+
+async def hang(node: Node, line: str = "") -> None:
+    """Answers nothing but the end of the connection."""
+    while True:
+        await node.read_line()
+
+
+async def test_a_connect_ends_after_its_timeout(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(hang) as node:
+        node.before_login = trio.Event()
+        why, seconds = await failure_and_seconds(node, node_task(tmp_path))
+        assert why.code is Code.CONNECT_TIMEOUT
+        assert why.message.startswith("TimeoutError: Timed out after 30s")
+        assert seconds == pytest.approx(30)
+
+
+async def test_a_login_without_prompt_ends_after_its_timeout(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(hang) as node:
+        why, seconds = await failure_and_seconds(node, node_task(tmp_path))
+        assert why.code is Code.LOGIN_TIMEOUT
+        assert why.message.startswith("TimeoutError: Timed out after 120s")
+        assert seconds == pytest.approx(120, abs=6)
+        assert node.closed == 1
+
+
+async def test_a_command_ends_after_its_timeout_with_ctrl_c_and_quit(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def gathers_until_interrupted(node: Node, line: str) -> None:
+        await node.say(GATHERING)
+        while await node.read_line() != "^C":
+            pass
+
+    async with scripted(appliance(gathers_until_interrupted)) as node:
+        why, seconds = await failure_and_seconds(node, node_task(tmp_path))
+        assert why.code is Code.COMMAND_TIMEOUT
+        assert why.message.startswith("TimeoutError: Timed out after 600s")
+        assert "file get activelog cm/trace/ccm/sdl" in why.message
+        assert seconds == pytest.approx(600, abs=6)
+        assert node.lines[-2:] == ["^C", "quit"]
+        assert (node.closed, node.box.closed) == (1, True)
+
+
+async def test_a_node_that_hangs_is_cut_after_the_grace(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(hang)) as node:
+        task = node_task(tmp_path, timeouts=Timeouts(command=100, grace=4))
+        why, seconds = await failure_and_seconds(node, task)
+        assert why.code is Code.COMMAND_TIMEOUT
+        assert seconds == pytest.approx(102, abs=4.1)
+        assert node.closed == 1
+
+
+async def test_a_slow_but_living_transfer_outlasts_the_command_timeout(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def trickle(node: Node, line: str) -> None:
+        await announce(node, 1, 50)
+        for _ in range(50):
+            await trio.sleep(100)
+            node.box.receive(1)
+        node.box.store("slow", 50)
+        await node.say(COMPLETED)
+
+    async with scripted(appliance(trickle)) as node:
+        await collect(node_task(tmp_path), node.open_shell, node, Heard())
+
+
+async def stalls(node: Node, line: str) -> None:
+    await announce(node, 1, 50)
+    await trio.sleep(500)
+    await hang(node)
+
+
+async def stalls_in_the_middle(node: Node, line: str) -> None:
+    await announce(node, 1, 50)
+    await trio.sleep(60)
+    node.box.receive(1)
+    await hang(node)
+
+
+@pytest.mark.parametrize(
+    ("file_get", "code", "seconds"),
+    [(stalls, Code.RECEIVER_UNREACHABLE, 120), (stalls_in_the_middle, Code.STALLED, 180)],
+    ids=["no connection came", "bytes stopped"],
+)
+async def test_a_transfer_without_a_byte_ends_after_the_stall_timeout(
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,
+    file_get: Answer,
+    code: Code,
+    seconds: float,
+) -> None:
+    async with scripted(appliance(file_get)) as node:
+        why, took = await failure_and_seconds(node, node_task(tmp_path))
+        assert why.code is code
+        assert why.message.startswith("TimeoutError: Timed out after 120s")
+        assert took == pytest.approx(seconds, abs=8)
+        assert node.box.revoked
+
+
+async def test_dots_of_the_node_keep_a_transfer_alive(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def dots(node: Node, line: str) -> None:
+        await announce(node, 1, 5)
+        for _ in range(10):
+            await trio.sleep(100)
+            await node.say(".", end="")
+        node.box.store("a", 5)
+        await node.say("", COMPLETED)
+
+    async with scripted(appliance(dots)) as node:
+        await collect(node_task(tmp_path), node.open_shell, node, Heard())
+
+
+async def test_a_file_that_is_never_closed_is_not_waited_for_without_end(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def never_closed(node: Node, line: str) -> None:
+        await announce(node, 1, 5)
+        node.box.receive(5)
+        node.box.settled = trio.Event()
+        await node.say(COMPLETED)
+
+    async with scripted(appliance(never_closed)) as node:
+        why, _ = await failure_and_seconds(node, node_task(tmp_path))
+        assert why.code is Code.STALLED
+
+
+async def test_each_command_has_the_whole_command_timeout(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    slow = pushes(1)
+
+    async def gathers_long(node: Node, line: str) -> None:
+        await trio.sleep(500)
+        await slow(node, line)
+
+    async with scripted(appliance(gathers_long)) as node:
+        task = node_task(tmp_path, "a", "b", "c")
+        await collect(task, node.open_shell, node, Heard())
