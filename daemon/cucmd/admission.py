@@ -1,0 +1,56 @@
+"""Who may run now: jobs at once, nodes at once in a job, connections at once, sessions on a node.
+
+The one rule: every wait is first come, first served, and a place is given back only after the
+connection that it stood for has closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import trio
+
+from cucmd.config import Limits
+
+# A node as `node_name.node_key` gives it, so that two spellings of it share its places.
+Address: TypeAlias = tuple[str, int]
+
+
+class Admission:
+    """The daemon's places. Limits can change while jobs run; a lower one takes hold as they end."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._jobs = trio.CapacityLimiter(limits.jobs)
+        self._connections = trio.CapacityLimiter(limits.connections)
+        self._sessions: dict[Address, trio.CapacityLimiter] = {}
+
+    def change(self, limits: Limits) -> None:
+        self._jobs.total_tokens = limits.jobs
+        self._connections.total_tokens = limits.connections
+
+    @asynccontextmanager
+    async def job(self) -> AsyncIterator[None]:
+        async with self._jobs:
+            yield
+
+    @asynccontextmanager
+    async def session(self, address: Address, most: int) -> AsyncIterator[None]:
+        """A place on the node at `address` (at most `most`), and one among the connections.
+
+        In this order: waiting for a busy node must not hold a connection that others could use.
+        """
+        limiter = self._sessions.setdefault(address, trio.CapacityLimiter(most))
+        limiter.total_tokens = most
+        try:
+            async with limiter, self._connections:
+                yield
+        finally:
+            self._forget_if_idle(address, limiter)
+
+    def _forget_if_idle(self, address: Address, limiter: trio.CapacityLimiter) -> None:
+        statistics = limiter.statistics()
+        idle = not statistics.borrowed_tokens and not statistics.tasks_waiting
+        if idle and self._sessions.get(address) is limiter:
+            del self._sessions[address]

@@ -1,0 +1,297 @@
+"""One job while it lives: a nursery, a cancel scope for each node, and its state.
+
+The one rule: the state changes in memory first, at once and in one place (`_change`); then it is
+made durable, then watchers hear of it, in that order. Tasks of nodes that a cancel or a deadline
+has settled find that out when they try to settle them, and change nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+import trio
+
+from cucmd.admission import Admission
+from cucmd.collect.doors import DropBox, NodeTask, ReceivedFile, Report
+from cucmd.events import Feed
+from cucmd.failure import Code, Failure, NodeFailed, failure, timed_out
+from cucmd.job import Job, Node, Phase
+from cucmd.manifest import Entry, ManifestWriter
+from cucmd.node_name import node_key
+from cucmd.state_recorder import StateRecorder
+from cucmd.store import Store, StoreFailed
+
+log = logging.getLogger(__name__)
+
+# How often figures of running transfers are shown to watchers, in seconds.
+TICK = 0.5
+
+Collect: TypeAlias = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
+Notes: TypeAlias = tuple[str, ...]
+
+
+class House(msgspec.Struct, frozen=True):
+    """What every job needs of the daemon."""
+
+    store: Store
+    feed: Feed
+    admission: Admission
+    collect: Collect
+
+
+class JobRun:
+    """Owns the job from its acceptance until its last connection has closed."""
+
+    def __init__(
+        self,
+        job: Job,
+        tasks: Sequence[NodeTask],
+        directory: Path,
+        entries: Sequence[Entry],
+        house: House,
+    ) -> None:
+        self.job = job
+        self._tasks = tasks
+        self._house = house
+        self._recorder = StateRecorder(job, house.store, house.feed)
+        self._manifest = ManifestWriter(job.job_id, directory, entries)
+        self._scopes = [trio.CancelScope() for _ in job.nodes]
+        self._waiting = trio.CancelScope()
+        self._works = False
+        self._reports = [NodeReport(self, position) for position in range(len(job.nodes))]
+        self._concurrency = trio.CapacityLimiter(job.concurrency)
+        self.over = trio.Event()
+
+    # The life of the job
+
+    async def run(self) -> None:
+        """Ends when every node has settled, every connection has closed and all is durable."""
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._recorder.run)
+                try:
+                    await self._wait_and_work()
+                finally:
+                    self._recorder.finish()
+        finally:
+            self.over.set()
+
+    async def _wait_and_work(self) -> None:
+        with self._waiting:
+            async with self._house.admission.job():
+                if self.job.ended:  # cancelled in the very moment in which its turn came
+                    return
+                self._works = True
+                self._change(self.job.begin(_now()))
+                await self._work()
+
+    async def _work(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_deadline)
+            nursery.start_soon(self._tick)
+            async with trio.open_nursery() as nodes:
+                for position, node in enumerate(self.job.nodes):
+                    if not node.settled:
+                        nodes.start_soon(self._run_node, position)
+            nursery.cancel_scope.cancel()
+
+    async def _watch_deadline(self) -> None:
+        seconds = self.job.timeouts.job
+        await trio.sleep(seconds)
+        self.end_all(timed_out(Code.JOB_TIMEOUT, seconds, "for the whole job (job timeout)"))
+
+    async def _tick(self) -> None:
+        """Shows watchers how running transfers grow; figures alone are not worth a transaction."""
+        while True:
+            await trio.sleep(TICK)
+            self.refresh()
+            self._recorder.show(self.job)
+
+    # One node
+
+    async def _run_node(self, position: int) -> None:
+        task, report = self._tasks[position], self._reports[position]
+        ending: Notes | Failure | None = None
+        problem: Failure | None = None
+        try:
+            with self._scopes[position]:
+                session = self._house.admission.session(
+                    node_key(task.host, task.port), task.sessions
+                )
+                async with self._concurrency, session:
+                    ending = await self._attempt(task, report)
+        finally:
+            with trio.CancelScope(shield=True):
+                problem = await self._file_away(position, task, report, reached=ending is not None)
+        if ending is not None:
+            self._settle(position, problem or ending)
+
+    async def _attempt(self, task: NodeTask, report: NodeReport) -> Notes | Failure:
+        """Collects the node; its notes, or why it failed. Only a cancel comes out as itself."""
+        try:
+            with trio.fail_after(task.timeouts.node):
+                await trio.to_thread.run_sync(_make_folder, task.folder)
+                return await self._house.collect(task, report)
+        except NodeFailed as error:
+            return error.failure
+        except trio.TooSlowError:
+            where = f"for the whole node, in phase {report.last_phase} (node timeout)"
+            return timed_out(Code.NODE_TIMEOUT, task.timeouts.node, where)
+        except OSError as error:
+            log.warning("job %s, node %s: %s", self.job.job_id, task.node, error)
+            return _of_os_error(error)
+        except Exception as error:
+            log.exception("job %s, node %s: a defect", self.job.job_id, task.node)
+            return failure(Code.INTERNAL, f"{type(error).__name__} in phase {report.last_phase}")
+
+    async def _file_away(
+        self, position: int, task: NodeTask, report: NodeReport, *, reached: bool
+    ) -> Failure | None:
+        """Puts what came into the store and the manifest. A failure to do so fails the node."""
+        self._show_figures(position)
+        files = report.take_files()
+        if not files and not reached:
+            return None
+        entries = self._manifest.add(task.node, task.folder.name, files)
+        try:
+            await self._house.store.save_files(self.job.job_id, task.node, entries)
+            await self._manifest.write()
+        except StoreFailed as error:
+            return failure(Code.INTERNAL, f"the files' record could not be saved: {error}")
+        except OSError as error:
+            return _of_os_error(error)
+        return None
+
+    # State
+
+    def _change(self, job: Job) -> None:
+        self.job = job
+        self._recorder.changed(job)
+
+    def change_node(self, position: int, change: Callable[[Node], Node]) -> None:
+        """Applies a transition, unless the node has settled meanwhile."""
+        node = self.job.nodes[position]
+        if not node.settled:
+            self._change(self.job.replace_node(position, change(node), _now()))
+
+    def _settle(self, position: int, ending: Notes | Failure) -> None:
+        def change(node: Node) -> Node:
+            if isinstance(ending, Failure):
+                return node.fail(_now(), ending)
+            return node.succeed(_now(), ending)
+
+        self.change_node(position, change)
+
+    def _show_figures(self, position: int) -> None:
+        node = self._reports[position].figures(self.job.nodes[position])
+        if node is not self.job.nodes[position]:
+            self.job = self.job.replace_node(position, node, _now())
+            if node.settled:
+                self._recorder.changed(self.job)
+
+    def refresh(self) -> Job:
+        """The job with the figures of this moment."""
+        for position, node in enumerate(self.job.nodes):
+            if not node.settled:
+                self._show_figures(position)
+        return self.job
+
+    # Ending it from outside
+
+    async def cancel(self, positions: frozenset[int] | None = None) -> bool:
+        """Cancels, and says whether that changed anything; durable on return.
+
+        Connections close behind it, inside the grace period. Raises `StoreFailed`.
+        """
+        before = self.refresh()
+        self._end(self.job.cancel(_now(), positions))
+        changed = self.job is not before
+        with trio.CancelScope(shield=True):  # a client that goes away takes nothing back
+            await self._recorder.durable()
+        return changed
+
+    def end_all(self, why: Failure) -> None:
+        """Fails what has not settled, and stops work on it."""
+        self.refresh()
+        self._end(self.job.fail_unsettled(_now(), why))
+
+    def take_up(self) -> None:
+        """Queues a job again that a stop had left unfinished."""
+        self._change(self.job.resume())
+
+    def stop(self) -> None:
+        """Stops all work without settling anything: a later start takes the job up again."""
+        self._waiting.cancel()
+
+    def _end(self, after: Job) -> None:
+        before = self.job
+        if after is before:
+            return
+        self._change(after)
+        pairs = zip(before.nodes, after.nodes, self._scopes, strict=True)
+        for node_before, node_after, scope in pairs:
+            if node_after is not node_before:
+                scope.cancel()
+        if after.ended and not self._works:
+            self._waiting.cancel()
+
+
+class NodeReport:
+    """What the work on one node tells its job (see `collect.doors.Report`)."""
+
+    def __init__(self, run: JobRun, position: int) -> None:
+        self._run = run
+        self._position = position
+        self._box: DropBox | None = None
+        self._files_announced: int | None = None
+        self._bytes_announced: int | None = None
+        self.last_phase = Phase.CONNECT
+
+    def attempt(self, number: int) -> None:
+        self._run.change_node(self._position, lambda node: node.begin(_now(), number))
+
+    def phase(self, phase: Phase) -> None:
+        self.last_phase = phase
+        self._run.change_node(self._position, lambda node: node.enter(phase))
+
+    def drop_box(self, box: DropBox) -> None:
+        self._box = box
+
+    def announced(self, files: int, size: int) -> None:
+        self._files_announced, self._bytes_announced = files, size
+
+    def take_files(self) -> Sequence[ReceivedFile]:
+        """What came into the box, once."""
+        box, self._box = self._box, None
+        return box.files() if box is not None else ()
+
+    def figures(self, node: Node) -> Node:
+        box = self._box
+        if box is None:
+            return node
+        after = node.progress(
+            files_announced=self._files_announced,
+            bytes_announced=self._bytes_announced,
+            files_received=box.files_received,
+            bytes_received=box.bytes_received,
+        )
+        return node if after == node else after
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _make_folder(folder: Path) -> None:
+    (folder / "files").mkdir(mode=0o750, parents=True, exist_ok=True)
+
+
+def _of_os_error(error: OSError) -> Failure:
+    full = error.errno in (28, 122)  # ENOSPC, EDQUOT
+    code = Code.DISK_FULL if full else Code.INTERNAL
+    return failure(code, f"{error.strerror}: {error.filename or 'state directory'}")

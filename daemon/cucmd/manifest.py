@@ -1,0 +1,100 @@
+"""The manifest of a job: every file that came, by node, with size, SHA-256 and whether it is whole.
+
+The one rule: the file on disk is replaced in one step and never shows a file as complete before
+its bytes are durable.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import trio
+
+from cucmd.collect.doors import ReceivedFile
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One file. `path` is relative to the job's directory; sizes are bytes."""
+
+    node: str
+    path: str
+    size: int
+    sha256: str
+    complete: bool
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    job_id: str
+    files: tuple[Entry, ...]
+
+
+class ManifestWriter:
+    """Writes `manifest.json` each time a node is through; nodes that end together share a write."""
+
+    def __init__(self, job_id: str, directory: Path, entries: Sequence[Entry] = ()) -> None:
+        self._job_id = job_id
+        self._path = directory / "manifest.json"
+        self._entries: dict[str, tuple[Entry, ...]] = {}
+        for entry in entries:
+            self._entries[entry.node] = (*self._entries.get(entry.node, ()), entry)
+        self._writing = trio.Lock()
+        self._wanted = 1 if entries else 0
+        self._written = 0
+
+    def entries(self, node: str) -> tuple[Entry, ...]:
+        return self._entries.get(node, ())
+
+    def add(self, node: str, folder: str, files: Sequence[ReceivedFile]) -> tuple[Entry, ...]:
+        """The node's files of this run, after those of earlier runs, which stay."""
+        entries = (*self.entries(node), *(_entry(node, folder, file) for file in files))
+        self._entries[node] = entries
+        self._wanted += 1
+        return entries
+
+    async def write(self) -> None:
+        """Durable when it returns. Raises `OSError`."""
+        mine = self._wanted
+        async with self._writing:
+            if self._written >= mine:
+                return
+            version = self._wanted
+            files = tuple(entry for node in self._entries.values() for entry in node)
+            data = msgspec.json.format(msgspec.json.encode(Manifest(self._job_id, files)), indent=1)
+            await trio.to_thread.run_sync(replace_file, self._path, data + b"\n")
+            self._written = version
+
+
+def _entry(node: str, folder: str, file: ReceivedFile) -> Entry:
+    return Entry(node, f"{folder}/files/{file.path}", file.size, file.sha256, file.complete)
+
+
+def drop_temporary(directory: Path) -> None:
+    """Removes what a write that was killed left behind."""
+    _temporary(directory / "manifest.json").unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.new")
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Puts `data` at `path` in one step: readers see the old file or the new one, whole."""
+    temporary = _temporary(path)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,61 @@
+"""What a stop left on disk, accounted for before a job goes on: no file there is unknown.
+
+The one rule: a file that no record calls whole is marked incomplete; it is never deleted, for it
+may be all that is left of what the node had, and never passed off as whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import trio
+
+from cucmd.job import Job
+from cucmd.manifest import Entry, ManifestWriter, drop_temporary
+from cucmd.store import Store, StoreFailed
+
+log = logging.getLogger(__name__)
+
+
+async def account_for_files(store: Store, job: Job, directory: Path) -> tuple[Entry, ...]:
+    """Every file of an unfinished job: those on record, and the rest as incomplete.
+
+    Durable on return, unless the disk does not let it be: that is logged, and the manifest says
+    so at the next write. Raises `StoreFailed` where the records cannot be read.
+    """
+    rows = await store.files(job.job_id)
+    recorded = [Entry(row.node, row.path, row.size, row.sha256, row.complete) for row in rows]
+    left = await trio.to_thread.run_sync(_unrecorded, job, directory, recorded)
+    if not left:
+        return tuple(recorded)
+    log.warning("job %s: %d files were cut off by the stop", job.job_id, len(left))
+    entries = (*recorded, *left)
+    try:
+        for node in {entry.node for entry in left}:
+            await store.save_files(job.job_id, node, [e for e in left if e.node == node])
+        await ManifestWriter(job.job_id, directory, entries).write()
+    except (StoreFailed, OSError) as error:
+        log.error("job %s: cut-off files are not on record: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
+    return entries
+
+
+def _unrecorded(job: Job, directory: Path, recorded: list[Entry]) -> list[Entry]:
+    known = {entry.path for entry in recorded}
+    drop_temporary(directory)
+    return [
+        Entry(node.node, path, size, "", complete=False)
+        for node in job.nodes
+        for path, size in _files_below(directory, node.folder)
+        if path not in known
+    ]
+
+
+def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
+    """Path relative to the job's directory, and size, of every file that a node pushed."""
+    for parent, _, names in os.walk(directory / folder / "files"):
+        for name in names:
+            path = Path(parent, name)
+            yield str(path.relative_to(directory)), path.lstat().st_size

@@ -1,0 +1,229 @@
+"""Jobs in nurseries: accepts them, finds them, cancels them, and takes them up again.
+
+The one rule: a job that was answered for is durable, and is either alive here or ended in the
+store; nothing else runs jobs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import trio
+
+from cucmd.collect.doors import NodeTask
+from cucmd.config import Limits
+from cucmd.failure import Code, failure
+from cucmd.job import Job
+from cucmd.job_run import House, JobRun
+from cucmd.manifest import Entry
+from cucmd.recovery import account_for_files
+from cucmd.store import JobRow
+
+log = logging.getLogger(__name__)
+
+# Makes the tasks of a job that a restart found unfinished; None if its password is not to be had.
+Replan: TypeAlias = Callable[[Job], Sequence[NodeTask] | None]
+
+
+class UnknownJob(Exception):
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"no job {job_id}")
+        self.job_id = job_id
+
+
+class AmbiguousJob(Exception):
+    """A prefix that fits several jobs; `candidates` are some of them."""
+
+    def __init__(self, prefix: str, candidates: Sequence[str]) -> None:
+        super().__init__(f"'{prefix}' fits several jobs: {', '.join(candidates)}")
+        self.prefix = prefix
+
+
+class UnknownNode(Exception):
+    def __init__(self, job_id: str, node: str) -> None:
+        super().__init__(f"no node {node} in job {job_id}")
+        self.job_id, self.node = job_id, node
+
+
+class AtLimit(Exception):
+    def __init__(self, limit: str, maximum: int) -> None:
+        super().__init__(f"limit {limit} reached: {maximum}")
+        self.limit, self.maximum = limit, maximum
+
+
+class Draining(Exception):
+    """The daemon is shutting down and takes no new work."""
+
+
+class Supervisor:
+    """Made by `open_supervisor`."""
+
+    def __init__(self, house: House, jobs_directory: Path, limits: Limits) -> None:
+        self._house = house
+        self._directory = jobs_directory
+        self._limits = limits
+        self._live: dict[str, JobRun] = {}
+        self._draining = False
+        self._nursery: trio.Nursery | None = None
+
+    def change_limits(self, limits: Limits) -> None:
+        self._limits = limits
+        self._house.admission.change(limits)
+
+    def directory(self, job_id: str) -> Path:
+        return self._directory / job_id
+
+    @property
+    def live(self) -> int:
+        return len(self._live)
+
+    # Work
+
+    async def start(self, job: Job, tasks: Sequence[NodeTask]) -> Job:
+        """Accepts a job: durable on return. Raises `Draining`, `AtLimit`, `StoreFailed`.
+
+        A caller that goes away meanwhile does not undo it: the job may be durable already.
+        """
+        self._admit()
+        run = self._run_for(job, tasks)
+        try:
+            with trio.CancelScope(shield=True):
+                await self._house.store.add_job(job)
+        except BaseException:
+            self._live.pop(job.job_id).over.set()
+            raise
+        self._house.feed.publish(job)
+        self._launch(run)
+        return run.job
+
+    def _admit(self) -> None:
+        if self._draining:
+            raise Draining
+        most = self._limits.jobs + self._limits.queued
+        if len(self._live) >= most:
+            raise AtLimit("jobs", most)
+
+    def _run_for(
+        self, job: Job, tasks: Sequence[NodeTask], entries: Sequence[Entry] = ()
+    ) -> JobRun:
+        run = JobRun(job, tasks, self.directory(job.job_id), entries, self._house)
+        self._live[job.job_id] = run
+        return run
+
+    def _launch(self, run: JobRun) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(self._keep, run)
+        if self._draining:
+            run.stop()
+
+    async def _keep(self, run: JobRun) -> None:
+        try:
+            await run.run()
+        except Exception:
+            log.exception("job %s: a defect", run.job.job_id)
+        finally:
+            del self._live[run.job.job_id]
+
+    async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
+        """The job after the cancel, durable, and whether this call changed anything.
+
+        Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`.
+        """
+        job = await self.find(prefix)
+        positions = _positions(job, nodes)
+        run = self._live.get(job.job_id)
+        if run is None:
+            return await self.find(job.job_id), False
+        changed = await run.cancel(positions)
+        return run.job, changed
+
+    # Looking
+
+    async def find(self, prefix: str) -> Job:
+        """The job of that id, or of the only id that begins so (4 characters or more)."""
+        run = self._live.get(prefix)
+        if run is not None:
+            return run.refresh()
+        if len(prefix) < 4:
+            raise UnknownJob(prefix)
+        candidates = await self._house.store.find(prefix)
+        if len(candidates) > 1:
+            raise AmbiguousJob(prefix, candidates)
+        if not candidates:
+            raise UnknownJob(prefix)
+        return await self._load(candidates[0])
+
+    async def _load(self, job_id: str) -> Job:
+        run = self._live.get(job_id)
+        job = run.refresh() if run is not None else await self._house.store.load(job_id)
+        if job is None:
+            raise UnknownJob(job_id)
+        return job
+
+    async def newest(self, limit: int, status: str | None) -> Sequence[JobRow | Job]:
+        """Newest first; live jobs as they are at this moment."""
+        rows = await self._house.store.newest(limit, status)
+        return [
+            self._live[row.job_id].refresh() if row.job_id in self._live else row for row in rows
+        ]
+
+    # Restart and stop
+
+    async def recover(self, replan: Replan) -> None:
+        """Takes up what a stop left unfinished: again where it can, else as `interrupted`."""
+        for job in await self._house.store.unfinished():
+            directory = self.directory(job.job_id)
+            entries = await account_for_files(self._house.store, job, directory)
+            tasks = replan(job)
+            run = self._run_for(job, tasks or (), entries)
+            if tasks is None:
+                run.end_all(INTERRUPTED)
+            else:
+                run.take_up()
+            log.info("job %s: %s after a restart", job.job_id, run.job.status)
+            self._launch(run)
+
+    async def drain(self) -> None:
+        """No new work; what runs is closed within its grace, and can go on after a restart.
+
+        A job with a typed-in password cannot: its unfinished nodes end as `interrupted`.
+        """
+        self._draining = True
+        for run in list(self._live.values()):
+            if not run.job.resumable:
+                run.end_all(INTERRUPTED)
+            run.stop()
+        for run in list(self._live.values()):
+            await run.over.wait()
+
+
+INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node was done")
+
+
+def _positions(job: Job, nodes: Sequence[str] | None) -> frozenset[int] | None:
+    if nodes is None:
+        return None
+    names = {node.node: position for position, node in enumerate(job.nodes)}
+    for name in nodes:
+        if name not in names:
+            raise UnknownNode(job.job_id, name)
+    return frozenset(names[name] for name in nodes)
+
+
+@asynccontextmanager
+async def open_supervisor(
+    house: House, jobs_directory: Path, limits: Limits
+) -> AsyncIterator[Supervisor]:
+    """A supervisor, and the nursery that its jobs live in. Left, it drains first."""
+    supervisor = Supervisor(house, jobs_directory, limits)
+    async with trio.open_nursery() as nursery:
+        supervisor._nursery = nursery
+        try:
+            yield supervisor
+        finally:
+            with trio.CancelScope(shield=True):
+                await supervisor.drain()

@@ -1,0 +1,85 @@
+"""Who may run now: places are first come, first served, and come back when they are left."""
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from cucmd.admission import Admission
+from cucmd.config import Limits
+
+
+async def test_a_node_has_no_more_sessions_than_allowed_over_all_jobs() -> None:
+    admission = Admission(Limits(sessions_per_node=2))
+    inside, most = 0, 0
+
+    async def work() -> None:
+        nonlocal inside, most
+        async with admission.session(("cucm-pub", 22), 2):
+            inside += 1
+            most = max(most, inside)
+            await wait_all_tasks_blocked()
+            inside -= 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(7):
+            nursery.start_soon(work)
+    assert most == 2
+
+
+async def test_waiting_for_a_busy_node_holds_no_connection() -> None:
+    admission = Admission(Limits(connections=2, sessions_per_node=1))
+    reached = trio.Event()
+    async with trio.open_nursery() as nursery:
+
+        async def hold(address: tuple[str, int], done: trio.Event) -> None:
+            async with admission.session(address, 1):
+                await done.wait()
+
+        async def pass_through() -> None:
+            async with admission.session(("other", 22), 1):
+                reached.set()
+
+        never = trio.Event()
+        for _ in range(3):
+            nursery.start_soon(hold, ("busy", 22), never)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(pass_through)
+        await reached.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_idle_node_is_forgotten() -> None:
+    admission = Admission(Limits())
+    for number in range(100):
+        async with admission.session((f"node-{number}", 22), 2):
+            pass
+    assert not admission._sessions
+
+
+async def test_a_cancelled_wait_leaves_no_trace(autojump_clock: trio.testing.MockClock) -> None:
+    admission = Admission(Limits(sessions_per_node=1))
+
+    async def wait_in_vain() -> None:
+        with trio.move_on_after(1) as scope:
+            async with admission.session(("a", 22), 1):
+                raise AssertionError("there was no place")
+        assert scope.cancelled_caught
+
+    async with admission.session(("a", 22), 1), trio.open_nursery() as nursery:
+        nursery.start_soon(wait_in_vain)
+    assert not admission._sessions
+
+
+async def test_limits_can_change_while_jobs_run() -> None:
+    admission = Admission(Limits(jobs=1))
+    entered = trio.Event()
+
+    async def second() -> None:
+        async with admission.job():
+            entered.set()
+
+    async with trio.open_nursery() as nursery, admission.job():
+        nursery.start_soon(second)
+        await wait_all_tasks_blocked()
+        assert not entered.is_set()
+        admission.change(Limits(jobs=2))
+        await entered.wait()

@@ -1,0 +1,107 @@
+"""From memory to the store to the watchers: in that order, and not forgotten when a disk fails."""
+
+from datetime import UTC, datetime
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from cucmd.events import Feed
+from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.state_recorder import StateRecorder
+from cucmd.store import StoreFailed
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+QUEUED = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
+
+
+class SlowStore:
+    """Saves when told to; fails as often as `failures` says."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.saved: list[tuple[Job, Job]] = []
+        self.failures = failures
+        self.may_save = trio.Event()
+        self.may_save.set()
+
+    async def save(self, before: Job, after: Job) -> None:
+        await self.may_save.wait()
+        await trio.lowlevel.checkpoint()
+        if self.failures:
+            self.failures -= 1
+            raise StoreFailed("database or disk is full")
+        self.saved.append((before, after))
+
+
+async def test_a_state_is_published_only_once_it_is_durable() -> None:
+    store, feed = SlowStore(), Feed()
+    store.may_save = trio.Event()
+    recorder = StateRecorder(QUEUED, store, feed)
+    heard: list[Job | None] = []
+
+    async def watch(changes) -> None:
+        while True:
+            heard.append((await changes.next()).job)
+
+    with feed.subscribe(QUEUED.job_id) as changes:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(recorder.run)
+            nursery.start_soon(watch, changes)
+            running = QUEUED.begin(NOW)
+            recorder.changed(running)
+            await wait_all_tasks_blocked()
+            assert heard == []
+            store.may_save.set()
+            await recorder.durable()
+            await wait_all_tasks_blocked()
+            assert heard == [running]
+            recorder.finish()
+            nursery.cancel_scope.cancel()
+
+
+async def test_each_save_goes_from_the_last_durable_state_to_the_newest() -> None:
+    store = SlowStore()
+    store.may_save = trio.Event()
+    recorder = StateRecorder(QUEUED, store, Feed())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(recorder.run)
+        first = QUEUED.begin(NOW)
+        recorder.changed(first)
+        await wait_all_tasks_blocked()  # the save of `first` is under way
+        second = first.cancel(NOW)
+        recorder.changed(first.replace_node(0, Node("a").begin(NOW, 1), NOW))
+        recorder.changed(second)
+        store.may_save.set()
+        await recorder.durable()
+        recorder.finish()
+    assert store.saved == [(QUEUED, first), (first, second)]
+
+
+async def test_a_failed_save_is_told_to_who_waits_and_tried_again(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SlowStore(failures=2)
+    recorder = StateRecorder(QUEUED, store, Feed())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(recorder.run)
+        cancelled = QUEUED.cancel(NOW)
+        recorder.changed(cancelled)
+        with pytest.raises(StoreFailed):
+            await recorder.durable()
+        await trio.sleep(5)
+        await recorder.durable()
+        recorder.finish()
+    assert store.saved == [(QUEUED, cancelled)]
+    assert "disk is full" in caplog.text
+
+
+async def test_the_last_state_is_saved_before_the_recorder_ends_even_when_cancelled() -> None:
+    store = SlowStore()
+    recorder = StateRecorder(QUEUED, store, Feed())
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(recorder.run)
+            scope.cancel()
+            recorder.changed(QUEUED.cancel(NOW))
+            recorder.finish()
+    assert [after.status for _, after in store.saved] == ["cancelled"]

@@ -1,0 +1,320 @@
+"""Jobs in nurseries, in virtual time: admission, cancel, deadlines, stops; scripted nodes."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from cucmd.admission import Admission
+from cucmd.collect.doors import Login, NodeTask, Report, Retry
+from cucmd.config import Limits
+from cucmd.events import Feed
+from cucmd.failure import Code, fail
+from cucmd.job import Collection, Job, Node, Phase, Timeouts
+from cucmd.job_run import House
+from cucmd.store import Store, open_store
+from cucmd.supervisor import (
+    AmbiguousJob,
+    AtLimit,
+    Draining,
+    Supervisor,
+    UnknownJob,
+    UnknownNode,
+    open_supervisor,
+)
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+Behaviour = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
+
+
+class World:
+    """A supervisor over nodes that behave as `behaviours` says; the others succeed at once."""
+
+    def __init__(self, supervisor: Supervisor, house: House, tmp_path: Path) -> None:
+        self.supervisor = supervisor
+        self.feed = house.feed
+        self.store: Store = house.store
+        self.tmp_path = tmp_path
+        self.behaviours: dict[str, Behaviour] = {}
+        self.contacted: list[str] = []
+        self.numbers = 0
+
+    async def collect(self, task: NodeTask, report: Report) -> tuple[str, ...]:
+        self.contacted.append(task.node)
+        report.attempt(task.first_attempt)
+        behaviour = self.behaviours.get(task.node)
+        return await behaviour(task, report) if behaviour else ()
+
+    def job(self, *nodes: str, **fields: object) -> Job:
+        self.numbers += 1
+        values = {"concurrency": 8, "timeouts": Timeouts(), **fields}
+        return Job(
+            job_id=f"{self.numbers:012x}",
+            created_at=NOW,
+            collection=Collection(("syslog",)),
+            nodes=tuple(Node(node) for node in nodes),
+            **values,
+        )
+
+    def tasks(self, job: Job) -> list[NodeTask]:
+        return [
+            NodeTask(
+                job.job_id,
+                node.node,
+                node.node,
+                22,
+                Login("administrator", "secret"),
+                job.collection,
+                job.timeouts,
+                Retry(),
+                self.tmp_path / "jobs" / job.job_id / node.folder,
+                first_attempt=node.attempt + 1,
+            )
+            for node in job.nodes
+        ]
+
+    async def start(self, *nodes: str, **fields: object) -> str:
+        job = self.job(*nodes, **fields)
+        await self.supervisor.start(job, self.tasks(job))
+        return job.job_id
+
+    async def ended(self, job_id: str) -> Job:
+        with self.feed.subscribe(job_id) as changes:
+            while not (job := await self.supervisor.find(job_id)).ended:
+                await changes.next()
+        return job
+
+
+@asynccontextmanager
+async def world(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[World]:
+    limits = limits or Limits()
+    made: list[World] = []
+
+    async def collect(task: NodeTask, report: Report) -> tuple[str, ...]:
+        return await made[0].collect(task, report)
+
+    async with open_store(tmp_path / "cucmd.db") as store:
+        house = House(store, Feed(), Admission(limits), collect)
+        async with open_supervisor(house, tmp_path / "jobs", limits) as supervisor:
+            made.append(World(supervisor, house, tmp_path))
+            yield made[0]
+
+
+def wait_for_the_store(clock: MockClock) -> None:
+    """The store is a real thread: the clock must not jump while it writes."""
+    clock.autojump_threshold = 0.05
+
+
+async def hang(task: NodeTask, report: Report) -> tuple[str, ...]:
+    await trio.sleep_forever()
+    raise AssertionError
+
+
+def fails_with(code: Code) -> Behaviour:
+    async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
+        raise fail(code, "it was so")
+
+    return behaviour
+
+
+def statuses(job: Job) -> list[str]:
+    return [node.status for node in job.nodes]
+
+
+async def test_nodes_fail_and_succeed_on_their_own(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.behaviours["b"] = fails_with(Code.AUTH_FAILED)
+        job = await w.ended(await w.start("a", "b", "c"))
+        assert statuses(job) == ["succeeded", "failed", "succeeded"]
+        assert job.status == "partial"
+
+
+async def test_a_defect_on_one_node_is_internal_and_stays_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def defect(task: NodeTask, report: Report) -> tuple[str, ...]:
+        raise ZeroDivisionError("a defect")
+
+    async with world(tmp_path) as w:
+        w.behaviours["a"] = defect
+        job = await w.ended(await w.start("a", "b"))
+        assert statuses(job) == ["failed", "succeeded"]
+        assert job.nodes[0].state.failure.code is Code.INTERNAL
+        assert "a defect" in caplog.text
+
+
+async def test_no_more_nodes_at_once_than_the_job_allows(tmp_path: Path) -> None:
+    inside, most = 0, 0
+
+    async def count(task: NodeTask, report: Report) -> tuple[str, ...]:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await trio.sleep(0.01)
+        inside -= 1
+        return ()
+
+    async with world(tmp_path) as w:
+        names = [f"n{number}" for number in range(9)]
+        w.behaviours = dict.fromkeys(names, count)
+        await w.ended(await w.start(*names, concurrency=3))
+    assert most == 3
+
+
+async def test_jobs_over_the_limit_queue_and_then_run(tmp_path: Path) -> None:
+    async with world(tmp_path, Limits(jobs=1)) as w:
+        w.behaviours["a"] = hang
+        first, second = await w.start("a"), await w.start("b")
+        await wait_all_tasks_blocked()
+        assert (await w.supervisor.find(second)).status == "queued"
+        await w.supervisor.cancel(first, None)
+        assert (await w.ended(second)).status == "succeeded"
+
+
+async def test_the_queue_has_an_end(tmp_path: Path) -> None:
+    async with world(tmp_path, Limits(jobs=1, queued=1)) as w:
+        w.behaviours["a"] = hang
+        await w.start("a")
+        await w.start("a")
+        with pytest.raises(AtLimit) as caught:
+            await w.start("a")
+        assert (caught.value.limit, caught.value.maximum) == ("jobs", 2)
+
+
+async def test_cancel_of_a_queued_job_contacts_no_node(tmp_path: Path) -> None:
+    async with world(tmp_path, Limits(jobs=1)) as w:
+        w.behaviours["a"] = hang
+        await w.start("a")
+        queued = await w.start("b")
+        job, changed = await w.supervisor.cancel(queued, None)
+        assert (job.status, changed, w.contacted) == ("cancelled", True, ["a"])
+
+
+async def test_cancel_of_one_node_lets_the_others_finish(tmp_path: Path) -> None:
+    released = trio.Event()
+
+    async def wait(task: NodeTask, report: Report) -> tuple[str, ...]:
+        await released.wait()
+        return ()
+
+    async with world(tmp_path) as w:
+        w.behaviours = {"a": hang, "b": wait}
+        job_id = await w.start("a", "b")
+        await wait_all_tasks_blocked()
+        job, _ = await w.supervisor.cancel(job_id, ["a"])
+        assert statuses(job) == ["cancelled", "running"]
+        released.set()
+        assert (await w.ended(job_id)).status == "partial"
+
+
+async def test_a_node_that_ends_while_it_is_cancelled_stays_cancelled(tmp_path: Path) -> None:
+    async def stubborn(task: NodeTask, report: Report) -> tuple[str, ...]:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(0.05)
+        return ("too late",)
+
+    async with world(tmp_path) as w:
+        w.behaviours["a"] = stubborn
+        job_id = await w.start("a")
+        await wait_all_tasks_blocked()
+        job, _ = await w.supervisor.cancel(job_id, None)
+        assert statuses(job) == ["cancelled"]
+        await trio.sleep(0.1)
+        job = await w.supervisor.find(job_id)
+        assert (statuses(job), job.nodes[0].notes) == (["cancelled"], ())
+
+
+async def test_unknown_jobs_and_nodes_are_named(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        with pytest.raises(UnknownJob, match="beef"):
+            await w.supervisor.cancel("beef", None)
+        job_id = await w.start("a")
+        with pytest.raises(UnknownNode) as caught:
+            await w.supervisor.cancel(job_id, ["a", "z"])
+        assert caught.value.node == "z"
+
+
+async def test_a_job_is_found_by_a_prefix_that_fits_only_it(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        first = await w.start("a")
+        assert (await w.supervisor.find(first[:12])).job_id == first
+        await w.start("a")
+        with pytest.raises(AmbiguousJob):
+            await w.supervisor.find("0000")
+        with pytest.raises(UnknownJob):
+            await w.supervisor.find("000")
+
+
+async def test_each_node_has_its_own_deadline(tmp_path: Path, autojump_clock: MockClock) -> None:
+    wait_for_the_store(autojump_clock)
+    ended: dict[str, float] = {}
+
+    async def late(task: NodeTask, report: Report) -> tuple[str, ...]:
+        report.phase(Phase.TRANSFER)
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended[task.node] = trio.current_time()
+        raise AssertionError
+
+    async with world(tmp_path) as w:
+        w.behaviours["a"] = late
+        started = trio.current_time()
+        job = await w.ended(await w.start("a", "b", timeouts=Timeouts(node=700)))
+        assert statuses(job) == ["failed", "succeeded"]
+        failure = job.nodes[0].state.failure
+        assert failure.code is Code.NODE_TIMEOUT
+        assert failure.message.startswith("TimeoutError: Timed out after 700s")
+        assert "transfer" in failure.message
+        assert ended["a"] - started == pytest.approx(700, abs=1)
+
+
+async def test_the_job_has_a_deadline_over_all_nodes(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    wait_for_the_store(autojump_clock)
+    async with world(tmp_path) as w:
+        w.behaviours["b"] = hang
+        timeouts = Timeouts(job=50, node=40_000)
+        job = await w.ended(await w.start("a", "b", "c", concurrency=2, timeouts=timeouts))
+        assert statuses(job) == ["succeeded", "failed", "succeeded"]
+        assert job.nodes[1].state.failure.code is Code.JOB_TIMEOUT
+        assert job.nodes[1].state.failure.message.startswith("TimeoutError: Timed out after 50s")
+
+
+async def test_a_stop_leaves_what_can_go_on_and_ends_what_cannot(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.behaviours = {"a": hang, "b": hang}
+        typed = await w.start("a")
+        named = await w.start("b", credential="ops", resumable=True)
+        await wait_all_tasks_blocked()
+        await w.supervisor.drain()
+        with pytest.raises(Draining):
+            await w.start("c")
+        job = await w.supervisor.find(typed)
+        assert (job.status, job.nodes[0].state.failure.code) == ("failed", Code.INTERRUPTED)
+        assert (await w.store.load(named)).status == "running"
+
+    async with world(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        job = await again.ended(named)
+        assert (job.status, job.nodes[0].attempt) == ("succeeded", 2)
+        assert (await again.supervisor.find(typed)).status == "failed"
+
+
+async def test_recovery_interrupts_what_has_no_password_any_more(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "cucmd.db") as store:
+        job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
+        await store.add_job(job)
+        after = job.begin(NOW).replace_node(0, Node("a").begin(NOW, 1).succeed(NOW), NOW)
+        await store.save(job, after)
+    async with world(tmp_path) as w:
+        await w.supervisor.recover(lambda job: None)
+        job = await w.supervisor.find(job.job_id)
+        assert statuses(job) == ["succeeded", "failed"]
+        assert job.nodes[1].state.failure.code is Code.INTERRUPTED
+        assert (job.status, w.contacted) == ("partial", [])
