@@ -1,0 +1,62 @@
+"""Who may do what at the socket, by the credentials that the kernel gives of the peer.
+
+The one rule: root, the daemon's own user and the operate group may do everything; the view group
+may look; nobody else gets an answer but `PermissionDenied`.
+"""
+
+from __future__ import annotations
+
+import grp
+import logging
+import os
+
+import msgspec
+
+from cucmd.varlink import Caller, Method, PermissionDenied
+
+log = logging.getLogger(__name__)
+
+VIEW = frozenset({"Status", "List", "Watch", "ListHostKeys"})
+# What describes the service itself, so that `varlinkctl info` works for all who may look.
+SERVICE = frozenset({"GetInfo", "GetInterfaceDescription"})
+
+
+class Access(msgspec.Struct, frozen=True):
+    """The rule with groups looked up; None where a group does not exist or is not configured."""
+
+    uid: int
+    operate_gid: int | None = None
+    view_gid: int | None = None
+
+    @classmethod
+    def of(cls, operate_group: str, view_group: str) -> Access:
+        return cls(os.geteuid(), _gid(operate_group), _gid(view_group))
+
+    def may_operate(self, caller: Caller) -> bool:
+        return caller.uid in (0, self.uid) or _in(caller, self.operate_gid)
+
+    def may_view(self, caller: Caller) -> bool:
+        return self.may_operate(caller) or _in(caller, self.view_gid)
+
+    def authorize(self, caller: Caller, method: Method | None) -> None:
+        """Raises `PermissionDenied`. `method` is None while the method is not known yet."""
+        looks = method is None or method.name in VIEW or method.name in SERVICE
+        if not (self.may_view(caller) if looks else self.may_operate(caller)):
+            name = method.name if method else "a call"
+            log.warning("refused %s to uid %d, pid %d", name, caller.uid, caller.pid)
+            raise PermissionDenied
+
+
+def _in(caller: Caller, gid: int | None) -> bool:
+    return gid is not None and (caller.gid == gid or gid in caller.groups)
+
+
+def _gid(name: str) -> int | None:
+    if not name:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        # Usual where the daemon was started by hand; the units make the groups.
+        log.debug("there is no group '%s'", name)
+        return None

@@ -1,0 +1,176 @@
+"""`io.cucmd.Jobs`, one function a method.
+
+The one rule: a request that fits its struct comes in, the supervisor does it, and the reply goes
+out only when the effect is real; every refusal is a typed error of the interface.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from cucmd import supervisor as jobs
+from cucmd.api import structs
+from cucmd.api.planning import Planner
+from cucmd.api.wire import job_to_wire, summary_to_wire
+from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
+from cucmd.events import Feed
+from cucmd.job import Job
+from cucmd.store import StoreFailed
+from cucmd.supervisor import Supervisor
+from cucmd.varlink import Caller, VarlinkError
+
+log = logging.getLogger(__name__)
+
+STATUSES = ("queued", "running", "succeeded", "partial", "failed", "cancelled")
+DEFAULT_LIMIT = 20
+MOST_LISTED = 1000
+
+
+def error(parameters: Struct) -> VarlinkError:
+    """The interface's error that is named like the struct."""
+    return VarlinkError(f"{structs.INTERFACE}.{type(parameters).__name__}", parameters)
+
+
+def invalid(parameter: str, reason: str) -> VarlinkError:
+    return error(structs.InvalidRequest(parameter, reason))
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns what the rooms below raise into the errors that the socket promises."""
+    try:
+        yield
+    except InvalidValue as e:
+        raise invalid(e.parameter, e.reason) from None
+    except UnknownProfile as e:
+        raise error(structs.ProfileNotFound(e.name)) from None
+    except UnknownCredential as e:
+        raise error(structs.CredentialNotFound(e.name)) from None
+    except CredentialRefused as e:
+        raise invalid("login.credential", str(e)) from None
+    except jobs.UnknownJob as e:
+        raise error(structs.JobNotFound(e.job_id)) from None
+    except jobs.AmbiguousJob as e:
+        raise invalid("job_id", str(e)) from None
+    except jobs.UnknownNode as e:
+        raise error(structs.NodeNotFound(e.job_id, e.node)) from None
+    except jobs.AtLimit as e:
+        raise error(structs.LimitReached(e.limit, e.maximum)) from None
+    except jobs.Draining:
+        raise error(structs.ShuttingDown()) from None
+    except StoreFailed as e:
+        raise error(structs.StorageFailed(str(e))) from None
+
+
+class Jobs:
+    """The methods. `planner` is asked for at each call, since a reload replaces it."""
+
+    def __init__(self, supervisor: Supervisor, feed: Feed, planner: Callable[[], Planner]) -> None:
+        self._supervisor = supervisor
+        self._feed = feed
+        self._planner = planner
+
+    async def start(self, caller: Caller, request: structs.StartRequest) -> structs.JobReply:
+        with refusals():
+            job, tasks = self._planner().plan(request)
+            started = await self._supervisor.start(job, tasks)
+        log.info(
+            "job %s: started on %d nodes by uid %d, pid %d",
+            job.job_id,
+            len(job.nodes),
+            caller.uid,
+            caller.pid,
+        )
+        return structs.JobReply(self._wire(started))
+
+    async def status(self, caller: Caller, request: structs.StatusRequest) -> structs.JobReply:
+        with refusals():
+            return structs.JobReply(self._wire(await self._supervisor.find(request.job_id)))
+
+    async def list(self, caller: Caller, request: structs.ListRequest) -> structs.ListReply:
+        with refusals():
+            limit = DEFAULT_LIMIT if request.limit is None else request.limit
+            if not 1 <= limit <= MOST_LISTED:
+                raise InvalidValue("limit", f"{limit} is not one of 1 to {MOST_LISTED}")
+            if request.status is not None and request.status not in STATUSES:
+                expected = ", ".join(STATUSES)
+                raise InvalidValue("status", f"'{request.status[:40]}' is not one of {expected}")
+            found = await self._supervisor.newest(limit, request.status)
+        return structs.ListReply(tuple(summary_to_wire(job) for job in found))
+
+    async def cancel(self, caller: Caller, request: structs.CancelRequest) -> structs.CancelReply:
+        with refusals():
+            if request.nodes is not None and not request.nodes:
+                raise InvalidValue("nodes", "is empty; expected nodes, or no such field for all")
+            job, changed = await self._supervisor.cancel(request.job_id, request.nodes)
+        log.info(
+            "job %s: cancel by uid %d, pid %d: now %s",
+            job.job_id,
+            caller.uid,
+            caller.pid,
+            job.status,
+        )
+        return _cancel_reply(job, request.nodes, changed=changed)
+
+    async def watch(
+        self, caller: Caller, request: structs.WatchRequest
+    ) -> AsyncIterator[structs.WatchReply]:
+        if request.job_id is None:
+            async for reply in self._watch_all():
+                yield reply
+            return
+        with refusals():
+            job = await self._supervisor.find(request.job_id)
+        async for reply in self._watch_job(job.job_id):
+            yield reply
+
+    async def _watch_job(self, job_id: str) -> AsyncIterator[structs.WatchReply]:
+        with self._feed.subscribe(job_id) as changes:
+            # Asked for only now: what changes from here on is in the subscription.
+            job = await self._supervisor.find(job_id)
+            yield structs.WatchReply(0, 0, job=self._wire(job))
+            while not job.ended:
+                change = await changes.next()
+                job = change.job or await self._supervisor.find(job_id)
+                yield structs.WatchReply(change.sequence, change.missed, job=self._wire(job))
+
+    async def _watch_all(self) -> AsyncIterator[structs.WatchReply]:
+        with self._feed.subscribe(None) as changes:
+            yield structs.WatchReply(0, 0, jobs=await self._newest())
+            while True:
+                change = await changes.next()
+                job = self._wire(change.job) if change.job else None
+                state = None if job else await self._newest()
+                yield structs.WatchReply(change.sequence, change.missed, job=job, jobs=state)
+
+    async def _newest(self) -> tuple[structs.JobSummary, ...]:
+        found = await self._supervisor.newest(DEFAULT_LIMIT, None)
+        return tuple(summary_to_wire(job) for job in found)
+
+    def _wire(self, job: Job) -> structs.Job:
+        return job_to_wire(job, self._supervisor.directory(job.job_id))
+
+
+def _cancel_reply(job: Job, nodes: tuple[str, ...] | None, *, changed: bool) -> structs.CancelReply:
+    if nodes is None:
+        return structs.CancelReply(
+            job.job_id, job.status, job.cancelled, _cancel_message(job, changed=changed)
+        )
+    named = [node for node in job.nodes if node.node in nodes]
+    cancelled = all(node.status == "cancelled" for node in named)
+    states = ", ".join(f"{node.node} is {node.status}" for node in named)
+    done = "" if changed else "nothing changed: "
+    return structs.CancelReply(job.job_id, job.status, cancelled, f"{done}{states}")
+
+
+def _cancel_message(job: Job, *, changed: bool) -> str:
+    if changed:
+        count = sum(node.status == "cancelled" for node in job.nodes)
+        return f"job {job.job_id} is {job.status}: {count} of {len(job.nodes)} nodes cancelled"
+    if job.cancelled:
+        return f"job {job.job_id} was cancelled before: it is {job.status}"
+    return f"job {job.job_id} had already finished: it is {job.status}; nothing changed"

@@ -1,0 +1,153 @@
+"""From a request to a plan: the job as it will be kept, and a task for each of its nodes.
+
+The one rule: everything that can be refused is refused here, before the job exists; passwords go
+into the tasks and nowhere else.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cucmd.allowance import Allowance
+from cucmd.api import structs
+from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
+from cucmd.collect.doors import Login, NodeTask, Retry
+from cucmd.config import (
+    Config,
+    Credential,
+    CredentialRefused,
+    InvalidValue,
+    NodeSettings,
+    UnknownCredential,
+    load_credential,
+)
+from cucmd.job import Job, Node, Timeouts
+from cucmd.node_name import parse_node
+
+# A cluster has at most 21 nodes; this leaves room for every cluster of a large company at once.
+MOST_NODES = 1000
+
+
+class Planner:
+    """Makes plans under one configuration; made anew when that is reloaded."""
+
+    def __init__(
+        self, config: Config, environ: Mapping[str, str], directory: Callable[[str], Path]
+    ) -> None:
+        self._config = config
+        self._environ = environ
+        self._directory = directory
+
+    def plan(self, request: structs.StartRequest) -> tuple[Job, tuple[NodeTask, ...]]:
+        """Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`."""
+        nodes = self._config.expand(request.nodes)
+        if len(nodes) > MOST_NODES:
+            raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
+        whole = self._config.for_job(nodes)
+        now = datetime.now(UTC)
+        job = Job(
+            job_id=secrets.token_hex(6),
+            created_at=now,
+            collection=resolve_collection(request.collection, self._config, now),
+            timeouts=resolve_timeouts(request.timeouts, whole.timeouts),
+            concurrency=resolve_concurrency(request.concurrency, whole.limits.concurrency),
+            nodes=tuple(Node(node) for node in nodes),
+            username=request.login.username,
+            credential=request.login.credential,
+            resumable=request.login.password is None,
+        )
+        logins = _Logins(self, request.login)
+        overrides = request.timeouts or structs.Timeouts()
+        return job, self._tasks(job, logins, overrides)
+
+    def replan(self, job: Job) -> tuple[NodeTask, ...] | None:
+        """The tasks of a job that a restart found unfinished; None if it cannot go on alone."""
+        if not job.resumable:
+            return None
+        logins = _Logins(self, structs.Login(username=job.username, credential=job.credential))
+        values = {name: getattr(job.timeouts, name) for name in Timeouts.__struct_fields__}
+        overrides = structs.Timeouts(**values)
+        try:
+            return self._tasks(job, logins, overrides)
+        except (InvalidValue, UnknownCredential, CredentialRefused):
+            return None
+
+    def credential(self, name: str) -> Credential:
+        return load_credential(name, self._config.credentials.directory, self._environ)
+
+    def _tasks(
+        self, job: Job, logins: _Logins, overrides: structs.Timeouts
+    ) -> tuple[NodeTask, ...]:
+        received = sum(node.bytes_received for node in job.nodes)
+        allowance = Allowance(self._config.limits.job_bytes, received)
+        return tuple(self._task(job, node, logins, overrides, allowance) for node in job.nodes)
+
+    def _task(
+        self,
+        job: Job,
+        node: Node,
+        logins: _Logins,
+        overrides: structs.Timeouts,
+        allowance: Allowance,
+    ) -> NodeTask:
+        host, port = parse_node(node.node)
+        settings = self._config.for_node(host, port)
+        retry = self._config.retry
+        return NodeTask(
+            job_id=job.job_id,
+            node=node.node,
+            host=host,
+            port=port,
+            login=logins.of(settings),
+            collection=job.collection,
+            timeouts=resolve_timeouts(overrides, settings.timeouts),
+            retry=Retry(retry.attempts, retry.base, retry.cap),
+            folder=self._directory(job.job_id) / node.folder,
+            first_attempt=node.attempt + 1,
+            advertise=self._config.receiver.advertise,
+            host_keys=settings.ssh.host_keys,
+            legacy_algorithms=settings.ssh.legacy_algorithms,
+            sessions=settings.limits.sessions_per_node,
+            node_bytes=settings.limits.node_bytes,
+            job_bytes=allowance,
+        )
+
+
+class _Logins:
+    """Who to be on each node: what the request says, else the credential of its cluster."""
+
+    def __init__(self, planner: Planner, login: structs.Login) -> None:
+        self._planner = planner
+        self._login = login
+        self._read: dict[str, Credential] = {}
+        if login.password is not None and login.credential is not None:
+            raise InvalidValue("login", "has a password and a credential; expected one of them")
+        if login.password is not None and not login.username:
+            raise InvalidValue("login.username", "is missing beside the password")
+
+    def of(self, settings: NodeSettings) -> Login:
+        login = self._login
+        if login.password is not None:
+            _check_secret("login.password", login.password)
+            return Login(login.username or "", login.password)
+        name = login.credential or settings.credential
+        if name is None:
+            raise InvalidValue("login", "has neither a password nor a credential")
+        credential = self._credential(name)
+        username = login.username or credential.username
+        if not username:
+            raise InvalidValue("login.username", f"is missing, and credential '{name}' has none")
+        return Login(username, credential.password)
+
+    def _credential(self, name: str) -> Credential:
+        if name not in self._read:
+            self._read[name] = self._planner.credential(name)
+        return self._read[name]
+
+
+def _check_secret(parameter: str, secret: str) -> None:
+    if not secret or any(character in secret for character in "\r\n\0"):
+        raise InvalidValue(parameter, "is empty or holds a line break; the value is not shown")

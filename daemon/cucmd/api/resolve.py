@@ -1,0 +1,129 @@
+"""PURE. A request measured against the configuration: what will be done, or what is wrong with it.
+
+The one rule: a request's own options win over its profile, and the profile over the defaults;
+what comes out has been checked, whichever of them it came from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from msgspec.structs import asdict, replace
+
+from cucmd import job
+from cucmd.api import structs
+from cucmd.config import Config, InvalidValue, Profile, rules
+from cucmd.config.errors import found
+
+# RFC 3339: the zone is not optional, for a local time would be that of whichever machine.
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+    r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def resolve_collection(
+    request: structs.Collection, config: Config, now: datetime | None = None
+) -> job.Collection:
+    """What to collect, from request, profile and defaults.
+
+    The profile's window holds only where the request names none at all. With `now` (aware), a
+    window that begins later is refused. Raises `InvalidValue` and `UnknownProfile`.
+    """
+    profile = _profile(request, config)
+    last, since, until = _window(request, now)
+    return job.Collection(
+        paths=_paths(request.paths) if request.paths is not None else profile.paths,
+        profile=request.profile,
+        location=_given(request.location, "location", rules.location) or profile.location,
+        match=_given(request.match, "match", rules.match) or profile.match,
+        recurs=profile.recurs if request.recurs is None else request.recurs,
+        compress=profile.compress if request.compress is None else request.compress,
+        last=last if last or since or until else profile.last,
+        since=since,
+        until=until,
+    )
+
+
+def _profile(request: structs.Collection, config: Config) -> Profile:
+    if request.profile is not None:
+        return config.profile(request.profile)
+    if request.paths is None:
+        raise InvalidValue("collection", "names neither a profile nor paths; expected one of them")
+    return Profile("")
+
+
+def _given(text: str | None, field: str, rule: Callable[[str], str]) -> str | None:
+    """A field of the collection as its rule accepts it, or None where there is none."""
+    if text is None:
+        return None
+    try:
+        return rule(text)
+    except ValueError as error:
+        raise InvalidValue(f"collection.{field}", found(text, str(error))) from None
+
+
+def _paths(paths: Sequence[str]) -> tuple[str, ...]:
+    if not 1 <= len(paths) <= rules.MOST_PATHS:
+        raise InvalidValue(
+            "collection.paths", f"has {len(paths)} paths; expected 1 to {rules.MOST_PATHS}"
+        )
+    for position, path in enumerate(paths):
+        _given(path, f"paths[{position}]", rules.path)
+    return tuple(dict.fromkeys(paths))
+
+
+def _window(
+    request: structs.Collection, now: datetime | None
+) -> tuple[str | None, datetime | None, datetime | None]:
+    last = _given(request.last, "last", rules.last)
+    since = _instant("since", request.since)
+    until = _instant("until", request.until)
+    if last is not None and (since or until):
+        raise InvalidValue("collection.last", "expected either last, or since and until")
+    if since is not None and until is not None and since >= until:
+        raise InvalidValue("collection.until", found(request.until, "is not later than since"))
+    if since is not None and now is not None and since > now:
+        raise InvalidValue("collection.since", found(request.since, "is in the future"))
+    return last, since, until
+
+
+def _instant(field: str, text: str | None) -> datetime | None:
+    """An RFC 3339 time as an aware one in UTC."""
+    if text is None:
+        return None
+    expected = 'expected a time with its zone, such as "2026-03-01T08:00:00Z"'
+    if not _RFC3339.fullmatch(text):
+        raise InvalidValue(f"collection.{field}", found(text, expected))
+    try:
+        # Out of range in the calendar (ValueError), or only once it is in UTC (OverflowError).
+        instant = datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidValue(f"collection.{field}", found(text, f"{expected}; {error}")) from None
+    if not 2000 <= instant.year <= 2099:  # the node takes two digits of the year
+        raise InvalidValue(f"collection.{field}", found(text, "expected a year from 2000 to 2099"))
+    return instant
+
+
+def resolve_timeouts(request: structs.Timeouts | None, base: job.Timeouts) -> job.Timeouts:
+    """The request's timeouts over `base`. Raises `InvalidValue` for `timeouts.FIELD`."""
+    if request is None:
+        return base
+    own = {field: seconds for field, seconds in asdict(request).items() if seconds is not None}
+    timeouts = replace(base, **own)
+    if own and (wrong := rules.wrong_timeout(timeouts, own)):
+        raise InvalidValue(f"timeouts.{wrong[0]}", wrong[1])
+    return timeouts
+
+
+def resolve_concurrency(request: int | None, base: int) -> int:
+    """Nodes at once in the job. Raises `InvalidValue`."""
+    if request is None:
+        return base
+    if not 1 <= request <= rules.MOST_AT_ONCE:
+        raise InvalidValue(
+            "concurrency", found(request, f"expected a number from 1 to {rules.MOST_AT_ONCE}")
+        )
+    return request

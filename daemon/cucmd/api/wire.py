@@ -1,0 +1,93 @@
+"""PURE. Jobs as the socket shows them: from `cucmd.job` to `cucmd.api.structs`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from cucmd import job as domain
+from cucmd.api import structs
+from cucmd.store import JobRow
+
+
+def job_to_wire(job: domain.Job, directory: Path) -> structs.Job:
+    return structs.Job(
+        job_id=job.job_id,
+        status=job.status,
+        cancelled=job.cancelled,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        completed_at=job.state.completed_at if isinstance(job.state, domain.JobEnded) else None,
+        directory=str(directory),
+        collection=_collection(job.collection),
+        timeouts=_timeouts(job.timeouts),
+        nodes=tuple(_node(node) for node in job.nodes),
+    )
+
+
+def summary_to_wire(job: domain.Job | JobRow) -> structs.JobSummary:
+    if isinstance(job, domain.Job):
+        return _summary(job)
+    return structs.JobSummary(
+        **{name: getattr(job, name) for name in structs.JobSummary.__struct_fields__}
+    )
+
+
+def _summary(job: domain.Job) -> structs.JobSummary:
+    failed = sum(isinstance(node.state, domain.Failed) for node in job.nodes)
+    return structs.JobSummary(
+        job_id=job.job_id,
+        status=job.status,
+        created_at=job.created_at,
+        completed_at=job.state.completed_at if isinstance(job.state, domain.JobEnded) else None,
+        nodes_total=len(job.nodes),
+        nodes_done=sum(node.settled for node in job.nodes),
+        nodes_failed=failed,
+        bytes_received=sum(node.bytes_received for node in job.nodes),
+    )
+
+
+def _node(node: domain.Node) -> structs.Node:
+    state = node.state
+    failure = state.failure if isinstance(state, domain.Failed) else None
+    return structs.Node(
+        node=node.node,
+        status=node.status,
+        phase=state.phase.value if isinstance(state, domain.Running) else None,
+        attempt=node.attempt,
+        error=failure.message if failure else None,
+        failure=structs.Failure(failure.code, failure.message, failure.retryable, failure.hint)
+        if failure
+        else None,
+        notes=node.notes,
+        started_at=getattr(state, "started_at", None),
+        completed_at=getattr(state, "completed_at", None),
+        files_announced=node.files_announced,
+        bytes_announced=node.bytes_announced,
+        files_received=node.files_received,
+        bytes_received=node.bytes_received,
+    )
+
+
+def _collection(collection: domain.Collection) -> structs.Collection:
+    return structs.Collection(
+        profile=collection.profile,
+        paths=collection.paths,
+        location=collection.location,
+        match=collection.match,
+        recurs=collection.recurs,
+        compress=collection.compress,
+        last=collection.last,
+        since=_rfc3339(collection.since),
+        until=_rfc3339(collection.until),
+    )
+
+
+def _timeouts(timeouts: domain.Timeouts) -> structs.Timeouts:
+    return structs.Timeouts(
+        **{name: getattr(timeouts, name) for name in domain.Timeouts.__struct_fields__}
+    )
+
+
+def _rfc3339(time: datetime | None) -> str | None:
+    return time.isoformat().replace("+00:00", "Z") if time else None

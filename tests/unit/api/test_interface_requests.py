@@ -1,0 +1,133 @@
+"""Requests to `io.cucmd.Jobs` that do not fit: named, explained, and nothing secret repeated."""
+
+import copy
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.api import structs
+from cucmd.api.interface import jobs_interface, too_many
+from cucmd.varlink import VarlinkError
+from cucmd.varlink.requests import fit
+
+PASSWORD = "correct-horse-7731"
+START = {
+    "nodes": ["cucm1.example.com", "10.0.0.2:2022"],
+    "login": {"username": "administrator", "password": PASSWORD},
+    "collection": {"paths": ["cm/trace/ccm/sdl"], "last": "2h", "recurs": True},
+    "timeouts": {"connect": 30, "command": 600.5},
+    "concurrency": 4,
+}
+
+
+class Methods:
+    start = status = list = cancel = watch = None
+
+
+INTERFACE = jobs_interface(Methods())
+DECODERS = {one.name: msgspec.json.Decoder(one.request) for one in INTERFACE.methods}
+
+
+def refusal(request: object, method: str = "Start") -> structs.InvalidRequest:
+    with pytest.raises(VarlinkError) as caught:
+        fit(DECODERS[method], msgspec.Raw(msgspec.json.encode(request)), INTERFACE)
+    assert caught.value.name == "io.cucmd.Jobs.InvalidRequest"
+    return caught.value.parameters
+
+
+def changed(path: str, value: object) -> dict:
+    request = copy.deepcopy(START)
+    *steps, last = path.split(".")
+    inner = request
+    for step in steps:
+        inner = inner[step]
+    inner[last] = value
+    return request
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "parameter", "reason"),
+    [
+        (
+            "timeouts.conect",
+            5,
+            "timeouts.conect",
+            "is unknown; expected one of connect, login, command, stall, node, job, grace",
+        ),
+        ("timeouts.connect", "soon", "timeouts.connect", "'soon': expected a number"),
+        ("timeouts", [], "timeouts", "an array: expected an object"),
+        ("nodes", "cucm1", "nodes", "'cucm1': expected an array"),
+        ("nodes", ["a", "b", 3], "nodes[2]", "3: expected a string"),
+        ("collection.paths", [None], "collection.paths[0]", "null: expected a string"),
+        ("collection.recurs", "yes", "collection.recurs", "'yes': expected true or false"),
+        ("concurrency", 2.5, "concurrency", "2.5: expected an integer"),
+    ],
+)
+def test_a_wrong_field_is_named(path: str, value: object, parameter: str, reason: str) -> None:
+    assert refusal(changed(path, value)) == structs.InvalidRequest(parameter, reason)
+
+
+def test_a_missing_field_is_named() -> None:
+    request = {name: value for name, value in START.items() if name != "nodes"}
+    assert refusal(request) == structs.InvalidRequest("nodes", "is missing; expected an array")
+    assert refusal({}, "Status").parameter == "job_id"
+
+
+def test_a_field_of_another_method_is_unknown() -> None:
+    assert refusal({"job_id": "abcd", "limit": 5}, "Status") == structs.InvalidRequest(
+        "limit", "is unknown; expected one of job_id"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("login", PASSWORD),
+        ("login", [PASSWORD]),
+        ("login.password", [PASSWORD]),
+        ("login.password", {"value": PASSWORD}),
+        ("login.username", [PASSWORD]),
+        ("login.pasword", PASSWORD),
+        ("password", PASSWORD),
+    ],
+)
+def test_a_password_in_the_wrong_place_is_not_repeated(path: str, value: object) -> None:
+    wrong = refusal(changed(path, value))
+    assert wrong.parameter.startswith(path)
+    assert PASSWORD not in wrong.reason
+
+
+def test_a_number_for_a_password_is_not_repeated() -> None:
+    assert refusal(changed("login.password", 7731)) == structs.InvalidRequest(
+        "login.password", "expected a string"
+    )
+
+
+paths = ["nodes", "login", "login.username", "login.password", "collection", "collection.paths"]
+paths += ["collection.last", "timeouts", "timeouts.connect", "concurrency", "surprise"]
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from(paths), values)
+def test_any_change_fits_or_is_refused_without_the_password(path: str, value: object) -> None:
+    request = msgspec.Raw(msgspec.json.encode(changed(path, value)))
+    try:
+        fit(DECODERS["Start"], request, INTERFACE)
+    except VarlinkError as error:
+        assert PASSWORD not in repr(error.parameters)  # noqa: PT017  either outcome is right
+
+
+@pytest.mark.parametrize(
+    ("limit", "name"),
+    [("connections", "connections_per_uid"), ("streams", "watchers_per_uid")],
+)
+def test_a_limit_of_the_socket_has_the_name_that_the_configuration_has(
+    limit: str, name: str
+) -> None:
+    assert too_many(limit, 5).parameters == structs.LimitReached(name, 5)

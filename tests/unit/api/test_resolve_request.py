@@ -1,0 +1,176 @@
+"""A request measured against the configuration."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from cucmd import job
+from cucmd.api import structs
+from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
+from cucmd.config import Config, InvalidValue, Profile, UnknownProfile
+
+CONFIG = Config(
+    profiles={
+        "installs": Profile(
+            "installs", "", ("*",), "install", match="log", recurs=True, compress=True, last="2h"
+        )
+    }
+)
+
+
+def resolved(**request):
+    return resolve_collection(structs.Collection(**request), CONFIG)
+
+
+def test_paths_alone_have_plain_defaults():
+    assert resolved(paths=("cm/trace/ccm/sdl",)) == job.Collection(paths=("cm/trace/ccm/sdl",))
+
+
+def test_a_profile_alone_gives_everything():
+    assert resolved(profile="installs") == job.Collection(
+        ("*",), "installs", "install", "log", recurs=True, compress=True, last="2h"
+    )
+
+
+def test_options_of_the_request_win_over_the_profile():
+    assert resolved(
+        profile="installs",
+        paths=("core",),
+        location="activelog",
+        match="x",
+        recurs=False,
+        compress=False,
+        last="30m",
+    ) == job.Collection(("core",), "installs", match="x", last="30m")
+
+
+def test_any_window_of_the_request_replaces_the_profiles():
+    since = resolved(profile="installs", since="2026-03-01T08:00:00Z")
+    assert (since.last, since.until) == (None, None)
+    until = resolved(profile="installs", until="2026-03-01T08:00:00Z")
+    assert (until.last, until.since) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2026-03-01T08:00:00Z", datetime(2026, 3, 1, 8, tzinfo=UTC)),
+        ("2026-03-01t08:00:00z", datetime(2026, 3, 1, 8, tzinfo=UTC)),
+        ("2026-03-01 08:00:00+05:30", datetime(2026, 3, 1, 2, 30, tzinfo=UTC)),
+        ("2026-03-01T08:00:00.25-01:00", datetime(2026, 3, 1, 9, 0, 0, 250000, tzinfo=UTC)),
+        ("2026-03-01T08:00:00.123456789Z", datetime(2026, 3, 1, 8, 0, 0, 123456, tzinfo=UTC)),
+    ],
+)
+def test_times_are_turned_into_utc(text, utc):
+    since = resolved(paths=("a",), since=text).since
+    assert since == utc
+    assert since.tzinfo is UTC
+
+
+def test_paths_named_twice_are_collected_once():
+    assert resolved(paths=("b", "a", "b")).paths == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("request_", "parameter", "reason"),
+    [
+        ({}, "collection", "neither a profile nor paths"),
+        ({"paths": ()}, "collection.paths", "has 0 paths"),
+        ({"paths": ("a",) * 101}, "collection.paths", "expected 1 to 100"),
+        ({"paths": ("a", "")}, "collection.paths[1]", "is empty"),
+        ({"paths": ("a b",)}, "collection.paths[0]", "'a b': blanks"),
+        ({"paths": ("a\tb",)}, "collection.paths[0]", "TAB"),
+        ({"paths": ("a?",)}, "collection.paths[0]", "'?'"),
+        ({"paths": ('"a"',)}, "collection.paths[0]", "quotes"),
+        ({"paths": ("a\nfile delete",)}, "collection.paths[0]", "blanks"),
+        ({"paths": ("a\x1b[2J",)}, "collection.paths[0]", "printable ASCII"),
+        ({"paths": ("ä",)}, "collection.paths[0]", "printable ASCII"),
+        ({"paths": ("x" * 10_000,)}, "collection.paths[0]", "is longer than"),
+        ({"paths": ("cm/../../etc",)}, "collection.paths[0]", "holds '..'"),
+        ({"paths": ("..",)}, "collection.paths[0]", "holds '..'"),
+        ({"paths": ("/",)}, "collection.paths[0]", "below the location"),
+        ({"paths": ("cm/*/sdl",)}, "collection.paths[0]", "last component only"),
+        ({"paths": ("a",), "location": "activlog"}, "collection.location", "'activlog': expected"),
+        ({"paths": ("a",), "location": ""}, "collection.location", "expected one of activelog"),
+        ({"paths": ("a",), "match": "a b"}, "collection.match", "blanks"),
+        ({"paths": ("a",), "match": ""}, "collection.match", "is empty"),
+        ({"paths": ("a",), "last": "2 h"}, "collection.last", "'2 h': expected"),
+        ({"paths": ("a",), "last": "0h"}, "collection.last", "more than 0"),
+        (
+            {"paths": ("a",), "last": "2h", "until": "2026-03-01T08:00:00Z"},
+            "collection.last",
+            "either last, or since and until",
+        ),
+        ({"paths": ("a",), "since": "yesterday"}, "collection.since", "with its zone"),
+        ({"paths": ("a",), "since": "2026-03-01T08:00:00"}, "collection.since", "with its zone"),
+        ({"paths": ("a",), "since": "2026-02-30T08:00:00Z"}, "collection.since", "day"),
+        ({"paths": ("a",), "until": "2026-03-01T08:00:60Z"}, "collection.until", "second"),
+        ({"paths": ("a",), "until": "0001-01-01T00:00:00+12:00"}, "collection.until", "expected"),
+        ({"paths": ("a",), "until": "1999-12-31T00:00:00Z"}, "collection.until", "2000 to 2099"),
+        (
+            {
+                "paths": ("a",),
+                "since": "2026-03-01T08:00:00Z",
+                "until": "2026-03-01T09:00:00+01:00",
+            },
+            "collection.until",
+            "not later than since",
+        ),
+    ],
+)
+def test_what_cannot_be_collected_is_refused_with_field_and_value(request_, parameter, reason):
+    with pytest.raises(InvalidValue) as caught:
+        resolved(**request_)
+    assert caught.value.parameter == parameter
+    assert reason in caught.value.reason
+    assert caught.value.reason.isprintable()
+
+
+def test_a_window_that_has_not_begun_is_refused():
+    request = structs.Collection(paths=("a",), since="2026-03-01T08:00:00Z")
+    resolve_collection(request, CONFIG, datetime(2026, 3, 1, 8, tzinfo=UTC))
+    with pytest.raises(InvalidValue, match="in the future"):
+        resolve_collection(request, CONFIG, datetime(2026, 3, 1, 7, 59, tzinfo=UTC))
+
+
+def test_unknown_profile():
+    with pytest.raises(UnknownProfile):
+        resolved(profile="none", paths=("a",))
+
+
+# Timeouts
+
+
+def test_timeouts_of_the_request_win():
+    base = job.Timeouts(stall=50.0)
+    assert resolve_timeouts(None, base) is base
+    assert resolve_timeouts(structs.Timeouts(), base) == base
+    assert resolve_timeouts(structs.Timeouts(connect=5.0), base) == job.Timeouts(
+        connect=5.0, stall=50.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("request_", "parameter", "reason"),
+    [
+        ({"stall": 0.0}, "timeouts.stall", "0 is not a positive number of seconds"),
+        ({"command": -1.0}, "timeouts.command", "-1 is not"),
+        ({"job": float("nan")}, "timeouts.job", "nan is not"),
+        ({"command": 29.0}, "timeouts.command", "29 s is less than connect (30 s)"),
+        ({"connect": 601.0}, "timeouts.connect", "601 s is more than command (600 s)"),
+        ({"connect": 9.0, "command": 8.0}, "timeouts.command", "8 s is less than connect (9 s)"),
+    ],
+)
+def test_wrong_timeouts_are_told_of_what_the_request_gave(request_, parameter, reason):
+    with pytest.raises(InvalidValue) as caught:
+        resolve_timeouts(structs.Timeouts(**request_), job.Timeouts())
+    assert caught.value.parameter == parameter
+    assert reason in caught.value.reason
+
+
+def test_concurrency():
+    assert resolve_concurrency(None, 8) == 8
+    assert resolve_concurrency(1, 8) == 1
+    for wrong in (0, -1, 1001):
+        with pytest.raises(InvalidValue, match=f"concurrency: {wrong}: expected"):
+            resolve_concurrency(wrong, 8)
