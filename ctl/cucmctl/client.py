@@ -1,0 +1,197 @@
+"""`Client`: the daemon's methods as Python methods, blocking, over its Unix socket.
+
+The one rule: what travels is defined once, in `cucmd.api.structs`; nothing is renamed here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from cucmctl.errors import DaemonUnavailable, ProtocolError, refusal
+from cucmctl.wire import Call, Connection, Reply
+from cucmd.api import structs
+from cucmd.paths import socket_to_call
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+# The daemon answers within milliseconds; a host that swaps, or a full disk, may take long.
+PATIENCE = 60.0
+
+
+class Client:
+    """A connection to the daemon, opened by the first call and again when the daemon restarted.
+
+    `socket` is a path; without one, `$CUCMD_SOCKET`, the system's socket or the user's own.
+    `timeout` is how many seconds one call may take (None: for ever); it does not limit `watch`.
+
+    Every method raises `ClientError`: `DaemonUnavailable`, `ProtocolError`, or a `Refused` by the
+    name that the wire has for it (`JobNotFound`, `InvalidRequest`, ...). Not for use by several
+    threads at once; each may have a client of its own.
+    """
+
+    def __init__(
+        self, socket: str | os.PathLike[str] | None = None, *, timeout: float | None = PATIENCE
+    ) -> None:
+        found = socket_to_call(os.environ, os.getuid()) if socket is None else socket
+        self.socket = os.fspath(found)
+        self.timeout = timeout
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection. Jobs go on. A later call opens a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def connect(self) -> None:
+        """Opens the connection now, for whoever wants to know early whether there is a daemon."""
+        self._connected(self._deadline())
+
+    def start(
+        self,
+        nodes: Sequence[str],
+        *,
+        login: structs.Login,
+        collection: structs.Collection,
+        timeouts: structs.Timeouts | None = None,
+        concurrency: int | None = None,
+    ) -> structs.Job:
+        """Starts a job; returns once the daemon has it on disk, while its nodes run on.
+
+        Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
+        `ShuttingDown`.
+        """
+        request = structs.StartRequest(tuple(nodes), login, collection, timeouts, concurrency)
+        return self.call("Start", request, structs.JobReply).job
+
+    def status(self, job_id: str) -> structs.Job:
+        """The job as it is now. `job_id` may be any unambiguous prefix of 4 characters or more.
+
+        Raises `JobNotFound`.
+        """
+        return self.call("Status", structs.StatusRequest(job_id), structs.JobReply).job
+
+    def list(
+        self, *, status: structs.JobStatus | None = None, limit: int | None = None
+    ) -> tuple[structs.JobSummary, ...]:
+        """The newest jobs, newest first; with `status`, only those that have it."""
+        return self.call("List", structs.ListRequest(status, limit), structs.ListReply).jobs
+
+    def cancel(self, job_id: str, nodes: Sequence[str] | None = None) -> structs.CancelReply:
+        """Cancels a job, or only `nodes` of it; returns once that is so, and durable.
+
+        Idempotent. A job that has ended stays as it is, and the reply's `message` says so.
+        Raises `JobNotFound`, `NodeNotFound`.
+        """
+        chosen = None if nodes is None else tuple(nodes)
+        return self.call("Cancel", structs.CancelRequest(job_id, chosen), structs.CancelReply)
+
+    def watch(
+        self, job_id: str | None = None, *, timeout: float | None = None
+    ) -> Iterator[structs.WatchReply]:
+        """The state as it is, then every change, until the job ends (of all jobs: for ever).
+
+        Has a connection of its own, opened at the first step and closed with the iterator, so
+        that the client can be used for other calls meanwhile. `missed` of a change says how many
+        were left out because the reader was slow; the state that comes with it is current.
+        Raises `TimeoutError` after `timeout` seconds; the job goes on. Raises `JobNotFound`.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        connection = Connection(self.socket, deadline)
+        try:
+            request = structs.WatchRequest(job_id)
+            connection.send(Call(_full("Watch"), request, more=True), deadline)
+            going_on = True
+            while going_on:
+                reply = connection.receive(deadline)
+                going_on = reply.continues
+                yield _decoded(reply, structs.WatchReply)
+        finally:
+            connection.close()
+
+    def wait(self, job_id: str, *, timeout: float | None = None) -> structs.Job:
+        """The job once it has ended. No polling. Raises as `watch` does."""
+        job: structs.Job | None = None
+        for change in self.watch(job_id, timeout=timeout):
+            job = change.job or job
+        if job is None or job.status in ("queued", "running"):
+            raise ProtocolError(f"the watch of job {job_id} ended before the job did")
+        return job
+
+    def host_keys(self) -> tuple[structs.HostKey, ...]:
+        """The keys by which the daemon knows the nodes."""
+        return self.call("ListHostKeys", {}, structs.ListHostKeysReply).host_keys
+
+    def add_host_key(self, node: str, key: str | None = None) -> tuple[structs.HostKey, ...]:
+        """Remembers a key of `node`, as `ssh-rsa AAAA...`, or those that it shows now.
+
+        Gives what is remembered of the node then. Raises `InvalidRequest`.
+        """
+        request = structs.AddHostKeyRequest(node, key)
+        return self.call("AddHostKey", request, structs.HostKeysReply).host_keys
+
+    def forget_host_key(self, node: str) -> structs.ForgetHostKeyReply:
+        """Forgets the keys of `node`; the reply says how many there were."""
+        request = structs.ForgetHostKeyRequest(node)
+        return self.call("ForgetHostKey", request, structs.ForgetHostKeyReply)
+
+    def call(self, method: str, request: object, reply: type[R]) -> R:
+        """Any method that gives one reply: `request` as JSON out, a struct of type `reply` back.
+
+        `method` is a name within `io.cucmd.Jobs`, or a full one (`org.varlink.service.GetInfo`).
+        """
+        deadline = self._deadline()
+        try:
+            connection = self._connected(deadline)
+            connection.send(Call(_full(method), request), deadline)
+            answer = connection.receive(deadline)
+        except BaseException as error:  # a reply may still come: never take it for the next call's
+            self.close()
+            if isinstance(error, TimeoutError):
+                text = f"the daemon at {self.socket} did not answer within {self.timeout:g} s"
+                raise DaemonUnavailable(text) from error
+            raise
+        return _decoded(answer, reply)
+
+    def _deadline(self) -> float | None:
+        return None if self.timeout is None else time.monotonic() + self.timeout
+
+    def _connected(self, deadline: float | None) -> Connection:
+        if self._connection is not None and self._connection.gone:
+            self.close()
+        if self._connection is None:
+            self._connection = Connection(self.socket, deadline)
+        return self._connection
+
+
+def _full(method: str) -> str:
+    return method if "." in method else f"{structs.INTERFACE}.{method}"
+
+
+def _decoded(reply: Reply, kind: type[R]) -> R:
+    if reply.error is not None:
+        raise refusal(reply.error, reply.parameters)
+    try:
+        return msgspec.json.decode(reply.parameters, type=kind)
+    except msgspec.MsgspecError as error:
+        text = f"the daemon's reply is not as agreed, is its version another? {error}"
+        raise ProtocolError(text) from error

@@ -1,0 +1,38 @@
+"""`cancel`: ends a job, or some of its nodes.
+
+The one rule of the room: see `commands/__init__.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from cucmctl import exits, printer
+from cucmctl.client import Client
+from cucmctl.options import Command
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="JOB", help="an id or its first characters")
+    parser.add_argument("nodes", metavar="NODE", nargs="*", help="only these nodes of the job")
+
+
+def _cancel(arguments: argparse.Namespace) -> int:
+    with Client(arguments.socket) as client:
+        reply = client.cancel(arguments.job, arguments.nodes or None)
+    if arguments.json:
+        printer.json_line(reply)
+    else:
+        printer.line(printer.visible(reply.message))
+    return exits.DONE
+
+
+COMMANDS = {
+    "cancel": Command(
+        "Cancels a job, or only some of its nodes. What is cancelled already, or has\n"
+        "ended, stays as it is.",
+        "  cucmctl cancel 3f2a\n  cucmctl cancel 3f2a ccm-sub1 ccm-sub2",
+        _arguments,
+        _cancel,
+    )
+}

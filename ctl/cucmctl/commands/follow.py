@@ -1,0 +1,131 @@
+"""`watch` and `wait`: stay with a job until it ends; `start` follows its job from here too.
+
+The one rule: whatever ends the following, Ctrl-C or a timeout, the job goes on, and it is said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import TextIO
+
+from cucmctl import exits, printer, render
+from cucmctl.client import Client
+from cucmctl.errors import ProtocolError
+from cucmctl.options import Command, seconds
+from cucmctl.views import JsonLines, Lines, Silent, View
+from cucmd.api.structs import Job, WatchReply
+
+
+def _watch_arguments(parser: argparse.ArgumentParser) -> None:
+    help_ = "an id or its first characters; without it, all jobs until Ctrl-C"
+    parser.add_argument("job", metavar="JOB", nargs="?", help=help_)
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    client = Client(arguments.socket)
+    if arguments.job is not None:
+        return follow(client, arguments.job, lambda: _view(arguments))
+    view = _view(arguments)
+    changes = _answered(client.watch())
+    with view:
+        for change in changes:  # until Ctrl-C, which is no news to whoever watches all jobs
+            view.show(change)
+    return exits.DONE
+
+
+def _view(arguments: argparse.Namespace) -> View:
+    return JsonLines() if arguments.json else view_on(sys.stdout)
+
+
+def _wait_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="JOB", help="an id or its first characters")
+    parser.add_argument(
+        "--timeout", metavar="S", type=seconds, help="give up after S seconds; the job goes on"
+    )
+
+
+def _wait(arguments: argparse.Namespace) -> int:
+    return follow(
+        Client(arguments.socket),
+        arguments.job,
+        lambda: Silent(sys.stdout, as_json=arguments.json),
+        timeout=arguments.timeout,
+    )
+
+
+def view_on(stream: TextIO) -> View:
+    """The live view on a terminal, a line a change elsewhere."""
+    if not printer.on_terminal(stream):
+        return Lines(stream)
+    from cucmctl.live import Live  # noqa: PLC0415  # loads rich, which only this view needs
+
+    return Live(stream)
+
+
+def follow(
+    client: Client, name: str, make_view: Callable[[], View], *, timeout: float | None = None
+) -> int:
+    """Shows every change of the job until it ends; the exit code says how.
+
+    The view is made in here, since loading one takes long enough for a Ctrl-C to fall into it.
+    """
+    job: Job | None = None
+    try:
+        view = make_view()
+        changes = _answered(client.watch(name, timeout=timeout))
+        with view:
+            for change in changes:
+                job = change.job or job
+                view.show(change)
+    except KeyboardInterrupt:
+        say_it_goes_on(job, name)
+        return exits.INTERRUPTED
+    except TimeoutError:
+        printer.note(f"job {_id(job, name)} has not ended within {timeout:g} s; it goes on")
+        return exits.WAIT_TIMED_OUT
+    if job is None or job.status not in render.ENDED:
+        raise ProtocolError(f"the watch of job {_id(job, name)} ended before the job did")
+    view.conclude(job)
+    return exits.of_job(job)
+
+
+def _answered(changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
+    """The same changes, once the first is here: a refusal must not flash up a view."""
+    return chain((next(changes),), changes)
+
+
+def say_it_goes_on(job: Job | None, name: str) -> None:
+    """After a Ctrl-C, as the last thing: what became of the job, `name` as it was asked for."""
+    # people press it twice, and should still read it
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    if job is not None and job.status in render.ENDED:
+        printer.note(f"job {job.job_id} has ended: {job.status}")
+        return
+    known = _id(job, name)
+    printer.note(f"job {known} goes on; to cancel it: cucmctl cancel {known}")
+
+
+def _id(job: Job | None, name: str) -> str:
+    return name if job is None else job.job_id
+
+
+COMMANDS = {
+    "watch": Command(
+        "Follows a job until it ends, with a live view on a terminal and a line for each\n"
+        "change elsewhere. Ctrl-C ends the view; the job goes on. The exit code says how\n"
+        "the job ended.",
+        "  cucmctl watch 3f2a\n  cucmctl watch\n  cucmctl watch 3f2a --json | jq -c .job.status",
+        _watch_arguments,
+        _watch,
+    ),
+    "wait": Command(
+        "Waits until a job has ended; the exit code says how.",
+        "  cucmctl wait 3f2a\n  cucmctl wait 3f2a --timeout 600 || echo not well, or not yet",
+        _wait_arguments,
+        _wait,
+    ),
+}

@@ -1,0 +1,157 @@
+"""`start`: what to collect, from where and as whom, becomes one request.
+
+The one rule: what was not given is not sent, so that profile, cluster and configuration decide.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from cucmctl import exits, password, printer
+from cucmctl.client import Client
+from cucmctl.commands.follow import follow, say_it_goes_on, view_on
+from cucmctl.options import Command, UsageError, count, moment, rfc3339, seconds
+from cucmctl.views import JsonLines, Silent
+from cucmd.api.structs import Collection, Job, Login, Timeouts
+
+TIMEOUTS = {
+    "connect": "to reach a node",
+    "login": "from connected to the first prompt",
+    "command": "for each file get",
+    "stall": "without a byte of a transfer",
+    "node": "for a whole node",
+    "job": "for the whole job",
+}
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("nodes", metavar="NODE", nargs="+", help="a host, or host:port")
+    _what(parser.add_argument_group("what to collect"))
+    _whom(parser.add_argument_group("as whom"))
+    _how(parser.add_argument_group("how"))
+
+
+def _what(group: argparse._ArgumentGroup) -> None:
+    source = group.add_mutually_exclusive_group()
+    source.add_argument("--profile", metavar="NAME", help="a profile of the daemon's configuration")
+    source.add_argument(
+        "--path", metavar="PATH", nargs="+", action="extend", help="paths on the node"
+    )
+    group.add_argument("--location", metavar="NAME", help="activelog, inactivelog or install")
+    window = group.add_mutually_exclusive_group()
+    window.add_argument("--last", metavar="TIME", help="written within it: 30m, 2h, 3d, 1w")
+    window.add_argument(
+        "--since", metavar="T", type=moment, help="local 'YYYY-MM-DD HH:MM', or RFC 3339"
+    )
+    group.add_argument("--until", metavar="T", type=moment, help="with --since: the end")
+    group.add_argument("--match", metavar="RE", help="only names that match")
+    group.add_argument("--recurs", action="store_true", default=None, help="subdirectories too")
+    group.add_argument(
+        "--compress", action=argparse.BooleanOptionalAction, help="let the node pack the files"
+    )
+
+
+def _whom(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--user", metavar="NAME", help="the platform administrator")
+    secret = group.add_mutually_exclusive_group()
+    secret.add_argument(
+        "--password-file", metavar="FILE", help="its first line; - is standard input"
+    )
+    secret.add_argument("--credential", metavar="NAME", help="one that the daemon was given")
+
+
+def _how(group: argparse._ArgumentGroup) -> None:
+    for name, meaning in TIMEOUTS.items():
+        group.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
+    group.add_argument("--concurrency", metavar="N", type=count, help="nodes at once")
+    stay = group.add_mutually_exclusive_group()
+    stay.add_argument("--wait", action="store_true", help="wait until the job has ended")
+    stay.add_argument("--watch", action="store_true", help="follow it until it has ended")
+
+
+def _collection(arguments: argparse.Namespace) -> Collection:
+    since, until = arguments.since, arguments.until
+    if until is not None and since is None:
+        raise UsageError("--until: needs --since, the time to begin at")
+    if until is not None and until <= since:
+        raise UsageError(f"--until: {rfc3339(until)} is not after --since, {rfc3339(since)}")
+    return Collection(
+        profile=arguments.profile,
+        paths=tuple(arguments.path) if arguments.path else None,
+        location=arguments.location,
+        match=arguments.match,
+        recurs=arguments.recurs,
+        compress=arguments.compress,
+        last=arguments.last,
+        since=rfc3339(since) if since else None,
+        until=rfc3339(until) if until else None,
+    )
+
+
+def _login(arguments: argparse.Namespace) -> Login:
+    if arguments.credential is not None:
+        return Login(username=arguments.user, credential=arguments.credential)
+    if arguments.password_file is not None:
+        secret: str | None = password.from_file(arguments.password_file, arguments.user)
+    else:
+        secret = password.from_terminal(arguments.user)
+    return Login(username=arguments.user, password=secret)
+
+
+def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
+    given = {name: getattr(arguments, f"{name}_timeout") for name in TIMEOUTS}
+    return Timeouts(**given) if any(value is not None for value in given.values()) else None
+
+
+def _start(arguments: argparse.Namespace) -> int:
+    collection = _collection(arguments)
+    timeouts = _timeouts(arguments)
+    with Client(arguments.socket) as client:
+        client.connect()  # before anybody is asked for a password that nobody will take
+        login = _login(arguments)
+        try:
+            job = client.start(
+                arguments.nodes,
+                login=login,
+                collection=collection,
+                timeouts=timeouts,
+                concurrency=arguments.concurrency,
+            )
+        except KeyboardInterrupt:
+            printer.note("interrupted before the daemon answered; did it begin? cucmctl list")
+            return exits.INTERRUPTED
+    try:
+        return _report(client, job, arguments)
+    except KeyboardInterrupt:  # between the daemon's answer and the following
+        say_it_goes_on(job, job.job_id)
+        return exits.INTERRUPTED
+
+
+def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:
+    """The id alone on standard output; what `--wait` and `--watch` have to say is beside it."""
+    if not arguments.json:
+        printer.line(printer.visible(job.job_id))
+    elif not arguments.wait and not arguments.watch:
+        printer.json_line(job)
+    if arguments.watch:
+        make_view = JsonLines if arguments.json else lambda: view_on(sys.stderr)
+        return follow(client, job.job_id, make_view)
+    if arguments.wait:
+        return follow(client, job.job_id, lambda: Silent(sys.stderr, as_json=arguments.json))
+    return exits.DONE
+
+
+COMMANDS = {
+    "start": Command(
+        "Starts a job: the logs of every NODE, collected at once. Prints the job's id and\n"
+        "returns, or stays with --wait or --watch; then the exit code says how it ended.\n"
+        "The password is asked for on the terminal, unless it is given.",
+        "  cucmctl start ccm-pub ccm-sub1 --user administrator --last 2h \\\n"
+        "          --path cm/trace/ccm/sdl cm/trace/ccm/calllogs --watch\n"
+        "  cucmctl start ccm-pub --profile callmanager --credential lab \\\n"
+        "          --since '2026-11-25 09:00' --until '2026-11-25 09:30' --wait",
+        _arguments,
+        _start,
+    )
+}

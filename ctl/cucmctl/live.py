@@ -1,0 +1,246 @@
+"""The live view of a followed job on a terminal: a line a node, redrawn as changes come.
+
+The one rule: the only file that loads rich. It draws on the terminal's alternate screen, so that
+a resize cannot leave torn lines behind and the terminal is as it was when the view ends, however
+it ends; then the last state is printed where it stays.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from types import FrameType
+from typing import TextIO
+
+import rich.live
+from rich.cells import set_cell_size
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from cucmctl import printer, render
+from cucmctl.rates import Rates
+from cucmctl.views import View
+from cucmd.api.structs import Job, JobSummary, Node, WatchReply
+
+# What a person should see first where not every line fits.
+URGENCY = {"failed": 0, "running": 1, "cancelled": 2, "pending": 3, "succeeded": 4}
+STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "partial": "yellow",
+    "cancelled": "yellow",
+    "running": "cyan",
+    "pending": "dim",
+    "queued": "dim",
+}
+
+# These would have the terminal's width be what it was when somebody exported them, or have rich
+# take it for no terminal; whoever asks for this view has looked.
+MISLEADING = ("COLUMNS", "LINES", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP)
+# What stays of a view of all jobs.
+NEWEST = 20
+
+
+class Live(View):
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        environ = {name: os.environ[name] for name in os.environ if name not in MISLEADING}
+        self._console = Console(file=stream, highlight=False, _environ=environ)
+        self._clock = clock
+        self._rates = Rates()
+        self._job: Job | None = None
+        self._jobs: dict[str, JobSummary] | None = None
+        self._missed = 0
+        self._live = rich.live.Live(
+            get_renderable=self._screen, console=self._console, screen=True, refresh_per_second=4
+        )
+        self._before: dict[signal.Signals, signal._HANDLER] = {}
+
+    def __enter__(self) -> View:
+        # their defaults would leave the terminal on the other screen
+        handlers = zip(SIGNALS, (self._leave, self._leave, self._suspend), strict=True)
+        try:
+            with _undisturbed():
+                self._before = {number: signal.signal(number, ours) for number, ours in handlers}
+                self._live.start()
+        except BaseException:  # what had been held back comes as the block ends
+            self._give_back()
+            raise
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._give_back()
+        for text in self._last_state():
+            self._console.file.write(f"{text}\n")
+        self._console.file.flush()
+
+    def _give_back(self) -> None:
+        with _undisturbed():
+            self._live.stop()
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+
+    def _leave(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-C or SIGTERM: once is enough, and a second must not stop the first half-way.
+
+        A function that does nothing, not SIG_IGN: Python complains of a signal that came just
+        before. It stays when the view has ended, since after a Ctrl-C there is more to be said.
+        """
+        for ended_by in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ended_by, _deaf)
+            self._before.pop(ended_by, None)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    def _suspend(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-Z: the shell gets the terminal as it was, and we draw again once in front."""
+        with _undisturbed():
+            self._live.stop()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        while not _in_front(self._console.file.fileno()):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        with _undisturbed():
+            self._live.start()
+
+    def show(self, change: WatchReply) -> None:
+        self._missed += change.missed
+        if change.jobs is not None:
+            self._jobs = {job.job_id: job for job in change.jobs}
+        if change.job is not None and self._jobs is not None:
+            # newest first, as the list came; a job that was not in it is newer than all of it
+            new = {change.job.job_id: render.summary(change.job)}
+            known = change.job.job_id in self._jobs
+            self._jobs = self._jobs | new if known else new | self._jobs
+        elif change.job is not None:
+            self._rates.observe(change.job, self._clock())
+            self._job = change.job
+
+    def _last_state(self) -> Iterator[str]:
+        colour = not self._console.no_color
+        if self._jobs is not None:
+            yield from render.jobs(islice(self._jobs.values(), NEWEST), colour=colour)
+        elif self._job is not None:
+            yield from render.job(self._job, datetime.now(UTC), colour=colour)
+
+    def _screen(self) -> RenderableType:
+        width, height = self._console.size
+        if self._jobs is not None:
+            # a line for the headings, one for the hint
+            shown = render.jobs(islice(self._jobs.values(), max(0, height - 2)))
+            lines = [Text(text, no_wrap=True, overflow="crop") for text in shown]
+            return Group(*lines, Text("Ctrl-C ends the view; the jobs go on", "dim"))
+        if self._job is None:
+            return Text("waiting for the daemon", "dim")
+        ascii_only = not self._console.encoding.startswith("utf")
+        frame = Frame(self._job, self._rates, self._clock(), width, ascii_only=ascii_only)
+        return Group(*frame.lines(height, self._missed))
+
+
+class Frame:
+    """One picture of a job, `width` cells wide."""
+
+    def __init__(
+        self, job: Job, rates: Rates, now: float, width: int, *, ascii_only: bool = False
+    ) -> None:
+        self._job = job
+        self._rates = rates
+        self._now = now
+        self._width = width
+        self._strokes = ("#", "-") if ascii_only else ("━", "╌")
+        longest = max((len(printer.visible(node.node)) for node in job.nodes), default=0)
+        self._name_width = min(longest, max(8, width - 56))
+
+    def lines(self, height: int, missed: int = 0) -> list[Text]:
+        room = max(1, height - 3)
+        shown, hidden = select(self._job.nodes, room)
+        lines = [self._head(), *(self._node(node) for node in shown)]
+        if hidden:
+            lines.append(Text(f"and {len(hidden)} more: {_counts(hidden)}", "dim"))
+        if missed:
+            lines.append(Text(f"{missed} changes came too fast to be shown", "dim"))
+        lines.append(Text("Ctrl-C ends the view; the job goes on", "dim"))
+        for line in lines:
+            line.no_wrap = True
+            line.truncate(self._width, overflow="ellipsis")
+        return lines[:height]
+
+    def _head(self) -> Text:
+        job = self._job
+        text = Text(f"job {printer.visible(job.job_id)} ")
+        text.append(job.status, STYLES.get(job.status, ""))
+        rate = sum(self._rates.of(node.node, self._now) for node in job.nodes)
+        received = sum(node.bytes_received for node in job.nodes)
+        text.append(f"  {render.tally(job)}  {render.size(received)}")
+        return text.append(f"  {render.size(int(rate))}/s" if rate else "")
+
+    def _node(self, node: Node) -> Text:
+        status = node.phase if node.status == "running" and node.phase else node.status
+        status = printer.visible(status)
+        line = Text(set_cell_size(printer.visible(node.node), self._name_width) + " ")
+        line.append(f"{status:9.9} ", STYLES.get(node.status, ""))
+        if node.status == "failed" and node.error:
+            return line.append(printer.visible(node.error))
+        if node.status != "pending":
+            self._append_figures(line, node)
+        return line
+
+    def _append_figures(self, line: Text, node: Node) -> None:
+        files = render.counted(node.files_received, node.files_announced)
+        size = render.progress(node.bytes_received, node.bytes_announced)
+        rate = self._rates.of(node.node, self._now) if node.status == "running" else 0
+        pace = f"{render.size(int(rate))}/s" if rate else ""
+        figures = f" {files:>7} {size:>15} {pace:>10}"
+        self._append_bar(line, node, self._width - len(line) - len(figures))
+        line.append(figures)
+
+    def _append_bar(self, line: Text, node: Node, width: int) -> None:
+        if width < 5:
+            return
+        done = width * node.bytes_received // node.bytes_announced if node.bytes_announced else 0
+        # a node that packs its files announces more than it sends: only its end makes a bar full
+        done = width if node.status == "succeeded" else min(done, width - 1)
+        full, empty = self._strokes
+        line.append(full * done, STYLES.get(node.status, ""))
+        line.append((empty if node.bytes_announced else " ") * (width - done), "dim")
+
+
+def select(nodes: Sequence[Node], room: int) -> tuple[list[Node], list[Node]]:
+    """Which nodes get a line, in the order they have, and which only count."""
+    if len(nodes) <= room:
+        return list(nodes), []
+    urgent = sorted(range(len(nodes)), key=lambda i: (URGENCY[nodes[i].status], i))
+    chosen = set(urgent[: room - 1])  # one line says how many there are besides
+    shown = [node for i, node in enumerate(nodes) if i in chosen]
+    return shown, [node for i, node in enumerate(nodes) if i not in chosen]
+
+
+def _counts(nodes: Sequence[Node]) -> str:
+    counts = {status: sum(node.status == status for node in nodes) for status in URGENCY}
+    return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals that come meanwhile come at its end. Threads that are started keep them held."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _in_front(terminal: int) -> bool:
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:  # it is not the terminal that started us: nobody can put us in front
+        return True
+
+
+def _deaf(number: int, frame: FrameType | None) -> None:
+    pass

@@ -1,0 +1,162 @@
+"""The command line `cucmctl`: finds the verb, runs it, and turns every ending into an exit code.
+
+The one rule: nothing is imported before it is known to be needed; see `lean`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cucmctl.lean import collect_garbage_rarely, load_msgspec
+
+# verb -> (module of `commands`, what the overview says)
+VERBS = {
+    "start": ("start", "start a job on one or more nodes; prints its id"),
+    "status": ("show", "a job, node by node; without a job, the newest jobs"),
+    "list": ("show", "jobs, newest first"),
+    "cancel": ("cancel", "cancel a job, or some nodes of it"),
+    "watch": ("follow", "follow a job as it changes, until it ends"),
+    "wait": ("follow", "wait until a job has ended"),
+    "hostkeys": ("hostkeys", "the keys by which the daemon knows the nodes"),
+}
+
+OVERVIEW = """\
+usage: cucmctl [--socket PATH] [--json] COMMAND ...
+
+Collects the logs of Cisco Unified CM nodes, by way of the daemon cucmd.
+
+commands:
+{verbs}
+
+everywhere:
+  --socket PATH   where the daemon listens (default: $CUCMD_SOCKET, else
+                  /run/cucmd/cucmd.sock or $XDG_RUNTIME_DIR/cucmd/cucmd.sock)
+  --json          data as JSON on standard output, messages on standard error
+  -h, --help      show this, or with a command what that takes
+  --version       show the version
+
+A job is named by its id or by any unambiguous prefix of 4 characters or more.
+
+examples:
+  cucmctl start ccm-pub ccm-sub1 --user administrator --last 2h \\
+          --path cm/trace/ccm/sdl --watch
+  cucmctl status
+  cucmctl cancel 3f2a
+
+exit codes: 0 done, the job succeeded; 1 it failed; 2 usage; 3 it ended
+partial; 4 it was cancelled; 5 no such job, node, profile or credential; 6 the
+wait timed out; 65 request refused as invalid; 69 no daemon, or it went away;
+70 a fault of the daemon or of cucmctl; 74 the output cannot be written; 75 a
+limit is reached, try later; 77 not permitted; 130 Ctrl-C, and the job goes on
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; the result is the exit code. Never raises, and shows no traceback."""
+    try:
+        code = _run(sys.argv[1:] if argv is None else argv)
+        if sys.stdout is not None:  # None when it was closed at the start
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `cucmctl list | head`: the reader has what it wanted
+        return _give_up_writing("")
+    except OSError as error:
+        return _give_up_writing(f"cannot write to standard output: {error.strerror or error}")
+    except Exception as error:  # the person at the terminal cannot use a traceback
+        return _own_mistake(error)
+    return code
+
+
+def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The verb, and everything else: global options may stand before it as well as after."""
+    position = 0
+    while position < len(arguments):
+        word = arguments[position]
+        if not word.startswith("-"):
+            return word, [*arguments[:position], *arguments[position + 1 :]]
+        position += 2 if word == "--socket" else 1
+    return None, list(arguments)
+
+
+def _without_verb(arguments: list[str]) -> int:
+    if "--help" in arguments or "-h" in arguments:
+        verbs = "\n".join(f"  {verb:10}{text}" for verb, (_, text) in VERBS.items())
+        print(OVERVIEW.format(verbs=verbs), end="")
+        return 0
+    if "--version" in arguments:
+        from cucmd import __version__  # noqa: PLC0415  # see the rule above
+
+        print(f"cucmctl {__version__}")
+        return 0
+    print(f"cucmctl: no command was given; expected {_expected()}", file=sys.stderr)
+    return 2
+
+
+def _expected() -> str:
+    return f"one of {', '.join(VERBS)} (see cucmctl --help)"
+
+
+def _run(arguments: list[str]) -> int:
+    verb, rest = split(arguments)
+    if verb is None:
+        return _without_verb(rest)
+    collect_garbage_rarely()
+    load_msgspec()
+    from cucmctl import exits, printer  # noqa: PLC0415  # see the rule above
+    from cucmctl.errors import ClientError  # noqa: PLC0415  # likewise
+    from cucmctl.options import UsageError  # noqa: PLC0415  # likewise
+
+    printer.prepare()
+    try:
+        return _dispatch(verb, rest)
+    except UsageError as error:
+        printer.note(str(error))
+        return exits.USAGE
+    except ClientError as error:
+        printer.note(exits.complaint(error))
+        return exits.of_error(error)
+
+
+def _give_up_writing(reason: str) -> int:
+    from cucmctl import exits, printer  # noqa: PLC0415  # see the rule above
+
+    printer.abandon_stdout()
+    if not reason:
+        return exits.PIPE_CLOSED
+    printer.note(reason)
+    return exits.CANNOT_WRITE
+
+
+def _own_mistake(error: Exception) -> int:
+    from cucmctl import exits, printer  # noqa: PLC0415  # see the rule above
+
+    if os.environ.get("CUCMCTL_TRACEBACK"):
+        raise error
+    what = f"{type(error).__name__}: {error}"
+    printer.note(f"a mistake in cucmctl itself: {what} (CUCMCTL_TRACEBACK=1 shows where)")
+    return exits.FAULT
+
+
+def _dispatch(verb: str, arguments: list[str]) -> int:
+    from importlib import import_module  # noqa: PLC0415  # see the rule above
+
+    from cucmctl.options import UsageError, parse  # noqa: PLC0415  # likewise
+
+    if "--version" in arguments:
+        return _without_verb(["--version"])
+    if verb not in VERBS:
+        raise UsageError(f"{verb!r} is not a command; expected {_expected()}")
+    command = import_module(f"cucmctl.commands.{VERBS[verb][0]}").COMMANDS[verb]
+    try:
+        parsed = parse(verb, command, arguments)
+    except SystemExit:  # argparse has printed the help
+        return 0
+    result: int = command.run(parsed)
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""The password of a login: from a file, from standard input, or from the person at the terminal.
+
+The one rule: never from the command line, where every user of the machine can read it; and never
+in a message.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import IO
+
+from cucmctl.options import UsageError
+
+# Longer than any password of a node, and short enough not to swallow the wrong file.
+LONGEST = 1024
+
+
+def from_file(name: str, username: str | None) -> str:
+    """The first line of a file that only its owner can read; `-` is standard input."""
+    if name == "-":
+        return _from_stdin(username)
+    try:
+        with open(name, "rb") as file:
+            _refuse_if_exposed(name, os.fstat(file.fileno()))
+            return _first_line(name, file)
+    except OSError as error:
+        raise _wrong(name, f"cannot be read: {error.strerror}") from None
+
+
+def from_terminal(username: str | None) -> str | None:
+    """What was typed at the prompt, unseen; None without a terminal, or if it was left empty."""
+    try:
+        with open("/dev/tty", "rb"):
+            pass
+    except OSError:
+        return None
+    from getpass import getpass  # noqa: PLC0415  # only a prompt needs it
+
+    whose = f" of {username}" if username else ""
+    try:
+        # getpass opens /dev/tty itself, and puts the terminal back whatever happens
+        return getpass(f"Password{whose} on the nodes: ") or None
+    except EOFError:
+        raise UsageError("no password was given; nothing was started") from None
+    except UnicodeError:  # it says which bytes; they are nobody's business
+        raise UsageError("the password that was typed is not UTF-8") from None
+
+
+def _from_stdin(username: str | None) -> str:
+    if sys.stdin is None:
+        raise _wrong("-", "standard input is closed")
+    if sys.stdin.isatty():
+        typed = from_terminal(username)
+        if typed is None:
+            raise _wrong("-", "nothing was typed; expected the password")
+        return typed
+    return _first_line("-", sys.stdin.buffer)
+
+
+def _refuse_if_exposed(name: str, status: os.stat_result) -> None:
+    """As ssh does with private keys: nobody else may read ours, whoever owns it."""
+    if not stat.S_ISREG(status.st_mode):
+        return  # a pipe, as of `<(pass show cucm)`
+    mine = status.st_uid == os.getuid()
+    if status.st_mode & (0o077 if mine else 0o007):
+        mode = stat.S_IMODE(status.st_mode)
+        raise _wrong(name, f"others can read it (mode {mode:04o}); expected 0600 or less")
+
+
+def _first_line(name: str, file: IO[bytes]) -> str:
+    line = file.readline(LONGEST + 2).removesuffix(b"\n").removesuffix(b"\r")
+    if not line:
+        raise _wrong(name, "its first line is empty; expected the password")
+    if len(line) > LONGEST:
+        raise _wrong(name, f"its first line is longer than {LONGEST} bytes; expected a password")
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise _wrong(name, "its first line is not UTF-8; expected the password") from None
+
+
+def _wrong(name: str, reason: str) -> UsageError:
+    return UsageError(f"--password-file: {name!r}: {reason}")

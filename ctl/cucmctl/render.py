@@ -1,0 +1,186 @@
+"""Jobs and nodes as plain text for people: tables, lines, sizes, times in local time.
+
+The one rule: takes structs, gives lines; prints nothing, and every text of a node or of the
+daemon is made `visible` on its way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from cucmctl.printer import visible
+from cucmd.api.structs import HostKey, Job, JobSummary, Node
+
+SETTLED = ("succeeded", "failed", "cancelled")
+ENDED = ("succeeded", "partial", "failed", "cancelled")
+COLOURS = {"succeeded": "32", "failed": "31", "partial": "33", "cancelled": "33", "running": "36"}
+
+
+def size(count: int) -> str:
+    if count < 1000:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.95:  # what is printed as 1000.0 belongs to the next unit
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"
+
+
+def progress(received: int, announced: int | None) -> str:
+    """Bytes so far, of how many: `4.1/45.6 MB`."""
+    if announced is None or announced == received:
+        return size(received)
+    so_far, total = size(received), size(announced)
+    if so_far.split()[1] == total.split()[1]:
+        so_far = so_far.split()[0]
+    return f"{so_far}/{total}"
+
+
+def counted(received: int, announced: int | None) -> str:
+    return str(received) if announced in (None, received) else f"{received}/{announced}"
+
+
+def local(at: datetime) -> str:
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(seconds: float) -> str:
+    whole = max(0, int(seconds))
+    hours, minutes = divmod(whole // 60, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{whole % 60:02}s" if minutes else f"{whole}s"
+
+
+def took(started: datetime | None, completed: datetime | None, now: datetime) -> str:
+    return "" if started is None else duration(((completed or now) - started).total_seconds())
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: str, colour: bool
+) -> Iterator[str]:
+    """Columns as wide as they need. `right` names the headings that are aligned to the right."""
+    cells = [headings, *([visible(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    aligned = [str.rjust if heading in right.split() else str.ljust for heading in headings]
+    for number, row in enumerate(cells):
+        padded = [align(c, w) for align, c, w in zip(aligned, row, widths, strict=True)]
+        if colour:
+            padded = _painted(padded) if number else [f"\x1b[1m{cell}\x1b[m" for cell in padded]
+        yield "  ".join(padded).rstrip()
+
+
+def paint(text: str, status: str) -> str:
+    code = COLOURS.get(status)
+    return f"\x1b[{code}m{text}\x1b[m" if code else text
+
+
+def _painted(cells: list[str]) -> list[str]:
+    # the first cell is a name that somebody chose; only the second is ever a status
+    return [cells[0], paint(cells[1], cells[1].strip()), *cells[2:]]
+
+
+def jobs(summaries: Iterable[JobSummary], *, colour: bool = False) -> Iterator[str]:
+    rows = (
+        (
+            job.job_id,
+            job.status,
+            local(job.created_at),
+            f"{job.nodes_done}/{job.nodes_total}",
+            str(job.nodes_failed or ""),
+            size(job.bytes_received),
+        )
+        for job in summaries
+    )
+    headings = ("JOB", "STATUS", "CREATED", "NODES", "FAILED", "SIZE")
+    return table(headings, rows, right="NODES FAILED SIZE", colour=colour)
+
+
+def job(job: Job, now: datetime, *, colour: bool = False) -> Iterator[str]:
+    """The job, node by node, and below the table what is to be said about single nodes."""
+    yield from _heading(job, now, colour=colour)
+    yield ""
+    rows = (
+        (
+            node.node,
+            node.status,
+            node.phase if node.status == "running" and node.phase else "",
+            counted(node.files_received, node.files_announced),
+            progress(node.bytes_received, node.bytes_announced),
+            took(node.started_at, node.completed_at, now),
+        )
+        for node in job.nodes
+    )
+    headings = ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME")
+    yield from table(headings, rows, right="FILES SIZE TIME", colour=colour)
+    remarks = [remark for node in job.nodes for remark in about(node)]
+    if remarks:
+        yield ""
+        yield from remarks
+
+
+def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
+    status = paint(job.status, job.status) if colour else job.status
+    yield f"job {visible(job.job_id)}: {status}, {tally(job)}"
+    begun = f"created {local(job.created_at)}"
+    if job.started_at is not None:
+        verb = "took" if job.completed_at else "running for"
+        begun += f", {verb} {took(job.started_at, job.completed_at, now)}"
+    yield begun
+    yield f"files in {visible(job.directory)}"
+
+
+def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]:
+    rows = ((key.node, key.algorithm, key.fingerprint) for key in keys)
+    return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", colour=colour)
+
+
+def tally(job: Job) -> str:
+    """`3 nodes: 2 succeeded, 1 failed`."""
+    counts: dict[str, int] = {}
+    for node in job.nodes:
+        counts[node.status] = counts.get(node.status, 0) + 1
+    order = ("succeeded", "running", "pending", "failed", "cancelled")
+    parts = ", ".join(f"{counts[status]} {status}" for status in order if status in counts)
+    total = len(job.nodes)
+    return f"{total} {'node' if total == 1 else 'nodes'}: {parts}"
+
+
+def about(node: Node) -> Iterator[str]:
+    """Why the node failed, what to do about it, and its notes."""
+    if node.failure is not None:
+        text = node.error or node.failure.message
+        yield f"{visible(node.node)}: {visible(text)} ({visible(node.failure.code)})"
+        if node.failure.hint:
+            yield f"  hint: {visible(node.failure.hint)}"
+    elif node.error:
+        yield f"{visible(node.node)}: {visible(node.error)}"
+    for text in node.notes:
+        yield f"{visible(node.node)}: note: {visible(text)}"
+
+
+def ending(job: Job) -> Iterator[str]:
+    """How a job ended: a summary, then a line or two for each node that has something to say."""
+    files = sum(node.files_received for node in job.nodes)
+    received = size(sum(node.bytes_received for node in job.nodes))
+    word = "file" if files == 1 else "files"
+    yield f"job {visible(job.job_id)} {job.status}: {tally(job)}; {files} {word}, {received}"
+    for node in job.nodes:
+        yield from about(node)
+
+
+def summary(job: Job) -> JobSummary:
+    """A whole job as the line that it is in a list."""
+    settled = [node for node in job.nodes if node.status in SETTLED]
+    return JobSummary(
+        job_id=job.job_id,
+        status=job.status,
+        created_at=job.created_at,
+        completed_at=job.completed_at,
+        nodes_total=len(job.nodes),
+        nodes_done=len(settled),
+        nodes_failed=sum(node.status == "failed" for node in job.nodes),
+        bytes_received=sum(node.bytes_received for node in job.nodes),
+    )

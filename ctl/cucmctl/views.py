@@ -1,0 +1,125 @@
+"""How a followed job is shown where there is no live terminal: not at all, as JSON, as lines.
+
+The one rule: a view is a context manager that gets every change, and `conclude` once the job has
+ended; it never asks the daemon anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TextIO
+
+from cucmctl import printer, render
+from cucmd.api.structs import Job, JobSummary, Node, WatchReply
+
+# A node whose byte count alone moves gets a line this often: a sign of life, not a flood.
+BYTES_EVERY = 10.0
+
+
+class View:
+    """Shows nothing; what all views share."""
+
+    def __enter__(self) -> View:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        pass
+
+    def show(self, change: WatchReply) -> None:
+        """The first state, or a change."""
+
+    def conclude(self, job: Job) -> None:
+        """The job has ended; called after `__exit__`."""
+
+
+class Silent(View):
+    """Shows only the end: of `wait` on standard output, of `start --wait` beside it."""
+
+    def __init__(self, stream: TextIO, *, as_json: bool) -> None:
+        self._stream = stream
+        self._json = as_json
+
+    def conclude(self, job: Job) -> None:
+        if self._json:
+            printer.json_line(job)
+            return
+        for text in render.ending(job):
+            printer.line(text, self._stream)
+
+
+class JsonLines(View):
+    """Every reply of the daemon, one a line."""
+
+    def show(self, change: WatchReply) -> None:
+        printer.json_line(change)
+
+
+class Lines(View):
+    """A line for each change of a node or a job, with the local time."""
+
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._shown: dict[tuple[str, str], tuple[object, int, float]] = {}
+
+    def show(self, change: WatchReply) -> None:
+        if change.missed:
+            self._print(f"missed {change.missed} changes; the state as it is now:")
+        for summary in change.jobs or ():
+            self._show_job(summary)
+        if change.job is not None:
+            for node in change.job.nodes:
+                self._show_node(change.job.job_id, node)
+            self._show_job(render.summary(change.job))
+            if change.job.status in render.ENDED:
+                self._forget_nodes(change.job)
+
+    def conclude(self, job: Job) -> None:
+        for text in render.ending(job):
+            printer.line(text, self._stream)
+
+    def _show_job(self, job: JobSummary) -> None:
+        state = (job.status, job.nodes_done, job.nodes_failed)
+        if self._is_news((job.job_id, ""), state, 0):
+            failed = f", {job.nodes_failed} failed" if job.nodes_failed else ""
+            done = f"{job.nodes_done}/{job.nodes_total} nodes done{failed}"
+            self._print(f"job {job.job_id}: {job.status}, {done}")
+
+    def _show_node(self, job_id: str, node: Node) -> None:
+        state = (node.status, node.phase, node.attempt, node.files_received, node.error)
+        if node.status == "pending" or not self._is_news(
+            (job_id, node.node), state, node.bytes_received
+        ):
+            return
+        parts = [f"{node.node}: {node.status}"]
+        if node.status == "running" and node.phase:
+            parts.append(node.phase)
+        if node.attempt > 1:
+            parts.append(f"attempt {node.attempt}")
+        if node.files_announced is not None or node.files_received:
+            parts.append(f"{render.counted(node.files_received, node.files_announced)} files")
+            parts.append(render.progress(node.bytes_received, node.bytes_announced))
+        if node.error:
+            parts.append(node.error)
+        self._print(", ".join(parts))
+
+    def _forget_nodes(self, job: Job) -> None:
+        """A watch of all jobs may run for months; of a job that has ended, no node changes."""
+        for node in job.nodes:
+            self._shown.pop((job.job_id, node.node), None)
+
+    def _is_news(self, key: tuple[str, str], state: object, received: int) -> bool:
+        now = self._clock()
+        shown = self._shown.get(key)
+        if shown is not None and shown[0] == state:
+            _, bytes_then, then = shown
+            if received == bytes_then or now - then < BYTES_EVERY:
+                return False
+        self._shown[key] = (state, received, now)
+        return True
+
+    def _print(self, text: str) -> None:
+        stamp = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
+        printer.line(f"{stamp} {printer.visible(text)}", self._stream)

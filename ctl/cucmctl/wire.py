@@ -1,0 +1,149 @@
+"""The wire, as a caller sees it: frames out, replies in, over one blocking Unix socket.
+
+The one rule: knows nothing of jobs, and leaves no descriptor behind when a connect fails.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+
+import msgspec
+
+from cucmctl.errors import DaemonUnavailable, ProtocolError, SocketNotPermitted, too_long
+
+# A job of some hundred nodes is a reply of about 200 KB. More than this is not our daemon.
+LONGEST_REPLY = 64 * 1024 * 1024
+# The daemon ends a connection that sends more without an answer, so it must be said here.
+LONGEST_REQUEST = 1024 * 1024
+
+
+class Call(msgspec.Struct, omit_defaults=True):
+    method: str
+    parameters: object
+    more: bool = False
+
+
+class Reply(msgspec.Struct):
+    parameters: msgspec.Raw = msgspec.Raw(b"{}")
+    continues: bool = False
+    error: str | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Reply)
+
+
+class Connection:
+    """One connection to the daemon. Raises the errors of `cucmctl.errors`, and `TimeoutError`."""
+
+    def __init__(self, path: str, deadline: float | None = None) -> None:
+        self.path = path
+        self._buffer = bytearray()
+        self._socket = _connected(path, deadline)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the daemon has closed this connection while it was idle (a restart, say)."""
+        # MSG_DONTWAIT is not enough: with a timeout set, Python waits before it calls the kernel.
+        self._socket.settimeout(0)
+        try:
+            return self._socket.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def send(self, call: Call, deadline: float | None) -> None:
+        frame = _encoder.encode(call) + b"\0"
+        if len(frame) > LONGEST_REQUEST:
+            raise too_long(len(frame), LONGEST_REQUEST)
+        try:
+            self._expire_at(deadline)
+            self._socket.sendall(frame)
+        except TimeoutError:
+            raise
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it may have said why before it closed: `receive` reads that, or raises
+        except OSError as error:
+            raise self._went_away() from error
+
+    def receive(self, deadline: float | None) -> Reply:
+        """The next reply. `deadline` is on the clock of `time.monotonic`."""
+        frame = self._next_frame(deadline)
+        try:
+            return _decoder.decode(frame)
+        except msgspec.MsgspecError as error:
+            raise ProtocolError(f"{self.path} is not the socket of a cucmd: {error}") from error
+
+    def _next_frame(self, deadline: float | None) -> bytes:
+        searched = 0
+        while (end := self._buffer.find(b"\0", searched)) < 0:
+            searched = len(self._buffer)
+            if searched > LONGEST_REPLY:
+                raise ProtocolError(f"{self.path} sent {searched} bytes without an end of reply")
+            self._buffer += self._read(deadline)
+        frame = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return frame
+
+    def _read(self, deadline: float | None) -> bytes:
+        try:
+            self._expire_at(deadline)
+            chunk = self._socket.recv(65536)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise self._went_away() from error
+        if not chunk:
+            raise self._went_away()
+        return chunk
+
+    def _expire_at(self, deadline: float | None) -> None:
+        if deadline is None:
+            self._socket.settimeout(None)
+            return
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        self._socket.settimeout(remaining)
+
+    def _went_away(self) -> DaemonUnavailable:
+        return DaemonUnavailable(f"the daemon at {self.path} went away in the middle of a call")
+
+
+def _connected(path: str, deadline: float | None) -> socket.socket:
+    # Blocking on purpose: with Python's timeout, Linux answers EAGAIN at once when many connect.
+    # The kernel's own timeout waits for a place; it ends, with EAGAIN too, only when time is up.
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if deadline is not None:
+            _limit_sending(sock, max(1e-6, deadline - time.monotonic()))
+        sock.connect(path)
+        _limit_sending(sock, 0)  # none; from here on, timeouts are Python's
+    except PermissionError as error:
+        sock.close()
+        raise SocketNotPermitted(path) from error
+    except BlockingIOError as error:
+        sock.close()
+        raise TimeoutError from error
+    except OSError as error:  # also a path that is too long for a Unix socket
+        sock.close()
+        reason = error.strerror or str(error)
+        raise DaemonUnavailable(f"no daemon at {path} ({reason}); does cucmd run?") from error
+    except ValueError as error:  # a NUL byte within the path
+        sock.close()
+        raise DaemonUnavailable(f"no daemon at {path!r} ({error})") from error
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _limit_sending(sock: socket.socket, seconds: float) -> None:
+    limit = struct.pack("@ll", *divmod(int(seconds * 1_000_000), 1_000_000))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)

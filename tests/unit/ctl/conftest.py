@@ -1,0 +1,76 @@
+"""Jobs and nodes as the daemon might give them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cucmd.api import structs
+
+BEGAN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+
+
+def make_node(node="ccm-pub", status="running", **fields):
+    ended = status in ("succeeded", "failed", "cancelled")
+    values = {
+        "phase": "transfer" if status == "running" else None,
+        "attempt": 1,
+        "error": None,
+        "failure": None,
+        "notes": (),
+        "started_at": None if status == "pending" else BEGAN,
+        "completed_at": BEGAN + timedelta(seconds=42) if ended else None,
+        "files_announced": None,
+        "bytes_announced": None,
+        "files_received": 0,
+        "bytes_received": 0,
+    }
+    return structs.Node(node=node, status=status, **{**values, **fields})
+
+
+def make_job(*nodes, status="running", **fields):
+    values = {
+        "job_id": "3f2a00112233",
+        "cancelled": False,
+        "created_at": BEGAN,
+        "started_at": BEGAN,
+        "completed_at": None if status == "running" else BEGAN + timedelta(seconds=42),
+        "directory": "/var/lib/cucmd/jobs/3f2a00112233",
+        "collection": structs.Collection(),
+        "timeouts": structs.Timeouts(),
+    }
+    nodes = nodes or (make_node(),)
+    return structs.Job(status=status, nodes=nodes, **{**values, **fields})
+
+
+@pytest.fixture
+def began():
+    return BEGAN
+
+
+@pytest.fixture
+def node():
+    return make_node
+
+
+@pytest.fixture
+def job():
+    return make_job
+
+
+@pytest.fixture
+def change():
+    """A reply of a watch."""
+    return lambda job=None, jobs=None, missed=0: structs.WatchReply(0, missed, job, jobs)
+
+
+@pytest.fixture
+def clock():
+    """A clock that stands until it is set: `clock.now = 5.0`."""
+
+    class Clock:
+        now = 0.0
+
+        def __call__(self):
+            return self.now
+
+    return Clock()

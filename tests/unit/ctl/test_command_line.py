@@ -1,0 +1,105 @@
+"""The grammar of the command line: values of options, and where global options may stand."""
+
+import argparse
+import gc
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmctl import main as command_line
+from cucmctl import options
+from cucmctl.main import VERBS, main, split
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was():
+    """`main` is meant to be called once in a process."""
+    threshold = gc.get_threshold()
+    yield
+    gc.set_threshold(*threshold)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verb", "rest"),
+    [
+        ("status", "status", ""),
+        ("--json status 3f2a", "status", "--json 3f2a"),
+        ("--socket /x --json list", "list", "--socket /x --json"),
+        ("--socket=/x list", "list", "--socket=/x"),
+        ("list --socket /x", "list", "--socket /x"),
+        ("--help", None, "--help"),
+        ("--socket", None, "--socket"),
+        ("", None, ""),
+    ],
+)
+def test_global_options_may_stand_before_the_verb(arguments, verb, rest):
+    assert split(arguments.split()) == (verb, rest.split())
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "nan", "1_0", " 7 ", "٣", "", "9" * 10])
+def test_what_is_no_count(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        options.count(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1h", ""])
+def test_what_is_no_number_of_seconds(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        options.seconds(text)
+
+
+@given(st.text(max_size=30))
+def test_every_text_is_a_time_or_is_refused(text):
+    try:
+        at = options.moment(text)
+    except argparse.ArgumentTypeError:
+        return
+    assert at.utcoffset() == timedelta(0)
+
+
+@given(st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)))
+def test_a_time_goes_there_and_back(naive):
+    at = naive.replace(tzinfo=UTC)
+    assert options.moment(options.rfc3339(at)) == at
+    assert options.moment(at.isoformat(" ")) == at
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-03-01", "2026-W09-7T08:00:00", "20260301T080000Z", "0001-01-01T00:00:00+10:00", "now"],
+)
+def test_what_is_no_time(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a time; expected local"):
+        options.moment(text)
+
+
+def test_a_mistake_of_our_own_is_one_line_and_exit_70(monkeypatch, capsys):
+    def stumble(verb, arguments):
+        raise ZeroDivisionError("\x1bby zero")
+
+    monkeypatch.setattr(command_line, "_dispatch", stumble)
+    assert main(["status"]) == 70
+    said = capsys.readouterr().err
+    assert said.startswith("cucmctl: a mistake in cucmctl itself: ZeroDivisionError: \\x1bby zero")
+    assert said.count("\n") == 1
+    monkeypatch.setenv("CUCMCTL_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["status"])
+
+
+def test_ctrl_c_anywhere_is_exit_130(monkeypatch, capsys):
+    def interrupt(verb, arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "_dispatch", interrupt)
+    assert main(["status"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_overview_names_every_verb_and_fits_80_columns(capsys):
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n  {verb} " in shown for verb in VERBS)
+    assert all(len(line) < 81 for line in shown.splitlines())

@@ -1,0 +1,49 @@
+"""Which exit code an ending has, and how a refused field is called."""
+
+import msgspec
+import pytest
+
+from cucmctl import errors, exits
+from cucmd.api import structs
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [("succeeded", 0), ("failed", 1), ("partial", 3), ("cancelled", 4)]
+)
+def test_a_job_that_has_ended_has_a_code(job, status, code):
+    assert exits.of_job(job(status=status)) == code
+
+
+@pytest.mark.parametrize(
+    ("parameter", "typed"),
+    [
+        ("nodes", "NODE"),
+        ("$.nodes[2]", "NODE"),
+        ("job_id", "JOB"),
+        ("collection.paths[0]", "--path"),
+        ("collection.since", "--since"),
+        ("login.username", "--user"),
+        ("login.credential", "--credential"),
+        ("$.timeouts.stall", "--stall-timeout"),
+        ("concurrency", "--concurrency"),
+        ("key", "--key"),
+        ("", "the request"),
+        ("some.thing.new", "some.thing.new"),
+    ],
+)
+def test_a_field_is_called_what_was_typed(parameter, typed):
+    encoded = msgspec.json.encode(structs.InvalidRequest(parameter, "is wrong"))
+    refused = errors.refusal("io.cucmd.Jobs.InvalidRequest", msgspec.Raw(encoded))
+    assert exits.complaint(refused) == f"{typed}: is wrong"
+
+
+def test_a_refusal_that_is_somebodys_doing_is_no_fault():
+    faults = {errors.InternalError, errors.MethodNotFound}
+    for kind in errors.Refused.__subclasses__():
+        assert (exits.of_error(kind("name", None)) == exits.FAULT) == (kind in faults), kind
+    assert exits.of_error(errors.Refused("io.cucmd.Jobs.Newer", {})) == exits.FAULT
+
+
+def test_whatever_else_is_at_the_socket_is_no_daemon():
+    assert exits.of_error(errors.ProtocolError("x")) == 69
+    assert exits.of_error(errors.DaemonUnavailable("x")) == 69

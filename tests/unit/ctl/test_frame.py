@@ -1,0 +1,95 @@
+"""The picture of a job on a terminal: what gets a line, and that every line fits."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmctl.live import URGENCY, Frame, select
+from cucmctl.rates import Rates
+
+STATUSES = st.lists(st.sampled_from(list(URGENCY)), max_size=60)
+
+
+@pytest.fixture
+def frame():
+    def _frame(job, width=80, height=24, rates=None, now=0.0, **more):
+        lines = Frame(job, rates or Rates(), now, width, **more).lines(height)
+        return [line.plain.rstrip() for line in lines]
+
+    return _frame
+
+
+def test_a_bar_grows_with_the_bytes(frame, job, node):
+    def bar(received, status="running"):
+        one = node(status=status, bytes_announced=1000, bytes_received=received)
+        line = frame(job(one))[1]
+        return line.count("━") / (line.count("━") + line.count("╌"))
+
+    assert bar(0) == 0
+    assert bar(500) == pytest.approx(0.5, abs=0.05)
+    assert 0.9 < bar(1000) < 1  # only the node's success makes it full
+    assert 0.9 < bar(5000) < 1
+    assert bar(700, "succeeded") == 1  # packed by the node: fewer bytes than announced
+
+
+def test_no_bar_before_a_size_is_announced(frame, job, node):
+    assert not set(frame(job(node(bytes_received=5)))[1]) & set("━╌")
+
+
+def test_the_rate_is_shown_of_the_node_and_of_the_job(frame, job, node):
+    rates = Rates()
+    rates.observe(job(node("a"), node("b")), 0.0)
+    seen = job(node("a", bytes_received=1_000_000), node("b", bytes_received=1_000_000))
+    rates.observe(seen, 1.0)
+    lines = frame(seen, rates=rates, now=1.0)
+    assert lines[0].endswith("2.0 MB/s")
+    assert lines[1].endswith("1.0 MB/s")
+
+
+def test_a_failed_node_says_why(frame, job, node):
+    line = frame(job(node(status="failed", error="TimeoutError: Timed out after 30s")))[1]
+    assert line == "ccm-pub failed    TimeoutError: Timed out after 30s"
+
+
+def test_an_ascii_terminal_gets_ascii(frame, job, node):
+    one = job(node(bytes_announced=10, bytes_received=5))
+    assert "".join(frame(one, ascii_only=True)).isascii()
+
+
+@given(STATUSES, st.integers(1, 40))
+def test_what_matters_most_gets_the_lines_there_are(statuses, room):
+    from types import SimpleNamespace
+
+    nodes = [SimpleNamespace(status=status) for status in statuses]
+    shown, hidden = select(nodes, room)
+    assert len(shown) + len(hidden) == len(nodes)
+    assert len(shown) + bool(hidden) <= max(room, 1)
+    if shown and hidden:
+        worst = max(URGENCY[node.status] for node in shown)
+        assert worst <= min(URGENCY[node.status] for node in hidden)
+
+
+@given(
+    st.integers(10, 200),
+    st.integers(1, 50),
+    st.lists(st.tuples(st.text(max_size=90), st.sampled_from(list(URGENCY))), max_size=20),
+)
+def test_every_picture_fits_its_terminal(width, height, nodes):
+    from datetime import UTC, datetime
+
+    from cucmd.api import structs
+
+    began = datetime(2026, 3, 1, tzinfo=UTC)
+    made = tuple(
+        structs.Node(
+            *(name, status, name, 1, name, None, (name,), began, None),
+            *(12345, 10**12, 12344, 123_456_789),
+        )
+        for name, status in nodes
+    )
+    nothing = (structs.Collection(), structs.Timeouts())
+    job = structs.Job("a" * 12, "running", False, began, began, None, "/", *nothing, made)
+    lines = Frame(job, Rates(), 0.0, width).lines(height)
+    assert len(lines) <= height
+    assert all(line.cell_len <= width for line in lines)
+    assert all(line.plain.isprintable() for line in lines)

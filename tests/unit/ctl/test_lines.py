@@ -1,0 +1,91 @@
+"""A line for each change, and no more lines than news."""
+
+import io
+
+import pytest
+
+from cucmctl import render
+from cucmctl.views import BYTES_EVERY, Lines
+
+
+@pytest.fixture
+def lines(clock):
+    """A view, and what it has printed since the last look, without the times."""
+
+    class Printed(Lines):
+        def since(self):
+            text = self._stream.getvalue()
+            self._stream.seek(0)
+            self._stream.truncate()
+            return [line.partition(" ")[2] for line in text.splitlines()]
+
+    return Printed(io.StringIO(), clock=clock)
+
+
+def test_a_pending_node_is_no_news(lines, change, job, node):
+    lines.show(change(job(node(status="pending"))))
+    assert lines.since() == ["job 3f2a00112233: running, 0/1 nodes done"]
+
+
+def test_each_phase_is_a_line(lines, change, job, node):
+    for phase in ("connect", "login", "login", "transfer"):
+        lines.show(change(job(node(phase=phase))))
+    shown = [line for line in lines.since() if line.startswith("ccm-pub")]
+    assert shown == [f"ccm-pub: running, {phase}" for phase in ("connect", "login", "transfer")]
+
+
+def test_bytes_alone_are_a_line_now_and_then(lines, change, job, node, clock):
+    for second in range(31):
+        clock.now = float(second)
+        lines.show(change(job(node(files_announced=9, bytes_received=second * 1000))))
+    assert len(lines.since()) == 2 + 30 // BYTES_EVERY  # the node's first, the job's, then these
+
+
+def test_what_stands_still_is_no_news(lines, change, job, clock):
+    lines.show(change(job()))
+    lines.since()
+    clock.now = 3600.0
+    lines.show(change(job()))
+    assert lines.since() == []
+
+
+def test_a_failure_says_why_and_a_further_attempt_says_so(lines, change, job, node):
+    failed = node(status="failed", attempt=2, error="connection refused")
+    lines.show(change(job(failed, status="failed")))
+    assert lines.since() == [
+        "ccm-pub: failed, attempt 2, connection refused",
+        "job 3f2a00112233: failed, 1/1 nodes done, 1 failed",
+    ]
+
+
+def test_missed_changes_are_said(lines, change, job):
+    lines.show(change(job(), missed=3))
+    assert lines.since()[0] == "missed 3 changes; the state as it is now:"
+
+
+def test_what_a_node_said_is_escaped(lines, change, job, node):
+    lines.show(change(job(node("\x1b[2J", "failed", error="\x9b\n"))))
+    assert lines.since()[0] == r"\x1b[2J: failed, \x9b\n"
+
+
+def test_a_list_of_jobs_is_a_line_each_and_its_repetition_is_none(lines, change, job):
+    jobs = (render.summary(job()), render.summary(job(job_id="ffff00000000")))
+    lines.show(change(jobs=jobs))
+    assert len(lines.since()) == 2
+    lines.show(change(jobs=jobs))
+    assert lines.since() == []
+
+
+def test_nodes_of_jobs_that_have_ended_are_forgotten(lines, change, job, node):
+    for number in range(50):
+        one = {"job_id": f"{number:012}"}
+        lines.show(change(job(node(), **one)))
+        lines.show(change(job(node(status="succeeded"), status="succeeded", **one)))
+    assert {node for _, node in lines._shown} == {""}  # of each job only the job
+
+
+def test_the_conclusion_is_the_ending(lines, job, node):
+    lines.conclude(job(node(status="succeeded"), status="succeeded"))
+    assert lines._stream.getvalue() == "\n".join(
+        [*render.ending(job(node(status="succeeded"), status="succeeded")), ""]
+    )

@@ -1,0 +1,78 @@
+"""Nothing that came from elsewhere steers a terminal, and nothing of it is lost."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmctl import printer
+
+# surrogates too: they come from names that are not UTF-8
+ANY_TEXT = st.text(st.characters())
+
+
+@given(ANY_TEXT)
+def test_what_is_made_visible_is_printable(text):
+    assert printer.visible(text).isprintable()
+
+
+@given(ANY_TEXT)
+def test_printable_text_stays_as_it_is(text):
+    assert printer.visible(printer.visible(text)) == printer.visible(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ccm-pub", "ccm-pub"),
+        ("Grün, 東京", "Grün, 東京"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("a\r\nb\tc", r"a\r\nb\tc"),
+        ("\x9b31m", r"\x9b31m"),  # a control sequence in one character
+        ("\x7f\x00", r"\x7f\x00"),
+        ("\u202eexe.txt", r"\u202eexe.txt"),  # turns the direction of what follows
+        ("\u2028", r"\u2028"),
+        ("\udcff", r"\udcff"),
+    ],
+)
+def test_what_a_terminal_might_obey_is_written_out(text, shown):
+    assert printer.visible(text) == shown
+
+
+@given(text=st.text())
+def test_json_is_printable_and_says_the_same(text):
+    shown = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builtins.print", lambda line, **_: shown.append(line))
+        printer.json_line({"error": text})
+    assert shown[0].isprintable()
+    assert json.loads(shown[0]) == {"error": text}
+
+
+def test_notes_go_to_standard_error_with_our_name(capsys):
+    printer.note("no job '\x1b'")
+    assert capsys.readouterr() == ("", "cucmctl: no job '\\x1b'\n")
+
+
+def test_notes_without_a_standard_error_go_nowhere(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    printer.note("x")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("term", "terminal"), [("xterm", True), ("dumb", False), ("", False), (None, False)]
+)
+def test_colour_needs_a_terminal_that_has_it(monkeypatch, term, terminal):
+    class Stream:
+        @staticmethod
+        def isatty():
+            return True
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", term) if term is not None else monkeypatch.delenv("TERM", False)
+    assert printer.in_colour(Stream()) is terminal
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not printer.in_colour(Stream())
+    assert not printer.in_colour(None)

@@ -1,0 +1,128 @@
+"""Jobs as text: sizes, times, tables, and what is said about single nodes."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmctl import render
+from cucmd.api import structs
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),  # never 1000.0 kB
+        (45_600_000, "45.6 MB"),
+        (10**10, "10.0 GB"),
+        (3 * 10**12, "3.0 TB"),
+    ],
+)
+def test_size(count, shown):
+    assert render.size(count) == shown
+
+
+@given(st.integers(0, 999 * 10**12))
+def test_a_size_is_short(count):
+    assert re.fullmatch(r"\d{1,3}(\.\d)? [kMGT]?B", render.size(count))
+
+
+@pytest.mark.parametrize(
+    ("received", "announced", "shown"),
+    [
+        (0, None, "0 B"),
+        (5_000, None, "5.0 kB"),
+        (4_100_000, 45_600_000, "4.1/45.6 MB"),
+        (4_100, 45_600_000, "4.1 kB/45.6 MB"),
+        (45_600_000, 45_600_000, "45.6 MB"),
+    ],
+)
+def test_progress_says_of_how_many(received, announced, shown):
+    assert render.progress(received, announced) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(-1, "0s"), (0.9, "0s"), (59, "59s"), (60, "1m00s"), (3599, "59m59s"), (3600, "1h00m")],
+)
+def test_duration(seconds, shown):
+    assert render.duration(seconds) == shown
+
+
+def test_a_running_job_says_for_how_long(job, began):
+    lines = list(render.job(job(), began + timedelta(seconds=65)))
+    assert lines[1].endswith(", running for 1m05s")
+    assert lines[0] == "job 3f2a00112233: running, 1 node: 1 running"
+
+
+def test_a_queued_job_has_not_begun(job, node, began):
+    queued = job(node(status="pending"), status="queued", started_at=None, completed_at=None)
+    assert "running" not in "\n".join(render.job(queued, began))
+
+
+def test_columns_are_aligned(job, node, began):
+    short, long = node("a", bytes_received=5), node("a-much-longer-name", "pending")
+    *_, head, first, second = render.job(job(short, long), began)
+    assert head.index("STATUS") == first.index("running") == second.index("pending")
+    assert head.index("SIZE") + 4 == first.index("5 B") + 3  # numbers to the right
+
+
+def test_colours_do_not_disturb_the_columns(job, node, began):
+    one = job(node("a"), node("bb", "failed"), status="partial")
+    plain = list(render.job(one, began))
+    coloured = list(render.job(one, began, colour=True))
+    assert "\x1b[31mfailed" in "\n".join(coloured)
+    assert [re.sub(r"\x1b\[\d*m", "", line).rstrip() for line in coloured] == plain
+
+
+def test_a_node_that_is_called_like_a_status_gets_no_colour(job, node, began):
+    *_, line = render.job(job(node("failed", "pending")), began, colour=True)
+    assert line.startswith("failed  ")
+
+
+def test_the_ending_counts_and_explains(job, node):
+    failure = structs.Failure("stalled", "no byte for 120s", retryable=True, hint="is it full?")
+    ended = job(
+        node("a", "succeeded", files_received=1, bytes_received=10),
+        node("b", "failed", error="no byte for 120s", failure=failure),
+        status="partial",
+    )
+    assert list(render.ending(ended)) == [
+        "job 3f2a00112233 partial: 2 nodes: 1 succeeded, 1 failed; 1 file, 10 B",
+        "b: no byte for 120s (stalled)",
+        "  hint: is it full?",
+    ]
+
+
+@given(st.text(st.characters()))
+def test_nothing_of_a_node_comes_out_unescaped(text):
+    from datetime import UTC, datetime
+
+    began = datetime(2026, 3, 1, tzinfo=UTC)
+    failure = structs.Failure(text, text, retryable=True, hint=text)
+    node = structs.Node(
+        *(text, "failed", text, 1, text, failure, (text,), began, began, 1, 1, 1, 1)
+    )
+    nothing = (structs.Collection(), structs.Timeouts())
+    job = structs.Job(text, "failed", False, began, began, began, text, *nothing, (node,))
+    key = structs.HostKey(text, text, text, text)
+    lines = [
+        *render.job(job, began),
+        *render.ending(job),
+        *render.jobs([render.summary(job)]),
+        *render.host_keys([key]),
+    ]
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_job_as_the_line_that_it_is_in_a_list(job, node):
+    nodes = (node("a", "succeeded", bytes_received=3), node("b", "failed"), node("c"))
+    summary = render.summary(job(*nodes))
+    assert (summary.nodes_total, summary.nodes_done, summary.nodes_failed) == (3, 2, 1)
+    assert summary.bytes_received == 3
