@@ -1,0 +1,91 @@
+"""The command line of the daemon: serve (the default), check, demo, lab.
+
+The one rule: a command's room is imported only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cucmd import __version__
+
+EXIT_CONFIG = 78  # sysexits.h EX_CONFIG: systemd shows it by that name
+EXIT_UNAVAILABLE = 69
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] not in (*_COMMANDS, "-h", "--help", "--version"):
+        arguments.insert(0, "serve")  # the default, with its own options
+    args = _parser(arguments[0]).parse_args(arguments)
+    try:
+        return int(_COMMANDS[args.command](args))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cucmd",
+        description="Collects the logs of every node of a Cisco Unified CM cluster at once.",
+        epilog="Without a command: serve. Jobs are started with cucmctl.",
+    )
+    parser.add_argument("--version", action="version", version=f"cucmd {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _serve_arguments(commands.add_parser("serve", help="run the daemon in the foreground"))
+    check = commands.add_parser("check", help="check the configuration and print it as used")
+    check.add_argument("--config", type=Path, metavar="FILE")
+    commands.add_parser("demo", help="three simulated nodes, a daemon and one job, from A to Z")
+    lab = commands.add_parser("lab", help="simulated nodes, faults included")
+    if command == "lab":
+        from cucmd.lab.command import add_arguments  # noqa: PLC0415  heavy, and only for this one
+
+        add_arguments(lab)
+    return parser
+
+
+def _serve_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration")
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="the socket to listen at")
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where state is kept")
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument("--verbose", action="store_true", help="log in detail")
+    volume.add_argument("--quiet", action="store_true", help="log warnings and errors only")
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from cucmd.service import Options, run  # noqa: PLC0415  heavy, and only for this one
+
+    level = logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO
+    return run(Options(args.config, args.socket, args.state_dir, level), os.environ)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from cucmd.config.check import check  # noqa: PLC0415  only for this one
+
+    return check(args.config, os.environ, sys.stdout, sys.stderr)
+
+
+def _demo(_args: argparse.Namespace) -> int:
+    from cucmd.demo import demo  # noqa: PLC0415  only for this one
+
+    return demo()
+
+
+def _lab(args: argparse.Namespace) -> int:
+    from cucmd.lab.command import run  # noqa: PLC0415  heavy, and only for this one
+
+    return run(args)
+
+
+_COMMANDS = {"serve": _serve, "check": _check, "demo": _demo, "lab": _lab}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,254 @@
+"""Puts the daemon together, from the state directory to the socket, and takes it apart again.
+
+The one rule: rooms are opened from the bottom up, each in the scope of the one below it, so that
+whatever ends the daemon closes the socket first and the store last.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import trio
+
+from cucmd import __version__, systemd
+from cucmd.access import Access
+from cucmd.admission import Admission
+from cucmd.api.interface import jobs_interface
+from cucmd.api.methods import Jobs
+from cucmd.api.planning import Planner
+from cucmd.collect.doors import NodeTask, Report
+from cucmd.collect.procedure import collect
+from cucmd.config import Config, ConfigError, Overrides, load
+from cucmd.events import Feed
+from cucmd.front_door import Ssh
+from cucmd.job_run import House
+from cucmd.ssh.bridge import Bridge, open_bridge
+from cucmd.ssh.known_hosts import KnownHosts
+from cucmd.ssh.receiver import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
+from cucmd.store import StoreError, open_store
+from cucmd.supervisor import Supervisor, open_supervisor
+from cucmd.varlink import (
+    Caller,
+    Method,
+    ServiceInfo,
+    SocketInUse,
+    open_unix_listener,
+    serve,
+)
+from cucmd.varlink import Limits as SocketLimits
+
+log = logging.getLogger(__name__)
+
+EXIT_CONFIG = 78
+EXIT_UNAVAILABLE = 69
+# What stands in the way of a start and is no defect: said in one line.
+EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, OSError)
+STATUS_EVERY = 5.0  # seconds between looks at what `systemctl status` shows
+SOCKET_MODE = 0o660
+STOP = (signal.SIGTERM, signal.SIGINT)
+INFO = ServiceInfo(vendor="cucmd", product="cucmd", version=__version__, url="")
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the command line said; it wins over environment and file."""
+
+    config: Path | None = None
+    socket: Path | None = None
+    state_directory: Path | None = None
+    log_level: int = logging.INFO
+
+    def load(self, environ: Mapping[str, str]) -> Config:
+        """Raises `ConfigError`."""
+        overrides = Overrides(
+            socket=str(self.socket) if self.socket else None,
+            state_directory=str(self.state_directory) if self.state_directory else None,
+        )
+        return load(self.config, environ, overrides)
+
+
+def run(options: Options, environ: Mapping[str, str]) -> int:
+    """The daemon, until a signal ends it; the exit code of the process."""
+    systemd.forbid_core_dumps()  # they would hold passwords
+    systemd.set_up_logging(options.log_level)
+    try:
+        config = options.load(environ)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+    try:
+        trio.run(_daemon, options, config, environ)
+    except BaseExceptionGroup as group:
+        expected, defects = group.split(EXPECTED)
+        if defects is not None or expected is None:
+            raise
+        for reason in _leaves(expected):
+            log.critical("%s", reason)
+        return EXIT_UNAVAILABLE
+    except EXPECTED as error:
+        log.critical("%s", error)
+        return EXIT_UNAVAILABLE
+    return 0
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+class Daemon:
+    """What of the daemon changes while it runs: the configuration, and what follows from it."""
+
+    def __init__(
+        self, options: Options, config: Config, environ: Mapping[str, str], supervisor: Supervisor
+    ) -> None:
+        self._options = options
+        self._environ = environ
+        self._supervisor = supervisor
+        self.apply(config)
+
+    def apply(self, config: Config) -> None:
+        for notice in config.notices:
+            log.warning("%s", notice)
+        self.config = config
+        self.access = Access.of(config.access.operate_group, config.access.view_group)
+        self.planner = Planner(config, self._environ, self._supervisor.directory)
+        self._supervisor.change_limits(config.limits)
+
+    def authorize(self, caller: Caller, method: Method | None) -> None:
+        """By the groups of the configuration as it is now. Raises `PermissionDenied`."""
+        self.access.authorize(caller, method)
+
+    def reload(self) -> None:
+        """The configuration read again; one that is wrong changes nothing."""
+        systemd.notify(RELOADING=1)
+        try:
+            config = self._options.load(self._environ)
+        except ConfigError as error:
+            log.error("not reloaded: %s", error)  # noqa: TRY400  a person's mistake, not a defect
+        else:
+            if (config.daemon, config.receiver) != (self.config.daemon, self.config.receiver):
+                log.warning("changes in [daemon] and [receiver] need a restart")
+            self.apply(config)
+            log.info("configuration reloaded")
+        systemd.notify(READY=1)
+
+
+async def _daemon(options: Options, config: Config, environ: Mapping[str, str]) -> None:
+    sockets = systemd.inherited_sockets()
+    state = config.daemon.state_directory
+    state.mkdir(mode=0o750, parents=True, exist_ok=True)
+    async with open_store(state / "cucmd.db") as store, open_bridge() as bridge:
+        for notice in store.notices:
+            log.error("%s", notice)
+        feed = Feed()
+        async with _receiver(config) as receiver:
+            known_hosts = KnownHosts(state / "known_hosts")
+            door = Ssh(receiver, known_hosts)
+
+            async def work(task: NodeTask, report: Report) -> tuple[str, ...]:
+                return await collect(task, door.open_shell, door, report)
+
+            house = House(store, feed, Admission(config.limits), work)
+            async with open_supervisor(house, state / "jobs", config.limits) as supervisor:
+                daemon = Daemon(options, config, environ, supervisor)
+                await supervisor.recover(daemon.planner.replan)
+                jobs = Jobs(supervisor, feed, lambda: daemon.planner)
+                async with _socket(daemon, jobs, sockets):
+                    await _until_told(daemon, supervisor, bridge)
+                    systemd.notify(STOPPING=1, STATUS="closing connections to nodes")
+                    # The socket stays open meanwhile, so that watchers see how jobs end.
+                    await supervisor.drain()
+
+
+@asynccontextmanager
+async def _receiver(config: Config) -> AsyncIterator[Receiver]:
+    limits = ReceiverLimits(
+        min_free_bytes=config.limits.free_space_bytes,
+        min_free_ratio=config.limits.free_space_percent / 100,
+    )
+    opened = open_receiver(
+        config.receiver.listen_address,
+        config.daemon.state_directory,
+        limits,
+        legacy_algorithms=config.ssh.legacy_algorithms,
+    )
+    async with opened as receiver:
+        log.info("receiving at %s port %d", receiver.address, receiver.port)
+        yield receiver
+
+
+@asynccontextmanager
+async def _socket(
+    daemon: Daemon, jobs: Jobs, inherited: list[socket.socket]
+) -> AsyncIterator[None]:
+    """The socket, served while the body runs."""
+    limits = daemon.config.limits
+    path = daemon.config.daemon.socket
+    group = daemon.config.access.operate_group or None
+    per_user = SocketLimits(
+        connections=limits.connections_per_uid,
+        requests=limits.requests_per_uid,
+        streams=limits.watchers_per_uid,
+    )
+    async with (
+        open_unix_listener(path, SOCKET_MODE, inherited, group=group) as listener,
+        trio.open_nursery() as nursery,
+    ):
+        interfaces = [jobs_interface(jobs)]
+        serving = partial(serve, listener, interfaces, INFO, per_user, authorize=daemon.authorize)
+        await nursery.start(serving)
+        log.info("listening at %s", path)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def _until_told(daemon: Daemon, supervisor: Supervisor, bridge: Bridge) -> None:
+    """Runs until SIGTERM or SIGINT. The next one, while draining, ends the process at once."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_feed_watchdog, bridge)
+        nursery.start_soon(_show_status, supervisor)
+        with trio.open_signal_receiver(*STOP, signal.SIGHUP, signal.SIGUSR1) as signals:
+            systemd.notify(READY=1)
+            async for number in signals:
+                if number in STOP:
+                    log.info("stopping on %s", signal.Signals(number).name)
+                    break
+                if number == signal.SIGHUP:
+                    daemon.reload()
+                else:
+                    _log_holdings(supervisor)
+        nursery.cancel_scope.cancel()
+
+
+def _log_holdings(supervisor: Supervisor) -> None:
+    """On SIGUSR1: what a leak would show in."""
+    tasks = trio.lowlevel.current_statistics().tasks_living
+    log.info("holding %d tasks, %d jobs", tasks, supervisor.live)
+
+
+async def _feed_watchdog(bridge: Bridge) -> None:
+    """Proves twice in each interval that trio's loop and asyncio's both make progress."""
+    interval = systemd.watchdog_interval()
+    while interval is not None:
+        await bridge.ping()
+        systemd.notify(WATCHDOG=1)
+        await trio.sleep(interval / 2)
+
+
+async def _show_status(supervisor: Supervisor) -> None:
+    shown: int | None = None
+    while True:
+        if shown != supervisor.live:
+            shown = supervisor.live
+            systemd.notify(STATUS=f"{shown} jobs in hand")
+        await trio.sleep(STATUS_EVERY)

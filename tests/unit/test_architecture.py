@@ -1,0 +1,141 @@
+"""The picture of the house, held against the imports.
+
+Who may know whom stands in the table; a room that is not in it fails too. `TYPE_CHECKING` imports
+count: a name that is only an annotation is still an arrow.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cucmctl
+import cucmd
+
+HOUSE = Path(cucmd.__file__).parent
+CLIENT = Path(cucmctl.__file__).parent
+
+NOTHING: set[str] = set()
+WORDS = {"job", "failure", "node_name", "allowance"}  # PURE, and known to everybody
+
+# room -> the rooms of ours that it may import
+MAY_KNOW = {
+    "__init__": NOTHING,
+    "__main__": {"main"},
+    "job": {"failure"},
+    "failure": NOTHING,
+    "node_name": NOTHING,
+    "allowance": NOTHING,
+    "paths": NOTHING,
+    "vos": {"job", "failure"},
+    "varlink": NOTHING,
+    "systemd": NOTHING,
+    "events": {"job"},
+    "store": {"job", "failure"},
+    "config": WORDS | {"paths", "vos"},
+    "ssh": WORDS,
+    "collect": WORDS | {"vos"},
+    "manifest": {"collect"},
+    "admission": {"config"},
+    "recovery": WORDS | {"manifest", "store"},
+    "state_recorder": {"job", "events", "store"},
+    "job_run": WORDS | {"admission", "collect", "events", "manifest", "state_recorder", "store"},
+    "supervisor": WORDS | {"collect", "config", "job_run", "manifest", "recovery", "store"},
+    "front_door": WORDS | {"collect", "ssh"},
+    "api": WORDS | {"collect", "config", "events", "store", "supervisor", "varlink"},
+    "access": {"varlink"},
+    "service": {
+        "access",
+        "admission",
+        "api",
+        "collect",
+        "config",
+        "events",
+        "front_door",
+        "job_run",
+        "ssh",
+        "store",
+        "supervisor",
+        "systemd",
+        "varlink",
+    },
+    "lab": {"vos", "ssh"},
+    "demo": NOTHING,
+    "main": {"config", "demo", "lab", "service"},
+}
+# Narrower than the room: only these modules of it.
+ONLY = {"lab": {"cucmd.ssh.bridge", "cucmd.vos.texts"}}
+
+NO_IO = {"trio", "asyncio", "asyncssh", "trio_asyncio", "socket", "subprocess", "threading", "time"}
+PURE = ["job.py", "failure.py", "node_name.py", "vos", "varlink/framing.py", "collect/verdict.py"]
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every module that the file names, `from a import b` as `a.b`."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import hides where it leads"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def room(file: Path) -> str:
+    return file.relative_to(HOUSE).parts[0].removesuffix(".py")
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def ours(file: Path) -> Iterator[tuple[str, str]]:
+    """(room, module) of each import from the daemon."""
+    for module in imports(file):
+        if module.startswith("cucmd."):
+            yield module.split(".")[1], module
+
+
+@pytest.mark.parametrize("file", files_of(HOUSE), ids=lambda file: str(file.relative_to(HOUSE)))
+def test_no_arrow_points_back_up(file: Path) -> None:
+    here = room(file)
+    allowed = MAY_KNOW[here] | {here, "__version__"}
+    assert [module for there, module in ours(file) if there not in allowed] == []
+
+
+@pytest.mark.parametrize("here", sorted(ONLY))
+def test_a_narrow_door_stays_narrow(here: str) -> None:
+    for file in files_of(HOUSE / here):
+        for there, module in ours(file):
+            known = module if module in ONLY[here] else module.rpartition(".")[0]
+            assert there == here or known in ONLY[here], f"{file.name}: {module}"
+
+
+def test_asyncio_is_known_to_the_ssh_rooms_and_the_lab_alone() -> None:
+    for file in files_of(HOUSE):
+        if room(file) not in {"ssh", "lab"}:
+            known = {module.split(".")[0] for module in imports(file)}
+            assert not known & {"asyncio", "asyncssh", "trio_asyncio"}, file
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_rooms_have_no_clock_and_no_io(name: str) -> None:
+    place = HOUSE / name
+    for file in [place] if place.is_file() else files_of(place):
+        assert not {module.split(".")[0] for module in imports(file)} & NO_IO, file
+
+
+def test_the_client_knows_the_structs_of_the_socket_and_nothing_else_of_ours() -> None:
+    for file in files_of(CLIENT):
+        for _, module in ours(file):
+            assert module.startswith(("cucmd.__version__", "cucmd.paths", "cucmd.api.structs"))
+
+
+def test_importing_the_client_loads_no_event_loop() -> None:
+    heavy = "{'trio', 'asyncio', 'asyncssh', 'trio_asyncio', 'rich', 'cryptography'}"
+    program = f"import cucmctl, cucmctl.main, sys; print(sorted({heavy} & set(sys.modules)))"
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
