@@ -1,0 +1,47 @@
+"""A large cluster at once: how long to log in to every node, how long to let go of all of them.
+
+The one rule: the daemon runs as it does in service, and what is still connected is counted on the
+nodes' side.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rig.daemon import CONFIG, running_daemon
+from rig.jobs import in_phase, start, until
+from rig.lab import running_lab
+from rig.quiet import wait_until
+
+
+def run(nodes: int = 400) -> dict[str, Any]:
+    """Seconds and bytes. `closed` counts from the call of cancel to the last connection gone."""
+    with tempfile.TemporaryDirectory(prefix="cucmd-bench-") as folder:
+        config = f"{CONFIG}connections = {nodes}\n[ssh]\nhost_keys = 'off'\n"
+        lab = running_lab(nodes, "--fault", "hang:command")
+        daemon = running_daemon(Path(folder) / "cucmd", config, checks=False)
+        with lab as lab, daemon as daemon, daemon.client() as client:
+            idle = daemon.memory()
+            began = time.perf_counter()
+            job = start(client, lab, concurrency=nodes, connect=120, command=600)
+            until(client, job.job_id, in_phase("command"), within=300)
+            login = time.perf_counter() - began
+            memory = daemon.memory()
+            began = time.perf_counter()
+            client.cancel(job.job_id)
+            reply = time.perf_counter() - began
+            wait_until(lambda: lab.report()["connections_now"] == 0, within=60)
+            closed = time.perf_counter() - began
+            report = lab.report()
+    return {
+        "nodes": nodes,
+        "login": login,
+        "reply": reply,
+        "closed": closed,
+        "closed_cleanly": report["closed_cleanly"],
+        "memory": memory,
+        "memory_idle": idle,
+    }

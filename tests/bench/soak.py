@@ -1,0 +1,148 @@
+"""Jobs without end against simulated nodes with faults, some of them cancelled at random moments.
+
+    python tests/bench/soak.py [--jobs 10000] [--at-once 8] [--json FILE]
+
+Prints what the daemon holds (memory, descriptors, threads, tasks) and how long `start` and `list`
+take, at the beginning, on the way, and once everything has ended. The one rule: the figures are
+the daemon's own, as it runs in service; nothing is restarted in between.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import signal
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # for `rig`
+
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import SDL, start
+from rig.lab import Lab, running_lab
+from rig.quiet import wait_until
+
+FAULTS = (
+    "3=refuse:login",
+    "4=drop:transfer",
+    "5=hang:command",
+    "6=no-files",
+    "7=announce-more",
+    "8=drop:login",
+)
+MORE = "connections = 400\njobs = 16\nqueued = 10000\n[retry]\nattempts = 2\nbase = 0.01\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--at-once", type=int, default=8)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="cucmd-soak-") as folder:
+        config = CONFIG.replace("[retry]\nbase = 0.05\n", "") + MORE
+        options = [word for fault in FAULTS for word in ("--fault", fault)]
+        lab = running_lab(8, "--files", "2", "--size", "1000", *options)
+        daemon = running_daemon(Path(folder) / "cucmd", config, checks=False)
+        with lab as lab, daemon as daemon:
+            rows = Soak(daemon, lab, args.jobs, args.at_once).run()
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return 0
+
+
+class Soak:
+    """`at_once` threads, each with a client of its own, start jobs until so many were started."""
+
+    def __init__(self, daemon: Daemon, lab: Lab, jobs: int, at_once: int) -> None:
+        self._daemon, self._lab, self._jobs, self._at_once = daemon, lab, jobs, at_once
+        self._left = jobs
+        self._lock = threading.Lock()
+        self._starts: list[float] = []
+        self._outcomes: Counter[str] = Counter()
+
+    def run(self) -> list[dict[str, Any]]:
+        self._batch(min(self._jobs, 50))  # not measured: caches, threads, imports
+        rows = [self._row(0)]
+        done, step = 0, max(self._jobs // 10, 1)
+        while done < self._jobs:
+            count = min(step, self._jobs - done)
+            self._batch(count)
+            done += count
+            rows.append(self._row(done))
+        print(dict(self._outcomes))
+        return rows
+
+    def _batch(self, count: int) -> None:
+        self._left = count
+        self._starts.clear()
+        threads = [threading.Thread(target=self._work) for _ in range(self._at_once)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _work(self) -> None:
+        with self._daemon.client() as client:
+            while self._take():
+                nodes = random.sample(self._lab.nodes, random.randint(1, 4))
+                began = time.perf_counter()
+                job = start(client, self._lab, nodes, paths=(SDL,), connect=2, command=2, grace=0.5)
+                took = time.perf_counter() - began
+                if random.random() < 0.3:
+                    cancelled_after = random.random() * 0.3
+                    time.sleep(cancelled_after)
+                    client.cancel(job.job_id)
+                job = client.wait(job.job_id)
+                with self._lock:
+                    self._starts.append(took)
+                    self._outcomes[job.status] += 1
+
+    def _take(self) -> bool:
+        with self._lock:
+            self._left -= 1
+            return self._left >= 0
+
+    def _row(self, done: int) -> dict[str, Any]:
+        wait_until(lambda: self._lab.report()["connections_now"] == 0)
+        with self._daemon.client() as client:
+            lists = []
+            for _ in range(50):
+                began = time.perf_counter()
+                client.list(limit=20)
+                lists.append(time.perf_counter() - began)
+        row = {
+            "jobs": done,
+            "memory": self._daemon.memory(),
+            "descriptors": len(self._daemon.descriptors()),
+            "threads": self._daemon.threads(),
+            "tasks": self._tasks(),
+            "start": statistics.median(self._starts),
+            "list": statistics.median(lists),
+        }
+        print(
+            f"{done:>6} jobs  {row['memory'] / 1e6:6.1f} MB  {row['descriptors']:>3} descriptors  "
+            f"{row['threads']:>2} threads  {row['tasks']:>3} tasks  "
+            f"start {row['start'] * 1000:5.1f} ms  list {row['list'] * 1000:5.2f} ms",
+            flush=True,
+        )
+        return row
+
+    def _tasks(self) -> int:
+        """SIGUSR1 makes the daemon log what it holds."""
+        before = self._daemon.log.read_text().count("tasks")
+        self._daemon.signal(signal.SIGUSR1)
+        wait_until(lambda: self._daemon.log.read_text().count("tasks") > before)
+        return int(re.findall(r"(\d+) tasks", self._daemon.log.read_text())[-1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""A real `cucmd serve` in a process of its own, with state below a folder."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cucmctl import Client
+from rig.process import Child, die_with_parent
+
+CONFIG = """\
+[receiver]
+listen = "127.0.0.1:0"
+[retry]
+base = 0.05
+[limits]
+free_space_percent = 0
+free_space_bytes = 0
+"""
+
+
+class Daemon(Child):
+    """`socket` is where it listens, `state` its state directory, `log` the file of its log."""
+
+    def __init__(self, process: subprocess.Popen, folder: Path, socket_path: Path) -> None:
+        super().__init__(process)
+        self.folder = folder
+        self.socket = socket_path
+        self.state = folder / "state"
+        self.log = folder / "daemon.log"
+
+    def descriptors(self) -> dict[str, str]:
+        """Without the store's connections: they are opened by the first job, and stay."""
+        database = str(self.state / "cucmd.db")
+        return {fd: to for fd, to in super().descriptors().items() if not to.startswith(database)}
+
+    def client(self) -> Client:
+        return Client(self.socket)
+
+    def ctl(self, *arguments: str, **options: object) -> subprocess.CompletedProcess:
+        """Runs `cucmctl` against it."""
+        command = [sys.executable, "-m", "cucmctl", "--socket", str(self.socket), *arguments]
+        options = {"capture_output": True, "text": True, "timeout": 120, **options}
+        return subprocess.run(command, check=False, **options)
+
+
+@contextmanager
+def running_daemon(
+    folder: Path,
+    config: str = CONFIG,
+    environ: dict[str, str] | None = None,
+    *,
+    checks: bool = True,
+) -> Iterator[Daemon]:
+    """A daemon that is ready; started again on the same folder, it finds its state.
+
+    `checks` makes Python itself strict: any warning, such as a socket left open, is an error.
+    """
+    folder.mkdir(exist_ok=True)
+    (folder / "cucmd.toml").write_text(config)
+    # A socket's path has room for 107 bytes, which pytest's folders can exceed.
+    with tempfile.TemporaryDirectory(prefix="cucmd-") as short:
+        path = Path(short) / "cucmd.sock"
+        flags = ["-X", "dev", "-W", "error"] if checks else []
+        process = _start(folder, path, environ or {}, Path(short), flags)
+        daemon = Daemon(process, folder, path)
+        try:
+            yield daemon
+        finally:
+            if daemon.process.poll() is None:
+                daemon.stop()
+
+
+def _start(
+    folder: Path, path: Path, environ: dict[str, str], short: Path, flags: list[str]
+) -> subprocess.Popen:
+    command = [
+        *(sys.executable, *flags, "-m", "cucmd", "serve"),
+        *("--config", str(folder / "cucmd.toml"), "--socket", str(path)),
+        *("--state-dir", str(folder / "state")),
+    ]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+        ready.bind(str(short / "notify"))
+        ready.settimeout(60)
+        inherited = {**os.environ, **environ, "NOTIFY_SOCKET": str(short / "notify")}
+        with (folder / "daemon.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=inherited, preexec_fn=die_with_parent
+            )
+        try:
+            while b"READY=1" not in ready.recv(4096).split(b"\n"):
+                pass
+        except TimeoutError:
+            process.kill()
+            raise AssertionError((folder / "daemon.log").read_text()) from None
+    return process

@@ -1,0 +1,60 @@
+"""Starting jobs and waiting for what they do, without polling."""
+
+from collections.abc import Callable, Sequence
+
+from cucmctl import Client
+from cucmd.api import structs
+from rig.lab import Lab
+
+SDL = "cm/trace/ccm/sdl"
+
+
+def start(
+    client: Client,
+    lab: Lab,
+    nodes: Sequence[str] | None = None,
+    *,
+    paths: Sequence[str] = (SDL,),
+    last: str | None = "2h",
+    compress: bool = False,
+    recurs: bool = False,
+    concurrency: int | None = None,
+    password: str | None = None,
+    **timeouts: float,
+) -> structs.Job:
+    return client.start(
+        lab.nodes if nodes is None else nodes,
+        login=structs.Login(lab.username, password or lab.password),
+        collection=structs.Collection(
+            paths=tuple(paths), last=last, compress=compress, recurs=recurs
+        ),
+        timeouts=structs.Timeouts(**timeouts),
+        concurrency=concurrency,
+    )
+
+
+def until(
+    client: Client, job_id: str, reached: Callable[[structs.Job], bool], within: float = 60
+) -> structs.Job:
+    """The first state of the job for which `reached` holds."""
+    seen = None
+    for change in client.watch(job_id, timeout=within):
+        seen = change.job or seen
+        if seen is not None and reached(seen):
+            return seen
+    raise AssertionError(f"the job ended without it: {seen}")
+
+
+def in_phase(*phases: str) -> Callable[[structs.Job], bool]:
+    """Every node that is not through is in one of these phases."""
+    return lambda job: all(
+        node.phase in phases for node in job.nodes if node.status in ("pending", "running")
+    )
+
+
+def node(job: structs.Job, position: int) -> structs.Node:
+    return job.nodes[position]
+
+
+def statuses(job: structs.Job) -> list[str]:
+    return [one.status for one in job.nodes]

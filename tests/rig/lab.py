@@ -1,0 +1,54 @@
+"""A real `cucmd lab` in a process of its own."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rig.process import Child, die_with_parent
+
+
+class Lab(Child):
+    """`nodes` are the addresses in order; the login is the same on all of them."""
+
+    def __init__(self, process: subprocess.Popen, facts: dict) -> None:
+        super().__init__(process)
+        self.nodes: list[str] = facts["nodes"]
+        self.username: str = facts["username"]
+        self.password: str = facts["password"]
+
+    def report(self) -> dict:
+        """The lab's own count: connections open now and ever, sessions that ended cleanly, ..."""
+        self.signal(signal.SIGUSR1)
+        return json.loads(self.process.stdout.readline())
+
+    def stop(self, within: float = 30.0) -> int:
+        """As any child's; its last report may be longer than a pipe holds, so it is read."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.communicate(timeout=within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.process.args} did not end within {within} s") from None
+        return self.process.returncode
+
+
+@contextmanager
+def running_lab(nodes: int, *options: str) -> Iterator[Lab]:
+    command = [sys.executable, "-m", "cucmd", "lab", "--nodes", str(nodes), "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--report", "-", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=die_with_parent,
+    )
+    line = process.stdout.readline()
+    assert line, "the lab did not start"
+    lab = Lab(process, json.loads(line))
+    try:
+        yield lab
+    finally:
+        lab.stop()

@@ -1,0 +1,141 @@
+#!/bin/bash
+# A node that is not ours: plays the appliance's dialogue (domain notes, sections 2 and 5) on a real
+# terminal, and pushes with OpenSSH's own sftp. sshd runs it as the forced command; SetEnv gives:
+#   NODE_ROOT     what activelog is on this node
+#   NODE_ADDRESS  the address that stands in the folders it makes at the receiver
+set -u
+
+workdir=$(mktemp -d)
+trap 'rm -rf "$workdir"' EXIT
+# Ctrl-C ends what runs in the foreground, as on the appliance, and comes back to the prompt.
+trap 'printf "\n"' INT
+
+banner() {
+    printf 'Command Line Interface is starting up, please wait ...\n\n'
+    printf '   Welcome to the Platform Command Line Interface\n\n'
+    printf 'VMware Installation:\n\t2 vCPU: Intel(R) Xeon(R)\n\n'
+}
+
+# list_files SPEC WORDS...: the files that match, one a line, below NODE_ROOT.
+list_files() {
+    local spec=${1#/} depth=1 minutes=
+    shift
+    while [ $# -gt 0 ]; do
+        case $1 in
+            recurs) depth=99 ;;
+            reltime) minutes=$(minutes_of "$2" "$3"); shift 2 ;;
+        esac
+        shift
+    done
+    local base="$NODE_ROOT/$spec" name='*'
+    [ -d "$base" ] || { name=${base##*/}; base=${base%/*}; }
+    [ -d "$base" ] || return
+    find -L "$base" -maxdepth "$depth" -type f -name "$name" ${minutes:+-mmin "-$minutes"} | sort
+}
+
+minutes_of() {
+    case $1 in
+        minutes) echo "$2" ;;
+        hours) echo $(($2 * 60)) ;;
+        days) echo $(($2 * 1440)) ;;
+        weeks) echo $(($2 * 10080)) ;;
+        months) echo $(($2 * 43200)) ;;
+    esac
+}
+
+ask() { # ask PROMPT VARIABLE
+    printf '%s ' "$1"
+    IFS= read -r "$2"
+}
+
+ask_secret() { # one * a character, as the appliance echoes a password
+    local character
+    secret=
+    printf 'Password: '
+    while IFS= read -rsn1 character && [ -n "$character" ]; do
+        secret+=$character
+        printf '*'
+    done
+    printf '\n'
+}
+
+# make_batch LIST: sftp commands that make each folder once, then put each file.
+make_batch() {
+    local file relative folder made="" stamp
+    stamp=$(date +%Y-%m-%d_%H-%M-%S)
+    for folder in "$directory/$NODE_ADDRESS" "$directory/$NODE_ADDRESS/$stamp"; do
+        printf -- '-mkdir "%s"\n' "$folder"
+    done
+    while IFS= read -r file; do
+        relative=${file#"$NODE_ROOT"/}
+        folder=$directory/$NODE_ADDRESS/$stamp
+        local part
+        local IFS=/
+        set -f
+        for part in ${relative%/*}; do
+            folder=$folder/$part
+            case $made in *"|$folder|"*) ;; *) printf -- '-mkdir "%s"\n' "$folder"; made="$made|$folder|" ;; esac
+        done
+        set +f
+        printf 'put "%s" "%s"\n' "$file" "$folder/${file##*/}"
+    done <"$1"
+}
+
+push() {
+    printf '#!/bin/sh\nexec cat %q/secret\n' "$workdir" >"$workdir/askpass"
+    chmod 700 "$workdir/askpass"
+    (umask 077 && printf '%s\n' "$secret" >"$workdir/secret")
+    make_batch "$1" >"$workdir/batch"
+    SSH_ASKPASS=$workdir/askpass SSH_ASKPASS_REQUIRE=force DISPLAY=none \
+        sftp -q -oBatchMode=no -b "$workdir/batch" -P "$port" \
+        -oStrictHostKeyChecking=no -oUserKnownHostsFile="$workdir/known" -oLogLevel=ERROR \
+        -oPreferredAuthentications=password -oPubkeyAuthentication=no \
+        -oCiphers=aes128-gcm@openssh.com "$user@$host" >/dev/null 2>"$workdir/errors"
+}
+
+file_get() { # file_get LOCATION SPEC WORDS...
+    shift
+    local answer host port user directory
+    printf 'Please wait while the system is gathering files info ...\n'
+    list_files "$@" >"$workdir/list"
+    if [ ! -s "$workdir/list" ]; then
+        printf 'done.\nNo files matched filter criteria\n'
+        return
+    fi
+    sed "s|^$NODE_ROOT/| Get file: active/|" "$workdir/list"
+    local bytes
+    bytes=$(tr '\n' '\0' <"$workdir/list" | du -bLc --files0-from=- | tail -n 1 | cut -f 1)
+    printf 'done.\nSub-directories were not traversed.\nNumber of files affected: %s\n' \
+        "$(wc -l <"$workdir/list")"
+    printf 'Total size in Bytes: %s\nTotal size in Kbytes: %s\n' "$bytes" $((bytes / 1024))
+    ask 'Would you like to proceed [y/n]?' answer
+    [ "$answer" = y ] || return
+    ask 'SFTP server IP:' host
+    ask 'SFTP server port [22]:' port
+    ask 'User ID:' user
+    ask_secret
+    ask 'Download directory:' directory
+    directory=${directory%/}
+    printf '\n.....\n'
+    if push "$workdir/list"; then
+        printf 'Transfer completed.\n'
+    else
+        sed 's/^/sftp: /' "$workdir/errors"
+    fi
+}
+
+banner
+while printf 'admin:'; do
+    IFS= read -r line || { [ $? -gt 128 ] && continue; break; }
+    set -f
+    # shellcheck disable=SC2086  # the appliance splits at blanks too, and knows no quotes
+    set -- $line
+    set +f
+    case "${1-} ${2-}" in
+        'file get') shift 2; file_get "$@" ;;
+        'set cli') printf 'Automatic pagination is turned off\n' ;;
+        'quit '|'exit ') exit 0 ;;
+        ' ') ;;
+        *) printf 'No valid command entered\n' ;;
+    esac
+done

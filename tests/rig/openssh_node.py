@@ -1,0 +1,128 @@
+"""A node that is not ours: OpenSSH's sshd on a loopback address, with `node.sh` behind it.
+
+The accounts exist only inside a mount namespace of its own, so nothing of the machine changes;
+that, and sshd, take root.
+"""
+
+import ctypes
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rig.process import Child, die_with_parent
+from rig.quiet import wait_until
+
+SSHD = "/usr/sbin/sshd"
+USERNAME = "administrator"
+SCRIPT = Path(__file__).with_name("node.sh")
+
+
+def why_not() -> str | None:
+    """Why no such node can run here, or None."""
+    if os.geteuid() != 0:
+        return "needs root: sshd checks passwords in a mount namespace of its own"
+    for program in (SSHD, "unshare", "sftp", "ssh-keygen"):
+        if shutil.which(program) is None:
+            return f"needs {program}"
+    return None
+
+
+class OpenSshNode(Child):
+    """`address` is host:port; `root` is what `activelog` is on it."""
+
+    def __init__(self, process: subprocess.Popen, address: str, root: Path, password: str) -> None:
+        super().__init__(process)
+        self.address = address
+        self.root = root
+        self.username = USERNAME
+        self.password = password
+
+    def processes(self) -> list[str]:
+        """Command lines of everything that runs below this node's sshd."""
+        listing = subprocess.run(
+            ["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        rows = [line.split(None, 2) for line in listing]
+        below, found = {str(self.pid)}, []
+        for pid, parent, args in sorted(rows, key=lambda row: int(row[0])):
+            if parent in below:
+                below.add(pid)
+                found.append(args)
+        return found
+
+
+@contextmanager
+def openssh_node(folder: Path, host: str, password: str | None = None) -> Iterator[OpenSshNode]:
+    folder.mkdir(parents=True)
+    root = folder / "activelog"
+    root.mkdir()
+    password = password or secrets.token_urlsafe(12)
+    port = _free_port(host)
+    _write_files(folder, host, port, root, password)
+    Path("/run/sshd").mkdir(exist_ok=True)  # compiled into sshd
+    command = (
+        f"mount --bind {folder}/passwd /etc/passwd && mount --bind {folder}/shadow /etc/shadow"
+        f" && exec {SSHD} -D -e -f {folder}/sshd_config"
+    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent,
+        )
+    node = OpenSshNode(process, f"{host}:{port}", root, password)
+    try:
+        _wait_for(node, folder)
+        yield node
+    finally:
+        node.stop()
+
+
+def _write_files(folder: Path, host: str, port: int, root: Path, password: str) -> None:
+    key = folder / "host_key"
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", str(key)], check=True
+    )
+    (folder / "passwd").write_text(
+        f"root:x:0:0::/root:/bin/sh\n{USERNAME}:x:0:0::{folder}:/bin/bash\n"
+        "sshd:x:101:65534::/run/sshd:/usr/sbin/nologin\n"
+    )
+    (folder / "shadow").write_text(f"{USERNAME}:{_crypt(password)}:20000:0:99999:7:::\n")
+    (folder / "shadow").chmod(0o600)
+    (folder / "sshd_config").write_text(
+        f"ListenAddress {host}:{port}\nHostKey {key}\nPidFile none\nUsePAM no\n"
+        "PasswordAuthentication yes\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n"
+        # As the appliance: no SFTP subsystem, nothing but the forced command.
+        f"ForceCommand {SCRIPT}\nStrictModes no\nPrintMotd no\nPrintLastLog no\nMaxSessions 10\n"
+        f"MaxStartups 100\nPerSourcePenalties no\n"
+        f"SetEnv NODE_ROOT={root} NODE_ADDRESS={host}\n"
+    )
+
+
+def _crypt(password: str) -> str:
+    """glibc's own hash; Python 3.13 has no module for it any more."""
+    library = ctypes.CDLL("libcrypt.so.1")
+    library.crypt.restype = ctypes.c_char_p
+    hashed = library.crypt(password.encode(), f"$6${secrets.token_hex(4)}$".encode())
+    return hashed.decode()
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def _wait_for(node: OpenSshNode, folder: Path) -> None:
+    """sshd says in its log when it listens; nothing else announces it."""
+    log = folder / "log"
+    wait_until(
+        lambda: b"Server listening on" in log.read_bytes() or node.process.poll() is not None
+    )
+    assert node.process.poll() is None, log.read_text()

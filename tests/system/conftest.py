@@ -1,0 +1,37 @@
+"""A lab and a daemon for a test, and the proof that nothing is left of them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.lab import Lab, running_lab
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def make_lab(stack: ExitStack) -> Callable[..., Lab]:
+    """`make_lab(3, "--fault", "2=hang:command")`."""
+    return lambda nodes, *options: stack.enter_context(running_lab(nodes, *options))
+
+
+@pytest.fixture
+def make_daemon(stack: ExitStack, tmp_path: Path) -> Callable[..., Daemon]:
+    """`make_daemon("[limits]\\njobs = 1")` adds to the configuration that all tests share."""
+
+    def make(more: str = "", environ: dict[str, str] | None = None) -> Daemon:
+        return stack.enter_context(running_daemon(tmp_path / "cucmd", CONFIG + more, environ))
+
+    return make
+
+
+@pytest.fixture
+def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
+    return make_daemon()

@@ -1,0 +1,269 @@
+"""A daemon that speaks canned frames, and `cucmctl` in front of it: within this process, in one of
+its own, and on a terminal.
+
+The one rule: what travels is written as the wire has it, not with the structs under test.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from system.ctl.terminal import Terminal
+
+PATIENCE = 30
+JOB_ID = "3f2a00112233"
+
+
+class Canned:
+    """Listens at `path`; `calls` are the methods and parameters that came, in order.
+
+    Each method has steps: bytes are sent, an `Event` is waited for, None closes the connection.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.calls: list[tuple[str, dict]] = []
+        self.last: dict = {}  # the call as it came
+        self.connections = 0
+        self._steps: dict[str, tuple] = {}
+        self._called = threading.Condition()
+        self._hung_up = False
+        self._open: set[socket.socket] = set()
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    @staticmethod
+    def reply(parameters: dict, *, continues: bool = False) -> bytes:
+        more = {"continues": True} if continues else {}
+        return json.dumps({"parameters": parameters, **more}).encode() + b"\0"
+
+    @staticmethod
+    def error(name: str, **parameters: object) -> bytes:
+        full = name if "." in name else f"io.cucmd.Jobs.{name}"
+        return json.dumps({"error": full, "parameters": parameters}).encode() + b"\0"
+
+    def on(self, method: str, *steps: bytes | threading.Event | None) -> None:
+        self._steps[method if "." in method else f"io.cucmd.Jobs.{method}"] = steps
+
+    def watch(self, *jobs: dict, then: threading.Event | None = None) -> None:
+        """A watch that shows these states and, unless there is an event to wait for, ends."""
+        changes = [
+            self.reply(
+                {"sequence": number, "missed": 0, "job": job},
+                continues=then is not None or number < len(jobs) - 1,
+            )
+            for number, job in enumerate(jobs)
+        ]
+        self.on("Watch", *changes, *([then] if then else []))
+
+    def until_hung_up(self) -> None:
+        with self._called:
+            assert self._called.wait_for(lambda: self._hung_up, PATIENCE)
+
+    def until_called(self, method: str) -> None:
+        with self._called:
+            called = self._called.wait_for(
+                lambda: any(name == method for name, _ in self.calls), PATIENCE
+            )
+        assert called, f"{method} was not called"
+
+    def close(self) -> None:
+        for steps in self._steps.values():
+            for step in steps:
+                if isinstance(step, threading.Event):
+                    step.set()
+        for one in (self._listener, *self._open):
+            _shut(one)
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.add(connection)
+            self.connections += 1
+            thread = threading.Thread(target=self._serve, args=(connection,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as stream:
+            buffer = b""
+            try:
+                while chunk := stream.read1(65536):
+                    *frames, buffer = (buffer + chunk).split(b"\0")
+                    for frame in frames:
+                        self._answer(connection, json.loads(frame))
+            except OSError:
+                pass  # the client has gone, as it may
+        self._open.discard(connection)
+
+    def _answer(self, connection: socket.socket, call: dict) -> None:
+        self.last = call
+        with self._called:
+            method = call["method"].removeprefix("io.cucmd.Jobs.")
+            self.calls.append((method, call["parameters"]))
+            self._called.notify_all()
+        for step in self._steps[call["method"]]:
+            if step is None:
+                _shut(connection)
+                with self._called:
+                    self._hung_up = True
+                    self._called.notify_all()
+            elif isinstance(step, threading.Event):
+                step.wait(PATIENCE)
+            else:
+                connection.sendall(step)
+
+
+def _shut(one: socket.socket) -> None:
+    try:
+        one.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it has gone by itself
+
+
+def make_node(node: str = "ccm-pub", status: str = "succeeded", **fields: object) -> dict:
+    ended = status in ("succeeded", "failed", "cancelled")
+    return {
+        "node": node,
+        "status": status,
+        "phase": "transfer" if status == "running" else None,
+        "attempt": 1,
+        "error": None,
+        "failure": None,
+        "notes": [],
+        "started_at": None if status == "pending" else "2026-03-01T08:00:00Z",
+        "completed_at": "2026-03-01T08:00:42Z" if ended else None,
+        "files_announced": 4,
+        "bytes_announced": 4_000_000,
+        "files_received": 4 if ended else 1,
+        "bytes_received": 4_000_000 if ended else 1_000_000,
+        **fields,
+    }
+
+
+def make_job(status: str = "succeeded", *nodes: dict, **fields: object) -> dict:
+    ended = status not in ("queued", "running")
+    return {
+        "job_id": JOB_ID,
+        "status": status,
+        "cancelled": status == "cancelled",
+        "created_at": "2026-03-01T08:00:00Z",
+        "started_at": "2026-03-01T08:00:00Z",
+        "completed_at": "2026-03-01T08:00:42Z" if ended else None,
+        "directory": f"/var/lib/cucmd/jobs/{JOB_ID}",
+        "collection": {"paths": ["cm/trace/ccm/sdl"]},
+        "timeouts": {"connect": 30.0},
+        "nodes": list(nodes or [make_node(status="running" if not ended else "succeeded")]),
+        **fields,
+    }
+
+
+def make_summary(status: str = "succeeded", **fields: object) -> dict:
+    return {
+        "job_id": JOB_ID,
+        "status": status,
+        "created_at": "2026-03-01T08:00:00Z",
+        "completed_at": None,
+        "nodes_total": 3,
+        "nodes_done": 3,
+        "nodes_failed": 0,
+        "bytes_received": 123_456_789,
+        **fields,
+    }
+
+
+@pytest.fixture
+def canned():
+    # A socket's path has room for 107 bytes, which pytest's folders can exceed.
+    with TemporaryDirectory(prefix="cucmctl-") as folder:
+        canned = Canned(Path(folder) / "sock")
+        yield canned
+        canned.close()
+
+
+@pytest.fixture
+def node():
+    return make_node
+
+
+@pytest.fixture
+def job():
+    return make_job
+
+
+@pytest.fixture
+def summary():
+    return make_summary
+
+
+@pytest.fixture
+def environ(tmp_path):
+    """What a person's environment has, and nothing that would lead to a real daemon."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "LINES")}
+    return {**kept, "TERM": "xterm-256color", "TZ": "UTC", "XDG_RUNTIME_DIR": str(tmp_path)}
+
+
+@pytest.fixture
+def ctl(canned, environ):
+    """Runs `cucmctl` in a process of its own, without a terminal, to its end."""
+
+    def _ctl(*arguments, **options):
+        command = [
+            *(sys.executable, "-X", "dev", "-W", "error", "-m", "cucmctl"),
+            *("--socket", str(canned.path), *arguments),
+        ]
+        options = {"stdin": subprocess.DEVNULL, "env": environ, "timeout": PATIENCE, **options}
+        # of a session without a terminal, or a password would be asked for on whosever this is
+        return subprocess.run(
+            command, capture_output=True, text=True, start_new_session=True, check=False, **options
+        )
+
+    return _ctl
+
+
+@pytest.fixture
+def in_shell(canned, environ):
+    """Starts a shell command in which `$CUCMCTL` is the client; gives the shell's process."""
+
+    def _in_shell(command):
+        client = f"{sys.executable} -m cucmctl --socket {canned.path}"
+        return subprocess.Popen(
+            ["/bin/sh", "-c", command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environ, "CUCMCTL": client},
+        )
+
+    return _in_shell
+
+
+@pytest.fixture
+def terminal(canned, environ):
+    """`terminal("watch", columns=80)`: `cucmctl` on a terminal."""
+    opened = []
+
+    def _terminal(*arguments, columns=80, rows=24, **more):
+        command = [sys.executable, "-m", "cucmctl", "--socket", str(canned.path), *arguments]
+        opened.append(Terminal(command, {**environ, **more}, columns, rows))
+        return opened[-1]
+
+    yield _terminal
+    for one in opened:
+        one.close()

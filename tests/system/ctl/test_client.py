@@ -1,0 +1,210 @@
+"""`Client`, for programs: what it sends, what it gives, what it raises."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+import cucmctl
+from cucmctl import Client, Collection, Login, Timeouts
+from cucmd.api import structs
+
+JOB_ID = "3f2a00112233"
+
+
+@pytest.fixture
+def client(canned):
+    with Client(canned.path) as client:
+        yield client
+
+
+def test_start_gives_the_job(canned, client, job):
+    canned.on("Start", canned.reply({"job": job("running")}))
+    started = client.start(
+        ["ccm-pub"],
+        login=Login(username="administrator", password="x"),
+        collection=Collection(profile="callmanager", last="2h"),
+        timeouts=Timeouts(command=60),
+        concurrency=2,
+    )
+    assert (started.job_id, started.nodes[0].status) == (JOB_ID, "running")
+    assert canned.calls[0][1]["timeouts"]["command"] == 60
+    assert canned.calls[0][1]["concurrency"] == 2
+
+
+def test_one_connection_serves_many_calls(canned, client, job, summary):
+    canned.on("Status", canned.reply({"job": job()}))
+    canned.on("List", canned.reply({"jobs": [summary()]}))
+    answer = {"job_id": JOB_ID, "status": "cancelled", "cancelled": True, "message": "done"}
+    canned.on("Cancel", canned.reply(answer))
+    for _ in range(3):
+        assert client.status("3f2a").job_id == JOB_ID
+    assert client.list(status="running", limit=5)[0].job_id == JOB_ID
+    assert client.cancel("3f2a", ["ccm-pub"]) == structs.CancelReply(**answer)
+    assert canned.connections == 1
+
+
+def test_a_daemon_that_was_restarted_is_called_anew(canned, client, job):
+    canned.on("Status", canned.reply({"job": job()}), None)
+    client.status("3f2a")
+    canned.until_hung_up()
+    client.status("3f2a")
+    assert canned.connections == 2
+
+
+def test_watch_gives_each_state_and_leaves_the_client_free(canned, client, job):
+    canned.on("Status", canned.reply({"job": job()}))
+    canned.watch(job("running"), job("succeeded"))
+    seen = []
+    for change in client.watch("3f2a"):
+        seen.append((change.sequence, change.job.status))
+        client.status("3f2a")
+    assert seen == [(0, "running"), (1, "succeeded")]
+
+
+def test_a_watch_that_is_left_closes_its_connection(canned, client, job):
+    canned.watch(job("running"), then=threading.Event())
+    changes = client.watch("3f2a")
+    next(changes)
+    changes.close()
+    with pytest.raises(StopIteration):
+        next(changes)
+
+
+def test_watch_asks_for_more(canned, client, job):
+    canned.watch(job())
+    list(client.watch("3f2a"))
+    assert canned.last == {
+        "method": "io.cucmd.Jobs.Watch",
+        "parameters": {"job_id": "3f2a"},
+        "more": True,
+    }
+
+
+def test_wait_gives_the_job_once_it_has_ended(canned, client, job):
+    canned.watch(job("running"), job("cancelled"))
+    assert client.wait("3f2a").status == "cancelled"
+
+
+def test_wait_gives_up_after_its_timeout(canned, client, job):
+    canned.watch(job("running"), then=threading.Event())
+    with pytest.raises(TimeoutError):
+        client.wait("3f2a", timeout=0.05)
+
+
+def test_a_reply_in_many_pieces_is_put_together(canned, client, job):
+    frame = canned.reply({"job": job(directory="/" + "ü" * 70_000)})
+    canned.on("Status", *(frame[at : at + 4001] for at in range(0, len(frame), 4001)))
+    assert len(client.status("3f2a").directory) == 70_001
+
+
+def test_fields_of_a_newer_daemon_do_no_harm(canned, client, job):
+    canned.on("Status", canned.reply({"job": job(colour="blue"), "more_to_come": 1}))
+    assert client.status("3f2a").job_id == JOB_ID
+
+
+def test_a_refusal_carries_the_fields_of_the_wire(canned, client):
+    canned.on("Cancel", canned.error("NodeNotFound", job_id=JOB_ID, node="x"))
+    with pytest.raises(cucmctl.NodeNotFound) as caught:
+        client.cancel("3f2a", ["x"])
+    assert isinstance(caught.value, cucmctl.Refused)
+    assert isinstance(caught.value, cucmctl.ClientError)
+    assert caught.value.name == "io.cucmd.Jobs.NodeNotFound"
+    assert caught.value.parameters == structs.NodeNotFound(JOB_ID, "x")
+
+
+def test_after_a_refusal_the_connection_serves_on(canned, client, job):
+    canned.on("Status", canned.error("JobNotFound", job_id="beef"))
+    with pytest.raises(cucmctl.JobNotFound):
+        client.status("beef")
+    canned.on("Status", canned.reply({"job": job()}))
+    assert client.status("3f2a").job_id == JOB_ID
+    assert canned.connections == 1
+
+
+def test_a_silent_daemon_is_not_waited_for_for_ever(canned):
+    silent = threading.Event()
+    canned.on("Status", silent)
+    with (
+        Client(canned.path, timeout=0.05) as client,
+        pytest.raises(cucmctl.DaemonUnavailable, match=r"did not answer within 0\.05 s"),
+    ):
+        client.status("3f2a")
+
+
+def test_a_late_reply_is_never_taken_for_the_next_calls(canned, job):
+    late = threading.Event()
+    canned.on("Status", late, canned.reply({"job": job(job_id="late")}))
+    with Client(canned.path, timeout=0.05) as client:
+        with pytest.raises(cucmctl.DaemonUnavailable):
+            client.status("3f2a")
+        canned.on("Status", canned.reply({"job": job(job_id="next")}))
+        late.set()
+        client.timeout = 30
+        assert client.status("3f2a").job_id == "next"
+
+
+def test_a_daemon_that_accepts_nobody_is_not_waited_for_for_ever(canned):
+    """Its queue of connections is full: the kernel would have us wait in `connect`."""
+    path = canned.path.with_name("full")
+    with socket.socket(socket.AF_UNIX) as full:
+        full.bind(str(path))
+        full.listen(0)
+        with socket.socket(socket.AF_UNIX) as first:
+            first.connect(str(path))
+            begun = time.monotonic()
+            with (
+                Client(path, timeout=0.1) as client,
+                pytest.raises(cucmctl.DaemonUnavailable, match="did not answer"),
+            ):
+                client.status("3f2a")
+            assert time.monotonic() - begun < 10
+
+
+def test_what_was_said_before_the_door_was_shut_is_heard(canned, job):
+    """A daemon at its limit answers and closes, before the call has come."""
+    path = canned.path.with_name("shut")
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(path))
+        door.listen()
+        with Client(path) as client:
+            client.connect()
+            visitor, _ = door.accept()
+            visitor.sendall(canned.error("LimitReached", limit="connections", maximum=64))
+            visitor.close()
+            with pytest.raises(cucmctl.LimitReached, match="connections"):
+                client.status("3f2a")
+
+
+def test_a_socket_that_the_kernel_refuses_is_not_permitted(canned, monkeypatch):
+    def refuse(self, address):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with pytest.raises(cucmctl.NotPermitted, match="is it in the group 'cucm'"):
+        Client(canned.path).status("3f2a")
+
+
+def test_a_request_that_is_too_long_is_not_sent(canned, client):
+    with pytest.raises(cucmctl.InvalidRequest, match="at most 1048576"):
+        client.cancel("3f2a", ["x" * 2_000_000])
+    assert canned.calls == []
+
+
+def test_a_reply_without_end_is_not_kept(canned, client, monkeypatch):
+    monkeypatch.setattr("cucmctl.wire.LONGEST_REPLY", 100_000)
+    canned.on("Status", b"x" * 300_000)
+    with pytest.raises(cucmctl.ProtocolError, match="without an end"):
+        client.status("3f2a")
+
+
+def test_a_password_is_in_no_repr():
+    assert "secret" not in repr(structs.StartRequest(("a",), Login("u", "secret"), Collection()))
+
+
+def test_all_that_is_exported_is_there():
+    for name in cucmctl.__all__:
+        assert getattr(cucmctl, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'Clientele'"):
+        cucmctl.Clientele  # noqa: B018  # the access is what is tested

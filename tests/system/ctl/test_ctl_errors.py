@@ -1,0 +1,199 @@
+"""Every ending has its exit code and one line on standard error; no traceback, no password."""
+
+import os
+import socket
+
+import pytest
+
+ERRORS = [
+    (
+        "JobNotFound",
+        {"job_id": "beef"},
+        5,
+        "no job 'beef'; cucmctl list shows those that there are",
+    ),
+    ("NodeNotFound", {"job_id": "3f2a", "node": "x"}, 5, "job 3f2a has no node 'x'"),
+    ("ProfileNotFound", {"profile": "x"}, 5, "no profile 'x' in the daemon's configuration"),
+    ("CredentialNotFound", {"credential": "x"}, 5, "no credential 'x' was given to the daemon"),
+    (
+        "InvalidRequest",
+        {"parameter": "timeouts.command", "reason": "5 is less than connect, 30"},
+        65,
+        "--command-timeout: 5 is less than connect, 30",
+    ),
+    (
+        "org.varlink.service.InvalidParameter",
+        {"parameter": "job_id"},
+        65,
+        "JOB: the daemon does not take 'job_id' as it was sent",
+    ),
+    (
+        "LimitReached",
+        {"limit": "jobs", "maximum": 16},
+        75,
+        "the daemon's limit on jobs is reached (16); try later",
+    ),
+    ("ShuttingDown", {}, 75, "the daemon is shutting down; try later"),
+    (
+        "StorageFailed",
+        {"reason": "disk full"},
+        75,
+        "the daemon cannot store that now: disk full; try later",
+    ),
+    (
+        "org.varlink.service.PermissionDenied",
+        {},
+        77,
+        "the daemon does not permit this user to do that; see the groups under [access]",
+    ),
+    ("InternalError", {}, 70, "the daemon made a mistake of its own; its log says which"),
+    (
+        "org.varlink.service.MethodNotFound",
+        {"method": "io.cucmd.Jobs.Status"},
+        70,
+        "the daemon knows no io.cucmd.Jobs.Status; is it older than cucmctl?",
+    ),
+    ("Newer", {"why": "x"}, 70, "the daemon answered io.cucmd.Jobs.Newer {'why': 'x'}"),
+]
+
+
+@pytest.mark.parametrize(("name", "parameters", "code", "text"), ERRORS)
+def test_each_refusal_has_its_exit_code(canned, ctl, name, parameters, code, text):
+    canned.on("Status", canned.error(name, **parameters))
+    done = ctl("status", "beef", "--json")
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", f"cucmctl: {text}\n")
+
+
+def test_an_error_whose_fields_are_not_as_agreed_is_shown_as_it_came(canned, ctl):
+    canned.on("Status", canned.error("JobNotFound", id=7))
+    done = ctl("status", "beef")
+    assert done.returncode == 70
+    assert done.stderr == "cucmctl: the daemon answered io.cucmd.Jobs.JobNotFound {'id': 7}\n"
+
+
+def test_what_a_refusal_says_cannot_steer_a_terminal(canned, ctl):
+    canned.on("Status", canned.error("InvalidRequest", parameter="\x1b[2J", reason="\r\x07"))
+    said = ctl("status", "beef").stderr
+    assert said.endswith(": \\r\\x07\n")
+    assert said.removesuffix("\n").isprintable()
+
+
+@pytest.mark.parametrize("verb", ["status", "list", "cancel beef", "watch", "wait beef"])
+def test_no_daemon_is_exit_69(ctl, tmp_path, verb):
+    path = tmp_path / "none"
+    done = ctl(*verb.split(), "--socket", str(path))
+    assert (done.returncode, done.stdout) == (69, "")
+    why = f"no daemon at {path} (No such file or directory); does cucmd run?"
+    assert done.stderr == f"cucmctl: {why}\n"
+
+
+def test_a_socket_that_nobody_serves_is_exit_69(ctl, canned):
+    path = canned.path.with_name("left")
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    done = ctl("status", "--socket", str(path))
+    assert done.returncode == 69
+    assert "(Connection refused)" in done.stderr
+
+
+def test_a_path_too_long_for_a_socket_is_exit_69(ctl):
+    done = ctl("status", "--socket", "/" + "x" * 200)
+    assert done.returncode == 69
+    assert "too long" in done.stderr
+
+
+def test_a_daemon_that_goes_away_is_exit_69(canned, ctl):
+    canned.on("Status", None)
+    done = ctl("status", "beef")
+    assert done.returncode == 69
+    assert (
+        done.stderr == f"cucmctl: the daemon at {canned.path} went away in the middle of a call\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "frame", [b"HTTP/1.1 400\r\n\0", b"\xff\0", b"[]\0", b'{"parameters":1}\0']
+)
+def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
+    canned.on("Status", frame)
+    done = ctl("status", "beef")
+    assert done.returncode == 69
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ("", "no command was given; expected one of start, status, list, cancel, watch, wait,"),
+        ("stat", "'stat' is not a command; expected one of start, status,"),
+        ("list --limit 0", "--limit: '0' is not a whole number from 1 up (see"),
+        ("list --status done", "--status: invalid choice: 'done' (choose from"),
+        ("wait 3f2a --timeout -1", "--timeout: '-1' is not a positive number of seconds (see"),
+        ("wait 3f2a --timeout nan", "--timeout: 'nan' is not a positive number of seconds (see"),
+        ("wait", "the following arguments are required: JOB (see cucmctl wait --help)"),
+        ("status a b", "unrecognized arguments: b"),
+        ("status --sock x", "unrecognized arguments: --sock"),
+        ("start n --since yesterday", "--since: 'yesterday' is not a time; expected local"),
+        ("start n --until 2026-03-01T08:00Z", "--until: needs --since, the time to begin at"),
+        ("start n --profile a --path b", "--path: not allowed with argument --profile"),
+        ("start n --last 1h --since 2026-03-01T08:00Z", "--since: not allowed with argument"),
+        ("start n --wait --watch", "--watch: not allowed with argument --wait"),
+        ("start n --password-file /none", "--password-file: '/none': cannot be read: No such"),
+        ("hostkeys add", "NODE: none was given; expected the node whose key to add"),
+        ("hostkeys list ccm-pub", "NODE: 'ccm-pub' was given, but list shows the keys of all"),
+        ("hostkeys forget ccm-pub --key x", "--key: goes with add, not with forget"),
+    ],
+)
+def test_usage_is_exit_2_and_names_what_is_wrong(ctl, canned, arguments, text):
+    done = ctl(*arguments.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"cucmctl: {text}")
+    assert done.stderr.count("\n") == 1
+    assert canned.calls == []
+
+
+def test_what_is_not_utf8_is_refused_before_it_is_sent(ctl, canned):
+    done = ctl("cancel", "3f2a", os.fsdecode(b"node\xff"))
+    assert done.returncode == 2
+    assert done.stderr == "cucmctl: NODE: 'node\\udcff' is not UTF-8\n"
+    assert canned.calls == []
+
+
+def test_a_request_that_the_daemon_would_cut_off_is_refused(ctl, canned):
+    many = [f"{number:0>6}{'x' * 1000}" for number in range(1100)]
+    done = ctl("cancel", "3f2a", *many)
+    assert done.returncode == 65
+    assert "bytes; expected at most 1048576" in done.stderr
+    assert canned.calls == []
+
+
+def test_help_and_version_need_no_daemon(ctl, tmp_path):
+    from cucmd import __version__
+
+    nowhere = ("--socket", str(tmp_path / "none"))
+    assert ctl("--version", *nowhere).stdout == f"cucmctl {__version__}\n"
+    assert ctl("--help", *nowhere).stdout.startswith("usage: cucmctl")
+    for verb in ("start", "status", "list", "cancel", "watch", "wait", "hostkeys"):
+        shown = ctl(verb, "--help", *nowhere)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert shown.stdout.startswith(f"usage: cucmctl {verb}")
+        assert all(len(line) < 81 for line in shown.stdout.splitlines())
+
+
+def test_the_socket_comes_from_the_option_the_environment_or_the_user(ctl, canned, environ):
+    canned.on("List", canned.reply({"jobs": []}))
+    assert (
+        ctl("list", "--socket", "/nowhere", env={**environ, "CUCMD_SOCKET": "x"}).returncode == 69
+    )
+    own = canned.path.parent / "run" / "cucmd"
+    own.mkdir(parents=True)
+    (own / "cucmd.sock").symlink_to(canned.path)
+    without = {**environ, "XDG_RUNTIME_DIR": str(own.parent)}
+    assert _found(without) == str(own / "cucmd.sock")
+    assert _found({**without, "CUCMD_SOCKET": "/x"}) == "/x"
+
+
+def _found(environ: dict) -> str:
+    from cucmd.paths import socket_to_call
+
+    return socket_to_call(environ, 1000)

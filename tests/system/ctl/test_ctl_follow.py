@@ -1,0 +1,125 @@
+"""`watch` and `wait` without a terminal, and the exit codes of a job's end."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+ENDS = [("succeeded", 0), ("failed", 1), ("partial", 3), ("cancelled", 4)]
+
+
+@pytest.mark.parametrize(("status", "code"), ENDS)
+@pytest.mark.parametrize("verb", ["watch", "wait"])
+def test_the_exit_code_says_how_the_job_ended(canned, ctl, job, verb, status, code):
+    canned.watch(job("running"), job(status))
+    done = ctl(verb, "3f2a")
+    assert (done.returncode, done.stderr) == (code, "")
+    assert canned.calls == [("Watch", {"job_id": "3f2a"})]
+
+
+def test_a_job_that_had_ended_is_over_at_once(canned, ctl, job):
+    canned.watch(job("partial"))
+    assert ctl("wait", "3f2a").returncode == 3
+
+
+def test_wait_says_the_end_on_standard_output(canned, ctl, job, node):
+    failed = node("ccm-sub1", "failed", error="TimeoutError: Timed out after 30s")
+    canned.watch(job("running"), job("partial", node(), failed))
+    assert ctl("wait", "3f2a").stdout.splitlines() == [
+        "job 3f2a00112233 partial: 2 nodes: 1 succeeded, 1 failed; 8 files, 8.0 MB",
+        "ccm-sub1: TimeoutError: Timed out after 30s",
+    ]
+    assert json.loads(ctl("wait", "3f2a", "--json").stdout)["status"] == "partial"
+
+
+def test_wait_gives_up_after_its_timeout_and_asks_only_once(canned, ctl, job):
+    canned.watch(job("running"), then=threading.Event())
+    done = ctl("wait", "3f2a", "--timeout", "0.2")
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr == "cucmctl: job 3f2a00112233 has not ended within 0.2 s; it goes on\n"
+    assert canned.calls == [("Watch", {"job_id": "3f2a"})]
+
+
+def test_watch_gives_a_line_a_change(canned, ctl, job, node):
+    canned.watch(
+        job("queued", node(status="pending", files_received=0, bytes_received=0)),
+        job("running", node(status="running", phase="connect")),
+        job("running", node(status="running", phase="transfer")),
+        job("running", node(status="running", phase="transfer")),  # nothing that would be news
+        job("succeeded", node()),
+    )
+    done = ctl("watch", "3f2a")
+    assert [line[9:] for line in done.stdout.splitlines()[:-1]] == [
+        "job 3f2a00112233: queued, 0/1 nodes done",
+        "ccm-pub: running, connect, 1/4 files, 1.0/4.0 MB",
+        "job 3f2a00112233: running, 0/1 nodes done",
+        "ccm-pub: running, transfer, 1/4 files, 1.0/4.0 MB",
+        "ccm-pub: succeeded, 4 files, 4.0 MB",
+        "job 3f2a00112233: succeeded, 1/1 nodes done",
+    ]
+    assert done.stdout.splitlines()[-1].startswith("job 3f2a00112233 succeeded: 1 node:")
+
+
+def test_watch_json_gives_each_reply_on_a_line(canned, ctl, job):
+    canned.watch(job("running"), job("succeeded"))
+    lines = [json.loads(line) for line in ctl("watch", "3f2a", "--json").stdout.splitlines()]
+    assert [(line["sequence"], line["job"]["status"]) for line in lines] == [
+        (0, "running"),
+        (1, "succeeded"),
+    ]
+
+
+def test_a_watch_that_ends_before_the_job_is_no_success(canned, ctl, job):
+    canned.watch(job("running"))
+    done = ctl("wait", "3f2a")
+    assert done.returncode == 69
+    assert "ended before the job did" in done.stderr
+
+
+def test_a_daemon_that_goes_away_ends_the_watch(canned, ctl, job):
+    canned.on(
+        "Watch", canned.reply({"sequence": 0, "missed": 0, "job": job("running")}, continues=True),
+        None,
+    )  # fmt: skip  # two steps
+    done = ctl("watch", "3f2a")
+    assert done.returncode == 69
+    assert "ccm-pub: running" in done.stdout
+
+
+def test_watch_of_all_jobs_shows_each_as_it_changes(canned, ctl, job, summary):
+    canned.on(
+        "Watch",
+        canned.reply({"sequence": 0, "missed": 0, "jobs": [summary()]}, continues=True),
+        canned.reply({"sequence": 1, "missed": 0, "job": job("running")}, continues=True),
+        canned.error("ShuttingDown"),
+    )
+    done = ctl("watch")
+    assert [line[9:] for line in done.stdout.splitlines()] == [
+        "job 3f2a00112233: succeeded, 3/3 nodes done",
+        "ccm-pub: running, transfer, 1/4 files, 1.0/4.0 MB",
+        "job 3f2a00112233: running, 0/1 nodes done",
+    ]
+    assert done.returncode == 75
+    assert canned.calls == [("Watch", {"job_id": None})]
+
+
+@pytest.mark.parametrize("verb", ["watch", "wait"])
+def test_ctrl_c_leaves_the_job_and_says_how_to_cancel_it(canned, environ, job, verb):
+    canned.watch(job("running"), then=threading.Event())
+    command = [sys.executable, "-m", "cucmctl", "--socket", str(canned.path), verb, "3f2a"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
+    ) as process:
+        if verb == "watch":
+            process.stdout.readline()  # it has had the first state
+        else:
+            canned.until_called("Watch")
+        process.send_signal(signal.SIGINT)
+        stderr = process.communicate()[1]
+    assert process.returncode == 130
+    name = "3f2a00112233" if verb == "watch" else stderr.split()[2]
+    assert stderr == f"cucmctl: job {name} goes on; to cancel it: cucmctl cancel {name}\n"
+    assert [method for method, _ in canned.calls] == ["Watch"]

@@ -1,0 +1,229 @@
+"""`start`: the request that it makes, where the password comes from, and what is printed."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+SECRET = "Gr\u00fcn-eHeckeN"
+NOTHING = dict.fromkeys(
+    ("profile", "paths", "location", "match", "recurs", "compress", "last", "since", "until")
+)
+
+
+@pytest.fixture
+def secret_file(tmp_path):
+    path = tmp_path / "secret"
+    path.touch(mode=0o600)
+    path.write_text(f"{SECRET}\nsecond line\n")
+    return path
+
+
+@pytest.fixture
+def started(canned, ctl, job):
+    """The request that a `start` with these arguments makes."""
+
+    def _started(*arguments, **options):
+        canned.on("Start", canned.reply({"job": job("running")}))
+        done = ctl("start", *arguments, **options)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "3f2a00112233\n", "")
+        return canned.calls[-1][1]
+
+    return _started
+
+
+def test_start_prints_the_id_alone(started, secret_file):
+    request = started(
+        *("ccm-pub", "ccm-sub1:2222", "--path", "cm/trace/ccm/sdl", "cm/trace/cti"),
+        *("--user", "administrator", "--password-file", str(secret_file), "--last", "2h"),
+    )
+    assert request == {
+        "nodes": ["ccm-pub", "ccm-sub1:2222"],
+        "login": {"username": "administrator", "password": SECRET, "credential": None},
+        "collection": {
+            **NOTHING,
+            "paths": ["cm/trace/ccm/sdl", "cm/trace/cti"],
+            "last": "2h",
+        },
+        "timeouts": None,
+        "concurrency": None,
+    }
+
+
+def test_every_option_is_a_field_of_the_request(started):
+    request = started(
+        *("a", "--profile", "callmanager", "--since", "2026-03-01T09:00:00+01:00"),
+        *("--until", "2026-03-01 09:30", "--match", "SDL.*", "--recurs", "--no-compress"),
+        *("--location", "inactivelog", "--credential", "lab", "--concurrency", "3"),
+        *("--connect-timeout", "1", "--login-timeout", "2", "--command-timeout", "3.5"),
+        *("--stall-timeout", "4", "--node-timeout", "5", "--job-timeout", "6"),
+    )
+    assert request["collection"] == {
+        **NOTHING,
+        "profile": "callmanager",
+        "location": "inactivelog",
+        "match": "SDL.*",
+        "recurs": True,
+        "compress": False,
+        "since": "2026-03-01T08:00:00Z",
+        "until": "2026-03-01T09:30:00Z",  # the time zone of this test is UTC
+    }
+    assert request["login"] == {"username": None, "password": None, "credential": "lab"}
+    assert request["timeouts"] == {
+        **{"connect": 1.0, "login": 2.0, "command": 3.5, "stall": 4.0, "node": 5.0, "job": 6.0},
+        "grace": None,
+    }
+    assert request["concurrency"] == 3
+
+
+def test_paths_may_be_given_one_by_one(started):
+    request = started("a", "--path", "x", "--path", "y", "--credential", "lab")
+    assert request["collection"]["paths"] == ["x", "y"]
+
+
+def test_the_password_may_come_from_standard_input(started):
+    arguments = ("a", "--path", "x", "--user", "u", "--password-file", "-")
+    request = started(*arguments, stdin=None, input=f"{SECRET}\r\nmore\n")
+    assert request["login"]["password"] == SECRET
+
+
+def test_without_a_terminal_no_password_is_sent(started):
+    """The daemon knows whether the cluster has a credential of its own."""
+    assert started("a", "--path", "x", "--user", "u")["login"]["password"] is None
+
+
+def test_json_gives_the_job(canned, ctl, job):
+    canned.on("Start", canned.reply({"job": job("running")}))
+    done = ctl("start", "a", "--path", "x", "--credential", "lab", "--json")
+    assert json.loads(done.stdout)["job_id"] == "3f2a00112233"
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "why"),
+    [
+        (SECRET, 0o644, "others can read it (mode 0644); expected 0600 or less"),
+        ("\nsecond", 0o600, "its first line is empty; expected the password"),
+        ("", 0o600, "its first line is empty; expected the password"),
+        (SECRET * 200, 0o600, "its first line is longer than 1024 bytes; expected a password"),
+        (b"\xfc" + SECRET.encode(), 0o600, "its first line is not UTF-8; expected the password"),
+    ],
+)
+def test_a_password_file_that_will_not_do_is_refused(ctl, canned, tmp_path, content, mode, why):
+    path = tmp_path / "secret"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(mode)
+    done = ctl("start", "a", "--path", "x", "--password-file", str(path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"cucmctl: --password-file: '{path}': {why}\n"
+    assert canned.calls == []
+
+
+def test_a_folder_is_no_password_file(ctl, tmp_path):
+    done = ctl("start", "a", "--path", "x", "--password-file", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.endswith("cannot be read: Is a directory\n")
+
+
+def test_a_refused_start_shows_no_password(canned, ctl, secret_file):
+    canned.on("Start", canned.error("InvalidRequest", parameter="$.login.username", reason="no"))
+    done = ctl("start", "a", "--path", "x", "--password-file", str(secret_file))
+    assert (done.returncode, done.stderr) == (65, "cucmctl: --user: no\n")
+
+
+def test_nobody_is_asked_for_a_password_that_no_daemon_would_take(terminal, tmp_path):
+    screen = terminal("start", "a", "--path", "x", "--socket", str(tmp_path / "none"))
+    assert screen.ended() == 69
+    assert "Password" not in screen.screen
+
+
+def test_the_password_is_asked_for_on_the_terminal_and_not_shown(canned, terminal, job):
+    canned.on("Start", canned.reply({"job": job("running")}))
+    screen = terminal("start", "a", "--path", "x", "--user", "administrator")
+    screen.until("Password of administrator on the nodes: ")
+    screen.type(f"{SECRET}\n")
+    assert screen.ended() == 0
+    assert screen.screen.splitlines()[-2:] == [
+        "Password of administrator on the nodes: ",
+        "3f2a00112233",
+    ]
+    assert canned.calls[-1][1]["login"]["password"] == SECRET
+    assert SECRET not in screen.raw
+    assert screen.settings == screen.before
+
+
+@pytest.mark.parametrize(("key", "code"), [("\x03", 130), ("\x04", 2)])
+def test_whoever_gives_no_password_gets_the_terminal_back(canned, terminal, key, code):
+    screen = terminal("start", "a", "--path", "x")
+    screen.until("Password on the nodes: ")
+    screen.type(key)
+    assert screen.ended() == code
+    assert screen.settings == screen.before
+    assert canned.calls == []
+
+
+@pytest.mark.parametrize("option", ["--wait", "--watch"])
+def test_start_stays_and_ends_as_the_job_does(canned, ctl, job, option):
+    canned.on("Start", canned.reply({"job": job("running")}))
+    canned.watch(job("running"), job("partial"))
+    done = ctl("start", "a", "--path", "x", "--credential", "lab", option)
+    assert (done.returncode, done.stdout) == (3, "3f2a00112233\n")  # the id alone, always
+    assert "job 3f2a00112233 partial: 1 node" in done.stderr
+    assert [method for method, _ in canned.calls] == ["Start", "Watch"]
+
+
+def test_start_wait_json_gives_the_job_as_it_ended(canned, ctl, job):
+    canned.on("Start", canned.reply({"job": job("running")}))
+    canned.watch(job("running"), job("failed"))
+    done = ctl("start", "a", "--path", "x", "--credential", "lab", "--wait", "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(done.stdout)["status"] == "failed"
+
+
+@pytest.mark.parametrize("option", ["--wait", "--watch"])
+def test_ctrl_c_while_it_stays_leaves_the_job(canned, environ, job, option):
+    canned.on("Start", canned.reply({"job": job("running")}))
+    canned.watch(job("running"), then=threading.Event())
+    with _start(canned, environ, option) as process:
+        canned.until_called("Watch")
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate()
+    assert (process.returncode, stdout) == (130, "3f2a00112233\n")
+    note = "job 3f2a00112233 goes on; to cancel it: cucmctl cancel 3f2a00112233"
+    assert stderr.splitlines()[-1] == f"cucmctl: {note}"
+
+
+def test_ctrl_c_before_the_daemon_answered_says_that_it_may_have_begun(canned, environ):
+    canned.on("Start", threading.Event())
+    with _start(canned, environ) as process:
+        canned.until_called("Start")
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate()
+    assert (process.returncode, stdout) == (130, "")
+    why = "interrupted before the daemon answered; did it begin? cucmctl list"
+    assert stderr == f"cucmctl: {why}\n"
+
+
+def test_the_password_is_in_no_command_line(canned, environ, secret_file):
+    canned.on("Start", threading.Event())
+    with _start(canned, environ, "--password-file", str(secret_file)) as process:
+        canned.until_called("Start")
+        for name in ("cmdline", "environ"):
+            shown = Path(f"/proc/{process.pid}/{name}").read_bytes()
+            assert SECRET.encode() not in shown
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+
+
+def _start(canned, environ, *arguments):
+    arguments = arguments if "--password-file" in arguments else ("--credential", "c", *arguments)
+    command = [
+        *(sys.executable, "-m", "cucmctl", "--socket", str(canned.path)),
+        *("start", "a", "--path", "x", *arguments),
+    ]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
+    )

@@ -1,0 +1,134 @@
+"""`status`, `list` and `cancel`: what a person sees, what a script gets."""
+
+import json
+
+import pytest
+
+JOB_ID = "3f2a00112233"
+
+
+def test_status_shows_a_job_node_by_node(canned, ctl, job, node):
+    failure = {
+        "code": "command_timeout",
+        "message": "TimeoutError: Timed out after 600s",
+        "retryable": True,
+        "hint": "allow more time: --command-timeout",
+    }
+    failed = node("ccm-sub1", "failed", error=failure["message"], failure=failure)
+    noted = node("ccm-pub", notes=["cm/trace/cti matched nothing"])
+    canned.on("Status", canned.reply({"job": job("partial", noted, failed)}))
+    done = ctl("status", "3f2a")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "job 3f2a00112233: partial, 2 nodes: 1 succeeded, 1 failed",
+        "created 2026-03-01 08:00:00, took 42s",
+        "files in /var/lib/cucmd/jobs/3f2a00112233",
+        "",
+        "NODE      STATUS     PHASE  FILES    SIZE  TIME",
+        "ccm-pub   succeeded             4  4.0 MB   42s",
+        "ccm-sub1  failed                4  4.0 MB   42s",
+        "",
+        "ccm-pub: note: cm/trace/cti matched nothing",
+        "ccm-sub1: TimeoutError: Timed out after 600s (command_timeout)",
+        "  hint: allow more time: --command-timeout",
+    ]
+    assert canned.calls == [("Status", {"job_id": "3f2a"})]  # the daemon resolves prefixes
+
+
+def test_status_exits_0_whatever_became_of_the_job(canned, ctl, job, node):
+    canned.on("Status", canned.reply({"job": job("failed", node(status="failed"))}))
+    assert ctl("status", "3f2a").returncode == 0
+
+
+def test_status_without_a_job_lists_the_newest(canned, ctl, summary):
+    canned.on("List", canned.reply({"jobs": [summary("running", nodes_done=1, nodes_failed=1)]}))
+    done = ctl("status")
+    assert done.stdout.splitlines() == [
+        "JOB           STATUS   CREATED              NODES  FAILED      SIZE",
+        "3f2a00112233  running  2026-03-01 08:00:00    1/3       1  123.5 MB",
+    ]
+    assert canned.calls == [("List", {"status": None, "limit": 10})]
+
+
+def test_list_asks_for_a_status_and_a_number(canned, ctl, summary):
+    canned.on("List", canned.reply({"jobs": [summary()]}))
+    assert ctl("list", "--status", "running", "--limit", "3").returncode == 0
+    assert canned.calls == [("List", {"status": "running", "limit": 3})]
+
+
+def test_no_jobs_is_said_on_standard_error(canned, ctl):
+    canned.on("List", canned.reply({"jobs": []}))
+    done = ctl("list")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "cucmctl: no jobs; to start one: cucmctl start --help\n"
+
+
+def test_json_is_one_value_on_standard_output(canned, ctl, job, summary):
+    canned.on("Status", canned.reply({"job": job()}))
+    canned.on("List", canned.reply({"jobs": [summary()]}))
+    assert json.loads(ctl("--json", "status", "3f2a").stdout)["nodes"][0]["node"] == "ccm-pub"
+    assert json.loads(ctl("list", "--json").stdout) == [summary()]
+    canned.on("List", canned.reply({"jobs": []}))
+    assert ctl("list", "--json").stdout == "[]\n"
+
+
+def test_cancel_prints_what_the_daemon_says(canned, ctl):
+    answer = {"job_id": JOB_ID, "status": "partial", "cancelled": False, "message": "all is well"}
+    canned.on("Cancel", canned.reply(answer))
+    done = ctl("cancel", "3f2a")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "all is well\n", "")
+    assert json.loads(ctl("cancel", "3f2a", "ccm-sub1", "--json").stdout) == answer
+    assert canned.calls == [
+        ("Cancel", {"job_id": "3f2a", "nodes": None}),
+        ("Cancel", {"job_id": "3f2a", "nodes": ["ccm-sub1"]}),
+    ]
+
+
+def test_what_a_node_said_cannot_steer_a_terminal(canned, ctl, job, node):
+    evil = "\x1b]0;mine\x07\x1b[2J\r\n\x9b31m\u202eok\x00"
+    failure = {"code": evil, "message": evil, "retryable": False, "hint": evil}
+    one = node(evil, "failed", error=evil, failure=failure, notes=[evil])
+    two = node(evil, "running", phase=evil)
+    canned.on("Status", canned.reply({"job": job("running", one, two, directory=evil)}))
+    shown = ctl("status", "3f2a").stdout
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert r"\x1b]0;mine\x07" in shown
+    as_json = ctl("status", "3f2a", "--json").stdout
+    assert as_json.removesuffix("\n").isprintable()
+    assert json.loads(as_json)["nodes"][0]["node"] == evil  # and yet nothing of it is lost
+
+
+def test_a_reader_that_has_had_enough_is_no_error(canned, in_shell, summary):
+    canned.on("List", canned.reply({"jobs": [summary()] * 5000}))
+    with in_shell("$CUCMCTL list; echo code $? >&2") as shell:
+        shell.stdout.readline()
+        shell.stdout.close()
+        assert shell.stderr.read() == "code 141\n"
+
+
+def test_help_too_may_go_to_such_a_reader(in_shell):
+    with in_shell("($CUCMCTL --help; echo code $? >&2) | true") as shell:
+        assert shell.stderr.read() in ("code 141\n", "code 0\n")  # whichever was quicker
+
+
+def test_a_full_disk_under_standard_output_is_said(canned, in_shell, summary):
+    canned.on("List", canned.reply({"jobs": [summary()]}))
+    with in_shell("$CUCMCTL list >/dev/full; echo code $?") as shell:
+        assert shell.stdout.read() == "code 74\n"
+        why = "cannot write to standard output: No space left on device"
+        assert shell.stderr.read() == f"cucmctl: {why}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("list --json >&-", "code 0\n"),
+        ("list --limit x 2>&-", "code 2\n"),
+        ("list --json <&-", "[]\ncode 0\n"),
+    ],
+)
+def test_closed_standard_streams_do_no_harm(canned, in_shell, command, said):
+    canned.on("List", canned.reply({"jobs": []}))
+    with in_shell(f"$CUCMCTL {command}; echo code $?") as shell:
+        assert shell.stdout.read() == said
+        assert shell.stderr.read() == ""

@@ -1,0 +1,253 @@
+"""The receiver on a port of loopback, in this process, and clients that push into it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import paramiko
+import pytest
+import trio
+
+from cucmd.ssh.bridge import open_bridge, settle
+from cucmd.ssh.drop_box import DropBox
+from cucmd.ssh.receiver import Quota, Receiver, ReceiverLimits, open_receiver
+from rig import sftp_words as words
+
+# As OpenSSH needs it to ask a program for a password, and to look at no file of the user's.
+SSH_OPTIONS = (
+    "-F", "none", "-o", "BatchMode=no", "-o", "StrictHostKeyChecking=no",
+    "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "NumberOfPasswordPrompts=1",
+    "-o", "PubkeyAuthentication=no",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the host keys are: made by the first test, for all of them."""
+    return tmp_path_factory.mktemp("receiver")
+
+
+@pytest.fixture(autouse=True)
+def quiet(tmp_path: Path) -> Iterator[None]:
+    """Nothing is left open: no connection, no file, no thread that does anything."""
+    descriptors, threads = os.listdir("/proc/self/fd"), working_threads()
+    yield
+    assert working_threads() <= threads
+    assert os.listdir("/proc/self/fd") == descriptors
+    assert not list(tmp_path.rglob("*.new"))
+
+
+def working_threads() -> set[str]:
+    """Trio keeps a thread for a while after its work is done, and names it so."""
+    return {thread.name for thread in threading.enumerate() if "Trio thread" not in thread.name}
+
+
+Opener = Callable[..., AbstractAsyncContextManager[Receiver]]
+
+
+@pytest.fixture
+def open_with(state: Path) -> Opener:
+    """`open_with(legacy=True, handles=3)`: a receiver with these limits."""
+
+    @asynccontextmanager
+    async def opener(legacy: bool = False, **limits: Any) -> AsyncIterator[Receiver]:
+        allowed = ReceiverLimits(**{"min_free_bytes": 0, "min_free_ratio": 0.0} | limits)
+        async with (
+            open_bridge(),
+            open_receiver(("127.0.0.1", 0), state, allowed, legacy_algorithms=legacy) as receiver,
+        ):
+            yield receiver
+        assert receiver._threads.borrowed_tokens == 0
+        assert not receiver._visitors
+        assert (receiver.backlog.total, receiver.guard._total) == (0, 0)
+
+    return opener
+
+
+@pytest.fixture
+async def receiver(open_with: Opener) -> AsyncIterator[Receiver]:
+    async with open_with() as receiver:
+        yield receiver
+
+
+class Box:
+    """A drop box with what a client needs to push into it."""
+
+    def __init__(self, receiver: Receiver, folder: Path, quota: Quota | None) -> None:
+        self.receiver = receiver
+        self.folder = folder
+        self.box: DropBox = receiver.open_drop_box(folder, name="job/node", quota=quota)
+        self.port = receiver.port
+
+    def names(self) -> list[str]:
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*"))
+
+
+@pytest.fixture
+def open_box(tmp_path: Path) -> Callable[..., Box]:
+    def opener(receiver: Receiver, name: str = "box", quota: Quota | None = None) -> Box:
+        return Box(receiver, tmp_path / name, quota)
+
+    return opener
+
+
+@pytest.fixture
+def box(receiver: Receiver, open_box: Callable[..., Box]) -> Box:
+    return open_box(receiver)
+
+
+# OpenSSH.
+
+
+class OpenSsh:
+    """Runs OpenSSH's clients with the login of a box, or with another password."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def environ(self, password: str) -> dict[str, str]:
+        ask = self._folder / "askpass"
+        ask.write_text(f"#!/bin/sh\necho '{password}'\n")
+        ask.chmod(0o700)
+        return os.environ | {"SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force"}
+
+    def command(self, program: str, box: Box, *options: str) -> list[str]:
+        flag = "-p" if program == "ssh" else "-P"
+        where = f"{box.box.username}@127.0.0.1"
+        return [program, *SSH_OPTIONS, flag, str(box.port), *options, where]
+
+    async def run(
+        self, command: list[str], box: Box, data: str = "", password: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        with trio.fail_after(60):
+            done = await trio.run_process(
+                command,
+                env=self.environ(box.box.password if password is None else password),
+                stdin=data.encode(),
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+            )
+        return subprocess.CompletedProcess(
+            command, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
+
+    async def sftp(
+        self, box: Box, batch: str, *options: str, password: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        command = self.command("sftp", box, "-q", "-b", "-", *options)
+        return await self.run(command, box, batch, password)
+
+    async def ssh(
+        self, box: Box, *command: str, options: tuple[str, ...] = (), data: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        return await self.run([*self.command("ssh", box, *options), *command], box, data)
+
+
+@pytest.fixture
+def openssh(tmp_path: Path) -> OpenSsh:
+    if shutil.which("sftp") is None:
+        pytest.skip("needs OpenSSH's client: apt-get install openssh-client")
+    return OpenSsh(tmp_path)
+
+
+# paramiko, in a thread of its own.
+
+
+class Raw:
+    """An SFTP channel on which anything may be said."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self.channel = channel
+        self._heard = b""
+
+    def send(self, data: bytes) -> None:
+        self.channel.sendall(data)
+
+    def reply(self) -> words.Reply:
+        """The next one. Raises EOFError at the end."""
+        while len(self._heard) < 4 or len(self._heard) < 4 + int.from_bytes(self._heard[:4], "big"):
+            data = self.channel.recv(65536)
+            if not data:
+                raise EOFError
+            self._heard += data
+        end = 4 + int.from_bytes(self._heard[:4], "big")
+        (reply,) = words.replies(self._heard[:end])
+        self._heard = self._heard[end:]
+        return reply
+
+    def ask(self, packet: bytes) -> words.Reply:
+        self.send(packet)
+        return self.reply()
+
+
+@contextmanager
+def transport_of(port: int, source: str = "127.0.0.1") -> Iterator[paramiko.Transport]:
+    """A connection that has not logged in."""
+    import socket
+
+    with socket.create_connection(("127.0.0.1", port), 10, (source, 0)) as connection:
+        transport = paramiko.Transport(connection)
+        transport.start_client(timeout=10)
+        try:
+            yield transport
+        finally:
+            transport.close()
+            transport.join(10)
+
+
+@contextmanager
+def logged_in(box: Box, password: str | None = None) -> Iterator[paramiko.Transport]:
+    with transport_of(box.port) as transport:
+        transport.auth_password(box.box.username, password or box.box.password)
+        yield transport
+
+
+@contextmanager
+def raw_sftp(box: Box) -> Iterator[Raw]:
+    with logged_in(box) as transport:
+        channel = transport.open_session(timeout=10)
+        channel.settimeout(20)
+        channel.invoke_subsystem("sftp")
+        raw = Raw(channel)
+        assert raw.ask(words.init()).kind == words.Kind.VERSION
+        yield raw
+
+
+class Paramiko:
+    """What this file offers of paramiko; `run` runs a function in a thread and waits."""
+
+    transport_of, logged_in, raw_sftp = (
+        staticmethod(transport_of),
+        staticmethod(logged_in),
+        staticmethod(raw_sftp),
+    )
+
+    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        with trio.fail_after(60):
+            return await trio.to_thread.run_sync(function, *args)
+
+
+@pytest.fixture
+def other() -> Paramiko:
+    return Paramiko()
+
+
+@pytest.fixture
+def until() -> Any:
+    """`await until(lambda: ...)`: for what happens in this process, or is announced by nobody."""
+
+    async def wait(condition: Callable[[], bool], within: float = 10) -> None:
+        with trio.fail_after(within):
+            while not condition():
+                await settle()
+                await trio.lowlevel.checkpoint()
+
+    return wait

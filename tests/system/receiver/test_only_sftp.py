@@ -1,0 +1,87 @@
+"""A login opens an SFTP session and nothing else that SSH can do."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import paramiko
+import pytest
+
+
+@pytest.mark.parametrize("command", [(), ("id",), ("scp -t /",), ("/usr/lib/openssh/sftp-server",)])
+async def test_no_shell_and_no_command(box: Any, openssh: Any, command: tuple[str, ...]) -> None:
+    done = await openssh.ssh(box, *command, data="id\n")
+    assert done.returncode != 0
+    assert "uid=" not in done.stdout
+
+
+@pytest.mark.parametrize("option", ["-tt", "-A", "-X", "-Y"])
+async def test_no_terminal_no_agent_no_x11(box: Any, openssh: Any, option: str) -> None:
+    done = await openssh.ssh(box, options=(option,))
+    assert done.returncode != 0
+    assert done.stdout == ""
+
+
+async def test_no_scp_of_the_old_kind(box: Any, openssh: Any) -> None:
+    command = openssh.command("scp", box, "-O", "/etc/hostname")
+    command[-1] += ":/stolen"
+    assert (await openssh.run(command, box)).returncode != 0
+    assert box.names() == []
+
+
+@pytest.mark.parametrize("subsystem", ["shell", "netconf", "sftp-server", ""])
+async def test_no_other_subsystem(box: Any, other: Any, subsystem: str) -> None:
+    def ask() -> None:
+        with other.logged_in(box) as transport:
+            channel = transport.open_session(timeout=10)
+            with pytest.raises(paramiko.SSHException):
+                channel.invoke_subsystem(subsystem)
+
+    await other.run(ask)
+
+
+async def test_no_forwarding_to_or_from_this_machine(box: Any, other: Any) -> None:
+    def ask() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener, other.logged_in(box) as transport:
+            address = listener.getsockname()
+            with pytest.raises(paramiko.ChannelException):
+                transport.open_channel("direct-tcpip", address, ("127.0.0.1", 1), timeout=10)
+            with pytest.raises(paramiko.SSHException):
+                transport.request_port_forward("127.0.0.1", 0)
+            with pytest.raises(paramiko.ChannelException):
+                transport.open_channel("x11", src_addr=("127.0.0.1", 1), timeout=10)
+            listener.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+
+    await other.run(ask)
+
+
+async def test_no_unix_sockets_either(box: Any, openssh: Any, tmp_path: Any) -> None:
+    options = ("-N", "-oExitOnForwardFailure=yes", "-R", f"{tmp_path}/there:{tmp_path}/here")
+    assert (await openssh.ssh(box, options=options)).returncode != 0
+    assert not (tmp_path / "there").exists()
+
+
+async def test_one_session_in_a_connection(box: Any, other: Any) -> None:
+    def ask() -> None:
+        with other.raw_sftp(box) as raw, pytest.raises(paramiko.ChannelException):
+            raw.channel.get_transport().open_session(timeout=10)
+
+    await other.run(ask)
+
+
+async def test_environment_variables_without_end_end_the_connection(box: Any, other: Any) -> None:
+    def ask() -> None:
+        with other.raw_sftp(box) as raw:
+            transport = raw.channel.get_transport()
+            try:
+                for number in range(1000):
+                    raw.channel.set_environment_variable(f"NAME{number}", "x" * 100)
+                transport.join(10)
+            except (paramiko.SSHException, OSError, EOFError):
+                pass
+            assert not transport.is_active()
+
+    await other.run(ask)

@@ -1,0 +1,100 @@
+"""Clients that are not OpenSSH: their habits differ, and what they push is whole all the same."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import paramiko
+import pytest
+import trio
+
+from cucmd.ssh.bridge import on_asyncio
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "a.log"
+    path.write_bytes(os.urandom(2_000_000))
+    return path
+
+
+def sha(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def is_whole(box: Any, log: Path) -> bool:
+    (file,) = box.box.files()
+    return file.complete and file.sha256 == sha(log) and file.path == "d/a.log"
+
+
+async def test_paramiko_pushes_and_looks_after_what_it_pushed(
+    box: Any, other: Any, log: Path
+) -> None:
+    def push() -> None:
+        with other.logged_in(box) as transport:
+            client = paramiko.SFTPClient.from_transport(transport)
+            assert client is not None
+            client.mkdir("d")
+            assert client.put(str(log), "/d/a.log", confirm=True).st_size == 2_000_000
+            client.utime("/d/a.log", (5, 7))
+            assert client.listdir("/d") == ["a.log"]
+            assert client.normalize("d/./a.log") == "/d/a.log"
+            for refused in (
+                lambda: client.open("/d/a.log", "r"),
+                lambda: client.open("/d/a.log", "a"),
+                lambda: client.open("/d/a.log", "x"),
+                lambda: client.remove("/d/a.log"),
+                lambda: client.truncate("/d/a.log", 0),
+                lambda: client.symlink("/etc/passwd", "link"),
+                lambda: client.posix_rename("/d/a.log", "/b"),
+            ):
+                with pytest.raises(OSError, match=r".+"):
+                    refused()
+
+    await other.run(push)
+    assert is_whole(box, log)
+    assert box.names() == ["d", "d/a.log"]
+
+
+async def test_paramiko_answers_keyboard_interactive(box: Any, other: Any) -> None:
+    def enter() -> list[Any]:
+        asked: list[Any] = []
+
+        def answer(title: str, instructions: str, prompts: list[Any]) -> list[str]:
+            asked.extend(prompts)
+            return [box.box.password] * len(prompts)
+
+        with other.transport_of(box.port) as transport:
+            transport.auth_interactive(box.box.username, answer)
+            assert transport.is_authenticated()
+        return asked
+
+    assert await other.run(enter) == [("Password:", False)]
+
+
+async def test_asyncssh_pushes_a_tree(box: Any, log: Path) -> None:
+    async def push() -> None:
+        async with (
+            asyncssh.connect(
+                "127.0.0.1",
+                box.port,
+                username=box.box.username,
+                password=box.box.password,
+                known_hosts=None,
+                client_keys=None,
+                agent_path=None,
+                config=None,
+            ) as connection,
+            connection.start_sftp_client() as client,
+        ):
+            await client.mkdir("d")
+            await client.put(str(log), "d", preserve=True)
+
+    with trio.fail_after(30):
+        await on_asyncio(push)
+    await box.box.settle()
+    assert is_whole(box, log)

@@ -1,0 +1,213 @@
+"""What no honest client sends is refused or bounded, and ends one connection at the most."""
+
+from __future__ import annotations
+
+import os
+import resource
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from cucmd.failure import Code
+from cucmd.ssh.received import Status
+from cucmd.ssh.receiver import Quota
+from rig import sftp_words as words
+from rig.sftp_words import Kind
+
+CORPUS = Path(__file__).parents[2] / "unit" / "receiver" / "corpus"
+
+
+@pytest.fixture
+async def alive(box: Any, openssh: Any) -> Any:
+    """After the attack the next push into the same box is whole."""
+    yield
+    if not box.box._ledger.closed:
+        done = await openssh.sftp(box, "put /etc/hostname after\n")
+        assert done.returncode == 0, done.stderr
+        assert box.box.files()[-1].complete
+
+
+def resident() -> int:
+    """Bytes of memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.parametrize("length", [0, 256 * 1024 + 1, 2**31, 2**32 - 1])
+@pytest.mark.usefixtures("alive")
+async def test_a_packet_of_impossible_length_cuts_the_session_off(
+    box: Any, other: Any, length: int
+) -> None:
+    def attack() -> None:
+        with other.raw_sftp(box) as raw:
+            handle = raw.ask(words.open_file(1, b"a")).handle
+            raw.ask(words.write(2, handle, 0, b"begun"))
+            raw.send(struct.pack(">I", length) + b"x" * 100)
+            with pytest.raises(EOFError):
+                raw.reply()
+
+    await other.run(attack)
+    await box.box.settle()
+    assert [(file.size, file.complete) for file in box.box.files()] == [(5, False)]
+
+
+@pytest.mark.usefixtures("alive")
+async def test_an_ssh_packet_that_is_too_long_cuts_the_connection_off(
+    receiver: Any, box: Any
+) -> None:
+    stream = await trio.open_tcp_stream("127.0.0.1", receiver.port)
+    async with stream:
+        await stream.send_all(b"SSH-2.0-attacker\r\n" + struct.pack(">I", 2**31) + bytes(1000))
+        with trio.fail_after(5):
+            try:
+                while await stream.receive_some(65536):
+                    pass
+            except trio.BrokenResourceError:
+                pass  # cut without a word, which is as good
+
+
+@pytest.mark.usefixtures("alive")
+async def test_thousands_of_handles(box: Any, other: Any) -> None:
+    def attack() -> list[Kind]:
+        with other.raw_sftp(box) as raw:
+            raw.send(b"".join(words.open_file(n, b"f%d" % n) for n in range(3000)))
+            return [raw.reply().kind for _ in range(3000)]
+
+    kinds = await other.run(attack)
+    assert kinds.count(Kind.HANDLE) == 32
+    assert len(box.names()) == 32
+    await box.box.settle()
+    assert not any(file.complete for file in box.box.files())
+
+
+@pytest.mark.usefixtures("alive")
+async def test_paths_of_64_kib_and_names_with_controls(box: Any, other: Any) -> None:
+    paths = [path.read_bytes() for path in sorted((CORPUS / "paths").iterdir())]
+    kinds = [Kind.MKDIR, Kind.STAT, Kind.LSTAT, Kind.OPENDIR, Kind.REALPATH, Kind.SETSTAT]
+
+    def attack() -> None:
+        with other.raw_sftp(box) as raw:
+            for path in paths:
+                raw.ask(words.open_file(1, path))
+                for kind in kinds:
+                    raw.ask(words.on_path(kind, 2, path, words.NO_ATTRIBUTES))
+
+    await other.run(attack)
+    for name in box.names():
+        assert name.isprintable()
+        assert len(name) < 1024
+    await box.box.settle()
+
+
+@pytest.mark.usefixtures("alive")
+async def test_a_sparse_write_at_2_to_the_62(box: Any, other: Any) -> None:
+    def attack() -> tuple[Any, Any]:
+        with other.raw_sftp(box) as raw:
+            handle = raw.ask(words.open_file(1, b"sparse")).handle
+            wrote = raw.ask(words.write(2, handle, 2**62, b"x"))
+            return wrote.status, raw.ask(words.on_handle(Kind.CLOSE, 3, handle)).status
+
+    assert await other.run(attack) == (Status.FAILURE, Status.FAILURE)
+    assert os.stat(box.folder / "sparse").st_blocks == 0
+    assert not box.box.files()[0].complete
+
+
+async def test_mkdir_without_end(box: Any, other: Any) -> None:
+    def attack() -> int:
+        with other.raw_sftp(box) as raw:
+            made = 0
+            for start in range(0, 6000, 500):
+                numbers = range(start, start + 500)
+                raw.send(b"".join(words.mkdir(n, b"d%d" % n) for n in numbers))
+                made += sum(raw.reply().status == Status.OK for _ in numbers)
+            return made
+
+    assert await other.run(attack) == 5000
+    assert box.box.refusal.code is Code.QUOTA_EXCEEDED
+
+
+@pytest.mark.usefixtures("alive")
+async def test_folders_within_folders_without_end(box: Any, other: Any) -> None:
+    def attack() -> int:
+        with other.raw_sftp(box) as raw:
+            path, depth = b"", 0
+            while raw.ask(words.mkdir(1, path + b"/d")).status == Status.OK:
+                path, depth = path + b"/d", depth + 1
+            return depth
+
+    assert await other.run(attack) == 32
+
+
+@pytest.mark.usefixtures("alive")
+async def test_streams_that_the_fuzzer_kept(box: Any, other: Any) -> None:
+    streams = [path.read_bytes() for path in sorted((CORPUS / "packets").iterdir())]
+
+    def attack() -> None:
+        for stream in streams:
+            with other.raw_sftp(box) as raw:
+                raw.send(stream)
+                raw.channel.shutdown_write()
+                try:
+                    while True:
+                        raw.reply()
+                except EOFError:
+                    pass
+
+    await other.run(attack)
+    await box.box.settle()
+
+
+async def test_who_does_not_read_the_answers_is_held_to_a_bound(
+    box: Any, other: Any, until: Any
+) -> None:
+    """A thousand times: open a listing of 60 KB, read it, close it; and never take a reply."""
+    box.folder.mkdir()
+    for number in range(200):
+        (box.folder / f"{'x' * 250}{number}").touch()
+
+    def attack() -> None:
+        with other.raw_sftp(box) as raw:
+            before = resident()
+            for number in range(1, 3000):
+                handle = number.to_bytes(4, "big")
+                raw.send(
+                    words.on_path(Kind.OPENDIR, number, b"/")
+                    + words.on_handle(Kind.READDIR, number, handle)
+                    + words.on_handle(Kind.CLOSE, number, handle)
+                )
+            assert resident() - before < 40_000_000
+
+    await other.run(attack)
+    await until(lambda: not box.receiver._visitors)
+
+
+async def test_more_than_the_quota_is_refused_while_it_arrives(
+    receiver: Any, open_box: Any, openssh: Any, tmp_path: Path
+) -> None:
+    source = tmp_path / "large"
+    source.write_bytes(bytes(3_000_000))
+    box, neighbour = open_box(receiver, "box", Quota(1_000_000)), open_box(receiver, "neighbour")
+    done = await openssh.sftp(box, f"put {source} a\n")
+    assert done.returncode == 1
+    assert box.box.refusal.code is Code.QUOTA_EXCEEDED
+    assert os.stat(box.folder / "a").st_size <= 1_000_000
+    assert not box.box.files()[0].complete
+    assert (await openssh.sftp(box, f"put {source} b\n")).returncode == 1, "and from then on"
+    assert (await openssh.sftp(neighbour, f"put {source} a\n")).returncode == 0
+
+
+async def test_garbage_of_any_kind_at_the_port(receiver: Any, until: Any) -> None:
+    for said in (b"\x00" * 5000, b"\n" * 5000, os.urandom(20_000), b"SSH-1.5-old\n", b"x" * 10_000):
+        stream = await trio.open_tcp_stream("127.0.0.1", receiver.port)
+        async with stream:
+            try:
+                await stream.send_all(said)
+                await stream.send_eof()
+                with trio.fail_after(5):
+                    while await stream.receive_some(65536):
+                        pass
+            except trio.BrokenResourceError:
+                pass
+    await until(lambda: not receiver._visitors)

@@ -1,0 +1,108 @@
+"""The bridge: what goes wrong in an asyncio callback is heard of, and ends nothing else."""
+
+import asyncio
+import logging
+import os
+
+import asyncssh
+import asyncssh.logging
+import pytest
+import trio
+
+from cucmd.ssh.bridge import on_asyncio, open_bridge, settle
+
+
+def fall(*_):
+    raise ZeroDivisionError("in a callback")
+
+
+async def fall_soon():
+    asyncio.get_running_loop().call_soon(fall)
+
+
+async def test_error_in_a_callback_is_reported_and_nobody_else_notices(connect, ssh):
+    heard = []
+    async with (
+        open_bridge(on_error=lambda *report: heard.append(report)) as bridge,
+        ssh.serve(ssh.node()) as node,
+    ):
+        shell = await connect(node.port)
+        await on_asyncio(fall_soon)
+        await settle()
+        await bridge.ping()
+        assert await shell.receive() == b"admin:"
+        await shell.aclose()
+    [(message, error)] = heard
+    assert "Exception in callback" in message
+    assert isinstance(error, ZeroDivisionError)
+
+
+async def test_report_that_fails_ends_nothing_either(caplog):
+    async with open_bridge(on_error=fall) as bridge:
+        await on_asyncio(fall_soon)
+        await settle()
+        await bridge.ping()
+    assert "the report of an asyncio error failed" in caplog.text
+
+
+async def test_report_goes_to_the_log_by_default(bridge, caplog):
+    await on_asyncio(fall_soon)
+    await settle()
+    assert "ZeroDivisionError: in a callback" in caplog.text
+
+
+async def test_ping_needs_the_asyncio_loop(bridge):
+    blocked = trio.Event()
+
+    async def block():
+        blocked.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bridge.ping)
+        await on_asyncio(block)
+    assert blocked.is_set()
+
+
+async def test_cancelled_work_is_over_when_control_comes_back(bridge):
+    done = []
+
+    async def work():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            done.append("cleaned up")
+
+    with trio.move_on_after(0.01):
+        await on_asyncio(work)
+    assert done == ["cleaned up"]
+
+
+async def test_result_and_error_come_across(bridge):
+    async def double(number):
+        return 2 * number
+
+    assert await on_asyncio(double, 21) == 42
+    with pytest.raises(TypeError):
+        await on_asyncio(double, None)
+
+
+async def test_outside_a_bridge_says_so():
+    with pytest.raises(RuntimeError, match="open_bridge"):
+        await settle()
+
+
+async def test_user_without_a_name_gets_one(monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    monkeypatch.setenv("LOGNAME", "")
+    async with open_bridge():
+        assert os.environ["LOGNAME"] == "cucmd"
+
+
+async def test_asyncssh_is_kept_from_dumping_packets():
+    asyncssh.set_debug_level(3)
+    async with open_bridge():
+        assert asyncssh.logging.logger._debug_level == 1
+        assert logging.getLogger("asyncssh").level == logging.WARNING

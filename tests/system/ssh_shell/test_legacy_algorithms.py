@@ -1,0 +1,86 @@
+"""Old nodes: every algorithm that we offer really connects, and the legacy ones only on demand.
+
+This is what a new bound of `cryptography` must pass first.
+"""
+
+import pytest
+
+from cucmd.failure import NodeFailed
+from cucmd.ssh.algorithms import client_algorithms
+from cucmd.ssh.shell import Policy
+
+MODERN, ALL = client_algorithms(), client_algorithms(legacy=True)
+# domain/vos-cli.md, section 1: what a node on 12.5SU5 lists.
+NODE_12_5 = {
+    "kex_algs": [
+        "ecdh-sha2-nistp521",
+        "ecdh-sha2-nistp384",
+        "ecdh-sha2-nistp256",
+        "diffie-hellman-group14-sha1",
+        "diffie-hellman-group14-sha256",
+        "diffie-hellman-group16-sha512",
+    ],
+    "encryption_algs": [
+        "aes128-ctr",
+        "aes192-ctr",
+        "aes256-ctr",
+        "aes128-gcm@openssh.com",
+        "aes256-gcm@openssh.com",
+    ],
+    "mac_algs": ["hmac-sha2-256", "hmac-sha2-512", "hmac-sha1"],
+}
+# The oldest: what OpenSSH 5.3 was before its CTR ciphers were used.
+NODE_OLD = {
+    "kex_algs": ["diffie-hellman-group-exchange-sha1", "diffie-hellman-group1-sha1"],
+    "encryption_algs": ["aes128-cbc", "3des-cbc"],
+    "mac_algs": ["hmac-sha1"],
+    "signature_algs": ["ssh-rsa"],
+}
+
+
+@pytest.fixture(scope="module")
+def rsa_key():
+    import asyncssh
+
+    return asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+
+
+async def visit(ssh, connect, rsa_key, options, *, legacy):
+    async with ssh.serve(ssh.node(), [rsa_key], **options) as node:
+        shell = await connect(node.port, policy=Policy("off", legacy_algorithms=legacy))
+        assert await shell.receive() == b"admin:"
+        await shell.aclose()
+
+
+async def test_12_5_connects_by_default(bridge, ssh, connect, rsa_key):
+    await visit(ssh, connect, rsa_key, NODE_12_5, legacy=False)
+
+
+async def test_oldest_node_connects_with_legacy_algorithms_only(bridge, ssh, connect, rsa_key):
+    with pytest.raises(NodeFailed, match="no common key exchange") as caught:
+        await visit(ssh, connect, rsa_key, NODE_OLD, legacy=False)
+    assert caught.value.failure.code == "no_common_algorithm"
+    await visit(ssh, connect, rsa_key, NODE_OLD, legacy=True)
+
+
+@pytest.mark.parametrize("name", ALL.kex)
+async def test_key_exchange_works(bridge, ssh, connect, rsa_key, name):
+    await visit(ssh, connect, rsa_key, {"kex_algs": [name]}, legacy=name not in MODERN.kex)
+
+
+@pytest.mark.parametrize("name", ALL.ciphers)
+async def test_cipher_works(bridge, ssh, connect, rsa_key, name):
+    options = {"encryption_algs": [name]}
+    await visit(ssh, connect, rsa_key, options, legacy=name not in MODERN.ciphers)
+
+
+@pytest.mark.parametrize("name", ALL.macs)
+async def test_mac_works(bridge, ssh, connect, rsa_key, name):
+    options = {"encryption_algs": ["aes128-ctr"], "mac_algs": [name]}
+    await visit(ssh, connect, rsa_key, options, legacy=False)
+
+
+@pytest.mark.parametrize("name", ["rsa-sha2-256", "rsa-sha2-512", "ssh-rsa"])
+async def test_rsa_signature_works(bridge, ssh, connect, rsa_key, name):
+    options = {"signature_algs": [name]}
+    await visit(ssh, connect, rsa_key, options, legacy=name == "ssh-rsa")

@@ -1,0 +1,123 @@
+"""A shell on a node: what is said arrives, both ways, and the end is told from a break."""
+
+import asyncssh
+import pytest
+import trio
+
+from cucmd.failure import NodeFailed
+from cucmd.job import Phase
+from cucmd.ssh.bridge import settle
+from cucmd.ssh.inbox import HIGH_WATER, WINDOW
+
+
+async def test_talks_both_ways_on_a_wide_terminal(node, connect):
+    shell = await connect(node.port)
+    assert await shell.receive() == b"admin:"
+    await shell.send(b"show status\n")
+    await shell.send(b"quit\n")
+    said = b""
+    while data := await shell.receive():
+        said += data
+    assert said == b"quit\r\nbye"
+    assert node.sessions[0].heard == b"show status\nquit\n"
+    assert node.terminal == ("vt100", (250, 24))
+    assert shell.lost is None
+    assert shell.local_address == "127.0.0.1"
+    await shell.aclose()
+
+
+async def test_login_phase_is_told_between_key_exchange_and_password(node, connect):
+    seen = []
+
+    def on_phase(phase):
+        seen.append((phase, list(node.events)))
+
+    shell = await connect(node.port, on_phase=on_phase)
+    await shell.aclose()
+    assert seen == [(Phase.LOGIN, [])]
+    assert node.events[0] == "password"
+
+
+async def test_break_of_the_connection_is_told_from_a_quit(node, connect, ssh):
+    shell = await connect(node.port)
+    assert await shell.receive() == b"admin:"
+    node.sessions[0].channel.get_connection().abort()
+    assert await shell.receive() == b""
+    assert shell.lost == f"127.0.0.1:{node.port}: the connection was lost"
+    with pytest.raises(NodeFailed, match="connection was lost") as caught:
+        await shell.send(b"y\n")
+    assert caught.value.failure.code == "connection_lost"
+    await shell.aclose()
+
+
+async def test_reason_of_a_disconnect_is_shown_without_its_control_characters(node, connect):
+    shell = await connect(node.port)
+    reason = "going\x1b[31m down\n" + "x" * 999
+    # As sshd does it: without closing the channel first, which would be a session's orderly end.
+    node.sessions[0].channel.get_connection()._send_disconnect(
+        asyncssh.DISC_SERVICE_NOT_AVAILABLE, reason, "en-US"
+    )
+    while await shell.receive():
+        pass
+    assert shell.lost.startswith(f"127.0.0.1:{node.port}: going [31m down xxx")
+    assert len(shell.lost) < 350
+    await shell.aclose()
+
+
+async def test_sending_into_an_ended_session_fails(node, connect):
+    shell = await connect(node.port)
+    await shell.aclose()
+    with pytest.raises(NodeFailed, match="has ended the session"):
+        await shell.send(b"y\n")
+    assert await shell.receive() == b"admin:"  # what had come before
+    assert await shell.receive() == b""
+
+
+async def test_flood_stops_at_the_water_mark_and_nothing_is_lost(node, connect, ssh):
+    shell = await connect(node.port)
+    flood = bytes(range(256)) * 8192  # 2 MiB
+    node.sessions[0].say(flood)
+    channel = node.sessions[0].channel
+    seen = -1
+    while seen != channel.get_write_buffer_size():  # until nothing moves any more
+        seen = channel.get_write_buffer_size()
+        for _ in range(20):
+            await settle()
+    taken = len(flood) - seen
+    assert taken <= HIGH_WATER + 2 * WINDOW
+    said = b""
+    while len(said) < len(flood) + len(b"admin:"):
+        said += await shell.receive()
+    assert said == b"admin:" + flood
+    await shell.aclose()
+
+
+async def test_one_byte_at_a_time_comes_in_one_piece(node, connect, ssh):
+    shell = await connect(node.port)
+    assert await shell.receive() == b"admin:"
+    for _ in range(500):
+        node.sessions[0].say(b"*")
+    await ssh.until(lambda: shell._inbox._unread == 500)
+    assert await shell.receive() == b"*" * 500
+    await shell.aclose()
+
+
+async def test_cancelled_receive_loses_nothing(node, connect):
+    shell = await connect(node.port)
+    assert await shell.receive() == b"admin:"
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await shell.receive()
+    node.sessions[0].say(b"late")
+    assert await shell.receive() == b"late"
+    await shell.aclose()
+
+
+async def test_node_that_opens_no_shell_can_be_tried_again(bridge, connect, ssh):
+    for refusal in ({"opens_session": False}, {"opens_pty": False}):
+        async with ssh.serve(ssh.node(**refusal)) as node:
+            with pytest.raises(NodeFailed, match="opened no shell") as caught:
+                await connect(node.port)
+            assert caught.value.failure.code == "connection_lost"
+            assert caught.value.failure.retryable
+            await ssh.until(lambda node=node: node.connections == 0)

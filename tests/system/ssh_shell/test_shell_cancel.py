@@ -1,0 +1,140 @@
+"""Cancelled at any moment, opening or closing a shell leaves nothing open on either side."""
+
+import asyncio
+
+import pytest
+import trio
+
+from cucmd.ssh.bridge import settle
+
+
+class CancelAfter(trio.abc.Instrument):
+    """Cancels a scope after that many steps of the scheduler, whichever task takes them."""
+
+    def __init__(self, scope, steps):
+        self.scope, self.left = scope, steps
+
+    def after_task_step(self, task):
+        self.left -= 1
+        if self.left == 0:
+            self.scope.cancel()
+
+
+async def cancelled_after(steps, proc):
+    """Runs `proc`, cancelled after so many steps; whether it came to its end before."""
+    with trio.CancelScope() as scope:
+        instrument = CancelAfter(scope, steps)
+        trio.lowlevel.add_instrument(instrument)
+        try:
+            await proc()
+        finally:
+            trio.lowlevel.remove_instrument(instrument)
+    return not scope.cancelled_caught
+
+
+async def gone(ssh, node, before):
+    """The node's side too; it hears of the end, and closes its socket, some turns after ours."""
+    await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
+
+
+@pytest.mark.parametrize("method", ["password", "keyboard-interactive"])
+async def test_cancel_at_every_step_of_opening_leaves_no_socket(bridge, connect, ssh, method):
+    async with ssh.serve(ssh.node(methods=(method,))) as node:
+        before = ssh.open_sockets()
+
+        async def open_and_close():
+            shell = await connect(node.port)
+            shell.abort()
+            await shell.aclose()
+
+        steps, finished = 0, False
+        while not finished:
+            steps += 1
+            finished = await cancelled_after(steps, open_and_close)
+            assert ssh.sockets_to(node.port) == 0, f"cancelled after {steps} steps"
+            await gone(ssh, node, before)
+        assert steps > 50  # that it was many different moments
+
+
+async def test_cancel_at_every_step_of_closing_leaves_no_socket(node, connect, ssh):
+    before = ssh.open_sockets()
+    steps, finished = 0, False
+    while not finished:
+        shell = await connect(node.port)
+        steps += 1
+        finished = await cancelled_after(steps, shell.aclose)
+        assert ssh.sockets_to(node.port) == 0, f"cancelled after {steps} steps"
+        await gone(ssh, node, before)
+    assert steps > 3
+
+
+async def silence(stream):
+    await trio.sleep_forever()
+
+
+async def greeting_then_silence(stream):
+    await stream.send_all(b"SSH-2.0-OpenSSH_5.3\r\n")
+    await trio.sleep_forever()
+
+
+async def half_a_greeting(stream):
+    await stream.send_all(b"SSH-2.0-Open")
+    await trio.sleep_forever()
+
+
+@pytest.mark.parametrize("peer", [silence, half_a_greeting, greeting_then_silence])
+async def test_cancel_leaves_a_silent_peer_without_a_connection(bridge, connect, ssh, peer):
+    left = trio.Event()
+    there = trio.Event()
+
+    async def talk(stream):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer, stream)
+            async for _ in stream:
+                there.set()
+            left.set()
+            nursery.cancel_scope.cancel()
+        await stream.aclose()
+
+    async with ssh.raw_peer(talk) as port:
+        before = ssh.open_sockets()
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(connect, port)
+                await there.wait()
+                for _ in range(20):
+                    await settle()
+                scope.cancel()
+        with trio.fail_after(5):
+            await left.wait()
+        await ssh.until(lambda: ssh.open_sockets() == before)
+
+
+class Stuck:
+    """A step of the node's that never ends; `entered` tells when it has begun."""
+
+    def __init__(self):
+        self.entered = False
+
+    async def forever(self, *_):
+        self.entered = True
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    "step", ["begin_auth", "validate_password", "session_requested", "get_kbdint_challenge"]
+)
+async def test_cancel_while_the_node_hangs_in_a_step(bridge, connect, ssh, monkeypatch, step):
+    stuck = Stuck()
+    kind = "keyboard-interactive" if "kbdint" in step else "password"
+    monkeypatch.setattr(ssh.server, step, stuck.forever)
+    async with ssh.serve(ssh.node(methods=(kind,))) as node:
+        before = ssh.open_sockets()
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(connect, node.port)
+                await ssh.until(lambda: stuck.entered)
+                scope.cancel()
+        assert scope.cancelled_caught
+        assert ssh.sockets_to(node.port) == 0
+        await gone(ssh, node, before)

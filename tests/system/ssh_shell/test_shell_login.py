@@ -1,0 +1,170 @@
+"""Logging in: both ways in which nodes ask for a password, and what they do when it is wrong."""
+
+import logging
+import traceback
+
+import asyncssh
+import pytest
+
+from cucmd.failure import NodeFailed
+from cucmd.ssh.shell import Policy
+
+HIDDEN, SHOWN = False, True
+
+
+async def refusal(connect, port, **given):
+    with pytest.raises(NodeFailed) as caught:
+        await connect(port, **given)
+    failure = caught.value.failure
+    assert failure.code == "auth_failed"
+    assert not failure.retryable
+    assert f"127.0.0.1:{port}" in failure.message
+    return failure
+
+
+@pytest.mark.parametrize(
+    "challenges",
+    [
+        [[("Password: ", HIDDEN)]],
+        [[("", HIDDEN)]],
+        [[("Password: ", HIDDEN)], []],
+        [[], [("Password for administrator@node: ", HIDDEN)], []],
+        [[("Login name: ", SHOWN), ("Password: ", HIDDEN)]],
+        [[("Password: ", HIDDEN)], [("Current password: ", HIDDEN)]],
+    ],
+)
+async def test_keyboard_interactive_in_all_its_forms(bridge, connect, ssh, challenges):
+    node = ssh.node(methods=("keyboard-interactive",), challenges=challenges)
+    async with ssh.serve(node):
+        shell = await connect(node.port)
+        await shell.aclose()
+    for asked, answered in zip(challenges, node.answers, strict=True):
+        expected = [ssh.username if echo else ssh.password for _, echo in asked]
+        assert answered == expected
+
+
+async def test_password_refused_but_keyboard_interactive_accepted(
+    bridge, connect, ssh, monkeypatch
+):
+    node = ssh.node(methods=("password", "keyboard-interactive"))
+    monkeypatch.setattr(ssh.server, "validate_password", lambda *_: False)
+    async with ssh.serve(node):
+        shell = await connect(node.port)
+        await shell.aclose()
+    assert node.answers == [[ssh.password]]
+
+
+@pytest.mark.parametrize(
+    ("methods", "tried"),
+    [
+        (("password",), "password"),
+        (("keyboard-interactive",), "keyboard-interactive"),
+        (("password", "keyboard-interactive"), "password and keyboard-interactive"),
+    ],
+)
+async def test_wrong_password_is_tried_once_in_each_way(bridge, connect, ssh, methods, tried):
+    async with ssh.serve(ssh.node(methods=methods)) as node:
+        failure = await refusal(connect, node.port, password="wrong")
+        assert failure.message.endswith(f"refused the login of administrator (tried {tried})")
+        await ssh.until(lambda: node.connections == 0)
+    assert sum(event in methods for event in node.events) == len(methods)
+
+
+async def test_question_that_comes_again_is_not_answered_again(bridge, connect, ssh):
+    challenges = [[("Password: ", HIDDEN)]] * 50
+    node = ssh.node(methods=("keyboard-interactive",), challenges=challenges)
+    async with ssh.serve(node):
+        await refusal(connect, node.port)
+    assert node.answers == [[ssh.password]]
+
+
+async def test_endless_questions_get_the_password_twice_at_most(bridge, connect, ssh):
+    challenges = [[(f"Secret {number}: ", HIDDEN)] for number in range(50)]
+    node = ssh.node(methods=("keyboard-interactive",), challenges=challenges)
+    async with ssh.serve(node):
+        await refusal(connect, node.port)
+    assert node.answers == [[ssh.password]] * 2
+
+
+async def test_endless_messages_end_the_login(bridge, connect, ssh):
+    node = ssh.node(methods=("keyboard-interactive",), challenges=[[]] * 500)
+    async with ssh.serve(node):
+        await refusal(connect, node.port)
+    assert len(node.answers) <= 10
+
+
+async def test_expired_password_says_so(bridge, connect, ssh):
+    async with ssh.serve(ssh.node(password_expired=True)) as node:
+        failure = await refusal(connect, node.port)
+    assert "wants a new password for administrator: Your password has expired." in failure.message
+    assert node.events.count("password") == 1
+
+
+async def test_new_password_asked_for_by_keyboard_interactive(bridge, connect, ssh):
+    challenges = [[("Password: ", HIDDEN)], [("New password: ", HIDDEN)]]
+    node = ssh.node(methods=("keyboard-interactive",), challenges=challenges)
+    async with ssh.serve(node):
+        failure = await refusal(connect, node.port)
+    assert "wants a new password" in failure.message
+    assert node.answers == [[ssh.password]]
+
+
+async def test_node_that_wants_a_public_key_is_not_offered_one(bridge, connect, ssh, monkeypatch):
+    monkeypatch.setattr(ssh.server, "public_key_auth_supported", lambda _: True, raising=False)
+    async with ssh.serve(ssh.node(methods=())) as node:
+        failure = await refusal(connect, node.port)
+    assert "offers neither password nor keyboard-interactive" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [("Too many authentication failures", "auth_failed"), ("Out of memory", "connection_lost")],
+)
+async def test_disconnect_in_the_middle_of_a_login(bridge, connect, ssh, monkeypatch, reason, code):
+    def validate(server, username, password):
+        raise asyncssh.ProtocolError(reason)
+
+    monkeypatch.setattr(ssh.server, "validate_password", validate)
+    async with ssh.serve(ssh.node()) as node:
+        with pytest.raises(NodeFailed, match=reason) as caught:
+            await connect(node.port)
+    assert caught.value.failure.code == code
+
+
+async def test_connection_cut_after_a_refusal_counts_as_refused(bridge, connect, ssh, monkeypatch):
+    def challenge(server, *_):
+        raise ConnectionResetError
+
+    monkeypatch.setattr(ssh.server, "get_kbdint_challenge", challenge)
+    async with ssh.serve(ssh.node(methods=("password", "keyboard-interactive"))) as node:
+        await refusal(connect, node.port, password="wrong")
+
+
+@pytest.mark.parametrize("given", [{"password": "pa\udcffss"}, {"username": "admin\u0000"}])
+async def test_characters_that_ssh_cannot_carry(bridge, connect, given):
+    failure = await refusal(connect, 22, **given)
+    assert "characters that SSH cannot carry" in failure.message
+    assert "pa\udcff" not in repr(failure)
+
+
+async def test_password_is_in_no_log_no_error_and_no_repr(
+    bridge, connect, ssh, caplog, monkeypatch
+):
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("asyncssh").setLevel(logging.DEBUG)
+    texts = []
+    for methods in (("password",), ("keyboard-interactive",)):
+        async with ssh.serve(ssh.node(methods=methods)) as node:
+            shell = await connect(node.port)
+            texts += [repr(shell), repr(vars(shell)), repr(vars(shell._link))]
+            texts.append(repr(vars(shell._link._opener)))
+            await shell.aclose()
+    monkeypatch.setattr(ssh.server, "validate_password", lambda *_: False)
+    async with ssh.serve(ssh.node()) as node:
+        with pytest.raises(NodeFailed) as caught:
+            await connect(node.port, policy=Policy(host_keys="off"))
+        texts += traceback.format_exception(caught.value)
+    assert "password" in caplog.text  # asyncssh did log
+    everything = caplog.text + "".join(texts)
+    assert ssh.password not in everything
+    assert ssh.password.encode().hex(" ") not in everything

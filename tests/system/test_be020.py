@@ -1,0 +1,189 @@
+"""BE-020: cancellation and timeouts. A test for each row, by the name that the row gives it.
+
+Against simulated nodes over real SSH, a real daemon and its real socket.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cucmctl import JobNotFound
+from rig.daemon import Daemon, running_daemon
+from rig.jobs import in_phase, node, start, statuses, until
+from rig.lab import Lab
+from rig.quiet import assert_nothing_open, wait_until
+
+MakeLab = Callable[..., Lab]
+MakeDaemon = Callable[..., Daemon]
+
+
+def test_cancel_job_not_found(daemon: Daemon) -> None:
+    with daemon.client() as client, pytest.raises(JobNotFound) as caught:
+        client.cancel("000000000000")
+    assert caught.value.parameters.job_id == "000000000000"
+
+
+def test_cancel_job_queued(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2, "--fault", "1=hang:command")
+    daemon = make_daemon("jobs = 1\n")
+    with daemon.client() as client:
+        first = start(client, lab, lab.nodes[:1])
+        until(client, first.job_id, in_phase("command"))
+        queued = start(client, lab, lab.nodes[1:])
+        assert queued.status == "queued"
+        reply = client.cancel(queued.job_id)
+        after = client.status(queued.job_id)
+    assert (reply.status, reply.cancelled) == ("cancelled", True)
+    assert statuses(after) == ["cancelled"]
+    assert after.started_at is None
+    assert lab.report()["nodes"][lab.nodes[1]]["connections_ever"] == 0
+
+
+def test_cancel_job_persists_cancelled_state(tmp_path: Path, make_lab: MakeLab) -> None:
+    lab = make_lab(1, "--fault", "hang:command")
+    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+        job = start(client, lab)
+        until(client, job.job_id, in_phase("command"))
+        client.cancel(job.job_id)
+        daemon.kill()  # no orderly stop: what was answered must be on disk already
+    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+        after = client.status(job.job_id)
+    assert (after.status, after.cancelled, statuses(after)) == ("cancelled", True, ["cancelled"])
+
+
+def test_cancel_job_finalizes_status(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2, "--fault", "2=hang:command")
+    with daemon.client() as client:
+        some = start(client, lab)
+        until(client, some.job_id, lambda job: "succeeded" in statuses(job))
+        assert client.cancel(some.job_id).status == "partial"
+        none = start(client, lab, lab.nodes[1:])
+        until(client, none.job_id, in_phase("command"))
+        assert client.cancel(none.job_id).status == "cancelled"
+        assert client.status(some.job_id).completed_at is not None
+
+
+def test_cancel_running_job_sets_node_cancelled(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(3, "--fault", "hang:command")
+    with daemon.client() as client:
+        job = start(client, lab, concurrency=2)
+        until(client, job.job_id, lambda job: statuses(job) == ["running", "running", "pending"])
+        client.cancel(job.job_id)
+        assert statuses(client.status(job.job_id)) == ["cancelled"] * 3
+
+
+def test_cancel_sets_completed_at_for_nodes(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(3, "--fault", "hang:command")
+    with daemon.client() as client:
+        job = start(client, lab, concurrency=2)
+        until(client, job.job_id, lambda job: "running" in statuses(job))
+        client.cancel(job.job_id)
+        after = client.status(job.job_id)
+    assert all(one.completed_at is not None for one in after.nodes)
+    assert after.completed_at is not None
+
+
+def test_immediate_cancel_shows_cancelled_immediately(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(8, "--banner-delay", "5")
+    with daemon.client() as client:
+        job = start(client, lab)
+        client.cancel(job.job_id)
+        after = client.status(job.job_id)
+    assert (after.status, set(statuses(after))) == ("cancelled", {"cancelled"})
+
+
+def test_cancel_during_running_prevents_new_running_nodes(
+    daemon: Daemon, make_lab: MakeLab
+) -> None:
+    lab = make_lab(6, "--fault", "hang:command")
+    with daemon.client() as client:
+        job = start(client, lab, concurrency=2)
+        until(client, job.job_id, lambda job: statuses(job).count("running") == 2)
+        client.cancel(job.job_id)
+        wait_until(lambda: lab.report()["connections_now"] == 0)
+        assert statuses(client.status(job.job_id)) == ["cancelled"] * 6
+    assert lab.report()["connections_ever"] == 2
+
+
+def test_cancel_updates_job_status_immediately(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2, "--fault", "hang:command")
+    with daemon.client() as client:
+        job = start(client, lab)
+        until(client, job.job_id, in_phase("command"))
+        reply = client.cancel(job.job_id)
+        assert (reply.job_id, reply.status, reply.cancelled) == (job.job_id, "cancelled", True)
+        assert "2 of 2 nodes cancelled" in reply.message
+        again = client.cancel(job.job_id)
+        assert (again.status, again.cancelled) == ("cancelled", True)
+        assert "before" in again.message
+
+
+@pytest.mark.parametrize("ending", ["cancel", "timeout", "failure"])
+def test_cancel_closes_ssh_cleanly(daemon: Daemon, make_lab: MakeLab, ending: str) -> None:
+    fault = {"cancel": "trickle@2000", "timeout": "silent:sizing", "failure": "announce-more"}
+    lab = make_lab(1, "--fault", fault[ending])
+    before = daemon.descriptors()
+    with daemon.client() as client:
+        job = start(client, lab, connect=2, command=2 if ending == "timeout" else 60, grace=3)
+        if ending == "cancel":
+            until(client, job.job_id, lambda job: node(job, 0).bytes_received > 0)
+            client.cancel(job.job_id)
+        else:
+            assert client.wait(job.job_id).status == "failed"
+    wait_until(lambda: lab.report()["connections_now"] == 0)
+    report = lab.report()
+    assert report["closed_cleanly"] == report["connections_ever"]
+    assert report["dropped"] == 0
+    assert_nothing_open(daemon, before)
+
+
+def test_connect_timeout_marks_node_failed(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2, "--fault", "1=hang:accept")
+    with daemon.client() as client:
+        job = start(client, lab, connect=1)
+        after = client.wait(job.job_id)
+    failed, other = after.nodes
+    assert (failed.status, failed.failure.code) == ("failed", "connect_timeout")
+    assert "connection" in failed.error
+    assert "timeout" in failed.error
+    assert failed.completed_at is not None
+    assert (other.status, after.status) == ("succeeded", "partial")
+
+
+def test_command_timeout_marks_node_failed(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2, "--fault", "1=hang:command")
+    with daemon.client() as client:
+        job = start(client, lab, connect=1, command=2, grace=1)
+        after = client.wait(job.job_id)
+    failed, other = after.nodes
+    assert (failed.status, failed.failure.code) == ("failed", "command_timeout")
+    assert "command" in failed.error
+    assert failed.completed_at is not None
+    assert (other.status, after.status) == ("succeeded", "partial")
+
+
+def test_timeout_error_message_includes_details(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2, "--fault", "1=hang:accept", "--fault", "2=hang:command")
+    with daemon.client() as client:
+        after = client.wait(start(client, lab, connect=1, command=2.5, grace=1).job_id)
+    connect, command = after.nodes
+    assert connect.error.startswith("TimeoutError: Timed out after 1s")
+    assert command.error.startswith("TimeoutError: Timed out after 2.5s")
+
+
+def test_timeout_configuration_values(tmp_path: Path, daemon: Daemon) -> None:
+    import subprocess
+    import sys
+
+    config = tmp_path / "wrong.toml"
+    config.write_text("[timeouts]\nconnect = 60\nlogin = 10\ncommand = 30\n")
+    command = [sys.executable, "-m", "cucmd", "check", "--config", str(config)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 78
+    assert f"{config}:4" in result.stderr
+    assert "command" in result.stderr
+    config.write_text("[timeouts]\nconnect = 0\n")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 78
+    assert f"{config}:2" in result.stderr

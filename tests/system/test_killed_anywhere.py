@@ -1,0 +1,167 @@
+"""Killed at any moment, and started again: nothing that was answered for is lost or changed.
+
+The daemon runs in a fork of a server that has imported it, so that hundreds of starts are cheap.
+`CUCMD_KILLS` sets how often it is killed.
+"""
+
+import multiprocessing
+import os
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client, DaemonUnavailable
+from cucmd.api import structs
+from rig.inspection import check_database, check_files
+from rig.jobs import SDL
+from rig.lab import Lab, running_lab
+from rig.quiet import wait_until
+
+KILLS = int(os.environ.get("CUCMD_KILLS", "200"))
+ENDED = ("succeeded", "partial", "failed", "cancelled")
+SETTLED = ("succeeded", "failed", "cancelled")
+
+CONFIG = """\
+[receiver]
+listen = "127.0.0.1:0"
+[retry]
+base = 0.05
+[limits]
+jobs = 3
+free_space_percent = 0
+free_space_bytes = 0
+[credentials]
+directory = "{credentials}"
+"""
+
+
+def serve(arguments: list[str], log: str) -> None:
+    """The daemon, in a process that has imported it already."""
+    from cucmd.main import main
+
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    raise SystemExit(main(arguments))
+
+
+class World:
+    """One state directory, one lab, and what a client was told so far."""
+
+    def __init__(self, folder: Path, lab: Lab) -> None:
+        self.folder, self.lab = folder, lab
+        self.socket = folder / "s"
+        self.state = folder / "state"
+        self.answered: set[str] = set()
+        self.settled: dict[tuple[str, str], structs.Node] = {}
+        self.processes = multiprocessing.get_context("forkserver")
+        self.processes.set_forkserver_preload(["cucmd.main", "cucmd.service"])
+        credentials = folder / "credentials"
+        credentials.mkdir(mode=0o700)
+        for name, text in (("username", lab.username), ("password", lab.password)):
+            (credentials / f"lab.{name}").touch(0o600)
+            (credentials / f"lab.{name}").write_text(text)
+        (folder / "cucmd.toml").write_text(CONFIG.format(credentials=credentials))
+
+    @contextmanager
+    def daemon(self) -> Iterator[multiprocessing.process.BaseProcess]:
+        arguments = [
+            "serve",
+            f"--config={self.folder}/cucmd.toml",
+            f"--socket={self.socket}",
+            f"--state-dir={self.state}",
+        ]
+        process = self.processes.Process(target=serve, args=(arguments, f"{self.folder}/log"))
+        process.start()
+        try:
+            wait_until(lambda: not process.is_alive() or self.listens())
+            assert process.is_alive(), (self.folder / "log").read_text()[-4000:]
+            yield process
+        finally:
+            process.kill()
+            process.join()
+            process.close()
+
+    def listens(self) -> bool:
+        try:
+            with Client(self.socket) as client:
+                client.list(limit=1)
+        except DaemonUnavailable:
+            return False
+        return True
+
+    def work(self, client: Client) -> None:
+        """Starts and cancels jobs, and notes what the daemon says of them, until it is gone."""
+        own: list[str] = []
+        while True:
+            if len(own) < 3:
+                own.append(self.start(client))
+            elif random.random() < 0.15:
+                client.cancel(random.choice(own))
+            self.look(client.status(random.choice(own)))
+
+    def start(self, client: Client) -> str:
+        named = random.random() < 0.5
+        login = structs.Login(
+            username=None if named else self.lab.username,
+            password=None if named else self.lab.password,
+            credential="lab" if named else None,
+        )
+        nodes = random.sample(self.lab.nodes, 2)
+        collection = structs.Collection(paths=(SDL,), last="2h")
+        timeouts = structs.Timeouts(connect=1, command=1, stall=1, grace=0.2)
+        job = client.start(nodes, login=login, collection=collection, timeouts=timeouts)
+        self.answered.add(job.job_id)
+        return job.job_id
+
+    def look(self, job: structs.Job) -> None:
+        """A node that was once seen settled is so for ever, to the letter."""
+        for node in job.nodes:
+            if node.status in SETTLED:
+                before = self.settled.setdefault((job.job_id, node.node), node)
+                assert (node.status, node.failure) == (before.status, before.failure)
+                assert node.completed_at == before.completed_at
+
+    def examine(self, client: Client) -> None:
+        """After a start: every job that was answered for is there, with its files."""
+        for job_id in sorted(self.answered):
+            job = client.status(job_id)
+            self.look(job)
+            if job.status in ENDED:
+                check_files(Path(job.directory))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    faults = ("3=trickle@30000", "4=hang:command", "5=drop:transfer")
+    options = [word for fault in faults for word in ("--fault", fault)]
+    with running_lab(5, "--files", "3", "--size", "20000", *options) as lab:
+        yield World(tmp_path, lab)
+
+
+def test_nothing_is_lost_when_the_daemon_is_killed(world: World) -> None:
+    for kill in range(KILLS):
+        with world.daemon() as process, Client(world.socket) as client:
+            if kill % 10 == 0:
+                world.examine(client)
+            else:
+                for job_id in random.sample(sorted(world.answered), min(5, len(world.answered))):
+                    world.look(client.status(job_id))
+            killer = threading.Timer(random.random() * 0.6, process.kill)
+            killer.start()
+            with pytest.raises(DaemonUnavailable):
+                world.work(client)
+            killer.join()
+        check_database(world.state / "cucmd.db")
+    with world.daemon(), Client(world.socket) as client:
+        for job_id in sorted(world.answered):
+            client.wait(job_id, timeout=120)
+        world.examine(client)
+        ended = {job.job_id: job.status for job in client.list(limit=1000)}
+        # A start that was not answered may have come to be, or not.
+        assert world.answered <= set(ended)
+        assert len(world.answered) > KILLS

@@ -1,0 +1,139 @@
+"""Nodes that are not ours: OpenSSH's sshd, a shell script for the dialogue, OpenSSH's sftp.
+
+Real files, real speed; what arrives is compared byte by byte with what the node has.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from rig.daemon import Daemon, running_daemon
+from rig.jobs import node, start, statuses, until
+from rig.openssh_node import OpenSshNode, openssh_node, why_not
+from rig.quiet import assert_nothing_open, wait_until
+
+reason = why_not()
+pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
+
+MB = 1_000_000
+PASSWORD = "Platform-Secret-1"
+MakeNode = Callable[..., OpenSshNode]
+
+
+@pytest.fixture
+def make_node(stack: ExitStack, tmp_path: Path) -> MakeNode:
+    def make(number: int) -> OpenSshNode:
+        folder = tmp_path / f"node{number}"
+        return stack.enter_context(openssh_node(folder, f"127.3.0.{number}", PASSWORD))
+
+    return make
+
+
+def real_logs(root: Path) -> None:
+    """What this machine has below /var/log, as it is now, and a file of more than 100 MB."""
+    for source in Path("/var/log").rglob("*"):
+        if source.is_file() and os.access(source, os.R_OK) and '"' not in source.name:
+            target = root / "log" / source.relative_to("/var/log")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    piece = os.urandom(MB)
+    with (root / "log" / "SDL001_100_000001.txt").open("wb") as large:
+        for number in range(105):
+            large.write(number.to_bytes(4, "big") + piece)
+
+
+def endless(root: Path) -> None:
+    """A file that no test will see the end of; sparse, so that it costs nothing here."""
+    (root / "log").mkdir()
+    with (root / "log" / "core.1").open("wb") as file:
+        file.truncate(100_000 * MB)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 by path below the folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found[str(path.relative_to(folder))] = digest
+    return found
+
+
+def received(job_folder: Path, address: str) -> Path:
+    """The one <ip>/<timestamp>/ folder that the node made."""
+    host, folder = address.split(":", maxsplit=1)[0], address.replace(":", "_")
+    (stamp,) = (job_folder / folder / "files" / host).iterdir()
+    return stamp
+
+
+def test_three_nodes_at_once_and_one_is_cancelled(daemon: Daemon, make_node: MakeNode) -> None:
+    nodes = [make_node(number) for number in (1, 2, 3)]
+    for one in nodes[:2]:
+        real_logs(one.root)
+    endless(nodes[2].root)
+    before = daemon.descriptors()
+    with daemon.client() as client:
+        addresses = [one.address for one in nodes]
+        job = start(client, nodes[0], addresses, paths=["log"], last=None, recurs=True)
+        until(client, job.job_id, lambda job: node(job, 2).bytes_received > 20 * MB)
+        client.cancel(job.job_id, [nodes[2].address])
+        job = client.wait(job.job_id, timeout=120)
+    assert statuses(job) == ["succeeded", "succeeded", "cancelled"]
+    assert job.status == "partial"
+
+    folder = Path(job.directory)
+    for one in nodes[:2]:
+        assert digests(received(folder, one.address)) == digests(one.root)
+    manifest = json.loads((folder / "manifest.json").read_text())["files"]
+    for file in manifest:
+        if file["node"] != nodes[2].address:
+            assert file["complete"]
+            with (folder / file["path"]).open("rb") as stored:
+                assert hashlib.file_digest(stored, "sha256").hexdigest() == file["sha256"]
+    (cut,) = (file for file in manifest if file["node"] == nodes[2].address)
+    assert not cut["complete"]
+    assert (folder / cut["path"]).stat().st_size == cut["size"]
+    wait_until(lambda: all(one.processes() == [] for one in nodes))
+    assert_nothing_open(daemon, before)
+
+
+def test_ctrl_c_ends_the_process_on_the_node(daemon: Daemon, make_node: MakeNode) -> None:
+    one = make_node(4)
+    endless(one.root)
+    with daemon.client() as client:
+        job = start(client, one, [one.address], paths=["log"], last=None)
+        until(client, job.job_id, lambda job: node(job, 0).bytes_received > 0)
+        assert any("sftp" in process for process in one.processes())
+        client.cancel(job.job_id)
+    wait_until(lambda: one.processes() == [], within=5)
+    transcript = Path(job.directory, one.address.replace(":", "_"), "transcript.log").read_text()
+    assert "^C" in transcript
+    assert transcript.rstrip().endswith("quit")
+    assert PASSWORD not in transcript
+
+
+def test_a_wrong_password_is_tried_once(daemon: Daemon, make_node: MakeNode) -> None:
+    one = make_node(5)
+    with daemon.client() as client:
+        job = start(client, one, [one.address], paths=["log"], password="wrong")
+        job = client.wait(job.job_id)
+    assert node(job, 0).failure.code == "auth_failed"
+    assert node(job, 0).attempt == 1
+    assert "wrong" not in daemon.log.read_text()
+
+
+def test_the_receivers_host_key_survives_a_restart(tmp_path: Path, make_node: MakeNode) -> None:
+    """Nodes remember it by address and port, and stall when it changes."""
+    keys = []
+    for _ in range(2):
+        with running_daemon(tmp_path / "cucmd") as daemon:
+            keys.append(digests(daemon.state).get("receiver_host_key_rsa"))
+    assert keys[0] is not None
+    assert keys[0] == keys[1]

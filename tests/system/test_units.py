@@ -1,0 +1,223 @@
+"""The units: what systemd says of them, who gets at the socket, and what the hardening allows.
+
+No manager runs here: what a real one does with them is shown where one can be booted.
+"""
+
+import configparser
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cucmd import paths
+from cucmd.job import Timeouts
+
+UNITS = Path(__file__).parents[2] / "systemd"
+EXECUTABLE = "/opt/cucmd/bin/cucmd"  # where the README installs it
+
+needs_analyze = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other people")
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+
+
+class Unit:
+    """A unit file: the last value of each setting, as all of ours are set once."""
+
+    def __init__(self, name: str) -> None:
+        self._parser = configparser.ConfigParser(strict=False, interpolation=None)
+        self._parser.optionxform = str  # type: ignore[assignment,method-assign]  # as documented
+        self._parser.read(UNITS / name, encoding="utf-8")
+
+    def __getitem__(self, name: str) -> str:
+        (value,) = (section[name] for section in self._parser.values() if name in section)
+        return value
+
+
+@needs_analyze
+def test_exposure_is_at_most_1_1():
+    unit = str(UNITS / "cucmd.service")
+    answer = run(
+        "systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=11", unit
+    )
+    print(answer.stdout.splitlines()[-1])
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+@needs_analyze
+def test_systemd_finds_nothing_to_say(tmp_path):
+    """A copy, with the path of a program that is there: that is not installed is no mistake."""
+    service = (UNITS / "cucmd.service").read_text(encoding="utf-8")
+    assert service.count(EXECUTABLE) == 1
+    copy = tmp_path / "cucmd.service"
+    copy.write_text(service.replace(EXECUTABLE, sys.executable), encoding="utf-8")
+    shutil.copy(UNITS / "cucmd.socket", tmp_path)
+    answer = run("systemd-analyze", "verify", str(copy), str(tmp_path / "cucmd.socket"))
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+
+
+def test_the_stop_timeout_is_longer_than_the_grace_period():
+    seconds = float(Unit("cucmd.service")["TimeoutStopSec"].removesuffix("s"))
+    assert seconds > Timeouts().grace + 1
+
+
+def test_units_and_daemon_agree_where_things_are():
+    service, listener = Unit("cucmd.service"), Unit("cucmd.socket")
+    assert listener["ListenStream"] == paths.SYSTEM_SOCKET
+    assert f"/var/lib/{service['StateDirectory']}" == paths.SYSTEM_STATE_DIR
+    assert (listener["SocketMode"], listener["SocketGroup"]) == ("0660", "cucm")
+
+
+def test_what_the_service_promises_is_there():
+    service = Unit("cucmd.service")
+    assert service["Type"] == "notify-reload"
+    assert service["WatchdogSec"] == "30s"
+    assert service["DynamicUser"] == "yes"
+    assert service["LimitCORE"] == "0"
+    assert service["Restart"] == "on-failure"
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A root folder with the groups in it, open to everybody, as / is."""
+    if shutil.which("systemd-sysusers") is None or shutil.which("systemd-tmpfiles") is None:
+        pytest.skip("systemd-sysusers and systemd-tmpfiles are not installed")
+    root = tmp_path / "root"
+    (root / "etc").mkdir(parents=True)
+    answer = run("systemd-sysusers", f"--root={root}", str(UNITS / "cucmd.sysusers.conf"))
+    assert answer.returncode == 0, answer.stderr
+    for folder in (root, *root.parents):
+        if folder.owner() == "root" and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    return root
+
+
+def groups_of(root: Path) -> dict[str, int]:
+    rows = (line.split(":") for line in (root / "etc/group").read_text().splitlines())
+    return {row[0]: int(row[2]) for row in rows}
+
+
+@needs_root
+def test_both_groups_reach_the_socket_and_nobody_else(host):
+    groups = groups_of(host)
+    assert set(groups) == {"cucm", "cucm-view"}
+    # The ACL's names are looked up on this machine, which need not have the group.
+    rules = (UNITS / "cucmd.tmpfiles.conf").read_text(encoding="utf-8")
+    own = host / "cucmd.conf"
+    own.write_text(rules.replace("group:cucm-view:", f"group:{groups['cucm-view']}:"))
+    answer = run("systemd-tmpfiles", f"--root={host}", "--create", str(own))
+    assert answer.returncode == 0, answer.stderr
+    (host / "run").chmod(0o755)
+    path = host / paths.SYSTEM_SOCKET.lstrip("/")
+    with listening(path, groups["cucm"]):
+        assert connects_as(groups["cucm"], path)
+        assert connects_as(groups["cucm-view"], path)
+        assert not connects_as(None, path)
+
+
+def listening(path: Path, group: int) -> socket.socket:
+    """As systemd does it for SocketMode=0660 and SocketGroup=."""
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o777 & ~0o660)
+    try:
+        with in_folder(path.parent):
+            listener.bind(path.name)
+    finally:
+        os.umask(before)
+    os.chown(path, 0, group)
+    listener.listen()
+    return listener
+
+
+class in_folder:  # noqa: N801  reads as the statement that it is
+    """A socket's path has room for 107 characters, and a test's folder can need more."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        self._before = os.getcwd()
+        os.chdir(self._folder)
+
+    def __exit__(self, *_: object) -> None:
+        os.chdir(self._before)
+
+
+def connects_as(group: int | None, path: Path) -> bool:
+    """Whether a user with no rights but this group's can connect."""
+    script = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    answer = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script, path.name],
+        cwd=path.parent,
+        user=65534,
+        group=65534,
+        extra_groups=[] if group is None else [group],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert answer.returncode == 0 or "PermissionError" in answer.stderr, answer.stderr
+    return answer.returncode == 0
+
+
+# What MemoryDenyWriteExecute= forbids, forbidden by the kernel's own switch (prctl(2)); then an SSH
+# server and a client of ours, with RSA, ECDSA and X25519, one authentication and a transfer.
+_WITHOUT_CODE_AT_RUN_TIME = """
+import asyncio, ctypes, mmap, sys, tempfile
+PR_SET_MDWE, REFUSE_EXEC_GAIN = 65, 1
+if ctypes.CDLL(None).prctl(PR_SET_MDWE, REFUSE_EXEC_GAIN, 0, 0, 0):
+    sys.exit(77)
+try:
+    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+except PermissionError:
+    pass
+else:
+    sys.exit("the kernel lets us write code")
+import asyncssh
+
+class Server(asyncssh.SSHServer):
+    def password_auth_supported(self):
+        return True
+    def validate_password(self, username, password):
+        return password == "secret"
+
+async def visit(algorithm, kex):
+    key = asyncssh.generate_private_key(algorithm)
+    server = await asyncssh.listen(
+        "127.0.0.1", 0, server_host_keys=[key], server_factory=Server, sftp_factory=True,
+        kex_algs=[kex], config=None, gss_host=None)
+    async with server, asyncssh.connect(
+        "127.0.0.1", server.get_port(), known_hosts=None, username="u", password="secret",
+        kex_algs=[kex], client_keys=None, config=None, gss_host=None) as client:
+        async with client.start_sftp_client() as sftp, sftp.open(sys.argv[1], "wb") as file:
+            await file.write(bytes(100_000))
+
+for algorithm, kex in (("ssh-rsa", "ecdh-sha2-nistp256"), ("ecdsa-sha2-nistp256",
+    "curve25519-sha256"), ("ssh-ed25519", "ecdh-sha2-nistp521")):
+    asyncio.run(visit(algorithm, kex))
+import cucmd.service  # not before: trio-asyncio puts its own loop in asyncio's place
+"""
+
+
+def test_the_libraries_make_no_code_at_run_time(tmp_path):
+    answer = run(sys.executable, "-c", _WITHOUT_CODE_AT_RUN_TIME, str(tmp_path / "file"))
+    if answer.returncode == 77:
+        pytest.skip("this kernel has no PR_SET_MDWE (Linux 6.3)")
+    assert answer.returncode == 0, answer.stderr
+    assert (tmp_path / "file").stat().st_size == 100_000
