@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         ProfileNotFound,
         ProtocolError,
         Refused,
+        ScanFailed,
         ShuttingDown,
         StorageFailed,
     )
@@ -63,6 +64,7 @@ __all__ = [
     "ProfileNotFound",
     "ProtocolError",
     "Refused",
+    "ScanFailed",
     "ShuttingDown",
     "StorageFailed",
     "Timeouts",

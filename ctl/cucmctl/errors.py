@@ -114,6 +114,16 @@ class StorageFailed(Refused):
         return f"the daemon cannot store that now: {self.parameters.reason}; try later"
 
 
+class ScanFailed(Refused):
+    """A node could not be asked for its host keys."""
+
+    struct = structs.ScanFailed
+    parameters: structs.ScanFailed
+
+    def __str__(self) -> str:
+        return f"{self.parameters.node}: {self.parameters.failure.message}"
+
+
 class InternalError(Refused):
     """A defect of the daemon; the call may have had an effect."""
 
@@ -185,6 +195,7 @@ _BY_NAME: dict[str, type[Refused]] = {
             InvalidRequest,
             LimitReached,
             ShuttingDown,
+            ScanFailed,
             StorageFailed,
             InternalError,
         )

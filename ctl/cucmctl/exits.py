@@ -16,12 +16,14 @@ from cucmctl.errors import (
     NotPermitted,
     ProfileNotFound,
     Refused,
+    ScanFailed,
     ShuttingDown,
     StorageFailed,
 )
 from cucmd.api.structs import Job
 
 DONE = 0
+FAILED = 1
 USAGE = 2
 NOT_FOUND = 5
 WAIT_TIMED_OUT = 6
@@ -41,6 +43,7 @@ _OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
     ((InvalidRequest, InvalidParameter), INVALID),
     ((LimitReached, ShuttingDown, StorageFailed), TRY_LATER),
     ((NotPermitted,), NOT_PERMITTED),
+    ((ScanFailed,), FAILED),
     ((Refused,), FAULT),  # InternalError, MethodNotFound, and what has no class of its own
 )
 

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import trio
+
 from cucmd.collect.doors import DropBox, NodeTask, Shell
+from cucmd.config import NodeSettings
 from cucmd.job import Phase
-from cucmd.ssh.known_hosts import KnownHosts
+from cucmd.node_name import parse_node
+from cucmd.ssh.known_hosts import KnownHost, KnownHosts
+from cucmd.ssh.known_line import parse_key
 from cucmd.ssh.policy import Policy
 from cucmd.ssh.receiver import Quota, Receiver
+from cucmd.ssh.scan import scan_host_keys
 from cucmd.ssh.shell import open_shell
 
 
@@ -41,3 +47,32 @@ class Ssh:
         name = f"{task.job_id}/{task.node}"
         quota = Quota(task.node_bytes or None, task.job_bytes)
         return self._receiver.open_drop_box(task.folder / "files", name=name, quota=quota)
+
+
+class NodeKeys:
+    """The host keys of nodes, as the socket wants them (`api.host_keys`)."""
+
+    def __init__(self, known: KnownHosts, settings: Callable[[str, int], NodeSettings]) -> None:
+        self._known = known
+        self._settings = settings
+
+    def entries(self) -> tuple[KnownHost, ...]:
+        return self._known.entries()
+
+    async def add(self, node: str, key: str) -> None:
+        await trio.to_thread.run_sync(self._known.add, node, parse_key(key))
+
+    async def add_shown(self, node: str) -> None:
+        host, port = parse_node(node)
+        settings = self._settings(host, port)
+        shown = await scan_host_keys(
+            host,
+            port,
+            seconds=settings.timeouts.connect,
+            legacy_algorithms=settings.ssh.legacy_algorithms,
+        )
+        for key in shown:
+            await trio.to_thread.run_sync(self._known.add, node, key)
+
+    async def forget(self, node: str) -> int:
+        return await trio.to_thread.run_sync(self._known.forget, node)

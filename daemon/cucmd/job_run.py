@@ -64,7 +64,7 @@ class JobRun:
         self._waiting = trio.CancelScope()
         self._works = False
         self._reports = [NodeReport(self, position) for position in range(len(job.nodes))]
-        self._concurrency = trio.CapacityLimiter(job.concurrency)
+        self._places = trio.Semaphore(job.concurrency)
         self.over = trio.Event()
 
     # The life of the job
@@ -95,8 +95,13 @@ class JobRun:
             nursery.start_soon(self._watch_deadline)
             nursery.start_soon(self._tick)
             async with trio.open_nursery() as nodes:
-                for position, node in enumerate(self.job.nodes):
-                    if not node.settled:
+                # One by one as places come free: a nursery starts its tasks in any order, and a
+                # person who names the publisher first means it to be first.
+                for position in range(len(self.job.nodes)):
+                    await self._places.acquire()
+                    if self.job.nodes[position].settled:
+                        self._places.release()
+                    else:
                         nodes.start_soon(self._run_node, position)
             nursery.cancel_scope.cancel()
 
@@ -123,11 +128,12 @@ class JobRun:
                 session = self._house.admission.session(
                     node_key(task.host, task.port), task.sessions
                 )
-                async with self._concurrency, session:
+                async with session:
                     ending = await self._attempt(task, report)
         finally:
             with trio.CancelScope(shield=True):
                 problem = await self._file_away(position, task, report, reached=ending is not None)
+            self._places.release()
         if ending is not None:
             self._settle(position, problem or ending)
 
@@ -162,7 +168,8 @@ class JobRun:
             await self._house.store.save_files(self.job.job_id, task.node, entries)
             await self._manifest.write()
         except StoreFailed as error:
-            return failure(Code.INTERNAL, f"the files' record could not be saved: {error}")
+            code = Code.DISK_FULL if error.disk_full else Code.INTERNAL
+            return failure(code, f"the files' record could not be saved: {error}")
         except OSError as error:
             return _of_os_error(error)
         return None
@@ -226,6 +233,7 @@ class JobRun:
 
     def stop(self) -> None:
         """Stops all work without settling anything: a later start takes the job up again."""
+        self._recorder.stop()
         self._waiting.cancel()
 
     def _end(self, after: Job) -> None:

@@ -21,14 +21,15 @@ import trio
 from cucmd import __version__, systemd
 from cucmd.access import Access
 from cucmd.admission import Admission
+from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
 from cucmd.api.planning import Planner
 from cucmd.collect.doors import NodeTask, Report
 from cucmd.collect.procedure import collect
-from cucmd.config import Config, ConfigError, Overrides, load
+from cucmd.config import Config, ConfigError, NodeSettings, Overrides, load
 from cucmd.events import Feed
-from cucmd.front_door import Ssh
+from cucmd.front_door import NodeKeys, Ssh
 from cucmd.job_run import House
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
@@ -37,6 +38,7 @@ from cucmd.store import StoreError, open_store
 from cucmd.supervisor import Supervisor, open_supervisor
 from cucmd.varlink import (
     Caller,
+    Interface,
     Method,
     ServiceInfo,
     SocketInUse,
@@ -124,6 +126,9 @@ class Daemon:
         self.planner = Planner(config, self._environ, self._supervisor.directory)
         self._supervisor.change_limits(config.limits)
 
+    def settings_of(self, host: str, port: int) -> NodeSettings:
+        return self.config.for_node(host, port)
+
     def authorize(self, caller: Caller, method: Method | None) -> None:
         """By the groups of the configuration as it is now. Raises `PermissionDenied`."""
         self.access.authorize(caller, method)
@@ -163,7 +168,8 @@ async def _daemon(options: Options, config: Config, environ: Mapping[str, str]) 
                 daemon = Daemon(options, config, environ, supervisor)
                 await supervisor.recover(daemon.planner.replan)
                 jobs = Jobs(supervisor, feed, lambda: daemon.planner)
-                async with _socket(daemon, jobs, sockets):
+                keys = HostKeys(NodeKeys(known_hosts, daemon.settings_of))
+                async with _socket(daemon, jobs_interface(jobs, keys), sockets):
                     await _until_told(daemon, supervisor, bridge)
                     systemd.notify(STOPPING=1, STATUS="closing connections to nodes")
                     # The socket stays open meanwhile, so that watchers see how jobs end.
@@ -189,7 +195,7 @@ async def _receiver(config: Config) -> AsyncIterator[Receiver]:
 
 @asynccontextmanager
 async def _socket(
-    daemon: Daemon, jobs: Jobs, inherited: list[socket.socket]
+    daemon: Daemon, interface: Interface, inherited: list[socket.socket]
 ) -> AsyncIterator[None]:
     """The socket, served while the body runs."""
     limits = daemon.config.limits
@@ -204,8 +210,7 @@ async def _socket(
         open_unix_listener(path, SOCKET_MODE, inherited, group=group) as listener,
         trio.open_nursery() as nursery,
     ):
-        interfaces = [jobs_interface(jobs)]
-        serving = partial(serve, listener, interfaces, INFO, per_user, authorize=daemon.authorize)
+        serving = partial(serve, listener, [interface], INFO, per_user, authorize=daemon.authorize)
         await nursery.start(serving)
         log.info("listening at %s", path)
         yield

@@ -30,6 +30,7 @@ class StateRecorder:
         self._version = self._durable = 0
         self._failed: StoreFailed | None = None
         self._finishing = False
+        self._stopping = False
         self._changed = trio.Event()
         self._attempted = trio.Event()
 
@@ -54,9 +55,17 @@ class StateRecorder:
                 raise self._failed
 
     def finish(self) -> None:
-        """No more changes: `run` returns once the last one is saved, or has failed."""
+        """No more changes: `run` returns once the last one is saved."""
         self._finishing = True
         self._changed.set()
+
+    def stop(self) -> None:
+        """The daemon stops: what cannot be saved at the end is left as the disk has it.
+
+        The next start takes the job up from there. Without a stop, to give up would leave a job
+        that runs for ever: ended in the eyes of the daemon, unfinished on the disk.
+        """
+        self._stopping = True
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with trio.CancelScope(shield=True):  # `finish` ends it, so that nothing is left unsaved
@@ -65,7 +74,7 @@ class StateRecorder:
                 await self._changed.wait()
                 self._changed = trio.Event()
                 while self._durable < self._version and not await self._save():
-                    if self._finishing:
+                    if self._finishing and self._stopping:
                         return
                     await trio.sleep(RETRY_AFTER)
 

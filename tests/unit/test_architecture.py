@@ -44,7 +44,7 @@ MAY_KNOW = {
     "state_recorder": {"job", "events", "store"},
     "job_run": WORDS | {"admission", "collect", "events", "manifest", "state_recorder", "store"},
     "supervisor": WORDS | {"collect", "config", "job_run", "manifest", "recovery", "store"},
-    "front_door": WORDS | {"collect", "ssh"},
+    "front_door": WORDS | {"collect", "config", "ssh"},
     "api": WORDS | {"collect", "config", "events", "store", "supervisor", "varlink"},
     "access": {"varlink"},
     "service": {

@@ -8,7 +8,9 @@ from __future__ import annotations
 import inspect
 
 from cucmd.api import structs
-from cucmd.api.methods import Jobs, error, invalid
+from cucmd.api.host_keys import HostKeys
+from cucmd.api.methods import Jobs
+from cucmd.api.refusals import error, invalid
 from cucmd.varlink import Interface, Method, VarlinkError
 from cucmd.varlink.idl import comments_in, describe
 
@@ -20,6 +22,7 @@ TYPES = (
     structs.Node,
     structs.Job,
     structs.JobSummary,
+    structs.HostKey,
 )
 ERRORS = (
     structs.JobNotFound,
@@ -30,17 +33,29 @@ ERRORS = (
     structs.LimitReached,
     structs.ShuttingDown,
     structs.StorageFailed,
+    structs.ScanFailed,
     structs.InternalError,
 )
 
 
-def jobs_interface(jobs: Jobs) -> Interface:
+def jobs_interface(jobs: Jobs, keys: HostKeys) -> Interface:
     methods = (
         Method("Start", structs.StartRequest, structs.JobReply, jobs.start, effect=True),
         Method("Status", structs.StatusRequest, structs.JobReply, jobs.status),
         Method("List", structs.ListRequest, structs.ListReply, jobs.list),
         Method("Cancel", structs.CancelRequest, structs.CancelReply, jobs.cancel, effect=True),
         Method("Watch", structs.WatchRequest, structs.WatchReply, jobs.watch, streaming=True),
+        Method("ListHostKeys", structs.ListHostKeysRequest, structs.ListHostKeysReply, keys.list),
+        Method(
+            "AddHostKey", structs.AddHostKeyRequest, structs.HostKeysReply, keys.add, effect=True
+        ),
+        Method(
+            "ForgetHostKey",
+            structs.ForgetHostKeyRequest,
+            structs.ForgetHostKeyReply,
+            keys.forget,
+            effect=True,
+        ),
     )
     return Interface(
         name=structs.INTERFACE,

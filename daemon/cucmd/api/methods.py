@@ -7,63 +7,23 @@ out only when the effect is real; every refusal is a typed error of the interfac
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 
-from msgspec import Struct
-
-from cucmd import supervisor as jobs
 from cucmd.api import structs
 from cucmd.api.planning import Planner
+from cucmd.api.refusals import refusals
 from cucmd.api.wire import job_to_wire, summary_to_wire
-from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
+from cucmd.config import InvalidValue
 from cucmd.events import Feed
 from cucmd.job import Job
-from cucmd.store import StoreFailed
 from cucmd.supervisor import Supervisor
-from cucmd.varlink import Caller, VarlinkError
+from cucmd.varlink import Caller
 
 log = logging.getLogger(__name__)
 
 STATUSES = ("queued", "running", "succeeded", "partial", "failed", "cancelled")
 DEFAULT_LIMIT = 20
 MOST_LISTED = 1000
-
-
-def error(parameters: Struct) -> VarlinkError:
-    """The interface's error that is named like the struct."""
-    return VarlinkError(f"{structs.INTERFACE}.{type(parameters).__name__}", parameters)
-
-
-def invalid(parameter: str, reason: str) -> VarlinkError:
-    return error(structs.InvalidRequest(parameter, reason))
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Turns what the rooms below raise into the errors that the socket promises."""
-    try:
-        yield
-    except InvalidValue as e:
-        raise invalid(e.parameter, e.reason) from None
-    except UnknownProfile as e:
-        raise error(structs.ProfileNotFound(e.name)) from None
-    except UnknownCredential as e:
-        raise error(structs.CredentialNotFound(e.name)) from None
-    except CredentialRefused as e:
-        raise invalid("login.credential", str(e)) from None
-    except jobs.UnknownJob as e:
-        raise error(structs.JobNotFound(e.job_id)) from None
-    except jobs.AmbiguousJob as e:
-        raise invalid("job_id", str(e)) from None
-    except jobs.UnknownNode as e:
-        raise error(structs.NodeNotFound(e.job_id, e.node)) from None
-    except jobs.AtLimit as e:
-        raise error(structs.LimitReached(e.limit, e.maximum)) from None
-    except jobs.Draining:
-        raise error(structs.ShuttingDown()) from None
-    except StoreFailed as e:
-        raise error(structs.StorageFailed(str(e))) from None
 
 
 class Jobs:

@@ -168,6 +168,10 @@ class HostKey(Struct, frozen=True):
     line: str
 
 
+class ListHostKeysRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
 class ListHostKeysReply(Struct, frozen=True):
     host_keys: tuple[HostKey, ...]
 
@@ -226,6 +230,12 @@ class ShuttingDown(Struct, frozen=True):
 
 class StorageFailed(Struct, frozen=True):
     reason: str
+
+
+# A node could not be asked for its keys.
+class ScanFailed(Struct, frozen=True):
+    node: str
+    failure: Failure
 
 
 # A defect of the daemon. Its log has the trace; the daemon goes on.

@@ -118,10 +118,10 @@ class Rule(msgspec.Struct, frozen=True):
 
 RULES: dict[Kind, Rule] = {
     Kind.REFUSE_TCP: Rule("TCP connections are refused", counted=False),
-    Kind.DROP_SYN: Rule("no answer at all to a TCP connection", counted=False),
+    Kind.DROP_SYN: Rule("no answer to a SYN: the accept queue is full", counted=False),
     Kind.CLOSE_AFTER_ACCEPT: Rule("TCP is accepted and closed at once"),
     Kind.NOT_SSH: Rule("garbage where SSH should greet"),
-    Kind.KEX: Rule("only a key exchange that nobody else offers"),
+    Kind.KEX: Rule("only a key exchange that clients do not offer"),
     Kind.KEY_CHANGED: Rule("another host key from the second connection on"),
     Kind.REFUSE_LOGIN: Rule("the right password is refused"),
     Kind.LOCKOUT: Rule("no login works after N refused ones (3)", unit="N", number=3),
@@ -269,7 +269,7 @@ class FaultPlan:
 
 
 def help_lines() -> list[str]:
-    """One line for each kind and each step, at most 78 columns."""
+    """One line for each kind and each step, at most 80 columns."""
     kinds = [f"  {_written(kind):<30} {RULES[kind].help}" for kind in Kind]
     steps = [f"  {step:<12} {STEP_HELP[step]}" for step in Step]
     return ["faults:", *kinds, "", "steps:", *steps]

@@ -5,6 +5,7 @@ The one rule: nothing but these leaves the room; what SQLite said is in the mess
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 
@@ -14,6 +15,12 @@ class StoreError(Exception):
 
 class StoreFailed(StoreError):
     """A read or a write did not happen; nothing of it did. The same call may work later."""
+
+    @property
+    def disk_full(self) -> bool:
+        """Whether it was for want of room on the disk."""
+        code: int = getattr(self.__cause__, "sqlite_errorcode", 0)
+        return code & 0xFF == sqlite3.SQLITE_FULL
 
 
 class StateInUse(StoreError):

@@ -23,10 +23,10 @@ START = {
 
 
 class Methods:
-    start = status = list = cancel = watch = None
+    start = status = list = cancel = watch = add = forget = None
 
 
-INTERFACE = jobs_interface(Methods())
+INTERFACE = jobs_interface(Methods(), Methods())
 DECODERS = {one.name: msgspec.json.Decoder(one.request) for one in INTERFACE.methods}
 
 

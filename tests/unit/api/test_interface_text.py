@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.api import methods, structs
+from cucmd.api import host_keys, refusals, structs
 from cucmd.api.interface import TYPES, jobs_interface
 from cucmd.varlink import Interface
 
@@ -18,6 +18,11 @@ PROMISED = (Path(__file__).parent / "io.cucmd.Jobs.varlink").read_text()
 ADDED = {
     ("type", "Timeouts"): {"login": "?float"},
     ("error", "StorageFailed"): {"reason": "string"},
+    ("type", "HostKey"): dict.fromkeys(("node", "algorithm", "fingerprint", "line"), "string"),
+    ("method", "ListHostKeys"): {},
+    ("method", "AddHostKey"): {"node": "string", "key": "?string"},
+    ("method", "ForgetHostKey"): {"node": "string"},
+    ("error", "ScanFailed"): {"node": "string", "failure": "Failure"},
     ("error", "InternalError"): {},
 }
 
@@ -50,12 +55,12 @@ def comments(text: str) -> dict[str, str]:
 
 
 class Methods:
-    start = status = list = cancel = watch = None
+    start = status = list = cancel = watch = add = forget = None
 
 
 @pytest.fixture
 def interface() -> Interface:
-    return jobs_interface(Methods())
+    return jobs_interface(Methods(), Methods())
 
 
 def test_the_text_that_was_promised_is_read_whole() -> None:
@@ -109,7 +114,7 @@ def test_without_their_source_the_structs_still_make_an_interface(
         raise OSError
 
     monkeypatch.setattr("inspect.getsource", gone)
-    bare = jobs_interface(Methods()).description
+    bare = jobs_interface(Methods(), Methods()).description
     assert "#" not in bare
     assert members(bare) == members(interface.description)
 
@@ -121,7 +126,9 @@ def test_no_type_is_shown_that_no_method_uses(interface: Interface) -> None:
 
 
 def test_every_refusal_of_the_methods_is_among_the_errors(interface: Interface) -> None:
-    named = re.findall(r"\berror\(structs\.(\w+)\(", inspect.getsource(methods))
+    named = re.findall(
+        r"\berror\(structs\.(\w+)\(", inspect.getsource(refusals) + inspect.getsource(host_keys)
+    )
     assert named
     assert {getattr(structs, name) for name in named} <= set(interface.errors)
 
@@ -132,5 +139,10 @@ def test_the_error_for_a_defect_is_among_the_errors(interface: Interface) -> Non
 
 
 def test_what_changes_something_is_marked_so(interface: Interface) -> None:
-    assert {one.name for one in interface.methods if one.effect} == {"Start", "Cancel"}
+    assert {one.name for one in interface.methods if one.effect} == {
+        "Start",
+        "Cancel",
+        "AddHostKey",
+        "ForgetHostKey",
+    }
     assert {one.name for one in interface.methods if one.streaming} == {"Watch"}

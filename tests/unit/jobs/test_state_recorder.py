@@ -105,3 +105,27 @@ async def test_the_last_state_is_saved_before_the_recorder_ends_even_when_cancel
             recorder.changed(QUEUED.cancel(NOW))
             recorder.finish()
     assert [after.status for _, after in store.saved] == ["cancelled"]
+
+
+async def test_an_ended_job_is_saved_when_the_disk_has_room_again(autojump_clock: MockClock) -> None:
+    store = SlowStore(failures=3)
+    recorder = StateRecorder(QUEUED, store, Feed())
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(recorder.run)
+            cancelled = QUEUED.cancel(NOW)
+            recorder.changed(cancelled)
+            recorder.finish()
+    assert store.saved == [(QUEUED, cancelled)]
+
+
+async def test_a_stop_does_not_wait_for_a_disk_that_stays_full(autojump_clock: MockClock) -> None:
+    store = SlowStore(failures=1_000_000)
+    recorder = StateRecorder(QUEUED, store, Feed())
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(recorder.run)
+            recorder.changed(QUEUED.cancel(NOW))
+            recorder.stop()
+            recorder.finish()
+    assert store.saved == []

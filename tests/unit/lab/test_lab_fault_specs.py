@@ -98,4 +98,4 @@ def test_times_are_used_up():
 def test_every_kind_and_step_has_its_line_of_help():
     lines = help_lines()
     assert len(lines) == len(Kind) + len(Step) + 3
-    assert max(map(len, lines)) <= 90
+    assert max(map(len, lines)) <= 80

@@ -1,0 +1,53 @@
+"""What the rooms below raise, as the errors that the socket promises.
+
+The one rule: every refusal is one of the interface's typed errors, and is made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from cucmd import supervisor as jobs
+from cucmd.api import structs
+from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
+from cucmd.store import StoreFailed
+from cucmd.varlink import VarlinkError
+
+
+def error(parameters: Struct) -> VarlinkError:
+    """The interface's error that is named like the struct."""
+    return VarlinkError(f"{structs.INTERFACE}.{type(parameters).__name__}", parameters)
+
+
+def invalid(parameter: str, reason: str) -> VarlinkError:
+    return error(structs.InvalidRequest(parameter, reason))
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns what the rooms below raise into the errors that the socket promises."""
+    try:
+        yield
+    except InvalidValue as e:
+        raise invalid(e.parameter, e.reason) from None
+    except UnknownProfile as e:
+        raise error(structs.ProfileNotFound(e.name)) from None
+    except UnknownCredential as e:
+        raise error(structs.CredentialNotFound(e.name)) from None
+    except CredentialRefused as e:
+        raise invalid("login.credential", str(e)) from None
+    except jobs.UnknownJob as e:
+        raise error(structs.JobNotFound(e.job_id)) from None
+    except jobs.AmbiguousJob as e:
+        raise invalid("job_id", str(e)) from None
+    except jobs.UnknownNode as e:
+        raise error(structs.NodeNotFound(e.job_id, e.node)) from None
+    except jobs.AtLimit as e:
+        raise error(structs.LimitReached(e.limit, e.maximum)) from None
+    except jobs.Draining:
+        raise error(structs.ShuttingDown()) from None
+    except StoreFailed as e:
+        raise error(structs.StorageFailed(str(e))) from None

@@ -1,0 +1,110 @@
+"""Host keys of nodes: policies, a change, and `cucmctl hostkeys` against real nodes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rig.daemon import Daemon
+from rig.jobs import node, start
+from rig.lab import Lab
+
+MakeLab = Callable[..., Lab]
+MakeDaemon = Callable[..., Daemon]
+
+
+def fingerprints(daemon: Daemon) -> dict[str, str]:
+    listed = json.loads(daemon.ctl("--json", "hostkeys").stdout)
+    return {key["node"]: key["fingerprint"] for key in listed}
+
+
+def test_a_key_is_remembered_at_first_sight_and_shown(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2)
+    with daemon.client() as client:
+        assert client.wait(start(client, lab).job_id).status == "succeeded"
+    assert set(fingerprints(daemon)) == set(lab.nodes)
+    shown = daemon.ctl("hostkeys").stdout
+    assert "SHA256:" in shown
+
+
+def test_a_changed_key_fails_the_node_before_a_password_is_sent(
+    daemon: Daemon, make_lab: MakeLab
+) -> None:
+    lab = make_lab(2, "--fault", "1=key-changed")
+    with daemon.client() as client:
+        client.wait(start(client, lab).job_id)
+        before = fingerprints(daemon)[lab.nodes[0]]
+        logins = lab.report()["nodes"][lab.nodes[0]]["logins"]
+        job = client.wait(start(client, lab).job_id)
+    failed, other = job.nodes
+    assert (failed.failure.code, other.status) == ("host_key_changed", "succeeded")
+    assert before in failed.error
+    assert failed.error.count("SHA256:") == 2
+    assert lab.report()["nodes"][lab.nodes[0]]["logins"] == logins
+
+    done = daemon.ctl("hostkeys", "forget", lab.nodes[0])
+    assert (done.returncode, "forgot 1 key" in done.stdout) == (0, True)
+    with daemon.client() as client:
+        assert client.wait(start(client, lab, lab.nodes[:1]).job_id).status == "succeeded"
+    assert fingerprints(daemon)[lab.nodes[0]] != before
+
+
+def test_strict_takes_only_a_key_that_was_added(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
+    daemon, lab = make_daemon('[ssh]\nhost_keys = "strict"\n'), make_lab(2)
+    with daemon.client() as client:
+        job = client.wait(start(client, lab).job_id)
+        assert [one.failure.code for one in job.nodes] == ["host_key_unknown"] * 2
+        assert lab.report()["logins"] == 0
+        done = daemon.ctl("hostkeys", "add", lab.nodes[0])
+        assert done.returncode == 0
+        assert "compare" in done.stderr
+        job = client.wait(start(client, lab).job_id)
+    assert [one.status for one in job.nodes] == ["succeeded", "failed"]
+
+
+def test_a_key_by_word_of_mouth(make_daemon: MakeDaemon, make_lab: MakeLab, tmp_path: Path) -> None:
+    daemon, lab = make_daemon('[ssh]\nhost_keys = "strict"\n'), make_lab(1)
+    daemon.ctl("hostkeys", "add", lab.nodes[0])
+    (line,) = (daemon.state / "known_hosts").read_text().splitlines()
+    key = line.split(" ", 1)[1]
+    assert daemon.ctl("hostkeys", "forget", lab.nodes[0]).returncode == 0
+    assert daemon.ctl("hostkeys", "forget", lab.nodes[0]).returncode == 5
+    assert daemon.ctl("hostkeys", "add", lab.nodes[0], "--key", key).returncode == 0
+    with daemon.client() as client:
+        job = client.wait(start(client, lab).job_id)
+    assert node(job, 0).status == "succeeded"
+
+
+def test_off_remembers_nothing(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
+    daemon, lab = make_daemon('[ssh]\nhost_keys = "off"\n'), make_lab(1, "--fault", "key-changed")
+    with daemon.client() as client:
+        for _ in range(2):
+            assert client.wait(start(client, lab).job_id).status == "succeeded"
+    assert fingerprints(daemon) == {}
+
+
+def test_a_cluster_has_a_policy_of_its_own(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2)
+    cluster = f'[clusters.lab]\nnodes = ["{lab.nodes[0]}"]\nhost_keys = "strict"\n'
+    daemon = make_daemon(cluster)
+    with daemon.client() as client:
+        job = client.wait(start(client, lab).job_id)
+    assert [one.status for one in job.nodes] == ["failed", "succeeded"]
+    assert node(job, 0).failure.code == "host_key_unknown"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["add", "127.0.0.1:1"], 1, "refused"),
+        (["add", "not a node"], 65, "NODE"),
+        (["add", "cucm-pub", "--key", "ssh-rsa nonsense"], 65, "--key"),
+        (["forget", "cucm-pub"], 5, "no key"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    daemon: Daemon, arguments: list[str], code: int, said: str
+) -> None:
+    done = daemon.ctl("hostkeys", *arguments)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
