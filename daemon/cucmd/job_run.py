@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # How often figures of running transfers are shown to watchers, in seconds.
 TICK = 0.5
+# Seconds between tries to put files on record.
+CATCH_UP_AFTER = 1.0
 
 Collect: TypeAlias = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
 Notes: TypeAlias = tuple[str, ...]
@@ -63,6 +65,8 @@ class JobRun:
         self._scopes = [trio.CancelScope() for _ in job.nodes]
         self._waiting = trio.CancelScope()
         self._works = False
+        self._stopping = False
+        self._unfiled: dict[str, tuple[Entry, ...]] = {}
         self._reports = [NodeReport(self, position) for position in range(len(job.nodes))]
         self._places = trio.Semaphore(job.concurrency)
         self.over = trio.Event()
@@ -76,6 +80,7 @@ class JobRun:
                 await nursery.start(self._recorder.run)
                 try:
                     await self._wait_and_work()
+                    await self._catch_up()
                 finally:
                     self._recorder.finish()
         finally:
@@ -164,15 +169,36 @@ class JobRun:
         if not files and not reached:
             return None
         entries = self._manifest.add(task.node, task.folder.name, files)
+        self._unfiled[task.node] = entries
         try:
-            await self._house.store.save_files(self.job.job_id, task.node, entries)
-            await self._manifest.write()
+            await self._put_on_record()
         except StoreFailed as error:
             code = Code.DISK_FULL if error.disk_full else Code.INTERNAL
             return failure(code, f"the files' record could not be saved: {error}")
         except OSError as error:
             return _of_os_error(error)
         return None
+
+    async def _put_on_record(self) -> None:
+        """Raises `StoreFailed`, `OSError`; what it did not come to is tried again with the next."""
+        for node, entries in list(self._unfiled.items()):
+            await self._house.store.save_files(self.job.job_id, node, entries)
+            if self._unfiled.get(node) is entries:
+                del self._unfiled[node]
+        await self._manifest.write()
+
+    async def _catch_up(self) -> None:
+        """Files that a full disk kept off the record are put there once it has room again.
+
+        A stop ends the wait; no later start would look for files of a job that has ended.
+        """
+        with trio.CancelScope(shield=True):
+            while (self._unfiled or not self._manifest.written) and not self._stopping:
+                await trio.sleep(CATCH_UP_AFTER)
+                try:
+                    await self._put_on_record()
+                except (StoreFailed, OSError) as error:
+                    log.error("job %s: files are not on record: %s", self.job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
 
     # State
 
@@ -233,6 +259,7 @@ class JobRun:
 
     def stop(self) -> None:
         """Stops all work without settling anything: a later start takes the job up again."""
+        self._stopping = True
         self._recorder.stop()
         self._waiting.cancel()
 

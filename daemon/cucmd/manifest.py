@@ -44,6 +44,11 @@ class ManifestWriter:
         self._wanted = 1 if entries else 0
         self._written = 0
 
+    @property
+    def written(self) -> bool:
+        """Whether the file says all that there is to say; so too where there is nothing."""
+        return self._written >= self._wanted
+
     def entries(self, node: str) -> tuple[Entry, ...]:
         return self._entries.get(node, ())
 

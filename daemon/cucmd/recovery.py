@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import trio
 
 from cucmd.job import Job
@@ -40,6 +42,20 @@ async def account_for_files(store: Store, job: Job, directory: Path) -> tuple[En
     except (StoreFailed, OSError) as error:
         log.error("job %s: cut-off files are not on record: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
     return entries
+
+
+def with_received(job: Job, entries: Sequence[Entry]) -> Job:
+    """The job with the bytes that are on disk: figures are not saved while a transfer runs, and
+    quotas count what came before the stop.
+    """
+    came = Counter[str]()
+    for entry in entries:
+        came[entry.node] += entry.size
+    nodes = tuple(
+        node if node.settled else msgspec.structs.replace(node, bytes_received=came[node.node])
+        for node in job.nodes
+    )
+    return msgspec.structs.replace(job, nodes=nodes)
 
 
 def _unrecorded(job: Job, directory: Path, recorded: list[Entry]) -> list[Entry]:

@@ -20,7 +20,7 @@ from cucmd.failure import Code, failure
 from cucmd.job import Job
 from cucmd.job_run import House, JobRun
 from cucmd.manifest import Entry
-from cucmd.recovery import account_for_files
+from cucmd.recovery import account_for_files, with_received
 from cucmd.store import JobRow
 
 log = logging.getLogger(__name__)
@@ -175,9 +175,10 @@ class Supervisor:
 
     async def recover(self, replan: Replan) -> None:
         """Takes up what a stop left unfinished: again where it can, else as `interrupted`."""
-        for job in await self._house.store.unfinished():
-            directory = self.directory(job.job_id)
-            entries = await account_for_files(self._house.store, job, directory)
+        for found in await self._house.store.unfinished():
+            directory = self.directory(found.job_id)
+            entries = await account_for_files(self._house.store, found, directory)
+            job = with_received(found, entries)
             tasks = replan(job)
             run = self._run_for(job, tasks or (), entries)
             if tasks is None:

@@ -5,11 +5,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from cucmctl import Client
+from rig import written
 from rig.process import Child, die_with_parent
 
 CONFIG = """\
@@ -55,10 +56,15 @@ def running_daemon(
     environ: dict[str, str] | None = None,
     *,
     checks: bool = True,
+    module: str = "cucmd",
+    options: Sequence[str] = (),
+    user: int | None = None,
 ) -> Iterator[Daemon]:
     """A daemon that is ready; started again on the same folder, it finds its state.
 
     `checks` makes Python itself strict: any warning, such as a socket left open, is an error.
+    `module` is what Python runs instead of `cucmd`; `user` whose process it is.
+    What it wrote is searched for passwords at the end.
     """
     folder.mkdir(exist_ok=True)
     (folder / "cucmd.toml").write_text(config)
@@ -66,20 +72,25 @@ def running_daemon(
     with tempfile.TemporaryDirectory(prefix="cucmd-") as short:
         path = Path(short) / "cucmd.sock"
         flags = ["-X", "dev", "-W", "error"] if checks else []
-        process = _start(folder, path, environ or {}, Path(short), flags)
+        if user is not None:
+            os.chown(short, user, -1)
+        program = [sys.executable, *flags, "-m", module, "serve", *options]
+        process = _start(folder, path, environ or {}, program, user)
         daemon = Daemon(process, folder, path)
         try:
             yield daemon
         finally:
             if daemon.process.poll() is None:
                 daemon.stop()
+    assert written.passwords_in(folder) == []
 
 
 def _start(
-    folder: Path, path: Path, environ: dict[str, str], short: Path, flags: list[str]
+    folder: Path, path: Path, environ: dict[str, str], program: list[str], user: int | None
 ) -> subprocess.Popen:
+    short = path.parent
     command = [
-        *(sys.executable, *flags, "-m", "cucmd", "serve"),
+        *program,
         *("--config", str(folder / "cucmd.toml"), "--socket", str(path)),
         *("--state-dir", str(folder / "state")),
     ]
@@ -89,7 +100,14 @@ def _start(
         inherited = {**os.environ, **environ, "NOTIFY_SOCKET": str(short / "notify")}
         with (folder / "daemon.log").open("ab") as log:
             process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=inherited, preexec_fn=die_with_parent
+                command,
+                stdout=log,
+                stderr=log,
+                env=inherited,
+                user=user,
+                group=user,
+                extra_groups=None if user is None else [],
+                preexec_fn=die_with_parent,
             )
         try:
             while b"READY=1" not in ready.recv(4096).split(b"\n"):

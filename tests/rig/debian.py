@@ -42,7 +42,7 @@ class Debian:
         """Runs a command in there, as a user of its own, with all groups that the user is in."""
         switch = [] if user is None else ["runuser", "--user", user, "--"]
         return subprocess.run(
-            ["nsenter", "--all", f"--target={self.leader}", "--wd=/", "--", *switch, *command],
+            ["nsenter", "--all", f"--target={self.leader}", "--wd", "--", *switch, *command],
             input=stdin,
             capture_output=True,
             text=True,
@@ -200,7 +200,7 @@ def _until_booted(process: subprocess.Popen[bytes], notices: socket.socket, log:
     deadline = time.monotonic() + BOOT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            said = dict(line.split("=", 1) for line in notices.recv(65536).decode().split())
+            said = dict(line.split("=", 1) for line in notices.recv(65536).decode().splitlines())
         except TimeoutError:
             continue  # a look at whether it lives
         leader = int(said.get("X_NSPAWN_LEADER_PID", leader))
@@ -219,6 +219,4 @@ def _power_off(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()  # its systemd dies with it, and all that is in there with that
         process.wait()
-    subprocess.run(
-        _in_mount_namespace(_LEAVE_CGROUP, _cgroup()), capture_output=True, check=False
-    )
+    subprocess.run(_in_mount_namespace(_LEAVE_CGROUP, _cgroup()), capture_output=True, check=False)

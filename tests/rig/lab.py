@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rig import written
 from rig.process import Child, die_with_parent
 
 
@@ -18,6 +19,7 @@ class Lab(Child):
         self.nodes: list[str] = facts["nodes"]
         self.username: str = facts["username"]
         self.password: str = facts["password"]
+        written.PASSWORDS.add(self.password)
 
     def report(self) -> dict:
         """The lab's own count: connections open now and ever, sessions that ended cleanly, ..."""

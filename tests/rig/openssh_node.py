@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rig import written
 from rig.process import Child, die_with_parent
 from rig.quiet import wait_until
 
@@ -41,6 +42,7 @@ class OpenSshNode(Child):
         self.root = root
         self.username = USERNAME
         self.password = password
+        written.PASSWORDS.add(password)
 
     def processes(self) -> list[str]:
         """Command lines of everything that runs below this node's sshd."""

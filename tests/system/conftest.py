@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from rig import written
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.lab import Lab, running_lab
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_password_was_ever_written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Looks through whatever any daemon of the whole run has left behind."""
+    yield
+    assert written.passwords_of_the_run(tmp_path_factory.getbasetemp()) == []
 
 
 @pytest.fixture

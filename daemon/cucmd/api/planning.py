@@ -6,6 +6,7 @@ into the tasks and nowhere else.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from cucmd.config import (
 )
 from cucmd.job import Job, Node, Timeouts
 from cucmd.node_name import parse_node
+
+log = logging.getLogger(__name__)
 
 # A cluster has at most 21 nodes; this leaves room for every cluster of a large company at once.
 MOST_NODES = 1000
@@ -72,7 +75,8 @@ class Planner:
         overrides = structs.Timeouts(**values)
         try:
             return self._tasks(job, logins, overrides)
-        except (InvalidValue, UnknownCredential, CredentialRefused):
+        except (InvalidValue, UnknownCredential, CredentialRefused) as error:
+            log.error("job %s cannot go on: %s", job.job_id, error)  # noqa: TRY400  no defect
             return None
 
     def credential(self, name: str) -> Credential:
@@ -81,8 +85,9 @@ class Planner:
     def _tasks(
         self, job: Job, logins: _Logins, overrides: structs.Timeouts
     ) -> tuple[NodeTask, ...]:
+        whole = self._config.for_job([node.node for node in job.nodes])
         received = sum(node.bytes_received for node in job.nodes)
-        allowance = Allowance(self._config.limits.job_bytes, received)
+        allowance = Allowance(whole.limits.job_bytes, received)
         return tuple(self._task(job, node, logins, overrides, allowance) for node in job.nodes)
 
     def _task(
@@ -112,6 +117,7 @@ class Planner:
             legacy_algorithms=settings.ssh.legacy_algorithms,
             sessions=settings.limits.sessions_per_node,
             node_bytes=settings.limits.node_bytes,
+            node_used=node.bytes_received,
             job_bytes=allowance,
         )
 

@@ -115,7 +115,8 @@ class NodeTask(msgspec.Struct, frozen=True):
 
     `folder` holds `files/` and `transcript.log`; `advertise` is the receiver's address as told to
     the node, or "" for our own on the SSH connection. `sessions` bounds those on this node at
-    once, over all jobs; `node_bytes` (0: no limit) and `job_bytes` what may be received.
+    once, over all jobs; `node_bytes` (0: no limit) and `job_bytes` what may be received, of which
+    `node_used` came before a restart.
     """
 
     job_id: str
@@ -133,6 +134,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     legacy_algorithms: bool = False
     sessions: int = 2
     node_bytes: int = 0
+    node_used: int = 0
     job_bytes: Allowance = Allowance(0)
 
     @property

@@ -26,6 +26,9 @@ with warnings.catch_warnings():
 T = TypeVar("T")
 Report = Callable[[str, BaseException | None], None]
 
+# Seconds. Longer than a close takes that has been asked for once, so that none is disturbed.
+_CANCEL_AGAIN = 0.1
+
 _log = logging.getLogger(__name__)
 
 
@@ -68,8 +71,36 @@ async def on_asyncio(proc: Callable[..., Awaitable[T]], *args: Any) -> T:
     A cancellation of ours cancels that task and then waits for it, so a `finally` in there must
     not await without a bound. In a scope that is cancelled already the body never starts.
     """
-    result: T = await trio_asyncio.aio_as_trio(proc)(*args)
+    loop = trio_asyncio.current_loop.get()
+    if loop is None:
+        raise RuntimeError("not below open_bridge()")
+    task = loop.create_task(_awaited(proc, args))
+    result: T = await trio_asyncio.run_aio_future(_Persistent(task, loop))
     return result
+
+
+async def _awaited(proc: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
+    return await proc(*args)
+
+
+class _Persistent:
+    """A task that, once cancelled, is cancelled until it ends.
+
+    trio-asyncio cancels it once. A cancel that falls into the time in which the task waits for a
+    thread is lost with the thread's result, and asyncssh prepares every connection's options in
+    a thread: a node that then says nothing would have hung for ever, whatever its deadline.
+    """
+
+    def __init__(self, task: Any, loop: Any) -> None:
+        self._task = task
+        self._loop = loop
+        self.add_done_callback = task.add_done_callback
+        self.result = task.result
+
+    def cancel(self) -> None:
+        if not self._task.done():
+            self._task.cancel()
+            self._loop.call_later(_CANCEL_AGAIN, self.cancel)
 
 
 async def settle() -> None:

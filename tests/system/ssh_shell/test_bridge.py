@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import threading
 
 import asyncssh
 import asyncssh.logging
@@ -106,3 +107,24 @@ async def test_asyncssh_is_kept_from_dumping_packets():
     async with open_bridge():
         assert asyncssh.logging.logger._debug_level == 1
         assert logging.getLogger("asyncssh").level == logging.WARNING
+
+
+async def test_a_cancel_is_not_lost_while_a_thread_works(bridge):
+    """asyncssh prepares a connection in a thread; what comes next may be a node that is silent."""
+    started, go_on = trio.Event(), threading.Event()
+    token = trio.lowlevel.current_trio_token()
+
+    def work():
+        token.run_sync_soon(started.set)
+        go_on.wait()
+
+    async def connect_to_a_silent_node():
+        await asyncio.get_running_loop().run_in_executor(None, work)
+        await asyncio.get_running_loop().create_future()
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(on_asyncio, connect_to_a_silent_node)
+            await started.wait()
+            nursery.cancel_scope.cancel()
+            go_on.set()

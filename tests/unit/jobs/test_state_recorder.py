@@ -107,7 +107,9 @@ async def test_the_last_state_is_saved_before_the_recorder_ends_even_when_cancel
     assert [after.status for _, after in store.saved] == ["cancelled"]
 
 
-async def test_an_ended_job_is_saved_when_the_disk_has_room_again(autojump_clock: MockClock) -> None:
+async def test_an_ended_job_is_saved_when_the_disk_has_room_again(
+    autojump_clock: MockClock,
+) -> None:
     store = SlowStore(failures=3)
     recorder = StateRecorder(QUEUED, store, Feed())
     with trio.fail_after(60):

@@ -1,0 +1,66 @@
+"""A daemon whose store can be made to fail, and that tells a test what nobody else may know.
+
+    CUCMD_TEST_FAULT   a file: while it is there, no write to the database is committed, and its
+                       text is what SQLite says
+    CUCMD_TEST_BOXES   a file: the passwords of the drop boxes are appended to it, one a line
+
+The one rule: nothing else is different from `cucmd`.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+from cucmd import service
+from cucmd.collect.doors import DropBox, NodeTask
+from cucmd.front_door import Ssh
+from cucmd.main import main
+from cucmd.store import Store, open_store
+from cucmd.store.database import connect
+
+
+class FailingConnection:
+    def __init__(self, connection: sqlite3.Connection, fault: Path) -> None:
+        self._connection = connection
+        self._fault = fault
+        self._writes = False
+
+    def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
+        if statement.startswith("BEGIN"):
+            self._writes = statement == "BEGIN IMMEDIATE"
+        if statement == "COMMIT" and self._writes and self._fault.exists():
+            raise sqlite3.OperationalError(self._fault.read_text())
+        return self._connection.execute(statement, *parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+def failing(fault: Path) -> Callable[[Path], AbstractAsyncContextManager[Store]]:
+    def open_failing_store(path: Path) -> AbstractAsyncContextManager[Store]:
+        return open_store(path, connect=lambda path: FailingConnection(connect(path), fault))
+
+    return open_failing_store
+
+
+def telling(boxes: Path) -> Callable[[Ssh, NodeTask], DropBox]:
+    open_drop_box = Ssh.open_drop_box
+
+    def open_and_tell(self: Ssh, task: NodeTask) -> DropBox:
+        box = open_drop_box(self, task)
+        with boxes.open("a") as file:
+            file.write(f"{box.password}\n")
+        return box
+
+    return open_and_tell
+
+
+if __name__ == "__main__":
+    if "CUCMD_TEST_FAULT" in os.environ:
+        service.open_store = failing(Path(os.environ["CUCMD_TEST_FAULT"]))
+    if "CUCMD_TEST_BOXES" in os.environ:
+        Ssh.open_drop_box = telling(Path(os.environ["CUCMD_TEST_BOXES"]))
+    raise SystemExit(main())

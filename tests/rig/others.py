@@ -1,0 +1,49 @@
+"""`cucmctl` as another user of the machine; which takes root."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from rig.daemon import Daemon
+
+
+def why_not() -> str | None:
+    """Why no program can be run as somebody else, or None."""
+    if os.geteuid() != 0:
+        return "needs root: runs clients as other users"
+    if as_user(65534, [sys.executable, "-c", "import cucmctl"]).returncode != 0:
+        return "other users cannot run this Python, or cannot read cucmctl"
+    return None
+
+
+def as_user(
+    uid: int, command: Sequence[str], groups: Sequence[int] = (), gid: int | None = None
+) -> subprocess.CompletedProcess:
+    """`groups` are the supplementary ones; `gid` is the uid's number unless given."""
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        user=uid,
+        group=uid if gid is None else gid,
+        extra_groups=groups,
+        cwd="/",
+        # Nobody else's home, and no folder that only root may write to.
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+
+
+def ctl_as(
+    daemon: Daemon, uid: int, *arguments: str, groups: Sequence[int] = (), gid: int | None = None
+) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "cucmctl", "--socket", str(daemon.socket), *arguments]
+    return as_user(uid, command, groups, gid)
+
+
+def let_in(daemon: Daemon) -> None:
+    """The way to the socket, as systemd's units and their ACL open it: all may connect."""
+    daemon.socket.parent.chmod(0o755)
+    daemon.socket.chmod(0o666)

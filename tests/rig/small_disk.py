@@ -1,0 +1,40 @@
+"""A disk so small that a test can fill it: a tmpfs of a few MiB, which takes root to mount."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+MIB = 2**20
+
+
+@contextmanager
+def small_disk(folder: Path, mib: int) -> Iterator[Path]:
+    """Mounted at `folder`, which is made. Skips the test where nothing can be mounted."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: mounts a small tmpfs")
+    folder.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "none", str(folder)]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    if refused:
+        pytest.skip(f"no tmpfs can be mounted here: {refused.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def free(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def fill(folder: Path, leave: int = 0) -> Path:
+    """A file that takes all space but `leave` bytes; to delete it is to free them."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file:
+        os.posix_fallocate(file.fileno(), 0, free(folder) - leave)
+    return filler

@@ -1,0 +1,68 @@
+"""Everything that daemons wrote, searched for the passwords that were used.
+
+The one rule: what a node sent as a file is the node's, and is not looked into; all else is ours,
+names of files included.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+# Every password of a lab, a node or a test, from the moment that it is known.
+PASSWORDS: set[str] = set()
+
+
+def spellings(password: str) -> set[bytes]:
+    """The password in clear, and as it would look inside JSON, `repr`, an address, or base64."""
+    texts = {
+        password,
+        json.dumps(password)[1:-1],
+        json.dumps(password, ensure_ascii=False)[1:-1],
+        repr(password)[1:-1],
+        ascii(password)[1:-1],
+        quote(password),
+    }
+    clear = password.encode()
+    return {text.encode() for text in texts} | {clear.hex().encode()} | set(_base64(clear))
+
+
+def _base64(clear: bytes) -> Iterator[bytes]:
+    """As part of something longer: where it begins within three bytes decides how it looks."""
+    for before in range(3):
+        whole = base64.b64encode(b"\0" * before + clear)
+        yield whole[-(-before * 4 // 3) :].rstrip(b"=")[:-1]
+
+
+def found_in(data: bytes, passwords: Iterable[str] | None = None) -> list[str]:
+    """Which of the passwords are in there, in whatever spelling."""
+    used = PASSWORDS if passwords is None else passwords
+    return [one for one in sorted(used) if any(word in data for word in spellings(one))]
+
+
+def passwords_in(folder: Path) -> list[str]:
+    """`file: password` for each that stands in a daemon's state or log below its folder."""
+    return [
+        f"{path}: {password}"
+        for path in _ours(folder)
+        for password in found_in(os.fsencode(path.relative_to(folder)) + b"\n" + path.read_bytes())
+    ]
+
+
+def passwords_of_the_run(base: Path) -> list[str]:
+    """The same for every daemon that ever had its folder below `base`."""
+    folders = {database.parent.parent for database in base.rglob("cucmd.db")}
+    return [finding for folder in sorted(folders) for finding in passwords_in(folder)]
+
+
+def _ours(folder: Path) -> Iterator[Path]:
+    for path in folder.glob("*log"):
+        if path.is_file():
+            yield path
+    state = folder / "state"
+    for path in state.rglob("*"):
+        pushed = path.relative_to(state).parts[3:4] == ("files",)
+        if path.is_file() and not pushed:
+            yield path
