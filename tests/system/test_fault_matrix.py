@@ -1,0 +1,213 @@
+"""The fault matrix: everything a lab node can do wrong against what must come out of it.
+
+All faults at once, each on a node of its own, in one job with healthy neighbours: so every row
+also shows that no node disturbs another. `pytest -s` prints the table.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from cucmd.api import structs
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.inspection import check_files
+from rig.jobs import node, start
+from rig.lab import Lab, running_lab
+from rig.quiet import assert_nothing_open, wait_until
+
+MakeLab = Callable[..., Lab]
+
+CONNECT, LOGIN, COMMAND, STALL, NODE, GRACE = 3.0, 4.0, 6.0, 4.0, 30.0, 1.0
+HEALTHY = 4
+# These machines are shared: what is late by less than this is not late.
+SLACK = 20.0
+
+
+class Row(NamedTuple):
+    """A fault, the code that must come out, what the message says, the deadline in seconds."""
+
+    fault: str
+    code: str | None
+    says: str = ""
+    after: float = 0.0
+
+
+def rows() -> Iterator[Row]:
+    yield Row("refuse-tcp", "connection_refused", "refused")
+    yield Row("drop-syn", "connect_timeout", "connection", CONNECT)
+    yield Row("close-after-accept", "connection_lost", "greeting")
+    yield Row("not-ssh", "connect_timeout", "connection", CONNECT)
+    yield Row("kex", "no_common_algorithm", "we offer")
+    yield Row("refuse-login", "auth_failed", "administrator")
+    yield Row("endless-banner", "not_a_node", "no end of it")
+    yield Row("no-prompt", "login_timeout", "logging in", LOGIN)
+    yield Row("prompt-no-echo", "command_timeout", "set cli pagination", COMMAND)
+    yield Row("no-echo", None)
+    yield Row("ignore-ctrl-c", None)
+    yield from hang_drop_and_garbage()
+    yield Row("silent:command", "command_timeout", "file get", COMMAND)
+    yield Row("silent:sizing", "command_timeout", "file get", COMMAND)
+    yield Row("silent:transfer", "stalled", "no byte moved", STALL)
+    yield Row("endless-line:command", "command_timeout", "file get", COMMAND)
+    yield Row("escape-storm:command", "command_timeout", "file get", COMMAND)
+    yield Row("prompt-storm:command", "command_timeout", "file get", COMMAND)
+    yield Row("endless-list", "command_timeout", "file get", COMMAND)
+    yield Row("silent-return", "receiver_unreachable", "no login came in")
+    yield Row("silent-return:command", "receiver_unreachable", "Transfer completed")
+    for question in ("proceed", "address", "port", "user", "password", "directory"):
+        yield Row(f"reask:{question}", "receiver_rejected", "again after 3 answers")
+    yield Row("no-files", "no_files_matched", "no files matched")
+    yield Row("invalid-path", "invalid_path", "no such file")
+    yield Row("zero-byte", None)
+    yield Row("duplicate-names", None)
+    yield Row("announce-more", "transfer_incomplete", "were announced")
+    yield Row("announce-fewer", None)
+    yield Row("invalid-directory", "receiver_rejected", "Invalid download directory")
+    yield Row("unreachable", "receiver_unreachable", "no login came in", STALL)
+    yield Row("slow-greeting", "receiver_unreachable", "no login came in", STALL)
+    yield Row("upload-wrong-password", "receiver_rejected", "wrong password", STALL)
+    yield Row("upload-cut", "transfer_incomplete", "Transfer completed")
+    yield Row("upload-stalled", "stalled", "no byte moved", STALL)
+    yield Row("trickle@1", "node_timeout", "whole node", NODE)  # slow, but it lives
+    yield Row("upload-short", "transfer_incomplete", "were announced")
+    yield Row("trickle@10000", None)
+
+
+STEPS = ("prepare", "command", "sizing", "proceed", "address", "port", "user", "password")
+
+
+def hang_drop_and_garbage() -> Iterator[Row]:
+    """Each of the three at every step."""
+    yield Row("hang:accept", "connect_timeout", "connection", CONNECT)
+    for step in ("login", "banner", "prompt"):
+        yield Row(f"hang:{step}", "login_timeout", "logging in", LOGIN)
+    for step in STEPS:
+        yield Row(f"hang:{step}", "command_timeout", "command timeout", COMMAND)
+        yield Row(f"garbage:{step}", "command_timeout", "command timeout", COMMAND)
+    for step in ("banner", "prompt"):
+        yield Row(f"garbage:{step}", "login_timeout", "logging in", LOGIN)
+    for fault in ("hang", "garbage"):
+        yield Row(f"{fault}:directory", "receiver_unreachable", "no login came in", STALL)
+        yield Row(f"{fault}:transfer", "stalled", "no byte moved", STALL)
+        yield Row(f"{fault}:completed", "stalled", "no byte moved", STALL)
+    for step in ("accept", "login", "banner", "prompt", *STEPS):
+        yield Row(f"drop:{step}", "connection_lost", "")
+    for step in ("directory", "transfer", "completed"):
+        yield Row(f"drop:{step}", "connection_lost", "closed the connection")
+
+
+MATRIX = list(rows())
+
+
+class Outcome(NamedTuple):
+    row: Row
+    node: structs.Node
+
+    @property
+    def seconds(self) -> float:
+        assert self.node.started_at is not None
+        assert self.node.completed_at is not None
+        return (self.node.completed_at - self.node.started_at).total_seconds()
+
+    def wrong(self) -> str | None:
+        """What of the row is not so."""
+        code = self.node.failure.code if self.node.failure else None
+        if code != self.row.code:
+            return f"expected {self.row.code or 'success'}"
+        if self.row.says.lower() not in (self.node.error or "").lower():
+            return f"the message lacks {self.row.says!r}"
+        if self.node.failure and not self.node.failure.hint:
+            return "no hint"
+        # A retry before the first prompt may have had a deadline of its own.
+        if not self.row.after - 0.5 <= self.seconds <= max(self.row.after, COMMAND) + GRACE + SLACK:
+            return f"took {self.seconds:.1f} s"
+        return None
+
+    def line(self) -> str:
+        code = self.node.failure.code if self.node.failure else "succeeded"
+        deadline = f"{self.row.after:.0f}" if self.row.after else ""
+        said = (self.node.error or "; ".join(self.node.notes))[:70]
+        return f"{self.row.fault:<24}{code:<22}{self.seconds:6.1f} {deadline:>3}  {said}"
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[structs.Job, Daemon, Lab]]:
+    """The one job, when it has ended."""
+    options = ["--files", "3", "--size", "20000"]
+    for number, row in enumerate(MATRIX, 1):
+        options += ["--fault", f"{number}={row.fault}"]
+    config = CONFIG + "connections = 400\n[ssh]\nhost_keys = 'off'\n"
+    with ExitStack() as stack:
+        lab = stack.enter_context(running_lab(len(MATRIX) + HEALTHY, *options))
+        folder = tmp_path_factory.mktemp("matrix") / "cucmd"
+        daemon = stack.enter_context(running_daemon(folder, config))
+        before = daemon.descriptors()
+        with daemon.client() as client:
+            timeouts = {
+                "connect": CONNECT,
+                "login": LOGIN,
+                "command": COMMAND,
+                "stall": STALL,
+                "node": NODE,
+                "grace": GRACE,
+            }
+            job = client.wait(start(client, lab, concurrency=400, **timeouts).job_id)
+        wait_until(lambda: lab.report()["connections_now"] == 0)
+        assert_nothing_open(daemon, before)
+        yield job, daemon, lab
+
+
+def test_each_fault_comes_out_as_it_must(
+    matrix: tuple[structs.Job, Daemon, Lab], capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = [Outcome(*pair) for pair in zip(MATRIX, matrix[0].nodes, strict=False)]
+    with capsys.disabled():
+        print(f"\n{'fault':<24}{'came out as':<22}{'took':>6} {'of':>3}  message")
+        for outcome in outcomes:
+            print(outcome.line())
+    wrong = [f"{outcome.line()}: {why}" for outcome in outcomes if (why := outcome.wrong())]
+    assert wrong == []
+
+
+def test_the_neighbours_finished(matrix: tuple[structs.Job, Daemon, Lab]) -> None:
+    assert [one.status for one in matrix[0].nodes[-HEALTHY:]] == ["succeeded"] * HEALTHY
+
+
+def test_no_file_is_faked(matrix: tuple[structs.Job, Daemon, Lab]) -> None:
+    check_files(Path(matrix[0].directory))
+
+
+def test_nodes_that_still_listened_were_left_cleanly(
+    matrix: tuple[structs.Job, Daemon, Lab],
+) -> None:
+    report = matrix[2].report()
+    assert report["defects"] == 0
+    assert report["closed_cleanly"] + report["cut_by_node"] == report["connections_ever"]
+    assert report["dropped"] == 0
+
+
+def test_a_locked_account_is_not_tried_again_and_again(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1, "--fault", "lockout@1")
+    with daemon.client() as client:
+        job = client.wait(start(client, lab, password="wrong").job_id)
+        assert node(job, 0).failure.code == "auth_failed"
+        job = client.wait(start(client, lab).job_id)
+    assert (node(job, 0).failure.code, node(job, 0).attempt) == ("auth_failed", 1)
+
+
+LARGE = 5_000_000_000
+
+
+@pytest.mark.skipif(
+    shutil.disk_usage("/tmp").free < 2 * LARGE, reason="needs 10 GB of free space below /tmp"
+)
+def test_a_file_of_5_gb(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1, "--files", "1", "--fault", f"big-file@{LARGE}")
+    with daemon.client() as client:
+        job = client.wait(start(client, lab).job_id, timeout=600)
+    assert (node(job, 0).status, node(job, 0).bytes_received) == ("succeeded", LARGE)
+    assert daemon.memory() < 200_000_000
