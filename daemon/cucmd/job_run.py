@@ -140,7 +140,8 @@ class JobRun:
                 problem = await self._file_away(position, task, report, reached=ending is not None)
             self._places.release()
         if ending is not None:
-            self._settle(position, problem or ending)
+            failed = isinstance(ending, Failure)  # and then what came first is what to show
+            self._settle(position, ending if failed or problem is None else problem)
 
     async def _attempt(self, task: NodeTask, report: NodeReport) -> Notes | Failure:
         """Collects the node; its notes, or why it failed. Only a cancel comes out as itself."""
@@ -233,6 +234,10 @@ class JobRun:
             if not node.settled:
                 self._show_figures(position)
         return self.job
+
+    def shown(self) -> Job:
+        """The job as whoever asks may see it: the newest state that is durable."""
+        return self._recorder.told(self.refresh())
 
     # Ending it from outside
 

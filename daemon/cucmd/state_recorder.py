@@ -46,6 +46,10 @@ class StateRecorder:
             self._job = job
             self._feed.publish(job)
 
+    def told(self, job: Job) -> Job:
+        """What may be said of the job, now that it is `job`: no state that a crash could undo."""
+        return job if self._durable == self._version else self._saved
+
     async def durable(self) -> None:
         """Waits until the state of this moment is saved. Raises `StoreFailed` if a try fails."""
         version = self._version

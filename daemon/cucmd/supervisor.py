@@ -139,7 +139,7 @@ class Supervisor:
         if run is None:
             return await self.find(job.job_id), False
         changed = await run.cancel(positions)
-        return run.job, changed
+        return run.shown(), changed
 
     # Looking
 
@@ -147,7 +147,7 @@ class Supervisor:
         """The job of that id, or of the only id that begins so (4 characters or more)."""
         run = self._live.get(prefix)
         if run is not None:
-            return run.refresh()
+            return run.shown()
         if len(prefix) < 4:
             raise UnknownJob(prefix)
         candidates = await self._house.store.find(prefix)
@@ -159,7 +159,7 @@ class Supervisor:
 
     async def _load(self, job_id: str) -> Job:
         run = self._live.get(job_id)
-        job = run.refresh() if run is not None else await self._house.store.load(job_id)
+        job = run.shown() if run is not None else await self._house.store.load(job_id)
         if job is None:
             raise UnknownJob(job_id)
         return job
@@ -168,7 +168,7 @@ class Supervisor:
         """Newest first; live jobs as they are at this moment."""
         rows = await self._house.store.newest(limit, status)
         return [
-            self._live[row.job_id].refresh() if row.job_id in self._live else row for row in rows
+            self._live[row.job_id].shown() if row.job_id in self._live else row for row in rows
         ]
 
     # Restart and stop

@@ -1,6 +1,6 @@
 """Jobs without end against simulated nodes with faults, some of them cancelled at random moments.
 
-    python tests/bench/soak.py [--jobs 10000] [--at-once 8] [--json FILE]
+    python tests/bench/soak.py [--jobs 10000] [--at-once 48] [--json FILE]
 
 Prints what the daemon holds (memory, descriptors, threads, tasks) and how long `start` and `list`
 take, at the beginning, on the way, and once everything has ended. The one rule: the figures are
@@ -31,26 +31,37 @@ from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 
 FAULTS = (
-    "3=refuse:login",
+    "3=refuse-login",
     "4=drop:transfer",
     "5=hang:command",
     "6=no-files",
     "7=announce-more",
     "8=drop:login",
 )
-MORE = "connections = 400\njobs = 16\nqueued = 10000\n[retry]\nattempts = 2\nbase = 0.01\n"
+MORE = """\
+connections = 400
+sessions_per_node = 8
+jobs = 64
+queued = 10000
+connections_per_uid = 400
+requests_per_uid = 400
+watchers_per_uid = 400
+[retry]
+attempts = 2
+base = 0.01
+"""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=10_000)
-    parser.add_argument("--at-once", type=int, default=8)
+    parser.add_argument("--at-once", type=int, default=48)
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cucmd-soak-") as folder:
         config = CONFIG.replace("[retry]\nbase = 0.05\n", "") + MORE
         options = [word for fault in FAULTS for word in ("--fault", fault)]
-        lab = running_lab(8, "--files", "2", "--size", "1000", *options)
+        lab = running_lab(24, "--files", "2", "--size", "1000", *options)
         daemon = running_daemon(Path(folder) / "cucmd", config, checks=False)
         with lab as lab, daemon as daemon:
             rows = Soak(daemon, lab, args.jobs, args.at_once).run()

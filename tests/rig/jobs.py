@@ -20,11 +20,17 @@ def start(
     recurs: bool = False,
     concurrency: int | None = None,
     password: str | None = None,
+    credential: str | None = None,
     **timeouts: float,
 ) -> structs.Job:
+    """With the lab's own login, unless a credential is named."""
+    if credential is None:
+        login = structs.Login(lab.username, password or lab.password)
+    else:
+        login = structs.Login(credential=credential)
     return client.start(
         lab.nodes if nodes is None else nodes,
-        login=structs.Login(lab.username, password or lab.password),
+        login=login,
         collection=structs.Collection(
             paths=tuple(paths), last=last, compress=compress, recurs=recurs
         ),

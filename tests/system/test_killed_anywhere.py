@@ -16,6 +16,7 @@ import pytest
 
 from cucmctl import Client, DaemonUnavailable
 from cucmd.api import structs
+from rig.forked import serve
 from rig.inspection import check_database, check_files
 from rig.jobs import SDL
 from rig.lab import Lab, running_lab
@@ -37,16 +38,6 @@ free_space_bytes = 0
 [credentials]
 directory = "{credentials}"
 """
-
-
-def serve(arguments: list[str], log: str) -> None:
-    """The daemon, in a process that has imported it already."""
-    from cucmd.main import main
-
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    raise SystemExit(main(arguments))
 
 
 class World:

@@ -5,6 +5,7 @@ The one rule: every byte that is heard or said passes through here, into the tra
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from typing import Protocol
@@ -140,16 +141,19 @@ class Conversation:
             self._take(await self._receive())
 
     async def _interrupt(self) -> None:
-        await self._say(self._session.interrupt(), "^C")
-        while not self._ended and not self._session.at_prompt:
-            heard = False
-            # The prompt may need a second Ctrl-C to come back (vos-cli.md, section 6).
-            with trio.move_on_after(1.0):
-                await self._pace.wait()
-                self._take(await self._receive())
-                heard = True
-            if not heard:
+        """Ctrl-C, until the prompt is back. It may need a second one, or a newline to show
+        itself (vos-cli.md, section 6).
+        """
+        for nudges in itertools.cycle((False, False, True)):
+            if nudges:
+                await self._say(self._session.nudge(), "")
+            else:
                 await self._say(self._session.interrupt(), "^C")
+            with trio.move_on_after(1.0):
+                while not self._ended and not self._session.at_prompt:
+                    await self._pace.wait()
+                    self._take(await self._receive())
+                return
 
 
 async def hang_up(conversation: Conversation, grace: float) -> None:

@@ -63,8 +63,17 @@ def prepare(path: Path, connect: Connect, now: datetime) -> list[str]:
         with closing(connect(path)) as connection:
             migrate(connection)
     except (sqlite3.Error, OSError) as error:
-        raise StoreFailed(f"cannot open {path}: {error}") from error
+        raise StoreFailed(f"cannot open {path}: {error}{_if_full(path.parent)}") from error
     return notices
+
+
+def _if_full(directory: Path) -> str:
+    """SQLite says "disk I/O error" where it finds no room for what it keeps beside the file."""
+    try:
+        full = os.statvfs(directory).f_bavail == 0
+    except OSError:
+        return ""
+    return "; the disk is full" if full else ""
 
 
 def _damage(path: Path) -> str | None:

@@ -83,9 +83,13 @@ class Session:
             events += self._lose(Broken(self._conversation.flooded()))
         # After Ctrl-C a node can take long to get its prompt out, and no output is awaited that
         # could contain one.
-        if self._conversation.interrupted and self._screen.ending.endswith(texts.PROMPT):
+        if self._conversation.interrupted and self._is_back():
             events += self._confirm()
         return events
+
+    def _is_back(self) -> bool:
+        """At the prompt after Ctrl-C; the echo of a second one may have come behind it."""
+        return self._screen.ending.replace("^C", "").endswith(texts.PROMPT)
 
     def _hear(self, line: str | None) -> list[Event]:
         if line is None:

@@ -1,6 +1,7 @@
 """`cucmctl` is small and quick: what it loads is measured, since time on a busy machine is not."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -11,12 +12,15 @@ HEAVY = ("trio", "trio_asyncio", "asyncio", "asyncssh", "cryptography", "rich", 
 
 def loaded(program: str, *arguments: str) -> list[str]:
     """The modules that a program has loaded by its end, beyond those of a bare Python."""
+    # Coverage measures every child, and loads what it needs for that.
+    environ = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
     report = "; import sys, json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", program + report, *arguments],
         capture_output=True,
         text=True,
         check=True,
+        env=environ,
     )
     return json.loads(done.stderr.splitlines()[-1])
 

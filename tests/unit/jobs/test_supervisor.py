@@ -16,7 +16,7 @@ from cucmd.events import Feed
 from cucmd.failure import Code, fail
 from cucmd.job import Collection, Job, Node, Phase, Timeouts
 from cucmd.job_run import House
-from cucmd.store import Store, open_store
+from cucmd.store import Store, StoreFailed, open_store
 from cucmd.supervisor import (
     AmbiguousJob,
     AtLimit,
@@ -82,11 +82,14 @@ class World:
         await self.supervisor.start(job, self.tasks(job))
         return job.job_id
 
-    async def ended(self, job_id: str) -> Job:
+    async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
         with self.feed.subscribe(job_id) as changes:
-            while not (job := await self.supervisor.find(job_id)).ended:
+            while not reached(job := await self.supervisor.find(job_id)):
                 await changes.next()
         return job
+
+    async def ended(self, job_id: str) -> Job:
+        return await self.until(job_id, lambda job: job.ended)
 
 
 @asynccontextmanager
@@ -204,7 +207,7 @@ async def test_cancel_of_one_node_lets_the_others_finish(tmp_path: Path) -> None
     async with world(tmp_path) as w:
         w.behaviours = {"a": hang, "b": wait}
         job_id = await w.start("a", "b")
-        await wait_all_tasks_blocked()
+        await w.until(job_id, lambda job: statuses(job) == ["running", "running"])
         job, _ = await w.supervisor.cancel(job_id, ["a"])
         assert statuses(job) == ["cancelled", "running"]
         released.set()
@@ -226,6 +229,26 @@ async def test_a_node_that_ends_while_it_is_cancelled_stays_cancelled(tmp_path: 
         await trio.sleep(0.1)
         job = await w.supervisor.find(job_id)
         assert (statuses(job), job.nodes[0].notes) == (["cancelled"], ())
+
+
+async def test_nobody_is_shown_what_a_failing_store_has_not_kept(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.behaviours["a"] = hang
+        job_id = await w.start("a")
+        await w.until(job_id, lambda job: statuses(job) == ["running"])
+        save = w.store.save
+
+        async def refuse(before: Job, after: Job) -> None:
+            await trio.lowlevel.checkpoint()
+            raise StoreFailed("database or disk is full")
+
+        w.store.save = refuse
+        with pytest.raises(StoreFailed):
+            await w.supervisor.cancel(job_id, None)
+        assert statuses(await w.supervisor.find(job_id)) == ["running"]
+        assert [job.status for job in await w.supervisor.newest(9, None)] == ["running"]
+        w.store.save = save
+        assert statuses(await w.ended(job_id)) == ["cancelled"]
 
 
 async def test_unknown_jobs_and_nodes_are_named(tmp_path: Path) -> None:
@@ -314,7 +337,7 @@ async def test_recovery_interrupts_what_has_no_password_any_more(tmp_path: Path)
         await store.save(job, after)
     async with world(tmp_path) as w:
         await w.supervisor.recover(lambda job: None)
-        job = await w.supervisor.find(job.job_id)
+        job = await w.ended(job.job_id)
         assert statuses(job) == ["succeeded", "failed"]
         assert job.nodes[1].state.failure.code is Code.INTERRUPTED
         assert (job.status, w.contacted) == ("partial", [])

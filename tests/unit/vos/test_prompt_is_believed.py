@@ -103,6 +103,15 @@ def test_after_ctrl_c_the_next_prompt_counts_at_once():
     assert driver.session.at_prompt
 
 
+def test_the_echo_of_a_second_ctrl_c_may_stand_behind_the_prompt():
+    driver = in_file_get()
+    driver.hear(b"Please wait while the system is gathering files info ...")
+    driver.session.interrupt()
+    driver.session.interrupt()
+    driver.hear(b"^C\r\nadmin:^C")
+    assert driver.session.at_prompt
+
+
 def test_ctrl_c_at_the_prompt_changes_nothing():
     driver = at_prompt()
     driver.session.interrupt()
