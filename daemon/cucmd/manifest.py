@@ -76,6 +76,17 @@ def _entry(node: str, folder: str, file: ReceivedFile) -> Entry:
     return Entry(node, f"{folder}/files/{file.path}", file.size, file.sha256, file.complete)
 
 
+def says(directory: Path, entries: Sequence[Entry]) -> bool:
+    """Whether the manifest on disk names exactly these files; none is one without files."""
+    try:
+        found = msgspec.json.decode((directory / "manifest.json").read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        return not entries
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return set(found.files) == set(entries)
+
+
 def drop_temporary(directory: Path) -> None:
     """Removes what a write that was killed left behind."""
     _temporary(directory / "manifest.json").unlink(missing_ok=True)

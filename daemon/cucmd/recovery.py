@@ -16,14 +16,14 @@ import msgspec
 import trio
 
 from cucmd.job import Job
-from cucmd.manifest import Entry, ManifestWriter, drop_temporary
+from cucmd.manifest import Entry, ManifestWriter, drop_temporary, says
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
 
 
 async def account_for_files(store: Store, job: Job, directory: Path) -> tuple[Entry, ...]:
-    """Every file of an unfinished job: those on record, and the rest as incomplete.
+    """Every file of a job that was live: those on record, and the rest as incomplete.
 
     Durable on return, unless the disk does not let it be: that is logged, and the manifest says
     so at the next write. Raises `StoreFailed` where the records cannot be read.
@@ -31,10 +31,11 @@ async def account_for_files(store: Store, job: Job, directory: Path) -> tuple[En
     rows = await store.files(job.job_id)
     recorded = [Entry(row.node, row.path, row.size, row.sha256, row.complete) for row in rows]
     left = await trio.to_thread.run_sync(_unrecorded, job, directory, recorded)
-    if not left:
-        return tuple(recorded)
-    log.warning("job %s: %d files were cut off by the stop", job.job_id, len(left))
     entries = (*recorded, *left)
+    if await trio.to_thread.run_sync(says, directory, entries):
+        return entries
+    if left:
+        log.warning("job %s: %d files were cut off by the stop", job.job_id, len(left))
     try:
         for node in {entry.node for entry in left}:
             await store.save_files(job.job_id, node, [e for e in left if e.node == node])

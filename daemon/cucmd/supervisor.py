@@ -167,9 +167,7 @@ class Supervisor:
     async def newest(self, limit: int, status: str | None) -> Sequence[JobRow | Job]:
         """Newest first; live jobs as they are at this moment."""
         rows = await self._house.store.newest(limit, status)
-        return [
-            self._live[row.job_id].shown() if row.job_id in self._live else row for row in rows
-        ]
+        return [self._live[row.job_id].shown() if row.job_id in self._live else row for row in rows]
 
     # Restart and stop
 
@@ -187,6 +185,16 @@ class Supervisor:
                 run.take_up()
             log.info("job %s: %s after a restart", job.job_id, run.job.status)
             self._launch(run)
+        await self._account_for_ended()
+
+    async def _account_for_ended(self) -> None:
+        """A job ends when its nodes have settled; its connections, and the record of what they
+        pushed, follow within the grace. No more jobs than run at once can have been stopped there.
+        """
+        store = self._house.store
+        for job_id in await store.last_ended(self._limits.jobs):
+            if job_id not in self._live and (job := await store.load(job_id)) is not None:
+                await account_for_files(store, job, self.directory(job_id))
 
     async def drain(self) -> None:
         """No new work; what runs is closed within its grace, and can go on after a restart.

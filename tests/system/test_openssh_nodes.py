@@ -4,7 +4,6 @@ Real files, real speed; what arrives is compared byte by byte with what the node
 """
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rig.daemon import Daemon, running_daemon
+from rig.inspection import manifest
 from rig.jobs import node, start, statuses, until
 from rig.openssh_node import OpenSshNode, openssh_node, why_not
 from rig.quiet import assert_nothing_open, wait_until
@@ -91,13 +91,14 @@ def test_three_nodes_at_once_and_one_is_cancelled(daemon: Daemon, make_node: Mak
     folder = Path(job.directory)
     for one in nodes[:2]:
         assert digests(received(folder, one.address)) == digests(one.root)
-    manifest = json.loads((folder / "manifest.json").read_text())["files"]
-    for file in manifest:
+    # What the cancelled node had pushed follows within the grace.
+    wait_until(lambda: any(file["node"] == nodes[2].address for file in manifest(folder)))
+    for file in manifest(folder):
         if file["node"] != nodes[2].address:
             assert file["complete"]
             with (folder / file["path"]).open("rb") as stored:
                 assert hashlib.file_digest(stored, "sha256").hexdigest() == file["sha256"]
-    (cut,) = (file for file in manifest if file["node"] == nodes[2].address)
+    (cut,) = (file for file in manifest(folder) if file["node"] == nodes[2].address)
     assert not cut["complete"]
     assert (folder / cut["path"]).stat().st_size == cut["size"]
     wait_until(lambda: all(one.processes() == [] for one in nodes))

@@ -19,7 +19,7 @@ from cucmd.job import Job
 from cucmd.store import tables
 from cucmd.store.database import Connect, connect, prepare
 from cucmd.store.lock import hold_state_directory
-from cucmd.store.rows import FileRow, JobRow, Received, moment_text
+from cucmd.store.rows import FileRow, JobRow, Received
 from cucmd.store.thread import DatabaseThread
 
 # Bounds how long one transaction can grow; 400 nodes that change at once fit into one.
@@ -103,9 +103,9 @@ class Store:
         self._notices += [problem for problem in problems if problem not in self._notices]
         return tuple(jobs)
 
-    async def ended_before(self, moment: datetime, limit: int) -> tuple[str, ...]:
-        """Ids of jobs that had ended by then, the earliest first: what retention may delete."""
-        return await self._ids(tables.ENDED_BEFORE, moment_text(moment), max(limit, 0))
+    async def last_ended(self, limit: int) -> tuple[str, ...]:
+        """Ids of the jobs that ended last, the latest first."""
+        return await self._ids(tables.LAST_ENDED, max(limit, 0))
 
     async def _ids(self, statement: str, *parameters: object) -> tuple[str, ...]:
         return await self._reader.run(

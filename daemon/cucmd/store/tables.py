@@ -50,7 +50,8 @@ SELECT job_id, status, created_at, completed_at,
 NEWEST = _JOB_ROWS + "ORDER BY position DESC LIMIT :limit"
 NEWEST_WITH_STATUS = _JOB_ROWS + "WHERE status = :status ORDER BY position DESC LIMIT :limit"
 FIND = "SELECT job_id FROM job WHERE job_id >= ? AND job_id < ? ORDER BY job_id LIMIT 3"
-ENDED_BEFORE = "SELECT job_id FROM job WHERE completed_at < ? ORDER BY completed_at LIMIT ?"
+LAST_ENDED = """
+SELECT job_id FROM job WHERE completed_at IS NOT NULL ORDER BY completed_at DESC LIMIT ?"""
 UNFINISHED = """
 SELECT job_id FROM job WHERE status IN ('queued', 'running') ORDER BY position"""
 

@@ -341,3 +341,21 @@ async def test_recovery_interrupts_what_has_no_password_any_more(tmp_path: Path)
         assert statuses(job) == ["succeeded", "failed"]
         assert job.nodes[1].state.failure.code is Code.INTERRUPTED
         assert (job.status, w.contacted) == ("partial", [])
+
+
+async def test_recovery_accounts_for_files_of_a_job_that_ended_in_its_last_moment(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        w.behaviours["a"] = hang
+        job_id = await w.start("a")
+        await wait_all_tasks_blocked()
+        await w.supervisor.cancel(job_id, None)
+    cut_off = tmp_path / "jobs" / job_id / "a" / "files" / "192.0.2.9" / "core.1"
+    cut_off.parent.mkdir(parents=True)
+    cut_off.write_bytes(b"part")
+    async with world(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        (row,) = await again.store.files(job_id)
+    assert (row.path, row.size, row.complete) == ("a/files/192.0.2.9/core.1", 4, False)
+    assert "core.1" in (tmp_path / "jobs" / job_id / "manifest.json").read_text()

@@ -38,7 +38,7 @@ async def test_a_transition_of_one_node_of_400_writes_one_row(
         (tables.NEWEST, LIMITED),
         (tables.NEWEST_WITH_STATUS, LIMITED),
         (tables.FIND, ("a", "b")),
-        (tables.ENDED_BEFORE, ("2026", 10)),
+        (tables.LAST_ENDED, (10,)),
         (tables.UNFINISHED, ()),
     ],
 )

@@ -175,15 +175,15 @@ async def test_a_deleted_job_leaves_nothing(path: Path, make_job: MakeJob) -> No
         assert (await store.newest(9))[0].nodes_total == 1
 
 
-async def test_retention_is_offered_what_ended_first(path: Path, make_job: MakeJob) -> None:
+async def test_the_jobs_that_ended_last_come_first(path: Path, make_job: MakeJob) -> None:
     async with open_store(path) as store:
         for number, hours in ((1, 3), (2, 1), (3, 2)):
             job = make_job(str(number))
             await store.add_job(job)
             await store.save(job, job.cancel(NOW + timedelta(hours=hours)))
         await store.add_job(make_job("4"))
-        assert await store.ended_before(NOW + timedelta(hours=3), 9) == ("2", "3")
-        assert await store.ended_before(NOW + timedelta(days=1), 1) == ("2",)
+        assert await store.last_ended(9) == ("1", "3", "2")
+        assert await store.last_ended(1) == ("1",)
 
 
 STEPS = st.lists(
