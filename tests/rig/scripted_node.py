@@ -3,7 +3,8 @@
 For unit tests of `collect`: time is virtual, and every close is noted.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
@@ -178,6 +179,14 @@ class Node:
     @property
     def box(self) -> Box:
         return self.boxes[-1]
+
+
+@asynccontextmanager
+async def scripted(script: Script) -> AsyncIterator[Node]:
+    """A node that plays `script`, for as long as the body runs."""
+    async with trio.open_nursery() as nursery:
+        yield Node(script, nursery)
+        nursery.cancel_scope.cancel()
 
 
 Answer = Callable[[Node, str], Awaitable[None]]

@@ -1,7 +1,6 @@
 """What is done on one node: from the first prompt to the verdict, in virtual time."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,20 +17,13 @@ from rig.scripted_node import (
     Answer,
     Heard,
     Node,
-    Script,
     announce,
     appliance,
     matches_nothing,
     node_task,
     pushes,
+    scripted,
 )
-
-
-@asynccontextmanager
-async def scripted(script: Script) -> AsyncIterator[Node]:
-    async with trio.open_nursery() as nursery:
-        yield Node(script, nursery)
-        nursery.cancel_scope.cancel()
 
 
 async def collected(node: Node, task: NodeTask) -> tuple[tuple[str, ...], Heard]:

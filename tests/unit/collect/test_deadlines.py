@@ -1,7 +1,5 @@
 """Every phase has its own clock; what a deadline says, and what it does to the connection."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,19 +15,12 @@ from rig.scripted_node import (
     Answer,
     Heard,
     Node,
-    Script,
     announce,
     appliance,
     node_task,
     pushes,
+    scripted,
 )
-
-
-@asynccontextmanager
-async def scripted(script: Script) -> AsyncIterator[Node]:
-    async with trio.open_nursery() as nursery:
-        yield Node(script, nursery)
-        nursery.cancel_scope.cancel()
 
 
 async def failure_and_seconds(node: Node, task: NodeTask) -> tuple[Failure, float]:
