@@ -44,6 +44,12 @@ class ImpossibleTransition(Exception):
     """A settled node or an ended job was asked to change; a defect, not bad input."""
 
 
+# A year is beyond any job, and keeps clocks from overflow.
+MOST_SECONDS = 31_536_000
+# A stop waits for every node's grace, and systemd kills after 60 s (systemd/cucmd.service).
+MOST_GRACE = 45.0
+
+
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Deadlines in seconds, all positive; `command` is never shorter than `connect`."""
 
@@ -59,9 +65,10 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """(field, reason) of the first rule that is broken, or None."""
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            # `not >` also refuses NaN; a year is beyond any job and keeps clocks from overflow.
-            if not 0 < value <= 31_536_000:
+            if not 0 < value <= MOST_SECONDS:  # `not` also refuses NaN
                 return name, f"{value:g} is not a positive number of seconds (at most a year)"
+        if self.grace > MOST_GRACE:
+            return "grace", f"{self.grace:g} s is more than {MOST_GRACE:g} s"
         if self.command < self.connect:
             return "command", f"{self.command:g} s is less than connect ({self.connect:g} s)"
         return None

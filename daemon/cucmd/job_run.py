@@ -77,10 +77,13 @@ class JobRun:
         """Ends when every node has settled, every connection has closed and all is durable."""
         try:
             async with trio.open_nursery() as nursery:
-                await nursery.start(self._recorder.run)
+                nursery.start_soon(self._recorder.run)
                 try:
                     await self._wait_and_work()
                     await self._catch_up()
+                except Exception:
+                    log.exception("job %s: a defect", self.job.job_id)
+                    self.end_all(failure(Code.INTERNAL, "a defect of cucmd ended the job"))
                 finally:
                     self._recorder.finish()
         finally:
@@ -198,6 +201,9 @@ class JobRun:
                 await trio.sleep(CATCH_UP_AFTER)
                 try:
                     await self._put_on_record()
+                except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+                    log.error("job %s: files cannot be put on record: %s", self.job.job_id, error)  # noqa: TRY400  somebody took the folder away
+                    return
                 except (StoreFailed, OSError) as error:
                     log.error("job %s: files are not on record: %s", self.job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
 

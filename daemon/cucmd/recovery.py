@@ -30,7 +30,11 @@ async def account_for_files(store: Store, job: Job, directory: Path) -> tuple[En
     """
     rows = await store.files(job.job_id)
     recorded = [Entry(row.node, row.path, row.size, row.sha256, row.complete) for row in rows]
-    left = await trio.to_thread.run_sync(_unrecorded, job, directory, recorded)
+    try:
+        left = await trio.to_thread.run_sync(_unrecorded, job, directory, recorded)
+    except OSError as error:
+        log.error("job %s: its files cannot be looked at: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
+        return tuple(recorded)
     entries = (*recorded, *left)
     if await trio.to_thread.run_sync(says, directory, entries):
         return entries
@@ -75,4 +79,6 @@ def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
     for parent, _, names in os.walk(directory / folder / "files"):
         for name in names:
             path = Path(parent, name)
-            yield str(path.relative_to(directory)), path.lstat().st_size
+            # A name that is not UTF-8 did not come through the receiver, but must not stop a start.
+            shown = os.fsencode(path.relative_to(directory)).decode(errors="backslashreplace")
+            yield shown, path.lstat().st_size

@@ -31,6 +31,7 @@ class StateRecorder:
         self._failed: StoreFailed | None = None
         self._finishing = False
         self._stopping = False
+        self._over = False
         self._changed = trio.Event()
         self._attempted = trio.Event()
 
@@ -54,6 +55,8 @@ class StateRecorder:
         """Waits until the state of this moment is saved. Raises `StoreFailed` if a try fails."""
         version = self._version
         while self._durable < version:
+            if self._over:
+                raise self._failed or StoreFailed("the daemon stops, and its disk takes nothing")
             await self._attempted.wait()
             if self._failed is not None and self._durable < version:
                 raise self._failed
@@ -71,16 +74,22 @@ class StateRecorder:
         """
         self._stopping = True
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        with trio.CancelScope(shield=True):  # `finish` ends it, so that nothing is left unsaved
-            task_status.started()
-            while not (self._finishing and self._durable == self._version):
-                await self._changed.wait()
-                self._changed = trio.Event()
-                while self._durable < self._version and not await self._save():
-                    if self._finishing and self._stopping:
-                        return
-                    await trio.sleep(RETRY_AFTER)
+    async def run(self) -> None:
+        try:
+            with trio.CancelScope(shield=True):  # `finish` ends it: nothing is left unsaved
+                await self._save_until_finished()
+        finally:
+            self._over = True
+            self._attempted.set()
+
+    async def _save_until_finished(self) -> None:
+        while not (self._finishing and self._durable == self._version):
+            await self._changed.wait()
+            self._changed = trio.Event()
+            while self._durable < self._version and not await self._save():
+                if self._finishing and self._stopping:
+                    return
+                await trio.sleep(RETRY_AFTER)
 
     async def _save(self) -> bool:
         job, version = self._job, self._version

@@ -76,26 +76,23 @@ class Jobs:
         )
         return _cancel_reply(job, request.nodes, changed=changed)
 
-    async def watch(
+    def watch(
         self, caller: Caller, request: structs.WatchRequest
     ) -> AsyncIterator[structs.WatchReply]:
+        """The generator itself, not one around it: whoever closes it, closes the subscription."""
         if request.job_id is None:
-            async for reply in self._watch_all():
-                yield reply
-            return
-        with refusals():
-            job = await self._supervisor.find(request.job_id)
-        async for reply in self._watch_job(job.job_id):
-            yield reply
+            return self._watch_all()
+        return self._watch_job(request.job_id)
 
-    async def _watch_job(self, job_id: str) -> AsyncIterator[structs.WatchReply]:
+    async def _watch_job(self, prefix: str) -> AsyncIterator[structs.WatchReply]:
+        job_id = (await self._find(prefix)).job_id
         with self._feed.subscribe(job_id) as changes:
             # Asked for only now: what changes from here on is in the subscription.
-            job = await self._supervisor.find(job_id)
+            job = await self._find(job_id)
             yield structs.WatchReply(0, 0, job=self._wire(job))
             while not job.ended:
                 change = await changes.next()
-                job = change.job or await self._supervisor.find(job_id)
+                job = change.job or await self._find(job_id)
                 yield structs.WatchReply(change.sequence, change.missed, job=self._wire(job))
 
     async def _watch_all(self) -> AsyncIterator[structs.WatchReply]:
@@ -107,8 +104,13 @@ class Jobs:
                 state = None if job else await self._newest()
                 yield structs.WatchReply(change.sequence, change.missed, job=job, jobs=state)
 
+    async def _find(self, prefix: str) -> Job:
+        with refusals():
+            return await self._supervisor.find(prefix)
+
     async def _newest(self) -> tuple[structs.JobSummary, ...]:
-        found = await self._supervisor.newest(DEFAULT_LIMIT, None)
+        with refusals():
+            found = await self._supervisor.newest(DEFAULT_LIMIT, None)
         return tuple(summary_to_wire(job) for job in found)
 
     def _wire(self, job: Job) -> structs.Job:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import asdict
+
 from cucmd.allowance import Allowance
 from cucmd.api import structs
 from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
@@ -25,7 +27,7 @@ from cucmd.config import (
     UnknownCredential,
     load_credential,
 )
-from cucmd.job import Job, Node, Timeouts
+from cucmd.job import Job, Node
 from cucmd.node_name import parse_node
 
 log = logging.getLogger(__name__)
@@ -71,8 +73,10 @@ class Planner:
         if not job.resumable:
             return None
         logins = _Logins(self, structs.Login(username=job.username, credential=job.credential))
-        values = {name: getattr(job.timeouts, name) for name in Timeouts.__struct_fields__}
-        overrides = structs.Timeouts(**values)
+        # Only what the request said itself: the rest is each node's own, as at the start.
+        whole = asdict(self._config.for_job([node.node for node in job.nodes]).timeouts)
+        own = {name: value for name, value in asdict(job.timeouts).items() if value != whole[name]}
+        overrides = structs.Timeouts(**own)
         try:
             return self._tasks(job, logins, overrides)
         except (InvalidValue, UnknownCredential, CredentialRefused) as error:

@@ -27,6 +27,8 @@ class PhaseClock:
         self._expired: Failure | None = None
 
     def start(self, code: Code, seconds: float, what: str) -> None:
+        if self._scope.cancel_called:  # too late: the clock before this one has run out
+            return
         self._scope.deadline = trio.current_time() + seconds
         self._expired = timed_out(code, seconds, what)
 

@@ -47,6 +47,9 @@ def judge(
 def _compare(
     path: str, announced: Announced, whole: Sequence[ReceivedFile], came: str
 ) -> Failure | None:
+    if announced.files is None and not whole:
+        nothing = f"{path}: the node announced nothing, and nothing came"
+        return failure(Code.TRANSFER_INCOMPLETE, nothing)
     files = announced.files or 0
     size = announced.size or 0
     if len(whole) >= files and sum(file.size for file in whole) >= size:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from cucmd.config import rules
 from cucmd.config.model import Access, Credentials, Daemon, Limits, Receiver, Retry, Ssh
-from cucmd.job import Timeouts
+from cucmd.job import MOST_SECONDS, Timeouts
 from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
 
 Kind: TypeAlias = Callable[[object], object]
@@ -107,12 +107,13 @@ def percent(value: object) -> object:
 
 
 def seconds(value: object) -> float:
-    # The rule is that of `Timeouts`: it is asked with the same number in every place, so that
-    # only what a single number can break is told.
-    if not isinstance(value, bool) and isinstance(value, (int, float)) and abs(value) < 1e9:
-        number = float(value)
-        if Timeouts(*[number] * len(Timeouts.__struct_fields__)).problem() is None:
-            return number
+    # What a single number can break; how one goes with another is the rule of `Timeouts`.
+    if (
+        not isinstance(value, bool)
+        and isinstance(value, (int, float))
+        and 0 < value <= MOST_SECONDS
+    ):
+        return float(value)
     raise expected("a positive number of seconds (at most a year)")
 
 

@@ -6,6 +6,7 @@ waits until it is closed.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -44,11 +45,14 @@ class Opener(asyncssh.SSHClient):
 
     def __init__(self, username: str, *, legacy: bool) -> None:
         self.connection: asyncssh.SSHClientConnection | None = None
+        self.transport: asyncio.Transport | None = None
         self.username = username
         self._legacy = legacy
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self.connection = conn
+        # asyncssh's abort() forgets it in the same moment in which it asks asyncio to close it.
+        self.transport = getattr(conn, "_transport", None)
 
     def progress(self) -> Progress:
         """How far it came, for whoever has to say why it went no further."""
@@ -174,5 +178,9 @@ class Link:
                 if self._socket.fileno() == -1:
                     break
                 await settle()
-        # Nobody has it: asyncssh never began, or asyncio does not come to its turn.
+        # Nobody has it: asyncssh never began, or asyncio does not come to its turn. Its transport
+        # then lets go of reader and writer at once: left behind, they would hold the descriptor's
+        # number against the next socket that gets it.
+        if self._opener.transport is not None:
+            self._opener.transport.abort()
         self._socket.close()

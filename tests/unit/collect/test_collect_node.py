@@ -14,6 +14,7 @@ from cucmd.job import Collection, Phase
 from rig.scripted_node import (
     COMPLETED,
     NO_SUCH_FILE,
+    QUESTIONS,
     Answer,
     Heard,
     Node,
@@ -263,3 +264,16 @@ async def test_a_transcript_that_cannot_be_written_disturbs_nothing(
     async with scripted(appliance(pushes(1))) as node:
         assert (await collected(node, node_task(tmp_path)))[0] == ()
     assert "transcript" in caplog.text
+
+
+async def test_nothing_announced_and_nothing_come_is_no_success(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def says_only_completed(node: Node, line: str) -> None:
+        for question in QUESTIONS:
+            await node.ask(question)
+        node.box.connected = True
+        await node.say(COMPLETED)
+
+    async with scripted(appliance(says_only_completed)) as node:
+        assert (await failed(node, node_task(tmp_path))).code is Code.TRANSFER_INCOMPLETE

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from cucmd.collect.clocks import PhaseClock
 from cucmd.collect.doors import NodeTask
 from cucmd.collect.procedure import collect
 from cucmd.failure import Code, Failure, NodeFailed
@@ -176,3 +177,18 @@ async def test_each_command_has_the_whole_command_timeout(
     async with scripted(appliance(gathers_long)) as node:
         task = node_task(tmp_path, "a", "b", "c")
         await collect(task, node.open_shell, node, Heard())
+
+
+async def test_a_clock_that_has_run_out_stays_the_reason(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def connect_and_begin_late_to_log_in() -> None:
+        with PhaseClock() as clock:
+            clock.start(Code.CONNECT_TIMEOUT, 30, "connecting")
+            try:
+                await trio.sleep_forever()
+            finally:
+                clock.start(Code.LOGIN_TIMEOUT, 120, "logging in")
+
+    with pytest.raises(NodeFailed, match="after 30s connecting"):
+        await connect_and_begin_late_to_log_in()

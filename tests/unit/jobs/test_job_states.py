@@ -169,3 +169,8 @@ def test_timeouts_that_make_no_sense_are_named(timeouts: Timeouts, field: str) -
 
 def test_the_default_timeouts_make_sense() -> None:
     assert Timeouts().problem() is None
+
+
+def test_the_grace_is_shorter_than_what_systemd_waits_for_a_stop() -> None:
+    assert Timeouts(grace=45).problem() is None
+    assert Timeouts(grace=46).problem() == ("grace", "46 s is more than 45 s")

@@ -45,7 +45,7 @@ async def test_a_state_is_published_only_once_it_is_durable() -> None:
 
     with feed.subscribe(QUEUED.job_id) as changes:
         async with trio.open_nursery() as nursery:
-            await nursery.start(recorder.run)
+            nursery.start_soon(recorder.run)
             nursery.start_soon(watch, changes)
             running = QUEUED.begin(NOW)
             recorder.changed(running)
@@ -64,7 +64,7 @@ async def test_each_save_goes_from_the_last_durable_state_to_the_newest() -> Non
     store.may_save = trio.Event()
     recorder = StateRecorder(QUEUED, store, Feed())
     async with trio.open_nursery() as nursery:
-        await nursery.start(recorder.run)
+        nursery.start_soon(recorder.run)
         first = QUEUED.begin(NOW)
         recorder.changed(first)
         await wait_all_tasks_blocked()  # the save of `first` is under way
@@ -83,7 +83,7 @@ async def test_a_failed_save_is_told_to_who_waits_and_tried_again(
     store = SlowStore(failures=2)
     recorder = StateRecorder(QUEUED, store, Feed())
     async with trio.open_nursery() as nursery:
-        await nursery.start(recorder.run)
+        nursery.start_soon(recorder.run)
         cancelled = QUEUED.cancel(NOW)
         recorder.changed(cancelled)
         with pytest.raises(StoreFailed):
@@ -100,7 +100,7 @@ async def test_the_last_state_is_saved_before_the_recorder_ends_even_when_cancel
     recorder = StateRecorder(QUEUED, store, Feed())
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
-            await nursery.start(recorder.run)
+            nursery.start_soon(recorder.run)
             scope.cancel()
             recorder.changed(QUEUED.cancel(NOW))
             recorder.finish()
@@ -114,7 +114,7 @@ async def test_an_ended_job_is_saved_when_the_disk_has_room_again(
     recorder = StateRecorder(QUEUED, store, Feed())
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
-            await nursery.start(recorder.run)
+            nursery.start_soon(recorder.run)
             cancelled = QUEUED.cancel(NOW)
             recorder.changed(cancelled)
             recorder.finish()
@@ -126,7 +126,7 @@ async def test_a_stop_does_not_wait_for_a_disk_that_stays_full(autojump_clock: M
     recorder = StateRecorder(QUEUED, store, Feed())
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            await nursery.start(recorder.run)
+            nursery.start_soon(recorder.run)
             recorder.changed(QUEUED.cancel(NOW))
             recorder.stop()
             recorder.finish()

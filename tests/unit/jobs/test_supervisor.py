@@ -359,3 +359,18 @@ async def test_recovery_accounts_for_files_of_a_job_that_ended_in_its_last_momen
         (row,) = await again.store.files(job_id)
     assert (row.path, row.size, row.complete) == ("a/files/192.0.2.9/core.1", 4, False)
     assert "core.1" in (tmp_path / "jobs" / job_id / "manifest.json").read_text()
+
+
+async def test_a_defect_beside_the_nodes_ends_the_job_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def defect(*_: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    async with world(tmp_path) as w:
+        w.behaviours["a"] = hang
+        monkeypatch.setattr("cucmd.job_run.NodeReport.take_files", defect)
+        job = await w.ended(await w.start("a", "b"))
+        assert job.status == "failed"
+        assert {node.state.failure.code for node in job.nodes} == {Code.INTERNAL}
+    assert "a defect" in caplog.text
