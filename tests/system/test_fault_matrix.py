@@ -21,7 +21,8 @@ from rig.quiet import assert_nothing_open, wait_until
 
 MakeLab = Callable[..., Lab]
 
-CONNECT, LOGIN, COMMAND, STALL, NODE, GRACE = 3.0, 4.0, 6.0, 4.0, 30.0, 1.0
+# Apart far enough that a busy machine does not let one run out where another is meant.
+CONNECT, LOGIN, COMMAND, STALL, NODE, GRACE = 4.0, 12.0, 16.0, 5.0, 45.0, 1.0
 HEALTHY = 4
 # These machines are shared: what is late by less than this is not late.
 SLACK = 20.0
