@@ -53,7 +53,7 @@ class Debian:
 
     def must(self, *command: str, **options: object) -> str:
         """As `run`, for what has to succeed: its standard output."""
-        answer = self.run(*command, **options)  # type: ignore[arg-type]  # handed on as they are
+        answer = self.run(*command, **options)
         assert answer.returncode == 0, f"{command}: {answer.stdout}{answer.stderr}"
         return answer.stdout
 
@@ -73,15 +73,18 @@ def booted(binds: Mapping[Path, str]) -> Iterator[Debian]:
         process, notices = _nspawn(tree, binds, Path(short))
         with notices:
             try:
-                yield Debian(_until_booted(process, notices, Path(short) / "log"))
+                debian = Debian(_until_booted(process, notices, Path(short) / "log"))
+                yield debian
+                debian.run("systemctl", "poweroff")
+                process.wait(60)
             finally:
-                _power_off(process)
+                _destroy(process)
 
 
 def tree_of_packages() -> Path:
     """A folder with an installed Debian, made once and kept. Raises `CannotRun`."""
     _refuse_without(PROGRAMS)
-    mirror, suite = _mirror()
+    suite = _release()
     cache = Path(os.environ.get("XDG_CACHE_HOME", "/var/cache")) / "cucmd-tests"
     cache.mkdir(parents=True, exist_ok=True)
     name = sha256(" ".join((suite, platform.machine(), *PACKAGES)).encode()).hexdigest()[:12]
@@ -89,7 +92,7 @@ def tree_of_packages() -> Path:
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of two test runs, one makes it
         if not tree.exists():
-            _make_tree(tree, mirror, suite)
+            _make_tree(tree, _mirror(suite), suite)
     return tree
 
 
@@ -106,21 +109,28 @@ def _refuse_without(programs: tuple[str, ...]) -> None:
         raise CannotRun(f"needs {', '.join(missing)}")
 
 
-def _mirror() -> tuple[str, str]:
-    """Where this machine has its own packages from, and the release that it runs."""
+def _release() -> str:
+    """`trixie`: what this machine runs, and so has a mirror of."""
     release = platform.freedesktop_os_release()
     suite = release.get("VERSION_CODENAME", "")
     if release["ID"] != "debian" or not suite:
         raise CannotRun(f"needs a Debian, for its mirror; this is {release['ID']} {suite}".strip())
+    return suite
+
+
+def _mirror(suite: str) -> str:
+    """Where apt has this machine's own packages from; no list need have been fetched yet."""
+    columns = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
     listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(RELEASE) $(COMPONENT)"],
+        ["apt-get", "indextargets", "--no-release-info", "--format", columns],
         capture_output=True,
         text=True,
         check=False,
     ).stdout
-    for uri, codename, name, component in map(str.split, listed.splitlines()):
-        if suite in (codename, name) and component == "main":
-            return uri, suite
+    for line in listed.splitlines():
+        uri, release, component = line.split()
+        if release in (suite, "stable", "oldstable") and component == "main":
+            return uri
     raise CannotRun(f"apt has no source with the packages of {suite}")
 
 
@@ -128,7 +138,7 @@ def _make_tree(tree: Path, mirror: str, suite: str) -> None:
     """In a mount namespace: what debootstrap mounts is gone even when it is killed."""
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=tree.parent))
     new.chmod(0o755)  # it becomes the root folder of everybody in there
-    command = ["unshare", "--mount", "--propagation=private", "debootstrap", "--variant=minbase"]
+    command = [*_UNSHARE, "debootstrap", "--variant=minbase"]
     try:
         done = subprocess.run(
             [*command, f"--include={','.join(PACKAGES)}", suite, str(new), mirror],
@@ -155,12 +165,14 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir "/sys/fs/cgroup/$1" &&
 echo $$ >"/sys/fs/cgroup/$1/cgroup.procs" && shift && exec "$@"
 """
 _LEAVE_CGROUP = """
-mount -t cgroup2 cgroup2 /sys/fs/cgroup && find "/sys/fs/cgroup/$1" -depth -type d -delete
+mount -t cgroup2 cgroup2 /sys/fs/cgroup && for _ in $(seq 50); do
+    [ -d "/sys/fs/cgroup/$1" ] || exit 0
+    find "/sys/fs/cgroup/$1" -depth -type d -delete || sleep 0.1  # the killed are not all gone yet
+done
 """
-
-
-def _in_mount_namespace(script: str, *arguments: str) -> list[str]:
-    return ["unshare", "--mount", "--propagation=private", "sh", "-c", script, "sh", *arguments]
+_UNSHARE = ("unshare", "--mount", "--propagation=private")
+# A killed nspawn leaves its container running; a PID namespace takes all that is in it along.
+_MORTAL = ("--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 def _nspawn(
@@ -180,7 +192,7 @@ def _nspawn(
     ]
     with (short / "log").open("wb") as log:
         process = subprocess.Popen(
-            _in_mount_namespace(_ENTER_CGROUP, _cgroup(), *command),
+            [*_UNSHARE, *_MORTAL, "sh", "-c", _ENTER_CGROUP, "sh", _cgroup(), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -196,27 +208,35 @@ def _cgroup() -> str:
 
 def _until_booted(process: subprocess.Popen[bytes], notices: socket.socket, log: Path) -> int:
     """The leader's process number, once its systemd has reached its target."""
-    leader = 0
     deadline = time.monotonic() + BOOT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            said = dict(line.split("=", 1) for line in notices.recv(65536).decode().splitlines())
+            if b"READY=1" in notices.recv(65536).split(b"\n"):
+                return _leader_below(process.pid)
         except TimeoutError:
-            continue  # a look at whether it lives
-        leader = int(said.get("X_NSPAWN_LEADER_PID", leader))
-        if said.get("READY") == "1" and leader:
-            return leader
+            pass  # a look at whether it lives
     how = "did not boot" if process.poll() is None else f"exited with {process.returncode}"
     last = log.read_text(errors="replace").strip().splitlines()[-3:]
     raise CannotRun(f"systemd-nspawn {how}: {' / '.join(last)}")
 
 
-def _power_off(process: subprocess.Popen[bytes]) -> None:
-    """As by its own `systemctl poweroff`, which nspawn makes of SIGTERM."""
-    process.terminate()
-    try:
-        process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()  # its systemd dies with it, and all that is in there with that
-        process.wait()
-    subprocess.run(_in_mount_namespace(_LEAVE_CGROUP, _cgroup()), capture_output=True, check=False)
+def _leader_below(pid: int) -> int:
+    """The first process below this one that is number 1 of a namespace, two levels down."""
+    for child in _children(pid):
+        for one in _children(child):
+            status = Path(f"/proc/{one}/status").read_text().splitlines()
+            numbers = next(line for line in status if line.startswith("NSpid:")).split()[1:]
+            if numbers[-1] == "1":
+                return one
+    raise AssertionError("the container says that it is ready, and has no process 1")
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _destroy(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    command = [*_UNSHARE, "sh", "-c", _LEAVE_CGROUP, "sh", _cgroup()]
+    subprocess.run(command, capture_output=True, check=False)

@@ -143,10 +143,12 @@ def _accept_old_key_exchange() -> None:
 
 
 def _ensure_login_name() -> None:
-    """asyncssh asks for a local login name for each connection, and refuses to go on without.
+    """asyncssh asks for a local login name and a home for each connection, and refuses to go on
+    without.
 
-    Nothing sends it anywhere. A container whose user has no entry in passwd has none.
+    Nothing sends them anywhere. A container whose user has no entry in passwd has none.
     """
+    os.environ.setdefault("HOME", "/")
     try:
         getpass.getuser()
     except (KeyError, OSError):  # KeyError until Python 3.12

@@ -1,0 +1,332 @@
+"""As a real service: the wheel and the units, installed in a Debian that has booted its systemd.
+
+One container for all tests; each begins with the socket up and the service down. The nodes are a
+lab on this machine's loopback, which is the container's too.
+"""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client
+from cucmd.api import structs
+from rig.daemon import CONFIG
+from rig.debian import CannotRun, Debian, booted, python_of, tree_of_packages
+from rig.inspection import check_files
+from rig.jobs import SDL, start, statuses, until
+from rig.lab import Lab, running_lab
+from rig.quiet import wait_until
+
+REPOSITORY = Path(__file__).parents[2]
+PASSWORD = "Platform-Secret-1"
+SLOW = 15_000  # bytes a second: a file of FILE bytes takes some seconds
+FILE = 60_000
+CREDENTIAL = "cucmd.lab"
+
+# As the README says it, but for where pip finds the wheels.
+INSTALL = """
+python3 -m venv /opt/cucmd
+/opt/cucmd/bin/pip install --quiet --no-index --find-links /srv/wheels cucmd
+cd /opt/cucmd/share/cucmd/systemd
+install -m 644 -D -t /etc/systemd/system cucmd.service cucmd.socket
+install -m 644 -D cucmd.sysusers.conf /etc/sysusers.d/cucmd.conf
+install -m 644 -D cucmd.tmpfiles.conf /etc/tmpfiles.d/cucmd.conf
+systemd-sysusers
+systemd-tmpfiles --create cucmd.conf
+systemctl daemon-reload
+systemctl enable --quiet --now cucmd.service
+"""
+# People: one may operate, one may look, one is nobody to it.
+PEOPLE = """
+useradd --groups cucm olga
+useradd --groups cucm-view victor
+useradd nina
+"""
+
+
+class Host:
+    """The machine that the service is installed on."""
+
+    def __init__(self, debian: Debian) -> None:
+        self.debian = debian
+        # Root's connection from outside: the path leads into the container.
+        self.socket = debian.path("/run/cucmd/cucmd.sock")
+
+    def systemctl(self, *arguments: str) -> str:
+        return self.debian.must("systemctl", *arguments)
+
+    def show(self, name: str, unit: str = "cucmd.service") -> str:
+        return self.systemctl("show", "--value", f"--property={name}", unit).strip()
+
+    def main_pid(self) -> int:
+        """As the container counts."""
+        return int(self.show("MainPID"))
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the daemon's process and no other."""
+        self.systemctl("kill", "--kill-whom=main", f"--signal={number.name}", "cucmd.service")
+
+    def status_of(self, pid: int) -> dict[str, str]:
+        lines = self.debian.path(f"/proc/{pid}/status").read_text().splitlines()
+        return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+    def journal(self) -> str:
+        self.debian.must("journalctl", "--sync")
+        return self.debian.must("journalctl", "--output=cat", "--unit=cucmd.service")
+
+    def ctl(self, user: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return self.debian.run("/opt/cucmd/bin/cucmctl", *arguments, user=user, stdin=stdin)
+
+    def client(self) -> Client:
+        return Client(self.socket)
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        target = self.debian.path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        target.chmod(mode)
+
+
+@pytest.fixture(scope="module")
+def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Debian]:
+    wheels = tmp_path_factory.mktemp("wheels")
+    with ExitStack() as stack:
+        try:
+            python = python_of(tree_of_packages())
+            debian = stack.enter_context(booted({wheels: "/srv/wheels"}))
+        except CannotRun as reason:
+            pytest.skip(str(reason))
+        refuse_older_systemd(debian)
+        collect_wheels(wheels, python)
+        yield debian
+
+
+def refuse_older_systemd(debian: Debian) -> None:
+    """The units say Type=notify-reload (253), ImportCredential= and RestartSteps= (254)."""
+    version = debian.must("systemctl", "--version").split()[1]
+    if int(version) < 254:
+        pytest.skip(f"the units need systemd 254; this Debian has {version}")
+
+
+def collect_wheels(folder: Path, python: str) -> None:
+    """Ours, and those of the distributions that it needs, for that version of Python."""
+    pip = [sys.executable, "-m", "pip", "--quiet"]
+    wheel = [*pip, "wheel", "--no-deps", f"--wheel-dir={folder}", str(REPOSITORY)]
+    subprocess.run(wheel, check=True, timeout=300)
+    others = [*pip, "download", "--only-binary=:all:", f"--python-version={python}"]
+    subprocess.run([*others, f"--dest={folder}", *map(str, folder.iterdir())], check=True)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """The last two of four nodes are slow."""
+    slow = [word for node in (3, 4) for word in ("--fault", f"{node}=trickle@{SLOW}")]
+    size = ("--files", "1", "--size", str(FILE))
+    with running_lab(4, "--password", PASSWORD, *size, *slow) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def installed(debian: Debian, lab: Lab) -> Host:
+    host = Host(debian)
+    host.write("/etc/cucmd/cucmd.toml", CONFIG)
+    host.write(f"/etc/credstore/{CREDENTIAL}.username", lab.username, 0o600)
+    host.write(f"/etc/credstore/{CREDENTIAL}.password", lab.password, 0o600)
+    debian.must("sh", "-e", "-c", INSTALL)
+    debian.must("sh", "-e", "-c", PEOPLE)
+    host.systemctl("stop", "cucmd.service")
+    return host
+
+
+@pytest.fixture
+def host(installed: Host) -> Iterator[Host]:
+    installed.write("/etc/cucmd/cucmd.toml", CONFIG)
+    yield installed
+    installed.systemctl("stop", "cucmd.service")
+    installed.systemctl("reset-failed")
+    assert "Traceback" not in installed.journal()
+    assert installed.show("ActiveState", "cucmd.socket") == "active"
+
+
+def start_with_credential(client: Client, nodes: list[str]) -> structs.Job:
+    return client.start(
+        nodes,
+        login=structs.Login(credential=CREDENTIAL),
+        collection=structs.Collection(paths=(SDL,), last="2h"),
+    )
+
+
+def in_transfer(job: structs.Job) -> bool:
+    return all(node.bytes_received > 0 for node in job.nodes)
+
+
+def test_the_first_connection_starts_it(host: Host) -> None:
+    assert host.show("ActiveState") == "inactive"
+    done = host.ctl("olga", "list")
+    assert done.returncode == 0, done.stderr
+    assert host.show("ActiveState") == "active"
+    assert host.show("TriggeredBy") == "cucmd.socket"
+
+
+def test_it_is_up_once_it_is_ready_and_says_what_it_does(host: Host, lab: Lab) -> None:
+    host.systemctl("start", "cucmd.service")  # returns at READY=1
+    assert "listening at /run/cucmd/cucmd.sock" in host.journal()
+    wait_until(lambda: host.show("StatusText") == "0 jobs in hand")
+    with host.client() as client:
+        job = start_with_credential(client, lab.nodes[2:3])
+        wait_until(lambda: host.show("StatusText") == "1 jobs in hand")
+        client.cancel(job.job_id)
+
+
+def test_a_reload_reads_the_configuration_again(host: Host, lab: Lab) -> None:
+    host.systemctl("start", "cucmd.service")
+    pid = host.main_pid()
+    asked = ("start", lab.nodes[0], "--profile=traces", f"--credential={CREDENTIAL}", "--wait")
+    assert host.ctl("olga", *asked).returncode == 5
+    profile = f'[profiles.traces]\npaths = ["{SDL}"]\nlast = "2h"\n'
+    host.write("/etc/cucmd/cucmd.toml", CONFIG + profile)
+    host.systemctl("reload", "cucmd.service")
+    done = host.ctl("olga", *asked)
+    assert done.returncode == 0, done.stderr
+    host.write("/etc/cucmd/cucmd.toml", "[receiver]\nport = 1\n")
+    host.systemctl("reload", "cucmd.service")
+    assert "not reloaded" in host.journal()
+    assert (host.show("ActiveState"), host.main_pid()) == ("active", pid)
+
+
+def test_a_daemon_whose_loop_stands_still_is_restarted(host: Host) -> None:
+    host.write("/run/systemd/system/cucmd.service.d/short.conf", "[Service]\nWatchdogSec=3s\n")
+    host.systemctl("daemon-reload")
+    host.systemctl("start", "cucmd.service")
+    pid, began = host.main_pid(), last_fed(host)
+    wait_until(lambda: last_fed(host) > began + 4)  # it lives longer than 3 s, being fed
+    assert host.main_pid() == pid
+    host.signal(signal.SIGSTOP)
+    wait_until(lambda: host.main_pid() not in (0, pid) and host.show("SubState") == "running")
+    assert int(host.show("NRestarts")) == 1
+    journal = host.journal()
+    assert "Failed with result 'watchdog'" in journal
+    assert "code=killed, status=6/ABRT" in journal  # and not code=dumped: no core with passwords
+    assert host.ctl("olga", "list").returncode == 0
+    host.debian.must("rm", "-r", "/run/systemd/system/cucmd.service.d")
+    host.systemctl("daemon-reload")
+
+
+def last_fed(host: Host) -> float:
+    """Seconds, as the container's clock counts them."""
+    return int(host.show("WatchdogTimestampMonotonic")) / 1_000_000
+
+
+def test_a_stop_in_the_middle_of_a_transfer_is_orderly(host: Host, lab: Lab) -> None:
+    with host.client() as client:
+        typed = start(client, lab, lab.nodes[2:3])
+        named = start_with_credential(client, lab.nodes[2:4])
+        for job in (typed, named):
+            until(client, job.job_id, in_transfer)
+    before = lab.report()
+    began = time.monotonic()
+    host.systemctl("stop", "cucmd.service")
+    assert time.monotonic() - began < typed.timeouts.grace + 1
+    assert (host.show("Result"), host.show("ExecMainStatus")) == ("success", "0")
+    after = lab.report()
+    assert (after["connections_now"], after["pushes_now"]) == (0, 0)
+    assert after["closed_cleanly"] - before["closed_cleanly"] == 3
+    assert after["dropped"] == before["dropped"]
+
+    host.systemctl("start", "cucmd.service")
+    with host.client() as client:
+        assert codes(client.status(typed.job_id)) == ["interrupted"]
+        resumed = client.wait(named.job_id, timeout=60)
+    assert statuses(resumed) == ["succeeded", "succeeded"]
+    assert [node.attempt for node in resumed.nodes] == [2, 2]
+
+
+def codes(job: structs.Job) -> list[str | None]:
+    return [node.failure and node.failure.code for node in job.nodes]
+
+
+def test_a_killed_daemon_is_started_again_and_its_jobs_go_on(host: Host, lab: Lab) -> None:
+    with host.client() as client:
+        named = start_with_credential(client, [lab.nodes[0], lab.nodes[2]])
+        until(client, named.job_id, in_transfer)
+        wait_until(lambda: statuses(client.status(named.job_id))[0] == "succeeded")
+    pid = host.main_pid()
+    host.signal(signal.SIGKILL)
+    with host.client() as client:  # waits at the socket, which stayed
+        resumed = client.wait(named.job_id, timeout=60)
+    assert host.main_pid() not in (0, pid)
+    assert int(host.show("NRestarts")) == 1
+    assert statuses(resumed) == ["succeeded", "succeeded"]
+    assert [node.attempt for node in resumed.nodes] == [1, 2]
+    check_files(host.debian.path(resumed.directory))
+
+
+def test_the_groups_decide_who_may_do_what(host: Host, lab: Lab) -> None:
+    job = ("start", lab.nodes[0], "--path", SDL, "--last=2h", f"--credential={CREDENTIAL}")
+    done = host.ctl("olga", *job, "--wait")
+    assert done.returncode == 0, done.stderr
+    job_id = done.stdout.split()[0]
+
+    assert host.ctl("victor", "status", job_id).returncode == 0
+    refused = host.ctl("victor", *job)
+    assert (refused.returncode, refused.stdout) == (77, "")
+    assert "not permit" in refused.stderr
+    assert f"refused Start to uid {uid_of(host, 'victor')}, pid" in host.journal()
+
+    for command in (("status", job_id), job):
+        refused = host.ctl("nina", *command)
+        assert (refused.returncode, refused.stdout) == (77, "")
+        assert "/run/cucmd/cucmd.sock" in refused.stderr
+    with host.client() as client:
+        assert [one.job_id for one in client.list(limit=1)] == [job_id]
+
+
+def uid_of(host: Host, user: str) -> str:
+    return host.debian.must("id", "--user", user).strip()
+
+
+def test_a_collection_works_behind_all_the_hardening(host: Host, lab: Lab) -> None:
+    with host.client() as client:
+        job = client.wait(start(client, lab).job_id, timeout=60)
+    assert statuses(job) == ["succeeded"] * 4
+    assert sum(node.bytes_received for node in job.nodes) > 0
+    check_files(host.debian.path(job.directory))
+
+    process = host.status_of(host.main_pid())
+    assert 61184 <= int(process["Uid"].split()[0]) <= 65519  # a user that exists only while it runs
+    assert (process["NoNewPrivs"], process["Seccomp"]) == ("1", "2")
+    assert int(process["CapBnd"], 16) == 0
+
+
+def test_passwords_are_nowhere_to_be_read(host: Host, lab: Lab) -> None:
+    with host.client() as client:
+        typed = client.wait(start(client, lab, lab.nodes[:1]).job_id, timeout=60)
+        named = client.wait(start_with_credential(client, lab.nodes[:1]).job_id, timeout=60)
+    assert (typed.status, named.status) == ("succeeded", "succeeded")
+    process = host.debian.path(f"/proc/{host.main_pid()}")
+    assert PASSWORD not in host.journal()
+    assert PASSWORD.encode() not in (process / "cmdline").read_bytes()
+    assert PASSWORD.encode() not in (process / "environ").read_bytes()
+    assert in_state(host, typed.job_id)  # such a search finds what is there
+    assert not in_state(host, PASSWORD)
+
+
+def in_state(host: Host, text: str) -> bool:
+    """Whether any file below the state directory, the database too, has it."""
+    search = host.debian.run("grep", "--recursive", "--quiet", "-F", "--", text, "/var/lib/cucmd/")
+    assert search.returncode in (0, 1), search.stderr
+    return search.returncode == 0
+
+
+def test_the_live_unit_is_exposed_at_most_1_1(host: Host) -> None:
+    host.systemctl("start", "cucmd.service")
+    command = ("systemd-analyze", "security", "--no-pager", "--threshold=11", "cucmd.service")
+    answer = host.debian.run(*command)
+    print(answer.stdout.splitlines()[-1])
+    assert answer.returncode == 0, answer.stdout
