@@ -22,7 +22,7 @@ from rig.quiet import assert_nothing_open, wait_until
 MakeLab = Callable[..., Lab]
 
 # Apart far enough that a busy machine does not let one run out where another is meant.
-CONNECT, LOGIN, COMMAND, STALL, NODE, GRACE = 4.0, 12.0, 16.0, 5.0, 45.0, 1.0
+CONNECT, LOGIN, COMMAND, STALL, NODE, GRACE = 6.0, 20.0, 26.0, 12.0, 60.0, 1.0
 HEALTHY = 4
 # These machines are shared: what is late by less than this is not late.
 SLACK = 20.0
@@ -69,8 +69,9 @@ def rows() -> Iterator[Row]:
     yield Row("announce-fewer", None)
     yield Row("invalid-directory", "receiver_rejected", "Invalid download directory")
     yield Row("unreachable", "receiver_unreachable", "no login came in", STALL)
-    yield Row("slow-greeting", "receiver_unreachable", "no login came in", STALL)
-    yield Row("upload-wrong-password", "receiver_rejected", "wrong password", STALL)
+    # The node gives up by itself, sooner or later than the stall limit.
+    yield Row("slow-greeting", "receiver_unreachable", "no login came in")
+    yield Row("upload-wrong-password", "receiver_rejected", "wrong password")
     yield Row("upload-cut", "transfer_incomplete", "Transfer completed")
     yield Row("upload-stalled", "stalled", "no byte moved", STALL)
     yield Row("trickle@1", "node_timeout", "whole node", NODE)  # slow, but it lives
@@ -143,6 +144,9 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[structs.J
         options += ["--fault", f"{number}={row.fault}"]
     config = CONFIG + "connections = 400\n[ssh]\nhost_keys = 'off'\n"
     with ExitStack() as stack:
+        # Deadlines are tested here; measured line by line, 80 nodes at once would miss them.
+        environment = stack.enter_context(pytest.MonkeyPatch.context())
+        environment.delenv("COVERAGE_PROCESS_START", raising=False)
         lab = stack.enter_context(running_lab(len(MATRIX) + HEALTHY, *options))
         folder = tmp_path_factory.mktemp("matrix") / "cucmd"
         daemon = stack.enter_context(running_daemon(folder, config))
