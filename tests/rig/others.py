@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from rig.daemon import Daemon
 
@@ -47,3 +50,11 @@ def let_in(daemon: Daemon) -> None:
     """The way to the socket, as systemd's units and their ACL open it: all may connect."""
     daemon.socket.parent.chmod(0o755)
     daemon.socket.chmod(0o666)
+
+
+@contextmanager
+def folder_of(uid: int) -> Iterator[Path]:
+    """A folder for a daemon of that user's; pytest's own are closed to all but their owner."""
+    with tempfile.TemporaryDirectory(prefix="cucmd-") as folder:
+        os.chown(folder, uid, uid)
+        yield Path(folder)

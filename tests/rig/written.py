@@ -43,25 +43,27 @@ def found_in(data: bytes, passwords: Iterable[str] | None = None) -> list[str]:
 
 
 def passwords_in(folder: Path) -> list[str]:
-    """`file: password` for each that stands in a daemon's state or log below its folder."""
-    return [
-        f"{path}: {password}"
-        for path in _ours(folder)
-        for password in found_in(os.fsencode(path.relative_to(folder)) + b"\n" + path.read_bytes())
-    ]
+    """`file: password` for each that stands in the state or the log of the daemon of a test."""
+    return _passwords_of(folder / "state")
 
 
 def passwords_of_the_run(base: Path) -> list[str]:
-    """The same for every daemon that ever had its folder below `base`."""
-    folders = {database.parent.parent for database in base.rglob("cucmd.db")}
-    return [finding for folder in sorted(folders) for finding in passwords_in(folder)]
+    """The same for every daemon that ever had its state below `base`."""
+    states = sorted({database.parent for database in base.rglob("cucmd.db")})
+    return [finding for state in states for finding in _passwords_of(state)]
 
 
-def _ours(folder: Path) -> Iterator[Path]:
-    for path in folder.glob("*log"):
-        if path.is_file():
-            yield path
-    state = folder / "state"
+def _passwords_of(state: Path) -> list[str]:
+    return [
+        f"{path}: {password}"
+        for path in _ours(state)
+        for password in found_in(os.fsencode(path.name) + b"\n" + path.read_bytes())
+    ]
+
+
+def _ours(state: Path) -> Iterator[Path]:
+    """Logs stand beside the state."""
+    yield from (path for path in state.parent.glob("*log") if path.is_file())
     for path in state.rglob("*"):
         pushed = path.relative_to(state).parts[3:4] == ("files",)
         if path.is_file() and not pushed:

@@ -18,6 +18,7 @@ from cucmd.varlink.framing import BadFrame, wrong_field
 from cucmd.varlink.interface import Interface
 
 _LONGEST_SHOWN = 80
+_FIELD_NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")
 _STEP = re.compile(r"[^.\[\]]+|\[([0-9]+)\]")
 
 
@@ -35,11 +36,23 @@ def fit(
         return fit(decoder, msgspec.Raw(b"{}"), interface)
     if not where:
         raise interface.invalid("parameters", "expected an object")
+    if what == "unknown":
+        where = _named(where, interface)
     steps = tuple(_steps(where))
     reason = _reason(what, _kind_at(decoder.type, steps), _kind_at(decoder.type, steps[:-1]))
     if what not in ("missing", "unknown") and steps[0] not in interface.secrets:
         reason = _value_at(parameters, steps) + reason
     raise interface.invalid(where, reason)
+
+
+def _named(path: str, interface: Interface) -> str:
+    """The place of an unknown field. Below a secret a name is repeated only if it can be a field's
+    that was misspelt: what stands there may be the secret itself.
+    """
+    section, _, name = path.partition(".")
+    if section not in interface.secrets or not name or _FIELD_NAME.fullmatch(name):
+        return path
+    return f"{section}.?"
 
 
 def _steps(path: str) -> Iterator[str | int]:

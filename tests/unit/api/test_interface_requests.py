@@ -99,6 +99,13 @@ def test_a_password_in_the_wrong_place_is_not_repeated(path: str, value: object)
     assert PASSWORD not in wrong.reason
 
 
+@pytest.mark.parametrize("password", [PASSWORD, "a.b[c]", "Secret1", "two words", "trailing."])
+def test_a_password_for_the_name_of_a_field_is_not_repeated(password: str) -> None:
+    assert refusal(changed("login", {password: "x"})) == structs.InvalidRequest(
+        "login.?", "is unknown; expected one of username, password, credential"
+    )
+
+
 def test_a_number_for_a_password_is_not_repeated() -> None:
     assert refusal(changed("login.password", 7731)) == structs.InvalidRequest(
         "login.password", "expected a string"

@@ -1,0 +1,89 @@
+"""A disk that is full, under a whole daemon: refused or failed, said, and made good afterwards."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cucmctl import StorageFailed
+from rig.daemon import Daemon, running_daemon
+from rig.inspection import check_database, check_files, manifest
+from rig.jobs import SDL, in_phase, start, statuses, until
+from rig.lab import Lab, running_lab
+from rig.quiet import wait_until
+from rig.small_disk import MIB, fill, small_disk
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with running_lab(2, "--files", "3", "--size", "1000000", "--fault", "2=hang:command") as lab:
+        yield lab
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Of a daemon whose state is on a disk of 16 MiB, and its log on a large one."""
+    with small_disk(tmp_path / "cucmd" / "state", 16):
+        yield tmp_path / "cucmd"
+
+
+def test_what_cannot_be_stored_is_not_promised_and_comes_true_when_there_is_room(
+    folder: Path, lab: Lab
+) -> None:
+    with running_daemon(folder) as daemon, daemon.client() as client:
+        job = start(client, lab, lab.nodes[1:], grace=0.5)
+        until(client, job.job_id, in_phase("command"))
+        filler = fill(daemon.state)
+        with pytest.raises(StorageFailed):
+            client.cancel(job.job_id)
+        done = refused_start(daemon, lab)
+        assert (done.returncode, done.stdout) == (75, "")
+        assert "cannot store that now" in done.stderr
+        assert [known.job_id for known in client.list()] == [job.job_id]
+        filler.unlink()
+        after = client.wait(job.job_id, timeout=20)
+        assert statuses(after) == ["cancelled"]
+        assert client.cancel(job.job_id).cancelled
+        daemon.kill()
+    check_database(folder / "state" / "cucmd.db")
+    with running_daemon(folder) as daemon, daemon.client() as client:
+        assert client.status(job.job_id) == after
+        assert client.wait(start(client, lab, lab.nodes[:1]).job_id).status == "succeeded"
+
+
+def refused_start(daemon: Daemon, lab: Lab):
+    login = ["--user", lab.username, "--password-file", "-"]
+    return daemon.ctl("start", lab.nodes[0], *login, "--path", SDL, input=f"{lab.password}\n")
+
+
+def test_a_disk_that_fills_up_fails_the_node_and_the_record_follows(folder: Path, lab: Lab) -> None:
+    with running_daemon(folder) as daemon, daemon.client() as client:
+        filler = fill(daemon.state, leave=3 * MIB // 2)
+        job = start(client, lab, lab.nodes[:1])
+        wait_until(lambda: "could not be saved" in daemon.log.read_text())
+        assert client.status(job.job_id).status == "running", "only what is durable is shown"
+        filler.unlink()
+        after = client.wait(job.job_id, timeout=20)
+        assert after.nodes[0].failure.code == "disk_full"
+        wait_until(lambda: manifest(Path(job.directory)) != [])
+        daemon.kill()
+    with running_daemon(folder) as daemon, daemon.client() as client:
+        assert client.status(job.job_id) == after
+        assert not all(file["complete"] for file in manifest(Path(job.directory)))
+        check_files(Path(job.directory))
+        again = client.wait(start(client, lab, lab.nodes[:1]).job_id)
+        assert again.status == "succeeded", "the daemon goes on"
+
+
+def test_a_start_on_a_full_disk_says_so_and_loses_nothing(folder: Path, lab: Lab) -> None:
+    with running_daemon(folder) as daemon, daemon.client() as client:
+        job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
+    filler = fill(folder / "state")
+    with pytest.raises(AssertionError, match="the disk is full"), running_daemon(folder):
+        pass
+    assert "Traceback" not in daemon.log.read_text()
+    filler.unlink()
+    with running_daemon(folder) as daemon, daemon.client() as client:
+        assert client.status(job.job_id) == job
+        assert not list(daemon.state.glob("*.damaged-*"))
+    check_files(Path(job.directory))

@@ -1,0 +1,97 @@
+"""The floor of free space and the quotas: the node that passes one fails, the rest go on."""
+
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rig.credentials import named_credential
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.inspection import check_files, manifest
+from rig.jobs import node, start, statuses, until
+from rig.lab import Lab, running_lab
+from rig.small_disk import MIB, free, small_disk
+
+MakeDaemon = Callable[..., Daemon]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Three files of 100 kB on nodes 1 and 3; the first file of node 2 is large."""
+    big = ("--fault", "2=big-file@40000000")
+    with running_lab(3, "--files", "3", "--size", "100000", "--spread", "0", *big) as lab:
+        yield lab
+
+
+def test_the_floor_of_free_space_is_kept(tmp_path: Path, lab: Lab) -> None:
+    folder = tmp_path / "cucmd"
+    floor = 16 * MIB
+    config = CONFIG.replace("free_space_bytes = 0", f"free_space_bytes = {floor}")
+    with (
+        small_disk(folder / "state", 32),
+        running_daemon(folder, config) as daemon,
+        daemon.client() as client,
+    ):
+        job = client.wait(start(client, lab, lab.nodes[:2], concurrency=1).job_id)
+        assert statuses(job) == ["succeeded", "failed"]
+        failed = node(job, 1)
+        assert failed.failure.code == "disk_full"
+        assert "must stay free" in failed.error
+        assert free(daemon.state) > floor - MIB, "but for the database and the transcript"
+        check_files(Path(job.directory))
+        shutil.rmtree(Path(job.directory, failed.node.replace(":", "_")))
+        assert client.wait(start(client, lab, lab.nodes[2:]).job_id).status == "succeeded"
+
+
+def test_a_node_over_its_quota_fails_alone(make_daemon: MakeDaemon, lab: Lab) -> None:
+    daemon = make_daemon("node_bytes = 1000000\n")
+    with daemon.client() as client:
+        job = client.wait(start(client, lab).job_id)
+    assert statuses(job) == ["succeeded", "failed", "succeeded"]
+    failed = node(job, 1)
+    assert failed.failure.code == "quota_exceeded"
+    assert "1000000 bytes for this node" in failed.error
+    assert failed.bytes_received <= 1_000_000
+    check_files(Path(job.directory))
+
+
+def test_a_job_over_its_quota_keeps_what_came_before(make_daemon: MakeDaemon, lab: Lab) -> None:
+    daemon = make_daemon("job_bytes = 700000\n")
+    with daemon.client() as client:
+        job = client.wait(start(client, lab, lab.nodes[:2], concurrency=1).job_id)
+        assert statuses(job) == ["succeeded", "failed"]
+        assert node(job, 1).failure.code == "quota_exceeded"
+        assert sum(file["size"] for file in manifest(Path(job.directory))) <= 700_000
+        other = client.wait(start(client, lab, lab.nodes[:1]).job_id)
+        assert other.status == "succeeded", "another job has a quota of its own"
+
+
+def test_a_clusters_quota_is_that_of_its_jobs(make_daemon: MakeDaemon, lab: Lab) -> None:
+    cluster = f'[clusters.one]\npublisher = "{lab.nodes[0]}"\njob_bytes = 200000\n'
+    daemon = make_daemon(cluster)
+    with daemon.client() as client:
+        job = client.wait(start(client, lab, ["one"]).job_id)
+    assert node(job, 0).failure.code == "quota_exceeded"
+
+
+@pytest.mark.parametrize("quota", ["node_bytes", "job_bytes"])
+def test_a_quota_counts_what_came_before_a_restart(tmp_path: Path, quota: str) -> None:
+    """500 kB are within it; with the 300 kB of the first try they are not."""
+    folder = tmp_path / "cucmd"
+    options = ("--files", "1", "--size", "500000", "--spread", "0", "--fault", "trickle@500000")
+    with running_lab(1, *options) as lab:
+        named = named_credential(tmp_path / "given", "lab", lab.username, lab.password)
+        config = f"{CONFIG}{quota} = 700000\n{named}"
+        with running_daemon(folder, config) as daemon, daemon.client() as client:
+            job = start(client, lab, credential="lab")
+            until(client, job.job_id, lambda job: node(job, 0).bytes_received > 300_000)
+            daemon.signal(signal.SIGKILL)
+            daemon.process.wait()
+        with running_daemon(folder, config) as daemon, daemon.client() as client:
+            after = client.wait(job.job_id)
+            assert node(after, 0).attempt == 2
+            assert node(after, 0).failure.code == "quota_exceeded"
+            assert sum(file["size"] for file in manifest(Path(job.directory))) <= 700_000
+            check_files(Path(job.directory))

@@ -1,0 +1,61 @@
+"""A node takes few sessions: however many jobs want it, and by whatever name, it has them."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from rig.daemon import Daemon
+from rig.jobs import in_phase, start, until
+from rig.lab import Lab
+
+MakeLab = Callable[..., Lab]
+MakeDaemon = Callable[..., Daemon]
+
+# Long enough that all jobs would be on the node at the same time if they could.
+QUICK = ("--files", "1", "--size", "1000", "--sizing-delay", "0.3")
+
+
+def run_jobs(daemon: Daemon, lab: Lab, names: list[str]) -> list[str]:
+    """A job for each name, all at once; their outcomes."""
+    with daemon.client() as client:
+        jobs = [start(client, lab, [name]) for name in names]
+        return [client.wait(job.job_id).status for job in jobs]
+
+
+def test_two_sessions_at_once_over_all_jobs(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2, *QUICK)
+    assert run_jobs(daemon, lab, [lab.nodes[0]] * 4 + [lab.nodes[1]]) == ["succeeded"] * 5
+    busy, other = (lab.report()["nodes"][name] for name in lab.nodes)
+    assert (busy["connections_ever"], busy["sessions_most"]) == (4, 2)
+    assert (other["connections_ever"], other["sessions_most"]) == (1, 1)
+
+
+def test_as_many_as_the_configuration_says(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1, *QUICK)
+    daemon = make_daemon("sessions_per_node = 3\n")
+    assert run_jobs(daemon, lab, lab.nodes * 4) == ["succeeded"] * 4
+    assert lab.report()["sessions_most"] == 3
+
+
+def test_spellings_of_a_name_are_one_node(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1, "--address", "127.0.0.1", *QUICK)
+    port = lab.nodes[0].rpartition(":")[2]
+    names = [f"{host}:{port}" for host in ("localhost", "LOCALHOST", "LocalHost", "localHOST")]
+    assert run_jobs(daemon, lab, names) == ["succeeded"] * 4
+    assert lab.report()["sessions_most"] == 2
+
+
+def test_a_cancelled_job_gives_its_place_to_the_next(
+    daemon: Daemon, make_lab: MakeLab, stack: ExitStack
+) -> None:
+    lab = make_lab(1, *QUICK, "--fault", "hang:command*2")
+    client = stack.enter_context(daemon.client())
+    holders = [start(client, lab, grace=0.5) for _ in range(2)]
+    for job in holders:
+        until(client, job.job_id, in_phase("command"))
+    third = start(client, lab)
+    for job in holders:
+        client.cancel(job.job_id)
+    assert client.wait(third.job_id).status == "succeeded"
+    report = lab.report()
+    assert report["sessions_most"] <= 2
+    assert report["connections_now"] == 0

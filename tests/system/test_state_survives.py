@@ -1,0 +1,195 @@
+"""A database that is damaged, and one whose disk fails: said, set aside or refused, never lost."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cucmctl import JobNotFound, StorageFailed
+from rig.daemon import Daemon, running_daemon
+from rig.inspection import check_database, check_files, digest
+from rig.jobs import in_phase, start, statuses, until
+from rig.lab import Lab, running_lab
+from rig.quiet import wait_until
+
+Damage = Callable[[Path], None]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with running_lab(2, "--files", "3", "--size", "20000", "--fault", "2=hang:command") as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> tuple[Path, str]:
+    """The folder of a daemon that has stopped, and the job that it had done."""
+    folder = tmp_path_factory.mktemp("before") / "cucmd"
+    with running_daemon(folder) as daemon, daemon.client() as client:
+        job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
+        assert job.status == "succeeded"
+    return folder, job.job_id
+
+
+def cut_in_half(database: Path) -> None:
+    with database.open("r+b") as file:
+        file.truncate(database.stat().st_size // 2)
+
+
+def cut_within_a_page(database: Path) -> None:
+    with database.open("r+b") as file:
+        file.truncate(database.stat().st_size - 100)
+
+
+def overwrite_the_middle(database: Path) -> None:
+    with database.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (database.stat().st_size - 8192))
+
+
+def replace_by_a_text(database: Path) -> None:
+    database.write_text("this is no database\n" * 1000)
+
+
+def empty(database: Path) -> None:
+    database.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "damage", [cut_in_half, cut_within_a_page, overwrite_the_middle, replace_by_a_text, empty]
+)
+def test_a_damaged_database_is_set_aside_and_the_daemon_starts(
+    tmp_path: Path, lab: Lab, before: tuple[Path, str], damage: Damage
+) -> None:
+    folder = tmp_path / "cucmd"
+    shutil.copytree(before[0], folder)
+    database = folder / "state" / "cucmd.db"
+    damage(database)
+    damaged = digest(database)
+    files = [path for path in (folder / "state" / "jobs").rglob("*") if path.is_file()]
+    assert files
+
+    with running_daemon(folder) as daemon, daemon.client() as client:
+        (aside,) = set_aside(daemon.state)
+        assert digest(aside) == damaged
+        (said,) = (line for line in daemon.log.read_text().splitlines() if " ERROR " in line)
+        assert "cucmd.db was" in said
+        assert f"kept as {aside.name}" in said
+        with pytest.raises(JobNotFound):
+            client.status(before[1])
+        job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
+        assert job.status == "succeeded"
+
+    damage(database)
+    with running_daemon(folder) as daemon, daemon.client() as client:
+        assert client.list() == ()
+        assert len(set_aside(daemon.state)) == 2
+        assert digest(aside) == damaged, "what was set aside is never written to again"
+    assert all(path.exists() for path in files), "files of earlier jobs stay"
+    check_files(Path(job.directory))
+
+
+def set_aside(state: Path) -> list[Path]:
+    """Databases that were; SQLite's companions of each stand beside it."""
+    found = state.glob("cucmd.db.damaged-*")
+    return [path for path in found if not path.name.endswith(("-wal", "-shm"))]
+
+
+def test_a_database_that_is_a_folder_stops_the_start_and_is_left_alone(
+    tmp_path: Path, before: tuple[Path, str]
+) -> None:
+    import subprocess
+    import sys
+
+    state = tmp_path / "state"
+    (state / "cucmd.db").mkdir(parents=True)
+    (state / "cucmd.db" / "precious").touch()
+    command = [sys.executable, "-m", "cucmd", "serve", "--state-dir", str(state)]
+    command += ["--config", str(before[0] / "cucmd.toml"), "--socket", str(tmp_path / "s")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 69
+    assert str(state / "cucmd.db") in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (state / "cucmd.db" / "precious").exists()
+
+
+class Failing:
+    """A daemon whose disk fails while `fault` is there."""
+
+    def __init__(self, daemon: Daemon, fault: Path) -> None:
+        self.daemon = daemon
+        self._fault = fault
+
+    def fail(self) -> None:
+        self._fault.write_text("disk I/O error")
+
+    def heal(self) -> None:
+        self._fault.unlink()
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> Iterator[Failing]:
+    fault = tmp_path / "fault"
+    environ = {"CUCMD_TEST_FAULT": str(fault), "PYTHONPATH": str(Path(__file__).parents[1])}
+    with running_daemon(tmp_path / "cucmd", environ=environ, module="rig.odd_daemon") as daemon:
+        yield Failing(daemon, fault)
+
+
+def test_while_the_disk_fails_nothing_is_promised_and_afterwards_all_is_kept(
+    tmp_path: Path, lab: Lab, failing: Failing
+) -> None:
+    daemon = failing.daemon
+    with daemon.client() as client:
+        job = start(client, lab, lab.nodes[1:], command=60, grace=0.5)
+        until(client, job.job_id, in_phase("command"))
+        failing.fail()
+        with pytest.raises(StorageFailed, match="disk I/O error"):
+            client.cancel(job.job_id)
+        done = daemon.ctl("cancel", job.job_id)
+        assert (done.returncode, done.stdout) == (75, "")
+        assert "disk I/O error" in done.stderr
+        with pytest.raises(StorageFailed):
+            start(client, lab, lab.nodes[:1])
+        assert [known.job_id for known in client.list()] == [job.job_id]
+        failing.heal()
+        after = client.wait(job.job_id, timeout=20)
+        assert statuses(after) == ["cancelled"]
+        assert client.cancel(job.job_id).cancelled
+        again = client.wait(start(client, lab, lab.nodes[:1]).job_id)
+        assert again.status == "succeeded"
+    daemon.kill()
+    check_database(daemon.state / "cucmd.db")
+    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+        assert client.status(job.job_id) == after
+        assert client.status(again.job_id) == again
+
+
+def test_a_job_that_ends_while_the_disk_fails_is_kept_with_its_files(
+    tmp_path: Path, lab: Lab, failing: Failing
+) -> None:
+    daemon = failing.daemon
+    with daemon.client() as client:
+        job = start(client, lab, [lab.nodes[1]], command=2, grace=0.5, connect=1)
+        until(client, job.job_id, in_phase("command"))
+        failing.fail()
+        wait_until(lambda: "could not be saved" in daemon.log.read_text())
+        assert client.status(job.job_id).status == "running", "only what is durable is shown"
+        failing.heal()
+        after = client.wait(job.job_id, timeout=20)
+    assert after.nodes[0].failure.code == "command_timeout"
+    daemon.kill()
+    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+        assert client.status(job.job_id) == after
+
+
+def test_a_stop_while_the_disk_fails_is_a_stop(tmp_path: Path, lab: Lab, failing: Failing) -> None:
+    daemon = failing.daemon
+    with daemon.client() as client:
+        job = start(client, lab, lab.nodes[1:], command=60, grace=0.5)
+        until(client, job.job_id, in_phase("command"))
+        failing.fail()
+    assert daemon.stop(within=15) == 0
+    failing.heal()
+    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+        assert client.wait(job.job_id).nodes[0].failure.code == "interrupted"
