@@ -15,9 +15,11 @@ def why_not() -> str | None:
     """Why no program can be run as somebody else, or None."""
     if os.geteuid() != 0:
         return "needs root: runs clients as other users"
-    if as_user(65534, [sys.executable, "-c", "import cucmctl"]).returncode != 0:
-        return "other users cannot run this Python, or cannot read cucmctl"
-    return None
+    try:
+        answer = as_user(65534, [sys.executable, "-c", "import cucmctl"])
+    except PermissionError:  # a Python below somebody's home
+        return f"other users may not run {sys.executable}"
+    return None if answer.returncode == 0 else "other users cannot read cucmctl"
 
 
 def as_user(

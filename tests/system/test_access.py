@@ -1,0 +1,252 @@
+"""Who may do what: real clients as other users, told apart by the kernel and by nothing else."""
+
+import grp
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import SDL
+from rig.lab import Lab, running_lab
+from rig.others import as_user, ctl_as, folder_of, let_in, why_not
+from rig.quiet import wait_until
+
+reason = why_not()
+pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
+
+# Users that nobody has heard of, and two groups of those that are there.
+SOMEBODY, ANOTHER = 61001, 61002
+GROUPS = [group for group in grp.getgrall() if group.gr_gid][:2]
+OPERATE, VIEW = GROUPS[0], GROUPS[-1]
+RULES = f'[access]\noperate_group = "{OPERATE.gr_name}"\nview_group = "{VIEW.gr_name}"\n'
+
+UNKNOWN = ("status", "00000000")  # a job that is not: exit 5 for all who may look
+OPERATIONS = [("cancel", "00000000"), ("hostkeys", "forget", "10.0.0.1")]
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    limits = "connections_per_uid = 4\nrequests_per_uid = 4\nwatchers_per_uid = 2\n"
+    folder = tmp_path_factory.mktemp("access") / "cucmd"
+    with running_daemon(folder, CONFIG + limits + RULES) as daemon:
+        let_in(daemon)
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with running_lab(1, "--files", "1", "--size", "1000") as lab:
+        yield lab
+
+
+def start_as(daemon: Daemon, lab: Lab, uid: int, **groups) -> subprocess.CompletedProcess:
+    """The password in a file of that user's own."""
+    secret = daemon.socket.parent / f"secret-{uid}"
+    secret.touch(0o600)
+    secret.write_text(f"{lab.password}\n")
+    os.chown(secret, uid, -1)
+    login = ("--user", lab.username, "--password-file", str(secret))
+    arguments = ("start", lab.nodes[0], *login, "--path", SDL, "--last", "2h", "--wait")
+    return ctl_as(daemon, uid, *arguments, **groups)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        pytest.param({"gid": OPERATE.gr_gid}, id="primary-group"),
+        pytest.param({"groups": [VIEW.gr_gid, OPERATE.gr_gid]}, id="supplementary-group"),
+    ],
+)
+def test_members_of_the_operate_group_may_do_everything(
+    daemon: Daemon, lab: Lab, groups: dict
+) -> None:
+    assert start_as(daemon, lab, SOMEBODY, **groups).returncode == 0
+    assert ctl_as(daemon, SOMEBODY, "list", **groups).returncode == 0
+    for operation in OPERATIONS:
+        done = ctl_as(daemon, SOMEBODY, *operation, **groups)
+        assert done.returncode == 5, done.stderr
+
+
+def test_root_needs_no_group(daemon: Daemon, lab: Lab) -> None:
+    assert start_as(daemon, lab, 0).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        pytest.param({"gid": VIEW.gr_gid}, id="primary-group"),
+        pytest.param({"groups": [VIEW.gr_gid]}, id="supplementary-group"),
+    ],
+)
+def test_members_of_the_view_group_may_look_and_no_more(
+    daemon: Daemon, lab: Lab, groups: dict
+) -> None:
+    job = start_as(daemon, lab, 0).stdout.strip()
+    for verb in (("list",), ("status", job), ("watch", job), ("wait", job), ("hostkeys",)):
+        done = ctl_as(daemon, SOMEBODY, *verb, **groups)
+        assert done.returncode == 0, (verb, done.stderr)
+    before = len(list((daemon.state / "jobs").iterdir()))
+    refused = [start_as(daemon, lab, SOMEBODY, **groups)]
+    refused += [ctl_as(daemon, SOMEBODY, *operation, **groups) for operation in OPERATIONS]
+    for done in refused:
+        assert (done.returncode, done.stdout) == (77, "")
+        assert "not permit" in done.stderr
+    assert len(list((daemon.state / "jobs").iterdir())) == before
+
+
+GET_INFO = """
+import socket, sys
+peer = socket.socket(socket.AF_UNIX)
+peer.connect(sys.argv[1])
+peer.sendall(b'{"method": "%s"}\\0' % sys.argv[2].encode())
+print(peer.makefile("rb").read1().decode().rstrip("\\0"))
+"""
+
+
+def call_as(daemon: Daemon, uid: int, method: str, groups: list[int]) -> str:
+    command = [sys.executable, "-c", GET_INFO, str(daemon.socket), method]
+    return as_user(uid, command, groups).stdout
+
+
+def test_the_service_describes_itself_to_all_who_may_look(daemon: Daemon) -> None:
+    told = call_as(daemon, SOMEBODY, "org.varlink.service.GetInfo", [VIEW.gr_gid])
+    assert '"product":"cucmd"' in told
+
+
+@pytest.mark.parametrize(
+    "method", ["org.varlink.service.GetInfo", "io.cucmd.Jobs.List", "io.cucmd.Jobs.NoSuch", "x"]
+)
+def test_others_are_told_nothing(daemon: Daemon, method: str) -> None:
+    told = call_as(daemon, SOMEBODY, method, [])
+    assert '"error":"org.varlink.service.PermissionDenied"' in told
+    assert "cucmd.Jobs" not in told
+
+
+def test_others_exit_77(daemon: Daemon, lab: Lab) -> None:
+    refused = [ctl_as(daemon, SOMEBODY, *verb) for verb in (("list",), UNKNOWN, *OPERATIONS)]
+    for done in (*refused, start_as(daemon, lab, SOMEBODY)):
+        assert (done.returncode, done.stdout) == (77, "")
+        assert "[access]" in done.stderr
+
+
+def test_whom_the_socket_itself_keeps_out_exits_77(tmp_path: Path) -> None:
+    with running_daemon(tmp_path / "cucmd", CONFIG + RULES) as daemon:
+        daemon.socket.parent.chmod(0o755)
+        assert daemon.socket.stat().st_gid == OPERATE.gr_gid
+        done = ctl_as(daemon, SOMEBODY, "list")
+        assert (done.returncode, done.stdout) == (77, "")
+        assert str(daemon.socket) in done.stderr
+        assert ctl_as(daemon, SOMEBODY, "list", groups=[OPERATE.gr_gid]).returncode == 0
+
+
+def test_the_daemons_own_user_may_do_everything_on_its_own(lab: Lab) -> None:
+    with (
+        folder_of(SOMEBODY) as folder,
+        running_daemon(folder, CONFIG + RULES, user=SOMEBODY) as daemon,
+    ):
+        let_in(daemon)
+        done = start_as(daemon, lab, SOMEBODY)
+        assert done.returncode == 0, done.stderr
+        assert ctl_as(daemon, ANOTHER, "list").returncode == 77
+        assert ctl_as(daemon, 0, "list").returncode == 0
+
+
+def test_every_command_is_logged_with_uid_and_pid(daemon: Daemon, lab: Lab) -> None:
+    start_as(daemon, lab, SOMEBODY, groups=[OPERATE.gr_gid])
+    ctl_as(daemon, SOMEBODY, "cancel", "00000000", groups=[OPERATE.gr_gid])
+    start_as(daemon, lab, ANOTHER)
+    log = daemon.log.read_text()
+    for logged in (
+        rf"job \w{{12}}: started on 1 nodes by uid {SOMEBODY}, pid \d+",
+        rf"Start by uid {SOMEBODY}, pid \d+",
+        rf"Cancel by uid {SOMEBODY}, pid \d+",
+        rf"refused Start to uid {ANOTHER}, pid \d+",
+    ):
+        assert re.search(logged, log), logged
+
+
+# Limits of each user. Somebody holds all that one may; the others must not notice.
+
+HOLD = """
+import socket, sys
+peers = [socket.socket(socket.AF_UNIX) for _ in range(int(sys.argv[2]))]
+for peer in peers:
+    peer.connect(sys.argv[1])
+    peer.sendall(sys.argv[3].encode() + b"\\0")
+    peer.recv(1)
+print("holding", flush=True)
+sys.stdin.read()
+"""
+LIST = '{"method": "io.cucmd.Jobs.List", "parameters": {}}'
+WATCH = '{"method": "io.cucmd.Jobs.Watch", "parameters": {}, "more": true}'
+
+
+@contextmanager
+def holding(daemon: Daemon, uid: int, count: int, call: str) -> Iterator[None]:
+    """`count` connections of that user, each of which has made the call and stays."""
+    command = [sys.executable, "-c", HOLD, str(daemon.socket), str(count), call]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        user=uid,
+        group=uid,
+        extra_groups=[OPERATE.gr_gid],
+        cwd="/",
+    ) as holder:
+        assert holder.stdout.readline() == "holding\n"
+        yield
+        holder.stdin.close()
+
+
+def test_one_users_connections_keep_no_other_out(daemon: Daemon) -> None:
+    member = {"groups": [OPERATE.gr_gid]}
+    with holding(daemon, SOMEBODY, 4, LIST):
+        refused = ctl_as(daemon, SOMEBODY, "list", **member)
+        assert refused.returncode == 75
+        assert "connections_per_uid" in refused.stderr
+        assert ctl_as(daemon, ANOTHER, "list", **member).returncode == 0
+        assert ctl_as(daemon, 0, "list").returncode == 0
+    wait_until(lambda: ctl_as(daemon, SOMEBODY, "list", **member).returncode == 0)
+
+
+def test_one_users_watchers_keep_no_other_out(daemon: Daemon) -> None:
+    member = {"groups": [OPERATE.gr_gid]}
+    with holding(daemon, SOMEBODY, 2, WATCH):
+        refused = ctl_as(daemon, SOMEBODY, "watch", **member)
+        assert refused.returncode == 75
+        assert "watchers_per_uid" in refused.stderr
+        assert ctl_as(daemon, SOMEBODY, "list", **member).returncode == 0
+        with holding(daemon, ANOTHER, 2, WATCH):
+            pass
+
+
+def test_calls_that_are_not_answered_yet_are_limited_too(daemon: Daemon) -> None:
+    """A peer that does not read holds its own request, and nobody else's."""
+    with ExitStack() as stack:
+        for _ in range(3):
+            peer = stack.enter_context(socket.socket(socket.AF_UNIX))
+            peer.connect(str(daemon.socket))
+            peer.setblocking(False)
+            flood(peer, LIST.encode() + b"\0")
+        assert ctl_as(daemon, ANOTHER, "list", groups=[OPERATE.gr_gid]).returncode == 0
+        with Client(daemon.socket) as client:
+            client.list()
+
+
+def flood(peer: socket.socket, frame: bytes) -> None:
+    """Sends until the daemon takes no more, and reads nothing."""
+    try:
+        for _ in range(100_000):
+            peer.sendall(frame)
+    except BlockingIOError:
+        pass

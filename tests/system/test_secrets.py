@@ -1,0 +1,351 @@
+"""Passwords: used for logins, echoed by nodes, typed into wrong fields; and written nowhere."""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cucmctl import InvalidRequest, Refused
+from rig import openssh_node, others, written
+from rig.credentials import named_credential
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import SDL, in_phase, node, start, until
+from rig.lab import Lab, running_lab
+
+UNUSUAL = {
+    "regex": r"a.*b(c)[d]{2}+^$|?\d",
+    "quotes": "\"double\" 'single' \\back\\ `tick` $(sub) %s {0}",
+    "letters": "pässwörd-日本語-ñandú",
+    "blanks": "  leading, in   between and trailing  ",
+}
+
+# What each node of a lab does; every one of them shows the password as it greets.
+NODES = (
+    "well",
+    "refuse-login",
+    "no-prompt",
+    "prompt-no-echo",
+    "reask:password",
+    "upload-wrong-password",
+    "silent:command",
+)
+
+
+@pytest.fixture(scope="module")
+def tells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file in which the daemon leaves the passwords of its drop boxes."""
+    return tmp_path_factory.mktemp("tells") / "boxes"
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory, tells: Path) -> Iterator[Daemon]:
+    folder = tmp_path_factory.mktemp("secrets")
+    config = CONFIG
+    for name, password in UNUSUAL.items():
+        section = named_credential(folder / "given", name, "administrator", password)
+    tests = str(Path(__file__).parents[1])
+    environ = {"CUCMD_TEST_BOXES": str(tells), "PYTHONPATH": tests}
+    odd = {"module": "rig.odd_daemon", "options": ["--verbose"]}
+    with running_daemon(folder / "cucmd", config + section, environ, **odd) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def labs() -> Iterator[dict[str, Lab]]:
+    """For each password a lab whose nodes show it."""
+    faults = [
+        word
+        for number, fault in enumerate(NODES[1:], start=2)
+        for word in ("--fault", f"{number}={fault}")
+    ]
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(
+                running_lab(
+                    len(NODES),
+                    f"--password={password}",
+                    f"--logon-message=Hello, your password is {password}, they say",
+                    *("--address", f"127.1.{number}.1", "--files", "2", "--size", "1000"),
+                    *faults,
+                )
+            )
+            for number, (name, password) in enumerate(UNUSUAL.items(), start=7)
+        }
+
+
+@pytest.fixture(scope="module")
+def jobs(daemon: Daemon, labs: dict[str, Lab]) -> list:
+    """Jobs over all nodes of all labs, with passwords of both kinds; ended."""
+    limits = {"connect": 2, "login": 3, "command": 3, "stall": 3, "grace": 1}
+    with daemon.client() as client:
+        typed = [start(client, lab, **limits) for lab in labs.values()]
+        named = [start(client, lab, lab.nodes[:1], credential=name) for name, lab in labs.items()]
+        return [client.wait(job.job_id, timeout=60) for job in (*typed, *named)]
+
+
+def test_unusual_passwords_log_in(jobs: list) -> None:
+    for job in jobs:
+        assert node(job, 0).status == "succeeded", node(job, 0).error
+    for job in jobs[: len(UNUSUAL)]:
+        codes = [one.failure.code for one in job.nodes[1:]]
+        assert codes[0] == "auth_failed"
+        assert len(codes) == len(NODES) - 1, "each of the others failed in its own way"
+
+
+def test_what_a_node_shows_is_masked(jobs: list) -> None:
+    job = jobs[0]
+    transcripts = list(Path(job.directory).glob("*/transcript.log"))
+    greeted = [path for path in transcripts if "Hello, your password is" in path.read_text()]
+    assert len(greeted) >= len(NODES) - 1, "all but the one that refused the login"
+    for path in greeted:
+        assert "Hello, your password is *****, they say" in path.read_text()
+
+
+def test_nothing_that_the_daemon_wrote_holds_a_password(
+    daemon: Daemon, jobs: list, tells: Path
+) -> None:
+    boxes = tells.read_text().split()
+    assert len(boxes) >= len(UNUSUAL) * 2
+    written.PASSWORDS.update(boxes)
+    assert " DEBUG " in daemon.log.read_text()
+    assert written.passwords_in(daemon.folder) == []
+
+
+def test_no_reply_holds_a_password(daemon: Daemon, jobs: list, labs: dict[str, Lab]) -> None:
+    replies = []
+    with daemon.client() as client:
+        for job in jobs:
+            replies += [msgspec.json.encode(client.status(job.job_id))]
+            replies += [msgspec.json.encode(change) for change in client.watch(job.job_id)]
+        replies.append(msgspec.json.encode(client.list()))
+    assert [written.found_in(reply) for reply in replies] == [[]] * len(replies)
+    for verb in (("list",), ("status", jobs[0].job_id), ("watch", jobs[0].job_id), ("status",)):
+        for form in ((), ("--json",)):
+            done = daemon.ctl(*verb, *form, text=False)
+            assert done.stdout
+            assert written.found_in(done.stdout + done.stderr) == []
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_a_password_from_a_file_is_shown_nowhere(
+    daemon: Daemon, labs: dict[str, Lab], name: str, tmp_path: Path
+) -> None:
+    lab = labs[name]
+    secret = tmp_path / "secret"
+    secret.touch(0o600)
+    secret.write_text(f"{lab.password}\n")
+    login = ("--user", lab.username, "--password-file", str(secret))
+    what = ("--path", SDL, "--json", "--watch")
+    done = daemon.ctl("start", *lab.nodes[:2], *login, *what, text=False)
+    assert done.returncode == 3, done.stderr
+    assert b"auth_failed" in done.stdout
+    assert written.found_in(done.stdout + done.stderr) == []
+
+
+def test_the_process_shows_none(daemon: Daemon, jobs: list) -> None:
+    for name in ("cmdline", "environ", "comm", "status"):
+        data = Path(f"/proc/{daemon.pid}/{name}").read_bytes()
+        assert written.found_in(data) == [], name
+
+
+def wrong_requests(password: str) -> Iterator[dict]:
+    """A password where it belongs, and where it does not, in requests that cannot be right."""
+    login = {"username": "administrator", "password": password}
+    right = {"nodes": ["127.1.7.1:1"], "login": login, "collection": {"paths": ["cm/trace"]}}
+    for wrong in (
+        password,
+        [password],
+        {**login, "pass": password},
+        {**login, password: "x"},
+        {**login, "username": [password]},
+        {**login, "username": None},
+        {**login, "credential": "regex"},
+        {"username": "administrator", "password": {"is": password}},
+        {"username": "administrator", "password": f"{password}\n"},
+    ):
+        yield {**right, "login": wrong}
+    yield {**right, "timeouts": {"connect": -1}}
+    yield {**right, "timeouts": {"connect": "soon"}}
+    yield {**right, "nodes": []}
+    yield {**right, "nodes": ["no node"]}
+    yield {**right, "collection": {"profile": "no-such"}}
+    yield {**right, "concurrency": 0}
+    yield {**right, "surprise": 1}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_a_refused_request_does_not_repeat_the_password(daemon: Daemon, name: str) -> None:
+    with daemon.client() as client:
+        for request in wrong_requests(UNUSUAL[name]):
+            with pytest.raises(Refused) as caught:
+                client.call("Start", request, dict)
+            said = msgspec.json.encode(caught.value.parameters) + str(caught.value).encode()
+            assert written.found_in(said) == [], said
+    assert written.passwords_in(daemon.folder) == []
+
+
+def test_what_is_no_request_at_all_is_not_logged(daemon: Daemon) -> None:
+    for password in UNUSUAL.values():
+        text = json.dumps({"method": "io.cucmd.Jobs.Start", "parameters": {"login": password}})
+        for frame in (text[:-1].encode() + b"\0", text.encode() * 2 + b"\0", text.encode()):
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.connect(str(daemon.socket))
+                peer.sendall(frame)
+                peer.shutdown(socket.SHUT_WR)
+                answer = peer.makefile("rb").read()
+            assert written.found_in(answer) == []
+    assert written.passwords_in(daemon.folder) == []
+
+
+def test_a_cancel_and_a_stop_show_none(tmp_path: Path, labs: dict[str, Lab]) -> None:
+    """SIGTERM in the middle, then a start that says what it found."""
+    folder = tmp_path / "cucmd"
+    with running_daemon(folder, options=["--verbose"]) as daemon, daemon.client() as client:
+        for lab in labs.values():
+            job = start(client, lab, lab.nodes[-1:], grace=1)
+            until(client, job.job_id, in_phase("command"))
+        client.cancel(job.job_id)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.process.wait(30) == 0
+    with running_daemon(folder, options=["--verbose"]) as daemon, daemon.client() as client:
+        assert len(client.list()) == len(labs)
+
+
+@pytest.mark.skipif(openssh_node.why_not() is not None, reason=str(openssh_node.why_not()))
+def test_an_openssh_node_hears_it_and_nobody_else(
+    daemon: Daemon, tells: Path, tmp_path: Path
+) -> None:
+    password = UNUSUAL["regex"]
+    with openssh_node.openssh_node(tmp_path / "node", "127.3.7.1", password) as one:
+        (one.root / "log").mkdir()
+        shutil.copyfile("/etc/hostname", one.root / "log" / "hostname")
+        with daemon.client() as client:
+            typed = {"paths": ["log"], "last": None}
+            job = client.wait(start(client, one, [one.address], **typed).job_id)
+            assert job.status == "succeeded", node(job, 0).error
+            wrong = f"{password}-but-wrong"
+            job = client.wait(start(client, one, [one.address], password=wrong, **typed).job_id)
+            assert node(job, 0).failure.code == "auth_failed"
+    written.PASSWORDS.update({wrong, *tells.read_text().split()})
+    assert written.passwords_in(daemon.folder) == []
+
+
+# Core dumps and other processes of the same user.
+
+
+def limits_of(pid: int) -> dict[str, list[str]]:
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
+    return {line[:26].strip(): line[26:].split() for line in lines}
+
+
+def test_no_core_is_dumped(daemon: Daemon) -> None:
+    assert limits_of(daemon.pid)["Max core file size"][:2] == ["0", "0"]
+
+
+@pytest.mark.skipif(others.why_not() is not None, reason=str(others.why_not()))
+def test_its_own_user_cannot_read_its_memory() -> None:
+    """A process that may not be dumped is root's below /proc, whoever runs it."""
+    somebody = 61001
+    with (
+        others.folder_of(somebody) as folder,
+        running_daemon(folder, user=somebody) as daemon,
+    ):
+        proc = Path(f"/proc/{daemon.pid}")
+        assert f"Uid:\t{somebody}" in (proc / "status").read_text()
+        for name in ("mem", "environ", "fd"):
+            assert (proc / name).stat().st_uid == 0, name
+        assert others.as_user(somebody, ["cat", str(proc / "environ")]).returncode != 0
+        assert others.as_user(somebody, ["ls", str(proc / "fd")]).returncode != 0
+
+
+# Credential files.
+
+
+def open_file(given: Path) -> None:
+    (given / "lab.password").chmod(0o640)
+
+
+def open_username(given: Path) -> None:
+    (given / "lab.username").chmod(0o604)
+
+
+def open_folder(given: Path) -> None:
+    given.chmod(0o770)
+
+
+def fifo(given: Path) -> None:
+    (given / "lab.password").unlink()
+    os.mkfifo(given / "lab.password", 0o600)
+
+
+def not_utf8(given: Path) -> None:
+    (given / "lab.password").write_bytes(b"secret-\xff-secret")
+
+
+REFUSALS = {
+    open_file: "can be read by others (mode 0640); chmod 600",
+    open_username: "can be read by others (mode 0604); chmod 600",
+    open_folder: "can be written by others; chmod go-w",
+    fifo: "is not a regular file",
+    not_utf8: "is not UTF-8",
+}
+
+
+def test_a_credential_that_others_could_touch_is_refused(tmp_path: Path) -> None:
+    secret = "Secret-in-a-file"
+    given = tmp_path / "given"
+    config = CONFIG + named_credential(given, "lab", "administrator", secret)
+    with running_daemon(tmp_path / "cucmd", config) as daemon:
+        for spoil, says in REFUSALS.items():
+            shutil.rmtree(given)
+            named_credential(given, "lab", "administrator", secret)
+            spoil(given)
+            done = start_with_credential(daemon, "lab")
+            assert (done.returncode, done.stdout) == (65, ""), spoil
+            assert says in done.stderr
+            assert "secret-" not in done.stderr.lower()
+        assert start_with_credential(daemon, "no-such").returncode == 5
+        assert not list((daemon.state).glob("jobs/*")), "nothing was started"
+
+
+def start_with_credential(daemon: Daemon, name: str, nodes: Sequence[str] = ("10.255.0.1",)):
+    return daemon.ctl("start", *nodes, "--credential", name, "--path", SDL)
+
+
+def test_a_password_beside_a_credential_is_refused(daemon: Daemon) -> None:
+    login = {"username": "a", "password": UNUSUAL["quotes"], "credential": "regex"}
+    request = {"nodes": ["10.255.0.1"], "login": login, "collection": {"paths": ["x"]}}
+    with daemon.client() as client, pytest.raises(InvalidRequest, match="expected one of them"):
+        client.call("Start", request, dict)
+
+
+# The search itself: a test that finds nothing must be able to find something.
+
+
+@pytest.mark.parametrize("password", UNUSUAL.values(), ids=UNUSUAL)
+def test_the_search_finds_a_password_however_it_is_written(password: str, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    (state / "jobs" / "j" / "n" / "files").mkdir(parents=True)
+    clear = password.encode()
+    for number, text in enumerate(
+        (
+            clear,
+            json.dumps({"password": password}).encode(),
+            repr({"password": password}).encode(),
+            ascii([password]).encode(),
+            clear.hex().encode(),
+            *(base64.b64encode(b"x" * before + clear + b"after") for before in range(4)),
+        )
+    ):
+        (state / f"{number}").write_bytes(b"before " + text + b" after")
+        assert len(written.passwords_in(tmp_path)) == number + 1
+    (state / "jobs" / "j" / "n" / "files" / "pushed").write_bytes(clear)
+    assert len(written.passwords_in(tmp_path)) == number + 1, "a node's own file is the node's"
