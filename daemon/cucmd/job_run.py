@@ -194,7 +194,7 @@ class JobRun:
     async def _catch_up(self) -> None:
         """Files that a full disk kept off the record are put there once it has room again.
 
-        A stop ends the wait; no later start would look for files of a job that has ended.
+        A stop ends the wait: the next start accounts for them (`recovery.py`).
         """
         with trio.CancelScope(shield=True):
             while (self._unfiled or not self._manifest.written) and not self._stopping:
