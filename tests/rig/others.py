@@ -1,5 +1,6 @@
 """`cucmctl` as another user of the machine; which takes root."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from rig.daemon import Daemon
 
 
+@functools.cache
 def why_not() -> str | None:
     """Why no program can be run as somebody else, or None."""
     if os.geteuid() != 0:

@@ -18,9 +18,10 @@ import trio.testing
 
 from cucmd.varlink.peer import HangUps, caller_of
 from rig.example_interface import NAME, Example
+from rig.others import why_not
 from rig.varlink_peer import Peer, connected, request, serving, short_path
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can call as somebody else")
+as_root = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 PATIENCE = 10.0  # seconds, for what happens at once on a machine that is not busy
 
 
