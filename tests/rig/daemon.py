@@ -104,6 +104,9 @@ def _start(
         ready.bind(str(short / "notify"))
         (short / "notify").chmod(0o666)
         inherited = {**os.environ, **environ, "NOTIFY_SOCKET": str(short / "notify")}
+        if user is not None:
+            # Coverage keeps its data where we run, and somebody else may not write there.
+            inherited.pop("COVERAGE_PROCESS_START", None)
         with (folder / "daemon.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
