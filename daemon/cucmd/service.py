@@ -31,6 +31,7 @@ from cucmd.config import Config, ConfigError, NodeSettings, Overrides, load
 from cucmd.events import Feed
 from cucmd.front_door import NodeKeys, Ssh
 from cucmd.job_run import House
+from cucmd.memory import keep_small
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh.receiver import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
@@ -222,6 +223,7 @@ async def _until_told(daemon: Daemon, supervisor: Supervisor, bridge: Bridge) ->
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_feed_watchdog, bridge)
         nursery.start_soon(_show_status, supervisor)
+        nursery.start_soon(keep_small, lambda: supervisor.ended)
         with trio.open_signal_receiver(*STOP, signal.SIGHUP, signal.SIGUSR1) as signals:
             systemd.notify(READY=1)
             async for number in signals:

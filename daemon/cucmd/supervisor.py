@@ -67,6 +67,7 @@ class Supervisor:
         self._directory = jobs_directory
         self._limits = limits
         self._live: dict[str, JobRun] = {}
+        self.ended = 0  # jobs whose last connection has closed, since the start
         self._draining = False
         self._nursery: trio.Nursery | None = None
 
@@ -127,6 +128,7 @@ class Supervisor:
             log.exception("job %s: a defect", run.job.job_id)
         finally:
             del self._live[run.job.job_id]
+            self.ended += 1
 
     async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
         """The job after the cancel, durable, and whether this call changed anything.

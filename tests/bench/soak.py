@@ -3,8 +3,9 @@
     python tests/bench/soak.py [--jobs 10000] [--at-once 48] [--json FILE]
 
 Prints what the daemon holds (memory, descriptors, threads, tasks) and how long `start` and `list`
-take, at the beginning, on the way, and once everything has ended. The one rule: the figures are
-the daemon's own, as it runs in service; nothing is restarted in between.
+take, at the beginning, on the way, and once everything has ended, each time when the daemon has
+had nothing to do for a moment. The one rule: the figures are the daemon's own, as it runs in
+service; nothing is restarted in between.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from rig.jobs import SDL, start
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 
+QUIET = 12.0  # seconds: the daemon gives memory back, and threads that wait for work end
 FAULTS = (
     "3=refuse-login",
     "4=drop:transfer",
@@ -124,6 +126,7 @@ class Soak:
 
     def _row(self, done: int) -> dict[str, Any]:
         wait_until(lambda: self._lab.report()["connections_now"] == 0)
+        time.sleep(QUIET)
         with self._daemon.client() as client:
             lists = []
             for _ in range(50):

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import asyncssh
 from cryptography.utils import CryptographyDeprecationWarning
 
+from cucmd.ssh.timers import TimerSweep
+
 with warnings.catch_warnings():
     # It subclasses what Python 3.14 removes, and hears so from 3.12 on each time it is imported;
     # `requires-python` is where that is dealt with.
@@ -62,6 +64,7 @@ async def open_bridge(*, on_error: Report = log) -> AsyncIterator[Bridge]:
     _ensure_login_name()
     async with trio_asyncio.open_loop() as loop:
         loop.set_exception_handler(_handler(on_error))
+        loop._timer_handle_cancelled = TimerSweep(loop)
         yield Bridge()
 
 

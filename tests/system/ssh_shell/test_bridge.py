@@ -1,6 +1,7 @@
 """The bridge: what goes wrong in an asyncio callback is heard of, and ends nothing else."""
 
 import asyncio
+import gc
 import logging
 import os
 import threading
@@ -11,6 +12,7 @@ import pytest
 import trio
 
 from cucmd.ssh.bridge import on_asyncio, open_bridge, settle
+from cucmd.ssh.timers import FEW
 
 
 def fall(*_):
@@ -107,6 +109,30 @@ async def test_asyncssh_is_kept_from_dumping_packets():
     async with open_bridge():
         assert asyncssh.logging.logger._debug_level == 1
         assert logging.getLogger("asyncssh").level == logging.WARNING
+
+
+async def test_cancelled_timers_do_not_pile_up(bridge):
+    loop = await on_asyncio(running_loop)
+    passed = []
+    for delay in (0.02, 0.01):  # among the cancelled ones, and still to be called in their order
+        for _ in range(1000):
+            loop.call_later(3600, fall).cancel()
+        loop.call_later(delay, passed.append, delay)
+        await settle()
+    loop.call_later(3600, fall).cancel()
+    await settle()
+    assert len(timers_held()) <= FEW
+    with trio.fail_after(5):
+        while passed != [0.01, 0.02]:
+            await bridge.ping()
+
+
+def timers_held():
+    return [found for found in gc.get_objects() if isinstance(found, asyncio.TimerHandle)]
+
+
+async def running_loop():
+    return asyncio.get_running_loop()
 
 
 async def test_a_cancel_is_not_lost_while_a_thread_works(bridge):

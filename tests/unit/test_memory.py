@@ -1,0 +1,59 @@
+"""What ended jobs leave behind is given back, and only then."""
+
+import gc
+import weakref
+
+import pytest
+import trio
+import trio.testing
+
+from cucmd.memory import EVERY, keep_small
+
+pytestmark = pytest.mark.usefixtures("no_collections", "autojump_clock")
+
+
+@pytest.fixture
+def no_collections():
+    """Python's own, and what `keep_small` kept for good."""
+    gc.disable()
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+class Knot:
+    """Refers to itself, as a connection does: only a collection frees it."""
+
+    def __init__(self):
+        self.me = self
+
+
+async def test_garbage_of_an_ended_job_is_gone_soon(nursery):
+    ended = 0
+    nursery.start_soon(keep_small, lambda: ended)
+    await trio.testing.wait_all_tasks_blocked()
+    left = weakref.ref(Knot())
+    await trio.sleep(3 * EVERY)
+    assert left() is not None  # nothing has ended: nothing is looked at
+    ended = 1
+    await trio.sleep(EVERY + 1)
+    assert left() is None
+
+
+async def test_what_lives_stays(nursery):
+    ended = 0
+    nursery.start_soon(keep_small, lambda: ended)
+    await trio.testing.wait_all_tasks_blocked()
+    kept = Knot()
+    ended = 1
+    await trio.sleep(EVERY + 1)
+    assert kept.me is kept
+
+
+async def test_a_library_without_trim_is_no_matter(nursery, monkeypatch):
+    monkeypatch.setattr("cucmd.memory.ctypes.CDLL", lambda _: object())
+    ended = 0
+    nursery.start_soon(keep_small, lambda: ended)
+    await trio.testing.wait_all_tasks_blocked()
+    ended = 1
+    await trio.sleep(EVERY + 1)
