@@ -3,7 +3,8 @@
 The one rule: a state is a type that has only the fields which exist in it, a transition is a
 method that returns a new job, and an impossible transition raises `ImpossibleTransition`.
 A *settled* node (succeeded, failed, cancelled) never changes again; that is what makes a cancel
-safe against the tasks that it races with.
+safe against the tasks that it races with. Times are the wall clock's, but never run backwards:
+nothing ends before it began because somebody set the clock.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ class Collection(msgspec.Struct, frozen=True):
 
 
 class Pending(msgspec.Struct, frozen=True, tag="pending"):
-    pass
+    """Waits for its turn; `started_at` is when it began before a stop of the daemon."""
+
+    started_at: datetime | None = None
 
 
 class Running(msgspec.Struct, frozen=True, tag="running"):
@@ -150,13 +153,13 @@ class Node(msgspec.Struct, frozen=True):
             raise ImpossibleTransition(f"{self.node} is {self.status} already")
         return msgspec.structs.replace(self, state=state, **fields)
 
-    @property
-    def _started_at(self) -> datetime | None:
-        return self.state.started_at if isinstance(self.state, Running) else None
-
     def begin(self, now: datetime, attempt: int) -> Node:
-        started = self._started_at or now
+        started = self.state.started_at or now
         return self._with(Running(started, Phase.CONNECT), attempt=attempt)
+
+    def wait_again(self) -> Node:
+        """As after a restart: pending, with the time of its first beginning."""
+        return self._with(Pending(self.state.started_at))
 
     def enter(self, phase: Phase) -> Node:
         if not isinstance(self.state, Running):
@@ -183,17 +186,26 @@ class Node(msgspec.Struct, frozen=True):
     def succeed(self, now: datetime, notes: tuple[str, ...] = ()) -> Node:
         if not isinstance(self.state, Running):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not running")
-        return self._with(Succeeded(self.state.started_at, now), notes=notes)
+        started = self.state.started_at
+        return self._with(Succeeded(started, _end(now, started)), notes=notes)
 
     def fail(self, now: datetime, failure: Failure, notes: tuple[str, ...] = ()) -> Node:
-        return self._with(Failed(self._started_at, now, failure), notes=notes)
+        started = self.state.started_at
+        return self._with(Failed(started, _end(now, started), failure), notes=notes)
 
     def cancel(self, now: datetime) -> Node:
-        return self._with(Cancelled(self._started_at, now))
+        started = self.state.started_at
+        return self._with(Cancelled(started, _end(now, started)))
+
+
+def _end(now: datetime, began: datetime | None) -> datetime:
+    return now if began is None else max(now, began)
 
 
 class JobQueued(msgspec.Struct, frozen=True, tag="queued"):
-    pass
+    """Waits for its turn; `started_at` is when it began before a stop of the daemon."""
+
+    started_at: datetime | None = None
 
 
 class JobRunning(msgspec.Struct, frozen=True, tag="running"):
@@ -245,12 +257,14 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def started_at(self) -> datetime | None:
-        return None if isinstance(self.state, JobQueued) else self.state.started_at
+        """When work on it first began; a restart does not change that."""
+        return self.state.started_at
 
     def begin(self, now: datetime) -> Job:
         if not isinstance(self.state, JobQueued):
             raise ImpossibleTransition(f"job {self.job_id} is {self.status}, not queued")
-        return msgspec.structs.replace(self, state=JobRunning(now))
+        started = self.started_at or max(now, self.created_at)
+        return msgspec.structs.replace(self, state=JobRunning(started))
 
     def replace_node(self, position: int, node: Node, now: datetime) -> Job:
         """The job with one node changed, ended if that was the last one to settle."""
@@ -285,16 +299,14 @@ class Job(msgspec.Struct, frozen=True):
         """The job queued again after a restart: settled nodes stay, the others wait anew."""
         if self.ended:
             raise ImpossibleTransition(f"job {self.job_id} has ended")
-        nodes = tuple(
-            node if node.settled else msgspec.structs.replace(node, state=Pending())
-            for node in self.nodes
-        )
-        return msgspec.structs.replace(self, nodes=nodes, state=JobQueued())
+        nodes = tuple(node if node.settled else node.wait_again() for node in self.nodes)
+        return msgspec.structs.replace(self, nodes=nodes, state=JobQueued(self.started_at))
 
     def _ended_if_settled(self, now: datetime) -> Job:
         if self.ended or not all(node.settled for node in self.nodes):
             return self
-        state = JobEnded(self.started_at, now, outcome(self.nodes, cancelled=self.cancelled))
+        completed = _end(now, self.started_at or self.created_at)
+        state = JobEnded(self.started_at, completed, outcome(self.nodes, cancelled=self.cancelled))
         return msgspec.structs.replace(self, state=state)
 
 

@@ -60,7 +60,7 @@ def _node(node: domain.Node) -> structs.Node:
         if failure
         else None,
         notes=node.notes,
-        started_at=getattr(state, "started_at", None),
+        started_at=state.started_at,
         completed_at=getattr(state, "completed_at", None),
         files_announced=node.files_announced,
         bytes_announced=node.bytes_announced,

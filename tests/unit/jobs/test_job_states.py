@@ -126,6 +126,32 @@ def test_resume_keeps_settled_nodes_and_the_count_of_attempts() -> None:
     ]
 
 
+def test_a_restart_does_not_change_when_work_began() -> None:
+    before = job(running("a").begin(NOW, 1), Node("b")).begin(NOW)
+    waiting = before.resume()
+    assert waiting.started_at == NOW
+    again = waiting.begin(LATER).replace_node(0, waiting.nodes[0].begin(LATER, 2), LATER)
+    assert again.started_at == NOW
+    assert [node.state.started_at for node in again.nodes] == [NOW, None]
+    ended = again.resume().cancel(LATER)
+    assert [node.state.started_at for node in ended.nodes] == [NOW, None]
+    assert ended.started_at == NOW
+
+
+def test_a_clock_that_is_set_back_ends_nothing_before_it_began() -> None:
+    earlier = NOW - timedelta(hours=1)
+    nodes = (
+        running("a").succeed(earlier),
+        running("b").fail(earlier, LOST),
+        running("c").cancel(earlier),
+    )
+    assert [node.state.completed_at for node in nodes] == [NOW] * 3
+    ended = job(*nodes[:2], running("c")).begin(earlier).replace_node(2, nodes[2], earlier)
+    assert (ended.started_at, ended.state.completed_at) == (NOW, NOW)
+    never_begun = job(Node("a")).cancel(earlier)
+    assert never_begun.state.completed_at == NOW
+
+
 STATES = {
     "succeeded": running("x").succeed(NOW),
     "failed": Node("x").fail(NOW, LOST),
