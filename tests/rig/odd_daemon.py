@@ -3,6 +3,7 @@
     CUCMD_TEST_FAULT   a file: while it is there, no write to the database is committed, and its
                        text is what SQLite says
     CUCMD_TEST_BOXES   a file: the passwords of the drop boxes are appended to it, one a line
+    CUCMD_TEST_CLOCK   a file: the seconds by which the wall clock is off, read each time
 
 The one rule: nothing else is different from `cucmd`.
 """
@@ -11,10 +12,13 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
-from cucmd import service
+from cucmd import job_run, service
+from cucmd.api import planning
+from cucmd.collect import procedure
 from cucmd.collect.doors import DropBox, NodeTask
 from cucmd.front_door import Ssh
 from cucmd.main import main
@@ -58,9 +62,22 @@ def telling(boxes: Path) -> Callable[[Ssh, NodeTask], DropBox]:
     return open_and_tell
 
 
+def clock_of(off: Path) -> type[datetime]:
+    class OddClock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(seconds=float(off.read_text()))
+
+    return OddClock
+
+
 if __name__ == "__main__":
     if "CUCMD_TEST_FAULT" in os.environ:
         service.open_store = failing(Path(os.environ["CUCMD_TEST_FAULT"]))
     if "CUCMD_TEST_BOXES" in os.environ:
         Ssh.open_drop_box = telling(Path(os.environ["CUCMD_TEST_BOXES"]))
+    if "CUCMD_TEST_CLOCK" in os.environ:
+        odd = clock_of(Path(os.environ["CUCMD_TEST_CLOCK"]))
+        for room in (job_run, planning, procedure):
+            room.datetime = odd
     raise SystemExit(main())

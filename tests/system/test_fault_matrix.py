@@ -77,6 +77,8 @@ def rows() -> Iterator[Row]:
     yield Row("trickle@1", "node_timeout", "whole node", NODE)  # slow, but it lives
     yield Row("upload-short", "transfer_incomplete", "were announced")
     yield Row("trickle@10000", None)
+    yield Row("clock-ahead", None)
+    yield Row("clock-back", None)
 
 
 STEPS = ("prepare", "command", "sizing", "proceed", "address", "port", "user", "password")

@@ -51,8 +51,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, tells: Path) -> Iterator[Da
     config = CONFIG
     for name, password in UNUSUAL.items():
         section = named_credential(folder / "given", name, "administrator", password)
-    tests = str(Path(__file__).parents[1])
-    environ = {"CUCMD_TEST_BOXES": str(tells), "PYTHONPATH": tests}
+    environ = {"CUCMD_TEST_BOXES": str(tells)}
     odd = {"module": "rig.odd_daemon", "options": ["--verbose"]}
     with running_daemon(folder / "cucmd", config + section, environ, **odd) as daemon:
         yield daemon

@@ -131,7 +131,7 @@ class Failing:
 @pytest.fixture
 def failing(tmp_path: Path) -> Iterator[Failing]:
     fault = tmp_path / "fault"
-    environ = {"CUCMD_TEST_FAULT": str(fault), "PYTHONPATH": str(Path(__file__).parents[1])}
+    environ = {"CUCMD_TEST_FAULT": str(fault)}
     with running_daemon(tmp_path / "cucmd", environ=environ, module="rig.odd_daemon") as daemon:
         yield Failing(daemon, fault)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from cucmd.lab import answers, texts
@@ -203,11 +202,11 @@ class Console:
 
     async def status(self, _words: list[str]) -> None:
         zone = self.node.options.timezone
-        await self.terminal.page(answers.status(self.node.here, datetime.now(UTC), zone))
+        await self.terminal.page(answers.status(self.node.here, self.node.now(), zone))
 
     async def timezone_config(self, _words: list[str]) -> None:
         zone = self.node.options.timezone
-        await self.terminal.page(answers.timezone_config(datetime.now(UTC), zone))
+        await self.terminal.page(answers.timezone_config(self.node.now(), zone))
 
     async def service_list(self, _words: list[str]) -> None:
         await self.terminal.page(answers.service_list())
@@ -236,7 +235,7 @@ class Console:
     def _entries(self, location: str, spec: str) -> list[Entry]:
         if self.node.plan.strikes(Kind.INVALID_PATH):
             raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
-        return listing(self.node.files(location), location, spec, datetime.now(UTC))
+        return listing(self.node.files(location), location, spec, self.node.now())
 
 
 # What a hostile node repeats without end. Prompts come on lines of their own, the rest on none.

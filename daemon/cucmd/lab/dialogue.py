@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar
@@ -59,7 +59,7 @@ class FileGetDialogue:
         """`words` is what stands after `file get`. Raises Refused, Returned."""
         console, options = self._console, self._node.options
         await console.at(Step.COMMAND)
-        now = datetime.now(UTC)
+        now = self._node.now()
         get = parse_get(words, now, options.timezone)
         if self._faults.strikes(Kind.INVALID_PATH):
             raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
@@ -189,6 +189,7 @@ class FileGetDialogue:
     async def _transfer(
         self, receiver: Receiver, files: list[VirtualFile], get: Get, now: datetime
     ) -> None:
+        self._jump()
         push = Push(
             self._node,
             receiver,
@@ -209,6 +210,12 @@ class FileGetDialogue:
         # The final dot is not always there.
         dot = "." if self._node.index % 3 else ""
         self._terminal.line(texts.TRANSFER_COMPLETED + dot)
+
+    def _jump(self) -> None:
+        if ahead := self._faults.strikes(Kind.CLOCK_AHEAD):
+            self._node.put_clock(timedelta(seconds=ahead.number))
+        if back := self._faults.strikes(Kind.CLOCK_BACK):
+            self._node.put_clock(-timedelta(seconds=back.number))
 
     def _items(self, files: list[VirtualFile], get: Get, now: datetime) -> list[Item]:
         index, root, stamp = self._node.index, ROOTS[get.location], self._node.next_stamp()

@@ -99,6 +99,8 @@ class Kind(StrEnum):
     UPLOAD_STALLED = "upload-stalled"
     UPLOAD_SHORT = "upload-short"
     TRICKLE = "trickle"
+    CLOCK_AHEAD = "clock-ahead"
+    CLOCK_BACK = "clock-back"
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -159,6 +161,8 @@ RULES: dict[Kind, Rule] = {
     Kind.UPLOAD_STALLED: Rule("SFTP stops after BYTES, stays open", unit="BYTES"),
     Kind.UPLOAD_SHORT: Rule("the first file lacks its last BYTES (1)", unit="BYTES", number=1),
     Kind.TRICKLE: Rule("the upload runs at this rate", unit="BYTES_PER_S", number=None),
+    Kind.CLOCK_AHEAD: Rule("each push begins with a clock S (3600) on", unit="S", number=3600),
+    Kind.CLOCK_BACK: Rule("each push begins with a clock S (3600) back", unit="S", number=3600),
 }
 
 

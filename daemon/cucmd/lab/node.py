@@ -16,6 +16,8 @@ from cucmd.lab.counters import Tally
 from cucmd.lab.faults import FaultPlan
 from cucmd.lab.options import LabOptions
 
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
+
 
 class Node:
     """Node number `index` (from 1) of a lab; `members` is its cluster, itself included."""
@@ -31,7 +33,8 @@ class Node:
         self.refused_logins = 0
         # (host, port) -> fingerprint: a node remembers its receivers, and stalls if one changes.
         self.known_receivers: dict[tuple[str, int], str] = {}
-        self._last_stamp = datetime.fromtimestamp(0, UTC)
+        self._clock_is_off = timedelta()
+        self._last_stamp = _LONG_AGO
 
     @property
     def here(self) -> Member:
@@ -48,8 +51,17 @@ class Node:
     def files(self, location: str) -> tuple[tree.VirtualFile, ...]:
         return tree.plant(location, self.index, self.options.shape)
 
+    def now(self) -> datetime:
+        """By the node's own clock."""
+        return datetime.now(UTC) + self._clock_is_off
+
+    def put_clock(self, by: timedelta) -> None:
+        """What comes next may have a time that was before."""
+        self._clock_is_off += by
+        self._last_stamp = _LONG_AGO
+
     def next_stamp(self) -> str:
         """The folder of the next push, in the node's own time; no two are alike."""
-        now = datetime.now(UTC).replace(microsecond=0)
+        now = self.now().replace(microsecond=0)
         self._last_stamp = max(now, self._last_stamp + timedelta(seconds=1))
         return f"{self._last_stamp.astimezone(self.options.timezone):%Y-%m-%d_%H-%M-%S}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from datetime import UTC, datetime, timedelta
 
 import asyncssh
 import pytest
@@ -334,6 +335,19 @@ async def test_a_trickle_keeps_its_rate(make_lab, inbox, client):
         await client.get(terminal, inbox, "syslog/secure")
         await terminal.hears("Transfer completed.")
         assert trio.current_time() - started > 0.3
+
+
+@pytest.mark.parametrize(("fault", "hours"), [("clock-ahead", 1), ("clock-back@7200", -2)])
+async def test_a_clock_that_is_set_as_a_push_begins(make_lab, inbox, client, fault, hours):
+    async with client.logged_in(await make_lab(f"{fault}*1")) as terminal:
+        await terminal.hears("admin:")
+        before = datetime.now(UTC)
+        for _ in range(2):  # it was set once, and stays so
+            await client.get(terminal, inbox, "syslog/secure")
+            await terminal.hears("Transfer completed")
+    stamps = [path.split("/")[1] for path in inbox.files()]
+    shown = [datetime.strptime(stamp, "%Y-%m-%d_%H-%M-%S").replace(tzinfo=UTC) for stamp in stamps]
+    assert [round((moment - before) / timedelta(hours=1)) for moment in shown] == [hours, hours]
 
 
 @pytest.mark.parametrize("fault", ["slow-greeting@0.1", "unreachable"])
