@@ -45,8 +45,7 @@ class Ssh:
 
     def open_drop_box(self, task: NodeTask) -> DropBox:
         name = f"{task.job_id}/{task.node}"
-        left = max(task.node_bytes - task.node_used, 0) if task.node_bytes else None
-        quota = Quota(left, task.job_bytes)
+        quota = Quota(task.node_bytes or None, task.job_bytes, task.node_used)
         return self._receiver.open_drop_box(task.folder / "files", name=name, quota=quota)
 
 

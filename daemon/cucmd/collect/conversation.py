@@ -58,12 +58,13 @@ class Conversation:
                     raise NodeFailed(broken)
 
     async def _next_or_nudge(self) -> Event | None:
-        event: Event | None = None
-        with trio.move_on_after(NUDGE_AFTER):
-            event = await self.next()
-        if event is None:
-            await self._say(self._session.nudge(), "")
-        return event
+        ends = trio.current_time() + NUDGE_AFTER
+        while trio.current_time() < ends:
+            event = await self._step(ends)
+            if event is not None:
+                return event
+        await self._say(self._session.nudge(), "")
+        return None
 
     async def command(self, text: str) -> None:
         await self._say(self._session.command(text), text)
@@ -75,21 +76,30 @@ class Conversation:
     async def next(self, patience: Patience | None = None) -> Event:
         """The next event that needs a decision. Raises `NodeFailed` when patience runs out.
 
-        Cancelled, it loses nothing: what was heard stays queued, and can be asked for again.
+        Cancelled, it loses nothing that was heard: it stays queued, and can be asked for again.
         """
         while True:
-            while not self._events:
-                if self._ended:
-                    raise fail(Code.CONNECTION_LOST, "the node has closed the connection")
-                await self._hear(patience)
-            event = self._events.popleft()
-            if not isinstance(event, Send):
+            event = await self._step(patience.deadline() if patience else math.inf)
+            if event is not None:
                 return event
-            await self._say(event.data, event.shown)
+            # Asked again: the deadline of a transfer moves on as its bytes do.
+            if patience and not self._events and trio.current_time() >= patience.deadline():
+                raise NodeFailed(patience.failure())
 
-    async def _hear(self, patience: Patience | None) -> None:
-        """Waits for the next bytes, for a convincing silence, or for the end of patience."""
-        ends = patience.deadline() if patience else math.inf
+    async def _step(self, ends: float) -> Event | None:
+        """The next event that needs a decision, or None: one answer was given, or it is late."""
+        if not self._events:
+            if self._ended:
+                raise fail(Code.CONNECTION_LOST, "the node has closed the connection")
+            await self._hear(ends)
+        event = self._events.popleft() if self._events else None
+        if not isinstance(event, Send):
+            return event
+        await self._say(event.data, event.shown)
+        return None
+
+    async def _hear(self, ends: float) -> None:
+        """Waits for the next bytes, for a convincing silence, or until it is late."""
         with trio.move_on_at(ends):
             await self._pace.wait()  # apart from the silence below: it is ours, not the node's
         quiet = self._session.quiet_after
@@ -101,8 +111,6 @@ class Conversation:
             self._take(data)
         elif trio.current_time() >= settled:
             self._events.extend(self._session.quiet())
-        elif patience is not None and trio.current_time() >= patience.deadline():
-            raise NodeFailed(patience.failure())
 
     async def _receive(self) -> bytes:
         """A piece of what came, small enough that the other nodes have their turn in between."""

@@ -17,11 +17,13 @@ from cucmd.ssh.received import ReceivedFile, ReceiverLimits, Refused, Status
 
 class Quota(msgspec.Struct, frozen=True):
     """What may come into one box, in bytes of payload: into this one, and into all boxes of its
-    job together, which share `job`. None: as much as the disk allows.
+    job together, which share `job`. None: as much as the disk allows. `used` is what came into an
+    earlier box of the same node.
     """
 
     size: int | None = None
     job: Allowance | None = None
+    used: int = 0
 
 
 class Entry:
@@ -53,7 +55,7 @@ class Ledger:
         self._entries: list[Entry] = []
         self._names: dict[str, str] = {}  # as the client named it -> as it is stored
         self._handles = 0
-        self._taken = 0  # bytes of the quota
+        self._taken = quota.used
         self._directories = 0
 
     def files(self) -> tuple[ReceivedFile, ...]:

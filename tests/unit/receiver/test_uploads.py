@@ -194,6 +194,16 @@ def test_more_bytes_than_a_node_may_push_are_refused_and_none_of_them_written(
     assert client.open(b"b").status == Status.FAILURE, "no further file is begun"
 
 
+def test_what_came_before_a_restart_counts_and_the_limit_is_named_as_configured(
+    make_client: Make,
+) -> None:
+    client = make_client(Quota(10, used=8))
+    handle = client.open(b"a").handle
+    assert client.write(handle, 0, b"12").status == Status.OK
+    assert client.write(handle, 2, b"3").status == Status.FAILURE
+    assert client.ledger.refusal.message == "job/node: more than 10 bytes for this node"
+
+
 def test_the_quota_of_a_job_is_shared_by_its_boxes(make_client: Make) -> None:
     allowance = Allowance(10)
     allowance.take(6)  # what another node of the job has pushed
