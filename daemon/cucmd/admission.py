@@ -14,7 +14,7 @@ import trio
 
 from cucmd.config import Limits
 
-# A node as `node_name.node_key` gives it, so that two spellings of it share its places.
+# A node as `addresses.locate` gives it, so that all its names share its places.
 Address: TypeAlias = tuple[str, int]
 
 

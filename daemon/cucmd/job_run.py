@@ -16,13 +16,12 @@ from typing import TypeAlias
 import msgspec
 import trio
 
-from cucmd.admission import Admission
+from cucmd.admission import Address, Admission
 from cucmd.collect.doors import DropBox, NodeTask, ReceivedFile, Report
 from cucmd.events import Feed
 from cucmd.failure import Code, Failure, NodeFailed, failure, timed_out
 from cucmd.job import Job, Node, Phase
 from cucmd.manifest import Entry, ManifestWriter
-from cucmd.node_name import node_key
 from cucmd.state_recorder import StateRecorder
 from cucmd.store import Store, StoreFailed
 
@@ -35,6 +34,8 @@ CATCH_UP_AFTER = 1.0
 
 Collect: TypeAlias = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
 Notes: TypeAlias = tuple[str, ...]
+# (host, port) to what its other names have in common with it.
+Locate: TypeAlias = Callable[[str, int], Awaitable[Address]]
 
 
 class House(msgspec.Struct, frozen=True):
@@ -44,6 +45,7 @@ class House(msgspec.Struct, frozen=True):
     feed: Feed
     admission: Admission
     collect: Collect
+    locate: Locate
 
 
 class JobRun:
@@ -133,10 +135,8 @@ class JobRun:
         problem: Failure | None = None
         try:
             with self._scopes[position]:
-                session = self._house.admission.session(
-                    node_key(task.host, task.port), task.sessions
-                )
-                async with session:
+                address = await self._house.locate(task.host, task.port)
+                async with self._house.admission.session(address, task.sessions):
                     ending = await self._attempt(task, report)
         finally:
             with trio.CancelScope(shield=True):

@@ -20,6 +20,7 @@ import trio
 
 from cucmd import __version__, systemd
 from cucmd.access import Access
+from cucmd.addresses import Resolver, locate
 from cucmd.admission import Admission
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
@@ -153,6 +154,7 @@ async def _daemon(options: Options, config: Config, environ: Mapping[str, str]) 
     sockets = systemd.inherited_sockets()
     state = config.daemon.state_directory
     state.mkdir(mode=0o750, parents=True, exist_ok=True)
+    trio.socket.set_custom_hostname_resolver(Resolver())
     async with open_store(state / "cucmd.db") as store, open_bridge() as bridge:
         for notice in store.notices:
             log.error("%s", notice)
@@ -164,7 +166,7 @@ async def _daemon(options: Options, config: Config, environ: Mapping[str, str]) 
             async def work(task: NodeTask, report: Report) -> tuple[str, ...]:
                 return await collect(task, door.open_shell, door, report)
 
-            house = House(store, feed, Admission(config.limits), work)
+            house = House(store, feed, Admission(config.limits), work, locate)
             async with open_supervisor(house, state / "jobs", config.limits) as supervisor:
                 daemon = Daemon(options, config, environ, supervisor)
                 await supervisor.recover(daemon.planner.replan)

@@ -41,6 +41,7 @@ MAY_KNOW = {
     "collect": WORDS | {"vos"},
     "manifest": {"collect"},
     "admission": {"config"},
+    "addresses": {"node_name"},
     "recovery": WORDS | {"manifest", "store"},
     "state_recorder": {"job", "events", "store"},
     "job_run": WORDS | {"admission", "collect", "events", "manifest", "state_recorder", "store"},
@@ -50,6 +51,7 @@ MAY_KNOW = {
     "access": {"varlink"},
     "service": {
         "access",
+        "addresses",
         "admission",
         "api",
         "collect",

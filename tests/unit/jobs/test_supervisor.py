@@ -101,7 +101,7 @@ async def world(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[W
         return await made[0].collect(task, report)
 
     async with open_store(tmp_path / "cucmd.db") as store:
-        house = House(store, Feed(), Admission(limits), collect)
+        house = House(store, Feed(), Admission(limits), collect, by_name)
         async with open_supervisor(house, tmp_path / "jobs", limits) as supervisor:
             made.append(World(supervisor, house, tmp_path))
             yield made[0]
@@ -110,6 +110,10 @@ async def world(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[W
 def wait_for_the_store(clock: MockClock) -> None:
     """The store is a real thread: the clock must not jump while it writes."""
     clock.autojump_threshold = 0.05
+
+
+async def by_name(host: str, port: int) -> tuple[str, int]:
+    return host, port
 
 
 async def hang(task: NodeTask, report: Report) -> tuple[str, ...]:
