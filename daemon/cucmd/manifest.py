@@ -67,13 +67,19 @@ class ManifestWriter:
                 return
             version = self._wanted
             files = tuple(entry for node in self._entries.values() for entry in node)
-            data = msgspec.json.format(msgspec.json.encode(Manifest(self._job_id, files)), indent=1)
-            await trio.to_thread.run_sync(replace_file, self._path, data + b"\n")
+            manifest = Manifest(self._job_id, files)
+            await trio.to_thread.run_sync(_write, self._path, manifest)
             self._written = version
 
 
 def _entry(node: str, folder: str, file: ReceivedFile) -> Entry:
     return Entry(node, f"{folder}/files/{file.path}", file.size, file.sha256, file.complete)
+
+
+def _write(path: Path, manifest: Manifest) -> None:
+    """In a thread: hundreds of thousands of files take a while to put into words."""
+    data = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    replace_file(path, data + b"\n")
 
 
 def says(directory: Path, entries: Sequence[Entry]) -> bool:

@@ -113,11 +113,17 @@ class Daemon:
     """What of the daemon changes while it runs: the configuration, and what follows from it."""
 
     def __init__(
-        self, options: Options, config: Config, environ: Mapping[str, str], supervisor: Supervisor
+        self,
+        options: Options,
+        config: Config,
+        environ: Mapping[str, str],
+        supervisor: Supervisor,
+        known_hosts: KnownHosts,
     ) -> None:
         self._options = options
         self._environ = environ
         self._supervisor = supervisor
+        self._known_hosts = known_hosts
         self.apply(config)
 
     def apply(self, config: Config) -> None:
@@ -136,8 +142,16 @@ class Daemon:
         self.access.authorize(caller, method)
 
     def reload(self) -> None:
-        """The configuration read again; one that is wrong changes nothing."""
+        """Configuration and known_hosts read again; what is wrong with one changes nothing."""
         systemd.notify(RELOADING=1)
+        self._reload_config()
+        try:
+            self._known_hosts.load()
+        except OSError as error:
+            log.error("host keys not reloaded: %s", error)  # noqa: TRY400  the disk's fault, or a person's
+        systemd.notify(READY=1)
+
+    def _reload_config(self) -> None:
         try:
             config = self._options.load(self._environ)
         except ConfigError as error:
@@ -147,7 +161,6 @@ class Daemon:
                 log.warning("changes in [daemon] and [receiver] need a restart")
             self.apply(config)
             log.info("configuration reloaded")
-        systemd.notify(READY=1)
 
 
 async def _daemon(options: Options, config: Config, environ: Mapping[str, str]) -> None:
@@ -168,7 +181,7 @@ async def _daemon(options: Options, config: Config, environ: Mapping[str, str]) 
 
             house = House(store, feed, Admission(config.limits), work, locate)
             async with open_supervisor(house, state / "jobs", config.limits) as supervisor:
-                daemon = Daemon(options, config, environ, supervisor)
+                daemon = Daemon(options, config, environ, supervisor, known_hosts)
                 await supervisor.recover(daemon.planner.replan)
                 jobs = Jobs(supervisor, feed, lambda: daemon.planner)
                 keys = HostKeys(NodeKeys(known_hosts, daemon.settings_of))
@@ -259,5 +272,5 @@ async def _show_status(supervisor: Supervisor) -> None:
     while True:
         if shown != supervisor.live:
             shown = supervisor.live
-            systemd.notify(STATUS=f"{shown} jobs in hand")
+            systemd.notify(STATUS=f"{shown} job{'s' * (shown != 1)} in hand")
         await trio.sleep(STATUS_EVERY)

@@ -180,7 +180,7 @@ def test_it_is_up_once_it_is_ready_and_says_what_it_does(host: Host, lab: Lab) -
     wait_until(lambda: host.show("StatusText") == "0 jobs in hand")
     with host.client() as client:
         job = start_with_credential(client, lab.nodes[2:3])
-        wait_until(lambda: host.show("StatusText") == "1 jobs in hand")
+        wait_until(lambda: host.show("StatusText") == "1 job in hand")
         client.cancel(job.job_id)
 
 

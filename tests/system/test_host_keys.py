@@ -1,6 +1,7 @@
 """Host keys of nodes: policies, a change, and `cucmctl hostkeys` against real nodes."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,14 @@ import pytest
 from rig.daemon import Daemon
 from rig.jobs import node, start
 from rig.lab import Lab
+from rig.quiet import wait_until
 
 MakeLab = Callable[..., Lab]
 MakeDaemon = Callable[..., Daemon]
+# Of a machine that is none of the lab's.
+ANOTHER = (
+    "10.10.1.9 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+)
 
 
 def fingerprints(daemon: Daemon) -> dict[str, str]:
@@ -74,6 +80,30 @@ def test_a_key_by_word_of_mouth(make_daemon: MakeDaemon, make_lab: MakeLab, tmp_
     with daemon.client() as client:
         job = client.wait(start(client, lab).job_id)
     assert node(job, 0).status == "succeeded"
+
+
+def test_what_was_changed_by_hand_is_seen_after_a_reload(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1)
+    with daemon.client() as client:
+        client.wait(start(client, lab).job_id)
+        (daemon.state / "known_hosts").write_text(f"# nobody\n{ANOTHER}\n")
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: set(fingerprints(daemon)) == {"10.10.1.9"})
+        assert client.wait(start(client, lab).job_id).status == "succeeded"
+    assert set(fingerprints(daemon)) == {"10.10.1.9", *lab.nodes}
+    assert "# nobody" in (daemon.state / "known_hosts").read_text()
+
+
+def test_known_hosts_that_cannot_be_read_changes_nothing(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1)
+    with daemon.client() as client:
+        client.wait(start(client, lab).job_id)
+    known = daemon.state / "known_hosts"
+    known.unlink()
+    known.mkdir()
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: "host keys not reloaded" in daemon.log.read_text())
+    assert set(fingerprints(daemon)) == set(lab.nodes)
 
 
 def test_off_remembers_nothing(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
