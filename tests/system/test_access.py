@@ -1,6 +1,7 @@
 """Who may do what: real clients as other users, told apart by the kernel and by nothing else."""
 
 import grp
+import json
 import os
 import re
 import socket
@@ -34,9 +35,10 @@ OPERATIONS = [("cancel", "00000000"), ("hostkeys", "forget", "10.0.0.1")]
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    limits = "connections_per_uid = 4\nrequests_per_uid = 4\nwatchers_per_uid = 2\n"
+    limits = "connections_per_uid = 6\nrequests_per_uid = 4\nwatchers_per_uid = 2\n"
     folder = tmp_path_factory.mktemp("access") / "cucmd"
-    with running_daemon(folder, CONFIG + limits + RULES) as daemon:
+    quick = "[timeouts]\nconnect = 8\n"  # no client that goes away ends what it asked for
+    with running_daemon(folder, CONFIG + limits + RULES + quick) as daemon:
         let_in(daemon)
         yield daemon
 
@@ -44,6 +46,13 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     with running_lab(1, "--files", "1", "--size", "1000") as lab:
+        yield lab
+
+
+@pytest.fixture
+def silent() -> Iterator[Lab]:
+    """A node that accepts connections, and says nothing."""
+    with running_lab(1, "--fault", "hang:accept") as lab:
         yield lab
 
 
@@ -181,7 +190,8 @@ peers = [socket.socket(socket.AF_UNIX) for _ in range(int(sys.argv[2]))]
 for peer in peers:
     peer.connect(sys.argv[1])
     peer.sendall(sys.argv[3].encode() + b"\\0")
-    peer.recv(1)
+    if len(sys.argv) == 4:
+        peer.recv(1)
 print("holding", flush=True)
 sys.stdin.read()
 """
@@ -190,9 +200,12 @@ WATCH = '{"method": "io.cucmd.Jobs.Watch", "parameters": {}, "more": true}'
 
 
 @contextmanager
-def holding(daemon: Daemon, uid: int, count: int, call: str) -> Iterator[None]:
+def holding(
+    daemon: Daemon, uid: int, count: int, call: str, *, answered: bool = True
+) -> Iterator[None]:
     """`count` connections of that user, each of which has made the call and stays."""
     command = [sys.executable, "-c", HOLD, str(daemon.socket), str(count), call]
+    command += [] if answered else ["unanswered"]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -210,7 +223,7 @@ def holding(daemon: Daemon, uid: int, count: int, call: str) -> Iterator[None]:
 
 def test_one_users_connections_keep_no_other_out(daemon: Daemon) -> None:
     member = {"groups": [OPERATE.gr_gid]}
-    with holding(daemon, SOMEBODY, 4, LIST):
+    with holding(daemon, SOMEBODY, 6, LIST):
         refused = ctl_as(daemon, SOMEBODY, "list", **member)
         assert refused.returncode == 75
         assert "connections_per_uid" in refused.stderr
@@ -228,6 +241,22 @@ def test_one_users_watchers_keep_no_other_out(daemon: Daemon) -> None:
         assert ctl_as(daemon, SOMEBODY, "list", **member).returncode == 0
         with holding(daemon, ANOTHER, 2, WATCH):
             pass
+
+
+def test_one_users_requests_keep_no_other_out(daemon: Daemon, silent: Lab) -> None:
+    """What is in flight is the question for a host key, to a node that says nothing."""
+    member = {"groups": [OPERATE.gr_gid]}
+    call = json.dumps(
+        {"method": "io.cucmd.Jobs.AddHostKey", "parameters": {"node": silent.nodes[0]}}
+    )
+    with holding(daemon, SOMEBODY, 4, call, answered=False):
+        wait_until(lambda: silent.report()["connections_ever"] >= 4)
+        refused = ctl_as(daemon, SOMEBODY, "list", **member)
+        assert refused.returncode == 75
+        assert "requests_per_uid" in refused.stderr
+        assert ctl_as(daemon, ANOTHER, "list", **member).returncode == 0
+        assert ctl_as(daemon, 0, "list").returncode == 0
+    wait_until(lambda: ctl_as(daemon, SOMEBODY, "list", **member).returncode == 0)
 
 
 def test_calls_that_are_not_answered_yet_are_limited_too(daemon: Daemon) -> None:
