@@ -1,7 +1,7 @@
 """A daemon whose store can be made to fail, and that tells a test what nobody else may know.
 
     CUCMD_TEST_FAULT   a file: while it is there, no write to the database is committed, and its
-                       text is what SQLite says
+                       text is what SQLite says; if that begins with "read: ", nothing is read
     CUCMD_TEST_BOXES   a file: the passwords of the drop boxes are appended to it, one a line
     CUCMD_TEST_CLOCK   a file: the seconds by which the wall clock is off, read each time
 
@@ -35,8 +35,11 @@ class FailingConnection:
     def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
         if statement.startswith("BEGIN"):
             self._writes = statement == "BEGIN IMMEDIATE"
-        if statement == "COMMIT" and self._writes and self._fault.exists():
-            raise sqlite3.OperationalError(self._fault.read_text())
+        fault = self._fault.read_text() if self._fault.exists() else ""
+        reading = fault.startswith("read: ")
+        strikes = statement.lstrip().startswith("SELECT") if reading else statement == "COMMIT"
+        if fault and strikes and (reading or self._writes):
+            raise sqlite3.OperationalError(fault.removeprefix("read: "))
         return self._connection.execute(statement, *parameters)
 
     def __getattr__(self, name: str) -> Any:

@@ -121,8 +121,10 @@ class Failing:
         self.daemon = daemon
         self._fault = fault
 
-    def fail(self) -> None:
-        self._fault.write_text("disk I/O error")
+    def fail(self, kind: str = "") -> None:
+        fresh = self._fault.with_suffix(".new")
+        fresh.write_text(f"{kind}disk I/O error")
+        fresh.replace(self._fault)
 
     def heal(self) -> None:
         self._fault.unlink()
@@ -163,6 +165,27 @@ def test_while_the_disk_fails_nothing_is_promised_and_afterwards_all_is_kept(
     with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
         assert client.status(job.job_id) == after
         assert client.status(again.job_id) == again
+
+
+def test_while_the_disk_cannot_be_read_it_is_said_and_jobs_go_on(
+    lab: Lab, failing: Failing
+) -> None:
+    daemon = failing.daemon
+    with daemon.client() as client:
+        ended = client.wait(start(client, lab, lab.nodes[:1]).job_id)
+        running = start(client, lab, lab.nodes[1:], command=60, grace=0.5)
+        until(client, running.job_id, in_phase("command"))
+        failing.fail("read: ")
+        for asked in (lambda: client.status(ended.job_id), client.list):
+            with pytest.raises(StorageFailed, match="disk I/O error"):
+                asked()
+        assert daemon.ctl("status", ended.job_id).returncode == 75
+        assert client.status(running.job_id).status == "running", "it is in memory"
+        with pytest.raises(StorageFailed):
+            client.cancel(running.job_id)
+        failing.heal()
+        assert client.status(ended.job_id) == ended
+        assert statuses(client.wait(running.job_id, timeout=20)) == ["cancelled"]
 
 
 def test_a_job_that_ends_while_the_disk_fails_is_kept_with_its_files(
