@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cucmctl import Client
 from rig import written
+from rig.leftovers import Holdings, assert_holds_no_more
 from rig.process import Child, die_with_parent
 
 CONFIG = """\
@@ -34,11 +35,21 @@ class Daemon(Child):
         self.socket = socket_path
         self.state = folder / "state"
         self.log = folder / "daemon.log"
+        self._told_to_stop = False
 
     def descriptors(self) -> dict[str, str]:
         """Without the store's connections: they are opened by the first job, and stay."""
         database = str(self.state / "cucmd.db")
         return {fd: to for fd, to in super().descriptors().items() if not to.startswith(database)}
+
+    def signal(self, number: signal.Signals) -> None:
+        self._told_to_stop |= number not in (signal.SIGUSR1, signal.SIGHUP)
+        super().signal(number)
+
+    @property
+    def in_service(self) -> bool:
+        """Whether nobody has told it to stop, and it runs."""
+        return not self._told_to_stop and self.process.poll() is None
 
     def client(self) -> Client:
         return Client(self.socket)
@@ -72,14 +83,20 @@ def running_daemon(
     # A socket's path has room for 107 bytes, which pytest's folders can exceed.
     with tempfile.TemporaryDirectory(prefix="cucmd-") as short:
         path = Path(short) / "cucmd.sock"
+        temporary = Path(short, "tmp")
+        temporary.mkdir()
         flags = ["-X", "dev", "-W", "error"] if checks else []
         if user is not None:
             os.chown(short, user, -1)
+            os.chown(temporary, user, -1)
         program = [sys.executable, *flags, "-m", module, "serve", *options]
         process = _start(folder, path, environ or {}, program, user)
         daemon = Daemon(process, folder, path)
+        before = Holdings.of(daemon)
         try:
             yield daemon
+            if daemon.in_service:
+                assert_holds_no_more(daemon, before)
         finally:
             if daemon.process.poll() is None:
                 # A test may have told it to stop already: the second time it ends at once.
@@ -88,6 +105,7 @@ def running_daemon(
                 log = daemon.log.read_text()
                 assert "Exception ignored" not in log, log
                 assert "ResourceWarning" not in log, log
+                assert not (left := os.listdir(temporary)), left
     assert written.passwords_in(folder) == []
 
 
@@ -104,6 +122,10 @@ def _start(
         ready.bind(str(short / "notify"))
         (short / "notify").chmod(0o666)
         inherited = {**os.environ, **environ, "NOTIFY_SOCKET": str(short / "notify")}
+        inherited["TMPDIR"] = str(short / "tmp")
+        # For `module`.
+        search = [str(Path(__file__).parents[1]), inherited.get("PYTHONPATH", "")]
+        inherited["PYTHONPATH"] = os.pathsep.join(filter(None, search))
         if user is not None:
             # Coverage keeps its data where we run, and somebody else may not write there.
             inherited.pop("COVERAGE_PROCESS_START", None)

@@ -9,6 +9,7 @@ import pytest
 from rig import written
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.lab import Lab, running_lab
+from rig.leftovers import nothing_left_here
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,6 +17,14 @@ def no_password_was_ever_written(tmp_path_factory: pytest.TempPathFactory) -> It
     """Looks through whatever any daemon of the whole run has left behind."""
     yield
     assert written.passwords_of_the_run(tmp_path_factory.getbasetemp()) == []
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """After each test, whatever it used; before it, what wider fixtures have opened."""
+    tmp_path_factory.getbasetemp()  # pytest's own folder is not a test's
+    with nothing_left_here():
+        yield
 
 
 @pytest.fixture

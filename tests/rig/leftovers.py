@@ -1,0 +1,129 @@
+"""What a test leaves behind: in its own process, in a daemon, among temporary files.
+
+The one rule: it is nothing. What closes a moment later is waited for, and then named.
+"""
+
+import gc
+import os
+import re
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from rig.quiet import wait_until
+
+# What Python, pytest and its plugins open once and keep.
+_KEPT = re.compile(r"/dev/(null|urandom)|.*\.coverage.*|.*/\.hypothesis/.*")
+
+
+# Seconds for what closes a moment later.
+PATIENCE = 10.0
+
+
+class Held(NamedTuple):
+    """Descriptors by what they point to; a socket's or pipe's number does not matter."""
+
+    descriptors: Counter[str]
+    children: frozenset[str]
+
+    @classmethod
+    def by_us(cls) -> "Held":
+        targets: Counter[str] = Counter()
+        for entry in Path("/proc/self/fd").iterdir():
+            try:
+                target = os.readlink(entry)
+            except FileNotFoundError:
+                continue  # the descriptor of this very listing
+            if not _KEPT.fullmatch(target):
+                targets[target.partition(":")[0]] += 1
+        tasks = Path("/proc/self/task").glob("*/children")
+        return cls(targets, frozenset(pid for task in tasks for pid in task.read_text().split()))
+
+    def beyond(self, before: "Held") -> list[str]:
+        """What is held here and was not held before."""
+        opened = self.descriptors - before.descriptors
+        return [*opened.elements(), *(f"process {pid}" for pid in self.children - before.children)]
+
+
+@contextmanager
+def nothing_left_here() -> Iterator[None]:
+    """For the body: no descriptor, child process or temporary file of ours outlives it."""
+    before, usual = Held.by_us(), tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="cucmd-t-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # as /tmp: some tests are other users
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = usual
+        _wait_for_nothing(lambda: [*Held.by_us().beyond(before), *sorted(os.listdir(folder))])
+
+
+def _wait_for_nothing(left: Callable[[], list[str]]) -> None:
+    def nothing() -> bool:
+        if left():
+            gc.collect()  # what only garbage holds is not left behind
+        return not left()
+
+    try:
+        wait_until(nothing, within=PATIENCE)
+    except AssertionError:
+        raise AssertionError(f"left behind: {left()}") from None
+
+
+class Daemon(Protocol):
+    """As `rig.daemon` has it."""
+
+    pid: int
+    log: Path
+
+    def descriptors(self) -> dict[str, str]: ...
+    def signal(self, number: signal.Signals) -> None: ...
+
+
+class Holdings(NamedTuple):
+    """What a daemon says that it holds, and its descriptors where we may see them."""
+
+    tasks: int
+    jobs: int
+    descriptors: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, daemon: Daemon) -> "Holdings":
+        said = len(_said(daemon))
+        daemon.signal(signal.SIGUSR1)
+        wait_until(lambda: len(_said(daemon)) > said)
+        tasks, jobs = map(int, _said(daemon)[-1])
+        try:
+            descriptors = frozenset(daemon.descriptors().items())
+        except PermissionError:  # it cannot be dumped, and we are not root
+            descriptors = frozenset()
+        return cls(tasks, jobs, descriptors)
+
+
+def _said(daemon: Daemon) -> list[tuple[str, str]]:
+    return re.findall(r"holding (\d+) tasks, (\d+) jobs", daemon.log.read_text(errors="replace"))
+
+
+def assert_holds_no_more(daemon: Daemon, before: Holdings) -> None:
+    """A daemon without a job is back where it was. One with a job proves it by how it ends."""
+    if Holdings.of(daemon).jobs:
+        return
+    now = before
+
+    def settled() -> bool:
+        nonlocal now
+        now = Holdings.of(daemon)
+        return now.tasks <= before.tasks and len(now.descriptors) <= len(before.descriptors)
+
+    try:
+        wait_until(settled, within=PATIENCE)
+    except AssertionError:
+        opened = sorted(now.descriptors - before.descriptors)
+        raise AssertionError(
+            f"the daemon held {before.tasks} tasks and holds {now.tasks}; left open: {opened}"
+        ) from None

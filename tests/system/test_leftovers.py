@@ -1,0 +1,61 @@
+"""The proof that every system test ends with: it finds what is left, and names it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from rig import leftovers
+from rig.daemon import Daemon
+from rig.leftovers import Holdings, assert_holds_no_more, nothing_left_here
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leftovers, "PATIENCE", 0.2)
+
+
+@contextmanager
+def finds(what: str) -> Iterator[None]:
+    with pytest.raises(AssertionError, match=what), nothing_left_here():
+        yield
+
+
+def test_a_descriptor() -> None:
+    opened = []
+    with finds("'pipe', 'pipe'"):
+        opened += os.pipe()
+    for descriptor in opened:
+        os.close(descriptor)
+
+
+def test_a_process() -> None:
+    started = []
+    with finds("'process"):
+        command = [sys.executable, "-c", "input()"]
+        started.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
+    started[0].kill()
+    started[0].wait()
+
+
+def test_a_temporary_file() -> None:
+    with finds("cucmd-left"):
+        tempfile.mkdtemp(prefix="cucmd-left")
+
+
+def test_what_is_closed_in_time_is_nothing() -> None:
+    with nothing_left_here(), tempfile.TemporaryFile() as file:
+        file.write(b"here and gone")
+
+
+def test_a_connection_and_its_tasks_in_the_daemon(daemon: Daemon) -> None:
+    before = Holdings.of(daemon)
+    with daemon.client() as client:
+        client.list()
+        with pytest.raises(AssertionError, match="tasks and holds"):
+            assert_holds_no_more(daemon, before)
+    assert_holds_no_more(daemon, before)
