@@ -192,8 +192,11 @@ async def scripted(script: Script) -> AsyncIterator[Node]:
 Answer = Callable[[Node, str], Awaitable[None]]
 
 
-def appliance(file_get: Answer) -> Script:
-    """Greets, turns the pager off, and leaves each `file get` to `file_get`."""
+def appliance(file_get: Answer, *, date: str = "") -> Script:
+    """Greets, turns the pager off, and leaves each `file get` to `file_get`.
+
+    `date` is what `show status` says of its clock.
+    """
 
     async def script(node: Node) -> None:
         await node.say(*GREETING)
@@ -202,6 +205,7 @@ def appliance(file_get: Answer) -> Script:
             if line == vos.PAGER_OFF:
                 await node.say("Automatic pagination is turned off")
             elif line == vos.SHOW_STATUS:
+                await node.say(f"Date         : {date}")
                 await node.say("Time Zone    : Central European Time (Europe/Berlin)")
             elif line.startswith("file get"):
                 await file_get(node, line)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
 import trio
@@ -21,6 +21,21 @@ from cucmd.collect.transcript_file import TranscriptFile
 from cucmd.collect.verdict import Announced, judge, surplus
 from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job import Phase
+
+
+class NodeClock(msgspec.Struct, frozen=True):
+    """What is known of the node's clock; `ahead` of ours, negative: behind."""
+
+    zone: tzinfo | None = None
+    ahead: timedelta = timedelta()
+
+    def notes(self) -> tuple[str, ...]:
+        if not self.ahead:
+            return ()
+        minutes = round(abs(self.ahead) / timedelta(minutes=1))
+        off = f"{minutes} minutes" if minutes < 2880 else f"{minutes // 1440} days"
+        side = "ahead of" if self.ahead > timedelta() else "behind"
+        return (f"the node's clock is {off} {side} ours; the window was widened by as much",)
 
 
 class PathResult(msgspec.Struct, frozen=True):
@@ -41,12 +56,12 @@ async def collect(
         async with AsyncExitStack() as stack:
             conversation = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
-            zone = await _prepare(conversation, task)
+            clock = await _prepare(conversation, task)
             async with _drop_box(receiver, task, report) as box:
                 work = _Work(task, conversation, box, receiver.port, report)
-                results = [await work.get(path, zone) for path in task.collection.paths]
+                results = [await work.get(path, clock) for path in task.collection.paths]
             report.phase(Phase.CLOSE)
-            return _notes(results)
+            return (*clock.notes(), *_notes(results))
 
 
 @asynccontextmanager
@@ -62,13 +77,13 @@ async def _drop_box(receiver: Receiver, task: NodeTask, report: Report) -> Async
             await box.aclose()
 
 
-async def _prepare(conversation: Conversation, task: NodeTask) -> tzinfo | None:
-    """Turns the pager off, and asks for the time zone if the window is in absolute times."""
+async def _prepare(conversation: Conversation, task: NodeTask) -> NodeClock:
+    """Turns the pager off, and asks for the node's time if the window is in absolute times."""
     await _answer(conversation, task, vos.PAGER_OFF)
     if not vos.needs_zone(task.collection):
-        return None
-    lines = await _answer(conversation, task, vos.SHOW_STATUS)
-    return vos.parse_show_status(lines).zone
+        return NodeClock()
+    status = vos.parse_show_status(await _answer(conversation, task, vos.SHOW_STATUS))
+    return NodeClock(status.zone, status.ahead(datetime.now(UTC)))
 
 
 async def _answer(conversation: Conversation, task: NodeTask, text: str) -> tuple[str, ...]:
@@ -118,9 +133,9 @@ class _Work:
         self._files_announced = 0
         self._bytes_announced = 0
 
-    async def get(self, path: str, zone: tzinfo | None) -> PathResult:
+    async def get(self, path: str, node_clock: NodeClock) -> PathResult:
         self._report.phase(Phase.COMMAND)
-        request = self._request(path, zone)
+        request = self._request(path, node_clock)
         before = len(self._box.files())
         clock = CommandClock(self._task.timeouts, f"in '{request.command_line()}'", self._box)
         await self._conversation.file_get(request, self._address)
@@ -140,12 +155,12 @@ class _Work:
                 case vos.FileGetDone() as done:
                     return await self._compare(path, done, before, clock)
 
-    def _request(self, path: str, zone: tzinfo | None) -> vos.FileGet:
+    def _request(self, path: str, clock: NodeClock) -> vos.FileGet:
         collection = self._task.collection
         return vos.FileGet(
             location=collection.location,
             path=path,
-            window=vos.window_for(collection, datetime.now(UTC), zone),
+            window=vos.window_for(collection, datetime.now(UTC), clock.zone, clock.ahead),
             match=collection.match,
             recurs=collection.recurs,
             compress=collection.compress,

@@ -79,11 +79,17 @@ def needs_zone(collection: Collection) -> bool:
     return collection.since is not None or collection.until is not None
 
 
-def window_for(collection: Collection, now: datetime, node_zone: tzinfo | None) -> Window:
+def window_for(
+    collection: Collection,
+    now: datetime,
+    node_zone: tzinfo | None,
+    ahead: timedelta = timedelta(),
+) -> Window:
     """The window of `collection`; `now` is aware. None: every file.
 
     Without `node_zone` an absolute window is widened so far that it fits every zone on Earth.
-    Raises InvalidArgument.
+    `ahead` is how far the node's clock is ahead of ours: its files are dated by it now, and may
+    have been dated rightly before, so the window is widened to hold both. Raises InvalidArgument.
     """
     if collection.last is not None:
         return _relative(collection.last)
@@ -94,7 +100,7 @@ def window_for(collection: Collection, now: datetime, node_zone: tzinfo | None) 
     if start > end:
         ending = f"is later than the end of the window, {end.isoformat()}"
         raise InvalidArgument("since", start.isoformat(), ending)
-    return _absolute(start, end, node_zone)
+    return _absolute(min(start, start + ahead), max(end, end + ahead), node_zone)
 
 
 def _length(n: str, unit: str) -> timedelta:

@@ -1,8 +1,9 @@
 """What is done on one node: from the first prompt to the verdict, in virtual time."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import trio
@@ -113,6 +114,32 @@ async def test_an_absolute_window_is_in_the_nodes_own_time(
     async with scripted(appliance(pushes(1))) as node:
         await collected(node, node_task(tmp_path, collection=window))
         assert "file get activelog syslog abstime 08:00:07/01/26 10:00:07/01/26" in node.lines
+
+
+@pytest.mark.parametrize(
+    ("off", "window", "said"),
+    [
+        (timedelta(minutes=62), "08:00:07/01/26 11:02:07/01/26", "62 minutes ahead of"),
+        (timedelta(hours=-3), "05:00:07/01/26 10:00:07/01/26", "180 minutes behind"),
+        (timedelta(days=9), "08:00:07/01/26 10:00:07/10/26", "9 days ahead of"),
+    ],
+)
+async def test_a_clock_that_is_off_widens_the_window_and_is_a_note(
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,
+    off: timedelta,
+    window: str,
+    said: str,
+) -> None:
+    since, until = (datetime(2026, 7, 1, hour, tzinfo=UTC) for hour in (6, 8))
+    task = node_task(tmp_path, collection=Collection(("syslog",), since=since, until=until))
+    # In the middle of the last minute, so that no second that passes matters.
+    within = off - timedelta(seconds=30) * (1 if off > timedelta() else -1)
+    shown = datetime.now(ZoneInfo("Europe/Berlin")) + within
+    async with scripted(appliance(pushes(1), date=f"{shown:%a %b %d, %Y %H:%M:%S}")) as node:
+        notes, _ = await collected(node, task)
+        assert f"file get activelog syslog abstime {window}" in node.lines
+    assert notes == (f"the node's clock is {said} ours; the window was widened by as much",)
 
 
 async def test_a_path_that_matches_nothing_is_a_note_beside_others(

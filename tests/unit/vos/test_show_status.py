@@ -1,6 +1,6 @@
 """The node's time zone, if it is certain."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.lab.answers import Member, status
-from cucmd.vos import parse_show_status
+from cucmd.vos import NodeStatus, parse_show_status
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,40 @@ def test_what_is_not_certain_is_not_known(lines):
 def test_as_the_lab_says_it(name):
     lines = status(Member(1, "127.1.0.1"), datetime(2026, 11, 25, tzinfo=UTC), ZoneInfo(name))
     assert parse_show_status(lines).zone == ZoneInfo(name)
+    now = datetime(2026, 11, 25, 2, tzinfo=UTC)
+    assert parse_show_status(lines).ahead(now) == timedelta(hours=-2)
+
+
+@pytest.mark.parametrize(
+    ("said", "zone", "off"),
+    [
+        ("Wed Nov 25, 2026 10:15:59", "Europe/Berlin", timedelta()),
+        ("Wed Nov 25, 2026 10:17:00", "Europe/Berlin", timedelta()),  # who minds?
+        ("Wed Nov 25, 2026 11:15:59", "Europe/Berlin", timedelta(hours=1)),
+        ("Wed Nov 25, 2026 09:15:59", "Europe/Berlin", timedelta(hours=-1)),
+        ("Wed Nov 25, 2026 11:14:30", "Europe/Berlin", timedelta(minutes=59)),
+        ("Wed Nov 25, 2026 09:16:30", "Europe/Berlin", timedelta(minutes=-60)),
+        ("nov 26 2026 10:15:59", "Europe/Berlin", timedelta(days=1)),
+        ("Sat Jan 1, 2000 00:00:00", "Europe/Berlin", timedelta()),  # not to be believed
+        ("Wed Nov 25, 2026 11:15:59", "Europe/Atlantis", timedelta()),
+        ("Wed Nov 31, 2026 11:15:59", "Europe/Berlin", timedelta()),
+        ("Wed Foo 25, 2026 11:15:59", "Europe/Berlin", timedelta()),
+        ("25.11.2026 11:15:59", "Europe/Berlin", timedelta()),
+        ("Wed Nov 25, 9999 11:15:59", "Europe/Berlin", timedelta()),
+        ("Wed Nov 25, 0000 11:15:59", "Europe/Berlin", timedelta()),
+    ],
+)
+def test_how_far_the_clock_is_off(said, zone, off):
+    now = datetime(2026, 11, 25, 9, 15, 59, tzinfo=UTC)
+    found = parse_show_status([f"Date               : {said}", f"Time Zone : {zone}"])
+    assert found.ahead(now) == off
+
+
+def test_the_hour_that_is_shown_twice_is_no_hour_off():
+    lines = ["Date : Sun Oct 25, 2026 02:30:00", "Time Zone : Europe/Berlin"]
+    for hour in (0, 1):
+        now = datetime(2026, 10, 25, hour, 30, tzinfo=UTC)
+        assert parse_show_status(lines).ahead(now) == timedelta()
 
 
 @given(
@@ -66,3 +100,12 @@ def test_as_the_lab_says_it(name):
 )
 def test_never_raises(lines):
     parse_show_status(lines)
+
+
+@given(
+    st.datetimes(min_value=datetime(1000, 1, 1), max_value=datetime(2999, 12, 31)),
+    st.sampled_from(["Europe/Berlin", "Pacific/Apia", "Etc/UTC", "Pacific/Kiritimati"]),
+)
+def test_no_date_is_too_strange(clock, zone):
+    found = NodeStatus(ZoneInfo(zone), clock)
+    assert abs(found.ahead(datetime(2026, 11, 25, tzinfo=UTC))) < timedelta(days=3660)
