@@ -18,6 +18,7 @@ _ZONE = re.compile(r"[A-Za-z0-9_-]{1,15}")
 _PORT = re.compile(r"[0-9]{1,5}")
 
 _LONGEST_HOST = 253  # what DNS can carry
+_LONGEST_NAME = 255  # what a file system takes as the name of the node's folder
 
 
 class InvalidNode(ValueError):
@@ -27,6 +28,8 @@ class InvalidNode(ValueError):
 def parse_node(text: str) -> tuple[str, int]:
     """(host, port) of a node's name; the port is 22 unless given. Raises `InvalidNode`."""
     host, port = split_address(text)
+    if len(text) > _LONGEST_NAME:
+        raise InvalidNode(f"a node's name has at most {_LONGEST_NAME} characters, not {len(text)}")
     if port == 0:
         raise InvalidNode("port 0 is not one of 1 to 65535")
     return host, SSH_PORT if port is None else port

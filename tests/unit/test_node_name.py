@@ -52,6 +52,7 @@ def test_names_of_nodes(text, expected):
         ("bücher.example", "host name"),
         ("a" * 64, "host name"),
         (".".join(["a" * 60] * 5), "at most 253"),
+        (".".join(["a" * 62] * 4) + ":2022", "at most 255 characters, not 256"),
         ("10.1", "IPv4"),
         ("10.0.0.256", "IPv4"),
         ("10.0.0.1.5", "IPv4"),
