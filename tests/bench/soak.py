@@ -2,6 +2,8 @@
 
     python tests/bench/soak.py [--jobs 10000] [--at-once 48] [--json FILE]
 
+`--jobs 0` goes on until Ctrl-C.
+
 Prints what the daemon holds (memory, descriptors, threads, tasks) and how long `start` and `list`
 take, at the beginning, on the way, and once everything has ended, each time when the daemon has
 had nothing to do for a moment. The one rule: the figures are the daemon's own, as it runs in
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import re
 import signal
@@ -56,7 +59,7 @@ base = 0.01
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--jobs", type=int, default=10_000, help="0: without end")
     parser.add_argument("--at-once", type=int, default=48)
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
@@ -78,30 +81,37 @@ class Soak:
     def __init__(self, daemon: Daemon, lab: Lab, jobs: int, at_once: int) -> None:
         self._daemon, self._lab, self._jobs, self._at_once = daemon, lab, jobs, at_once
         self._left = jobs
+        self._stopped = False
         self._lock = threading.Lock()
         self._starts: list[float] = []
         self._outcomes: Counter[str] = Counter()
 
     def run(self) -> list[dict[str, Any]]:
-        self._batch(min(self._jobs, 50))  # not measured: caches, threads, imports
+        self._batch(min(self._jobs or 50, 50))  # not measured: caches, threads, imports
         rows = [self._row(0)]
-        done, step = 0, max(self._jobs // 10, 1)
-        while done < self._jobs:
-            count = min(step, self._jobs - done)
-            self._batch(count)
-            done += count
+        done, step = 0, max(self._jobs // 10, 1) if self._jobs else 1000
+        while not self._stopped and (not self._jobs or done < self._jobs):
+            count = min(step, self._jobs - done) if self._jobs else step
+            done += self._batch(count)
             rows.append(self._row(done))
         print(dict(self._outcomes))
         return rows
 
-    def _batch(self, count: int) -> None:
+    def _batch(self, count: int) -> int:
+        """How many were started: fewer than `count` after Ctrl-C."""
         self._left = count
         self._starts.clear()
         threads = [threading.Thread(target=self._work) for _ in range(self._at_once)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self._stopped = True
+            for thread in threads:
+                thread.join()
+        return len(self._starts)
 
     def _work(self) -> None:
         with self._daemon.client() as client:
@@ -122,7 +132,7 @@ class Soak:
     def _take(self) -> bool:
         with self._lock:
             self._left -= 1
-            return self._left >= 0
+            return self._left >= 0 and not self._stopped
 
     def _row(self, done: int) -> dict[str, Any]:
         wait_until(lambda: self._lab.report()["connections_now"] == 0)
@@ -139,7 +149,7 @@ class Soak:
             "descriptors": len(self._daemon.descriptors()),
             "threads": self._daemon.threads(),
             "tasks": self._tasks(),
-            "start": statistics.median(self._starts),
+            "start": statistics.median(self._starts or [math.nan]),
             "list": statistics.median(lists),
         }
         print(

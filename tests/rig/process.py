@@ -10,7 +10,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """For `preexec_fn`: a test run that is killed leaves no daemon behind."""
+    """For `preexec_fn`: a test run that is killed leaves no daemon behind, and Ctrl-C is for the
+    test run, which then ends its daemons in order.
+    """
+    os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
