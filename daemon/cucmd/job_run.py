@@ -168,11 +168,12 @@ class JobRun:
         self, position: int, task: NodeTask, report: NodeReport, *, reached: bool
     ) -> Failure | None:
         """Puts what came into the store and the manifest. A failure to do so fails the node."""
+        report.at_end()
         self._show_figures(position)
         files = report.take_files()
         if not files and not reached:
             return None
-        entries = self._manifest.add(task.node, task.folder.name, files)
+        entries = self._manifest.add(task.node, task.folder.name, files, report.whole_paths)
         self._unfiled[task.node] = entries
         try:
             await self._put_on_record()
@@ -296,6 +297,8 @@ class NodeReport:
         self._box: DropBox | None = None
         self._files_announced: int | None = None
         self._bytes_announced: int | None = None
+        self.whole_paths: set[str] = set()
+        self._ended = False
         self.last_phase = Phase.CONNECT
 
     def attempt(self, number: int) -> None:
@@ -311,6 +314,13 @@ class NodeReport:
     def announced(self, files: int, size: int) -> None:
         self._files_announced, self._bytes_announced = files, size
 
+    def whole(self, files: Sequence[ReceivedFile]) -> None:
+        self.whole_paths.update(file.path for file in files if file.complete)
+
+    def at_end(self) -> None:
+        """From here on only files that count are counted; until then, those that were closed."""
+        self._ended = True
+
     def take_files(self) -> Sequence[ReceivedFile]:
         """What came into the box, once."""
         box, self._box = self._box, None
@@ -323,7 +333,7 @@ class NodeReport:
         after = node.progress(
             files_announced=self._files_announced,
             bytes_announced=self._bytes_announced,
-            files_received=box.files_received,
+            files_received=len(self.whole_paths) if self._ended else box.files_received,
             bytes_received=box.bytes_received,
         )
         return node if after == node else after

@@ -7,7 +7,7 @@ its bytes are durable.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import msgspec
@@ -52,9 +52,15 @@ class ManifestWriter:
     def entries(self, node: str) -> tuple[Entry, ...]:
         return self._entries.get(node, ())
 
-    def add(self, node: str, folder: str, files: Sequence[ReceivedFile]) -> tuple[Entry, ...]:
-        """The node's files of this run, after those of earlier runs, which stay."""
-        entries = (*self.entries(node), *(_entry(node, folder, file) for file in files))
+    def add(
+        self, node: str, folder: str, files: Sequence[ReceivedFile], whole: Container[str]
+    ) -> tuple[Entry, ...]:
+        """The node's files of this run, after those of earlier runs, which stay.
+
+        `whole` are the paths of those that count (`collect.doors.Report.whole`).
+        """
+        new = (_entry(node, folder, file, complete=file.path in whole) for file in files)
+        entries = (*self.entries(node), *new)
         self._entries[node] = entries
         self._wanted += 1
         return entries
@@ -72,8 +78,8 @@ class ManifestWriter:
             self._written = version
 
 
-def _entry(node: str, folder: str, file: ReceivedFile) -> Entry:
-    return Entry(node, f"{folder}/files/{file.path}", file.size, file.sha256, file.complete)
+def _entry(node: str, folder: str, file: ReceivedFile, *, complete: bool) -> Entry:
+    return Entry(node, f"{folder}/files/{file.path}", file.size, file.sha256, complete)
 
 
 def _write(path: Path, manifest: Manifest) -> None:

@@ -3,7 +3,7 @@
 For unit tests of `collect`: time is virtual, and every close is noted.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -245,6 +245,7 @@ class Heard:
         self.attempts: list[int] = []
         self.phases: list[Phase] = []
         self.totals: tuple[int, int] | None = None
+        self.counted: list[str] = []
 
     def attempt(self, number: int) -> None:
         self.attempts.append(number)
@@ -257,6 +258,9 @@ class Heard:
 
     def announced(self, files: int, size: int) -> None:
         self.totals = (files, size)
+
+    def whole(self, files: Sequence[File]) -> None:
+        self.counted += [file.path for file in files]
 
 
 def node_task(folder: Path, *paths: str, **fields: object) -> NodeTask:

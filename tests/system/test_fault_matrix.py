@@ -14,7 +14,7 @@ import pytest
 
 from cucmd.api import structs
 from rig.daemon import CONFIG, Daemon, running_daemon
-from rig.inspection import check_files
+from rig.inspection import check_files, manifest
 from rig.jobs import node, start
 from rig.lab import Lab, running_lab
 from rig.quiet import assert_nothing_open, wait_until
@@ -185,7 +185,16 @@ def test_the_neighbours_finished(matrix: tuple[structs.Job, Daemon, Lab]) -> Non
 
 
 def test_no_file_is_faked(matrix: tuple[structs.Job, Daemon, Lab]) -> None:
-    check_files(Path(matrix[0].directory))
+    """A file counts once the client has closed it and the node has called it all completed."""
+    job = matrix[0]
+    check_files(Path(job.directory))
+    failed = {node.node for node in job.nodes if node.status != "succeeded"}
+    files = manifest(Path(job.directory))
+    assert {file["path"] for file in files if file["complete"] and file["node"] in failed} == set()
+    assert {file["path"] for file in files if not file["complete"]} == {
+        file["path"] for file in files if file["node"] in failed
+    }
+    assert [node.files_received for node in job.nodes if node.node in failed] == [0] * len(failed)
 
 
 def test_nodes_that_still_listened_were_left_cleanly(

@@ -152,3 +152,9 @@ class Report(Protocol):
 
     def announced(self, files: int, size: int) -> None:
         """The node has announced files and bytes in all, over the commands so far."""
+
+    def whole(self, files: Sequence[ReceivedFile]) -> None:
+        """These count: the client closed them, and the node has called their command completed.
+
+        Whatever else is in the box is there, and is marked incomplete.
+        """

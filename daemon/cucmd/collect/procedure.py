@@ -192,6 +192,7 @@ class _Work:
         )
         if wrong is not None:
             raise NodeFailed(self._box.refusal or self._why(wrong))
+        self._report.whole(received)
         extra = None if self._task.collection.compress else surplus(path, announced, received)
         return PathResult(path, announced, notes=(*done.notes, *([extra] if extra else ())))
 

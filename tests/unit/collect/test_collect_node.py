@@ -68,6 +68,23 @@ async def test_every_path_is_one_file_get_into_one_box(
         ]
 
 
+async def test_files_count_when_the_node_has_called_their_command_completed(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def says_nothing(node: Node, line: str) -> None:
+        await announce(node, 1, 30)
+        node.box.store("192.0.2.9/x/core.1", 30)
+
+    answers = by_path(syslog=pushes(10, 20), core=says_nothing)
+    async with scripted(appliance(answers)) as node:
+        report = Heard()
+        with pytest.raises(NodeFailed) as caught:
+            await collect(node_task(tmp_path, "syslog", "core"), node.open_shell, node, report)
+    assert caught.value.failure.code is Code.TRANSFER_INCOMPLETE
+    assert len(node.box.files()) == 3
+    assert report.counted == [file.path for file in node.box.files()[:2]]
+
+
 async def test_the_node_is_left_politely_and_the_box_closed(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
