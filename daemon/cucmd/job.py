@@ -305,7 +305,9 @@ class Job(msgspec.Struct, frozen=True):
     def _ended_if_settled(self, now: datetime) -> Job:
         if self.ended or not all(node.settled for node in self.nodes):
             return self
-        completed = _end(now, self.started_at or self.created_at)
+        states = (node.state for node in self.nodes)
+        ends = (state.completed_at for state in states if isinstance(state, SETTLED))
+        completed = max(now, self.started_at or self.created_at, *ends)
         state = JobEnded(self.started_at, completed, outcome(self.nodes, cancelled=self.cancelled))
         return msgspec.structs.replace(self, state=state)
 

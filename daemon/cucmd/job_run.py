@@ -302,7 +302,8 @@ class NodeReport:
         self.last_phase = Phase.CONNECT
 
     def attempt(self, number: int) -> None:
-        self._run.change_node(self._position, lambda node: node.begin(_now(), number))
+        now = max(_now(), self._run.job.started_at or _now())  # a clock may be set back meanwhile
+        self._run.change_node(self._position, lambda node: node.begin(now, number))
 
     def phase(self, phase: Phase) -> None:
         self.last_phase = phase

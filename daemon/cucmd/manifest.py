@@ -83,7 +83,7 @@ def _entry(node: str, folder: str, file: ReceivedFile, *, complete: bool) -> Ent
 
 
 def _write(path: Path, manifest: Manifest) -> None:
-    """In a thread: hundreds of thousands of files take a while to put into words."""
+    """In a thread: the words for a hundred thousand files, and the disk, take their time."""
     data = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     replace_file(path, data + b"\n")
 

@@ -18,11 +18,17 @@ import trio
 EVERY = 5.0  # seconds between looks at whether there is something to give back
 
 
-async def keep_small(ended: Callable[[], int]) -> None:
-    """Gives back for as long as it runs; `ended` counts what has ended since the start."""
-    # What the start has made stays for good: without it a collection takes milliseconds.
+def keep_what_is_here() -> None:
+    """No collection looks at it again: without all that was imported it takes milliseconds.
+
+    For the very beginning: what is here now is never given back, a job or a password with it.
+    """
     gc.collect()
     gc.freeze()
+
+
+async def keep_small(ended: Callable[[], int]) -> None:
+    """Gives back for as long as it runs; `ended` counts what has ended since the start."""
     seen = ended()
     while True:
         await trio.sleep(EVERY)

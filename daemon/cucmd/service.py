@@ -32,7 +32,7 @@ from cucmd.config import Config, ConfigError, NodeSettings, Overrides, load
 from cucmd.events import Feed
 from cucmd.front_door import NodeKeys, Ssh
 from cucmd.job_run import House
-from cucmd.memory import keep_small
+from cucmd.memory import keep_small, keep_what_is_here
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh.receiver import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
@@ -164,6 +164,7 @@ class Daemon:
 
 
 async def _daemon(options: Options, config: Config, environ: Mapping[str, str]) -> None:
+    keep_what_is_here()
     sockets = systemd.inherited_sockets()
     state = config.daemon.state_directory
     state.mkdir(mode=0o750, parents=True, exist_ok=True)

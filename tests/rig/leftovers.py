@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from cucmctl import Client
+from cucmctl.errors import Refused
 from rig.quiet import wait_until
 
 # What Python, pytest and its plugins open once and keep.
@@ -81,6 +83,7 @@ class Daemon(Protocol):
     pid: int
     log: Path
 
+    def client(self) -> Client: ...
     def descriptors(self) -> dict[str, str]: ...
     def signal(self, number: signal.Signals) -> None: ...
 
@@ -110,20 +113,34 @@ def _said(daemon: Daemon) -> list[tuple[str, str]]:
 
 
 def assert_holds_no_more(daemon: Daemon, before: Holdings) -> None:
-    """A daemon without a job is back where it was. One with a job proves it by how it ends."""
-    if Holdings.of(daemon).jobs:
+    """A daemon in which no job is at work is back where it was, and has no job in hand either.
+
+    One that has been left at work proves it by how it ends.
+    """
+    if _at_work(daemon):
         return
     now = before
 
     def settled() -> bool:
         nonlocal now
         now = Holdings.of(daemon)
-        return now.tasks <= before.tasks and len(now.descriptors) <= len(before.descriptors)
+        fewer = len(now.descriptors) <= len(before.descriptors)
+        return not now.jobs and now.tasks <= before.tasks and fewer
 
     try:
         wait_until(settled, within=PATIENCE)
     except AssertionError:
         opened = sorted(now.descriptors - before.descriptors)
         raise AssertionError(
-            f"the daemon held {before.tasks} tasks and holds {now.tasks}; left open: {opened}"
+            f"the daemon held {before.tasks} tasks and holds {now.tasks}, with {now.jobs} jobs in "
+            f"hand; left open: {opened}"
         ) from None
+
+
+def _at_work(daemon: Daemon) -> bool:
+    """Whether a job has not ended; so too where that cannot be known."""
+    try:
+        with daemon.client() as client:
+            return any(job.status in ("queued", "running") for job in client.list(limit=1000))
+    except Refused:
+        return True

@@ -39,6 +39,7 @@ class Book(trio.abc.HostnameResolver):
         ([V6], "2001:db8::9"),
         (socket.gaierror(socket.EAI_NONAME, "unknown"), "cucm-pub.example"),
         (UnicodeError("label too long"), "cucm-pub.example"),
+        (RuntimeError("can't start new thread"), "cucm-pub.example"),
     ],
 )
 async def test_a_name_stands_for_its_address(answer, place) -> None:
@@ -50,6 +51,7 @@ async def test_a_name_stands_for_its_address(answer, place) -> None:
 async def test_an_address_is_not_looked_up(host) -> None:
     trio.socket.set_custom_hostname_resolver(Book(AssertionError("looked up")))
     assert await locate(host, 2022) in (("10.10.1.9", 2022), ("2001:db8::9", 2022))
+    assert await locate("fe80::1%lo", 22) == ("fe80::1%lo", 22)
 
 
 async def test_a_dns_that_hangs_costs_the_name_a_few_seconds(autojump_clock) -> None:
@@ -76,6 +78,76 @@ async def test_lookups_that_hang_take_no_thread_of_others(monkeypatch) -> None:
         assert waited.cancelled_caught
     finally:
         answered.set()
+
+
+class Dns:
+    """Counts what it is asked, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answers = threading.Event()
+        self.answer: object = ["an address"]
+
+    def __call__(self, *_: object) -> object:
+        self.asked += 1
+        self.answers.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def dns(monkeypatch) -> Dns:
+    dns = Dns()
+    monkeypatch.setattr(socket, "getaddrinfo", dns)
+    yield dns
+    dns.answers.set()
+
+
+async def test_whoever_asks_the_same_shares_one_lookup(dns) -> None:
+    resolver, heard = Resolver(), []
+
+    async def ask() -> None:
+        heard.append(await resolver.getaddrinfo("cucm-pub", 22))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(ask)
+        with trio.move_on_after(0.05):
+            await resolver.getaddrinfo("cucm-pub", 22)  # gone, and nobody misses it
+        dns.answers.set()
+    assert (heard, dns.asked) == ([["an address"]] * 5, 1)
+    await resolver.getaddrinfo("cucm-pub", 22)
+    assert dns.asked == 2, "an answer is not kept"
+
+
+async def test_an_error_is_for_all_who_asked(dns) -> None:
+    resolver = Resolver()
+    dns.answer = socket.gaierror(socket.EAI_NONAME, "unknown")
+    dns.answers.set()
+    for _ in range(2):
+        with pytest.raises(socket.gaierror, match="unknown"):
+            await resolver.getaddrinfo("cucm-pub", 22)
+
+
+async def test_who_waits_for_a_place_and_goes_takes_no_other_along(dns) -> None:
+    resolver = Resolver(at_once=1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(resolver.getaddrinfo, "busy", 22)
+        await trio.testing.wait_all_tasks_blocked()
+        first = trio.CancelScope()
+
+        async def ask_and_go() -> None:
+            with first:
+                await resolver.getaddrinfo("cucm-pub", 22)
+
+        nursery.start_soon(ask_and_go)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(resolver.getaddrinfo, "cucm-pub", 22)
+        await trio.testing.wait_all_tasks_blocked()
+        first.cancel()
+        dns.answers.set()
+    assert dns.asked == 2
 
 
 async def test_real_names_and_numbers() -> None:

@@ -7,17 +7,16 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.memory import EVERY, keep_small
+from cucmd.memory import EVERY, keep_small, keep_what_is_here
 
 pytestmark = pytest.mark.usefixtures("no_collections", "autojump_clock")
 
 
 @pytest.fixture
 def no_collections():
-    """Python's own, and what `keep_small` kept for good."""
+    """Python's own."""
     gc.disable()
     yield
-    gc.unfreeze()
     gc.enable()
 
 
@@ -48,6 +47,17 @@ async def test_what_lives_stays(nursery):
     ended = 1
     await trio.sleep(EVERY + 1)
     assert kept.me is kept
+
+
+async def test_what_was_there_at_the_beginning_is_not_looked_at_again():
+    before = gc.get_freeze_count()
+    try:
+        left = weakref.ref(Knot())
+        keep_what_is_here()  # collects first
+        assert left() is None
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
 
 
 async def test_a_library_without_trim_is_no_matter(nursery, monkeypatch):

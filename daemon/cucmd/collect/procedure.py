@@ -22,6 +22,9 @@ from cucmd.collect.verdict import Announced, judge, surplus
 from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job import Phase
 
+# What an answer takes to come, and what nobody minds.
+_WORTH_A_NOTE = timedelta(minutes=2)
+
 
 class NodeClock(msgspec.Struct, frozen=True):
     """What is known of the node's clock; `ahead` of ours, negative: behind."""
@@ -30,7 +33,7 @@ class NodeClock(msgspec.Struct, frozen=True):
     ahead: timedelta = timedelta()
 
     def notes(self) -> tuple[str, ...]:
-        if not self.ahead:
+        if abs(self.ahead) <= _WORTH_A_NOTE:
             return ()
         minutes = round(abs(self.ahead) / timedelta(minutes=1))
         off = f"{minutes} minutes" if minutes < 2880 else f"{minutes // 1440} days"

@@ -28,9 +28,7 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-# What the answer took to come, and what nobody minds.
 _MINUTE = timedelta(minutes=1)
-_TOLERANCE = 2 * _MINUTE
 # Beyond this the date was read wrongly, or says nothing about when a file was written.
 _BELIEVED = timedelta(days=3660)
 
@@ -45,14 +43,14 @@ class NodeStatus(msgspec.Struct, frozen=True):
 
     def ahead(self, now: datetime) -> timedelta:
         """How far the node's clock is ahead of `now` (aware), rather more than less, in whole
-        minutes; negative: behind; nothing where it is as good as right, or not known.
+        minutes; negative: behind; nothing where it is not known.
         """
         if self.zone is None or self.clock is None:
             return timedelta()
         # Of the hour that it shows twice, the one that fits better.
         shown = (self.clock.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))
         off = min((one.astimezone(UTC) - now for one in shown), key=abs)
-        if not _TOLERANCE < abs(off) < _BELIEVED:
+        if abs(off) >= _BELIEVED:
             return timedelta()
         minutes = -(-abs(off) // _MINUTE)
         return minutes * (_MINUTE if off > timedelta() else -_MINUTE)

@@ -159,6 +159,18 @@ async def test_a_clock_that_is_off_widens_the_window_and_is_a_note(
     assert notes == (f"the node's clock is {said} ours; the window was widened by as much",)
 
 
+async def test_a_clock_that_is_off_by_little_widens_the_window_without_a_word(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    since, until = (datetime(2026, 7, 1, hour, tzinfo=UTC) for hour in (6, 8))
+    task = node_task(tmp_path, collection=Collection(("syslog",), since=since, until=until))
+    shown = datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(seconds=90)
+    async with scripted(appliance(pushes(1), date=f"{shown:%a %b %d, %Y %H:%M:%S}")) as node:
+        notes, _ = await collected(node, task)
+        assert "file get activelog syslog abstime 08:00:07/01/26 10:02:07/01/26" in node.lines
+    assert notes == ()
+
+
 async def test_a_path_that_matches_nothing_is_a_note_beside_others(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -148,6 +148,9 @@ def test_a_clock_that_is_set_back_ends_nothing_before_it_began() -> None:
     assert [node.state.completed_at for node in nodes] == [NOW] * 3
     ended = job(*nodes[:2], running("c")).begin(earlier).replace_node(2, nodes[2], earlier)
     assert (ended.started_at, ended.state.completed_at) == (NOW, NOW)
+    ahead = NOW + timedelta(hours=1)
+    last = job(running("a").succeed(ahead), running("b")).begin(NOW)
+    assert last.replace_node(1, running("b").succeed(LATER), LATER).state.completed_at == ahead
     never_begun = job(Node("a")).cancel(earlier)
     assert never_begun.state.completed_at == NOW
 

@@ -1,5 +1,7 @@
 """Jobs in nurseries, in virtual time: admission, cancel, deadlines, stops; scripted nodes."""
 
+import gc
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from cucmd.admission import Admission
@@ -138,6 +141,18 @@ async def test_nodes_fail_and_succeed_on_their_own(tmp_path: Path) -> None:
         job = await w.ended(await w.start("a", "b", "c"))
         assert statuses(job) == ["succeeded", "failed", "succeeded"]
         assert job.status == "partial"
+
+
+async def test_nothing_is_left_of_a_job_that_has_ended_but_a_count(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        job_id = await w.start("a")
+        run = weakref.ref(w.supervisor._live[job_id])
+        await w.ended(job_id)
+        while w.supervisor.live:
+            await trio.testing.wait_all_tasks_blocked()
+        assert w.supervisor.ended == 1
+        gc.collect()
+        assert run() is None
 
 
 async def test_a_defect_on_one_node_is_internal_and_stays_there(

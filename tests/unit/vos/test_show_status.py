@@ -67,7 +67,8 @@ def test_as_the_lab_says_it(name):
     ("said", "zone", "off"),
     [
         ("Wed Nov 25, 2026 10:15:59", "Europe/Berlin", timedelta()),
-        ("Wed Nov 25, 2026 10:17:00", "Europe/Berlin", timedelta()),  # who minds?
+        ("Wed Nov 25, 2026 10:16:00", "Europe/Berlin", timedelta(minutes=1)),
+        ("Wed Nov 25, 2026 10:15:58", "Europe/Berlin", timedelta(minutes=-1)),
         ("Wed Nov 25, 2026 11:15:59", "Europe/Berlin", timedelta(hours=1)),
         ("Wed Nov 25, 2026 09:15:59", "Europe/Berlin", timedelta(hours=-1)),
         ("Wed Nov 25, 2026 11:14:30", "Europe/Berlin", timedelta(minutes=59)),
