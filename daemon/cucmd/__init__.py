@@ -5,8 +5,11 @@ The map of the house. Imports nothing heavy, because `cucmctl` passes through he
     main.py         command line: serve (default), check, demo, lab
     config/         TOML and environment -> frozen structs, every error with its key
     service.py      puts the daemon together: store, receiver, socket, supervisor
+    cannot_start.py what keeps it from starting, in the words of the configuration
+    memory.py       memory that ended jobs leave behind, given back
     supervisor.py   jobs in nurseries; a cancel scope for each node
     admission.py    who may run now: limits over jobs, nodes, connections, sessions
+    addresses.py    names of nodes in the DNS
     recovery.py     what a stop left on disk, accounted for
     collect/        what is done on one node, step by step
     job.py          PURE  job and node states, transitions, the outcome of a job

@@ -46,9 +46,7 @@ class Access(msgspec.Struct, frozen=True):
             log.warning("refused %s to uid %d, pid %d", name, caller.uid, caller.pid)
             raise PermissionDenied
         if method is not None:
-            # Looking is for the curious: a view that is refreshed each second would bury the rest.
-            level = logging.DEBUG if looks else logging.INFO
-            log.log(level, "%s by uid %d, pid %d", method.name, caller.uid, caller.pid)
+            log.info("%s by uid %d, pid %d", method.name, caller.uid, caller.pid)
 
 
 def _in(caller: Caller, gid: int | None) -> bool:

@@ -8,6 +8,7 @@ has settled find that out when they try to settle them, and change nothing.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from cucmd.admission import Address, Admission
 from cucmd.collect.doors import DropBox, NodeTask, ReceivedFile, Report
 from cucmd.events import Feed
 from cucmd.failure import Code, Failure, NodeFailed, failure, timed_out
-from cucmd.job import Job, Node, Phase
+from cucmd.job import Failed, Job, Node, Phase
 from cucmd.manifest import Entry, ManifestWriter
 from cucmd.state_recorder import StateRecorder
 from cucmd.store import Store, StoreFailed
@@ -197,6 +198,7 @@ class JobRun:
 
         A stop ends the wait: the next start accounts for them (`recovery.py`).
         """
+        said = ""
         with trio.CancelScope(shield=True):
             while (self._unfiled or not self._manifest.written) and not self._stopping:
                 await trio.sleep(CATCH_UP_AFTER)
@@ -206,13 +208,16 @@ class JobRun:
                     log.error("job %s: files cannot be put on record: %s", self.job.job_id, error)  # noqa: TRY400  somebody took the folder away
                     return
                 except (StoreFailed, OSError) as error:
-                    log.error("job %s: files are not on record: %s", self.job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
+                    if str(error) != said:  # once for each trouble, not for each try
+                        log.error("job %s: files are not on record: %s", self.job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
+                    said = str(error)
 
     # State
 
     def _change(self, job: Job) -> None:
-        self.job = job
+        before, self.job = self.job, job
         self._recorder.changed(job)
+        _log_endings(before, job)
 
     def change_node(self, position: int, change: Callable[[Node], Node]) -> None:
         """Applies a transition, unless the node has settled meanwhile."""
@@ -338,6 +343,18 @@ class NodeReport:
             bytes_received=box.bytes_received,
         )
         return node if after == node else after
+
+
+def _log_endings(before: Job, after: Job) -> None:
+    """So that the log tells how what it saw begin has ended."""
+    for old, new in zip(before.nodes, after.nodes, strict=True):
+        if new is not old and isinstance(new.state, Failed) and not old.settled:
+            why = new.state.failure
+            log.warning("job %s, node %s: %s: %s", after.job_id, new.node, why.code, why.message)
+    if after.ended and not before.ended:
+        count = Counter(node.status for node in after.nodes)
+        said = ", ".join(f"{number} {status}" for status, number in count.items())
+        log.info("job %s: ended %s (nodes: %s)", after.job_id, after.status, said)
 
 
 def _now() -> datetime:

@@ -63,6 +63,16 @@ def with_received(job: Job, entries: Sequence[Entry]) -> Job:
     return msgspec.structs.replace(job, nodes=nodes)
 
 
+def drop_half_written(state: Path) -> None:
+    """Files that were to take another's place when the daemon was killed: a host key of the
+    receiver, known_hosts. The state directory is ours alone by now.
+    """
+    for pattern in (".receiver_host_key_*.new", ".known_hosts.*"):
+        for left in state.glob(pattern):
+            log.warning("%s: left half-written by a stop, removed", left)
+            left.unlink(missing_ok=True)
+
+
 def _unrecorded(job: Job, directory: Path, recorded: list[Entry]) -> list[Entry]:
     known = {entry.path for entry in recorded}
     drop_temporary(directory)

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -26,13 +26,22 @@ from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
 from cucmd.api.planning import Planner
+from cucmd.cannot_start import CannotStart, naming
 from cucmd.collect.doors import NodeTask, Report
 from cucmd.collect.procedure import collect
-from cucmd.config import Config, ConfigError, NodeSettings, Overrides, load
+from cucmd.config import (
+    Config,
+    ConfigError,
+    NodeSettings,
+    Overrides,
+    load,
+    not_until_restart,
+)
 from cucmd.events import Feed
 from cucmd.front_door import NodeKeys, Ssh
 from cucmd.job_run import House
 from cucmd.memory import keep_small, keep_what_is_here
+from cucmd.recovery import drop_half_written
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh.receiver import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
@@ -54,7 +63,7 @@ log = logging.getLogger(__name__)
 EXIT_CONFIG = 78
 EXIT_UNAVAILABLE = 69
 # What stands in the way of a start and is no defect: said in one line.
-EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, OSError)
+EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, CannotStart, OSError)
 STATUS_EVERY = 5.0  # seconds between looks at what `systemctl status` shows
 SOCKET_MODE = 0o660
 STOP = (signal.SIGTERM, signal.SIGINT)
@@ -157,8 +166,8 @@ class Daemon:
         except ConfigError as error:
             log.error("not reloaded: %s", error)  # noqa: TRY400  a person's mistake, not a defect
         else:
-            if (config.daemon, config.receiver) != (self.config.daemon, self.config.receiver):
-                log.warning("changes in [daemon] and [receiver] need a restart")
+            if waiting := not_until_restart(self.config, config):
+                log.warning("not until a restart: %s", ", ".join(waiting))
             self.apply(config)
             log.info("configuration reloaded")
 
@@ -167,11 +176,13 @@ async def _daemon(options: Options, config: Config, environ: Mapping[str, str]) 
     keep_what_is_here()
     sockets = systemd.inherited_sockets()
     state = config.daemon.state_directory
-    state.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with naming(f"daemon.state_directory = '{state}'", "another is given by --state-dir"):
+        state.mkdir(mode=0o750, parents=True, exist_ok=True)
     trio.socket.set_custom_hostname_resolver(Resolver())
     async with open_store(state / "cucmd.db") as store, open_bridge() as bridge:
         for notice in store.notices:
             log.error("%s", notice)
+        await trio.to_thread.run_sync(drop_half_written, state)
         feed = Feed()
         async with _receiver(config) as receiver:
             known_hosts = KnownHosts(state / "known_hosts")
@@ -203,9 +214,12 @@ async def _receiver(config: Config) -> AsyncIterator[Receiver]:
         config.receiver.listen_address,
         config.daemon.state_directory,
         limits,
-        legacy_algorithms=config.ssh.legacy_algorithms,
+        legacy_algorithms=config.receiver_is_legacy,
     )
-    async with opened as receiver:
+    async with AsyncExitStack() as stack:
+        where = config.receiver.listen
+        with naming(f"receiver.listen = {where!r}", "another program may listen there"):
+            receiver = await stack.enter_async_context(opened)
         log.info("receiving at %s port %d", receiver.address, receiver.port)
         yield receiver
 
@@ -223,10 +237,11 @@ async def _socket(
         requests=limits.requests_per_uid,
         streams=limits.watchers_per_uid,
     )
-    async with (
-        open_unix_listener(path, SOCKET_MODE, inherited, group=group) as listener,
-        trio.open_nursery() as nursery,
-    ):
+    async with AsyncExitStack() as stack:
+        opened = open_unix_listener(path, SOCKET_MODE, inherited, group=group)
+        with naming(f"daemon.socket = '{path}'", "another is given by --socket"):
+            listener = await stack.enter_async_context(opened)
+        nursery = await stack.enter_async_context(trio.open_nursery())
         serving = partial(serve, listener, [interface], INFO, per_user, authorize=daemon.authorize)
         await nursery.start(serving)
         log.info("listening at %s", path)

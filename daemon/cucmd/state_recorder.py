@@ -96,7 +96,8 @@ class StateRecorder:
         try:
             await self._store.save(self._saved, job)
         except StoreFailed as error:
-            log.error("job %s: its state could not be saved: %s", job.job_id, error)  # noqa: TRY400  the cause is in the message; a traceback each second would bury it
+            if str(error) != str(self._failed):  # once for each trouble, not for each try
+                log.error("job %s: its state could not be saved: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
             self._failed = error
         else:
             self._saved, self._durable, self._failed = job, version, None

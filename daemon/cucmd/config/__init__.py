@@ -13,6 +13,7 @@ from.
     clusters.py     clusters and profiles
     load.py         all of it together
     credentials.py  named credentials
+    restart.py      PURE  what a running daemon cannot take up
     check.py        `cucmd check`; toml.py writes the configuration
 """
 
@@ -40,6 +41,7 @@ from cucmd.config.model import (
     Ssh,
 )
 from cucmd.config.profiles import Profile
+from cucmd.config.restart import not_until_restart
 
 __all__ = [
     "Access",
@@ -64,4 +66,5 @@ __all__ = [
     "check",
     "load",
     "load_credential",
+    "not_until_restart",
 ]

@@ -122,6 +122,14 @@ class Config(Struct, frozen=True, dict=True):
     profiles: dict[str, Profile] = field(default_factory=BUILT_IN.copy)
     notices: tuple[str, ...] = ()
 
+    @property
+    def receiver_is_legacy(self) -> bool:
+        """The receiver is one for all nodes, and learns only later which of them has come: where
+        one cluster needs the old algorithms, it offers them to all.
+        """
+        clusters = self.clusters.values()
+        return self.ssh.legacy_algorithms or any(one.ssh.legacy_algorithms for one in clusters)
+
     @cached_property
     def _cluster_of(self) -> dict[tuple[str, int], Cluster]:
         return {

@@ -1,0 +1,34 @@
+"""PURE. What of the configuration a running daemon cannot take up: the rest holds at once.
+
+The one rule: whatever `service` reads only when it starts is named here.
+"""
+
+from __future__ import annotations
+
+from cucmd.config.model import Config
+
+_OF_LIMITS = (
+    "free_space_percent",
+    "free_space_bytes",
+    "connections_per_uid",
+    "requests_per_uid",
+    "watchers_per_uid",
+)
+
+
+def not_until_restart(before: Config, after: Config) -> tuple[str, ...]:
+    """The settings that differ and wait for a restart, by their names in the file."""
+    old, new = _fixed(before), _fixed(after)
+    return tuple(name for name, value in new.items() if value != old[name])
+
+
+def _fixed(config: Config) -> dict[str, object]:
+    tables = {"daemon": config.daemon, "receiver": config.receiver}
+    fixed: dict[str, object] = {
+        f"{table}.{name}": getattr(struct, name)
+        for table, struct in tables.items()
+        for name in struct.__struct_fields__
+    }
+    fixed |= {f"limits.{name}": getattr(config.limits, name) for name in _OF_LIMITS}
+    fixed["legacy_algorithms of the receiver"] = config.receiver_is_legacy
+    return fixed

@@ -1,0 +1,94 @@
+"""What the daemon says when it cannot start, and what it takes up of a new configuration."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import start
+from rig.lab import Lab
+from rig.quiet import wait_until
+
+MakeLab = Callable[..., Lab]
+
+
+def serve(folder: Path, config: str, *options: str) -> subprocess.CompletedProcess:
+    """A `cucmd serve` that is expected to end by itself."""
+    file = folder / "cucmd.toml"
+    file.write_text(config)
+    command = [sys.executable, "-m", "cucmd", "serve", "--config", str(file), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        options = ("--state-dir", str(tmp_path / "state"), "--socket", str(tmp_path / "s"))
+        done = serve(tmp_path, f'[receiver]\nlisten = "{listen}"\n', *options)
+    assert done.returncode == 69
+    assert f"receiver.listen = '{listen}': Address already in use; another program" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_state_directory_that_is_a_file_is_named_with_a_way_out(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.write_text("a file")
+    done = serve(tmp_path, CONFIG, "--state-dir", str(state), "--socket", str(tmp_path / "s"))
+    assert done.returncode == 69
+    assert f"daemon.state_directory = '{state}': File exists; another is" in done.stderr
+
+
+def test_a_socket_that_cannot_be_made_is_named_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    path = tmp_path / "file" / "s"
+    done = serve(tmp_path, CONFIG, "--state-dir", str(tmp_path / "state"), "--socket", str(path))
+    assert done.returncode == 69
+    assert f"daemon.socket = '{path}': " in done.stderr
+    assert "--socket" in done.stderr
+
+
+def test_what_a_kill_left_half_written_is_swept(tmp_path: Path) -> None:
+    state = tmp_path / "cucmd" / "state"
+    state.mkdir(parents=True)
+    left = [state / ".receiver_host_key_rsa.4711.new", state / ".known_hosts.k2x9"]
+    for path in left:
+        path.write_text("half a")
+    with running_daemon(tmp_path / "cucmd") as daemon:
+        assert [path for path in left if path.exists()] == []
+        assert "left half-written by a stop" in daemon.log.read_text()
+
+
+def reload(daemon: Daemon, config: str) -> str:
+    """What the log says of it."""
+    before = len(daemon.log.read_text())
+    (daemon.folder / "cucmd.toml").write_text(config)
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: "configuration reloaded" in daemon.log.read_text()[before:])
+    return daemon.log.read_text()[before:]
+
+
+def test_a_reload_names_what_waits_for_a_restart(daemon: Daemon) -> None:
+    assert "restart" not in reload(daemon, CONFIG + "jobs = 3\n[timeouts]\nconnect = 5\n")
+    later = CONFIG.replace("free_space_bytes = 0", "free_space_bytes = 5")
+    later += "watchers_per_uid = 5\n[clusters.old]\nnodes = ['a']\nlegacy_algorithms = true\n"
+    said = reload(daemon, later)
+    names = "limits.free_space_bytes, limits.watchers_per_uid, legacy_algorithms of the receiver"
+    assert f"not until a restart: {names}\n" in said
+
+
+@pytest.mark.parametrize("opts_in", [False, True])
+def test_a_cluster_of_old_nodes_logs_in_and_pushes_where_it_opts_in(
+    tmp_path: Path, make_lab: MakeLab, opts_in: bool
+) -> None:
+    lab = make_lab(1, "--algorithms", "legacy", "--files", "1")
+    cluster = f'[clusters.old]\nnodes = ["{lab.nodes[0]}"]\nlegacy_algorithms = true\n'
+    config = CONFIG + (cluster if opts_in else "")
+    with running_daemon(tmp_path / "cucmd", config) as daemon, daemon.client() as client:
+        job = client.wait(start(client, lab).job_id)
+    failure = job.nodes[0].failure
+    assert (failure and failure.code) == (None if opts_in else "no_common_algorithm")
