@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, NoReturn
+
+# said wherever a node may have been taken for a path
+NODES_FIRST = "nodes go before --path"
 
 
 class UsageError(Exception):
@@ -22,7 +26,7 @@ class Command(NamedTuple):
 
     summary: str
     examples: str
-    declare: Callable[[argparse.ArgumentParser], None]
+    declare: Callable[[VerbParser], None]
     run: Callable[[argparse.Namespace], int]
 
 
@@ -33,8 +37,14 @@ class _Layout(argparse.RawDescriptionHelpFormatter):
 
 
 class VerbParser(argparse.ArgumentParser):
+    """`reminder` goes on after the complaint that a positional argument is missing."""
+
+    reminder = ""
+
     def error(self, message: str) -> NoReturn:
         text = message.removeprefix("argument ")
+        if "arguments are required" in text and self.reminder:
+            text += f"; {self.reminder}"
         raise UsageError(f"{text} (see {self.prog} --help)")
 
 
@@ -84,6 +94,22 @@ def socket_path(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("'' is not the path of a socket")
     return os.path.expanduser(text)
+
+
+# What is told apart: `host:port`, IPv4, IPv6, each with or without a port. A bare host name may
+# be the name of a folder just as well.
+_ADDRESS = re.compile(
+    r"[\w.-]+:\d{1,5}|\d{1,3}(\.\d{1,3}){3}"
+    r"|\[[0-9a-f.]*:[0-9a-f:.]*(%[\w-]+)?\](:\d+)?|[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*(%[\w-]+)?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def path_on_node(text: str) -> str:
+    """A path, and no node: `--path` takes all that follows, and a node among it would be lost."""
+    if _ADDRESS.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} looks like a node; {NODES_FIRST}")
+    return text
 
 
 def seconds(text: str) -> float:

@@ -11,7 +11,17 @@ import sys
 from cucmctl import exits, password, printer
 from cucmctl.client import Client
 from cucmctl.commands.follow import follow, say_it_goes_on, view_on
-from cucmctl.options import Command, UsageError, count, moment, rfc3339, seconds
+from cucmctl.options import (
+    NODES_FIRST,
+    Command,
+    UsageError,
+    VerbParser,
+    count,
+    moment,
+    path_on_node,
+    rfc3339,
+    seconds,
+)
 from cucmctl.views import JsonLines, Silent
 from cucmd.api.structs import Collection, Job, Login, Timeouts
 
@@ -25,7 +35,10 @@ TIMEOUTS = {
 }
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
+def _arguments(parser: VerbParser) -> None:
+    # argparse would put NODE last, where --path takes it for one of its own
+    parser.usage = "%(prog)s NODE [NODE ...] (--profile NAME | --path PATH ...) [...]"
+    parser.reminder = NODES_FIRST
     parser.add_argument("nodes", metavar="NODE", nargs="+", help="a host, or host:port")
     _what(parser.add_argument_group("what to collect"))
     _whom(parser.add_argument_group("as whom"))
@@ -36,7 +49,12 @@ def _what(group: argparse._ArgumentGroup) -> None:
     source = group.add_mutually_exclusive_group()
     source.add_argument("--profile", metavar="NAME", help="a profile of the daemon's configuration")
     source.add_argument(
-        "--path", metavar="PATH", nargs="+", action="extend", help="paths on the node"
+        "--path",
+        metavar="PATH",
+        nargs="+",
+        action="extend",
+        type=path_on_node,
+        help="paths on the node; all that follows is one",
     )
     group.add_argument("--location", metavar="NAME", help="activelog, inactivelog or install")
     window = group.add_mutually_exclusive_group()

@@ -139,6 +139,11 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
         ("start n --last 1h --since 2026-03-01T08:00Z", "--since: not allowed with argument"),
         ("start n --wait --watch", "--watch: not allowed with argument --wait"),
         ("start n --password-file /none", "--password-file: '/none': cannot be read: No such"),
+        (
+            "start n --path a 127.0.0.2:22 --wait",
+            "--path: '127.0.0.2:22' looks like a node; nodes go",
+        ),
+        ("start --path a n", "the following arguments are required: NODE; nodes go before --path"),
         ("hostkeys add", "NODE: none was given; expected the node whose key to add"),
         ("hostkeys list ccm-pub", "NODE: 'ccm-pub' was given, but list shows the keys of all"),
         ("hostkeys forget ccm-pub --key x", "--key: goes with add, not with forget"),

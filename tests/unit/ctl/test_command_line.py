@@ -50,6 +50,32 @@ def test_what_is_no_number_of_seconds(text):
         options.seconds(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ccm-sub1:2222",
+        "ccm-sub1.example.org:22",
+        "192.0.2.7",
+        "192.0.2.7:22",
+        "2001:db8::7",
+        "::1",
+        "fe80::1%eth0",
+        "[2001:db8::7]:22",
+        "[::1]",
+    ],
+)
+def test_a_node_is_no_path(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="looks like a node; nodes go before --pa"):
+        options.path_on_node(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["cm/trace/ccm/sdl", "/var/log/x", "syslog", "a.b.c", "*", "10.0", "x:y", "a/b:22", ":"]
+)
+def test_what_may_be_a_path(text):
+    assert options.path_on_node(text) == text
+
+
 @given(st.text(max_size=30))
 def test_every_text_is_a_time_or_is_refused(text):
     try:
