@@ -31,7 +31,14 @@ def _status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         printer.json_line(job)
         return exits.DONE
-    for text in render.job(job, datetime.now(UTC), colour=printer.in_colour(sys.stdout)):
+    lines = render.job(
+        job,
+        datetime.now(UTC),
+        colour=printer.in_colour(sys.stdout),
+        columns=printer.columns(sys.stdout),
+        ascii_only=printer.ascii_only(sys.stdout),
+    )
+    for text in lines:
         printer.line(text)
     return exits.DONE
 

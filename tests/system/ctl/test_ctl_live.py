@@ -192,3 +192,24 @@ def test_an_ascii_terminal_gets_a_bar_of_ascii(canned, terminal, cluster, go_on)
     screen.until("ccm-sub2 pending")
     assert "####" in screen.screen
     assert screen.screen.isascii()
+
+
+NAMES = [f"call-manager-sub{n}.the-branch-office.voice.example.org" for n in (1, 2)]
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_a_table_of_long_names_does_not_wrap_on_a_terminal(canned, terminal, job, node, ascii_only):
+    canned.on("Status", canned.reply({"job": job("succeeded", *map(node, NAMES))}))
+    more = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"} if ascii_only else {}
+    screen = terminal("status", "3f2a", NO_COLOR="1", **more)
+    assert screen.ended() == 0
+    table = screen.screen.splitlines()[4:7]
+    assert max(map(len, table)) == 80
+    first, second = (line.split()[0] for line in table[1:])
+    assert first != second
+    assert first.endswith("~" if ascii_only else "…")
+
+
+def test_a_table_of_long_names_is_whole_where_it_is_piped(canned, ctl, job, node):
+    canned.on("Status", canned.reply({"job": job("succeeded", *map(node, NAMES))}))
+    assert [line.split()[0] for line in ctl("status", "3f2a").stdout.splitlines()[-2:]] == NAMES
