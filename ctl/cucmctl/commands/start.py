@@ -144,6 +144,9 @@ def _start(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:  # between the daemon's answer and the following
         say_it_goes_on(job, job.job_id)
         return exits.INTERRUPTED
+    except OSError:  # nobody has read the id, and the job runs
+        printer.note(f"the job was started: {job.job_id}")
+        raise
 
 
 def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:

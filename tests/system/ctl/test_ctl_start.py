@@ -183,6 +183,19 @@ def test_start_wait_json_gives_the_job_as_it_ended(canned, ctl, job):
     assert json.loads(done.stdout)["status"] == "failed"
 
 
+@pytest.mark.parametrize("option", ["", "--json", "--wait", "--watch --json"])
+def test_an_id_that_cannot_be_printed_is_said_on_standard_error(canned, in_shell, job, option):
+    canned.on("Start", canned.reply({"job": job("running")}))
+    canned.watch(job("running"), job("succeeded"))
+    start = f"$CUCMCTL start a --path x --credential c {option}"
+    with in_shell(f"{start} >/dev/full; echo code $?") as shell:
+        assert shell.stdout.read() == "code 74\n"
+        assert shell.stderr.read().splitlines() == [
+            "cucmctl: the job was started: 3f2a00112233",
+            "cucmctl: cannot write to standard output: No space left on device",
+        ]
+
+
 @pytest.mark.parametrize("option", ["--wait", "--watch"])
 def test_ctrl_c_while_it_stays_leaves_the_job(canned, environ, job, option):
     canned.on("Start", canned.reply({"job": job("running")}))
