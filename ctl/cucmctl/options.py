@@ -129,21 +129,34 @@ def count(text: str) -> int:
     return int(text)
 
 
-def moment(text: str) -> datetime:
-    """A time in RFC 3339, or a local one; always with a zone, in UTC."""
+def earliest(text: str) -> datetime:
+    """A time in RFC 3339, or a local one; always with a zone, in UTC.
+
+    Where the clocks were changed a local time may mean two moments, whether it came twice (in
+    autumn) or not at all (in spring); a window that begins at the earlier one loses nothing.
+    """
+    return min(_meanings(text))
+
+
+def latest(text: str) -> datetime:
+    """As `earliest`, for the end of a window."""
+    return max(_meanings(text))
+
+
+def _meanings(text: str) -> tuple[datetime, datetime]:
     try:
         # fromisoformat alone would take week dates and a bare day, whose meaning is anybody's guess
-        at = datetime.fromisoformat(text) if _has_date_and_time(text) else None
-        # astimezone takes a time without a zone as local; it overflows at the ends of the calendar
-        utc = at and at.astimezone(UTC)
+        if _has_date_and_time(text):
+            at = datetime.fromisoformat(text)
+            # astimezone takes a time without a zone as local; fold says which of two, and in the
+            # hour that did not exist the other way round. It overflows at the calendar's ends.
+            return at.replace(fold=0).astimezone(UTC), at.replace(fold=1).astimezone(UTC)
     except (ValueError, OverflowError):
-        utc = None
-    if utc is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time; expected local 'YYYY-MM-DD HH:MM'"
-            " or RFC 3339 'YYYY-MM-DDTHH:MM:SSZ'"
-        )
-    return utc
+        pass
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not a time; expected local 'YYYY-MM-DD HH:MM'"
+        " or RFC 3339 'YYYY-MM-DDTHH:MM:SSZ'"
+    )
 
 
 def _has_date_and_time(text: str) -> bool:

@@ -17,7 +17,8 @@ from cucmctl.options import (
     UsageError,
     VerbParser,
     count,
-    moment,
+    earliest,
+    latest,
     path_on_node,
     rfc3339,
     seconds,
@@ -60,9 +61,9 @@ def _what(group: argparse._ArgumentGroup) -> None:
     window = group.add_mutually_exclusive_group()
     window.add_argument("--last", metavar="TIME", help="written within it: 30m, 2h, 3d, 1w")
     window.add_argument(
-        "--since", metavar="T", type=moment, help="local 'YYYY-MM-DD HH:MM', or RFC 3339"
+        "--since", metavar="T", type=earliest, help="local 'YYYY-MM-DD HH:MM', or RFC 3339"
     )
-    group.add_argument("--until", metavar="T", type=moment, help="with --since: the end")
+    group.add_argument("--until", metavar="T", type=latest, help="with --since: the end")
     group.add_argument("--match", metavar="RE", help="only names that match")
     group.add_argument("--recurs", action="store_true", default=None, help="subdirectories too")
     group.add_argument(
