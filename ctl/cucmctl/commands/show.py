@@ -15,6 +15,8 @@ from cucmctl.client import Client
 from cucmctl.options import Command, count
 from cucmd.api.structs import JobStatus, JobSummary
 
+# what the daemon takes where no limit is sent
+DEFAULT_LIMIT = 20
 # without a job `status` shows what fits a small terminal; `list` is for more
 NEWEST = 10
 
@@ -48,18 +50,25 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--status", metavar="S", choices=states, help=f"only these: {', '.join(states)}"
     )
-    parser.add_argument("--limit", metavar="N", type=count, help="at most N jobs")
+    parser.add_argument(
+        "--limit", metavar="N", type=count, help=f"at most N jobs (default: {DEFAULT_LIMIT})"
+    )
 
 
 def _list(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         found = client.list(status=arguments.status, limit=arguments.limit)
-    return _show_list(found, as_json=arguments.json)
+    return _show_list(found, as_json=arguments.json, status=arguments.status)
 
 
-def _show_list(found: tuple[JobSummary, ...], *, as_json: bool) -> int:
+def _show_list(
+    found: tuple[JobSummary, ...], *, as_json: bool, status: JobStatus | None = None
+) -> int:
     if as_json:
         printer.json_line(found)
+    elif not found and status is not None:
+        verb = "has" if status in ("succeeded", "failed") else "is"
+        printer.note(f"no job {verb} {status}")
     elif not found:
         printer.note("no jobs; to start one: cucmctl start --help")
     else:
