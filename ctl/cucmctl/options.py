@@ -112,6 +112,11 @@ def path_on_node(text: str) -> str:
     return text
 
 
+def job_id(text: str) -> str:
+    """An id or its beginning; ids are small hexadecimal digits, whatever they were copied from."""
+    return text.lower()
+
+
 def seconds(text: str) -> float:
     try:
         value = float(text)

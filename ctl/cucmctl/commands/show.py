@@ -12,7 +12,7 @@ from typing import get_args
 
 from cucmctl import exits, printer, render
 from cucmctl.client import Client
-from cucmctl.options import Command, count
+from cucmctl.options import Command, count, job_id
 from cucmd.api.structs import JobStatus, JobSummary
 
 # what the daemon takes where no limit is sent
@@ -22,7 +22,9 @@ NEWEST = 10
 
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", nargs="?", help="an id or its first characters")
+    parser.add_argument(
+        "job", metavar="JOB", type=job_id, nargs="?", help="an id or its first characters"
+    )
 
 
 def _status(arguments: argparse.Namespace) -> int:

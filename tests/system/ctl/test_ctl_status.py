@@ -63,6 +63,16 @@ def test_no_jobs_is_said_on_standard_error(canned, ctl):
     assert done.stderr == "cucmctl: no jobs; to start one: cucmctl start --help\n"
 
 
+@pytest.mark.parametrize("verb", ["status", "cancel", "watch", "wait"])
+def test_an_id_may_be_typed_in_capitals(canned, ctl, job, verb):
+    canned.on("Status", canned.reply({"job": job()}))
+    answer = {"job_id": JOB_ID, "status": "cancelled", "cancelled": True, "message": "done"}
+    canned.on("Cancel", canned.reply(answer))
+    canned.watch(job())
+    assert ctl(verb, "3F2A").returncode == 0
+    assert canned.calls[0][1]["job_id"] == "3f2a"
+
+
 @pytest.mark.parametrize(
     ("status", "said"), [("queued", "no job is queued"), ("failed", "no job has failed")]
 )
