@@ -95,6 +95,8 @@ def _collection(arguments: argparse.Namespace) -> Collection:
         raise UsageError("--until: needs --since, the time to begin at")
     if until is not None and until <= since:
         raise UsageError(f"--until: {rfc3339(until)} is not after --since, {rfc3339(since)}")
+    if arguments.profile is None and not arguments.path:
+        raise UsageError("nothing to collect: give --profile or --path")
     return Collection(
         profile=arguments.profile,
         paths=tuple(arguments.path) if arguments.path else None,
@@ -108,9 +110,16 @@ def _collection(arguments: argparse.Namespace) -> Collection:
     )
 
 
+def _refuse_nobodys_password(arguments: argparse.Namespace) -> None:
+    if arguments.password_file is not None and not arguments.user:
+        raise UsageError("--password-file: needs --user, whose password it is")
+
+
 def _login(arguments: argparse.Namespace) -> Login:
     if arguments.credential is not None:
         return Login(username=arguments.user, credential=arguments.credential)
+    if not arguments.user:
+        return Login()  # a password alone is never enough: perhaps the cluster has a credential
     if arguments.password_file is not None:
         secret: str | None = password.from_file(arguments.password_file, arguments.user)
     else:
@@ -126,6 +135,7 @@ def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
 def _start(arguments: argparse.Namespace) -> int:
     collection = _collection(arguments)
     timeouts = _timeouts(arguments)
+    _refuse_nobodys_password(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before anybody is asked for a password that nobody will take
         login = _login(arguments)
@@ -168,7 +178,7 @@ COMMANDS = {
     "start": Command(
         "Starts a job: the logs of every NODE, collected at once. Prints the job's id and\n"
         "returns, or stays with --wait or --watch; then the exit code says how it ended.\n"
-        "The password is asked for on the terminal, unless it is given.",
+        "The password of --user is asked for on the terminal, unless it is given.",
         "  cucmctl start ccm-pub ccm-sub1 --user administrator --last 2h \\\n"
         "          --path cm/trace/ccm/sdl cm/trace/ccm/calllogs --watch\n"
         "  cucmctl start ccm-pub --profile callmanager --credential lab \\\n"

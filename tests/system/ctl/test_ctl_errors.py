@@ -144,7 +144,11 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
         ("start n --profile a --path b", "--path: not allowed with argument --profile"),
         ("start n --last 1h --since 2026-03-01T08:00Z", "--since: not allowed with argument"),
         ("start n --wait --watch", "--watch: not allowed with argument --wait"),
-        ("start n --password-file /none", "--password-file: '/none': cannot be read: No such"),
+        ("start n --user u", "nothing to collect: give --profile or --path"),
+        (
+            "start n --path p --user u --password-file /none",
+            "--password-file: '/none': cannot be read: No such",
+        ),
         (
             "start n --path a 127.0.0.2:22 --wait",
             "--path: '127.0.0.2:22' looks like a node; nodes go",
