@@ -67,13 +67,19 @@ class Live(View):
             get_renderable=self._screen, console=self._console, screen=True, refresh_per_second=4
         )
         self._before: dict[signal.Signals, signal._HANDLER] = {}
+        # whoever started us so that Ctrl-C does nothing here will end us, and says what goes on
+        self._ends_at_ctrl_c = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
     def __enter__(self) -> View:
         # their defaults would leave the terminal on the other screen
         handlers = zip(SIGNALS, (self._leave, self._leave, self._suspend), strict=True)
         try:
             with _undisturbed():
-                self._before = {number: signal.signal(number, ours) for number, ours in handlers}
+                self._before = {
+                    number: signal.signal(number, ours)
+                    for number, ours in handlers
+                    if signal.getsignal(number) is not signal.SIG_IGN
+                }
                 self._live.start()
         except BaseException:  # what had been held back comes as the block ends
             self._give_back()
@@ -152,7 +158,8 @@ class Live(View):
         if self._job is None:
             return Text("waiting for the daemon", "dim")
         frame = Frame(self._job, self._rates, self._clock(), width, ascii_only=self._ascii_only)
-        return Group(*frame.lines(height, self._missed))
+        hint = "Ctrl-C ends the view; the job goes on" if self._ends_at_ctrl_c else ""
+        return Group(*frame.lines(height, self._missed, hint))
 
 
 class Frame:
@@ -175,7 +182,7 @@ class Frame:
         short = shortened(names, self._name_width, self._mark)
         self._names = dict(zip((node.node for node in job.nodes), short, strict=True))
 
-    def lines(self, height: int, missed: int = 0) -> list[Text]:
+    def lines(self, height: int, missed: int = 0, hint: str = "") -> list[Text]:
         room = max(1, height - 3)
         shown, hidden = select(self._job.nodes, room)
         lines = [self._head(), *(self._node(node) for node in shown)]
@@ -183,7 +190,8 @@ class Frame:
             lines.append(Text(f"and {len(hidden)} more: {_counts(hidden)}", "dim"))
         if missed:
             lines.append(Text(f"{missed} changes came too fast to be shown", "dim"))
-        lines.append(Text("Ctrl-C ends the view; the job goes on", "dim"))
+        if hint:
+            lines.append(Text(hint, "dim"))
         for line in lines:
             line.no_wrap = True
             self._cut(line)

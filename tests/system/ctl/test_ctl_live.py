@@ -1,9 +1,12 @@
 """`watch` on a terminal: what a person sees, and the terminal as it was afterwards."""
 
 import signal
+import sys
 import threading
 
 import pytest
+
+from system.ctl.terminal import Terminal
 
 
 @pytest.fixture
@@ -83,6 +86,22 @@ def test_ctrl_c_leaves_the_terminal_clean_and_the_job_running(canned, terminal, 
     assert screen.screen.splitlines()[-1] == note
     assert "Traceback" not in screen.raw
     assert [method for method, _ in canned.calls] == ["Watch"]
+
+
+def test_whoever_ignores_ctrl_c_is_not_told_that_it_ends_the_view(canned, environ, cluster, go_on):
+    canned.watch(cluster, then=go_on)
+    watch = [sys.executable, "-m", "cucmctl", "--socket", str(canned.path), "watch", "3f2a"]
+    deaf = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *watch]
+    screen = Terminal(deaf, environ, 80, 24)
+    try:
+        screen.until("ccm-sub2 pending")
+        assert "Ctrl-C" not in screen.screen
+        screen.type("\x03")
+        screen.process.send_signal(signal.SIGTERM)
+        assert screen.ended() == 128 + signal.SIGTERM
+        assert_clean(screen)
+    finally:
+        screen.close()
 
 
 def test_sigterm_leaves_the_terminal_clean(canned, terminal, cluster, go_on):
