@@ -12,6 +12,8 @@ import msgspec
 
 from cucmd.api import structs
 
+# Of a job's id, as the contract of the socket has it.
+SHORTEST_PREFIX = 4
 VARLINK = "org.varlink.service"
 
 
@@ -50,7 +52,11 @@ class JobNotFound(Refused):
     parameters: structs.JobNotFound
 
     def __str__(self) -> str:
-        return f"no job {self.parameters.job_id!r}; cucmctl list shows those that there are"
+        name = self.parameters.job_id
+        least = SHORTEST_PREFIX
+        if len(name) < least:  # it is not even looked for
+            return f"no job {name!r}: the beginning of an id needs at least {least} characters"
+        return f"no job {name!r}; cucmctl list shows those that there are"
 
 
 class NodeNotFound(Refused):

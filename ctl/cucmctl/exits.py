@@ -56,6 +56,11 @@ _TYPED = {
     "login.username": "--user",
     "login.password": "password",
 }
+# a part of the request in which all is missing -> the options that would be it
+_GIVE = {
+    "collection": "give --profile or --path",
+    "login": "give --password-file or --credential, or only --user to be asked for the password",
+}
 _SECTIONS = {"collection": "--{}", "login": "--{}", "timeouts": "--{}-timeout", "": "--{}"}
 
 
@@ -75,7 +80,10 @@ def of_error(error: ClientError) -> int:
 def complaint(error: ClientError) -> str:
     """The error in one line, with a wrong field named as it was typed."""
     if isinstance(error, InvalidRequest):
-        return f"{_typed(error.parameters.parameter)}: {error.parameters.reason}"
+        part, reason = error.parameters.parameter, error.parameters.reason
+        if part in _GIVE:
+            return f"{_GIVE[part]}: the {part} {reason}"
+        return f"{_typed(part)}: {reason}"
     if isinstance(error, InvalidParameter):
         return f"{_typed(error.parameters.parameter)}: {error}"
     return str(error)

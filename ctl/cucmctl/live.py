@@ -23,6 +23,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from cucmctl import printer, render
+from cucmctl.names import mark, shortened
 from cucmctl.rates import Rates
 from cucmctl.views import View
 from cucmd.api.structs import Job, JobSummary, Node, WatchReply
@@ -39,6 +40,11 @@ STYLES = {
     "queued": "dim",
 }
 
+# The blank before it, a status or phase, and one after it.
+STATUS_WIDTH = 11
+# A node's figures and their widths, each with the blank before it.
+FIGURES = {"files": 8, "size": 16, "pace": 11}
+
 # These would have the terminal's width be what it was when somebody exported them, or have rich
 # take it for no terminal; whoever asks for this view has looked.
 MISLEADING = ("COLUMNS", "LINES", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
@@ -51,6 +57,7 @@ class Live(View):
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         environ = {name: os.environ[name] for name in os.environ if name not in MISLEADING}
         self._console = Console(file=stream, highlight=False, _environ=environ)
+        self._ascii_only = printer.ascii_only(stream)
         self._clock = clock
         self._rates = Rates()
         self._job: Job | None = None
@@ -60,13 +67,19 @@ class Live(View):
             get_renderable=self._screen, console=self._console, screen=True, refresh_per_second=4
         )
         self._before: dict[signal.Signals, signal._HANDLER] = {}
+        # whoever started us so that Ctrl-C does nothing here will end us, and says what goes on
+        self._ends_at_ctrl_c = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
     def __enter__(self) -> View:
         # their defaults would leave the terminal on the other screen
         handlers = zip(SIGNALS, (self._leave, self._leave, self._suspend), strict=True)
         try:
             with _undisturbed():
-                self._before = {number: signal.signal(number, ours) for number, ours in handlers}
+                self._before = {
+                    number: signal.signal(number, ours)
+                    for number, ours in handlers
+                    if signal.getsignal(number) is not signal.SIG_IGN
+                }
                 self._live.start()
         except BaseException:  # what had been held back comes as the block ends
             self._give_back()
@@ -126,7 +139,14 @@ class Live(View):
         if self._jobs is not None:
             yield from render.jobs(islice(self._jobs.values(), NEWEST), colour=colour)
         elif self._job is not None:
-            yield from render.job(self._job, datetime.now(UTC), colour=colour)
+            columns = self._console.width
+            yield from render.job(
+                self._job,
+                datetime.now(UTC),
+                colour=colour,
+                columns=columns,
+                ascii_only=self._ascii_only,
+            )
 
     def _screen(self) -> RenderableType:
         width, height = self._console.size
@@ -137,9 +157,9 @@ class Live(View):
             return Group(*lines, Text("Ctrl-C ends the view; the jobs go on", "dim"))
         if self._job is None:
             return Text("waiting for the daemon", "dim")
-        ascii_only = not self._console.encoding.startswith("utf")
-        frame = Frame(self._job, self._rates, self._clock(), width, ascii_only=ascii_only)
-        return Group(*frame.lines(height, self._missed))
+        frame = Frame(self._job, self._rates, self._clock(), width, ascii_only=self._ascii_only)
+        hint = "Ctrl-C ends the view; the job goes on" if self._ends_at_ctrl_c else ""
+        return Group(*frame.lines(height, self._missed, hint))
 
 
 class Frame:
@@ -153,10 +173,16 @@ class Frame:
         self._now = now
         self._width = width
         self._strokes = ("#", "-") if ascii_only else ("━", "╌")
-        longest = max((len(printer.visible(node.node)) for node in job.nodes), default=0)
-        self._name_width = min(longest, max(8, width - 56))
+        self._mark = mark(ascii_only=ascii_only)
+        names = [printer.visible(node.node) for node in job.nodes]
+        longest = max(map(len, names), default=0)
+        self._figures = figures_beside(longest, width)
+        room = width - STATUS_WIDTH - sum(FIGURES[name] for name in self._figures)
+        self._name_width = min(longest, max(render.LEAST_NAME, room))
+        short = shortened(names, self._name_width, self._mark)
+        self._names = dict(zip((node.node for node in job.nodes), short, strict=True))
 
-    def lines(self, height: int, missed: int = 0) -> list[Text]:
+    def lines(self, height: int, missed: int = 0, hint: str = "") -> list[Text]:
         room = max(1, height - 3)
         shown, hidden = select(self._job.nodes, room)
         lines = [self._head(), *(self._node(node) for node in shown)]
@@ -164,11 +190,18 @@ class Frame:
             lines.append(Text(f"and {len(hidden)} more: {_counts(hidden)}", "dim"))
         if missed:
             lines.append(Text(f"{missed} changes came too fast to be shown", "dim"))
-        lines.append(Text("Ctrl-C ends the view; the job goes on", "dim"))
+        if hint:
+            lines.append(Text(hint, "dim"))
         for line in lines:
             line.no_wrap = True
-            line.truncate(self._width, overflow="ellipsis")
+            self._cut(line)
         return lines[:height]
+
+    def _cut(self, line: Text) -> None:
+        """Not with rich's own ellipsis, which is an escape of six characters in ASCII."""
+        if line.cell_len > self._width:
+            line.truncate(self._width - 1, overflow="crop")
+            line.append(self._mark)
 
     def _head(self) -> Text:
         job = self._job
@@ -182,7 +215,7 @@ class Frame:
     def _node(self, node: Node) -> Text:
         status = node.phase if node.status == "running" and node.phase else node.status
         status = printer.visible(status)
-        line = Text(set_cell_size(printer.visible(node.node), self._name_width) + " ")
+        line = Text(set_cell_size(self._names[node.node], self._name_width) + " ")
         line.append(f"{status:9.9} ", STYLES.get(node.status, ""))
         if node.status == "failed" and node.error:
             return line.append(printer.visible(node.error))
@@ -195,12 +228,14 @@ class Frame:
         size = render.progress(node.bytes_received, node.bytes_announced)
         rate = self._rates.of(node.node, self._now) if node.status == "running" else 0
         pace = f"{render.size(int(rate))}/s" if rate else ""
-        figures = f" {files:>7} {size:>15} {pace:>10}"
+        values = {"files": files, "size": size, "pace": pace}
+        figures = "".join(f"{values[name]:>{FIGURES[name]}}" for name in self._figures)
         self._append_bar(line, node, self._width - len(line) - len(figures))
         line.append(figures)
 
     def _append_bar(self, line: Text, node: Node, width: int) -> None:
-        if width < 5:
+        if width < 5 or "pace" not in self._figures:  # where there is little room it goes first
+            line.append(" " * width)
             return
         done = width * node.bytes_received // node.bytes_announced if node.bytes_announced else 0
         # a node that packs its files announces more than it sends: only its end makes a bar full
@@ -208,6 +243,18 @@ class Frame:
         full, empty = self._strokes
         line.append(full * done, STYLES.get(node.status, ""))
         line.append((empty if node.bytes_announced else " ") * (width - done), "dim")
+
+
+def figures_beside(longest: int, width: int) -> tuple[str, ...]:
+    """Which figures stand beside names of up to `longest` characters: the names come first.
+
+    How much has come stays as long as something of a name fits beside it.
+    """
+    for figures in (("files", "size", "pace"), ("files", "size"), ("size",)):
+        room = width - STATUS_WIDTH - sum(FIGURES[name] for name in figures)
+        if room >= (longest if len(figures) > 1 else min(longest, render.LEAST_NAME)):
+            return figures
+    return ()
 
 
 def select(nodes: Sequence[Node], room: int) -> tuple[list[Node], list[Node]]:

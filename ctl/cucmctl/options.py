@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, NoReturn
+
+# said wherever a node may have been taken for a path
+NODES_FIRST = "nodes go before --path"
 
 
 class UsageError(Exception):
@@ -22,7 +26,7 @@ class Command(NamedTuple):
 
     summary: str
     examples: str
-    declare: Callable[[argparse.ArgumentParser], None]
+    declare: Callable[[VerbParser], None]
     run: Callable[[argparse.Namespace], int]
 
 
@@ -33,8 +37,14 @@ class _Layout(argparse.RawDescriptionHelpFormatter):
 
 
 class VerbParser(argparse.ArgumentParser):
+    """`reminder` goes on after the complaint that a positional argument is missing."""
+
+    reminder = ""
+
     def error(self, message: str) -> NoReturn:
         text = message.removeprefix("argument ")
+        if "arguments are required" in text and self.reminder:
+            text += f"; {self.reminder}"
         raise UsageError(f"{text} (see {self.prog} --help)")
 
 
@@ -86,6 +96,27 @@ def socket_path(text: str) -> str:
     return os.path.expanduser(text)
 
 
+# What is told apart: `host:port`, IPv4, IPv6, each with or without a port. A bare host name may
+# be the name of a folder just as well.
+_ADDRESS = re.compile(
+    r"[\w.-]+:\d{1,5}|\d{1,3}(\.\d{1,3}){3}"
+    r"|\[[0-9a-f.]*:[0-9a-f:.]*(%[\w-]+)?\](:\d+)?|[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*(%[\w-]+)?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def path_on_node(text: str) -> str:
+    """A path, and no node: `--path` takes all that follows, and a node among it would be lost."""
+    if _ADDRESS.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} looks like a node; {NODES_FIRST}")
+    return text
+
+
+def job_id(text: str) -> str:
+    """An id or its beginning; ids are small hexadecimal digits, whatever they were copied from."""
+    return text.lower()
+
+
 def seconds(text: str) -> float:
     try:
         value = float(text)
@@ -103,21 +134,34 @@ def count(text: str) -> int:
     return int(text)
 
 
-def moment(text: str) -> datetime:
-    """A time in RFC 3339, or a local one; always with a zone, in UTC."""
+def earliest(text: str) -> datetime:
+    """A time in RFC 3339, or a local one; always with a zone, in UTC.
+
+    Where the clocks were changed a local time may mean two moments, whether it came twice (in
+    autumn) or not at all (in spring); a window that begins at the earlier one loses nothing.
+    """
+    return min(_meanings(text))
+
+
+def latest(text: str) -> datetime:
+    """As `earliest`, for the end of a window."""
+    return max(_meanings(text))
+
+
+def _meanings(text: str) -> tuple[datetime, datetime]:
     try:
         # fromisoformat alone would take week dates and a bare day, whose meaning is anybody's guess
-        at = datetime.fromisoformat(text) if _has_date_and_time(text) else None
-        # astimezone takes a time without a zone as local; it overflows at the ends of the calendar
-        utc = at and at.astimezone(UTC)
+        if _has_date_and_time(text):
+            at = datetime.fromisoformat(text)
+            # astimezone takes a time without a zone as local; fold says which of two, and in the
+            # hour that did not exist the other way round. It overflows at the calendar's ends.
+            return at.replace(fold=0).astimezone(UTC), at.replace(fold=1).astimezone(UTC)
     except (ValueError, OverflowError):
-        utc = None
-    if utc is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time; expected local 'YYYY-MM-DD HH:MM'"
-            " or RFC 3339 'YYYY-MM-DDTHH:MM:SSZ'"
-        )
-    return utc
+        pass
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not a time; expected local 'YYYY-MM-DD HH:MM'"
+        " or RFC 3339 'YYYY-MM-DDTHH:MM:SSZ'"
+    )
 
 
 def _has_date_and_time(text: str) -> bool:

@@ -17,7 +17,7 @@ from cucmctl.options import UsageError
 LONGEST = 1024
 
 
-def from_file(name: str, username: str | None) -> str:
+def from_file(name: str, username: str) -> str:
     """The first line of a file that only its owner can read; `-` is standard input."""
     if name == "-":
         return _from_stdin(username)
@@ -29,7 +29,7 @@ def from_file(name: str, username: str | None) -> str:
         raise _wrong(name, f"cannot be read: {error.strerror}") from None
 
 
-def from_terminal(username: str | None) -> str | None:
+def from_terminal(username: str) -> str | None:
     """What was typed at the prompt, unseen; None without a terminal, or if it was left empty."""
     try:
         with open("/dev/tty", "rb"):
@@ -38,17 +38,16 @@ def from_terminal(username: str | None) -> str | None:
         return None
     from getpass import getpass  # noqa: PLC0415  # only a prompt needs it
 
-    whose = f" of {username}" if username else ""
     try:
         # getpass opens /dev/tty itself, and puts the terminal back whatever happens
-        return getpass(f"Password{whose} on the nodes: ") or None
+        return getpass(f"Password of {username} on the nodes: ") or None
     except EOFError:
         raise UsageError("no password was given; nothing was started") from None
     except UnicodeError:  # it says which bytes; they are nobody's business
         raise UsageError("the password that was typed is not UTF-8") from None
 
 
-def _from_stdin(username: str | None) -> str:
+def _from_stdin(username: str) -> str:
     if sys.stdin is None:
         raise _wrong("-", "standard input is closed")
     if sys.stdin.isatty():

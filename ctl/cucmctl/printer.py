@@ -61,6 +61,24 @@ def on_terminal(stream: object) -> bool:
     return os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
+def columns(stream: object) -> int | None:
+    """How wide the terminal `stream` is; None if it is none, or does not say.
+
+    Not `shutil.get_terminal_size`: it believes $COLUMNS, which may be of another time.
+    """
+    if not (isatty := getattr(stream, "isatty", None)) or not isatty():
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None  # type: ignore[attr-defined]
+    except (OSError, ValueError):
+        return None
+
+
+def ascii_only(stream: object) -> bool:
+    """Whether the person at `stream` would get escapes in place of other characters."""
+    return not (getattr(stream, "encoding", None) or "").lower().startswith("utf")
+
+
 def prepare() -> None:
     """Lets every text through: a locale without UTF-8 gets escapes in place of a traceback."""
     for stream in (sys.stdout, sys.stderr):

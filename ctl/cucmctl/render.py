@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from cucmctl.names import mark, shortened
 from cucmctl.printer import visible
 from cucmd.api.structs import HostKey, Job, JobSummary, Node
 
 SETTLED = ("succeeded", "failed", "cancelled")
 ENDED = ("succeeded", "partial", "failed", "cancelled")
 COLOURS = {"succeeded": "32", "failed": "31", "partial": "33", "cancelled": "33", "running": "36"}
+
+# Fewer characters say nothing of a name; a terminal so narrow has to wrap.
+LEAST_NAME = 8
 
 
 def size(count: int) -> str:
@@ -82,6 +86,17 @@ def _painted(cells: list[str]) -> list[str]:
     return [cells[0], paint(cells[1], cells[1].strip()), *cells[2:]]
 
 
+def _fitting(
+    rows: Sequence[tuple[str, ...]], headings: Sequence[str], columns: int, *, ascii_only: bool
+) -> list[tuple[str, ...]]:
+    """The same rows with their names, the first cells, cut to what the others leave of a line."""
+    cells = [headings, *([visible(cell) for cell in row] for row in rows)]
+    others = sum(2 + max(map(len, column)) for column in list(zip(*cells, strict=True))[1:])
+    room = max(LEAST_NAME, columns - others)
+    names = shortened([row[0] for row in cells[1:]], room, mark(ascii_only=ascii_only))
+    return [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
+
+
 def jobs(summaries: Iterable[JobSummary], *, colour: bool = False) -> Iterator[str]:
     rows = (
         (
@@ -98,11 +113,21 @@ def jobs(summaries: Iterable[JobSummary], *, colour: bool = False) -> Iterator[s
     return table(headings, rows, right="NODES FAILED SIZE", colour=colour)
 
 
-def job(job: Job, now: datetime, *, colour: bool = False) -> Iterator[str]:
-    """The job, node by node, and below the table what is to be said about single nodes."""
+def job(
+    job: Job,
+    now: datetime,
+    *,
+    colour: bool = False,
+    columns: int | None = None,
+    ascii_only: bool = False,
+) -> Iterator[str]:
+    """The job, node by node, and below the table what is to be said about single nodes.
+
+    On a terminal of so many `columns` names are cut so that no line of the table wraps.
+    """
     yield from _heading(job, now, colour=colour)
     yield ""
-    rows = (
+    rows: list[tuple[str, ...]] = [
         (
             node.node,
             node.status,
@@ -112,8 +137,10 @@ def job(job: Job, now: datetime, *, colour: bool = False) -> Iterator[str]:
             took(node.started_at, node.completed_at, now),
         )
         for node in job.nodes
-    )
+    ]
     headings = ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME")
+    if columns is not None:
+        rows = _fitting(rows, headings, columns, ascii_only=ascii_only)
     yield from table(headings, rows, right="FILES SIZE TIME", colour=colour)
     remarks = [remark for node in job.nodes for remark in about(node)]
     if remarks:

@@ -57,16 +57,22 @@ class JsonLines(View):
 
 
 class Lines(View):
-    """A line for each change of a node or a job, with the local time."""
+    """A line for each change of a node or a job, with the local time.
+
+    Where all jobs are watched, which shows in the list that comes first, every line has its job.
+    """
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
+        self._of_all_jobs = False
         self._shown: dict[tuple[str, str], tuple[object, int, float]] = {}
 
     def show(self, change: WatchReply) -> None:
         if change.missed:
             self._print(f"missed {change.missed} changes; the state as it is now:")
+        if change.jobs is not None:
+            self._of_all_jobs = True
         for summary in change.jobs or ():
             self._show_job(summary)
         if change.job is not None:
@@ -93,7 +99,8 @@ class Lines(View):
             (job_id, node.node), state, node.bytes_received
         ):
             return
-        parts = [f"{node.node}: {node.status}"]
+        job = f"{job_id} " if self._of_all_jobs else ""
+        parts = [f"{job}{node.node}: {node.status}"]
         if node.status == "running" and node.phase:
             parts.append(node.phase)
         if node.attempt > 1:

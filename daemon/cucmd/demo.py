@@ -1,7 +1,8 @@
 """`cucmd demo`: the main job, whole, with nothing but this package: lab, daemon, client, files.
 
 The one rule: it uses the same programs and the same socket as a real collection, each in a
-process of its own; what it shows is what a user gets. Everything it makes goes away again.
+process of its own; what it shows is what a user gets. Everything it makes goes away again,
+however it ends.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 CONFIG = """\
@@ -25,10 +28,37 @@ listen = "127.0.0.1:0"
 
 SHOWN = 3  # files of each node; the manifest has them all
 STOP_WITHIN = 20.0  # seconds; grace periods are far below
+PIPE_CLOSED = 141  # 128 + SIGPIPE, as `cucmctl` has it
+# Ctrl-C, somebody who wants us gone, a terminal that is closed, Ctrl-\: all end it in order.
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+class _Interrupted(KeyboardInterrupt):
+    """A signal ends the demo; `number` says which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def demo() -> int:
     """Runs it; 0 if every node succeeded, else the exit code of `cucmctl`."""
+    try:
+        with _ended_by_signals():
+            code = _demonstrate()
+        failed = f"Failed: exit code {code}." if code else ""
+        print(failed or "Everything is stopped and removed again.", flush=True)
+    except _Interrupted as interrupted:
+        said = "interrupted; the job, the daemon and the nodes are stopped and removed again"
+        print(f"cucmd demo: {said}", file=sys.stderr)
+        return 128 + interrupted.number
+    except BrokenPipeError:  # `cucmd demo | head`: the reader has what it wanted
+        _abandon_stdout()
+        return PIPE_CLOSED
+    return code
+
+
+def _demonstrate() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(_temporary_folder()))
         print("Three simulated nodes ...", flush=True)
@@ -36,10 +66,37 @@ def demo() -> int:
         print("  " + "  ".join(lab["nodes"]), flush=True)
         print("A daemon with its own SFTP receiver ...", flush=True)
         stack.enter_context(_daemon(folder))
+        stack.callback(_ignore, ENDINGS)  # what is left to do must not be cut short
         code = _collect(folder, lab)
         _list_files(folder / "state")
-    print("Everything is stopped and removed again." if code == 0 else f"Failed: exit code {code}.")
     return code
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        _ignore(ENDINGS)  # people press it twice
+        raise _Interrupted(number)
+
+    # what whoever started us had ignored (nohup) stays so
+    heard = [one for one in ENDINGS if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore(signals: Sequence[signal.Signals]) -> None:
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _abandon_stdout() -> None:
+    """Whatever is still buffered goes nowhere, without a complaint of Python's as it ends."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
 
 
 @contextmanager
@@ -66,10 +123,15 @@ def _running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
             process.stdout.close()
 
 
+def _beside_us(command: list[str], **more: Any) -> subprocess.Popen[str]:
+    """A process that Ctrl-C does not reach: we end it, once nothing needs it any more."""
+    return subprocess.Popen(command, text=True, process_group=0, **more)
+
+
 @contextmanager
 def _lab() -> Iterator[dict[str, Any]]:
     command = [sys.executable, "-m", "cucmd", "lab", "--nodes", "3", "--port", "0"]
-    with _running(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as process:
+    with _running(_beside_us(command, stdout=subprocess.PIPE)) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
@@ -83,7 +145,7 @@ def _daemon(folder: Path) -> Iterator[None]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
         ready.bind(str(folder / "notify"))
         ready.settimeout(0.5)
-        process = subprocess.Popen(_serve_command(folder), env=_environment(folder), text=True)
+        process = _beside_us(_serve_command(folder), env=_environment(folder))
         with _running(process):
             _wait_until_ready(ready, process)
             yield
@@ -124,7 +186,17 @@ def _collect(folder: Path, lab: dict[str, Any]) -> int:
     wanted += ["--user", lab["username"], "--watch"]
     print("$ cucmctl start " + " ".join(wanted), flush=True)
     ctl = [sys.executable, "-m", "cucmctl", "--socket", str(folder / "cucmd.sock"), "start"]
-    return subprocess.run([*ctl, *wanted, "--password-file", str(password)], check=False).returncode
+    with _running(_deaf_to_ctrl_c([*ctl, *wanted, "--password-file", str(password)])) as process:
+        return process.wait()
+
+
+def _deaf_to_ctrl_c(command: list[str]) -> subprocess.Popen[str]:
+    """It would say that the job goes on; but it stays with us on the terminal, for Ctrl-Z."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return subprocess.Popen(command, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _list_files(state: Path) -> None:

@@ -11,11 +11,21 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from cucmd import __version__
 
+EXIT_USAGE = 2
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG: systemd shows it by that name
 EXIT_UNAVAILABLE = 69
+
+
+class _Parser(argparse.ArgumentParser):
+    """What is wrong in one line: argparse's own usage of `lab` would push it off the screen."""
+
+    def error(self, message: str) -> NoReturn:
+        text = message.removeprefix("argument ")
+        self.exit(EXIT_USAGE, f"{self.prog}: {text} (see {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="cucmd",
         description="Collects the logs of every node of a Cisco Unified CM cluster at once.",
         epilog="Without a command: serve. Jobs are started with cucmctl.",

@@ -57,7 +57,10 @@ def test_cancel_job_finalizes_status(daemon: Daemon, make_lab: MakeLab) -> None:
     with daemon.client() as client:
         some = start(client, lab)
         until(client, some.job_id, lambda job: "succeeded" in statuses(job))
-        assert client.cancel(some.job_id).status == "partial"
+        reply = client.cancel(some.job_id)
+        assert reply.status == "partial"
+        counted = "cancelled 1 node; 1 had finished before; it ends partial"
+        assert reply.message == f"job {some.job_id}: {counted}"
         none = start(client, lab, lab.nodes[1:])
         until(client, none.job_id, in_phase("command"))
         assert client.cancel(none.job_id).status == "cancelled"

@@ -9,11 +9,11 @@ import argparse
 
 from cucmctl import exits, printer
 from cucmctl.client import Client
-from cucmctl.options import Command
+from cucmctl.options import Command, job_id
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", help="an id or its first characters")
+    parser.add_argument("job", metavar="JOB", type=job_id, help="an id or its first characters")
     parser.add_argument("nodes", metavar="NODE", nargs="*", help="only these nodes of the job")
 
 

@@ -15,14 +15,14 @@ from typing import TextIO
 from cucmctl import exits, printer, render
 from cucmctl.client import Client
 from cucmctl.errors import ProtocolError
-from cucmctl.options import Command, seconds
+from cucmctl.options import Command, job_id, seconds
 from cucmctl.views import JsonLines, Lines, Silent, View
 from cucmd.api.structs import Job, WatchReply
 
 
 def _watch_arguments(parser: argparse.ArgumentParser) -> None:
     help_ = "an id or its first characters; without it, all jobs until Ctrl-C"
-    parser.add_argument("job", metavar="JOB", nargs="?", help=help_)
+    parser.add_argument("job", metavar="JOB", type=job_id, nargs="?", help=help_)
 
 
 def _watch(arguments: argparse.Namespace) -> int:
@@ -42,7 +42,7 @@ def _view(arguments: argparse.Namespace) -> View:
 
 
 def _wait_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", help="an id or its first characters")
+    parser.add_argument("job", metavar="JOB", type=job_id, help="an id or its first characters")
     parser.add_argument(
         "--timeout", metavar="S", type=seconds, help="give up after S seconds; the job goes on"
     )

@@ -12,15 +12,19 @@ from typing import get_args
 
 from cucmctl import exits, printer, render
 from cucmctl.client import Client
-from cucmctl.options import Command, count
+from cucmctl.options import Command, count, job_id
 from cucmd.api.structs import JobStatus, JobSummary
 
+# what the daemon takes where no limit is sent
+DEFAULT_LIMIT = 20
 # without a job `status` shows what fits a small terminal; `list` is for more
 NEWEST = 10
 
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", nargs="?", help="an id or its first characters")
+    parser.add_argument(
+        "job", metavar="JOB", type=job_id, nargs="?", help="an id or its first characters"
+    )
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -31,7 +35,14 @@ def _status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         printer.json_line(job)
         return exits.DONE
-    for text in render.job(job, datetime.now(UTC), colour=printer.in_colour(sys.stdout)):
+    lines = render.job(
+        job,
+        datetime.now(UTC),
+        colour=printer.in_colour(sys.stdout),
+        columns=printer.columns(sys.stdout),
+        ascii_only=printer.ascii_only(sys.stdout),
+    )
+    for text in lines:
         printer.line(text)
     return exits.DONE
 
@@ -41,18 +52,25 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--status", metavar="S", choices=states, help=f"only these: {', '.join(states)}"
     )
-    parser.add_argument("--limit", metavar="N", type=count, help="at most N jobs")
+    parser.add_argument(
+        "--limit", metavar="N", type=count, help=f"at most N jobs (default: {DEFAULT_LIMIT})"
+    )
 
 
 def _list(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         found = client.list(status=arguments.status, limit=arguments.limit)
-    return _show_list(found, as_json=arguments.json)
+    return _show_list(found, as_json=arguments.json, status=arguments.status)
 
 
-def _show_list(found: tuple[JobSummary, ...], *, as_json: bool) -> int:
+def _show_list(
+    found: tuple[JobSummary, ...], *, as_json: bool, status: JobStatus | None = None
+) -> int:
     if as_json:
         printer.json_line(found)
+    elif not found and status is not None:
+        verb = "has" if status in ("succeeded", "failed") else "is"
+        printer.note(f"no job {verb} {status}")
     elif not found:
         printer.note("no jobs; to start one: cucmctl start --help")
     else:

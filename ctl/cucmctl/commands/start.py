@@ -11,7 +11,18 @@ import sys
 from cucmctl import exits, password, printer
 from cucmctl.client import Client
 from cucmctl.commands.follow import follow, say_it_goes_on, view_on
-from cucmctl.options import Command, UsageError, count, moment, rfc3339, seconds
+from cucmctl.options import (
+    NODES_FIRST,
+    Command,
+    UsageError,
+    VerbParser,
+    count,
+    earliest,
+    latest,
+    path_on_node,
+    rfc3339,
+    seconds,
+)
 from cucmctl.views import JsonLines, Silent
 from cucmd.api.structs import Collection, Job, Login, Timeouts
 
@@ -25,7 +36,10 @@ TIMEOUTS = {
 }
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
+def _arguments(parser: VerbParser) -> None:
+    # argparse would put NODE last, where --path takes it for one of its own
+    parser.usage = "%(prog)s NODE [NODE ...] (--profile NAME | --path PATH ...) [...]"
+    parser.reminder = NODES_FIRST
     parser.add_argument("nodes", metavar="NODE", nargs="+", help="a host, or host:port")
     _what(parser.add_argument_group("what to collect"))
     _whom(parser.add_argument_group("as whom"))
@@ -36,15 +50,20 @@ def _what(group: argparse._ArgumentGroup) -> None:
     source = group.add_mutually_exclusive_group()
     source.add_argument("--profile", metavar="NAME", help="a profile of the daemon's configuration")
     source.add_argument(
-        "--path", metavar="PATH", nargs="+", action="extend", help="paths on the node"
+        "--path",
+        metavar="PATH",
+        nargs="+",
+        action="extend",
+        type=path_on_node,
+        help="paths on the node; all that follows is one",
     )
     group.add_argument("--location", metavar="NAME", help="activelog, inactivelog or install")
     window = group.add_mutually_exclusive_group()
     window.add_argument("--last", metavar="TIME", help="written within it: 30m, 2h, 3d, 1w")
     window.add_argument(
-        "--since", metavar="T", type=moment, help="local 'YYYY-MM-DD HH:MM', or RFC 3339"
+        "--since", metavar="T", type=earliest, help="local 'YYYY-MM-DD HH:MM', or RFC 3339"
     )
-    group.add_argument("--until", metavar="T", type=moment, help="with --since: the end")
+    group.add_argument("--until", metavar="T", type=latest, help="with --since: the end")
     group.add_argument("--match", metavar="RE", help="only names that match")
     group.add_argument("--recurs", action="store_true", default=None, help="subdirectories too")
     group.add_argument(
@@ -76,6 +95,8 @@ def _collection(arguments: argparse.Namespace) -> Collection:
         raise UsageError("--until: needs --since, the time to begin at")
     if until is not None and until <= since:
         raise UsageError(f"--until: {rfc3339(until)} is not after --since, {rfc3339(since)}")
+    if arguments.profile is None and not arguments.path:
+        raise UsageError("nothing to collect: give --profile or --path")
     return Collection(
         profile=arguments.profile,
         paths=tuple(arguments.path) if arguments.path else None,
@@ -89,9 +110,16 @@ def _collection(arguments: argparse.Namespace) -> Collection:
     )
 
 
+def _refuse_nobodys_password(arguments: argparse.Namespace) -> None:
+    if arguments.password_file is not None and not arguments.user:
+        raise UsageError("--password-file: needs --user, whose password it is")
+
+
 def _login(arguments: argparse.Namespace) -> Login:
     if arguments.credential is not None:
         return Login(username=arguments.user, credential=arguments.credential)
+    if not arguments.user:
+        return Login()  # a password alone is never enough: perhaps the cluster has a credential
     if arguments.password_file is not None:
         secret: str | None = password.from_file(arguments.password_file, arguments.user)
     else:
@@ -107,6 +135,7 @@ def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
 def _start(arguments: argparse.Namespace) -> int:
     collection = _collection(arguments)
     timeouts = _timeouts(arguments)
+    _refuse_nobodys_password(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before anybody is asked for a password that nobody will take
         login = _login(arguments)
@@ -126,6 +155,9 @@ def _start(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:  # between the daemon's answer and the following
         say_it_goes_on(job, job.job_id)
         return exits.INTERRUPTED
+    except OSError:  # nobody has read the id, and the job runs
+        printer.note(f"the job was started: {job.job_id}")
+        raise
 
 
 def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:
@@ -146,7 +178,7 @@ COMMANDS = {
     "start": Command(
         "Starts a job: the logs of every NODE, collected at once. Prints the job's id and\n"
         "returns, or stays with --wait or --watch; then the exit code says how it ended.\n"
-        "The password is asked for on the terminal, unless it is given.",
+        "The password of --user is asked for on the terminal, unless it is given.",
         "  cucmctl start ccm-pub ccm-sub1 --user administrator --last 2h \\\n"
         "          --path cm/trace/ccm/sdl cm/trace/ccm/calllogs --watch\n"
         "  cucmctl start ccm-pub --profile callmanager --credential lab \\\n"

@@ -132,6 +132,12 @@ def _cancel_reply(job: Job, nodes: tuple[str, ...] | None, *, changed: bool) -> 
 def _cancel_message(job: Job, *, changed: bool) -> str:
     if changed:
         count = sum(node.status == "cancelled" for node in job.nodes)
+        if before := len(job.nodes) - count:
+            nodes = "node" if count == 1 else "nodes"
+            return (
+                f"job {job.job_id}: cancelled {count} {nodes};"
+                f" {before} had finished before; it ends {job.status}"
+            )
         return f"job {job.job_id} is {job.status}: {count} of {len(job.nodes)} nodes cancelled"
     if job.cancelled:
         return f"job {job.job_id} was cancelled before: it is {job.status}"

@@ -99,7 +99,7 @@ def test_watch_of_all_jobs_shows_each_as_it_changes(canned, ctl, job, summary):
     done = ctl("watch")
     assert [line[9:] for line in done.stdout.splitlines()] == [
         "job 3f2a00112233: succeeded, 3/3 nodes done",
-        "ccm-pub: running, transfer, 1/4 files, 1.0/4.0 MB",
+        "3f2a00112233 ccm-pub: running, transfer, 1/4 files, 1.0/4.0 MB",
         "job 3f2a00112233: running, 0/1 nodes done",
     ]
     assert done.returncode == 75

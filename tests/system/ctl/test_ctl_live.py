@@ -1,9 +1,12 @@
 """`watch` on a terminal: what a person sees, and the terminal as it was afterwards."""
 
 import signal
+import sys
 import threading
 
 import pytest
+
+from system.ctl.terminal import Terminal
 
 
 @pytest.fixture
@@ -83,6 +86,22 @@ def test_ctrl_c_leaves_the_terminal_clean_and_the_job_running(canned, terminal, 
     assert screen.screen.splitlines()[-1] == note
     assert "Traceback" not in screen.raw
     assert [method for method, _ in canned.calls] == ["Watch"]
+
+
+def test_whoever_ignores_ctrl_c_is_not_told_that_it_ends_the_view(canned, environ, cluster, go_on):
+    canned.watch(cluster, then=go_on)
+    watch = [sys.executable, "-m", "cucmctl", "--socket", str(canned.path), "watch", "3f2a"]
+    deaf = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *watch]
+    screen = Terminal(deaf, environ, 80, 24)
+    try:
+        screen.until("ccm-sub2 pending")
+        assert "Ctrl-C" not in screen.screen
+        screen.type("\x03")
+        screen.process.send_signal(signal.SIGTERM)
+        assert screen.ended() == 128 + signal.SIGTERM
+        assert_clean(screen)
+    finally:
+        screen.close()
 
 
 def test_sigterm_leaves_the_terminal_clean(canned, terminal, cluster, go_on):
@@ -192,3 +211,24 @@ def test_an_ascii_terminal_gets_a_bar_of_ascii(canned, terminal, cluster, go_on)
     screen.until("ccm-sub2 pending")
     assert "####" in screen.screen
     assert screen.screen.isascii()
+
+
+NAMES = [f"call-manager-sub{n}.the-branch-office.voice.example.org" for n in (1, 2)]
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_a_table_of_long_names_does_not_wrap_on_a_terminal(canned, terminal, job, node, ascii_only):
+    canned.on("Status", canned.reply({"job": job("succeeded", *map(node, NAMES))}))
+    more = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"} if ascii_only else {}
+    screen = terminal("status", "3f2a", NO_COLOR="1", **more)
+    assert screen.ended() == 0
+    table = screen.screen.splitlines()[4:7]
+    assert max(map(len, table)) == 80
+    first, second = (line.split()[0] for line in table[1:])
+    assert first != second
+    assert first.endswith("~" if ascii_only else "…")
+
+
+def test_a_table_of_long_names_is_whole_where_it_is_piped(canned, ctl, job, node):
+    canned.on("Status", canned.reply({"job": job("succeeded", *map(node, NAMES))}))
+    assert [line.split()[0] for line in ctl("status", "3f2a").stdout.splitlines()[-2:]] == NAMES

@@ -116,26 +116,28 @@ def test_a_password_file_that_will_not_do_is_refused(ctl, canned, tmp_path, cont
     path = tmp_path / "secret"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     path.chmod(mode)
-    done = ctl("start", "a", "--path", "x", "--password-file", str(path))
+    done = ctl("start", "a", "--path", "x", "--user", "u", "--password-file", str(path))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"cucmctl: --password-file: '{path}': {why}\n"
     assert canned.calls == []
 
 
 def test_a_folder_is_no_password_file(ctl, tmp_path):
-    done = ctl("start", "a", "--path", "x", "--password-file", str(tmp_path))
+    done = ctl("start", "a", "--path", "x", "--user", "u", "--password-file", str(tmp_path))
     assert done.returncode == 2
     assert done.stderr.endswith("cannot be read: Is a directory\n")
 
 
 def test_a_refused_start_shows_no_password(canned, ctl, secret_file):
     canned.on("Start", canned.error("InvalidRequest", parameter="$.login.username", reason="no"))
-    done = ctl("start", "a", "--path", "x", "--password-file", str(secret_file))
+    done = ctl("start", "a", "--path", "x", "--user", "u", "--password-file", str(secret_file))
     assert (done.returncode, done.stderr) == (65, "cucmctl: --user: no\n")
 
 
 def test_nobody_is_asked_for_a_password_that_no_daemon_would_take(terminal, tmp_path):
-    screen = terminal("start", "a", "--path", "x", "--socket", str(tmp_path / "none"))
+    screen = terminal(
+        "start", "a", "--path", "x", "--user", "u", "--socket", str(tmp_path / "none")
+    )
     assert screen.ended() == 69
     assert "Password" not in screen.screen
 
@@ -155,10 +157,43 @@ def test_the_password_is_asked_for_on_the_terminal_and_not_shown(canned, termina
     assert screen.settings == screen.before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ("--user u", "nothing to collect: give --profile or --path"),
+        ("--path x --password-file -", "--password-file: needs --user, whose password it is"),
+    ],
+)
+def test_what_is_missing_is_said_before_a_password_is_asked_for(terminal, arguments, why):
+    screen = terminal("start", "a", *arguments.split())
+    assert screen.ended() == 2
+    assert screen.screen.splitlines() == [f"cucmctl: {why}"]
+
+
+def test_nobodys_password_is_not_asked_for(canned, terminal):
+    """The daemon knows whether the cluster has a credential, with a user of its own."""
+    reason = "has neither a password nor a credential"
+    canned.on("Start", canned.error("InvalidRequest", parameter="login", reason=reason))
+    screen = terminal("start", "a", "--path", "x")
+    assert screen.ended() == 65
+    assert screen.screen.startswith("cucmctl: give --password-file or --credential, or only --user")
+    assert set(canned.calls[0][1]["login"].values()) == {None}
+
+
+def test_an_empty_password_is_none(canned, terminal):
+    reason = "has neither a password nor a credential"
+    canned.on("Start", canned.error("InvalidRequest", parameter="login", reason=reason))
+    screen = terminal("start", "a", "--path", "x", "--user", "u")
+    screen.until("Password of u on the nodes: ")
+    screen.type("\n")
+    assert screen.ended() == 65
+    assert "give --password-file or --credential" in screen.screen
+
+
 @pytest.mark.parametrize(("key", "code"), [("\x03", 130), ("\x04", 2)])
 def test_whoever_gives_no_password_gets_the_terminal_back(canned, terminal, key, code):
-    screen = terminal("start", "a", "--path", "x")
-    screen.until("Password on the nodes: ")
+    screen = terminal("start", "a", "--path", "x", "--user", "u")
+    screen.until("Password of u on the nodes: ")
     screen.type(key)
     assert screen.ended() == code
     assert screen.settings == screen.before
@@ -181,6 +216,19 @@ def test_start_wait_json_gives_the_job_as_it_ended(canned, ctl, job):
     done = ctl("start", "a", "--path", "x", "--credential", "lab", "--wait", "--json")
     assert (done.returncode, done.stderr) == (1, "")
     assert json.loads(done.stdout)["status"] == "failed"
+
+
+@pytest.mark.parametrize("option", ["", "--json", "--wait", "--watch --json"])
+def test_an_id_that_cannot_be_printed_is_said_on_standard_error(canned, in_shell, job, option):
+    canned.on("Start", canned.reply({"job": job("running")}))
+    canned.watch(job("running"), job("succeeded"))
+    start = f"$CUCMCTL start a --path x --credential c {option}"
+    with in_shell(f"{start} >/dev/full; echo code $?") as shell:
+        assert shell.stdout.read() == "code 74\n"
+        assert shell.stderr.read().splitlines() == [
+            "cucmctl: the job was started: 3f2a00112233",
+            "cucmctl: cannot write to standard output: No space left on device",
+        ]
 
 
 @pytest.mark.parametrize("option", ["--wait", "--watch"])
@@ -222,7 +270,7 @@ def _start(canned, environ, *arguments):
     arguments = arguments if "--password-file" in arguments else ("--credential", "c", *arguments)
     command = [
         *(sys.executable, "-m", "cucmctl", "--socket", str(canned.path)),
-        *("start", "a", "--path", "x", *arguments),
+        *("start", "a", "--path", "x", "--user", "u", *arguments),
     ]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ

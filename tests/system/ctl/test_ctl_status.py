@@ -63,6 +63,31 @@ def test_no_jobs_is_said_on_standard_error(canned, ctl):
     assert done.stderr == "cucmctl: no jobs; to start one: cucmctl start --help\n"
 
 
+@pytest.mark.parametrize("verb", ["status", "cancel", "watch", "wait"])
+def test_an_id_may_be_typed_in_capitals(canned, ctl, job, verb):
+    canned.on("Status", canned.reply({"job": job()}))
+    answer = {"job_id": JOB_ID, "status": "cancelled", "cancelled": True, "message": "done"}
+    canned.on("Cancel", canned.reply(answer))
+    canned.watch(job())
+    assert ctl(verb, "3F2A").returncode == 0
+    assert canned.calls[0][1]["job_id"] == "3f2a"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [("queued", "no job is queued"), ("failed", "no job has failed")]
+)
+def test_no_jobs_of_a_status_does_not_say_that_there_are_none(canned, ctl, status, said):
+    canned.on("List", canned.reply({"jobs": []}))
+    done = ctl("list", "--status", status)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"cucmctl: {said}\n")
+
+
+def test_help_says_how_many_jobs_are_listed(ctl):
+    from cucmd.api.methods import DEFAULT_LIMIT
+
+    assert f"at most N jobs (default: {DEFAULT_LIMIT})" in ctl("list", "--help").stdout
+
+
 def test_json_is_one_value_on_standard_output(canned, ctl, job, summary):
     canned.on("Status", canned.reply({"job": job()}))
     canned.on("List", canned.reply({"jobs": [summary()]}))

@@ -106,7 +106,10 @@ def test_wrong_options_are_named(capsys, options, said):
     except SystemExit as end:
         code = end.code
     assert code == 2
-    assert said in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert shown.startswith("cucmd lab: ")
+    assert shown.count("\n") == 1
 
 
 def test_help_lists_every_fault_and_every_step(capsys):

@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -50,10 +51,36 @@ def test_what_is_no_number_of_seconds(text):
         options.seconds(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ccm-sub1:2222",
+        "ccm-sub1.example.org:22",
+        "192.0.2.7",
+        "192.0.2.7:22",
+        "2001:db8::7",
+        "::1",
+        "fe80::1%eth0",
+        "[2001:db8::7]:22",
+        "[::1]",
+    ],
+)
+def test_a_node_is_no_path(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="looks like a node; nodes go before --pa"):
+        options.path_on_node(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["cm/trace/ccm/sdl", "/var/log/x", "syslog", "a.b.c", "*", "10.0", "x:y", "a/b:22", ":"]
+)
+def test_what_may_be_a_path(text):
+    assert options.path_on_node(text) == text
+
+
 @given(st.text(max_size=30))
 def test_every_text_is_a_time_or_is_refused(text):
     try:
-        at = options.moment(text)
+        at = options.earliest(text)
     except argparse.ArgumentTypeError:
         return
     assert at.utcoffset() == timedelta(0)
@@ -62,8 +89,31 @@ def test_every_text_is_a_time_or_is_refused(text):
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)))
 def test_a_time_goes_there_and_back(naive):
     at = naive.replace(tzinfo=UTC)
-    assert options.moment(options.rfc3339(at)) == at
-    assert options.moment(at.isoformat(" ")) == at
+    assert options.earliest(options.rfc3339(at)) == at
+    assert options.earliest(at.isoformat(" ")) == options.latest(at.isoformat(" ")) == at
+
+
+@pytest.fixture
+def berlin(monkeypatch):
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("local", "first", "second"),
+    [
+        ("2026-10-25 02:30", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"),  # came twice
+        ("2026-03-29 02:30", "2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"),  # never came
+        ("2026-03-29 03:30", "2026-03-29T01:30:00Z", "2026-03-29T01:30:00Z"),
+        ("2026-10-25T02:30+02:00", "2026-10-25T00:30:00Z", "2026-10-25T00:30:00Z"),
+    ],
+)
+def test_a_window_loses_nothing_where_clocks_are_changed(berlin, local, first, second):
+    assert options.rfc3339(options.earliest(local)) == first
+    assert options.rfc3339(options.latest(local)) == second
 
 
 @pytest.mark.parametrize(
@@ -72,7 +122,7 @@ def test_a_time_goes_there_and_back(naive):
 )
 def test_what_is_no_time(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is not a time; expected local"):
-        options.moment(text)
+        options.earliest(text)
 
 
 def test_a_mistake_of_our_own_is_one_line_and_exit_70(monkeypatch, capsys):

@@ -37,6 +37,19 @@ def test_a_field_is_called_what_was_typed(parameter, typed):
     assert exits.complaint(refused) == f"{typed}: is wrong"
 
 
+@pytest.mark.parametrize(
+    ("part", "given"),
+    [
+        ("collection", "give --profile or --path: the collection has nothing"),
+        ("login", "give --password-file or --credential, "),
+    ],
+)
+def test_a_whole_part_that_is_missing_is_called_by_the_options_that_make_it(part, given):
+    encoded = msgspec.json.encode(structs.InvalidRequest(part, "has nothing"))
+    refused = errors.refusal("io.cucmd.Jobs.InvalidRequest", msgspec.Raw(encoded))
+    assert exits.complaint(refused).startswith(given)
+
+
 def test_a_refusal_that_is_somebodys_doing_is_no_fault():
     faults = {errors.InternalError, errors.MethodNotFound}
     for kind in errors.Refused.__subclasses__():

@@ -56,6 +56,34 @@ def test_an_ascii_terminal_gets_ascii(frame, job, node):
     assert "".join(frame(one, ascii_only=True)).isascii()
 
 
+def test_names_stay_whole_while_there_is_anything_else_to_leave_out(frame, job, node):
+    names = [f"ccm-sub{number}.branch.voice.example.org" for number in (1, 2)]
+    moved = {"bytes_announced": 2000, "bytes_received": 1000, "files_announced": 4}
+    one = job(*(node(name, **moved) for name in names))
+    for width in (100, 80, 65, 62):
+        shown = frame(one, width)[1:3]
+        assert [line.split()[0] for line in shown] == names
+        assert "1.0/2.0 kB" in shown[0]
+    assert ["━" in frame(one, width)[1] for width in (100, 80, 65)] == [True, False, False]
+
+
+def test_names_that_do_not_fit_can_still_be_told_apart(frame, job, node):
+    one = job(*(node(f"call-manager-{number}.branch.voice.example.org") for number in (1, 2)))
+    for width in (50, 40, 30, 25):
+        first, second = frame(one, width)[1:3]
+        assert "…" in first
+        assert "transfer" in first
+        assert first.split()[0] != second.split()[0]
+
+
+def test_what_is_cut_on_an_ascii_terminal_has_a_sign_of_ascii(frame, job, node):
+    one = job(node("call-manager-1.branch.voice.example.org", "failed", error="it failed " * 9))
+    line = frame(one, 60, ascii_only=True)[1]
+    assert line.isascii()
+    assert line.endswith("~")
+    assert len(line) == 60
+
+
 @given(STATUSES, st.integers(1, 40))
 def test_what_matters_most_gets_the_lines_there_are(statuses, room):
     from types import SimpleNamespace

@@ -76,6 +76,15 @@ def test_a_list_of_jobs_is_a_line_each_and_its_repetition_is_none(lines, change,
     assert lines.since() == []
 
 
+def test_two_jobs_on_the_same_node_can_be_told_apart(lines, change, job, node):
+    both = ("3f2a00112233", "ffff00000000")
+    lines.show(change(jobs=()))
+    for job_id in both:
+        lines.show(change(job(node(), job_id=job_id)))
+    shown = [line for line in lines.since() if "nodes done" not in line]
+    assert shown == [f"{job_id} ccm-pub: running, transfer" for job_id in both]
+
+
 def test_nodes_of_jobs_that_have_ended_are_forgotten(lines, change, job, node):
     for number in range(50):
         one = {"job_id": f"{number:012}"}

@@ -1,0 +1,91 @@
+"""`cucmd demo`: it shows the whole way, and leaves nothing, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+PATIENCE = 60
+DEMO = [sys.executable, "-m", "cucmd", "demo"]
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """Where the demo makes its folder: short, since a socket's path has room for 107 bytes."""
+    with TemporaryDirectory(prefix="cucmd-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def environ(temporary: Path) -> dict[str, str]:
+    return {**os.environ, "TMPDIR": str(temporary)}
+
+
+def session_of(process: Path) -> str:
+    """The session of a process, as a line of /proc has it; empty if it has gone."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[3]
+    except OSError:
+        return ""
+
+
+def left_of(session: int) -> list[Path]:
+    return [one for one in Path("/proc").glob("[0-9]*") if session_of(one) == str(session)]
+
+
+def test_the_demo_collects_and_removes_everything(environ: dict, temporary: Path) -> None:
+    done = subprocess.run(
+        DEMO, env=environ, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+    assert done.returncode == 0, done.stderr
+    assert "each with its SHA-256 in manifest.json" in done.stdout
+    assert done.stdout.endswith("\nEverything is stopped and removed again.\n")
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_interrupted_says_what_is_true(
+    environ: dict, temporary: Path, number: signal.Signals
+) -> None:
+    with subprocess.Popen(
+        DEMO,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("$ cucmctl"):
+            pass
+        process.stdout.readline()  # the id: the job runs
+        os.killpg(process.pid, number)  # as a terminal does it, to all that are in front
+        os.killpg(process.pid, number)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + number
+    assert "goes on" not in said
+    assert "Traceback" not in said
+    what = "interrupted; the job, the daemon and the nodes are stopped and removed again"
+    assert said.splitlines()[-1] == f"cucmd demo: {what}"
+    assert list(temporary.iterdir()) == []
+    assert left_of(process.pid) == []
+
+
+def test_a_reader_that_has_had_enough_gets_no_traceback(environ: dict, temporary: Path) -> None:
+    with subprocess.Popen(
+        DEMO, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "Three simulated nodes ...\n"
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+    assert list(temporary.iterdir()) == []
