@@ -9,21 +9,26 @@ import os
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 import pytest
 
 from cucmctl import Client, DaemonUnavailable
+from cucmctl.errors import LimitReached, StorageFailed
 from cucmd.api import structs
 from rig.forked import serve
-from rig.inspection import check_database, check_files
+from rig.inspection import check_database, check_files, manifest
 from rig.jobs import SDL
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
+from rig.small_disk import fill, small_disk
 
 KILLS = int(os.environ.get("CUCMD_KILLS", "200"))
 ENDED = ("succeeded", "partial", "failed", "cancelled")
+SIZE = 20_000  # of each file of the lab
 SETTLED = ("succeeded", "failed", "cancelled")
 
 CONFIG = """\
@@ -50,7 +55,6 @@ class World:
         self.answered: set[str] = set()
         self.settled: dict[tuple[str, str], structs.Node] = {}
         self.processes = multiprocessing.get_context("forkserver")
-        self.processes.set_forkserver_preload(["cucmd.main", "cucmd.service"])
         credentials = folder / "credentials"
         credentials.mkdir(mode=0o700)
         for name, text in (("username", lab.username), ("password", lab.password)):
@@ -85,15 +89,17 @@ class World:
             return False
         return True
 
-    def work(self, client: Client) -> None:
+    def work(self, client: Client, tolerated: tuple[type[Exception], ...] = ()) -> None:
         """Starts and cancels jobs, and notes what the daemon says of them, until it is gone."""
         own: list[str] = []
         while True:
-            if len(own) < 3:
-                own.append(self.start(client))
-            elif random.random() < 0.15:
-                client.cancel(random.choice(own))
-            self.look(client.status(random.choice(own)))
+            with suppress(*tolerated):
+                if len(own) < 3:
+                    own.append(self.start(client))
+                elif random.random() < 0.15:
+                    client.cancel(random.choice(own))
+            if own:
+                self.look(client.status(random.choice(own)))
 
     def start(self, client: Client) -> str:
         named = random.random() < 0.5
@@ -124,14 +130,31 @@ class World:
             self.look(job)
             if job.status in ENDED:
                 check_files(Path(job.directory))
+                for file in manifest(Path(job.directory)):
+                    assert file["size"] == SIZE or not file["complete"], "it was cut off"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forks() -> None:
+    """What multiprocessing starts once for a whole process, and keeps."""
+    get_temp_dir()
+    resource_tracker.ensure_running()
+    forkserver.set_forkserver_preload(["cucmd.main", "cucmd.service"])
+    forkserver.ensure_running()
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    faults = ("3=trickle@30000", "4=hang:command", "5=drop:transfer")
+    options = [word for fault in faults for word in ("--fault", fault)]
+    sizes = ("--files", "3", "--size", str(SIZE), "--spread", "0")
+    with running_lab(5, *sizes, *options) as lab:
+        yield lab
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    faults = ("3=trickle@30000", "4=hang:command", "5=drop:transfer")
-    options = [word for fault in faults for word in ("--fault", fault)]
-    with running_lab(5, "--files", "3", "--size", "20000", *options) as lab:
-        yield World(tmp_path, lab)
+def world(tmp_path: Path, lab: Lab) -> World:
+    return World(tmp_path, lab)
 
 
 def test_nothing_is_lost_when_the_daemon_is_killed(world: World) -> None:
@@ -156,3 +179,33 @@ def test_nothing_is_lost_when_the_daemon_is_killed(world: World) -> None:
         # A start that was not answered may have come to be, or not.
         assert world.answered <= set(ended)
         assert len(world.answered) > KILLS
+
+
+def fill_up(folder: Path) -> None:
+    with suppress(OSError):  # the daemon was quicker, and wrote meanwhile
+        fill(folder, leave=random.randrange(9000))
+
+
+def test_nothing_is_lost_when_the_disk_is_full_and_the_daemon_is_killed(
+    tmp_path: Path, lab: Lab
+) -> None:
+    """Filled at a random moment to the last bytes, and made free again before the next start."""
+    with small_disk(tmp_path / "world", 64) as folder:
+        world = World(folder, lab)
+        for _ in range(max(KILLS // 10, 2)):
+            with world.daemon() as process, Client(world.socket) as client:
+                world.examine(client)
+                fills = threading.Timer(random.random() * 0.4, fill_up, (folder,))
+                killer = threading.Timer(0.3 + random.random() * 0.5, process.kill)
+                fills.start()
+                killer.start()
+                with pytest.raises(DaemonUnavailable):
+                    world.work(client, (StorageFailed, LimitReached))
+                fills.join()
+                killer.join()
+            (folder / "filler").unlink()
+            check_database(world.state / "cucmd.db")
+        with world.daemon(), Client(world.socket) as client:
+            for job_id in sorted(world.answered):
+                client.wait(job_id, timeout=120)
+            world.examine(client)
