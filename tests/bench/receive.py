@@ -45,6 +45,8 @@ class Server:
 
 def run(size_mb: int = 512, rounds: int = 5) -> dict[str, object]:
     """Rates in bytes a second, medians; `ratio` is the median over the pairs."""
+    if reason := why_not():
+        return {"skipped": reason}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
         source = folder / "source.log"

@@ -3,6 +3,7 @@
 # terminal, and pushes with OpenSSH's own sftp. sshd runs it as the forced command; SetEnv gives:
 #   NODE_ROOT     what activelog is on this node
 #   NODE_ADDRESS  the address that stands in the folders it makes at the receiver
+# While there is a FIFO NODE_ROOT.busy, `file get` gathers until somebody has written to it.
 set -u
 
 workdir=$(mktemp -d)
@@ -97,6 +98,7 @@ file_get() { # file_get LOCATION SPEC WORDS...
     shift
     local answer host port user directory
     printf 'Please wait while the system is gathering files info ...\n'
+    if [ -p "$NODE_ROOT.busy" ]; then cat "$NODE_ROOT.busy" || return; fi
     list_files "$@" >"$workdir/list"
     if [ ! -s "$workdir/list" ]; then
         printf 'done.\nNo files matched filter criteria\n'

@@ -122,6 +122,21 @@ def test_cancel_updates_job_status_immediately(daemon: Daemon, make_lab: MakeLab
         assert "before" in again.message
 
 
+def test_cancel_of_a_finished_job_changes_nothing_and_says_so(
+    daemon: Daemon, make_lab: MakeLab
+) -> None:
+    lab = make_lab(2)
+    with daemon.client() as client:
+        before = client.wait(start(client, lab).job_id)
+        whole = client.cancel(before.job_id)
+        one = client.cancel(before.job_id, lab.nodes[:1])
+        assert client.status(before.job_id) == before
+    assert (whole.status, whole.cancelled) == ("succeeded", False)
+    assert "had already finished: it is succeeded; nothing changed" in whole.message
+    assert (one.status, one.cancelled) == ("succeeded", False)
+    assert one.message == f"nothing changed: {lab.nodes[0]} is succeeded"
+
+
 @pytest.mark.parametrize("ending", ["cancel", "timeout", "failure"])
 def test_cancel_closes_ssh_cleanly(daemon: Daemon, make_lab: MakeLab, ending: str) -> None:
     fault = {"cancel": "trickle@2000", "timeout": "silent:sizing", "failure": "announce-more"}

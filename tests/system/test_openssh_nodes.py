@@ -105,14 +105,23 @@ def test_three_nodes_at_once_and_one_is_cancelled(daemon: Daemon, make_node: Mak
     assert_nothing_open(daemon, before)
 
 
-def test_ctrl_c_ends_the_process_on_the_node(daemon: Daemon, make_node: MakeNode) -> None:
+@pytest.mark.parametrize("ending", ["cancel", "command timeout"])
+def test_ctrl_c_ends_the_process_on_the_node(
+    daemon: Daemon, make_node: MakeNode, ending: str
+) -> None:
     one = make_node(4)
     endless(one.root)
     with daemon.client() as client:
-        job = start(client, one, [one.address], paths=["log"], last=None)
-        until(client, job.job_id, lambda job: node(job, 0).bytes_received > 0)
-        assert any("sftp" in process for process in one.processes())
-        client.cancel(job.job_id)
+        if ending == "cancel":
+            job = start(client, one, [one.address], paths=["log"], last=None)
+            until(client, job.job_id, lambda job: node(job, 0).bytes_received > 0)
+            assert any("sftp" in process for process in one.processes())
+            client.cancel(job.job_id)
+        else:
+            os.mkfifo(f"{one.root}.busy")
+            job = start(client, one, [one.address], paths=["log"], connect=2, command=3)
+            wait_until(lambda: any("cat " in process for process in one.processes()))
+            assert node(client.wait(job.job_id), 0).failure.code == "command_timeout"
     wait_until(lambda: one.processes() == [], within=5)
     transcript = Path(job.directory, one.address.replace(":", "_"), "transcript.log").read_text()
     assert "^C" in transcript

@@ -121,9 +121,9 @@ class Failing:
         self.daemon = daemon
         self._fault = fault
 
-    def fail(self, kind: str = "") -> None:
+    def fail(self, kind: str = "", error: str = "disk I/O error") -> None:
         fresh = self._fault.with_suffix(".new")
-        fresh.write_text(f"{kind}disk I/O error")
+        fresh.write_text(f"{kind}{error}")
         fresh.replace(self._fault)
 
     def heal(self) -> None:
@@ -138,20 +138,21 @@ def failing(tmp_path: Path) -> Iterator[Failing]:
         yield Failing(daemon, fault)
 
 
+@pytest.mark.parametrize("error", ["disk I/O error", "database or disk is full"])
 def test_while_the_disk_fails_nothing_is_promised_and_afterwards_all_is_kept(
-    tmp_path: Path, lab: Lab, failing: Failing
+    tmp_path: Path, lab: Lab, failing: Failing, error: str
 ) -> None:
     daemon = failing.daemon
     with daemon.client() as client:
         job = start(client, lab, lab.nodes[1:], command=60, grace=0.5)
         until(client, job.job_id, in_phase("command"))
-        failing.fail()
-        with pytest.raises(StorageFailed, match="disk I/O error"):
+        failing.fail(error=error)
+        with pytest.raises(StorageFailed, match=error):
             client.cancel(job.job_id)
         done = daemon.ctl("cancel", job.job_id)
         assert (done.returncode, done.stdout) == (75, "")
-        assert "disk I/O error" in done.stderr
-        with pytest.raises(StorageFailed):
+        assert error in done.stderr
+        with pytest.raises(StorageFailed, match=error):
             start(client, lab, lab.nodes[:1])
         assert [known.job_id for known in client.list()] == [job.job_id]
         failing.heal()

@@ -121,16 +121,19 @@ def test_a_credential_that_is_gone_interrupts_and_the_log_says_why(
     assert "can be read by others" in log
 
 
-def test_a_stop_takes_no_new_work_and_says_goodbye_to_the_nodes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_takes_no_new_work_and_says_goodbye_to_the_nodes(
+    tmp_path: Path, how: signal.Signals
+) -> None:
     """The node is silent until Ctrl-C; it takes the whole goodbye, and the grace bounds it."""
     with running_lab(2, "--fault", "1=silent:command", "--fault", "2=hang:command") as lab:
         with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
             job = start(client, lab, grace=3)
             until(client, job.job_id, in_phase("command"))
             wait_until(lambda: lab.report()["faults_struck"] == 2)
-            daemon.signal(signal.SIGTERM)
+            daemon.signal(how)
             began = time.monotonic()
-            wait_until(lambda: "stopping on SIGTERM" in daemon.log.read_text())
+            wait_until(lambda: f"stopping on {how.name}" in daemon.log.read_text())
             with pytest.raises(ShuttingDown):
                 start(client, lab)
             login = ("--user", lab.username, "--password-file", "-")

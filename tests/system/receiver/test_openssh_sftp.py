@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cucmd.failure import Code
 from cucmd.ssh.received import ReceivedFile
 
 CIPHER = "-oCiphers=aes128-gcm@openssh.com"
@@ -151,6 +152,52 @@ async def test_what_is_not_a_push_is_refused(
     assert [path for path in box.names() if path not in {"a", "d"}] in ([], ["b"], ["a.2"])
     assert not [file for file in box.box.files() if file.complete and file.path != "a"]
     assert [name for name in sorted(os.listdir(tmp_path)) if name != "stolen"] == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bell\a",
+        "title\x1b]0;x\x1b",
+        "delete\x7f",
+        "return\rfeed",
+        "reversed\u202etxt",
+        "x" * 256,
+    ],
+    ids=["bell", "escape", "delete", "return", "bidi", "long name"],
+)
+@pytest.mark.parametrize("command", ['mkdir "{name}"', 'put {log} "{name}"'])
+async def test_a_name_that_no_node_has_is_refused(
+    box: Any, openssh: Any, log: Path, command: str, name: str
+) -> None:
+    done = await openssh.sftp(box, command.format(name=name, log=log) + "\n")
+    assert done.returncode == 1
+    assert box.names() == []
+    assert box.box.files() == ()
+
+
+@pytest.mark.parametrize(("name", "most"), [("d", 32), ("x" * 200, 5)], ids=["deep", "long"])
+async def test_a_path_goes_no_deeper_than_any_node_has_it(
+    box: Any, openssh: Any, name: str, most: int
+) -> None:
+    paths = ["/".join([name] * depth) for depth in range(1, 41)]
+    paths = [path for path in paths if len(path) < 1800]  # what OpenSSH takes in a line
+    done = await openssh.sftp(box, "".join(f"-mkdir {path}\n" for path in paths))
+    assert done.returncode == 0, done.stderr
+    assert box.names() == paths[:most]
+
+
+@pytest.mark.parametrize("each", ["d{number}", "d/d{number}"], ids=["side by side", "below"])
+async def test_folders_without_end_are_bounded(
+    open_with: Any, open_box: Any, openssh: Any, each: str
+) -> None:
+    async with open_with(directories=50) as receiver:
+        box = open_box(receiver)
+        batch = ["-mkdir d", *(f"-mkdir {each.format(number=number)}" for number in range(100))]
+        done = await openssh.sftp(box, "\n".join([*batch, "put /etc/hostname after", ""]))
+        assert len(box.names()) == 50
+        assert box.box.refusal.code is Code.QUOTA_EXCEEDED
+        assert done.returncode == 1, "and from then on nothing is taken"
 
 
 async def test_planted_links_lead_nowhere(

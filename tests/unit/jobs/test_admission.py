@@ -25,26 +25,40 @@ async def test_a_node_has_no_more_sessions_than_allowed_over_all_jobs() -> None:
     assert most == 2
 
 
+async def test_no_more_connections_at_once_than_allowed_over_all_nodes() -> None:
+    admission = Admission(Limits(connections=2))
+    inside, most = 0, 0
+
+    async def work(host: str) -> None:
+        nonlocal inside, most
+        async with admission.session((host, 22), 1):
+            inside += 1
+            most = max(most, inside)
+            await wait_all_tasks_blocked()
+            inside -= 1
+
+    async with trio.open_nursery() as nursery:
+        for host in ("a", "b", "c", "d"):
+            nursery.start_soon(work, host)
+    assert most == 2
+
+
 async def test_waiting_for_a_busy_node_holds_no_connection() -> None:
+    """Of two connections the busy node has one: exactly one more is left for the others."""
     admission = Admission(Limits(connections=2, sessions_per_node=1))
-    reached = trio.Event()
+    reached: list[str] = []
     async with trio.open_nursery() as nursery:
 
-        async def hold(address: tuple[str, int], done: trio.Event) -> None:
-            async with admission.session(address, 1):
-                await done.wait()
+        async def hold(host: str) -> None:
+            async with admission.session((host, 22), 1):
+                reached.append(host)
+                await trio.sleep_forever()
 
-        async def pass_through() -> None:
-            async with admission.session(("other", 22), 1):
-                reached.set()
-
-        never = trio.Event()
-        for _ in range(3):
-            nursery.start_soon(hold, ("busy", 22), never)
-        await wait_all_tasks_blocked()
-        nursery.start_soon(pass_through)
-        await reached.wait()
+        for host in ("busy", "busy", "busy", "other", "one too many"):
+            nursery.start_soon(hold, host)
+            await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
+    assert reached == ["busy", "other"]
 
 
 async def test_an_idle_node_is_forgotten() -> None:

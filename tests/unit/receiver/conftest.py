@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from cucmd.ssh.box_folder import BoxFolder
 from cucmd.ssh.free_space import FreeSpace
@@ -18,8 +17,6 @@ from cucmd.ssh.sftp_desk import Desk
 from cucmd.ssh.sftp_packets import Kind, PacketBuffer
 from rig import sftp_words as words
 from rig.sftp_words import Reply
-
-settings.register_profile("long", max_examples=20_000, deadline=None)
 
 
 class Client:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cucmd.failure import Code, failure
 from cucmd.job import Job, Node, Phase
 from cucmd.store import FileRow, StoreFailed, open_store, summarise
+from rig.tries import tries
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 MakeJob = Callable[..., Job]
@@ -206,9 +207,7 @@ def step(node: Node, what: int, count: int) -> Node:
     return node.cancel(NOW) if what == 4 else node.fail(NOW, failure(Code.INTERNAL, "x"))
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(tries(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_any_history_leaves_the_job_and_its_sums_as_they_are(
     steps: list[tuple[int, int, int]], tmp_path_factory: pytest.TempPathFactory, make_job: MakeJob

@@ -1,7 +1,8 @@
 """Whatever bytes come in: a connection answers or ends, and the server does not notice.
 
 What hypothesis once found, and what an attacker would try first, is kept in `corpus/`: a file is
-what one peer sends. For a longer search raise `max_examples` of the two settings below.
+what one peer sends. A longer hunt:
+`pytest tests/unit/varlink/test_fuzz.py --hypothesis-profile=long`.
 """
 
 import json
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.varlink import Caller, Limits
@@ -19,6 +20,7 @@ from cucmd.varlink.connection import Connection, House
 from cucmd.varlink.quota import Quota
 from cucmd.varlink.service import Offer
 from rig.example_interface import INFO, NAME, Example
+from rig.tries import tries
 
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
@@ -75,7 +77,7 @@ def test_the_corpus(file: Path) -> None:
         assert answers([data[i : i + 1] for i in range(len(data))]) == replies
 
 
-@settings(max_examples=200, deadline=None)
+@tries(200)
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_random_bytes(pieces: list[bytes]) -> None:
     check(answers(pieces))
@@ -106,7 +108,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return data
 
 
-@settings(max_examples=400, deadline=None)
+@tries(400)
 @given(st.lists(mutated(), max_size=4))
 def test_mutated_requests(calls: list[bytes]) -> None:
     check(answers([b"".join(calls)]))

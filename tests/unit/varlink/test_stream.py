@@ -5,11 +5,12 @@ from collections.abc import Callable
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.varlink.stream import Ahead
 from rig.example_interface import NAME, Example, Number
+from rig.tries import tries
 
 Connect = Callable[..., object]
 
@@ -110,7 +111,7 @@ async def test_a_send_that_fails_ends_a_stream(connect: Connect, example: Exampl
     assert len(example.done) < 5
 
 
-@settings(max_examples=50)
+@tries(50)
 @given(st.lists(st.booleans(), min_size=1, max_size=8), st.integers(0, 3))
 def test_the_last_reply_is_known_however_the_two_sides_are_paced(
     waits: list[bool], pause: int

@@ -3,10 +3,11 @@
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd import vos
+from rig.tries import tries
 from unit.vos.driver import (
     ADMIN_PASSWORD,
     PASSWORD,
@@ -173,7 +174,7 @@ def test_noise_never_raises_and_never_shows_a_secret(start, noise, interrupt):
 
 @pytest.mark.parametrize("start", START)
 @given(noise=NOISE, data=st.data())
-@settings(max_examples=200)
+@tries(200)
 def test_noise_means_the_same_however_it_is_split(start, noise, data):
     raw = b"".join(noise)
     cuts = sorted(data.draw(st.sets(st.integers(0, max(len(raw), 1)), max_size=6)))

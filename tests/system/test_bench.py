@@ -1,0 +1,24 @@
+"""`python tests/bench` on a machine that lacks something: it says so, and measures the rest."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+BENCH = Path(__file__).parents[1] / "bench"
+
+
+def test_what_cannot_be_measured_here_is_said_and_the_rest_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCH), "--json", str(tmp_path / "bench.json")]
+    command += ["--only", "receive", "--only", "latency", "--only", "cluster", "--nodes", "2"]
+    without_openssh = os.environ | {"PATH": str(tmp_path)}
+    done = subprocess.run(
+        command, env=without_openssh, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    skipped = [row[:4] for row in rows if "measured" in row]
+    assert skipped == [[name, "not", "measured", "needs"] for name in ("receive", "latency")]
+    results = json.loads((tmp_path / "bench.json").read_text())
+    assert results["cluster"]["closed_cleanly"] == 2

@@ -1,0 +1,142 @@
+"""`Jobs.watch`: states and changes as they are numbered, and what a slow watcher is told."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import trio
+
+from cucmd.api import structs
+from cucmd.api.methods import Jobs
+from cucmd.events import CAPACITY, Feed
+from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.varlink import Caller
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
+JOB_ID = "0a1b2c3d4e5f"
+TOO_MANY = CAPACITY + 5
+Replies = AsyncIterator[structs.WatchReply]
+BOTH = pytest.mark.parametrize("watched", [JOB_ID, None], ids=["one job", "all jobs"])
+
+
+class World:
+    """One job on one node, and who is asked for it. Each change is another byte received."""
+
+    def __init__(self) -> None:
+        self.feed = Feed()
+        self.job = Job(JOB_ID, NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),)).begin(NOW)
+        self.jobs = Jobs(self, self.feed, planner=lambda: None)
+
+    async def find(self, prefix: str) -> Job:
+        return self.job
+
+    async def newest(self, limit: int, status: str | None) -> list[Job]:
+        return [self.job]
+
+    def directory(self, job_id: str) -> Path:
+        return Path(job_id)
+
+    def change(self, times: int = 1) -> None:
+        for _ in range(times):
+            received = self.node.bytes_received + 1
+            figures = {"files_announced": None, "bytes_announced": None, "files_received": 0}
+            self._become(self.node.progress(**figures, bytes_received=received))
+
+    def end(self) -> None:
+        self._become(self.node.cancel(NOW))
+
+    @property
+    def node(self) -> Node:
+        return self.job.nodes[0]
+
+    def _become(self, node: Node) -> None:
+        self.job = self.job.replace_node(0, node, NOW)
+        self.feed.publish(self.job)
+
+    @asynccontextmanager
+    async def watch(self, job_id: str | None) -> AsyncIterator[Replies]:
+        with trio.fail_after(1):  # of virtual time: a reply that does not come fails the test
+            async with aclosing(self.jobs.watch(CALLER, structs.WatchRequest(job_id))) as replies:
+                yield replies
+
+
+@pytest.fixture
+def world(autojump_clock: trio.testing.MockClock) -> World:
+    return World()
+
+
+def numbers(reply: structs.WatchReply) -> tuple[int, int]:
+    return reply.sequence, reply.missed
+
+
+def received(reply: structs.WatchReply) -> tuple[list[int], list[int]]:
+    """Bytes: of the job that changed, and of the jobs in a state of all."""
+    changed = [node.bytes_received for node in reply.job.nodes] if reply.job else []
+    return changed, [job.bytes_received for job in reply.jobs or ()]
+
+
+@BOTH
+async def test_the_state_has_number_0_and_each_change_the_next(
+    world: World, watched: str | None
+) -> None:
+    async with world.watch(watched) as replies:
+        state = await anext(replies)
+        world.change(3)
+        changes = [await anext(replies) for _ in range(3)]
+    assert [numbers(reply) for reply in (state, *changes)] == [(0, 0), (1, 0), (2, 0), (3, 0)]
+    assert [received(reply) for reply in changes] == [([1], []), ([2], []), ([3], [])]
+
+
+@BOTH
+async def test_who_reads_too_slowly_is_told_how_many_changes_it_missed(
+    world: World, watched: str | None
+) -> None:
+    async with world.watch(watched) as replies:
+        await anext(replies)
+        world.change(TOO_MANY)
+        assert numbers(await anext(replies)) == (TOO_MANY, TOO_MANY)
+
+
+@pytest.mark.parametrize(
+    ("watched", "expected"), [(JOB_ID, ([TOO_MANY], [])), (None, ([], [TOO_MANY]))]
+)
+async def test_who_has_missed_changes_gets_the_state_again(
+    world: World, watched: str | None, expected: tuple[list[int], list[int]]
+) -> None:
+    async with world.watch(watched) as replies:
+        await anext(replies)
+        world.change(TOO_MANY)
+        assert received(await anext(replies)) == expected
+
+
+@BOTH
+async def test_after_missed_changes_it_goes_on_by_one(world: World, watched: str | None) -> None:
+    async with world.watch(watched) as replies:
+        await anext(replies)
+        world.change(TOO_MANY)
+        await anext(replies)
+        world.change()
+        after = await anext(replies)
+    assert numbers(after) == (TOO_MANY + 1, 0)
+    assert received(after) == ([TOO_MANY + 1], [])
+
+
+async def test_a_watch_of_one_job_ends_with_it_even_if_its_end_was_missed(world: World) -> None:
+    async with world.watch(JOB_ID) as replies:
+        await anext(replies)
+        world.change(TOO_MANY)
+        world.end()
+        last = [reply async for reply in replies]
+    assert [(reply.job.status, numbers(reply)) for reply in last] == [
+        ("cancelled", (TOO_MANY + 1, TOO_MANY + 1))
+    ]
+
+
+@BOTH
+async def test_who_stops_watching_leaves_no_subscription(world: World, watched: str | None) -> None:
+    async with world.watch(watched) as replies:
+        await anext(replies)
+    assert world.feed._subscriptions == {}
