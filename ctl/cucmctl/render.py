@@ -134,7 +134,8 @@ def job(
             node.phase if node.status == "running" and node.phase else "",
             counted(node.files_received, node.files_announced),
             progress(node.bytes_received, node.bytes_announced),
-            took(node.started_at, node.completed_at, now),
+            # One that waits again after a stop of the daemon has begun, but takes no time now.
+            took(node.started_at, node.completed_at, now) if node.status != "pending" else "",
         )
         for node in job.nodes
     ]
@@ -152,7 +153,9 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
     status = paint(job.status, job.status) if colour else job.status
     yield f"job {visible(job.job_id)}: {status}, {tally(job)}"
     begun = f"created {local(job.created_at)}"
-    if job.started_at is not None:
+    if job.started_at is not None and job.status == "queued":
+        begun += f", begun {local(job.started_at)} and queued again when the daemon had stopped"
+    elif job.started_at is not None:
         verb = "took" if job.completed_at else "running for"
         begun += f", {verb} {took(job.started_at, job.completed_at, now)}"
     yield begun

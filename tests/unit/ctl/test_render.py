@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,20 @@ def test_progress_says_of_how_many(received, announced, shown):
 )
 def test_duration(seconds, shown):
     assert render.duration(seconds) == shown
+
+
+def test_a_job_that_waits_again_after_a_restart_is_not_said_to_run(job, began):
+    waiting = msgspec.structs.replace(
+        job(),
+        status="queued",
+        nodes=tuple(
+            msgspec.structs.replace(node, status="pending", started_at=began, completed_at=None)
+            for node in job().nodes
+        ),
+    )
+    lines = list(render.job(waiting, began + timedelta(seconds=65)))
+    assert "queued again" in lines[1]
+    assert "1m05s" not in "".join(lines)
 
 
 def test_a_running_job_says_for_how_long(job, began):
