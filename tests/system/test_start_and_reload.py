@@ -1,5 +1,6 @@
 """What the daemon says when it cannot start, and what it takes up of a new configuration."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -61,6 +62,19 @@ def test_what_a_kill_left_half_written_is_swept(tmp_path: Path) -> None:
     with running_daemon(tmp_path / "cucmd") as daemon:
         assert [path for path in left if path.exists()] == []
         assert "left half-written by a stop" in daemon.log.read_text()
+
+
+def test_the_directory_of_a_job_that_has_ended_may_be_removed(
+    tmp_path: Path, make_lab: MakeLab
+) -> None:
+    lab = make_lab(1, "--files", "1")
+    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+        job = client.wait(start(client, lab).job_id)
+    shutil.rmtree(job.directory)
+    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+        assert client.status(job.job_id) == job
+        assert "ERROR" not in daemon.log.read_text()
+        assert not Path(job.directory).exists()
 
 
 def reload(daemon: Daemon, config: str) -> str:
