@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from cucmctl.names import mark, shortened
 from cucmctl.printer import visible
 from cucmd.api.structs import HostKey, Job, JobSummary, Node
 
@@ -90,6 +89,8 @@ def _fitting(
     rows: Sequence[tuple[str, ...]], headings: Sequence[str], columns: int, *, ascii_only: bool
 ) -> list[tuple[str, ...]]:
     """The same rows with their names, the first cells, cut to what the others leave of a line."""
+    from cucmctl.names import mark, shortened  # noqa: PLC0415  # only for a terminal: a script waits for nothing that it does not use
+
     cells = [headings, *([visible(cell) for cell in row] for row in rows)]
     others = sum(2 + max(map(len, column)) for column in list(zip(*cells, strict=True))[1:])
     room = max(LEAST_NAME, columns - others)
