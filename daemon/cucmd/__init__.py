@@ -8,6 +8,7 @@ The map of the house. Imports nothing heavy, because `cucmctl` passes through he
     cannot_start.py what keeps it from starting, in the words of the configuration
     memory.py       memory that ended jobs leave behind, given back
     supervisor.py   jobs in nurseries; a cancel scope for each node
+    job_run.py      one job while it lives; node_report.py hears of its nodes
     admission.py    who may run now: limits over jobs, nodes, connections, sessions
     addresses.py    names of nodes in the DNS
     recovery.py     what a stop left on disk, accounted for

@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,11 +19,12 @@ import msgspec
 import trio
 
 from cucmd.admission import Address, Admission
-from cucmd.collect.doors import DropBox, NodeTask, ReceivedFile, Report
+from cucmd.collect.doors import NodeTask, Report
 from cucmd.events import Feed
 from cucmd.failure import Code, Failure, NodeFailed, failure, timed_out
-from cucmd.job import Failed, Job, Node, Phase
+from cucmd.job import Failed, Job, Node
 from cucmd.manifest import Entry, ManifestWriter
+from cucmd.node_report import NodeReport
 from cucmd.state_recorder import StateRecorder
 from cucmd.store import Store, StoreFailed
 
@@ -70,9 +72,16 @@ class JobRun:
         self._works = False
         self._stopping = False
         self._unfiled: dict[str, tuple[Entry, ...]] = {}
-        self._reports = [NodeReport(self, position) for position in range(len(job.nodes))]
+        self._reports = [self._report(position) for position in range(len(job.nodes))]
         self._places = trio.Semaphore(job.concurrency)
         self.over = trio.Event()
+
+    def _report(self, position: int) -> NodeReport:
+        return NodeReport(partial(self.change_node, position), self._now)
+
+    def _now(self) -> datetime:
+        """A node begins after its job, though somebody sets the clock back meanwhile."""
+        return max(_now(), self.job.started_at or _now())
 
     # The life of the job
 
@@ -291,58 +300,6 @@ class JobRun:
                 scope.cancel()
         if after.ended and not self._works:
             self._waiting.cancel()
-
-
-class NodeReport:
-    """What the work on one node tells its job (see `collect.doors.Report`)."""
-
-    def __init__(self, run: JobRun, position: int) -> None:
-        self._run = run
-        self._position = position
-        self._box: DropBox | None = None
-        self._files_announced: int | None = None
-        self._bytes_announced: int | None = None
-        self.whole_paths: set[str] = set()
-        self._ended = False
-        self.last_phase = Phase.CONNECT
-
-    def attempt(self, number: int) -> None:
-        now = max(_now(), self._run.job.started_at or _now())  # a clock may be set back meanwhile
-        self._run.change_node(self._position, lambda node: node.begin(now, number))
-
-    def phase(self, phase: Phase) -> None:
-        self.last_phase = phase
-        self._run.change_node(self._position, lambda node: node.enter(phase))
-
-    def drop_box(self, box: DropBox) -> None:
-        self._box = box
-
-    def announced(self, files: int, size: int) -> None:
-        self._files_announced, self._bytes_announced = files, size
-
-    def whole(self, files: Sequence[ReceivedFile]) -> None:
-        self.whole_paths.update(file.path for file in files if file.complete)
-
-    def at_end(self) -> None:
-        """From here on only files that count are counted; until then, those that were closed."""
-        self._ended = True
-
-    def take_files(self) -> Sequence[ReceivedFile]:
-        """What came into the box, once."""
-        box, self._box = self._box, None
-        return box.files() if box is not None else ()
-
-    def figures(self, node: Node) -> Node:
-        box = self._box
-        if box is None:
-            return node
-        after = node.progress(
-            files_announced=self._files_announced,
-            bytes_announced=self._bytes_announced,
-            files_received=len(self.whole_paths) if self._ended else box.files_received,
-            bytes_received=box.bytes_received,
-        )
-        return node if after == node else after
 
 
 def _log_endings(before: Job, after: Job) -> None:

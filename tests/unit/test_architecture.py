@@ -45,7 +45,9 @@ MAY_KNOW = {
     "addresses": {"node_name"},
     "recovery": WORDS | {"manifest", "store"},
     "state_recorder": {"job", "events", "store"},
-    "job_run": WORDS | {"admission", "collect", "events", "manifest", "state_recorder", "store"},
+    "node_report": {"collect", "job"},
+    "job_run": WORDS
+    | {"admission", "collect", "events", "manifest", "node_report", "state_recorder", "store"},
     "supervisor": WORDS | {"collect", "config", "job_run", "manifest", "recovery", "store"},
     "front_door": WORDS | {"collect", "config", "ssh"},
     "api": WORDS | {"collect", "config", "events", "store", "supervisor", "varlink"},
