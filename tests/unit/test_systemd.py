@@ -104,14 +104,11 @@ def inherit(monkeypatch):
     opened = []
 
     def make(*names, pid=None):
-        first = os.dup(0)  # the first of a free row
-        os.close(first)
+        first = max(map(int, os.listdir("/proc/self/fd"))) + 1  # beyond it, all are free
         monkeypatch.setattr(systemd, "_FIRST_DESCRIPTOR", first)
-        for _ in names:
-            sock = socket.socket(socket.AF_UNIX)
-            os.set_inheritable(sock.fileno(), True)
-            opened.append(sock.detach())
-        assert opened == list(range(first, first + len(names)))
+        for number in range(first, first + len(names)):
+            with socket.socket(socket.AF_UNIX) as sock:
+                opened.append(os.dup2(sock.fileno(), number))
         monkeypatch.setenv("LISTEN_FDS", str(len(names)))
         monkeypatch.setenv("LISTEN_PID", str(pid or os.getpid()))
         monkeypatch.setenv("LISTEN_FDNAMES", ":".join(names))
