@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--only", choices=list(MEASURES), action="append")
     parser.add_argument("--nodes", type=int, default=400)
     parser.add_argument("--size", type=int, default=512, metavar="MB")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--seconds", type=float, default=5.0, help="of status calls, each way")
     args = parser.parse_args()
     results: dict[str, Any] = {"machine": machine()}

@@ -43,7 +43,7 @@ class Server:
         self.environ = environ
 
 
-def run(size_mb: int = 512, rounds: int = 5) -> dict[str, object]:
+def run(size_mb: int = 512, rounds: int = 25) -> dict[str, object]:
     """Rates in bytes a second, medians; `ratio` is the median over the pairs."""
     if reason := why_not():
         return {"skipped": reason}
