@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import trio
 
-EVERY = 5.0  # seconds between looks at whether there is something to give back
+EVERY = 1.0  # seconds between looks at whether there is something to give back; tens of ms each
 
 
 def keep_what_is_here() -> None:
