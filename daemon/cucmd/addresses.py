@@ -58,12 +58,16 @@ class Resolver(trio.abc.HostnameResolver):
         lookup = self._lookups[question] = _Lookup()
         try:
             await self._places.acquire_on_behalf_of(lookup)
-            token = trio.lowlevel.current_trio_token()
-            answered = partial(self._answered, question, lookup)
-            trio.lowlevel.start_thread_soon(ask, partial(_tell, token, answered))
-        except BaseException:
+        except BaseException:  # whoever waits for this one asks anew
             self._end(question, lookup)
             raise
+        answered = partial(self._answered, question, lookup)
+        token = trio.lowlevel.current_trio_token()
+        try:
+            trio.lowlevel.start_thread_soon(ask, partial(_tell, token, answered))
+        except RuntimeError as error:  # no thread is to be had
+            lookup.error = error
+            self._give_back(question, lookup)
         return lookup
 
     def _answered(self, question: object, lookup: _Lookup, outcome: Any) -> None:
@@ -72,12 +76,14 @@ class Resolver(trio.abc.HostnameResolver):
             lookup.answered = True
         except Exception as error:
             lookup.error = error
+        self._give_back(question, lookup)
+
+    def _give_back(self, question: object, lookup: _Lookup) -> None:
+        self._places.release_on_behalf_of(lookup)
         self._end(question, lookup)
 
     def _end(self, question: object, lookup: _Lookup) -> None:
         del self._lookups[question]
-        with suppress(RuntimeError):  # it may never have had a place
-            self._places.release_on_behalf_of(lookup)
         lookup.done.set()
 
 

@@ -81,7 +81,8 @@ class JobRun:
 
     def _now(self) -> datetime:
         """A node begins after its job, though somebody sets the clock back meanwhile."""
-        return max(_now(), self.job.started_at or _now())
+        now = _now()
+        return max(now, self.job.started_at or now)
 
     # The life of the job
 

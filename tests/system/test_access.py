@@ -221,42 +221,42 @@ def holding(
         holder.stdin.close()
 
 
+MEMBER = {"groups": [OPERATE.gr_gid]}
+
+
+def assert_only_somebody_is_refused(daemon: Daemon, limit: str) -> None:
+    refused = ctl_as(daemon, SOMEBODY, "list", **MEMBER)
+    assert refused.returncode == 75
+    assert limit in refused.stderr
+    assert ctl_as(daemon, ANOTHER, "list", **MEMBER).returncode == 0
+    assert ctl_as(daemon, 0, "list").returncode == 0
+
+
 def test_one_users_connections_keep_no_other_out(daemon: Daemon) -> None:
-    member = {"groups": [OPERATE.gr_gid]}
     with holding(daemon, SOMEBODY, 6, LIST):
-        refused = ctl_as(daemon, SOMEBODY, "list", **member)
-        assert refused.returncode == 75
-        assert "connections_per_uid" in refused.stderr
-        assert ctl_as(daemon, ANOTHER, "list", **member).returncode == 0
-        assert ctl_as(daemon, 0, "list").returncode == 0
-    wait_until(lambda: ctl_as(daemon, SOMEBODY, "list", **member).returncode == 0)
+        assert_only_somebody_is_refused(daemon, "connections_per_uid")
+    wait_until(lambda: ctl_as(daemon, SOMEBODY, "list", **MEMBER).returncode == 0)
 
 
 def test_one_users_watchers_keep_no_other_out(daemon: Daemon) -> None:
-    member = {"groups": [OPERATE.gr_gid]}
     with holding(daemon, SOMEBODY, 2, WATCH):
-        refused = ctl_as(daemon, SOMEBODY, "watch", **member)
+        refused = ctl_as(daemon, SOMEBODY, "watch", **MEMBER)
         assert refused.returncode == 75
         assert "watchers_per_uid" in refused.stderr
-        assert ctl_as(daemon, SOMEBODY, "list", **member).returncode == 0
+        assert ctl_as(daemon, SOMEBODY, "list", **MEMBER).returncode == 0
         with holding(daemon, ANOTHER, 2, WATCH):
             pass
 
 
 def test_one_users_requests_keep_no_other_out(daemon: Daemon, silent: Lab) -> None:
     """What is in flight is the question for a host key, to a node that says nothing."""
-    member = {"groups": [OPERATE.gr_gid]}
     call = json.dumps(
         {"method": "io.cucmd.Jobs.AddHostKey", "parameters": {"node": silent.nodes[0]}}
     )
     with holding(daemon, SOMEBODY, 4, call, answered=False):
         wait_until(lambda: silent.report()["connections_ever"] >= 4)
-        refused = ctl_as(daemon, SOMEBODY, "list", **member)
-        assert refused.returncode == 75
-        assert "requests_per_uid" in refused.stderr
-        assert ctl_as(daemon, ANOTHER, "list", **member).returncode == 0
-        assert ctl_as(daemon, 0, "list").returncode == 0
-    wait_until(lambda: ctl_as(daemon, SOMEBODY, "list", **member).returncode == 0)
+        assert_only_somebody_is_refused(daemon, "requests_per_uid")
+    wait_until(lambda: ctl_as(daemon, SOMEBODY, "list", **MEMBER).returncode == 0)
 
 
 def test_calls_that_are_not_answered_yet_are_limited_too(daemon: Daemon) -> None:

@@ -27,7 +27,7 @@ class Book(trio.abc.HostnameResolver):
         return [(kinds[len(at)], socket.SOCK_STREAM, 6, "", at) for at in self.answer]
 
     async def getnameinfo(self, sockaddr, flags):
-        raise NotImplementedError
+        raise AssertionError("nobody asks for the name of an address")
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,18 @@ async def test_an_error_is_for_all_who_asked(dns) -> None:
     for _ in range(2):
         with pytest.raises(socket.gaierror, match="unknown"):
             await resolver.getaddrinfo("cucm-pub", 22)
+
+
+async def test_a_machine_without_threads_is_an_error_and_keeps_no_place(monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolver = Resolver(at_once=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(trio.lowlevel, "start_thread_soon", refuse)
+        for _ in range(2):  # the second would wait for the place of the first
+            with trio.fail_after(5), pytest.raises(RuntimeError, match="new thread"):
+                await resolver.getaddrinfo("cucm-pub", 22)
 
 
 async def test_who_waits_for_a_place_and_goes_takes_no_other_along(dns) -> None:
