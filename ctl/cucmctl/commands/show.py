@@ -13,10 +13,8 @@ from typing import get_args
 from cucmctl import exits, printer, render
 from cucmctl.client import Client
 from cucmctl.options import Command, count, job_id
-from cucmd.api.structs import JobStatus, JobSummary
+from cucmd.api.structs import DEFAULT_LIMIT, JobStatus, JobSummary
 
-# what the daemon takes where no limit is sent
-DEFAULT_LIMIT = 20
 # without a job `status` shows what fits a small terminal; `list` is for more
 NEWEST = 10
 

@@ -22,7 +22,6 @@ from cucmd.varlink import Caller
 log = logging.getLogger(__name__)
 
 STATUSES = ("queued", "running", "succeeded", "partial", "failed", "cancelled")
-DEFAULT_LIMIT = 20
 MOST_LISTED = 1000
 
 
@@ -53,7 +52,7 @@ class Jobs:
 
     async def list(self, caller: Caller, request: structs.ListRequest) -> structs.ListReply:
         with refusals():
-            limit = DEFAULT_LIMIT if request.limit is None else request.limit
+            limit = structs.DEFAULT_LIMIT if request.limit is None else request.limit
             if not 1 <= limit <= MOST_LISTED:
                 raise InvalidValue("limit", f"{limit} is not one of 1 to {MOST_LISTED}")
             if request.status is not None and request.status not in STATUSES:
@@ -110,7 +109,7 @@ class Jobs:
 
     async def _newest(self) -> tuple[structs.JobSummary, ...]:
         with refusals():
-            found = await self._supervisor.newest(DEFAULT_LIMIT, None)
+            found = await self._supervisor.newest(structs.DEFAULT_LIMIT, None)
         return tuple(summary_to_wire(job) for job in found)
 
     def _wire(self, job: Job) -> structs.Job:

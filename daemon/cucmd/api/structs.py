@@ -120,6 +120,10 @@ class StatusRequest(Struct, frozen=True, forbid_unknown_fields=True):
     job_id: str
 
 
+# Jobs that a list holds where its request has no limit.
+DEFAULT_LIMIT = 20
+
+
 # Newest first.
 class ListRequest(Struct, frozen=True, forbid_unknown_fields=True):
     status: str | None = None

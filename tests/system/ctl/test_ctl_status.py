@@ -83,7 +83,7 @@ def test_no_jobs_of_a_status_does_not_say_that_there_are_none(canned, ctl, statu
 
 
 def test_help_says_how_many_jobs_are_listed(ctl):
-    from cucmd.api.methods import DEFAULT_LIMIT
+    from cucmd.api.structs import DEFAULT_LIMIT
 
     assert f"at most N jobs (default: {DEFAULT_LIMIT})" in ctl("list", "--help").stdout
 
