@@ -67,7 +67,6 @@ class Upload:
         except BaseException:
             self._broken = True
             raise
-        self._account(offset, block)
 
     def attributes(self) -> Attrs:
         return attributes_of(self._descriptor)
@@ -122,6 +121,7 @@ class Upload:
         try:
             while block:
                 written = os.pwrite(self._descriptor, block, offset)
+                self._account(offset, block[:written])
                 offset, block = offset + written, block[written:]
         except OSError as error:
             raise self._failed(error) from error
@@ -135,6 +135,7 @@ class Upload:
         return Refused(Status.FAILURE, reason)
 
     def _account(self, offset: int, block: memoryview) -> None:
+        """Of what is in the file: the rest of its block may not get there."""
         end = offset + len(block)
         self._arrived += len(block)
         self._ledger.count_bytes(len(block))

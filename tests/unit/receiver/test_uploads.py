@@ -79,6 +79,13 @@ def test_a_file_with_a_hole_is_not_whole(client: Any) -> None:
     assert not client.ledger.files()[0].complete
 
 
+def test_an_empty_block_behind_the_end_changes_nothing(client: Any) -> None:
+    handle = client.open(b"a").handle
+    assert client.write(handle, 1, b"").status == Status.OK
+    assert client.close(handle).status == Status.OK
+    assert client.ledger.files() == (ReceivedFile("a", 0, sha(b""), True),)
+
+
 @pytest.mark.parametrize("offset", [2**62, 2**64 - 1, 16 * MIB + 1])
 def test_a_block_far_beyond_the_rest_is_refused_and_the_file_stays_small(
     client: Any, offset: int
@@ -307,3 +314,22 @@ def test_a_write_that_the_kernel_takes_in_parts_is_written_whole(
     monkeypatch.setattr(os, "pwrite", lambda fd, block, at: pwrite(fd, block[:3], at))
     client.put(b"a", b"0123456789")
     assert (client.folder / "a").read_bytes() == b"0123456789"
+
+
+def test_what_was_written_before_the_disk_was_full_is_counted(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite = os.pwrite
+
+    def three_bytes_are_left(fd: int, block: bytes, at: int) -> int:
+        if at == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return pwrite(fd, block[:3], at)
+
+    handle = client.open(b"a").handle
+    monkeypatch.setattr(os, "pwrite", three_bytes_are_left)
+    assert client.write(handle, 0, b"0123456789").status == Status.FAILURE
+    monkeypatch.undo()
+    client.close(handle)
+    assert client.ledger.files() == (ReceivedFile("a", 3, sha(b"012"), False),)
+    assert (client.folder / "a").stat().st_size == 3
