@@ -271,7 +271,8 @@ async def _until_told(daemon: Daemon, supervisor: Supervisor, bridge: Bridge) ->
 def _log_holdings(supervisor: Supervisor) -> None:
     """On SIGUSR1: what a leak would show in."""
     tasks = trio.lowlevel.current_statistics().tasks_living
-    log.info("holding %d tasks, %d jobs", tasks, supervisor.live)
+    objects = sys.getallocatedblocks()
+    log.info("holding %d tasks, %d jobs, %d objects", tasks, supervisor.live, objects)
 
 
 async def _feed_watchdog(bridge: Bridge) -> None:

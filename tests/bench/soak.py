@@ -4,10 +4,10 @@
 
 `--jobs 0` goes on until Ctrl-C.
 
-Prints what the daemon holds (memory, descriptors, threads, tasks) and how long `start` and `list`
-take, at the beginning, on the way, and once everything has ended, each time when the daemon has
-had nothing to do for a moment. The one rule: the figures are the daemon's own, as it runs in
-service; nothing is restarted in between.
+Prints what the daemon holds (memory, Python's objects, descriptors, threads, tasks) and how long
+`start` and `list` take: cold, after the first tenth, on the way, and once everything has ended,
+each time when the daemon has had nothing to do for a moment. The one rule: the figures are the
+daemon's own, as it runs in service; nothing is restarted in between.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ import argparse
 import json
 import math
 import random
-import re
-import signal
 import statistics
 import sys
 import tempfile
@@ -32,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # for `rig`
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL, start
 from rig.lab import Lab, running_lab
+from rig.leftovers import Holdings
 from rig.quiet import wait_until
 
 QUIET = 12.0  # seconds: the daemon gives memory back, and threads that wait for work end
@@ -87,7 +86,7 @@ class Soak:
         self._outcomes: Counter[str] = Counter()
 
     def run(self) -> list[dict[str, Any]]:
-        self._batch(min(self._jobs or 50, 50))  # not measured: caches, threads, imports
+        self._batch(min(self._jobs or 50, 50))  # not measured: what the first jobs load
         rows = [self._row(0)]
         done, step = 0, max(self._jobs // 10, 1) if self._jobs else 1000
         while not self._stopped and (not self._jobs or done < self._jobs):
@@ -143,29 +142,24 @@ class Soak:
                 began = time.perf_counter()
                 client.list(limit=20)
                 lists.append(time.perf_counter() - began)
+        held = Holdings.of(self._daemon)
         row = {
             "jobs": done,
             "memory": self._daemon.memory(),
-            "descriptors": len(self._daemon.descriptors()),
+            "objects": held.objects,
+            "descriptors": len(held.descriptors),
             "threads": self._daemon.threads(),
-            "tasks": self._tasks(),
+            "tasks": held.tasks,
             "start": statistics.median(self._starts or [math.nan]),
             "list": statistics.median(lists),
         }
         print(
-            f"{done:>6} jobs  {row['memory'] / 1e6:6.1f} MB  {row['descriptors']:>3} descriptors  "
-            f"{row['threads']:>2} threads  {row['tasks']:>3} tasks  "
-            f"start {row['start'] * 1000:5.1f} ms  list {row['list'] * 1000:5.2f} ms",
+            f"{done:>6} jobs  {row['memory'] / 1e6:5.1f} MB  {row['objects']:>6} objects  "
+            f"{row['descriptors']} descriptors  {row['threads']} threads  {row['tasks']} tasks  "
+            f"start {row['start'] * 1000:.1f} ms  list {row['list'] * 1000:.2f} ms",
             flush=True,
         )
         return row
-
-    def _tasks(self) -> int:
-        """SIGUSR1 makes the daemon log what it holds."""
-        before = self._daemon.log.read_text().count("tasks")
-        self._daemon.signal(signal.SIGUSR1)
-        wait_until(lambda: self._daemon.log.read_text().count("tasks") > before)
-        return int(re.findall(r"(\d+) tasks", self._daemon.log.read_text())[-1])
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ class Holdings(NamedTuple):
 
     tasks: int
     jobs: int
+    objects: int  # of Python, of any kind
     descriptors: frozenset[tuple[str, str]]
 
     @classmethod
@@ -100,16 +101,17 @@ class Holdings(NamedTuple):
         said = len(_said(daemon))
         daemon.signal(signal.SIGUSR1)
         wait_until(lambda: len(_said(daemon)) > said)
-        tasks, jobs = map(int, _said(daemon)[-1])
+        counts = map(int, _said(daemon)[-1])
         try:
             descriptors = frozenset(daemon.descriptors().items())
         except PermissionError:  # it cannot be dumped, and we are not root
             descriptors = frozenset()
-        return cls(tasks, jobs, descriptors)
+        return cls(*counts, descriptors)
 
 
-def _said(daemon: Daemon) -> list[tuple[str, str]]:
-    return re.findall(r"holding (\d+) tasks, (\d+) jobs", daemon.log.read_text(errors="replace"))
+def _said(daemon: Daemon) -> list[tuple[str, str, str]]:
+    log = daemon.log.read_text(errors="replace")
+    return re.findall(r"holding (\d+) tasks, (\d+) jobs, (\d+) objects", log)
 
 
 def assert_holds_no_more(daemon: Daemon, before: Holdings) -> None:
