@@ -29,32 +29,38 @@ def from_file(name: str, username: str) -> str:
         raise _wrong(name, f"cannot be read: {error.strerror}") from None
 
 
-def from_terminal(username: str) -> str | None:
-    """What was typed at the prompt, unseen; None without a terminal, or if it was left empty."""
+def from_terminal(username: str) -> str:
+    """What was typed at the prompt, unseen.
+
+    Never nothing: a request without a password would take that of the cluster's credential.
+    """
     try:
         with open("/dev/tty", "rb"):
             pass
     except OSError:
-        return None
+        raise UsageError(
+            f"--user: no terminal to ask for the password of {username!r} on; "
+            "give --password-file or --credential"
+        ) from None
     from getpass import getpass  # noqa: PLC0415  # only a prompt needs it
 
     try:
         # getpass opens /dev/tty itself, and puts the terminal back whatever happens
-        return getpass(f"Password of {username} on the nodes: ") or None
+        typed = getpass(f"Password of {username} on the nodes: ")
     except EOFError:
-        raise UsageError("no password was given; nothing was started") from None
+        typed = ""
     except UnicodeError:  # it says which bytes; they are nobody's business
         raise UsageError("the password that was typed is not UTF-8") from None
+    if not typed:
+        raise UsageError("no password was given; nothing was started")
+    return typed
 
 
 def _from_stdin(username: str) -> str:
     if sys.stdin is None:
         raise _wrong("-", "standard input is closed")
     if sys.stdin.isatty():
-        typed = from_terminal(username)
-        if typed is None:
-            raise _wrong("-", "nothing was typed; expected the password")
-        return typed
+        return from_terminal(username)
     return _first_line("-", sys.stdin.buffer)
 
 

@@ -110,7 +110,9 @@ def _collection(arguments: argparse.Namespace) -> Collection:
     )
 
 
-def _refuse_nobodys_password(arguments: argparse.Namespace) -> None:
+def _check_user(arguments: argparse.Namespace) -> None:
+    if arguments.user == "":
+        raise UsageError("--user: '' is empty; expected the platform administrator's name")
     if arguments.password_file is not None and not arguments.user:
         raise UsageError("--password-file: needs --user, whose password it is")
 
@@ -121,7 +123,7 @@ def _login(arguments: argparse.Namespace) -> Login:
     if not arguments.user:
         return Login()  # a password alone is never enough: perhaps the cluster has a credential
     if arguments.password_file is not None:
-        secret: str | None = password.from_file(arguments.password_file, arguments.user)
+        secret = password.from_file(arguments.password_file, arguments.user)
     else:
         secret = password.from_terminal(arguments.user)
     return Login(username=arguments.user, password=secret)
@@ -135,10 +137,14 @@ def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
 def _start(arguments: argparse.Namespace) -> int:
     collection = _collection(arguments)
     timeouts = _timeouts(arguments)
-    _refuse_nobodys_password(arguments)
+    _check_user(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before anybody is asked for a password that nobody will take
-        login = _login(arguments)
+        try:
+            login = _login(arguments)
+        except KeyboardInterrupt:
+            printer.note("interrupted; nothing was started")
+            return exits.INTERRUPTED
         try:
             job = client.start(
                 arguments.nodes,

@@ -91,9 +91,20 @@ def test_the_password_may_come_from_standard_input(started):
     assert request["login"]["password"] == SECRET
 
 
-def test_without_a_terminal_no_password_is_sent(started):
-    """The daemon knows whether the cluster has a credential of its own."""
-    assert started("a", "--path", "x", "--user", "u")["login"]["password"] is None
+def test_without_a_terminal_a_user_needs_a_password(ctl, canned):
+    """A request without one would log in with that of the cluster's credential."""
+    done = ctl("start", "a", "--path", "x", "--user", "u")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "cucmctl: --user: no terminal to ask for the password of 'u' on; "
+        "give --password-file or --credential\n"
+    )
+    assert canned.calls == []
+
+
+def test_a_user_may_go_with_a_credential(started):
+    login = started("a", "--path", "x", "--user", "u", "--credential", "lab")["login"]
+    assert login == {"username": "u", "password": None, "credential": "lab"}
 
 
 def test_json_gives_the_job(canned, ctl, job):
@@ -162,6 +173,7 @@ def test_the_password_is_asked_for_on_the_terminal_and_not_shown(canned, termina
     [
         ("--user u", "nothing to collect: give --profile or --path"),
         ("--path x --password-file -", "--password-file: needs --user, whose password it is"),
+        ("--path x --user=", "--user: '' is empty; expected the platform administrator's name"),
     ],
 )
 def test_what_is_missing_is_said_before_a_password_is_asked_for(terminal, arguments, why):
@@ -180,22 +192,15 @@ def test_nobodys_password_is_not_asked_for(canned, terminal):
     assert set(canned.calls[0][1]["login"].values()) == {None}
 
 
-def test_an_empty_password_is_none(canned, terminal):
-    reason = "has neither a password nor a credential"
-    canned.on("Start", canned.error("InvalidRequest", parameter="login", reason=reason))
-    screen = terminal("start", "a", "--path", "x", "--user", "u")
-    screen.until("Password of u on the nodes: ")
-    screen.type("\n")
-    assert screen.ended() == 65
-    assert "give --password-file or --credential" in screen.screen
-
-
-@pytest.mark.parametrize(("key", "code"), [("\x03", 130), ("\x04", 2)])
-def test_whoever_gives_no_password_gets_the_terminal_back(canned, terminal, key, code):
+@pytest.mark.parametrize(("key", "code"), [("\x03", 130), ("\x04", 2), ("\n", 2)])
+def test_whoever_gives_no_password_starts_nothing_and_gets_the_terminal_back(
+    canned, terminal, key, code
+):
     screen = terminal("start", "a", "--path", "x", "--user", "u")
     screen.until("Password of u on the nodes: ")
     screen.type(key)
     assert screen.ended() == code
+    assert "nothing was started" in screen.screen
     assert screen.settings == screen.before
     assert canned.calls == []
 
