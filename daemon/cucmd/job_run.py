@@ -71,6 +71,7 @@ class JobRun:
         self._waiting = trio.CancelScope()
         self._works = False
         self._stopping = False
+        self._broken = False  # by a defect: what else was left undone nobody knows
         self._unfiled: dict[str, tuple[Entry, ...]] = {}
         self._reports = [self._report(position) for position in range(len(job.nodes))]
         self._places = trio.Semaphore(job.concurrency)
@@ -96,6 +97,7 @@ class JobRun:
                     await self._catch_up()
                 except Exception:
                     log.exception("job %s: a defect", self.job.job_id)
+                    self._broken = True
                     self.end_all(failure(Code.INTERNAL, "a defect of cucmd ended the job"))
                 finally:
                     self._recorder.finish()
@@ -210,7 +212,7 @@ class JobRun:
         """
         said = ""
         with trio.CancelScope(shield=True):
-            while (self._unfiled or not self._manifest.written) and not self._stopping:
+            while not self.accounted_for and not self._stopping:
                 await trio.sleep(CATCH_UP_AFTER)
                 try:
                     await self._put_on_record()
@@ -221,6 +223,11 @@ class JobRun:
                     if str(error) != said:  # once for each trouble, not for each try
                         log.error("job %s: files are not on record: %s", self.job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
                     said = str(error)
+
+    @property
+    def accounted_for(self) -> bool:
+        """Whether every file that came is on record."""
+        return not self._broken and not self._unfiled and self._manifest.written
 
     # State
 

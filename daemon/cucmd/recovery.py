@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import trio
@@ -22,24 +23,31 @@ from cucmd.store import Store, StoreFailed
 log = logging.getLogger(__name__)
 
 
-async def account_for_files(store: Store, job: Job, directory: Path) -> tuple[Entry, ...]:
+class Accounted(NamedTuple):
+    """Every file of a job; not `durable` if the disk did not let the record be."""
+
+    entries: tuple[Entry, ...]
+    durable: bool
+
+
+async def account_for_files(store: Store, job: Job, directory: Path) -> Accounted:
     """Every file of a job that was live: those on record, and the rest as incomplete.
 
-    Durable on return, unless the disk does not let it be: that is logged, and the manifest says
-    so at the next write. Raises `StoreFailed` where the records cannot be read.
+    Where it cannot be made durable that is logged, and the manifest says so at the next write.
+    Raises `StoreFailed` where the records cannot be read.
     """
     rows = await store.files(job.job_id)
     recorded = [Entry(row.node, row.path, row.size, row.sha256, row.complete) for row in rows]
     if job.ended and not await trio.Path(directory).exists():
-        return tuple(recorded)  # somebody has no more use for it
+        return Accounted(tuple(recorded), True)  # somebody has no more use for it
     try:
         left = await trio.to_thread.run_sync(_unrecorded, job, directory, recorded)
     except OSError as error:
         log.error("job %s: its files cannot be looked at: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
-        return tuple(recorded)
+        return Accounted(tuple(recorded), False)
     entries = (*recorded, *left)
     if await trio.to_thread.run_sync(says, directory, entries):
-        return entries
+        return Accounted(entries, True)
     if left:
         log.warning("job %s: %d files were cut off by the stop", job.job_id, len(left))
     try:
@@ -48,7 +56,8 @@ async def account_for_files(store: Store, job: Job, directory: Path) -> tuple[En
         await ManifestWriter(job.job_id, directory, entries).write()
     except (StoreFailed, OSError) as error:
         log.error("job %s: cut-off files are not on record: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
-    return entries
+        return Accounted(entries, False)
+    return Accounted(entries, True)
 
 
 def with_received(job: Job, entries: Sequence[Entry]) -> Job:
@@ -88,9 +97,15 @@ def _unrecorded(job: Job, directory: Path, recorded: list[Entry]) -> list[Entry]
 
 def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
     """Path relative to the job's directory, and size, of every file that a node pushed."""
-    for parent, _, names in os.walk(directory / folder / "files"):
+    for parent, _, names in os.walk(directory / folder / "files", onerror=_unless_missing):
         for name in names:
             path = Path(parent, name)
             # A name that is not UTF-8 did not come through the receiver, but must not stop a start.
             shown = os.fsencode(path.relative_to(directory)).decode(errors="backslashreplace")
             yield shown, path.lstat().st_size
+
+
+def _unless_missing(error: OSError) -> None:
+    """A folder that cannot be read is no empty one; a node that never began has none."""
+    if not isinstance(error, FileNotFoundError):
+        raise error

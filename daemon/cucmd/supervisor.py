@@ -7,8 +7,8 @@ store; nothing else runs jobs.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,7 +21,7 @@ from cucmd.job import Job
 from cucmd.job_run import House, JobRun
 from cucmd.manifest import Entry
 from cucmd.recovery import account_for_files, with_received
-from cucmd.store import JobRow
+from cucmd.store import JobRow, StoreFailed
 
 log = logging.getLogger(__name__)
 
@@ -122,12 +122,17 @@ class Supervisor:
             run.stop()
 
     async def _keep(self, run: JobRun) -> None:
+        job_id = run.job.job_id
         try:
             await run.run()
+            if run.job.ended and run.accounted_for:
+                await self._house.store.close_job(job_id)
+        except StoreFailed as error:  # the next start looks at its files once more
+            log.warning("job %s: %s", job_id, error)
         except Exception:
-            log.exception("job %s: a defect", run.job.job_id)
+            log.exception("job %s: a defect", job_id)
         finally:
-            del self._live[run.job.job_id]
+            del self._live[job_id]
             self.ended += 1
 
     async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
@@ -176,27 +181,35 @@ class Supervisor:
     async def recover(self, replan: Replan) -> None:
         """Takes up what a stop left unfinished: again where it can, else as `interrupted`."""
         for found in await self._house.store.unfinished():
-            directory = self.directory(found.job_id)
-            entries = await account_for_files(self._house.store, found, directory)
-            job = with_received(found, entries)
-            tasks = replan(job)
-            run = self._run_for(job, tasks or (), entries)
-            if tasks is None:
-                run.end_all(INTERRUPTED)
-            else:
-                run.take_up()
-            log.info("job %s: %s after a restart", job.job_id, run.job.status)
-            self._launch(run)
-        await self._account_for_ended()
+            with _apart(found.job_id):
+                await self._recover_one(found, replan)
+        for job_id in await self._house.store.ended_but_open():
+            with _apart(job_id):
+                await self._account_for_ended(job_id)
 
-    async def _account_for_ended(self) -> None:
+    async def _recover_one(self, found: Job, replan: Replan) -> None:
+        directory = self.directory(found.job_id)
+        accounted = await account_for_files(self._house.store, found, directory)
+        job = with_received(found, accounted.entries)
+        tasks = _planned(replan, job)
+        run = self._run_for(job, tasks or (), accounted.entries)
+        if tasks is None:
+            run.end_all(INTERRUPTED)
+        else:
+            run.take_up()
+        log.info("job %s: %s after a restart", job.job_id, run.job.status)
+        self._launch(run)
+
+    async def _account_for_ended(self, job_id: str) -> None:
         """A job ends when its nodes have settled; its connections, and the record of what they
-        pushed, follow within the grace. No more jobs than run at once can have been stopped there.
+        pushed, follow within the grace. Here a stop came in between.
         """
         store = self._house.store
-        for job_id in await store.last_ended(self._limits.jobs):
-            if job_id not in self._live and (job := await store.load(job_id)) is not None:
-                await account_for_files(store, job, self.directory(job_id))
+        job = await store.load(job_id)
+        if job is not None:
+            accounted = await account_for_files(store, job, self.directory(job_id))
+            if accounted.durable:
+                await store.close_job(job_id)
 
     async def drain(self) -> None:
         """No new work; what runs is closed within its grace, and can go on after a restart.
@@ -213,6 +226,25 @@ class Supervisor:
 
 
 INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node was done")
+
+
+@contextmanager
+def _apart(job_id: str) -> Iterator[None]:
+    """What is wrong with one job, or with its row, must not keep the others from their work."""
+    try:
+        yield
+    except StoreFailed as error:
+        log.error("job %s is left as it is: %s", job_id, error)  # noqa: TRY400  damage, not a defect
+    except Exception:
+        log.exception("job %s is left as it is: a defect", job_id)
+
+
+def _planned(replan: Replan, job: Job) -> Sequence[NodeTask] | None:
+    try:
+        return replan(job)
+    except Exception:
+        log.exception("job %s: a defect; it cannot go on", job.job_id)
+        return None
 
 
 def _positions(job: Job, nodes: Sequence[str] | None) -> frozenset[int] | None:

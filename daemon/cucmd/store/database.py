@@ -49,7 +49,15 @@ def connect(path: Path) -> sqlite3.Connection:
         f"PRAGMA cache_size = -{_CACHE_KIB};"
         f"PRAGMA journal_size_limit = {_JOURNAL_BYTES};"
     )
+    connection.text_factory = _text
     return connection
+
+
+def _text(stored: bytes) -> str:
+    """A damaged character shows as U+FFFD. As sqlite3 reads text, it would hide every row of what
+    was asked for.
+    """
+    return stored.decode(errors="replace")
 
 
 def prepare(path: Path, connect: Connect, now: datetime) -> list[str]:
@@ -84,8 +92,9 @@ def _if_full(directory: Path) -> str:
 def _damage(path: Path) -> str | None:
     """Why the file cannot be used, or None; None too if there is none.
 
-    quick_check reads the whole file, at a few hundred MB a second: what is wrong with it shows
-    now, and not in the middle of a job.
+    integrity_check reads the whole file, at half a GB a second: what is wrong with it shows now,
+    and not in the middle of a job. quick_check passes indexes that do not fit their tables, which
+    the first write then fails at.
     """
     if not path.exists():
         # The next database must not meet the journal of the last: SQLite would play it back.
@@ -98,7 +107,7 @@ def _damage(path: Path) -> str | None:
             version = version_of(connection)
             if version > newest_version():
                 raise StoreTooNew(path, version, newest_version())
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if verdict == "ok":
                 verdict = _cut_off(path, connection) or verdict
     except sqlite3.DatabaseError as error:
@@ -109,7 +118,7 @@ def _damage(path: Path) -> str | None:
 
 
 def _cut_off(path: Path, connection: sqlite3.Connection) -> str | None:
-    """What quick_check does not see: it reads a page that is half there as if zeros followed.
+    """What integrity_check does not see: it reads a page that is half there as if zeros followed.
 
     With a journal the rest may stand in there, and SQLite puts it back.
     """

@@ -107,14 +107,9 @@ def changed_itself(before: Job, after: Job) -> bool:
 
 
 def job_row_from(row: Row) -> JobRow:
-    job_id, status, created, completed, *counts = row
-    return JobRow(
-        job_id,
-        status,
-        datetime.fromisoformat(created),
-        datetime.fromisoformat(completed) if completed else None,
-        *counts,
-    )
+    """Raises `msgspec.MsgspecError` for what is no job."""
+    columns = dict(zip(JobRow.__struct_fields__, row, strict=True))
+    return msgspec.convert(columns, JobRow)
 
 
 def file_columns(files: Sequence[Received]) -> list[tuple[bytes, int, str, bool]]:

@@ -69,8 +69,18 @@ CREATE TRIGGER node_changed AFTER UPDATE OF status, bytes_received ON node BEGIN
 END;
 """
 
+# `closed`: a job has ended, its last connection has closed, and what came is on record. Which of
+# the ended ones were is not known of an older database; only the last of them can be open.
+_CLOSED = """
+ALTER TABLE job ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
+UPDATE job SET closed = 1 WHERE completed_at IS NOT NULL AND position NOT IN (
+    SELECT position FROM job WHERE completed_at IS NOT NULL ORDER BY completed_at DESC LIMIT 16);
+DROP INDEX job_by_end;
+CREATE INDEX job_open ON job (position) WHERE NOT closed;
+"""
+
 # STEPS[n] makes a database of version n one of version n + 1.
-STEPS: tuple[str, ...] = (_FIRST,)
+STEPS: tuple[str, ...] = (_FIRST, _CLOSED)
 
 
 def newest_version() -> int:

@@ -6,6 +6,7 @@ that nothing of it was.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from cucmd.store.lock import hold_state_directory
 from cucmd.store.rows import FileRow, JobRow, Received
 from cucmd.store.thread import DatabaseThread
 
+log = logging.getLogger(__name__)
+
 # Bounds how long one transaction can grow; 400 nodes that change at once fit into one.
 _BATCH = 512
 
@@ -37,7 +40,8 @@ class Store:
     """
 
     def __init__(self, path: Path, connect: Connect, notices: Sequence[str]) -> None:
-        self._notices = list(notices)
+        self.notices = tuple(notices)  # what a person should know of the state that was found
+        self._said: set[str] = set()
         self._writer = DatabaseThread(
             f"write {path}", partial(connect, path), begin="BEGIN IMMEDIATE", batch=_BATCH
         )
@@ -49,11 +53,6 @@ class Store:
         # Jobs whose last save failed: their rows are older than the next `before`, so the next
         # save writes all of them. Touched in the writer's thread only.
         self._behind: set[str] = set()
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What a person should know about the state that was found, a sentence each."""
-        return tuple(self._notices)
 
     async def add_job(self, job: Job) -> None:
         await self._writer.run(partial(tables.insert_job, job=job))
@@ -73,6 +72,10 @@ class Store:
         await self._writer.run(
             partial(tables.upsert_files, job_id=job_id, node=node, files=tuple(files))
         )
+
+    async def close_job(self, job_id: str) -> None:
+        """Notes that nothing of an ended job can follow: every file that came is on record."""
+        await self._writer.run(partial(tables.close_job, job_id=job_id))
 
     async def delete(self, job_id: str) -> None:
         """Forgets a job, its nodes and its list of files. No error if there is none."""
@@ -95,17 +98,27 @@ class Store:
 
     async def newest(self, limit: int, status: str | None = None) -> tuple[JobRow, ...]:
         """At most `limit` jobs, newest first."""
-        return await self._reader.run(partial(tables.select_rows, limit=limit, status=status))
+        select = partial(tables.select_rows, limit=limit, status=status)
+        rows, problems = await self._reader.run(select)
+        self._say(problems)
+        return tuple(rows)
 
     async def unfinished(self) -> tuple[Job, ...]:
-        """Jobs that are queued or running, oldest first; one that is unreadable is a notice."""
+        """Jobs that are queued or running, oldest first; the log tells of unreadable ones."""
         jobs, problems = await self._reader.run(tables.select_unfinished)
-        self._notices += [problem for problem in problems if problem not in self._notices]
+        self._say(problems)
         return tuple(jobs)
 
-    async def last_ended(self, limit: int) -> tuple[str, ...]:
-        """Ids of the jobs that ended last, the latest first."""
-        return await self._ids(tables.LAST_ENDED, max(limit, 0))
+    def _say(self, problems: Sequence[str]) -> None:
+        """Once for each, however often somebody looks."""
+        for problem in problems:
+            if problem not in self._said:
+                self._said.add(problem)
+                log.error("%s", problem)
+
+    async def ended_but_open(self) -> tuple[str, ...]:
+        """Ids of jobs that have ended and were not closed, oldest first."""
+        return await self._ids(tables.ENDED_BUT_OPEN)
 
     async def _ids(self, statement: str, *parameters: object) -> tuple[str, ...]:
         return await self._reader.run(

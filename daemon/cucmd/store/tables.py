@@ -50,8 +50,8 @@ SELECT job_id, status, created_at, completed_at,
 NEWEST = _JOB_ROWS + "ORDER BY position DESC LIMIT :limit"
 NEWEST_WITH_STATUS = _JOB_ROWS + "WHERE status = :status ORDER BY position DESC LIMIT :limit"
 FIND = "SELECT job_id FROM job WHERE job_id >= ? AND job_id < ? ORDER BY job_id LIMIT 3"
-LAST_ENDED = """
-SELECT job_id FROM job WHERE completed_at IS NOT NULL ORDER BY completed_at DESC LIMIT ?"""
+ENDED_BUT_OPEN = """
+SELECT job_id FROM job WHERE NOT closed AND completed_at IS NOT NULL ORDER BY position"""
 UNFINISHED = """
 SELECT job_id FROM job WHERE status IN ('queued', 'running') ORDER BY position"""
 
@@ -73,6 +73,10 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job, *, whole
         connection.execute(_UPDATE_JOB, job_columns(after))
     nodes = enumerate(after.nodes) if whole else changed_nodes(before, after)
     _write_nodes(connection, position, nodes)
+
+
+def close_job(connection: sqlite3.Connection, job_id: str) -> None:
+    connection.execute("UPDATE job SET closed = 1 WHERE job_id = ?", (job_id,))
 
 
 def delete_job(connection: sqlite3.Connection, job_id: str) -> None:
@@ -104,20 +108,31 @@ def select_unfinished(connection: sqlite3.Connection) -> tuple[list[Job], list[s
         try:
             job = select_job(connection, job_id)
         except msgspec.MsgspecError as error:
-            problems.append(f"job {job_id} cannot be read and is left as it is: {error}")
+            problems.append(_unreadable(job_id, error))
         else:
             assert job is not None
             jobs.append(job)
     return jobs, problems
 
 
+def _unreadable(job_id: object, error: Exception) -> str:
+    return f"job {job_id} cannot be read and is left as it is: {error}"
+
+
 def select_rows(
     connection: sqlite3.Connection, limit: int, status: str | None
-) -> tuple[JobRow, ...]:
+) -> tuple[list[JobRow], list[str]]:
+    """(rows, what is wrong with those that cannot be read)."""
     statement = NEWEST if status is None else NEWEST_WITH_STATUS
     # Below zero SQLite means "all"; a caller that says -1 did not mean that.
-    rows = connection.execute(statement, {"limit": max(limit, 0), "status": status})
-    return tuple(job_row_from(row) for row in rows)
+    rows: list[JobRow] = []
+    problems: list[str] = []
+    for row in connection.execute(statement, {"limit": max(limit, 0), "status": status}):
+        try:
+            rows.append(job_row_from(row))
+        except msgspec.MsgspecError as error:
+            problems.append(_unreadable(row[0], error))
+    return rows, problems
 
 
 def select_files(connection: sqlite3.Connection, job_id: str) -> tuple[FileRow, ...]:

@@ -2,9 +2,6 @@
 
 import gc
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,127 +9,13 @@ import trio
 import trio.testing
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from cucmd.admission import Admission
-from cucmd.collect.doors import Login, NodeTask, Report, Retry
+from cucmd.collect.doors import NodeTask, Report
 from cucmd.config import Limits
-from cucmd.events import Feed
-from cucmd.failure import Code, fail
-from cucmd.job import Collection, Job, Node, Phase, Timeouts
-from cucmd.job_run import House
-from cucmd.store import Store, StoreFailed, open_store
-from cucmd.supervisor import (
-    AmbiguousJob,
-    AtLimit,
-    Draining,
-    Supervisor,
-    UnknownJob,
-    UnknownNode,
-    open_supervisor,
-)
-
-NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-Behaviour = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
-
-
-class World:
-    """A supervisor over nodes that behave as `behaviours` says; the others succeed at once."""
-
-    def __init__(self, supervisor: Supervisor, house: House, tmp_path: Path) -> None:
-        self.supervisor = supervisor
-        self.feed = house.feed
-        self.store: Store = house.store
-        self.tmp_path = tmp_path
-        self.behaviours: dict[str, Behaviour] = {}
-        self.contacted: list[str] = []
-        self.numbers = 0
-
-    async def collect(self, task: NodeTask, report: Report) -> tuple[str, ...]:
-        self.contacted.append(task.node)
-        report.attempt(task.first_attempt)
-        behaviour = self.behaviours.get(task.node)
-        return await behaviour(task, report) if behaviour else ()
-
-    def job(self, *nodes: str, **fields: object) -> Job:
-        self.numbers += 1
-        values = {"concurrency": 8, "timeouts": Timeouts(), **fields}
-        return Job(
-            job_id=f"{self.numbers:012x}",
-            created_at=NOW,
-            collection=Collection(("syslog",)),
-            nodes=tuple(Node(node) for node in nodes),
-            **values,
-        )
-
-    def tasks(self, job: Job) -> list[NodeTask]:
-        return [
-            NodeTask(
-                job.job_id,
-                node.node,
-                node.node,
-                22,
-                Login("administrator", "secret"),
-                job.collection,
-                job.timeouts,
-                Retry(),
-                self.tmp_path / "jobs" / job.job_id / node.folder,
-                first_attempt=node.attempt + 1,
-            )
-            for node in job.nodes
-        ]
-
-    async def start(self, *nodes: str, **fields: object) -> str:
-        job = self.job(*nodes, **fields)
-        await self.supervisor.start(job, self.tasks(job))
-        return job.job_id
-
-    async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
-        with self.feed.subscribe(job_id) as changes:
-            while not reached(job := await self.supervisor.find(job_id)):
-                await changes.next()
-        return job
-
-    async def ended(self, job_id: str) -> Job:
-        return await self.until(job_id, lambda job: job.ended)
-
-
-@asynccontextmanager
-async def world(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[World]:
-    limits = limits or Limits()
-    made: list[World] = []
-
-    async def collect(task: NodeTask, report: Report) -> tuple[str, ...]:
-        return await made[0].collect(task, report)
-
-    async with open_store(tmp_path / "cucmd.db") as store:
-        house = House(store, Feed(), Admission(limits), collect, by_name)
-        async with open_supervisor(house, tmp_path / "jobs", limits) as supervisor:
-            made.append(World(supervisor, house, tmp_path))
-            yield made[0]
-
-
-def wait_for_the_store(clock: MockClock) -> None:
-    """The store is a real thread: the clock must not jump while it writes."""
-    clock.autojump_threshold = 0.05
-
-
-async def by_name(host: str, port: int) -> tuple[str, int]:
-    return host, port
-
-
-async def hang(task: NodeTask, report: Report) -> tuple[str, ...]:
-    await trio.sleep_forever()
-    raise AssertionError
-
-
-def fails_with(code: Code) -> Behaviour:
-    async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
-        raise fail(code, "it was so")
-
-    return behaviour
-
-
-def statuses(job: Job) -> list[str]:
-    return [node.status for node in job.nodes]
+from cucmd.failure import Code
+from cucmd.job import Job, Phase, Timeouts
+from cucmd.store import StoreFailed
+from cucmd.supervisor import AmbiguousJob, AtLimit, Draining, UnknownJob, UnknownNode
+from rig.supervised import fails_with, hang, statuses, wait_for_the_store, world
 
 
 async def test_nodes_fail_and_succeed_on_their_own(tmp_path: Path) -> None:
@@ -347,38 +230,6 @@ async def test_a_stop_leaves_what_can_go_on_and_ends_what_cannot(tmp_path: Path)
         job = await again.ended(named)
         assert (job.status, job.nodes[0].attempt) == ("succeeded", 2)
         assert (await again.supervisor.find(typed)).status == "failed"
-
-
-async def test_recovery_interrupts_what_has_no_password_any_more(tmp_path: Path) -> None:
-    async with open_store(tmp_path / "cucmd.db") as store:
-        job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
-        await store.add_job(job)
-        after = job.begin(NOW).replace_node(0, Node("a").begin(NOW, 1).succeed(NOW), NOW)
-        await store.save(job, after)
-    async with world(tmp_path) as w:
-        await w.supervisor.recover(lambda job: None)
-        job = await w.ended(job.job_id)
-        assert statuses(job) == ["succeeded", "failed"]
-        assert job.nodes[1].state.failure.code is Code.INTERRUPTED
-        assert (job.status, w.contacted) == ("partial", [])
-
-
-async def test_recovery_accounts_for_files_of_a_job_that_ended_in_its_last_moment(
-    tmp_path: Path,
-) -> None:
-    async with world(tmp_path) as w:
-        w.behaviours["a"] = hang
-        job_id = await w.start("a")
-        await wait_all_tasks_blocked()
-        await w.supervisor.cancel(job_id, None)
-    cut_off = tmp_path / "jobs" / job_id / "a" / "files" / "192.0.2.9" / "core.1"
-    cut_off.parent.mkdir(parents=True)
-    cut_off.write_bytes(b"part")
-    async with world(tmp_path) as again:
-        await again.supervisor.recover(again.tasks)
-        (row,) = await again.store.files(job_id)
-    assert (row.path, row.size, row.complete) == ("a/files/192.0.2.9/core.1", 4, False)
-    assert "core.1" in (tmp_path / "jobs" / job_id / "manifest.json").read_text()
 
 
 async def test_a_defect_beside_the_nodes_ends_the_job_and_says_so(

@@ -38,7 +38,7 @@ async def test_a_transition_of_one_node_of_400_writes_one_row(
         (tables.NEWEST, LIMITED),
         (tables.NEWEST_WITH_STATUS, LIMITED),
         (tables.FIND, ("a", "b")),
-        (tables.LAST_ENDED, (10,)),
+        (tables.ENDED_BUT_OPEN, ()),
         (tables.UNFINISHED, ()),
     ],
 )
@@ -52,5 +52,5 @@ async def test_a_list_reads_no_more_than_it_shows(
             row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
         )
     # A scan of the primary key from its end is the list itself: LIMIT ends it.
-    assert "SEARCH" in plan or statement == tables.NEWEST
+    assert "SEARCH" in plan or "INDEX job_open" in plan or statement == tables.NEWEST
     assert ("TEMP B-TREE" in plan) == (statement == tables.UNFINISHED), plan

@@ -240,7 +240,9 @@ async def test_a_database_that_vanishes_is_not_replaced_by_an_empty_one(
         assert not path.exists()
 
 
-async def test_one_unreadable_job_does_not_hide_the_others(path: Path, make_job: MakeJob) -> None:
+async def test_one_unreadable_job_does_not_hide_the_others(
+    path: Path, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
     async with open_store(path) as store:
         await store.add_job(make_job("bad"))
         await store.add_job(make_job("good"))
@@ -249,8 +251,36 @@ async def test_one_unreadable_job_does_not_hide_the_others(path: Path, make_job:
     async with open_store(path) as store:
         for _ in range(2):
             assert [job.job_id for job in await store.unfinished()] == ["good"]
-        (notice,) = store.notices
-        assert "job bad cannot be read" in notice
+        assert caplog.text.count("job bad cannot be read") == 1
         with pytest.raises(StoreFailed):
             await store.load("bad")
         assert len(await store.newest(9)) == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "damage"),
+    [("status", "'runn)ng'"), ("created_at", "'2026-11-2'"), ("completed_at", "'x'")],
+)
+async def test_one_unreadable_row_does_not_hide_the_others(
+    path: Path, make_job: MakeJob, caplog: pytest.LogCaptureFixture, column: str, damage: str
+) -> None:
+    async with open_store(path) as store:
+        await store.add_job(make_job("bad"))
+        await store.add_job(make_job("good"))
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute(f"UPDATE job SET {column} = {damage} WHERE job_id = 'bad'")
+    async with open_store(path) as store:
+        for _ in range(2):
+            assert [row.job_id for row in await store.newest(9)] == ["good"]
+    assert caplog.text.count("job bad cannot be read") == 1
+
+
+async def test_a_damaged_character_hides_nothing(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        await store.add_job(make_job())
+    whole = path.read_bytes()
+    assert whole.count(b'"username":"') == 1
+    path.write_bytes(whole.replace(b'"username":"a', b'"username":"\xff'))
+    async with open_store(path) as store:
+        (job,) = await store.unfinished()
+        assert job.username == "\ufffddministrator"

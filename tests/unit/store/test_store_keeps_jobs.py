@@ -1,7 +1,7 @@
 """What goes into the store comes out equal, also after it was closed and opened again."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -176,15 +176,15 @@ async def test_a_deleted_job_leaves_nothing(path: Path, make_job: MakeJob) -> No
         assert (await store.newest(9))[0].nodes_total == 1
 
 
-async def test_the_jobs_that_ended_last_come_first(path: Path, make_job: MakeJob) -> None:
+async def test_a_job_is_open_from_its_end_until_it_is_closed(path: Path, make_job: MakeJob) -> None:
     async with open_store(path) as store:
-        for number, hours in ((1, 3), (2, 1), (3, 2)):
-            job = make_job(str(number))
-            await store.add_job(job)
-            await store.save(job, job.cancel(NOW + timedelta(hours=hours)))
-        await store.add_job(make_job("4"))
-        assert await store.last_ended(9) == ("1", "3", "2")
-        assert await store.last_ended(1) == ("1",)
+        for name in ("1", "2", "3"):
+            await store.add_job(make_job(name))
+        for name in ("2", "1"):
+            await store.save(make_job(name), make_job(name).cancel(NOW))
+        assert await store.ended_but_open() == ("1", "2")
+        await store.close_job("2")
+        assert await store.ended_but_open() == ("1",)
 
 
 STEPS = st.lists(

@@ -1,0 +1,123 @@
+"""A supervisor over nodes that behave as a test says; its store is a real one, below a folder."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import trio
+from trio.testing import MockClock
+
+from cucmd.admission import Admission
+from cucmd.collect.doors import Login, NodeTask, Report, Retry
+from cucmd.config import Limits
+from cucmd.events import Feed
+from cucmd.failure import Code, fail
+from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.job_run import House
+from cucmd.store import Store, open_store
+from cucmd.supervisor import Supervisor, open_supervisor
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+Behaviour = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
+
+
+class World:
+    """A supervisor over nodes that behave as `behaviours` says; the others succeed at once."""
+
+    def __init__(self, supervisor: Supervisor, house: House, tmp_path: Path) -> None:
+        self.supervisor = supervisor
+        self.feed = house.feed
+        self.store: Store = house.store
+        self.tmp_path = tmp_path
+        self.behaviours: dict[str, Behaviour] = {}
+        self.contacted: list[str] = []
+        self.numbers = 0
+
+    async def collect(self, task: NodeTask, report: Report) -> tuple[str, ...]:
+        self.contacted.append(task.node)
+        report.attempt(task.first_attempt)
+        behaviour = self.behaviours.get(task.node)
+        return await behaviour(task, report) if behaviour else ()
+
+    def job(self, *nodes: str, **fields: object) -> Job:
+        self.numbers += 1
+        values = {"concurrency": 8, "timeouts": Timeouts(), **fields}
+        return Job(
+            job_id=f"{self.numbers:012x}",
+            created_at=NOW,
+            collection=Collection(("syslog",)),
+            nodes=tuple(Node(node) for node in nodes),
+            **values,
+        )
+
+    def tasks(self, job: Job) -> list[NodeTask]:
+        return [
+            NodeTask(
+                job.job_id,
+                node.node,
+                node.node,
+                22,
+                Login("administrator", "secret"),
+                job.collection,
+                job.timeouts,
+                Retry(),
+                self.tmp_path / "jobs" / job.job_id / node.folder,
+                first_attempt=node.attempt + 1,
+            )
+            for node in job.nodes
+        ]
+
+    async def start(self, *nodes: str, **fields: object) -> str:
+        job = self.job(*nodes, **fields)
+        await self.supervisor.start(job, self.tasks(job))
+        return job.job_id
+
+    async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
+        with self.feed.subscribe(job_id) as changes:
+            while not reached(job := await self.supervisor.find(job_id)):
+                await changes.next()
+        return job
+
+    async def ended(self, job_id: str) -> Job:
+        return await self.until(job_id, lambda job: job.ended)
+
+
+@asynccontextmanager
+async def world(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[World]:
+    limits = limits or Limits()
+    made: list[World] = []
+
+    async def collect(task: NodeTask, report: Report) -> tuple[str, ...]:
+        return await made[0].collect(task, report)
+
+    async with open_store(tmp_path / "cucmd.db") as store:
+        house = House(store, Feed(), Admission(limits), collect, by_name)
+        async with open_supervisor(house, tmp_path / "jobs", limits) as supervisor:
+            made.append(World(supervisor, house, tmp_path))
+            yield made[0]
+
+
+def wait_for_the_store(clock: MockClock) -> None:
+    """The store is a real thread: the clock must not jump while it writes."""
+    clock.autojump_threshold = 0.05
+
+
+async def by_name(host: str, port: int) -> tuple[str, int]:
+    return host, port
+
+
+async def hang(task: NodeTask, report: Report) -> tuple[str, ...]:
+    await trio.sleep_forever()
+    raise AssertionError
+
+
+def fails_with(code: Code) -> Behaviour:
+    async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
+        raise fail(code, "it was so")
+
+    return behaviour
+
+
+def statuses(job: Job) -> list[str]:
+    return [node.status for node in job.nodes]

@@ -1,0 +1,58 @@
+"""A bit of the database is another one: the daemon starts, lists, and goes on with the rest."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.failure import Code, failure
+from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.store import StoreFailed, open_store
+from rig.supervised import NOW, world
+from rig.tries import tries
+
+NODES = tuple(Node(f"cucm-{number}") for number in range(5))
+
+
+def made(job_id: str) -> Job:
+    return Job(job_id, NOW, Collection(("syslog/*",)), Timeouts(), 8, NODES, username="admin")
+
+
+async def make(path: Path) -> None:
+    async with open_store(path) as store:
+        for number in range(40):
+            job = made(f"{number:012x}")
+            await store.add_job(job)
+            if number % 4:
+                why = failure(Code.INTERRUPTED, "the daemon was stopped")
+                await store.save(job, job.fail_unsettled(NOW, why))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("whole") / "cucmd.db"
+    trio.run(make, path)
+    return path.read_bytes()
+
+
+async def start_and_look(state: Path) -> None:
+    async with world(state) as w:
+        await w.supervisor.recover(w.tasks)
+        for row in await w.supervisor.newest(100, None):
+            try:
+                await w.supervisor.find(row.job_id)
+            except StoreFailed:
+                pass  # said to whoever asks for it, and to nobody else
+
+
+@tries(40)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_one_flipped_bit_stops_no_start_and_no_list(whole: bytes, place: float, bit: int) -> None:
+    damaged = bytearray(whole)
+    damaged[int(place * len(whole))] ^= 1 << bit
+    with tempfile.TemporaryDirectory() as state:
+        (Path(state) / "cucmd.db").write_bytes(damaged)
+        trio.run(start_and_look, Path(state))

@@ -1,0 +1,150 @@
+"""What a stop left behind is taken up, closed and put on record, each job apart from the others."""
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from cucmd.collect.doors import NodeTask, Report
+from cucmd.failure import Code
+from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.node_name import InvalidNode
+from cucmd.store import StoreFailed, open_store
+from rig.supervised import NOW, statuses, world
+
+
+async def test_recovery_interrupts_what_has_no_password_any_more(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "cucmd.db") as store:
+        job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
+        await store.add_job(job)
+        after = job.begin(NOW).replace_node(0, Node("a").begin(NOW, 1).succeed(NOW), NOW)
+        await store.save(job, after)
+    async with world(tmp_path) as w:
+        await w.supervisor.recover(lambda job: None)
+        job = await w.ended(job.job_id)
+        assert statuses(job) == ["succeeded", "failed"]
+        assert job.nodes[1].state.failure.code is Code.INTERRUPTED
+        assert (job.status, w.contacted) == ("partial", [])
+
+
+async def test_recovery_accounts_for_files_of_a_job_that_ended_in_its_last_moment(
+    tmp_path: Path,
+) -> None:
+    job_id = await cut_off(tmp_path)
+    async with world(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        (row,) = await again.store.files(job_id)
+    assert (row.path, row.size, row.complete) == ("a/files/192.0.2.9/core.1", 4, False)
+    assert "core.1" in (tmp_path / "jobs" / job_id / "manifest.json").read_text()
+
+
+def push(folder: Path) -> None:
+    part = folder / "files" / "192.0.2.9" / "core.1"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"part")
+
+
+async def test_every_job_that_was_stopped_in_its_grace_is_accounted_for(tmp_path: Path) -> None:
+    """However many others have ended since."""
+    killed = tmp_path / "as a kill left it"
+    closed = trio.Event()
+
+    async def closes_slowly(task: NodeTask, report: Report) -> tuple[str, ...]:
+        push(task.folder)
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await closed.wait()
+        raise AssertionError
+
+    async with world(tmp_path / "state") as w:
+        w.behaviours = {"slow": closes_slowly}
+        slow = await w.start("slow")
+        await wait_all_tasks_blocked()
+        await w.supervisor.cancel(slow, None)
+        for _ in range(20):
+            await w.ended(await w.start("a"))
+        shutil.copytree(tmp_path / "state", killed)
+        closed.set()
+    async with world(killed) as again:
+        await again.supervisor.recover(again.tasks)
+        (row,) = await again.store.files(slow)
+        assert await again.store.ended_but_open() == ()
+    assert (row.path, row.complete) == ("slow/files/192.0.2.9/core.1", False)
+
+
+async def test_a_file_that_came_after_a_job_was_closed_is_nobodys(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        job_id = await w.start("a")
+        await w.ended(job_id)
+    push(tmp_path / "jobs" / job_id / "a")
+    async with world(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        assert await again.store.files(job_id) == ()
+
+
+async def test_a_folder_that_cannot_be_read_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = await cut_off(tmp_path)
+    scandir = os.scandir
+
+    def forbidden(path: str) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    async with world(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        assert "its files cannot be looked at" in caplog.text
+    monkeypatch.setattr(os, "scandir", scandir)
+    async with world(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        assert len(await again.store.files(job_id)) == 1
+
+
+async def cut_off(tmp_path: Path) -> str:
+    """A job that was stopped with its end saved and a file that is not on record."""
+    job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),))
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(job)
+        await store.save(job, job.cancel(NOW))
+    push(tmp_path / "jobs" / job.job_id / "a")
+    return job.job_id
+
+
+async def test_a_damaged_row_of_a_job_keeps_no_other_from_its_work(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = await cut_off(tmp_path)
+    async with open_store(tmp_path / "cucmd.db") as store:
+        for name in ("bad1", "good1"):
+            await store.add_job(Job(name, NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),)))
+    with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
+        raw.execute("UPDATE job SET detail = '{' WHERE job_id IN ('bad1', ?)", (ended,))
+    async with world(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        assert (await again.ended("good1")).status == "succeeded"
+        with pytest.raises(StoreFailed):
+            await again.supervisor.find("bad1")
+    assert "job bad1 cannot be read" in caplog.text
+    assert f"job {ended} is left as it is" in caplog.text
+
+
+async def test_a_job_that_cannot_be_planned_ends_as_interrupted(tmp_path: Path) -> None:
+    job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),))
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(job)
+
+    def damaged(_job: Job) -> list[NodeTask]:
+        raise InvalidNode("no name of a node")
+
+    async with world(tmp_path) as w:
+        await w.supervisor.recover(damaged)
+        found = await w.ended(job.job_id)
+    assert found.nodes[0].state.failure.code is Code.INTERRUPTED
