@@ -57,14 +57,22 @@ class JsonLines(View):
 
 
 class Lines(View):
-    """A line for each change of a node or a job, with the local time.
+    """A line for each change of a node or a job, with the local time at which it came, or at which
+    the node or job ended: whoever begins to watch later must not take an old failure for a new one.
 
     Where all jobs are watched, which shows in the list that comes first, every line has its job.
     """
 
-    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._stream = stream
         self._clock = clock
+        self._now = now
         self._of_all_jobs = False
         self._shown: dict[tuple[str, str], tuple[object, int, float]] = {}
 
@@ -91,7 +99,8 @@ class Lines(View):
         if self._is_news((job.job_id, ""), state, 0):
             failed = f", {job.nodes_failed} failed" if job.nodes_failed else ""
             done = f"{job.nodes_done}/{job.nodes_total} nodes done{failed}"
-            self._print(f"job {job.job_id}: {job.status}, {done}")
+            ended = job.completed_at if job.status in render.ENDED else None
+            self._print(f"job {job.job_id}: {job.status}, {done}", ended)
 
     def _show_node(self, job_id: str, node: Node) -> None:
         state = (node.status, node.phase, node.attempt, node.files_received, node.error)
@@ -110,7 +119,7 @@ class Lines(View):
             parts.append(render.progress(node.bytes_received, node.bytes_announced))
         if node.error:
             parts.append(node.error)
-        self._print(", ".join(parts))
+        self._print(", ".join(parts), node.completed_at if node.status in render.SETTLED else None)
 
     def _forget_nodes(self, job: Job) -> None:
         """A watch of all jobs may run for months; of a job that has ended, no node changes."""
@@ -127,6 +136,8 @@ class Lines(View):
         self._shown[key] = (state, received, now)
         return True
 
-    def _print(self, text: str) -> None:
-        stamp = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
+    def _print(self, text: str, at: datetime | None = None) -> None:
+        now = self._now().astimezone()
+        then = now if at is None else at.astimezone()
+        stamp = then.strftime("%H:%M:%S") if then.date() == now.date() else render.local(then)
         printer.line(f"{stamp} {printer.visible(text)}", self._stream)

@@ -52,15 +52,18 @@ def test_watch_gives_a_line_a_change(canned, ctl, job, node):
         job("succeeded", node()),
     )
     done = ctl("watch", "3f2a")
-    assert [line[9:] for line in done.stdout.splitlines()[:-1]] == [
+    *shown, conclusion = done.stdout.splitlines()
+    assert [line[9:] for line in shown[:-2]] == [
         "job 3f2a00112233: queued, 0/1 nodes done",
         "ccm-pub: running, connect, 1/4 files, 1.0/4.0 MB",
         "job 3f2a00112233: running, 0/1 nodes done",
         "ccm-pub: running, transfer, 1/4 files, 1.0/4.0 MB",
-        "ccm-pub: succeeded, 4 files, 4.0 MB",
-        "job 3f2a00112233: succeeded, 1/1 nodes done",
     ]
-    assert done.stdout.splitlines()[-1].startswith("job 3f2a00112233 succeeded: 1 node:")
+    assert shown[-2:] == [  # which was another day
+        "2026-03-01 08:00:42 ccm-pub: succeeded, 4 files, 4.0 MB",
+        "2026-03-01 08:00:42 job 3f2a00112233: succeeded, 1/1 nodes done",
+    ]
+    assert conclusion.startswith("job 3f2a00112233 succeeded: 1 node:")
 
 
 def test_watch_json_gives_each_reply_on_a_line(canned, ctl, job):

@@ -1,5 +1,6 @@
 """Jobs and nodes as the daemon might give them."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -74,3 +75,16 @@ def clock():
             return self.now
 
     return Clock()
+
+
+@pytest.fixture
+def in_zone(monkeypatch):
+    """`in_zone("Europe/Berlin")`: from here on, local time is of there."""
+
+    def _in_zone(name):
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield _in_zone
+    monkeypatch.undo()
+    time.tzset()

@@ -1,25 +1,34 @@
 """A line for each change, and no more lines than news."""
 
 import io
+import re
+from datetime import timedelta
 
 import pytest
 
 from cucmctl import render
 from cucmctl.views import BYTES_EVERY, Lines
 
+STAMP = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ")
+
 
 @pytest.fixture
-def lines(clock):
-    """A view, and what it has printed since the last look, without the times."""
+def lines(clock, began):
+    """A view, and what it has printed since the last look, without the times. It is a minute after
+    a node of the fixtures, if it has ended, did."""
 
     class Printed(Lines):
-        def since(self):
+        def since(self, *, with_times=False):
             text = self._stream.getvalue()
             self._stream.seek(0)
             self._stream.truncate()
-            return [line.partition(" ")[2] for line in text.splitlines()]
+            return [line if with_times else STAMP.sub("", line, 1) for line in text.splitlines()]
 
-    return Printed(io.StringIO(), clock=clock)
+    return Printed(io.StringIO(), clock=clock, now=lambda: began + timedelta(seconds=102))
+
+
+def times(lines):
+    return [STAMP.match(line)[0].strip() for line in lines.since(with_times=True)]
 
 
 def test_a_pending_node_is_no_news(lines, change, job, node):
@@ -56,6 +65,27 @@ def test_a_failure_says_why_and_a_further_attempt_says_so(lines, change, job, no
         "ccm-pub: failed, attempt 2, connection refused",
         "job 3f2a00112233: failed, 1/1 nodes done, 1 failed",
     ]
+
+
+def test_what_has_ended_has_the_time_of_its_end(in_zone, lines, change, job, node):
+    in_zone("UTC")
+    lines.show(change(job(node("a", "failed"), node("b"), status="running")))
+    assert times(lines) == ["08:00:42", "08:01:42", "08:01:42"]  # two nodes, and the job goes on
+    lines.show(change(jobs=(render.summary(job(node("a", "failed"), status="failed")),)))
+    assert times(lines) == ["08:00:42"]
+
+
+def test_what_ended_on_another_day_has_the_date_too(in_zone, lines, change, job, node, began):
+    in_zone("UTC")
+    before = {"status": "cancelled", "completed_at": began - timedelta(days=1)}
+    lines.show(change(job(node("a", **before), **before)))
+    assert times(lines) == ["2026-02-28 08:00:00"] * 2
+
+
+def test_a_node_that_runs_again_has_the_time_of_now(in_zone, lines, change, job, node, began):
+    in_zone("UTC")
+    lines.show(change(job(node("a", completed_at=began))))
+    assert times(lines)[0] == "08:01:42"
 
 
 def test_missed_changes_are_said(lines, change, job):
