@@ -78,9 +78,12 @@ class Client:
         """Starts a job; returns once the daemon has it on disk, while its nodes run on.
 
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
-        `ShuttingDown`.
+        `ShuttingDown`; `TypeError` for a text where several are expected.
         """
-        request = structs.StartRequest(tuple(nodes), login, collection, timeouts, concurrency)
+        chosen = _texts("nodes", nodes)
+        if collection.paths is not None:
+            _texts("collection.paths", collection.paths)
+        request = structs.StartRequest(chosen, login, collection, timeouts, concurrency)
         return self.call("Start", request, structs.JobReply).job
 
     def status(self, job_id: str) -> structs.Job:
@@ -100,9 +103,9 @@ class Client:
         """Cancels a job, or only `nodes` of it; returns once that is so, and durable.
 
         Idempotent. A job that has ended stays as it is, and the reply's `message` says so.
-        Raises `JobNotFound`, `NodeNotFound`.
+        Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
         """
-        chosen = None if nodes is None else tuple(nodes)
+        chosen = None if nodes is None else _texts("nodes", nodes)
         return self.call("Cancel", structs.CancelRequest(job_id, chosen), structs.CancelReply)
 
     def watch(
@@ -181,6 +184,15 @@ class Client:
         if self._connection is None:
             self._connection = Connection(self.socket, deadline)
         return self._connection
+
+
+def _texts(name: str, values: Sequence[str]) -> tuple[str, ...]:
+    """A text is a sequence of texts too: "berlin" would be the nodes b, e, r, l, i and n."""
+    if isinstance(values, str | bytes):
+        raise TypeError(
+            f"{name}: {values!r} is a single text; expected several, as in [{values!r}]"
+        )
+    return tuple(values)
 
 
 def _full(method: str) -> str:

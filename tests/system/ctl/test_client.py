@@ -33,6 +33,25 @@ def test_start_gives_the_job(canned, client, job):
     assert canned.calls[0][1]["concurrency"] == 2
 
 
+ONE_TEXT = r"{}: 'berlin' is a single text; expected several, as in \['berlin'\]"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "paths", "wrong"),
+    [("berlin", ("cm/trace",), "nodes"), (["ccm-pub"], "berlin", "collection.paths")],
+)
+def test_a_text_is_not_taken_for_its_letters_by_start(canned, client, nodes, paths, wrong):
+    with pytest.raises(TypeError, match=ONE_TEXT.format(wrong)):
+        client.start(nodes, login=Login(), collection=Collection(paths=paths))
+    assert canned.calls == []
+
+
+def test_a_text_is_not_taken_for_its_letters_by_cancel(canned, client):
+    with pytest.raises(TypeError, match=ONE_TEXT.format("nodes")):
+        client.cancel("3f2a", nodes="berlin")
+    assert canned.calls == []
+
+
 def test_one_connection_serves_many_calls(canned, client, job, summary):
     canned.on("Status", canned.reply({"job": job()}))
     canned.on("List", canned.reply({"jobs": [summary()]}))
