@@ -14,7 +14,7 @@ from cucmd.config import NodeSettings
 from cucmd.job import Phase
 from cucmd.node_name import parse_node
 from cucmd.ssh.known_hosts import KnownHost, KnownHosts
-from cucmd.ssh.known_line import parse_key
+from cucmd.ssh.known_line import HostKey, HostLine, parse_key
 from cucmd.ssh.policy import Policy
 from cucmd.ssh.receiver import Quota, Receiver
 from cucmd.ssh.scan import scan_host_keys
@@ -62,17 +62,19 @@ class NodeKeys:
     async def add(self, node: str, key: str) -> None:
         await trio.to_thread.run_sync(self._known.add, node, parse_key(key))
 
-    async def add_shown(self, node: str) -> None:
+    def trusted(self, node: str) -> tuple[HostLine, ...]:
+        known = self._known.lookup(*parse_node(node))
+        return tuple(line for line in known if not line.revoked)
+
+    async def shown(self, node: str) -> tuple[HostKey, ...]:
         host, port = parse_node(node)
         settings = self._settings(host, port)
-        shown = await scan_host_keys(
+        return await scan_host_keys(
             host,
             port,
             seconds=settings.timeouts.connect,
             legacy_algorithms=settings.ssh.legacy_algorithms,
         )
-        for key in shown:
-            await trio.to_thread.run_sync(self._known.add, node, key)
 
     async def forget(self, node: str) -> int:
         return await trio.to_thread.run_sync(self._known.forget, node)

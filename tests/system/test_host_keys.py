@@ -69,6 +69,34 @@ def test_strict_takes_only_a_key_that_was_added(make_daemon: MakeDaemon, make_la
     assert [one.status for one in job.nodes] == ["succeeded", "failed"]
 
 
+def test_a_changed_key_is_not_added_beside_the_known_one(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1, "--fault", "key-changed")
+    assert daemon.ctl("hostkeys", "add", lab.nodes[0]).returncode == 0
+    known = (daemon.state / "known_hosts").read_text()
+    done = daemon.ctl("hostkeys", "add", lab.nodes[0])
+    assert (done.returncode, done.stdout) == (65, "")
+    assert fingerprints(daemon)[lab.nodes[0]] in done.stderr
+    assert done.stderr.count("SHA256:") == 2
+    assert "forget it first if the node was reinstalled" in done.stderr
+    assert (daemon.state / "known_hosts").read_text() == known
+
+
+def test_a_key_of_another_type_alone_is_a_change_too(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1)
+    another = ANOTHER.split(" ", 1)[1]
+    assert daemon.ctl("hostkeys", "add", lab.nodes[0], "--key", another).returncode == 0
+    done = daemon.ctl("hostkeys", "add", lab.nodes[0])
+    assert (done.returncode, done.stderr.count("SHA256:")) == (65, 2)
+
+
+def test_an_explicit_key_may_stand_beside_another(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1)
+    daemon.ctl("hostkeys", "add", lab.nodes[0])
+    done = daemon.ctl("hostkeys", "add", lab.nodes[0], "--key", ANOTHER.split(" ", 1)[1])
+    assert (done.returncode, done.stdout.count("SHA256:")) == (0, 2)
+    assert daemon.ctl("hostkeys", "add", lab.nodes[0]).returncode == 0  # it shows one that is known
+
+
 def test_a_key_by_word_of_mouth(make_daemon: MakeDaemon, make_lab: MakeLab, tmp_path: Path) -> None:
     daemon, lab = make_daemon('[ssh]\nhost_keys = "strict"\n'), make_lab(1)
     daemon.ctl("hostkeys", "add", lab.nodes[0])

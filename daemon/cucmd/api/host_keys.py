@@ -1,7 +1,7 @@
 """The host keys of nodes, over the socket: shown, added, forgotten.
 
 The one rule: a key that came over the network is remembered only because a person asked for that
-very node; what is durable is said, and nothing else.
+very node, and never beside another one of it; what is durable is said, and nothing else.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ from cucmd.varlink import Caller
 log = logging.getLogger(__name__)
 
 
-class KnownHost(Protocol):
-    @property
-    def node(self) -> str: ...
+class Key(Protocol):
+    """`str()` of it is `TYPE BASE64`, perhaps with more before it."""
+
     @property
     def algorithm(self) -> str: ...
     @property
     def fingerprint(self) -> str: ...
+
+
+class KnownHost(Key, Protocol):
+    @property
+    def node(self) -> str: ...
     @property
     def line(self) -> str: ...
 
@@ -36,11 +41,14 @@ class KeyRing(Protocol):
 
     def entries(self) -> Sequence[KnownHost]: ...
 
+    def trusted(self, node: str) -> Sequence[Key]:
+        """What is known of the node, under its own name or by a pattern, and not revoked."""
+
+    async def shown(self, node: str) -> Sequence[Key]:
+        """What the node shows now. Raises `NodeFailed`."""
+
     async def add(self, node: str, key: str) -> None:
         """Durable on return. Raises `ValueError` for a key that is none, and `OSError`."""
-
-    async def add_shown(self, node: str) -> None:
-        """Adds what the node shows now. Raises `NodeFailed` and `OSError`."""
 
     async def forget(self, node: str) -> int:
         """How many there were. Raises `OSError`."""
@@ -63,11 +71,17 @@ class HostKeys:
         with _refusals(request.node):
             wanted = node_key(*parse_node(request.node))
             if request.key is None:
-                await self._ring.add_shown(request.node)
+                await self._add_shown(request.node)
             else:
                 await self._add_given(request.node, request.key)
         log.info("host key of %s added by uid %d, pid %d", request.node, caller.uid, caller.pid)
         return structs.HostKeysReply(tuple(key for key in self._keys() if _is(key.node, wanted)))
+
+    async def _add_shown(self, node: str) -> None:
+        shown = await self._ring.shown(node)
+        _refuse_a_change(node, self._ring.trusted(node), shown)
+        for key in shown:
+            await self._ring.add(node, str(key))
 
     async def _add_given(self, node: str, key: str) -> None:
         try:
@@ -91,6 +105,28 @@ class HostKeys:
         return tuple(
             structs.HostKey(one.node, one.algorithm, one.fingerprint, one.line)
             for one in self._ring.entries()
+        )
+
+
+def _refuse_a_change(node: str, trusted: Sequence[Key], shown: Sequence[Key]) -> None:
+    """Whoever meets host_key_changed and types `add` for `forget` must not trust both sides.
+
+    A key of another type is welcome beside one that is known, if the node shows that one too;
+    alone it proves nothing, for whoever stands in between can choose the type.
+    """
+    known = {key.fingerprint for key in trusted}
+    types = {key.algorithm for key in trusted}
+    new = [key for key in shown if key.fingerprint not in known]
+    nothing_known = bool(trusted) and len(new) == len(shown)
+    changed = [key for key in new if key.algorithm in types] or (new if nothing_known else [])
+    if changed:
+        key = changed[0]
+        others = [one for one in trusted if one.algorithm == key.algorithm] or trusted
+        remembered = " or ".join(f"{one.fingerprint} ({one.algorithm})" for one in others)
+        raise invalid(
+            "node",
+            f"{node!r} shows {key.fingerprint} ({key.algorithm}), but {remembered} is "
+            "remembered; nothing was added: forget it first if the node was reinstalled",
         )
 
 

@@ -1,0 +1,92 @@
+"""What may be remembered because the node shows it: never a key in another's place."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from cucmd.api.host_keys import HostKeys
+from cucmd.api.structs import AddHostKeyRequest
+from cucmd.varlink import Caller, VarlinkError
+
+
+@dataclass(frozen=True)
+class Key:
+    algorithm: str
+    fingerprint: str
+
+    def __str__(self):
+        return f"{self.algorithm} {self.fingerprint}"
+
+
+RSA, OTHER_RSA = Key("ssh-rsa", "SHA256:aaa"), Key("ssh-rsa", "SHA256:bbb")
+ECDSA, OTHER_ECDSA = (
+    Key("ecdsa-sha2-nistp256", "SHA256:ccc"),
+    Key("ecdsa-sha2-nistp256", "SHA256:d"),
+)
+
+
+class Ring:
+    def __init__(self, trusted, shown):
+        self._trusted = trusted
+        self._shown = shown
+        self.added = []
+
+    def entries(self):
+        return ()
+
+    def trusted(self, node):
+        return self._trusted
+
+    async def shown(self, node):
+        return self._shown
+
+    async def add(self, node, key):
+        self.added.append(key)
+
+
+async def add(ring, key=None):
+    caller = Caller(uid=0, gid=0, groups=frozenset(), pid=1)
+    await HostKeys(ring).add(caller, AddHostKeyRequest("ccm-pub", key))
+
+
+@pytest.mark.parametrize(
+    ("trusted", "shown"),
+    [
+        ([], [RSA, ECDSA]),
+        ([RSA], [RSA]),
+        ([RSA], [RSA, ECDSA]),  # as after `accept-new`, which remembers the one of the login
+        ([RSA, OTHER_RSA], [OTHER_RSA]),  # both were vouched for
+    ],
+)
+async def test_what_the_node_shows_is_added(trusted, shown):
+    ring = Ring(trusted, shown)
+    await add(ring)
+    assert ring.added == [str(key) for key in shown]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "shown", "named"),
+    [
+        ([RSA], [OTHER_RSA], [RSA, OTHER_RSA]),
+        ([RSA], [ECDSA, OTHER_RSA], [RSA, OTHER_RSA]),
+        ([RSA], [ECDSA], [RSA, ECDSA]),
+        ([RSA, ECDSA], [RSA, OTHER_ECDSA], [ECDSA, OTHER_ECDSA]),
+        ([RSA, OTHER_RSA], [ECDSA], [RSA, OTHER_RSA, ECDSA]),
+    ],
+)
+async def test_nothing_is_added_in_the_place_of_what_is_known(trusted, shown, named):
+    ring = Ring(trusted, shown)
+    with pytest.raises(VarlinkError) as raised:
+        await add(ring)
+    refused = raised.value.parameters
+    assert refused.parameter == "node"
+    every = (RSA, OTHER_RSA, ECDSA, OTHER_ECDSA)
+    assert {key for key in every if key.fingerprint in refused.reason} == set(named)
+    assert refused.reason.endswith("forget it first if the node was reinstalled")
+    assert ring.added == []
+
+
+async def test_a_key_that_somebody_vouches_for_is_added():
+    ring = Ring([RSA], [])
+    await add(ring, str(OTHER_RSA))
+    assert ring.added == [str(OTHER_RSA)]
