@@ -48,6 +48,27 @@ class VerbParser(argparse.ArgumentParser):
         raise UsageError(f"{text} (see {self.prog} --help)")
 
 
+class Once(argparse.Action):
+    """Takes one value and no second: the last one would win, and the other be missed too late."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        if before is not None:
+            both = f"{_typed(before)} and {_typed(values)}"
+            raise argparse.ArgumentError(self, f"was given twice, {both}; expected one of them")
+        setattr(namespace, self.dest, values)
+
+
+def _typed(value: object) -> str:
+    return rfc3339(value) if isinstance(value, datetime) else repr(value)
+
+
 def add_global_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("everywhere")
     group.add_argument("-h", "--help", action="help", help="show this and exit")

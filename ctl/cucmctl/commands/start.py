@@ -14,6 +14,7 @@ from cucmctl.commands.follow import follow, say_it_goes_on, view_on
 from cucmctl.options import (
     NODES_FIRST,
     Command,
+    Once,
     UsageError,
     VerbParser,
     count,
@@ -48,7 +49,9 @@ def _arguments(parser: VerbParser) -> None:
 
 def _what(group: argparse._ArgumentGroup) -> None:
     source = group.add_mutually_exclusive_group()
-    source.add_argument("--profile", metavar="NAME", help="a profile of the daemon's configuration")
+    source.add_argument(
+        "--profile", metavar="NAME", action=Once, help="a profile of the daemon's configuration"
+    )
     source.add_argument(
         "--path",
         metavar="PATH",
@@ -57,14 +60,24 @@ def _what(group: argparse._ArgumentGroup) -> None:
         type=path_on_node,
         help="paths on the node; all that follows is one",
     )
-    group.add_argument("--location", metavar="NAME", help="activelog, inactivelog or install")
-    window = group.add_mutually_exclusive_group()
-    window.add_argument("--last", metavar="TIME", help="written within it: 30m, 2h, 3d, 1w")
-    window.add_argument(
-        "--since", metavar="T", type=earliest, help="local 'YYYY-MM-DD HH:MM', or RFC 3339"
+    group.add_argument(
+        "--location", metavar="NAME", action=Once, help="activelog, inactivelog or install"
     )
-    group.add_argument("--until", metavar="T", type=latest, help="with --since: the end")
-    group.add_argument("--match", metavar="RE", help="only names that match")
+    window = group.add_mutually_exclusive_group()
+    window.add_argument(
+        "--last", metavar="TIME", action=Once, help="written within it: 30m, 2h, 3d, 1w"
+    )
+    window.add_argument(
+        "--since",
+        metavar="T",
+        action=Once,
+        type=earliest,
+        help="local 'YYYY-MM-DD HH:MM', or RFC 3339",
+    )
+    group.add_argument(
+        "--until", metavar="T", action=Once, type=latest, help="with --since: the end"
+    )
+    group.add_argument("--match", metavar="RE", action=Once, help="only names that match")
     group.add_argument("--recurs", action="store_true", default=None, help="subdirectories too")
     group.add_argument(
         "--compress", action=argparse.BooleanOptionalAction, help="let the node pack the files"
@@ -72,12 +85,17 @@ def _what(group: argparse._ArgumentGroup) -> None:
 
 
 def _whom(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--user", metavar="NAME", help="the platform administrator")
+    group.add_argument("--user", metavar="NAME", action=Once, help="the platform administrator")
     secret = group.add_mutually_exclusive_group()
     secret.add_argument(
-        "--password-file", metavar="FILE", help="its first line; - is standard input"
+        "--password-file",
+        metavar="FILE",
+        action=Once,
+        help="its first line; - is standard input",
     )
-    secret.add_argument("--credential", metavar="NAME", help="one that the daemon was given")
+    secret.add_argument(
+        "--credential", metavar="NAME", action=Once, help="one that the daemon was given"
+    )
 
 
 def _how(group: argparse._ArgumentGroup) -> None:

@@ -154,6 +154,14 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
             "--path: '127.0.0.2:22' looks like a node; nodes go",
         ),
         ("start --path a n", "the following arguments are required: NODE; nodes go before --path"),
+        (
+            "start n --profile a --profile b",
+            "--profile: was given twice, 'a' and 'b'; expected one of them (see cucmctl start",
+        ),
+        (
+            "start n --path p --since 2026-03-01T08:00Z --since 2026-03-01T09:00Z",
+            "--since: was given twice, 2026-03-01T08:00:00Z and 2026-03-01T09:00:00Z; expected",
+        ),
         ("hostkeys add", "NODE: none was given; expected the node whose key to add"),
         ("hostkeys list ccm-pub", "NODE: 'ccm-pub' was given, but list shows the keys of all"),
         ("hostkeys forget ccm-pub --key x", "--key: goes with add, not with forget"),
@@ -165,6 +173,16 @@ def test_usage_is_exit_2_and_names_what_is_wrong(ctl, canned, arguments, text):
     assert done.stderr.startswith(f"cucmctl: {text}")
     assert done.stderr.count("\n") == 1
     assert canned.calls == []
+
+
+@pytest.mark.parametrize(
+    "option", ["match", "location", "last", "until", "user", "credential", "password-file"]
+)
+def test_an_option_of_one_value_takes_no_second(ctl, canned, option):
+    value = "2026-03-01T08:00:00Z"
+    done = ctl("start", "n", "--path", "p", f"--{option}={value}", f"--{option}={value}")
+    assert (done.returncode, canned.calls) == (2, [])
+    assert done.stderr.startswith(f"cucmctl: --{option}: was given twice, ")
 
 
 def test_what_is_not_utf8_is_refused_before_it_is_sent(ctl, canned):
