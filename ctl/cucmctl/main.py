@@ -22,6 +22,9 @@ VERBS = {
     "hostkeys": ("hostkeys", "the keys by which the daemon knows the nodes"),
 }
 
+# what may stand before the verb; `--socket` takes the word behind it
+ANYWHERE = ("--socket", "--json", "--help", "-h", "--version")
+
 OVERVIEW = """\
 usage: cucmctl [--socket PATH] [--json] COMMAND ...
 
@@ -91,8 +94,19 @@ def _without_verb(arguments: list[str]) -> int:
 
         print(f"cucmctl {__version__}")
         return 0
-    print(f"cucmctl: no command was given; expected {_expected()}", file=sys.stderr)
+    from cucmctl import printer  # noqa: PLC0415  # likewise
+
+    printer.note(_unknown_option(arguments) or f"no command was given; expected {_expected()}")
     return 2
+
+
+def _unknown_option(arguments: Sequence[str]) -> str | None:
+    """What is wrong with the options in front of the verb: the word behind one looks like it."""
+    for word in arguments:
+        if word.startswith("-") and word.partition("=")[0] not in ANYWHERE:
+            expected = "--socket PATH or --json (see cucmctl --help)"
+            return f"{word}: no such option before the command; expected {expected}"
+    return None
 
 
 def _expected() -> str:
@@ -111,6 +125,7 @@ def _run(arguments: list[str]) -> int:
 
     printer.prepare()
     try:
+        _check_verb(verb, arguments)
         return _dispatch(verb, rest)
     except UsageError as error:
         printer.note(str(error))
@@ -118,6 +133,14 @@ def _run(arguments: list[str]) -> int:
     except ClientError as error:
         printer.note(exits.complaint(error))
         return exits.of_error(error)
+
+
+def _check_verb(verb: str, arguments: list[str]) -> None:
+    from cucmctl.options import UsageError  # noqa: PLC0415  # see the rule above
+
+    if verb not in VERBS:
+        not_one = f"{verb!r} is not a command; expected {_expected()}"
+        raise UsageError(_unknown_option(arguments[: arguments.index(verb)]) or not_one)
 
 
 def _give_up_writing(reason: str) -> int:
@@ -143,12 +166,10 @@ def _own_mistake(error: Exception) -> int:
 def _dispatch(verb: str, arguments: list[str]) -> int:
     from importlib import import_module  # noqa: PLC0415  # see the rule above
 
-    from cucmctl.options import UsageError, parse  # noqa: PLC0415  # likewise
+    from cucmctl.options import parse  # noqa: PLC0415  # likewise
 
     if "--version" in arguments:
         return _without_verb(["--version"])
-    if verb not in VERBS:
-        raise UsageError(f"{verb!r} is not a command; expected {_expected()}")
     command = import_module(f"cucmctl.commands.{VERBS[verb][0]}").COMMANDS[verb]
     try:
         parsed = parse(verb, command, arguments)

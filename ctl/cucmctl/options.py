@@ -11,7 +11,12 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import NamedTuple, NoReturn
+
+# As the daemon has it; a number far beyond it comes back from there in another form.
+MOST_NODES_AT_ONCE = 1000
+MOST_SECONDS = 31_536_000
 
 # said wherever a node may have been taken for a path
 NODES_FIRST = "nodes go before --path"
@@ -40,12 +45,32 @@ class VerbParser(argparse.ArgumentParser):
     """`reminder` goes on after the complaint that a positional argument is missing."""
 
     reminder = ""
+    arguments: Sequence[str] = ()
 
     def error(self, message: str) -> NoReturn:
         text = message.removeprefix("argument ")
+        if without_value := _WITHOUT_VALUE.fullmatch(text):
+            text = _missing_value(without_value[1], self.arguments)
         if "arguments are required" in text and self.reminder:
             text += f"; {self.reminder}"
         raise UsageError(f"{text} (see {self.prog} --help)")
+
+
+_WITHOUT_VALUE = re.compile(r"(--[\w-]+): expected (?:at least )?one argument")
+
+
+def _missing_value(option: str, arguments: Sequence[str]) -> str:
+    """argparse takes whatever begins with `-` for an option, and does not say so."""
+    behind = (word for before, word in pairwise(arguments) if before == option)
+    word = next((word for word in behind if word.startswith("-")), None)
+    if word is None:
+        return f"{option}: expected a value"
+    if word.startswith("--"):
+        return f"{option}: expected a value before {word!r}"
+    return (
+        f"{option}: expected a value, but {word!r} begins with '-', as options do; "
+        f"if it is the value: {option}={word}"
+    )
 
 
 class Once(argparse.Action):
@@ -90,6 +115,7 @@ def parse(verb: str, command: Command, arguments: Sequence[str]) -> argparse.Nam
     )
     command.declare(parser)
     add_global_options(parser)
+    parser.arguments = arguments
     parsed = parser.parse_intermixed_args(arguments)
     _refuse_what_is_no_text(parsed)
     return parsed
@@ -143,16 +169,30 @@ def seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < float("inf"):  # also false for NaN; JSON has neither
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    if not 0 < value <= MOST_SECONDS:  # also false for NaN, which JSON has not
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a positive number of seconds (at most a year)"
+        )
     return value
 
 
 def count(text: str) -> int:
-    # isdecimal: int() would take "1_0" and " 7 "; and nothing counts to 10 digits here
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
+    if not _counts(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
     return int(text)
+
+
+def nodes_at_once(text: str) -> int:
+    if not (_counts(text) and int(text) <= MOST_NODES_AT_ONCE):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from 1 to {MOST_NODES_AT_ONCE}"
+        )
+    return int(text)
+
+
+def _counts(text: str) -> bool:
+    # isdecimal: int() would take "1_0" and " 7 "; and nothing counts to 10 digits here
+    return text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0
 
 
 def earliest(text: str) -> datetime:

@@ -17,9 +17,9 @@ from cucmctl.options import (
     Once,
     UsageError,
     VerbParser,
-    count,
     earliest,
     latest,
+    nodes_at_once,
     path_on_node,
     rfc3339,
     seconds,
@@ -101,7 +101,7 @@ def _whom(group: argparse._ArgumentGroup) -> None:
 def _how(group: argparse._ArgumentGroup) -> None:
     for name, meaning in TIMEOUTS.items():
         group.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
-    group.add_argument("--concurrency", metavar="N", type=count, help="nodes at once")
+    group.add_argument("--concurrency", metavar="N", type=nodes_at_once, help="nodes at once")
     stay = group.add_mutually_exclusive_group()
     stay.add_argument("--wait", action="store_true", help="wait until the job has ended")
     stay.add_argument("--watch", action="store_true", help="follow it until it has ended")
