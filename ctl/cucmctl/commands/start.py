@@ -11,6 +11,7 @@ import sys
 from cucmctl import exits, password, printer
 from cucmctl.client import Client
 from cucmctl.commands.follow import follow, say_it_goes_on, view_on
+from cucmctl.errors import InvalidRequest
 from cucmctl.options import (
     NODES_FIRST,
     Command,
@@ -25,6 +26,7 @@ from cucmctl.options import (
     seconds,
 )
 from cucmctl.views import JsonLines, Silent
+from cucmd.api import structs
 from cucmd.api.structs import Collection, Job, Login, Timeouts
 
 TIMEOUTS = {
@@ -174,6 +176,8 @@ def _start(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             printer.note("interrupted before the daemon answered; did it begin? cucmctl list")
             return exits.INTERRUPTED
+        except InvalidRequest as error:
+            raise _as_asked_for(error, arguments) from None
     try:
         return _report(client, job, arguments)
     except KeyboardInterrupt:  # between the daemon's answer and the following
@@ -182,6 +186,15 @@ def _start(arguments: argparse.Namespace) -> int:
     except OSError:  # nobody has read the id, and the job runs
         printer.note(f"the job was started: {job.job_id}")
         raise
+
+
+def _as_asked_for(error: InvalidRequest, arguments: argparse.Namespace) -> InvalidRequest:
+    """A credential that nobody named is that of the nodes' cluster."""
+    wrong = error.parameters
+    if wrong.parameter != "login.credential" or arguments.credential is not None:
+        return error
+    reason = f"the login of its cluster cannot be used: {wrong.reason}"
+    return InvalidRequest(error.name, structs.InvalidRequest("nodes", reason))
 
 
 def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:

@@ -107,6 +107,20 @@ def test_a_user_may_go_with_a_credential(started):
     assert login == {"username": "u", "password": None, "credential": "lab"}
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((), "NODE: the login of its cluster cannot be used: credential 'berlin': chmod 600"),
+        (("--credential", "berlin"), "--credential: credential 'berlin': chmod 600"),
+    ],
+)
+def test_a_credential_that_cannot_be_used_is_called_what_it_is(canned, ctl, given, said):
+    wrong = {"parameter": "login.credential", "reason": "credential 'berlin': chmod 600"}
+    canned.on("Start", canned.error("InvalidRequest", **wrong))
+    done = ctl("start", "berlin", "--path", "x", *given)
+    assert (done.returncode, done.stderr) == (65, f"cucmctl: {said}\n")
+
+
 def test_json_gives_the_job(canned, ctl, job):
     canned.on("Start", canned.reply({"job": job("running")}))
     done = ctl("start", "a", "--path", "x", "--credential", "lab", "--json")
