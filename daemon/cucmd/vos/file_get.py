@@ -49,6 +49,8 @@ _COMPLETED = re.compile(r"[.\s]{0,200}Transfer completed", re.IGNORECASE)
 _GET_FILE = re.compile(r"\s*Get file:\s*(.*\S)", re.IGNORECASE)
 _FILES = re.compile(r"\s*Number of files affected\s*:\s*([\d,]{1,18})\s*$", re.IGNORECASE)
 _BYTES = re.compile(r"\s*Total size in Bytes\s*:\s*([\d,]{1,24})\s*$", re.IGNORECASE)
+# How a node may speak of what follows `match`; how a real one does is not known.
+_PATTERN = re.compile(r"regular expression|regexp?\b|pattern", re.IGNORECASE)
 # Lines that every dialogue may have; anything else becomes a note.
 _USUAL = re.compile(
     r"""\s*(?: $ | \.+\s*$ | done\.?\s*$ | Total\ size\ in | Number\ of\ files
@@ -68,6 +70,7 @@ class FileGetDialogue(Conversation):
 
     def __init__(self, request: FileGet, receiver: ReceiverAddress, secrets: Secrets) -> None:
         self._secrets = secrets
+        self._request = request
         self._command = "".join(request.command_line().split())
         self._receiver = receiver
         self.echoed = False
@@ -141,7 +144,7 @@ class FileGetDialogue(Conversation):
         elif texts.UNSUCCESSFUL.lower() in lowered:
             self._unsuccessful = True
         elif self._refusal is None:
-            self._refusal = _refusal(note)
+            self._refusal = _refusal(note, _check_path(self._request))
         if not self._is_usual(line):
             self._notes.append(note)
 
@@ -216,7 +219,8 @@ class FileGetDialogue(Conversation):
         if not self._unsuccessful:
             return None
         said = self._notes[-1] if self._notes else texts.UNSUCCESSFUL
-        return failure(Code.INVALID_PATH, f"the node refused the command: {said}")
+        message = f"the node refused the command: {said}"
+        return failure(Code.INVALID_PATH, message, hint=_check_words(self._request, said))
 
     def _done(self) -> FileGetDone:
         return FileGetDone(self._completed, self._files, self._bytes, tuple(self._notes))
@@ -241,11 +245,23 @@ def _rejected(asked: str, shown: str) -> Failure:
     return failure(Code.RECEIVER_REJECTED, message)
 
 
-def _refusal(line: str) -> Failure | None:
+def _check_path(request: FileGet) -> str:
+    return f"check the path on the node: file list {request.location} {request.path}"
+
+
+def _check_words(request: FileGet, said: str) -> str:
+    """What to look at after a refusal that does not say which word of the command it means."""
+    if request.match is None:
+        return _check_path(request)
+    check_match = f"check --match {request.match!r}, a regular expression"
+    return check_match if _PATTERN.search(said) else f"{check_match}, or {_check_path(request)}"
+
+
+def _refusal(line: str, check_path: str) -> Failure | None:
     """The failure that a line of the node means by itself."""
     lowered = line.lower()
     if texts.NO_SUCH_FILE in lowered:
-        return failure(Code.INVALID_PATH, f"the node says: {line}")
+        return failure(Code.INVALID_PATH, f"the node says: {line}", hint=check_path)
     if texts.WRONG_ARITY in lowered:
         message = f"the node took an argument for several: {line}"
         return failure(Code.INVALID_PATH, message, hint="use paths and patterns without blanks")

@@ -25,10 +25,11 @@ def byte_by_byte(data: bytes) -> list[bytes]:
 
 
 class Driver:
-    def __init__(self, split: Split = whole) -> None:
+    def __init__(self, split: Split = whole, request: vos.FileGet = REQUEST) -> None:
         self.session = vos.Session((ADMIN_PASSWORD,))
         self.events: list[vos.Event] = []
         self._split = split
+        self._request = request
 
     def hear(self, data: bytes) -> list[vos.Event]:
         """The events of `data`, `Moving` among them once for each read."""
@@ -47,27 +48,27 @@ class Driver:
         return events
 
     def type(self, line: str) -> bytes:
-        if line == REQUEST.command_line():
-            return self.session.file_get(REQUEST, RECEIVER)
+        if line == self._request.command_line():
+            return self.session.file_get(self._request, RECEIVER)
         return self.session.quit() if line == "quit" else self.session.command(line)
 
     def _note(self, events: Iterable[vos.Event]) -> None:
         self.events += [event for event in events if not isinstance(event, vos.Moving)]
 
 
-def at_prompt(split: Split = whole) -> Driver:
+def at_prompt(split: Split = whole, request: vos.FileGet = REQUEST) -> Driver:
     """Logged in, nothing typed yet."""
-    driver = Driver(split)
+    driver = Driver(split, request)
     driver.hear(BANNER + b"admin:")
     driver.quiet()
     assert driver.session.at_prompt
     return driver
 
 
-def in_file_get(split: Split = whole) -> Driver:
+def in_file_get(split: Split = whole, request: vos.FileGet = REQUEST) -> Driver:
     """A `file get` is typed and echoed."""
-    driver = at_prompt(split)
-    driver.hear(driver.type(REQUEST.command_line()))
+    driver = at_prompt(split, request)
+    driver.hear(driver.type(request.command_line()))
     driver.events.clear()
     return driver
 

@@ -105,6 +105,31 @@ def test_refused_before_any_transfer(said, code, message):
     assert driver.session.at_prompt
 
 
+REFUSED = "Executed command unsuccessfully"
+CHECK_PATH = "check the path on the node: file list inactivelog syslog/x*"
+
+
+@pytest.mark.parametrize(
+    ("match", "said", "hint"),
+    [
+        (None, "no such file or directory can be found", CHECK_PATH),
+        (None, REFUSED, CHECK_PATH),
+        ("[", "no such file or directory can be found", CHECK_PATH),
+        (
+            "[",
+            f"Invalid regular expression: [\r\n{REFUSED}",
+            "check --match '[', a regular expression",
+        ),
+        ("[", REFUSED, f"check --match '[', a regular expression, or {CHECK_PATH}"),
+    ],
+)
+def test_the_hint_names_what_may_be_wrong_as_it_was_typed(match, said, hint):
+    driver = in_file_get(request=vos.FileGet("inactivelog", "syslog/x*", match=match))
+    driver.hear(f"{said}\r\nadmin:".encode())
+    [broken] = [event for event in driver.quiet() if isinstance(event, vos.Broken)]
+    assert broken.failure.hint == hint
+
+
 def test_completed_before_the_directory_was_given_does_not_count():
     driver = in_file_get()
     driver.hear(b"Transfer completed.\r\nadmin:")
