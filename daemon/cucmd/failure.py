@@ -58,15 +58,22 @@ _ADVICE: dict[Code, tuple[bool, str]] = {
     Code.JOB_TIMEOUT: (True, "raise --job-timeout, or collect from fewer nodes"),
     Code.STALLED: (True, "the transfer stopped moving; check the network between node and daemon"),
     Code.NO_FILES_MATCHED: (False, "widen the window, or check the paths and --match"),
-    Code.INVALID_PATH: (False, "check the path on the node: file list activelog PATH"),
+    Code.INVALID_PATH: (False, "check the path on the node, with file list"),
     Code.RECEIVER_REJECTED: (True, "the node's transcript shows which answer it did not take"),
     Code.RECEIVER_UNREACHABLE: (
         True,
         "let the node reach the receiver's port, or set receiver.advertise",
     ),
     Code.TRANSFER_INCOMPLETE: (True, "files may have rotated meanwhile; collect again"),
-    Code.DISK_FULL: (True, "free space below the state directory"),
-    Code.QUOTA_EXCEEDED: (False, "narrow the window, or raise the quota"),
+    Code.DISK_FULL: (
+        True,
+        "free space below the state directory, "
+        "or lower limits.free_space_percent and limits.free_space_bytes",
+    ),
+    Code.QUOTA_EXCEEDED: (
+        False,
+        "narrow the window, or raise limits.node_bytes or limits.job_bytes",
+    ),
     Code.INTERRUPTED: (True, "the daemon was stopped meanwhile; collect again"),
     Code.INTERNAL: (True, "a defect of cucmd; the daemon's log has the details"),
 }
@@ -89,6 +96,13 @@ def failure(code: Code, message: str, *, hint: str | None = None) -> Failure:
     """A failure with the advice that belongs to its code, or a better hint of the caller's."""
     retryable, advice = _ADVICE[code]
     return Failure(code, message, retryable, hint or advice)
+
+
+def of_node(failure: Failure, node: str) -> Failure:
+    """The same failure with a hint that can be pasted: those that end with NODE mean this one."""
+    if failure.hint is None or not failure.hint.endswith(" NODE"):
+        return failure
+    return msgspec.structs.replace(failure, hint=failure.hint.removesuffix("NODE") + node)
 
 
 def timed_out(code: Code, seconds: float, what: str) -> Failure:

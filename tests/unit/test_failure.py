@@ -1,12 +1,32 @@
 """What is advised where a node has failed."""
 
+import re
+
 import pytest
 
 from cucmctl.commands.start import TIMEOUTS
-from cucmd.failure import Code, failure
+from cucmd.config.keys import SECTIONS
+from cucmd.failure import Code, failure, of_node
 
 
 @pytest.mark.parametrize("name", ["login", "command", "node", "job"])
 def test_the_hint_of_a_timeout_names_the_option_that_there_is(name):
     assert name in TIMEOUTS
     assert f"raise --{name}-timeout" in failure(Code(f"{name}_timeout"), "").hint
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_a_hint_names_only_keys_that_there_are(code):
+    for section, key in re.findall(r"\b(\w+)\.(\w+)", failure(code, "").hint):
+        assert key in SECTIONS[section][1]
+
+
+def test_what_has_no_room_names_the_limits():
+    assert "limits.free_space_percent" in failure(Code.DISK_FULL, "").hint
+    assert "limits.job_bytes" in failure(Code.QUOTA_EXCEEDED, "").hint
+
+
+@pytest.mark.parametrize("code", [Code.HOST_KEY_CHANGED, Code.HOST_KEY_UNKNOWN])
+def test_the_hint_of_a_host_key_can_be_pasted(code):
+    hint = of_node(failure(code, ""), "192.0.2.7:2022").hint
+    assert re.search(r"cucmctl hostkeys (add|forget) 192\.0\.2\.7:2022$", hint)

@@ -15,7 +15,7 @@ from cucmd.collect.clocks import PhaseClock
 from cucmd.collect.conversation import Conversation, hang_up
 from cucmd.collect.doors import NodeTask, OpenShell, Report, Retry
 from cucmd.collect.transcript_file import TranscriptFile
-from cucmd.failure import Code, NodeFailed
+from cucmd.failure import Code, NodeFailed, of_node
 from cucmd.job import Phase
 
 # A connect that ran into its timeout has waited long enough: it fails the node (BE-020, row 11).
@@ -52,7 +52,7 @@ async def reach(
             except NodeFailed as error:
                 failed += 1
                 if error.failure.code not in TRANSIENT or failed >= task.retry.attempts:
-                    raise
+                    raise NodeFailed(of_node(error.failure, task.node)) from error
             else:
                 stack.push_async_exit(trial.pop_all())
                 return conversation

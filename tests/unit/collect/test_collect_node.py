@@ -310,6 +310,15 @@ async def test_a_refused_login_is_never_tried_again(
         assert node.opened == 0
 
 
+async def test_the_hint_of_a_host_key_names_the_node(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(pushes(1))) as node:
+        node.refusals = [failure(Code.HOST_KEY_UNKNOWN, "no host key is known")]
+        hint = (await failed(node, node_task(tmp_path))).hint
+        assert hint == "add the node's key first: cucmctl hostkeys add cucm-pub"
+
+
 Arrange = Callable[[Path], None]
 
 
