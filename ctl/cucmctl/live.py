@@ -23,7 +23,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from cucmctl import printer, render
-from cucmctl.names import mark, shortened
+from cucmctl.names import mark, told_apart
 from cucmctl.rates import Rates
 from cucmctl.views import View
 from cucmd.api.structs import Job, JobSummary, Node, WatchReply
@@ -174,12 +174,14 @@ class Frame:
         self._width = width
         self._strokes = ("#", "-") if ascii_only else ("━", "╌")
         self._mark = mark(ascii_only=ascii_only)
-        names = [printer.visible(node.node) for node in job.nodes]
+        names = tuple(printer.visible(node.node) for node in job.nodes)
         longest = max(map(len, names), default=0)
         self._figures = figures_beside(longest, width)
         room = width - STATUS_WIDTH - sum(FIGURES[name] for name in self._figures)
-        self._name_width = min(longest, max(render.LEAST_NAME, room))
-        short = shortened(names, self._name_width, self._mark)
+        short = told_apart(names, max(render.LEAST_NAME, room), self._mark)
+        self._name_width = max(map(len, short), default=0)
+        if self._name_width > room:  # which node it is comes before how much of it has come
+            self._figures = ()
         self._names = dict(zip((node.node for node in job.nodes), short, strict=True))
 
     def lines(self, height: int, missed: int = 0, hint: str = "") -> list[Text]:

@@ -1,11 +1,12 @@
 """PURE. Names of nodes where there is little room: cut so that they can still be told apart.
 
-The one rule: where something is left out there is a mark.
+The one rule: where something is left out there is a mark, and no two names look the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import takewhile
 
 
@@ -13,15 +14,59 @@ def mark(*, ascii_only: bool) -> str:
     return "~" if ascii_only else "…"
 
 
+@lru_cache(maxsize=4)  # the live view asks for the same names four times a second
+def told_apart(names: tuple[str, ...], width: int, mark: str = "…") -> tuple[str, ...]:
+    """The names cut to `width`, or to as little more as lets none of them look like another."""
+    different = len(set(names))
+    longest = max(map(len, names), default=0)
+    for room in range(width, longest):
+        cut = shortened(names, room, mark)
+        if len(set(cut)) == different:
+            return tuple(cut)
+    return names
+
+
 def shortened(names: Sequence[str], width: int, mark: str = "…") -> list[str]:
     """The names, those that are longer than `width` cut to it.
 
     What tells them apart may be in front (`ccm-sub1.example.org`), at the end (addresses) or in
     between, so the cut goes where the fewest become the same; if that is anywhere, at the end.
+    Names that are the same all the same are then cut in a way of their own: one address among
+    long names is enough to leave nothing that all have in common.
     """
     if all(len(name) <= width for name in names):
         return list(names)
-    return max(_ways(names, max(1, width - len(mark)), mark), key=lambda cut: len(set(cut)))
+    room = max(1, width - len(mark))
+    best = max(_ways(names, room, mark), key=_different)
+    while _different(better := _by_groups(names, best, room, mark)) > _different(best):
+        best = better
+    return best
+
+
+def _different(cut: Sequence[str]) -> int:
+    return len(set(cut))
+
+
+def _by_groups(names: Sequence[str], cut: Sequence[str], room: int, mark: str) -> list[str]:
+    """The same cut, but where it made names the same, without what just these have in front.
+
+    Only where what is left is in no other name: of `…1.example.org` nobody could say whether it is
+    the first node of Berlin or of Hamburg.
+    """
+    groups: dict[str, set[str]] = {}
+    for name, short in zip(names, cut, strict=True):
+        groups.setdefault(short, set()).add(name)
+    shared = {short: _shared(tuple(group)) for short, group in groups.items() if len(group) > 1}
+    different = set(names)
+
+    def better(name: str, short: str) -> str:
+        own = _without_ends(name, shared[short], room, mark)
+        return own if sum(own.strip(mark) in one for one in different) == 1 else short
+
+    return [
+        better(name, short) if short in shared else short
+        for name, short in zip(names, cut, strict=True)
+    ]
 
 
 def _ways(names: Sequence[str], room: int, mark: str) -> Iterator[list[str]]:
@@ -46,5 +91,5 @@ def _without_middle(name: str, head: int, room: int, mark: str) -> str:
 
 def _without_ends(name: str, shared: int, room: int, mark: str) -> str:
     """Without what all have in front, and if need be without the end."""
-    rest = mark + name[shared:]
+    rest = (mark if shared else "") + name[shared:]
     return rest if len(rest) <= room + len(mark) else rest[:room] + mark

@@ -88,13 +88,17 @@ def _painted(cells: list[str]) -> list[str]:
 def _fitting(
     rows: Sequence[tuple[str, ...]], headings: Sequence[str], columns: int, *, ascii_only: bool
 ) -> list[tuple[str, ...]]:
-    """The same rows with their names, the first cells, cut to what the others leave of a line."""
-    from cucmctl.names import mark, shortened  # noqa: PLC0415  # only for a terminal: a script waits for nothing that it does not use
+    """The same rows with their names, the first cells, cut to what the others leave of a line.
+
+    It wraps where names would look the same, or where nothing of them would be left.
+    """
+    from cucmctl.names import mark, told_apart  # noqa: PLC0415  # only for a terminal: a script waits for nothing that it does not use
 
     cells = [headings, *([visible(cell) for cell in row] for row in rows)]
     others = sum(2 + max(map(len, column)) for column in list(zip(*cells, strict=True))[1:])
     room = max(LEAST_NAME, columns - others)
-    names = shortened([row[0] for row in cells[1:]], room, mark(ascii_only=ascii_only))
+    whole = tuple(row[0] for row in cells[1:])
+    names = told_apart(whole, room, mark(ascii_only=ascii_only))
     return [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
 
 
@@ -124,7 +128,7 @@ def job(
 ) -> Iterator[str]:
     """The job, node by node, and below the table what is to be said about single nodes.
 
-    On a terminal of so many `columns` names are cut so that no line of the table wraps.
+    On a terminal of so many `columns` names are cut so that no line of the table has to wrap.
     """
     yield from _heading(job, now, colour=colour)
     yield ""

@@ -76,6 +76,15 @@ def test_names_that_do_not_fit_can_still_be_told_apart(frame, job, node):
         assert first.split()[0] != second.split()[0]
 
 
+def test_an_address_among_the_names_does_not_make_them_the_same(frame, job, node):
+    names = [f"ccm-{city}-sub{n}.example.org" for city in ("berlin", "bern") for n in (1, 2)]
+    one = job(*(node(name) for name in (*names, "192.0.2.7")))
+    for width in (60, 50, 40, 30):
+        shown = frame(one, width)[1:]
+        assert len({line.split()[0] for line in shown}) == 5
+        assert all("transfer" in line for line in shown)
+
+
 def test_what_is_cut_on_an_ascii_terminal_has_a_sign_of_ascii(frame, job, node):
     one = job(node("call-manager-1.branch.voice.example.org", "failed", error="it failed " * 9))
     line = frame(one, 60, ascii_only=True)[1]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmctl.names import shortened
+from cucmctl.names import shortened, told_apart
 
 
 def test_names_that_fit_stay_as_they_are():
@@ -35,6 +35,17 @@ def test_the_cut_goes_where_names_do_not_differ(names, width, shown):
     assert shortened(names, width) == shown
 
 
+def test_an_address_among_long_names_does_not_make_them_the_same():
+    names = ["call-manager-east-1.example.org", "call-manager-east-2.example.org", "192.0.2.7"]
+    assert shortened(names, 9) == ["…1.examp…", "…2.examp…", "192.0.2.7"]
+
+
+def test_names_get_more_room_rather_than_look_the_same():
+    names = tuple(f"ccm-{city}-sub{n}.example.org" for city in ("berlin", "bern") for n in (1, 2))
+    cut = told_apart((*names, "192.0.2.7"), 8)
+    assert cut[:3] == ("ccm-berlin-sub1…", "ccm-berlin-sub2…", "ccm-bern-sub1.e…")
+
+
 def test_the_mark_may_be_ascii():
     assert shortened(["ccm-sub1.example.org"], 10, "~") == ["ccm-sub1.~"]
 
@@ -44,3 +55,25 @@ def test_every_name_fits_and_what_is_cut_is_marked(names, width):
     for name, short in zip(names, shortened(names, width), strict=True):
         assert len(short) <= width
         assert short == name or "…" in short
+
+
+# Alike in front, at the end, or both, as the names of a cluster's nodes are.
+ALIKE = st.tuples(
+    *(st.sampled_from(part) for part in (["", "10.", "ccm-"], ["east", "1", "2"], ["-1", "-2"])),
+    st.sampled_from(["", ".example.org", ":2022"]),
+).map("".join)
+NAMES = st.lists(st.text(max_size=40) | ALIKE, max_size=8)
+
+
+@given(NAMES, st.integers(2, 30))
+def test_a_cut_makes_no_two_names_the_same(names, width):
+    cut = told_apart(tuple(names), width)
+    assert len(set(cut)) == len(set(names))
+    assert all(short == name or "…" in short for name, short in zip(names, cut, strict=True))
+
+
+@given(NAMES, st.integers(2, 30))
+def test_more_room_is_given_only_where_it_is_needed(names, width):
+    cut = shortened(names, width)
+    if len(set(cut)) == len(set(names)):
+        assert told_apart(tuple(names), width) == tuple(cut)

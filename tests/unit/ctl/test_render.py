@@ -88,6 +88,14 @@ def test_columns_are_aligned(job, node, began):
     assert head.index("SIZE") + 4 == first.index("5 B") + 3  # numbers to the right
 
 
+@pytest.mark.parametrize("columns", [80, 60, 40, 20])
+def test_nodes_can_be_told_apart_on_any_terminal(job, node, began, columns):
+    names = [f"ccm-{n}-{m}.voice.example.org" for n in ("berlin", "bern") for m in ("pub", "sub")]
+    one = job(*map(node, [*names, "192.0.2.7", "[2001:db8::1]:2022", "[2001:db8::2]:2022"]))
+    lines = list(render.job(one, began, columns=columns))[5:]
+    assert len({line.split()[0] for line in lines}) == len(lines) == 7
+
+
 def test_colours_do_not_disturb_the_columns(job, node, began):
     one = job(node("a"), node("bb", "failed"), status="partial")
     plain = list(render.job(one, began))
