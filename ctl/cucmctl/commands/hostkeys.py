@@ -44,7 +44,9 @@ def _hostkeys(arguments: argparse.Namespace) -> int:
         return _forget(client, arguments)
 
 
-def _show(found: Sequence[HostKey], *, as_json: bool) -> int:
+def _show(keys: Sequence[HostKey], *, as_json: bool) -> int:
+    # the daemon has them as they were learned; people look for a node
+    found = sorted(keys, key=lambda key: (key.node, key.algorithm))
     if as_json:
         printer.json_line(found)
     elif not found:

@@ -21,6 +21,14 @@ def test_the_keys_are_listed_with_their_fingerprints(canned, ctl):
     assert canned.calls == [("ListHostKeys", {})] * 3
 
 
+def test_the_list_is_sorted_by_node_and_algorithm(canned, ctl):
+    order = [("a", "ecdsa-sha2-nistp256"), ("a", "ssh-rsa"), ("b", "ssh-rsa")]
+    keys = [{**KEY, "node": node, "algorithm": algorithm} for node, algorithm in order]
+    canned.on("ListHostKeys", canned.reply({"host_keys": keys[::-1]}))
+    assert [tuple(line.split()[:2]) for line in ctl("hostkeys").stdout.splitlines()[1:]] == order
+    assert json.loads(ctl("hostkeys", "--json").stdout) == keys
+
+
 def test_no_keys_is_said(canned, ctl):
     canned.on("ListHostKeys", canned.reply({"host_keys": []}))
     done = ctl("hostkeys", "list")
