@@ -186,14 +186,22 @@ def tally(job: Job) -> str:
 def about(node: Node) -> Iterator[str]:
     """Why the node failed, what to do about it, and its notes."""
     if node.failure is not None:
-        text = node.error or node.failure.message
-        yield f"{visible(node.node)}: {visible(text)} ({visible(node.failure.code)})"
+        again = "; a retry can help" if node.failure.retryable else ""
+        text = _of_node(node, node.error or node.failure.message)
+        yield f"{text} ({visible(node.failure.code)}{again})"
         if node.failure.hint:
             yield f"  hint: {visible(node.failure.hint)}"
     elif node.error:
-        yield f"{visible(node.node)}: {visible(node.error)}"
+        yield _of_node(node, node.error)
     for text in node.notes:
         yield f"{visible(node.node)}: note: {visible(text)}"
+
+
+def _of_node(node: Node, text: str) -> str:
+    """`text` with the node's name in front, unless it begins with it: `ccm-pub:22 refused ...`."""
+    if text.startswith(node.node) and text[len(node.node) :].startswith((":", " ", ",")):
+        return visible(text)
+    return f"{visible(node.node)}: {visible(text)}"
 
 
 def ending(job: Job) -> Iterator[str]:

@@ -118,9 +118,26 @@ def test_the_ending_counts_and_explains(job, node):
     )
     assert list(render.ending(ended)) == [
         "job 3f2a00112233 partial: 2 nodes: 1 succeeded, 1 failed; 1 file, 10 B",
-        "b: no byte for 120s (stalled)",
+        "b: no byte for 120s (stalled; a retry can help)",
         "  hint: is it full?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("a:22 refused the login", "a:22 refused the login"),
+        ("a: the connection was lost", "a: the connection was lost"),
+        ("a, during login: the connection was lost", "a, during login: the connection was lost"),
+        ("another node answered", "a: another node answered"),
+        ("", "a: "),
+    ],
+)
+def test_a_failure_names_its_node_once(node, error, shown):
+    failure = structs.Failure("auth_failed", error, retryable=False)
+    assert next(render.about(node("a", "failed", failure=failure))) == f"{shown} (auth_failed)"
+    if error:
+        assert list(render.about(node("a", "failed", error=error))) == [shown]
 
 
 @given(st.text(st.characters()))
