@@ -6,6 +6,8 @@ The one rule: an exception carries the fields that the wire gave it, as the stru
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import Any, ClassVar
 
 import msgspec
@@ -187,7 +189,20 @@ class SocketNotPermitted(NotPermitted):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{VARLINK}.PermissionDenied", _Nothing())
-        self.reason = f"this user may not use the socket {path}; is it in the group 'cucm'?"
+        self.reason = f"this user may not use the socket {path}"
+        if (group := _group_let_in(path)) is not None:
+            self.reason += f"; is it in the group {group!r}?"
+
+
+def _group_let_in(path: str) -> str | None:
+    """Whose members may use the socket; None if that cannot be told, or it is nobody."""
+    import grp  # noqa: PLC0415  # only for this complaint
+
+    try:
+        status = os.stat(path)
+        return grp.getgrgid(status.st_gid).gr_name if status.st_mode & stat.S_IWGRP else None
+    except (OSError, KeyError):  # its folder is closed too; a group without a name
+        return None
 
 
 _BY_NAME: dict[str, type[Refused]] = {

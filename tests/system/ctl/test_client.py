@@ -196,13 +196,23 @@ def test_what_was_said_before_the_door_was_shut_is_heard(canned, job):
                 client.status("3f2a")
 
 
-def test_a_socket_that_the_kernel_refuses_is_not_permitted(canned, monkeypatch):
+@pytest.mark.parametrize(
+    ("mode", "asks"), [(0o660, "; is it in the group '{}'?"), (0o600, ""), (None, "")]
+)
+def test_a_socket_that_the_kernel_refuses_is_not_permitted(canned, monkeypatch, mode, asks):
+    """The group that is asked for is the socket's own, and only one that would be let in."""
+
     def refuse(self, address):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    with pytest.raises(cucmctl.NotPermitted, match="is it in the group 'cucm'"):
-        Client(canned.path).status("3f2a")
+    path = canned.path if mode is not None else canned.path.with_name("out-of-sight")
+    if mode is not None:
+        path.chmod(mode)
+    with pytest.raises(cucmctl.NotPermitted) as raised:
+        Client(path).status("3f2a")
+    group = asks.format(canned.path.group())
+    assert str(raised.value) == f"this user may not use the socket {path}{group}"
 
 
 def test_a_request_that_is_too_long_is_not_sent(canned, client):
