@@ -113,7 +113,10 @@ class ShuttingDown(Refused):
 
 
 class StorageFailed(Refused):
-    """The daemon could not make it durable, so it did not do it."""
+    """The daemon could not make it durable: nothing was started or remembered.
+
+    A cancel holds all the same, and its record follows once there is room.
+    """
 
     struct = structs.StorageFailed
     parameters: structs.StorageFailed

@@ -273,13 +273,17 @@ class JobRun:
     async def cancel(self, positions: frozenset[int] | None = None) -> bool:
         """Cancels, and says whether that changed anything; durable on return.
 
-        Connections close behind it, inside the grace period. Raises `StoreFailed`.
+        Connections close behind it, inside the grace period. Raises `StoreFailed`: it holds all
+        the same, and is made durable once that can be.
         """
         before = self.refresh()
         self._end(self.job.cancel(_now(), positions))
         changed = self.job is not before
         with trio.CancelScope(shield=True):  # a client that goes away takes nothing back
-            await self._recorder.durable()
+            try:
+                await self._recorder.durable()
+            except StoreFailed as error:
+                raise StoreFailed(f"the cancel holds, its record will follow: {error}") from error
         return changed
 
     def end_all(self, why: Failure) -> None:

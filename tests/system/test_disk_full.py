@@ -34,7 +34,7 @@ def test_what_cannot_be_stored_is_not_promised_and_comes_true_when_there_is_room
         job = start(client, lab, lab.nodes[1:], grace=0.5)
         until(client, job.job_id, in_phase("command"))
         filler = fill(daemon.state)
-        with pytest.raises(StorageFailed):
+        with pytest.raises(StorageFailed, match="the cancel holds, its record will follow"):
             client.cancel(job.job_id)
         done = refused_start(daemon, lab)
         assert (done.returncode, done.stdout) == (75, "")
