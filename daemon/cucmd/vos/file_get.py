@@ -31,7 +31,7 @@ from cucmd.vos.events import (
     Send,
     Sized,
 )
-from cucmd.vos.questions import DIALOGUE, Ask, Question, Questions, without_pagers
+from cucmd.vos.questions import DIALOGUE, Ask, Questions, without_pagers
 from cucmd.vos.secrets import MASK, Secrets
 
 # A node that does not like an answer asks again, for ever.
@@ -160,25 +160,29 @@ class FileGetDialogue(Conversation):
         events: list[Event] = []
         for question in self._questions.in_segment(text, number, grown_from):
             self.echoed = True
-            events += self._answer(question)
+            asked = self._secrets.mask(text[: question.end], question.begin)
+            events += self._answer(question.ask, " ".join(asked.split()))
             if isinstance(events[-1], Broken):
                 break
         return events
 
-    def _answer(self, question: Question) -> list[Event]:
-        if key := PAGER_KEYS.get(question.ask):
+    def _answer(self, ask: Ask, asked: str) -> list[Event]:
+        """`asked` is what may be shown of the question."""
+        if key := PAGER_KEYS.get(ask):
             self._pages += 1
             too_many = self._pages > MAX_PAGERS
             return [Broken(self._storm())] if too_many else [Send(key, key.decode())]
-        answer = self._answer_to(question.ask)
-        shown = MASK if question.ask is Ask.PASSWORD else answer
-        self._asked[_name(question)] += 1
-        if self._asked[_name(question)] > MAX_ANSWERS:
-            return [Broken(_rejected(self._secrets.mask(question.text), shown))]
+        answer = self._answer_to(ask)
+        shown = MASK if ask is Ask.PASSWORD else answer
+        # The same question again: the kind, for yes/no questions the words too.
+        name = asked[:120] if ask is Ask.YES_NO else ask.value
+        self._asked[name] += 1
+        if self._asked[name] > MAX_ANSWERS:
+            return [Broken(_rejected(asked, shown))]
         if self._asked.total() > MAX_QUESTIONS:
             return [Broken(self._storm())]
         send = Send(f"{answer}\n".encode(), shown)
-        if question.ask is not Ask.DIRECTORY or self._agreed:
+        if ask is not Ask.DIRECTORY or self._agreed:
             return [send]
         self._agreed = True
         return [send, Agreed()]
@@ -229,11 +233,6 @@ class FileGetDialogue(Conversation):
 def _number(text: str) -> int | None:
     digits = text.replace(",", "")
     return int(digits) if digits else None
-
-
-def _name(question: Question) -> str:
-    """What counts as the same question again: the kind, for yes/no questions the words too."""
-    return question.text[:120] if question.ask is Ask.YES_NO else question.ask.value
 
 
 def _rejected(asked: str, shown: str) -> Failure:

@@ -30,10 +30,10 @@ class Ask(Enum):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """`text` as the node wrote it, with what led to a yes/no; it is complete at `end`."""
+    """Where in the segment it stands, from `begin` to `end`, with what led to a yes/no."""
 
     ask: Ask
-    text: str
+    begin: int
     end: int
 
 
@@ -124,8 +124,7 @@ class Questions:
                 begin = (
                     match.start() if at_start else max(self.answered, match.end() - MAX_QUESTION)
                 )
-                text = segment[begin : match.end()]
-                found = Question(ask, " ".join(text.split()), match.end())
+                found = Question(ask, begin, match.end())
         return found
 
 

@@ -30,9 +30,13 @@ class Secrets:
         if word := visible(secret):
             self._words.add(word)
 
-    def mask(self, text: str) -> str:
-        """The visible part of `text`, each secret in it replaced by `MASK`."""
-        return masked(self.cover(visible(text)))
+    def mask(self, text: str, since: int = 0) -> str:
+        """The visible part of `text`, each secret in it replaced by `MASK`.
+
+        Shown from the character `since` on: whoever cuts before he masks shows what is left of a
+        secret on the cut.
+        """
+        return masked(self.cover(visible(text))[len(visible(text[:since])) :])
 
     def cover(self, text: str, known: int = 0) -> str:
         """`text`, as long as it was, with every character of a secret covered.

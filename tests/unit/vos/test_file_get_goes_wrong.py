@@ -60,6 +60,17 @@ def test_three_strikes_never_show_the_password():
     assert PASSWORD not in repr(driver.events)
 
 
+@pytest.mark.parametrize("led_to", range(220, 256))
+def test_a_password_that_a_long_question_repeats_is_masked_wherever_it_is_cut(led_to):
+    driver = in_file_get()
+    question = f"{PASSWORD} is no password. {'x' * led_to} [y/n]?"
+    for _ in range(4):
+        driver.hear(f"{question}\r\n".encode())
+    [(_, message)] = failed(driver.events)
+    asked = message.partition("asked '")[2]
+    assert not any(asked.startswith(PASSWORD[at:]) for at in range(len(PASSWORD) - 1))
+
+
 def test_after_three_strikes_no_answer_but_a_prompt_still_counts():
     driver = in_file_get()
     driver.hear(b"User ID: \r\n" * 4)
