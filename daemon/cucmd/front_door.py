@@ -32,7 +32,9 @@ class Ssh:
     def port(self) -> int:
         return self._receiver.port
 
-    async def open_shell(self, task: NodeTask, on_phase: Callable[[Phase], None]) -> Shell:
+    async def open_shell(
+        self, task: NodeTask, on_phase: Callable[[Phase], None], mask: Callable[[str], str]
+    ) -> Shell:
         return await open_shell(
             task.host,
             task.port,
@@ -41,6 +43,7 @@ class Ssh:
             Policy(task.host_keys, task.legacy_algorithms),
             self._known,
             on_phase=on_phase,
+            mask=mask,
         )
 
     def open_drop_box(self, task: NodeTask) -> DropBox:

@@ -108,6 +108,7 @@ class Node:
         self.refusals: list[Failure] = []  # the next attempts to connect fail so
         self.before_login = trio.Event()
         self.before_login.set()
+        self.mask: Callable[[str], str] = str
         self.opened = 0
         self.closed = 0
 
@@ -153,12 +154,15 @@ class Node:
         self._to_node.close()
         await trio.lowlevel.checkpoint()
 
-    async def open_shell(self, task: NodeTask, on_phase: Callable[[Phase], None]) -> "Node":
+    async def open_shell(
+        self, task: NodeTask, on_phase: Callable[[Phase], None], mask: Callable[[str], str]
+    ) -> "Node":
         await trio.lowlevel.checkpoint()
         if self.refusals:
             raise NodeFailed(self.refusals.pop(0))
         await self.before_login.wait()
         on_phase(Phase.LOGIN)
+        self.mask = mask
         self.opened += 1
         self._nursery.start_soon(self._play)
         return self

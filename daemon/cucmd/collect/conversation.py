@@ -32,9 +32,9 @@ class Patience(Protocol):
 class Conversation:
     """One session on one node, from the open shell to its end."""
 
-    def __init__(self, shell: Shell, transcript: TranscriptFile, password: str) -> None:
+    def __init__(self, shell: Shell, transcript: TranscriptFile, session: Session) -> None:
         self.shell = shell
-        self._session = Session((password,))
+        self._session = session
         self._transcript = transcript
         self._events: deque[Event] = deque()
         self._pace = Pace()

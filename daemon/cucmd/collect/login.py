@@ -17,6 +17,7 @@ from cucmd.collect.doors import NodeTask, OpenShell, Report, Retry
 from cucmd.collect.transcript_file import TranscriptFile
 from cucmd.failure import Code, NodeFailed, of_node
 from cucmd.job import Phase
+from cucmd.vos import Session
 
 # A connect that ran into its timeout has waited long enough: it fails the node (BE-020, row 11).
 TRANSIENT = frozenset({Code.CONNECTION_REFUSED, Code.CONNECTION_LOST, Code.HOST_UNREACHABLE})
@@ -77,8 +78,9 @@ async def _log_in(
     with PhaseClock() as clock:
         what = f"waiting for a connection to {where} (connect timeout)"
         clock.start(Code.CONNECT_TIMEOUT, timeouts.connect, what)
-        shell = await open_shell(task, enter)
-        conversation = Conversation(shell, transcript, task.login.password)
+        session = Session((task.login.password,))
+        shell = await open_shell(task, enter, session.mask)
+        conversation = Conversation(shell, transcript, session)
         trial.push_async_callback(hang_up, conversation, timeouts.grace)
         await conversation.first_prompt()
         return conversation

@@ -14,7 +14,7 @@ import asyncssh
 import msgspec
 
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.ssh.policy import place, printable
+from cucmd.ssh.policy import Mask, place, printable
 
 _BY_ERRNO = {
     errno.ECONNREFUSED: Code.CONNECTION_REFUSED,
@@ -66,7 +66,7 @@ def _leaves(error: BaseException) -> Iterator[OSError]:
         yield error
 
 
-def lost(error: BaseException | None) -> str:
+def lost(error: BaseException | None, mask: Mask) -> str:
     """Why a connection ended, in words that go on after "host:port: "."""
     match error:
         case None:
@@ -76,41 +76,41 @@ def lost(error: BaseException | None) -> str:
         case asyncssh.ConnectionLost():
             return "the connection was lost"
         case asyncssh.DisconnectError() | asyncssh.ChannelOpenError():
-            return printable(error.reason)
+            return printable(mask(error.reason))
         case OSError() if error.errno is not None:
             return os.strerror(error.errno)
         case _:
-            return printable(str(error) or type(error).__name__)
+            return printable(mask(str(error)) or type(error).__name__)
 
 
 def failed_login(
-    host: str, port: int, username: str, error: Exception, progress: Progress
+    address: tuple[str, int], username: str, error: Exception, progress: Progress, mask: Mask
 ) -> NodeFailed:
     """For what asyncssh raises between an open socket and an open shell."""
-    where = place(host, port)
+    where, said = place(*address), lost(error, mask)
     if not progress.greeted:
-        return _no_greeting(where, error)
+        return _no_greeting(where, error, said)
     if not progress.authenticating:
-        return _no_key_exchange(where, error, progress)
+        return _no_key_exchange(where, error, progress, mask)
     if isinstance(error, asyncssh.PermissionDenied) or _counts_as_refusal(error, progress):
-        return _refused(where, username, error, progress)
+        return _refused(where, username, error, progress, said)
     if isinstance(error, asyncssh.ChannelOpenError):
-        return fail(Code.CONNECTION_LOST, f"{where} opened no shell: {lost(error)}")
-    return fail(Code.CONNECTION_LOST, f"{where}, during login: {lost(error)}")
+        return fail(Code.CONNECTION_LOST, f"{where} opened no shell: {said}")
+    return fail(Code.CONNECTION_LOST, f"{where}, during login: {said}")
 
 
-def _no_greeting(where: str, error: Exception) -> NodeFailed:
+def _no_greeting(where: str, error: Exception, said: str) -> NodeFailed:
     if isinstance(error, asyncssh.ProtocolError | asyncssh.ProtocolNotSupported):
-        return fail(Code.NOT_A_NODE, f"{where} is not an SSH server: {lost(error)}")
-    return fail(Code.CONNECTION_LOST, f"{where}, before any SSH greeting came: {lost(error)}")
+        return fail(Code.NOT_A_NODE, f"{where} is not an SSH server: {said}")
+    return fail(Code.CONNECTION_LOST, f"{where}, before any SSH greeting came: {said}")
 
 
-def _no_key_exchange(where: str, error: Exception, progress: Progress) -> NodeFailed:
-    reason = no_common(progress.hash_prefix)
+def _no_key_exchange(where: str, error: Exception, progress: Progress, mask: Mask) -> NodeFailed:
+    reason = no_common(progress.hash_prefix, mask)
     if reason is None and _finds_nothing_in_common(error):
-        reason = printable(str(error), _OFFER_LIMIT)
+        reason = printable(mask(str(error)), _OFFER_LIMIT)
     if reason is None:
-        return fail(Code.CONNECTION_LOST, f"{where}, during key exchange: {lost(error)}")
+        return fail(Code.CONNECTION_LOST, f"{where}, during key exchange: {lost(error, mask)}")
     hint = "the node speaks nothing that we can, legacy algorithms included"
     return fail(
         Code.NO_COMMON_ALGORITHM, f"{where}: {reason}", hint=hint if progress.legacy else None
@@ -134,7 +134,9 @@ def _counts_as_refusal(error: Exception, progress: Progress) -> bool:
     return progress.refused or "authentication failures" in reason
 
 
-def _refused(where: str, username: str, error: Exception, progress: Progress) -> NodeFailed:
+def _refused(
+    where: str, username: str, error: Exception, progress: Progress, said: str
+) -> NodeFailed:
     who = printable(username, 64)
     if not progress.tried:
         return fail(
@@ -143,11 +145,11 @@ def _refused(where: str, username: str, error: Exception, progress: Progress) ->
             "keyboard-interactive authentication",
         )
     tried = " and ".join(progress.tried)
-    reason = f": {lost(error)}" if not isinstance(error, asyncssh.PermissionDenied) else ""
+    reason = f": {said}" if not isinstance(error, asyncssh.PermissionDenied) else ""
     return fail(Code.AUTH_FAILED, f"{where} refused the login of {who} (tried {tried}){reason}")
 
 
-def no_common(hash_prefix: bytes) -> str | None:
+def no_common(hash_prefix: bytes, mask: Mask) -> str | None:
     """The purpose for which two sides share no algorithm, naming both offers; None if all is well.
 
     `hash_prefix` is two version strings and the two KEXINIT packets (RFC 4253, 7.1), the
@@ -163,8 +165,8 @@ def no_common(hash_prefix: bytes) -> str | None:
             return None  # such a cipher needs no MAC, which is the only list that is left
         if not common:
             return (
-                f"no common {purpose} algorithm: we offer {_listed(names)}; "
-                f"the node offers {_listed(theirs[purpose])}"
+                f"no common {purpose} algorithm: we offer {_listed(names, str)}; "
+                f"the node offers {_listed(theirs[purpose], mask)}"
             )
     return None
 
@@ -205,5 +207,5 @@ def _strings(data: bytes) -> Iterator[bytes]:
         data = data[4 + size :]
 
 
-def _listed(names: list[str]) -> str:
-    return printable(", ".join(names) or "nothing", _OFFER_LIMIT)
+def _listed(names: list[str], mask: Mask) -> str:
+    return printable(mask(", ".join(names)) or "nothing", _OFFER_LIMIT)

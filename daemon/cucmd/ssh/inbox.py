@@ -11,6 +11,7 @@ import asyncssh
 import trio
 
 from cucmd.ssh.causes import lost
+from cucmd.ssh.policy import Mask
 
 # Per node, and as much again in asyncssh's receive window: 400 nodes that nobody reads hold 50 MB.
 # A console says a few KB at a time; only a long `file list` ever comes near.
@@ -27,7 +28,8 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
     channel that the node closes loses nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
         # A chunk is a byte at least, so a channel of that many slots cannot be full before the
         # limit in bytes is reached; the one slot more is for the chunk that reaches it.
         self._send, self._receive = trio.open_memory_channel[bytes](HIGH_WATER + 1)
@@ -73,7 +75,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._channel = None
-        self.lost = lost(exc) if exc else None
+        self.lost = lost(exc, self._mask) if exc else None
         self._send.close()
         self.closed.set()
         self.writable.set()

@@ -19,7 +19,7 @@ from cucmd.ssh.causes import Progress
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh.known_line import HostKey
 from cucmd.ssh.link import Opener, public_key
-from cucmd.ssh.policy import Policy, place, printable
+from cucmd.ssh.policy import Mask, Policy, place, printable
 
 # A login is one or two challenges (PAM sends an empty one to end with). Whoever has ten more
 # questions does not want to let us in.
@@ -31,13 +31,14 @@ _ANSWER_LIMIT = 2
 class Login(Opener):
     """One login; all methods but `forget` and `progress` are asyncssh's callbacks."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # made in one place, by the shell
         self,
         address: tuple[str, int],
         credentials: tuple[str, str],
         policy: Policy,
         known: KnownHosts,
         on_phase: Callable[[Phase], None],
+        mask: Mask,
     ) -> None:
         super().__init__(_checked(address, *credentials), legacy=policy.legacy_algorithms)
         self.verdict: Exception | None = None  # why we hung up ourselves
@@ -46,6 +47,7 @@ class Login(Opener):
         self._policy = policy
         self._known = known
         self._on_phase = on_phase
+        self._mask = mask
         self._key: HostKey | None = None
         self._authenticating = False
         self._tried: list[str] = []
@@ -103,7 +105,7 @@ class Login(Opener):
     def password_change_requested(self, prompt: str, lang: str) -> NoReturn:
         self._stop(
             f"{place(*self._address)} wants a new password for {self.username}: "
-            f"{printable(prompt.strip(), 100)}"
+            f"{printable(self._mask(prompt.strip()), 100)}"
         )
 
     def kbdint_auth_requested(self) -> str | None:

@@ -1,13 +1,18 @@
 """PURE. How strict we are with a node's SSH, and how a message names it.
 
-The one rule: text that a node sent goes through `printable` before it stands in a message.
+The one rule: text that a node sent goes through a `Mask` and then through `printable` before it
+stands in a message; in that order, for what is left of a secret on a cut is not found any more.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import msgspec
+
+# A node's text -> the same without the secrets that it may have repeated. `str` where we have none.
+Mask: TypeAlias = Callable[[str], str]
 
 
 class Policy(msgspec.Struct, frozen=True):

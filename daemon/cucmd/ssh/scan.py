@@ -63,7 +63,7 @@ async def _look(
     except _Seen:
         pass
     except Exception as error:  # a peer that breaks the protocol makes asyncssh raise anything
-        raise failed_login(host, port, look.username, error, look.progress()) from error
+        raise failed_login((host, port), look.username, error, look.progress(), str) from error
     finally:
         link.disconnect()
         await link.gone()

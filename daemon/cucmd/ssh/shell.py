@@ -20,7 +20,7 @@ from cucmd.ssh.inbox import Inbox
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh.link import Link, connect, options
 from cucmd.ssh.login import Login
-from cucmd.ssh.policy import Policy, place
+from cucmd.ssh.policy import Mask, Policy, place
 
 __all__ = ["Policy", "Shell", "open_shell"]
 
@@ -92,13 +92,14 @@ async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing 
     known: KnownHosts,
     *,
     on_phase: Callable[[Phase], None],
+    mask: Mask,
 ) -> Shell:
     """Connects, logs in with the password, and starts a shell on a PTY.
 
     `on_phase(Phase.LOGIN)` is called in between, when the node's host key has been accepted and
     authentication begins: the caller exchanges the connect deadline for the login deadline. It
     runs on the event loop, not in the caller's task, so it must be quick. What it raises ends
-    the connection and comes out here.
+    the connection and comes out here. What the node says of a failure goes through `mask`.
 
     Has no deadline of its own; cancelled at any point it leaves no socket behind. Must be called
     below `open_bridge`. Raises NodeFailed with connection_refused, connection_lost,
@@ -108,8 +109,8 @@ async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing 
     algorithms = client_algorithms(legacy=policy.legacy_algorithms)
     types = frozenset(line.algorithm for line in known.lookup(host, port) if not line.revoked)
     settings = options(algorithms, host_key_order(algorithms, types))
-    login = Login((host, port), (username, password), policy, known, on_phase)
-    inbox = Inbox()
+    login = Login((host, port), (username, password), policy, known, on_phase, mask)
+    inbox = Inbox(mask)
     try:
         link = Link(await connect(host, port), login)
         try:
@@ -123,7 +124,7 @@ async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing 
         raise
     except Exception as error:
         await _flush(known)
-        cause = _explained(host, port, login, error)
+        cause = _explained((host, port), login, error, mask)
         if cause is error:
             raise
         raise cause from error
@@ -132,13 +133,13 @@ async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing 
     return Shell(host, port, link, inbox)
 
 
-def _explained(host: str, port: int, login: Login, error: Exception) -> Exception:
+def _explained(address: tuple[str, int], login: Login, error: Exception, mask: Mask) -> Exception:
     if login.verdict is not None:
         return login.verdict
     if not isinstance(error, asyncssh.Error | OSError):
         # A peer that breaks the protocol makes asyncssh raise anything; so does a defect.
-        _log.warning("%s: unexpected error of asyncssh", place(host, port), exc_info=error)
-    return failed_login(host, port, login.username, error, login.progress())
+        _log.warning("%s: unexpected error of asyncssh", place(*address), exc_info=error)
+    return failed_login(address, login.username, error, login.progress(), mask)
 
 
 async def _flush(known: KnownHosts) -> None:

@@ -70,6 +70,10 @@ class Session:
     def _settled(self) -> bool:
         return self._conversation.at_prompt or self._conversation.over
 
+    def mask(self, text: str) -> str:
+        """What may be shown of something that the node says beside its command line."""
+        return self._secrets.mask(text)
+
     def receive(self, data: bytes) -> list[Event]:
         """The next bytes from the node."""
         if self._conversation.over or not data:

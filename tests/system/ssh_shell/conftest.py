@@ -228,6 +228,7 @@ def connect(known: KnownHosts) -> Callable[..., Awaitable[Shell]]:
                 given.get("policy", Policy()),
                 given.get("known", known),
                 on_phase=given.get("on_phase", lambda phase: None),
+                mask=given.get("mask", str),
             )
 
     return opener

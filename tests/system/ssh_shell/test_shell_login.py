@@ -8,6 +8,7 @@ import pytest
 
 from cucmd.failure import NodeFailed
 from cucmd.ssh.shell import Policy
+from cucmd.vos.secrets import MASK, Secrets
 
 HIDDEN, SHOWN = False, True
 
@@ -145,6 +146,37 @@ async def test_characters_that_ssh_cannot_carry(bridge, connect, given):
     failure = await refusal(connect, 22, **given)
     assert "characters that SSH cannot carry" in failure.message
     assert "pa\udcff" not in repr(failure)
+
+
+async def test_a_node_that_says_the_password_back_is_not_repeated(
+    bridge, connect, ssh, monkeypatch
+):
+    said = f"no shell for {ssh.password}"
+
+    def disconnect(*_):
+        raise asyncssh.DisconnectError(asyncssh.DISC_BY_APPLICATION, said)
+
+    def expired(*_):
+        raise asyncssh.PasswordChangeRequired(said)
+
+    def closed(*_):
+        raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, said)
+
+    both = ("password", "keyboard-interactive")
+    for method, at, says in (
+        (both[0], "validate_password", disconnect),
+        (both[0], "validate_password", expired),
+        (both[1], "validate_kbdint_response", disconnect),
+        (both[0], "session_requested", closed),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(ssh.server, at, says)
+            async with ssh.serve(ssh.node(methods=(method,))) as node:
+                with pytest.raises(NodeFailed) as caught:
+                    await connect(node.port, mask=Secrets((ssh.password,)).mask)
+        message = caught.value.failure.message
+        assert f": no shell for {MASK}" in message
+        assert ssh.password not in message
 
 
 async def test_password_is_in_no_log_no_error_and_no_repr(

@@ -94,6 +94,16 @@ async def test_the_node_is_left_politely_and_the_box_closed(
         assert (node.opened, node.closed, node.box.closed) == (1, 1, True)
 
 
+async def test_what_the_node_says_of_its_connection_is_masked_with_both_passwords(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(pushes(1))) as node:
+        task = node_task(tmp_path)
+        await collected(node, task)
+        for secret in (task.login.password, node.box.password):
+            assert node.mask(f"no {secret} here") == "no ***** here"
+
+
 async def test_the_node_is_told_where_the_receiver_is(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:

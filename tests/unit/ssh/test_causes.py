@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.ssh.causes import Progress, both_offers, failed_login, lost, no_common, unreachable
+from cucmd.vos.secrets import Secrets
 
+ADDRESS = ("node.example", 22)
 NOWHERE = Progress(greeted=False, hash_prefix=b"", legacy=False)
 GREETED = Progress(greeted=True, hash_prefix=b"", legacy=False)
 
@@ -110,7 +112,7 @@ def test_of_several_addresses_the_last_says_why():
     ],
 )
 def test_no_login(error, progress, code, words):
-    failure = failed_login("node.example", 22, "administrator", error, progress).failure
+    failure = failed_login(ADDRESS, "administrator", error, progress, str).failure
     assert failure.code == code
     assert "node.example:22" in failure.message
     assert words in failure.message
@@ -128,33 +130,58 @@ def test_no_login(error, progress, code, words):
     ],
 )
 def test_nothing_in_common_names_the_purpose(theirs, words):
-    reason = no_common(prefix(OURS, kexinit(*theirs)))
+    reason = no_common(prefix(OURS, kexinit(*theirs)), str)
     assert reason is not None
     assert reason.startswith(f"no common {words}")
 
 
 def test_enough_in_common_is_no_reason():
-    assert no_common(prefix(OURS, OURS)) is None
+    assert no_common(prefix(OURS, OURS), str) is None
     gcm = kexinit("ecdh-sha2-nistp256", "rsa-sha2-256", "aes128-gcm@openssh.com", "a")
     other = kexinit("ecdh-sha2-nistp256", "rsa-sha2-256", "aes128-gcm@openssh.com", "b")
-    assert no_common(prefix(gcm, other)) is None
+    assert no_common(prefix(gcm, other), str) is None
 
 
 def test_a_flag_is_no_algorithm():
     ours = kexinit("a,kex-strict-c-v00@openssh.com", "k", "c", "m")
     theirs = kexinit("b,kex-strict-c-v00@openssh.com", "k", "c", "m")
-    assert (no_common(prefix(ours, theirs)) or "").startswith("no common key exchange")
+    assert (no_common(prefix(ours, theirs), str) or "").startswith("no common key exchange")
 
 
 @given(st.binary(max_size=400))
 def test_no_packet_of_a_node_breaks_the_reading(packet):
-    reason = no_common(prefix(OURS, packet))
+    reason = no_common(prefix(OURS, packet), str)
     assert reason is None or (reason.isprintable() and len(reason) < 3000)
     both_offers(packet)
 
 
 @given(st.text(max_size=400))
 def test_no_word_of_a_node_reaches_a_terminal_raw(text):
-    words = lost(asyncssh.DisconnectError(asyncssh.DISC_BY_APPLICATION, text))
+    words = lost(asyncssh.DisconnectError(asyncssh.DISC_BY_APPLICATION, text), str)
     assert words.isprintable() or words == ""
     assert len(words) <= 301
+
+
+SECRET = "Xyzzy horse battery"
+MASK = Secrets((SECRET,)).mask
+
+
+@pytest.mark.parametrize("progress", [NOWHERE, GREETED, logging_in("password", refused=True)])
+@pytest.mark.parametrize("led_to", [0, *range(275, 301)])  # 300 are shown
+def test_a_password_that_the_node_says_back_is_masked_wherever_it_is_cut(progress, led_to):
+    reason = f"{'.' * led_to}{SECRET} is locked"
+    for error in (
+        asyncssh.DisconnectError(asyncssh.DISC_BY_APPLICATION, reason),
+        asyncssh.KeyExchangeFailed(reason),
+        asyncssh.KeyExchangeFailed(f"No matching {reason}"),
+        asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, reason),
+        ValueError(reason),
+    ):
+        failure = failed_login(ADDRESS, "administrator", error, progress, MASK).failure
+        assert SECRET[0] not in failure.message
+
+
+def test_a_password_among_the_algorithms_is_masked():
+    reason = no_common(prefix(OURS, kexinit(SECRET, "a", "b", "c")), MASK)
+    assert reason is not None
+    assert reason.endswith("the node offers *****")

@@ -1,11 +1,13 @@
 """What a shell says, in order and bounded: a slow reader stops the node."""
 
+import asyncssh
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.ssh.inbox import HIGH_WATER, LOW_WATER, Inbox
+from cucmd.vos.secrets import Secrets
 
 
 class Channel:
@@ -28,7 +30,7 @@ def channel() -> Channel:
 
 @pytest.fixture
 def inbox(channel: Channel) -> Inbox:
-    inbox = Inbox()
+    inbox = Inbox(str)
     inbox.connection_made(channel)  # type: ignore[arg-type]  # a stand-in
     return inbox
 
@@ -88,6 +90,13 @@ async def test_a_break_is_told_from_an_end(inbox):
     assert inbox.lost == "Connection reset by peer"
 
 
+async def test_a_password_in_the_last_words_is_masked(channel):
+    inbox = Inbox(Secrets(("correct horse",)).mask)
+    inbox.connection_made(channel)
+    inbox.connection_lost(asyncssh.DisconnectError(2, "no correct horse for you"))
+    assert inbox.lost == "no ***** for you"
+
+
 async def test_a_writer_waits_for_a_node_that_does_not_read_but_not_for_one_that_is_gone(inbox):
     inbox.pause_writing()
     assert not inbox.writable.is_set()
@@ -101,7 +110,7 @@ async def test_a_writer_waits_for_a_node_that_does_not_read_but_not_for_one_that
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=20), st.data())
 def test_no_split_and_no_pace_changes_what_was_said(chunks, data):
     async def talk() -> bytes:
-        inbox, said = Inbox(), b""
+        inbox, said = Inbox(str), b""
         for chunk in chunks:
             inbox.data_received(chunk, None)
             if data.draw(st.booleans()):

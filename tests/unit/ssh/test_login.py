@@ -31,7 +31,7 @@ def login(known, phases, monkeypatch) -> Login:
     # asyncssh's keys are stood in for by ours.
     monkeypatch.setattr(room, "public_key", lambda key: key)
     address, credentials = ("node.example", 22), ("administrator", SECRET)
-    return Login(address, credentials, Policy(), known, phases.append)
+    return Login(address, credentials, Policy(), known, phases.append, str)
 
 
 def show(login: Login, key: Any) -> bool:
