@@ -131,7 +131,13 @@ class JobRun:
     async def _watch_deadline(self) -> None:
         seconds = self.job.timeouts.job
         await trio.sleep(seconds)
-        self.end_all(timed_out(Code.JOB_TIMEOUT, seconds, "for the whole job (job timeout)"))
+        job = self.refresh()
+        for position, report in enumerate(self._reports):
+            node = job.nodes[position]
+            if report.refusal is not None and not node.settled:
+                job = job.replace_node(position, node.fail(_now(), report.refusal), _now())
+        late = timed_out(Code.JOB_TIMEOUT, seconds, "for the whole job (job timeout)")
+        self._end(job.fail_unsettled(_now(), late))
 
     async def _tick(self) -> None:
         """Shows watchers how running transfers grow; figures alone are not worth a transaction."""
@@ -169,7 +175,7 @@ class JobRun:
             return error.failure
         except trio.TooSlowError:
             where = f"for the whole node, in phase {report.last_phase} (node timeout)"
-            return timed_out(Code.NODE_TIMEOUT, task.timeouts.node, where)
+            return report.refusal or timed_out(Code.NODE_TIMEOUT, task.timeouts.node, where)
         except OSError as error:
             log.warning("job %s, node %s: %s", self.job.job_id, task.node, error)
             return _of_os_error(error)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from cucmd.collect.doors import DropBox, ReceivedFile
+from cucmd.failure import Failure
 from cucmd.job import Node, Phase
 
 Change: TypeAlias = Callable[[Callable[[Node], Node]], None]
@@ -44,6 +45,11 @@ class NodeReport:
 
     def whole(self, files: Sequence[ReceivedFile]) -> None:
         self.whole_paths.update(file.path for file in files if file.complete)
+
+    @property
+    def refusal(self) -> Failure | None:
+        """Why the box takes nothing more, if that is so."""
+        return self._box.refusal if self._box is not None else None
 
     def at_end(self) -> None:
         """From here on only files that count are counted; until then, those that were closed."""

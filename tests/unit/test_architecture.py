@@ -45,7 +45,7 @@ MAY_KNOW = {
     "addresses": {"node_name"},
     "recovery": WORDS | {"manifest", "store"},
     "state_recorder": {"job", "events", "store"},
-    "node_report": {"collect", "job"},
+    "node_report": {"collect", "failure", "job"},
     "job_run": WORDS
     | {"admission", "collect", "events", "manifest", "node_report", "state_recorder", "store"},
     "supervisor": WORDS | {"collect", "config", "job_run", "manifest", "recovery", "store"},

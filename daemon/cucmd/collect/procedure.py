@@ -69,11 +69,19 @@ async def collect(
 
 @asynccontextmanager
 async def _drop_box(receiver: Receiver, task: NodeTask, report: Report) -> AsyncIterator[DropBox]:
-    """A box that is closed to the node before anything else is undone."""
+    """A box that is closed to the node before anything else is undone.
+
+    Once it has refused an upload, that is why the node fails: one that hangs on the refusal, or
+    goes away, would otherwise be called slow, or lost.
+    """
     box = receiver.open_drop_box(task)
     try:
         report.drop_box(box)
         yield box
+    except NodeFailed as error:
+        if box.refusal is None:
+            raise
+        raise NodeFailed(box.refusal) from error
     finally:
         box.revoke()
         with trio.move_on_after(task.timeouts.grace, shield=True):
@@ -177,7 +185,7 @@ class _Work:
     def _missing(self, path: str, broken: Failure) -> Failure:
         """A path that is not there is no reason to leave the others; anything else is."""
         if broken.code is not Code.INVALID_PATH:
-            raise NodeFailed(self._box.refusal or broken)
+            raise NodeFailed(broken)
         return msgspec.structs.replace(broken, message=f"{path}: {broken.message}")
 
     async def _compare(
@@ -194,7 +202,7 @@ class _Work:
             compressed=self._task.collection.compress,
         )
         if wrong is not None:
-            raise NodeFailed(self._box.refusal or self._why(wrong))
+            raise NodeFailed(self._why(wrong))
         self._report.whole(received)
         extra = None if self._task.collection.compress else surplus(path, announced, received)
         return PathResult(path, announced, notes=(*done.notes, *([extra] if extra else ())))

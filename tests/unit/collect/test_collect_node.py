@@ -1,6 +1,6 @@
 """What is done on one node: from the first prompt to the verdict, in virtual time."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -265,6 +265,36 @@ async def test_a_refused_upload_is_the_reason_that_is_shown(
 
     async with scripted(appliance(refused)) as node:
         assert (await failed(node, node_task(tmp_path))).code is Code.DISK_FULL
+
+
+async def hangs(node: Node) -> None:
+    while True:
+        await node.read_line()
+
+
+async def closes_no_file(node: Node) -> None:
+    node.box.settled = trio.Event()
+    await node.say(COMPLETED)
+
+
+async def closes_the_connection(node: Node) -> None:
+    raise trio.BrokenResourceError
+
+
+@pytest.mark.parametrize("then", [hangs, closes_no_file, closes_the_connection])
+async def test_a_refused_upload_is_the_cause_however_the_node_takes_it(
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,
+    then: Callable[[Node], Awaitable[None]],
+) -> None:
+    async def refused(node: Node, line: str) -> None:
+        await announce(node, 1, 5)
+        node.box.receive(1)
+        node.box.refusal = failure(Code.QUOTA_EXCEEDED, "more than 1 byte for this node")
+        await then(node)
+
+    async with scripted(appliance(refused)) as node:
+        assert await failed(node, node_task(tmp_path)) == node.box.refusal
 
 
 async def test_the_last_file_may_close_after_the_node_said_completed(

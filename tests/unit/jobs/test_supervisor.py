@@ -11,10 +11,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from cucmd.collect.doors import NodeTask, Report
 from cucmd.config import Limits
-from cucmd.failure import Code
+from cucmd.failure import Code, failure
 from cucmd.job import Job, Phase, Timeouts
 from cucmd.store import StoreFailed
 from cucmd.supervisor import AmbiguousJob, AtLimit, Draining, UnknownJob, UnknownNode
+from rig.scripted_node import Box
 from rig.supervised import fails_with, hang, statuses, wait_for_the_store, world
 
 
@@ -210,6 +211,27 @@ async def test_the_job_has_a_deadline_over_all_nodes(
         assert statuses(job) == ["succeeded", "failed", "succeeded"]
         assert job.nodes[1].state.failure.code is Code.JOB_TIMEOUT
         assert job.nodes[1].state.failure.message.startswith("TimeoutError: Timed out after 50s")
+
+
+@pytest.mark.parametrize("timeouts", [Timeouts(node=50), Timeouts(job=50)], ids=["node", "job"])
+async def test_a_deadline_is_not_the_cause_where_uploads_were_refused(
+    tmp_path: Path, autojump_clock: MockClock, timeouts: Timeouts
+) -> None:
+    wait_for_the_store(autojump_clock)
+    full = failure(Code.DISK_FULL, "less than 1 GiB is free")
+
+    async def refused(task: NodeTask, report: Report) -> tuple[str, ...]:
+        box = Box()
+        box.refusal = full
+        report.drop_box(box)
+        return await hang(task, report)
+
+    async with world(tmp_path) as w:
+        w.behaviours = {"a": refused, "b": hang}
+        job = await w.ended(await w.start("a", "b", timeouts=timeouts))
+        assert statuses(job) == ["failed", "failed"]
+        assert job.nodes[0].state.failure == full
+        assert job.nodes[1].state.failure.code in {Code.NODE_TIMEOUT, Code.JOB_TIMEOUT}
 
 
 async def test_a_stop_leaves_what_can_go_on_and_ends_what_cannot(tmp_path: Path) -> None:
