@@ -42,9 +42,9 @@ class BoxFolder:
         self._root = os.open(self._path, _DIRECTORY)
 
     def close(self) -> None:
-        if self._root >= 0:
-            os.close(self._root)
-            self._root = -1
+        root, self._root = self._root, -1
+        if root >= 0:
+            os.close(root)
 
     def create_file(self, parts: Parts) -> int:
         """A descriptor of a new file, for writing and for reading it back to hash it.

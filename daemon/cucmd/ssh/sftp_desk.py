@@ -97,8 +97,15 @@ class Desk:
         for handle in list(self._handles):
             opened = self._release(handle)
             if isinstance(opened, Upload):
-                opened.abandon()
-        self._folder.close()
+                self._close_one(opened.abandon)
+        self._close_one(self._folder.close)
+
+    def _close_one(self, close: Callable[[], None]) -> None:
+        """What a disk says of one of them keeps none of the others open."""
+        try:
+            close()
+        except OSError as error:
+            self._note(error)
 
     def _reply(self, packet: memoryview) -> bytes:
         fields = Fields(packet)

@@ -75,7 +75,9 @@ class Upload:
         os.utime(self._descriptor, times)
 
     def finish(self) -> None:
-        """The client closed it: on the disk when this returns. Raises Refused if not whole."""
+        """The client closed it: on the disk when this returns. Raises Refused if not whole, and
+        OSError where that shows at the very end.
+        """
         digest = ""
         if self._arrived < self._entry.size:
             self._broken = True  # there is a hole; what stands in it, nobody sent
@@ -94,13 +96,18 @@ class Upload:
             raise Refused(Status.FAILURE, "the file did not arrive whole")
 
     def abandon(self) -> None:
-        """The session ended with the file open."""
+        """The session ended with the file open. Raises OSError, and is closed all the same."""
         self._broken = True
         self._end("")
 
     def _end(self, digest: str) -> bool:
         try:
             os.close(self._descriptor)
+        except OSError:
+            # The descriptor is gone all the same. Network file systems tell here what did not
+            # get to the disk.
+            self._broken = True
+            raise
         finally:
             if not digest and self._in_order:
                 digest = self._hash.hexdigest()  # of the part that came

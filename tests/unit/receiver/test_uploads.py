@@ -13,6 +13,7 @@ import pytest
 
 from cucmd.allowance import Allowance
 from cucmd.failure import Code
+from cucmd.ssh.box_folder import BoxFolder
 from cucmd.ssh.ledger import Quota
 from cucmd.ssh.received import MIB, ReceivedFile, Status
 from cucmd.ssh.sftp_packets import Kind, OpenFlag, PacketBuffer
@@ -305,6 +306,42 @@ def test_a_disk_that_fails_to_keep_the_file_leaves_it_incomplete(
     assert client.close(handle).status == Status.FAILURE
     assert not client.ledger.files()[0].complete
     assert client.ledger.refusal is None, "a defect of the disk is not a full one"
+
+
+@pytest.fixture
+def late_error(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From the call on, the next close says that what was written before is not on the disk."""
+    close = os.close
+
+    def fails_once(descriptor: int) -> None:
+        close(descriptor)
+        monkeypatch.setattr(os, "close", close)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    return lambda: monkeypatch.setattr(os, "close", fails_once)
+
+
+def test_a_disk_that_says_so_as_late_as_the_close_leaves_the_file_incomplete(
+    client: Any, late_error: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is closed before, once its name is on the disk, is the folder of the file.
+    monkeypatch.setattr(BoxFolder, "sync_directory", lambda *_: late_error())
+    handle = client.open(b"a").handle
+    client.write(handle, 0, b"1")
+    assert client.close(handle).status == Status.FAILURE
+    assert not client.ledger.files()[0].complete
+    assert (client.ledger.files_received, client.ledger.open_files) == (0, 0)
+
+
+def test_a_session_that_ends_on_such_a_disk_closes_everything_nevertheless(
+    client: Any, late_error: Callable[[], None]
+) -> None:
+    for name in (b"a", b"b", b"c"):
+        client.write(client.open(name).handle, 0, b"1")
+    late_error()
+    client.desk.close()  # that no descriptor is left is seen to by the fixture
+    assert client.ledger.open_files == 0
+    assert [file.complete for file in client.ledger.files()] == [False] * 3
 
 
 def test_a_write_that_the_kernel_takes_in_parts_is_written_whole(
