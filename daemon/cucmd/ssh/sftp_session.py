@@ -61,7 +61,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._held = 0  # bytes that are queued or at the disk, with their cost
         self._queued = 0
         self._paused = False
-        self._ended = False  # the client sends nothing more
+        self._ended = False  # the client sends nothing more, or nobody listens any more
         self._news = trio.Event()
         self._writable = trio.Event()
         self._writable.set()
@@ -83,10 +83,14 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         except OSError as error:
             _log.error("%s: cannot receive: %s", self._box.name, error)
         finally:
+            # Before anything else: to resume reading would be to count what asyncssh has kept
+            # meanwhile, for ever, since nobody takes it from here any more.
+            self._ended = True
+            self._packets.clear()
+            self._done(self._held)
             with trio.CancelScope(shield=True):
                 # Closing descriptors only, so that it is bounded; a cancel must not skip it.
                 await trio.to_thread.run_sync(self._desk.close, limiter=limiter)
-            self._done(self._held)
             self._hang_up()
 
     async def _next_batch(self) -> deque[memoryview]:
@@ -100,7 +104,9 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def _done(self, held: int) -> None:
         self._held -= held
         self._backlog.total -= held
-        if self._paused and not self._backlog.full(self._held) and self._channel:
+        if self._ended or not self._channel:
+            return
+        if self._paused and not self._backlog.full(self._held):
             self._paused = False
             self._channel.resume_reading()
 

@@ -52,7 +52,11 @@ class Box:
 
 
 class Channel:
+    """`held_back` is what came while reading was paused; asyncssh hands it over on resuming."""
+
     def __init__(self) -> None:
+        self.held_back: list[bytes] = []
+        self.session: SftpSession | None = None
         self.paused = False
         self.said = b""
         self.exited: int | None = None
@@ -62,6 +66,8 @@ class Channel:
 
     def resume_reading(self) -> None:
         self.paused = False
+        while self.held_back and self.session and not self.paused:
+            self.session.data_received(self.held_back.pop(0), None)
 
     def write(self, data: bytes) -> None:
         self.said += data
@@ -76,7 +82,7 @@ class Channel:
 class Rig:
     def __init__(self) -> None:
         self.desk, self.channel, self.backlog = Desk(), Channel(), Backlog(LIMITS)
-        self.session = self.new()
+        self.session = self.channel.session = self.new()
 
     def new(self) -> SftpSession:
         session = SftpSession(cast(Any, Box()), cast(Any, self.desk), self.backlog, lambda _: None)
@@ -115,8 +121,9 @@ async def test_reading_stops_while_the_disk_is_behind_and_goes_on_after(rig: Rig
         held = rig.backlog.total
         assert 10_000 <= held < 14_000
         rig.desk.works.set()
+        while rig.channel.paused:
+            await trio.lowlevel.checkpoint()
         rig.session.eof_received()
-    assert not rig.channel.paused
     assert rig.backlog.total == 0
 
 
@@ -165,6 +172,19 @@ async def test_a_session_that_cannot_go_on_is_ended_and_closed(rig: Rig, defect:
     rig.hear(b"a")
     await rig.run()
     assert (rig.channel.exited, rig.desk.closed, rig.backlog.total) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("defect", [Malformed("no INIT"), OSError(5, "disk")])
+async def test_what_came_while_reading_was_paused_is_not_counted_once_the_session_is_over(
+    rig: Rig, defect: Exception
+) -> None:
+    rig.desk.defect = defect
+    while not rig.channel.paused:
+        rig.hear(bytes(3000))
+    rig.channel.held_back = [words.string(bytes(3000))] * 9
+    await rig.run()
+    rig.hear(bytes(3000))
+    assert rig.backlog.total == 0
 
 
 async def test_bytes_that_are_no_sftp_end_the_session_after_what_came_before(rig: Rig) -> None:
