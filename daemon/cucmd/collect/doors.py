@@ -26,7 +26,10 @@ class Shell(Protocol):
         """Our own address on the connection to the node."""
 
     async def receive(self) -> bytes:
-        """The next bytes from the node; b"" once it has closed."""
+        """The next bytes from the node; b"" once it has closed.
+
+        Raises `NodeFailed` (connection_lost) where we had to cut it off.
+        """
 
     async def send(self, data: bytes) -> None:
         """Raises `NodeFailed` (connection_lost)."""

@@ -14,11 +14,14 @@ from typing import Any
 import asyncssh
 import trio
 
+from cucmd.failure import Code, fail
 from cucmd.ssh.algorithms import Algorithms
 from cucmd.ssh.bridge import settle
 from cucmd.ssh.causes import Progress, unreachable
 from cucmd.ssh.inbox import WINDOW, Inbox
 from cucmd.ssh.known_line import HostKey, parse_key
+from cucmd.ssh.policy import place
+from cucmd.ssh.unread import LIMIT, LOOK_EVERY, unread
 
 # A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
 # limit of 120 s and long before a command's 600 s. It is sshd that answers, so a command that
@@ -40,12 +43,13 @@ class Opener(asyncssh.SSHClient):
     """Who opens a connection, as asyncssh calls it back.
 
     `connection` is set the moment there is one: before that the socket is the link's to close,
-    from then on the connection is the link's to abort.
+    from then on the connection is the link's to abort. `verdict` is why we hung up ourselves.
     """
 
     def __init__(self, username: str, *, legacy: bool) -> None:
         self.connection: asyncssh.SSHClientConnection | None = None
         self.transport: asyncio.Transport | None = None
+        self.verdict: Exception | None = None
         self.username = username
         self._legacy = legacy
 
@@ -113,7 +117,8 @@ def public_key(key: asyncssh.SSHKey) -> HostKey:
 class Link:
     """The socket, and the SSH connection on it once there is one; owned by exactly one caller.
 
-    `enter` and `open_shell` run in asyncio, and clean up nothing: `gone` does.
+    `enter` and `open_shell` run in asyncio, and clean up nothing: `gone` does. From `enter` on, a
+    node that takes nothing of what it asks for is cut off.
     """
 
     def __init__(self, sock: socket.socket, opener: Opener) -> None:
@@ -121,12 +126,19 @@ class Link:
         self._socket = sock
         self._opener = opener
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
+        self._next_look: asyncio.TimerHandle | None = None
+
+    @property
+    def verdict(self) -> Exception | None:
+        """Why we hung up ourselves."""
+        return self._opener.verdict
 
     async def enter(
         self, host: str, port: int, settings: dict[str, Any]
     ) -> asyncssh.SSHClientConnection:
         """Key exchange and authentication, as far as the opener goes along."""
-        return await asyncssh.connect(
+        self._look(place(host, port))
+        connection = await asyncssh.connect(
             host,
             port,
             sock=self._socket,
@@ -134,6 +146,20 @@ class Link:
             username=self._opener.username,
             **settings,
         )
+        if self.verdict is not None:  # what we cut ourselves is no error to asyncssh
+            raise self.verdict
+        return connection
+
+    def _look(self, where: str) -> None:
+        """Once a second. In asyncio, as there is no task that lives as long as a link does."""
+        connection = self._opener.connection
+        if connection is not None and unread(connection) > LIMIT:
+            said = f"{where} takes nothing any more: it asks without end, and reads no answer"
+            self._opener.verdict = fail(Code.CONNECTION_LOST, said)
+            connection.abort()
+            return
+        loop = asyncio.get_running_loop()
+        self._next_look = loop.call_later(LOOK_EVERY, self._look, where)
 
     async def open_shell(
         self, host: str, port: int, settings: dict[str, Any], inbox: Inbox
@@ -173,6 +199,8 @@ class Link:
 
     async def gone(self) -> None:
         """Returns when the socket is closed. Follows `disconnect` or `abort`; not cancellable."""
+        if self._next_look is not None:
+            self._next_look.cancel()
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
             for _ in range(_TURNS):
                 if self._socket.fileno() == -1:

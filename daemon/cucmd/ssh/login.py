@@ -41,7 +41,6 @@ class Login(Opener):
         mask: Mask,
     ) -> None:
         super().__init__(_checked(address, *credentials), legacy=policy.legacy_algorithms)
-        self.verdict: Exception | None = None  # why we hung up ourselves
         self._address = address
         self._password: str | None = credentials[1]
         self._policy = policy

@@ -10,6 +10,7 @@ The one rule: nothing that a client does ends more than its own connection.
     server_keys.py   host keys, made once
     visitor.py       a connection: login, and what it may ask for
     tcp_feed.py      its bytes, on their way into asyncssh
+    unread.py        what it makes us keep by not reading
     sftp_session.py  its SFTP session: event loop <-> worker thread
     sftp_desk.py     what is answered to each request (in the thread, as all below)
     upload.py        one file while it arrives
@@ -39,6 +40,7 @@ from cucmd.ssh.login_guard import LoginGuard
 from cucmd.ssh.received import ReceivedFile, ReceiverLimits
 from cucmd.ssh.server_keys import HostKeyUnusable, key_pairs, load_host_keys
 from cucmd.ssh.sftp_session import Backlog, SftpSession
+from cucmd.ssh.unread import LOOK_EVERY
 from cucmd.ssh.visitor import Visitor
 
 __all__ = [
@@ -53,7 +55,6 @@ __all__ = [
 
 _BACKLOG = 256  # connections that the kernel holds while we are busy: every node at once
 _LAST_WAIT_SECONDS = 2.0
-_ROUNDS_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Receiver:
     async def make_rounds(self) -> None:
         """Looks after what asyncssh does not bound."""
         while True:
-            await trio.sleep(_ROUNDS_SECONDS)
+            await trio.sleep(LOOK_EVERY)
             for visitor in tuple(self._visitors):
                 reason = visitor.overstays()
                 if reason:

@@ -63,6 +63,8 @@ async def _look(
     except _Seen:
         pass
     except Exception as error:  # a peer that breaks the protocol makes asyncssh raise anything
+        if look.verdict is not None:
+            raise look.verdict from error
         raise failed_login((host, port), look.username, error, look.progress(), str) from error
     finally:
         link.disconnect()

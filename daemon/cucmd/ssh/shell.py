@@ -48,8 +48,14 @@ class Shell:
         return f"{self._place}: {self._inbox.lost}" if self._inbox.lost else None
 
     async def receive(self) -> bytes:
-        """The next bytes, as many as there are; b"" at the end of the session or connection."""
-        return await self._inbox.take()
+        """The next bytes, as many as there are; b"" at the end of the session or connection.
+
+        Raises NodeFailed(connection_lost) where we cut it ourselves, for what the node does.
+        """
+        data = await self._inbox.take()
+        if not data and self._link.verdict is not None:
+            raise self._link.verdict
+        return data
 
     async def send(self, data: bytes) -> None:
         """Hands bytes to the connection; waits while the node does not take them.
@@ -61,6 +67,8 @@ class Shell:
         try:
             self._link.write(data)
         except OSError:
+            if self._link.verdict is not None:
+                raise self._link.verdict from None
             reason = self.lost or f"{self._place} has ended the session"
             raise fail(Code.CONNECTION_LOST, reason) from None
 

@@ -39,13 +39,8 @@ class TcpFeed(asyncio.BufferedProtocol):
         transport = connection._transport
         assert transport is not None
         self._connection = connection
-        self._transport = transport
         transport.set_protocol(self)
         _set_keepalive(transport.get_extra_info("socket"))
-
-    def unread(self) -> int:
-        """Bytes of ours that the peer has not taken yet, beyond what the kernel holds."""
-        return self._transport.get_write_buffer_size()
 
     # What asyncio calls.
 

@@ -16,8 +16,8 @@ import asyncssh
 import trio
 
 from cucmd.ssh.login_guard import payer
-from cucmd.ssh.received import MIB
 from cucmd.ssh.tcp_feed import TcpFeed
+from cucmd.ssh.unread import LIMIT, unread
 
 if TYPE_CHECKING:
     from cucmd.ssh.drop_box import DropBox
@@ -41,7 +41,6 @@ class Visitor(asyncssh.SSHServer):
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._connection: asyncssh.SSHServerConnection | None = None
-        self._feed: TcpFeed | None = None
         self._address = ""
         self._waiting = False  # counted as one that has not logged in
         self._wrong = 0
@@ -56,7 +55,7 @@ class Visitor(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
-        self._feed = TcpFeed(conn)
+        TcpFeed(conn)  # the transport holds it from here on
         peer = conn.get_extra_info("peername")
         self._address = payer(peer[0]) if peer else "unknown"
         reason = self._receiver.admit(self, self._address)
@@ -68,7 +67,6 @@ class Visitor(asyncssh.SSHServer):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connection = None
-        self._feed = None
         self._channel = None
         self._settled()
         if self._box:
@@ -135,7 +133,6 @@ class Visitor(asyncssh.SSHServer):
         """What of its behaviour is no client's, where asyncssh has no bound of its own."""
         if self._channel and len(self._channel.get_environment_bytes()) > 100:
             return "it sets environment variables without end"
-        # asyncssh does not listen to the transport's pause_writing.
-        if self._feed and self._feed.unread() > MIB:
+        if self._connection and unread(self._connection) > LIMIT:
             return "it does not read our answers"
         return None

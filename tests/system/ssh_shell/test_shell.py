@@ -1,13 +1,19 @@
 """A shell on a node: what is said arrives, both ways, and the end is told from a break."""
 
+import socket
+
 import asyncssh
 import pytest
 import trio
+from asyncssh.constants import MSG_GLOBAL_REQUEST
+from asyncssh.packet import String
 
 from cucmd.failure import NodeFailed
 from cucmd.job import Phase
+from cucmd.ssh import link
 from cucmd.ssh.bridge import settle
 from cucmd.ssh.inbox import HIGH_WATER, WINDOW
+from cucmd.ssh.unread import unread
 
 
 async def test_talks_both_ways_on_a_wide_terminal(node, connect):
@@ -89,6 +95,55 @@ async def test_flood_stops_at_the_water_mark_and_nothing_is_lost(node, connect, 
     while len(said) < len(flood) + len(b"admin:"):
         said += await shell.receive()
     assert said == b"admin:" + flood
+    await shell.aclose()
+
+
+async def test_a_node_that_asks_without_end_and_reads_no_answer_is_cut_off(
+    node, connect, ssh, monkeypatch
+):
+    monkeypatch.setattr(link, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(link, "LIMIT", 64 * 1024)
+    before = ssh.open_sockets()
+    shell = await connect(node.port)
+    assert await shell.receive() == b"admin:"
+    # So that the kernel holds little of what nobody reads.
+    shell._link._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    connection = node.sessions[0].channel.get_connection()
+    transport = connection._transport
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    transport.pause_reading()
+
+    async def ask_without_end():
+        while True:
+            for _ in range(50):
+                connection.send_packet(MSG_GLOBAL_REQUEST, String(b"keepalive@openssh.com"), b"\1")
+            await settle()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask_without_end)
+        with trio.fail_after(30), pytest.raises(NodeFailed, match="takes nothing any") as caught:
+            await shell.receive()
+        nursery.cancel_scope.cancel()
+    assert caught.value.failure.code == "connection_lost"
+    assert str(node.port) in caught.value.failure.message
+    with pytest.raises(NodeFailed, match="takes nothing any"):
+        await shell.send(b"y\n")
+    transport.resume_reading()
+    await shell.aclose()
+    await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
+
+
+async def test_a_node_that_reads_is_looked_at_and_left_alone(node, connect, monkeypatch):
+    monkeypatch.setattr(link, "LOOK_EVERY", 0.001)
+    shell = await connect(node.port)
+    connection = node.sessions[0].channel.get_connection()
+    assert unread(connection) == unread(shell._link._opener.connection) == 0
+    await trio.sleep(0.01)
+    await shell.send(b"quit\n")
+    said = b""
+    while data := await shell.receive():
+        said += data
+    assert said == b"admin:quit\r\nbye"
     await shell.aclose()
 
 

@@ -9,9 +9,12 @@ from cucmd.ssh.received import MIB
 from cucmd.ssh.visitor import Visitor
 
 
-def visitor(unread: int = 0, variables: int = 0) -> Visitor:
+def visitor(unread: int = 0, deferred: int = 0, variables: int = 0) -> Visitor:
     made = Visitor(cast(Any, None))
-    made._feed = cast(Any, SimpleNamespace(unread=lambda: unread))
+    transport = SimpleNamespace(get_write_buffer_size=lambda: unread)
+    made._connection = cast(
+        Any, SimpleNamespace(_transport=transport, _deferred_packets=[b""] * deferred)
+    )
     environment = {b"%d" % number: b"" for number in range(variables)}
     made._channel = cast(Any, SimpleNamespace(get_environment_bytes=lambda: environment))
     return made
@@ -23,6 +26,11 @@ def test_a_connection_that_behaves_may_stay() -> None:
 
 def test_who_asks_without_end_and_reads_no_answer_is_cut_off() -> None:
     assert visitor(unread=MIB + 1).overstays() == "it does not read our answers"
+
+
+def test_who_asks_without_end_in_a_key_exchange_that_does_not_end_is_cut_off() -> None:
+    assert visitor(deferred=100).overstays() is None
+    assert visitor(deferred=5000).overstays() == "it does not read our answers"
 
 
 def test_who_sets_variables_without_end_is_cut_off() -> None:
