@@ -55,6 +55,7 @@ class Ledger:
         self._entries: list[Entry] = []
         self._names: dict[str, str] = {}  # as the client named it -> as it is stored
         self._handles = 0
+        self._listings = 0  # of the handles
         self._taken = quota.used
         self._directories = 0
 
@@ -107,17 +108,23 @@ class Ledger:
         if len(self._entries) >= self._limits.files:
             self._quota_exceeded(f"{self.name}: more than {self._limits.files} files")
 
-    def take_handle(self) -> None:
+    def take_handle(self, *, listing: bool = False) -> None:
         with self._lock:
+            if listing and self._listings >= self._limits.listings:
+                raise Refused(
+                    Status.FAILURE, f"more than {self._limits.listings} folders are open at once"
+                )
             if self._handles >= self._limits.handles:
                 raise Refused(
                     Status.FAILURE, f"more than {self._limits.handles} handles are open at once"
                 )
             self._handles += 1
+            self._listings += listing
 
-    def give_back_handle(self) -> None:
+    def give_back_handle(self, *, listing: bool = False) -> None:
         with self._lock:
             self._handles -= 1
+            self._listings -= listing
 
     def check_directories(self) -> None:
         self.check_open()

@@ -52,6 +52,7 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     # a connection that the network broke and we have not noticed yet.
     connections: int = 4
     handles: int = 32
+    listings: int = 2  # of those; a folder of 5,000 long names is 2.6 MB as long as it is open
     files: int = 50_000  # more names than that are no collection; 20 MB of ledger
     directories: int = 5_000
 

@@ -157,7 +157,7 @@ class Desk:
         opened = self._handles.pop(handle, None)
         if opened is None:
             raise Refused(Status.FAILURE, "no such handle")
-        self._ledger.give_back_handle()
+        self._ledger.give_back_handle(listing=isinstance(opened, Listing))
         return opened
 
     def _upload(self, fields: Fields) -> Upload:
@@ -260,11 +260,11 @@ class Desk:
 
     def _opendir(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
-        self._ledger.take_handle()
+        self._ledger.take_handle(listing=True)
         try:
             handle = self._hold(Listing(self._folder.entries(parts)))
         except BaseException:
-            self._ledger.give_back_handle()
+            self._ledger.give_back_handle(listing=True)
             raise
         return handle_reply(request, handle)
 

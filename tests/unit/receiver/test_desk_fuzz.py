@@ -83,7 +83,7 @@ def feed(stream: bytes) -> None:
 
 def _check(ledger: Ledger, box: Path) -> None:
     assert ledger.open_files == 0
-    assert ledger._handles == 0
+    assert (ledger._handles, ledger._listings) == (0, 0)
     for file in ledger.files():
         on_disk = (box / file.path).stat().st_size
         assert on_disk == file.size

@@ -231,6 +231,20 @@ def test_handles_are_limited_over_all_sessions_of_a_box_and_come_back(make_clien
     assert other.open(b"d").kind == Kind.HANDLE
 
 
+def test_few_folders_are_listed_at_once_over_all_sessions_of_a_box(make_client: Make) -> None:
+    """Each holds what it has not told yet; a client has one open."""
+    client, other = make_client(listings=2), make_client(listings=2)
+    first = client.on_path(Kind.OPENDIR, b"/").handle
+    assert client.on_path(Kind.OPENDIR, b"/nothing").status == Status.NO_SUCH_FILE
+    assert client.on_path(Kind.OPENDIR, b"/").handle
+    assert other.on_path(Kind.OPENDIR, b"/").status == Status.FAILURE
+    assert other.open(b"a").handle, "files can be opened nevertheless"
+    assert client.close(first).status == Status.OK
+    assert other.on_path(Kind.OPENDIR, b"/").handle
+    client.desk.close()
+    assert other.on_path(Kind.OPENDIR, b"/").handle
+
+
 def test_thousands_of_handles_are_not_to_be_had(client: Any) -> None:
     asked = [words.open_file(number, b"%d" % number) for number in range(3000)]
     given = [reply for reply in client.say(b"".join(asked)) if reply.kind == Kind.HANDLE]
