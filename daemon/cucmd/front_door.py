@@ -51,6 +51,9 @@ class Ssh:
         quota = Quota(task.node_bytes or None, task.job_bytes, task.node_used)
         return self._receiver.open_drop_box(task.folder / "files", name=name, quota=quota)
 
+    def shortage(self, descriptor: int) -> str | None:
+        return self._receiver.space.look(descriptor)
+
 
 class NodeKeys:
     """The host keys of nodes, as the socket wants them (`api.host_keys`)."""

@@ -180,6 +180,9 @@ class Node:
         self.boxes.append(Box())
         return self.boxes[-1]
 
+    def shortage(self, descriptor: int) -> str | None:
+        return None
+
     @property
     def box(self) -> Box:
         return self.boxes[-1]

@@ -96,6 +96,8 @@ class Receiver(Protocol):
     def port(self) -> int: ...
 
     def open_drop_box(self, task: NodeTask) -> DropBox: ...
+    def shortage(self, descriptor: int) -> str | None:
+        """Why nothing more shall be written to the disk that `descriptor` is on, or None."""
 
 
 class Login(msgspec.Struct, frozen=True):

@@ -54,7 +54,8 @@ async def collect(
     task: NodeTask, open_shell: OpenShell, receiver: Receiver, report: Report
 ) -> tuple[str, ...]:
     """Collects one node; the notes that a person should read. Raises `NodeFailed`."""
-    transcript = TranscriptFile(task.folder / "transcript.log", (task.login.password,))
+    path, secrets = task.folder / "transcript.log", (task.login.password,)
+    transcript = TranscriptFile(path, secrets, receiver.shortage)
     with transcript:
         async with AsyncExitStack() as stack:
             conversation = await reach(stack, task, open_shell, transcript, report)

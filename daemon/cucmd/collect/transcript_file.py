@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,17 +16,32 @@ from cucmd.vos import Transcript
 
 log = logging.getLogger(__name__)
 
-# A node that talks for ever must not fill the disk; real ones say well under a megabyte.
-LIMIT = 64 * 1024 * 1024
+# A node that talks for ever must not fill the disk; the names of 10,000 files are 1 MB. Of one that
+# says more, the beginning is kept, and the end, where it shows what came of it.
+LIMIT = 4 * 1024 * 1024
+END = 16 * 1024
+
+# After so much of it each, the disk is asked for room. What is below that a person needs most when
+# the disk is full, and 400 nodes together cost 25 MiB of it.
+LOOK_EVERY = 64 * 1024
+
+_TOO_MUCH = b"\n(the node says too much: of what follows only the end is kept)\n"
+
+Shortage = Callable[[int], str | None]
 
 
 class TranscriptFile:
-    """Appends to `transcript.log`, so that a second attempt stands below the first."""
+    """Appends to `transcript.log`, so that a second attempt stands below the first.
 
-    def __init__(self, path: Path, secrets: tuple[str, ...]) -> None:
+    `shortage` says why the disk of a descriptor shall take nothing more, or None.
+    """
+
+    def __init__(self, path: Path, secrets: tuple[str, ...], shortage: Shortage) -> None:
         self._path = path
         self._transcript = Transcript(secrets)
+        self._shortage = shortage
         self._written = 0
+        self._end: _End | None = None  # once it has said too much
         self._fd: int | None = None
 
     def __enter__(self) -> TranscriptFile:
@@ -43,6 +59,7 @@ class TranscriptFile:
         trace: TracebackType | None,
     ) -> None:
         self._write(self._transcript.flush())
+        self._write_end()
         self._close()
 
     def add_secret(self, secret: str) -> None:
@@ -58,21 +75,67 @@ class TranscriptFile:
         if self._fd is None or not text:
             return
         data = text.encode()
-        self._written += len(data)
+        if self._end is not None:
+            self._end.keep(data)
+            return
         try:
-            if self._written > LIMIT:
-                os.write(self._fd, b"\n(the transcript ends here: the node says too much)\n")
-                self._close()
-            else:
-                os.write(self._fd, data)
+            self._append(self._fd, data)
         except OSError as error:
-            log.warning("the transcript %s ends early: %s", self._path, error.strerror)
-            self._close()
+            self._give_up(error.strerror)
+
+    def _append(self, descriptor: int, data: bytes) -> None:
+        before, self._written = self._written, self._written + len(data)
+        if self._written > LIMIT:
+            os.write(descriptor, _TOO_MUCH)
+            self._end = _End()
+            self._end.keep(data)
+        elif before // LOOK_EVERY < self._written // LOOK_EVERY and (
+            shortage := self._shortage(descriptor)
+        ):
+            os.write(descriptor, f"\n(the transcript ends here: {shortage})\n".encode())
+            self._give_up(shortage)
+        else:
+            os.write(descriptor, data)
+
+    def _write_end(self) -> None:
+        if self._fd is None or self._end is None:
+            return
+        try:
+            os.write(self._fd, self._end.kept())
+        except OSError as error:
+            self._give_up(error.strerror)
+
+    def _give_up(self, reason: str | None) -> None:
+        log.warning("the transcript %s ends early: %s", self._path, reason)
+        self._close()
 
     def _close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        descriptor, self._fd = self._fd, None
+        if descriptor is None:
+            return
+        try:
+            os.close(descriptor)
+        except OSError as error:  # as network file systems have it: what is written is written
+            log.warning("the transcript %s may end early: %s", self._path, error.strerror)
+
+
+class _End:
+    """The last of what was said: END bytes at least, twice as many at most."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self._cut = False
+
+    def keep(self, data: bytes) -> None:
+        self._kept += data
+        if len(self._kept) > 2 * END:
+            del self._kept[:-END]
+            self._cut = True
+
+    def kept(self) -> bytes:
+        """From the beginning of a line on, if there is one."""
+        begin = self._kept.find(b"\n") + 1 if self._cut else 0
+        return bytes(self._kept[begin:])
 
 
 def _stamp() -> str:

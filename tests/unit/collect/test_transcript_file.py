@@ -1,0 +1,93 @@
+"""A transcript costs a bounded part of the disk, and keeps what a person will look for."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cucmd.collect.transcript_file import END, LIMIT, LOOK_EVERY, TranscriptFile
+
+SECRET = "PlatformSecret"
+
+
+def enough(_descriptor: int) -> str | None:
+    return None
+
+
+def short(_descriptor: int) -> str | None:
+    return "900 MiB of the disk are free, 1024 MiB must stay free"
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[..., str]:
+    """The transcript of a node that says these lines."""
+    path = tmp_path / "transcript.log"
+
+    def write(lines: int, shortage: Callable[[int], str | None] = enough) -> str:
+        with TranscriptFile(path, (SECRET,), shortage) as transcript:
+            transcript.said("file get")
+            for _ in range(lines // 500):
+                transcript.heard(b"x\r\n" * 500)
+            transcript.heard(f"{SECRET} is the last word\r\n".encode())
+        return path.read_text()
+
+    return write
+
+
+def test_little_is_kept_whole(written: Callable[..., str]) -> None:
+    said = written(2000)
+    assert said.count(" < x\n") == 2000
+    assert said.endswith(" < ***** is the last word\n")
+
+
+def test_of_a_node_that_says_too_much_the_beginning_and_the_end_are_kept(
+    written: Callable[..., str],
+) -> None:
+    said = written(400_000)
+    assert LIMIT / 2 < len(said) < LIMIT + 3 * END
+    assert said.partition("\n")[0].endswith(" > file get")
+    beginning, _, end = said.partition("(the node says too much: of what follows only the end")
+    assert beginning.count(" < x\n") > 100_000
+    assert END / 2 < len(end) < 3 * END
+    assert end.endswith(" < ***** is the last word\n")
+
+
+def test_a_second_attempt_stands_below_the_first_however_long_that_was(
+    written: Callable[..., str],
+) -> None:
+    written(400_000)
+    assert written(500).endswith(" < ***** is the last word\n")
+
+
+def test_below_the_floor_of_free_space_it_ends_and_says_why(
+    written: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
+    said = written(400_000, short)
+    assert len(said) < LOOK_EVERY + 1000
+    assert said.endswith("\n(the transcript ends here: " + str(short(0)) + ")\n")
+    assert "must stay free" in caplog.text
+
+
+def test_a_disk_that_fails_as_late_as_the_close_disturbs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "transcript.log"
+    close = os.close
+
+    def fails(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cucmd.collect.transcript_file.os.close", fails)
+        with TranscriptFile(path, (SECRET,), enough) as transcript:
+            transcript.said("file get")
+    assert path.read_text().endswith(" > file get\n")
+
+
+def test_the_few_lines_of_an_ordinary_session_are_written_on_a_full_disk_too(
+    written: Callable[..., str],
+) -> None:
+    assert written(500, short).endswith(" < ***** is the last word\n")
