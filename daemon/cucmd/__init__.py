@@ -3,6 +3,7 @@
 The map of the house. Imports nothing heavy, because `cucmctl` passes through here.
 
     main.py         command line: serve (default), check, demo, lab
+    stdout.py       what becomes of a command that cannot write to it
     config/         TOML and environment -> frozen structs, every error with its key
     service.py      puts the daemon together: store, receiver, socket, supervisor
     cannot_start.py what keeps it from starting, in the words of the configuration

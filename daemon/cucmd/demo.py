@@ -21,6 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from cucmd.stdout import written
+
 CONFIG = """\
 [receiver]
 listen = "127.0.0.1:0"
@@ -28,7 +30,6 @@ listen = "127.0.0.1:0"
 
 SHOWN = 3  # files of each node; the manifest has them all
 STOP_WITHIN = 20.0  # seconds; grace periods are far below
-PIPE_CLOSED = 141  # 128 + SIGPIPE, as `cucmctl` has it
 # Ctrl-C, somebody who wants us gone, a terminal that is closed, Ctrl-\: all end it in order.
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -42,29 +43,26 @@ class _Interrupted(KeyboardInterrupt):
 
 
 def demo() -> int:
-    """Runs it; 0 if every node succeeded, else the exit code of `cucmctl`."""
+    """Runs it; 0 if every node succeeded, else the exit code of `cucmctl`. Raises `Unwritable`."""
     try:
         with _ended_by_signals():
             code = _demonstrate()
         failed = f"Failed: exit code {code}." if code else ""
-        print(failed or "Everything is stopped and removed again.", flush=True)
+        _say(failed or "Everything is stopped and removed again.")
     except _Interrupted as interrupted:
         said = "interrupted; the job, the daemon and the nodes are stopped and removed again"
         print(f"cucmd demo: {said}", file=sys.stderr)
         return 128 + interrupted.number
-    except BrokenPipeError:  # `cucmd demo | head`: the reader has what it wanted
-        _abandon_stdout()
-        return PIPE_CLOSED
     return code
 
 
 def _demonstrate() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(_temporary_folder()))
-        print("Three simulated nodes ...", flush=True)
+        _say("Three simulated nodes ...")
         lab = stack.enter_context(_lab())
-        print("  " + "  ".join(lab["nodes"]), flush=True)
-        print("A daemon with its own SFTP receiver ...", flush=True)
+        _say("  " + "  ".join(lab["nodes"]))
+        _say("A daemon with its own SFTP receiver ...")
         stack.enter_context(_daemon(folder))
         stack.callback(_ignore, ENDINGS)  # what is left to do must not be cut short
         code = _collect(folder, lab)
@@ -93,10 +91,10 @@ def _ignore(signals: Sequence[signal.Signals]) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _abandon_stdout() -> None:
-    """Whatever is still buffered goes nowhere, without a complaint of Python's as it ends."""
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
+def _say(text: str) -> None:
+    """A line, at once: programs that share our standard output write between ours."""
+    with written():
+        print(text)
 
 
 @contextmanager
@@ -184,7 +182,7 @@ def _collect(folder: Path, lab: dict[str, Any]) -> int:
     password.write_text(lab["password"] + "\n")
     wanted = [*lab["nodes"], "--path", "cm/trace/ccm/sdl", "--last", "2h"]
     wanted += ["--user", lab["username"], "--watch"]
-    print("$ cucmctl start " + " ".join(wanted), flush=True)
+    _say("$ cucmctl start " + " ".join(wanted))
     ctl = [sys.executable, "-m", "cucmctl", "--socket", str(folder / "cucmd.sock"), "start"]
     with _running(_deaf_to_ctrl_c([*ctl, *wanted, "--password-file", str(password)])) as process:
         return process.wait()
@@ -203,14 +201,14 @@ def _list_files(state: Path) -> None:
     for manifest in sorted(state.glob("jobs/*/manifest.json")):
         files = json.loads(manifest.read_text())["files"]
         size = sum(file["size"] for file in files)
-        print(f"{len(files)} files, {size} bytes, each with its SHA-256 in manifest.json:")
+        _say(f"{len(files)} files, {size} bytes, each with its SHA-256 in manifest.json:")
         for node in sorted({file["node"] for file in files}):
             _list_node(node, [file for file in files if file["node"] == node])
 
 
 def _list_node(node: str, files: list[dict[str, Any]]) -> None:
-    print(f"  {node}")
+    _say(f"  {node}")
     for file in files[:SHOWN]:
-        print(f"    {file['sha256'][:12]}  {file['size']:>9}  {file['path'].rpartition('/')[2]}")
+        _say(f"    {file['sha256'][:12]}  {file['size']:>9}  {file['path'].rpartition('/')[2]}")
     if len(files) > SHOWN:
-        print(f"    ... and {len(files) - SHOWN} more")
+        _say(f"    ... and {len(files) - SHOWN} more")

@@ -11,9 +11,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cucmd import __version__
+from cucmd.stdout import Unwritable, give_up, written
 
 EXIT_USAGE = 2
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG: systemd shows it by that name
@@ -27,17 +28,27 @@ class _Parser(argparse.ArgumentParser):
         text = message.removeprefix("argument ")
         self.exit(EXIT_USAGE, f"{self.prog}: {text} (see {self.prog} --help)\n")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """argparse's own hides that a help or a version could not be written."""
+        if file is None or file is not sys.stdout:
+            super()._print_message(message, file)
+            return
+        with written():
+            print(message, end="", file=file)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] not in (*_COMMANDS, "-h", "--help", "--version"):
         arguments.insert(0, "serve")  # the default, with its own options
-    args = _parser(arguments[0]).parse_args(arguments)
     try:
+        args = _parser(arguments[0]).parse_args(arguments)
         return int(_COMMANDS[args.command](args))
     except KeyboardInterrupt:
         return 130
+    except Unwritable as unwritable:
+        return give_up(unwritable)
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
@@ -79,7 +90,8 @@ def _serve(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from cucmd.config.check import check  # noqa: PLC0415  only for this one
 
-    return check(args.config, os.environ, sys.stdout, sys.stderr)
+    with written():
+        return check(args.config, os.environ, sys.stdout, sys.stderr)
 
 
 def _demo(_args: argparse.Namespace) -> int:

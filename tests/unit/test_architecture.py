@@ -32,6 +32,7 @@ MAY_KNOW = {
     "memory": NOTHING,
     "cannot_start": NOTHING,
     "paths": NOTHING,
+    "stdout": NOTHING,
     "vos": {"job", "failure"},
     "varlink": NOTHING,
     "systemd": NOTHING,
@@ -71,12 +72,12 @@ MAY_KNOW = {
         "systemd",
         "varlink",
     },
-    "lab": {"vos", "ssh"},
-    "demo": NOTHING,
-    "main": {"config", "demo", "lab", "service"},
+    "lab": {"vos", "ssh", "stdout"},
+    "demo": {"stdout"},
+    "main": {"config", "demo", "lab", "service", "stdout"},
 }
 # Narrower than the room: only these modules of it.
-ONLY = {"lab": {"cucmd.ssh.bridge", "cucmd.vos.texts"}}
+ONLY = {"lab": {"cucmd.ssh.bridge", "cucmd.vos.texts", "cucmd.stdout"}}
 
 NO_IO = {"trio", "asyncio", "asyncssh", "trio_asyncio", "socket", "subprocess", "threading", "time"}
 PURE = ["job.py", "failure.py", "node_name.py", "vos", "varlink/framing.py", "collect/verdict.py"]

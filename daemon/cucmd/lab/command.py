@@ -27,6 +27,7 @@ from cucmd.lab.laboratory import Lab, new_host_key, open_lab
 from cucmd.lab.options import ALGORITHMS, Auth, Extra, Form, LabOptions, Prompt
 from cucmd.lab.tree import Shape
 from cucmd.ssh.bridge import open_bridge
+from cucmd.stdout import Unwritable, abandon, give_up, written
 
 _DEFAULT = LabOptions()
 _USAGE = 2
@@ -242,7 +243,10 @@ async def _serve(options: LabOptions, report: str | None) -> int:
                 print(f"cucmd lab: {error.strerror}", file=sys.stderr)
                 return _IN_USE
             login = {"username": lab.username, "password": lab.password}
-            _print({"nodes": lab.addresses, **login})
+            try:
+                _print({"nodes": lab.addresses, **login})
+            except Unwritable as unwritable:  # nobody would ever learn where the nodes are
+                return give_up(unwritable)
             async for number in signals:
                 if number != signal.SIGUSR1:
                     break
@@ -252,18 +256,31 @@ async def _serve(options: LabOptions, report: str | None) -> int:
 
 
 def _report(lab: Lab, to: str | None) -> None:
-    """To a file, whole at any moment; `-` is a line on standard output."""
+    """To a file, whole at any moment; `-` is a line on standard output.
+
+    One that cannot be written is told, and no more: the nodes matter more than the report.
+    """
     if to == "-":
-        _print(lab.report())
+        try:
+            _print(lab.report())
+        except Unwritable as unwritable:
+            print(f"cucmd lab: --report -: {unwritable}", file=sys.stderr)
+            abandon()
     elif to is not None:
         new = Path(f"{to}.new")
         try:
             new.write_bytes(msgspec.json.format(msgspec.json.encode(lab.report())) + b"\n")
             new.replace(to)
-        except OSError as error:  # the nodes matter more than the report
+        except OSError as error:
             print(f"cucmd lab: --report {to}: {error.strerror}", file=sys.stderr)
 
 
 def _print(line: object) -> None:
-    with contextlib.suppress(BrokenPipeError):  # whoever read it is gone; the lab goes on
-        print(msgspec.json.encode(line).decode(), flush=True)
+    """Raises `Unwritable`, but not where whoever read it is gone: the lab goes on."""
+    try:
+        with written():
+            print(msgspec.json.encode(line).decode())
+    except Unwritable as unwritable:
+        if not unwritable.reader_has_gone:
+            raise
+        abandon()

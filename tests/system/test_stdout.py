@@ -1,0 +1,83 @@
+"""`cucmd` with a standard output that is full, or that nobody reads: no success, no traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rig.process import die_with_parent
+
+PATIENCE = 60
+COMMANDS = ["check --config cucmd.toml", "check --help", "lab --help", "--help", "--version"]
+LAB = ["lab", "--nodes", "1", "--port", "0"]
+
+
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def environ(request: pytest.FixtureRequest) -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": request.param}
+
+
+def cucmd(folder: Path, environ: dict[str, str], *arguments: str, stdout: int) -> tuple[int, str]:
+    """Exit code and standard error."""
+    (folder / "cucmd.toml").touch()
+    command = [sys.executable, "-m", "cucmd", *arguments]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environ,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [*COMMANDS, " ".join(LAB), "demo"])
+def test_a_full_disk_is_told_and_is_no_success(
+    tmp_path: Path, environ: dict[str, str], arguments: str
+) -> None:
+    with open("/dev/full", "wb") as full:
+        ended = cucmd(tmp_path, environ, *arguments.split(), stdout=full.fileno())
+    assert ended == (74, "cucmd: cannot write to standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_a_reader_that_has_gone_is_no_matter(
+    tmp_path: Path, environ: dict[str, str], arguments: str
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert cucmd(tmp_path, environ, *arguments.split(), stdout=writer) == (141, "")
+    finally:
+        os.close(writer)
+
+
+def test_neither_stream_can_be_written_to(tmp_path: Path, environ: dict[str, str]) -> None:
+    (tmp_path / "cucmd.toml").touch()
+    command = [sys.executable, "-m", "cucmd", "check", "--config", str(tmp_path / "cucmd.toml")]
+    with open("/dev/full", "wb") as full:
+        assert subprocess.call(command, env=environ, stdout=full, stderr=full) == 74
+
+
+def test_a_lab_goes_on_without_its_reader(environ: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "cucmd", *LAB, "--report", "-"]
+    with subprocess.Popen(
+        command,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=die_with_parent,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        process.terminate()  # a last report is due
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
