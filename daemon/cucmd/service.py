@@ -133,6 +133,7 @@ class Daemon:
         self._environ = environ
         self._supervisor = supervisor
         self._known_hosts = known_hosts
+        self._at_start = config  # which holds still, where only a start takes up another
         self.apply(config)
 
     def apply(self, config: Config) -> None:
@@ -166,7 +167,7 @@ class Daemon:
         except ConfigError as error:
             log.error("not reloaded: %s", error)  # noqa: TRY400  a person's mistake, not a defect
         else:
-            if waiting := not_until_restart(self.config, config):
+            if waiting := not_until_restart(self._at_start, config):
                 log.warning("not until a restart: %s", ", ".join(waiting))
             self.apply(config)
             log.info("configuration reloaded")

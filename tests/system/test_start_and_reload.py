@@ -95,6 +95,13 @@ def test_a_reload_names_what_waits_for_a_restart(daemon: Daemon) -> None:
     assert f"not until a restart: {names}\n" in said
 
 
+def test_what_waits_for_a_restart_is_what_differs_from_the_start(daemon: Daemon) -> None:
+    changed = CONFIG + "watchers_per_uid = 5\n"
+    for _ in range(2):  # it waits still when the same is read again
+        assert "not until a restart: limits.watchers_per_uid\n" in reload(daemon, changed)
+    assert "restart" not in reload(daemon, CONFIG)
+
+
 @pytest.mark.parametrize("opts_in", [False, True])
 def test_a_cluster_of_old_nodes_logs_in_and_pushes_where_it_opts_in(
     tmp_path: Path, make_lab: MakeLab, opts_in: bool

@@ -16,9 +16,11 @@ _OF_LIMITS = (
 )
 
 
-def not_until_restart(before: Config, after: Config) -> tuple[str, ...]:
-    """The settings that differ and wait for a restart, by their names in the file."""
-    old, new = _fixed(before), _fixed(after)
+def not_until_restart(at_start: Config, now: Config) -> tuple[str, ...]:
+    """The settings that wait for a restart, by their names in the file: those that differ from
+    the start's, not from the last reload's, which took none of them up.
+    """
+    old, new = _fixed(at_start), _fixed(now)
     return tuple(name for name, value in new.items() if value != old[name])
 
 
