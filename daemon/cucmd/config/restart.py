@@ -25,12 +25,10 @@ def not_until_restart(at_start: Config, now: Config) -> tuple[str, ...]:
 
 
 def _fixed(config: Config) -> dict[str, object]:
-    tables = {"daemon": config.daemon, "receiver": config.receiver}
     fixed: dict[str, object] = {
-        f"{table}.{name}": getattr(struct, name)
-        for table, struct in tables.items()
-        for name in struct.__struct_fields__
+        f"daemon.{name}": getattr(config.daemon, name) for name in config.daemon.__struct_fields__
     }
+    fixed["receiver.listen"] = config.receiver.listen
     fixed |= {f"limits.{name}": getattr(config.limits, name) for name in _OF_LIMITS}
     fixed["legacy_algorithms of the receiver"] = config.receiver_is_legacy
     return fixed

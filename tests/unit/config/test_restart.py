@@ -1,0 +1,21 @@
+"""What of a new configuration waits for a restart, by its name in the file."""
+
+import pytest
+
+from cucmd.config import not_until_restart
+
+
+@pytest.mark.parametrize(
+    ("text", "waiting"),
+    [
+        ("", ()),
+        ('[receiver]\nlisten = "127.0.0.1:2222"', ("receiver.listen",)),
+        # jobs are planned with the configuration as it is when they start
+        ('[receiver]\nadvertise = "192.0.2.5"', ()),
+        ('[daemon]\nstate_directory = "/x"', ("daemon.state_directory",)),
+        ("[limits]\njobs = 3\nwatchers_per_uid = 3", ("limits.watchers_per_uid",)),
+        ("[ssh]\nlegacy_algorithms = true", ("legacy_algorithms of the receiver",)),
+    ],
+)
+def test_what_only_a_start_takes_up(loaded, text, waiting):
+    assert not_until_restart(loaded(), loaded(text)) == waiting
