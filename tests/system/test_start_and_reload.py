@@ -102,6 +102,15 @@ def test_what_waits_for_a_restart_is_what_differs_from_the_start(daemon: Daemon)
     assert "restart" not in reload(daemon, CONFIG)
 
 
+def test_a_group_that_does_not_exist_is_in_the_log(
+    make_daemon: Callable[..., Daemon],
+) -> None:
+    daemon = make_daemon("[access]\noperate_group = 'no.such'\n")
+    assert "access.operate_group: 'no.such': there is no such group" in daemon.log.read_text()
+    said = reload(daemon, CONFIG + "[access]\nview_group = 'nor.this'\n")
+    assert "access.view_group: 'nor.this': there is no such group" in said
+
+
 @pytest.mark.parametrize("opts_in", [False, True])
 def test_a_cluster_of_old_nodes_logs_in_and_pushes_where_it_opts_in(
     tmp_path: Path, make_lab: MakeLab, opts_in: bool

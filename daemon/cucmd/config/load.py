@@ -6,6 +6,7 @@ part of the file, so the environment's timeouts hold against them too.
 
 from __future__ import annotations
 
+import grp
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +16,18 @@ from msgspec import Struct
 
 from cucmd.config.clusters import read_clusters, read_profiles
 from cucmd.config.deadlines import Deadlines
-from cucmd.config.errors import ENVIRONMENT, ConfigError
+from cucmd.config.errors import ENVIRONMENT, ConfigError, found
 from cucmd.config.keys import SECTIONS, socket_path
 from cucmd.config.model import Config, Daemon, Retry
 from cucmd.config.reading import Reader
 from cucmd.config.source import read_source
 from cucmd.paths import default_socket, default_state_dir
+
+# What it means that a group does not exist.
+_WITHOUT_GROUP = {
+    "operate_group": "only root and the daemon's own user may start and cancel jobs",
+    "view_group": "only who may start jobs may look at them",
+}
 
 
 class Overrides(Struct, frozen=True):
@@ -59,6 +66,7 @@ def _config(reader: Reader, environ: Mapping[str, str], overrides: Overrides) ->
     sections["daemon"] = _daemon(reader, given["daemon"], environ, overrides)
     sections["timeouts"] = deadlines.general(given["timeouts"])
     _check_retry(reader, sections["retry"])
+    _check_groups(reader, given["access"])
     return Config(
         **sections,
         clusters=read_clusters(reader, sections, deadlines),
@@ -116,3 +124,23 @@ def _check_socket(reader: Reader, socket: Path, overrides: Overrides) -> None:
 def _check_retry(reader: Reader, retry: Retry) -> None:
     if retry.cap < retry.base and reader.intact(("retry",)):
         reader.note(("retry",), f"cap ({retry.cap:g} s) is less than base ({retry.base:g} s)")
+
+
+def _check_groups(reader: Reader, given: Mapping[str, Any]) -> None:
+    """A group may be made later, but a mistyped one would lock people out without a word.
+
+    The default groups, which nobody wrote, are missing wherever a person starts the daemon.
+    """
+    for key, then in _WITHOUT_GROUP.items():
+        name: str = given.get(key, "")
+        if name and not _group_exists(name):
+            reason = f"there is no such group, so {then}"
+            reader.notice(("access", key), found(name, reason))
+
+
+def _group_exists(name: str) -> bool:
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True

@@ -108,7 +108,7 @@ class NodeSettings(Struct, frozen=True):
 
 # `dict` gives the struct room for its cached index; the fields stay frozen.
 class Config(Struct, frozen=True, dict=True):
-    """Everything in force. `notices` are for the log: settings that gave way to others."""
+    """Everything in force. `notices` are for the log: what is not wrong, but hardly meant."""
 
     daemon: Daemon = Daemon()
     access: Access = Access()

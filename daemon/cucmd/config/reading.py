@@ -37,8 +37,12 @@ class Reader:
         self.problems.append(Problem(place, None, name, found(value, reason)))
 
     def gives_way(self, path: KeyPath, to: str) -> None:
-        """A key of the file has no effect; not wrong, but worth a word in the log."""
-        self.notices.append(str(self._source.problem(path, f"gives way to {to}")))
+        """A key of the file has no effect."""
+        self.notice(path, f"gives way to {to}")
+
+    def notice(self, path: KeyPath, reason: str) -> None:
+        """Something is not wrong, but worth a word in the log."""
+        self.notices.append(str(self._source.problem(path, reason)))
 
     def intact(self, path: KeyPath) -> bool:
         """Whether nothing at or below a key was wrong so far.

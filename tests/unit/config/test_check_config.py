@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from msgspec.structs import replace
 
 from cucmd.config import check, load
 
@@ -49,7 +50,8 @@ def test_what_it_prints_is_the_same_configuration(write, checked):
     before = load(write(FILE), {})
     code, out, err = checked(write(FILE))
     assert (code, err) == (0, "")
-    assert load(write(out), {}) == before
+    # of a group that is written and does not exist it has more to say
+    assert replace(load(write(out), {}), notices=()) == before
 
 
 def test_the_environment_is_part_of_what_is_in_force(write, checked):
