@@ -117,6 +117,14 @@ def seconds(value: object) -> float:
     raise expected("a positive number of seconds (at most a year)")
 
 
+def seconds_of_a_node(value: object) -> float:
+    """The timeout `node` of a cluster, where `nodes` is a key too."""
+    if isinstance(value, (list, str)):
+        reason = "did you mean 'nodes'? 'node' is a timeout, in seconds"
+        raise ValueError(reason)  # noqa: TRY004  as every kind does
+    return seconds(value)
+
+
 def absolute(value: str) -> Path:
     path = Path(value)
     if not path.is_absolute() or "\0" in value:
@@ -217,6 +225,7 @@ CLUSTER: dict[str, Kind] = {
     "credential": text(rules.credential_name),
     **_SSH,
     **_TIMEOUTS,
+    "node": seconds_of_a_node,
     **_LIMITS,
 }
 
