@@ -26,7 +26,7 @@ from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
 from cucmd.api.planning import Planner
-from cucmd.cannot_start import CannotStart, naming
+from cucmd.cannot_start import LISTENING, CannotStart, naming
 from cucmd.collect.doors import NodeTask, Report
 from cucmd.collect.procedure import collect
 from cucmd.config import (
@@ -177,7 +177,7 @@ async def _daemon(options: Options, config: Config, environ: Mapping[str, str]) 
     keep_what_is_here()
     sockets = systemd.inherited_sockets()
     state = config.daemon.state_directory
-    with naming(f"daemon.state_directory = '{state}'", "another is given by --state-dir"):
+    with naming(f"daemon.state_directory = '{state}'", otherwise="another is given by --state-dir"):
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
     trio.socket.set_custom_hostname_resolver(Resolver())
     async with open_store(state / "cucmd.db") as store, open_bridge() as bridge:
@@ -218,8 +218,7 @@ async def _receiver(config: Config) -> AsyncIterator[Receiver]:
         legacy_algorithms=config.receiver_is_legacy,
     )
     async with AsyncExitStack() as stack:
-        where = config.receiver.listen
-        with naming(f"receiver.listen = {where!r}", "another program may listen there"):
+        with naming(f"receiver.listen = {config.receiver.listen!r}", LISTENING):
             receiver = await stack.enter_async_context(opened)
         log.info("receiving at %s port %d", receiver.address, receiver.port)
         yield receiver
@@ -240,7 +239,7 @@ async def _socket(
     )
     async with AsyncExitStack() as stack:
         opened = open_unix_listener(path, SOCKET_MODE, inherited, group=group)
-        with naming(f"daemon.socket = '{path}'", "another is given by --socket"):
+        with naming(f"daemon.socket = '{path}'", otherwise="another is given by --socket"):
             listener = await stack.enter_async_context(opened)
         nursery = await stack.enter_async_context(trio.open_nursery())
         serving = partial(serve, listener, [interface], INFO, per_user, authorize=daemon.authorize)

@@ -36,6 +36,13 @@ def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_an_address_of_another_host_is_named_as_such(tmp_path: Path) -> None:
+    options = ("--state-dir", str(tmp_path / "state"), "--socket", str(tmp_path / "s"))
+    done = serve(tmp_path, '[receiver]\nlisten = "192.0.2.1:2222"\n', *options)
+    assert done.returncode == 69
+    assert "listen = '192.0.2.1:2222': Cannot assign requested address; this host" in done.stderr
+
+
 def test_a_state_directory_that_is_a_file_is_named_with_a_way_out(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.write_text("a file")
@@ -51,6 +58,21 @@ def test_a_socket_that_cannot_be_made_is_named_with_a_way_out(tmp_path: Path) ->
     assert done.returncode == 69
     assert f"daemon.socket = '{path}': " in done.stderr
     assert "--socket" in done.stderr
+
+
+def test_a_socket_s_path_that_is_taken_by_a_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.write_text("a file")
+    done = serve(tmp_path, CONFIG, "--state-dir", str(tmp_path / "state"), "--socket", str(path))
+    assert done.returncode == 69
+    assert f"daemon.socket = '{path}': cannot listen: there is a file that is no" in done.stderr
+
+
+def test_a_folder_in_which_no_socket_can_be_made_is_named_by_its_setting(tmp_path: Path) -> None:
+    path = Path("/proc/s")
+    done = serve(tmp_path, CONFIG, "--state-dir", str(tmp_path / "state"), "--socket", str(path))
+    assert done.returncode == 69
+    assert "daemon.socket = '/proc/s': cannot listen: " in done.stderr
 
 
 def test_what_a_kill_left_half_written_is_swept(tmp_path: Path) -> None:

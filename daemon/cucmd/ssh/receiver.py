@@ -22,6 +22,7 @@ The one rule: nothing that a client does ends more than its own connection.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -173,7 +174,12 @@ async def open_receiver(
 
 
 async def _listen(where: tuple[str, int], options: dict[str, Any]) -> asyncssh.SSHAcceptor:
-    return await asyncssh.listen(*where, backlog=_BACKLOG, reuse_address=True, **options)
+    try:
+        return await asyncssh.listen(*where, backlog=_BACKLOG, reuse_address=True, **options)
+    except OSError as error:
+        if error.errno is None:  # how asyncio says, since Python 3.12, that no address is ours
+            raise OSError(errno.EADDRNOTAVAIL, str(error)) from error
+        raise
 
 
 def _options(receiver: Receiver, keys: list[asyncssh.SSHKey], *, legacy: bool) -> dict[str, Any]:

@@ -24,11 +24,14 @@ log = logging.getLogger(__name__)
 _LONGEST_PATH = 107  # unix(7): sun_path, less the NUL
 
 
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
 class SocketInUse(OSError):
     """Another server listens at that path."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(errno.EADDRINUSE, "another server listens at", str(path))
+        super().__init__(errno.EADDRINUSE, "another server listens there", str(path))
 
     def __str__(self) -> str:
         return f"another server listens at {self.filename}"
@@ -79,7 +82,10 @@ def _lock(path: Path) -> Iterator[None]:
     """
     name = path.with_name(f"{path.name}.lock")
     while True:
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            descriptor = os.open(name, _LOCK_FLAGS, 0o600)
+        except OSError as error:
+            raise _cannot_listen(error, path) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -118,14 +124,18 @@ def _bound(path: Path, mode: int, group: str | None) -> Iterator[socket.socket]:
             new.rename(path)
         except OSError as error:
             new.unlink(missing_ok=True)
-            reason = f"cannot listen: {error.strerror or error}"
-            raise OSError(error.errno, reason, str(path)) from error
+            raise _cannot_listen(error, path) from error
         ours = path.lstat()
         try:
             yield bound
         finally:
             if _is_at(path, ours):
                 path.unlink()
+
+
+def _cannot_listen(error: OSError, path: Path) -> OSError:
+    """The path that was asked for, and not that of a file beside it."""
+    return OSError(error.errno, f"cannot listen: {error.strerror or error}", str(path))
 
 
 def _give(new: Path, mode: int, group: str | None) -> None:
