@@ -46,14 +46,20 @@ def default_state_dir(environ: Mapping[str, str], uid: int) -> str:
 
 
 def default_config(environ: Mapping[str, str], uid: int) -> str:
-    """The file to read if it exists: the user's own, where there is one, or the system's.
+    """The file to read if it exists: the first of `config_places` that is there, or the last."""
+    *before, last = config_places(environ, uid)
+    return next(filter(os.path.exists, before), last)
 
-    A service under `DynamicUser` is not root and still reads `/etc`.
+
+def config_places(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
+    """Where a configuration is looked for: the user's own file, and the system's.
+
+    Root has the system's alone; a service under `DynamicUser` is not root and still reads `/etc`.
     """
     if uid == 0:
-        return SYSTEM_CONFIG
+        return (SYSTEM_CONFIG,)
     own = os.path.join(_xdg(environ, "XDG_CONFIG_HOME", ".config"), "cucmd", "cucmd.toml")
-    return own if os.path.exists(own) else SYSTEM_CONFIG
+    return own, SYSTEM_CONFIG
 
 
 def _xdg(environ: Mapping[str, str], variable: str, below_home: str) -> str:

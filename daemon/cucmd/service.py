@@ -96,6 +96,7 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
+    log.info("%s", config.origin)
     try:
         trio.run(_daemon, options, config, environ)
     except BaseExceptionGroup as group:

@@ -75,6 +75,10 @@ def test_a_folder_in_which_no_socket_can_be_made_is_named_by_its_setting(tmp_pat
     assert "daemon.socket = '/proc/s': cannot listen: " in done.stderr
 
 
+def test_the_log_says_which_configuration_was_read(daemon: Daemon) -> None:
+    assert f"configuration from '{daemon.folder / 'cucmd.toml'}'\n" in daemon.log.read_text()
+
+
 def test_what_a_kill_left_half_written_is_swept(tmp_path: Path) -> None:
     state = tmp_path / "cucmd" / "state"
     state.mkdir(parents=True)

@@ -3,7 +3,13 @@
 import pytest
 
 from cucmd import paths
-from cucmd.paths import default_config, default_socket, default_state_dir, socket_to_call
+from cucmd.paths import (
+    config_places,
+    default_config,
+    default_socket,
+    default_state_dir,
+    socket_to_call,
+)
 
 ROOT, USER, SERVICE = 0, 1000, 64321
 
@@ -63,3 +69,5 @@ def test_where_the_configuration_is(tmp_path):
     own.touch()
     assert default_config(environ, USER) == str(own)
     assert default_config(environ, ROOT) == "/etc/cucmd/cucmd.toml"
+    assert config_places(environ, USER) == (str(own), "/etc/cucmd/cucmd.toml")
+    assert config_places(environ, ROOT) == ("/etc/cucmd/cucmd.toml",)

@@ -39,7 +39,7 @@ def check(
         return BAD_CONFIGURATION
     for notice in config.notices:
         print(notice, file=err)
-    for line in _credentials(config, environ):
+    for line in (config.origin, *_credentials(config, environ)):
         print(f"# {line}", file=out)
     print(file=out)
     print(to_toml(config), file=out)

@@ -71,6 +71,7 @@ def _config(reader: Reader, environ: Mapping[str, str], overrides: Overrides) ->
         **sections,
         clusters=read_clusters(reader, sections, deadlines),
         profiles=read_profiles(reader),
+        origin=reader.origin,
         notices=tuple(reader.notices),
     )
 

@@ -108,7 +108,9 @@ class NodeSettings(Struct, frozen=True):
 
 # `dict` gives the struct room for its cached index; the fields stay frozen.
 class Config(Struct, frozen=True, dict=True):
-    """Everything in force. `notices` are for the log: what is not wrong, but hardly meant."""
+    """Everything in force. For the log: `origin`, the file that was read, and `notices`, what is
+    not wrong, but hardly meant.
+    """
 
     daemon: Daemon = Daemon()
     access: Access = Access()
@@ -120,6 +122,7 @@ class Config(Struct, frozen=True, dict=True):
     credentials: Credentials = Credentials()
     clusters: dict[str, Cluster] = {}
     profiles: dict[str, Profile] = field(default_factory=BUILT_IN.copy)
+    origin: str = ""
     notices: tuple[str, ...] = ()
 
     @property

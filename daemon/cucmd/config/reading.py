@@ -24,6 +24,7 @@ class Reader:
     def __init__(self, source: Source) -> None:
         self.problems: list[Problem] = []
         self.notices: list[str] = []
+        self.origin = source.origin
         self._source = source
         self._wrong: list[KeyPath] = []
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from cucmd.config.errors import ConfigError, Problem
 from cucmd.config.lines import KeyPath, key_lines, line_of
-from cucmd.paths import default_config
+from cucmd.paths import config_places, default_config
 
 # A configuration of a thousand nodes takes a tenth of it; a log named by mistake does not fit.
 _LARGEST_FILE = 1024 * 1024
@@ -25,11 +25,20 @@ _PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of
 
 
 class Source(Struct, frozen=True):
-    """What the file says. `file` is its name in messages."""
+    """What the file says. `file` is its name in messages; `looked_for` where there was none."""
 
     file: str
     table: dict[str, object]
     lines: dict[KeyPath, int]
+    looked_for: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """Where it was read, on one line."""
+        if not self.looked_for:
+            return f"configuration from {str(Path(self.file).absolute())!a}"
+        there = "there is neither " if len(self.looked_for) > 1 else "there is no "
+        return f"no configuration file; {there}{' nor '.join(map(ascii, self.looked_for))}"
 
     def problem(self, path: KeyPath, reason: str) -> Problem:
         return Problem(self.file, line_of(self.lines, path), dotted(path), reason)
@@ -55,7 +64,7 @@ def read_source(path: Path | None, environ: Mapping[str, str]) -> Source:
             content = file.read(_LARGEST_FILE + 1)
     except OSError as error:
         if path is None and isinstance(error, (FileNotFoundError, NotADirectoryError)):
-            return Source(str(chosen), {}, {})
+            return Source(str(chosen), {}, {}, config_places(environ, os.getuid()))
         raise _unusable(chosen, None, f"cannot be read: {error.strerror}") from None
     if len(content) > _LARGEST_FILE:
         raise _unusable(chosen, None, f"is larger than {_LARGEST_FILE} bytes")

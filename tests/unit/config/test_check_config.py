@@ -1,10 +1,14 @@
 """`cucmd check`: what it prints can be used as it is."""
 
 import io
+import os
+import tomllib
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from cucmd import paths
 from cucmd.config import check, load
 
 FILE = """
@@ -86,8 +90,8 @@ def test_credentials_are_named_but_not_shown(write, checked, tmp_path):
     code, out, err = checked(path)
     comments = [line for line in out.splitlines() if line.startswith("#")]
     assert code == 0
-    assert comments[0] == f"# credentials in '{directory}': 'good', 'open'"
-    assert [line.split(":")[1] for line in comments[1:]] == [
+    assert comments[1] == f"# credentials in '{directory}': 'good', 'open'"
+    assert [line.split(":")[1] for line in comments[2:]] == [
         " no credential 'gone'",
         " credential 'open'",
     ]
@@ -105,3 +109,26 @@ def test_a_credentials_directory_that_is_not_there_is_told(write, checked, envir
     code, out, _ = checked(write(""), environ)
     assert code == 0
     assert comment in out
+
+
+def test_the_first_line_says_which_file_was_read(write, checked, monkeypatch):
+    path = write("")
+    assert checked(path)[1].startswith(f"# configuration from '{path}'\n")
+    monkeypatch.chdir(path.parent)
+    assert checked(Path(path.name))[1].startswith(f"# configuration from '{path}'\n")
+
+
+def test_the_first_line_cannot_leave_its_comment(write, checked):
+    path = write("").rename(write("").with_name("a\n[daemon]"))
+    assert tomllib.loads(checked(path)[1])
+
+
+def test_the_first_line_says_where_no_file_was_found(checked, monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    monkeypatch.setattr(paths, "SYSTEM_CONFIG", str(tmp_path / "system.toml"))
+    environ = {"XDG_CONFIG_HOME": str(tmp_path / "own")}
+    own, system = tmp_path / "own" / "cucmd" / "cucmd.toml", tmp_path / "system.toml"
+    said = checked(None, environ)[1].splitlines()
+    assert said[0] == f"# no configuration file; there is neither '{own}' nor '{system}'"
+    system.touch()
+    assert checked(None, environ)[1].startswith(f"# configuration from '{system}'\n")

@@ -49,7 +49,7 @@ directory = ""
 def test_the_defaults_are_those_of_the_documented_file(loaded):
     environ = {"CUCMD_SOCKET": "", "STATE_DIRECTORY": ""}
     # the groups of the documented file need not be there
-    assert replace(loaded(WHOLE_FILE, environ), notices=()) == Config()
+    assert replace(loaded(WHOLE_FILE, environ), origin="", notices=()) == Config()
 
 
 def test_every_field_of_a_section_has_a_key_and_every_key_a_field():
