@@ -37,18 +37,37 @@ class _Parser(argparse.ArgumentParser):
             print(message, end="", file=file)
 
 
+class _Command(_Parser):
+    """What follows a command: argparse would leave what that does not know to `cucmd` itself,
+    whose help does not say what the command takes.
+    """
+
+    def parse_known_args(self, *given: Any, **more: Any) -> Any:
+        known, unknown = super().parse_known_args(*given, **more)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] not in (*_COMMANDS, "-h", "--help", "--version"):
-        arguments.insert(0, "serve")  # the default, with its own options
     try:
-        args = _parser(arguments[0]).parse_args(arguments)
+        args = _parse(list(sys.argv[1:] if argv is None else argv))
         return int(_COMMANDS[args.command](args))
     except KeyboardInterrupt:
         return 130
     except Unwritable as unwritable:
         return give_up(unwritable)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    first = arguments[0] if arguments else "--"
+    if first.startswith("-") and first not in ("-h", "--help", "--version"):
+        first, arguments = "serve", ["serve", *arguments]  # the default, with its own options
+    parser = _parser(first)
+    if not first.startswith("-") and first not in _COMMANDS:
+        parser.error(f"{first!r} is no command; expected one of {', '.join(_COMMANDS)}")
+    return parser.parse_args(arguments)
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
@@ -58,7 +77,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
         epilog="Without a command: serve. Jobs are started with cucmctl.",
     )
     parser.add_argument("--version", action="version", version=f"cucmd {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_Command
+    )
     _serve_arguments(commands.add_parser("serve", help="run the daemon in the foreground"))
     check = commands.add_parser("check", help="check the configuration and print it as used")
     check.add_argument("--config", type=Path, metavar="FILE")

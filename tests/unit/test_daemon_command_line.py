@@ -1,0 +1,30 @@
+"""The command line `cucmd`: what is wrong with it, in one line, and where to read on."""
+
+import pytest
+
+from cucmd.main import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            "serv",
+            "cucmd: 'serv' is no command; expected one of serve, check, demo, lab "
+            "(see cucmd --help)",
+        ),
+        ("lab --bogus", "cucmd lab: unrecognized arguments: --bogus (see cucmd lab --help)"),
+        (
+            "check --confg x",
+            "cucmd check: unrecognized arguments: --confg x (see cucmd check --help)",
+        ),
+        ("demo now", "cucmd demo: unrecognized arguments: now (see cucmd demo --help)"),
+        ("--bogus", "cucmd serve: unrecognized arguments: --bogus (see cucmd serve --help)"),
+        ("--config", "cucmd serve: --config: expected one argument (see cucmd serve --help)"),
+    ],
+)
+def test_usage_is_exit_2_and_names_the_help_that_helps(capsys, arguments, said):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments.split())
+    assert ended.value.code == 2
+    assert capsys.readouterr() == ("", f"{said}\n")
