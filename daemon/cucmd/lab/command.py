@@ -33,6 +33,14 @@ _DEFAULT = LabOptions()
 _USAGE = 2
 _IN_USE = 1
 
+# What more than this would do is use up descriptors, or memory, or dates.
+_MOST_NODES = 10_000
+_MOST_SESSIONS = 10_000
+_MOST_FILES = 10_000  # with a day between them, the oldest is of 27 years ago
+_LARGEST_FILE = 10**15
+_MOST_SECONDS = 86_400
+_MOST_DIGITS = 100
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `cucmd lab`; every fault is listed in `--help`."""
@@ -64,7 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_nodes(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("nodes")
     add = group.add_argument
-    add("--nodes", type=_count(1), default=_DEFAULT.nodes, metavar="N", help="how many (3)")
+    add(
+        "--nodes",
+        type=_count(1, _MOST_NODES),
+        default=_DEFAULT.nodes,
+        metavar="N",
+        help="how many (3)",
+    )
     add(
         "--address",
         type=_typed(_loopback),
@@ -72,7 +86,13 @@ def _add_nodes(parser: argparse.ArgumentParser) -> None:
         metavar="IP",
         help="of the first; the others count up (127.1.0.1)",
     )
-    add("--port", type=_count(0), default=_DEFAULT.port, metavar="N", help="2022; 0: any free")
+    add(
+        "--port",
+        type=_count(0, 65535),
+        default=_DEFAULT.port,
+        metavar="N",
+        help="2022; 0: any free",
+    )
     add("--host-key", metavar="FILE", help="a private key; made if it is not there")
     add("--algorithms", choices=sorted(ALGORITHMS), default=_DEFAULT.algorithms)
 
@@ -82,7 +102,9 @@ def _add_login(parser: argparse.ArgumentParser) -> None:
     add("--user", default=_DEFAULT.username, metavar="NAME", help="administrator")
     add("--password", default=_DEFAULT.password, metavar="TEXT")
     add("--auth", type=Auth, choices=list(Auth), default=_DEFAULT.auth)
-    add("--max-sessions", type=_count(1), default=_DEFAULT.max_sessions, metavar="N")
+    add(
+        "--max-sessions", type=_count(1, _MOST_SESSIONS), default=_DEFAULT.max_sessions, metavar="N"
+    )
     add("--logon-message", default="", metavar="TEXT", help="printed before the greeting")
     add(
         "--banner-delay", type=_seconds, default=0.0, metavar="S", help="the greeting takes so long"
@@ -104,9 +126,21 @@ def _add_manners(parser: argparse.ArgumentParser) -> None:
 def _add_files(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("files").add_argument
     shape = _DEFAULT.shape
-    add("--files", type=_count(1), default=shape.files, metavar="N", help="SDL traces (12)")
-    add("--size", type=_count(0), default=shape.size, metavar="BYTES", help="of a trace (200000)")
-    add("--spread", type=_count(0), default=0, metavar="PERCENT", help="sizes differ so much")
+    add(
+        "--files",
+        type=_count(1, _MOST_FILES),
+        default=shape.files,
+        metavar="N",
+        help="SDL traces (12)",
+    )
+    add(
+        "--size",
+        type=_count(0, _LARGEST_FILE),
+        default=shape.size,
+        metavar="BYTES",
+        help="of a trace (200000)",
+    )
+    add("--spread", type=_count(0, 100), default=0, metavar="PERCENT", help="sizes differ so much")
     add("--every", type=_seconds, default=shape.every, metavar="S", help="a trace each S (420)")
 
 
@@ -125,11 +159,14 @@ def _typed(convert: Callable[[str], Any]) -> Callable[[str], Any]:
     return check
 
 
-def _count(least: int) -> Callable[[str], int]:
+def _count(least: int, most: int) -> Callable[[str], int]:
     def check(text: str) -> int:
-        if not (text.isascii() and text.isdigit()) or int(text) < least:
-            raise ValueError(f"{text!r}: expected a whole number from {least}")
-        return int(text)
+        digits = text if text.isascii() and text.isdigit() else "-1"
+        # Python refuses to read thousands of digits, in words of its own.
+        number = int(digits) if len(digits) < _MOST_DIGITS else most + 1
+        if not least <= number <= most:
+            raise ValueError(f"{text!r}: expected a whole number from {least} to {most}")
+        return number
 
     return _typed(check)
 
@@ -139,8 +176,8 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds, 0 or more")
+    if not 0 <= seconds <= _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds, from 0 to {_MOST_SECONDS}")
     return seconds
 
 

@@ -166,6 +166,10 @@ RULES: dict[Kind, Rule] = {
 }
 
 
+# The largest number in each unit: dates have an end, and so has memory.
+_MOST = {"S": 10**9, "N": 10**4, "BYTES": 10**15, "BYTES_PER_S": 10**15}
+
+
 class Fault(msgspec.Struct, frozen=True):
     """One fault; `node` None: every node; `times` None: always; `number` in its kind's unit."""
 
@@ -231,6 +235,8 @@ def _number(spec: str, kind: Kind, text: str | None) -> float:
         raise FaultSpecError(spec, f"{kind} without a number")
     if rule.number is None and float(text) == 0:
         raise FaultSpecError(spec, f"{kind}@{rule.unit} greater than 0")
+    if float(text) > _MOST[rule.unit]:
+        raise FaultSpecError(spec, f"a number of {rule.unit} up to {_MOST[rule.unit]}")
     return float(text)
 
 
