@@ -65,7 +65,10 @@ class Deadlines:
         own: Mapping[str, Any],
         variables: Mapping[str, str],
     ) -> Timeouts:
-        for field in sorted(own.keys() & self._given.keys()):
+        overruled = {
+            field for field, value in self._given.items() if own.get(field, value) != value
+        }
+        for field in sorted(overruled):
             self._reader.gives_way((*table, field), f"${VARIABLES[field]}")
         timeouts = replace(base, **{**own, **self._given})
         places: dict[str, _Place] = {field: (*table, field) for field in own}

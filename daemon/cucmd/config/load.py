@@ -103,12 +103,13 @@ class _Choice(Struct, frozen=True):
     ) -> Path:
         """`default` is the variable's value already, where there is one."""
         in_file: Path | None = given.get(self.key)
-        if in_file is not None:
-            if not self.override and not environ.get(self.variable):
-                return in_file
+        if in_file is not None and not self.override and not environ.get(self.variable):
+            return in_file
+        chosen = Path(self.override or default).absolute()
+        if in_file not in (None, chosen):
             winner = "the command line" if self.override else f"${self.variable}"
             reader.gives_way(("daemon", self.key), winner)
-        return Path(self.override or default).absolute()
+        return chosen
 
 
 def _check_socket(reader: Reader, socket: Path, overrides: Overrides) -> None:

@@ -38,7 +38,7 @@ class Reader:
         self.problems.append(Problem(place, None, name, found(value, reason)))
 
     def gives_way(self, path: KeyPath, to: str) -> None:
-        """A key of the file has no effect."""
+        """A key of the file has no effect, and another value holds."""
         self.notice(path, f"gives way to {to}")
 
     def notice(self, path: KeyPath, reason: str) -> None:

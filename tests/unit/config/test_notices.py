@@ -34,3 +34,15 @@ def test_a_group_that_does_not_exist_is_told(notices):
 )
 def test_groups_of_which_there_is_nothing_to_say(notices, text):
     assert notices(text) == []
+
+
+def test_a_setting_that_gives_way_to_its_own_value_is_not_told(notices):
+    text = "[daemon]\nsocket = '/x/s'\nstate_directory = '/x'\n[timeouts]\nconnect = 40\n"
+    same = {"CUCMD_SOCKET": "/x/s", "STATE_DIRECTORY": "/x", "JOB_CONNECT_TIMEOUT_SEC": "40.0"}
+    assert notices(text, same) == []
+    other = {"CUCMD_SOCKET": "/y/s", "STATE_DIRECTORY": "/y", "JOB_CONNECT_TIMEOUT_SEC": "41"}
+    assert [told.partition(": ")[2] for told in notices(text, other)] == [
+        "daemon.socket: gives way to $CUCMD_SOCKET",
+        "daemon.state_directory: gives way to $STATE_DIRECTORY",
+        "timeouts.connect: gives way to $JOB_CONNECT_TIMEOUT_SEC",
+    ]
