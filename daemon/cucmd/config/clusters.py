@@ -18,7 +18,7 @@ from cucmd.config.lines import KeyPath
 from cucmd.config.model import Cluster
 from cucmd.config.profiles import BUILT_IN, Profile
 from cucmd.config.reading import Reader
-from cucmd.node_name import node_key, parse_node
+from cucmd.node_name import InvalidNode, node_key, parse_node
 
 
 def read_clusters(
@@ -63,6 +63,23 @@ def _check_members(reader: Reader, clusters: Mapping[str, Cluster]) -> None:
             if key in homes:
                 reader.note(path, f"{member!r} stands in cluster {homes[key]!r} already")
             homes.setdefault(key, cluster.name)
+    for cluster in clusters.values():
+        _check_name(reader, cluster, homes)
+
+
+def _check_name(reader: Reader, cluster: Cluster, homes: Mapping[tuple[str, int], str]) -> None:
+    """A cluster may be called like a node, such as its publisher; but which of the two a request
+    means should be no surprise.
+    """
+    try:
+        host, port = node_key(*parse_node(cluster.name))
+    except InvalidNode:
+        return
+    home = homes.get((host, port))
+    if home is None or (home == cluster.name and len(cluster.members) == 1):  # both are the same
+        return
+    meant = f"start takes {cluster.name!r} for the cluster, and '{host}:{port}' for the node"
+    reader.notice(("clusters", cluster.name), f"is also a node of cluster {home!r}; {meant}")
 
 
 def _places(cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
