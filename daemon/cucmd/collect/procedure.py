@@ -25,6 +25,11 @@ from cucmd.job import Phase
 # What an answer takes to come, and what nobody minds.
 _WORTH_A_NOTE = timedelta(minutes=2)
 
+# Of one node. A person reads no more, and of a thousand nodes that each had twenty for each of a
+# hundred paths the job's state would be too large for a reply.
+MOST_NOTES = 50
+MOST_PATHS_SAID = 5
+
 
 class NodeClock(msgspec.Struct, frozen=True):
     """What is known of the node's clock; `ahead` of ours, negative: behind."""
@@ -114,10 +119,18 @@ def _notes(results: list[PathResult]) -> tuple[str, ...]:
     """The notes of a node that got something; a failure where no path matched anything."""
     missing = [result.nothing for result in results if result.nothing is not None]
     if missing and len(missing) == len(results):
-        invalid = [gone for gone in missing if gone.code is not Code.NO_FILES_MATCHED]
-        raise NodeFailed((invalid or missing)[0])
+        worst = min(missing, key=lambda gone: gone.code is Code.NO_FILES_MATCHED)
+        others = [gone.message for gone in missing if gone is not worst]
+        said = "; ".join(_at_most(MOST_PATHS_SAID, [worst.message, *others], "paths"))
+        raise NodeFailed(msgspec.structs.replace(worst, message=said))
     notes = [gone.message for gone in missing]
-    return (*notes, *(note for result in results for note in result.notes))
+    notes += [note for result in results for note in result.notes]
+    return tuple(_at_most(MOST_NOTES, notes, "notes; the transcript has all that the node said"))
+
+
+def _at_most(count: int, texts: list[str], what: str) -> list[str]:
+    left_out = len(texts) - count
+    return [*texts[:count], f"and {left_out} more {what}"] if left_out > 0 else texts
 
 
 class _Work:
