@@ -14,6 +14,9 @@ from cucmd.allowance import Allowance
 from cucmd.failure import Code, Failure, failure
 from cucmd.ssh.received import ReceivedFile, ReceiverLimits, Refused, Status
 
+# Of bounds that are nobody's to set.
+_IN_PARTS = "narrow the window, or collect path by path"
+
 
 class Quota(msgspec.Struct, frozen=True):
     """What may come into one box, in bytes of payload: into this one, and into all boxes of its
@@ -106,7 +109,7 @@ class Ledger:
     def check_files(self) -> None:
         self.check_open()
         if len(self._entries) >= self._limits.files:
-            self._quota_exceeded(f"{self.name}: more than {self._limits.files} files")
+            self._quota_exceeded(f"more than {self._limits.files} files", _IN_PARTS)
 
     def take_handle(self, *, listing: bool = False) -> None:
         with self._lock:
@@ -129,7 +132,7 @@ class Ledger:
     def check_directories(self) -> None:
         self.check_open()
         if self._directories >= self._limits.directories:
-            self._quota_exceeded(f"{self.name}: more than {self._limits.directories} directories")
+            self._quota_exceeded(f"more than {self._limits.directories} directories", _IN_PARTS)
 
     def count_directory(self) -> None:
         with self._lock:
@@ -141,9 +144,9 @@ class Ledger:
         quota = self._quota
         with self._lock:
             if quota.size is not None and self._taken + count > quota.size:
-                self._quota_exceeded(f"{self.name}: more than {quota.size} bytes for this node")
+                self._quota_exceeded(f"more than {quota.size} bytes for this node")
             if quota.job is not None and not quota.job.take(count):
-                self._quota_exceeded(f"{self.name}: more than {quota.job.size} bytes for this job")
+                self._quota_exceeded(f"more than {quota.job.size} bytes for this job")
             self._taken += count
 
     def count_bytes(self, count: int) -> None:
@@ -151,11 +154,11 @@ class Ledger:
         with self._lock:
             self.bytes_received += count
 
-    def refuse(self, code: Code, message: str) -> Refused:
+    def refuse(self, code: Code, message: str, hint: str | None = None) -> Refused:
         """Notes why uploads are refused from now on; the first reason stays. For `raise`."""
         if self.refusal is None:
-            self.refusal = failure(code, message)
+            self.refusal = failure(code, message, hint=hint)
         return Refused(Status.FAILURE, message)
 
-    def _quota_exceeded(self, message: str) -> None:
-        raise self.refuse(Code.QUOTA_EXCEEDED, message)
+    def _quota_exceeded(self, message: str, hint: str | None = None) -> None:
+        raise self.refuse(Code.QUOTA_EXCEEDED, message, hint)

@@ -197,7 +197,7 @@ def test_more_bytes_than_a_node_may_push_are_refused_and_none_of_them_written(
     assert client.write(handle, 10, b"1").status == Status.FAILURE
     assert client.close(handle).status == Status.FAILURE
     assert client.ledger.refusal.code is Code.QUOTA_EXCEEDED
-    assert client.ledger.refusal.message == "job/node: more than 10 bytes for this node"
+    assert client.ledger.refusal.message == "more than 10 bytes for this node"
     assert (client.folder / "a").stat().st_size == 10
     assert client.open(b"b").status == Status.FAILURE, "no further file is begun"
 
@@ -209,7 +209,7 @@ def test_what_came_before_a_restart_counts_and_the_limit_is_named_as_configured(
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"12").status == Status.OK
     assert client.write(handle, 2, b"3").status == Status.FAILURE
-    assert client.ledger.refusal.message == "job/node: more than 10 bytes for this node"
+    assert client.ledger.refusal.message == "more than 10 bytes for this node"
 
 
 def test_the_quota_of_a_job_is_shared_by_its_boxes(make_client: Make) -> None:
@@ -219,7 +219,7 @@ def test_the_quota_of_a_job_is_shared_by_its_boxes(make_client: Make) -> None:
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"1234").status == Status.OK
     assert client.write(handle, 4, b"5").status == Status.FAILURE
-    assert client.ledger.refusal.message == "job/node: more than 10 bytes for this job"
+    assert client.ledger.refusal.message == "more than 10 bytes for this job"
 
 
 def test_handles_are_limited_over_all_sessions_of_a_box_and_come_back(make_client: Make) -> None:
@@ -258,7 +258,9 @@ def test_files_and_directories_without_end_are_refused(make_client: Make) -> Non
         assert client.mkdir(b"d" + name).status == Status.OK
     assert client.open(b"c").status == Status.FAILURE
     assert client.mkdir(b"dc").status == Status.FAILURE
-    assert client.ledger.refusal.code is Code.QUOTA_EXCEEDED
+    refusal = client.ledger.refusal
+    assert (refusal.code, refusal.message) == (Code.QUOTA_EXCEEDED, "more than 2 files")
+    assert "limits." not in refusal.hint, "no setting of the configuration is behind it"
 
 
 def test_a_revoked_box_writes_nothing_more(client: Any) -> None:
