@@ -9,6 +9,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import takewhile
 
+# To cut names group by group is to compare each with each, which for a thousand takes seconds.
+_FEW = 100
+
 
 def mark(*, ascii_only: bool) -> str:
     return "~" if ascii_only else "…"
@@ -38,8 +41,9 @@ def shortened(names: Sequence[str], width: int, mark: str = "…") -> list[str]:
         return list(names)
     room = max(1, width - len(mark))
     best = max(_ways(names, room, mark), key=_different)
-    while _different(better := _by_groups(names, best, room, mark)) > _different(best):
-        best = better
+    if len(names) <= _FEW:
+        while _different(better := _by_groups(names, best, room, mark)) > _different(best):
+            best = better
     return best
 
 

@@ -71,7 +71,7 @@ class JobRun:
         self._waiting = trio.CancelScope()
         self._works = False
         self._stopping = False
-        self._broken = False  # by a defect: what else was left undone nobody knows
+        self.whole = True  # no file came of which nobody knows: after a defect, none can tell
         self._unfiled: dict[str, tuple[Entry, ...]] = {}
         self._reports = [self._report(position) for position in range(len(job.nodes))]
         self._places = trio.Semaphore(job.concurrency)
@@ -97,7 +97,7 @@ class JobRun:
                     await self._catch_up()
                 except Exception:
                     log.exception("job %s: a defect", self.job.job_id)
-                    self._broken = True
+                    self.whole = False
                     self.end_all(failure(Code.INTERNAL, "a defect of cucmd ended the job"))
                 finally:
                     self._recorder.finish()
@@ -218,7 +218,7 @@ class JobRun:
         """
         said = ""
         with trio.CancelScope(shield=True):
-            while not self.accounted_for and not self._stopping:
+            while not self.recorded and not self._stopping:
                 await trio.sleep(CATCH_UP_AFTER)
                 try:
                     await self._put_on_record()
@@ -231,9 +231,9 @@ class JobRun:
                     said = str(error)
 
     @property
-    def accounted_for(self) -> bool:
-        """Whether every file that came is on record."""
-        return not self._broken and not self._unfiled and self._manifest.written
+    def recorded(self) -> bool:
+        """Whether every file that we know of is on record."""
+        return not self._unfiled and self._manifest.written
 
     # State
 
@@ -289,6 +289,8 @@ class JobRun:
             try:
                 await self._recorder.durable()
             except StoreFailed as error:
+                if self._stopping:  # the next start takes up what is on disk
+                    raise
                 raise StoreFailed(f"the cancel holds, its record will follow: {error}") from error
         return changed
 

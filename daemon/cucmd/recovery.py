@@ -37,7 +37,10 @@ async def account_for_files(store: Store, job: Job, directory: Path) -> Accounte
     Raises `StoreFailed` where the records cannot be read.
     """
     rows = await store.files(job.job_id)
-    recorded = [Entry(row.node, row.path, row.size, row.sha256, row.complete) for row in rows]
+    recorded = [
+        Entry(row.node, _shown(os.fsencode(row.path)), row.size, row.sha256, row.complete)
+        for row in rows
+    ]
     if job.ended and not await trio.Path(directory).exists():
         return Accounted(tuple(recorded), True)  # somebody has no more use for it
     try:
@@ -100,9 +103,12 @@ def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
     for parent, _, names in os.walk(directory / folder / "files", onerror=_unless_missing):
         for name in names:
             path = Path(parent, name)
-            # A name that is not UTF-8 did not come through the receiver, but must not stop a start.
-            shown = os.fsencode(path.relative_to(directory)).decode(errors="backslashreplace")
-            yield shown, path.lstat().st_size
+            yield _shown(os.fsencode(path.relative_to(directory))), path.lstat().st_size
+
+
+def _shown(path: bytes) -> str:
+    """One that is not UTF-8 did not come through the receiver, but must not stop a start."""
+    return path.decode(errors="backslashreplace")
 
 
 def _unless_missing(error: OSError) -> None:

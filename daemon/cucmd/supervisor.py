@@ -125,7 +125,7 @@ class Supervisor:
         job_id = run.job.job_id
         try:
             await run.run()
-            if run.job.ended and run.accounted_for:
+            if run.job.ended and run.whole and run.recorded:
                 await self._house.store.close_job(job_id)
         except StoreFailed as error:  # the next start looks at its files once more
             log.warning("job %s: %s", job_id, error)
@@ -193,10 +193,15 @@ class Supervisor:
         job = with_received(found, accounted.entries)
         tasks = _planned(replan, job)
         run = self._run_for(job, tasks or (), accounted.entries)
-        if tasks is None:
-            run.end_all(INTERRUPTED)
-        else:
-            run.take_up()
+        run.whole = accounted.durable
+        try:
+            if tasks is None:
+                run.end_all(INTERRUPTED)
+            else:
+                run.take_up()
+        except BaseException:  # of a state that is damaged
+            self._live.pop(job.job_id).over.set()
+            raise
         log.info("job %s: %s after a restart", job.job_id, run.job.status)
         self._launch(run)
 

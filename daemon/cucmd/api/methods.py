@@ -140,4 +140,6 @@ def _cancel_message(job: Job, *, changed: bool) -> str:
         return f"job {job.job_id} is {job.status}: {count} of {len(job.nodes)} nodes cancelled"
     if job.cancelled:
         return f"job {job.job_id} was cancelled before: it is {job.status}"
+    if not job.ended:  # its row is damaged: see the log of the start
+        return f"job {job.job_id} is {job.status}, but nothing runs that could be cancelled"
     return f"job {job.job_id} had already finished: it is {job.status}; nothing changed"

@@ -153,7 +153,7 @@ class Link:
     def _look(self, where: str) -> None:
         """Once a second. In asyncio, as there is no task that lives as long as a link does."""
         connection = self._opener.connection
-        if connection is not None and unread(connection) > LIMIT:
+        if connection is not None and self.verdict is None and unread(connection) > LIMIT:
             said = f"{where} takes nothing any more: it asks without end, and reads no answer"
             self._opener.verdict = fail(Code.CONNECTION_LOST, said)
             connection.abort()

@@ -64,7 +64,7 @@ async def _look(
         pass
     except Exception as error:  # a peer that breaks the protocol makes asyncssh raise anything
         if look.verdict is not None:
-            raise look.verdict from error
+            raise look.verdict from None
         raise failed_login((host, port), look.username, error, look.progress(), str) from error
     finally:
         link.disconnect()

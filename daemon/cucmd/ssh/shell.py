@@ -6,6 +6,7 @@ The one rule: whatever happens, the caller gets a shell that works or no connect
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 
 import asyncssh
@@ -20,7 +21,7 @@ from cucmd.ssh.inbox import Inbox
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh.link import Link, connect, options
 from cucmd.ssh.login import Login
-from cucmd.ssh.policy import Mask, Policy, place
+from cucmd.ssh.policy import Mask, Policy, place, printable
 
 __all__ = ["Policy", "Shell", "open_shell"]
 
@@ -145,8 +146,11 @@ def _explained(address: tuple[str, int], login: Login, error: Exception, mask: M
     if login.verdict is not None:
         return login.verdict
     if not isinstance(error, asyncssh.Error | OSError):
-        # A peer that breaks the protocol makes asyncssh raise anything; so does a defect.
-        _log.warning("%s: unexpected error of asyncssh", place(*address), exc_info=error)
+        # A peer that breaks the protocol makes asyncssh raise anything; so does a defect. What the
+        # error says may be the peer's words, so a traceback as logging has it will not do.
+        said = f"{type(error).__name__}: {printable(mask(str(error)))}"
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.warning("%s: unexpected error of asyncssh: %s\n%s", place(*address), said, where)
     return failed_login(address, login.username, error, login.progress(), mask)
 
 

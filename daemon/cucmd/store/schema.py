@@ -70,7 +70,8 @@ END;
 """
 
 # `closed`: a job has ended, its last connection has closed, and what came is on record. Which of
-# the ended ones were is not known of an older database; only the last of them can be open.
+# the ended ones were is not known of an older database: as many of the last are taken for open as
+# run at once by default.
 _CLOSED = """
 ALTER TABLE job ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
 UPDATE job SET closed = 1 WHERE completed_at IS NOT NULL AND position NOT IN (

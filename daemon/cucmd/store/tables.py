@@ -52,6 +52,8 @@ NEWEST_WITH_STATUS = _JOB_ROWS + "WHERE status = :status ORDER BY position DESC 
 FIND = "SELECT job_id FROM job WHERE job_id >= ? AND job_id < ? ORDER BY job_id LIMIT 3"
 ENDED_BUT_OPEN = """
 SELECT job_id FROM job WHERE NOT closed AND completed_at IS NOT NULL ORDER BY position"""
+# Not one whose end could not be stored: it is taken up again.
+_CLOSE = "UPDATE job SET closed = 1 WHERE job_id = ? AND completed_at IS NOT NULL"
 UNFINISHED = """
 SELECT job_id FROM job WHERE status IN ('queued', 'running') ORDER BY position"""
 
@@ -76,7 +78,7 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job, *, whole
 
 
 def close_job(connection: sqlite3.Connection, job_id: str) -> None:
-    connection.execute("UPDATE job SET closed = 1 WHERE job_id = ?", (job_id,))
+    connection.execute(_CLOSE, (job_id,))
 
 
 def delete_job(connection: sqlite3.Connection, job_id: str) -> None:
@@ -97,7 +99,11 @@ def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
     if row is None:
         return None
     nodes = connection.execute("SELECT detail FROM node WHERE job = ? ORDER BY position", row[:1])
-    return job_from(row[1], (detail for (detail,) in nodes))
+    job = job_from(row[1], (detail for (detail,) in nodes))
+    if job.job_id != job_id or not job.nodes:
+        reason = f"its details are those of {job.job_id!r} with {len(job.nodes)} nodes"
+        raise msgspec.ValidationError(reason)
+    return job
 
 
 def select_unfinished(connection: sqlite3.Connection) -> tuple[list[Job], list[str]]:
@@ -110,13 +116,15 @@ def select_unfinished(connection: sqlite3.Connection) -> tuple[list[Job], list[s
         except msgspec.MsgspecError as error:
             problems.append(_unreadable(job_id, error))
         else:
-            assert job is not None
-            jobs.append(job)
+            if job is None:  # the damage is in the id
+                problems.append(_unreadable(job_id, "it is not found by its id"))
+            else:
+                jobs.append(job)
     return jobs, problems
 
 
-def _unreadable(job_id: object, error: Exception) -> str:
-    return f"job {job_id} cannot be read and is left as it is: {error}"
+def _unreadable(job_id: object, reason: object) -> str:
+    return f"job {job_id} cannot be read and is left as it is: {reason}"
 
 
 def select_rows(

@@ -133,12 +133,18 @@ async def test_a_node_that_asks_without_end_and_reads_no_answer_is_cut_off(
     await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
 
 
-async def test_a_node_that_reads_is_looked_at_and_left_alone(node, connect, monkeypatch):
+async def test_a_node_that_reads_is_looked_at_and_left_alone(node, connect, ssh, monkeypatch):
+    looked_at = []
+
+    def look(connection):
+        looked_at.append(unread(connection))
+        return looked_at[-1]
+
     monkeypatch.setattr(link, "LOOK_EVERY", 0.001)
+    monkeypatch.setattr(link, "unread", look)
     shell = await connect(node.port)
-    connection = node.sessions[0].channel.get_connection()
-    assert unread(connection) == unread(shell._link._opener.connection) == 0
-    await trio.sleep(0.01)
+    assert unread(node.sessions[0].channel.get_connection()) == 0
+    await ssh.until(lambda: looked_at[-10:] == [0] * 10)
     await shell.send(b"quit\n")
     said = b""
     while data := await shell.receive():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
 from cucmd.job import Collection, Job, Node, Timeouts
-from cucmd.store import StoreFailed, open_store
+from cucmd.store import FileRow, StoreFailed, open_store
 from rig.supervised import NOW, world
 from rig.tries import tries
 
@@ -26,6 +26,7 @@ async def make(path: Path) -> None:
         for number in range(40):
             job = made(f"{number:012x}")
             await store.add_job(job)
+            await store.save_files(job.job_id, "cucm-1", [FileRow("", "core.1", 9, "00", True)])
             if number % 4:
                 why = failure(Code.INTERRUPTED, "the daemon was stopped")
                 await store.save(job, job.fail_unsettled(NOW, why))
@@ -41,6 +42,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 async def start_and_look(state: Path) -> None:
     async with world(state) as w:
         await w.supervisor.recover(w.tasks)
+        with trio.fail_after(60):  # whatever could be taken up comes to an end
+            for run in list(w.supervisor._live.values()):
+                await run.over.wait()
         for row in await w.supervisor.newest(100, None):
             try:
                 await w.supervisor.find(row.job_id)

@@ -118,6 +118,54 @@ async def cut_off(tmp_path: Path) -> str:
     return job.job_id
 
 
+async def test_a_resumed_job_stays_open_where_its_files_could_not_be_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(job)
+        await store.save(job, job.cancel(NOW, frozenset({0})))
+    push(tmp_path / "jobs" / job.job_id / "a")
+    scandir = os.scandir
+
+    def forbidden(path: str) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    async with world(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        await again.ended(job.job_id)
+    monkeypatch.setattr(os, "scandir", scandir)
+    async with world(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        (row,) = await again.store.files(job.job_id)
+        assert (row.node, row.complete) == ("a", False)
+        assert await again.store.ended_but_open() == ()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        """detail = replace(detail, '"job_id":"bad1"', '"job_id":"bad3"')""",
+        "status = 'queued'",
+    ],
+)
+async def test_a_job_whose_row_contradicts_itself_is_left_alone(
+    tmp_path: Path, damage: str
+) -> None:
+    """Neither run under another's id, nor in the way of a stop."""
+    job = Job("bad1", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),))
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(job)
+        if "status" in damage:
+            await store.save(job, job.cancel(NOW))
+    with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
+        raw.execute(f"UPDATE job SET {damage}")
+    async with world(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        assert (again.supervisor.live, again.contacted) == (0, [])
+
+
 async def test_a_damaged_row_of_a_job_keeps_no_other_from_its_work(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
