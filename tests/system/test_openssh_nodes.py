@@ -132,11 +132,11 @@ def test_ctrl_c_ends_the_process_on_the_node(
 def test_a_wrong_password_is_tried_once(daemon: Daemon, make_node: MakeNode) -> None:
     one = make_node(5)
     with daemon.client() as client:
-        job = start(client, one, [one.address], paths=["log"], password="wrong")
+        job = start(client, one, [one.address], paths=["log"], password="Not-This-One")
         job = client.wait(job.job_id)
     assert node(job, 0).failure.code == "auth_failed"
     assert node(job, 0).attempt == 1
-    assert "wrong" not in daemon.log.read_text()
+    assert "Not-This-One" not in daemon.log.read_text()
 
 
 def test_the_receivers_host_key_survives_a_restart(tmp_path: Path, make_node: MakeNode) -> None:
