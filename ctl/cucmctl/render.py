@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from cucmctl.printer import visible
-from cucmd.api.structs import HostKey, Job, JobSummary, Node
+from cucmd.api.structs import Collection, HostKey, Job, JobSummary, Node
 
 SETTLED = ("succeeded", "failed", "cancelled")
 ENDED = ("succeeded", "partial", "failed", "cancelled")
@@ -18,6 +18,8 @@ COLOURS = {"succeeded": "32", "failed": "31", "partial": "33", "cancelled": "33"
 
 # Fewer characters say nothing of a name; a terminal so narrow has to wrap.
 LEAST_NAME = 8
+
+PATHS_SHOWN = 3
 
 
 def size(count: int) -> str:
@@ -164,7 +166,28 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
         verb = "took" if job.completed_at else "running for"
         begun += f", {verb} {took(job.started_at, job.completed_at, now)}"
     yield begun
+    if what := collected(job.collection):
+        yield f"collects {visible(what)}"
     yield f"files in {visible(job.directory)}"
+
+
+def collected(collection: Collection) -> str:
+    """What a job is about: `cm/trace/ccm/sdl, last 2h`; of many paths the first few."""
+    paths = collection.paths or ()
+    parts = [*paths[:PATHS_SHOWN]]
+    if len(paths) > PATHS_SHOWN:
+        parts.append(f"{len(paths) - PATHS_SHOWN} more paths")
+    if collection.profile is not None:
+        parts = [f"profile {collection.profile}"]
+    if collection.match is not None:
+        parts.append(f"names that match {collection.match}")
+    if collection.last is not None:
+        parts.append(f"last {collection.last}")
+    if collection.since is not None:
+        parts.append(f"since {local(datetime.fromisoformat(collection.since))}")
+    if collection.until is not None:
+        parts.append(f"until {local(datetime.fromisoformat(collection.until))}")
+    return ", ".join(parts)
 
 
 def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]:

@@ -222,7 +222,7 @@ def test_a_table_of_long_names_does_not_wrap_on_a_terminal(canned, terminal, job
     more = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"} if ascii_only else {}
     screen = terminal("status", "3f2a", NO_COLOR="1", **more)
     assert screen.ended() == 0
-    table = screen.screen.splitlines()[4:7]
+    table = screen.screen.splitlines()[5:8]
     assert max(map(len, table)) == 80
     first, second = (line.split()[0] for line in table[1:])
     assert first != second

@@ -76,6 +76,30 @@ def test_a_running_job_says_for_how_long(job, began):
     assert lines[0] == "job 3f2a00112233: running, 1 node: 1 running"
 
 
+@pytest.mark.parametrize(
+    ("collection", "said"),
+    [
+        (
+            {"paths": ("cm/trace/ccm/sdl", "syslog"), "last": "2h"},
+            "cm/trace/ccm/sdl, syslog, last 2h",
+        ),
+        ({"paths": tuple("abcde")}, "a, b, c, 2 more paths"),
+        (
+            {"profile": "sip", "paths": ("a", "b"), "match": "SDL.*"},
+            "profile sip, names that match SDL.*",
+        ),
+        (
+            {"paths": ("a",), "since": "2026-03-01T09:00:00Z", "until": "2026-03-01T09:30:00Z"},
+            "a, since 2026-03-01 09:00:00, until 2026-03-01 09:30:00",
+        ),
+    ],
+)
+def test_a_job_says_what_it_collects(job, began, in_zone, collection, said):
+    in_zone("UTC")
+    one = msgspec.structs.replace(job(), collection=structs.Collection(**collection))
+    assert list(render.job(one, began))[2] == f"collects {said}"
+
+
 def test_a_queued_job_has_not_begun(job, node, began):
     queued = job(node(status="pending"), status="queued", started_at=None, completed_at=None)
     assert "running" not in "\n".join(render.job(queued, began))
