@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import trio
 
 from cucmd import vos
 from cucmd.collect.doors import Login, NodeTask, Retry
+from cucmd.collect.procedure import collect
 from cucmd.failure import Failure, NodeFailed
 from cucmd.job import Collection, Phase, Timeouts
 
@@ -278,3 +280,23 @@ def node_task(folder: Path, *paths: str, **fields: object) -> NodeTask:
     return NodeTask(
         "0a1b2c3d4e5f", "cucm-pub", "cucm-pub", 22, login, collection, folder=folder, **values
     )
+
+
+async def collected(node: Node, task: NodeTask) -> tuple[tuple[str, ...], Heard]:
+    report = Heard()
+    return await collect(task, node.open_shell, node, report), report
+
+
+async def failed(node: Node, task: NodeTask) -> Failure:
+    with pytest.raises(NodeFailed) as caught:
+        await collected(node, task)
+    return caught.value.failure
+
+
+def by_path(**answers: Answer) -> Answer:
+    """`file get` answered by the last word of its path."""
+
+    async def file_get(node: Node, line: str) -> None:
+        await answers[line.split()[3]](node, line)
+
+    return file_get

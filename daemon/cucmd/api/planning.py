@@ -123,6 +123,7 @@ class Planner:
             node_bytes=settings.limits.node_bytes,
             node_used=node.bytes_received,
             job_bytes=allowance,
+            asked_at=job.created_at,
         )
 
 

@@ -102,8 +102,9 @@ def _instant(field: str, text: str | None) -> datetime | None:
         instant = datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise InvalidValue(f"collection.{field}", found(text, f"{expected}; {error}")) from None
-    if not 2000 <= instant.year <= 2099:  # the node takes two digits of the year
-        raise InvalidValue(f"collection.{field}", found(text, "expected a year from 2000 to 2099"))
+    # The node takes two digits of the year; before 2001 there was none, so no window can end there.
+    if not 2001 <= instant.year <= 2099:
+        raise InvalidValue(f"collection.{field}", found(text, "expected a year from 2001 to 2099"))
     return instant
 
 

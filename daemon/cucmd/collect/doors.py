@@ -6,6 +6,7 @@ The one rule: nothing here is implemented here. Tests put nodes of their own beh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -124,7 +125,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     `folder` holds `files/` and `transcript.log`; `advertise` is the receiver's address as told to
     the node, or "" for our own on the SSH connection. `sessions` bounds those on this node at
     once, over all jobs; `node_bytes` (0: no limit) and `job_bytes` what may be received, of which
-    `node_used` came before a restart.
+    `node_used` came before a restart. `asked_at` is when the job was asked for.
     """
 
     job_id: str
@@ -144,6 +145,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     node_bytes: int = 0
     node_used: int = 0
     job_bytes: Allowance = Allowance(0)
+    asked_at: datetime | None = None
 
     @property
     def address(self) -> str:

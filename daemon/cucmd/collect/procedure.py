@@ -181,11 +181,12 @@ class _Work:
                     return await self._compare(path, done, before, clock)
 
     def _request(self, path: str, clock: NodeClock) -> vos.FileGet:
-        collection = self._task.collection
+        collection, now = self._task.collection, datetime.now(UTC)
+        window = vos.window_for(collection, now, clock.zone, clock.ahead, self._task.asked_at)
         return vos.FileGet(
             location=collection.location,
             path=path,
-            window=vos.window_for(collection, datetime.now(UTC), clock.zone, clock.ahead),
+            window=window,
             match=collection.match,
             recurs=collection.recurs,
             compress=collection.compress,
@@ -217,6 +218,8 @@ class _Work:
         )
         if wrong is not None:
             raise NodeFailed(self._why(wrong))
+        if announced.files == 0 and not received:
+            return PathResult(path, nothing=_nothing(path))
         self._report.whole(received)
         extra = None if self._task.collection.compress else surplus(path, announced, received)
         return PathResult(path, announced, notes=(*done.notes, *([extra] if extra else ())))

@@ -39,8 +39,11 @@ def judge(
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {said}; {came}")
     if cut:
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: cut off: {', '.join(cut[:3])}; {came}")
+    if compressed and not any(file.size for file in whole):  # an archive of nothing has a header
+        what = "only an empty archive came" if whole else "no archive came"
+        return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {what}")
     if compressed:
-        return None if whole else failure(Code.TRANSFER_INCOMPLETE, f"{path}: no archive came")
+        return None
     return _compare(path, announced, whole, came)
 
 

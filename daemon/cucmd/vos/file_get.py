@@ -144,7 +144,7 @@ class FileGetDialogue(Conversation):
         elif texts.UNSUCCESSFUL.lower() in lowered:
             self._unsuccessful = True
         elif self._refusal is None:
-            self._refusal = _refusal(note, _check_path(self._request))
+            self._refusal = _refusal(lowered, note, _check_path(self._request))
         if not self._is_usual(line):
             self._notes.append(note)
 
@@ -208,7 +208,7 @@ class FileGetDialogue(Conversation):
     def prompt(self) -> list[Event]:
         if self._completed or self.interrupted:
             return [self._done()]
-        if self._nothing_matched or (self._files == 0 and not self._agreed):
+        if not self._agreed and (self._nothing_matched or self._files == 0):
             return [NothingMatched()]
         if self._directory_refused:
             where = self._receiver.directory
@@ -256,9 +256,8 @@ def _check_words(request: FileGet, said: str) -> str:
     return check_match if _PATTERN.search(said) else f"{check_match}, or {_check_path(request)}"
 
 
-def _refusal(line: str, check_path: str) -> Failure | None:
-    """The failure that a line of the node means by itself."""
-    lowered = line.lower()
+def _refusal(lowered: str, line: str, check_path: str) -> Failure | None:
+    """The failure that a line of the node means by itself; `line` is what may be shown of it."""
     if texts.NO_SUCH_FILE in lowered:
         return failure(Code.INVALID_PATH, f"the node says: {line}", hint=check_path)
     if texts.WRONG_ARITY in lowered:

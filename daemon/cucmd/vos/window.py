@@ -34,6 +34,13 @@ MAX_LAST = timedelta(days=3660)  # ten years: older than any log, and dates stay
 _BEGINNING = datetime(2001, 1, 1, tzinfo=UTC)
 # A node has no files of the future, but its clock may be wrong.
 _FUTURE = timedelta(days=366)
+# Without `until`: a log that is being written is dated by the moment at which the node looks at it,
+# which on a busy one is minutes after the command.
+_OPEN_END = timedelta(hours=1)
+# `last` counts from the moment at which the job was asked for. What comes to a node later than this
+# is counted in a finer unit, so that a window grows by little more than the wait.
+_AT_ONCE = timedelta(minutes=1)
+_FINER = {"m": "m", "h": "m", "d": "h", "w": "h", "mo": "h"}
 # Local clocks are between 12 hours behind UTC and 14 ahead of it.
 _FARTHEST_BEHIND, _FARTHEST_AHEAD = timedelta(hours=12), timedelta(hours=14)
 
@@ -84,19 +91,22 @@ def window_for(
     now: datetime,
     node_zone: tzinfo | None,
     ahead: timedelta = timedelta(),
+    asked_at: datetime | None = None,
 ) -> Window:
     """The window of `collection`; `now` is aware. None: every file.
 
+    `asked_at` is when the job was asked for: a node that has waited for its turn, or for the paths
+    before, must not lose the beginning of "the last two hours".
     Without `node_zone` an absolute window is widened so far that it fits every zone on Earth.
     `ahead` is how far the node's clock is ahead of ours: its files are dated by it now, and may
     have been dated rightly before, so the window is widened to hold both. Raises InvalidArgument.
     """
     if collection.last is not None:
-        return _relative(collection.last)
+        return _relative(collection.last, now - (asked_at or now))
     if not needs_zone(collection):
         return None
     start = max(_aware("since", collection.since) or _BEGINNING, _BEGINNING)
-    end = min(_aware("until", collection.until) or now, now + _FUTURE)
+    end = min(_aware("until", collection.until) or now + _OPEN_END, now + _FUTURE)
     if start > end:
         ending = f"is later than the end of the window, {end.isoformat()}"
         raise InvalidArgument("since", start.isoformat(), ending)
@@ -107,7 +117,7 @@ def _length(n: str, unit: str) -> timedelta:
     return timedelta(seconds=int(n)) if unit == "s" else int(n) * _UNITS[unit][1]
 
 
-def _relative(text: str) -> RelTime:
+def _relative(text: str, waited: timedelta) -> RelTime:
     """In the smallest unit that `text` names, seconds rounded up to minutes."""
     try:
         total = parse_last(text)
@@ -115,6 +125,8 @@ def _relative(text: str) -> RelTime:
         raise InvalidArgument("last", text, str(error)) from None
     named = {unit for _, unit in _PART.findall(text)}
     smallest = min(("m" if unit == "s" else unit for unit in named), key=list(_UNITS).index)
+    if waited > _AT_ONCE:
+        total, smallest = total + waited, _FINER[smallest]
     unit, length = _UNITS[smallest]
     return RelTime(unit, -(-total // length))
 
@@ -129,19 +141,25 @@ def _absolute(start: datetime, end: datetime, zone: tzinfo | None) -> AbsTime:
     """The same window by the node's own clock.
 
     In the hour that the clock shows twice, we cannot tell the node which of the two we mean, so
-    the window opens before the first and closes after the second.
+    the window opens before the first and closes after the second. Its end goes up to a whole minute
+    before it is in local time: after that it could be one that the clock leaves out.
     """
+    end = _whole_minute(end.astimezone(UTC))
     if zone is None:
         first = start.astimezone(UTC) - _FARTHEST_BEHIND
-        last = end.astimezone(UTC) + _FARTHEST_AHEAD
+        last = end + _FARTHEST_AHEAD
     else:
         first, last = start.astimezone(zone), end.astimezone(zone)
         first -= _shown_twice(first)
         last += _shown_twice(last)
     first = first.replace(second=0, microsecond=0, tzinfo=None)
-    if last.second or last.microsecond:
-        last = last.replace(second=0, microsecond=0) + _MINUTE
-    return AbsTime(first, last.replace(tzinfo=None))
+    return AbsTime(first, _whole_minute(last).replace(tzinfo=None))
+
+
+def _whole_minute(moment: datetime) -> datetime:
+    """This one, or the next."""
+    whole = moment.replace(second=0, microsecond=0)
+    return whole if whole == moment else whole + _MINUTE
 
 
 def _shown_twice(local: datetime) -> timedelta:

@@ -106,7 +106,7 @@ def test_paths_named_twice_are_collected_once():
         ({"paths": ("a",), "since": "2026-02-30T08:00:00Z"}, "collection.since", "day"),
         ({"paths": ("a",), "until": "2026-03-01T08:00:60Z"}, "collection.until", "second"),
         ({"paths": ("a",), "until": "0001-01-01T00:00:00+12:00"}, "collection.until", "expected"),
-        ({"paths": ("a",), "until": "1999-12-31T00:00:00Z"}, "collection.until", "2000 to 2099"),
+        ({"paths": ("a",), "until": "2000-12-31T00:00:00Z"}, "collection.until", "2001 to 2099"),
         (
             {
                 "paths": ("a",),

@@ -1,6 +1,6 @@
 """What is done on one node: from the first prompt to the verdict, in virtual time."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -8,44 +8,25 @@ from zoneinfo import ZoneInfo
 import pytest
 import trio
 
-from cucmd.collect.doors import NodeTask, Retry
+from cucmd.collect.doors import Retry
 from cucmd.collect.procedure import collect
-from cucmd.failure import Code, Failure, NodeFailed, failure
+from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job import Collection, Phase
 from rig.scripted_node import (
     COMPLETED,
     NO_SUCH_FILE,
-    QUESTIONS,
-    Answer,
     Heard,
     Node,
     announce,
     appliance,
+    by_path,
+    collected,
+    failed,
     matches_nothing,
     node_task,
     pushes,
     scripted,
 )
-
-
-async def collected(node: Node, task: NodeTask) -> tuple[tuple[str, ...], Heard]:
-    report = Heard()
-    return await collect(task, node.open_shell, node, report), report
-
-
-async def failed(node: Node, task: NodeTask) -> Failure:
-    with pytest.raises(NodeFailed) as caught:
-        await collected(node, task)
-    return caught.value.failure
-
-
-def by_path(**answers: Answer) -> Answer:
-    """`file get` answered by the last word of its path."""
-
-    async def file_get(node: Node, line: str) -> None:
-        await answers[line.split()[3]](node, line)
-
-    return file_get
 
 
 async def test_every_path_is_one_file_get_into_one_box(
@@ -228,107 +209,15 @@ async def test_a_path_that_is_not_there_does_not_stop_the_next(
         assert (await failed(node, node_task(tmp_path, "nowhere"))).code is Code.INVALID_PATH
 
 
-async def silent_return(node: Node, line: str) -> None:
-    await announce(node, 1, 5)
-    node.box.store("a", 5)
-
-
-async def cut_off(node: Node, line: str) -> None:
-    await announce(node, 1, 5)
-    node.box.store("a", 5, complete=False)
-    await node.say(COMPLETED)
-
-
-@pytest.mark.parametrize(
-    "file_get", [silent_return, cut_off, pushes(5, announced=6)], ids=["silent", "cut", "short"]
-)
-async def test_nothing_passes_as_whole_that_is_not(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock, file_get: Answer
-) -> None:
-    async with scripted(appliance(file_get)) as node:
-        why = await failed(node, node_task(tmp_path))
-    assert why.code is Code.TRANSFER_INCOMPLETE
-
-
-async def test_a_prompt_without_any_login_names_the_receiver(
+async def test_the_last_hours_are_those_before_the_job_was_asked_for(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    async def nobody_comes(node: Node, line: str) -> None:
-        await announce(node, 1, 5)
-
-    async with scripted(appliance(nobody_comes)) as node:
-        why = await failed(node, node_task(tmp_path))
-    assert why.code is Code.RECEIVER_UNREACHABLE
-    assert "192.0.2.1:2222" in why.message
-
-
-async def test_more_than_announced_is_a_note(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async with scripted(appliance(pushes(9, announced=5))) as node:
-        notes, _ = await collected(node, node_task(tmp_path))
-    assert "9 bytes came, 5 were announced" in notes[0]
-
-
-async def test_a_refused_upload_is_the_reason_that_is_shown(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async def refused(node: Node, line: str) -> None:
-        await announce(node, 1, 5)
-        node.box.receive(1)
-        node.box.refusal = failure(Code.DISK_FULL, "less than 1 GiB is free")
-
-    async with scripted(appliance(refused)) as node:
-        assert (await failed(node, node_task(tmp_path))).code is Code.DISK_FULL
-
-
-async def hangs(node: Node) -> None:
-    while True:
-        await node.read_line()
-
-
-async def closes_no_file(node: Node) -> None:
-    node.box.settled = trio.Event()
-    await node.say(COMPLETED)
-
-
-async def closes_the_connection(node: Node) -> None:
-    raise trio.BrokenResourceError
-
-
-@pytest.mark.parametrize("then", [hangs, closes_no_file, closes_the_connection])
-async def test_a_refused_upload_is_the_cause_however_the_node_takes_it(
-    tmp_path: Path,
-    autojump_clock: trio.testing.MockClock,
-    then: Callable[[Node], Awaitable[None]],
-) -> None:
-    async def refused(node: Node, line: str) -> None:
-        await announce(node, 1, 5)
-        node.box.receive(1)
-        node.box.refusal = failure(Code.QUOTA_EXCEEDED, "more than 1 byte for this node")
-        await then(node)
-
-    async with scripted(appliance(refused)) as node:
-        assert await failed(node, node_task(tmp_path)) == node.box.refusal
-
-
-async def test_the_last_file_may_close_after_the_node_said_completed(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async def early(node: Node, line: str) -> None:
-        await announce(node, 1, 5)
-        node.box.receive(5)
-        node.box.settled = trio.Event()
-        await node.say(COMPLETED)
-        await node.prompt()
-        await trio.sleep(7)
-        node.box.store("late", 5)
-        node.box.settled.set()
-        await node.read_line()
-        raise trio.BrokenResourceError
-
-    async with scripted(appliance(early)) as node:
-        assert (await collected(node, node_task(tmp_path)))[0] == ()
+    asked_at = datetime.now(UTC) - timedelta(hours=5, seconds=-30)
+    task = node_task(tmp_path, collection=Collection(("x",), last="2h"), asked_at=asked_at)
+    async with scripted(appliance(pushes(5))) as node:
+        await collected(node, task)
+    (command,) = [line for line in node.lines if line.startswith("file get")]
+    assert "reltime minutes 420" in command
 
 
 REFUSED = failure(Code.CONNECTION_REFUSED, "cucm-pub:22 refused the connection")
@@ -384,16 +273,3 @@ async def test_a_transcript_that_cannot_be_written_disturbs_nothing(
     async with scripted(appliance(pushes(1))) as node:
         assert (await collected(node, node_task(tmp_path)))[0] == ()
     assert "transcript" in caplog.text
-
-
-async def test_nothing_announced_and_nothing_come_is_no_success(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    async def says_only_completed(node: Node, line: str) -> None:
-        for question in QUESTIONS:
-            await node.ask(question)
-        node.box.connected = True
-        await node.say(COMPLETED)
-
-    async with scripted(appliance(says_only_completed)) as node:
-        assert (await failed(node, node_task(tmp_path))).code is Code.TRANSFER_INCOMPLETE

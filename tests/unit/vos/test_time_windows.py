@@ -38,6 +38,27 @@ def test_last_in_the_smallest_unit_that_covers_it(last, expected):
 
 
 @pytest.mark.parametrize(
+    ("last", "waited", "expected"),
+    [
+        ("2h", timedelta(seconds=-5), "reltime hours 2"),  # our clock was set back
+        ("2h", timedelta(seconds=59), "reltime hours 2"),
+        ("2h", timedelta(hours=3), "reltime minutes 300"),
+        ("15m", timedelta(seconds=3001), "reltime minutes 66"),
+        ("3d", timedelta(minutes=10), "reltime hours 73"),
+        ("1mo", timedelta(hours=2), "reltime hours 746"),
+    ],
+)
+def test_last_counts_from_when_it_was_asked_for(last, waited, expected):
+    collection = Collection(paths=("x",), last=last)
+    assert str(window_for(collection, NOW, None, asked_at=NOW - waited)) == expected
+
+
+def test_an_end_is_never_in_the_hour_that_the_clock_leaves_out():
+    until = datetime(2026, 3, 29, 0, 59, 30, tzinfo=UTC)  # 01:59:30 in Berlin, and then 03:00
+    assert str(window(until=until)).endswith(" 03:00:03/29/26")
+
+
+@pytest.mark.parametrize(
     "last", ["", "2", "h", "0h", "-1h", "1.5h", "2 h", "2H", "1y", "\uff12h", "9999999m", "99999w"]
 )
 def test_no_duration(last):
@@ -61,9 +82,9 @@ def test_absolute_times_by_the_nodes_clock_in_whole_minutes():
     assert needs_zone(Collection(paths=("x",), until=until))
 
 
-def test_an_open_end_is_now_and_an_open_start_before_any_file():
+def test_an_open_end_is_soon_and_an_open_start_before_any_file():
     day = datetime(2026, 11, 25, tzinfo=UTC)
-    assert str(window(UTC, since=day)) == "abstime 00:00:11/25/26 10:16:11/25/26"
+    assert str(window(UTC, since=day)) == "abstime 00:00:11/25/26 11:16:11/25/26"
     assert str(window(UTC, until=day)) == "abstime 00:00:01/01/01 00:00:11/25/26"
 
 

@@ -1,0 +1,171 @@
+"""What came of a push against what was said of it: nothing passes as whole that is not."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from cucmd.failure import Code, failure
+from cucmd.job import Collection
+from rig.scripted_node import (
+    COMPLETED,
+    QUESTIONS,
+    Answer,
+    Node,
+    announce,
+    appliance,
+    by_path,
+    collected,
+    failed,
+    node_task,
+    pushes,
+    scripted,
+)
+
+
+async def silent_return(node: Node, line: str) -> None:
+    await announce(node, 1, 5)
+    node.box.store("a", 5)
+
+
+async def cut_off(node: Node, line: str) -> None:
+    await announce(node, 1, 5)
+    node.box.store("a", 5, complete=False)
+    await node.say(COMPLETED)
+
+
+@pytest.mark.parametrize(
+    "file_get", [silent_return, cut_off, pushes(5, announced=6)], ids=["silent", "cut", "short"]
+)
+async def test_nothing_passes_as_whole_that_is_not(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, file_get: Answer
+) -> None:
+    async with scripted(appliance(file_get)) as node:
+        why = await failed(node, node_task(tmp_path))
+    assert why.code is Code.TRANSFER_INCOMPLETE
+
+
+async def refuses_after_it_began(node: Node, line: str) -> None:
+    await announce(node, 2, 10)
+    node.box.store("a", 5)
+    await node.say("No files matched filter criteria")
+
+
+@pytest.mark.parametrize(
+    ("file_get", "says"),
+    [(pushes(0, announced=10**9), "only an empty archive"), (refuses_after_it_began, "1 files")],
+    ids=["empty archive", "no match after the first file"],
+)
+async def test_what_came_is_never_more_than_it_is(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, file_get: Answer, says: str
+) -> None:
+    packed = Collection(("x",), compress=True)
+    async with scripted(appliance(file_get)) as node:
+        why = await failed(node, node_task(tmp_path, collection=packed))
+    assert why.code is Code.TRANSFER_INCOMPLETE
+    assert says in why.message
+
+
+async def test_nothing_that_was_announced_is_a_path_that_matched_nothing(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    loose = Collection(("core", "syslog"), compress=False)
+    answers = by_path(core=pushes(), syslog=pushes(5))
+    async with scripted(appliance(answers)) as node:
+        notes, _ = await collected(node, node_task(tmp_path, collection=loose))
+    assert notes == ("core: no files matched",)
+
+
+async def test_a_prompt_without_any_login_names_the_receiver(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def nobody_comes(node: Node, line: str) -> None:
+        await announce(node, 1, 5)
+
+    async with scripted(appliance(nobody_comes)) as node:
+        why = await failed(node, node_task(tmp_path))
+    assert why.code is Code.RECEIVER_UNREACHABLE
+    assert "192.0.2.1:2222" in why.message
+
+
+async def test_more_than_announced_is_a_note(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(pushes(9, announced=5))) as node:
+        notes, _ = await collected(node, node_task(tmp_path))
+    assert "9 bytes came, 5 were announced" in notes[0]
+
+
+async def test_a_refused_upload_is_the_reason_that_is_shown(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def refused(node: Node, line: str) -> None:
+        await announce(node, 1, 5)
+        node.box.receive(1)
+        node.box.refusal = failure(Code.DISK_FULL, "less than 1 GiB is free")
+
+    async with scripted(appliance(refused)) as node:
+        assert (await failed(node, node_task(tmp_path))).code is Code.DISK_FULL
+
+
+async def hangs(node: Node) -> None:
+    while True:
+        await node.read_line()
+
+
+async def closes_no_file(node: Node) -> None:
+    node.box.settled = trio.Event()
+    await node.say(COMPLETED)
+
+
+async def closes_the_connection(node: Node) -> None:
+    raise trio.BrokenResourceError
+
+
+@pytest.mark.parametrize("then", [hangs, closes_no_file, closes_the_connection])
+async def test_a_refused_upload_is_the_cause_however_the_node_takes_it(
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,
+    then: Callable[[Node], Awaitable[None]],
+) -> None:
+    async def refused(node: Node, line: str) -> None:
+        await announce(node, 1, 5)
+        node.box.receive(1)
+        node.box.refusal = failure(Code.QUOTA_EXCEEDED, "more than 1 byte for this node")
+        await then(node)
+
+    async with scripted(appliance(refused)) as node:
+        assert await failed(node, node_task(tmp_path)) == node.box.refusal
+
+
+async def test_the_last_file_may_close_after_the_node_said_completed(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def early(node: Node, line: str) -> None:
+        await announce(node, 1, 5)
+        node.box.receive(5)
+        node.box.settled = trio.Event()
+        await node.say(COMPLETED)
+        await node.prompt()
+        await trio.sleep(7)
+        node.box.store("late", 5)
+        node.box.settled.set()
+        await node.read_line()
+        raise trio.BrokenResourceError
+
+    async with scripted(appliance(early)) as node:
+        assert (await collected(node, node_task(tmp_path)))[0] == ()
+
+
+async def test_nothing_announced_and_nothing_come_is_no_success(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def says_only_completed(node: Node, line: str) -> None:
+        for question in QUESTIONS:
+            await node.ask(question)
+        node.box.connected = True
+        await node.say(COMPLETED)
+
+    async with scripted(appliance(says_only_completed)) as node:
+        assert (await failed(node, node_task(tmp_path))).code is Code.TRANSFER_INCOMPLETE
