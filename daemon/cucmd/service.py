@@ -167,6 +167,8 @@ class Daemon:
             config = self._options.load(self._environ)
         except ConfigError as error:
             log.error("not reloaded: %s", error)  # noqa: TRY400  a person's mistake, not a defect
+        except Exception:  # no mistake in a file is worth the jobs that run
+            log.exception("not reloaded: a defect")
         else:
             if waiting := not_until_restart(self._at_start, config):
                 log.warning("not until a restart: %s", ", ".join(waiting))

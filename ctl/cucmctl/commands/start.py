@@ -11,7 +11,7 @@ import sys
 from cucmctl import exits, password, printer
 from cucmctl.client import Client
 from cucmctl.commands.follow import follow, say_it_goes_on, view_on
-from cucmctl.errors import InvalidRequest
+from cucmctl.errors import ClientError, InvalidRequest
 from cucmctl.options import (
     NODES_FIRST,
     Command,
@@ -183,6 +183,9 @@ def _start(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:  # between the daemon's answer and the following
         say_it_goes_on(job, job.job_id)
         return exits.INTERRUPTED
+    except ClientError as error:  # not one of the start: nobody shall start it again
+        printer.note(f"{exits.complaint(error)}; the job was started: {job.job_id}")
+        return exits.UNAVAILABLE
     except OSError:  # nobody has read the id, and the job runs
         printer.note(f"the job was started: {job.job_id}")
         raise

@@ -27,6 +27,7 @@ from cucmd.config import (
     UnknownCredential,
     load_credential,
 )
+from cucmd.config.errors import found
 from cucmd.job import Job, Node
 from cucmd.node_name import parse_node
 
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 # A cluster has at most 21 nodes; this leaves room for every cluster of a large company at once.
 MOST_NODES = 1000
+LONGEST_NAME = 64  # of a user; far more than a platform administrator's may have
 
 
 class Planner:
@@ -48,6 +50,10 @@ class Planner:
 
     def plan(self, request: structs.StartRequest) -> tuple[Job, tuple[NodeTask, ...]]:
         """Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`."""
+        if len(request.nodes) > MOST_NODES:
+            raise InvalidValue(
+                "nodes", f"{len(request.nodes)} names; at most {MOST_NODES} in a job"
+            )
         nodes = self._config.expand(request.nodes)
         if len(nodes) > MOST_NODES:
             raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
@@ -138,6 +144,10 @@ class _Logins:
             raise InvalidValue("login", "has a password and a credential; expected one of them")
         if login.password is not None and not login.username:
             raise InvalidValue("login.username", "is missing beside the password")
+        name = login.username or ""
+        if len(name) > LONGEST_NAME or not name.isprintable():
+            expected = f"expected at most {LONGEST_NAME} printable characters"
+            raise InvalidValue("login.username", found(name, expected))
 
     def of(self, settings: NodeSettings) -> Login:
         login = self._login

@@ -5,6 +5,7 @@ The one rule: every refusal is one of the interface's typed errors, and is made 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,8 @@ from cucmd.api import structs
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
 from cucmd.store import StoreFailed
 from cucmd.varlink import VarlinkError
+
+log = logging.getLogger(__name__)
 
 
 def error(parameters: Struct) -> VarlinkError:
@@ -36,6 +39,7 @@ def refusals() -> Iterator[None]:
     except UnknownProfile as e:
         raise error(structs.ProfileNotFound(e.name)) from None
     except UnknownCredential as e:
+        log.warning("%s", e)  # where it was looked for is the administrator's business
         raise error(structs.CredentialNotFound(e.name)) from None
     except CredentialRefused as e:
         raise invalid("login.credential", str(e)) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -191,7 +192,9 @@ class Config(Struct, frozen=True, dict=True):
         return tuple(expanded.values())
 
     def _members_of(self, nodes: Sequence[str]) -> Iterator[tuple[str, str]]:
-        for position, name in enumerate(nodes):
+        """Of each name once: a small request must not make much work."""
+        first_of = {name: position for position, name in reversed(list(enumerate(nodes)))}
+        for name, position in sorted(first_of.items(), key=itemgetter(1)):
             cluster = self.clusters.get(name)
             for member in cluster.members if cluster else (name,):
                 yield f"nodes[{position}]", member

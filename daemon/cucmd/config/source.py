@@ -83,6 +83,8 @@ def parse_source(file: str, content: bytes) -> Source:
         raise _unusable(file, line, "is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(file, text, str(error)) from None
+    except ValueError:  # tomllib lets through what int() says of thousands of digits
+        raise _unusable(file, None, "is not TOML: a number has too many digits") from None
     except RecursionError:
         raise _unusable(file, None, "is nested too deeply") from None
 

@@ -121,6 +121,17 @@ def test_a_credential_that_cannot_be_used_is_called_what_it_is(canned, ctl, give
     assert (done.returncode, done.stderr) == (65, f"cucmctl: {said}\n")
 
 
+@pytest.mark.parametrize("option", ["--wait", "--watch"])
+@pytest.mark.parametrize("json_too", [["--json"], []])
+def test_a_job_that_cannot_be_followed_was_started_all_the_same(canned, ctl, job, option, json_too):
+    """75 would mean that it may be started again."""
+    canned.on("Start", canned.reply({"job": job("running")}))
+    canned.on("Watch", canned.error("LimitReached", limit="watchers_per_uid", maximum=32))
+    done = ctl("start", "a", "--path", "x", "--credential", "lab", option, *json_too)
+    assert done.returncode == 69
+    assert done.stderr.endswith("try later; the job was started: 3f2a00112233\n")
+
+
 def test_json_gives_the_job(canned, ctl, job):
     canned.on("Start", canned.reply({"job": job("running")}))
     done = ctl("start", "a", "--path", "x", "--credential", "lab", "--json")

@@ -89,6 +89,7 @@ def test_directory_is_no_configuration(tmp_path):
         ('[ssh]\nx = """\n\n', 2, "at the end"),
         (b"[ssh]\n# \xff\n", 2, "is not UTF-8"),
         ("x = " + "[" * 100_000, None, "is nested too deeply"),
+        ("[limits]\njobs = " + "9" * 4400, None, "is not TOML: a number has too many digits"),
         ("#" * 1_100_000, None, "is larger than"),
     ],
 )
