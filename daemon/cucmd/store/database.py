@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cucmd.store.errors import StoreFailed, StoreTooNew
-from cucmd.store.schema import APPLICATION_ID, migrate, newest_version, version_of
+from cucmd.store.schema import APPLICATION_ID, differs, migrate, newest_version, version_of
 
 Connect: TypeAlias = Callable[[Path], sqlite3.Connection]
 
@@ -107,6 +107,8 @@ def _damage(path: Path) -> str | None:
             version = version_of(connection)
             if version > newest_version():
                 raise StoreTooNew(path, version, newest_version())
+            if reason := differs(connection):
+                return f"was damaged ({_one_line(reason)})"
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if verdict == "ok":
                 verdict = _cut_off(path, connection) or verdict
@@ -114,6 +116,8 @@ def _damage(path: Path) -> str | None:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise
         verdict = str(error)
+    except UnicodeDecodeError:  # SQLite's own message quotes the damaged schema
+        verdict = "its schema is not text"
     return None if verdict == "ok" else f"was damaged ({_one_line(verdict)})"
 
 
@@ -134,7 +138,9 @@ def _cut_off(path: Path, connection: sqlite3.Connection) -> str | None:
 def _look(path: Path) -> sqlite3.Connection:
     """A connection that cannot change the file, not even by a checkpoint when it closes."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    connection.text_factory = _text
+    return connection
 
 
 def _set_aside(path: Path, reason: str, now: datetime) -> str:

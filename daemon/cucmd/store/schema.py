@@ -7,6 +7,7 @@ database of the version before it becomes a fixture in tests/unit/store/fixtures
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 # "cucm"; tells our database from any other that may lie under its name.
 APPLICATION_ID = 0x6375636D
@@ -90,6 +91,28 @@ def newest_version() -> int:
 
 def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def differs(connection: sqlite3.Connection) -> str | None:
+    """What of ours is not as its version has it, or None; what others have added is theirs.
+
+    A letter that is another one in a trigger is no damage to SQLite, until the first write.
+    """
+    version = version_of(connection)
+    if version < 1:
+        return "it has no version"
+    with closing(sqlite3.connect(":memory:")) as sound:
+        sound.executescript("".join(STEPS[:version]))
+        expected = _texts(sound)
+    found = _texts(connection)
+    wrong = (name for name, text in expected.items() if found.get(name) != text)
+    return next((f"{name} is not as it was made" for name in wrong), None)
+
+
+def _texts(connection: sqlite3.Connection) -> dict[str, str]:
+    """The statements of tables, indexes and triggers, by name, without regard to line breaks."""
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    return {name: " ".join(sql.split()) for name, sql in rows}
 
 
 def migrate(connection: sqlite3.Connection) -> None:

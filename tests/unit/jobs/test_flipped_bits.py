@@ -1,11 +1,11 @@
 """A bit of the database is another one: the daemon starts, lists, and goes on with the rest."""
 
 import tempfile
+from functools import cache
 from pathlib import Path
 
-import pytest
 import trio
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
@@ -14,6 +14,7 @@ from cucmd.store import FileRow, StoreFailed, open_store
 from rig.supervised import NOW, world
 from rig.tries import tries
 
+VERSION = range(60, 64)  # of the schema: a later one is another daemon's, and left alone
 NODES = tuple(Node(f"cucm-{number}") for number in range(5))
 
 
@@ -32,11 +33,12 @@ async def make(path: Path) -> None:
                 await store.save(job, job.fail_unsettled(NOW, why))
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("whole") / "cucmd.db"
-    trio.run(make, path)
-    return path.read_bytes()
+@cache
+def whole() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cucmd.db"
+        trio.run(make, path)
+        return path.read_bytes()
 
 
 async def start_and_look(state: Path) -> None:
@@ -54,9 +56,11 @@ async def start_and_look(state: Path) -> None:
 
 @tries(40)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_one_flipped_bit_stops_no_start_and_no_list(whole: bytes, place: float, bit: int) -> None:
-    damaged = bytearray(whole)
-    damaged[int(place * len(whole))] ^= 1 << bit
+def test_one_flipped_bit_stops_no_start_and_no_list(place: float, bit: int) -> None:
+    damaged = bytearray(whole())
+    at = int(place * len(damaged))
+    assume(at not in VERSION)
+    damaged[at] ^= 1 << bit
     with tempfile.TemporaryDirectory() as state:
         (Path(state) / "cucmd.db").write_bytes(damaged)
         trio.run(start_and_look, Path(state))

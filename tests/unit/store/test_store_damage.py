@@ -52,6 +52,19 @@ def damage_pages(path: Path) -> None:
     path.write_bytes(content)
 
 
+def damage_a_trigger(path: Path) -> None:
+    """No damage to SQLite, before the first write."""
+    content = path.read_bytes()
+    assert b"WHERE position = NEW.job" in content
+    path.write_bytes(content.replace(b"WHERE position = NEW.job", b"WHERE positinn = NEW.job", 1))
+
+
+def unmake_the_name_of_a_table(path: Path) -> None:
+    """What SQLite says of it is not UTF-8."""
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"tablenodenode", b"tablen\xe8denode", 1))
+
+
 def replace_by_another(path: Path) -> None:
     path.unlink()
     with closing(sqlite3.connect(path)) as other:
@@ -60,7 +73,10 @@ def replace_by_another(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "harm",
-    [truncate, truncate_within_a_page, empty, overwrite, damage_pages, replace_by_another],
+    [
+        *[truncate, truncate_within_a_page, empty, overwrite, damage_pages],
+        *[damage_a_trigger, unmake_the_name_of_a_table, replace_by_another],
+    ],
 )
 async def test_a_damaged_database_is_set_aside_unchanged(
     harm: Callable[[Path], None], used: Path, make_job: MakeJob
