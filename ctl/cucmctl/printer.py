@@ -69,6 +69,7 @@ def columns(stream: object) -> int | None:
     if not (isatty := getattr(stream, "isatty", None)) or not isatty():
         return None
     try:
+        # what has `isatty` has `fileno` too
         return os.get_terminal_size(stream.fileno()).columns or None  # type: ignore[attr-defined]
     except (OSError, ValueError):
         return None

@@ -161,12 +161,11 @@ def _typed(convert: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def _count(least: int, most: int) -> Callable[[str], int]:
     def check(text: str) -> int:
-        digits = text if text.isascii() and text.isdigit() else "-1"
         # Python refuses to read thousands of digits, in words of its own.
-        number = int(digits) if len(digits) < _MOST_DIGITS else most + 1
-        if not least <= number <= most:
+        readable = text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS
+        if not (readable and least <= int(text) <= most):
             raise ValueError(f"{text!r}: expected a whole number from {least} to {most}")
-        return number
+        return int(text)
 
     return _typed(check)
 

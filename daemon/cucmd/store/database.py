@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cucmd.store.errors import StoreFailed, StoreTooNew
-from cucmd.store.schema import APPLICATION_ID, differs, migrate, newest_version, version_of
+from cucmd.store.schema import APPLICATION_ID, migrate, newest_version, version_of, wrong_schema
 
 Connect: TypeAlias = Callable[[Path], sqlite3.Connection]
 
@@ -107,9 +107,9 @@ def _damage(path: Path) -> str | None:
             version = version_of(connection)
             if version > newest_version():
                 raise StoreTooNew(path, version, newest_version())
-            if reason := differs(connection):
-                return f"was damaged ({_one_line(reason)})"
-            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            verdict = wrong_schema(connection)
+            if verdict is None:
+                (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if verdict == "ok":
                 verdict = _cut_off(path, connection) or verdict
     except sqlite3.DatabaseError as error:

@@ -93,7 +93,7 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def differs(connection: sqlite3.Connection) -> str | None:
+def wrong_schema(connection: sqlite3.Connection) -> str | None:
     """What of ours is not as its version has it, or None; what others have added is theirs.
 
     A letter that is another one in a trigger is no damage to SQLite, until the first write.

@@ -37,8 +37,9 @@ _FUTURE = timedelta(days=366)
 # Without `until`: a log that is being written is dated by the moment at which the node looks at it,
 # which on a busy one is minutes after the command.
 _OPEN_END = timedelta(hours=1)
-# `last` counts from the moment at which the job was asked for. What comes to a node later than this
-# is counted in a finer unit, so that a window grows by little more than the wait.
+# `last` counts from the moment at which the job was asked for, but for the minute that it takes to
+# log in: nobody who says "2h" means the second. What comes to a node later than this is counted in
+# a finer unit, so that a window grows by little more than the wait.
 _AT_ONCE = timedelta(minutes=1)
 _FINER = {"m": "m", "h": "m", "d": "h", "w": "h", "mo": "h"}
 # Local clocks are between 12 hours behind UTC and 14 ahead of it.

@@ -93,19 +93,21 @@ async def test_a_folder_that_cannot_be_read_is_looked_at_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     job_id = await cut_off(tmp_path)
-    scandir = os.scandir
+    forbid_looking(monkeypatch)
+    async with world(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        assert "its files cannot be looked at" in caplog.text
+    monkeypatch.undo()
+    async with world(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        assert len(await again.store.files(job_id)) == 1
 
+
+def forbid_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(path: str) -> object:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "scandir", forbidden)
-    async with world(tmp_path) as again:
-        await again.supervisor.recover(again.tasks)
-        assert "its files cannot be looked at" in caplog.text
-    monkeypatch.setattr(os, "scandir", scandir)
-    async with world(tmp_path) as again:
-        await again.supervisor.recover(again.tasks)
-        assert len(await again.store.files(job_id)) == 1
 
 
 async def cut_off(tmp_path: Path) -> str:
@@ -126,16 +128,11 @@ async def test_a_resumed_job_stays_open_where_its_files_could_not_be_looked_at(
         await store.add_job(job)
         await store.save(job, job.cancel(NOW, frozenset({0})))
     push(tmp_path / "jobs" / job.job_id / "a")
-    scandir = os.scandir
-
-    def forbidden(path: str) -> object:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(os, "scandir", forbidden)
+    forbid_looking(monkeypatch)
     async with world(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         await again.ended(job.job_id)
-    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.undo()
     async with world(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         (row,) = await again.store.files(job.job_id)

@@ -60,7 +60,7 @@ async def test_no_more_nodes_at_once_than_the_job_allows(tmp_path: Path) -> None
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
-        await trio.sleep(0.01)
+        await wait_all_tasks_blocked()
         inside -= 1
         return ()
 
