@@ -79,6 +79,13 @@ class World:
                 await changes.next()
         return job
 
+    async def running(self, job_id: str, nodes: int = 1) -> Job:
+        """At least so many nodes of it are inside what they do.
+
+        That every task is blocked does not say so: a node that waits for a thread is blocked too.
+        """
+        return await self.until(job_id, lambda job: statuses(job).count("running") >= nodes)
+
     async def ended(self, job_id: str) -> Job:
         return await self.until(job_id, lambda job: job.ended)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
 
 from cucmd.collect.doors import NodeTask, Report
 from cucmd.failure import Code
@@ -66,7 +65,7 @@ async def test_every_job_that_was_stopped_in_its_grace_is_accounted_for(tmp_path
     async with world(tmp_path / "state") as w:
         w.behaviours = {"slow": closes_slowly}
         slow = await w.start("slow")
-        await wait_all_tasks_blocked()
+        await w.running(slow)
         await w.supervisor.cancel(slow, None)
         for _ in range(20):
             await w.ended(await w.start("a"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
 from cucmd.collect.doors import NodeTask, Report
 from cucmd.config import Limits
@@ -53,21 +53,26 @@ async def test_a_defect_on_one_node_is_internal_and_stays_there(
         assert "a defect" in caplog.text
 
 
-async def test_no_more_nodes_at_once_than_the_job_allows(tmp_path: Path) -> None:
+async def test_as_many_nodes_at_once_as_the_job_allows_and_no_more(tmp_path: Path) -> None:
     inside, most = 0, 0
+    released = trio.Event()
 
     async def count(task: NodeTask, report: Report) -> tuple[str, ...]:
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
-        await wait_all_tasks_blocked()
+        await released.wait()
+        await trio.to_thread.run_sync(lambda: None)  # long enough for the folder of a fourth
         inside -= 1
         return ()
 
     async with world(tmp_path) as w:
         names = [f"n{number}" for number in range(9)]
         w.behaviours = dict.fromkeys(names, count)
-        await w.ended(await w.start(*names, concurrency=3))
+        job_id = await w.start(*names, concurrency=3)
+        await w.running(job_id, nodes=3)
+        released.set()
+        await w.ended(job_id)
     assert most == 3
 
 
@@ -75,7 +80,7 @@ async def test_jobs_over_the_limit_queue_and_then_run(tmp_path: Path) -> None:
     async with world(tmp_path, Limits(jobs=1)) as w:
         w.behaviours["a"] = hang
         first, second = await w.start("a"), await w.start("b")
-        await wait_all_tasks_blocked()
+        await w.running(first)
         assert (await w.supervisor.find(second)).status == "queued"
         await w.supervisor.cancel(first, None)
         assert (await w.ended(second)).status == "succeeded"
@@ -111,7 +116,7 @@ async def test_cancel_of_one_node_lets_the_others_finish(tmp_path: Path) -> None
     async with world(tmp_path) as w:
         w.behaviours = {"a": hang, "b": wait}
         job_id = await w.start("a", "b")
-        await w.until(job_id, lambda job: statuses(job) == ["running", "running"])
+        await w.running(job_id, nodes=2)
         job, _ = await w.supervisor.cancel(job_id, ["a"])
         assert statuses(job) == ["cancelled", "running"]
         released.set()
@@ -119,18 +124,22 @@ async def test_cancel_of_one_node_lets_the_others_finish(tmp_path: Path) -> None
 
 
 async def test_a_node_that_ends_while_it_is_cancelled_stays_cancelled(tmp_path: Path) -> None:
+    cancelled = trio.Event()
+
     async def stubborn(task: NodeTask, report: Report) -> tuple[str, ...]:
         with trio.CancelScope(shield=True):
-            await trio.sleep(0.05)
+            await cancelled.wait()
         return ("too late",)
 
     async with world(tmp_path) as w:
         w.behaviours["a"] = stubborn
         job_id = await w.start("a")
-        await wait_all_tasks_blocked()
+        await w.running(job_id)
         job, _ = await w.supervisor.cancel(job_id, None)
         assert statuses(job) == ["cancelled"]
-        await trio.sleep(0.1)
+        run = w.supervisor._live[job_id]
+        cancelled.set()
+        await run.over.wait()
         job = await w.supervisor.find(job_id)
         assert (statuses(job), job.nodes[0].notes) == (["cancelled"], ())
 
@@ -139,7 +148,7 @@ async def test_nobody_is_shown_what_a_failing_store_has_not_kept(tmp_path: Path)
     async with world(tmp_path) as w:
         w.behaviours["a"] = hang
         job_id = await w.start("a")
-        await w.until(job_id, lambda job: statuses(job) == ["running"])
+        await w.running(job_id)
         save = w.store.save
 
         async def refuse(before: Job, after: Job) -> None:
@@ -191,13 +200,13 @@ async def test_each_node_has_its_own_deadline(tmp_path: Path, autojump_clock: Mo
     async with world(tmp_path) as w:
         w.behaviours["a"] = late
         started = trio.current_time()
-        job = await w.ended(await w.start("a", "b", timeouts=Timeouts(node=700)))
+        job = await w.ended(await w.start("a", "b", timeouts=Timeouts(node=20)))
         assert statuses(job) == ["failed", "succeeded"]
         failure = job.nodes[0].state.failure
         assert failure.code is Code.NODE_TIMEOUT
-        assert failure.message.startswith("TimeoutError: Timed out after 700s")
+        assert failure.message.startswith("TimeoutError: Timed out after 20s")
         assert "transfer" in failure.message
-        assert ended["a"] - started == pytest.approx(700, abs=1)
+        assert ended["a"] - started == pytest.approx(20, abs=1)
 
 
 async def test_the_job_has_a_deadline_over_all_nodes(
@@ -206,14 +215,14 @@ async def test_the_job_has_a_deadline_over_all_nodes(
     wait_for_the_store(autojump_clock)
     async with world(tmp_path) as w:
         w.behaviours["b"] = hang
-        timeouts = Timeouts(job=50, node=40_000)
+        timeouts = Timeouts(job=20, node=40_000)
         job = await w.ended(await w.start("a", "b", "c", concurrency=2, timeouts=timeouts))
         assert statuses(job) == ["succeeded", "failed", "succeeded"]
         assert job.nodes[1].state.failure.code is Code.JOB_TIMEOUT
-        assert job.nodes[1].state.failure.message.startswith("TimeoutError: Timed out after 50s")
+        assert job.nodes[1].state.failure.message.startswith("TimeoutError: Timed out after 20s")
 
 
-@pytest.mark.parametrize("timeouts", [Timeouts(node=50), Timeouts(job=50)], ids=["node", "job"])
+@pytest.mark.parametrize("timeouts", [Timeouts(node=20), Timeouts(job=20)], ids=["node", "job"])
 async def test_a_deadline_is_not_the_cause_where_uploads_were_refused(
     tmp_path: Path, autojump_clock: MockClock, timeouts: Timeouts
 ) -> None:
@@ -239,7 +248,8 @@ async def test_a_stop_leaves_what_can_go_on_and_ends_what_cannot(tmp_path: Path)
         w.behaviours = {"a": hang, "b": hang}
         typed = await w.start("a")
         named = await w.start("b", credential="ops", resumable=True)
-        await wait_all_tasks_blocked()
+        await w.running(typed)
+        await w.running(named)
         await w.supervisor.drain()
         with pytest.raises(Draining):
             await w.start("c")
