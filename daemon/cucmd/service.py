@@ -67,6 +67,7 @@ EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, CannotStart, OSError)
 STATUS_EVERY = 5.0  # seconds between looks at what `systemctl status` shows
 SOCKET_MODE = 0o660
 STOP = (signal.SIGTERM, signal.SIGINT)
+REQUESTS = (signal.SIGHUP, signal.SIGUSR1)
 INFO = ServiceInfo(vendor="cucmd", product="cucmd", version=__version__, url="")
 
 
@@ -89,6 +90,7 @@ class Options(msgspec.Struct, frozen=True):
 
 def run(options: Options, environ: Mapping[str, str]) -> int:
     """The daemon, until a signal ends it; the exit code of the process."""
+    _settle_signals()
     systemd.forbid_core_dumps()  # they would hold passwords
     systemd.set_up_logging(options.log_level)
     try:
@@ -110,6 +112,19 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         log.critical("%s", error)
         return EXIT_UNAVAILABLE
     return 0
+
+
+def _settle_signals() -> None:
+    """What signals do while nobody listens to them: before the daemon is up, and as it ends.
+
+    A request then has nobody to answer it, and must not be the end. To stop, on the other hand, is
+    the end at once: a daemon that starts has nothing in hand that a kill could harm, and a person
+    who asks a second time has waited for the drain long enough.
+    """
+    for number in REQUESTS:
+        signal.signal(number, signal.SIG_IGN)
+    for number in STOP:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
@@ -177,6 +192,14 @@ class Daemon:
 
 
 async def _daemon(options: Options, config: Config, environ: Mapping[str, str]) -> None:
+    # From here on: a file that changes while the daemon starts is read again once it has.
+    with trio.open_signal_receiver(*REQUESTS) as requests:
+        await _serve(options, config, environ, requests)
+
+
+async def _serve(
+    options: Options, config: Config, environ: Mapping[str, str], requests: AsyncIterator[int]
+) -> None:
     keep_what_is_here()
     sockets = systemd.inherited_sockets()
     state = config.daemon.state_directory
@@ -201,11 +224,15 @@ async def _daemon(options: Options, config: Config, environ: Mapping[str, str]) 
                 await supervisor.recover(daemon.planner.replan)
                 jobs = Jobs(supervisor, feed, lambda: daemon.planner)
                 keys = HostKeys(NodeKeys(known_hosts, daemon.settings_of))
-                async with _socket(daemon, jobs_interface(jobs, keys), sockets):
-                    await _until_told(daemon, supervisor, bridge)
+                methods = jobs_interface(jobs, keys)
+                async with _socket(daemon, methods, sockets), trio.open_nursery() as nursery:
+                    nursery.start_soon(_feed_watchdog, bridge)
+                    nursery.start_soon(_answer, requests, daemon, supervisor)
+                    await _until_told(supervisor)
                     systemd.notify(STOPPING=1, STATUS="closing connections to nodes")
                     # The socket stays open meanwhile, so that watchers see how jobs end.
                     await supervisor.drain()
+                    nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -252,23 +279,25 @@ async def _socket(
         nursery.cancel_scope.cancel()
 
 
-async def _until_told(daemon: Daemon, supervisor: Supervisor, bridge: Bridge) -> None:
+async def _until_told(supervisor: Supervisor) -> None:
     """Runs until SIGTERM or SIGINT. The next one, while draining, ends the process at once."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_feed_watchdog, bridge)
         nursery.start_soon(_show_status, supervisor)
         nursery.start_soon(keep_small, lambda: supervisor.ended)
-        with trio.open_signal_receiver(*STOP, signal.SIGHUP, signal.SIGUSR1) as signals:
+        with trio.open_signal_receiver(*STOP) as signals:
             systemd.notify(READY=1)
-            async for number in signals:
-                if number in STOP:
-                    log.info("stopping on %s", signal.Signals(number).name)
-                    break
-                if number == signal.SIGHUP:
-                    daemon.reload()
-                else:
-                    _log_holdings(supervisor)
+            number = await anext(signals)
+            log.info("stopping on %s", signal.Signals(number).name)
         nursery.cancel_scope.cancel()
+
+
+async def _answer(requests: AsyncIterator[int], daemon: Daemon, supervisor: Supervisor) -> None:
+    """Reloads on SIGHUP, and tells on SIGUSR1 what it holds; while it drains too."""
+    async for number in requests:
+        if number == signal.SIGHUP:
+            daemon.reload()
+        else:
+            _log_holdings(supervisor)
 
 
 def _log_holdings(supervisor: Supervisor) -> None:

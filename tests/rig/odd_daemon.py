@@ -4,11 +4,13 @@
                        text is what SQLite says; if that begins with "read: ", nothing is read
     CUCMD_TEST_BOXES   a file: the passwords of the drop boxes are appended to it, one a line
     CUCMD_TEST_CLOCK   a file: the seconds by which the wall clock is off, read each time
+    CUCMD_TEST_SIGNALS names of signals, in a row, that it gets while it starts
 
 The one rule: nothing else is different from `cucmd`.
 """
 
 import os
+import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -53,6 +55,17 @@ def failing(fault: Path) -> Callable[[Path], AbstractAsyncContextManager[Store]]
     return open_failing_store
 
 
+def interrupted(
+    numbers: list[signal.Signals],
+) -> Callable[[Path], AbstractAsyncContextManager[Store]]:
+    def open_store_meanwhile(path: Path) -> AbstractAsyncContextManager[Store]:
+        for number in numbers:
+            os.kill(os.getpid(), number)
+        return open_store(path)
+
+    return open_store_meanwhile
+
+
 def telling(boxes: Path) -> Callable[[Ssh, NodeTask], DropBox]:
     open_drop_box = Ssh.open_drop_box
 
@@ -83,4 +96,7 @@ if __name__ == "__main__":
         odd = clock_of(Path(os.environ["CUCMD_TEST_CLOCK"]))
         for room in (job_run, planning, procedure):
             room.datetime = odd
+    if "CUCMD_TEST_SIGNALS" in os.environ:
+        names = os.environ["CUCMD_TEST_SIGNALS"].split()
+        service.open_store = interrupted([signal.Signals[name] for name in names])
     raise SystemExit(main())

@@ -1,0 +1,66 @@
+"""Signals at moments at which nobody expects them: while the daemon starts, and while it drains."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import in_phase, start, until
+from rig.lab import running_lab
+from rig.quiet import wait_until
+
+
+def test_what_is_asked_while_it_starts_is_done_once_it_is_up(tmp_path: Path) -> None:
+    environ = {"CUCMD_TEST_SIGNALS": "SIGHUP SIGUSR1"}
+    with running_daemon(tmp_path / "cucmd", environ=environ, module="rig.odd_daemon") as daemon:
+        wait_until(lambda: "configuration reloaded" in daemon.log.read_text())
+        wait_until(lambda: "holding" in daemon.log.read_text())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_it_starts_ends_it_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "cucmd.toml").write_text(CONFIG)
+    command = [sys.executable, "-m", "rig.odd_daemon", "serve"]
+    command += ["--config", str(tmp_path / "cucmd.toml"), "--socket", str(tmp_path / "s")]
+    command += ["--state-dir", str(tmp_path / "state")]
+    search = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environ = {**os.environ, "PYTHONPATH": search, "CUCMD_TEST_SIGNALS": number.name}
+    done = subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == -number
+    assert "Traceback" not in done.stderr
+
+
+@contextmanager
+def draining(folder: Path) -> Iterator[Daemon]:
+    """A daemon that waits for a node that hears no Ctrl-C: until its grace is over, or not."""
+    faulty = running_lab(1, "--fault", "1=hang:command")
+    with faulty as lab, running_daemon(folder) as daemon, daemon.client() as client:
+        job = start(client, lab, grace=5)
+        until(client, job.job_id, in_phase("command"))
+        wait_until(lambda: lab.report()["faults_struck"] == 1)
+        daemon.signal(signal.SIGTERM)
+        wait_until(lambda: "stopping on SIGTERM" in daemon.log.read_text())
+        yield daemon
+
+
+def test_what_is_asked_while_it_drains_is_done_and_is_not_the_end(tmp_path: Path) -> None:
+    with draining(tmp_path / "cucmd") as daemon:
+        for number, answer in ((signal.SIGUSR1, "holding"), (signal.SIGHUP, "reloaded")):
+            daemon.signal(number)
+            wait_until(lambda answer=answer: answer in daemon.log.read_text())
+        assert daemon.process.wait(30) == 0
+
+
+def test_ctrl_c_ends_the_drain_without_a_traceback(tmp_path: Path) -> None:
+    with draining(tmp_path / "cucmd") as daemon:
+        daemon.signal(signal.SIGINT)
+        assert daemon.process.wait(30) == -signal.SIGINT
+        assert "Traceback" not in daemon.log.read_text()
