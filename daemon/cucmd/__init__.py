@@ -6,6 +6,7 @@ The map of the house. Imports nothing heavy, because `cucmctl` passes through he
     stdout.py       what becomes of a command that cannot write to it
     config/         TOML and environment -> frozen structs, every error with its key
     service.py      puts the daemon together: store, receiver, socket, supervisor
+    signals.py      what signals do, from the first step to the last
     cannot_start.py what keeps it from starting, in the words of the configuration
     memory.py       memory that ended jobs leave behind, given back
     supervisor.py   jobs in nurseries; a cancel scope for each node

@@ -39,13 +39,14 @@ from cucmd.config import (
 )
 from cucmd.events import Feed
 from cucmd.front_door import NodeKeys, Ssh
-from cucmd.job_run import House
+from cucmd.job_run import Collect, House
 from cucmd.memory import keep_small, keep_what_is_here
 from cucmd.recovery import drop_half_written
+from cucmd.signals import Signals, open_signals, settle_signals
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh.receiver import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
-from cucmd.store import StoreError, open_store
+from cucmd.store import Store, StoreError, open_store
 from cucmd.supervisor import Supervisor, open_supervisor
 from cucmd.varlink import (
     Caller,
@@ -62,12 +63,10 @@ log = logging.getLogger(__name__)
 
 EXIT_CONFIG = 78
 EXIT_UNAVAILABLE = 69
-# What stands in the way of a start and is no defect: said in one line.
+# What stands in the way of a start and is no defect: said in one line. Later on it is one.
 EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, CannotStart, OSError)
 STATUS_EVERY = 5.0  # seconds between looks at what `systemctl status` shows
 SOCKET_MODE = 0o660
-STOP = (signal.SIGTERM, signal.SIGINT)
-REQUESTS = (signal.SIGHUP, signal.SIGUSR1)
 INFO = ServiceInfo(vendor="cucmd", product="cucmd", version=__version__, url="")
 
 
@@ -90,7 +89,7 @@ class Options(msgspec.Struct, frozen=True):
 
 def run(options: Options, environ: Mapping[str, str]) -> int:
     """The daemon, until a signal ends it; the exit code of the process."""
-    _settle_signals()
+    settle_signals()
     systemd.forbid_core_dumps()  # they would hold passwords
     systemd.set_up_logging(options.log_level)
     try:
@@ -99,32 +98,22 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
     log.info("%s", config.origin)
+    up = trio.Event()
     try:
-        trio.run(_daemon, options, config, environ)
+        trio.run(_daemon, options, config, environ, up)
     except BaseExceptionGroup as group:
         expected, defects = group.split(EXPECTED)
-        if defects is not None or expected is None:
+        if up.is_set() or defects is not None or expected is None:
             raise
         for reason in _leaves(expected):
             log.critical("%s", reason)
         return EXIT_UNAVAILABLE
     except EXPECTED as error:
+        if up.is_set():
+            raise
         log.critical("%s", error)
         return EXIT_UNAVAILABLE
     return 0
-
-
-def _settle_signals() -> None:
-    """What signals do while nobody listens to them: before the daemon is up, and as it ends.
-
-    A request then has nobody to answer it, and must not be the end. To stop, on the other hand, is
-    the end at once: a daemon that starts has nothing in hand that a kill could harm, and a person
-    who asks a second time has waited for the drain long enough.
-    """
-    for number in REQUESTS:
-        signal.signal(number, signal.SIG_IGN)
-    for number in STOP:
-        signal.signal(number, signal.SIG_DFL)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
@@ -150,13 +139,13 @@ class Daemon:
         self._supervisor = supervisor
         self._known_hosts = known_hosts
         self._at_start = config  # which holds still, where only a start takes up another
-        self.apply(config)
+        self.apply(config, _access(config))
 
-    def apply(self, config: Config) -> None:
+    def apply(self, config: Config, access: Access) -> None:
         for notice in config.notices:
             log.warning("%s", notice)
         self.config = config
-        self.access = Access.of(config.access.operate_group, config.access.view_group)
+        self.access = access
         self.planner = Planner(config, self._environ, self._supervisor.directory)
         self._supervisor.change_limits(config.limits)
 
@@ -167,19 +156,22 @@ class Daemon:
         """By the groups of the configuration as it is now. Raises `PermissionDenied`."""
         self.access.authorize(caller, method)
 
-    def reload(self) -> None:
-        """Configuration and known_hosts read again; what is wrong with one changes nothing."""
+    async def reload(self) -> None:
+        """Configuration and known_hosts read again; what is wrong with one changes nothing.
+
+        In threads: a file, or what a group is looked up in, can be somewhere in the network.
+        """
         systemd.notify(RELOADING=1)
-        self._reload_config()
+        await self._reload_config()
         try:
-            self._known_hosts.load()
+            await trio.to_thread.run_sync(self._known_hosts.load, abandon_on_cancel=True)
         except OSError as error:
             log.error("host keys not reloaded: %s", error)  # noqa: TRY400  the disk's fault, or a person's
         systemd.notify(READY=1)
 
-    def _reload_config(self) -> None:
+    async def _reload_config(self) -> None:
         try:
-            config = self._options.load(self._environ)
+            config, access = await trio.to_thread.run_sync(self._read, abandon_on_cancel=True)
         except ConfigError as error:
             log.error("not reloaded: %s", error)  # noqa: TRY400  a person's mistake, not a defect
         except Exception:  # no mistake in a file is worth the jobs that run
@@ -187,52 +179,68 @@ class Daemon:
         else:
             if waiting := not_until_restart(self._at_start, config):
                 log.warning("not until a restart: %s", ", ".join(waiting))
-            self.apply(config)
+            self.apply(config, access)
             log.info("configuration reloaded")
 
-
-async def _daemon(options: Options, config: Config, environ: Mapping[str, str]) -> None:
-    # From here on: a file that changes while the daemon starts is read again once it has.
-    with trio.open_signal_receiver(*REQUESTS) as requests:
-        await _serve(options, config, environ, requests)
+    def _read(self) -> tuple[Config, Access]:
+        config = self._options.load(self._environ)
+        return config, _access(config)
 
 
-async def _serve(
-    options: Options, config: Config, environ: Mapping[str, str], requests: AsyncIterator[int]
+def _access(config: Config) -> Access:
+    return Access.of(config.access.operate_group, config.access.view_group)
+
+
+async def _daemon(
+    options: Options, config: Config, environ: Mapping[str, str], up: trio.Event
 ) -> None:
     keep_what_is_here()
     sockets = systemd.inherited_sockets()
-    state = config.daemon.state_directory
-    with naming(f"daemon.state_directory = '{state}'", otherwise="another is given by --state-dir"):
-        state.mkdir(mode=0o750, parents=True, exist_ok=True)
     trio.socket.set_custom_hostname_resolver(Resolver())
-    async with open_store(state / "cucmd.db") as store, open_bridge() as bridge:
-        for notice in store.notices:
-            log.error("%s", notice)
-        await trio.to_thread.run_sync(drop_half_written, state)
-        feed = Feed()
-        async with _receiver(config) as receiver:
-            known_hosts = KnownHosts(state / "known_hosts")
-            door = Ssh(receiver, known_hosts)
-
-            async def work(task: NodeTask, report: Report) -> tuple[str, ...]:
-                return await collect(task, door.open_shell, door, report)
-
-            house = House(store, feed, Admission(config.limits), work, locate)
-            async with open_supervisor(house, state / "jobs", config.limits) as supervisor:
+    with open_signals() as signals:
+        async with (
+            _store(config) as store,
+            open_bridge() as bridge,
+            _receiver(config) as receiver,
+        ):
+            known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
+            collecting = _collecting(Ssh(receiver, known_hosts))
+            house = House(store, Feed(), Admission(config.limits), collecting, locate)
+            signals.hold_stops()  # jobs of a start before go on: nodes hear of us from here on
+            directory = config.daemon.state_directory / "jobs"
+            async with open_supervisor(house, directory, config.limits) as supervisor:
                 daemon = Daemon(options, config, environ, supervisor, known_hosts)
                 await supervisor.recover(daemon.planner.replan)
-                jobs = Jobs(supervisor, feed, lambda: daemon.planner)
+                jobs = Jobs(supervisor, house.feed, lambda: daemon.planner)
                 keys = HostKeys(NodeKeys(known_hosts, daemon.settings_of))
-                methods = jobs_interface(jobs, keys)
-                async with _socket(daemon, methods, sockets), trio.open_nursery() as nursery:
+                interface = jobs_interface(jobs, keys)
+                async with _socket(daemon, interface, sockets), trio.open_nursery() as nursery:
                     nursery.start_soon(_feed_watchdog, bridge)
-                    nursery.start_soon(_answer, requests, daemon, supervisor)
-                    await _until_told(supervisor)
-                    systemd.notify(STOPPING=1, STATUS="closing connections to nodes")
+                    nursery.start_soon(_answer, signals.requests, daemon, supervisor)
+                    up.set()
+                    await _until_told(signals, supervisor)
                     # The socket stays open meanwhile, so that watchers see how jobs end.
                     await supervisor.drain()
                     nursery.cancel_scope.cancel()
+
+
+def _collecting(ssh: Ssh) -> Collect:
+    async def work(task: NodeTask, report: Report) -> tuple[str, ...]:
+        return await collect(task, ssh.open_shell, ssh, report)
+
+    return work
+
+
+@asynccontextmanager
+async def _store(config: Config) -> AsyncIterator[Store]:
+    state = config.daemon.state_directory
+    with naming(f"daemon.state_directory = '{state}'", otherwise="another is given by --state-dir"):
+        state.mkdir(mode=0o750, parents=True, exist_ok=True)
+    async with open_store(state / "cucmd.db") as store:
+        for notice in store.notices:
+            log.error("%s", notice)
+        await trio.to_thread.run_sync(drop_half_written, state)
+        yield store
 
 
 @asynccontextmanager
@@ -279,23 +287,22 @@ async def _socket(
         nursery.cancel_scope.cancel()
 
 
-async def _until_told(supervisor: Supervisor) -> None:
-    """Runs until SIGTERM or SIGINT. The next one, while draining, ends the process at once."""
+async def _until_told(signals: Signals, supervisor: Supervisor) -> None:
+    """Runs until SIGTERM or SIGINT."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_show_status, supervisor)
         nursery.start_soon(keep_small, lambda: supervisor.ended)
-        with trio.open_signal_receiver(*STOP) as signals:
-            systemd.notify(READY=1)
-            number = await anext(signals)
-            log.info("stopping on %s", signal.Signals(number).name)
+        systemd.notify(READY=1)
+        log.info("stopping on %s", await signals.stop())
         nursery.cancel_scope.cancel()
+    systemd.notify(STOPPING=1, STATUS="closing connections to nodes")
 
 
 async def _answer(requests: AsyncIterator[int], daemon: Daemon, supervisor: Supervisor) -> None:
     """Reloads on SIGHUP, and tells on SIGUSR1 what it holds; while it drains too."""
     async for number in requests:
         if number == signal.SIGHUP:
-            daemon.reload()
+            await daemon.reload()
         else:
             _log_holdings(supervisor)
 

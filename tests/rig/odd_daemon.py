@@ -4,7 +4,8 @@
                        text is what SQLite says; if that begins with "read: ", nothing is read
     CUCMD_TEST_BOXES   a file: the passwords of the drop boxes are appended to it, one a line
     CUCMD_TEST_CLOCK   a file: the seconds by which the wall clock is off, read each time
-    CUCMD_TEST_SIGNALS names of signals, in a row, that it gets while it starts
+    CUCMD_TEST_SIGNALS `open_store SIGHUP SIGUSR1`: signals that it gets as a room is opened
+    CUCMD_TEST_DEFECT  an error that it meets once it is up
 
 The one rule: nothing else is different from `cucmd`.
 """
@@ -12,11 +13,13 @@ The one rule: nothing else is different from `cucmd`.
 import os
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
+
+import trio
 
 from cucmd import job_run, service
 from cucmd.api import planning
@@ -55,15 +58,21 @@ def failing(fault: Path) -> Callable[[Path], AbstractAsyncContextManager[Store]]
     return open_failing_store
 
 
-def interrupted(
-    numbers: list[signal.Signals],
-) -> Callable[[Path], AbstractAsyncContextManager[Store]]:
-    def open_store_meanwhile(path: Path) -> AbstractAsyncContextManager[Store]:
+def interrupted(open_room: Callable[..., Any], numbers: list[signal.Signals]) -> Callable[..., Any]:
+    def open_meanwhile(*arguments: Any) -> Any:
         for number in numbers:
             os.kill(os.getpid(), number)
-        return open_store(path)
+        return open_room(*arguments)
 
-    return open_store_meanwhile
+    return open_meanwhile
+
+
+def failing_with(error: Exception) -> Callable[..., Awaitable[None]]:
+    async def fail(*_: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        raise error
+
+    return fail
 
 
 def telling(boxes: Path) -> Callable[[Ssh, NodeTask], DropBox]:
@@ -97,6 +106,9 @@ if __name__ == "__main__":
         for room in (job_run, planning, procedure):
             room.datetime = odd
     if "CUCMD_TEST_SIGNALS" in os.environ:
-        names = os.environ["CUCMD_TEST_SIGNALS"].split()
-        service.open_store = interrupted([signal.Signals[name] for name in names])
+        room, *names = os.environ["CUCMD_TEST_SIGNALS"].split()
+        numbers = [signal.Signals[name] for name in names]
+        setattr(service, room, interrupted(getattr(service, room), numbers))
+    if "CUCMD_TEST_DEFECT" in os.environ:
+        service._show_status = failing_with(OSError(os.environ["CUCMD_TEST_DEFECT"]))
     raise SystemExit(main())

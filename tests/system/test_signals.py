@@ -1,4 +1,6 @@
-"""Signals at moments at which nobody expects them: while the daemon starts, and while it drains."""
+"""Signals at moments at which nobody expects them: while the daemon starts, and while it drains;
+and what a reload waits for.
+"""
 
 import os
 import signal
@@ -17,25 +19,64 @@ from rig.quiet import wait_until
 
 
 def test_what_is_asked_while_it_starts_is_done_once_it_is_up(tmp_path: Path) -> None:
-    environ = {"CUCMD_TEST_SIGNALS": "SIGHUP SIGUSR1"}
+    environ = {"CUCMD_TEST_SIGNALS": "open_store SIGHUP SIGUSR1"}
     with running_daemon(tmp_path / "cucmd", environ=environ, module="rig.odd_daemon") as daemon:
         wait_until(lambda: "configuration reloaded" in daemon.log.read_text())
         wait_until(lambda: "holding" in daemon.log.read_text())
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_while_it_starts_ends_it_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    (tmp_path / "cucmd.toml").write_text(CONFIG)
+def serve(folder: Path, **environ: str) -> subprocess.CompletedProcess:
+    """An odd daemon that ends by itself."""
+    (folder / "cucmd.toml").write_text(CONFIG)
     command = [sys.executable, "-m", "rig.odd_daemon", "serve"]
-    command += ["--config", str(tmp_path / "cucmd.toml"), "--socket", str(tmp_path / "s")]
-    command += ["--state-dir", str(tmp_path / "state")]
+    command += ["--config", str(folder / "cucmd.toml"), "--socket", str(folder / "s")]
+    command += ["--state-dir", str(folder / "state")]
     search = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    environ = {**os.environ, "PYTHONPATH": search, "CUCMD_TEST_SIGNALS": number.name}
-    done = subprocess.run(
-        command, env=environ, capture_output=True, text=True, timeout=60, check=False
+    return subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": search, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
+
+
+STOPS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+
+
+@STOPS
+def test_a_stop_while_it_starts_ends_it_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    done = serve(tmp_path, CUCMD_TEST_SIGNALS=f"open_store {number.name}")
     assert done.returncode == -number
     assert "Traceback" not in done.stderr
+
+
+@STOPS
+def test_a_stop_while_jobs_are_taken_up_drains_them(tmp_path: Path, number: signal.Signals) -> None:
+    done = serve(tmp_path, CUCMD_TEST_SIGNALS=f"open_supervisor {number.name}")
+    assert (done.returncode, f"stopping on {number.name}" in done.stderr) == (0, True)
+
+
+def test_what_would_stop_a_start_is_a_defect_once_it_is_up(tmp_path: Path) -> None:
+    done = serve(tmp_path, CUCMD_TEST_DEFECT="no such thing")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "OSError: no such thing" in done.stderr
+
+
+def test_a_file_that_cannot_be_read_at_once_holds_up_the_reload_alone(daemon: Daemon) -> None:
+    """As one on a file server that does not answer: here a pipe that nobody has written to."""
+    config = daemon.folder / "cucmd.toml"
+    config.unlink()
+    os.mkfifo(config)
+    with daemon.client() as client:
+        daemon.signal(signal.SIGHUP)
+        with config.open("w") as slow:  # returns when the daemon has opened it
+            assert client.list() == ()
+            assert "reloaded" not in daemon.log.read_text()
+            slow.write(CONFIG)
+        wait_until(lambda: "configuration reloaded" in daemon.log.read_text())
 
 
 @contextmanager

@@ -56,9 +56,14 @@ class KnownHosts:
         self.load()
 
     def load(self) -> None:
-        """Reads the file again; none is as good as an empty one. Raises OSError otherwise."""
-        with self._lock:
-            self._replace_lines(self._apply(self._unsaved, self._read()))
+        """Reads the file again; none is as good as an empty one. Raises OSError otherwise.
+
+        Blocks while it reads; who looks a node up meanwhile, on the event loop, does not wait.
+        """
+        with self._writing:
+            lines = self._read()
+            with self._lock:
+                self._replace_lines(self._apply(self._unsaved, lines))
 
     def lookup(self, host: str, port: int) -> tuple[HostLine, ...]:
         """What is known of a node, in the order of the file; @revoked lines included."""

@@ -75,6 +75,19 @@ def test_a_revoked_key_is_refused_at_first_sight_too(known, make_key):
     known.accept(*NODE, make_key(2), ACCEPT)
 
 
+async def test_a_file_that_is_slow_to_read_holds_up_nobody_but_who_reads_it(known, make_key):
+    known.add("node.example", make_key(1))
+    line = known.path.read_text()
+    known.path.unlink()
+    os.mkfifo(known.path)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, known.load)
+        slow = await trio.to_thread.run_sync(known.path.open, "w")  # until `load` has opened it
+        with slow:
+            known.check(*NODE, make_key(1), STRICT)
+            slow.write(line)
+
+
 def test_two_first_sights_at_once_do_not_both_count(known, make_key):
     known.check(*NODE, make_key(1), ACCEPT)
     known.check(*NODE, make_key(2), ACCEPT)
