@@ -57,7 +57,7 @@ class JobRun:
     def __init__(
         self,
         job: Job,
-        tasks: Sequence[NodeTask],
+        tasks: Sequence[NodeTask | None],
         directory: Path,
         entries: Sequence[Entry],
         house: House,
@@ -150,6 +150,7 @@ class JobRun:
 
     async def _run_node(self, position: int) -> None:
         task, report = self._tasks[position], self._reports[position]
+        assert task is not None, "only a settled node has none"
         ending: Notes | Failure | None = None
         problem: Failure | None = None
         try:

@@ -26,7 +26,8 @@ from cucmd.store import JobRow, StoreFailed
 log = logging.getLogger(__name__)
 
 # Makes the tasks of a job that a restart found unfinished; None if its password is not to be had.
-Replan: TypeAlias = Callable[[Job], Sequence[NodeTask] | None]
+# A node that has settled has none.
+Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 
 
 class UnknownJob(Exception):
@@ -84,7 +85,7 @@ class Supervisor:
 
     # Work
 
-    async def start(self, job: Job, tasks: Sequence[NodeTask]) -> Job:
+    async def start(self, job: Job, tasks: Sequence[NodeTask | None]) -> Job:
         """Accepts a job: durable on return. Raises `Draining`, `AtLimit`, `StoreFailed`.
 
         A caller that goes away meanwhile does not undo it: the job may be durable already.
@@ -109,7 +110,7 @@ class Supervisor:
             raise AtLimit("jobs", most)
 
     def _run_for(
-        self, job: Job, tasks: Sequence[NodeTask], entries: Sequence[Entry] = ()
+        self, job: Job, tasks: Sequence[NodeTask | None], entries: Sequence[Entry] = ()
     ) -> JobRun:
         run = JobRun(job, tasks, self.directory(job.job_id), entries, self._house)
         self._live[job.job_id] = run
@@ -244,7 +245,7 @@ def _apart(job_id: str) -> Iterator[None]:
         log.exception("job %s is left as it is: a defect", job_id)
 
 
-def _planned(replan: Replan, job: Job) -> Sequence[NodeTask] | None:
+def _planned(replan: Replan, job: Job) -> Sequence[NodeTask | None] | None:
     try:
         return replan(job)
     except Exception:

@@ -51,22 +51,22 @@ class World:
             **values,
         )
 
-    def tasks(self, job: Job) -> list[NodeTask]:
-        return [
-            NodeTask(
-                job.job_id,
-                node.node,
-                node.node,
-                22,
-                Login("administrator", "secret"),
-                job.collection,
-                job.timeouts,
-                Retry(),
-                self.tmp_path / "jobs" / job.job_id / node.folder,
-                first_attempt=node.attempt + 1,
-            )
-            for node in job.nodes
-        ]
+    def tasks(self, job: Job) -> list[NodeTask | None]:
+        return [None if node.settled else self.task(job, node) for node in job.nodes]
+
+    def task(self, job: Job, node: Node) -> NodeTask:
+        return NodeTask(
+            job.job_id,
+            node.node,
+            node.node,
+            22,
+            Login("administrator", "secret"),
+            job.collection,
+            job.timeouts,
+            Retry(),
+            self.tmp_path / "jobs" / job.job_id / node.folder,
+            first_attempt=node.attempt + 1,
+        )
 
     async def start(self, *nodes: str, **fields: object) -> str:
         job = self.job(*nodes, **fields)

@@ -48,7 +48,7 @@ class Planner:
         self._environ = environ
         self._directory = directory
 
-    def plan(self, request: structs.StartRequest) -> tuple[Job, tuple[NodeTask, ...]]:
+    def plan(self, request: structs.StartRequest) -> tuple[Job, tuple[NodeTask | None, ...]]:
         """Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`."""
         if len(request.nodes) > MOST_NODES:
             raise InvalidValue(
@@ -74,8 +74,11 @@ class Planner:
         overrides = request.timeouts or structs.Timeouts()
         return job, self._tasks(job, logins, overrides)
 
-    def replan(self, job: Job) -> tuple[NodeTask, ...] | None:
-        """The tasks of a job that a restart found unfinished; None if it cannot go on alone."""
+    def replan(self, job: Job) -> tuple[NodeTask | None, ...] | None:
+        """The tasks of a job that a restart found unfinished; None if it cannot go on alone.
+
+        What a settled node was collected with may be gone by now: nothing is asked of it.
+        """
         if not job.resumable:
             return None
         logins = _Logins(self, structs.Login(username=job.username, credential=job.credential))
@@ -94,11 +97,15 @@ class Planner:
 
     def _tasks(
         self, job: Job, logins: _Logins, overrides: structs.Timeouts
-    ) -> tuple[NodeTask, ...]:
+    ) -> tuple[NodeTask | None, ...]:
+        """One for each node in its place; None for one that has settled."""
         whole = self._config.for_job([node.node for node in job.nodes])
         received = sum(node.bytes_received for node in job.nodes)
         allowance = Allowance(whole.limits.job_bytes, received)
-        return tuple(self._task(job, node, logins, overrides, allowance) for node in job.nodes)
+        return tuple(
+            None if node.settled else self._task(job, node, logins, overrides, allowance)
+            for node in job.nodes
+        )
 
     def _task(
         self,
