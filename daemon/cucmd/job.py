@@ -226,7 +226,9 @@ class Job(msgspec.Struct, frozen=True):
 
     `username` and `credential` (a name) are kept so that the job can be shown and retried;
     `resumable` says that every password comes from a named credential, so that the job can go on
-    after a restart without a person.
+    after a restart without a person. `timeouts_asked` names the timeouts that the request itself
+    said: those hold on every node, the others are each node's own. None of a job that was stored
+    before they were kept.
     """
 
     job_id: str
@@ -240,6 +242,7 @@ class Job(msgspec.Struct, frozen=True):
     username: str | None = None
     credential: str | None = None
     resumable: bool = False
+    timeouts_asked: tuple[str, ...] | None = None
 
     @property
     def ended(self) -> bool:

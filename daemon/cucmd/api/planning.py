@@ -28,7 +28,7 @@ from cucmd.config import (
     load_credential,
 )
 from cucmd.config.errors import found
-from cucmd.job import Job, Node
+from cucmd.job import Job, Node, Timeouts
 from cucmd.node_name import parse_node
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class Planner:
             raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
         whole = self._config.for_job(nodes)
         now = datetime.now(UTC)
+        asked = asdict(request.timeouts or structs.Timeouts())
         job = Job(
             job_id=secrets.token_hex(6),
             created_at=now,
@@ -69,10 +70,9 @@ class Planner:
             username=request.login.username,
             credential=request.login.credential,
             resumable=request.login.password is None,
+            timeouts_asked=tuple(name for name, value in asked.items() if value is not None),
         )
-        logins = _Logins(self, request.login)
-        overrides = request.timeouts or structs.Timeouts()
-        return job, self._tasks(job, logins, overrides)
+        return job, self._tasks(job, _Logins(self, request.login))
 
     def replan(self, job: Job) -> tuple[NodeTask | None, ...] | None:
         """The tasks of a job that a restart found unfinished; None if it cannot go on alone.
@@ -82,12 +82,8 @@ class Planner:
         if not job.resumable:
             return None
         logins = _Logins(self, structs.Login(username=job.username, credential=job.credential))
-        # Only what the request said itself: the rest is each node's own, as at the start.
-        whole = asdict(self._config.for_job([node.node for node in job.nodes]).timeouts)
-        own = {name: value for name, value in asdict(job.timeouts).items() if value != whole[name]}
-        overrides = structs.Timeouts(**own)
         try:
-            return self._tasks(job, logins, overrides)
+            return self._tasks(job, logins)
         except (InvalidValue, UnknownCredential, CredentialRefused) as error:
             log.error("job %s cannot go on: %s", job.job_id, error)  # noqa: TRY400  no defect
             return None
@@ -95,13 +91,12 @@ class Planner:
     def credential(self, name: str) -> Credential:
         return load_credential(name, self._config.credentials.directory, self._environ)
 
-    def _tasks(
-        self, job: Job, logins: _Logins, overrides: structs.Timeouts
-    ) -> tuple[NodeTask | None, ...]:
+    def _tasks(self, job: Job, logins: _Logins) -> tuple[NodeTask | None, ...]:
         """One for each node in its place; None for one that has settled."""
         whole = self._config.for_job([node.node for node in job.nodes])
         received = sum(node.bytes_received for node in job.nodes)
         allowance = Allowance(whole.limits.job_bytes, received)
+        overrides = _asked(job, whole.timeouts)
         return tuple(
             None if node.settled else self._task(job, node, logins, overrides, allowance)
             for node in job.nodes
@@ -138,6 +133,18 @@ class Planner:
             job_bytes=allowance,
             asked_at=job.created_at,
         )
+
+
+def _asked(job: Job, whole: Timeouts) -> structs.Timeouts:
+    """What the request said itself, which holds on every node.
+
+    Of a job that was stored without the names it is what differs from `whole`, the timeouts for
+    the job by today's configuration.
+    """
+    values, asked = asdict(job.timeouts), job.timeouts_asked
+    if asked is None:
+        asked = tuple(name for name in values if values[name] != getattr(whole, name))
+    return structs.Timeouts(**{name: values[name] for name in values if name in asked})
 
 
 class _Logins:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cucmd.api import structs
 from cucmd.api.planning import MOST_NODES, Planner
@@ -15,8 +16,10 @@ LOGIN = structs.Login("administrator", "secret")
 PLANNER = Planner(Config(), {}, Path("/x").joinpath)
 
 
-def request(*nodes: str, login: structs.Login = LOGIN) -> structs.StartRequest:
-    return structs.StartRequest(nodes, login, structs.Collection(paths=("x",)))
+def request(
+    *nodes: str, login: structs.Login = LOGIN, timeouts: structs.Timeouts | None = None
+) -> structs.StartRequest:
+    return structs.StartRequest(nodes, login, structs.Collection(paths=("x",)), timeouts)
 
 
 def test_every_task_knows_when_the_job_was_asked_for() -> None:
@@ -43,6 +46,7 @@ credential = "berlin"
 [clusters.bern]
 nodes = ["b"]
 credential = "bern"
+command = 900
 """
 
 
@@ -50,9 +54,13 @@ credential = "bern"
 def two_clusters(tmp_path: Path) -> Planner:
     """Of nodes a and b, each with the credential of its cluster: a file below `tmp_path`."""
     for name in ("berlin", "bern"):
-        section = named_credential(tmp_path, name, "administrator", f"secret of {name}")
+        named_credential(tmp_path, name, "administrator", f"secret of {name}")
+    return planner(tmp_path)
+
+
+def planner(tmp_path: Path, more: str = "") -> Planner:
     file = tmp_path / "cucmd.toml"
-    file.write_text(f"{section}{TWO_CLUSTERS}")
+    file.write_text(f'[credentials]\ndirectory = "{tmp_path}"\n{TWO_CLUSTERS}{more}')
     return Planner(load(file, {}), {}, Path("/x").joinpath)
 
 
@@ -78,3 +86,36 @@ def test_a_job_whose_next_node_has_no_password_any_more_does_not_go_on_alone(
     job, _ = two_clusters.plan(request("a", "b", login=structs.Login()))
     (tmp_path / "bern.password").unlink()
     assert two_clusters.replan(with_first_done(job)) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (None, [600, 900]),  # each cluster's own
+        (structs.Timeouts(connect=20), [600, 900]),
+        (structs.Timeouts(command=700), [700, 700]),
+        (structs.Timeouts(command=600), [600, 600]),  # though nothing else holds for the job
+        (structs.Timeouts(command=500), [500, 500]),  # what the file says by the restart
+    ],
+)
+def test_after_a_restart_a_node_has_the_timeouts_it_had_at_the_start(
+    two_clusters: Planner,
+    tmp_path: Path,
+    asked: structs.Timeouts | None,
+    expected: list[float],
+) -> None:
+    job, tasks = two_clusters.plan(request("a", "b", login=structs.Login(), timeouts=asked))
+    assert [task.timeouts.command for task in tasks] == expected
+    again = two_clusters.replan(job)
+    assert [task.timeouts for task in again] == [task.timeouts for task in tasks]
+    _, on_b = planner(tmp_path, "[timeouts]\ncommand = 500\n").replan(job)
+    assert on_b.timeouts.command == expected[1]
+
+
+def test_what_a_job_of_old_had_asked_for_is_what_differs_from_the_configuration(
+    two_clusters: Planner,
+) -> None:
+    asked = structs.Timeouts(command=700)
+    job, _ = two_clusters.plan(request("a", "b", login=structs.Login(), timeouts=asked))
+    tasks = two_clusters.replan(replace(job, timeouts_asked=None))
+    assert [(task.timeouts.command, task.timeouts.stall) for task in tasks] == [(700, 120)] * 2

@@ -95,6 +95,7 @@ def make_job() -> Callable[..., Job]:
             8,
             tuple(Node(f"10.0.0.{number}:2022") for number in range(nodes)),
             username="administrator",
+            timeouts_asked=("command",),
         )
 
     return make

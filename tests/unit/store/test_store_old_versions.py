@@ -52,6 +52,7 @@ async def test_what_an_old_database_says_of_a_job_is_understood(old: Path) -> No
         assert job.collection.paths == ("cm/trace/ccm/sdl/*", "syslog/*")
         assert job.collection.last == "2h"
         assert job.timeouts.command == 900
+        assert job.timeouts_asked is None  # which of them were asked for was not kept then
         assert job.username == "administrator"
         done, failed, cancelled = job.nodes
         assert (done.node, done.status, done.bytes_received) == ("10.10.1.1", "succeeded", 1048576)
