@@ -133,11 +133,14 @@ class Daemon:
         environ: Mapping[str, str],
         supervisor: Supervisor,
         known_hosts: KnownHosts,
+        *,
+        socket_is_given: bool,
     ) -> None:
         self._options = options
         self._environ = environ
         self._supervisor = supervisor
         self._known_hosts = known_hosts
+        self._socket_is_given = socket_is_given
         self._at_start = config  # which holds still, where only a start takes up another
         self.apply(config, _access(config))
 
@@ -177,7 +180,8 @@ class Daemon:
         except Exception:  # no mistake in a file is worth the jobs that run
             log.exception("not reloaded: a defect")
         else:
-            if waiting := not_until_restart(self._at_start, config):
+            given = self._socket_is_given
+            if waiting := not_until_restart(self._at_start, config, socket_is_given=given):
                 log.warning("not until a restart: %s", ", ".join(waiting))
             self.apply(config, access)
             log.info("configuration reloaded")
@@ -209,7 +213,10 @@ async def _daemon(
             signals.hold_stops()  # jobs of a start before go on: nodes hear of us from here on
             directory = config.daemon.state_directory / "jobs"
             async with open_supervisor(house, directory, config.limits) as supervisor:
-                daemon = Daemon(options, config, environ, supervisor, known_hosts)
+                given = bool(sockets)
+                daemon = Daemon(
+                    options, config, environ, supervisor, known_hosts, socket_is_given=given
+                )
                 await supervisor.recover(daemon.planner.replan)
                 jobs = Jobs(supervisor, house.feed, lambda: daemon.planner)
                 keys = HostKeys(NodeKeys(known_hosts, daemon.settings_of))

@@ -131,6 +131,19 @@ def test_a_reload_is_announced_and_ended(manager):
     assert "configuration reloaded" in (manager.folder / "log").read_text()
 
 
+def test_no_restart_is_said_to_change_the_group_of_a_socket_that_it_is_given(manager):
+    manager.start()
+    manager.until("READY=1")
+    changed = CONFIG + "watchers_per_uid = 5\n[access]\noperate_group = 'root'\n"
+    (manager.folder / "cucmd.toml").write_text(changed)
+    manager.process.send_signal(signal.SIGHUP)
+    manager.until("RELOADING=1")
+    manager.until("READY=1")
+    assert manager.stop() == 0
+    said = (manager.folder / "log").read_text()
+    assert "not until a restart: limits.watchers_per_uid\n" in said
+
+
 def test_a_reload_of_a_wrong_file_says_so_and_changes_nothing(manager):
     manager.start()
     manager.until("READY=1")

@@ -121,6 +121,11 @@ def test_a_reload_names_what_waits_for_a_restart(daemon: Daemon) -> None:
     assert f"not until a restart: {names}\n" in said
 
 
+def test_a_reload_says_that_the_socket_keeps_its_group(daemon: Daemon) -> None:
+    said = reload(daemon, CONFIG + "[access]\noperate_group = 'root'\n")
+    assert "not until a restart: access.operate_group of the socket\n" in said
+
+
 def test_what_waits_for_a_restart_is_what_differs_from_the_start(daemon: Daemon) -> None:
     changed = CONFIG + "watchers_per_uid = 5\n"
     for _ in range(2):  # it waits still when the same is read again
