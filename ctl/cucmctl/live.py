@@ -25,7 +25,7 @@ from rich.text import Text
 from cucmctl import printer, render
 from cucmctl.names import mark, told_apart
 from cucmctl.rates import Rates
-from cucmctl.views import View
+from cucmctl.views import Ended, View
 from cucmd.api.structs import Job, JobSummary, Node, WatchReply
 
 # What a person should see first where not every line fits.
@@ -51,6 +51,8 @@ MISLEADING = ("COLUMNS", "LINES", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACT
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP)
 # What stays of a view of all jobs.
 NEWEST = 20
+# No terminal shows more lines than that.
+MOST_LINES = 200
 
 
 class Live(View):
@@ -61,7 +63,8 @@ class Live(View):
         self._clock = clock
         self._rates = Rates()
         self._job: Job | None = None
-        self._jobs: dict[str, JobSummary] | None = None
+        self._jobs: dict[str, JobSummary] | None = None  # of a watch of all jobs, oldest first
+        self._ended = Ended()
         self._missed = 0
         self._live = rich.live.Live(
             get_renderable=self._screen, console=self._console, screen=True, refresh_per_second=4
@@ -124,20 +127,32 @@ class Live(View):
     def show(self, change: WatchReply) -> None:
         self._missed += change.missed
         if change.jobs is not None:
-            self._jobs = {job.job_id: job for job in change.jobs}
+            self._list({job.job_id: job for job in reversed(change.jobs)})
         if change.job is not None and self._jobs is not None:
-            # newest first, as the list came; a job that was not in it is newer than all of it
-            new = {change.job.job_id: render.summary(change.job)}
-            known = change.job.job_id in self._jobs
-            self._jobs = self._jobs | new if known else new | self._jobs
+            # one that is not there is newer than all that are, unless it has left already
+            if change.job.job_id in self._jobs or not self._ended.has(change.job):
+                self._list(self._jobs | {change.job.job_id: render.summary(change.job)})
         elif change.job is not None:
             self._rates.observe(change.job, self._clock())
             self._job = change.job
 
+    def _list(self, jobs: dict[str, JobSummary]) -> None:
+        """Takes a new list in place of the one that may be being drawn in another thread.
+
+        A watch may run for months: what has ended leaves once it is too old for any terminal.
+        """
+        ended = [job_id for job_id, job in jobs.items() if job.status in render.ENDED]
+        for job_id in ended:
+            self._ended.add(job_id)
+        for old in list(islice(jobs, max(0, len(jobs) - MOST_LINES))):
+            if old in ended:
+                del jobs[old]
+        self._jobs = jobs
+
     def _last_state(self) -> Iterator[str]:
         colour = not self._console.no_color
         if self._jobs is not None:
-            yield from render.jobs(islice(self._jobs.values(), NEWEST), colour=colour)
+            yield from render.jobs(_newest(self._jobs, NEWEST), colour=colour)
         elif self._job is not None:
             columns = self._console.width
             yield from render.job(
@@ -152,7 +167,7 @@ class Live(View):
         width, height = self._console.size
         if self._jobs is not None:
             # a line for the headings, one for the hint
-            shown = render.jobs(islice(self._jobs.values(), max(0, height - 2)))
+            shown = render.jobs(_newest(self._jobs, max(0, height - 2)))
             lines = [Text(text, no_wrap=True, overflow="crop") for text in shown]
             return Group(*lines, Text("Ctrl-C ends the view; the jobs go on", "dim"))
         if self._job is None:
@@ -272,6 +287,10 @@ def select(nodes: Sequence[Node], room: int) -> tuple[list[Node], list[Node]]:
 def _counts(nodes: Sequence[Node]) -> str:
     counts = {status: sum(node.status == status for node in nodes) for status in URGENCY}
     return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+
+
+def _newest(jobs: dict[str, JobSummary], most: int) -> Iterator[JobSummary]:
+    return islice(reversed(jobs.values()), most)
 
 
 @contextmanager

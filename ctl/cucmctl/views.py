@@ -16,6 +16,28 @@ from cucmd.api.structs import Job, JobSummary, Node, WatchReply
 
 # A node whose byte count alone moves gets a line this often: a sign of life, not a flood.
 BYTES_EVERY = 10.0
+# Jobs that have ended and are still known: far more than end while one closes its connections.
+REMEMBERED = 1000
+
+
+class Ended:
+    """The jobs that ended last. What comes of one after its end is no news: the figures of the
+    moment at which its connections closed, or a list that has it.
+    """
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}  # in the order in which they ended
+
+    def has(self, job: Job | JobSummary) -> bool:
+        return job.status in render.ENDED and job.job_id in self._ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, job_id: str) -> None:
+        self._ids[job_id] = None
+        if len(self._ids) > REMEMBERED:
+            del self._ids[next(iter(self._ids))]
 
 
 class View:
@@ -61,6 +83,8 @@ class Lines(View):
     the node or job ended: whoever begins to watch later must not take an old failure for a new one.
 
     Where all jobs are watched, which shows in the list that comes first, every line has its job.
+    Such a watch may run for months: of a job that has ended nothing is kept but, for a while, its
+    id.
     """
 
     def __init__(
@@ -74,38 +98,46 @@ class Lines(View):
         self._clock = clock
         self._now = now
         self._of_all_jobs = False
-        self._shown: dict[tuple[str, str], tuple[object, int, float]] = {}
+        # By job and node; "" is the job itself.
+        self._shown: dict[str, dict[str, tuple[object, int, float]]] = {}
+        self._ended = Ended()
 
     def show(self, change: WatchReply) -> None:
         if change.missed:
             self._print(f"missed {change.missed} changes; the state as it is now:")
         if change.jobs is not None:
             self._of_all_jobs = True
+            # Others are older, and the end of one may be among what was missed.
+            listed = {job.job_id for job in change.jobs}
+            self._shown = {job: nodes for job, nodes in self._shown.items() if job in listed}
         for summary in change.jobs or ():
             self._show_job(summary)
-        if change.job is not None:
+        if change.job is not None and not self._ended.has(change.job):
             for node in change.job.nodes:
                 self._show_node(change.job.job_id, node)
             self._show_job(render.summary(change.job))
-            if change.job.status in render.ENDED:
-                self._forget_nodes(change.job)
 
     def conclude(self, job: Job) -> None:
         for text in render.ending(job):
             printer.line(text, self._stream)
 
     def _show_job(self, job: JobSummary) -> None:
+        if self._ended.has(job):
+            return
         state = (job.status, job.nodes_done, job.nodes_failed)
-        if self._is_news((job.job_id, ""), state, 0):
+        if self._is_news(job.job_id, "", state, 0):
             failed = f", {job.nodes_failed} failed" if job.nodes_failed else ""
             done = f"{job.nodes_done}/{job.nodes_total} nodes done{failed}"
             ended = job.completed_at if job.status in render.ENDED else None
             self._print(f"job {job.job_id}: {job.status}, {done}", ended)
+        if job.status in render.ENDED:
+            del self._shown[job.job_id]
+            self._ended.add(job.job_id)
 
     def _show_node(self, job_id: str, node: Node) -> None:
         state = (node.status, node.phase, node.attempt, node.files_received, node.error)
         if node.status == "pending" or not self._is_news(
-            (job_id, node.node), state, node.bytes_received
+            job_id, node.node, state, node.bytes_received
         ):
             return
         job = f"{job_id} " if self._of_all_jobs else ""
@@ -121,19 +153,15 @@ class Lines(View):
             parts.append(node.error)
         self._print(", ".join(parts), node.completed_at if node.status in render.SETTLED else None)
 
-    def _forget_nodes(self, job: Job) -> None:
-        """A watch of all jobs may run for months; of a job that has ended, no node changes."""
-        for node in job.nodes:
-            self._shown.pop((job.job_id, node.node), None)
-
-    def _is_news(self, key: tuple[str, str], state: object, received: int) -> bool:
+    def _is_news(self, job_id: str, node: str, state: object, received: int) -> bool:
         now = self._clock()
-        shown = self._shown.get(key)
+        shown_of_job = self._shown.setdefault(job_id, {})
+        shown = shown_of_job.get(node)
         if shown is not None and shown[0] == state:
             _, bytes_then, then = shown
             if received == bytes_then or now - then < BYTES_EVERY:
                 return False
-        self._shown[key] = (state, received, now)
+        shown_of_job[node] = (state, received, now)
         return True
 
     def _print(self, text: str, at: datetime | None = None) -> None:

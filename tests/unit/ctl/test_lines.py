@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from cucmctl import render
-from cucmctl.views import BYTES_EVERY, Lines
+from cucmctl.views import BYTES_EVERY, REMEMBERED, Lines
 
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ")
 
@@ -115,12 +115,30 @@ def test_two_jobs_on_the_same_node_can_be_told_apart(lines, change, job, node):
     assert shown == [f"{job_id} ccm-pub: running, transfer" for job_id in both]
 
 
-def test_nodes_of_jobs_that_have_ended_are_forgotten(lines, change, job, node):
-    for number in range(50):
+def test_jobs_that_have_ended_are_forgotten(lines, change, job, node):
+    for number in range(REMEMBERED + 50):
         one = {"job_id": f"{number:012}"}
         lines.show(change(job(node(), **one)))
         lines.show(change(job(node(status="succeeded"), status="succeeded", **one)))
-    assert {node for _, node in lines._shown} == {""}  # of each job only the job
+    assert lines._shown == {}
+    assert len(lines._ended) == REMEMBERED
+
+
+def test_a_job_whose_end_was_missed_is_forgotten(lines, change, job, node):
+    lines.show(change(job(node())))
+    lines.show(change(jobs=(), missed=200))
+    assert lines._shown == {}
+
+
+def test_what_is_left_to_say_of_a_job_that_has_ended_is_nothing(lines, change, job, node):
+    ended = job(node(status="succeeded"), status="succeeded")
+    lines.show(change(jobs=()))
+    lines.show(change(ended))
+    assert len(lines.since()) == 2
+    late = node(status="succeeded", files_received=1, bytes_received=9)  # came as it was closed
+    lines.show(change(job(late, status="succeeded")))
+    lines.show(change(jobs=(render.summary(ended),), missed=200))
+    assert lines.since() == ["missed 200 changes; the state as it is now:"]
 
 
 def test_the_conclusion_is_the_ending(lines, job, node):

@@ -1,0 +1,77 @@
+"""The live view of all jobs, which may stay open for months: the newest first, and no more of them
+than a terminal can show."""
+
+import io
+
+import pytest
+
+from cucmctl import render
+from cucmctl.live import MOST_LINES, NEWEST, Live
+
+
+@pytest.fixture
+def shown(change, job, node):
+    """A view of all jobs, of which there are none yet: `to` is a change of one of them, and
+    `numbers` gives those that stay when the view ends."""
+
+    class Shown:
+        def __init__(self):
+            self.view = Live(io.StringIO())
+            self.view.show(change(jobs=()))
+
+        def to(self, number, status):
+            self.view.show(change(self.job(number, status)))
+
+        def missed(self, *numbers):
+            jobs = tuple(render.summary(self.job(number, "succeeded")) for number in numbers)
+            self.view.show(change(jobs=jobs, missed=200))
+
+        def job(self, number, status):
+            return job(node(status=status), status=status, job_id=f"{number:012}")
+
+        def numbers(self):
+            _, *lines = self.view._last_state()
+            return [int(line.split()[0]) for line in lines]
+
+    return Shown()
+
+
+def test_a_job_that_begins_is_the_newest_and_stays_where_it_is(shown):
+    for number in (1, 2, 3):
+        shown.to(number, "running")
+    shown.to(2, "succeeded")
+    assert shown.numbers() == [3, 2, 1]
+
+
+def test_jobs_that_have_ended_are_forgotten_once_no_terminal_can_show_them(shown):
+    most = 3 * MOST_LINES
+    for number in range(most):
+        shown.to(number, "running")
+        shown.to(number, "succeeded")
+    assert len(shown.view._jobs) == MOST_LINES
+    assert shown.numbers() == list(range(most - 1, most - 1 - NEWEST, -1))
+
+
+def test_a_job_that_goes_on_keeps_its_place_however_many_are_newer(shown):
+    shown.to(0, "running")
+    for number in range(1, MOST_LINES + 9):
+        shown.to(number, "succeeded")
+    shown.to(0, "running")
+    assert 0 in map(int, shown.view._jobs)
+    assert 0 not in shown.numbers()
+
+
+def test_what_comes_of_a_job_that_has_left_does_not_make_it_new(shown):
+    shown.to(0, "running")
+    for number in range(1, MOST_LINES + 9):
+        shown.to(number, "succeeded")
+    for _ in range(2):  # it ends, and as its connections close there are figures once more
+        shown.to(0, "succeeded")
+        assert 0 not in map(int, shown.view._jobs)
+
+
+def test_after_missed_changes_the_list_is_the_one_that_came(shown):
+    for number in (1, 2):
+        shown.to(number, "succeeded")
+    shown.missed(3, 2)
+    assert shown.numbers() == [3, 2]
