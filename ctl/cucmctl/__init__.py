@@ -11,9 +11,11 @@
         for change in client.watch(job.job_id):
             print(change.sequence, change.job.status)
 
-`start`, `status`, `list`, `cancel`, `watch` and `wait` are what the command line has, and give
-the structs of `cucmd.api.structs`. Whatever they raise is a `ClientError`, each refusal of the
-daemon a class of its own, or `TimeoutError`.
+`start`, `status`, `list`, `cancel`, `watch`, `wait`, `host_keys`, `add_host_key` and
+`forget_host_key` are what the command line has, and give the structs of `cucmd.api.structs`. What
+a call comes to instead is a `ClientError`, each refusal of the daemon a class of its own, or
+`TimeoutError`; a request that the calling program cannot have meant, such as one text where several
+are expected, is a `TypeError`.
 
 The one rule: importing this loads nothing. Names come on first use, so that the command line,
 which passes through here, pays only for what it needs. No trio, no asyncio, no asyncssh.

@@ -20,7 +20,10 @@ VARLINK = "org.varlink.service"
 
 
 class ClientError(Exception):
-    """Everything that a `Client` raises is one of these (and `TimeoutError` where it says so)."""
+    """Whatever a call comes to is one of these, or `TimeoutError` where a method says so.
+
+    What no request can be made of is the calling program's own mistake: `TypeError`.
+    """
 
 
 class DaemonUnavailable(ClientError):
@@ -232,9 +235,20 @@ _BY_NAME: dict[str, type[Refused]] = {
 
 def too_long(length: int, most: int) -> InvalidRequest:
     """What the daemon would say of a longer request, if it read it to the end."""
-    reason = f"it has {length} bytes; expected at most {most}"
+    return _invalid("the request", f"it has {length} bytes; expected at most {most}")
+
+
+def no_text(parameter: str) -> InvalidRequest:
+    """Of a text that UTF-8 has no bytes for, as Python makes of a file's name that is not UTF-8.
+
+    The text is not shown: it may be a password.
+    """
+    return _invalid(parameter, "it is not UTF-8")
+
+
+def _invalid(parameter: str, reason: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{structs.INTERFACE}.InvalidRequest", structs.InvalidRequest("the request", reason)
+        f"{structs.INTERFACE}.InvalidRequest", structs.InvalidRequest(parameter, reason)
     )
 
 

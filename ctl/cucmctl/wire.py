@@ -11,7 +11,13 @@ import time
 
 import msgspec
 
-from cucmctl.errors import DaemonUnavailable, ProtocolError, SocketNotPermitted, too_long
+from cucmctl.errors import (
+    DaemonUnavailable,
+    ProtocolError,
+    SocketNotPermitted,
+    no_text,
+    too_long,
+)
 
 # A job of some hundred nodes is a reply of about 200 KB. More than this is not our daemon.
 LONGEST_REPLY = 64 * 1024 * 1024
@@ -36,7 +42,9 @@ _decoder = msgspec.json.Decoder(Reply)
 
 
 class Connection:
-    """One connection to the daemon. Raises the errors of `cucmctl.errors`, and `TimeoutError`."""
+    """One connection to the daemon. Raises the errors of `cucmctl.errors`, and `TimeoutError`;
+    `TypeError` for a call that JSON has no form for.
+    """
 
     def __init__(self, path: str, deadline: float | None = None) -> None:
         self.path = path
@@ -59,7 +67,7 @@ class Connection:
             return True
 
     def send(self, call: Call, deadline: float | None) -> None:
-        frame = _encoder.encode(call) + b"\0"
+        frame = _framed(call)
         if len(frame) > LONGEST_REQUEST:
             raise too_long(len(frame), LONGEST_REQUEST)
         try:
@@ -114,6 +122,34 @@ class Connection:
 
     def _went_away(self) -> DaemonUnavailable:
         return DaemonUnavailable(f"the daemon at {self.path} went away in the middle of a call")
+
+
+def _framed(call: Call) -> bytes:
+    try:
+        return _encoder.encode(call) + b"\0"
+    except UnicodeEncodeError:  # it holds the text
+        raise no_text(_place_of_no_text(msgspec.to_builtins(call.parameters))) from None
+
+
+def _place_of_no_text(parameters: object) -> str:
+    """Where in the parameters it is, such as `nodes[2]`."""
+    places: list[tuple[str, object]] = [("", parameters)]
+    for place, value in places:  # which grows meanwhile
+        if isinstance(value, dict):
+            places += [(f"{place}.{name}".lstrip("."), inner) for name, inner in value.items()]
+        elif isinstance(value, list | tuple):
+            places += [(f"{place}[{at}]", inner) for at, inner in enumerate(value)]
+        elif isinstance(value, str) and not _is_utf8(value):
+            return place
+    return "the request"
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _connected(path: str, deadline: float | None) -> socket.socket:

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+import traceback
 from types import SimpleNamespace
 
 import pytest
@@ -220,6 +221,37 @@ def test_a_socket_that_the_kernel_refuses_is_not_permitted(canned, monkeypatch, 
 def test_a_request_that_is_too_long_is_not_sent(canned, client):
     with pytest.raises(cucmctl.InvalidRequest, match="at most 1048576"):
         client.cancel("3f2a", ["x" * 2_000_000])
+    assert canned.calls == []
+
+
+@pytest.mark.parametrize(
+    ("call", "parameter"),
+    [
+        (lambda client: client.status("\udc80"), "job_id"),
+        (lambda client: next(client.watch("\udc80")), "job_id"),
+        (lambda client: client.cancel("3f2a", ["a", "\udc80"]), "nodes[1]"),
+        (lambda client: start(client, Login("root", "\udc80")), "login.password"),
+        (lambda client: client.call("\udc80", {}, structs.JobReply), "the request"),
+    ],
+)
+def test_a_text_that_json_cannot_hold_is_refused_by_the_name_of_its_field(
+    canned, client, call, parameter
+):
+    with pytest.raises(cucmctl.InvalidRequest, match="it is not UTF-8") as caught:
+        call(client)
+    assert caught.value.parameters.parameter == parameter
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "can't encode" not in shown  # which says the text, and that may be a password
+    assert canned.calls == []
+
+
+def start(client, login):
+    return client.start(["a"], login=login, collection=Collection(paths=("x",)))
+
+
+def test_what_json_has_no_form_for_is_the_callers_mistake(canned, client):
+    with pytest.raises(TypeError):
+        client.status(object())
     assert canned.calls == []
 
 
