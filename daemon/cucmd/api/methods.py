@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable
+from typing import get_args
 
 from cucmd.api import structs
 from cucmd.api.planning import Planner
@@ -21,7 +22,7 @@ from cucmd.varlink import Caller
 
 log = logging.getLogger(__name__)
 
-STATUSES = ("queued", "running", "succeeded", "partial", "failed", "cancelled")
+STATUSES = get_args(structs.JobStatus)
 MOST_LISTED = 1000
 
 

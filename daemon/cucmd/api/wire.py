@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cucmd import job as domain
 from cucmd.api import structs
-from cucmd.store import JobRow
+from cucmd.store import JobRow, summarise
 
 
 def job_to_wire(job: domain.Job, directory: Path) -> structs.Job:
@@ -26,24 +26,9 @@ def job_to_wire(job: domain.Job, directory: Path) -> structs.Job:
 
 
 def summary_to_wire(job: domain.Job | JobRow) -> structs.JobSummary:
-    if isinstance(job, domain.Job):
-        return _summary(job)
+    row = summarise(job) if isinstance(job, domain.Job) else job
     return structs.JobSummary(
-        **{name: getattr(job, name) for name in structs.JobSummary.__struct_fields__}
-    )
-
-
-def _summary(job: domain.Job) -> structs.JobSummary:
-    failed = sum(isinstance(node.state, domain.Failed) for node in job.nodes)
-    return structs.JobSummary(
-        job_id=job.job_id,
-        status=job.status,
-        created_at=job.created_at,
-        completed_at=job.state.completed_at if isinstance(job.state, domain.JobEnded) else None,
-        nodes_total=len(job.nodes),
-        nodes_done=sum(node.settled for node in job.nodes),
-        nodes_failed=failed,
-        bytes_received=sum(node.bytes_received for node in job.nodes),
+        **{name: getattr(row, name) for name in structs.JobSummary.__struct_fields__}
     )
 
 
