@@ -274,7 +274,7 @@ class Heard:
 
 def node_task(folder: Path, *paths: str, **fields: object) -> NodeTask:
     collection = fields.pop("collection", None) or Collection(paths or ("cm/trace/ccm/sdl",))
-    values = {"timeouts": Timeouts(), "retry": Retry(), **fields}
+    values = {"timeouts": Timeouts(), "retry": Retry(attempts=3, base=1, cap=15), **fields}
     login = Login("administrator", "PlatformSecret")
     folder.mkdir(exist_ok=True)
     return NodeTask(

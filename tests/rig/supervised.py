@@ -63,7 +63,7 @@ class World:
             Login("administrator", "secret"),
             job.collection,
             job.timeouts,
-            Retry(),
+            Retry(attempts=3, base=1, cap=15),
             self.tmp_path / "jobs" / job.job_id / node.folder,
             first_attempt=node.attempt + 1,
         )

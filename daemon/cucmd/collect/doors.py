@@ -112,11 +112,14 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Attempts to reach a node, and the seconds between them (doubled each time, jittered)."""
+    """Attempts to reach a node, and the seconds between them (doubled each time, jittered).
 
-    attempts: int = 3
-    base: float = 1.0
-    cap: float = 15.0
+    How many and how long is for the configuration to say: see its `Retry`.
+    """
+
+    attempts: int
+    base: float
+    cap: float
 
 
 class NodeTask(msgspec.Struct, frozen=True):
