@@ -19,6 +19,8 @@ from cucmd.failure import Failure
 
 NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
+# How strict a job is with the host key of a node: what each means is said in ssh/policy.py.
+HostKeyPolicy = Literal["strict", "accept-new", "off"]
 
 
 class Phase(StrEnum):

@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 import msgspec
 
 from cucmd.allowance import Allowance
 from cucmd.failure import Failure
-from cucmd.job import Collection, Phase, Timeouts
-
-HostKeyPolicy: TypeAlias = Literal["strict", "accept-new", "off"]
+from cucmd.job import Collection, HostKeyPolicy, Phase, Timeouts
 
 
 class Shell(Protocol):

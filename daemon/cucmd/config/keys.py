@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from os import fsencode
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from msgspec import Struct
 
 from cucmd.config import rules
 from cucmd.config.model import Access, Credentials, Daemon, Limits, Receiver, Retry, Ssh
-from cucmd.job import MOST_SECONDS, Timeouts
+from cucmd.job import MOST_SECONDS, HostKeyPolicy, Timeouts
 from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
 
 Kind: TypeAlias = Callable[[object], object]
@@ -166,7 +166,7 @@ def advertise(value: str) -> str:
 _TIMEOUTS: dict[str, Kind] = dict.fromkeys(Timeouts.__struct_fields__, seconds)
 
 _SSH: dict[str, Kind] = {
-    "host_keys": one_of("strict", "accept-new", "off"),
+    "host_keys": one_of(*get_args(HostKeyPolicy)),
     "legacy_algorithms": flag,
 }
 

@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
-from typing import Literal
 
 from msgspec import Struct, field
 
 from cucmd.config.errors import InvalidValue, UnknownProfile, found
 from cucmd.config.profiles import BUILT_IN, Profile
-from cucmd.job import Timeouts
+from cucmd.job import HostKeyPolicy, Timeouts
 from cucmd.node_name import InvalidNode, node_key, parse_node, split_address
 
 
@@ -58,7 +57,7 @@ class Retry(Struct, frozen=True):
 
 
 class Ssh(Struct, frozen=True):
-    host_keys: Literal["strict", "accept-new", "off"] = "accept-new"
+    host_keys: HostKeyPolicy = "accept-new"
     legacy_algorithms: bool = False
 
 

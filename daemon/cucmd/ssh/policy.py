@@ -7,9 +7,11 @@ stands in a message; in that order, for what is left of a secret on a cut is not
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
+
+from cucmd.job import HostKeyPolicy
 
 # A node's text -> the same without the secrets that it may have repeated. `str` where we have none.
 Mask: TypeAlias = Callable[[str], str]
@@ -20,7 +22,7 @@ class Policy(msgspec.Struct, frozen=True):
     sight and refuses a change, "off" looks at none. `legacy_algorithms`: SHA-1 and CBC too.
     """
 
-    host_keys: Literal["strict", "accept-new", "off"] = "accept-new"
+    host_keys: HostKeyPolicy = "accept-new"
     legacy_algorithms: bool = False
 
 

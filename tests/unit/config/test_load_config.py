@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from cucmd.config import Config, ConfigError, Overrides, Ssh, load
 from cucmd.config.keys import CLUSTER, OVERRIDES, PROFILE, SECTIONS
 from cucmd.config.model import Receiver
 from cucmd.config.profiles import Profile
-from cucmd.job import Timeouts
+from cucmd.job import HostKeyPolicy, Timeouts
 
 # The example of the contract, key for key.
 WHOLE_FILE = """
@@ -389,3 +390,10 @@ def test_wrong_clusters(problems, text, line, key, reason):
     [(found_line, found_key, found_reason)] = problems(text)
     assert (found_line, found_key) == (line, key)
     assert reason in found_reason
+
+
+@pytest.mark.parametrize("policy", get_args(HostKeyPolicy))
+def test_every_policy_for_host_keys_can_be_chosen_for_all_or_for_a_cluster(loaded, policy):
+    own = f"host_keys = '{policy}'\n"
+    config = loaded(f"[ssh]\n{own}[clusters.a]\nnodes = ['x']\n{own}")
+    assert (config.ssh.host_keys, config.clusters["a"].ssh.host_keys) == (policy, policy)
