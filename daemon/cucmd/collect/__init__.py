@@ -5,6 +5,7 @@
     conversation.py  the shell driven by the vos machine; the transcript
     clocks.py        deadlines that move with the phase, and what their expiry means
     verdict.py       PURE  what was announced against what came
+    zones.py         time zones by the names that nodes give them
     doors.py         what this room needs of the rooms below, as protocols
 
 The one rule: a node that fails raises `NodeFailed`, and however this room is left, the node's

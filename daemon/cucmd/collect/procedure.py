@@ -19,6 +19,7 @@ from cucmd.collect.doors import DropBox, NodeTask, OpenShell, Receiver, Report
 from cucmd.collect.login import reach
 from cucmd.collect.transcript_file import TranscriptFile
 from cucmd.collect.verdict import Announced, judge, surplus
+from cucmd.collect.zones import zone_of
 from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job import Phase
 
@@ -99,7 +100,8 @@ async def _prepare(conversation: Conversation, task: NodeTask) -> NodeClock:
     await _answer(conversation, task, vos.PAGER_OFF)
     if not vos.needs_zone(task.collection):
         return NodeClock()
-    status = vos.parse_show_status(await _answer(conversation, task, vos.SHOW_STATUS))
+    lines = await _answer(conversation, task, vos.SHOW_STATUS)
+    status = vos.parse_show_status(lines, zone_of)
     return NodeClock(status.zone, status.ahead(datetime.now(UTC)))
 
 

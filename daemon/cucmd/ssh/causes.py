@@ -1,4 +1,4 @@
-"""PURE. Why there is no connection: an error of the system or of asyncssh -> a node's failure.
+"""Why there is no connection: an error of the system or of asyncssh -> a node's failure.
 
 The one rule: every message names host:port and the reason, and nothing a node sent is quoted raw.
 """

@@ -7,11 +7,14 @@ away from the files; none at all only widens it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TypeAlias
 
 import msgspec
+
+# A name of the zone database -> the zone, or None; to look it up takes a disk.
+ZoneOf: TypeAlias = Callable[[str], tzinfo | None]
 
 _TIME_ZONE = re.compile(r"\s*Time Zone\s*:\s*(.{1,200})", re.IGNORECASE)
 # The name in the zone database, wherever it stands: "Europe/Berlin",
@@ -56,14 +59,14 @@ class NodeStatus(msgspec.Struct, frozen=True):
         return minutes * (_MINUTE if off > timedelta() else -_MINUTE)
 
 
-def parse_show_status(lines: Iterable[str]) -> NodeStatus:
-    """Reads the answer to `show status`; never raises."""
+def parse_show_status(lines: Iterable[str], zone_of: ZoneOf) -> NodeStatus:
+    """Reads the answer to `show status`; never raises where `zone_of` does not."""
     clock: datetime | None = None
     for line in lines:
         if match := _DATE.fullmatch(line):
             clock = _moment(*match.groups())
         if match := _TIME_ZONE.match(line):
-            return NodeStatus(_zone(match[1]), clock)
+            return NodeStatus(_zone(match[1], zone_of), clock)
     return NodeStatus(None, clock)
 
 
@@ -75,15 +78,8 @@ def _moment(month: str, *numbers: str) -> datetime | None:
         return None
 
 
-def _zone(text: str) -> tzinfo | None:
+def _zone(text: str, zone_of: ZoneOf) -> tzinfo | None:
     names = _NAME.findall(text)
     if not names and _UTC.search(text):
         return UTC
-    return next((zone for name in reversed(names) if (zone := _known(name))), None)
-
-
-def _known(name: str) -> tzinfo | None:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder, as America/Indiana
-        return None
+    return next((zone for name in reversed(names) if (zone := zone_of(name))), None)

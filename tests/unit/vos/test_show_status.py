@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cucmd.collect.zones import zone_of
 from cucmd.lab.answers import Member, status
 from cucmd.vos import NodeStatus, parse_show_status
 
@@ -25,12 +26,12 @@ from cucmd.vos import NodeStatus, parse_show_status
 )
 def test_a_zone_by_its_name(said, zone):
     lines = ["Host Name          : cucm-pub", f"Time Zone          : {said}", "Uptime:"]
-    assert parse_show_status(lines).zone == ZoneInfo(zone)
+    assert parse_show_status(lines, zone_of).zone == ZoneInfo(zone)
 
 
 def test_utc_by_itself():
-    assert parse_show_status(["Time Zone : Coordinated Universal Time (UTC)"]).zone is UTC
-    assert parse_show_status(["Time Zone : UTC"]).zone is UTC
+    assert parse_show_status(["Time Zone : Coordinated Universal Time (UTC)"], zone_of).zone is UTC
+    assert parse_show_status(["Time Zone : UTC"], zone_of).zone is UTC
 
 
 @pytest.mark.parametrize(
@@ -52,15 +53,15 @@ def test_utc_by_itself():
     ],
 )
 def test_what_is_not_certain_is_not_known(lines):
-    assert parse_show_status(lines).zone is None
+    assert parse_show_status(lines, zone_of).zone is None
 
 
 @pytest.mark.parametrize("name", ["Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Etc/UTC"])
 def test_as_the_lab_says_it(name):
     lines = status(Member(1, "127.1.0.1"), datetime(2026, 11, 25, tzinfo=UTC), ZoneInfo(name))
-    assert parse_show_status(lines).zone == ZoneInfo(name)
+    assert parse_show_status(lines, zone_of).zone == ZoneInfo(name)
     now = datetime(2026, 11, 25, 2, tzinfo=UTC)
-    assert parse_show_status(lines).ahead(now) == timedelta(hours=-2)
+    assert parse_show_status(lines, zone_of).ahead(now) == timedelta(hours=-2)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_as_the_lab_says_it(name):
 )
 def test_how_far_the_clock_is_off(said, zone, off):
     now = datetime(2026, 11, 25, 9, 15, 59, tzinfo=UTC)
-    found = parse_show_status([f"Date               : {said}", f"Time Zone : {zone}"])
+    found = parse_show_status([f"Date               : {said}", f"Time Zone : {zone}"], zone_of)
     assert found.ahead(now) == off
 
 
@@ -93,14 +94,14 @@ def test_the_hour_that_is_shown_twice_is_no_hour_off():
     lines = ["Date : Sun Oct 25, 2026 02:30:00", "Time Zone : Europe/Berlin"]
     for hour in (0, 1):
         now = datetime(2026, 10, 25, hour, 30, tzinfo=UTC)
-        assert parse_show_status(lines).ahead(now) == timedelta()
+        assert parse_show_status(lines, zone_of).ahead(now) == timedelta()
 
 
 @given(
     st.lists(st.one_of(st.text(), st.text().map(lambda text: f"Time Zone : {text}")), max_size=4)
 )
 def test_never_raises(lines):
-    parse_show_status(lines)
+    parse_show_status(lines, zone_of)
 
 
 @given(
