@@ -17,6 +17,25 @@ a call comes to instead is a `ClientError`, each refusal of the daemon a class o
 `TimeoutError`; a request that the calling program cannot have meant, such as one text where several
 are expected, is a `TypeError`.
 
+    client.py    `Client`: blocking, a method for each of the daemon's
+    wire.py      frames out, replies in, over one Unix socket
+    errors.py    an exception for each error on the wire
+
+The command line:
+
+    main.py      finds the verb, runs it, turns every ending into an exit code
+    lean.py      its quick start
+    options.py   its grammar
+    commands/    the verbs
+    password.py  a login's password, from wherever it may come
+    views.py     a followed job where there is no live terminal
+    live.py      a followed job on one; the only file that loads rich
+    rates.py     PURE  bytes per second of each node
+    names.py     PURE  nodes' names where there is little room
+    render.py    jobs and nodes as plain text for people
+    printer.py   standard output and standard error
+    exits.py     exit codes, and what each means
+
 The one rule: importing this loads nothing. Names come on first use, so that the command line,
 which passes through here, pays only for what it needs. No trio, no asyncio, no asyncssh.
 """

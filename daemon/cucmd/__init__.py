@@ -4,27 +4,35 @@ The map of the house. Imports nothing heavy, because `cucmctl` passes through he
 
     main.py         command line: serve (default), check, demo, lab
     stdout.py       what becomes of a command that cannot write to it
+    paths.py        where things are when nobody says otherwise; `cucmctl` asks it too
     config/         TOML and environment -> frozen structs, every error with its key
     service.py      puts the daemon together: store, receiver, socket, supervisor
     signals.py      what signals do, from the first step to the last
     cannot_start.py what keeps it from starting, in the words of the configuration
+    access.py       who may do what at the socket
     memory.py       memory that ended jobs leave behind, given back
     supervisor.py   jobs in nurseries; a cancel scope for each node
     job_run.py      one job while it lives; node_report.py hears of its nodes
+    state_recorder.py  a job's changes, to the store and then to the watchers
+    manifest.py     every file of a job, and whether it is whole
     admission.py    who may run now: limits over jobs, nodes, connections, sessions
     addresses.py    names of nodes in the DNS
     recovery.py     what a stop left on disk, accounted for
     collect/        what is done on one node, step by step
+    front_door.py   the SSH rooms, as the work on a node wants them
     job.py          PURE  job and node states, transitions, the outcome of a job
     failure.py      PURE  what went wrong, and what to do about it
+    node_name.py    PURE  how a node is named
+    allowance.py    bytes that several node runs may use up together
     store/          SQLite: what survives a restart
     events.py       changes, numbered, to bounded subscribers
     systemd.py      notify, watchdog, inherited sockets, credentials
     api/            the vocabulary of the socket, one function a method
     varlink/        the wire: framing (PURE) and a server loop that knows nothing of jobs
     vos/            PURE  the node's command line
-    ssh/            the only rooms that know asyncio: bridge, shell, receiver, host keys
-    lab/            simulated nodes, faults included
+    ssh/            asyncio, made trio: bridge, shell, receiver, host keys
+    lab/            simulated nodes, faults included; asyncio too
+    demo.py         all of it once, against the lab
 
 No arrow points back up: `tests/unit/test_architecture.py` holds this picture against the imports.
 """

@@ -5,6 +5,7 @@ count: a name that is only an annotation is still an arrow.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,9 +20,9 @@ HOUSE = Path(cucmd.__file__).parent
 CLIENT = Path(cucmctl.__file__).parent
 
 NOTHING: set[str] = set()
-WORDS = {"job", "failure", "node_name", "allowance"}  # PURE, and known to everybody
+WORDS = {"job", "failure", "node_name", "allowance"}
 
-# room -> the rooms of ours that it may import
+# room -> the rooms of ours that it may import, and does
 MAY_KNOW = {
     "__init__": NOTHING,
     "__main__": {"main"},
@@ -38,20 +39,38 @@ MAY_KNOW = {
     "signals": NOTHING,
     "systemd": NOTHING,
     "events": {"job"},
-    "store": {"job", "failure"},
-    "config": WORDS | {"paths", "vos"},
+    "store": {"job"},
+    "config": {"job", "node_name", "paths", "vos"},
     "ssh": WORDS,
-    "collect": WORDS | {"vos"},
+    "collect": {"allowance", "failure", "job", "vos"},
     "manifest": {"collect"},
     "admission": {"config"},
     "addresses": {"node_name"},
-    "recovery": WORDS | {"manifest", "store"},
+    "recovery": {"job", "manifest", "store"},
     "state_recorder": {"job", "events", "store"},
     "node_report": {"collect", "failure", "job"},
-    "job_run": WORDS
-    | {"admission", "collect", "events", "manifest", "node_report", "state_recorder", "store"},
-    "supervisor": WORDS | {"collect", "config", "job_run", "manifest", "recovery", "store"},
-    "front_door": WORDS | {"collect", "config", "ssh"},
+    "job_run": {
+        "admission",
+        "collect",
+        "events",
+        "failure",
+        "job",
+        "manifest",
+        "node_report",
+        "state_recorder",
+        "store",
+    },
+    "supervisor": {
+        "collect",
+        "config",
+        "failure",
+        "job",
+        "job_run",
+        "manifest",
+        "recovery",
+        "store",
+    },
+    "front_door": {"collect", "config", "job", "node_name", "ssh"},
     "api": WORDS | {"collect", "config", "events", "store", "supervisor", "varlink"},
     "access": {"varlink"},
     "service": {
@@ -74,12 +93,12 @@ MAY_KNOW = {
         "systemd",
         "varlink",
     },
-    "lab": {"vos", "ssh", "stdout"},
+    "lab": {"ssh", "stdout"},
     "demo": {"stdout"},
     "main": {"config", "demo", "lab", "service", "stdout"},
 }
 # Narrower than the room: only these modules of it.
-ONLY = {"lab": {"cucmd.ssh.bridge", "cucmd.vos.texts", "cucmd.stdout"}}
+ONLY = {"lab": {"cucmd.ssh.bridge", "cucmd.stdout"}}
 
 EVENT_LOOPS = {"trio", "asyncio", "asyncssh", "trio_asyncio"}
 # zoneinfo reads a file for a name, which a node or a person may have chosen.
@@ -104,8 +123,12 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.py"))
 
 
+def docstring(file: Path) -> str:
+    return ast.get_docstring(ast.parse(file.read_text())) or ""
+
+
 def claims_purity(file: Path) -> bool:
-    return (ast.get_docstring(ast.parse(file.read_text())) or "").startswith("PURE. ")
+    return docstring(file).startswith("PURE. ")
 
 
 PURE = [file for folder in (HOUSE, CLIENT) for file in files_of(folder) if claims_purity(file)]
@@ -123,6 +146,12 @@ def test_no_arrow_points_back_up(file: Path) -> None:
     here = room(file)
     allowed = MAY_KNOW[here] | {here, "__version__"}
     assert [module for there, module in ours(file) if there not in allowed] == []
+
+
+@pytest.mark.parametrize("here", sorted(MAY_KNOW))
+def test_no_arrow_is_there_for_nobody(here: str) -> None:
+    used = {there for file in files_of(HOUSE) if room(file) == here for there, _ in ours(file)}
+    assert sorted(MAY_KNOW[here] - used) == []
 
 
 @pytest.mark.parametrize("here", sorted(ONLY))
@@ -143,6 +172,21 @@ def test_asyncio_is_known_to_the_ssh_rooms_and_the_lab_alone() -> None:
 @pytest.mark.parametrize("file", PURE, ids=lambda file: f"{file.parent.name}/{file.name}")
 def test_what_calls_itself_pure_has_no_clock_and_no_io(file: Path) -> None:
     assert not {module.split(".")[0] for module in imports(file)} & NO_IO
+
+
+MAPS = [file for folder in (HOUSE, CLIENT) for file in files_of(folder) if file.stem == "__init__"]
+ROOM = re.compile(r"(?<![\w/])(\w+(?:\.py\b|/(?= )))( +PURE\b)?")  # not within a path
+
+
+@pytest.mark.parametrize("file", MAPS, ids=lambda file: file.parent.name)
+def test_a_map_names_every_room_and_says_which_are_pure(file: Path) -> None:
+    said = {name: bool(pure) for name, pure in ROOM.findall(docstring(file))}
+    here = file.parent
+    there = {f"{other.parent.name}/": other in PURE for other in here.glob("*/__init__.py")}
+    there |= {other.name: other in PURE for other in here.glob("[!_]*.py")}
+    if file in PURE:  # said once, for all of them
+        there = dict.fromkeys(there, False)
+    assert said == there
 
 
 @pytest.mark.parametrize("file", [file for file in PURE if file.name == "__init__.py"])

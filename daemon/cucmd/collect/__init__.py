@@ -2,7 +2,9 @@
 
     procedure.py     the whole of it, step by step
     login.py         reaching the first prompt, with retries
-    conversation.py  the shell driven by the vos machine; the transcript
+    conversation.py  the shell driven by the vos machine
+    transcript_file.py  what was said, on disk as it happens
+    pace.py          how fast a node may talk
     clocks.py        deadlines that move with the phase, and what their expiry means
     verdict.py       PURE  what was announced against what came
     zones.py         time zones by the names that nodes give them

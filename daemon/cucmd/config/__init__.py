@@ -7,14 +7,17 @@ from.
     keys.py         PURE  every key of the file, and what it accepts
     rules.py        PURE  what paths, patterns, windows and names may look like
     profiles.py     PURE  the built-in profiles
-    source.py       the file as a table; lines.py finds the line of a key
+    source.py       the file as a table
+    lines.py        PURE  finds the line of a key
     reading.py      takes tables apart, and notes what does not fit
     deadlines.py    timeouts of file and environment
     clusters.py     clusters and profiles
     load.py         all of it together
     credentials.py  named credentials
     restart.py      PURE  what a running daemon cannot take up
-    check.py        `cucmd check`; toml.py writes the configuration
+    check.py        `cucmd check`
+    toml.py         PURE  writes the configuration
+    errors.py       what can be wrong with a file, and with a request measured against it
 """
 
 from cucmd.config.check import check

@@ -10,6 +10,7 @@
     answers.py     PURE  what the commands besides `file get` print
     editor.py      PURE  keys in, echo and lines out
     counters.py    what was seen on the nodes' side
+    node.py        one node, apart from its connections
     frontdoor.py   one node at TCP and SSH: accept, log in, give a terminal
     terminal.py    one terminal: tiny echoes, questions, the pager, Ctrl-C
     console.py     one session: greeting, prompt, commands
@@ -17,7 +18,7 @@
     push.py        the node as SFTP client
     archive.py     PURE  a .tgz as a stream
 
-The rule: nothing of the daemon but `ssh/bridge` is used here, so that a mistake there is not
-answered by the same mistake here. Behind `open_lab` all is asyncio, in the bridge's
-loop.
+The rule: of the daemon only `ssh/bridge` is used here, and `stdout` by the command, so that a
+mistake there is not answered by the same mistake here. Behind `open_lab` all is asyncio, in the
+bridge's loop.
 """

@@ -1,23 +1,8 @@
 """The SFTP server that nodes push their files into. The door to it: open a drop box, watch it,
 close it.
 
-The one rule: nothing that a client does ends more than its own connection.
-
-    received.py      PURE  limits with their reasons; what is handed out; refusals
-    box_path.py      PURE  a path as the client names it -> plain names
-    sftp_packets.py  PURE  the protocol on the wire
-    login_guard.py   PURE  wrong logins, and connections without one
-    server_keys.py   host keys, made once
-    visitor.py       a connection: login, and what it may ask for
-    tcp_feed.py      its bytes, on their way into asyncssh
-    unread.py        what it makes us keep by not reading
-    sftp_session.py  its SFTP session: event loop <-> worker thread
-    sftp_desk.py     what is answered to each request (in the thread, as all below)
-    upload.py        one file while it arrives
-    box_folder.py    the folder that nothing leads out of
-    ledger.py        what has come, and what may still come
-    free_space.py    the floor of free space
-    drop_box.py      all of that for one node run
+The one rule: nothing that a client does ends more than its own connection. The rooms behind this
+door are on the map in `ssh/__init__.py`.
 """
 
 from __future__ import annotations

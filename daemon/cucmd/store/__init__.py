@@ -9,6 +9,7 @@ The one rule: what a caller has been answered for is on the disk, and stays ther
     database.py   making, checking, setting aside, bringing up to date
     schema.py     the tables of each version
     lock.py       one daemon to a state directory
+    errors.py     what can go wrong, for the person who runs the daemon
 """
 
 from cucmd.store.errors import StateInUse, StoreError, StoreFailed, StoreTooNew

@@ -9,6 +9,8 @@ service.py      org.varlink.service: what a server says of itself
 peer.py         the kernel's word on who connected, and on who hung up
 quota.py        PURE  how much one user may hold, and what is kept for root
 connection.py   one connection: calls in order, streams, hang-ups
+stream.py       the replies of a stream, and which one is the last
+defect.py       PURE  a defect as the log may show it
 server.py       accepts connections
 listener.py     a socket at a path, or the one that systemd passed
 """

@@ -4,6 +4,7 @@ The one rule of the room: no clock, no I/O, no trio. What a node says is judged 
 however they were split, and whatever it says, memory stays bounded.
 
     session.py       the machine that a driver talks to; read this first
+    events.py        what it tells its driver
     conversation.py  what a session can be in the middle of; file_get.py is the long one
     questions.py     what a node asks; prompt.py: when is `admin:` the prompt?
     screen.py        lines and the current segment, from the text that escapes.py lets through
