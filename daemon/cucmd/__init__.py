@@ -15,7 +15,7 @@ The map of the house. Imports nothing heavy, because `cucmctl` passes through he
     job_run.py      one job while it lives; node_report.py hears of its nodes
     state_recorder.py  a job's changes, to the store and then to the watchers
     manifest.py     every file of a job, and whether it is whole
-    admission.py    who may run now: limits over jobs, nodes, connections, sessions
+    admission.py    who may run now: limits over jobs, connections, sessions
     addresses.py    names of nodes in the DNS
     recovery.py     what a stop left on disk, accounted for
     collect/        what is done on one node, step by step

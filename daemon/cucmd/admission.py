@@ -1,4 +1,4 @@
-"""Who may run now: jobs at once, nodes at once in a job, connections at once, sessions on a node.
+"""Who may run now: jobs at once, connections at once, sessions on a node.
 
 The one rule: every wait is first come, first served, and a place is given back only after the
 connection that it stood for has closed.

@@ -30,8 +30,7 @@ _NOTIFY_SECONDS = 0.5
 def notify(**state: str | int) -> bool:
     """Tells the manager, e.g. `notify(READY=1, STATUS="3 jobs")`; False if nobody was told.
 
-    To RELOADING the time is added that Type=notify-reload demands. The other names in use are
-    STOPPING=1, WATCHDOG=1 and EXTEND_TIMEOUT_USEC=<microseconds from now>.
+    To RELOADING the time is added that Type=notify-reload demands.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in ("/", "@"):

@@ -89,7 +89,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._packets.clear()
             self._done(self._held)
             with trio.CancelScope(shield=True):
-                # Closing descriptors only, so that it is bounded; a cancel must not skip it.
+                # A cancel must not skip it, or descriptors would stay open. As every batch it waits
+                # for one of the receiver's threads: as long as a disk that hangs holds them all.
                 await trio.to_thread.run_sync(self._desk.close, limiter=limiter)
             self._hang_up()
 

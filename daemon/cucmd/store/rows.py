@@ -33,7 +33,7 @@ class JobRow(msgspec.Struct, frozen=True):
 
 
 class FileRow(msgspec.Struct, frozen=True):
-    """A file that a node pushed; `size` in bytes, `path` below the node's folder."""
+    """A file that a node pushed; `size` in bytes, `path` relative to the job's directory."""
 
     node: str
     path: str
