@@ -191,9 +191,9 @@ class Node(msgspec.Struct, frozen=True):
         started = self.state.started_at
         return self._with(Succeeded(started, _end(now, started)), notes=notes)
 
-    def fail(self, now: datetime, failure: Failure, notes: tuple[str, ...] = ()) -> Node:
+    def fail(self, now: datetime, failure: Failure) -> Node:
         started = self.state.started_at
-        return self._with(Failed(started, _end(now, started), failure), notes=notes)
+        return self._with(Failed(started, _end(now, started), failure))
 
     def cancel(self, now: datetime) -> Node:
         started = self.state.started_at

@@ -17,8 +17,6 @@ from cucmd import __version__
 from cucmd.stdout import Unwritable, give_up, written
 
 EXIT_USAGE = 2
-EXIT_CONFIG = 78  # sysexits.h EX_CONFIG: systemd shows it by that name
-EXIT_UNAVAILABLE = 69
 
 
 class _Parser(argparse.ArgumentParser):

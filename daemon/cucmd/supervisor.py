@@ -41,7 +41,6 @@ class AmbiguousJob(Exception):
 
     def __init__(self, prefix: str, candidates: Sequence[str]) -> None:
         super().__init__(f"'{prefix}' fits several jobs: {', '.join(candidates)}")
-        self.prefix = prefix
 
 
 class UnknownNode(Exception):

@@ -68,15 +68,13 @@ def watchdog_interval() -> float | None:
     return int(microseconds) / 1_000_000
 
 
-def inherited_sockets(name: str | None = None) -> list[socket.socket]:
-    """The sockets that systemd opened for us; with `name`, those of that FileDescriptorName.
+def inherited_sockets() -> list[socket.socket]:
+    """The sockets that systemd opened for us.
 
-    To be called once: the environment is cleared, so that no child takes them for its own, and
-    those with another name are closed.
+    To be called once: the environment is cleared, so that no child takes them for its own.
     """
     environment = os.environ
     count = environment.get("LISTEN_FDS", "")
-    names = environment.get("LISTEN_FDNAMES", "").split(":")
     for_us = _is_for_us("LISTEN_PID", unless_absent=False)
     _forget(environment, "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
     if not for_us or not _is_number(count):
@@ -85,11 +83,7 @@ def inherited_sockets(name: str | None = None) -> list[socket.socket]:
     for offset in range(int(count)):
         descriptor = _FIRST_DESCRIPTOR + offset
         os.set_inheritable(descriptor, False)
-        inherited = socket.socket(fileno=descriptor)
-        if name is None or names[offset : offset + 1] == [name]:
-            sockets.append(inherited)
-        else:
-            inherited.close()
+        sockets.append(socket.socket(fileno=descriptor))
     return sockets
 
 

@@ -163,7 +163,6 @@ class Example:
             "name": NAME,
             "description": describe(NAME, (Inner,), methods, errors, {"": "A test."}),
             "methods": methods,
-            "errors": ERRORS,
             "invalid": lambda parameter, reason: error(Invalid(parameter, reason)),
             "too_many": lambda limit, maximum: error(TooMany(limit, maximum)),
             "secrets": frozenset({"secret"}),

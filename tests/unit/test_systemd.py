@@ -133,15 +133,6 @@ def test_inherited_sockets_are_taken_once_and_given_to_no_child(inherit):
         sock.close()
 
 
-def test_of_several_the_named_one_is_taken_and_the_rest_closed(inherit):
-    descriptors = list(inherit("other", "varlink"))
-    (sock,) = systemd.inherited_sockets("varlink")
-    assert sock.fileno() == descriptors[1]
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(descriptors[0])
-    sock.close()
-
-
 def test_the_sockets_of_another_process_are_not_ours(inherit):
     descriptors = inherit("varlink", pid=1)
     assert systemd.inherited_sockets() == []

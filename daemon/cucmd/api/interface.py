@@ -61,7 +61,6 @@ def jobs_interface(jobs: Jobs, keys: HostKeys) -> Interface:
         name=structs.INTERFACE,
         description=_description(methods),
         methods=methods,
-        errors=ERRORS,
         invalid=invalid,
         too_many=too_many,
         secrets=frozenset({"login"}),  # a password may well stand in the wrong field of it

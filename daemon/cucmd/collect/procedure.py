@@ -48,10 +48,8 @@ class NodeClock(msgspec.Struct, frozen=True):
 
 
 class PathResult(msgspec.Struct, frozen=True):
-    """How one `file get` ended: what was announced, or why nothing was there to get."""
+    """How one `file get` ended; `nothing`: why nothing was there to get."""
 
-    path: str
-    announced: Announced | None = None
     nothing: Failure | None = None
     notes: tuple[str, ...] = ()
 
@@ -176,9 +174,9 @@ class _Work:
                 case vos.Moving():
                     clock.heard()
                 case vos.NothingMatched():
-                    return PathResult(path, nothing=_nothing(path))
+                    return PathResult(_nothing(path))
                 case vos.Broken(failure=broken):
-                    return PathResult(path, nothing=self._missing(path, broken))
+                    return PathResult(self._missing(path, broken))
                 case vos.FileGetDone() as done:
                     return await self._compare(path, done, before, clock)
 
@@ -221,10 +219,10 @@ class _Work:
         if wrong is not None:
             raise NodeFailed(self._why(wrong))
         if announced.files == 0 and not received:
-            return PathResult(path, nothing=_nothing(path))
+            return PathResult(_nothing(path))
         self._report.whole(received)
         extra = None if self._task.collection.compress else surplus(path, announced, received)
-        return PathResult(path, announced, notes=(*done.notes, *([extra] if extra else ())))
+        return PathResult(notes=(*done.notes, *([extra] if extra else ())))
 
     async def _settle(self, clock: CommandClock) -> None:
         """Waits for the client's last close: the node's word may be quicker than its sftp."""

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from cucmd.config.credentials import credential_names, credentials_directory, load_credential
 from cucmd.config.errors import ConfigError, CredentialRefused, UnknownCredential
-from cucmd.config.load import Overrides, load
+from cucmd.config.load import load
 from cucmd.config.model import Config
 from cucmd.config.toml import to_toml
 
@@ -19,20 +19,14 @@ OK = 0
 BAD_CONFIGURATION = 78  # EX_CONFIG
 
 
-def check(
-    path: Path | None,
-    environ: Mapping[str, str],
-    out: TextIO,
-    err: TextIO,
-    overrides: Overrides | None = None,
-) -> int:
+def check(path: Path | None, environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     """Prints the configuration or its problems; returns the exit status, 0 or 78.
 
     A credential that is missing or refused is told but is not an error: under systemd only
     the service itself can see its credentials.
     """
     try:
-        config = load(path, environ, overrides or Overrides())
+        config = load(path, environ)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=err)

@@ -32,13 +32,12 @@ class Quota(msgspec.Struct, frozen=True):
 class Entry:
     """One file on its way. Changed by its upload alone, before it has ended."""
 
-    __slots__ = ("complete", "ended", "path", "sha256", "size")
+    __slots__ = ("complete", "path", "sha256", "size")
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.size = 0
         self.sha256 = ""
-        self.ended = False
         self.complete = False
 
 
@@ -88,7 +87,6 @@ class Ledger:
         with self._lock:
             entry.sha256 = sha256
             entry.complete = complete and not self.closed
-            entry.ended = True
             self.open_files -= 1
             self.files_received += entry.complete
             return entry.complete

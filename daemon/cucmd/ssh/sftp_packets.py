@@ -69,7 +69,6 @@ class Attributes(NamedTuple):
     """What a client wants set; None where it says nothing."""
 
     size: int | None = None
-    permissions: int | None = None
     times: tuple[int, int] | None = None  # access, modification; seconds
 
 
@@ -149,14 +148,15 @@ class Fields:
         return self._take(self.uint32())
 
     def attributes(self) -> Attributes:
-        """Owner and extended attributes are read over: nobody sets those here."""
+        """Owner, permissions and extended attributes are read over: nobody sets those here."""
         flags = self.uint32()
         size = self.uint64() if flags & 0x01 else None
         if flags & 0x02:
             self._take(8)
-        permissions = self.uint32() if flags & 0x04 else None
+        if flags & 0x04:
+            self._take(4)
         times = (self.uint32(), self.uint32()) if flags & 0x08 else None
-        return Attributes(size, permissions, times)
+        return Attributes(size, times)
 
 
 def version_reply() -> bytes:

@@ -87,10 +87,6 @@ class Shell:
             self._link.disconnect()
             await self._link.gone()
 
-    def abort(self) -> None:
-        """Cuts the connection, at once; `aclose` afterwards waits for the socket."""
-        self._link.abort()
-
 
 async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing to leave out
     host: str,

@@ -77,10 +77,6 @@ class Store:
         """Notes that nothing of an ended job can follow: every file that came is on record."""
         await self._writer.run(partial(tables.close_job, job_id=job_id))
 
-    async def delete(self, job_id: str) -> None:
-        """Forgets a job, its nodes and its list of files. No error if there is none."""
-        await self._writer.run(partial(tables.delete_job, job_id=job_id))
-
     async def load(self, job_id: str) -> Job | None:
         if not job_id.isascii():  # ours are; SQLite could not even be asked about a lone surrogate
             return None

@@ -59,7 +59,7 @@ SELECT job_id FROM job WHERE status IN ('queued', 'running') ORDER BY position""
 
 
 class UnknownJob(Exception):
-    """A write for a job that was never added, or is deleted: a defect of the caller."""
+    """A write for a job that was never added: a defect of the caller."""
 
 
 def insert_job(connection: sqlite3.Connection, job: Job) -> None:
@@ -79,10 +79,6 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job, *, whole
 
 def close_job(connection: sqlite3.Connection, job_id: str) -> None:
     connection.execute(_CLOSE, (job_id,))
-
-
-def delete_job(connection: sqlite3.Connection, job_id: str) -> None:
-    connection.execute("DELETE FROM job WHERE job_id = ?", (job_id,))
 
 
 def upsert_files(

@@ -1,4 +1,4 @@
-"""What a server offers: methods with their structs, and the errors they may come to.
+"""What a server offers: methods with their structs, and its text.
 
 The one rule: a handler gets a request that fits its struct, and the caller that the kernel named.
 """
@@ -55,7 +55,7 @@ class Interface(msgspec.Struct, frozen=True):
     `invalid(parameter, reason)` makes the error for a request that does not fit its struct;
     `too_many(limit, maximum)` that for a caller over one of its limits (without it, the
     connection ends). A handler that fails otherwise is answered with `InternalError` of this
-    interface, which `errors` therefore must hold.
+    interface, which its text therefore must name.
 
     `secrets` are names of request fields: nothing at or below them is ever repeated in a reason.
     """
@@ -63,7 +63,6 @@ class Interface(msgspec.Struct, frozen=True):
     name: str
     description: str
     methods: tuple[Method, ...]
-    errors: tuple[type[msgspec.Struct], ...] = ()
     invalid: Callable[[str, str], VarlinkError] = _invalid
     too_many: Callable[[str, int], VarlinkError] | None = None
     secrets: frozenset[str] = frozenset()

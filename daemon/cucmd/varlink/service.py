@@ -123,4 +123,4 @@ def _service(interfaces: Sequence[Interface], info: ServiceInfo) -> Interface:
         Method("GetInterfaceDescription", DescriptionRequest, DescriptionReply, get_description),
     )
     texts[SERVICE] = describe(SERVICE, (), methods, STANDARD, _COMMENTS)
-    return Interface(SERVICE, texts[SERVICE], methods, tuple(STANDARD.values()))
+    return Interface(SERVICE, texts[SERVICE], methods)

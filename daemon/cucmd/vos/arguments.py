@@ -35,13 +35,13 @@ def check_word(field: str, value: str) -> str:
     return value
 
 
-def check_line(field: str, value: str, *, secret: bool = False, limit: int = MAX_LINE) -> str:
+def check_line(field: str, value: str, *, secret: bool = False) -> str:
     """`value`, if it can be typed as one line, blanks and quotes allowed; no keys in it."""
     shown = "" if secret else value
     if not value.strip():
         raise InvalidArgument(field, shown, "is empty")
-    if len(value) > limit:
-        raise InvalidArgument(field, shown, f"is longer than {limit} characters")
+    if len(value) > MAX_LINE:
+        raise InvalidArgument(field, shown, f"is longer than {MAX_LINE} characters")
     if not value.isprintable():
         raise InvalidArgument(field, shown, "holds a control character")
     return value

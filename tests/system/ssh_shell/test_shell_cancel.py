@@ -44,7 +44,6 @@ async def test_cancel_at_every_step_of_opening_leaves_no_socket(bridge, connect,
 
         async def open_and_close():
             shell = await connect(node.port)
-            shell.abort()
             await shell.aclose()
 
         steps, finished = 0, False

@@ -22,18 +22,7 @@ async def test_closing_again_does_no_harm(node, connect):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(shell.aclose)
         nursery.start_soon(shell.aclose)
-    shell.abort()
     await shell.aclose()
-
-
-async def test_abort_cuts_at_once(node, connect, ssh):
-    before = ssh.open_sockets()
-    shell = await connect(node.port)
-    shell.abort()
-    await shell.aclose()
-    assert "eof" not in node.events
-    assert ssh.sockets_to(node.port) == 0
-    await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
 
 
 async def test_node_that_stops_reading_is_cut_when_the_grace_is_over(node, connect, ssh):

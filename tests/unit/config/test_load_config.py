@@ -342,7 +342,7 @@ def test_a_cluster_overrides_what_it_names(loaded):
     assert settings.ssh == Ssh(legacy_algorithms=True)
     assert settings.timeouts == Timeouts(login=100.0, node=60.0)
     assert settings.limits.sessions_per_node == 1
-    assert (settings.credential, settings.cluster) == ("lab-admin", "lab")
+    assert settings.credential == "lab-admin"
 
 
 def test_a_node_of_no_cluster_has_the_general_settings(loaded):
@@ -353,7 +353,7 @@ def test_a_node_of_no_cluster_has_the_general_settings(loaded):
         config.timeouts,
         config.limits,
     )
-    assert (settings.credential, settings.cluster) == (None, None)
+    assert settings.credential is None
 
 
 def test_a_job_has_a_clusters_settings_only_if_all_its_nodes_do(loaded):
@@ -363,7 +363,7 @@ def test_a_job_has_a_clusters_settings_only_if_all_its_nodes_do(loaded):
     assert config.for_job(["a1", "a2"]).limits.concurrency == 1
     assert config.for_job(["a1", "b1"]).limits.concurrency == 8
     assert config.for_job(["a1", "other"]).limits.concurrency == 8
-    assert config.for_job(["other"]).cluster is None
+    assert config.for_job(["other"]).limits.concurrency == 8
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_attributes_come_out_as_they_went_in(
     if times is not None:
         flags, rest = flags | 0x08, rest + struct.pack(">II", *times)
     fields = Fields(memoryview(struct.pack(">I", flags) + rest))
-    assert fields.attributes() == Attributes(size, mode, times)
+    assert fields.attributes() == Attributes(size, times)
 
 
 @given(st.binary(max_size=6))

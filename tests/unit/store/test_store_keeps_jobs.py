@@ -164,18 +164,6 @@ async def test_files_are_added_and_replaced_by_path(path: Path, make_job: MakeJo
         )
 
 
-async def test_a_deleted_job_leaves_nothing(path: Path, make_job: MakeJob) -> None:
-    async with open_store(path) as store:
-        await store.add_job(make_job())
-        await store.save_files("0a1b2c3d4e5f", "a", [Received("b", 1, "00", True)])
-        await store.delete("0a1b2c3d4e5f")
-        await store.delete("0a1b2c3d4e5f")
-        assert await store.load("0a1b2c3d4e5f") is None
-        assert await store.files("0a1b2c3d4e5f") == ()
-        await store.add_job(make_job(nodes=1))
-        assert (await store.newest(9))[0].nodes_total == 1
-
-
 async def test_a_job_is_open_from_its_end_until_it_is_closed(path: Path, make_job: MakeJob) -> None:
     async with open_store(path) as store:
         for name in ("1", "2", "3"):
