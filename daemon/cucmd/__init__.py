@@ -19,7 +19,7 @@ The map of the house. Imports nothing heavy, because `cucmctl` passes through he
     addresses.py    names of nodes in the DNS
     recovery.py     what a stop left on disk, accounted for
     collect/        what is done on one node, step by step
-    front_door.py   the SSH rooms, as the work on a node wants them
+    ssh_doors.py    the SSH rooms, as the work on a node wants them
     job.py          PURE  job and node states, transitions, the outcome of a job
     failure.py      PURE  what went wrong, and what to do about it
     node_name.py    PURE  how a node is named

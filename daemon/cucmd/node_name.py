@@ -98,6 +98,11 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def address(host: str, port: int | str) -> str:
+    """`host:port`, with brackets round an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def node_key(host: str, port: int) -> tuple[str, int]:
     """What two spellings of the same node have in common: case, a final dot, `::` do not count."""
     if ":" in host:

@@ -25,8 +25,8 @@ from cucmd import job_run, service
 from cucmd.api import planning
 from cucmd.collect import procedure
 from cucmd.collect.doors import DropBox, NodeTask
-from cucmd.front_door import Ssh
 from cucmd.main import main
+from cucmd.ssh_doors import Ssh
 from cucmd.store import Store, open_store
 from cucmd.store.database import connect
 

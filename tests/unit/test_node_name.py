@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.node_name import InvalidNode, check_host, node_key, parse_node, split_address
+from cucmd.node_name import InvalidNode, address, check_host, node_key, parse_node, split_address
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ from cucmd.node_name import InvalidNode, check_host, node_key, parse_node, split
 )
 def test_names_of_nodes(text, expected):
     assert parse_node(text) == expected
+    assert parse_node(address(*expected)) == expected
 
 
 @pytest.mark.parametrize(

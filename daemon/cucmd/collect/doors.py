@@ -148,10 +148,6 @@ class NodeTask(msgspec.Struct, frozen=True):
     job_bytes: Allowance = Allowance(0)
     asked_at: datetime | None = None
 
-    @property
-    def address(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
 
 class Report(Protocol):
     """How the supervisor hears what goes on. Synchronous: the work on a node never waits for it."""

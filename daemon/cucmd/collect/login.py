@@ -17,6 +17,7 @@ from cucmd.collect.doors import NodeTask, OpenShell, Report, Retry
 from cucmd.collect.transcript_file import TranscriptFile
 from cucmd.failure import Code, NodeFailed, of_node
 from cucmd.job import Phase
+from cucmd.node_name import address
 from cucmd.vos import Session
 
 # A connect that ran into its timeout has waited long enough: it fails the node (BE-020, row 11).
@@ -67,7 +68,7 @@ async def _log_in(
     transcript: TranscriptFile,
     report: Report,
 ) -> Conversation:
-    where, timeouts = task.address, task.timeouts
+    where, timeouts = address(task.host, task.port), task.timeouts
 
     def enter(phase: Phase) -> None:
         report.phase(phase)

@@ -22,6 +22,7 @@ from cucmd.collect.verdict import Announced, judge, surplus
 from cucmd.collect.zones import zone_of
 from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job import Phase
+from cucmd.node_name import address
 
 # What an answer takes to come, and what nobody minds.
 _WORTH_A_NOTE = timedelta(minutes=2)
@@ -237,8 +238,8 @@ class _Work:
         if self._box.connected:
             return wrong
         code, why = not_connected(self._box)
-        address = f"{self._address.host}:{self._address.port}"
-        return failure(code, f"{wrong.message}; {why} at {address}")
+        where = address(self._address.host, self._address.port)
+        return failure(code, f"{wrong.message}; {why} at {where}")
 
 
 def _nothing(path: str) -> Failure:

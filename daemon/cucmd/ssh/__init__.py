@@ -5,7 +5,8 @@ they hand out is plain trio.
     algorithms.py   what is offered to nodes and accepted from them, legacy additions apart
     unread.py       what a peer makes us keep by not reading
     timers.py       cancelled timers of the asyncio loop, let go of
-    policy.py       PURE  how strict we are with a node, and how a message names it
+    policy.py       PURE  how strict we are with a node
+    wording.py      PURE  a node's words, made fit for a message of ours
     causes.py       why there is no connection: an error -> a node's failure
 
 To a node:

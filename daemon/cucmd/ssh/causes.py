@@ -14,7 +14,8 @@ import asyncssh
 import msgspec
 
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.ssh.policy import Mask, place, printable
+from cucmd.node_name import address
+from cucmd.ssh.wording import Mask, printable
 
 _BY_ERRNO = {
     errno.ECONNREFUSED: Code.CONNECTION_REFUSED,
@@ -46,14 +47,14 @@ def unreachable(host: str, port: int, error: OSError | UnicodeError) -> NodeFail
     if isinstance(error, socket.gaierror | UnicodeError):
         reason = getattr(error, "strerror", None) or "not a valid host name"
         return fail(
-            Code.HOST_UNREACHABLE, f"cannot resolve the name of {place(host, port)}: {reason}"
+            Code.HOST_UNREACHABLE, f"cannot resolve the name of {address(host, port)}: {reason}"
         )
     # One error for each address of the name; the last is the one that was waited for longest.
     causes = [cause for cause in _leaves(error) if cause.errno is not None]
     number = causes[-1].errno if causes else None
     code = _BY_ERRNO.get(number or 0, Code.HOST_UNREACHABLE)
     reason = os.strerror(number) if number else printable(str(error))
-    return fail(code, f"cannot connect to {place(host, port)}: {reason}")
+    return fail(code, f"cannot connect to {address(host, port)}: {reason}")
 
 
 def _leaves(error: BaseException) -> Iterator[OSError]:
@@ -84,10 +85,10 @@ def lost(error: BaseException | None, mask: Mask) -> str:
 
 
 def failed_login(
-    address: tuple[str, int], username: str, error: Exception, progress: Progress, mask: Mask
+    node: tuple[str, int], username: str, error: Exception, progress: Progress, mask: Mask
 ) -> NodeFailed:
     """For what asyncssh raises between an open socket and an open shell."""
-    where, said = place(*address), lost(error, mask)
+    where, said = address(*node), lost(error, mask)
     if not progress.greeted:
         return _no_greeting(where, error, said)
     if not progress.authenticating:

@@ -11,7 +11,7 @@ import asyncssh
 import trio
 
 from cucmd.ssh.causes import lost
-from cucmd.ssh.policy import Mask
+from cucmd.ssh.wording import Mask
 
 # Per node, and as much again in asyncssh's receive window: 400 nodes that nobody reads hold 50 MB.
 # A console says a few KB at a time; only a long `file list` ever comes near.

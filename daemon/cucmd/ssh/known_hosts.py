@@ -18,9 +18,9 @@ import msgspec
 import trio
 
 from cucmd.failure import Code, fail
-from cucmd.node_name import parse_node
+from cucmd.node_name import address, parse_node
 from cucmd.ssh.known_line import HostKey, HostLine, host_name, host_names, node_name, parse_line
-from cucmd.ssh.policy import Policy, place
+from cucmd.ssh.policy import Policy
 
 Lines: TypeAlias = list[str]
 Change: TypeAlias = Callable[[Lines], Lines]
@@ -85,7 +85,7 @@ class KnownHosts:
         known = self.lookup(host, port)
         revoked = {line.fingerprint for line in known if line.revoked}
         trusted = [line.fingerprint for line in known if not line.revoked]
-        where, shown = place(host, port), f"{key.fingerprint} ({key.algorithm})"
+        where, shown = address(host, port), f"{key.fingerprint} ({key.algorithm})"
         if key.fingerprint in revoked:
             raise fail(
                 Code.HOST_KEY_CHANGED,

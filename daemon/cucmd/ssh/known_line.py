@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import msgspec
 
-from cucmd.node_name import SSH_PORT, node_key
+from cucmd.node_name import SSH_PORT, address, node_key
 
 # A line is a few hundred bytes; RSA with 16384 bits makes 2.8 KB. More is not a key.
 _LINE_LIMIT = 16_384
@@ -71,7 +71,7 @@ def node_name(pattern: str) -> str:
     host, bracket, port = pattern.removeprefix("[").rpartition("]:")
     if not bracket or not pattern.startswith("["):
         return pattern
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return address(host, port)
 
 
 def host_names(host: str, port: int) -> tuple[str, ...]:

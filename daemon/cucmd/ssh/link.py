@@ -15,12 +15,12 @@ import asyncssh
 import trio
 
 from cucmd.failure import Code, fail
+from cucmd.node_name import address
 from cucmd.ssh.algorithms import Algorithms
 from cucmd.ssh.bridge import settle
 from cucmd.ssh.causes import Progress, unreachable
 from cucmd.ssh.inbox import WINDOW, Inbox
 from cucmd.ssh.known_line import HostKey, parse_key
-from cucmd.ssh.policy import place
 from cucmd.ssh.unread import LIMIT, LOOK_EVERY, unread
 
 # A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
@@ -137,7 +137,7 @@ class Link:
         self, host: str, port: int, settings: dict[str, Any]
     ) -> asyncssh.SSHClientConnection:
         """Key exchange and authentication, as far as the opener goes along."""
-        self._look(place(host, port))
+        self._look(address(host, port))
         connection = await asyncssh.connect(
             host,
             port,

@@ -15,11 +15,13 @@ from msgspec.structs import replace
 
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job import Phase
+from cucmd.node_name import address
 from cucmd.ssh.causes import Progress
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh.known_line import HostKey
 from cucmd.ssh.link import Opener, public_key
-from cucmd.ssh.policy import Mask, Policy, place, printable
+from cucmd.ssh.policy import Policy
+from cucmd.ssh.wording import Mask, printable
 
 # A login is one or two challenges (PAM sends an empty one to end with). Whoever has ten more
 # questions does not want to let us in.
@@ -33,15 +35,15 @@ class Login(Opener):
 
     def __init__(  # noqa: PLR0917  # made in one place, by the shell
         self,
-        address: tuple[str, int],
+        node: tuple[str, int],
         credentials: tuple[str, str],
         policy: Policy,
         known: KnownHosts,
         on_phase: Callable[[Phase], None],
         mask: Mask,
     ) -> None:
-        super().__init__(_checked(address, *credentials), legacy=policy.legacy_algorithms)
-        self._address = address
+        super().__init__(_checked(node, *credentials), legacy=policy.legacy_algorithms)
+        self._node = node
         self._password: str | None = credentials[1]
         self._policy = policy
         self._known = known
@@ -56,7 +58,7 @@ class Login(Opener):
         self._refused = False
 
     def __repr__(self) -> str:
-        return f"<Login of {self.username} at {place(*self._address)}>"
+        return f"<Login of {self.username} at {address(*self._node)}>"
 
     def forget(self) -> None:
         """Drops the password; a connection has no further use for it."""
@@ -77,7 +79,7 @@ class Login(Opener):
     ) -> bool:
         self._key = public_key(key)
         try:
-            self._known.check(*self._address, self._key, self._policy)
+            self._known.check(*self._node, self._key, self._policy)
         except NodeFailed as failed:
             self.verdict = failed
             return False
@@ -87,7 +89,7 @@ class Login(Opener):
         assert self._key is not None, "asyncssh has put a key to us, and verified what it signed"
         self._authenticating = True
         try:
-            self._known.accept(*self._address, self._key, self._policy)
+            self._known.accept(*self._node, self._key, self._policy)
             self._on_phase(Phase.LOGIN)
         except Exception as defect:
             self.verdict = defect  # a changed key, or the opener's own; not the node's doing
@@ -103,7 +105,7 @@ class Login(Opener):
 
     def password_change_requested(self, prompt: str, lang: str) -> NoReturn:
         self._stop(
-            f"{place(*self._address)} wants a new password for {self.username}: "
+            f"{address(*self._node)} wants a new password for {self.username}: "
             f"{printable(self._mask(prompt.strip()), 100)}"
         )
 
@@ -138,7 +140,7 @@ class Login(Opener):
         answers: list[str] = []
         for prompt, echo in prompts:
             if _wants_new(prompt):
-                self._stop(f"{place(*self._address)} wants a new password for {self.username}")
+                self._stop(f"{address(*self._node)} wants a new password for {self.username}")
             if not echo:
                 self._given += 1
             answers.append(self.username if echo else self._password or "")
@@ -159,7 +161,7 @@ def _wants_new(prompt: str) -> bool:
     return "new" in text.split() or any(word in text for word in ("retype", "re-enter", "again"))
 
 
-def _checked(address: tuple[str, int], username: str, password: str) -> str:
+def _checked(node: tuple[str, int], username: str, password: str) -> str:
     """The name as it goes over the wire. What cannot go there fails here, without a quote of it."""
     try:
         prepared = saslprep(username)
@@ -167,6 +169,6 @@ def _checked(address: tuple[str, int], username: str, password: str) -> str:
     except (SASLPrepError, UnicodeEncodeError):
         raise fail(
             Code.AUTH_FAILED,
-            f"user name or password for {place(*address)} holds characters that SSH cannot carry",
+            f"user name or password for {address(*node)} holds characters that SSH cannot carry",
         ) from None
     return prepared

@@ -1,20 +1,10 @@
-"""PURE. How strict we are with a node's SSH, and how a message names it.
-
-The one rule: text that a node sent goes through a `Mask` and then through `printable` before it
-stands in a message; in that order, for what is left of a secret on a cut is not found any more.
-"""
+"""PURE. How strict we are with a node's SSH."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TypeAlias
 
 import msgspec
 
 from cucmd.job import HostKeyPolicy
-
-# A node's text -> the same without the secrets that it may have repeated. `str` where we have none.
-Mask: TypeAlias = Callable[[str], str]
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -24,17 +14,3 @@ class Policy(msgspec.Struct, frozen=True):
 
     host_keys: HostKeyPolicy = "accept-new"
     legacy_algorithms: bool = False
-
-
-def place(host: str, port: int) -> str:
-    """`host:port`, with brackets round an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def printable(text: str, limit: int = 300) -> str:
-    """A node's text for a message: one line, no controls, at most `limit` characters.
-
-    A message ends on a terminal; 300 characters tell what there is to tell.
-    """
-    clean = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
-    return clean if len(clean) <= limit else clean[:limit] + "…"

@@ -12,12 +12,12 @@ import asyncssh
 import trio
 
 from cucmd.failure import Code, NodeFailed, timed_out
+from cucmd.node_name import address
 from cucmd.ssh.algorithms import Algorithms, client_algorithms, key_type
 from cucmd.ssh.bridge import on_asyncio
 from cucmd.ssh.causes import both_offers, failed_login
 from cucmd.ssh.known_line import HostKey
 from cucmd.ssh.link import Link, Opener, connect, options, public_key
-from cucmd.ssh.policy import place
 
 
 async def scan_host_keys(
@@ -35,7 +35,7 @@ async def scan_host_keys(
         with trio.fail_after(seconds):
             return await _scan(host, port, algorithms, legacy=legacy_algorithms)
     except trio.TooSlowError:
-        what = f"looking at the host keys of {place(host, port)}"
+        what = f"looking at the host keys of {address(host, port)}"
         raise NodeFailed(timed_out(Code.CONNECT_TIMEOUT, seconds, what)) from None
 
 

@@ -14,6 +14,7 @@ import trio
 
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job import Phase
+from cucmd.node_name import address
 from cucmd.ssh.algorithms import client_algorithms, host_key_order
 from cucmd.ssh.bridge import on_asyncio
 from cucmd.ssh.causes import failed_login
@@ -21,7 +22,8 @@ from cucmd.ssh.inbox import Inbox
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh.link import Link, connect, options
 from cucmd.ssh.login import Login
-from cucmd.ssh.policy import Mask, Policy, place, printable
+from cucmd.ssh.policy import Policy
+from cucmd.ssh.wording import Mask, printable
 
 __all__ = ["Policy", "Shell", "open_shell"]
 
@@ -37,7 +39,7 @@ class Shell:
 
     def __init__(self, host: str, port: int, link: Link, inbox: Inbox) -> None:
         self.local_address = link.local_address
-        self._place = place(host, port)
+        self._place = address(host, port)
         self._link = link
         self._inbox = inbox
 
@@ -138,7 +140,7 @@ async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing 
     return Shell(host, port, link, inbox)
 
 
-def _explained(address: tuple[str, int], login: Login, error: Exception, mask: Mask) -> Exception:
+def _explained(node: tuple[str, int], login: Login, error: Exception, mask: Mask) -> Exception:
     if login.verdict is not None:
         return login.verdict
     if not isinstance(error, asyncssh.Error | OSError):
@@ -146,8 +148,8 @@ def _explained(address: tuple[str, int], login: Login, error: Exception, mask: M
         # error says may be the peer's words, so a traceback as logging has it will not do.
         said = f"{type(error).__name__}: {printable(mask(str(error)))}"
         where = "".join(traceback.format_tb(error.__traceback__))
-        _log.warning("%s: unexpected error of asyncssh: %s\n%s", place(*address), said, where)
-    return failed_login(address, login.username, error, login.progress(), mask)
+        _log.warning("%s: unexpected error of asyncssh: %s\n%s", address(*node), said, where)
+    return failed_login(node, login.username, error, login.progress(), mask)
 
 
 async def _flush(known: KnownHosts) -> None:

@@ -77,16 +77,20 @@ async def test_nothing_that_was_announced_is_a_path_that_matched_nothing(
     assert notes == ("core: no files matched",)
 
 
+@pytest.mark.parametrize(
+    ("advertise", "named"),
+    [("", " 192.0.2.1:2222"), ("2001:db8::7", " [2001:db8::7]:2222")],
+)
 async def test_a_prompt_without_any_login_names_the_receiver(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    advertise: str, named: str, tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def nobody_comes(node: Node, line: str) -> None:
         await announce(node, 1, 5)
 
     async with scripted(appliance(nobody_comes)) as node:
-        why = await failed(node, node_task(tmp_path))
+        why = await failed(node, node_task(tmp_path, advertise=advertise))
     assert why.code is Code.RECEIVER_UNREACHABLE
-    assert "192.0.2.1:2222" in why.message
+    assert named in why.message
 
 
 async def test_more_than_announced_is_a_note(
