@@ -14,6 +14,7 @@ The map of the house. Imports nothing heavy, because `cucmctl` passes through he
     supervisor.py   jobs in nurseries; a cancel scope for each node
     job_run.py      one job while it lives; node_report.py hears of its nodes
     state_recorder.py  a job's changes, to the store and then to the watchers
+    durable.py      files that are whole and on the disk, or not there
     manifest.py     every file of a job, and whether it is whole
     admission.py    who may run now: limits over jobs, connections, sessions
     addresses.py    names of nodes in the DNS

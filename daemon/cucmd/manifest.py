@@ -6,7 +6,6 @@ its bytes are durable.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Container, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import msgspec
 import trio
 
 from cucmd.collect.doors import ReceivedFile
+from cucmd.durable import replace_file
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -85,7 +85,7 @@ def _entry(node: str, folder: str, file: ReceivedFile, *, complete: bool) -> Ent
 def _write(path: Path, manifest: Manifest) -> None:
     """In a thread: the words for a hundred thousand files, and the disk, take their time."""
     data = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-    replace_file(path, data + b"\n")
+    replace_file(path, data + b"\n", 0o640)
 
 
 def says(directory: Path, entries: Sequence[Entry]) -> bool:
@@ -97,32 +97,3 @@ def says(directory: Path, entries: Sequence[Entry]) -> bool:
     except (OSError, msgspec.MsgspecError):
         return False
     return set(found.files) == set(entries)
-
-
-def drop_temporary(directory: Path) -> None:
-    """Removes what a write that was killed left behind."""
-    _temporary(directory / "manifest.json").unlink(missing_ok=True)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.new")
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Puts `data` at `path` in one step: readers see the old file or the new one, whole."""
-    temporary = _temporary(path)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

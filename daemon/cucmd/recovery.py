@@ -16,8 +16,9 @@ from typing import NamedTuple
 import msgspec
 import trio
 
+from cucmd import durable
 from cucmd.job import Job
-from cucmd.manifest import Entry, ManifestWriter, drop_temporary, says
+from cucmd.manifest import Entry, ManifestWriter, says
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
@@ -81,15 +82,15 @@ def drop_half_written(state: Path) -> None:
     """Files that were to take another's place when the daemon was killed: a host key of the
     receiver, known_hosts. The state directory is ours alone by now.
     """
-    for pattern in (".receiver_host_key_*.new", ".known_hosts.*"):
-        for left in state.glob(pattern):
-            log.warning("%s: left half-written by a stop, removed", left)
-            left.unlink(missing_ok=True)
+    # Versions before `durable` left known_hosts under names of its own.
+    for left in (*durable.drop_half_written(state), *state.glob(".known_hosts.*")):
+        log.warning("%s: left half-written by a stop, removed", left)
+        left.unlink(missing_ok=True)
 
 
 def _unrecorded(job: Job, directory: Path, recorded: list[Entry]) -> list[Entry]:
     known = {entry.path for entry in recorded}
-    drop_temporary(directory)
+    durable.drop_half_written(directory)
     return [
         Entry(node.node, path, size, "", complete=False)
         for node in job.nodes

@@ -130,6 +130,7 @@ def _receiver(folder: Path) -> Iterator[Server]:
 
 async def _serve(folder: Path) -> None:
     """A receiver with one box, until standard input ends."""
+    folder.mkdir(exist_ok=True)
     limits = ReceiverLimits(min_free_bytes=0, min_free_ratio=0.0)
     async with open_bridge(), open_receiver(("127.0.0.1", 0), folder, limits) as receiver:
         box = receiver.open_drop_box(folder / "box", name="bench")

@@ -6,9 +6,6 @@ same moment see the same key; lines that we do not understand stay as they are.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import TypeAlias
 import msgspec
 import trio
 
+from cucmd.durable import replace_file
 from cucmd.failure import Code, fail
 from cucmd.node_name import address, parse_node
 from cucmd.ssh.known_line import HostKey, HostLine, host_name, host_names, node_name, parse_line
@@ -171,7 +169,8 @@ class KnownHosts:
             if not changes:
                 return
             lines = self._apply(changes, self._read())
-            _write_whole(self.path, lines)
+            text = "".join(f"{line}\n" for line in lines)
+            replace_file(self.path, text.encode("utf-8", "surrogateescape"), 0o600)
             with self._lock:
                 del self._unsaved[: len(changes)]
                 self._replace_lines(self._apply(self._unsaved, lines))
@@ -208,28 +207,3 @@ def _without(text: str, names: tuple[str, ...]) -> str | None:
     """The line without these names; None if no other name is left."""
     line = parse_line(text)
     return text if line is None or line.revoked else line.without(names)
-
-
-def _write_whole(path: Path, lines: Lines) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.writelines(f"{line}\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename in there durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from pathlib import Path
 
 import asyncssh
+
+from cucmd.durable import make_file
 
 # RSA is what a node's own client has always had; ECDSA is quicker for those that know it.
 KEYS: tuple[tuple[str, str, dict[str, int]], ...] = (
@@ -31,7 +32,6 @@ def load_host_keys(directory: Path) -> list[asyncssh.SSHKey]:
 
     Raises HostKeyUnusable, or OSError where the directory cannot be written.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return [_load(directory / name, algorithm, size) for name, algorithm, size in KEYS]
 
 
@@ -68,36 +68,10 @@ def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
 
 
 def _make(path: Path, algorithm: str, size: dict[str, int]) -> None:
-    """In one step: a crash leaves either no key or a whole one, two daemons agree on one."""
+    """A crash leaves either no key or a whole one; two daemons agree on one."""
     key = asyncssh.generate_private_key(algorithm, comment="cucmd receiver", **size)
-    new = path.with_name(f".{path.name}.{threading.get_native_id()}.new")
-    new.unlink(missing_ok=True)
-    try:
-        _write(new, key.export_private_key("openssh"))
-        # Unlike a rename, a link never takes the place of a key that somebody else has just made.
-        try:
-            os.link(new, path)
-        except FileExistsError:
-            _log.info("%s was made by another process meanwhile", path)
-    finally:
-        new.unlink(missing_ok=True)
-    _sync(path.parent)
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if not make_file(path, key.export_private_key("openssh"), 0o600):
+        _log.info("%s was made by another process meanwhile", path)
 
 
 def _tighten(path: Path) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
+from cucmd.durable import sync_directory
 from cucmd.store.errors import StoreFailed, StoreTooNew
 from cucmd.store.schema import APPLICATION_ID, migrate, newest_version, version_of, wrong_schema
 
@@ -149,7 +150,7 @@ def _set_aside(path: Path, reason: str, now: datetime) -> str:
     for source in (path, *_companions(path)):
         if source.exists():
             source.rename(f"{target}{source.name.removeprefix(path.name)}")
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     return (
         f"{path.name} {reason}; what was there is kept as {target.name}, and a new one was made: "
         f"earlier jobs are no longer listed, their files are still in {path.parent / 'jobs'}"
@@ -177,7 +178,7 @@ def _make(path: Path, connect: Connect) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         migrate(connection)
     unborn.rename(path)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _named_companions(path: Path) -> list[Path]:
@@ -186,14 +187,6 @@ def _named_companions(path: Path) -> list[Path]:
 
 def _companions(path: Path) -> list[Path]:
     return [companion for companion in _named_companions(path) if companion.exists()]
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _one_line(text: str) -> str:

@@ -18,12 +18,11 @@ LOCK_NAME = "cucmd.lock"
 
 @contextmanager
 def hold_state_directory(directory: Path) -> Iterator[None]:
-    """Makes the directory if need be, and keeps every other daemon out of it meanwhile.
+    """Keeps every other daemon out of the directory meanwhile.
 
     The file stays behind: to remove it would let two daemons each lock a file of that name.
     """
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StoreFailed(f"cannot use the state directory {directory}: {error}") from error

@@ -19,7 +19,7 @@ RSA, ECDSA = "receiver_host_key_rsa", "receiver_host_key_ecdsa"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with keys; an RSA key takes its time."""
-    folder = tmp_path_factory.mktemp("keys") / "state"
+    folder = tmp_path_factory.mktemp("keys")
     load_host_keys(folder)
     return folder
 

@@ -8,7 +8,6 @@ import trio
 
 from cucmd.failure import NodeFailed
 from cucmd.node_name import InvalidNode
-from cucmd.ssh import known_hosts
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh.policy import Policy
 
@@ -197,7 +196,7 @@ async def test_a_full_disk_leaves_the_old_file_and_is_made_up_for(known, make_ke
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(known_hosts.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     known.accept("other.example", 22, make_key(2), ACCEPT)
     with pytest.raises(OSError, match="No space"):
         await known.flush()

@@ -81,6 +81,7 @@ def disk() -> Disk:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    (tmp_path / "state").mkdir()
     return tmp_path / "state" / "cucmd.db"
 
 

@@ -96,7 +96,6 @@ async def test_a_damaged_database_is_set_aside_unchanged(
 
 
 def test_nothing_set_aside_is_ever_overwritten(path: Path) -> None:
-    path.parent.mkdir()
     contents = [f"damage {number}".encode() for number in range(3)]
     for content in contents:
         path.write_bytes(content)
@@ -106,7 +105,6 @@ def test_nothing_set_aside_is_ever_overwritten(path: Path) -> None:
 
 
 def test_the_journal_of_a_damaged_database_goes_with_it(path: Path) -> None:
-    path.parent.mkdir()
     path.write_bytes(b"damage")
     path.with_name("cucmd.db-wal").write_bytes(b"its journal")
     prepare(path, connect, NOW)
@@ -115,7 +113,6 @@ def test_the_journal_of_a_damaged_database_goes_with_it(path: Path) -> None:
 
 
 def test_a_journal_without_its_database_is_not_played_into_the_next(path: Path) -> None:
-    path.parent.mkdir()
     path.with_name("cucmd.db-wal").write_bytes(b"of a database that is gone")
     (notice,) = prepare(path, connect, NOW)
     assert "cucmd.db was missing" in notice
@@ -138,7 +135,6 @@ async def test_a_journal_that_a_kill_left_behind_is_played_back(
 
 
 async def test_a_half_made_database_is_made_anew(path: Path, make_job: MakeJob) -> None:
-    path.parent.mkdir()
     path.with_name("cucmd.db.new").write_bytes(b"killed while it was made")
     path.with_name("cucmd.db.new-wal").write_bytes(b"with its journal")
     async with open_store(path) as store:
@@ -160,7 +156,7 @@ async def test_a_later_version_is_refused_and_not_touched(used: Path) -> None:
 
 
 async def test_what_is_no_damage_stays_where_it_is(path: Path) -> None:
-    path.mkdir(parents=True)
+    path.mkdir()
     with pytest.raises(StoreFailed, match=r"cannot open .*cucmd\.db"):
         async with open_store(path):
             pass
@@ -184,7 +180,7 @@ async def test_a_second_daemon_is_kept_out_and_told_by_whom(used: Path) -> None:
         assert store.notices == ()
 
 
-async def test_a_state_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+async def test_a_state_directory_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file in the way")
     with pytest.raises(StoreFailed, match="cannot use the state directory"):
         async with open_store(tmp_path / "state" / "cucmd.db"):

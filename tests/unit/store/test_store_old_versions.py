@@ -16,7 +16,6 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def load(dump: Path, path: Path) -> None:
-    path.parent.mkdir()
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(dump.read_text(encoding="utf-8"))
 
