@@ -62,7 +62,12 @@ class ReceivedFile(Protocol):
 
 
 class DropBox(Protocol):
-    """Where one run of one node pushes its files, under a login of its own."""
+    """Where one run of one node pushes its files, under a login of its own.
+
+    `directory` is what the node is told; `last_activity` is in trio's time, of the last login or
+    byte; `connected`: somebody has logged in at least once; `wrong_logins`: how often its name came
+    with another password; `refusal` is disk_full or quota_exceeded, once an upload was refused.
+    """
 
     @property
     def username(self) -> str: ...
@@ -82,10 +87,20 @@ class DropBox(Protocol):
     def wrong_logins(self) -> int: ...
     @property
     def refusal(self) -> Failure | None: ...
-    def files(self) -> Sequence[ReceivedFile]: ...
-    async def settle(self) -> None: ...
-    def revoke(self) -> None: ...
-    async def aclose(self) -> None: ...
+    def files(self) -> Sequence[ReceivedFile]:
+        """In the order in which they were opened. The list only ever grows at its end."""
+        ...
+
+    async def settle(self) -> None:
+        """Returns when no file is open any more. No bound of its own."""
+
+    def revoke(self) -> None:
+        """At once: the login is refused, its connections are cut, open files stay incomplete."""
+
+    async def aclose(self) -> None:
+        """`revoke`, and waits for the last write, within a bound of its own, also if cancelled.
+        After that `files` changes no more.
+        """
 
 
 class Receiver(Protocol):

@@ -45,11 +45,8 @@ class Connected(Protocol):
 
 
 class DropBox:
-    """Where one run of one node pushes its files. Made by `Receiver.open_drop_box`.
-
-    `username` and `password` are the one-time login, `directory` is what the node is told.
-    `last_activity` is in trio's time: the last login, or byte. `connected`: somebody has logged
-    in at least once. `wrong_logins`: how often its name came with another password.
+    """Where one run of one node pushes its files: the `DropBox` of `collect/doors.py`, where its
+    contract stands. Made by `Receiver.open_drop_box`.
     """
 
     def __init__(
