@@ -62,14 +62,16 @@ class Draining(Exception):
 class Supervisor:
     """Made by `open_supervisor`."""
 
-    def __init__(self, house: House, jobs_directory: Path, limits: Limits) -> None:
+    def __init__(
+        self, house: House, jobs_directory: Path, limits: Limits, nursery: trio.Nursery
+    ) -> None:
         self._house = house
         self._directory = jobs_directory
         self._limits = limits
         self._live: dict[str, JobRun] = {}
         self.ended = 0  # jobs whose last connection has closed, since the start
         self._draining = False
-        self._nursery: trio.Nursery | None = None
+        self._nursery = nursery
 
     def change_limits(self, limits: Limits) -> None:
         self._limits = limits
@@ -116,7 +118,6 @@ class Supervisor:
         return run
 
     def _launch(self, run: JobRun) -> None:
-        assert self._nursery is not None
         self._nursery.start_soon(self._keep, run)
         if self._draining:
             run.stop()
@@ -151,7 +152,10 @@ class Supervisor:
     # Looking
 
     async def find(self, prefix: str) -> Job:
-        """The job of that id, or of the only id that begins so (4 characters or more)."""
+        """The job of that id, or of the only id that begins so (4 characters or more).
+
+        Raises `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
+        """
         run = self._live.get(prefix)
         if run is not None:
             return run.shown()
@@ -267,9 +271,8 @@ async def open_supervisor(
     house: House, jobs_directory: Path, limits: Limits
 ) -> AsyncIterator[Supervisor]:
     """A supervisor, and the nursery that its jobs live in. Left, it drains first."""
-    supervisor = Supervisor(house, jobs_directory, limits)
     async with trio.open_nursery() as nursery:
-        supervisor._nursery = nursery
+        supervisor = Supervisor(house, jobs_directory, limits, nursery)
         try:
             yield supervisor
         finally:
