@@ -5,6 +5,7 @@ The one rule: every way in which a node can fail has a code here, and nothing el
 
 from __future__ import annotations
 
+import errno
 from enum import StrEnum
 
 import msgspec
@@ -77,6 +78,10 @@ _ADVICE: dict[Code, tuple[bool, str]] = {
     Code.INTERRUPTED: (True, "the daemon was stopped meanwhile; collect again"),
     Code.INTERNAL: (True, "a defect of cucmd; the daemon's log has the details"),
 }
+
+
+# What a full disk says: no blocks, the user's quota on it, the largest file it can hold.
+FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=False):

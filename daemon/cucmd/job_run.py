@@ -21,7 +21,7 @@ import trio
 from cucmd.admission import Address, Admission
 from cucmd.collect.doors import NodeTask, Report
 from cucmd.events import Feed
-from cucmd.failure import Code, Failure, NodeFailed, failure, timed_out
+from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, failure, timed_out
 from cucmd.job import Failed, Job, Node
 from cucmd.manifest import Entry, ManifestWriter
 from cucmd.node_report import NodeReport
@@ -344,6 +344,5 @@ def _make_folder(folder: Path) -> None:
 
 
 def _of_os_error(error: OSError) -> Failure:
-    full = error.errno in (28, 122)  # ENOSPC, EDQUOT
-    code = Code.DISK_FULL if full else Code.INTERNAL
-    return failure(code, f"{error.strerror}: {error.filename or 'state directory'}")
+    code = Code.DISK_FULL if error.errno in FULL_DISK else Code.INTERNAL
+    return failure(code, f"{error.strerror or error}: {error.filename or 'state directory'}")

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from cucmd.failure import Code
+from cucmd.failure import FULL_DISK, Code
 from cucmd.ssh.box_folder import BoxFolder
 from cucmd.ssh.box_path import Parts, numbered, parts_of, shown
 from cucmd.ssh.free_space import FreeSpace
@@ -35,7 +35,7 @@ from cucmd.ssh.sftp_packets import (
     status_reply,
     version_reply,
 )
-from cucmd.ssh.upload import FULL, Upload
+from cucmd.ssh.upload import Upload
 
 # The same name again and again is no collection; and each is looked for from .2 on.
 _SAME_NAME = 100
@@ -140,7 +140,7 @@ class Desk:
 
     def _note(self, error: OSError) -> None:
         """What is the disk's doing and not the client's is kept, or at least logged."""
-        if error.errno in FULL:
+        if error.errno in FULL_DISK:
             self._ledger.refuse(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
         elif error.errno not in _ORDINARY:
             _log.warning("%s: the receiver's disk: %s", self._ledger.name, _reason(error))

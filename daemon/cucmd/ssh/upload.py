@@ -6,13 +6,12 @@ whatever else ends it leaves it marked incomplete.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import os
 from collections.abc import Callable
 
-from cucmd.failure import Code
+from cucmd.failure import FULL_DISK, Code
 from cucmd.ssh.box_folder import attributes_of
 from cucmd.ssh.free_space import FreeSpace
 from cucmd.ssh.ledger import Entry, Ledger
@@ -23,10 +22,6 @@ from cucmd.ssh.sftp_packets import Attrs
 # 5 GB file leaves the kernel gigabytes to write at the end, while the node waits for its close.
 _WRITE_BACK = 32 * MIB
 _READ_BACK = MIB
-
-# What a full disk says: no blocks, the user's quota on it, the largest file it can hold.
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +131,7 @@ class Upload:
     def _failed(self, error: OSError) -> Refused:
         self._broken = True
         reason = error.strerror or str(error)
-        if error.errno in FULL:
+        if error.errno in FULL_DISK:
             return self._ledger.refuse(Code.DISK_FULL, f"the disk took no more: {reason}")
         _log.warning("%s: the receiver's disk: %s", self._ledger.name, reason)
         return Refused(Status.FAILURE, reason)

@@ -1,5 +1,6 @@
 """Jobs in nurseries, in virtual time: admission, cancel, deadlines, stops; scripted nodes."""
 
+import errno
 import gc
 import weakref
 from pathlib import Path
@@ -51,6 +52,27 @@ async def test_a_defect_on_one_node_is_internal_and_stays_there(
         assert statuses(job) == ["failed", "succeeded"]
         assert job.nodes[0].state.failure.code is Code.INTERNAL
         assert "a defect" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), Code.DISK_FULL, "Disk quota exceeded: "),
+        (OSError(errno.EFBIG, "File too large", "core.1"), Code.DISK_FULL, "too large: core.1"),
+        (OSError(errno.EIO, "Input/output error"), Code.INTERNAL, "error: state directory"),
+        (OSError("no number"), Code.INTERNAL, "no number: state directory"),
+    ],
+)
+async def test_what_the_disk_says_is_told(
+    tmp_path: Path, error: OSError, code: Code, message: str
+) -> None:
+    async def refused(task: NodeTask, report: Report) -> tuple[str, ...]:
+        raise error
+
+    async with world(tmp_path) as w:
+        w.behaviours["a"] = refused
+        why = (await w.ended(await w.start("a"))).nodes[0].state.failure
+    assert (why.code, message in why.message) == (code, True)
 
 
 async def test_as_many_nodes_at_once_as_the_job_allows_and_no_more(tmp_path: Path) -> None:
