@@ -15,6 +15,7 @@ The map of the house. Imports nothing heavy, because `cucmctl` passes through he
     job_run.py      one job while it lives; node_report.py hears of its nodes
     state_recorder.py  a job's changes, to the store and then to the watchers
     durable.py      files that are whole and on the disk, or not there
+    filing.py       the files that came, put on record: in the store and in the manifest
     manifest.py     every file of a job, and whether it is whole
     admission.py    who may run now: limits over jobs, connections, sessions
     addresses.py    names of nodes in the DNS

@@ -22,6 +22,7 @@ from cucmd.admission import Address, Admission
 from cucmd.collect.doors import NodeTask, Report
 from cucmd.events import Feed
 from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, failure, timed_out
+from cucmd.filing import Filing
 from cucmd.job import Failed, Job, Node
 from cucmd.manifest import Entry, ManifestWriter
 from cucmd.node_report import NodeReport
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 
 # How often figures of running transfers are shown to watchers, in seconds.
 TICK = 0.5
-# Seconds between tries to put files on record.
-CATCH_UP_AFTER = 1.0
 
 Collect: TypeAlias = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
 Notes: TypeAlias = tuple[str, ...]
@@ -66,13 +65,13 @@ class JobRun:
         self._tasks = tasks
         self._house = house
         self._recorder = StateRecorder(job, house.store, house.feed)
-        self._manifest = ManifestWriter(job.job_id, directory, entries)
+        manifest = ManifestWriter(job.job_id, directory, entries)
+        self._filing = Filing(job.job_id, house.store, manifest)
         self._scopes = [trio.CancelScope() for _ in job.nodes]
         self._waiting = trio.CancelScope()
         self._works = False
         self._stopping = False
         self.whole = True  # no file came of which nobody knows: after a defect, none can tell
-        self._unfiled: dict[str, tuple[Entry, ...]] = {}
         self._reports = [self._report(position) for position in range(len(job.nodes))]
         self._places = trio.Semaphore(job.concurrency)
         self.over = trio.Event()
@@ -94,7 +93,7 @@ class JobRun:
                 nursery.start_soon(self._recorder.run)
                 try:
                     await self._wait_and_work()
-                    await self._catch_up()
+                    await self._filing.catch_up(lambda: self._stopping)
                 except Exception:
                     log.exception("job %s: a defect", self.job.job_id)
                     self.whole = False
@@ -193,10 +192,9 @@ class JobRun:
         files = report.take_files()
         if not files and not reached:
             return None
-        entries = self._manifest.add(task.node, task.folder.name, files, report.whole_paths)
-        self._unfiled[task.node] = entries
+        self._filing.add(task.node, task.folder.name, files, report.whole_paths)
         try:
-            await self._put_on_record()
+            await self._filing.put_on_record()
         except StoreFailed as error:
             code = Code.DISK_FULL if error.disk_full else Code.INTERNAL
             return failure(code, f"the files' record could not be saved: {error}")
@@ -204,37 +202,10 @@ class JobRun:
             return _of_os_error(error)
         return None
 
-    async def _put_on_record(self) -> None:
-        """Raises `StoreFailed`, `OSError`; what it did not come to is tried again with the next."""
-        for node, entries in list(self._unfiled.items()):
-            await self._house.store.save_files(self.job.job_id, node, entries)
-            if self._unfiled.get(node) is entries:
-                del self._unfiled[node]
-        await self._manifest.write()
-
-    async def _catch_up(self) -> None:
-        """Files that a full disk kept off the record are put there once it has room again.
-
-        A stop ends the wait: the next start accounts for them (`recovery.py`).
-        """
-        said = ""
-        with trio.CancelScope(shield=True):
-            while not self.recorded and not self._stopping:
-                await trio.sleep(CATCH_UP_AFTER)
-                try:
-                    await self._put_on_record()
-                except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-                    log.error("job %s: files cannot be put on record: %s", self.job.job_id, error)  # noqa: TRY400  somebody took the folder away
-                    return
-                except (StoreFailed, OSError) as error:
-                    if str(error) != said:  # once for each trouble, not for each try
-                        log.error("job %s: files are not on record: %s", self.job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
-                    said = str(error)
-
     @property
     def recorded(self) -> bool:
         """Whether every file that we know of is on record."""
-        return not self._unfiled and self._manifest.written
+        return self._filing.recorded
 
     # State
 
