@@ -23,6 +23,7 @@ import client
 import cluster
 import latency
 import receive
+import record
 from table import rows_of
 
 MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
@@ -30,6 +31,7 @@ MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "cluster": lambda args: cluster.run(args.nodes),
     "latency": lambda args: latency.run(args.seconds),
     "client": lambda _: client.run(),
+    "record": lambda args: record.run(args.nodes),
 }
 
 

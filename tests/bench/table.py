@@ -12,14 +12,14 @@ def rows_of(results: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     machine = results["machine"]
     size = f"{machine['cores']} cores, {machine['memory_gib']} GiB"
     yield f"machine: {size}, Python {machine['python']}", "", "aim"
-    for name in ("receive", "cluster", "latency", "client"):
+    for name, rows in _ROWS.items():
         figures = results.get(name)
         if figures is None:
             continue
         if "skipped" in figures:
             yield name, "not measured", figures["skipped"]
         else:
-            yield from _ROWS[name](figures)
+            yield from rows(figures)
 
 
 def _receive(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -51,4 +51,20 @@ def _client(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield "ratio, median of pairs", f"{figures['ratio']:.2f}", "< 4"
 
 
-_ROWS = {"receive": _receive, "cluster": _cluster, "latency": _latency, "client": _client}
+def _record(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for how in ("together", "apart"):
+        found = figures[how]
+        yield f"{figures['nodes']} nodes of {figures['files']} files on record, {how}", "", ""
+        yield "    from the first end to the job's", f"{found['took']:.1f} s", ""
+        yield "    manifest, written in all", f"{found['written'] / MB:.0f} MB", ""
+        yield "    times that it was written", f"{found['writes']}", ""
+        yield "    longest gap of the loop", f"{found['gap'] * 1000:.0f} ms", ""
+
+
+_ROWS = {
+    "receive": _receive,
+    "cluster": _cluster,
+    "latency": _latency,
+    "client": _client,
+    "record": _record,
+}

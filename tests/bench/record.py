@@ -1,0 +1,100 @@
+"""What it costs to put the files of a large job on record: the manifest, the store, the loop.
+
+The one rule: nodes and receiver are left out, the rest is the daemon's own; what goes to the
+manifest is counted where it is made durable.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from cucmd.collect.doors import NodeTask, Report
+from rig.scripted_node import Box, File
+from rig.supervised import Behaviour, statuses, world
+
+NAME = "192.0.2.{}/2026-11-25_12-00-00/cm/trace/ccm/sdl/SDL001_100_{:06}.txt.gzo"
+APART = 0.15  # seconds between the ends of nodes: more than it takes to write the whole manifest
+
+
+def run(nodes: int = 400, files: int = 250) -> dict[str, Any]:
+    """`took` and `gap` (the longest time that the loop stood still) in seconds, of all nodes at
+    once and of one after the other; `written` in bytes.
+    """
+    return {
+        "nodes": nodes,
+        "files": files,
+        "together": trio.run(_job, nodes, files, 0.0),
+        "apart": trio.run(_job, nodes, files, APART),
+    }
+
+
+async def _job(nodes: int, files: int, apart: float) -> dict[str, Any]:
+    names = [f"n{number}" for number in range(nodes)]
+    began = trio.current_time()
+    with tempfile.TemporaryDirectory(prefix="cucmd-bench-") as folder, _counted() as counts:
+        async with world(Path(folder)) as w:
+            for number, name in enumerate(names):
+                w.behaviours[name] = _node(began + 1 + number * apart, number, files)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_watch_the_loop, counts)
+                job_id = await w.start(*names, concurrency=nodes)
+                job = await w.ended(job_id)
+                nursery.cancel_scope.cancel()
+        assert set(statuses(job)) == {"succeeded"}
+    return counts | {"took": trio.current_time() - began - 1}
+
+
+def _node(ends: float, number: int, files: int) -> Behaviour:
+    box = _Box()
+    box.came = [File(NAME.format(number, file), 1_000_000) for file in range(files)]
+
+    async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
+        report.drop_box(box)
+        report.whole(box.came)
+        await trio.sleep_until(ends)
+        return ()
+
+    return behaviour
+
+
+class _Box(Box):
+    """Knows its figures, as the receiver does; the scripted one counts its files each time."""
+
+    files_received = 0
+
+    def files(self) -> Sequence[File]:
+        return self.came
+
+
+@contextmanager
+def _counted() -> Iterator[dict[str, Any]]:
+    """Python's own calls of fsync; SQLite makes its own."""
+    counts = {"written": 0, "writes": 0, "fsyncs": 0, "gap": 0.0}
+    fsync = os.fsync
+
+    def counting(descriptor: int) -> None:
+        counts["fsyncs"] += 1
+        if "manifest.json" in Path(f"/proc/self/fd/{descriptor}").readlink().name:
+            counts["writes"] += 1
+            counts["written"] += os.fstat(descriptor).st_size
+        fsync(descriptor)
+
+    os.fsync = counting
+    try:
+        yield counts
+    finally:
+        os.fsync = fsync
+
+
+async def _watch_the_loop(counts: dict[str, Any]) -> None:
+    while True:
+        slept = trio.current_time()
+        await trio.sleep(0.001)
+        counts["gap"] = max(counts["gap"], trio.current_time() - slept - 0.001)
