@@ -31,7 +31,7 @@ class Filing:
 
     @property
     def recorded(self) -> bool:
-        """Whether every file that we know of is on record."""
+        """Whether every file that we know of is on record, while nothing is on its way there."""
         return not self._unfiled and self._manifest.written
 
     def add(
@@ -42,11 +42,19 @@ class Filing:
 
     async def put_on_record(self) -> None:
         """Raises `StoreFailed`, `OSError`; what it did not come to is tried again with the next."""
-        for node, entries in list(self._unfiled.items()):
-            await self._store.save_files(self._job_id, node, entries)
-            if self._unfiled.get(node) is entries:
-                del self._unfiled[node]
+        await self._save()
         await self._manifest.write()
+
+    async def _save(self) -> None:
+        while self._unfiled:
+            # Taken out meanwhile: nodes that end together would save each other's files as well,
+            # and 400 of them did so 80,000 times.
+            node, entries = self._unfiled.popitem()
+            try:
+                await self._store.save_files(self._job_id, node, entries)
+            except BaseException:
+                self._unfiled.setdefault(node, entries)
+                raise
 
     async def catch_up(self, stopped: Callable[[], bool]) -> None:
         """Files that a full disk kept off the record are put there once it has room again.
