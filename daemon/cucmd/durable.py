@@ -9,21 +9,24 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
-def replace_file(path: Path, data: bytes, mode: int) -> None:
-    """Puts `data` at `path`, in the place of what is there. Raises `OSError`, and then it stays."""
-    with _written_beside(path, data, mode) as new:
+def replace_file(path: Path, pieces: Iterable[bytes], mode: int) -> None:
+    """Puts the bytes at `path`, in the place of what is there, which stays if this raises.
+
+    Raises `OSError`, and what `pieces` raise.
+    """
+    with _written_beside(path, pieces, mode) as new:
         new.replace(path)
     sync_directory(path.parent)
 
 
 def make_file(path: Path, data: bytes, mode: int) -> bool:
     """Puts `data` at `path` where nothing is; False: something was. Raises `OSError`."""
-    with _written_beside(path, data, mode) as new:
+    with _written_beside(path, (data,), mode) as new:
         # Unlike a rename, a link never takes the place of what somebody else has just made.
         try:
             os.link(new, path)
@@ -56,15 +59,15 @@ def drop_half_written(directory: Path) -> tuple[Path, ...]:
 
 
 @contextmanager
-def _written_beside(path: Path, data: bytes, mode: int) -> Iterator[Path]:
-    """The data under a name of this thread's own, durable; gone again at the end."""
+def _written_beside(path: Path, pieces: Iterable[bytes], mode: int) -> Iterator[Path]:
+    """The bytes under a name of this thread's own, durable; gone again at the end."""
     new = path.with_name(f".{path.name}.{threading.get_native_id()}.new")
     new.unlink(missing_ok=True)  # of one that was killed, and had the same number
     # O_EXCL: what somebody else puts there, a link say, is not written through.
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(descriptor)
         yield new

@@ -6,7 +6,8 @@ its bytes are durable.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,10 @@ import trio
 
 from cucmd.collect.doors import ReceivedFile
 from cucmd.durable import replace_file
+
+# Files whose words are made in one go, in a third of a millisecond: the encoder does not let go of
+# the interpreter before it is through, and from a thread it would hold the loop as well.
+PIECE = 1000
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -37,9 +42,7 @@ class ManifestWriter:
     def __init__(self, job_id: str, directory: Path, entries: Sequence[Entry] = ()) -> None:
         self._job_id = job_id
         self._path = directory / "manifest.json"
-        self._entries: dict[str, tuple[Entry, ...]] = {}
-        for entry in entries:
-            self._entries[entry.node] = (*self._entries.get(entry.node, ()), entry)
+        self._entries = _by_node(entries)
         self._writing = trio.Lock()
         self._wanted = 1 if entries else 0
         self._written = 0
@@ -71,21 +74,43 @@ class ManifestWriter:
         async with self._writing:
             if self._written >= mine:
                 return
-            version = self._wanted
-            files = tuple(entry for node in self._entries.values() for entry in node)
-            manifest = Manifest(self._job_id, files)
-            await trio.to_thread.run_sync(_write, self._path, manifest)
+            version, nodes = self._wanted, tuple(self._entries.values())
+            await trio.to_thread.run_sync(_write, self._path, self._job_id, nodes)
             self._written = version
+
+
+def _by_node(entries: Sequence[Entry]) -> dict[str, tuple[Entry, ...]]:
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.node, []).append(entry)
+    return {node: tuple(files) for node, files in found.items()}
 
 
 def _entry(node: str, folder: str, file: ReceivedFile, *, complete: bool) -> Entry:
     return Entry(node, f"{folder}/files/{file.path}", file.size, file.sha256, complete)
 
 
-def _write(path: Path, manifest: Manifest) -> None:
+def _write(path: Path, job_id: str, nodes: Sequence[Sequence[Entry]]) -> None:
     """In a thread: the words for a hundred thousand files, and the disk, take their time."""
-    data = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-    replace_file(path, data + b"\n", 0o640)
+    replace_file(path, words(job_id, chain.from_iterable(nodes)), 0o640)
+
+
+def words(job_id: str, files: Iterable[Entry]) -> Iterator[bytes]:
+    """The manifest as JSON, in pieces that are soon made."""
+    empty = _formatted(Manifest(job_id, ()))
+    head = empty[: -len(b"]\n}")]
+    tail = b"\n ]\n}"
+    files, between = iter(files), b"\n"
+    yield head
+    while piece := tuple(islice(files, PIECE)):
+        yield between
+        yield _formatted(Manifest(job_id, piece))[len(head) + 1 : -len(tail)]
+        between = b",\n"
+    yield (empty[len(head) :] if between == b"\n" else tail) + b"\n"
+
+
+def _formatted(manifest: Manifest) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1)
 
 
 def says(directory: Path, entries: Sequence[Entry]) -> bool:

@@ -37,7 +37,7 @@ def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_the_retur
     tmp_path: Path, synced: list[tuple[str, str | None]]
 ) -> None:
     make_file(tmp_path / "file", b"old", 0o600)
-    replace_file(tmp_path / "file", b"new", 0o600)
+    replace_file(tmp_path / "file", [b"n", b"ew"], 0o600)
     assert synced == [("file", None), ("folder", "old"), ("file", "old"), ("folder", "new")]
     assert os.listdir(tmp_path) == ["file"]
 
@@ -67,7 +67,7 @@ def test_what_fails_leaves_all_as_it_was(tmp_path, monkeypatch, write, error):
 def test_a_name_that_cannot_be_taken_leaves_nothing_beside_it(tmp_path):
     (tmp_path / "file").mkdir()
     with pytest.raises(IsADirectoryError):
-        replace_file(tmp_path / "file", b"new", 0o600)
+        replace_file(tmp_path / "file", [b"n", b"ew"], 0o600)
     assert os.listdir(tmp_path) == ["file"]
 
 

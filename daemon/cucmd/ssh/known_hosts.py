@@ -170,7 +170,7 @@ class KnownHosts:
                 return
             lines = self._apply(changes, self._read())
             text = "".join(f"{line}\n" for line in lines)
-            replace_file(self.path, text.encode("utf-8", "surrogateescape"), 0o600)
+            replace_file(self.path, [text.encode("utf-8", "surrogateescape")], 0o600)
             with self._lock:
                 del self._unsaved[: len(changes)]
                 self._replace_lines(self._apply(self._unsaved, lines))
