@@ -24,9 +24,9 @@ def replace_file(path: Path, pieces: Iterable[bytes], mode: int) -> None:
     sync_directory(path.parent)
 
 
-def make_file(path: Path, data: bytes, mode: int) -> bool:
-    """Puts `data` at `path` where nothing is; False: something was. Raises `OSError`."""
-    with _written_beside(path, (data,), mode) as new:
+def make_file(path: Path, pieces: Iterable[bytes], mode: int) -> bool:
+    """Puts the bytes at `path` where nothing is; False: something was. Raises as that does."""
+    with _written_beside(path, pieces, mode) as new:
         # Unlike a rename, a link never takes the place of what somebody else has just made.
         try:
             os.link(new, path)

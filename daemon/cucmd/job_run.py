@@ -66,7 +66,7 @@ class JobRun:
         self._house = house
         self._recorder = StateRecorder(job, house.store, house.feed)
         manifest = ManifestWriter(job.job_id, directory, entries)
-        self._filing = Filing(job.job_id, house.store, manifest)
+        self._filing = Filing(job.job_id, house.store, manifest, lambda: self._stopping)
         self._scopes = [trio.CancelScope() for _ in job.nodes]
         self._waiting = trio.CancelScope()
         self._works = False
@@ -92,16 +92,20 @@ class JobRun:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._recorder.run)
                 try:
-                    await self._wait_and_work()
-                    await self._filing.catch_up(lambda: self._stopping)
-                except Exception:
-                    log.exception("job %s: a defect", self.job.job_id)
-                    self.whole = False
-                    self.end_all(failure(Code.INTERNAL, "a defect of cucmd ended the job"))
+                    await self._as_far_as_it_goes(self._wait_and_work)
+                    await self._as_far_as_it_goes(self._filing.catch_up)
                 finally:
                     self._recorder.finish()
         finally:
             self.over.set()
+
+    async def _as_far_as_it_goes(self, step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except Exception:
+            log.exception("job %s: a defect", self.job.job_id)
+            self.whole = False
+            self.end_all(failure(Code.INTERNAL, "a defect of cucmd ended the job"))
 
     async def _wait_and_work(self) -> None:
         with self._waiting:
@@ -116,6 +120,7 @@ class JobRun:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_deadline)
             nursery.start_soon(self._tick)
+            nursery.start_soon(self._filing.keep_up)
             async with trio.open_nursery() as nodes:
                 # One by one as places come free: a nursery starts its tasks in any order, and a
                 # person who names the publisher first means it to be first.
@@ -194,13 +199,20 @@ class JobRun:
             return None
         self._filing.add(task.node, task.folder.name, files, report.whole_paths)
         try:
-            await self._filing.put_on_record()
+            await self._filing.put_on_record(partial(self._ends_the_job, position))
         except StoreFailed as error:
             code = Code.DISK_FULL if error.disk_full else Code.INTERNAL
             return failure(code, f"the files' record could not be saved: {error}")
         except OSError as error:
             return _of_os_error(error)
         return None
+
+    def _ends_the_job(self, position: int) -> bool:
+        """Whether the job is seen to end with this node: no other is at work or still to come."""
+        pairs = zip(self.job.nodes, self._reports, strict=True)
+        return not self.job.nodes[position].settled and all(
+            node.settled or report.ended for node, report in pairs
+        )
 
     @property
     def recorded(self) -> bool:
@@ -212,6 +224,8 @@ class JobRun:
     def _change(self, job: Job) -> None:
         before, self.job = self.job, job
         self._recorder.changed(job)
+        if job.ended:
+            self._filing.hurry()
         _log_endings(before, job)
 
     def change_node(self, position: int, change: Callable[[Node], Node]) -> None:

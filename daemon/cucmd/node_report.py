@@ -26,7 +26,7 @@ class NodeReport:
         self._files_announced: int | None = None
         self._bytes_announced: int | None = None
         self.whole_paths: set[str] = set()
-        self._ended = False
+        self.ended = False
         self.last_phase = Phase.CONNECT
 
     def attempt(self, number: int) -> None:
@@ -53,7 +53,7 @@ class NodeReport:
 
     def at_end(self) -> None:
         """From here on only files that count are counted; until then, those that were closed."""
-        self._ended = True
+        self.ended = True
 
     def take_files(self) -> Sequence[ReceivedFile]:
         """What came into the box, once."""
@@ -68,7 +68,7 @@ class NodeReport:
         after = node.progress(
             files_announced=self._files_announced,
             bytes_announced=self._bytes_announced,
-            files_received=len(self.whole_paths) if self._ended else box.files_received,
+            files_received=len(self.whole_paths) if self.ended else box.files_received,
             bytes_received=box.bytes_received,
         )
         return node if after == node else after

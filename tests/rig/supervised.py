@@ -93,6 +93,7 @@ class World:
 @asynccontextmanager
 async def world(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[World]:
     limits = limits or Limits()
+    tmp_path.mkdir(exist_ok=True)
     made: list[World] = []
 
     async def collect(task: NodeTask, report: Report) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
 def _make(path: Path, algorithm: str, size: dict[str, int]) -> None:
     """A crash leaves either no key or a whole one; two daemons agree on one."""
     key = asyncssh.generate_private_key(algorithm, comment="cucmd receiver", **size)
-    if not make_file(path, key.export_private_key("openssh"), 0o600):
+    if not make_file(path, [key.export_private_key("openssh")], 0o600):
         _log.info("%s was made by another process meanwhile", path)
 
 

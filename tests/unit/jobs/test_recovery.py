@@ -62,7 +62,6 @@ async def test_every_job_that_was_stopped_in_its_grace_is_accounted_for(tmp_path
                 await closed.wait()
         raise AssertionError
 
-    (tmp_path / "state").mkdir()
     async with world(tmp_path / "state") as w:
         w.behaviours = {"slow": closes_slowly}
         slow = await w.start("slow")
