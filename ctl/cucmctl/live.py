@@ -200,9 +200,10 @@ class Frame:
         self._names = dict(zip((node.node for node in job.nodes), short, strict=True))
 
     def lines(self, height: int, missed: int = 0, hint: str = "") -> list[Text]:
-        room = max(1, height - 3)
+        above = [self._head(), *(Text(text, "yellow") for text in render.unsaved(self._job))]
+        room = max(1, height - len(above) - 2)
         shown, hidden = select(self._job.nodes, room)
-        lines = [self._head(), *(self._node(node) for node in shown)]
+        lines = [*above, *(self._node(node) for node in shown)]
         if hidden:
             lines.append(Text(f"and {len(hidden)} more: {_counts(hidden)}", "dim"))
         if missed:

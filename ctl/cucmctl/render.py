@@ -169,6 +169,13 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
     if what := collected(job.collection):
         yield f"collects {visible(what)}"
     yield f"files in {visible(job.directory)}"
+    yield from unsaved(job)
+
+
+def unsaved(job: Job) -> Iterator[str]:
+    """Why the daemon does not show how the job is by now, where that is so."""
+    if job.unsaved is not None:
+        yield f"what came since cannot be stored, and is not shown: {visible(job.unsaved)}"
 
 
 def collected(collection: Collection) -> str:

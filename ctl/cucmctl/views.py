@@ -62,6 +62,14 @@ class Silent(View):
     def __init__(self, stream: TextIO, *, as_json: bool) -> None:
         self._stream = stream
         self._json = as_json
+        self._unsaved: str | None = None
+
+    def show(self, change: WatchReply) -> None:
+        """Nothing, but why the end may be long in coming."""
+        if change.job is not None and change.job.unsaved != self._unsaved:
+            self._unsaved = change.job.unsaved
+            for text in render.unsaved(change.job):
+                printer.note(text)
 
     def conclude(self, job: Job) -> None:
         if self._json:
@@ -100,6 +108,7 @@ class Lines(View):
         self._of_all_jobs = False
         # By job and node; "" is the job itself.
         self._shown: dict[str, dict[str, tuple[object, int, float]]] = {}
+        self._unsaved: dict[str, str] = {}  # by job: what keeps its state from being stored
         self._ended = Ended()
 
     def show(self, change: WatchReply) -> None:
@@ -116,6 +125,7 @@ class Lines(View):
             for node in change.job.nodes:
                 self._show_node(change.job.job_id, node)
             self._show_job(render.summary(change.job))
+            self._show_unsaved(change.job)
 
     def conclude(self, job: Job) -> None:
         for text in render.ending(job):
@@ -133,6 +143,14 @@ class Lines(View):
         if job.status in render.ENDED:
             del self._shown[job.job_id]
             self._ended.add(job.job_id)
+
+    def _show_unsaved(self, job: Job) -> None:
+        before = self._unsaved.pop(job.job_id, None)
+        if job.unsaved is not None and job.status not in render.ENDED:
+            self._unsaved[job.job_id] = job.unsaved
+            if job.unsaved != before:
+                for text in render.unsaved(job):
+                    self._print(f"job {job.job_id}: {text}")
 
     def _show_node(self, job_id: str, node: Node) -> None:
         state = (node.status, node.phase, node.attempt, node.files_received, node.error)

@@ -260,13 +260,18 @@ class JobRun:
         """The job as whoever asks may see it: the newest state that is durable."""
         return self._recorder.told(self.refresh())
 
+    @property
+    def unsaved(self) -> str | None:
+        """Why what is shown is not how it is: the newest state cannot be stored."""
+        return self._recorder.trouble
+
     # Ending it from outside
 
     async def cancel(self, positions: frozenset[int] | None = None) -> bool:
         """Cancels, and says whether that changed anything; durable on return.
 
-        Connections close behind it, inside the grace period. Raises `StoreFailed`: it holds all
-        the same, and is made durable once that can be.
+        Connections close behind it, inside the grace period. Raises `StoreFailed`: what it changed
+        holds all the same, and is made durable once that can be.
         """
         before = self.refresh()
         self._end(self.job.cancel(_now(), positions))
@@ -277,7 +282,8 @@ class JobRun:
             except StoreFailed as error:
                 if self._stopping:  # the next start takes up what is on disk
                     raise
-                raise StoreFailed(f"the cancel holds, its record will follow: {error}") from error
+                what = "the cancel holds" if changed else "nothing was left to cancel"
+                raise StoreFailed(f"{what}, its record will follow: {error}") from error
         return changed
 
     def end_all(self, why: Failure) -> None:

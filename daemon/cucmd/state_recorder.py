@@ -47,6 +47,11 @@ class StateRecorder:
             self._job = job
             self._feed.publish(job)
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the newest state is not durable, as the last try has it; None: it is, or soon."""
+        return None if self._failed is None else str(self._failed)
+
     def told(self, job: Job) -> Job:
         """What may be said of the job, now that it is `job`: no state that a crash could undo."""
         return job if self._durable == self._version else self._saved
@@ -96,9 +101,11 @@ class StateRecorder:
         try:
             await self._store.save(self._saved, job)
         except StoreFailed as error:
-            if str(error) != str(self._failed):  # once for each trouble, not for each try
-                log.error("job %s: its state could not be saved: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
+            news = str(error) != str(self._failed)  # once for each trouble, not for each try
             self._failed = error
+            if news:
+                log.error("job %s: its state could not be saved: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
+                self._feed.publish(self._saved)  # so that whoever watches hears of the trouble
         else:
             self._saved, self._durable, self._failed = job, version, None
             self._feed.publish(job)

@@ -175,6 +175,11 @@ class Supervisor:
             raise UnknownJob(job_id)
         return job
 
+    def unsaved(self, job_id: str) -> str | None:
+        """Why `find` shows less of a job than there is to show; None: it does not."""
+        run = self._live.get(job_id)
+        return None if run is None else run.unsaved
+
     async def newest(self, limit: int, status: str | None) -> Sequence[JobRow | Job]:
         """Newest first; live jobs as they are at this moment."""
         rows = await self._house.store.newest(limit, status)

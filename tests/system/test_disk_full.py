@@ -61,7 +61,14 @@ def test_a_disk_that_fills_up_fails_the_node_and_the_record_follows(folder: Path
         filler = fill(daemon.state, leave=3 * MIB // 2)
         job = start(client, lab, lab.nodes[:1])
         wait_until(lambda: "could not be saved" in daemon.log.read_text())
-        assert client.status(job.job_id).status == "running", "only what is durable is shown"
+        known = client.status(job.job_id)
+        assert known.status == "running", "only what is durable is shown"
+        assert "disk is full" in known.unsaved
+        assert "cannot be stored, and is not shown" in daemon.ctl("status", job.job_id).stdout
+        with pytest.raises(StorageFailed, match="nothing was left to cancel"):
+            client.cancel(job.job_id)
+        waiting = daemon.ctl("wait", job.job_id, "--timeout", "3")
+        assert "cannot be stored, and is not shown" in waiting.stderr
         filler.unlink()
         after = client.wait(job.job_id, timeout=20)
         assert after.nodes[0].failure.code == "disk_full"

@@ -114,7 +114,8 @@ class Jobs:
         return tuple(summary_to_wire(job) for job in found)
 
     def _wire(self, job: Job) -> structs.Job:
-        return job_to_wire(job, self._supervisor.directory(job.job_id))
+        supervisor, job_id = self._supervisor, job.job_id
+        return job_to_wire(job, supervisor.directory(job_id), supervisor.unsaved(job_id))
 
 
 def _cancel_reply(job: Job, nodes: tuple[str, ...] | None, *, changed: bool) -> structs.CancelReply:

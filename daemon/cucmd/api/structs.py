@@ -89,6 +89,8 @@ class Job(Struct, frozen=True):
     collection: Collection
     timeouts: Timeouts
     nodes: tuple[Node, ...]
+    # Why this is not how the job is by now: what came since cannot be stored. The daemon tries on.
+    unsaved: str | None = None
 
 
 class JobSummary(Struct, frozen=True):

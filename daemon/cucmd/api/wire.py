@@ -10,7 +10,7 @@ from cucmd.api import structs
 from cucmd.store import JobRow, summarise
 
 
-def job_to_wire(job: domain.Job, directory: Path) -> structs.Job:
+def job_to_wire(job: domain.Job, directory: Path, unsaved: str | None = None) -> structs.Job:
     return structs.Job(
         job_id=job.job_id,
         status=job.status,
@@ -22,6 +22,7 @@ def job_to_wire(job: domain.Job, directory: Path) -> structs.Job:
         collection=_collection(job.collection),
         timeouts=_timeouts(job.timeouts),
         nodes=tuple(_node(node) for node in job.nodes),
+        unsaved=unsaved,
     )
 
 

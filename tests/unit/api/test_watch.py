@@ -39,6 +39,9 @@ class World:
     def directory(self, job_id: str) -> Path:
         return Path(job_id)
 
+    def unsaved(self, job_id: str) -> str | None:
+        return None
+
     def change(self, times: int = 1) -> None:
         for _ in range(times):
             received = self.node.bytes_received + 1

@@ -50,6 +50,18 @@ def test_bytes_alone_are_a_line_now_and_then(lines, change, job, node, clock):
     assert len(lines.since()) == 2 + 30 // BYTES_EVERY  # the node's first, the job's, then these
 
 
+def test_what_keeps_the_news_away_is_a_line_once(lines, change, job):
+    lines.show(change(job()))
+    lines.since()
+    for _ in range(3):
+        lines.show(change(job(unsaved="the disk is \x1b[31mfull")))
+    why = "what came since cannot be stored, and is not shown: the disk is \\x1b[31mfull"
+    assert lines.since() == [f"job 3f2a00112233: {why}"]
+    lines.show(change(job()))
+    lines.show(change(job(unsaved="once more")))
+    assert len(lines.since()) == 1
+
+
 def test_what_stands_still_is_no_news(lines, change, job, clock):
     lines.show(change(job()))
     lines.since()

@@ -95,6 +95,24 @@ async def test_a_failed_save_is_told_to_who_waits_and_tried_again(
     assert "disk is full" in caplog.text
 
 
+async def test_who_watches_hears_once_why_nothing_new_comes_and_when_it_is_over(
+    autojump_clock: MockClock,
+) -> None:
+    feed = Feed()
+    recorder = StateRecorder(QUEUED, SlowStore(failures=2), feed)
+    cancelled = QUEUED.cancel(NOW)
+    heard: list[tuple[str, str | None]] = []
+    with feed.subscribe(QUEUED.job_id) as changes:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(recorder.run)
+            recorder.changed(cancelled)
+            while len(heard) < 2:
+                change = await changes.next()
+                heard.append((change.job.status, recorder.trouble))
+            recorder.finish()
+    assert heard == [("queued", "database or disk is full"), ("cancelled", None)]
+
+
 async def test_the_last_state_is_saved_before_the_recorder_ends_even_when_cancelled() -> None:
     store = SlowStore()
     recorder = StateRecorder(QUEUED, store, Feed())
