@@ -65,7 +65,10 @@ _ADVICE: dict[Code, tuple[bool, str]] = {
         True,
         "let the node reach the receiver's port, or set receiver.advertise",
     ),
-    Code.TRANSFER_INCOMPLETE: (True, "files may have rotated meanwhile; collect again"),
+    Code.TRANSFER_INCOMPLETE: (
+        True,
+        "files may have rotated meanwhile: collect again; what came is kept, but marked incomplete",
+    ),
     Code.DISK_FULL: (
         True,
         "free space below the state directory, "

@@ -33,7 +33,7 @@ def judge(
     """The failure of one command, or None if everything came."""
     whole = [file for file in received if file.complete]
     cut = [file.path for file in received if not file.complete]
-    came = f"{len(whole)} files, {sum(file.size for file in whole)} bytes came whole"
+    came = f"{len(whole)} files, {sum(file.size for file in whole)} bytes came"
     if not completed:
         said = "the node went back to its prompt without 'Transfer completed'"
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {said}; {came}")
