@@ -10,7 +10,7 @@ import signal
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -42,8 +42,12 @@ class Held(NamedTuple):
                 continue  # the descriptor of this very listing
             if not _KEPT.fullmatch(target):
                 targets[target.partition(":")[0]] += 1
-        tasks = Path("/proc/self/task").glob("*/children")
-        return cls(targets, frozenset(pid for task in tasks for pid in task.read_text().split()))
+        children: set[str] = set()
+        for task in Path("/proc/self/task").iterdir():
+            # A thread may end while we look: trio lets go of one that had nothing to do for 10 s.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                children.update((task / "children").read_text().split())
+        return cls(targets, frozenset(children))
 
     def beyond(self, before: "Held") -> list[str]:
         """What is held here and was not held before."""
