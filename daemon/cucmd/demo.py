@@ -23,10 +23,17 @@ from typing import Any
 
 from cucmd.stdout import written
 
+# The usual limits are for a daemon that lives on its disk; this is 7 MB, soon gone again. But with
+# no room at all the job's end could not be stored, and the demo would wait for it.
 CONFIG = """\
 [receiver]
 listen = "127.0.0.1:0"
+[limits]
+free_space_percent = 0
+free_space_bytes = 2097152
 """
+
+LONGEST_SOCKET = 107  # bytes of a path, which `sockaddr_un` has room for
 
 SHOWN = 3  # files of each node; the manifest has them all
 STOP_WITHIN = 20.0  # seconds; grace periods are far below
@@ -47,8 +54,8 @@ def demo() -> int:
     try:
         with _ended_by_signals():
             code = _demonstrate()
-        failed = f"Failed: exit code {code}." if code else ""
-        _say(failed or "Everything is stopped and removed again.")
+        failed = f"Failed: exit code {code}. " if code else ""
+        _say(f"{failed}Everything is stopped and removed again.")
     except _Interrupted as interrupted:
         said = "interrupted; the job, the daemon and the nodes are stopped and removed again"
         print(f"cucmd demo: {said}", file=sys.stderr)
@@ -58,14 +65,15 @@ def demo() -> int:
 
 def _demonstrate() -> int:
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(_temporary_folder()))
+        folder = stack.enter_context(_temporary_folder())
+        sockets = stack.enter_context(folder_for_sockets(folder))
         _say("Three simulated nodes ...")
         lab = stack.enter_context(_lab())
         _say("  " + "  ".join(lab["nodes"]))
         _say("A daemon with its own SFTP receiver ...")
-        stack.enter_context(_daemon(folder))
+        stack.enter_context(_daemon(folder, sockets))
         stack.callback(_ignore, ENDINGS)  # what is left to do must not be cut short
-        code = _collect(folder, lab)
+        code = _collect(folder, sockets, lab)
         _list_files(folder / "state")
     return code
 
@@ -98,12 +106,25 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _temporary_folder() -> Iterator[str]:
-    folder = tempfile.mkdtemp(prefix="cucmd-demo-")
+def _temporary_folder(below: str | None = None) -> Iterator[Path]:
     try:
-        yield folder
+        folder = tempfile.mkdtemp(prefix="cucmd-demo-", dir=below)
+    except OSError as error:
+        raise SystemExit(f"cucmd demo: no temporary folder ($TMPDIR): {error}") from error
+    try:
+        yield Path(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def folder_for_sockets(folder: Path) -> Iterator[Path]:
+    """`folder`, or where $TMPDIR is too long for a socket's path, one in /tmp."""
+    if len(os.fsencode(folder / "cucmd.sock")) <= LONGEST_SOCKET:
+        yield folder
+        return
+    with _temporary_folder("/tmp") as short:  # noqa: S108  made by mkdtemp, so nobody else's
+        yield short
 
 
 @contextmanager
@@ -138,32 +159,32 @@ def _lab() -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _daemon(folder: Path) -> Iterator[None]:
+def _daemon(folder: Path, sockets: Path) -> Iterator[None]:
     (folder / "cucmd.toml").write_text(CONFIG)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
-        ready.bind(str(folder / "notify"))
+        ready.bind(str(sockets / "notify"))
         ready.settimeout(0.5)
-        process = _beside_us(_serve_command(folder), env=_environment(folder))
+        process = _beside_us(_serve_command(folder, sockets), env=_environment(sockets))
         with _running(process):
             _wait_until_ready(ready, process)
             yield
 
 
-def _serve_command(folder: Path) -> list[str]:
+def _serve_command(folder: Path, sockets: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "cucmd", "serve"),
         *("--config", str(folder / "cucmd.toml")),
-        *("--socket", str(folder / "cucmd.sock")),
+        *("--socket", str(sockets / "cucmd.sock")),
         *("--state-dir", str(folder / "state")),
         "--quiet",
     ]
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(sockets: Path) -> dict[str, str]:
     """Ours, less what a service manager may have given to us; and a place to say READY=1."""
     service = ("LISTEN_", "WATCHDOG_", "JOURNAL_STREAM", "STATE_DIRECTORY", "JOB_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(service)}
-    return {**kept, "NOTIFY_SOCKET": str(folder / "notify")}
+    return {**kept, "NOTIFY_SOCKET": str(sockets / "notify")}
 
 
 def _wait_until_ready(notifications: socket.socket, daemon: subprocess.Popen[str]) -> None:
@@ -176,14 +197,14 @@ def _wait_until_ready(notifications: socket.socket, daemon: subprocess.Popen[str
     raise SystemExit("cucmd demo: the daemon did not start")
 
 
-def _collect(folder: Path, lab: dict[str, Any]) -> int:
+def _collect(folder: Path, sockets: Path, lab: dict[str, Any]) -> int:
     password = folder / "password"
     password.touch(mode=0o600)
     password.write_text(lab["password"] + "\n")
     wanted = [*lab["nodes"], "--path", "cm/trace/ccm/sdl", "--last", "2h"]
     wanted += ["--user", lab["username"], "--watch"]
     _say("$ cucmctl start " + " ".join(wanted))
-    ctl = [sys.executable, "-m", "cucmctl", "--socket", str(folder / "cucmd.sock"), "start"]
+    ctl = [sys.executable, "-m", "cucmctl", "--socket", str(sockets / "cucmd.sock"), "start"]
     with _running(_deaf_to_ctrl_c([*ctl, *wanted, "--password-file", str(password)])) as process:
         return process.wait()
 
@@ -201,7 +222,8 @@ def _list_files(state: Path) -> None:
     for manifest in sorted(state.glob("jobs/*/manifest.json")):
         files = json.loads(manifest.read_text())["files"]
         size = sum(file["size"] for file in files)
-        _say(f"{len(files)} files, {size} bytes, each with its SHA-256 in manifest.json:")
+        came = f"{len(files)} files, {size} bytes, each with its SHA-256 in manifest.json:"
+        _say(came if files else "No file came.")
         for node in sorted({file["node"] for file in files}):
             _list_node(node, [file for file in files if file["node"] == node])
 

@@ -12,13 +12,16 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from cucmd.demo import folder_for_sockets
+from rig.small_disk import small_disk
+
 PATIENCE = 60
 DEMO = [sys.executable, "-m", "cucmd", "demo"]
 
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """Where the demo makes its folder: short, since a socket's path has room for 107 bytes."""
+    """Where the demo makes its folder, shorter than pytest has it."""
     with TemporaryDirectory(prefix="cucmd-") as folder:
         yield Path(folder)
 
@@ -40,14 +43,44 @@ def left_of(session: int) -> list[Path]:
     return [one for one in Path("/proc").glob("[0-9]*") if session_of(one) == str(session)]
 
 
-def test_the_demo_collects_and_removes_everything(environ: dict, temporary: Path) -> None:
-    done = subprocess.run(
+def run_in(folder: Path) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "TMPDIR": str(folder)}
+    return subprocess.run(
         DEMO, env=environ, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
+
+
+def test_the_demo_collects_and_removes_everything(temporary: Path) -> None:
+    done = run_in(temporary)
     assert done.returncode == 0, done.stderr
     assert "each with its SHA-256 in manifest.json" in done.stdout
     assert done.stdout.endswith("\nEverything is stopped and removed again.\n")
     assert list(temporary.iterdir()) == []
+
+
+def test_a_disk_with_little_room_and_a_long_name_will_do(temporary: Path) -> None:
+    with small_disk(temporary / ("long" * 30), 32) as disk:
+        done = run_in(disk)
+        assert done.returncode == 0, done.stderr
+        assert list(disk.iterdir()) == []
+
+
+def test_a_folder_for_sockets_elsewhere_goes_away_too(temporary: Path) -> None:
+    with folder_for_sockets(temporary) as near:
+        assert near == temporary
+    with folder_for_sockets(temporary / ("long" * 30)) as short:
+        assert short.is_dir()
+    assert not short.exists()
+
+
+def test_a_demo_that_fails_says_what_came_and_that_nothing_is_left(temporary: Path) -> None:
+    with small_disk(temporary / "disk", 2) as disk:
+        done = run_in(disk)
+        assert done.returncode == 1, done.stderr
+        assert "\nNo file came.\n" in done.stdout
+        removed = "Failed: exit code 1. Everything is stopped and removed again."
+        assert done.stdout.splitlines()[-1] == removed
+        assert list(disk.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
