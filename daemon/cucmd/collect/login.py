@@ -48,6 +48,7 @@ async def reach(
     failed = 0
     while True:
         report.attempt(task.first_attempt + failed)
+        transcript.attempt()
         async with AsyncExitStack() as trial:
             try:
                 conversation = await _log_in(trial, task, open_shell, transcript, report)

@@ -60,7 +60,7 @@ async def collect(
 ) -> tuple[str, ...]:
     """Collects one node; the notes that a person should read. Raises `NodeFailed`."""
     path, secrets = task.folder / "transcript.log", (task.login.password,)
-    transcript = TranscriptFile(path, secrets, receiver.shortage)
+    transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
     with transcript:
         async with AsyncExitStack() as stack:
             conversation = await reach(stack, task, open_shell, transcript, report)

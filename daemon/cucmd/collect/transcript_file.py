@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
 
@@ -30,14 +30,30 @@ _TOO_MUCH = b"\n(the node says too much: of what follows only the end is kept)\n
 Shortage = Callable[[int], str | None]
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class TranscriptFile:
     """Appends to `transcript.log`, so that a second attempt stands below the first.
 
+    Its lines have the time alone; before the first of an attempt, and of a day, stands which node
+    and which day it is: the file goes away from its folder, to whoever has to read it.
     `shortage` says why the disk of a descriptor shall take nothing more, or None.
     """
 
-    def __init__(self, path: Path, secrets: tuple[str, ...], shortage: Shortage) -> None:
+    def __init__(
+        self,
+        path: Path,
+        node: str,
+        secrets: tuple[str, ...],
+        shortage: Shortage,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
         self._path = path
+        self._node = node
+        self._now = now
+        self._day: date | None = None
         self._transcript = Transcript(secrets)
         self._shortage = shortage
         self._written = 0
@@ -65,11 +81,22 @@ class TranscriptFile:
     def add_secret(self, secret: str) -> None:
         self._transcript.add_secret(secret)
 
+    def attempt(self) -> None:
+        """What comes from here on is of another attempt."""
+        self._day = None
+
     def heard(self, data: bytes) -> None:
-        self._write(self._transcript.heard(data, _stamp()))
+        self._write(self._transcript.heard(data, self._stamp()))
 
     def said(self, shown: str) -> None:
-        self._write(self._transcript.said(shown, _stamp()))
+        self._write(self._transcript.said(shown, self._stamp()))
+
+    def _stamp(self) -> str:
+        now = self._now()
+        if self._day != now.date():
+            self._day = now.date()
+            self._write(self._transcript.noted(f"{self._node}, {self._day}, times in UTC"))
+        return now.strftime("%H:%M:%S.%f")[:-3]
 
     def _write(self, text: str) -> None:
         if self._fd is None or not text:
@@ -136,7 +163,3 @@ class _End:
         """From the beginning of a line on, if there is one."""
         begin = self._kept.find(b"\n") + 1 if self._cut else 0
         return bytes(self._kept[begin:])
-
-
-def _stamp() -> str:
-    return datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3]

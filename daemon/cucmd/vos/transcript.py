@@ -72,8 +72,14 @@ class Transcript:
 
     def said(self, shown: str, stamp: str) -> str:
         """We sent something; `shown` is what may be shown of it."""
-        line = f"{stamp} > {self._secrets.mask(shown)}".rstrip()
-        self._marks.append(_Said(len(self._held), f"{line}\n"))
+        return self._line(f"{stamp} > {shown}")
+
+    def noted(self, note: str) -> str:
+        """A line about what follows, said to nobody."""
+        return self._line(f"({note})")
+
+    def _line(self, line: str) -> str:
+        self._marks.append(_Said(len(self._held), f"{self._secrets.mask(line).rstrip()}\n"))
         self._line_ends = 0
         return self._write(self._secrets.certain(self._held))
 

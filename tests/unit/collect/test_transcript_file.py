@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from cucmd.collect.transcript_file import END, LIMIT, LOOK_EVERY, TranscriptFile
 
 SECRET = "PlatformSecret"
+NODE = "cucm-pub:2022"
+TODAY = datetime(2026, 11, 25, 23, 59, 59, 999_000, tzinfo=UTC)
+HEAD = "(cucm-pub:2022, 2026-11-25, times in UTC)"
 
 
 def enough(_descriptor: int) -> str | None:
@@ -26,7 +30,7 @@ def written(tmp_path: Path) -> Callable[..., str]:
     path = tmp_path / "transcript.log"
 
     def write(lines: int, shortage: Callable[[int], str | None] = enough) -> str:
-        with TranscriptFile(path, (SECRET,), shortage) as transcript:
+        with TranscriptFile(path, NODE, (SECRET,), shortage, lambda: TODAY) as transcript:
             transcript.said("file get")
             for _ in range(lines // 500):
                 transcript.heard(b"x\r\n" * 500)
@@ -47,7 +51,7 @@ def test_of_a_node_that_says_too_much_the_beginning_and_the_end_are_kept(
 ) -> None:
     said = written(400_000)
     assert LIMIT / 2 < len(said) < LIMIT + 3 * END
-    assert said.partition("\n")[0].endswith(" > file get")
+    assert said.splitlines()[:2] == [HEAD, "23:59:59.999 > file get"]
     beginning, _, end = said.partition("(the node says too much: of what follows only the end")
     assert beginning.count(" < x\n") > 100_000
     assert END / 2 < len(end) < 3 * END
@@ -59,6 +63,36 @@ def test_a_second_attempt_stands_below_the_first_however_long_that_was(
 ) -> None:
     written(400_000)
     assert written(500).endswith(" < ***** is the last word\n")
+
+
+def test_each_attempt_says_which_node_and_which_day_it_is(
+    tmp_path: Path, written: Callable[..., str]
+) -> None:
+    path = tmp_path / "transcript.log"
+    written(0)
+    with TranscriptFile(path, NODE, (SECRET,), enough, lambda: TODAY) as transcript:
+        for _ in range(2):  # one that is refused, and the next
+            transcript.attempt()
+            transcript.heard(b"Welcome\r\nadmin:")
+            transcript.said("quit")
+    session = [HEAD, "23:59:59.999 < Welcome", "23:59:59.999 < admin:", "23:59:59.999 > quit"]
+    assert path.read_text().splitlines()[3:] == session * 2
+
+
+def test_a_session_that_goes_past_midnight_says_that_a_day_begins(tmp_path: Path) -> None:
+    path, now = tmp_path / "transcript.log", TODAY
+    with TranscriptFile(path, NODE, (SECRET,), enough, lambda: now) as transcript:
+        transcript.heard(f"in the middle of {SECRET[:5]}".encode())
+        now += timedelta(milliseconds=2)
+        transcript.heard(f"{SECRET[5:]} it goes on\r\n".encode())
+        transcript.said("y")
+    assert path.read_text().splitlines() == [
+        HEAD,
+        "23:59:59.999 < in the middle of *****",
+        "(cucm-pub:2022, 2026-11-26, times in UTC)",
+        "00:00:00.001 <  it goes on",
+        "00:00:00.001 > y",
+    ]
 
 
 def test_below_the_floor_of_free_space_it_ends_and_says_why(
@@ -82,7 +116,7 @@ def test_a_disk_that_fails_as_late_as_the_close_disturbs_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr("cucmd.collect.transcript_file.os.close", fails)
-        with TranscriptFile(path, (SECRET,), enough) as transcript:
+        with TranscriptFile(path, NODE, (SECRET,), enough) as transcript:
             transcript.said("file get")
     assert path.read_text().endswith(" > file get\n")
 
