@@ -113,12 +113,12 @@ def of_node(failure: Failure, node: str) -> Failure:
     return msgspec.structs.replace(failure, hint=failure.hint.removesuffix("NODE") + node)
 
 
-def timed_out(code: Code, seconds: float, what: str) -> Failure:
+def timed_out(code: Code, seconds: float, what: str, *, hint: str | None = None) -> Failure:
     """A failure for a deadline of `seconds`; `what` goes on after "Timed out after 600s".
 
     The form is fixed by BE-020, row 13: `TimeoutError: Timed out after 600s`.
     """
-    return failure(code, f"TimeoutError: Timed out after {seconds:g}s {what}".rstrip())
+    return failure(code, f"TimeoutError: Timed out after {seconds:g}s {what}".rstrip(), hint=hint)
 
 
 class NodeFailed(Exception):

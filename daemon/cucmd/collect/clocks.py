@@ -56,9 +56,17 @@ class CommandClock:
     alone: BE-020 wants a slow but living transfer not to be killed by a wall clock.
     """
 
-    def __init__(self, timeouts: Timeouts, what: str, box: DropBox | None = None) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        what: str,
+        box: DropBox | None = None,
+        *,
+        hint: str | None = None,
+    ) -> None:
         self._timeouts = timeouts
         self._what = what
+        self._hint = hint  # where the usual one for a command does not fit
         self._box = box
         self._started = trio.current_time()
         self._agreed: float | None = None
@@ -93,9 +101,8 @@ class CommandClock:
         """What the expiry of `deadline` means now."""
         timeouts, last = self._timeouts, self._last_byte()
         if last is None and trio.current_time() >= self._started + timeouts.command:
-            return timed_out(
-                Code.COMMAND_TIMEOUT, timeouts.command, f"{self._what} (command timeout)"
-            )
+            what = f"{self._what} (command timeout)"
+            return timed_out(Code.COMMAND_TIMEOUT, timeouts.command, what, hint=self._hint)
         if self._box is not None and not self._box.connected:
             code, why = not_connected(self._box)
             return timed_out(code, timeouts.stall, f"{self._what}: {why}")

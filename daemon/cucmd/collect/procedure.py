@@ -27,6 +27,9 @@ from cucmd.node_name import address
 # What an answer takes to come, and what nobody minds.
 _WORTH_A_NOTE = timedelta(minutes=2)
 
+# No window and no path is in question yet.
+_NO_ANSWER = "the node's shell does not answer a plain command; its transcript shows what it said"
+
 # Of one node. A person reads no more, and of a thousand nodes that each had twenty for each of a
 # hundred paths the job's state would be too large for a reply.
 MOST_NOTES = 50
@@ -106,7 +109,8 @@ async def _prepare(conversation: Conversation, task: NodeTask) -> NodeClock:
 
 async def _answer(conversation: Conversation, task: NodeTask, text: str) -> tuple[str, ...]:
     """Runs a plain command; the lines that the node printed."""
-    clock = CommandClock(task.timeouts, f"waiting for the answer to '{text}'")
+    what = f"waiting for the answer to '{text}'"
+    clock = CommandClock(task.timeouts, what, hint=_NO_ANSWER)
     await conversation.command(text)
     while True:
         match await conversation.next(clock):

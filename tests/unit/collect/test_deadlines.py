@@ -77,6 +77,22 @@ async def test_a_command_ends_after_its_timeout_with_ctrl_c_and_quit(
         assert (node.closed, node.box.closed) == (1, True)
 
 
+async def test_a_shell_without_an_answer_is_not_put_down_to_window_or_paths(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def greets_and_hangs(node: Node) -> None:
+        await node.say("", "admin:", end="")
+        await hang(node)
+
+    async with scripted(greets_and_hangs) as node:
+        why, _ = await failure_and_seconds(node, node_task(tmp_path))
+        assert why.code is Code.COMMAND_TIMEOUT
+        assert "'set cli pagination off'" in why.message
+        assert why.hint is not None
+        assert "does not answer" in why.hint
+        assert "window" not in why.hint
+
+
 async def test_a_node_that_hangs_is_cut_after_the_grace(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
