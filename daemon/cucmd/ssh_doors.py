@@ -33,7 +33,11 @@ class Ssh:
         return self._receiver.port
 
     async def open_shell(
-        self, task: NodeTask, on_phase: Callable[[Phase], None], mask: Callable[[str], str]
+        self,
+        task: NodeTask,
+        on_connected: Callable[[], None],
+        on_phase: Callable[[Phase], None],
+        mask: Callable[[str], str],
     ) -> Shell:
         return await open_shell(
             task.host,
@@ -42,6 +46,7 @@ class Ssh:
             task.login.password,
             Policy(task.host_keys, task.legacy_algorithms),
             self._known,
+            on_connected=on_connected,
             on_phase=on_phase,
             mask=mask,
         )

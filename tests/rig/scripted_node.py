@@ -108,6 +108,8 @@ class Node:
         self.lines: list[str] = []
         self.boxes: list[Box] = []
         self.refusals: list[Failure] = []  # the next attempts to connect fail so
+        self.before_connection = trio.Event()
+        self.before_connection.set()
         self.before_login = trio.Event()
         self.before_login.set()
         self.mask: Callable[[str], str] = str
@@ -157,11 +159,17 @@ class Node:
         await trio.lowlevel.checkpoint()
 
     async def open_shell(
-        self, task: NodeTask, on_phase: Callable[[Phase], None], mask: Callable[[str], str]
+        self,
+        task: NodeTask,
+        on_connected: Callable[[], None],
+        on_phase: Callable[[Phase], None],
+        mask: Callable[[str], str],
     ) -> "Node":
         await trio.lowlevel.checkpoint()
         if self.refusals:
             raise NodeFailed(self.refusals.pop(0))
+        await self.before_connection.wait()
+        on_connected()
         await self.before_login.wait()
         on_phase(Phase.LOGIN)
         self.mask = mask

@@ -41,9 +41,9 @@ class Row(NamedTuple):
 
 def rows() -> Iterator[Row]:
     yield Row("refuse-tcp", "connection_refused", "refused")
-    yield Row("drop-syn", "connect_timeout", "connection", CONNECT)
+    yield Row("drop-syn", "connect_timeout", "waiting for a connection", CONNECT)
     yield Row("close-after-accept", "connection_lost", "greeting")
-    yield Row("not-ssh", "connect_timeout", "connection", CONNECT)
+    yield Row("not-ssh", "connect_timeout", "waiting for SSH on an open connection", CONNECT)
     yield Row("kex", "no_common_algorithm", "we offer")
     yield Row("refuse-login", "auth_failed", "administrator")
     yield Row("lockout@0", "auth_failed", "administrator")
@@ -92,7 +92,7 @@ STEPS = ("prepare", "command", "sizing", "proceed", "address", "port", "user", "
 
 def hang_drop_and_garbage() -> Iterator[Row]:
     """Each of the three at every step."""
-    yield Row("hang:accept", "connect_timeout", "connection", CONNECT)
+    yield Row("hang:accept", "connect_timeout", "waiting for SSH on an open connection", CONNECT)
     for step in ("login", "banner", "prompt"):
         yield Row(f"hang:{step}", "login_timeout", "logging in", LOGIN)
     for step in STEPS:

@@ -32,6 +32,11 @@ class PhaseClock:
         self._scope.deadline = trio.current_time() + seconds
         self._expired = timed_out(code, seconds, what)
 
+    def means(self, expired: Failure) -> None:
+        """From here on the same deadline is told as `expired`."""
+        if not self._scope.cancel_called:
+            self._expired = expired
+
     def __enter__(self) -> PhaseClock:
         self._scope.__enter__()
         return self

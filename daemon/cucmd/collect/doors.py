@@ -39,9 +39,14 @@ class Shell(Protocol):
 
 class OpenShell(Protocol):
     async def __call__(
-        self, task: NodeTask, on_phase: Callable[[Phase], None], mask: Callable[[str], str]
+        self,
+        task: NodeTask,
+        on_connected: Callable[[], None],
+        on_phase: Callable[[Phase], None],
+        mask: Callable[[str], str],
     ) -> Shell:
-        """Connects and logs in; calls `on_phase(Phase.LOGIN)` once authentication begins.
+        """Connects and logs in; calls `on_connected()` once a TCP connection stands, and
+        `on_phase(Phase.LOGIN)` once authentication begins.
 
         `mask` takes the secrets out of what the node says, before any of it is in a message.
         Raises `NodeFailed`.

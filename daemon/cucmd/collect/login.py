@@ -15,13 +15,16 @@ from cucmd.collect.clocks import PhaseClock
 from cucmd.collect.conversation import Conversation, hang_up
 from cucmd.collect.doors import NodeTask, OpenShell, Report, Retry
 from cucmd.collect.transcript_file import TranscriptFile
-from cucmd.failure import Code, NodeFailed, of_node
+from cucmd.failure import Code, NodeFailed, of_node, timed_out
 from cucmd.job import Phase
 from cucmd.node_name import address
 from cucmd.vos import Session
 
 # A connect that ran into its timeout has waited long enough: it fails the node (BE-020, row 11).
 TRANSIENT = frozenset({Code.CONNECTION_REFUSED, Code.CONNECTION_LOST, Code.HOST_UNREACHABLE})
+
+# What is at the port may be something else, or a node that has a connection but no time for it.
+_NO_SSH = "the port answers, but not as SSH: check address and port, and whether the node is busy"
 
 
 def retry_delay(retry: Retry, failed_attempts: int, fraction: float) -> float:
@@ -77,11 +80,15 @@ async def _log_in(
             what = f"logging in to {where} (login timeout)"
             clock.start(Code.LOGIN_TIMEOUT, timeouts.login, what)
 
+    def connected() -> None:
+        what = f"waiting for SSH on an open connection to {where} (connect timeout)"
+        clock.means(timed_out(Code.CONNECT_TIMEOUT, timeouts.connect, what, hint=_NO_SSH))
+
     with PhaseClock() as clock:
         what = f"waiting for a connection to {where} (connect timeout)"
         clock.start(Code.CONNECT_TIMEOUT, timeouts.connect, what)
         session = Session((task.login.password,))
-        shell = await open_shell(task, enter, session.mask)
+        shell = await open_shell(task, connected, enter, session.mask)
         conversation = Conversation(shell, transcript, session)
         trial.push_async_callback(hang_up, conversation, timeouts.grace)
         await conversation.first_prompt()

@@ -98,12 +98,14 @@ async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing 
     policy: Policy,
     known: KnownHosts,
     *,
+    on_connected: Callable[[], None] = lambda: None,
     on_phase: Callable[[Phase], None],
     mask: Mask,
 ) -> Shell:
     """Connects, logs in with the password, and starts a shell on a PTY.
 
-    `on_phase(Phase.LOGIN)` is called in between, when the node's host key has been accepted and
+    `on_connected` is called when a TCP connection stands, whatever is at its other end; it must
+    not raise. `on_phase(Phase.LOGIN)` is called when the node's host key has been accepted and
     authentication begins: the caller exchanges the connect deadline for the login deadline. It
     runs on the event loop, not in the caller's task, so it must be quick. What it raises ends
     the connection and comes out here. What the node says of a failure goes through `mask`.
@@ -121,6 +123,7 @@ async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing 
     try:
         link = Link(await connect(host, port), login)
         try:
+            on_connected()
             await on_asyncio(link.open_shell, host, port, settings, inbox)
             await _flush(known)
         except BaseException:

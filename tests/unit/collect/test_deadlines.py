@@ -41,10 +41,26 @@ async def test_a_connect_ends_after_its_timeout(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with scripted(hang) as node:
+        node.before_connection = trio.Event()
+        why, seconds = await failure_and_seconds(node, node_task(tmp_path))
+        assert why.code is Code.CONNECT_TIMEOUT
+        assert why.message.startswith("TimeoutError: Timed out after 30s waiting for a connection")
+        assert why.hint == "check the address, the firewall and that the node is up"
+        assert seconds == pytest.approx(30)
+
+
+async def test_a_port_that_takes_connections_but_speaks_no_ssh_is_not_called_unreachable(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(hang) as node:
         node.before_login = trio.Event()
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is Code.CONNECT_TIMEOUT
-        assert why.message.startswith("TimeoutError: Timed out after 30s")
+        assert why.message.startswith(
+            "TimeoutError: Timed out after 30s waiting for SSH on an open"
+        )
+        assert why.hint is not None
+        assert why.hint.startswith("the port answers, but not as SSH")
         assert seconds == pytest.approx(30)
 
 
