@@ -276,14 +276,20 @@ async def _socket(
     """The socket, served while the body runs."""
     limits = daemon.config.limits
     path = daemon.config.daemon.socket
-    group = daemon.config.access.operate_group or None
+    access = daemon.config.access
     per_user = SocketLimits(
         connections=limits.connections_per_uid,
         requests=limits.requests_per_uid,
         streams=limits.watchers_per_uid,
     )
     async with AsyncExitStack() as stack:
-        opened = open_unix_listener(path, SOCKET_MODE, inherited, group=group)
+        opened = open_unix_listener(
+            path,
+            SOCKET_MODE,
+            inherited,
+            group=access.operate_group or None,
+            second_group=access.view_group or None,
+        )
         with naming(f"daemon.socket = '{path}'", otherwise="another is given by --socket"):
             listener = await stack.enter_async_context(opened)
         nursery = await stack.enter_async_context(trio.open_nursery())

@@ -111,6 +111,15 @@ def test_members_of_the_view_group_may_look_and_no_more(
     assert len(list((daemon.state / "jobs").iterdir())) == before
 
 
+def test_a_socket_of_our_own_lets_in_both_groups_without_a_unit(tmp_path: Path) -> None:
+    with running_daemon(tmp_path / "cucmd", CONFIG + RULES) as daemon:
+        daemon.socket.parent.chmod(0o755)
+        for group in (OPERATE, VIEW):
+            done = ctl_as(daemon, SOMEBODY, "list", groups=[group.gr_gid])
+            assert done.returncode == 0, done.stderr
+        assert ctl_as(daemon, SOMEBODY, "list").returncode == 77
+
+
 GET_INFO = """
 import socket, sys
 peer = socket.socket(socket.AF_UNIX)

@@ -1,11 +1,14 @@
 """The listening socket: its mode, whose it is, and what happens to one that is there already."""
 
 import contextlib
+import errno
 import fcntl
 import grp
 import os
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +33,23 @@ def mode_of(path: Path) -> int:
 
 def names_in(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
+
+
+def can_connect(path: Path, gid: int) -> bool:
+    """Whether a user of that group alone is let in by the kernel."""
+    command = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", command, str(path)],
+        user=61001,
+        group=gid,
+        extra_groups=[],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 or "PermissionError" in done.stderr, done.stderr
+    return done.returncode == 0
 
 
 def write(path: Path, text: str) -> None:
@@ -66,6 +86,35 @@ async def test_a_socket_is_given_to_a_group_that_exists(path: Path) -> None:
         assert mode_of(path) == 0o660
     async with open_unix_listener(path, 0o660, [], group="no-such-group"):
         assert os.stat(path).st_gid == os.getegid()
+
+
+@as_root
+async def test_a_second_group_may_connect_too_and_nobody_else(path: Path) -> None:
+    first, second, other = [one for one in grp.getgrall() if one.gr_gid != 0][:3]
+    listening = open_unix_listener(
+        path, 0o660, [], group=first.gr_name, second_group=second.gr_name
+    )
+    async with listening:
+        path.parent.parent.chmod(0o755)
+        assert (os.stat(path).st_gid, mode_of(path)) == (first.gr_gid, 0o660)
+        assert [can_connect(path, one.gr_gid) for one in (first, second, other)] == [
+            True,
+            True,
+            False,
+        ]
+
+
+async def test_a_file_system_without_access_lists_is_said(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuses(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr("os.setxattr", refuses)
+    group = grp.getgrall()[0].gr_name
+    async with open_unix_listener(path, 0o660, [], second_group=group):
+        assert mode_of(path) == 0o660
+    assert f"members of '{group}' cannot connect: no ACL on the socket" in caplog.text
 
 
 async def test_a_second_server_is_refused_and_the_first_goes_on(path: Path) -> None:

@@ -14,8 +14,8 @@ _OF_LIMITS = (
     "requests_per_uid",
     "watchers_per_uid",
 )
-# Its members are let in by us at once, but by the kernel only once the file belongs to the group.
-_GROUP_OF_SOCKET = "access.operate_group of the socket"
+# Their members are let in by us at once, but by the kernel only once the file is made for them.
+_GROUPS_OF_SOCKET = ("operate_group", "view_group")
 
 
 def not_until_restart(
@@ -24,19 +24,24 @@ def not_until_restart(
     """The settings that wait for a restart, by their names in the file: those that differ from
     the start's, not from the last reload's, which took none of them up.
 
-    A socket that systemd made and gave us keeps its group at a restart too.
+    A socket that systemd made and gave us keeps its groups at a restart too.
     """
     old, new = _fixed(at_start), _fixed(now)
-    if socket_is_given:
-        del new[_GROUP_OF_SOCKET]
+    if not socket_is_given:
+        old |= _groups(at_start)
+        new |= _groups(now)
     return tuple(name for name, value in new.items() if value != old[name])
+
+
+def _groups(config: Config) -> dict[str, object]:
+    access = config.access
+    return {f"access.{name} of the socket": getattr(access, name) for name in _GROUPS_OF_SOCKET}
 
 
 def _fixed(config: Config) -> dict[str, object]:
     fixed: dict[str, object] = {
         f"daemon.{name}": getattr(config.daemon, name) for name in config.daemon.__struct_fields__
     }
-    fixed[_GROUP_OF_SOCKET] = config.access.operate_group
     fixed["receiver.listen"] = config.receiver.listen
     fixed |= {f"limits.{name}": getattr(config.limits, name) for name in _OF_LIMITS}
     fixed["legacy_algorithms of the receiver"] = config.receiver_is_legacy

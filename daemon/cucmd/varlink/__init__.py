@@ -13,6 +13,7 @@ stream.py       the replies of a stream, and which one is the last
 defect.py       PURE  a defect as the log may show it
 server.py       accepts connections
 listener.py     a socket at a path, or the one that systemd passed
+acl.py          PURE  an access list by which one more group may connect to it
 """
 
 from cucmd.varlink.errors import PermissionDenied, VarlinkError

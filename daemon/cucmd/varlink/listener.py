@@ -19,6 +19,8 @@ from pathlib import Path
 
 import trio
 
+from cucmd.varlink import acl
+
 log = logging.getLogger(__name__)
 
 _LONGEST_PATH = 107  # unix(7): sun_path, less the NUL
@@ -39,12 +41,18 @@ class SocketInUse(OSError):
 
 @asynccontextmanager
 async def open_unix_listener(
-    path: Path, mode: int, inherited: Sequence[object], *, group: str | None = None
+    path: Path,
+    mode: int,
+    inherited: Sequence[object],
+    *,
+    group: str | None = None,
+    second_group: str | None = None,
 ) -> AsyncIterator[trio.SocketListener]:
     """Listens, at `inherited` if a Unix stream socket that listens is among it, else at `path`.
 
     A socket at `path` gets `mode`, and `group` if there is such a group and we may give it away;
-    a folder that is missing is made. What a dead server has left there is replaced.
+    members of `second_group` may then connect as those of the first may. A folder that is missing
+    is made. What a dead server has left there is replaced.
     Raises `SocketInUse`, and `OSError` naming the path.
     """
     passed = [one for one in inherited if isinstance(one, socket.socket) and _listens(one)]
@@ -53,7 +61,7 @@ async def open_unix_listener(
             yield trio.SocketListener(trio.socket.from_stdlib_socket(passed[0]))
         return
     _make_folder(path.parent)
-    with _lock(path), _bound(path, mode, group) as bound:
+    with _lock(path), _bound(path, mode, group, second_group) as bound:
         yield trio.SocketListener(trio.socket.from_stdlib_socket(bound))
 
 
@@ -110,7 +118,9 @@ def _is_at(path: Path, status: os.stat_result) -> bool:
 
 
 @contextmanager
-def _bound(path: Path, mode: int, group: str | None) -> Iterator[socket.socket]:
+def _bound(
+    path: Path, mode: int, group: str | None, second_group: str | None
+) -> Iterator[socket.socket]:
     if len(os.fsencode(path)) > _LONGEST_PATH:  # a rename would allow it, and nobody could connect
         raise OSError(errno.ENAMETOOLONG, f"longer than {_LONGEST_PATH} bytes", str(path))
     _check_free(path)
@@ -119,7 +129,7 @@ def _bound(path: Path, mode: int, group: str | None) -> Iterator[socket.socket]:
         try:
             new.unlink(missing_ok=True)  # of a namesake that died just here
             bound.bind(str(new))
-            _give(new, mode, group)
+            _give(new, mode, group, second_group)
             bound.listen(socket.SOMAXCONN)  # from here on one could connect
             new.rename(path)
         except OSError as error:
@@ -138,15 +148,36 @@ def _cannot_listen(error: OSError, path: Path) -> OSError:
     return OSError(error.errno, f"cannot listen: {error.strerror or error}", str(path))
 
 
-def _give(new: Path, mode: int, group: str | None) -> None:
-    """The group first: a change of it may take bits away from the mode."""
-    if group is not None:
+def _give(new: Path, mode: int, group: str | None, second_group: str | None) -> None:
+    """The group first: a change of it may take bits away from the mode, and that from the ACL."""
+    gid, second = _gid(group), _gid(second_group)
+    if gid is not None:
         try:
-            os.chown(new, -1, grp.getgrnam(group).gr_gid)
-        except (KeyError, PermissionError) as error:
+            os.chown(new, -1, gid)
+        except PermissionError as error:
             # Usual where a person has started the server; then it is for that person alone.
             log.debug("the socket is not given to group '%s': %s", group, error)
+            second = None
     new.chmod(mode)
+    if second is None or second == gid:
+        return
+    try:
+        os.setxattr(new, acl.ATTRIBUTE, acl.admitting(second, mode))
+    except OSError as error:  # a file system without access lists
+        reason = error.strerror
+        log.warning(
+            "members of '%s' cannot connect: no ACL on the socket: %s", second_group, reason
+        )
+
+
+def _gid(group: str | None) -> int | None:
+    if not group:
+        return None
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        log.debug("there is no group '%s' that may connect", group)
+        return None
 
 
 def _check_free(path: Path) -> None:

@@ -16,7 +16,7 @@ from cucmd.config import not_until_restart
         ("[limits]\njobs = 3\nwatchers_per_uid = 3", ("limits.watchers_per_uid",)),
         ("[access]\noperate_group = 'phones'", ("access.operate_group of the socket",)),
         ("[access]\noperate_group = ''", ("access.operate_group of the socket",)),
-        ("[access]\nview_group = 'phones'", ()),
+        ("[access]\nview_group = 'phones'", ("access.view_group of the socket",)),
         ("[ssh]\nlegacy_algorithms = true", ("legacy_algorithms of the receiver",)),
     ],
 )
@@ -25,6 +25,7 @@ def test_what_only_a_start_takes_up(loaded, text, waiting):
 
 
 def test_a_socket_that_systemd_made_has_the_group_of_its_unit_after_a_restart_too(loaded):
-    later = loaded("[access]\noperate_group = 'phones'\n[receiver]\nlisten = '127.0.0.1:2222'")
+    groups = "[access]\noperate_group = 'phones'\nview_group = 'faxes'\n"
+    later = loaded(f"{groups}[receiver]\nlisten = '127.0.0.1:2222'")
     waiting = not_until_restart(loaded(), later, socket_is_given=True)
     assert waiting == ("receiver.listen",)

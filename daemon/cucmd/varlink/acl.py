@@ -1,0 +1,28 @@
+"""PURE. An access list of a file, in the form that the kernel takes it: one more group gets in.
+
+The one rule: what the file's mode says of everybody else is said here too, so that it stays.
+"""
+
+from __future__ import annotations
+
+import struct
+
+ATTRIBUTE = "system.posix_acl_access"
+
+# <linux/posix_acl_xattr.h>, <linux/posix_acl.h>: all little-endian, the tags in this order.
+_VERSION = 2
+_OWNER, _OWNING_GROUP, _GROUP, _MOST, _OTHERS = 0x01, 0x04, 0x08, 0x10, 0x20
+_NO_ID = 0xFFFFFFFF
+
+
+def admitting(gid: int, mode: int) -> bytes:
+    """What ATTRIBUTE is set to, so that group `gid` may do what the owning group may."""
+    owner, group, others = mode >> 6 & 7, mode >> 3 & 7, mode & 7
+    entries = (
+        (_OWNER, owner, _NO_ID),
+        (_OWNING_GROUP, group, _NO_ID),
+        (_GROUP, group, gid),
+        (_MOST, group, _NO_ID),
+        (_OTHERS, others, _NO_ID),
+    )
+    return struct.pack("<I", _VERSION) + b"".join(struct.pack("<HHI", *one) for one in entries)
