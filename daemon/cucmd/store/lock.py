@@ -25,7 +25,8 @@ def hold_state_directory(directory: Path) -> Iterator[None]:
     try:
         descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise StoreFailed(f"cannot use the state directory {directory}: {error}") from error
+        said = f"cannot use the state directory {directory}: {error.strerror}"
+        raise StoreFailed(f"{said}; another is given by --state-dir") from error
     try:
         _lock(descriptor, directory)
         yield
@@ -40,7 +41,9 @@ def _lock(descriptor: int, directory: Path) -> None:
         owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
         raise StateInUse(directory, owner if owner.isdigit() else "") from None
     except OSError as error:
-        raise StoreFailed(f"cannot lock the state directory {directory}: {error}") from error
+        raise StoreFailed(
+            f"cannot lock the state directory {directory}: {error.strerror}"
+        ) from error
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -1,5 +1,6 @@
 """A database that cannot be used is set aside, whole, and the daemon starts and says so."""
 
+import errno
 import os
 import random
 import re
@@ -185,3 +186,20 @@ async def test_a_state_directory_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreFailed, match="cannot use the state directory"):
         async with open_store(tmp_path / "state" / "cucmd.db"):
             pass
+
+
+async def test_a_state_directory_that_cannot_be_written_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(path: Path, *_: object, **__: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cucmd.store.lock.os.open", refuses)
+        with pytest.raises(StoreFailed) as caught:
+            async with open_store(tmp_path / "cucmd.db"):
+                pass
+    assert str(caught.value) == (
+        f"cannot use the state directory {tmp_path}: Read-only file system; "
+        "another is given by --state-dir"
+    )
