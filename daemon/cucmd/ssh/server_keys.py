@@ -20,6 +20,11 @@ KEYS: tuple[tuple[str, str, dict[str, int]], ...] = (
     ("receiver_host_key_ecdsa", "ecdsa-sha2-nistp256", {}),
 )
 
+# Nodes remember the key, so a backup of it is better than a new one.
+_WAY_OUT = (
+    "restore it, or move it away: another is made, at which nodes that remember this one may stall"
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -59,11 +64,13 @@ def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
         _tighten(path)
         key = asyncssh.read_private_key(path)
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-        raise HostKeyUnusable(f"{path} is not a private key without passphrase") from error
+        said = f"{path} is not a private key without passphrase"
+        raise HostKeyUnusable(f"{said}; {_WAY_OUT}") from error
     except OSError as error:
         raise HostKeyUnusable(f"{path} cannot be read: {error.strerror}") from error
     if key.get_algorithm() != algorithm:
-        raise HostKeyUnusable(f"{path} has a key of type {key.get_algorithm()}, not {algorithm}")
+        said = f"{path} has a key of type {key.get_algorithm()}, not {algorithm}"
+        raise HostKeyUnusable(f"{said}; {_WAY_OUT}")
     return key
 
 

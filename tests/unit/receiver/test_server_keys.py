@@ -64,9 +64,11 @@ def test_a_file_that_is_no_key_is_named_and_never_replaced(
 ) -> None:
     path = copy(made, tmp_path) / ECDSA
     path.write_bytes(content)
-    with pytest.raises(HostKeyUnusable, match=ECDSA):
+    with pytest.raises(HostKeyUnusable, match=f"{ECDSA} is not .*; restore it, or move it away"):
         load_host_keys(tmp_path)
     assert path.read_bytes() == content
+    path.unlink()
+    assert len(load_host_keys(tmp_path)) == 2  # as was said
 
 
 def test_a_key_of_the_wrong_type_is_named(made: Path, tmp_path: Path) -> None:
