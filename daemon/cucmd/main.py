@@ -20,7 +20,13 @@ EXIT_USAGE = 2
 
 
 class _Parser(argparse.ArgumentParser):
-    """What is wrong in one line: argparse's own usage of `lab` would push it off the screen."""
+    """What is wrong in one line: argparse's own usage of `lab` would push it off the screen.
+
+    An option has one name: what its beginning means today, it may not once there are more.
+    """
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(allow_abbrev=False, **more)
 
     def error(self, message: str) -> NoReturn:
         text = message.removeprefix("argument ")

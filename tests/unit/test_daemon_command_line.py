@@ -20,6 +20,8 @@ from cucmd.main import main
         ),
         ("demo now", "cucmd demo: unrecognized arguments: now (see cucmd demo --help)"),
         ("--bogus", "cucmd serve: unrecognized arguments: --bogus (see cucmd serve --help)"),
+        ("--sock x", "cucmd serve: unrecognized arguments: --sock x (see cucmd serve --help)"),
+        ("lab --node 3", "cucmd lab: unrecognized arguments: --node 3 (see cucmd lab --help)"),
         ("--config", "cucmd serve: --config: expected one argument (see cucmd serve --help)"),
     ],
 )
