@@ -35,7 +35,7 @@ def resolve_collection(
     profile = _profile(request, config)
     last, since, until = _window(request, now)
     return job.Collection(
-        paths=_paths(request.paths) if request.paths is not None else profile.paths,
+        paths=rules.distinct(profile.paths if request.paths is None else _checked(request.paths)),
         profile=request.profile,
         location=_given(request.location, "location", rules.location) or profile.location,
         match=_given(request.match, "match", rules.match) or profile.match,
@@ -65,14 +65,14 @@ def _given(text: str | None, field: str, rule: Callable[[str], str]) -> str | No
         raise InvalidValue(f"collection.{field}", found(text, str(error))) from None
 
 
-def _paths(paths: Sequence[str]) -> tuple[str, ...]:
+def _checked(paths: Sequence[str]) -> Sequence[str]:
     if not 1 <= len(paths) <= rules.MOST_PATHS:
         raise InvalidValue(
             "collection.paths", f"has {len(paths)} paths; expected 1 to {rules.MOST_PATHS}"
         )
     for position, path in enumerate(paths):
         _given(path, f"paths[{position}]", rules.path)
-    return tuple(dict.fromkeys(paths))
+    return paths
 
 
 def _window(

@@ -8,7 +8,7 @@ the node's command line, and `vos` has those of a single word.
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from cucmd.job import Timeouts
 from cucmd.vos.arguments import InvalidArgument, check_word
@@ -44,6 +44,14 @@ def path(text: str) -> str:
     if any("*" in folder for folder in folders):
         raise ValueError("has '*' in a folder; the node takes it in the last component only")
     return text
+
+
+def distinct(paths: Iterable[str]) -> tuple[str, ...]:
+    """Each path once, in the way in which it came first: `X`, `/X` and `X/` are one to the node."""
+    first: dict[str, str] = {}
+    for written in paths:
+        first.setdefault("/".join(part for part in written.split("/") if part), written)
+    return tuple(first.values())
 
 
 def match(text: str) -> str:

@@ -71,6 +71,13 @@ def test_paths_named_twice_are_collected_once():
     assert resolved(paths=("b", "a", "b")).paths == ("b", "a")
 
 
+def test_a_path_that_is_written_in_two_ways_is_collected_once():
+    ways = ("/cm/trace", "a", "cm/trace", "cm/trace/", "cm//trace", "/a")
+    assert resolved(paths=ways).paths == ("/cm/trace", "a")
+    config = Config(profiles={"p": Profile("p", "", ("a", "/a", "b*", "b"))})
+    assert resolve_collection(structs.Collection(profile="p"), config).paths == ("a", "b*", "b")
+
+
 @pytest.mark.parametrize(
     ("request_", "parameter", "reason"),
     [
