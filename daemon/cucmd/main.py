@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cucmd import __version__
-from cucmd.stdout import Unwritable, give_up, written
+from cucmd.stdout import Unwritable, fill_what_is_closed, give_up, written
 
 EXIT_USAGE = 2
 
@@ -108,6 +108,7 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
 def _serve(args: argparse.Namespace) -> int:
     from cucmd.service import Options, run  # noqa: PLC0415  heavy, and only for this one
 
+    fill_what_is_closed()  # a daemon without a log is better than none
     level = logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO
     return run(Options(args.config, args.socket, args.state_dir, level), os.environ)
 

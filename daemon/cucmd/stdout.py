@@ -50,6 +50,19 @@ def give_up(unwritable: Unwritable) -> int:
     return CANNOT_WRITE
 
 
+def fill_what_is_closed() -> None:
+    """Of descriptors 0 to 2, those that were closed at the start lead nowhere from now on: what is
+    opened later would get their number, and everything that is meant for standard error with it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  as long as we live
+
+
 def abandon(descriptor: int = 1) -> None:
     """Whatever is still buffered goes nowhere, without a complaint of Python's as it ends."""
     with open(os.devnull, "wb") as nowhere:

@@ -1,5 +1,6 @@
 """What the daemon says when it cannot start, and what it takes up of a new configuration."""
 
+import os
 import shutil
 import signal
 import socket
@@ -13,7 +14,9 @@ import pytest
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import start
 from rig.lab import Lab
+from rig.process import die_with_parent
 from rig.quiet import wait_until
+from rig.varlink_peer import short_path
 
 MakeLab = Callable[..., Lab]
 
@@ -24,6 +27,25 @@ def serve(folder: Path, config: str, *options: str) -> subprocess.CompletedProce
     file.write_text(config)
     command = [sys.executable, "-m", "cucmd", "serve", "--config", str(file), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_without_a_standard_error_it_runs_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "cucmd.toml").write_text(CONFIG)
+    with short_path() as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        path.parent.mkdir()
+        told.bind(str(path.parent / "notify"))
+        told.settimeout(60)
+        command = ["sh", "-c", 'exec "$0" "$@" 2>&-', sys.executable, "-m", "cucmd", "serve"]
+        command += ["--config", str(tmp_path / "cucmd.toml"), "--socket", str(path)]
+        command += ["--state-dir", str(tmp_path / "state")]
+        environ = {**os.environ, "NOTIFY_SOCKET": str(path.parent / "notify")}
+        with subprocess.Popen(command, env=environ, preexec_fn=die_with_parent) as process:
+            try:
+                assert b"READY=1" in told.recv(4096)
+                assert os.readlink(f"/proc/{process.pid}/fd/2") == "/dev/null"
+            finally:
+                process.terminate()
+        assert process.returncode == 0
 
 
 def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
