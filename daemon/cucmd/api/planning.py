@@ -171,7 +171,11 @@ class _Logins:
         name = login.credential or settings.credential
         if name is None:
             raise InvalidValue("login", "has neither a password nor a credential")
-        credential = self._credential(name)
+        try:
+            credential = self._credential(name)
+        except UnknownCredential as missing:
+            cluster = settings.cluster if login.credential is None else None
+            raise UnknownCredential(name, missing.reason, cluster) from None
         username = login.username or credential.username
         if not username:
             raise InvalidValue("login.username", f"is missing, and credential '{name}' has none")

@@ -40,7 +40,7 @@ def refusals() -> Iterator[None]:
         raise error(structs.ProfileNotFound(e.name)) from None
     except UnknownCredential as e:
         log.warning("%s", e)  # where it was looked for is the administrator's business
-        raise error(structs.CredentialNotFound(e.name)) from None
+        raise error(structs.CredentialNotFound(e.name, e.cluster)) from None
     except CredentialRefused as e:
         raise invalid("login.credential", str(e)) from None
     except jobs.UnknownJob as e:

@@ -217,7 +217,10 @@ class ProfileNotFound(Struct, frozen=True):
 
 
 class CredentialNotFound(Struct, frozen=True):
+    """`cluster` is whose credential it is, if the request named none and the configuration did."""
+
     credential: str
+    cluster: str | None = None
 
 
 class InvalidRequest(Struct, frozen=True):

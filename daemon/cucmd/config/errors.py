@@ -52,10 +52,14 @@ class UnknownProfile(Exception):
 
 
 class UnknownCredential(Exception):
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"no credential {name!r}: {reason}")
+    """`cluster` is whose credential it is, where the configuration names it and nobody asked."""
+
+    def __init__(self, name: str, reason: str, cluster: str | None = None) -> None:
+        of = f" of cluster {cluster!r}" if cluster is not None else ""
+        super().__init__(f"no credential {name!r}{of}: {reason}")
         self.name = name
         self.reason = reason
+        self.cluster = cluster
 
 
 class CredentialRefused(Exception):

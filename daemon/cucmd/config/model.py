@@ -103,6 +103,7 @@ class NodeSettings(Struct, frozen=True):
     timeouts: Timeouts
     limits: Limits
     credential: str | None = None
+    cluster: str | None = None  # its name
 
 
 # `dict` gives the struct room for its cached index; the fields stay frozen.
@@ -161,7 +162,9 @@ class Config(Struct, frozen=True, dict=True):
     def _settings(self, cluster: Cluster | None) -> NodeSettings:
         if cluster is None:
             return NodeSettings(self.ssh, self.timeouts, self.limits)
-        return NodeSettings(cluster.ssh, cluster.timeouts, cluster.limits, cluster.credential)
+        return NodeSettings(
+            cluster.ssh, cluster.timeouts, cluster.limits, cluster.credential, cluster.name
+        )
 
     def expand(self, nodes: Sequence[str]) -> tuple[str, ...]:
         """The nodes of a request: a cluster's name stands for its publisher and nodes.

@@ -18,6 +18,7 @@ PROMISED = (Path(__file__).parent / "io.cucmd.Jobs.varlink").read_text()
 ADDED = {
     ("type", "Timeouts"): {"login": "?float"},
     ("type", "Job"): {"unsaved": "?string"},
+    ("error", "CredentialNotFound"): {"cluster": "?string"},
     ("error", "StorageFailed"): {"reason": "string"},
     ("type", "HostKey"): dict.fromkeys(("node", "algorithm", "fingerprint", "line"), "string"),
     ("method", "ListHostKeys"): {},

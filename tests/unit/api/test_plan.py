@@ -8,8 +8,10 @@ from msgspec.structs import replace
 
 from cucmd.api import structs
 from cucmd.api.planning import MOST_NODES, Planner
-from cucmd.config import Config, InvalidValue, load
+from cucmd.api.refusals import refusals
+from cucmd.config import Config, InvalidValue, UnknownCredential, load
 from cucmd.job import Job, Node
+from cucmd.varlink import VarlinkError
 from rig.credentials import named_credential
 
 LOGIN = structs.Login("administrator", "secret")
@@ -86,6 +88,24 @@ def test_a_job_whose_next_node_has_no_password_any_more_does_not_go_on_alone(
     job, _ = two_clusters.plan(request("a", "b", login=structs.Login()))
     (tmp_path / "bern.password").unlink()
     assert two_clusters.replan(with_first_done(job)) is None
+
+
+@pytest.mark.parametrize(
+    ("login", "cluster", "said"),
+    [
+        (structs.Login(), "bern", "no credential 'bern' of cluster 'bern': there is no"),
+        (structs.Login(credential="bern"), None, "no credential 'bern': there is no"),
+    ],
+)
+def test_a_credential_that_nobody_typed_is_told_with_its_cluster(
+    two_clusters: Planner, tmp_path: Path, login: structs.Login, cluster: str | None, said: str
+) -> None:
+    (tmp_path / "bern.password").unlink()
+    with pytest.raises(VarlinkError) as caught, refusals():
+        two_clusters.plan(request("b", login=login))
+    assert caught.value.parameters == structs.CredentialNotFound("bern", cluster)
+    with pytest.raises(UnknownCredential, match=said):
+        two_clusters.plan(request("b", login=login))
 
 
 @pytest.mark.parametrize(
