@@ -28,6 +28,7 @@ The command line:
     options.py   its grammar
     commands/    the verbs
     password.py  a login's password, from wherever it may come
+    prompt.py    the terminal's part of that: typed unseen
     views.py     a followed job where there is no live terminal
     live.py      a followed job on one; the only file that loads rich
     rates.py     PURE  bytes per second of each node

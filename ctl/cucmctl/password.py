@@ -11,6 +11,7 @@ import stat
 import sys
 from typing import IO
 
+from cucmctl import printer
 from cucmctl.options import UsageError
 
 # Longer than any password of a node, and short enough not to swallow the wrong file.
@@ -34,26 +35,21 @@ def from_terminal(username: str) -> str:
 
     Never nothing: a request without a password would take that of the cluster's credential.
     """
+    from cucmctl import prompt  # noqa: PLC0415  # only a prompt needs it
+
     try:
-        with open("/dev/tty", "rb"):
-            pass
+        typed = prompt.ask(f"Password of {printer.visible(username)} on the nodes: ")
     except OSError:
         raise UsageError(
             f"--user: no terminal to ask for the password of {username!r} on; "
             "give --password-file or --credential"
         ) from None
-    from getpass import getpass  # noqa: PLC0415  # only a prompt needs it
-
-    try:
-        # getpass opens /dev/tty itself, and puts the terminal back whatever happens
-        typed = getpass(f"Password of {username} on the nodes: ")
-    except EOFError:
-        typed = ""
-    except UnicodeError:  # it says which bytes; they are nobody's business
-        raise UsageError("the password that was typed is not UTF-8") from None
     if not typed:
         raise UsageError("no password was given; nothing was started")
-    return typed
+    try:
+        return typed.decode()
+    except UnicodeDecodeError:  # it says which bytes; they are nobody's business
+        raise UsageError("the password that was typed is not UTF-8") from None
 
 
 def _from_stdin(username: str) -> str:

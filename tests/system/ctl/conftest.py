@@ -256,11 +256,19 @@ def in_shell(canned, environ):
 
 @pytest.fixture
 def terminal(canned, environ):
-    """`terminal("watch", columns=80)`: `cucmctl` on a terminal."""
+    """`terminal("watch", columns=80)`: `cucmctl` on a terminal, or `within` a shell on one."""
     opened = []
 
-    def _terminal(*arguments, columns=80, rows=24, **more):
-        command = [sys.executable, "-m", "cucmctl", "--socket", str(canned.path), *arguments]
+    def _terminal(*arguments, columns=80, rows=24, within=(), **more):
+        command = [
+            *within,
+            sys.executable,
+            "-m",
+            "cucmctl",
+            "--socket",
+            str(canned.path),
+            *arguments,
+        ]
         opened.append(Terminal(command, {**environ, **more}, columns, rows))
         return opened[-1]
 

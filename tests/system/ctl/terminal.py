@@ -70,12 +70,16 @@ class Terminal:
         self.columns = columns
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def type(self, text: str) -> None:
-        os.write(self._fd, text.encode())
+    def type(self, text: str | bytes) -> None:
+        os.write(self._fd, text.encode() if isinstance(text, str) else text)
 
     def until(self, text: str) -> None:
         """Reads until `text` is on the screen."""
         self._read(lambda: text in self.screen)
+
+    def until_again(self, text: str) -> None:
+        """Reads until `text` is on the screen a second time."""
+        self._read(lambda: self.screen.count(text) > 1)
 
     def until_frame(self, columns: int, rows: int) -> None:
         """Reads until a full-screen picture is just so large."""

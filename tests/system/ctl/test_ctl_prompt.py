@@ -1,0 +1,136 @@
+"""The prompt for the password: nothing of it is ever seen, and whoever has the terminal next finds
+it as it was."""
+
+import os
+import signal
+import sys
+import termios
+
+import pytest
+
+SECRET = "Gr\u00fcn-eHeckeN"
+QUESTION = "Password of u on the nodes: "
+
+# As bash does: a job that stops gives the terminal back, echo is switched on, and `fg` is the next
+# line that is typed.
+SHELL = """
+import os, signal, sys, termios
+
+job = os.fork()
+if not job:
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], sys.argv[1:])
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+print("job", job, flush=True)
+while os.WIFSTOPPED(status := os.waitpid(job, os.WUNTRACED)[1]):
+    os.tcsetpgrp(0, os.getpid())
+    settings = termios.tcgetattr(0)
+    print("stopped, echo", "on" if settings[3] & termios.ECHO else "off", flush=True)
+    settings[3] |= termios.ECHO
+    termios.tcsetattr(0, termios.TCSANOW, settings)
+    print("$ ", end="", flush=True)
+    sys.stdin.readline()
+    os.tcsetpgrp(0, job)
+    os.killpg(job, signal.SIGCONT)
+os.tcsetpgrp(0, os.getpid())
+print("ended", os.waitstatus_to_exitcode(status), flush=True)
+"""
+ARGUMENTS = ("start", "a", "--path", "x", "--user", "u")
+
+
+@pytest.fixture
+def asked(terminal):
+    """A terminal at the prompt."""
+    screen = terminal(*ARGUMENTS)
+    screen.until(QUESTION)
+    assert not echo(screen)
+    return screen
+
+
+@pytest.fixture
+def asked_in_shell(terminal):
+    """The same, as a job of a shell that can stop it."""
+    screen = terminal(*ARGUMENTS, within=[sys.executable, "-c", SHELL])
+    screen.until(QUESTION)
+    return screen
+
+
+def echo(screen):
+    return bool(screen.settings[3] & termios.ECHO)
+
+
+def job_of(screen):
+    return int(screen.screen.split("job ")[1].split()[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGSTOP])
+def test_what_is_typed_after_a_stop_is_not_seen(canned, asked_in_shell, job, number):
+    screen = asked_in_shell
+    canned.on("Start", canned.reply({"job": job("running")}))
+    screen.type("half of")  # and what was typed before is forgotten
+    os.kill(job_of(screen), number)
+    screen.until("stopped, echo " + ("on" if number == signal.SIGTSTP else "off"))
+    screen.until("$ ")
+    screen.type("fg\n")
+    screen.until_again(QUESTION)
+    assert not echo(screen)
+    screen.type(f"{SECRET}\n")
+    screen.until("ended 0")
+    assert canned.calls[-1][1]["login"]["password"] == SECRET
+    assert echo(screen)
+    assert SECRET not in screen.raw
+    assert "half of" not in screen.raw
+
+
+def test_ctrl_z_leaves_a_line_of_its_own_for_the_shell(asked_in_shell):
+    screen = asked_in_shell
+    screen.type("\x1a")
+    screen.until("$ ")
+    assert screen.screen.splitlines()[-3:] == [QUESTION, "stopped, echo on", "$ "]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_that_ends_it_leaves_the_terminal_as_it_was(canned, asked, number):
+    asked.process.send_signal(number)
+    assert asked.ended() == 128 + number
+    assert asked.process.returncode == -number  # of the signal itself, as whoever sent it expects
+    assert asked.settings == asked.before
+    assert asked.screen.splitlines() == [QUESTION]
+    assert canned.calls == []
+
+
+def test_a_stopped_prompt_can_be_ended(asked_in_shell):
+    screen = asked_in_shell
+    screen.type("\x1a")
+    screen.until("stopped, echo on")
+    os.kill(job_of(screen), signal.SIGTERM)
+    screen.until("$ ")
+    screen.type("fg\n")
+    screen.until(f"ended {-signal.SIGTERM}")
+    assert echo(screen)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (b"\x03", "interrupted; nothing was started"),
+        (b"\x04", "no password was given; nothing was started"),
+        (b"\n", "no password was given; nothing was started"),
+        (b"se\xffcret\n", "the password that was typed is not UTF-8"),
+    ],
+)
+def test_what_is_said_then_begins_on_a_line_of_its_own(canned, asked, typed, said):
+    asked.type(typed)
+    assert asked.ended() in (2, 130)
+    assert asked.screen.splitlines() == [QUESTION, f"cucmctl: {said}"]
+    assert asked.settings == asked.before
+    assert canned.calls == []
+
+
+def test_a_user_cannot_steer_the_terminal_of_the_prompt(terminal):
+    screen = terminal(*ARGUMENTS[:-1], "\x1b[2J")
+    screen.until(r"Password of \x1b[2J on the nodes: ")
+    assert screen.unknown == []
