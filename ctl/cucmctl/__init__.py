@@ -27,6 +27,7 @@ The command line:
     lean.py      its quick start
     options.py   its grammar
     commands/    the verbs
+    unfinished.py  old jobs that a list of the newest would hide
     password.py  a login's password, from wherever it may come
     prompt.py    the terminal's part of that: typed unseen
     views.py     a followed job where there is no live terminal

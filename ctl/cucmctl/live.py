@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
@@ -152,7 +152,9 @@ class Live(View):
     def _last_state(self) -> Iterator[str]:
         colour = not self._console.no_color
         if self._jobs is not None:
-            yield from render.jobs(_newest(self._jobs, NEWEST), colour=colour)
+            unfinished = sum(job.status not in render.ENDED for job in self._jobs.values())
+            shown, _ = select_jobs(self._jobs.values(), max(NEWEST, unfinished))
+            yield from render.jobs(shown, colour=colour)
         elif self._job is not None:
             columns = self._console.width
             yield from render.job(
@@ -167,9 +169,10 @@ class Live(View):
         width, height = self._console.size
         if self._jobs is not None:
             # a line for the headings, one for the hint
-            shown = render.jobs(_newest(self._jobs, max(0, height - 2)))
-            lines = [Text(text, no_wrap=True, overflow="crop") for text in shown]
-            return Group(*lines, Text("Ctrl-C ends the view; the jobs go on", "dim"))
+            shown, hidden = select_jobs(self._jobs.values(), max(0, height - 2))
+            lines = [Text(text, no_wrap=True, overflow="crop") for text in render.jobs(shown)]
+            more = f"and {hidden} more that run or wait; " if hidden else ""
+            return Group(*lines, Text(f"{more}Ctrl-C ends the view; the jobs go on", "dim"))
         if self._job is None:
             return Text("waiting for the daemon", "dim")
         frame = Frame(self._job, self._rates, self._clock(), width, ascii_only=self._ascii_only)
@@ -290,8 +293,16 @@ def _counts(nodes: Sequence[Node]) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
 
 
-def _newest(jobs: dict[str, JobSummary], most: int) -> Iterator[JobSummary]:
-    return islice(reversed(jobs.values()), most)
+def select_jobs(oldest_first: Iterable[JobSummary], room: int) -> tuple[list[JobSummary], int]:
+    """Which jobs get a line, newest first, and how many that have not ended get none.
+
+    What has not ended comes before what has, however old it is.
+    """
+    newest_first = list(oldest_first)[::-1]
+    urgent = sorted(newest_first, key=lambda job: job.status in render.ENDED)
+    chosen = {job.job_id for job in urgent[:room]}
+    hidden = sum(job.status not in render.ENDED for job in urgent[room:])
+    return [job for job in newest_first if job.job_id in chosen], hidden
 
 
 @contextmanager

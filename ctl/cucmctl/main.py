@@ -14,7 +14,7 @@ from cucmctl.lean import collect_garbage_rarely, load_msgspec
 # verb -> (module of `commands`, what the overview says)
 VERBS = {
     "start": ("start", "start a job on one or more nodes; prints its id"),
-    "status": ("show", "a job, node by node; without a job, the newest jobs"),
+    "status": ("show", "a job, node by node; without a job, what runs and the newest"),
     "list": ("show", "jobs, newest first"),
     "cancel": ("cancel", "cancel a job, or some nodes of it"),
     "watch": ("follow", "follow a job as it changes, until it ends"),

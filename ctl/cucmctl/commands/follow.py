@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TextIO
 
+import msgspec
+
 from cucmctl import exits, printer, render
 from cucmctl.client import Client
 from cucmctl.errors import ProtocolError
 from cucmctl.options import Command, job_id, seconds
+from cucmctl.unfinished import older
 from cucmctl.views import JsonLines, Lines, Silent, View
-from cucmd.api.structs import Job, WatchReply
+from cucmd.api.structs import DEFAULT_LIMIT, Job, WatchReply
 
 
 def _watch_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +34,22 @@ def _watch(arguments: argparse.Namespace) -> int:
         return follow(client, arguments.job, lambda: _view(arguments))
     view = _view(arguments)
     changes = _answered(client.watch())
-    with view:
+    if not arguments.json:  # there, each reply is as it came
+        changes = _with_older(client, changes)
+    with client, view:
         for change in changes:  # until Ctrl-C, which is no news to whoever watches all jobs
             view.show(change)
     return exits.DONE
+
+
+def _with_older(client: Client, changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
+    """The same changes, but each list with what has not ended and is older than it goes back."""
+    for change in changes:
+        if change.jobs is None:
+            yield change
+        else:
+            rest = older(client, change.jobs, DEFAULT_LIMIT)
+            yield msgspec.structs.replace(change, jobs=(*change.jobs, *rest))
 
 
 def _view(arguments: argparse.Namespace) -> View:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import get_args
 
 from cucmctl import exits, printer, render
 from cucmctl.client import Client
 from cucmctl.options import Command, count, job_id
+from cucmctl.unfinished import MOST, UNFINISHED, older
 from cucmd.api.structs import DEFAULT_LIMIT, JobStatus, JobSummary
 
 # without a job `status` shows what fits a small terminal; `list` is for more
@@ -28,7 +30,9 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 def _status(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         if arguments.job is None:
-            return _show_list(client.list(limit=NEWEST), as_json=arguments.json)
+            newest = client.list(limit=NEWEST)
+            jobs = [*newest, *older(client, newest, NEWEST)]
+            return _show_list(jobs, as_json=arguments.json)
         job = client.status(arguments.job)
     if arguments.json:
         printer.json_line(job)
@@ -50,19 +54,36 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--status", metavar="S", choices=states, help=f"only these: {', '.join(states)}"
     )
-    parser.add_argument(
-        "--limit", metavar="N", type=count, help=f"at most N jobs (default: {DEFAULT_LIMIT})"
-    )
+    help_ = f"at most N jobs (default: {DEFAULT_LIMIT}, and all that have not ended)"
+    parser.add_argument("--limit", metavar="N", type=count, help=help_)
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    status, limit = arguments.status, arguments.limit
+    if limit is None and status in UNFINISHED:
+        limit = MOST
     with Client(arguments.socket) as client:
-        found = client.list(status=arguments.status, limit=arguments.limit)
-    return _show_list(found, as_json=arguments.json, status=arguments.status)
+        found = client.list(status=status, limit=limit)
+        if status is not None:
+            return _show_list(found, as_json=arguments.json, status=status)
+        if limit is None:
+            rest = older(client, found, DEFAULT_LIMIT)
+            return _show_list([*found, *rest], as_json=arguments.json)
+        _show_list(found, as_json=arguments.json)
+        if not arguments.json and (rest := older(client, found, limit)):
+            printer.note(_left_out(rest))
+    return exits.DONE
+
+
+def _left_out(rest: Sequence[JobSummary]) -> str:
+    states = {job.status for job in rest}
+    see = " and ".join(f"cucmctl list --status {one}" for one in UNFINISHED if one in states)
+    count = "1 older job has" if len(rest) == 1 else f"{len(rest)} older jobs have"
+    return f"{count} not ended; to see: {see}"
 
 
 def _show_list(
-    found: tuple[JobSummary, ...], *, as_json: bool, status: JobStatus | None = None
+    found: Sequence[JobSummary], *, as_json: bool, status: JobStatus | None = None
 ) -> int:
     if as_json:
         printer.json_line(found)
@@ -79,13 +100,14 @@ def _show_list(
 
 COMMANDS = {
     "status": Command(
-        "Shows a job, node by node; without JOB, the newest jobs.",
+        "Shows a job, node by node; without JOB, the newest jobs and all that go on.",
         "  cucmctl status\n  cucmctl status 3f2a\n  cucmctl --json status 3f2a | jq .nodes",
         _status_arguments,
         _status,
     ),
     "list": Command(
-        "Lists jobs, newest first.",
+        "Lists jobs, newest first. However many newer ones there are, those that have not\n"
+        "ended are among them, unless there is a --limit.",
         "  cucmctl list --status running\n  cucmctl list --limit 100 --json",
         _list_arguments,
         _list,

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,7 +25,8 @@ JOB_ID = "3f2a00112233"
 class Canned:
     """Listens at `path`; `calls` are the methods and parameters that came, in order.
 
-    Each method has steps: bytes are sent, an `Event` is waited for, None closes the connection.
+    Each method has steps: bytes are sent, a function is asked for what is, an `Event` is waited
+    for, None closes the connection.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,8 +54,12 @@ class Canned:
         full = name if "." in name else f"io.cucmd.Jobs.{name}"
         return json.dumps({"error": full, "parameters": parameters}).encode() + b"\0"
 
-    def on(self, method: str, *steps: bytes | threading.Event | None) -> None:
+    def on(self, method: str, *steps: bytes | Callable | threading.Event | None) -> None:
         self._steps[method if "." in method else f"io.cucmd.Jobs.{method}"] = steps
+
+    def on_list(self, by_status: dict[str | None, list]) -> None:
+        """`List` as the daemon has it: of a status, and no more than were asked for."""
+        self.on("List", lambda asked: {"jobs": by_status[asked["status"]][: asked["limit"] or 20]})
 
     def watch(self, *jobs: dict, then: threading.Event | None = None) -> None:
         """A watch that shows these states and, unless there is an event to wait for, ends."""
@@ -126,6 +132,8 @@ class Canned:
                     self._called.notify_all()
             elif isinstance(step, threading.Event):
                 step.wait(PATIENCE)
+            elif callable(step):
+                connection.sendall(self.reply(step(call["parameters"])))
             else:
                 connection.sendall(step)
 

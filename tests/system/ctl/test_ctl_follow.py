@@ -109,6 +109,19 @@ def test_watch_of_all_jobs_shows_each_as_it_changes(canned, ctl, job, summary):
     assert canned.calls == [("Watch", {"job_id": None})]
 
 
+def test_watch_of_all_jobs_shows_what_runs_though_many_newer_have_ended(canned, ctl, summary):
+    hanging = summary("running", job_id="0" * 12)
+    ended = [summary(job_id=f"{number:012}") for number in range(99, 75, -1)]
+    canned.on_list({"running": [hanging], "queued": []})
+    first = canned.reply({"sequence": 0, "missed": 0, "jobs": ended[:20]}, continues=True)
+    canned.on("Watch", first, canned.error("ShuttingDown"))
+    shown = ctl("watch").stdout.splitlines()
+    assert len(shown) == 21
+    assert shown[-1].endswith("job 000000000000: running, 3/3 nodes done")
+    json_lines = ctl("watch", "--json").stdout.splitlines()
+    assert len(json.loads(json_lines[0])["jobs"]) == 20  # each reply as it came
+
+
 @pytest.mark.parametrize("verb", ["watch", "wait"])
 def test_ctrl_c_leaves_the_job_and_says_how_to_cancel_it(canned, environ, job, verb):
     canned.watch(job("running"), then=threading.Event())

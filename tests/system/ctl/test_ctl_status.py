@@ -86,7 +86,45 @@ def test_no_jobs_of_a_status_does_not_say_that_there_are_none(canned, ctl, statu
 def test_help_says_how_many_jobs_are_listed(ctl):
     from cucmd.api.structs import DEFAULT_LIMIT
 
-    assert f"at most N jobs (default: {DEFAULT_LIMIT})" in ctl("list", "--help").stdout
+    shown = " ".join(ctl("list", "--help").stdout.split())
+    assert f"at most N jobs (default: {DEFAULT_LIMIT}, and all that have not ended)" in shown
+
+
+@pytest.fixture
+def many(canned, summary):
+    """Lists as the daemon has them, of an old job that hangs, one that waits and 24 that ended."""
+    hanging = summary("running", job_id="0" * 12)
+    waiting = summary("queued", job_id="1" * 12, created_at="2026-03-01T08:30:00Z")
+    ended = [
+        summary(job_id=f"{number:012}", created_at="2026-03-01T09:00:00Z")
+        for number in range(99, 75, -1)
+    ]
+    canned.on_list({"running": [hanging], "queued": [waiting], None: [*ended, waiting, hanging]})
+
+
+@pytest.mark.parametrize(("verb", "newest"), [("status", 10), ("list", 20)])
+def test_what_still_runs_is_shown_however_many_newer_jobs_have_ended(ctl, many, verb, newest):
+    lines = ctl(verb).stdout.splitlines()[1:]
+    assert [line.split()[1] for line in lines] == ["succeeded"] * newest + ["queued", "running"]
+    assert [one["status"] for one in json.loads(ctl(verb, "--json").stdout)[newest:]] == [
+        "queued",
+        "running",
+    ]
+
+
+def test_a_limit_holds_and_what_it_hides_is_said(ctl, many):
+    done = ctl("list", "--limit", "3")
+    assert len(done.stdout.splitlines()) == 1 + 3
+    see = "cucmctl list --status queued and cucmctl list --status running"
+    assert done.stderr == f"cucmctl: 2 older jobs have not ended; to see: {see}\n"
+    done = ctl("list", "--limit", "3", "--json")
+    assert (len(json.loads(done.stdout)), done.stderr) == (3, "")
+
+
+def test_all_that_run_are_listed(canned, ctl, summary):
+    running = [summary("running", job_id=f"{number:012}") for number in range(30, 0, -1)]
+    canned.on_list({"running": running})
+    assert len(ctl("list", "--status", "running").stdout.splitlines()) == 1 + 30
 
 
 def test_json_is_one_value_on_standard_output(canned, ctl, job, summary):

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from cucmctl import render
-from cucmctl.live import MOST_LINES, NEWEST, Live
+from cucmctl.live import MOST_LINES, NEWEST, Live, select_jobs
 
 
 @pytest.fixture
@@ -57,8 +57,26 @@ def test_a_job_that_goes_on_keeps_its_place_however_many_are_newer(shown):
     for number in range(1, MOST_LINES + 9):
         shown.to(number, "succeeded")
     shown.to(0, "running")
-    assert 0 in map(int, shown.view._jobs)
-    assert 0 not in shown.numbers()
+    assert shown.numbers() == [*range(MOST_LINES + 8, MOST_LINES + 9 - NEWEST, -1), 0]
+
+
+def test_what_goes_on_has_a_line_before_what_has_ended(shown):
+    for number, status in enumerate(("running", "queued", *["succeeded"] * 30, "failed")):
+        shown.to(number, status)
+    jobs = shown.view._jobs.values()
+    assert [[int(job.job_id) for job in select_jobs(jobs, room)[0]] for room in (0, 1, 2, 4)] == [
+        [],
+        [1],
+        [1, 0],
+        [32, 31, 1, 0],
+    ]
+    assert [select_jobs(jobs, room)[1] for room in (0, 1, 2)] == [2, 1, 0]
+
+
+def test_all_that_go_on_stay_when_the_view_ends(shown):
+    for number in range(2 * NEWEST):
+        shown.to(number, "running")
+    assert len(shown.numbers()) == 2 * NEWEST
 
 
 def test_what_comes_of_a_job_that_has_left_does_not_make_it_new(shown):
