@@ -245,8 +245,7 @@ class Frame:
         return line
 
     def _append_figures(self, line: Text, node: Node) -> None:
-        files = render.counted(node.files_received, node.files_announced)
-        size = render.progress(node.bytes_received, node.bytes_announced)
+        files, size = render.figures(node, self._job.collection)
         rate = self._rates.of(node.node, self._now) if node.status == "running" else 0
         pace = f"{render.size(int(rate))}/s" if rate else ""
         values = {"files": files, "size": size, "pace": pace}
@@ -255,11 +254,12 @@ class Frame:
         line.append(figures)
 
     def _append_bar(self, line: Text, node: Node, width: int) -> None:
-        if width < 5 or "pace" not in self._figures:  # where there is little room it goes first
+        # where there is little room it goes first; what is to come of a packing node nobody knows
+        if width < 5 or "pace" not in self._figures or self._job.collection.compress:
             line.append(" " * width)
             return
         done = width * node.bytes_received // node.bytes_announced if node.bytes_announced else 0
-        # a node that packs its files announces more than it sends: only its end makes a bar full
+        # only its end makes a bar full: what was announced may be less than what comes, or more
         done = width if node.status == "succeeded" else min(done, width - 1)
         full, empty = self._strokes
         line.append(full * done, STYLES.get(node.status, ""))

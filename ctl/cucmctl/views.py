@@ -123,7 +123,7 @@ class Lines(View):
             self._show_job(summary)
         if change.job is not None and not self._ended.has(change.job):
             for node in change.job.nodes:
-                self._show_node(change.job.job_id, node)
+                self._show_node(change.job, node)
             self._show_job(render.summary(change.job))
             self._show_unsaved(change.job)
 
@@ -152,21 +152,21 @@ class Lines(View):
                 for text in render.unsaved(job):
                     self._print(f"job {job.job_id}: {text}")
 
-    def _show_node(self, job_id: str, node: Node) -> None:
+    def _show_node(self, job: Job, node: Node) -> None:
         state = (node.status, node.phase, node.attempt, node.files_received, node.error)
         if node.status == "pending" or not self._is_news(
-            job_id, node.node, state, node.bytes_received
+            job.job_id, node.node, state, node.bytes_received
         ):
             return
-        job = f"{job_id} " if self._of_all_jobs else ""
-        parts = [f"{job}{node.node}: {node.status}"]
+        of_job = f"{job.job_id} " if self._of_all_jobs else ""
+        parts = [f"{of_job}{node.node}: {node.status}"]
         if node.status == "running" and node.phase:
             parts.append(node.phase)
         if node.attempt > 1:
             parts.append(f"attempt {node.attempt}")
         if node.files_announced is not None or node.files_received:
-            parts.append(f"{render.counted(node.files_received, node.files_announced)} files")
-            parts.append(render.progress(node.bytes_received, node.bytes_announced))
+            files, received = render.figures(node, job.collection)
+            parts += [f"{files} files", received]
         if node.error:
             parts.append(node.error)
         self._print(", ".join(parts), node.completed_at if node.status in render.SETTLED else None)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from cucmctl.live import URGENCY, Frame, select
 from cucmctl.rates import Rates
+from cucmd.api import structs
 
 STATUSES = st.lists(st.sampled_from(list(URGENCY)), max_size=60)
 
@@ -29,7 +30,13 @@ def test_a_bar_grows_with_the_bytes(frame, job, node):
     assert bar(500) == pytest.approx(0.5, abs=0.05)
     assert 0.9 < bar(1000) < 1  # only the node's success makes it full
     assert 0.9 < bar(5000) < 1
-    assert bar(700, "succeeded") == 1  # packed by the node: fewer bytes than announced
+    assert bar(700, "succeeded") == 1
+
+
+def test_what_a_node_packs_is_no_part_of_what_it_announced(frame, job, node):
+    one = node(files_announced=27, bytes_announced=5_200_000, files_received=5, bytes_received=900)
+    line = frame(job(one, collection=structs.Collection(compress=True)))[1]
+    assert line.split() == ["ccm-pub", "transfer", "5", "900", "B"]
 
 
 def test_no_bar_before_a_size_is_announced(frame, job, node):
@@ -120,8 +127,6 @@ def test_what_matters_most_gets_the_lines_there_are(statuses, room):
 )
 def test_every_picture_fits_its_terminal(width, height, nodes):
     from datetime import UTC, datetime
-
-    from cucmd.api import structs
 
     began = datetime(2026, 3, 1, tzinfo=UTC)
     made = tuple(

@@ -8,6 +8,7 @@ import pytest
 
 from cucmctl import render
 from cucmctl.views import BYTES_EVERY, REMEMBERED, Lines
+from cucmd.api import structs
 
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ")
 
@@ -60,6 +61,12 @@ def test_what_keeps_the_news_away_is_a_line_once(lines, change, job):
     lines.show(change(job()))
     lines.show(change(job(unsaved="once more")))
     assert len(lines.since()) == 1
+
+
+def test_what_a_node_packs_is_no_part_of_what_it_announced(lines, change, job, node):
+    one = node(files_announced=27, bytes_announced=5_200_000, files_received=5, bytes_received=900)
+    lines.show(change(job(one, collection=structs.Collection(compress=True))))
+    assert lines.since()[0] == "ccm-pub: running, transfer, 5 files, 900 B"
 
 
 def test_what_stands_still_is_no_news(lines, change, job, clock):

@@ -48,6 +48,20 @@ def test_progress_says_of_how_many(received, announced, shown):
     assert render.progress(received, announced) == shown
 
 
+def test_what_a_node_packed_is_no_part_of_what_it_announced(job, node, began):
+    came = {"files_received": 5, "bytes_received": 543_300}
+    one = node("a", "succeeded", files_announced=27, bytes_announced=5_200_000, **came)
+    compress = structs.Collection(paths=("x",), last="2h", compress=True)
+    lines = list(render.job(job(one, status="succeeded", collection=compress), began))
+    assert lines[2:4] == ["collects x, last 2h", "packed by the nodes, from 27 files, 5.2 MB"]
+    assert lines[-1].split() == ["a", "succeeded", "5", "543.3", "kB", "42s"]
+
+
+def test_packed_files_that_no_node_has_announced_are_not_counted(job, node, began):
+    one = job(node(), collection=structs.Collection(paths=("x",), compress=True))
+    assert list(render.job(one, began))[3] == "packed by the nodes"
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(-1, "0s"), (0.9, "0s"), (59, "59s"), (60, "1m00s"), (3599, "59m59s"), (3600, "1h00m")],
