@@ -205,7 +205,10 @@ def packed(job: Job) -> str:
 
 
 def collected(collection: Collection) -> str:
-    """What a job is about: `cm/trace/ccm/sdl, last 2h`; of many paths the first few."""
+    """What a job is about: `cm/trace/ccm/sdl, last 2h`; of many paths the first few.
+
+    That there is no window is said: it is what makes a job take hours.
+    """
     paths = collection.paths or ()
     parts = [*paths[:PATHS_SHOWN]]
     if len(paths) > PATHS_SHOWN:
@@ -220,6 +223,8 @@ def collected(collection: Collection) -> str:
         parts.append(f"since {local(datetime.fromisoformat(collection.since))}")
     if collection.until is not None:
         parts.append(f"until {local(datetime.fromisoformat(collection.until))}")
+    if parts and not (collection.last or collection.since or collection.until):
+        parts.append("all of it (no window)")
     return ", ".join(parts)
 
 

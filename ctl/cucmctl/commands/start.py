@@ -67,7 +67,10 @@ def _what(group: argparse._ArgumentGroup) -> None:
     )
     window = group.add_mutually_exclusive_group()
     window.add_argument(
-        "--last", metavar="TIME", action=Once, help="written within it: 30m, 2h, 3d, 1w"
+        "--last",
+        metavar="TIME",
+        action=Once,
+        help="only what was written within it: 30m, 2h, 3d, 1w",
     )
     window.add_argument(
         "--since",
@@ -218,7 +221,8 @@ COMMANDS = {
     "start": Command(
         "Starts a job: the logs of every NODE, collected at once. Prints the job's id and\n"
         "returns, or stays with --wait or --watch; then the exit code says how it ended.\n"
-        "The password of --user is asked for on the terminal, unless it is given.",
+        "Of a --path every file that there is comes, unless --last or --since give a\n"
+        "window. The password of --user is asked for on the terminal, unless it is given.",
         "  cucmctl start ccm-pub ccm-sub1 --user administrator --last 2h \\\n"
         "          --path cm/trace/ccm/sdl cm/trace/ccm/calllogs --watch\n"
         "  cucmctl start ccm-pub --profile callmanager --credential lab \\\n"

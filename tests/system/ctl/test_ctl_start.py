@@ -207,6 +207,11 @@ def test_what_is_missing_is_said_before_a_password_is_asked_for(terminal, argume
     assert screen.screen.splitlines() == [f"cucmctl: {why}"]
 
 
+def test_help_says_that_without_a_window_everything_comes(ctl):
+    shown = " ".join(ctl("start", "--help").stdout.split())
+    assert "every file that there is comes, unless --last or --since" in shown
+
+
 def test_nobodys_password_is_not_asked_for(canned, terminal):
     """The daemon knows whether the cluster has a credential, with a user of its own."""
     reason = "has neither a password nor a credential"

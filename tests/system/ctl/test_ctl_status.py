@@ -22,7 +22,7 @@ def test_status_shows_a_job_node_by_node(canned, ctl, job, node):
     assert done.stdout.splitlines() == [
         "job 3f2a00112233: partial, 2 nodes: 1 succeeded, 1 failed",
         "created 2026-03-01 08:00:00, took 42s",
-        "collects cm/trace/ccm/sdl",
+        "collects cm/trace/ccm/sdl, all of it (no window)",
         "files in /var/lib/cucmd/jobs/3f2a00112233",
         "",
         "NODE      STATUS     PHASE  FILES    SIZE  TIME",

@@ -97,10 +97,10 @@ def test_a_running_job_says_for_how_long(job, began):
             {"paths": ("cm/trace/ccm/sdl", "syslog"), "last": "2h"},
             "cm/trace/ccm/sdl, syslog, last 2h",
         ),
-        ({"paths": tuple("abcde")}, "a, b, c, 2 more paths"),
+        ({"paths": tuple("abcde")}, "a, b, c, 2 more paths, all of it (no window)"),
         (
-            {"profile": "sip", "paths": ("a", "b"), "match": "SDL.*"},
-            "profile sip, names that match SDL.*",
+            {"profile": "sip", "paths": ("a", "b"), "match": "SDL.*", "last": "30m"},
+            "profile sip, names that match SDL.*, last 30m",
         ),
         (
             {"paths": ("a",), "since": "2026-03-01T09:00:00Z", "until": "2026-03-01T09:30:00Z"},
