@@ -42,6 +42,8 @@ STYLES = {
 
 # The blank before it, a status or phase, and one after it.
 STATUS_WIDTH = 11
+# What the heading leaves out, one after the other, where not all of its counts fit.
+LEAST_SAID = ("cancelled", "pending", "succeeded", "running", "failed")
 # A node's figures and their widths, each with the blank before it.
 FIGURES = {"files": 8, "size": 16, "pace": 11}
 
@@ -225,13 +227,29 @@ class Frame:
             line.append(self._mark)
 
     def _head(self) -> Text:
+        """What has come and how fast is never cut: counts go first, then which job it is."""
         job = self._job
-        text = Text(f"job {printer.visible(job.job_id)} ")
-        text.append(job.status, STYLES.get(job.status, ""))
         rate = sum(self._rates.of(node.node, self._now) for node in job.nodes)
         received = sum(node.bytes_received for node in job.nodes)
-        text.append(f"  {render.tally(job)}  {render.size(received)}")
-        return text.append(f"  {render.size(int(rate))}/s" if rate else "")
+        figures = f"  {render.size(received)}" + (f"  {render.size(int(rate))}/s" if rate else "")
+        name = f"job {printer.visible(job.job_id)} "
+        room = self._width - len(name) - len(job.status) - len(figures)
+        text = Text(name if room >= 0 else "")
+        text.append(job.status, STYLES.get(job.status, ""))
+        if tally := self._tally(room - 2):
+            text.append(f"  {tally}")
+        return text.append(figures)
+
+    def _tally(self, room: int) -> str:
+        """As much of it as there is room for; nothing if that is not even the number of nodes."""
+        whole = render.tally(self._job)
+        if len(whole) <= room:
+            return whole
+        for few in range(1, len(LEAST_SAID) + 1):
+            text = f"{render.tally(self._job, without=LEAST_SAID[:few])} {self._mark}"
+            if len(text) <= room:
+                return text
+        return ""
 
     def _node(self, node: Node) -> Text:
         status = node.phase if node.status == "running" and node.phase else node.status
@@ -239,7 +257,7 @@ class Frame:
         line = Text(set_cell_size(self._names[node.node], self._name_width) + " ")
         line.append(f"{status:9.9} ", STYLES.get(node.status, ""))
         if node.status == "failed" and node.error:
-            return line.append(printer.visible(node.error))
+            return line.append(printer.visible(render.without_name(node, node.error)))
         if node.status != "pending":
             self._append_figures(line, node)
         return line

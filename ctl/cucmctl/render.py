@@ -233,14 +233,16 @@ def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]
     return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", colour=colour)
 
 
-def tally(job: Job) -> str:
+def tally(job: Job, *, without: Sequence[str] = ()) -> str:
     """`3 nodes: 2 succeeded, 1 failed`."""
     counts: dict[str, int] = {}
     for node in job.nodes:
         counts[node.status] = counts.get(node.status, 0) + 1
     order = ("succeeded", "running", "pending", "failed", "cancelled")
-    parts = ", ".join(f"{counts[status]} {status}" for status in order if status in counts)
-    return f"{counting(len(job.nodes), 'node')}: {parts}"
+    shown = [status for status in order if status in counts and status not in without]
+    parts = ", ".join(f"{counts[status]} {status}" for status in shown)
+    total = counting(len(job.nodes), "node")
+    return f"{total}: {parts}" if parts else total
 
 
 def about(node: Node) -> Iterator[str]:
@@ -259,9 +261,17 @@ def about(node: Node) -> Iterator[str]:
 
 def _of_node(node: Node, text: str) -> str:
     """`text` with the node's name in front, unless it begins with it: `ccm-pub:22 refused ...`."""
-    if text.startswith(node.node) and text[len(node.node) :].startswith((":", " ", ",")):
+    if without_name(node, text) != text:
         return visible(text)
     return f"{visible(node.node)}: {visible(text)}"
+
+
+def without_name(node: Node, text: str) -> str:
+    """What is said of a node where its name stands already: `refused ...`."""
+    if not text.startswith(node.node):
+        return text
+    rest = text[len(node.node) :]
+    return rest.lstrip(":, ") if rest.startswith((":", " ", ",")) else text
 
 
 def ending(job: Job) -> Iterator[str]:

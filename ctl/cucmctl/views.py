@@ -168,7 +168,7 @@ class Lines(View):
             files, received = render.figures(node, job.collection)
             parts += [f"{files} files", received]
         if node.error:
-            parts.append(node.error)
+            parts.append(render.without_name(node, node.error))
         self._print(", ".join(parts), node.completed_at if node.status in render.SETTLED else None)
 
     def _is_news(self, job_id: str, node: str, state: object, received: int) -> bool:

@@ -53,6 +53,35 @@ def test_the_rate_is_shown_of_the_node_and_of_the_job(frame, job, node):
     assert lines[1].endswith("1.0 MB/s")
 
 
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (120, "20 succeeded, 8 running, 20 pending, 10 failed, 2 cancelled"),
+        (100, "60 nodes: 20 succeeded, 8 running, 10 failed …"),
+        (80, "job 3f2a00112233 running  60 nodes: 8 running, 10 failed …  "),
+        (70, "job 3f2a00112233 running  60 nodes: 10 failed …  "),
+        (60, "job 3f2a00112233 running  60 nodes …  "),
+        (50, "job 3f2a00112233 running  "),
+        (30, "running  "),
+    ],
+)
+def test_the_heading_leaves_out_counts_before_what_has_come_and_how_fast(
+    frame, job, node, width, shown
+):
+    counts = {"succeeded": 20, "running": 8, "pending": 20, "failed": 10, "cancelled": 2}
+    states = [status for status, count in counts.items() for _ in range(count)]
+    before, after = (
+        job(*(node(f"n{i}", status, bytes_received=b) for i, status in enumerate(states)))
+        for b in (0, 1_000_000)
+    )
+    rates = Rates()
+    rates.observe(before, 0.0)
+    rates.observe(after, 1.0)
+    head = frame(after, width, rates=rates, now=1.0)[0]
+    assert shown in head
+    assert head.endswith("  60.0 MB  60.0 MB/s")
+
+
 def test_a_failed_node_says_why(frame, job, node):
     line = frame(job(node(status="failed", error="TimeoutError: Timed out after 30s")))[1]
     assert line == "ccm-pub failed    TimeoutError: Timed out after 30s"
@@ -63,6 +92,11 @@ def test_why_nothing_new_comes_is_seen_however_little_room_there_is(frame, job, 
     lines = frame(job(*nodes, unsaved="the disk is full"), height=7)
     assert lines[1] == "what came since cannot be stored, and is not shown: the disk is full"
     assert (len(lines), lines[-1]) == (5, "and 7 more: 7 running")
+
+
+def test_a_failed_node_is_named_once(frame, job, node):
+    failed = node("127.0.0.1:2022", "failed", error="127.0.0.1:2022 refused the login")
+    assert frame(job(failed))[1] == "127.0.0.1:2022 failed    refused the login"
 
 
 def test_an_ascii_terminal_gets_ascii(frame, job, node):

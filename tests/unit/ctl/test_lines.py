@@ -86,6 +86,14 @@ def test_a_failure_says_why_and_a_further_attempt_says_so(lines, change, job, no
     ]
 
 
+@pytest.mark.parametrize(
+    "error", ["a refused the login", "a: refused the login", "refused the login"]
+)
+def test_a_failed_node_is_named_once(lines, change, job, node, error):
+    lines.show(change(job(node("a", "failed", error=error))))
+    assert lines.since()[0] == "a: failed, refused the login"
+
+
 def test_what_has_ended_has_the_time_of_its_end(in_zone, lines, change, job, node):
     in_zone("UTC")
     lines.show(change(job(node("a", "failed"), node("b"), status="running")))
