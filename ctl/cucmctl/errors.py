@@ -195,20 +195,22 @@ class SocketNotPermitted(NotPermitted):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{VARLINK}.PermissionDenied", _Nothing())
-        self.reason = f"this user may not use the socket {path}"
-        if (group := _group_let_in(path)) is not None:
-            self.reason += f"; is it in the group {group!r}?"
+        self.reason = f"this user may not use the socket {path}{_who_may(path)}"
 
 
-def _group_let_in(path: str) -> str | None:
-    """Whose members may use the socket; None if that cannot be told, or it is nobody."""
+def _who_may(path: str) -> str:
+    """What to do about it; nothing if that cannot be told, or nobody else may."""
     import grp  # noqa: PLC0415  # only for this complaint
 
     try:
         status = os.stat(path)
-        return grp.getgrgid(status.st_gid).gr_name if status.st_mode & stat.S_IWGRP else None
+        if not status.st_mode & stat.S_IWGRP:
+            return ""
+        if status.st_gid == 0:  # no group was configured; and nobody shall join that of root
+            return "; access.operate_group of the daemon's configuration names the group that may"
+        return f"; is it in the group {grp.getgrgid(status.st_gid).gr_name!r}?"
     except (OSError, KeyError):  # its folder is closed too; a group without a name
-        return None
+        return ""
 
 
 _BY_NAME: dict[str, type[Refused]] = {

@@ -1,6 +1,7 @@
 """`Client`, for programs: what it sends, what it gives, what it raises."""
 
 import socket
+import stat
 import threading
 import time
 import traceback
@@ -198,24 +199,33 @@ def test_what_was_said_before_the_door_was_shut_is_heard(canned, job):
                 client.status("3f2a")
 
 
+GROUP = "; is it in the group 'phones'?"
+CONFIGURED = "; access.operate_group of the daemon's configuration names the group that may"
+
+
 @pytest.mark.parametrize(
-    ("mode", "asks"), [(0o660, "; is it in the group '{}'?"), (0o600, ""), (None, "")]
+    ("mode", "group", "hint"),
+    [(0o660, 4242, GROUP), (0o660, 0, CONFIGURED), (0o600, 4242, ""), (None, 4242, "")],
 )
-def test_a_socket_that_the_kernel_refuses_is_not_permitted(canned, monkeypatch, mode, asks):
-    """The group that is asked for is the socket's own, and only one that would be let in."""
+def test_a_socket_that_the_kernel_refuses_is_not_permitted(monkeypatch, mode, group, hint):
+    """The group that is asked for is the socket's own, only one that would be let in, and never
+    that of root, which somebody would join."""
 
     def refuse(self, address):
         raise PermissionError(13, "Permission denied")
 
+    def look(path):
+        if mode is None:
+            raise PermissionError(13, "Permission denied")
+        return SimpleNamespace(st_mode=stat.S_IFSOCK | mode, st_gid=group)
+
+    names = {0: "root", 4242: "phones"}
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr("grp.getgrgid", lambda _gid: SimpleNamespace(gr_name="phones"))
-    path = canned.path if mode is not None else canned.path.with_name("out-of-sight")
-    if mode is not None:
-        path.chmod(mode)
+    monkeypatch.setattr("grp.getgrgid", lambda gid: SimpleNamespace(gr_name=names[gid]))
+    monkeypatch.setattr("cucmctl.errors.os", SimpleNamespace(stat=look))
     with pytest.raises(cucmctl.NotPermitted) as raised:
-        Client(path).status("3f2a")
-    group = asks.format("phones")
-    assert str(raised.value) == f"this user may not use the socket {path}{group}"
+        Client("/run/cucmd/cucmd.sock").status("3f2a")
+    assert str(raised.value) == f"this user may not use the socket /run/cucmd/cucmd.sock{hint}"
 
 
 def test_a_request_that_is_too_long_is_not_sent(canned, client):
