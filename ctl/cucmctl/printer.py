@@ -5,6 +5,7 @@ The one rule: nothing that came from elsewhere reaches a terminal without passin
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TextIO
@@ -25,7 +26,7 @@ def visible(text: str) -> str:
 
 def line(text: str, stream: TextIO | None = None) -> None:
     """One line for people, on standard output or on `stream`; the caller made it visible."""
-    print(text, file=stream, flush=True)
+    print(text, file=_open(stream), flush=True)
 
 
 def json_line(value: object) -> None:
@@ -35,7 +36,18 @@ def json_line(value: object) -> None:
         # JSON escapes C0 by itself. What else is unprintable stands within strings, so that a
         # JSON escape in its place is the same text to whoever reads it as JSON.
         text = "".join(c if c.isprintable() else _json_escape(c) for c in text)
-    print(text, flush=True)
+    print(text, file=_open(), flush=True)
+
+
+def _open(stream: TextIO | None = None) -> TextIO:
+    """`stream`, or standard output; where that was closed at the start `print` would say nothing.
+
+    Raises OSError, as of a disk that is full: what was asked for does not reach anybody.
+    """
+    out = stream or sys.stdout
+    if out is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return out
 
 
 def note(text: str) -> None:

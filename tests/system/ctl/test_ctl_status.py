@@ -183,10 +183,20 @@ def test_a_full_disk_under_standard_output_is_said(canned, in_shell, summary):
         assert shell.stderr.read() == f"cucmctl: {why}\n"
 
 
+@pytest.mark.parametrize("command", ["status", "list --json", "status 3f2a", "wait 3f2a"])
+def test_a_closed_standard_output_is_said(canned, in_shell, job, summary, command):
+    canned.on("List", canned.reply({"jobs": [summary()]}))
+    canned.on("Status", canned.reply({"job": job()}))
+    canned.watch(job())
+    with in_shell(f"($CUCMCTL {command} >&-); echo code $?") as shell:
+        assert shell.stdout.read() == "code 74\n"
+        why = "cannot write to standard output: Bad file descriptor"
+        assert shell.stderr.read() == f"cucmctl: {why}\n"
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("list --json >&-", "code 0\n"),
         ("list --limit x 2>&-", "code 2\n"),
         ("list --json <&-", "[]\ncode 0\n"),
     ],
