@@ -18,6 +18,7 @@ _ZONE = re.compile(r"[A-Za-z0-9_-]{1,15}")
 _PORT = re.compile(r"[0-9]{1,5}")
 
 _LONGEST_HOST = 253  # what DNS can carry
+_LONGEST_LABEL = 63  # RFC 1035
 _LONGEST_NAME = 255  # what a file system takes as the name of the node's folder
 
 
@@ -65,6 +66,10 @@ def check_host(host: str) -> str:
     labels = host.removesuffix(".").split(".")
     if len(host) > _LONGEST_HOST:
         raise InvalidNode(f"a host name has at most {_LONGEST_HOST} characters, not {len(host)}")
+    if (longest := max(map(len, labels))) > _LONGEST_LABEL:
+        raise InvalidNode(
+            f"each part of a host name has at most {_LONGEST_LABEL} characters, not {longest}"
+        )
     if not all(_LABEL.fullmatch(label) for label in labels):
         raise InvalidNode(
             "expected a host name (letters, digits, '-', '_' and '.') or an IP address"
