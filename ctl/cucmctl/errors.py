@@ -69,7 +69,9 @@ class NodeNotFound(Refused):
     parameters: structs.NodeNotFound
 
     def __str__(self) -> str:
-        return f"job {self.parameters.job_id} has no node {self.parameters.node!r}"
+        job, node = self.parameters.job_id, self.parameters.node
+        # of a cluster that was started by its name, too, the job has only the nodes
+        return f"job {job} has no node {node!r}; cucmctl status {job} names those that it has"
 
 
 class ProfileNotFound(Refused):

@@ -14,7 +14,7 @@ from cucmctl.options import Command, job_id
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", type=job_id, help="an id or its first characters")
-    parser.add_argument("nodes", metavar="NODE", nargs="*", help="only these nodes of the job")
+    parser.add_argument("nodes", metavar="NODE", nargs="*", help="only these, as status names them")
 
 
 def _cancel(arguments: argparse.Namespace) -> int:

@@ -18,7 +18,12 @@ ERRORS = [
         5,
         "no job '2cf': the beginning of an id needs at least 4 characters",
     ),
-    ("NodeNotFound", {"job_id": "3f2a", "node": "x"}, 5, "job 3f2a has no node 'x'"),
+    (
+        "NodeNotFound",
+        {"job_id": "3f2a", "node": "berlin"},
+        5,
+        "job 3f2a has no node 'berlin'; cucmctl status 3f2a names those that it has",
+    ),
     ("ProfileNotFound", {"profile": "x"}, 5, "no profile 'x' in the daemon's configuration"),
     ("CredentialNotFound", {"credential": "x"}, 5, "no credential 'x' was given to the daemon"),
     (
