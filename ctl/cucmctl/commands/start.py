@@ -29,6 +29,8 @@ from cucmctl.views import JsonLines, Silent
 from cucmd.api import structs
 from cucmd.api.structs import Collection, Job, Login, Timeouts
 
+# As the daemon has them; its own list is not worth what loading it would take.
+LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
 TIMEOUTS = {
     "connect": "to reach a node",
     "login": "from connected to the first prompt",
@@ -63,7 +65,7 @@ def _what(group: argparse._ArgumentGroup) -> None:
         help="paths on the node; all that follows is one",
     )
     group.add_argument(
-        "--location", metavar="NAME", action=Once, help="activelog, inactivelog or install"
+        "--location", metavar="NAME", action=Once, help=f"one of {', '.join(LOCATIONS)}"
     )
     window = group.add_mutually_exclusive_group()
     window.add_argument(

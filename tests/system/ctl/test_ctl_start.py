@@ -212,6 +212,12 @@ def test_help_says_that_without_a_window_everything_comes(ctl):
     assert "every file that there is comes, unless --last or --since" in shown
 
 
+def test_help_names_the_locations_that_the_daemon_takes(ctl):
+    from cucmd.vos.texts import LOCATIONS
+
+    assert f"one of {', '.join(LOCATIONS)}" in " ".join(ctl("start", "--help").stdout.split())
+
+
 def test_nobodys_password_is_not_asked_for(canned, terminal):
     """The daemon knows whether the cluster has a credential, with a user of its own."""
     reason = "has neither a password nor a credential"
