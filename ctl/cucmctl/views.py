@@ -166,7 +166,7 @@ class Lines(View):
             parts.append(f"attempt {node.attempt}")
         if node.files_announced is not None or node.files_received:
             files, received = render.figures(node, job.collection)
-            parts += [f"{files} files", received]
+            parts += ["1 file" if files == "1" else f"{files} files", received]
         if node.error:
             parts.append(render.without_name(node, node.error))
         self._print(", ".join(parts), node.completed_at if node.status in render.SETTLED else None)

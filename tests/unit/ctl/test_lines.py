@@ -63,6 +63,11 @@ def test_what_keeps_the_news_away_is_a_line_once(lines, change, job):
     assert len(lines.since()) == 1
 
 
+def test_one_file_is_no_files(lines, change, job, node):
+    lines.show(change(job(node(status="succeeded", files_received=1, files_announced=1))))
+    assert lines.since()[0] == "ccm-pub: succeeded, 1 file, 0 B"
+
+
 def test_what_a_node_packs_is_no_part_of_what_it_announced(lines, change, job, node):
     one = node(files_announced=27, bytes_announced=5_200_000, files_received=5, bytes_received=900)
     lines.show(change(job(one, collection=structs.Collection(compress=True))))
