@@ -87,7 +87,11 @@ class CredentialNotFound(Refused):
     parameters: structs.CredentialNotFound
 
     def __str__(self) -> str:
-        return f"no credential {self.parameters.credential!r} was given to the daemon"
+        given = self.parameters
+        whose = (
+            f", which cluster {given.cluster!r} has in the configuration," if given.cluster else ""
+        )
+        return f"no credential {given.credential!r}{whose} was given to the daemon"
 
 
 class InvalidRequest(Refused):

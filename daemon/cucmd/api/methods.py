@@ -39,9 +39,9 @@ class Jobs:
             job, tasks = self._planner().plan(request)
             started = await self._supervisor.start(job, tasks)
         log.info(
-            "job %s: started on %d nodes by uid %d, pid %d",
+            "job %s: started on %s by uid %d, pid %d",
             job.job_id,
-            len(job.nodes),
+            _nodes(len(job.nodes)),
             caller.uid,
             caller.pid,
         )
@@ -134,14 +134,17 @@ def _cancel_message(job: Job, *, changed: bool) -> str:
     if changed:
         count = sum(node.status == "cancelled" for node in job.nodes)
         if before := len(job.nodes) - count:
-            nodes = "node" if count == 1 else "nodes"
             return (
-                f"job {job.job_id}: cancelled {count} {nodes};"
+                f"job {job.job_id}: cancelled {_nodes(count)};"
                 f" {before} had finished before; it ends {job.status}"
             )
-        return f"job {job.job_id} is {job.status}: {count} of {len(job.nodes)} nodes cancelled"
+        return f"job {job.job_id} is {job.status}: {count} of {_nodes(count)} cancelled"
     if job.cancelled:
         return f"job {job.job_id} was cancelled before: it is {job.status}"
     if not job.ended:  # its row is damaged: see the log of the start
         return f"job {job.job_id} is {job.status}, but nothing runs that could be cancelled"
     return f"job {job.job_id} had already finished: it is {job.status}; nothing changed"
+
+
+def _nodes(count: int) -> str:
+    return f"{count} node" if count == 1 else f"{count} nodes"

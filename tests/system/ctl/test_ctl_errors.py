@@ -27,6 +27,12 @@ ERRORS = [
     ("ProfileNotFound", {"profile": "x"}, 5, "no profile 'x' in the daemon's configuration"),
     ("CredentialNotFound", {"credential": "x"}, 5, "no credential 'x' was given to the daemon"),
     (
+        "CredentialNotFound",
+        {"credential": "x", "cluster": "b"},
+        5,
+        "no credential 'x', which cluster 'b' has in the configuration, was given to the daemon",
+    ),
+    (
         "InvalidRequest",
         {"parameter": "timeouts.command", "reason": "5 is less than connect, 30"},
         65,
