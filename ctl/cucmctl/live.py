@@ -108,10 +108,12 @@ class Live(View):
 
         A function that does nothing, not SIG_IGN: Python complains of a signal that came just
         before. It stays when the view has ended, since after a Ctrl-C there is more to be said.
+        What was ignored stays ignored: a function of ours is none any more while Python ends.
         """
         for ended_by in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(ended_by, _deaf)
-            self._before.pop(ended_by, None)
+            if ended_by in self._before:
+                signal.signal(ended_by, _deaf)
+                del self._before[ended_by]
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
