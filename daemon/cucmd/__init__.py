@@ -18,9 +18,10 @@ The map of the house. Imports nothing heavy, because `cucmctl` passes through he
     filing.py       the files that came, put on record: in the store and in the manifest
     manifest.py     every file of a job, and whether it is whole
     admission.py    who may run now: limits over jobs, connections, sessions
-    addresses.py    names of nodes in the DNS
+    node/resolver.py    names of nodes in the DNS
     recovery.py     what a stop left on disk, accounted for
-    collect/        what is done on one node, step by step
+    work/           what is done on one node, one file a kind of work
+    node/           a session on one node: login, dialogue, deadlines, transcript, ports
     ssh_doors.py    the SSH rooms, as the work on a node wants them
     job.py          PURE  job and node states, transitions, the outcome of a job
     failure.py      PURE  what went wrong, and what to do about it

@@ -12,8 +12,8 @@ from collections.abc import Callable, Container, Sequence
 
 import trio
 
-from cucmd.collect.doors import ReceivedFile
 from cucmd.manifest import Entry, ManifestWriter
+from cucmd.node.ports import ReceivedFile
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)

@@ -19,12 +19,12 @@ import msgspec
 import trio
 
 from cucmd.admission import Address, Admission
-from cucmd.collect.doors import NodeTask, Report
 from cucmd.events import Feed
 from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, failure, timed_out
 from cucmd.filing import Filing
 from cucmd.job import Failed, Job, Node
 from cucmd.manifest import Entry, ManifestWriter
+from cucmd.node.ports import NodeTask, Report
 from cucmd.node_report import NodeReport
 from cucmd.state_recorder import StateRecorder
 from cucmd.store import Store, StoreFailed

@@ -23,8 +23,8 @@ from pathlib import Path
 import msgspec
 import trio
 
-from cucmd.collect.doors import ReceivedFile
 from cucmd.durable import replace_file
+from cucmd.node.ports import ReceivedFile
 
 # Files, half a megabyte of them, up to which a write is so cheap that each node may have its own.
 SMALL = 2000

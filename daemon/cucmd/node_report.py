@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
-from cucmd.collect.doors import DropBox, ReceivedFile
 from cucmd.failure import Failure
 from cucmd.job import Node, Phase
+from cucmd.node.ports import DropBox, ReceivedFile
 
 Change: TypeAlias = Callable[[Callable[[Node], Node]], None]
 

@@ -20,15 +20,12 @@ import trio
 
 from cucmd import __version__, systemd
 from cucmd.access import Access
-from cucmd.addresses import Resolver, locate
 from cucmd.admission import Admission
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
 from cucmd.api.planning import Planner
 from cucmd.cannot_start import LISTENING, CannotStart, naming
-from cucmd.collect.doors import NodeTask, Report
-from cucmd.collect.procedure import collect
 from cucmd.config import (
     Config,
     ConfigError,
@@ -40,6 +37,8 @@ from cucmd.config import (
 from cucmd.events import Feed
 from cucmd.job_run import Collect, House
 from cucmd.memory import keep_small, keep_what_is_here
+from cucmd.node.ports import NodeTask, Report
+from cucmd.node.resolver import Resolver, locate
 from cucmd.recovery import drop_half_written
 from cucmd.signals import Signals, open_signals, settle_signals
 from cucmd.ssh.bridge import Bridge, open_bridge
@@ -58,6 +57,7 @@ from cucmd.varlink import (
     serve,
 )
 from cucmd.varlink import Limits as SocketLimits
+from cucmd.work.collect import collect
 
 log = logging.getLogger(__name__)
 

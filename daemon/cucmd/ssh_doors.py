@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import trio
 
-from cucmd.collect.doors import DropBox, NodeTask, Shell
 from cucmd.config import NodeSettings
 from cucmd.job import Phase
+from cucmd.node.ports import DropBox, NodeTask, Shell
 from cucmd.node_name import parse_node
 from cucmd.ssh.known_hosts import KnownHost, KnownHosts
 from cucmd.ssh.known_line import HostKey, HostLine, parse_key

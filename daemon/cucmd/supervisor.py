@@ -14,12 +14,12 @@ from typing import TypeAlias
 
 import trio
 
-from cucmd.collect.doors import NodeTask
 from cucmd.config import Limits
 from cucmd.failure import Code, failure
 from cucmd.job import Job
 from cucmd.job_run import House, JobRun
 from cucmd.manifest import Entry
+from cucmd.node.ports import NodeTask
 from cucmd.recovery import account_for_files, with_received
 from cucmd.store import JobRow, StoreFailed
 

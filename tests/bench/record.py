@@ -16,8 +16,8 @@ from typing import Any
 
 import trio
 
-from cucmd.collect.doors import NodeTask, Report
 from cucmd.config import Limits
+from cucmd.node.ports import NodeTask, Report
 from rig.scripted_node import Box, File
 from rig.supervised import Behaviour, statuses, world
 

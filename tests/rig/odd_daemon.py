@@ -23,12 +23,12 @@ import trio
 
 from cucmd import job_run, service
 from cucmd.api import planning
-from cucmd.collect import procedure
-from cucmd.collect.doors import DropBox, NodeTask
 from cucmd.main import main
+from cucmd.node.ports import DropBox, NodeTask
 from cucmd.ssh_doors import Ssh
 from cucmd.store import Store, open_store
 from cucmd.store.database import connect
+from cucmd.work import collect as procedure
 
 
 class FailingConnection:

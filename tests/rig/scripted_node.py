@@ -11,10 +11,10 @@ import pytest
 import trio
 
 from cucmd import vos
-from cucmd.collect.doors import Login, NodeTask, Retry
-from cucmd.collect.procedure import collect
 from cucmd.failure import Failure, NodeFailed
 from cucmd.job import Collection, Phase, Timeouts
+from cucmd.node.ports import Login, NodeTask, Retry
+from cucmd.work.collect import collect
 
 GREETING = (
     "Command Line Interface is starting up, please wait ...",

@@ -9,12 +9,12 @@ import trio
 from trio.testing import MockClock
 
 from cucmd.admission import Admission
-from cucmd.collect.doors import Login, NodeTask, Report, Retry
 from cucmd.config import Limits
 from cucmd.events import Feed
 from cucmd.failure import Code, fail
 from cucmd.job import Collection, Job, Node, Timeouts
 from cucmd.job_run import House
+from cucmd.node.ports import Login, NodeTask, Report, Retry
 from cucmd.store import Store, open_store
 from cucmd.supervisor import Supervisor, open_supervisor
 

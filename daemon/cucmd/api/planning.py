@@ -17,7 +17,6 @@ from msgspec.structs import asdict
 from cucmd.allowance import Allowance
 from cucmd.api import structs
 from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
-from cucmd.collect.doors import Login, NodeTask, Retry
 from cucmd.config import (
     Config,
     Credential,
@@ -29,6 +28,7 @@ from cucmd.config import (
 )
 from cucmd.config.errors import found
 from cucmd.job import Job, Node, Timeouts
+from cucmd.node.ports import Login, NodeTask, Retry
 from cucmd.node_name import parse_node
 
 log = logging.getLogger(__name__)

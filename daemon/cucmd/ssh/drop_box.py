@@ -45,7 +45,7 @@ class Connected(Protocol):
 
 
 class DropBox:
-    """Where one run of one node pushes its files: the `DropBox` of `collect/doors.py`, where its
+    """Where one run of one node pushes its files: the `DropBox` of `node/ports.py`, where its
     contract stands. Made by `Receiver.open_drop_box`.
     """
 

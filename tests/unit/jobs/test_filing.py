@@ -11,10 +11,10 @@ import trio
 from trio.testing import MockClock
 
 from cucmd import manifest
-from cucmd.collect.doors import NodeTask, Report
 from cucmd.config import Limits
 from cucmd.failure import Code
 from cucmd.job import Job, Timeouts
+from cucmd.node.ports import NodeTask, Report
 from cucmd.store import Store, StoreFailed
 from rig.scripted_node import Box
 from rig.supervised import Behaviour, World, hang, statuses, wait_for_the_store, world

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.collect.doors import NodeTask, Report
 from cucmd.failure import Code
 from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.node.ports import NodeTask, Report
 from cucmd.node_name import InvalidNode
 from cucmd.store import StoreFailed, open_store
 from rig.supervised import NOW, statuses, world

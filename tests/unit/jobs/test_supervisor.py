@@ -10,10 +10,10 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from cucmd.collect.doors import NodeTask, Report
 from cucmd.config import Limits
 from cucmd.failure import Code, failure
 from cucmd.job import Job, Phase, Timeouts
+from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed
 from cucmd.supervisor import AmbiguousJob, AtLimit, Draining, UnknownJob, UnknownNode
 from rig.scripted_node import Box

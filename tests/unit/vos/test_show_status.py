@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.collect.zones import zone_of
 from cucmd.lab.answers import Member, status
+from cucmd.node.zones import zone_of
 from cucmd.vos import NodeStatus, parse_show_status
 
 

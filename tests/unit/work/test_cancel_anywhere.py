@@ -6,7 +6,7 @@ import trio
 from trio.lowlevel import Task
 from trio.testing import MockClock
 
-from cucmd.collect.procedure import collect
+from cucmd.work.collect import collect
 from rig.scripted_node import Heard, Node, appliance, node_task, pushes
 
 

@@ -10,9 +10,9 @@ from types import TracebackType
 
 import trio
 
-from cucmd.collect.doors import DropBox
 from cucmd.failure import Code, Failure, NodeFailed, timed_out
 from cucmd.job import Timeouts
+from cucmd.node.ports import DropBox
 
 
 class PhaseClock:

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 import trio
 
-from cucmd.collect.doors import Retry
-from cucmd.collect.procedure import collect
 from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job import Collection, Phase
+from cucmd.node.ports import Retry
+from cucmd.work.collect import collect
 from rig.scripted_node import (
     COMPLETED,
     NO_SUCH_FILE,

@@ -11,12 +11,12 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from cucmd.collect.clocks import PhaseClock
-from cucmd.collect.conversation import Conversation, hang_up
-from cucmd.collect.doors import NodeTask, OpenShell, Report, Retry
-from cucmd.collect.transcript_file import TranscriptFile
 from cucmd.failure import Code, NodeFailed, of_node, timed_out
 from cucmd.job import Phase
+from cucmd.node.deadlines import PhaseClock
+from cucmd.node.dialogue import Conversation, hang_up
+from cucmd.node.ports import NodeTask, OpenShell, Report, Retry
+from cucmd.node.transcript_file import TranscriptFile
 from cucmd.node_name import address
 from cucmd.vos import Session
 

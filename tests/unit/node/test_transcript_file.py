@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.collect.transcript_file import END, LIMIT, LOOK_EVERY, TranscriptFile
+from cucmd.node.transcript_file import END, LIMIT, LOOK_EVERY, TranscriptFile
 
 SECRET = "PlatformSecret"
 NODE = "cucm-pub:2022"
@@ -115,7 +115,7 @@ def test_a_disk_that_fails_as_late_as_the_close_disturbs_nothing(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr("cucmd.collect.transcript_file.os.close", fails)
+        patch.setattr("cucmd.node.transcript_file.os.close", fails)
         with TranscriptFile(path, NODE, (SECRET,), enough) as transcript:
             transcript.said("file get")
     assert path.read_text().endswith(" > file get\n")

@@ -13,16 +13,16 @@ import msgspec
 import trio
 
 from cucmd import vos
-from cucmd.collect.clocks import CommandClock, not_connected
-from cucmd.collect.conversation import Conversation
-from cucmd.collect.doors import DropBox, NodeTask, OpenShell, Receiver, Report
-from cucmd.collect.login import reach
-from cucmd.collect.transcript_file import TranscriptFile
-from cucmd.collect.verdict import Announced, judge, surplus
-from cucmd.collect.zones import zone_of
 from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job import Phase
+from cucmd.node.deadlines import CommandClock, not_connected
+from cucmd.node.dialogue import Conversation
+from cucmd.node.login import reach
+from cucmd.node.ports import DropBox, NodeTask, OpenShell, Receiver, Report
+from cucmd.node.transcript_file import TranscriptFile
+from cucmd.node.zones import zone_of
 from cucmd.node_name import address
+from cucmd.work.verdict import Announced, judge, surplus
 
 # What an answer takes to come, and what nobody minds.
 _WORTH_A_NOTE = timedelta(minutes=2)

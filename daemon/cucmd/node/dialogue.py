@@ -12,10 +12,10 @@ from typing import Protocol
 
 import trio
 
-from cucmd.collect.doors import Shell
-from cucmd.collect.pace import PIECE, Pace
-from cucmd.collect.transcript_file import TranscriptFile
 from cucmd.failure import Code, Failure, NodeFailed, fail
+from cucmd.node.pace import PIECE, Pace
+from cucmd.node.ports import Shell
+from cucmd.node.transcript_file import TranscriptFile
 from cucmd.vos import Broken, Event, FileGet, Prompted, ReceiverAddress, Send, Session
 
 # Some shells print their prompt only after a newline (vos-cli.md, section 2).

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.collect.clocks import PhaseClock
-from cucmd.collect.doors import NodeTask
-from cucmd.collect.procedure import collect
 from cucmd.failure import Code, Failure, NodeFailed
 from cucmd.job import Timeouts
+from cucmd.node.deadlines import PhaseClock
+from cucmd.node.ports import NodeTask
+from cucmd.work.collect import collect
 from rig.scripted_node import (
     COMPLETED,
     GATHERING,

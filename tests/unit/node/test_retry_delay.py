@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.collect.doors import Retry
-from cucmd.collect.login import retry_delay
-from cucmd.collect.procedure import collect
 from cucmd.failure import Code, failure
+from cucmd.node.login import retry_delay
+from cucmd.node.ports import Retry
+from cucmd.work.collect import collect
 from rig.scripted_node import Heard, appliance, node_task, pushes, scripted
 
 RETRY = Retry(attempts=6, base=10, cap=100)
@@ -38,7 +38,7 @@ async def test_each_pause_is_drawn_anew(
             times.append(trio.current_time())
 
     drawn = iter([0.0, 1.0])
-    monkeypatch.setattr("cucmd.collect.login.random.random", lambda: next(drawn))
+    monkeypatch.setattr("cucmd.node.login.random.random", lambda: next(drawn))
     async with scripted(appliance(pushes(1))) as node:
         node.refusals = [failure(Code.CONNECTION_REFUSED, "cucm-pub:22 refused")] * 2
         task = node_task(tmp_path, retry=RETRY)

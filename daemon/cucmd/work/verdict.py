@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cucmd.collect.doors import ReceivedFile
 from cucmd.failure import Code, Failure, failure
+from cucmd.node.ports import ReceivedFile
 
 
 class Announced(msgspec.Struct, frozen=True):

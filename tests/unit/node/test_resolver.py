@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.addresses import WITHIN, Resolver, locate
+from cucmd.node.resolver import WITHIN, Resolver, locate
 
 V4, V6 = ("10.10.1.9", 22), ("2001:db8::9", 22, 0, 0)
 

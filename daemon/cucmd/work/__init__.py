@@ -1,0 +1,8 @@
+"""What is done on one node, one file a kind of work. Each reads from top to bottom.
+
+    collect.py   collecting log files: `file get` for each path
+    verdict.py   PURE  what was announced against what came
+
+The one rule: a node that fails raises `NodeFailed`, and however the work is left, the node's
+drop box is revoked first, then its session ended politely, then the connection closed.
+"""
