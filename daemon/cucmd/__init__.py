@@ -33,7 +33,8 @@ The map of the house. Imports nothing heavy, because `cucmctl` passes through he
     api/            the vocabulary of the socket, one function a method
     varlink/        the wire: framing (PURE) and a server loop that knows nothing of jobs
     vos/            PURE  the node's command line
-    ssh/            asyncio, made trio: bridge, shell, receiver, host keys
+    ssh/            the SSH client: asyncio, made trio; shell, known hosts
+    receiver/       the SFTP server that nodes push their files to; asyncio, made trio
     lab/            simulated nodes, faults included; asyncio too
     demo.py         all of it once, against the lab
 

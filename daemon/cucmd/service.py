@@ -39,11 +39,11 @@ from cucmd.job_run import Collect, House
 from cucmd.memory import keep_small, keep_what_is_here
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node.resolver import Resolver, locate
+from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.recovery import drop_half_written
 from cucmd.signals import Signals, open_signals, settle_signals
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
-from cucmd.ssh.receiver import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.ssh_doors import NodeKeys, Ssh
 from cucmd.store import Store, StoreError, open_store
 from cucmd.supervisor import Supervisor, open_supervisor

@@ -13,10 +13,10 @@ from cucmd.config import NodeSettings
 from cucmd.job import Phase
 from cucmd.node.ports import DropBox, NodeTask, Shell
 from cucmd.node_name import parse_node
+from cucmd.receiver.server import Quota, Receiver
 from cucmd.ssh.known_hosts import KnownHost, KnownHosts
 from cucmd.ssh.known_line import HostKey, HostLine, parse_key
 from cucmd.ssh.policy import Policy
-from cucmd.ssh.receiver import Quota, Receiver
 from cucmd.ssh.scan import scan_host_keys
 from cucmd.ssh.shell import open_shell
 

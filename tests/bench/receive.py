@@ -25,8 +25,8 @@ from pathlib import Path
 
 import trio
 
+from cucmd.receiver.server import ReceiverLimits, open_receiver
 from cucmd.ssh.bridge import open_bridge
-from cucmd.ssh.receiver import ReceiverLimits, open_receiver
 
 CIPHER = "aes128-gcm@openssh.com"
 SSHD = "/usr/sbin/sshd"

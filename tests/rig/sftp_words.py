@@ -4,8 +4,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cucmd.ssh.received import Status
-from cucmd.ssh.sftp_packets import Kind, OpenFlag
+from cucmd.receiver.limits import Status
+from cucmd.receiver.packets import Kind, OpenFlag
 
 PUT = OpenFlag.WRITE | OpenFlag.CREATE | OpenFlag.TRUNCATE  # what OpenSSH's `put` asks for
 NO_ATTRIBUTES = bytes(4)

@@ -42,7 +42,8 @@ MAY_KNOW = {
     "events": {"job"},
     "store": {"durable", "job"},
     "config": {"job", "node_name", "paths", "vos"},
-    "ssh": WORDS | {"durable"},
+    "ssh": {"durable", "failure", "job", "node_name"},
+    "receiver": {"allowance", "durable", "failure", "ssh"},
     "node": WORDS | {"vos"},
     "work": {"failure", "job", "node", "node_name", "vos"},
     "manifest": {"node", "durable"},
@@ -73,7 +74,7 @@ MAY_KNOW = {
         "recovery",
         "store",
     },
-    "ssh_doors": {"node", "config", "job", "node_name", "ssh"},
+    "ssh_doors": {"node", "config", "job", "node_name", "receiver", "ssh"},
     "api": WORDS | {"node", "config", "events", "store", "supervisor", "varlink"},
     "access": {"varlink"},
     "service": {
@@ -87,6 +88,7 @@ MAY_KNOW = {
         "ssh_doors",
         "job_run",
         "memory",
+        "receiver",
         "recovery",
         "ssh",
         "store",
@@ -101,7 +103,17 @@ MAY_KNOW = {
     "main": {"config", "demo", "lab", "service", "stdout"},
 }
 # Narrower than the room: only these modules of it.
-ONLY = {"lab": {"cucmd.ssh.bridge", "cucmd.stdout"}}
+ONLY = {
+    "lab": {"cucmd.ssh.bridge", "cucmd.stdout"},
+    "receiver": {
+        "cucmd.allowance",
+        "cucmd.durable",
+        "cucmd.failure",
+        "cucmd.ssh.algorithms",
+        "cucmd.ssh.bridge",
+        "cucmd.ssh.unread",
+    },
+}
 
 EVENT_LOOPS = {"trio", "asyncio", "asyncssh", "trio_asyncio"}
 # zoneinfo reads a file for a name, which a node or a person may have chosen.
@@ -167,7 +179,7 @@ def test_a_narrow_door_stays_narrow(here: str) -> None:
 
 def test_asyncio_is_known_to_the_ssh_rooms_and_the_lab_alone() -> None:
     for file in files_of(HOUSE):
-        if room(file) not in {"ssh", "lab"}:
+        if room(file) not in {"ssh", "receiver", "lab"}:
             known = {module.split(".")[0] for module in imports(file)}
             assert not known & (EVENT_LOOPS - {"trio"}), file
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from cucmd.ssh.received import MIB
-
 LOOK_EVERY = 1.0  # seconds
 
 # Beyond what the kernel holds. Keystrokes and statuses are what we have to say, and the one long
 # answer, a listing, waits in its channel for the peer's window.
-LIMIT = MIB
+LIMIT = 1024 * 1024
 
 # An answer of a few bytes that waits for the end of a key exchange, as Python holds it.
 _ANSWER_COST = 256

@@ -15,9 +15,9 @@ import paramiko
 import pytest
 import trio
 
+from cucmd.receiver.server import Quota, Receiver, ReceiverLimits, open_receiver
+from cucmd.receiver.upload_target import DropBox
 from cucmd.ssh.bridge import open_bridge, settle
-from cucmd.ssh.drop_box import DropBox
-from cucmd.ssh.receiver import Quota, Receiver, ReceiverLimits, open_receiver
 from rig import sftp_words as words
 
 # As OpenSSH needs it to ask a program for a password, and to look at no file of the user's.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cucmd.failure import Code
-from cucmd.ssh.received import MIB
+from cucmd.receiver.limits import MIB
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts a small tmpfs")
 

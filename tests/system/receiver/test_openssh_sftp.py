@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cucmd.failure import Code
-from cucmd.ssh.received import ReceivedFile
+from cucmd.receiver.limits import ReceivedFile
 
 CIPHER = "-oCiphers=aes128-gcm@openssh.com"
 

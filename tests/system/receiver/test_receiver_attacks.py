@@ -12,8 +12,8 @@ import pytest
 import trio
 
 from cucmd.failure import Code
-from cucmd.ssh.received import Status
-from cucmd.ssh.receiver import Quota
+from cucmd.receiver.limits import Status
+from cucmd.receiver.server import Quota
 from rig import sftp_words as words
 from rig.sftp_words import Kind
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.ssh.box_folder import BoxFolder
-from cucmd.ssh.free_space import FreeSpace
-from cucmd.ssh.ledger import Ledger, Quota
-from cucmd.ssh.received import ReceiverLimits
-from cucmd.ssh.sftp_desk import Desk
-from cucmd.ssh.sftp_packets import Kind, PacketBuffer
+from cucmd.receiver.accounting import Ledger, Quota
+from cucmd.receiver.folder import BoxFolder
+from cucmd.receiver.free_space import FreeSpace
+from cucmd.receiver.limits import ReceiverLimits
+from cucmd.receiver.packets import Kind, PacketBuffer
+from cucmd.receiver.requests import Desk
 from rig import sftp_words as words
 from rig.sftp_words import Reply
 

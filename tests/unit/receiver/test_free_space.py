@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cucmd.ssh.free_space import FreeSpace
-from cucmd.ssh.received import MIB
+from cucmd.receiver.free_space import FreeSpace
+from cucmd.receiver.limits import MIB
 
 
 class Disk:

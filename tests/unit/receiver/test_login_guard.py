@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.ssh.login_guard import LoginGuard, payer
-from cucmd.ssh.received import ReceiverLimits
+from cucmd.receiver.limits import ReceiverLimits
+from cucmd.receiver.login_guard import LoginGuard, payer
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import pytest
 
 from cucmd.allowance import Allowance
 from cucmd.failure import Code
-from cucmd.ssh.box_folder import BoxFolder
-from cucmd.ssh.ledger import Quota
-from cucmd.ssh.received import MIB, ReceivedFile, Status
-from cucmd.ssh.sftp_packets import Kind, OpenFlag, PacketBuffer
+from cucmd.receiver.accounting import Quota
+from cucmd.receiver.folder import BoxFolder
+from cucmd.receiver.limits import MIB, ReceivedFile, Status
+from cucmd.receiver.packets import Kind, OpenFlag, PacketBuffer
 from rig import sftp_words as words
 
 Make = Callable[..., Any]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 
-from cucmd.ssh.received import MIB
+from cucmd.receiver.limits import MIB
 
 _LOOK_EVERY = 16 * MIB  # of all uploads together, so that it costs nothing
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.ssh.box_path import numbered, parts_of, shown
-from cucmd.ssh.received import ReceiverLimits, Refused, Status
+from cucmd.receiver.limits import ReceiverLimits, Refused, Status
+from cucmd.receiver.paths import numbered, parts_of, shown
 
 LIMITS = ReceiverLimits()
 CORPUS = sorted(Path(__file__).with_name("corpus").joinpath("paths").iterdir())

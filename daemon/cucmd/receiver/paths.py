@@ -6,7 +6,7 @@ follows a link, cannot leave the folder.
 
 from __future__ import annotations
 
-from cucmd.ssh.received import ReceiverLimits, Refused, Status
+from cucmd.receiver.limits import ReceiverLimits, Refused, Status
 
 _NAME_BYTES = 255  # of one component, on every file system that matters
 

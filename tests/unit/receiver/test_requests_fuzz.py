@@ -1,7 +1,7 @@
 """Any packets at all: the desk answers or cuts off, writes inside only, and leaves nothing open.
 
 What the fuzzer found once is kept in `corpus/packets`. A longer run:
-`pytest tests/unit/receiver/test_desk_fuzz.py --hypothesis-profile=long`.
+`pytest tests/unit/receiver/test_requests_fuzz.py --hypothesis-profile=long`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cucmd.ssh.box_folder import BoxFolder
-from cucmd.ssh.free_space import FreeSpace
-from cucmd.ssh.ledger import Ledger, Quota
-from cucmd.ssh.received import MIB, ReceiverLimits
-from cucmd.ssh.sftp_desk import Desk
-from cucmd.ssh.sftp_packets import Kind, Malformed, PacketBuffer
+from cucmd.receiver.accounting import Ledger, Quota
+from cucmd.receiver.folder import BoxFolder
+from cucmd.receiver.free_space import FreeSpace
+from cucmd.receiver.limits import MIB, ReceiverLimits
+from cucmd.receiver.packets import Kind, Malformed, PacketBuffer
+from cucmd.receiver.requests import Desk
 from rig import sftp_words as words
 
 LIMITS = ReceiverLimits(files=20, directories=20, handles=5)

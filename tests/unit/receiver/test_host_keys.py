@@ -10,8 +10,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from cucmd.receiver.host_keys import HostKeyUnusable, key_pairs, load_host_keys
 from cucmd.ssh.algorithms import server_algorithms
-from cucmd.ssh.server_keys import HostKeyUnusable, key_pairs, load_host_keys
 
 RSA, ECDSA = "receiver_host_key_rsa", "receiver_host_key_ecdsa"
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 import trio
 
-from cucmd.ssh.received import ReceiverLimits
-from cucmd.ssh.sftp_desk import Desk
-from cucmd.ssh.sftp_packets import Malformed, PacketBuffer
+from cucmd.receiver.limits import ReceiverLimits
+from cucmd.receiver.packets import Malformed, PacketBuffer
+from cucmd.receiver.requests import Desk
 
 if TYPE_CHECKING:
-    from cucmd.ssh.drop_box import DropBox
+    from cucmd.receiver.upload_target import DropBox
 
 # What a packet costs us besides its bytes; else a backlog in bytes would hold a million STATs.
 _PACKET_COST = 256

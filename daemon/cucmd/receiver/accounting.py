@@ -12,7 +12,7 @@ import msgspec
 
 from cucmd.allowance import Allowance
 from cucmd.failure import Code, Failure, failure
-from cucmd.ssh.received import ReceivedFile, ReceiverLimits, Refused, Status
+from cucmd.receiver.limits import ReceivedFile, ReceiverLimits, Refused, Status
 
 # Of bounds that are nobody's to set.
 _IN_PARTS = "narrow the window, or collect path by path"

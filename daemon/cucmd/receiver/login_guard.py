@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 
-from cucmd.ssh.received import ReceiverLimits
+from cucmd.receiver.limits import ReceiverLimits
 
 # Addresses that are remembered; an attacker with more of them pushes out the oldest.
 _REMEMBERED = 4096

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from cucmd.ssh.received import MIB
-from cucmd.ssh.visitor import Visitor
+from cucmd.receiver.connection import Visitor
+from cucmd.receiver.limits import MIB
 
 
 def visitor(unread: int = 0, deferred: int = 0, variables: int = 0) -> Visitor:

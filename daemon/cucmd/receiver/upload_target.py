@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from cucmd.failure import Failure
-from cucmd.ssh.box_folder import BoxFolder
+from cucmd.receiver.accounting import Ledger
+from cucmd.receiver.folder import BoxFolder
+from cucmd.receiver.limits import ReceivedFile, ReceiverLimits
+from cucmd.receiver.requests import Desk
+from cucmd.receiver.session import SftpSession
 from cucmd.ssh.bridge import settle as settle_bridge
-from cucmd.ssh.ledger import Ledger
-from cucmd.ssh.received import ReceivedFile, ReceiverLimits
-from cucmd.ssh.sftp_desk import Desk
-from cucmd.ssh.sftp_session import SftpSession
 
 if TYPE_CHECKING:
-    from cucmd.ssh.receiver import Receiver
+    from cucmd.receiver.server import Receiver
 
 # Letters and digits only: it is typed into a prompt of the node, where `?` and TAB are keys. 30
 # characters of them are 178 bits.

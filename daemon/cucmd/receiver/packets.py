@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple
 
-from cucmd.ssh.received import Status
+from cucmd.receiver.limits import Status
 
 # OpenSSH's own limits: a packet of 256 KB, a block of 255 KB. We announce the block by the
 # extension limits@openssh.com, and its sftp then uses it: an eighth of the requests.

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cucmd.ssh.received import Status
-from cucmd.ssh.sftp_packets import Kind
+from cucmd.receiver.limits import Status
+from cucmd.receiver.packets import Kind
 from rig import sftp_words as words
 
 

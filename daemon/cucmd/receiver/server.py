@@ -17,17 +17,17 @@ from typing import Any
 import asyncssh
 import trio
 
+from cucmd.receiver.accounting import Ledger, Quota
+from cucmd.receiver.connection import Visitor
+from cucmd.receiver.free_space import FreeSpace
+from cucmd.receiver.host_keys import HostKeyUnusable, key_pairs, load_host_keys
+from cucmd.receiver.limits import ReceivedFile, ReceiverLimits
+from cucmd.receiver.login_guard import LoginGuard
+from cucmd.receiver.session import Backlog, SftpSession
+from cucmd.receiver.upload_target import DropBox
 from cucmd.ssh.algorithms import server_algorithms
 from cucmd.ssh.bridge import on_asyncio, settle
-from cucmd.ssh.drop_box import DropBox
-from cucmd.ssh.free_space import FreeSpace
-from cucmd.ssh.ledger import Ledger, Quota
-from cucmd.ssh.login_guard import LoginGuard
-from cucmd.ssh.received import ReceivedFile, ReceiverLimits
-from cucmd.ssh.server_keys import HostKeyUnusable, key_pairs, load_host_keys
-from cucmd.ssh.sftp_session import Backlog, SftpSession
 from cucmd.ssh.unread import LOOK_EVERY
-from cucmd.ssh.visitor import Visitor
 
 __all__ = [
     "DropBox",

@@ -11,9 +11,9 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.ssh.received import ReceiverLimits
-from cucmd.ssh.sftp_packets import Malformed
-from cucmd.ssh.sftp_session import Backlog, SftpSession
+from cucmd.receiver.limits import ReceiverLimits
+from cucmd.receiver.packets import Malformed
+from cucmd.receiver.session import Backlog, SftpSession
 from rig import sftp_words as words
 
 LIMITS = ReceiverLimits(backlog=10_000, backlog_share=1_000, backlog_total=50_000)

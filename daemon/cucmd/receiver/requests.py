@@ -15,12 +15,11 @@ from collections.abc import Callable
 from functools import partial
 
 from cucmd.failure import FULL_DISK, Code
-from cucmd.ssh.box_folder import BoxFolder
-from cucmd.ssh.box_path import Parts, numbered, parts_of, shown
-from cucmd.ssh.free_space import FreeSpace
-from cucmd.ssh.ledger import Ledger
-from cucmd.ssh.received import ReceiverLimits, Refused, Status
-from cucmd.ssh.sftp_packets import (
+from cucmd.receiver.accounting import Ledger
+from cucmd.receiver.folder import BoxFolder
+from cucmd.receiver.free_space import FreeSpace
+from cucmd.receiver.limits import ReceiverLimits, Refused, Status
+from cucmd.receiver.packets import (
     LIMITS,
     Attrs,
     Fields,
@@ -35,7 +34,8 @@ from cucmd.ssh.sftp_packets import (
     status_reply,
     version_reply,
 )
-from cucmd.ssh.upload import Upload
+from cucmd.receiver.paths import Parts, numbered, parts_of, shown
+from cucmd.receiver.upload import Upload
 
 # The same name again and again is no collection; and each is looked for from .2 on.
 _SAME_NAME = 100

@@ -12,11 +12,11 @@ import os
 from collections.abc import Callable
 
 from cucmd.failure import FULL_DISK, Code
-from cucmd.ssh.box_folder import attributes_of
-from cucmd.ssh.free_space import FreeSpace
-from cucmd.ssh.ledger import Entry, Ledger
-from cucmd.ssh.received import MIB, Refused, Status
-from cucmd.ssh.sftp_packets import Attrs
+from cucmd.receiver.accounting import Entry, Ledger
+from cucmd.receiver.folder import attributes_of
+from cucmd.receiver.free_space import FreeSpace
+from cucmd.receiver.limits import MIB, Refused, Status
+from cucmd.receiver.packets import Attrs
 
 # Dirty pages are sent on to the disk in such pieces while the file still arrives. Otherwise a
 # 5 GB file leaves the kernel gigabytes to write at the end, while the node waits for its close.

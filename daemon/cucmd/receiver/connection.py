@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 import trio
 
-from cucmd.ssh.login_guard import payer
-from cucmd.ssh.tcp_feed import TcpFeed
+from cucmd.receiver.login_guard import payer
+from cucmd.receiver.tcp_feed import TcpFeed
 from cucmd.ssh.unread import LIMIT, unread
 
 if TYPE_CHECKING:
-    from cucmd.ssh.drop_box import DropBox
-    from cucmd.ssh.receiver import Receiver
+    from cucmd.receiver.server import Receiver
+    from cucmd.receiver.upload_target import DropBox
 
 # The window is what a client has under way on the wire, and what asyncssh may have to hold; the
 # packet is what it sends at once. Measured, OpenSSH's sftp on loopback: packets of 32 KiB 262

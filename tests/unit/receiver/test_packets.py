@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.ssh.received import Status
-from cucmd.ssh.sftp_packets import (
+from cucmd.receiver.limits import Status
+from cucmd.receiver.packets import (
     MAX_PACKET,
     Attributes,
     Attrs,
