@@ -11,15 +11,8 @@ The map of the house. Imports nothing heavy, because `cucmctl` passes through he
     cannot_start.py what keeps it from starting, in the words of the configuration
     access.py       who may do what at the socket
     memory.py       memory that ended jobs leave behind, given back
-    supervisor.py   jobs in nurseries; a cancel scope for each node
-    job_run.py      one job while it lives; node_report.py hears of its nodes
-    state_recorder.py  a job's changes, to the store and then to the watchers
     durable.py      files that are whole and on the disk, or not there
-    filing.py       the files that came, put on record: in the store and in the manifest
-    manifest.py     every file of a job, and whether it is whole
-    admission.py    who may run now: limits over jobs, connections, sessions
-    node/resolver.py    names of nodes in the DNS
-    recovery.py     what a stop left on disk, accounted for
+    jobs/           supervisor, one job while it lives, its record, recovery
     work/           what is done on one node, one file a kind of work
     node/           a session on one node: login, dialogue, deadlines, transcript, ports
     ssh_doors.py    the SSH rooms, as the work on a node wants them
@@ -28,7 +21,6 @@ The map of the house. Imports nothing heavy, because `cucmctl` passes through he
     node_name.py    PURE  how a node is named
     allowance.py    bytes that several node runs may use up together
     store/          SQLite: what survives a restart
-    events.py       changes, numbered, to bounded subscribers
     systemd.py      notify, watchdog, inherited sockets, credentials
     api/            the vocabulary of the socket, one function a method
     varlink/        the wire: framing (PURE) and a server loop that knows nothing of jobs

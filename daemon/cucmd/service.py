@@ -20,7 +20,6 @@ import trio
 
 from cucmd import __version__, systemd
 from cucmd.access import Access
-from cucmd.admission import Admission
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
@@ -34,19 +33,20 @@ from cucmd.config import (
     load,
     not_until_restart,
 )
-from cucmd.events import Feed
-from cucmd.job_run import Collect, House
+from cucmd.jobs.events import Feed
+from cucmd.jobs.limits import Admission
+from cucmd.jobs.recovery import drop_half_written
+from cucmd.jobs.run import Collect, House
+from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.memory import keep_small, keep_what_is_here
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node.resolver import Resolver, locate
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
-from cucmd.recovery import drop_half_written
 from cucmd.signals import Signals, open_signals, settle_signals
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh_doors import NodeKeys, Ssh
 from cucmd.store import Store, StoreError, open_store
-from cucmd.supervisor import Supervisor, open_supervisor
 from cucmd.varlink import (
     Caller,
     Interface,

@@ -21,8 +21,9 @@ from typing import Any
 
 import trio
 
-from cucmd import job_run, service
+from cucmd import service
 from cucmd.api import planning
+from cucmd.jobs import run as job_run
 from cucmd.main import main
 from cucmd.node.ports import DropBox, NodeTask
 from cucmd.ssh_doors import Ssh

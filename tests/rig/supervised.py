@@ -8,15 +8,15 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock
 
-from cucmd.admission import Admission
 from cucmd.config import Limits
-from cucmd.events import Feed
 from cucmd.failure import Code, fail
 from cucmd.job import Collection, Job, Node, Timeouts
-from cucmd.job_run import House
+from cucmd.jobs.events import Feed
+from cucmd.jobs.limits import Admission
+from cucmd.jobs.run import House
+from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import Login, NodeTask, Report, Retry
 from cucmd.store import Store, open_store
-from cucmd.supervisor import Supervisor, open_supervisor
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 Behaviour = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]

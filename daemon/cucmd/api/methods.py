@@ -15,9 +15,9 @@ from cucmd.api.planning import Planner
 from cucmd.api.refusals import refusals
 from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.config import InvalidValue
-from cucmd.events import Feed
 from cucmd.job import Job
-from cucmd.supervisor import Supervisor
+from cucmd.jobs.events import Feed
+from cucmd.jobs.supervisor import Supervisor
 from cucmd.varlink import Caller
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from cucmd import supervisor as jobs
 from cucmd.api import structs
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
+from cucmd.jobs import supervisor as jobs
 from cucmd.store import StoreFailed
 from cucmd.varlink import VarlinkError
 

@@ -10,8 +10,8 @@ import trio
 
 from cucmd.api import structs
 from cucmd.api.methods import Jobs
-from cucmd.events import CAPACITY, Feed
 from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.jobs.events import CAPACITY, Feed
 from cucmd.varlink import Caller
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

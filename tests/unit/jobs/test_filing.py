@@ -10,10 +10,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from cucmd import manifest
 from cucmd.config import Limits
 from cucmd.failure import Code
 from cucmd.job import Job, Timeouts
+from cucmd.jobs import manifest
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import Store, StoreFailed
 from rig.scripted_node import Box
@@ -135,7 +135,7 @@ def make_writes(
 ) -> Callable[..., Writes]:
     """In virtual time: a test that uses it names the clock as well."""
     wait_for_the_store(autojump_clock)
-    monkeypatch.setattr("cucmd.job_run.TICK", 1000)  # a jump of the clock takes real time
+    monkeypatch.setattr("cucmd.jobs.run.TICK", 1000)  # a jump of the clock takes real time
 
     def make(*, take: float, small: int = 0) -> Writes:
         return Writes(monkeypatch, take=take, small=small)
@@ -310,7 +310,7 @@ async def test_a_defect_leaves_nothing_put_off(
         job_id = await w.start("a", "b", "c")
         await w.until(job_id, lambda job: len(ended(job)) == 2)
         run = w.supervisor._live[job_id]
-        monkeypatch.setattr("cucmd.job_run.NodeReport.take_files", defect)
+        monkeypatch.setattr("cucmd.jobs.run.NodeReport.take_files", defect)
         await run.over.wait()
         assert shown(w, job_id) == ["a", "b"]
         assert not run.whole

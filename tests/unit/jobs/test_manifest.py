@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.manifest import PIECE, Entry, Manifest, words
+from cucmd.jobs.manifest import PIECE, Entry, Manifest, words
 
 ENTRIES = st.builds(Entry, st.text(), st.text(), st.integers(0, 2**40), st.text(), st.booleans())
 

@@ -13,9 +13,9 @@ from trio.testing import MockClock
 from cucmd.config import Limits
 from cucmd.failure import Code, failure
 from cucmd.job import Job, Phase, Timeouts
+from cucmd.jobs.supervisor import AmbiguousJob, AtLimit, Draining, UnknownJob, UnknownNode
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed
-from cucmd.supervisor import AmbiguousJob, AtLimit, Draining, UnknownJob, UnknownNode
 from rig.scripted_node import Box
 from rig.supervised import fails_with, hang, statuses, wait_for_the_store, world
 
@@ -294,7 +294,7 @@ async def test_a_defect_beside_the_nodes_ends_the_job_and_says_so(
 
     async with world(tmp_path) as w:
         w.behaviours["a"] = hang
-        monkeypatch.setattr("cucmd.job_run.NodeReport.take_files", defect)
+        monkeypatch.setattr("cucmd.jobs.run.NodeReport.take_files", defect)
         job = await w.ended(await w.start("a", "b"))
         assert job.status == "failed"
         assert {node.state.failure.code for node in job.nodes} == {Code.INTERNAL}

@@ -3,8 +3,8 @@
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from cucmd.admission import Admission
 from cucmd.config import Limits
+from cucmd.jobs.limits import Admission
 
 
 async def test_a_node_has_no_more_sessions_than_allowed_over_all_jobs() -> None:

@@ -18,7 +18,7 @@ import trio
 
 from cucmd import durable
 from cucmd.job import Job
-from cucmd.manifest import Entry, ManifestWriter, says
+from cucmd.jobs.manifest import Entry, ManifestWriter, says
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from cucmd.events import Feed
 from cucmd.job import Collection, Job, Node, Timeouts
-from cucmd.state_recorder import StateRecorder
+from cucmd.jobs.events import Feed
+from cucmd.jobs.recorder import StateRecorder
 from cucmd.store import StoreFailed
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 import trio
 
-from cucmd.events import CAPACITY, Change, Feed
 from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.jobs.events import CAPACITY, Change, Feed
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 

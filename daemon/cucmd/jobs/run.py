@@ -18,15 +18,15 @@ from typing import TypeAlias
 import msgspec
 import trio
 
-from cucmd.admission import Address, Admission
-from cucmd.events import Feed
 from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, failure, timed_out
-from cucmd.filing import Filing
 from cucmd.job import Failed, Job, Node
-from cucmd.manifest import Entry, ManifestWriter
+from cucmd.jobs.events import Feed
+from cucmd.jobs.filing import Filing
+from cucmd.jobs.limits import Address, Admission
+from cucmd.jobs.manifest import Entry, ManifestWriter
+from cucmd.jobs.progress import NodeReport
+from cucmd.jobs.recorder import StateRecorder
 from cucmd.node.ports import NodeTask, Report
-from cucmd.node_report import NodeReport
-from cucmd.state_recorder import StateRecorder
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)

@@ -17,10 +17,10 @@ import trio
 from cucmd.config import Limits
 from cucmd.failure import Code, failure
 from cucmd.job import Job
-from cucmd.job_run import House, JobRun
-from cucmd.manifest import Entry
+from cucmd.jobs.manifest import Entry
+from cucmd.jobs.recovery import account_for_files, with_received
+from cucmd.jobs.run import House, JobRun
 from cucmd.node.ports import NodeTask
-from cucmd.recovery import account_for_files, with_received
 from cucmd.store import JobRow, StoreFailed
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import logging
 
 import trio
 
-from cucmd.events import Feed
 from cucmd.job import Job
+from cucmd.jobs.events import Feed
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)

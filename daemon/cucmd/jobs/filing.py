@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Sequence
 
 import trio
 
-from cucmd.manifest import Entry, ManifestWriter
+from cucmd.jobs.manifest import Entry, ManifestWriter
 from cucmd.node.ports import ReceivedFile
 from cucmd.store import Store, StoreFailed
 

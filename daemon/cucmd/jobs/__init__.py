@@ -1,0 +1,14 @@
+"""Jobs, from the request to the record that survives it.
+
+    supervisor.py   accepts jobs, finds them, cancels them, takes them up again
+    run.py          one job while it lives
+    progress.py     what the work on one node tells its job
+    recorder.py     a job's changes, to the store and then to the watchers
+    events.py       changes, numbered, to bounded subscribers
+    limits.py       who may run now: limits over jobs, connections, sessions
+    filing.py       the files that came, put on record: in the store and in the manifest
+    manifest.py     every file of a job, and whether it is whole
+    recovery.py     what a stop left on disk, accounted for
+
+The one rule: what is done on a node is handed in; nothing here knows it.
+"""
