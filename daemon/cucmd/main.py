@@ -106,7 +106,7 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from cucmd.service import Options, run  # noqa: PLC0415  heavy, and only for this one
+    from cucmd.service.daemon import Options, run  # noqa: PLC0415  heavy, and only for this one
 
     fill_what_is_closed()  # a daemon without a log is better than none
     level = logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO

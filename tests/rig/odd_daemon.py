@@ -21,12 +21,12 @@ from typing import Any
 
 import trio
 
-from cucmd import service
 from cucmd.api import planning
 from cucmd.jobs import run as job_run
 from cucmd.main import main
 from cucmd.node.ports import DropBox, NodeTask
-from cucmd.ssh_doors import Ssh
+from cucmd.service import daemon as service
+from cucmd.service.wiring import Ssh
 from cucmd.store import Store, open_store
 from cucmd.store.database import connect
 from cucmd.work import collect as procedure

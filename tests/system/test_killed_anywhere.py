@@ -139,7 +139,7 @@ def forks() -> None:
     """What multiprocessing starts once for a whole process, and keeps."""
     get_temp_dir()
     resource_tracker.ensure_running()
-    forkserver.set_forkserver_preload(["cucmd.main", "cucmd.service"])
+    forkserver.set_forkserver_preload(["cucmd.main", "cucmd.service.daemon"])
     forkserver.ensure_running()
 
 

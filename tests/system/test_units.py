@@ -212,7 +212,7 @@ async def visit(algorithm, kex):
 for algorithm, kex in (("ssh-rsa", "ecdh-sha2-nistp256"), ("ecdsa-sha2-nistp256",
     "curve25519-sha256"), ("ssh-ed25519", "ecdh-sha2-nistp521")):
     asyncio.run(visit(algorithm, kex))
-import cucmd.service  # not before: trio-asyncio puts its own loop in asyncio's place
+import cucmd.service.daemon  # not before: trio-asyncio puts its own loop in asyncio's place
 """
 
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from cucmd.cannot_start import LISTENING, CannotStart, naming
+from cucmd.service.start_errors import LISTENING, CannotStart, naming
 
 
 def said(error: Exception, **hints: object) -> str:

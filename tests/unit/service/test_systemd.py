@@ -10,7 +10,7 @@ from itertools import takewhile
 
 import pytest
 
-from cucmd import systemd
+from cucmd.service import systemd
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +149,7 @@ def test_a_wrong_count_is_none(inherit, monkeypatch, count):
 # In a process of its own: there is no way back that a test could count on.
 _FORBIDS = """
 import ctypes, resource
-from cucmd.systemd import forbid_core_dumps
+from cucmd.service.systemd import forbid_core_dumps
 PR_GET_DUMPABLE = 3
 prctl = ctypes.CDLL(None).prctl
 assert prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1

@@ -18,13 +18,11 @@ from pathlib import Path
 import msgspec
 import trio
 
-from cucmd import __version__, systemd
-from cucmd.access import Access
+from cucmd import __version__
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
 from cucmd.api.planning import Planner
-from cucmd.cannot_start import LISTENING, CannotStart, naming
 from cucmd.config import (
     Config,
     ConfigError,
@@ -38,14 +36,17 @@ from cucmd.jobs.limits import Admission
 from cucmd.jobs.recovery import drop_half_written
 from cucmd.jobs.run import Collect, House
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
-from cucmd.memory import keep_small, keep_what_is_here
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node.resolver import Resolver, locate
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
-from cucmd.signals import Signals, open_signals, settle_signals
+from cucmd.service import systemd
+from cucmd.service.access import Access
+from cucmd.service.memory import keep_small, keep_what_is_here
+from cucmd.service.signals import Signals, open_signals, settle_signals
+from cucmd.service.start_errors import LISTENING, CannotStart, naming
+from cucmd.service.wiring import NodeKeys, Ssh
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
-from cucmd.ssh_doors import NodeKeys, Ssh
 from cucmd.store import Store, StoreError, open_store
 from cucmd.varlink import (
     Caller,

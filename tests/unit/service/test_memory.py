@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.memory import EVERY, keep_small, keep_what_is_here
+from cucmd.service.memory import EVERY, keep_small, keep_what_is_here
 
 pytestmark = pytest.mark.usefixtures("no_collections", "autojump_clock")
 
@@ -61,7 +61,7 @@ async def test_what_was_there_at_the_beginning_is_not_looked_at_again():
 
 
 async def test_a_library_without_trim_is_no_matter(nursery, monkeypatch):
-    monkeypatch.setattr("cucmd.memory.ctypes.CDLL", lambda _: object())
+    monkeypatch.setattr("cucmd.service.memory.ctypes.CDLL", lambda _: object())
     ended = 0
     nursery.start_soon(keep_small, lambda: ended)
     await trio.testing.wait_all_tasks_blocked()
