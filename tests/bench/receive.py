@@ -119,7 +119,7 @@ def _receiver(folder: Path) -> Iterator[Server]:
         asked.chmod(0o700)
         yield Server(
             ["-P", str(login["port"]), f"{login['username']}@127.0.0.1"],
-            folder / "ours" / "box",
+            folder / "ours" / "target",
             "/",
             {"SSH_ASKPASS": str(asked), "SSH_ASKPASS_REQUIRE": "force"},
         )
@@ -129,15 +129,15 @@ def _receiver(folder: Path) -> Iterator[Server]:
 
 
 async def _serve(folder: Path) -> None:
-    """A receiver with one box, until standard input ends."""
+    """A receiver with one target, until standard input ends."""
     folder.mkdir(exist_ok=True)
     limits = ReceiverLimits(min_free_bytes=0, min_free_ratio=0.0)
     async with open_bridge(), open_receiver(("127.0.0.1", 0), folder, limits) as receiver:
-        box = receiver.open_drop_box(folder / "box", name="bench")
-        login = {"port": receiver.port, "username": box.username, "password": box.password}
+        target = receiver.open_upload_target(folder / "target", name="bench")
+        login = {"port": receiver.port, "username": target.username, "password": target.password}
         print(json.dumps(login), flush=True)
         await trio.to_thread.run_sync(sys.stdin.read)
-        await box.aclose()
+        await target.aclose()
 
 
 # Theirs.

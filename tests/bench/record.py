@@ -18,7 +18,7 @@ import trio
 
 from cucmd.config import Limits
 from cucmd.node.ports import NodeTask, Report
-from rig.scripted_node import Box, File
+from rig.scripted_node import File, Target
 from rig.supervised import Behaviour, statuses, world
 
 NAME = "192.0.2.{}/2026-11-25_12-00-00/cm/trace/ccm/sdl/SDL001_100_{:06}.txt.gzo"
@@ -59,12 +59,12 @@ async def _job(nodes: int, files: int, apart: float) -> dict[str, Any]:
 
 
 def _node(all_run: trio.Event, later: float, number: int, files: int) -> Behaviour:
-    box = _Box()
-    box.came = [File(NAME.format(number, file), 1_000_000) for file in range(files)]
+    target = _Target()
+    target.came = [File(NAME.format(number, file), 1_000_000) for file in range(files)]
 
     async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
-        report.drop_box(box)
-        report.whole(box.came)
+        report.upload_target(target)
+        report.whole(target.came)
         await all_run.wait()
         await trio.sleep(later)
         return ()
@@ -72,7 +72,7 @@ def _node(all_run: trio.Event, later: float, number: int, files: int) -> Behavio
     return behaviour
 
 
-class _Box(Box):
+class _Target(Target):
     """Knows its figures, as the receiver does; the scripted one counts its files each time."""
 
     files_received = 0

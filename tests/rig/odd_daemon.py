@@ -2,7 +2,7 @@
 
     CUCMD_TEST_FAULT   a file: while it is there, no write to the database is committed, and its
                        text is what SQLite says; if that begins with "read: ", nothing is read
-    CUCMD_TEST_BOXES   a file: the passwords of the drop boxes are appended to it, one a line
+    CUCMD_TEST_TARGETS   a file: the passwords of the upload targets are appended to it, one a line
     CUCMD_TEST_CLOCK   a file: the seconds by which the wall clock is off, read each time
     CUCMD_TEST_SIGNALS `open_store SIGHUP SIGUSR1`: signals that it gets as a room is opened
     CUCMD_TEST_DEFECT  an error that it meets once it is up
@@ -24,7 +24,7 @@ import trio
 from cucmd.api import planning
 from cucmd.jobs import run as job_run
 from cucmd.main import main
-from cucmd.node.ports import DropBox, NodeTask
+from cucmd.node.ports import NodeTask, UploadTarget
 from cucmd.service import daemon as service
 from cucmd.service.wiring import Ssh
 from cucmd.store import Store, open_store
@@ -76,14 +76,14 @@ def failing_with(error: Exception) -> Callable[..., Awaitable[None]]:
     return fail
 
 
-def telling(boxes: Path) -> Callable[[Ssh, NodeTask], DropBox]:
-    open_drop_box = Ssh.open_drop_box
+def telling(targets: Path) -> Callable[[Ssh, NodeTask], UploadTarget]:
+    open_upload_target = Ssh.open_upload_target
 
-    def open_and_tell(self: Ssh, task: NodeTask) -> DropBox:
-        box = open_drop_box(self, task)
-        with boxes.open("a") as file:
-            file.write(f"{box.password}\n")
-        return box
+    def open_and_tell(self: Ssh, task: NodeTask) -> UploadTarget:
+        target = open_upload_target(self, task)
+        with targets.open("a") as file:
+            file.write(f"{target.password}\n")
+        return target
 
     return open_and_tell
 
@@ -100,8 +100,8 @@ def clock_of(off: Path) -> type[datetime]:
 if __name__ == "__main__":
     if "CUCMD_TEST_FAULT" in os.environ:
         service.open_store = failing(Path(os.environ["CUCMD_TEST_FAULT"]))
-    if "CUCMD_TEST_BOXES" in os.environ:
-        Ssh.open_drop_box = telling(Path(os.environ["CUCMD_TEST_BOXES"]))
+    if "CUCMD_TEST_TARGETS" in os.environ:
+        Ssh.open_upload_target = telling(Path(os.environ["CUCMD_TEST_TARGETS"]))
     if "CUCMD_TEST_CLOCK" in os.environ:
         odd = clock_of(Path(os.environ["CUCMD_TEST_CLOCK"]))
         for room in (job_run, planning, procedure):

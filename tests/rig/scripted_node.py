@@ -47,8 +47,8 @@ class File:
         self.sha256 = "0" * 64
 
 
-class Box:
-    """A drop box that a script fills by hand."""
+class Target:
+    """An upload target that a script fills by hand."""
 
     username, password, directory = "n0123456789ab", "OneTimeSecret", "/"
 
@@ -106,7 +106,7 @@ class Node:
         self._to_node, self._heard = trio.open_memory_channel[bytes](1000)
         self._rest = b""
         self.lines: list[str] = []
-        self.boxes: list[Box] = []
+        self.targets: list[Target] = []
         self.refusals: list[Failure] = []  # the next attempts to connect fail so
         self.before_connection = trio.Event()
         self.before_connection.set()
@@ -186,16 +186,16 @@ class Node:
 
     # As the receiver
 
-    def open_drop_box(self, task: NodeTask) -> Box:
-        self.boxes.append(Box())
-        return self.boxes[-1]
+    def open_upload_target(self, task: NodeTask) -> Target:
+        self.targets.append(Target())
+        return self.targets[-1]
 
     def shortage(self, descriptor: int) -> str | None:
         return None
 
     @property
-    def box(self) -> Box:
-        return self.boxes[-1]
+    def target(self) -> Target:
+        return self.targets[-1]
 
 
 @asynccontextmanager
@@ -245,7 +245,7 @@ def pushes(*sizes: int, announced: int | None = None) -> Answer:
     async def file_get(node: Node, line: str) -> None:
         await announce(node, len(sizes), sum(sizes) if announced is None else announced)
         for number, size in enumerate(sizes):
-            node.box.store(f"192.0.2.9/x/{len(node.box.came)}-{number}.txt", size)
+            node.target.store(f"192.0.2.9/x/{len(node.target.came)}-{number}.txt", size)
         await node.say(COMPLETED)
 
     return file_get
@@ -270,7 +270,7 @@ class Heard:
     def phase(self, phase: Phase) -> None:
         self.phases.append(phase)
 
-    def drop_box(self, box: Box) -> None:
+    def upload_target(self, target: Target) -> None:
         pass
 
     def announced(self, files: int, size: int) -> None:

@@ -13,7 +13,7 @@ from cucmd.failure import Code, fail
 from cucmd.job import Collection, Job, Node, Timeouts
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
-from cucmd.jobs.run import House
+from cucmd.jobs.run import JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import Login, NodeTask, Report, Retry
 from cucmd.store import Store, open_store
@@ -25,10 +25,10 @@ Behaviour = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
 class World:
     """A supervisor over nodes that behave as `behaviours` says; the others succeed at once."""
 
-    def __init__(self, supervisor: Supervisor, house: House, tmp_path: Path) -> None:
+    def __init__(self, supervisor: Supervisor, services: JobServices, tmp_path: Path) -> None:
         self.supervisor = supervisor
-        self.feed = house.feed
-        self.store: Store = house.store
+        self.feed = services.feed
+        self.store: Store = services.store
         self.tmp_path = tmp_path
         self.behaviours: dict[str, Behaviour] = {}
         self.contacted: list[str] = []
@@ -100,9 +100,9 @@ async def world(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[W
         return await made[0].collect(task, report)
 
     async with open_store(tmp_path / "cucmd.db") as store:
-        house = House(store, Feed(), Admission(limits), collect, by_name)
-        async with open_supervisor(house, tmp_path / "jobs", limits) as supervisor:
-            made.append(World(supervisor, house, tmp_path))
+        services = JobServices(store, Feed(), Admission(limits), collect, by_name)
+        async with open_supervisor(services, tmp_path / "jobs", limits) as supervisor:
+            made.append(World(supervisor, services, tmp_path))
             yield made[0]
 
 

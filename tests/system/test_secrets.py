@@ -41,8 +41,8 @@ NODES = (
 
 @pytest.fixture(scope="module")
 def tells(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file in which the daemon leaves the passwords of its drop boxes."""
-    return tmp_path_factory.mktemp("tells") / "boxes"
+    """The file in which the daemon leaves the passwords of its upload targets."""
+    return tmp_path_factory.mktemp("tells") / "targets"
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, tells: Path) -> Iterator[Da
     config = CONFIG
     for name, password in UNUSUAL.items():
         section = named_credential(folder / "given", name, "administrator", password)
-    environ = {"CUCMD_TEST_BOXES": str(tells)}
+    environ = {"CUCMD_TEST_TARGETS": str(tells)}
     odd = {"module": "rig.odd_daemon", "options": ["--verbose"]}
     with running_daemon(folder / "cucmd", config + section, environ, **odd) as daemon:
         yield daemon
@@ -111,9 +111,9 @@ def test_what_a_node_shows_is_masked(jobs: list) -> None:
 def test_nothing_that_the_daemon_wrote_holds_a_password(
     daemon: Daemon, jobs: list, tells: Path
 ) -> None:
-    boxes = tells.read_text().split()
-    assert len(boxes) >= len(UNUSUAL) * 2
-    written.PASSWORDS.update(boxes)
+    targets = tells.read_text().split()
+    assert len(targets) >= len(UNUSUAL) * 2
+    written.PASSWORDS.update(targets)
     assert " DEBUG " in daemon.log.read_text()
     assert written.passwords_in(daemon.folder) == []
 

@@ -103,6 +103,44 @@ def ours(file: Path) -> Iterator[tuple[str, str]]:
             yield module.split(".")[1], module
 
 
+def file_of(module: str) -> Path | None:
+    """The file that an import of `module`, or of a name in it, leads to."""
+    for name in (module, module.rpartition(".")[0]):
+        path = DAEMON.parent / name.replace(".", "/")
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.exists():
+                return file
+    return None
+
+
+def circles(graph: dict[Path, set[Path]]) -> list[list[str]]:
+    """Every group of files that import each other (Tarjan's strongly connected components)."""
+    index: dict[Path, int] = {}
+    low: dict[Path, int] = {}
+    stack: list[Path] = []
+    found: list[list[str]] = []
+
+    def visit(file: Path) -> None:
+        index[file] = low[file] = len(index)
+        stack.append(file)
+        for other in graph[file]:
+            if other not in index:
+                visit(other)
+                low[file] = min(low[file], low[other])
+            elif other in stack:
+                low[file] = min(low[file], index[other])
+        if low[file] == index[file]:
+            at = stack.index(file)
+            group, stack[at:] = stack[at:], []
+            if len(group) > 1:
+                found.append(sorted(str(one.relative_to(DAEMON.parent)) for one in group))
+
+    for file in graph:
+        if file not in index:
+            visit(file)
+    return found
+
+
 @pytest.mark.parametrize("file", files_of(DAEMON), ids=lambda file: str(file.relative_to(DAEMON)))
 def test_no_import_points_up(file: Path) -> None:
     here = part(file)
@@ -125,6 +163,14 @@ def test_of_some_parts_only_named_modules_are_imported(here: str, there: str) ->
             if other == there:
                 found = module if module in ONLY[here, there] else module.rpartition(".")[0]
                 assert found in ONLY[here, there], f"{file.name}: {module}"
+
+
+def test_no_files_import_each_other() -> None:
+    graph: dict[Path, set[Path]] = {}
+    for file in files_of(DAEMON):
+        targets = {file_of(module) for _, module in ours(file)}
+        graph[file] = {target for target in targets if target is not None and target != file}
+    assert circles(graph) == []
 
 
 def test_few_files_lie_loose_at_the_root() -> None:

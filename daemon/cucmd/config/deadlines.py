@@ -69,7 +69,7 @@ class Deadlines:
             field for field, value in self._given.items() if own.get(field, value) != value
         }
         for field in sorted(overruled):
-            self._reader.gives_way((*table, field), f"${VARIABLES[field]}")
+            self._reader.overridden_by((*table, field), f"${VARIABLES[field]}")
         timeouts = replace(base, **{**own, **self._given})
         places: dict[str, _Place] = {field: (*table, field) for field in own}
         for field in self._given:

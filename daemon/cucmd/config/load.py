@@ -108,7 +108,7 @@ class _Choice(Struct, frozen=True):
         chosen = Path(self.override or default).absolute()
         if in_file not in (None, chosen):
             winner = "the command line" if self.override else f"${self.variable}"
-            reader.gives_way(("daemon", self.key), winner)
+            reader.overridden_by(("daemon", self.key), winner)
         return chosen
 
 

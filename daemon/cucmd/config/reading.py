@@ -37,7 +37,7 @@ class Reader:
         """Something is wrong outside of the file, such as with a variable."""
         self.problems.append(Problem(place, None, name, found(value, reason)))
 
-    def gives_way(self, path: KeyPath, to: str) -> None:
+    def overridden_by(self, path: KeyPath, to: str) -> None:
         """A key of the file has no effect, and another value holds."""
         self.notice(path, f"gives way to {to}")
 

@@ -1,4 +1,4 @@
-"""What the work on one node tells its job (`collect.doors.Report`), and what came into its box.
+"""What the work on one node tells its job (`collect.doors.Report`), and what came into its target.
 
 The one rule: transitions are passed on at once; figures wait until somebody looks.
 """
@@ -11,18 +11,18 @@ from typing import TypeAlias
 
 from cucmd.failure import Failure
 from cucmd.job import Node, Phase
-from cucmd.node.ports import DropBox, ReceivedFile
+from cucmd.node.ports import ReceivedFile, UploadTarget
 
 Change: TypeAlias = Callable[[Callable[[Node], Node]], None]
 
 
-class NodeReport:
+class NodeProgress:
     """`change` applies a transition to the node, unless it has settled meanwhile."""
 
     def __init__(self, change: Change, now: Callable[[], datetime]) -> None:
         self._change = change
         self._now = now
-        self._box: DropBox | None = None
+        self._target: UploadTarget | None = None
         self._files_announced: int | None = None
         self._bytes_announced: int | None = None
         self.whole_paths: set[str] = set()
@@ -37,8 +37,8 @@ class NodeReport:
         self.last_phase = phase
         self._change(lambda node: node.enter(phase))
 
-    def drop_box(self, box: DropBox) -> None:
-        self._box = box
+    def upload_target(self, target: UploadTarget) -> None:
+        self._target = target
 
     def announced(self, files: int, size: int) -> None:
         self._files_announced, self._bytes_announced = files, size
@@ -48,27 +48,27 @@ class NodeReport:
 
     @property
     def refusal(self) -> Failure | None:
-        """Why the box takes nothing more, if that is so."""
-        return self._box.refusal if self._box is not None else None
+        """Why the target takes nothing more, if that is so."""
+        return self._target.refusal if self._target is not None else None
 
     def at_end(self) -> None:
         """From here on only files that count are counted; until then, those that were closed."""
         self.ended = True
 
     def take_files(self) -> Sequence[ReceivedFile]:
-        """What came into the box, once."""
-        box, self._box = self._box, None
-        return box.files() if box is not None else ()
+        """What came into the target, once."""
+        target, self._target = self._target, None
+        return target.files() if target is not None else ()
 
     def figures(self, node: Node) -> Node:
         """The node with the figures of this moment; the very same where nothing is new."""
-        box = self._box
-        if box is None:
+        target = self._target
+        if target is None:
             return node
         after = node.progress(
             files_announced=self._files_announced,
             bytes_announced=self._bytes_announced,
-            files_received=len(self.whole_paths) if self.ended else box.files_received,
-            bytes_received=box.bytes_received,
+            files_received=len(self.whole_paths) if self.ended else target.files_received,
+            bytes_received=target.bytes_received,
         )
         return node if after == node else after

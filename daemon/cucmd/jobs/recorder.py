@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 RETRY_AFTER = 1.0
 
 
-class StateRecorder:
+class Recorder:
     """Saves the newest state of a job; states that follow each other quickly share a save."""
 
     def __init__(self, job: Job, store: Store, feed: Feed) -> None:
@@ -52,7 +52,7 @@ class StateRecorder:
         """Why the newest state is not durable, as the last try has it; None: it is, or soon."""
         return None if self._failed is None else str(self._failed)
 
-    def told(self, job: Job) -> Job:
+    def visible_state(self, job: Job) -> Job:
         """What may be said of the job, now that it is `job`: no state that a crash could undo."""
         return job if self._durable == self._version else self._saved
 

@@ -24,8 +24,8 @@ from cucmd.jobs.events import Feed
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.limits import Address, Admission
 from cucmd.jobs.manifest import Entry, ManifestWriter
-from cucmd.jobs.progress import NodeReport
-from cucmd.jobs.recorder import StateRecorder
+from cucmd.jobs.progress import NodeProgress
+from cucmd.jobs.recorder import Recorder
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import Store, StoreFailed
 
@@ -40,7 +40,7 @@ Notes: TypeAlias = tuple[str, ...]
 Locate: TypeAlias = Callable[[str, int], Awaitable[Address]]
 
 
-class House(msgspec.Struct, frozen=True):
+class JobServices(msgspec.Struct, frozen=True):
     """What every job needs of the daemon."""
 
     store: Store
@@ -59,14 +59,14 @@ class JobRun:
         tasks: Sequence[NodeTask | None],
         directory: Path,
         entries: Sequence[Entry],
-        house: House,
+        services: JobServices,
     ) -> None:
         self.job = job
         self._tasks = tasks
-        self._house = house
-        self._recorder = StateRecorder(job, house.store, house.feed)
+        self._services = services
+        self._recorder = Recorder(job, services.store, services.feed)
         manifest = ManifestWriter(job.job_id, directory, entries)
-        self._filing = Filing(job.job_id, house.store, manifest, lambda: self._stopping)
+        self._filing = Filing(job.job_id, services.store, manifest, lambda: self._stopping)
         self._scopes = [trio.CancelScope() for _ in job.nodes]
         self._waiting = trio.CancelScope()
         self._works = False
@@ -76,8 +76,8 @@ class JobRun:
         self._places = trio.Semaphore(job.concurrency)
         self.over = trio.Event()
 
-    def _report(self, position: int) -> NodeReport:
-        return NodeReport(partial(self.change_node, position), self._now)
+    def _report(self, position: int) -> NodeProgress:
+        return NodeProgress(partial(self.change_node, position), self._now)
 
     def _now(self) -> datetime:
         """A node begins after its job, though somebody sets the clock back meanwhile."""
@@ -109,7 +109,7 @@ class JobRun:
 
     async def _wait_and_work(self) -> None:
         with self._waiting:
-            async with self._house.admission.job():
+            async with self._services.admission.job():
                 if self.job.ended:  # cancelled in the very moment in which its turn came
                     return
                 self._works = True
@@ -159,8 +159,8 @@ class JobRun:
         problem: Failure | None = None
         try:
             with self._scopes[position]:
-                address = await self._house.locate(task.host, task.port)
-                async with self._house.admission.session(address, task.sessions):
+                address = await self._services.locate(task.host, task.port)
+                async with self._services.admission.session(address, task.sessions):
                     ending = await self._attempt(task, report)
         finally:
             with trio.CancelScope(shield=True):
@@ -170,12 +170,12 @@ class JobRun:
             failed = isinstance(ending, Failure)  # and then what came first is what to show
             self._settle(position, ending if failed or problem is None else problem)
 
-    async def _attempt(self, task: NodeTask, report: NodeReport) -> Notes | Failure:
+    async def _attempt(self, task: NodeTask, report: NodeProgress) -> Notes | Failure:
         """Collects the node; its notes, or why it failed. Only a cancel comes out as itself."""
         try:
             with trio.fail_after(task.timeouts.node):
                 await trio.to_thread.run_sync(_make_folder, task.folder)
-                return await self._house.collect(task, report)
+                return await self._services.collect(task, report)
         except NodeFailed as error:
             return error.failure
         except trio.TooSlowError:
@@ -189,7 +189,7 @@ class JobRun:
             return failure(Code.INTERNAL, f"{type(error).__name__} in phase {report.last_phase}")
 
     async def _file_away(
-        self, position: int, task: NodeTask, report: NodeReport, *, reached: bool
+        self, position: int, task: NodeTask, report: NodeProgress, *, reached: bool
     ) -> Failure | None:
         """Puts what came into the store and the manifest. A failure to do so fails the node."""
         report.at_end()
@@ -258,7 +258,7 @@ class JobRun:
 
     def shown(self) -> Job:
         """The job as whoever asks may see it: the newest state that is durable."""
-        return self._recorder.told(self.refresh())
+        return self._recorder.visible_state(self.refresh())
 
     @property
     def unsaved(self) -> str | None:

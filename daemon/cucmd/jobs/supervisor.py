@@ -19,7 +19,7 @@ from cucmd.failure import Code, failure
 from cucmd.job import Job
 from cucmd.jobs.manifest import Entry
 from cucmd.jobs.recovery import account_for_files, with_received
-from cucmd.jobs.run import House, JobRun
+from cucmd.jobs.run import JobRun, JobServices
 from cucmd.node.ports import NodeTask
 from cucmd.store import JobRow, StoreFailed
 
@@ -63,9 +63,9 @@ class Supervisor:
     """Made by `open_supervisor`."""
 
     def __init__(
-        self, house: House, jobs_directory: Path, limits: Limits, nursery: trio.Nursery
+        self, services: JobServices, jobs_directory: Path, limits: Limits, nursery: trio.Nursery
     ) -> None:
-        self._house = house
+        self._services = services
         self._directory = jobs_directory
         self._limits = limits
         self._live: dict[str, JobRun] = {}
@@ -75,7 +75,7 @@ class Supervisor:
 
     def change_limits(self, limits: Limits) -> None:
         self._limits = limits
-        self._house.admission.change(limits)
+        self._services.admission.change(limits)
 
     def directory(self, job_id: str) -> Path:
         return self._directory / job_id
@@ -95,11 +95,11 @@ class Supervisor:
         run = self._run_for(job, tasks)
         try:
             with trio.CancelScope(shield=True):
-                await self._house.store.add_job(job)
+                await self._services.store.add_job(job)
         except BaseException:
             self._live.pop(job.job_id).over.set()
             raise
-        self._house.feed.publish(job)
+        self._services.feed.publish(job)
         self._launch(run)
         return run.job
 
@@ -113,7 +113,7 @@ class Supervisor:
     def _run_for(
         self, job: Job, tasks: Sequence[NodeTask | None], entries: Sequence[Entry] = ()
     ) -> JobRun:
-        run = JobRun(job, tasks, self.directory(job.job_id), entries, self._house)
+        run = JobRun(job, tasks, self.directory(job.job_id), entries, self._services)
         self._live[job.job_id] = run
         return run
 
@@ -127,7 +127,7 @@ class Supervisor:
         try:
             await run.run()
             if run.job.ended and run.whole and run.recorded:
-                await self._house.store.close_job(job_id)
+                await self._services.store.close_job(job_id)
         except StoreFailed as error:  # the next start looks at its files once more
             log.warning("job %s: %s", job_id, error)
         except Exception:
@@ -161,7 +161,7 @@ class Supervisor:
             return run.shown()
         if len(prefix) < 4:
             raise UnknownJob(prefix)
-        candidates = await self._house.store.find(prefix)
+        candidates = await self._services.store.find(prefix)
         if len(candidates) > 1:
             raise AmbiguousJob(prefix, candidates)
         if not candidates:
@@ -170,7 +170,7 @@ class Supervisor:
 
     async def _load(self, job_id: str) -> Job:
         run = self._live.get(job_id)
-        job = run.shown() if run is not None else await self._house.store.load(job_id)
+        job = run.shown() if run is not None else await self._services.store.load(job_id)
         if job is None:
             raise UnknownJob(job_id)
         return job
@@ -182,23 +182,23 @@ class Supervisor:
 
     async def newest(self, limit: int, status: str | None) -> Sequence[JobRow | Job]:
         """Newest first; live jobs as they are at this moment."""
-        rows = await self._house.store.newest(limit, status)
+        rows = await self._services.store.newest(limit, status)
         return [self._live[row.job_id].shown() if row.job_id in self._live else row for row in rows]
 
     # Restart and stop
 
     async def recover(self, replan: Replan) -> None:
         """Takes up what a stop left unfinished: again where it can, else as `interrupted`."""
-        for found in await self._house.store.unfinished():
+        for found in await self._services.store.unfinished():
             with _apart(found.job_id):
                 await self._recover_one(found, replan)
-        for job_id in await self._house.store.ended_but_open():
+        for job_id in await self._services.store.ended_but_open():
             with _apart(job_id):
                 await self._account_for_ended(job_id)
 
     async def _recover_one(self, found: Job, replan: Replan) -> None:
         directory = self.directory(found.job_id)
-        accounted = await account_for_files(self._house.store, found, directory)
+        accounted = await account_for_files(self._services.store, found, directory)
         job = with_received(found, accounted.entries)
         tasks = _planned(replan, job)
         run = self._run_for(job, tasks or (), accounted.entries)
@@ -218,7 +218,7 @@ class Supervisor:
         """A job ends when its nodes have settled; its connections, and the record of what they
         pushed, follow within the grace. Here a stop came in between.
         """
-        store = self._house.store
+        store = self._services.store
         job = await store.load(job_id)
         if job is not None:
             accounted = await account_for_files(store, job, self.directory(job_id))
@@ -273,11 +273,11 @@ def _positions(job: Job, nodes: Sequence[str] | None) -> frozenset[int] | None:
 
 @asynccontextmanager
 async def open_supervisor(
-    house: House, jobs_directory: Path, limits: Limits
+    services: JobServices, jobs_directory: Path, limits: Limits
 ) -> AsyncIterator[Supervisor]:
     """A supervisor, and the nursery that its jobs live in. Left, it drains first."""
     async with trio.open_nursery() as nursery:
-        supervisor = Supervisor(house, jobs_directory, limits, nursery)
+        supervisor = Supervisor(services, jobs_directory, limits, nursery)
         try:
             yield supervisor
         finally:

@@ -11,7 +11,7 @@
     editor.py      PURE  keys in, echo and lines out
     counters.py    what was seen on the nodes' side
     node.py        one node, apart from its connections
-    frontdoor.py   one node at TCP and SSH: accept, log in, give a terminal
+    ssh_server.py   one node at TCP and SSH: accept, log in, give a terminal
     terminal.py    one terminal: tiny echoes, questions, the pager, Ctrl-C
     console.py     one session: greeting, prompt, commands
     dialogue.py    the `file get` dialogue

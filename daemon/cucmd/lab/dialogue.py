@@ -12,26 +12,36 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from cucmd.lab import archive, texts, tree
 from cucmd.lab.editor import Echo
 from cucmd.lab.faults import Kind, Step
+from cucmd.lab.node import Node
 from cucmd.lab.options import Extra, Form
 from cucmd.lab.push import InvalidDirectory, Item, Push, PushFailed, Receiver
 from cucmd.lab.selection import Get, Refused, parse_get, select
+from cucmd.lab.terminal import Terminal
 from cucmd.lab.tree import ROOTS, VirtualFile
-
-if TYPE_CHECKING:
-    from cucmd.lab.console import Console
 
 T = TypeVar("T")
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 # A dot for so much sent, at least one a file; the appliance's own measure is unknown.
 _BYTES_A_DOT = 4 * 1024 * 1024
+
+
+class Console(Protocol):
+    """The console that a dialogue runs on, as far as it needs one."""
+
+    @property
+    def node(self) -> Node: ...
+    @property
+    def terminal(self) -> Terminal: ...
+    async def at(self, step: Step) -> None:
+        """A step is reached: whatever fault the node has there happens now."""
 
 
 class Returned(Exception):

@@ -19,9 +19,9 @@ from msgspec.structs import asdict
 from cucmd.lab.answers import Member
 from cucmd.lab.counters import Counters, Tally
 from cucmd.lab.faults import FaultPlan, Kind
-from cucmd.lab.frontdoor import FrontDoor, HostKeys
 from cucmd.lab.node import Node
 from cucmd.lab.options import LabOptions
+from cucmd.lab.ssh_server import HostKeys, NodeServer
 from cucmd.ssh.bridge import on_asyncio
 
 _BACKLOG = 128
@@ -40,7 +40,7 @@ class Lab:
         self._before: set[asyncio.Task[Any]] = set()
         members = [Member(index, host) for index, (host, _) in enumerate(names, start=1)]
         self._doors = [
-            FrontDoor(Node(index, options, members, self._tally), sock, keys)
+            NodeServer(Node(index, options, members, self._tally), sock, keys)
             for index, sock in enumerate(sockets, start=1)
         ]
 

@@ -12,7 +12,7 @@ import trio
 
 from cucmd.failure import Code, Failure, NodeFailed, timed_out
 from cucmd.job import Timeouts
-from cucmd.node.ports import DropBox
+from cucmd.node.ports import UploadTarget
 
 
 class PhaseClock:
@@ -65,14 +65,14 @@ class CommandClock:
         self,
         timeouts: Timeouts,
         what: str,
-        box: DropBox | None = None,
+        target: UploadTarget | None = None,
         *,
         hint: str | None = None,
     ) -> None:
         self._timeouts = timeouts
         self._what = what
         self._hint = hint  # where the usual one for a command does not fit
-        self._box = box
+        self._target = target
         self._started = trio.current_time()
         self._agreed: float | None = None
         self._heard: float | None = None
@@ -89,7 +89,7 @@ class CommandClock:
         """When the transfer last moved, or None if it never did."""
         if self._agreed is None:
             return None
-        received = self._box.last_activity if self._box is not None else self._agreed
+        received = self._target.last_activity if self._target is not None else self._agreed
         last = max(received, self._heard or self._agreed)
         return last if last > self._agreed else None
 
@@ -108,16 +108,16 @@ class CommandClock:
         if last is None and trio.current_time() >= self._started + timeouts.command:
             what = f"{self._what} (command timeout)"
             return timed_out(Code.COMMAND_TIMEOUT, timeouts.command, what, hint=self._hint)
-        if self._box is not None and not self._box.connected:
-            code, why = not_connected(self._box)
+        if self._target is not None and not self._target.connected:
+            code, why = not_connected(self._target)
             return timed_out(code, timeouts.stall, f"{self._what}: {why}")
         return timed_out(
             Code.STALLED, timeouts.stall, f"{self._what}: no byte moved (stall timeout)"
         )
 
 
-def not_connected(box: DropBox) -> tuple[Code, str]:
-    """Why nothing came into a box that a node has agreed to push to."""
-    if box.wrong_logins:
+def not_connected(target: UploadTarget) -> tuple[Code, str]:
+    """Why nothing came into a target that a node has agreed to push to."""
+    if target.wrong_logins:
         return Code.RECEIVER_REJECTED, "the node came to the receiver with a wrong password"
     return Code.RECEIVER_UNREACHABLE, "the node agreed to push, but no login came in"

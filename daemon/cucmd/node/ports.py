@@ -66,7 +66,7 @@ class ReceivedFile(Protocol):
     def complete(self) -> bool: ...
 
 
-class DropBox(Protocol):
+class UploadTarget(Protocol):
     """Where one run of one node pushes its files, under a login of its own.
 
     `directory` is what the node is told; `last_activity` is in trio's time, of the last login or
@@ -114,7 +114,7 @@ class Receiver(Protocol):
     @property
     def port(self) -> int: ...
 
-    def open_drop_box(self, task: NodeTask) -> DropBox: ...
+    def open_upload_target(self, task: NodeTask) -> UploadTarget: ...
     def shortage(self, descriptor: int) -> str | None:
         """Why nothing more shall be written to the disk that `descriptor` is on, or None."""
 
@@ -174,8 +174,8 @@ class Report(Protocol):
 
     def attempt(self, number: int) -> None: ...
     def phase(self, phase: Phase) -> None: ...
-    def drop_box(self, box: DropBox) -> None:
-        """The box is open; its figures may be read from now on."""
+    def upload_target(self, target: UploadTarget) -> None:
+        """The target is open; its figures may be read from now on."""
 
     def announced(self, files: int, size: int) -> None:
         """The node has announced files and bytes in all, over the commands so far."""
@@ -183,5 +183,5 @@ class Report(Protocol):
     def whole(self, files: Sequence[ReceivedFile]) -> None:
         """These count: the client closed them, and the node has called their command completed.
 
-        Whatever else is in the box is there, and is marked incomplete.
+        Whatever else is in the target is there, and is marked incomplete.
         """

@@ -1,4 +1,4 @@
-"""What one box has received, and what it may still receive. No I/O; safe from any thread.
+"""What one target has received, and what it may still receive. No I/O; safe from any thread.
 
 The one rule: the list of files only ever grows, and an entry that has ended never changes; so
 whoever noted how long it was finds exactly the later files after that.
@@ -19,9 +19,11 @@ _IN_PARTS = "narrow the window, or collect path by path"
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """What may come into one box, in bytes of payload: into this one, and into all boxes of its
-    job together, which share `job`. None: as much as the disk allows. `used` is what came into an
-    earlier box of the same node.
+    """What may come in, in bytes of payload.
+
+    `size`: into this target; None: as much as the disk allows.
+    `job`: into all targets of the job together, which share it; None: as much as the disk allows.
+    `used`: what came into an earlier target of the same node.
     """
 
     size: int | None = None
@@ -41,12 +43,12 @@ class Entry:
         self.complete = False
 
 
-class Ledger:
-    """The files of one box. The counters may be read from anywhere, without the lock."""
+class Accounting:
+    """The files of one target. The counters may be read from anywhere, without the lock."""
 
     def __init__(self, name: str, quota: Quota, limits: ReceiverLimits) -> None:
         self.name = name
-        self.closed = False  # the box was revoked: nothing more is written
+        self.closed = False  # the target was revoked: nothing more is written
         self.refusal: Failure | None = None
         self.files_received = 0
         self.bytes_received = 0
@@ -83,7 +85,7 @@ class Ledger:
         return entry
 
     def end(self, entry: Entry, sha256: str, *, complete: bool) -> bool:
-        """Once per entry. False: the box was revoked meanwhile, and the file is not whole."""
+        """Once per entry. False: the target was revoked meanwhile, and the file is not whole."""
         with self._lock:
             entry.sha256 = sha256
             entry.complete = complete and not self.closed

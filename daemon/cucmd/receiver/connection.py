@@ -1,6 +1,6 @@
 """One connection to the receiver, from TCP to its end: who is it, and what may it ask for?
 
-The one rule: a right login opens one SFTP session in one box. Every other request that SSH knows
+The one rule: a right login opens one SFTP session in one target. Every other request that SSH knows
 (a command, a shell, a PTY, forwarding of any kind) is refused, by asyncssh's defaults and by the
 options in receiver.py.
 """
@@ -10,18 +10,16 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import asyncssh
 import trio
 
-from cucmd.receiver.login_guard import payer
+from cucmd.receiver.limits import ReceiverLimits
+from cucmd.receiver.login_guard import LoginGuard, rate_limit_key
 from cucmd.receiver.tcp_feed import TcpFeed
+from cucmd.receiver.upload_target import SessionHost, UploadTarget
 from cucmd.ssh.unread import LIMIT, unread
-
-if TYPE_CHECKING:
-    from cucmd.receiver.server import Receiver
-    from cucmd.receiver.upload_target import DropBox
 
 # The window is what a client has under way on the wire, and what asyncssh may have to hold; the
 # packet is what it sends at once. Measured, OpenSSH's sftp on loopback: packets of 32 KiB 262
@@ -35,17 +33,29 @@ _NAMES = 5
 _log = logging.getLogger(__name__)
 
 
-class Visitor(asyncssh.SSHServer):
+class Server(SessionHost, Protocol):
+    """The receiver, as far as one connection needs it."""
+
+    @property
+    def limits(self) -> ReceiverLimits: ...
+    @property
+    def guard(self) -> LoginGuard: ...
+    def target(self, username: str) -> UploadTarget | None: ...
+    def admit(self, connection: Connection, address: str) -> str | None: ...
+    def forget(self, connection: Connection) -> None: ...
+
+
+class Connection(asyncssh.SSHServer):
     """All methods but `abort` and `overstays` are asyncssh's callbacks."""
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, receiver: Server) -> None:
         self._receiver = receiver
         self._connection: asyncssh.SSHServerConnection | None = None
         self._address = ""
         self._waiting = False  # counted as one that has not logged in
         self._wrong = 0
         self._names = 0
-        self._box: DropBox | None = None
+        self._target: UploadTarget | None = None
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
 
     def abort(self) -> None:
@@ -57,7 +67,7 @@ class Visitor(asyncssh.SSHServer):
         self._connection = conn
         TcpFeed(conn)  # the transport holds it from here on
         peer = conn.get_extra_info("peername")
-        self._address = payer(peer[0]) if peer else "unknown"
+        self._address = rate_limit_key(peer[0]) if peer else "unknown"
         reason = self._receiver.admit(self, self._address)
         if reason is None:
             self._waiting = True
@@ -69,8 +79,8 @@ class Visitor(asyncssh.SSHServer):
         self._connection = None
         self._channel = None
         self._settled()
-        if self._box:
-            self._box.left(self)
+        if self._target:
+            self._target.left(self)
         self._receiver.forget(self)
 
     # Login.
@@ -90,13 +100,13 @@ class Visitor(asyncssh.SSHServer):
             # Whoever does not wait for an answer before the next try has none of them checked.
             self.abort()
             return False
-        box = self._receiver.box(username)
-        if box is not None and hmac.compare_digest(box.password.encode(), password.encode()):
-            self._box = box if box.admits() else None
-            return self._box is not None
+        target = self._receiver.target(username)
+        if target is not None and hmac.compare_digest(target.password.encode(), password.encode()):
+            self._target = target if target.admits() else None
+            return self._target is not None
         self._wrong += 1
-        if box is not None:
-            box.wrong_logins += 1
+        if target is not None:
+            target.wrong_logins += 1
         delay = self._receiver.guard.wrong(self._address, trio.current_time())
         _log.warning("receiver: wrong login from %s, answered in %g s", self._address, delay)
         await asyncio.sleep(delay)
@@ -106,8 +116,8 @@ class Visitor(asyncssh.SSHServer):
 
     def auth_completed(self) -> None:
         self._settled()
-        # The box may have been revoked, or have filled up, since the password was checked.
-        if self._box is None or not self._box.entered(self):
+        # The target may have been revoked, or have filled up, since the password was checked.
+        if self._target is None or not self._target.entered(self):
             self.abort()
 
     def _settled(self) -> None:
@@ -119,9 +129,9 @@ class Visitor(asyncssh.SSHServer):
 
     def session_requested(self) -> Any:
         """asyncssh takes a channel and a session, or False."""
-        if not (self._connection and self._box) or self._channel:
+        if not (self._connection and self._target) or self._channel:
             return False
-        session = self._box.session(self._receiver)
+        session = self._target.session(self._receiver)
         if session is None:
             return False
         self._channel = self._connection.create_server_channel(

@@ -29,7 +29,7 @@ _FILE_MODE = 0o640
 _LISTED = 5_000
 
 
-class BoxFolder:
+class TargetFolder:
     """One folder, open from the first use until `close`. Raises OSError throughout."""
 
     def __init__(self, path: Path) -> None:

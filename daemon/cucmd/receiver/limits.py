@@ -13,7 +13,7 @@ MIB = 1024 * 1024
 
 
 class ReceivedFile(msgspec.Struct, frozen=True):
-    """A file that a node pushed. `path` is below the box's folder; `size` in bytes.
+    """A file that a node pushed. `path` is below the target's folder; `size` in bytes.
 
     `sha256` is in hex, of the bytes on disk; "" where the file is still open, or was cut off
     while its blocks were out of order. `complete` means: closed by the client, every write had
@@ -48,15 +48,15 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     wrong_login_delay_cap: float = 8.0
     wrong_login_memory: float = 300.0
 
-    # One box. A node pushes over one connection, one file at a time; a few more of each are for
+    # One target. A node pushes over one connection, one file at a time; a few more of each are for
     # a connection that the network broke and we have not noticed yet.
     connections: int = 4
     handles: int = 32
     listings: int = 2  # of those; a folder of 5,000 long names is 2.6 MB as long as it is open
-    files: int = 50_000  # more names than that are no collection; 20 MB of ledger
+    files: int = 50_000  # more names than that are no collection; 20 MB of accounting
     directories: int = 5_000
 
-    # The path below the box: what follows `activelog` on a node is 3 to 6 levels.
+    # The path below the target: what follows `activelog` on a node is 3 to 6 levels.
     path_bytes: int = 1024
     path_depth: int = 32
 

@@ -15,7 +15,7 @@ from cucmd.receiver.limits import ReceiverLimits
 _REMEMBERED = 4096
 
 
-def payer(peer: str) -> str:
+def rate_limit_key(peer: str) -> str:
     """Who pays for what comes from there: an IPv4 address, or an IPv6 network of one link.
 
     One machine has 2^64 addresses of IPv6, and may use a new one for each try.

@@ -1,4 +1,4 @@
-"""PURE. A path as an SFTP client names it, and the names below the box that it stands for.
+"""PURE. A path as an SFTP client names it, and the names below the target that it stands for.
 
 The one rule: what comes out is a tuple of plain names. Whoever opens them one by one, and never
 follows a link, cannot leave the folder.
@@ -14,7 +14,7 @@ Parts = tuple[str, ...]
 
 
 def parts_of(path: bytes, limits: ReceiverLimits) -> Parts:
-    """The components of `path`; () is the box itself. Absolute is relative to the box.
+    """The components of `path`; () is the target itself. Absolute is relative to the target.
 
     Raises Refused for `..`, for more than the limits allow, and for a name that is not printable
     UTF-8: it would reach terminals, JSON and other file systems. A node's log names are ASCII.
@@ -28,7 +28,7 @@ def parts_of(path: bytes, limits: ReceiverLimits) -> Parts:
 
 
 def shown(parts: Parts) -> bytes:
-    """The canonical form that the client is told: absolute, as if the box were the root."""
+    """The canonical form that the client is told: absolute, as if the target were the root."""
     return ("/" + "/".join(parts)).encode()
 
 

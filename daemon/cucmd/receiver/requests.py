@@ -15,8 +15,8 @@ from collections.abc import Callable
 from functools import partial
 
 from cucmd.failure import FULL_DISK, Code
-from cucmd.receiver.accounting import Ledger
-from cucmd.receiver.folder import BoxFolder
+from cucmd.receiver.accounting import Accounting
+from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits, Refused, Status
 from cucmd.receiver.packets import (
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 _ANEW = OpenFlag.TRUNCATE | OpenFlag.EXCLUSIVE
 
-Answer = Callable[["Desk", int, Fields], bytes]
+Answer = Callable[["RequestHandler", int, Fields], bytes]
 
 
 class Listing:
@@ -64,14 +64,14 @@ class Listing:
         return told
 
 
-class Desk:
-    """One SFTP session of one box. `answer` is never called twice at once."""
+class RequestHandler:
+    """One SFTP session of one target. `answer` is never called twice at once."""
 
     def __init__(
-        self, folder: BoxFolder, ledger: Ledger, space: FreeSpace, limits: ReceiverLimits
+        self, folder: TargetFolder, accounting: Accounting, space: FreeSpace, limits: ReceiverLimits
     ) -> None:
         self._folder = folder
-        self._ledger = ledger
+        self._accounting = accounting
         self._space = space
         self._limits = limits
         self._greeted = False
@@ -86,7 +86,7 @@ class Desk:
         replies = bytearray()
         while packets and len(replies) < _REPLY_BYTES:
             packet = packets.popleft()
-            if self._ledger.closed:
+            if self._accounting.closed:
                 packets.clear()  # revoked: nothing more has an effect, and nobody hears an answer
             else:
                 replies += self._reply(packet)
@@ -141,9 +141,9 @@ class Desk:
     def _note(self, error: OSError) -> None:
         """What is the disk's doing and not the client's is kept, or at least logged."""
         if error.errno in FULL_DISK:
-            self._ledger.refuse(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
+            self._accounting.refuse(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
         elif error.errno not in _ORDINARY:
-            _log.warning("%s: the receiver's disk: %s", self._ledger.name, _reason(error))
+            _log.warning("%s: the receiver's disk: %s", self._accounting.name, _reason(error))
 
     # Handles.
 
@@ -157,7 +157,7 @@ class Desk:
         opened = self._handles.pop(handle, None)
         if opened is None:
             raise Refused(Status.FAILURE, "no such handle")
-        self._ledger.give_back_handle(listing=isinstance(opened, Listing))
+        self._accounting.give_back_handle(listing=isinstance(opened, Listing))
         return opened
 
     def _upload(self, fields: Fields) -> Upload:
@@ -171,7 +171,7 @@ class Desk:
 
     def _stored(self, parts: Parts) -> Parts | None:
         """Where the file is that came with this login under that name, if one did."""
-        stored = self._ledger.stored("/".join(parts))
+        stored = self._accounting.stored("/".join(parts))
         return tuple(stored.split("/")) if stored else None
 
     # Answers, in the order of the protocol's numbers.
@@ -182,15 +182,15 @@ class Desk:
         wanted = OpenFlag.WRITE | OpenFlag.CREATE
         if flags & wanted != wanted or flags & OpenFlag.APPEND:
             raise Refused(Status.PERMISSION_DENIED, "a file can only be created and written here")
-        self._ledger.check_files()
-        self._ledger.take_handle()
+        self._accounting.check_files()
+        self._accounting.take_handle()
         try:
             # Without TRUNCATE a client means to go on with a file that is there, or not to
             # touch one; a file of its own beside that one would have a hole in front.
             names = _SAME_NAME if flags & _ANEW == OpenFlag.TRUNCATE else 1
             handle = self._hold(self._create(parts, names))
         except BaseException:
-            self._ledger.give_back_handle()
+            self._accounting.give_back_handle()
             raise
         return handle_reply(request, handle)
 
@@ -206,17 +206,17 @@ class Desk:
             raise Refused(Status.FAILURE, "that is the folder itself")
         shortage = self._space.look(self._folder.descriptor())
         if shortage:
-            raise self._ledger.refuse(Code.DISK_FULL, shortage)
+            raise self._accounting.refuse(Code.DISK_FULL, shortage)
         for number in range(1, names + 1):
             stored = (*parts[:-1], numbered(parts[-1], number))
             try:
                 descriptor = self._folder.create_file(stored)
             except FileExistsError:
                 continue
-            entry = self._ledger.begin("/".join(parts), "/".join(stored))
+            entry = self._accounting.begin("/".join(parts), "/".join(stored))
             sync_name = partial(self._folder.sync_directory, parts[:-1])
             return Upload(
-                descriptor, entry, self._ledger, self._space, self._limits.ahead, sync_name
+                descriptor, entry, self._accounting, self._space, self._limits.ahead, sync_name
             )
         raise Refused(Status.FAILURE, "there is a file of that name")
 
@@ -260,11 +260,11 @@ class Desk:
 
     def _opendir(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
-        self._ledger.take_handle(listing=True)
+        self._accounting.take_handle(listing=True)
         try:
             handle = self._hold(Listing(self._folder.entries(parts)))
         except BaseException:
-            self._ledger.give_back_handle(listing=True)
+            self._accounting.give_back_handle(listing=True)
             raise
         return handle_reply(request, handle)
 
@@ -279,9 +279,9 @@ class Desk:
 
     def _mkdir(self, request: int, fields: Fields) -> bytes:
         parts = self._path(fields)
-        self._ledger.check_directories()
+        self._accounting.check_directories()
         self._folder.make_directory(parts)
-        self._ledger.count_directory()
+        self._accounting.count_directory()
         return status_reply(request, Status.OK)
 
     def _realpath(self, request: int, fields: Fields) -> bytes:
@@ -310,19 +310,19 @@ def _check_size(wanted: int | None, size: int) -> None:
 
 
 _ANSWERS: dict[int, Answer] = {
-    Kind.OPEN: Desk._open,
-    Kind.CLOSE: Desk._close,
-    Kind.WRITE: Desk._write,
-    Kind.LSTAT: Desk._stat,
-    Kind.FSTAT: Desk._fstat,
-    Kind.SETSTAT: Desk._setstat,
-    Kind.FSETSTAT: Desk._fsetstat,
-    Kind.OPENDIR: Desk._opendir,
-    Kind.READDIR: Desk._readdir,
-    Kind.MKDIR: Desk._mkdir,
-    Kind.REALPATH: Desk._realpath,
-    Kind.STAT: Desk._stat,
-    Kind.EXTENDED: Desk._extended,
+    Kind.OPEN: RequestHandler._open,
+    Kind.CLOSE: RequestHandler._close,
+    Kind.WRITE: RequestHandler._write,
+    Kind.LSTAT: RequestHandler._stat,
+    Kind.FSTAT: RequestHandler._fstat,
+    Kind.SETSTAT: RequestHandler._setstat,
+    Kind.FSETSTAT: RequestHandler._fsetstat,
+    Kind.OPENDIR: RequestHandler._opendir,
+    Kind.READDIR: RequestHandler._readdir,
+    Kind.MKDIR: RequestHandler._mkdir,
+    Kind.REALPATH: RequestHandler._realpath,
+    Kind.STAT: RequestHandler._stat,
+    Kind.EXTENDED: RequestHandler._extended,
 }
 
 # Known, and denied: what would read, take away, or make a link.

@@ -1,5 +1,4 @@
-"""The SFTP server that nodes push their files into. The door to it: open a drop box, watch it,
-close it.
+"""The SFTP server that nodes push their files to: open an upload target, watch it, close it.
 
 The one rule: nothing that a client does ends more than its own connection. The rooms behind this
 door are on the map in `ssh/__init__.py`.
@@ -17,25 +16,25 @@ from typing import Any
 import asyncssh
 import trio
 
-from cucmd.receiver.accounting import Ledger, Quota
-from cucmd.receiver.connection import Visitor
+from cucmd.receiver.accounting import Accounting, Quota
+from cucmd.receiver.connection import Connection
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.host_keys import HostKeyUnusable, key_pairs, load_host_keys
 from cucmd.receiver.limits import ReceivedFile, ReceiverLimits
 from cucmd.receiver.login_guard import LoginGuard
 from cucmd.receiver.session import Backlog, SftpSession
-from cucmd.receiver.upload_target import DropBox
+from cucmd.receiver.upload_target import UploadTarget
 from cucmd.ssh.algorithms import server_algorithms
 from cucmd.ssh.bridge import on_asyncio, settle
 from cucmd.ssh.unread import LOOK_EVERY
 
 __all__ = [
-    "DropBox",
     "HostKeyUnusable",
     "Quota",
     "ReceivedFile",
     "Receiver",
     "ReceiverLimits",
+    "UploadTarget",
     "open_receiver",
 ]
 
@@ -57,28 +56,30 @@ class Receiver:
         self.backlog = Backlog(limits)
         self._nursery = nursery
         self._threads = trio.CapacityLimiter(limits.threads)
-        self._boxes: dict[str, DropBox] = {}
-        self._visitors: set[Visitor] = set()
+        self._targets: dict[str, UploadTarget] = {}
+        self._connections: set[Connection] = set()
         self._closing = False
 
-    def open_drop_box(self, folder: Path, *, name: str, quota: Quota | None = None) -> DropBox:
-        """A box with a login of its own, into `folder`, which is made when the first client comes.
+    def open_upload_target(
+        self, folder: Path, *, name: str, quota: Quota | None = None
+    ) -> UploadTarget:
+        """A target with a login of its own. `folder` is made when the first client comes.
 
         `name` (a job and a node) is for messages. Close it with `aclose`.
         """
-        ledger = Ledger(name, quota or Quota(), self.limits)
-        box = DropBox(folder, ledger, self.limits, self._forget_box)
-        self._boxes[box.username] = box
-        return box
+        accounting = Accounting(name, quota or Quota(), self.limits)
+        target = UploadTarget(folder, accounting, self.limits, self._forget_target)
+        self._targets[target.username] = target
+        return target
 
-    # For visitors and sessions; on the event loop.
+    # For connections and sessions; on the event loop.
 
-    def box(self, username: str) -> DropBox | None:
-        return self._boxes.get(username)
+    def target(self, username: str) -> UploadTarget | None:
+        return self._targets.get(username)
 
-    def admit(self, visitor: Visitor, address: str) -> str | None:
+    def admit(self, connection: Connection, address: str) -> str | None:
         """Why a new connection is refused, or None, and then it is counted."""
-        self._visitors.add(visitor)
+        self._connections.add(connection)
         if self._closing:
             return "the receiver is closing"
         reason = self.guard.refusal(address, trio.current_time())
@@ -86,20 +87,20 @@ class Receiver:
             self.guard.enter(address)
         return reason
 
-    def forget(self, visitor: Visitor) -> None:
-        self._visitors.discard(visitor)
+    def forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
 
-    def start(self, session: SftpSession, box: DropBox) -> None:
-        self._nursery.start_soon(self._run, session, box)
+    def start(self, session: SftpSession, target: UploadTarget) -> None:
+        self._nursery.start_soon(self._run, session, target)
 
-    async def _run(self, session: SftpSession, box: DropBox) -> None:
+    async def _run(self, session: SftpSession, target: UploadTarget) -> None:
         try:
             await session.run(self._threads)
         except Exception:
             # A defect of ours in one session must not end the others.
-            _log.exception("%s: the SFTP session failed", box.name)
+            _log.exception("%s: the SFTP session failed", target.name)
         finally:
-            box.session_ended()
+            target.session_ended()
 
     # For open_receiver.
 
@@ -107,27 +108,27 @@ class Receiver:
         """Looks after what asyncssh does not bound."""
         while True:
             await trio.sleep(LOOK_EVERY)
-            for visitor in tuple(self._visitors):
-                reason = visitor.overstays()
+            for connection in tuple(self._connections):
+                reason = connection.overstays()
                 if reason:
                     _log.warning("receiver: connection cut: %s", reason)
-                    visitor.abort()
+                    connection.abort()
 
     async def close(self, acceptor: asyncssh.SSHAcceptor) -> None:
-        """No new connection, all boxes revoked, all connections cut; bounded."""
+        """No new connection, all targets revoked, all connections cut; bounded."""
         self._closing = True
         acceptor.close()
-        for box in tuple(self._boxes.values()):
-            box.revoke()
-        for visitor in tuple(self._visitors):
-            visitor.abort()
+        for target in tuple(self._targets.values()):
+            target.revoke()
+        for connection in tuple(self._connections):
+            connection.abort()
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
-            while self._visitors:
+            while self._connections:
                 await settle()
             await on_asyncio(acceptor.wait_closed)
 
-    def _forget_box(self, box: DropBox) -> None:
-        self._boxes.pop(box.username, None)
+    def _forget_target(self, target: UploadTarget) -> None:
+        self._targets.pop(target.username, None)
 
 
 @asynccontextmanager
@@ -172,7 +173,7 @@ def _options(receiver: Receiver, keys: list[asyncssh.SSHKey], *, legacy: bool) -
     algorithms = server_algorithms(legacy=legacy)
     return {
         **algorithms.options(),
-        "server_factory": lambda: Visitor(receiver),
+        "server_factory": lambda: Connection(receiver),
         "server_host_keys": key_pairs(keys, list(algorithms.host_keys)),
         "server_version": "cucmd",
         "config": None,

@@ -13,22 +13,31 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import asyncssh
 import trio
 
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.packets import Malformed, PacketBuffer
-from cucmd.receiver.requests import Desk
-
-if TYPE_CHECKING:
-    from cucmd.receiver.upload_target import DropBox
+from cucmd.receiver.requests import RequestHandler
 
 # What a packet costs us besides its bytes; else a backlog in bytes would hold a million STATs.
 _PACKET_COST = 256
 
 _log = logging.getLogger(__name__)
+
+
+class Target(Protocol):
+    """The upload target of a session, as far as the session needs it."""
+
+    @property
+    def name(self) -> str: ...
+    def touch(self) -> None:
+        """A byte has come."""
+
+    def notify_waiters(self) -> None:
+        """Requests have been answered: files may have been opened or closed."""
 
 
 class Backlog:
@@ -49,10 +58,14 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     """All methods but `run` are asyncssh's callbacks. `start` starts `run` as a trio task."""
 
     def __init__(
-        self, box: DropBox, desk: Desk, backlog: Backlog, start: Callable[[SftpSession], None]
+        self,
+        target: Target,
+        handler: RequestHandler,
+        backlog: Backlog,
+        start: Callable[[SftpSession], None],
     ) -> None:
-        self._box = box
-        self._desk = desk
+        self._target = target
+        self._handler = handler
         self._backlog = backlog
         self._start = start
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
@@ -67,21 +80,21 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._writable.set()
 
     async def run(self, limiter: trio.CapacityLimiter) -> None:
-        """Answers until the client or the box ends the session; then closes what is open."""
+        """Answers until the client or the target ends the session; then closes what is open."""
         try:
             while batch := await self._next_batch():
                 held, self._queued = self._queued, 0
                 while batch:
-                    answer = self._desk.answer
+                    answer = self._handler.answer
                     replies = await trio.to_thread.run_sync(answer, batch, limiter=limiter)
-                    self._box.stir()
+                    self._target.notify_waiters()
                     self._say(replies)
                     await self._writable.wait()
                 self._done(held)
         except Malformed as error:
-            _log.warning("%s: cut off: not SFTP: %s", self._box.name, error)
+            _log.warning("%s: cut off: not SFTP: %s", self._target.name, error)
         except OSError as error:
-            _log.error("%s: cannot receive: %s", self._box.name, error)
+            _log.error("%s: cannot receive: %s", self._target.name, error)
         finally:
             # Before anything else: to resume reading would be to count what asyncssh has kept
             # meanwhile, for ever, since nobody takes it from here any more.
@@ -91,7 +104,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             with trio.CancelScope(shield=True):
                 # A cancel must not skip it, or descriptors would stay open. As every batch it waits
                 # for one of the receiver's threads: as long as a disk that hangs holds them all.
-                await trio.to_thread.run_sync(self._desk.close, limiter=limiter)
+                await trio.to_thread.run_sync(self._handler.close, limiter=limiter)
             self._hang_up()
 
     async def _next_batch(self) -> deque[memoryview]:
@@ -136,13 +149,13 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._start(self)
 
     def data_received(self, data: bytes, datatype: Any) -> None:
-        self._box.touch()
+        self._target.touch()
         if self._ended:
             return
         try:
             packets = self._buffer.feed(data)
         except Malformed as error:
-            _log.warning("%s: cut off: not SFTP: %s", self._box.name, error)
+            _log.warning("%s: cut off: not SFTP: %s", self._target.name, error)
             self._end()
             return
         if not packets:
@@ -164,7 +177,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         self._channel = None
         # What is queued is still written: the client sent it in order before it went, and a
-        # file whose close is among it is whole. A revoked box writes nothing of it.
+        # file whose close is among it is whole. A revoked target writes nothing of it.
         self._end()
         self._writable.set()
 

@@ -22,7 +22,7 @@ _READ = 512 * 1024
 # A packet of OpenSSH's with 32 KiB, and what is round it.
 _PIECE = 34 * 1024
 
-# A node whose network went away is noticed after 30 s * (1 + 3), by the kernel; its box usually
+# A node whose network went away is noticed after 30 s * (1 + 3), by the kernel; its target usually
 # ends before. asyncssh's own keepalive costs a timer for each piece that comes.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 3}
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 
 from cucmd.failure import FULL_DISK, Code
-from cucmd.receiver.accounting import Entry, Ledger
+from cucmd.receiver.accounting import Accounting, Entry
 from cucmd.receiver.folder import attributes_of
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, Refused, Status
@@ -32,18 +32,18 @@ class Upload:
     `sync_name` puts the file's name on the disk, as fsync does with its bytes.
     """
 
-    def __init__(  # noqa: PLR0917  # made in one place, by the desk
+    def __init__(  # noqa: PLR0917  # made in one place, by the handler
         self,
         descriptor: int,
         entry: Entry,
-        ledger: Ledger,
+        accounting: Accounting,
         space: FreeSpace,
         ahead: int,
         sync_name: Callable[[], None],
     ) -> None:
         self._descriptor = descriptor
         self._entry = entry
-        self._ledger = ledger
+        self._accounting = accounting
         self._space = space
         self._ahead = ahead
         self._sync_name = sync_name
@@ -87,7 +87,7 @@ class Upload:
         finally:
             whole = self._end(digest)
         if not whole:
-            self._ledger.check_open()
+            self._accounting.check_open()
             raise Refused(Status.FAILURE, "the file did not arrive whole")
 
     def abandon(self) -> None:
@@ -106,7 +106,7 @@ class Upload:
         finally:
             if not digest and self._in_order:
                 digest = self._hash.hexdigest()  # of the part that came
-            whole = self._ledger.end(self._entry, digest, complete=not self._broken)
+            whole = self._accounting.end(self._entry, digest, complete=not self._broken)
         return whole
 
     def _admit(self, offset: int, count: int) -> None:
@@ -114,10 +114,10 @@ class Upload:
             raise Refused(Status.FAILURE, "an earlier write of this file has failed")
         if offset > self._arrived + self._ahead:
             raise Refused(Status.FAILURE, f"a block at {offset}, {self._arrived} bytes have come")
-        self._ledger.take_bytes(count)
+        self._accounting.take_bytes(count)
         shortage = self._space.shortage(self._descriptor, count)
         if shortage:
-            raise self._ledger.refuse(Code.DISK_FULL, shortage)
+            raise self._accounting.refuse(Code.DISK_FULL, shortage)
 
     def _write_all(self, offset: int, block: memoryview) -> None:
         try:
@@ -132,15 +132,15 @@ class Upload:
         self._broken = True
         reason = error.strerror or str(error)
         if error.errno in FULL_DISK:
-            return self._ledger.refuse(Code.DISK_FULL, f"the disk took no more: {reason}")
-        _log.warning("%s: the receiver's disk: %s", self._ledger.name, reason)
+            return self._accounting.refuse(Code.DISK_FULL, f"the disk took no more: {reason}")
+        _log.warning("%s: the receiver's disk: %s", self._accounting.name, reason)
         return Refused(Status.FAILURE, reason)
 
     def _account(self, offset: int, block: memoryview) -> None:
         """Of what is in the file: the rest of its block may not get there."""
         end = offset + len(block)
         self._arrived += len(block)
-        self._ledger.count_bytes(len(block))
+        self._accounting.count_bytes(len(block))
         self._entry.size = max(self._entry.size, end)
         if self._in_order and offset == self._hashed:
             self._hash.update(block)
@@ -162,7 +162,7 @@ class Upload:
             return
         self._hash = hashlib.sha256()
         at = 0
-        while not self._ledger.closed:
+        while not self._accounting.closed:
             piece = os.pread(self._descriptor, _READ_BACK, at)
             if not piece:
                 self._in_order = True

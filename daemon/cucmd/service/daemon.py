@@ -34,14 +34,14 @@ from cucmd.config import (
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.recovery import drop_half_written
-from cucmd.jobs.run import Collect, House
+from cucmd.jobs.run import Collect, JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node.resolver import Resolver, locate
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd
 from cucmd.service.access import Access
-from cucmd.service.memory import keep_small, keep_what_is_here
+from cucmd.service.memory import freeze_startup_objects, keep_small
 from cucmd.service.signals import Signals, open_signals, settle_signals
 from cucmd.service.start_errors import LISTENING, CannotStart, naming
 from cucmd.service.wiring import NodeKeys, Ssh
@@ -199,7 +199,7 @@ def _access(config: Config) -> Access:
 async def _daemon(
     options: Options, config: Config, environ: Mapping[str, str], up: trio.Event
 ) -> None:
-    keep_what_is_here()
+    freeze_startup_objects()
     sockets = systemd.inherited_sockets()
     trio.socket.set_custom_hostname_resolver(Resolver())
     with open_signals() as signals:
@@ -210,16 +210,16 @@ async def _daemon(
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
             collecting = _collecting(Ssh(receiver, known_hosts))
-            house = House(store, Feed(), Admission(config.limits), collecting, locate)
+            services = JobServices(store, Feed(), Admission(config.limits), collecting, locate)
             signals.hold_stops()  # jobs of a start before go on: nodes hear of us from here on
             directory = config.daemon.state_directory / "jobs"
-            async with open_supervisor(house, directory, config.limits) as supervisor:
+            async with open_supervisor(services, directory, config.limits) as supervisor:
                 given = bool(sockets)
                 daemon = Daemon(
                     options, config, environ, supervisor, known_hosts, socket_is_given=given
                 )
                 await supervisor.recover(daemon.planner.replan)
-                jobs = Jobs(supervisor, house.feed, lambda: daemon.planner)
+                jobs = Jobs(supervisor, services.feed, lambda: daemon.planner)
                 keys = HostKeys(NodeKeys(known_hosts, daemon.settings_of))
                 interface = jobs_interface(jobs, keys)
                 async with _socket(daemon, interface, sockets), trio.open_nursery() as nursery:

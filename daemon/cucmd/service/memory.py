@@ -18,7 +18,7 @@ import trio
 EVERY = 1.0  # seconds between looks at whether there is something to give back; tens of ms each
 
 
-def keep_what_is_here() -> None:
+def freeze_startup_objects() -> None:
     """No collection looks at it again: without all that was imported it takes milliseconds.
 
     For the very beginning: what is here now is never given back, a job or a password with it.

@@ -11,7 +11,7 @@ import trio
 
 from cucmd.config import NodeSettings
 from cucmd.job import Phase
-from cucmd.node.ports import DropBox, NodeTask, Shell
+from cucmd.node.ports import NodeTask, Shell, UploadTarget
 from cucmd.node_name import parse_node
 from cucmd.receiver.server import Quota, Receiver
 from cucmd.ssh.known_hosts import KnownHost, KnownHosts
@@ -22,7 +22,7 @@ from cucmd.ssh.shell import open_shell
 
 
 class Ssh:
-    """Opens shells on nodes and drop boxes for them."""
+    """Opens shells on nodes and upload targets for them."""
 
     def __init__(self, receiver: Receiver, known: KnownHosts) -> None:
         self._receiver = receiver
@@ -51,10 +51,10 @@ class Ssh:
             mask=mask,
         )
 
-    def open_drop_box(self, task: NodeTask) -> DropBox:
+    def open_upload_target(self, task: NodeTask) -> UploadTarget:
         name = f"{task.job_id}/{task.node}"
         quota = Quota(task.node_bytes or None, task.job_bytes, task.node_used)
-        return self._receiver.open_drop_box(task.folder / "files", name=name, quota=quota)
+        return self._receiver.open_upload_target(task.folder / "files", name=name, quota=quota)
 
     def shortage(self, descriptor: int) -> str | None:
         return self._receiver.space.look(descriptor)

@@ -33,7 +33,7 @@ _CHUNK = 64 * 1024
 Authorize: TypeAlias = Callable[[Caller, Method | None], None]
 
 
-class House(msgspec.Struct, frozen=True):
+class ServerParts(msgspec.Struct, frozen=True):
     """What all connections of a server share."""
 
     offer: Offer
@@ -44,10 +44,10 @@ class House(msgspec.Struct, frozen=True):
 class Connection:
     """`run` is its whole life; the other methods may be called meanwhile, by anyone."""
 
-    def __init__(self, stream: trio.abc.Stream, caller: Caller, house: House) -> None:
+    def __init__(self, stream: trio.abc.Stream, caller: Caller, parts: ServerParts) -> None:
         self._stream = stream
         self._caller = caller
-        self._house = house
+        self._parts = parts
         self._frames = Frames()
         self._gone = False
         self._stopping = False
@@ -128,25 +128,25 @@ class Connection:
 
     async def _outcome(self, call: Call) -> VarlinkError | None:
         """Does what is asked and replies; the error to reply with if it comes to that."""
-        offered = self._house.offer.find(call.method)
+        offered = self._parts.offer.find(call.method)
         try:
-            self._house.authorize(self._caller, offered.method if offered else None)
+            self._parts.authorize(self._caller, offered.method if offered else None)
             if offered is None:
-                return self._house.offer.missing(call.method)
+                return self._parts.offer.missing(call.method)
             await self._perform(call, offered)
         except VarlinkError as error:
             return error
         except BadFrame:
             raise
         except OverLimit as over:
-            refusal = self._house.offer.too_many(over)
+            refusal = self._parts.offer.too_many(over)
             if refusal is None:
                 raise
             return refusal
         except Exception as defect:
             # Not `log.exception`: the text of an exception can hold what the request held.
             log.error("a defect in %s:\n%s", offered and offered.method.name, trace(defect))  # noqa: TRY400
-            return VarlinkError((offered or self._house.offer).internal_error)
+            return VarlinkError((offered or self._parts.offer).internal_error)
         return None
 
     async def _perform(self, call: Call, offered: Offered) -> None:
@@ -196,4 +196,4 @@ class Connection:
             yield
 
     def _hold(self, kind: Kind) -> AbstractContextManager[None]:
-        return self._house.quota.hold(self._caller.uid, kind)
+        return self._parts.quota.hold(self._caller.uid, kind)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import trio
 
-from cucmd.varlink.connection import Authorize, Connection, House
+from cucmd.varlink.connection import Authorize, Connection, ServerParts
 from cucmd.varlink.framing import encode_reply
 from cucmd.varlink.interface import Interface
 from cucmd.varlink.peer import HangUps, caller_of
@@ -45,7 +45,7 @@ async def serve(
     """
     quota = Quota(limits, frozenset({0, os.geteuid()}))
     with HangUps() as hang_ups:
-        server = _Server(House(Offer(interfaces, info), quota, authorize), hang_ups)
+        server = _Server(ServerParts(Offer(interfaces, info), quota, authorize), hang_ups)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hang_ups.run)
             connections = await nursery.start(server.keep)
@@ -57,9 +57,9 @@ async def serve(
 
 
 class _Server:
-    def __init__(self, house: House, hang_ups: HangUps) -> None:
+    def __init__(self, parts: ServerParts, hang_ups: HangUps) -> None:
         self.ending = trio.Event()
-        self._house = house
+        self._parts = parts
         self._hang_ups = hang_ups
         self._connections: set[Connection] = set()
         self._leaving = 0
@@ -103,10 +103,10 @@ class _Server:
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         caller = caller_of(stream.socket)
-        connection = Connection(stream, caller, self._house)
+        connection = Connection(stream, caller, self._parts)
         descriptor = stream.socket.fileno()
         with (
-            self._house.quota.connection(caller.uid),
+            self._parts.quota.connection(caller.uid),
             self._hang_ups.watch(descriptor, connection.hang_up),
         ):
             self._connections.add(connection)
@@ -118,7 +118,7 @@ class _Server:
     async def _turn_away(self, stream: trio.SocketStream, over: OverLimit) -> None:
         """Says why, and waits for the peer to leave: a close at once could lose what was said."""
         log.info("turned a connection away: %s", over)
-        error = self._house.offer.too_many(over)
+        error = self._parts.offer.too_many(over)
         if error is None or self._leaving >= _MOST_LEAVING:
             return
         self._leaving += 1

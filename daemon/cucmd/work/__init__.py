@@ -4,5 +4,5 @@
     verdict.py   PURE  what was announced against what came
 
 The one rule: a node that fails raises `NodeFailed`, and however the work is left, the node's
-drop box is revoked first, then its session ended politely, then the connection closed.
+upload target is revoked first, then its session ended politely, then the connection closed.
 """

@@ -18,7 +18,7 @@ from cucmd.job import Phase
 from cucmd.node.deadlines import CommandClock, not_connected
 from cucmd.node.dialogue import Conversation
 from cucmd.node.login import reach
-from cucmd.node.ports import DropBox, NodeTask, OpenShell, Receiver, Report
+from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, UploadTarget
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.node.zones import zone_of
 from cucmd.node_name import address
@@ -69,32 +69,34 @@ async def collect(
             conversation = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
             clock = await _prepare(conversation, task)
-            async with _drop_box(receiver, task, report) as box:
-                work = _Work(task, conversation, box, receiver.port, report)
+            async with _upload_target(receiver, task, report) as target:
+                work = _Work(task, conversation, target, receiver.port, report)
                 results = [await work.get(path, clock) for path in task.collection.paths]
             report.phase(Phase.CLOSE)
             return (*clock.notes(), *_notes(results))
 
 
 @asynccontextmanager
-async def _drop_box(receiver: Receiver, task: NodeTask, report: Report) -> AsyncIterator[DropBox]:
-    """A box that is closed to the node before anything else is undone.
+async def _upload_target(
+    receiver: Receiver, task: NodeTask, report: Report
+) -> AsyncIterator[UploadTarget]:
+    """A target that is closed to the node before anything else is undone.
 
     Once it has refused an upload, that is why the node fails: one that hangs on the refusal, or
     goes away, would otherwise be called slow, or lost.
     """
-    box = receiver.open_drop_box(task)
+    target = receiver.open_upload_target(task)
     try:
-        report.drop_box(box)
-        yield box
+        report.upload_target(target)
+        yield target
     except NodeFailed as error:
-        if box.refusal is None:
+        if target.refusal is None:
             raise
-        raise NodeFailed(box.refusal) from error
+        raise NodeFailed(target.refusal) from error
     finally:
-        box.revoke()
+        target.revoke()
         with trio.move_on_after(task.timeouts.grace, shield=True):
-            await box.aclose()
+            await target.aclose()
 
 
 async def _prepare(conversation: Conversation, task: NodeTask) -> NodeClock:
@@ -139,26 +141,26 @@ def _at_most(count: int, texts: list[str], what: str) -> list[str]:
 
 
 class _Work:
-    """The paths of one node, one `file get` after the other, into one drop box."""
+    """The paths of one node, one `file get` after the other, into one upload target."""
 
     def __init__(
         self,
         task: NodeTask,
         conversation: Conversation,
-        box: DropBox,
+        target: UploadTarget,
         receiver_port: int,
         report: Report,
     ) -> None:
         self._task = task
         self._conversation = conversation
-        self._box = box
+        self._target = target
         self._report = report
         self._address = vos.ReceiverAddress(
             host=task.advertise or conversation.shell.local_address,
             port=receiver_port,
-            username=box.username,
-            password=box.password,
-            directory=box.directory,
+            username=target.username,
+            password=target.password,
+            directory=target.directory,
         )
         self._files_announced = 0
         self._bytes_announced = 0
@@ -166,8 +168,8 @@ class _Work:
     async def get(self, path: str, node_clock: NodeClock) -> PathResult:
         self._report.phase(Phase.COMMAND)
         request = self._request(path, node_clock)
-        before = len(self._box.files())
-        clock = CommandClock(self._task.timeouts, f"in '{request.command_line()}'", self._box)
+        before = len(self._target.files())
+        clock = CommandClock(self._task.timeouts, f"in '{request.command_line()}'", self._target)
         await self._conversation.file_get(request, self._address)
         while True:
             match await self._conversation.next(clock):
@@ -213,7 +215,7 @@ class _Work:
     ) -> PathResult:
         await self._settle(clock)
         announced = Announced(done.files_announced, done.bytes_announced)
-        received = self._box.files()[before:]
+        received = self._target.files()[before:]
         wrong = judge(
             path,
             announced,
@@ -233,15 +235,15 @@ class _Work:
         """Waits for the client's last close: the node's word may be quicker than its sftp."""
         while True:
             with trio.move_on_at(clock.deadline()):
-                await self._box.settle()
+                await self._target.settle()
                 return
             if trio.current_time() >= clock.deadline():
                 raise NodeFailed(clock.failure())
 
     def _why(self, wrong: Failure) -> Failure:
-        if self._box.connected:
+        if self._target.connected:
             return wrong
-        code, why = not_connected(self._box)
+        code, why = not_connected(self._target)
         where = address(self._address.host, self._address.port)
         return failure(code, f"{wrong.message}; {why} at {where}")
 

@@ -192,9 +192,9 @@ def test_what_was_said_before_the_door_was_shut_is_heard(canned, job):
         door.listen()
         with Client(path) as client:
             client.connect()
-            visitor, _ = door.accept()
-            visitor.sendall(canned.error("LimitReached", limit="connections", maximum=64))
-            visitor.close()
+            connection, _ = door.accept()
+            connection.sendall(canned.error("LimitReached", limit="connections", maximum=64))
+            connection.close()
             with pytest.raises(cucmctl.LimitReached, match="connections"):
                 client.status("3f2a")
 

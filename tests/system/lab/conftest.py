@@ -121,7 +121,7 @@ class Inbox:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = 0
-        self.username, self.password = "in-box", "Drop-%s-here"
+        self.username, self.password = "in-target", "Drop-%s-here"
         self.key = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
         self.acceptor: asyncssh.SSHAcceptor | None = None
         self.connections: set[Any] = set()
@@ -131,7 +131,7 @@ class Inbox:
         self.acceptor = await asyncssh.listen(
             "127.0.0.1",
             self.port,
-            server_factory=lambda: _Visitor(self),
+            server_factory=lambda: _Connection(self),
             server_host_keys=[self.key],
             sftp_factory=lambda chan: asyncssh.SFTPServer(chan, chroot=str(self.folder).encode()),
             config=None,
@@ -166,7 +166,7 @@ class Inbox:
         )
 
 
-class _Visitor(asyncssh.SSHServer):
+class _Connection(asyncssh.SSHServer):
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self._connection: Any = None
@@ -263,7 +263,7 @@ def client() -> Any:
 
         @staticmethod
         async def reopen(inbox: Inbox) -> None:
-            """The same box at the same port, with another host key."""
+            """The same target at the same port, with another host key."""
             await on_asyncio(inbox.close)
             inbox.key = Inbox(inbox.folder).key
             await on_asyncio(inbox.listen)

@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from cucmd.receiver.server import Quota, Receiver, ReceiverLimits, open_receiver
-from cucmd.receiver.upload_target import DropBox
+from cucmd.receiver.upload_target import UploadTarget
 from cucmd.ssh.bridge import open_bridge, settle
 from rig import sftp_words as words
 
@@ -65,7 +65,7 @@ def open_with(state: Path) -> Opener:
         ):
             yield receiver
         assert receiver._threads.borrowed_tokens == 0
-        assert not receiver._visitors
+        assert not receiver._connections
         assert (receiver.backlog.total, receiver.guard._total) == (0, 0)
 
     return opener
@@ -77,13 +77,15 @@ async def receiver(open_with: Opener) -> AsyncIterator[Receiver]:
         yield receiver
 
 
-class Box:
-    """A drop box with what a client needs to push into it."""
+class Target:
+    """An upload target with what a client needs to push into it."""
 
     def __init__(self, receiver: Receiver, folder: Path, quota: Quota | None) -> None:
         self.receiver = receiver
         self.folder = folder
-        self.box: DropBox = receiver.open_drop_box(folder, name="job/node", quota=quota)
+        self.target: UploadTarget = receiver.open_upload_target(
+            folder, name="job/node", quota=quota
+        )
         self.port = receiver.port
 
     def names(self) -> list[str]:
@@ -91,23 +93,23 @@ class Box:
 
 
 @pytest.fixture
-def open_box(tmp_path: Path) -> Callable[..., Box]:
-    def opener(receiver: Receiver, name: str = "box", quota: Quota | None = None) -> Box:
-        return Box(receiver, tmp_path / name, quota)
+def open_target(tmp_path: Path) -> Callable[..., Target]:
+    def opener(receiver: Receiver, name: str = "target", quota: Quota | None = None) -> Target:
+        return Target(receiver, tmp_path / name, quota)
 
     return opener
 
 
 @pytest.fixture
-def box(receiver: Receiver, open_box: Callable[..., Box]) -> Box:
-    return open_box(receiver)
+def target(receiver: Receiver, open_target: Callable[..., Target]) -> Target:
+    return open_target(receiver)
 
 
 # OpenSSH.
 
 
 class OpenSsh:
-    """Runs OpenSSH's clients with the login of a box, or with another password."""
+    """Runs OpenSSH's clients with the login of a target, or with another password."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -118,18 +120,18 @@ class OpenSsh:
         ask.chmod(0o700)
         return os.environ | {"SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force"}
 
-    def command(self, program: str, box: Box, *options: str) -> list[str]:
+    def command(self, program: str, target: Target, *options: str) -> list[str]:
         flag = "-p" if program == "ssh" else "-P"
-        where = f"{box.box.username}@127.0.0.1"
-        return [program, *SSH_OPTIONS, flag, str(box.port), *options, where]
+        where = f"{target.target.username}@127.0.0.1"
+        return [program, *SSH_OPTIONS, flag, str(target.port), *options, where]
 
     async def run(
-        self, command: list[str], box: Box, data: str = "", password: str | None = None
+        self, command: list[str], target: Target, data: str = "", password: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         with trio.fail_after(60):
             done = await trio.run_process(
                 command,
-                env=self.environ(box.box.password if password is None else password),
+                env=self.environ(target.target.password if password is None else password),
                 stdin=data.encode(),
                 capture_stdout=True,
                 capture_stderr=True,
@@ -140,15 +142,15 @@ class OpenSsh:
         )
 
     async def sftp(
-        self, box: Box, batch: str, *options: str, password: str | None = None
+        self, target: Target, batch: str, *options: str, password: str | None = None
     ) -> subprocess.CompletedProcess[str]:
-        command = self.command("sftp", box, "-q", "-b", "-", *options)
-        return await self.run(command, box, batch, password)
+        command = self.command("sftp", target, "-q", "-b", "-", *options)
+        return await self.run(command, target, batch, password)
 
     async def ssh(
-        self, box: Box, *command: str, options: tuple[str, ...] = (), data: str = ""
+        self, target: Target, *command: str, options: tuple[str, ...] = (), data: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        return await self.run([*self.command("ssh", box, *options), *command], box, data)
+        return await self.run([*self.command("ssh", target, *options), *command], target, data)
 
 
 @pytest.fixture
@@ -204,15 +206,15 @@ def transport_of(port: int, source: str = "127.0.0.1") -> Iterator[paramiko.Tran
 
 
 @contextmanager
-def logged_in(box: Box, password: str | None = None) -> Iterator[paramiko.Transport]:
-    with transport_of(box.port) as transport:
-        transport.auth_password(box.box.username, password or box.box.password)
+def logged_in(target: Target, password: str | None = None) -> Iterator[paramiko.Transport]:
+    with transport_of(target.port) as transport:
+        transport.auth_password(target.target.username, password or target.target.password)
         yield transport
 
 
 @contextmanager
-def raw_sftp(box: Box) -> Iterator[Raw]:
-    with logged_in(box) as transport:
+def raw_sftp(target: Target) -> Iterator[Raw]:
+    with logged_in(target) as transport:
         channel = transport.open_session(timeout=10)
         channel.settimeout(20)
         channel.invoke_subsystem("sftp")

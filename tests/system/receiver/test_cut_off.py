@@ -1,4 +1,4 @@
-"""What was cut off stays incomplete, and a box that was revoked takes nothing more."""
+"""What was cut off stays incomplete, and a target that was revoked takes nothing more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def large(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pushing(box: Any, openssh: Any, large: Path, until: Any) -> Any:
+def pushing(target: Any, openssh: Any, large: Path, until: Any) -> Any:
     """`await pushing(nursery)` returns sftp's process once its file is on the way."""
 
     async def start(nursery: trio.Nursery) -> trio.Process:
@@ -30,13 +30,13 @@ def pushing(box: Any, openssh: Any, large: Path, until: Any) -> Any:
         batch.write_text(f"put {large} a\n")
         run = partial(
             trio.run_process,
-            openssh.command("sftp", box, "-q", "-b", str(batch)),
-            env=openssh.environ(box.box.password),
+            openssh.command("sftp", target, "-q", "-b", str(batch)),
+            env=openssh.environ(target.target.password),
             capture_stderr=True,
             check=False,
         )
         process: trio.Process = await nursery.start(run)
-        await until(lambda: box.box.bytes_received > 5_000_000)
+        await until(lambda: target.target.bytes_received > 5_000_000)
         return process
 
     return start
@@ -48,68 +48,70 @@ def kill_children(pid: int) -> None:
         os.kill(int(child), signal.SIGKILL)
 
 
-async def test_a_client_that_is_killed_leaves_an_incomplete_file(box: Any, pushing: Any) -> None:
+async def test_a_client_that_is_killed_leaves_an_incomplete_file(target: Any, pushing: Any) -> None:
     async with trio.open_nursery() as nursery:
         process = await pushing(nursery)
         kill_children(process.pid)
         with trio.fail_after(10):
-            await box.box.settle()
-    (file,) = box.box.files()
+            await target.target.settle()
+    (file,) = target.target.files()
     assert not file.complete
-    assert file.size == os.stat(box.folder / "a").st_size == box.box.bytes_received
+    assert file.size == os.stat(target.folder / "a").st_size == target.target.bytes_received
     assert len(file.sha256) == 64
 
 
 async def test_a_revoked_login_is_cut_off_and_nothing_is_written_after_that(
-    box: Any, pushing: Any, openssh: Any
+    target: Any, pushing: Any, openssh: Any
 ) -> None:
     async with trio.open_nursery() as nursery:
         await pushing(nursery)
         with trio.fail_after(3):
-            await box.box.aclose()
-        files, size = box.box.files(), os.stat(box.folder / "a").st_size
-        assert not box.receiver._visitors
+            await target.target.aclose()
+        files, size = target.target.files(), os.stat(target.folder / "a").st_size
+        assert not target.receiver._connections
     assert [file.complete for file in files] == [False]
-    assert (await openssh.sftp(box, "put /etc/hostname late\n")).returncode == 255
-    assert os.stat(box.folder / "a").st_size == size
-    assert box.box.files() == files
-    assert box.names() == ["a"]
+    assert (await openssh.sftp(target, "put /etc/hostname late\n")).returncode == 255
+    assert os.stat(target.folder / "a").st_size == size
+    assert target.target.files() == files
+    assert target.names() == ["a"]
 
 
-async def test_closing_a_box_twice_or_while_cancelled_does_no_harm(box: Any, pushing: Any) -> None:
+async def test_closing_a_target_twice_or_while_cancelled_does_no_harm(
+    target: Any, pushing: Any
+) -> None:
     async with trio.open_nursery() as nursery:
         await pushing(nursery)
         with trio.CancelScope() as scope:
             scope.cancel()
-            await box.box.aclose()
-        assert not box.receiver._visitors
-        await box.box.aclose()
+            await target.target.aclose()
+        assert not target.receiver._connections
+        await target.target.aclose()
 
 
 async def test_a_receiver_that_closes_ends_what_is_under_way(
-    open_with: Any, open_box: Any, openssh: Any, large: Path, until: Any
+    open_with: Any, open_target: Any, openssh: Any, large: Path, until: Any
 ) -> None:
     async with trio.open_nursery() as nursery, open_with() as receiver:
-        box = open_box(receiver)
-        nursery.start_soon(openssh.sftp, box, f"put {large} a\n")
-        await until(lambda: box.box.bytes_received > 5_000_000)
-    assert [file.complete for file in box.box.files()] == [False]
+        target = open_target(receiver)
+        nursery.start_soon(openssh.sftp, target, f"put {large} a\n")
+        await until(lambda: target.target.bytes_received > 5_000_000)
+    assert [file.complete for file in target.target.files()] == [False]
 
 
 async def test_the_others_go_on_when_one_is_revoked(
-    receiver: Any, box: Any, pushing: Any, open_box: Any, openssh: Any
+    receiver: Any, target: Any, pushing: Any, open_target: Any, openssh: Any
 ) -> None:
-    neighbour = open_box(receiver, "neighbour")
+    neighbour = open_target(receiver, "neighbour")
     async with trio.open_nursery() as nursery:
         await pushing(nursery)
-        nursery.start_soon(box.box.aclose)
+        nursery.start_soon(target.target.aclose)
         assert (await openssh.sftp(neighbour, "put /etc/hostname a\n")).returncode == 0
-    assert neighbour.box.files()[0].complete
+    assert neighbour.target.files()[0].complete
 
 
-async def test_a_push_that_moves_keeps_the_box_active(box: Any, pushing: Any) -> None:
+async def test_a_push_that_moves_keeps_the_target_active(target: Any, pushing: Any) -> None:
     async with trio.open_nursery() as nursery:
-        opened = box.box.last_activity
+        opened = target.target.last_activity
         await pushing(nursery)
-        assert box.box.last_activity > opened
-        await box.box.aclose()
+        assert target.target.last_activity > opened
+        await target.target.aclose()

@@ -50,14 +50,14 @@ def free(path: Path) -> int:
 
 
 async def test_a_full_disk_fails_the_push_with_disk_full_and_not_the_neighbour(
-    receiver: Any, open_box: Any, openssh: Any, small: Path, large: Path
+    receiver: Any, open_target: Any, openssh: Any, small: Path, large: Path
 ) -> None:
-    box, neighbour = open_box(receiver, small / "box"), open_box(receiver, "neighbour")
-    assert (await openssh.sftp(box, "put /etc/hostname before\n")).returncode == 0
-    done = await openssh.sftp(box, f"put {large} a\n")
+    target, neighbour = open_target(receiver, small / "target"), open_target(receiver, "neighbour")
+    assert (await openssh.sftp(target, "put /etc/hostname before\n")).returncode == 0
+    done = await openssh.sftp(target, f"put {large} a\n")
     assert done.returncode == 1
-    assert box.box.refusal.code is Code.DISK_FULL
-    assert [(file.path, file.complete) for file in box.box.files()] == [
+    assert target.target.refusal.code is Code.DISK_FULL
+    assert [(file.path, file.complete) for file in target.target.files()] == [
         ("before", True),
         ("a", False),
     ]
@@ -65,36 +65,36 @@ async def test_a_full_disk_fails_the_push_with_disk_full_and_not_the_neighbour(
 
 
 async def test_the_floor_of_free_space_is_kept(
-    open_with: Any, open_box: Any, openssh: Any, small: Path, large: Path
+    open_with: Any, open_target: Any, openssh: Any, small: Path, large: Path
 ) -> None:
     async with open_with(min_free_bytes=4 * MIB, min_free_ratio=0.05) as receiver:
-        box = open_box(receiver, small / "box")
-        done = await openssh.sftp(box, f"put {large} a\n")
+        target = open_target(receiver, small / "target")
+        done = await openssh.sftp(target, f"put {large} a\n")
         assert done.returncode == 1
-        assert box.box.refusal.code is Code.DISK_FULL
-        again = await openssh.sftp(box, "put /etc/hostname b\n")
+        assert target.target.refusal.code is Code.DISK_FULL
+        again = await openssh.sftp(target, "put /etc/hostname b\n")
         assert again.returncode == 1
-    assert "must stay free" in box.box.refusal.message
+    assert "must stay free" in target.target.refusal.message
     assert free(small) >= 4 * MIB, "the floor was not passed"
 
 
 async def test_below_the_floor_not_even_an_empty_file_is_begun(
-    open_with: Any, open_box: Any, openssh: Any, small: Path
+    open_with: Any, open_target: Any, openssh: Any, small: Path
 ) -> None:
     async with open_with(min_free_bytes=100 * MIB) as receiver:
-        box = open_box(receiver, small / "box")
+        target = open_target(receiver, small / "target")
         (small / "empty").touch()
-        assert (await openssh.sftp(box, f"put {small}/empty a\n")).returncode == 1
-        assert box.box.refusal.code is Code.DISK_FULL
-        assert box.names() == []
+        assert (await openssh.sftp(target, f"put {small}/empty a\n")).returncode == 1
+        assert target.target.refusal.code is Code.DISK_FULL
+        assert target.names() == []
     assert free(small) > 15 * MIB
 
 
 async def test_a_disk_that_is_full_before_the_first_file_says_so(
-    receiver: Any, open_box: Any, openssh: Any, small: Path
+    receiver: Any, open_target: Any, openssh: Any, small: Path
 ) -> None:
     fill(small / "filler")
-    box = open_box(receiver, small / "box")
-    await openssh.sftp(box, "mkdir d\nput /etc/hostname a\n")
-    assert box.box.refusal is not None
-    assert box.box.refusal.code is Code.DISK_FULL
+    target = open_target(receiver, small / "target")
+    await openssh.sftp(target, "mkdir d\nput /etc/hostname a\n")
+    assert target.target.refusal is not None
+    assert target.target.refusal.code is Code.DISK_FULL

@@ -10,30 +10,30 @@ import pytest
 
 
 @pytest.mark.parametrize("command", [(), ("id",), ("scp -t /",), ("/usr/lib/openssh/sftp-server",)])
-async def test_no_shell_and_no_command(box: Any, openssh: Any, command: tuple[str, ...]) -> None:
-    done = await openssh.ssh(box, *command, data="id\n")
+async def test_no_shell_and_no_command(target: Any, openssh: Any, command: tuple[str, ...]) -> None:
+    done = await openssh.ssh(target, *command, data="id\n")
     assert done.returncode != 0
     assert "uid=" not in done.stdout
 
 
 @pytest.mark.parametrize("option", ["-tt", "-A", "-X", "-Y"])
-async def test_no_terminal_no_agent_no_x11(box: Any, openssh: Any, option: str) -> None:
-    done = await openssh.ssh(box, options=(option,))
+async def test_no_terminal_no_agent_no_x11(target: Any, openssh: Any, option: str) -> None:
+    done = await openssh.ssh(target, options=(option,))
     assert done.returncode != 0
     assert done.stdout == ""
 
 
-async def test_no_scp_of_the_old_kind(box: Any, openssh: Any) -> None:
-    command = openssh.command("scp", box, "-O", "/etc/hostname")
+async def test_no_scp_of_the_old_kind(target: Any, openssh: Any) -> None:
+    command = openssh.command("scp", target, "-O", "/etc/hostname")
     command[-1] += ":/stolen"
-    assert (await openssh.run(command, box)).returncode != 0
-    assert box.names() == []
+    assert (await openssh.run(command, target)).returncode != 0
+    assert target.names() == []
 
 
 @pytest.mark.parametrize("subsystem", ["shell", "netconf", "sftp-server", ""])
-async def test_no_other_subsystem(box: Any, other: Any, subsystem: str) -> None:
+async def test_no_other_subsystem(target: Any, other: Any, subsystem: str) -> None:
     def ask() -> None:
-        with other.logged_in(box) as transport:
+        with other.logged_in(target) as transport:
             channel = transport.open_session(timeout=10)
             with pytest.raises(paramiko.SSHException):
                 channel.invoke_subsystem(subsystem)
@@ -41,9 +41,12 @@ async def test_no_other_subsystem(box: Any, other: Any, subsystem: str) -> None:
     await other.run(ask)
 
 
-async def test_no_forwarding_to_or_from_this_machine(box: Any, other: Any) -> None:
+async def test_no_forwarding_to_or_from_this_machine(target: Any, other: Any) -> None:
     def ask() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener, other.logged_in(box) as transport:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            other.logged_in(target) as transport,
+        ):
             address = listener.getsockname()
             with pytest.raises(paramiko.ChannelException):
                 transport.open_channel("direct-tcpip", address, ("127.0.0.1", 1), timeout=10)
@@ -58,23 +61,25 @@ async def test_no_forwarding_to_or_from_this_machine(box: Any, other: Any) -> No
     await other.run(ask)
 
 
-async def test_no_unix_sockets_either(box: Any, openssh: Any, tmp_path: Any) -> None:
+async def test_no_unix_sockets_either(target: Any, openssh: Any, tmp_path: Any) -> None:
     options = ("-N", "-oExitOnForwardFailure=yes", "-R", f"{tmp_path}/there:{tmp_path}/here")
-    assert (await openssh.ssh(box, options=options)).returncode != 0
+    assert (await openssh.ssh(target, options=options)).returncode != 0
     assert not (tmp_path / "there").exists()
 
 
-async def test_one_session_in_a_connection(box: Any, other: Any) -> None:
+async def test_one_session_in_a_connection(target: Any, other: Any) -> None:
     def ask() -> None:
-        with other.raw_sftp(box) as raw, pytest.raises(paramiko.ChannelException):
+        with other.raw_sftp(target) as raw, pytest.raises(paramiko.ChannelException):
             raw.channel.get_transport().open_session(timeout=10)
 
     await other.run(ask)
 
 
-async def test_environment_variables_without_end_end_the_connection(box: Any, other: Any) -> None:
+async def test_environment_variables_without_end_end_the_connection(
+    target: Any, other: Any
+) -> None:
     def ask() -> None:
-        with other.raw_sftp(box) as raw:
+        with other.raw_sftp(target) as raw:
             transport = raw.channel.get_transport()
             try:
                 for number in range(1000):

@@ -26,58 +26,58 @@ def sha(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-async def test_a_push_as_a_node_makes_it(box: Any, openssh: Any, log: Path) -> None:
+async def test_a_push_as_a_node_makes_it(target: Any, openssh: Any, log: Path) -> None:
     done = await openssh.sftp(
-        box,
+        target,
         f"-mkdir /10.0.0.1\n-mkdir /10.0.0.1/2025-01-31_10-00-00\n"
         f"put {log} /10.0.0.1/2025-01-31_10-00-00/{log.name}\n",
         CIPHER,
     )
     assert done.returncode == 0, done.stderr
     path = f"10.0.0.1/2025-01-31_10-00-00/{log.name}"
-    assert box.box.files() == (ReceivedFile(path, 3_000_000, sha(log), True),)
-    assert sha(box.folder / path) == sha(log)
-    assert box.box.connected
-    await box.box.settle()
+    assert target.target.files() == (ReceivedFile(path, 3_000_000, sha(log), True),)
+    assert sha(target.folder / path) == sha(log)
+    assert target.target.connected
+    await target.target.settle()
 
 
 async def test_a_whole_tree_with_times_and_an_empty_file(
-    box: Any, openssh: Any, tmp_path: Path
+    target: Any, openssh: Any, tmp_path: Path
 ) -> None:
     tree = tmp_path / "cm"
     (tree / "trace" / "ccm").mkdir(parents=True)
     (tree / "trace" / "ccm" / "a.txt").write_text("a")
     (tree / "trace" / "empty").touch()
     os.utime(tree / "trace" / "ccm" / "a.txt", (1_600_000_000, 1_600_000_000))
-    done = await openssh.sftp(box, f"put -rp {tree}\n")
+    done = await openssh.sftp(target, f"put -rp {tree}\n")
     assert done.returncode == 0, done.stderr
-    assert {file.path for file in box.box.files()} == {"cm/trace/ccm/a.txt", "cm/trace/empty"}
-    assert all(file.complete for file in box.box.files())
-    assert (box.folder / "cm/trace/ccm/a.txt").stat().st_mtime == 1_600_000_000
+    assert {file.path for file in target.target.files()} == {"cm/trace/ccm/a.txt", "cm/trace/empty"}
+    assert all(file.complete for file in target.target.files())
+    assert (target.folder / "cm/trace/ccm/a.txt").stat().st_mtime == 1_600_000_000
 
 
-async def test_a_large_file_of_over_100_mb(box: Any, openssh: Any, tmp_path: Path) -> None:
+async def test_a_large_file_of_over_100_mb(target: Any, openssh: Any, tmp_path: Path) -> None:
     large = tmp_path / "large"
     with large.open("wb") as file:
         for _ in range(105):
             file.write(os.urandom(1_000_000))
-    assert (await openssh.sftp(box, f"put {large}\n", CIPHER)).returncode == 0
-    assert box.box.files() == (ReceivedFile("large", 105_000_000, sha(large), True),)
+    assert (await openssh.sftp(target, f"put {large}\n", CIPHER)).returncode == 0
+    assert target.target.files() == (ReceivedFile("large", 105_000_000, sha(large), True),)
 
 
-async def test_one_name_twice_keeps_both(box: Any, openssh: Any, log: Path) -> None:
-    assert (await openssh.sftp(box, f"put {log} a\nput /etc/hostname a\n")).returncode == 0
-    assert [file.path for file in box.box.files()] == ["a", "a.2"]
-    assert sha(box.folder / "a") == sha(log)
+async def test_one_name_twice_keeps_both(target: Any, openssh: Any, log: Path) -> None:
+    assert (await openssh.sftp(target, f"put {log} a\nput /etc/hostname a\n")).returncode == 0
+    assert [file.path for file in target.target.files()] == ["a", "a.2"]
+    assert sha(target.folder / "a") == sha(log)
 
 
 @pytest.mark.parametrize("methods", ["password", "keyboard-interactive"])
 @pytest.mark.parametrize("key", ["rsa-sha2-256", "rsa-sha2-512", "ecdsa-sha2-nistp256"])
 async def test_every_way_to_log_in_with_every_host_key(
-    box: Any, openssh: Any, log: Path, methods: str, key: str
+    target: Any, openssh: Any, log: Path, methods: str, key: str
 ) -> None:
     options = (f"-oPreferredAuthentications={methods}", f"-oHostKeyAlgorithms={key}")
-    done = await openssh.sftp(box, f"put {log} a\n", *options)
+    done = await openssh.sftp(target, f"put {log} a\n", *options)
     assert done.returncode == 0, done.stderr
 
 
@@ -91,27 +91,27 @@ async def test_every_way_to_log_in_with_every_host_key(
     ],
 )
 async def test_legacy_algorithms_only_where_they_were_opted_in(
-    open_with: Any, open_box: Any, openssh: Any, log: Path, option: str
+    open_with: Any, open_target: Any, openssh: Any, log: Path, option: str
 ) -> None:
     async with open_with() as receiver:
-        box = open_box(receiver, "strict")
-        done = await openssh.sftp(box, f"put {log} a\n", option)
+        target = open_target(receiver, "strict")
+        done = await openssh.sftp(target, f"put {log} a\n", option)
         assert done.returncode == 255
-        assert not box.box.connected
+        assert not target.target.connected
     async with open_with(legacy=True) as receiver:
-        done = await openssh.sftp(open_box(receiver, "legacy"), f"put {log} a\n", option)
+        done = await openssh.sftp(open_target(receiver, "legacy"), f"put {log} a\n", option)
         assert done.returncode == 0, done.stderr
 
 
 async def test_the_host_keys_are_the_same_after_a_restart(
-    open_with: Any, openssh: Any, open_box: Any
+    open_with: Any, openssh: Any, open_target: Any
 ) -> None:
     """A node that meets another key at a known address and port stalls."""
     shown = []
     for _ in range(2):
         async with open_with() as receiver:
             scan = ["ssh-keyscan", "-t", "rsa,ecdsa", "-p", str(receiver.port), "127.0.0.1"]
-            found = await openssh.run(scan, open_box(receiver))
+            found = await openssh.run(scan, open_target(receiver))
             lines = [line.split() for line in found.stdout.splitlines() if line[0] != "#"]
             shown.append(sorted(line[1:] for line in lines))
     assert shown[0] == shown[1]
@@ -143,14 +143,14 @@ async def test_the_host_keys_are_the_same_after_a_restart(
     ],
 )
 async def test_what_is_not_a_push_is_refused(
-    box: Any, openssh: Any, log: Path, tmp_path: Path, command: str
+    target: Any, openssh: Any, log: Path, tmp_path: Path, command: str
 ) -> None:
-    await openssh.sftp(box, "put /etc/hostname a\nmkdir d\n")
+    await openssh.sftp(target, "put /etc/hostname a\nmkdir d\n")
     before = sorted(os.listdir(tmp_path))
-    done = await openssh.sftp(box, f"lcd {tmp_path}\n{command.format(log=log)}\n")
+    done = await openssh.sftp(target, f"lcd {tmp_path}\n{command.format(log=log)}\n")
     assert done.returncode == 1
-    assert [path for path in box.names() if path not in {"a", "d"}] in ([], ["b"], ["a.2"])
-    assert not [file for file in box.box.files() if file.complete and file.path != "a"]
+    assert [path for path in target.names() if path not in {"a", "d"}] in ([], ["b"], ["a.2"])
+    assert not [file for file in target.target.files() if file.complete and file.path != "a"]
     assert [name for name in sorted(os.listdir(tmp_path)) if name != "stolen"] == before
 
 
@@ -168,50 +168,50 @@ async def test_what_is_not_a_push_is_refused(
 )
 @pytest.mark.parametrize("command", ['mkdir "{name}"', 'put {log} "{name}"'])
 async def test_a_name_that_no_node_has_is_refused(
-    box: Any, openssh: Any, log: Path, command: str, name: str
+    target: Any, openssh: Any, log: Path, command: str, name: str
 ) -> None:
-    done = await openssh.sftp(box, command.format(name=name, log=log) + "\n")
+    done = await openssh.sftp(target, command.format(name=name, log=log) + "\n")
     assert done.returncode == 1
-    assert box.names() == []
-    assert box.box.files() == ()
+    assert target.names() == []
+    assert target.target.files() == ()
 
 
 @pytest.mark.parametrize(("name", "most"), [("d", 32), ("x" * 200, 5)], ids=["deep", "long"])
 async def test_a_path_goes_no_deeper_than_any_node_has_it(
-    box: Any, openssh: Any, name: str, most: int
+    target: Any, openssh: Any, name: str, most: int
 ) -> None:
     paths = ["/".join([name] * depth) for depth in range(1, 41)]
     paths = [path for path in paths if len(path) < 1800]  # what OpenSSH takes in a line
-    done = await openssh.sftp(box, "".join(f"-mkdir {path}\n" for path in paths))
+    done = await openssh.sftp(target, "".join(f"-mkdir {path}\n" for path in paths))
     assert done.returncode == 0, done.stderr
-    assert box.names() == paths[:most]
+    assert target.names() == paths[:most]
 
 
 @pytest.mark.parametrize("each", ["d{number}", "d/d{number}"], ids=["side by side", "below"])
 async def test_folders_without_end_are_bounded(
-    open_with: Any, open_box: Any, openssh: Any, each: str
+    open_with: Any, open_target: Any, openssh: Any, each: str
 ) -> None:
     async with open_with(directories=50) as receiver:
-        box = open_box(receiver)
+        target = open_target(receiver)
         batch = ["-mkdir d", *(f"-mkdir {each.format(number=number)}" for number in range(100))]
-        done = await openssh.sftp(box, "\n".join([*batch, "put /etc/hostname after", ""]))
-        assert len(box.names()) == 50
-        assert box.box.refusal.code is Code.QUOTA_EXCEEDED
+        done = await openssh.sftp(target, "\n".join([*batch, "put /etc/hostname after", ""]))
+        assert len(target.names()) == 50
+        assert target.target.refusal.code is Code.QUOTA_EXCEEDED
         assert done.returncode == 1, "and from then on nothing is taken"
 
 
 async def test_planted_links_lead_nowhere(
-    box: Any, openssh: Any, log: Path, tmp_path: Path
+    target: Any, openssh: Any, log: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "secret").write_text("secret")
-    box.folder.mkdir()
-    (box.folder / "link").symlink_to(tmp_path / "outside")
-    (box.folder / "file").symlink_to(tmp_path / "outside" / "secret")
-    (box.folder / "hard").hardlink_to(tmp_path / "outside" / "secret")
-    os.mkfifo(box.folder / "pipe")
+    target.folder.mkdir()
+    (target.folder / "link").symlink_to(tmp_path / "outside")
+    (target.folder / "file").symlink_to(tmp_path / "outside" / "secret")
+    (target.folder / "hard").hardlink_to(tmp_path / "outside" / "secret")
+    os.mkfifo(target.folder / "pipe")
     batch = [f"-put {log} {name}" for name in ("link/a", "link/secret", "file", "hard", "pipe")]
-    done = await openssh.sftp(box, "\n".join([*batch, "-cd link", "-chmod 777 hard", "ls -a"]))
+    done = await openssh.sftp(target, "\n".join([*batch, "-cd link", "-chmod 777 hard", "ls -a"]))
     assert done.returncode == 0
     assert os.listdir(tmp_path / "outside") == ["secret"]
     assert (tmp_path / "outside" / "secret").read_text() == "secret"
@@ -219,11 +219,11 @@ async def test_planted_links_lead_nowhere(
     assert "link" not in done.stdout.split("sftp> ls -a")[1]
 
 
-async def test_boxes_are_blind_to_each_other(
-    receiver: Any, open_box: Any, openssh: Any, log: Path
+async def test_targets_are_blind_to_each_other(
+    receiver: Any, open_target: Any, openssh: Any, log: Path
 ) -> None:
-    one, two = open_box(receiver, "one"), open_box(receiver, "two")
+    one, two = open_target(receiver, "one"), open_target(receiver, "two")
     assert (await openssh.sftp(one, f"put {log} a\n")).returncode == 0
     done = await openssh.sftp(two, "ls -la /\nls -la /one\n")
     assert log.name not in done.stdout
-    assert two.box.files() == ()
+    assert two.target.files() == ()

@@ -26,16 +26,16 @@ def sha(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def is_whole(box: Any, log: Path) -> bool:
-    (file,) = box.box.files()
+def is_whole(target: Any, log: Path) -> bool:
+    (file,) = target.target.files()
     return file.complete and file.sha256 == sha(log) and file.path == "d/a.log"
 
 
 async def test_paramiko_pushes_and_looks_after_what_it_pushed(
-    box: Any, other: Any, log: Path
+    target: Any, other: Any, log: Path
 ) -> None:
     def push() -> None:
-        with other.logged_in(box) as transport:
+        with other.logged_in(target) as transport:
             client = paramiko.SFTPClient.from_transport(transport)
             assert client is not None
             client.mkdir("d")
@@ -56,34 +56,34 @@ async def test_paramiko_pushes_and_looks_after_what_it_pushed(
                     refused()
 
     await other.run(push)
-    assert is_whole(box, log)
-    assert box.names() == ["d", "d/a.log"]
+    assert is_whole(target, log)
+    assert target.names() == ["d", "d/a.log"]
 
 
-async def test_paramiko_answers_keyboard_interactive(box: Any, other: Any) -> None:
+async def test_paramiko_answers_keyboard_interactive(target: Any, other: Any) -> None:
     def enter() -> list[Any]:
         asked: list[Any] = []
 
         def answer(title: str, instructions: str, prompts: list[Any]) -> list[str]:
             asked.extend(prompts)
-            return [box.box.password] * len(prompts)
+            return [target.target.password] * len(prompts)
 
-        with other.transport_of(box.port) as transport:
-            transport.auth_interactive(box.box.username, answer)
+        with other.transport_of(target.port) as transport:
+            transport.auth_interactive(target.target.username, answer)
             assert transport.is_authenticated()
         return asked
 
     assert await other.run(enter) == [("Password:", False)]
 
 
-async def test_asyncssh_pushes_a_tree(box: Any, log: Path) -> None:
+async def test_asyncssh_pushes_a_tree(target: Any, log: Path) -> None:
     async def push() -> None:
         async with (
             asyncssh.connect(
                 "127.0.0.1",
-                box.port,
-                username=box.box.username,
-                password=box.box.password,
+                target.port,
+                username=target.target.username,
+                password=target.target.password,
                 known_hosts=None,
                 client_keys=None,
                 agent_path=None,
@@ -96,5 +96,5 @@ async def test_asyncssh_pushes_a_tree(box: Any, log: Path) -> None:
 
     with trio.fail_after(30):
         await on_asyncio(push)
-    await box.box.settle()
-    assert is_whole(box, log)
+    await target.target.settle()
+    assert is_whole(target, log)

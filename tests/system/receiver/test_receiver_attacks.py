@@ -21,13 +21,13 @@ CORPUS = Path(__file__).parents[2] / "unit" / "receiver" / "corpus"
 
 
 @pytest.fixture
-async def alive(box: Any, openssh: Any) -> Any:
-    """After the attack the next push into the same box is whole."""
+async def alive(target: Any, openssh: Any) -> Any:
+    """After the attack the next push into the same target is whole."""
     yield
-    if not box.box._ledger.closed:
-        done = await openssh.sftp(box, "put /etc/hostname after\n")
+    if not target.target._accounting.closed:
+        done = await openssh.sftp(target, "put /etc/hostname after\n")
         assert done.returncode == 0, done.stderr
-        assert box.box.files()[-1].complete
+        assert target.target.files()[-1].complete
 
 
 def resident() -> int:
@@ -38,10 +38,10 @@ def resident() -> int:
 @pytest.mark.parametrize("length", [0, 256 * 1024 + 1, 2**31, 2**32 - 1])
 @pytest.mark.usefixtures("alive")
 async def test_a_packet_of_impossible_length_cuts_the_session_off(
-    box: Any, other: Any, length: int
+    target: Any, other: Any, length: int
 ) -> None:
     def attack() -> None:
-        with other.raw_sftp(box) as raw:
+        with other.raw_sftp(target) as raw:
             handle = raw.ask(words.open_file(1, b"a")).handle
             raw.ask(words.write(2, handle, 0, b"begun"))
             raw.send(struct.pack(">I", length) + b"x" * 100)
@@ -49,13 +49,13 @@ async def test_a_packet_of_impossible_length_cuts_the_session_off(
                 raw.reply()
 
     await other.run(attack)
-    await box.box.settle()
-    assert [(file.size, file.complete) for file in box.box.files()] == [(5, False)]
+    await target.target.settle()
+    assert [(file.size, file.complete) for file in target.target.files()] == [(5, False)]
 
 
 @pytest.mark.usefixtures("alive")
 async def test_an_ssh_packet_that_is_too_long_cuts_the_connection_off(
-    receiver: Any, box: Any
+    receiver: Any, target: Any
 ) -> None:
     stream = await trio.open_tcp_stream("127.0.0.1", receiver.port)
     async with stream:
@@ -69,54 +69,54 @@ async def test_an_ssh_packet_that_is_too_long_cuts_the_connection_off(
 
 
 @pytest.mark.usefixtures("alive")
-async def test_thousands_of_handles(box: Any, other: Any) -> None:
+async def test_thousands_of_handles(target: Any, other: Any) -> None:
     def attack() -> list[Kind]:
-        with other.raw_sftp(box) as raw:
+        with other.raw_sftp(target) as raw:
             raw.send(b"".join(words.open_file(n, b"f%d" % n) for n in range(3000)))
             return [raw.reply().kind for _ in range(3000)]
 
     kinds = await other.run(attack)
     assert kinds.count(Kind.HANDLE) == 32
-    assert len(box.names()) == 32
-    await box.box.settle()
-    assert not any(file.complete for file in box.box.files())
+    assert len(target.names()) == 32
+    await target.target.settle()
+    assert not any(file.complete for file in target.target.files())
 
 
 @pytest.mark.usefixtures("alive")
-async def test_paths_of_64_kib_and_names_with_controls(box: Any, other: Any) -> None:
+async def test_paths_of_64_kib_and_names_with_controls(target: Any, other: Any) -> None:
     paths = [path.read_bytes() for path in sorted((CORPUS / "paths").iterdir())]
     kinds = [Kind.MKDIR, Kind.STAT, Kind.LSTAT, Kind.OPENDIR, Kind.REALPATH, Kind.SETSTAT]
 
     def attack() -> None:
-        with other.raw_sftp(box) as raw:
+        with other.raw_sftp(target) as raw:
             for path in paths:
                 raw.ask(words.open_file(1, path))
                 for kind in kinds:
                     raw.ask(words.on_path(kind, 2, path, words.NO_ATTRIBUTES))
 
     await other.run(attack)
-    for name in box.names():
+    for name in target.names():
         assert name.isprintable()
         assert len(name) < 1024
-    await box.box.settle()
+    await target.target.settle()
 
 
 @pytest.mark.usefixtures("alive")
-async def test_a_sparse_write_at_2_to_the_62(box: Any, other: Any) -> None:
+async def test_a_sparse_write_at_2_to_the_62(target: Any, other: Any) -> None:
     def attack() -> tuple[Any, Any]:
-        with other.raw_sftp(box) as raw:
+        with other.raw_sftp(target) as raw:
             handle = raw.ask(words.open_file(1, b"sparse")).handle
             wrote = raw.ask(words.write(2, handle, 2**62, b"x"))
             return wrote.status, raw.ask(words.on_handle(Kind.CLOSE, 3, handle)).status
 
     assert await other.run(attack) == (Status.FAILURE, Status.FAILURE)
-    assert os.stat(box.folder / "sparse").st_blocks == 0
-    assert not box.box.files()[0].complete
+    assert os.stat(target.folder / "sparse").st_blocks == 0
+    assert not target.target.files()[0].complete
 
 
-async def test_mkdir_without_end(box: Any, other: Any) -> None:
+async def test_mkdir_without_end(target: Any, other: Any) -> None:
     def attack() -> int:
-        with other.raw_sftp(box) as raw:
+        with other.raw_sftp(target) as raw:
             made = 0
             for start in range(0, 6000, 500):
                 numbers = range(start, start + 500)
@@ -125,13 +125,13 @@ async def test_mkdir_without_end(box: Any, other: Any) -> None:
             return made
 
     assert await other.run(attack) == 5000
-    assert box.box.refusal.code is Code.QUOTA_EXCEEDED
+    assert target.target.refusal.code is Code.QUOTA_EXCEEDED
 
 
 @pytest.mark.usefixtures("alive")
-async def test_folders_within_folders_without_end(box: Any, other: Any) -> None:
+async def test_folders_within_folders_without_end(target: Any, other: Any) -> None:
     def attack() -> int:
-        with other.raw_sftp(box) as raw:
+        with other.raw_sftp(target) as raw:
             path, depth = b"", 0
             while raw.ask(words.mkdir(1, path + b"/d")).status == Status.OK:
                 path, depth = path + b"/d", depth + 1
@@ -141,12 +141,12 @@ async def test_folders_within_folders_without_end(box: Any, other: Any) -> None:
 
 
 @pytest.mark.usefixtures("alive")
-async def test_streams_that_the_fuzzer_kept(box: Any, other: Any) -> None:
+async def test_streams_that_the_fuzzer_kept(target: Any, other: Any) -> None:
     streams = [path.read_bytes() for path in sorted((CORPUS / "packets").iterdir())]
 
     def attack() -> None:
         for stream in streams:
-            with other.raw_sftp(box) as raw:
+            with other.raw_sftp(target) as raw:
                 raw.send(stream)
                 raw.channel.shutdown_write()
                 try:
@@ -156,19 +156,19 @@ async def test_streams_that_the_fuzzer_kept(box: Any, other: Any) -> None:
                     pass
 
     await other.run(attack)
-    await box.box.settle()
+    await target.target.settle()
 
 
 async def test_who_does_not_read_the_answers_is_held_to_a_bound(
-    box: Any, other: Any, until: Any
+    target: Any, other: Any, until: Any
 ) -> None:
     """A thousand times: open a listing of 60 KB, read it, close it; and never take a reply."""
-    box.folder.mkdir()
+    target.folder.mkdir()
     for number in range(200):
-        (box.folder / f"{'x' * 250}{number}").touch()
+        (target.folder / f"{'x' * 250}{number}").touch()
 
     def attack() -> None:
-        with other.raw_sftp(box) as raw:
+        with other.raw_sftp(target) as raw:
             before = resident()
             for number in range(1, 3000):
                 handle = number.to_bytes(4, "big")
@@ -180,21 +180,24 @@ async def test_who_does_not_read_the_answers_is_held_to_a_bound(
             assert resident() - before < 40_000_000
 
     await other.run(attack)
-    await until(lambda: not box.receiver._visitors)
+    await until(lambda: not target.receiver._connections)
 
 
 async def test_more_than_the_quota_is_refused_while_it_arrives(
-    receiver: Any, open_box: Any, openssh: Any, tmp_path: Path
+    receiver: Any, open_target: Any, openssh: Any, tmp_path: Path
 ) -> None:
     source = tmp_path / "large"
     source.write_bytes(bytes(3_000_000))
-    box, neighbour = open_box(receiver, "box", Quota(1_000_000)), open_box(receiver, "neighbour")
-    done = await openssh.sftp(box, f"put {source} a\n")
+    target, neighbour = (
+        open_target(receiver, "target", Quota(1_000_000)),
+        open_target(receiver, "neighbour"),
+    )
+    done = await openssh.sftp(target, f"put {source} a\n")
     assert done.returncode == 1
-    assert box.box.refusal.code is Code.QUOTA_EXCEEDED
-    assert os.stat(box.folder / "a").st_size <= 1_000_000
-    assert not box.box.files()[0].complete
-    assert (await openssh.sftp(box, f"put {source} b\n")).returncode == 1, "and from then on"
+    assert target.target.refusal.code is Code.QUOTA_EXCEEDED
+    assert os.stat(target.folder / "a").st_size <= 1_000_000
+    assert not target.target.files()[0].complete
+    assert (await openssh.sftp(target, f"put {source} b\n")).returncode == 1, "and from then on"
     assert (await openssh.sftp(neighbour, f"put {source} a\n")).returncode == 0
 
 
@@ -210,4 +213,4 @@ async def test_garbage_of_any_kind_at_the_port(receiver: Any, until: Any) -> Non
                         pass
             except trio.BrokenResourceError:
                 pass
-    await until(lambda: not receiver._visitors)
+    await until(lambda: not receiver._connections)

@@ -16,7 +16,7 @@ from cucmd.job import Job, Timeouts
 from cucmd.jobs import manifest
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import Store, StoreFailed
-from rig.scripted_node import Box
+from rig.scripted_node import Target
 from rig.supervised import Behaviour, World, hang, statuses, wait_for_the_store, world
 
 
@@ -24,11 +24,11 @@ def brings(files: int, ends: trio.Event | None = None) -> Behaviour:
     """A node that pushes so many files, and ends when it may."""
 
     async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
-        box = Box()
-        report.drop_box(box)
+        target = Target()
+        report.upload_target(target)
         for number in range(files):
-            box.store(f"192.0.2.9/core.{number}", 4)
-        report.whole(box.files())
+            target.store(f"192.0.2.9/core.{number}", 4)
+        report.whole(target.files())
         if ends is not None:
             await ends.wait()
         return ()
@@ -310,7 +310,7 @@ async def test_a_defect_leaves_nothing_put_off(
         job_id = await w.start("a", "b", "c")
         await w.until(job_id, lambda job: len(ended(job)) == 2)
         run = w.supervisor._live[job_id]
-        monkeypatch.setattr("cucmd.jobs.run.NodeReport.take_files", defect)
+        monkeypatch.setattr("cucmd.jobs.run.NodeProgress.take_files", defect)
         await run.over.wait()
         assert shown(w, job_id) == ["a", "b"]
         assert not run.whole

@@ -8,7 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from cucmd.job import Collection, Job, Node, Timeouts
 from cucmd.jobs.events import Feed
-from cucmd.jobs.recorder import StateRecorder
+from cucmd.jobs.recorder import Recorder
 from cucmd.store import StoreFailed
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -36,7 +36,7 @@ class SlowStore:
 async def test_a_state_is_published_only_once_it_is_durable() -> None:
     store, feed = SlowStore(), Feed()
     store.may_save = trio.Event()
-    recorder = StateRecorder(QUEUED, store, feed)
+    recorder = Recorder(QUEUED, store, feed)
     heard: list[Job | None] = []
 
     async def watch(changes) -> None:
@@ -62,7 +62,7 @@ async def test_a_state_is_published_only_once_it_is_durable() -> None:
 async def test_each_save_goes_from_the_last_durable_state_to_the_newest() -> None:
     store = SlowStore()
     store.may_save = trio.Event()
-    recorder = StateRecorder(QUEUED, store, Feed())
+    recorder = Recorder(QUEUED, store, Feed())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
         first = QUEUED.begin(NOW)
@@ -81,7 +81,7 @@ async def test_a_failed_save_is_told_to_who_waits_and_tried_again(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = SlowStore(failures=2)
-    recorder = StateRecorder(QUEUED, store, Feed())
+    recorder = Recorder(QUEUED, store, Feed())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
         cancelled = QUEUED.cancel(NOW)
@@ -99,7 +99,7 @@ async def test_who_watches_hears_once_why_nothing_new_comes_and_when_it_is_over(
     autojump_clock: MockClock,
 ) -> None:
     feed = Feed()
-    recorder = StateRecorder(QUEUED, SlowStore(failures=2), feed)
+    recorder = Recorder(QUEUED, SlowStore(failures=2), feed)
     cancelled = QUEUED.cancel(NOW)
     heard: list[tuple[str, str | None]] = []
     with feed.subscribe(QUEUED.job_id) as changes:
@@ -115,7 +115,7 @@ async def test_who_watches_hears_once_why_nothing_new_comes_and_when_it_is_over(
 
 async def test_the_last_state_is_saved_before_the_recorder_ends_even_when_cancelled() -> None:
     store = SlowStore()
-    recorder = StateRecorder(QUEUED, store, Feed())
+    recorder = Recorder(QUEUED, store, Feed())
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(recorder.run)
@@ -129,7 +129,7 @@ async def test_an_ended_job_is_saved_when_the_disk_has_room_again(
     autojump_clock: MockClock,
 ) -> None:
     store = SlowStore(failures=3)
-    recorder = StateRecorder(QUEUED, store, Feed())
+    recorder = Recorder(QUEUED, store, Feed())
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(recorder.run)
@@ -141,7 +141,7 @@ async def test_an_ended_job_is_saved_when_the_disk_has_room_again(
 
 async def test_a_stop_does_not_wait_for_a_disk_that_stays_full(autojump_clock: MockClock) -> None:
     store = SlowStore(failures=1_000_000)
-    recorder = StateRecorder(QUEUED, store, Feed())
+    recorder = Recorder(QUEUED, store, Feed())
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(recorder.run)

@@ -16,7 +16,7 @@ from cucmd.job import Job, Phase, Timeouts
 from cucmd.jobs.supervisor import AmbiguousJob, AtLimit, Draining, UnknownJob, UnknownNode
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed
-from rig.scripted_node import Box
+from rig.scripted_node import Target
 from rig.supervised import fails_with, hang, statuses, wait_for_the_store, world
 
 
@@ -252,9 +252,9 @@ async def test_a_deadline_is_not_the_cause_where_uploads_were_refused(
     full = failure(Code.DISK_FULL, "less than 1 GiB is free")
 
     async def refused(task: NodeTask, report: Report) -> tuple[str, ...]:
-        box = Box()
-        box.refusal = full
-        report.drop_box(box)
+        target = Target()
+        target.refusal = full
+        report.upload_target(target)
         return await hang(task, report)
 
     async with world(tmp_path) as w:
@@ -294,7 +294,7 @@ async def test_a_defect_beside_the_nodes_ends_the_job_and_says_so(
 
     async with world(tmp_path) as w:
         w.behaviours["a"] = hang
-        monkeypatch.setattr("cucmd.jobs.run.NodeReport.take_files", defect)
+        monkeypatch.setattr("cucmd.jobs.run.NodeProgress.take_files", defect)
         job = await w.ended(await w.start("a", "b"))
         assert job.status == "failed"
         assert {node.state.failure.code for node in job.nodes} == {Code.INTERNAL}

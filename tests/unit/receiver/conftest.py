@@ -1,4 +1,4 @@
-"""A desk of the receiver with a client that talks to it, without a network between them."""
+"""A handler of the receiver with a client that talks to it, without a network between them."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.receiver.accounting import Ledger, Quota
-from cucmd.receiver.folder import BoxFolder
+from cucmd.receiver.accounting import Accounting, Quota
+from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.packets import Kind, PacketBuffer
-from cucmd.receiver.requests import Desk
+from cucmd.receiver.requests import RequestHandler
 from rig import sftp_words as words
 from rig.sftp_words import Reply
 
 
 class Client:
-    """Asks one thing after the other. `ledger` and `folder` are what the box has then."""
+    """Asks one thing after the other. `accounting` and `folder` are what the target has then."""
 
-    def __init__(self, folder: Path, ledger: Ledger, limits: ReceiverLimits) -> None:
+    def __init__(self, folder: Path, accounting: Accounting, limits: ReceiverLimits) -> None:
         self.folder = folder
-        self.ledger = ledger
-        self.desk = Desk(BoxFolder(folder), ledger, FreeSpace(0, 0.0), limits)
+        self.accounting = accounting
+        self.handler = RequestHandler(TargetFolder(folder), accounting, FreeSpace(0, 0.0), limits)
         self.say(words.init())
 
     def say(self, data: bytes) -> list[Reply]:
         packets = deque(PacketBuffer().feed(data))
         answers = bytearray()
         while packets:
-            answers += self.desk.answer(packets)
+            answers += self.handler.answer(packets)
         return list(words.replies(bytes(answers)))
 
     def ask(self, packet: bytes) -> Reply:
@@ -64,19 +64,24 @@ class Client:
 
 @pytest.fixture
 def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
-    """`make_client(quota, files=3)`: a session in a box with these limits; again: the same box."""
+    """`make_client(quota, files=3)`: a session in a target with these limits.
+
+    Called again, it makes another session in the same target.
+    """
     clients: list[Client] = []
 
     def make(quota: Quota | None = None, **limits: int) -> Client:
         allowed = ReceiverLimits(**limits)
-        ledger = clients[0].ledger if clients else Ledger("job/node", quota or Quota(), allowed)
-        clients.append(Client(tmp_path / "box", ledger, allowed))
+        accounting = (
+            clients[0].accounting if clients else Accounting("job/node", quota or Quota(), allowed)
+        )
+        clients.append(Client(tmp_path / "target", accounting, allowed))
         return clients[-1]
 
     before = os.listdir("/proc/self/fd")
     yield make
     for client in clients:
-        client.desk.close()
+        client.handler.close()
     assert os.listdir("/proc/self/fd") == before, "a descriptor was left open"
 
 

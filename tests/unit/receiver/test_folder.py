@@ -27,7 +27,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(params=["link to a folder", "link to a file", "dangling link", "pipe", "hard link"])
 def trap(request: pytest.FixtureRequest, client: Any, outside: Path) -> bytes:
-    """The name of something that was planted in the box."""
+    """The name of something that was planted in the target."""
     path = client.folder / "trap"
     match request.param:
         case "link to a folder":
@@ -88,11 +88,11 @@ def test_the_parent_is_denied_to_every_request(
     assert client.on_path(kind, path, words.NO_ATTRIBUTES).status == Status.PERMISSION_DENIED
     assert client.open(path).status == Status.PERMISSION_DENIED
     assert contents(outside) == {"secret": "secret"}
-    assert sorted(os.listdir(outside.parent)) == ["box", "outside"]
+    assert sorted(os.listdir(outside.parent)) == ["outside", "target"]
     assert os.listdir(client.folder) == []
 
 
-def test_an_absolute_path_is_below_the_box(client: Any) -> None:
+def test_an_absolute_path_is_below_the_target(client: Any) -> None:
     assert client.on_path(Kind.REALPATH, b"/etc/passwd").names == [b"/etc/passwd"]
     assert client.on_path(Kind.STAT, b"/etc/passwd").status == Status.NO_SUCH_FILE
     for folder in (b"/etc", b"/etc/cron.d"):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.login_guard import LoginGuard, payer
+from cucmd.receiver.login_guard import LoginGuard, rate_limit_key
 
 
 @pytest.fixture
@@ -84,4 +84,4 @@ def test_who_has_left_is_not_counted(steps: list[tuple[bool, str]]) -> None:
     ],
 )
 def test_one_link_of_ipv6_pays_as_one(peer: str, who: str) -> None:
-    assert payer(peer) == who
+    assert rate_limit_key(peer) == who

@@ -1,4 +1,4 @@
-"""Whatever a client names, what comes out are plain names below the box, or a refusal."""
+"""Whatever a client names, what comes out are plain names below the target, or a refusal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PATHS = st.lists(PIECES, max_size=40).map(b"".join)
         ("Müller.log".encode(), ("Müller.log",)),
     ],
 )
-def test_absolute_is_relative_to_the_box(path: bytes, parts: tuple[str, ...]) -> None:
+def test_absolute_is_relative_to_the_target(path: bytes, parts: tuple[str, ...]) -> None:
     assert parts_of(path, LIMITS) == parts
 
 

@@ -1,4 +1,4 @@
-"""Any packets at all: the desk answers or cuts off, writes inside only, and leaves nothing open.
+"""Any packets at all: the handler answers or cuts off, writes inside only, and leaves nothing open.
 
 What the fuzzer found once is kept in `corpus/packets`. A longer run:
 `pytest tests/unit/receiver/test_requests_fuzz.py --hypothesis-profile=long`.
@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cucmd.receiver.accounting import Ledger, Quota
-from cucmd.receiver.folder import BoxFolder
+from cucmd.receiver.accounting import Accounting, Quota
+from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, ReceiverLimits
 from cucmd.receiver.packets import Kind, Malformed, PacketBuffer
-from cucmd.receiver.requests import Desk
+from cucmd.receiver.requests import RequestHandler
 from rig import sftp_words as words
 
 LIMITS = ReceiverLimits(files=20, directories=20, handles=5)
@@ -55,39 +55,39 @@ def tree(folder: Path) -> list[tuple[str, bytes]]:
 
 
 def feed(stream: bytes) -> None:
-    """One session with these bytes, in a box with a link that leads out."""
+    """One session with these bytes, in a target with a link that leads out."""
     before = os.listdir("/proc/self/fd")
     with tempfile.TemporaryDirectory() as name:
         outside = Path(name) / "outside"
         outside.mkdir()
         (outside / "x").write_text("secret")
         expected = tree(outside)
-        box = Path(name) / "box"
-        box.mkdir()
-        (box / "trap").symlink_to(outside)
-        ledger = Ledger("fuzz", Quota(MIB), LIMITS)
-        desk = Desk(BoxFolder(box), ledger, FreeSpace(0, 0.0), LIMITS)
+        target = Path(name) / "target"
+        target.mkdir()
+        (target / "trap").symlink_to(outside)
+        accounting = Accounting("fuzz", Quota(MIB), LIMITS)
+        handler = RequestHandler(TargetFolder(target), accounting, FreeSpace(0, 0.0), LIMITS)
         try:
             packets = deque(PacketBuffer().feed(stream))
             while packets:
-                desk.answer(packets)
+                handler.answer(packets)
         except Malformed:
             pass  # the session is cut off
         finally:
-            desk.close()
-        _check(ledger, box)
+            handler.close()
+        _check(accounting, target)
         assert tree(outside) == expected
-        assert sorted(os.listdir(name)) == ["box", "outside"]
+        assert sorted(os.listdir(name)) == ["target", "outside"]
     assert os.listdir("/proc/self/fd") == before
 
 
-def _check(ledger: Ledger, box: Path) -> None:
-    assert ledger.open_files == 0
-    assert (ledger._handles, ledger._listings) == (0, 0)
-    for file in ledger.files():
-        on_disk = (box / file.path).stat().st_size
+def _check(accounting: Accounting, target: Path) -> None:
+    assert accounting.open_files == 0
+    assert (accounting._handles, accounting._listings) == (0, 0)
+    for file in accounting.files():
+        on_disk = (target / file.path).stat().st_size
         assert on_disk == file.size
-        assert on_disk <= ledger.bytes_received + LIMITS.ahead
+        assert on_disk <= accounting.bytes_received + LIMITS.ahead
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)

@@ -19,7 +19,7 @@ from rig import sftp_words as words
 LIMITS = ReceiverLimits(backlog=10_000, backlog_share=1_000, backlog_total=50_000)
 
 
-class Desk:
+class RequestHandler:
     """A disk that works when it is told to, and answers each packet with its first byte."""
 
     def __init__(self) -> None:
@@ -41,13 +41,13 @@ class Desk:
         self.closed += 1
 
 
-class Box:
+class Target:
     name = "job/node"
 
     def touch(self) -> None:
         pass
 
-    def stir(self) -> None:
+    def notify_waiters(self) -> None:
         pass
 
 
@@ -81,11 +81,13 @@ class Channel:
 
 class Rig:
     def __init__(self) -> None:
-        self.desk, self.channel, self.backlog = Desk(), Channel(), Backlog(LIMITS)
+        self.handler, self.channel, self.backlog = RequestHandler(), Channel(), Backlog(LIMITS)
         self.session = self.channel.session = self.new()
 
     def new(self) -> SftpSession:
-        session = SftpSession(cast(Any, Box()), cast(Any, self.desk), self.backlog, lambda _: None)
+        session = SftpSession(
+            cast(Any, Target()), cast(Any, self.handler), self.backlog, lambda _: None
+        )
         session.connection_made(cast(Any, self.channel))
         return session
 
@@ -101,7 +103,7 @@ class Rig:
 def rig() -> Iterator[Rig]:
     rig = Rig()
     yield rig
-    rig.desk.works.set()
+    rig.handler.works.set()
 
 
 async def test_packets_are_answered_in_order_and_then_the_server_exits(rig: Rig) -> None:
@@ -109,18 +111,18 @@ async def test_packets_are_answered_in_order_and_then_the_server_exits(rig: Rig)
     rig.session.eof_received()
     await rig.run()
     assert rig.channel.said == b"0123456789012345678901234"
-    assert (rig.channel.exited, rig.desk.closed, rig.backlog.total) == (0, 1, 0)
+    assert (rig.channel.exited, rig.handler.closed, rig.backlog.total) == (0, 1, 0)
 
 
 async def test_reading_stops_while_the_disk_is_behind_and_goes_on_after(rig: Rig) -> None:
-    rig.desk.works.clear()
+    rig.handler.works.clear()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.run)
         while not rig.channel.paused:
             rig.hear(bytes(3000))
         held = rig.backlog.total
         assert 10_000 <= held < 14_000
-        rig.desk.works.set()
+        rig.handler.works.set()
         while rig.channel.paused:
             await trio.lowlevel.checkpoint()
         rig.session.eof_received()
@@ -148,7 +150,7 @@ async def test_what_came_before_the_connection_broke_is_still_written(rig: Rig) 
     rig.hear(b"a", b"b")
     rig.session.connection_lost(ConnectionResetError())
     await rig.run()
-    assert rig.desk.seen == [b"a", b"b"]
+    assert rig.handler.seen == [b"a", b"b"]
     assert rig.channel.said == b""
 
 
@@ -168,17 +170,17 @@ async def test_replies_wait_until_the_client_reads(rig: Rig) -> None:
 
 @pytest.mark.parametrize("defect", [Malformed("no INIT"), OSError(5, "disk")])
 async def test_a_session_that_cannot_go_on_is_ended_and_closed(rig: Rig, defect: Exception) -> None:
-    rig.desk.defect = defect
+    rig.handler.defect = defect
     rig.hear(b"a")
     await rig.run()
-    assert (rig.channel.exited, rig.desk.closed, rig.backlog.total) == (0, 1, 0)
+    assert (rig.channel.exited, rig.handler.closed, rig.backlog.total) == (0, 1, 0)
 
 
 @pytest.mark.parametrize("defect", [Malformed("no INIT"), OSError(5, "disk")])
 async def test_what_came_while_reading_was_paused_is_not_counted_once_the_session_is_over(
     rig: Rig, defect: Exception
 ) -> None:
-    rig.desk.defect = defect
+    rig.handler.defect = defect
     while not rig.channel.paused:
         rig.hear(bytes(3000))
     rig.channel.held_back = [words.string(bytes(3000))] * 9
@@ -192,7 +194,7 @@ async def test_bytes_that_are_no_sftp_end_the_session_after_what_came_before(rig
     rig.session.data_received(b"\xff\xff\xff\xff", None)
     rig.hear(b"b")
     await rig.run()
-    assert rig.desk.seen == [b"a"]
+    assert rig.handler.seen == [b"a"]
 
 
 async def test_a_cancelled_session_closes_its_files(rig: Rig) -> None:
@@ -200,4 +202,4 @@ async def test_a_cancelled_session_closes_its_files(rig: Rig) -> None:
         nursery.start_soon(rig.run)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
-    assert (rig.desk.closed, rig.backlog.total) == (1, 0)
+    assert (rig.handler.closed, rig.backlog.total) == (1, 0)

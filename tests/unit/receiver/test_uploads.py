@@ -14,7 +14,7 @@ import pytest
 from cucmd.allowance import Allowance
 from cucmd.failure import Code
 from cucmd.receiver.accounting import Quota
-from cucmd.receiver.folder import BoxFolder
+from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.limits import MIB, ReceivedFile, Status
 from cucmd.receiver.packets import Kind, OpenFlag, PacketBuffer
 from rig import sftp_words as words
@@ -29,31 +29,31 @@ def sha(content: bytes) -> str:
 def test_a_closed_file_is_complete_with_size_and_checksum(client: Any) -> None:
     content = os.urandom(5000)
     assert client.put(b"/a.log", content).status == Status.OK
-    assert client.ledger.files() == (ReceivedFile("a.log", 5000, sha(content), True),)
-    assert (client.ledger.files_received, client.ledger.bytes_received) == (1, 5000)
+    assert client.accounting.files() == (ReceivedFile("a.log", 5000, sha(content), True),)
+    assert (client.accounting.files_received, client.accounting.bytes_received) == (1, 5000)
     assert (client.folder / "a.log").read_bytes() == content
 
 
 def test_an_empty_file_is_complete(client: Any) -> None:
     client.put(b"empty", b"")
-    assert client.ledger.files() == (ReceivedFile("empty", 0, sha(b""), True),)
+    assert client.accounting.files() == (ReceivedFile("empty", 0, sha(b""), True),)
 
 
 def test_an_open_file_is_not_complete_and_counts_as_bytes_only(client: Any) -> None:
     client.write(client.open(b"a").handle, 0, b"12345")
-    (file,) = client.ledger.files()
+    (file,) = client.accounting.files()
     assert (file.size, file.complete, file.sha256) == (5, False, "")
-    assert (client.ledger.files_received, client.ledger.bytes_received) == (0, 5)
-    assert client.ledger.open_files == 1
+    assert (client.accounting.files_received, client.accounting.bytes_received) == (0, 5)
+    assert client.accounting.open_files == 1
 
 
 def test_a_session_that_ends_leaves_its_file_incomplete_with_the_checksum_of_what_came(
     client: Any,
 ) -> None:
     client.write(client.open(b"a").handle, 0, b"12345")
-    client.desk.close()
-    assert client.ledger.files() == (ReceivedFile("a", 5, sha(b"12345"), False),)
-    assert client.ledger.open_files == 0
+    client.handler.close()
+    assert client.accounting.files() == (ReceivedFile("a", 5, sha(b"12345"), False),)
+    assert client.accounting.open_files == 0
 
 
 def test_blocks_out_of_order_make_a_whole_file_with_the_right_checksum(client: Any) -> None:
@@ -61,7 +61,7 @@ def test_blocks_out_of_order_make_a_whole_file_with_the_right_checksum(client: A
     client.write(handle, 3, b"def")
     client.write(handle, 0, b"abc")
     assert client.close(handle).status == Status.OK
-    assert client.ledger.files() == (ReceivedFile("a", 6, sha(b"abcdef"), True),)
+    assert client.accounting.files() == (ReceivedFile("a", 6, sha(b"abcdef"), True),)
 
 
 def test_a_block_written_again_changes_the_checksum(client: Any) -> None:
@@ -69,7 +69,7 @@ def test_a_block_written_again_changes_the_checksum(client: Any) -> None:
     client.write(handle, 0, b"abc")
     client.write(handle, 1, b"X")
     client.close(handle)
-    assert client.ledger.files()[0].sha256 == sha(b"aXc")
+    assert client.accounting.files()[0].sha256 == sha(b"aXc")
 
 
 def test_a_file_with_a_hole_is_not_whole(client: Any) -> None:
@@ -77,14 +77,14 @@ def test_a_file_with_a_hole_is_not_whole(client: Any) -> None:
     client.write(handle, 1000, b"abc")
     reply = client.close(handle)
     assert (reply.status, reply.reason) == (Status.FAILURE, "the file did not arrive whole")
-    assert not client.ledger.files()[0].complete
+    assert not client.accounting.files()[0].complete
 
 
 def test_an_empty_block_behind_the_end_changes_nothing(client: Any) -> None:
     handle = client.open(b"a").handle
     assert client.write(handle, 1, b"").status == Status.OK
     assert client.close(handle).status == Status.OK
-    assert client.ledger.files() == (ReceivedFile("a", 0, sha(b""), True),)
+    assert client.accounting.files() == (ReceivedFile("a", 0, sha(b""), True),)
 
 
 @pytest.mark.parametrize("offset", [2**62, 2**64 - 1, 16 * MIB + 1])
@@ -96,13 +96,13 @@ def test_a_block_far_beyond_the_rest_is_refused_and_the_file_stays_small(
     assert client.write(handle, 0, b"x").status == Status.FAILURE, "after that it takes nothing"
     assert client.close(handle).status == Status.FAILURE
     assert (client.folder / "a").stat().st_size == 0
-    assert not client.ledger.files()[0].complete
+    assert not client.accounting.files()[0].complete
 
 
 def test_two_files_of_one_name_are_kept_both(client: Any) -> None:
     client.put(b"a.log", b"first")
     client.put(b"a.log", b"second")
-    assert [file.path for file in client.ledger.files()] == ["a.log", "a.log.2"]
+    assert [file.path for file in client.accounting.files()] == ["a.log", "a.log.2"]
     assert (client.folder / "a.log").read_bytes() == b"first"
     assert client.on_path(Kind.STAT, b"a.log").size == len(b"second"), "the client sees its last"
 
@@ -111,7 +111,7 @@ def test_a_file_that_was_there_is_never_written_over(client: Any) -> None:
     (client.folder / "a.log").write_bytes(b"of an earlier run")
     client.put(b"a.log", b"new")
     assert (client.folder / "a.log").read_bytes() == b"of an earlier run"
-    assert client.ledger.files()[0].path == "a.log.2"
+    assert client.accounting.files()[0].path == "a.log.2"
 
 
 def test_the_same_name_without_end_is_refused(client: Any) -> None:
@@ -196,8 +196,8 @@ def test_more_bytes_than_a_node_may_push_are_refused_and_none_of_them_written(
     assert client.write(handle, 0, b"1234567890").status == Status.OK
     assert client.write(handle, 10, b"1").status == Status.FAILURE
     assert client.close(handle).status == Status.FAILURE
-    assert client.ledger.refusal.code is Code.QUOTA_EXCEEDED
-    assert client.ledger.refusal.message == "more than 10 bytes for this node"
+    assert client.accounting.refusal.code is Code.QUOTA_EXCEEDED
+    assert client.accounting.refusal.message == "more than 10 bytes for this node"
     assert (client.folder / "a").stat().st_size == 10
     assert client.open(b"b").status == Status.FAILURE, "no further file is begun"
 
@@ -209,20 +209,20 @@ def test_what_came_before_a_restart_counts_and_the_limit_is_named_as_configured(
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"12").status == Status.OK
     assert client.write(handle, 2, b"3").status == Status.FAILURE
-    assert client.ledger.refusal.message == "more than 10 bytes for this node"
+    assert client.accounting.refusal.message == "more than 10 bytes for this node"
 
 
-def test_the_quota_of_a_job_is_shared_by_its_boxes(make_client: Make) -> None:
+def test_the_quota_of_a_job_is_shared_by_its_targets(make_client: Make) -> None:
     allowance = Allowance(10)
     allowance.take(6)  # what another node of the job has pushed
     client = make_client(Quota(100, allowance))
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"1234").status == Status.OK
     assert client.write(handle, 4, b"5").status == Status.FAILURE
-    assert client.ledger.refusal.message == "more than 10 bytes for this job"
+    assert client.accounting.refusal.message == "more than 10 bytes for this job"
 
 
-def test_handles_are_limited_over_all_sessions_of_a_box_and_come_back(make_client: Make) -> None:
+def test_handles_are_limited_over_all_sessions_of_a_target_and_come_back(make_client: Make) -> None:
     one, other = make_client(handles=3), make_client(handles=3)
     handles = [one.open(b"a").handle, other.open(b"b").handle, one.open(b"c").handle]
     assert other.open(b"d").status == Status.FAILURE
@@ -231,7 +231,7 @@ def test_handles_are_limited_over_all_sessions_of_a_box_and_come_back(make_clien
     assert other.open(b"d").kind == Kind.HANDLE
 
 
-def test_few_folders_are_listed_at_once_over_all_sessions_of_a_box(make_client: Make) -> None:
+def test_few_folders_are_listed_at_once_over_all_sessions_of_a_target(make_client: Make) -> None:
     """Each holds what it has not told yet; a client has one open."""
     client, other = make_client(listings=2), make_client(listings=2)
     first = client.on_path(Kind.OPENDIR, b"/").handle
@@ -241,7 +241,7 @@ def test_few_folders_are_listed_at_once_over_all_sessions_of_a_box(make_client: 
     assert other.open(b"a").handle, "files can be opened nevertheless"
     assert client.close(first).status == Status.OK
     assert other.on_path(Kind.OPENDIR, b"/").handle
-    client.desk.close()
+    client.handler.close()
     assert other.on_path(Kind.OPENDIR, b"/").handle
 
 
@@ -258,19 +258,19 @@ def test_files_and_directories_without_end_are_refused(make_client: Make) -> Non
         assert client.mkdir(b"d" + name).status == Status.OK
     assert client.open(b"c").status == Status.FAILURE
     assert client.mkdir(b"dc").status == Status.FAILURE
-    refusal = client.ledger.refusal
+    refusal = client.accounting.refusal
     assert (refusal.code, refusal.message) == (Code.QUOTA_EXCEEDED, "more than 2 files")
     assert "limits." not in refusal.hint, "no setting of the configuration is behind it"
 
 
-def test_a_revoked_box_writes_nothing_more(client: Any) -> None:
+def test_a_revoked_target_writes_nothing_more(client: Any) -> None:
     handle = client.open(b"a").handle
     client.write(handle, 0, b"123")
-    client.ledger.close()
+    client.accounting.close()
     assert client.say(words.write(2, handle, 3, b"456") + words.open_file(1, b"b")) == []
-    client.desk.close()
+    client.handler.close()
     assert (client.folder / "a").read_bytes() == b"123"
-    assert not client.ledger.files()[0].complete
+    assert not client.accounting.files()[0].complete
 
 
 def test_a_long_row_of_listings_is_answered_in_bounded_pieces(client: Any) -> None:
@@ -284,7 +284,7 @@ def test_a_long_row_of_listings_is_answered_in_bounded_pieces(client: Any) -> No
     packets = deque(PacketBuffer().feed(asked))
     pieces = []
     while packets:
-        pieces.append(client.desk.answer(packets))
+        pieces.append(client.handler.answer(packets))
     assert len(pieces) > 1
     assert max(map(len, pieces)) < 512 * 1024
     names = [reply for reply in words.replies(b"".join(pieces)) if reply.kind == Kind.NAME]
@@ -306,7 +306,7 @@ def test_a_full_disk_refuses_this_and_every_later_upload(
     assert client.write(handle, 0, b"1").status == Status.FAILURE
     monkeypatch.undo()
     assert client.close(handle).status == Status.FAILURE
-    assert client.ledger.refusal.code is Code.DISK_FULL
+    assert client.accounting.refusal.code is Code.DISK_FULL
     assert client.open(b"b").status == Status.FAILURE
 
 
@@ -320,8 +320,8 @@ def test_a_disk_that_fails_to_keep_the_file_leaves_it_incomplete(
     client.write(handle, 0, b"1")
     monkeypatch.setattr(os, "fsync", broken)
     assert client.close(handle).status == Status.FAILURE
-    assert not client.ledger.files()[0].complete
-    assert client.ledger.refusal is None, "a defect of the disk is not a full one"
+    assert not client.accounting.files()[0].complete
+    assert client.accounting.refusal is None, "a defect of the disk is not a full one"
 
 
 @pytest.fixture
@@ -341,12 +341,12 @@ def test_a_disk_that_says_so_as_late_as_the_close_leaves_the_file_incomplete(
     client: Any, late_error: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What is closed before, once its name is on the disk, is the folder of the file.
-    monkeypatch.setattr(BoxFolder, "sync_directory", lambda *_: late_error())
+    monkeypatch.setattr(TargetFolder, "sync_directory", lambda *_: late_error())
     handle = client.open(b"a").handle
     client.write(handle, 0, b"1")
     assert client.close(handle).status == Status.FAILURE
-    assert not client.ledger.files()[0].complete
-    assert (client.ledger.files_received, client.ledger.open_files) == (0, 0)
+    assert not client.accounting.files()[0].complete
+    assert (client.accounting.files_received, client.accounting.open_files) == (0, 0)
 
 
 def test_a_session_that_ends_on_such_a_disk_closes_everything_nevertheless(
@@ -355,9 +355,9 @@ def test_a_session_that_ends_on_such_a_disk_closes_everything_nevertheless(
     for name in (b"a", b"b", b"c"):
         client.write(client.open(name).handle, 0, b"1")
     late_error()
-    client.desk.close()  # that no descriptor is left is seen to by the fixture
-    assert client.ledger.open_files == 0
-    assert [file.complete for file in client.ledger.files()] == [False] * 3
+    client.handler.close()  # that no descriptor is left is seen to by the fixture
+    assert client.accounting.open_files == 0
+    assert [file.complete for file in client.accounting.files()] == [False] * 3
 
 
 def test_a_write_that_the_kernel_takes_in_parts_is_written_whole(
@@ -384,5 +384,5 @@ def test_what_was_written_before_the_disk_was_full_is_counted(
     assert client.write(handle, 0, b"0123456789").status == Status.FAILURE
     monkeypatch.undo()
     client.close(handle)
-    assert client.ledger.files() == (ReceivedFile("a", 3, sha(b"012"), False),)
+    assert client.accounting.files() == (ReceivedFile("a", 3, sha(b"012"), False),)
     assert (client.folder / "a").stat().st_size == 3

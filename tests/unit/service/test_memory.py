@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.service.memory import EVERY, keep_small, keep_what_is_here
+from cucmd.service.memory import EVERY, freeze_startup_objects, keep_small
 
 pytestmark = pytest.mark.usefixtures("no_collections", "autojump_clock")
 
@@ -53,7 +53,7 @@ async def test_what_was_there_at_the_beginning_is_not_looked_at_again():
     before = gc.get_freeze_count()
     try:
         left = weakref.ref(Knot())
-        keep_what_is_here()  # collects first
+        freeze_startup_objects()  # collects first
         assert left() is None
         assert gc.get_freeze_count() > before
     finally:

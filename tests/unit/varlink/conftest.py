@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from cucmd.varlink import Caller, Limits
-from cucmd.varlink.connection import Connection, House
+from cucmd.varlink.connection import Connection, ServerParts
 from cucmd.varlink.quota import Quota
 from cucmd.varlink.service import Offer
 from rig.example_interface import INFO, Example
@@ -28,22 +28,22 @@ def example() -> Example:
 
 
 @pytest.fixture
-def house(example: Example) -> House:
-    return House(
+def held(example: Example) -> ServerParts:
+    return ServerParts(
         Offer([example.interface()], INFO), Quota(Limits(), frozenset({0})), lambda *_: None
     )
 
 
 @pytest.fixture
-def connect(nursery: trio.Nursery, house: House) -> Callable[..., Peer]:
-    """`connect(authorize=...)`: a peer; the connection has parts of the house replaced.
+def connect(nursery: trio.Nursery, held: ServerParts) -> Callable[..., Peer]:
+    """`connect(authorize=...)`: a peer; the connection has parts of the held replaced.
 
     `peer.connection` is the server's end, `peer.over` set once that has ended.
     """
 
     def connect(caller: Caller = CALLER, **changes: object) -> Peer:
         ours, theirs = trio.testing.memory_stream_pair()
-        connection = Connection(ours, caller, msgspec.structs.replace(house, **changes))
+        connection = Connection(ours, caller, msgspec.structs.replace(held, **changes))
         peer = Peer(theirs)
         peer.connection, peer.over = connection, trio.Event()
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.varlink import Caller, Limits
-from cucmd.varlink.connection import Connection, House
+from cucmd.varlink.connection import Connection, ServerParts
 from cucmd.varlink.quota import Quota
 from cucmd.varlink.service import Offer
 from rig.example_interface import INFO, NAME, Example
@@ -35,14 +35,14 @@ def answers(pieces: list[bytes]) -> list[dict]:
         whole = Example().interface()
         methods = tuple(one for one in whole.methods if one.name not in LASTING)
         offer = Offer([msgspec.structs.replace(whole, methods=methods)], INFO)
-        house = House(offer, Quota(Limits(), frozenset()), lambda *_: None)
+        held = ServerParts(offer, Quota(Limits(), frozenset()), lambda *_: None)
         ours, theirs = trio.testing.memory_stream_pair()
         received = bytearray()
         async with trio.open_nursery() as nursery:
 
             async def serve() -> None:
                 async with ours:
-                    await Connection(ours, CALLER, house).run()
+                    await Connection(ours, CALLER, held).run()
 
             nursery.start_soon(serve)
             try:

@@ -48,6 +48,6 @@ async def test_a_cancel_at_any_step_leaves_nothing_open(
         step += 1
         node, cancelled, seconds = await run_and_cancel(tmp_path, step)
         assert node.closed == node.opened, f"step {step}"
-        assert all(box.closed and box.revoked for box in node.boxes), f"step {step}"
+        assert all(target.closed and target.revoked for target in node.targets), f"step {step}"
         assert seconds < 20, f"step {step}"
     assert step > 30  # it went through the whole dialogue

@@ -29,7 +29,7 @@ from rig.scripted_node import (
 )
 
 
-async def test_every_path_is_one_file_get_into_one_box(
+async def test_every_path_is_one_file_get_into_one_target(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with scripted(appliance(pushes(10, 20))) as node:
@@ -39,7 +39,7 @@ async def test_every_path_is_one_file_get_into_one_box(
             "file get activelog syslog",
             "file get activelog core",
         ]
-        assert len(node.boxes) == 1
+        assert len(node.targets) == 1
         assert report.totals == (4, 60)
         assert report.phases == [
             Phase.LOGIN,
@@ -54,7 +54,7 @@ async def test_files_count_when_the_node_has_called_their_command_completed(
 ) -> None:
     async def says_nothing(node: Node, line: str) -> None:
         await announce(node, 1, 30)
-        node.box.store("192.0.2.9/x/core.1", 30)
+        node.target.store("192.0.2.9/x/core.1", 30)
 
     answers = by_path(syslog=pushes(10, 20), core=says_nothing)
     async with scripted(appliance(answers)) as node:
@@ -62,17 +62,17 @@ async def test_files_count_when_the_node_has_called_their_command_completed(
         with pytest.raises(NodeFailed) as caught:
             await collect(node_task(tmp_path, "syslog", "core"), node.open_shell, node, report)
     assert caught.value.failure.code is Code.TRANSFER_INCOMPLETE
-    assert len(node.box.files()) == 3
-    assert report.counted == [file.path for file in node.box.files()[:2]]
+    assert len(node.target.files()) == 3
+    assert report.counted == [file.path for file in node.target.files()[:2]]
 
 
-async def test_the_node_is_left_politely_and_the_box_closed(
+async def test_the_node_is_left_politely_and_the_target_closed(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with scripted(appliance(pushes(1))) as node:
         await collected(node, node_task(tmp_path))
         assert node.lines[-1] == "quit"
-        assert (node.opened, node.closed, node.box.closed) == (1, 1, True)
+        assert (node.opened, node.closed, node.target.closed) == (1, 1, True)
 
 
 async def test_what_the_node_says_of_its_connection_is_masked_with_both_passwords(
@@ -81,7 +81,7 @@ async def test_what_the_node_says_of_its_connection_is_masked_with_both_password
     async with scripted(appliance(pushes(1))) as node:
         task = node_task(tmp_path)
         await collected(node, task)
-        for secret in (task.login.password, node.box.password):
+        for secret in (task.login.password, node.target.password):
             assert node.mask(f"no {secret} here") == "no ***** here"
 
 
@@ -94,7 +94,7 @@ async def test_the_node_is_told_where_the_receiver_is(
             "y",
             "192.0.2.1",
             "2222",
-            node.box.username,
+            node.target.username,
             "OneTimeSecret",
             "/",
         ]

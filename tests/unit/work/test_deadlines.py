@@ -90,7 +90,7 @@ async def test_a_command_ends_after_its_timeout_with_ctrl_c_and_quit(
         assert "file get activelog cm/trace/ccm/sdl" in why.message
         assert seconds == pytest.approx(600, abs=6)
         assert node.lines[-2:] == ["^C", "quit"]
-        assert (node.closed, node.box.closed) == (1, True)
+        assert (node.closed, node.target.closed) == (1, True)
 
 
 async def test_a_shell_without_an_answer_is_not_put_down_to_window_or_paths(
@@ -127,8 +127,8 @@ async def test_a_slow_but_living_transfer_outlasts_the_command_timeout(
         await announce(node, 1, 50)
         for _ in range(50):
             await trio.sleep(100)
-            node.box.receive(1)
-        node.box.store("slow", 50)
+            node.target.receive(1)
+        node.target.store("slow", 50)
         await node.say(COMPLETED)
 
     async with scripted(appliance(trickle)) as node:
@@ -144,7 +144,7 @@ async def stalls(node: Node, line: str) -> None:
 async def stalls_in_the_middle(node: Node, line: str) -> None:
     await announce(node, 1, 50)
     await trio.sleep(60)
-    node.box.receive(1)
+    node.target.receive(1)
     await hang(node)
 
 
@@ -165,7 +165,7 @@ async def test_a_transfer_without_a_byte_ends_after_the_stall_timeout(
         assert why.code is code
         assert why.message.startswith("TimeoutError: Timed out after 120s")
         assert took == pytest.approx(seconds, abs=8)
-        assert node.box.revoked
+        assert node.target.revoked
 
 
 async def test_dots_of_the_node_keep_a_transfer_alive(
@@ -176,7 +176,7 @@ async def test_dots_of_the_node_keep_a_transfer_alive(
         for _ in range(10):
             await trio.sleep(100)
             await node.say(".", end="")
-        node.box.store("a", 5)
+        node.target.store("a", 5)
         await node.say("", COMPLETED)
 
     async with scripted(appliance(dots)) as node:
@@ -188,8 +188,8 @@ async def test_a_file_that_is_never_closed_is_not_waited_for_without_end(
 ) -> None:
     async def never_closed(node: Node, line: str) -> None:
         await announce(node, 1, 5)
-        node.box.receive(5)
-        node.box.settled = trio.Event()
+        node.target.receive(5)
+        node.target.settled = trio.Event()
         await node.say(COMPLETED)
 
     async with scripted(appliance(never_closed)) as node:

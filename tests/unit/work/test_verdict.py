@@ -26,12 +26,12 @@ from rig.scripted_node import (
 
 async def silent_return(node: Node, line: str) -> None:
     await announce(node, 1, 5)
-    node.box.store("a", 5)
+    node.target.store("a", 5)
 
 
 async def cut_off(node: Node, line: str) -> None:
     await announce(node, 1, 5)
-    node.box.store("a", 5, complete=False)
+    node.target.store("a", 5, complete=False)
     await node.say(COMPLETED)
 
 
@@ -50,7 +50,7 @@ async def test_nothing_passes_as_whole_that_is_not(
 
 async def refuses_after_it_began(node: Node, line: str) -> None:
     await announce(node, 2, 10)
-    node.box.store("a", 5)
+    node.target.store("a", 5)
     await node.say("No files matched filter criteria")
 
 
@@ -108,8 +108,8 @@ async def test_a_refused_upload_is_the_reason_that_is_shown(
 ) -> None:
     async def refused(node: Node, line: str) -> None:
         await announce(node, 1, 5)
-        node.box.receive(1)
-        node.box.refusal = failure(Code.DISK_FULL, "less than 1 GiB is free")
+        node.target.receive(1)
+        node.target.refusal = failure(Code.DISK_FULL, "less than 1 GiB is free")
 
     async with scripted(appliance(refused)) as node:
         assert (await failed(node, node_task(tmp_path))).code is Code.DISK_FULL
@@ -121,7 +121,7 @@ async def hangs(node: Node) -> None:
 
 
 async def closes_no_file(node: Node) -> None:
-    node.box.settled = trio.Event()
+    node.target.settled = trio.Event()
     await node.say(COMPLETED)
 
 
@@ -137,12 +137,12 @@ async def test_a_refused_upload_is_the_cause_however_the_node_takes_it(
 ) -> None:
     async def refused(node: Node, line: str) -> None:
         await announce(node, 1, 5)
-        node.box.receive(1)
-        node.box.refusal = failure(Code.QUOTA_EXCEEDED, "more than 1 byte for this node")
+        node.target.receive(1)
+        node.target.refusal = failure(Code.QUOTA_EXCEEDED, "more than 1 byte for this node")
         await then(node)
 
     async with scripted(appliance(refused)) as node:
-        assert await failed(node, node_task(tmp_path)) == node.box.refusal
+        assert await failed(node, node_task(tmp_path)) == node.target.refusal
 
 
 async def test_the_last_file_may_close_after_the_node_said_completed(
@@ -150,13 +150,13 @@ async def test_the_last_file_may_close_after_the_node_said_completed(
 ) -> None:
     async def early(node: Node, line: str) -> None:
         await announce(node, 1, 5)
-        node.box.receive(5)
-        node.box.settled = trio.Event()
+        node.target.receive(5)
+        node.target.settled = trio.Event()
         await node.say(COMPLETED)
         await node.prompt()
         await trio.sleep(7)
-        node.box.store("late", 5)
-        node.box.settled.set()
+        node.target.store("late", 5)
+        node.target.settled.set()
         await node.read_line()
         raise trio.BrokenResourceError
 
@@ -170,7 +170,7 @@ async def test_nothing_announced_and_nothing_come_is_no_success(
     async def says_only_completed(node: Node, line: str) -> None:
         for question in QUESTIONS:
             await node.ask(question)
-        node.box.connected = True
+        node.target.connected = True
         await node.say(COMPLETED)
 
     async with scripted(appliance(says_only_completed)) as node:

@@ -40,7 +40,7 @@ class HostKeys:
         return self._other
 
 
-class FrontDoor:
+class NodeServer:
     """A node's listening socket and all that came in through it."""
 
     def __init__(self, node: Node, sock: socket.socket, keys: HostKeys) -> None:
@@ -163,7 +163,7 @@ class FrontDoor:
 class _NoSsh(asyncio.Protocol):
     """Says its greeting, if any, and then nothing, until the client goes."""
 
-    def __init__(self, node: Node, door: FrontDoor, sock: socket.socket, greeting: bytes) -> None:
+    def __init__(self, node: Node, door: NodeServer, sock: socket.socket, greeting: bytes) -> None:
         self._node = node
         self._door = door
         self._sock = sock
@@ -193,7 +193,7 @@ class _NoSsh(asyncio.Protocol):
 class Connection(asyncssh.SSHServer):
     """One SSH connection to a node."""
 
-    def __init__(self, node: Node, door: FrontDoor, sock: socket.socket) -> None:
+    def __init__(self, node: Node, door: NodeServer, sock: socket.socket) -> None:
         self.node = node
         self._door = door
         self._sock = sock
@@ -281,7 +281,7 @@ def _said_goodbye(exc: Exception | None, *, logged_in: bool) -> bool:
 class ShellSession(asyncssh.SSHServerSession[bytes]):
     """One channel: a terminal with a PTY, one line without; neither exec nor subsystems."""
 
-    def __init__(self, connection: Connection, door: FrontDoor) -> None:
+    def __init__(self, connection: Connection, door: NodeServer) -> None:
         self._connection = connection
         self._door = door
         self._node = connection.node
