@@ -11,6 +11,10 @@ from enum import StrEnum
 import msgspec
 
 
+class CannotStart(Exception):
+    """What keeps the process from doing what it was started for; one line for a person."""
+
+
 class Code(StrEnum):
     """The failure codes that outsiders see; extend, never rename."""
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cucmd import __version__
+from cucmd.failure import CannotStart
+from cucmd.service.start_errors import EXIT_UNAVAILABLE
 from cucmd.stdout import Unwritable, fill_what_is_closed, give_up, written
 
 EXIT_USAGE = 2
@@ -62,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except Unwritable as unwritable:
         return give_up(unwritable)
+    except CannotStart as reason:  # what a command needs does not run on this Python
+        print(f"cucmd: {reason}", file=sys.stderr)
+        return EXIT_UNAVAILABLE
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

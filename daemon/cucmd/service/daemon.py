@@ -31,6 +31,7 @@ from cucmd.config import (
     load,
     not_until_restart,
 )
+from cucmd.failure import CannotStart
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.recovery import drop_half_written
@@ -43,7 +44,7 @@ from cucmd.service import systemd
 from cucmd.service.access import Access
 from cucmd.service.memory import freeze_startup_objects, keep_small
 from cucmd.service.signals import Signals, open_signals, settle_signals
-from cucmd.service.start_errors import LISTENING, CannotStart, naming
+from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
 from cucmd.service.wiring import NodeKeys, Ssh
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
@@ -63,7 +64,6 @@ from cucmd.work.collect import collect
 log = logging.getLogger(__name__)
 
 EXIT_CONFIG = 78
-EXIT_UNAVAILABLE = 69
 # What stands in the way of a start and is no defect: said in one line. Later on it is one.
 EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, CannotStart, OSError)
 STATUS_EVERY = 5.0  # seconds between looks at what `systemctl status` shows
