@@ -111,9 +111,11 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    # A daemon without a log is better than none. Before the imports: the libffi of Debian 14 opens
+    # a file for good as soon as it is loaded, which would become standard error.
+    fill_what_is_closed()
     from cucmd.service.daemon import Options, run  # noqa: PLC0415  heavy, and only for this one
 
-    fill_what_is_closed()  # a daemon without a log is better than none
     level = logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO
     return run(Options(args.config, args.socket, args.state_dir, level), os.environ)
 
