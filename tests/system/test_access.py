@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from rig.jobs import SDL
 from rig.lab import Lab, running_lab
 from rig.others import as_user, ctl_as, folder_of, let_in, why_not
 from rig.quiet import wait_until
+from rig.readable_python import readable_python
 
 reason = why_not()
 pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
@@ -130,7 +130,7 @@ print(peer.makefile("rb").read1().decode().rstrip("\\0"))
 
 
 def call_as(daemon: Daemon, uid: int, method: str, groups: list[int]) -> str:
-    command = [sys.executable, "-c", GET_INFO, str(daemon.socket), method]
+    command = [readable_python().program, "-c", GET_INFO, str(daemon.socket), method]
     return as_user(uid, command, groups).stdout
 
 
@@ -213,7 +213,8 @@ def holding(
     daemon: Daemon, uid: int, count: int, call: str, *, answered: bool = True
 ) -> Iterator[None]:
     """`count` connections of that user, each of which has made the call and stays."""
-    command = [sys.executable, "-c", HOLD, str(daemon.socket), str(count), call]
+    python = readable_python()
+    command = [python.program, "-c", HOLD, str(daemon.socket), str(count), call]
     command += [] if answered else ["unanswered"]
     with subprocess.Popen(
         command,
@@ -224,6 +225,7 @@ def holding(
         group=uid,
         extra_groups=[OPERATE.gr_gid],
         cwd="/",
+        env=python.environ,
     ) as holder:
         assert holder.stdout.readline() == "holding\n"
         yield
