@@ -1,4 +1,4 @@
-"""Hooks of pytest: which tests are run, and in how many processes.
+"""Hooks of pytest: which tests are run, in how many processes, and which of them together.
 
 The one rule: whoever names a test gets it.
 """
@@ -18,7 +18,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what is long, unless it was asked for in whatever way."""
+    _leave_out_what_is_long(config, items)
+    for item in items:
+        if _shares_with_its_module(item):
+            item.add_marker(pytest.mark.xdist_group(item.location[0]))
+
+
+def _leave_out_what_is_long(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Unless it was asked for, in whatever way."""
     asked = config.option
     if asked.all or asked.markexpr or asked.keyword or asked.lf or asked.failedfirst:
         return
@@ -37,6 +44,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if _named_files(config):
         return 0
     return len(os.sched_getaffinity(0))
+
+
+def _shares_with_its_module(item: pytest.Item) -> bool:
+    """Whether a fixture of it is made once for its module: each process would make it again."""
+    fixtures = item._fixtureinfo.name2fixturedefs.values()
+    return any(of_one_name[-1].scope == "module" for of_one_name in fixtures)
 
 
 def _named_files(config: pytest.Config) -> set[Path]:

@@ -243,12 +243,14 @@ def assert_only_somebody_is_refused(daemon: Daemon, limit: str) -> None:
     assert ctl_as(daemon, 0, "list").returncode == 0
 
 
+@pytest.mark.long
 def test_one_users_connections_keep_no_other_out(daemon: Daemon) -> None:
     with holding(daemon, SOMEBODY, 6, LIST):
         assert_only_somebody_is_refused(daemon, "connections_per_uid")
     wait_until(lambda: ctl_as(daemon, SOMEBODY, "list", **MEMBER).returncode == 0)
 
 
+@pytest.mark.long
 def test_one_users_watchers_keep_no_other_out(daemon: Daemon) -> None:
     with holding(daemon, SOMEBODY, 2, WATCH):
         refused = ctl_as(daemon, SOMEBODY, "watch", **MEMBER)
@@ -259,6 +261,7 @@ def test_one_users_watchers_keep_no_other_out(daemon: Daemon) -> None:
             pass
 
 
+@pytest.mark.long
 def test_one_users_requests_keep_no_other_out(daemon: Daemon, silent: Lab) -> None:
     """What is in flight is the question for a host key, to a node that says nothing."""
     call = json.dumps(

@@ -23,6 +23,8 @@ from rig.jobs import SDL, start, statuses, until
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 
+pytestmark = pytest.mark.long
+
 REPOSITORY = Path(__file__).parents[2]
 PASSWORD = "Platform-Secret-1"
 SLOW = 15_000  # bytes a second: a file of FILE bytes takes some seconds

@@ -13,6 +13,8 @@ from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 from rig.small_disk import MIB, fill, small_disk
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:

@@ -21,6 +21,8 @@ from rig.jobs import node, start
 from rig.lab import Lab, running_lab
 from rig.quiet import assert_nothing_open, wait_until
 
+pytestmark = pytest.mark.long
+
 MakeLab = Callable[..., Lab]
 
 # Seconds, and which timeout they are. A node must come to its fault in less, among all the others.

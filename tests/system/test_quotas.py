@@ -25,6 +25,7 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
+@pytest.mark.long
 def test_the_floor_of_free_space_is_kept(tmp_path: Path, lab: Lab) -> None:
     folder = tmp_path / "cucmd"
     floor = 16 * MIB
@@ -57,6 +58,7 @@ def test_a_node_over_its_quota_fails_alone(make_daemon: MakeDaemon, lab: Lab) ->
     check_files(Path(job.directory))
 
 
+@pytest.mark.long
 def test_a_job_over_its_quota_keeps_what_came_before(make_daemon: MakeDaemon, lab: Lab) -> None:
     daemon = make_daemon("job_bytes = 700000\n")
     with daemon.client() as client:
@@ -68,6 +70,7 @@ def test_a_job_over_its_quota_keeps_what_came_before(make_daemon: MakeDaemon, la
         assert other.status == "succeeded", "another job has a quota of its own"
 
 
+@pytest.mark.long
 def test_a_clusters_quota_is_that_of_its_jobs(make_daemon: MakeDaemon, lab: Lab) -> None:
     cluster = f'[clusters.one]\npublisher = "{lab.nodes[0]}"\njob_bytes = 200000\n'
     daemon = make_daemon(cluster)
@@ -76,6 +79,7 @@ def test_a_clusters_quota_is_that_of_its_jobs(make_daemon: MakeDaemon, lab: Lab)
     assert node(job, 0).failure.code == "quota_exceeded"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("quota", ["node_bytes", "job_bytes"])
 def test_a_quota_counts_what_came_before_a_restart(tmp_path: Path, quota: str) -> None:
     """500 kB are within it; with the 300 kB of the first try they are not."""

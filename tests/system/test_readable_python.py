@@ -10,6 +10,7 @@ from rig.readable_python import NOBODY, copied_python, runs_for_nobody
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: is another user")
 
 
+@pytest.mark.long
 def test_a_copy_of_this_python_is_all_that_another_user_needs() -> None:
     python = copied_python()
     assert runs_for_nobody(python)

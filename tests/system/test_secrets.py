@@ -204,6 +204,7 @@ def test_what_is_no_request_at_all_is_not_logged(daemon: Daemon) -> None:
     assert written.passwords_in(daemon.folder) == []
 
 
+@pytest.mark.long
 def test_a_cancel_and_a_stop_show_none(tmp_path: Path, labs: dict[str, Lab]) -> None:
     """SIGTERM in the middle, then a start that says what it found."""
     folder = tmp_path / "cucmd"

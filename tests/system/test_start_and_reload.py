@@ -164,6 +164,7 @@ def test_a_group_that_does_not_exist_is_in_the_log(
     assert "access.view_group: 'nor.this': there is no such group" in said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("opts_in", [False, True])
 def test_a_cluster_of_old_nodes_logs_in_and_pushes_where_it_opts_in(
     tmp_path: Path, make_lab: MakeLab, opts_in: bool

@@ -114,6 +114,7 @@ async def test_a_sparse_write_at_2_to_the_62(target: Any, other: Any) -> None:
     assert not target.target.files()[0].complete
 
 
+@pytest.mark.long
 async def test_mkdir_without_end(target: Any, other: Any) -> None:
     def attack() -> int:
         with other.raw_sftp(target) as raw:
@@ -140,6 +141,7 @@ async def test_folders_within_folders_without_end(target: Any, other: Any) -> No
     assert await other.run(attack) == 32
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("alive")
 async def test_streams_that_the_fuzzer_kept(target: Any, other: Any) -> None:
     streams = [path.read_bytes() for path in sorted((CORPUS / "packets").iterdir())]

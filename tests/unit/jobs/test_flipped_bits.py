@@ -4,6 +4,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import pytest
 import trio
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -54,6 +55,7 @@ async def start_and_look(state: Path) -> None:
                 pass  # said to whoever asks for it, and to nobody else
 
 
+@pytest.mark.long
 @tries(40)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_one_flipped_bit_stops_no_start_and_no_list(place: float, bit: int) -> None:
