@@ -23,7 +23,8 @@ from rig.jobs import SDL, start, statuses, until
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 
-pytestmark = pytest.mark.long
+# The first one installs a Debian, where no run before has left it.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 REPOSITORY = Path(__file__).parents[2]
 PASSWORD = "Platform-Secret-1"
