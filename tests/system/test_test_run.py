@@ -1,6 +1,7 @@
-"""The test run itself: what is left out of it, and a test that hangs beside others."""
+"""The test run itself: what is left out of it, a test that hangs beside others, and signals."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.long
+from rig.signals import OF_A_TERMINAL, heard_by_children
 
 TESTS = Path(__file__).parents[1]
 Run = Callable[..., str]
@@ -58,6 +59,7 @@ def test_long(): pass
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "asked", ["--all", "test_some.py", "test_some.py::test_long", "-m long", "-k long"]
 )
@@ -65,6 +67,7 @@ def test_what_is_long_runs_where_it_is_asked_for(run: Run, asked: str) -> None:
     assert "test_long:passed" in run(LONG, *asked.split())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("asked", [[], ["."]])
 def test_what_is_long_is_left_out_elsewhere(run: Run, asked: list[str]) -> None:
     assert run(LONG, *asked) == "test_quick:passed"
@@ -78,6 +81,7 @@ async def test_last(): await trio.sleep(0)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "hangs",
     [
@@ -98,3 +102,24 @@ async def test_last(): await trio.sleep(0)
 def test_a_test_that_hangs_fails_alone(run: Run, hangs: str) -> None:
     ended = run(BESIDE.format(hangs=hangs))
     assert ended == "test_first:passed test_hangs:failed test_last:passed"
+
+
+IGNORED = """
+import signal
+numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+print([number for number in numbers if signal.getsignal(number) is signal.SIG_IGN])
+"""
+
+
+def test_children_hear_the_signals_that_we_ignore() -> None:
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in OF_A_TERMINAL}
+    try:
+        with heard_by_children():
+            ignored = subprocess.check_output([sys.executable, "-c", IGNORED], text=True)
+            for number in OF_A_TERMINAL:
+                os.kill(os.getpid(), number)
+        assert ignored == "[]\n"
+        assert {signal.getsignal(number) for number in OF_A_TERMINAL} == {signal.SIG_IGN}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
