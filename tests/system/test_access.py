@@ -107,7 +107,6 @@ def test_members_of_the_view_group_may_look_and_no_more(
     refused += [ctl_as(daemon, SOMEBODY, *operation, **groups) for operation in OPERATIONS]
     for done in refused:
         assert (done.returncode, done.stdout) == (77, "")
-        assert "not permit" in done.stderr
     assert len(list((daemon.state / "jobs").iterdir())) == before
 
 
@@ -152,7 +151,6 @@ def test_others_exit_77(daemon: Daemon, lab: Lab) -> None:
     refused = [ctl_as(daemon, SOMEBODY, *verb) for verb in (("list",), UNKNOWN, *OPERATIONS)]
     for done in (*refused, start_as(daemon, lab, SOMEBODY)):
         assert (done.returncode, done.stdout) == (77, "")
-        assert "[access]" in done.stderr
 
 
 def test_whom_the_socket_itself_keeps_out_exits_77(tmp_path: Path) -> None:

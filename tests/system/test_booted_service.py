@@ -279,7 +279,6 @@ def test_the_groups_decide_who_may_do_what(host: Host, lab: Lab) -> None:
     assert host.ctl("victor", "status", job_id).returncode == 0
     refused = host.ctl("victor", *job)
     assert (refused.returncode, refused.stdout) == (77, "")
-    assert "not permit" in refused.stderr
     assert f"refused Start to uid {uid_of(host, 'victor')}, pid" in host.journal()
 
     for command in (("status", job_id), job):

@@ -39,7 +39,6 @@ def test_the_floor_of_free_space_is_kept(tmp_path: Path, lab: Lab) -> None:
         assert statuses(job) == ["succeeded", "failed"]
         failed = node(job, 1)
         assert failed.failure.code == "disk_full"
-        assert "must stay free" in failed.error
         assert free(daemon.state) > floor - MIB, "but for the database and the transcript"
         check_files(Path(job.directory))
         shutil.rmtree(Path(job.directory, failed.node.replace(":", "_")))
@@ -53,7 +52,6 @@ def test_a_node_over_its_quota_fails_alone(make_daemon: MakeDaemon, lab: Lab) ->
     assert statuses(job) == ["succeeded", "failed", "succeeded"]
     failed = node(job, 1)
     assert failed.failure.code == "quota_exceeded"
-    assert "1000000 bytes for this node" in failed.error
     assert failed.bytes_received <= 1_000_000
     check_files(Path(job.directory))
 
