@@ -72,6 +72,7 @@ def test_banner_without_end(chunk):
     assert not driver.session.at_prompt
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.long
 def test_file_list_of_ten_gigabytes():
     driver = in_command()
@@ -84,6 +85,7 @@ def test_file_list_of_ten_gigabytes():
     assert len(driver.events) == 1
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.long
 def test_empty_lines_cost_more_than_their_bytes():
     driver = in_command()
