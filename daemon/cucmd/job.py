@@ -77,10 +77,10 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return None
 
 
-class Collection(msgspec.Struct, frozen=True):
-    """What to collect: paths below `location`, in a window, resolved from profile and request.
+class Collect(msgspec.Struct, frozen=True, tag="collect"):
+    """Collects files: `paths` below `location`, in a window, resolved from profile and request.
 
-    The window is `last` ("2h") or `since` to `until`; none of them means every file.
+    The window is `last` ("2h") or `since` to `until`. Without any of them, every file is meant.
     """
 
     paths: tuple[str, ...]
@@ -92,6 +92,13 @@ class Collection(msgspec.Struct, frozen=True):
     last: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+# What a job does on each of its nodes: a union of structs, told apart by their tags. Another kind
+# of work is another struct here with a tag of its own: `Work: TypeAlias = Collect | Run`. mypy then
+# names the place in service/daemon.py that has to say which function of work/ does it. A tag and
+# its fields are in databases: a tag is never renamed, and a field that comes later has a default.
+Work: TypeAlias = Collect
 
 
 class Pending(msgspec.Struct, frozen=True, tag="pending"):
@@ -235,7 +242,7 @@ class Job(msgspec.Struct, frozen=True):
 
     job_id: str
     created_at: datetime
-    collection: Collection
+    work: Work
     timeouts: Timeouts
     concurrency: int
     nodes: tuple[Node, ...]

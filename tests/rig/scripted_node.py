@@ -12,7 +12,7 @@ import trio
 
 from cucmd import vos
 from cucmd.failure import Failure, NodeFailed
-from cucmd.job import Collection, Phase, Timeouts
+from cucmd.job import Collect, Phase, Timeouts
 from cucmd.node.ports import Login, NodeTask, Retry
 from cucmd.work.collect import collect
 
@@ -281,18 +281,20 @@ class Heard:
 
 
 def node_task(folder: Path, *paths: str, **fields: object) -> NodeTask:
-    collection = fields.pop("collection", None) or Collection(paths or ("cm/trace/ccm/sdl",))
+    work = fields.pop("work", None) or Collect(paths or ("cm/trace/ccm/sdl",))
     values = {"timeouts": Timeouts(), "retry": Retry(attempts=3, base=1, cap=15), **fields}
     login = Login("administrator", "PlatformSecret")
     folder.mkdir(exist_ok=True)
     return NodeTask(
-        "0a1b2c3d4e5f", "cucm-pub", "cucm-pub", 22, login, collection, folder=folder, **values
+        "0a1b2c3d4e5f", "cucm-pub", "cucm-pub", 22, login, work, folder=folder, **values
     )
 
 
-async def collected(node: Node, task: NodeTask) -> tuple[tuple[str, ...], Heard]:
-    report = Heard()
-    return await collect(task, node.open_shell, node, report), report
+async def collected(
+    node: Node, task: NodeTask, report: Heard | None = None
+) -> tuple[tuple[str, ...], Heard]:
+    report = report or Heard()
+    return await collect(task, task.work, node.open_shell, node, report), report
 
 
 async def failed(node: Node, task: NodeTask) -> Failure:

@@ -63,7 +63,7 @@ class Planner:
         job = Job(
             job_id=secrets.token_hex(6),
             created_at=now,
-            collection=resolve_collection(request.collection, self._config, now),
+            work=resolve_collection(request.collection, self._config, now),
             timeouts=resolve_timeouts(request.timeouts, whole.timeouts),
             concurrency=resolve_concurrency(request.concurrency, whole.limits.concurrency),
             nodes=tuple(Node(node) for node in nodes),
@@ -119,7 +119,7 @@ class Planner:
             host=host,
             port=port,
             login=logins.of(settings),
-            collection=job.collection,
+            work=job.work,
             timeouts=resolve_timeouts(overrides, settings.timeouts),
             retry=Retry(retry.attempts, retry.base, retry.cap),
             folder=self._directory(job.job_id) / node.folder,

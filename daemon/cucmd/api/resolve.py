@@ -26,7 +26,7 @@ _RFC3339 = re.compile(
 
 def resolve_collection(
     request: structs.Collection, config: Config, now: datetime | None = None
-) -> job.Collection:
+) -> job.Collect:
     """What to collect, from request, profile and defaults.
 
     The profile's window holds only where the request names none at all. With `now` (aware), a
@@ -34,7 +34,7 @@ def resolve_collection(
     """
     profile = _profile(request, config)
     last, since, until = _window(request, now)
-    return job.Collection(
+    return job.Collect(
         paths=rules.distinct(profile.paths if request.paths is None else _checked(request.paths)),
         profile=request.profile,
         location=_given(request.location, "location", rules.location) or profile.location,

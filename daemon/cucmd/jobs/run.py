@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 # How often figures of running transfers are shown to watchers, in seconds.
 TICK = 0.5
 
-Collect: TypeAlias = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
 Notes: TypeAlias = tuple[str, ...]
+# Does what a task says on its node, and returns what a person should read of it.
+WorkOnNode: TypeAlias = Callable[[NodeTask, Report], Awaitable[Notes]]
 # (host, port) to what its other names have in common with it.
 Locate: TypeAlias = Callable[[str, int], Awaitable[Address]]
 
@@ -46,7 +47,7 @@ class JobServices(msgspec.Struct, frozen=True):
     store: Store
     feed: Feed
     admission: Admission
-    collect: Collect
+    work_on_node: WorkOnNode
     locate: Locate
 
 
@@ -171,11 +172,11 @@ class JobRun:
             self._settle(position, ending if failed or problem is None else problem)
 
     async def _attempt(self, task: NodeTask, report: NodeProgress) -> Notes | Failure:
-        """Collects the node; its notes, or why it failed. Only a cancel comes out as itself."""
+        """Works on the node; its notes, or why it failed. Only a cancel comes out as itself."""
         try:
             with trio.fail_after(task.timeouts.node):
                 await trio.to_thread.run_sync(_make_folder, task.folder)
-                return await self._services.collect(task, report)
+                return await self._services.work_on_node(task, report)
         except NodeFailed as error:
             return error.failure
         except trio.TooSlowError:

@@ -14,7 +14,7 @@ import msgspec
 
 from cucmd.allowance import Allowance
 from cucmd.failure import Failure
-from cucmd.job import Collection, HostKeyPolicy, Phase, Timeouts
+from cucmd.job import HostKeyPolicy, Phase, Timeouts, Work
 
 
 class Shell(Protocol):
@@ -154,7 +154,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     host: str
     port: int
     login: Login
-    collection: Collection
+    work: Work
     timeouts: Timeouts
     retry: Retry
     folder: Path

@@ -81,8 +81,18 @@ DROP INDEX job_by_end;
 CREATE INDEX job_open ON job (position) WHERE NOT closed;
 """
 
+# A job has `work`, a union whose variant its tag `type` tells; what every job had before,
+# `collection`, is the first of them. What is damaged stays as it is: one row that cannot be read
+# must not keep the daemon from its start. CASE, because AND may read its right side first.
+_WORK = """
+UPDATE job SET detail = json_set(
+    json_remove(detail, '$.collection'),
+    '$.work', json_set(json_extract(detail, '$.collection'), '$.type', 'collect'))
+WHERE CASE WHEN json_valid(detail) THEN json_type(detail, '$.collection') = 'object' END;
+"""
+
 # STEPS[n] makes a database of version n one of version n + 1.
-STEPS: tuple[str, ...] = (_FIRST, _CLOSED)
+STEPS: tuple[str, ...] = (_FIRST, _CLOSED, _WORK)
 
 
 def newest_version() -> int:

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
-from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.store import FileRow, StoreFailed, open_store
 from rig.supervised import NOW, world
 from rig.tries import tries
@@ -20,7 +20,7 @@ NODES = tuple(Node(f"cucm-{number}") for number in range(5))
 
 
 def made(job_id: str) -> Job:
-    return Job(job_id, NOW, Collection(("syslog/*",)), Timeouts(), 8, NODES, username="admin")
+    return Job(job_id, NOW, Collect(("syslog/*",)), Timeouts(), 8, NODES, username="admin")
 
 
 async def make(path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from cucmd.failure import Code
-from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node_name import InvalidNode
 from cucmd.store import StoreFailed, open_store
@@ -19,7 +19,7 @@ from rig.supervised import NOW, statuses, world
 
 async def test_recovery_interrupts_what_has_no_password_any_more(tmp_path: Path) -> None:
     async with open_store(tmp_path / "cucmd.db") as store:
-        job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
+        job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
         await store.add_job(job)
         after = job.begin(NOW).replace_node(0, Node("a").begin(NOW, 1).succeed(NOW), NOW)
         await store.save(job, after)
@@ -111,7 +111,7 @@ def forbid_looking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def cut_off(tmp_path: Path) -> str:
     """A job that was stopped with its end saved and a file that is not on record."""
-    job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),))
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)
         await store.save(job, job.cancel(NOW))
@@ -122,7 +122,7 @@ async def cut_off(tmp_path: Path) -> str:
 async def test_a_resumed_job_stays_open_where_its_files_could_not_be_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)
         await store.save(job, job.cancel(NOW, frozenset({0})))
@@ -150,7 +150,7 @@ async def test_a_job_whose_row_contradicts_itself_is_left_alone(
     tmp_path: Path, damage: str
 ) -> None:
     """Neither run under another's id, nor in the way of a stop."""
-    job = Job("bad1", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),))
+    job = Job("bad1", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)
         if "status" in damage:
@@ -168,7 +168,7 @@ async def test_a_damaged_row_of_a_job_keeps_no_other_from_its_work(
     ended = await cut_off(tmp_path)
     async with open_store(tmp_path / "cucmd.db") as store:
         for name in ("bad1", "good1"):
-            await store.add_job(Job(name, NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),)))
+            await store.add_job(Job(name, NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),)))
     with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
         raw.execute("UPDATE job SET detail = '{' WHERE job_id IN ('bad1', ?)", (ended,))
     async with world(tmp_path) as again:
@@ -181,7 +181,7 @@ async def test_a_damaged_row_of_a_job_keeps_no_other_from_its_work(
 
 
 async def test_a_job_that_cannot_be_planned_ends_as_interrupted(tmp_path: Path) -> None:
-    job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),))
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)
 

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from cucmd.failure import Code, failure
-from cucmd.job import Collection
+from cucmd.job import Collect
 from rig.scripted_node import (
     COMPLETED,
     QUESTIONS,
@@ -62,9 +62,9 @@ async def refuses_after_it_began(node: Node, line: str) -> None:
 async def test_what_came_is_never_more_than_it_is(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, file_get: Answer, says: str
 ) -> None:
-    packed = Collection(("x",), compress=True)
+    packed = Collect(("x",), compress=True)
     async with scripted(appliance(file_get)) as node:
-        why = await failed(node, node_task(tmp_path, collection=packed))
+        why = await failed(node, node_task(tmp_path, work=packed))
     assert why.code is Code.TRANSFER_INCOMPLETE
     assert says in why.message
 
@@ -72,10 +72,10 @@ async def test_what_came_is_never_more_than_it_is(
 async def test_nothing_that_was_announced_is_a_path_that_matched_nothing(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    loose = Collection(("core", "syslog"), compress=False)
+    loose = Collect(("core", "syslog"), compress=False)
     answers = by_path(core=pushes(), syslog=pushes(5))
     async with scripted(appliance(answers)) as node:
-        notes, _ = await collected(node, node_task(tmp_path, collection=loose))
+        notes, _ = await collected(node, node_task(tmp_path, work=loose))
     assert notes == ("core: no files matched",)
 
 
