@@ -42,13 +42,14 @@ class World:
 
     def job(self, *nodes: str, **fields: object) -> Job:
         self.numbers += 1
-        values = {"work": Collect(("syslog",)), "concurrency": 8, "timeouts": Timeouts(), **fields}
-        return Job(
-            job_id=f"{self.numbers:012x}",
-            created_at=NOW,
-            nodes=tuple(Node(node) for node in nodes),
-            **values,
-        )
+        values = {
+            "job_id": f"{self.numbers:012x}",
+            "work": Collect(("syslog",)),
+            "concurrency": 8,
+            "timeouts": Timeouts(),
+            **fields,
+        }
+        return Job(created_at=NOW, nodes=tuple(Node(node) for node in nodes), **values)
 
     def tasks(self, job: Job) -> list[NodeTask | None]:
         return [None if node.settled else self.task(job, node) for node in job.nodes]

@@ -69,6 +69,7 @@ class Supervisor:
         self._directory = jobs_directory
         self._limits = limits
         self._live: dict[str, JobRun] = {}
+        self._starting: set[str] = set()  # of the live ones: not durable yet, so nobody's to see
         self.ended = 0  # jobs whose last connection has closed, since the start
         self._draining = False
         self._nursery = nursery
@@ -93,12 +94,15 @@ class Supervisor:
         """
         self._admit()
         run = self._run_for(job, tasks)
+        self._starting.add(job.job_id)
         try:
             with trio.CancelScope(shield=True):
                 await self._services.store.add_job(job)
         except BaseException:
             self._live.pop(job.job_id).over.set()
             raise
+        finally:
+            self._starting.discard(job.job_id)
         self._services.feed.publish(job)
         self._launch(run)
         return run.job
@@ -154,19 +158,33 @@ class Supervisor:
     async def find(self, prefix: str) -> Job:
         """The job of that id, or of the only id that begins so (4 characters or more).
 
+        Live jobs are looked at first. Where the store cannot be read, they are all that there is:
+        a damaged database must not keep a running job from being found and cancelled.
         Raises `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
-        run = self._live.get(prefix)
-        if run is not None:
-            return run.shown()
+        if prefix in self._live:
+            return await self._load(prefix)
         if len(prefix) < 4:
             raise UnknownJob(prefix)
-        candidates = await self._services.store.find(prefix)
+        live = [job_id for job_id in self._shown if job_id.startswith(prefix)]
+        stored: Sequence[str] = ()
+        if len(live) < 2:
+            try:
+                stored = await self._services.store.find(prefix)
+            except StoreFailed:
+                if not live:
+                    raise
+        candidates = sorted({*live, *stored})
         if len(candidates) > 1:
             raise AmbiguousJob(prefix, candidates)
         if not candidates:
             raise UnknownJob(prefix)
         return await self._load(candidates[0])
+
+    @property
+    def _shown(self) -> list[str]:
+        """Ids of the live jobs that are durable, oldest first."""
+        return [job_id for job_id in self._live if job_id not in self._starting]
 
     async def _load(self, job_id: str) -> Job:
         run = self._live.get(job_id)
@@ -181,8 +199,17 @@ class Supervisor:
         return None if run is None else run.unsaved
 
     async def newest(self, limit: int, status: str | None) -> Sequence[JobRow | Job]:
-        """Newest first; live jobs as they are at this moment."""
-        rows = await self._services.store.newest(limit, status)
+        """Newest first; live jobs as they are at this moment. Raises `StoreFailed`.
+
+        Not where only queued or only running ones are asked for: these are all live.
+        """
+        try:
+            rows = await self._services.store.newest(limit, status)
+        except StoreFailed:
+            if status not in ("queued", "running"):
+                raise
+            live = (self._live[job_id].shown() for job_id in reversed(self._shown))
+            return [job for job in live if job.status == status][:limit]
         return [self._live[row.job_id].shown() if row.job_id in self._live else row for row in rows]
 
     # Restart and stop
