@@ -77,7 +77,7 @@ def feed(stream: bytes) -> None:
             handler.close()
         _check(accounting, target)
         assert tree(outside) == expected
-        assert sorted(os.listdir(name)) == ["target", "outside"]
+        assert sorted(os.listdir(name)) == ["outside", "target"]
     assert os.listdir("/proc/self/fd") == before
 
 
