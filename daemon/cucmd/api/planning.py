@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec.structs import asdict
 
-from cucmd.allowance import Allowance
+from cucmd.allowance import Allowance, Quota
 from cucmd.api import structs
 from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
 from cucmd.config import (
@@ -128,9 +128,7 @@ class Planner:
             host_keys=settings.ssh.host_keys,
             legacy_algorithms=settings.ssh.legacy_algorithms,
             sessions=settings.limits.sessions_per_node,
-            node_bytes=settings.limits.node_bytes,
-            node_used=node.bytes_received,
-            job_bytes=allowance,
+            quota=Quota(Allowance(settings.limits.node_bytes, node.bytes_received), allowance),
             asked_at=job.created_at,
         )
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from cucmd.allowance import Allowance
+from cucmd.allowance import Quota
 from cucmd.failure import Failure
 from cucmd.job import HostKeyPolicy, Phase, Timeouts, Work
 
@@ -145,8 +145,7 @@ class NodeTask(msgspec.Struct, frozen=True):
 
     `folder` holds `files/` and `transcript.log`; `advertise` is the receiver's address as told to
     the node, or "" for our own on the SSH connection. `sessions` bounds those on this node at
-    once, over all jobs; `node_bytes` (0: no limit) and `job_bytes` what may be received, of which
-    `node_used` came before a restart. `asked_at` is when the job was asked for.
+    once, over all jobs; `quota` what may be received. `asked_at` is when the job was asked for.
     """
 
     job_id: str
@@ -163,9 +162,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     host_keys: HostKeyPolicy = "accept-new"
     legacy_algorithms: bool = False
     sessions: int = 2
-    node_bytes: int = 0
-    node_used: int = 0
-    job_bytes: Allowance = Allowance(0)
+    quota: Quota = msgspec.field(default_factory=Quota)
     asked_at: datetime | None = None
 
 

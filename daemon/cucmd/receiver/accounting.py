@@ -8,27 +8,12 @@ from __future__ import annotations
 
 import threading
 
-import msgspec
-
-from cucmd.allowance import Allowance
+from cucmd.allowance import Quota
 from cucmd.failure import Code, Failure, failure
 from cucmd.receiver.limits import ReceivedFile, ReceiverLimits, Refused, Status
 
 # Of bounds that are nobody's to set.
 _IN_PARTS = "narrow the window, or collect path by path"
-
-
-class Quota(msgspec.Struct, frozen=True):
-    """What may come in, in bytes of payload.
-
-    `size`: into this target; None: as much as the disk allows.
-    `job`: into all targets of the job together, which share it; None: as much as the disk allows.
-    `used`: what came into an earlier target of the same node.
-    """
-
-    size: int | None = None
-    job: Allowance | None = None
-    used: int = 0
 
 
 class Entry:
@@ -60,7 +45,6 @@ class Accounting:
         self._names: dict[str, str] = {}  # as the client named it -> as it is stored
         self._handles = 0
         self._listings = 0  # of the handles
-        self._taken = quota.used
         self._directories = 0
 
     def files(self) -> tuple[ReceivedFile, ...]:
@@ -142,12 +126,10 @@ class Accounting:
         """Before they are written, so that a quota is never passed, only reached."""
         self.check_open()
         quota = self._quota
-        with self._lock:
-            if quota.size is not None and self._taken + count > quota.size:
-                self._quota_exceeded(f"more than {quota.size} bytes for this node")
-            if quota.job is not None and not quota.job.take(count):
-                self._quota_exceeded(f"more than {quota.job.size} bytes for this job")
-            self._taken += count
+        if not quota.node.take(count):
+            self._quota_exceeded(f"more than {quota.node.size} bytes for this node")
+        if not quota.job.take(count):
+            self._quota_exceeded(f"more than {quota.job.size} bytes for this job")
 
     def count_bytes(self, count: int) -> None:
         """They are written."""

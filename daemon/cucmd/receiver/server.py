@@ -16,7 +16,8 @@ from typing import Any
 import asyncssh
 import trio
 
-from cucmd.receiver.accounting import Accounting, Quota
+from cucmd.allowance import Quota
+from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.connection import Connection
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.host_keys import HostKeyUnusable, key_pairs, load_host_keys
@@ -30,7 +31,6 @@ from cucmd.ssh.unread import LOOK_EVERY
 
 __all__ = [
     "HostKeyUnusable",
-    "Quota",
     "ReceivedFile",
     "Receiver",
     "ReceiverLimits",

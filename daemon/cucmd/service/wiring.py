@@ -13,7 +13,7 @@ from cucmd.config import NodeSettings
 from cucmd.job import Phase
 from cucmd.node.ports import NodeTask, Shell, UploadTarget
 from cucmd.node_name import parse_node
-from cucmd.receiver.server import Quota, Receiver
+from cucmd.receiver.server import Receiver
 from cucmd.ssh.known_hosts import KnownHost, KnownHosts
 from cucmd.ssh.known_line import HostKey, HostLine, parse_key
 from cucmd.ssh.policy import Policy
@@ -53,8 +53,8 @@ class Ssh:
 
     def open_upload_target(self, task: NodeTask) -> UploadTarget:
         name = f"{task.job_id}/{task.node}"
-        quota = Quota(task.node_bytes or None, task.job_bytes, task.node_used)
-        return self._receiver.open_upload_target(task.folder / "files", name=name, quota=quota)
+        folder = task.folder / "files"
+        return self._receiver.open_upload_target(folder, name=name, quota=task.quota)
 
     def shortage(self, descriptor: int) -> str | None:
         return self._receiver.space.look(descriptor)

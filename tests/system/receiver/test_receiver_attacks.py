@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import trio
 
+from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
 from cucmd.receiver.limits import Status
-from cucmd.receiver.server import Quota
 from rig import sftp_words as words
 from rig.sftp_words import Kind
 
@@ -191,7 +191,7 @@ async def test_more_than_the_quota_is_refused_while_it_arrives(
     source = tmp_path / "large"
     source.write_bytes(bytes(3_000_000))
     target, neighbour = (
-        open_target(receiver, "target", Quota(1_000_000)),
+        open_target(receiver, "target", Quota(Allowance(1_000_000))),
         open_target(receiver, "neighbour"),
     )
     done = await openssh.sftp(target, f"put {source} a\n")

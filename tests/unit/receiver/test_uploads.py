@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from cucmd.allowance import Allowance
+from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
-from cucmd.receiver.accounting import Quota
 from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.limits import MIB, ReceivedFile, Status
 from cucmd.receiver.packets import Kind, OpenFlag, PacketBuffer
@@ -191,7 +190,7 @@ def test_times_of_a_file_of_another_login_are_left_alone(client: Any) -> None:
 def test_more_bytes_than_a_node_may_push_are_refused_and_none_of_them_written(
     make_client: Make,
 ) -> None:
-    client = make_client(Quota(10))
+    client = make_client(Quota(Allowance(10)))
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"1234567890").status == Status.OK
     assert client.write(handle, 10, b"1").status == Status.FAILURE
@@ -205,7 +204,7 @@ def test_more_bytes_than_a_node_may_push_are_refused_and_none_of_them_written(
 def test_what_came_before_a_restart_counts_and_the_limit_is_named_as_configured(
     make_client: Make,
 ) -> None:
-    client = make_client(Quota(10, used=8))
+    client = make_client(Quota(Allowance(10, 8)))
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"12").status == Status.OK
     assert client.write(handle, 2, b"3").status == Status.FAILURE
@@ -215,7 +214,7 @@ def test_what_came_before_a_restart_counts_and_the_limit_is_named_as_configured(
 def test_the_quota_of_a_job_is_shared_by_its_targets(make_client: Make) -> None:
     allowance = Allowance(10)
     allowance.take(6)  # what another node of the job has pushed
-    client = make_client(Quota(100, allowance))
+    client = make_client(Quota(Allowance(100), allowance))
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"1234").status == Status.OK
     assert client.write(handle, 4, b"5").status == Status.FAILURE
