@@ -36,16 +36,6 @@ class Send(msgspec.Struct, frozen=True):
         return [("shown", self.shown)]
 
 
-class Gathering(msgspec.Struct, frozen=True):
-    """The node looks for the files of a `file get`."""
-
-
-class FileFound(msgspec.Struct, frozen=True):
-    """Newer releases name each file while they gather."""
-
-    path: str
-
-
 class Sized(msgspec.Struct, frozen=True):
     """What the node announces, before compression."""
 
@@ -59,10 +49,6 @@ class Agreed(msgspec.Struct, frozen=True):
 
 class Moving(msgspec.Struct, frozen=True):
     """Bytes came while the transfer ran; at most one for each `receive`."""
-
-
-class Completed(msgspec.Struct, frozen=True):
-    """The node says "Transfer completed"; the receiver has to agree."""
 
 
 class FileGetDone(msgspec.Struct, frozen=True):
@@ -85,16 +71,5 @@ class Broken(msgspec.Struct, frozen=True):
 
 
 Event: TypeAlias = (
-    Prompted
-    | CommandDone
-    | Send
-    | Gathering
-    | FileFound
-    | Sized
-    | Agreed
-    | Moving
-    | Completed
-    | FileGetDone
-    | NothingMatched
-    | Broken
+    Prompted | CommandDone | Send | Sized | Agreed | Moving | FileGetDone | NothingMatched | Broken
 )
