@@ -1,7 +1,7 @@
 """PURE. Jobs, nodes and files as rows, and back.
 
-The one rule: what goes in comes out equal. Times are kept as text of one length, in UTC, so that
-their order as text is their order in time.
+The one rule: a job that is written and read is equal to what it was. Times are text of one
+length, in UTC, so that their order as text is their order in time.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import msgspec
 
 from cucmd.job import Failed, Job, JobEnded, JobStatus, Node
 
-# What sqlite3 gives for a row: the types of its columns are known to the statement only.
+# A row as sqlite3 gives it. The types of its columns depend on the statement.
 Row: TypeAlias = tuple[Any, ...]
 
 
 class JobRow(msgspec.Struct, frozen=True):
-    """A job in one line, as lists show it. `nodes_done` counts every settled node."""
+    """A job as lists show it. `nodes_done` counts every node that has ended, in any way."""
 
     job_id: str
     status: JobStatus
@@ -33,7 +33,7 @@ class JobRow(msgspec.Struct, frozen=True):
 
 
 class FileRow(msgspec.Struct, frozen=True):
-    """A file that a node pushed; `size` in bytes, `path` relative to the job's directory."""
+    """A file that a node has sent. `size` is in bytes, `path` relative to the job's directory."""
 
     node: str
     path: str
@@ -43,7 +43,7 @@ class FileRow(msgspec.Struct, frozen=True):
 
 
 class Received(Protocol):
-    """What `save_files` takes: whatever has these four."""
+    """What `save_files` takes."""
 
     @property
     def path(self) -> str: ...
@@ -56,7 +56,7 @@ class Received(Protocol):
 
 
 def summarise(job: Job) -> JobRow:
-    """The row of a job in memory; the same as the store would list for it."""
+    """The row of a job in memory. The store has the same for it."""
     return JobRow(
         job_id=job.job_id,
         status=job.status,
@@ -90,14 +90,16 @@ def node_columns(position: int, node: Node) -> tuple[int, str, int, str]:
 
 
 def job_from(detail: str, nodes: Iterable[str]) -> Job:
-    """Raises `msgspec.MsgspecError` for text that is no job."""
+    """Raises `msgspec.MsgspecError` for text that is not a job."""
     job = msgspec.json.decode(detail, type=Job)
     decoder = msgspec.json.Decoder(Node)
     return msgspec.structs.replace(job, nodes=tuple(decoder.decode(text) for text in nodes))
 
 
 def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
-    """Those that differ. Unchanged nodes are shared by both jobs, so this mostly looks at ids."""
+    """(position, node) of those that differ. Both jobs share the unchanged ones, so comparing
+    them is mostly a comparison of identity.
+    """
     pairs = enumerate(zip(before.nodes, after.nodes, strict=True))
     return [(at, new) for at, (old, new) in pairs if new is not old and new != old]
 
@@ -107,7 +109,7 @@ def changed_itself(before: Job, after: Job) -> bool:
 
 
 def job_row_from(row: Row) -> JobRow:
-    """Raises `msgspec.MsgspecError` for what is no job."""
+    """Raises `msgspec.MsgspecError` for a row that is not a job."""
     columns = dict(zip(JobRow.__struct_fields__, row, strict=True))
     return msgspec.convert(columns, JobRow)
 
