@@ -1,6 +1,6 @@
-"""The structs of `io.cucmd.Jobs`, as they travel. Shared by the daemon and `cucmctl`.
+"""The structs of `io.cucmd.Jobs` on the socket. Shared by the daemon and `cucmctl`.
 
-The one rule: imports nothing but msgspec and the standard library, and knows no behaviour.
+The one rule: this file imports only msgspec and the standard library, and decides nothing.
 No struct forbids fields that it does not know: a client reads past those of a later daemon. In a
 request the daemon refuses them (`varlink/requests.py`).
 Times are RFC 3339 in UTC; durations are seconds; sizes are bytes. The comments above classes and

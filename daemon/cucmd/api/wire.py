@@ -1,4 +1,4 @@
-"""PURE. Jobs as the socket shows them: from `cucmd.job` to `cucmd.api.structs`."""
+"""PURE. Jobs as structs of the interface: from `cucmd.job` to `cucmd.api.structs`."""
 
 from __future__ import annotations
 

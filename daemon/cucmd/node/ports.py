@@ -1,6 +1,7 @@
-"""What collecting needs of the rooms below, as protocols, and of the supervisor above.
+"""What the work on a node needs of SSH, of the receiver and of the job: protocols and structs.
 
-The one rule: nothing here is implemented here. Tests put nodes of their own behind these doors.
+The one rule: no protocol is implemented here. service/wiring.py does it, and tests with scripted
+nodes of their own.
 """
 
 from __future__ import annotations
@@ -143,9 +144,12 @@ class Retry(msgspec.Struct, frozen=True):
 class NodeTask(msgspec.Struct, frozen=True):
     """One node of one job, with everything that is decided before it is contacted.
 
-    `folder` holds `files/` and `transcript.log`; `advertise` is the receiver's address as told to
-    the node, or "" for our own on the SSH connection. `sessions` bounds those on this node at
-    once, over all jobs; `quota` what may be received. `asked_at` is when the job was asked for.
+    `work` is what to do on it; the fields that only one kind of work needs are in there.
+    `folder` holds `files/` and `transcript.log`.
+    `advertise` is the receiver's address that the node is given. "": ours on the SSH connection.
+    `sessions` limits the sessions on this node at once, over all jobs.
+    `quota` limits what may be received.
+    `asked_at` is when the job was asked for.
     """
 
     job_id: str
