@@ -18,7 +18,8 @@ import trio
 
 from cucmd.config import Limits
 from cucmd.node.ports import NodeTask, Report
-from rig.scripted_node import File, Target
+from cucmd.received_file import ReceivedFile
+from rig.scripted_node import Target
 from rig.supervised import Behaviour, statuses, world
 
 NAME = "192.0.2.{}/2026-11-25_12-00-00/cm/trace/ccm/sdl/SDL001_100_{:06}.txt.gzo"
@@ -59,12 +60,13 @@ async def _job(nodes: int, files: int, apart: float) -> dict[str, Any]:
 
 
 def _node(all_run: trio.Event, later: float, number: int, files: int) -> Behaviour:
-    target = _Target()
-    target.came = [File(NAME.format(number, file), 1_000_000) for file in range(files)]
+    target = _Target(f"n{number}", f"n{number}/files/")
+    for file in range(files):
+        target.store(NAME.format(number, file), 1_000_000)
 
     async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
         report.upload_target(target)
-        report.whole(target.came)
+        report.complete(target.came)
         await all_run.wait()
         await trio.sleep(later)
         return ()
@@ -77,7 +79,7 @@ class _Target(Target):
 
     files_received = 0
 
-    def files(self) -> Sequence[File]:
+    def files(self) -> Sequence[ReceivedFile]:
         return self.came
 
 

@@ -8,12 +8,12 @@ before a job is shown as ended because its last node has ended (`manifest.py` ha
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
-from cucmd.jobs.manifest import Entry, ManifestWriter
-from cucmd.node.ports import ReceivedFile
+from cucmd.jobs.manifest import ManifestWriter
+from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
@@ -39,18 +39,16 @@ class Filing:
         self._stopped = stopped
         self._put_off = trio.Event()
         self._hurried = trio.Event()
-        self._unfiled: dict[str, tuple[Entry, ...]] = {}
+        self._unfiled: dict[str, tuple[ReceivedFile, ...]] = {}
 
     @property
     def recorded(self) -> bool:
         """Whether every file that we know of is on record, while nothing is on its way there."""
         return not self._unfiled and self._manifest.written
 
-    def add(
-        self, node: str, folder: str, files: Sequence[ReceivedFile], whole: Container[str]
-    ) -> None:
-        """What came of a node in this run; `whole` are the paths of those that count."""
-        self._unfiled[node] = self._manifest.add(node, folder, files, whole)
+    def add(self, node: str, files: Sequence[ReceivedFile]) -> None:
+        """What came of a node in this run."""
+        self._unfiled[node] = self._manifest.add(node, files)
 
     async def put_on_record(self, last: Callable[[], bool]) -> None:
         """Into the manifest at once if that is due, or `last`: with this node the job will end.
@@ -69,7 +67,7 @@ class Filing:
             # and 400 of them did so 80,000 times.
             node, entries = self._unfiled.popitem()
             try:
-                await self._store.save_files(self._job_id, node, entries)
+                await self._store.save_files(self._job_id, entries)
             except BaseException:
                 self._unfiled.setdefault(node, entries)
                 raise

@@ -16,7 +16,7 @@ every disk; a number of nodes or seconds would not be.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -24,7 +24,7 @@ import msgspec
 import trio
 
 from cucmd.durable import replace_file
-from cucmd.node.ports import ReceivedFile
+from cucmd.received_file import ReceivedFile
 
 # Files, half a megabyte of them, up to which a write is so cheap that each node may have its own.
 SMALL = 2000
@@ -39,7 +39,7 @@ PIECE = 1000
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One file. `path` is relative to the job's directory; sizes are bytes."""
+    """A received file, as the manifest has it."""
 
     node: str
     path: str
@@ -56,7 +56,7 @@ class Manifest(msgspec.Struct, frozen=True):
 class ManifestWriter:
     """Writes `manifest.json` when told to; nodes that end together share a write."""
 
-    def __init__(self, job_id: str, directory: Path, entries: Sequence[Entry] = ()) -> None:
+    def __init__(self, job_id: str, directory: Path, entries: Sequence[ReceivedFile] = ()) -> None:
         self._job_id = job_id
         self._path = directory / "manifest.json"
         self._entries = _by_node(entries)
@@ -76,18 +76,12 @@ class ManifestWriter:
         """When the next write may begin, on trio's clock, if nobody needs it sooner."""
         return -math.inf if self._files <= SMALL else self._paused_until
 
-    def entries(self, node: str) -> tuple[Entry, ...]:
+    def entries(self, node: str) -> tuple[ReceivedFile, ...]:
         return self._entries.get(node, ())
 
-    def add(
-        self, node: str, folder: str, files: Sequence[ReceivedFile], whole: Container[str]
-    ) -> tuple[Entry, ...]:
-        """The node's files of this run, after those of earlier runs, which stay.
-
-        `whole` are the paths of those that count (`collect.doors.Report.whole`).
-        """
-        new = (_entry(node, folder, file, complete=file.path in whole) for file in files)
-        entries = (*self.entries(node), *new)
+    def add(self, node: str, files: Sequence[ReceivedFile]) -> tuple[ReceivedFile, ...]:
+        """The node's files of this run, after those of earlier runs, which stay."""
+        entries = (*self.entries(node), *files)
         self._entries[node] = entries
         self._files += len(files)
         self._wanted += 1
@@ -109,24 +103,24 @@ class ManifestWriter:
             self._written = version
 
 
-def _by_node(entries: Sequence[Entry]) -> dict[str, tuple[Entry, ...]]:
-    found: dict[str, list[Entry]] = {}
+def _by_node(entries: Sequence[ReceivedFile]) -> dict[str, tuple[ReceivedFile, ...]]:
+    found: dict[str, list[ReceivedFile]] = {}
     for entry in entries:
         found.setdefault(entry.node, []).append(entry)
     return {node: tuple(files) for node, files in found.items()}
 
 
-def _entry(node: str, folder: str, file: ReceivedFile, *, complete: bool) -> Entry:
-    return Entry(node, f"{folder}/files/{file.path}", file.size, file.sha256, complete)
+def _entry(file: ReceivedFile) -> Entry:
+    return Entry(file.node, file.path, file.size, file.sha256, file.complete)
 
 
-async def replace(path: Path, job_id: str, nodes: Sequence[Sequence[Entry]]) -> None:
+async def replace(path: Path, job_id: str, nodes: Sequence[Sequence[ReceivedFile]]) -> None:
     """In a thread: the words for a hundred thousand files, and the disk, take their time."""
     pieces = words(job_id, chain.from_iterable(nodes))
     await trio.to_thread.run_sync(replace_file, path, pieces, 0o640)
 
 
-def words(job_id: str, files: Iterable[Entry]) -> Iterator[bytes]:
+def words(job_id: str, files: Iterable[ReceivedFile]) -> Iterator[bytes]:
     """The manifest as JSON, in pieces that are soon made."""
     empty = _formatted(Manifest(job_id, ()))
     head = empty[: -len(b"]\n}")]
@@ -135,7 +129,7 @@ def words(job_id: str, files: Iterable[Entry]) -> Iterator[bytes]:
     yield head
     while piece := tuple(islice(files, PIECE)):
         yield between
-        yield _formatted(Manifest(job_id, piece))[len(head) + 1 : -len(tail)]
+        yield _formatted(Manifest(job_id, tuple(map(_entry, piece))))[len(head) + 1 : -len(tail)]
         between = b",\n"
     yield (empty[len(head) :] if between == b"\n" else tail) + b"\n"
 
@@ -144,7 +138,7 @@ def _formatted(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1)
 
 
-def says(directory: Path, entries: Sequence[Entry]) -> bool:
+def says(directory: Path, entries: Sequence[ReceivedFile]) -> bool:
     """Whether the manifest on disk names exactly these files; none is one without files."""
     try:
         found = msgspec.json.decode((directory / "manifest.json").read_bytes(), type=Manifest)
@@ -152,4 +146,4 @@ def says(directory: Path, entries: Sequence[Entry]) -> bool:
         return not entries
     except (OSError, msgspec.MsgspecError):
         return False
-    return set(found.files) == set(entries)
+    return set(found.files) == set(map(_entry, entries))

@@ -9,9 +9,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
+import msgspec
+
 from cucmd.failure import Failure
 from cucmd.job import Node, Phase
-from cucmd.node.ports import ReceivedFile, UploadTarget
+from cucmd.node.ports import UploadTarget
+from cucmd.received_file import ReceivedFile
 
 Change: TypeAlias = Callable[[Callable[[Node], Node]], None]
 
@@ -25,7 +28,7 @@ class NodeProgress:
         self._target: UploadTarget | None = None
         self._files_announced: int | None = None
         self._bytes_announced: int | None = None
-        self.whole_paths: set[str] = set()
+        self._complete: set[str] = set()  # paths
         self.ended = False
         self.last_phase = Phase.CONNECT
 
@@ -43,8 +46,8 @@ class NodeProgress:
     def announced(self, files: int, size: int) -> None:
         self._files_announced, self._bytes_announced = files, size
 
-    def whole(self, files: Sequence[ReceivedFile]) -> None:
-        self.whole_paths.update(file.path for file in files if file.complete)
+    def complete(self, files: Sequence[ReceivedFile]) -> None:
+        self._complete.update(file.path for file in files if file.closed)
 
     @property
     def refusal(self) -> Failure | None:
@@ -56,9 +59,12 @@ class NodeProgress:
         self.ended = True
 
     def take_files(self) -> Sequence[ReceivedFile]:
-        """What came into the target, once."""
+        """What came into the upload target, marked as complete or not; nothing the second time."""
         target, self._target = self._target, None
-        return target.files() if target is not None else ()
+        files = target.files() if target is not None else ()
+        return [
+            msgspec.structs.replace(file, complete=file.path in self._complete) for file in files
+        ]
 
     def figures(self, node: Node) -> Node:
         """The node with the figures of this moment; the very same where nothing is new."""
@@ -68,7 +74,7 @@ class NodeProgress:
         after = node.progress(
             files_announced=self._files_announced,
             bytes_announced=self._bytes_announced,
-            files_received=len(self.whole_paths) if self.ended else target.files_received,
+            files_received=len(self._complete) if self.ended else target.files_received,
             bytes_received=target.bytes_received,
         )
         return node if after == node else after

@@ -18,7 +18,8 @@ import trio
 
 from cucmd import durable
 from cucmd.job import Job
-from cucmd.jobs.manifest import Entry, ManifestWriter, says
+from cucmd.jobs.manifest import ManifestWriter, says
+from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 class Accounted(NamedTuple):
     """Every file of a job; not `durable` if the disk did not let the record be."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ReceivedFile, ...]
     durable: bool
 
 
@@ -38,10 +39,7 @@ async def account_for_files(store: Store, job: Job, directory: Path) -> Accounte
     Raises `StoreFailed` where the records cannot be read.
     """
     rows = await store.files(job.job_id)
-    recorded = [
-        Entry(row.node, _shown(os.fsencode(row.path)), row.size, row.sha256, row.complete)
-        for row in rows
-    ]
+    recorded = [msgspec.structs.replace(row, path=_shown(os.fsencode(row.path))) for row in rows]
     if job.ended and not await trio.Path(directory).exists():
         return Accounted(tuple(recorded), True)  # somebody has no more use for it
     try:
@@ -56,7 +54,7 @@ async def account_for_files(store: Store, job: Job, directory: Path) -> Accounte
         log.warning("job %s: %d files were cut off by the stop", job.job_id, len(left))
     try:
         for node in {entry.node for entry in left}:
-            await store.save_files(job.job_id, node, [e for e in left if e.node == node])
+            await store.save_files(job.job_id, [e for e in left if e.node == node])
         await ManifestWriter(job.job_id, directory, entries).write()
     except (StoreFailed, OSError) as error:
         log.error("job %s: cut-off files are not on record: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
@@ -64,7 +62,7 @@ async def account_for_files(store: Store, job: Job, directory: Path) -> Accounte
     return Accounted(entries, True)
 
 
-def with_received(job: Job, entries: Sequence[Entry]) -> Job:
+def with_received(job: Job, entries: Sequence[ReceivedFile]) -> Job:
     """The job with the bytes that are on disk: figures are not saved while a transfer runs, and
     quotas count what came before the stop.
     """
@@ -88,11 +86,11 @@ def drop_half_written(state: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def _unrecorded(job: Job, directory: Path, recorded: list[Entry]) -> list[Entry]:
+def _unrecorded(job: Job, directory: Path, recorded: list[ReceivedFile]) -> list[ReceivedFile]:
     known = {entry.path for entry in recorded}
     durable.drop_half_written(directory)
     return [
-        Entry(node.node, path, size, "", complete=False)
+        ReceivedFile(node.node, path, size)
         for node in job.nodes
         for path, size in _files_below(directory, node.folder)
         if path not in known

@@ -23,10 +23,11 @@ from cucmd.job import Failed, Job, Node
 from cucmd.jobs.events import Feed
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.limits import Address, Admission
-from cucmd.jobs.manifest import Entry, ManifestWriter
+from cucmd.jobs.manifest import ManifestWriter
 from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
 from cucmd.node.ports import NodeTask, Report
+from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class JobRun:
         job: Job,
         tasks: Sequence[NodeTask | None],
         directory: Path,
-        entries: Sequence[Entry],
+        entries: Sequence[ReceivedFile],
         services: JobServices,
     ) -> None:
         self.job = job
@@ -198,7 +199,7 @@ class JobRun:
         files = report.take_files()
         if not files and not reached:
             return None
-        self._filing.add(task.node, task.folder.name, files, report.whole_paths)
+        self._filing.add(task.node, files)
         try:
             await self._filing.put_on_record(partial(self._ends_the_job, position))
         except StoreFailed as error:

@@ -17,10 +17,10 @@ import trio
 from cucmd.config import Limits
 from cucmd.failure import Code, failure
 from cucmd.job import Job
-from cucmd.jobs.manifest import Entry
 from cucmd.jobs.recovery import account_for_files, with_received
 from cucmd.jobs.run import JobRun, JobServices
 from cucmd.node.ports import NodeTask
+from cucmd.received_file import ReceivedFile
 from cucmd.store import JobRow, StoreFailed
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Supervisor:
             raise AtLimit("jobs", most)
 
     def _run_for(
-        self, job: Job, tasks: Sequence[NodeTask | None], entries: Sequence[Entry] = ()
+        self, job: Job, tasks: Sequence[NodeTask | None], entries: Sequence[ReceivedFile] = ()
     ) -> JobRun:
         run = JobRun(job, tasks, self.directory(job.job_id), entries, self._services)
         self._live[job.job_id] = run

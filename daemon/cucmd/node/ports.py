@@ -16,6 +16,7 @@ import msgspec
 from cucmd.allowance import Quota
 from cucmd.failure import Failure
 from cucmd.job import HostKeyPolicy, Phase, Timeouts, Work
+from cucmd.received_file import ReceivedFile
 
 
 class Shell(Protocol):
@@ -54,19 +55,6 @@ class OpenShell(Protocol):
         """
 
 
-class ReceivedFile(Protocol):
-    """One file that the node pushed: path below its folder, bytes, SHA-256 in hex."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def complete(self) -> bool: ...
-
-
 class UploadTarget(Protocol):
     """Where one run of one node pushes its files, under a login of its own.
 
@@ -97,11 +85,11 @@ class UploadTarget(Protocol):
         """In the order in which they were opened. The list only ever grows at its end."""
         ...
 
-    async def settle(self) -> None:
-        """Returns when no file is open any more. No bound of its own."""
+    async def wait_files_closed(self) -> None:
+        """Returns when no file is open any more. No time limit of its own."""
 
     def revoke(self) -> None:
-        """At once: the login is refused, its connections are cut, open files stay incomplete."""
+        """At once: the login is refused, its connections are cut; open files are cut off."""
 
     async def aclose(self) -> None:
         """`revoke`, and waits for the last write, within a bound of its own, also if cancelled.
@@ -181,8 +169,9 @@ class Report(Protocol):
     def announced(self, files: int, size: int) -> None:
         """The node has announced files and bytes in all, over the commands so far."""
 
-    def whole(self, files: Sequence[ReceivedFile]) -> None:
-        """These count: the client closed them, and the node has called their command completed.
+    def complete(self, files: Sequence[ReceivedFile]) -> None:
+        """The node has said that the command which sent these is completed.
 
-        Whatever else is in the target is there, and is marked incomplete.
+        Those of them that the client closed are complete. Everything else in the upload target is
+        kept, and marked incomplete.
         """

@@ -53,8 +53,13 @@ class Ssh:
 
     def open_upload_target(self, task: NodeTask) -> UploadTarget:
         name = f"{task.job_id}/{task.node}"
-        folder = task.folder / "files"
-        return self._receiver.open_upload_target(folder, name=name, quota=task.quota)
+        return self._receiver.open_upload_target(
+            task.folder / "files",
+            name=name,
+            node=task.node,
+            prefix=f"{task.folder.name}/files/",
+            quota=task.quota,
+        )
 
     def shortage(self, descriptor: int) -> str | None:
         return self._receiver.space.look(descriptor)

@@ -13,11 +13,10 @@ The one rule: a write that was answered is on the disk, and survives a crash and
 """
 
 from cucmd.store.errors import StateInUse, StoreError, StoreFailed, StoreTooNew
-from cucmd.store.rows import FileRow, JobRow, summarise
+from cucmd.store.rows import JobRow, summarise
 from cucmd.store.store import Store, open_store
 
 __all__ = [
-    "FileRow",
     "JobRow",
     "StateInUse",
     "Store",

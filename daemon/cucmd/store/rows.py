@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from cucmd.job import Failed, Job, JobEnded, JobStatus, Node
+from cucmd.received_file import ReceivedFile
 
 # A row as sqlite3 gives it. The types of its columns depend on the statement.
 Row: TypeAlias = tuple[Any, ...]
@@ -30,29 +31,6 @@ class JobRow(msgspec.Struct, frozen=True):
     nodes_done: int
     nodes_failed: int
     bytes_received: int
-
-
-class FileRow(msgspec.Struct, frozen=True):
-    """A file that a node has sent. `size` is in bytes, `path` relative to the job's directory."""
-
-    node: str
-    path: str
-    size: int
-    sha256: str
-    complete: bool
-
-
-class Received(Protocol):
-    """What `save_files` takes."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def complete(self) -> bool: ...
 
 
 def summarise(job: Job) -> JobRow:
@@ -114,13 +92,17 @@ def job_row_from(row: Row) -> JobRow:
     return msgspec.convert(columns, JobRow)
 
 
-def file_columns(files: Sequence[Received]) -> list[tuple[bytes, int, str, bool]]:
-    return [(os.fsencode(file.path), file.size, file.sha256, file.complete) for file in files]
+def file_columns(files: Sequence[ReceivedFile]) -> list[tuple[str, bytes, int, str, bool]]:
+    return [
+        (file.node, os.fsencode(file.path), file.size, file.sha256, file.complete) for file in files
+    ]
 
 
-def file_row_from(row: Row) -> FileRow:
+def file_from(row: Row) -> ReceivedFile:
+    """Whether a file was closed that is not complete is not stored."""
     node, path, size, sha256, complete = row
-    return FileRow(node, os.fsdecode(path), size, sha256, bool(complete))
+    closed = complete = bool(complete)
+    return ReceivedFile(node, os.fsdecode(path), size, sha256, closed, complete)
 
 
 def _without_nodes(job: Job) -> Job:

@@ -17,10 +17,11 @@ from sqlite3 import Connection
 import trio
 
 from cucmd.job import Job
+from cucmd.received_file import ReceivedFile
 from cucmd.store import tables
 from cucmd.store.database import Connect, connect, prepare
 from cucmd.store.lock import hold_state_directory
-from cucmd.store.rows import FileRow, JobRow, Received
+from cucmd.store.rows import JobRow
 from cucmd.store.thread import DatabaseThread
 
 log = logging.getLogger(__name__)
@@ -67,11 +68,9 @@ class Store:
 
         await self._writer.run(write, on_rollback=partial(self._outdated.add, job_id))
 
-    async def save_files(self, job_id: str, node: str, files: Sequence[Received]) -> None:
-        """Adds files of a node. One with the path of a saved file replaces it."""
-        await self._writer.run(
-            partial(tables.upsert_files, job_id=job_id, node=node, files=tuple(files))
-        )
+    async def save_files(self, job_id: str, files: Sequence[ReceivedFile]) -> None:
+        """Adds files of a job. One with the node and path of a saved file replaces it."""
+        await self._writer.run(partial(tables.upsert_files, job_id=job_id, files=tuple(files)))
 
     async def close_job(self, job_id: str) -> None:
         """Marks an ended job: every file that was received is saved, and none can follow."""
@@ -82,7 +81,7 @@ class Store:
             return None
         return await self._reader.run(partial(tables.select_job, job_id=job_id))
 
-    async def files(self, job_id: str) -> tuple[FileRow, ...]:
+    async def files(self, job_id: str) -> tuple[ReceivedFile, ...]:
         """Ordered by node and path; empty for an unknown job."""
         return await self._reader.run(partial(tables.select_files, job_id=job_id))
 

@@ -11,15 +11,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from cucmd.job import Job, Node
+from cucmd.received_file import ReceivedFile
 from cucmd.store.rows import (
-    FileRow,
     JobRow,
-    Received,
     Row,
     changed_itself,
     changed_nodes,
     file_columns,
-    file_row_from,
+    file_from,
     job_columns,
     job_from,
     job_row_from,
@@ -82,10 +81,10 @@ def close_job(connection: sqlite3.Connection, job_id: str) -> None:
 
 
 def upsert_files(
-    connection: sqlite3.Connection, job_id: str, node: str, files: Sequence[Received]
+    connection: sqlite3.Connection, job_id: str, files: Sequence[ReceivedFile]
 ) -> None:
     position = _position_of(connection, job_id)
-    rows = [(position, node, *columns) for columns in file_columns(files)]
+    rows = [(position, *columns) for columns in file_columns(files)]
     connection.executemany(_UPSERT_FILE, rows)
 
 
@@ -139,13 +138,13 @@ def select_rows(
     return rows, problems
 
 
-def select_files(connection: sqlite3.Connection, job_id: str) -> tuple[FileRow, ...]:
+def select_files(connection: sqlite3.Connection, job_id: str) -> tuple[ReceivedFile, ...]:
     rows = connection.execute(
         "SELECT node, path, size, sha256, complete FROM file"
         " WHERE job = (SELECT position FROM job WHERE job_id = ?) ORDER BY node, path",
         (job_id,),
     )
-    return tuple(file_row_from(row) for row in rows)
+    return tuple(file_from(row) for row in rows)
 
 
 def select_ids(connection: sqlite3.Connection, statement: str, parameters: Row) -> tuple[str, ...]:

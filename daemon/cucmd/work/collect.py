@@ -217,7 +217,7 @@ class _FileGets:
     async def _compare(
         self, path: str, done: vos.FileGetDone, before: int, clock: CommandClock
     ) -> PathResult:
-        await self._settle(clock)
+        await self._wait_files_closed(clock)
         announced = Announced(done.files_announced, done.bytes_announced)
         received = self._target.files()[before:]
         wrong = judge(
@@ -231,15 +231,15 @@ class _FileGets:
             raise NodeFailed(self._why(wrong))
         if announced.files == 0 and not received:
             return PathResult(_nothing(path))
-        self._report.whole(received)
+        self._report.complete(received)
         extra = None if self._what.compress else surplus(path, announced, received)
         return PathResult(notes=(*done.notes, *([extra] if extra else ())))
 
-    async def _settle(self, clock: CommandClock) -> None:
-        """Waits for the client's last close: the node's word may be quicker than its sftp."""
+    async def _wait_files_closed(self, clock: CommandClock) -> None:
+        """The node may say that it has finished before its SFTP client has closed the last file."""
         while True:
             with trio.move_on_at(clock.deadline()):
-                await self._target.settle()
+                await self._target.wait_files_closed()
                 return
             if trio.current_time() >= clock.deadline():
                 raise NodeFailed(clock.failure())

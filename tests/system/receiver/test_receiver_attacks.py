@@ -24,10 +24,10 @@ CORPUS = Path(__file__).parents[2] / "unit" / "receiver" / "corpus"
 async def alive(target: Any, openssh: Any) -> Any:
     """After the attack the next push into the same target is whole."""
     yield
-    if not target.target._accounting.closed:
+    if not target.target._accounting.revoked:
         done = await openssh.sftp(target, "put /etc/hostname after\n")
         assert done.returncode == 0, done.stderr
-        assert target.target.files()[-1].complete
+        assert target.target.files()[-1].closed
 
 
 def resident() -> int:
@@ -50,7 +50,7 @@ async def test_a_packet_of_impossible_length_cuts_the_session_off(
 
     await other.run(attack)
     await target.target.settle()
-    assert [(file.size, file.complete) for file in target.target.files()] == [(5, False)]
+    assert [(file.size, file.closed) for file in target.target.files()] == [(5, False)]
 
 
 @pytest.mark.usefixtures("alive")
@@ -79,7 +79,7 @@ async def test_thousands_of_handles(target: Any, other: Any) -> None:
     assert kinds.count(Kind.HANDLE) == 32
     assert len(target.names()) == 32
     await target.target.settle()
-    assert not any(file.complete for file in target.target.files())
+    assert not any(file.closed for file in target.target.files())
 
 
 @pytest.mark.usefixtures("alive")
@@ -111,7 +111,7 @@ async def test_a_sparse_write_at_2_to_the_62(target: Any, other: Any) -> None:
 
     assert await other.run(attack) == (Status.FAILURE, Status.FAILURE)
     assert os.stat(target.folder / "sparse").st_blocks == 0
-    assert not target.target.files()[0].complete
+    assert not target.target.files()[0].closed
 
 
 @pytest.mark.long
@@ -198,7 +198,7 @@ async def test_more_than_the_quota_is_refused_while_it_arrives(
     assert done.returncode == 1
     assert target.target.refusal.code is Code.QUOTA_EXCEEDED
     assert os.stat(target.folder / "a").st_size <= 1_000_000
-    assert not target.target.files()[0].complete
+    assert not target.target.files()[0].closed
     assert (await openssh.sftp(target, f"put {source} b\n")).returncode == 1, "and from then on"
     assert (await openssh.sftp(neighbour, f"put {source} a\n")).returncode == 0
 

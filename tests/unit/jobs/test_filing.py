@@ -15,6 +15,7 @@ from cucmd.failure import Code
 from cucmd.job import Job, Timeouts
 from cucmd.jobs import manifest
 from cucmd.node.ports import NodeTask, Report
+from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 from rig.scripted_node import Target
 from rig.supervised import Behaviour, World, hang, statuses, wait_for_the_store, world
@@ -24,11 +25,11 @@ def brings(files: int, ends: trio.Event | None = None) -> Behaviour:
     """A node that pushes so many files, and ends when it may."""
 
     async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
-        target = Target()
+        target = Target(task.node, f"{task.folder.name}/files/")
         report.upload_target(target)
         for number in range(files):
             target.store(f"192.0.2.9/core.{number}", 4)
-        report.whole(target.files())
+        report.complete(target.files())
         if ends is not None:
             await ends.wait()
         return ()
@@ -60,13 +61,13 @@ class Saves:
         self._save = store.save_files
         store.save_files = self
 
-    async def __call__(self, job_id: str, node: str, files: Sequence[object]) -> None:
-        self.made.append(node)
+    async def __call__(self, job_id: str, files: Sequence[ReceivedFile]) -> None:
+        self.made += {file.node for file in files}
         if self.failing:
             self.failing -= 1
             await trio.lowlevel.checkpoint()
             raise StoreFailed("database or disk is full")
-        await self._save(job_id, node, files)
+        await self._save(job_id, files)
 
 
 async def test_nodes_that_end_together_are_saved_once_each(tmp_path: Path) -> None:

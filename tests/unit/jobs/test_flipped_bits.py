@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
 from cucmd.job import Collect, Job, Node, Timeouts
-from cucmd.store import FileRow, StoreFailed, open_store
+from cucmd.received_file import ReceivedFile
+from cucmd.store import StoreFailed, open_store
 from rig.supervised import NOW, world
 from rig.tries import tries
 
@@ -28,7 +29,9 @@ async def make(path: Path) -> None:
         for number in range(40):
             job = made(f"{number:012x}")
             await store.add_job(job)
-            await store.save_files(job.job_id, "cucm-1", [FileRow("", "core.1", 9, "00", True)])
+            await store.save_files(
+                job.job_id, [ReceivedFile("cucm-1", "core.1", 9, "00", True, True)]
+            )
             if number % 4:
                 why = failure(Code.INTERRUPTED, "the daemon was stopped")
                 await store.save(job, job.fail_unsettled(NOW, why))

@@ -13,8 +13,9 @@ import pytest
 
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
+from cucmd.received_file import ReceivedFile
 from cucmd.receiver.folder import TargetFolder
-from cucmd.receiver.limits import MIB, ReceivedFile, Status
+from cucmd.receiver.limits import MIB, Status
 from cucmd.receiver.packets import Kind, OpenFlag, PacketBuffer
 from rig import sftp_words as words
 
@@ -28,20 +29,20 @@ def sha(content: bytes) -> str:
 def test_a_closed_file_is_complete_with_size_and_checksum(client: Any) -> None:
     content = os.urandom(5000)
     assert client.put(b"/a.log", content).status == Status.OK
-    assert client.accounting.files() == (ReceivedFile("a.log", 5000, sha(content), True),)
+    assert client.accounting.files() == (ReceivedFile("", "a.log", 5000, sha(content), True),)
     assert (client.accounting.files_received, client.accounting.bytes_received) == (1, 5000)
     assert (client.folder / "a.log").read_bytes() == content
 
 
 def test_an_empty_file_is_complete(client: Any) -> None:
     client.put(b"empty", b"")
-    assert client.accounting.files() == (ReceivedFile("empty", 0, sha(b""), True),)
+    assert client.accounting.files() == (ReceivedFile("", "empty", 0, sha(b""), True),)
 
 
 def test_an_open_file_is_not_complete_and_counts_as_bytes_only(client: Any) -> None:
     client.write(client.open(b"a").handle, 0, b"12345")
     (file,) = client.accounting.files()
-    assert (file.size, file.complete, file.sha256) == (5, False, "")
+    assert (file.size, file.closed, file.sha256) == (5, False, "")
     assert (client.accounting.files_received, client.accounting.bytes_received) == (0, 5)
     assert client.accounting.open_files == 1
 
@@ -51,7 +52,7 @@ def test_a_session_that_ends_leaves_its_file_incomplete_with_the_checksum_of_wha
 ) -> None:
     client.write(client.open(b"a").handle, 0, b"12345")
     client.handler.close()
-    assert client.accounting.files() == (ReceivedFile("a", 5, sha(b"12345"), False),)
+    assert client.accounting.files() == (ReceivedFile("", "a", 5, sha(b"12345"), False),)
     assert client.accounting.open_files == 0
 
 
@@ -60,7 +61,7 @@ def test_blocks_out_of_order_make_a_whole_file_with_the_right_checksum(client: A
     client.write(handle, 3, b"def")
     client.write(handle, 0, b"abc")
     assert client.close(handle).status == Status.OK
-    assert client.accounting.files() == (ReceivedFile("a", 6, sha(b"abcdef"), True),)
+    assert client.accounting.files() == (ReceivedFile("", "a", 6, sha(b"abcdef"), True),)
 
 
 def test_a_block_written_again_changes_the_checksum(client: Any) -> None:
@@ -76,14 +77,14 @@ def test_a_file_with_a_hole_is_not_whole(client: Any) -> None:
     client.write(handle, 1000, b"abc")
     reply = client.close(handle)
     assert (reply.status, reply.reason) == (Status.FAILURE, "the file did not arrive whole")
-    assert not client.accounting.files()[0].complete
+    assert not client.accounting.files()[0].closed
 
 
 def test_an_empty_block_behind_the_end_changes_nothing(client: Any) -> None:
     handle = client.open(b"a").handle
     assert client.write(handle, 1, b"").status == Status.OK
     assert client.close(handle).status == Status.OK
-    assert client.accounting.files() == (ReceivedFile("a", 0, sha(b""), True),)
+    assert client.accounting.files() == (ReceivedFile("", "a", 0, sha(b""), True),)
 
 
 @pytest.mark.parametrize("offset", [2**62, 2**64 - 1, 16 * MIB + 1])
@@ -95,7 +96,7 @@ def test_a_block_far_beyond_the_rest_is_refused_and_the_file_stays_small(
     assert client.write(handle, 0, b"x").status == Status.FAILURE, "after that it takes nothing"
     assert client.close(handle).status == Status.FAILURE
     assert (client.folder / "a").stat().st_size == 0
-    assert not client.accounting.files()[0].complete
+    assert not client.accounting.files()[0].closed
 
 
 def test_two_files_of_one_name_are_kept_both(client: Any) -> None:
@@ -265,11 +266,11 @@ def test_files_and_directories_without_end_are_refused(make_client: Make) -> Non
 def test_a_revoked_target_writes_nothing_more(client: Any) -> None:
     handle = client.open(b"a").handle
     client.write(handle, 0, b"123")
-    client.accounting.close()
+    client.accounting.revoke()
     assert client.say(words.write(2, handle, 3, b"456") + words.open_file(1, b"b")) == []
     client.handler.close()
     assert (client.folder / "a").read_bytes() == b"123"
-    assert not client.accounting.files()[0].complete
+    assert not client.accounting.files()[0].closed
 
 
 def test_a_long_row_of_listings_is_answered_in_bounded_pieces(client: Any) -> None:
@@ -319,7 +320,7 @@ def test_a_disk_that_fails_to_keep_the_file_leaves_it_incomplete(
     client.write(handle, 0, b"1")
     monkeypatch.setattr(os, "fsync", broken)
     assert client.close(handle).status == Status.FAILURE
-    assert not client.accounting.files()[0].complete
+    assert not client.accounting.files()[0].closed
     assert client.accounting.refusal is None, "a defect of the disk is not a full one"
 
 
@@ -344,7 +345,7 @@ def test_a_disk_that_says_so_as_late_as_the_close_leaves_the_file_incomplete(
     handle = client.open(b"a").handle
     client.write(handle, 0, b"1")
     assert client.close(handle).status == Status.FAILURE
-    assert not client.accounting.files()[0].complete
+    assert not client.accounting.files()[0].closed
     assert (client.accounting.files_received, client.accounting.open_files) == (0, 0)
 
 
@@ -356,7 +357,7 @@ def test_a_session_that_ends_on_such_a_disk_closes_everything_nevertheless(
     late_error()
     client.handler.close()  # that no descriptor is left is seen to by the fixture
     assert client.accounting.open_files == 0
-    assert [file.complete for file in client.accounting.files()] == [False] * 3
+    assert [file.closed for file in client.accounting.files()] == [False] * 3
 
 
 def test_a_write_that_the_kernel_takes_in_parts_is_written_whole(
@@ -383,5 +384,5 @@ def test_what_was_written_before_the_disk_was_full_is_counted(
     assert client.write(handle, 0, b"0123456789").status == Status.FAILURE
     monkeypatch.undo()
     client.close(handle)
-    assert client.accounting.files() == (ReceivedFile("a", 3, sha(b"012"), False),)
+    assert client.accounting.files() == (ReceivedFile("", "a", 3, sha(b"012"), False),)
     assert (client.folder / "a").stat().st_size == 3

@@ -27,7 +27,8 @@ from cucmd.job import (
     Succeeded,
     Timeouts,
 )
-from cucmd.store import FileRow, StoreFailed, open_store, schema, summarise
+from cucmd.received_file import ReceivedFile
+from cucmd.store import StoreFailed, open_store, schema, summarise
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -129,7 +130,7 @@ async def test_a_job_of_any_state_is_the_same_after_the_upgrade(path: Path) -> N
         assert list(await store.newest(9)) == [summarise(job) for job in reversed(expected)]
         assert await store.ended_but_open() == ("000000000006", "000000000007")
         assert await store.files("000000000004") == (
-            FileRow("a", "a/files/sdl.txt", 9000, "30" * 32, complete=True),
+            ReceivedFile("a", "a/files/sdl.txt", 9000, "30" * 32, closed=True, complete=True),
         )
 
 

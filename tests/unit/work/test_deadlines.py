@@ -188,7 +188,7 @@ async def test_a_file_that_is_never_closed_is_not_waited_for_without_end(
     async def never_closed(node: Node, line: str) -> None:
         await announce(node, 1, 5)
         node.target.receive(5)
-        node.target.settled = trio.Event()
+        node.target.files_closed = trio.Event()
         await node.say(COMPLETED)
 
     async with scripted(appliance(never_closed)) as node:

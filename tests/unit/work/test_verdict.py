@@ -31,7 +31,7 @@ async def silent_return(node: Node, line: str) -> None:
 
 async def cut_off(node: Node, line: str) -> None:
     await announce(node, 1, 5)
-    node.target.store("a", 5, complete=False)
+    node.target.store("a", 5, closed=False)
     await node.say(COMPLETED)
 
 
@@ -121,7 +121,7 @@ async def hangs(node: Node) -> None:
 
 
 async def closes_no_file(node: Node) -> None:
-    node.target.settled = trio.Event()
+    node.target.files_closed = trio.Event()
     await node.say(COMPLETED)
 
 
@@ -151,12 +151,12 @@ async def test_the_last_file_may_close_after_the_node_said_completed(
     async def early(node: Node, line: str) -> None:
         await announce(node, 1, 5)
         node.target.receive(5)
-        node.target.settled = trio.Event()
+        node.target.files_closed = trio.Event()
         await node.say(COMPLETED)
         await node.prompt()
         await trio.sleep(7)
         node.target.store("late", 5)
-        node.target.settled.set()
+        node.target.files_closed.set()
         await node.read_line()
         raise trio.BrokenResourceError
 
