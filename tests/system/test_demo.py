@@ -53,7 +53,7 @@ def run_in(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_demo_collects_and_removes_everything(temporary: Path) -> None:
     done = run_in(temporary)
     assert done.returncode == 0, done.stderr
-    assert "each with its SHA-256 in manifest.json" in done.stdout
+    assert "each with its SHA-256 in manifest.jsonl" in done.stdout
     assert done.stdout.endswith("\nEverything is stopped and removed again.\n")
     assert list(temporary.iterdir()) == []
 

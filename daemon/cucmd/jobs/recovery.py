@@ -1,7 +1,7 @@
-"""What a stop left on disk, accounted for before a job goes on: no file there is unknown.
+"""What a stop left on disk, put on record before a job goes on: no file there is unknown.
 
-The one rule: a file that no record calls whole is marked incomplete; it is never deleted, for it
-may be all that is left of what the node had, and never passed off as whole.
+The one rule: a file that the store does not call complete is recorded as incomplete. It is never
+deleted, because it may be all that is left of what the node had.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import trio
 
 from cucmd import durable
 from cucmd.job import Job
-from cucmd.jobs.manifest import ManifestWriter, says
+from cucmd.jobs.manifest import Manifest
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 
@@ -26,49 +26,49 @@ log = logging.getLogger(__name__)
 
 
 class Accounted(NamedTuple):
-    """Every file of a job; not `durable` if the disk did not let the record be."""
+    """Every file of a job; `recorded`: all of them are on record, in store and manifest."""
 
-    entries: tuple[ReceivedFile, ...]
-    durable: bool
+    files: tuple[ReceivedFile, ...]
+    recorded: bool
 
 
 async def account_for_files(store: Store, job: Job, directory: Path) -> Accounted:
-    """Every file of a job that was live: those on record, and the rest as incomplete.
+    """The files of a job that was live: those that the store has, and the rest as incomplete.
 
-    Where it cannot be made durable that is logged, and the manifest says so at the next write.
-    Raises `StoreFailed` where the records cannot be read.
+    The rest is saved, and the manifest gets what it lacks of both. Where the disk does not permit
+    that, it is logged. Raises `StoreFailed` where the store cannot be read.
     """
-    rows = await store.files(job.job_id)
-    recorded = [msgspec.structs.replace(row, path=_shown(os.fsencode(row.path))) for row in rows]
-    if job.ended and not await trio.Path(directory).exists():
-        return Accounted(tuple(recorded), True)  # somebody has no more use for it
+    stored = [
+        msgspec.structs.replace(file, path=_shown(os.fsencode(file.path)))
+        for file in await store.files(job.job_id)
+    ]
+    if not await trio.Path(directory).exists() and (job.ended or not stored):
+        return Accounted(tuple(stored), True)  # it never began, or somebody has removed its files
     try:
-        left = await trio.to_thread.run_sync(_unrecorded, job, directory, recorded)
+        unknown = await trio.to_thread.run_sync(_not_among, stored, job, directory)
     except OSError as error:
         log.error("job %s: its files cannot be looked at: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
-        return Accounted(tuple(recorded), False)
-    entries = (*recorded, *left)
-    if await trio.to_thread.run_sync(says, directory, entries):
-        return Accounted(entries, True)
-    if left:
-        log.warning("job %s: %d files were cut off by the stop", job.job_id, len(left))
+        return Accounted(tuple(stored), False)
+    files = (*stored, *unknown)
+    if unknown:
+        log.warning("job %s: %d files were cut off by the stop", job.job_id, len(unknown))
     try:
-        for node in {entry.node for entry in left}:
-            await store.save_files(job.job_id, [e for e in left if e.node == node])
-        await ManifestWriter(job.job_id, directory, entries).write()
+        if unknown:
+            await store.save_files(job.job_id, unknown)
+        await Manifest(directory).append(files)
     except (StoreFailed, OSError) as error:
-        log.error("job %s: cut-off files are not on record: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
-        return Accounted(entries, False)
-    return Accounted(entries, True)
+        log.error("job %s: its files are not on record: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
+        return Accounted(files, False)
+    return Accounted(files, True)
 
 
-def with_received(job: Job, entries: Sequence[ReceivedFile]) -> Job:
+def with_received(job: Job, files: Sequence[ReceivedFile]) -> Job:
     """The job with the bytes that are on disk: figures are not saved while a transfer runs, and
     quotas count what came before the stop.
     """
     came = Counter[str]()
-    for entry in entries:
-        came[entry.node] += entry.size
+    for file in files:
+        came[file.node] += file.size
     nodes = tuple(
         node if node.settled else msgspec.structs.replace(node, bytes_received=came[node.node])
         for node in job.nodes
@@ -86,8 +86,9 @@ def drop_half_written(state: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def _unrecorded(job: Job, directory: Path, recorded: list[ReceivedFile]) -> list[ReceivedFile]:
-    known = {entry.path for entry in recorded}
+def _not_among(stored: Sequence[ReceivedFile], job: Job, directory: Path) -> list[ReceivedFile]:
+    """The files on disk that are not among `stored`. Raises `OSError`."""
+    known = {file.path for file in stored}
     durable.drop_half_written(directory)
     return [
         ReceivedFile(node.node, path, size)

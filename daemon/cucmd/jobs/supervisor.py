@@ -17,10 +17,9 @@ import trio
 from cucmd.config import Limits
 from cucmd.failure import Code, failure
 from cucmd.job import Job
-from cucmd.jobs.recovery import account_for_files, with_received
+from cucmd.jobs.recovery import Accounted, account_for_files, with_received
 from cucmd.jobs.run import JobRun, JobServices
 from cucmd.node.ports import NodeTask
-from cucmd.received_file import ReceivedFile
 from cucmd.store import JobRow, StoreFailed
 
 log = logging.getLogger(__name__)
@@ -115,9 +114,9 @@ class Supervisor:
             raise AtLimit("jobs", most)
 
     def _run_for(
-        self, job: Job, tasks: Sequence[NodeTask | None], entries: Sequence[ReceivedFile] = ()
+        self, job: Job, tasks: Sequence[NodeTask | None], found: Accounted | None = None
     ) -> JobRun:
-        run = JobRun(job, tasks, self.directory(job.job_id), entries, self._services)
+        run = JobRun(job, tasks, self.directory(job.job_id), self._services, found)
         self._live[job.job_id] = run
         return run
 
@@ -130,7 +129,7 @@ class Supervisor:
         job_id = run.job.job_id
         try:
             await run.run()
-            if run.job.ended and run.whole and run.recorded:
+            if run.job.ended and run.recorded:
                 await self._services.store.close_job(job_id)
         except StoreFailed as error:  # the next start looks at its files once more
             log.warning("job %s: %s", job_id, error)
@@ -226,15 +225,14 @@ class Supervisor:
     async def _recover_one(self, found: Job, replan: Replan) -> None:
         directory = self.directory(found.job_id)
         accounted = await account_for_files(self._services.store, found, directory)
-        job = with_received(found, accounted.entries)
+        job = with_received(found, accounted.files)
         tasks = _planned(replan, job)
-        run = self._run_for(job, tasks or (), accounted.entries)
-        run.whole = accounted.durable
+        run = self._run_for(job, tasks or (), accounted)
         try:
             if tasks is None:
                 run.end_all(INTERRUPTED)
             else:
-                run.take_up()
+                run.resume()
         except BaseException:  # of a state that is damaged
             self._live.pop(job.job_id).over.set()
             raise
@@ -249,7 +247,7 @@ class Supervisor:
         job = await store.load(job_id)
         if job is not None:
             accounted = await account_for_files(store, job, self.directory(job_id))
-            if accounted.durable:
+            if accounted.recorded:
                 await store.close_job(job_id)
 
     async def drain(self) -> None:

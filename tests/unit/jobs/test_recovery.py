@@ -1,5 +1,6 @@
 """What a stop left behind is taken up, closed and put on record, each job apart from the others."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -13,7 +14,10 @@ from cucmd.failure import Code
 from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node_name import InvalidNode
+from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed, open_store
+from rig.inspection import manifest
+from rig.scripted_node import Target
 from rig.supervised import NOW, statuses, world
 
 
@@ -39,7 +43,48 @@ async def test_recovery_accounts_for_files_of_a_job_that_ended_in_its_last_momen
         await again.supervisor.recover(again.tasks)
         (row,) = await again.store.files(job_id)
     assert (row.path, row.size, row.complete) == ("a/files/192.0.2.9/core.1", 4, False)
-    assert "core.1" in (tmp_path / "jobs" / job_id / "manifest.json").read_text()
+    assert "core.1" in (tmp_path / "jobs" / job_id / "manifest.jsonl").read_text()
+
+
+async def test_a_job_of_the_first_version_goes_on_with_its_manifest_in_lines(
+    tmp_path: Path,
+) -> None:
+    """It was at work when the daemon was stopped for an upgrade."""
+    job_id = "0a1b2c3d4e5f"
+    job = Job(job_id, NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b"), Node("c")))
+    listed, unlisted = (
+        ReceivedFile(node, f"{node}/files/core.1", 4, "00", closed=True, complete=True)
+        for node in ("a", "b")
+    )
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(job)
+        after = job.begin(NOW).replace_node(0, Node("a").begin(NOW, 1).succeed(NOW), NOW)
+        await store.save(job, after)
+        await store.save_files(job_id, [listed, unlisted])
+    folder = tmp_path / "jobs" / job_id
+    folder.mkdir(parents=True)
+    line = {"node": "a", "path": listed.path, "size": 4, "sha256": "00", "complete": True}
+    document = {"job_id": job_id, "files": [line]}
+    (folder / "manifest.json").write_text(json.dumps(document, indent=1))
+
+    async def brings_one(task: NodeTask, report: Report) -> tuple[str, ...]:
+        target = Target(task.node, f"{task.folder.name}/files/")
+        report.upload_target(target)
+        target.store("core.2", 4)
+        report.complete(target.files())
+        return ()
+
+    async with world(tmp_path) as w:
+        w.behaviours = {"c": brings_one}
+        await w.supervisor.recover(w.tasks)
+        assert (await w.ended(job_id)).status == "succeeded"
+    assert [file["path"] for file in manifest(folder)] == [
+        "a/files/core.1",
+        "b/files/core.1",
+        "c/files/core.2",
+    ]
+    assert manifest(folder)[0] == line
+    assert not (folder / "manifest.json").exists()
 
 
 def push(folder: Path) -> None:
