@@ -1,6 +1,6 @@
-"""What the work on one node tells its job (`collect.doors.Report`), and what came into its target.
+"""What is known of the work on one node: the `Report` of `node/ports.py`, and the upload target.
 
-The one rule: transitions are passed on at once; figures wait until somebody looks.
+The one rule: transitions are passed on at once, figures only when `figures` is called.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ Change: TypeAlias = Callable[[Callable[[Node], Node]], None]
 
 
 class NodeProgress:
-    """`change` applies a transition to the node, unless it has settled meanwhile."""
+    """Of one node of a job.
+
+    `change`: applies a transition to the node, unless it has ended meanwhile.
+    `now`: the time of a transition.
+    """
 
     def __init__(self, change: Change, now: Callable[[], datetime]) -> None:
         self._change = change
@@ -51,11 +55,11 @@ class NodeProgress:
 
     @property
     def refusal(self) -> Failure | None:
-        """Why the target takes nothing more, if that is so."""
+        """Why the upload target takes nothing more, if that is so."""
         return self._target.refusal if self._target is not None else None
 
     def at_end(self) -> None:
-        """From here on only files that count are counted; until then, those that were closed."""
+        """The work has ended: from now on complete files are counted, and not closed ones."""
         self.ended = True
 
     def take_files(self) -> Sequence[ReceivedFile]:
@@ -67,7 +71,7 @@ class NodeProgress:
         ]
 
     def figures(self, node: Node) -> Node:
-        """The node with the figures of this moment; the very same where nothing is new."""
+        """The node with the figures of this moment; `node` itself where nothing has changed."""
         target = self._target
         if target is None:
             return node

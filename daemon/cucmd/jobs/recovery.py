@@ -25,30 +25,31 @@ from cucmd.store import Store, StoreFailed
 log = logging.getLogger(__name__)
 
 
-class Accounted(NamedTuple):
+class RecoveredFiles(NamedTuple):
     """Every file of a job; `recorded`: all of them are on record, in store and manifest."""
 
     files: tuple[ReceivedFile, ...]
     recorded: bool
 
 
-async def account_for_files(store: Store, job: Job, directory: Path) -> Accounted:
+async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFiles:
     """The files of a job that was live: those that the store has, and the rest as incomplete.
 
     The rest is saved, and the manifest gets what it lacks of both. Where the disk does not permit
     that, it is logged. Raises `StoreFailed` where the store cannot be read.
     """
     stored = [
-        msgspec.structs.replace(file, path=_shown(os.fsencode(file.path)))
+        msgspec.structs.replace(file, path=_text(os.fsencode(file.path)))
         for file in await store.files(job.job_id)
     ]
     if not await trio.Path(directory).exists() and (job.ended or not stored):
-        return Accounted(tuple(stored), True)  # it never began, or somebody has removed its files
+        # It never began, or somebody has removed its files.
+        return RecoveredFiles(tuple(stored), True)
     try:
-        unknown = await trio.to_thread.run_sync(_not_among, stored, job, directory)
+        unknown = await trio.to_thread.run_sync(_not_stored, stored, job, directory)
     except OSError as error:
         log.error("job %s: its files cannot be looked at: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
-        return Accounted(tuple(stored), False)
+        return RecoveredFiles(tuple(stored), False)
     files = (*stored, *unknown)
     if unknown:
         log.warning("job %s: %d files were cut off by the stop", job.job_id, len(unknown))
@@ -58,8 +59,8 @@ async def account_for_files(store: Store, job: Job, directory: Path) -> Accounte
         await Manifest(directory).append(files)
     except (StoreFailed, OSError) as error:
         log.error("job %s: its files are not on record: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
-        return Accounted(files, False)
-    return Accounted(files, True)
+        return RecoveredFiles(files, False)
+    return RecoveredFiles(files, True)
 
 
 def with_received(job: Job, files: Sequence[ReceivedFile]) -> Job:
@@ -77,8 +78,8 @@ def with_received(job: Job, files: Sequence[ReceivedFile]) -> Job:
 
 
 def drop_half_written(state: Path) -> None:
-    """Files that were to take another's place when the daemon was killed: a host key of the
-    receiver, known_hosts. The state directory is ours alone by now.
+    """Removes what a kill left of files that were being replaced: a host key of the receiver,
+    known_hosts. To be called while no other daemon can use the state directory.
     """
     # Versions before `durable` left known_hosts under names of its own.
     for left in (*durable.drop_half_written(state), *state.glob(".known_hosts.*")):
@@ -86,7 +87,7 @@ def drop_half_written(state: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def _not_among(stored: Sequence[ReceivedFile], job: Job, directory: Path) -> list[ReceivedFile]:
+def _not_stored(stored: Sequence[ReceivedFile], job: Job, directory: Path) -> list[ReceivedFile]:
     """The files on disk that are not among `stored`. Raises `OSError`."""
     known = {file.path for file in stored}
     durable.drop_half_written(directory)
@@ -100,18 +101,18 @@ def _not_among(stored: Sequence[ReceivedFile], job: Job, directory: Path) -> lis
 
 def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
     """Path relative to the job's directory, and size, of every file that a node pushed."""
-    for parent, _, names in os.walk(directory / folder / "files", onerror=_unless_missing):
+    for parent, _, names in os.walk(directory / folder / "files", onerror=_raise_unless_missing):
         for name in names:
             path = Path(parent, name)
-            yield _shown(os.fsencode(path.relative_to(directory))), path.lstat().st_size
+            yield _text(os.fsencode(path.relative_to(directory))), path.lstat().st_size
 
 
-def _shown(path: bytes) -> str:
-    """One that is not UTF-8 did not come through the receiver, but must not stop a start."""
+def _text(path: bytes) -> str:
+    """One that is not UTF-8 did not come through the receiver, and stops no start either."""
     return path.decode(errors="backslashreplace")
 
 
-def _unless_missing(error: OSError) -> None:
-    """A folder that cannot be read is no empty one; a node that never began has none."""
+def _raise_unless_missing(error: OSError) -> None:
+    """For `os.walk`. A node that never began has no folder; one that cannot be read is an error."""
     if not isinstance(error, FileNotFoundError):
         raise error

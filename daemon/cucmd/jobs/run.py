@@ -16,7 +16,7 @@ The tasks of a job
 One node
 --------
     1. A session on the node, and one of the daemon's connections, is free (`limits.py`).
-    2. The work on the node, in `services.collect`. It gives notes, or a failure.
+    2. The work on the node, in `services.work_on_node`. It gives notes, or a failure.
     3. The files that came are put on record: in the store, then in the manifest (`filing.py`).
     4. The node's state is `succeeded` or `failed`: in memory, in the store, then for watchers
        (`recorder.py`).
@@ -68,7 +68,7 @@ from cucmd.jobs.limits import Address, Admission
 from cucmd.jobs.manifest import Manifest
 from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
-from cucmd.jobs.recovery import Accounted
+from cucmd.jobs.recovery import RecoveredFiles
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import Store, StoreFailed
 
@@ -98,7 +98,7 @@ class JobRun:
     """One job while it lives.
 
     `tasks`: a task for each node; None for one that has ended in an earlier run.
-    `found`: the files of earlier runs, where a restart took the job up.
+    `recovered`: the files of earlier runs, where a restart took the job up.
     """
 
     def __init__(
@@ -107,15 +107,15 @@ class JobRun:
         tasks: Sequence[NodeTask | None],
         directory: Path,
         services: JobServices,
-        found: Accounted | None = None,
+        recovered: RecoveredFiles | None = None,
     ) -> None:
         self.job = job
         self._tasks = tasks
         self._services = services
         self._recorder = Recorder(job, services.store, services.feed)
         # False after a defect: files may exist that are not on record.
-        self._all_known = found is None or found.recorded
-        unrecorded = () if found is None or found.recorded else found.files
+        self._all_known = recovered is None or recovered.recorded
+        unrecorded = () if recovered is None or recovered.recorded else recovered.files
         manifest = Manifest(directory)
         self._filing = Filing(job.job_id, services.store, manifest, unrecorded)
         self._scopes = [trio.CancelScope() for _ in job.nodes]

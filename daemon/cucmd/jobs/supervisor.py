@@ -17,7 +17,7 @@ import trio
 from cucmd.config import Limits
 from cucmd.failure import Code, failure
 from cucmd.job import Job
-from cucmd.jobs.recovery import Accounted, account_for_files, with_received
+from cucmd.jobs.recovery import RecoveredFiles, recover_files, with_received
 from cucmd.jobs.run import JobRun, JobServices
 from cucmd.node.ports import NodeTask
 from cucmd.store import JobRow, StoreFailed
@@ -25,7 +25,7 @@ from cucmd.store import JobRow, StoreFailed
 log = logging.getLogger(__name__)
 
 # Makes the tasks of a job that a restart found unfinished; None if its password is not to be had.
-# A node that has settled has none.
+# A node that has ended has none.
 Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 
 
@@ -114,9 +114,9 @@ class Supervisor:
             raise AtLimit("jobs", most)
 
     def _run_for(
-        self, job: Job, tasks: Sequence[NodeTask | None], found: Accounted | None = None
+        self, job: Job, tasks: Sequence[NodeTask | None], recovered: RecoveredFiles | None = None
     ) -> JobRun:
-        run = JobRun(job, tasks, self.directory(job.job_id), self._services, found)
+        run = JobRun(job, tasks, self.directory(job.job_id), self._services, recovered)
         self._live[job.job_id] = run
         return run
 
@@ -216,18 +216,18 @@ class Supervisor:
     async def recover(self, replan: Replan) -> None:
         """Takes up what a stop left unfinished: again where it can, else as `interrupted`."""
         for found in await self._services.store.unfinished():
-            with _apart(found.job_id):
+            with _logged_for(found.job_id):
                 await self._recover_one(found, replan)
         for job_id in await self._services.store.ended_but_open():
-            with _apart(job_id):
-                await self._account_for_ended(job_id)
+            with _logged_for(job_id):
+                await self._recover_ended(job_id)
 
     async def _recover_one(self, found: Job, replan: Replan) -> None:
         directory = self.directory(found.job_id)
-        accounted = await account_for_files(self._services.store, found, directory)
-        job = with_received(found, accounted.files)
+        recovered = await recover_files(self._services.store, found, directory)
+        job = with_received(found, recovered.files)
         tasks = _planned(replan, job)
-        run = self._run_for(job, tasks or (), accounted)
+        run = self._run_for(job, tasks or (), recovered)
         try:
             if tasks is None:
                 run.end_all(INTERRUPTED)
@@ -239,15 +239,15 @@ class Supervisor:
         log.info("job %s: %s after a restart", job.job_id, run.job.status)
         self._launch(run)
 
-    async def _account_for_ended(self, job_id: str) -> None:
-        """A job ends when its nodes have settled; its connections, and the record of what they
-        pushed, follow within the grace. Here a stop came in between.
+    async def _recover_ended(self, job_id: str) -> None:
+        """A job that was cancelled ends at once; its connections close, and its files are put on
+        record, within the grace period. Here a stop came in between.
         """
         store = self._services.store
         job = await store.load(job_id)
         if job is not None:
-            accounted = await account_for_files(store, job, self.directory(job_id))
-            if accounted.recorded:
+            recovered = await recover_files(store, job, self.directory(job_id))
+            if recovered.recorded:
                 await store.close_job(job_id)
 
     async def drain(self) -> None:
@@ -268,8 +268,8 @@ INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node
 
 
 @contextmanager
-def _apart(job_id: str) -> Iterator[None]:
-    """What is wrong with one job, or with its row, must not keep the others from their work."""
+def _logged_for(job_id: str) -> Iterator[None]:
+    """Logs what is wrong with one job, or with its row, so that the others go on."""
     try:
         yield
     except StoreFailed as error:

@@ -159,7 +159,7 @@ class NodeTask(msgspec.Struct, frozen=True):
 
 
 class Report(Protocol):
-    """How the supervisor hears what goes on. Synchronous: the work on a node never waits for it."""
+    """How the work on a node tells its job how far it is. Synchronous: the work never waits."""
 
     def attempt(self, number: int) -> None: ...
     def phase(self, phase: Phase) -> None: ...

@@ -6,8 +6,8 @@ worked, the fsync included. If anything else ends it, it stays on disk and does 
 The life of a file, each step a request of the client:
 
     open    the folder has made the file; `Accounting.begin` lists it
-    write   the bytes are paid for from the quota, the disk is asked for room, they are written,
-            and hashed if they follow on what came before
+    write   the bytes are counted against the quota, and the disk must have room for them; then
+            they are written, and hashed if they follow what came before
     close   `finish`: hashed from the disk if its blocks came out of order; fsync of the file, then
             of its folder; `Accounting.end`; only then is the client answered
 

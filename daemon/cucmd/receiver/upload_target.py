@@ -1,7 +1,7 @@
-"""An upload target: a random one-time login, the folder it leads to, and what has come into it.
+"""An upload target: a random one-time login, the folder that it gives access to, and its files.
 
-The one rule: the login is good for as long as the target lives and no longer. From `revoke` on no
-write begins: what is in the kernel at that moment, one block at most, is the last.
+The one rule: the login is valid from the opening of the target until `revoke`, and no write begins
+after that. A write that is in the kernel at that moment, of one block at most, is the last.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from cucmd.ssh.bridge import settle as settle_bridge
 _ALPHABET = string.ascii_letters + string.digits
 _PASSWORD_LENGTH = 30
 
-# After a cut: the callbacks are a few turns of the loop, and a thread has one block to finish.
-# Longer than that is a disk that hangs.
+# After connections are cut, callbacks need a few turns of the loop, and a thread has one block to
+# finish. What takes longer is a disk that hangs.
 _LAST_WAIT_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)

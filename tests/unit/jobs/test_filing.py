@@ -6,7 +6,8 @@ tasks are blocked would jump while they write.
 
 import errno
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ class Saves:
 
 
 class Appends:
-    """Of the manifest: the next `failing` of them fail, and `held` ones wait."""
+    """Of the manifest: the next `failing` of them fail."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made: list[list[str]] = []
@@ -98,8 +99,14 @@ class Appends:
 
         monkeypatch.setattr(Manifest, "append", counted)
 
-    def hold(self) -> None:
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Those that are made meanwhile wait until its end, also where a test fails."""
         self.go, self.waiting = trio.Event(), trio.Event()
+        try:
+            yield
+        finally:
+            self.go.set()
 
 
 @pytest.fixture
@@ -133,20 +140,18 @@ async def test_nodes_that_end_while_another_is_listed_share_the_next_append(
         ends = trio.Event()
         names = [f"n{number:02}" for number in range(40)]
         w.behaviours = {"first": brings(1)} | dict.fromkeys(names, brings(2, ends))
-        appends.hold()
-        job_id = await w.start("first", *names, concurrency=41)
-        await appends.waiting.wait()
-        await w.running(job_id, nodes=41)
-        ends.set()
-        await until_saved(w, job_id, 81)
-        appends.go.set()
+        with appends.held():
+            job_id = await w.start("first", *names, concurrency=41)
+            await appends.waiting.wait()
+            await w.running(job_id, nodes=41)
+            ends.set()
+            await until_saved(w, job_id, 81)
         await w.ended(job_id)
         assert [made for made in appends.made if made] == [["first"], names]
         assert listed(w, job_id) == ["first", *names]
 
 
-async def test_who_sees_a_node_end_finds_its_files(tmp_path: Path, appends: Appends) -> None:
-    """However slow the disk is."""
+async def test_who_sees_a_node_end_finds_its_files(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         names = [f"n{number}" for number in range(5)]
         w.behaviours = dict.fromkeys(names, brings(3))
@@ -161,12 +166,12 @@ async def test_a_node_is_not_shown_as_ended_before_its_files_are_listed(
 ) -> None:
     async with world(tmp_path) as w:
         w.behaviours["a"] = brings(1)
-        appends.hold()
-        job_id = await w.start("a")
-        await appends.waiting.wait()
-        assert len(await w.store.files(job_id)) == 1
-        assert statuses(await w.supervisor.find(job_id)) == ["running"]
-        appends.go.set()
+        with appends.held():
+            job_id = await w.start("a")
+            await appends.waiting.wait()
+            assert len(await w.store.files(job_id)) == 1
+            with trio.fail_after(20):
+                await w.running(job_id)
         assert statuses(await w.ended(job_id)) == ["succeeded"]
 
 
@@ -290,9 +295,10 @@ async def test_the_files_of_a_cancelled_node_are_on_record_once_its_connection_i
         run = w.supervisor._live[job_id]
         await w.running(job_id)
         await w.supervisor.cancel(job_id, None)
-        assert statuses(await w.supervisor.find(job_id)) == ["cancelled"]
+        seen = statuses(await w.supervisor.find(job_id))
         closed.set()
         await run.over.wait()
+        assert seen == ["cancelled"]
         assert listed(w, job_id) == ["a"]
 
 
@@ -326,11 +332,10 @@ async def test_a_restart_lists_what_a_kill_left_in_the_store_alone(
         w.behaviours = {"a": brings(3), "b": brings(2, ends), "c": hang}
         job_id = await w.start("a", "b", "c")
         await w.until(job_id, lambda job: ended(job) == ["a"])
-        appends.hold()
-        ends.set()
-        await until_saved(w, job_id, 5)
-        await trio.to_thread.run_sync(shutil.copytree, state, killed)
-        appends.go.set()
+        with appends.held():
+            ends.set()
+            await until_saved(w, job_id, 5)
+            await trio.to_thread.run_sync(shutil.copytree, state, killed)
         await w.until(job_id, lambda job: ended(job) == ["a", "b"])
         written = files_in(state, job_id)
         await w.supervisor.cancel(job_id, None)
