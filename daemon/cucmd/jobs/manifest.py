@@ -77,15 +77,23 @@ class Manifest:
         return [file for file in files if lines.get(file.path) != _line(file)]
 
 
+class _Line(msgspec.Struct):
+    """The fields of a line: what is known of a file for good."""
+
+    node: str
+    path: str
+    size: int
+    sha256: str
+    complete: bool
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Line).decode
+
+
 def _line(file: ReceivedFile) -> bytes:
-    fields = {
-        "node": file.node,
-        "path": file.path,
-        "size": file.size,
-        "sha256": file.sha256,
-        "complete": file.complete,
-    }
-    return msgspec.json.encode(fields) + b"\n"
+    line = _Line(file.node, file.path, file.size, file.sha256, file.complete)
+    return _encode(line) + b"\n"
 
 
 def _size(path: Path) -> int:
@@ -142,11 +150,8 @@ def _read_lines(path: Path) -> Iterator[bytes]:
         pass
 
 
-_decode = msgspec.json.Decoder(ReceivedFile).decode
-
-
 class _FirstVersion(msgspec.Struct):
-    files: tuple[ReceivedFile, ...]
+    files: tuple[_Line, ...]
 
 
 def _lines_of_first_version(path: Path) -> dict[str, bytes] | None:
@@ -157,4 +162,4 @@ def _lines_of_first_version(path: Path) -> dict[str, bytes] | None:
         return None
     except ValueError:
         return {}
-    return {file.path: _line(file) for file in found.files}
+    return {line.path: _encode(line) + b"\n" for line in found.files}
