@@ -33,7 +33,7 @@ class NodeProgress:
         self._files_announced: int | None = None
         self._bytes_announced: int | None = None
         self._complete: set[str] = set()  # paths
-        self.ended = False
+        self._ended = False
         self.last_phase = Phase.CONNECT
 
     def attempt(self, number: int) -> None:
@@ -60,7 +60,7 @@ class NodeProgress:
 
     def at_end(self) -> None:
         """The work has ended: from now on complete files are counted, and not closed ones."""
-        self.ended = True
+        self._ended = True
 
     def take_files(self) -> Sequence[ReceivedFile]:
         """What came into the upload target, marked as complete or not; nothing the second time."""
@@ -78,7 +78,7 @@ class NodeProgress:
         after = node.progress(
             files_announced=self._files_announced,
             bytes_announced=self._bytes_announced,
-            files_received=len(self._complete) if self.ended else target.files_received,
+            files_received=len(self._complete) if self._ended else target.files_received,
             bytes_received=target.bytes_received,
         )
         return node if after == node else after

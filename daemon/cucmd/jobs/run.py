@@ -31,6 +31,8 @@ Who may end what
     a defect in a node's work   the node fails as `internal`    the node's own ends
     a defect elsewhere          unfinished nodes fail so        cancelled, node by node
     `stop` (of the daemon)      none; a start takes it up       all are cancelled
+(A job that a start could not take up, because its password was typed in, gets `end_all` before
+`stop`.)
 
 The state changes before the tasks end. A node that was cancelled is shown as cancelled at once;
 its connection closes after that, within the grace period, and then step 3 follows, which nothing
@@ -113,7 +115,8 @@ class JobRun:
         self._tasks = tasks
         self._services = services
         self._recorder = Recorder(job, services.store, services.feed)
-        # False after a defect: files may exist that are not on record.
+        # False after a defect, or where a restart could not look: files may exist that are not on
+        # record.
         self._all_known = recovered is None or recovered.recorded
         unrecorded = () if recovered is None or recovered.recorded else recovered.files
         manifest = Manifest(directory)

@@ -53,7 +53,7 @@ async def test_a_client_that_is_killed_leaves_an_incomplete_file(target: Any, pu
         process = await pushing(nursery)
         kill_children(process.pid)
         with trio.fail_after(10):
-            await target.target.settle()
+            await target.target.wait_files_closed()
     (file,) = target.target.files()
     assert not file.closed
     assert file.size == os.stat(target.folder / "a").st_size == target.target.bytes_received

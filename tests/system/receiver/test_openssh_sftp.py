@@ -38,7 +38,7 @@ async def test_a_push_as_a_node_makes_it(target: Any, openssh: Any, log: Path) -
     assert target.target.files() == (ReceivedFile("", path, 3_000_000, sha(log), True),)
     assert sha(target.folder / path) == sha(log)
     assert target.target.connected
-    await target.target.settle()
+    await target.target.wait_files_closed()
 
 
 async def test_a_whole_tree_with_times_and_an_empty_file(

@@ -96,5 +96,5 @@ async def test_asyncssh_pushes_a_tree(target: Any, log: Path) -> None:
 
     with trio.fail_after(30):
         await on_asyncio(push)
-    await target.target.settle()
+    await target.target.wait_files_closed()
     assert is_whole(target, log)

@@ -49,7 +49,7 @@ async def test_a_packet_of_impossible_length_cuts_the_session_off(
                 raw.reply()
 
     await other.run(attack)
-    await target.target.settle()
+    await target.target.wait_files_closed()
     assert [(file.size, file.closed) for file in target.target.files()] == [(5, False)]
 
 
@@ -78,7 +78,7 @@ async def test_thousands_of_handles(target: Any, other: Any) -> None:
     kinds = await other.run(attack)
     assert kinds.count(Kind.HANDLE) == 32
     assert len(target.names()) == 32
-    await target.target.settle()
+    await target.target.wait_files_closed()
     assert not any(file.closed for file in target.target.files())
 
 
@@ -98,7 +98,7 @@ async def test_paths_of_64_kib_and_names_with_controls(target: Any, other: Any) 
     for name in target.names():
         assert name.isprintable()
         assert len(name) < 1024
-    await target.target.settle()
+    await target.target.wait_files_closed()
 
 
 @pytest.mark.usefixtures("alive")
@@ -158,7 +158,7 @@ async def test_streams_that_the_fuzzer_kept(target: Any, other: Any) -> None:
                     pass
 
     await other.run(attack)
-    await target.target.settle()
+    await target.target.wait_files_closed()
 
 
 async def test_who_does_not_read_the_answers_is_held_to_a_bound(

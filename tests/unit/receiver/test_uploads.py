@@ -14,8 +14,9 @@ import pytest
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
 from cucmd.received_file import ReceivedFile
+from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.folder import TargetFolder
-from cucmd.receiver.limits import MIB, Status
+from cucmd.receiver.limits import MIB, ReceiverLimits, Status
 from cucmd.receiver.packets import Kind, OpenFlag, PacketBuffer
 from rig import sftp_words as words
 
@@ -37,6 +38,20 @@ def test_a_closed_file_is_complete_with_size_and_checksum(client: Any) -> None:
 def test_an_empty_file_is_complete(client: Any) -> None:
     client.put(b"empty", b"")
     assert client.accounting.files() == (ReceivedFile("", "empty", 0, sha(b""), True),)
+
+
+def test_a_file_is_named_as_its_job_knows_it() -> None:
+    """Its node, and its path below the job's directory; open, it has the size of the moment."""
+    accounting = Accounting("job/n", Quota(), ReceiverLimits(), "cucm:22", "cucm_22/files/")
+    first, second = accounting.begin("a", "a"), accounting.begin("a", "a.2")
+    second.size = 7
+    accounting.end(second, "00", closed=True)
+    first.size = 3
+    assert accounting.files() == (
+        ReceivedFile("cucm:22", "cucm_22/files/a", 3),
+        ReceivedFile("cucm:22", "cucm_22/files/a.2", 7, "00", closed=True),
+    )
+    assert accounting.stored("a") == "a.2"
 
 
 def test_an_open_file_is_not_complete_and_counts_as_bytes_only(client: Any) -> None:
