@@ -6,9 +6,28 @@ import msgspec
 import trio
 
 from cucmd.varlink import Caller, Interface, Method, ServiceInfo, VarlinkError
-from cucmd.varlink.idl import describe
 
 NAME = "io.example.Test"
+TEXT = f"""\
+# A test.
+interface {NAME}
+
+type Inner (ratio: ?float, password: ?string)
+
+method Echo(text: string, numbers: []int, inner: ?Inner, secret: ?Inner) -> (text: string)
+method Who() -> (uid: int, gid: int, groups: []int, pid: int)
+method Wait() -> ()
+method Change() -> ()
+method Refuse(text: string) -> ()
+method Fail(text: string) -> ()
+method Count(upto: ?int) -> (number: int)
+method Falter(text: string) -> (number: int)
+
+error Invalid (parameter: string, reason: string)
+error TooMany (limit: string, maximum: int)
+error NotThere (what: string)
+error InternalError ()
+"""
 INFO = ServiceInfo(vendor="Example", product="Test", version="1", url="https://example.com")
 
 
@@ -158,10 +177,9 @@ class Example:
             Method("Count", Count, Number, self.count, streaming=True),
             Method("Falter", Text, Number, self.falter, streaming=True),
         )
-        errors = {one.__name__: one for one in ERRORS}
         parts = {
             "name": NAME,
-            "description": describe(NAME, (Inner,), methods, errors, {"": "A test."}),
+            "description": TEXT,
             "methods": methods,
             "invalid": lambda parameter, reason: error(Invalid(parameter, reason)),
             "too_many": lambda limit, maximum: error(TooMany(limit, maximum)),

@@ -1,7 +1,7 @@
 """The interface of the socket, `io.cucmd.Jobs`. `structs` is shared with `cucmctl`.
 
-    structs.py     what travels, with the comments of the interface
-    interface.py   `io.cucmd.Jobs`: its text, made from the structs, and its methods bound
+    structs.py     what travels; `io.cucmd.Jobs.varlink` is the text that outsiders read
+    interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
     methods.py     one function a method; host_keys.py has those about host keys
     resolve.py     PURE  the fields of a request, checked, with the defaults of the configuration
     planning.py    from a request to a job and the tasks of its nodes

@@ -1,41 +1,16 @@
-"""`io.cucmd.Jobs`: its methods, bound to what does them, and its text, made from the structs.
+"""`io.cucmd.Jobs`: its methods, each with its structs and the function that does it.
 
-The one rule: nothing is said here that the structs say; the comments are those of `structs.py`.
+The one rule: the interface's text is the file `io.cucmd.Jobs.varlink`; a test compares it with
+the structs.
 """
 
 from __future__ import annotations
-
-import inspect
 
 from cucmd.api import structs
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.methods import Jobs
 from cucmd.api.refusals import error, invalid
-from cucmd.varlink import Interface, Method, VarlinkError
-from cucmd.varlink.idl import comments_in, describe
-
-TYPES = (
-    structs.Collection,
-    structs.Login,
-    structs.Timeouts,
-    structs.Failure,
-    structs.Node,
-    structs.Job,
-    structs.JobSummary,
-    structs.HostKey,
-)
-ERRORS = (
-    structs.JobNotFound,
-    structs.NodeNotFound,
-    structs.ProfileNotFound,
-    structs.CredentialNotFound,
-    structs.InvalidRequest,
-    structs.LimitReached,
-    structs.ShuttingDown,
-    structs.StorageFailed,
-    structs.ScanFailed,
-    structs.InternalError,
-)
+from cucmd.varlink import Interface, Method, VarlinkError, read_description
 
 
 def jobs_interface(jobs: Jobs, keys: HostKeys) -> Interface:
@@ -59,22 +34,12 @@ def jobs_interface(jobs: Jobs, keys: HostKeys) -> Interface:
     )
     return Interface(
         name=structs.INTERFACE,
-        description=_description(methods),
+        description=read_description("cucmd.api", structs.INTERFACE),
         methods=methods,
         invalid=invalid,
         too_many=too_many,
         secrets=frozenset({"login"}),  # a password may well stand in the wrong field of it
     )
-
-
-def _description(methods: tuple[Method, ...]) -> str:
-    errors = {struct.__name__: struct for struct in ERRORS}
-    try:
-        comments = comments_in(inspect.getsource(structs))
-    except OSError:  # installed without its source: everything but the comments is the same
-        comments = {}
-    comments[""] = comments.pop("INTERFACE", "")
-    return describe(structs.INTERFACE, TYPES, methods, errors, comments)
 
 
 # The socket's limits, by the names that the configuration has for them.

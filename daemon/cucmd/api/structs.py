@@ -3,8 +3,8 @@
 The one rule: this file imports only msgspec and the standard library, and decides nothing.
 No struct forbids fields that it does not know: a client reads past those of a later daemon. In a
 request the daemon refuses them (`varlink/requests.py`).
-Times are RFC 3339 in UTC; durations are seconds; sizes are bytes. The comments above classes and
-fields become the comments of the interface that can be read from the socket (`interface.py`).
+Times are RFC 3339 in UTC; durations are seconds; sizes are bytes. What each of them means stands in
+`io.cucmd.Jobs.varlink`, where outsiders read it; a test compares that text with the structs.
 """
 
 from __future__ import annotations
@@ -14,16 +14,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-# Log-collection jobs over Cisco Unified CM nodes.
-# Times are RFC 3339 in UTC; durations are seconds; sizes are bytes.
 INTERFACE = "io.cucmd.Jobs"
 
 NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
 
 
-# What to collect. A profile, or paths; the paths win where both are given.
-# The window is either last ("30m", "2h", "3d") or since and until.
 class Collection(Struct, frozen=True):
     profile: str | None = None
     paths: tuple[str, ...] | None = None
@@ -36,8 +32,6 @@ class Collection(Struct, frozen=True):
     until: str | None = None
 
 
-# Who to be on the nodes. The password is never stored and never shown;
-# a credential is the name of one that the daemon was given.
 class Login(Struct, frozen=True):
     username: str | None = None
     password: str | None = None
@@ -91,7 +85,6 @@ class Job(Struct, frozen=True):
     collection: Collection
     timeouts: Timeouts
     nodes: tuple[Node, ...]
-    # Why this is not how the job is by now: what came since cannot be stored. The daemon tries on.
     unsaved: str | None = None
 
 
@@ -106,8 +99,6 @@ class JobSummary(Struct, frozen=True):
     bytes_received: int
 
 
-# Start a job. The reply comes once the job is durable; its nodes run on.
-# A node is a host, or host:port.
 class StartRequest(Struct, frozen=True):
     nodes: tuple[str, ...]
     login: Login
@@ -128,7 +119,6 @@ class StatusRequest(Struct, frozen=True):
 DEFAULT_LIMIT = 20
 
 
-# Newest first.
 class ListRequest(Struct, frozen=True):
     status: str | None = None
     limit: int | None = None
@@ -138,8 +128,6 @@ class ListReply(Struct, frozen=True):
     jobs: tuple[JobSummary, ...]
 
 
-# Cancel a job, or only some of its nodes.
-# cancelled says whether the job, or every node named, is now cancelled.
 class CancelRequest(Struct, frozen=True):
     job_id: str
     nodes: tuple[str, ...] | None = None
@@ -152,10 +140,6 @@ class CancelReply(Struct, frozen=True):
     message: str
 
 
-# Follow one job, or all of them. Needs "more". The first reply is the state
-# as it is; each later one is a change, with a sequence number that grows by
-# one. A watcher that reads too slowly is told how many changes it missed, and
-# gets the state again. A watch of one job ends when the job does.
 class WatchRequest(Struct, frozen=True):
     job_id: str | None = None
 
@@ -167,8 +151,6 @@ class WatchReply(Struct, frozen=True):
     jobs: tuple[JobSummary, ...] | None = None
 
 
-# A key by which a node is known. fingerprint is as ssh shows it, "SHA256:...";
-# line is the line of known_hosts.
 class HostKey(Struct, frozen=True):
     node: str
     algorithm: str
@@ -184,7 +166,6 @@ class ListHostKeysReply(Struct, frozen=True):
     host_keys: tuple[HostKey, ...]
 
 
-# Without a key, the node is asked for those that it has, and they are remembered.
 class AddHostKeyRequest(Struct, frozen=True):
     node: str
     key: str | None = None
@@ -243,12 +224,10 @@ class StorageFailed(Struct, frozen=True):
     reason: str
 
 
-# A node could not be asked for its keys.
 class ScanFailed(Struct, frozen=True):
     node: str
     failure: Failure
 
 
-# A defect of the daemon. Its log has the trace; the daemon goes on.
 class InternalError(Struct, frozen=True):
     pass

@@ -4,7 +4,6 @@ framing.py      PURE  bytes -> frames -> calls, replies -> bytes
 errors.py       errors as handlers raise them, and the standard ones
 interface.py    what a server offers: `Interface`, `Method`; and who calls: `Caller`
 requests.py     PURE  a call's parameters -> the method's struct, or what is wrong with them
-idl.py          PURE  structs -> the text of an interface
 service.py      org.varlink.service: what a server says of itself
 peer.py         the kernel's word on who connected, and on who hung up
 quota.py        PURE  how much one user may hold, and what is kept for root
@@ -17,7 +16,7 @@ acl.py          PURE  an access list by which one more group may connect to it
 """
 
 from cucmd.varlink.errors import PermissionDenied, VarlinkError
-from cucmd.varlink.interface import Caller, Interface, Method
+from cucmd.varlink.interface import Caller, Interface, Method, read_description
 from cucmd.varlink.listener import SocketInUse, open_unix_listener
 from cucmd.varlink.quota import Limits
 from cucmd.varlink.server import serve
@@ -33,5 +32,6 @@ __all__ = [
     "SocketInUse",
     "VarlinkError",
     "open_unix_listener",
+    "read_description",
     "serve",
 ]

@@ -37,30 +37,12 @@ class MethodNotFound(msgspec.Struct, frozen=True):
     method: str
 
 
-class MethodNotImplemented(msgspec.Struct, frozen=True):
-    method: str
-
-
 class InvalidParameter(msgspec.Struct, frozen=True):
     parameter: str
 
 
 class ExpectedMore(msgspec.Struct, frozen=True):
     pass
-
-
-class NotPermitted(msgspec.Struct, frozen=True):
-    pass
-
-
-STANDARD: dict[str, type[msgspec.Struct]] = {
-    "InterfaceNotFound": InterfaceNotFound,
-    "MethodNotFound": MethodNotFound,
-    "MethodNotImplemented": MethodNotImplemented,
-    "InvalidParameter": InvalidParameter,
-    "PermissionDenied": NotPermitted,
-    "ExpectedMore": ExpectedMore,
-}
 
 
 def standard(parameters: msgspec.Struct) -> VarlinkError:

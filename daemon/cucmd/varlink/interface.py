@@ -6,6 +6,7 @@ The one rule: a handler gets a request that fits its struct, and the caller that
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib import resources
 from typing import Any, TypeAlias
 
 import msgspec
@@ -70,3 +71,8 @@ class Interface(msgspec.Struct, frozen=True):
     @property
     def internal_error(self) -> str:
         return f"{self.name}.InternalError"
+
+
+def read_description(package: str, name: str) -> str:
+    """The text of interface `name`: the file `NAME.varlink` of that package."""
+    return resources.files(package).joinpath(f"{name}.varlink").read_text("utf-8")

@@ -144,7 +144,7 @@ def _shown(value: object) -> str:
             return str(value)[:_LONGEST_SHOWN]
 
 
-# What a struct's fields are made of. Also the ground on which `idl.py` stands.
+# What a struct's fields are made of.
 
 
 @functools.cache

@@ -12,14 +12,12 @@ import msgspec
 
 from cucmd.varlink.errors import (
     SERVICE,
-    STANDARD,
     InterfaceNotFound,
     MethodNotFound,
     VarlinkError,
     standard,
 )
-from cucmd.varlink.idl import describe
-from cucmd.varlink.interface import Caller, Interface, Method
+from cucmd.varlink.interface import Caller, Interface, Method, read_description
 from cucmd.varlink.quota import OverLimit
 
 
@@ -48,19 +46,6 @@ class DescriptionRequest(msgspec.Struct, frozen=True):
 
 class DescriptionReply(msgspec.Struct, frozen=True):
     description: str
-
-
-_COMMENTS = {
-    "": "What every Varlink service answers about itself.",
-    "GetInfoRequest": "Who made the service, and the names of its interfaces.",
-    "DescriptionRequest": "The text of an interface.",
-    "InterfaceNotFound": "There is no such interface here.",
-    "MethodNotFound": "The interface has no such method.",
-    "MethodNotImplemented": "The interface has the method, but this service does not.",
-    "InvalidParameter": "A parameter of the call is wrong.",
-    "NotPermitted": "The caller may not do this.",
-    "ExpectedMore": 'The method needs "more".',
-}
 
 
 class Offered(msgspec.Struct, frozen=True):
@@ -108,7 +93,9 @@ class Offer:
 
 def _service(interfaces: Sequence[Interface], info: ServiceInfo) -> Interface:
     names = (SERVICE, *(interface.name for interface in interfaces))
+    description = read_description("cucmd.varlink", SERVICE)
     texts = {interface.name: interface.description for interface in interfaces}
+    texts[SERVICE] = description
 
     async def get_info(_caller: Caller, _request: GetInfoRequest) -> GetInfoReply:
         return GetInfoReply(info.vendor, info.product, info.version, info.url, names)
@@ -122,5 +109,4 @@ def _service(interfaces: Sequence[Interface], info: ServiceInfo) -> Interface:
         Method("GetInfo", GetInfoRequest, GetInfoReply, get_info),
         Method("GetInterfaceDescription", DescriptionRequest, DescriptionReply, get_description),
     )
-    texts[SERVICE] = describe(SERVICE, (), methods, STANDARD, _COMMENTS)
-    return Interface(SERVICE, texts[SERVICE], methods)
+    return Interface(SERVICE, description, methods)

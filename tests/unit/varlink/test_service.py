@@ -7,9 +7,10 @@ from typing import Literal
 import msgspec
 import pytest
 
-from cucmd.varlink import Method
-from cucmd.varlink.idl import comments_in, describe
-from rig.example_interface import NAME, Example, Nothing, Text
+from cucmd.varlink.connection import ServerParts
+from cucmd.varlink.errors import ExpectedMore, InterfaceNotFound, InvalidParameter, MethodNotFound
+from rig.example_interface import ERRORS, NAME, Example, Text
+from rig.interface_text import errors, members, methods_and_types, spelled
 
 SERVICE = "org.varlink.service"
 
@@ -71,6 +72,23 @@ async def test_too_many_has_the_word_of_the_first_interface_that_has_one(
     assert (await peer.call(f"{SERVICE}.GetInfo"))["error"] == f"{NAME}.TooMany"
 
 
+def test_the_text_of_the_service_says_what_its_structs_say(held: ServerParts) -> None:
+    service = held.offer.find(f"{SERVICE}.GetInfo").interface
+    text = members(service.description)
+    raised = [InterfaceNotFound, MethodNotFound, InvalidParameter, ExpectedMore]
+    ours = methods_and_types(service) | errors(raised)
+    assert {member: text.get(member) for member in ours} == ours
+    assert set(text) - set(ours) == {
+        ("error", "MethodNotImplemented"),  # every interface with one of its methods has them all
+        ("error", "PermissionDenied"),  # no struct: it has no field
+    }
+
+
+def test_the_text_of_the_example_says_what_its_structs_say(example: Example) -> None:
+    interface = example.interface()
+    assert members(interface.description) == methods_and_types(interface) | errors(ERRORS)
+
+
 class Thing(msgspec.Struct):
     colour: Literal["red", "green"]
     seen: datetime
@@ -78,86 +96,17 @@ class Thing(msgspec.Struct):
     sizes: dict[str, float] | None = None
 
 
-COMMENTS = {
-    "": "About things.",
-    "Thing": "A thing.\n\nOf any kind.",
-    "Thing.seen": "When.",
-    "Text": "Looks one up.",
-}
-
-
-def test_an_interface_is_written_from_its_structs() -> None:
-    methods = [Method("Find", Text, Thing, None)]
-    assert describe("io.example.Things", (Text, Thing), methods, {"Lost": Nothing}, COMMENTS) == (
-        """\
-# About things.
-interface io.example.Things
-
-# Looks one up.
-type Text (
-  text: string
-)
-
-# A thing.
-#
-# Of any kind.
-type Thing (
-  colour: (red, green),
-  # When.
-  seen: string,
-  parts: ?[]Text,
-  sizes: ?[string]float
-)
-
-# Looks one up.
-method Find(text: string) -> (
-  colour: (red, green),
-  # When.
-  seen: string,
-  parts: ?[]Text,
-  sizes: ?[string]float
-)
-
-error Lost ()
-"""
-    )
-
-
-def test_a_struct_that_is_not_listed_is_a_mistake() -> None:
-    with pytest.raises(TypeError, match="Text"):
-        describe("a.b", (Thing,), [], {}, {})
+def test_structs_are_spelled_as_in_an_interface() -> None:
+    assert spelled(Thing) == {
+        "colour": "(red,green)",
+        "seen": "string",
+        "parts": "?[]Text",
+        "sizes": "?[string]float",
+    }
 
 
 @pytest.mark.parametrize("kind", [int | str, bytes, object])
 def test_what_has_no_form_on_the_wire_is_a_mistake(kind: object) -> None:
     wrong = msgspec.defstruct("Wrong", [("field", kind)])
     with pytest.raises(TypeError, match="no form"):
-        describe("a.b", (wrong,), [], {}, {})
-
-
-def test_comments_are_those_right_above() -> None:
-    source = '''
-# Not of anything.
-
-# Of the name.
-NAME = "x"
-
-
-# Of A,
-#   in two lines.
-class A:
-    """Not a comment."""
-
-    # Of a field.
-    field: int
-    other: int  # beside it, and so for readers of the source
-
-
-class B:
-    pass
-'''
-    assert comments_in(source) == {
-        "NAME": "Of the name.",
-        "A": "Of A,\n  in two lines.",
-        "A.field": "Of a field.",
-    }
+        spelled(wrong)
