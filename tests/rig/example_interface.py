@@ -1,11 +1,11 @@
 """An interface with every kind of method, for tests of the server that are not about jobs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 import trio
 
-from cucmd.varlink import Caller, Interface, Method, ServiceInfo, VarlinkError
+from cucmd.varlink import Caller, Interface, Method, ServiceInfo, StreamReply, VarlinkError
 
 NAME = "io.example.Test"
 TEXT = f"""\
@@ -131,28 +131,27 @@ class Example:
     async def fail(self, _caller: Caller, request: Text) -> Nothing:
         raise ValueError(request.text)
 
-    async def count(self, _caller: Caller, request: Count) -> AsyncIterator[Number]:
+    async def count(self, _caller: Caller, request: Count) -> AsyncGenerator[StreamReply, None]:
         """Up to `upto` in one go. Without it: 0, and 1 when the gate opens, and on for ever."""
         if request.upto is not None:
             for number in range(1, request.upto + 1):
-                yield Number(number)
+                yield StreamReply(Number(number), continues=number < request.upto)
             return
-        yield Number(0)
+        yield StreamReply(Number(0))
         await self._gated("count")
         number = 0
         while True:
             number += 1
             self._note(f"counted {number}")
-            yield Number(number)
+            yield StreamReply(Number(number))
 
-    async def falter(self, _caller: Caller, request: Text) -> AsyncIterator[Number]:
-        """One number; then what `text` says: `refuse`, `fail`, or a late end."""
-        yield Number(1)
+    async def falter(self, _caller: Caller, request: Text) -> AsyncGenerator[StreamReply, None]:
+        """One number; then what `text` says: `refuse`, `fail`, or no last reply."""
+        yield StreamReply(Number(1))
         if request.text == "refuse":
             raise error(NotThere("more"))
         if request.text == "fail":
             raise ValueError
-        await trio.sleep(1)
 
     async def _gated(self, name: str) -> None:
         self.begun.set()

@@ -6,7 +6,7 @@ The one rule: a reply is sent when its effect is durable. A refusal is an error 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import get_args
 
 from cucmd.api import structs
@@ -17,7 +17,7 @@ from cucmd.config import InvalidValue
 from cucmd.job import Job
 from cucmd.jobs.events import Feed
 from cucmd.jobs.supervisor import Supervisor
-from cucmd.varlink import Caller
+from cucmd.varlink import Caller, StreamReply
 
 log = logging.getLogger(__name__)
 
@@ -77,31 +77,36 @@ class Jobs:
 
     def watch(
         self, caller: Caller, request: structs.WatchRequest
-    ) -> AsyncIterator[structs.WatchReply]:
+    ) -> AsyncGenerator[StreamReply, None]:
         """Returns the generator and is none itself: closing it ends the subscription at once."""
         if request.job_id is None:
             return self._watch_all()
         return self._watch_job(request.job_id)
 
-    async def _watch_job(self, prefix: str) -> AsyncIterator[structs.WatchReply]:
+    async def _watch_job(self, prefix: str) -> AsyncGenerator[StreamReply, None]:
         job_id = (await self._find(prefix)).job_id
         with self._feed.subscribe(job_id) as changes:
             # Read after the subscription began, so that no change is lost in between.
             job = await self._find(job_id)
-            yield structs.WatchReply(0, 0, job=self._wire(job))
+            yield self._state_of(job)
             while not job.ended:
                 change = await changes.next()
                 job = change.job or await self._find(job_id)
-                yield structs.WatchReply(change.sequence, change.missed, job=self._wire(job))
+                yield self._state_of(job, change.sequence, change.missed)
 
-    async def _watch_all(self) -> AsyncIterator[structs.WatchReply]:
+    def _state_of(self, job: Job, sequence: int = 0, missed: int = 0) -> StreamReply:
+        reply = structs.WatchReply(sequence, missed, job=self._wire(job))
+        return StreamReply(reply, continues=not job.ended)
+
+    async def _watch_all(self) -> AsyncGenerator[StreamReply, None]:
         with self._feed.subscribe(None) as changes:
-            yield structs.WatchReply(0, 0, jobs=await self._newest())
+            yield StreamReply(structs.WatchReply(0, 0, jobs=await self._newest()))
             while True:
                 change = await changes.next()
                 job = self._wire(change.job) if change.job else None
                 state = None if job else await self._newest()
-                yield structs.WatchReply(change.sequence, change.missed, job=job, jobs=state)
+                reply = structs.WatchReply(change.sequence, change.missed, job=job, jobs=state)
+                yield StreamReply(reply)
 
     async def _find(self, prefix: str) -> Job:
         with refusals():

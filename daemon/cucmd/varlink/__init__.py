@@ -8,7 +8,6 @@ service.py      org.varlink.service: what a server says of itself
 peer.py         the kernel's word on who connected, and on who hung up
 quota.py        PURE  how much one user may hold, and what is kept for root
 connection.py   one connection: calls in order, streams, hang-ups
-stream.py       the replies of a stream, and which one is the last
 defect.py       PURE  a defect as the log may show it
 server.py       accepts connections
 listener.py     a socket at a path, or the one that systemd passed
@@ -16,7 +15,7 @@ acl.py          PURE  an access list by which one more group may connect to it
 """
 
 from cucmd.varlink.errors import PermissionDenied, VarlinkError
-from cucmd.varlink.interface import Caller, Interface, Method, read_description
+from cucmd.varlink.interface import Caller, Interface, Method, StreamReply, read_description
 from cucmd.varlink.listener import SocketInUse, open_unix_listener
 from cucmd.varlink.quota import Limits
 from cucmd.varlink.server import serve
@@ -30,6 +29,7 @@ __all__ = [
     "PermissionDenied",
     "ServiceInfo",
     "SocketInUse",
+    "StreamReply",
     "VarlinkError",
     "open_unix_listener",
     "read_description",

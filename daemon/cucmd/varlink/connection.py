@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from typing import TypeAlias, cast
 
 import msgspec
@@ -22,7 +22,6 @@ from cucmd.varlink.interface import Caller, Handler, Method, StreamHandler
 from cucmd.varlink.quota import Kind, OverLimit, Quota
 from cucmd.varlink.requests import fit
 from cucmd.varlink.service import Offer, Offered
-from cucmd.varlink.stream import Ahead
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +30,10 @@ _CHUNK = 64 * 1024
 
 # Raises `PermissionDenied`. The method is None for a name that is not known.
 Authorize: TypeAlias = Callable[[Caller, Method | None], None]
+
+
+class NoLastReply(Exception):
+    """A defect: a stream has returned, and none of its replies said that it is the last."""
 
 
 class ServerParts(msgspec.Struct, frozen=True):
@@ -105,6 +108,9 @@ class Connection:
 
     async def _send(self, frame: bytes) -> None:
         if self._gone:
+            await (
+                trio.lowlevel.checkpoint()
+            )  # else a stream that never waits would not be cancelled
             return
         try:
             await self._stream.send_all(frame)
@@ -175,16 +181,12 @@ class Connection:
     async def _stream_replies(self, offered: Offered, request: msgspec.Struct) -> None:
         handler = cast(StreamHandler, offered.method.handler)
         with self._hold("streams"), self._until_hang_up():
-            replies = Ahead(handler(self._caller, request))
-            last = False
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(replies.run)
-                async for reply, last in replies:
-                    await self._send(encode_reply(reply, continues=not last))
-            if replies.error is not None:
-                raise replies.error
-            if not last:
-                await self._send(encode_reply(None))
+            async with aclosing(handler(self._caller, request)) as replies:
+                async for reply in replies:
+                    await self._send(encode_reply(reply.parameters, continues=reply.continues))
+                    if not reply.continues:
+                        return
+            raise NoLastReply
 
     @contextmanager
     def _until_hang_up(self, *, unless: bool = False) -> Iterator[None]:

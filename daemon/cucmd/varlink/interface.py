@@ -5,7 +5,7 @@ The one rule: a handler gets a request that fits its struct, and the caller that
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from importlib import resources
 from typing import Any, TypeAlias
 
@@ -23,19 +23,27 @@ class Caller(msgspec.Struct, frozen=True):
     pid: int
 
 
+class StreamReply(msgspec.Struct, frozen=True):
+    """One reply of a stream. `continues` is False for the last one, and for no other."""
+
+    parameters: msgspec.Struct
+    continues: bool = True
+
+
 # What is called with the caller, and the request as the method's struct.
 Handler: TypeAlias = Callable[[Caller, Any], Awaitable[msgspec.Struct]]
-StreamHandler: TypeAlias = Callable[[Caller, Any], AsyncIterator[msgspec.Struct]]
+StreamHandler: TypeAlias = Callable[[Caller, Any], AsyncGenerator[StreamReply, None]]
 
 
 class Method(msgspec.Struct, frozen=True):
-    """`handler(caller, request)` returns the reply, or as an async generator yields replies.
+    """`handler(caller, request)` returns the reply. If `streaming`, it is an async generator of
+    `StreamReply`.
 
     A call is cancelled when its caller hangs up. One with an `effect` is not: once it has been
     sent, it is done, whether or not anybody waits for the reply.
 
-    A generator (`streaming`) must return right after its last reply, without waiting in between:
-    that is how the last one is known, and sent without `continues`.
+    A generator is closed after its last reply. It may raise `VarlinkError` instead of yielding one.
+    To return without one is a defect, which is answered with `InternalError`.
     """
 
     name: str

@@ -12,13 +12,13 @@ from cucmd.api import structs
 from cucmd.api.methods import Jobs
 from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.jobs.events import CAPACITY, Feed
-from cucmd.varlink import Caller
+from cucmd.varlink import Caller, StreamReply
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
 JOB_ID = "0a1b2c3d4e5f"
 TOO_MANY = CAPACITY + 5
-Replies = AsyncIterator[structs.WatchReply]
+Replies = AsyncIterator[StreamReply]
 BOTH = pytest.mark.parametrize("watched", [JOB_ID, None], ids=["one job", "all jobs"])
 
 
@@ -71,12 +71,13 @@ def world(autojump_clock: trio.testing.MockClock) -> World:
     return World()
 
 
-def numbers(reply: structs.WatchReply) -> tuple[int, int]:
-    return reply.sequence, reply.missed
+def numbers(stream: StreamReply) -> tuple[int, int]:
+    return stream.parameters.sequence, stream.parameters.missed
 
 
-def received(reply: structs.WatchReply) -> tuple[list[int], list[int]]:
+def received(stream: StreamReply) -> tuple[list[int], list[int]]:
     """Bytes: of the job that changed, and of the jobs in a state of all."""
+    reply = stream.parameters
     changed = [node.bytes_received for node in reply.job.nodes] if reply.job else []
     return changed, [job.bytes_received for job in reply.jobs or ()]
 
@@ -133,9 +134,26 @@ async def test_a_watch_of_one_job_ends_with_it_even_if_its_end_was_missed(world:
         world.change(TOO_MANY)
         world.end()
         last = [reply async for reply in replies]
-    assert [(reply.job.status, numbers(reply)) for reply in last] == [
+    assert [(reply.parameters.job.status, numbers(reply)) for reply in last] == [
         ("cancelled", (TOO_MANY + 1, TOO_MANY + 1))
     ]
+    assert [reply.continues for reply in last] == [False]
+
+
+async def test_the_state_of_a_job_that_has_ended_is_the_only_reply(world: World) -> None:
+    world.end()
+    async with world.watch(JOB_ID) as replies:
+        assert [reply.continues async for reply in replies] == [False]
+
+
+@BOTH
+async def test_while_a_job_runs_every_reply_says_that_more_follow(
+    world: World, watched: str | None
+) -> None:
+    async with world.watch(watched) as replies:
+        state = await anext(replies)
+        world.change()
+        assert [state.continues, (await anext(replies)).continues] == [True, True]
 
 
 @BOTH
