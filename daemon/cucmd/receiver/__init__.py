@@ -4,7 +4,7 @@
     limits.py       PURE  limits with their reasons; what is handed out; refusals
     paths.py        PURE  a path as the client names it -> plain names
     packets.py      PURE  the protocol on the wire
-    login_guard.py  PURE  wrong logins, and connections without one
+    unauthenticated.py  PURE  connections that have not logged in yet
     host_keys.py    the server's host keys, made once
     connection.py   a connection: login, and what it may ask for
     tcp_feed.py     its bytes, on their way into asyncssh

@@ -13,11 +13,10 @@ import logging
 from typing import Any, Protocol
 
 import asyncssh
-import trio
 
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.login_guard import LoginGuard, rate_limit_key
 from cucmd.receiver.tcp_feed import TcpFeed
+from cucmd.receiver.unauthenticated import Unauthenticated, source_of
 from cucmd.receiver.upload_target import SessionHost, UploadTarget
 from cucmd.ssh.unread import LIMIT, unread
 
@@ -39,9 +38,9 @@ class Server(SessionHost, Protocol):
     @property
     def limits(self) -> ReceiverLimits: ...
     @property
-    def guard(self) -> LoginGuard: ...
+    def unauthenticated(self) -> Unauthenticated[Connection]: ...
     def target(self, username: str) -> UploadTarget | None: ...
-    def admit(self, connection: Connection, address: str) -> str | None: ...
+    def admit(self, connection: Connection, source: str) -> str | None: ...
     def forget(self, connection: Connection) -> None: ...
 
 
@@ -51,8 +50,7 @@ class Connection(asyncssh.SSHServer):
     def __init__(self, receiver: Server) -> None:
         self._receiver = receiver
         self._connection: asyncssh.SSHServerConnection | None = None
-        self._address = ""
-        self._waiting = False  # counted as one that has not logged in
+        self._source = ""
         self._wrong = 0
         self._names = 0
         self._target: UploadTarget | None = None
@@ -67,18 +65,16 @@ class Connection(asyncssh.SSHServer):
         self._connection = conn
         TcpFeed(conn)  # the transport holds it from here on
         peer = conn.get_extra_info("peername")
-        self._address = rate_limit_key(peer[0]) if peer else "unknown"
-        reason = self._receiver.admit(self, self._address)
-        if reason is None:
-            self._waiting = True
-        else:
-            _log.warning("receiver: connection from %s refused: %s", self._address, reason)
+        self._source = source_of(peer[0]) if peer else "unknown"
+        reason = self._receiver.admit(self, self._source)
+        if reason is not None:
+            _log.warning("receiver: connection from %s refused: %s", self._source, reason)
             conn.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connection = None
         self._channel = None
-        self._settled()
+        self._receiver.unauthenticated.leave(self._source, self)
         if self._target:
             self._target.left(self)
         self._receiver.forget(self)
@@ -107,23 +103,18 @@ class Connection(asyncssh.SSHServer):
         self._wrong += 1
         if target is not None:
             target.wrong_logins += 1
-        delay = self._receiver.guard.wrong(self._address, trio.current_time())
-        _log.warning("receiver: wrong login from %s, answered in %g s", self._address, delay)
-        await asyncio.sleep(delay)
+        if self._wrong == 1:  # one line for each connection
+            _log.warning("receiver: wrong login from %s", self._source)
+        await asyncio.sleep(self._receiver.limits.wrong_login_delay * 2 ** (self._wrong - 1))
         if self._wrong >= self._receiver.limits.wrong_logins_per_connection:
             self.abort()
         return False
 
     def auth_completed(self) -> None:
-        self._settled()
+        self._receiver.unauthenticated.leave(self._source, self)
         # The target may have been revoked, or have filled up, since the password was checked.
         if self._target is None or not self._target.entered(self):
             self.abort()
-
-    def _settled(self) -> None:
-        if self._waiting:
-            self._waiting = False
-            self._receiver.guard.leave(self._address)
 
     # What a login may ask for.
 

@@ -19,20 +19,16 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     min_free_bytes: int = 1024 * MIB
     min_free_ratio: float = 0.05
 
-    # Who is not logged in yet. A whole cluster, or 200 nodes, may knock at the same moment;
-    # one address is one node, or a few behind one NAT.
+    # Connections that have not logged in yet. 200 nodes may connect at the same moment, and all
+    # from one address where they are behind a NAT; see unauthenticated.py for how they share.
     unauthenticated: int = 256
-    unauthenticated_per_address: int = 16
     login_timeout: float = 20.0  # three key exchanges of an old node with group16
 
-    # Wrong logins of one address within `wrong_login_memory` seconds: each is answered later
-    # than the one before, and after `wrong_logins` the address is not heard until they are old.
-    # A node is told one login and types no other, so ten are never an accident.
-    wrong_logins: int = 10
+    # Wrong logins of one connection: the first is answered after `wrong_login_delay`, each later
+    # one after twice the delay of the one before. A client that tries again and again without a
+    # pause costs little that way.
     wrong_logins_per_connection: int = 3
     wrong_login_delay: float = 0.5
-    wrong_login_delay_cap: float = 8.0
-    wrong_login_memory: float = 300.0
 
     # One target. A node pushes over one connection, one file at a time; a few more of each are for
     # a connection that the network broke and we have not noticed yet.

@@ -22,8 +22,8 @@ from cucmd.receiver.connection import Connection
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.host_keys import HostKeyUnusable, key_pairs, load_host_keys
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.login_guard import LoginGuard
 from cucmd.receiver.session import Backlog, SftpSession
+from cucmd.receiver.unauthenticated import AllTaken, Unauthenticated
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.ssh.algorithms import server_algorithms
 from cucmd.ssh.bridge import on_asyncio, settle
@@ -50,7 +50,7 @@ class Receiver:
         self.address = ""
         self.port = 0
         self.limits = limits
-        self.guard = LoginGuard(limits)
+        self.unauthenticated: Unauthenticated[Connection] = Unauthenticated(limits.unauthenticated)
         self.space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio)
         self.backlog = Backlog(limits)
         self._nursery = nursery
@@ -82,15 +82,19 @@ class Receiver:
     def target(self, username: str) -> UploadTarget | None:
         return self._targets.get(username)
 
-    def admit(self, connection: Connection, address: str) -> str | None:
-        """Why a new connection is refused, or None, and then it is counted."""
+    def admit(self, connection: Connection, source: str) -> str | None:
+        """Why a new connection is refused, or None, and then it is counted as not logged in."""
         self._connections.add(connection)
         if self._closing:
             return "the receiver is closing"
-        reason = self.guard.refusal(address, trio.current_time())
-        if reason is None:
-            self.guard.enter(address)
-        return reason
+        try:
+            displaced = self.unauthenticated.enter(source, connection)
+        except AllTaken:
+            return "too many connections have not logged in"
+        if displaced is not None:
+            _log.warning("receiver: connection cut: its address has most that have not logged in")
+            displaced.abort()
+        return None
 
     def forget(self, connection: Connection) -> None:
         self._connections.discard(connection)

@@ -67,7 +67,7 @@ def open_with(state: Path) -> Opener:
             yield receiver
         assert receiver._threads.borrowed_tokens == 0
         assert not receiver._connections
-        assert (receiver.backlog.total, receiver.guard._total) == (0, 0)
+        assert (receiver.backlog.total, receiver.unauthenticated.total) == (0, 0)
 
     return opener
 
