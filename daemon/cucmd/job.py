@@ -26,7 +26,7 @@ from cucmd.failure import Failure
 
 NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
-# How strict a job is with the host key of a node. ssh/policy.py explains each.
+# How strict a job is with the host key of a node. ssh/known_hosts.py explains each.
 HostKeyPolicy = Literal["strict", "accept-new", "off"]
 
 

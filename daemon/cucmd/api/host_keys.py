@@ -7,9 +7,11 @@ very node, and never beside another one of it; what is durable is said, and noth
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+import trio
 
 from cucmd.api import structs
 from cucmd.api.refusals import error, invalid
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Key(Protocol):
-    """`str()` of it is `TYPE BASE64`, perhaps with more before it."""
+    """`str()` of it is `TYPE BASE64`, or the line of known_hosts that it comes from."""
 
     @property
     def algorithm(self) -> str: ...
@@ -29,36 +31,32 @@ class Key(Protocol):
     def fingerprint(self) -> str: ...
 
 
-class KnownHost(Key, Protocol):
-    @property
-    def node(self) -> str: ...
-    @property
-    def line(self) -> str: ...
+class KnownHosts(Protocol):
+    """The keys of nodes that the daemon remembers."""
+
+    def entries(self) -> Sequence[tuple[str, Key]]:
+        """Each with a name of its node, or a pattern."""
+
+    def trusted(self, host: str, port: int) -> Sequence[Key]:
+        """The keys by which a node is known, under its own name or by a pattern."""
+
+    def add(self, node: str, key: str) -> object:
+        """Blocks; durable on return. Raises `ValueError` for a key that is none, and `OSError`."""
+
+    def forget(self, node: str) -> int:
+        """Blocks; durable on return. How many there were. Raises `OSError`."""
 
 
-class KeyRing(Protocol):
-    """Where the daemon keeps nodes' keys."""
-
-    def entries(self) -> Sequence[KnownHost]: ...
-
-    def trusted(self, node: str) -> Sequence[Key]:
-        """What is known of the node, under its own name or by a pattern, and not revoked."""
-
-    async def shown(self, node: str) -> Sequence[Key]:
-        """What the node shows now. Raises `NodeFailed`."""
-
-    async def add(self, node: str, key: str) -> None:
-        """Durable on return. Raises `ValueError` for a key that is none, and `OSError`."""
-
-    async def forget(self, node: str) -> int:
-        """How many there were. Raises `OSError`."""
+# The keys that a node shows now. Raises `NodeFailed`.
+Scan: TypeAlias = Callable[[str, int], Awaitable[Sequence[Key]]]
 
 
 class HostKeys:
     """The three methods."""
 
-    def __init__(self, ring: KeyRing) -> None:
-        self._ring = ring
+    def __init__(self, known: KnownHosts, scan: Scan) -> None:
+        self._known = known
+        self._scan = scan
 
     async def list(
         self, caller: Caller, request: structs.ListHostKeysRequest
@@ -78,14 +76,15 @@ class HostKeys:
         return structs.HostKeysReply(tuple(key for key in self._keys() if _is(key.node, wanted)))
 
     async def _add_shown(self, node: str) -> None:
-        shown = await self._ring.shown(node)
-        _refuse_a_change(node, self._ring.trusted(node), shown)
+        host, port = parse_node(node)
+        shown = await self._scan(host, port)
+        _refuse_a_change(node, self._known.trusted(host, port), shown)
         for key in shown:
-            await self._ring.add(node, str(key))
+            await trio.to_thread.run_sync(self._known.add, node, str(key))
 
     async def _add_given(self, node: str, key: str) -> None:
         try:
-            await self._ring.add(node, key)
+            await trio.to_thread.run_sync(self._known.add, node, key)
         except ValueError as reason:
             raise invalid("key", f"{key[:40]!r}: {reason}") from None
 
@@ -94,7 +93,7 @@ class HostKeys:
     ) -> structs.ForgetHostKeyReply:
         with _refusals(request.node):
             parse_node(request.node)
-            count = await self._ring.forget(request.node)
+            count = await trio.to_thread.run_sync(self._known.forget, request.node)
         log.info(
             "%d host keys of %s forgotten by uid %d, pid %d",
             count, request.node, caller.uid, caller.pid,
@@ -103,8 +102,8 @@ class HostKeys:
 
     def _keys(self) -> tuple[structs.HostKey, ...]:
         return tuple(
-            structs.HostKey(one.node, one.algorithm, one.fingerprint, one.line)
-            for one in self._ring.entries()
+            structs.HostKey(node, key.algorithm, key.fingerprint, str(key))
+            for node, key in self._known.entries()
         )
 
 

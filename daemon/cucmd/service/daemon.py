@@ -46,7 +46,7 @@ from cucmd.service.access import Access
 from cucmd.service.memory import freeze_startup_objects, keep_small
 from cucmd.service.signals import Signals, open_signals, settle_signals
 from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
-from cucmd.service.wiring import NodeKeys, Ssh
+from cucmd.service.wiring import Ssh, host_key_scan
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.store import Store, StoreError, open_store
@@ -221,7 +221,7 @@ async def _daemon(
                 )
                 await supervisor.recover(daemon.planner.replan)
                 jobs = Jobs(supervisor, services.feed, lambda: daemon.planner)
-                keys = HostKeys(NodeKeys(known_hosts, daemon.settings_of))
+                keys = HostKeys(known_hosts, host_key_scan(daemon.settings_of))
                 interface = jobs_interface(jobs, keys)
                 async with _socket(daemon, interface, sockets), trio.open_nursery() as nursery:
                     nursery.start_soon(_feed_watchdog, bridge)

@@ -1,22 +1,18 @@
-"""The SSH rooms as the work on a node wants them (`collect.doors`).
+"""The SSH client and the receiver, in the form that `node/ports.py` and `api/host_keys.py` ask for.
 
-The one rule: only shapes are changed here; what is decided, is decided on either side.
+The one rule: only arguments are passed on here; what is decided, is decided on either side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import trio
+from collections.abc import Awaitable, Callable
 
 from cucmd.config import NodeSettings
 from cucmd.job import Phase
 from cucmd.node.ports import NodeTask, Shell, UploadTarget
-from cucmd.node_name import parse_node
 from cucmd.receiver.server import Receiver
-from cucmd.ssh.known_hosts import KnownHost, KnownHosts
-from cucmd.ssh.known_line import HostKey, HostLine, parse_key
-from cucmd.ssh.policy import Policy
+from cucmd.ssh.known_hosts import KnownHosts, Policy
+from cucmd.ssh.known_line import HostKey
 from cucmd.ssh.scan import scan_host_keys
 from cucmd.ssh.shell import open_shell
 
@@ -65,32 +61,18 @@ class Ssh:
         return self._receiver.space.look(descriptor)
 
 
-class NodeKeys:
-    """The host keys of nodes, as the socket wants them (`api.host_keys`)."""
+def host_key_scan(
+    settings: Callable[[str, int], NodeSettings],
+) -> Callable[[str, int], Awaitable[tuple[HostKey, ...]]]:
+    """Asks a node for its host keys, by the settings that the configuration has for it."""
 
-    def __init__(self, known: KnownHosts, settings: Callable[[str, int], NodeSettings]) -> None:
-        self._known = known
-        self._settings = settings
-
-    def entries(self) -> tuple[KnownHost, ...]:
-        return self._known.entries()
-
-    async def add(self, node: str, key: str) -> None:
-        await trio.to_thread.run_sync(self._known.add, node, parse_key(key))
-
-    def trusted(self, node: str) -> tuple[HostLine, ...]:
-        known = self._known.lookup(*parse_node(node))
-        return tuple(line for line in known if not line.revoked)
-
-    async def shown(self, node: str) -> tuple[HostKey, ...]:
-        host, port = parse_node(node)
-        settings = self._settings(host, port)
+    async def scan(host: str, port: int) -> tuple[HostKey, ...]:
+        of_node = settings(host, port)
         return await scan_host_keys(
             host,
             port,
-            seconds=settings.timeouts.connect,
-            legacy_algorithms=settings.ssh.legacy_algorithms,
+            seconds=of_node.timeouts.connect,
+            legacy_algorithms=of_node.ssh.legacy_algorithms,
         )
 
-    async def forget(self, node: str) -> int:
-        return await trio.to_thread.run_sync(self._known.forget, node)
+    return scan

@@ -6,13 +6,11 @@
     algorithms.py   what is offered to nodes and accepted from them, legacy additions apart
     unread.py       what a peer makes us keep by not reading
     timers.py       cancelled timers of the asyncio loop, let go of
-    policy.py       PURE  how strict we are with a node
-    wording.py      PURE  a node's words, made fit for a message of ours
-    causes.py       why there is no connection: an error -> a node's failure
+    causes.py       why there is no connection; a node's text, made fit for a message
 
 To a node:
 
-    known_hosts.py  nodes' host keys: remembered, compared, forgotten
+    known_hosts.py  nodes' host keys: remembered, compared, forgotten; how strict we are with them
     known_line.py   PURE  one line of their file
     scan.py         a node's host keys, looked at without a login
     link.py         a connection to a node, from the socket to its end; login.py who we are there

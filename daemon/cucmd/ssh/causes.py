@@ -1,6 +1,8 @@
 """Why there is no connection: an error of the system or of asyncssh -> a node's failure.
 
-The one rule: every message names host:port and the reason, and nothing a node sent is quoted raw.
+The one rule: every message names host:port and the reason. Text that a node sent goes through a
+`Mask` and then through `printable` before it stands in a message. In that order: what is left of a
+secret on a cut is not found any more.
 """
 
 from __future__ import annotations
@@ -8,14 +10,17 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import asyncssh
 import msgspec
 
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.node_name import address
-from cucmd.ssh.wording import Mask, printable
+
+# A node's text -> the same without the secrets that it may have repeated. `str` where we have none.
+Mask: TypeAlias = Callable[[str], str]
 
 _BY_ERRNO = {
     errno.ECONNREFUSED: Code.CONNECTION_REFUSED,
@@ -40,6 +45,15 @@ class Progress(msgspec.Struct, frozen=True):
     authenticating: bool = False  # key exchange done
     refused: bool = False  # an answer of ours was refused
     tried: tuple[str, ...] = ()  # authentication methods that we answered
+
+
+def printable(text: str, limit: int = 300) -> str:
+    """A node's text for a message: one line, no controls, at most `limit` characters.
+
+    A message ends on a terminal; 300 characters tell what there is to tell.
+    """
+    clean = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
+    return clean if len(clean) <= limit else clean[:limit] + "…"
 
 
 def unreachable(host: str, port: int, error: OSError | UnicodeError) -> NodeFailed:

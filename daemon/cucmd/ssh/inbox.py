@@ -10,8 +10,7 @@ from typing import Any
 import asyncssh
 import trio
 
-from cucmd.ssh.causes import lost
-from cucmd.ssh.wording import Mask
+from cucmd.ssh.causes import Mask, lost
 
 # Per node, and as much again in asyncssh's receive window: 400 nodes that nobody reads hold 50 MB.
 # A console says a few KB at a time; only a long `file list` ever comes near.

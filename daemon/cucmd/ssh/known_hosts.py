@@ -16,24 +16,34 @@ import trio
 
 from cucmd.durable import replace_file
 from cucmd.failure import Code, fail
+from cucmd.job import HostKeyPolicy
 from cucmd.node_name import address, parse_node
-from cucmd.ssh.known_line import HostKey, HostLine, host_name, host_names, node_name, parse_line
-from cucmd.ssh.policy import Policy
+from cucmd.ssh.known_line import (
+    HostKey,
+    HostLine,
+    host_name,
+    host_names,
+    node_name,
+    parse_key,
+    parse_line,
+)
 
 Lines: TypeAlias = list[str]
 Change: TypeAlias = Callable[[Lines], Lines]
 
 
-class KnownHost(msgspec.Struct, frozen=True):
-    """A key of one node. `node` is a name of ours, or a pattern or hash as the file has it; `line`
-    is what the file says.
+class Policy(msgspec.Struct, frozen=True):
+    """How strict we are with a node's SSH.
+
+    host_keys:
+        "strict": the node's key must be known beforehand.
+        "accept-new": the key of a node without any is remembered, a change is refused.
+        "off": no key is compared.
+    legacy_algorithms: SHA-1 and CBC too.
     """
 
-    node: str
-    algorithm: str
-    fingerprint: str
-    line: str
-    revoked: bool = False
+    host_keys: HostKeyPolicy = "accept-new"
+    legacy_algorithms: bool = False
 
 
 class KnownHosts:
@@ -68,6 +78,10 @@ class KnownHosts:
         names = host_names(host, port)
         with self._lock:
             return tuple(line for line in self._hosts if line.matches(names))
+
+    def trusted(self, host: str, port: int) -> tuple[HostLine, ...]:
+        """The keys by which a node is known, @revoked ones left out."""
+        return tuple(line for line in self.lookup(host, port) if not line.revoked)
 
     def check(self, host: str, port: int, key: HostKey, policy: Policy) -> None:
         """Returns if this key may be trusted as that node's. Remembers nothing: at this point
@@ -108,22 +122,23 @@ class KnownHosts:
             if policy.host_keys == "accept-new" and not self._has(host, port, key):
                 self._change(_adding(host, port, key))
 
-    def add(self, node: str, key: HostKey) -> bool:
-        """Trusts a key as that node's; False if it was trusted before. Durable on return.
+    def add(self, node: str, key: str) -> bool:
+        """Trusts a key, as `parse_key` takes it, as that node's. Durable on return.
 
-        Raises InvalidNode, and OSError if the file cannot be written.
+        False if it was trusted before. Raises InvalidNode, ValueError for a key that is none, and
+        OSError if the file cannot be written.
         """
         host, port = parse_node(node)
+        parsed = parse_key(key)
         with self._lock:
-            new = not self._has(host, port, key)
+            new = not self._has(host, port, parsed)
             if new:
-                self._change(_adding(host, port, key))
+                self._change(_adding(host, port, parsed))
         self.save()
         return new
 
     def _has(self, host: str, port: int, key: HostKey) -> bool:
-        known = [line for line in self.lookup(host, port) if not line.revoked]
-        return key.fingerprint in {line.fingerprint for line in known}
+        return key.fingerprint in {line.fingerprint for line in self.trusted(host, port)}
 
     def forget(self, node: str) -> int:
         """Removes the keys of that very node; durable on return. Says how many they were.
@@ -143,15 +158,14 @@ class KnownHosts:
         self.save()
         return count
 
-    def entries(self) -> tuple[KnownHost, ...]:
-        """Every key of the file, once for each name of its line, in the order of the file."""
+    def entries(self) -> tuple[tuple[str, HostLine], ...]:
+        """Every line of the file, once for each of its names, in the order of the file.
+
+        The name is that of a node as we write it, or a pattern or a hash as the file has it.
+        """
         with self._lock:
             hosts = self._hosts
-        return tuple(
-            KnownHost(node_name(name), line.algorithm, line.fingerprint, str(line), line.revoked)
-            for line in hosts
-            for name in line.hosts.split(",")
-        )
+        return tuple((node_name(name), line) for line in hosts for name in line.hosts.split(","))
 
     async def flush(self) -> None:
         """Writes what `accept` has remembered, off the event loop. Many callers, one write."""

@@ -32,13 +32,10 @@ class HostKey(msgspec.Struct, frozen=True):
         return f"{self.algorithm} {self.key}"
 
 
-class HostLine(msgspec.Struct, frozen=True):
+class HostLine(HostKey, frozen=True, kw_only=True):
     """A key of one host or of several. `hosts` is the first field as it stands in the file."""
 
     hosts: str
-    algorithm: str
-    key: str  # base64
-    fingerprint: str
     revoked: bool = False
 
     def __str__(self) -> str:
@@ -112,7 +109,7 @@ def parse_line(text: str) -> HostLine | None:
     # The key names its own type; what stands before it must agree, or something is broken.
     if blob is None or not blob.startswith(_length_prefixed(algorithm)):
         return None
-    return HostLine(hosts, algorithm, key, _fingerprint(blob), revoked)
+    return HostLine(algorithm, key, _fingerprint(blob), hosts=hosts, revoked=revoked)
 
 
 def _decoded(text: str) -> bytes | None:

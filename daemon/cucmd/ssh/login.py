@@ -16,12 +16,10 @@ from msgspec.structs import replace
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.job import Phase
 from cucmd.node_name import address
-from cucmd.ssh.causes import Progress
-from cucmd.ssh.known_hosts import KnownHosts
+from cucmd.ssh.causes import Mask, Progress, printable
+from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.known_line import HostKey
 from cucmd.ssh.link import Opener, public_key
-from cucmd.ssh.policy import Policy
-from cucmd.ssh.wording import Mask, printable
 
 # A login is one or two challenges (PAM sends an empty one to end with). Whoever has ten more
 # questions does not want to let us in.

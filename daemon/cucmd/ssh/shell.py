@@ -17,13 +17,11 @@ from cucmd.job import Phase
 from cucmd.node_name import address
 from cucmd.ssh.algorithms import client_algorithms, host_key_order
 from cucmd.ssh.bridge import on_asyncio
-from cucmd.ssh.causes import failed_login
+from cucmd.ssh.causes import Mask, failed_login, printable
 from cucmd.ssh.inbox import Inbox
-from cucmd.ssh.known_hosts import KnownHosts
+from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.link import Link, connect, options
 from cucmd.ssh.login import Login
-from cucmd.ssh.policy import Policy
-from cucmd.ssh.wording import Mask, printable
 
 __all__ = ["Policy", "Shell", "open_shell"]
 
@@ -116,7 +114,7 @@ async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing 
     not_a_node where no SSH server answers.
     """
     algorithms = client_algorithms(legacy=policy.legacy_algorithms)
-    types = frozenset(line.algorithm for line in known.lookup(host, port) if not line.revoked)
+    types = frozenset(line.algorithm for line in known.trusted(host, port))
     settings = options(algorithms, host_key_order(algorithms, types))
     login = Login((host, port), (username, password), policy, known, on_phase, mask)
     inbox = Inbox(mask)

@@ -33,7 +33,7 @@ async def test_key_that_is_added_lets_a_strict_login_in(node, connect, known):
     from cucmd.ssh.shell import Policy
 
     for key in await scan_host_keys(HOST, node.port, seconds=30):
-        assert known.add(f"{HOST}:{node.port}", key)
+        assert known.add(f"{HOST}:{node.port}", str(key))
     shell = await connect(node.port, policy=Policy("strict"))
     await shell.aclose()
 

@@ -28,16 +28,16 @@ async def test_strict_refuses_what_it_does_not_know(node, connect, known):
 
 
 async def test_strict_accepts_what_was_added(node, connect, known):
-    known.add(f"127.0.0.1:{node.port}", public_key(node.key))
+    known.add(f"127.0.0.1:{node.port}", str(public_key(node.key)))
     shell = await connect(node.port, policy=STRICT)
     await shell.aclose()
 
 
 async def test_first_sight_is_in_the_file_when_the_shell_is_open(node, connect, known):
     shell = await connect(node.port, policy=ACCEPT)
-    (entry,) = KnownHosts(known.path).entries()
-    assert entry.node == f"127.0.0.1:{node.port}"
-    assert entry.fingerprint == node.key.get_fingerprint("sha256")
+    ((name, line),) = KnownHosts(known.path).entries()
+    assert name == f"127.0.0.1:{node.port}"
+    assert line.fingerprint == node.key.get_fingerprint("sha256")
     await shell.aclose()
 
 
@@ -51,7 +51,7 @@ async def test_first_sight_is_remembered_although_the_login_is_refused(node, con
 async def test_changed_key_is_refused_before_the_password(bridge, connect, ssh, known, policy):
     old = ssh.host_key()
     async with ssh.serve(ssh.node()) as node:
-        known.add(f"127.0.0.1:{node.port}", public_key(old))
+        known.add(f"127.0.0.1:{node.port}", str(public_key(old)))
         failure = await refused(connect, node, policy)
         await ssh.until(lambda: node.connections == 0)
     assert failure.code == "host_key_changed"
@@ -62,13 +62,13 @@ async def test_changed_key_is_refused_before_the_password(bridge, connect, ssh, 
 
 async def test_another_type_of_key_is_a_changed_key(bridge, connect, ssh, known):
     async with ssh.serve(ssh.node(), [ssh.host_key("ssh-ed25519")]) as node:
-        known.add(f"127.0.0.1:{node.port}", public_key(ssh.host_key()))
+        known.add(f"127.0.0.1:{node.port}", str(public_key(ssh.host_key())))
         assert (await refused(connect, node, ACCEPT)).code == "host_key_changed"
 
 
 async def test_off_looks_at_no_key_and_remembers_none(bridge, connect, ssh, known):
     async with ssh.serve(ssh.node()) as node:
-        known.add(f"127.0.0.1:{node.port}", public_key(ssh.host_key()))
+        known.add(f"127.0.0.1:{node.port}", str(public_key(ssh.host_key())))
         shell = await connect(node.port, policy=OFF)
         await shell.aclose()
     assert len(known.entries()) == 1
@@ -81,7 +81,7 @@ async def test_known_type_is_what_a_node_with_several_keys_is_asked_for(
     keys = [ssh.host_key(kind) for kind in ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")]
     key = next(key for key in keys if key.get_algorithm() == algorithm)
     async with ssh.serve(ssh.node(), keys) as node:
-        known.add(f"127.0.0.1:{node.port}", public_key(key))
+        known.add(f"127.0.0.1:{node.port}", str(public_key(key)))
         shell = await connect(node.port, policy=STRICT)
         await shell.aclose()
 

@@ -25,28 +25,29 @@ ECDSA, OTHER_ECDSA = (
 )
 
 
-class Ring:
-    def __init__(self, trusted, shown):
+class Known:
+    """What is remembered of one node; `add` notes what it is given."""
+
+    def __init__(self, trusted):
         self._trusted = trusted
-        self._shown = shown
         self.added = []
 
     def entries(self):
         return ()
 
-    def trusted(self, node):
+    def trusted(self, host, port):
         return self._trusted
 
-    async def shown(self, node):
-        return self._shown
-
-    async def add(self, node, key):
+    def add(self, node, key):
         self.added.append(key)
 
 
-async def add(ring, key=None):
+async def add(known, shown, key=None):
+    async def scan(host, port):
+        return shown
+
     caller = Caller(uid=0, gid=0, groups=frozenset(), pid=1)
-    await HostKeys(ring).add(caller, AddHostKeyRequest("ccm-pub", key))
+    await HostKeys(known, scan).add(caller, AddHostKeyRequest("ccm-pub", key))
 
 
 @pytest.mark.parametrize(
@@ -59,9 +60,9 @@ async def add(ring, key=None):
     ],
 )
 async def test_what_the_node_shows_is_added(trusted, shown):
-    ring = Ring(trusted, shown)
-    await add(ring)
-    assert ring.added == [str(key) for key in shown]
+    known = Known(trusted)
+    await add(known, shown)
+    assert known.added == [str(key) for key in shown]
 
 
 @pytest.mark.parametrize(
@@ -75,18 +76,18 @@ async def test_what_the_node_shows_is_added(trusted, shown):
     ],
 )
 async def test_nothing_is_added_in_the_place_of_what_is_known(trusted, shown, named):
-    ring = Ring(trusted, shown)
+    known = Known(trusted)
     with pytest.raises(VarlinkError) as raised:
-        await add(ring)
+        await add(known, shown)
     refused = raised.value.parameters
     assert refused.parameter == "node"
     every = (RSA, OTHER_RSA, ECDSA, OTHER_ECDSA)
     assert {key for key in every if key.fingerprint in refused.reason} == set(named)
     assert refused.reason.endswith("forget it first if the node was reinstalled")
-    assert ring.added == []
+    assert known.added == []
 
 
 async def test_a_key_that_somebody_vouches_for_is_added():
-    ring = Ring([RSA], [])
-    await add(ring, str(OTHER_RSA))
-    assert ring.added == [str(OTHER_RSA)]
+    known = Known([RSA])
+    await add(known, [], str(OTHER_RSA))
+    assert known.added == [str(OTHER_RSA)]

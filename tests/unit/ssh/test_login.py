@@ -8,9 +8,8 @@ import pytest
 from cucmd.failure import NodeFailed
 from cucmd.job import Phase
 from cucmd.ssh import login as room
-from cucmd.ssh.known_hosts import KnownHosts
+from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.login import Login
-from cucmd.ssh.policy import Policy
 
 SECRET = "correct horse battery"
 HIDDEN, SHOWN = False, True
@@ -50,7 +49,7 @@ def test_a_key_is_remembered_when_authentication_begins_and_not_before(
 
 
 def test_a_changed_key_ends_it_with_a_verdict(login, known, make_key):
-    known.add("node.example", make_key(1))
+    known.add("node.example", str(make_key(1)))
     assert not show(login, make_key(2))
     assert isinstance(login.verdict, NodeFailed)
     assert login.verdict.failure.code == "host_key_changed"
@@ -60,7 +59,7 @@ def test_a_key_that_another_connection_learned_meanwhile_ends_it_too(
     login, known, phases, make_key
 ):
     assert show(login, make_key(2))
-    known.add("node.example", make_key(1))
+    known.add("node.example", str(make_key(1)))
     with pytest.raises(NodeFailed):
         login.begin_auth("administrator")
     assert isinstance(login.verdict, NodeFailed)
