@@ -57,7 +57,7 @@ async def who(path: Path, **identity: object) -> dict:
     return json.loads(result.stdout)["parameters"]
 
 
-async def test_the_kernel_says_who_calls(path: Path) -> None:
+async def test_the_caller_is_who_the_kernel_says(path: Path) -> None:
     async with serving(path, Example()), connected(path) as peer:
         caller = (await peer.call("Who"))["parameters"]
     assert caller == {
@@ -81,7 +81,7 @@ async def test_all_groups_of_a_caller_are_known(path: Path, count: int) -> None:
 # Hang-ups
 
 
-async def test_a_hang_up_is_told_once() -> None:
+async def test_a_hang_up_is_reported_once() -> None:
     told = []
     ours, theirs = socket.socketpair()
     with HangUps() as hang_ups, ours, hang_ups.watch(ours.fileno(), lambda: told.append("gone")):
@@ -202,7 +202,7 @@ async def test_a_server_that_ends_does_not_wait_for_long(path: Path) -> None:
 async def test_a_server_that_ends_does_not_wait_for_the_idle(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cucmd.varlink.server.FAREWELL", 1000 * PATIENCE)
+    monkeypatch.setattr("cucmd.varlink.server.CLOSE_SECONDS", 1000 * PATIENCE)
     async with connected_through(path, Example()) as (peer, stop):
         await peer.call("Who")
         await peer.send(b'{"method":')
@@ -236,7 +236,7 @@ async def connected_through(
 # Limits
 
 
-async def test_one_connection_too_many_is_told_so_and_the_others_stay(path: Path) -> None:
+async def test_one_connection_too_many_gets_an_error_and_the_others_stay(path: Path) -> None:
     async with serving(path, Example(), connections=2):
         async with connected(path) as first, connected(path) as second:
             assert "error" not in await first.call("Who")
@@ -255,7 +255,7 @@ async def test_one_connection_too_many_is_told_so_and_the_others_stay(path: Path
                         break
 
 
-async def test_peers_that_are_turned_away_cannot_pile_up(path: Path) -> None:
+async def test_refused_peers_cannot_pile_up(path: Path) -> None:
     async with serving(path, Example(), connections=1), AsyncExitStack() as stack:
         first = await stack.enter_async_context(connected(path))
         assert "error" not in await first.call("Who")
@@ -267,7 +267,7 @@ async def test_peers_that_are_turned_away_cannot_pile_up(path: Path) -> None:
         assert "error" not in await first.call("Who")
 
 
-async def test_without_a_word_for_it_one_connection_too_many_is_closed(path: Path) -> None:
+async def test_without_an_error_for_it_one_connection_too_many_is_closed(path: Path) -> None:
     example = Example()
     mute = example.interface(too_many=None)
     example.interface = lambda: mute
@@ -275,7 +275,7 @@ async def test_without_a_word_for_it_one_connection_too_many_is_closed(path: Pat
         assert await peer.receive() is None
 
 
-async def test_only_a_unix_socket_says_who_is_there() -> None:
+async def test_only_a_unix_socket_has_credentials() -> None:
     with trio.socket.socket() as tcp, pytest.raises(OSError, match="No data"):
         caller_of(tcp)
 
@@ -291,7 +291,7 @@ sys.stdin.read()
 
 
 @as_root
-async def test_root_gets_in_when_another_user_has_taken_all_there_is(path: Path) -> None:
+async def test_root_may_connect_when_another_user_holds_all_connections(path: Path) -> None:
     python = readable_python()
     async with serving(path, Example(), connections=10, total=6, reserved=2):
         path.parent.parent.chmod(0o755)

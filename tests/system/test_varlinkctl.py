@@ -68,7 +68,7 @@ async def test_varlinkctl_calls_and_is_answered(path: Path) -> None:
     assert (stream.returncode, numbers) == (0, [1, 2, 3])
 
 
-async def test_varlinkctl_is_told_of_the_limit(path: Path) -> None:
+async def test_varlinkctl_shows_the_error_of_a_limit(path: Path) -> None:
     async with serving(path, Example(), connections=0):
         result = await varlinkctl("call", f"unix:{path}", f"{NAME}.Who", "{}")
     assert b"TooMany" in result.stderr

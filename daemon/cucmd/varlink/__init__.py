@@ -2,16 +2,16 @@
 
 framing.py      PURE  bytes -> frames -> calls, replies -> bytes
 errors.py       errors as handlers raise them, and the standard ones
-interface.py    what a server offers: `Interface`, `Method`; and who calls: `Caller`
+interface.py    `Interface`, `Method`, `StreamReply`, and `Caller`: who calls
 requests.py     PURE  a call's parameters -> the method's struct, or what is wrong with them
-service.py      org.varlink.service: what a server says of itself
-peer.py         the kernel's word on who connected, and on who hung up
-quota.py        PURE  how much one user may hold, and what is kept for root
+service.py      org.varlink.service, and the table of all methods by full name
+peer.py         the peer's credentials, and its hang-up, from the kernel
+quota.py        PURE  what one user may hold at a time
 connection.py   one connection: calls in order, streams, hang-ups
-defect.py       PURE  a defect as the log may show it
+defect.py       PURE  the traceback of a defect without the texts of exceptions
 server.py       accepts connections
 listener.py     a socket at a path, or the one that systemd passed
-acl.py          PURE  an access list by which one more group may connect to it
+acl.py          PURE  an access list that lets one more group connect
 """
 
 from cucmd.varlink.errors import PermissionDenied, VarlinkError

@@ -1,6 +1,6 @@
-"""PURE. An access list of a file, in the form that the kernel takes it: one more group gets in.
+"""PURE. An access list of a file, in the kernel's format, with one group more.
 
-The one rule: what the file's mode says of everybody else is said here too, so that it stays.
+The one rule: for everybody else it grants what the file's mode does.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _OWNER, _OWNING_GROUP, _GROUP, _MOST, _OTHERS = 0x01, 0x04, 0x08, 0x10, 0x20
 _NO_ID = 0xFFFFFFFF
 
 
-def admitting(gid: int, mode: int) -> bytes:
-    """What ATTRIBUTE is set to, so that group `gid` may do what the owning group may."""
+def with_group(gid: int, mode: int) -> bytes:
+    """The value of ATTRIBUTE that grants group `gid` what `mode` grants the owning group."""
     owner, group, others = mode >> 6 & 7, mode >> 3 & 7, mode & 7
     entries = (
         (_OWNER, owner, _NO_ID),

@@ -1,7 +1,29 @@
 """One connection: its calls in order, a reply to each, streams, and what a hang-up ends.
 
 The one rule: whatever a peer sends or does ends this connection at most; and a call is answered
-before the next one is looked at, so that a peer that does not read costs one reply of memory.
+before the next one is read, so that a peer that does not read costs one reply of memory.
+
+A connection is one task (`run`), which goes round this loop:
+
+    bytes -> a frame -> a call -> is the caller permitted? -> the method -> its request
+          -> the handler -> a reply, or a stream of replies, or an error -> the next frame
+
+Three others act on it from outside:
+
+    the peer hangs up    `hang_up`, called by peer.HangUps. The running call is cancelled, unless
+                         its method has an effect or it was sent `oneway`. Frames that came before
+                         the hang-up are still read, and those with an effect are carried out.
+    the server stops     `stop`. The running call is answered, then `run` returns. The server
+                         cancels what is left after CLOSE_SECONDS.
+    the peer is silent   within a frame for SILENCE seconds: `run` returns. Between frames a
+                         peer may be silent for ever.
+
+What goes wrong, and what it ends:
+
+    a wrong request, a refusal    the call: the error is the reply
+    a defect in the handler       the call: InternalError, and a traceback in the log
+    over a limit of the user      the call; the connection, if no interface has an error for it
+    no JSON, too long, too deep   the connection: nothing after it can be trusted
 """
 
 from __future__ import annotations
@@ -20,8 +42,8 @@ from cucmd.varlink.errors import ExpectedMore, InvalidParameter, VarlinkError, s
 from cucmd.varlink.framing import BadCall, BadFrame, Call, Frames, decode_call, encode_reply
 from cucmd.varlink.interface import Caller, Handler, Method, StreamHandler
 from cucmd.varlink.quota import Kind, OverLimit, Quota
-from cucmd.varlink.requests import fit
-from cucmd.varlink.service import Offer, Offered
+from cucmd.varlink.requests import decode_request
+from cucmd.varlink.service import MethodEntry, MethodTable
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +61,13 @@ class NoLastReply(Exception):
 class ServerParts(msgspec.Struct, frozen=True):
     """What all connections of a server share."""
 
-    offer: Offer
+    methods: MethodTable
     quota: Quota
     authorize: Authorize
 
 
 class Connection:
-    """`run` is its whole life; the other methods may be called meanwhile, by anyone."""
+    """`run` serves it until it ends. The other public methods may be called meanwhile."""
 
     def __init__(self, stream: trio.abc.Stream, caller: Caller, parts: ServerParts) -> None:
         self._stream = stream
@@ -54,31 +76,31 @@ class Connection:
         self._frames = Frames()
         self._gone = False
         self._stopping = False
-        self._waiting = trio.CancelScope()  # for the next bytes
-        self._cut_short = trio.CancelScope()  # the call that a hang-up ends
+        self._read_scope = trio.CancelScope()  # cancelled by `stop`
+        self._call_scope = trio.CancelScope()  # cancelled by `hang_up`
 
     async def run(self) -> None:
-        """Answers until the peer has finished, or must be dropped. Does not close the stream."""
+        """Answers calls until the peer has finished or is dropped. Does not close the stream."""
         try:
             while not self._stopping and (frame := await self._next_frame()) is not None:
                 await self._answer(frame)
         except BadFrame as reason:
             self._log("dropped: a frame is %s", reason)
-        except OverLimit as reason:  # and no interface has a word for it
+        except OverLimit as reason:  # no interface has an error for it
             self._log("dropped: over its limit of %s", reason)
 
     def stop(self) -> None:
-        """Ends it once the call that is being answered has been; at once if there is none."""
+        """Lets `run` return after the call that is being answered; at once if there is none."""
         self._stopping = True
-        self._waiting.cancel()
+        self._read_scope.cancel()
 
     def hang_up(self) -> None:
-        """The peer has closed: nobody reads a reply any more.
+        """The peer has closed its socket: nothing that is sent will be read.
 
-        What it sent before is still here and may be meant: one can send `oneway` and leave.
+        Calls that it sent before are still carried out if they have an effect or are `oneway`.
         """
         self._gone = True
-        self._cut_short.cancel()
+        self._call_scope.cancel()
 
     def _log(self, text: str, *values: object) -> None:
         log.info(f"uid %d, pid %d: {text}", self._caller.uid, self._caller.pid, *values)
@@ -94,10 +116,10 @@ class Connection:
         return frame
 
     async def _receive(self) -> bytes | bytearray:
-        """Bytes; none at the end, whoever brought it about."""
-        patience = SILENCE if self._frames.begun else math.inf
-        self._waiting = trio.CancelScope(deadline=trio.current_time() + patience)
-        with self._waiting:
+        """Bytes; b"" at the end of the stream, after `stop`, and after a silence."""
+        timeout = SILENCE if self._frames.begun else math.inf
+        self._read_scope = trio.CancelScope(deadline=trio.current_time() + timeout)
+        with self._read_scope:
             try:
                 return await self._stream.receive_some(_CHUNK)
             except trio.BrokenResourceError:
@@ -128,58 +150,58 @@ class Connection:
         else:
             error, oneway = await self._outcome(call), bool(call.oneway)
         if oneway:
-            await trio.lowlevel.checkpoint()  # nothing sent: many in a row would hold up the rest
+            await trio.lowlevel.checkpoint()  # no send: many in a row would block the loop
         elif error is not None:
             await self._send(encode_reply(error.parameters, error=error.name))
 
     async def _outcome(self, call: Call) -> VarlinkError | None:
-        """Does what is asked and replies; the error to reply with if it comes to that."""
-        offered = self._parts.offer.find(call.method)
+        """Carries the call out and replies. Returns the error if that is to be the reply."""
+        entry = self._parts.methods.find(call.method)
         try:
-            self._parts.authorize(self._caller, offered.method if offered else None)
-            if offered is None:
-                return self._parts.offer.missing(call.method)
-            await self._perform(call, offered)
+            self._parts.authorize(self._caller, entry.method if entry else None)
+            if entry is None:
+                return self._parts.methods.missing(call.method)
+            await self._perform(call, entry)
         except VarlinkError as error:
             return error
         except BadFrame:
             raise
         except OverLimit as over:
-            refusal = self._parts.offer.too_many(over)
+            refusal = self._parts.methods.too_many(over)
             if refusal is None:
                 raise
             return refusal
         except Exception as defect:
-            # Not `log.exception`: the text of an exception can hold what the request held.
-            log.error("a defect in %s:\n%s", offered and offered.method.name, trace(defect))  # noqa: TRY400
-            return VarlinkError((offered or self._parts.offer).internal_error)
+            # Not `log.exception`: the text of an exception can quote the request.
+            log.error("a defect in %s:\n%s", entry and entry.method.name, trace(defect))  # noqa: TRY400
+            return VarlinkError((entry or self._parts.methods).internal_error)
         return None
 
-    async def _perform(self, call: Call, offered: Offered) -> None:
+    async def _perform(self, call: Call, entry: MethodEntry) -> None:
         if call.upgrade:
             raise standard(InvalidParameter("upgrade"))
-        if offered.method.streaming and not call.more:
+        if entry.method.streaming and not call.more:
             raise standard(ExpectedMore())
-        request = fit(offered.decoder, call.parameters, offered.interface)
-        lasting = offered.method.effect or bool(call.oneway)
+        request = decode_request(entry.decoder, call.parameters, entry.interface)
+        lasting = entry.method.effect or bool(call.oneway)
         if self._gone and not lasting:
             return
-        if not offered.method.streaming:
-            await self._reply(call, offered, request, lasting=lasting)
-        elif not call.oneway:  # a stream that nobody hears need not begin
-            await self._stream_replies(offered, request)
+        if not entry.method.streaming:
+            await self._reply(call, entry, request, lasting=lasting)
+        elif not call.oneway:  # a stream without a reader does not begin
+            await self._stream_replies(entry, request)
 
     async def _reply(
-        self, call: Call, offered: Offered, request: msgspec.Struct, *, lasting: bool
+        self, call: Call, entry: MethodEntry, request: msgspec.Struct, *, lasting: bool
     ) -> None:
-        handler = cast(Handler, offered.method.handler)
+        handler = cast(Handler, entry.method.handler)
         with self._hold("requests"), self._until_hang_up(unless=lasting):
             reply = await handler(self._caller, request)
             if not call.oneway:
                 await self._send(encode_reply(reply))
 
-    async def _stream_replies(self, offered: Offered, request: msgspec.Struct) -> None:
-        handler = cast(StreamHandler, offered.method.handler)
+    async def _stream_replies(self, entry: MethodEntry, request: msgspec.Struct) -> None:
+        handler = cast(StreamHandler, entry.method.handler)
         with self._hold("streams"), self._until_hang_up():
             async with aclosing(handler(self._caller, request)) as replies:
                 async for reply in replies:
@@ -194,7 +216,7 @@ class Connection:
         if unless:
             yield
             return
-        with trio.CancelScope() as self._cut_short:
+        with trio.CancelScope() as self._call_scope:
             yield
 
     def _hold(self, kind: Kind) -> AbstractContextManager[None]:

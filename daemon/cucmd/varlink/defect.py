@@ -1,6 +1,6 @@
-"""PURE. A defect as the log may show it.
+"""PURE. The traceback of a defect, for the log.
 
-The one rule: where it happened, never what an exception says: that can quote a request.
+The one rule: it says where the defect is, never what an exception says: that can quote a request.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import traceback
 
 
 def trace(defect: BaseException) -> str:
-    """The traceback of an exception, of what it came from and of what it holds, without texts."""
+    """The tracebacks of an exception, of its cause and of the members of a group, without texts."""
     parts = []
     origin = defect.__cause__ or (None if defect.__suppress_context__ else defect.__context__)
     if origin is not None:

@@ -1,6 +1,6 @@
-"""Errors as a handler raises them, and the standard ones of `org.varlink.service`.
+"""Errors that a handler raises, and the standard ones of `org.varlink.service`.
 
-The one rule: what is raised here goes to the peer as it is, so nothing secret goes in.
+The one rule: an error is sent to the peer as it is, so nothing secret goes into it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class VarlinkError(Exception):
 
 
 class PermissionDenied(VarlinkError):
-    """Raised by what decides who may call; the peer is not told why."""
+    """The caller may not do this. The reply gives no reason."""
 
     def __init__(self) -> None:
         super().__init__(f"{SERVICE}.PermissionDenied")

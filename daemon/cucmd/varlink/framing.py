@@ -11,18 +11,18 @@ from typing import Any
 
 import msgspec
 
-# A request names a thousand nodes in some tens of KiB; what is longer is no request.
+# A request with a thousand nodes has some tens of KiB.
 LONGEST_FRAME = 1024 * 1024
-# A request is four levels deep. A decoder recurses, and what the stack allows is not ours to know.
+# A request is four levels deep. The decoder recurses, and how far the stack allows is unknown.
 DEEPEST = 32
 
 
 class BadFrame(Exception):
-    """What came is no frame: nothing after it can be trusted, so the connection has to end."""
+    """Not a frame: what follows cannot be told apart any more, so the connection has to end."""
 
 
 class BadCall(Exception):
-    """A JSON object that is no call. `parameter` is the field at fault; the rest can go on."""
+    """A JSON object that is not a call. `parameter` is the wrong field. The connection goes on."""
 
     def __init__(self, parameter: str, *, oneway: bool) -> None:
         super().__init__(parameter)
@@ -95,7 +95,7 @@ _encoder = msgspec.json.Encoder()
 def decode_call(frame: bytes) -> Call:
     """Raises `BadFrame` for what is not JSON, not an object or too deep, else `BadCall`."""
     if not frame.isascii():
-        _check_utf8(frame)  # what the decoder only skips, it does not look at
+        _check_utf8(frame)  # the decoder does not check the fields that it skips
     if frame.count(b"[") + frame.count(b"{") > DEEPEST and depth(frame, DEEPEST + 1) > DEEPEST:
         raise BadFrame(f"deeper than {DEEPEST} levels")
     try:
@@ -107,7 +107,7 @@ def decode_call(frame: bytes) -> Call:
 
 
 def _wrong(frame: bytes, error: msgspec.ValidationError) -> BadFrame | BadCall:
-    """The decoder stops at the first thing that is wrong; what follows may be worse."""
+    """The decoder stops at the first error; what follows may not even be JSON."""
     try:
         oneway = bytes(_oneway.decode(frame).oneway) == b"true"
     except msgspec.ValidationError:
@@ -140,8 +140,8 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 def depth(frame: bytes, enough: int) -> int:
     """How deep `frame` is nested, or `enough` if it is that deep or deeper.
 
-    Each round takes the innermost pairs away, which is one level; brackets without a partner are
-    left over, and count as too deep: such a text is not JSON anyway.
+    Each pass removes the innermost pairs, which are one level. Brackets without a partner are left
+    over and count as too deep: such a text is not JSON anyway.
     """
     left = _STRING.sub(b"", frame).translate(_BRACKETS, delete=_NOT_BRACKETS)
     for level in range(enough):

@@ -1,6 +1,6 @@
-"""What a server offers: methods with their structs, and its text.
+"""What a server is made of: interfaces, with their methods and their text.
 
-The one rule: a handler gets a request that fits its struct, and the caller that the kernel named.
+The one rule: a handler gets a valid request, and the caller's credentials from the kernel.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cucmd.varlink.errors import InvalidParameter, VarlinkError, standard
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who connected, as the kernel said at that moment. `groups` are the supplementary ones."""
+    """The peer's credentials at the time of its connect. `groups` are the supplementary ones."""
 
     uid: int
     gid: int
@@ -39,8 +39,8 @@ class Method(msgspec.Struct, frozen=True):
     """`handler(caller, request)` returns the reply. If `streaming`, it is an async generator of
     `StreamReply`.
 
-    A call is cancelled when its caller hangs up. One with an `effect` is not: once it has been
-    sent, it is done, whether or not anybody waits for the reply.
+    A call is cancelled when its caller hangs up. One with an `effect` is not: what was asked for
+    is done, even if nobody waits for the reply.
 
     A generator is closed after its last reply. It may raise `VarlinkError` instead of yielding one.
     To return without one is a defect, which is answered with `InternalError`.

@@ -1,7 +1,7 @@
 """A listening Unix socket: the one that systemd passed, or one at a path.
 
-The one rule: a socket is never there with a mode other than its own, never taken from a server
-that lives, and never removed by anyone but who made it.
+The one rule: a socket never exists with another mode than its own, is never taken from a server
+that runs, and is removed only by the process that made it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _listens(candidate: socket.socket) -> bool:
 
 
 def _make_folder(folder: Path) -> None:
-    """Root's are for everyone to pass, for the socket has a mode of its own."""
+    """A folder made by root is open to all: the socket's own mode decides who may connect."""
     if folder.is_dir():
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,9 +84,9 @@ def _make_folder(folder: Path) -> None:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Keeps other servers from that path; the kernel lets go of it if we die.
+    """Keeps other servers from that path. The kernel releases it if the process dies.
 
-    Two that find a socket dead at the same time would else replace each other's.
+    Without it, two servers that find a dead socket at the same time replace each other's.
     """
     name = path.with_name(f"{path.name}.lock")
     while True:
@@ -101,7 +101,7 @@ def _lock(path: Path) -> Iterator[None]:
             raise SocketInUse(path) from None
         if _is_at(name, os.fstat(descriptor)):
             break
-        os.close(descriptor)  # its holder removed it in between: what we locked is nobody's
+        os.close(descriptor)  # removed in between: what we locked is no longer at the path
     try:
         yield
     finally:
@@ -121,16 +121,16 @@ def _is_at(path: Path, status: os.stat_result) -> bool:
 def _bound(
     path: Path, mode: int, group: str | None, second_group: str | None
 ) -> Iterator[socket.socket]:
-    if len(os.fsencode(path)) > _LONGEST_PATH:  # a rename would allow it, and nobody could connect
+    if len(os.fsencode(path)) > _LONGEST_PATH:  # a rename would allow it, but no connect
         raise OSError(errno.ENAMETOOLONG, f"longer than {_LONGEST_PATH} bytes", str(path))
     _check_free(path)
     new = path.with_name(f".{os.getpid()}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
         try:
-            new.unlink(missing_ok=True)  # of a namesake that died just here
+            new.unlink(missing_ok=True)  # left by a dead process with the same id
             bound.bind(str(new))
             _give(new, mode, group, second_group)
-            bound.listen(socket.SOMAXCONN)  # from here on one could connect
+            bound.listen(socket.SOMAXCONN)  # after this a client can connect
             new.rename(path)
         except OSError as error:
             new.unlink(missing_ok=True)
@@ -144,25 +144,25 @@ def _bound(
 
 
 def _cannot_listen(error: OSError, path: Path) -> OSError:
-    """The path that was asked for, and not that of a file beside it."""
+    """The error with the path that was asked for, not that of the lock or of a temporary file."""
     return OSError(error.errno, f"cannot listen: {error.strerror or error}", str(path))
 
 
 def _give(new: Path, mode: int, group: str | None, second_group: str | None) -> None:
-    """The group first: a change of it may take bits away from the mode, and that from the ACL."""
+    """Group, mode, ACL, in this order: each of them can be changed by the one before."""
     gid, second = _gid(group), _gid(second_group)
     if gid is not None:
         try:
             os.chown(new, -1, gid)
         except PermissionError as error:
-            # Usual where a person has started the server; then it is for that person alone.
+            # Usual where a person has started the server; then only that person may connect.
             log.debug("the socket is not given to group '%s': %s", group, error)
             second = None
     new.chmod(mode)
     if second is None or second == gid:
         return
     try:
-        os.setxattr(new, acl.ATTRIBUTE, acl.admitting(second, mode))
+        os.setxattr(new, acl.ATTRIBUTE, acl.with_group(second, mode))
     except OSError as error:  # a file system without access lists
         reason = error.strerror
         log.warning(
@@ -181,7 +181,7 @@ def _gid(group: str | None) -> int | None:
 
 
 def _check_free(path: Path) -> None:
-    """Raises unless there is nothing at the path, or a socket that nobody listens at."""
+    """Raises unless there is nothing at the path, or a socket without a listener."""
     try:
         found = path.lstat()
     except FileNotFoundError:

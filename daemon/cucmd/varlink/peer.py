@@ -1,4 +1,4 @@
-"""What only the kernel knows of a peer: who it was as it connected, and that it is gone.
+"""What the kernel says of a peer: its credentials when it connected, and that it has hung up.
 
 The one rule: nothing that a peer says of itself is believed, and nothing is asked of /proc.
 """
@@ -45,7 +45,7 @@ def _groups(peer: trio.socket.SocketType) -> Iterator[int]:
 
 
 def _long_option(descriptor: int, option: int) -> bytes:
-    """An option longer than Python reads: directories give people hundreds of groups."""
+    """An option longer than Python reads: users of a directory service have hundreds of groups."""
     size = ctypes.c_uint32(65536 * _GID.size)  # NGROUPS_MAX
     value = array.array("B", bytes(size.value))
     address, _ = value.buffer_info()
@@ -57,11 +57,11 @@ def _long_option(descriptor: int, option: int) -> bytes:
 
 
 class HangUps:
-    """Tells when a peer has closed its socket, whatever its connection is doing meanwhile.
+    """Notices when a peer closes its socket, whatever its connection is doing meanwhile.
 
-    A read would not tell: what was sent before comes first, and the end of it looks the same as
-    that of a peer that has only finished sending and waits for replies. EPOLLHUP is the former
-    alone. One epoll for all connections: no task, and no descriptor, for each.
+    A read does not show it: what the peer sent before comes first, and its end looks the same
+    for a peer that has only shut down its sending side and waits for replies. EPOLLHUP means the
+    close alone. One epoll serves all connections: no task and no descriptor for each of them.
     """
 
     def __init__(self) -> None:
@@ -80,10 +80,10 @@ class HangUps:
         self._epoll.close()
 
     @contextmanager
-    def watch(self, descriptor: int, tell: Callable[[], None]) -> Iterator[None]:
-        """Calls `tell` once, if the peer hangs up in the meantime."""
+    def watch(self, descriptor: int, on_hang_up: Callable[[], None]) -> Iterator[None]:
+        """Calls `on_hang_up` once, if the peer hangs up while the body runs."""
         self._epoll.register(descriptor, 0)  # EPOLLHUP and EPOLLERR are always in
-        self._watched[descriptor] = tell
+        self._watched[descriptor] = on_hang_up
         try:
             yield
         finally:
@@ -93,9 +93,9 @@ class HangUps:
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             for descriptor, _ in self._epoll.poll(0):
-                tell = self._watched[descriptor]
-                self._forget(descriptor)  # it stays hung up, and would be told for ever
-                tell()
+                on_hang_up = self._watched[descriptor]
+                self._forget(descriptor)  # EPOLLHUP stays set, and would be reported for ever
+                on_hang_up()
 
     def _forget(self, descriptor: int) -> None:
         if self._watched.pop(descriptor, None) is not None:

@@ -1,6 +1,6 @@
-"""PURE. How much of the server one user may hold at a time, and what is kept for its keepers.
+"""PURE. How much of the server one user may hold at a time, and what is reserved for root.
 
-The one rule: whatever one user does, another finds room up to limits of its own.
+The one rule: what one user holds never counts against the limits of another.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ Kind: TypeAlias = Literal["connections", "requests", "streams"]
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Of each user (uid): connections, calls that are being answered, streams.
-
-    `total` is the most connections there are, over all users. The last `reserved` of them are
-    only for root and the server's own user, who must get in when others have filled the rest.
+    """connections, requests, streams: of each user (uid), at the same time.
+    total: connections of all users together.
+    reserved: of these, only for root and the server's own user, who must be able to connect when
+        others hold all the rest.
     """
 
     connections: int = 64
@@ -39,11 +39,11 @@ class OverLimit(Exception):
 
 
 class Quota:
-    """`keepers` are the uids for which connections are reserved."""
+    """What is held at the moment. `privileged`: uids that may use the reserved connections."""
 
-    def __init__(self, limits: Limits, keepers: frozenset[int]) -> None:
+    def __init__(self, limits: Limits, privileged: frozenset[int]) -> None:
         self._limits = limits
-        self._keepers = keepers
+        self._keepers = privileged
         self._held: Counter[tuple[int, Kind]] = Counter()
         self._connections = 0
 
@@ -51,9 +51,9 @@ class Quota:
     def connection(self, uid: int) -> Iterator[None]:
         """Raises `OverLimit` instead of being entered."""
         limits = self._limits
-        open_to_all = limits.total if uid in self._keepers else limits.total - limits.reserved
-        if self._connections >= open_to_all:
-            raise OverLimit("total", open_to_all)
+        maximum = limits.total if uid in self._keepers else limits.total - limits.reserved
+        if self._connections >= maximum:
+            raise OverLimit("total", maximum)
         with self.hold(uid, "connections"):
             self._connections += 1
             try:

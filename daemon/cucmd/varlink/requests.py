@@ -29,10 +29,10 @@ _items = msgspec.json.Decoder(list[msgspec.Raw])
 _STEP = re.compile(r"[^.\[\]]+|\[([0-9]+)\]")
 
 
-def fit(
+def decode_request(
     decoder: msgspec.json.Decoder[Any], parameters: msgspec.Raw, interface: Interface
 ) -> msgspec.Struct:
-    """The request. Raises the interface's error for a wrong one, `BadFrame` for what is no JSON."""
+    """The request. Raises the interface's error for an invalid one, `BadFrame` for invalid JSON."""
     unknown = _unknown_field(parameters, decoder.type)
     try:
         if unknown is None:
@@ -42,8 +42,8 @@ def fit(
         where, what = wrong_field(error)
     except msgspec.DecodeError:
         raise BadFrame("not JSON") from None
-    if not where and bytes(parameters) == b"null":  # how some clients write "none"
-        return fit(decoder, msgspec.Raw(b"{}"), interface)
+    if not where and bytes(parameters) == b"null":  # some clients send it for "no parameters"
+        return decode_request(decoder, msgspec.Raw(b"{}"), interface)
     if not where:
         raise interface.invalid("parameters", "expected an object")
     if what == "unknown":
@@ -90,8 +90,8 @@ def _parts(name: str, value: msgspec.Raw, kind: Any) -> Iterator[tuple[str, msgs
 
 
 def _named(path: str, interface: Interface) -> str:
-    """The place of an unknown field. Below a secret a name is repeated only if it can be a field's
-    that was misspelt: what stands there may be the secret itself.
+    """The path of an unknown field. Below a secret the name is repeated only if it looks like a
+    field's name: it may be the secret itself.
     """
     section, _, name = path.partition(".")
     if section not in interface.secrets or not name or _FIELD_NAME.fullmatch(name):
@@ -105,7 +105,7 @@ def _steps(path: str) -> Iterator[str | int]:
 
 
 def _reason(what: str, kind: Any, parent: Any) -> str:
-    expected = _words(kind)
+    expected = _type_name(kind)
     if what == "missing":
         return f"is missing; expected {expected}"
     if what == "unknown":
@@ -117,7 +117,7 @@ def _reason(what: str, kind: Any, parent: Any) -> str:
 
 
 def _value_at(parameters: msgspec.Raw, steps: tuple[str | int, ...]) -> str:
-    """The value, as what a reason begins with; empty where there is none to show."""
+    """The value, as the beginning of a reason; "" where there is none to show."""
     try:
         value = msgspec.json.decode(parameters)
         for step in steps:
@@ -181,14 +181,14 @@ def _kind_at(struct: type[msgspec.Struct], steps: tuple[str | int, ...]) -> Any:
     return kind
 
 
-_WORDS = {str: "a string", bool: "true or false", int: "an integer", float: "a number"}
-_OTHER_WORDS = {tuple: "an array", list: "an array", dict: "an object"}
+_TYPE_NAMES = {str: "a string", bool: "true or false", int: "an integer", float: "a number"}
+_CONTAINER_NAMES = {tuple: "an array", list: "an array", dict: "an object"}
 
 
-def _words(kind: Any) -> str:
+def _type_name(kind: Any) -> str:
     origin = typing.get_origin(kind)
     if origin is Literal:
         return f"one of {', '.join(typing.get_args(kind))}"
     if _is_struct(kind):
         return "an object"
-    return _WORDS.get(kind) or _OTHER_WORDS.get(origin, "another value")
+    return _TYPE_NAMES.get(kind) or _CONTAINER_NAMES.get(origin, "another value")

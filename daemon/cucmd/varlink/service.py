@@ -1,6 +1,6 @@
-"""`org.varlink.service`: what a server says of itself, and which method goes by which name.
+"""`org.varlink.service`, and the table of all methods by full name.
 
-The one rule: this interface is an interface like any other, with structs and handlers.
+The one rule: that interface is one like any other, with structs and handlers.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class DescriptionReply(msgspec.Struct, frozen=True):
     description: str
 
 
-class Offered(msgspec.Struct, frozen=True):
-    """A method as it can be called."""
+class MethodEntry(msgspec.Struct, frozen=True):
+    """A method with what is needed to call it."""
 
     interface: Interface
     method: Method
@@ -57,17 +57,17 @@ class Offered(msgspec.Struct, frozen=True):
     internal_error: str
 
 
-class Offer:
-    """All that a server offers, by full name; `org.varlink.service` is always among it."""
+class MethodTable:
+    """All methods of a server by full name, those of `org.varlink.service` included."""
 
     def __init__(self, interfaces: Sequence[Interface], info: ServiceInfo) -> None:
         service = _service(interfaces, info)
         self._names = {service.name, *(interface.name for interface in interfaces)}
-        # The standard interface has no word for a defect; the first of ours lends it one.
+        # The standard interface has no error for a defect: that of the first interface is used.
         self.internal_error = (*interfaces, service)[0].internal_error
         self._too_many = [one.too_many for one in interfaces if one.too_many]
         self._methods = {
-            f"{interface.name}.{method.name}": Offered(
+            f"{interface.name}.{method.name}": MethodEntry(
                 interface,
                 method,
                 msgspec.json.Decoder(method.request),
@@ -77,7 +77,7 @@ class Offer:
             for method in interface.methods
         }
 
-    def find(self, name: str) -> Offered | None:
+    def find(self, name: str) -> MethodEntry | None:
         return self._methods.get(name)
 
     def missing(self, name: str) -> VarlinkError:
@@ -87,7 +87,7 @@ class Offer:
         return standard(MethodNotFound(name) if known else InterfaceNotFound(interface))
 
     def too_many(self, over: OverLimit) -> VarlinkError | None:
-        """The error for a caller over a limit; None if no interface has a word for that."""
+        """The error for a caller over a limit; None if no interface has one."""
         return self._too_many[0](over.limit, over.maximum) if self._too_many else None
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cucmd.api import structs
 from cucmd.api.interface import jobs_interface, too_many
 from cucmd.varlink import VarlinkError
-from cucmd.varlink.requests import fit
+from cucmd.varlink.requests import decode_request
 
 PASSWORD = "correct-horse-7731"
 START = {
@@ -32,7 +32,7 @@ DECODERS = {one.name: msgspec.json.Decoder(one.request) for one in INTERFACE.met
 
 def refusal(request: object, method: str = "Start") -> structs.InvalidRequest:
     with pytest.raises(VarlinkError) as caught:
-        fit(DECODERS[method], msgspec.Raw(msgspec.json.encode(request)), INTERFACE)
+        decode_request(DECODERS[method], msgspec.Raw(msgspec.json.encode(request)), INTERFACE)
     assert caught.value.name == "io.cucmd.Jobs.InvalidRequest"
     return caught.value.parameters
 
@@ -125,7 +125,7 @@ values = st.recursive(
 def test_any_change_fits_or_is_refused_without_the_password(path: str, value: object) -> None:
     request = msgspec.Raw(msgspec.json.encode(changed(path, value)))
     try:
-        fit(DECODERS["Start"], request, INTERFACE)
+        decode_request(DECODERS["Start"], request, INTERFACE)
     except VarlinkError as error:
         assert PASSWORD not in repr(error.parameters)  # noqa: PT017  either outcome is right
 

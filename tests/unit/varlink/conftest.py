@@ -10,7 +10,7 @@ import trio.testing
 from cucmd.varlink import Caller, Limits
 from cucmd.varlink.connection import Connection, ServerParts
 from cucmd.varlink.quota import Quota
-from cucmd.varlink.service import Offer
+from cucmd.varlink.service import MethodTable
 from rig.example_interface import INFO, Example
 from rig.varlink_peer import Peer, request
 
@@ -30,7 +30,7 @@ def example() -> Example:
 @pytest.fixture
 def held(example: Example) -> ServerParts:
     return ServerParts(
-        Offer([example.interface()], INFO), Quota(Limits(), frozenset({0})), lambda *_: None
+        MethodTable([example.interface()], INFO), Quota(Limits(), frozenset({0})), lambda *_: None
     )
 
 

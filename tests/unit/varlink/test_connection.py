@@ -9,7 +9,7 @@ import trio.testing
 
 from cucmd.varlink import Caller, Limits, Method, PermissionDenied
 from cucmd.varlink.quota import Quota
-from cucmd.varlink.service import Offer
+from cucmd.varlink.service import MethodTable
 from rig.example_interface import INFO, NAME, Example
 
 Connect = Callable[..., object]
@@ -145,7 +145,7 @@ async def test_a_refused_caller_gets_permission_denied_for_everything(
     assert example.done == []
 
 
-async def test_who_decides_is_told_the_caller_and_the_method(connect: Connect) -> None:
+async def test_authorize_gets_the_caller_and_the_method(connect: Connect) -> None:
     asked = []
 
     def authorize(caller: Caller, method: Method | None) -> None:
@@ -158,7 +158,7 @@ async def test_who_decides_is_told_the_caller_and_the_method(connect: Connect) -
     assert asked == [(1000, "Who"), (1000, "GetInfo"), (1000, None)]
 
 
-async def test_a_defect_in_who_decides_lets_nobody_in(connect: Connect, example: Example) -> None:
+async def test_a_defect_in_authorize_permits_nothing(connect: Connect, example: Example) -> None:
     def broken(caller: Caller, method: Method | None) -> None:
         raise RuntimeError
 
@@ -202,11 +202,11 @@ async def test_streams_are_limited_and_are_not_calls_in_flight(connect: Connect)
     assert "error" not in await other.call("Who")
 
 
-async def test_without_a_word_for_it_the_limit_ends_the_connection(
+async def test_without_an_error_for_it_a_limit_ends_the_connection(
     connect: Connect, example: Example
 ) -> None:
-    offer = Offer([example.interface(too_many=None)], INFO)
-    peer = connect(offer=offer, quota=only(requests=0))
+    methods = MethodTable([example.interface(too_many=None)], INFO)
+    peer = connect(methods=methods, quota=only(requests=0))
     assert await peer.call("Who") is None
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cucmd.varlink import Caller, Limits
 from cucmd.varlink.connection import Connection, ServerParts
 from cucmd.varlink.quota import Quota
-from cucmd.varlink.service import Offer
+from cucmd.varlink.service import MethodTable
 from rig.example_interface import INFO, NAME, Example
 from rig.tries import tries
 
@@ -34,8 +34,8 @@ def answers(pieces: list[bytes]) -> list[dict]:
     async def main() -> bytes:
         whole = Example().interface()
         methods = tuple(one for one in whole.methods if one.name not in LASTING)
-        offer = Offer([msgspec.structs.replace(whole, methods=methods)], INFO)
-        held = ServerParts(offer, Quota(Limits(), frozenset()), lambda *_: None)
+        table = MethodTable([msgspec.structs.replace(whole, methods=methods)], INFO)
+        held = ServerParts(table, Quota(Limits(), frozenset()), lambda *_: None)
         ours, theirs = trio.testing.memory_stream_pair()
         received = bytearray()
         async with trio.open_nursery() as nursery:

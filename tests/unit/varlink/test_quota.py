@@ -13,7 +13,7 @@ def quota(**limits: int) -> Quota:
     return Quota(Limits(**limits), frozenset({ROOT, OURS}))
 
 
-def test_one_user_at_the_limit_leaves_the_others_theirs() -> None:
+def test_a_user_at_the_limit_does_not_limit_others() -> None:
     held = quota(requests=2)
     with held.hold(ALICE, "requests"), held.hold(ALICE, "requests"):
         with pytest.raises(OverLimit) as caught, held.hold(ALICE, "requests"):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cucmd.varlink import VarlinkError
 from cucmd.varlink.framing import BadFrame
-from cucmd.varlink.requests import fit
+from cucmd.varlink.requests import decode_request
 from rig.example_interface import Echo, Example, Inner, Number
 
 DECODER = msgspec.json.Decoder(Echo)
@@ -16,7 +16,7 @@ WHICH = "is unknown; expected one of text, numbers, inner, secret"
 
 def fitted(parameters: object) -> Echo:
     raw = parameters if isinstance(parameters, bytes) else msgspec.json.encode(parameters)
-    return fit(DECODER, msgspec.Raw(raw), Example().interface())
+    return decode_request(DECODER, msgspec.Raw(raw), Example().interface())
 
 
 def test_what_fits_becomes_the_struct() -> None:
@@ -95,7 +95,10 @@ def test_a_value_below_a_secret_name_is_not_repeated(value: object, parameter: s
 
 
 def test_null_for_parameters_is_none() -> None:
-    assert fit(msgspec.json.Decoder(Inner), msgspec.Raw(b"null"), Example().interface()) == Inner()
+    assert (
+        decode_request(msgspec.json.Decoder(Inner), msgspec.Raw(b"null"), Example().interface())
+        == Inner()
+    )
     with pytest.raises(VarlinkError, match="Invalid"):
         fitted(None)
 
@@ -109,7 +112,7 @@ def test_without_an_error_of_its_own_an_interface_has_the_standard_one() -> None
     from cucmd.varlink import Interface
 
     with pytest.raises(VarlinkError) as caught:
-        fit(msgspec.json.Decoder(Number), msgspec.Raw(b"{}"), Interface("a.b", "", ()))
+        decode_request(msgspec.json.Decoder(Number), msgspec.Raw(b"{}"), Interface("a.b", "", ()))
     assert caught.value.name == "org.varlink.service.InvalidParameter"
     assert caught.value.parameters.parameter == "number"
 

@@ -62,7 +62,7 @@ async def test_a_wrong_parameter_is_named(connect: Callable, parameters: dict) -
     }
 
 
-async def test_too_many_has_the_word_of_the_first_interface_that_has_one(
+async def test_too_many_is_the_error_of_the_first_interface_that_has_one(
     connect: Callable,
 ) -> None:
     from cucmd.varlink import Limits
@@ -73,7 +73,7 @@ async def test_too_many_has_the_word_of_the_first_interface_that_has_one(
 
 
 def test_the_text_of_the_service_says_what_its_structs_say(held: ServerParts) -> None:
-    service = held.offer.find(f"{SERVICE}.GetInfo").interface
+    service = held.methods.find(f"{SERVICE}.GetInfo").interface
     text = members(service.description)
     raised = [InterfaceNotFound, MethodNotFound, InvalidParameter, ExpectedMore]
     ours = methods_and_types(service) | errors(raised)

@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from cucmd.varlink import StreamReply
-from cucmd.varlink.service import Offer
+from cucmd.varlink.service import MethodTable
 from rig.example_interface import INFO, NAME, Example, Number
 
 Connect = Callable[..., object]
@@ -60,7 +60,7 @@ async def test_nothing_follows_the_last_reply(connect: Connect, example: Example
             closed.append(True)
 
     example.count = never_returns
-    peer = connect(offer=Offer([example.interface()], INFO))
+    peer = connect(methods=MethodTable([example.interface()], INFO))
     assert await peer.call("Count", more=True) == {"parameters": {"number": 1}}
     assert "error" not in await peer.call("Who")
     assert closed == [True]
@@ -102,7 +102,7 @@ async def test_a_peer_that_does_not_read_holds_up_its_own_stream_only(
     assert "error" not in await other.call("Who")
 
 
-async def test_a_hang_up_cancels_a_stream_that_is_quiet(connect: Connect, example: Example) -> None:
+async def test_a_hang_up_cancels_a_stream_that_waits(connect: Connect, example: Example) -> None:
     peer = connect()
     await peer.call("Count", more=True)
     peer.connection.hang_up()
