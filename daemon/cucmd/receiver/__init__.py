@@ -1,20 +1,20 @@
 """The SFTP server that nodes push their files to.
 
-    server.py       listening, and which login leads where
-    limits.py       PURE  limits with their reasons; what is handed out; refusals
+    server.py       listens, and maps a login to its upload target; how a transfer goes
+    limits.py       PURE  limits with their reasons; received files; refusals
     paths.py        PURE  a path as the client names it -> plain names
     packets.py      PURE  the protocol on the wire
     unauthenticated.py  PURE  connections that have not logged in yet
     host_keys.py    the server's host keys, made once
-    connection.py   a connection: login, and what it may ask for
-    tcp_feed.py     its bytes, on their way into asyncssh
-    session.py      its SFTP session: event loop <-> worker thread
-    requests.py     what is answered to each request (in the thread, as all below)
+    connection.py   one SSH connection: its login, and its one SFTP session
+    tcp_feed.py     its bytes, from TCP into asyncssh
+    session.py      one SFTP session: event loop <-> worker thread
+    requests.py     the reply to each request (in the thread, as all below)
     upload.py       one file while it arrives
-    folder.py       the folder that nothing leads out of
-    accounting.py   what has come, and what may still come
-    free_space.py   the floor of free space
-    upload_target.py  all of that for one node run
+    folder.py       the target's folder on disk, without a way out of it
+    accounting.py   what a target has received, and what it may still receive
+    free_space.py   how much of the disk must stay free
+    upload_target.py  one node run's login, folder and accounting
 
-Imports nothing, so that whoever needs one file alone does not load asyncssh.
+Imports nothing, so that an import of one file does not load asyncssh.
 """

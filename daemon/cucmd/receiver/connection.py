@@ -1,8 +1,8 @@
-"""One connection to the receiver, from TCP to its end: who is it, and what may it ask for?
+"""One SSH connection to the receiver: its login, and the one SFTP session that it may open.
 
-The one rule: a right login opens one SFTP session in one target. Every other request that SSH knows
-(a command, a shell, a PTY, forwarding of any kind) is refused, by asyncssh's defaults and by the
-options in receiver.py.
+The one rule: a right login opens one SFTP session in one target. Every other request of SSH (a
+command, a shell, a PTY, forwarding of any kind) is refused, by asyncssh's defaults and by the
+options in server.py.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from cucmd.receiver.unauthenticated import Unauthenticated, source_of
 from cucmd.receiver.upload_target import SessionHost, UploadTarget
 from cucmd.ssh.unread import LIMIT, unread
 
-# The window is what a client has under way on the wire, and what asyncssh may have to hold; the
-# packet is what it sends at once. Measured, OpenSSH's sftp on loopback: packets of 32 KiB 262
+# The window is what a client may have under way, and what asyncssh may have to hold; the packet is
+# what it sends at once. Measured, OpenSSH's sftp on loopback: packets of 32 KiB 262
 # MB/s, of 128 KiB 310; larger ones are no quicker.
 _WINDOW = 2 * 1024 * 1024
 _PACKET = 128 * 1024
 
-# A login has one name; whoever tries others on one connection is looking for one.
+# Names that one connection may try. A node has one.
 _NAMES = 5
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Server(SessionHost, Protocol):
 
 
 class Connection(asyncssh.SSHServer):
-    """All methods but `abort` and `overstays` are asyncssh's callbacks."""
+    """All methods but `abort` and `excess` are asyncssh's callbacks."""
 
     def __init__(self, receiver: Server) -> None:
         self._receiver = receiver
@@ -88,12 +88,12 @@ class Connection(asyncssh.SSHServer):
         return True
 
     def password_auth_supported(self) -> bool:
-        """`keyboard-interactive` too: asyncssh asks for the password then, and checks it here."""
+        """Allows `keyboard-interactive` too: asyncssh asks for the password and checks it here."""
         return True
 
     async def validate_password(self, username: str, password: str) -> bool:
         if self._wrong >= self._receiver.limits.wrong_logins_per_connection:
-            # Whoever does not wait for an answer before the next try has none of them checked.
+            # Tries that were sent without waiting for a reply: these are not checked.
             self.abort()
             return False
         target = self._receiver.target(username)
@@ -130,10 +130,10 @@ class Connection(asyncssh.SSHServer):
         )
         return self._channel, session
 
-    def overstays(self) -> str | None:
-        """What of its behaviour is no client's, where asyncssh has no bound of its own."""
+    def excess(self) -> str | None:
+        """Why it is to be cut: what it makes asyncssh hold without a limit; or None."""
         if self._channel and len(self._channel.get_environment_bytes()) > 100:
             return "it sets environment variables without end"
         if self._connection and unread(self._connection) > LIMIT:
-            return "it does not read our answers"
+            return "it does not read its replies"
         return None

@@ -1,8 +1,8 @@
-"""A folder on disk that nothing leads out of. Synchronous: for worker threads.
+"""A target's folder on disk, without a way out of it. Synchronous: for worker threads.
 
-The one rule: every component is opened by itself, below the one before it, with O_NOFOLLOW; and
-nothing that exists is ever opened for writing. So links, hard links and devices, even planted by
-somebody else, are neither followed nor written to.
+The one rule: every component of a path is opened by itself, below the one before it, with
+O_NOFOLLOW; and nothing that exists is ever opened for writing. So links, hard links and devices,
+whoever made them, are neither followed nor written to.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from cucmd.receiver.paths import Parts
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-# The service's umask takes from these; a log is nobody else's business.
+# The service's umask is applied to these; logs are for the service and its group.
 _FOLDER_MODE = 0o750
 _FILE_MODE = 0o640
 
-# A listing is for the client's own look round. It is cut here, so that a folder of 50,000 files
-# costs one reply of a few hundred KB at most.
+# Entries of a listing; the rest is left out. So a folder of 50,000 files costs a few hundred KB.
 _LISTED = 5_000
 
 
@@ -37,7 +36,7 @@ class TargetFolder:
         self._root = -1
 
     def open(self) -> None:
-        """Makes the folder if need be. Above it, links are the administrator's own."""
+        """Makes the folder if there is none. Links above it are the administrator's."""
         self._path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         self._root = os.open(self._path, _DIRECTORY)
 
@@ -65,7 +64,7 @@ class TargetFolder:
             os.fsync(directory)
 
     def look(self, parts: Parts) -> Attrs:
-        """Of a file or folder; anything else is not there."""
+        """Of a file or folder; for anything else FileNotFoundError."""
         if not parts:
             return _attrs(os.fstat(self._root))
         with self._parent(parts) as parent:
@@ -75,7 +74,7 @@ class TargetFolder:
         return _attrs(found)
 
     def set_times(self, parts: Parts, times: tuple[int, int]) -> None:
-        """Of what `look` has found: a folder's, or a file's that is closed already."""
+        """Of what `look` has found: a folder, or a file that is closed already."""
         if parts:
             with self._parent(parts) as parent:
                 os.utime(parts[-1], times, dir_fd=parent, follow_symlinks=False)

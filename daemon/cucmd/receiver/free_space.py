@@ -1,7 +1,8 @@
-"""The floor of free space on the disk that uploads go to. For worker threads.
+"""How much of the disk must stay free. For worker threads.
 
-The one rule: asked before the bytes are written. The disk is looked at when what it had above the
-floor the last time may be used up, and once in 16 MiB at least, since others write there too.
+The one rule: it is asked before the bytes are written. The disk is looked at when the bytes that
+were free above the minimum the last time may be used up, and once in 16 MiB at least, since other
+programs write there too.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import threading
 
 from cucmd.receiver.limits import MIB
 
-_LOOK_EVERY = 16 * MIB  # of all uploads together, so that it costs nothing
+_LOOK_EVERY = 16 * MIB  # of all uploads together, so that it costs little
 
 
 class FreeSpace:
-    """One for the whole receiver: 200 nodes that push at once fill the same disk."""
+    """One for the whole receiver: all nodes that push fill the same disk."""
 
     def __init__(self, min_bytes: int, min_ratio: float) -> None:
         self._min_bytes = min_bytes
@@ -26,7 +27,7 @@ class FreeSpace:
     def shortage(self, descriptor: int, count: int) -> str | None:
         """Why `count` bytes more are too many for the disk that `descriptor` is on, or None.
 
-        Below the floor every call looks again: somebody may free space.
+        Below the minimum every call looks again: space may have been freed.
         """
         with self._lock:
             if self._left < count:
@@ -38,11 +39,11 @@ class FreeSpace:
             return None
 
     def look(self, descriptor: int) -> str | None:
-        """Why nothing at all may be written, at once; for a file that is opened."""
+        """Why nothing at all may be written now, or None. For a file that is to be opened."""
         return self._look(descriptor, 0)[0]
 
     def _look(self, descriptor: int, count: int) -> tuple[str | None, int]:
-        """A shortage, and the bytes above the floor."""
+        """A shortage, and the bytes above the minimum."""
         disk = os.fstatvfs(descriptor)
         free = disk.f_bavail * disk.f_frsize
         floor = max(self._min_bytes, int(self._min_ratio * disk.f_blocks * disk.f_frsize))

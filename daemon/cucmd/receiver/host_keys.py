@@ -1,7 +1,7 @@
 """The receiver's own host keys: made once, kept for ever.
 
-The one rule: a key that is there is never replaced. Nodes remember it by address and port, and a
-node that meets another one stalls (domain/vos-cli.md, section 5).
+The one rule: an existing key is never replaced. Nodes remember it by address and port, and a node
+that is shown another one stalls (vos/NODES.md).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import asyncssh
 
 from cucmd.durable import make_file
 
-# RSA is what a node's own client has always had; ECDSA is quicker for those that know it.
+# Every node's client has RSA; ECDSA is quicker for those that have it.
 KEYS: tuple[tuple[str, str, dict[str, int]], ...] = (
     ("receiver_host_key_rsa", "ssh-rsa", {"key_size": 3072}),
     ("receiver_host_key_ecdsa", "ecdsa-sha2-nistp256", {}),
 )
 
 # Nodes remember the key, so a backup of it is better than a new one.
-_WAY_OUT = (
+_ADVICE = (
     "restore it, or move it away: another is made, at which nodes that remember this one may stall"
 )
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class HostKeyUnusable(Exception):
-    """A key file that is there and cannot be used; somebody has to look at it."""
+    """A key file exists and cannot be used; an administrator has to look at it."""
 
 
 def load_host_keys(directory: Path) -> list[asyncssh.SSHKey]:
@@ -43,8 +43,8 @@ def load_host_keys(directory: Path) -> list[asyncssh.SSHKey]:
 def key_pairs(keys: list[asyncssh.SSHKey], allowed: list[str]) -> list[asyncssh.SSHKeyPair]:
     """The keys for `asyncssh.listen`: a pair for each signature algorithm that is allowed.
 
-    One pair for a whole RSA key would also sign with SHA-1, and would share, between all
-    connections, which algorithm the last of them had asked for.
+    One pair for a whole RSA key would also sign with SHA-1, and the algorithm that the last
+    connection had asked for would hold for all of them.
     """
     pairs = []
     for key in keys:
@@ -65,17 +65,17 @@ def _load(path: Path, algorithm: str, size: dict[str, int]) -> asyncssh.SSHKey:
         key = asyncssh.read_private_key(path)
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
         said = f"{path} is not a private key without passphrase"
-        raise HostKeyUnusable(f"{said}; {_WAY_OUT}") from error
+        raise HostKeyUnusable(f"{said}; {_ADVICE}") from error
     except OSError as error:
         raise HostKeyUnusable(f"{path} cannot be read: {error.strerror}") from error
     if key.get_algorithm() != algorithm:
         said = f"{path} has a key of type {key.get_algorithm()}, not {algorithm}"
-        raise HostKeyUnusable(f"{said}; {_WAY_OUT}")
+        raise HostKeyUnusable(f"{said}; {_ADVICE}")
     return key
 
 
 def _make(path: Path, algorithm: str, size: dict[str, int]) -> None:
-    """A crash leaves either no key or a whole one; two daemons agree on one."""
+    """A crash leaves either no key or a whole one. Of two daemons, the first makes it."""
     key = asyncssh.generate_private_key(algorithm, comment="cucmd receiver", **size)
     if not make_file(path, [key.export_private_key("openssh")], 0o600):
         _log.info("%s was made by another process meanwhile", path)

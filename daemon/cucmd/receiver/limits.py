@@ -15,12 +15,12 @@ MIB = 1024 * 1024
 class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What the receiver allows. Times in seconds, sizes in bytes."""
 
-    # The disk. The greater of the two is the space that stays free.
+    # The greater of the two is the space on the disk that stays free.
     min_free_bytes: int = 1024 * MIB
     min_free_ratio: float = 0.05
 
     # Connections that have not logged in yet. 200 nodes may connect at the same moment, and all
-    # from one address where they are behind a NAT; see unauthenticated.py for how they share.
+    # from one address where they are behind a NAT. How they share: see unauthenticated.py.
     unauthenticated: int = 256
     login_timeout: float = 20.0  # three key exchanges of an old node with group16
 
@@ -31,7 +31,7 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     wrong_login_delay: float = 0.5
 
     # One target. A node pushes over one connection, one file at a time; a few more of each are for
-    # a connection that the network broke and we have not noticed yet.
+    # a connection whose end has not been noticed yet.
     connections: int = 4
     handles: int = 32
     listings: int = 2  # of those; a folder of 5,000 long names is 2.6 MB as long as it is open
@@ -43,22 +43,22 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     path_depth: int = 32
 
     # How far a block may lie beyond what has arrived of its file. OpenSSH's sftp keeps at most
-    # 64 blocks of 255 KB under way and sends them in order; so nothing honest is further, and a
-    # file is never more than this larger than what was paid for it in bytes.
+    # 64 blocks of 255 KB under way and sends them in order, so no ordinary client goes further. A
+    # file is never larger than the bytes that were counted for it plus this.
     ahead: int = 16 * MIB
 
-    # Bytes that wait for the disk: of one connection, and of all together, beyond which a
-    # connection waits with `backlog_share` already.
+    # Bytes that wait for the disk: of one connection, and of all together. Beyond the latter a
+    # connection is paused at `backlog_share` already.
     backlog: int = 4 * MIB
     backlog_total: int = 64 * MIB
     backlog_share: int = 256 * 1024
 
-    # Threads that write. Not trio's own, so that a disk that hangs stops nobody else's.
+    # Threads that write. Not from trio's default limiter: a disk that hangs would take all of it.
     threads: int = 16
 
 
 class Status(IntEnum):
-    """SSH_FX_..., as far as we say them (draft-ietf-secsh-filexfer-02, section 7)."""
+    """The SSH_FX_... that are sent (draft-ietf-secsh-filexfer-02, section 7)."""
 
     OK = 0
     EOF = 1
@@ -70,7 +70,7 @@ class Status(IntEnum):
 
 
 class Refused(Exception):
-    """A request that is answered with a status instead of an effect. The client reads `reason`."""
+    """A request is answered with an error status. `reason` is sent to the client."""
 
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)

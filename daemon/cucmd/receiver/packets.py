@@ -1,7 +1,7 @@
 """PURE. SFTP version 3 on the wire: frames, requests, replies (draft-ietf-secsh-filexfer-02).
 
-The one rule: nothing here knows what a request means for a disk; and a frame is never longer
-than MAX_PACKET, whatever its length field says.
+The one rule: nothing here knows what a request does to the disk; and a packet is never longer than
+MAX_PACKET, whatever its length field says.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class OpenFlag(IntEnum):
 
 
 class Malformed(Exception):
-    """Bytes that are no SFTP packet."""
+    """Bytes that are not an SFTP packet."""
 
 
 class Attributes(NamedTuple):
@@ -73,7 +73,7 @@ class Attributes(NamedTuple):
 
 
 class Attrs(NamedTuple):
-    """What a client is told of a file or folder."""
+    """What a reply says of a file or folder."""
 
     size: int
     mode: int
@@ -90,10 +90,10 @@ class PacketBuffer:
         self._needed = 4  # bytes until there is something to look at
 
     def feed(self, data: bytes) -> list[memoryview]:
-        """Raises Malformed at a length that no honest client sends.
+        """Raises Malformed at a length beyond MAX_PACKET, or of 0.
 
-        A block of 255 KB comes in eight pieces or more: they are kept as they are and put
-        together once, and the packets are views of that.
+        A block of 255 KB comes in eight pieces or more: they are kept as they are and joined
+        once, and the packets are views of that.
         """
         self._pieces.append(data)
         self._held += len(data)
@@ -148,7 +148,7 @@ class Fields:
         return self._take(self.uint32())
 
     def attributes(self) -> Attributes:
-        """Owner, permissions and extended attributes are read over: nobody sets those here."""
+        """Owner, permissions and extended attributes are skipped: they cannot be set here."""
         flags = self.uint32()
         size = self.uint64() if flags & 0x01 else None
         if flags & 0x02:
@@ -205,7 +205,7 @@ def _string(value: bytes) -> bytes:
 
 
 def _attrs(attrs: Attrs) -> bytes:
-    # size, permissions, times; nobody is told who owns what here.
+    # Size, permissions, times; owners are not shown.
     return struct.pack(">IQIII", 0x0D, attrs.size, attrs.mode, attrs.atime, attrs.mtime)
 
 

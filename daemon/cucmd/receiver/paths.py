@@ -1,7 +1,7 @@
-"""PURE. A path as an SFTP client names it, and the names below the target that it stands for.
+"""PURE. A path as an SFTP client sends it, and the names below the target that it stands for.
 
-The one rule: what comes out is a tuple of plain names. Whoever opens them one by one, and never
-follows a link, cannot leave the folder.
+The one rule: the result is a tuple of plain names. If they are opened one by one, without following
+a link, nothing outside the folder is reached.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def parts_of(path: bytes, limits: ReceiverLimits) -> Parts:
 
 
 def shown(parts: Parts) -> bytes:
-    """The canonical form that the client is told: absolute, as if the target were the root."""
+    """The canonical form for the client: absolute, as if the target were the root."""
     return ("/" + "/".join(parts)).encode()
 
 

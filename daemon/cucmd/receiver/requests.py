@@ -1,7 +1,7 @@
-"""What the receiver answers to SFTP requests. Synchronous: one batch at a time, in a thread.
+"""The replies to SFTP requests. Synchronous: one batch at a time, in a worker thread.
 
-The one rule: only what an OpenSSH `put` needs has an effect - make a directory, create a file,
-write it, set its times, close it, look around in one's own folder. The rest is refused.
+The one rule: only what an OpenSSH `put` needs has an effect: make a directory, create a file, write
+it, set its times, close it, list and stat in the target's own folder. The rest is refused.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from cucmd.receiver.packets import (
 from cucmd.receiver.paths import Parts, numbered, parts_of, shown
 from cucmd.receiver.upload import Upload
 
-# The same name again and again is no collection; and each is looked for from .2 on.
+# Files of one name in one target. More are no collection, and each one tries the names from .2 on.
 _SAME_NAME = 100
 
 _NAMES_A_REPLY = 100  # as OpenSSH's server
 
-# A READDIR of 30 bytes is answered with 60 KB at most; the next ones wait until the client has
-# read that.
+# A READDIR of 30 bytes is answered with up to 60 KB. Beyond this much, further requests wait until
+# the client has read the replies.
 _REPLY_BYTES = 256 * 1024
 
 _log = logging.getLogger(__name__)
@@ -54,14 +54,14 @@ Answer = Callable[["RequestHandler", int, Fields], bytes]
 
 
 class Listing:
-    """An open directory handle: what `readdir` has not told yet."""
+    """An open directory handle: the entries that READDIR has not returned yet."""
 
     def __init__(self, entries: list[tuple[bytes, Attrs]]) -> None:
         self._entries = entries
 
     def next(self) -> list[tuple[bytes, Attrs]]:
-        told, self._entries = self._entries[:_NAMES_A_REPLY], self._entries[_NAMES_A_REPLY:]
-        return told
+        first, self._entries = self._entries[:_NAMES_A_REPLY], self._entries[_NAMES_A_REPLY:]
+        return first
 
 
 class RequestHandler:
@@ -74,7 +74,7 @@ class RequestHandler:
         self._accounting = accounting
         self._space = space
         self._limits = limits
-        self._greeted = False
+        self._initialised = False
         self._handles: dict[int, Upload | Listing] = {}
         self._next_handle = 0
 
@@ -87,13 +87,13 @@ class RequestHandler:
         while packets and len(replies) < _REPLY_BYTES:
             packet = packets.popleft()
             if self._accounting.revoked:
-                packets.clear()  # revoked: nothing more has an effect, and nobody hears an answer
+                packets.clear()  # revoked: no effect any more, and no reply
             else:
                 replies += self._reply(packet)
         return bytes(replies)
 
     def close(self) -> None:
-        """The session is over: what is open stays incomplete. Does no harm when called again."""
+        """Closes what is open, which stays incomplete. May be called again."""
         for handle in list(self._handles):
             opened = self._release(handle)
             if isinstance(opened, Upload):
@@ -101,17 +101,17 @@ class RequestHandler:
         self._close_one(self._folder.close)
 
     def _close_one(self, close: Callable[[], None]) -> None:
-        """What a disk says of one of them keeps none of the others open."""
+        """An error of one must not keep the others open."""
         try:
             close()
         except OSError as error:
-            self._note(error)
+            self._record(error)
 
     def _reply(self, packet: memoryview) -> bytes:
         fields = Fields(packet)
         kind = fields.byte()
-        if not self._greeted:
-            return self._greet(kind)
+        if not self._initialised:
+            return self._initialise(kind)
         request = fields.uint32()
         try:
             return _answer_to(kind)(self, request, fields)
@@ -122,24 +122,24 @@ class RequestHandler:
         except OSError as error:
             return self._os_error(request, error)
 
-    def _greet(self, kind: int) -> bytes:
+    def _initialise(self, kind: int) -> bytes:
         if kind != Kind.INIT:
             raise Malformed("the first packet is not INIT")
         try:
             self._folder.open()
         except OSError as error:
-            self._note(error)
+            self._record(error)
             raise
-        self._greeted = True
+        self._initialised = True
         return version_reply()
 
     def _os_error(self, request: int, error: OSError) -> bytes:
-        self._note(error)
+        self._record(error)
         status = _ORDINARY.get(error.errno or 0, Status.FAILURE)
         return status_reply(request, status, _reason(error))
 
-    def _note(self, error: OSError) -> None:
-        """What is the disk's doing and not the client's is kept, or at least logged."""
+    def _record(self, error: OSError) -> None:
+        """Records a full disk in the accounting; logs what else the client has not caused."""
         if error.errno in FULL_DISK:
             self._accounting.refuse(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
         elif error.errno not in _ORDINARY:
@@ -148,7 +148,7 @@ class RequestHandler:
     # Handles.
 
     def _hold(self, opened: Upload | Listing) -> int:
-        """The number for something whose place was taken with `take_handle`."""
+        """The number of a handle that `take_handle` has counted."""
         self._next_handle = (self._next_handle + 1) & 0x7FFFFFFF
         self._handles[self._next_handle] = opened
         return self._next_handle
@@ -170,7 +170,7 @@ class RequestHandler:
         return parts_of(fields.string(), self._limits)
 
     def _stored(self, parts: Parts) -> Parts | None:
-        """Where the file is that came with this login under that name, if one did."""
+        """The path of the file that this login has sent under that name, or None."""
         stored = self._accounting.stored("/".join(parts))
         return tuple(stored.split("/")) if stored else None
 
@@ -185,8 +185,8 @@ class RequestHandler:
         self._accounting.check_files()
         self._accounting.take_handle()
         try:
-            # Without TRUNCATE a client means to go on with a file that is there, or not to
-            # touch one; a file of its own beside that one would have a hole in front.
+            # Without TRUNCATE a client means to append to a file that exists, or not to touch
+            # one; in a new file beside it the beginning would be missing.
             names = _SAME_NAME if flags & _ANEW == OpenFlag.TRUNCATE else 1
             handle = self._hold(self._create(parts, names))
         except BaseException:
@@ -195,12 +195,11 @@ class RequestHandler:
         return handle_reply(request, handle)
 
     def _create(self, parts: Parts, names: int) -> Upload:
-        """A new file under that name or, where there is something already, under `name.2`, ...
+        """A new file under that name or, where that exists, under `name.2`, `name.3`, ...
 
-        `names` is how many of those are tried.
-
-        What came once is never written over: not the first of two files of one name, not one of
-        an earlier run of the node, not even one that was cut off.
+        `names` is how many of these are tried. An existing file is never written over: not the
+        first of two files of one name, not one of an earlier run of the node, not even one that
+        was cut off.
         """
         if not parts:
             raise Refused(Status.FAILURE, "that is the folder itself")
@@ -325,7 +324,7 @@ _ANSWERS: dict[int, Answer] = {
     Kind.EXTENDED: RequestHandler._extended,
 }
 
-# Known, and denied: what would read, take away, or make a link.
+# Known requests that are denied: they would read, remove, rename or make links.
 _REFUSALS: dict[int, tuple[Status, str]] = {
     Kind.READ: (Status.PERMISSION_DENIED, "files cannot be read here"),
     Kind.REMOVE: (Status.PERMISSION_DENIED, "files cannot be removed here"),
@@ -335,8 +334,8 @@ _REFUSALS: dict[int, tuple[Status, str]] = {
     Kind.SYMLINK: (Status.PERMISSION_DENIED, "links cannot be made here"),
 }
 
-# What a client can bring about; version 3 has no status for most of it. OpenSSH's `put -r` goes
-# on after FAILURE for a directory that is there already.
+# Errors that a client can cause; version 3 has no status for most of them. OpenSSH's `put -r` goes
+# on after FAILURE for a directory that exists.
 _ORDINARY: dict[int, Status] = {
     errno.ENOENT: Status.NO_SUCH_FILE,
     errno.EACCES: Status.PERMISSION_DENIED,

@@ -1,7 +1,43 @@
 """The SFTP server that nodes push their files to: open an upload target, watch it, close it.
 
-The one rule: nothing that a client does ends more than its own connection. The rooms behind this
-door are on the map in `ssh/__init__.py`.
+The one rule: nothing that a client does ends more than its own connection.
+
+How a transfer goes. There is one target for each run of a node, with a login of its own that the
+node is told at its command line; the node's own sftp client then connects and pushes.
+
+    work on a node   open_upload_target()    -> UploadTarget: login, folder, accounting
+    node             connects, key exchange  -> Connection   counted in Unauthenticated
+                     password                               the login names the target
+                     opens SFTP              -> SftpSession  one for each connection
+                     OPEN, WRITE, CLOSE      -> RequestHandler -> Upload -> file, Accounting
+    work on a node   reads the target's counters and files() at any time; aclose() at its end
+
+Which thread. All of it is on the event loop (asyncio runs inside trio's thread), except for
+`RequestHandler.answer` and `close` and what they call: folder, upload, free_space. These run in
+worker threads, `limits.threads` at most, one batch of a session at a time. `Accounting` is the one
+object that both sides use. A session that has too many bytes waiting stops reading its channel, so
+a slow disk slows the client down and does not fill our memory.
+
+Who may end what.
+
+    the client      closes: what it sent before is still written, then open files are given up.
+    revoke()        by the work on the node: cancel, timeout, or a run that has ended. At once: the
+                    login is refused, connections are cut, and no write begins after it. A thread
+                    cannot be interrupted: the block that it is writing is the last.
+    aclose()        revoke(), and waits 2 s at most for the connections and that block. After it,
+                    files() changes no more.
+    the receiver    cuts a connection that has not logged in within `login_timeout`, whose place
+                    another address needs, that has tried three wrong passwords, or that makes
+                    us keep replies which it does not read.
+    the daemon      leaves `open_receiver`: revokes all targets and cuts all connections.
+
+What is durable when.
+
+    WRITE answered     nothing: the bytes are in the page cache.
+    CLOSE answered OK  the file and its name: both are synced before the reply. Only now the file
+                       counts as received.
+    anything else      a connection that ends, a disk that is full, a revoked target: the file
+                       stays on disk as far as it came, and is reported as incomplete.
 """
 
 from __future__ import annotations
@@ -37,7 +73,7 @@ __all__ = [
     "open_receiver",
 ]
 
-_BACKLOG = 256  # connections that the kernel holds while we are busy: every node at once
+_BACKLOG = 256  # connections that the kernel holds until they are accepted: every node at once
 _LAST_WAIT_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -68,9 +104,9 @@ class Receiver:
         prefix: str = "",
         quota: Quota | None = None,
     ) -> UploadTarget:
-        """A target with a login of its own. `folder` is made when the first client comes.
+        """A target with a login of its own. `folder` is made when the first client logs in.
 
-        `name`, `node`, `prefix`: see `Accounting`. Close it with `aclose`.
+        `name`, `node`, `prefix`: see `Accounting`. Close the target with `aclose`.
         """
         accounting = Accounting(name, quota or Quota(), self.limits, node, prefix)
         target = UploadTarget(folder, accounting, self.limits, self._forget_target)
@@ -106,25 +142,25 @@ class Receiver:
         try:
             await session.run(self._threads)
         except Exception:
-            # A defect of ours in one session must not end the others.
+            # A defect in one session must not end the others.
             _log.exception("%s: the SFTP session failed", target.name)
         finally:
             target.session_ended()
 
     # For open_receiver.
 
-    async def make_rounds(self) -> None:
-        """Looks after what asyncssh does not bound."""
+    async def cut_excessive_connections(self) -> None:
+        """Once a second: cuts connections for which asyncssh has no limit of its own."""
         while True:
             await trio.sleep(LOOK_EVERY)
             for connection in tuple(self._connections):
-                reason = connection.overstays()
+                reason = connection.excess()
                 if reason:
                     _log.warning("receiver: connection cut: %s", reason)
                     connection.abort()
 
     async def close(self, acceptor: asyncssh.SSHAcceptor) -> None:
-        """No new connection, all targets revoked, all connections cut; bounded."""
+        """Accepts no new connection, revokes all targets, cuts all connections; 2 s at most."""
         self._closing = True
         acceptor.close()
         for target in tuple(self._targets.values()):
@@ -161,7 +197,7 @@ async def open_receiver(
         acceptor = await on_asyncio(_listen, listen, options)
         try:
             receiver.address, receiver.port = acceptor.get_addresses()[0][:2]
-            nursery.start_soon(receiver.make_rounds)
+            nursery.start_soon(receiver.cut_excessive_connections)
             yield receiver
         finally:
             await receiver.close(acceptor)
@@ -172,13 +208,13 @@ async def _listen(where: tuple[str, int], options: dict[str, Any]) -> asyncssh.S
     try:
         return await asyncssh.listen(*where, backlog=_BACKLOG, reuse_address=True, **options)
     except OSError as error:
-        if error.errno is None:  # how asyncio says, since Python 3.12, that no address is ours
+        if error.errno is None:  # asyncio since Python 3.12, where no address is one of this host
             raise OSError(errno.EADDRNOTAVAIL, str(error)) from error
         raise
 
 
 def _options(receiver: Receiver, keys: list[asyncssh.SSHKey], *, legacy: bool) -> dict[str, Any]:
-    """Everything that a client could make use of, said and not left to a default."""
+    """Every option that a client could make use of, set here and not left to a default."""
     algorithms = server_algorithms(legacy=legacy)
     return {
         **algorithms.options(),
@@ -187,7 +223,7 @@ def _options(receiver: Receiver, keys: list[asyncssh.SSHKey], *, legacy: bool) -
         "server_version": "cucmd",
         "config": None,
         "login_timeout": receiver.limits.login_timeout,
-        # A node gives up on a server that is slow to greet (domain/vos-cli.md, section 5).
+        # A node gives up on a server that is slow to greet (vos/NODES.md).
         "rdns_lookup": False,
         "public_key_auth": False,
         "host_based_auth": False,

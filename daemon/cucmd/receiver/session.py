@@ -1,11 +1,11 @@
 """One SFTP session: from asyncssh's callbacks to a worker thread, and the replies back.
 
-The one rule: the event loop takes packets apart and nothing else; every touch of the disk is in
-a thread, one batch at a time, in the order the client sent it.
+The one rule: the event loop only splits bytes into packets; every access to the disk is in a
+thread, one batch at a time, in the order in which the client sent the requests.
 
-Why not asyncssh's own SFTP server: it makes a coroutine and a reply of their own of each 32 KiB
-block and writes in the event loop. Here what came while the disk was busy is one batch, with one
-reply; the busier the disk, the larger the batch.
+Why not asyncssh's own SFTP server: it makes a coroutine and a packet of each 32 KiB block and
+writes in the event loop. Here what arrived while the disk was busy is one batch with one piece of
+replies; the busier the disk, the larger the batch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.packets import Malformed, PacketBuffer
 from cucmd.receiver.requests import RequestHandler
 
-# What a packet costs us besides its bytes; else a backlog in bytes would hold a million STATs.
+# What a packet costs besides its bytes; else a backlog in bytes could hold a million STATs.
 _PACKET_COST = 256
 
 _log = logging.getLogger(__name__)
@@ -74,8 +74,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._held = 0  # bytes that are queued or at the disk, with their cost
         self._queued = 0
         self._paused = False
-        self._ended = False  # the client sends nothing more, or nobody listens any more
-        self._news = trio.Event()
+        self._ended = False  # the client sends nothing more, or nothing more is read
+        self._arrived = trio.Event()
         self._writable = trio.Event()
         self._writable.set()
 
@@ -88,7 +88,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
                     answer = self._handler.answer
                     replies = await trio.to_thread.run_sync(answer, batch, limiter=limiter)
                     self._target.notify_waiters()
-                    self._say(replies)
+                    self._send(replies)
                     await self._writable.wait()
                 self._done(held)
         except Malformed as error:
@@ -96,22 +96,22 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         except OSError as error:
             _log.error("%s: cannot receive: %s", self._target.name, error)
         finally:
-            # Before anything else: to resume reading would be to count what asyncssh has kept
-            # meanwhile, for ever, since nobody takes it from here any more.
+            # First of all: after a resume of reading, what asyncssh has kept meanwhile would be
+            # counted in the backlog for ever, since nothing takes it out any more.
             self._ended = True
             self._packets.clear()
             self._done(self._held)
             with trio.CancelScope(shield=True):
-                # A cancel must not skip it, or descriptors would stay open. As every batch it waits
-                # for one of the receiver's threads: as long as a disk that hangs holds them all.
+                # Shielded: descriptors would stay open else. It waits for one of the receiver's
+                # threads, as every batch does: that is long while a disk that hangs holds them.
                 await trio.to_thread.run_sync(self._handler.close, limiter=limiter)
-            self._hang_up()
+            self._exit()
 
     async def _next_batch(self) -> deque[memoryview]:
         """What has come, once there is anything; empty at the end."""
         while not self._packets and not self._ended:
-            self._news = trio.Event()
-            await self._news.wait()
+            self._arrived = trio.Event()
+            await self._arrived.wait()
         batch, self._packets = self._packets, deque()
         return batch
 
@@ -124,15 +124,15 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._paused = False
             self._channel.resume_reading()
 
-    def _say(self, replies: bytes) -> None:
+    def _send(self, replies: bytes) -> None:
         if self._channel and replies:
             try:
                 self._channel.write(replies)
             except OSError:
                 pass  # closed meanwhile; `connection_lost` is on its way
 
-    def _hang_up(self) -> None:
-        """An SFTP server that exits, as OpenSSH's client expects it. After that the client goes."""
+    def _exit(self) -> None:
+        """Sends the exit of the SFTP server, after which OpenSSH's client closes."""
         if self._channel and not self._channel.is_closing():
             self._channel.exit(0)
 
@@ -168,16 +168,16 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if not self._paused and self._backlog.full(self._held) and self._channel:
             self._paused = True
             self._channel.pause_reading()
-        self._news.set()
+        self._arrived.set()
 
     def eof_received(self) -> bool:
         self._end()
-        return True  # ours follows, once everything is answered
+        return True  # our own EOF follows, after the last reply
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._channel = None
-        # What is queued is still written: the client sent it in order before it went, and a
-        # file whose close is among it is whole. A revoked target writes nothing of it.
+        # What is queued is still written: a file whose close is in it is complete. A revoked target
+        # writes nothing of it.
         self._end()
         self._writable.set()
 
@@ -189,4 +189,4 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def _end(self) -> None:
         self._ended = True
-        self._news.set()
+        self._arrived.set()

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     import asyncssh
 
-# What the kernel is asked for at once: each time costs a turn of both loops. Measured against 256
+# What is read at once: each read costs a turn of both loops. Measured against 256
 # KiB: 2 % more in a second; 1 MiB gave nothing beyond that.
 _READ = 512 * 1024
 
-# A packet of OpenSSH's with 32 KiB, and what is round it.
+# A packet of OpenSSH's with 32 KiB of payload, and its overhead.
 _PIECE = 34 * 1024
 
-# A node whose network went away is noticed after 30 s * (1 + 3), by the kernel; its target usually
-# ends before. asyncssh's own keepalive costs a timer for each piece that comes.
+# The kernel notices a peer without network after 30 s * (1 + 3); its target usually ends before.
+# asyncssh's own keepalive costs a timer for each piece that arrives.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 3}
 
 
@@ -34,8 +34,8 @@ class TcpFeed(asyncio.BufferedProtocol):
     _buffer: ClassVar[memoryview] = memoryview(bytearray(_READ))
 
     def __init__(self, connection: asyncssh.SSHServerConnection) -> None:
-        """From here on the transport of that connection, which has just been made, is ours."""
-        # asyncssh shows it to nobody; a test of the receiver fails if that name changes.
+        """Takes the transport of that connection, which has just been made."""
+        # Private in asyncssh; a test of the receiver fails if that name changes.
         transport = connection._transport
         assert transport is not None
         self._connection = connection

@@ -200,7 +200,7 @@ async def test_folders_without_end_are_bounded(
         assert done.returncode == 1, "and from then on nothing is taken"
 
 
-async def test_planted_links_lead_nowhere(
+async def test_links_in_the_folder_are_not_followed(
     target: Any, openssh: Any, log: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "outside").mkdir()
@@ -219,7 +219,7 @@ async def test_planted_links_lead_nowhere(
     assert "link" not in done.stdout.split("sftp> ls -a")[1]
 
 
-async def test_targets_are_blind_to_each_other(
+async def test_a_client_cannot_see_other_targets(
     receiver: Any, open_target: Any, openssh: Any, log: Path
 ) -> None:
     one, two = open_target(receiver, "one"), open_target(receiver, "two")

@@ -161,9 +161,7 @@ async def test_streams_that_the_fuzzer_kept(target: Any, other: Any) -> None:
     await target.target.wait_files_closed()
 
 
-async def test_who_does_not_read_the_answers_is_held_to_a_bound(
-    target: Any, other: Any, until: Any
-) -> None:
+async def test_replies_that_are_not_read_are_bounded(target: Any, other: Any, until: Any) -> None:
     """A thousand times: open a listing of 60 KB, read it, close it; and never take a reply."""
     target.folder.mkdir()
     for number in range(200):

@@ -72,7 +72,7 @@ async def test_the_password_of_another_node_run_is_refused(
     assert (await openssh.sftp(one, "ls\n", password=two.target.password)).returncode == 255
 
 
-async def test_an_ended_run_lets_nobody_in(target: Any, openssh: Any) -> None:
+async def test_the_login_of_an_ended_run_is_refused(target: Any, openssh: Any) -> None:
     assert (await openssh.sftp(target, "ls\n")).returncode == 0
     await target.target.aclose()
     assert (await openssh.sftp(target, "ls\n")).returncode == 255
@@ -212,7 +212,7 @@ async def test_connections_without_a_login_are_limited_in_all(open_with: Any, un
 
 
 @pytest.mark.parametrize("said", [b"", b"SSH-2.0-slow\r\n", b"GET / HTTP/1.1\r\n\r\n"])
-async def test_who_does_not_log_in_in_time_is_cut_off(
+async def test_a_client_that_does_not_log_in_in_time_is_cut_off(
     open_with: Any, until: Any, said: bytes
 ) -> None:
     async with open_with(login_timeout=0.3) as receiver:
@@ -244,7 +244,7 @@ async def test_a_login_does_not_open_more_than_a_few_connections_at_once(
     assert await other.run(enter) == 4, "and again, once they are gone"
 
 
-async def test_a_public_key_is_no_way_in(target: Any, other: Any) -> None:
+async def test_a_public_key_is_refused(target: Any, other: Any) -> None:
     def try_a_key() -> list[str]:
         with other.transport_of(target.port) as transport:
             with pytest.raises(paramiko.BadAuthenticationType) as refused:

@@ -20,22 +20,22 @@ def connection(unread: int = 0, deferred: int = 0, variables: int = 0) -> Connec
     return made
 
 
-def test_a_connection_that_behaves_may_stay() -> None:
-    assert connection(unread=MIB, variables=100).overstays() is None
+def test_a_connection_within_the_limits_stays() -> None:
+    assert connection(unread=MIB, variables=100).excess() is None
 
 
-def test_who_asks_without_end_and_reads_no_answer_is_cut_off() -> None:
-    assert connection(unread=MIB + 1).overstays() == "it does not read our answers"
+def test_a_client_that_reads_no_reply_is_cut_off() -> None:
+    assert connection(unread=MIB + 1).excess() == "it does not read its replies"
 
 
-def test_who_asks_without_end_in_a_key_exchange_that_does_not_end_is_cut_off() -> None:
-    assert connection(deferred=100).overstays() is None
-    assert connection(deferred=5000).overstays() == "it does not read our answers"
+def test_a_client_that_reads_no_reply_in_an_endless_key_exchange_is_cut_off() -> None:
+    assert connection(deferred=100).excess() is None
+    assert connection(deferred=5000).excess() == "it does not read its replies"
 
 
-def test_who_sets_variables_without_end_is_cut_off() -> None:
-    assert connection(variables=101).overstays() == "it sets environment variables without end"
+def test_a_client_that_sets_too_many_variables_is_cut_off() -> None:
+    assert connection(variables=101).excess() == "it sets environment variables without end"
 
 
-def test_a_connection_that_has_asked_for_nothing_yet_may_stay() -> None:
-    assert Connection(cast(Any, None)).overstays() is None
+def test_a_new_connection_stays() -> None:
+    assert Connection(cast(Any, None)).excess() is None

@@ -107,7 +107,7 @@ def test_the_folder_itself_is_a_folder_and_no_file(client: Any) -> None:
     assert client.mkdir(b"/").status == Status.FAILURE
 
 
-def test_others_cannot_look_into_what_came(client: Any) -> None:
+def test_other_users_cannot_read_received_files(client: Any) -> None:
     client.mkdir(b"d")
     client.put(b"d/a", b"1")
     assert (client.folder / "d").stat().st_mode & 0o007 == 0

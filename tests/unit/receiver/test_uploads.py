@@ -352,7 +352,7 @@ def late_error(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(os, "close", fails_once)
 
 
-def test_a_disk_that_says_so_as_late_as_the_close_leaves_the_file_incomplete(
+def test_an_error_at_close_leaves_the_file_incomplete(
     client: Any, late_error: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What is closed before, once its name is on the disk, is the folder of the file.
