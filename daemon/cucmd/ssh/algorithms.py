@@ -1,6 +1,6 @@
-"""What we offer to nodes, and accept from them as SFTP clients: algorithms, best first.
+"""The algorithms that we offer to nodes, and accept from them as SFTP clients, best first.
 
-The one rule: SHA-1 in key exchange or signatures, and CBC, only where a configuration opts in.
+The one rule: SHA-1 in key exchange or signatures, and CBC, only where the configuration opts in.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Algorithms(msgspec.Struct, frozen=True):
         )
 
 
-# curve25519 for whoever has it; the rest is what 12.5SU5 lists (vos/NODES.md)
+# curve25519 for servers that have it; the rest is what 12.5SU5 lists (vos/NODES.md)
 # without SHA-1, plus the SHA-256 group exchange of older defaults. ECDH comes before
 # finite-field groups: group16 costs a node's CPU some 20 times as much.
 _KEX = (
@@ -74,8 +74,8 @@ _CIPHERS = (
 )
 _LEGACY_CIPHERS = ("aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc")
 
-# hmac-sha1 is no signature: SHA-1's collisions do not touch it, and it is all that a node on
-# OpenSSH 5.3 has besides MD5. So it stays among the defaults, last.
+# hmac-sha1 is not a signature: collisions of SHA-1 do not weaken it, and a node with OpenSSH 5.3
+# has nothing else but MD5. So it stays among the defaults, last.
 _MACS = (
     "hmac-sha2-256-etm@openssh.com",
     "hmac-sha2-512-etm@openssh.com",
@@ -112,8 +112,8 @@ def client_algorithms(*, legacy: bool = False) -> Algorithms:
 def server_algorithms(*, legacy: bool = False) -> Algorithms:
     """What the receiver accepts from a node's SFTP client.
 
-    The same lists: a node speaks with the same libraries in both directions, and in SSH the
-    client's order decides.
+    The same lists: a node has the same libraries in both directions, and in SSH the client's order
+    decides.
     """
     return _ALL if legacy else _MODERN
 
@@ -121,7 +121,7 @@ def server_algorithms(*, legacy: bool = False) -> Algorithms:
 def host_key_order(algorithms: Algorithms, known: frozenset[str]) -> list[str]:
     """The host key algorithms, those of key types that are known for a node first.
 
-    As OpenSSH does: a node with several keys then shows the one that can be compared.
+    As in OpenSSH: a node with several keys then shows the one that can be compared.
     """
     return sorted(algorithms.host_keys, key=lambda name: key_type(name) not in known)
 

@@ -28,29 +28,29 @@ _BY_ERRNO = {
     errno.ECONNABORTED: Code.CONNECTION_LOST,
     errno.EPIPE: Code.CONNECTION_LOST,
 }
-# Four lists of a few names each; an RSA-only node of 2009 offers 600 characters of ciphers.
+# Characters. Four lists of a few names each; a node of 2009 offers 600 characters of ciphers.
 _OFFER_LIMIT = 1000
-# Not algorithms, but flags that travel in the list of key exchanges.
+# Not algorithms, but flags in the list of key exchanges.
 _FLAGS = ("ext-info-", "kex-strict-")
-# How asyncssh puts it.
+# How asyncssh's messages begin.
 _NOTHING_IN_COMMON = ("No matching", "Unable to find compatible")
 
 
 class Progress(msgspec.Struct, frozen=True):
     """How far a connection came before it failed."""
 
-    greeted: bool  # the peer has shown an SSH version
+    greeted: bool  # the peer has sent its SSH version
     hash_prefix: bytes  # SSHConnection.get_hash_prefix(): both sides' offers
     legacy: bool
     authenticating: bool = False  # key exchange done
-    refused: bool = False  # an answer of ours was refused
+    refused: bool = False  # a password of ours was refused
     tried: tuple[str, ...] = ()  # authentication methods that we answered
 
 
 def printable(text: str, limit: int = 300) -> str:
     """A node's text for a message: one line, no controls, at most `limit` characters.
 
-    A message ends on a terminal; 300 characters tell what there is to tell.
+    A message is shown on a terminal.
     """
     clean = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
     return clean if len(clean) <= limit else clean[:limit] + "…"
@@ -82,7 +82,7 @@ def _leaves(error: BaseException) -> Iterator[OSError]:
 
 
 def lost(error: BaseException | None, mask: Mask) -> str:
-    """Why a connection ended, in words that go on after "host:port: "."""
+    """Why a connection ended, for a message that begins with "host:port: "."""
     match error:
         case None:
             return "the connection was closed"
@@ -133,7 +133,7 @@ def _no_key_exchange(where: str, error: Exception, progress: Progress, mask: Mas
 
 
 def _finds_nothing_in_common(error: Exception) -> bool:
-    """Other failures of a key exchange, such as a wrong signature, are no matter of algorithms."""
+    """False for other failures of a key exchange, such as a wrong signature."""
     return isinstance(error, asyncssh.KeyExchangeFailed) and error.reason.startswith(
         _NOTHING_IN_COMMON
     )
@@ -142,8 +142,8 @@ def _finds_nothing_in_common(error: Exception) -> bool:
 def _counts_as_refusal(error: Exception, progress: Progress) -> bool:
     """Whether a connection that ended while logging in was a refused login.
 
-    OpenSSH says "Too many authentication failures" as a protocol error; others just hang up
-    after the last refusal. Neither may be tried again: accounts are locked that way.
+    OpenSSH sends "Too many authentication failures" as a protocol error; others just close after
+    the last refusal. Neither may be tried again: accounts get locked that way.
     """
     reason = error.reason.lower() if isinstance(error, asyncssh.DisconnectError) else ""
     return progress.refused or "authentication failures" in reason
@@ -168,7 +168,7 @@ def no_common(hash_prefix: bytes, mask: Mask) -> str | None:
     """The purpose for which two sides share no algorithm, naming both offers; None if all is well.
 
     `hash_prefix` is two version strings and the two KEXINIT packets (RFC 4253, 7.1), the
-    client's first. OpenSSH hangs up without a word when it finds no common host key type, so
+    client's first. OpenSSH closes without a message when it finds no common host key type, so
     this is the only place where the reason can be seen.
     """
     ours, theirs = both_offers(hash_prefix)
@@ -187,7 +187,7 @@ def no_common(hash_prefix: bytes, mask: Mask) -> str | None:
 
 
 def both_offers(hash_prefix: bytes) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """What we offer and what the node does, by purpose; empty for what was not (yet) said."""
+    """Our offer and the node's, by purpose; empty for one that was not sent (yet)."""
     strings = [*_strings(hash_prefix), b"", b"", b"", b""]
     return _offers(strings[2]), _offers(strings[3])
 
@@ -199,7 +199,7 @@ def _authenticates(cipher: str) -> bool:
 def _offers(packet: bytes) -> dict[str, list[str]]:
     """Name lists of a KEXINIT packet: one byte of type, 16 of cookie, then ten lists.
 
-    Ciphers and MACs of one direction stand for both: nobody configures them apart.
+    Ciphers and MACs of one direction stand for both: servers do not configure them apart.
     """
     lists = [item.decode("ascii", "replace").split(",") for item in _strings(packet[17:])]
     if len(lists) < 10:

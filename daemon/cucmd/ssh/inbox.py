@@ -1,6 +1,6 @@
-"""What a node's shell says, from asyncssh's callbacks to whoever reads it in trio.
+"""The output of a node's shell, from asyncssh's callbacks to its reader in trio.
 
-The one rule: bounded by bytes. A reader that is slow stops the node, never fills our memory.
+The one rule: bounded in bytes. A slow reader stops the node and does not fill our memory.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import trio
 
 from cucmd.ssh.causes import Mask, lost
 
-# Per node, and as much again in asyncssh's receive window: 400 nodes that nobody reads hold 50 MB.
-# A console says a few KB at a time; only a long `file list` ever comes near.
+# Of each node, and as much again in asyncssh's receive window: 400 nodes that are not read hold
+# 50 MB. A command line prints a few KB at a time; only a long `file list` comes near this.
 HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024
 WINDOW = 64 * 1024
@@ -46,7 +46,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
             chunks = [await self._receive.receive()]
         except trio.EndOfChannel:
             return b""
-        # A node echoes character by character: one wake-up for all of it.
+        # A node echoes character by character: all that is here at once.
         while self._receive.statistics().current_buffer_used:
             chunks.append(self._receive.receive_nowait())
         data = b"".join(chunks)
@@ -70,7 +70,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
 
     def eof_received(self) -> bool:
         self._send.close()
-        return False  # a shell whose output has ended has no use for input
+        return False  # close our side too: a shell whose output has ended takes no input
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._channel = None

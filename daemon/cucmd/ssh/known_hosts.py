@@ -1,7 +1,7 @@
 """Nodes' host keys, in a file that OpenSSH can read too: remembered, compared, forgotten.
 
-The one rule: memory decides and the file follows, so that two connections to one node at the
-same moment see the same key; lines that we do not understand stay as they are.
+The one rule: the keys in memory decide and the file follows, so that two connections to one node
+at the same moment see the same key; lines that cannot be parsed stay as they are.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class KnownHosts:
         self.load()
 
     def load(self) -> None:
-        """Reads the file again; none is as good as an empty one. Raises OSError otherwise.
+        """Reads the file again. A missing file counts as empty. Raises OSError.
 
-        Blocks while it reads; who looks a node up meanwhile, on the event loop, does not wait.
+        Blocks while it reads; a `lookup` meanwhile, on the event loop, does not wait.
         """
         with self._writing:
             lines = self._read()
@@ -74,7 +74,7 @@ class KnownHosts:
                 self._replace_lines(self._apply(self._unsaved, lines))
 
     def lookup(self, host: str, port: int) -> tuple[HostLine, ...]:
-        """What is known of a node, in the order of the file; @revoked lines included."""
+        """The lines about a node, in the order of the file; @revoked ones included."""
         names = host_names(host, port)
         with self._lock:
             return tuple(line for line in self._hosts if line.matches(names))
@@ -85,12 +85,12 @@ class KnownHosts:
 
     def check(self, host: str, port: int, key: HostKey, policy: Policy) -> None:
         """Returns if this key may be trusted as that node's. Remembers nothing: at this point
-        the node has shown the key, but not that it has the other half.
+        the node has sent the key, but not proved that it has the private half.
 
         Raises NodeFailed with host_key_changed or host_key_unknown.
 
-        A node of which another key is known, if only of another type, is a changed node: who
-        stands in between would just offer a type that we have not seen yet.
+        If another key of the node is known, even of another type only, the key has changed: an
+        attacker in between would just offer a type that we have not seen yet.
         """
         if policy.host_keys == "off":
             return
@@ -117,7 +117,7 @@ class KnownHosts:
         key of a node without any is remembered. It is in the file after the next `flush`.
         """
         with self._lock:
-            # Again, because another connection may have learned another key meanwhile.
+            # Again: another connection may have remembered another key meanwhile.
             self.check(host, port, key, policy)
             if policy.host_keys == "accept-new" and not self._has(host, port, key):
                 self._change(_adding(host, port, key))
@@ -141,7 +141,7 @@ class KnownHosts:
         return key.fingerprint in {line.fingerprint for line in self.trusted(host, port)}
 
     def forget(self, node: str) -> int:
-        """Removes the keys of that very node; durable on return. Says how many they were.
+        """Removes the keys of exactly that node; durable on return. Returns how many they were.
 
         A line for several names loses this one and stays for the others; lines with a wildcard
         and @revoked lines stay. Raises InvalidNode, and OSError if the file cannot be written.
@@ -168,14 +168,14 @@ class KnownHosts:
         return tuple((node_name(name), line) for line in hosts for name in line.hosts.split(","))
 
     async def flush(self) -> None:
-        """Writes what `accept` has remembered, off the event loop. Many callers, one write."""
+        """Writes what `accept` has remembered, in a thread. Many callers share one write."""
         if self._unsaved:
             await trio.to_thread.run_sync(self.save)
 
     def save(self) -> None:
         """Writes what has changed; the file is whole at any moment. Raises OSError.
 
-        The file is read again first, so that lines which somebody added by hand meanwhile stay.
+        The file is read again first, so that lines that were added by hand meanwhile stay.
         """
         with self._writing:
             with self._lock:

@@ -1,6 +1,6 @@
 """PURE. One line of a known_hosts file, as sshd(8) describes it under SSH_KNOWN_HOSTS.
 
-The one rule: a line that cannot be understood is None here, never an error.
+The one rule: a line that cannot be parsed is None, never an error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 
 from cucmd.node_name import SSH_PORT, address, node_key
 
-# A line is a few hundred bytes; RSA with 16384 bits makes 2.8 KB. More is not a key.
+# Bytes. A line has a few hundred; with an RSA key of 16384 bits, 2.8 KB.
 _LINE_LIMIT = 16_384
 
 
@@ -42,14 +42,14 @@ class HostLine(HostKey, frozen=True, kw_only=True):
         return " ".join([*["@revoked"] * self.revoked, self.hosts, self.algorithm, self.key])
 
     def matches(self, names: tuple[str, ...]) -> bool:
-        """Whether this line speaks of a host with one of these names; `!pattern` excludes."""
+        """Whether this line is about a host with one of these names; `!pattern` excludes."""
         patterns = self.hosts.split(",")
         if any(_matches(one[1:], names) for one in patterns if one.startswith("!")):
             return False
         return any(_matches(one, names) for one in patterns if not one.startswith("!"))
 
     def without(self, names: tuple[str, ...]) -> str | None:
-        """The line without these very names; None if no other is left."""
+        """The line without exactly these names; None if no other is left."""
         patterns = self.hosts.split(",")
         left = [one for one in patterns if not _is_name(one, names)]
         if not left:
@@ -83,8 +83,7 @@ def host_names(host: str, port: int) -> tuple[str, ...]:
 def parse_key(text: str) -> HostKey:
     """A key from `TYPE BASE64`, from a .pub file, or from a line of known_hosts or ssh-keyscan.
 
-    Raises ValueError with what was expected; a key is no secret, but its 500 characters are
-    no help in a message.
+    Raises ValueError with what was expected, without the 500 characters of the key.
     """
     fields = text.split() if len(text) <= _LINE_LIMIT else []
     for algorithm, key in pairwise(fields):
@@ -94,7 +93,7 @@ def parse_key(text: str) -> HostKey:
     raise ValueError('expected a public key, such as "ssh-rsa AAAAB3NzaC1yc2E..."')
 
 
-# Cached: every change of the file looks at all its lines again.
+# Cached: every change of the file parses all its lines again.
 @functools.lru_cache(maxsize=8192)
 def parse_line(text: str) -> HostLine | None:
     """The line, or None for a comment, a blank, a @cert-authority, or anything unknown."""
@@ -106,7 +105,7 @@ def parse_line(text: str) -> HostLine | None:
         return None
     hosts, algorithm, key = fields[:3]
     blob = _decoded(key)
-    # The key names its own type; what stands before it must agree, or something is broken.
+    # The key contains its own type; the field before it must be the same.
     if blob is None or not blob.startswith(_length_prefixed(algorithm)):
         return None
     return HostLine(algorithm, key, _fingerprint(blob), hosts=hosts, revoked=revoked)

@@ -1,7 +1,22 @@
 """The socket to a node, the SSH connection on it, and how both end.
 
-The one rule: from the moment there is a socket somebody owns it, and whoever lets go of it
-waits until it is closed.
+The one rule: every socket has one owner from the moment it is connected, and the owner waits until
+it is closed.
+
+From connect to close, and who does it:
+
+    connect()             in trio. The caller owns the socket from here on, through a Link.
+    Link.enter()          in asyncio: key exchange and authentication. asyncssh calls the Opener
+      or open_shell()     back: `connection_made`, the host key, the password.
+    Link.write()          in trio. Output comes through the Inbox.
+    Link.disconnect()     sends SSH's disconnect, in order; or
+    Link.abort()          cuts, at once.
+    Link.wait_closed()    in trio, also if cancelled: returns when the socket is closed.
+
+A cancel from trio ends `enter` or `open_shell` wherever it is; these clean up nothing, `abort` and
+`wait_closed` do, and their caller calls them always. We ourselves end a connection where the
+opener refuses (a changed host key) or where the peer reads nothing: `verdict` says why, and comes
+before any error of asyncssh.
 """
 
 from __future__ import annotations
@@ -24,8 +39,8 @@ from cucmd.ssh.known_line import HostKey, parse_key
 from cucmd.ssh.unread import LIMIT, LOOK_EVERY, unread
 
 # A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
-# limit of 120 s and long before a command's 600 s. It is sshd that answers, so a command that
-# says nothing for minutes (vos/NODES.md: receiver unreachable) is not taken for a dead node.
+# limit of 120 s and long before a command's 600 s. It is sshd that replies, so a command that
+# prints nothing for minutes (vos/NODES.md: receiver unreachable) is not taken for a dead node.
 _KEEPALIVE_SECONDS = 15
 _KEEPALIVE_COUNT = 3
 
@@ -33,17 +48,17 @@ _KEEPALIVE_COUNT = 3
 _TERMINAL = "vt100"
 _COLUMNS, _ROWS = 250, 24
 
-# After abort() a socket is closed in the third turn of the asyncio loop. The second is for a loop
-# that is busy; nothing of the peer's can make this last longer.
+# After abort() a socket is closed in the third turn of the asyncio loop. A busy loop may take a
+# second for these turns; the peer has no influence on it.
 _TURNS = 8
 _LAST_WAIT_SECONDS = 1
 
 
 class Opener(asyncssh.SSHClient):
-    """Who opens a connection, as asyncssh calls it back.
+    """What asyncssh calls back while a connection is opened.
 
-    `connection` is set the moment there is one: before that the socket is the link's to close,
-    from then on the connection is the link's to abort. `verdict` is why we hung up ourselves.
+    connection: None before there is one; until then the link closes the socket itself.
+    verdict: why we ended the connection ourselves.
     """
 
     def __init__(self, username: str, *, legacy: bool) -> None:
@@ -55,11 +70,11 @@ class Opener(asyncssh.SSHClient):
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self.connection = conn
-        # asyncssh's abort() forgets it in the same moment in which it asks asyncio to close it.
+        # asyncssh's abort() drops its reference before asyncio has closed it.
         self.transport = getattr(conn, "_transport", None)
 
     def progress(self) -> Progress:
-        """How far it came, for whoever has to say why it went no further."""
+        """How far it came, to explain why it went no further."""
         connection = self.connection
         return Progress(
             greeted=bool(connection and connection.get_extra_info("server_version")),
@@ -69,7 +84,7 @@ class Opener(asyncssh.SSHClient):
 
 
 async def connect(host: str, port: int) -> socket.socket:
-    """A connected socket. No await follows the connect, so nobody can be cancelled in between.
+    """A connected socket. No await follows the connect, so that no cancel can lose it.
 
     Raises NodeFailed.
     """
@@ -81,12 +96,12 @@ async def connect(host: str, port: int) -> socket.socket:
 
 
 def options(algorithms: Algorithms, host_keys: Sequence[str]) -> dict[str, Any]:
-    """Everything that asyncssh would otherwise take from a home directory or its own defaults."""
+    """Every option that asyncssh would otherwise read from a home directory or set by itself."""
     return {
         **algorithms.options(),
         "server_host_key_algs": list(host_keys),
-        # Nothing trusted and nothing revoked, so that every key is put to our Opener. None would
-        # trust them all, and an empty value would read ~/.ssh/known_hosts.
+        # Nothing trusted and nothing revoked, so that our Opener is asked about every key. None
+        # would trust them all, and an empty value would read ~/.ssh/known_hosts.
         "known_hosts": ([], [], [], [], [], [], []),
         "config": None,
         "client_keys": None,
@@ -110,15 +125,15 @@ def options(algorithms: Algorithms, host_keys: Sequence[str]) -> dict[str, Any]:
 
 
 def public_key(key: asyncssh.SSHKey) -> HostKey:
-    """asyncssh's key as ours."""
+    """asyncssh's key as a `HostKey`."""
     return parse_key(key.export_public_key("openssh").decode("ascii"))
 
 
 class Link:
     """The socket, and the SSH connection on it once there is one; owned by exactly one caller.
 
-    `enter` and `open_shell` run in asyncio, and clean up nothing: `gone` does. From `enter` on, a
-    node that takes nothing of what it asks for is cut off.
+    `enter` and `open_shell` run in asyncio, and clean up nothing: `wait_closed` does. From `enter`
+    on, a node that reads nothing is cut off.
     """
 
     def __init__(self, sock: socket.socket, opener: Opener) -> None:
@@ -130,13 +145,13 @@ class Link:
 
     @property
     def verdict(self) -> Exception | None:
-        """Why we hung up ourselves."""
+        """Why we ended the connection ourselves."""
         return self._opener.verdict
 
     async def enter(
         self, host: str, port: int, settings: dict[str, Any]
     ) -> asyncssh.SSHClientConnection:
-        """Key exchange and authentication, as far as the opener goes along."""
+        """Key exchange and authentication, unless the opener ends it."""
         self._look(address(host, port))
         connection = await asyncssh.connect(
             host,
@@ -146,15 +161,15 @@ class Link:
             username=self._opener.username,
             **settings,
         )
-        if self.verdict is not None:  # what we cut ourselves is no error to asyncssh
+        if self.verdict is not None:  # asyncssh raises no error for a connection that we cut
             raise self.verdict
         return connection
 
     def _look(self, where: str) -> None:
-        """Once a second. In asyncio, as there is no task that lives as long as a link does."""
+        """Once a second: cuts a node that reads nothing. A timer of asyncio: a link has no task."""
         connection = self._opener.connection
         if connection is not None and self.verdict is None and unread(connection) > LIMIT:
-            said = f"{where} takes nothing any more: it asks without end, and reads no answer"
+            said = f"{where} sends requests without end and reads no reply"
             self._opener.verdict = fail(Code.CONNECTION_LOST, said)
             connection.abort()
             return
@@ -181,14 +196,14 @@ class Link:
             raise BrokenPipeError
         self._channel.write(data)
 
-    def say_goodbye(self) -> None:
-        """EOF and the end of our half of the session, without waiting for anything."""
+    def end_session(self) -> None:
+        """Sends EOF and closes our side of the session. Waits for nothing."""
         if self._channel is not None:
             self._channel.write_eof()
             self._channel.close()
 
     def disconnect(self) -> None:
-        """Says that we go, and goes. asyncssh does not wait until it was heard."""
+        """Sends a disconnect and closes. asyncssh does not wait until it has arrived."""
         connection = self._opener.connection
         if connection is not None and not connection.is_closed():
             connection.disconnect(asyncssh.DISC_BY_APPLICATION, "closed by cucmd")
@@ -197,7 +212,7 @@ class Link:
         if self._opener.connection is not None:
             self._opener.connection.abort()
 
-    async def gone(self) -> None:
+    async def wait_closed(self) -> None:
         """Returns when the socket is closed. Follows `disconnect` or `abort`; not cancellable."""
         if self._next_look is not None:
             self._next_look.cancel()
@@ -206,9 +221,9 @@ class Link:
                 if self._socket.fileno() == -1:
                     break
                 await settle()
-        # Nobody has it: asyncssh never began, or asyncio does not come to its turn. Its transport
-        # then lets go of reader and writer at once: left behind, they would hold the descriptor's
-        # number against the next socket that gets it.
+        # Still open: asyncssh never began, or the asyncio loop is too busy. An abort takes the
+        # transport's reader and writer out of the loop at once: left there, they would be in the
+        # way of the next socket that gets the same descriptor number.
         if self._opener.transport is not None:
             self._opener.transport.abort()
         self._socket.close()

@@ -1,7 +1,7 @@
-"""How we show ourselves to a node's SSH server, and what we accept from it.
+"""The login at a node's SSH server: the check of its host key, and the password.
 
-The one rule: the password goes out only after the host key was judged, to a prompt that hides
-it, twice at most; and it is nowhere in this room but in the field that `forget` clears.
+The one rule: the password is sent only after the host key was checked, to a prompt that hides it,
+twice at most; and this file keeps it in no other place than the field that `forget` clears.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.known_line import HostKey
 from cucmd.ssh.link import Opener, public_key
 
-# A login is one or two challenges (PAM sends an empty one to end with). Whoever has ten more
-# questions does not want to let us in.
+# A login is one or two challenges (PAM sends an empty one at the end). A server with ten more
+# questions will not log us in.
 _CHALLENGE_LIMIT = 10
 # Some servers ask for the current password once more, before they demand a new one.
 _ANSWER_LIMIT = 2
 
 
 class Login(Opener):
-    """One login; all methods but `forget` and `progress` are asyncssh's callbacks."""
+    """One login. All methods but `forget` and `progress` are asyncssh's callbacks."""
 
     def __init__(  # noqa: PLR0917  # made in one place, by the shell
         self,
@@ -59,7 +59,7 @@ class Login(Opener):
         return f"<Login of {self.username} at {address(*self._node)}>"
 
     def forget(self) -> None:
-        """Drops the password; a connection has no further use for it."""
+        """Drops the password: a connection needs it only once."""
         self._password = None
 
     def progress(self) -> Progress:
@@ -84,17 +84,17 @@ class Login(Opener):
         return True
 
     def begin_auth(self, username: str) -> None:
-        assert self._key is not None, "asyncssh has put a key to us, and verified what it signed"
+        assert self._key is not None, "asyncssh has asked about the key, and verified its signature"
         self._authenticating = True
         try:
             self._known.accept(*self._node, self._key, self._policy)
             self._on_phase(Phase.LOGIN)
         except Exception as defect:
-            self.verdict = defect  # a changed key, or the opener's own; not the node's doing
+            self.verdict = defect  # a changed key, or an error of `on_phase`
             raise
 
     def password_auth_requested(self) -> str | None:
-        """The password, once. Asked again, we know that it was refused."""
+        """The password, once. The second request means that it was refused."""
         if "password" in self._tried:
             self._refused = True
             return None
@@ -121,8 +121,8 @@ class Login(Opener):
     ) -> list[str] | None:
         """One answer for each prompt; None gives up this method.
 
-        No prompt at all is a message, to be acknowledged. The same question again means that
-        the answer was refused.
+        A challenge without a prompt is a message, to be acknowledged. The same question again
+        means that the answer was refused.
         """
         self._challenges += 1
         if self._challenges > _CHALLENGE_LIMIT or len(prompts) > _CHALLENGE_LIMIT:
@@ -145,7 +145,7 @@ class Login(Opener):
         return answers if self._given <= _ANSWER_LIMIT else None
 
     def _stop(self, message: str) -> NoReturn:
-        """Ends the connection: asyncssh raises to the opener what is raised in here."""
+        """Ends the connection: asyncssh passes on what is raised here."""
         self.verdict = fail(
             Code.AUTH_FAILED,
             message,
@@ -160,7 +160,7 @@ def _wants_new(prompt: str) -> bool:
 
 
 def _checked(node: tuple[str, int], username: str, password: str) -> str:
-    """The name as it goes over the wire. What cannot go there fails here, without a quote of it."""
+    """The name as it is sent. What cannot be sent fails here, without being quoted."""
     try:
         prepared = saslprep(username)
         password.encode()

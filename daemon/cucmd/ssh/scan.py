@@ -1,7 +1,6 @@
-"""A node's host keys, looked at without a login.
+"""Asks a node for its host keys, without a login.
 
-The one rule: it goes as far as the key exchange and not a message further; there is no password
-in this room, and nothing is remembered.
+The one rule: it ends with the key exchange; no password is sent, and nothing is remembered.
 """
 
 from __future__ import annotations
@@ -35,51 +34,51 @@ async def scan_host_keys(
         with trio.fail_after(seconds):
             return await _scan(host, port, algorithms, legacy=legacy_algorithms)
     except trio.TooSlowError:
-        what = f"looking at the host keys of {address(host, port)}"
+        what = f"asking for the host keys of {address(host, port)}"
         raise NodeFailed(timed_out(Code.CONNECT_TIMEOUT, seconds, what)) from None
 
 
 async def _scan(
     host: str, port: int, algorithms: Algorithms, *, legacy: bool
 ) -> tuple[HostKey, ...]:
-    first, offered = await _look(host, port, algorithms, algorithms.host_keys, legacy=legacy)
+    first, offered = await _probe_key(host, port, algorithms, algorithms.host_keys, legacy=legacy)
     found = {first.algorithm: first}
-    # Ours that the node has too, so that it can name what it likes and gets no more visits.
+    # Only types that we take: however many the node offers, there are no more connections.
     for kind in dict.fromkeys(key_type(name) for name in algorithms.host_keys if name in offered):
         if kind not in found:
             names = [name for name in algorithms.host_keys if key_type(name) == kind]
-            found[kind], _ = await _look(host, port, algorithms, names, legacy=legacy)
+            found[kind], _ = await _probe_key(host, port, algorithms, names, legacy=legacy)
     return tuple(found.values())
 
 
-async def _look(
+async def _probe_key(
     host: str, port: int, algorithms: Algorithms, names: Sequence[str], *, legacy: bool
 ) -> tuple[HostKey, frozenset[str]]:
     """(the key that is shown for these algorithms, all host key algorithms of the node)."""
-    look = _Look("", legacy=legacy)
-    link = Link(await connect(host, port), look)
+    probe = _Probe("", legacy=legacy)
+    link = Link(await connect(host, port), probe)
     try:
         await on_asyncio(link.enter, host, port, options(algorithms, names))
-    except _Seen:
+    except _KeySeen:
         pass
     except Exception as error:  # a peer that breaks the protocol makes asyncssh raise anything
-        if look.verdict is not None:
-            raise look.verdict from None
-        raise failed_login((host, port), look.username, error, look.progress(), str) from error
+        if probe.verdict is not None:
+            raise probe.verdict from None
+        raise failed_login((host, port), probe.username, error, probe.progress(), str) from error
     finally:
         link.disconnect()
-        await link.gone()
-    assert look.key is not None, "asyncssh does not come to an end without one"
-    _, theirs = both_offers(look.progress().hash_prefix)
-    return look.key, frozenset(theirs["host key"])
+        await link.wait_closed()
+    assert probe.key is not None, "asyncssh does not come to an end without one"
+    _, theirs = both_offers(probe.progress().hash_prefix)
+    return probe.key, frozenset(theirs["host key"])
 
 
-class _Seen(Exception):
-    """There is nothing more to see."""
+class _KeySeen(Exception):
+    """The key is known; the connection is not needed any more."""
 
 
-class _Look(Opener):
-    """Looks at the key, waits for the proof that it is the node's own, and leaves."""
+class _Probe(Opener):
+    """Takes the key, waits for the proof that it is the node's own, and ends the connection."""
 
     key: HostKey | None = None
 
@@ -90,4 +89,4 @@ class _Look(Opener):
         return True
 
     def begin_auth(self, username: str) -> None:
-        raise _Seen
+        raise _KeySeen

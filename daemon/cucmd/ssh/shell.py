@@ -29,10 +29,11 @@ _log = logging.getLogger(__name__)
 
 
 class Shell:
-    """An open command line. Not for two readers at once.
+    """An open command line. Only for one reader at a time.
 
-    `local_address` is our own address on this connection. `lost` says why the connection broke,
-    once `receive` has returned b"", and is None if the node ended the session in order.
+    local_address: our own address on this connection.
+    lost: why the connection broke, once `receive` has returned b""; None if the node ended the
+        session in order.
     """
 
     def __init__(self, host: str, port: int, link: Link, inbox: Inbox) -> None:
@@ -51,7 +52,7 @@ class Shell:
     async def receive(self) -> bytes:
         """The next bytes, as many as there are; b"" at the end of the session or connection.
 
-        Raises NodeFailed(connection_lost) where we cut it ourselves, for what the node does.
+        Raises NodeFailed(connection_lost) where we have cut the connection ourselves.
         """
         data = await self._inbox.take()
         if not data and self._link.verdict is not None:
@@ -59,7 +60,7 @@ class Shell:
         return data
 
     async def send(self, data: bytes) -> None:
-        """Hands bytes to the connection; waits while the node does not take them.
+        """Passes bytes to the connection; waits while the node does not read.
 
         Raises NodeFailed(connection_lost).
         """
@@ -77,18 +78,18 @@ class Shell:
         """Ends the session in order: EOF, channel, disconnect, socket.
 
         Waits for the node to close the channel too, as long as the caller's scope allows; then,
-        also if cancelled, cuts the connection and returns when the socket is closed, after 1 s
-        at most. Does no harm when called again.
+        also if cancelled, disconnects and returns when the socket is closed, after 1 s at most.
+        May be called again.
         """
         try:
-            self._link.say_goodbye()
+            self._link.end_session()
             await self._inbox.closed.wait()
         finally:
             self._link.disconnect()
-            await self._link.gone()
+            await self._link.wait_closed()
 
 
-async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing to leave out
+async def open_shell(  # noqa: PLR0917  # node, login and rules: all of them needed
     host: str,
     port: int,
     username: str,
@@ -102,13 +103,15 @@ async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing 
 ) -> Shell:
     """Connects, logs in with the password, and starts a shell on a PTY.
 
-    `on_connected` is called when a TCP connection stands, whatever is at its other end; it must
-    not raise. `on_phase(Phase.LOGIN)` is called when the node's host key has been accepted and
-    authentication begins: the caller exchanges the connect deadline for the login deadline. It
-    runs on the event loop, not in the caller's task, so it must be quick. What it raises ends
-    the connection and comes out here. What the node says of a failure goes through `mask`.
+    on_connected: called when the TCP connection is open, whatever is at its other end. Must not
+        raise.
+    on_phase: called with Phase.LOGIN when the node's host key has been accepted and
+        authentication begins: the caller replaces the connect deadline by the login deadline.
+        Runs on the event loop, not in the caller's task, so it must not block. What it raises
+        ends the connection and is raised here.
+    mask: applied to what the node says of a failure.
 
-    Has no deadline of its own; cancelled at any point it leaves no socket behind. Must be called
+    Has no deadline of its own. Cancelled at any point, it leaves no socket open. Must be called
     below `open_bridge`. Raises NodeFailed with connection_refused, connection_lost,
     host_unreachable, host_key_changed, host_key_unknown, auth_failed, no_common_algorithm, or
     not_a_node where no SSH server answers.
@@ -126,7 +129,7 @@ async def open_shell(  # noqa: PLR0917  # where, who and by what rules: nothing 
             await _flush(known)
         except BaseException:
             link.abort()
-            await link.gone()
+            await link.wait_closed()
             raise
     except (NodeFailed, trio.Cancelled):
         raise
@@ -145,8 +148,8 @@ def _explained(node: tuple[str, int], login: Login, error: Exception, mask: Mask
     if login.verdict is not None:
         return login.verdict
     if not isinstance(error, asyncssh.Error | OSError):
-        # A peer that breaks the protocol makes asyncssh raise anything; so does a defect. What the
-        # error says may be the peer's words, so a traceback as logging has it will not do.
+        # A peer that breaks the protocol makes asyncssh raise anything; so does a defect. The text
+        # of the error may be the peer's, so it goes through the mask and not into a traceback.
         said = f"{type(error).__name__}: {printable(mask(str(error)))}"
         where = "".join(traceback.format_tb(error.__traceback__))
         _log.warning("%s: unexpected error of asyncssh: %s\n%s", address(*node), said, where)
@@ -157,5 +160,5 @@ async def _flush(known: KnownHosts) -> None:
     try:
         await known.flush()
     except OSError as error:
-        # Not this node's fault. The key stays in memory, and the next flush tries again.
+        # Not an error of this node. The key stays in memory, and the next flush tries again.
         _log.error("cannot write %s: %s", known.path, error)

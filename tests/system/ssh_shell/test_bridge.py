@@ -23,7 +23,7 @@ async def fall_soon():
     asyncio.get_running_loop().call_soon(fall)
 
 
-async def test_error_in_a_callback_is_reported_and_nobody_else_notices(connect, ssh):
+async def test_error_in_a_callback_is_reported_and_ends_nothing_else(connect, ssh):
     heard = []
     async with (
         open_bridge(on_error=lambda *report: heard.append(report)) as bridge,

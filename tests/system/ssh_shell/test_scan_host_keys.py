@@ -69,7 +69,7 @@ async def test_silent_peer_ends_it_in_time(bridge, ssh):
     failure = caught.value.failure
     assert failure.code == "connect_timeout"
     assert failure.message == (
-        f"TimeoutError: Timed out after 0.2s looking at the host keys of {HOST}:{port}"
+        f"TimeoutError: Timed out after 0.2s asking for the host keys of {HOST}:{port}"
     )
     await ssh.until(lambda: ssh.open_sockets() == before)
 

@@ -8,7 +8,7 @@ import trio
 from cucmd.ssh.bridge import settle
 
 
-async def test_closes_in_order_and_tells_the_node(node, connect, ssh):
+async def test_closes_in_order_and_sends_the_node_a_disconnect(node, connect, ssh):
     before = ssh.open_sockets()
     shell = await connect(node.port)
     await shell.aclose()
@@ -41,7 +41,7 @@ async def test_node_that_stops_reading_is_cut_when_the_grace_is_over(node, conne
     await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
 
 
-async def test_close_in_a_cancelled_scope_still_says_goodbye(node, connect, ssh):
+async def test_close_in_a_cancelled_scope_still_sends_a_disconnect(node, connect, ssh):
     before = ssh.open_sockets()
     shell = await connect(node.port)
     with trio.CancelScope() as scope:

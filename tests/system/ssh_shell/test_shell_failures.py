@@ -136,7 +136,7 @@ async def test_no_common_host_key_names_both_offers(bridge, connect, ssh):
     assert "legacy algorithms included" in got.hint
 
 
-async def test_what_the_opener_raises_itself_comes_out_as_it_is(node, connect, ssh):
+async def test_what_on_phase_raises_is_raised_by_open_shell(node, connect, ssh):
     def refuse(phase):
         raise LookupError("the node was cancelled meanwhile")
 

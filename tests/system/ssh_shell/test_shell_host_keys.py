@@ -33,7 +33,7 @@ async def test_strict_accepts_what_was_added(node, connect, known):
     await shell.aclose()
 
 
-async def test_first_sight_is_in_the_file_when_the_shell_is_open(node, connect, known):
+async def test_the_first_key_is_in_the_file_when_the_shell_is_open(node, connect, known):
     shell = await connect(node.port, policy=ACCEPT)
     ((name, line),) = KnownHosts(known.path).entries()
     assert name == f"127.0.0.1:{node.port}"
@@ -41,7 +41,7 @@ async def test_first_sight_is_in_the_file_when_the_shell_is_open(node, connect, 
     await shell.aclose()
 
 
-async def test_first_sight_is_remembered_although_the_login_is_refused(node, connect, known):
+async def test_the_first_key_is_remembered_although_the_login_is_refused(node, connect, known):
     failure = await refused(lambda port, policy: connect(port, password="wrong"), node, ACCEPT)
     assert failure.code == "auth_failed"
     assert known.path.exists()

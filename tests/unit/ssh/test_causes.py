@@ -156,7 +156,7 @@ def test_no_packet_of_a_node_breaks_the_reading(packet):
 
 
 @given(st.text(max_size=400))
-def test_no_word_of_a_node_reaches_a_terminal_raw(text):
+def test_no_control_character_of_a_node_reaches_a_terminal(text):
     words = lost(asyncssh.DisconnectError(asyncssh.DISC_BY_APPLICATION, text), str)
     assert words.isprintable() or words == ""
     assert len(words) <= 301

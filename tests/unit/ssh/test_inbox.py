@@ -55,7 +55,7 @@ async def test_the_reader_waits_for_the_next_byte(inbox):
     assert said == [b"x"]
 
 
-async def test_a_flood_stops_the_node_until_somebody_reads(inbox, channel):
+async def test_a_flood_stops_the_node_until_it_is_read(inbox, channel):
     while channel.reading:
         inbox.data_received(b"x" * 1000, None)
     assert HIGH_WATER <= inbox._unread < HIGH_WATER + 1000
@@ -84,7 +84,7 @@ async def test_the_end_comes_after_all_that_was_said(inbox):
     assert inbox.closed.is_set()
 
 
-async def test_a_break_is_told_from_an_end(inbox):
+async def test_a_broken_connection_is_not_an_end_in_order(inbox):
     inbox.connection_lost(ConnectionResetError(104, "Connection reset by peer"))
     assert await inbox.take() == b""
     assert inbox.lost == "Connection reset by peer"

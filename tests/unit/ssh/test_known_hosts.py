@@ -25,7 +25,7 @@ def refused(call, *arguments):
     return caught.value.failure
 
 
-async def test_first_sight_is_remembered_once_it_is_accepted(known, make_key):
+async def test_the_first_key_is_remembered_once_it_is_accepted(known, make_key):
     known.check(*NODE, make_key(1), ACCEPT)
     assert known.entries() == ()
     known.accept(*NODE, make_key(1), ACCEPT)
@@ -51,7 +51,7 @@ def test_a_key_of_another_type_is_a_change(known, make_key):
     assert failure.code == "host_key_changed"
 
 
-def test_strict_wants_to_be_told_first(known, make_key):
+def test_strict_accepts_only_a_key_that_was_added_before(known, make_key):
     failure = refused(known.check, *NODE, make_key(1), STRICT)
     assert failure.code == "host_key_unknown"
     assert make_key(1).fingerprint in failure.message
@@ -73,7 +73,7 @@ def test_a_revoked_key_is_refused_at_first_sight_too(known, make_key):
     known.accept(*NODE, make_key(2), ACCEPT)
 
 
-async def test_a_file_that_is_slow_to_read_holds_up_nobody_but_who_reads_it(known, make_key):
+async def test_a_file_that_is_slow_to_read_does_not_block_lookups(known, make_key):
     known.add("node.example", str(make_key(1)))
     line = known.path.read_text()
     known.path.unlink()
@@ -86,7 +86,7 @@ async def test_a_file_that_is_slow_to_read_holds_up_nobody_but_who_reads_it(know
             slow.write(line)
 
 
-def test_two_first_sights_at_once_do_not_both_count(known, make_key):
+def test_of_two_first_keys_at_once_only_one_counts(known, make_key):
     known.check(*NODE, make_key(1), ACCEPT)
     known.check(*NODE, make_key(2), ACCEPT)
     known.accept(*NODE, make_key(1), ACCEPT)

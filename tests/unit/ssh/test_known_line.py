@@ -51,7 +51,7 @@ def test_a_line_names_its_hosts_and_its_key():
         ("|2|" + digest("node.example")[3:], "node.example", 22, False),
     ],
 )
-def test_a_line_speaks_of_a_host_or_does_not(hosts, host, port, expected):
+def test_a_line_is_about_a_host_or_is_not(hosts, host, port, expected):
     line = parse_line(f"{hosts} ssh-ed25519 {KEY}")
     assert line is not None
     assert line.matches(host_names(host, port)) is expected

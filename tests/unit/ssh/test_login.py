@@ -48,7 +48,7 @@ def test_a_key_is_remembered_when_authentication_begins_and_not_before(
     assert login.progress().authenticating
 
 
-def test_a_changed_key_ends_it_with_a_verdict(login, known, make_key):
+def test_a_changed_key_ends_the_login_with_host_key_changed(login, known, make_key):
     known.add("node.example", str(make_key(1)))
     assert not show(login, make_key(2))
     assert isinstance(login.verdict, NodeFailed)
