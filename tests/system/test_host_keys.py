@@ -101,7 +101,9 @@ def test_an_explicit_key_may_stand_beside_another(daemon: Daemon, make_lab: Make
 
 
 @pytest.mark.long
-def test_a_key_by_word_of_mouth(make_daemon: MakeDaemon, make_lab: MakeLab, tmp_path: Path) -> None:
+def test_a_key_that_a_person_gives(
+    make_daemon: MakeDaemon, make_lab: MakeLab, tmp_path: Path
+) -> None:
     daemon, lab = make_daemon('[ssh]\nhost_keys = "strict"\n'), make_lab(1)
     daemon.ctl("hostkeys", "add", lab.nodes[0])
     (line,) = (daemon.state / "known_hosts").read_text().splitlines()

@@ -1,7 +1,7 @@
 """The host keys of nodes, over the socket: shown, added, forgotten.
 
-The one rule: a key that came over the network is remembered only because a person asked for that
-very node, and never beside another one of it; what is durable is said, and nothing else.
+The one rule: a key that came over the network is remembered only if a person asked for exactly that
+node, and never beside a different one; the reply comes when the change is durable.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ class HostKeys:
 
 
 def _refuse_a_change(node: str, trusted: Sequence[Key], shown: Sequence[Key]) -> None:
-    """Whoever meets host_key_changed and types `add` for `forget` must not trust both sides.
+    """A person who gets host_key_changed and types `add` for `forget` must not trust both keys.
 
-    A key of another type is welcome beside one that is known, if the node shows that one too;
-    alone it proves nothing, for whoever stands in between can choose the type.
+    A key of another type is accepted beside a known one if the node shows that one too. Alone it
+    proves nothing: an attacker in between can choose the type.
     """
     known = {key.fingerprint for key in trusted}
     types = {key.algorithm for key in trusted}

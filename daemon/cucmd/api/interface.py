@@ -38,7 +38,7 @@ def jobs_interface(jobs: Jobs, keys: HostKeys) -> Interface:
         methods=methods,
         invalid=invalid,
         too_many=too_many,
-        secrets=frozenset({"login"}),  # a password may well stand in the wrong field of it
+        secrets=frozenset({"login"}),  # a password may be in a wrong field of it
     )
 
 
@@ -52,5 +52,5 @@ _LIMITS = {
 
 
 def too_many(limit: str, maximum: int) -> VarlinkError:
-    """For a user that holds more of the socket than one may."""
+    """For a user at a limit of the socket."""
     return error(structs.LimitReached(_LIMITS[limit], maximum))

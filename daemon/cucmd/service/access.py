@@ -1,7 +1,7 @@
-"""Who may do what at the socket, by the credentials that the kernel gives of the peer.
+"""Who may call which method at the socket, by the credentials of the peer from the kernel.
 
-The one rule: root, the daemon's own user and the operate group may do everything; the view group
-may look; nobody else gets an answer but `PermissionDenied`.
+The one rule: root, the daemon's own user and the operate group may call every method; the view
+group those of VIEW; everybody else gets `PermissionDenied`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from cucmd.varlink import Caller, Method, PermissionDenied
 log = logging.getLogger(__name__)
 
 VIEW = frozenset({"Status", "List", "Watch", "ListHostKeys"})
-# What describes the service itself, so that `varlinkctl info` works for all who may look.
+# Methods about the service itself, so that `varlinkctl info` works for the view group too.
 SERVICE = frozenset({"GetInfo", "GetInterfaceDescription"})
 
 
 class Access(msgspec.Struct, frozen=True):
-    """The rule with groups looked up; None where a group does not exist or is not configured."""
+    """The rule, with group ids; None for a group that does not exist or is not configured."""
 
     uid: int
     operate_gid: int | None = None
@@ -39,9 +39,9 @@ class Access(msgspec.Struct, frozen=True):
         return self.may_operate(caller) or _in(caller, self.view_gid)
 
     def authorize(self, caller: Caller, method: Method | None) -> None:
-        """Raises `PermissionDenied`. `method` is None while the method is not known yet."""
-        looks = method is None or method.name in VIEW or method.name in SERVICE
-        if not (self.may_view(caller) if looks else self.may_operate(caller)):
+        """Raises `PermissionDenied`. `method` is None for a name that no method has."""
+        view = method is None or method.name in VIEW or method.name in SERVICE
+        if not (self.may_view(caller) if view else self.may_operate(caller)):
             name = method.name if method else "a call"
             log.warning("refused %s to uid %d, pid %d", name, caller.uid, caller.pid)
             raise PermissionDenied
@@ -59,6 +59,6 @@ def _gid(name: str) -> int | None:
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
-        # Usual where the daemon was started by hand; the units make the groups.
+        # Usual where the daemon was started by hand; the package's sysusers file makes the groups.
         log.debug("there is no group '%s'", name)
         return None

@@ -1,6 +1,6 @@
-"""Puts the daemon together, from the state directory to the socket, and takes it apart again.
+"""Opens all parts of the daemon, from the state directory to the socket, and closes them again.
 
-The one rule: rooms are opened from the bottom up, each in the scope of the one below it, so that
+The one rule: parts are opened from the bottom up, each in the scope of the one below it, so that
 whatever ends the daemon closes the socket first and the store last.
 """
 
@@ -43,8 +43,8 @@ from cucmd.node.resolver import Resolver, locate
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd
 from cucmd.service.access import Access
-from cucmd.service.memory import freeze_startup_objects, keep_small
-from cucmd.service.signals import Signals, open_signals, settle_signals
+from cucmd.service.memory import freeze_startup_objects, return_free_memory
+from cucmd.service.signals import Signals, open_signals, set_signal_defaults
 from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
 from cucmd.service.wiring import Ssh, host_key_scan
 from cucmd.ssh.bridge import Bridge, open_bridge
@@ -65,15 +65,15 @@ from cucmd.work.collect import collect
 log = logging.getLogger(__name__)
 
 EXIT_CONFIG = 78
-# What stands in the way of a start and is no defect: said in one line. Later on it is one.
+# Errors that may keep the daemon from starting: logged in one line. After the start, defects.
 EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, CannotStart, OSError)
-STATUS_EVERY = 5.0  # seconds between looks at what `systemctl status` shows
+STATUS_EVERY = 5.0  # seconds between updates of what `systemctl status` shows
 SOCKET_MODE = 0o660
 INFO = ServiceInfo(vendor="cucmd", product="cucmd", version=__version__, url="")
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What the command line said; it wins over environment and file."""
+    """The options of the command line; they override environment and file."""
 
     config: Path | None = None
     socket: Path | None = None
@@ -91,7 +91,7 @@ class Options(msgspec.Struct, frozen=True):
 
 def run(options: Options, environ: Mapping[str, str]) -> int:
     """The daemon, until a signal ends it; the exit code of the process."""
-    settle_signals()
+    set_signal_defaults()
     systemd.forbid_core_dumps()  # they would hold passwords
     systemd.set_up_logging(options.log_level)
     try:
@@ -100,18 +100,18 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
     log.info("%s", config.origin)
-    up = trio.Event()
+    started = trio.Event()
     try:
-        trio.run(_daemon, options, config, environ, up)
+        trio.run(_daemon, options, config, environ, started)
     except BaseExceptionGroup as group:
         expected, defects = group.split(EXPECTED)
-        if up.is_set() or defects is not None or expected is None:
+        if started.is_set() or defects is not None or expected is None:
             raise
         for reason in _leaves(expected):
             log.critical("%s", reason)
         return EXIT_UNAVAILABLE
     except EXPECTED as error:
-        if up.is_set():
+        if started.is_set():
             raise
         log.critical("%s", error)
         return EXIT_UNAVAILABLE
@@ -126,7 +126,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 class Daemon:
-    """What of the daemon changes while it runs: the configuration, and what follows from it."""
+    """What a reload changes: the configuration, and what is derived from it."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class Daemon:
         self._supervisor = supervisor
         self._known_hosts = known_hosts
         self._socket_is_given = socket_is_given
-        self._at_start = config  # which holds still, where only a start takes up another
+        self._at_start = config  # for settings that only a restart changes
         self.apply(config, _access(config))
 
     def apply(self, config: Config, access: Access) -> None:
@@ -162,24 +162,24 @@ class Daemon:
         self.access.authorize(caller, method)
 
     async def reload(self) -> None:
-        """Configuration and known_hosts read again; what is wrong with one changes nothing.
+        """Reads configuration and known_hosts again; if one cannot be read, it stays as it was.
 
-        In threads: a file, or what a group is looked up in, can be somewhere in the network.
+        In threads: a file or the database of groups can be somewhere on the network.
         """
         systemd.notify(RELOADING=1)
         await self._reload_config()
         try:
             await trio.to_thread.run_sync(self._known_hosts.load, abandon_on_cancel=True)
         except OSError as error:
-            log.error("host keys not reloaded: %s", error)  # noqa: TRY400  the disk's fault, or a person's
+            log.error("host keys not reloaded: %s", error)  # noqa: TRY400  no defect
         systemd.notify(READY=1)
 
     async def _reload_config(self) -> None:
         try:
             config, access = await trio.to_thread.run_sync(self._read, abandon_on_cancel=True)
         except ConfigError as error:
-            log.error("not reloaded: %s", error)  # noqa: TRY400  a person's mistake, not a defect
-        except Exception:  # no mistake in a file is worth the jobs that run
+            log.error("not reloaded: %s", error)  # noqa: TRY400  no defect
+        except Exception:  # a defect in reading a file must not end the jobs that run
             log.exception("not reloaded: a defect")
         else:
             given = self._socket_is_given
@@ -198,7 +198,7 @@ def _access(config: Config) -> Access:
 
 
 async def _daemon(
-    options: Options, config: Config, environ: Mapping[str, str], up: trio.Event
+    options: Options, config: Config, environ: Mapping[str, str], started: trio.Event
 ) -> None:
     freeze_startup_objects()
     sockets = systemd.inherited_sockets()
@@ -212,7 +212,7 @@ async def _daemon(
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
             work = _work_on_node(Ssh(receiver, known_hosts))
             services = JobServices(store, Feed(), Admission(config.limits), work, locate)
-            signals.hold_stops()  # jobs of a start before go on: nodes hear of us from here on
+            signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on
             directory = config.daemon.state_directory / "jobs"
             async with open_supervisor(services, directory, config.limits) as supervisor:
                 given = bool(sockets)
@@ -226,9 +226,9 @@ async def _daemon(
                 async with _socket(daemon, interface, sockets), trio.open_nursery() as nursery:
                     nursery.start_soon(_feed_watchdog, bridge)
                     nursery.start_soon(_answer, signals.requests, daemon, supervisor)
-                    up.set()
-                    await _until_told(signals, supervisor)
-                    # The socket stays open meanwhile, so that watchers see how jobs end.
+                    started.set()
+                    await _run_until_stopped(signals, supervisor)
+                    # The socket is still served, so that watchers see how jobs end.
                     await supervisor.drain()
                     nursery.cancel_scope.cancel()
 
@@ -306,11 +306,11 @@ async def _socket(
         nursery.cancel_scope.cancel()
 
 
-async def _until_told(signals: Signals, supervisor: Supervisor) -> None:
-    """Runs until SIGTERM or SIGINT."""
+async def _run_until_stopped(signals: Signals, supervisor: Supervisor) -> None:
+    """Reports that the daemon is ready, and returns at SIGTERM or SIGINT."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_show_status, supervisor)
-        nursery.start_soon(keep_small, lambda: supervisor.ended)
+        nursery.start_soon(return_free_memory, lambda: supervisor.ended)
         systemd.notify(READY=1)
         log.info("stopping on %s", await signals.stop())
         nursery.cancel_scope.cancel()
@@ -318,7 +318,7 @@ async def _until_told(signals: Signals, supervisor: Supervisor) -> None:
 
 
 async def _answer(requests: AsyncIterator[int], daemon: Daemon, supervisor: Supervisor) -> None:
-    """Reloads on SIGHUP, and tells on SIGUSR1 what it holds; while it drains too."""
+    """Reloads on SIGHUP, logs on SIGUSR1 what it holds; also while it drains."""
     async for number in requests:
         if number == signal.SIGHUP:
             await daemon.reload()
@@ -327,14 +327,14 @@ async def _answer(requests: AsyncIterator[int], daemon: Daemon, supervisor: Supe
 
 
 def _log_holdings(supervisor: Supervisor) -> None:
-    """On SIGUSR1: what a leak would show in."""
+    """On SIGUSR1: figures in which a leak would show."""
     tasks = trio.lowlevel.current_statistics().tasks_living
     objects = sys.getallocatedblocks()
     log.info("holding %d tasks, %d jobs, %d objects", tasks, supervisor.live, objects)
 
 
 async def _feed_watchdog(bridge: Bridge) -> None:
-    """Proves twice in each interval that trio's loop and asyncio's both make progress."""
+    """Twice in each watchdog interval: reports that the loops of trio and asyncio make progress."""
     interval = systemd.watchdog_interval()
     while interval is not None:
         await bridge.ping()

@@ -1,10 +1,10 @@
-"""Memory that ended jobs leave behind, given back to the machine.
+"""Memory of ended jobs, returned to the system.
 
-The one rule: only what is dead is touched, in steps too short for anybody to notice.
+The one rule: only unreachable objects are touched, in steps of some tens of milliseconds.
 
-An SSH connection that has ended is a knot of references that only a collection undoes. Python
-would let a quarter of all objects pile up first, and what malloc has once had from the machine
-it keeps: a daemon that runs for months would stay as large as its busiest hour.
+An SSH connection that has ended is a cycle of references that only a garbage collection frees.
+Python waits with it until a quarter of all objects are new, and malloc keeps what it once got from
+the system: a daemon that runs for months would stay as large as in its busiest hour.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from collections.abc import Callable
 
 import trio
 
-EVERY = 1.0  # seconds between looks at whether there is something to give back; tens of ms each
+EVERY = 1.0  # seconds between checks whether a job has ended
 
 
 def freeze_startup_objects() -> None:
-    """No collection looks at it again: without all that was imported it takes milliseconds.
+    """Excludes what was imported from all later collections, which then take milliseconds.
 
-    For the very beginning: what is here now is never given back, a job or a password with it.
+    Call it first of all: an object that exists now is never freed, be it a job or a password.
     """
     gc.collect()
     gc.freeze()
 
 
-async def keep_small(ended: Callable[[], int]) -> None:
-    """Gives back for as long as it runs; `ended` counts what has ended since the start."""
+async def return_free_memory(ended: Callable[[], int]) -> None:
+    """Runs until cancelled. `ended` returns how many jobs have ended since the start."""
     seen = ended()
     while True:
         await trio.sleep(EVERY)
         if ended() != seen:
             seen = ended()
-            gc.collect()  # here: what it finalizes belongs to the thread of the loop
+            gc.collect()  # not in a thread: finalizers belong to the thread of the loop
             await trio.to_thread.run_sync(_trim)
 
 
 def _trim() -> None:
-    """Whole pages that malloc holds free; a C library other than glibc has its own ways."""
+    """Returns whole free pages of malloc. Only glibc has this; with another library, nothing."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

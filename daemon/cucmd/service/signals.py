@@ -1,7 +1,7 @@
-"""What signals do, from the daemon's first step to its last.
+"""What each signal does, from the daemon's first step to its last.
 
-The one rule: a request (SIGHUP, SIGUSR1) is never the end, and a stop (SIGTERM, SIGINT) is the end
-at once wherever there is nothing to take leave of.
+The one rule: a request (SIGHUP, SIGUSR1) never ends the process; a stop (SIGTERM, SIGINT) ends it
+at once while no node has been contacted.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ REQUESTS = (signal.SIGHUP, signal.SIGUSR1)
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
-def settle_signals() -> None:
-    """What they do while nobody listens: before the daemon is up, and as it ends.
+def set_signal_defaults() -> None:
+    """What signals do while no receiver is open: before the daemon is up, and as it ends.
 
-    To be called once, before anything else. SIGINT then ends the process as SIGTERM does, without
+    Call it once, before anything else. SIGINT then ends the process as SIGTERM does, without
     Python's traceback.
     """
     for number in REQUESTS:
@@ -29,23 +29,21 @@ def settle_signals() -> None:
 
 
 class Signals:
-    """Requests are kept from here on, e.g. to read a file again that changes during the start."""
+    """Requests are queued from here on, e.g. a reload for a file that changes during the start."""
 
-    def __init__(self, hearing: ExitStack) -> None:
-        self.requests: AsyncIterator[int] = hearing.enter_context(
+    def __init__(self, stack: ExitStack) -> None:
+        self.requests: AsyncIterator[int] = stack.enter_context(
             trio.open_signal_receiver(*REQUESTS)
         )
-        self._stops = hearing.enter_context(ExitStack())
+        self._stops = stack.enter_context(ExitStack())
         self._stop: AsyncIterator[int] | None = None
 
-    def hold_stops(self) -> None:
-        """From now on a stop waits for `stop`: to be called before the first node hears of us."""
+    def defer_stops(self) -> None:
+        """From now on stops are queued for `stop`. Call it before the first node is contacted."""
         self._stop = self._stops.enter_context(trio.open_signal_receiver(*STOPS))
 
     async def stop(self) -> str:
-        """Waits for the name of a stop. The next one ends the process at once: who asks again
-        has waited long enough.
-        """
+        """Waits for a stop and returns its name. The next one ends the process at once."""
         assert self._stop is not None
         number = await anext(self._stop)
         self._stops.close()
@@ -55,5 +53,5 @@ class Signals:
 @contextmanager
 def open_signals() -> Iterator[Signals]:
     """Inside `trio.run`, in its main thread."""
-    with ExitStack() as hearing:
-        yield Signals(hearing)
+    with ExitStack() as stack:
+        yield Signals(stack)

@@ -1,6 +1,6 @@
-"""What keeps the daemon from starting, in the words of the configuration.
+"""Errors at the start, with the setting of the configuration that they come from.
 
-The one rule: an error of the system names the setting that it comes from, and a way out.
+The one rule: an error of the system names that setting, and what to do about it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cucmd.failure import CannotStart
 
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
-# What to make of an error of listening at an address and a port.
+# What to do about an error of listening at an address and a port.
 LISTENING: Mapping[int, str] = MappingProxyType(
     {
         errno.EADDRINUSE: "another program may listen there",
@@ -30,9 +30,9 @@ _NO_HINTS: Mapping[int, str] = MappingProxyType({})
 def naming(
     setting: str, hints: Mapping[int, str] = _NO_HINTS, otherwise: str = ""
 ) -> Iterator[None]:
-    """Turns an `OSError` of the body into `CannotStart`; not one about some other file.
+    """Turns an `OSError` of the body into `CannotStart`, unless it is about another file.
 
-    The way out is that of the error's number, or `otherwise`.
+    hints: what to do, by the error's number; `otherwise` for the rest.
     """
     try:
         yield
@@ -41,13 +41,13 @@ def naming(
         if not isinstance(error, OSError) or _of_another_file(error, setting):
             raise
         hint = hints.get(error.errno or 0, otherwise)
-        told = f"{setting}: {_reason(error)}"
-        raise CannotStart(f"{told}; {hint}" if hint else told) from error
+        message = f"{setting}: {_reason(error)}"
+        raise CannotStart(f"{message}; {hint}" if hint else message) from error
 
 
 def _reason(error: OSError) -> str:
-    """asyncio's own text of an error says the address once more; one about a path, or of the
-    DNS (its numbers are below 0), says more than its number does.
+    """The text for the error's number, since asyncio's own repeats the address. Not for a path, and
+    not for the DNS, whose numbers are below 0: there the error's own text says more.
     """
     if error.errno and error.errno > 0 and error.filename is None:
         return os.strerror(error.errno)
@@ -55,7 +55,7 @@ def _reason(error: OSError) -> str:
 
 
 def _only(error: Exception) -> Exception:
-    """What a nursery has wrapped, if it is one."""
+    """The error that nurseries have wrapped, if it is a single one."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error

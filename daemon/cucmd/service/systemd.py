@@ -1,6 +1,7 @@
-"""What a service and systemd say to each other, without libsystemd; and what a service owes a host.
+"""systemd's protocols for a service, without libsystemd; logging for the journal; core dumps.
 
-The one rule: outside systemd nothing is said, quietly; inside, nothing here can stop the daemon.
+The one rule: without systemd nothing is sent and nothing fails; with it, no error here ends the
+daemon.
 Protocols: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3), sd-daemon(3).
 """
 
@@ -22,22 +23,21 @@ _FIRST_DESCRIPTOR = 3
 
 _PR_SET_DUMPABLE = 4  # <linux/prctl.h>
 
-# The manager reads at once; if its queue is full for longer it has worse trouble than ours, and
-# the trio loop must not stand still for it.
+# The manager reads at once; the trio loop must not stand still if it does not.
 _NOTIFY_SECONDS = 0.5
 
 
 def notify(**state: str | int) -> bool:
-    """Tells the manager, e.g. `notify(READY=1, STATUS="3 jobs")`; False if nobody was told.
+    """Sends to the manager, e.g. `notify(READY=1, STATUS="3 jobs")`; False if nothing was sent.
 
-    To RELOADING the time is added that Type=notify-reload demands.
+    Adds to RELOADING the time that Type=notify-reload demands.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in ("/", "@"):
         return False
     if "RELOADING" in state:
         state.setdefault("MONOTONIC_USEC", monotonic_usec())
-    # A line break would begin a new assignment, and a status can quote what a user sent.
+    # A line break would begin a new assignment, and a status can quote a user.
     lines = [f"{name}={' '.join(str(value).splitlines())}" for name, value in state.items()]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
@@ -45,13 +45,13 @@ def notify(**state: str | int) -> bool:
             channel.connect("\0" + address[1:] if address[0] == "@" else address)
             channel.sendall("\n".join(lines).encode("utf-8", "replace"))
     except OSError as error:
-        _log.warning("cannot tell the service manager %s: %s", ", ".join(state), error)
+        _log.warning("cannot notify the service manager of %s: %s", ", ".join(state), error)
         return False
     return True
 
 
 def monotonic_usec() -> int:
-    """CLOCK_MONOTONIC in microseconds, which tells the manager which reload is meant."""
+    """CLOCK_MONOTONIC in microseconds, by which the manager knows which reload is meant."""
     return time.monotonic_ns() // 1000
 
 
@@ -69,9 +69,9 @@ def watchdog_interval() -> float | None:
 
 
 def inherited_sockets() -> list[socket.socket]:
-    """The sockets that systemd opened for us.
+    """The sockets that systemd has opened for this process.
 
-    To be called once: the environment is cleared, so that no child takes them for its own.
+    Call it once: the environment is cleared, so that no child takes them for its own.
     """
     environment = os.environ
     count = environment.get("LISTEN_FDS", "")
@@ -88,12 +88,11 @@ def inherited_sockets() -> list[socket.socket]:
 
 
 def forbid_core_dumps() -> bool:
-    """For a process with passwords in it: no image of its memory reaches a disk.
+    """No image of the memory, which holds passwords, reaches a disk.
 
-    As LimitCORE=0 does for the unit, and more: where core_pattern is a pipe, the kernel asks no
-    limit. A process that cannot be dumped cannot be traced by others of its user either, and
-    /proc/PID/fd, environ and mem belong to root. False, with a warning in the log, where the
-    kernel does not go along.
+    More than LimitCORE=0 in the unit: where core_pattern is a pipe, the kernel ignores the limit.
+    A process that cannot be dumped cannot be traced by others of its user either, and
+    /proc/PID/fd, environ and mem belong to root. False, with a warning, where the kernel refuses.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0:
@@ -139,7 +138,7 @@ class PlainFormatter(logging.Formatter):
         return f"{stamp}.{int(record.msecs):03d}Z {record.levelname} {record.name}: {text}"
 
 
-# What a node sends can end up in a message; it must not drive the terminal that shows the log.
+# A message can quote a node; its control characters must not reach the terminal of the log.
 _CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
 }

@@ -75,7 +75,7 @@ async def test_what_the_node_shows_is_added(trusted, shown):
         ([RSA, OTHER_RSA], [ECDSA], [RSA, OTHER_RSA, ECDSA]),
     ],
 )
-async def test_nothing_is_added_in_the_place_of_what_is_known(trusted, shown, named):
+async def test_a_key_in_place_of_a_known_one_is_not_added(trusted, shown, named):
     known = Known(trusted)
     with pytest.raises(VarlinkError) as raised:
         await add(known, shown)
@@ -87,7 +87,7 @@ async def test_nothing_is_added_in_the_place_of_what_is_known(trusted, shown, na
     assert known.added == []
 
 
-async def test_a_key_that_somebody_vouches_for_is_added():
+async def test_a_key_that_a_person_gives_is_added():
     known = Known([RSA])
     await add(known, [], str(OTHER_RSA))
     assert known.added == [str(OTHER_RSA)]

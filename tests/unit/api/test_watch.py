@@ -95,7 +95,7 @@ async def test_the_state_has_number_0_and_each_change_the_next(
 
 
 @BOTH
-async def test_who_reads_too_slowly_is_told_how_many_changes_it_missed(
+async def test_a_slow_watcher_learns_how_many_changes_it_missed(
     world: World, watched: str | None
 ) -> None:
     async with world.watch(watched) as replies:
@@ -107,7 +107,7 @@ async def test_who_reads_too_slowly_is_told_how_many_changes_it_missed(
 @pytest.mark.parametrize(
     ("watched", "expected"), [(JOB_ID, ([TOO_MANY], [])), (None, ([], [TOO_MANY]))]
 )
-async def test_who_has_missed_changes_gets_the_state_again(
+async def test_a_watcher_that_missed_changes_gets_the_state_again(
     world: World, watched: str | None, expected: tuple[list[int], list[int]]
 ) -> None:
     async with world.watch(watched) as replies:
@@ -157,7 +157,7 @@ async def test_while_a_job_runs_every_reply_says_that_more_follow(
 
 
 @BOTH
-async def test_who_stops_watching_leaves_no_subscription(world: World, watched: str | None) -> None:
+async def test_an_ended_watch_leaves_no_subscription(world: World, watched: str | None) -> None:
     async with world.watch(watched) as replies:
         await anext(replies)
     assert world.feed._subscriptions == {}

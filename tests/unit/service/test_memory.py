@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.service.memory import EVERY, freeze_startup_objects, keep_small
+from cucmd.service.memory import EVERY, freeze_startup_objects, return_free_memory
 
 pytestmark = pytest.mark.usefixtures("no_collections", "autojump_clock")
 
@@ -28,9 +28,9 @@ class Knot:
 
 
 @pytest.mark.long
-async def test_garbage_of_an_ended_job_is_gone_soon(nursery):
+async def test_garbage_of_an_ended_job_is_freed_soon(nursery):
     ended = 0
-    nursery.start_soon(keep_small, lambda: ended)
+    nursery.start_soon(return_free_memory, lambda: ended)
     await trio.testing.wait_all_tasks_blocked()
     left = weakref.ref(Knot())
     await trio.sleep(3 * EVERY)
@@ -40,9 +40,9 @@ async def test_garbage_of_an_ended_job_is_gone_soon(nursery):
     assert left() is None
 
 
-async def test_what_lives_stays(nursery):
+async def test_what_is_reachable_is_not_freed(nursery):
     ended = 0
-    nursery.start_soon(keep_small, lambda: ended)
+    nursery.start_soon(return_free_memory, lambda: ended)
     await trio.testing.wait_all_tasks_blocked()
     kept = Knot()
     ended = 1
@@ -50,7 +50,7 @@ async def test_what_lives_stays(nursery):
     assert kept.me is kept
 
 
-async def test_what_was_there_at_the_beginning_is_not_looked_at_again():
+async def test_startup_objects_are_not_collected_again():
     before = gc.get_freeze_count()
     try:
         left = weakref.ref(Knot())
@@ -61,10 +61,10 @@ async def test_what_was_there_at_the_beginning_is_not_looked_at_again():
         gc.unfreeze()
 
 
-async def test_a_library_without_trim_is_no_matter(nursery, monkeypatch):
+async def test_a_c_library_without_trim_is_no_error(nursery, monkeypatch):
     monkeypatch.setattr("cucmd.service.memory.ctypes.CDLL", lambda _: object())
     ended = 0
-    nursery.start_soon(keep_small, lambda: ended)
+    nursery.start_soon(return_free_memory, lambda: ended)
     await trio.testing.wait_all_tasks_blocked()
     ended = 1
     await trio.sleep(EVERY + 1)

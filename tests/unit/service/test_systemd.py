@@ -32,7 +32,7 @@ def manager(tmp_path, monkeypatch):
         yield end
 
 
-def test_the_manager_is_told(manager):
+def test_the_manager_is_notified(manager):
     assert systemd.notify(READY=1, STATUS="3 jobs")
     assert manager.recv(4096) == b"READY=1\nSTATUS=3 jobs"
 
@@ -62,7 +62,7 @@ def test_an_abstract_socket_is_one_too(monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["", "vsock:2:1234", "relative"])
-def test_outside_of_systemd_nobody_is_told(monkeypatch, address):
+def test_without_systemd_nothing_is_sent(monkeypatch, address):
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     assert not systemd.notify(READY=1)
 
@@ -70,10 +70,10 @@ def test_outside_of_systemd_nobody_is_told(monkeypatch, address):
 def test_a_manager_that_is_gone_stops_nothing(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     assert not systemd.notify(READY=1)
-    assert "cannot tell the service manager READY" in caplog.text
+    assert "cannot notify the service manager of READY" in caplog.text
 
 
-def test_a_manager_that_does_not_read_holds_nobody_up(manager, monkeypatch):
+def test_a_manager_that_does_not_read_blocks_nothing(manager, monkeypatch):
     monkeypatch.setattr(systemd, "_NOTIFY_SECONDS", 0.01)
     told = takewhile(bool, (systemd.notify(WATCHDOG=1) for _ in range(100_000)))
     assert sum(told) < 100_000
@@ -92,7 +92,7 @@ def test_a_manager_that_does_not_read_holds_nobody_up(manager, monkeypatch):
         ({"WATCHDOG_USEC": "٣"}, None),
     ],
 )
-def test_when_the_watchdog_wants_to_hear_of_us(monkeypatch, environ, seconds):
+def test_the_watchdog_interval(monkeypatch, environ, seconds):
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert systemd.watchdog_interval() == seconds
