@@ -43,7 +43,7 @@ class Quota:
 
     def __init__(self, limits: Limits, privileged: frozenset[int]) -> None:
         self._limits = limits
-        self._keepers = privileged
+        self._privileged = privileged
         self._held: Counter[tuple[int, Kind]] = Counter()
         self._connections = 0
 
@@ -51,7 +51,7 @@ class Quota:
     def connection(self, uid: int) -> Iterator[None]:
         """Raises `OverLimit` instead of being entered."""
         limits = self._limits
-        maximum = limits.total if uid in self._keepers else limits.total - limits.reserved
+        maximum = limits.total if uid in self._privileged else limits.total - limits.reserved
         if self._connections >= maximum:
             raise OverLimit("total", maximum)
         with self.hold(uid, "connections"):
