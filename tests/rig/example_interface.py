@@ -146,12 +146,12 @@ class Example:
             yield StreamReply(Number(number))
 
     async def falter(self, _caller: Caller, request: Text) -> AsyncGenerator[StreamReply, None]:
-        """One number; then what `text` says: `refuse`, `fail`, or no last reply."""
+        """One number, then what `text` says: `fail`, `return` without a last reply, else refuse."""
         yield StreamReply(Number(1))
-        if request.text == "refuse":
-            raise error(NotThere("more"))
         if request.text == "fail":
             raise ValueError
+        if request.text != "return":
+            raise error(NotThere("more"))
 
     async def _gated(self, name: str) -> None:
         self.begun.set()

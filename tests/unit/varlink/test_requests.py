@@ -162,10 +162,12 @@ class Several(msgspec.Struct):
 def test_an_unknown_field_is_found_in_an_array_too(parameters: object, parameter: str) -> None:
     raw = msgspec.Raw(msgspec.json.encode(parameters))
     with pytest.raises(VarlinkError) as caught:
-        fit(msgspec.json.Decoder(Several), raw, Example().interface())
+        decode_request(msgspec.json.Decoder(Several), raw, Example().interface())
     assert caught.value.parameters.parameter == parameter
 
 
 def test_what_may_be_null_may_be_null() -> None:
     raw = msgspec.Raw(b'{"parts": null}')
-    assert fit(msgspec.json.Decoder(Several), raw, Example().interface()) == Several(None)
+    assert decode_request(msgspec.json.Decoder(Several), raw, Example().interface()) == Several(
+        None
+    )
