@@ -1,4 +1,4 @@
-"""Hooks of pytest: which tests are run, in how many processes, and which of them together.
+"""Hooks of pytest: which tests are run, in what order, and in how many processes.
 
 The one rule: whoever names a test gets it.
 """
@@ -18,25 +18,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    _leave_out_what_is_long(config, items)
-    for item in items:
-        if _shares_with_its_module(item):
-            item.add_marker(pytest.mark.xdist_group(item.location[0]))
+    """Leaves out what is long unless it was asked for; else its files come first.
 
-
-def _leave_out_what_is_long(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Unless it was asked for, in whatever way."""
-    asked = config.option
-    if asked.all or asked.markexpr or asked.keyword or asked.lf or asked.failedfirst:
-        return
-    named = _named_files(config)
-    kept, left_out = [], []
-    for item in items:
-        long = item.get_closest_marker("long") is not None
-        (left_out if long and item.path not in named else kept).append(item)
+    A file is run by one process. One that takes minutes and came last would run alone.
+    """
+    long = [item for item in items if item.get_closest_marker("long")]
+    left_out = set() if _all_are_asked_for(config) else set(long) - set(_named(config, long))
     if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = kept
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
+    first = {item.path for item in long if item not in left_out}
+    items.sort(key=lambda item: item.path not in first)
+
+
+def _all_are_asked_for(config: pytest.Config) -> bool:
+    """In one way or another."""
+    asked = config.option
+    return bool(asked.all or asked.markexpr or asked.keyword or asked.lf or asked.failedfirst)
+
+
+def _named(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
+    files = _named_files(config)
+    return [item for item in items if item.path in files]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -44,12 +47,6 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if _named_files(config):
         return 0
     return len(os.sched_getaffinity(0))
-
-
-def _shares_with_its_module(item: pytest.Item) -> bool:
-    """Whether a fixture of it is made once for its module: each process would make it again."""
-    fixtures = item._fixtureinfo.name2fixturedefs.values()
-    return any(of_one_name[-1].scope == "module" for of_one_name in fixtures)
 
 
 def _named_files(config: pytest.Config) -> set[Path]:
