@@ -14,7 +14,7 @@ import msgspec
 
 from cucmd.api import structs
 
-# Of a job's id, as the contract of the socket has it.
+# Characters of a job's id that may stand for it; the daemon wants as many.
 SHORTEST_PREFIX = 4
 VARLINK = "org.varlink.service"
 

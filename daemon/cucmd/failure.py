@@ -116,7 +116,7 @@ def of_node(failure: Failure, node: str) -> Failure:
 def timed_out(code: Code, seconds: float, what: str, *, hint: str | None = None) -> Failure:
     """A failure for a deadline of `seconds`; `what` goes on after "Timed out after 600s".
 
-    The form is fixed by BE-020, row 13: `TimeoutError: Timed out after 600s`.
+    The form is fixed: `TimeoutError: Timed out after 600s` (tests/system/test_be020.py, row 13).
     """
     return failure(code, f"TimeoutError: Timed out after {seconds:g}s {what}".rstrip(), hint=hint)
 

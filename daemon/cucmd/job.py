@@ -318,7 +318,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 def outcome(nodes: tuple[Node, ...], *, cancelled: bool) -> Outcome:
-    """The rule that gives a job its outcome, once every node has settled (BE-020, row 4)."""
+    """How a job whose nodes have all ended has ended (tests/system/test_be020.py, row 4)."""
     succeeded = sum(isinstance(node.state, Succeeded) for node in nodes)
     if succeeded == len(nodes):
         return Outcome.SUCCEEDED

@@ -19,7 +19,7 @@ from cucmd.config.lines import KeyPath
 from cucmd.config.reading import Reader
 from cucmd.job import Timeouts
 
-# The environment's names for two of the timeouts (BE-020).
+# The environment's names for two of the timeouts (tests/system/test_be020.py).
 VARIABLES = {
     "connect": "JOB_CONNECT_TIMEOUT_SEC",
     "command": "JOB_COMMAND_TIMEOUT_SEC",

@@ -1,6 +1,6 @@
 """PURE. The built-in profiles: which paths tell the story of which kind of problem.
 
-The one rule: a path stands here only if a vendor document names it (domain notes, section 7).
+The one rule: a path stands here only if a vendor document names it (vos/NODES.md, section 7).
 All are below `activelog` unless the profile says otherwise. A profile of the same name in the
 configuration changes only the keys that it gives.
 """

@@ -1,6 +1,6 @@
 """PURE. What the node prints besides `file get`: greeting, pager, listings, `show` commands.
 
-The one rule: the texts are those of `domain/vos-cli.md`; what it marks unknown is said plausibly.
+The one rule: the texts are those of `vos/NODES.md`; what it marks unknown is said plausibly.
 """
 
 from __future__ import annotations

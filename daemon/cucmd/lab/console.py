@@ -21,7 +21,7 @@ from cucmd.lab.terminal import Channel, Terminal, silence
 from cucmd.lab.tree import ROOTS
 
 T = TypeVar("T")
-# The pace seen on 11.5 (vos-cli.md, section 2): where the delay goes, in shares of the whole.
+# The pace seen on 11.5 (vos/NODES.md, section 2): where the delay goes, in shares of the whole.
 _PACE = ((0, 0.08), (1, 0.63), (3, 0.19), (7, 0.10))
 
 

@@ -54,7 +54,7 @@ class Algorithms(msgspec.Struct, frozen=True):
     banner: str = "OpenSSH_9.6 PKIX[14.4.2]"
 
 
-# vos-cli.md, section 1
+# vos/NODES.md, section 1
 ALGORITHMS = {
     "current": Algorithms(
         kex=(

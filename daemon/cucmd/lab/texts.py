@@ -1,7 +1,7 @@
 """PURE. What the appliance says, word for word.
 
-The one rule: written from `domain/vos-cli.md`, not from `vos`, so that a wrong word there meets the
-right one here. Tags as in those notes: V vendor document or published transcript, C seen live.
+The one rule: written from `vos/NODES.md` and not from the code of `vos`, so that a wrong word there
+is noticed here. V, C, I and ? are the tags of that file.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def _grow(family: Family, node: int, shape: Shape) -> Iterator[VirtualFile]:
     for i in range(count):
         from_end = count - 1 - i
         name = family.name.format(node=node, n=family.first + i)
-        # The file still being written has this ending (vos-cli.md, section 5).
+        # The file still being written has this ending (vos/NODES.md, section 5.6).
         if from_end == 0 and name.endswith(".gz"):
             name = name.removesuffix(".gz") + ".gzo"
         path = f"{family.folder}/{name}"

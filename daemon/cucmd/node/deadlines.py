@@ -1,7 +1,7 @@
 """Deadlines: which clock runs in which phase, and what its expiry means.
 
 The one rule: time is trio's clock, and whoever lets a deadline expire says which, for how long
-and in which phase, in the form that BE-020 row 13 fixes.
+and in which phase, in the form that `failure.timed_out` fixes.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class CommandClock:
 
     Once the transfer is agreed it also ends after `timeouts.stall` seconds without a byte from
     the node or at the receiver. A transfer that has moved a byte is judged by the stall timer
-    alone: BE-020 wants a slow but living transfer not to be killed by a wall clock.
+    alone, so that a slow transfer that still moves is not ended by a fixed time.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from cucmd.node.ports import Shell
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.vos import Broken, Event, FileGet, Prompted, ReceiverAddress, Send, Session
 
-# Some shells print their prompt only after a newline (vos-cli.md, section 2).
+# Some shells print their prompt only after a newline (vos/NODES.md, section 2).
 NUDGE_AFTER = 5.0
 
 
@@ -150,7 +150,7 @@ class Conversation:
 
     async def _interrupt(self) -> None:
         """Ctrl-C, until the prompt is back. It may need a second one, or a newline to show
-        itself (vos-cli.md, section 6).
+        itself (vos/NODES.md, section 6.5).
         """
         for nudges in itertools.cycle((False, False, True)):
             if nudges:

@@ -20,7 +20,8 @@ from cucmd.node.transcript_file import TranscriptFile
 from cucmd.node_name import address
 from cucmd.vos import Session
 
-# A connect that ran into its timeout has waited long enough: it fails the node (BE-020, row 11).
+# A connect that ran into its timeout has waited long enough: it fails the node
+# (BE-020, row 11, in tests/system/test_be020.py).
 TRANSIENT = frozenset({Code.CONNECTION_REFUSED, Code.CONNECTION_LOST, Code.HOST_UNREACHABLE})
 
 # What is at the port may be something else, or a node that has a connection but no time for it.

@@ -2,7 +2,7 @@
 
 The one rule: a literal that the room compares with or types stands here, once; patterns that have
 to forgive something stand beside the code that reads them.
-Tags as in the domain notes: V vendor document or published transcript, C seen on live nodes.
+V, C, I and ? are the tags of `vos/NODES.md`.
 """
 
 from __future__ import annotations

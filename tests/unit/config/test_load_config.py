@@ -13,7 +13,7 @@ from cucmd.config.model import Receiver
 from cucmd.config.profiles import Profile
 from cucmd.job import HostKeyPolicy, Timeouts
 
-# The example of the contract, key for key.
+# Every key that is documented.
 WHOLE_FILE = """
 [daemon]
 socket = "/run/cucmd/cucmd.sock"
