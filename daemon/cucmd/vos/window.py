@@ -1,7 +1,7 @@
 """PURE. The time window of a collection, as `file get` takes it.
 
 The one rule: a window is never narrower than what was asked for. The node counts in its own time
-zone and in whole minutes, so starts go down, ends go up, and doubt widens.
+zone and in whole minutes: a start is rounded down, an end up, and what is unknown widens it.
 """
 
 from __future__ import annotations

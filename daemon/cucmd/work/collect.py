@@ -16,7 +16,7 @@ from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job import Phase
 from cucmd.node.deadlines import CommandClock, not_connected
-from cucmd.node.dialogue import Conversation
+from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, UploadTarget
 from cucmd.node.transcript_file import TranscriptFile
@@ -66,11 +66,11 @@ async def collect(
     transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
     with transcript:
         async with AsyncExitStack() as stack:
-            conversation = await reach(stack, task, open_shell, transcript, report)
+            session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
-            clock = await _prepare(conversation, task)
+            clock = await _prepare(session, task)
             async with _upload_target(receiver, task, report) as target:
-                work = _Work(task, conversation, target, receiver.port, report)
+                work = _Work(task, session, target, receiver.port, report)
                 results = [await work.get(path, clock) for path in task.collection.paths]
             report.phase(Phase.CLOSE)
             return (*clock.notes(), *_notes(results))
@@ -99,23 +99,23 @@ async def _upload_target(
             await target.aclose()
 
 
-async def _prepare(conversation: Conversation, task: NodeTask) -> NodeClock:
+async def _prepare(session: NodeSession, task: NodeTask) -> NodeClock:
     """Turns the pager off, and asks for the node's time if the window is in absolute times."""
-    await _answer(conversation, task, vos.PAGER_OFF)
+    await _answer(session, task, vos.PAGER_OFF)
     if not vos.needs_zone(task.collection):
         return NodeClock()
-    lines = await _answer(conversation, task, vos.SHOW_STATUS)
+    lines = await _answer(session, task, vos.SHOW_STATUS)
     status = vos.parse_show_status(lines, zone_of)
     return NodeClock(status.zone, status.ahead(datetime.now(UTC)))
 
 
-async def _answer(conversation: Conversation, task: NodeTask, text: str) -> tuple[str, ...]:
+async def _answer(session: NodeSession, task: NodeTask, text: str) -> tuple[str, ...]:
     """Runs a plain command; the lines that the node printed."""
     what = f"waiting for the answer to '{text}'"
     clock = CommandClock(task.timeouts, what, hint=_NO_ANSWER)
-    await conversation.command(text)
+    await session.command(text)
     while True:
-        match await conversation.next(clock):
+        match await session.next_event(clock):
             case vos.CommandDone(lines=lines):
                 return lines
             case vos.Broken(failure=broken):
@@ -146,17 +146,17 @@ class _Work:
     def __init__(
         self,
         task: NodeTask,
-        conversation: Conversation,
+        session: NodeSession,
         target: UploadTarget,
         receiver_port: int,
         report: Report,
     ) -> None:
         self._task = task
-        self._conversation = conversation
+        self._session = session
         self._target = target
         self._report = report
         self._address = vos.ReceiverAddress(
-            host=task.advertise or conversation.shell.local_address,
+            host=task.advertise or session.shell.local_address,
             port=receiver_port,
             username=target.username,
             password=target.password,
@@ -170,16 +170,16 @@ class _Work:
         request = self._request(path, node_clock)
         before = len(self._target.files())
         clock = CommandClock(self._task.timeouts, f"in '{request.command_line()}'", self._target)
-        await self._conversation.file_get(request, self._address)
+        await self._session.file_get(request, self._address)
         while True:
-            match await self._conversation.next(clock):
+            match await self._session.next_event(clock):
                 case vos.Sized(files=files, bytes=size):
                     self._announce(files, size)
                 case vos.Agreed():
                     self._report.phase(Phase.TRANSFER)
                     clock.agreed()
                 case vos.Moving():
-                    clock.heard()
+                    clock.progress()
                 case vos.NothingMatched():
                     return PathResult(_nothing(path))
                 case vos.Broken(failure=broken):
