@@ -149,7 +149,7 @@ async def test_silence_ends_with_ctrl_c_and_hanging_does_not(make_lab, inbox, cl
                 terminal.type("show status\n")
             else:
                 await walk(terminal, inbox, step)
-            await client.within(lab.until(lambda total: total.faults_struck == 1))
+            await client.within(lab.until(lambda total: total.faults_used == 1))
             terminal.type("\x03")
             if kind is Kind.SILENT:
                 await terminal.hears("^C\r\nadmin:")

@@ -133,10 +133,10 @@ async def test_ctrl_c_at_the_prompt_gives_another_prompt(terminal):
 
 async def test_the_pager_waits_for_a_key(terminal):
     terminal.type("show status\n")
-    await terminal.hears("Press <enter> for 1 line, <space> for one page, or <q> to quit ")
+    await terminal.hears("Press <enter> for 1 line, <space> for one page, or <q> to quit\x1b[0m")
     terminal.type("\n")
     await terminal.hears("\r\x1b[K")
-    await terminal.hears("to quit ")
+    await terminal.hears("to quit\x1b[0m")
     terminal.type("q")
     await terminal.hears("\r\x1b[Kadmin:")
 
