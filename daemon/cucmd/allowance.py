@@ -1,6 +1,7 @@
-"""A number of bytes that several node runs may use up together: the quota of a job.
+"""A number of bytes that several node runs share: the quota of a job.
 
-The one rule: it is never passed, only reached; safe from any thread, for writers are threads.
+The one rule: it is never exceeded. It may be used from any thread, since files are written in
+threads.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class Allowance:
         self._lock = threading.Lock()
 
     def take(self, count: int) -> bool:
-        """Whether `count` more bytes may come; they are counted if so."""
+        """Counts `count` more bytes and returns True; or returns False, if they are too many."""
         with self._lock:
             if self.size and self._used + count > self.size:
                 return False

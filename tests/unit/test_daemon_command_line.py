@@ -10,7 +10,7 @@ from cucmd.main import main
     [
         (
             "serv",
-            "cucmd: 'serv' is no command; expected one of serve, check, demo, lab "
+            "cucmd: 'serv' is not a command; expected one of serve, check, demo, lab "
             "(see cucmd --help)",
         ),
         ("lab --bogus", "cucmd lab: unrecognized arguments: --bogus (see cucmd lab --help)"),

@@ -1,10 +1,10 @@
-"""Memory that ended jobs leave behind, given back to the machine.
+"""Returns the memory of ended jobs to the operating system.
 
-The one rule: only what is dead is touched, in steps too short for anybody to notice.
+The one rule: each step takes at most tens of milliseconds.
 
-An SSH connection that has ended is a knot of references that only a collection undoes. Python
-would let a quarter of all objects pile up first, and what malloc has once had from the machine
-it keeps: a daemon that runs for months would stay as large as its busiest hour.
+An SSH connection that has ended has cycles of references, which only a garbage collection frees.
+Python would collect only after a quarter of all objects is new, and malloc does not return what it
+has: a daemon that runs for months would stay as large as in its busiest hour.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from collections.abc import Callable
 
 import trio
 
-EVERY = 1.0  # seconds between looks at whether there is something to give back; tens of ms each
+EVERY = 1.0  # seconds between two checks whether something has ended
 
 
 def freeze_startup_objects() -> None:
-    """No collection looks at it again: without all that was imported it takes milliseconds.
+    """Excludes all objects of now from later collections, which then take milliseconds.
 
-    For the very beginning: what is here now is never given back, a job or a password with it.
+    Called first of all: an object that is frozen is never freed, and neither is a password in it.
     """
     gc.collect()
     gc.freeze()
 
 
 async def keep_small(ended: Callable[[], int]) -> None:
-    """Gives back for as long as it runs; `ended` counts what has ended since the start."""
+    """Runs until it is cancelled. `ended` returns how many things have ended since the start."""
     seen = ended()
     while True:
         await trio.sleep(EVERY)
         if ended() != seen:
             seen = ended()
-            gc.collect()  # here: what it finalizes belongs to the thread of the loop
+            gc.collect()  # in this thread: finalizers belong to the thread of the loop
             await trio.to_thread.run_sync(_trim)
 
 
 def _trim() -> None:
-    """Whole pages that malloc holds free; a C library other than glibc has its own ways."""
+    """Returns free pages of malloc. Does nothing with a C library other than glibc."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -64,7 +64,7 @@ def test_the_environment_is_part_of_what_is_in_force(write, checked):
     assert code == 0
     assert "connect = 7\n" in out
     assert 'socket = "/env.sock"\n' in out
-    assert "daemon.socket: gives way to $CUCMD_SOCKET" in err
+    assert "daemon.socket: is overridden by $CUCMD_SOCKET" in err
 
 
 def test_what_is_wrong_goes_to_standard_error(write, checked):

@@ -269,8 +269,8 @@ def test_environment_overrides_the_file(loaded):
     assert (config.timeouts.connect, config.timeouts.command) == (12.5, 90.0)
     assert config.clusters["lab"].timeouts == Timeouts(connect=12.5, command=90.0, login=9.0)
     assert [notice.split(": ", 1)[1] for notice in config.notices] == [
-        "timeouts.connect: gives way to $JOB_CONNECT_TIMEOUT_SEC",
-        "clusters.lab.command: gives way to $JOB_COMMAND_TIMEOUT_SEC",
+        "timeouts.connect: is overridden by $JOB_CONNECT_TIMEOUT_SEC",
+        "clusters.lab.command: is overridden by $JOB_COMMAND_TIMEOUT_SEC",
     ]
 
 

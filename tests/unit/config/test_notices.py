@@ -16,7 +16,7 @@ def test_a_group_that_does_not_exist_is_told(notices):
         "2: access.operate_group: 'cucmm': there is no such group, "
         "so only root and the daemon's own user may start and cancel jobs",
         "3: access.view_group: 'no.such': there is no such group, "
-        "so only who may start jobs may look at them",
+        "so only those who may start jobs may see them",
     ]
 
 
@@ -39,9 +39,9 @@ def test_a_setting_that_gives_way_to_its_own_value_is_not_told(notices):
     assert notices(text, same) == []
     other = {"CUCMD_SOCKET": "/y/s", "STATE_DIRECTORY": "/y", "JOB_CONNECT_TIMEOUT_SEC": "41"}
     assert [told.partition(": ")[2] for told in notices(text, other)] == [
-        "daemon.socket: gives way to $CUCMD_SOCKET",
-        "daemon.state_directory: gives way to $STATE_DIRECTORY",
-        "timeouts.connect: gives way to $JOB_CONNECT_TIMEOUT_SEC",
+        "daemon.socket: is overridden by $CUCMD_SOCKET",
+        "daemon.state_directory: is overridden by $STATE_DIRECTORY",
+        "timeouts.connect: is overridden by $JOB_CONNECT_TIMEOUT_SEC",
     ]
 
 

@@ -30,8 +30,8 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{0,12})?")
 _Place: TypeAlias = KeyPath | str
 
 
-class Deadlines:
-    """Merges timeouts: the environment's hold over those of any table."""
+class TimeoutMerger:
+    """Merges timeouts. Those of the environment override those of every table."""
 
     def __init__(self, reader: Reader, environ: Mapping[str, str]) -> None:
         self._reader = reader
@@ -55,7 +55,7 @@ class Deadlines:
 
     def of_cluster(self, base: Timeouts, table: KeyPath, own: Mapping[str, Any]) -> Timeouts:
         """The timeouts of a cluster's table."""
-        # A variable that does not go with the defaults has been told by then.
+        # A variable that conflicts with the defaults was reported before, by `general`.
         return self._over(base, table, own, {})
 
     def _over(
@@ -81,7 +81,7 @@ class Deadlines:
         return timeouts
 
     def _in_doubt(self, table: KeyPath) -> bool:
-        """Whether one of the two that are compared was refused, here or in general."""
+        """Whether one of the two timeouts to compare was refused, here or in `[timeouts]`."""
         return any(
             not self._reader.intact((*place, field))
             for place in (("timeouts",), table)
