@@ -13,7 +13,7 @@ import trio
 from cucmd import vos
 from cucmd.failure import Failure, NodeFailed
 from cucmd.job import Collection, Phase, Timeouts
-from cucmd.node.ports import Login, NodeTask, Retry
+from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.work.collect import collect
 
 GREETING = (
@@ -283,7 +283,7 @@ class Heard:
 def node_task(folder: Path, *paths: str, **fields: object) -> NodeTask:
     collection = fields.pop("collection", None) or Collection(paths or ("cm/trace/ccm/sdl",))
     values = {"timeouts": Timeouts(), "retry": Retry(attempts=3, base=1, cap=15), **fields}
-    login = Login("administrator", "PlatformSecret")
+    login = Credentials("administrator", "PlatformSecret")
     folder.mkdir(exist_ok=True)
     return NodeTask(
         "0a1b2c3d4e5f", "cucm-pub", "cucm-pub", 22, login, collection, folder=folder, **values

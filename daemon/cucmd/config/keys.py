@@ -14,7 +14,15 @@ from typing import TypeAlias, get_args
 from msgspec import Struct
 
 from cucmd.config import rules
-from cucmd.config.model import Access, Credentials, Daemon, Limits, Receiver, Retry, Ssh
+from cucmd.config.model import (
+    Access,
+    CredentialSettings,
+    Daemon,
+    Limits,
+    ReceiverSettings,
+    RetrySettings,
+    Ssh,
+)
 from cucmd.job import MOST_SECONDS, HostKeyPolicy, Timeouts
 from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
 
@@ -201,13 +209,13 @@ SECTIONS: dict[str, tuple[type[Struct], dict[str, Kind]]] = {
     ),
     "timeouts": (Timeouts, _TIMEOUTS),
     "limits": (Limits, _LIMITS | _DAEMON_LIMITS),
-    "retry": (Retry, {"attempts": count(1, 100), "base": seconds, "cap": seconds}),
+    "retry": (RetrySettings, {"attempts": count(1, 100), "base": seconds, "cap": seconds}),
     "ssh": (Ssh, _SSH),
     "receiver": (
-        Receiver,
+        ReceiverSettings,
         {"listen": text(listen), "advertise": text(or_empty(advertise))},
     ),
-    "credentials": (Credentials, {"directory": text(or_empty(absolute, None))}),
+    "credentials": (CredentialSettings, {"directory": text(or_empty(absolute, None))}),
 }
 
 # The three sections that a cluster overrides, with the keys of each. In the cluster's table they

@@ -17,7 +17,7 @@ from msgspec import Struct
 from cucmd.config.clusters import read_clusters, read_profiles
 from cucmd.config.errors import ENVIRONMENT, ConfigError, found
 from cucmd.config.keys import SECTIONS, socket_path
-from cucmd.config.model import Config, Daemon, Retry
+from cucmd.config.model import Config, Daemon, RetrySettings
 from cucmd.config.reading import Reader
 from cucmd.config.source import read_source
 from cucmd.config.timeouts import TimeoutMerger
@@ -123,7 +123,7 @@ def _check_socket(reader: Reader, socket: Path, overrides: Overrides) -> None:
         reader.note_elsewhere(*place, str(socket), str(error))
 
 
-def _check_retry(reader: Reader, retry: Retry) -> None:
+def _check_retry(reader: Reader, retry: RetrySettings) -> None:
     if retry.cap < retry.base and reader.intact(("retry",)):
         reader.note(("retry",), f"cap ({retry.cap:g} s) is less than base ({retry.base:g} s)")
 

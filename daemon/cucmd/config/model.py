@@ -48,7 +48,7 @@ class Limits(Struct, frozen=True):
     watchers_per_uid: int = 32
 
 
-class Retry(Struct, frozen=True):
+class RetrySettings(Struct, frozen=True):
     """Of connection failures. The delays grow from `base` to `cap` seconds, with a random part."""
 
     attempts: int = 3
@@ -61,7 +61,7 @@ class Ssh(Struct, frozen=True):
     legacy_algorithms: bool = False
 
 
-class Receiver(Struct, frozen=True):
+class ReceiverSettings(Struct, frozen=True):
     listen: str = "0.0.0.0:2222"  # nodes must reach it
     advertise: str = ""
 
@@ -73,7 +73,7 @@ class Receiver(Struct, frozen=True):
         return host, port
 
 
-class Credentials(Struct, frozen=True):
+class CredentialSettings(Struct, frozen=True):
     """Where named credentials are. None: in `$CREDENTIALS_DIRECTORY`."""
 
     directory: Path | None = None
@@ -118,10 +118,10 @@ class Config(Struct, frozen=True, dict=True):
     access: Access = Access()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
-    retry: Retry = Retry()
+    retry: RetrySettings = RetrySettings()
     ssh: Ssh = Ssh()
-    receiver: Receiver = Receiver()
-    credentials: Credentials = Credentials()
+    receiver: ReceiverSettings = ReceiverSettings()
+    credentials: CredentialSettings = CredentialSettings()
     clusters: dict[str, Cluster] = {}
     profiles: dict[str, Profile] = field(default_factory=BUILT_IN.copy)
     origin: str = ""

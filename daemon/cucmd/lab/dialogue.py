@@ -21,7 +21,7 @@ from cucmd.lab.editor import Echo
 from cucmd.lab.faults import Kind, Step
 from cucmd.lab.node import Node
 from cucmd.lab.options import Extra, Form
-from cucmd.lab.push import InvalidDirectory, Item, Push, PushFailed, Receiver
+from cucmd.lab.push import InvalidDirectory, Item, Push, PushFailed, ReceiverAddress
 from cucmd.lab.selection import Get, Refused, parse_get, select
 from cucmd.lab.terminal import Terminal
 from cucmd.lab.tree import ROOTS, VirtualFile
@@ -144,8 +144,8 @@ class FileGetDialogue:
 
     # -- the questions
 
-    async def _ask_receiver(self) -> Receiver:
-        return Receiver(
+    async def _ask_receiver(self) -> ReceiverAddress:
+        return ReceiverAddress(
             host=await self._ask(Step.ADDRESS, texts.ASK_HOST, _address),
             port=await self._ask(Step.PORT, texts.ASK_PORT, _port),
             username=await self._ask(Step.USER, texts.ASK_USER, _anything),
@@ -197,7 +197,7 @@ class FileGetDialogue:
     # -- the push
 
     async def _transfer(
-        self, receiver: Receiver, files: list[VirtualFile], get: Get, now: datetime
+        self, receiver: ReceiverAddress, files: list[VirtualFile], get: Get, now: datetime
     ) -> None:
         self._move_clock()
         push = Push(

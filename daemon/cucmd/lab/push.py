@@ -26,7 +26,7 @@ _BLOCK = 32 * 1024
 _OUTSTANDING = 64  # as OpenSSH's sftp
 
 
-class Receiver(msgspec.Struct, frozen=True):
+class ReceiverAddress(msgspec.Struct, frozen=True):
     host: str
     port: int
     username: str
@@ -34,7 +34,7 @@ class Receiver(msgspec.Struct, frozen=True):
     directory: str
 
     def __repr__(self) -> str:
-        return f"Receiver({self.username}@{self.host}:{self.port}{self.directory})"
+        return f"ReceiverAddress({self.username}@{self.host}:{self.port}{self.directory})"
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ Trust = Callable[[str, str, str], Awaitable[bool]]
 class _Client(asyncssh.SSHClient):
     """Checks the receiver's key, and logs in once it is trusted."""
 
-    def __init__(self, node: Node, receiver: Receiver, trust: Trust | None) -> None:
+    def __init__(self, node: Node, receiver: ReceiverAddress, trust: Trust | None) -> None:
         self._node = node
         self._receiver = receiver
         self._trust = trust
@@ -119,7 +119,7 @@ class Push:
     def __init__(
         self,
         node: Node,
-        receiver: Receiver,
+        receiver: ReceiverAddress,
         *,
         trust: Trust | None,
         halfway: Callable[[], Awaitable[None]],

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cucmd.config import Config, ConfigError, Overrides, Ssh, load
 from cucmd.config.keys import CLUSTER, OVERRIDES, PROFILE, SECTIONS
-from cucmd.config.model import Receiver
+from cucmd.config.model import ReceiverSettings
 from cucmd.config.profiles import Profile
 from cucmd.job import HostKeyPolicy, Timeouts
 
@@ -314,8 +314,8 @@ def test_a_socket_path_from_elsewhere_is_measured_too(write):
 
 
 def test_listen_address():
-    assert Receiver().listen_address == ("0.0.0.0", 2222)
-    assert Receiver("[::]:0").listen_address == ("::", 0)
+    assert ReceiverSettings().listen_address == ("0.0.0.0", 2222)
+    assert ReceiverSettings("[::]:0").listen_address == ("::", 0)
 
 
 def test_empty_strings_are_the_default_behaviour(loaded):
