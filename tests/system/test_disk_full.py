@@ -64,11 +64,11 @@ def test_a_disk_that_fills_up_fails_the_node_and_the_record_follows(folder: Path
         known = client.status(job.job_id)
         assert known.status == "running", "only what is durable is shown"
         assert "disk is full" in known.unsaved
-        assert "cannot be stored, and is not shown" in daemon.ctl("status", job.job_id).stdout
+        assert "cannot be stored" in daemon.ctl("status", job.job_id).stdout
         with pytest.raises(StorageFailed, match="nothing was left to cancel"):
             client.cancel(job.job_id)
         waiting = daemon.ctl("wait", job.job_id, "--timeout", "3")
-        assert "cannot be stored, and is not shown" in waiting.stderr
+        assert "cannot be stored" in waiting.stderr
         filler.unlink()
         after = client.wait(job.job_id, timeout=20)
         assert after.nodes[0].failure.code == "disk_full"

@@ -133,7 +133,7 @@ def test_a_mistake_of_our_own_is_one_line_and_exit_70(monkeypatch, capsys):
     monkeypatch.setattr(command_line, "_dispatch", stumble)
     assert main(["status"]) == 70
     said = capsys.readouterr().err
-    assert said.startswith("cucmctl: a mistake in cucmctl itself: ZeroDivisionError: \\x1bby zero")
+    assert said.startswith("cucmctl: a defect of cucmctl: ZeroDivisionError: \\x1bby zero")
     assert said.count("\n") == 1
     monkeypatch.setenv("CUCMCTL_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):

@@ -56,7 +56,7 @@ def test_what_keeps_the_news_away_is_a_line_once(lines, change, job):
     lines.since()
     for _ in range(3):
         lines.show(change(job(unsaved="the disk is \x1b[31mfull")))
-    why = "what came since cannot be stored, and is not shown: the disk is \\x1b[31mfull"
+    why = "later changes cannot be stored, and are not shown: the disk is \\x1b[31mfull"
     assert lines.since() == [f"job 3f2a00112233: {why}"]
     lines.show(change(job()))
     lines.show(change(job(unsaved="once more")))
