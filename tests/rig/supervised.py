@@ -1,4 +1,4 @@
-"""A supervisor over nodes that behave as a test says; its store is a real one, below a folder."""
+"""A supervisor over nodes that behave as a test says, with a real store in a folder."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

@@ -1,6 +1,6 @@
-"""What is done on one node, step by step: log in, prepare, get each path, compare, take leave.
+"""What is done on one node, step by step: log in, prepare, get each path, compare, close.
 
-The one rule: read it from top to bottom; each step either succeeds or raises `NodeFailed`.
+The one rule: it reads from top to bottom. Each step either succeeds or raises `NodeFailed`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from cucmd.node.zones import zone_of
 from cucmd.node_name import address
 from cucmd.work.verdict import Announced, judge, surplus
 
-# What an answer takes to come, and what nobody minds.
+# A clock that is off by less is no note: so much is the time of the answer, or does not matter.
 _WORTH_A_NOTE = timedelta(minutes=2)
 
-# No window and no path is in question yet.
+# The hint for a plain command, which has nothing to do with window or paths.
 _NO_ANSWER = "the node's shell does not answer a plain command; its transcript shows what it said"
 
-# Of one node. A person reads no more, and of a thousand nodes that each had twenty for each of a
-# hundred paths the job's state would be too large for a reply.
+# Of one node. With a thousand nodes, a hundred paths and twenty notes for each, the state of a job
+# would be too large for a reply.
 MOST_NOTES = 50
 MOST_PATHS_SAID = 5
 
 
 class NodeClock(msgspec.Struct, frozen=True):
-    """What is known of the node's clock; `ahead` of ours, negative: behind."""
+    """What is known of the node's clock. `ahead`: of ours; negative if behind."""
 
     zone: tzinfo | None = None
     ahead: timedelta = timedelta()
@@ -52,7 +52,7 @@ class NodeClock(msgspec.Struct, frozen=True):
 
 
 class PathResult(msgspec.Struct, frozen=True):
-    """How one `file get` ended; `nothing`: why nothing was there to get."""
+    """How one `file get` ended. `nothing`: why there was no file to get."""
 
     nothing: Failure | None = None
     notes: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class PathResult(msgspec.Struct, frozen=True):
 async def collect(
     task: NodeTask, open_shell: OpenShell, receiver: Receiver, report: Report
 ) -> tuple[str, ...]:
-    """Collects one node; the notes that a person should read. Raises `NodeFailed`."""
+    """Collects one node. Returns notes for the user. Raises `NodeFailed`."""
     path, secrets = task.folder / "transcript.log", (task.login.password,)
     transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
     with transcript:
@@ -80,10 +80,10 @@ async def collect(
 async def _upload_target(
     receiver: Receiver, task: NodeTask, report: Report
 ) -> AsyncIterator[UploadTarget]:
-    """A target that is closed to the node before anything else is undone.
+    """An upload target that is revoked before the session is closed.
 
-    Once it has refused an upload, that is why the node fails: one that hangs on the refusal, or
-    goes away, would otherwise be called slow, or lost.
+    If it has refused an upload, that is the failure of the node, whatever the node does then: it
+    may hang, or close the connection.
     """
     target = receiver.open_upload_target(task)
     try:
@@ -100,7 +100,7 @@ async def _upload_target(
 
 
 async def _prepare(session: NodeSession, task: NodeTask) -> NodeClock:
-    """Turns the pager off, and asks for the node's time if the window is in absolute times."""
+    """Turns the pager off. Asks for the node's time if the window is in absolute times."""
     await _answer(session, task, vos.PAGER_OFF)
     if not vos.needs_zone(task.collection):
         return NodeClock()
@@ -110,7 +110,7 @@ async def _prepare(session: NodeSession, task: NodeTask) -> NodeClock:
 
 
 async def _answer(session: NodeSession, task: NodeTask, text: str) -> tuple[str, ...]:
-    """Runs a plain command; the lines that the node printed."""
+    """Runs a plain command. Returns the lines that the node printed."""
     what = f"waiting for the answer to '{text}'"
     clock = CommandClock(task.timeouts, what, hint=_NO_ANSWER)
     await session.command(text)
@@ -123,7 +123,7 @@ async def _answer(session: NodeSession, task: NodeTask, text: str) -> tuple[str,
 
 
 def _notes(results: list[PathResult]) -> tuple[str, ...]:
-    """The notes of a node that got something; a failure where no path matched anything."""
+    """The notes of a node. Raises `NodeFailed` if no path matched anything."""
     missing = [result.nothing for result in results if result.nothing is not None]
     if missing and len(missing) == len(results):
         worst = min(missing, key=lambda gone: gone.code is Code.NO_FILES_MATCHED)
@@ -141,7 +141,7 @@ def _at_most(count: int, texts: list[str], what: str) -> list[str]:
 
 
 class _Work:
-    """The paths of one node, one `file get` after the other, into one upload target."""
+    """Gets the paths of one node, one `file get` after the other, into one upload target."""
 
     def __init__(
         self,
@@ -205,7 +205,9 @@ class _Work:
         self._report.announced(self._files_announced, self._bytes_announced)
 
     def _missing(self, path: str, broken: Failure) -> Failure:
-        """A path that is not there is no reason to leave the others; anything else is."""
+        """The failure of a path that does not exist, which does not stop the others; raises any
+        other.
+        """
         if broken.code is not Code.INVALID_PATH:
             raise NodeFailed(broken)
         return msgspec.structs.replace(broken, message=f"{path}: {broken.message}")
@@ -213,7 +215,7 @@ class _Work:
     async def _compare(
         self, path: str, done: vos.FileGetDone, before: int, clock: CommandClock
     ) -> PathResult:
-        await self._settle(clock)
+        await self._wait_for_uploads(clock)
         announced = Announced(done.files_announced, done.bytes_announced)
         received = self._target.files()[before:]
         wrong = judge(
@@ -231,8 +233,10 @@ class _Work:
         extra = None if self._task.collection.compress else surplus(path, announced, received)
         return PathResult(notes=(*done.notes, *([extra] if extra else ())))
 
-    async def _settle(self, clock: CommandClock) -> None:
-        """Waits for the client's last close: the node's word may be quicker than its sftp."""
+    async def _wait_for_uploads(self, clock: CommandClock) -> None:
+        """Waits until no upload is open: the node may say that it is done before its sftp has
+        closed.
+        """
         while True:
             with trio.move_on_at(clock.deadline()):
                 await self._target.settle()

@@ -43,13 +43,13 @@ ONE_TEXT = r"{}: 'berlin' is a single text; expected several, as in \['berlin'\]
     ("nodes", "paths", "wrong"),
     [("berlin", ("cm/trace",), "nodes"), (["ccm-pub"], "berlin", "collection.paths")],
 )
-def test_a_text_is_not_taken_for_its_letters_by_start(canned, client, nodes, paths, wrong):
+def test_start_refuses_one_text_for_a_list(canned, client, nodes, paths, wrong):
     with pytest.raises(TypeError, match=ONE_TEXT.format(wrong)):
         client.start(nodes, login=Login(), collection=Collection(paths=paths))
     assert canned.calls == []
 
 
-def test_a_text_is_not_taken_for_its_letters_by_cancel(canned, client):
+def test_cancel_refuses_one_text_for_a_list(canned, client):
     with pytest.raises(TypeError, match=ONE_TEXT.format("nodes")):
         client.cancel("3f2a", nodes="berlin")
     assert canned.calls == []
@@ -184,7 +184,7 @@ def test_a_daemon_that_accepts_nobody_is_not_waited_for_for_ever(canned):
             assert time.monotonic() - begun < 10
 
 
-def test_what_was_said_before_the_door_was_shut_is_heard(canned, job):
+def test_an_error_that_came_before_the_close_is_read(canned, job):
     """A daemon at its limit answers and closes, before the call has come."""
     path = canned.path.with_name("shut")
     with socket.socket(socket.AF_UNIX) as door:

@@ -210,7 +210,7 @@ async def test_prompts(make_lab, client, prompt, shown):
         assert (await terminal.hears("admin:")).endswith(shown)
 
 
-async def test_a_prompt_that_wants_a_nudge_comes_twice(make_lab, client):
+async def test_a_prompt_that_needs_an_empty_line_comes_twice(make_lab, client):
     async with client.logged_in(await make_lab(prompt=Prompt.NUDGE)) as terminal:
         await terminal.hears("8192 Mbytes RAM\r\n\r\n")
         terminal.type("\n")

@@ -166,7 +166,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(problems):
     ]
 
 
-def test_a_secret_that_strayed_into_the_file_is_not_repeated(write):
+def test_a_secret_in_the_file_is_not_repeated(write):
     text = "password = 'hunter2'\n[clusters.lab]\npublisher = 'a'\nadmin_password = 'hunter2'\n"
     with pytest.raises(ConfigError) as caught:
         load(write(text), {})

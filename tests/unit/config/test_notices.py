@@ -33,7 +33,7 @@ def test_groups_of_which_there_is_nothing_to_say(notices, monkeypatch, text):
     assert notices(text) == []
 
 
-def test_a_setting_that_gives_way_to_its_own_value_is_not_told(notices):
+def test_an_override_with_the_same_value_is_no_notice(notices):
     text = "[daemon]\nsocket = '/x/s'\nstate_directory = '/x'\n[timeouts]\nconnect = 40\n"
     same = {"CUCMD_SOCKET": "/x/s", "STATE_DIRECTORY": "/x", "JOB_CONNECT_TIMEOUT_SEC": "40.0"}
     assert notices(text, same) == []

@@ -126,7 +126,7 @@ def test_what_is_no_time(text):
         options.earliest(text)
 
 
-def test_a_mistake_of_our_own_is_one_line_and_exit_70(monkeypatch, capsys):
+def test_a_defect_is_one_line_and_exit_70(monkeypatch, capsys):
     def stumble(verb, arguments):
         raise ZeroDivisionError("\x1bby zero")
 

@@ -33,7 +33,7 @@ NEWER = (Path(__file__).parent / "corpus" / "newer_form.raw").read_bytes()
     ],
 )
 @pytest.mark.parametrize("split", [lambda data: [data], byte_by_byte])
-def test_three_strikes_name_the_prompt_and_the_value(prompt, answer, split):
+def test_an_answer_refused_three_times_names_the_prompt_and_the_value(prompt, answer, split):
     driver = in_file_get(split)
     for _ in range(3):
         driver.feed(f"{prompt} ".encode())
@@ -48,7 +48,7 @@ def test_three_strikes_name_the_prompt_and_the_value(prompt, answer, split):
     assert repr(answer) in message
 
 
-def test_three_strikes_never_show_the_password():
+def test_a_password_refused_three_times_is_not_shown():
     driver = in_file_get()
     for _ in range(4):
         driver.feed(b"Password: *********\r\n")
@@ -71,7 +71,7 @@ def test_a_password_that_a_long_question_repeats_is_masked_wherever_it_is_cut(le
     assert not any(asked.startswith(PASSWORD[at:]) for at in range(len(PASSWORD) - 1))
 
 
-def test_after_three_strikes_no_answer_but_a_prompt_still_counts():
+def test_after_three_refused_answers_only_a_prompt_counts():
     driver = in_file_get()
     driver.feed(b"User ID: \r\n" * 4)
     driver.events.clear()
@@ -80,7 +80,7 @@ def test_after_three_strikes_no_answer_but_a_prompt_still_counts():
     assert driver.quiet() == [vos.Prompted()]
 
 
-def test_ever_new_questions_end_too():
+def test_different_questions_without_end_fail_too():
     driver = in_file_get()
     for number in range(60):
         driver.feed(f"Number {number}, really (yes/no)? \r\n".encode())
@@ -156,7 +156,7 @@ def test_completed_counts_only_at_the_start_of_a_line():
     assert done.notes == ("not Transfer completed",)
 
 
-def test_each_read_of_a_transfer_shows_that_it_lives():
+def test_each_read_of_a_transfer_is_progress():
     driver = in_file_get()
     driver.feed(b"Download directory: /in\r\n")
     assert [driver.feed(b".") for _ in range(3)] == [[vos.Moving()]] * 3
@@ -174,7 +174,7 @@ def test_sizes_that_no_number_can_be():
     assert driver.events == [vos.Sized(1200, 2434450)]
 
 
-def test_node_that_says_the_password_aloud():
+def test_a_node_that_prints_the_password():
     driver = in_file_get()
     driver.feed(f"Password: {PASSWORD}\r\nlogin as {PASSWORD} failed\r\n".encode())
     driver.feed(f"{ADMIN_PASSWORD} is {PASSWORD}\r\n Get file: {PASSWORD}\r\n".encode())
@@ -188,7 +188,7 @@ def test_node_that_says_the_password_aloud():
     assert "Is it ***** (yes/no)?" in shown
 
 
-def test_node_that_says_the_password_in_a_note():
+def test_a_node_that_prints_the_password_in_a_note():
     driver = in_file_get()
     driver.feed(f"Download directory: /in\r\n{'x' * 190} {PASSWORD} failed\r\nadmin:".encode())
     [done] = driver.quiet()
@@ -223,7 +223,7 @@ def play(raw: bytes):
     return driver, line == "quit"
 
 
-def test_closed_says_in_the_middle_of_what():
+def test_closed_says_what_was_going_on():
     assert "before its prompt" in failed(vos.Cli().closed())[0][1]
     assert "wait at the prompt" in failed(at_prompt().close())[0][1]
     assert "`file get`" in failed(in_file_get().close())[0][1]
@@ -232,14 +232,14 @@ def test_closed_says_in_the_middle_of_what():
     assert "`show status`" in failed(driver.close())[0][1]
 
 
-def test_last_words_of_a_login_hide_the_password():
+def test_the_last_line_of_a_login_hides_the_password():
     driver = Driver()
     driver.feed(f"{ADMIN_PASSWORD} is wrong\r\n".encode())
     [(_, message)] = failed(driver.close())
     assert message.endswith("the last line: '***** is wrong'")
 
 
-def test_a_node_that_was_one_is_lost_and_another_machine_is_not_a_node():
+def test_a_node_that_closes_is_connection_lost_and_another_machine_not_a_node():
     for banner, code in [
         (b"Command Line Interface is st", "connection_lost"),
         (b"$", "not_a_node"),

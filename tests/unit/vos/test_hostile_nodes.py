@@ -117,20 +117,20 @@ def test_file_get_without_end():
     assert "16384 KiB came during `file get`" in message
 
 
-def test_a_second_flood_is_the_same_failure():
+def test_more_output_after_too_much_is_the_same_failure():
     driver = Driver()
     flood(driver, b"x" * 65534 + b"\r\n", 20 * MIB)
     assert len(failed(driver.events)) == 1
 
 
-def test_prompt_after_a_flood_of_a_command_still_counts():
+def test_a_prompt_after_too_much_output_still_counts():
     driver = in_command()
     flood(driver, b"x" * 65535 + b"\n", 17 * MIB)
     driver.feed(b"\r\nadmin:")
     assert driver.quiet() == [vos.Prompted()]
 
 
-def test_nothing_that_a_terminal_obeys_comes_through():
+def test_no_control_of_a_terminal_is_let_through():
     driver = in_command()
     driver.feed(
         "\x1b[2J\x1b]0;t\x07a\u202eb\u2028c\x9b31md\x90x\x9c\x85e\u200b\ufeff\r\nadmin:".encode()

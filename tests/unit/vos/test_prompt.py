@@ -33,7 +33,7 @@ def test_prompt_may_have_a_blank_after_it():
     assert driver.quiet() == [vos.Prompted()]
 
 
-def test_strange_prompt_needs_a_longer_silence_once():
+def test_a_prompt_of_unknown_form_needs_a_longer_silence_once():
     driver = Driver()
     driver.feed(BANNER + b"1 admin:")
     assert driver.cli.quiet_after == 2.0
@@ -60,7 +60,7 @@ def test_what_came_before_the_echo_is_not_the_commands():
     assert driver.quiet() == [vos.CommandDone(("x",))]
 
 
-def test_second_prompt_after_a_nudge_is_drained():
+def test_the_second_prompt_after_an_empty_line_is_ignored():
     driver = at_prompt()
     assert driver.feed(b"\r\nadmin:") == []
     assert driver.cli.at_prompt
@@ -120,7 +120,7 @@ def test_ctrl_c_at_the_prompt_changes_nothing():
     assert not driver.cli.at_prompt
 
 
-def test_after_quit_nothing_matters():
+def test_after_quit_everything_is_ignored():
     driver = at_prompt()
     assert driver.type("quit") == b"quit\n"
     assert driver.feed(b"quit\r\nadmin:") == []
@@ -128,5 +128,5 @@ def test_after_quit_nothing_matters():
     assert driver.close() == []
 
 
-def test_nudge_is_an_empty_line():
+def test_an_empty_line():
     assert vos.Cli().empty_line() == b"\n"

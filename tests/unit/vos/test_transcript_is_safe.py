@@ -44,7 +44,7 @@ def test_written_as_it_happens():
     assert log.flush() == ""
 
 
-def test_nudge_and_keys_are_shown_as_lines():
+def test_empty_lines_and_keys_are_shown_as_lines():
     assert transcript("", " ") == "00 >\n01 >\n"
 
 
