@@ -61,7 +61,7 @@ def _check_members(reader: Reader, clusters: Mapping[str, Cluster]) -> None:
         for path, member in _places(cluster):
             key = node_key(*parse_node(member))
             if key in cluster_of:
-                reader.note(path, f"{member!r} stands in cluster {cluster_of[key]!r} already")
+                reader.note(path, f"{member!r} is in cluster {cluster_of[key]!r} already")
             cluster_of.setdefault(key, cluster.name)
     for cluster in clusters.values():
         _check_name(reader, cluster, cluster_of)

@@ -1,7 +1,6 @@
 """The timeouts of file and environment, and the rule that holds between them.
 
-The one rule: whatever breaks it is told of a place where somebody wrote something, never of a
-default.
+The one rule: a broken rule is reported for a value that was given, never for a default.
 """
 
 from __future__ import annotations

@@ -281,7 +281,7 @@ async def _serve(options: LabOptions, report: str | None) -> int:
             login = {"username": lab.username, "password": lab.password}
             try:
                 _print({"nodes": lab.addresses, **login})
-            except Unwritable as unwritable:  # nobody would know where the nodes are
+            except Unwritable as unwritable:  # the nodes are of no use without it
                 return give_up(unwritable)
             async for number in signals:
                 if number != signal.SIGUSR1:

@@ -18,7 +18,7 @@ What happens, in order
                 line is sent: some shells print their prompt only then.
     at prompt   `command` or `file_get` sends one line. Either may be called only here.
     command     `next_event` gives what comes of it, one event a call. Bytes are read only
-                while somebody waits in it.
+                while a caller waits in it.
     questions   The node asks: a pager, yes or no, where the receiver is. `vos.Cli` gives a `Send`
                 event with the answer, and this file sends it. The caller of `next_event` sees only
                 events that need a decision.
@@ -33,8 +33,8 @@ Deadlines and cancellation
 This file has no deadline of its own for a command. `next_event` takes a `Deadline`, which it asks
 for the time again before each read, since the deadline of a transfer moves on with its bytes. Its
 expiry raises `NodeFailed`. The login is bounded by its caller.
-Whoever runs the task may cancel it at any await: a cancel of the job or the node, a deadline of
-either, a stop of the daemon. Nothing that was received is lost then: events stay queued. The
+The task may be cancelled at any await: by a cancel of the job or the node, by a deadline of either,
+or by a stop of the daemon. Nothing that was received is lost then: events stay queued. The
 cancel only ends the wait; the session itself is closed by `close_session`, which `login.py` has put
 on the exit stack before the first byte is read.
 

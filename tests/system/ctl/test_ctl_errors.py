@@ -1,4 +1,4 @@
-"""Every ending has its exit code and one line on standard error; no traceback, no password."""
+"""Every error has its exit code and one line on standard error: no traceback, no password."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""`hostkeys`: by which keys the daemon knows the nodes."""
+"""`hostkeys`: the host keys of nodes that the daemon knows."""
 
 import json
 

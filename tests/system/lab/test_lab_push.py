@@ -1,4 +1,4 @@
-"""A node really pushes: what it announced is what arrives, byte for byte."""
+"""The push of a lab node: what it announced arrives, byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a node greets, echoes, pages and answers; what it lets in and what it does not."""
+"""Greeting, echo, pager and answers of a lab node, and which logins and channels it accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in force after file, environment and command line; and what is refused, and where."""
+"""The configuration from file, environment and command line, and what is refused, with its line."""
 
 import os
 from pathlib import Path

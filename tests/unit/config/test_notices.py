@@ -1,4 +1,4 @@
-"""What is not wrong in a configuration, and yet hardly what somebody meant."""
+"""Notices: what is not wrong in a configuration, but probably not meant."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What of a new configuration waits for a restart, by its name in the file."""
+"""Which changed settings need a restart, by their names in the file."""
 
 import pytest
 

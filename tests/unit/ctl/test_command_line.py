@@ -1,4 +1,4 @@
-"""The grammar of the command line: values of options, and where global options may stand."""
+"""The command line: values of options, and where global options may be."""
 
 import argparse
 import gc

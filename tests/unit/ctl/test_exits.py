@@ -1,4 +1,4 @@
-"""Which exit code an ending has, and how a refused field is called."""
+"""The exit code of each error, and the name of a refused field."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""The picture of a job on a terminal: what gets a line, and that every line fits."""
+"""The live view of a job: what gets a line, and that every line fits."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""A line for each change, and no more lines than news."""
+"""A line for each change, and no line without one."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Names that are too long for their place: what tells them apart stays."""
+"""Names that are too long are cut so that they still differ."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""A fault as it is written on the command line, and when it strikes."""
+"""A fault as it is written on the command line, and when it happens."""
 
 from __future__ import annotations
 

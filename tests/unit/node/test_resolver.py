@@ -1,4 +1,4 @@
-"""Names in the DNS: one node under all of them, and a DNS that hangs is nobody else's trouble."""
+"""Names in the DNS: all names of a node are one, and a DNS that hangs delays no other node."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""A transcript costs a bounded part of the disk, and keeps what a person will look for."""
+"""A transcript takes a limited part of the disk, and keeps its beginning and its end."""
 
 import errno
 import os

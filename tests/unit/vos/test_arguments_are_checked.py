@@ -1,4 +1,4 @@
-"""What may be typed to a node: one word is one word, and no key is hidden in it."""
+"""What may be typed to a node: one word stays one word, and has no key in it."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""A node is a machine too: whatever it sends, memory is bounded and the failure is clear."""
+"""Whatever a node sends, memory is bounded and the failure is clear."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""`admin:` counts only at the very end, and only after a silence that convinces."""
+"""`admin:` is the prompt only at the very end, and only after enough silence."""
 
 import pytest
 

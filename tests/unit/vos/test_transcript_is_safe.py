@@ -1,4 +1,4 @@
-"""What was said both ways, as it happens: readable, harmless on a terminal, and without secrets."""
+"""A transcript is written as it happens, is safe on a terminal, and has no secrets in it."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""Every phase has its own clock; what a deadline says, and what it does to the connection."""
+"""The deadline of each phase: its failure, and how the connection is closed."""
 
 from pathlib import Path
 
