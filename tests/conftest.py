@@ -1,8 +1,25 @@
-"""What holds for every test."""
+"""What holds for every test: which are run, in how many processes, and with what signals."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from rig.selection import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_xdist_auto_num_workers,
+)
+from rig.signals import heard_by_children
+from rig.time_limit import pytest_timeout_set_timer
+
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_timeout_set_timer",
+    "pytest_xdist_auto_num_workers",
+]
 
 # These machines are shared: how long an example takes says nothing about the code. With CI set the
 # answer belongs to the commit and not to the day: the hunt is for those who have time to look.
@@ -18,3 +35,10 @@ settings.register_profile(
     "long", settings.get_profile("shared"), max_examples=20_000, derandomize=False
 )
 settings.load_profile("shared")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_are_heard() -> Iterator[None]:
+    """Here and not on import: of several processes only those that run tests."""
+    with heard_by_children():
+        yield

@@ -1,16 +1,18 @@
-"""A number of bytes that several node runs share: the quota of a job.
+"""How many bytes may still be received: of a node, and of all nodes of a job together.
 
-The one rule: it is never exceeded. It may be used from any thread, since files are written in
-threads.
+The one rule: a limit is never passed, only reached. Safe from any thread, since files are written
+by several.
 """
 
 from __future__ import annotations
 
 import threading
 
+import msgspec
+
 
 class Allowance:
-    """`size` in bytes; 0 means no limit. `used` is what a job had received before a restart."""
+    """`size` is the limit in bytes; 0 means none. `used` was received before a restart."""
 
     def __init__(self, size: int, used: int = 0) -> None:
         self.size = size
@@ -18,9 +20,22 @@ class Allowance:
         self._lock = threading.Lock()
 
     def take(self, count: int) -> bool:
-        """Counts `count` more bytes and returns True; or returns False, if they are too many."""
+        """Whether `count` more bytes may come. They are counted if so."""
         with self._lock:
             if self.size and self._used + count > self.size:
                 return False
             self._used += count
             return True
+
+
+def _unlimited() -> Allowance:
+    return Allowance(0)
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """What one node may send, in bytes of its files: `node` is its own, `job` is shared by all
+    nodes of the job. Made with the task of the node, and handed to the receiver as it is.
+    """
+
+    node: Allowance = msgspec.field(default_factory=_unlimited)
+    job: Allowance = msgspec.field(default_factory=_unlimited)

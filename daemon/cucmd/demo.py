@@ -226,10 +226,10 @@ def _start_ignoring_ctrl_c(command: list[str]) -> subprocess.Popen[str]:
 
 
 def _list_files(state: Path) -> None:
-    for manifest in sorted(state.glob("jobs/*/manifest.json")):
-        files = json.loads(manifest.read_text())["files"]
+    for manifest in sorted(state.glob("jobs/*/manifest.jsonl")):
+        files = [json.loads(line) for line in manifest.read_text().splitlines()]
         size = sum(file["size"] for file in files)
-        came = f"{len(files)} files, {size} bytes, each with its SHA-256 in manifest.json:"
+        came = f"{len(files)} files, {size} bytes, each with its SHA-256 in manifest.jsonl:"
         _say(came if files else "No file came.")
         for node in sorted({file["node"] for file in files}):
             _list_node(node, [file for file in files if file["node"] == node])

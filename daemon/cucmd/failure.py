@@ -1,6 +1,6 @@
 """PURE. What went wrong on a node: a code, a message, whether a retry can help, what to do.
 
-The one rule: every way in which a node can fail has a code here, and nothing else invents one.
+The one rule: every failure of a node has one of these codes.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ from enum import StrEnum
 import msgspec
 
 
+class CannotStart(Exception):
+    """What keeps the process from doing what it was started for; one line for a person."""
+
+
 class Code(StrEnum):
-    """The failure codes that outsiders see; extend, never rename."""
+    """The codes as the socket shows them and the database stores them. Never rename one."""
 
     CONNECT_TIMEOUT = "connect_timeout"
     CONNECTION_REFUSED = "connection_refused"
@@ -39,7 +43,7 @@ class Code(StrEnum):
     INTERNAL = "internal"
 
 
-# code -> (worth a retry of the node as it is, what a person can do about it)
+# code -> (whether a retry can succeed with nothing changed, what a person can do about it)
 _ADVICE: dict[Code, tuple[bool, str]] = {
     Code.CONNECT_TIMEOUT: (True, "check the address, the firewall and that the node is up"),
     Code.CONNECTION_REFUSED: (True, "check that SSH runs on the node: utils service list"),
@@ -83,15 +87,16 @@ _ADVICE: dict[Code, tuple[bool, str]] = {
 }
 
 
-# What a full disk says: no blocks, the user's quota on it, the largest file it can hold.
+# The errors of a full disk: no space, the user's quota on it, the largest file of the file system.
 FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=False):
     """Why a node failed.
 
-    `message` is one line for a person and never holds a secret; `retryable` says whether the
-    same request can succeed later without anybody changing anything; `hint` is what to do.
+    `message` is one line for a person, without secrets.
+    `retryable`: the same request can succeed later, with nothing changed.
+    `hint` is what a person can do.
     """
 
     code: Code
@@ -101,20 +106,20 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=False):
 
 
 def failure(code: Code, message: str, *, hint: str | None = None) -> Failure:
-    """A failure with the advice that belongs to its code, or a better hint of the caller's."""
+    """A failure with the advice for its code. `hint` replaces the advice."""
     retryable, advice = _ADVICE[code]
     return Failure(code, message, retryable, hint or advice)
 
 
 def of_node(failure: Failure, node: str) -> Failure:
-    """The same failure with a hint that can be pasted: those that end with NODE mean this one."""
+    """The same failure with the node's name in its hint, where that ends with NODE."""
     if failure.hint is None or not failure.hint.endswith(" NODE"):
         return failure
     return msgspec.structs.replace(failure, hint=failure.hint.removesuffix("NODE") + node)
 
 
 def timed_out(code: Code, seconds: float, what: str, *, hint: str | None = None) -> Failure:
-    """A failure for a deadline of `seconds`; `what` goes on after "Timed out after 600s".
+    """A failure for a deadline of `seconds`. `what` follows "Timed out after 600s" in its message.
 
     The form is fixed: `TimeoutError: Timed out after 600s` (tests/system/test_be020.py, row 13).
     """
@@ -122,7 +127,7 @@ def timed_out(code: Code, seconds: float, what: str, *, hint: str | None = None)
 
 
 class NodeFailed(Exception):
-    """Raised by whatever works on a node, with the failure that the node shall show."""
+    """Ends the work on a node. `failure` is what the node shows."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"{failure.code}: {failure.message}")
@@ -130,5 +135,5 @@ class NodeFailed(Exception):
 
 
 def fail(code: Code, message: str, *, hint: str | None = None) -> NodeFailed:
-    """Shorthand for `raise fail(Code.X, "...")`."""
+    """The exception for `raise fail(Code.X, "...")`."""
     return NodeFailed(failure(code, message, hint=hint))

@@ -1,10 +1,17 @@
-"""PURE. Jobs and nodes: their states, their transitions, and the rule for a job's outcome.
+"""PURE. Jobs and their nodes: what a job does, its states, their transitions, and its outcome.
 
-The one rule: a state is a type that has only the fields which exist in it, a transition is a
-method that returns a new job, and an impossible transition raises `ImpossibleTransition`.
-A *settled* node (succeeded, failed, cancelled) never changes again; that is what makes a cancel
-safe against the tasks that it races with. Times are the wall clock's, but never run backwards:
-nothing ends before it began because somebody set the clock.
+The one rule: a state is a type with exactly the fields that exist in it, a transition is a method
+that returns a new job, and an impossible transition raises `ImpossibleTransition`.
+
+    node   pending -> running -> succeeded | failed | cancelled
+    job    queued  -> running -> ended, with an outcome: succeeded, partial, failed, cancelled
+
+A node is *settled* once it has succeeded, failed or was cancelled. A settled node never changes
+its state again; so a task of a node that was cancelled at the same moment has no effect. A job
+ends when its last node settles, in the same transition. After a restart a job is queued again
+and its unsettled nodes are pending again; both keep the time at which they first began.
+
+Times are of the wall clock and in UTC. If the clock is set back, nothing ends before it began.
 """
 
 from __future__ import annotations
@@ -19,12 +26,12 @@ from cucmd.failure import Failure
 
 NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
-# How strict a job is with the host key of a node: what each means is said in ssh/policy.py.
+# How strict a job is with the host key of a node. ssh/policy.py explains each.
 HostKeyPolicy = Literal["strict", "accept-new", "off"]
 
 
 class Phase(StrEnum):
-    """Where on a node the work is; each has a deadline of its own."""
+    """How far the work on a node is. Each phase has its own deadline."""
 
     CONNECT = "connect"
     LOGIN = "login"
@@ -44,17 +51,18 @@ class Outcome(StrEnum):
 
 
 class ImpossibleTransition(Exception):
-    """A settled node or an ended job was asked to change; a defect, not bad input."""
+    """A settled node or an ended job was told to change. A defect of cucmd, not of a request."""
 
 
-# A year is beyond any job, and keeps clocks from overflow.
+# A year: longer than any job, and no deadline overflows.
 MOST_SECONDS = 31_536_000
-# A stop waits for every node's grace, and systemd kills after 60 s (systemd/cucmd.service).
+# A stop of the daemon waits for the grace of every node; systemd kills after 60 s
+# (systemd/cucmd.service).
 MOST_GRACE = 45.0
 
 
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Deadlines in seconds, all positive; `command` is never shorter than `connect`."""
+    """Deadlines in seconds. All are positive, and `command` is not less than `connect`."""
 
     connect: float = 30.0
     login: float = 120.0
@@ -65,7 +73,7 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace: float = 5.0
 
     def problem(self) -> tuple[str, str] | None:
-        """(field, reason) of the first rule that is broken, or None."""
+        """(field, reason) for the first wrong field, or None."""
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if not 0 < value <= MOST_SECONDS:  # `not` also refuses NaN
@@ -77,10 +85,10 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return None
 
 
-class Collection(msgspec.Struct, frozen=True):
-    """What to collect: paths below `location`, in a window, resolved from profile and request.
+class Collect(msgspec.Struct, frozen=True, tag="collect"):
+    """Collects files: `paths` below `location`, in a window, resolved from profile and request.
 
-    The window is `last` ("2h") or `since` to `until`; none of them means every file.
+    The window is `last` ("2h") or `since` to `until`. Without any of them, every file is meant.
     """
 
     paths: tuple[str, ...]
@@ -94,8 +102,15 @@ class Collection(msgspec.Struct, frozen=True):
     until: datetime | None = None
 
 
+# What a job does on each of its nodes: a union of structs, told apart by their tags. Another kind
+# of work is another struct here with a tag of its own: `Work: TypeAlias = Collect | Run`. mypy then
+# names the place in service/daemon.py that has to say which function of work/ does it. A tag and
+# its fields are in databases: a tag is never renamed, and a field that comes later has a default.
+Work: TypeAlias = Collect
+
+
 class Pending(msgspec.Struct, frozen=True, tag="pending"):
-    """Waits for its turn; `started_at` is when it began before a stop of the daemon."""
+    """Waits for its turn. `started_at` is when it began, if that was before a restart."""
 
     started_at: datetime | None = None
 
@@ -126,7 +141,7 @@ SETTLED = (Succeeded, Failed, Cancelled)
 
 
 class Node(msgspec.Struct, frozen=True):
-    """One node of one job. `node` is as the user gave it: a host, or host:port."""
+    """One node of one job. `node` is its name in the request: a host, or host:port."""
 
     node: str
     state: NodeState = Pending()
@@ -147,7 +162,7 @@ class Node(msgspec.Struct, frozen=True):
 
     @property
     def folder(self) -> str:
-        """The node's name as a folder: no `:`, so that it survives every file system."""
+        """The node's name as a folder's: without `:`, which some file systems do not take."""
         return self.node.replace(":", "_")
 
     def _with(self, state: NodeState, **fields: object) -> Node:
@@ -160,7 +175,7 @@ class Node(msgspec.Struct, frozen=True):
         return self._with(Running(started, Phase.CONNECT), attempt=attempt)
 
     def wait_again(self) -> Node:
-        """As after a restart: pending, with the time of its first beginning."""
+        """Pending again after a restart, with the time at which it first began."""
         return self._with(Pending(self.state.started_at))
 
     def enter(self, phase: Phase) -> Node:
@@ -176,7 +191,7 @@ class Node(msgspec.Struct, frozen=True):
         files_received: int,
         bytes_received: int,
     ) -> Node:
-        """The figures so far. Allowed on a settled node too: the last ones count what came."""
+        """The node with the figures so far. A settled node takes them too: its last ones."""
         return msgspec.structs.replace(
             self,
             files_announced=files_announced,
@@ -205,7 +220,7 @@ def _end(now: datetime, began: datetime | None) -> datetime:
 
 
 class JobQueued(msgspec.Struct, frozen=True, tag="queued"):
-    """Waits for its turn; `started_at` is when it began before a stop of the daemon."""
+    """Waits for its turn. `started_at` is when it began, if that was before a restart."""
 
     started_at: datetime | None = None
 
@@ -224,18 +239,19 @@ JobState: TypeAlias = JobQueued | JobRunning | JobEnded
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A job as it is at one moment. Times are UTC. Holds no password, ever.
+    """A job as it is at one moment. It never has a password in it.
 
-    `username` and `credential` (a name) are kept so that the job can be shown and retried;
-    `resumable` says that every password comes from a named credential, so that the job can go on
-    after a restart without a person. `timeouts_asked` names the timeouts that the request itself
-    said: those hold on every node, the others are each node's own. None of a job that was stored
-    before they were kept.
+    `work` is what it does on each node, `concurrency` on how many nodes at once.
+    `cancelled`: the job as a whole was cancelled, and not only some of its nodes.
+    `username`, and `credential` (a name), are who the job logs in as.
+    `resumable`: every password comes from a named credential, so the job can go on after a restart.
+    `timeouts_asked` names the timeouts that were in the request. They hold on every node; the
+    others are those of the node's cluster. None: it is of a version that did not store them.
     """
 
     job_id: str
     created_at: datetime
-    collection: Collection
+    work: Work
     timeouts: Timeouts
     concurrency: int
     nodes: tuple[Node, ...]
@@ -262,7 +278,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def started_at(self) -> datetime | None:
-        """When work on it first began; a restart does not change that."""
+        """When it first began to run. A restart does not change that."""
         return self.state.started_at
 
     def begin(self, now: datetime) -> Job:
@@ -272,14 +288,14 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, state=JobRunning(started))
 
     def replace_node(self, position: int, node: Node, now: datetime) -> Job:
-        """The job with one node changed, ended if that was the last one to settle."""
+        """The job with one node replaced. It ends if that was the last one to settle."""
         nodes = (*self.nodes[:position], node, *self.nodes[position + 1 :])
         return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
 
     def cancel(self, now: datetime, positions: frozenset[int] | None = None) -> Job:
-        """Every unsettled node, or only those at `positions`, cancelled.
+        """Cancels every unsettled node, or only those at `positions`.
 
-        Idempotent: where nothing changes, the very same job comes back.
+        Where nothing changes, the same object is returned.
         """
         if self.ended:
             return self
@@ -294,14 +310,14 @@ class Job(msgspec.Struct, frozen=True):
         return self if job == self else job._ended_if_settled(now)
 
     def fail_unsettled(self, now: datetime, failure: Failure) -> Job:
-        """Every unsettled node failed for the same reason: the job's deadline, or a stop."""
+        """Fails every unsettled node for the same reason: the job's deadline, or a stop."""
         if self.ended:
             return self
         nodes = tuple(node if node.settled else node.fail(now, failure) for node in self.nodes)
         return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
 
     def resume(self) -> Job:
-        """The job queued again after a restart: settled nodes stay, the others wait anew."""
+        """Queues the job again after a restart. Settled nodes stay, the others are pending."""
         if self.ended:
             raise ImpossibleTransition(f"job {self.job_id} has ended")
         nodes = tuple(node if node.settled else node.wait_again() for node in self.nodes)
@@ -318,7 +334,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 def outcome(nodes: tuple[Node, ...], *, cancelled: bool) -> Outcome:
-    """How a job whose nodes have all ended has ended (tests/system/test_be020.py, row 4)."""
+    """The outcome of a job once every node has settled (tests/system/test_be020.py, row 4)."""
     succeeded = sum(isinstance(node.state, Succeeded) for node in nodes)
     if succeeded == len(nodes):
         return Outcome.SUCCEEDED

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cucmd import __version__
+from cucmd.failure import CannotStart
+from cucmd.service.start_errors import EXIT_UNAVAILABLE
 from cucmd.stdout import Unwritable, give_up, open_closed_descriptors, written
 
 EXIT_USAGE = 2
@@ -62,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except Unwritable as unwritable:
         return give_up(unwritable)
+    except CannotStart as reason:  # what a command needs does not run on this Python
+        print(f"cucmd: {reason}", file=sys.stderr)
+        return EXIT_UNAVAILABLE
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -106,9 +111,11 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    # A daemon without a log is better than none. Before the imports: the libffi of Debian 14 opens
+    # a file for good as soon as it is loaded, which would become standard error.
+    open_closed_descriptors()
     from cucmd.service.daemon import Options, run  # noqa: PLC0415  heavy, and only for this one
 
-    open_closed_descriptors()  # a daemon without a log is better than none
     level = logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO
     return run(Options(args.config, args.socket, args.state_dir, level), os.environ)
 

@@ -18,11 +18,12 @@ import trio
 
 from cucmd.config import Limits
 from cucmd.node.ports import NodeTask, Report
-from rig.scripted_node import File, Target
+from cucmd.received_file import ReceivedFile
+from rig.scripted_node import Target
 from rig.supervised import Behaviour, statuses, world
 
 NAME = "192.0.2.{}/2026-11-25_12-00-00/cm/trace/ccm/sdl/SDL001_100_{:06}.txt.gzo"
-APART = 0.15  # seconds between the ends of nodes: more than it takes to write the whole manifest
+APART = 0.15  # seconds between the ends of nodes
 
 
 def run(nodes: int = 400, files: int = 250) -> dict[str, Any]:
@@ -59,12 +60,13 @@ async def _job(nodes: int, files: int, apart: float) -> dict[str, Any]:
 
 
 def _node(all_run: trio.Event, later: float, number: int, files: int) -> Behaviour:
-    target = _Target()
-    target.came = [File(NAME.format(number, file), 1_000_000) for file in range(files)]
+    target = _Target(f"n{number}", f"n{number}/files/")
+    for file in range(files):
+        target.store(NAME.format(number, file), 1_000_000)
 
     async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
         report.upload_target(target)
-        report.whole(target.came)
+        report.complete(target.came)
         await all_run.wait()
         await trio.sleep(later)
         return ()
@@ -77,21 +79,23 @@ class _Target(Target):
 
     files_received = 0
 
-    def files(self) -> Sequence[File]:
+    def files(self) -> Sequence[ReceivedFile]:
         return self.came
 
 
 @contextmanager
 def _counted() -> Iterator[dict[str, Any]]:
     """Python's own calls of fsync; SQLite makes its own."""
-    counts = {"written": 0, "writes": 0, "fsyncs": 0, "gap": 0.0}
+    counts = {"written": 0, "writes": 0, "size": 0, "fsyncs": 0, "gap": 0.0}
     fsync = os.fsync
 
     def counting(descriptor: int) -> None:
         counts["fsyncs"] += 1
-        if "manifest.json" in Path(f"/proc/self/fd/{descriptor}").readlink().name:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        if name == "manifest.jsonl":  # each time only what was added is written
             counts["writes"] += 1
-            counts["written"] += os.fstat(descriptor).st_size
+            counts["written"] += os.fstat(descriptor).st_size - counts["size"]
+            counts["size"] = os.fstat(descriptor).st_size
         fsync(descriptor)
 
     os.fsync = counting

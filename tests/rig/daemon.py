@@ -14,6 +14,7 @@ from cucmctl import Client
 from rig import written
 from rig.leftovers import Holdings, assert_holds_no_more
 from rig.process import Child, die_with_parent
+from rig.readable_python import Python, readable_python
 
 CONFIG = """\
 [receiver]
@@ -89,8 +90,9 @@ def running_daemon(
         if user is not None:
             os.chown(short, user, -1)
             os.chown(temporary, user, -1)
-        program = [sys.executable, *flags, "-m", module, "serve", *options]
-        process = _start(folder, path, environ or {}, program, user)
+        python = Python(sys.executable, {}) if user is None else readable_python()
+        program = [python.program, *flags, "-m", module, "serve", *options]
+        process = _start(folder, path, {**python.environ, **(environ or {})}, program, user)
         daemon = Daemon(process, folder, path)
         before = Holdings.of(daemon)
         try:

@@ -24,6 +24,9 @@ PROGRAMS = ("apt-get", "debootstrap", "systemd-nspawn", "unshare", "nsenter", "m
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "acl")
 ENVIRON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
 BOOT_SECONDS = 90
+# debootstrap's script for every Debian since Etch. Named, because a debootstrap that is older than
+# a release has no link with the release's name.
+SCRIPT = "/usr/share/debootstrap/scripts/sid"
 
 
 class CannotRun(Exception):
@@ -81,18 +84,22 @@ def booted(binds: Mapping[Path, str]) -> Iterator[Debian]:
                 _destroy(process)
 
 
-def tree_of_packages() -> Path:
-    """A folder with an installed Debian, made once and kept. Raises `CannotRun`."""
+def tree_of_packages(suite: str | None = None, packages: tuple[str, ...] = PACKAGES) -> Path:
+    """A folder with an installed Debian, made once and kept. Raises `CannotRun`.
+
+    `suite` is the code name of a release: this machine's own, or another one of the same mirror.
+    """
     _refuse_without(PROGRAMS)
-    suite = _release()
+    own = _release()
+    suite = suite or own
     cache = Path(os.environ.get("XDG_CACHE_HOME", "/var/cache")) / "cucmd-tests"
     cache.mkdir(parents=True, exist_ok=True)
-    name = sha256(" ".join((suite, platform.machine(), *PACKAGES)).encode()).hexdigest()[:12]
+    name = sha256(" ".join((suite, platform.machine(), *packages)).encode()).hexdigest()[:12]
     tree = cache / f"{suite}-{name}"
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of two test runs, one makes it
         if not tree.exists():
-            _make_tree(tree, _mirror(suite), suite)
+            _make_tree(tree, _mirror(own), suite, packages)
     return tree
 
 
@@ -134,14 +141,14 @@ def _mirror(suite: str) -> str:
     raise CannotRun(f"apt has no source with the packages of {suite}")
 
 
-def _make_tree(tree: Path, mirror: str, suite: str) -> None:
+def _make_tree(tree: Path, mirror: str, suite: str, packages: tuple[str, ...]) -> None:
     """In a mount namespace: what debootstrap mounts is gone even when it is killed."""
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=tree.parent))
     new.chmod(0o755)  # it becomes the root folder of everybody in there
     command = [*_UNSHARE, "debootstrap", "--variant=minbase"]
     try:
         done = subprocess.run(
-            [*command, f"--include={','.join(PACKAGES)}", suite, str(new), mirror],
+            [*command, f"--include={','.join(packages)}", suite, str(new), mirror, SCRIPT],
             capture_output=True,
             text=True,
             timeout=600,

@@ -12,16 +12,16 @@ NAME = "io.example.Test"
 INFO = ServiceInfo(vendor="Example", product="Test", version="1", url="https://example.com")
 
 
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+class Nothing(msgspec.Struct):
     pass
 
 
-class Inner(msgspec.Struct, forbid_unknown_fields=True):
+class Inner(msgspec.Struct):
     ratio: float | None = None
     password: str | None = None
 
 
-class Echo(msgspec.Struct, forbid_unknown_fields=True):
+class Echo(msgspec.Struct):
     text: str
     numbers: tuple[int, ...] = ()
     inner: Inner | None = None
@@ -32,7 +32,7 @@ class Text(msgspec.Struct):
     text: str
 
 
-class Count(msgspec.Struct, forbid_unknown_fields=True):
+class Count(msgspec.Struct):
     upto: int | None = None
 
 

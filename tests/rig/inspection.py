@@ -10,9 +10,13 @@ from pathlib import Path
 
 
 def manifest(folder: Path) -> list[dict]:
-    """The files that the manifest of a job names; none without one."""
-    path = folder / "manifest.json"
-    return json.loads(path.read_text())["files"] if path.exists() else []
+    """The files that the manifest of a job names; none without one.
+
+    Of a path the last line counts; a last line without its end is still being written.
+    """
+    path = folder / "manifest.jsonl"
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    return list({file["path"]: file for file in map(json.loads, lines)}.values())
 
 
 def check_database(path: Path) -> None:
@@ -33,6 +37,9 @@ def check_files(folder: Path) -> None:
     for path in folder.glob("*/files/**/*"):
         assert path.is_dir() or path in named, f"{path}: in no manifest"
     assert not list(folder.glob(".*.new")), f"{folder}: a leftover"
+    lines = folder / "manifest.jsonl"
+    assert not lines.exists() or lines.read_bytes()[-1:] in {b"", b"\n"}, "a line without its end"
+    assert not (folder / "manifest.json").exists(), "the first version's, left beside the new one"
 
 
 def digest(path: Path) -> str:

@@ -1,27 +1,19 @@
 """`cucmctl` as another user of the machine; which takes root."""
 
-import functools
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rig.daemon import Daemon
+from rig.readable_python import readable_python
 
 
-@functools.cache
 def why_not() -> str | None:
     """Why no program can be run as somebody else, or None."""
-    if os.geteuid() != 0:
-        return "needs root: runs clients as other users"
-    try:
-        answer = as_user(65534, [sys.executable, "-c", "import cucmctl"])
-    except PermissionError:  # a Python below somebody's home
-        return f"other users may not run {sys.executable}"
-    return None if answer.returncode == 0 else "other users cannot read cucmctl"
+    return None if os.geteuid() == 0 else "needs root: runs clients as other users"
 
 
 def as_user(
@@ -39,14 +31,19 @@ def as_user(
         extra_groups=groups,
         cwd="/",
         # Nobody else's home, and no folder that only root may write to.
-        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **readable_python().environ,
+        },
     )
 
 
 def ctl_as(
     daemon: Daemon, uid: int, *arguments: str, groups: Sequence[int] = (), gid: int | None = None
 ) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "cucmctl", "--socket", str(daemon.socket), *arguments]
+    program = readable_python().program
+    command = [program, "-m", "cucmctl", "--socket", str(daemon.socket), *arguments]
     return as_user(uid, command, groups, gid)
 
 

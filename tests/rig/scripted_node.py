@@ -12,8 +12,9 @@ import trio
 
 from cucmd import vos
 from cucmd.failure import Failure, NodeFailed
-from cucmd.job import Collection, Phase, Timeouts
+from cucmd.job import Collect, Phase, Timeouts
 from cucmd.node.ports import Credentials, NodeTask, Retry
+from cucmd.received_file import ReceivedFile
 from cucmd.work.collect import collect
 
 GREETING = (
@@ -41,19 +42,18 @@ class NodeClosed(Exception):
     """Our side has closed; ends a script."""
 
 
-class File:
-    def __init__(self, path: str, size: int, *, complete: bool = True) -> None:
-        self.path, self.size, self.complete = path, size, complete
-        self.sha256 = "0" * 64
-
-
 class Target:
-    """An upload target that a script fills."""
+    """An upload target that a script fills.
+
+    `node` and `prefix`: of the received files, as in the receiver's `Accounting`.
+    """
 
     username, password, directory = "n0123456789ab", "OneTimeSecret", "/"
 
-    def __init__(self) -> None:
-        self.came: list[File] = []
+    def __init__(self, node: str = "", prefix: str = "") -> None:
+        self._node = node
+        self._prefix = prefix
+        self.came: list[ReceivedFile] = []
         self.bytes_received = 0
         self.last_activity = trio.current_time()
         self.connected = False
@@ -61,14 +61,14 @@ class Target:
         self.refusal: Failure | None = None
         self.revoked = False
         self.closed = False
-        self.settled = trio.Event()
-        self.settled.set()
+        self.files_closed = trio.Event()
+        self.files_closed.set()
 
     @property
     def files_received(self) -> int:
-        return sum(file.complete for file in self.came)
+        return sum(file.closed for file in self.came)
 
-    def files(self) -> tuple[File, ...]:
+    def files(self) -> tuple[ReceivedFile, ...]:
         return tuple(self.came)
 
     def receive(self, size: int) -> None:
@@ -77,12 +77,13 @@ class Target:
         self.bytes_received += size
         self.last_activity = trio.current_time()
 
-    def store(self, path: str, size: int, *, complete: bool = True) -> None:
+    def store(self, path: str, size: int, *, closed: bool = True) -> None:
         self.receive(size)
-        self.came.append(File(path, size, complete=complete))
+        path = self._prefix + path
+        self.came.append(ReceivedFile(self._node, path, size, "0" * 64, closed))
 
-    async def settle(self) -> None:
-        await self.settled.wait()
+    async def wait_files_closed(self) -> None:
+        await self.files_closed.wait()
 
     def revoke(self) -> None:
         self.revoked = True
@@ -276,23 +277,25 @@ class Heard:
     def announced(self, files: int, size: int) -> None:
         self.totals = (files, size)
 
-    def whole(self, files: Sequence[File]) -> None:
+    def complete(self, files: Sequence[ReceivedFile]) -> None:
         self.counted += [file.path for file in files]
 
 
 def node_task(folder: Path, *paths: str, **fields: object) -> NodeTask:
-    collection = fields.pop("collection", None) or Collection(paths or ("cm/trace/ccm/sdl",))
+    work = fields.pop("work", None) or Collect(paths or ("cm/trace/ccm/sdl",))
     values = {"timeouts": Timeouts(), "retry": Retry(attempts=3, base=1, cap=15), **fields}
     login = Credentials("administrator", "PlatformSecret")
     folder.mkdir(exist_ok=True)
     return NodeTask(
-        "0a1b2c3d4e5f", "cucm-pub", "cucm-pub", 22, login, collection, folder=folder, **values
+        "0a1b2c3d4e5f", "cucm-pub", "cucm-pub", 22, login, work, folder=folder, **values
     )
 
 
-async def collected(node: Node, task: NodeTask) -> tuple[tuple[str, ...], Heard]:
-    report = Heard()
-    return await collect(task, node.open_shell, node, report), report
+async def collected(
+    node: Node, task: NodeTask, report: Heard | None = None
+) -> tuple[tuple[str, ...], Heard]:
+    report = report or Heard()
+    return await collect(task, task.work, node.open_shell, node, report), report
 
 
 async def failed(node: Node, task: NodeTask) -> Failure:

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from cucmd.config import Limits
 from cucmd.failure import Code, fail
-from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.run import JobServices
@@ -34,7 +34,7 @@ class World:
         self.contacted: list[str] = []
         self.numbers = 0
 
-    async def collect(self, task: NodeTask, report: Report) -> tuple[str, ...]:
+    async def work_on_node(self, task: NodeTask, report: Report) -> tuple[str, ...]:
         self.contacted.append(task.node)
         report.attempt(task.first_attempt)
         behaviour = self.behaviours.get(task.node)
@@ -42,14 +42,14 @@ class World:
 
     def job(self, *nodes: str, **fields: object) -> Job:
         self.numbers += 1
-        values = {"concurrency": 8, "timeouts": Timeouts(), **fields}
-        return Job(
-            job_id=f"{self.numbers:012x}",
-            created_at=NOW,
-            collection=Collection(("syslog",)),
-            nodes=tuple(Node(node) for node in nodes),
-            **values,
-        )
+        values = {
+            "job_id": f"{self.numbers:012x}",
+            "work": Collect(("syslog",)),
+            "concurrency": 8,
+            "timeouts": Timeouts(),
+            **fields,
+        }
+        return Job(created_at=NOW, nodes=tuple(Node(node) for node in nodes), **values)
 
     def tasks(self, job: Job) -> list[NodeTask | None]:
         return [None if node.settled else self.task(job, node) for node in job.nodes]
@@ -61,7 +61,7 @@ class World:
             node.node,
             22,
             Credentials("administrator", "secret"),
-            job.collection,
+            job.work,
             job.timeouts,
             Retry(attempts=3, base=1, cap=15),
             self.tmp_path / "jobs" / job.job_id / node.folder,
@@ -96,11 +96,11 @@ async def world(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[W
     tmp_path.mkdir(exist_ok=True)
     made: list[World] = []
 
-    async def collect(task: NodeTask, report: Report) -> tuple[str, ...]:
-        return await made[0].collect(task, report)
+    async def work_on_node(task: NodeTask, report: Report) -> tuple[str, ...]:
+        return await made[0].work_on_node(task, report)
 
     async with open_store(tmp_path / "cucmd.db") as store:
-        services = JobServices(store, Feed(), Admission(limits), collect, by_name)
+        services = JobServices(store, Feed(), Admission(limits), work_on_node, by_name)
         async with open_supervisor(services, tmp_path / "jobs", limits) as supervisor:
             made.append(World(supervisor, services, tmp_path))
             yield made[0]

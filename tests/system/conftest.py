@@ -9,7 +9,7 @@ import pytest
 from rig import written
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.lab import Lab, running_lab
-from rig.leftovers import nothing_left_here
+from rig.leftovers import Holdings, assert_holds_no_more, nothing_left_here
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,3 +52,17 @@ def make_daemon(stack: ExitStack, tmp_path: Path) -> Callable[..., Daemon]:
 @pytest.fixture
 def daemon(make_daemon: Callable[..., Daemon]) -> Daemon:
     return make_daemon()
+
+
+@pytest.fixture(scope="module")
+def _daemon_of_a_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with running_daemon(tmp_path_factory.mktemp("shared") / "cucmd") as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def shared_daemon(_daemon_of_a_module: Daemon) -> Iterator[Daemon]:
+    """One for all tests of a module; each leaves it as it was."""
+    before = Holdings.of(_daemon_of_a_module)
+    yield _daemon_of_a_module
+    assert_holds_no_more(_daemon_of_a_module, before)

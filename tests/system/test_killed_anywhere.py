@@ -27,6 +27,7 @@ from rig.quiet import wait_until
 from rig.small_disk import fill, small_disk
 
 KILLS = int(os.environ.get("CUCMD_KILLS", "200"))
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 10 * KILLS)]
 ENDED = ("succeeded", "partial", "failed", "cancelled")
 SIZE = 20_000  # of each file of the lab
 SETTLED = ("succeeded", "failed", "cancelled")

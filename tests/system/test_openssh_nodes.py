@@ -105,6 +105,7 @@ def test_three_nodes_at_once_and_one_is_cancelled(daemon: Daemon, make_node: Mak
     assert_nothing_open(daemon, before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", ["cancel", "command timeout"])
 def test_ctrl_c_ends_the_process_on_the_node(
     daemon: Daemon, make_node: MakeNode, ending: str
@@ -129,6 +130,7 @@ def test_ctrl_c_ends_the_process_on_the_node(
     assert PASSWORD not in transcript
 
 
+@pytest.mark.long
 def test_a_wrong_password_is_tried_once(daemon: Daemon, make_node: MakeNode) -> None:
     one = make_node(5)
     with daemon.client() as client:
@@ -139,6 +141,7 @@ def test_a_wrong_password_is_tried_once(daemon: Daemon, make_node: MakeNode) -> 
     assert "Not-This-One" not in daemon.log.read_text()
 
 
+@pytest.mark.long
 def test_the_receivers_host_key_survives_a_restart(tmp_path: Path, make_node: MakeNode) -> None:
     """Nodes remember it by address and port, and stall when it changes."""
     keys = []

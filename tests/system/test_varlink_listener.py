@@ -8,7 +8,6 @@ import os
 import socket
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from cucmd.varlink import SocketInUse, open_unix_listener
 from rig.example_interface import Example
+from rig.readable_python import readable_python
 from rig.varlink_peer import connected, served, serving, short_path
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a socket to a group")
@@ -38,12 +38,14 @@ def names_in(folder: Path) -> list[str]:
 def can_connect(path: Path, gid: int) -> bool:
     """Whether a user of that group alone is let in by the kernel."""
     command = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    python = readable_python()
     done = subprocess.run(
-        [sys.executable, "-S", "-c", command, str(path)],
+        [python.program, "-S", "-c", command, str(path)],
         user=61001,
         group=gid,
         extra_groups=[],
         cwd="/",
+        env=python.environ,
         capture_output=True,
         text=True,
         check=False,

@@ -6,7 +6,6 @@ import os
 import resource
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -19,6 +18,7 @@ import trio.testing
 from cucmd.varlink.peer import HangUps, caller_of
 from rig.example_interface import NAME, Example
 from rig.others import why_not
+from rig.readable_python import readable_python
 from rig.varlink_peer import Peer, connected, request, serving, short_path
 
 as_root = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
@@ -47,8 +47,12 @@ print(data[:-1].decode())
 
 
 async def who(path: Path, **identity: object) -> dict:
+    python = readable_python()
     result = await trio.run_process(
-        [sys.executable, "-c", WHO, str(path), NAME], capture_stdout=True, **identity
+        [python.program, "-c", WHO, str(path), NAME],
+        capture_stdout=True,
+        env=python.environ,
+        **identity,
     )
     return json.loads(result.stdout)["parameters"]
 
@@ -288,22 +292,28 @@ sys.stdin.read()
 
 @as_root
 async def test_root_gets_in_when_another_user_has_taken_all_there_is(path: Path) -> None:
+    python = readable_python()
     async with serving(path, Example(), connections=10, total=6, reserved=2):
         path.parent.parent.chmod(0o755)
         async with trio.open_nursery() as nursery:
             hold = partial(
                 trio.run_process,
-                [sys.executable, "-c", HOLD, str(path)],
+                [python.program, "-c", HOLD, str(path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                env=python.environ,
                 user=65_001,
                 group=65_001,
             )
             process = await nursery.start(hold)
             await process.stdout.receive_some()
-            command = [sys.executable, "-c", WHO, str(path), NAME]
             refused = await trio.run_process(
-                command, capture_stdout=True, check=False, user=65_003, group=65_003
+                [python.program, "-c", WHO, str(path), NAME],
+                capture_stdout=True,
+                check=False,
+                env=python.environ,
+                user=65_003,
+                group=65_003,
             )
             assert b"TooMany" in refused.stdout
             async with connected(path) as peer:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from cucmd.main import main
+from cucmd.failure import CannotStart
+from cucmd.main import _COMMANDS, main
+from cucmd.service.start_errors import EXIT_UNAVAILABLE
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,12 @@ def test_usage_is_exit_2_and_names_the_help_that_helps(capsys, arguments, said):
         main(arguments.split())
     assert ended.value.code == 2
     assert capsys.readouterr() == ("", f"{said}\n")
+
+
+def test_what_keeps_a_command_from_starting_is_one_line_and_its_own_exit_code(monkeypatch, capsys):
+    def refuse(_args):
+        raise CannotStart("the reason")
+
+    monkeypatch.setitem(_COMMANDS, "serve", refuse)
+    assert main([]) == EXIT_UNAVAILABLE == 69
+    assert capsys.readouterr() == ("", "cucmd: the reason\n")

@@ -1,7 +1,6 @@
-"""`io.cucmd.Jobs`, one function a method.
+"""The methods of `io.cucmd.Jobs` about jobs, one function for each.
 
-The one rule: a request that fits its struct comes in, the supervisor does it, and the reply goes
-out only when the effect is real; every refusal is a typed error of the interface.
+The one rule: a reply is sent when its effect is durable. A refusal is an error of the interface.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ MOST_LISTED = 1000
 
 
 class Jobs:
-    """The methods. `planner` is asked for at each call, since a reload replaces it."""
+    """The methods. `planner` is called for each request, since a reload replaces the planner."""
 
     def __init__(self, supervisor: Supervisor, feed: Feed, planner: Callable[[], Planner]) -> None:
         self._supervisor = supervisor
@@ -79,7 +78,7 @@ class Jobs:
     def watch(
         self, caller: Caller, request: structs.WatchRequest
     ) -> AsyncIterator[structs.WatchReply]:
-        """The generator itself, not one around it: whoever closes it, closes the subscription."""
+        """Returns the generator and is none itself: closing it ends the subscription at once."""
         if request.job_id is None:
             return self._watch_all()
         return self._watch_job(request.job_id)
@@ -87,7 +86,7 @@ class Jobs:
     async def _watch_job(self, prefix: str) -> AsyncIterator[structs.WatchReply]:
         job_id = (await self._find(prefix)).job_id
         with self._feed.subscribe(job_id) as changes:
-            # Asked for only now: what changes from here on is in the subscription.
+            # Read after the subscription began, so that no change is lost in between.
             job = await self._find(job_id)
             yield structs.WatchReply(0, 0, job=self._wire(job))
             while not job.ended:
@@ -141,7 +140,7 @@ def _cancel_message(job: Job, *, changed: bool) -> str:
         return f"job {job.job_id} is {job.status}: {count} of {_nodes(count)} cancelled"
     if job.cancelled:
         return f"job {job.job_id} was cancelled before: it is {job.status}"
-    if not job.ended:  # its row is damaged: see the log of the start
+    if not job.ended:  # its row is damaged; the log of the start says so
         return f"job {job.job_id} is {job.status}, but nothing runs that could be cancelled"
     return f"job {job.job_id} had already finished: it is {job.status}; nothing changed"
 

@@ -1,6 +1,6 @@
-"""From a request to a plan: the job as it will be kept, and a task for each of its nodes.
+"""From a request to a job, and to a task for each of its nodes.
 
-The one rule: everything that can be refused is refused here, before the job exists; passwords go
+The one rule: whatever can be refused is refused here, before the job exists. Passwords are put
 into the tasks and nowhere else.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec.structs import asdict
 
-from cucmd.allowance import Allowance
+from cucmd.allowance import Allowance, Quota
 from cucmd.api import structs
 from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
 from cucmd.config import (
@@ -33,13 +33,16 @@ from cucmd.node_name import parse_node
 
 log = logging.getLogger(__name__)
 
-# A cluster has at most 21 nodes; this leaves room for every cluster of a large company at once.
+# A cluster has at most 21 nodes: this is every cluster of a large company at once.
 MOST_NODES = 1000
-LONGEST_NAME = 64  # of a user; far more than a platform administrator's may have
+LONGEST_NAME = 64  # of a user; a platform administrator's is shorter
 
 
 class Planner:
-    """Makes plans under one configuration; made anew when that is reloaded."""
+    """Plans jobs with one configuration. A reload makes a new planner.
+
+    `environ` and `directory` (the folder of a job) are those of the daemon.
+    """
 
     def __init__(
         self, config: Config, environ: Mapping[str, str], directory: Callable[[str], Path]
@@ -49,7 +52,10 @@ class Planner:
         self._directory = directory
 
     def plan(self, request: structs.StartRequest) -> tuple[Job, tuple[NodeTask | None, ...]]:
-        """Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`."""
+        """The job of a request, and the tasks of its nodes in the order of the nodes.
+
+        Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`.
+        """
         if len(request.nodes) > MOST_NODES:
             raise InvalidValue(
                 "nodes", f"{len(request.nodes)} names; at most {MOST_NODES} in a job"
@@ -63,7 +69,7 @@ class Planner:
         job = Job(
             job_id=secrets.token_hex(6),
             created_at=now,
-            collection=resolve_collection(request.collection, self._config, now),
+            work=resolve_collection(request.collection, self._config, now),
             timeouts=resolve_timeouts(request.timeouts, whole.timeouts),
             concurrency=resolve_concurrency(request.concurrency, whole.limits.concurrency),
             nodes=tuple(Node(node) for node in nodes),
@@ -75,9 +81,9 @@ class Planner:
         return job, self._tasks(job, _Logins(self, request.login))
 
     def replan(self, job: Job) -> tuple[NodeTask | None, ...] | None:
-        """The tasks of a job that a restart found unfinished; None if it cannot go on alone.
+        """The tasks of a job that was not finished before a restart. None if it cannot go on.
 
-        What a settled node was collected with may be gone by now: nothing is asked of it.
+        A settled node has no task. The credential that it used need not be there any more.
         """
         if not job.resumable:
             return None
@@ -92,7 +98,7 @@ class Planner:
         return load_credential(name, self._config.credentials.directory, self._environ)
 
     def _tasks(self, job: Job, logins: _Logins) -> tuple[NodeTask | None, ...]:
-        """One for each node in its place; None for one that has settled."""
+        """The tasks in the order of the nodes; None for one that has settled."""
         whole = self._config.for_job([node.node for node in job.nodes])
         received = sum(node.bytes_received for node in job.nodes)
         allowance = Allowance(whole.limits.job_bytes, received)
@@ -119,7 +125,7 @@ class Planner:
             host=host,
             port=port,
             login=logins.of(settings),
-            collection=job.collection,
+            work=job.work,
             timeouts=resolve_timeouts(overrides, settings.timeouts),
             retry=Retry(retry.attempts, retry.base, retry.cap),
             folder=self._directory(job.job_id) / node.folder,
@@ -128,18 +134,16 @@ class Planner:
             host_keys=settings.ssh.host_keys,
             legacy_algorithms=settings.ssh.legacy_algorithms,
             sessions=settings.limits.sessions_per_node,
-            node_bytes=settings.limits.node_bytes,
-            node_used=node.bytes_received,
-            job_bytes=allowance,
+            quota=Quota(Allowance(settings.limits.node_bytes, node.bytes_received), allowance),
             asked_at=job.created_at,
         )
 
 
 def _asked(job: Job, whole: Timeouts) -> structs.Timeouts:
-    """What the request said itself, which holds on every node.
+    """The timeouts of the request, which hold on every node.
 
-    Of a job that was stored without the names it is what differs from `whole`, the timeouts for
-    the job by today's configuration.
+    A job that was stored without their names has had those that differ from `whole`, the timeouts
+    that the configuration of today has for the job.
     """
     values, asked = asdict(job.timeouts), job.timeouts_asked
     if asked is None:
@@ -148,7 +152,7 @@ def _asked(job: Job, whole: Timeouts) -> structs.Timeouts:
 
 
 class _Logins:
-    """Who to be on each node: what the request says, else the credential of its cluster."""
+    """The login for each node: that of the request, or the credential of the node's cluster."""
 
     def __init__(self, planner: Planner, login: structs.Login) -> None:
         self._planner = planner

@@ -1,6 +1,6 @@
-"""What the rooms below raise, as the errors that the socket promises.
+"""Exceptions of the daemon as errors of the interface.
 
-The one rule: every refusal is one of the interface's typed errors, and is made here.
+The one rule: every refusal is one of the errors that the interface names, and is made here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def error(parameters: Struct) -> VarlinkError:
-    """The interface's error that is named like the struct."""
+    """The error of the interface that has the name of the struct."""
     return VarlinkError(f"{structs.INTERFACE}.{type(parameters).__name__}", parameters)
 
 
@@ -31,7 +31,7 @@ def invalid(parameter: str, reason: str) -> VarlinkError:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turns what the rooms below raise into the errors that the socket promises."""
+    """Raises the error of the interface for each exception that means a refusal."""
     try:
         yield
     except InvalidValue as e:
@@ -39,7 +39,7 @@ def refusals() -> Iterator[None]:
     except UnknownProfile as e:
         raise error(structs.ProfileNotFound(e.name)) from None
     except UnknownCredential as e:
-        log.warning("%s", e)  # where it was looked for is the administrator's business
+        log.warning("%s", e)  # only the log says where it was looked for
         raise error(structs.CredentialNotFound(e.name, e.cluster)) from None
     except CredentialRefused as e:
         raise invalid("login.credential", str(e)) from None

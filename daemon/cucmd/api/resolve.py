@@ -1,7 +1,7 @@
-"""PURE. A request measured against the configuration: what will be done, or what is wrong with it.
+"""PURE. The fields of a request, checked, with what profile and configuration say for the others.
 
-The one rule: a request's own options win over its profile, and the profile over the defaults;
-what comes out has been checked, whichever of them it came from.
+The one rule: the request comes before the profile, and the profile before the defaults. Whichever
+of them a value is from, it has been checked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cucmd.api import structs
 from cucmd.config import Config, InvalidValue, Profile, rules
 from cucmd.config.errors import found
 
-# RFC 3339: the zone is not optional, for a local time would be that of whichever machine.
+# RFC 3339. The zone is required: a local time could be that of the client or of the daemon.
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -26,15 +26,15 @@ _RFC3339 = re.compile(
 
 def resolve_collection(
     request: structs.Collection, config: Config, now: datetime | None = None
-) -> job.Collection:
+) -> job.Collect:
     """What to collect, from request, profile and defaults.
 
-    The profile's window holds only where the request names none at all. With `now` (aware), a
+    The window of the profile is used only if the request has no part of one. With `now` (aware), a
     window that begins later is refused. Raises `InvalidValue` and `UnknownProfile`.
     """
     profile = _profile(request, config)
     last, since, until = _window(request, now)
-    return job.Collection(
+    return job.Collect(
         paths=rules.distinct(profile.paths if request.paths is None else _checked(request.paths)),
         profile=request.profile,
         location=_given(request.location, "location", rules.location) or profile.location,
@@ -56,7 +56,7 @@ def _profile(request: structs.Collection, config: Config) -> Profile:
 
 
 def _given(text: str | None, field: str, rule: Callable[[str], str]) -> str | None:
-    """A field of the collection as its rule accepts it, or None where there is none."""
+    """A field of the collection, checked and in the form that `rule` gives it, or None."""
     if text is None:
         return None
     try:
@@ -91,7 +91,7 @@ def _window(
 
 
 def _instant(field: str, text: str | None) -> datetime | None:
-    """An RFC 3339 time as an aware one in UTC."""
+    """An RFC 3339 time as a datetime in UTC."""
     if text is None:
         return None
     expected = 'expected a time with its zone, such as "2026-03-01T08:00:00Z"'
@@ -102,14 +102,14 @@ def _instant(field: str, text: str | None) -> datetime | None:
         instant = datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise InvalidValue(f"collection.{field}", found(text, f"{expected}; {error}")) from None
-    # The node takes two digits of the year; before 2001 there was none, so no window can end there.
+    # The node takes two digits of the year. There was no node before 2001.
     if not 2001 <= instant.year <= 2099:
         raise InvalidValue(f"collection.{field}", found(text, "expected a year from 2001 to 2099"))
     return instant
 
 
 def resolve_timeouts(request: structs.Timeouts | None, base: job.Timeouts) -> job.Timeouts:
-    """The request's timeouts over `base`. Raises `InvalidValue` for `timeouts.FIELD`."""
+    """`base` with the timeouts of the request. Raises `InvalidValue` for `timeouts.FIELD`."""
     if request is None:
         return base
     own = {field: seconds for field, seconds in asdict(request).items() if seconds is not None}
@@ -120,7 +120,7 @@ def resolve_timeouts(request: structs.Timeouts | None, base: job.Timeouts) -> jo
 
 
 def resolve_concurrency(request: int | None, base: int) -> int:
-    """Nodes at once in the job. Raises `InvalidValue`."""
+    """How many nodes of the job at once. Raises `InvalidValue`."""
     if request is None:
         return base
     if not 1 <= request <= rules.MOST_AT_ONCE:

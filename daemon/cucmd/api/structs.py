@@ -1,6 +1,8 @@
-"""The structs of `io.cucmd.Jobs`, as they travel. Shared by the daemon and `cucmctl`.
+"""The structs of `io.cucmd.Jobs` on the socket. Shared by the daemon and `cucmctl`.
 
-The one rule: imports nothing but msgspec and the standard library, and knows no behaviour.
+The one rule: this file imports only msgspec and the standard library, and decides nothing.
+No struct forbids fields that it does not know: a client reads past those of a later daemon. In a
+request the daemon refuses them (`varlink/requests.py`).
 Times are RFC 3339 in UTC; durations are seconds; sizes are bytes. The comments above classes and
 fields become the comments of the interface that can be read from the socket (`interface.py`).
 """
@@ -22,7 +24,7 @@ JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "canc
 
 # What to collect. A profile, or paths; the paths win where both are given.
 # The window is either last ("30m", "2h", "3d") or since and until.
-class Collection(Struct, frozen=True, forbid_unknown_fields=True):
+class Collection(Struct, frozen=True):
     profile: str | None = None
     paths: tuple[str, ...] | None = None
     location: str | None = None
@@ -36,7 +38,7 @@ class Collection(Struct, frozen=True, forbid_unknown_fields=True):
 
 # Who to be on the nodes. The password is never stored and never shown;
 # a credential is the name of one that the daemon was given.
-class Login(Struct, frozen=True, forbid_unknown_fields=True):
+class Login(Struct, frozen=True):
     username: str | None = None
     password: str | None = None
     credential: str | None = None
@@ -45,7 +47,7 @@ class Login(Struct, frozen=True, forbid_unknown_fields=True):
         return f"Login(username={self.username!r}, credential={self.credential!r})"
 
 
-class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
+class Timeouts(Struct, frozen=True):
     connect: float | None = None
     login: float | None = None
     command: float | None = None
@@ -106,7 +108,7 @@ class JobSummary(Struct, frozen=True):
 
 # Start a job. The reply comes once the job is durable; its nodes run on.
 # A node is a host, or host:port.
-class StartRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class StartRequest(Struct, frozen=True):
     nodes: tuple[str, ...]
     login: Login
     collection: Collection
@@ -118,7 +120,7 @@ class JobReply(Struct, frozen=True):
     job: Job
 
 
-class StatusRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class StatusRequest(Struct, frozen=True):
     job_id: str
 
 
@@ -127,7 +129,7 @@ DEFAULT_LIMIT = 20
 
 
 # Newest first.
-class ListRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class ListRequest(Struct, frozen=True):
     status: str | None = None
     limit: int | None = None
 
@@ -138,7 +140,7 @@ class ListReply(Struct, frozen=True):
 
 # Cancel a job, or only some of its nodes.
 # cancelled says whether the job, or every node named, is now cancelled.
-class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class CancelRequest(Struct, frozen=True):
     job_id: str
     nodes: tuple[str, ...] | None = None
 
@@ -154,7 +156,7 @@ class CancelReply(Struct, frozen=True):
 # as it is; each later one is a change, with a sequence number that grows by
 # one. A watcher that reads too slowly is told how many changes it missed, and
 # gets the state again. A watch of one job ends when the job does.
-class WatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class WatchRequest(Struct, frozen=True):
     job_id: str | None = None
 
 
@@ -174,7 +176,7 @@ class HostKey(Struct, frozen=True):
     line: str
 
 
-class ListHostKeysRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class ListHostKeysRequest(Struct, frozen=True):
     pass
 
 
@@ -183,7 +185,7 @@ class ListHostKeysReply(Struct, frozen=True):
 
 
 # Without a key, the node is asked for those that it has, and they are remembered.
-class AddHostKeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class AddHostKeyRequest(Struct, frozen=True):
     node: str
     key: str | None = None
 
@@ -192,7 +194,7 @@ class HostKeysReply(Struct, frozen=True):
     host_keys: tuple[HostKey, ...]
 
 
-class ForgetHostKeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class ForgetHostKeyRequest(Struct, frozen=True):
     node: str
 
 

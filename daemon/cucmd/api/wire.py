@@ -1,4 +1,4 @@
-"""PURE. Jobs as the socket shows them: from `cucmd.job` to `cucmd.api.structs`."""
+"""PURE. Jobs as structs of the interface: from `cucmd.job` to `cucmd.api.structs`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def job_to_wire(job: domain.Job, directory: Path, unsaved: str | None = None) ->
         started_at=job.started_at,
         completed_at=job.state.completed_at if isinstance(job.state, domain.JobEnded) else None,
         directory=str(directory),
-        collection=_collection(job.collection),
+        collection=_collection(job.work),
         timeouts=_timeouts(job.timeouts),
         nodes=tuple(_node(node) for node in job.nodes),
         unsaved=unsaved,
@@ -55,17 +55,20 @@ def _node(node: domain.Node) -> structs.Node:
     )
 
 
-def _collection(collection: domain.Collection) -> structs.Collection:
+def _collection(work: domain.Work) -> structs.Collection:
+    """What a job collects. Empty for other work: every client expects the field."""
+    if not isinstance(work, domain.Collect):
+        return structs.Collection()
     return structs.Collection(
-        profile=collection.profile,
-        paths=collection.paths,
-        location=collection.location,
-        match=collection.match,
-        recurs=collection.recurs,
-        compress=collection.compress,
-        last=collection.last,
-        since=_rfc3339(collection.since),
-        until=_rfc3339(collection.until),
+        profile=work.profile,
+        paths=work.paths,
+        location=work.location,
+        match=work.match,
+        recurs=work.recurs,
+        compress=work.compress,
+        last=work.last,
+        since=_rfc3339(work.since),
+        until=_rfc3339(work.until),
     )
 
 

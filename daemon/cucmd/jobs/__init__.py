@@ -6,9 +6,9 @@
     recorder.py     a job's changes, to the store and then to the watchers
     events.py       changes, numbered, to bounded subscribers
     limits.py       who may run now: limits over jobs, connections, sessions
-    filing.py       the files that came, put on record: in the store and in the manifest
-    manifest.py     every file of a job, and whether it is whole
-    recovery.py     what a stop left on disk, accounted for
+    filing.py       the received files of a job, put on record: in the store and in the manifest
+    manifest.py     the file with a line for each received file
+    recovery.py     what a stop left on disk, put on record
 
 The one rule: what is done on a node is handed in; nothing here knows it.
 """

@@ -1,7 +1,7 @@
 """Changes of jobs, numbered, to subscribers that may be slow.
 
-The one rule: publishing never waits and never grows without bound; a subscriber that falls behind
-is told how many changes it missed, and nobody else notices.
+The one rule: publishing never waits, and memory is bounded. A subscriber that falls behind gets the
+number of changes that it missed; no other subscriber is affected.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Feed:
     """Where changes are published. Lives in the trio thread."""
 
     def __init__(self) -> None:
-        # By job; None holds those who watch every job. A publish looks at no one else's.
+        # By job; None: those for every job. A publish looks at these two sets only.
         self._subscriptions: dict[str | None, set[Subscription]] = {}
 
     def publish(self, job: Job) -> None:
@@ -50,10 +50,10 @@ class Feed:
         """
         return Subscription(self, job_id)
 
-    def enlist(self, subscription: Subscription) -> None:
+    def add(self, subscription: Subscription) -> None:
         self._subscriptions.setdefault(subscription.job_id, set()).add(subscription)
 
-    def dismiss(self, subscription: Subscription) -> None:
+    def remove(self, subscription: Subscription) -> None:
         group = self._subscriptions[subscription.job_id]
         group.remove(subscription)
         if not group:
@@ -72,7 +72,7 @@ class Subscription:
         self._news = trio.Event()
 
     def __enter__(self) -> Subscription:
-        self._feed.enlist(self)
+        self._feed.add(self)
         return self
 
     def __exit__(
@@ -81,7 +81,7 @@ class Subscription:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._feed.dismiss(self)
+        self._feed.remove(self)
 
     def offer(self, job: Job) -> None:
         """Called by the feed.

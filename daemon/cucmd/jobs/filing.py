@@ -1,120 +1,123 @@
-"""What came of a job's files, put on record.
+"""Puts the received files of one job on record: in the store, then in the manifest.
 
-The one rule: a file that came is on record in store and manifest, however often it takes. In the
-store it is before its node's end is shown; in the manifest too where that is cheap, and always
-before a job is shown as ended because its last node has ended (`manifest.py` has the reasons).
+The one rule: no received file is forgotten. What could not be put on record is tried again, with
+the next node that ends and, once the last has ended, until it succeeds or the daemon stops.
+
+A file goes through these steps, each of which is durable before the next begins:
+
+    step                      done by                         kept until the next step
+    closed, bytes on disk     receiver/upload.py              in the upload target
+    the node has ended        `put_on_record`                 `_unsaved`, once a try has failed
+    in the store              `_save`, a transaction a node   `_unlisted`
+    in the manifest           `_append`, one sync for all     -
+                              that wait at the moment
+    the node's end is shown   jobs/run.py
+
+A kill at any point loses nothing: a restart looks for files on disk that the store does not have,
+and for files of the store that the manifest does not have (`recovery.py`).
+
+Nodes that end at the same time: each saves its own files. One of them appends to the manifest, and
+takes with it what is in the store by then; the others wait for that append, because whoever sees a
+node's end must find its files. If it fails, each tries once more and fails with its own error.
+
+Errors (`StoreFailed`, `OSError`, mostly a full disk): the node that meets one fails with it. Its
+files are kept and tried again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Sequence
 
 import trio
 
-from cucmd.jobs.manifest import Entry, ManifestWriter
-from cucmd.node.ports import ReceivedFile
+from cucmd.jobs.manifest import Manifest
+from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
 
-# Seconds between tries to put files on record.
+# Seconds between tries to put files on record, after the last node has ended.
 CATCH_UP_AFTER = 1.0
-# Somebody removed the job's folder: no time brings it back.
+# Somebody removed the job's directory: it does not come back with time.
 TAKEN_AWAY = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class Filing:
-    """Of one job; `add` says what there is, and the others see that it is kept.
+    """Of one job.
 
-    `stopped` says whether the daemon stops.
+    `unrecorded`: files of which a restart could not make the record durable.
     """
 
     def __init__(
-        self, job_id: str, store: Store, manifest: ManifestWriter, stopped: Callable[[], bool]
+        self, job_id: str, store: Store, manifest: Manifest, unrecorded: Sequence[ReceivedFile]
     ) -> None:
         self._job_id = job_id
         self._store = store
         self._manifest = manifest
-        self._stopped = stopped
-        self._put_off = trio.Event()
-        self._hurried = trio.Event()
-        self._unfiled: dict[str, tuple[Entry, ...]] = {}
+        self._unsaved = list(unrecorded)
+        self._unlisted: list[ReceivedFile] = []
+        self._appending = trio.Lock()
+        self._stopping = False
 
     @property
     def recorded(self) -> bool:
-        """Whether every file that we know of is on record, while nothing is on its way there."""
-        return not self._unfiled and self._manifest.written
+        """Whether every file is on record. Meaningful while no call is under way."""
+        return not self._unsaved and not self._unlisted
 
-    def add(
-        self, node: str, folder: str, files: Sequence[ReceivedFile], whole: Container[str]
-    ) -> None:
-        """What came of a node in this run; `whole` are the paths of those that count."""
-        self._unfiled[node] = self._manifest.add(node, folder, files, whole)
+    async def put_on_record(self, files: Sequence[ReceivedFile] = ()) -> None:
+        """The files of a node that has ended, and all of which an earlier try has failed.
 
-    async def put_on_record(self, last: Callable[[], bool]) -> None:
-        """Into the manifest at once if that is due, or `last`: with this node the job will end.
-
-        Raises `StoreFailed`, `OSError`; what it did not come to is tried again with the next.
+        Raises `StoreFailed`, `OSError`.
         """
-        await self._save()
-        if self._manifest.due <= trio.current_time() or last():
-            await self._manifest.write()
-        else:
-            self._put_off.set()
-
-    async def _save(self) -> None:
-        while self._unfiled:
-            # Taken out meanwhile: nodes that end together would save each other's files as well,
-            # and 400 of them did so 80,000 times.
-            node, entries = self._unfiled.popitem()
-            try:
-                await self._store.save_files(self._job_id, node, entries)
-            except BaseException:
-                self._unfiled.setdefault(node, entries)
-                raise
-
-    def hurry(self) -> None:
-        """What was put off is not to wait any longer: the job is about to be shown as ended."""
-        self._hurried.set()
-
-    async def keep_up(self) -> None:
-        """Writes the manifest, where that was put off, once it is due. Runs until cancelled."""
-        while True:
-            await self._put_off.wait()
-            self._put_off = trio.Event()
-            with trio.move_on_at(self._manifest.due):
-                await self._hurried.wait()
-            self._hurried = trio.Event()
-            await self._until_recorded()
+        await self._save(files)
+        while self._unsaved:
+            again, self._unsaved = self._unsaved, []
+            await self._save(again)
+        await self._append()
 
     async def catch_up(self) -> None:
-        """What was put off, or kept off the record by a full disk, is put there: now, or once
-        there is room again.
-
-        A stop ends the wait: the next start accounts for them (`recovery.py`).
-        """
+        """Returns once every file is on record, or after a failed try once the daemon stops."""
         with trio.CancelScope(shield=True):
-            await self._until_recorded()
+            said = ""
+            while not self.recorded and (error := await self._try()) is not None:
+                if isinstance(error, TAKEN_AWAY):
+                    log.error("job %s: files cannot be put on record: %s", self._job_id, error)
+                    return
+                if str(error) != said:  # once for each trouble, not for each try
+                    log.error("job %s: files are not on record: %s", self._job_id, error)
+                said = str(error)
+                if self._stopping:
+                    return
+                await trio.sleep(CATCH_UP_AFTER)
 
-    async def _until_recorded(self) -> None:
-        said = ""
-        while not self.recorded and (error := await self._attempt()) is not None:
-            if isinstance(error, TAKEN_AWAY):
-                log.error("job %s: files cannot be put on record: %s", self._job_id, error)
-                return
-            if str(error) != said:  # once for each trouble, not for each try
-                log.error("job %s: files are not on record: %s", self._job_id, error)
-            said = str(error)
-            if self._stopped():
-                return
-            await trio.sleep(CATCH_UP_AFTER)
+    def stop(self) -> None:
+        """The daemon stops: `catch_up` waits no longer. The next start accounts for the files."""
+        self._stopping = True
 
-    async def _attempt(self) -> StoreFailed | OSError | None:
-        """What comes meanwhile is not waited for: its own node sees to it."""
+    async def _try(self) -> StoreFailed | OSError | None:
         try:
-            await self._save()
-            await self._manifest.write()
+            await self.put_on_record()
         except (StoreFailed, OSError) as error:
             return error
         return None
+
+    async def _save(self, files: Sequence[ReceivedFile]) -> None:
+        # While this waits the files are in no list: nodes that end together would save each
+        # other's as well, and 400 of them did so 80,000 times.
+        try:
+            if files:
+                await self._store.save_files(self._job_id, files)
+        except BaseException:
+            self._unsaved += files
+            raise
+        self._unlisted += files
+
+    async def _append(self) -> None:
+        async with self._appending:
+            files, self._unlisted = self._unlisted, []
+            try:
+                await self._manifest.append(files)
+            except BaseException:
+                self._unlisted = files + self._unlisted
+                raise

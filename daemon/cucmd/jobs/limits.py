@@ -1,7 +1,7 @@
 """Who may run now: jobs at once, connections at once, sessions on a node.
 
-The one rule: every wait is first come, first served, and a place is given back only after the
-connection that it stood for has closed.
+The one rule: who came first goes first, and a slot is given back only after its connection has
+closed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import trio
 
 from cucmd.config import Limits
 
-# A node as `addresses.locate` gives it, so that all its names share its places.
+# A node as `node/resolver.py` gives it, so that all its names share its slots.
 Address: TypeAlias = tuple[str, int]
 
 
 class Admission:
-    """The daemon's places. Limits can change while jobs run; a lower one takes hold as they end."""
+    """The daemon's slots for jobs, connections and sessions.
+
+    Limits can change while jobs run; a lower one takes effect as they end.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._jobs = trio.CapacityLimiter(limits.jobs)
@@ -37,7 +40,7 @@ class Admission:
 
     @asynccontextmanager
     async def session(self, address: Address, most: int) -> AsyncIterator[None]:
-        """A place on the node at `address` (at most `most`), and one among the connections.
+        """A slot on the node at `address`, which has `most` of them, and one of the connections.
 
         In this order: waiting for a busy node must not hold a connection that others could use.
         """

@@ -1,45 +1,84 @@
-"""The manifest of a job: every file that came, by node, with size, SHA-256 and whether it is whole.
+"""`manifest.jsonl` of a job: one line of JSON for each received file.
 
-The one rule: the file on disk is replaced in one step and never shows a file as complete before
-its bytes are durable.
+    {"node":"cucm-pub","path":"cucm-pub/files/...","size":4,"sha256":"...","complete":true}
 
-Each write is one of the whole file, for it is one JSON document that readers see whole: one for
-every node of a large job would be work that grows with the square of the job, 5 GB for 400 nodes of
-250 files. But the store has each node's files by then, and a restart makes the manifest from there
-(`recovery.py`): nothing is lost where a write waits. So up to `SMALL` files there is one for every
-node that ends, before its end is shown, and whoever sees the end finds the files. Beyond, the next
-is `due` when writing takes no more than a fiftieth of the time, and takes in all that ended
-meanwhile; who cannot wait need not (`filing.py`). A share of the time is right for every size and
-every disk; a number of nodes or seconds would not be.
+The one rule: lines are only added at the end, and a line counts once it is durable. Of several
+lines with one path the last counts.
+
+An append
+    1. cuts the file to the length that was durable last. A write that failed, on a full disk say,
+       may have left a part of a line there, and the next line must not continue it
+    2. writes the lines, and calls fsync on the file, and on its folder if the file is new
+    3. only then takes the new length for durable
+
+The first append of a `Manifest` reads the file, because a daemon that was killed may have left
+anything behind what was durable:
+    a last line without its end          is cut off, by step 1
+    something that is no line            the file is replaced by one with the lines that are in it
+    `manifest.json`, the one document    the file is replaced by one with the files of both; then
+      that the first version wrote       `manifest.json` is removed
+Files whose line is there already are not written again. So a restart appends all files that the
+store has of a job, and the manifest gets those that it lacks (`recovery.py`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Container, Iterable, Iterator, Sequence
-from itertools import chain, islice
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import trio
 
-from cucmd.durable import replace_file
-from cucmd.node.ports import ReceivedFile
+from cucmd.durable import replace_file, sync_directory
+from cucmd.received_file import ReceivedFile
 
-# Files, half a megabyte of them, up to which a write is so cheap that each node may have its own.
-SMALL = 2000
-# Beyond: how many times as long as the last write took it is until the next is due; in seconds, at
-# most. With 100,000 files a write takes 0.13 s, and the pause 6.5 s.
-PAUSE = 50
-LONGEST_PAUSE = 60.0
-
-# Files whose words are made in one go, in a third of a millisecond: the encoder does not let go of
-# the interpreter before it is through, and from a thread it would hold the loop as well.
-PIECE = 1000
+_MODE = 0o640
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """One file. `path` is relative to the job's directory; sizes are bytes."""
+class Manifest:
+    """Of the job in `directory`. One append at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "manifest.jsonl"
+        self._first_version = directory / "manifest.json"
+        self._length: int | None = None  # bytes that are durable; None: not read yet
+
+    async def append(self, files: Sequence[ReceivedFile]) -> None:
+        """Durable on return, and then the file exists, also where there are no files.
+
+        Raises `OSError`; then none of the files counts as appended.
+        """
+        if files or self._length is None:
+            await trio.to_thread.run_sync(self._append, files)
+
+    def _append(self, files: Sequence[ReceivedFile]) -> None:
+        # What somebody took out of the file while the job ran stays out.
+        if self._length is None or _size(self._path) < self._length:
+            files = self._read(files)
+        self._length = _write(self._path, self._length or 0, map(_line, files))
+
+    def _read(self, files: Sequence[ReceivedFile]) -> Sequence[ReceivedFile]:
+        """Learns what is in the file, and repairs it. Returns which of `files` it lacks."""
+        self._length = None
+        found = _lines_of(self._path)
+        lines, length = found.lines, found.length
+        first_version = _lines_of_first_version(self._first_version)
+        if found.damaged or first_version is not None:
+            lines = {**(first_version or {}), **lines}
+            replace_file(self._path, lines.values(), _MODE)
+            length = sum(map(len, lines.values()))
+        if first_version is not None:
+            self._first_version.unlink(missing_ok=True)
+            sync_directory(self._path.parent)
+        self._length = length
+        return [file for file in files if lines.get(file.path) != _line(file)]
+
+
+class _Line(msgspec.Struct):
+    """The fields of a line: what is known of a file for good."""
 
     node: str
     path: str
@@ -48,108 +87,79 @@ class Entry(msgspec.Struct, frozen=True):
     complete: bool
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    job_id: str
-    files: tuple[Entry, ...]
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Line).decode
 
 
-class ManifestWriter:
-    """Writes `manifest.json` when told to; nodes that end together share a write."""
-
-    def __init__(self, job_id: str, directory: Path, entries: Sequence[Entry] = ()) -> None:
-        self._job_id = job_id
-        self._path = directory / "manifest.json"
-        self._entries = _by_node(entries)
-        self._files = len(entries)
-        self._paused_until = -math.inf
-        self._writing = trio.Lock()
-        self._wanted = 1 if entries else 0
-        self._written = 0
-
-    @property
-    def written(self) -> bool:
-        """Whether the file says all that there is to say; so too where there is nothing."""
-        return self._written >= self._wanted
-
-    @property
-    def due(self) -> float:
-        """When the next write may begin, on trio's clock, if nobody needs it sooner."""
-        return -math.inf if self._files <= SMALL else self._paused_until
-
-    def entries(self, node: str) -> tuple[Entry, ...]:
-        return self._entries.get(node, ())
-
-    def add(
-        self, node: str, folder: str, files: Sequence[ReceivedFile], whole: Container[str]
-    ) -> tuple[Entry, ...]:
-        """The node's files of this run, after those of earlier runs, which stay.
-
-        `whole` are the paths of those that count (`collect.doors.Report.whole`).
-        """
-        new = (_entry(node, folder, file, complete=file.path in whole) for file in files)
-        entries = (*self.entries(node), *new)
-        self._entries[node] = entries
-        self._files += len(files)
-        self._wanted += 1
-        return entries
-
-    async def write(self) -> None:
-        """Durable when it returns. Raises `OSError`."""
-        mine = self._wanted
-        async with self._writing:
-            if self._written >= mine:
-                return
-            version, nodes = self._wanted, tuple(self._entries.values())
-            began = trio.current_time()
-            try:
-                await replace(self._path, self._job_id, nodes)
-            finally:
-                ended = trio.current_time()
-                self._paused_until = ended + min(PAUSE * (ended - began), LONGEST_PAUSE)
-            self._written = version
+def _line(file: ReceivedFile) -> bytes:
+    line = _Line(file.node, file.path, file.size, file.sha256, file.complete)
+    return _encode(line) + b"\n"
 
 
-def _by_node(entries: Sequence[Entry]) -> dict[str, tuple[Entry, ...]]:
-    found: dict[str, list[Entry]] = {}
-    for entry in entries:
-        found.setdefault(entry.node, []).append(entry)
-    return {node: tuple(files) for node, files in found.items()}
-
-
-def _entry(node: str, folder: str, file: ReceivedFile, *, complete: bool) -> Entry:
-    return Entry(node, f"{folder}/files/{file.path}", file.size, file.sha256, complete)
-
-
-async def replace(path: Path, job_id: str, nodes: Sequence[Sequence[Entry]]) -> None:
-    """In a thread: the words for a hundred thousand files, and the disk, take their time."""
-    pieces = words(job_id, chain.from_iterable(nodes))
-    await trio.to_thread.run_sync(replace_file, path, pieces, 0o640)
-
-
-def words(job_id: str, files: Iterable[Entry]) -> Iterator[bytes]:
-    """The manifest as JSON, in pieces that are soon made."""
-    empty = _formatted(Manifest(job_id, ()))
-    head = empty[: -len(b"]\n}")]
-    tail = b"\n ]\n}"
-    files, between = iter(files), b"\n"
-    yield head
-    while piece := tuple(islice(files, PIECE)):
-        yield between
-        yield _formatted(Manifest(job_id, piece))[len(head) + 1 : -len(tail)]
-        between = b",\n"
-    yield (empty[len(head) :] if between == b"\n" else tail) + b"\n"
-
-
-def _formatted(manifest: Manifest) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-
-
-def says(directory: Path, entries: Sequence[Entry]) -> bool:
-    """Whether the manifest on disk names exactly these files; none is one without files."""
+def _size(path: Path) -> int:
     try:
-        found = msgspec.json.decode((directory / "manifest.json").read_bytes(), type=Manifest)
+        return path.stat().st_size
     except FileNotFoundError:
-        return not entries
-    except (OSError, msgspec.MsgspecError):
-        return False
-    return set(found.files) == set(entries)
+        return 0
+
+
+def _write(path: Path, length: int, lines: Iterable[bytes]) -> int:
+    """Puts `lines` after the first `length` bytes of the file; its new length, durable."""
+    with os.fdopen(os.open(path, _FLAGS, _MODE), "wb") as file:
+        file.truncate(length)
+        file.seek(length)
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+        end = file.tell()
+    if length == 0:
+        sync_directory(path.parent)
+    return end
+
+
+class _Found(NamedTuple):
+    """`lines` by path, each with its line break; `length` up to the end of the last line.
+
+    `damaged`: something in between is no line.
+    """
+
+    lines: dict[str, bytes]
+    length: int
+    damaged: bool
+
+
+def _lines_of(path: Path) -> _Found:
+    lines: dict[str, bytes] = {}
+    length, damaged = 0, False
+    for line in _read_lines(path):
+        if not line.endswith(b"\n"):
+            break
+        length += len(line)
+        try:
+            lines[_decode(line).path] = line
+        except ValueError:
+            damaged = True
+    return _Found(lines, length, damaged)
+
+
+def _read_lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            yield from file
+    except FileNotFoundError:
+        pass
+
+
+class _FirstVersion(msgspec.Struct):
+    files: tuple[_Line, ...]
+
+
+def _lines_of_first_version(path: Path) -> dict[str, bytes] | None:
+    """None: there is no such file. The store has all that is in it, so a damaged one is empty."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_FirstVersion)
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+    return {line.path: _encode(line) + b"\n" for line in found.files}

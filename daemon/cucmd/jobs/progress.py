@@ -1,6 +1,6 @@
-"""What the work on one node tells its job (`collect.doors.Report`), and what came into its target.
+"""What is known of the work on one node: the `Report` of `node/ports.py`, and the upload target.
 
-The one rule: transitions are passed on at once; figures wait until somebody looks.
+The one rule: transitions are passed on at once, figures only when `figures` is called.
 """
 
 from __future__ import annotations
@@ -9,15 +9,22 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
+import msgspec
+
 from cucmd.failure import Failure
 from cucmd.job import Node, Phase
-from cucmd.node.ports import ReceivedFile, UploadTarget
+from cucmd.node.ports import UploadTarget
+from cucmd.received_file import ReceivedFile
 
 Change: TypeAlias = Callable[[Callable[[Node], Node]], None]
 
 
 class NodeProgress:
-    """`change` applies a transition to the node, unless it has settled meanwhile."""
+    """Of one node of a job.
+
+    `change`: applies a transition to the node, unless it has ended meanwhile.
+    `now`: the time of a transition.
+    """
 
     def __init__(self, change: Change, now: Callable[[], datetime]) -> None:
         self._change = change
@@ -25,8 +32,8 @@ class NodeProgress:
         self._target: UploadTarget | None = None
         self._files_announced: int | None = None
         self._bytes_announced: int | None = None
-        self.whole_paths: set[str] = set()
-        self.ended = False
+        self._complete: set[str] = set()  # paths
+        self._ended = False
         self.last_phase = Phase.CONNECT
 
     def attempt(self, number: int) -> None:
@@ -43,32 +50,35 @@ class NodeProgress:
     def announced(self, files: int, size: int) -> None:
         self._files_announced, self._bytes_announced = files, size
 
-    def whole(self, files: Sequence[ReceivedFile]) -> None:
-        self.whole_paths.update(file.path for file in files if file.complete)
+    def complete(self, files: Sequence[ReceivedFile]) -> None:
+        self._complete.update(file.path for file in files if file.closed)
 
     @property
     def refusal(self) -> Failure | None:
-        """Why the target takes nothing more, if that is so."""
+        """Why the upload target takes nothing more, if that is so."""
         return self._target.refusal if self._target is not None else None
 
     def at_end(self) -> None:
-        """From here on only files that count are counted; until then, those that were closed."""
-        self.ended = True
+        """The work has ended: from now on complete files are counted, and not closed ones."""
+        self._ended = True
 
     def take_files(self) -> Sequence[ReceivedFile]:
-        """What came into the target, once."""
+        """What came into the upload target, marked as complete or not; nothing the second time."""
         target, self._target = self._target, None
-        return target.files() if target is not None else ()
+        files = target.files() if target is not None else ()
+        return [
+            msgspec.structs.replace(file, complete=file.path in self._complete) for file in files
+        ]
 
     def figures(self, node: Node) -> Node:
-        """The node with the figures of this moment; the very same where nothing is new."""
+        """The node with the figures of this moment; `node` itself where nothing has changed."""
         target = self._target
         if target is None:
             return node
         after = node.progress(
             files_announced=self._files_announced,
             bytes_announced=self._bytes_announced,
-            files_received=len(self.whole_paths) if self.ended else target.files_received,
+            files_received=len(self._complete) if self._ended else target.files_received,
             bytes_received=target.bytes_received,
         )
         return node if after == node else after

@@ -1,8 +1,30 @@
-"""From a change in memory to the store to the watchers, for one job.
+"""Takes each change of one job's state to the store, and then to the watchers.
 
-The one rule: a change is published only after it is durable, and a store that fails is tried
-again for as long as the job lives: what a person was told is not forgotten because a disk was
-full for a minute.
+The one rule: a state is published only after it is durable.
+
+From memory to the watchers
+---------------------------
+    `changed(job)`    notes the newest state, under the next version number
+    `run`             saves the newest state in one transaction, then publishes it; states that
+                      follow each other while a save is under way share the next save
+    `durable()`       waits until the state of this moment is saved
+    `show(job)`       publishes new figures (files, bytes) without a save; not while a state waits
+                      to be saved, because the job with the figures would have that state too
+    `visible_state`   what may be shown meanwhile: the last state that was saved
+
+If a save fails
+---------------
+`run` tries again, every `RETRY_AFTER` seconds, for as long as it takes. Meanwhile `trouble` says
+why, and watchers get the last saved state again, so that they can ask for it. Whoever waits in
+`durable` gets the error of the next try: a client is not to wait until a disk has room again. The
+state in memory stays as it is: what was cancelled stays cancelled.
+
+The end
+-------
+`finish` is called after the last change; `run` returns when that is saved. Nothing cancels it
+before. Where `stop` was called too, because the daemon stops, one failed try after `finish` is
+enough: the next start takes the job up as the store has it. Without a stop there is no giving up,
+or the job would have ended in memory and would be unfinished in the store, for ever.
 """
 
 from __future__ import annotations
@@ -21,7 +43,7 @@ RETRY_AFTER = 1.0
 
 
 class Recorder:
-    """Saves the newest state of a job; states that follow each other quickly share a save."""
+    """Of one job. `run` is to be started in a task of its own."""
 
     def __init__(self, job: Job, store: Store, feed: Feed) -> None:
         self._store = store
@@ -36,28 +58,31 @@ class Recorder:
         self._attempted = trio.Event()
 
     def changed(self, job: Job) -> None:
-        """Notes a new state, to be saved and published."""
+        """Notes a new state, to be saved and published. Never waits."""
         self._job = job
         self._version += 1
         self._changed.set()
 
     def show(self, job: Job) -> None:
-        """Publishes figures that changed since; only where no transition waits to be durable."""
+        """Publishes figures that have changed, unless a state waits to be saved."""
         if self._durable == self._version and job is not self._job:
             self._job = job
             self._feed.publish(job)
 
     @property
     def trouble(self) -> str | None:
-        """Why the newest state is not durable, as the last try has it; None: it is, or soon."""
+        """Why the last try to save failed; None: it did not."""
         return None if self._failed is None else str(self._failed)
 
     def visible_state(self, job: Job) -> Job:
-        """What may be said of the job, now that it is `job`: no state that a crash could undo."""
+        """`job`, the newest state, if it is durable; else the last one that is."""
         return job if self._durable == self._version else self._saved
 
     async def durable(self) -> None:
-        """Waits until the state of this moment is saved. Raises `StoreFailed` if a try fails."""
+        """Waits until the state of this moment is saved.
+
+        Raises `StoreFailed` if a try fails, or if `run` has ended before.
+        """
         version = self._version
         while self._durable < version:
             if self._over:
@@ -72,16 +97,12 @@ class Recorder:
         self._changed.set()
 
     def stop(self) -> None:
-        """The daemon stops: what cannot be saved at the end is left as the disk has it.
-
-        The next start takes the job up from there. Without a stop, to give up would leave a job
-        that runs for ever: ended in the eyes of the daemon, unfinished on the disk.
-        """
+        """The daemon stops: what cannot be saved at the end is left to the next start."""
         self._stopping = True
 
     async def run(self) -> None:
         try:
-            with trio.CancelScope(shield=True):  # `finish` ends it: nothing is left unsaved
+            with trio.CancelScope(shield=True):  # `finish` ends it
                 await self._save_until_finished()
         finally:
             self._over = True
@@ -105,7 +126,7 @@ class Recorder:
             self._failed = error
             if news:
                 log.error("job %s: its state could not be saved: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
-                self._feed.publish(self._saved)  # so that whoever watches hears of the trouble
+                self._feed.publish(self._saved)  # so that watchers ask for `trouble`
         else:
             self._saved, self._durable, self._failed = job, version, None
             self._feed.publish(job)

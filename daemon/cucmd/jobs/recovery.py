@@ -1,7 +1,7 @@
-"""What a stop left on disk, accounted for before a job goes on: no file there is unknown.
+"""What a stop left on disk, put on record before a job goes on: no file there is unknown.
 
-The one rule: a file that no record calls whole is marked incomplete; it is never deleted, for it
-may be all that is left of what the node had, and never passed off as whole.
+The one rule: a file that the store does not call complete is recorded as incomplete. It is never
+deleted, because it may be all that is left of what the node had.
 """
 
 from __future__ import annotations
@@ -18,59 +18,58 @@ import trio
 
 from cucmd import durable
 from cucmd.job import Job
-from cucmd.jobs.manifest import Entry, ManifestWriter, says
+from cucmd.jobs.manifest import Manifest
+from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
 
 
-class Accounted(NamedTuple):
-    """Every file of a job; not `durable` if the disk did not let the record be."""
+class RecoveredFiles(NamedTuple):
+    """Every file of a job; `recorded`: all of them are on record, in store and manifest."""
 
-    entries: tuple[Entry, ...]
-    durable: bool
+    files: tuple[ReceivedFile, ...]
+    recorded: bool
 
 
-async def account_for_files(store: Store, job: Job, directory: Path) -> Accounted:
-    """Every file of a job that was live: those on record, and the rest as incomplete.
+async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFiles:
+    """The files of a job that was live: those that the store has, and the rest as incomplete.
 
-    Where it cannot be made durable that is logged, and the manifest says so at the next write.
-    Raises `StoreFailed` where the records cannot be read.
+    The rest is saved, and the manifest gets what it lacks of both. Where the disk does not permit
+    that, it is logged. Raises `StoreFailed` where the store cannot be read.
     """
-    rows = await store.files(job.job_id)
-    recorded = [
-        Entry(row.node, _shown(os.fsencode(row.path)), row.size, row.sha256, row.complete)
-        for row in rows
+    stored = [
+        msgspec.structs.replace(file, path=_text(os.fsencode(file.path)))
+        for file in await store.files(job.job_id)
     ]
-    if job.ended and not await trio.Path(directory).exists():
-        return Accounted(tuple(recorded), True)  # somebody has no more use for it
+    if not await trio.Path(directory).exists() and (job.ended or not stored):
+        # It never began, or somebody has removed its files.
+        return RecoveredFiles(tuple(stored), True)
     try:
-        left = await trio.to_thread.run_sync(_unrecorded, job, directory, recorded)
+        unknown = await trio.to_thread.run_sync(_not_stored, stored, job, directory)
     except OSError as error:
         log.error("job %s: its files cannot be looked at: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
-        return Accounted(tuple(recorded), False)
-    entries = (*recorded, *left)
-    if await trio.to_thread.run_sync(says, directory, entries):
-        return Accounted(entries, True)
-    if left:
-        log.warning("job %s: %d files were cut off by the stop", job.job_id, len(left))
+        return RecoveredFiles(tuple(stored), False)
+    files = (*stored, *unknown)
+    if unknown:
+        log.warning("job %s: %d files were cut off by the stop", job.job_id, len(unknown))
     try:
-        for node in {entry.node for entry in left}:
-            await store.save_files(job.job_id, node, [e for e in left if e.node == node])
-        await ManifestWriter(job.job_id, directory, entries).write()
+        if unknown:
+            await store.save_files(job.job_id, unknown)
+        await Manifest(directory).append(files)
     except (StoreFailed, OSError) as error:
-        log.error("job %s: cut-off files are not on record: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
-        return Accounted(entries, False)
-    return Accounted(entries, True)
+        log.error("job %s: its files are not on record: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
+        return RecoveredFiles(files, False)
+    return RecoveredFiles(files, True)
 
 
-def with_received(job: Job, entries: Sequence[Entry]) -> Job:
+def with_received(job: Job, files: Sequence[ReceivedFile]) -> Job:
     """The job with the bytes that are on disk: figures are not saved while a transfer runs, and
     quotas count what came before the stop.
     """
     came = Counter[str]()
-    for entry in entries:
-        came[entry.node] += entry.size
+    for file in files:
+        came[file.node] += file.size
     nodes = tuple(
         node if node.settled else msgspec.structs.replace(node, bytes_received=came[node.node])
         for node in job.nodes
@@ -79,8 +78,8 @@ def with_received(job: Job, entries: Sequence[Entry]) -> Job:
 
 
 def drop_half_written(state: Path) -> None:
-    """Files that were to take another's place when the daemon was killed: a host key of the
-    receiver, known_hosts. The state directory is ours alone by now.
+    """Removes what a kill left of files that were being replaced: a host key of the receiver,
+    known_hosts. To be called while no other daemon can use the state directory.
     """
     # Versions before `durable` left known_hosts under names of its own.
     for left in (*durable.drop_half_written(state), *state.glob(".known_hosts.*")):
@@ -88,11 +87,12 @@ def drop_half_written(state: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def _unrecorded(job: Job, directory: Path, recorded: list[Entry]) -> list[Entry]:
-    known = {entry.path for entry in recorded}
+def _not_stored(stored: Sequence[ReceivedFile], job: Job, directory: Path) -> list[ReceivedFile]:
+    """The files on disk that are not among `stored`. Raises `OSError`."""
+    known = {file.path for file in stored}
     durable.drop_half_written(directory)
     return [
-        Entry(node.node, path, size, "", complete=False)
+        ReceivedFile(node.node, path, size)
         for node in job.nodes
         for path, size in _files_below(directory, node.folder)
         if path not in known
@@ -101,18 +101,18 @@ def _unrecorded(job: Job, directory: Path, recorded: list[Entry]) -> list[Entry]
 
 def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
     """Path relative to the job's directory, and size, of every file that a node pushed."""
-    for parent, _, names in os.walk(directory / folder / "files", onerror=_unless_missing):
+    for parent, _, names in os.walk(directory / folder / "files", onerror=_raise_unless_missing):
         for name in names:
             path = Path(parent, name)
-            yield _shown(os.fsencode(path.relative_to(directory))), path.lstat().st_size
+            yield _text(os.fsencode(path.relative_to(directory))), path.lstat().st_size
 
 
-def _shown(path: bytes) -> str:
-    """One that is not UTF-8 did not come through the receiver, but must not stop a start."""
+def _text(path: bytes) -> str:
+    """One that is not UTF-8 did not come through the receiver, and stops no start either."""
     return path.decode(errors="backslashreplace")
 
 
-def _unless_missing(error: OSError) -> None:
-    """A folder that cannot be read is no empty one; a node that never began has none."""
+def _raise_unless_missing(error: OSError) -> None:
+    """For `os.walk`. A node that never began has no folder; one that cannot be read is an error."""
     if not isinstance(error, FileNotFoundError):
         raise error

@@ -1,8 +1,52 @@
-"""One job while it lives: a nursery, a cancel scope for each node, and its state.
+"""One job while it lives: from its acceptance until its last connection has closed.
 
-The one rule: the state changes in memory first, at once and in one place (`_change`); then it is
-made durable, then watchers hear of it, in that order. Tasks of nodes that a cancel or a deadline
-has settled find that out when they try to settle them, and change nothing.
+The one rule: the job's state changes in memory first, at once and in one place (`_change`). Then it
+is made durable, then watchers are told.
+
+The tasks of a job
+------------------
+    run
+        Recorder.run            saves states and publishes them, until all of the rest has ended
+        _wait_and_work          waits for the job's turn, then works
+            _watch_deadline     ends the job when its time is over (job timeout)
+            _tick               publishes the figures of running transfers
+            _run_node           a task a node, at most `concurrency` at once, in the nodes' order
+        Filing.catch_up         after the last node: files that could not be put on record so far
+
+One node
+--------
+    1. A session on the node, and one of the daemon's connections, is free (`limits.py`).
+    2. The work on the node, in `services.work_on_node`. It gives notes, or a failure.
+    3. The files that came are put on record: in the store, then in the manifest (`filing.py`).
+    4. The node's state is `succeeded` or `failed`: in memory, in the store, then for watchers
+       (`recorder.py`).
+So whoever sees that a node has ended by itself finds its files on record.
+
+Who may end what
+----------------
+    cause                       state                           tasks
+    `cancel`                    nodes are cancelled             cancelled, node by node
+    job timeout, `end_all`      unfinished nodes fail           cancelled, node by node
+    node timeout                the node fails                  the node's own ends
+    a defect in a node's work   the node fails as `internal`    the node's own ends
+    a defect elsewhere          unfinished nodes fail so        cancelled, node by node
+    `stop` (of the daemon)      none; a start takes it up       all are cancelled
+(A job that a start could not take up, because its password was typed in, gets `end_all` before
+`stop`.)
+
+The state changes before the tasks end. A node that was cancelled is shown as cancelled at once;
+its connection closes after that, within the grace period, and then step 3 follows, which nothing
+cancels. At step 4 the task finds that its node has ended already, and changes nothing.
+
+What is durable when
+--------------------
+    the job was accepted        it is in the store (`supervisor.py`)
+    `cancel` returns            the nodes' states are in the store
+    a watcher sees a state      the state is in the store
+    `over` is set               all states and files are on record, except where the daemon stops
+                                while the disk takes nothing
+After that the supervisor marks the job in the store as closed, if `recorded`. A job that is not
+marked is looked at by the next start (`recovery.py`).
 """
 
 from __future__ import annotations
@@ -23,9 +67,10 @@ from cucmd.job import Failed, Job, Node
 from cucmd.jobs.events import Feed
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.limits import Address, Admission
-from cucmd.jobs.manifest import Entry, ManifestWriter
+from cucmd.jobs.manifest import Manifest
 from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
+from cucmd.jobs.recovery import RecoveredFiles
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import Store, StoreFailed
 
@@ -34,8 +79,9 @@ log = logging.getLogger(__name__)
 # How often figures of running transfers are shown to watchers, in seconds.
 TICK = 0.5
 
-Collect: TypeAlias = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
 Notes: TypeAlias = tuple[str, ...]
+# Does what a task says on its node, and returns what a person should read of it.
+WorkOnNode: TypeAlias = Callable[[NodeTask, Report], Awaitable[Notes]]
 # (host, port) to what its other names have in common with it.
 Locate: TypeAlias = Callable[[str, int], Awaitable[Address]]
 
@@ -46,73 +92,81 @@ class JobServices(msgspec.Struct, frozen=True):
     store: Store
     feed: Feed
     admission: Admission
-    collect: Collect
+    work_on_node: WorkOnNode
     locate: Locate
 
 
 class JobRun:
-    """Owns the job from its acceptance until its last connection has closed."""
+    """One job while it lives.
+
+    `tasks`: a task for each node; None for one that has ended in an earlier run.
+    `recovered`: the files of earlier runs, where a restart took the job up.
+    """
 
     def __init__(
         self,
         job: Job,
         tasks: Sequence[NodeTask | None],
         directory: Path,
-        entries: Sequence[Entry],
         services: JobServices,
+        recovered: RecoveredFiles | None = None,
     ) -> None:
         self.job = job
         self._tasks = tasks
         self._services = services
         self._recorder = Recorder(job, services.store, services.feed)
-        manifest = ManifestWriter(job.job_id, directory, entries)
-        self._filing = Filing(job.job_id, services.store, manifest, lambda: self._stopping)
+        # False after a defect, or where a restart could not look: files may exist that are not on
+        # record.
+        self._all_known = recovered is None or recovered.recorded
+        unrecorded = () if recovered is None or recovered.recorded else recovered.files
+        manifest = Manifest(directory)
+        self._filing = Filing(job.job_id, services.store, manifest, unrecorded)
         self._scopes = [trio.CancelScope() for _ in job.nodes]
-        self._waiting = trio.CancelScope()
-        self._works = False
+        self._scope = trio.CancelScope()  # of the job: its waiting and its work
+        self._began = False
         self._stopping = False
-        self.whole = True  # no file came of which nobody knows: after a defect, none can tell
         self._reports = [self._report(position) for position in range(len(job.nodes))]
-        self._places = trio.Semaphore(job.concurrency)
+        self._concurrency = trio.Semaphore(job.concurrency)
         self.over = trio.Event()
 
     def _report(self, position: int) -> NodeProgress:
         return NodeProgress(partial(self.change_node, position), self._now)
 
     def _now(self) -> datetime:
-        """A node begins after its job, though somebody sets the clock back meanwhile."""
+        """Not before the job's start, even if somebody sets the clock back."""
         now = _now()
         return max(now, self.job.started_at or now)
 
     # The life of the job
 
     async def run(self) -> None:
-        """Ends when every node has settled, every connection has closed and all is durable."""
+        """Ends when every node has ended, every connection has closed and all is durable."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._recorder.run)
                 try:
-                    await self._as_far_as_it_goes(self._wait_and_work)
-                    await self._as_far_as_it_goes(self._filing.catch_up)
+                    await self._without_defect(self._wait_and_work)
+                    await self._without_defect(self._filing.catch_up)
                 finally:
                     self._recorder.finish()
         finally:
             self.over.set()
 
-    async def _as_far_as_it_goes(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _without_defect(self, step: Callable[[], Awaitable[None]]) -> None:
+        """A defect in `step` ends this job, and no other."""
         try:
             await step()
         except Exception:
             log.exception("job %s: a defect", self.job.job_id)
-            self.whole = False
+            self._all_known = False
             self.end_all(failure(Code.INTERNAL, "a defect of cucmd ended the job"))
 
     async def _wait_and_work(self) -> None:
-        with self._waiting:
+        with self._scope:
             async with self._services.admission.job():
                 if self.job.ended:  # cancelled in the very moment in which its turn came
                     return
-                self._works = True
+                self._began = True
                 self._change(self.job.begin(_now()))
                 await self._work()
 
@@ -120,14 +174,13 @@ class JobRun:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_deadline)
             nursery.start_soon(self._tick)
-            nursery.start_soon(self._filing.keep_up)
             async with trio.open_nursery() as nodes:
-                # One by one as places come free: a nursery starts its tasks in any order, and a
-                # person who names the publisher first means it to be first.
+                # One by one: a nursery starts its tasks in any order, and a person who names the
+                # publisher first means it to be first.
                 for position in range(len(self.job.nodes)):
-                    await self._places.acquire()
+                    await self._concurrency.acquire()
                     if self.job.nodes[position].settled:
-                        self._places.release()
+                        self._concurrency.release()
                     else:
                         nodes.start_soon(self._run_node, position)
             nursery.cancel_scope.cancel()
@@ -154,28 +207,29 @@ class JobRun:
 
     async def _run_node(self, position: int) -> None:
         task, report = self._tasks[position], self._reports[position]
-        assert task is not None, "only a settled node has none"
-        ending: Notes | Failure | None = None
-        problem: Failure | None = None
+        assert task is not None, "only a node that has ended has none"
+        ending: Notes | Failure | None = None  # None: cancelled
+        unrecorded: Failure | None = None
         try:
             with self._scopes[position]:
                 address = await self._services.locate(task.host, task.port)
                 async with self._services.admission.session(address, task.sessions):
-                    ending = await self._attempt(task, report)
+                    ending = await self._run_work(task, report)
         finally:
             with trio.CancelScope(shield=True):
-                problem = await self._file_away(position, task, report, reached=ending is not None)
-            self._places.release()
-        if ending is not None:
-            failed = isinstance(ending, Failure)  # and then what came first is what to show
-            self._settle(position, ending if failed or problem is None else problem)
+                unrecorded = await self._record_files(position, cancelled=ending is None)
+            self._concurrency.release()
+        if isinstance(ending, Failure):  # it came first, so it is the one to show
+            self._end_node(position, ending)
+        elif ending is not None:
+            self._end_node(position, ending if unrecorded is None else unrecorded)
 
-    async def _attempt(self, task: NodeTask, report: NodeProgress) -> Notes | Failure:
-        """Collects the node; its notes, or why it failed. Only a cancel comes out as itself."""
+    async def _run_work(self, task: NodeTask, report: NodeProgress) -> Notes | Failure:
+        """Does the work on the node: its notes, or why it failed. Raises `trio.Cancelled` only."""
         try:
             with trio.fail_after(task.timeouts.node):
                 await trio.to_thread.run_sync(_make_folder, task.folder)
-                return await self._services.collect(task, report)
+                return await self._services.work_on_node(task, report)
         except NodeFailed as error:
             return error.failure
         except trio.TooSlowError:
@@ -188,18 +242,16 @@ class JobRun:
             log.exception("job %s, node %s: a defect", self.job.job_id, task.node)
             return failure(Code.INTERNAL, f"{type(error).__name__} in phase {report.last_phase}")
 
-    async def _file_away(
-        self, position: int, task: NodeTask, report: NodeProgress, *, reached: bool
-    ) -> Failure | None:
-        """Puts what came into the store and the manifest. A failure to do so fails the node."""
+    async def _record_files(self, position: int, *, cancelled: bool) -> Failure | None:
+        """Puts the files that came on record; why that failed, or None."""
+        report = self._reports[position]
         report.at_end()
         self._show_figures(position)
         files = report.take_files()
-        if not files and not reached:
+        if cancelled and not files:  # the job may have no directory yet
             return None
-        self._filing.add(task.node, task.folder.name, files, report.whole_paths)
         try:
-            await self._filing.put_on_record(partial(self._ends_the_job, position))
+            await self._filing.put_on_record(files)
         except StoreFailed as error:
             code = Code.DISK_FULL if error.disk_full else Code.INTERNAL
             return failure(code, f"the files' record could not be saved: {error}")
@@ -207,34 +259,25 @@ class JobRun:
             return _of_os_error(error)
         return None
 
-    def _ends_the_job(self, position: int) -> bool:
-        """Whether the job is seen to end with this node: no other is at work or still to come."""
-        pairs = zip(self.job.nodes, self._reports, strict=True)
-        return not self.job.nodes[position].settled and all(
-            node.settled or report.ended for node, report in pairs
-        )
-
     @property
     def recorded(self) -> bool:
-        """Whether every file that we know of is on record."""
-        return self._filing.recorded
+        """Whether every file that came is known to be on record. For a job that is over."""
+        return self._all_known and self._filing.recorded
 
     # State
 
     def _change(self, job: Job) -> None:
         before, self.job = self.job, job
         self._recorder.changed(job)
-        if job.ended:
-            self._filing.hurry()
         _log_endings(before, job)
 
     def change_node(self, position: int, change: Callable[[Node], Node]) -> None:
-        """Applies a transition, unless the node has settled meanwhile."""
+        """Applies a transition, unless the node has ended meanwhile."""
         node = self.job.nodes[position]
         if not node.settled:
             self._change(self.job.replace_node(position, change(node), _now()))
 
-    def _settle(self, position: int, ending: Notes | Failure) -> None:
+    def _end_node(self, position: int, ending: Notes | Failure) -> None:
         def change(node: Node) -> Node:
             if isinstance(ending, Failure):
                 return node.fail(_now(), ending)
@@ -262,16 +305,16 @@ class JobRun:
 
     @property
     def unsaved(self) -> str | None:
-        """Why what is shown is not how it is: the newest state cannot be stored."""
+        """Why `shown` is not the newest state: that cannot be stored. None: it is the newest."""
         return self._recorder.trouble
 
     # Ending it from outside
 
     async def cancel(self, positions: frozenset[int] | None = None) -> bool:
-        """Cancels, and says whether that changed anything; durable on return.
+        """Cancels these nodes, or all; returns whether that changed anything. Durable on return.
 
-        Connections close behind it, inside the grace period. Raises `StoreFailed`: what it changed
-        holds all the same, and is made durable once that can be.
+        Connections close after that, within the grace period. Raises `StoreFailed`: the nodes are
+        cancelled nevertheless, and that is saved once the store takes it.
         """
         before = self.refresh()
         self._end(self.job.cancel(_now(), positions))
@@ -287,19 +330,20 @@ class JobRun:
         return changed
 
     def end_all(self, why: Failure) -> None:
-        """Fails what has not settled, and stops work on it."""
+        """Fails the nodes that have not ended, and stops the work on them."""
         self.refresh()
         self._end(self.job.fail_unsettled(_now(), why))
 
-    def take_up(self) -> None:
+    def resume(self) -> None:
         """Queues a job again that a stop had left unfinished."""
         self._change(self.job.resume())
 
     def stop(self) -> None:
-        """Stops all work without settling anything: a later start takes the job up again."""
+        """Stops all work without a change of state: a later start takes the job up again."""
         self._stopping = True
         self._recorder.stop()
-        self._waiting.cancel()
+        self._filing.stop()
+        self._scope.cancel()
 
     def _end(self, after: Job) -> None:
         before = self.job
@@ -310,12 +354,12 @@ class JobRun:
         for node_before, node_after, scope in pairs:
             if node_after is not node_before:
                 scope.cancel()
-        if after.ended and not self._works:
-            self._waiting.cancel()
+        if after.ended and not self._began:
+            self._scope.cancel()
 
 
 def _log_endings(before: Job, after: Job) -> None:
-    """So that the log tells how what it saw begin has ended."""
+    """Logs each node that has failed, and how the job has ended."""
     for old, new in zip(before.nodes, after.nodes, strict=True):
         if new is not old and isinstance(new.state, Failed) and not old.settled:
             why = new.state.failure

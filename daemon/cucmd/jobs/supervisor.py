@@ -17,8 +17,7 @@ import trio
 from cucmd.config import Limits
 from cucmd.failure import Code, failure
 from cucmd.job import Job
-from cucmd.jobs.manifest import Entry
-from cucmd.jobs.recovery import account_for_files, with_received
+from cucmd.jobs.recovery import RecoveredFiles, recover_files, with_received
 from cucmd.jobs.run import JobRun, JobServices
 from cucmd.node.ports import NodeTask
 from cucmd.store import JobRow, StoreFailed
@@ -26,7 +25,7 @@ from cucmd.store import JobRow, StoreFailed
 log = logging.getLogger(__name__)
 
 # Makes the tasks of a job that a restart found unfinished; None if its password is not to be had.
-# A node that has settled has none.
+# A node that has ended has none.
 Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 
 
@@ -69,6 +68,7 @@ class Supervisor:
         self._directory = jobs_directory
         self._limits = limits
         self._live: dict[str, JobRun] = {}
+        self._starting: set[str] = set()  # of the live ones: not durable yet, so nobody's to see
         self.ended = 0  # jobs whose last connection has closed, since the start
         self._draining = False
         self._nursery = nursery
@@ -93,12 +93,15 @@ class Supervisor:
         """
         self._admit()
         run = self._run_for(job, tasks)
+        self._starting.add(job.job_id)
         try:
             with trio.CancelScope(shield=True):
                 await self._services.store.add_job(job)
         except BaseException:
             self._live.pop(job.job_id).over.set()
             raise
+        finally:
+            self._starting.discard(job.job_id)
         self._services.feed.publish(job)
         self._launch(run)
         return run.job
@@ -111,9 +114,9 @@ class Supervisor:
             raise AtLimit("jobs", most)
 
     def _run_for(
-        self, job: Job, tasks: Sequence[NodeTask | None], entries: Sequence[Entry] = ()
+        self, job: Job, tasks: Sequence[NodeTask | None], recovered: RecoveredFiles | None = None
     ) -> JobRun:
-        run = JobRun(job, tasks, self.directory(job.job_id), entries, self._services)
+        run = JobRun(job, tasks, self.directory(job.job_id), self._services, recovered)
         self._live[job.job_id] = run
         return run
 
@@ -126,7 +129,7 @@ class Supervisor:
         job_id = run.job.job_id
         try:
             await run.run()
-            if run.job.ended and run.whole and run.recorded:
+            if run.job.ended and run.recorded:
                 await self._services.store.close_job(job_id)
         except StoreFailed as error:  # the next start looks at its files once more
             log.warning("job %s: %s", job_id, error)
@@ -154,19 +157,33 @@ class Supervisor:
     async def find(self, prefix: str) -> Job:
         """The job of that id, or of the only id that begins so (4 characters or more).
 
+        Live jobs are looked at first. Where the store cannot be read, they are all that there is:
+        a damaged database must not keep a running job from being found and cancelled.
         Raises `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
-        run = self._live.get(prefix)
-        if run is not None:
-            return run.shown()
+        if prefix in self._live:
+            return await self._load(prefix)
         if len(prefix) < 4:
             raise UnknownJob(prefix)
-        candidates = await self._services.store.find(prefix)
+        live = [job_id for job_id in self._shown if job_id.startswith(prefix)]
+        stored: Sequence[str] = ()
+        if len(live) < 2:
+            try:
+                stored = await self._services.store.find(prefix)
+            except StoreFailed:
+                if not live:
+                    raise
+        candidates = sorted({*live, *stored})
         if len(candidates) > 1:
             raise AmbiguousJob(prefix, candidates)
         if not candidates:
             raise UnknownJob(prefix)
         return await self._load(candidates[0])
+
+    @property
+    def _shown(self) -> list[str]:
+        """Ids of the live jobs that are durable, oldest first."""
+        return [job_id for job_id in self._live if job_id not in self._starting]
 
     async def _load(self, job_id: str) -> Job:
         run = self._live.get(job_id)
@@ -181,8 +198,17 @@ class Supervisor:
         return None if run is None else run.unsaved
 
     async def newest(self, limit: int, status: str | None) -> Sequence[JobRow | Job]:
-        """Newest first; live jobs as they are at this moment."""
-        rows = await self._services.store.newest(limit, status)
+        """Newest first; live jobs as they are at this moment. Raises `StoreFailed`.
+
+        Not where only queued or only running ones are asked for: these are all live.
+        """
+        try:
+            rows = await self._services.store.newest(limit, status)
+        except StoreFailed:
+            if status not in ("queued", "running"):
+                raise
+            live = (self._live[job_id].shown() for job_id in reversed(self._shown))
+            return [job for job in live if job.status == status][:limit]
         return [self._live[row.job_id].shown() if row.job_id in self._live else row for row in rows]
 
     # Restart and stop
@@ -190,39 +216,38 @@ class Supervisor:
     async def recover(self, replan: Replan) -> None:
         """Takes up what a stop left unfinished: again where it can, else as `interrupted`."""
         for found in await self._services.store.unfinished():
-            with _apart(found.job_id):
+            with _logged_for(found.job_id):
                 await self._recover_one(found, replan)
         for job_id in await self._services.store.ended_but_open():
-            with _apart(job_id):
-                await self._account_for_ended(job_id)
+            with _logged_for(job_id):
+                await self._recover_ended(job_id)
 
     async def _recover_one(self, found: Job, replan: Replan) -> None:
         directory = self.directory(found.job_id)
-        accounted = await account_for_files(self._services.store, found, directory)
-        job = with_received(found, accounted.entries)
+        recovered = await recover_files(self._services.store, found, directory)
+        job = with_received(found, recovered.files)
         tasks = _planned(replan, job)
-        run = self._run_for(job, tasks or (), accounted.entries)
-        run.whole = accounted.durable
+        run = self._run_for(job, tasks or (), recovered)
         try:
             if tasks is None:
                 run.end_all(INTERRUPTED)
             else:
-                run.take_up()
+                run.resume()
         except BaseException:  # of a state that is damaged
             self._live.pop(job.job_id).over.set()
             raise
         log.info("job %s: %s after a restart", job.job_id, run.job.status)
         self._launch(run)
 
-    async def _account_for_ended(self, job_id: str) -> None:
-        """A job ends when its nodes have settled; its connections, and the record of what they
-        pushed, follow within the grace. Here a stop came in between.
+    async def _recover_ended(self, job_id: str) -> None:
+        """A job that was cancelled ends at once; its connections close, and its files are put on
+        record, within the grace period. Here a stop came in between.
         """
         store = self._services.store
         job = await store.load(job_id)
         if job is not None:
-            accounted = await account_for_files(store, job, self.directory(job_id))
-            if accounted.durable:
+            recovered = await recover_files(store, job, self.directory(job_id))
+            if recovered.recorded:
                 await store.close_job(job_id)
 
     async def drain(self) -> None:
@@ -243,8 +268,8 @@ INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node
 
 
 @contextmanager
-def _apart(job_id: str) -> Iterator[None]:
-    """What is wrong with one job, or with its row, must not keep the others from their work."""
+def _logged_for(job_id: str) -> Iterator[None]:
+    """Logs what is wrong with one job, or with its row, so that the others go on."""
     try:
         yield
     except StoreFailed as error:

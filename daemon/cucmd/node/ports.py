@@ -1,6 +1,7 @@
-"""What collecting needs of the rooms below, as protocols, and of the supervisor above.
+"""What the work on a node needs of SSH, of the receiver and of the job: protocols and structs.
 
-The one rule: nothing here is implemented here. Tests put nodes of their own behind these doors.
+The one rule: no protocol is implemented here. service/wiring.py does it, and tests with scripted
+nodes of their own.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Protocol
 
 import msgspec
 
-from cucmd.allowance import Allowance
+from cucmd.allowance import Quota
 from cucmd.failure import Failure
-from cucmd.job import Collection, HostKeyPolicy, Phase, Timeouts
+from cucmd.job import HostKeyPolicy, Phase, Timeouts, Work
+from cucmd.received_file import ReceivedFile
 
 
 class Shell(Protocol):
@@ -53,19 +55,6 @@ class OpenShell(Protocol):
         """
 
 
-class ReceivedFile(Protocol):
-    """One file that the node pushed: path below its folder, bytes, SHA-256 in hex."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def complete(self) -> bool: ...
-
-
 class UploadTarget(Protocol):
     """Where one run of one node pushes its files, under a login of its own.
 
@@ -96,11 +85,11 @@ class UploadTarget(Protocol):
         """In the order in which they were opened. The list only ever grows at its end."""
         ...
 
-    async def settle(self) -> None:
-        """Returns when no file is open any more. No bound of its own."""
+    async def wait_files_closed(self) -> None:
+        """Returns when no file is open any more. No time limit of its own."""
 
     def revoke(self) -> None:
-        """At once: the login is refused, its connections are cut, open files stay incomplete."""
+        """At once: the login is refused, its connections are cut; open files are cut off."""
 
     async def aclose(self) -> None:
         """`revoke`, and waits for the last write, within a bound of its own, also if cancelled.
@@ -143,10 +132,12 @@ class Retry(msgspec.Struct, frozen=True):
 class NodeTask(msgspec.Struct, frozen=True):
     """One node of one job, with everything that is decided before it is contacted.
 
-    `folder` holds `files/` and `transcript.log`; `advertise` is the receiver's address as told to
-    the node, or "" for our own on the SSH connection. `sessions` bounds those on this node at
-    once, over all jobs; `node_bytes` (0: no limit) and `job_bytes` what may be received, of which
-    `node_used` came before a restart. `asked_at` is when the job was asked for.
+    `work` is what to do on it; the fields that only one kind of work needs are in there.
+    `folder` holds `files/` and `transcript.log`.
+    `advertise` is the receiver's address that the node is given. "": ours on the SSH connection.
+    `sessions` limits the sessions on this node at once, over all jobs.
+    `quota` limits what may be received.
+    `asked_at` is when the job was asked for.
     """
 
     job_id: str
@@ -154,7 +145,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     host: str
     port: int
     login: Credentials
-    collection: Collection
+    work: Work
     timeouts: Timeouts
     retry: Retry
     folder: Path
@@ -163,14 +154,12 @@ class NodeTask(msgspec.Struct, frozen=True):
     host_keys: HostKeyPolicy = "accept-new"
     legacy_algorithms: bool = False
     sessions: int = 2
-    node_bytes: int = 0
-    node_used: int = 0
-    job_bytes: Allowance = Allowance(0)
+    quota: Quota = msgspec.field(default_factory=Quota)
     asked_at: datetime | None = None
 
 
 class Report(Protocol):
-    """How the supervisor hears what goes on. Synchronous: the work on a node never waits for it."""
+    """How the work on a node tells its job how far it is. Synchronous: the work never waits."""
 
     def attempt(self, number: int) -> None: ...
     def phase(self, phase: Phase) -> None: ...
@@ -180,8 +169,9 @@ class Report(Protocol):
     def announced(self, files: int, size: int) -> None:
         """The node has announced files and bytes in all, over the commands so far."""
 
-    def whole(self, files: Sequence[ReceivedFile]) -> None:
-        """These count: the client closed them, and the node has called their command completed.
+    def complete(self, files: Sequence[ReceivedFile]) -> None:
+        """The node has said that the command which sent these is completed.
 
-        Whatever else is in the target is there, and is marked incomplete.
+        Those of them that the client closed are complete. Everything else in the upload target is
+        kept, and marked incomplete.
         """

@@ -1,54 +1,49 @@
 """What one target has received, and what it may still receive. No I/O; safe from any thread.
 
-The one rule: the list of files only ever grows, and an entry that has ended never changes; so
-whoever noted how long it was finds exactly the later files after that.
+The one rule: the list of files only ever grows at its end, and a file in it that is no longer
+open never changes. So whoever noted the list's length finds exactly the later files after that.
 """
 
 from __future__ import annotations
 
 import threading
 
-import msgspec
-
-from cucmd.allowance import Allowance
+from cucmd.allowance import Quota
 from cucmd.failure import Code, Failure, failure
-from cucmd.receiver.limits import ReceivedFile, ReceiverLimits, Refused, Status
+from cucmd.received_file import ReceivedFile
+from cucmd.receiver.limits import ReceiverLimits, Refused, Status
 
-# Of bounds that are nobody's to set.
+# The hint for limits that are not configurable.
 _IN_PARTS = "narrow the window, or collect path by path"
 
 
-class Quota(msgspec.Struct, frozen=True):
-    """What may come in, in bytes of payload.
+class OpenFile:
+    """A file while it arrives. `size`, in bytes, is changed by its upload alone."""
 
-    `size`: into this target; None: as much as the disk allows.
-    `job`: into all targets of the job together, which share it; None: as much as the disk allows.
-    `used`: what came into an earlier target of the same node.
-    """
+    __slots__ = ("path", "position", "size")
 
-    size: int | None = None
-    job: Allowance | None = None
-    used: int = 0
-
-
-class Entry:
-    """One file on its way. Changed by its upload alone, before it has ended."""
-
-    __slots__ = ("complete", "path", "sha256", "size")
-
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, position: int) -> None:
         self.path = path
+        self.position = position  # in the list of files
         self.size = 0
-        self.sha256 = ""
-        self.complete = False
 
 
 class Accounting:
-    """The files of one target. The counters may be read from anywhere, without the lock."""
+    """The files of one upload target.
 
-    def __init__(self, name: str, quota: Quota, limits: ReceiverLimits) -> None:
+    `name`: a job and a node, for messages.
+    `node`: the node that pushes the files.
+    `prefix`: what stands before a file's path below the target, to make it one below the job's
+    directory.
+
+    The counters may be read from any thread, without the lock.
+    """
+
+    def __init__(
+        self, name: str, quota: Quota, limits: ReceiverLimits, node: str = "", prefix: str = ""
+    ) -> None:
         self.name = name
-        self.closed = False  # the target was revoked: nothing more is written
+        self.revoked = False  # the target's login has ended: nothing more is written
         self.refusal: Failure | None = None
         self.files_received = 0
         self.bytes_received = 0
@@ -56,42 +51,50 @@ class Accounting:
         self._quota = quota
         self._limits = limits
         self._lock = threading.Lock()
-        self._entries: list[Entry] = []
+        self._node = node
+        self._prefix = prefix
+        self._files: list[ReceivedFile | OpenFile] = []
         self._names: dict[str, str] = {}  # as the client named it -> as it is stored
         self._handles = 0
         self._listings = 0  # of the handles
-        self._taken = quota.used
         self._directories = 0
 
     def files(self) -> tuple[ReceivedFile, ...]:
         with self._lock:
             return tuple(
-                ReceivedFile(entry.path, entry.size, entry.sha256, entry.complete)
-                for entry in self._entries
+                self._received(file) if isinstance(file, OpenFile) else file for file in self._files
             )
 
-    def close(self) -> None:
-        self.closed = True
+    def revoke(self) -> None:
+        self.revoked = True
 
     # Files, from open to their end.
 
-    def begin(self, named: str, stored: str) -> Entry:
-        """A file that exists on disk now, under the name `stored`."""
-        entry = Entry(stored)
+    def begin(self, named: str, stored: str) -> OpenFile:
+        """A file that exists on disk now. Both names are below the target: `named` is the
+        client's, `stored` the one on disk.
+        """
         with self._lock:
-            self._entries.append(entry)
+            file = OpenFile(self._prefix + stored, len(self._files))
+            self._files.append(file)
             self._names[named] = stored
             self.open_files += 1
-        return entry
+        return file
 
-    def end(self, entry: Entry, sha256: str, *, complete: bool) -> bool:
-        """Once per entry. False: the target was revoked meanwhile, and the file is not whole."""
+    def end(self, file: OpenFile, sha256: str, *, closed: bool) -> bool:
+        """The file is not open any more; called once for each.
+
+        Returns whether it counts as closed: not where the target was revoked meanwhile.
+        """
         with self._lock:
-            entry.sha256 = sha256
-            entry.complete = complete and not self.closed
+            ended = self._received(file, sha256, closed=closed and not self.revoked)
+            self._files[file.position] = ended
             self.open_files -= 1
-            self.files_received += entry.complete
-            return entry.complete
+            self.files_received += ended.closed
+            return ended.closed
+
+    def _received(self, file: OpenFile, sha256: str = "", *, closed: bool = False) -> ReceivedFile:
+        return ReceivedFile(self._node, file.path, file.size, sha256, closed)
 
     def stored(self, named: str) -> str | None:
         """Where the last file is that came under that name; None: none has come."""
@@ -101,14 +104,14 @@ class Accounting:
 
     def check_open(self) -> None:
         """Before anything is created or written."""
-        if self.closed:
+        if self.revoked:
             raise Refused(Status.FAILURE, "this login has ended")
         if self.refusal is not None:
             raise Refused(Status.FAILURE, self.refusal.message)
 
     def check_files(self) -> None:
         self.check_open()
-        if len(self._entries) >= self._limits.files:
+        if len(self._files) >= self._limits.files:
             self._quota_exceeded(f"more than {self._limits.files} files", _IN_PARTS)
 
     def take_handle(self, *, listing: bool = False) -> None:
@@ -142,12 +145,10 @@ class Accounting:
         """Before they are written, so that a quota is never passed, only reached."""
         self.check_open()
         quota = self._quota
-        with self._lock:
-            if quota.size is not None and self._taken + count > quota.size:
-                self._quota_exceeded(f"more than {quota.size} bytes for this node")
-            if quota.job is not None and not quota.job.take(count):
-                self._quota_exceeded(f"more than {quota.job.size} bytes for this job")
-            self._taken += count
+        if not quota.node.take(count):
+            self._quota_exceeded(f"more than {quota.node.size} bytes for this node")
+        if not quota.job.take(count):
+            self._quota_exceeded(f"more than {quota.job.size} bytes for this job")
 
     def count_bytes(self, count: int) -> None:
         """They are written."""

@@ -1,4 +1,4 @@
-"""PURE. The words of the receiver: what it hands out, what it allows, what it refuses.
+"""PURE. What the receiver allows, and how it refuses.
 
 The one rule: every limit stands here, with its reason beside the number.
 """
@@ -10,20 +10,6 @@ from enum import IntEnum
 import msgspec
 
 MIB = 1024 * 1024
-
-
-class ReceivedFile(msgspec.Struct, frozen=True):
-    """A file that a node pushed. `path` is below the target's folder; `size` in bytes.
-
-    `sha256` is in hex, of the bytes on disk; "" where the file is still open, or was cut off
-    while its blocks were out of order. `complete` means: closed by the client, every write had
-    succeeded, and the bytes are on the disk, not only in the page cache.
-    """
-
-    path: str
-    size: int
-    sha256: str
-    complete: bool
 
 
 class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -86,7 +86,7 @@ class RequestHandler:
         replies = bytearray()
         while packets and len(replies) < _REPLY_BYTES:
             packet = packets.popleft()
-            if self._accounting.closed:
+            if self._accounting.revoked:
                 packets.clear()  # revoked: nothing more has an effect, and nobody hears an answer
             else:
                 replies += self._reply(packet)
@@ -213,10 +213,10 @@ class RequestHandler:
                 descriptor = self._folder.create_file(stored)
             except FileExistsError:
                 continue
-            entry = self._accounting.begin("/".join(parts), "/".join(stored))
+            file = self._accounting.begin("/".join(parts), "/".join(stored))
             sync_name = partial(self._folder.sync_directory, parts[:-1])
             return Upload(
-                descriptor, entry, self._accounting, self._space, self._limits.ahead, sync_name
+                descriptor, file, self._accounting, self._space, self._limits.ahead, sync_name
             )
         raise Refused(Status.FAILURE, "there is a file of that name")
 

@@ -16,11 +16,12 @@ from typing import Any
 import asyncssh
 import trio
 
-from cucmd.receiver.accounting import Accounting, Quota
+from cucmd.allowance import Quota
+from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.connection import Connection
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.host_keys import HostKeyUnusable, key_pairs, load_host_keys
-from cucmd.receiver.limits import ReceivedFile, ReceiverLimits
+from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.login_guard import LoginGuard
 from cucmd.receiver.session import Backlog, SftpSession
 from cucmd.receiver.upload_target import UploadTarget
@@ -30,8 +31,6 @@ from cucmd.ssh.unread import LOOK_EVERY
 
 __all__ = [
     "HostKeyUnusable",
-    "Quota",
-    "ReceivedFile",
     "Receiver",
     "ReceiverLimits",
     "UploadTarget",
@@ -61,13 +60,19 @@ class Receiver:
         self._closing = False
 
     def open_upload_target(
-        self, folder: Path, *, name: str, quota: Quota | None = None
+        self,
+        folder: Path,
+        *,
+        name: str,
+        node: str = "",
+        prefix: str = "",
+        quota: Quota | None = None,
     ) -> UploadTarget:
         """A target with a login of its own. `folder` is made when the first client comes.
 
-        `name` (a job and a node) is for messages. Close it with `aclose`.
+        `name`, `node`, `prefix`: see `Accounting`. Close it with `aclose`.
         """
-        accounting = Accounting(name, quota or Quota(), self.limits)
+        accounting = Accounting(name, quota or Quota(), self.limits, node, prefix)
         target = UploadTarget(folder, accounting, self.limits, self._forget_target)
         self._targets[target.username] = target
         return target

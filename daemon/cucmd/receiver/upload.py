@@ -1,7 +1,18 @@
 """One file while it arrives: written, counted, hashed, closed. Synchronous: for worker threads.
 
-The one rule: a file is complete only if the client closed it and everything before that worked;
-whatever else ends it leaves it marked incomplete.
+The one rule: a file counts as closed only if the client closed it and everything before that
+worked, the fsync included. If anything else ends it, it stays on disk and does not count as closed.
+
+The life of a file, each step a request of the client:
+
+    open    the folder has made the file; `Accounting.begin` lists it
+    write   the bytes are counted against the quota, and the disk must have room for them; then
+            they are written, and hashed if they follow what came before
+    close   `finish`: hashed from the disk if its blocks came out of order; fsync of the file, then
+            of its folder; `Accounting.end`; only then is the client answered
+
+A write that failed marks the upload as failed: every later write is refused, and `finish` refuses
+the close. A session that ends, or a login that is revoked, with the file open: `abandon`.
 """
 
 from __future__ import annotations
@@ -12,15 +23,16 @@ import os
 from collections.abc import Callable
 
 from cucmd.failure import FULL_DISK, Code
-from cucmd.receiver.accounting import Accounting, Entry
+from cucmd.receiver.accounting import Accounting, OpenFile
 from cucmd.receiver.folder import attributes_of
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, Refused, Status
 from cucmd.receiver.packets import Attrs
 
-# Dirty pages are sent on to the disk in such pieces while the file still arrives. Otherwise a
-# 5 GB file leaves the kernel gigabytes to write at the end, while the node waits for its close.
+# How many bytes come before the kernel is asked to write them to the disk. Without that a file of
+# 5 GB would leave it gigabytes to write at the close, while the node waits for the answer.
 _WRITE_BACK = 32 * MIB
+# How much is read at once to hash a file from the disk.
 _READ_BACK = MIB
 
 _log = logging.getLogger(__name__)
@@ -29,38 +41,39 @@ _log = logging.getLogger(__name__)
 class Upload:
     """An open handle. Owns the descriptor from the moment it is made.
 
-    `sync_name` puts the file's name on the disk, as fsync does with its bytes.
+    `ahead`: how many bytes a block may lie beyond what has arrived.
+    `sync_name`: makes the file's name durable, as fsync does its bytes.
     """
 
     def __init__(  # noqa: PLR0917  # made in one place, by the handler
         self,
         descriptor: int,
-        entry: Entry,
+        file: OpenFile,
         accounting: Accounting,
         space: FreeSpace,
         ahead: int,
         sync_name: Callable[[], None],
     ) -> None:
         self._descriptor = descriptor
-        self._entry = entry
+        self._file = file
         self._accounting = accounting
         self._space = space
         self._ahead = ahead
         self._sync_name = sync_name
         self._hash = hashlib.sha256()
         self._hashed = 0  # bytes from the start that the hash has seen
-        self._arrived = 0  # payload, rewrites too
-        self._sent_on = 0  # bytes from the start whose write-back was begun
+        self._arrived = 0  # bytes of payload; what was written twice counts twice
+        self._written_back = 0  # bytes from the start whose write-back was begun
         self._in_order = True
-        self._broken = False
+        self._failed = False
 
     def write(self, offset: int, block: memoryview) -> None:
-        """Raises Refused; after that this file stays incomplete and takes nothing more."""
+        """Raises Refused; after that the upload has failed and takes nothing more."""
         try:
             self._admit(offset, len(block))
             self._write_all(offset, block)
         except BaseException:
-            self._broken = True
+            self._failed = True
             raise
 
     def attributes(self) -> Attrs:
@@ -70,47 +83,48 @@ class Upload:
         os.utime(self._descriptor, times)
 
     def finish(self) -> None:
-        """The client closed it: on the disk when this returns. Raises Refused if not whole, and
-        OSError where that shows at the very end.
+        """The client closes the file: it is durable on return.
+
+        Raises Refused if not every byte of it is there, and OSError if the last close fails.
         """
         digest = ""
-        if self._arrived < self._entry.size:
-            self._broken = True  # there is a hole; what stands in it, nobody sent
+        if self._arrived < self._file.size:
+            self._failed = True  # there is a hole, which the client never wrote
         try:
-            if not self._broken:
+            if not self._failed:
                 self._hash_the_rest()
                 os.fsync(self._descriptor)
                 self._sync_name()
                 digest = self._hash.hexdigest()
         except OSError as error:
-            raise self._failed(error) from error
+            raise self._refused(error) from error
         finally:
-            whole = self._end(digest)
-        if not whole:
+            closed = self._end(digest)
+        if not closed:
             self._accounting.check_open()
             raise Refused(Status.FAILURE, "the file did not arrive whole")
 
     def abandon(self) -> None:
-        """The session ended with the file open. Raises OSError, and is closed all the same."""
-        self._broken = True
+        """The session ended with the file open. Closes it, also where it raises OSError."""
+        self._failed = True
         self._end("")
 
     def _end(self, digest: str) -> bool:
         try:
             os.close(self._descriptor)
         except OSError:
-            # The descriptor is gone all the same. Network file systems tell here what did not
-            # get to the disk.
-            self._broken = True
+            # The descriptor is closed nevertheless. A network file system reports only here what
+            # it could not write.
+            self._failed = True
             raise
         finally:
             if not digest and self._in_order:
                 digest = self._hash.hexdigest()  # of the part that came
-            whole = self._accounting.end(self._entry, digest, complete=not self._broken)
-        return whole
+            closed = self._accounting.end(self._file, digest, closed=not self._failed)
+        return closed
 
     def _admit(self, offset: int, count: int) -> None:
-        if self._broken:
+        if self._failed:
             raise Refused(Status.FAILURE, "an earlier write of this file has failed")
         if offset > self._arrived + self._ahead:
             raise Refused(Status.FAILURE, f"a block at {offset}, {self._arrived} bytes have come")
@@ -126,10 +140,10 @@ class Upload:
                 self._account(offset, block[:written])
                 offset, block = offset + written, block[written:]
         except OSError as error:
-            raise self._failed(error) from error
+            raise self._refused(error) from error
 
-    def _failed(self, error: OSError) -> Refused:
-        self._broken = True
+    def _refused(self, error: OSError) -> Refused:
+        self._failed = True
         reason = error.strerror or str(error)
         if error.errno in FULL_DISK:
             return self._accounting.refuse(Code.DISK_FULL, f"the disk took no more: {reason}")
@@ -137,36 +151,36 @@ class Upload:
         return Refused(Status.FAILURE, reason)
 
     def _account(self, offset: int, block: memoryview) -> None:
-        """Of what is in the file: the rest of its block may not get there."""
+        """Counts bytes that are written: part of a block, where the disk took no more."""
         end = offset + len(block)
         self._arrived += len(block)
         self._accounting.count_bytes(len(block))
-        self._entry.size = max(self._entry.size, end)
+        self._file.size = max(self._file.size, end)
         if self._in_order and offset == self._hashed:
             self._hash.update(block)
             self._hashed = end
-            self._send_on()
+            self._start_write_back()
         else:
             self._in_order = False
 
-    def _send_on(self) -> None:
-        """Starts write-back of what came since the last time; does not wait for it."""
-        count = self._hashed - self._sent_on
+    def _start_write_back(self) -> None:
+        """Asks the kernel to write to the disk what came since the last time; does not wait."""
+        count = self._hashed - self._written_back
         if count >= _WRITE_BACK:
-            os.posix_fadvise(self._descriptor, self._sent_on, count, os.POSIX_FADV_DONTNEED)
-            self._sent_on = self._hashed
+            os.posix_fadvise(self._descriptor, self._written_back, count, os.POSIX_FADV_DONTNEED)
+            self._written_back = self._hashed
 
     def _hash_the_rest(self) -> None:
-        """Blocks came out of order: the truth is what is on the disk now."""
+        """Hashes the file from the disk, if its blocks came out of order."""
         if self._in_order:
             return
         self._hash = hashlib.sha256()
         at = 0
-        while not self._accounting.closed:
+        while not self._accounting.revoked:
             piece = os.pread(self._descriptor, _READ_BACK, at)
             if not piece:
                 self._in_order = True
                 return
             self._hash.update(piece)
             at += len(piece)
-        self._broken = True
+        self._failed = True

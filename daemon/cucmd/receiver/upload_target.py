@@ -1,7 +1,7 @@
-"""An upload target: a random one-time login, the folder it leads to, and what has come into it.
+"""An upload target: a random one-time login, the folder that it gives access to, and its files.
 
-The one rule: the login is good for as long as the target lives and no longer. From `revoke` on no
-write begins: what is in the kernel at that moment, one block at most, is the last.
+The one rule: the login is valid from the opening of the target until `revoke`, and no write begins
+after that. A write that is in the kernel at that moment, of one block at most, is the last.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Protocol
 import trio
 
 from cucmd.failure import Failure
+from cucmd.received_file import ReceivedFile
 from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.free_space import FreeSpace
-from cucmd.receiver.limits import ReceivedFile, ReceiverLimits
+from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.requests import RequestHandler
 from cucmd.receiver.session import Backlog, SftpSession
 from cucmd.ssh.bridge import settle as settle_bridge
@@ -29,8 +30,8 @@ from cucmd.ssh.bridge import settle as settle_bridge
 _ALPHABET = string.ascii_letters + string.digits
 _PASSWORD_LENGTH = 30
 
-# After a cut: the callbacks are a few turns of the loop, and a thread has one block to finish.
-# Longer than that is a disk that hangs.
+# After connections are cut, callbacks need a few turns of the loop, and a thread has one block to
+# finish. What takes longer is a disk that hangs.
 _LAST_WAIT_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -84,12 +85,12 @@ class UploadTarget:
 
     @property
     def files_received(self) -> int:
-        """Complete files."""
+        """Files that the client closed."""
         return self._accounting.files_received
 
     @property
     def bytes_received(self) -> int:
-        """Bytes of payload so far, of complete files and of others."""
+        """Bytes of payload so far, of closed files and of others."""
         return self._accounting.bytes_received
 
     @property
@@ -101,15 +102,15 @@ class UploadTarget:
         """In the order in which they were opened. The list only ever grows at its end."""
         return self._accounting.files()
 
-    async def settle(self) -> None:
-        """Returns when no file is open any more. No bound of its own."""
+    async def wait_files_closed(self) -> None:
+        """Returns when no file is open any more. No time limit of its own."""
         await trio.lowlevel.checkpoint()
         while self._accounting.open_files:
             await self._changes.park()
 
     def revoke(self) -> None:
-        """The login is refused from now on, its connections are cut, open files stay incomplete."""
-        self._accounting.close()
+        """The login is refused from now on, its connections are cut; open files are cut off."""
+        self._accounting.revoke()
         self._forget(self)
         for connection in tuple(self._connections):
             connection.abort()
@@ -137,7 +138,7 @@ class UploadTarget:
         self._changes.unpark_all()
 
     def admits(self) -> bool:
-        return not self._accounting.closed and len(self._connections) < self._limits.connections
+        return not self._accounting.revoked and len(self._connections) < self._limits.connections
 
     def entered(self, connection: Connected) -> bool:
         if not self.admits():
@@ -152,7 +153,7 @@ class UploadTarget:
         self.notify_waiters()
 
     def session(self, receiver: SessionHost) -> SftpSession | None:
-        if self._accounting.closed:
+        if self._accounting.revoked:
             return None
         handler = RequestHandler(
             TargetFolder(self._folder), self._accounting, receiver.space, self._limits

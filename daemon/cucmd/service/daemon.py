@@ -31,10 +31,12 @@ from cucmd.config import (
     load,
     not_until_restart,
 )
+from cucmd.failure import CannotStart
+from cucmd.job import Collect
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.recovery import drop_half_written
-from cucmd.jobs.run import Collect, JobServices
+from cucmd.jobs.run import JobServices, WorkOnNode
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node.resolver import Resolver, locate
@@ -43,7 +45,7 @@ from cucmd.service import systemd
 from cucmd.service.access import Access
 from cucmd.service.memory import freeze_startup_objects, keep_small
 from cucmd.service.signals import Signals, open_signals, settle_signals
-from cucmd.service.start_errors import LISTENING, CannotStart, naming
+from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
 from cucmd.service.wiring import NodeKeys, Ssh
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
@@ -63,7 +65,6 @@ from cucmd.work.collect import collect
 log = logging.getLogger(__name__)
 
 EXIT_CONFIG = 78
-EXIT_UNAVAILABLE = 69
 # What stands in the way of a start and is no defect: said in one line. Later on it is one.
 EXPECTED = (StoreError, SocketInUse, HostKeyUnusable, CannotStart, OSError)
 STATUS_EVERY = 5.0  # seconds between looks at what `systemctl status` shows
@@ -209,8 +210,8 @@ async def _daemon(
             _receiver(config) as receiver,
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
-            collecting = _collecting(Ssh(receiver, known_hosts))
-            services = JobServices(store, Feed(), Admission(config.limits), collecting, locate)
+            work = _work_on_node(Ssh(receiver, known_hosts))
+            services = JobServices(store, Feed(), Admission(config.limits), work, locate)
             signals.hold_stops()  # jobs of a start before go on: nodes hear of us from here on
             directory = config.daemon.state_directory / "jobs"
             async with open_supervisor(services, directory, config.limits) as supervisor:
@@ -232,11 +233,15 @@ async def _daemon(
                     nursery.cancel_scope.cancel()
 
 
-def _collecting(ssh: Ssh) -> Collect:
-    async def work(task: NodeTask, report: Report) -> tuple[str, ...]:
-        return await collect(task, ssh.open_shell, ssh, report)
+def _work_on_node(ssh: Ssh) -> WorkOnNode:
+    """Which function of work/ does each kind of work."""
 
-    return work
+    async def work_on_node(task: NodeTask, report: Report) -> tuple[str, ...]:
+        match task.work:
+            case Collect() as what:
+                return await collect(task, what, ssh.open_shell, ssh, report)
+
+    return work_on_node
 
 
 @asynccontextmanager

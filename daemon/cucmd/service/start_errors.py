@@ -11,6 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
+from cucmd.failure import CannotStart
+
+EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
+
 # What to make of an error of listening at an address and a port.
 LISTENING: Mapping[int, str] = MappingProxyType(
     {
@@ -20,10 +24,6 @@ LISTENING: Mapping[int, str] = MappingProxyType(
     }
 )
 _NO_HINTS: Mapping[int, str] = MappingProxyType({})
-
-
-class CannotStart(Exception):
-    """One line for a person."""
 
 
 @contextmanager

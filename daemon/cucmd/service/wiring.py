@@ -13,7 +13,7 @@ from cucmd.config import NodeSettings
 from cucmd.job import Phase
 from cucmd.node.ports import NodeTask, Shell, UploadTarget
 from cucmd.node_name import parse_node
-from cucmd.receiver.server import Quota, Receiver
+from cucmd.receiver.server import Receiver
 from cucmd.ssh.known_hosts import KnownHost, KnownHosts
 from cucmd.ssh.known_line import HostKey, HostLine, parse_key
 from cucmd.ssh.policy import Policy
@@ -53,8 +53,13 @@ class Ssh:
 
     def open_upload_target(self, task: NodeTask) -> UploadTarget:
         name = f"{task.job_id}/{task.node}"
-        quota = Quota(task.node_bytes or None, task.job_bytes, task.node_used)
-        return self._receiver.open_upload_target(task.folder / "files", name=name, quota=quota)
+        return self._receiver.open_upload_target(
+            task.folder / "files",
+            name=name,
+            node=task.node,
+            prefix=f"{task.folder.name}/files/",
+            quota=task.quota,
+        )
 
     def shortage(self, descriptor: int) -> str | None:
         return self._receiver.space.look(descriptor)

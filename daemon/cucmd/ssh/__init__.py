@@ -2,6 +2,7 @@
 `lab/` know asyncio, asyncssh and trio_asyncio; what they hand out is plain trio.
 
     bridge.py       the asyncio loop inside trio, and the one way across
+    python314.py    trio-asyncio, imported so that it works on Python 3.14 too
     algorithms.py   what is offered to nodes and accepted from them, legacy additions apart
     unread.py       what a peer makes us keep by not reading
     timers.py       cancelled timers of the asyncio loop, let go of

@@ -17,13 +17,11 @@ from typing import Any, TypeVar
 import asyncssh
 from cryptography.utils import CryptographyDeprecationWarning
 
+from cucmd.ssh.python314 import import_trio_asyncio
 from cucmd.ssh.timers import TimerSweep
 
-with warnings.catch_warnings():
-    # It subclasses what Python 3.14 removes, and hears so from 3.12 on each time it is imported;
-    # `requires-python` is where that is dealt with.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import trio_asyncio  # type: ignore[import-untyped]  # it ships no types
+# Raises `CannotStart`: whatever imports this module is a part of a command that needs the bridge.
+trio_asyncio = import_trio_asyncio()
 
 T = TypeVar("T")
 Report = Callable[[str, BaseException | None], None]

@@ -1,23 +1,22 @@
-"""What survives a restart: jobs, nodes and files, in SQLite.
+"""Jobs, their nodes and the received files, in SQLite: what survives a restart.
 
-The one rule: what a caller has been answered for is on the disk, and stays there.
+The one rule: a write that was answered is on the disk, and survives a crash and a power cut.
 
-    store.py      Store, the door: plain trio, awaitable, typed errors
-    thread.py     a thread with a connection; group commit
-    tables.py     the statements
+    store.py      Store: the methods, as async functions of trio, with typed errors
+    thread.py     a thread that owns a connection; what is durable when; group commit
+    tables.py     the SQL statements
     rows.py       PURE  jobs to rows and back
-    database.py   making, checking, setting aside, bringing up to date
+    database.py   the file: made, checked, moved aside when damaged, migrated
     schema.py     the tables of each version
-    lock.py       one daemon to a state directory
-    errors.py     what can go wrong, for the person who runs the daemon
+    lock.py       one daemon in a state directory
+    errors.py     the exceptions
 """
 
 from cucmd.store.errors import StateInUse, StoreError, StoreFailed, StoreTooNew
-from cucmd.store.rows import FileRow, JobRow, summarise
+from cucmd.store.rows import JobRow, summarise
 from cucmd.store.store import Store, open_store
 
 __all__ = [
-    "FileRow",
     "JobRow",
     "StateInUse",
     "Store",

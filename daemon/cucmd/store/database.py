@@ -1,6 +1,6 @@
-"""The database file: made whole, checked at every start, set aside when it is damaged.
+"""The database file: made, checked at every start, moved aside when it is damaged.
 
-The one rule: a file that we did not make this minute is never overwritten and never deleted.
+The one rule: a database that was there at the start is never overwritten and never deleted.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from cucmd.store.schema import APPLICATION_ID, migrate, newest_version, version_
 
 Connect: TypeAlias = Callable[[Path], sqlite3.Connection]
 
-# What SQLite keeps beside the file; they belong to it and move with it.
+# The files that SQLite keeps beside the database. They are part of it and are moved with it.
 _COMPANIONS = ("-wal", "-shm")
 
-# How long a writer waits for a program that looks into the file and holds its lock.
+# How long a write waits for another program that holds the lock of the file.
 _BUSY_SECONDS = 5.0
 
-# A checkpoint cuts the journal back to this; without it one large job leaves it large for ever.
+# A checkpoint truncates the journal to this. Without it, one large job leaves it large for ever.
 _JOURNAL_BYTES = 16 * 1024 * 1024
 
-# SQLite would keep two megabytes of pages for each connection, which nothing here is faster for:
-# what is asked for again soon is a few pages, and the kernel keeps the rest.
+# SQLite's default is two megabytes of pages for each connection. Nothing here is faster for it:
+# few pages are read again soon, and the kernel caches the others.
 _CACHE_KIB = 256
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection to a database that is there: one that has vanished is an error, not a new one.
+    """A connection to a database that exists. One that has vanished is an error, and not made anew.
 
-    synchronous=FULL: in WAL mode anything less loses the last commits when the power goes.
+    synchronous=FULL: in WAL mode anything less loses the last commits in a power cut.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
         timeout=_BUSY_SECONDS,
         isolation_level=None,
-        check_same_thread=False,  # made in one thread, closed in another; never used in two
+        check_same_thread=False,  # made in one thread, closed in another; used in one at a time
     )
     connection.executescript(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
@@ -55,17 +55,17 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _text(stored: bytes) -> str:
-    """A damaged character shows as U+FFFD. As sqlite3 reads text, it would hide every row of what
-    was asked for.
+    """Text that is not UTF-8 shows U+FFFD in its place. By default sqlite3 raises for it, and then
+    none of the rows of the query can be read.
     """
     return stored.decode(errors="replace")
 
 
 def prepare(path: Path, connect: Connect, now: datetime) -> list[str]:
-    """Leaves a sound database of today's version at `path`; returns what happened on the way.
+    """Leaves an undamaged database of the newest version at `path`.
 
-    Raises StoreTooNew, and StoreFailed when the disk or the permissions forbid it: neither is
-    damage, and the file stays where it is.
+    Returns notices for the log, such as that a damaged one was moved aside. Raises `StoreTooNew`,
+    and `StoreFailed` for an error of the disk or of permissions: the file stays where it is then.
     """
     notices = []
     try:
@@ -82,7 +82,7 @@ def prepare(path: Path, connect: Connect, now: datetime) -> list[str]:
 
 
 def _if_full(directory: Path) -> str:
-    """SQLite says "disk I/O error" where it finds no room for what it keeps beside the file."""
+    """SQLite says "disk I/O error" where it has no space for the files beside the database."""
     try:
         full = os.statvfs(directory).f_bavail == 0
     except OSError:
@@ -91,17 +91,17 @@ def _if_full(directory: Path) -> str:
 
 
 def _damage(path: Path) -> str | None:
-    """Why the file cannot be used, or None; None too if there is none.
+    """Why the file cannot be used. None if it can, or if there is no file.
 
-    integrity_check reads the whole file, at half a GB a second: what is wrong with it shows now,
-    and not in the middle of a job. quick_check passes indexes that do not fit their tables, which
-    the first write then fails at.
+    integrity_check reads the whole file, at half a GB a second: damage is found at the start, and
+    not in the middle of a job. quick_check does not compare indexes with their tables; the first
+    write would fail then.
     """
     if not path.exists():
-        # The next database must not meet the journal of the last: SQLite would play it back.
+        # SQLite would apply the journal of the missing database to a new one.
         return "was missing" if any(_companions(path)) else None
     try:
-        with closing(_look(path)) as connection:
+        with closing(_read_only(path)) as connection:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if application != APPLICATION_ID:
                 return "was not a database of cucmd"
@@ -117,15 +117,15 @@ def _damage(path: Path) -> str | None:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise
         verdict = str(error)
-    except UnicodeDecodeError:  # SQLite's own message quotes the damaged schema
+    except UnicodeDecodeError:  # SQLite's message quotes the damaged schema
         verdict = "its schema is not text"
     return None if verdict == "ok" else f"was damaged ({_one_line(verdict)})"
 
 
 def _cut_off(path: Path, connection: sqlite3.Connection) -> str | None:
-    """What integrity_check does not see: it reads a page that is half there as if zeros followed.
+    """What integrity_check does not find: it reads a truncated page as if zeros followed.
 
-    With a journal the rest may stand in there, and SQLite puts it back.
+    With a journal, the page may be in there, and SQLite writes it back.
     """
     journal = path.with_name(f"{path.name}-wal")
     if journal.exists() and journal.stat().st_size:
@@ -136,8 +136,8 @@ def _cut_off(path: Path, connection: sqlite3.Connection) -> str | None:
     return f"cut off: {size} bytes of {whole}" if size < whole else None
 
 
-def _look(path: Path) -> sqlite3.Connection:
-    """A connection that cannot change the file, not even by a checkpoint when it closes."""
+def _read_only(path: Path) -> sqlite3.Connection:
+    """A connection that cannot change the file, not even with a checkpoint when it closes."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
     connection.text_factory = _text
@@ -146,7 +146,8 @@ def _look(path: Path) -> sqlite3.Connection:
 
 def _set_aside(path: Path, reason: str, now: datetime) -> str:
     target = _free_name(path, now)
-    # The database first: killed in between, the next start finds a journal without a database.
+    # The database first. After a kill in between, the next start finds a journal without a
+    # database, which `_damage` knows.
     for source in (path, *_companions(path)):
         if source.exists():
             source.rename(f"{target}{source.name.removeprefix(path.name)}")
@@ -168,16 +169,16 @@ def _free_name(path: Path, now: datetime) -> Path:
 
 
 def _make(path: Path, connect: Connect) -> None:
-    """Under another name, then renamed: at `path` there is a whole database or none."""
-    unborn = path.with_name(f"{path.name}.new")
-    for leftover in (unborn, *_named_companions(unborn)):
+    """Made under another name and renamed: at `path` there is a complete database or none."""
+    new = path.with_name(f"{path.name}.new")
+    for leftover in (new, *_named_companions(new)):
         leftover.unlink(missing_ok=True)
-    os.close(os.open(unborn, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    with closing(connect(unborn)) as connection:
+    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    with closing(connect(new)) as connection:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA journal_mode = WAL")
         migrate(connection)
-    unborn.rename(path)
+    new.rename(path)
     sync_directory(path.parent)
 
 

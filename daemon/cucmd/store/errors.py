@@ -1,6 +1,6 @@
-"""What can go wrong with the store, each with a message for the person who runs the daemon.
+"""The exceptions of the store, each with a message for the person who runs the daemon.
 
-The one rule: nothing but these leaves the room; what SQLite said is in the message and the cause.
+The one rule: the store raises nothing else. An error of SQLite is in the message, and the cause.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from pathlib import Path
 
 
 class StoreError(Exception):
-    """Any of them."""
+    """Base class."""
 
 
 class StoreFailed(StoreError):
-    """A read or a write did not happen; nothing of it did. The same call may work later."""
+    """A read or a write failed, and nothing of it was applied. The same call may work later."""
 
     @property
     def disk_full(self) -> bool:
-        """Whether it was for want of room on the disk."""
+        """Whether the disk was full."""
         code: int = getattr(self.__cause__, "sqlite_errorcode", 0)
         return code & 0xFF == sqlite3.SQLITE_FULL
 
 
 class StateInUse(StoreError):
-    """Another daemon works in this state directory."""
+    """Another daemon uses this state directory."""
 
     def __init__(self, directory: Path, owner: str) -> None:
         by = f"process {owner}" if owner else "another process"
@@ -36,7 +36,7 @@ class StateInUse(StoreError):
 
 
 class StoreTooNew(StoreError):
-    """The database is of a later cucmd. It was not touched."""
+    """The database is of a later version of cucmd. It was not changed."""
 
     def __init__(self, path: Path, version: int, known: int) -> None:
         super().__init__(

@@ -1,6 +1,6 @@
-"""One daemon to a state directory, by a lock that the kernel drops when its holder dies.
+"""One daemon in a state directory: a lock that the kernel releases when the process ends.
 
-The one rule: the lock is held before anything in the directory is looked at.
+The one rule: the lock is taken before anything in the directory is read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ LOCK_NAME = "cucmd.lock"
 
 @contextmanager
 def hold_state_directory(directory: Path) -> Iterator[None]:
-    """Keeps every other daemon out of the directory meanwhile.
+    """Holds the lock while the body runs. Raises `StateInUse`, `StoreFailed`.
 
-    The file stays behind: to remove it would let two daemons each lock a file of that name.
+    The file is not removed afterwards: two daemons could then each lock a file of that name.
     """
     try:
         descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
@@ -48,4 +48,4 @@ def _lock(descriptor: int, directory: Path) -> None:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     except OSError:
-        pass  # a full disk; the number only helps the message above, the lock itself holds
+        pass  # a full disk; the number is only for the message above, and the lock is held

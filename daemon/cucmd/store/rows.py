@@ -1,7 +1,7 @@
 """PURE. Jobs, nodes and files as rows, and back.
 
-The one rule: what goes in comes out equal. Times are kept as text of one length, in UTC, so that
-their order as text is their order in time.
+The one rule: a job that is written and read is equal to what it was. Times are text of one
+length, in UTC, so that their order as text is their order in time.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from cucmd.job import Failed, Job, JobEnded, JobStatus, Node
+from cucmd.received_file import ReceivedFile
 
-# What sqlite3 gives for a row: the types of its columns are known to the statement only.
+# A row as sqlite3 gives it. The types of its columns depend on the statement.
 Row: TypeAlias = tuple[Any, ...]
 
 
 class JobRow(msgspec.Struct, frozen=True):
-    """A job in one line, as lists show it. `nodes_done` counts every settled node."""
+    """A job as lists show it. `nodes_done` counts every node that has ended, in any way."""
 
     job_id: str
     status: JobStatus
@@ -32,31 +33,8 @@ class JobRow(msgspec.Struct, frozen=True):
     bytes_received: int
 
 
-class FileRow(msgspec.Struct, frozen=True):
-    """A file that a node pushed; `size` in bytes, `path` relative to the job's directory."""
-
-    node: str
-    path: str
-    size: int
-    sha256: str
-    complete: bool
-
-
-class Received(Protocol):
-    """What `save_files` takes: whatever has these four."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def complete(self) -> bool: ...
-
-
 def summarise(job: Job) -> JobRow:
-    """The row of a job in memory; the same as the store would list for it."""
+    """The row of a job in memory. The store has the same for it."""
     return JobRow(
         job_id=job.job_id,
         status=job.status,
@@ -90,14 +68,16 @@ def node_columns(position: int, node: Node) -> tuple[int, str, int, str]:
 
 
 def job_from(detail: str, nodes: Iterable[str]) -> Job:
-    """Raises `msgspec.MsgspecError` for text that is no job."""
+    """Raises `msgspec.MsgspecError` for text that is not a job."""
     job = msgspec.json.decode(detail, type=Job)
     decoder = msgspec.json.Decoder(Node)
     return msgspec.structs.replace(job, nodes=tuple(decoder.decode(text) for text in nodes))
 
 
 def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
-    """Those that differ. Unchanged nodes are shared by both jobs, so this mostly looks at ids."""
+    """(position, node) of those that differ. Both jobs share the unchanged ones, so comparing
+    them is mostly a comparison of identity.
+    """
     pairs = enumerate(zip(before.nodes, after.nodes, strict=True))
     return [(at, new) for at, (old, new) in pairs if new is not old and new != old]
 
@@ -107,18 +87,22 @@ def changed_itself(before: Job, after: Job) -> bool:
 
 
 def job_row_from(row: Row) -> JobRow:
-    """Raises `msgspec.MsgspecError` for what is no job."""
+    """Raises `msgspec.MsgspecError` for a row that is not a job."""
     columns = dict(zip(JobRow.__struct_fields__, row, strict=True))
     return msgspec.convert(columns, JobRow)
 
 
-def file_columns(files: Sequence[Received]) -> list[tuple[bytes, int, str, bool]]:
-    return [(os.fsencode(file.path), file.size, file.sha256, file.complete) for file in files]
+def file_columns(files: Sequence[ReceivedFile]) -> list[tuple[str, bytes, int, str, bool]]:
+    return [
+        (file.node, os.fsencode(file.path), file.size, file.sha256, file.complete) for file in files
+    ]
 
 
-def file_row_from(row: Row) -> FileRow:
+def file_from(row: Row) -> ReceivedFile:
+    """Whether a file was closed that is not complete is not stored."""
     node, path, size, sha256, complete = row
-    return FileRow(node, os.fsdecode(path), size, sha256, bool(complete))
+    closed = complete = bool(complete)
+    return ReceivedFile(node, os.fsdecode(path), size, sha256, closed, complete)
 
 
 def _without_nodes(job: Job) -> Job:

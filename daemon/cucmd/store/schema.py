@@ -1,4 +1,4 @@
-"""The tables, and the steps by which an older database becomes one of today.
+"""The tables, and the steps that migrate an older database.
 
 The one rule: a step that was released is never edited. A change is a new step at the end, and the
 database of the version before it becomes a fixture in tests/unit/store/fixtures.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-# "cucm"; tells our database from any other that may lie under its name.
+# "cucm". By it a database of cucmd is known from another file of that name.
 APPLICATION_ID = 0x6375636D
 
-# `position` is the order of arrival: newest first must not depend on a clock that can jump.
-# The sums in `job` are kept by triggers, from the row that was there to the row that is there
-# now: they agree with the nodes whatever was written twice, and a list never reads a node.
-# `detail` is the struct of job.py as JSON; a column exists only where a query needs it.
-# `path` is a BLOB, because a file name of a node is bytes and need not be UTF-8.
+# `position` is the order in which jobs came. It does not depend on a clock, which can be set.
+# The sums in `job` are maintained by triggers, which add the new row of a node and subtract the
+# old one: they are right also where a row is written twice, and a list reads no nodes.
+# `detail` is the struct of job.py as JSON. Only what a query needs has a column.
+# `path` is a BLOB: a node's file name is bytes, and need not be UTF-8.
 _FIRST = """
 CREATE TABLE job (
     position INTEGER PRIMARY KEY,
@@ -70,9 +70,9 @@ CREATE TRIGGER node_changed AFTER UPDATE OF status, bytes_received ON node BEGIN
 END;
 """
 
-# `closed`: a job has ended, its last connection has closed, and what came is on record. Which of
-# the ended ones were is not known of an older database: as many of the last are taken for open as
-# run at once by default.
+# `closed`: a job has ended, its last connection is closed, and every received file is recorded.
+# An older database does not say which of the ended jobs these are. Those that ended last are taken
+# for not closed, as many as run at once by default.
 _CLOSED = """
 ALTER TABLE job ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
 UPDATE job SET closed = 1 WHERE completed_at IS NOT NULL AND position NOT IN (
@@ -81,8 +81,18 @@ DROP INDEX job_by_end;
 CREATE INDEX job_open ON job (position) WHERE NOT closed;
 """
 
+# `collection` becomes `work`: a union, whose tag `type` names the variant. A damaged row is left as
+# it is: one row that cannot be read must not prevent a start of the daemon. CASE and not AND,
+# because SQLite may evaluate the right side of AND first, which fails for what is not JSON.
+_WORK = """
+UPDATE job SET detail = json_set(
+    json_remove(detail, '$.collection'),
+    '$.work', json_set(json_extract(detail, '$.collection'), '$.type', 'collect'))
+WHERE CASE WHEN json_valid(detail) THEN json_type(detail, '$.collection') = 'object' END;
+"""
+
 # STEPS[n] makes a database of version n one of version n + 1.
-STEPS: tuple[str, ...] = (_FIRST, _CLOSED)
+STEPS: tuple[str, ...] = (_FIRST, _CLOSED, _WORK)
 
 
 def newest_version() -> int:
@@ -94,9 +104,10 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def wrong_schema(connection: sqlite3.Connection) -> str | None:
-    """What of ours is not as its version has it, or None; what others have added is theirs.
+    """Which table, index or trigger is not as its version has it, or None.
 
-    A letter that is another one in a trigger is no damage to SQLite, until the first write.
+    SQLite does not find a changed letter in a trigger before the first write. Tables that somebody
+    has added are not looked at.
     """
     version = version_of(connection)
     if version < 1:
@@ -110,15 +121,15 @@ def wrong_schema(connection: sqlite3.Connection) -> str | None:
 
 
 def _texts(connection: sqlite3.Connection) -> dict[str, str]:
-    """The statements of tables, indexes and triggers, by name, without regard to line breaks."""
+    """name -> statement of each table, index and trigger, with single blanks."""
     rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
     return {name: " ".join(sql.split()) for name, sql in rows}
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Every step that is missing, all in one transaction: afterwards it is done or untouched.
+    """Runs every missing step in one transaction: all of them are applied or none.
 
-    BEGIN and COMMIT stand inside the script because `executescript` commits before it starts.
+    BEGIN and COMMIT are inside the script because `executescript` commits before it starts.
     """
     steps = STEPS[version_of(connection) :]
     if not steps:

@@ -1,7 +1,7 @@
-"""The store's door: jobs and files in and out, durable on return.
+"""`Store`: writes and reads jobs and files. A write is durable when its call returns.
 
-The one rule: a write that was called is applied, in the order of the calls, or its caller is told
-that nothing of it was.
+The one rule: writes are applied in the order of the calls. Each is applied completely, or its
+caller gets an exception and nothing of it is there.
 """
 
 from __future__ import annotations
@@ -17,103 +17,102 @@ from sqlite3 import Connection
 import trio
 
 from cucmd.job import Job
+from cucmd.received_file import ReceivedFile
 from cucmd.store import tables
 from cucmd.store.database import Connect, connect, prepare
 from cucmd.store.lock import hold_state_directory
-from cucmd.store.rows import FileRow, JobRow, Received
+from cucmd.store.rows import JobRow
 from cucmd.store.thread import DatabaseThread
 
 log = logging.getLogger(__name__)
 
-# Bounds how long one transaction can grow; 400 nodes that change at once fit into one.
+# Writes in one transaction at most. 400 nodes that change at once fit into one.
 _BATCH = 512
 
 # Sorts after every character that an id can have.
-_AFTER_ALL = "\U0010ffff"
+_LAST_CHARACTER = "\U0010ffff"
 
 
 class Store:
-    """Made by `open_store`. All methods raise StoreFailed, and work again once the cause is gone.
+    """Made by `open_store`. Every method raises `StoreFailed`, and works again once the cause is
+    gone.
 
-    Cancelling a caller does not take its write back: it is applied, only the answer is lost. A
-    caller that must know (and every one that goes on to act on it) shields the call.
+    A cancelled write is applied all the same, only the answer is lost. A caller that has to know,
+    because it acts on the answer, shields the call. See thread.py.
     """
 
     def __init__(self, path: Path, connect: Connect, notices: Sequence[str]) -> None:
-        self.notices = tuple(notices)  # what a person should know of the state that was found
-        self._said: set[str] = set()
+        self.notices = tuple(notices)  # what was found at the start, for the log
+        self._logged: set[str] = set()
         self._writer = DatabaseThread(
             f"write {path}", partial(connect, path), begin="BEGIN IMMEDIATE", batch=_BATCH
         )
-        # Its own connection and thread: under WAL a read does not wait for a slow fsync. One
-        # request a transaction, so that what one reader meets does not fail another.
+        # A connection and a thread of its own: in WAL mode a read does not wait for a slow fsync.
         self._reader = DatabaseThread(
             f"read {path}", partial(connect, path), begin="BEGIN", batch=1
         )
-        # Jobs whose last save failed: their rows are older than the next `before`, so the next
-        # save writes all of them. Touched in the writer's thread only.
-        self._behind: set[str] = set()
+        # Ids of jobs whose last save failed. Their rows are older than the next `before`, so the
+        # next save writes all of them. Used in the writer's thread only.
+        self._outdated: set[str] = set()
 
     async def add_job(self, job: Job) -> None:
         await self._writer.run(partial(tables.insert_job, job=job))
 
     async def save(self, before: Job, after: Job) -> None:
-        """Writes what differs between the two; saving the same twice does no harm."""
+        """Writes what differs between the two. The same call twice has the same result."""
         job_id = after.job_id
 
         def write(connection: Connection) -> None:
-            tables.update_job(connection, before, after, whole=job_id in self._behind)
-            self._behind.discard(job_id)
+            tables.update_job(connection, before, after, whole=job_id in self._outdated)
+            self._outdated.discard(job_id)
 
-        await self._writer.run(write, undone=partial(self._behind.add, job_id))
+        await self._writer.run(write, on_rollback=partial(self._outdated.add, job_id))
 
-    async def save_files(self, job_id: str, node: str, files: Sequence[Received]) -> None:
-        """Adds files of a node, or replaces what was saved under the same path."""
-        await self._writer.run(
-            partial(tables.upsert_files, job_id=job_id, node=node, files=tuple(files))
-        )
+    async def save_files(self, job_id: str, files: Sequence[ReceivedFile]) -> None:
+        """Adds files of a job. One with the node and path of a saved file replaces it."""
+        await self._writer.run(partial(tables.upsert_files, job_id=job_id, files=tuple(files)))
 
     async def close_job(self, job_id: str) -> None:
-        """Notes that nothing of an ended job can follow: every file that came is on record."""
+        """Marks an ended job: every file that was received is saved, and none can follow."""
         await self._writer.run(partial(tables.close_job, job_id=job_id))
 
     async def load(self, job_id: str) -> Job | None:
-        if not job_id.isascii():  # ours are; SQLite could not even be asked about a lone surrogate
+        if not job_id.isascii():  # every id is, and SQLite takes no lone surrogate
             return None
         return await self._reader.run(partial(tables.select_job, job_id=job_id))
 
-    async def files(self, job_id: str) -> tuple[FileRow, ...]:
-        """By node, then path; empty for an unknown job."""
+    async def files(self, job_id: str) -> tuple[ReceivedFile, ...]:
+        """Ordered by node and path; empty for an unknown job."""
         return await self._reader.run(partial(tables.select_files, job_id=job_id))
 
     async def find(self, prefix: str) -> tuple[str, ...]:
-        """At most 3 ids that begin so: none, the one, or enough to say that there are more."""
+        """Ids that begin with `prefix`, at most 3: that is enough to call it ambiguous."""
         if not prefix.isascii():
             return ()
-        return await self._ids(tables.FIND, prefix, prefix + _AFTER_ALL)
+        return await self._ids(tables.FIND, prefix, prefix + _LAST_CHARACTER)
 
     async def newest(self, limit: int, status: str | None = None) -> tuple[JobRow, ...]:
         """At most `limit` jobs, newest first."""
         select = partial(tables.select_rows, limit=limit, status=status)
         rows, problems = await self._reader.run(select)
-        self._say(problems)
+        self._log(problems)
         return tuple(rows)
 
     async def unfinished(self) -> tuple[Job, ...]:
-        """Jobs that are queued or running, oldest first; the log tells of unreadable ones."""
+        """Jobs that are queued or running, oldest first. Unreadable ones are logged."""
         jobs, problems = await self._reader.run(tables.select_unfinished)
-        self._say(problems)
+        self._log(problems)
         return tuple(jobs)
 
-    def _say(self, problems: Sequence[str]) -> None:
-        """Once for each, however often somebody looks."""
+    def _log(self, problems: Sequence[str]) -> None:
+        """Each of them once, however often it is read."""
         for problem in problems:
-            if problem not in self._said:
-                self._said.add(problem)
+            if problem not in self._logged:
+                self._logged.add(problem)
                 log.error("%s", problem)
 
     async def ended_but_open(self) -> tuple[str, ...]:
-        """Ids of jobs that have ended and were not closed, oldest first."""
+        """Ids of jobs that have ended and are not closed (`close_job`), oldest first."""
         return await self._ids(tables.ENDED_BUT_OPEN)
 
     async def _ids(self, statement: str, *parameters: object) -> tuple[str, ...]:
@@ -122,17 +121,17 @@ class Store:
         )
 
     async def aclose(self) -> None:
-        """Applies what is queued. The writer closes last: it folds the journal into the file."""
+        """Applies the queued writes. The writer closes last: see thread.py."""
         await self._reader.aclose()
         await self._writer.aclose()
 
 
 @asynccontextmanager
 async def open_store(path: Path, *, connect: Connect = connect) -> AsyncIterator[Store]:
-    """The database at `path`, made if there is none; its directory is ours alone meanwhile.
+    """The store at `path`. Its directory is locked while the body runs.
 
-    Raises StateInUse, StoreTooNew, StoreFailed. `connect` opens every connection that writes,
-    and those that read jobs.
+    The database is made if there is none. `connect` makes every connection but those that check
+    the file. Raises `StateInUse`, `StoreTooNew`, `StoreFailed`.
     """
     with hold_state_directory(path.parent):
         notices = await trio.to_thread.run_sync(prepare, path, connect, datetime.now(UTC))

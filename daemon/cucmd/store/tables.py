@@ -1,6 +1,6 @@
-"""The statements. Each function takes a connection inside a transaction that others begin and end.
+"""The SQL statements. Each function takes a connection with an open transaction (thread.py).
 
-The one rule: the cost of a write is that of the rows that differ, never of the history.
+The one rule: a write costs as much as the rows that differ, whatever else is in the database.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from cucmd.job import Job, Node
+from cucmd.received_file import ReceivedFile
 from cucmd.store.rows import (
-    FileRow,
     JobRow,
-    Received,
     Row,
     changed_itself,
     changed_nodes,
     file_columns,
-    file_row_from,
+    file_from,
     job_columns,
     job_from,
     job_row_from,
@@ -52,14 +51,14 @@ NEWEST_WITH_STATUS = _JOB_ROWS + "WHERE status = :status ORDER BY position DESC 
 FIND = "SELECT job_id FROM job WHERE job_id >= ? AND job_id < ? ORDER BY job_id LIMIT 3"
 ENDED_BUT_OPEN = """
 SELECT job_id FROM job WHERE NOT closed AND completed_at IS NOT NULL ORDER BY position"""
-# Not one whose end could not be stored: it is taken up again.
+# Not a job whose end was not stored: the next start resumes it.
 _CLOSE = "UPDATE job SET closed = 1 WHERE job_id = ? AND completed_at IS NOT NULL"
 UNFINISHED = """
 SELECT job_id FROM job WHERE status IN ('queued', 'running') ORDER BY position"""
 
 
 class UnknownJob(Exception):
-    """A write for a job that was never added: a defect of the caller."""
+    """A write for a job that was not added: a defect of the caller."""
 
 
 def insert_job(connection: sqlite3.Connection, job: Job) -> None:
@@ -69,7 +68,7 @@ def insert_job(connection: sqlite3.Connection, job: Job) -> None:
 
 
 def update_job(connection: sqlite3.Connection, before: Job, after: Job, *, whole: bool) -> None:
-    """What differs; with `whole` all of it, because the rows may be older than `before`."""
+    """Writes what differs. With `whole` all of it: the rows may be older than `before`."""
     position = _position_of(connection, after.job_id)
     if whole or changed_itself(before, after):
         connection.execute(_UPDATE_JOB, job_columns(after))
@@ -82,10 +81,10 @@ def close_job(connection: sqlite3.Connection, job_id: str) -> None:
 
 
 def upsert_files(
-    connection: sqlite3.Connection, job_id: str, node: str, files: Sequence[Received]
+    connection: sqlite3.Connection, job_id: str, files: Sequence[ReceivedFile]
 ) -> None:
     position = _position_of(connection, job_id)
-    rows = [(position, node, *columns) for columns in file_columns(files)]
+    rows = [(position, *columns) for columns in file_columns(files)]
     connection.executemany(_UPSERT_FILE, rows)
 
 
@@ -103,7 +102,7 @@ def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
 
 
 def select_unfinished(connection: sqlite3.Connection) -> tuple[list[Job], list[str]]:
-    """(jobs, what is wrong with those that cannot be read): one bad row must not hide the rest."""
+    """(jobs, messages about those that cannot be read). One bad row must not hide the others."""
     jobs: list[Job] = []
     problems: list[str] = []
     for (job_id,) in connection.execute(UNFINISHED).fetchall():
@@ -112,7 +111,7 @@ def select_unfinished(connection: sqlite3.Connection) -> tuple[list[Job], list[s
         except msgspec.MsgspecError as error:
             problems.append(_unreadable(job_id, error))
         else:
-            if job is None:  # the damage is in the id
+            if job is None:  # the id is damaged
                 problems.append(_unreadable(job_id, "it is not found by its id"))
             else:
                 jobs.append(job)
@@ -126,11 +125,11 @@ def _unreadable(job_id: object, reason: object) -> str:
 def select_rows(
     connection: sqlite3.Connection, limit: int, status: str | None
 ) -> tuple[list[JobRow], list[str]]:
-    """(rows, what is wrong with those that cannot be read)."""
+    """(rows, messages about those that cannot be read)."""
     statement = NEWEST if status is None else NEWEST_WITH_STATUS
-    # Below zero SQLite means "all"; a caller that says -1 did not mean that.
     rows: list[JobRow] = []
     problems: list[str] = []
+    # For SQLite a limit below 0 is no limit.
     for row in connection.execute(statement, {"limit": max(limit, 0), "status": status}):
         try:
             rows.append(job_row_from(row))
@@ -139,13 +138,13 @@ def select_rows(
     return rows, problems
 
 
-def select_files(connection: sqlite3.Connection, job_id: str) -> tuple[FileRow, ...]:
+def select_files(connection: sqlite3.Connection, job_id: str) -> tuple[ReceivedFile, ...]:
     rows = connection.execute(
         "SELECT node, path, size, sha256, complete FROM file"
         " WHERE job = (SELECT position FROM job WHERE job_id = ?) ORDER BY node, path",
         (job_id,),
     )
-    return tuple(file_row_from(row) for row in rows)
+    return tuple(file_from(row) for row in rows)
 
 
 def select_ids(connection: sqlite3.Connection, statement: str, parameters: Row) -> tuple[str, ...]:

@@ -1,8 +1,45 @@
-"""A thread that owns a connection, and answers what is asked of it in the order it was asked.
+"""A thread that owns one SQLite connection and runs operations on it, in the order of the calls.
 
-The one rule: a request is answered after its transaction has ended, never before. Requests that
-wait while the disk works are taken together in the next transaction (group commit), so that a
-hundred nodes which change at once cost one fsync.
+The one rule: a caller is answered after the transaction of its operation has ended, never before.
+
+Who takes part
+    `Store` has two of these threads. The writer takes up to 512 operations into one transaction
+    (`BEGIN IMMEDIATE`). The reader takes one (`BEGIN`), so that an error in what one caller reads
+    fails nobody else. The database is in WAL mode: readers do not wait for the writer.
+    A connection is made in its thread by the first operation, and used in no other thread.
+
+The life of an operation
+    1. `run` puts it into the queue. That is before the first checkpoint of trio, so the order in
+       the queue is the order of the calls, from whichever tasks they come.
+    2. The thread takes what is in the queue, up to its batch, and begins a transaction. Whatever
+       is put into the queue while the disk works is taken together the next time (group commit):
+       a hundred nodes that change at once cost one fsync.
+    3. Each operation runs inside a savepoint of its own.
+    4. COMMIT. With `synchronous=FULL` it returns after the fsync of the journal.
+    5. The thread hands the answers of the whole batch to trio, and `run` returns or raises.
+
+What is there after a crash (of the process, or of the machine)
+    in the queue, or before COMMIT      nothing of it
+    COMMIT has begun, no answer yet     all of it or nothing of it
+    answered                            all of it
+
+What can fail
+    The values of one operation (`_OF_ONE_OPERATION`), or its Python code: its savepoint is rolled
+        back and its caller gets `StoreFailed`. The others of the batch are not touched.
+    Anything else from SQLite is about the file or the disk, and COMMIT can fail: the transaction
+        is rolled back and every caller of the batch gets `StoreFailed`. The connection is closed;
+        the next batch opens a new one. So everything works again once the cause is gone.
+    In both cases `on_rollback` of the operation is called in the thread, before any later
+        operation runs. `Store` notes there that the rows of a job are older than it thinks.
+
+Cancelling
+    A caller that is cancelled takes nothing back: its operation stays in the queue and is applied,
+    only the answer is lost. A caller that has to know the answer shields the call.
+
+Closing
+    `aclose` lets the thread finish what is in the queue; a later `run` raises `StoreFailed`.
+    `Store` closes the reader first: the last connection to close writes the journal back into the
+    database file. There is no time limit, see `aclose`.
 """
 
 from __future__ import annotations
@@ -19,11 +56,10 @@ import trio
 from cucmd.store.errors import StoreFailed
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
+Operation = Callable[[sqlite3.Connection], T]
 
-# These are about one request's own values; the transaction goes on without it. Any other error
-# of SQLite is about the file or the disk, and then nothing of the batch counts.
-_OF_ONE_REQUEST = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+# Errors of SQLite that are about the values of one operation.
+_OF_ONE_OPERATION = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 
 def _nothing() -> None:
@@ -31,18 +67,20 @@ def _nothing() -> None:
 
 
 class _Request(Generic[T]):
-    def __init__(self, work: Work[T], undone: Callable[[], None]) -> None:
-        self.work = work
-        self.undone = undone
+    """An operation with its answer: `result` or `error`, valid once `answered` is set."""
+
+    def __init__(self, operation: Operation[T], on_rollback: Callable[[], None]) -> None:
+        self.operation = operation
+        self.on_rollback = on_rollback
         self.answered = trio.Event()
         self.result: T | None = None
         self.error: Exception | None = None
 
     def fail(self, error: Exception) -> None:
-        """The first error stays: the later one, of the batch, is not this request's own."""
+        """The first error stays: a later one is that of the batch."""
         if self.error is None:
             self.error = error
-            self.undone()
+            self.on_rollback()
 
 
 def _answer(batch: list[_Request[object]]) -> None:
@@ -51,12 +89,16 @@ def _answer(batch: list[_Request[object]]) -> None:
 
 
 class DatabaseThread:
-    """`begin` is the statement that opens a transaction; `batch` how many requests share one."""
+    """`purpose` ("write PATH") stands in messages and in the thread's name.
+
+    `connect` makes a connection. `begin` is the statement that begins a transaction. `batch` is
+    how many operations share one at most.
+    """
 
     def __init__(
-        self, verb: str, connect: Callable[[], sqlite3.Connection], *, begin: str, batch: int
+        self, purpose: str, connect: Callable[[], sqlite3.Connection], *, begin: str, batch: int
     ) -> None:
-        self._verb = verb
+        self._purpose = purpose
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
         self._begin = begin
@@ -65,31 +107,32 @@ class DatabaseThread:
         self._closing = False
         self._ended = trio.Event()
         self._token = trio.lowlevel.current_trio_token()
-        # A daemon thread: if trio is gone without `aclose`, it must not keep the process alive.
-        self._thread = threading.Thread(target=self._run, name=f"cucmd-{verb}", daemon=True)
+        # A daemon thread: if trio ends without `aclose`, it must not keep the process alive.
+        self._thread = threading.Thread(target=self._run, name=f"cucmd-{purpose}", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Work[T], *, undone: Callable[[], None] = _nothing) -> T:
-        """Has `work` done in the thread, in a transaction, and returns its result.
+    async def run(
+        self, operation: Operation[T], *, on_rollback: Callable[[], None] = _nothing
+    ) -> T:
+        """Runs `operation` in the thread, in a transaction, and returns its result.
 
-        It is queued before the first checkpoint: calls are done in the order in which they were
-        made, and one whose caller is cancelled meanwhile is done all the same. `undone` is
-        called in the thread if it was rolled back. Raises StoreFailed.
+        `on_rollback` is called in the thread if the operation was rolled back.
+        Cancelled, it is applied all the same. Raises `StoreFailed`.
         """
         if self._closing:
-            raise StoreFailed(f"cannot {self._verb}: the store is closed")
-        request = _Request(work, undone)
+            raise StoreFailed(f"cannot {self._purpose}: the store is closed")
+        request = _Request(operation, on_rollback)
         self._queue.put(cast("_Request[object]", request))
         await request.answered.wait()
         if request.error is not None:
-            raise StoreFailed(f"cannot {self._verb}: {request.error}") from request.error
+            raise StoreFailed(f"cannot {self._purpose}: {request.error}") from request.error
         return cast("T", request.result)
 
     async def aclose(self) -> None:
-        """Does what is queued, closes the connection, ends the thread.
+        """Finishes what is in the queue, closes the connection, ends the thread.
 
-        Not bounded: these are writes that somebody was promised, and a disk that never answers
-        holds the process anyway. The service's stop timeout is the bound.
+        There is no time limit: callers were promised these writes, and a disk that does not answer
+        holds the process in any case. The stop timeout of the service is the limit.
         """
         if not self._closing:
             self._closing = True
@@ -106,12 +149,12 @@ class DatabaseThread:
             batch, last = self._take()
             if batch:
                 self._transact(batch)
-                self._tell(partial(_answer, batch))
+                self._run_in_trio(partial(_answer, batch))
         self._disconnect()
-        self._tell(self._ended.set)
+        self._run_in_trio(self._ended.set)
 
     def _take(self) -> tuple[list[_Request[object]], bool]:
-        """(what is queued, at least one; whether that is the end)."""
+        """Waits for a request. Returns those that are in the queue, and whether it is closed."""
         batch: list[_Request[object]] = []
         request = self._queue.get()
         while request is not None:
@@ -131,9 +174,9 @@ class DatabaseThread:
             for request in batch:
                 self._attempt(connection, request)
             connection.execute("COMMIT")
-        except Exception as error:  # whatever it was, somebody waits for an answer
-            # A fresh connection for the next: what a failed fsync leaves behind in this one is
-            # not for us to guess. Closing rolls back.
+        except Exception as error:  # of any kind: the callers wait for an answer
+            # What a failed fsync leaves behind in a connection is not defined, so the next batch
+            # gets a new one. Closing rolls back.
             self._disconnect()
             for request in batch:
                 request.fail(error)
@@ -142,9 +185,9 @@ class DatabaseThread:
     def _attempt(connection: sqlite3.Connection, request: _Request[object]) -> None:
         connection.execute("SAVEPOINT request")
         try:
-            request.result = request.work(connection)
+            request.result = request.operation(connection)
         except Exception as error:
-            if isinstance(error, sqlite3.Error) and not isinstance(error, _OF_ONE_REQUEST):
+            if isinstance(error, sqlite3.Error) and not isinstance(error, _OF_ONE_OPERATION):
                 raise
             connection.execute("ROLLBACK TO request")
             request.fail(error)
@@ -156,10 +199,10 @@ class DatabaseThread:
             try:
                 connection.close()
             except sqlite3.Error:
-                pass  # nothing is open in it that was promised; the file is checked at the start
+                pass  # no transaction is open that was answered; the next start checks the file
 
-    def _tell(self, news: Callable[[], object]) -> None:
+    def _run_in_trio(self, function: Callable[[], object]) -> None:
         try:
-            self._token.run_sync_soon(news)
+            self._token.run_sync_soon(function)
         except trio.RunFinishedError:
-            pass  # nobody is left to be told
+            pass  # trio has ended, and with it every caller

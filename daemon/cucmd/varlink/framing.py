@@ -156,6 +156,11 @@ _NO_TEXT = re.compile(r"[^ -~]")
 _LONGEST_NAME = 64
 
 
+def safe_name(name: str) -> str:
+    """A field's name that somebody sent, as it can be repeated: short, and printable ASCII."""
+    return _NO_TEXT.sub("?", name[:_LONGEST_NAME])
+
+
 def wrong_field(error: msgspec.ValidationError) -> tuple[str, str]:
     """Where, as a user would write it (`timeouts.connect`, `nodes[2]`), and what is wrong there.
 
@@ -166,6 +171,6 @@ def wrong_field(error: msgspec.ValidationError) -> tuple[str, str]:
     field = _FIELD.fullmatch(what)
     if field is None:
         return path, what
-    name = _NO_TEXT.sub("?", field[2][:_LONGEST_NAME])
+    name = safe_name(field[2])
     path = f"{path}.{name}" if path else name
     return path, "missing" if field[1] == "missing required" else "unknown"

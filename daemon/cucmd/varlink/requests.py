@@ -1,11 +1,16 @@
 """PURE. A call's parameters become the method's struct, or an error that says what is wrong.
 
+A request with a field that its struct has not is refused: a misspelt limit must not be no limit.
+That is checked here and not by the structs (`forbid_unknown_fields`), because one struct may be
+part of a request and of a reply, and whoever reads a reply must read past fields that came later.
+
 The one rule: a reason repeats a value only if it is one plain value, short, and not below a name
 that the interface calls secret.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import typing
 from collections.abc import Iterator
@@ -14,11 +19,13 @@ from typing import Any, Literal, Union
 
 import msgspec
 
-from cucmd.varlink.framing import BadFrame, wrong_field
+from cucmd.varlink.framing import BadFrame, safe_name, wrong_field
 from cucmd.varlink.interface import Interface
 
 _LONGEST_SHOWN = 80
 _FIELD_NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items = msgspec.json.Decoder(list[msgspec.Raw])
 _STEP = re.compile(r"[^.\[\]]+|\[([0-9]+)\]")
 
 
@@ -26,8 +33,11 @@ def fit(
     decoder: msgspec.json.Decoder[Any], parameters: msgspec.Raw, interface: Interface
 ) -> msgspec.Struct:
     """The request. Raises the interface's error for a wrong one, `BadFrame` for what is no JSON."""
+    unknown = _unknown_field(parameters, decoder.type)
     try:
-        return typing.cast(msgspec.Struct, decoder.decode(parameters))
+        if unknown is None:
+            return typing.cast(msgspec.Struct, decoder.decode(parameters))
+        where, what = unknown, "unknown"
     except msgspec.ValidationError as error:
         where, what = wrong_field(error)
     except msgspec.DecodeError:
@@ -43,6 +53,40 @@ def fit(
     if what not in ("missing", "unknown") and steps[0] not in interface.secrets:
         reason = _value_at(parameters, steps) + reason
     raise interface.invalid(where, reason)
+
+
+def _unknown_field(value: msgspec.Raw, kind: Any) -> str | None:
+    """The path of the first field in `value` that the struct `kind` has not; None without one.
+
+    None too for what is no object: the decoder says what is wrong with it.
+    """
+    try:
+        given = _fields.decode(value)
+    except msgspec.DecodeError:
+        return None
+    known = field_types(kind)
+    for name, inner in given.items():
+        if name not in known:
+            return safe_name(name)
+        for place, part, of in _parts(name, inner, known[name]):
+            below = _unknown_field(part, of)
+            if below is not None:
+                return f"{place}.{below}"
+    return None
+
+
+def _parts(name: str, value: msgspec.Raw, kind: Any) -> Iterator[tuple[str, msgspec.Raw, Any]]:
+    """(place, value, struct) of what must be structs in a field of that type."""
+    kind, _ = without_none(kind)
+    if _is_struct(kind):
+        yield name, value, kind
+    elif typing.get_origin(kind) in (tuple, list) and _is_struct(typing.get_args(kind)[0]):
+        try:
+            items = _items.decode(value)
+        except msgspec.DecodeError:
+            return
+        for position, item in enumerate(items):
+            yield f"{name}[{position}]", item, typing.get_args(kind)[0]
 
 
 def _named(path: str, interface: Interface) -> str:
@@ -103,6 +147,7 @@ def _shown(value: object) -> str:
 # What a struct's fields are made of. Also the ground on which `idl.py` stands.
 
 
+@functools.cache
 def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
     """Field -> its type, as the struct was written and in its order."""
     hints = typing.get_type_hints(struct)

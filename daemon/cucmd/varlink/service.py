@@ -30,7 +30,7 @@ class ServiceInfo(msgspec.Struct, frozen=True):
     url: str
 
 
-class GetInfoRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GetInfoRequest(msgspec.Struct, frozen=True):
     pass
 
 
@@ -42,7 +42,7 @@ class GetInfoReply(msgspec.Struct, frozen=True):
     interfaces: tuple[str, ...]
 
 
-class DescriptionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DescriptionRequest(msgspec.Struct, frozen=True):
     interface: str
 
 

@@ -36,16 +36,6 @@ class Send(msgspec.Struct, frozen=True):
         return [("shown", self.shown)]
 
 
-class Gathering(msgspec.Struct, frozen=True):
-    """The node has begun to look for the files of a `file get`."""
-
-
-class FileFound(msgspec.Struct, frozen=True):
-    """The node has named a file, as newer releases do while they look for files."""
-
-    path: str
-
-
 class Sized(msgspec.Struct, frozen=True):
     """What the node will send, by its own word: number of files, and bytes before compression."""
 
@@ -59,10 +49,6 @@ class Agreed(msgspec.Struct, frozen=True):
 
 class Moving(msgspec.Struct, frozen=True):
     """Bytes came in this session during the transfer. At most one for each `receive`."""
-
-
-class Completed(msgspec.Struct, frozen=True):
-    """The node says "Transfer completed". Only the receiver knows if the files are complete."""
 
 
 class FileGetDone(msgspec.Struct, frozen=True):
@@ -89,16 +75,5 @@ class Broken(msgspec.Struct, frozen=True):
 
 
 Event: TypeAlias = (
-    Prompted
-    | CommandDone
-    | Send
-    | Gathering
-    | FileFound
-    | Sized
-    | Agreed
-    | Moving
-    | Completed
-    | FileGetDone
-    | NothingMatched
-    | Broken
+    Prompted | CommandDone | Send | Sized | Agreed | Moving | FileGetDone | NothingMatched | Broken
 )

@@ -18,11 +18,8 @@ from cucmd.vos.commands import FileGet, ReceiverAddress
 from cucmd.vos.events import (
     Agreed,
     Broken,
-    Completed,
     Event,
-    FileFound,
     FileGetDone,
-    Gathering,
     Moving,
     NothingMatched,
     Send,
@@ -39,12 +36,11 @@ MAX_QUESTIONS = 40
 MAX_PAGERS = 10_000
 MAX_NOTES = 20
 MAX_NOTE = 200
-MAX_PATH = 4096
 
 _QUOTED = re.compile(r"\s{0,40}Get file:")
 _GATHERING = re.compile(r"\s{0,40}Please wait while the system is gathering", re.IGNORECASE)
 _COMPLETED = re.compile(r"[.\s]{0,200}Transfer completed", re.IGNORECASE)
-_GET_FILE = re.compile(r"\s*Get file:\s*(.*\S)", re.IGNORECASE)
+_GET_FILE = re.compile(r"\s*Get file:\s*\S", re.IGNORECASE)
 _FILES = re.compile(r"\s*Number of files affected\s*:\s*([\d,]{1,18})\s*$", re.IGNORECASE)
 _BYTES = re.compile(r"\s*Total size in Bytes\s*:\s*([\d,]{1,24})\s*$", re.IGNORECASE)
 # Words that a node may use for what follows `match`. What a real node says is unknown.
@@ -75,7 +71,7 @@ class FileGetDialogue(State):
         self._questions = Questions(DIALOGUE)
         self._asked: Counter[str] = Counter()
         self._pages = 0
-        self._gathering = self._agreed = self._completed = False
+        self._agreed = self._completed = False
         self._files: int | None = None
         self._bytes: int | None = None
         self._sized = False
@@ -90,10 +86,10 @@ class FileGetDialogue(State):
         return [Moving()] if self._agreed and not self._completed else []
 
     def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
-        events = self._progress(text)
-        if not self.interrupted and not self._is_quoted(text):
-            events += self._answer_questions(text, number, grown_from)
-        return events
+        self._progress(text)
+        if self.interrupted or self._is_quoted(text):
+            return []
+        return self._answer_questions(text, number, grown_from)
 
     def line(self, text: str) -> list[Event]:
         rest = without_pagers(text) if text else None  # there may be very many empty lines
@@ -102,20 +98,17 @@ class FileGetDialogue(State):
         if not self.echoed and is_echo(rest, self._command):
             self.echoed = True
             return []
-        if match := _GET_FILE.match(rest):
+        if _GET_FILE.match(rest):  # newer releases name each file while they gather
             self.echoed = True
-            return [FileFound(self._secrets.mask(match[1])[:MAX_PATH])]
+            return []
         self._interpret(rest)
         return self._sizes(rest)
 
-    def _progress(self, text: str) -> list[Event]:
-        if not self._gathering and _GATHERING.match(text):
-            self._gathering = self.echoed = True
-            return [Gathering()]
-        if self._agreed and not self._completed and _COMPLETED.match(text):
+    def _progress(self, text: str) -> None:
+        if not self.echoed and _GATHERING.match(text):
+            self.echoed = True
+        elif self._agreed and _COMPLETED.match(text):
             self._completed = True
-            return [Completed()]
-        return []
 
     def _is_quoted(self, text: str) -> bool:
         """Names and patterns may look like questions, so none is looked for in these lines."""

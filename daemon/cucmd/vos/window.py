@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from cucmd.job import Collection
+from cucmd.job import Collect
 from cucmd.vos.arguments import InvalidArgument
 
 Unit: TypeAlias = Literal["minutes", "hours", "days", "weeks", "months"]
@@ -82,13 +82,13 @@ def parse_last(text: str) -> timedelta:
     return total
 
 
-def needs_zone(collection: Collection) -> bool:
+def needs_zone(collection: Collect) -> bool:
     """Whether `window_for` needs the node's time zone."""
     return collection.since is not None or collection.until is not None
 
 
 def window_for(
-    collection: Collection,
+    collection: Collect,
     now: datetime,
     node_zone: tzinfo | None,
     ahead: timedelta = timedelta(),

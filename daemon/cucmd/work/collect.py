@@ -14,7 +14,7 @@ import trio
 
 from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
-from cucmd.job import Phase
+from cucmd.job import Collect, Phase
 from cucmd.node.deadlines import CommandClock, not_connected
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
@@ -59,19 +59,20 @@ class PathResult(msgspec.Struct, frozen=True):
 
 
 async def collect(
-    task: NodeTask, open_shell: OpenShell, receiver: Receiver, report: Report
+    task: NodeTask, what: Collect, open_shell: OpenShell, receiver: Receiver, report: Report
 ) -> tuple[str, ...]:
-    """Collects one node. Returns notes for the user. Raises `NodeFailed`."""
+    """Collects `what` from one node. Returns notes for the user. Raises `NodeFailed`."""
     path, secrets = task.folder / "transcript.log", (task.login.password,)
     transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
     with transcript:
         async with AsyncExitStack() as stack:
             session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
-            clock = await _prepare(session, task)
+            clock = await _prepare(session, task, what)
             async with _upload_target(receiver, task, report) as target:
-                work = _Work(task, session, target, receiver.port, report)
-                results = [await work.get(path, clock) for path in task.collection.paths]
+                port = receiver.port
+                gets = _FileGets(task, what, session, target, report, receiver_port=port)
+                results = [await gets.get(path, clock) for path in what.paths]
             report.phase(Phase.CLOSE)
             return (*clock.notes(), *_notes(results))
 
@@ -99,10 +100,10 @@ async def _upload_target(
             await target.aclose()
 
 
-async def _prepare(session: NodeSession, task: NodeTask) -> NodeClock:
+async def _prepare(session: NodeSession, task: NodeTask, what: Collect) -> NodeClock:
     """Turns the pager off. Asks for the node's time if the window is in absolute times."""
     await _answer(session, task, vos.PAGER_OFF)
-    if not vos.needs_zone(task.collection):
+    if not vos.needs_zone(what):
         return NodeClock()
     lines = await _answer(session, task, vos.SHOW_STATUS)
     status = vos.parse_show_status(lines, zone_of)
@@ -140,18 +141,21 @@ def _at_most(count: int, texts: list[str], what: str) -> list[str]:
     return [*texts[:count], f"and {left_out} more {what}"] if left_out > 0 else texts
 
 
-class _Work:
+class _FileGets:
     """Gets the paths of one node, one `file get` after the other, into one upload target."""
 
     def __init__(
         self,
         task: NodeTask,
+        what: Collect,
         session: NodeSession,
         target: UploadTarget,
-        receiver_port: int,
         report: Report,
+        *,
+        receiver_port: int,
     ) -> None:
         self._task = task
+        self._what = what
         self._session = session
         self._target = target
         self._report = report
@@ -188,15 +192,15 @@ class _Work:
                     return await self._compare(path, done, before, clock)
 
     def _request(self, path: str, clock: NodeClock) -> vos.FileGet:
-        collection, now = self._task.collection, datetime.now(UTC)
-        window = vos.window_for(collection, now, clock.zone, clock.ahead, self._task.asked_at)
+        what, now = self._what, datetime.now(UTC)
+        window = vos.window_for(what, now, clock.zone, clock.ahead, self._task.asked_at)
         return vos.FileGet(
-            location=collection.location,
+            location=what.location,
             path=path,
             window=window,
-            match=collection.match,
-            recurs=collection.recurs,
-            compress=collection.compress,
+            match=what.match,
+            recurs=what.recurs,
+            compress=what.compress,
         )
 
     def _announce(self, files: int, size: int) -> None:
@@ -215,7 +219,7 @@ class _Work:
     async def _compare(
         self, path: str, done: vos.FileGetDone, before: int, clock: CommandClock
     ) -> PathResult:
-        await self._wait_for_uploads(clock)
+        await self._wait_files_closed(clock)
         announced = Announced(done.files_announced, done.bytes_announced)
         received = self._target.files()[before:]
         wrong = judge(
@@ -223,23 +227,21 @@ class _Work:
             announced,
             received,
             completed=done.completed,
-            compressed=self._task.collection.compress,
+            compressed=self._what.compress,
         )
         if wrong is not None:
             raise NodeFailed(self._why(wrong))
         if announced.files == 0 and not received:
             return PathResult(_nothing(path))
-        self._report.whole(received)
-        extra = None if self._task.collection.compress else surplus(path, announced, received)
+        self._report.complete(received)
+        extra = None if self._what.compress else surplus(path, announced, received)
         return PathResult(notes=(*done.notes, *([extra] if extra else ())))
 
-    async def _wait_for_uploads(self, clock: CommandClock) -> None:
-        """Waits until no upload is open: the node may say that it is done before its sftp has
-        closed.
-        """
+    async def _wait_files_closed(self, clock: CommandClock) -> None:
+        """Waits: the node may say that it is done before its SFTP client has closed a file."""
         while True:
             with trio.move_on_at(clock.deadline()):
-                await self._target.settle()
+                await self._target.wait_files_closed()
                 return
             if trio.current_time() >= clock.deadline():
                 raise NodeFailed(clock.failure())

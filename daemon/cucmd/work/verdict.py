@@ -1,8 +1,17 @@
 """PURE. What a node announced against what came in, for one `file get`.
 
-The one rule: nothing passes as whole that the client did not close, that the node did not call
-completed, or that is smaller than announced. More than announced is noted, not refused: trace
-files grow while they are collected.
+The one rule: a command succeeds only if the client closed every file that it opened, the node said
+that the command is completed, and no fewer files and bytes came than it announced. More than
+announced is noted and not refused: trace files grow while they are collected.
+
+    what                                  outcome
+    no 'Transfer completed'               transfer_incomplete
+    a file that was not closed            transfer_incomplete
+    compressed: no archive, or an empty   transfer_incomplete (the sizes announced are those before
+                                          compression, so nothing else can be compared)
+    fewer files or bytes than announced   transfer_incomplete
+    nothing announced, nothing came       transfer_incomplete
+    0 files announced, nothing came       no failure here; `collect.py` says no_files_matched
 """
 
 from __future__ import annotations
@@ -12,7 +21,7 @@ from collections.abc import Sequence
 import msgspec
 
 from cucmd.failure import Code, Failure, failure
-from cucmd.node.ports import ReceivedFile
+from cucmd.received_file import ReceivedFile
 
 
 class Announced(msgspec.Struct, frozen=True):
@@ -30,32 +39,36 @@ def judge(
     completed: bool,
     compressed: bool,
 ) -> Failure | None:
-    """The failure of one command, or None if everything came."""
-    whole = [file for file in received if file.complete]
-    cut = [file.path for file in received if not file.complete]
-    came = f"{len(whole)} files, {sum(file.size for file in whole)} bytes came"
+    """The failure of one command, or None if everything came.
+
+    `received`: the files that came since the command was typed.
+    `completed`: the node said 'Transfer completed'.
+    """
+    closed = [file for file in received if file.closed]
+    cut = [file.path for file in received if not file.closed]
+    came = f"{len(closed)} files, {sum(file.size for file in closed)} bytes came"
     if not completed:
         said = "the node went back to its prompt without 'Transfer completed'"
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {said}; {came}")
     if cut:
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: cut off: {', '.join(cut[:3])}; {came}")
-    if compressed and not any(file.size for file in whole):  # an archive of nothing has a header
-        what = "only an empty archive came" if whole else "no archive came"
+    if compressed and not any(file.size for file in closed):  # an archive of nothing has a header
+        what = "only an empty archive came" if closed else "no archive came"
         return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {what}")
     if compressed:
         return None
-    return _compare(path, announced, whole, came)
+    return _compare(path, announced, closed, came)
 
 
 def _compare(
-    path: str, announced: Announced, whole: Sequence[ReceivedFile], came: str
+    path: str, announced: Announced, closed: Sequence[ReceivedFile], came: str
 ) -> Failure | None:
-    if announced.files is None and not whole:
+    if announced.files is None and not closed:
         nothing = f"{path}: the node announced nothing, and nothing came"
         return failure(Code.TRANSFER_INCOMPLETE, nothing)
     files = announced.files or 0
     size = announced.size or 0
-    if len(whole) >= files and sum(file.size for file in whole) >= size:
+    if len(closed) >= files and sum(file.size for file in closed) >= size:
         return None
     return failure(
         Code.TRANSFER_INCOMPLETE, f"{path}: {files} files, {size} bytes were announced; {came}"

@@ -163,9 +163,9 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
             "--concurrency: '1001' is not a whole number from 1 to 1000",
         ),
         (
-            "start n --last -1h",
-            "--last: expected a value, but '-1h' begins with '-', as options do; if it is the "
-            "value: --last=-1h (see cucmctl start --help)",
+            "start n --profile -sdl",
+            "--profile: expected a value, but '-sdl' begins with '-', as options do; if it is the "
+            "value: --profile=-sdl (see cucmctl start --help)",
         ),
         ("start n --profile --watch", "--profile: expected a value before '--watch' (see"),
         ("start n --watch --path", "--path: expected a value (see cucmctl start --help)"),

@@ -168,6 +168,7 @@ def test_openssh_can_log_in(tmp_path: Path):
         assert nodes.report()["closed_cleanly"] == 1
 
 
+@pytest.mark.long
 async def test_four_hundred_nodes_in_one_process(client):
     with running_lab(400) as nodes:
         nodes.addresses = nodes.nodes

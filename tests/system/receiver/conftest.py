@@ -15,7 +15,8 @@ import paramiko
 import pytest
 import trio
 
-from cucmd.receiver.server import Quota, Receiver, ReceiverLimits, open_receiver
+from cucmd.allowance import Quota
+from cucmd.receiver.server import Receiver, ReceiverLimits, open_receiver
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.ssh.bridge import open_bridge, settle
 from rig import sftp_words as words

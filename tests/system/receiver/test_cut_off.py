@@ -53,9 +53,9 @@ async def test_a_client_that_is_killed_leaves_an_incomplete_file(target: Any, pu
         process = await pushing(nursery)
         kill_children(process.pid)
         with trio.fail_after(10):
-            await target.target.settle()
+            await target.target.wait_files_closed()
     (file,) = target.target.files()
-    assert not file.complete
+    assert not file.closed
     assert file.size == os.stat(target.folder / "a").st_size == target.target.bytes_received
     assert len(file.sha256) == 64
 
@@ -69,7 +69,7 @@ async def test_a_revoked_login_is_cut_off_and_nothing_is_written_after_that(
             await target.target.aclose()
         files, size = target.target.files(), os.stat(target.folder / "a").st_size
         assert not target.receiver._connections
-    assert [file.complete for file in files] == [False]
+    assert [file.closed for file in files] == [False]
     assert (await openssh.sftp(target, "put /etc/hostname late\n")).returncode == 255
     assert os.stat(target.folder / "a").st_size == size
     assert target.target.files() == files
@@ -95,7 +95,7 @@ async def test_a_receiver_that_closes_ends_what_is_under_way(
         target = open_target(receiver)
         nursery.start_soon(openssh.sftp, target, f"put {large} a\n")
         await until(lambda: target.target.bytes_received > 5_000_000)
-    assert [file.complete for file in target.target.files()] == [False]
+    assert [file.closed for file in target.target.files()] == [False]
 
 
 async def test_the_others_go_on_when_one_is_revoked(
@@ -106,7 +106,7 @@ async def test_the_others_go_on_when_one_is_revoked(
         await pushing(nursery)
         nursery.start_soon(target.target.aclose)
         assert (await openssh.sftp(neighbour, "put /etc/hostname a\n")).returncode == 0
-    assert neighbour.target.files()[0].complete
+    assert neighbour.target.files()[0].closed
 
 
 async def test_a_push_that_moves_keeps_the_target_active(target: Any, pushing: Any) -> None:

@@ -57,7 +57,7 @@ async def test_a_full_disk_fails_the_push_with_disk_full_and_not_the_neighbour(
     done = await openssh.sftp(target, f"put {large} a\n")
     assert done.returncode == 1
     assert target.target.refusal.code is Code.DISK_FULL
-    assert [(file.path, file.complete) for file in target.target.files()] == [
+    assert [(file.path, file.closed) for file in target.target.files()] == [
         ("before", True),
         ("a", False),
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cucmd.failure import Code
-from cucmd.receiver.limits import ReceivedFile
+from cucmd.received_file import ReceivedFile
 
 CIPHER = "-oCiphers=aes128-gcm@openssh.com"
 
@@ -35,10 +35,10 @@ async def test_a_push_as_a_node_makes_it(target: Any, openssh: Any, log: Path) -
     )
     assert done.returncode == 0, done.stderr
     path = f"10.0.0.1/2025-01-31_10-00-00/{log.name}"
-    assert target.target.files() == (ReceivedFile(path, 3_000_000, sha(log), True),)
+    assert target.target.files() == (ReceivedFile("", path, 3_000_000, sha(log), True),)
     assert sha(target.folder / path) == sha(log)
     assert target.target.connected
-    await target.target.settle()
+    await target.target.wait_files_closed()
 
 
 async def test_a_whole_tree_with_times_and_an_empty_file(
@@ -52,7 +52,7 @@ async def test_a_whole_tree_with_times_and_an_empty_file(
     done = await openssh.sftp(target, f"put -rp {tree}\n")
     assert done.returncode == 0, done.stderr
     assert {file.path for file in target.target.files()} == {"cm/trace/ccm/a.txt", "cm/trace/empty"}
-    assert all(file.complete for file in target.target.files())
+    assert all(file.closed for file in target.target.files())
     assert (target.folder / "cm/trace/ccm/a.txt").stat().st_mtime == 1_600_000_000
 
 
@@ -62,7 +62,7 @@ async def test_a_large_file_of_over_100_mb(target: Any, openssh: Any, tmp_path: 
         for _ in range(105):
             file.write(os.urandom(1_000_000))
     assert (await openssh.sftp(target, f"put {large}\n", CIPHER)).returncode == 0
-    assert target.target.files() == (ReceivedFile("large", 105_000_000, sha(large), True),)
+    assert target.target.files() == (ReceivedFile("", "large", 105_000_000, sha(large), True),)
 
 
 async def test_one_name_twice_keeps_both(target: Any, openssh: Any, log: Path) -> None:
@@ -150,7 +150,7 @@ async def test_what_is_not_a_push_is_refused(
     done = await openssh.sftp(target, f"lcd {tmp_path}\n{command.format(log=log)}\n")
     assert done.returncode == 1
     assert [path for path in target.names() if path not in {"a", "d"}] in ([], ["b"], ["a.2"])
-    assert not [file for file in target.target.files() if file.complete and file.path != "a"]
+    assert not [file for file in target.target.files() if file.closed and file.path != "a"]
     assert [name for name in sorted(os.listdir(tmp_path)) if name != "stolen"] == before
 
 

@@ -28,7 +28,7 @@ def sha(path: Path) -> str:
 
 def is_whole(target: Any, log: Path) -> bool:
     (file,) = target.target.files()
-    return file.complete and file.sha256 == sha(log) and file.path == "d/a.log"
+    return file.closed and file.sha256 == sha(log) and file.path == "d/a.log"
 
 
 async def test_paramiko_pushes_and_looks_after_what_it_pushed(
@@ -96,5 +96,5 @@ async def test_asyncssh_pushes_a_tree(target: Any, log: Path) -> None:
 
     with trio.fail_after(30):
         await on_asyncio(push)
-    await target.target.settle()
+    await target.target.wait_files_closed()
     assert is_whole(target, log)

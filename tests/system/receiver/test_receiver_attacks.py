@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import trio
 
+from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
 from cucmd.receiver.limits import Status
-from cucmd.receiver.server import Quota
 from rig import sftp_words as words
 from rig.sftp_words import Kind
 
@@ -24,10 +24,10 @@ CORPUS = Path(__file__).parents[2] / "unit" / "receiver" / "corpus"
 async def alive(target: Any, openssh: Any) -> Any:
     """After the attack the next push into the same target is whole."""
     yield
-    if not target.target._accounting.closed:
+    if not target.target._accounting.revoked:
         done = await openssh.sftp(target, "put /etc/hostname after\n")
         assert done.returncode == 0, done.stderr
-        assert target.target.files()[-1].complete
+        assert target.target.files()[-1].closed
 
 
 def resident() -> int:
@@ -49,8 +49,8 @@ async def test_a_packet_of_impossible_length_cuts_the_session_off(
                 raw.reply()
 
     await other.run(attack)
-    await target.target.settle()
-    assert [(file.size, file.complete) for file in target.target.files()] == [(5, False)]
+    await target.target.wait_files_closed()
+    assert [(file.size, file.closed) for file in target.target.files()] == [(5, False)]
 
 
 @pytest.mark.usefixtures("alive")
@@ -78,8 +78,8 @@ async def test_thousands_of_handles(target: Any, other: Any) -> None:
     kinds = await other.run(attack)
     assert kinds.count(Kind.HANDLE) == 32
     assert len(target.names()) == 32
-    await target.target.settle()
-    assert not any(file.complete for file in target.target.files())
+    await target.target.wait_files_closed()
+    assert not any(file.closed for file in target.target.files())
 
 
 @pytest.mark.usefixtures("alive")
@@ -98,7 +98,7 @@ async def test_paths_of_64_kib_and_names_with_controls(target: Any, other: Any) 
     for name in target.names():
         assert name.isprintable()
         assert len(name) < 1024
-    await target.target.settle()
+    await target.target.wait_files_closed()
 
 
 @pytest.mark.usefixtures("alive")
@@ -111,9 +111,10 @@ async def test_a_sparse_write_at_2_to_the_62(target: Any, other: Any) -> None:
 
     assert await other.run(attack) == (Status.FAILURE, Status.FAILURE)
     assert os.stat(target.folder / "sparse").st_blocks == 0
-    assert not target.target.files()[0].complete
+    assert not target.target.files()[0].closed
 
 
+@pytest.mark.long
 async def test_mkdir_without_end(target: Any, other: Any) -> None:
     def attack() -> int:
         with other.raw_sftp(target) as raw:
@@ -140,6 +141,7 @@ async def test_folders_within_folders_without_end(target: Any, other: Any) -> No
     assert await other.run(attack) == 32
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("alive")
 async def test_streams_that_the_fuzzer_kept(target: Any, other: Any) -> None:
     streams = [path.read_bytes() for path in sorted((CORPUS / "packets").iterdir())]
@@ -156,7 +158,7 @@ async def test_streams_that_the_fuzzer_kept(target: Any, other: Any) -> None:
                     pass
 
     await other.run(attack)
-    await target.target.settle()
+    await target.target.wait_files_closed()
 
 
 async def test_who_does_not_read_the_answers_is_held_to_a_bound(
@@ -189,14 +191,14 @@ async def test_more_than_the_quota_is_refused_while_it_arrives(
     source = tmp_path / "large"
     source.write_bytes(bytes(3_000_000))
     target, neighbour = (
-        open_target(receiver, "target", Quota(1_000_000)),
+        open_target(receiver, "target", Quota(Allowance(1_000_000))),
         open_target(receiver, "neighbour"),
     )
     done = await openssh.sftp(target, f"put {source} a\n")
     assert done.returncode == 1
     assert target.target.refusal.code is Code.QUOTA_EXCEEDED
     assert os.stat(target.folder / "a").st_size <= 1_000_000
-    assert not target.target.files()[0].complete
+    assert not target.target.files()[0].closed
     assert (await openssh.sftp(target, f"put {source} b\n")).returncode == 1, "and from then on"
     assert (await openssh.sftp(neighbour, f"put {source} a\n")).returncode == 0
 

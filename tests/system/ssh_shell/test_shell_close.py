@@ -53,6 +53,7 @@ async def test_close_in_a_cancelled_scope_still_says_goodbye(node, connect, ssh)
     assert node.events[1:] == ["eof", "session closed", "disconnected in order"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [400])
 async def test_400_idle_shells_close_within_a_second(node, connect, ssh, count):
     before = ssh.open_sockets()

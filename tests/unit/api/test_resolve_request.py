@@ -23,11 +23,11 @@ def resolved(**request):
 
 
 def test_paths_alone_have_plain_defaults():
-    assert resolved(paths=("cm/trace/ccm/sdl",)) == job.Collection(paths=("cm/trace/ccm/sdl",))
+    assert resolved(paths=("cm/trace/ccm/sdl",)) == job.Collect(paths=("cm/trace/ccm/sdl",))
 
 
 def test_a_profile_alone_gives_everything():
-    assert resolved(profile="installs") == job.Collection(
+    assert resolved(profile="installs") == job.Collect(
         ("*",), "installs", "install", "log", recurs=True, compress=True, last="2h"
     )
 
@@ -41,7 +41,7 @@ def test_options_of_the_request_win_over_the_profile():
         recurs=False,
         compress=False,
         last="30m",
-    ) == job.Collection(("core",), "installs", match="x", last="30m")
+    ) == job.Collect(("core",), "installs", match="x", last="30m")
 
 
 def test_any_window_of_the_request_replaces_the_profiles():

@@ -10,7 +10,7 @@ import trio
 
 from cucmd.api import structs
 from cucmd.api.methods import Jobs
-from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.jobs.events import CAPACITY, Feed
 from cucmd.varlink import Caller
 
@@ -27,7 +27,7 @@ class World:
 
     def __init__(self) -> None:
         self.feed = Feed()
-        self.job = Job(JOB_ID, NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),)).begin(NOW)
+        self.job = Job(JOB_ID, NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),)).begin(NOW)
         self.jobs = Jobs(self, self.feed, planner=lambda: None)
 
     async def find(self, prefix: str) -> Job:

@@ -377,7 +377,7 @@ def test_a_job_has_a_clusters_settings_only_if_all_its_nodes_do(loaded):
             "[clusters.a]\nnodes = ['x']\n[clusters.b]\npublisher = 'x'",
             4,
             "clusters.b.publisher",
-            "'x' stands in cluster 'a' already",
+            "'x' is in cluster 'a' already",
         ),
         ("[clusters.a]\nnodes = 'x'", 2, "clusters.a.nodes", "expected a list of strings"),
         ("[clusters.a]\nnodes = ['x', 3]", 2, "clusters.a.nodes[1]", "3: expected a string"),

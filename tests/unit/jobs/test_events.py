@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 import pytest
 import trio
 
-from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.jobs.events import CAPACITY, Change, Feed
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
 def job(job_id: str = "a") -> Job:
-    return Job(job_id, NOW, Collection(paths=("syslog/*",)), Timeouts(), 8, (Node("10.0.0.1"),))
+    return Job(job_id, NOW, Collect(paths=("syslog/*",)), Timeouts(), 8, (Node("10.0.0.1"),))
 
 
 @pytest.fixture

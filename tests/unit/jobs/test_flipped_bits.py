@@ -4,13 +4,15 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import pytest
 import trio
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
-from cucmd.job import Collection, Job, Node, Timeouts
-from cucmd.store import FileRow, StoreFailed, open_store
+from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.received_file import ReceivedFile
+from cucmd.store import StoreFailed, open_store
 from rig.supervised import NOW, world
 from rig.tries import tries
 
@@ -19,7 +21,7 @@ NODES = tuple(Node(f"cucm-{number}") for number in range(5))
 
 
 def made(job_id: str) -> Job:
-    return Job(job_id, NOW, Collection(("syslog/*",)), Timeouts(), 8, NODES, username="admin")
+    return Job(job_id, NOW, Collect(("syslog/*",)), Timeouts(), 8, NODES, username="admin")
 
 
 async def make(path: Path) -> None:
@@ -27,7 +29,9 @@ async def make(path: Path) -> None:
         for number in range(40):
             job = made(f"{number:012x}")
             await store.add_job(job)
-            await store.save_files(job.job_id, "cucm-1", [FileRow("", "core.1", 9, "00", True)])
+            await store.save_files(
+                job.job_id, [ReceivedFile("cucm-1", "core.1", 9, "00", True, True)]
+            )
             if number % 4:
                 why = failure(Code.INTERRUPTED, "the daemon was stopped")
                 await store.save(job, job.fail_unsettled(NOW, why))
@@ -54,6 +58,7 @@ async def start_and_look(state: Path) -> None:
                 pass  # said to whoever asks for it, and to nobody else
 
 
+@pytest.mark.long
 @tries(40)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_one_flipped_bit_stops_no_start_and_no_list(place: float, bit: int) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
 from cucmd.job import (
-    Collection,
+    Collect,
     ImpossibleTransition,
     Job,
     Node,
@@ -25,7 +25,7 @@ LOST = failure(Code.CONNECTION_LOST, "the node closed the connection")
 
 
 def job(*nodes: Node) -> Job:
-    return Job("0a1b2c3d4e5f", NOW, Collection(("syslog/messages*",)), Timeouts(), 8, nodes)
+    return Job("0a1b2c3d4e5f", NOW, Collect(("syslog/messages*",)), Timeouts(), 8, nodes)
 
 
 def running(name: str) -> Node:

@@ -1,30 +1,243 @@
-"""The manifest on disk: what it says, and in which pieces it is made."""
+"""The manifest on disk: lines are added, and whatever a stop or a full disk left is repaired."""
 
+import errno
 import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-import msgspec
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.jobs.manifest import PIECE, Entry, Manifest, words
+from cucmd.jobs.manifest import Manifest
+from cucmd.received_file import ReceivedFile
+from rig.inspection import manifest as listed
+from rig.tries import tries
 
-ENTRIES = st.builds(Entry, st.text(), st.text(), st.integers(0, 2**40), st.text(), st.booleans())
-
-
-def in_one_go(job_id: str, files: tuple[Entry, ...]) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(Manifest(job_id, files)), indent=1) + b"\n"
-
-
-@given(job_id=st.text(), files=st.lists(ENTRIES, max_size=5).map(tuple))
-def test_pieces_say_what_one_would(job_id: str, files: tuple[Entry, ...]) -> None:
-    assert b"".join(words(job_id, files)) == in_one_go(job_id, files)
+A = ReceivedFile("a", "a/files/core.1", 4, "00" * 32, closed=True, complete=True)
+B = ReceivedFile("b", 'b/files/"caf\u00e9\n.txt', 2**40, "11" * 32, closed=True, complete=False)
+C = ReceivedFile("c", "c/files/core.3", 0)
+FIELDS = ["node", "path", "size", "sha256", "complete"]
 
 
-@pytest.mark.parametrize("count", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 1])
-def test_no_piece_is_long_in_the_making(count: int) -> None:
-    files = tuple(Entry("a]}", f"a/files/[{n}", n, "00", True) for n in range(count))
-    pieces = list(words("0a1b2c3d4e5f", files))
-    assert b"".join(pieces) == in_one_go("0a1b2c3d4e5f", files)
-    assert max(piece.count(b"sha256") for piece in pieces) <= PIECE
-    assert len(json.loads(b"".join(pieces))["files"]) == count
+def as_listed(*files: ReceivedFile) -> list[dict]:
+    return [{field: getattr(file, field) for field in FIELDS} for file in files]
+
+
+def raw(folder: Path) -> bytes:
+    return (folder / "manifest.jsonl").read_bytes()
+
+
+def line(file: ReceivedFile) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        trio.run(Manifest(Path(folder)).append, [file])
+        return raw(Path(folder))
+
+
+LINES = {file: line(file) for file in (A, B, C)}
+
+
+def written(*files: ReceivedFile) -> bytes:
+    """What a manifest of these files has in it."""
+    return b"".join(LINES[file] for file in files)
+
+
+async def test_a_file_is_a_line(tmp_path: Path) -> None:
+    at_work = Manifest(tmp_path)
+    await at_work.append([A, B])
+    await at_work.append([C])
+    lines = raw(tmp_path).splitlines(keepends=True)
+    assert [json.loads(line) for line in lines] == as_listed(A, B, C)
+    assert [list(json.loads(line)) for line in lines] == [FIELDS] * 3
+
+
+async def test_a_manifest_without_files_is_there(tmp_path: Path) -> None:
+    at_work = Manifest(tmp_path)
+    await at_work.append([])
+    assert raw(tmp_path) == b""
+    await at_work.append([A])
+    assert listed(tmp_path) == as_listed(A)
+
+
+async def test_of_a_path_the_last_line_counts(tmp_path: Path) -> None:
+    before = ReceivedFile(A.node, A.path, 1)
+    await Manifest(tmp_path).append([before])
+    await Manifest(tmp_path).append([A])
+    assert len(raw(tmp_path).splitlines()) == 2
+    assert listed(tmp_path) == as_listed(A)
+    await Manifest(tmp_path).append([A])
+    assert len(raw(tmp_path).splitlines()) == 2
+
+
+async def test_a_restart_adds_what_only_the_store_has(tmp_path: Path) -> None:
+    await Manifest(tmp_path).append([A])
+    before = raw(tmp_path)
+    await Manifest(tmp_path).append([A, B])
+    assert raw(tmp_path) == before + written(B)
+
+
+async def test_lines_that_the_store_lacks_are_kept(tmp_path: Path) -> None:
+    await Manifest(tmp_path).append([A, B])
+    await Manifest(tmp_path).append([C])
+    assert listed(tmp_path) == as_listed(A, B, C)
+
+
+class Disk:
+    """Fails the next `failing` calls of fsync."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.failing = 0
+        self.synced: list[str] = []
+        self._fsync = os.fsync
+        monkeypatch.setattr(os, "fsync", self)
+
+    def __call__(self, descriptor: int) -> None:
+        self.synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        if self.failing:
+            self.failing -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._fsync(descriptor)
+
+
+async def test_what_was_written_and_not_synced_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, at_work = Disk(monkeypatch), Manifest(tmp_path)
+    await at_work.append([A])
+    disk.failing = 1
+    with pytest.raises(OSError, match="No space left"):
+        await at_work.append([B])
+    with (tmp_path / "manifest.jsonl").open("ab") as torn:
+        torn.write(b'{"node":"b","pa')
+    await at_work.append([C])
+    assert raw(tmp_path) == written(A, C)
+
+
+async def test_a_new_name_is_synced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk, at_work = Disk(monkeypatch), Manifest(tmp_path)
+    await at_work.append([A])
+    await at_work.append([B])
+    assert disk.synced == ["manifest.jsonl", tmp_path.name, "manifest.jsonl"]
+
+
+async def test_a_first_append_that_failed_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, at_work = Disk(monkeypatch), Manifest(tmp_path)
+    disk.failing = 1
+    with pytest.raises(OSError, match="No space left"):
+        await at_work.append([A])
+    await at_work.append([A, B])
+    assert raw(tmp_path) == written(A, B)
+    assert disk.synced[-1] == tmp_path.name
+
+
+WHOLE = written(A, B, C)
+
+
+async def test_a_restart_makes_good_a_line_that_was_torn_anywhere(tmp_path: Path) -> None:
+    for length in range(len(WHOLE)):
+        (tmp_path / "manifest.jsonl").write_bytes(WHOLE[:length])
+        await Manifest(tmp_path).append([A, B, C])
+        assert raw(tmp_path) == WHOLE, f"torn at {length}"
+
+
+@tries(60)
+@given(
+    length=st.integers(0, len(WHOLE)),
+    rest=st.binary() | st.text('{}"\n\0:,a1').map(str.encode),
+    more=st.lists(st.sampled_from([A, B, C]), unique=True),
+)
+def test_whatever_stands_after_what_was_synced_is_repaired(
+    length: int, rest: bytes, more: Sequence[ReceivedFile]
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "manifest.jsonl").write_bytes(WHOLE[:length] + rest)
+        trio.run(Manifest(folder).append, more)
+        kept = [file for file in (A, B, C) if written(file) in WHOLE[:length] or file in more]
+        found = listed(folder)
+        assert [file for file in as_listed(*kept) if file not in found] == []
+        assert raw(folder)[-1:] in {b"", b"\n"}
+        assert os.listdir(folder) == ["manifest.jsonl"]
+
+
+def first_version(folder: Path, *files: ReceivedFile) -> None:
+    document = {"job_id": "0a1b2c3d4e5f", "files": as_listed(*files)}
+    (folder / "manifest.json").write_text(json.dumps(document, indent=1))
+
+
+async def test_a_manifest_of_the_first_version_becomes_lines(tmp_path: Path) -> None:
+    first_version(tmp_path, A, B)
+    await Manifest(tmp_path).append([B, C])
+    assert raw(tmp_path) == written(A, B, C)
+    assert os.listdir(tmp_path) == ["manifest.jsonl"]
+
+
+async def test_of_both_versions_the_new_one_counts(tmp_path: Path) -> None:
+    await Manifest(tmp_path).append([A])
+    first_version(tmp_path, ReceivedFile(A.node, A.path, 1), B)
+    await Manifest(tmp_path).append([])
+    assert sorted(listed(tmp_path), key=lambda file: file["path"]) == as_listed(A, B)
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3, 4])
+async def test_the_first_version_stays_until_the_lines_are_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """A conversion that failed anywhere is made again."""
+    first_version(tmp_path, A, B)
+    disk, at_work = Disk(monkeypatch), Manifest(tmp_path)
+    disk.failing = failing
+    for _ in range(failing):
+        with pytest.raises(OSError, match="No space left"):
+            await at_work.append([C])
+        if not (tmp_path / "manifest.json").exists():
+            assert listed(tmp_path) == as_listed(A, B)
+    await at_work.append([C])
+    assert raw(tmp_path) == written(A, B, C)
+    assert os.listdir(tmp_path) == ["manifest.jsonl"]
+
+
+async def test_a_damaged_one_of_the_first_version_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"job_id": "0a1b2c3d4e5f", "fi')
+    await Manifest(tmp_path).append([A])
+    assert raw(tmp_path) == written(A)
+    assert os.listdir(tmp_path) == ["manifest.jsonl"]
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("meddle", [removed, emptied])
+async def test_what_somebody_takes_out_of_it_stays_out(
+    tmp_path: Path, meddle: Callable[[Path], None]
+) -> None:
+    at_work = Manifest(tmp_path)
+    await at_work.append([A])
+    meddle(tmp_path / "manifest.jsonl")
+    await at_work.append([B])
+    assert raw(tmp_path) == written(B)
+
+
+async def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
+    at_work = Manifest(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError):
+        await at_work.append([A])
+    assert os.listdir(tmp_path) == []
+
+
+async def test_no_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("theirs")
+    (tmp_path / "manifest.jsonl").symlink_to("other")
+    with pytest.raises(OSError, match="symbolic"):
+        await Manifest(tmp_path).append([])
+    assert (tmp_path / "other").read_text() == "theirs"

@@ -6,13 +6,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.jobs.events import Feed
 from cucmd.jobs.recorder import Recorder
 from cucmd.store import StoreFailed
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-QUEUED = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
+QUEUED = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
 
 
 class SlowStore:

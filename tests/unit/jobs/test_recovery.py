@@ -1,5 +1,6 @@
 """What a stop left behind is taken up, closed and put on record, each job apart from the others."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -10,16 +11,19 @@ import pytest
 import trio
 
 from cucmd.failure import Code
-from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node_name import InvalidNode
+from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed, open_store
+from rig.inspection import manifest
+from rig.scripted_node import Target
 from rig.supervised import NOW, statuses, world
 
 
 async def test_recovery_interrupts_what_has_no_password_any_more(tmp_path: Path) -> None:
     async with open_store(tmp_path / "cucmd.db") as store:
-        job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
+        job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
         await store.add_job(job)
         after = job.begin(NOW).replace_node(0, Node("a").begin(NOW, 1).succeed(NOW), NOW)
         await store.save(job, after)
@@ -39,7 +43,48 @@ async def test_recovery_accounts_for_files_of_a_job_that_ended_in_its_last_momen
         await again.supervisor.recover(again.tasks)
         (row,) = await again.store.files(job_id)
     assert (row.path, row.size, row.complete) == ("a/files/192.0.2.9/core.1", 4, False)
-    assert "core.1" in (tmp_path / "jobs" / job_id / "manifest.json").read_text()
+    assert "core.1" in (tmp_path / "jobs" / job_id / "manifest.jsonl").read_text()
+
+
+async def test_a_job_of_the_first_version_goes_on_with_its_manifest_in_lines(
+    tmp_path: Path,
+) -> None:
+    """It was at work when the daemon was stopped for an upgrade."""
+    job_id = "0a1b2c3d4e5f"
+    job = Job(job_id, NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b"), Node("c")))
+    listed, unlisted = (
+        ReceivedFile(node, f"{node}/files/core.1", 4, "00", closed=True, complete=True)
+        for node in ("a", "b")
+    )
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(job)
+        after = job.begin(NOW).replace_node(0, Node("a").begin(NOW, 1).succeed(NOW), NOW)
+        await store.save(job, after)
+        await store.save_files(job_id, [listed, unlisted])
+    folder = tmp_path / "jobs" / job_id
+    folder.mkdir(parents=True)
+    line = {"node": "a", "path": listed.path, "size": 4, "sha256": "00", "complete": True}
+    document = {"job_id": job_id, "files": [line]}
+    (folder / "manifest.json").write_text(json.dumps(document, indent=1))
+
+    async def brings_one(task: NodeTask, report: Report) -> tuple[str, ...]:
+        target = Target(task.node, f"{task.folder.name}/files/")
+        report.upload_target(target)
+        target.store("core.2", 4)
+        report.complete(target.files())
+        return ()
+
+    async with world(tmp_path) as w:
+        w.behaviours = {"c": brings_one}
+        await w.supervisor.recover(w.tasks)
+        assert (await w.ended(job_id)).status == "succeeded"
+    assert [file["path"] for file in manifest(folder)] == [
+        "a/files/core.1",
+        "b/files/core.1",
+        "c/files/core.2",
+    ]
+    assert manifest(folder)[0] == line
+    assert not (folder / "manifest.json").exists()
 
 
 def push(folder: Path) -> None:
@@ -111,7 +156,7 @@ def forbid_looking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def cut_off(tmp_path: Path) -> str:
     """A job that was stopped with its end saved and a file that is not on record."""
-    job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),))
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)
         await store.save(job, job.cancel(NOW))
@@ -122,7 +167,7 @@ async def cut_off(tmp_path: Path) -> str:
 async def test_a_resumed_job_stays_open_where_its_files_could_not_be_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)
         await store.save(job, job.cancel(NOW, frozenset({0})))
@@ -150,7 +195,7 @@ async def test_a_job_whose_row_contradicts_itself_is_left_alone(
     tmp_path: Path, damage: str
 ) -> None:
     """Neither run under another's id, nor in the way of a stop."""
-    job = Job("bad1", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),))
+    job = Job("bad1", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)
         if "status" in damage:
@@ -168,7 +213,7 @@ async def test_a_damaged_row_of_a_job_keeps_no_other_from_its_work(
     ended = await cut_off(tmp_path)
     async with open_store(tmp_path / "cucmd.db") as store:
         for name in ("bad1", "good1"):
-            await store.add_job(Job(name, NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),)))
+            await store.add_job(Job(name, NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),)))
     with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
         raw.execute("UPDATE job SET detail = '{' WHERE job_id IN ('bad1', ?)", (ended,))
     async with world(tmp_path) as again:
@@ -181,7 +226,7 @@ async def test_a_damaged_row_of_a_job_keeps_no_other_from_its_work(
 
 
 async def test_a_job_that_cannot_be_planned_ends_as_interrupted(tmp_path: Path) -> None:
-    job = Job("0a1b2c3d4e5f", NOW, Collection(("x",)), Timeouts(), 8, (Node("a"),))
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)
 

@@ -8,8 +8,7 @@ import trio
 from cucmd.failure import Code, failure
 from cucmd.node.login import retry_delay
 from cucmd.node.ports import Retry
-from cucmd.work.collect import collect
-from rig.scripted_node import Heard, appliance, node_task, pushes, scripted
+from rig.scripted_node import Heard, appliance, collected, node_task, pushes, scripted
 
 RETRY = Retry(attempts=6, base=10, cap=100)
 MIDDLE = 0.5  # as a random number: neither shorter nor longer
@@ -42,6 +41,6 @@ async def test_each_pause_is_drawn_anew(
     async with scripted(appliance(pushes(1))) as node:
         node.refusals = [failure(Code.CONNECTION_REFUSED, "cucm-pub:22 refused")] * 2
         task = node_task(tmp_path, retry=RETRY)
-        await collect(task, node.open_shell, node, Timed())
+        await collected(node, task, Timed())
     first, second, third = times
     assert [second - first, third - second] == pytest.approx([5, 30])

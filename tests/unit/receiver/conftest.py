@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.receiver.accounting import Accounting, Quota
+from cucmd.allowance import Quota
+from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cucmd.receiver.accounting import Accounting, Quota
+from cucmd.allowance import Allowance, Quota
+from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import MIB, ReceiverLimits
@@ -65,7 +66,7 @@ def feed(stream: bytes) -> None:
         target = Path(name) / "target"
         target.mkdir()
         (target / "trap").symlink_to(outside)
-        accounting = Accounting("fuzz", Quota(MIB), LIMITS)
+        accounting = Accounting("fuzz", Quota(Allowance(MIB)), LIMITS)
         handler = RequestHandler(TargetFolder(target), accounting, FreeSpace(0, 0.0), LIMITS)
         try:
             packets = deque(PacketBuffer().feed(stream))
@@ -77,7 +78,7 @@ def feed(stream: bytes) -> None:
             handler.close()
         _check(accounting, target)
         assert tree(outside) == expected
-        assert sorted(os.listdir(name)) == ["target", "outside"]
+        assert sorted(os.listdir(name)) == ["outside", "target"]
     assert os.listdir("/proc/self/fd") == before
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from cucmd.allowance import Allowance
+from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
-from cucmd.receiver.accounting import Quota
+from cucmd.received_file import ReceivedFile
+from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.folder import TargetFolder
-from cucmd.receiver.limits import MIB, ReceivedFile, Status
+from cucmd.receiver.limits import MIB, ReceiverLimits, Status
 from cucmd.receiver.packets import Kind, OpenFlag, PacketBuffer
 from rig import sftp_words as words
 
@@ -29,20 +30,34 @@ def sha(content: bytes) -> str:
 def test_a_closed_file_is_complete_with_size_and_checksum(client: Any) -> None:
     content = os.urandom(5000)
     assert client.put(b"/a.log", content).status == Status.OK
-    assert client.accounting.files() == (ReceivedFile("a.log", 5000, sha(content), True),)
+    assert client.accounting.files() == (ReceivedFile("", "a.log", 5000, sha(content), True),)
     assert (client.accounting.files_received, client.accounting.bytes_received) == (1, 5000)
     assert (client.folder / "a.log").read_bytes() == content
 
 
 def test_an_empty_file_is_complete(client: Any) -> None:
     client.put(b"empty", b"")
-    assert client.accounting.files() == (ReceivedFile("empty", 0, sha(b""), True),)
+    assert client.accounting.files() == (ReceivedFile("", "empty", 0, sha(b""), True),)
+
+
+def test_a_file_is_named_as_its_job_knows_it() -> None:
+    """Its node, and its path below the job's directory; open, it has the size of the moment."""
+    accounting = Accounting("job/n", Quota(), ReceiverLimits(), "cucm:22", "cucm_22/files/")
+    first, second = accounting.begin("a", "a"), accounting.begin("a", "a.2")
+    second.size = 7
+    accounting.end(second, "00", closed=True)
+    first.size = 3
+    assert accounting.files() == (
+        ReceivedFile("cucm:22", "cucm_22/files/a", 3),
+        ReceivedFile("cucm:22", "cucm_22/files/a.2", 7, "00", closed=True),
+    )
+    assert accounting.stored("a") == "a.2"
 
 
 def test_an_open_file_is_not_complete_and_counts_as_bytes_only(client: Any) -> None:
     client.write(client.open(b"a").handle, 0, b"12345")
     (file,) = client.accounting.files()
-    assert (file.size, file.complete, file.sha256) == (5, False, "")
+    assert (file.size, file.closed, file.sha256) == (5, False, "")
     assert (client.accounting.files_received, client.accounting.bytes_received) == (0, 5)
     assert client.accounting.open_files == 1
 
@@ -52,7 +67,7 @@ def test_a_session_that_ends_leaves_its_file_incomplete_with_the_checksum_of_wha
 ) -> None:
     client.write(client.open(b"a").handle, 0, b"12345")
     client.handler.close()
-    assert client.accounting.files() == (ReceivedFile("a", 5, sha(b"12345"), False),)
+    assert client.accounting.files() == (ReceivedFile("", "a", 5, sha(b"12345"), False),)
     assert client.accounting.open_files == 0
 
 
@@ -61,7 +76,7 @@ def test_blocks_out_of_order_make_a_whole_file_with_the_right_checksum(client: A
     client.write(handle, 3, b"def")
     client.write(handle, 0, b"abc")
     assert client.close(handle).status == Status.OK
-    assert client.accounting.files() == (ReceivedFile("a", 6, sha(b"abcdef"), True),)
+    assert client.accounting.files() == (ReceivedFile("", "a", 6, sha(b"abcdef"), True),)
 
 
 def test_a_block_written_again_changes_the_checksum(client: Any) -> None:
@@ -77,14 +92,14 @@ def test_a_file_with_a_hole_is_not_whole(client: Any) -> None:
     client.write(handle, 1000, b"abc")
     reply = client.close(handle)
     assert (reply.status, reply.reason) == (Status.FAILURE, "the file did not arrive whole")
-    assert not client.accounting.files()[0].complete
+    assert not client.accounting.files()[0].closed
 
 
 def test_an_empty_block_behind_the_end_changes_nothing(client: Any) -> None:
     handle = client.open(b"a").handle
     assert client.write(handle, 1, b"").status == Status.OK
     assert client.close(handle).status == Status.OK
-    assert client.accounting.files() == (ReceivedFile("a", 0, sha(b""), True),)
+    assert client.accounting.files() == (ReceivedFile("", "a", 0, sha(b""), True),)
 
 
 @pytest.mark.parametrize("offset", [2**62, 2**64 - 1, 16 * MIB + 1])
@@ -96,7 +111,7 @@ def test_a_block_far_beyond_the_rest_is_refused_and_the_file_stays_small(
     assert client.write(handle, 0, b"x").status == Status.FAILURE, "after that it takes nothing"
     assert client.close(handle).status == Status.FAILURE
     assert (client.folder / "a").stat().st_size == 0
-    assert not client.accounting.files()[0].complete
+    assert not client.accounting.files()[0].closed
 
 
 def test_two_files_of_one_name_are_kept_both(client: Any) -> None:
@@ -191,7 +206,7 @@ def test_times_of_a_file_of_another_login_are_left_alone(client: Any) -> None:
 def test_more_bytes_than_a_node_may_push_are_refused_and_none_of_them_written(
     make_client: Make,
 ) -> None:
-    client = make_client(Quota(10))
+    client = make_client(Quota(Allowance(10)))
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"1234567890").status == Status.OK
     assert client.write(handle, 10, b"1").status == Status.FAILURE
@@ -205,7 +220,7 @@ def test_more_bytes_than_a_node_may_push_are_refused_and_none_of_them_written(
 def test_what_came_before_a_restart_counts_and_the_limit_is_named_as_configured(
     make_client: Make,
 ) -> None:
-    client = make_client(Quota(10, used=8))
+    client = make_client(Quota(Allowance(10, 8)))
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"12").status == Status.OK
     assert client.write(handle, 2, b"3").status == Status.FAILURE
@@ -215,7 +230,7 @@ def test_what_came_before_a_restart_counts_and_the_limit_is_named_as_configured(
 def test_the_quota_of_a_job_is_shared_by_its_targets(make_client: Make) -> None:
     allowance = Allowance(10)
     allowance.take(6)  # what another node of the job has pushed
-    client = make_client(Quota(100, allowance))
+    client = make_client(Quota(Allowance(100), allowance))
     handle = client.open(b"a").handle
     assert client.write(handle, 0, b"1234").status == Status.OK
     assert client.write(handle, 4, b"5").status == Status.FAILURE
@@ -266,11 +281,11 @@ def test_files_and_directories_without_end_are_refused(make_client: Make) -> Non
 def test_a_revoked_target_writes_nothing_more(client: Any) -> None:
     handle = client.open(b"a").handle
     client.write(handle, 0, b"123")
-    client.accounting.close()
+    client.accounting.revoke()
     assert client.say(words.write(2, handle, 3, b"456") + words.open_file(1, b"b")) == []
     client.handler.close()
     assert (client.folder / "a").read_bytes() == b"123"
-    assert not client.accounting.files()[0].complete
+    assert not client.accounting.files()[0].closed
 
 
 def test_a_long_row_of_listings_is_answered_in_bounded_pieces(client: Any) -> None:
@@ -320,7 +335,7 @@ def test_a_disk_that_fails_to_keep_the_file_leaves_it_incomplete(
     client.write(handle, 0, b"1")
     monkeypatch.setattr(os, "fsync", broken)
     assert client.close(handle).status == Status.FAILURE
-    assert not client.accounting.files()[0].complete
+    assert not client.accounting.files()[0].closed
     assert client.accounting.refusal is None, "a defect of the disk is not a full one"
 
 
@@ -345,7 +360,7 @@ def test_a_disk_that_says_so_as_late_as_the_close_leaves_the_file_incomplete(
     handle = client.open(b"a").handle
     client.write(handle, 0, b"1")
     assert client.close(handle).status == Status.FAILURE
-    assert not client.accounting.files()[0].complete
+    assert not client.accounting.files()[0].closed
     assert (client.accounting.files_received, client.accounting.open_files) == (0, 0)
 
 
@@ -357,7 +372,7 @@ def test_a_session_that_ends_on_such_a_disk_closes_everything_nevertheless(
     late_error()
     client.handler.close()  # that no descriptor is left is seen to by the fixture
     assert client.accounting.open_files == 0
-    assert [file.complete for file in client.accounting.files()] == [False] * 3
+    assert [file.closed for file in client.accounting.files()] == [False] * 3
 
 
 def test_a_write_that_the_kernel_takes_in_parts_is_written_whole(
@@ -384,5 +399,5 @@ def test_what_was_written_before_the_disk_was_full_is_counted(
     assert client.write(handle, 0, b"0123456789").status == Status.FAILURE
     monkeypatch.undo()
     client.close(handle)
-    assert client.accounting.files() == (ReceivedFile("a", 3, sha(b"012"), False),)
+    assert client.accounting.files() == (ReceivedFile("", "a", 3, sha(b"012"), False),)
     assert (client.folder / "a").stat().st_size == 3

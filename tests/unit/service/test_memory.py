@@ -27,6 +27,7 @@ class Knot:
         self.me = self
 
 
+@pytest.mark.long
 async def test_garbage_of_an_ended_job_is_gone_soon(nursery):
     ended = 0
     nursery.start_soon(keep_small, lambda: ended)

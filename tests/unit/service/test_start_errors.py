@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from cucmd.service.start_errors import LISTENING, CannotStart, naming
+from cucmd.failure import CannotStart
+from cucmd.service.start_errors import LISTENING, naming
 
 
 def said(error: Exception, **hints: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cucmd.job import Collection, Job, Node, Timeouts
+from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.store.database import connect
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 250, tzinfo=UTC)
@@ -91,7 +91,7 @@ def make_job() -> Callable[..., Job]:
         return Job(
             job_id,
             NOW,
-            Collection(paths=("cm/trace/ccm/sdl/*",), since=NOW),
+            Collect(paths=("cm/trace/ccm/sdl/*",), since=NOW),
             Timeouts(command=900),
             8,
             tuple(Node(f"10.0.0.{number}:2022") for number in range(nodes)),

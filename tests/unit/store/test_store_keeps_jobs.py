@@ -13,18 +13,12 @@ from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
 from cucmd.job import Job, Node, Phase
-from cucmd.store import FileRow, StoreFailed, open_store, summarise
+from cucmd.received_file import ReceivedFile
+from cucmd.store import StoreFailed, open_store, summarise
 from rig.tries import tries
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 MakeJob = Callable[..., Job]
-
-
-class Received(msgspec.Struct, frozen=True):
-    path: str
-    size: int
-    sha256: str
-    complete: bool
 
 
 def finished(job: Job) -> Job:
@@ -150,17 +144,28 @@ async def test_what_is_queued_or_running_is_unfinished(path: Path, make_job: Mak
 
 async def test_files_are_added_and_replaced_by_path(path: Path, make_job: MakeJob) -> None:
     raw = b"caf\xe9\n.txt".decode("utf-8", "surrogateescape")
-    first = [Received("b", 1, "00", False), Received(raw, 2, "11", True)]
+    cut_off = ReceivedFile("beta", "b", 1, "00")
+    z = ReceivedFile("alpha", "z", 0, "22", closed=True, complete=True)
+    b = ReceivedFile("beta", "b", 9, "33", closed=True, complete=True)
+    odd = ReceivedFile("beta", raw, 2, "11", closed=True, complete=True)
     async with open_store(path) as store:
         await store.add_job(make_job())
-        await store.save_files("0a1b2c3d4e5f", "beta", first)
-        await store.save_files("0a1b2c3d4e5f", "alpha", [Received("z", 0, "22", True)])
-        await store.save_files("0a1b2c3d4e5f", "beta", [Received("b", 9, "33", True)])
-        await store.save_files("0a1b2c3d4e5f", "beta", [])
+        await store.save_files("0a1b2c3d4e5f", [cut_off, odd])
+        await store.save_files("0a1b2c3d4e5f", [z])
+        await store.save_files("0a1b2c3d4e5f", [b])
+        await store.save_files("0a1b2c3d4e5f", [])
+        assert await store.files("0a1b2c3d4e5f") == (z, b, odd)
+
+
+async def test_of_a_file_that_is_not_complete_no_restart_says_that_it_was_closed(
+    path: Path, make_job: MakeJob
+) -> None:
+    unconfirmed = ReceivedFile("beta", "b", 1, "00", closed=True, complete=False)
+    async with open_store(path) as store:
+        await store.add_job(make_job())
+        await store.save_files("0a1b2c3d4e5f", [unconfirmed])
         assert await store.files("0a1b2c3d4e5f") == (
-            FileRow("alpha", "z", 0, "22", True),
-            FileRow("beta", "b", 9, "33", True),
-            FileRow("beta", raw, 2, "11", True),
+            msgspec.structs.replace(unconfirmed, closed=False),
         )
 
 

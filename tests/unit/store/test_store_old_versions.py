@@ -3,21 +3,76 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cucmd.failure import Code
-from cucmd.job import Failed, Outcome, Phase
+from cucmd.failure import Code, failure
+from cucmd.job import (
+    Cancelled,
+    Collect,
+    Failed,
+    Job,
+    JobEnded,
+    JobQueued,
+    JobRunning,
+    JobState,
+    Node,
+    Outcome,
+    Pending,
+    Phase,
+    Running,
+    Succeeded,
+    Timeouts,
+)
+from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed, open_store, schema, summarise
 
 FIXTURES = Path(__file__).parent / "fixtures"
+
+# Written by version 0.1.0: the jobs of `jobs_of_every_state`, whose work was `collection` then.
+EVERY_STATE = FIXTURES / "v2-every-state.sql"
+NOW = datetime(2026, 11, 25, 9, 0, 0, 250, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=90)
+WINDOW = {"since": NOW - timedelta(hours=1), "until": NOW}
 
 
 def load(dump: Path, path: Path) -> None:
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(dump.read_text(encoding="utf-8"))
+
+
+def jobs_of_every_state() -> list[Job]:
+    """A job of each state, with nodes of each state, and collections with every field."""
+    plain = Collect(("syslog/*",))
+    full = Collect(
+        ("cm/trace/ccm/sdl/*", 'say "it"\\n'), "sdl", "inactivelog", "ä.*", True, True, **WINDOW
+    )
+    why = failure(Code.STALLED, "TimeoutError: Timed out after 120s without a byte")
+    waiting = [Node("a"), Node("b", Pending(NOW), attempt=1, bytes_received=4096)]
+    phases = [Node(phase.value, Running(NOW, phase), attempt=2) for phase in Phase]
+    done = Node("a", Succeeded(NOW, LATER), 1, ("a note", "ü"), 3, 9000, 3, 9000)
+    failed = [Node("b", Failed(NOW, LATER, why), 3), Node("c", Failed(None, LATER, why))]
+    cancelled = [Node("d:2022", Cancelled(NOW, LATER), 1), Node("e", Cancelled(None, LATER))]
+
+    def job(job_id: str, state: JobState, work: Collect, *nodes: Node, **more: Any) -> Job:
+        return Job(job_id, NOW, work, Timeouts(command=900.5), 8, nodes, state, **more)
+
+    return [
+        job("000000000001", JobQueued(), plain, *waiting[:1], credential="ops", resumable=True),
+        job("000000000002", JobQueued(NOW), full, *waiting, done, timeouts_asked=("command",)),
+        job("000000000003", JobRunning(NOW), full, *phases, *waiting, done, *failed, *cancelled),
+        job("000000000004", ended("succeeded"), Collect(("x",), last="2h"), done),
+        job("000000000005", ended("partial"), plain, done, *failed, cancelled=True),
+        job("000000000006", ended("failed"), full, *failed, username="administrator"),
+        job("000000000007", ended("cancelled"), plain, *cancelled, cancelled=True),
+    ]
+
+
+def ended(outcome: str) -> JobEnded:
+    return JobEnded(NOW, LATER, Outcome(outcome))
 
 
 @pytest.fixture(params=range(1, schema.newest_version() + 1))
@@ -48,8 +103,8 @@ async def test_what_an_old_database_says_of_a_job_is_understood(old: Path) -> No
         assert job is not None
         assert job.state.outcome is Outcome.PARTIAL
         assert job.created_at == datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
-        assert job.collection.paths == ("cm/trace/ccm/sdl/*", "syslog/*")
-        assert job.collection.last == "2h"
+        assert job.work.paths == ("cm/trace/ccm/sdl/*", "syslog/*")
+        assert job.work.last == "2h"
         assert job.timeouts.command == 900
         assert job.timeouts_asked is None  # which of them were asked for was not kept then
         assert job.username == "administrator"
@@ -63,6 +118,49 @@ async def test_what_an_old_database_says_of_a_job_is_understood(old: Path) -> No
         assert running.nodes[0].state.phase is Phase.TRANSFER
         (file,) = await store.files("52c0ffee1a9b")
         assert (file.node, file.size, file.complete) == ("10.10.1.1", 1048576, True)
+
+
+async def test_a_job_of_any_state_is_the_same_after_the_upgrade(path: Path) -> None:
+    load(EVERY_STATE, path)
+    expected = jobs_of_every_state()
+    async with open_store(path) as store:
+        assert store.notices == ()
+        assert [await store.load(job.job_id) for job in expected] == expected
+        assert list(await store.unfinished()) == expected[:3]
+        assert list(await store.newest(9)) == [summarise(job) for job in reversed(expected)]
+        assert await store.ended_but_open() == ("000000000006", "000000000007")
+        assert await store.files("000000000004") == (
+            ReceivedFile("a", "a/files/sdl.txt", 9000, "30" * 32, closed=True, complete=True),
+        )
+
+
+async def test_a_job_after_the_upgrade_is_changed_as_one_of_today(path: Path) -> None:
+    load(EVERY_STATE, path)
+    async with open_store(path) as store:
+        running = await store.load("000000000003")
+        assert running is not None
+        cancelled = running.cancel(LATER)
+        await store.save(running, cancelled)
+        assert await store.load("000000000003") == cancelled
+
+
+@pytest.mark.parametrize(
+    "damaged", ["cut off: {", '{"job_id": "000000000003"}', '{"collection": [1]}', "7", ""]
+)
+async def test_a_damaged_job_is_left_alone_by_the_upgrade(
+    path: Path, damaged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(EVERY_STATE, path)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("UPDATE job SET detail = ? WHERE job_id = '000000000003'", (damaged,))
+    async with open_store(path) as store:
+        assert list(await store.unfinished()) == jobs_of_every_state()[:2]
+        assert "000000000003 cannot be read" in caplog.text
+        with pytest.raises(StoreFailed):
+            await store.load("000000000003")
+    with closing(sqlite3.connect(path)) as raw:
+        (kept,) = raw.execute("SELECT detail FROM job WHERE job_id = '000000000003'").fetchone()
+    assert kept == damaged
 
 
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(

@@ -11,6 +11,7 @@ from cucmd.varlink.requests import fit
 from rig.example_interface import Echo, Example, Inner, Number
 
 DECODER = msgspec.json.Decoder(Echo)
+WHICH = "is unknown; expected one of text, numbers, inner, secret"
 
 
 def fitted(parameters: object) -> Echo:
@@ -42,13 +43,16 @@ def test_what_fits_becomes_the_struct() -> None:
         (
             {"text": "", "txt": "hunter2"},
             "txt",
-            "is unknown; expected one of text, numbers, inner, secret",
+            WHICH,
         ),
         (
             {"text": "", "inner": {"rat`io": 1}},
             "inner.rat`io",
             "is unknown; expected one of ratio, password",
         ),
+        ({"txt": 5}, "txt", WHICH),
+        ({"text": "", "t" * 90: 1}, "t" * 64, WHICH),
+        ({"text": "", "täxt": 1}, "t?xt", WHICH),
         ([], "parameters", "expected an object"),
         ("hunter2", "parameters", "expected an object"),
         (
@@ -137,3 +141,28 @@ def test_every_value_fits_or_is_refused_in_words(value: object) -> None:
     except VarlinkError as error:
         assert error.parameters.parameter  # noqa: PT017  either outcome is right
         assert "expected" in error.parameters.reason  # noqa: PT017
+
+
+class Several(msgspec.Struct):
+    parts: tuple[Inner, ...] | None = None
+    more: list[Inner] = []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "parameter"),
+    [
+        ({"parts": [{}, {"ratoi": 1}]}, "parts[1].ratoi"),
+        ({"more": [{"ratoi": 1}]}, "more[0].ratoi"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_an_unknown_field_is_found_in_an_array_too(parameters: object, parameter: str) -> None:
+    raw = msgspec.Raw(msgspec.json.encode(parameters))
+    with pytest.raises(VarlinkError) as caught:
+        fit(msgspec.json.Decoder(Several), raw, Example().interface())
+    assert caught.value.parameters.parameter == parameter
+
+
+def test_what_may_be_null_may_be_null() -> None:
+    raw = msgspec.Raw(b'{"parts": null}')
+    assert fit(msgspec.json.Decoder(Several), raw, Example().interface()) == Several(None)

@@ -160,7 +160,7 @@ def test_each_read_of_a_transfer_is_progress():
     driver = in_file_get()
     driver.feed(b"Download directory: /in\r\n")
     assert [driver.feed(b".") for _ in range(3)] == [[vos.Moving()]] * 3
-    assert driver.feed(b"\r\nTransfer completed") == [vos.Moving(), vos.Completed()]
+    assert driver.feed(b"\r\nTransfer completed") == [vos.Moving()]
     assert driver.feed(b".\r\n") == []
 
 

@@ -72,6 +72,8 @@ def test_banner_without_end(chunk):
     assert not driver.cli.at_prompt
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.long
 def test_file_list_of_ten_gigabytes():
     driver = in_command()
     line = b"25 Nov,2026 10:15:59      1,234,567  SDL001_100_000085.txt.gz\r\n"
@@ -83,6 +85,8 @@ def test_file_list_of_ten_gigabytes():
     assert len(driver.events) == 1
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.long
 def test_empty_lines_cost_more_than_their_bytes():
     driver = in_command()
     assert memory_of_flood(driver, b"\n" * 65536, MIB) < 4 * MIB

@@ -21,12 +21,18 @@ from cucmd.vos import NodeStatus, parse_show_status
         ("EST/EDT (America/New_York)", "America/New_York"),
         ("America/Argentina/Buenos_Aires", "America/Argentina/Buenos_Aires"),
         ("Greenwich Mean Time (Etc/GMT)", "Etc/GMT"),
-        ("US/Pacific", "US/Pacific"),
     ],
 )
 def test_a_zone_by_its_name(said, zone):
     lines = ["Host Name          : cucm-pub", f"Time Zone          : {said}", "Uptime:"]
     assert parse_show_status(lines, zone_of).zone == ZoneInfo(zone)
+
+
+def test_a_zone_by_an_old_name():
+    pacific = ZoneInfo("America/Los_Angeles")
+    # Debian has these names in a package of their own, which is not everywhere: tzdata-legacy.
+    legacy = {"US/Pacific": pacific}
+    assert parse_show_status(["Time Zone : US/Pacific"], legacy.get).zone is pacific
 
 
 def test_utc_by_itself():

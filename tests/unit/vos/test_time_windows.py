@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cucmd.job import Collection
+from cucmd.job import Collect
 from cucmd.vos import AbsTime, InvalidArgument, RelTime, needs_zone, parse_last, window_for
 
 NOW = datetime(2026, 11, 25, 10, 15, 59, tzinfo=UTC)
@@ -15,7 +15,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def window(zone=BERLIN, now=NOW, **fields):
-    return window_for(Collection(paths=("x",), **fields), now, zone)
+    return window_for(Collect(paths=("x",), **fields), now, zone)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_last_in_the_smallest_unit_that_covers_it(last, expected):
     ],
 )
 def test_last_counts_from_when_it_was_asked_for(last, waited, expected):
-    collection = Collection(paths=("x",), last=last)
+    collection = Collect(paths=("x",), last=last)
     assert str(window_for(collection, NOW, None, asked_at=NOW - waited)) == expected
 
 
@@ -70,16 +70,16 @@ def test_no_duration(last):
 
 def test_every_file():
     assert window() is None
-    assert not needs_zone(Collection(paths=("x",)))
-    assert not needs_zone(Collection(paths=("x",), last="2h"))
+    assert not needs_zone(Collect(paths=("x",)))
+    assert not needs_zone(Collect(paths=("x",), last="2h"))
 
 
 def test_absolute_times_by_the_nodes_clock_in_whole_minutes():
     since = datetime(2026, 11, 25, 9, 0, 59, tzinfo=UTC)
     until = datetime(2026, 11, 25, 10, 0, 1, tzinfo=UTC)
     assert str(window(since=since, until=until)) == "abstime 10:00:11/25/26 11:01:11/25/26"
-    assert needs_zone(Collection(paths=("x",), since=since))
-    assert needs_zone(Collection(paths=("x",), until=until))
+    assert needs_zone(Collect(paths=("x",), since=since))
+    assert needs_zone(Collect(paths=("x",), until=until))
 
 
 def test_an_open_end_is_soon_and_an_open_start_before_any_file():

@@ -6,8 +6,7 @@ import trio
 from trio.lowlevel import Task
 from trio.testing import MockClock
 
-from cucmd.work.collect import collect
-from rig.scripted_node import Heard, Node, appliance, node_task, pushes
+from rig.scripted_node import Node, appliance, collected, node_task, pushes
 
 
 class CancelAtStep(trio.abc.Instrument):
@@ -32,7 +31,7 @@ async def run_and_cancel(folder: Path, step: int) -> tuple[Node, bool, float]:
             trio.lowlevel.add_instrument(instrument)
             started = trio.current_time()
             try:
-                await collect(node_task(folder, "syslog", "core"), node.open_shell, node, Heard())
+                await collected(node, node_task(folder, "syslog", "core"))
             finally:
                 trio.lowlevel.remove_instrument(instrument)
         seconds = trio.current_time() - started

@@ -9,9 +9,8 @@ import pytest
 import trio
 
 from cucmd.failure import Code, NodeFailed, failure
-from cucmd.job import Collection, Phase
+from cucmd.job import Collect, Phase
 from cucmd.node.ports import Retry
-from cucmd.work.collect import collect
 from rig.scripted_node import (
     COMPLETED,
     NO_SUCH_FILE,
@@ -60,7 +59,7 @@ async def test_files_count_when_the_node_has_called_their_command_completed(
     async with scripted(appliance(answers)) as node:
         report = Heard()
         with pytest.raises(NodeFailed) as caught:
-            await collect(node_task(tmp_path, "syslog", "core"), node.open_shell, node, report)
+            await collected(node, node_task(tmp_path, "syslog", "core"), report)
     assert caught.value.failure.code is Code.TRANSFER_INCOMPLETE
     assert len(node.target.files()) == 3
     assert report.counted == [file.path for file in node.target.files()[:2]]
@@ -118,9 +117,9 @@ async def test_an_absolute_window_is_in_the_nodes_own_time(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     since, until = (datetime(2026, 7, 1, hour, tzinfo=UTC) for hour in (6, 8))
-    window = Collection(("syslog",), since=since, until=until)
+    window = Collect(("syslog",), since=since, until=until)
     async with scripted(appliance(pushes(1))) as node:
-        await collected(node, node_task(tmp_path, collection=window))
+        await collected(node, node_task(tmp_path, work=window))
         assert "file get activelog syslog abstime 08:00:07/01/26 10:00:07/01/26" in node.lines
 
 
@@ -140,7 +139,7 @@ async def test_a_clock_that_is_off_widens_the_window_and_is_a_note(
     said: str,
 ) -> None:
     since, until = (datetime(2026, 7, 1, hour, tzinfo=UTC) for hour in (6, 8))
-    task = node_task(tmp_path, collection=Collection(("syslog",), since=since, until=until))
+    task = node_task(tmp_path, work=Collect(("syslog",), since=since, until=until))
     # In the middle of the last minute, so that no second that passes matters.
     within = off - timedelta(seconds=30) * (1 if off > timedelta() else -1)
     shown = datetime.now(ZoneInfo("Europe/Berlin")) + within
@@ -154,7 +153,7 @@ async def test_a_clock_that_is_off_by_little_widens_the_window_without_a_word(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     since, until = (datetime(2026, 7, 1, hour, tzinfo=UTC) for hour in (6, 8))
-    task = node_task(tmp_path, collection=Collection(("syslog",), since=since, until=until))
+    task = node_task(tmp_path, work=Collect(("syslog",), since=since, until=until))
     shown = datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(seconds=90)
     async with scripted(appliance(pushes(1), date=f"{shown:%a %b %d, %Y %H:%M:%S}")) as node:
         notes, _ = await collected(node, task)
@@ -213,7 +212,7 @@ async def test_the_last_hours_are_those_before_the_job_was_asked_for(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     asked_at = datetime.now(UTC) - timedelta(hours=5, seconds=-30)
-    task = node_task(tmp_path, collection=Collection(("x",), last="2h"), asked_at=asked_at)
+    task = node_task(tmp_path, work=Collect(("x",), last="2h"), asked_at=asked_at)
     async with scripted(appliance(pushes(5))) as node:
         await collected(node, task)
     (command,) = [line for line in node.lines if line.startswith("file get")]

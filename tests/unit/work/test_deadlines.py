@@ -9,15 +9,14 @@ from cucmd.failure import Code, Failure, NodeFailed
 from cucmd.job import Timeouts
 from cucmd.node.deadlines import PhaseClock
 from cucmd.node.ports import NodeTask
-from cucmd.work.collect import collect
 from rig.scripted_node import (
     COMPLETED,
     GATHERING,
     Answer,
-    Heard,
     Node,
     announce,
     appliance,
+    collected,
     node_task,
     pushes,
     scripted,
@@ -27,7 +26,7 @@ from rig.scripted_node import (
 async def failure_and_seconds(node: Node, task: NodeTask) -> tuple[Failure, float]:
     started = trio.current_time()
     with pytest.raises(NodeFailed) as caught:
-        await collect(task, node.open_shell, node, Heard())
+        await collected(node, task)
     return caught.value.failure, trio.current_time() - started
 
 
@@ -132,7 +131,7 @@ async def test_a_slow_transfer_that_moves_may_exceed_the_command_timeout(
         await node.say(COMPLETED)
 
     async with scripted(appliance(trickle)) as node:
-        await collect(node_task(tmp_path), node.open_shell, node, Heard())
+        await collected(node, node_task(tmp_path))
 
 
 async def stalls(node: Node, line: str) -> None:
@@ -180,7 +179,7 @@ async def test_dots_of_the_node_are_progress_of_a_transfer(
         await node.say("", COMPLETED)
 
     async with scripted(appliance(dots)) as node:
-        await collect(node_task(tmp_path), node.open_shell, node, Heard())
+        await collected(node, node_task(tmp_path))
 
 
 async def test_a_file_that_is_never_closed_is_not_waited_for_without_end(
@@ -189,7 +188,7 @@ async def test_a_file_that_is_never_closed_is_not_waited_for_without_end(
     async def never_closed(node: Node, line: str) -> None:
         await announce(node, 1, 5)
         node.target.receive(5)
-        node.target.settled = trio.Event()
+        node.target.files_closed = trio.Event()
         await node.say(COMPLETED)
 
     async with scripted(appliance(never_closed)) as node:
@@ -208,7 +207,7 @@ async def test_each_command_has_the_whole_command_timeout(
 
     async with scripted(appliance(gathers_long)) as node:
         task = node_task(tmp_path, "a", "b", "c")
-        await collect(task, node.open_shell, node, Heard())
+        await collected(node, task)
 
 
 async def test_a_clock_that_has_run_out_stays_the_reason(

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from cucmd.failure import Code, failure
-from cucmd.job import Collection
+from cucmd.job import Collect
 from rig.scripted_node import (
     COMPLETED,
     QUESTIONS,
@@ -31,7 +31,7 @@ async def silent_return(node: Node, line: str) -> None:
 
 async def cut_off(node: Node, line: str) -> None:
     await announce(node, 1, 5)
-    node.target.store("a", 5, complete=False)
+    node.target.store("a", 5, closed=False)
     await node.say(COMPLETED)
 
 
@@ -62,9 +62,9 @@ async def refuses_after_it_began(node: Node, line: str) -> None:
 async def test_what_came_is_never_more_than_it_is(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, file_get: Answer, says: str
 ) -> None:
-    packed = Collection(("x",), compress=True)
+    packed = Collect(("x",), compress=True)
     async with scripted(appliance(file_get)) as node:
-        why = await failed(node, node_task(tmp_path, collection=packed))
+        why = await failed(node, node_task(tmp_path, work=packed))
     assert why.code is Code.TRANSFER_INCOMPLETE
     assert says in why.message
 
@@ -72,10 +72,10 @@ async def test_what_came_is_never_more_than_it_is(
 async def test_nothing_that_was_announced_is_a_path_that_matched_nothing(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    loose = Collection(("core", "syslog"), compress=False)
+    loose = Collect(("core", "syslog"), compress=False)
     answers = by_path(core=pushes(), syslog=pushes(5))
     async with scripted(appliance(answers)) as node:
-        notes, _ = await collected(node, node_task(tmp_path, collection=loose))
+        notes, _ = await collected(node, node_task(tmp_path, work=loose))
     assert notes == ("core: no files matched",)
 
 
@@ -121,7 +121,7 @@ async def hangs(node: Node) -> None:
 
 
 async def closes_no_file(node: Node) -> None:
-    node.target.settled = trio.Event()
+    node.target.files_closed = trio.Event()
     await node.say(COMPLETED)
 
 
@@ -151,12 +151,12 @@ async def test_the_last_file_may_close_after_the_node_said_completed(
     async def early(node: Node, line: str) -> None:
         await announce(node, 1, 5)
         node.target.receive(5)
-        node.target.settled = trio.Event()
+        node.target.files_closed = trio.Event()
         await node.say(COMPLETED)
         await node.prompt()
         await trio.sleep(7)
         node.target.store("late", 5)
-        node.target.settled.set()
+        node.target.files_closed.set()
         await node.read_line()
         raise trio.BrokenResourceError
 

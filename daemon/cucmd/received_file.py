@@ -1,0 +1,31 @@
+"""PURE. One received file, from the upload to the store and the manifest.
+
+The one rule: it never changes. What is learned later, the node's word, makes a new one.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ReceivedFile(msgspec.Struct, frozen=True):
+    """A file that a node pushed.
+
+    `node`: the node's name, as its job has it.
+    `path`: relative to the job's directory.
+    `size`: bytes on the disk.
+    `sha256`: of these bytes, in hex. Empty where it is not known: the file is still open, or was
+    cut off while its blocks were out of order, or was found by a restart.
+    `closed`: the client closed it, every write had succeeded, and the bytes are durable.
+    `complete`: closed, and the node has said that the command which sent it is completed.
+
+    `closed` is not stored: what a restart reads is closed where it is complete, and of the other
+    files it is not known.
+    """
+
+    node: str
+    path: str
+    size: int
+    sha256: str = ""
+    closed: bool = False
+    complete: bool = False

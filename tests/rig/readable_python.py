@@ -1,0 +1,95 @@
+"""A Python with the project in it that every user of the machine may run.
+
+The one rule: it is the one that runs the tests where others may, and else a copy of it, below the
+folder for temporary files. One below somebody's home (pyenv) is closed to all others.
+"""
+
+import atexit
+import functools
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import cucmctl
+import cucmd
+
+NOBODY = 65534
+# A test has a folder for temporary files of its own, which would go with it.
+_TEMPORARY = tempfile.gettempdir()
+_NOT_OF_THE_LIBRARY = ("site-packages", "test", "idlelib", "tkinter", "ensurepip", "config-*")
+_NOT_OF_THE_PACKAGES = ("*.pth", "*mypy*", "coverage", "hypothesis", "paramiko", "pip", "ruff*")
+
+
+class Python(NamedTuple):
+    program: str
+    environ: dict[str, str]
+
+
+@functools.cache
+def readable_python() -> Python:
+    """Whichever of the two it is, for the whole run."""
+    ours = Python(sys.executable, {})
+    return ours if runs_for_nobody(ours) else copied_python()
+
+
+def copied_python() -> Python:
+    folder = Path(tempfile.mkdtemp(prefix="cucmd-python-", dir=_TEMPORARY))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    _copy_interpreter(folder)
+    _copy_packages(folder / "packages")
+    python = Python(
+        str(folder / "bin/python3"),
+        {"PYTHONPATH": str(folder / "packages"), "LD_LIBRARY_PATH": str(folder / "lib")},
+    )
+    assert runs_for_nobody(python), f"the copy of {sys.executable} does not run for other users"
+    return python
+
+
+def runs_for_nobody(python: Python) -> bool:
+    """Whether a user with no rights at all can run it, and the project with it."""
+    try:
+        done = subprocess.run(
+            [python.program, "-c", "import cucmctl.main, cucmd.main"],
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            cwd="/",
+            env=python.environ,
+            capture_output=True,
+            check=False,
+        )
+    except PermissionError:
+        return False
+    return done.returncode == 0
+
+
+def _copy_interpreter(folder: Path) -> None:
+    """What it is built from finds itself by its own place, wherever that is."""
+    (folder / "bin").mkdir()
+    shutil.copy(Path(sys._base_executable).resolve(), folder / "bin/python3")
+    prefix = Path(sys.base_prefix)
+    for kind in ("stdlib", "platstdlib"):
+        library = Path(
+            sysconfig.get_path(kind, vars={"base": str(prefix), "platbase": str(prefix)})
+        )
+        _copy(library, folder / library.relative_to(prefix), _NOT_OF_THE_LIBRARY)
+    (folder / "lib").mkdir(exist_ok=True)
+    for shared in Path(sysconfig.get_config_var("LIBDIR")).glob("libpython3*.so*"):
+        shutil.copy(shared, folder / "lib")
+
+
+def _copy_packages(folder: Path) -> None:
+    for kind in ("purelib", "platlib"):
+        _copy(Path(sysconfig.get_path(kind)), folder, _NOT_OF_THE_PACKAGES)
+    for package in (cucmctl, cucmd):
+        source = Path(package.__file__).parent
+        _copy(source, folder / source.name, ())
+
+
+def _copy(source: Path, target: Path, without: tuple[str, ...]) -> None:
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*without), dirs_exist_ok=True)

@@ -1,0 +1,32 @@
+"""The signals of a terminal, as programs under test expect them whoever started the tests.
+
+`nohup` leaves SIGHUP ignored, and `&` in a script SIGINT and SIGQUIT. A child inherits that, and
+what it ignores from the start it never hears of.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+OF_A_TERMINAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+
+
+@contextmanager
+def heard_by_children() -> Iterator[None]:
+    """For the body: what this process ignores, it still ignores, and its children do not.
+
+    A handler that does nothing is not inherited: a new program begins with the default.
+    """
+    ignored = [one for one in OF_A_TERMINAL if signal.getsignal(one) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, _do_nothing)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    pass

@@ -1,0 +1,153 @@
+"""trio-asyncio on Python 3.14: what it lacks is put right there, and nothing changes elsewhere."""
+
+import _asyncio
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from cucmd.failure import CannotStart
+from cucmd.service.start_errors import EXIT_UNAVAILABLE
+from cucmd.ssh.bridge import on_asyncio, open_bridge
+from cucmd.ssh.python314 import import_trio_asyncio
+
+ON_314 = sys.version_info >= (3, 14)
+MODULE = ModuleType("trio_asyncio")
+
+
+def of_today() -> ModuleType:
+    """trio-asyncio 0.16: it needs both names."""
+    assert issubclass(asyncio.events.BaseDefaultEventLoopPolicy, object)
+    assert issubclass(asyncio.AbstractChildWatcher, object)
+    return MODULE
+
+
+def of_a_release_that_supports_it() -> ModuleType:
+    return MODULE
+
+
+def of_another_need() -> ModuleType:
+    raise AttributeError("module 'asyncio' has no attribute 'Another'")
+
+
+@pytest.fixture
+def asyncio_of_314(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The names as 3.14 has them, whatever Python this is; all is put back afterwards."""
+    if not ON_314:
+        policy = asyncio.events.BaseDefaultEventLoopPolicy
+        monkeypatch.setattr(asyncio.events, "_BaseDefaultEventLoopPolicy", policy, raising=False)
+        monkeypatch.delattr(asyncio.events, "BaseDefaultEventLoopPolicy")
+        monkeypatch.delattr(asyncio, "AbstractChildWatcher")
+    monkeypatch.setattr(asyncio.Handle, "_run", asyncio.Handle._run)
+    return monkeypatch
+
+
+class Loop:
+    """As much of a loop as a handle asks of it."""
+
+    def get_debug(self) -> bool:
+        return False
+
+
+def run_one(callback) -> Loop:
+    loop = Loop()
+    asyncio.Handle(callback, (), loop)._run()
+    return loop
+
+
+@pytest.mark.usefixtures("asyncio_of_314")
+def test_both_names_are_there_while_it_is_imported_and_no_longer():
+    assert import_trio_asyncio(of_today, (3, 14)) is MODULE
+    assert not hasattr(asyncio.events, "BaseDefaultEventLoopPolicy")
+    assert not hasattr(asyncio, "AbstractChildWatcher")
+
+
+@pytest.mark.usefixtures("asyncio_of_314")
+def test_a_callback_runs_in_the_loop_of_its_handle():
+    import_trio_asyncio(of_today, (3, 14))
+    seen = []
+    loop = run_one(lambda: seen.append(_asyncio._get_running_loop()))
+    assert seen == [loop]
+    assert _asyncio._get_running_loop() is None
+
+
+@pytest.mark.usefixtures("asyncio_of_314")
+def test_the_loop_before_is_back_however_the_callback_ends():
+    import_trio_asyncio(of_today, (3, 14))
+    seen = []
+
+    def outer():
+        with pytest.raises(SystemExit):
+            run_one(sys.exit)
+        seen.append(_asyncio._get_running_loop())
+
+    loop = run_one(outer)
+    assert seen == [loop]
+
+
+@pytest.mark.usefixtures("asyncio_of_314")
+@pytest.mark.parametrize(
+    ("load", "version"),
+    [(of_a_release_that_supports_it, (3, 14)), (of_a_release_that_supports_it, (3, 13))],
+)
+def test_nothing_changes_where_it_imports_as_it_is(load, version):
+    run = asyncio.Handle._run
+    assert import_trio_asyncio(load, version) is MODULE
+    assert asyncio.Handle._run is run
+
+
+@pytest.mark.usefixtures("asyncio_of_314")
+def test_before_314_a_missing_name_is_left_missing():
+    run = asyncio.Handle._run
+    with pytest.raises(AttributeError):
+        import_trio_asyncio(of_today, (3, 13))
+    assert asyncio.Handle._run is run
+
+
+@pytest.mark.parametrize(
+    ("load", "gone", "named"),
+    [
+        (of_today, (asyncio.events, "_BaseDefaultEventLoopPolicy"), "_BaseDefaultEventLoopPolicy"),
+        (of_today, (_asyncio, "_set_running_loop"), "_set_running_loop"),
+        (of_another_need, None, "Another"),
+    ],
+)
+def test_a_name_that_is_gone_too_refuses_the_start(asyncio_of_314, load, gone, named):
+    if gone is not None:
+        asyncio_of_314.delattr(*gone)
+    run = asyncio.Handle._run
+    with pytest.raises(CannotStart) as refused:
+        import_trio_asyncio(load, (3, 14))
+    assert str(refused.value).startswith("trio-asyncio does not support Python 3.")
+    assert f"'{named}'" in str(refused.value)
+    assert asyncio.Handle._run is run
+
+
+async def test_here_callbacks_are_wrapped_from_314_on_only():
+    async def running_in_c():
+        return _asyncio._get_running_loop()
+
+    async with open_bridge():
+        assert (await on_asyncio(running_in_c) is not None) == ON_314
+        assert _asyncio._get_running_loop() is None
+    assert (asyncio.Handle._run.__module__ == "asyncio.events") != ON_314
+
+
+@pytest.mark.skipif(not ON_314, reason="an older Python imports trio-asyncio as it is")
+@pytest.mark.parametrize("command", [("serve",), ("lab", "--nodes", "1")])
+def test_the_commands_say_it_in_one_line(tmp_path: Path, command: tuple[str, ...]):
+    (tmp_path / "trio_asyncio.py").write_text("import asyncio\nasyncio.Another\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "cucmd", *command],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == EXIT_UNAVAILABLE
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("cucmd: trio-asyncio does not support Python 3.")
