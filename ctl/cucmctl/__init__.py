@@ -11,11 +11,10 @@
         for change in client.watch(job.job_id):
             print(change.sequence, change.job.status)
 
-`start`, `status`, `list`, `cancel`, `watch`, `wait`, `host_keys`, `add_host_key` and
-`forget_host_key` are what the command line has, and give the structs of `cucmd.api.structs`. What
-a call comes to instead is a `ClientError`, each refusal of the daemon a class of its own, or
-`TimeoutError`; a request that the calling program cannot have meant, such as one text where several
-are expected, is a `TypeError`.
+`Client` has the methods `start`, `status`, `list`, `cancel`, `watch`, `wait`, `host_keys`,
+`add_host_key` and `forget_host_key`, as the command line has. They return structs of
+`cucmd.api.structs`. They raise `ClientError` (each error of the daemon has a class of its own),
+`TimeoutError`, or `TypeError` for a wrong call, such as one text where several are expected.
 
     client.py    `Client`: blocking, a method for each of the daemon's
     wire.py      frames out, replies in, over one Unix socket
@@ -23,23 +22,23 @@ are expected, is a `TypeError`.
 
 The command line:
 
-    main.py      finds the verb, runs it, turns every ending into an exit code
-    lean.py      its quick start
-    options.py   its grammar
+    main.py      finds the verb, runs it, and exits with the right code
+    lean.py      makes the start of the command quick
+    options.py   its arguments and their values
     commands/    the verbs
-    unfinished.py  old jobs that a list of the newest would hide
-    password.py  a login's password, from wherever it may come
-    prompt.py    the terminal's part of that: typed unseen
-    views.py     a followed job where there is no live terminal
-    live.py      a followed job on one; the only file that loads rich
+    unfinished.py  old jobs that have not ended, which a list of the newest does not show
+    password.py  the password: from a file, standard input or the terminal
+    prompt.py    asks for it on the terminal, without echo
+    views.py     shows a job that is followed: as lines, as JSON, or its end alone
+    live.py      shows it on a terminal, redrawn; the only file that loads rich
     rates.py     PURE  bytes per second of each node
-    names.py     PURE  nodes' names where there is little room
+    names.py     PURE  nodes' names, cut to a width
     render.py    jobs and nodes as plain text for people
     printer.py   standard output and standard error
-    exits.py     exit codes, and what each means
+    exits.py     exit codes
 
-The one rule: importing this loads nothing. Names come on first use, so that the command line,
-which passes through here, pays only for what it needs. No trio, no asyncio, no asyncssh.
+The one rule: importing this loads nothing. Names are loaded on first use, so that the command line,
+which imports this too, loads only what it needs. No trio, no asyncio, no asyncssh.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ __all__ = [
     "Timeouts",
 ]
 
-# What a request is made of, under the names that it has on the wire.
+# The structs of a request, with the names that they have on the socket.
 _STRUCTS = ("Collection", "Login", "Timeouts")
 
 

@@ -1,6 +1,7 @@
 """`Client`: the daemon's methods as Python methods, blocking, over its Unix socket.
 
-The one rule: what travels is defined once, in `cucmd.api.structs`; nothing is renamed here.
+The one rule: requests and replies are defined once, in `cucmd.api.structs`. Nothing is renamed
+here.
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=msgspec.Struct)
 
-# The daemon answers within milliseconds; a host that swaps, or a full disk, may take long.
-PATIENCE = 60.0
+# Seconds. The daemon answers within milliseconds, but not if the host swaps or a disk is full.
+CALL_TIMEOUT = 60.0
 
 
 class Client:
-    """A connection to the daemon, opened by the first call and again when the daemon restarted.
+    """A connection to the daemon, opened by the first call and again after a restart of the daemon.
 
-    `socket` is a path; without one, `$CUCMD_SOCKET`, the system's socket or the user's own.
-    `timeout` is how many seconds one call may take (None: for ever); it does not limit `watch`.
+    socket   its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
+    timeout  seconds that one call may take; None: no limit. `watch` has its own.
 
-    Every method raises `ClientError`: `DaemonUnavailable`, `ProtocolError`, or a `Refused` by the
-    name that the wire has for it (`JobNotFound`, `InvalidRequest`, ...). Not for use by several
-    threads at once; each may have a client of its own.
+    Every method raises `ClientError`: `DaemonUnavailable`, `ProtocolError`, or a `Refused` with the
+    name of the daemon's error (`JobNotFound`, `InvalidRequest`, ...). A client must not be used by
+    several threads at once.
     """
 
     def __init__(
-        self, socket: str | os.PathLike[str] | None = None, *, timeout: float | None = PATIENCE
+        self, socket: str | os.PathLike[str] | None = None, *, timeout: float | None = CALL_TIMEOUT
     ) -> None:
         found = socket_to_call(os.environ, os.getuid()) if socket is None else socket
         self.socket = os.fspath(found)
@@ -63,7 +64,7 @@ class Client:
             connection.close()
 
     def connect(self) -> None:
-        """Opens the connection now, for whoever wants to know early whether there is a daemon."""
+        """Opens the connection now, which shows whether there is a daemon. Raises `ClientError`."""
         self._connected(self._deadline())
 
     def start(
@@ -75,7 +76,7 @@ class Client:
         timeouts: structs.Timeouts | None = None,
         concurrency: int | None = None,
     ) -> structs.Job:
-        """Starts a job; returns once the daemon has it on disk, while its nodes run on.
+        """Starts a job. Returns once the daemon has it on disk; its nodes run on.
 
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
@@ -100,9 +101,10 @@ class Client:
         return self.call("List", structs.ListRequest(status, limit), structs.ListReply).jobs
 
     def cancel(self, job_id: str, nodes: Sequence[str] | None = None) -> structs.CancelReply:
-        """Cancels a job, or only `nodes` of it; returns once that is so, and durable.
+        """Cancels a job, or only `nodes` of it. Returns once the cancel has happened and is on
+        disk.
 
-        Idempotent. A job that has ended stays as it is, and the reply's `message` says so.
+        Idempotent. A job that has ended stays as it is; the reply's `message` says so.
         Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
         """
         chosen = None if nodes is None else _texts("nodes", nodes)
@@ -111,12 +113,12 @@ class Client:
     def watch(
         self, job_id: str | None = None, *, timeout: float | None = None
     ) -> Iterator[structs.WatchReply]:
-        """The state as it is, then every change, until the job ends (of all jobs: for ever).
+        """The state as it is now, then every change, until the job ends. All jobs: without end.
 
-        Has a connection of its own, opened at the first step and closed with the iterator, so
-        that the client can be used for other calls meanwhile. `missed` of a change says how many
-        were left out because the reader was slow; the state that comes with it is current.
-        Raises `TimeoutError` after `timeout` seconds; the job goes on. Raises `JobNotFound`.
+        It has its own connection, opened at the first step and closed with the iterator. So the
+        client can be used for other calls meanwhile. `missed` of a change is how many changes were
+        left out because the reader was slow; the state in it is current.
+        Raises `JobNotFound`, and `TimeoutError` after `timeout` seconds; the job goes on.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         connection = Connection(self.socket, deadline)
@@ -132,7 +134,7 @@ class Client:
             connection.close()
 
     def wait(self, job_id: str, *, timeout: float | None = None) -> structs.Job:
-        """The job once it has ended. No polling. Raises as `watch` does."""
+        """Waits until the job has ended, without polling. Returns it. Raises as `watch` does."""
         job: structs.Job | None = None
         for change in self.watch(job_id, timeout=timeout):
             job = change.job or job
@@ -141,24 +143,25 @@ class Client:
         return job
 
     def host_keys(self) -> tuple[structs.HostKey, ...]:
-        """The keys by which the daemon knows the nodes."""
+        """The host keys of nodes that the daemon knows."""
         return self.call("ListHostKeys", {}, structs.ListHostKeysReply).host_keys
 
     def add_host_key(self, node: str, key: str | None = None) -> tuple[structs.HostKey, ...]:
-        """Remembers a key of `node`, as `ssh-rsa AAAA...`, or those that it shows now.
+        """Adds a host key of `node`, as `ssh-rsa AAAA...`, or without `key` those that it shows
+        now.
 
-        Gives what is remembered of the node then. Raises `InvalidRequest`.
+        Returns all known keys of the node. Raises `InvalidRequest`, `ScanFailed`.
         """
         request = structs.AddHostKeyRequest(node, key)
         return self.call("AddHostKey", request, structs.HostKeysReply).host_keys
 
     def forget_host_key(self, node: str) -> structs.ForgetHostKeyReply:
-        """Forgets the keys of `node`; the reply says how many there were."""
+        """Removes the host keys of `node`. The reply says how many there were."""
         request = structs.ForgetHostKeyRequest(node)
         return self.call("ForgetHostKey", request, structs.ForgetHostKeyReply)
 
     def call(self, method: str, request: object, reply: type[R]) -> R:
-        """Any method that gives one reply: `request` as JSON out, a struct of type `reply` back.
+        """Calls any method that has one reply. Sends `request` as JSON, returns a struct `reply`.
 
         `method` is a name within `io.cucmd.Jobs`, or a full one (`org.varlink.service.GetInfo`).
         """
@@ -167,7 +170,7 @@ class Client:
             connection = self._connected(deadline)
             connection.send(Call(_full(method), request), deadline)
             answer = connection.receive(deadline)
-        except BaseException as error:  # a reply may still come: never take it for the next call's
+        except BaseException as error:  # a late reply must not be taken for that of the next call
             self.close()
             if isinstance(error, TimeoutError):
                 text = f"the daemon at {self.socket} did not answer within {self.timeout:g} s"
@@ -187,7 +190,7 @@ class Client:
 
 
 def _texts(name: str, values: Sequence[str]) -> tuple[str, ...]:
-    """A text is a sequence of texts too: "berlin" would be the nodes b, e, r, l, i and n."""
+    """Refuses one text, which is a sequence too: "berlin" would be the nodes b, e, r, l, i, n."""
     if isinstance(values, str | bytes):
         raise TypeError(
             f"{name}: {values!r} is a single text; expected several, as in [{values!r}]"

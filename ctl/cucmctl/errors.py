@@ -1,7 +1,7 @@
-"""What a call can come to instead of an answer: one exception class for each error on the wire.
+"""The errors of a call: one exception class for each error of the socket's interface.
 
-The one rule: an exception carries the fields that the wire gave it, as the struct of its name in
-`cucmd.api.structs`, and its text is one line that a person can act on.
+The one rule: an exception has the fields of the error, as the struct of its name in
+`cucmd.api.structs`. Its text is one line that says what to do.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ import msgspec
 
 from cucmd.api import structs
 
-# Of a job's id, as the contract of the socket has it.
+# Characters of a job's id that may stand for it; the daemon wants as many.
 SHORTEST_PREFIX = 4
 VARLINK = "org.varlink.service"
 
 
 class ClientError(Exception):
-    """Whatever a call comes to is one of these, or `TimeoutError` where a method says so.
+    """The base of all errors of a call. Some methods also raise `TimeoutError`.
 
-    What no request can be made of is the calling program's own mistake: `TypeError`.
+    A call with arguments of the wrong type raises `TypeError`.
     """
 
 
 class DaemonUnavailable(ClientError):
-    """No daemon listens at the socket, it does not answer, or it went away meanwhile."""
+    """No daemon listens at the socket, it does not answer, or it has closed the connection."""
 
 
 class ProtocolError(ClientError):
-    """What listens at the socket does not speak as agreed: another service or another version."""
+    """What listens at the socket does not follow the protocol: another service or version."""
 
 
 class Refused(ClientError):
-    """The daemon answered with an error. `name` is the wire's, `parameters` its fields.
+    """The daemon answered with the error `name`, whose fields are `parameters`.
 
-    Raised itself only for an error that has no class of its own here.
+    Raised itself only for an error that has no class here.
     """
 
     struct: ClassVar[type[msgspec.Struct]]
@@ -59,7 +59,7 @@ class JobNotFound(Refused):
     def __str__(self) -> str:
         name = self.parameters.job_id
         least = SHORTEST_PREFIX
-        if len(name) < least:  # it is not even looked for
+        if len(name) < least:  # the daemon does not look for it
             return f"no job {name!r}: the beginning of an id needs at least {least} characters"
         return f"no job {name!r}; cucmctl list shows those that there are"
 
@@ -70,7 +70,7 @@ class NodeNotFound(Refused):
 
     def __str__(self) -> str:
         job, node = self.parameters.job_id, self.parameters.node
-        # of a cluster that was started by its name, too, the job has only the nodes
+        # a job that was started with a cluster's name has the names of its nodes
         return f"job {job} has no node {node!r}; cucmctl status {job} names those that it has"
 
 
@@ -122,9 +122,9 @@ class ShuttingDown(Refused):
 
 
 class StorageFailed(Refused):
-    """The daemon could not make it durable: nothing was started or remembered.
+    """The daemon could not store it, so nothing was started or added.
 
-    A cancel holds all the same, and its record follows once there is room.
+    A cancel has happened in spite of it. It is stored once the disk has space.
     """
 
     struct = structs.StorageFailed
@@ -151,7 +151,7 @@ class InternalError(Refused):
     parameters: structs.InternalError
 
     def __str__(self) -> str:
-        return "the daemon made a mistake of its own; its log says which"
+        return "a defect of the daemon; its log has the details"
 
 
 class _Method(msgspec.Struct, frozen=True):
@@ -177,7 +177,7 @@ class _Nothing(msgspec.Struct, frozen=True):
 
 
 class InvalidParameter(Refused):
-    """The protocol's own word for a wrong field, without a reason."""
+    """The error of the Varlink protocol itself for a wrong field. It has no reason."""
 
     struct = _Parameter
     parameters: _Parameter
@@ -187,7 +187,7 @@ class InvalidParameter(Refused):
 
 
 class NotPermitted(Refused):
-    """This user may not do that, or may not even open the socket."""
+    """This user may not do that, or may not open the socket."""
 
     struct = _Nothing
     reason = "the daemon does not permit this user to do that; see the groups under [access]"
@@ -197,25 +197,25 @@ class NotPermitted(Refused):
 
 
 class SocketNotPermitted(NotPermitted):
-    """The kernel refused the socket itself."""
+    """The kernel refused to open the socket."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{VARLINK}.PermissionDenied", _Nothing())
-        self.reason = f"this user may not use the socket {path}{_who_may(path)}"
+        self.reason = f"this user may not use the socket {path}{_who_has_access(path)}"
 
 
-def _who_may(path: str) -> str:
-    """What to do about it; nothing if that cannot be told, or nobody else may."""
-    import grp  # noqa: PLC0415  # only for this complaint
+def _who_has_access(path: str) -> str:
+    """Which group may use the socket, as the end of a message. Empty if that is not known."""
+    import grp  # noqa: PLC0415  # only for this message
 
     try:
         status = os.stat(path)
         if not status.st_mode & stat.S_IWGRP:
             return ""
-        if status.st_gid == 0:  # no group was configured; and nobody shall join that of root
+        if status.st_gid == 0:  # no group is configured
             return "; access.operate_group of the daemon's configuration names the group that may"
         return f"; is it in the group {grp.getgrgid(status.st_gid).gr_name!r}?"
-    except (OSError, KeyError):  # its folder is closed too; a group without a name
+    except (OSError, KeyError):  # the folder cannot be read, or the group has no name
         return ""
 
 
@@ -242,12 +242,12 @@ _BY_NAME: dict[str, type[Refused]] = {
 
 
 def too_long(length: int, most: int) -> InvalidRequest:
-    """What the daemon would say of a longer request, if it read it to the end."""
+    """The error for a request that is too long, which the daemon would not read to its end."""
     return _invalid("the request", f"it has {length} bytes; expected at most {most}")
 
 
-def no_text(parameter: str) -> InvalidRequest:
-    """Of a text that UTF-8 has no bytes for, as Python makes of a file's name that is not UTF-8.
+def not_utf8(parameter: str) -> InvalidRequest:
+    """The error for a text with surrogates, as Python makes of file names that are not UTF-8.
 
     The text is not shown: it may be a password.
     """
@@ -261,11 +261,11 @@ def _invalid(parameter: str, reason: str) -> InvalidRequest:
 
 
 def refusal(name: str, parameters: msgspec.Raw) -> Refused:
-    """The exception for an error reply; `Refused` itself for a name that is not known here."""
+    """The exception for an error reply. `Refused` itself for a name that is not known here."""
     known = _BY_NAME.get(name)
     if known is not None:
         try:
             return known(name, msgspec.json.decode(parameters, type=known.struct))
         except msgspec.MsgspecError:
-            pass  # a newer daemon may have changed the fields: show what came, under its name
+            pass  # the fields of another version: the error is raised with what came
     return Refused(name, msgspec.json.decode(parameters))

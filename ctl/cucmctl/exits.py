@@ -1,6 +1,6 @@
-"""Exit codes: what each means is fixed, and scripts rely on it.
+"""Exit codes. Their meanings are fixed, since scripts depend on them.
 
-The one rule: every number that `cucmctl` can exit with has its name here.
+The one rule: every exit code of `cucmctl` has a name here.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ NOT_FOUND = 5
 WAIT_TIMED_OUT = 6
 INVALID = 65
 UNAVAILABLE = 69
-FAULT = 70  # EX_SOFTWARE: a mistake of the daemon or of cucmctl, and nobody else's
+DEFECT = 70  # EX_SOFTWARE: a defect of the daemon or of cucmctl
 CANNOT_WRITE = 74  # EX_IOERR: standard output is full or broken
 TRY_LATER = 75
 NOT_PERMITTED = 77
 INTERRUPTED = 130  # 128 + SIGINT
-PIPE_CLOSED = 141  # 128 + SIGPIPE: the reader had enough
+PIPE_CLOSED = 141  # 128 + SIGPIPE: the reader has closed
 
 _OF_STATUS = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
 
@@ -44,10 +44,10 @@ _OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
     ((LimitReached, ShuttingDown, StorageFailed), TRY_LATER),
     ((NotPermitted,), NOT_PERMITTED),
     ((ScanFailed,), FAILED),
-    ((Refused,), FAULT),  # InternalError, MethodNotFound, and what has no class of its own
+    ((Refused,), DEFECT),  # InternalError, MethodNotFound, and errors without a class
 )
 
-# a field of the request, as the daemon names it -> what the person typed
+# a field of the request -> the argument that the user gave for it
 _TYPED = {
     "nodes": "NODE",
     "job_id": "JOB",
@@ -56,7 +56,7 @@ _TYPED = {
     "login.username": "--user",
     "login.password": "password",
 }
-# a part of the request in which all is missing -> the options that would be it
+# a part of the request that is missing as a whole -> the options that give it
 _GIVE = {
     "collection": "give --profile or --path",
     "login": "give --password-file or --credential, or only --user to be asked for the password",
@@ -65,12 +65,12 @@ _SECTIONS = {"collection": "--{}", "login": "--{}", "timeouts": "--{}-timeout", 
 
 
 def of_job(job: Job) -> int:
-    """How an ended job ended."""
+    """The exit code for a job that has ended."""
     return _OF_STATUS[job.status]
 
 
 def of_error(error: ClientError) -> int:
-    """69 for all that is not in the table: whatever is at the socket, it is no daemon of ours."""
+    """The exit code of an error. 69 if it is not in the table: then no cucmd has answered."""
     for kinds, code in _OF_ERROR:
         if isinstance(error, kinds):
             return code
@@ -78,7 +78,7 @@ def of_error(error: ClientError) -> int:
 
 
 def complaint(error: ClientError) -> str:
-    """The error in one line, with a wrong field named as it was typed."""
+    """The error in one line. A wrong field is named as the argument that was given."""
     if isinstance(error, InvalidRequest):
         part, reason = error.parameters.parameter, error.parameters.reason
         if part in _GIVE:

@@ -1,8 +1,8 @@
-"""The live view of a followed job on a terminal: a line a node, redrawn as changes come.
+"""The live view of a job on a terminal: a line for each node, redrawn as changes come.
 
-The one rule: the only file that loads rich. It draws on the terminal's alternate screen, so that
-a resize cannot leave torn lines behind and the terminal is as it was when the view ends, however
-it ends; then the last state is printed where it stays.
+The one rule: this is the only file that loads rich. It draws on the terminal's alternate screen. So
+a resize leaves no broken lines, and the terminal is as before when the view ends, however it ends.
+Then the last state is printed on the normal screen.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from cucmctl import printer, render
-from cucmctl.names import mark, told_apart
+from cucmctl.names import distinct_names, mark
 from cucmctl.rates import Rates
 from cucmctl.views import Ended, View
 from cucmd.api.structs import Job, JobSummary, Node, WatchReply
 
-# What a person should see first where not every line fits.
+# Which nodes are shown first if there is not a line for each.
 URGENCY = {"failed": 0, "running": 1, "cancelled": 2, "pending": 3, "succeeded": 4}
 STYLES = {
     "succeeded": "green",
@@ -40,26 +40,26 @@ STYLES = {
     "queued": "dim",
 }
 
-# The blank before it, a status or phase, and one after it.
+# Columns: a blank, a status or phase, and a blank.
 STATUS_WIDTH = 11
-# What the heading leaves out, one after the other, where not all of its counts fit.
-LEAST_SAID = ("cancelled", "pending", "succeeded", "running", "failed")
-# A node's figures and their widths, each with the blank before it.
+# Which counts the heading leaves out first if not all fit.
+LEFT_OUT_FIRST = ("cancelled", "pending", "succeeded", "running", "failed")
+# The figures of a node, and their widths with the blank before each.
 FIGURES = {"files": 8, "size": 16, "pace": 11}
 
-# These would have the terminal's width be what it was when somebody exported them, or have rich
-# take it for no terminal; whoever asks for this view has looked.
-MISLEADING = ("COLUMNS", "LINES", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+# rich would take the width from these variables, which may be old, or take the terminal for none.
+# The caller has checked that it is one.
+IGNORED_VARIABLES = ("COLUMNS", "LINES", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP)
-# What stays of a view of all jobs.
+# Jobs that are printed when a view of all jobs ends.
 NEWEST = 20
-# No terminal shows more lines than that.
+# Jobs that are kept: no terminal has more lines.
 MOST_LINES = 200
 
 
 class Live(View):
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
-        environ = {name: os.environ[name] for name in os.environ if name not in MISLEADING}
+        environ = {name: os.environ[name] for name in os.environ if name not in IGNORED_VARIABLES}
         self._console = Console(file=stream, highlight=False, _environ=environ)
         self._ascii_only = printer.ascii_only(stream)
         self._clock = clock
@@ -72,60 +72,61 @@ class Live(View):
             get_renderable=self._screen, console=self._console, screen=True, refresh_per_second=4
         )
         self._before: dict[signal.Signals, signal._HANDLER] = {}
-        # whoever started us so that Ctrl-C does nothing here will end us, and says what goes on
+        # if Ctrl-C is ignored here, the program that started us ends us, and the hint would be
+        # wrong
         self._ends_at_ctrl_c = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
     def __enter__(self) -> View:
-        # their defaults would leave the terminal on the other screen
+        # the default handlers would leave the terminal on the alternate screen
         handlers = zip(SIGNALS, (self._leave, self._leave, self._suspend), strict=True)
         try:
-            with _undisturbed():
+            with _signals_blocked():
                 self._before = {
                     number: signal.signal(number, ours)
                     for number, ours in handlers
                     if signal.getsignal(number) is not signal.SIG_IGN
                 }
                 self._live.start()
-        except BaseException:  # what had been held back comes as the block ends
-            self._give_back()
+        except BaseException:  # a signal that was blocked arrives when the block ends
+            self._restore_terminal()
             raise
         return self
 
     def __exit__(self, *details: object) -> None:
-        self._give_back()
+        self._restore_terminal()
         for text in self._last_state():
             self._console.file.write(f"{text}\n")
         self._console.file.flush()
 
-    def _give_back(self) -> None:
-        with _undisturbed():
+    def _restore_terminal(self) -> None:
+        with _signals_blocked():
             self._live.stop()
             for number, handler in self._before.items():
                 signal.signal(number, handler)
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-C or SIGTERM: once is enough, and a second must not stop the first half-way.
+        """Handles Ctrl-C or SIGTERM. A second signal must not interrupt the end of the view.
 
-        A function that does nothing, not SIG_IGN: Python complains of a signal that came just
-        before. It stays when the view has ended, since after a Ctrl-C there is more to be said.
-        What was ignored stays ignored: a function of ours is none any more while Python ends.
+        So both get a handler that does nothing. It is not SIG_IGN, because Python would complain
+        about a signal that came just before. It stays when the view has ended, so that the message
+        after a Ctrl-C can be printed. A signal that was ignored at the start stays ignored.
         """
         for ended_by in (signal.SIGINT, signal.SIGTERM):
             if ended_by in self._before:
-                signal.signal(ended_by, _deaf)
+                signal.signal(ended_by, _ignore)
                 del self._before[ended_by]
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
 
     def _suspend(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-Z: the shell gets the terminal as it was, and we draw again once in front."""
-        with _undisturbed():
+        """Ctrl-Z: restores the terminal, stops, and draws again once in the foreground."""
+        with _signals_blocked():
             self._live.stop()
         os.kill(os.getpid(), signal.SIGSTOP)
-        while not _in_front(self._console.file.fileno()):
+        while not _in_foreground(self._console.file.fileno()):
             os.kill(os.getpid(), signal.SIGSTOP)
-        with _undisturbed():
+        with _signals_blocked():
             self._live.start()
 
     def show(self, change: WatchReply) -> None:
@@ -133,7 +134,7 @@ class Live(View):
         if change.jobs is not None:
             self._list({job.job_id: job for job in reversed(change.jobs)})
         if change.job is not None and self._jobs is not None:
-            # one that is not there is newer than all that are, unless it has left already
+            # a job that is not listed is newer than all others, unless it was removed before
             if change.job.job_id in self._jobs or not self._ended.has(change.job):
                 self._list(self._jobs | {change.job.job_id: render.summary(change.job)})
         elif change.job is not None:
@@ -141,11 +142,11 @@ class Live(View):
             self._job = change.job
 
     def _list(self, jobs: dict[str, JobSummary]) -> None:
-        """Takes a new list in place of the one that may be being drawn in another thread.
+        """Replaces the list, which another thread may be drawing, so it is never changed in place.
 
-        A watch may run for months: what has ended leaves once it is too old for any terminal.
+        A watch may run for months: jobs that have ended are removed beyond MOST_LINES.
         """
-        ended = [job_id for job_id, job in jobs.items() if job.status in render.ENDED]
+        ended = [job_id for job_id, job in jobs.items() if job.status in render.JOB_ENDED]
         for job_id in ended:
             self._ended.add(job_id)
         for old in list(islice(jobs, max(0, len(jobs) - MOST_LINES))):
@@ -156,7 +157,7 @@ class Live(View):
     def _last_state(self) -> Iterator[str]:
         colour = not self._console.no_color
         if self._jobs is not None:
-            unfinished = sum(job.status not in render.ENDED for job in self._jobs.values())
+            unfinished = sum(job.status not in render.JOB_ENDED for job in self._jobs.values())
             shown, _ = select_jobs(self._jobs.values(), max(NEWEST, unfinished))
             yield from render.jobs(shown, colour=colour)
         elif self._job is not None:
@@ -172,7 +173,7 @@ class Live(View):
     def _screen(self) -> RenderableType:
         width, height = self._console.size
         if self._jobs is not None:
-            # a line for the headings, one for the hint
+            # one line is for the headings, one for the hint
             shown, hidden = select_jobs(self._jobs.values(), max(0, height - 2))
             lines = [Text(text, no_wrap=True, overflow="crop") for text in render.jobs(shown)]
             more = f"and {hidden} more that run or wait; " if hidden else ""
@@ -185,7 +186,7 @@ class Live(View):
 
 
 class Frame:
-    """One picture of a job, `width` cells wide."""
+    """The live view of a job at one moment, `width` cells wide."""
 
     def __init__(
         self, job: Job, rates: Rates, now: float, width: int, *, ascii_only: bool = False
@@ -194,15 +195,15 @@ class Frame:
         self._rates = rates
         self._now = now
         self._width = width
-        self._strokes = ("#", "-") if ascii_only else ("━", "╌")
+        self._bar_characters = ("#", "-") if ascii_only else ("━", "╌")
         self._mark = mark(ascii_only=ascii_only)
         names = tuple(printer.visible(node.node) for node in job.nodes)
         longest = max(map(len, names), default=0)
         self._figures = figures_beside(longest, width)
         room = width - STATUS_WIDTH - sum(FIGURES[name] for name in self._figures)
-        short = told_apart(names, max(render.LEAST_NAME, room), self._mark)
+        short = distinct_names(names, max(render.LEAST_NAME, room), self._mark)
         self._name_width = max(map(len, short), default=0)
-        if self._name_width > room:  # which node it is comes before how much of it has come
+        if self._name_width > room:  # names are more important than figures
             self._figures = ()
         self._names = dict(zip((node.node for node in job.nodes), short, strict=True))
 
@@ -223,13 +224,16 @@ class Frame:
         return lines[:height]
 
     def _cut(self, line: Text) -> None:
-        """Not with rich's own ellipsis, which is an escape of six characters in ASCII."""
+        """Cuts a line. rich's own ellipsis would become six characters in ASCII."""
         if line.cell_len > self._width:
             line.truncate(self._width - 1, overflow="crop")
             line.append(self._mark)
 
     def _head(self) -> Text:
-        """What has come and how fast is never cut: counts go first, then which job it is."""
+        """The heading.
+
+        If it is too long, counts are left out first, then the job's id; never figures.
+        """
         job = self._job
         rate = sum(self._rates.of(node.node, self._now) for node in job.nodes)
         received = sum(node.bytes_received for node in job.nodes)
@@ -243,12 +247,12 @@ class Frame:
         return text.append(figures)
 
     def _tally(self, room: int) -> str:
-        """As much of it as there is room for; nothing if that is not even the number of nodes."""
+        """The counts of nodes that fit; empty if not even the number of nodes does."""
         whole = render.tally(self._job)
         if len(whole) <= room:
             return whole
-        for few in range(1, len(LEAST_SAID) + 1):
-            text = f"{render.tally(self._job, without=LEAST_SAID[:few])} {self._mark}"
+        for few in range(1, len(LEFT_OUT_FIRST) + 1):
+            text = f"{render.tally(self._job, without=LEFT_OUT_FIRST[:few])} {self._mark}"
             if len(text) <= room:
                 return text
         return ""
@@ -274,22 +278,22 @@ class Frame:
         line.append(figures)
 
     def _append_bar(self, line: Text, node: Node, width: int) -> None:
-        # where there is little room it goes first; what is to come of a packing node nobody knows
+        # left out first if there is little space, and with compress, whose total is unknown
         if width < 5 or "pace" not in self._figures or self._job.collection.compress:
             line.append(" " * width)
             return
         done = width * node.bytes_received // node.bytes_announced if node.bytes_announced else 0
-        # only its end makes a bar full: what was announced may be less than what comes, or more
+        # full only once the node has succeeded: the announced number is not exact
         done = width if node.status == "succeeded" else min(done, width - 1)
-        full, empty = self._strokes
+        full, empty = self._bar_characters
         line.append(full * done, STYLES.get(node.status, ""))
         line.append((empty if node.bytes_announced else " ") * (width - done), "dim")
 
 
 def figures_beside(longest: int, width: int) -> tuple[str, ...]:
-    """Which figures stand beside names of up to `longest` characters: the names come first.
+    """Which figures fit beside names of up to `longest` characters.
 
-    How much has come stays as long as something of a name fits beside it.
+    The size is kept as long as at least a shortened name fits beside it.
     """
     for figures in (("files", "size", "pace"), ("files", "size"), ("size",)):
         room = width - STATUS_WIDTH - sum(FIGURES[name] for name in figures)
@@ -299,11 +303,11 @@ def figures_beside(longest: int, width: int) -> tuple[str, ...]:
 
 
 def select(nodes: Sequence[Node], room: int) -> tuple[list[Node], list[Node]]:
-    """Which nodes get a line, in the order they have, and which only count."""
+    """The nodes that get a line, in their order, and those that are only counted."""
     if len(nodes) <= room:
         return list(nodes), []
     urgent = sorted(range(len(nodes)), key=lambda i: (URGENCY[nodes[i].status], i))
-    chosen = set(urgent[: room - 1])  # one line says how many there are besides
+    chosen = set(urgent[: room - 1])  # one line is for the count of the others
     shown = [node for i, node in enumerate(nodes) if i in chosen]
     return shown, [node for i, node in enumerate(nodes) if i not in chosen]
 
@@ -314,20 +318,20 @@ def _counts(nodes: Sequence[Node]) -> str:
 
 
 def select_jobs(oldest_first: Iterable[JobSummary], room: int) -> tuple[list[JobSummary], int]:
-    """Which jobs get a line, newest first, and how many that have not ended get none.
+    """The jobs that get a line, newest first, and how many others have not ended.
 
-    What has not ended comes before what has, however old it is.
+    Jobs that have not ended are preferred, however old they are.
     """
     newest_first = list(oldest_first)[::-1]
-    urgent = sorted(newest_first, key=lambda job: job.status in render.ENDED)
+    urgent = sorted(newest_first, key=lambda job: job.status in render.JOB_ENDED)
     chosen = {job.job_id for job in urgent[:room]}
-    hidden = sum(job.status not in render.ENDED for job in urgent[room:])
+    hidden = sum(job.status not in render.JOB_ENDED for job in urgent[room:])
     return [job for job in newest_first if job.job_id in chosen], hidden
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Signals that come meanwhile come at its end. Threads that are started keep them held."""
+def _signals_blocked() -> Iterator[None]:
+    """Blocks SIGNALS until the block ends. Threads that are started in it keep them blocked."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -335,12 +339,12 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _in_front(terminal: int) -> bool:
+def _in_foreground(terminal: int) -> bool:
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:  # it is not the terminal that started us: nobody can put us in front
+    except OSError:  # it is not our controlling terminal, so it has no foreground group
         return True
 
 
-def _deaf(number: int, frame: FrameType | None) -> None:
+def _ignore(number: int, frame: FrameType | None) -> None:
     pass

@@ -1,4 +1,4 @@
-"""The command line `cucmctl`: finds the verb, runs it, and turns every ending into an exit code.
+"""The command line `cucmctl`: finds the verb, runs it, and exits with the right code.
 
 The one rule: nothing is imported before it is known to be needed; see `lean`.
 """
@@ -9,26 +9,26 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cucmctl.lean import collect_garbage_rarely, load_msgspec
+from cucmctl.lean import collect_garbage_less_often, load_msgspec
 
 # verb -> (module of `commands`, what the overview says)
 VERBS = {
     "start": ("start", "start a job on one or more nodes; prints its id"),
-    "status": ("show", "a job, node by node; without a job, what runs and the newest"),
+    "status": ("show", "a job, node by node; without a job, running jobs and the newest"),
     "list": ("show", "jobs, newest first"),
     "cancel": ("cancel", "cancel a job, or some nodes of it"),
     "watch": ("follow", "follow a job as it changes, until it ends"),
     "wait": ("follow", "wait until a job has ended"),
-    "hostkeys": ("hostkeys", "the keys by which the daemon knows the nodes"),
+    "hostkeys": ("hostkeys", "the host keys of nodes that the daemon knows"),
 }
 
-# what may stand before the verb; `--socket` takes the word behind it
+# options that may be before the verb; `--socket` takes the next word
 ANYWHERE = ("--socket", "--json", "--help", "-h", "--version")
 
 OVERVIEW = """\
 usage: cucmctl [--socket PATH] [--json] COMMAND ...
 
-Collects the logs of Cisco Unified CM nodes, by way of the daemon cucmd.
+Collects the logs of Cisco Unified CM nodes, with the daemon cucmd.
 
 commands:
 {verbs}
@@ -37,7 +37,7 @@ everywhere:
   --socket PATH   where the daemon listens (default: $CUCMD_SOCKET, else
                   /run/cucmd/cucmd.sock or $XDG_RUNTIME_DIR/cucmd/cucmd.sock)
   --json          data as JSON on standard output, messages on standard error
-  -h, --help      show this, or with a command what that takes
+  -h, --help      show this, or the help of a command
   --version       show the version
 
 A job is named by its id or by any unambiguous prefix of 4 characters or more.
@@ -51,30 +51,30 @@ examples:
 exit codes: 0 done, the job succeeded; 1 it failed; 2 usage; 3 it ended
 partial; 4 it was cancelled; 5 no such job, node, profile or credential; 6 the
 wait timed out; 65 request refused as invalid; 69 no daemon, or it went away;
-70 a fault of the daemon or of cucmctl; 74 the output cannot be written; 75 a
+70 a defect of the daemon or of cucmctl; 74 the output cannot be written; 75 a
 limit is reached, try later; 77 not permitted; 130 Ctrl-C, and the job goes on
 """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; the result is the exit code. Never raises, and shows no traceback."""
+    """Runs one command and returns the exit code. Never raises, and shows no traceback."""
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
         if sys.stdout is not None:  # None when it was closed at the start
             sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `cucmctl list | head`: the reader has what it wanted
-        return _give_up_writing("")
+    except BrokenPipeError:  # as in `cucmctl list | head`: no error for the user
+        return _output_failed("")
     except OSError as error:
-        return _give_up_writing(f"cannot write to standard output: {error.strerror or error}")
-    except Exception as error:  # the person at the terminal cannot use a traceback
-        return _own_mistake(error)
+        return _output_failed(f"cannot write to standard output: {error.strerror or error}")
+    except Exception as error:  # a user cannot use a traceback
+        return _report_defect(error)
     return code
 
 
 def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The verb, and everything else: global options may stand before it as well as after."""
+    """The verb and all other arguments. Global options may be before the verb or after it."""
     position = 0
     while position < len(arguments):
         word = arguments[position]
@@ -101,7 +101,7 @@ def _without_verb(arguments: list[str]) -> int:
 
 
 def _unknown_option(arguments: Sequence[str]) -> str | None:
-    """What is wrong with the options in front of the verb: the word behind one looks like it."""
+    """What is wrong with an option before the verb: the word after it is taken for the verb."""
     for word in arguments:
         if word.startswith("-") and word.partition("=")[0] not in ANYWHERE:
             expected = "--socket PATH or --json (see cucmctl --help)"
@@ -117,7 +117,7 @@ def _run(arguments: list[str]) -> int:
     verb, rest = split(arguments)
     if verb is None:
         return _without_verb(rest)
-    collect_garbage_rarely()
+    collect_garbage_less_often()
     load_msgspec()
     from cucmctl import exits, printer  # noqa: PLC0415  # see the rule above
     from cucmctl.errors import ClientError  # noqa: PLC0415  # likewise
@@ -143,7 +143,7 @@ def _check_verb(verb: str, arguments: list[str]) -> None:
         raise UsageError(_unknown_option(arguments[: arguments.index(verb)]) or not_one)
 
 
-def _give_up_writing(reason: str) -> int:
+def _output_failed(reason: str) -> int:
     from cucmctl import exits, printer  # noqa: PLC0415  # see the rule above
 
     printer.abandon_stdout()
@@ -153,14 +153,14 @@ def _give_up_writing(reason: str) -> int:
     return exits.CANNOT_WRITE
 
 
-def _own_mistake(error: Exception) -> int:
+def _report_defect(error: Exception) -> int:
     from cucmctl import exits, printer  # noqa: PLC0415  # see the rule above
 
     if os.environ.get("CUCMCTL_TRACEBACK"):
         raise error
     what = f"{type(error).__name__}: {error}"
-    printer.note(f"a mistake in cucmctl itself: {what} (CUCMCTL_TRACEBACK=1 shows where)")
-    return exits.FAULT
+    printer.note(f"a defect of cucmctl: {what} (CUCMCTL_TRACEBACK=1 shows where)")
+    return exits.DEFECT
 
 
 def _dispatch(verb: str, arguments: list[str]) -> int:

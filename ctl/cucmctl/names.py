@@ -1,6 +1,6 @@
-"""PURE. Names of nodes where there is little room: cut so that they can still be told apart.
+"""PURE. Names of nodes, cut to a width so that they still differ.
 
-The one rule: where something is left out there is a mark, and no two names look the same.
+The one rule: a mark stands where something is left out, and no two names become the same.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import takewhile
 
-# To cut names group by group is to compare each with each, which for a thousand takes seconds.
+# Cutting names group by group compares each with each, which takes seconds for a thousand.
 _FEW = 100
 
 
@@ -18,8 +18,8 @@ def mark(*, ascii_only: bool) -> str:
 
 
 @lru_cache(maxsize=4)  # the live view asks for the same names four times a second
-def told_apart(names: tuple[str, ...], width: int, mark: str = "…") -> tuple[str, ...]:
-    """The names cut to `width`, or to as little more as lets none of them look like another."""
+def distinct_names(names: tuple[str, ...], width: int, mark: str = "…") -> tuple[str, ...]:
+    """The names cut to `width`, or to the least greater width at which all of them differ."""
     different = len(set(names))
     longest = max(map(len, names), default=0)
     for room in range(width, longest):
@@ -30,17 +30,16 @@ def told_apart(names: tuple[str, ...], width: int, mark: str = "…") -> tuple[s
 
 
 def shortened(names: Sequence[str], width: int, mark: str = "…") -> list[str]:
-    """The names, those that are longer than `width` cut to it.
+    """The names, those longer than `width` cut to it.
 
-    What tells them apart may be in front (`ccm-sub1.example.org`), at the end (addresses) or in
-    between, so the cut goes where the fewest become the same; if that is anywhere, at the end.
-    Names that are the same all the same are then cut in a way of their own: one address among
-    long names is enough to leave nothing that all have in common.
+    They may differ at their beginning (`ccm-sub1.example.org`), at their end (addresses) or
+    between. The cut is made where the fewest names become the same; if that is equal, at the end.
+    Names that still become the same are then cut as a group of their own.
     """
     if all(len(name) <= width for name in names):
         return list(names)
     room = max(1, width - len(mark))
-    best = max(_ways(names, room, mark), key=_different)
+    best = max(_candidates(names, room, mark), key=_different)
     if len(names) <= _FEW:
         while _different(better := _by_groups(names, best, room, mark)) > _different(best):
             best = better
@@ -52,10 +51,10 @@ def _different(cut: Sequence[str]) -> int:
 
 
 def _by_groups(names: Sequence[str], cut: Sequence[str], room: int, mark: str) -> list[str]:
-    """The same cut, but where it made names the same, without what just these have in front.
+    """The same cut, but names that became the same lose the beginning that these have in common.
 
-    Only where what is left is in no other name: of `…1.example.org` nobody could say whether it is
-    the first node of Berlin or of Hamburg.
+    Only if the rest is part of no other name: `…1.example.org` could be a node of Berlin or
+    Hamburg.
     """
     groups: dict[str, set[str]] = {}
     for name, short in zip(names, cut, strict=True):
@@ -73,8 +72,11 @@ def _by_groups(names: Sequence[str], cut: Sequence[str], room: int, mark: str) -
     ]
 
 
-def _ways(names: Sequence[str], room: int, mark: str) -> Iterator[list[str]]:
-    """Ways to cut, the most readable first; `room` is what is left beside a mark."""
+def _candidates(names: Sequence[str], room: int, mark: str) -> Iterator[list[str]]:
+    """All names cut in one way, for each way, the most readable first.
+
+    `room` is without the mark.
+    """
     for head in (room, room * 3 // 4, room // 2, room // 4, 0):
         yield [_without_middle(name, head, room, mark) for name in names]
     shared = _shared(names)
@@ -94,6 +96,6 @@ def _without_middle(name: str, head: int, room: int, mark: str) -> str:
 
 
 def _without_ends(name: str, shared: int, room: int, mark: str) -> str:
-    """Without what all have in front, and if need be without the end."""
+    """The name without its first `shared` characters, and without its end if that is too long."""
     rest = (mark if shared else "") + name[shared:]
     return rest if len(rest) <= room + len(mark) else rest[:room] + mark

@@ -1,7 +1,7 @@
-"""The command line's grammar: a parser for one verb, and the kinds of values that options take.
+"""The arguments of the command line: a parser for each verb, and the values of options.
 
-The one rule: what is wrong is said in one line that names the option, the value and what was
-expected; `UsageError` carries it to `main`, which exits 2.
+The one rule: an error is one line that names the option, the value and what was expected. It is
+raised as `UsageError`, and `main` exits with 2.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
-# As the daemon has it; a number far beyond it comes back from there in another form.
+# The daemon's limits. It reports a much larger number in another form.
 MOST_NODES_AT_ONCE = 1000
 MOST_SECONDS = 31_536_000
 
-# said wherever a node may have been taken for a path
+# part of every message about a node that may have been taken for a path
 NODES_FIRST = "nodes go before --path"
 
 
 class UsageError(Exception):
-    """What was typed cannot be meant; one line."""
+    """Wrong arguments. The text is one line."""
 
 
 class Command(NamedTuple):
-    """A verb: how its arguments are declared, and what runs; `run` gives the exit code."""
+    """A verb. `declare` adds its arguments to a parser; `run` returns the exit code."""
 
     summary: str
     examples: str
@@ -42,7 +42,7 @@ class _Layout(argparse.RawDescriptionHelpFormatter):
 
 
 class VerbParser(argparse.ArgumentParser):
-    """`reminder` goes on after the complaint that a positional argument is missing."""
+    """`reminder` is added to the error that a positional argument is missing."""
 
     reminder = ""
     arguments: Sequence[str] = ()
@@ -60,7 +60,10 @@ _WITHOUT_VALUE = re.compile(r"(--[\w-]+): expected (?:at least )?one argument")
 
 
 def _missing_value(option: str, arguments: Sequence[str]) -> str:
-    """argparse takes whatever begins with `-` for an option, and does not say so."""
+    """The error for an option without a value.
+
+    argparse does not say that `-x` is no value for it.
+    """
     behind = (word for before, word in pairwise(arguments) if before == option)
     word = next((word for word in behind if word.startswith("-")), None)
     if word is None:
@@ -74,7 +77,7 @@ def _missing_value(option: str, arguments: Sequence[str]) -> str:
 
 
 class Once(argparse.Action):
-    """Takes one value and no second: the last one would win, and the other be missed too late."""
+    """Refuses a second value, which argparse would silently take in place of the first."""
 
     def __call__(
         self,
@@ -104,7 +107,7 @@ def add_global_options(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(verb: str, command: Command, arguments: Sequence[str]) -> argparse.Namespace:
-    """The arguments of one verb, global options anywhere among them."""
+    """Parses the arguments of one verb, with global options anywhere among them."""
     parser = VerbParser(
         prog=f"cucmctl {verb}",
         description=command.summary,
@@ -117,15 +120,15 @@ def parse(verb: str, command: Command, arguments: Sequence[str]) -> argparse.Nam
     add_global_options(parser)
     parser.arguments = arguments
     parsed = parser.parse_intermixed_args(arguments)
-    _refuse_what_is_no_text(parsed)
+    _refuse_invalid_text(parsed)
     return parsed
 
 
 _POSITIONAL = {"job": "JOB", "node": "NODE", "nodes": "NODE"}
 
 
-def _refuse_what_is_no_text(parsed: argparse.Namespace) -> None:
-    """JSON has no place for bytes that are not UTF-8; the names of our own files may have them."""
+def _refuse_invalid_text(parsed: argparse.Namespace) -> None:
+    """Refuses text that is not UTF-8, which JSON cannot carry. Paths of local files may have it."""
     for name, value in vars(parsed).items():
         texts = value if isinstance(value, list) else [value]
         for text in texts:
@@ -143,8 +146,8 @@ def socket_path(text: str) -> str:
     return os.path.expanduser(text)
 
 
-# What is told apart: `host:port`, IPv4, IPv6, each with or without a port. A bare host name may
-# be the name of a folder just as well.
+# `host:port`, or an IPv4 or IPv6 address with or without a port. A host name alone may be the name
+# of a folder too.
 _ADDRESS = re.compile(
     r"[\w.-]+:\d{1,5}|\d{1,3}(\.\d{1,3}){3}"
     r"|\[[0-9a-f.]*:[0-9a-f:.]*(%[\w-]+)?\](:\d+)?|[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*(%[\w-]+)?",
@@ -153,14 +156,14 @@ _ADDRESS = re.compile(
 
 
 def path_on_node(text: str) -> str:
-    """A path, and no node: `--path` takes all that follows, and a node among it would be lost."""
+    """A path. Refuses what looks like a node: `--path` takes all words that follow it."""
     if _ADDRESS.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} looks like a node; {NODES_FIRST}")
     return text
 
 
 def job_id(text: str) -> str:
-    """An id or its beginning; ids are small hexadecimal digits, whatever they were copied from."""
+    """An id or its beginning, in lower case."""
     return text.lower()
 
 
@@ -169,7 +172,7 @@ def seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= MOST_SECONDS:  # also false for NaN, which JSON has not
+    if not 0 < value <= MOST_SECONDS:  # true for NaN too, which JSON cannot carry
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a positive number of seconds (at most a year)"
         )
@@ -191,31 +194,31 @@ def nodes_at_once(text: str) -> int:
 
 
 def _counts(text: str) -> bool:
-    # isdecimal: int() would take "1_0" and " 7 "; and nothing counts to 10 digits here
+    # int() would accept "1_0" and " 7 ". No number here has 10 digits.
     return text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0
 
 
 def earliest(text: str) -> datetime:
-    """A time in RFC 3339, or a local one; always with a zone, in UTC.
+    """A local time, or one in RFC 3339, in UTC.
 
-    Where the clocks were changed a local time may mean two moments, whether it came twice (in
-    autumn) or not at all (in spring); a window that begins at the earlier one loses nothing.
+    Where clocks are changed a local time may mean two moments: it comes twice in autumn, and not at
+    all in spring. The start of a window is the earlier one, so that nothing is missed.
     """
     return min(_meanings(text))
 
 
 def latest(text: str) -> datetime:
-    """As `earliest`, for the end of a window."""
+    """As `earliest`, but the later moment: for the end of a window."""
     return max(_meanings(text))
 
 
 def _meanings(text: str) -> tuple[datetime, datetime]:
     try:
-        # fromisoformat alone would take week dates and a bare day, whose meaning is anybody's guess
+        # fromisoformat would also accept week dates and a day without a time
         if _has_date_and_time(text):
             at = datetime.fromisoformat(text)
-            # astimezone takes a time without a zone as local; fold says which of two, and in the
-            # hour that did not exist the other way round. It overflows at the calendar's ends.
+            # astimezone takes a time without a zone as local. `fold` selects one of two moments. It
+            # raises OverflowError at the ends of the calendar.
             return at.replace(fold=0).astimezone(UTC), at.replace(fold=1).astimezone(UTC)
     except (ValueError, OverflowError):
         pass

@@ -1,7 +1,7 @@
-"""The password of a login: from a file, from standard input, or from the person at the terminal.
+"""The password of a login: from a file, from standard input, or typed at the terminal.
 
-The one rule: never from the command line, where every user of the machine can read it; and never
-in a message.
+The one rule: never from the command line, which every user of the machine can read, and never in a
+message.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import IO
 from cucmctl import printer
 from cucmctl.options import UsageError
 
-# Longer than any password of a node, and short enough not to swallow the wrong file.
+# Bytes. Longer than any password of a node, and shorter than most files given by mistake.
 LONGEST = 1024
 
 
@@ -31,9 +31,9 @@ def from_file(name: str, username: str) -> str:
 
 
 def from_terminal(username: str) -> str:
-    """What was typed at the prompt, unseen.
+    """Asks for the password without echo. Raises UsageError.
 
-    Never nothing: a request without a password would take that of the cluster's credential.
+    It is never empty: a request without a password would use the cluster's credential.
     """
     from cucmctl import prompt  # noqa: PLC0415  # only a prompt needs it
 
@@ -48,7 +48,7 @@ def from_terminal(username: str) -> str:
         raise UsageError("no password was given; nothing was started")
     try:
         return typed.decode()
-    except UnicodeDecodeError:  # it says which bytes; they are nobody's business
+    except UnicodeDecodeError:  # its text has bytes of the password
         raise UsageError("the password that was typed is not UTF-8") from None
 
 
@@ -61,7 +61,7 @@ def _from_stdin(username: str) -> str:
 
 
 def _refuse_if_exposed(name: str, status: os.stat_result) -> None:
-    """As ssh does with private keys: nobody else may read ours, whoever owns it."""
+    """Refuses a file that other users can read, as ssh does with private keys."""
     if not stat.S_ISREG(status.st_mode):
         return  # a pipe, as of `<(pass show cucm)`
     mine = status.st_uid == os.getuid()

@@ -1,6 +1,6 @@
 """Standard output and standard error: data on the one, messages on the other.
 
-The one rule: nothing that came from elsewhere reaches a terminal without passing `visible`.
+The one rule: text from the daemon or from a user is printed only after `visible`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import msgspec
 
 
 def visible(text: str) -> str:
-    """`text` with everything that a terminal might obey written as an escape.
+    """`text` with escapes for everything that could control a terminal.
 
-    Control characters (C0, C1, DEL), line and paragraph separators, the invisible characters
-    that turn the direction of text, lone surrogates.
+    That is: control characters (C0, C1, DEL), line and paragraph separators, direction marks, lone
+    surrogates.
     """
     if text.isprintable():
         return text
@@ -25,24 +25,25 @@ def visible(text: str) -> str:
 
 
 def line(text: str, stream: TextIO | None = None) -> None:
-    """One line for people, on standard output or on `stream`; the caller made it visible."""
+    """Prints a line on standard output or `stream`. The caller has made it `visible`."""
     print(text, file=_open(stream), flush=True)
 
 
 def json_line(value: object) -> None:
-    """One JSON value on a line of its own, safe on a terminal too."""
+    """Prints one JSON value as a line, safe on a terminal too."""
     text = msgspec.json.encode(value).decode()
     if not text.isprintable():
-        # JSON escapes C0 by itself. What else is unprintable stands within strings, so that a
-        # JSON escape in its place is the same text to whoever reads it as JSON.
+        # JSON escapes C0 itself. Other unprintable characters are within strings, where a JSON
+        # escape means the same.
         text = "".join(c if c.isprintable() else _json_escape(c) for c in text)
     print(text, file=_open(), flush=True)
 
 
 def _open(stream: TextIO | None = None) -> TextIO:
-    """`stream`, or standard output; where that was closed at the start `print` would say nothing.
+    """`stream`, or standard output.
 
-    Raises OSError, as of a disk that is full: what was asked for does not reach anybody.
+    Raises OSError if standard output was closed at the start, where `print` would silently do
+    nothing.
     """
     out = stream or sys.stdout
     if out is None:
@@ -51,17 +52,17 @@ def _open(stream: TextIO | None = None) -> TextIO:
 
 
 def note(text: str) -> None:
-    """A message to the person at the terminal."""
+    """Prints a message on standard error."""
     if sys.stderr is None:  # closed at the start; `print` would take None for standard output
         return
     try:
         print(f"cucmctl: {visible(text)}", file=sys.stderr, flush=True)
     except OSError:
-        pass  # nobody reads our messages; the exit code says it
+        pass  # standard error is closed; the exit code remains
 
 
 def in_colour(stream: object) -> bool:
-    """Colours only on a terminal that has them, and only if nobody said no (no-color.org)."""
+    """Whether to use colours: on a terminal that has them, without $NO_COLOR (no-color.org)."""
     return on_terminal(stream) and not os.environ.get("NO_COLOR")
 
 
@@ -74,9 +75,9 @@ def on_terminal(stream: object) -> bool:
 
 
 def columns(stream: object) -> int | None:
-    """How wide the terminal `stream` is; None if it is none, or does not say.
+    """The width of the terminal `stream`, or None if it is no terminal or the width is unknown.
 
-    Not `shutil.get_terminal_size`: it believes $COLUMNS, which may be of another time.
+    Not `shutil.get_terminal_size`, which takes $COLUMNS first: that may be old.
     """
     if not (isatty := getattr(stream, "isatty", None)) or not isatty():
         return None
@@ -88,12 +89,12 @@ def columns(stream: object) -> int | None:
 
 
 def ascii_only(stream: object) -> bool:
-    """Whether the person at `stream` would get escapes in place of other characters."""
+    """Whether `stream` can show ASCII only, because its encoding is not a UTF."""
     return not (getattr(stream, "encoding", None) or "").lower().startswith("utf")
 
 
 def prepare() -> None:
-    """Lets every text through: a locale without UTF-8 gets escapes in place of a traceback."""
+    """Makes every text printable: in a locale without UTF-8 as escapes, not with a traceback."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -101,7 +102,7 @@ def prepare() -> None:
 
 
 def abandon_stdout() -> None:
-    """Standard output is broken: whatever is still buffered goes nowhere, without a complaint."""
+    """Discards what is buffered for standard output, which is broken, without an error."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
 

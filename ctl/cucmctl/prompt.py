@@ -1,8 +1,8 @@
-"""A question on the terminal whose answer is typed unseen, as readpassphrase(3) asks it.
+"""A question on the terminal whose answer is typed without echo, as by readpassphrase(3).
 
-The one rule: whenever anybody else has the terminal, it is as it was. A signal that ends or stops
-us takes effect after that; and once we go on, what a shell has switched on is off again before the
-question comes a second time. `getpass` knows of no signals.
+The one rule: whenever another process has the terminal, its settings are restored. A signal that
+ends or stops us takes effect after that. When we continue, echo is switched off again before the
+question is printed again. `getpass` does not handle signals.
 """
 
 from __future__ import annotations
@@ -15,52 +15,52 @@ import termios
 from types import TracebackType
 from typing import Any, cast
 
-# Held back until the terminal is as it was.
+# They take effect once the settings of the terminal are restored.
 LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
-# Heard as well, for a stop that cannot be held back: a shell had the terminal meanwhile.
-HEARD = (*LEAVING, signal.SIGCONT)
+# SIGCONT too: after a SIGSTOP, which cannot be delayed, a shell has had the terminal.
+WATCHED = (*LEAVING, signal.SIGCONT)
 
-# What `termios` gives and takes; the flags of echo are in its fourth place.
+# The list of `termios.tcgetattr`; its fourth element has the flags for echo.
 Settings = list[Any]
 
 
 def ask(question: str) -> bytes:
-    """What is typed to the end of the line; nothing for Ctrl-D. For the main thread.
+    """What is typed up to the end of the line; empty for Ctrl-D. For the main thread only.
 
-    The cursor is then on a line of its own, whatever happened. Raises OSError where there is no
-    terminal, and what the handler of a signal raises, such as KeyboardInterrupt.
+    The cursor is at the beginning of a line afterwards. Raises OSError if there is no terminal, and
+    what the handler of a signal raises, such as KeyboardInterrupt.
     """
     terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     try:
         while True:
-            with _Heard() as heard:
-                answer = _unseen(terminal, question.encode(), heard)
-            for number in heard.leaving:
-                signal.raise_signal(number)  # returns when what it stopped goes on
+            with _SignalWatch() as signals:
+                answer = _unseen(terminal, question.encode(), signals)
+            for number in signals.leaving:
+                signal.raise_signal(number)  # after a stop it returns when the process continues
             if answer is not None:
                 return answer
-    except termios.error as error:  # as of a terminal that was taken away
+    except termios.error as error:  # of a terminal that was closed
         raise OSError(*error.args) from None
     finally:
         os.close(terminal)
 
 
-class _Heard:
-    """The signals that came meanwhile: noted, and without any other effect until the end."""
+class _SignalWatch:
+    """Notes the signals that come in its block. They have no other effect until it ends."""
 
     def __init__(self) -> None:
         self.leaving: list[int] = []
 
-    def __enter__(self) -> _Heard:
+    def __enter__(self) -> _SignalWatch:
         self._read, self._write = os.pipe()
         for end in (self._read, self._write):
             os.set_blocking(end, False)
-        # what stands there already tells `select` of a signal that came before it
+        # a byte that is in the pipe already wakes `select` for a signal that came before it
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        # one that whoever started us has switched off, as nohup does, stays so
+        # a signal that was ignored at the start (nohup) stays ignored
         self._before = {
             number: signal.signal(number, lambda number, frame: None)
-            for number in HEARD
+            for number in WATCHED
             if signal.getsignal(number) not in (signal.SIG_IGN, None)
         }
         return self
@@ -89,35 +89,35 @@ class _Heard:
         self.leaving += [number for number in came if number in LEAVING]
 
 
-def _unseen(terminal: int, question: bytes, heard: _Heard) -> bytes | None:
-    """The answer; None if a signal came before it."""
+def _unseen(terminal: int, question: bytes, signals: _SignalWatch) -> bytes | None:
+    """The answer, or None if a signal came before it."""
     before = termios.tcgetattr(terminal)
     try:
-        return _asked(terminal, question, _without_echo(before), heard)
+        return _asked(terminal, question, _without_echo(before), signals)
     finally:
-        if _in_front(terminal):  # else a shell has it, and has set it up as it likes it
+        if _in_foreground(terminal):  # else a shell has it, with its own settings
             _restore(terminal, before)
 
 
-def _asked(terminal: int, question: bytes, unseen: Settings, heard: _Heard) -> bytes | None:
-    while not heard.leaving:
-        # from the background this stops us, until we are in front
+def _asked(terminal: int, question: bytes, unseen: Settings, signals: _SignalWatch) -> bytes | None:
+    while not signals.leaving:
+        # in the background this stops us until we are in the foreground
         if _set(terminal, unseen):
             os.write(terminal, question)
-            if (answer := _line(terminal, heard)) is not None:
+            if (answer := _line(terminal, signals)) is not None:
                 return answer
-        heard.look()
+        signals.look()
     return None
 
 
-def _line(terminal: int, heard: _Heard) -> bytes | None:
+def _line(terminal: int, signals: _SignalWatch) -> bytes | None:
     line = b""
     while True:
-        if heard.fileno() in select.select([terminal, heard.fileno()], [], [])[0]:
+        if signals.fileno() in select.select([terminal, signals.fileno()], [], [])[0]:
             return None
         try:
             part = os.read(terminal, 4096)
-        except OSError:  # it was taken away
+        except OSError:  # the terminal was closed
             return b""
         line += part
         if not part or part.endswith(b"\n"):
@@ -130,7 +130,7 @@ def _without_echo(settings: Settings) -> Settings:
 
 
 def _set(terminal: int, settings: Settings) -> bool:
-    """Whether no signal came between. What was typed before is dropped: it may have been seen."""
+    """Sets the terminal. False: a signal came first. Drops what was typed before, with echo."""
     try:
         termios.tcsetattr(terminal, termios.TCSAFLUSH, cast(Any, settings))
     except termios.error as error:
@@ -144,12 +144,12 @@ def _restore(terminal: int, before: Settings) -> None:
     try:
         while not _set(terminal, before):
             pass
-        os.write(terminal, b"\n")  # in place of the one that was typed, or of none
+        os.write(terminal, b"\n")  # the typed one was not echoed
     except (OSError, termios.error):
-        pass  # it was taken away, and is nobody's any more
+        pass  # the terminal was closed
 
 
-def _in_front(terminal: int) -> bool:
+def _in_foreground(terminal: int) -> bool:
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()
     except OSError:

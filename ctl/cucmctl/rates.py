@@ -1,6 +1,6 @@
 """PURE. Bytes per second of each node, over the last few seconds.
 
-The one rule: the clock is the caller's.
+The one rule: the caller gives the time.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections import deque
 
 from cucmd.api.structs import Job
 
-# Long enough to be calm, short enough to show within seconds that a transfer stands still.
+# Seconds. Long enough for a steady number, short enough to show soon that a transfer has stopped.
 WINDOW = 5.0
 
 
 class Rates:
-    """Remembers, per node, when it had how many bytes."""
+    """For each node, how many bytes it had at which time."""
 
     def __init__(self) -> None:
         self._seen: dict[str, deque[tuple[float, int]]] = {}
@@ -28,11 +28,11 @@ class Rates:
                 seen.append((now, node.bytes_received))
 
     def of(self, node: str, now: float) -> float:
-        """Bytes per second; 0 when nothing came within the window."""
+        """Bytes per second of a node; 0 if nothing came within the window."""
         seen = self._seen.get(node)
         if not seen:
             return 0.0
-        # the newest sample from before the window is where the window's bytes count from
+        # bytes are counted from the newest sample before the window
         while len(seen) > 1 and seen[1][0] <= now - WINDOW:
             seen.popleft()
         (then, before), (_, after) = seen[0], seen[-1]

@@ -1,7 +1,7 @@
 """Jobs and nodes as plain text for people: tables, lines, sizes, times in local time.
 
-The one rule: takes structs, gives lines; prints nothing, and every text of a node or of the
-daemon is made `visible` on its way in.
+The one rule: functions take structs and return text; nothing is printed here. Every text of a node
+or of the daemon is made `visible`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import datetime
 from cucmctl.printer import visible
 from cucmd.api.structs import Collection, HostKey, Job, JobSummary, Node
 
-SETTLED = ("succeeded", "failed", "cancelled")
-ENDED = ("succeeded", "partial", "failed", "cancelled")
+NODE_ENDED = ("succeeded", "failed", "cancelled")
+JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")
 COLOURS = {"succeeded": "32", "failed": "31", "partial": "33", "cancelled": "33", "running": "36"}
 
-# Fewer characters say nothing of a name; a terminal so narrow has to wrap.
+# Names are not cut to fewer characters; a narrower terminal wraps the lines.
 LEAST_NAME = 8
 
 PATHS_SHOWN = 3
@@ -28,13 +28,13 @@ def size(count: int) -> str:
     value = float(count)
     for unit in ("kB", "MB", "GB"):
         value /= 1000
-        if value < 999.95:  # what is printed as 1000.0 belongs to the next unit
+        if value < 999.95:  # 1000.0 is printed in the next unit
             return f"{value:.1f} {unit}"
     return f"{value / 1000:.1f} TB"
 
 
 def progress(received: int, announced: int | None) -> str:
-    """Bytes so far, of how many: `4.1/45.6 MB`."""
+    """Received and announced bytes: `4.1/45.6 MB`."""
     if announced is None or announced == received:
         return size(received)
     so_far, total = size(received), size(announced)
@@ -44,9 +44,9 @@ def progress(received: int, announced: int | None) -> str:
 
 
 def figures(node: Node, collection: Collection) -> tuple[str, str]:
-    """How many files of a node have come, and bytes: `4/27`, `4.1/45.6 MB`.
+    """Files and bytes of a node: `4/27`, `4.1/45.6 MB`.
 
-    What it announces is of before it packs them, and so no measure of the archives that come.
+    With `compress` the announced numbers are left out: they are those before compression.
     """
     if collection.compress:
         return str(node.files_received), size(node.bytes_received)
@@ -84,7 +84,7 @@ def took(started: datetime | None, completed: datetime | None, now: datetime) ->
 def table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: str, colour: bool
 ) -> Iterator[str]:
-    """Columns as wide as they need. `right` names the headings that are aligned to the right."""
+    """Lines of a table. `right` names the columns that are aligned to the right."""
     cells = [headings, *([visible(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     aligned = [str.rjust if heading in right.split() else str.ljust for heading in headings]
@@ -101,24 +101,24 @@ def paint(text: str, status: str) -> str:
 
 
 def _painted(cells: list[str]) -> list[str]:
-    # the first cell is a name that somebody chose; only the second is ever a status
+    # only the second cell can be a status; the first is a name
     return [cells[0], paint(cells[1], cells[1].strip()), *cells[2:]]
 
 
 def _fitting(
     rows: Sequence[tuple[str, ...]], headings: Sequence[str], columns: int, *, ascii_only: bool
 ) -> list[tuple[str, ...]]:
-    """The same rows with their names, the first cells, cut to what the others leave of a line.
+    """The rows with their first cells, the names, cut so that each line fits into `columns`.
 
-    It wraps where names would look the same, or where nothing of them would be left.
+    Lines stay too long if names would become the same, or shorter than LEAST_NAME.
     """
-    from cucmctl.names import mark, told_apart  # noqa: PLC0415  # only for a terminal: a script waits for nothing that it does not use
+    from cucmctl.names import distinct_names, mark  # noqa: PLC0415  # only for a terminal
 
     cells = [headings, *([visible(cell) for cell in row] for row in rows)]
     others = sum(2 + max(map(len, column)) for column in list(zip(*cells, strict=True))[1:])
     room = max(LEAST_NAME, columns - others)
     whole = tuple(row[0] for row in cells[1:])
-    names = told_apart(whole, room, mark(ascii_only=ascii_only))
+    names = distinct_names(whole, room, mark(ascii_only=ascii_only))
     return [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
 
 
@@ -146,9 +146,9 @@ def job(
     columns: int | None = None,
     ascii_only: bool = False,
 ) -> Iterator[str]:
-    """The job, node by node, and below the table what is to be said about single nodes.
+    """The job, node by node, and below the table failures and notes of single nodes.
 
-    On a terminal of so many `columns` names are cut so that no line of the table has to wrap.
+    With `columns` names are cut so that no line of the table is longer.
     """
     yield from _heading(job, now, colour=colour)
     yield ""
@@ -158,7 +158,7 @@ def job(
             node.status,
             node.phase if node.status == "running" and node.phase else "",
             *figures(node, job.collection),
-            # One that waits again after a stop of the daemon has begun, but takes no time now.
+            # A node that is pending again after a stop of the daemon has started, but does not run.
             took(node.started_at, node.completed_at, now) if node.status != "pending" else "",
         )
         for node in job.nodes
@@ -192,22 +192,22 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
 
 
 def unsaved(job: Job) -> Iterator[str]:
-    """Why the daemon does not show how the job is by now, where that is so."""
+    """A line that says why the shown state is old, if it is."""
     if job.unsaved is not None:
-        yield f"what came since cannot be stored, and is not shown: {visible(job.unsaved)}"
+        yield f"later changes cannot be stored, and are not shown: {visible(job.unsaved)}"
 
 
 def packed(job: Job) -> str:
-    """What the archives stand for: `packed by the nodes, from 27 files, 5.2 MB`."""
+    """What is in the archives: `packed by the nodes, from 27 files, 5.2 MB`."""
     files = sum(node.files_announced or 0 for node in job.nodes)
     whole = size(sum(node.bytes_announced or 0 for node in job.nodes))
     return "packed by the nodes" + (f", from {counting(files, 'file')}, {whole}" if files else "")
 
 
 def collected(collection: Collection) -> str:
-    """What a job is about: `cm/trace/ccm/sdl, last 2h`; of many paths the first few.
+    """What a job collects: `cm/trace/ccm/sdl, last 2h`. Of many paths the first few.
 
-    That there is no window is said: it is what makes a job take hours.
+    If there is no window it says so, because such a job may take hours.
     """
     paths = collection.paths or ()
     parts = [*paths[:PATHS_SHOWN]]
@@ -246,7 +246,7 @@ def tally(job: Job, *, without: Sequence[str] = ()) -> str:
 
 
 def about(node: Node) -> Iterator[str]:
-    """Why the node failed, what to do about it, and its notes."""
+    """Lines about a node: why it failed, what to do about it, and its notes."""
     if node.failure is not None:
         again = "; a retry can help" if node.failure.retryable else ""
         text = _of_node(node, node.error or node.failure.message)
@@ -260,14 +260,14 @@ def about(node: Node) -> Iterator[str]:
 
 
 def _of_node(node: Node, text: str) -> str:
-    """`text` with the node's name in front, unless it begins with it: `ccm-pub:22 refused ...`."""
+    """`text` after the node's name, unless it begins with that: `ccm-pub:22 refused ...`."""
     if without_name(node, text) != text:
         return visible(text)
     return f"{visible(node.node)}: {visible(text)}"
 
 
 def without_name(node: Node, text: str) -> str:
-    """What is said of a node where its name stands already: `refused ...`."""
+    """`text` without the node's name at its beginning: `refused ...`."""
     if not text.startswith(node.node):
         return text
     rest = text[len(node.node) :]
@@ -275,7 +275,7 @@ def without_name(node: Node, text: str) -> str:
 
 
 def ending(job: Job) -> Iterator[str]:
-    """How a job ended: a summary, then a line or two for each node that has something to say."""
+    """How a job ended: a summary, then the lines of `about` for each node."""
     files = sum(node.files_received for node in job.nodes)
     received = size(sum(node.bytes_received for node in job.nodes))
     came = f"{counting(files, 'file')}, {received}"
@@ -285,15 +285,15 @@ def ending(job: Job) -> Iterator[str]:
 
 
 def summary(job: Job) -> JobSummary:
-    """A whole job as the line that it is in a list."""
-    settled = [node for node in job.nodes if node.status in SETTLED]
+    """The summary of a job, as in a list of jobs."""
+    ended = [node for node in job.nodes if node.status in NODE_ENDED]
     return JobSummary(
         job_id=job.job_id,
         status=job.status,
         created_at=job.created_at,
         completed_at=job.completed_at,
         nodes_total=len(job.nodes),
-        nodes_done=len(settled),
+        nodes_done=len(ended),
         nodes_failed=sum(node.status == "failed" for node in job.nodes),
         bytes_received=sum(node.bytes_received for node in job.nodes),
     )

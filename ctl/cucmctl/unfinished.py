@@ -1,6 +1,6 @@
-"""Jobs that have not ended, however many newer ones have: whoever asks wants to know what runs.
+"""Jobs that have not ended but are older than the newest jobs of a list.
 
-The one rule: a few newest jobs tell nothing of those that are older, so those are asked for too.
+The one rule: a list of the newest jobs does not show every running job, so these are asked for too.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ MOST = 1000
 
 
 def older(client: Client, newest: Sequence[JobSummary], limit: int) -> list[JobSummary]:
-    """What has not ended and is older than the `newest`, of which there may be `limit`."""
+    """Jobs that have not ended and are not in `newest`, a list of at most `limit` jobs."""
     if len(newest) < limit:  # those are all there are
         return []
-    # in this order: one that leaves the queue in between is in both answers, not in none
+    # in this order: a job that starts between the two calls is in both answers, not in none
     found = {
         job.job_id: job for status in UNFINISHED for job in client.list(status=status, limit=MOST)
     }

@@ -1,7 +1,7 @@
-"""How a followed job is shown where there is no live terminal: not at all, as JSON, as lines.
+"""Views of a job that is followed, except the live one: silent, JSON, lines.
 
-The one rule: a view is a context manager that gets every change, and `conclude` once the job has
-ended; it never asks the daemon anything.
+The one rule: a view is a context manager. It is given every change, and `conclude` once the job has
+ended. It never calls the daemon.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import TextIO
 from cucmctl import printer, render
 from cucmd.api.structs import Job, JobSummary, Node, WatchReply
 
-# A node whose byte count alone moves gets a line this often: a sign of life, not a flood.
+# Seconds between two lines of a node if only its number of bytes changes.
 BYTES_EVERY = 10.0
-# Jobs that have ended and are still known: far more than end while one closes its connections.
+# How many ended jobs are remembered: far more than end while one closes its connections.
 REMEMBERED = 1000
 
 
 class Ended:
-    """The jobs that ended last. What comes of one after its end is no news: the figures of the
-    moment at which its connections closed, or a list that has it.
+    """The jobs that ended last. Changes of a job after its end are not shown: they are the figures
+    when its connections have closed, or a list with the job in it.
     """
 
     def __init__(self) -> None:
         self._ids: dict[str, None] = {}  # in the order in which they ended
 
     def has(self, job: Job | JobSummary) -> bool:
-        return job.status in render.ENDED and job.job_id in self._ids
+        return job.status in render.JOB_ENDED and job.job_id in self._ids
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -41,7 +41,7 @@ class Ended:
 
 
 class View:
-    """Shows nothing; what all views share."""
+    """The base of all views. Shows nothing."""
 
     def __enter__(self) -> View:
         return self
@@ -57,7 +57,7 @@ class View:
 
 
 class Silent(View):
-    """Shows only the end: of `wait` on standard output, of `start --wait` beside it."""
+    """Shows only the end: for `wait` on standard output, for `start --wait` on standard error."""
 
     def __init__(self, stream: TextIO, *, as_json: bool) -> None:
         self._stream = stream
@@ -65,7 +65,7 @@ class Silent(View):
         self._unsaved: str | None = None
 
     def show(self, change: WatchReply) -> None:
-        """Nothing, but why the end may be long in coming."""
+        """Prints only why the job's state cannot be stored, which delays its end."""
         if change.job is not None and change.job.unsaved != self._unsaved:
             self._unsaved = change.job.unsaved
             for text in render.unsaved(change.job):
@@ -80,19 +80,18 @@ class Silent(View):
 
 
 class JsonLines(View):
-    """Every reply of the daemon, one a line."""
+    """Prints every reply of the daemon as a line of JSON."""
 
     def show(self, change: WatchReply) -> None:
         printer.json_line(change)
 
 
 class Lines(View):
-    """A line for each change of a node or a job, with the local time at which it came, or at which
-    the node or job ended: whoever begins to watch later must not take an old failure for a new one.
+    """Prints a line for each change of a node or a job, with the local time.
 
-    Where all jobs are watched, which shows in the list that comes first, every line has its job.
-    Such a watch may run for months: of a job that has ended nothing is kept but, for a while, its
-    id.
+    The time is that of the change, or that of the end if the node or job has ended: an old failure
+    must not look new. If all jobs are watched (the first reply is a list then), each line has the
+    job's id. Such a watch may run for months, so of ended jobs only the last ids are kept.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class Lines(View):
         self._of_all_jobs = False
         # By job and node; "" is the job itself.
         self._shown: dict[str, dict[str, tuple[object, int, float]]] = {}
-        self._unsaved: dict[str, str] = {}  # by job: what keeps its state from being stored
+        self._unsaved: dict[str, str] = {}  # by job: why its state cannot be stored
         self._ended = Ended()
 
     def show(self, change: WatchReply) -> None:
@@ -116,7 +115,7 @@ class Lines(View):
             self._print(f"missed {change.missed} changes; the state as it is now:")
         if change.jobs is not None:
             self._of_all_jobs = True
-            # Others are older, and the end of one may be among what was missed.
+            # Jobs that are not listed are dropped: their end may be among the missed changes.
             listed = {job.job_id for job in change.jobs}
             self._shown = {job: nodes for job, nodes in self._shown.items() if job in listed}
         for summary in change.jobs or ():
@@ -135,18 +134,18 @@ class Lines(View):
         if self._ended.has(job):
             return
         state = (job.status, job.nodes_done, job.nodes_failed)
-        if self._is_news(job.job_id, "", state, 0):
+        if self._has_changed(job.job_id, "", state, 0):
             failed = f", {job.nodes_failed} failed" if job.nodes_failed else ""
             done = f"{job.nodes_done}/{job.nodes_total} nodes done{failed}"
-            ended = job.completed_at if job.status in render.ENDED else None
+            ended = job.completed_at if job.status in render.JOB_ENDED else None
             self._print(f"job {job.job_id}: {job.status}, {done}", ended)
-        if job.status in render.ENDED:
+        if job.status in render.JOB_ENDED:
             del self._shown[job.job_id]
             self._ended.add(job.job_id)
 
     def _show_unsaved(self, job: Job) -> None:
         before = self._unsaved.pop(job.job_id, None)
-        if job.unsaved is not None and job.status not in render.ENDED:
+        if job.unsaved is not None and job.status not in render.JOB_ENDED:
             self._unsaved[job.job_id] = job.unsaved
             if job.unsaved != before:
                 for text in render.unsaved(job):
@@ -154,7 +153,7 @@ class Lines(View):
 
     def _show_node(self, job: Job, node: Node) -> None:
         state = (node.status, node.phase, node.attempt, node.files_received, node.error)
-        if node.status == "pending" or not self._is_news(
+        if node.status == "pending" or not self._has_changed(
             job.job_id, node.node, state, node.bytes_received
         ):
             return
@@ -169,9 +168,11 @@ class Lines(View):
             parts += ["1 file" if files == "1" else f"{files} files", received]
         if node.error:
             parts.append(render.without_name(node, node.error))
-        self._print(", ".join(parts), node.completed_at if node.status in render.SETTLED else None)
+        self._print(
+            ", ".join(parts), node.completed_at if node.status in render.NODE_ENDED else None
+        )
 
-    def _is_news(self, job_id: str, node: str, state: object, received: int) -> bool:
+    def _has_changed(self, job_id: str, node: str, state: object, received: int) -> bool:
         now = self._clock()
         shown_of_job = self._shown.setdefault(job_id, {})
         shown = shown_of_job.get(node)

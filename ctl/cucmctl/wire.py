@@ -1,6 +1,6 @@
-"""The wire, as a caller sees it: frames out, replies in, over one blocking Unix socket.
+"""Varlink calls over one blocking Unix socket: frames out, replies in.
 
-The one rule: knows nothing of jobs, and leaves no descriptor behind when a connect fails.
+The one rule: it knows nothing of jobs, and leaves no descriptor open when a connect fails.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from cucmctl.errors import (
     DaemonUnavailable,
     ProtocolError,
     SocketNotPermitted,
-    no_text,
+    not_utf8,
     too_long,
 )
 
-# A job of some hundred nodes is a reply of about 200 KB. More than this is not our daemon.
+# Bytes. A reply with a job of some hundred nodes has about 200 KB.
 LONGEST_REPLY = 64 * 1024 * 1024
-# The daemon ends a connection that sends more without an answer, so it must be said here.
+# Bytes. The daemon closes the connection without an answer if a request has more.
 LONGEST_REQUEST = 1024 * 1024
 
 
@@ -56,8 +56,8 @@ class Connection:
 
     @property
     def gone(self) -> bool:
-        """Whether the daemon has closed this connection while it was idle (a restart, say)."""
-        # MSG_DONTWAIT is not enough: with a timeout set, Python waits before it calls the kernel.
+        """Whether the daemon has closed this connection while it was idle, as in a restart."""
+        # MSG_DONTWAIT is not enough: with a timeout, Python waits before it calls the kernel.
         self._socket.settimeout(0)
         try:
             return self._socket.recv(1, socket.MSG_PEEK) == b""
@@ -76,9 +76,9 @@ class Connection:
         except TimeoutError:
             raise
         except (BrokenPipeError, ConnectionResetError):
-            pass  # it may have said why before it closed: `receive` reads that, or raises
+            pass  # it may have sent an error before it closed: `receive` reads that, or raises
         except OSError as error:
-            raise self._went_away() from error
+            raise self._closed_by_daemon() from error
 
     def receive(self, deadline: float | None) -> Reply:
         """The next reply. `deadline` is on the clock of `time.monotonic`."""
@@ -106,9 +106,9 @@ class Connection:
         except TimeoutError:
             raise
         except OSError as error:
-            raise self._went_away() from error
+            raise self._closed_by_daemon() from error
         if not chunk:
-            raise self._went_away()
+            raise self._closed_by_daemon()
         return chunk
 
     def _expire_at(self, deadline: float | None) -> None:
@@ -120,21 +120,21 @@ class Connection:
             raise TimeoutError
         self._socket.settimeout(remaining)
 
-    def _went_away(self) -> DaemonUnavailable:
+    def _closed_by_daemon(self) -> DaemonUnavailable:
         return DaemonUnavailable(f"the daemon at {self.path} went away in the middle of a call")
 
 
 def _framed(call: Call) -> bytes:
     try:
         return _encoder.encode(call) + b"\0"
-    except UnicodeEncodeError:  # it holds the text
-        raise no_text(_place_of_no_text(msgspec.to_builtins(call.parameters))) from None
+    except UnicodeEncodeError:  # its text may have a password in it
+        raise not_utf8(_path_of_invalid_text(msgspec.to_builtins(call.parameters))) from None
 
 
-def _place_of_no_text(parameters: object) -> str:
-    """Where in the parameters it is, such as `nodes[2]`."""
+def _path_of_invalid_text(parameters: object) -> str:
+    """Where in the parameters the text that is not UTF-8 is, such as `nodes[2]`."""
     places: list[tuple[str, object]] = [("", parameters)]
-    for place, value in places:  # which grows meanwhile
+    for place, value in places:  # the list grows in this loop
         if isinstance(value, dict):
             places += [(f"{place}.{name}".lstrip("."), inner) for name, inner in value.items()]
         elif isinstance(value, list | tuple):
@@ -153,14 +153,15 @@ def _is_utf8(text: str) -> bool:
 
 
 def _connected(path: str, deadline: float | None) -> socket.socket:
-    # Blocking on purpose: with Python's timeout, Linux answers EAGAIN at once when many connect.
-    # The kernel's own timeout waits for a place; it ends, with EAGAIN too, only when time is up.
+    # The socket is blocking: with Python's timeout, Linux answers EAGAIN at once if the queue of
+    # the listener is full. With the kernel's own timeout it waits, and answers EAGAIN when that is
+    # over.
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if deadline is not None:
             _limit_sending(sock, max(1e-6, deadline - time.monotonic()))
         sock.connect(path)
-        _limit_sending(sock, 0)  # none; from here on, timeouts are Python's
+        _limit_sending(sock, 0)  # no limit: from now on Python's timeouts are used
     except PermissionError as error:
         sock.close()
         raise SocketNotPermitted(path) from error

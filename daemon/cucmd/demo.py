@@ -1,8 +1,7 @@
-"""`cucmd demo`: the main job, whole, with nothing but this package: lab, daemon, client, files.
+"""`cucmd demo`: one job from start to end with this package alone: lab, daemon, client, files.
 
-The one rule: it uses the same programs and the same socket as a real collection, each in a
-process of its own; what it shows is what a user gets. Everything it makes goes away again,
-however it ends.
+The one rule: it uses the same programs and the same kind of socket as a real collection, each in a
+process of its own. Everything that it makes is removed, however it ends.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from typing import Any
 
 from cucmd.stdout import written
 
-# The usual limits are for a daemon that lives on its disk; this is 7 MB, soon gone again. But with
-# no room at all the job's end could not be stored, and the demo would wait for it.
+# The demo needs 7 MB for a short time, so the usual limits of free space do not apply. Without any
+# free space the end of the job could not be stored, and the demo would wait for it.
 CONFIG = """\
 [receiver]
 listen = "127.0.0.1:0"
@@ -33,11 +32,11 @@ free_space_percent = 0
 free_space_bytes = 2097152
 """
 
-LONGEST_SOCKET = 107  # bytes of a path, which `sockaddr_un` has room for
+LONGEST_SOCKET = 107  # bytes of a path in `sockaddr_un`
 
-SHOWN = 3  # files of each node; the manifest has them all
+SHOWN = 3  # files of each node; the manifest has all
 STOP_WITHIN = 20.0  # seconds; grace periods are far below
-# Ctrl-C, somebody who wants us gone, a terminal that is closed, Ctrl-\: all end it in order.
+# Ctrl-C, kill, a closed terminal, Ctrl-\: each ends the demo in order.
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -50,7 +49,10 @@ class _Interrupted(KeyboardInterrupt):
 
 
 def demo() -> int:
-    """Runs it; 0 if every node succeeded, else the exit code of `cucmctl`. Raises `Unwritable`."""
+    """Runs the demo. Returns 0 if every node succeeded, else the exit code of `cucmctl`.
+
+    Raises `Unwritable`.
+    """
     try:
         with _ended_by_signals():
             code = _demonstrate()
@@ -72,7 +74,7 @@ def _demonstrate() -> int:
         _say("  " + "  ".join(lab["nodes"]))
         _say("A daemon with its own SFTP receiver ...")
         stack.enter_context(_daemon(folder, sockets))
-        stack.callback(_ignore, ENDINGS)  # what is left to do must not be cut short
+        stack.callback(_ignore, ENDINGS)  # the clean-up must not be interrupted
         code = _collect(folder, sockets, lab)
         _list_files(folder / "state")
     return code
@@ -84,7 +86,7 @@ def _ended_by_signals() -> Iterator[None]:
         _ignore(ENDINGS)  # people press it twice
         raise _Interrupted(number)
 
-    # what whoever started us had ignored (nohup) stays so
+    # a signal that was ignored at the start (nohup) stays ignored
     heard = [one for one in ENDINGS if signal.getsignal(one) is not signal.SIG_IGN]
     before = {number: signal.signal(number, end) for number in heard}
     try:
@@ -100,7 +102,7 @@ def _ignore(signals: Sequence[signal.Signals]) -> None:
 
 
 def _say(text: str) -> None:
-    """A line, at once: programs that share our standard output write between ours."""
+    """Prints a line and flushes it: other processes write to the same standard output."""
     with written():
         print(text)
 
@@ -119,7 +121,7 @@ def _temporary_folder(below: str | None = None) -> Iterator[Path]:
 
 @contextmanager
 def folder_for_sockets(folder: Path) -> Iterator[Path]:
-    """`folder`, or where $TMPDIR is too long for a socket's path, one in /tmp."""
+    """`folder`, or one in /tmp if $TMPDIR is too long for the path of a socket."""
     if len(os.fsencode(folder / "cucmd.sock")) <= LONGEST_SOCKET:
         yield folder
         return
@@ -142,15 +144,15 @@ def _running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
             process.stdout.close()
 
 
-def _beside_us(command: list[str], **more: Any) -> subprocess.Popen[str]:
-    """A process that Ctrl-C does not reach: we end it, once nothing needs it any more."""
+def _start(command: list[str], **more: Any) -> subprocess.Popen[str]:
+    """Starts a process in its own group, which Ctrl-C does not reach. The demo ends it."""
     return subprocess.Popen(command, text=True, process_group=0, **more)
 
 
 @contextmanager
 def _lab() -> Iterator[dict[str, Any]]:
     command = [sys.executable, "-m", "cucmd", "lab", "--nodes", "3", "--port", "0"]
-    with _running(_beside_us(command, stdout=subprocess.PIPE)) as process:
+    with _running(_start(command, stdout=subprocess.PIPE)) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
@@ -164,7 +166,7 @@ def _daemon(folder: Path, sockets: Path) -> Iterator[None]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
         ready.bind(str(sockets / "notify"))
         ready.settimeout(0.5)
-        process = _beside_us(_serve_command(folder, sockets), env=_environment(sockets))
+        process = _start(_serve_command(folder, sockets), env=_environment(sockets))
         with _running(process):
             _wait_until_ready(ready, process)
             yield
@@ -181,7 +183,7 @@ def _serve_command(folder: Path, sockets: Path) -> list[str]:
 
 
 def _environment(sockets: Path) -> dict[str, str]:
-    """Ours, less what a service manager may have given to us; and a place to say READY=1."""
+    """Our environment without a service manager's variables, and with a socket for READY=1."""
     service = ("LISTEN_", "WATCHDOG_", "JOURNAL_STREAM", "STATE_DIRECTORY", "JOB_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(service)}
     return {**kept, "NOTIFY_SOCKET": str(sockets / "notify")}
@@ -193,7 +195,7 @@ def _wait_until_ready(notifications: socket.socket, daemon: subprocess.Popen[str
             if b"READY=1" in notifications.recv(4096).split(b"\n"):
                 return
         except TimeoutError:
-            continue  # is it still there?
+            continue  # look again if the daemon still runs
     raise SystemExit("cucmd demo: the daemon did not start")
 
 
@@ -205,12 +207,17 @@ def _collect(folder: Path, sockets: Path, lab: dict[str, Any]) -> int:
     wanted += ["--user", lab["username"], "--watch"]
     _say("$ cucmctl start " + " ".join(wanted))
     ctl = [sys.executable, "-m", "cucmctl", "--socket", str(sockets / "cucmd.sock"), "start"]
-    with _running(_deaf_to_ctrl_c([*ctl, *wanted, "--password-file", str(password)])) as process:
+    with _running(
+        _start_ignoring_ctrl_c([*ctl, *wanted, "--password-file", str(password)])
+    ) as process:
         return process.wait()
 
 
-def _deaf_to_ctrl_c(command: list[str]) -> subprocess.Popen[str]:
-    """It would say that the job goes on; but it stays with us on the terminal, for Ctrl-Z."""
+def _start_ignoring_ctrl_c(command: list[str]) -> subprocess.Popen[str]:
+    """Starts `cucmctl`, which on Ctrl-C would say that the job goes on; the demo ends the job.
+
+    It stays in our process group, so that Ctrl-Z reaches it.
+    """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         return subprocess.Popen(command, text=True)

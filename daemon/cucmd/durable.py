@@ -1,7 +1,7 @@
-"""Files that are whole and on the disk when the caller goes on. Blocking: for worker threads.
+"""Writes files so that they are complete and on the disk when a call returns. For worker threads.
 
-The one rule: a name has its old file or the new one, whole, whenever the power goes; what is not
-finished stands beside it under a name that `drop_half_written` knows.
+The one rule: after a power failure a name has its old content or the new one, never a part. What is
+not finished is beside it, under a name that `drop_half_written` knows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def replace_file(path: Path, pieces: Iterable[bytes], mode: int) -> None:
-    """Puts the bytes at `path`, in the place of what is there, which stays if this raises.
+    """Writes the bytes to `path`, in place of what is there. If this raises, that stays.
 
     Raises `OSError`, and what `pieces` raise.
     """
@@ -25,15 +25,18 @@ def replace_file(path: Path, pieces: Iterable[bytes], mode: int) -> None:
 
 
 def make_file(path: Path, pieces: Iterable[bytes], mode: int) -> bool:
-    """Puts the bytes at `path` where nothing is; False: something was. Raises as that does."""
+    """Writes the bytes to `path` if it does not exist; else returns False.
+
+    Raises as `replace_file` does.
+    """
     with _written_beside(path, pieces, mode) as new:
-        # Unlike a rename, a link never takes the place of what somebody else has just made.
+        # Unlike a rename, a link never replaces a file that another process has just made.
         try:
             os.link(new, path)
             made = True
         except FileExistsError:
             made = False
-    sync_directory(path.parent)  # the other's too: from here on it is relied upon
+    sync_directory(path.parent)  # also for a file of another process: the caller relies on it
     return made
 
 
@@ -47,11 +50,11 @@ def sync_directory(directory: Path) -> None:
 
 
 def drop_half_written(directory: Path) -> tuple[Path, ...]:
-    """Removes what writers left behind that were killed; says what it was.
+    """Removes the files of writers that were killed. Returns their paths.
 
-    For a directory that nobody writes to meanwhile: of a writer that lives it would be the same.
+    Nobody may write to the directory meanwhile: the files of a living writer look the same.
     """
-    # Versions before this room had other middles, or none, but the same ends.
+    # Older versions used other names between the same "." and ".new".
     found = tuple(path for path in directory.glob(".*.new") if stat.S_ISREG(path.lstat().st_mode))
     for path in found:
         path.unlink(missing_ok=True)
@@ -60,10 +63,10 @@ def drop_half_written(directory: Path) -> tuple[Path, ...]:
 
 @contextmanager
 def _written_beside(path: Path, pieces: Iterable[bytes], mode: int) -> Iterator[Path]:
-    """The bytes under a name of this thread's own, durable; gone again at the end."""
+    """Writes the bytes durably under a temporary name of this thread. Removes that at the end."""
     new = path.with_name(f".{path.name}.{threading.get_native_id()}.new")
-    new.unlink(missing_ok=True)  # of one that was killed, and had the same number
-    # O_EXCL: what somebody else puts there, a link say, is not written through.
+    new.unlink(missing_ok=True)  # of a writer that was killed and had the same thread id
+    # O_EXCL: never writes through a link that somebody else made.
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,6 +1,6 @@
 """The command line of the daemon: serve (the default), check, demo, lab.
 
-The one rule: a command's room is imported only when it is asked for.
+The one rule: the part that a command needs is imported only when that command runs.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any, NoReturn
 from cucmd import __version__
 from cucmd.failure import CannotStart
 from cucmd.service.start_errors import EXIT_UNAVAILABLE
-from cucmd.stdout import Unwritable, fill_what_is_closed, give_up, written
+from cucmd.stdout import Unwritable, give_up, open_closed_descriptors, written
 
 EXIT_USAGE = 2
 
 
 class _Parser(argparse.ArgumentParser):
-    """What is wrong in one line: argparse's own usage of `lab` would push it off the screen.
+    """Reports an error in one line: argparse prints the usage too, which for `lab` fills a screen.
 
-    An option has one name: what its beginning means today, it may not once there are more.
+    Options cannot be abbreviated: an abbreviation would change its meaning with a new option.
     """
 
     def __init__(self, **more: Any) -> None:
@@ -35,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_USAGE, f"{self.prog}: {text} (see {self.prog} --help)\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """argparse's own hides that a help or a version could not be written."""
+        """As argparse's own, which hides it if a help or a version could not be written."""
         if file is None or file is not sys.stdout:
             super()._print_message(message, file)
             return
@@ -44,8 +44,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Command(_Parser):
-    """What follows a command: argparse would leave what that does not know to `cucmd` itself,
-    whose help does not say what the command takes.
+    """The parser of one command. It reports unknown arguments itself: argparse would leave that to
+    the parser of `cucmd`, whose help does not list the command's options.
     """
 
     def parse_known_args(self, *given: Any, **more: Any) -> Any:
@@ -56,7 +56,7 @@ class _Command(_Parser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; its exit code."""
+    """Runs one command. Returns its exit code."""
     try:
         args = _parse(list(sys.argv[1:] if argv is None else argv))
         return int(_COMMANDS[args.command](args))
@@ -75,7 +75,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         first, arguments = "serve", ["serve", *arguments]  # the default, with its own options
     parser = _parser(first)
     if not first.startswith("-") and first not in _COMMANDS:
-        parser.error(f"{first!r} is no command; expected one of {', '.join(_COMMANDS)}")
+        parser.error(f"{first!r} is not a command; expected one of {', '.join(_COMMANDS)}")
     return parser.parse_args(arguments)
 
 
@@ -92,7 +92,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     _serve_arguments(commands.add_parser("serve", help="run the daemon in the foreground"))
     check = commands.add_parser("check", help="check the configuration and print it as used")
     check.add_argument("--config", type=Path, metavar="FILE")
-    commands.add_parser("demo", help="three simulated nodes, a daemon and one job, from A to Z")
+    commands.add_parser("demo", help="three simulated nodes, a daemon and one job, on loopback")
     lab = commands.add_parser("lab", help="simulated nodes, faults included")
     if command == "lab":
         from cucmd.lab.command import add_arguments  # noqa: PLC0415  heavy, and only for this one
@@ -113,7 +113,7 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
 def _serve(args: argparse.Namespace) -> int:
     # A daemon without a log is better than none. Before the imports: the libffi of Debian 14 opens
     # a file for good as soon as it is loaded, which would become standard error.
-    fill_what_is_closed()
+    open_closed_descriptors()
     from cucmd.service.daemon import Options, run  # noqa: PLC0415  heavy, and only for this one
 
     level = logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO

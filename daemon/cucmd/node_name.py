@@ -1,7 +1,7 @@
 """PURE. How a node is named: `host`, `host:port`, `[v6]:port`, or a bare IPv6 address.
 
-The one rule: a name that passes here is safe as a folder, in a log line and on a terminal, so
-nothing that reaches a node, a path or a screen needs to ask again.
+The one rule: a name that is valid here is safe as a folder's name, in a log line and on a terminal.
+No other part checks it again.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import re
 
 SSH_PORT = 22
 
-# RFC 1123, and the underscore that real hosts have all the same.
+# RFC 1123, and the underscore that real host names have in spite of it.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-# Interface names as Linux allows them, less whatever means something in a path.
+# Interface names as Linux allows them, without characters that have a meaning in a path.
 _ZONE = re.compile(r"[A-Za-z0-9_-]{1,15}")
 _PORT = re.compile(r"[0-9]{1,5}")
 
@@ -23,7 +23,7 @@ _LONGEST_NAME = 255  # what a file system takes as the name of the node's folder
 
 
 class InvalidNode(ValueError):
-    """A text that does not name a node; `str()` is the reason, without the text itself."""
+    """A text that is not a node's name. `str()` is the reason, without the text."""
 
 
 def parse_node(text: str) -> tuple[str, int]:
@@ -74,7 +74,7 @@ def check_host(host: str) -> str:
         raise InvalidNode(
             "expected a host name (letters, digits, '-', '_' and '.') or an IP address"
         )
-    if labels[-1].isdigit():  # resolvers read "10.1" as 10.0.0.1, which nobody means
+    if labels[-1].isdigit():  # resolvers read "10.1" as 10.0.0.1
         _v4(host)
     return host
 
@@ -109,7 +109,7 @@ def address(host: str, port: int | str) -> str:
 
 
 def node_key(host: str, port: int) -> tuple[str, int]:
-    """What two spellings of the same node have in common: case, a final dot, `::` do not count."""
+    """The same value for every spelling of a node: case, a final dot and `::` do not count."""
     if ":" in host:
         address, percent, zone = host.partition("%")
         return f"{ipaddress.IPv6Address(address)}{percent}{zone}", port

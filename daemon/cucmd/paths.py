@@ -1,7 +1,7 @@
-"""Where things are when nobody says otherwise: the socket, the state, the configuration.
+"""Default paths: the socket, the state, the configuration.
 
-The one rule: standard library only and no `pathlib`, because every `cucmctl` passes through here.
-All functions take the environment and the uid, so that both sides answer alike and tests can ask.
+The one rule: only the standard library, and no `pathlib`, because every `cucmctl` imports this. All
+functions take the environment and the uid, so that daemon and client agree and tests can set them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def default_socket(environ: Mapping[str, str], uid: int) -> str:
 
 
 def socket_to_call(environ: Mapping[str, str], uid: int) -> str:
-    """Where a client calls: `default_socket`, or the system's when the user runs no daemon."""
+    """The socket of a client: `default_socket`, or the system's if the user has no daemon."""
     path = default_socket(environ, uid)
     if environ.get("CUCMD_SOCKET") or os.path.exists(path) or not os.path.exists(SYSTEM_SOCKET):
         return path
@@ -37,7 +37,7 @@ def socket_to_call(environ: Mapping[str, str], uid: int) -> str:
 
 
 def default_state_dir(environ: Mapping[str, str], uid: int) -> str:
-    """`$STATE_DIRECTORY` (systemd may list several: the first), root's, or the user's own."""
+    """`$STATE_DIRECTORY` (the first, if systemd lists several), else root's or the user's own."""
     if chosen := environ.get("STATE_DIRECTORY", "").split(":")[0]:
         return chosen
     if uid == 0:
@@ -46,13 +46,13 @@ def default_state_dir(environ: Mapping[str, str], uid: int) -> str:
 
 
 def default_config(environ: Mapping[str, str], uid: int) -> str:
-    """The file to read if it exists: the first of `config_places` that is there, or the last."""
+    """The first of `config_places` that exists, or the last of them."""
     *before, last = config_places(environ, uid)
     return next(filter(os.path.exists, before), last)
 
 
 def config_places(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
-    """Where a configuration is looked for: the user's own file, and the system's.
+    """Where a configuration is looked for, in this order: the user's own file, the system's.
 
     Root has the system's alone; a service under `DynamicUser` is not root and still reads `/etc`.
     """

@@ -1,7 +1,7 @@
-"""Standard output, and what becomes of a command that cannot write to it.
+"""Standard output, and what a command does if it cannot write to it.
 
-The one rule: a command succeeds only once what it printed is written; Python by itself would find
-out as it ends, after the exit code is settled.
+The one rule: a command succeeds only if what it printed was written. Python flushes standard output
+when it exits, which is too late for the exit code.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from contextlib import contextmanager
 
 # As `cucmctl` has them.
 CANNOT_WRITE = 74  # EX_IOERR: it is full or broken
-PIPE_CLOSED = 141  # 128 + SIGPIPE: the reader had enough
+PIPE_CLOSED = 141  # 128 + SIGPIPE: the reader has closed
 
 
 class Unwritable(Exception):
-    """Standard output is full, broken, or nobody reads it any more."""
+    """Standard output is full or broken, or its reader has closed it."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"cannot write to standard output: {error.strerror or error}")
@@ -26,8 +26,8 @@ class Unwritable(Exception):
 
 @contextmanager
 def written() -> Iterator[None]:
-    """What the body prints has been written when it ends. It does nothing else that can fail
-    with an `OSError`, for that becomes `Unwritable`.
+    """Flushes what the body has printed. Raises `Unwritable` for every `OSError` of the body, so
+    the body must do nothing but print.
     """
     try:
         yield
@@ -38,32 +38,34 @@ def written() -> Iterator[None]:
 
 
 def give_up(unwritable: Unwritable) -> int:
-    """One line on standard error, if there is anything to say; the exit code."""
+    """Prints one line on standard error, unless the reader has closed. Returns the exit code."""
     abandon()
-    if unwritable.reader_has_gone:  # `cucmd check | head`: it has what it wanted
+    if unwritable.reader_has_gone:  # as in `cucmd check | head`: no error for the user
         return PIPE_CLOSED
     if sys.stderr is not None:  # `print` would take None for standard output
         try:
             print(f"cucmd: {unwritable}", file=sys.stderr, flush=True)
         except OSError:
-            abandon(2)  # nobody reads our messages; the exit code says it
+            abandon(2)  # standard error is closed too; the exit code remains
     return CANNOT_WRITE
 
 
-def fill_what_is_closed() -> None:
-    """Of descriptors 0 to 2, those that were closed at the start lead nowhere from now on: what is
-    opened later would get their number, and everything that is meant for standard error with it.
+def open_closed_descriptors() -> None:
+    """Opens /dev/null at every descriptor of 0 to 2 that was closed at the start.
+
+    Otherwise a file that is opened later would get that number, and what is written to standard
+    error would go into it.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  as long as we live
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  open until the process ends
 
 
 def abandon(descriptor: int = 1) -> None:
-    """Whatever is still buffered goes nowhere, without a complaint of Python's as it ends."""
+    """Discards what is still buffered, so that Python reports no error when it exits."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), descriptor)

@@ -1,4 +1,4 @@
-"""Measures what the project promises to be quick and small at; prints a table, writes JSON.
+"""Measures speed and memory; prints a table, writes JSON.
 
     python tests/bench [--json FILE] [--only NAME] [--nodes N] [--size MB]
 

@@ -1,4 +1,4 @@
-"""A large cluster at once: how long to log in to every node, how long to let go of all of them.
+"""A large cluster: how long it takes to log in to every node, and to close all connections.
 
 The one rule: the daemon runs as it does in service, and what is still connected is counted on the
 nodes' side.
@@ -18,7 +18,7 @@ from rig.quiet import wait_until
 
 
 def run(nodes: int = 400) -> dict[str, Any]:
-    """Seconds and bytes. `closed` counts from the call of cancel to the last connection gone."""
+    """Seconds and bytes. `closed`: from the call of cancel until the last connection is closed."""
     with tempfile.TemporaryDirectory(prefix="cucmd-bench-") as folder:
         config = f"{CONFIG}connections = {nodes}\n[ssh]\nhost_keys = 'off'\n"
         # Busy with a command, and as a node does: Ctrl-C brings its prompt back.

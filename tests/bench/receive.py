@@ -68,7 +68,7 @@ def run(size_mb: int = 512, rounds: int = 25) -> dict[str, object]:
 
 
 def _fill(path: Path, size: int) -> int:
-    """Noise, as gzipped logs are."""
+    """Writes random bytes, which like gzipped logs cannot be compressed."""
     piece = os.urandom(MB)
     with path.open("wb") as file:
         for _ in range(size // MB):

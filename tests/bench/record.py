@@ -1,4 +1,4 @@
-"""What it costs to put the files of a large job on record: the manifest, the store, the loop.
+"""What it costs to record the files of a large job: the manifest, the store, the event loop.
 
 The one rule: nodes and receiver are left out, the rest is the daemon's own; what goes to the
 manifest is counted where it is made durable.
@@ -27,8 +27,8 @@ APART = 0.15  # seconds between the ends of nodes
 
 
 def run(nodes: int = 400, files: int = 250) -> dict[str, Any]:
-    """`took` and `gap` (the longest time that the loop stood still) in seconds, of all nodes at
-    once and of one after the other; `written` in bytes.
+    """`took` and `gap` (the longest time that the event loop was blocked) in seconds, of all nodes
+    at once and of one after the other; `written` in bytes.
     """
     return {
         "nodes": nodes,
@@ -45,7 +45,7 @@ async def _job(nodes: int, files: int, apart: float) -> dict[str, Any]:
         async with world(Path(folder), Limits(connections=nodes)) as w:
             for number, name in enumerate(names):
                 w.behaviours[name] = _node(all_run, number * apart, number, files)
-            gc.freeze()  # what the nodes here bring is not the daemon's to look through
+            gc.freeze()  # objects of the simulated nodes are not part of the daemon's collections
             async with trio.open_nursery() as nursery:
                 job_id = await w.start(*names, concurrency=nodes)
                 await w.running(job_id, nodes)
@@ -75,7 +75,7 @@ def _node(all_run: trio.Event, later: float, number: int, files: int) -> Behavio
 
 
 class _Target(Target):
-    """Knows its figures, as the receiver does; the scripted one counts its files each time."""
+    """Keeps its figures, as the receiver does. The scripted one counts its files each time."""
 
     files_received = 0
 

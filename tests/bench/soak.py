@@ -33,7 +33,7 @@ from rig.lab import Lab, running_lab
 from rig.leftovers import Holdings
 from rig.quiet import wait_until
 
-QUIET = 12.0  # seconds: the daemon gives memory back, and threads that wait for work end
+QUIET = 12.0  # seconds: the daemon returns memory, and idle threads end
 FAULTS = (
     "3=refuse-login",
     "4=drop:transfer",

@@ -1,5 +1,5 @@
-"""What system tests and benchmarks stand on: real daemons, labs and OpenSSH nodes, as processes.
+"""What system tests and benchmarks use: real daemons, labs and OpenSSH nodes, as processes.
 
-The one rule: whatever is started here is stopped by the context that started it, and what it
-left open can be asked for.
+The one rule: everything that is started here is stopped by the context that started it. What a
+process has open can be read from it.
 """

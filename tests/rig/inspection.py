@@ -1,6 +1,6 @@
 """What a state directory must look like whatever happened to the daemon: read from outside.
 
-The one rule: nothing of the daemon is used here but the layout that the contract fixes.
+The one rule: nothing of the daemon is used here but its documented layout on disk.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""What a test leaves behind: in its own process, in a daemon, among temporary files.
+"""Checks that a test leaves nothing open: in its own process, in a daemon, as temporary files.
 
-The one rule: it is nothing. What closes a moment later is waited for, and then named.
+The one rule: what closes a moment later is waited for. What is open after that is named.
 """
 
 import gc
@@ -22,7 +22,7 @@ from rig.quiet import wait_until
 _KEPT = re.compile(r"/dev/(null|urandom)|.*\.coverage.*|.*/\.hypothesis/.*")
 
 
-# Seconds for what closes a moment later.
+# Seconds to wait for what closes a moment later.
 PATIENCE = 10.0
 
 
@@ -39,18 +39,18 @@ class Held(NamedTuple):
             try:
                 target = os.readlink(entry)
             except FileNotFoundError:
-                continue  # the descriptor of this very listing
+                continue  # the descriptor of this listing itself
             if not _KEPT.fullmatch(target):
                 targets[target.partition(":")[0]] += 1
         children: set[str] = set()
         for task in Path("/proc/self/task").iterdir():
-            # A thread may end while we look: trio lets go of one that had nothing to do for 10 s.
+            # A thread may end meanwhile: trio ends those that were idle for 10 s.
             with suppress(FileNotFoundError, ProcessLookupError):
                 children.update((task / "children").read_text().split())
         return cls(targets, frozenset(children))
 
     def beyond(self, before: "Held") -> list[str]:
-        """What is held here and was not held before."""
+        """What is open now and was not in `before`."""
         opened = self.descriptors - before.descriptors
         return [*opened.elements(), *(f"process {pid}" for pid in self.children - before.children)]
 

@@ -1,13 +1,13 @@
-"""A daemon whose store can be made to fail, and that tells a test what nobody else may know.
+"""`cucmd` with faults that a test sets by environment variables, and with passwords for the test.
 
     CUCMD_TEST_FAULT   a file: while it is there, no write to the database is committed, and its
                        text is what SQLite says; if that begins with "read: ", nothing is read
     CUCMD_TEST_TARGETS   a file: the passwords of the upload targets are appended to it, one a line
     CUCMD_TEST_CLOCK   a file: the seconds by which the wall clock is off, read each time
-    CUCMD_TEST_SIGNALS `open_store SIGHUP SIGUSR1`: signals that it gets as a room is opened
-    CUCMD_TEST_DEFECT  an error that it meets once it is up
+    CUCMD_TEST_SIGNALS `open_store SIGHUP SIGUSR1`: signals that it gets as that function is called
+    CUCMD_TEST_DEFECT  an error that is raised once it is up
 
-The one rule: nothing else is different from `cucmd`.
+The one rule: without these variables it is `cucmd`.
 """
 
 import os
@@ -43,8 +43,8 @@ class FailingConnection:
             self._writes = statement == "BEGIN IMMEDIATE"
         fault = self._fault.read_text() if self._fault.exists() else ""
         reading = fault.startswith("read: ")
-        strikes = statement.lstrip().startswith("SELECT") if reading else statement == "COMMIT"
-        if fault and strikes and (reading or self._writes):
+        fails = statement.lstrip().startswith("SELECT") if reading else statement == "COMMIT"
+        if fault and fails and (reading or self._writes):
             raise sqlite3.OperationalError(fault.removeprefix("read: "))
         return self._connection.execute(statement, *parameters)
 
@@ -59,11 +59,11 @@ def failing(fault: Path) -> Callable[[Path], AbstractAsyncContextManager[Store]]
     return open_failing_store
 
 
-def interrupted(open_room: Callable[..., Any], numbers: list[signal.Signals]) -> Callable[..., Any]:
+def interrupted(open_part: Callable[..., Any], numbers: list[signal.Signals]) -> Callable[..., Any]:
     def open_meanwhile(*arguments: Any) -> Any:
         for number in numbers:
             os.kill(os.getpid(), number)
-        return open_room(*arguments)
+        return open_part(*arguments)
 
     return open_meanwhile
 
@@ -104,12 +104,12 @@ if __name__ == "__main__":
         Ssh.open_upload_target = telling(Path(os.environ["CUCMD_TEST_TARGETS"]))
     if "CUCMD_TEST_CLOCK" in os.environ:
         odd = clock_of(Path(os.environ["CUCMD_TEST_CLOCK"]))
-        for room in (job_run, planning, procedure):
-            room.datetime = odd
+        for module in (job_run, planning, procedure):
+            module.datetime = odd
     if "CUCMD_TEST_SIGNALS" in os.environ:
-        room, *names = os.environ["CUCMD_TEST_SIGNALS"].split()
+        function, *names = os.environ["CUCMD_TEST_SIGNALS"].split()
         numbers = [signal.Signals[name] for name in names]
-        setattr(service, room, interrupted(getattr(service, room), numbers))
+        setattr(service, function, interrupted(getattr(service, function), numbers))
     if "CUCMD_TEST_DEFECT" in os.environ:
         service._show_status = failing_with(OSError(os.environ["CUCMD_TEST_DEFECT"]))
     raise SystemExit(main())

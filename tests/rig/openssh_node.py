@@ -1,4 +1,4 @@
-"""A node that is not ours: OpenSSH's sshd on a loopback address, with `node.sh` behind it.
+"""A node that does not use our code: OpenSSH's sshd on a loopback address, with `node.sh`.
 
 The accounts exist only inside a mount namespace of its own, so nothing of the machine changes;
 that, and sshd, take root.

@@ -1,4 +1,4 @@
-"""A child process with what a test asks of one: its descriptors, its memory, a bounded end."""
+"""A child process: its descriptors, its memory, and an end within a limited time."""
 
 import ctypes
 import os
@@ -18,7 +18,7 @@ def die_with_parent() -> None:
 
 
 class Child:
-    """A process that `stop` ends for certain; SIGKILL only where SIGTERM was not enough."""
+    """A process that `stop` ends: by SIGTERM, or by SIGKILL if that was not enough."""
 
     def __init__(self, process: subprocess.Popen) -> None:
         self.process = process

@@ -1,4 +1,4 @@
-"""The proof that nothing is left: descriptors of a daemon, compared with what it had."""
+"""Waits for what another process does, and compares the descriptors of a process."""
 
 import time
 from collections.abc import Callable
@@ -7,21 +7,21 @@ from rig.process import Child
 
 
 def wait_until(holds: Callable[[], bool], within: float = 20.0) -> None:
-    """For what another process does and nobody announces: looks until it is so."""
+    """Polls until `holds()` is true: for what another process does without announcing it."""
     deadline = time.monotonic() + within
     while not holds():
-        assert time.monotonic() < deadline, "it did not come to be in time"
+        assert time.monotonic() < deadline, f"not within {within:g} s"
         time.sleep(0.02)
 
 
 def assert_nothing_open(child: Child, before: dict[str, str]) -> None:
-    """The process has no more descriptors than it had, once its last close is through."""
+    """Asserts that the process has no more descriptors than `before`, after at most 5 s."""
 
-    def settled() -> bool:
+    def closed() -> bool:
         return len(child.descriptors()) <= len(before)
 
     try:
-        wait_until(settled, within=5.0)
+        wait_until(closed, within=5.0)
     except AssertionError:
         left = set(child.descriptors().items()) - set(before.items())
         raise AssertionError(f"left open: {sorted(left)}") from None

@@ -1,4 +1,4 @@
-"""A node without a network: its side of the dialogue is a script, and its receiver a list.
+"""A node without a network: its side of the dialogue is a script, its receiver a list.
 
 For unit tests of `collect`: time is virtual, and every close is noted.
 """
@@ -13,7 +13,7 @@ import trio
 from cucmd import vos
 from cucmd.failure import Failure, NodeFailed
 from cucmd.job import Collect, Phase, Timeouts
-from cucmd.node.ports import Login, NodeTask, Retry
+from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.received_file import ReceivedFile
 from cucmd.work.collect import collect
 
@@ -39,11 +39,11 @@ Script = Callable[["Node"], Awaitable[None]]
 
 
 class NodeClosed(Exception):
-    """Our side has gone; ends a script."""
+    """Our side has closed; ends a script."""
 
 
 class Target:
-    """An upload target that a script fills by hand.
+    """An upload target that a script fills.
 
     `node` and `prefix`: of the received files, as in the receiver's `Accounting`.
     """
@@ -72,7 +72,7 @@ class Target:
         return tuple(self.came)
 
     def receive(self, size: int) -> None:
-        """Some bytes of some file come in now."""
+        """Some bytes of a file come in now."""
         self.connected = True
         self.bytes_received += size
         self.last_activity = trio.current_time()
@@ -95,7 +95,7 @@ class Target:
 
 
 class Node:
-    """The node: what it says and hears. It is the shell and the receiver of `collect` too."""
+    """The node. It is also the shell and the receiver that `collect` is given."""
 
     local_address = "192.0.2.1"
     port = 2222
@@ -108,7 +108,7 @@ class Node:
         self._rest = b""
         self.lines: list[str] = []
         self.targets: list[Target] = []
-        self.refusals: list[Failure] = []  # the next attempts to connect fail so
+        self.refusals: list[Failure] = []  # the next attempts to connect fail with these
         self.before_connection = trio.Event()
         self.before_connection.set()
         self.before_login = trio.Event()
@@ -130,7 +130,7 @@ class Node:
         return await self.read_line()
 
     async def read_line(self) -> str:
-        """What is typed next, echoed; Ctrl-C is a line of its own."""
+        """The next line that is typed, echoed. Ctrl-C is a line of its own."""
         while b"\n" not in self._rest and b"\x03" not in self._rest:
             try:
                 self._rest += await self._heard.receive()
@@ -211,9 +211,9 @@ Answer = Callable[[Node, str], Awaitable[None]]
 
 
 def appliance(file_get: Answer, *, date: str = "") -> Script:
-    """Greets, turns the pager off, and leaves each `file get` to `file_get`.
+    """Prints the greeting, turns the pager off, and leaves each `file get` to `file_get`.
 
-    `date` is what `show status` says of its clock.
+    `date` is what `show status` prints as the date.
     """
 
     async def script(node: Node) -> None:
@@ -257,7 +257,7 @@ async def matches_nothing(node: Node, line: str) -> None:
 
 
 class Heard:
-    """A report that remembers."""
+    """A report that keeps what it is told."""
 
     def __init__(self) -> None:
         self.attempts: list[int] = []
@@ -284,7 +284,7 @@ class Heard:
 def node_task(folder: Path, *paths: str, **fields: object) -> NodeTask:
     work = fields.pop("work", None) or Collect(paths or ("cm/trace/ccm/sdl",))
     values = {"timeouts": Timeouts(), "retry": Retry(attempts=3, base=1, cap=15), **fields}
-    login = Login("administrator", "PlatformSecret")
+    login = Credentials("administrator", "PlatformSecret")
     folder.mkdir(exist_ok=True)
     return NodeTask(
         "0a1b2c3d4e5f", "cucm-pub", "cucm-pub", 22, login, work, folder=folder, **values
@@ -305,7 +305,7 @@ async def failed(node: Node, task: NodeTask) -> Failure:
 
 
 def by_path(**answers: Answer) -> Answer:
-    """`file get` answered by the last word of its path."""
+    """A `file get` whose answer depends on its path."""
 
     async def file_get(node: Node, line: str) -> None:
         await answers[line.split()[3]](node, line)

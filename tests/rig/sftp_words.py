@@ -1,4 +1,4 @@
-"""SFTP as a client says it, honest or not: packets with any content, and replies taken apart."""
+"""Packets of an SFTP client, with any content, and the replies, parsed."""
 
 import struct
 from collections.abc import Iterator

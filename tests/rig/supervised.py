@@ -1,4 +1,4 @@
-"""A supervisor over nodes that behave as a test says; its store is a real one, below a folder."""
+"""A supervisor over nodes that behave as a test says, with a real store in a folder."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.run import JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
-from cucmd.node.ports import Login, NodeTask, Report, Retry
+from cucmd.node.ports import Credentials, NodeTask, Report, Retry
 from cucmd.store import Store, open_store
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -60,7 +60,7 @@ class World:
             node.node,
             node.node,
             22,
-            Login("administrator", "secret"),
+            Credentials("administrator", "secret"),
             job.work,
             job.timeouts,
             Retry(attempts=3, base=1, cap=15),

@@ -1,13 +1,12 @@
-"""How many examples hypothesis tries where its usual number is too few or too many.
+"""How many examples hypothesis tries in a test whose usual number is too small or too large.
 
-The one rule: `pytest --hypothesis-profile=long` is the longer hunt everywhere, so no test says a
-number that would win over the profile's.
+The one rule: `--hypothesis-profile=long` makes every test try more, so no test sets a fixed number.
 """
 
 from hypothesis import settings
 
 
 def tries(usual: int) -> settings:
-    """For a test: `usual` examples, and as many times more as the profile has of others."""
+    """Settings with `usual` examples, multiplied as the profile multiplies those of other tests."""
     times = settings.default.max_examples / settings.get_profile("shared").max_examples
     return settings(max_examples=round(usual * times))

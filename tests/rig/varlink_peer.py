@@ -1,4 +1,4 @@
-"""A Varlink server over a real socket, and a client that can do what no polite one would."""
+"""A Varlink server over a real socket, and a client that can also break the protocol."""
 
 import json
 import os

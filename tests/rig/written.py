@@ -1,7 +1,7 @@
-"""Everything that daemons wrote, searched for the passwords that were used.
+"""Searches everything that daemons wrote for the passwords that were used.
 
-The one rule: what a node sent as a file is the node's, and is not looked into; all else is ours,
-names of files included.
+The one rule: the content of files that a node sent is not searched. Everything else is, names of
+files too.
 """
 
 import base64
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-# Every password of a lab, a node or a test, from the moment that it is known.
+# Every password of a lab, a node or a test that is known so far.
 PASSWORDS: set[str] = set()
 
 
 def spellings(password: str) -> set[bytes]:
-    """The password in clear, and as it would look inside JSON, `repr`, an address, or base64."""
+    """The password in clear, and as it is within JSON, `repr`, a URL, hex or base64."""
     texts = {
         password,
         json.dumps(password)[1:-1],
@@ -30,14 +30,14 @@ def spellings(password: str) -> set[bytes]:
 
 
 def _base64(clear: bytes) -> Iterator[bytes]:
-    """As part of something longer: where it begins within three bytes decides how it looks."""
+    """Its base64 as part of a longer text, for each of the three places where it may begin."""
     for before in range(3):
         whole = base64.b64encode(b"\0" * before + clear)
         yield whole[-(-before * 4 // 3) :].rstrip(b"=")[:-1]
 
 
 def found_in(data: bytes, passwords: Iterable[str] | None = None) -> list[str]:
-    """Which of the passwords are in there, in whatever spelling."""
+    """The passwords that are in `data`, in any spelling."""
     used = PASSWORDS if passwords is None else passwords
     return [one for one in sorted(used) if any(word in data for word in spellings(one))]
 

@@ -1,7 +1,35 @@
-"""BE-020: cancellation and timeouts. A test for each row, by the name that the row gives it.
+"""BE-020: cancellation and timeouts of jobs. The requirements, and a test for each of them.
+
+BE-020 is the specification that the first users of this system wrote. It was made for a backend
+that spoke HTTP; here the same verbs are on a Unix socket. Code that cites a row means this table.
+
+| row | requirement | test |
+| --- | --- | --- |
+| 1 | Cancel of an unknown job answers with a typed not-found error that carries the job's id | `test_cancel_job_not_found` |
+| 2 | Cancel of a queued job works, and none of its nodes is ever contacted | `test_cancel_job_queued` |
+| 3 | The cancelled state is durable: it is there after the daemon restarts | `test_cancel_job_persists_cancelled_state` |
+| 4 | Cancel ends the job: `cancelled` if no node had succeeded, `partial` if some had | `test_cancel_job_finalizes_status` |
+| 5 | Cancel of a running job marks its running and pending nodes `cancelled` | `test_cancel_running_job_sets_node_cancelled` |
+| 6 | Every node that cancel ended has `completed_at` | `test_cancel_sets_completed_at_for_nodes` |
+| 7 | A status call right after the reply to cancel shows `cancelled` | `test_immediate_cancel_shows_cancelled_immediately` |
+| 8 | After cancel no further node becomes `running` | `test_cancel_during_running_prevents_new_running_nodes` |
+| 9 | The reply to cancel carries the new status | `test_cancel_updates_job_status_immediately` |
+| 10 | SSH is closed cleanly on cancel, timeout and failure: input closed, disconnect sent, close awaited, within `grace`; then the transport is cut. Nothing stays open on either side | `test_cancel_closes_ssh_cleanly` |
+| 11 | A connect that exceeds its timeout fails the node, with an error that names connection and timeout, and with `completed_at` | `test_connect_timeout_marks_node_failed` |
+| 12 | A command that exceeds its timeout fails the node in the same way | `test_command_timeout_marks_node_failed` |
+| 13 | The error names its kind and its duration: `TimeoutError: Timed out after 600s`; it may go on to say in which phase | `test_timeout_error_message_includes_details` |
+| 14 | Timeouts are positive and command >= connect; a configuration that breaks this is refused with the line that is wrong | `test_timeout_configuration_values` |
+
+Also required:
+
+- The statuses of a job are `queued`, `running`, `succeeded`, `partial`, `failed`, `cancelled`; those
+  of a node are `pending`, `running`, `succeeded`, `failed`, `cancelled`.
+- Connect timeout: 30 s by default, $JOB_CONNECT_TIMEOUT_SEC. Command timeout: 600 s by default for
+  each `file get`, $JOB_COMMAND_TIMEOUT_SEC. Both apply to every node on its own.
+- Cancel can be repeated. Cancel of a job that has ended changes nothing and says so.
 
 Against simulated nodes over real SSH, a real daemon and its real socket.
-"""
+"""  # noqa: E501  a row of the table is one line
 
 from collections.abc import Callable
 from pathlib import Path

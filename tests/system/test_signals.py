@@ -86,7 +86,7 @@ def draining(folder: Path) -> Iterator[Daemon]:
     with faulty as lab, running_daemon(folder) as daemon, daemon.client() as client:
         job = start(client, lab, grace=5)
         until(client, job.job_id, in_phase("command"))
-        wait_until(lambda: lab.report()["faults_struck"] == 1)
+        wait_until(lambda: lab.report()["faults_used"] == 1)
         daemon.signal(signal.SIGTERM)
         wait_until(lambda: "stopping on SIGTERM" in daemon.log.read_text())
         yield daemon

@@ -132,7 +132,7 @@ def test_a_stop_takes_no_new_work_and_says_goodbye_to_the_nodes(
         with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
             job = start(client, lab, grace=3)
             until(client, job.job_id, in_phase("command"))
-            wait_until(lambda: lab.report()["faults_struck"] == 2)
+            wait_until(lambda: lab.report()["faults_used"] == 2)
             daemon.signal(how)
             began = time.monotonic()
             wait_until(lambda: f"stopping on {how.name}" in daemon.log.read_text())
@@ -174,7 +174,7 @@ def test_a_second_sigterm_ends_it_at_once_and_nothing_is_lost(
     with running_daemon(folder, config) as daemon, daemon.client() as client:
         job = start(client, lab, lab.nodes[2:], credential="lab", grace=40)
         until(client, job.job_id, in_phase("command"))
-        wait_until(lambda: lab.report()["faults_struck"] == 1)  # from here on Ctrl-C is ignored
+        wait_until(lambda: lab.report()["faults_used"] == 1)  # from here on Ctrl-C is ignored
         daemon.signal(signal.SIGTERM)
         wait_until(lambda: "stopping on SIGTERM" in daemon.log.read_text())
         with pytest.raises(ShuttingDown):

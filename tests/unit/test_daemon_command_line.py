@@ -12,7 +12,7 @@ from cucmd.service.start_errors import EXIT_UNAVAILABLE
     [
         (
             "serv",
-            "cucmd: 'serv' is no command; expected one of serve, check, demo, lab "
+            "cucmd: 'serv' is not a command; expected one of serve, check, demo, lab "
             "(see cucmd --help)",
         ),
         ("lab --bogus", "cucmd lab: unrecognized arguments: --bogus (see cucmd lab --help)"),

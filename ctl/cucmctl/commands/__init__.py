@@ -1,11 +1,11 @@
 """The verbs of `cucmctl`, one file a group; each file has `COMMANDS`, from verb to `Command`.
 
     start.py     `start`
-    follow.py    `watch`, `wait`, and `start` once the job is there
+    follow.py    `watch`, `wait`, and the rest of `start --wait` and `start --watch`
     show.py      `status` and `list`
     cancel.py    `cancel`
     hostkeys.py  `hostkeys`
 
-The one rule: a command asks the client, renders what came, and returns an exit code; errors of
-the client go through to `main`. A new verb is a row in `main.VERBS` and an entry in `COMMANDS`.
+The one rule: a command calls the client, prints the reply, and returns an exit code. Errors of the
+client are handled by `main`. A new verb is a row in `main.VERBS` and an entry in `COMMANDS`.
 """

@@ -1,6 +1,6 @@
 """`cancel`: ends a job, or some of its nodes.
 
-The one rule of the room: see `commands/__init__.py`.
+The one rule: see `commands/__init__.py`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def _cancel(arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "cancel": Command(
-        "Cancels a job, or only some of its nodes. What is cancelled already, or has\n"
-        "ended, stays as it is.",
+        "Cancels a job, or only some of its nodes. Nodes and jobs that have ended stay\n"
+        "as they are.",
         "  cucmctl cancel 3f2a\n  cucmctl cancel 3f2a ccm-sub1 ccm-sub2",
         _arguments,
         _cancel,

@@ -1,6 +1,6 @@
-"""`watch` and `wait`: stay with a job until it ends; `start` follows its job from here too.
+"""`watch` and `wait`: follow a job until it ends. `start` uses this too.
 
-The one rule: whatever ends the following, Ctrl-C or a timeout, the job goes on, and it is said.
+The one rule: after Ctrl-C or a timeout the job goes on, and a message says so.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def _watch(arguments: argparse.Namespace) -> int:
         return follow(client, arguments.job, lambda: _view(arguments))
     view = _view(arguments)
     changes = _answered(client.watch())
-    if not arguments.json:  # there, each reply is as it came
+    if not arguments.json:  # with --json each reply is printed as it came
         changes = _with_older(client, changes)
     with client, view:
-        for change in changes:  # until Ctrl-C, which is no news to whoever watches all jobs
+        for change in changes:  # until Ctrl-C, which needs no message here
             view.show(change)
     return exits.DONE
 
 
 def _with_older(client: Client, changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
-    """The same changes, but each list with what has not ended and is older than it goes back."""
+    """The same changes. To each list the older jobs that have not ended are added."""
     for change in changes:
         if change.jobs is None:
             yield change
@@ -73,7 +73,7 @@ def _wait(arguments: argparse.Namespace) -> int:
 
 
 def view_on(stream: TextIO) -> View:
-    """The live view on a terminal, a line a change elsewhere."""
+    """The live view on a terminal, else a line for each change."""
     if not printer.on_terminal(stream):
         return Lines(stream)
     from cucmctl.live import Live  # noqa: PLC0415  # loads rich, which only this view needs
@@ -84,9 +84,9 @@ def view_on(stream: TextIO) -> View:
 def follow(
     client: Client, name: str, make_view: Callable[[], View], *, timeout: float | None = None
 ) -> int:
-    """Shows every change of the job until it ends; the exit code says how.
+    """Shows every change of the job until it ends. Returns the exit code for how it ended.
 
-    The view is made in here, since loading one takes long enough for a Ctrl-C to fall into it.
+    The view is made here, because loading it takes so long that a Ctrl-C may come meanwhile.
     """
     job: Job | None = None
     try:
@@ -97,27 +97,27 @@ def follow(
                 job = change.job or job
                 view.show(change)
     except KeyboardInterrupt:
-        say_it_goes_on(job, name)
+        report_job_goes_on(job, name)
         return exits.INTERRUPTED
     except TimeoutError:
         printer.note(f"job {_id(job, name)} has not ended within {timeout:g} s; it goes on")
         return exits.WAIT_TIMED_OUT
-    if job is None or job.status not in render.ENDED:
+    if job is None or job.status not in render.JOB_ENDED:
         raise ProtocolError(f"the watch of job {_id(job, name)} ended before the job did")
     view.conclude(job)
     return exits.of_job(job)
 
 
 def _answered(changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
-    """The same changes, once the first is here: a refusal must not flash up a view."""
+    """Waits for the first change, so that an error is raised before a view is shown."""
     return chain((next(changes),), changes)
 
 
-def say_it_goes_on(job: Job | None, name: str) -> None:
-    """After a Ctrl-C, as the last thing: what became of the job, `name` as it was asked for."""
-    # people press it twice, and should still read it
+def report_job_goes_on(job: Job | None, name: str) -> None:
+    """Prints the last message after a Ctrl-C: the job has ended, or goes on. `name`: as typed."""
+    # a second Ctrl-C must not prevent the message
     signal.signal(signal.SIGINT, lambda number, frame: None)
-    if job is not None and job.status in render.ENDED:
+    if job is not None and job.status in render.JOB_ENDED:
         printer.note(f"job {job.job_id} has ended: {job.status}")
         return
     known = _id(job, name)
@@ -139,7 +139,7 @@ COMMANDS = {
     ),
     "wait": Command(
         "Waits until a job has ended; the exit code says how.",
-        "  cucmctl wait 3f2a\n  cucmctl wait 3f2a --timeout 600 || echo not well, or not yet",
+        "  cucmctl wait 3f2a\n  cucmctl wait 3f2a --timeout 600 || echo not succeeded, or not yet",
         _wait_arguments,
         _wait,
     ),

@@ -1,6 +1,6 @@
-"""`hostkeys`: by which keys the daemon knows the nodes.
+"""`hostkeys`: the host keys of nodes that the daemon knows.
 
-The one rule of the room: see `commands/__init__.py`.
+The one rule: see `commands/__init__.py`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _hostkeys(arguments: argparse.Namespace) -> int:
 
 
 def _show(keys: Sequence[HostKey], *, as_json: bool) -> int:
-    # the daemon has them as they were learned; people look for a node
+    # the daemon has them in the order in which they were added
     found = sorted(keys, key=lambda key: (key.node, key.algorithm))
     if as_json:
         printer.json_line(found)
@@ -59,8 +59,8 @@ def _show(keys: Sequence[HostKey], *, as_json: bool) -> int:
 
 def _add(client: Client, arguments: argparse.Namespace) -> int:
     _show(client.add_host_key(arguments.node, arguments.key), as_json=arguments.json)
-    if arguments.key is None:  # nobody has vouched for what came over the network
-        printer.note("as the node shows it now: compare with what its administrator has")
+    if arguments.key is None:  # nobody has checked the key that came over the network
+        printer.note("as the node shows it now: compare it with what its administrator has")
     return exits.DONE
 
 
@@ -79,7 +79,7 @@ def _forget(client: Client, arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "hostkeys": Command(
-        "Lists the keys by which the daemon knows the nodes, with their fingerprints;\n"
+        "Lists the host keys of nodes that the daemon knows, with their fingerprints;\n"
         "adds one before the first job, or forgets those of a node that was reinstalled.",
         "  cucmctl hostkeys\n  cucmctl hostkeys add ccm-pub\n"
         "  cucmctl hostkeys add ccm-pub --key 'ssh-rsa AAAA...'\n"

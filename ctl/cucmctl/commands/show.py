@@ -1,6 +1,6 @@
-"""`status` and `list`: what jobs there are, and how they do.
+"""`status` and `list`: jobs and their states.
 
-The one rule of the room: see `commands/__init__.py`.
+The one rule: see `commands/__init__.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cucmctl.options import Command, count, job_id
 from cucmctl.unfinished import MOST, UNFINISHED, older
 from cucmd.api.structs import DEFAULT_LIMIT, JobStatus, JobSummary
 
-# without a job `status` shows what fits a small terminal; `list` is for more
+# how many jobs `status` shows without a job: they fit a small terminal
 NEWEST = 10
 
 
@@ -100,14 +100,14 @@ def _show_list(
 
 COMMANDS = {
     "status": Command(
-        "Shows a job, node by node; without JOB, the newest jobs and all that go on.",
+        "Shows a job, node by node. Without JOB: the newest jobs, and all that have not\nended.",
         "  cucmctl status\n  cucmctl status 3f2a\n  cucmctl --json status 3f2a | jq .nodes",
         _status_arguments,
         _status,
     ),
     "list": Command(
-        "Lists jobs, newest first. However many newer ones there are, those that have not\n"
-        "ended are among them, unless there is a --limit.",
+        "Lists jobs, newest first, with all older ones that have not ended, unless a\n"
+        "--limit is given.",
         "  cucmctl list --status running\n  cucmctl list --limit 100 --json",
         _list_arguments,
         _list,

@@ -1,6 +1,6 @@
-"""`start`: what to collect, from where and as whom, becomes one request.
+"""`start`: makes one request of what to collect, on which nodes and with which login.
 
-The one rule: what was not given is not sent, so that profile, cluster and configuration decide.
+The one rule: what was not given is not sent: profile, cluster and configuration decide it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 from cucmctl import exits, password, printer
 from cucmctl.client import Client
-from cucmctl.commands.follow import follow, say_it_goes_on, view_on
+from cucmctl.commands.follow import follow, report_job_goes_on, view_on
 from cucmctl.errors import ClientError, InvalidRequest
 from cucmctl.options import (
     NODES_FIRST,
@@ -29,7 +29,7 @@ from cucmctl.views import JsonLines, Silent
 from cucmd.api import structs
 from cucmd.api.structs import Collection, Job, Login, Timeouts
 
-# As the daemon has them; its own list is not worth what loading it would take.
+# The daemon's list, which would take too long to import.
 LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
 TIMEOUTS = {
     "connect": "to reach a node",
@@ -42,12 +42,12 @@ TIMEOUTS = {
 
 
 def _arguments(parser: VerbParser) -> None:
-    # argparse would put NODE last, where --path takes it for one of its own
+    # argparse would show NODE last, where --path would take it as a path
     parser.usage = "%(prog)s NODE [NODE ...] (--profile NAME | --path PATH ...) [...]"
     parser.reminder = NODES_FIRST
     parser.add_argument("nodes", metavar="NODE", nargs="+", help="a host, or host:port")
     _what(parser.add_argument_group("what to collect"))
-    _whom(parser.add_argument_group("as whom"))
+    _login_options(parser.add_argument_group("login on the nodes"))
     _how(parser.add_argument_group("how"))
 
 
@@ -62,7 +62,7 @@ def _what(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         action="extend",
         type=path_on_node,
-        help="paths on the node; all that follows is one",
+        help="paths on the node; all words that follow are paths",
     )
     group.add_argument(
         "--location", metavar="NAME", action=Once, help=f"one of {', '.join(LOCATIONS)}"
@@ -91,7 +91,7 @@ def _what(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _whom(group: argparse._ArgumentGroup) -> None:
+def _login_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--user", metavar="NAME", action=Once, help="the platform administrator")
     secret = group.add_mutually_exclusive_group()
     secret.add_argument(
@@ -146,7 +146,7 @@ def _login(arguments: argparse.Namespace) -> Login:
     if arguments.credential is not None:
         return Login(username=arguments.user, credential=arguments.credential)
     if not arguments.user:
-        return Login()  # a password alone is never enough: perhaps the cluster has a credential
+        return Login()  # the cluster may have a credential
     if arguments.password_file is not None:
         secret = password.from_file(arguments.password_file, arguments.user)
     else:
@@ -164,7 +164,7 @@ def _start(arguments: argparse.Namespace) -> int:
     timeouts = _timeouts(arguments)
     _check_user(arguments)
     with Client(arguments.socket) as client:
-        client.connect()  # before anybody is asked for a password that nobody will take
+        client.connect()  # before the password is asked for
         try:
             login = _login(arguments)
         except KeyboardInterrupt:
@@ -182,22 +182,22 @@ def _start(arguments: argparse.Namespace) -> int:
             printer.note("interrupted before the daemon answered; did it begin? cucmctl list")
             return exits.INTERRUPTED
         except InvalidRequest as error:
-            raise _as_asked_for(error, arguments) from None
+            raise _as_typed(error, arguments) from None
     try:
         return _report(client, job, arguments)
-    except KeyboardInterrupt:  # between the daemon's answer and the following
-        say_it_goes_on(job, job.job_id)
+    except KeyboardInterrupt:  # after the daemon's answer, before it is followed
+        report_job_goes_on(job, job.job_id)
         return exits.INTERRUPTED
-    except ClientError as error:  # not one of the start: nobody shall start it again
+    except ClientError as error:  # the job was started: it must not be started again
         printer.note(f"{exits.complaint(error)}; the job was started: {job.job_id}")
         return exits.UNAVAILABLE
-    except OSError:  # nobody has read the id, and the job runs
+    except OSError:  # the id could not be printed, but the job runs
         printer.note(f"the job was started: {job.job_id}")
         raise
 
 
-def _as_asked_for(error: InvalidRequest, arguments: argparse.Namespace) -> InvalidRequest:
-    """A credential that nobody named is that of the nodes' cluster."""
+def _as_typed(error: InvalidRequest, arguments: argparse.Namespace) -> InvalidRequest:
+    """The error, with the cluster's credential named as such if the user has not given one."""
     wrong = error.parameters
     if wrong.parameter != "login.credential" or arguments.credential is not None:
         return error
@@ -206,7 +206,7 @@ def _as_asked_for(error: InvalidRequest, arguments: argparse.Namespace) -> Inval
 
 
 def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:
-    """The id alone on standard output; what `--wait` and `--watch` have to say is beside it."""
+    """Prints the id on standard output. `--wait` and `--watch` print to standard error."""
     if not arguments.json:
         printer.line(printer.visible(job.job_id))
     elif not arguments.wait and not arguments.watch:
@@ -221,10 +221,10 @@ def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "start": Command(
-        "Starts a job: the logs of every NODE, collected at once. Prints the job's id and\n"
-        "returns, or stays with --wait or --watch; then the exit code says how it ended.\n"
-        "Of a --path every file that there is comes, unless --last or --since give a\n"
-        "window. The password of --user is asked for on the terminal, unless it is given.",
+        "Starts a job, which collects the logs of every NODE at once. Prints its id and\n"
+        "returns. With --wait or --watch it waits for the end, and the exit code says how\n"
+        "the job ended. All files of a --path are collected, unless --last or --since\n"
+        "give a window. The password of --user is asked for, unless it is given.",
         "  cucmctl start ccm-pub ccm-sub1 --user administrator --last 2h \\\n"
         "          --path cm/trace/ccm/sdl cm/trace/ccm/calllogs --watch\n"
         "  cucmctl start ccm-pub --profile callmanager --credential lab \\\n"

@@ -28,7 +28,7 @@ from cucmd.config import (
 )
 from cucmd.config.errors import found
 from cucmd.job import Job, Node, Timeouts
-from cucmd.node.ports import Login, NodeTask, Retry
+from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.node_name import parse_node
 
 log = logging.getLogger(__name__)
@@ -167,11 +167,11 @@ class _Logins:
             expected = f"expected at most {LONGEST_NAME} printable characters"
             raise InvalidValue("login.username", found(name, expected))
 
-    def of(self, settings: NodeSettings) -> Login:
+    def of(self, settings: NodeSettings) -> Credentials:
         login = self._login
         if login.password is not None:
             _check_secret("login.password", login.password)
-            return Login(login.username or "", login.password)
+            return Credentials(login.username or "", login.password)
         name = login.credential or settings.credential
         if name is None:
             raise InvalidValue("login", "has neither a password nor a credential")
@@ -183,7 +183,7 @@ class _Logins:
         username = login.username or credential.username
         if not username:
             raise InvalidValue("login.username", f"is missing, and credential '{name}' has none")
-        return Login(username, credential.password)
+        return Credentials(username, credential.password)
 
     def _credential(self, name: str) -> Credential:
         if name not in self._read:

@@ -1,23 +1,22 @@
 """TOML and environment -> frozen structs, every error with its key and its line.
 
-The one rule: outside of this room nobody asks whether a setting is valid, nor where it came
-from.
+The one rule: every setting is checked here. Other parts use it without asking where it came from.
 
-    model.py        PURE  `Config` and its parts: what is in force
+    model.py        PURE  `Config` and its parts: the settings as they are used
     keys.py         PURE  every key of the file, and what it accepts
     rules.py        PURE  what paths, patterns, windows and names may look like
     profiles.py     PURE  the built-in profiles
     source.py       the file as a table
     lines.py        PURE  finds the line of a key
-    reading.py      takes tables apart, and notes what does not fit
-    deadlines.py    timeouts of file and environment
+    reading.py      reads tables key by key, and notes every problem
+    timeouts.py     timeouts of file and environment
     clusters.py     clusters and profiles
-    load.py         all of it together
+    load.py         file and environment -> `Config`
     credentials.py  named credentials
-    restart.py      PURE  what a running daemon cannot take up
+    restart.py      PURE  settings that a running daemon cannot change
     check.py        `cucmd check`
     toml.py         PURE  writes the configuration
-    errors.py       what can be wrong with a file, and with a request measured against it
+    errors.py       what can be wrong with a file, and with a request
 """
 
 from cucmd.config.check import check
@@ -35,12 +34,12 @@ from cucmd.config.model import (
     Access,
     Cluster,
     Config,
-    Credentials,
+    CredentialSettings,
     Daemon,
     Limits,
     NodeSettings,
-    Receiver,
-    Retry,
+    ReceiverSettings,
+    RetrySettings,
     Ssh,
 )
 from cucmd.config.profiles import Profile
@@ -53,7 +52,7 @@ __all__ = [
     "ConfigError",
     "Credential",
     "CredentialRefused",
-    "Credentials",
+    "CredentialSettings",
     "Daemon",
     "InvalidValue",
     "Limits",
@@ -61,8 +60,8 @@ __all__ = [
     "Overrides",
     "Problem",
     "Profile",
-    "Receiver",
-    "Retry",
+    "ReceiverSettings",
+    "RetrySettings",
     "Ssh",
     "UnknownCredential",
     "UnknownProfile",

@@ -1,4 +1,4 @@
-"""`cucmd check`: the configuration as it will be used, or everything that is wrong with it.
+"""`cucmd check`: prints the configuration as it is used, or everything that is wrong with it.
 
 The one rule: what it prints on standard output is a valid configuration file, without secrets.
 """
@@ -20,10 +20,10 @@ BAD_CONFIGURATION = 78  # EX_CONFIG
 
 
 def check(path: Path | None, environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
-    """Prints the configuration or its problems; returns the exit status, 0 or 78.
+    """Prints the configuration or its problems. Returns the exit status, 0 or 78.
 
-    A credential that is missing or refused is told but is not an error: under systemd only
-    the service itself can see its credentials.
+    A credential that is missing or refused is named but is not an error: under systemd only the
+    service itself can see its credentials.
     """
     try:
         config = load(path, environ)
@@ -41,7 +41,7 @@ def check(path: Path | None, environ: Mapping[str, str], out: TextIO, err: TextI
 
 
 def _credentials(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
-    """What there is to say of credentials: which exist, and which do not but are named."""
+    """Lines about credentials: which exist, and which are named but cannot be used."""
     directory = credentials_directory(config.credentials.directory, environ)
     if directory is None:
         yield "credentials: no directory; set credentials.directory or $CREDENTIALS_DIRECTORY"

@@ -1,7 +1,7 @@
 """The tables with names: `[clusters.NAME]` and `[profiles.NAME]`.
 
-The one rule: a cluster holds the settings that are in force on its nodes, the general ones
-with its own keys over them, so that nobody merges again later.
+The one rule: a cluster has the settings that are used on its nodes: the general ones, with the
+cluster's own keys in their place. Nothing is merged later.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from typing import Any
 from msgspec.structs import replace
 
 from cucmd.config import rules
-from cucmd.config.deadlines import Deadlines
 from cucmd.config.keys import CLUSTER, OVERRIDES, PROFILE
 from cucmd.config.lines import KeyPath
 from cucmd.config.model import Cluster
 from cucmd.config.profiles import BUILT_IN, Profile
 from cucmd.config.reading import Reader
+from cucmd.config.timeouts import TimeoutMerger
 from cucmd.node_name import InvalidNode, node_key, parse_node
 
 
 def read_clusters(
-    reader: Reader, general: Mapping[str, Any], deadlines: Deadlines
+    reader: Reader, general: Mapping[str, Any], timeouts: TimeoutMerger
 ) -> dict[str, Cluster]:
     """Every cluster of the file; `general` are the sections that a cluster overrides."""
     tables = reader.named("clusters", rules.profile_name)
     clusters = {
-        name: _cluster(reader, name, table, general, deadlines) for name, table in tables.items()
+        name: _cluster(reader, name, table, general, timeouts) for name, table in tables.items()
     }
     _check_members(reader, clusters)
     return clusters
 
 
 def _cluster(
-    reader: Reader, name: str, table: object, general: Mapping[str, Any], deadlines: Deadlines
+    reader: Reader, name: str, table: object, general: Mapping[str, Any], timeouts: TimeoutMerger
 ) -> Cluster:
     path = ("clusters", name)
     given: dict[str, Any] = reader.values(path, table, CLUSTER)
@@ -45,7 +45,7 @@ def _cluster(
     cluster = Cluster(
         name=name,
         ssh=replace(general["ssh"], **own["ssh"]),
-        timeouts=deadlines.of_cluster(general["timeouts"], path, own["timeouts"]),
+        timeouts=timeouts.of_cluster(general["timeouts"], path, own["timeouts"]),
         limits=replace(general["limits"], **own["limits"]),
         **given,
     )
@@ -55,31 +55,37 @@ def _cluster(
 
 
 def _check_members(reader: Reader, clusters: Mapping[str, Cluster]) -> None:
-    """A node stands in one place: in two clusters, nobody could say whose settings hold."""
-    homes: dict[tuple[str, int], str] = {}
+    """A node may be in one cluster only. In two, the settings would be ambiguous."""
+    cluster_of: dict[tuple[str, int], str] = {}
     for cluster in clusters.values():
         for path, member in _places(cluster):
             key = node_key(*parse_node(member))
-            if key in homes:
-                reader.note(path, f"{member!r} stands in cluster {homes[key]!r} already")
-            homes.setdefault(key, cluster.name)
+            if key in cluster_of:
+                reader.note(path, f"{member!r} is in cluster {cluster_of[key]!r} already")
+            cluster_of.setdefault(key, cluster.name)
     for cluster in clusters.values():
-        _check_name(reader, cluster, homes)
+        _check_name(reader, cluster, cluster_of)
 
 
-def _check_name(reader: Reader, cluster: Cluster, homes: Mapping[tuple[str, int], str]) -> None:
-    """A cluster may be called like a node, such as its publisher; but which of the two a request
-    means should be no surprise.
+def _check_name(
+    reader: Reader, cluster: Cluster, cluster_of: Mapping[tuple[str, int], str]
+) -> None:
+    """A cluster may have the name of a node, such as its publisher. A notice says which of the two
+    a request means.
     """
     try:
         host, port = node_key(*parse_node(cluster.name))
     except InvalidNode:
         return
-    home = homes.get((host, port))
-    if home is None or (home == cluster.name and len(cluster.members) == 1):  # both are the same
+    cluster_name = cluster_of.get((host, port))
+    if cluster_name is None or (
+        cluster_name == cluster.name and len(cluster.members) == 1
+    ):  # both mean the same
         return
     meant = f"start takes {cluster.name!r} for the cluster, and '{host}:{port}' for the node"
-    reader.notice(("clusters", cluster.name), f"is also a node of cluster {home!r}; {meant}")
+    reader.notice(
+        ("clusters", cluster.name), f"is also a node of cluster {cluster_name!r}; {meant}"
+    )
 
 
 def _places(cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
@@ -91,7 +97,7 @@ def _places(cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
 
 
 def read_profiles(reader: Reader) -> dict[str, Profile]:
-    """The built-in profiles, and the file's over them."""
+    """The built-in profiles, with those of the file in their place."""
     tables = reader.named("profiles", rules.profile_name)
     return {
         **BUILT_IN,

@@ -1,7 +1,7 @@
 """Named credentials: `NAME.password` and `NAME.username` in one directory.
 
-The one rule: a password that others can read, or could have put there, is not used; and it
-appears in no `repr` and no error.
+The one rule: a password that other users can read, or could have written, is not used. No `repr`
+and no error has a password in it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from cucmd.config import rules
 from cucmd.config.errors import CredentialRefused, UnknownCredential
 
 _VARIABLE = "CREDENTIALS_DIRECTORY"
-_LARGEST = 4096  # a node takes far less; a file of another kind does not fit
+_LARGEST = 4096  # bytes: far more than a node accepts, and less than most other files
 
 
 class Credential(Struct, frozen=True):
-    """Who to be on a node. `username` is None where there is no file for it."""
+    """A login on nodes. `username` is None if there is no file for it."""
 
     username: str | None
     password: str
@@ -77,7 +77,7 @@ def refuse_open_directory(name: str, directory: Path) -> None:
 
 def _read(name: str, file: Path, *, by_systemd: bool) -> str | None:
     try:
-        # Without O_NONBLOCK, a FIFO put there would hold the daemon for ever.
+        # Without O_NONBLOCK, opening a FIFO would block the daemon without end.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
@@ -93,7 +93,7 @@ def _refuse_open_file(name: str, file: Path, status: os.stat_result, *, by_syste
         raise CredentialRefused(name, f"{file} is not a regular file")
     if status.st_uid not in (0, os.geteuid()):
         raise CredentialRefused(name, f"{file} belongs to uid {status.st_uid}")
-    # systemd lets the service's user in by an access list; its mask shows as the group's bits.
+    # systemd gives the service's user access by an ACL, whose mask shows as the group's bits.
     if status.st_mode & (0o007 if by_systemd else 0o077):
         raise CredentialRefused(
             name, f"{file} can be read by others (mode {status.st_mode & 0o777:04o}); chmod 600"

@@ -1,7 +1,7 @@
-"""What can be wrong with a configuration, and with a request that is measured against it.
+"""What can be wrong with a configuration, and with a request that is checked against it.
 
-The one rule: every error says which key or parameter, what was found and what was expected; a
-value that may be a secret is never repeated.
+The one rule: every error says which key or parameter, what was found and what was expected. A value
+that may be a secret is never repeated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LONGEST_SHOWN = 80
 
 
 class Problem(Struct, frozen=True):
-    """One thing that is wrong. `line` is None where there is none, as in the environment."""
+    """One thing that is wrong. `line` is None outside of the file, as in the environment."""
 
     file: str
     line: int | None
@@ -52,7 +52,7 @@ class UnknownProfile(Exception):
 
 
 class UnknownCredential(Exception):
-    """`cluster` is whose credential it is, where the configuration names it and nobody asked."""
+    """`cluster` has its name if the credential is that of a cluster, not one of the request."""
 
     def __init__(self, name: str, reason: str, cluster: str | None = None) -> None:
         of = f" of cluster {cluster!r}" if cluster is not None else ""
@@ -63,7 +63,7 @@ class UnknownCredential(Exception):
 
 
 class CredentialRefused(Exception):
-    """The credential is there, but not in a state in which a careful service uses it."""
+    """The credential exists, but is not safe to use: see `credentials.py`."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"credential {name!r}: {reason}")
@@ -72,12 +72,12 @@ class CredentialRefused(Exception):
 
 
 def found(value: object, reason: str) -> str:
-    """The reason, after the value that it is about: `"abc": expected a number`."""
+    """The value, then what is wrong with it: `"abc": expected a number`."""
     return f"{_shown(value)}: {reason}"
 
 
 def _shown(value: object) -> str:
-    """A value as a message may repeat it: on one line, short, and never what is inside a table."""
+    """A value as a message may show it: on one line, short, and without the content of tables."""
     match value:
         case bool():
             return "true" if value else "false"

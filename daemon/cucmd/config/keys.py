@@ -1,7 +1,7 @@
 """PURE. Every key of the file, and what it accepts.
 
-The one rule: a key exists if it stands here. A *kind* takes a value as TOML gave it and returns
-what the configuration holds, or raises `ValueError` with what was expected.
+The one rule: a key exists only if it is listed here. A *kind* is given a value of TOML and returns
+the value of the configuration, or raises `ValueError` with what was expected.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from typing import TypeAlias, get_args
 from msgspec import Struct
 
 from cucmd.config import rules
-from cucmd.config.model import Access, Credentials, Daemon, Limits, Receiver, Retry, Ssh
+from cucmd.config.model import (
+    Access,
+    CredentialSettings,
+    Daemon,
+    Limits,
+    ReceiverSettings,
+    RetrySettings,
+    Ssh,
+)
 from cucmd.job import MOST_SECONDS, HostKeyPolicy, Timeouts
 from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
 
@@ -89,7 +97,7 @@ def flag(value: object) -> object:
 
 
 def count(least: int, most: int = 2**53) -> Kind:
-    """A whole number; the default bound is what survives a way through JSON."""
+    """A whole number. The default maximum is the largest that JSON numbers keep exact."""
 
     def accept(value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
@@ -107,7 +115,7 @@ def percent(value: object) -> object:
 
 
 def seconds(value: object) -> float:
-    # What a single number can break; how one goes with another is the rule of `Timeouts`.
+    # Checks one number. How timeouts must relate to each other is checked by `Timeouts`.
     if (
         not isinstance(value, bool)
         and isinstance(value, (int, float))
@@ -118,7 +126,7 @@ def seconds(value: object) -> float:
 
 
 def seconds_of_a_node(value: object) -> float:
-    """The timeout `node` of a cluster, where `nodes` is a key too."""
+    """The timeout `node` in the table of a cluster, where `nodes` is a key too."""
     if isinstance(value, (list, str)):
         reason = "did you mean 'nodes'? 'node' is a timeout, in seconds"
         raise ValueError(reason)  # noqa: TRY004  as every kind does
@@ -170,17 +178,17 @@ _SSH: dict[str, Kind] = {
     "legacy_algorithms": flag,
 }
 
-# What makes sense for a cluster as well as for the whole daemon.
+# Limits of a cluster or of the whole daemon.
 _LIMITS: dict[str, Kind] = {
     "concurrency": count(1, rules.MOST_AT_ONCE),
     "connections": count(1, 100_000),
     "jobs": count(1, 10_000),
-    "sessions_per_node": count(1, 10),  # a node takes 10 SSH sessions in all
+    "sessions_per_node": count(1, 10),  # a node allows 10 SSH sessions (vos/NODES.md, section 1)
     "job_bytes": count(0),
     "node_bytes": count(0),
 }
 
-# What only the whole daemon can keep.
+# Limits of the whole daemon alone.
 _DAEMON_LIMITS: dict[str, Kind] = {
     "queued": count(0, 1_000_000),
     "free_space_percent": percent,
@@ -201,18 +209,18 @@ SECTIONS: dict[str, tuple[type[Struct], dict[str, Kind]]] = {
     ),
     "timeouts": (Timeouts, _TIMEOUTS),
     "limits": (Limits, _LIMITS | _DAEMON_LIMITS),
-    "retry": (Retry, {"attempts": count(1, 100), "base": seconds, "cap": seconds}),
+    "retry": (RetrySettings, {"attempts": count(1, 100), "base": seconds, "cap": seconds}),
     "ssh": (Ssh, _SSH),
     "receiver": (
-        Receiver,
+        ReceiverSettings,
         {"listen": text(listen), "advertise": text(or_empty(advertise))},
     ),
-    "credentials": (Credentials, {"directory": text(or_empty(absolute, None))}),
+    "credentials": (CredentialSettings, {"directory": text(or_empty(absolute, None))}),
 }
 
-# The three sections that a cluster overrides, with its keys for each. They stand flat in the
-# cluster's table: no two of them share a name, though `node` (a timeout) is not `nodes`, nor
-# `job` (a timeout) `jobs` (a limit).
+# The three sections that a cluster overrides, with the keys of each. In the cluster's table they
+# have no section of their own: no two have the same name. (`node` is a timeout and `nodes` the
+# nodes; `job` is a timeout and `jobs` a limit.)
 OVERRIDES: dict[str, dict[str, Kind]] = {
     "ssh": _SSH,
     "timeouts": _TIMEOUTS,

@@ -1,8 +1,8 @@
 """PURE. On which line of a TOML document each key and each array element begins.
 
-The one rule: it runs only on text that `tomllib` has accepted, so it need not judge, only
-follow: it knows where keys, strings, arrays and inline tables end, and nothing of values.
-`tomllib` itself tells no lines, and an error without its line sends people searching.
+The one rule: it is used only on text that `tomllib` has accepted, so it checks nothing. It knows
+where keys, strings, arrays and inline tables end, and nothing about values. It exists because
+`tomllib` gives no line numbers, and an error has to have one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-# Long delimiters first; up to two quotes may stand right before the closing three.
+# Long delimiters first. Up to two quotes may come directly before the closing three.
 _STRING = re.compile(
     r'"""(?:[^"\\]|\\.|"{1,2}(?!"))*"{3,5}'
     r"|'''(?:[^']|'{1,2}(?!'))*'{3,5}"
@@ -32,7 +32,7 @@ def key_lines(text: str) -> dict[KeyPath, int]:
 
 
 def line_of(lines: dict[KeyPath, int], path: KeyPath) -> int | None:
-    """The line of a key; of the innermost table around it, where the key itself is not there."""
+    """The line of a key, or of the innermost table around it if the key is not in the file."""
     for end in range(len(path), 0, -1):
         if (line := lines.get(path[:end])) is not None:
             return line
@@ -58,8 +58,8 @@ class _Scanner:
         return self._lines
 
     def _header(self) -> KeyPath:
-        # The elements of [[arrays of tables]] are not told apart: no key of ours is one, and
-        # the first of them is where such a mistake begins.
+        # All elements of an [[array of tables]] get the line of the first: no key of ours is one,
+        # so it is a mistake that begins there.
         brackets = 2 if self._next_is("[[") else 1
         self._at += brackets
         path = self._key()
@@ -75,7 +75,7 @@ class _Scanner:
         self._value(path)
 
     def _key(self) -> tuple[str, ...]:
-        """A key, dotted or not; afterwards the position is at what follows it."""
+        """Reads a key, dotted or not. The position is then behind it."""
         parts: list[str] = []
         while True:
             self._skip_blank()
@@ -127,7 +127,7 @@ class _Scanner:
         return True
 
     def _note(self, path: KeyPath) -> None:
-        # Dotted keys and headers also begin the tables that they pass through.
+        # Dotted keys and headers also begin the tables that they name on the way.
         for end in range(1, len(path) + 1):
             self._lines.setdefault(path[:end], self._line)
 

@@ -1,7 +1,7 @@
 """File and environment -> `Config`, or every problem at once with its key and line.
 
-The one rule: precedence is command line, environment, file, default. A cluster's own keys are
-part of the file, so the environment's timeouts hold against them too.
+The one rule: the order of precedence is command line, environment, file, default. A cluster's own
+keys are part of the file, so the environment's timeouts override them too.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from typing import Any
 from msgspec import Struct
 
 from cucmd.config.clusters import read_clusters, read_profiles
-from cucmd.config.deadlines import Deadlines
 from cucmd.config.errors import ENVIRONMENT, ConfigError, found
 from cucmd.config.keys import SECTIONS, socket_path
-from cucmd.config.model import Config, Daemon, Retry
+from cucmd.config.model import Config, Daemon, RetrySettings
 from cucmd.config.reading import Reader
 from cucmd.config.source import read_source
+from cucmd.config.timeouts import TimeoutMerger
 from cucmd.paths import default_socket, default_state_dir
 
-# What it means that a group does not exist.
+# What follows if a group does not exist.
 _WITHOUT_GROUP = {
     "operate_group": "only root and the daemon's own user may start and cancel jobs",
-    "view_group": "only who may start jobs may look at them",
+    "view_group": "only those who may start jobs may see them",
 }
 
 
 class Overrides(Struct, frozen=True):
-    """What the command line said."""
+    """What was given on the command line."""
 
     socket: str | None = None
     state_directory: str | None = None
@@ -43,7 +43,7 @@ _NO_OVERRIDES = Overrides()
 def load(
     path: Path | None, environ: Mapping[str, str], overrides: Overrides = _NO_OVERRIDES
 ) -> Config:
-    """The configuration in force; `path` None is the default file, which may be missing.
+    """The configuration as it is used. `path` None: the default file, which may be missing.
 
     Raises `ConfigError` with everything that is wrong.
     """
@@ -57,19 +57,19 @@ def load(
 def _config(reader: Reader, environ: Mapping[str, str], overrides: Overrides) -> Config:
     reader.sections((*SECTIONS, "clusters", "profiles"))
     given = {name: reader.section(name, kinds) for name, (_, kinds) in SECTIONS.items()}
-    deadlines = Deadlines(reader, environ)
+    timeouts = TimeoutMerger(reader, environ)
     sections: dict[str, Any] = {
         name: struct(**given[name])
         for name, (struct, _) in SECTIONS.items()
         if name not in ("daemon", "timeouts")
     }
     sections["daemon"] = _daemon(reader, given["daemon"], environ, overrides)
-    sections["timeouts"] = deadlines.general(given["timeouts"])
+    sections["timeouts"] = timeouts.general(given["timeouts"])
     _check_retry(reader, sections["retry"])
     _check_groups(reader, given["access"])
     return Config(
         **sections,
-        clusters=read_clusters(reader, sections, deadlines),
+        clusters=read_clusters(reader, sections, timeouts),
         profiles=read_profiles(reader),
         origin=reader.origin,
         notices=tuple(reader.notices),
@@ -92,7 +92,7 @@ def _daemon(
 
 
 class _Choice(Struct, frozen=True):
-    """A path that the command line, a variable, the file or nobody may choose."""
+    """A path that may be given on the command line, by a variable or in the file."""
 
     key: str
     variable: str
@@ -101,7 +101,7 @@ class _Choice(Struct, frozen=True):
     def path(
         self, reader: Reader, given: Mapping[str, Any], environ: Mapping[str, str], default: str
     ) -> Path:
-        """`default` is the variable's value already, where there is one."""
+        """The path. `default` is the variable's value if that is set."""
         in_file: Path | None = given.get(self.key)
         if in_file is not None and not self.override and not environ.get(self.variable):
             return in_file
@@ -113,7 +113,7 @@ class _Choice(Struct, frozen=True):
 
 
 def _check_socket(reader: Reader, socket: Path, overrides: Overrides) -> None:
-    """A path from elsewhere than the file has not been looked at yet."""
+    """Checks a path that is not from the file; those were checked when they were read."""
     try:
         socket_path(str(socket))
     except ValueError as error:
@@ -123,15 +123,16 @@ def _check_socket(reader: Reader, socket: Path, overrides: Overrides) -> None:
         reader.note_elsewhere(*place, str(socket), str(error))
 
 
-def _check_retry(reader: Reader, retry: Retry) -> None:
+def _check_retry(reader: Reader, retry: RetrySettings) -> None:
     if retry.cap < retry.base and reader.intact(("retry",)):
         reader.note(("retry",), f"cap ({retry.cap:g} s) is less than base ({retry.base:g} s)")
 
 
 def _check_groups(reader: Reader, given: Mapping[str, Any]) -> None:
-    """A group may be made later, but a mistyped one would lock people out without a word.
+    """Notices for groups of the file that do not exist: a mistyped name would exclude its members.
 
-    The default groups, which nobody wrote, are missing wherever a person starts the daemon.
+    It is no error, since the group may be created later. The default groups are not checked: they
+    do not exist where an ordinary user runs the daemon.
     """
     for key, then in _WITHOUT_GROUP.items():
         name: str = given.get(key, "")

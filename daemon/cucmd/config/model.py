@@ -1,7 +1,7 @@
-"""PURE. The configuration as frozen structs: what is in force, after file and environment.
+"""PURE. The configuration as frozen structs, after file and environment were read.
 
-The one rule: a value that stands here has been checked. `Config()` is the configuration of
-a service that has no file. Times are seconds, sizes are bytes.
+The one rule: every value here has been checked. `Config()` is the configuration of a service that
+has no file. Times are in seconds, sizes in bytes.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ class Limits(Struct, frozen=True):
     concurrency: int = 8  # nodes at once in a job
     connections: int = 200  # to nodes, at once, over all jobs
     jobs: int = 16  # running at once; the rest queue
-    sessions_per_node: int = 2  # a node has 10 in all, and people need some of them
+    sessions_per_node: int = 2  # a node allows 10 in all, and people need some of them
     queued: int = 1000  # jobs that may wait
     job_bytes: int = 0  # what one job may receive; 0: no limit but the disk
     node_bytes: int = 0  # what one node may send in one job; 0: no limit but the disk
     # Free space below which uploads are refused: the larger of the two counts.
     free_space_percent: float = 5.0
     free_space_bytes: int = 1024**3
-    # What one user of the socket may hold, so that none can starve the others.
+    # What one user of the socket may have open, so that no user can exclude the others.
     connections_per_uid: int = 64
     requests_per_uid: int = 64
     watchers_per_uid: int = 32
 
 
-class Retry(Struct, frozen=True):
-    """Transient connection failures; delays grow from `base` to `cap` seconds, jittered."""
+class RetrySettings(Struct, frozen=True):
+    """Of connection failures. The delays grow from `base` to `cap` seconds, with a random part."""
 
     attempts: int = 3
     base: float = 1.0
@@ -61,8 +61,8 @@ class Ssh(Struct, frozen=True):
     legacy_algorithms: bool = False
 
 
-class Receiver(Struct, frozen=True):
-    listen: str = "0.0.0.0:2222"  # nodes must reach it; a login lives as long as its node run
+class ReceiverSettings(Struct, frozen=True):
+    listen: str = "0.0.0.0:2222"  # nodes must reach it
     advertise: str = ""
 
     @property
@@ -73,14 +73,14 @@ class Receiver(Struct, frozen=True):
         return host, port
 
 
-class Credentials(Struct, frozen=True):
-    """Where named credentials are; None: `$CREDENTIALS_DIRECTORY`."""
+class CredentialSettings(Struct, frozen=True):
+    """Where named credentials are. None: in `$CREDENTIALS_DIRECTORY`."""
 
     directory: Path | None = None
 
 
 class Cluster(Struct, frozen=True):
-    """A publisher and its nodes, with the settings that hold on them."""
+    """A publisher and its nodes, with the settings that are used on them."""
 
     name: str
     publisher: str | None = None
@@ -92,12 +92,12 @@ class Cluster(Struct, frozen=True):
 
     @property
     def members(self) -> tuple[str, ...]:
-        """Publisher first, then the nodes as they stand in the file."""
+        """The publisher, then the nodes in the order of the file."""
         return (self.publisher, *self.nodes) if self.publisher else self.nodes
 
 
 class NodeSettings(Struct, frozen=True):
-    """What holds on one node: the cluster's settings where it belongs to one."""
+    """The settings of one node: those of its cluster, if it belongs to one."""
 
     ssh: Ssh
     timeouts: Timeouts
@@ -106,20 +106,22 @@ class NodeSettings(Struct, frozen=True):
     cluster: str | None = None  # its name
 
 
-# `dict` gives the struct room for its cached index; the fields stay frozen.
+# `dict`: for the cached property below. The fields stay frozen.
 class Config(Struct, frozen=True, dict=True):
-    """Everything in force. For the log: `origin`, the file that was read, and `notices`, what is
-    not wrong, but hardly meant.
+    """The whole configuration.
+
+    origin   which file was read, as a line for the log
+    notices  lines for the log about what is not wrong, but probably not meant
     """
 
     daemon: Daemon = Daemon()
     access: Access = Access()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
-    retry: Retry = Retry()
+    retry: RetrySettings = RetrySettings()
     ssh: Ssh = Ssh()
-    receiver: Receiver = Receiver()
-    credentials: Credentials = Credentials()
+    receiver: ReceiverSettings = ReceiverSettings()
+    credentials: CredentialSettings = CredentialSettings()
     clusters: dict[str, Cluster] = {}
     profiles: dict[str, Profile] = field(default_factory=BUILT_IN.copy)
     origin: str = ""
@@ -127,8 +129,9 @@ class Config(Struct, frozen=True, dict=True):
 
     @property
     def receiver_is_legacy(self) -> bool:
-        """The receiver is one for all nodes, and learns only later which of them has come: where
-        one cluster needs the old algorithms, it offers them to all.
+        """Whether the receiver offers the old algorithms: it does if any cluster needs them.
+
+        The receiver is one for all nodes, and knows only after the key exchange which node came.
         """
         clusters = self.clusters.values()
         return self.ssh.legacy_algorithms or any(one.ssh.legacy_algorithms for one in clusters)
@@ -142,14 +145,14 @@ class Config(Struct, frozen=True, dict=True):
         }
 
     def for_node(self, host: str, port: int) -> NodeSettings:
-        """The settings of one node, those of its cluster if it belongs to one."""
+        """The settings of one node: those of its cluster, if it belongs to one."""
         return self._settings(self._cluster_of.get(node_key(host, port)))
 
     def for_job(self, nodes: Sequence[str]) -> NodeSettings:
         """The settings of a job as a whole (`timeouts.job`, `limits.concurrency`).
 
-        They are a cluster's own only if every node belongs to that cluster. Expects names
-        that `expand` gave.
+        They are those of a cluster only if every node belongs to it. `nodes` are names as `expand`
+        gives them.
         """
         clusters = {self._name_of_cluster(node) for node in nodes}
         only = clusters.pop() if len(clusters) == 1 else None
@@ -169,7 +172,7 @@ class Config(Struct, frozen=True, dict=True):
     def expand(self, nodes: Sequence[str]) -> tuple[str, ...]:
         """The nodes of a request: a cluster's name stands for its publisher and nodes.
 
-        Order is kept; a node that is named twice, in whatever spelling, is taken once. Raises
+        The order is kept. A node that is named twice, also in two spellings, is taken once. Raises
         `InvalidValue` with the position of the name that is wrong.
         """
         if not nodes:
@@ -191,7 +194,7 @@ class Config(Struct, frozen=True, dict=True):
         return tuple(expanded.values())
 
     def _members_of(self, nodes: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Of each name once: a small request must not make much work."""
+        """(parameter, node) for each name, once for each: repeated names must not cost work."""
         first_of = {name: position for position, name in reversed(list(enumerate(nodes)))}
         for name, position in sorted(first_of.items(), key=itemgetter(1)):
             cluster = self.clusters.get(name)

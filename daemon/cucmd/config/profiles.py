@@ -1,6 +1,6 @@
-"""PURE. The built-in profiles: which paths tell the story of which kind of problem.
+"""PURE. The built-in profiles: which paths to collect for which kind of problem.
 
-The one rule: a path stands here only if a vendor document names it (domain notes, section 7).
+The one rule: a path is here only if a vendor document names it (vos/NODES.md, section 7).
 All are below `activelog` unless the profile says otherwise. A profile of the same name in the
 configuration changes only the keys that it gives.
 """
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class Profile(Struct, frozen=True):
-    """A named collection. `last` is the window of a request that names none ("2h")."""
+    """A named collection. `last` ("2h") is the window if the request has none."""
 
     name: str
     description: str = ""
@@ -23,8 +23,8 @@ class Profile(Struct, frozen=True):
     last: str | None = None
 
 
-# Every window is bounded: traces of a busy node grow by gigabytes a day, and a profile that
-# asks for all of them would be collected for hours by whoever forgot --last.
+# Every profile has a window: traces of a busy node grow by gigabytes a day. Without one, a request
+# without --last would collect for hours.
 _BUILT_IN = (
     Profile(
         "callmanager",
@@ -78,7 +78,7 @@ _BUILT_IN = (
         "cdr",
         "Call detail records: the repository manager and the files it has processed",
         ("cm/trace/cdrrep/log4j", "cm/cdr_repository/processed"),
-        recurs=True,  # the processed files stand in a folder a day
+        recurs=True,  # the processed files are in a folder for each day
         last="1d",
     ),
     Profile(

@@ -1,7 +1,7 @@
-"""Takes tables apart by what their keys accept, and notes everything that does not fit.
+"""Reads tables key by key, and notes everything that is wrong.
 
-The one rule: nothing stops at the first problem. What is wrong is noted and left out, so that
-the pass goes on and a person corrects a file once, not once a mistake.
+The one rule: nothing stops at the first problem. A wrong value is noted and left out, so that a
+person sees all mistakes of a file at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SECRET = re.compile(r"passw|secret|token", re.IGNORECASE)
 
 
 class Reader:
-    """A source, and what was found wrong with it so far."""
+    """A source, and the problems that were found in it so far."""
 
     def __init__(self, source: Source) -> None:
         self.problems: list[Problem] = []
@@ -29,31 +29,31 @@ class Reader:
         self._wrong: list[KeyPath] = []
 
     def note(self, path: KeyPath, reason: str) -> None:
-        """Something is wrong with a key of the file."""
+        """Notes a problem with a key of the file."""
         self.problems.append(self._source.problem(path, reason))
         self._wrong.append(path)
 
     def note_elsewhere(self, place: str, name: str, value: object, reason: str) -> None:
-        """Something is wrong outside of the file, such as with a variable."""
+        """Notes a problem outside of the file, such as with a variable."""
         self.problems.append(Problem(place, None, name, found(value, reason)))
 
     def overridden_by(self, path: KeyPath, to: str) -> None:
-        """A key of the file has no effect, and another value holds."""
-        self.notice(path, f"gives way to {to}")
+        """Notes that a key of the file has no effect, because `to` overrides it."""
+        self.notice(path, f"is overridden by {to}")
 
     def notice(self, path: KeyPath, reason: str) -> None:
-        """Something is not wrong, but worth a word in the log."""
+        """Notes what is not wrong, but belongs in the log."""
         self.notices.append(str(self._source.problem(path, reason)))
 
     def intact(self, path: KeyPath) -> bool:
-        """Whether nothing at or below a key was wrong so far.
+        """Whether no problem was noted at or below a key so far.
 
-        What was refused is missing from its table, and that must not become a second problem.
+        A refused value is missing from its table. That must not be noted as a second problem.
         """
         return all(wrong[: len(path)] != path for wrong in self._wrong)
 
     def sections(self, known: Iterable[str]) -> None:
-        """Notes whatever stands at the top of the file and is not known."""
+        """Notes every unknown key at the top of the file."""
         self._refuse_unknown((), self._source.table, tuple(known))
 
     def section(self, name: str, kinds: Mapping[str, Kind]) -> dict[str, object]:
@@ -71,7 +71,7 @@ class Reader:
         return accepted
 
     def values(self, path: KeyPath, value: object, kinds: Mapping[str, Kind]) -> dict[str, object]:
-        """What a table gives, as its kinds make it; without what they refuse."""
+        """The values of a table, converted by their kinds. Refused ones are noted and left out."""
         table = self._table(path, value)
         self._refuse_unknown(path, table, tuple(kinds))
         accepted: dict[str, object] = {}
@@ -94,7 +94,7 @@ class Reader:
     def _refuse_unknown(
         self, path: KeyPath, table: Mapping[str, object], known: tuple[str, ...]
     ) -> None:
-        # The value is never shown: a key that is not ours may well hold a password.
+        # The value is never shown: an unknown key may have a password as its value.
         for key in table:
             if key not in known:
                 self.note((*path, key), f"is not known; {_advice(key, known)}")
@@ -103,9 +103,9 @@ class Reader:
 def _advice(key: str, known: tuple[str, ...]) -> str:
     if _SECRET.search(key):
         return "secrets do not belong in this file, see [credentials]"
-    homes = [f"[{name}]" for name, (_, kinds) in SECTIONS.items() if key in kinds]
-    if homes:
-        return f"it belongs in {' or '.join(homes)}"
+    sections = [f"[{name}]" for name, (_, kinds) in SECTIONS.items() if key in kinds]
+    if sections:
+        return f"it belongs in {' or '.join(sections)}"
     if close := get_close_matches(key, known, n=1):
         return f"did you mean {close[0]!r}?"
     return f"known are {', '.join(known)}"

@@ -1,6 +1,6 @@
-"""PURE. What of the configuration a running daemon cannot take up: the rest holds at once.
+"""PURE. Which settings need a restart. All others take effect with a reload.
 
-The one rule: whatever `service` reads only when it starts is named here.
+The one rule: every setting that `service` reads only when it starts is listed here.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ _OF_LIMITS = (
     "requests_per_uid",
     "watchers_per_uid",
 )
-# Their members are let in by us at once, but by the kernel only once the file is made for them.
+# The daemon accepts their members after a reload, but the socket's file is made for the old groups.
 _GROUPS_OF_SOCKET = ("operate_group", "view_group")
 
 
 def not_until_restart(
     at_start: Config, now: Config, *, socket_is_given: bool = False
 ) -> tuple[str, ...]:
-    """The settings that wait for a restart, by their names in the file: those that differ from
-    the start's, not from the last reload's, which took none of them up.
+    """The changed settings that need a restart, by their names in the file.
 
-    A socket that systemd made and gave us keeps its groups at a restart too.
+    at_start         the configuration with which the daemon started
+    now              the one that was read last
+    socket_is_given  systemd has made the socket; a restart does not change its groups then
     """
     old, new = _fixed(at_start), _fixed(now)
     if not socket_is_given:

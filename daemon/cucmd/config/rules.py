@@ -1,8 +1,8 @@
-"""PURE. What a path, a pattern, a location and a window may look like before a node sees them.
+"""PURE. Which paths, patterns, locations, windows and names are valid.
 
-The one rule: each rule returns its value or raises `ValueError` with what was expected, without
-repeating the value; configuration and requests both go through here. The facts are those of
-the node's command line, and `vos` has those of a single word.
+The one rule: each rule returns its value, or raises `ValueError` with what was expected and without
+the value. Configuration and requests are both checked here. What may be typed to a node as one
+word is checked by `vos`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cucmd.vos.arguments import InvalidArgument, check_word
 from cucmd.vos.texts import LOCATIONS
 from cucmd.vos.window import parse_last
 
-# More would be a request gone wrong: each path is a command of its own on every node.
+# Each path is a command on every node; a request with more is a mistake.
 MOST_PATHS = 100
 MOST_AT_ONCE = 1000  # nodes of one job
 _LONGEST_DESCRIPTION = 500
@@ -47,7 +47,7 @@ def path(text: str) -> str:
 
 
 def distinct(paths: Iterable[str]) -> tuple[str, ...]:
-    """Each path once, in the way in which it came first: `X`, `/X` and `X/` are one to the node."""
+    """Each path once, in its first spelling. To the node `X`, `/X` and `X/` are the same."""
     first: dict[str, str] = {}
     for written in paths:
         first.setdefault("/".join(part for part in written.split("/") if part), written)
@@ -66,7 +66,7 @@ def location(text: str) -> str:
 
 
 def last(text: str) -> str:
-    """A window that ends now: "30m", "2h", "3d", "1w"."""
+    """A window that ends now: "30m", "2h", "3d" or "1w"."""
     parse_last(text)
     return text
 
@@ -100,9 +100,10 @@ def description(text: str) -> str:
 
 
 def wrong_timeout(timeouts: Timeouts, given: Container[str]) -> tuple[str, str] | None:
-    """(field, reason) of the first broken rule, told of a field that somebody gave.
+    """(field, reason) of the first rule that the timeouts break, or None.
 
-    `connect` above the default of `command` is a mistake in `connect`: nobody wrote `command`.
+    The field is one that was given. If `connect` is above the default of `command`, the mistake is
+    reported for `connect`, since `command` was not given.
     """
     problem = timeouts.problem()
     if problem is not None and problem[0] == "command" and "command" not in given:

@@ -1,6 +1,6 @@
-"""The configuration file as a table, with the line of every key, or every reason why not.
+"""The configuration file as a table, with the line of every key.
 
-The one rule: only here is the file touched. What the keys mean is not known in this file.
+The one rule: the file is read only here. This file does not know what the keys mean.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from cucmd.config.errors import ConfigError, Problem
 from cucmd.config.lines import KeyPath, key_lines, line_of
 from cucmd.paths import config_places, default_config
 
-# A configuration of a thousand nodes takes a tenth of it; a log named by mistake does not fit.
+# Bytes. A configuration of a thousand nodes has a tenth of it; most logs, given by mistake, have
+# more.
 _LARGEST_FILE = 1024 * 1024
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -25,7 +26,7 @@ _PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of
 
 
 class Source(Struct, frozen=True):
-    """What the file says. `file` is its name in messages; `looked_for` where there was none."""
+    """The content of the file. `looked_for`: the names that were tried, if there was none."""
 
     file: str
     table: dict[str, object]
@@ -34,7 +35,7 @@ class Source(Struct, frozen=True):
 
     @property
     def origin(self) -> str:
-        """Where it was read, on one line."""
+        """Which file was read, as one line for the log."""
         if not self.looked_for:
             return f"configuration from {str(Path(self.file).absolute())!a}"
         there = "there is neither " if len(self.looked_for) > 1 else "there is no "
@@ -45,7 +46,7 @@ class Source(Struct, frozen=True):
 
 
 def dotted(path: KeyPath) -> str:
-    """A key as one would write it: `clusters.lab.nodes[2]`."""
+    """A key as a person writes it: `clusters.lab.nodes[2]`."""
     written = ""
     for part in path:
         if isinstance(part, int):
@@ -57,7 +58,10 @@ def dotted(path: KeyPath) -> str:
 
 
 def read_source(path: Path | None, environ: Mapping[str, str]) -> Source:
-    """Reads `path`, or the default file, which alone may be missing. Raises `ConfigError`."""
+    """Reads `path`, or the default file if that is None. Only the default file may be missing.
+
+    Raises `ConfigError`.
+    """
     chosen = path or Path(default_config(environ, os.getuid()))
     try:
         with chosen.open("rb") as file:
@@ -72,9 +76,9 @@ def read_source(path: Path | None, environ: Mapping[str, str]) -> Source:
 
 
 def parse_source(file: str, content: bytes) -> Source:
-    """Raises `ConfigError` with the line where the content is not TOML."""
+    """Reads TOML. Raises `ConfigError` with the line of the first error."""
     try:
-        # As tomllib reads it, so that its lines are ours.
+        # As tomllib does it, so that line numbers are the same.
         text = content.decode("utf-8").replace("\r\n", "\n")
         table = tomllib.loads(text)
         return Source(file, table, key_lines(text))
@@ -83,7 +87,7 @@ def parse_source(file: str, content: bytes) -> Source:
         raise _unusable(file, line, "is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(file, text, str(error)) from None
-    except ValueError:  # tomllib lets through what int() says of thousands of digits
+    except ValueError:  # of int(), for thousands of digits; tomllib does not catch it
         raise _unusable(file, None, "is not TOML: a number has too many digits") from None
     except RecursionError:
         raise _unusable(file, None, "is nested too deeply") from None

@@ -1,4 +1,4 @@
-"""PURE. A configuration written as TOML, so that what is in force can be read and used again.
+"""PURE. Writes a configuration as TOML, so that it can be read and used again.
 
 The one rule: what this writes, `load` reads back as the same configuration.
 """
@@ -20,7 +20,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def to_toml(config: Config) -> str:
-    """The whole configuration; of clusters and profiles, the keys that are not the defaults."""
+    """The whole configuration. Clusters have only the keys that differ from the general ones."""
     lines: list[str] = []
     for name in SECTIONS:
         lines += _table((name,), _fields(getattr(config, name)))
@@ -53,7 +53,7 @@ def _cluster(config: Config, cluster: Cluster) -> Iterator[tuple[str, object]]:
 
 
 def _profile(profile: Profile) -> Iterator[tuple[str, object]]:
-    """All of it: a key left out would mean the built-in profile's, not the default."""
+    """Every key: a missing one would mean that of the built-in profile."""
     for key, value in _fields(profile):
         if key != "name":
             yield key, "" if value is None else value
@@ -77,5 +77,6 @@ def _value(value: object) -> str:
 
 
 def _string(text: str) -> str:
-    # JSON's escapes are TOML's, but that JSON leaves DEL as it is, and escapes by surrogates.
+    # JSON's escapes are TOML's too, except for DEL and for surrogates, which ensure_ascii would
+    # use.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

@@ -1,6 +1,6 @@
-"""PURE. What the node prints besides `file get`: greeting, pager, listings, `show` commands.
+"""PURE. What the node prints for commands other than `file get`.
 
-The one rule: the texts are those of `domain/vos-cli.md`; what it marks unknown is said plausibly.
+The one rule: the texts are those of `vos/NODES.md`. Where that says "unknown", they are plausible.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def service_list() -> list[str]:
 
 
 def file_list(entries: Sequence[Entry], zone: tzinfo, *, detail: bool) -> list[str]:
-    """Columns as in section 6: with `detail` the name starts in column 35, else at 0 and 40."""
+    """Columns as in vos/NODES.md, section 6.1: with `detail` the name starts in column 35, else at
+    0 and 40.
+    """
     folders = sum(entry.size is None for entry in entries)
     footer = texts.LIST_FOOTER.format(directories=folders, files=len(entries) - folders)
     lines = [_detail(entry, zone) for entry in entries] if detail else _two_columns(entries)

@@ -1,6 +1,6 @@
 """PURE. A .tgz as a stream of bytes: what `file get ... compress` sends.
 
-The one rule: nothing is held but one block, so that an archive of any size costs no memory.
+The one rule: only one block is in memory, whatever the size of the archive.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _DEFAULT = LabOptions()
 _USAGE = 2
 _IN_USE = 1
 
-# What more than this would do is use up descriptors, or memory, or dates.
+# More would only exceed the limits of descriptors, memory or dates.
 _MOST_NODES = 10_000
 _MOST_SESSIONS = 10_000
 _MOST_FILES = 10_000  # with a day between them, the oldest is of 27 years ago
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "\n".join(help_lines())
     _add_nodes(parser)
     _add_login(parser)
-    _add_manners(parser)
+    _add_file_get(parser)
     _add_files(parser)
     parser.add_argument(
         "--fault",
@@ -112,7 +112,7 @@ def _add_login(parser: argparse.ArgumentParser) -> None:
     add("--prompt", type=Prompt, choices=list(Prompt), default=_DEFAULT.prompt)
 
 
-def _add_manners(parser: argparse.ArgumentParser) -> None:
+def _add_file_get(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("file get").add_argument
     add("--form", type=Form, choices=list(Form), default=_DEFAULT.form)
     add("--extra-question", type=Extra, choices=list(Extra), default=_DEFAULT.extra_question)
@@ -144,7 +144,7 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     add("--every", type=_seconds, default=shape.every, metavar="S", help="a trace each S (420)")
 
 
-# -- what options may be; argparse names the option and ends with 2
+# -- values of options; argparse names the option and exits with 2
 
 
 def _typed(convert: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -201,7 +201,7 @@ def _zone(text: str) -> ZoneInfo:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs until SIGTERM or SIGINT; the exit status."""
+    """Runs until SIGTERM or SIGINT. Returns the exit status."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     try:
         options = _options(args)
@@ -270,7 +270,7 @@ def _raise_descriptor_limit() -> None:
 
 
 async def _serve(options: LabOptions, report: str | None) -> int:
-    """Until a signal ends it; OSError of listening is the user's to mend, and no traceback."""
+    """Serves until a signal. An OSError of listening is one line for the user, no traceback."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) as signals:
         async with open_bridge(), AsyncExitStack() as stack:
             try:
@@ -281,7 +281,7 @@ async def _serve(options: LabOptions, report: str | None) -> int:
             login = {"username": lab.username, "password": lab.password}
             try:
                 _print({"nodes": lab.addresses, **login})
-            except Unwritable as unwritable:  # nobody would ever learn where the nodes are
+            except Unwritable as unwritable:  # the nodes are of no use without it
                 return give_up(unwritable)
             async for number in signals:
                 if number != signal.SIGUSR1:
@@ -292,9 +292,9 @@ async def _serve(options: LabOptions, report: str | None) -> int:
 
 
 def _report(lab: Lab, to: str | None) -> None:
-    """To a file, whole at any moment; `-` is a line on standard output.
+    """Writes the report to a file, which is complete at any moment; `-` is standard output.
 
-    One that cannot be written is told, and no more: the nodes matter more than the report.
+    If it cannot be written, a message says so and the nodes go on.
     """
     if to == "-":
         try:
@@ -312,7 +312,7 @@ def _report(lab: Lab, to: str | None) -> None:
 
 
 def _print(line: object) -> None:
-    """Raises `Unwritable`, but not where whoever read it is gone: the lab goes on."""
+    """Raises `Unwritable`, but not if only the reader has closed: then the lab goes on."""
     try:
         with written():
             print(msgspec.json.encode(line).decode())

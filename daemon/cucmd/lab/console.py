@@ -11,17 +11,17 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from cucmd.lab import answers, texts
-from cucmd.lab.dialogue import FileGetDialogue, Returned
+from cucmd.lab.dialogue import BackToPrompt, FileGetDialogue
 from cucmd.lab.editor import Echo
 from cucmd.lab.faults import Kind, Step
 from cucmd.lab.node import Node
 from cucmd.lab.options import Prompt
 from cucmd.lab.selection import Entry, Refused, listing
-from cucmd.lab.terminal import Channel, Terminal, silence
+from cucmd.lab.terminal import Channel, Terminal, wait_forever
 from cucmd.lab.tree import ROOTS
 
 T = TypeVar("T")
-# The pace seen on 11.5 (vos-cli.md, section 2): where the delay goes, in shares of the whole.
+# line of the greeting -> its share of the delay, as seen on 11.5 (vos/NODES.md, section 2)
 _PACE = ((0, 0.08), (1, 0.63), (3, 0.19), (7, 0.10))
 
 
@@ -30,21 +30,21 @@ class Interrupted(Exception):
 
 
 class Console:
-    """`cut` ends the whole SSH connection without a goodbye."""
+    """One session. `cut` ends the whole SSH connection without a disconnect."""
 
     def __init__(self, node: Node, channel: Channel, cut: Callable[[], None]) -> None:
         self.node = node
         self.terminal = Terminal(channel, self._interrupt)
         self._cut = cut
         self._foreground: asyncio.Task[Any] | None = None
-        self._between = False  # Ctrl-C came after one thing had ended and before the next began
+        self._between = False  # Ctrl-C came while nothing was in the foreground
         self._counting = node.options.prompt is Prompt.COUNTER
         self._prompts = 0
 
     # -- from login to quit
 
     async def run(self) -> None:
-        """Returns when the client has said `quit`."""
+        """Returns when the client has sent `quit`."""
         await self._greet()
         await self._first_prompt()
         while True:
@@ -73,15 +73,15 @@ class Console:
 
     async def _middle_of_greeting(self) -> None:
         await self.at(Step.BANNER)
-        if self.node.plan.strikes(Kind.ENDLESS_BANNER):
-            await self._for_ever(texts.DNS_UNREACHABLE + "\r\n")
+        if self.node.plan.take(Kind.ENDLESS_BANNER):
+            await self._without_end(texts.DNS_UNREACHABLE + "\r\n")
 
     async def _first_prompt(self) -> None:
         plan = self.node.plan
         await self.at(Step.PROMPT)
-        if plan.strikes(Kind.NO_PROMPT):
-            await silence()
-        if plan.strikes(Kind.NO_ECHO):
+        if plan.take(Kind.NO_PROMPT):
+            await wait_forever()
+        if plan.take(Kind.NO_ECHO):
             self.terminal.echo = False
         if self.node.options.prompt is Prompt.NUDGE:
             await self.terminal.read_line(Echo.NONE)
@@ -89,7 +89,7 @@ class Console:
             self._prompt()
             self.terminal.line()
         self._prompt()
-        if plan.strikes(Kind.PROMPT_NO_ECHO):
+        if plan.take(Kind.PROMPT_NO_ECHO):
             self.terminal.frozen = True
 
     def _prompt(self) -> None:
@@ -102,13 +102,13 @@ class Console:
 
     def _interrupt(self) -> None:
         self.node.count("interrupts")
-        if self.node.plan.strikes(Kind.IGNORE_CTRL_C):
+        if self.node.plan.take(Kind.IGNORE_CTRL_C):
             return
         if self._foreground is None or not self._foreground.cancel():
             self._between = True
 
     async def _in_foreground(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs `work` where Ctrl-C reaches it; raises Interrupted if it did."""
+        """Runs `work`, which Ctrl-C cancels; then raises Interrupted."""
         if self._between:
             self._between = False
             work.close()
@@ -129,30 +129,30 @@ class Console:
     # -- faults
 
     async def at(self, step: Step) -> None:
-        """The session is at `step`: what is to go wrong there goes wrong now."""
+        """The session is at `step`: the faults of this step happen now."""
         plan = self.node.plan
-        if plan.strikes(Kind.SILENT, step):
-            await silence()
-        if plan.strikes(Kind.HANG, step):
+        if plan.take(Kind.SILENT, step):
+            await wait_forever()
+        if plan.take(Kind.HANG, step):
             self.terminal.frozen = True
-            await silence()
-        if plan.strikes(Kind.DROP, step):
+            await wait_forever()
+        if plan.take(Kind.DROP, step):
             self._cut()
-            await silence()
-        if plan.strikes(Kind.SILENT_RETURN, step):
-            raise Returned
-        for kind, text in _STORMS.items():
-            if plan.strikes(kind, step):
-                await self._for_ever(text)
-        if garbage := plan.strikes(Kind.GARBAGE, step):
+            await wait_forever()
+        if plan.take(Kind.SILENT_RETURN, step):
+            raise BackToPrompt
+        for kind, text in _ENDLESS.items():
+            if plan.take(kind, step):
+                await self._without_end(text)
+        if garbage := plan.take(Kind.GARBAGE, step):
             await self._garbage(int(garbage.number))
 
     async def _garbage(self, size: int) -> None:
-        """Noise with no end of line in it, so that it is also a line without end."""
+        """Random bytes without line ends: they are one long line too."""
         while size == 0:
             await self._noise(4096)
         await self._noise(size)
-        await silence()
+        await wait_forever()
 
     async def _noise(self, size: int) -> None:
         while size > 0:
@@ -161,7 +161,7 @@ class Console:
             size -= len(noise)
             await self.terminal.drain()
 
-    async def _for_ever(self, text: str) -> None:
+    async def _without_end(self, text: str) -> None:
         while True:
             self.terminal.write(text * 32)
             await self.terminal.drain()
@@ -177,7 +177,7 @@ class Console:
                 await self._plain(words)
         except Refused as refusal:
             await self.terminal.page(refusal.lines)
-        except Returned:
+        except BackToPrompt:
             self.terminal.line()
 
     async def _plain(self, words: list[str]) -> None:
@@ -228,23 +228,23 @@ class Console:
             raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
         entries = self._entries(location, spec)
         zone, detail = self.node.options.timezone, "detail" in rest
-        while self.node.plan.strikes(Kind.ENDLESS_LIST):
+        while self.node.plan.take(Kind.ENDLESS_LIST):
             await self.terminal.page(answers.file_list(entries, zone, detail=detail)[:-1])
         await self.terminal.page(answers.file_list(entries, zone, detail=detail))
 
     def _entries(self, location: str, spec: str) -> list[Entry]:
-        if self.node.plan.strikes(Kind.INVALID_PATH):
+        if self.node.plan.take(Kind.INVALID_PATH):
             raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
         return listing(self.node.files(location), location, spec, self.node.now())
 
 
-# What a hostile node repeats without end. Prompts come on lines of their own, the rest on none.
-_STORMS = {
+# What is printed without end. Each prompt is on its own line; the other texts have no line ends.
+_ENDLESS = {
     Kind.PROMPT_STORM: texts.PROMPT + "\r\n",
     Kind.ENDLESS_LINE: "7:12:44.101 |AppInfo  |SIPTcp - wait_SdlReadRsp: ",
     Kind.ESCAPE_STORM: "\x1b[2J\x1b[31m\x1b]0;owned\x07\x1b[H\x1b[?25l\x1b[",
 }
-# Noise may hold anything but line ends, and no Ctrl-Z or the like that a terminal would obey.
+# Maps every byte to itself, and line ends to "@".
 _NO_LINE_ENDS = bytes(0x40 if byte in b"\r\n" else byte for byte in range(256))
 
 # name -> mandatory parameters, all parameters, what it does

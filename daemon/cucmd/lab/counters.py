@@ -1,7 +1,7 @@
 """What was seen on the nodes' side: connections, logins, files pushed, how sessions ended.
 
-The one rule: counted where it happens and never corrected afterwards, so that "nothing stays
-open" is something these numbers can show. Waiting for a number needs no sleep: see `until`.
+The one rule: everything is counted where it happens and never corrected later, so that these
+numbers can prove that nothing stays open. `until` waits for a number without polling.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import trio
 
 
 class Counters(msgspec.Struct):
-    """Of one node, or summed up. `_now`: open at this moment; the others: since the lab began."""
+    """Of one node, or of all. `_now`: open at this moment. The others: since the lab began."""
 
     connections_now: int = 0  # TCP connections accepted and not yet closed
     connections_ever: int = 0
@@ -21,18 +21,18 @@ class Counters(msgspec.Struct):
     logins_refused: int = 0
     sessions_now: int = 0  # terminals
     sessions_most: int = 0  # terminals open at once on one node, at most
-    closed_cleanly: int = 0  # ended by the client with an SSH disconnect; before a login, or EOF
-    dropped: int = 0  # ended by the client in any other way
-    cut_by_node: int = 0  # ended by the node itself: a fault, or the lab's end
+    closed_cleanly: int = 0  # closed by the client with an SSH disconnect, or before the login
+    dropped: int = 0  # closed by the client in any other way
+    cut_by_node: int = 0  # closed by the node itself: a fault, or the end of the lab
     inputs_closed: int = 0  # terminals whose input the client closed, or which it quit
     commands: int = 0
     interrupts: int = 0  # Ctrl-C received
     pushes_now: int = 0  # SFTP connections to receivers
-    pushes_ever: int = 0  # of those, the ones that found their directory
-    pushes_refused: int = 0  # by the node: the receiver's host key is not the one it knows
+    pushes_ever: int = 0  # those whose download directory was there
+    pushes_refused: int = 0  # by the node: the receiver's host key is not the known one
     files_pushed: int = 0  # closed by the node after the last byte
     bytes_pushed: int = 0
-    faults_struck: int = 0  # times that a fault came into play
+    faults_used: int = 0  # how often a fault had its effect
     defects: int = 0  # exceptions in the lab itself: always 0, unless the lab has a bug
 
     def add(self, other: Counters) -> None:
@@ -43,8 +43,8 @@ class Counters(msgspec.Struct):
             setattr(self, name, max(mine, value) if most else mine + value)
 
 
-class Tally:
-    """The counters of all nodes, with a way to wait for them to change."""
+class AllCounters:
+    """The counters of all nodes, and a way to wait until they change."""
 
     def __init__(self, nodes: int) -> None:
         self.nodes = [Counters() for _ in range(nodes)]
@@ -65,7 +65,7 @@ class Tally:
         self._watchers.unpark_all()
 
     async def until(self, condition: Callable[[Counters], bool]) -> Counters:
-        """Returns the totals once they meet the condition; the caller's scope bounds the wait."""
+        """The totals, once they meet the condition. The caller's scope limits the wait."""
         while not condition(total := self.total()):
             await self._watchers.park()
         return total

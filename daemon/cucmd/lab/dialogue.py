@@ -1,6 +1,6 @@
-"""The `file get` dialogue of a simulated node: sizing, questions, the push, the last word.
+"""The `file get` dialogue of a simulated node: gathering, sizes, questions, the push, the end.
 
-The one rule: what is announced and what is sent are two lists, made once, here; every fault about
+The one rule: what is announced and what is sent are two lists, made once, here. Every fault about
 files is a difference between them.
 """
 
@@ -21,7 +21,7 @@ from cucmd.lab.editor import Echo
 from cucmd.lab.faults import Kind, Step
 from cucmd.lab.node import Node
 from cucmd.lab.options import Extra, Form
-from cucmd.lab.push import InvalidDirectory, Item, Push, PushFailed, Receiver
+from cucmd.lab.push import InvalidDirectory, Item, Push, PushFailed, ReceiverAddress
 from cucmd.lab.selection import Get, Refused, parse_get, select
 from cucmd.lab.terminal import Terminal
 from cucmd.lab.tree import ROOTS, VirtualFile
@@ -29,7 +29,7 @@ from cucmd.lab.tree import ROOTS, VirtualFile
 T = TypeVar("T")
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
-# A dot for so much sent, at least one a file; the appliance's own measure is unknown.
+# Bytes that one dot stands for, at least one dot a file. The appliance's own number is unknown.
 _BYTES_A_DOT = 4 * 1024 * 1024
 
 
@@ -41,11 +41,11 @@ class Console(Protocol):
     @property
     def terminal(self) -> Terminal: ...
     async def at(self, step: Step) -> None:
-        """A step is reached: whatever fault the node has there happens now."""
+        """A step is reached: the faults of this step happen now."""
 
 
-class Returned(Exception):
-    """Back to the prompt without another word."""
+class BackToPrompt(Exception):
+    """The node goes back to its prompt without a text."""
 
 
 class Plan(msgspec.Struct):
@@ -66,17 +66,17 @@ class FileGetDialogue:
         self._unshown = 0  # bytes sent since the last dot
 
     async def run(self, words: list[str]) -> None:
-        """`words` is what stands after `file get`. Raises Refused, Returned."""
+        """Runs the dialogue. `words`: the arguments of `file get`. Raises Refused, BackToPrompt."""
         console, options = self._console, self._node.options
         await console.at(Step.COMMAND)
         now = self._node.now()
         get = parse_get(words, now, options.timezone)
-        if self._faults.strikes(Kind.INVALID_PATH):
+        if self._faults.take(Kind.INVALID_PATH):
             raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
         matched = select(self._node.files(get.location), get, now)
         if options.extra_question is Extra.BEFORE:
             await self._yes_or_no(texts.ANSWER_Y_OR_N)
-        if not matched or self._faults.strikes(Kind.NO_FILES):
+        if not matched or self._faults.take(Kind.NO_FILES):
             await self._size([], ROOTS[get.location])
             self._terminal.line(texts.NO_FILES_MATCHED)
             return
@@ -92,26 +92,26 @@ class FileGetDialogue:
     # -- what is announced, what is sent
 
     def _plan(self, matched: list[VirtualFile]) -> Plan:
-        strikes = self._faults.strikes
-        if strikes(Kind.ZERO_BYTE):
+        take = self._faults.take
+        if take(Kind.ZERO_BYTE):
             matched = [msgspec.structs.replace(file, size=0) for file in matched]
-        if big := strikes(Kind.BIG_FILE):
+        if big := take(Kind.BIG_FILE):
             matched[0] = msgspec.structs.replace(matched[0], size=int(big.number))
-        if strikes(Kind.DUPLICATE_NAMES):
+        if take(Kind.DUPLICATE_NAMES):
             matched = [matched[0], *matched]
         plan = Plan(matched, list(matched))
-        if more := strikes(Kind.ANNOUNCE_MORE):
+        if more := take(Kind.ANNOUNCE_MORE):
             plan.announced = [*matched, *_invented(matched[-1], int(more.number))]
-        if fewer := strikes(Kind.ANNOUNCE_FEWER):
+        if fewer := take(Kind.ANNOUNCE_FEWER):
             plan.sent = [*matched, *_invented(matched[-1], int(fewer.number))]
-        if short := strikes(Kind.UPLOAD_SHORT):
+        if short := take(Kind.UPLOAD_SHORT):
             plan.sent = [_resized(matched[0], -int(short.number)), *plan.sent[1:]]
         return plan
 
     async def _size(self, files: list[VirtualFile], root: str) -> None:
-        """The gathering, in the node's form; Step.SIZING is in the middle of it."""
+        """Prints the gathering, in the form of the node's release. Step.SIZING is in its middle."""
         delay = self._node.options.sizing_delay
-        endless = bool(files) and self._faults.strikes(Kind.ENDLESS_LIST) is not None
+        endless = bool(files) and self._faults.take(Kind.ENDLESS_LIST) is not None
         self._terminal.write(texts.GATHERING)
         await asyncio.sleep(delay / 2)
         if self._node.options.form_of(self._node.index) is Form.OLDER and not endless:
@@ -144,8 +144,8 @@ class FileGetDialogue:
 
     # -- the questions
 
-    async def _ask_receiver(self) -> Receiver:
-        return Receiver(
+    async def _ask_receiver(self) -> ReceiverAddress:
+        return ReceiverAddress(
             host=await self._ask(Step.ADDRESS, texts.ASK_HOST, _address),
             port=await self._ask(Step.PORT, texts.ASK_PORT, _port),
             username=await self._ask(Step.USER, texts.ASK_USER, _anything),
@@ -160,16 +160,16 @@ class FileGetDialogue:
         accept: Callable[[str], T | None],
         echo: Echo = Echo.PLAIN,
     ) -> T:
-        """Asks until `accept` makes something of the answer."""
+        """Asks until `accept` does not return None for the answer. Returns what it returned."""
         while True:
             self._terminal.write(f"{question} ")
             await self._console.at(step)
             accepted = accept((await self._terminal.read_line(echo)).strip())
-            if accepted is not None and not self._faults.strikes(Kind.REASK, step):
+            if accepted is not None and not self._faults.take(Kind.REASK, step):
                 return accepted
 
     async def _yes_or_no(self, question: str, step: Step | None = None) -> None:
-        """Returns on yes; raises Returned on no."""
+        """Returns on yes; raises BackToPrompt on no."""
         if step is not None:
             agreed = await self._ask(step, question, _yes)
         else:
@@ -178,10 +178,10 @@ class FileGetDialogue:
                 self._terminal.write(f"{question} ")
                 agreed = _yes((await self._terminal.read_line()).strip())
         if not agreed:
-            raise Returned
+            raise BackToPrompt
 
     async def _trust(self, address: str, algorithm: str, fingerprint: str) -> bool:
-        """The question of OpenSSH about a host key it has not seen."""
+        """The question that OpenSSH asks about an unknown host key. True: the key is accepted."""
         self._terminal.line(texts.HOST_KEY_UNKNOWN.format(host=address))
         self._terminal.line(
             texts.HOST_KEY_FINGERPRINT.format(algorithm=algorithm, fingerprint=fingerprint)
@@ -197,9 +197,9 @@ class FileGetDialogue:
     # -- the push
 
     async def _transfer(
-        self, receiver: Receiver, files: list[VirtualFile], get: Get, now: datetime
+        self, receiver: ReceiverAddress, files: list[VirtualFile], get: Get, now: datetime
     ) -> None:
-        self._jump()
+        self._move_clock()
         push = Push(
             self._node,
             receiver,
@@ -213,19 +213,19 @@ class FileGetDialogue:
             self._terminal.line(texts.INVALID_DIRECTORY)
             return
         except PushFailed:
-            # What the appliance says then is unknown: it says nothing.
-            raise Returned from None
+            # What the appliance prints then is unknown. Here it prints nothing.
+            raise BackToPrompt from None
         await self._console.at(Step.COMPLETED)
         self._terminal.line()
         # The final dot is not always there.
         dot = "." if self._node.index % 3 else ""
         self._terminal.line(texts.TRANSFER_COMPLETED + dot)
 
-    def _jump(self) -> None:
-        if ahead := self._faults.strikes(Kind.CLOCK_AHEAD):
-            self._node.put_clock(timedelta(seconds=ahead.number))
-        if back := self._faults.strikes(Kind.CLOCK_BACK):
-            self._node.put_clock(-timedelta(seconds=back.number))
+    def _move_clock(self) -> None:
+        if ahead := self._faults.take(Kind.CLOCK_AHEAD):
+            self._node.move_clock(timedelta(seconds=ahead.number))
+        if back := self._faults.take(Kind.CLOCK_BACK):
+            self._node.move_clock(-timedelta(seconds=back.number))
 
     def _items(self, files: list[VirtualFile], get: Get, now: datetime) -> list[Item]:
         index, root, stamp = self._node.index, ROOTS[get.location], self._node.next_stamp()
@@ -250,7 +250,7 @@ class FileGetDialogue:
         ]
 
     def _sent(self, size: int, *, whole: bool) -> None:
-        """So many more bytes have been sent; `whole`: and with them a file."""
+        """`size` more bytes have been sent. `whole`: a file is complete now."""
         self._unshown += size
         if whole or self._unshown >= _BYTES_A_DOT:
             self._unshown = 0
@@ -289,6 +289,6 @@ def _address(answer: str) -> str | None:
     try:
         return str(ip_address(answer))
     except ValueError:
-        # Four numbers with dots between, but no address: not a host name either.
+        # Numbers with dots between them that are no address are no host name either.
         numeric = answer.replace(".", "").isdigit()
         return answer if not numeric and _HOST_NAME.fullmatch(answer) else None

@@ -1,7 +1,7 @@
 """PURE. The line discipline of a terminal: keys in, echo and lines out.
 
-The one rule: every key is echoed on its own, because a node sends every character in a packet
-of its own and a reader must cope with that.
+The one rule: every key is echoed on its own, because a node sends every character in its own packet
+(vos/NODES.md, section 2).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import Enum, auto
 
 _ENTER = b"\r\n"
 _BACKSPACE = b"\b\x7f"
-# A line longer than this is cut: the appliance's own limit is unknown, ours keeps memory bounded.
+# A longer line is cut. The appliance's own limit is unknown; this one keeps memory bounded.
 LONGEST_LINE = 4096
 
 
@@ -29,7 +29,7 @@ class LineEditor:
         self.line: str | None = None  # set by Enter
 
     def key(self, key: int) -> bytes:
-        """Take one key; what the terminal shows for it."""
+        """Takes one key. Returns what the terminal shows for it."""
         if key in _ENTER:
             self.line = self._typed.decode("utf-8", "replace")
             return b"" if self._echo is Echo.NONE else b"\r\n"
@@ -49,7 +49,7 @@ class LineEditor:
         return self._shown(b"\b \b", stars=b"\b \b")
 
     def _control(self, key: int) -> bytes:
-        """TAB completes and Ctrl-U clears; there is nothing here to complete, so it rings."""
+        """Ctrl-U clears the line. TAB completes on a node; here it only gives a bell."""
         if key == 0x15:
             erased = b"\b \b" * len(self._typed)
             self._typed.clear()

@@ -1,7 +1,7 @@
 """PURE. What can go wrong with a simulated node: kinds, steps, and the words for them.
 
-The one rule: a fault is looked up at the moment it would strike, and a look-up that finds one
-uses it up (`*TIMES`), so that "fails twice, then works" needs no code anywhere else.
+The one rule: a fault is looked up at the moment when it would have its effect. A look-up that finds
+one uses it up once (`*TIMES`), so that "fails twice, then works" needs no code elsewhere.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 
 class Step(StrEnum):
-    """Where a node can hang, drop the connection or talk rubbish, in the order it gets there."""
+    """Where a node can hang, drop the connection or print noise, in their order."""
 
     ACCEPT = "accept"
     LOGIN = "login"
@@ -34,7 +34,7 @@ class Step(StrEnum):
 
 
 STEP_HELP: dict[Step, str] = {
-    Step.ACCEPT: "TCP accepted, not a byte of SSH said",
+    Step.ACCEPT: "TCP accepted, not a byte of SSH sent",
     Step.LOGIN: "the password has arrived, the answer to it is due",
     Step.BANNER: "in the middle of the greeting",
     Step.PROMPT: "greeting complete, the first prompt is due",
@@ -54,7 +54,7 @@ STEP_HELP: dict[Step, str] = {
 QUESTIONS = frozenset(
     {Step.PROCEED, Step.ADDRESS, Step.PORT, Step.USER, Step.PASSWORD, Step.DIRECTORY}
 )
-# A terminal exists: there is somewhere to print to.
+# Steps at which a terminal exists, so that the node can print.
 _PRINTING = frozenset(Step) - {Step.ACCEPT, Step.LOGIN}
 _AFTER_LOGIN = _PRINTING - {Step.BANNER, Step.PROMPT}
 _AFTER_COMMAND = _PRINTING - {Step.BANNER, Step.PROMPT, Step.PREPARE}
@@ -104,10 +104,13 @@ class Kind(StrEnum):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """How a kind is written: its steps, the unit and default of its number, and its line of help.
+    """How a fault of one kind is written, and its line of help.
 
-    `steps` empty: none is taken; `step`: what it is when none is given; `unit` empty: no number;
-    `number` None: one must be given. `counted` False: strikes always, takes no `*TIMES`.
+    steps    at which it may happen; empty: it takes no step
+    step     the default of the step; None: one must be given
+    unit     of its number; empty: it takes no number
+    number   the default of the number; None: one must be given
+    counted  False: it always happens, and takes no `*TIMES`
     """
 
     help: str
@@ -122,7 +125,7 @@ RULES: dict[Kind, Rule] = {
     Kind.REFUSE_TCP: Rule("TCP connections are refused", counted=False),
     Kind.DROP_SYN: Rule("no answer to a SYN: the accept queue is full", counted=False),
     Kind.CLOSE_AFTER_ACCEPT: Rule("TCP is accepted and closed at once"),
-    Kind.NOT_SSH: Rule("garbage where SSH should greet"),
+    Kind.NOT_SSH: Rule("garbage in place of SSH's identification"),
     Kind.KEX: Rule("only a key exchange that clients do not offer"),
     Kind.KEY_CHANGED: Rule("another host key from the second connection on"),
     Kind.REFUSE_LOGIN: Rule("the right password is refused"),
@@ -134,7 +137,7 @@ RULES: dict[Kind, Rule] = {
     Kind.IGNORE_CTRL_C: Rule("Ctrl-C interrupts nothing"),
     Kind.SILENT: Rule("silence, until Ctrl-C brings the prompt back", _AFTER_LOGIN),
     Kind.HANG: Rule("silence for ever, even after Ctrl-C", frozenset(Step)),
-    Kind.DROP: Rule("the connection is cut without a goodbye", frozenset(Step)),
+    Kind.DROP: Rule("the connection is cut without a disconnect", frozenset(Step)),
     Kind.GARBAGE: Rule(
         "noise (4096 bytes; 0: endless), then silence", _PRINTING, unit="BYTES", number=4096
     ),
@@ -142,8 +145,10 @@ RULES: dict[Kind, Rule] = {
     Kind.ESCAPE_STORM: Rule("terminal escapes without end", _PRINTING, step=Step.COMMAND),
     Kind.PROMPT_STORM: Rule("prompts without end", _PRINTING, step=Step.PREPARE),
     Kind.ENDLESS_LIST: Rule("the files of file list and file get never end"),
-    Kind.SILENT_RETURN: Rule("back to the prompt, no word", _AFTER_COMMAND, step=Step.DIRECTORY),
-    Kind.REASK: Rule("no answer to QUESTION is ever good enough", QUESTIONS),
+    Kind.SILENT_RETURN: Rule(
+        "back to the prompt without a text", _AFTER_COMMAND, step=Step.DIRECTORY
+    ),
+    Kind.REASK: Rule("no answer to QUESTION is accepted", QUESTIONS),
     Kind.NO_FILES: Rule("no file matches"),
     Kind.INVALID_PATH: Rule("no path is there"),
     Kind.BIG_FILE: Rule(
@@ -166,12 +171,12 @@ RULES: dict[Kind, Rule] = {
 }
 
 
-# The largest number in each unit: dates have an end, and so has memory.
+# The largest number in each unit: more would exceed the dates of Python, or the memory.
 _MOST = {"S": 10**9, "N": 10**4, "BYTES": 10**15, "BYTES_PER_S": 10**15}
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One fault; `node` None: every node; `times` None: always; `number` in its kind's unit."""
+    """One fault. `node` None: every node. `times` None: always. `number`: in its kind's unit."""
 
     kind: Kind
     step: Step | None = None
@@ -181,7 +186,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class FaultSpecError(ValueError):
-    """A SPEC that is none; the text names it and what was expected."""
+    """A SPEC that is not valid. The text has the SPEC and what was expected."""
 
     def __init__(self, spec: str, expected: str) -> None:
         super().__init__(f"fault {spec!r}: expected {expected}")
@@ -195,7 +200,7 @@ _FORM = "[NODE=]KIND[:STEP][@NUMBER][*TIMES], such as hang:command or 2=drop:tra
 
 
 def parse_fault(spec: str) -> Fault:
-    """The fault that SPEC means; raises FaultSpecError."""
+    """The fault that SPEC means. Raises FaultSpecError."""
     found = _SPEC.fullmatch(spec)
     if found is None:
         raise FaultSpecError(spec, _FORM)
@@ -242,7 +247,7 @@ def _number(spec: str, kind: Kind, text: str | None) -> float:
 
 def _times(spec: str, kind: Kind, text: str | None) -> int | None:
     if text is not None and not RULES[kind].counted:
-        raise FaultSpecError(spec, f"{kind} without *TIMES: it always strikes")
+        raise FaultSpecError(spec, f"{kind} without *TIMES: it always happens")
     return _positive(spec, "*TIMES from 1", text)
 
 
@@ -255,25 +260,25 @@ def _positive(spec: str, what: str, text: str | None) -> int | None:
 
 
 class FaultPlan:
-    """The faults of one node (`index` from 1), and how often each has still to strike.
+    """The faults of one node (`index` from 1), and how often each may still happen.
 
-    `on_strike` is called whenever one does.
+    `on_use` is called whenever one happens.
     """
 
     def __init__(
-        self, faults: Iterable[Fault], index: int, on_strike: Callable[[], None] = lambda: None
+        self, faults: Iterable[Fault], index: int, on_use: Callable[[], None] = lambda: None
     ) -> None:
-        self._on_strike = on_strike
+        self._on_use = on_use
         mine = [fault for fault in faults if fault.node in (None, index)]
         self._left: list[tuple[Fault, list[int | None]]] = [(f, [f.times]) for f in mine]
 
-    def strikes(self, kind: Kind, step: Step | None = None) -> Fault | None:
-        """The fault of that kind (at that step) if one strikes now."""
+    def take(self, kind: Kind, step: Step | None = None) -> Fault | None:
+        """The fault of that kind (at that step) that happens now, or None. Uses it up once."""
         for fault, left in self._left:
             if fault.kind is kind and fault.step == step and left[0] != 0:
                 if left[0] is not None:
                     left[0] -= 1
-                self._on_strike()
+                self._on_use()
                 return fault
         return None
 

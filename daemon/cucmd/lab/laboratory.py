@@ -1,7 +1,7 @@
 """open_lab: many simulated nodes in this process, below a bridge.
 
-The one rule: an idle node costs a listening socket and a few hundred bytes, no task and no key of
-its own; and when `open_lab` ends, nothing of it is left.
+The one rule: an idle node costs a listening socket and a few hundred bytes, and has no task and no
+host key of its own. When `open_lab` ends, nothing of the lab is left.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import trio
 from msgspec.structs import asdict
 
 from cucmd.lab.answers import Member
-from cucmd.lab.counters import Counters, Tally
+from cucmd.lab.counters import AllCounters, Counters
 from cucmd.lab.faults import FaultPlan, Kind
 from cucmd.lab.node import Node
 from cucmd.lab.options import LabOptions
@@ -36,26 +36,26 @@ class Lab:
         self.password = options.password
         names = [sock.getsockname() for sock in sockets]
         self.addresses = tuple(f"{host}:{port}" for host, port in names)
-        self._tally = Tally(options.nodes)
+        self._counters = AllCounters(options.nodes)
         self._before: set[asyncio.Task[Any]] = set()
         members = [Member(index, host) for index, (host, _) in enumerate(names, start=1)]
-        self._doors = [
-            NodeServer(Node(index, options, members, self._tally), sock, keys)
+        self._servers = [
+            NodeServer(Node(index, options, members, self._counters), sock, keys)
             for index, sock in enumerate(sockets, start=1)
         ]
 
     @property
     def counters(self) -> Counters:
         """The sums of all nodes, now."""
-        return self._tally.total()
+        return self._counters.total()
 
     def node(self, index: int) -> Counters:
-        """The counters of node number `index` (from 1), live."""
-        return self._tally.nodes[index - 1]
+        """The counters of node number `index` (from 1). They change as the node works."""
+        return self._counters.nodes[index - 1]
 
     async def until(self, condition: Callable[[Counters], bool]) -> Counters:
         """Waits until the sums meet the condition; returns them. The caller bounds the wait."""
-        return await self._tally.until(condition)
+        return await self._counters.until(condition)
 
     async def idle(self) -> Counters:
         """Waits until no connection and no push is open any more."""
@@ -65,21 +65,22 @@ class Lab:
 
     def report(self) -> dict[str, Any]:
         """The sums, as in Counters, and below `nodes` the same of each address."""
-        nodes = zip(self.addresses, self._tally.nodes, strict=True)
+        nodes = zip(self.addresses, self._counters.nodes, strict=True)
         return {**asdict(self.counters), "nodes": {name: asdict(one) for name, one in nodes}}
 
     async def _open(self) -> None:
         self._before = asyncio.all_tasks()
-        for door in self._doors:
-            door.open()
+        for server in self._servers:
+            server.open()
 
     async def _close(self) -> None:
-        """Cuts everything off, and waits for what it left: bounded, because asyncssh's own tasks
-        are waited for too, and others below the same bridge may have tasks that go on."""
-        for door in self._doors:
-            door.close()
-        # A connection cut in the middle of its login ends its tasks a thread's work later; in a
-        # loop that is gone by then they would raise, or never end.
+        """Cuts all connections and waits for their tasks, for a limited time: asyncssh's tasks are
+        among them, and so may be tasks of others below the same bridge.
+        """
+        for server in self._servers:
+            server.close()
+        # The tasks of a connection that is cut during its login end only after a thread has ended.
+        # If the loop were closed by then, they would raise or never end.
         tasks = asyncio.all_tasks() - self._before - {asyncio.current_task()}
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSING)
@@ -93,10 +94,10 @@ async def open_lab(options: LabOptions) -> AsyncIterator[Lab]:
     """
     key = await trio.to_thread.run_sync(_host_key, options.host_key)
     sockets: list[socket.socket] = []
-    fillers: list[socket.socket] = []
+    queued: list[socket.socket] = []
     try:
         for index in range(1, options.nodes + 1):
-            sockets.append(_listen(options, index, fillers))  # noqa: PERF401  each is closed below
+            sockets.append(_listen(options, index, queued))  # noqa: PERF401  each is closed below
         lab = Lab(options, sockets, HostKeys(key))
         await on_asyncio(lab._open)
         try:
@@ -106,12 +107,12 @@ async def open_lab(options: LabOptions) -> AsyncIterator[Lab]:
                 await on_asyncio(lab._close)
                 await lab.idle()
     finally:
-        for sock in (*sockets, *fillers):
+        for sock in (*sockets, *queued):
             sock.close()
 
 
 def new_host_key() -> asyncssh.SSHKey:
-    """As an appliance has it; one for all nodes: making one takes up to a second."""
+    """A host key as an appliance has it. Making one takes up to a second."""
     return asyncssh.generate_private_key("ssh-rsa", key_size=2048)
 
 
@@ -119,7 +120,7 @@ def _host_key(pem: bytes | None) -> asyncssh.SSHKey:
     return new_host_key() if pem is None else asyncssh.import_private_key(pem)
 
 
-def _listen(options: LabOptions, index: int, fillers: list[socket.socket]) -> socket.socket:
+def _listen(options: LabOptions, index: int, queued: list[socket.socket]) -> socket.socket:
     """The socket of node number `index`. 250 nodes to a network of 256, from .1 on."""
     offset = (index - 1) // 250 * 256 + (index - 1) % 250
     address = (str(options.first_address + offset), options.port)
@@ -129,9 +130,9 @@ def _listen(options: LabOptions, index: int, fillers: list[socket.socket]) -> so
         sock.setblocking(False)
         sock.bind(address)
         plan = FaultPlan(options.faults, index)
-        if plan.strikes(Kind.DROP_SYN):
-            fillers += _fill(sock)
-        elif not plan.strikes(Kind.REFUSE_TCP):  # bound without listening: refused
+        if plan.take(Kind.DROP_SYN):
+            queued += _fill_queue(sock)
+        elif not plan.take(Kind.REFUSE_TCP):  # bound without listening: refused
             sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
@@ -141,14 +142,14 @@ def _listen(options: LabOptions, index: int, fillers: list[socket.socket]) -> so
     return sock
 
 
-def _fill(sock: socket.socket) -> list[socket.socket]:
-    """Fills the queue of a socket that nobody accepts from: Linux then drops further SYNs.
+def _fill_queue(sock: socket.socket) -> list[socket.socket]:
+    """Fills the accept queue of a socket from which nothing is accepted: Linux then drops SYNs.
 
-    That needs no privilege. One connection fills a backlog of 0; the second is to make sure.
+    This needs no privilege. One connection fills a backlog of 0; the second makes it certain.
     """
     sock.listen(0)
-    fillers = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(2)]
-    for filler in fillers:
-        filler.setblocking(False)
-        filler.connect_ex(sock.getsockname())
-    return fillers
+    queued = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(2)]
+    for client in queued:
+        client.setblocking(False)
+        client.connect_ex(sock.getsockname())
+    return queued

@@ -1,7 +1,6 @@
-"""One simulated node, apart from its connections: who it is, what it remembers.
+"""One simulated node without its connections: its identity and what it remembers.
 
-The one rule: all sessions of a node share this, and nothing here is shared between nodes but the
-options and the tally.
+The one rule: all sessions of a node share this. Nodes share only the options and the counters.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from functools import partial
 
 from cucmd.lab import tree
 from cucmd.lab.answers import Member
-from cucmd.lab.counters import Tally
+from cucmd.lab.counters import AllCounters
 from cucmd.lab.faults import FaultPlan
 from cucmd.lab.options import LabOptions
 
@@ -23,17 +22,17 @@ class Node:
     """Node number `index` (from 1) of a lab; `members` is its cluster, itself included."""
 
     def __init__(
-        self, index: int, options: LabOptions, members: Sequence[Member], tally: Tally
+        self, index: int, options: LabOptions, members: Sequence[Member], counters: AllCounters
     ) -> None:
-        self._tally = tally
+        self._counters = counters
         self.index = index
         self.options = options
         self.members = members
-        self.plan = FaultPlan(options.faults, index, partial(self.count, "faults_struck"))
+        self.plan = FaultPlan(options.faults, index, partial(self.count, "faults_used"))
         self.refused_logins = 0
-        # (host, port) -> fingerprint: a node remembers its receivers, and stalls if one changes.
+        # (host, port) -> fingerprint: a node remembers receivers, and stalls if a key changes.
         self.known_receivers: dict[tuple[str, int], str] = {}
-        self._clock_is_off = timedelta()
+        self._clock_offset = timedelta()
         self._last_stamp = _LONG_AGO
 
     @property
@@ -42,26 +41,26 @@ class Node:
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to one of this node's counters."""
-        self._tally.count(self.index - 1, name, by)
+        self._counters.count(self.index - 1, name, by)
 
     def counter(self, name: str) -> int:
-        value: int = getattr(self._tally.nodes[self.index - 1], name)
+        value: int = getattr(self._counters.nodes[self.index - 1], name)
         return value
 
     def files(self, location: str) -> tuple[tree.VirtualFile, ...]:
-        return tree.plant(location, self.index, self.options.shape)
+        return tree.files_of(location, self.index, self.options.shape)
 
     def now(self) -> datetime:
         """By the node's own clock."""
-        return datetime.now(UTC) + self._clock_is_off
+        return datetime.now(UTC) + self._clock_offset
 
-    def put_clock(self, by: timedelta) -> None:
-        """What comes next may have a time that was before."""
-        self._clock_is_off += by
+    def move_clock(self, by: timedelta) -> None:
+        """Sets the node's clock forward or back."""
+        self._clock_offset += by
         self._last_stamp = _LONG_AGO
 
     def next_stamp(self) -> str:
-        """The folder of the next push, in the node's own time; no two are alike."""
+        """The name of the next push's folder, in the node's own time. No name comes twice."""
         now = self.now().replace(microsecond=0)
         self._last_stamp = max(now, self._last_stamp + timedelta(seconds=1))
         return f"{self._last_stamp.astimezone(self.options.timezone):%Y-%m-%d_%H-%M-%S}"

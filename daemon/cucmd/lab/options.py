@@ -1,6 +1,7 @@
 """What can be set for simulated nodes, and their algorithms.
 
-The one rule: the defaults make a healthy node of release 12.5 to 15; everything odd is asked for.
+The one rule: the defaults make a healthy node of release 12.5 to 15. Everything unusual is an
+option.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Auth(StrEnum):
 
 
 class Form(StrEnum):
-    """Of `file get`: the older one ends the line with `done.`, the newer lists the files."""
+    """The form of `file get`: older releases print `done.` at once, newer ones name the files."""
 
     OLDER = "older"
     NEWER = "newer"
@@ -33,11 +34,11 @@ class Prompt(StrEnum):
     PLAIN = "plain"
     COUNTER = "counter"  # as after `set commandcount enable`
     ESCAPE = "escape"  # ESC[K before it
-    NUDGE = "nudge"  # the first one only after a newline, and then twice
+    NUDGE = "nudge"  # the first one only after an empty line, and then twice
 
 
 class Extra(StrEnum):
-    """Where `file get` asks one more yes/no question."""
+    """Where `file get` asks another yes/no question."""
 
     NO = "no"
     BEFORE = "before"  # the sizing
@@ -54,7 +55,7 @@ class Algorithms(msgspec.Struct, frozen=True):
     banner: str = "OpenSSH_9.6 PKIX[14.4.2]"
 
 
-# vos-cli.md, section 1
+# vos/NODES.md, section 1
 ALGORITHMS = {
     "current": Algorithms(
         kex=(
@@ -87,8 +88,7 @@ ALGORITHMS = {
         banner="OpenSSH_5.3",
     ),
 }
-# secp256k1: asyncssh can serve it; only its own clients offer it, and only where kex_algs is left
-# to its default.
+# secp256k1: asyncssh can serve it. No client offers it but asyncssh with its default of kex_algs.
 UNCOMMON_KEX = "ecdh-sha2-1.3.132.0.10"
 
 

@@ -1,7 +1,7 @@
 """The simulated node as SFTP client: it logs in to the receiver and pushes files.
 
-The one rule: whoever cancels `Push.run` finds the connection to the receiver gone when it
-returns; nothing is finished politely that was interrupted.
+The one rule: when `Push.run` has ended, the connection to the receiver is closed. If it was
+cancelled, the connection was cut.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import msgspec
 from cucmd.lab.faults import Fault, Kind
 from cucmd.lab.node import Node
 from cucmd.lab.options import ALGORITHMS
-from cucmd.lab.terminal import silence
+from cucmd.lab.terminal import wait_forever
 
 _BLOCK = 32 * 1024
 _OUTSTANDING = 64  # as OpenSSH's sftp
 
 
-class Receiver(msgspec.Struct, frozen=True):
+class ReceiverAddress(msgspec.Struct, frozen=True):
     host: str
     port: int
     username: str
@@ -34,11 +34,11 @@ class Receiver(msgspec.Struct, frozen=True):
     directory: str
 
     def __repr__(self) -> str:
-        return f"Receiver({self.username}@{self.host}:{self.port}{self.directory})"
+        return f"ReceiverAddress({self.username}@{self.host}:{self.port}{self.directory})"
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A file to send; `path` below the directory, `size` as far as known before it is made."""
+    """A file to send. `path` is below the directory. `size` is that before compression."""
 
     path: str
     size: int
@@ -47,7 +47,7 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class PushFailed(Exception):
-    """The receiver could not be reached, let us not in, or did not take what we sent."""
+    """The receiver could not be reached, refused the login, or refused a request."""
 
 
 class InvalidDirectory(PushFailed):
@@ -58,14 +58,14 @@ class Sent(Protocol):
     def __call__(self, size: int, *, whole: bool) -> None: ...
 
 
-# (address, algorithm, fingerprint) -> shall we go on?
+# (address, algorithm, fingerprint) -> whether the key is accepted
 Trust = Callable[[str, str, str], Awaitable[bool]]
 
 
 class _Client(asyncssh.SSHClient):
-    """Judges the receiver's key and holds the login back until it is trusted."""
+    """Checks the receiver's key, and logs in once it is trusted."""
 
-    def __init__(self, node: Node, receiver: Receiver, trust: Trust | None) -> None:
+    def __init__(self, node: Node, receiver: ReceiverAddress, trust: Trust | None) -> None:
         self._node = node
         self._receiver = receiver
         self._trust = trust
@@ -91,7 +91,7 @@ class _Client(asyncssh.SSHClient):
         if self._asked or not await self._trusted():
             return None
         self._asked = True
-        if self._node.plan.strikes(Kind.UPLOAD_WRONG_PASSWORD):
+        if self._node.plan.take(Kind.UPLOAD_WRONG_PASSWORD):
             return self._receiver.password + "-wrong"
         return self._receiver.password
 
@@ -109,13 +109,17 @@ class _Client(asyncssh.SSHClient):
 
 
 class Push:
-    """One push. `halfway` is awaited once, in the middle of the first file; `trust` asks about
-    an unknown host key, None trusts at first sight; `sent` hears of progress."""
+    """One push.
+
+    trust    asks about an unknown host key; None: it is accepted without a question
+    halfway  is awaited once, in the middle of the first file
+    sent     is called as bytes are sent
+    """
 
     def __init__(
         self,
         node: Node,
-        receiver: Receiver,
+        receiver: ReceiverAddress,
         *,
         trust: Trust | None,
         halfway: Callable[[], Awaitable[None]],
@@ -127,7 +131,7 @@ class Push:
         self._halfway = halfway
         self._sent = sent
         self._written = 0
-        self._mark: int | None = None  # at so many bytes the interruption is due
+        self._mark: int | None = None  # `_interruption` is awaited after so many bytes
         self._interruption: Callable[[], Awaitable[None]] = halfway
         self._rate = 0.0
         self._made = {""}  # folders below the directory that are there
@@ -149,19 +153,22 @@ class Push:
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
         plan = self._node.plan
-        if plan.strikes(Kind.UNREACHABLE):
-            await silence()
+        if plan.take(Kind.UNREACHABLE):
+            await wait_forever()
         sock = await self._reach()
         try:
-            await self._greeted(sock, plan.strikes(Kind.SLOW_GREETING))
+            await self._wait_for_identification(sock, plan.take(Kind.SLOW_GREETING))
             return _unless_cancelled(await self._log_in(sock))
         except BaseException:
-            # Once asyncssh has it, it closes it as well; twice does no harm.
+            # asyncssh closes it too once it has it. Closing twice does no harm.
             sock.close()
             raise
 
     async def _reach(self) -> socket.socket:
-        """A connected socket; a node that cannot get there keeps silent, then gives up."""
+        """A connected socket.
+
+        A node that cannot connect prints nothing, and gives up in the end.
+        """
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._node.options.unreachable_silence
         try:
@@ -174,12 +181,12 @@ class Push:
     async def _tcp(self, loop: asyncio.AbstractEventLoop) -> socket.socket:
         receiver = self._receiver
         found = await loop.getaddrinfo(receiver.host, receiver.port, type=socket.SOCK_STREAM)
-        family, _, _, _, address = found[0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        kind, _, _, _, address = found[0]
+        sock = socket.socket(kind, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             # The receiver sees each node's own address, as it would in a real network.
-            if ip_address(address[0]).is_loopback and family is socket.AF_INET:
+            if ip_address(address[0]).is_loopback and kind is socket.AF_INET:
                 sock.bind((self._node.here.address, 0))
             await loop.sock_connect(sock, address)
         except BaseException:
@@ -187,11 +194,11 @@ class Push:
             raise
         return sock
 
-    async def _greeted(self, sock: socket.socket, slow: Fault | None) -> None:
-        """Waits for the first byte of the greeting, without taking it."""
+    async def _wait_for_identification(self, sock: socket.socket, slow: Fault | None) -> None:
+        """Waits for the first byte of SSH's identification, without reading it."""
         if slow is not None:
             await asyncio.sleep(slow.number)
-            raise PushFailed("the receiver was too slow to greet")
+            raise PushFailed("the receiver was too slow")
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         loop.add_reader(sock, readable.set)
@@ -199,7 +206,7 @@ class Push:
             async with asyncio.timeout(self._node.options.greeting_patience):
                 await readable.wait()
         except TimeoutError:
-            raise PushFailed("the receiver was too slow to greet") from None
+            raise PushFailed("the receiver was too slow") from None
         finally:
             loop.remove_reader(sock)
 
@@ -227,20 +234,20 @@ class Push:
         except (asyncssh.Error, OSError) as error:
             if client.changed:
                 self._node.count("pushes_refused")
-                await silence()
+                await wait_forever()
             raise PushFailed(str(error)) from None
 
-    # -- faults on the way
+    # -- faults of the transfer
 
     def _expect_faults(self, items: Sequence[Item], conn: asyncssh.SSHClientConnection) -> None:
         plan = self._node.plan
         middle = items[0].size // 2 if items else 0
         self._mark, self._interruption = middle, self._halfway
-        if stalled := plan.strikes(Kind.UPLOAD_STALLED):
-            self._mark, self._interruption = int(stalled.number) or middle, silence
-        if cut := plan.strikes(Kind.UPLOAD_CUT):
-            self._mark, self._interruption = int(cut.number) or middle, _cutting(conn)
-        if trickle := plan.strikes(Kind.TRICKLE):
+        if stalled := plan.take(Kind.UPLOAD_STALLED):
+            self._mark, self._interruption = int(stalled.number) or middle, wait_forever
+        if cut := plan.take(Kind.UPLOAD_CUT):
+            self._mark, self._interruption = int(cut.number) or middle, _cut_after(conn)
+        if trickle := plan.take(Kind.TRICKLE):
             self._rate = trickle.number
 
     async def _interrupt_if_due(self) -> None:
@@ -251,10 +258,10 @@ class Push:
     # -- files
 
     async def _push_all(self, conn: asyncssh.SSHClientConnection, items: Sequence[Item]) -> None:
-        # No `async with`: its exit waits for the server, and an interrupted push must not.
+        # No `async with`: its exit waits for the server, and a cancelled push must not wait.
         sftp = await conn.start_sftp_client()
         directory = self._receiver.directory
-        if self._node.plan.strikes(Kind.INVALID_DIRECTORY) or not await sftp.isdir(directory):
+        if self._node.plan.take(Kind.INVALID_DIRECTORY) or not await sftp.isdir(directory):
             raise InvalidDirectory(directory)
         self._node.count("pushes_ever")
         for item in items:
@@ -267,7 +274,7 @@ class Push:
     async def _push(self, sftp: asyncssh.SFTPClient, item: Item, path: str) -> None:
         # Block size 0: a write is one request; asyncssh's own splitting costs a task a block.
         handle = await sftp.open(path, "wb", block_size=0)
-        feed = _Feed(item.blocks())
+        feed = _BlockReader(item.blocks())
         while True:
             await self._interrupt_if_due()
             limit = None if self._mark is None else self._mark - self._written
@@ -307,7 +314,7 @@ class Push:
         try:
             await asyncio.gather(*writers)
         finally:
-            # No TaskGroup: it would hand on a group of what is one error.
+            # No TaskGroup: it would raise a group in place of one error.
             for writer in writers:
                 writer.cancel()
             await asyncio.gather(*writers, return_exceptions=True)
@@ -316,7 +323,7 @@ class Push:
     async def _write_block(
         self, handle: asyncssh.SFTPClientFile, offset: int, block: bytes
     ) -> None:
-        # At a trickle: four pieces a second, or one byte in so many seconds.
+        # With a rate: four pieces a second, or one byte in several seconds.
         piece = max(1, int(self._rate / 4)) if self._rate else len(block)
         for start in range(0, len(block), piece):
             part = block[start : start + piece]
@@ -329,7 +336,7 @@ class Push:
 
 
 def _unless_cancelled(conn: asyncssh.SSHClientConnection) -> asyncssh.SSHClientConnection:
-    """A cancellation that falls into asyncssh's work in a thread gets lost in trio-asyncio."""
+    """Repeats a cancel that trio-asyncio has lost while asyncssh worked in a thread."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         conn.abort()
@@ -337,8 +344,8 @@ def _unless_cancelled(conn: asyncssh.SSHClientConnection) -> asyncssh.SSHClientC
     return conn
 
 
-class _Feed:
-    """The blocks of a file with their offsets, to be taken up to a limit of bytes."""
+class _BlockReader:
+    """The blocks of a file with their offsets, read up to a limit of bytes."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
@@ -346,7 +353,7 @@ class _Feed:
         self._offset = 0
 
     def take(self, limit: int | None) -> Iterator[tuple[int, bytes]]:
-        """Stops after `limit` bytes; the next `take` goes on from there."""
+        """Stops after `limit` bytes. The next `take` continues there."""
         while limit is None or limit > 0:
             block = self._rest or next(self._blocks, b"")
             if not block:
@@ -359,7 +366,7 @@ class _Feed:
             yield offset, taken
 
 
-def _cutting(conn: asyncssh.SSHClientConnection) -> Callable[[], Awaitable[None]]:
+def _cut_after(conn: asyncssh.SSHClientConnection) -> Callable[[], Awaitable[None]]:
     async def cut() -> None:
         conn.abort()
         raise PushFailed("cut")

@@ -1,7 +1,7 @@
 """PURE. Which files a `file get` or `file list` means.
 
-The one rule: an argument is judged as the appliance judges it: words split at blanks only, the
-window read in the node's own time zone.
+The one rule: arguments are read as the appliance reads them: words are split at blanks only, and
+the window is in the node's own time zone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BAD_ARITY = texts.WRONG_ARITY.format(mandatory=2, more=7)
 
 
 class Refused(Exception):
-    """The command cannot be carried out; `lines` are what the node prints."""
+    """The command is refused. `lines` are what the node prints."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__(lines[0])
@@ -28,7 +28,7 @@ class Refused(Exception):
 
 
 class Get(msgspec.Struct, frozen=True):
-    """A `file get` that makes sense. `oldest` and `newest` bound the modification time."""
+    """A valid `file get`. `oldest` and `newest` limit the modification time."""
 
     location: str
     spec: str
@@ -47,11 +47,11 @@ _UNITS = {
     "months": timedelta(days=30),
 }
 _COUNT = re.compile(r"[0-9]{1,7}")
-_LONGEST = timedelta(days=36_500)  # nothing is older, and dates have an end
+_LONGEST = timedelta(days=36_500)  # no file is older; more could exceed the dates of Python
 
 
 def parse_get(words: list[str], now: datetime, zone: tzinfo) -> Get:
-    """What stands after `file get`; raises Refused. `now` is aware."""
+    """Reads the arguments of `file get`. `now` is aware. Raises Refused."""
     if len(words) < 2:
         raise Refused(_BAD_ARITY, texts.UNSUCCESSFUL)
     location, spec, *rest = words
@@ -109,7 +109,7 @@ def _moment(text: str, zone: tzinfo) -> datetime:
 
 
 def select(files: Iterable[VirtualFile], get: Get, now: datetime) -> list[VirtualFile]:
-    """The files that are meant, in the tree's order; raises Refused if there is no such place."""
+    """The files that match, in the tree's order. Raises Refused if there is no such folder."""
     files = tuple(files)
     folder, pattern = _place(files, get.location, get.spec)
     inside = [file for file in files if _below(file, folder, recurs=get.recurs)]
@@ -168,7 +168,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def listing(files: Iterable[VirtualFile], location: str, spec: str, now: datetime) -> list[Entry]:
-    """What `file list` shows for a file-spec, folders first; raises Refused if nothing."""
+    """What `file list` shows for a file-spec, folders first. Raises Refused if that is nothing."""
     files = tuple(files)
     folder, pattern = _place(files, location, spec)
     inner = sorted(

@@ -1,7 +1,7 @@
-"""One simulated node at TCP and SSH: accepts, lets in, hands out terminals.
+"""One simulated node at TCP and SSH: accepts connections, checks logins, opens terminals.
 
-The one rule: every accepted connection is counted when it comes and when it is gone, whatever it
-was; and it is told apart whether the client said goodbye, vanished, or was cut off by us.
+The one rule: every accepted connection is counted when it is accepted and when it is closed. The
+counters tell apart an orderly close by the client, any other close by it, and a cut by the node.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from cucmd.lab.console import Console
 from cucmd.lab.faults import Kind, Step
 from cucmd.lab.node import Node
 from cucmd.lab.options import ALGORITHMS, UNCOMMON_KEX, Auth
-from cucmd.lab.terminal import silence
+from cucmd.lab.terminal import wait_forever
 
 _log = logging.getLogger(__name__)
 
 
 class HostKeys:
-    """The lab's keys: one for all nodes, one more for those whose key changes."""
+    """The host keys of the lab: one for all nodes, and one for nodes whose key changes."""
 
     def __init__(self, key: asyncssh.SSHKey) -> None:
         self.usual = key
@@ -41,7 +41,7 @@ class HostKeys:
 
 
 class NodeServer:
-    """A node's listening socket and all that came in through it."""
+    """A node's listening socket and the connections that it has accepted."""
 
     def __init__(self, node: Node, sock: socket.socket, keys: HostKeys) -> None:
         self._node = node
@@ -55,12 +55,12 @@ class NodeServer:
 
     def open(self) -> None:
         plan = self._node.plan
-        if plan.strikes(Kind.REFUSE_TCP) or plan.strikes(Kind.DROP_SYN):
-            return  # nothing to accept, and what fills the queue must stay there
+        if plan.take(Kind.REFUSE_TCP) or plan.take(Kind.DROP_SYN):
+            return  # nothing to accept: the connections that fill the queue must stay in it
         asyncio.get_running_loop().add_reader(self._sock, self._accept)
 
     def close(self) -> None:
-        """No new connection; those that are open are cut."""
+        """Accepts no more connections, and cuts the open ones."""
         self._closed = True
         asyncio.get_running_loop().remove_reader(self._sock)
         self._sock.close()
@@ -85,7 +85,7 @@ class NodeServer:
         self.start(self._serve(sock)).add_done_callback(partial(self._served, sock))
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task of this node; an exception out of it is a defect of the lab."""
+        """Starts a task of this node. An exception that leaves it is a defect of the lab."""
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self._ended)
@@ -99,17 +99,17 @@ class NodeServer:
 
     async def _serve(self, sock: socket.socket) -> None:
         plan = self._node.plan
-        if plan.strikes(Kind.HANG, Step.ACCEPT):
+        if plan.take(Kind.HANG, Step.ACCEPT):
             await self._speak_no_ssh(sock, b"")
-        elif plan.strikes(Kind.NOT_SSH):
+        elif plan.take(Kind.NOT_SSH):
             await self._speak_no_ssh(sock, os.urandom(256) + b"\r\n")
-        elif plan.strikes(Kind.CLOSE_AFTER_ACCEPT) or plan.strikes(Kind.DROP, Step.ACCEPT):
+        elif plan.take(Kind.CLOSE_AFTER_ACCEPT) or plan.take(Kind.DROP, Step.ACCEPT):
             pass  # closed when this task ends
         else:
             await self._speak_ssh(sock)
 
     def _served(self, sock: socket.socket, _task: asyncio.Task[None]) -> None:
-        """The end of `_serve`, which may not have begun: a socket that nothing took is closed."""
+        """`_serve` has ended, or never begun. Closes a socket that no protocol has."""
         if sock in self._unserved:
             self._unserved.discard(sock)
             sock.close()
@@ -123,13 +123,13 @@ class NodeServer:
     async def _speak_ssh(self, sock: socket.socket) -> None:
         node = self._node
         algorithms = ALGORITHMS[node.options.algorithms]
-        changed = self._accepted > 1 and node.plan.strikes(Kind.KEY_CHANGED)
-        kex = (UNCOMMON_KEX,) if node.plan.strikes(Kind.KEX) else algorithms.kex
-        door = Connection(node, self, sock)
+        changed = self._accepted > 1 and node.plan.take(Kind.KEY_CHANGED)
+        kex = (UNCOMMON_KEX,) if node.plan.take(Kind.KEX) else algorithms.kex
+        connection = Connection(node, self, sock)
         try:
             await asyncssh.run_server(
                 sock,
-                server_factory=lambda: door,
+                server_factory=lambda: connection,
                 server_host_keys=[self._keys.other if changed else self._keys.usual],
                 server_version=algorithms.banner,
                 kex_algs=list(kex),
@@ -145,14 +145,14 @@ class NodeServer:
                 config=None,
             )
         except (asyncssh.Error, OSError):
-            pass  # the client went away or was refused; `door` has counted it
+            pass  # the client closed, or was refused; `connection` has counted it
 
     def opened(self, sock: socket.socket, cut: Callable[[], None]) -> None:
         self._unserved.discard(sock)
         self._transports.add(cut)
         if self._closed:
-            # asyncssh makes a connection's options in a thread; a cancellation that falls into
-            # that time gets lost in trio-asyncio, and the connection comes into being after all.
+            # asyncssh prepares a connection's options in a thread. trio-asyncio loses a cancel in
+            # that time, and the connection is made in spite of it.
             asyncio.get_running_loop().call_soon(cut)
 
     def lost(self, cut: Callable[[], None]) -> None:
@@ -161,11 +161,13 @@ class NodeServer:
 
 
 class _NoSsh(asyncio.Protocol):
-    """Says its greeting, if any, and then nothing, until the client goes."""
+    """Sends its greeting, if any, and then nothing, until the client closes."""
 
-    def __init__(self, node: Node, door: NodeServer, sock: socket.socket, greeting: bytes) -> None:
+    def __init__(
+        self, node: Node, server: NodeServer, sock: socket.socket, greeting: bytes
+    ) -> None:
         self._node = node
-        self._door = door
+        self._server = server
         self._sock = sock
         self._greeting = greeting
         self._ending = "dropped"
@@ -174,7 +176,7 @@ class _NoSsh(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._door.opened(self._sock, self._cut)
+        self._server.opened(self._sock, self._cut)
         transport.write(self._greeting)
 
     def _cut(self) -> None:
@@ -186,16 +188,16 @@ class _NoSsh(asyncio.Protocol):
         self._ending = "closed_cleanly"
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._door.lost(self._cut)
+        self._server.lost(self._cut)
         self._node.count(self._ending)
 
 
 class Connection(asyncssh.SSHServer):
     """One SSH connection to a node."""
 
-    def __init__(self, node: Node, door: NodeServer, sock: socket.socket) -> None:
+    def __init__(self, node: Node, server: NodeServer, sock: socket.socket) -> None:
         self.node = node
-        self._door = door
+        self._server = server
         self._sock = sock
         self._conn: asyncssh.SSHServerConnection | None = None
         self._cut_by_node = False
@@ -203,18 +205,18 @@ class Connection(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._conn = conn
-        self._door.opened(self._sock, self.cut)
+        self._server.opened(self._sock, self.cut)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._door.lost(self.cut)
+        self._server.lost(self.cut)
         if self._cut_by_node:
             self.node.count("cut_by_node")
         else:
-            clean = _said_goodbye(exc, logged_in=self._logged_in)
+            clean = _closed_in_order(exc, logged_in=self._logged_in)
             self.node.count("closed_cleanly" if clean else "dropped")
 
     def cut(self) -> None:
-        """Ends the connection without a goodbye."""
+        """Ends the connection without an SSH disconnect."""
         self._cut_by_node = True
         if self._conn is not None:
             self._conn.abort()
@@ -229,7 +231,7 @@ class Connection(asyncssh.SSHServer):
         return self.node.options.auth is not Auth.KEYBOARD_INTERACTIVE
 
     async def validate_password(self, username: str, password: str) -> bool:
-        return await self._admit(username, password)
+        return await self._check_login(username, password)
 
     def kbdint_auth_supported(self) -> bool:
         return self.node.options.auth is not Auth.PASSWORD
@@ -240,17 +242,17 @@ class Connection(asyncssh.SSHServer):
         return "", "", "", [("Password: ", False)]
 
     async def validate_kbdint_response(self, username: str, responses: list[str]) -> bool:  # type: ignore[override]  # asyncssh takes an awaitable here, its stub of list is invariant
-        return len(responses) == 1 and await self._admit(username, responses[0])
+        return len(responses) == 1 and await self._check_login(username, responses[0])
 
-    async def _admit(self, username: str, password: str) -> bool:
+    async def _check_login(self, username: str, password: str) -> bool:
         node, plan = self.node, self.node.plan
-        if plan.strikes(Kind.HANG, Step.LOGIN):
-            await silence()
-        if plan.strikes(Kind.DROP, Step.LOGIN):
+        if plan.take(Kind.HANG, Step.LOGIN):
+            await wait_forever()
+        if plan.take(Kind.DROP, Step.LOGIN):
             self.cut()
-            await silence()
+            await wait_forever()
         right = (username, password) == (node.options.username, node.options.password)
-        refused = plan.strikes(Kind.REFUSE_LOGIN) or self._locked_out()
+        refused = plan.take(Kind.REFUSE_LOGIN) or self._locked_out()
         if right and not refused:
             return True
         node.refused_logins += 1
@@ -258,7 +260,7 @@ class Connection(asyncssh.SSHServer):
         return False
 
     def _locked_out(self) -> bool:
-        lockout = self.node.plan.strikes(Kind.LOCKOUT)
+        lockout = self.node.plan.take(Kind.LOCKOUT)
         return lockout is not None and self.node.refused_logins >= lockout.number
 
     # -- sessions
@@ -266,24 +268,27 @@ class Connection(asyncssh.SSHServer):
     def session_requested(self) -> bool | ShellSession:
         if self.node.counter("sessions_now") >= self.node.options.max_sessions:
             return False
-        return ShellSession(self, self._door)
+        return ShellSession(self, self._server)
 
 
-def _said_goodbye(exc: Exception | None, *, logged_in: bool) -> bool:
-    """asyncssh: None after a disconnect "by application", an error of its own for each other
-    reason, and ConnectionLost where the bytes just ended. That is an orderly end only before the
-    login: clients that do not get in often leave without a word."""
+def _closed_in_order(exc: Exception | None, *, logged_in: bool) -> bool:
+    """Whether the client has closed the connection in an orderly way.
+
+    asyncssh gives None after a disconnect "by application", an error of its own for each other
+    reason, and ConnectionLost where the bytes just ended. The last is orderly only before the
+    login: clients whose login fails often close without a disconnect.
+    """
     if isinstance(exc, asyncssh.ConnectionLost):
         return not logged_in
     return exc is None or isinstance(exc, asyncssh.DisconnectError)
 
 
 class ShellSession(asyncssh.SSHServerSession[bytes]):
-    """One channel: a terminal with a PTY, one line without; neither exec nor subsystems."""
+    """One channel: a terminal if it has a PTY, else one line. No exec, no subsystems."""
 
-    def __init__(self, connection: Connection, door: NodeServer) -> None:
+    def __init__(self, connection: Connection, server: NodeServer) -> None:
         self._connection = connection
-        self._door = door
+        self._server = server
         self._node = connection.node
         self._pty = False
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
@@ -310,7 +315,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         assert self._channel is not None
         if self._pty:
             self._console = Console(self._node, self._channel, self._connection.cut)
-            self._running = self._door.start(self._run(self._console, self._channel))
+            self._running = self._server.start(self._run(self._console, self._channel))
         else:
             self._channel.write(f"{texts.STARTING_UP}\r\n\r\n".encode())
             self._channel.exit(1)

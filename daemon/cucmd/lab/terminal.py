@@ -1,7 +1,7 @@
 """One terminal of a simulated node, on an SSH channel: echo, questions, the pager, Ctrl-C.
 
-The one rule: what is typed is echoed when it is read, key by key, and Ctrl-C is obeyed when it
-arrives, whatever is being done, unless the terminal is frozen: then nothing reaches it at all.
+The one rule: a key is echoed when it is read. Ctrl-C has its effect when it arrives, whatever runs.
+A frozen terminal ignores both.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from cucmd.lab.answers import PAGE_LINES
 from cucmd.lab.editor import Echo, LineEditor
 
 INTERRUPT = b"\x03"
-# Typed ahead and not read yet; a tty's own queue holds 4096.
+# Bytes that were typed but not read yet. The queue of a tty holds 4096.
 _TYPE_AHEAD = 64 * 1024
 
 
 class Channel(Protocol):
-    """What is needed of an SSH channel."""
+    """The part of an SSH channel that is used here."""
 
     def write(self, data: bytes, datatype: Any = None) -> None: ...
     def is_closing(self) -> bool: ...
 
 
 class Terminal:
-    """`on_interrupt` is called when Ctrl-C arrives; what was typed before it is thrown away."""
+    """`on_interrupt` is called when Ctrl-C arrives. What was typed before it is dropped."""
 
     def __init__(self, channel: Channel, on_interrupt: Callable[[], None]) -> None:
         self._channel = channel
@@ -59,7 +59,7 @@ class Terminal:
         self._writable.set()
 
     def write(self, text: str | bytes) -> None:
-        # The client may be gone already; whoever writes is about to be told by cancellation.
+        # The client may have closed already. Then the writer is about to be cancelled.
         if not self._channel.is_closing():
             self._channel.write(text.encode() if isinstance(text, str) else text)
 
@@ -67,7 +67,7 @@ class Terminal:
         self.write(text + "\r\n")
 
     async def drain(self) -> None:
-        """Returns when the client has room again; others have had their turn meanwhile."""
+        """Waits until the client reads again. Other tasks run meanwhile."""
         await asyncio.sleep(0)
         await self._writable.wait()
 
@@ -107,6 +107,6 @@ class Terminal:
         return answers[key]
 
 
-async def silence() -> None:
-    """Nothing, until cancelled."""
+async def wait_forever() -> None:
+    """Returns never; ends when it is cancelled."""
     await asyncio.get_running_loop().create_future()

@@ -1,7 +1,7 @@
-"""PURE. What the appliance says, word for word.
+"""PURE. What the appliance prints, word for word.
 
-The one rule: written from `domain/vos-cli.md`, not from `vos`, so that a wrong word there meets the
-right one here. Tags as in those notes: V vendor document or published transcript, C seen live.
+The one rule: written from `vos/NODES.md` and not from the code of `vos`, so that a wrong word there
+is noticed here. V, C, I and ? are the tags of that file.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ GREETING = (
 DNS_UNREACHABLE = "WARNING: DNS unreachable"
 PROMPT = "admin:"
 
-# The pager (V), and what wipes it out after its key.
-PAGER = "\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit \x1b[0m"
+# The pager (V), and what erases it after the key.
+PAGER = "\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit\x1b[0m"
 PAGER_GONE = "\r\x1b[K"
 PAGER_IS_OFF = "Automatic pagination is turned off"
 PAGER_IS_ON = "Automatic pagination is turned on"

@@ -1,7 +1,7 @@
-"""PURE. The files of a simulated node: names, ages, sizes and content, all computed, none kept.
+"""PURE. The files of a simulated node: names, ages, sizes and content, all of them computed.
 
-The one rule: a file is a function of (node, path), so a 5 GB log costs nothing until it is read,
-and a test can compute what a node must have sent.
+The one rule: a file is a function of (node, path). So a file of 5 GB costs nothing until it is
+read, and a test can compute what a node must have sent.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hashlib import blake2b
 import msgspec
 
 _PATTERN = 64 * 1024
-_SMALL = 20_000  # of the files that are no traces, unless traces are smaller still
+_SMALL = 20_000  # bytes of a file that is no trace, unless traces are smaller
 _DAY = 86_400
 
 
@@ -37,8 +37,13 @@ class VirtualFile(msgspec.Struct, frozen=True):
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """How much there is: `files` traces a folder of `size` bytes (give or take `spread` percent),
-    one every `every` seconds."""
+    """How many files there are, and how large.
+
+    files   traces in a folder
+    size    bytes of each
+    spread  percent by which the sizes differ, up and down
+    every   seconds between two traces
+    """
 
     files: int = 12
     size: int = 200_000
@@ -46,38 +51,38 @@ class Shape(msgspec.Struct, frozen=True):
     every: float = 420.0
 
 
-class Family(msgspec.Struct, frozen=True):
-    """Files of one kind in one folder; `name` takes {node} and {n}, `share` divides the count."""
+class NumberedFiles(msgspec.Struct, frozen=True):
+    """Numbered files in one folder. `name` has {node} and {n}; `share` divides their number."""
 
     folder: str
     name: str
     share: int = 1
-    first: int = 74  # so that a fresh node looks like one that has been running
+    first: int = 74  # the first number, as of a node that has run for some time
     trace: bool = True
 
 
 _TRACES = (
-    Family("cm/trace/ccm/sdl", "SDL{node:03d}_100_{n:06d}.txt.gz"),
-    Family("cm/trace/ccm/sdi", "ccm{n:08d}.txt.gz", share=3),
-    Family("cm/trace/ccm/calllogs", "calllogs_{n:08d}.txt.gz", share=3),
-    Family("cm/trace/cti/sdl", "SDL{node:03d}_200_{n:06d}.txt.gz", share=2),
-    Family("cm/trace/cti/sdi", "cti{n:08d}.txt", share=4),
-    Family("cm/trace/lbm/sdl", "SDL{node:03d}_500_{n:06d}.txt.gz", share=4),
-    Family("cm/trace/ils/sdl", "SDL{node:03d}_600_{n:06d}.txt.gz", share=4),
-    Family("cm/trace/ris/sdi", "ris{n:08d}.txt", share=4),
-    Family("cm/trace/dbl/sdi", "dbmon{n:08d}.txt", share=4),
-    Family("cm/trace/cdrrep/log4j", "cdrrep{n:05d}.log", share=4),
-    Family("cm/log/ris/csv", "PerfMonLog_{n:06d}.csv", share=2),
+    NumberedFiles("cm/trace/ccm/sdl", "SDL{node:03d}_100_{n:06d}.txt.gz"),
+    NumberedFiles("cm/trace/ccm/sdi", "ccm{n:08d}.txt.gz", share=3),
+    NumberedFiles("cm/trace/ccm/calllogs", "calllogs_{n:08d}.txt.gz", share=3),
+    NumberedFiles("cm/trace/cti/sdl", "SDL{node:03d}_200_{n:06d}.txt.gz", share=2),
+    NumberedFiles("cm/trace/cti/sdi", "cti{n:08d}.txt", share=4),
+    NumberedFiles("cm/trace/lbm/sdl", "SDL{node:03d}_500_{n:06d}.txt.gz", share=4),
+    NumberedFiles("cm/trace/ils/sdl", "SDL{node:03d}_600_{n:06d}.txt.gz", share=4),
+    NumberedFiles("cm/trace/ris/sdi", "ris{n:08d}.txt", share=4),
+    NumberedFiles("cm/trace/dbl/sdi", "dbmon{n:08d}.txt", share=4),
+    NumberedFiles("cm/trace/cdrrep/log4j", "cdrrep{n:05d}.log", share=4),
+    NumberedFiles("cm/log/ris/csv", "PerfMonLog_{n:06d}.csv", share=2),
 )
 _LOGS = (
-    Family("platform/log", "cli{n:05d}.log", share=4, trace=False),
-    Family("platform/log", "servm{n:05d}.log", share=4, trace=False),
-    Family("tomcat/logs/security/log4j", "security{n:05d}.log", share=4, trace=False),
-    Family("tomcat/logs/axl/log4j", "axl{n:05d}.log", share=4, trace=False),
-    Family("tomcat/logs/ccmadmin/log4j", "ccmadmin{n:05d}.log", share=4, trace=False),
-    Family("audit/AuditApp", "Audit{n:08d}.log", share=4, trace=False),
+    NumberedFiles("platform/log", "cli{n:05d}.log", share=4, trace=False),
+    NumberedFiles("platform/log", "servm{n:05d}.log", share=4, trace=False),
+    NumberedFiles("tomcat/logs/security/log4j", "security{n:05d}.log", share=4, trace=False),
+    NumberedFiles("tomcat/logs/axl/log4j", "axl{n:05d}.log", share=4, trace=False),
+    NumberedFiles("tomcat/logs/ccmadmin/log4j", "ccmadmin{n:05d}.log", share=4, trace=False),
+    NumberedFiles("audit/AuditApp", "Audit{n:08d}.log", share=4, trace=False),
 )
-# path, age of the newest, how many rotated ones (`.1`, `.2`, ...) stand beside it
+# path, age in seconds of the newest, how many rotated ones (`.1`, `.2`, ...) there are
 _SINGLES = (
     ("syslog/messages", 45.0, 3),
     ("syslog/CiscoSyslog", 50.0, 3),
@@ -94,9 +99,9 @@ _INSTALL = (
     ("upgrade_log_2026-08-02.22.40.12.log", 30 * _DAY, 0),
     ("system-history.log", 30 * _DAY, 0),
 )
-# Folders that are there with nothing in them: `core` of a healthy node.
+# Empty folders: `core` of a healthy node.
 EMPTY_FOLDERS: dict[str, frozenset[str]] = {"activelog": frozenset({"core"})}
-# How a location is called in "Get file: active/cm/..." and in an archive's name.
+# location -> its name in "Get file: active/cm/..." and in the name of an archive
 ROOTS = {
     "activelog": "active",
     "inactivelog": "inactive",
@@ -107,38 +112,40 @@ ROOTS = {
 }
 
 
-def plant(location: str, node: int, shape: Shape) -> tuple[VirtualFile, ...]:
+def files_of(location: str, node: int, shape: Shape) -> tuple[VirtualFile, ...]:
     """All files of a location of node number `node`, oldest first within a folder."""
     if location == "activelog":
-        families = (*_TRACES, *_LOGS)
-        grown = [file for family in families for file in _grow(family, node, shape)]
-        return (*grown, *_singles(_SINGLES, shape))
+        kinds = (*_TRACES, *_LOGS)
+        grown = [file for kind in kinds for file in _numbered_files(kind, node, shape)]
+        return (*grown, *_single_files(_SINGLES, shape))
     if location == "install":
-        return tuple(_singles(_INSTALL, shape))
+        return tuple(_single_files(_INSTALL, shape))
     if location == "tftp":
-        return tuple(_singles((("SEPDEFAULT.cnf.xml", 40 * _DAY, 0),), shape))
+        return tuple(_single_files((("SEPDEFAULT.cnf.xml", 40 * _DAY, 0),), shape))
     return ()
 
 
-def _grow(family: Family, node: int, shape: Shape) -> Iterator[VirtualFile]:
-    count = -(-shape.files // family.share)
+def _numbered_files(kind: NumberedFiles, node: int, shape: Shape) -> Iterator[VirtualFile]:
+    count = -(-shape.files // kind.share)
     for i in range(count):
         from_end = count - 1 - i
-        name = family.name.format(node=node, n=family.first + i)
-        # The file still being written has this ending (vos-cli.md, section 5).
+        name = kind.name.format(node=node, n=kind.first + i)
+        # The file still being written has this ending (vos/NODES.md, section 5.6).
         if from_end == 0 and name.endswith(".gz"):
             name = name.removesuffix(".gz") + ".gzo"
-        path = f"{family.folder}/{name}"
-        size = _size(path, node, shape) if family.trace else min(_SMALL, shape.size)
+        path = f"{kind.folder}/{name}"
+        size = _size(path, node, shape) if kind.trace else min(_SMALL, shape.size)
         yield VirtualFile(path, size, 20.0 + from_end * shape.every)
 
 
 def _size(path: str, node: int, shape: Shape) -> int:
-    lot = int.from_bytes(_digest(node, path)[:4]) % 2001 - 1000  # -1000 .. 1000
-    return shape.size + shape.size * shape.spread * lot // 100_000
+    number = int.from_bytes(_digest(node, path)[:4]) % 2001 - 1000  # -1000 .. 1000
+    return shape.size + shape.size * shape.spread * number // 100_000
 
 
-def _singles(singles: tuple[tuple[str, float, int], ...], shape: Shape) -> Iterator[VirtualFile]:
+def _single_files(
+    singles: tuple[tuple[str, float, int], ...], shape: Shape
+) -> Iterator[VirtualFile]:
     size = min(_SMALL, shape.size)
     for path, age, rotated in singles:
         for i in range(rotated, 0, -1):
@@ -151,21 +158,23 @@ def _digest(node: int, path: str) -> bytes:
 
 
 def _pattern(node: int, path: str) -> bytes:
-    """One block of log lines; what differs between blocks is stamped over its beginning."""
+    """One block of log lines. `blocks` writes the number of the block over its beginning."""
     seed = _digest(node, path).hex()
     lines: list[bytes] = []
     length = 0
     while length < _PATTERN:
         n = len(lines)
-        lot = seed[n % 48 : n % 48 + 12]
-        line = f"{n:08d}|10:{n % 60:02d}:{n * 7 % 60:02d}.{n % 1000:03d} |SdlSig |{lot} |{path}\n"
+        number = seed[n % 48 : n % 48 + 12]
+        line = (
+            f"{n:08d}|10:{n % 60:02d}:{n * 7 % 60:02d}.{n % 1000:03d} |SdlSig |{number} |{path}\n"
+        )
         lines.append(line.encode())
         length += len(line)
     return b"".join(lines)[:_PATTERN]
 
 
 def blocks(node: int, path: str, size: int, block: int = 32 * 1024) -> Iterator[bytes]:
-    """The whole content, block by block: the same for ever, and different in every 64 KiB.
+    """The whole content, block by block: always the same, and different in every 64 KiB.
 
     `block` divides 64 KiB.
     """

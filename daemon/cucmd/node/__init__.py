@@ -1,9 +1,8 @@
 """A session on one node, from the first SYN to the closed connection.
 
-    login.py         reaching the first prompt, with retries
-    dialogue.py      the shell driven by the vos machine
-    transcript_file.py  what was said, on disk as it happens
-    pace.py          how fast a node may talk
+    dialogue.py      the session: bytes in, events out, answers back; read this first
+    login.py         from nothing to the first prompt, with retries
+    transcript_file.py  what both sides sent, on disk as it happens
     deadlines.py     deadlines that move with the phase, and what their expiry means
     zones.py         time zones by the names that nodes give them
     resolver.py      names of nodes in the DNS

@@ -1,7 +1,7 @@
-"""Deadlines: which clock runs in which phase, and what its expiry means.
+"""Deadlines: which one applies in which phase, and what its expiry means.
 
-The one rule: time is trio's clock, and whoever lets a deadline expire says which, for how long
-and in which phase, in the form that BE-020 row 13 fixes.
+The one rule: time is that of trio's clock. A failure for an expired deadline says which deadline it
+was, for how many seconds and in which phase, in the form of `failure.timed_out`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from cucmd.node.ports import UploadTarget
 class PhaseClock:
     """A deadline that moves from one phase to the next inside a single block.
 
-    Connecting and logging in are one call into the SSH room, but two deadlines: the block is
-    left with `NodeFailed` of the phase in which time ran out.
+    Connecting and logging in are one call into `ssh/`, but have two deadlines. If one expires, the
+    block raises `NodeFailed` with the failure of the phase that it belongs to.
     """
 
     def __init__(self) -> None:
@@ -27,13 +27,14 @@ class PhaseClock:
         self._expired: Failure | None = None
 
     def start(self, code: Code, seconds: float, what: str) -> None:
-        if self._scope.cancel_called:  # too late: the clock before this one has run out
+        """The next phase begins: it may take `seconds`; `what` says what is done in it."""
+        if self._scope.cancel_called:  # the deadline of the phase before has expired already
             return
         self._scope.deadline = trio.current_time() + seconds
         self._expired = timed_out(code, seconds, what)
 
     def means(self, expired: Failure) -> None:
-        """From here on the same deadline is told as `expired`."""
+        """From now on the expiry of the same deadline means `expired`."""
         if not self._scope.cancel_called:
             self._expired = expired
 
@@ -54,11 +55,16 @@ class PhaseClock:
 
 
 class CommandClock:
-    """The clock of one command: `timeouts.command`, until a transfer proves to be alive.
+    """The deadline of one command.
 
-    Once the transfer is agreed it also ends after `timeouts.stall` seconds without a byte from
-    the node or at the receiver. A transfer that has moved a byte is judged by the stall timer
-    alone: BE-020 wants a slow but living transfer not to be killed by a wall clock.
+        from                             the command has failed
+        the command was sent             `timeouts.command` after it
+        the node has all answers         `timeouts.stall` after them, or at the time above if sooner
+        the first byte of the transfer   `timeouts.stall` after the last byte
+
+    A byte counts if the receiver got it, or if the node printed it in the session. In the last
+    phase `timeouts.command` does not count any more: a transfer that is slow but moves is not
+    ended. `target` is None for a command that transfers nothing.
     """
 
     def __init__(
@@ -71,29 +77,30 @@ class CommandClock:
     ) -> None:
         self._timeouts = timeouts
         self._what = what
-        self._hint = hint  # where the usual one for a command does not fit
+        self._hint = hint  # in place of the usual one for a command
         self._target = target
         self._started = trio.current_time()
         self._agreed: float | None = None
-        self._heard: float | None = None
+        self._printed: float | None = None
 
     def agreed(self) -> None:
-        """The node has all answers; from here on bytes must move."""
+        """The node has all answers. From now on bytes must move."""
         self._agreed = trio.current_time()
 
-    def heard(self) -> None:
+    def progress(self) -> None:
         """The node showed progress of the transfer."""
-        self._heard = trio.current_time()
+        self._printed = trio.current_time()
 
     def _last_byte(self) -> float | None:
         """When the transfer last moved, or None if it never did."""
         if self._agreed is None:
             return None
         received = self._target.last_activity if self._target is not None else self._agreed
-        last = max(received, self._heard or self._agreed)
+        last = max(received, self._printed or self._agreed)
         return last if last > self._agreed else None
 
     def deadline(self) -> float:
+        """When the command has failed, if nothing happens until then."""
         command_ends = self._started + self._timeouts.command
         if self._agreed is None:
             return command_ends
@@ -103,7 +110,7 @@ class CommandClock:
         return min(command_ends, self._agreed + self._timeouts.stall)
 
     def failure(self) -> Failure:
-        """What the expiry of `deadline` means now."""
+        """What the expiry of `deadline` means."""
         timeouts, last = self._timeouts, self._last_byte()
         if last is None and trio.current_time() >= self._started + timeouts.command:
             what = f"{self._what} (command timeout)"
@@ -117,7 +124,7 @@ class CommandClock:
 
 
 def not_connected(target: UploadTarget) -> tuple[Code, str]:
-    """Why nothing came into a target that a node has agreed to push to."""
+    """Why nothing came in, although the node has all answers: the code, and the reason."""
     if target.wrong_logins:
-        return Code.RECEIVER_REJECTED, "the node came to the receiver with a wrong password"
+        return Code.RECEIVER_REJECTED, "the node logged in to the receiver with a wrong password"
     return Code.RECEIVER_UNREACHABLE, "the node agreed to push, but no login came in"

@@ -1,6 +1,59 @@
-"""A node's shell driven by the vos machine: bytes in, events out, answers sent, all of it noted.
+"""A session on one node: the bytes of its shell in, events out, answers back.
 
-The one rule: every byte that is heard or said passes through here, into the transcript too.
+The one rule: every byte that is received or sent passes through here, and into the transcript.
+
+Who takes part
+
+- `Shell` (see `ports.py`) is the channel over SSH. It receives and sends bytes.
+- `vos.Cli` is the node's command line as a state machine without I/O. It is given bytes and gives
+  events. It also says how long the node must be silent before `admin:` counts as its prompt,
+  because only silence tells a prompt from the same text within output.
+- `TranscriptFile` writes down what both sides sent.
+- `NodeSession`, in this file, connects the three. One task at a time uses it. `login.py` makes it
+  and waits for the first prompt. Then a file in `work/` gives commands and reads their events.
+
+What happens, in order
+
+    login       `wait_for_prompt` returns at the first prompt. After each 5 s without one an empty
+                line is sent: some shells print their prompt only then.
+    at prompt   `command` or `file_get` sends one line. Either may be called only here.
+    command     `next_event` gives what comes of it, one event a call. Bytes are read only
+                while a caller waits in it.
+    questions   The node asks: a pager, yes or no, where the receiver is. `vos.Cli` gives a `Send`
+                event with the answer, and this file sends it. The caller of `next_event` sees only
+                events that need a decision.
+    transfer    `file get` only. The files go to the receiver over another connection, which the
+                node opens. In this session come dots, or nothing.
+    at prompt   The last event of a command is `CommandDone`, `FileGetDone`, `NothingMatched` or
+                `Broken`. After `Broken` a further command can be given only if `busy` is False.
+    end         `close_session`, see below.
+
+Deadlines and cancellation
+
+This file has no deadline of its own for a command. `next_event` takes a `Deadline`, which it asks
+for the time again before each read, since the deadline of a transfer moves on with its bytes. Its
+expiry raises `NodeFailed`. The login is bounded by its caller.
+The task may be cancelled at any await: by a cancel of the job or the node, by a deadline of either,
+or by a stop of the daemon. Nothing that was received is lost then: events stay queued. The
+cancel only ends the wait; the session itself is closed by `close_session`, which `login.py` has put
+on the exit stack before the first byte is read.
+
+The transcript
+
+What is received is written before `vos.Cli` sees it, and what is sent is written before it is sent:
+whatever a failure says is in the transcript. Secrets are masked on the way. The receiver's
+password is one of them from before the line of `file get` is sent.
+
+Closing, within the caller's grace, always in this order
+
+1. `leave`, at most half of the grace: Ctrl-C until the prompt is back, if a command runs, so that
+   the node stops its own transfer; then `quit`; then read until the node closes. It is left out
+   if the first prompt never came, or if the node has closed already.
+2. `Shell.aclose`, at most the other half: end of input, SSH disconnect, wait for the close. At the
+   end of that time it cuts the transport.
+
+Both are shielded from the cancel that caused them. If the session ends while files may still come
+in, their upload target is revoked before: it was put on the stack later, so it is left first.
 """
 
 from __future__ import annotations
@@ -13,167 +66,203 @@ from typing import Protocol
 import trio
 
 from cucmd.failure import Code, Failure, NodeFailed, fail
-from cucmd.node.pace import PIECE, Pace
 from cucmd.node.ports import Shell
 from cucmd.node.transcript_file import TranscriptFile
-from cucmd.vos import Broken, Event, FileGet, Prompted, ReceiverAddress, Send, Session
+from cucmd.vos import Broken, Cli, Event, FileGet, Prompted, ReceiverAddress, Send
 
-# Some shells print their prompt only after a newline (vos-cli.md, section 2).
-NUDGE_AFTER = 5.0
+# Some shells print their prompt only after an empty line (vos/NODES.md, section 2). Seconds.
+EMPTY_LINE_AFTER = 5.0
+
+# Between two Ctrl-C, or Ctrl-C and an empty line (vos/NODES.md, section 6.5). Seconds.
+INTERRUPT_AGAIN_AFTER = 1.0
+
+# All nodes share one event loop, and reading a byte of a dialogue takes up to 3 us of it. A real
+# dialogue has a few KB, and the names of 10,000 files are about 1 MB.
+BURST = 1024 * 1024
+RATE = 128 * 1024  # bytes a second, beyond the burst
+PIECE = 8 * 1024  # bytes that are processed before the other nodes have their turn
 
 
-class Patience(Protocol):
-    """How long to wait for the node: asked again each time something happens."""
+class Deadline(Protocol):
+    """Until when to wait for the node. Asked again each time something happens."""
 
-    def deadline(self) -> float: ...
-    def failure(self) -> Failure: ...
+    def deadline(self) -> float:
+        """The time at which the wait ends, by trio's clock."""
+
+    def failure(self) -> Failure:
+        """What it means that the deadline has passed."""
 
 
-class Conversation:
-    """One session on one node, from the open shell to its end."""
+class NodeSession:
+    """One session on one node, from the open shell to its end; see the top of this file."""
 
-    def __init__(self, shell: Shell, transcript: TranscriptFile, session: Session) -> None:
+    def __init__(self, shell: Shell, transcript: TranscriptFile, cli: Cli) -> None:
         self.shell = shell
-        self._session = session
+        self._cli = cli
         self._transcript = transcript
         self._events: deque[Event] = deque()
-        self._pace = Pace()
+        self._rate_limit = RateLimit()
         self._unread = b""
         self._ended = False
-        self.greeted = False
+        self.logged_in = False
 
     @property
     def busy(self) -> bool:
         """A command runs: the node is not at its prompt."""
-        return self.greeted and not self._session.at_prompt
+        return self.logged_in and not self._cli.at_prompt
 
-    async def first_prompt(self) -> None:
-        """Waits through banner and messages. Raises `NodeFailed` (not_a_node, connection_lost)."""
+    async def wait_for_prompt(self) -> None:
+        """Reads banner and messages up to the first prompt.
+
+        Raises `NodeFailed` (not_a_node, connection_lost).
+        """
         while True:
-            match await self._next_or_nudge():
+            match await self._next_or_empty_line():
                 case Prompted():
-                    self.greeted = True
+                    self.logged_in = True
                     return
                 case Broken(failure=broken):
                     raise NodeFailed(broken)
 
-    async def _next_or_nudge(self) -> Event | None:
-        ends = trio.current_time() + NUDGE_AFTER
+    async def _next_or_empty_line(self) -> Event | None:
+        ends = trio.current_time() + EMPTY_LINE_AFTER
         while trio.current_time() < ends:
             event = await self._step(ends)
             if event is not None:
                 return event
-        await self._say(self._session.nudge(), "")
+        await self._send(self._cli.empty_line(), "")
         return None
 
     async def command(self, text: str) -> None:
-        await self._say(self._session.command(text), text)
+        """Sends a plain command. Raises `InvalidArgument`, `NodeFailed` (connection_lost)."""
+        await self._send(self._cli.command(text), text)
 
     async def file_get(self, request: FileGet, receiver: ReceiverAddress) -> None:
+        """Sends a `file get` whose questions will be answered with `receiver`. Raises likewise."""
         self._transcript.add_secret(receiver.password)
-        await self._say(self._session.file_get(request, receiver), request.command_line())
+        await self._send(self._cli.file_get(request, receiver), request.command_line())
 
-    async def next(self, patience: Patience | None = None) -> Event:
-        """The next event that needs a decision. Raises `NodeFailed` when patience runs out.
+    async def next_event(self, deadline: Deadline | None = None) -> Event:
+        """The next event that needs a decision.
 
-        Cancelled, it loses nothing that was heard: it stays queued, and can be asked for again.
+        Raises `NodeFailed`: that of `deadline` when it has passed, or connection_lost. If it is
+        cancelled, no event is lost: the next call gives it.
         """
         while True:
-            event = await self._step(patience.deadline() if patience else math.inf)
+            event = await self._step(deadline.deadline() if deadline else math.inf)
             if event is not None:
                 return event
             # Asked again: the deadline of a transfer moves on as its bytes do.
-            if patience and not self._events and trio.current_time() >= patience.deadline():
-                raise NodeFailed(patience.failure())
+            if deadline and not self._events and trio.current_time() >= deadline.deadline():
+                raise NodeFailed(deadline.failure())
 
     async def _step(self, ends: float) -> Event | None:
-        """The next event that needs a decision, or None: one answer was given, or it is late."""
+        """The next event that needs a decision, or None: an answer was sent, or `ends` has come."""
         if not self._events:
             if self._ended:
                 raise fail(Code.CONNECTION_LOST, "the node has closed the connection")
-            await self._hear(ends)
+            await self._read(ends)
         event = self._events.popleft() if self._events else None
         if not isinstance(event, Send):
             return event
-        await self._say(event.data, event.shown)
+        await self._send(event.data, event.shown)
         return None
 
-    async def _hear(self, ends: float) -> None:
-        """Waits for the next bytes, for a convincing silence, or until it is late."""
+    async def _read(self, ends: float) -> None:
+        """Waits for the next bytes, for a silence that confirms a prompt, or until `ends`."""
         with trio.move_on_at(ends):
-            await self._pace.wait()  # apart from the silence below: it is ours, not the node's
-        quiet = self._session.quiet_after
-        settled = math.inf if quiet is None else trio.current_time() + quiet
+            await self._rate_limit.wait()  # not part of the silence below, which is the node's
+        quiet = self._cli.quiet_after
+        confirmed = math.inf if quiet is None else trio.current_time() + quiet
         data: bytes | None = None
-        with trio.move_on_at(min(settled, ends)):
+        with trio.move_on_at(min(confirmed, ends)):
             data = await self._receive()
         if data is not None:
-            self._take(data)
-        elif trio.current_time() >= settled:
-            self._events.extend(self._session.quiet())
+            self._process(data)
+        elif trio.current_time() >= confirmed:
+            self._events.extend(self._cli.quiet())
 
     async def _receive(self) -> bytes:
-        """A piece of what came, small enough that the other nodes have their turn in between."""
+        """At most `PIECE` bytes, so that the other nodes have their turn in between."""
         if self._unread:
             await trio.lowlevel.checkpoint()
         else:
             self._unread = await self.shell.receive()
         piece, self._unread = self._unread[:PIECE], self._unread[PIECE:]
-        self._pace.take(len(piece))
+        self._rate_limit.count(len(piece))
         return piece
 
-    def _take(self, data: bytes) -> None:
+    def _process(self, data: bytes) -> None:
         if data:
-            self._transcript.heard(data)
-            self._events.extend(self._session.receive(data))
+            self._transcript.received(data)
+            self._events.extend(self._cli.receive(data))
         else:
             self._ended = True
-            self._events.extend(self._session.closed())
+            self._events.extend(self._cli.closed())
 
-    async def _say(self, data: bytes, shown: str) -> None:
-        self._transcript.said(shown)
+    async def _send(self, data: bytes, shown: str) -> None:
+        self._transcript.sent(shown)
         await self.shell.send(data)
 
-    async def part(self) -> None:
-        """Stops what the node is doing for us (Ctrl-C), then says goodbye, as a person would.
+    async def leave(self) -> None:
+        """Stops what the node is doing for us, sends `quit`, and reads until the node closes.
 
-        The caller bounds it: a node that hangs answers nothing.
+        The caller bounds the time: a node that hangs answers nothing.
         """
-        if not self.greeted or self._ended:
+        if not self.logged_in or self._ended:
             return
         if self.busy:
             await self._interrupt()
-        await self._say(self._session.quit(), "quit")
+        await self._send(self._cli.quit(), "quit")
         while not self._ended:
-            await self._pace.wait()
-            self._take(await self._receive())
+            await self._rate_limit.wait()
+            self._process(await self._receive())
 
     async def _interrupt(self) -> None:
-        """Ctrl-C, until the prompt is back. It may need a second one, or a newline to show
-        itself (vos-cli.md, section 6).
+        """Sends Ctrl-C until the prompt is back, and every third time an empty line instead: a node
+        may need either (vos/NODES.md, section 6.5).
         """
-        for nudges in itertools.cycle((False, False, True)):
-            if nudges:
-                await self._say(self._session.nudge(), "")
+        for empty_line in itertools.cycle((False, False, True)):
+            if empty_line:
+                await self._send(self._cli.empty_line(), "")
             else:
-                await self._say(self._session.interrupt(), "^C")
-            with trio.move_on_after(1.0):
-                while not self._ended and not self._session.at_prompt:
-                    await self._pace.wait()
-                    self._take(await self._receive())
+                await self._send(self._cli.interrupt(), "^C")
+            with trio.move_on_after(INTERRUPT_AGAIN_AFTER):
+                while not self._ended and not self._cli.at_prompt:
+                    await self._rate_limit.wait()
+                    self._process(await self._receive())
                 return
 
 
-async def hang_up(conversation: Conversation, grace: float) -> None:
+async def close_session(session: NodeSession, grace: float) -> None:
     """Ends the session and the connection within `grace` seconds, whatever the node does.
 
-    Half of the time goes to the words, the rest to SSH's own goodbye; then the transport is cut.
+    See "Closing" at the top of this file.
     """
     try:
         with trio.move_on_after(grace / 2, shield=True):
-            await conversation.part()
+            await session.leave()
     except NodeFailed:
-        pass  # it is gone already, which is all that was wanted
+        pass  # the connection is gone already, which is what was wanted
     finally:
         with trio.move_on_after(grace / 2, shield=True):
-            await conversation.shell.aclose()
+            await session.shell.aclose()
+
+
+class RateLimit:
+    """A token bucket of `BURST` bytes that fills at `RATE`, by trio's clock.
+
+    It keeps a node that prints without end from taking the other nodes' time. A node that prints
+    what nodes print never waits.
+    """
+
+    def __init__(self) -> None:
+        self._full_at = trio.current_time()
+
+    def count(self, size: int) -> None:
+        """`size` bytes were read."""
+        self._full_at = max(self._full_at, trio.current_time()) + size / RATE
+
+    async def wait(self) -> None:
+        """Until more may be read."""
+        await trio.sleep_until(self._full_at - BURST / RATE)

@@ -1,7 +1,7 @@
-"""From nothing to the node's first prompt: connect, authenticate, wait; and again, if it may help.
+"""From nothing to the node's first prompt: connect, authenticate, wait for it, with retries.
 
-The one rule: only what happened before the first prompt is tried again, and never a login that
-the node has refused (three wrong passwords lock an account).
+The one rule: only a failure before the first prompt is retried, and never a login that the node has
+refused: three wrong passwords may lock the account (vos/NODES.md, section 6.7).
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import trio
 from cucmd.failure import Code, NodeFailed, of_node, timed_out
 from cucmd.job import Phase
 from cucmd.node.deadlines import PhaseClock
-from cucmd.node.dialogue import Conversation, hang_up
+from cucmd.node.dialogue import NodeSession, close_session
 from cucmd.node.ports import NodeTask, OpenShell, Report, Retry
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.node_name import address
-from cucmd.vos import Session
+from cucmd.vos import Cli
 
-# A connect that ran into its timeout has waited long enough: it fails the node (BE-020, row 11).
+# What is retried. A connect timeout is not: it fails the node (tests/system/test_be020.py, row 11).
 TRANSIENT = frozenset({Code.CONNECTION_REFUSED, Code.CONNECTION_LOST, Code.HOST_UNREACHABLE})
 
-# What is at the port may be something else, or a node that has a connection but no time for it.
+# Another kind of server, or a node that accepts a connection but is too busy to answer on it.
 _NO_SSH = "the port answers, but not as SSH: check address and port, and whether the node is busy"
 
 
 def retry_delay(retry: Retry, failed_attempts: int, fraction: float) -> float:
     """Seconds to wait: doubled each time up to the cap, spread over 50 % to 150 %.
 
-    `fraction` is a random number from 0 to 1; without the spread, a cluster that comes back
-    would be met by all its jobs at the same moment.
+    `fraction` is a random number from 0 to 1. Without the spread all jobs would connect to a
+    cluster that comes back at the same moment.
     """
     longest: float = min(retry.cap, retry.base * 2 ** (failed_attempts - 1))
     return longest * (0.5 + fraction)
@@ -43,10 +43,10 @@ async def reach(
     open_shell: OpenShell,
     transcript: TranscriptFile,
     report: Report,
-) -> Conversation:
-    """The node at its first prompt. Its connection is closed when `stack` unwinds.
+) -> NodeSession:
+    """Connects and logs in, with retries. Returns the session at the node's first prompt.
 
-    Raises `NodeFailed`.
+    `stack` closes the session when it unwinds. Raises `NodeFailed`.
     """
     failed = 0
     while True:
@@ -54,14 +54,14 @@ async def reach(
         transcript.attempt()
         async with AsyncExitStack() as trial:
             try:
-                conversation = await _log_in(trial, task, open_shell, transcript, report)
+                session = await _log_in(trial, task, open_shell, transcript, report)
             except NodeFailed as error:
                 failed += 1
                 if error.failure.code not in TRANSIENT or failed >= task.retry.attempts:
                     raise NodeFailed(of_node(error.failure, task.node)) from error
             else:
                 stack.push_async_exit(trial.pop_all())
-                return conversation
+                return session
         await trio.sleep(retry_delay(task.retry, failed, random.random()))  # noqa: S311  jitter
 
 
@@ -71,7 +71,7 @@ async def _log_in(
     open_shell: OpenShell,
     transcript: TranscriptFile,
     report: Report,
-) -> Conversation:
+) -> NodeSession:
     where, timeouts = address(task.host, task.port), task.timeouts
 
     def enter(phase: Phase) -> None:
@@ -87,9 +87,9 @@ async def _log_in(
     with PhaseClock() as clock:
         what = f"waiting for a connection to {where} (connect timeout)"
         clock.start(Code.CONNECT_TIMEOUT, timeouts.connect, what)
-        session = Session((task.login.password,))
-        shell = await open_shell(task, connected, enter, session.mask)
-        conversation = Conversation(shell, transcript, session)
-        trial.push_async_callback(hang_up, conversation, timeouts.grace)
-        await conversation.first_prompt()
-        return conversation
+        cli = Cli((task.login.password,))
+        shell = await open_shell(task, connected, enter, cli.mask)
+        session = NodeSession(shell, transcript, cli)
+        trial.push_async_callback(close_session, session, timeouts.grace)
+        await session.wait_for_prompt()
+        return session

@@ -108,14 +108,14 @@ class Receiver(Protocol):
         """Why nothing more shall be written to the disk that `descriptor` is on, or None."""
 
 
-class Login(msgspec.Struct, frozen=True):
-    """Who to be on a node. Lives in memory only."""
+class Credentials(msgspec.Struct, frozen=True):
+    """A login on a node. In memory only, never stored."""
 
     username: str
     password: str
 
     def __repr__(self) -> str:  # a repr ends up in logs and tracebacks; a password must not
-        return f"Login(username={self.username!r})"
+        return f"Credentials(username={self.username!r})"
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -144,7 +144,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     node: str
     host: str
     port: int
-    login: Login
+    login: Credentials
     work: Work
     timeouts: Timeouts
     retry: Retry

@@ -1,6 +1,6 @@
 """The transcript of one node, on disk as it happens.
 
-The one rule: a transcript that cannot be written never disturbs the collection it describes.
+The one rule: a transcript that cannot be written never disturbs the work that it describes.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from cucmd.vos import Transcript
 
 log = logging.getLogger(__name__)
 
-# A node that talks for ever must not fill the disk; the names of 10,000 files are 1 MB. Of one that
-# says more, the beginning is kept, and the end, where it shows what came of it.
+# Bytes. A node that prints without end must not fill the disk; the names of 10,000 files are 1 MB.
+# Of a longer transcript the beginning is kept, and the end, which shows how the session ended.
 LIMIT = 4 * 1024 * 1024
 END = 16 * 1024
 
-# After so much of it each, the disk is asked for room. What is below that a person needs most when
-# the disk is full, and 400 nodes together cost 25 MiB of it.
-LOOK_EVERY = 64 * 1024
+# Bytes between two looks at the free space. Less than that is always written: a person needs it
+# most when the disk is full, and for 400 nodes it is 25 MiB.
+CHECK_EVERY = 64 * 1024
 
-_TOO_MUCH = b"\n(the node says too much: of what follows only the end is kept)\n"
+_TOO_MUCH = b"\n(the node prints too much: of what follows only the end is kept)\n"
 
 Shortage = Callable[[int], str | None]
 
@@ -35,11 +35,11 @@ def _now() -> datetime:
 
 
 class TranscriptFile:
-    """Appends to `transcript.log`, so that a second attempt stands below the first.
+    """Appends to `transcript.log`. A second attempt stands below the first.
 
-    Its lines have the time alone; before the first of an attempt, and of a day, stands which node
-    and which day it is: the file goes away from its folder, to whoever has to read it.
-    `shortage` says why the disk of a descriptor shall take nothing more, or None.
+    A line has the time of day. Before the first line of an attempt, and of a day, a line names the
+    node and the day, because the file is sent to people without its folder.
+    `shortage` says why nothing more may be written to the disk of a descriptor, or None.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class TranscriptFile:
         self._transcript = Transcript(secrets)
         self._shortage = shortage
         self._written = 0
-        self._end: _End | None = None  # once it has said too much
+        self._end: _End | None = None  # once LIMIT is reached
         self._fd: int | None = None
 
     def __enter__(self) -> TranscriptFile:
@@ -82,20 +82,20 @@ class TranscriptFile:
         self._transcript.add_secret(secret)
 
     def attempt(self) -> None:
-        """What comes from here on is of another attempt."""
+        """What follows belongs to another attempt."""
         self._day = None
 
-    def heard(self, data: bytes) -> None:
-        self._write(self._transcript.heard(data, self._stamp()))
+    def received(self, data: bytes) -> None:
+        self._write(self._transcript.received(data, self._stamp()))
 
-    def said(self, shown: str) -> None:
-        self._write(self._transcript.said(shown, self._stamp()))
+    def sent(self, shown: str) -> None:
+        self._write(self._transcript.sent(shown, self._stamp()))
 
     def _stamp(self) -> str:
         now = self._now()
         if self._day != now.date():
             self._day = now.date()
-            self._write(self._transcript.noted(f"{self._node}, {self._day}, times in UTC"))
+            self._write(self._transcript.comment(f"{self._node}, {self._day}, times in UTC"))
         return now.strftime("%H:%M:%S.%f")[:-3]
 
     def _write(self, text: str) -> None:
@@ -116,7 +116,7 @@ class TranscriptFile:
             os.write(descriptor, _TOO_MUCH)
             self._end = _End()
             self._end.keep(data)
-        elif before // LOOK_EVERY < self._written // LOOK_EVERY and (
+        elif before // CHECK_EVERY < self._written // CHECK_EVERY and (
             shortage := self._shortage(descriptor)
         ):
             os.write(descriptor, f"\n(the transcript ends here: {shortage})\n".encode())
@@ -142,12 +142,12 @@ class TranscriptFile:
             return
         try:
             os.close(descriptor)
-        except OSError as error:  # as network file systems have it: what is written is written
+        except OSError as error:  # possible on network file systems
             log.warning("the transcript %s may end early: %s", self._path, error.strerror)
 
 
 class _End:
-    """The last of what was said: END bytes at least, twice as many at most."""
+    """The last bytes that were given: END bytes at least, twice as many at most."""
 
     def __init__(self) -> None:
         self._kept = bytearray()
@@ -160,6 +160,6 @@ class _End:
             self._cut = True
 
     def kept(self) -> bytes:
-        """From the beginning of a line on, if there is one."""
+        """The kept bytes, from the beginning of a line on if there is one."""
         begin = self._kept.find(b"\n") + 1 if self._cut else 0
         return bytes(self._kept[begin:])

@@ -1,6 +1,7 @@
 """Time zones by the names that nodes give them.
 
-The one rule: a name that is not in the zone database here is no zone, whatever is wrong with it.
+The one rule: a name that the zone database of this machine does not have gives None, never an
+error.
 """
 
 from __future__ import annotations

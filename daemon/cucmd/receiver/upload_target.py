@@ -55,7 +55,7 @@ class SessionHost(Protocol):
 
 class UploadTarget:
     """Where one run of one node pushes its files: the `UploadTarget` of `node/ports.py`, where its
-    contract stands. Made by `Receiver.open_upload_target`.
+    methods are described. Made by `Receiver.open_upload_target`.
     """
 
     def __init__(

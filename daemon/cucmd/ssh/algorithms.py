@@ -44,7 +44,7 @@ class Algorithms(msgspec.Struct, frozen=True):
         )
 
 
-# curve25519 for servers that have it; the rest is what 12.5SU5 lists (vos/NODES.md)
+# curve25519 for servers that have it; the rest is what 12.5SU5 lists (vos/NODES.md, section 1)
 # without SHA-1, plus the SHA-256 group exchange of older defaults. ECDH comes before
 # finite-field groups: group16 costs a node's CPU some 20 times as much.
 _KEX = (

@@ -40,11 +40,11 @@ from cucmd.ssh.unread import LIMIT, LOOK_EVERY, unread
 
 # A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
 # limit of 120 s and long before a command's 600 s. It is sshd that replies, so a command that
-# prints nothing for minutes (vos/NODES.md: receiver unreachable) is not taken for a dead node.
+# prints nothing for minutes (vos/NODES.md, section 5.4) is not taken for a dead node.
 _KEEPALIVE_SECONDS = 15
 _KEEPALIVE_COUNT = 3
 
-# vos/NODES.md: a PTY always, and wide enough that nothing wraps.
+# vos/NODES.md, section 1: a PTY always, and wide enough that nothing wraps.
 _TERMINAL = "vt100"
 _COLUMNS, _ROWS = 250, 24
 
@@ -111,8 +111,8 @@ def options(algorithms: Algorithms, host_keys: Sequence[str]) -> dict[str, Any]:
         "x509_trusted_cert_paths": [],
         "public_key_auth": False,
         "host_based_auth": False,
-        # vos/NODES.md: 11.5 takes the first, 15 only the second; a public key costs one of the few
-        # attempts that a node allows.
+        # 11.5 takes the first, 15 only the second; a public key costs one of the few attempts that
+        # a node allows (vos/NODES.md, section 1).
         "preferred_auth": ["password", "keyboard-interactive"],
         # The caller's scopes are the deadlines.
         "connect_timeout": None,

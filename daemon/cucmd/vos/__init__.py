@@ -1,22 +1,24 @@
 """PURE. The node's command line: bytes in, events and answers out.
 
-The one rule of the room: no clock, no I/O, no trio. What a node says is judged by its bytes alone,
-however they were split, and whatever it says, memory stays bounded.
+The one rule: no clock, no I/O, no trio. The same bytes give the same events however they were
+split, and memory stays bounded whatever a node sends. What is known of real nodes is in
+`vos/NODES.md`.
 
-    session.py       the machine that a driver talks to; read this first
+    cli.py           the state machine that a driver uses; read this first
     events.py        what it tells its driver
-    conversation.py  what a session can be in the middle of; file_get.py is the long one
-    questions.py     what a node asks; prompt.py: when is `admin:` the prompt?
-    screen.py        lines and the current segment, from the text that escapes.py lets through
-    commands.py      what is typed, from words that arguments.py has checked
-    window.py        the time window of a collection, in the node's terms
-    status.py        what a node says of itself
-    secrets.py       what must not be shown, and how it is covered
+    states.py        its states; file_get.py is the longest of them
+    questions.py     the questions that a node asks; prompt.py: when is `admin:` the prompt?
+    screen.py        lines and the current segment, from the text that escapes.py gives
+    commands.py      command lines, from words that arguments.py has checked
+    window.py        the time window of a collection, as `file get` takes it
+    status.py        what `show status` says
+    secrets.py       what must not be shown, and how it is masked
     transcript.py    both directions as lines for a person
-    texts.py         what nodes say, word for word
+    texts.py         what nodes print, word for word
 """
 
 from cucmd.vos.arguments import InvalidArgument, check_word
+from cucmd.vos.cli import Cli, NotAtPrompt
 from cucmd.vos.commands import FileGet, ReceiverAddress
 from cucmd.vos.events import (
     Agreed,
@@ -30,7 +32,6 @@ from cucmd.vos.events import (
     Send,
     Sized,
 )
-from cucmd.vos.session import NotAtPrompt, Session
 from cucmd.vos.status import NodeStatus, parse_show_status
 from cucmd.vos.texts import LOCATIONS, PAGER_OFF, SHOW_STATUS
 from cucmd.vos.transcript import Transcript
@@ -43,6 +44,7 @@ __all__ = [
     "AbsTime",
     "Agreed",
     "Broken",
+    "Cli",
     "CommandDone",
     "Event",
     "FileGet",
@@ -56,7 +58,6 @@ __all__ = [
     "ReceiverAddress",
     "RelTime",
     "Send",
-    "Session",
     "Sized",
     "Transcript",
     "Window",

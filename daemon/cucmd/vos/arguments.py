@@ -1,8 +1,8 @@
-"""PURE. What may be typed to a node on behalf of somebody.
+"""PURE. Which words of a request may be typed to a node.
 
-The one rule: a word from outside is refused here, with field, value and reason, before it can be
-a second word, a second command, or a key: TAB and `?` are keys even inside an argument, and
-quotes do not group words.
+The one rule: a word that could become a second word, a second command or a key is refused here,
+with field, value and reason. TAB and `?` are keys even inside an argument, and quotes do not
+group words (vos/NODES.md, section 5.1).
 """
 
 from __future__ import annotations
@@ -24,19 +24,22 @@ class InvalidArgument(ValueError):
 
 
 def check_word(field: str, value: str) -> str:
-    """`value`, if it can be one word of a command; raises InvalidArgument."""
+    """Returns `value` if it can be one word of a command. Raises InvalidArgument."""
     if not value:
         raise InvalidArgument(field, value, "is empty")
     if len(value) > MAX_WORD:
         raise InvalidArgument(field, value, f"is longer than {MAX_WORD} characters")
     for char in value:
-        if reason := _objection(char):
+        if reason := _why_refused(char):
             raise InvalidArgument(field, value, reason)
     return value
 
 
 def check_line(field: str, value: str, *, secret: bool = False) -> str:
-    """`value`, if it can be typed as one line, blanks and quotes allowed; no keys in it."""
+    """Returns `value` if it can be typed as one line. Blanks and quotes are allowed, keys are not.
+
+    Raises InvalidArgument, without the value if it is `secret`.
+    """
     shown = "" if secret else value
     if not value.strip():
         raise InvalidArgument(field, shown, "is empty")
@@ -47,7 +50,7 @@ def check_line(field: str, value: str, *, secret: bool = False) -> str:
     return value
 
 
-def _objection(char: str) -> str | None:
+def _why_refused(char: str) -> str | None:
     if char == "?":
         return "'?' asks the node for help, even inside an argument"
     if char == "\t":

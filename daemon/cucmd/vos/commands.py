@@ -1,4 +1,4 @@
-"""PURE. The commands that are typed, and the answers that `file get` is given.
+"""PURE. The command lines that are typed, and the answers that `file get` gets.
 
 The one rule: a command line is made here and nowhere else, and only from checked words.
 """
@@ -13,7 +13,7 @@ from cucmd.vos.window import Window
 
 
 class FileGet(msgspec.Struct, frozen=True):
-    """One `file get`: which files of the node, of which time."""
+    """One `file get`: which files of the node, and from which window of time."""
 
     location: str
     path: str
@@ -23,7 +23,7 @@ class FileGet(msgspec.Struct, frozen=True):
     compress: bool = False
 
     def command_line(self) -> str:
-        """What is typed; raises InvalidArgument."""
+        """The line to type. Raises InvalidArgument."""
         if self.location not in LOCATIONS:
             raise InvalidArgument(
                 "location", self.location, f"expected one of {', '.join(LOCATIONS)}"
@@ -41,7 +41,7 @@ class FileGet(msgspec.Struct, frozen=True):
 
 
 class ReceiverAddress(msgspec.Struct, frozen=True):
-    """Where the node shall push its files, as it is told in the dialogue."""
+    """Where the node is to push its files: the answers to the questions about the receiver."""
 
     host: str
     port: int
@@ -59,7 +59,7 @@ class ReceiverAddress(msgspec.Struct, frozen=True):
         return [repr(self)]
 
     def check(self) -> None:
-        """Raises InvalidArgument for an answer that cannot be typed; never shows the password."""
+        """Raises InvalidArgument for an answer that cannot be typed, without the password."""
         check_word("host", self.host)
         if not 0 < self.port < 65536:
             raise InvalidArgument("port", str(self.port), "expected a port from 1 to 65535")
@@ -69,7 +69,7 @@ class ReceiverAddress(msgspec.Struct, frozen=True):
 
 
 def check_command(text: str) -> str:
-    """A plain command line, checked: one line, and none of the keys TAB and `?` in it."""
+    """Returns `text` if it is one line without the keys TAB and `?`. Raises InvalidArgument."""
     check_line("command", text)
     if "?" in text:
         raise InvalidArgument("command", text, "'?' asks the node for help")

@@ -1,7 +1,7 @@
-"""PURE. Terminal bytes to plain text: UTF-8 decoded, escape sequences taken out.
+"""PURE. Terminal bytes to plain text: UTF-8 decoded, escape sequences removed.
 
-The one rule: every byte goes through here before anything else looks at it, and what comes out
-holds no control character but those named in `Token`. The state survives any split of the bytes.
+The one rule: every byte goes through here first, and what comes out has no control character but
+those named at `Token`. The result does not depend on how the bytes were split.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Token: TypeAlias = str
 NEWLINE = "\n"
 RETURN = "\r"
 BACKSPACE = "\b"
-ERASE_LINE = "\x1b[K"  # the node erases from the cursor on; 1K and 2K come out the same way
+ERASE_LINE = "\x1b[K"  # from the cursor on; 1K and 2K are given as this too
 
-# Besides C0 and C1: what turns the direction of text, ends a line in Unicode, or is not seen.
+# Without C0 and C1, Unicode line ends, and invisible characters such as direction marks.
 _TEXT = re.compile(
     r"[^\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     r"\ufff9-\ufffb\U000e0000-\U000e007f]+"
@@ -28,8 +28,8 @@ _CONTROLS = frozenset((NEWLINE, RETURN, BACKSPACE))
 _ESCAPE, _CSI_C1, _BELL, _CANCEL = "\x1b", "\x9b", "\x07", "\x18\x1a"
 _STRING_STARTS = "]PX^_"  # OSC, DCS, SOS, PM, APC
 
-# A real sequence is a few characters long. Without a limit, one stray ESC in garbage, or a node
-# that means harm, would swallow everything that follows.
+# A real sequence has a few characters. Without a limit, one ESC in garbage, or from a hostile node,
+# would hide everything that follows.
 MAX_SEQUENCE = 64
 MAX_STRING = 4096
 
@@ -42,7 +42,7 @@ class _In(Enum):
 
 
 class EscapeFilter:
-    """Feeds on bytes, gives tokens. Memory: one escape sequence."""
+    """Takes bytes, gives tokens. Keeps at most one escape sequence."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -96,10 +96,10 @@ class EscapeFilter:
         elif char in _STRING_STARTS and self._length == 1:
             self._enter(_In.STRING)
         elif " " <= char <= "/" and self._length < MAX_SEQUENCE:
-            pass  # an intermediate, as in ESC ( B: the final character is still to come
+            pass  # an intermediate character, as in ESC ( B: the final one is still to come
         elif "0" <= char <= "~":
             self._enter(_In.TEXT)
-        else:  # not a sequence: a control or non-ASCII character counts for itself
+        else:  # not a sequence: a control or non-ASCII character is taken as itself
             return self._plain(char)
         return None
 
@@ -115,10 +115,10 @@ class EscapeFilter:
 
     def _in_string(self, char: str) -> Token | None:
         self._length += 1
-        if char == _ESCAPE:  # ESC \ ends it; any other sequence begins anew
+        if char == _ESCAPE:  # ESC \ ends the string; any other sequence ends it too
             self._enter(_In.ESCAPE)
         elif char in _CONTROLS or self._length > MAX_STRING:
-            # The appliance never sends such strings: rather show too much than lose its lines.
+            # Nodes never send such strings. Showing too much is better than losing lines.
             return self._plain(char)
         elif char == _BELL or char in _CANCEL:
             self._enter(_In.TEXT)

@@ -1,7 +1,7 @@
-"""PURE. What the machine tells its driver.
+"""PURE. What the state machine tells its driver.
 
-The one rule: an event is a fact about the dialogue, in order, and holds no secret but in
-`Send.data`, which its `repr` hides.
+The one rule: an event is a fact about the dialogue, and they come in order. No event has a secret
+in it except `Send.data`, which its `repr` hides.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from cucmd.failure import Failure
 
 
 class Prompted(msgspec.Struct, frozen=True):
-    """At the prompt with nothing in progress: after login, or after a broken dialogue."""
+    """At the prompt with no command in progress: after login, or after a failed dialogue."""
 
 
 class CommandDone(msgspec.Struct, frozen=True):
-    """A plain command is over; its lines without echo, prompt and pagers."""
+    """A plain command has ended. `lines` are without echo, prompt and pagers."""
 
     lines: tuple[str, ...]
 
 
 class Send(msgspec.Struct, frozen=True):
-    """`data` must go to the node now; `shown` is what a transcript may show of it."""
+    """`data` must be sent to the node now. `shown` is what a transcript may show of it."""
 
     data: bytes
     shown: str
@@ -37,22 +37,26 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Sized(msgspec.Struct, frozen=True):
-    """What the node announces, before compression."""
+    """What the node will send, by its own word: number of files, and bytes before compression."""
 
     files: int
     bytes: int
 
 
 class Agreed(msgspec.Struct, frozen=True):
-    """The last answer is given: the node connects to the receiver, the transfer begins."""
+    """The last question was answered: the node connects to the receiver next."""
 
 
 class Moving(msgspec.Struct, frozen=True):
-    """Bytes came while the transfer ran; at most one for each `receive`."""
+    """Bytes came in this session during the transfer. At most one for each `receive`."""
 
 
 class FileGetDone(msgspec.Struct, frozen=True):
-    """Back at the prompt. `completed` only if the node said so; `notes` are unusual lines."""
+    """Back at the prompt after a `file get`.
+
+    `completed`: the node said "Transfer completed". The announced numbers are None if it did not
+    say them. `notes` are lines that a dialogue does not usually have.
+    """
 
     completed: bool
     files_announced: int | None
@@ -61,11 +65,11 @@ class FileGetDone(msgspec.Struct, frozen=True):
 
 
 class NothingMatched(msgspec.Struct, frozen=True):
-    """Back at the prompt: the node has no file that fits path, window and pattern."""
+    """Back at the prompt: the node has no file that matches path, window and pattern."""
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """The dialogue failed; `Session.at_prompt` tells if further commands can be given."""
+    """The dialogue has failed. `Cli.at_prompt` says whether another command can be given."""
 
     failure: Failure
 

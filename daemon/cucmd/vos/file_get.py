@@ -1,12 +1,10 @@
-"""PURE. The dialogue of `file get`, in all the forms that releases have given it.
+"""PURE. The dialogue of `file get`, in the forms of all releases.
 
-The one rule: only the prompt ends it. "done." and "Transfer completed" are lines like others;
-what they mean is decided when the prompt is back.
+The one rule: only the prompt ends it. "done." and "Transfer completed" do not: what they mean is
+decided when the prompt is back.
 
-In order, each part optional but the questions of the receiver: gathering (names of files in newer
-releases), a first yes/no question, the sizes, yes/no, five questions about the receiver, a
-host-key question, dots, "Transfer completed". The machine does not insist on the order: it
-answers what is asked, and gives up when its answers are not taken.
+The parts and their order are in vos/NODES.md, section 5.2. This code does not depend on the order.
+It answers what is asked, and gives up when the node does not accept an answer.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ from collections import Counter, deque
 from cucmd.failure import Code, Failure, failure
 from cucmd.vos import texts
 from cucmd.vos.commands import FileGet, ReceiverAddress
-from cucmd.vos.conversation import MIB, PAGER_KEYS, Conversation, is_echo
 from cucmd.vos.events import (
     Agreed,
     Broken,
@@ -30,8 +27,9 @@ from cucmd.vos.events import (
 )
 from cucmd.vos.questions import DIALOGUE, Ask, Questions, without_pagers
 from cucmd.vos.secrets import MASK, Secrets
+from cucmd.vos.states import MIB, PAGER_KEYS, State, is_echo
 
-# A node that does not like an answer asks again, for ever.
+# A node that does not accept an answer asks again, without end (vos/NODES.md, section 5.3).
 MAX_ANSWERS = 3
 # All questions of one dialogue together; a normal one has seven.
 MAX_QUESTIONS = 40
@@ -45,10 +43,10 @@ _COMPLETED = re.compile(r"[.\s]{0,200}Transfer completed", re.IGNORECASE)
 _GET_FILE = re.compile(r"\s*Get file:\s*\S", re.IGNORECASE)
 _FILES = re.compile(r"\s*Number of files affected\s*:\s*([\d,]{1,18})\s*$", re.IGNORECASE)
 _BYTES = re.compile(r"\s*Total size in Bytes\s*:\s*([\d,]{1,24})\s*$", re.IGNORECASE)
-# How a node may speak of what follows `match`; how a real one does is not known.
+# Words that a node may use for what follows `match`. What a real node says is unknown.
 _PATTERN = re.compile(r"regular expression|regexp?\b|pattern", re.IGNORECASE)
-# Lines that every dialogue may have; anything else becomes a note.
-_USUAL = re.compile(
+# Lines that any dialogue may have. Other lines become notes.
+_EXPECTED = re.compile(
     r"""\s*(?: $ | \.+\s*$ | done\.?\s*$ | Total\ size\ in | Number\ of\ files
       | Sub-directories\ were | The\ authenticity\ of\ host | .*key\ fingerprint\ is
       | This\ key\ is\ not\ known | Warning:\ Permanently\ added | Executed\ command
@@ -57,11 +55,11 @@ _USUAL = re.compile(
 )
 
 
-class FileGetDialogue(Conversation):
+class FileGetDialogue(State):
     """One `file get`, from its echo to the prompt."""
 
     # A path of 70 characters for each of 200,000 files, or 500 GB of one dot a block of 32 KiB.
-    budget = 16 * MIB
+    max_bytes = 16 * MIB
     what = "`file get`"
 
     def __init__(self, request: FileGet, receiver: ReceiverAddress, secrets: Secrets) -> None:
@@ -82,9 +80,9 @@ class FileGetDialogue(Conversation):
         self._unsuccessful = False
         self._notes: deque[str] = deque(maxlen=MAX_NOTES)
 
-    # What arrives
+    # What the node sends
 
-    def heard(self) -> list[Event]:
+    def received(self) -> list[Event]:
         return [Moving()] if self._agreed and not self._completed else []
 
     def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
@@ -94,7 +92,7 @@ class FileGetDialogue(Conversation):
         return self._answer_questions(text, number, grown_from)
 
     def line(self, text: str) -> list[Event]:
-        rest = without_pagers(text) if text else None  # empty lines may come in storms
+        rest = without_pagers(text) if text else None  # there may be very many empty lines
         if rest is None:
             return []
         if not self.echoed and is_echo(rest, self._command):
@@ -103,7 +101,7 @@ class FileGetDialogue(Conversation):
         if _GET_FILE.match(rest):  # newer releases name each file while they gather
             self.echoed = True
             return []
-        self._remark(rest)
+        self._interpret(rest)
         return self._sizes(rest)
 
     def _progress(self, text: str) -> None:
@@ -113,7 +111,7 @@ class FileGetDialogue(Conversation):
             self._completed = True
 
     def _is_quoted(self, text: str) -> bool:
-        """Names and patterns may look like questions: no question stands in these lines."""
+        """Names and patterns may look like questions, so none is looked for in these lines."""
         return (not self.echoed and "file get " in text) or bool(_QUOTED.match(text))
 
     def _sizes(self, line: str) -> list[Event]:
@@ -126,8 +124,8 @@ class FileGetDialogue(Conversation):
         self._sized = True
         return [Sized(self._files, self._bytes)]
 
-    def _remark(self, line: str) -> None:
-        """Keeps what will matter at the prompt."""
+    def _interpret(self, line: str) -> None:
+        """Notes what the line says about how the command ends. It is judged at the prompt."""
         lowered = line.lower()
         note = self._secrets.mask(line.strip())[:MAX_NOTE]
         if texts.NO_FILES_MATCHED.lower() in lowered:
@@ -138,16 +136,16 @@ class FileGetDialogue(Conversation):
             self._unsuccessful = True
         elif self._refusal is None:
             self._refusal = _refusal(lowered, note, _check_path(self._request))
-        if not self._is_usual(line):
+        if not self._is_expected(line):
             self._notes.append(note)
 
-    def _is_usual(self, line: str) -> bool:
-        """Expected lines, what came before the echo, and questions with their echoed answers."""
-        if self._questions.answered or _USUAL.match(line):
+    def _is_expected(self, line: str) -> bool:
+        """Usual lines, lines before the echo, and questions with their echoed answers."""
+        if self._questions.answered or _EXPECTED.match(line):
             return True
         return not self.echoed or bool(_GATHERING.match(line) or _COMPLETED.match(line))
 
-    # What is answered
+    # What it is answered
 
     def _answer_questions(self, text: str, number: int, grown_from: int) -> list[Event]:
         events: list[Event] = []
@@ -160,20 +158,20 @@ class FileGetDialogue(Conversation):
         return events
 
     def _answer(self, ask: Ask, asked: str) -> list[Event]:
-        """`asked` is what may be shown of the question."""
+        """The events for one question. `asked` is what may be shown of it."""
         if key := PAGER_KEYS.get(ask):
             self._pages += 1
             too_many = self._pages > MAX_PAGERS
-            return [Broken(self._storm())] if too_many else [Send(key, key.decode())]
+            return [Broken(self._endless_questions())] if too_many else [Send(key, key.decode())]
         answer = self._answer_to(ask)
         shown = MASK if ask is Ask.PASSWORD else answer
-        # The same question again: the kind, for yes/no questions the words too.
+        # Which questions are the same: those of one kind, and of yes/no ones those of one wording.
         name = asked[:120] if ask is Ask.YES_NO else ask.value
         self._asked[name] += 1
         if self._asked[name] > MAX_ANSWERS:
-            return [Broken(_rejected(asked, shown))]
+            return [Broken(_answer_refused(asked, shown))]
         if self._asked.total() > MAX_QUESTIONS:
-            return [Broken(self._storm())]
+            return [Broken(self._endless_questions())]
         send = Send(f"{answer}\n".encode(), shown)
         if ask is not Ask.DIRECTORY or self._agreed:
             return [send]
@@ -192,8 +190,8 @@ class FileGetDialogue(Conversation):
         }
         return answers.get(ask, "y")
 
-    def _storm(self) -> Failure:
-        message = "the node asks without end in the dialogue of `file get`"
+    def _endless_questions(self) -> Failure:
+        message = "the node asks questions without end in the dialogue of `file get`"
         return failure(Code.RECEIVER_REJECTED, message)
 
     # How it ends
@@ -207,12 +205,12 @@ class FileGetDialogue(Conversation):
             where = self._receiver.directory
             message = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
             return [Broken(failure(Code.RECEIVER_REJECTED, message))]
-        if not self._agreed and (broken := self._refusal or self._unspecific()):
+        if not self._agreed and (broken := self._refusal or self._unexplained()):
             return [Broken(broken)]
         return [self._done()]
 
-    def _unspecific(self) -> Failure | None:
-        """Refused before any transfer: only path, window and pattern can be the reason."""
+    def _unexplained(self) -> Failure | None:
+        """Refused before a transfer, without a known reason: path, window or pattern is wrong."""
         if not self._unsuccessful:
             return None
         said = self._notes[-1] if self._notes else texts.UNSUCCESSFUL
@@ -228,11 +226,11 @@ def _number(text: str) -> int | None:
     return int(digits) if digits else None
 
 
-def _rejected(asked: str, shown: str) -> Failure:
+def _answer_refused(asked: str, shown: str) -> Failure:
     value = "the password of the receiver" if shown == MASK else repr(shown)
     message = (
         f"the node asked {asked[:120]!r} again after {MAX_ANSWERS} answers; "
-        f"it does not take {value}"
+        f"it does not accept {value}"
     )
     return failure(Code.RECEIVER_REJECTED, message)
 
@@ -242,7 +240,7 @@ def _check_path(request: FileGet) -> str:
 
 
 def _check_words(request: FileGet, said: str) -> str:
-    """What to look at after a refusal that does not say which word of the command it means."""
+    """A hint for a refusal that does not say which word of the command it means."""
     if request.match is None:
         return _check_path(request)
     check_match = f"check --match {request.match!r}, a regular expression"
@@ -250,7 +248,10 @@ def _check_words(request: FileGet, said: str) -> str:
 
 
 def _refusal(lowered: str, line: str, check_path: str) -> Failure | None:
-    """The failure that a line of the node means by itself; `line` is what may be shown of it."""
+    """The failure that a line of the node means by itself, or None.
+
+    `lowered` is the line in lower case, `line` what may be shown of it.
+    """
     if texts.NO_SUCH_FILE in lowered:
         return failure(Code.INVALID_PATH, f"the node says: {line}", hint=check_path)
     if texts.WRONG_ARITY in lowered:

@@ -1,7 +1,7 @@
 """PURE. The questions that a node asks in the middle of a command, pagers among them.
 
-The one rule: a question is recognised at the character that completes it, whatever follows, so
-that the answer does not depend on how the bytes were split. No answer is decided here.
+The one rule: a question is recognised at the character that completes it, whatever follows. So the
+events do not depend on how the bytes were split. No answer is decided here.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from cucmd.vos import texts
 
 
 class Ask(Enum):
-    """What is asked for."""
+    """The kinds of questions."""
 
-    PAGE = "page"  # `set cli pagination off` did not take
+    PAGE = "page"  # comes although `set cli pagination off` was sent
     VIEW_PAGE = "view page"  # the pager of `file view`, which cannot be turned off
     YES_NO = "yes or no"
     HOST_KEY = "host key"
@@ -30,28 +30,29 @@ class Ask(Enum):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Where in the segment it stands, from `begin` to `end`, with what led to a yes/no."""
+    """A question, from `begin` to `end` of the segment; a yes/no one with the text before it."""
 
     ask: Ask
     begin: int
     end: int
 
 
-# A line may be made so long, and grow so slowly, that to look at all of it each time it grows would
-# take for ever: every pattern is bounded, and only what is new is looked at, with this much before.
+# A node could make a line so long, and let it grow so slowly, that searching all of it each time
+# would take all our time. So every pattern has a maximum length, and only what is new is searched,
+# with this many characters before it.
 MAX_QUESTION = 256
 BLANKS, MAY_BLANKS = r"\s{1,8}", r"\s{0,8}"
-_ENDINGS = re.compile(r"[:?t]")  # the last character of every pattern; "t" is that of the pager
+_ENDINGS = re.compile(r"[:?t]")  # the last character of every pattern ("t": of the pager)
 
 
 def _literal(text: str) -> str:
-    """A literal text as a pattern that forgives how many blanks stand where."""
+    """A pattern for `text` with any number of blanks between its words and before the colon."""
     return (
         BLANKS.join(re.escape(word) for word in text.split()).removesuffix(":") + MAY_BLANKS + ":"
     )
 
 
-# The port's default is the node's to choose.
+# The number in brackets is the default, which differs between nodes.
 _PORT = _literal("SFTP server port").removesuffix(":") + r"(?:\[\d{0,5}\])?\s{0,8}:"
 _FIXED = {
     Ask.HOST: _literal(texts.ASK_HOST),
@@ -73,9 +74,10 @@ _PAGERS = {
 }
 _PAGER_TEXT = re.compile("|".join(_PAGERS.values()))
 
-# What is asked; the pattern; must it stand at the start of a segment? An answer may not be echoed,
-# and then the next question follows on the same line, so after an answer none must. Each pattern
-# can end in one way only: alternatives with different ends would depend on the split.
+# The kind; the pattern; whether it must stand at the start of a segment. If an answer is not
+# echoed, the next question follows on the same line: so after an answer no pattern must stand
+# there. Each pattern ends in one way only: with alternatives that end differently the result would
+# depend on the split.
 _Row = tuple[Ask, re.Pattern[str], bool]
 
 
@@ -100,10 +102,13 @@ class Questions:
     def __init__(self, rows: tuple[_Row, ...]) -> None:
         self._rows = rows
         self._number = 0
-        self.answered = 0  # how far into the segment everything that was asked is answered
+        self.answered = 0  # where in the segment the last question that was answered ends
 
     def in_segment(self, segment: str, number: int, grown_from: int) -> Iterator[Question]:
-        """Those that are complete now and were not before; see `Screen` for the three."""
+        """The questions that are complete now and were not before.
+
+        See `Screen` for the arguments.
+        """
         if number != self._number:
             self._number, self.answered = number, 0
         if not _ENDINGS.search(segment, grown_from):
@@ -129,6 +134,6 @@ class Questions:
 
 
 def without_pagers(line: str) -> str | None:
-    """A finished line without the pagers on it; None if there was nothing else."""
+    """A finished line without the pagers in it, or None if nothing else is in it."""
     rest = _PAGER_TEXT.sub("", line)
     return None if rest != line and not rest.strip() else rest

@@ -1,7 +1,7 @@
 """PURE. The current line of the terminal, and the lines that were finished above it.
 
-The one rule: what is kept is a function of the bytes alone, never of how they were split, and
-never more than one bounded line.
+The one rule: what is kept depends on the bytes alone, not on how they were split, and is never more
+than one line of limited length.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ from collections.abc import Iterator
 
 from cucmd.vos.escapes import BACKSPACE, ERASE_LINE, NEWLINE, RETURN, EscapeFilter
 
-# The longest line a node has reason to print is a path (4,096 at most on its file system).
+# The longest line that a node prints is a path: 4,096 characters at most on its file system.
 # Of a longer line only the beginning is kept, and the last characters, for the prompt.
 MAX_LINE = 8192
 MAX_ENDING = 80
-# A transfer may print one dot a block for hours, then end on the same line.
+# A transfer may print a dot for each block, for hours, and its last word on the same line.
 MAX_DOTS = 64
 
 
 class Screen:
-    """Feeds on bytes; gives each finished line, and None whenever the current line has grown.
+    """Takes bytes; gives each finished line, and None whenever the current line has grown.
 
-    `segment` is the text since the last line start: newline, carriage return or erase-line.
-    Questions and prompts stand at the start of a segment. `segment_number` tells segments apart.
-    `grown_from` is where in the segment the text begins that the last None stood for.
+    segment         the text since the last newline, carriage return or erase-line; questions and
+                    prompts stand at the start of a segment
+    segment_number  another number for each segment
+    grown_from      where in the segment the text begins that the last None stood for
     """
 
     def __init__(self) -> None:
@@ -33,15 +34,15 @@ class Screen:
 
     def restart(self) -> None:
         """Forgets the current line: a command is about to be typed."""
-        self._kept = ""  # what an erase without a return leaves to its left
+        self._kept = ""  # what an erase-line without a carriage return leaves to its left
         self._start_segment()
 
     def _start_segment(self) -> None:
         self.segment = ""
-        self.ending = ""  # the last characters of the segment, even when it is over-long
+        self.ending = ""  # the last characters of the segment, also if it is longer than MAX_LINE
         self.segment_number += 1
         self.grown_from = 0
-        self._shortest = 0  # that the segment was since then
+        self._shortest = 0  # the least length that the segment had since the last None
         self._returned = False
 
     def feed(self, data: bytes) -> Iterator[str | None]:
@@ -66,7 +67,7 @@ class Screen:
         self._kept = kept
 
     def _step_back(self) -> None:
-        # Nodes step back only to rub out: "\b \b", or "\b" and a new character.
+        # Nodes step back only to erase: "\b \b", or "\b" and another character.
         if not self._returned:
             if len(self.segment) < MAX_LINE:
                 self.segment = self.segment[:-1]
@@ -75,8 +76,8 @@ class Screen:
 
     def _write(self, text: str) -> None:
         if self._returned:
-            # A real terminal would overwrite character by character. What is left of the old
-            # line is never of interest here: pagers and progress lines replace themselves.
+            # A real terminal would overwrite character by character. What would be left of the old
+            # line is not needed: only pagers and progress lines are overwritten.
             self.restart()
         recent = self.ending[-MAX_DOTS:]
         text = _without_long_dots(text, before=len(recent) - len(recent.rstrip(".")))
@@ -87,7 +88,7 @@ class Screen:
 
 
 def _without_long_dots(text: str, *, before: int) -> str:
-    """`text` with every run of dots cut to MAX_DOTS, `before` of which came already."""
+    """`text` with every run of dots cut to MAX_DOTS, of which `before` came earlier."""
     if "." not in text or (before + text.count(".")) <= MAX_DOTS:
         return text
     kept = []

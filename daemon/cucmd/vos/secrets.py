@@ -1,7 +1,7 @@
-"""PURE. The secrets of one conversation, and how they are kept out of what people read.
+"""PURE. The secrets of one session, and how they are kept out of what people read.
 
-The one rule: a secret is looked for in visible characters only, every place of it is covered, those
-that overlap too, and nothing here ever shows one.
+The one rule: secrets are looked for in visible characters only, and every place of one is masked,
+overlapping ones too. Nothing here ever shows a secret.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _COVERED = re.compile(f"{COVER}+")
 
 
 class Secrets:
-    """A few words that must not be shown. More can be added at any time."""
+    """A few words that must not be shown. More may be added at any time."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._words: set[str] = set()
@@ -33,15 +33,15 @@ class Secrets:
     def mask(self, text: str, since: int = 0) -> str:
         """The visible part of `text`, each secret in it replaced by `MASK`.
 
-        Shown from the character `since` on: whoever cuts before he masks shows what is left of a
-        secret on the cut.
+        Only the part from the character `since` on. Cutting before masking would show the rest of a
+        secret that lies across the cut.
         """
         return masked(self.cover(visible(text))[len(visible(text[:since])) :])
 
     def cover(self, text: str, known: int = 0) -> str:
-        """`text`, as long as it was, with every character of a secret covered.
+        """`text` with `COVER` for every character of a secret; its length does not change.
 
-        The first `known` characters belong to a secret whose beginning is not here any more.
+        The first `known` characters belong to a secret whose beginning was given before.
         """
         parts = [COVER * known]
         done = known
@@ -51,8 +51,8 @@ class Secrets:
                 done = end
         return "".join([*parts, text[done:]])
 
-    def certain(self, text: str) -> int:
-        """How many characters of `text` cannot be part of a secret that goes on after it."""
+    def writable(self, text: str) -> int:
+        """How many characters of `text` cannot belong to a secret that goes on in what follows."""
         longest = max(map(len, self._words), default=0)
         for start in range(max(0, len(text) - longest + 1), len(text)):
             tail = text[start:]
@@ -69,12 +69,12 @@ class Secrets:
 
 
 def masked(text: str) -> str:
-    """`text` with each covered run as one mask, so that not even its length is shown."""
+    """`text` with one mask for each run of `COVER`, so that its length is not shown either."""
     return _COVERED.sub(MASK, text)
 
 
 def visible(text: str) -> str:
-    """`text` without what a terminal might obey, the marks that turn its direction included."""
+    """`text` without control characters and direction marks; TAB stays."""
     if text.isprintable():
         return text
     return "".join(char for char in text if char.isprintable() or char == "\t")

@@ -1,7 +1,7 @@
-"""PURE. What `show status` tells about a node.
+"""PURE. The time zone and the clock of a node, from `show status`.
 
-The one rule: what is not certain is not known. A wrong time zone or clock would move the window
-away from the files; none at all only widens it.
+The one rule: what is not certain counts as unknown. A wrong time zone or clock would move the
+window away from the files. An unknown one only widens it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import TypeAlias
 
 import msgspec
 
-# A name of the zone database -> the zone, or None; to look it up takes a disk.
+# A name of the zone database -> the zone, or None. Looking it up reads files, so the caller does
+# it.
 ZoneOf: TypeAlias = Callable[[str], tzinfo | None]
 
 _TIME_ZONE = re.compile(r"\s*Time Zone\s*:\s*(.{1,200})", re.IGNORECASE)
 # The name in the zone database, wherever it stands: "Europe/Berlin",
-# "Central European Standard Time (Europe/Berlin)". An abbreviation is no name: CST is said in
-# Chicago and in Shanghai, and GMT in London in winter.
+# "Central European Standard Time (Europe/Berlin)". An abbreviation does not name a zone: CST is
+# used in Chicago and in Shanghai, and GMT in London in winter.
 _NAME = re.compile(r"(?<![\w./+-])[A-Za-z_]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){1,2}(?![\w./+-])")
 _UTC = re.compile(r"\bUTC\)?\s*$")
 
@@ -32,35 +33,38 @@ _DATE = re.compile(
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MINUTE = timedelta(minutes=1)
-# Beyond this the date was read wrongly, or says nothing about when a file was written.
-_BELIEVED = timedelta(days=3660)
+# If the node's clock is off by more, the date is not used: it was misread, or is no real date.
+_PLAUSIBLE = timedelta(days=3660)
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
-    """`zone` is None where the node named none that is known here; `clock` is what its own clock
-    showed, without a zone, or None.
+    """What a node says about its time.
+
+    zone   None if it named none that is known here
+    clock  what its own clock showed, without a zone, or None
     """
 
     zone: tzinfo | None
     clock: datetime | None = None
 
     def ahead(self, now: datetime) -> timedelta:
-        """How far the node's clock is ahead of `now` (aware), rather more than less, in whole
-        minutes; negative: behind; nothing where it is not known.
+        """How far the node's clock is ahead of `now` (aware); negative: behind.
+
+        Whole minutes, rounded away from zero. Zero if it is not known.
         """
         if self.zone is None or self.clock is None:
             return timedelta()
-        # Of the hour that it shows twice, the one that fits better.
+        # In the hour that a clock shows twice, the reading that is nearer to our time.
         shown = (self.clock.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))
         off = min((one.astimezone(UTC) - now for one in shown), key=abs)
-        if abs(off) >= _BELIEVED:
+        if abs(off) >= _PLAUSIBLE:
             return timedelta()
         minutes = -(-abs(off) // _MINUTE)
         return minutes * (_MINUTE if off > timedelta() else -_MINUTE)
 
 
 def parse_show_status(lines: Iterable[str], zone_of: ZoneOf) -> NodeStatus:
-    """Reads the answer to `show status`; never raises where `zone_of` does not."""
+    """Reads the answer to `show status`. Raises only what `zone_of` raises."""
     clock: datetime | None = None
     for line in lines:
         if match := _DATE.fullmatch(line):

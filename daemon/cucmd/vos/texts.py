@@ -1,13 +1,13 @@
-"""PURE. What the appliance says, word for word, and what is typed to it.
+"""PURE. What the appliance prints, word for word, and what is typed to it.
 
-The one rule: a literal that the room compares with or types stands here, once; patterns that have
-to forgive something stand beside the code that reads them.
-Tags as in the domain notes: V vendor document or published transcript, C seen on live nodes.
+The one rule: a literal text that `vos` compares with or types stands here, once. Patterns that
+allow for differences stand beside the code that uses them. V, C, I and ? are the tags of
+`vos/NODES.md`.
 """
 
 from __future__ import annotations
 
-# Login (V). A custom logon message may come before it, warning lines inside it.
+# Login (V). A custom logon message may come before it, and warning lines within it.
 STARTING_UP = "Command Line Interface"
 PROMPT = "admin:"
 

@@ -1,11 +1,11 @@
-"""PURE. What was said between us and a node, as lines that a person may read.
+"""PURE. What was sent in both directions of a session, as lines for a person.
 
-The one rule: no secret and no control character leaves this file, however the node cuts them up.
+The one rule: no secret and no control character leaves this file, however the bytes were split.
 
 Secrets are looked for in the visible characters alone: escape sequences, line ends, carriage
-returns and the borders of reads do not count. What could still become a secret is held back until
-it is one (then it is masked) or cannot be one any more (then it is written). So never more is
-held than the longest secret, and a line without end costs no memory.
+returns and the borders of reads do not count. Text that may be the beginning of a secret is held
+back until it is one (then it is masked) or cannot become one (then it is written). So at most the
+length of the longest secret is held back, and a line without end takes no memory.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ import msgspec
 from cucmd.vos.escapes import BACKSPACE, ERASE_LINE, NEWLINE, RETURN, EscapeFilter
 from cucmd.vos.secrets import COVER, Secrets, masked, visible
 
-# Empty lines in a row say no more than one, and a node may send them without end.
+# At most one empty line in a row is written: a node may send them without end.
 _MAX_LINE_ENDS = 2
 
 
 class _LineEnd(msgspec.Struct, frozen=True):
-    offset: int  # it stands before this character of the text that is held
+    offset: int  # before this character of the text that is held back
 
 
 class _Return(msgspec.Struct, frozen=True):
-    """A carriage return with text after it: what comes now is written over the line."""
+    """A carriage return with text after it, which a terminal would write over the line."""
 
     offset: int
 
 
-class _Said(msgspec.Struct, frozen=True):
-    """Our own words, in their place: they may come while a tail is held back."""
+class _Sent(msgspec.Struct, frozen=True):
+    """A line that we sent, in its place: text may be held back when it is sent."""
 
     offset: int
     line: str
 
 
-_Mark: TypeAlias = _LineEnd | _Return | _Said
+_Mark: TypeAlias = _LineEnd | _Return | _Sent
 
 
 class Transcript:
-    """Gives the text to append, in order. Stamps are the caller's; the room has no clock."""
+    """Every method gives the text to append to the transcript. The caller gives the time stamps."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = Secrets(secrets)
@@ -52,46 +52,46 @@ class Transcript:
         self._stamp = ""
         self._returned = False
         self._line_ends = 0  # in a row
-        # Heard, but not written yet, and what stands between its characters.
+        # What was received but not written yet, and what stands between its characters.
         self._held = ""
-        self._known_secret = 0  # so many of its first characters belong to a secret for certain
+        self._known_secret = 0  # how many of its first characters certainly belong to a secret
         self._marks: deque[_Mark] = deque()
-        # What the last text that was given out has left behind.
+        # Where the text that was given last has ended.
         self._in_line = False
         self._in_mask = False
 
     def add_secret(self, secret: str) -> None:
-        """From now on `secret` is masked, in what is heard and in what is said."""
+        """From now on `secret` is masked in both directions."""
         self._secrets.add(secret)
 
-    def heard(self, data: bytes, stamp: str) -> str:
+    def received(self, data: bytes, stamp: str) -> str:
         """The node sent `data` at `stamp`."""
         self._stamp = stamp
         self._held += "".join(self._texts(data))
-        return self._write(self._secrets.certain(self._held))
+        return self._write(self._secrets.writable(self._held))
 
-    def said(self, shown: str, stamp: str) -> str:
-        """We sent something; `shown` is what may be shown of it."""
+    def sent(self, shown: str, stamp: str) -> str:
+        """We sent something at `stamp`. `shown` is what may be shown of it."""
         return self._line(f"{stamp} > {shown}")
 
-    def noted(self, note: str) -> str:
-        """A line about what follows, said to nobody."""
+    def comment(self, note: str) -> str:
+        """Adds a line in parentheses that neither side sent."""
         return self._line(f"({note})")
 
     def _line(self, line: str) -> str:
-        self._marks.append(_Said(len(self._held), f"{self._secrets.mask(line).rstrip()}\n"))
+        self._marks.append(_Sent(len(self._held), f"{self._secrets.mask(line).rstrip()}\n"))
         self._line_ends = 0
-        return self._write(self._secrets.certain(self._held))
+        return self._write(self._secrets.writable(self._held))
 
     def flush(self) -> str:
-        """Whatever was held back, and the end of the line. Nothing more is awaited."""
+        """What was held back, and the end of the line. Called when nothing more comes."""
         text = self._write(len(self._held))
         return text + self._end_line()
 
-    # What arrives
+    # What is received
 
     def _texts(self, data: bytes) -> Iterator[str]:
-        """The visible text in `data`; notes where its lines end."""
+        """The visible text in `data`. Notes where its lines end."""
         offset = len(self._held)
         for token in self._filter.feed(data):
             if token == RETURN:
@@ -118,15 +118,15 @@ class Transcript:
     # What is written
 
     def _write(self, count: int) -> str:
-        """Gives out the first `count` characters of what is held, and the marks among them."""
+        """The first `count` characters of what is held back, with the marks among them."""
         text = self._secrets.cover(self._held, self._known_secret)
         parts = []
         position = 0
         while self._marks and self._marks[0].offset <= count:
             mark = self._marks.popleft()
-            parts += [self._heard_text(text[position : mark.offset]), self._marked(mark)]
+            parts += [self._received_text(text[position : mark.offset]), self._marked(mark)]
             position = mark.offset
-        parts.append(self._heard_text(text[position:count]))
+        parts.append(self._received_text(text[position:count]))
         self._keep(text, count)
         return "".join(parts)
 
@@ -138,7 +138,7 @@ class Transcript:
             msgspec.structs.replace(mark, offset=mark.offset - count) for mark in self._marks
         )
 
-    def _heard_text(self, text: str) -> str:
+    def _received_text(self, text: str) -> str:
         if not text:
             return ""
         shown = text.lstrip(COVER) if self._in_mask else text  # the mask is written already
@@ -155,7 +155,7 @@ class Transcript:
                 return self._end_line() or f"{self._stamp} <\n"
             case _Return():
                 return self._end_line()
-            case _Said(line=line):
+            case _Sent(line=line):
                 return self._end_line() + line
 
     def _end_line(self) -> str:

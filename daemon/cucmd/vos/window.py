@@ -1,7 +1,7 @@
 """PURE. The time window of a collection, as `file get` takes it.
 
 The one rule: a window is never narrower than what was asked for. The node counts in its own time
-zone and in whole minutes, so starts go down, ends go up, and doubt widens.
+zone and in whole minutes: a start is rounded down, an end up, and what is unknown widens it.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _PART = re.compile(r"([0-9]+)(mo|[smhdw])")
 LAST_FORM = 'expected a duration such as "30m", "2h", "3d" or "1w"'
 MAX_LAST = timedelta(days=3660)  # ten years: older than any log, and dates stay in range
 
-# `until` without `since`: before the first appliance was made, in the node's two-digit years.
+# The start of a window with `until` alone: before the first appliance, in two-digit years.
 _BEGINNING = datetime(2001, 1, 1, tzinfo=UTC)
-# A node has no files of the future, but its clock may be wrong.
+# The latest end of a window. A node has no later files unless its clock is wrong.
 _FUTURE = timedelta(days=366)
-# Without `until`: a log that is being written is dated by the moment at which the node looks at it,
-# which on a busy one is minutes after the command.
+# The end of a window without `until` is so much later than now: the time of a log that is being
+# written is that at which the node looks at it, which may be minutes after the command.
 _OPEN_END = timedelta(hours=1)
-# `last` counts from the moment at which the job was asked for, but for the minute that it takes to
-# log in: nobody who says "2h" means the second. What comes to a node later than this is counted in
-# a finer unit, so that a window grows by little more than the wait.
+# `last` counts from the moment at which the job was requested. A node that is reached within this
+# time gets the unit of the request. A later one gets a finer unit, so that the window grows by
+# little more than the wait.
 _AT_ONCE = timedelta(minutes=1)
 _FINER = {"m": "m", "h": "m", "d": "h", "w": "h", "mo": "h"}
 # Local clocks are between 12 hours behind UTC and 14 ahead of it.
@@ -47,7 +47,7 @@ _FARTHEST_BEHIND, _FARTHEST_AHEAD = timedelta(hours=12), timedelta(hours=14)
 
 
 class RelTime(msgspec.Struct, frozen=True):
-    """The last `n` units before the node's now."""
+    """The last `n` units before now, by the node's clock."""
 
     unit: Unit
     n: int
@@ -83,7 +83,7 @@ def parse_last(text: str) -> timedelta:
 
 
 def needs_zone(collection: Collect) -> bool:
-    """Must the node be asked for its time zone before `window_for`?"""
+    """Whether `window_for` needs the node's time zone."""
     return collection.since is not None or collection.until is not None
 
 
@@ -94,13 +94,14 @@ def window_for(
     ahead: timedelta = timedelta(),
     asked_at: datetime | None = None,
 ) -> Window:
-    """The window of `collection`; `now` is aware. None: every file.
+    """The window of `collection`, or None for every file. Raises InvalidArgument.
 
-    `asked_at` is when the job was asked for: a node that has waited for its turn, or for the paths
-    before, must not lose the beginning of "the last two hours".
-    Without `node_zone` an absolute window is widened so far that it fits every zone on Earth.
-    `ahead` is how far the node's clock is ahead of ours: its files are dated by it now, and may
-    have been dated rightly before, so the window is widened to hold both. Raises InvalidArgument.
+    now        aware
+    node_zone  the node's time zone; None: an absolute window is widened to fit every zone
+    ahead      how far the node's clock is ahead of ours. Its files have times of that clock, but
+               may have right times from before it was set: the window includes both.
+    asked_at   when the job was requested: a node that had to wait must not lose the beginning of
+               "the last two hours"
     """
     if collection.last is not None:
         return _relative(collection.last, now - (asked_at or now))
@@ -119,7 +120,7 @@ def _length(n: str, unit: str) -> timedelta:
 
 
 def _relative(text: str, waited: timedelta) -> RelTime:
-    """In the smallest unit that `text` names, seconds rounded up to minutes."""
+    """The window of `last`, in the smallest unit of `text`; seconds are rounded up to minutes."""
     try:
         total = parse_last(text)
     except ValueError as error:
@@ -141,9 +142,9 @@ def _aware(field: str, moment: datetime | None) -> datetime | None:
 def _absolute(start: datetime, end: datetime, zone: tzinfo | None) -> AbsTime:
     """The same window by the node's own clock.
 
-    In the hour that the clock shows twice, we cannot tell the node which of the two we mean, so
-    the window opens before the first and closes after the second. Its end goes up to a whole minute
-    before it is in local time: after that it could be one that the clock leaves out.
+    In the hour that a clock shows twice, the node cannot be told which of the two is meant: the
+    window begins before the first and ends after the second. Its end is rounded up to a minute
+    before it is converted to local time: after that it could be a time that the clock leaves out.
     """
     end = _whole_minute(end.astimezone(UTC))
     if zone is None:
@@ -158,13 +159,13 @@ def _absolute(start: datetime, end: datetime, zone: tzinfo | None) -> AbsTime:
 
 
 def _whole_minute(moment: datetime) -> datetime:
-    """This one, or the next."""
+    """`moment` itself if it is a whole minute, else the next one."""
     whole = moment.replace(second=0, microsecond=0)
     return whole if whole == moment else whole + _MINUTE
 
 
 def _shown_twice(local: datetime) -> timedelta:
-    """How long the clock was put back, if it shows `local` twice; else nothing."""
+    """By how much the clock is set back, if it shows `local` twice; else zero."""
     first, second = local.replace(fold=0).utcoffset(), local.replace(fold=1).utcoffset()
     if first is None or second is None or first <= second:
         return timedelta()

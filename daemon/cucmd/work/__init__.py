@@ -3,6 +3,6 @@
     collect.py   collecting log files: `file get` for each path
     verdict.py   PURE  what was announced against what came
 
-The one rule: a node that fails raises `NodeFailed`, and however the work is left, the node's
-upload target is revoked first, then its session ended politely, then the connection closed.
+The one rule: a node that fails raises `NodeFailed`. However the work ends, the node's upload target
+is revoked first, then its session is ended, then the connection is closed.
 """

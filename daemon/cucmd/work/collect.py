@@ -1,6 +1,6 @@
-"""What is done on one node, step by step: log in, prepare, get each path, compare, take leave.
+"""What is done on one node, step by step: log in, prepare, get each path, compare, close.
 
-The one rule: read it from top to bottom; each step either succeeds or raises `NodeFailed`.
+The one rule: it reads from top to bottom. Each step either succeeds or raises `NodeFailed`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job import Collect, Phase
 from cucmd.node.deadlines import CommandClock, not_connected
-from cucmd.node.dialogue import Conversation
+from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, UploadTarget
 from cucmd.node.transcript_file import TranscriptFile
@@ -24,20 +24,20 @@ from cucmd.node.zones import zone_of
 from cucmd.node_name import address
 from cucmd.work.verdict import Announced, judge, surplus
 
-# What an answer takes to come, and what nobody minds.
+# A clock that is off by less is no note: so much is the time of the answer, or does not matter.
 _WORTH_A_NOTE = timedelta(minutes=2)
 
-# No window and no path is in question yet.
+# The hint for a plain command, which has nothing to do with window or paths.
 _NO_ANSWER = "the node's shell does not answer a plain command; its transcript shows what it said"
 
-# Of one node. A person reads no more, and of a thousand nodes that each had twenty for each of a
-# hundred paths the job's state would be too large for a reply.
+# Of one node. With a thousand nodes, a hundred paths and twenty notes for each, the state of a job
+# would be too large for a reply.
 MOST_NOTES = 50
 MOST_PATHS_SAID = 5
 
 
 class NodeClock(msgspec.Struct, frozen=True):
-    """What is known of the node's clock; `ahead` of ours, negative: behind."""
+    """What is known of the node's clock. `ahead`: of ours; negative if behind."""
 
     zone: tzinfo | None = None
     ahead: timedelta = timedelta()
@@ -52,7 +52,7 @@ class NodeClock(msgspec.Struct, frozen=True):
 
 
 class PathResult(msgspec.Struct, frozen=True):
-    """How one `file get` ended; `nothing`: why nothing was there to get."""
+    """How one `file get` ended. `nothing`: why there was no file to get."""
 
     nothing: Failure | None = None
     notes: tuple[str, ...] = ()
@@ -61,17 +61,17 @@ class PathResult(msgspec.Struct, frozen=True):
 async def collect(
     task: NodeTask, what: Collect, open_shell: OpenShell, receiver: Receiver, report: Report
 ) -> tuple[str, ...]:
-    """Collects `what` from one node; the notes that a person should read. Raises `NodeFailed`."""
+    """Collects `what` from one node. Returns notes for the user. Raises `NodeFailed`."""
     path, secrets = task.folder / "transcript.log", (task.login.password,)
     transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
     with transcript:
         async with AsyncExitStack() as stack:
-            conversation = await reach(stack, task, open_shell, transcript, report)
+            session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
-            clock = await _prepare(conversation, task, what)
+            clock = await _prepare(session, task, what)
             async with _upload_target(receiver, task, report) as target:
                 port = receiver.port
-                gets = _FileGets(task, what, conversation, target, report, receiver_port=port)
+                gets = _FileGets(task, what, session, target, report, receiver_port=port)
                 results = [await gets.get(path, clock) for path in what.paths]
             report.phase(Phase.CLOSE)
             return (*clock.notes(), *_notes(results))
@@ -81,10 +81,10 @@ async def collect(
 async def _upload_target(
     receiver: Receiver, task: NodeTask, report: Report
 ) -> AsyncIterator[UploadTarget]:
-    """A target that is closed to the node before anything else is undone.
+    """An upload target that is revoked before the session is closed.
 
-    Once it has refused an upload, that is why the node fails: one that hangs on the refusal, or
-    goes away, would otherwise be called slow, or lost.
+    If it has refused an upload, that is the failure of the node, whatever the node does then: it
+    may hang, or close the connection.
     """
     target = receiver.open_upload_target(task)
     try:
@@ -100,23 +100,23 @@ async def _upload_target(
             await target.aclose()
 
 
-async def _prepare(conversation: Conversation, task: NodeTask, what: Collect) -> NodeClock:
-    """Turns the pager off, and asks for the node's time if the window is in absolute times."""
-    await _answer(conversation, task, vos.PAGER_OFF)
+async def _prepare(session: NodeSession, task: NodeTask, what: Collect) -> NodeClock:
+    """Turns the pager off. Asks for the node's time if the window is in absolute times."""
+    await _answer(session, task, vos.PAGER_OFF)
     if not vos.needs_zone(what):
         return NodeClock()
-    lines = await _answer(conversation, task, vos.SHOW_STATUS)
+    lines = await _answer(session, task, vos.SHOW_STATUS)
     status = vos.parse_show_status(lines, zone_of)
     return NodeClock(status.zone, status.ahead(datetime.now(UTC)))
 
 
-async def _answer(conversation: Conversation, task: NodeTask, text: str) -> tuple[str, ...]:
-    """Runs a plain command; the lines that the node printed."""
+async def _answer(session: NodeSession, task: NodeTask, text: str) -> tuple[str, ...]:
+    """Runs a plain command. Returns the lines that the node printed."""
     what = f"waiting for the answer to '{text}'"
     clock = CommandClock(task.timeouts, what, hint=_NO_ANSWER)
-    await conversation.command(text)
+    await session.command(text)
     while True:
-        match await conversation.next(clock):
+        match await session.next_event(clock):
             case vos.CommandDone(lines=lines):
                 return lines
             case vos.Broken(failure=broken):
@@ -124,7 +124,7 @@ async def _answer(conversation: Conversation, task: NodeTask, text: str) -> tupl
 
 
 def _notes(results: list[PathResult]) -> tuple[str, ...]:
-    """The notes of a node that got something; a failure where no path matched anything."""
+    """The notes of a node. Raises `NodeFailed` if no path matched anything."""
     missing = [result.nothing for result in results if result.nothing is not None]
     if missing and len(missing) == len(results):
         worst = min(missing, key=lambda gone: gone.code is Code.NO_FILES_MATCHED)
@@ -142,13 +142,13 @@ def _at_most(count: int, texts: list[str], what: str) -> list[str]:
 
 
 class _FileGets:
-    """The paths of one node, one `file get` after the other, into one upload target."""
+    """Gets the paths of one node, one `file get` after the other, into one upload target."""
 
     def __init__(
         self,
         task: NodeTask,
         what: Collect,
-        conversation: Conversation,
+        session: NodeSession,
         target: UploadTarget,
         report: Report,
         *,
@@ -156,11 +156,11 @@ class _FileGets:
     ) -> None:
         self._task = task
         self._what = what
-        self._conversation = conversation
+        self._session = session
         self._target = target
         self._report = report
         self._address = vos.ReceiverAddress(
-            host=task.advertise or conversation.shell.local_address,
+            host=task.advertise or session.shell.local_address,
             port=receiver_port,
             username=target.username,
             password=target.password,
@@ -174,16 +174,16 @@ class _FileGets:
         request = self._request(path, node_clock)
         before = len(self._target.files())
         clock = CommandClock(self._task.timeouts, f"in '{request.command_line()}'", self._target)
-        await self._conversation.file_get(request, self._address)
+        await self._session.file_get(request, self._address)
         while True:
-            match await self._conversation.next(clock):
+            match await self._session.next_event(clock):
                 case vos.Sized(files=files, bytes=size):
                     self._announce(files, size)
                 case vos.Agreed():
                     self._report.phase(Phase.TRANSFER)
                     clock.agreed()
                 case vos.Moving():
-                    clock.heard()
+                    clock.progress()
                 case vos.NothingMatched():
                     return PathResult(_nothing(path))
                 case vos.Broken(failure=broken):
@@ -209,7 +209,9 @@ class _FileGets:
         self._report.announced(self._files_announced, self._bytes_announced)
 
     def _missing(self, path: str, broken: Failure) -> Failure:
-        """A path that is not there is no reason to leave the others; anything else is."""
+        """The failure of a path that does not exist, which does not stop the others; raises any
+        other.
+        """
         if broken.code is not Code.INVALID_PATH:
             raise NodeFailed(broken)
         return msgspec.structs.replace(broken, message=f"{path}: {broken.message}")
@@ -236,7 +238,7 @@ class _FileGets:
         return PathResult(notes=(*done.notes, *([extra] if extra else ())))
 
     async def _wait_files_closed(self, clock: CommandClock) -> None:
-        """The node may say that it has finished before its SFTP client has closed the last file."""
+        """Waits: the node may say that it is done before its SFTP client has closed a file."""
         while True:
             with trio.move_on_at(clock.deadline()):
                 await self._target.wait_files_closed()

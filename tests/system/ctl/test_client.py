@@ -43,13 +43,13 @@ ONE_TEXT = r"{}: 'berlin' is a single text; expected several, as in \['berlin'\]
     ("nodes", "paths", "wrong"),
     [("berlin", ("cm/trace",), "nodes"), (["ccm-pub"], "berlin", "collection.paths")],
 )
-def test_a_text_is_not_taken_for_its_letters_by_start(canned, client, nodes, paths, wrong):
+def test_start_refuses_one_text_for_a_list(canned, client, nodes, paths, wrong):
     with pytest.raises(TypeError, match=ONE_TEXT.format(wrong)):
         client.start(nodes, login=Login(), collection=Collection(paths=paths))
     assert canned.calls == []
 
 
-def test_a_text_is_not_taken_for_its_letters_by_cancel(canned, client):
+def test_cancel_refuses_one_text_for_a_list(canned, client):
     with pytest.raises(TypeError, match=ONE_TEXT.format("nodes")):
         client.cancel("3f2a", nodes="berlin")
     assert canned.calls == []
@@ -184,15 +184,15 @@ def test_a_daemon_that_accepts_nobody_is_not_waited_for_for_ever(canned):
             assert time.monotonic() - begun < 10
 
 
-def test_what_was_said_before_the_door_was_shut_is_heard(canned, job):
+def test_an_error_that_came_before_the_close_is_read(canned, job):
     """A daemon at its limit answers and closes, before the call has come."""
     path = canned.path.with_name("shut")
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(path))
-        door.listen()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
         with Client(path) as client:
             client.connect()
-            connection, _ = door.accept()
+            connection, _ = listener.accept()
             connection.sendall(canned.error("LimitReached", limit="connections", maximum=64))
             connection.close()
             with pytest.raises(cucmctl.LimitReached, match="connections"):
@@ -208,7 +208,7 @@ CONFIGURED = "; access.operate_group of the daemon's configuration names the gro
     [(0o660, 4242, GROUP), (0o660, 0, CONFIGURED), (0o600, 4242, ""), (None, 4242, "")],
 )
 def test_a_socket_that_the_kernel_refuses_is_not_permitted(monkeypatch, mode, group, hint):
-    """The group that is asked for is the socket's own, only one that would be let in, and never
+    """The group that is asked for is the socket's own, only one that may connect, and never
     that of root, which somebody would join."""
 
     def refuse(self, address):

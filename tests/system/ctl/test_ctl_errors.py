@@ -1,4 +1,4 @@
-"""Every ending has its exit code and one line on standard error; no traceback, no password."""
+"""Every error has its exit code and one line on standard error: no traceback, no password."""
 
 import os
 import socket
@@ -63,7 +63,7 @@ ERRORS = [
         77,
         "the daemon does not permit this user to do that; see the groups under [access]",
     ),
-    ("InternalError", {}, 70, "the daemon made a mistake of its own; its log says which"),
+    ("InternalError", {}, 70, "a defect of the daemon; its log has the details"),
     (
         "org.varlink.service.MethodNotFound",
         {"method": "io.cucmd.Jobs.Status"},

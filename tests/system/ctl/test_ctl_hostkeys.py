@@ -1,4 +1,4 @@
-"""`hostkeys`: by which keys the daemon knows the nodes."""
+"""`hostkeys`: the host keys of nodes that the daemon knows."""
 
 import json
 
@@ -36,7 +36,7 @@ def test_no_keys_is_said(canned, ctl):
     assert done.stderr == "cucmctl: no host keys; to remember one: cucmctl hostkeys add NODE\n"
 
 
-def test_add_shows_what_the_node_showed_and_says_that_nobody_vouched(canned, ctl):
+def test_add_shows_the_keys_and_says_that_they_were_not_checked(canned, ctl):
     canned.on("AddHostKey", canned.reply({"host_keys": [KEY]}))
     done = ctl("hostkeys", "add", "ccm-pub")
     assert KEY["fingerprint"] in done.stdout

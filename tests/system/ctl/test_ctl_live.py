@@ -137,7 +137,7 @@ def test_a_daemon_that_goes_away_leaves_the_terminal_clean(canned, terminal, clu
     assert "went away" in screen.screen
 
 
-def test_a_refusal_does_not_flash_up_a_view(canned, terminal):
+def test_a_refusal_shows_no_view(canned, terminal):
     canned.on("Watch", canned.error("JobNotFound", job_id="beef"))
     screen = terminal("watch", "beef")
     assert screen.ended() == 5

@@ -209,7 +209,7 @@ def test_what_is_missing_is_said_before_a_password_is_asked_for(terminal, argume
 
 def test_help_says_that_without_a_window_everything_comes(ctl):
     shown = " ".join(ctl("start", "--help").stdout.split())
-    assert "every file that there is comes, unless --last or --since" in shown
+    assert "All files of a --path are collected, unless --last or --since" in shown
 
 
 def test_help_names_the_locations_that_the_daemon_takes(ctl):
@@ -218,7 +218,7 @@ def test_help_names_the_locations_that_the_daemon_takes(ctl):
     assert f"one of {', '.join(LOCATIONS)}" in " ".join(ctl("start", "--help").stdout.split())
 
 
-def test_nobodys_password_is_not_asked_for(canned, terminal):
+def test_without_a_user_no_password_is_asked_for(canned, terminal):
     """The daemon knows whether the cluster has a credential, with a user of its own."""
     reason = "has neither a password nor a credential"
     canned.on("Start", canned.error("InvalidRequest", parameter="login", reason=reason))

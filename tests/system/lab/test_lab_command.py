@@ -131,7 +131,7 @@ def test_help_lists_every_fault_and_every_step(capsys):
     assert max(map(len, lines)) <= 100
 
 
-def test_the_defaults_are_those_of_the_contract():
+def test_the_defaults_are_the_documented_ones():
     from argparse import ArgumentParser
 
     from cucmd.lab.command import add_arguments

@@ -149,7 +149,7 @@ async def test_silence_ends_with_ctrl_c_and_hanging_does_not(make_lab, inbox, cl
                 terminal.type("show status\n")
             else:
                 await walk(terminal, inbox, step)
-            await client.within(lab.until(lambda total: total.faults_struck == 1))
+            await client.within(lab.until(lambda total: total.faults_used == 1))
             terminal.type("\x03")
             if kind is Kind.SILENT:
                 await terminal.hears("^C\r\nadmin:")
@@ -225,7 +225,7 @@ async def test_an_invalid_directory(make_lab, inbox, client):
     "fault",
     ["endless-banner", "no-prompt", "prompt-no-echo", "no-echo"],
 )
-async def test_a_greeting_that_leads_nowhere(make_lab, client, fault):
+async def test_a_greeting_without_a_prompt(make_lab, client, fault):
     lab = await make_lab(fault)
     async with client.logged_in(lab) as terminal:
         if fault == "endless-banner":
@@ -250,7 +250,7 @@ async def test_a_greeting_that_leads_nowhere(make_lab, client, fault):
         ("endless-list", " Get file: active/syslog/secure\r\n"),
     ],
 )
-async def test_storms_end_with_ctrl_c(make_lab, client, fault, sign):
+async def test_endless_output_ends_with_ctrl_c(make_lab, client, fault, sign):
     lab = await make_lab(fault)
     async with client.logged_in(lab) as terminal:
         await terminal.hears("admin:")

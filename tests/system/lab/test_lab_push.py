@@ -1,4 +1,4 @@
-"""A node really pushes: what it announced is what arrives, byte for byte."""
+"""The push of a lab node: what it announced arrives, byte for byte."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ async def test_the_receivers_key_is_asked_about_once(make_lab, inbox, client):
 
 
 async def test_a_receiver_with_another_key_gets_nothing(terminal, lab, inbox, client):
-    """The node stalls (vos-cli.md, section 5); Ctrl-C gets the prompt back."""
+    """The node stalls (vos/NODES.md, section 5.4); Ctrl-C gets the prompt back."""
     await client.get(terminal, inbox, "syslog/secure")
     await terminal.hears("Transfer completed.\r\nadmin:")
     await client.reopen(inbox)

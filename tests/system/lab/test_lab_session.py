@@ -1,4 +1,4 @@
-"""How a node greets, echoes, pages and answers; what it lets in and what it does not."""
+"""Greeting, echo, pager and answers of a lab node, and which logins and channels it accepts."""
 
 from __future__ import annotations
 
@@ -133,10 +133,10 @@ async def test_ctrl_c_at_the_prompt_gives_another_prompt(terminal):
 
 async def test_the_pager_waits_for_a_key(terminal):
     terminal.type("show status\n")
-    await terminal.hears("Press <enter> for 1 line, <space> for one page, or <q> to quit ")
+    await terminal.hears("Press <enter> for 1 line, <space> for one page, or <q> to quit\x1b[0m")
     terminal.type("\n")
     await terminal.hears("\r\x1b[K")
-    await terminal.hears("to quit ")
+    await terminal.hears("to quit\x1b[0m")
     terminal.type("q")
     await terminal.hears("\r\x1b[Kadmin:")
 
@@ -210,7 +210,7 @@ async def test_prompts(make_lab, client, prompt, shown):
         assert (await terminal.hears("admin:")).endswith(shown)
 
 
-async def test_a_prompt_that_wants_a_nudge_comes_twice(make_lab, client):
+async def test_a_prompt_that_needs_an_empty_line_comes_twice(make_lab, client):
     async with client.logged_in(await make_lab(prompt=Prompt.NUDGE)) as terminal:
         await terminal.hears("8192 Mbytes RAM\r\n\r\n")
         terminal.type("\n")

@@ -10,7 +10,7 @@ from cucmd.ssh.algorithms import client_algorithms
 from cucmd.ssh.shell import Policy
 
 MODERN, ALL = client_algorithms(), client_algorithms(legacy=True)
-# domain/vos-cli.md, section 1: what a node on 12.5SU5 lists.
+# vos/NODES.md, section 1: what a node on 12.5SU5 lists.
 NODE_12_5 = {
     "kex_algs": [
         "ecdh-sha2-nistp521",

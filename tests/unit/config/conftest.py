@@ -1,4 +1,4 @@
-"""A configuration file, and what came of it."""
+"""A configuration file, and what is loaded from it."""
 
 import pytest
 

@@ -58,13 +58,13 @@ def test_what_it_prints_is_the_same_configuration(write, checked):
     assert replace(load(write(out), {}), notices=()) == before
 
 
-def test_the_environment_is_part_of_what_is_in_force(write, checked):
+def test_the_environment_is_part_of_what_is_printed(write, checked):
     environ = {"JOB_CONNECT_TIMEOUT_SEC": "7", "CUCMD_SOCKET": "/env.sock"}
     code, out, err = checked(write(FILE), environ)
     assert code == 0
     assert "connect = 7\n" in out
     assert 'socket = "/env.sock"\n' in out
-    assert "daemon.socket: gives way to $CUCMD_SOCKET" in err
+    assert "daemon.socket: is overridden by $CUCMD_SOCKET" in err
 
 
 def test_what_is_wrong_goes_to_standard_error(write, checked):

@@ -1,4 +1,4 @@
-"""Where keys begin: every line is held against a document that shows it in its values."""
+"""The lines of keys, compared with documents whose values are those lines."""
 
 import tomllib
 

@@ -1,4 +1,4 @@
-"""What is in force after file, environment and command line; and what is refused, and where."""
+"""The configuration from file, environment and command line, and what is refused, with its line."""
 
 import os
 from pathlib import Path
@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from cucmd.config import Config, ConfigError, Overrides, Ssh, load
 from cucmd.config.keys import CLUSTER, OVERRIDES, PROFILE, SECTIONS
-from cucmd.config.model import Receiver
+from cucmd.config.model import ReceiverSettings
 from cucmd.config.profiles import Profile
 from cucmd.job import HostKeyPolicy, Timeouts
 
-# The example of the contract, key for key.
+# Every key that is documented.
 WHOLE_FILE = """
 [daemon]
 socket = "/run/cucmd/cucmd.sock"
@@ -166,7 +166,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(problems):
     ]
 
 
-def test_a_secret_that_strayed_into_the_file_is_not_repeated(write):
+def test_a_secret_in_the_file_is_not_repeated(write):
     text = "password = 'hunter2'\n[clusters.lab]\npublisher = 'a'\nadmin_password = 'hunter2'\n"
     with pytest.raises(ConfigError) as caught:
         load(write(text), {})
@@ -269,8 +269,8 @@ def test_environment_overrides_the_file(loaded):
     assert (config.timeouts.connect, config.timeouts.command) == (12.5, 90.0)
     assert config.clusters["lab"].timeouts == Timeouts(connect=12.5, command=90.0, login=9.0)
     assert [notice.split(": ", 1)[1] for notice in config.notices] == [
-        "timeouts.connect: gives way to $JOB_CONNECT_TIMEOUT_SEC",
-        "clusters.lab.command: gives way to $JOB_COMMAND_TIMEOUT_SEC",
+        "timeouts.connect: is overridden by $JOB_CONNECT_TIMEOUT_SEC",
+        "clusters.lab.command: is overridden by $JOB_COMMAND_TIMEOUT_SEC",
     ]
 
 
@@ -314,8 +314,8 @@ def test_a_socket_path_from_elsewhere_is_measured_too(write):
 
 
 def test_listen_address():
-    assert Receiver().listen_address == ("0.0.0.0", 2222)
-    assert Receiver("[::]:0").listen_address == ("::", 0)
+    assert ReceiverSettings().listen_address == ("0.0.0.0", 2222)
+    assert ReceiverSettings("[::]:0").listen_address == ("::", 0)
 
 
 def test_empty_strings_are_the_default_behaviour(loaded):
@@ -377,7 +377,7 @@ def test_a_job_has_a_clusters_settings_only_if_all_its_nodes_do(loaded):
             "[clusters.a]\nnodes = ['x']\n[clusters.b]\npublisher = 'x'",
             4,
             "clusters.b.publisher",
-            "'x' stands in cluster 'a' already",
+            "'x' is in cluster 'a' already",
         ),
         ("[clusters.a]\nnodes = 'x'", 2, "clusters.a.nodes", "expected a list of strings"),
         ("[clusters.a]\nnodes = ['x', 3]", 2, "clusters.a.nodes[1]", "3: expected a string"),

@@ -1,4 +1,4 @@
-"""What is not wrong in a configuration, and yet hardly what somebody meant."""
+"""Notices: what is not wrong in a configuration, but probably not meant."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_a_group_that_does_not_exist_is_told(notices):
         "2: access.operate_group: 'cucmm': there is no such group, "
         "so only root and the daemon's own user may start and cancel jobs",
         "3: access.view_group: 'no.such': there is no such group, "
-        "so only who may start jobs may look at them",
+        "so only those who may start jobs may see them",
     ]
 
 
@@ -33,15 +33,15 @@ def test_groups_of_which_there_is_nothing_to_say(notices, monkeypatch, text):
     assert notices(text) == []
 
 
-def test_a_setting_that_gives_way_to_its_own_value_is_not_told(notices):
+def test_an_override_with_the_same_value_is_no_notice(notices):
     text = "[daemon]\nsocket = '/x/s'\nstate_directory = '/x'\n[timeouts]\nconnect = 40\n"
     same = {"CUCMD_SOCKET": "/x/s", "STATE_DIRECTORY": "/x", "JOB_CONNECT_TIMEOUT_SEC": "40.0"}
     assert notices(text, same) == []
     other = {"CUCMD_SOCKET": "/y/s", "STATE_DIRECTORY": "/y", "JOB_CONNECT_TIMEOUT_SEC": "41"}
     assert [told.partition(": ")[2] for told in notices(text, other)] == [
-        "daemon.socket: gives way to $CUCMD_SOCKET",
-        "daemon.state_directory: gives way to $STATE_DIRECTORY",
-        "timeouts.connect: gives way to $JOB_CONNECT_TIMEOUT_SEC",
+        "daemon.socket: is overridden by $CUCMD_SOCKET",
+        "daemon.state_directory: is overridden by $STATE_DIRECTORY",
+        "timeouts.connect: is overridden by $JOB_CONNECT_TIMEOUT_SEC",
     ]
 
 

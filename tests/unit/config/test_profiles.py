@@ -1,4 +1,4 @@
-"""Built-in profiles, and what a file makes of them."""
+"""Built-in profiles, and profiles of the file."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What of a new configuration waits for a restart, by its name in the file."""
+"""Which changed settings need a restart, by their names in the file."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from cucmd.config import not_until_restart
         ("[ssh]\nlegacy_algorithms = true", ("legacy_algorithms of the receiver",)),
     ],
 )
-def test_what_only_a_start_takes_up(loaded, text, waiting):
+def test_what_needs_a_restart(loaded, text, waiting):
     assert not_until_restart(loaded(), loaded(text)) == waiting
 
 

@@ -1,4 +1,4 @@
-"""The grammar of the command line: values of options, and where global options may stand."""
+"""The command line: values of options, and where global options may be."""
 
 import argparse
 import gc
@@ -126,14 +126,14 @@ def test_what_is_no_time(text):
         options.earliest(text)
 
 
-def test_a_mistake_of_our_own_is_one_line_and_exit_70(monkeypatch, capsys):
+def test_a_defect_is_one_line_and_exit_70(monkeypatch, capsys):
     def stumble(verb, arguments):
         raise ZeroDivisionError("\x1bby zero")
 
     monkeypatch.setattr(command_line, "_dispatch", stumble)
     assert main(["status"]) == 70
     said = capsys.readouterr().err
-    assert said.startswith("cucmctl: a mistake in cucmctl itself: ZeroDivisionError: \\x1bby zero")
+    assert said.startswith("cucmctl: a defect of cucmctl: ZeroDivisionError: \\x1bby zero")
     assert said.count("\n") == 1
     monkeypatch.setenv("CUCMCTL_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Which exit code an ending has, and how a refused field is called."""
+"""The exit code of each error, and the name of a refused field."""
 
 import msgspec
 import pytest
@@ -53,8 +53,8 @@ def test_a_whole_part_that_is_missing_is_called_by_the_options_that_make_it(part
 def test_a_refusal_that_is_somebodys_doing_is_no_fault():
     faults = {errors.InternalError, errors.MethodNotFound}
     for kind in errors.Refused.__subclasses__():
-        assert (exits.of_error(kind("name", None)) == exits.FAULT) == (kind in faults), kind
-    assert exits.of_error(errors.Refused("io.cucmd.Jobs.Newer", {})) == exits.FAULT
+        assert (exits.of_error(kind("name", None)) == exits.DEFECT) == (kind in faults), kind
+    assert exits.of_error(errors.Refused("io.cucmd.Jobs.Newer", {})) == exits.DEFECT
 
 
 def test_whatever_else_is_at_the_socket_is_no_daemon():

@@ -1,4 +1,4 @@
-"""The picture of a job on a terminal: what gets a line, and that every line fits."""
+"""The live view of a job: what gets a line, and that every line fits."""
 
 import pytest
 from hypothesis import given
@@ -90,7 +90,7 @@ def test_a_failed_node_says_why(frame, job, node):
 def test_why_nothing_new_comes_is_seen_however_little_room_there_is(frame, job, node):
     nodes = [node(f"n{number}") for number in range(9)]
     lines = frame(job(*nodes, unsaved="the disk is full"), height=7)
-    assert lines[1] == "what came since cannot be stored, and is not shown: the disk is full"
+    assert lines[1] == "later changes cannot be stored, and are not shown: the disk is full"
     assert (len(lines), lines[-1]) == (5, "and 7 more: 7 running")
 
 

@@ -1,4 +1,4 @@
-"""A line for each change, and no more lines than news."""
+"""A line for each change, and no line without one."""
 
 import io
 import re
@@ -32,7 +32,7 @@ def times(lines):
     return [STAMP.match(line)[0].strip() for line in lines.since(with_times=True)]
 
 
-def test_a_pending_node_is_no_news(lines, change, job, node):
+def test_a_pending_node_has_no_line(lines, change, job, node):
     lines.show(change(job(node(status="pending"))))
     assert lines.since() == ["job 3f2a00112233: running, 0/1 nodes done"]
 
@@ -51,12 +51,12 @@ def test_bytes_alone_are_a_line_now_and_then(lines, change, job, node, clock):
     assert len(lines.since()) == 2 + 30 // BYTES_EVERY  # the node's first, the job's, then these
 
 
-def test_what_keeps_the_news_away_is_a_line_once(lines, change, job):
+def test_why_changes_cannot_be_stored_is_one_line(lines, change, job):
     lines.show(change(job()))
     lines.since()
     for _ in range(3):
         lines.show(change(job(unsaved="the disk is \x1b[31mfull")))
-    why = "what came since cannot be stored, and is not shown: the disk is \\x1b[31mfull"
+    why = "later changes cannot be stored, and are not shown: the disk is \\x1b[31mfull"
     assert lines.since() == [f"job 3f2a00112233: {why}"]
     lines.show(change(job()))
     lines.show(change(job(unsaved="once more")))
@@ -74,7 +74,7 @@ def test_what_a_node_packs_is_no_part_of_what_it_announced(lines, change, job, n
     assert lines.since()[0] == "ccm-pub: running, transfer, 5 files, 900 B"
 
 
-def test_what_stands_still_is_no_news(lines, change, job, clock):
+def test_no_change_is_no_line(lines, change, job, clock):
     lines.show(change(job()))
     lines.since()
     clock.now = 3600.0

@@ -1,10 +1,10 @@
-"""Names that are too long for their place: what tells them apart stays."""
+"""Names that are too long are cut so that they still differ."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmctl.names import shortened, told_apart
+from cucmctl.names import distinct_names, shortened
 
 
 def test_names_that_fit_stay_as_they_are():
@@ -42,7 +42,7 @@ def test_an_address_among_long_names_does_not_make_them_the_same():
 
 def test_names_get_more_room_rather_than_look_the_same():
     names = tuple(f"ccm-{city}-sub{n}.example.org" for city in ("berlin", "bern") for n in (1, 2))
-    cut = told_apart((*names, "192.0.2.7"), 8)
+    cut = distinct_names((*names, "192.0.2.7"), 8)
     assert cut[:3] == ("ccm-berlin-sub1…", "ccm-berlin-sub2…", "ccm-bern-sub1.e…")
 
 
@@ -67,7 +67,7 @@ NAMES = st.lists(st.text(max_size=40) | ALIKE, max_size=8)
 
 @given(NAMES, st.integers(2, 30))
 def test_a_cut_makes_no_two_names_the_same(names, width):
-    cut = told_apart(tuple(names), width)
+    cut = distinct_names(tuple(names), width)
     assert len(set(cut)) == len(set(names))
     assert all(short == name or "…" in short for name, short in zip(names, cut, strict=True))
 
@@ -76,4 +76,4 @@ def test_a_cut_makes_no_two_names_the_same(names, width):
 def test_more_room_is_given_only_where_it_is_needed(names, width):
     cut = shortened(names, width)
     if len(set(cut)) == len(set(names)):
-        assert told_apart(tuple(names), width) == tuple(cut)
+        assert distinct_names(tuple(names), width) == tuple(cut)

@@ -1,4 +1,4 @@
-"""Nothing that came from elsewhere steers a terminal, and nothing of it is lost."""
+"""Text from elsewhere cannot control a terminal, and none of it is lost."""
 
 import json
 

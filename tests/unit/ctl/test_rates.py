@@ -42,7 +42,7 @@ def test_a_burst_after_a_pause_counts_in_the_window_only(rates):
     assert rates((0, 0), (60, 5000)).of("a", 60) == pytest.approx(1000)
 
 
-def test_the_first_moment_is_not_taken_for_a_flood(rates):
+def test_the_first_moment_gives_no_huge_rate(rates):
     assert rates((0, 0), (0.001, 1000)).of("a", 0.001) == 2000
 
 

@@ -9,7 +9,7 @@ import trio
 
 from cucmd.lab import answers
 from cucmd.lab.answers import Member
-from cucmd.lab.counters import Counters, Tally
+from cucmd.lab.counters import AllCounters, Counters
 from cucmd.lab.selection import Entry
 
 NOW = datetime(2026, 8, 3, 22, 30, tzinfo=UTC)
@@ -44,24 +44,24 @@ def test_columns_of_a_plain_listing():
 
 
 def test_sums_add_up_but_the_most_at_once_does_not():
-    tally = Tally(2)
-    tally.count(0, "sessions_now", 2)
-    tally.count(1, "sessions_now", 3)
-    tally.count(1, "sessions_now", -3)
-    total = tally.total()
+    counters = AllCounters(2)
+    counters.count(0, "sessions_now", 2)
+    counters.count(1, "sessions_now", 3)
+    counters.count(1, "sessions_now", -3)
+    total = counters.total()
     assert (total.sessions_now, total.sessions_most) == (2, 3)
 
 
 async def test_waiting_for_a_number(autojump_clock):
-    tally = Tally(1)
+    counters = AllCounters(1)
     seen: list[Counters] = []
 
     async def wait() -> None:
-        seen.append(await tally.until(lambda total: total.logins == 2))
+        seen.append(await counters.until(lambda total: total.logins == 2))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)
         for _ in range(3):
             await trio.sleep(1)
-            tally.count(0, "logins")
+            counters.count(0, "logins")
     assert seen[0].logins == 2

@@ -1,4 +1,4 @@
-"""A fault as it is written on the command line, and when it strikes."""
+"""A fault as it is written on the command line, and when it happens."""
 
 from __future__ import annotations
 
@@ -79,22 +79,22 @@ def test_every_kind_can_be_written_with_each_of_its_steps(kind, data):
     assert parse_fault(spec) == Fault(kind, step, 5 if rule.unit else 0)
 
 
-def test_a_fault_strikes_its_node_only():
+def test_a_fault_happens_on_its_node_only():
     faults = [parse_fault("2=no-files")]
-    assert FaultPlan(faults, 1).strikes(Kind.NO_FILES) is None
-    assert FaultPlan(faults, 2).strikes(Kind.NO_FILES) is not None
+    assert FaultPlan(faults, 1).take(Kind.NO_FILES) is None
+    assert FaultPlan(faults, 2).take(Kind.NO_FILES) is not None
 
 
-def test_a_fault_strikes_at_its_step_only():
+def test_a_fault_happens_at_its_step_only():
     plan = FaultPlan([parse_fault("hang:sizing")], 1)
-    assert plan.strikes(Kind.HANG, Step.COMMAND) is None
-    assert plan.strikes(Kind.HANG, Step.SIZING) is not None
+    assert plan.take(Kind.HANG, Step.COMMAND) is None
+    assert plan.take(Kind.HANG, Step.SIZING) is not None
 
 
 def test_times_are_used_up():
     struck = []
     plan = FaultPlan([parse_fault("no-files*2")], 1, lambda: struck.append(1))
-    assert [plan.strikes(Kind.NO_FILES) is not None for _ in range(4)] == [True, True, False, False]
+    assert [plan.take(Kind.NO_FILES) is not None for _ in range(4)] == [True, True, False, False]
     assert len(struck) == 2
 
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.lab.selection import Refused, listing, parse_get, select
-from cucmd.lab.tree import Shape, plant
+from cucmd.lab.tree import Shape, files_of
 
 NOW = datetime(2026, 8, 3, 12, 0, tzinfo=UTC)
-FILES = plant("activelog", 1, Shape(files=8, every=600))
+FILES = files_of("activelog", 1, Shape(files=8, every=600))
 
 WORDS = [
     "reltime",

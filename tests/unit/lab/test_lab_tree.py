@@ -47,13 +47,15 @@ def test_a_file_of_five_gigabytes_costs_nothing_until_it_is_read():
 
 @pytest.mark.parametrize("location", ROOTS)
 def test_every_file_has_a_place_of_its_own(location):
-    files = tree.plant(location, 3, Shape())
+    files = tree.files_of(location, 3, Shape())
     assert max(Counter(file.path for file in files).values(), default=1) == 1
     assert all(file.age > 0 and file.size >= 0 for file in files)
 
 
 def test_the_newest_trace_is_still_being_written():
-    folder = [f for f in tree.plant("activelog", 2, Shape(files=4)) if f.folder.endswith("ccm/sdl")]
+    folder = [
+        f for f in tree.files_of("activelog", 2, Shape(files=4)) if f.folder.endswith("ccm/sdl")
+    ]
     assert [file.name for file in folder] == [
         "SDL002_100_000074.txt.gz",
         "SDL002_100_000075.txt.gz",
@@ -64,7 +66,7 @@ def test_the_newest_trace_is_still_being_written():
 
 
 def test_sizes_may_differ():
-    files = tree.plant("activelog", 1, Shape(files=20, size=1000, spread=50))
+    files = tree.files_of("activelog", 1, Shape(files=20, size=1000, spread=50))
     sizes = {file.size for file in files if file.folder.endswith("ccm/sdl")}
     assert len(sizes) > 5
     assert min(sizes) >= 500

@@ -1,4 +1,4 @@
-"""A transcript costs a bounded part of the disk, and keeps what a person will look for."""
+"""A transcript takes a limited part of the disk, and keeps its beginning and its end."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.node.transcript_file import END, LIMIT, LOOK_EVERY, TranscriptFile
+from cucmd.node.transcript_file import CHECK_EVERY, END, LIMIT, TranscriptFile
 
 SECRET = "PlatformSecret"
 NODE = "cucm-pub:2022"
@@ -31,10 +31,10 @@ def written(tmp_path: Path) -> Callable[..., str]:
 
     def write(lines: int, shortage: Callable[[int], str | None] = enough) -> str:
         with TranscriptFile(path, NODE, (SECRET,), shortage, lambda: TODAY) as transcript:
-            transcript.said("file get")
+            transcript.sent("file get")
             for _ in range(lines // 500):
-                transcript.heard(b"x\r\n" * 500)
-            transcript.heard(f"{SECRET} is the last word\r\n".encode())
+                transcript.received(b"x\r\n" * 500)
+            transcript.received(f"{SECRET} is the last word\r\n".encode())
         return path.read_text()
 
     return write
@@ -52,7 +52,7 @@ def test_of_a_node_that_says_too_much_the_beginning_and_the_end_are_kept(
     said = written(400_000)
     assert LIMIT / 2 < len(said) < LIMIT + 3 * END
     assert said.splitlines()[:2] == [HEAD, "23:59:59.999 > file get"]
-    beginning, _, end = said.partition("(the node says too much: of what follows only the end")
+    beginning, _, end = said.partition("(the node prints too much: of what follows only the end")
     assert beginning.count(" < x\n") > 100_000
     assert END / 2 < len(end) < 3 * END
     assert end.endswith(" < ***** is the last word\n")
@@ -73,8 +73,8 @@ def test_each_attempt_says_which_node_and_which_day_it_is(
     with TranscriptFile(path, NODE, (SECRET,), enough, lambda: TODAY) as transcript:
         for _ in range(2):  # one that is refused, and the next
             transcript.attempt()
-            transcript.heard(b"Welcome\r\nadmin:")
-            transcript.said("quit")
+            transcript.received(b"Welcome\r\nadmin:")
+            transcript.sent("quit")
     session = [HEAD, "23:59:59.999 < Welcome", "23:59:59.999 < admin:", "23:59:59.999 > quit"]
     assert path.read_text().splitlines()[3:] == session * 2
 
@@ -82,10 +82,10 @@ def test_each_attempt_says_which_node_and_which_day_it_is(
 def test_a_session_that_goes_past_midnight_says_that_a_day_begins(tmp_path: Path) -> None:
     path, now = tmp_path / "transcript.log", TODAY
     with TranscriptFile(path, NODE, (SECRET,), enough, lambda: now) as transcript:
-        transcript.heard(f"in the middle of {SECRET[:5]}".encode())
+        transcript.received(f"in the middle of {SECRET[:5]}".encode())
         now += timedelta(milliseconds=2)
-        transcript.heard(f"{SECRET[5:]} it goes on\r\n".encode())
-        transcript.said("y")
+        transcript.received(f"{SECRET[5:]} it goes on\r\n".encode())
+        transcript.sent("y")
     assert path.read_text().splitlines() == [
         HEAD,
         "23:59:59.999 < in the middle of *****",
@@ -99,7 +99,7 @@ def test_below_the_floor_of_free_space_it_ends_and_says_why(
     written: Callable[..., str], caplog: pytest.LogCaptureFixture
 ) -> None:
     said = written(400_000, short)
-    assert len(said) < LOOK_EVERY + 1000
+    assert len(said) < CHECK_EVERY + 1000
     assert said.endswith("\n(the transcript ends here: " + str(short(0)) + ")\n")
     assert "must stay free" in caplog.text
 
@@ -117,7 +117,7 @@ def test_a_disk_that_fails_as_late_as_the_close_disturbs_nothing(
     with monkeypatch.context() as patch:
         patch.setattr("cucmd.node.transcript_file.os.close", fails)
         with TranscriptFile(path, NODE, (SECRET,), enough) as transcript:
-            transcript.said("file get")
+            transcript.sent("file get")
     assert path.read_text().endswith(" > file get\n")
 
 

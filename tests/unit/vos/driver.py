@@ -26,31 +26,31 @@ def byte_by_byte(data: bytes) -> list[bytes]:
 
 class Driver:
     def __init__(self, split: Split = whole, request: vos.FileGet = REQUEST) -> None:
-        self.session = vos.Session((ADMIN_PASSWORD,))
+        self.cli = vos.Cli((ADMIN_PASSWORD,))
         self.events: list[vos.Event] = []
         self._split = split
         self._request = request
 
-    def hear(self, data: bytes) -> list[vos.Event]:
+    def feed(self, data: bytes) -> list[vos.Event]:
         """The events of `data`, `Moving` among them once for each read."""
-        heard = [event for part in self._split(data) for event in self.session.receive(part)]
+        heard = [event for part in self._split(data) for event in self.cli.receive(part)]
         self._note(heard)
         return heard
 
     def quiet(self) -> list[vos.Event]:
-        events = self.session.quiet()
+        events = self.cli.quiet()
         self._note(events)
         return events
 
     def close(self) -> list[vos.Event]:
-        events = self.session.closed()
+        events = self.cli.closed()
         self._note(events)
         return events
 
     def type(self, line: str) -> bytes:
         if line == self._request.command_line():
-            return self.session.file_get(self._request, RECEIVER)
-        return self.session.quit() if line == "quit" else self.session.command(line)
+            return self.cli.file_get(self._request, RECEIVER)
+        return self.cli.quit() if line == "quit" else self.cli.command(line)
 
     def _note(self, events: Iterable[vos.Event]) -> None:
         self.events += [event for event in events if not isinstance(event, vos.Moving)]
@@ -59,16 +59,16 @@ class Driver:
 def at_prompt(split: Split = whole, request: vos.FileGet = REQUEST) -> Driver:
     """Logged in, nothing typed yet."""
     driver = Driver(split, request)
-    driver.hear(BANNER + b"admin:")
+    driver.feed(BANNER + b"admin:")
     driver.quiet()
-    assert driver.session.at_prompt
+    assert driver.cli.at_prompt
     return driver
 
 
 def in_file_get(split: Split = whole, request: vos.FileGet = REQUEST) -> Driver:
     """A `file get` is typed and echoed."""
     driver = at_prompt(split, request)
-    driver.hear(driver.type(request.command_line()))
+    driver.feed(driver.type(request.command_line()))
     driver.events.clear()
     return driver
 

@@ -1,4 +1,4 @@
-"""What may be typed to a node: one word is one word, and no key is hidden in it."""
+"""What may be typed to a node: one word stays one word, and has no key in it."""
 
 import msgspec
 import pytest
@@ -75,10 +75,10 @@ def test_no_answer(field, value):
     receiver = msgspec.structs.replace(RECEIVER, **{field: value})
     driver = at_prompt()
     with pytest.raises(InvalidArgument) as caught:
-        driver.session.file_get(REQUEST, receiver)
+        driver.cli.file_get(REQUEST, receiver)
     assert caught.value.field == field
     assert "cret" not in str(caught.value)
-    assert driver.session.at_prompt
+    assert driver.cli.at_prompt
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_no_answer(field, value):
 def test_no_command(line):
     driver = at_prompt()
     with pytest.raises(InvalidArgument, match="command"):
-        driver.session.command(line)
-    assert driver.session.at_prompt
+        driver.cli.command(line)
+    assert driver.cli.at_prompt
 
 
 @given(st.text(max_size=40))

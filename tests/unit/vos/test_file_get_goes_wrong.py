@@ -33,13 +33,13 @@ NEWER = (Path(__file__).parent / "corpus" / "newer_form.raw").read_bytes()
     ],
 )
 @pytest.mark.parametrize("split", [lambda data: [data], byte_by_byte])
-def test_three_strikes_name_the_prompt_and_the_value(prompt, answer, split):
+def test_an_answer_refused_three_times_names_the_prompt_and_the_value(prompt, answer, split):
     driver = in_file_get(split)
     for _ in range(3):
-        driver.hear(f"{prompt} ".encode())
-        driver.hear(f"{answer}\r\n".encode())
+        driver.feed(f"{prompt} ".encode())
+        driver.feed(f"{answer}\r\n".encode())
     assert failed(driver.events) == []
-    driver.hear(f"{prompt} ".encode())
+    driver.feed(f"{prompt} ".encode())
     sent = [event for event in driver.events if isinstance(event, vos.Send)]
     assert [(event.data, event.shown) for event in sent] == [(f"{answer}\n".encode(), answer)] * 3
     [(code, message)] = failed(driver.events)
@@ -48,10 +48,10 @@ def test_three_strikes_name_the_prompt_and_the_value(prompt, answer, split):
     assert repr(answer) in message
 
 
-def test_three_strikes_never_show_the_password():
+def test_a_password_refused_three_times_is_not_shown():
     driver = in_file_get()
     for _ in range(4):
-        driver.hear(b"Password: *********\r\n")
+        driver.feed(b"Password: *********\r\n")
     assert [event.data for event in driver.events[:3]] == [f"{PASSWORD}\n".encode()] * 3
     [(code, message)] = failed(driver.events)
     assert code == "receiver_rejected"
@@ -65,25 +65,25 @@ def test_a_password_that_a_long_question_repeats_is_masked_wherever_it_is_cut(le
     driver = in_file_get()
     question = f"{PASSWORD} is no password. {'x' * led_to} [y/n]?"
     for _ in range(4):
-        driver.hear(f"{question}\r\n".encode())
+        driver.feed(f"{question}\r\n".encode())
     [(_, message)] = failed(driver.events)
     asked = message.partition("asked '")[2]
     assert not any(asked.startswith(PASSWORD[at:]) for at in range(len(PASSWORD) - 1))
 
 
-def test_after_three_strikes_no_answer_but_a_prompt_still_counts():
+def test_after_three_refused_answers_only_a_prompt_counts():
     driver = in_file_get()
-    driver.hear(b"User ID: \r\n" * 4)
+    driver.feed(b"User ID: \r\n" * 4)
     driver.events.clear()
-    driver.hear(b"User ID: \r\nPassword: ")
-    driver.hear(b"\r\nadmin:")
+    driver.feed(b"User ID: \r\nPassword: ")
+    driver.feed(b"\r\nadmin:")
     assert driver.quiet() == [vos.Prompted()]
 
 
-def test_ever_new_questions_end_too():
+def test_different_questions_without_end_fail_too():
     driver = in_file_get()
     for number in range(60):
-        driver.hear(f"Number {number}, really (yes/no)? \r\n".encode())
+        driver.feed(f"Number {number}, really (yes/no)? \r\n".encode())
     assert [code for code, _ in failed(driver.events)] == ["receiver_rejected"]
     assert len(driver.events) == 41
 
@@ -92,7 +92,7 @@ def test_pager_without_end():
     driver = in_file_get()
     pager = b"\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit \x1b[0m\r\x1b[K"
     for _ in range(101):
-        driver.hear(pager * 100)
+        driver.feed(pager * 100)
     assert [code for code, _ in failed(driver.events)] == ["receiver_rejected"]
 
 
@@ -109,11 +109,11 @@ def test_pager_without_end():
 )
 def test_refused_before_any_transfer(said, code, message):
     driver = in_file_get()
-    driver.hear(f"{said}\r\nadmin:".encode())
+    driver.feed(f"{said}\r\nadmin:".encode())
     [(found, text)] = failed(driver.quiet())
     assert found == code
     assert message in text
-    assert driver.session.at_prompt
+    assert driver.cli.at_prompt
 
 
 REFUSED = "Executed command unsuccessfully"
@@ -136,51 +136,51 @@ CHECK_PATH = "check the path on the node: file list inactivelog syslog/x*"
 )
 def test_the_hint_names_what_may_be_wrong_as_it_was_typed(match, said, hint):
     driver = in_file_get(request=vos.FileGet("inactivelog", "syslog/x*", match=match))
-    driver.hear(f"{said}\r\nadmin:".encode())
+    driver.feed(f"{said}\r\nadmin:".encode())
     [broken] = [event for event in driver.quiet() if isinstance(event, vos.Broken)]
     assert broken.failure.hint == hint
 
 
 def test_completed_before_the_directory_was_given_does_not_count():
     driver = in_file_get()
-    driver.hear(b"Transfer completed.\r\nadmin:")
+    driver.feed(b"Transfer completed.\r\nadmin:")
     [done] = driver.quiet()
     assert not done.completed
 
 
 def test_completed_counts_only_at_the_start_of_a_line():
     driver = in_file_get()
-    driver.hear(b"Download directory: /in\r\nnot Transfer completed\r\nadmin:")
+    driver.feed(b"Download directory: /in\r\nnot Transfer completed\r\nadmin:")
     [done] = driver.quiet()
     assert not done.completed
     assert done.notes == ("not Transfer completed",)
 
 
-def test_each_read_of_a_transfer_shows_that_it_lives():
+def test_each_read_of_a_transfer_is_progress():
     driver = in_file_get()
-    driver.hear(b"Download directory: /in\r\n")
-    assert [driver.hear(b".") for _ in range(3)] == [[vos.Moving()]] * 3
-    assert driver.hear(b"\r\nTransfer completed") == [vos.Moving()]
-    assert driver.hear(b".\r\n") == []
+    driver.feed(b"Download directory: /in\r\n")
+    assert [driver.feed(b".") for _ in range(3)] == [[vos.Moving()]] * 3
+    assert driver.feed(b"\r\nTransfer completed") == [vos.Moving()]
+    assert driver.feed(b".\r\n") == []
 
 
 def test_sizes_that_no_number_can_be():
     driver = in_file_get()
-    driver.hear(
+    driver.feed(
         b"Number of files affected: ,,,\r\nTotal size in Bytes: 99999999999999999999999999\r\n"
     )
     assert driver.events == []
-    driver.hear(b"Number of files affected: 1,200\r\nTotal size in Bytes: 2,434,450\r\n")
+    driver.feed(b"Number of files affected: 1,200\r\nTotal size in Bytes: 2,434,450\r\n")
     assert driver.events == [vos.Sized(1200, 2434450)]
 
 
-def test_node_that_says_the_password_aloud():
+def test_a_node_that_prints_the_password():
     driver = in_file_get()
-    driver.hear(f"Password: {PASSWORD}\r\nlogin as {PASSWORD} failed\r\n".encode())
-    driver.hear(f"{ADMIN_PASSWORD} is {PASSWORD}\r\n Get file: {PASSWORD}\r\n".encode())
+    driver.feed(f"Password: {PASSWORD}\r\nlogin as {PASSWORD} failed\r\n".encode())
+    driver.feed(f"{ADMIN_PASSWORD} is {PASSWORD}\r\n Get file: {PASSWORD}\r\n".encode())
     for _ in range(4):
-        driver.hear(f"Is it {PASSWORD} (yes/no)? \r\n".encode())
-    driver.hear(b"\r\nadmin:")
+        driver.feed(f"Is it {PASSWORD} (yes/no)? \r\n".encode())
+    driver.feed(b"\r\nadmin:")
     driver.quiet()
     shown = repr(driver.events)
     assert PASSWORD not in shown
@@ -188,9 +188,9 @@ def test_node_that_says_the_password_aloud():
     assert "Is it ***** (yes/no)?" in shown
 
 
-def test_node_that_says_the_password_in_a_note():
+def test_a_node_that_prints_the_password_in_a_note():
     driver = in_file_get()
-    driver.hear(f"Download directory: /in\r\n{'x' * 190} {PASSWORD} failed\r\nadmin:".encode())
+    driver.feed(f"Download directory: /in\r\n{'x' * 190} {PASSWORD} failed\r\nadmin:".encode())
     [done] = driver.quiet()
     assert done.notes == (f"{'x' * 190} *****" + " fai",)
 
@@ -205,17 +205,17 @@ def test_closed_at_every_byte():
         expected = [] if quit_sent else ["connection_lost"]
         assert [code for code, _ in failed(driver.close())] == expected, f"closed after {cut}"
         assert driver.close() == []
-        assert driver.hear(b"admin:") == []
+        assert driver.feed(b"admin:") == []
 
 
 def play(raw: bytes):
     driver = at_prompt()
-    driver.session = vos.Session()
+    driver.cli = vos.Cli()
     commands = iter(["set cli pagination off", REQUEST.command_line(), "quit"])
     parts = raw.split(b"\0")
     line = ""
     for number, part in enumerate(parts, 1):
-        driver.hear(part)
+        driver.feed(part)
         if number < len(parts):
             driver.quiet()
             line = next(commands)
@@ -223,8 +223,8 @@ def play(raw: bytes):
     return driver, line == "quit"
 
 
-def test_closed_says_in_the_middle_of_what():
-    assert "before its prompt" in failed(vos.Session().closed())[0][1]
+def test_closed_says_what_was_going_on():
+    assert "before its prompt" in failed(vos.Cli().closed())[0][1]
     assert "wait at the prompt" in failed(at_prompt().close())[0][1]
     assert "`file get`" in failed(in_file_get().close())[0][1]
     driver = at_prompt()
@@ -232,18 +232,18 @@ def test_closed_says_in_the_middle_of_what():
     assert "`show status`" in failed(driver.close())[0][1]
 
 
-def test_last_words_of_a_login_hide_the_password():
+def test_the_last_line_of_a_login_hides_the_password():
     driver = Driver()
-    driver.hear(f"{ADMIN_PASSWORD} is wrong\r\n".encode())
+    driver.feed(f"{ADMIN_PASSWORD} is wrong\r\n".encode())
     [(_, message)] = failed(driver.close())
     assert message.endswith("the last line: '***** is wrong'")
 
 
-def test_a_node_that_was_one_is_lost_and_another_machine_is_not_a_node():
+def test_a_node_that_closes_is_connection_lost_and_another_machine_not_a_node():
     for banner, code in [
         (b"Command Line Interface is st", "connection_lost"),
         (b"$", "not_a_node"),
     ]:
-        session = vos.Session()
-        session.receive(b"Authorised users only\r\n" + banner)
-        assert [found for found, _ in failed(session.closed())] == [code]
+        cli = vos.Cli()
+        cli.receive(b"Authorised users only\r\n" + banner)
+        assert [found for found, _ in failed(cli.closed())] == [code]

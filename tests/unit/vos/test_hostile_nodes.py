@@ -1,4 +1,4 @@
-"""A node is a machine too: whatever it sends, memory is bounded and the failure is clear."""
+"""Whatever a node sends, memory is bounded and the failure is clear."""
 
 import tracemalloc
 
@@ -23,14 +23,14 @@ MIB = 1024 * 1024
 
 def in_command() -> Driver:
     driver = at_prompt()
-    driver.hear(driver.type("file list activelog *"))
+    driver.feed(driver.type("file list activelog *"))
     driver.events.clear()
     return driver
 
 
 def flood(driver: Driver, chunk: bytes, size: int) -> None:
     for _ in range(-(-size // len(chunk))):
-        driver.hear(chunk)
+        driver.feed(chunk)
 
 
 def memory_of_flood(driver: Driver, chunk: bytes, size: int) -> int:
@@ -68,8 +68,8 @@ def test_banner_without_end(chunk):
     [(code, message)] = failed(driver.events)
     assert code == "not_a_node"
     assert "1024 KiB came during login" in message
-    driver.hear(b"\x07\x1b\\\r\nadmin:")
-    assert not driver.session.at_prompt
+    driver.feed(b"\x07\x1b\\\r\nadmin:")
+    assert not driver.cli.at_prompt
 
 
 @pytest.mark.timeout(600)
@@ -90,53 +90,53 @@ def test_file_list_of_ten_gigabytes():
 def test_empty_lines_cost_more_than_their_bytes():
     driver = in_command()
     assert memory_of_flood(driver, b"\n" * 65536, MIB) < 4 * MIB
-    driver.hear(b"admin:")
+    driver.feed(b"admin:")
     assert driver.quiet() == [vos.CommandDone(())]
 
 
 @pytest.mark.parametrize("chunk", [b"." * 65536, b"\r\n" * 16384])
 def test_dots_of_a_long_transfer_are_not_kept(chunk):
     driver = in_file_get()
-    driver.hear(b"Download directory: /in\r\n")
+    driver.feed(b"Download directory: /in\r\n")
     assert memory_of_flood(driver, chunk, MIB // 4) < MIB
     assert failed(driver.events) == []
-    driver.hear(b"\r\nTransfer completed\r\nadmin:")
+    driver.feed(b"\r\nTransfer completed\r\nadmin:")
     [done] = driver.quiet()
     assert done.completed
 
 
 def test_completed_after_a_long_line_of_dots():
     driver = in_file_get()
-    driver.hear(b"Download directory: /in\r\n" + b"." * 100_000 + b"Transfer completed.\r\nadmin:")
+    driver.feed(b"Download directory: /in\r\n" + b"." * 100_000 + b"Transfer completed.\r\nadmin:")
     [done] = driver.quiet()
     assert done.completed
 
 
 def test_file_get_without_end():
     driver = in_file_get()
-    driver.hear(b"Download directory: /in\r\n")
+    driver.feed(b"Download directory: /in\r\n")
     assert memory_of_flood(driver, b"sftp: no " * 7000 + b"\r\n", 66 * MIB) < MIB
     [(code, message)] = failed(driver.events)
     assert code == "not_a_node"
     assert "16384 KiB came during `file get`" in message
 
 
-def test_a_second_flood_is_the_same_failure():
+def test_more_output_after_too_much_is_the_same_failure():
     driver = Driver()
     flood(driver, b"x" * 65534 + b"\r\n", 20 * MIB)
     assert len(failed(driver.events)) == 1
 
 
-def test_prompt_after_a_flood_of_a_command_still_counts():
+def test_a_prompt_after_too_much_output_still_counts():
     driver = in_command()
     flood(driver, b"x" * 65535 + b"\n", 17 * MIB)
-    driver.hear(b"\r\nadmin:")
+    driver.feed(b"\r\nadmin:")
     assert driver.quiet() == [vos.Prompted()]
 
 
-def test_nothing_that_a_terminal_obeys_comes_through():
+def test_no_control_of_a_terminal_is_let_through():
     driver = in_command()
-    driver.hear(
+    driver.feed(
         "\x1b[2J\x1b]0;t\x07a\u202eb\u2028c\x9b31md\x90x\x9c\x85e\u200b\ufeff\r\nadmin:".encode()
     )
     [done] = driver.quiet()
@@ -166,9 +166,9 @@ START = {"login": Driver, "command": in_command, "file get": in_file_get, "promp
 def test_noise_never_raises_and_never_shows_a_secret(start, noise, interrupt):
     driver = START[start]()
     for piece in noise:
-        driver.hear(piece)
-        if driver.session.quiet_after is not None and interrupt:
-            driver.session.interrupt()
+        driver.feed(piece)
+        if driver.cli.quiet_after is not None and interrupt:
+            driver.cli.interrupt()
     driver.quiet()
     driver.close()
     shown = repr([event for event in driver.events if not isinstance(event, vos.CommandDone)])
@@ -183,17 +183,17 @@ def test_noise_means_the_same_however_it_is_split(start, noise, data):
     raw = b"".join(noise)
     cuts = sorted(data.draw(st.sets(st.integers(0, max(len(raw), 1)), max_size=6)))
     once, pieces = START[start](), START[start]()
-    once.hear(raw)
+    once.feed(raw)
     for a, b in zip([0, *cuts], [*cuts, None], strict=True):
-        pieces.hear(raw[a:b])
-    assert pieces.session.quiet_after == once.session.quiet_after
+        pieces.feed(raw[a:b])
+    assert pieces.cli.quiet_after == once.cli.quiet_after
     once.quiet(), pieces.quiet()
     once.close(), pieces.close()
     assert pieces.events == once.events
 
 
 def test_secrets_in_no_repr():
-    session = vos.Session((PASSWORD,))
-    assert PASSWORD not in repr(vars(session)).replace(repr(RECEIVER), "")
+    cli = vos.Cli((PASSWORD,))
+    assert PASSWORD not in repr(vars(cli)).replace(repr(RECEIVER), "")
     assert PASSWORD not in repr(vos.Send(PASSWORD.encode(), "*****"))
     assert PASSWORD not in repr(vos.Send(PASSWORD.encode(), "*****").__rich_repr__())

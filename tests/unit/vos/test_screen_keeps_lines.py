@@ -1,4 +1,4 @@
-"""Terminal bytes to lines: what a person would see, a bounded part of it."""
+"""Terminal bytes to lines, of bounded length."""
 
 from unicodedata import category
 

@@ -1,4 +1,4 @@
-"""What was said both ways, as it happens: readable, harmless on a terminal, and without secrets."""
+"""A transcript is written as it happens, is safe on a terminal, and has no secrets in it."""
 
 import tracemalloc
 
@@ -15,9 +15,9 @@ def transcript(*steps: bytes | str, secrets: tuple[str, ...] = (SECRET,)) -> str
     """Bytes are heard, strings are said; one second each."""
     log = Transcript(secrets)
     parts = [
-        log.said(step, f"{number:02d}")
+        log.sent(step, f"{number:02d}")
         if isinstance(step, str)
-        else log.heard(step, f"{number:02d}")
+        else log.received(step, f"{number:02d}")
         for number, step in enumerate(steps)
     ]
     return "".join(parts) + log.flush()
@@ -37,14 +37,14 @@ def test_both_directions_line_by_line():
 
 def test_written_as_it_happens():
     log = Transcript((SECRET,))
-    assert log.heard(b"admin:", "1") == "1 < admin:"
-    assert log.said("quit", "2") == "\n2 > quit\n"
-    assert log.heard(b"qui", "3") == "3 < qui"
-    assert log.heard(b"t\r\n", "4") == "t\n"
+    assert log.received(b"admin:", "1") == "1 < admin:"
+    assert log.sent("quit", "2") == "\n2 > quit\n"
+    assert log.received(b"qui", "3") == "3 < qui"
+    assert log.received(b"t\r\n", "4") == "t\n"
     assert log.flush() == ""
 
 
-def test_nudge_and_keys_are_shown_as_lines():
+def test_empty_lines_and_keys_are_shown_as_lines():
     assert transcript("", " ") == "00 >\n01 >\n"
 
 
@@ -95,10 +95,10 @@ def test_mask_does_not_tell_the_length():
 
 def test_beginning_of_a_secret_waits_until_it_cannot_be_one():
     log = Transcript((SECRET,))
-    assert log.heard(b"it was a hunt", "1") == "1 < it was a "
-    assert log.said("y", "2") == ""
-    assert log.heard(b"ing", "3") == "hunt\n2 > y\n3 < ing"
-    assert log.heard(b" h", "4") == " "
+    assert log.received(b"it was a hunt", "1") == "1 < it was a "
+    assert log.sent("y", "2") == ""
+    assert log.received(b"ing", "3") == "hunt\n2 > y\n3 < ing"
+    assert log.received(b" h", "4") == " "
     assert log.flush() == "h\n"
 
 
@@ -107,20 +107,20 @@ def test_secret_added_later():
     log.add_secret("one")
     log.add_secret("")
     log.add_secret("\x1b\r")
-    assert log.heard(b"one day", "1") == "1 < ***** day"
+    assert log.received(b"one day", "1") == "1 < ***** day"
     log.add_secret("three")
-    assert log.heard(b" th", "2") == " "
-    assert log.heard(b"ree", "2") == "*****"
+    assert log.received(b" th", "2") == " "
+    assert log.received(b"ree", "2") == "*****"
 
 
 def test_secret_with_letters_that_take_several_bytes():
     log = Transcript(("pässwört",))
-    assert "".join(log.heard(bytes([b]), "1") for b in "xpässwörtx".encode()) == "1 < x*****x"
+    assert "".join(log.received(bytes([b]), "1") for b in "xpässwörtx".encode()) == "1 < x*****x"
 
 
 def test_no_secret_in_repr():
     log = Transcript((SECRET,))
-    log.heard(SECRET[:5].encode(), "1")
+    log.received(SECRET[:5].encode(), "1")
     assert SECRET not in repr(vars(log)) + repr(log)
 
 
@@ -156,8 +156,8 @@ def test_the_same_however_it_is_split(data, cuts):
     ordered = sorted(cuts)
     once, split = Transcript((SECRET,)), Transcript((SECRET,))
     parts = [data[a:b] for a, b in zip([0, *ordered], [*ordered, None], strict=True)]
-    expected = once.heard(data, "1") + once.flush()
-    assert "".join(split.heard(part, "1") for part in parts) + split.flush() == expected
+    expected = once.received(data, "1") + once.flush()
+    assert "".join(split.received(part, "1") for part in parts) + split.flush() == expected
 
 
 @given(st.binary(max_size=300))
@@ -172,11 +172,11 @@ def test_every_line_is_marked_and_printable(data):
 )
 def test_memory_is_bounded(chunk):
     log = Transcript((SECRET,))
-    log.heard(b"hun", "1")
+    log.received(b"hun", "1")
     tracemalloc.start()
     try:
         for _ in range(8):
-            log.heard(chunk, "1")
+            log.received(chunk, "1")
         held = tracemalloc.get_traced_memory()[0]
         peak = tracemalloc.get_traced_memory()[1]
     finally:

@@ -20,13 +20,13 @@ def replay(raw: bytes, expected: list[str], split) -> list[str]:
     lines: list[str] = []
     *parts, last = raw.split(b"\0")
     for part in parts:
-        driver.hear(part)
+        driver.feed(part)
         driver.quiet()
         lines += shown(driver)
-        if driver.session.at_prompt and (line := next(typed, None)) is not None:
+        if driver.cli.at_prompt and (line := next(typed, None)) is not None:
             lines.append(f"> {line}")
             driver.type(line)
-    driver.hear(last)
+    driver.feed(last)
     driver.close()
     return lines + shown(driver)
 

@@ -1,4 +1,4 @@
-"""Cancelled at every step that the work on a node takes: nothing stays open, nothing lingers."""
+"""The work on a node is cancelled at every step: nothing stays open."""
 
 from pathlib import Path
 

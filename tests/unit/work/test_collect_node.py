@@ -65,7 +65,7 @@ async def test_files_count_when_the_node_has_called_their_command_completed(
     assert report.counted == [file.path for file in node.target.files()[:2]]
 
 
-async def test_the_node_is_left_politely_and_the_target_closed(
+async def test_the_session_and_the_target_are_closed_in_order(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with scripted(appliance(pushes(1))) as node:

@@ -1,4 +1,4 @@
-"""Every phase has its own clock; what a deadline says, and what it does to the connection."""
+"""The deadline of each phase: its failure, and how the connection is closed."""
 
 from pathlib import Path
 
@@ -92,7 +92,7 @@ async def test_a_command_ends_after_its_timeout_with_ctrl_c_and_quit(
         assert (node.closed, node.target.closed) == (1, True)
 
 
-async def test_a_shell_without_an_answer_is_not_put_down_to_window_or_paths(
+async def test_a_shell_that_does_not_answer_has_no_hint_about_window_or_paths(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def greets_and_hangs(node: Node) -> None:
@@ -119,7 +119,7 @@ async def test_a_node_that_hangs_is_cut_after_the_grace(
         assert node.closed == 1
 
 
-async def test_a_slow_but_living_transfer_outlasts_the_command_timeout(
+async def test_a_slow_transfer_that_moves_may_exceed_the_command_timeout(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def trickle(node: Node, line: str) -> None:
@@ -167,7 +167,7 @@ async def test_a_transfer_without_a_byte_ends_after_the_stall_timeout(
         assert node.target.revoked
 
 
-async def test_dots_of_the_node_keep_a_transfer_alive(
+async def test_dots_of_the_node_are_progress_of_a_transfer(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def dots(node: Node, line: str) -> None:

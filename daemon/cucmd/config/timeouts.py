@@ -1,7 +1,6 @@
 """The timeouts of file and environment, and the rule that holds between them.
 
-The one rule: whatever breaks it is told of a place where somebody wrote something, never of a
-default.
+The one rule: a broken rule is reported for a value that was given, never for a default.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from cucmd.config.lines import KeyPath
 from cucmd.config.reading import Reader
 from cucmd.job import Timeouts
 
-# The environment's names for two of the timeouts (BE-020).
+# The environment's names for two of the timeouts (tests/system/test_be020.py).
 VARIABLES = {
     "connect": "JOB_CONNECT_TIMEOUT_SEC",
     "command": "JOB_COMMAND_TIMEOUT_SEC",
@@ -30,8 +29,8 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{0,12})?")
 _Place: TypeAlias = KeyPath | str
 
 
-class Deadlines:
-    """Merges timeouts: the environment's hold over those of any table."""
+class TimeoutMerger:
+    """Merges timeouts. Those of the environment override those of every table."""
 
     def __init__(self, reader: Reader, environ: Mapping[str, str]) -> None:
         self._reader = reader
@@ -55,7 +54,7 @@ class Deadlines:
 
     def of_cluster(self, base: Timeouts, table: KeyPath, own: Mapping[str, Any]) -> Timeouts:
         """The timeouts of a cluster's table."""
-        # A variable that does not go with the defaults has been told by then.
+        # A variable that conflicts with the defaults was reported before, by `general`.
         return self._over(base, table, own, {})
 
     def _over(
@@ -81,7 +80,7 @@ class Deadlines:
         return timeouts
 
     def _in_doubt(self, table: KeyPath) -> bool:
-        """Whether one of the two that are compared was refused, here or in general."""
+        """Whether one of the two timeouts to compare was refused, here or in `[timeouts]`."""
         return any(
             not self._reader.intact((*place, field))
             for place in (("timeouts",), table)

@@ -1,7 +1,7 @@
-"""PURE. What a session can be in the middle of, except `file get`: one class for each.
+"""PURE. The states of a node's command line, except `file get`: one class for each.
 
-The one rule: a conversation sees lines and segments, answers with events, and never touches the
-screen, the session or another conversation.
+The one rule: a state is given lines and segments and gives events. It never touches the screen, the
+machine or another state. `cli.py` says which state follows which.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from cucmd.vos.questions import PAGERS, Ask, Questions, without_pagers
 from cucmd.vos.secrets import Secrets
 
 KIB, MIB = 1024, 1024 * 1024
-UNLIKE_A_NODE = "what is there does not answer as a CUCM node does; look at its transcript"
+NOT_LIKE_A_NODE = "what is there does not answer as a CUCM node does; look at its transcript"
 PAGER_KEYS = {Ask.PAGE: b" ", Ask.VIEW_PAGE: b"q"}
 
 
-class Conversation:
-    """The default: nothing is asked, nothing is kept, any silence at a prompt ends it."""
+class State:
+    """What all states have. By itself it ignores what comes, until a prompt is confirmed."""
 
-    # The most bytes that may come before it ends, so that a node cannot keep us for ever.
-    budget: int = MIB
+    # The most bytes that may come in it, so that a node cannot hold the session for ever.
+    max_bytes: int = MIB
     what: str = "nothing"
     at_prompt: bool = False
-    over: bool = False  # nothing can come any more
+    ended: bool = False  # what comes is ignored
     echoed: bool = True  # our command was echoed, or there is none
     interrupted: bool = False  # Ctrl-C was sent
 
-    def heard(self) -> list[Event]:
+    def received(self) -> list[Event]:
         """Some bytes came."""
         return []
 
     def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
-        """The current segment has grown to `text`; from where on, and which it is: see `Screen`."""
+        """The current segment has grown to `text`. See `Screen` for `number` and `grown_from`."""
         return []
 
     def line(self, text: str) -> list[Event]:
@@ -44,20 +44,20 @@ class Conversation:
         return []
 
     def prompt(self) -> list[Event]:
-        """The prompt is confirmed: the conversation is over."""
+        """The prompt is confirmed: the state is left."""
         return [Prompted()]
 
     def closed(self) -> Failure | None:
-        """The node closed; why that is a failure, or None if it was expected."""
+        """The node closed the connection. The failure that this is, or None if it was expected."""
         return failure(Code.CONNECTION_LOST, f"the node closed the connection during {self.what}")
 
-    def flooded(self) -> Failure:
-        message = f"more than {self.budget // KIB} KiB came during {self.what}, and no end of it"
-        return failure(Code.NOT_A_NODE, message, hint=UNLIKE_A_NODE)
+    def too_much_output(self) -> Failure:
+        message = f"more than {self.max_bytes // KIB} KiB came during {self.what}, and no end of it"
+        return failure(Code.NOT_A_NODE, message, hint=NOT_LIKE_A_NODE)
 
 
-class Login(Conversation):
-    """From the open shell to the first prompt. A logon message can be long; 1 MiB is a book."""
+class LoggingIn(State):
+    """From the open shell to the first prompt. 1 MiB is more than any logon message has."""
 
     what = "login"
 
@@ -83,27 +83,27 @@ class Login(Conversation):
         return failure(code, f"closed before any prompt came; the last line: {self._last_line!r}")
 
 
-class Ready(Conversation):
-    """At the prompt. What still comes (a second prompt, a broadcast) is drained."""
+class AtPrompt(State):
+    """At the prompt. What still comes (a second prompt, a broadcast) is ignored."""
 
     at_prompt = True
     what = "the wait at the prompt"
 
 
-class Lost(Conversation):
-    """A dialogue broke and the node is somewhere in it; only a new prompt helps."""
+class Recovering(State):
+    """A dialogue has failed and the node is somewhere in it. Only a new prompt ends this."""
 
     what = "the wait for a prompt"
-    budget = 16 * MIB
+    max_bytes = 16 * MIB
 
     def closed(self) -> Failure | None:
-        return None  # the failure is known already
+        return None  # the failure of the dialogue was given already
 
 
-class Gone(Conversation):
+class Ended(State):
     """`quit` was sent, or the connection is closed."""
 
-    over = True
+    ended = True
     what = "the end"
 
     def closed(self) -> Failure | None:
@@ -113,10 +113,10 @@ class Gone(Conversation):
         return []
 
 
-class Command(Conversation):
-    """A plain command, from its echo to the prompt; collects its lines, answers pagers."""
+class RunningCommand(State):
+    """A plain command, from its echo to the prompt. Keeps its lines and answers pagers."""
 
-    budget = 16 * MIB  # a listing of 100,000 files is below 10
+    max_bytes = 16 * MIB  # a listing of 100,000 files is below 10
     MAX_LINES = 200_000  # an empty line costs more memory than its byte
 
     def __init__(self, text: str) -> None:
@@ -131,7 +131,7 @@ class Command(Conversation):
 
     def line(self, text: str) -> list[Event]:
         if not self.echoed and is_echo(text, self._echo):
-            # Whatever came before the echo is not the command's: a prompt that came late.
+            # What came before the echo is not of this command: it is a prompt that came late.
             self.echoed = True
             self._lines.clear()
         elif len(self._lines) < self.MAX_LINES and (rest := without_pagers(text)) is not None:
@@ -154,7 +154,10 @@ class Pager:
 
 
 def is_echo(line: str, command: str) -> bool:
-    """Is `line` the echo of `command`, both without blanks? A late prompt may stand before it."""
+    """Whether `line` is the echo of `command`, both compared without blanks.
+
+    A prompt that came late may stand before it on the line.
+    """
     return "".join(line.split()).endswith(command)
 
 

@@ -1,4 +1,4 @@
-"""`admin:` counts only at the very end, and only after a silence that convinces."""
+"""`admin:` is the prompt only at the very end, and only after enough silence."""
 
 import pytest
 
@@ -9,12 +9,12 @@ from unit.vos.driver import BANNER, REQUEST, Driver, at_prompt, in_file_get
 @pytest.mark.parametrize("before", ["", "\r", "\n", "\r\n", "\x1b[K", "\r\x1b[K", "\x1b[0m"])
 def test_first_prompt_however_it_is_preceded(before):
     driver = Driver()
-    driver.hear(BANNER + before.encode() + b"admin:")
+    driver.feed(BANNER + before.encode() + b"admin:")
     assert driver.events == []
-    assert driver.session.quiet_after == 0.5
+    assert driver.cli.quiet_after == 0.5
     assert driver.quiet() == [vos.Prompted()]
-    assert driver.session.at_prompt
-    assert driver.session.quiet_after is None
+    assert driver.cli.at_prompt
+    assert driver.cli.quiet_after is None
 
 
 @pytest.mark.parametrize(
@@ -22,63 +22,63 @@ def test_first_prompt_however_it_is_preceded(before):
 )
 def test_no_prompt(ending):
     driver = Driver()
-    driver.hear(BANNER + ending.encode())
-    assert driver.session.quiet_after is None
+    driver.feed(BANNER + ending.encode())
+    assert driver.cli.quiet_after is None
     assert driver.quiet() == []
 
 
 def test_prompt_may_have_a_blank_after_it():
     driver = Driver()
-    driver.hear(BANNER + b"admin: ")
+    driver.feed(BANNER + b"admin: ")
     assert driver.quiet() == [vos.Prompted()]
 
 
-def test_strange_prompt_needs_a_longer_silence_once():
+def test_a_prompt_of_unknown_form_needs_a_longer_silence_once():
     driver = Driver()
-    driver.hear(BANNER + b"1 admin:")
-    assert driver.session.quiet_after == 2.0
+    driver.feed(BANNER + b"1 admin:")
+    assert driver.cli.quiet_after == 2.0
     driver.quiet()
-    driver.hear(driver.type("show status") + b"x\r\n27 admin:")
-    assert driver.session.quiet_after == 0.2
+    driver.feed(driver.type("show status") + b"x\r\n27 admin:")
+    assert driver.cli.quiet_after == 0.2
     assert driver.quiet() == [vos.CommandDone(("x",))]
 
 
 def test_prompt_before_the_echo_is_probably_an_old_one():
     driver = at_prompt()
     driver.type("show status")
-    driver.hear(b"\r\nadmin:")
-    assert driver.session.quiet_after == 5.0
-    driver.hear(b"show status\r\nx\r\nadmin:")
-    assert driver.session.quiet_after == 0.2
+    driver.feed(b"\r\nadmin:")
+    assert driver.cli.quiet_after == 5.0
+    driver.feed(b"show status\r\nx\r\nadmin:")
+    assert driver.cli.quiet_after == 0.2
     assert driver.quiet() == [vos.CommandDone(("x",))]
 
 
 def test_what_came_before_the_echo_is_not_the_commands():
     driver = at_prompt()
     driver.type("show status")
-    driver.hear(b"\r\nBroadcast message: reboot at noon\r\nadmin:show status\r\nx\r\nadmin:")
+    driver.feed(b"\r\nBroadcast message: reboot at noon\r\nadmin:show status\r\nx\r\nadmin:")
     assert driver.quiet() == [vos.CommandDone(("x",))]
 
 
-def test_second_prompt_after_a_nudge_is_drained():
+def test_the_second_prompt_after_an_empty_line_is_ignored():
     driver = at_prompt()
-    assert driver.hear(b"\r\nadmin:") == []
-    assert driver.session.at_prompt
+    assert driver.feed(b"\r\nadmin:") == []
+    assert driver.cli.at_prompt
     assert driver.quiet() == []
 
 
 def test_half_a_line_of_output_is_no_prompt_yet():
     driver = at_prompt()
-    driver.hear(driver.type("file tail activelog x") + b"login: admin:")
-    assert driver.session.quiet_after == 2.0
-    driver.hear(b" failed\r\nadmin:")
+    driver.feed(driver.type("file tail activelog x") + b"login: admin:")
+    assert driver.cli.quiet_after == 2.0
+    driver.feed(b" failed\r\nadmin:")
     assert driver.quiet() == [vos.CommandDone(("login: admin: failed",))]
 
 
 def test_prompt_on_the_screen_is_not_the_one_after_the_command():
     driver = at_prompt()
     driver.type("show status")
-    assert driver.session.quiet_after is None
+    assert driver.cli.quiet_after is None
     assert driver.quiet() == []
 
 
@@ -94,39 +94,39 @@ def test_no_command_while_the_node_is_busy(line):
 
 def test_after_ctrl_c_the_next_prompt_counts_at_once():
     driver = in_file_get()
-    driver.hear(b"Please wait while the system is gathering files info ...")
-    assert driver.session.interrupt() == b"\x03"
-    assert driver.hear(b"^C\r\nWould you like to proceed [y/n]? ") == []
-    [done] = driver.hear(b"\r\nadmin:")
+    driver.feed(b"Please wait while the system is gathering files info ...")
+    assert driver.cli.interrupt() == b"\x03"
+    assert driver.feed(b"^C\r\nWould you like to proceed [y/n]? ") == []
+    [done] = driver.feed(b"\r\nadmin:")
     assert isinstance(done, vos.FileGetDone)
     assert not done.completed
-    assert driver.session.at_prompt
+    assert driver.cli.at_prompt
 
 
 def test_the_echo_of_a_second_ctrl_c_may_stand_behind_the_prompt():
     driver = in_file_get()
-    driver.hear(b"Please wait while the system is gathering files info ...")
-    driver.session.interrupt()
-    driver.session.interrupt()
-    driver.hear(b"^C\r\nadmin:^C")
-    assert driver.session.at_prompt
+    driver.feed(b"Please wait while the system is gathering files info ...")
+    driver.cli.interrupt()
+    driver.cli.interrupt()
+    driver.feed(b"^C\r\nadmin:^C")
+    assert driver.cli.at_prompt
 
 
 def test_ctrl_c_at_the_prompt_changes_nothing():
     driver = at_prompt()
-    driver.session.interrupt()
-    assert driver.hear(b"^C\r\nadmin:") == []
-    driver.hear(driver.type("show status") + b"Would admin:")
-    assert not driver.session.at_prompt
+    driver.cli.interrupt()
+    assert driver.feed(b"^C\r\nadmin:") == []
+    driver.feed(driver.type("show status") + b"Would admin:")
+    assert not driver.cli.at_prompt
 
 
-def test_after_quit_nothing_matters():
+def test_after_quit_everything_is_ignored():
     driver = at_prompt()
     assert driver.type("quit") == b"quit\n"
-    assert driver.hear(b"quit\r\nadmin:") == []
-    assert driver.session.quiet_after is None
+    assert driver.feed(b"quit\r\nadmin:") == []
+    assert driver.cli.quiet_after is None
     assert driver.close() == []
 
 
-def test_nudge_is_an_empty_line():
-    assert vos.Session().nudge() == b"\n"
+def test_an_empty_line():
+    assert vos.Cli().empty_line() == b"\n"

@@ -1,0 +1,174 @@
+"""PURE. The command line of one node as a state machine: bytes in, events and answers out.
+
+The one rule: `receive` never confirms a prompt. It notes that what has arrived ends in one. Then
+`quiet_after` says how many seconds of silence confirm it, and the driver calls `quiet` after them.
+
+How it works. Bytes go through the screen, which gives finished lines and the growing segment (see
+`screen.py`). Both go to the state that the machine is in, which gives events:
+
+    state              entered by                       left by
+    LoggingIn          the beginning                    a confirmed prompt
+    AtPrompt           a confirmed prompt               `command`, `file_get`, `quit`
+    RunningCommand     `command`                        a confirmed prompt
+    FileGetDialogue    `file_get`                       a confirmed prompt
+    Recovering         a `Broken` event of a state      a confirmed prompt
+    Ended              `quit`, `closed`                 nothing
+
+The prompt's text also occurs within output, and nothing in the bytes tells the two apart. So
+silence, which only the driver can measure, is an input too. Only after Ctrl-C is the prompt
+confirmed without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cucmd.vos import texts
+from cucmd.vos.commands import FileGet, ReceiverAddress, check_command
+from cucmd.vos.events import Broken, Event
+from cucmd.vos.file_get import FileGetDialogue
+from cucmd.vos.prompt import (
+    QUIET_KNOWN,
+    QUIET_LOGIN,
+    QUIET_UNECHOED,
+    QUIET_UNKNOWN,
+    Prompts,
+)
+from cucmd.vos.screen import Screen
+from cucmd.vos.secrets import Secrets
+from cucmd.vos.states import AtPrompt, Ended, LoggingIn, Recovering, RunningCommand, State
+
+
+class NotAtPrompt(Exception):
+    """A command was given while the node was busy. That is a defect of the driver."""
+
+
+class Cli:
+    """One node's command line. Memory is bounded whatever the node sends."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        """No event shows one of `secrets`. The password of a receiver is added by `file_get`."""
+        self._secrets = Secrets(secrets)
+        self._screen = Screen()
+        self._prompts = Prompts()
+        self._begin(LoggingIn(self._secrets))
+
+    def _begin(self, state: State) -> None:
+        self._state = state
+        self._bytes_left = state.max_bytes
+
+    @property
+    def at_prompt(self) -> bool:
+        """The prompt is confirmed: `command` and `file_get` may be called."""
+        return self._state.at_prompt
+
+    @property
+    def quiet_after(self) -> float | None:
+        """Seconds of silence after which `quiet` must be called, or None if it need not be."""
+        segment = self._screen.segment
+        if self._idle or not self._prompts.is_candidate(segment):
+            return None
+        if not self._state.echoed:
+            return QUIET_UNECHOED
+        if not self._prompts.is_known(segment):
+            return QUIET_UNKNOWN
+        return QUIET_LOGIN if isinstance(self._state, LoggingIn) else QUIET_KNOWN
+
+    @property
+    def _idle(self) -> bool:
+        return self._state.at_prompt or self._state.ended
+
+    def mask(self, text: str) -> str:
+        """What may be shown of a text that the node sent in another way, such as an SSH banner."""
+        return self._secrets.mask(text)
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Takes the next bytes from the node, and gives what they mean."""
+        if self._state.ended or not data:
+            return []
+        accepted = data[: self._bytes_left]
+        events = self._state.received()
+        for line in self._screen.feed(accepted):
+            events += self._process(line)
+        self._bytes_left -= len(accepted)
+        if len(accepted) < len(data) and not isinstance(self._state, Recovering):
+            events += self._recover(Broken(self._state.too_much_output()))
+        # After Ctrl-C no silence is needed: no output is expected that could contain a prompt, and
+        # a node may take long to print the real one.
+        if self._state.interrupted and self._is_back():
+            events += self._confirm()
+        return events
+
+    def _is_back(self) -> bool:
+        """At the prompt after Ctrl-C. The echo of a second Ctrl-C may stand behind it."""
+        return self._screen.ending.replace("^C", "").endswith(texts.PROMPT)
+
+    def _process(self, line: str | None) -> list[Event]:
+        if line is None:
+            screen = self._screen
+            events = self._state.segment(screen.segment, screen.segment_number, screen.grown_from)
+        else:
+            events = self._state.line(line)
+        if events and isinstance(events[-1], Broken):
+            return [*events[:-1], *self._recover(events[-1])]
+        return events
+
+    def _recover(self, broken: Broken) -> list[Event]:
+        self._begin(Recovering())
+        return [broken]
+
+    def quiet(self) -> list[Event]:
+        """The node has been silent for `quiet_after` seconds. Does nothing if that is None."""
+        return [] if self.quiet_after is None else self._confirm()
+
+    def _confirm(self) -> list[Event]:
+        self._prompts.learn(self._screen.segment)
+        events = self._state.prompt()
+        self._begin(AtPrompt())
+        return events
+
+    def empty_line(self) -> bytes:
+        """An empty line, for a node that prints its prompt only after one."""
+        return b"\n"
+
+    def command(self, text: str) -> bytes:
+        """Begins a plain command, and gives the bytes to send.
+
+        Raises InvalidArgument, NotAtPrompt.
+        """
+        return self._type(check_command(text), RunningCommand(text))
+
+    def file_get(self, request: FileGet, receiver: ReceiverAddress) -> bytes:
+        """Begins a `file get` that pushes to `receiver`, and gives the bytes to send.
+
+        Raises InvalidArgument, NotAtPrompt.
+        """
+        receiver.check()
+        self._secrets.add(receiver.password)
+        dialogue = FileGetDialogue(request, receiver, self._secrets)
+        return self._type(request.command_line(), dialogue)
+
+    def _type(self, line: str, state: State) -> bytes:
+        if not self.at_prompt:
+            raise NotAtPrompt(f"`{line}` during {self._state.what}")
+        # The prompt that is on the screen is not the one after the command.
+        self._screen.restart()
+        self._begin(state)
+        return f"{line}\n".encode()
+
+    def interrupt(self) -> bytes:
+        """Ctrl-C. From now on no question is answered, and the next `admin:` counts at once."""
+        if not self._idle:
+            self._state.interrupted = True
+        return b"\x03"
+
+    def quit(self) -> bytes:
+        """Ends the node's session. What still comes is ignored."""
+        self._begin(Ended())
+        return f"{texts.QUIT}\n".encode()
+
+    def closed(self) -> list[Event]:
+        """The node closed its side, or the connection is gone."""
+        failed = self._state.closed()
+        self._begin(Ended())
+        return [] if failed is None else [Broken(failed)]
