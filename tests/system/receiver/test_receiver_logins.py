@@ -113,7 +113,7 @@ async def test_a_node_is_not_locked_out_by_a_confused_one_behind_the_same_addres
             over.set()
         assert done.returncode == 0, done.stderr
         (file,) = good.target.files()
-        assert (file.size, file.complete) == (4_000_000, True)
+        assert (file.size, file.closed) == (4_000_000, True)
         assert (good.target.wrong_logins, confused.target.connected) == (0, False)
 
 
