@@ -29,4 +29,4 @@ Only `ssh/`, `receiver/` and `lab/` know asyncio and asyncssh. No import points 
 `tests/unit/test_architecture.py` holds this map against the imports.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -31,6 +31,8 @@ PASSWORD = "Platform-Secret-1"
 SLOW = 15_000  # bytes a second: a file of FILE bytes takes some seconds
 FILE = 60_000
 CREDENTIAL = "cucmd.lab"
+# The last commit of version 0.1.0, from which an upgrade is tried.
+VERSION_BEFORE = "aeca7dc9ca09a489e99483c247f85cdfa3e810ea"
 
 # As the README says it, but for where pip finds the wheels.
 INSTALL = """
@@ -97,12 +99,38 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Debian]:
-    wheels = tmp_path_factory.mktemp("wheels")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that is `/srv/wheels` in there; filled once the container has booted."""
+    return tmp_path_factory.mktemp("wheels")
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`/srv/before`: the wheel of the version before, if a test asks for it."""
+    return tmp_path_factory.mktemp("before")
+
+
+@pytest.fixture(scope="module")
+def wheel_before(before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the container sees it. Skipped where the checkout has no history."""
+    source = tmp_path_factory.mktemp("source")
+    archive = ["git", "-C", str(REPOSITORY), "archive", VERSION_BEFORE]
+    packed = subprocess.run(archive, capture_output=True, check=False)
+    if packed.returncode != 0:
+        pytest.skip("needs the history of the project, for the version before")
+    subprocess.run(["tar", "-x", "-C", str(source)], input=packed.stdout, check=True)
+    pip = [sys.executable, "-m", "pip", "--quiet", "wheel", "--no-deps"]
+    subprocess.run([*pip, f"--wheel-dir={before}", str(source)], check=True, timeout=300)
+    (wheel,) = before.iterdir()
+    return Path("/srv/before") / wheel.name
+
+
+@pytest.fixture(scope="module")
+def debian(wheels: Path, before: Path) -> Iterator[Debian]:
     with ExitStack() as stack:
         try:
             python = python_of(tree_of_packages())
-            debian = stack.enter_context(booted({wheels: "/srv/wheels"}))
+            debian = stack.enter_context(booted({wheels: "/srv/wheels", before: "/srv/before"}))
         except CannotRun as reason:
             pytest.skip(str(reason))
         refuse_older_systemd(debian)
@@ -268,6 +296,31 @@ def test_a_killed_daemon_is_started_again_and_its_jobs_go_on(host: Host, lab: La
     assert statuses(resumed) == ["succeeded", "succeeded"]
     assert [node.attempt for node in resumed.nodes] == [1, 2]
     check_files(host.debian.path(resumed.directory))
+
+
+def test_an_upgrade_takes_a_job_at_work_along(
+    host: Host, lab: Lab, wheels: Path, wheel_before: Path
+) -> None:
+    (wheel,) = wheels.glob("cucmd-*.whl")
+    install = ("/opt/cucmd/bin/pip", "install", "--quiet", "--no-index", "--no-deps")
+    host.debian.must(*install, "--force-reinstall", str(wheel_before))
+    host.systemctl("start", "cucmd.service")
+    with host.client() as client:
+        done = client.wait(start_with_credential(client, lab.nodes[:1]).job_id, timeout=60)
+        at_work = start_with_credential(client, [lab.nodes[1], lab.nodes[2]])
+        until(client, at_work.job_id, in_transfer)
+        wait_until(lambda: statuses(client.status(at_work.job_id))[0] == "succeeded")
+    assert host.debian.path(f"{done.directory}/manifest.json").exists()
+
+    host.debian.must(*install, "--force-reinstall", f"/srv/wheels/{wheel.name}")
+    host.systemctl("restart", "cucmd.service")
+    with host.client() as client:
+        resumed = client.wait(at_work.job_id, timeout=60)
+        assert client.status(done.job_id) == done
+    assert statuses(resumed) == ["succeeded", "succeeded"]
+    assert [node.attempt for node in resumed.nodes] == [1, 2]
+    check_files(host.debian.path(resumed.directory))
+    assert not host.debian.path(f"{resumed.directory}/manifest.json").exists()
 
 
 def test_the_groups_decide_who_may_do_what(host: Host, lab: Lab) -> None:
