@@ -19,6 +19,7 @@ from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL, in_phase, node, start, until
 from rig.lab import Lab, running_lab
+from rig.parameters import mostly_more
 
 UNUSUAL = {
     "regex": r"a.*b(c)[d]{2}+^$|?\d",
@@ -133,7 +134,7 @@ def test_no_reply_holds_a_password(daemon: Daemon, jobs: list, labs: dict[str, L
             assert written.found_in(done.stdout + done.stderr) == []
 
 
-@pytest.mark.parametrize("name", UNUSUAL)
+@pytest.mark.parametrize("name", mostly_more(UNUSUAL))
 def test_a_password_from_a_file_is_shown_nowhere(
     daemon: Daemon, labs: dict[str, Lab], name: str, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from rig.daemon import Daemon, running_daemon
 from rig.inspection import check_database, check_files, digest
 from rig.jobs import in_phase, start, statuses, until
 from rig.lab import Lab, running_lab
+from rig.parameters import more
 from rig.quiet import wait_until
 
 Damage = Callable[[Path], None]
@@ -139,7 +140,7 @@ def failing(tmp_path: Path) -> Iterator[Failing]:
         yield Failing(daemon, fault)
 
 
-@pytest.mark.parametrize("error", ["disk I/O error", "database or disk is full"])
+@pytest.mark.parametrize("error", ["database or disk is full", *more("disk I/O error")])
 def test_while_the_disk_fails_nothing_is_promised_and_afterwards_all_is_kept(
     tmp_path: Path, lab: Lab, failing: Failing, error: str
 ) -> None:

@@ -13,9 +13,10 @@ from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files, manifest
 from rig.jobs import SDL, in_phase, node, start, statuses, until
 from rig.lab import Lab, running_lab
+from rig.parameters import more
 from rig.quiet import wait_until
 
-BOTH = pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+BOTH = pytest.mark.parametrize("how", [signal.SIGTERM, *more(signal.SIGKILL)])
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_a_credential_that_is_gone_interrupts_and_the_log_says_why(
     assert "can be read by others" in log
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, *more(signal.SIGINT)])
 def test_a_stop_takes_no_new_work_and_says_goodbye_to_the_nodes(
     tmp_path: Path, how: signal.Signals
 ) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd import vos
+from rig.parameters import more
 from rig.tries import tries
 from unit.vos.driver import (
     ADMIN_PASSWORD,
@@ -47,18 +48,20 @@ def memory_of_flood(driver: Driver, chunk: bytes, size: int) -> int:
     "chunk",
     [
         b"WARNING: DNS unreachable\r\n" * 1000,
-        b"x" * 65536,
-        b"\r\n" * 20000,
-        b"admin:\r\n" * 8000,
-        b"admin:" * 8000,
-        b"\x1b[31m" * 8000,
-        b"\x1b" * 65536,
-        b"\x1b]0;title" * 8000,
-        b"\x1b[" + b"1;" * 8000,
-        b"\x9b\xc2" * 8000,
-        b"\b" * 65536,
-        b"\xf0\x9f" * 8000,
-        b"\0" * 65536,
+        *more(
+            b"x" * 65536,
+            b"\r\n" * 20000,
+            b"admin:\r\n" * 8000,
+            b"admin:" * 8000,
+            b"\x1b[31m" * 8000,
+            b"\x1b" * 65536,
+            b"\x1b]0;title" * 8000,
+            b"\x1b[" + b"1;" * 8000,
+            b"\x9b\xc2" * 8000,
+            b"\b" * 65536,
+            b"\xf0\x9f" * 8000,
+            b"\0" * 65536,
+        ),
     ],
 )
 def test_banner_without_end(chunk):
@@ -94,7 +97,7 @@ def test_empty_lines_cost_more_than_their_bytes():
     assert driver.quiet() == [vos.CommandDone(())]
 
 
-@pytest.mark.parametrize("chunk", [b"." * 65536, b"\r\n" * 16384])
+@pytest.mark.parametrize("chunk", [b"." * 65536, *more(b"\r\n" * 16384)])
 def test_dots_of_a_long_transfer_are_not_kept(chunk):
     driver = in_file_get()
     driver.feed(b"Download directory: /in\r\n")

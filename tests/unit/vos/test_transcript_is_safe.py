@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cucmd.vos import Transcript
+from rig.parameters import more
 
 SECRET = "hunter2*+"
 
@@ -168,7 +169,8 @@ def test_every_line_is_marked_and_printable(data):
 
 
 @pytest.mark.parametrize(
-    "chunk", [b"x" * 65536, b"\n" * 65536, b"\r" * 65536, b"\rh" * 8192, b"\b" * 65536]
+    "chunk",
+    [b"x" * 65536, *more(b"\n" * 65536, b"\r" * 65536, b"\rh" * 8192, b"\b" * 65536)],
 )
 def test_memory_is_bounded(chunk):
     log = Transcript((SECRET,))
