@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -298,12 +298,25 @@ def test_a_killed_daemon_is_started_again_and_its_jobs_go_on(host: Host, lab: La
     check_files(host.debian.path(resumed.directory))
 
 
-def test_an_upgrade_takes_a_job_at_work_along(
-    host: Host, lab: Lab, wheels: Path, wheel_before: Path
-) -> None:
+@pytest.fixture
+def upgrade(host: Host, wheels: Path, wheel_before: Path) -> Iterator[Callable[[], None]]:
+    """The version before, installed, with a state directory of its own; called, today's again."""
     (wheel,) = wheels.glob("cucmd-*.whl")
-    install = ("/opt/cucmd/bin/pip", "install", "--quiet", "--no-index", "--no-deps")
-    host.debian.must(*install, "--force-reinstall", str(wheel_before))
+    pip = ("/opt/cucmd/bin/pip", "install", "--quiet", "--no-index", "--no-deps")
+
+    def install_today() -> None:
+        host.debian.must(*pip, "--force-reinstall", f"/srv/wheels/{wheel.name}")
+
+    # It refuses the database of a later version.
+    host.debian.run("find", "/var/lib/private/cucmd", "-mindepth", "1", "-delete")
+    host.debian.must(*pip, "--force-reinstall", str(wheel_before))
+    yield install_today
+    install_today()
+
+
+def test_an_upgrade_takes_a_job_at_work_along(
+    host: Host, lab: Lab, upgrade: Callable[[], None]
+) -> None:
     host.systemctl("start", "cucmd.service")
     with host.client() as client:
         done = client.wait(start_with_credential(client, lab.nodes[:1]).job_id, timeout=60)
@@ -312,7 +325,7 @@ def test_an_upgrade_takes_a_job_at_work_along(
         wait_until(lambda: statuses(client.status(at_work.job_id))[0] == "succeeded")
     assert host.debian.path(f"{done.directory}/manifest.json").exists()
 
-    host.debian.must(*install, "--force-reinstall", f"/srv/wheels/{wheel.name}")
+    upgrade()
     host.systemctl("restart", "cucmd.service")
     with host.client() as client:
         resumed = client.wait(at_work.job_id, timeout=60)
