@@ -75,17 +75,19 @@ class Client:
         collection: structs.Collection,
         timeouts: structs.Timeouts | None = None,
         concurrency: int | None = None,
+        request_id: str | None = None,
     ) -> structs.Job:
         """Starts a job. Returns once the daemon has it on disk; its nodes run on.
 
+        `request_id`: a text of yours for tracing; the daemon logs it and keeps it with the job.
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
         """
         chosen = _texts("nodes", nodes)
         if collection.paths is not None:
             _texts("collection.paths", collection.paths)
-        request = structs.StartRequest(chosen, login, collection, timeouts, concurrency)
-        return self.call("Start", request, structs.JobReply).job
+        request = structs.StartRequest(chosen, login, collection, timeouts, concurrency, request_id)
+        return self.call("Start", request, structs.StartReply).job
 
     def status(self, job_id: str) -> structs.Job:
         """The job as it is now. `job_id` may be any unambiguous prefix of 4 characters or more.
@@ -100,15 +102,19 @@ class Client:
         """The newest jobs, newest first; with `status`, only those that have it."""
         return self.call("List", structs.ListRequest(status, limit), structs.ListReply).jobs
 
-    def cancel(self, job_id: str, nodes: Sequence[str] | None = None) -> structs.CancelReply:
+    def cancel(
+        self, job_id: str, nodes: Sequence[str] | None = None, *, request_id: str | None = None
+    ) -> structs.CancelReply:
         """Cancels a job, or only `nodes` of it. Returns once the cancel has happened and is on
         disk.
 
+        `request_id`: as for `start`; the reply carries it.
         Idempotent. A job that has ended stays as it is; the reply's `message` says so.
         Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
         """
         chosen = None if nodes is None else _texts("nodes", nodes)
-        return self.call("Cancel", structs.CancelRequest(job_id, chosen), structs.CancelReply)
+        request = structs.CancelRequest(job_id, chosen, request_id)
+        return self.call("Cancel", request, structs.CancelReply)
 
     def watch(
         self, job_id: str | None = None, *, timeout: float | None = None

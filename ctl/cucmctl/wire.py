@@ -125,10 +125,20 @@ class Connection:
 
 
 def _framed(call: Call) -> bytes:
+    """The call without the fields that nobody has set: a daemon of an older version refuses those
+    that it does not know.
+    """
     try:
-        return _encoder.encode(call) + b"\0"
+        given = _without_none(msgspec.to_builtins(call.parameters))
+        return _encoder.encode(Call(call.method, given, call.more)) + b"\0"
     except UnicodeEncodeError:  # its text may have a password in it
         raise not_utf8(_path_of_invalid_text(msgspec.to_builtins(call.parameters))) from None
+
+
+def _without_none(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _without_none(one) for name, one in value.items() if one is not None}
+    return value
 
 
 def _path_of_invalid_text(parameters: object) -> str:

@@ -247,6 +247,7 @@ class Job(msgspec.Struct, frozen=True):
     `resumable`: every password comes from a named credential, so the job can go on after a restart.
     `timeouts_asked` names the timeouts that were in the request. They hold on every node; the
     others are those of the node's cluster. None: it is of a version that did not store them.
+    `request_id`: of the call that made it, for whoever traces calls.
     """
 
     job_id: str
@@ -261,6 +262,7 @@ class Job(msgspec.Struct, frozen=True):
     credential: str | None = None
     resumable: bool = False
     timeouts_asked: tuple[str, ...] | None = None
+    request_id: str | None = None
 
     @property
     def ended(self) -> bool:

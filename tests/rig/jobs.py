@@ -21,6 +21,7 @@ def start(
     concurrency: int | None = None,
     password: str | None = None,
     credential: str | None = None,
+    request_id: str | None = None,
     **timeouts: float,
 ) -> structs.Job:
     """With the lab's own login, unless a credential is named."""
@@ -36,6 +37,7 @@ def start(
         ),
         timeouts=structs.Timeouts(**timeouts),
         concurrency=concurrency,
+        request_id=request_id,
     )
 
 

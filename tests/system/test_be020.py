@@ -19,6 +19,7 @@ that spoke HTTP; here the same verbs are on a Unix socket. Code that cites a row
 | 12 | A command that exceeds its timeout fails the node in the same way | `test_command_timeout_marks_node_failed` |
 | 13 | The error names its kind and its duration: `TimeoutError: Timed out after 600s`; it may go on to say in which phase | `test_timeout_error_message_includes_details` |
 | 14 | Timeouts are positive and command >= connect; a configuration that breaks this is refused with the line that is wrong | `test_timeout_configuration_values` |
+| 15 | The replies to start and cancel carry a `request_id`, the caller's if it gave one; it is in the daemon's log line of that call, and that of start is in the job | `test_cancel_reply_carries_request_id` |
 
 Also required:
 
@@ -238,3 +239,17 @@ def test_timeout_configuration_values(tmp_path: Path, daemon: Daemon) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 78
     assert f"{config}:2" in result.stderr
+
+
+def test_cancel_reply_carries_request_id(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1, "--fault", "hang:command")
+    with daemon.client() as client:
+        job = start(client, lab, request_id="case 698123456/1")
+        own = client.cancel(job.job_id, request_id="case 698123456/2")
+        made = client.cancel(job.job_id)
+        assert client.status(job.job_id).request_id == "case 698123456/1"
+    assert own.request_id == "case 698123456/2"
+    assert made.request_id
+    log = daemon.log.read_text()
+    for request_id in ("case 698123456/1", own.request_id, made.request_id):
+        assert f"request {request_id}" in log

@@ -4,6 +4,7 @@
     interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
     methods.py     one function a method; host_keys.py has those about host keys
     resolve.py     PURE  the fields of a request, checked, with the defaults of the configuration
+    request_id.py  the id by which a caller finds a call again
     planning.py    from a request to a job and the tasks of its nodes
     wire.py        PURE  jobs as structs of the interface
     refusals.py    exceptions of the daemon as errors of the interface

@@ -15,7 +15,7 @@ from cucmd.varlink import Interface, Method, VarlinkError, read_description
 
 def jobs_interface(jobs: Jobs, keys: HostKeys) -> Interface:
     methods = (
-        Method("Start", structs.StartRequest, structs.JobReply, jobs.start, effect=True),
+        Method("Start", structs.StartRequest, structs.StartReply, jobs.start, effect=True),
         Method("Status", structs.StatusRequest, structs.JobReply, jobs.status),
         Method("List", structs.ListRequest, structs.ListReply, jobs.list),
         Method("Cancel", structs.CancelRequest, structs.CancelReply, jobs.cancel, effect=True),

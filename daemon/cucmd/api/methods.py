@@ -9,9 +9,12 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from typing import get_args
 
+import msgspec
+
 from cucmd.api import structs
 from cucmd.api.planning import Planner
 from cucmd.api.refusals import refusals
+from cucmd.api.request_id import request_id
 from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.config import InvalidValue
 from cucmd.job import Job
@@ -33,18 +36,19 @@ class Jobs:
         self._feed = feed
         self._planner = planner
 
-    async def start(self, caller: Caller, request: structs.StartRequest) -> structs.JobReply:
+    async def start(self, caller: Caller, request: structs.StartRequest) -> structs.StartReply:
         with refusals():
             job, tasks = self._planner().plan(request)
             started = await self._supervisor.start(job, tasks)
         log.info(
-            "job %s: started on %s by uid %d, pid %d",
+            "job %s: started on %s by uid %d, pid %d, request %s",
             job.job_id,
             _nodes(len(job.nodes)),
             caller.uid,
             caller.pid,
+            job.request_id,
         )
-        return structs.JobReply(self._wire(started))
+        return structs.StartReply(self._wire(started), job.request_id)
 
     async def status(self, caller: Caller, request: structs.StatusRequest) -> structs.JobReply:
         with refusals():
@@ -65,15 +69,18 @@ class Jobs:
         with refusals():
             if request.nodes is not None and not request.nodes:
                 raise InvalidValue("nodes", "is empty; expected nodes, or no such field for all")
+            called = request_id(request.request_id)
             job, changed = await self._supervisor.cancel(request.job_id, request.nodes)
         log.info(
-            "job %s: cancel by uid %d, pid %d: now %s",
+            "job %s: cancel by uid %d, pid %d, request %s: now %s",
             job.job_id,
             caller.uid,
             caller.pid,
+            called,
             job.status,
         )
-        return _cancel_reply(job, request.nodes, changed=changed)
+        reply = _cancel_reply(job, request.nodes, changed=changed)
+        return msgspec.structs.replace(reply, request_id=called)
 
     def watch(
         self, caller: Caller, request: structs.WatchRequest

@@ -86,6 +86,7 @@ class Job(Struct, frozen=True):
     timeouts: Timeouts
     nodes: tuple[Node, ...]
     unsaved: str | None = None
+    request_id: str | None = None
 
 
 class JobSummary(Struct, frozen=True):
@@ -105,6 +106,12 @@ class StartRequest(Struct, frozen=True):
     collection: Collection
     timeouts: Timeouts | None = None
     concurrency: int | None = None
+    request_id: str | None = None
+
+
+class StartReply(Struct, frozen=True):
+    job: Job
+    request_id: str | None = None
 
 
 class JobReply(Struct, frozen=True):
@@ -131,6 +138,7 @@ class ListReply(Struct, frozen=True):
 class CancelRequest(Struct, frozen=True):
     job_id: str
     nodes: tuple[str, ...] | None = None
+    request_id: str | None = None
 
 
 class CancelReply(Struct, frozen=True):
@@ -138,6 +146,7 @@ class CancelReply(Struct, frozen=True):
     status: JobStatus
     cancelled: bool
     message: str
+    request_id: str | None = None
 
 
 class WatchRequest(Struct, frozen=True):

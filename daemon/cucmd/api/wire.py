@@ -23,6 +23,7 @@ def job_to_wire(job: domain.Job, directory: Path, unsaved: str | None = None) ->
         timeouts=_timeouts(job.timeouts),
         nodes=tuple(_node(node) for node in job.nodes),
         unsaved=unsaved,
+        request_id=job.request_id,
     )
 
 

@@ -59,7 +59,9 @@ class Canned:
 
     def on_list(self, by_status: dict[str | None, list]) -> None:
         """`List` as the daemon has it: of a status, and no more than were asked for."""
-        self.on("List", lambda asked: {"jobs": by_status[asked["status"]][: asked["limit"] or 20]})
+        self.on(
+            "List", lambda asked: {"jobs": by_status[asked.get("status")][: asked.get("limit", 20)]}
+        )
 
     def watch(self, *jobs: dict, then: threading.Event | None = None) -> None:
         """A watch that shows these states and, unless there is an event to wait for, ends."""

@@ -106,7 +106,7 @@ def test_watch_of_all_jobs_shows_each_as_it_changes(canned, ctl, job, summary):
         "job 3f2a00112233: running, 0/1 nodes done",
     ]
     assert done.returncode == 75
-    assert canned.calls == [("Watch", {"job_id": None})]
+    assert canned.calls == [("Watch", {})]
 
 
 def test_watch_of_all_jobs_shows_what_runs_though_many_newer_have_ended(canned, ctl, summary):

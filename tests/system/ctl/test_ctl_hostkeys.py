@@ -41,7 +41,7 @@ def test_add_shows_the_keys_and_says_that_they_were_not_checked(canned, ctl):
     done = ctl("hostkeys", "add", "ccm-pub")
     assert KEY["fingerprint"] in done.stdout
     assert "compare" in done.stderr
-    assert canned.calls == [("AddHostKey", {"node": "ccm-pub", "key": None})]
+    assert canned.calls == [("AddHostKey", {"node": "ccm-pub"})]
 
 
 def test_add_takes_a_key(canned, ctl):

@@ -172,7 +172,7 @@ def test_watch_of_all_jobs_shows_them_as_they_change(canned, terminal, job, summ
     screen.until("3f2a00112233  running")
     lines = [line.split()[0] for line in screen.screen.splitlines()[:3]]
     assert lines == ["JOB", "3f2a00112233", "0000aaaabbbb"]  # newest first
-    assert canned.calls == [("Watch", {"job_id": None})]
+    assert canned.calls == [("Watch", {})]
     screen.type("\x03")
     assert screen.ended() == 130
     assert_clean(screen)

@@ -48,7 +48,7 @@ def test_status_without_a_job_lists_the_newest(canned, ctl, summary):
         "JOB           STATUS   CREATED              NODES  FAILED      SIZE",
         "3f2a00112233  running  2026-03-01 08:00:00    1/3       1  123.5 MB",
     ]
-    assert canned.calls == [("List", {"status": None, "limit": 10})]
+    assert canned.calls == [("List", {"limit": 10})]
 
 
 def test_list_asks_for_a_status_and_a_number(canned, ctl, summary):
@@ -137,13 +137,16 @@ def test_json_is_one_value_on_standard_output(canned, ctl, job, summary):
 
 
 def test_cancel_prints_what_the_daemon_says(canned, ctl):
-    answer = {"job_id": JOB_ID, "status": "partial", "cancelled": False, "message": "all is well"}
+    answer = {
+        **{"job_id": JOB_ID, "status": "partial", "cancelled": False},
+        **{"message": "all is well", "request_id": "81bf"},
+    }
     canned.on("Cancel", canned.reply(answer))
     done = ctl("cancel", "3f2a")
     assert (done.returncode, done.stdout, done.stderr) == (0, "all is well\n", "")
     assert json.loads(ctl("cancel", "3f2a", "ccm-sub1", "--json").stdout) == answer
     assert canned.calls == [
-        ("Cancel", {"job_id": "3f2a", "nodes": None}),
+        ("Cancel", {"job_id": "3f2a"}),
         ("Cancel", {"job_id": "3f2a", "nodes": ["ccm-sub1"]}),
     ]
 

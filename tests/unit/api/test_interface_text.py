@@ -20,7 +20,9 @@ PROMISED = (Path(__file__).parent / "fixtures/io.cucmd.Jobs.first.varlink").read
 # What came later.
 ADDED = {
     ("type", "Timeouts"): {"login": "?float"},
-    ("type", "Job"): {"unsaved": "?string"},
+    ("type", "Job"): {"unsaved": "?string", "request_id": "?string"},
+    ("method", "Start"): {"request_id": "?string"},
+    ("method", "Cancel"): {"request_id": "?string"},
     ("error", "CredentialNotFound"): {"cluster": "?string"},
     ("error", "StorageFailed"): {"reason": "string"},
     ("type", "HostKey"): dict.fromkeys(("node", "algorithm", "fingerprint", "line"), "string"),
