@@ -2,6 +2,7 @@
 
     supervisor.py   accepts jobs, finds them, cancels them, takes them up again
     run.py          one job while it lives
+    node_work.py    the work on one node, and what its end means for the job
     progress.py     what the work on one node tells its job
     recorder.py     a job's changes, to the store and then to the watchers
     events.py       changes, numbered, to bounded subscribers

@@ -16,7 +16,7 @@ The tasks of a job
 One node
 --------
     1. A session on the node, and one of the daemon's connections, is free (`limits.py`).
-    2. The work on the node, in `services.work_on_node`. It gives notes, or a failure.
+    2. The work on the node, (`node_work.py`). It gives notes, or a failure.
     3. The files that came are put on record: in the store, then in the manifest (`filing.py`).
     4. The node's state is `succeeded` or `failed`: in memory, in the store, then for watchers
        (`recorder.py`).
@@ -62,16 +62,17 @@ from typing import TypeAlias
 import msgspec
 import trio
 
-from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, failure, timed_out
+from cucmd.failure import Code, Failure, failure, timed_out
 from cucmd.job import Failed, Job, Node
 from cucmd.jobs.events import Feed
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.limits import Address, Admission
 from cucmd.jobs.manifest import Manifest
+from cucmd.jobs.node_work import Notes, WorkOnNode, do_work, not_recorded
 from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
 from cucmd.jobs.recovery import RecoveredFiles
-from cucmd.node.ports import NodeTask, Report
+from cucmd.node.ports import NodeTask
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
@@ -79,9 +80,6 @@ log = logging.getLogger(__name__)
 # How often figures of running transfers are shown to watchers, in seconds.
 TICK = 0.5
 
-Notes: TypeAlias = tuple[str, ...]
-# Does what a task says on its node, and returns what a person should read of it.
-WorkOnNode: TypeAlias = Callable[[NodeTask, Report], Awaitable[Notes]]
 # (host, port) to what its other names have in common with it.
 Locate: TypeAlias = Callable[[str, int], Awaitable[Address]]
 
@@ -214,7 +212,8 @@ class JobRun:
             with self._scopes[position]:
                 address = await self._services.locate(task.host, task.port)
                 async with self._services.admission.session(address, task.sessions):
-                    ending = await self._run_work(task, report)
+                    work = self._services.work_on_node
+                    ending = await do_work(work, task, report)
         finally:
             with trio.CancelScope(shield=True):
                 unrecorded = await self._record_files(position, cancelled=ending is None)
@@ -223,24 +222,6 @@ class JobRun:
             self._end_node(position, ending)
         elif ending is not None:
             self._end_node(position, ending if unrecorded is None else unrecorded)
-
-    async def _run_work(self, task: NodeTask, report: NodeProgress) -> Notes | Failure:
-        """Does the work on the node: its notes, or why it failed. Raises `trio.Cancelled` only."""
-        try:
-            with trio.fail_after(task.timeouts.node):
-                await trio.to_thread.run_sync(_make_folder, task.folder)
-                return await self._services.work_on_node(task, report)
-        except NodeFailed as error:
-            return error.failure
-        except trio.TooSlowError:
-            where = f"for the whole node, in phase {report.last_phase} (node timeout)"
-            return report.refusal or timed_out(Code.NODE_TIMEOUT, task.timeouts.node, where)
-        except OSError as error:
-            log.warning("job %s, node %s: %s", self.job.job_id, task.node, error)
-            return _of_os_error(error)
-        except Exception as error:
-            log.exception("job %s, node %s: a defect", self.job.job_id, task.node)
-            return failure(Code.INTERNAL, f"{type(error).__name__} in phase {report.last_phase}")
 
     async def _record_files(self, position: int, *, cancelled: bool) -> Failure | None:
         """Puts the files that came on record; why that failed, or None."""
@@ -252,11 +233,8 @@ class JobRun:
             return None
         try:
             await self._filing.put_on_record(files)
-        except StoreFailed as error:
-            code = Code.DISK_FULL if error.disk_full else Code.INTERNAL
-            return failure(code, f"the files' record could not be saved: {error}")
-        except OSError as error:
-            return _of_os_error(error)
+        except (StoreFailed, OSError) as error:
+            return not_recorded(error)
         return None
 
     @property
@@ -372,12 +350,3 @@ def _log_endings(before: Job, after: Job) -> None:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _make_folder(folder: Path) -> None:
-    (folder / "files").mkdir(mode=0o750, parents=True, exist_ok=True)
-
-
-def _of_os_error(error: OSError) -> Failure:
-    code = Code.DISK_FULL if error.errno in FULL_DISK else Code.INTERNAL
-    return failure(code, f"{error.strerror or error}: {error.filename or 'state directory'}")

@@ -35,8 +35,9 @@ from cucmd.failure import CannotStart
 from cucmd.job import Collect
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
+from cucmd.jobs.node_work import WorkOnNode
 from cucmd.jobs.recovery import drop_half_written
-from cucmd.jobs.run import JobServices, WorkOnNode
+from cucmd.jobs.run import JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node.resolver import Resolver, locate
