@@ -162,12 +162,12 @@ class Receiver:
     async def close(self, acceptor: asyncssh.SSHAcceptor) -> None:
         """Accepts no new connection, revokes all targets, cuts all connections; 2 s at most."""
         self._closing = True
-        acceptor.close()
         for target in tuple(self._targets.values()):
             target.revoke()
         for connection in tuple(self._connections):
             connection.abort()
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
+            await _stop_accepting(acceptor)
             while self._connections:
                 await settle()
             await on_asyncio(acceptor.wait_closed)
@@ -211,6 +211,20 @@ async def _listen(where: tuple[str, int], options: dict[str, Any]) -> asyncssh.S
         if error.errno is None:  # asyncio since Python 3.12, where no address is one of this host
             raise OSError(errno.EADDRNOTAVAIL, str(error)) from error
         raise
+
+
+async def _stop_accepting(acceptor: asyncssh.SSHAcceptor) -> None:
+    """Closes the listening sockets, after every accepted one has become a connection.
+
+    asyncio accepts in one callback and makes the connection in a later one. A server that is
+    closed in between cannot take it, and asyncio prints a traceback for each.
+    """
+    for listening in acceptor.sockets:
+        acceptor.get_loop().remove_reader(listening.fileno())
+    try:
+        await settle()
+    finally:
+        acceptor.close()
 
 
 def _options(receiver: Receiver, keys: list[asyncssh.SSHKey], *, legacy: bool) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +216,15 @@ async def test_garbage_of_any_kind_at_the_port(receiver: Any, until: Any) -> Non
             except trio.BrokenResourceError:
                 pass
     await until(lambda: not receiver._connections)
+
+
+async def test_a_connection_that_comes_at_any_moment_of_the_end_is_ended(open_with: Any) -> None:
+    """asyncio takes a few turns of its loop from accepting a connection to having it."""
+    for turns in range(20):
+        async with open_with() as receiver:
+            late = socket.create_connection(("127.0.0.1", receiver.port), 5)
+            for _ in range(turns):
+                await trio.lowlevel.checkpoint()
+        with late, suppress(ConnectionResetError):
+            while late.recv(100):
+                pass
