@@ -33,8 +33,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _all_are_asked_for(config: pytest.Config) -> bool:
     """In one way or another."""
-    asked = config.option
-    return bool(asked.all or asked.markexpr or asked.keyword or asked.lf or asked.failedfirst)
+    options = ("all", "markexpr", "keyword", "lf", "failedfirst")
+    # The last two are the cache's, and are not there with `-p no:cacheprovider`.
+    return any(config.getoption(option, default=None) for option in options)
 
 
 def _named(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:

@@ -68,7 +68,7 @@ def test_what_is_long_runs_where_it_is_asked_for(run: Run, asked: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("asked", [[], ["."]])
+@pytest.mark.parametrize("asked", [[], ["."], ["-p", "no:cacheprovider"]])
 def test_what_is_long_is_left_out_elsewhere(run: Run, asked: list[str]) -> None:
     assert run(LONG, *asked) == "test_quick:passed"
 
