@@ -130,9 +130,8 @@ class Connection:
 
     async def _send(self, frame: bytes) -> None:
         if self._gone:
-            await (
-                trio.lowlevel.checkpoint()
-            )  # else a stream that never waits would not be cancelled
+            # Without it a stream that never waits would not be cancelled.
+            await trio.lowlevel.checkpoint()
             return
         try:
             await self._stream.send_all(frame)
