@@ -34,10 +34,13 @@ def decode_request(
 ) -> msgspec.Struct:
     """The request. Raises the interface's error for an invalid one, `BadFrame` for invalid JSON."""
     unknown = _unknown_field(parameters, decoder.type)
+    if unknown is not None:
+        path, struct = unknown
+        names = ", ".join(field_types(struct))
+        reason = f"is unknown; expected {f'one of {names}' if names else 'no fields'}"
+        raise interface.invalid(_named(path, interface) or "parameters", reason)
     try:
-        if unknown is None:
-            return typing.cast(msgspec.Struct, decoder.decode(parameters))
-        where, what = unknown, "unknown"
+        return typing.cast(msgspec.Struct, decoder.decode(parameters))
     except msgspec.ValidationError as error:
         where, what = wrong_field(error)
     except msgspec.DecodeError:
@@ -46,17 +49,16 @@ def decode_request(
         return decode_request(decoder, msgspec.Raw(b"{}"), interface)
     if not where:
         raise interface.invalid("parameters", "expected an object")
-    if what == "unknown":
-        where = _named(where, interface)
     steps = tuple(_steps(where))
-    reason = _reason(what, _kind_at(decoder.type, steps), _kind_at(decoder.type, steps[:-1]))
-    if what not in ("missing", "unknown") and steps[0] not in interface.secrets:
+    reason = _reason(what, _kind_at(decoder.type, steps))
+    if what != "missing" and steps[0] not in interface.secrets:
         reason = _value_at(parameters, steps) + reason
     raise interface.invalid(where, reason)
 
 
-def _unknown_field(value: msgspec.Raw, kind: Any) -> str | None:
-    """The path of the first field in `value` that the struct `kind` has not; None without one.
+def _unknown_field(value: msgspec.Raw, kind: Any) -> tuple[str, Any] | None:
+    """The first field in `value` that the struct `kind` has not: its path, and the struct that has
+    no such field. None without one.
 
     None too for what is no object: the decoder says what is wrong with it.
     """
@@ -67,11 +69,11 @@ def _unknown_field(value: msgspec.Raw, kind: Any) -> str | None:
     known = field_types(kind)
     for name, inner in given.items():
         if name not in known:
-            return safe_name(name)
+            return safe_name(name), kind
         for place, part, of in _parts(name, inner, known[name]):
             below = _unknown_field(part, of)
             if below is not None:
-                return f"{place}.{below}"
+                return f"{place}.{below[0]}", below[1]
     return None
 
 
@@ -104,13 +106,10 @@ def _steps(path: str) -> Iterator[str | int]:
         yield step[0] if step[1] is None else int(step[1])
 
 
-def _reason(what: str, kind: Any, parent: Any) -> str:
+def _reason(what: str, kind: Any) -> str:
     expected = _type_name(kind)
     if what == "missing":
         return f"is missing; expected {expected}"
-    if what == "unknown":
-        names = ", ".join(field_types(parent)) if _is_struct(parent) else ""
-        return f"is unknown; expected {f'one of {names}' if names else 'no fields'}"
     if what.endswith("out of range"):
         return f"is out of range; expected {expected}"
     return f"expected {expected}"

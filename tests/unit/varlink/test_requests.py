@@ -51,6 +51,13 @@ def test_what_fits_becomes_the_struct() -> None:
             "is unknown; expected one of ratio, password",
         ),
         ({"txt": 5}, "txt", WHICH),
+        ({"": 5}, "parameters", WHICH),
+        (
+            {"text": "", "inner": {"a.b[3]": 1}},
+            "inner.a.b[3]",
+            "is unknown; expected one of ratio, password",
+        ),
+        ({"text": "", "inner": {"": 1}}, "inner.", "is unknown; expected one of ratio, password"),
         ({"text": "", "t" * 90: 1}, "t" * 64, WHICH),
         ({"text": "", "täxt": 1}, "t?xt", WHICH),
         ([], "parameters", "expected an object"),
