@@ -51,12 +51,13 @@ class Manifest:
 
         Raises `OSError`; then none of the files counts as appended.
         """
-        if files or self._length is None:
+        if files or not self._length:  # at 0 there may be no file: the first append can have failed
             await trio.to_thread.run_sync(self._append, files)
 
     def _append(self, files: Sequence[ReceivedFile]) -> None:
-        # What somebody took out of the file while the job ran stays out.
-        if self._length is None or _size(self._path) < self._length:
+        # What somebody took out of the file while the job ran stays out. But a line is never
+        # continued: a file that was edited can have the middle of a line at this length.
+        if self._length is None or not _line_ends_at(self._path, self._length):
             files = self._read(files)
         self._length = _write(self._path, self._length or 0, map(_line, files))
 
@@ -96,11 +97,15 @@ def _line(file: ReceivedFile) -> bytes:
     return _encode(line) + b"\n"
 
 
-def _size(path: Path) -> int:
+def _line_ends_at(path: Path, length: int) -> bool:
+    if length == 0:
+        return True
     try:
-        return path.stat().st_size
+        with path.open("rb") as file:
+            file.seek(length - 1)
+            return file.read(1) == b"\n"
     except FileNotFoundError:
-        return 0
+        return False
 
 
 def _write(path: Path, length: int, lines: Iterable[bytes]) -> int:

@@ -135,6 +135,15 @@ async def test_a_first_append_that_failed_is_made_again(
     assert disk.synced[-1] == tmp_path.name
 
 
+async def test_a_first_append_without_files_that_failed_is_made_again(tmp_path: Path) -> None:
+    at_work = Manifest(tmp_path / "job")
+    with pytest.raises(FileNotFoundError):
+        await at_work.append([])
+    (tmp_path / "job").mkdir()
+    await at_work.append([])
+    assert raw(tmp_path / "job") == b""
+
+
 WHOLE = written(A, B, C)
 
 
@@ -226,6 +235,14 @@ async def test_what_somebody_takes_out_of_it_stays_out(
     meddle(tmp_path / "manifest.jsonl")
     await at_work.append([B])
     assert raw(tmp_path) == written(B)
+
+
+async def test_a_line_of_a_file_that_somebody_edited_is_not_continued(tmp_path: Path) -> None:
+    at_work = Manifest(tmp_path)
+    await at_work.append([A, C])
+    (tmp_path / "manifest.jsonl").write_bytes(b"# seen\n" + written(A, C))
+    await at_work.append([B])
+    assert raw(tmp_path) == written(A, C, B)
 
 
 async def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
