@@ -163,7 +163,7 @@ def _lines_of_first_version(path: Path) -> dict[str, bytes] | None:
     """None: there is no such file. The store has all that is in it, so a damaged one is empty."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_FirstVersion)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return None
     except ValueError:
         return {}

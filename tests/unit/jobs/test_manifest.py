@@ -218,6 +218,13 @@ async def test_a_damaged_one_of_the_first_version_is_in_nobodys_way(tmp_path: Pa
     assert os.listdir(tmp_path) == ["manifest.jsonl"]
 
 
+async def test_a_folder_of_its_name_is_not_one_of_the_first_version(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").mkdir()
+    await Manifest(tmp_path).append([A])
+    assert raw(tmp_path) == written(A)
+    assert sorted(os.listdir(tmp_path)) == ["manifest.json", "manifest.jsonl"]
+
+
 def removed(path: Path) -> None:
     path.unlink()
 
