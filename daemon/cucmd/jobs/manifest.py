@@ -17,6 +17,8 @@ anything behind what was durable:
     something that is no line            the file is replaced by one with the lines that are in it
     `manifest.json`, the one document    the file is replaced by one with the files of both; then
       that the first version wrote       `manifest.json` is removed
+A later append reads it again if no line ends at that length any more: somebody has edited the file.
+
 Files whose line is there already are not written again. So a restart appends all files that the
 store has of a job, and the manifest gets those that it lacks (`recovery.py`).
 """

@@ -20,7 +20,8 @@ One node
     3. The files that came are put on record: in the store, then in the manifest (`filing.py`).
     4. The node's state is `succeeded` or `failed`: in memory, in the store, then for watchers
        (`recorder.py`).
-So whoever sees that a node has ended by itself finds its files on record.
+So whoever sees that a node has ended by itself finds its files on record, unless step 3 failed. A
+node that had succeeded until then fails for that reason; its files follow later (`filing.py`).
 
 Who may end what
 ----------------
@@ -44,7 +45,8 @@ What is durable when
     `cancel` returns            the nodes' states are in the store
     a watcher sees a state      the state is in the store
     `over` is set               all states and files are on record, except where the daemon stops
-                                while the disk takes nothing
+                                while the disk takes nothing, where the job's directory is gone,
+                                and after a defect
 After that the supervisor marks the job in the store as closed, if `recorded`. A job that is not
 marked is looked at by the next start (`recovery.py`).
 """
@@ -113,8 +115,8 @@ class JobRun:
         self._tasks = tasks
         self._services = services
         self._recorder = Recorder(job, services.store, services.feed)
-        # False after a defect, or where a restart could not look: files may exist that are not on
-        # record.
+        # False after a defect, or where a restart could not look for files or not put them on
+        # record: the next start looks again.
         self._all_known = recovered is None or recovered.recorded
         unrecorded = () if recovered is None or recovered.recorded else recovered.files
         manifest = Manifest(directory)
