@@ -92,6 +92,8 @@ class _Line(msgspec.Struct):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Line).decode
+# What decoding raises for what is not ours; RecursionError for brackets that are nested too deeply.
+_NO_JSON = (ValueError, RecursionError)
 
 
 def _line(file: ReceivedFile) -> bytes:
@@ -144,7 +146,7 @@ def _lines_of(path: Path) -> _Found:
         length += len(line)
         try:
             lines[_decode(line).path] = line
-        except ValueError:
+        except _NO_JSON:
             damaged = True
     return _Found(lines, length, damaged)
 
@@ -167,6 +169,6 @@ def _lines_of_first_version(path: Path) -> dict[str, bytes] | None:
         found = msgspec.json.decode(path.read_bytes(), type=_FirstVersion)
     except (FileNotFoundError, IsADirectoryError):
         return None
-    except ValueError:
+    except _NO_JSON:
         return {}
     return {line.path: _encode(line) + b"\n" for line in found.files}

@@ -218,6 +218,16 @@ async def test_a_damaged_one_of_the_first_version_is_in_nobodys_way(tmp_path: Pa
     assert os.listdir(tmp_path) == ["manifest.jsonl"]
 
 
+NESTED = b'{"files":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.jsonl"])
+async def test_damage_that_is_nested_deeply_is_in_nobodys_way(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(NESTED + b"\n")
+    await Manifest(tmp_path).append([A])
+    assert raw(tmp_path) == written(A)
+
+
 async def test_a_folder_of_its_name_is_not_one_of_the_first_version(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").mkdir()
     await Manifest(tmp_path).append([A])
