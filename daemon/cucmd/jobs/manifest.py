@@ -17,7 +17,10 @@ anything behind what was durable:
     something that is no line            the file is replaced by one with the lines that are in it
     `manifest.json`, the one document    the file is replaced by one with the files of both; then
       that the first version wrote       `manifest.json` is removed
-A later append reads it again if no line ends at that length any more: somebody has edited the file.
+    a link, a pipe, a file that is not    the file is replaced likewise
+      writable
+A later append reads it again if somebody has put one of the last there meanwhile, or has edited the
+file so that no line ends at the length that was durable.
 
 Files whose line is there already are not written again. So a restart appends all files that the
 store has of a job, and the manifest gets those that it lacks (`recovery.py`).
@@ -26,6 +29,7 @@ store has of a job, and the manifest gets those that it lacks (`recovery.py`).
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -59,7 +63,11 @@ class Manifest:
     def _append(self, files: Sequence[ReceivedFile]) -> None:
         # What somebody took out of the file while the job ran stays out. But a line is never
         # continued: a file that was edited can have the middle of a line at this length.
-        if self._length is None or not _line_ends_at(self._path, self._length):
+        if (
+            self._length is None
+            or _must_be_replaced(self._path)
+            or not _line_ends_at(self._path, self._length)
+        ):
             files = self._read(files)
         self._length = _write(self._path, self._length or 0, map(_line, files))
 
@@ -69,7 +77,7 @@ class Manifest:
         found = _lines_of(self._path)
         lines, length = found.lines, found.length
         first_version = _lines_of_first_version(self._first_version)
-        if found.damaged or first_version is not None:
+        if found.damaged or first_version is not None or _must_be_replaced(self._path):
             lines = {**(first_version or {}), **lines}
             replace_file(self._path, lines.values(), _MODE)
             length = sum(map(len, lines.values()))
@@ -99,6 +107,17 @@ _NO_JSON = (ValueError, RecursionError)
 def _line(file: ReceivedFile) -> bytes:
     line = _Line(file.node, file.path, file.size, file.sha256, file.complete)
     return _encode(line) + b"\n"
+
+
+def _must_be_replaced(path: Path) -> bool:
+    """Whether somebody has put something there that cannot be appended to: a link, a pipe, a file
+    without the permission to write.
+    """
+    try:
+        regular = stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+    return not regular or not os.access(path, os.W_OK)
 
 
 def _line_ends_at(path: Path, length: int) -> bool:
@@ -152,11 +171,9 @@ def _lines_of(path: Path) -> _Found:
 
 
 def _read_lines(path: Path) -> Iterator[bytes]:
-    try:
+    if path.is_file():  # to open a pipe would wait for whoever writes to it
         with path.open("rb") as file:
             yield from file
-    except FileNotFoundError:
-        pass
 
 
 class _FirstVersion(msgspec.Struct):

@@ -269,9 +269,32 @@ async def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-async def test_no_link_is_written_through(tmp_path: Path) -> None:
-    (tmp_path / "other").write_text("theirs")
+async def test_a_link_is_replaced_and_its_lines_are_kept(tmp_path: Path) -> None:
+    """As after `mv manifest.jsonl other; ln -s other manifest.jsonl`, while the job runs."""
+    at_work = Manifest(tmp_path)
+    await at_work.append([A])
+    (tmp_path / "manifest.jsonl").rename(tmp_path / "other")
     (tmp_path / "manifest.jsonl").symlink_to("other")
-    with pytest.raises(OSError, match="symbolic"):
-        await Manifest(tmp_path).append([])
-    assert (tmp_path / "other").read_text() == "theirs"
+    await at_work.append([B])
+    assert raw(tmp_path) == written(A, B)
+    assert not (tmp_path / "manifest.jsonl").is_symlink()
+    assert (tmp_path / "other").read_bytes() == written(A)
+
+
+async def test_a_pipe_is_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.jsonl")
+    await Manifest(tmp_path).append([A])
+    assert raw(tmp_path) == written(A)
+
+
+async def test_a_file_that_cannot_be_written_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work = Manifest(tmp_path)
+    await at_work.append([A])
+    before = (tmp_path / "manifest.jsonl").stat().st_ino
+    # Root may write to any file.
+    monkeypatch.setattr("cucmd.jobs.manifest.os.access", lambda path, mode: False)
+    await at_work.append([B])
+    assert raw(tmp_path) == written(A, B)
+    assert (tmp_path / "manifest.jsonl").stat().st_ino != before
