@@ -1,15 +1,16 @@
 """Jobs, from the request to the record that survives it.
 
-    supervisor.py   accepts jobs, finds them, cancels them, takes them up again
-    run.py          one job while it lives
+    supervisor.py   accepts jobs, finds them, cancels them, resumes them after a restart
+    run.py          one job, from its acceptance to its last closed connection
     node_work.py    the work on one node, and what its end means for the job
-    progress.py     what the work on one node tells its job
+    progress.py     what the work on one node reports to its job
     recorder.py     a job's changes, to the store and then to the watchers
     events.py       changes, numbered, to bounded subscribers
-    limits.py       who may run now: limits over jobs, connections, sessions
+    limits.py       limits for jobs, connections and sessions at once
     filing.py       the received files of a job, put on record: in the store and in the manifest
     manifest.py     the file with a line for each received file
-    recovery.py     what a stop left on disk, put on record
+    recovery.py     puts on record the files that a stop left on disk
 
-The one rule: what is done on a node is handed in; nothing here knows it.
+The one rule: nothing here depends on what is done on a node. That is a function,
+`JobServices.work_on_node`.
 """

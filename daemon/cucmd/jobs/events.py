@@ -14,8 +14,8 @@ import trio
 
 from cucmd.job import Job
 
-# Enough for a burst of every node of a large cluster beginning at once; a job is shared, not
-# copied, so what waits here costs a pointer each.
+# Changes. Enough for all nodes of a large cluster that begin at once. A job is shared, not copied,
+# so an entry costs one pointer.
 CAPACITY = 128
 
 
@@ -86,8 +86,8 @@ class Subscription:
     def offer(self, job: Job) -> None:
         """Called by the feed.
 
-        Once changes are missed, later ones are too until the subscriber comes: the state that
-        it sends then holds them all, and they must not appear again after it.
+        Once a change is missed, all later ones count as missed too, until `next` is called: the
+        state that the subscriber reads then includes them, and they must not follow it.
         """
         if self._missed:
             self._missed += 1

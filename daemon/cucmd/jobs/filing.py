@@ -41,8 +41,8 @@ log = logging.getLogger(__name__)
 
 # Seconds between tries to put files on record, after the last node has ended.
 CATCH_UP_AFTER = 1.0
-# Somebody removed the job's directory: it does not come back with time.
-TAKEN_AWAY = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+# Somebody has removed the job's directory, so another try would fail too.
+DIRECTORY_GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class Filing:
@@ -81,14 +81,14 @@ class Filing:
     async def catch_up(self) -> None:
         """Returns once every file is on record, or after a failed try once the daemon stops."""
         with trio.CancelScope(shield=True):
-            said = ""
+            logged = ""
             while not self.recorded and (error := await self._try()) is not None:
-                if isinstance(error, TAKEN_AWAY):
+                if isinstance(error, DIRECTORY_GONE):
                     log.error("job %s: files cannot be put on record: %s", self._job_id, error)
                     return
-                if str(error) != said:  # once for each trouble, not for each try
+                if str(error) != logged:  # each error once, not at each try
                     log.error("job %s: files are not on record: %s", self._job_id, error)
-                said = str(error)
+                logged = str(error)
                 if self._stopping:
                     return
                 await trio.sleep(CATCH_UP_AFTER)

@@ -1,7 +1,7 @@
-"""Who may run now: jobs at once, connections at once, sessions on a node.
+"""Limits for what runs at once: jobs, connections, sessions on a node.
 
-The one rule: who came first goes first, and a slot is given back only after its connection has
-closed.
+The one rule: slots are given in the order of the requests, and a slot is free again only after its
+connection has closed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Address: TypeAlias = tuple[str, int]
 class Admission:
     """The daemon's slots for jobs, connections and sessions.
 
-    Limits can change while jobs run; a lower one takes effect as they end.
+    Limits can change while jobs run. A lower one ends nothing: it applies as jobs end.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -40,9 +40,10 @@ class Admission:
 
     @asynccontextmanager
     async def session(self, address: Address, most: int) -> AsyncIterator[None]:
-        """A slot on the node at `address`, which has `most` of them, and one of the connections.
+        """Takes a slot of the node at `address`, which has `most`, then a slot for a connection.
 
-        In this order: waiting for a busy node must not hold a connection that others could use.
+        In this order: a task that waits for a busy node must not hold a connection that another
+        node could use.
         """
         limiter = self._sessions.setdefault(address, trio.CapacityLimiter(most))
         limiter.total_tokens = most

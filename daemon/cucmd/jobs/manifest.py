@@ -14,7 +14,7 @@ An append
 The first append of a `Manifest` reads the file, because a daemon that was killed may have left
 anything behind what was durable:
     a last line without its end          is cut off, by step 1
-    something that is no line            the file is replaced by one with the lines that are in it
+    a line that cannot be parsed         the file is replaced by one with its other lines
     `manifest.json`, the one document    the file is replaced by one with the files of both; then
       that the first version wrote       `manifest.json` is removed
     a link, a pipe, a file that is not    the file is replaced likewise
@@ -89,7 +89,7 @@ class Manifest:
 
 
 class _Line(msgspec.Struct):
-    """The fields of a line: what is known of a file for good."""
+    """The fields of a line: the facts about a file that do not change later."""
 
     node: str
     path: str
@@ -148,7 +148,7 @@ def _write(path: Path, length: int, lines: Iterable[bytes]) -> int:
 class _Found(NamedTuple):
     """`lines` by path, each with its line break; `length` up to the end of the last line.
 
-    `damaged`: something in between is no line.
+    `damaged`: a line before that end cannot be parsed.
     """
 
     lines: dict[str, bytes]

@@ -1,4 +1,4 @@
-"""What is known of the work on one node: the `Report` of `node/ports.py`, and the upload target.
+"""The progress of the work on one node: the `Report` of `node/ports.py`, and the upload target.
 
 The one rule: transitions are passed on at once, figures only when `figures` is called.
 """
@@ -55,7 +55,7 @@ class NodeProgress:
 
     @property
     def refusal(self) -> Failure | None:
-        """Why the upload target takes nothing more, if that is so."""
+        """Why the upload target refused an upload; None: it refused none."""
         return self._target.refusal if self._target is not None else None
 
     def at_end(self) -> None:
@@ -63,7 +63,7 @@ class NodeProgress:
         self._ended = True
 
     def take_files(self) -> Sequence[ReceivedFile]:
-        """What came into the upload target, marked as complete or not; nothing the second time."""
+        """The files of the upload target, marked as complete or not. Empty at the second call."""
         target, self._target = self._target, None
         files = target.files() if target is not None else ()
         return [

@@ -14,17 +14,17 @@ From memory to the watchers
 
 If a save fails
 ---------------
-`run` tries again, every `RETRY_AFTER` seconds, for as long as it takes. Meanwhile `trouble` says
-why, and watchers get the last saved state again, so that they can ask for it. Whoever waits in
-`durable` gets the error of the next try: a client is not to wait until a disk has room again. The
+`run` tries again every `RETRY_AFTER` seconds until it succeeds. Meanwhile `save_error` is the
+reason, and watchers get the last saved state again, so that they read it. A caller that waits in
+`durable` gets the error of the next try: a client must not wait until a disk has space again. The
 state in memory stays as it is: what was cancelled stays cancelled.
 
 The end
 -------
 `finish` is called after the last change; `run` returns when that is saved. Nothing cancels it
-before. Where `stop` was called too, because the daemon stops, one failed try after `finish` is
-enough: the next start takes the job up as the store has it. Without a stop there is no giving up,
-or the job would have ended in memory and would be unfinished in the store, for ever.
+before. If `stop` was called too, because the daemon stops, `run` returns after one failed try: the
+next start resumes the job as the store has it. Without a stop it tries on, because otherwise the
+job would have ended in memory and stay unfinished in the store.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Recorder:
             self._feed.publish(job)
 
     @property
-    def trouble(self) -> str | None:
+    def save_error(self) -> str | None:
         """Why the last try to save failed; None: it did not."""
         return None if self._failed is None else str(self._failed)
 
@@ -122,11 +122,11 @@ class Recorder:
         try:
             await self._store.save(self._saved, job)
         except StoreFailed as error:
-            news = str(error) != str(self._failed)  # once for each trouble, not for each try
+            new = str(error) != str(self._failed)  # each error once, not at each try
             self._failed = error
-            if news:
-                log.error("job %s: its state could not be saved: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
-                self._feed.publish(self._saved)  # so that watchers ask for `trouble`
+            if new:
+                log.error("job %s: its state could not be saved: %s", job.job_id, error)  # noqa: TRY400  of the disk, not a defect
+                self._feed.publish(self._saved)  # so that watchers read `save_error`
         else:
             self._saved, self._durable, self._failed = job, version, None
             self._feed.publish(job)

@@ -1,7 +1,7 @@
-"""What a stop left on disk, put on record before a job goes on: no file there is unknown.
+"""Puts the files that a stop left on disk on record, before the job is resumed.
 
 The one rule: a file that the store does not call complete is recorded as incomplete. It is never
-deleted, because it may be all that is left of what the node had.
+deleted: it may be the only copy, if the node has removed the file meanwhile.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class RecoveredFiles(NamedTuple):
 
 
 async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFiles:
-    """The files of a job that was live: those that the store has, and the rest as incomplete.
+    """The files of a job that was live: those that the store has, and the others as incomplete.
 
-    The rest is saved, and the manifest gets what it lacks of both. Where the disk does not permit
-    that, it is logged. Raises `StoreFailed` where the store cannot be read.
+    The others are saved, and the manifest gets the lines that it lacks. If that fails, it is logged
+    and `recorded` is False. Raises `StoreFailed` if the store cannot be read.
     """
     stored = [
         msgspec.structs.replace(file, path=_text(os.fsencode(file.path)))
@@ -48,7 +48,7 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
     try:
         unknown = await trio.to_thread.run_sync(_not_stored, stored, job, directory)
     except OSError as error:
-        log.error("job %s: its files cannot be looked at: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
+        log.error("job %s: its files cannot be looked at: %s", job.job_id, error)  # noqa: TRY400  of the disk, not a defect
         return RecoveredFiles(tuple(stored), False)
     files = (*stored, *unknown)
     if unknown:
@@ -58,14 +58,15 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
             await store.save_files(job.job_id, unknown)
         await Manifest(directory).append(files)
     except (StoreFailed, OSError) as error:
-        log.error("job %s: its files are not on record: %s", job.job_id, error)  # noqa: TRY400  the disk's fault, not a defect
+        log.error("job %s: its files are not on record: %s", job.job_id, error)  # noqa: TRY400  of the disk, not a defect
         return RecoveredFiles(files, False)
     return RecoveredFiles(files, True)
 
 
 def with_received(job: Job, files: Sequence[ReceivedFile]) -> Job:
-    """The job with the bytes that are on disk: figures are not saved while a transfer runs, and
-    quotas count what came before the stop.
+    """The job with the bytes that are on disk.
+
+    Figures are not saved while a transfer runs, and quotas count what came before the stop.
     """
     came = Counter[str]()
     for file in files:
@@ -78,8 +79,10 @@ def with_received(job: Job, files: Sequence[ReceivedFile]) -> Job:
 
 
 def drop_half_written(state: Path) -> None:
-    """Removes what a kill left of files that were being replaced: a host key of the receiver,
-    known_hosts. To be called while no other daemon can use the state directory.
+    """Removes the temporary files of a replacement that a kill interrupted.
+
+    The files that are replaced are the receiver's host keys and known_hosts. To be called while no
+    other daemon can use the state directory.
     """
     # Versions before `durable` left known_hosts under names of its own.
     for left in (*durable.drop_half_written(state), *state.glob(".known_hosts.*")):
@@ -108,7 +111,7 @@ def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
 
 
 def _text(path: bytes) -> str:
-    """One that is not UTF-8 did not come through the receiver, and stops no start either."""
+    """A path that is not UTF-8 did not come through the receiver. It must not prevent a start."""
     return path.decode(errors="backslashreplace")
 
 

@@ -1,14 +1,14 @@
-"""One job while it lives: from its acceptance until its last connection has closed.
+"""One job, from its acceptance until its last connection has closed.
 
 The one rule: the job's state changes in memory first, at once and in one place (`_change`). Then it
-is made durable, then watchers are told.
+is made durable, then it is published to watchers.
 
 The tasks of a job
 ------------------
     run
         Recorder.run            saves states and publishes them, until all of the rest has ended
-        _wait_and_work          waits for the job's turn, then works
-            _watch_deadline     ends the job when its time is over (job timeout)
+        _wait_and_work          waits for a slot of the job limit, then works
+            _watch_deadline     ends the job at the job timeout
             _tick               publishes the figures of running transfers
             _run_node           a task a node, at most `concurrency` at once, in the nodes' order
         Filing.catch_up         after the last node: files that could not be put on record so far
@@ -16,7 +16,7 @@ The tasks of a job
 One node
 --------
     1. A session on the node, and one of the daemon's connections, is free (`limits.py`).
-    2. The work on the node, (`node_work.py`). It gives notes, or a failure.
+    2. The work on the node (`node_work.py`). It gives notes, or a failure.
     3. The files that came are put on record: in the store, then in the manifest (`filing.py`).
     4. The node's state is `succeeded` or `failed`: in memory, in the store, then for watchers
        (`recorder.py`).
@@ -30,10 +30,9 @@ Who may end what
     job timeout, `end_all`      unfinished nodes fail           cancelled, node by node
     node timeout                the node fails                  the node's own ends
     a defect in a node's work   the node fails as `internal`    the node's own ends
-    a defect elsewhere          unfinished nodes fail so        cancelled, node by node
-    `stop` (of the daemon)      none; a start takes it up       all are cancelled
-(A job that a start could not take up, because its password was typed in, gets `end_all` before
-`stop`.)
+    a defect elsewhere          unfinished nodes: `internal`    cancelled, node by node
+    `stop` (of the daemon)      none; a start resumes the job   all are cancelled
+(A job that a start cannot resume, because its password was typed in, gets `end_all` before `stop`.)
 
 The state changes before the tasks end. A node that was cancelled is shown as cancelled at once;
 its connection closes after that, within the grace period, and then step 3 follows, which nothing
@@ -97,10 +96,10 @@ class JobServices(msgspec.Struct, frozen=True):
 
 
 class JobRun:
-    """One job while it lives.
+    """One job, see the top of this file.
 
-    `tasks`: a task for each node; None for one that has ended in an earlier run.
-    `recovered`: the files of earlier runs, where a restart took the job up.
+    `tasks`: a task for each node; None for one that ended before a restart.
+    `recovered`: the files from before the restart; None for a new job.
     """
 
     def __init__(
@@ -122,7 +121,7 @@ class JobRun:
         manifest = Manifest(directory)
         self._filing = Filing(job.job_id, services.store, manifest, unrecorded)
         self._scopes = [trio.CancelScope() for _ in job.nodes]
-        self._scope = trio.CancelScope()  # of the job: its waiting and its work
+        self._scope = trio.CancelScope()  # of `_wait_and_work`
         self._began = False
         self._stopping = False
         self._reports = [self._report(position) for position in range(len(job.nodes))]
@@ -164,7 +163,7 @@ class JobRun:
     async def _wait_and_work(self) -> None:
         with self._scope:
             async with self._services.admission.job():
-                if self.job.ended:  # cancelled in the very moment in which its turn came
+                if self.job.ended:  # cancelled after the slot was given, before this task ran
                     return
                 self._began = True
                 self._change(self.job.begin(_now()))
@@ -175,8 +174,8 @@ class JobRun:
             nursery.start_soon(self._watch_deadline)
             nursery.start_soon(self._tick)
             async with trio.open_nursery() as nodes:
-                # One by one: a nursery starts its tasks in any order, and a person who names the
-                # publisher first means it to be first.
+                # One by one: a nursery starts its tasks in any order, and a user who names the
+                # publisher first expects it to be first.
                 for position in range(len(self.job.nodes)):
                     await self._concurrency.acquire()
                     if self.job.nodes[position].settled:
@@ -197,7 +196,7 @@ class JobRun:
         self._end(job.fail_unsettled(_now(), late))
 
     async def _tick(self) -> None:
-        """Shows watchers how running transfers grow; figures alone are not worth a transaction."""
+        """Publishes the figures of running transfers, without a transaction of the store."""
         while True:
             await trio.sleep(TICK)
             self.refresh()
@@ -220,13 +219,13 @@ class JobRun:
             with trio.CancelScope(shield=True):
                 unrecorded = await self._record_files(position, cancelled=ending is None)
             self._concurrency.release()
-        if isinstance(ending, Failure):  # it came first, so it is the one to show
+        if isinstance(ending, Failure):  # it came before the failure to record
             self._end_node(position, ending)
         elif ending is not None:
             self._end_node(position, ending if unrecorded is None else unrecorded)
 
     async def _record_files(self, position: int, *, cancelled: bool) -> Failure | None:
-        """Puts the files that came on record; why that failed, or None."""
+        """Puts the received files on record. Gives the failure if that fails."""
         report = self._reports[position]
         report.at_end()
         self._show_figures(position)
@@ -241,7 +240,7 @@ class JobRun:
 
     @property
     def recorded(self) -> bool:
-        """Whether every file that came is known to be on record. For a job that is over."""
+        """Whether all received files are on record. Meaningful once `over` is set."""
         return self._all_known and self._filing.recorded
 
     # State
@@ -280,15 +279,15 @@ class JobRun:
         return self.job
 
     def shown(self) -> Job:
-        """The job as whoever asks may see it: the newest state that is durable."""
+        """The job as clients may see it: the newest state that is durable."""
         return self._recorder.visible_state(self.refresh())
 
     @property
     def unsaved(self) -> str | None:
-        """Why `shown` is not the newest state: that cannot be stored. None: it is the newest."""
-        return self._recorder.trouble
+        """Why `shown` is older than the state in memory: a save failed. None: it is not."""
+        return self._recorder.save_error
 
-    # Ending it from outside
+    # Cancel and stop
 
     async def cancel(self, positions: frozenset[int] | None = None) -> bool:
         """Cancels these nodes, or all; returns whether that changed anything. Durable on return.
@@ -299,11 +298,11 @@ class JobRun:
         before = self.refresh()
         self._end(self.job.cancel(_now(), positions))
         changed = self.job is not before
-        with trio.CancelScope(shield=True):  # a client that goes away takes nothing back
+        with trio.CancelScope(shield=True):  # the cancel holds even if its client disconnects
             try:
                 await self._recorder.durable()
             except StoreFailed as error:
-                if self._stopping:  # the next start takes up what is on disk
+                if self._stopping:  # the next start resumes what the store has
                     raise
                 what = "the cancel holds" if changed else "nothing was left to cancel"
                 raise StoreFailed(f"{what}, its record will follow: {error}") from error
@@ -315,11 +314,11 @@ class JobRun:
         self._end(self.job.fail_unsettled(_now(), why))
 
     def resume(self) -> None:
-        """Queues a job again that a stop had left unfinished."""
+        """Queues a job again that was unfinished when the daemon stopped."""
         self._change(self.job.resume())
 
     def stop(self) -> None:
-        """Stops all work without a change of state: a later start takes the job up again."""
+        """Stops all work without a change of state: the next start resumes the job."""
         self._stopping = True
         self._recorder.stop()
         self._filing.stop()

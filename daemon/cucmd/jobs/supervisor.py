@@ -1,7 +1,7 @@
-"""Jobs in nurseries: accepts them, finds them, cancels them, and takes them up again.
+"""Accepts jobs, runs them in a nursery, finds and cancels them, and resumes them after a restart.
 
-The one rule: a job that was answered for is durable, and is either alive here or ended in the
-store; nothing else runs jobs.
+The one rule: a job whose start was answered is durable, and it either runs here or has ended in the
+store. Nothing else runs jobs.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from cucmd.store import JobRow, StoreFailed
 
 log = logging.getLogger(__name__)
 
-# Makes the tasks of a job that a restart found unfinished; None if its password is not to be had.
-# A node that has ended has none.
+# Makes the tasks of a job that a restart found unfinished, None for a node that has ended. None for
+# the whole job if its password is not available.
 Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 
 
@@ -68,7 +68,7 @@ class Supervisor:
         self._directory = jobs_directory
         self._limits = limits
         self._live: dict[str, JobRun] = {}
-        self._starting: set[str] = set()  # of the live ones: not durable yet, so nobody's to see
+        self._starting: set[str] = set()  # of the live ones: not durable yet, so not shown
         self.ended = 0  # jobs whose last connection has closed, since the start
         self._draining = False
         self._nursery = nursery
@@ -89,7 +89,7 @@ class Supervisor:
     async def start(self, job: Job, tasks: Sequence[NodeTask | None]) -> Job:
         """Accepts a job: durable on return. Raises `Draining`, `AtLimit`, `StoreFailed`.
 
-        A caller that goes away meanwhile does not undo it: the job may be durable already.
+        A caller that is cancelled meanwhile does not undo it: the job may be durable already.
         """
         self._admit()
         run = self._run_for(job, tasks)
@@ -131,7 +131,7 @@ class Supervisor:
             await run.run()
             if run.job.ended and run.recorded:
                 await self._services.store.close_job(job_id)
-        except StoreFailed as error:  # the next start looks at its files once more
+        except StoreFailed as error:  # the next start checks its files once more
             log.warning("job %s: %s", job_id, error)
         except Exception:
             log.exception("job %s: a defect", job_id)
@@ -152,13 +152,13 @@ class Supervisor:
         changed = await run.cancel(positions)
         return run.shown(), changed
 
-    # Looking
+    # Queries
 
     async def find(self, prefix: str) -> Job:
         """The job of that id, or of the only id that begins so (4 characters or more).
 
-        Live jobs are looked at first. Where the store cannot be read, they are all that there is:
-        a damaged database must not keep a running job from being found and cancelled.
+        Live jobs are searched first. If the store cannot be read, only they are found: a damaged
+        database must not prevent that a running job is found and cancelled.
         Raises `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
         if prefix in self._live:
@@ -193,14 +193,14 @@ class Supervisor:
         return job
 
     def unsaved(self, job_id: str) -> str | None:
-        """Why `find` shows less of a job than there is to show; None: it does not."""
+        """Why `find` gives a state older than the newest; None: it gives the newest."""
         run = self._live.get(job_id)
         return None if run is None else run.unsaved
 
     async def newest(self, limit: int, status: str | None) -> Sequence[JobRow | Job]:
         """Newest first; live jobs as they are at this moment. Raises `StoreFailed`.
 
-        Not where only queued or only running ones are asked for: these are all live.
+        With `status` queued or running the store is not needed: such jobs are all live.
         """
         try:
             rows = await self._services.store.newest(limit, status)
@@ -214,7 +214,7 @@ class Supervisor:
     # Restart and stop
 
     async def recover(self, replan: Replan) -> None:
-        """Takes up what a stop left unfinished: again where it can, else as `interrupted`."""
+        """Resumes the jobs that a stop left unfinished, or ends them as `interrupted`."""
         for found in await self._services.store.unfinished():
             with _logged_for(found.job_id):
                 await self._recover_one(found, replan)
@@ -240,8 +240,10 @@ class Supervisor:
         self._launch(run)
 
     async def _recover_ended(self, job_id: str) -> None:
-        """A job that was cancelled ends at once; its connections close, and its files are put on
-        record, within the grace period. Here a stop came in between.
+        """Puts the files of a job on record that had ended when the daemon stopped, but not closed.
+
+        A cancelled job ends at once. Its connections close and its files are put on record after
+        that, within the grace period.
         """
         store = self._services.store
         job = await store.load(job_id)
@@ -251,9 +253,9 @@ class Supervisor:
                 await store.close_job(job_id)
 
     async def drain(self) -> None:
-        """No new work; what runs is closed within its grace, and can go on after a restart.
+        """Accepts no new work, and stops what runs, within its grace period. A restart resumes it.
 
-        A job with a typed-in password cannot: its unfinished nodes end as `interrupted`.
+        It cannot resume a job with a typed-in password: its unfinished nodes end as `interrupted`.
         """
         self._draining = True
         for run in list(self._live.values()):
@@ -269,7 +271,7 @@ INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node
 
 @contextmanager
 def _logged_for(job_id: str) -> Iterator[None]:
-    """Logs what is wrong with one job, or with its row, so that the others go on."""
+    """Logs an error of one job, or of its row in the store, so that the other jobs go on."""
     try:
         yield
     except StoreFailed as error:
@@ -300,7 +302,7 @@ def _positions(job: Job, nodes: Sequence[str] | None) -> frozenset[int] | None:
 async def open_supervisor(
     services: JobServices, jobs_directory: Path, limits: Limits
 ) -> AsyncIterator[Supervisor]:
-    """A supervisor, and the nursery that its jobs live in. Left, it drains first."""
+    """A supervisor, and the nursery in which its jobs run. Drains on exit."""
     async with trio.open_nursery() as nursery:
         supervisor = Supervisor(services, jobs_directory, limits, nursery)
         try:

@@ -1,7 +1,7 @@
 """What the work on a node needs of SSH, of the receiver and of the job: protocols and structs.
 
-The one rule: no protocol is implemented here. service/wiring.py does it, and tests with scripted
-nodes of their own.
+The one rule: no protocol is implemented here. `service/wiring.py` connects them to the SSH client
+and to the receiver; tests implement them with scripted nodes.
 """
 
 from __future__ import annotations
@@ -29,14 +29,18 @@ class Shell(Protocol):
     async def receive(self) -> bytes:
         """The next bytes from the node; b"" once it has closed.
 
-        Raises `NodeFailed` (connection_lost) where we had to cut it off.
+        Raises `NodeFailed` (connection_lost) if this side ended the connection.
         """
 
     async def send(self, data: bytes) -> None:
-        """Raises `NodeFailed` (connection_lost)."""
+        """Waits while the node does not read. Raises `NodeFailed` (connection_lost)."""
 
     async def aclose(self) -> None:
-        """Closes input, disconnects, waits; within the caller's scope, then cuts."""
+        """Closes the session in order, and returns when the socket is closed.
+
+        The wait for the node to close its side ends with the caller's scope. After that, also if
+        cancelled, the connection is disconnected, and aborted if that does not close it.
+        """
 
 
 class OpenShell(Protocol):
@@ -47,20 +51,22 @@ class OpenShell(Protocol):
         on_phase: Callable[[Phase], None],
         mask: Callable[[str], str],
     ) -> Shell:
-        """Connects and logs in; calls `on_connected()` once a TCP connection stands, and
-        `on_phase(Phase.LOGIN)` once authentication begins.
+        """Connects and logs in. Raises `NodeFailed`.
 
-        `mask` takes the secrets out of what the node says, before any of it is in a message.
-        Raises `NodeFailed`.
+        on_connected: called once the TCP connection is open.
+        on_phase: called with `Phase.LOGIN` once authentication begins.
+        mask: removes secrets from the node's text before it is used in a message.
         """
 
 
 class UploadTarget(Protocol):
-    """Where one run of one node pushes its files, under a login of its own.
+    """Where the node pushes its files during one attempt, with a login of its own.
 
-    `directory` is what the node is told; `last_activity` is in trio's time, of the last login or
-    byte; `connected`: somebody has logged in at least once; `wrong_logins`: how often its name came
-    with another password; `refusal` is disk_full or quota_exceeded, once an upload was refused.
+    directory: the directory that the node is given for its uploads.
+    last_activity: when the last login or byte came, by trio's clock.
+    connected: a client has logged in at least once.
+    wrong_logins: how often `username` came with a wrong password.
+    refusal: disk_full or quota_exceeded, once an upload was refused.
     """
 
     @property
@@ -82,18 +88,19 @@ class UploadTarget(Protocol):
     @property
     def refusal(self) -> Failure | None: ...
     def files(self) -> Sequence[ReceivedFile]:
-        """In the order in which they were opened. The list only ever grows at its end."""
+        """The files, in the order in which they were opened. New ones are added at the end."""
         ...
 
     async def wait_files_closed(self) -> None:
-        """Returns when no file is open any more. No time limit of its own."""
+        """Returns when no file is open. Has no time limit of its own."""
 
     def revoke(self) -> None:
-        """At once: the login is refused, its connections are cut; open files are cut off."""
+        """Refuses the login from now on and aborts its connections. Open files stay incomplete."""
 
     async def aclose(self) -> None:
-        """`revoke`, and waits for the last write, within a bound of its own, also if cancelled.
-        After that `files` changes no more.
+        """Revokes the login and waits for the last write, for a limited time, also if cancelled.
+
+        `files` does not change after that.
         """
 
 
@@ -105,7 +112,7 @@ class Receiver(Protocol):
 
     def open_upload_target(self, task: NodeTask) -> UploadTarget: ...
     def shortage(self, descriptor: int) -> str | None:
-        """Why nothing more shall be written to the disk that `descriptor` is on, or None."""
+        """Why no more may be written to the disk that `descriptor` is on; None: it may."""
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -119,9 +126,10 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Attempts to reach a node, and the seconds between them (doubled each time, jittered).
+    """How often to try to reach a node, and how long to wait in between.
 
-    How many and how long is for the configuration to say: see its `Retry`.
+    The delay begins at `base` seconds and doubles up to `cap` seconds, with a random part. The
+    defaults are in the configuration (`RetrySettings`).
     """
 
     attempts: int
@@ -132,12 +140,12 @@ class Retry(msgspec.Struct, frozen=True):
 class NodeTask(msgspec.Struct, frozen=True):
     """One node of one job, with everything that is decided before it is contacted.
 
-    `work` is what to do on it; the fields that only one kind of work needs are in there.
-    `folder` holds `files/` and `transcript.log`.
-    `advertise` is the receiver's address that the node is given. "": ours on the SSH connection.
-    `sessions` limits the sessions on this node at once, over all jobs.
-    `quota` limits what may be received.
-    `asked_at` is when the job was asked for.
+    work: what to do on the node, with the fields that only this kind of work needs.
+    folder: has `files/` and `transcript.log`.
+    advertise: the receiver's address that the node is given. "": ours on the SSH connection.
+    sessions: the most sessions on this node at once, over all jobs.
+    quota: the limits for what may be received.
+    asked_at: when the job was requested.
     """
 
     job_id: str
@@ -159,19 +167,19 @@ class NodeTask(msgspec.Struct, frozen=True):
 
 
 class Report(Protocol):
-    """How the work on a node tells its job how far it is. Synchronous: the work never waits."""
+    """What the work on a node reports to its job. Synchronous: the work never waits for the job."""
 
     def attempt(self, number: int) -> None: ...
     def phase(self, phase: Phase) -> None: ...
     def upload_target(self, target: UploadTarget) -> None:
-        """The target is open; its figures may be read from now on."""
+        """The target is open. The job may read its figures from now on."""
 
     def announced(self, files: int, size: int) -> None:
-        """The node has announced files and bytes in all, over the commands so far."""
+        """How many files and bytes the node has announced, over all commands so far."""
 
     def complete(self, files: Sequence[ReceivedFile]) -> None:
-        """The node has said that the command which sent these is completed.
+        """The node has reported the end of the command that sent these files.
 
-        Those of them that the client closed are complete. Everything else in the upload target is
-        kept, and marked incomplete.
+        Those that the client closed are complete. All other files of the upload target are kept
+        and marked incomplete.
         """

@@ -108,7 +108,7 @@ async def test_who_watches_hears_once_why_nothing_new_comes_and_when_it_is_over(
             recorder.changed(cancelled)
             while len(heard) < 2:
                 change = await changes.next()
-                heard.append((change.job.status, recorder.trouble))
+                heard.append((change.job.status, recorder.save_error))
             recorder.finish()
     assert heard == [("queued", "database or disk is full"), ("cancelled", None)]
 
