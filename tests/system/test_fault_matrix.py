@@ -56,7 +56,7 @@ class Row(NamedTuple):
 def rows() -> Iterator[Row]:
     yield Row("refuse-tcp", "connection_refused", "refused")
     yield Row("drop-syn", "connect_timeout", "waiting for a connection", CONNECT)
-    yield Row("close-after-accept", "connection_lost", "greeting")
+    yield Row("close-after-accept", "connection_lost", "SSH version")
     yield Row("not-ssh", "connect_timeout", "waiting for SSH on an open connection", CONNECT)
     yield Row("kex", "no_common_algorithm", "we offer")
     yield Row("refuse-login", "auth_failed", "administrator")

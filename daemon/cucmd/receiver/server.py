@@ -62,8 +62,8 @@ from cucmd.receiver.session import Backlog, SftpSession
 from cucmd.receiver.unauthenticated import AllTaken, Unauthenticated
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.ssh.algorithms import server_algorithms
-from cucmd.ssh.bridge import on_asyncio, settle
-from cucmd.ssh.unread import LOOK_EVERY
+from cucmd.ssh.bridge import on_asyncio, run_callbacks
+from cucmd.ssh.unread import CHECK_EVERY
 
 __all__ = [
     "HostKeyUnusable",
@@ -152,7 +152,7 @@ class Receiver:
     async def cut_excessive_connections(self) -> None:
         """Once a second: cuts connections for which asyncssh has no limit of its own."""
         while True:
-            await trio.sleep(LOOK_EVERY)
+            await trio.sleep(CHECK_EVERY)
             for connection in tuple(self._connections):
                 reason = connection.excess()
                 if reason:
@@ -169,7 +169,7 @@ class Receiver:
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
             await _stop_accepting(acceptor)
             while self._connections:
-                await settle()
+                await run_callbacks()
             await on_asyncio(acceptor.wait_closed)
 
     def _forget_target(self, target: UploadTarget) -> None:

@@ -23,7 +23,7 @@ from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.requests import RequestHandler
 from cucmd.receiver.session import Backlog, SftpSession
-from cucmd.ssh.bridge import settle as settle_bridge
+from cucmd.ssh.bridge import run_callbacks
 
 # Letters and digits only: it is typed into a prompt of the node, where `?` and TAB are keys. 30
 # characters of them are 178 bits.
@@ -123,7 +123,7 @@ class UploadTarget:
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True) as patience:
             while self._connections or self._sessions:
                 await self._changes.park()
-            await settle_bridge()
+            await run_callbacks()
         if patience.cancelled_caught:
             _log.warning("%s: a session did not end in time; the disk may hang", self.name)
         await trio.lowlevel.checkpoint()

@@ -1,7 +1,49 @@
-"""The asyncio loop inside trio, and the one way across.
+"""The asyncio loop inside trio, and how work crosses between the two.
 
-The one rule: whatever goes wrong in an asyncio callback is reported and ends nothing but itself.
-Bytes never cross here; they come through callbacks into trio channels (see shell.py).
+The one rule: an error in an asyncio callback is reported and ends only that callback.
+
+Why there are two loops
+    The daemon runs on trio, asyncssh on asyncio. `open_bridge` runs an asyncio loop as a task of
+    trio (with trio-asyncio). Both use one thread, so a callback of asyncssh runs between two steps
+    of trio's tasks, and may set a trio event or put into a trio channel without a lock. A callback
+    that blocks stops everything. Only `ssh/`, `receiver/` and `lab/` use asyncio; the functions
+    that other files call are plain trio.
+
+What crosses, and how
+    calls       `on_asyncio` runs a coroutine of asyncssh (connect, open a session) as an asyncio
+                task, and waits for it in trio.
+    bytes       do not cross by calls. asyncssh delivers them in callbacks (`data_received`), which
+                put them where a trio task waits: into a memory channel for a node's shell
+                (`inbox.py`), into a batch for a worker thread in the receiver. A reader that is
+                slow pauses the SSH channel. So a read costs no call across, and a deadline on a
+                read is an ordinary deadline of trio.
+    writes      and disconnect, abort, close are synchronous in asyncssh: trio calls them directly.
+    errors      of a coroutine are raised by `on_asyncio`. An error in a callback has no caller:
+                `on_error` of `open_bridge` gets it.
+
+Who may cancel what
+    A trio scope around `on_asyncio` may be cancelled at any time. That cancels the asyncio task,
+    again and again until it ends, and `on_asyncio` returns only then. So:
+    - A `finally` in the coroutine that awaits without a limit blocks the caller, whatever its
+      deadlines. Ours have none.
+    - In a scope that is cancelled already the coroutine never starts.
+    - If an outer deadline passes before the task has ended, the outer scope catches the cancel,
+      although the deadline of an inner scope began it. The failure is then that of the outer one.
+    An error in an asyncio callback cancels no task of trio, because the loop has a handler for it.
+    A connection must not be closed by `async with` of asyncio around trio code: a cancel ends its
+    `__aexit__` before the first step, and the connection leaks. It is closed from trio instead.
+
+The order of closing a connection (`shell.py` and `link.py` do it)
+    1. In order, within the caller's deadline: end of input, then wait for the other side.
+    2. `disconnect` or `abort` of asyncssh. Both are synchronous, so no cancel can prevent them.
+    3. Wait until the socket is closed: shielded, with a limit. `run_callbacks` lets asyncio do it.
+    The loop itself ends with `open_bridge`, so everything that has a connection is opened below it
+    and is closed before it.
+
+What was measured (2 cores, loopback, Python 3.13, trio 0.35, trio-asyncio 0.16, asyncssh 2.24)
+    a call across (`on_asyncio` of an empty coroutine)      50 us; a trio checkpoint takes 3 us
+    400 nodes connected at once                             1.6 s
+    the same 400 cancelled, all connections closed          0.26 s
 """
 
 from __future__ import annotations
@@ -20,13 +62,13 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cucmd.ssh.python314 import import_trio_asyncio
 from cucmd.ssh.timers import TimerSweep
 
-# Raises `CannotStart`: whatever imports this module is a part of a command that needs the bridge.
+# Raises `CannotStart`. Only commands that need the bridge import this module.
 trio_asyncio = import_trio_asyncio()
 
 T = TypeVar("T")
 Report = Callable[[str, BaseException | None], None]
 
-# Seconds. Longer than a close takes that has been asked for once, so that none is disturbed.
+# Seconds. Longer than a task needs to end after one cancel, so that this is not disturbed.
 _CANCEL_AGAIN = 0.1
 
 _log = logging.getLogger(__name__)
@@ -38,24 +80,24 @@ def log(message: str, error: BaseException | None) -> None:
 
 
 class Bridge:
-    """Proof that the asyncio side lives. Work crosses by `on_asyncio`."""
+    """A running asyncio loop. Work gets into it by `on_asyncio`."""
 
     async def ping(self) -> None:
-        """Into the asyncio loop and back; returns once a task of asyncio's has run."""
-        await on_asyncio(_answer)
+        """Returns once a task has run in the asyncio loop; so the loop makes progress."""
+        await on_asyncio(_no_work)
 
 
-async def _answer() -> None:
-    """Nothing: that it ran is the answer."""
+async def _no_work() -> None:
+    pass
 
 
 @asynccontextmanager
 async def open_bridge(*, on_error: Report = log) -> AsyncIterator[Bridge]:
-    """An asyncio loop for the body, and for every task started below it.
+    """An asyncio loop for the body, and for every task that is started in it.
 
-    `on_error` hears of what nobody else can: an exception in a callback or in a task that
-    nobody awaits. It belongs to one connection, and ends one connection; without a handler of
-    our own trio-asyncio would raise it out of here, and every node with it.
+    `on_error` gets an exception of a callback, or of a task that is not awaited. Such an exception
+    belongs to one connection. Without a handler of our own trio-asyncio would raise it here, and
+    end the work on every node.
     """
     _silence_asyncssh()
     _accept_old_key_exchange()
@@ -67,10 +109,11 @@ async def open_bridge(*, on_error: Report = log) -> AsyncIterator[Bridge]:
 
 
 async def on_asyncio(proc: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """Runs `await proc(*args)` as a task of the asyncio loop of the bridge that we are below.
+    """Runs `await proc(*args)` as a task of the asyncio loop, and returns its result.
 
-    A cancellation of ours cancels that task and then waits for it, so a `finally` in there must
-    not await without a bound. In a scope that is cancelled already the body never starts.
+    A cancel cancels that task and waits for its end, so a `finally` in it must not await without a
+    limit. In a scope that is cancelled already it never starts. Raises `RuntimeError` outside of
+    `open_bridge`.
     """
     loop = trio_asyncio.current_loop.get()
     if loop is None:
@@ -85,11 +128,11 @@ async def _awaited(proc: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> 
 
 
 class _Persistent:
-    """A task that, once cancelled, is cancelled until it ends.
+    """A task whose cancel is repeated until it ends.
 
-    trio-asyncio cancels it once. A cancel that falls into the time in which the task waits for a
-    thread is lost with the thread's result, and asyncssh prepares every connection's options in
-    a thread: a node that then says nothing would have hung for ever, whatever its deadline.
+    trio-asyncio cancels it once. If the task waits for a thread at that moment, the cancel is lost
+    with the thread's result. asyncssh prepares the options of every connection in a thread, so a
+    job would have waited for ever for a node that then sends nothing, whatever its deadline.
     """
 
     def __init__(self, task: Any, loop: Any) -> None:
@@ -104,10 +147,11 @@ class _Persistent:
             self._loop.call_later(_CANCEL_AGAIN, self.cancel)
 
 
-async def settle() -> None:
+async def run_callbacks() -> None:
     """Returns when every asyncio callback that was due has run.
 
-    A connection that was aborted gives its socket back two or three such turns later.
+    The socket of an aborted connection is closed after two or three such calls. Raises
+    `RuntimeError` outside of `open_bridge`.
     """
     loop = trio_asyncio.current_loop.get()
     if loop is None:
@@ -121,22 +165,23 @@ def _handler(report: Report) -> Callable[[Any, dict[str, Any]], None]:
         try:
             report(str(context.get("message") or "unhandled error"), context.get("exception"))
         except Exception:
-            # A report that fails must not do what the report is there to prevent.
+            # An error of the report itself must not end the loop either.
             _log.exception("the report of an asyncio error failed")
 
     return handle
 
 
 def _silence_asyncssh() -> None:
-    """Warnings only, and never the debug level whose packet dumps show passwords."""
+    """Lets asyncssh log warnings only, and no packets: these show passwords."""
     asyncssh.set_log_level(logging.WARNING)
     asyncssh.set_debug_level(1)
 
 
 def _accept_old_key_exchange() -> None:
-    """Old nodes have finite-field Diffie-Hellman or nothing, so its end is no news to an operator.
+    """Hides the warning that `cryptography` will drop finite-field Diffie-Hellman.
 
-    The upper bound of `cryptography` in pyproject.toml is where that is dealt with.
+    Old nodes have no other key exchange. The upper bound of `cryptography` in pyproject.toml keeps
+    it, so the warning is of no use to an operator.
     """
     warnings.filterwarnings(
         "ignore", "Diffie-Hellman over finite fields", CryptographyDeprecationWarning
@@ -144,10 +189,10 @@ def _accept_old_key_exchange() -> None:
 
 
 def _ensure_login_name() -> None:
-    """asyncssh asks for a local login name and a home for each connection, and refuses to go on
-    without.
+    """Sets a local login name and a home directory if there is none.
 
-    Nothing sends them anywhere. A container whose user has no entry in passwd has none.
+    asyncssh reads both for each connection and raises without them. They are sent nowhere. In a
+    container the user may have no entry in passwd.
     """
     os.environ.setdefault("HOME", "/")
     try:

@@ -1,8 +1,8 @@
-"""Why there is no connection: an error of the system or of asyncssh -> a node's failure.
+"""Why a connection failed: an error of the system or of asyncssh -> a node's failure.
 
 The one rule: every message names host:port and the reason. Text that a node sent goes through a
-`Mask` and then through `printable` before it stands in a message. In that order: what is left of a
-secret on a cut is not found any more.
+`Mask` and then through `printable` before it is used in a message. In that order: `printable` cuts
+long text, and a secret of which a part was cut off would not be found.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 from cucmd.failure import Code, NodeFailed, fail
 from cucmd.node_name import address
 
-# A node's text -> the same without the secrets that it may have repeated. `str` where we have none.
+# A node's text -> the same without secrets, which a node may repeat. `str` if there are none.
 Mask: TypeAlias = Callable[[str], str]
 
 _BY_ERRNO = {
@@ -39,7 +39,7 @@ _NOTHING_IN_COMMON = ("No matching", "Unable to find compatible")
 class Progress(msgspec.Struct, frozen=True):
     """How far a connection came before it failed."""
 
-    greeted: bool  # the peer has sent its SSH version
+    version_received: bool  # the peer has sent its SSH version
     hash_prefix: bytes  # SSHConnection.get_hash_prefix(): both sides' offers
     legacy: bool
     authenticating: bool = False  # key exchange done
@@ -63,7 +63,7 @@ def unreachable(host: str, port: int, error: OSError | UnicodeError) -> NodeFail
         return fail(
             Code.HOST_UNREACHABLE, f"cannot resolve the name of {address(host, port)}: {reason}"
         )
-    # One error for each address of the name; the last is the one that was waited for longest.
+    # One error for each address of the name; the last address was waited for longest.
     causes = [cause for cause in _leaves(error) if cause.errno is not None]
     number = causes[-1].errno if causes else None
     code = _BY_ERRNO.get(number or 0, Code.HOST_UNREACHABLE)
@@ -103,8 +103,8 @@ def failed_login(
 ) -> NodeFailed:
     """For what asyncssh raises between an open socket and an open shell."""
     where, said = address(*node), lost(error, mask)
-    if not progress.greeted:
-        return _no_greeting(where, error, said)
+    if not progress.version_received:
+        return _no_version(where, error, said)
     if not progress.authenticating:
         return _no_key_exchange(where, error, progress, mask)
     if isinstance(error, asyncssh.PermissionDenied) or _counts_as_refusal(error, progress):
@@ -114,10 +114,10 @@ def failed_login(
     return fail(Code.CONNECTION_LOST, f"{where}, during login: {said}")
 
 
-def _no_greeting(where: str, error: Exception, said: str) -> NodeFailed:
+def _no_version(where: str, error: Exception, said: str) -> NodeFailed:
     if isinstance(error, asyncssh.ProtocolError | asyncssh.ProtocolNotSupported):
         return fail(Code.NOT_A_NODE, f"{where} is not an SSH server: {said}")
-    return fail(Code.CONNECTION_LOST, f"{where}, before any SSH greeting came: {said}")
+    return fail(Code.CONNECTION_LOST, f"{where}, before its SSH version came: {said}")
 
 
 def _no_key_exchange(where: str, error: Exception, progress: Progress, mask: Mask) -> NodeFailed:
@@ -126,7 +126,7 @@ def _no_key_exchange(where: str, error: Exception, progress: Progress, mask: Mas
         reason = printable(mask(str(error)), _OFFER_LIMIT)
     if reason is None:
         return fail(Code.CONNECTION_LOST, f"{where}, during key exchange: {lost(error, mask)}")
-    hint = "the node speaks nothing that we can, legacy algorithms included"
+    hint = "this node has no such algorithm in common with cucmd, not even a legacy one"
     return fail(
         Code.NO_COMMON_ALGORITHM, f"{where}: {reason}", hint=hint if progress.legacy else None
     )
@@ -142,8 +142,8 @@ def _finds_nothing_in_common(error: Exception) -> bool:
 def _counts_as_refusal(error: Exception, progress: Progress) -> bool:
     """Whether a connection that ended while logging in was a refused login.
 
-    OpenSSH sends "Too many authentication failures" as a protocol error; others just close after
-    the last refusal. Neither may be tried again: accounts get locked that way.
+    OpenSSH sends "Too many authentication failures" as a protocol error; others close after the
+    last refusal. Neither may be tried again, because that can lock the account.
     """
     reason = error.reason.lower() if isinstance(error, asyncssh.DisconnectError) else ""
     return progress.refused or "authentication failures" in reason
@@ -165,7 +165,7 @@ def _refused(
 
 
 def no_common(hash_prefix: bytes, mask: Mask) -> str | None:
-    """The purpose for which two sides share no algorithm, naming both offers; None if all is well.
+    """For which purpose the two sides share no algorithm, with both offers; None: they share all.
 
     `hash_prefix` is two version strings and the two KEXINIT packets (RFC 4253, 7.1), the
     client's first. OpenSSH closes without a message when it finds no common host key type, so
@@ -177,7 +177,7 @@ def no_common(hash_prefix: bytes, mask: Mask) -> str | None:
     for purpose, names in ours.items():
         common = [name for name in names if name in theirs[purpose]]
         if purpose == "cipher" and common and _authenticates(common[0]):
-            return None  # such a cipher needs no MAC, which is the only list that is left
+            return None  # such a cipher needs no MAC, and MACs are the last list
         if not common:
             return (
                 f"no common {purpose} algorithm: we offer {_listed(names, str)}; "

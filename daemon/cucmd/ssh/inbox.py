@@ -1,6 +1,6 @@
 """The output of a node's shell, from asyncssh's callbacks to its reader in trio.
 
-The one rule: bounded in bytes. A slow reader stops the node and does not fill our memory.
+The one rule: it is bounded in bytes. If the reader is slow, the SSH channel is paused.
 """
 
 from __future__ import annotations
@@ -12,16 +12,21 @@ import trio
 
 from cucmd.ssh.causes import Mask, lost
 
-# Of each node, and as much again in asyncssh's receive window: 400 nodes that are not read hold
-# 50 MB. A command line prints a few KB at a time; only a long `file list` comes near this.
+# Bytes for each node, and as many again in asyncssh's receive window: 400 nodes that are not read
+# take 50 MB. A command line prints a few KB at a time; only a long `file list` comes near this.
 HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024
 WINDOW = 64 * 1024
 
 
 class Inbox(asyncssh.SSHClientSession[bytes]):
-    """One shell's output, standard error included; all methods but `take` and the two
-    `..._ready` events are asyncssh's callbacks.
+    """The output of one shell, standard error included.
+
+    `take` is for the reader. All other methods are callbacks of asyncssh.
+
+    closed: set once the channel is closed.
+    writable: set unless asyncssh has too many bytes to send.
+    lost: why the connection broke; None if it did not.
 
     A connection that breaks while more than HIGH_WATER bytes are unread loses the rest; a
     channel that the node closes loses nothing.
@@ -29,8 +34,8 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
 
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
-        # A chunk is a byte at least, so a channel of that many slots cannot be full before the
-        # limit in bytes is reached; the one slot more is for the chunk that reaches it.
+        # A chunk has at least one byte, so so many slots are not full before the limit in bytes is
+        # reached. The additional slot is for the chunk that reaches it.
         self._send, self._receive = trio.open_memory_channel[bytes](HIGH_WATER + 1)
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._unread = 0
@@ -41,12 +46,15 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
         self.writable.set()
 
     async def take(self) -> bytes:
-        """All that has come, or what comes next; b"" at the end. Cancelled, it loses nothing."""
+        """All bytes that have come; waits if there are none. b"" at the end.
+
+        If it is cancelled, no bytes are lost.
+        """
         try:
             chunks = [await self._receive.receive()]
         except trio.EndOfChannel:
             return b""
-        # A node echoes character by character: all that is here at once.
+        # A node echoes character by character, so there may be many small chunks.
         while self._receive.statistics().current_buffer_used:
             chunks.append(self._receive.receive_nowait())
         data = b"".join(chunks)
@@ -56,7 +64,7 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
             self._channel.resume_reading()
         return data
 
-    # What asyncssh calls.
+    # Called by asyncssh.
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         self._channel = chan

@@ -1,7 +1,8 @@
 """Nodes' host keys, in a file that OpenSSH can read too: remembered, compared, forgotten.
 
-The one rule: the keys in memory decide and the file follows, so that two connections to one node
-at the same moment see the same key; lines that cannot be parsed stay as they are.
+The one rule: keys are compared with those in memory, and the file is written after a change there.
+So two connections to one node at the same time see the same key. Lines that cannot be parsed stay
+in the file as they are.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ Change: TypeAlias = Callable[[Lines], Lines]
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """How strict we are with a node's SSH.
+    """Which host keys and algorithms of a node are accepted.
 
     host_keys:
         "strict": the node's key must be known beforehand.
         "accept-new": the key of a node without any is remembered, a change is refused.
         "off": no key is compared.
-    legacy_algorithms: SHA-1 and CBC too.
+    legacy_algorithms: whether SHA-1 and CBC are offered too.
     """
 
     host_keys: HostKeyPolicy = "accept-new"
@@ -49,8 +50,8 @@ class Policy(msgspec.Struct, frozen=True):
 class KnownHosts:
     """The keys of all nodes. All methods may be called from any thread.
 
-    `accept` only changes memory, because it runs in the middle of a login, on the event loop;
-    `flush` brings the file up to date. `add` and `forget` are durable on return, and so block.
+    `accept` only changes memory, because it runs during a login, on the event loop; `flush` then
+    writes the file. `add` and `forget` are durable on return, so they block.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,7 +67,7 @@ class KnownHosts:
     def load(self) -> None:
         """Reads the file again. A missing file counts as empty. Raises OSError.
 
-        Blocks while it reads; a `lookup` meanwhile, on the event loop, does not wait.
+        Blocks while it reads. A `lookup` on the event loop does not wait for it.
         """
         with self._writing:
             lines = self._read()
@@ -84,13 +85,14 @@ class KnownHosts:
         return tuple(line for line in self.lookup(host, port) if not line.revoked)
 
     def check(self, host: str, port: int, key: HostKey, policy: Policy) -> None:
-        """Returns if this key may be trusted as that node's. Remembers nothing: at this point
-        the node has sent the key, but not proved that it has the private half.
+        """Returns if this key may be trusted as that node's.
+
+        Remembers nothing: the node has sent the key, but not proved that it has the private key.
 
         Raises NodeFailed with host_key_changed or host_key_unknown.
 
-        If another key of the node is known, even of another type only, the key has changed: an
-        attacker in between would just offer a type that we have not seen yet.
+        If only other keys of the node are known, even of another type, the key has changed: an
+        attacker could otherwise offer a key of a type that is not known yet.
         """
         if policy.host_keys == "off":
             return
@@ -113,8 +115,10 @@ class KnownHosts:
             raise fail(Code.HOST_KEY_UNKNOWN, f"no host key of {where} is known; it shows {shown}")
 
     def accept(self, host: str, port: int, key: HostKey, policy: Policy) -> None:
-        """As `check`, when the node has proved that the key is its own: under `accept-new` the
-        key of a node without any is remembered. It is in the file after the next `flush`.
+        """Checks the key again, once the node has proved that it has the private key.
+
+        With `accept-new` the key of a node without any is remembered. It is in the file after the
+        next `flush`. Raises like `check`.
         """
         with self._lock:
             # Again: another connection may have remembered another key meanwhile.

@@ -3,20 +3,20 @@
 The one rule: every socket has one owner from the moment it is connected, and the owner waits until
 it is closed.
 
-From connect to close, and who does it:
+From connect to close:
 
     connect()             in trio. The caller owns the socket from here on, through a Link.
-    Link.enter()          in asyncio: key exchange and authentication. asyncssh calls the Opener
+    Link.authenticate()   in asyncio: key exchange and authentication. asyncssh calls the Opener
       or open_shell()     back: `connection_made`, the host key, the password.
     Link.write()          in trio. Output comes through the Inbox.
-    Link.disconnect()     sends SSH's disconnect, in order; or
-    Link.abort()          cuts, at once.
+    Link.disconnect()     sends SSH's disconnect message and closes; or
+    Link.abort()          closes at once.
     Link.wait_closed()    in trio, also if cancelled: returns when the socket is closed.
 
-A cancel from trio ends `enter` or `open_shell` wherever it is; these clean up nothing, `abort` and
-`wait_closed` do, and their caller calls them always. We ourselves end a connection where the
-opener refuses (a changed host key) or where the peer reads nothing: `verdict` says why, and comes
-before any error of asyncssh.
+A cancel from trio may end `authenticate` or `open_shell` at any await. They clean up nothing. Their
+caller does, always: `abort` (or `disconnect`), then `wait_closed`. This side ends a connection by
+itself if the opener refuses it (a changed host key) or if the peer reads nothing. `verdict` is then
+the reason, and takes precedence over any error of asyncssh.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ import trio
 from cucmd.failure import Code, fail
 from cucmd.node_name import address
 from cucmd.ssh.algorithms import Algorithms
-from cucmd.ssh.bridge import settle
+from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.causes import Progress, unreachable
 from cucmd.ssh.inbox import WINDOW, Inbox
 from cucmd.ssh.known_line import HostKey, parse_key
-from cucmd.ssh.unread import LIMIT, LOOK_EVERY, unread
+from cucmd.ssh.unread import CHECK_EVERY, LIMIT, unread
 
 # A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
 # limit of 120 s and long before a command's 600 s. It is sshd that replies, so a command that
@@ -48,8 +48,8 @@ _KEEPALIVE_COUNT = 3
 _TERMINAL = "vt100"
 _COLUMNS, _ROWS = 250, 24
 
-# After abort() a socket is closed in the third turn of the asyncio loop. A busy loop may take a
-# second for these turns; the peer has no influence on it.
+# After abort() a socket is closed by the third `run_callbacks`. On a busy loop these calls may take
+# a second. The peer has no influence on it.
 _TURNS = 8
 _LAST_WAIT_SECONDS = 1
 
@@ -58,7 +58,7 @@ class Opener(asyncssh.SSHClient):
     """What asyncssh calls back while a connection is opened.
 
     connection: None before there is one; until then the link closes the socket itself.
-    verdict: why we ended the connection ourselves.
+    verdict: why this side ended the connection; None: it did not.
     """
 
     def __init__(self, username: str, *, legacy: bool) -> None:
@@ -74,17 +74,17 @@ class Opener(asyncssh.SSHClient):
         self.transport = getattr(conn, "_transport", None)
 
     def progress(self) -> Progress:
-        """How far it came, to explain why it went no further."""
+        """How far the connection came, to explain a failure."""
         connection = self.connection
         return Progress(
-            greeted=bool(connection and connection.get_extra_info("server_version")),
+            version_received=bool(connection and connection.get_extra_info("server_version")),
             hash_prefix=connection.get_hash_prefix() if connection else b"",
             legacy=self._legacy,
         )
 
 
 async def connect(host: str, port: int) -> socket.socket:
-    """A connected socket. No await follows the connect, so that no cancel can lose it.
+    """A connected socket. No await follows the connect, because a cancel there would leak it.
 
     Raises NodeFailed.
     """
@@ -100,8 +100,8 @@ def options(algorithms: Algorithms, host_keys: Sequence[str]) -> dict[str, Any]:
     return {
         **algorithms.options(),
         "server_host_key_algs": list(host_keys),
-        # Nothing trusted and nothing revoked, so that our Opener is asked about every key. None
-        # would trust them all, and an empty value would read ~/.ssh/known_hosts.
+        # No key is trusted and none revoked, so that asyncssh asks our Opener about every key. None
+        # would trust all keys, and an empty value would read ~/.ssh/known_hosts.
         "known_hosts": ([], [], [], [], [], [], []),
         "config": None,
         "client_keys": None,
@@ -119,7 +119,7 @@ def options(algorithms: Algorithms, host_keys: Sequence[str]) -> dict[str, Any]:
         "login_timeout": 0,
         "keepalive_interval": _KEEPALIVE_SECONDS,
         "keepalive_count_max": _KEEPALIVE_COUNT,
-        # A disconnect message in Latin-1 is no reason to lose the message.
+        # A disconnect message in Latin-1 must not be lost.
         "utf8_decode_errors": "replace",
     }
 
@@ -132,8 +132,8 @@ def public_key(key: asyncssh.SSHKey) -> HostKey:
 class Link:
     """The socket, and the SSH connection on it once there is one; owned by exactly one caller.
 
-    `enter` and `open_shell` run in asyncio, and clean up nothing: `wait_closed` does. From `enter`
-    on, a node that reads nothing is cut off.
+    `authenticate` and `open_shell` run in asyncio, and clean up nothing: `wait_closed` does. From
+    `authenticate` on, the connection to a node that reads nothing is aborted.
     """
 
     def __init__(self, sock: socket.socket, opener: Opener) -> None:
@@ -141,18 +141,18 @@ class Link:
         self._socket = sock
         self._opener = opener
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
-        self._next_look: asyncio.TimerHandle | None = None
+        self._next_check: asyncio.TimerHandle | None = None
 
     @property
     def verdict(self) -> Exception | None:
-        """Why we ended the connection ourselves."""
+        """Why this side ended the connection; None: it did not."""
         return self._opener.verdict
 
-    async def enter(
+    async def authenticate(
         self, host: str, port: int, settings: dict[str, Any]
     ) -> asyncssh.SSHClientConnection:
         """Key exchange and authentication, unless the opener ends it."""
-        self._look(address(host, port))
+        self._check_unread(address(host, port))
         connection = await asyncssh.connect(
             host,
             port,
@@ -161,12 +161,12 @@ class Link:
             username=self._opener.username,
             **settings,
         )
-        if self.verdict is not None:  # asyncssh raises no error for a connection that we cut
+        if self.verdict is not None:  # asyncssh raises no error after our abort()
             raise self.verdict
         return connection
 
-    def _look(self, where: str) -> None:
-        """Once a second: cuts a node that reads nothing. A timer of asyncio: a link has no task."""
+    def _check_unread(self, where: str) -> None:
+        """Once a second: aborts if the node reads nothing. A timer calls it: a link has no task."""
         connection = self._opener.connection
         if connection is not None and self.verdict is None and unread(connection) > LIMIT:
             said = f"{where} sends requests without end and reads no reply"
@@ -174,13 +174,13 @@ class Link:
             connection.abort()
             return
         loop = asyncio.get_running_loop()
-        self._next_look = loop.call_later(LOOK_EVERY, self._look, where)
+        self._next_check = loop.call_later(CHECK_EVERY, self._check_unread, where)
 
     async def open_shell(
         self, host: str, port: int, settings: dict[str, Any], inbox: Inbox
     ) -> None:
-        """`enter`, then PTY and shell."""
-        connection = await self.enter(host, port, settings)
+        """`authenticate`, then PTY and shell."""
+        connection = await self.authenticate(host, port, settings)
         self._channel, _ = await connection.create_session(
             lambda: inbox,
             request_pty="force",
@@ -203,7 +203,7 @@ class Link:
             self._channel.close()
 
     def disconnect(self) -> None:
-        """Sends a disconnect and closes. asyncssh does not wait until it has arrived."""
+        """Sends the disconnect message and closes. asyncssh does not wait until it has arrived."""
         connection = self._opener.connection
         if connection is not None and not connection.is_closed():
             connection.disconnect(asyncssh.DISC_BY_APPLICATION, "closed by cucmd")
@@ -214,16 +214,16 @@ class Link:
 
     async def wait_closed(self) -> None:
         """Returns when the socket is closed. Follows `disconnect` or `abort`; not cancellable."""
-        if self._next_look is not None:
-            self._next_look.cancel()
+        if self._next_check is not None:
+            self._next_check.cancel()
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
             for _ in range(_TURNS):
                 if self._socket.fileno() == -1:
                     break
-                await settle()
+                await run_callbacks()
         # Still open: asyncssh never began, or the asyncio loop is too busy. An abort takes the
-        # transport's reader and writer out of the loop at once: left there, they would be in the
-        # way of the next socket that gets the same descriptor number.
+        # transport's reader and writer out of the loop at once. Otherwise they would stay
+        # registered for the next socket that gets the same descriptor number.
         if self._opener.transport is not None:
             self._opener.transport.abort()
         self._socket.close()

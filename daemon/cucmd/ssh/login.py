@@ -1,7 +1,7 @@
 """The login at a node's SSH server: the check of its host key, and the password.
 
-The one rule: the password is sent only after the host key was checked, to a prompt that hides it,
-twice at most; and this file keeps it in no other place than the field that `forget` clears.
+The one rule: the password is sent only after the host key was checked, only to a prompt that does
+not echo, and at most twice. This file keeps it only in the field that `forget` clears.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.known_line import HostKey
 from cucmd.ssh.link import Opener, public_key
 
-# A login is one or two challenges (PAM sends an empty one at the end). A server with ten more
-# questions will not log us in.
+# A login has one or two challenges (PAM sends an empty one at the end). A server that sends more
+# than ten will not accept the login.
 _CHALLENGE_LIMIT = 10
-# Some servers ask for the current password once more, before they demand a new one.
-_ANSWER_LIMIT = 2
+# Some servers ask for the current password again before they ask for a new one.
+_PASSWORD_LIMIT = 2
 
 
 class Login(Opener):
     """One login. All methods but `forget` and `progress` are asyncssh's callbacks."""
 
-    def __init__(  # noqa: PLR0917  # made in one place, by the shell
+    def __init__(  # noqa: PLR0917  # called in one place only, `open_shell`
         self,
         node: tuple[str, int],
         credentials: tuple[str, str],
@@ -52,14 +52,14 @@ class Login(Opener):
         self._tried: list[str] = []
         self._challenges = 0
         self._answered: set[str] = set()
-        self._given = 0
+        self._passwords_sent = 0
         self._refused = False
 
     def __repr__(self) -> str:
         return f"<Login of {self.username} at {address(*self._node)}>"
 
     def forget(self) -> None:
-        """Drops the password: a connection needs it only once."""
+        """Removes the password: a connection needs it only once."""
         self._password = None
 
     def progress(self) -> Progress:
@@ -70,7 +70,7 @@ class Login(Opener):
             tried=tuple(self._tried),
         )
 
-    # What asyncssh calls.
+    # Called by asyncssh.
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
@@ -140,12 +140,12 @@ class Login(Opener):
             if _wants_new(prompt):
                 self._stop(f"{address(*self._node)} wants a new password for {self.username}")
             if not echo:
-                self._given += 1
+                self._passwords_sent += 1
             answers.append(self.username if echo else self._password or "")
-        return answers if self._given <= _ANSWER_LIMIT else None
+        return answers if self._passwords_sent <= _PASSWORD_LIMIT else None
 
     def _stop(self, message: str) -> NoReturn:
-        """Ends the connection: asyncssh passes on what is raised here."""
+        """Raises, which ends the connection. To be called in a callback of asyncssh."""
         self.verdict = fail(
             Code.AUTH_FAILED,
             message,

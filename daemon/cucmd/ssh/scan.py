@@ -22,9 +22,9 @@ from cucmd.ssh.link import Link, Opener, connect, options, public_key
 async def scan_host_keys(
     host: str, port: int, *, seconds: float, legacy_algorithms: bool = False
 ) -> tuple[HostKey, ...]:
-    """Every key that the node has of a type that we take, the one that a login would meet first.
+    """Every host key of the node of a type that we accept; first the one that a login would get.
 
-    A node shows one key a connection, so there are as many connections as keys, one after
+    A node shows one key on each connection, so there are as many connections as keys, one after
     another; `seconds` are for all of them. Below `open_bridge` only. Raises NodeFailed with
     connect_timeout, connection_refused, connection_lost, host_unreachable, no_common_algorithm
     or not_a_node.
@@ -43,7 +43,7 @@ async def _scan(
 ) -> tuple[HostKey, ...]:
     first, offered = await _probe_key(host, port, algorithms, algorithms.host_keys, legacy=legacy)
     found = {first.algorithm: first}
-    # Only types that we take: however many the node offers, there are no more connections.
+    # Only types that we accept: this bounds the number of connections, whatever the node offers.
     for kind in dict.fromkeys(key_type(name) for name in algorithms.host_keys if name in offered):
         if kind not in found:
             names = [name for name in algorithms.host_keys if key_type(name) == kind]
@@ -58,7 +58,7 @@ async def _probe_key(
     probe = _Probe("", legacy=legacy)
     link = Link(await connect(host, port), probe)
     try:
-        await on_asyncio(link.enter, host, port, options(algorithms, names))
+        await on_asyncio(link.authenticate, host, port, options(algorithms, names))
     except _KeySeen:
         pass
     except Exception as error:  # a peer that breaks the protocol makes asyncssh raise anything
@@ -74,11 +74,11 @@ async def _probe_key(
 
 
 class _KeySeen(Exception):
-    """The key is known; the connection is not needed any more."""
+    """The key was received and verified. Raised to end the connection."""
 
 
 class _Probe(Opener):
-    """Takes the key, waits for the proof that it is the node's own, and ends the connection."""
+    """Notes the key, and ends the connection once asyncssh has verified its signature."""
 
     key: HostKey | None = None
 

@@ -1,6 +1,6 @@
 """A node's command line over SSH: opened, read, written and closed from trio.
 
-The one rule: whatever happens, the caller gets a shell that works or no connection at all.
+The one rule: `open_shell` returns an open shell, or raises and leaves no connection.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ class Shell:
 
     def __init__(self, host: str, port: int, link: Link, inbox: Inbox) -> None:
         self.local_address = link.local_address
-        self._place = address(host, port)
+        self._address = address(host, port)
         self._link = link
         self._inbox = inbox
 
     def __repr__(self) -> str:
-        return f"<Shell of {self._place}>"
+        return f"<Shell of {self._address}>"
 
     @property
     def lost(self) -> str | None:
-        return f"{self._place}: {self._inbox.lost}" if self._inbox.lost else None
+        return f"{self._address}: {self._inbox.lost}" if self._inbox.lost else None
 
     async def receive(self) -> bytes:
         """The next bytes, as many as there are; b"" at the end of the session or connection.
 
-        Raises NodeFailed(connection_lost) where we have cut the connection ourselves.
+        Raises NodeFailed(connection_lost) if this side ended the connection.
         """
         data = await self._inbox.take()
         if not data and self._link.verdict is not None:
@@ -71,7 +71,7 @@ class Shell:
         except OSError:
             if self._link.verdict is not None:
                 raise self._link.verdict from None
-            reason = self.lost or f"{self._place} has ended the session"
+            reason = self.lost or f"{self._address} has ended the session"
             raise fail(Code.CONNECTION_LOST, reason) from None
 
     async def aclose(self) -> None:
@@ -89,7 +89,7 @@ class Shell:
             await self._link.wait_closed()
 
 
-async def open_shell(  # noqa: PLR0917  # node, login and rules: all of them needed
+async def open_shell(  # noqa: PLR0917  # all of them are needed
     host: str,
     port: int,
     username: str,
@@ -103,13 +103,13 @@ async def open_shell(  # noqa: PLR0917  # node, login and rules: all of them nee
 ) -> Shell:
     """Connects, logs in with the password, and starts a shell on a PTY.
 
-    on_connected: called when the TCP connection is open, whatever is at its other end. Must not
-        raise.
+    on_connected: called when the TCP connection is open, before anything is known of the peer.
+        Must not raise.
     on_phase: called with Phase.LOGIN when the node's host key has been accepted and
         authentication begins: the caller replaces the connect deadline by the login deadline.
         Runs on the event loop, not in the caller's task, so it must not block. What it raises
         ends the connection and is raised here.
-    mask: applied to what the node says of a failure.
+    mask: removes secrets from the node's text before it is used in a message.
 
     Has no deadline of its own. Cancelled at any point, it leaves no socket open. Must be called
     below `open_bridge`. Raises NodeFailed with connection_refused, connection_lost,

@@ -1,10 +1,11 @@
-"""Cancelled timers of the asyncio loop are let go of, as asyncio's own loop does it.
+"""Removes cancelled timers from the asyncio loop, as asyncio's own loop does.
 
-The one rule: no more timers are kept than twice those that lived at the last sweep, and a few.
+The one rule: at most twice as many timers are kept as were not cancelled at the last sweep, plus
+`FEW`.
 
-trio-asyncio 0.16 keeps each until its time has come, with all that it refers to. asyncssh's
-keepalive cancels a timer for every packet that a node sends, and starts another: 15 seconds of
-them, over all nodes, were a good part of the daemon's memory.
+trio-asyncio 0.16 keeps a cancelled timer until its time, with all objects that it refers to.
+asyncssh's keepalive cancels a timer for every packet that a node sends, and starts another. Over
+all nodes, 15 seconds of these were a large part of the daemon's memory.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ import asyncio
 import heapq
 from typing import Any
 
-# So many are left alone: to sweep them would cost more than they hold. asyncio's own figure.
+# Timers. Up to this many are not swept: that would cost more than they take. asyncio's own figure.
 FEW = 100
 
 
 class TimerSweep:
     """What a trio-asyncio loop calls whenever one of its timers is cancelled.
 
-    A timer that is cancelled in the turn that made it is not among the loop's timers yet, so the
-    sweep goes by how many there are; to count cancels would miss those.
+    A timer that is cancelled in the step of the loop that made it is not in the loop's list yet. So
+    a sweep depends on the length of the list, and not on the number of cancels.
     """
 
     def __init__(self, loop: Any) -> None:
-        # trio-asyncio shows it to nobody; a test of the bridge fails if that name changes.
+        # Private in trio-asyncio; a test of the bridge fails if the name changes.
         self._timers: list[asyncio.TimerHandle] = loop._timers
         self._most = FEW
 

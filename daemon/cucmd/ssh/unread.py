@@ -1,14 +1,15 @@
-"""Bytes of ours that a peer has not read: it may send requests without end and read no reply.
+"""How many bytes of ours a peer has not read.
 
-The one rule: every connection is checked once a second, of nodes to us and of ours to them.
-asyncssh replies to every request, and does not obey the transport's pause_writing.
+The one rule: every connection is checked once a second, those to nodes and those to the receiver. A
+peer may send requests without end and read no reply: asyncssh replies to each, and ignores the
+transport's `pause_writing`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-LOOK_EVERY = 1.0  # seconds
+CHECK_EVERY = 1.0  # seconds
 
 # Bytes, beyond what the kernel holds. We send keystrokes and statuses; the one long reply, a
 # listing, waits in its channel for the peer's window.

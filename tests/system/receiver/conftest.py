@@ -18,7 +18,7 @@ import trio
 from cucmd.allowance import Quota
 from cucmd.receiver.server import Receiver, ReceiverLimits, open_receiver
 from cucmd.receiver.upload_target import UploadTarget
-from cucmd.ssh.bridge import open_bridge, settle
+from cucmd.ssh.bridge import open_bridge, run_callbacks
 from rig import sftp_words as words
 
 # As OpenSSH needs it to ask a program for a password, and to look at no file of the user's.
@@ -250,7 +250,7 @@ def until() -> Any:
     async def wait(condition: Callable[[], bool], within: float = 10) -> None:
         with trio.fail_after(within):
             while not condition():
-                await settle()
+                await run_callbacks()
                 await trio.lowlevel.checkpoint()
 
     return wait

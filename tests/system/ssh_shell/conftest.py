@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from cucmd.ssh.algorithms import server_algorithms
-from cucmd.ssh.bridge import Bridge, on_asyncio, open_bridge, settle
+from cucmd.ssh.bridge import Bridge, on_asyncio, open_bridge, run_callbacks
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh.shell import Policy, Shell, open_shell
 
@@ -160,7 +160,7 @@ async def serve(
         acceptor.close()
         with trio.CancelScope(shield=True):
             for _ in range(5):
-                await settle()
+                await run_callbacks()
 
 
 @asynccontextmanager
@@ -193,7 +193,7 @@ async def until(condition: Callable[[], bool]) -> None:
     """Lets both loops run until a condition of this process holds; no time passes for it."""
     with trio.fail_after(10):
         while not condition():
-            await settle()
+            await run_callbacks()
             await trio.lowlevel.checkpoint()
 
 

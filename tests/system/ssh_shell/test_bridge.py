@@ -11,7 +11,7 @@ import asyncssh.logging
 import pytest
 import trio
 
-from cucmd.ssh.bridge import on_asyncio, open_bridge, settle
+from cucmd.ssh.bridge import on_asyncio, open_bridge, run_callbacks
 from cucmd.ssh.timers import FEW
 
 
@@ -31,7 +31,7 @@ async def test_error_in_a_callback_is_reported_and_ends_nothing_else(connect, ss
     ):
         shell = await connect(node.port)
         await on_asyncio(fall_soon)
-        await settle()
+        await run_callbacks()
         await bridge.ping()
         assert await shell.receive() == b"admin:"
         await shell.aclose()
@@ -43,14 +43,14 @@ async def test_error_in_a_callback_is_reported_and_ends_nothing_else(connect, ss
 async def test_report_that_fails_ends_nothing_either(caplog):
     async with open_bridge(on_error=fall) as bridge:
         await on_asyncio(fall_soon)
-        await settle()
+        await run_callbacks()
         await bridge.ping()
     assert "the report of an asyncio error failed" in caplog.text
 
 
 async def test_report_goes_to_the_log_by_default(bridge, caplog):
     await on_asyncio(fall_soon)
-    await settle()
+    await run_callbacks()
     assert "ZeroDivisionError: in a callback" in caplog.text
 
 
@@ -92,7 +92,7 @@ async def test_result_and_error_come_across(bridge):
 
 async def test_outside_a_bridge_says_so():
     with pytest.raises(RuntimeError, match="open_bridge"):
-        await settle()
+        await run_callbacks()
 
 
 async def test_user_without_a_name_gets_one(monkeypatch):
@@ -118,9 +118,9 @@ async def test_cancelled_timers_do_not_pile_up(bridge):
         for _ in range(1000):
             loop.call_later(3600, fall).cancel()
         loop.call_at(at, passed.append, at)
-        await settle()
+        await run_callbacks()
     loop.call_later(3600, fall).cancel()
-    await settle()
+    await run_callbacks()
     gc.collect()  # of other tests
     assert len(timers_held()) <= FEW
     with trio.fail_after(20):

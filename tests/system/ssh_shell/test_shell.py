@@ -11,7 +11,7 @@ from asyncssh.packet import String
 from cucmd.failure import NodeFailed
 from cucmd.job import Phase
 from cucmd.ssh import link
-from cucmd.ssh.bridge import settle
+from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.inbox import HIGH_WATER, WINDOW
 from cucmd.ssh.unread import unread
 
@@ -88,7 +88,7 @@ async def test_flood_stops_at_the_water_mark_and_nothing_is_lost(node, connect, 
     while seen != channel.get_write_buffer_size():  # until nothing moves any more
         seen = channel.get_write_buffer_size()
         for _ in range(20):
-            await settle()
+            await run_callbacks()
     taken = len(flood) - seen
     assert taken <= HIGH_WATER + 2 * WINDOW
     said = b""
@@ -99,7 +99,7 @@ async def test_flood_stops_at_the_water_mark_and_nothing_is_lost(node, connect, 
 
 
 async def test_a_node_that_reads_no_reply_is_cut_off(node, connect, ssh, monkeypatch):
-    monkeypatch.setattr(link, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(link, "CHECK_EVERY", 0.01)
     monkeypatch.setattr(link, "LIMIT", 64 * 1024)
     before = ssh.open_sockets()
     shell = await connect(node.port)
@@ -115,7 +115,7 @@ async def test_a_node_that_reads_no_reply_is_cut_off(node, connect, ssh, monkeyp
         while True:
             for _ in range(50):
                 connection.send_packet(MSG_GLOBAL_REQUEST, String(b"keepalive@openssh.com"), b"\1")
-            await settle()
+            await run_callbacks()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask_without_end)
@@ -138,7 +138,7 @@ async def test_a_node_that_reads_is_not_cut_off(node, connect, ssh, monkeypatch)
         looked_at.append(unread(connection))
         return looked_at[-1]
 
-    monkeypatch.setattr(link, "LOOK_EVERY", 0.001)
+    monkeypatch.setattr(link, "CHECK_EVERY", 0.001)
     monkeypatch.setattr(link, "unread", look)
     shell = await connect(node.port)
     assert unread(node.sessions[0].channel.get_connection()) == 0

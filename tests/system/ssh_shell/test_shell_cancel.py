@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import trio
 
-from cucmd.ssh.bridge import settle
+from cucmd.ssh.bridge import run_callbacks
 
 
 class CancelAfter(trio.abc.Instrument):
@@ -102,7 +102,7 @@ async def test_cancel_leaves_a_silent_peer_without_a_connection(bridge, connect,
                 nursery.start_soon(connect, port)
                 await there.wait()
                 for _ in range(20):
-                    await settle()
+                    await run_callbacks()
                 scope.cancel()
         with trio.fail_after(5):
             await left.wait()

@@ -5,7 +5,7 @@ import time
 import pytest
 import trio
 
-from cucmd.ssh.bridge import settle
+from cucmd.ssh.bridge import run_callbacks
 
 
 async def test_closes_in_order_and_sends_the_node_a_disconnect(node, connect, ssh):
@@ -30,7 +30,7 @@ async def test_node_that_stops_reading_is_cut_when_the_grace_is_over(node, conne
     shell = await connect(node.port)
     transport = node.sessions[0].channel.get_connection()._transport
     transport.pause_reading()
-    await settle()
+    await run_callbacks()
     began = trio.current_time()
     with trio.move_on_after(0.2) as grace:
         await shell.aclose()

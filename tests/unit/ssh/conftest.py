@@ -1,4 +1,4 @@
-"""Host keys that are cheap to make: their bytes are right, whether anybody has the other half."""
+"""Host keys that are cheap to make: their format is valid, and no private key exists."""
 
 import base64
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is offered: SHA-1 and CBC on demand only, and the key that is known asked for first."""
+"""Algorithms: SHA-1 and CBC only where configured; the type of a known host key comes first."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from cucmd.ssh.algorithms import client_algorithms, host_key_order, key_type, se
 
 
 @pytest.mark.parametrize("algorithms", [client_algorithms(), server_algorithms()])
-def test_by_default_nothing_is_weak(algorithms):
+def test_by_default_there_is_neither_sha1_nor_cbc(algorithms):
     assert not [name for name in algorithms.kex + algorithms.host_keys if "sha1" in name]
     assert not [name for name in algorithms.ciphers if "cbc" in name]
     assert "ssh-rsa" not in algorithms.host_keys
@@ -20,20 +20,20 @@ def test_legacy_only_adds_and_only_at_the_end():
     assert {"diffie-hellman-group1-sha1", "diffie-hellman-group14-sha1"} <= set(legacy.kex)
 
 
-def test_the_options_are_all_that_the_library_would_choose_itself():
+def test_no_option_is_left_to_the_default_of_asyncssh():
     options = client_algorithms().options()
     assert options["compression_algs"] == ["none"]
     assert all(options.values())
 
 
 @pytest.mark.parametrize("known", ["ssh-rsa", "ecdsa-sha2-nistp256", "ssh-ed25519"])
-def test_the_known_type_is_asked_for_first(known):
+def test_the_type_of_a_known_key_comes_first(known):
     algorithms = client_algorithms()
     order = host_key_order(algorithms, frozenset({known}))
     assert key_type(order[0]) == known
     assert sorted(order) == sorted(algorithms.host_keys)
 
 
-def test_without_a_known_key_the_order_is_ours():
+def test_without_a_known_key_the_order_is_the_configured_one():
     algorithms = client_algorithms()
     assert host_key_order(algorithms, frozenset()) == list(algorithms.host_keys)

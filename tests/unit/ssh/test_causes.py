@@ -1,4 +1,4 @@
-"""Why there is no connection: every cause has its code, and its words are fit for a terminal."""
+"""Causes of a failed connection: each has its code, and its text can be shown on a terminal."""
 
 import errno
 import socket
@@ -12,13 +12,13 @@ from cucmd.ssh.causes import Progress, both_offers, failed_login, lost, no_commo
 from cucmd.vos.secrets import Secrets
 
 ADDRESS = ("node.example", 22)
-NOWHERE = Progress(greeted=False, hash_prefix=b"", legacy=False)
-GREETED = Progress(greeted=True, hash_prefix=b"", legacy=False)
+CONNECTED = Progress(version_received=False, hash_prefix=b"", legacy=False)
+VERSION_RECEIVED = Progress(version_received=True, hash_prefix=b"", legacy=False)
 
 
 def logging_in(*tried: str, refused: bool = False) -> Progress:
     return Progress(
-        greeted=True,
+        version_received=True,
         hash_prefix=b"",
         legacy=False,
         authenticating=True,
@@ -55,7 +55,7 @@ OURS = kexinit("ecdh-sha2-nistp256,ext-info-c", "rsa-sha2-256", "aes128-ctr", "h
         (UnicodeError("label too long"), "host_unreachable", "cannot resolve"),
     ],
 )
-def test_no_connection(error, code, words):
+def test_a_failed_connect_has_a_code_and_a_reason(error, code, words):
     failure = unreachable("node.example", 22, error).failure
     assert failure.code == code
     assert "node.example:22" in failure.message
@@ -73,18 +73,18 @@ def test_of_several_addresses_the_last_says_why():
 @pytest.mark.parametrize(
     ("error", "progress", "code", "words"),
     [
-        (asyncssh.ProtocolError("Banner line too long"), NOWHERE, "not_a_node", "no"),
-        (asyncssh.ConnectionLost("x"), NOWHERE, "connection_lost", "before any SSH greeting"),
-        (asyncssh.ConnectionLost("x"), GREETED, "connection_lost", "during key exchange"),
+        (asyncssh.ProtocolError("Banner line too long"), CONNECTED, "not_a_node", "no"),
+        (asyncssh.ConnectionLost("x"), CONNECTED, "connection_lost", "before its SSH version came"),
+        (asyncssh.ConnectionLost("x"), VERSION_RECEIVED, "connection_lost", "during key exchange"),
         (
             asyncssh.KeyExchangeFailed("Key exchange hash mismatch"),
-            GREETED,
+            VERSION_RECEIVED,
             "connection_lost",
             "hash mismatch",
         ),
         (
             asyncssh.KeyExchangeFailed("No matching encryption algorithm found"),
-            GREETED,
+            VERSION_RECEIVED,
             "no_common_algorithm",
             "No matching encryption",
         ),
@@ -111,12 +111,12 @@ def test_of_several_addresses_the_last_says_why():
         ),
     ],
 )
-def test_no_login(error, progress, code, words):
+def test_a_failed_login_has_a_code_and_a_reason(error, progress, code, words):
     failure = failed_login(ADDRESS, "administrator", error, progress, str).failure
     assert failure.code == code
     assert "node.example:22" in failure.message
     assert words in failure.message
-    # Accounts are locked by logins that are tried again.
+    # A login that is tried again can lock the account.
     assert failure.retryable == (code == "connection_lost")
 
 
@@ -135,21 +135,21 @@ def test_nothing_in_common_names_the_purpose(theirs, words):
     assert reason.startswith(f"no common {words}")
 
 
-def test_enough_in_common_is_no_reason():
+def test_offers_with_common_algorithms_give_no_reason():
     assert no_common(prefix(OURS, OURS), str) is None
     gcm = kexinit("ecdh-sha2-nistp256", "rsa-sha2-256", "aes128-gcm@openssh.com", "a")
     other = kexinit("ecdh-sha2-nistp256", "rsa-sha2-256", "aes128-gcm@openssh.com", "b")
     assert no_common(prefix(gcm, other), str) is None
 
 
-def test_a_flag_is_no_algorithm():
+def test_a_flag_in_the_list_is_not_a_common_algorithm():
     ours = kexinit("a,kex-strict-c-v00@openssh.com", "k", "c", "m")
     theirs = kexinit("b,kex-strict-c-v00@openssh.com", "k", "c", "m")
     assert (no_common(prefix(ours, theirs), str) or "").startswith("no common key exchange")
 
 
 @given(st.binary(max_size=400))
-def test_no_packet_of_a_node_breaks_the_reading(packet):
+def test_no_packet_of_a_node_makes_parsing_raise(packet):
     reason = no_common(prefix(OURS, packet), str)
     assert reason is None or (reason.isprintable() and len(reason) < 3000)
     both_offers(packet)
@@ -166,9 +166,11 @@ SECRET = "Xyzzy horse battery"
 MASK = Secrets((SECRET,)).mask
 
 
-@pytest.mark.parametrize("progress", [NOWHERE, GREETED, logging_in("password", refused=True)])
+@pytest.mark.parametrize(
+    "progress", [CONNECTED, VERSION_RECEIVED, logging_in("password", refused=True)]
+)
 @pytest.mark.parametrize("led_to", [0, *range(275, 301)])  # 300 are shown
-def test_a_password_that_the_node_says_back_is_masked_wherever_it_is_cut(progress, led_to):
+def test_a_password_that_the_node_repeats_is_masked_wherever_it_is_cut(progress, led_to):
     reason = f"{'.' * led_to}{SECRET} is locked"
     for error in (
         asyncssh.DisconnectError(asyncssh.DISC_BY_APPLICATION, reason),

@@ -1,4 +1,4 @@
-"""What a shell says, in order and bounded: a slow reader stops the node."""
+"""The output of a shell: in order and bounded; a slow reader pauses the channel."""
 
 import asyncssh
 import pytest
@@ -42,20 +42,20 @@ async def test_all_that_has_come_is_taken_at_once(inbox):
 
 
 async def test_the_reader_waits_for_the_next_byte(inbox):
-    said = []
+    read_bytes = []
 
     async def read() -> None:
-        said.append(await inbox.take())
+        read_bytes.append(await inbox.take())
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read)
         await trio.testing.wait_all_tasks_blocked()
-        assert said == []
+        assert read_bytes == []
         inbox.data_received(b"x", None)
-    assert said == [b"x"]
+    assert read_bytes == [b"x"]
 
 
-async def test_a_flood_stops_the_node_until_it_is_read(inbox, channel):
+async def test_much_output_pauses_the_channel_until_it_is_read(inbox, channel):
     while channel.reading:
         inbox.data_received(b"x" * 1000, None)
     assert HIGH_WATER <= inbox._unread < HIGH_WATER + 1000
@@ -64,7 +64,7 @@ async def test_a_flood_stops_the_node_until_it_is_read(inbox, channel):
     assert inbox._unread <= LOW_WATER
 
 
-async def test_a_flood_of_single_bytes_is_bounded_too(inbox, channel):
+async def test_many_single_bytes_are_bounded_too(inbox, channel):
     sent = 0
     while channel.reading:
         inbox.data_received(b"x", None)
@@ -73,31 +73,33 @@ async def test_a_flood_of_single_bytes_is_bounded_too(inbox, channel):
     assert await inbox.take() == b"x" * sent
 
 
-async def test_the_end_comes_after_all_that_was_said(inbox):
-    inbox.data_received(b"bye", None)
+async def test_the_end_comes_after_all_output(inbox):
+    inbox.data_received(b"last", None)
     assert inbox.eof_received() is False
     inbox.connection_lost(None)
-    assert await inbox.take() == b"bye"
+    assert await inbox.take() == b"last"
     assert await inbox.take() == b""
     assert await inbox.take() == b""
     assert inbox.lost is None
     assert inbox.closed.is_set()
 
 
-async def test_a_broken_connection_is_not_an_end_in_order(inbox):
+async def test_a_broken_connection_has_a_reason(inbox):
     inbox.connection_lost(ConnectionResetError(104, "Connection reset by peer"))
     assert await inbox.take() == b""
     assert inbox.lost == "Connection reset by peer"
 
 
-async def test_a_password_in_the_last_words_is_masked(channel):
+async def test_a_password_in_the_disconnect_message_is_masked(channel):
     inbox = Inbox(Secrets(("correct horse",)).mask)
     inbox.connection_made(channel)
     inbox.connection_lost(asyncssh.DisconnectError(2, "no correct horse for you"))
     assert inbox.lost == "no ***** for you"
 
 
-async def test_a_writer_waits_for_a_node_that_does_not_read_but_not_for_one_that_is_gone(inbox):
+async def test_a_writer_waits_while_the_node_does_not_read_and_not_after_the_connection_is_lost(
+    inbox,
+):
     inbox.pause_writing()
     assert not inbox.writable.is_set()
     inbox.resume_writing()
@@ -108,16 +110,16 @@ async def test_a_writer_waits_for_a_node_that_does_not_read_but_not_for_one_that
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=20), st.data())
-def test_no_split_and_no_pace_changes_what_was_said(chunks, data):
-    async def talk() -> bytes:
-        inbox, said = Inbox(str), b""
+def test_output_is_the_same_however_it_is_split_and_read(chunks, data):
+    async def read_all() -> bytes:
+        inbox, read_bytes = Inbox(str), b""
         for chunk in chunks:
             inbox.data_received(chunk, None)
             if data.draw(st.booleans()):
-                said += await inbox.take()
+                read_bytes += await inbox.take()
         inbox.eof_received()
         while more := await inbox.take():
-            said += more
-        return said
+            read_bytes += more
+        return read_bytes
 
-    assert trio.run(talk) == b"".join(chunks)
+    assert trio.run(read_all) == b"".join(chunks)

@@ -1,4 +1,4 @@
-"""The keys of nodes: remembered, refused, forgotten; and a file that is never half there."""
+"""Host keys of nodes: remembered, refused, forgotten; and the file is always complete."""
 
 import os
 import stat
@@ -86,14 +86,14 @@ async def test_a_file_that_is_slow_to_read_does_not_block_lookups(known, make_ke
             slow.write(line)
 
 
-def test_of_two_first_keys_at_once_only_one_counts(known, make_key):
+def test_of_two_first_keys_at_once_only_one_is_remembered(known, make_key):
     known.check(*NODE, make_key(1), ACCEPT)
     known.check(*NODE, make_key(2), ACCEPT)
     known.accept(*NODE, make_key(1), ACCEPT)
     assert refused(known.accept, *NODE, make_key(2), ACCEPT).code == "host_key_changed"
 
 
-def test_a_restart_knows_what_was_known(known, make_key):
+def test_keys_are_known_after_a_restart(known, make_key):
     known.add("node.example:2022", str(make_key(1)))
     again = KnownHosts(known.path)
     assert refused(again.check, "node.example", 2022, make_key(2), ACCEPT)
@@ -112,7 +112,7 @@ def test_adding_again_changes_nothing(known, make_key):
     assert [line.algorithm for _, line in known.entries()] == ["ssh-ed25519", "ssh-rsa"]
 
 
-def test_forgetting_says_how_many_and_leaves_the_others(known, make_key):
+def test_forget_returns_how_many_keys_and_leaves_the_others(known, make_key):
     known.path.write_text(
         "# kept as it is\n"
         f"node.example,other.example {make_key(1)}\n"
@@ -148,7 +148,7 @@ def test_every_name_of_a_line_is_an_entry(known, make_key):
 
 
 @pytest.mark.parametrize("node", ["", "a b", "node:port", "node\n@revoked *", "a,b", "*"])
-def test_what_is_no_node_never_gets_into_the_file(known, make_key, node):
+def test_an_invalid_node_is_not_written_to_the_file(known, make_key, node):
     with pytest.raises(InvalidNode):
         known.add(node, str(make_key(1)))
     with pytest.raises(InvalidNode):
@@ -156,7 +156,7 @@ def test_what_is_no_node_never_gets_into_the_file(known, make_key, node):
     assert not known.path.exists()
 
 
-def test_what_was_added_by_hand_meanwhile_stays(known, make_key):
+def test_lines_added_by_hand_meanwhile_stay(known, make_key):
     known.add("node.example", str(make_key(1)))
     with known.path.open("ab") as file:
         file.write(b"# by hand, in Latin-1: \xe4\n" + f"other.example {make_key(2)}\n".encode())
@@ -170,7 +170,7 @@ def test_what_was_added_by_hand_meanwhile_stays(known, make_key):
     ]
 
 
-def test_a_last_line_without_an_end_is_not_glued_to_the_next(known, make_key):
+def test_a_last_line_without_a_line_break_stays_a_line_of_its_own(known, make_key):
     known.path.write_text(f"node.example {make_key(1)}")
     known.load()
     known.add("other.example", str(make_key(2)))
@@ -182,13 +182,13 @@ def test_only_the_daemon_can_read_the_file(known, make_key):
     assert stat.S_IMODE(known.path.stat().st_mode) == 0o600
 
 
-def test_a_file_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path):
+def test_a_file_that_cannot_be_read_raises(tmp_path):
     (tmp_path / "known_hosts").mkdir()
     with pytest.raises(IsADirectoryError):
         KnownHosts(tmp_path / "known_hosts")
 
 
-async def test_a_full_disk_leaves_the_old_file_and_is_made_up_for(known, make_key, monkeypatch):
+async def test_on_a_full_disk_the_old_file_stays_until_a_later_flush(known, make_key, monkeypatch):
     known.add("node.example", str(make_key(1)))
     before = known.path.read_text()
 

@@ -1,4 +1,4 @@
-"""Lines of known_hosts files: what OpenSSH writes is understood, and nothing else is trusted."""
+"""Lines of known_hosts files: those of OpenSSH are parsed, and nothing else is taken for a key."""
 
 import base64
 import hashlib
@@ -51,7 +51,7 @@ def test_a_line_names_its_hosts_and_its_key():
         ("|2|" + digest("node.example")[3:], "node.example", 22, False),
     ],
 )
-def test_a_line_is_about_a_host_or_is_not(hosts, host, port, expected):
+def test_a_line_matches_a_host(hosts, host, port, expected):
     line = parse_line(f"{hosts} ssh-ed25519 {KEY}")
     assert line is not None
     assert line.matches(host_names(host, port)) is expected
@@ -65,17 +65,17 @@ def test_a_line_is_about_a_host_or_is_not(hosts, host, port, expected):
         "node.example ssh-ed25519",
         f"@cert-authority *.example ssh-ed25519 {KEY}",
         f"@unknown node.example ssh-ed25519 {KEY}",
-        f"node.example ssh-rsa {KEY}",  # the key says that it is another
+        f"node.example ssh-rsa {KEY}",  # the key itself has another type
         f"node.example ssh-ed25519 {KEY[:-3]}",
         "node.example ssh-ed25519 not-base64",
         f"{'x' * 20_000} ssh-ed25519 {KEY}",
     ],
 )
-def test_what_is_not_understood_is_no_key(text):
+def test_a_line_that_cannot_be_parsed_is_none(text):
     assert parse_line(text) is None
 
 
-def test_a_revoked_key_is_one():
+def test_a_revoked_key_is_parsed_and_marked():
     line = parse_line(f"@revoked node.example ssh-ed25519 {KEY}")
     assert line is not None
     assert line.revoked
@@ -119,12 +119,12 @@ def test_names_are_shown_as_we_write_nodes(pattern, node):
         f"  [node.example]:2022   ssh-ed25519\t{KEY}\n",
     ],
 )
-def test_a_key_is_read_from_whatever_holds_it(text):
+def test_a_key_is_read_from_each_kind_of_file(text):
     assert str(parse_key(text)) == f"ssh-ed25519 {KEY}"
 
 
 @pytest.mark.parametrize("text", ["", "ssh-ed25519", KEY, f"ssh-rsa {KEY}", "ssh-ed25519 AAAA"])
-def test_what_is_no_key_says_what_was_expected(text):
+def test_an_invalid_key_raises_with_what_was_expected(text):
     with pytest.raises(ValueError, match="expected a public key"):
         parse_key(text)
 

@@ -1,4 +1,4 @@
-"""Who we are on a node: the password goes out late, seldom, and only to a prompt that hides it."""
+"""A login: when the password is sent, how often, and to which prompts."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from cucmd.failure import NodeFailed
 from cucmd.job import Phase
-from cucmd.ssh import login as room
+from cucmd.ssh import login as login_module
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.login import Login
 
@@ -27,8 +27,8 @@ def known(tmp_path) -> KnownHosts:
 
 @pytest.fixture
 def login(known, phases, monkeypatch) -> Login:
-    # asyncssh's keys are stood in for by ours.
-    monkeypatch.setattr(room, "public_key", lambda key: key)
+    # Keys of ours instead of asyncssh's.
+    monkeypatch.setattr(login_module, "public_key", lambda key: key)
     address, credentials = ("node.example", 22), ("administrator", SECRET)
     return Login(address, credentials, Policy(), known, phases.append, str)
 
@@ -55,7 +55,7 @@ def test_a_changed_key_ends_the_login_with_host_key_changed(login, known, make_k
     assert login.verdict.failure.code == "host_key_changed"
 
 
-def test_a_key_that_another_connection_learned_meanwhile_ends_it_too(
+def test_another_key_remembered_by_another_connection_meanwhile_ends_the_login(
     login, known, phases, make_key
 ):
     assert show(login, make_key(2))
@@ -77,41 +77,41 @@ def test_the_password_is_given_once_a_method(login):
     assert login.progress().tried == ("password", "keyboard-interactive")
 
 
-def test_a_prompt_that_shows_its_answer_gets_the_name(login):
+def test_a_prompt_that_echoes_gets_the_user_name(login):
     prompts = [("login: ", SHOWN), ("Password: ", HIDDEN)]
     assert login.kbdint_challenge_received("", "", "", prompts) == ["administrator", SECRET]
 
 
 @pytest.mark.parametrize("prompt", ["New password: ", "Retype: ", "Re-enter password: "])
-def test_a_new_password_is_not_for_us_to_set(login, prompt):
+def test_a_request_for_a_new_password_ends_the_login(login, prompt):
     with pytest.raises(NodeFailed, match="wants a new password"):
         login.kbdint_challenge_received("", "", "", [(prompt, HIDDEN)])
     assert isinstance(login.verdict, NodeFailed)
 
 
-def test_a_flood_of_prompts_gets_nothing(login):
+def test_too_many_prompts_get_no_answer(login):
     prompts = [(f"{number}: ", HIDDEN) for number in range(11)]
     assert login.kbdint_challenge_received("", "", "", prompts) is None
 
 
-def test_what_is_forgotten_is_gone(login):
+def test_forget_removes_the_password(login):
     login.forget()
     assert login.password_auth_requested() is None
     assert SECRET not in repr(vars(login))
 
 
-def test_it_shows_its_password_nowhere(login):
+def test_the_password_is_in_no_repr(login):
     assert SECRET not in repr(login)
     assert SECRET not in str(login.progress())
 
 
 def test_progress_is_read_from_the_connection(login):
     assert login.progress().hash_prefix == b""
-    assert not login.progress().greeted
+    assert not login.progress().version_received
     login.connection_made(
         SimpleNamespace(
             get_extra_info={"server_version": "SSH-2.0-x"}.get, get_hash_prefix=lambda: b"both"
         )
     )
-    assert login.progress().greeted
+    assert login.progress().version_received
     assert login.progress().hash_prefix == b"both"

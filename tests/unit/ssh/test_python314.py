@@ -1,4 +1,4 @@
-"""trio-asyncio on Python 3.14: what it lacks is put right there, and nothing changes elsewhere."""
+"""trio-asyncio on Python 3.14: the names that it needs are added, and nothing changes elsewhere."""
 
 import _asyncio
 import asyncio
@@ -18,24 +18,24 @@ ON_314 = sys.version_info >= (3, 14)
 MODULE = ModuleType("trio_asyncio")
 
 
-def of_today() -> ModuleType:
+def version_0_16() -> ModuleType:
     """trio-asyncio 0.16: it needs both names."""
     assert issubclass(asyncio.events.BaseDefaultEventLoopPolicy, object)
     assert issubclass(asyncio.AbstractChildWatcher, object)
     return MODULE
 
 
-def of_a_release_that_supports_it() -> ModuleType:
+def a_release_that_supports_314() -> ModuleType:
     return MODULE
 
 
-def of_another_need() -> ModuleType:
+def a_release_that_needs_another_name() -> ModuleType:
     raise AttributeError("module 'asyncio' has no attribute 'Another'")
 
 
 @pytest.fixture
 def asyncio_of_314(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The names as 3.14 has them, whatever Python this is; all is put back afterwards."""
+    """The names as 3.14 has them, on any Python; restored afterwards."""
     if not ON_314:
         policy = asyncio.events.BaseDefaultEventLoopPolicy
         monkeypatch.setattr(asyncio.events, "_BaseDefaultEventLoopPolicy", policy, raising=False)
@@ -46,7 +46,7 @@ def asyncio_of_314(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 class Loop:
-    """As much of a loop as a handle asks of it."""
+    """A loop, as far as a handle needs it."""
 
     def get_debug(self) -> bool:
         return False
@@ -59,15 +59,15 @@ def run_one(callback) -> Loop:
 
 
 @pytest.mark.usefixtures("asyncio_of_314")
-def test_both_names_are_there_while_it_is_imported_and_no_longer():
-    assert import_trio_asyncio(of_today, (3, 14)) is MODULE
+def test_both_names_exist_only_during_the_import():
+    assert import_trio_asyncio(version_0_16, (3, 14)) is MODULE
     assert not hasattr(asyncio.events, "BaseDefaultEventLoopPolicy")
     assert not hasattr(asyncio, "AbstractChildWatcher")
 
 
 @pytest.mark.usefixtures("asyncio_of_314")
 def test_a_callback_runs_in_the_loop_of_its_handle():
-    import_trio_asyncio(of_today, (3, 14))
+    import_trio_asyncio(version_0_16, (3, 14))
     seen = []
     loop = run_one(lambda: seen.append(_asyncio._get_running_loop()))
     assert seen == [loop]
@@ -75,8 +75,8 @@ def test_a_callback_runs_in_the_loop_of_its_handle():
 
 
 @pytest.mark.usefixtures("asyncio_of_314")
-def test_the_loop_before_is_back_however_the_callback_ends():
-    import_trio_asyncio(of_today, (3, 14))
+def test_the_running_loop_is_restored_if_the_callback_raises():
+    import_trio_asyncio(version_0_16, (3, 14))
     seen = []
 
     def outer():
@@ -91,31 +91,35 @@ def test_the_loop_before_is_back_however_the_callback_ends():
 @pytest.mark.usefixtures("asyncio_of_314")
 @pytest.mark.parametrize(
     ("load", "version"),
-    [(of_a_release_that_supports_it, (3, 14)), (of_a_release_that_supports_it, (3, 13))],
+    [(a_release_that_supports_314, (3, 14)), (a_release_that_supports_314, (3, 13))],
 )
-def test_nothing_changes_where_it_imports_as_it_is(load, version):
+def test_nothing_changes_if_the_import_succeeds(load, version):
     run = asyncio.Handle._run
     assert import_trio_asyncio(load, version) is MODULE
     assert asyncio.Handle._run is run
 
 
 @pytest.mark.usefixtures("asyncio_of_314")
-def test_before_314_a_missing_name_is_left_missing():
+def test_before_314_no_name_is_added():
     run = asyncio.Handle._run
     with pytest.raises(AttributeError):
-        import_trio_asyncio(of_today, (3, 13))
+        import_trio_asyncio(version_0_16, (3, 13))
     assert asyncio.Handle._run is run
 
 
 @pytest.mark.parametrize(
     ("load", "gone", "named"),
     [
-        (of_today, (asyncio.events, "_BaseDefaultEventLoopPolicy"), "_BaseDefaultEventLoopPolicy"),
-        (of_today, (_asyncio, "_set_running_loop"), "_set_running_loop"),
-        (of_another_need, None, "Another"),
+        (
+            version_0_16,
+            (asyncio.events, "_BaseDefaultEventLoopPolicy"),
+            "_BaseDefaultEventLoopPolicy",
+        ),
+        (version_0_16, (_asyncio, "_set_running_loop"), "_set_running_loop"),
+        (a_release_that_needs_another_name, None, "Another"),
     ],
 )
-def test_a_name_that_is_gone_too_refuses_the_start(asyncio_of_314, load, gone, named):
+def test_another_missing_name_raises_cannot_start(asyncio_of_314, load, gone, named):
     if gone is not None:
         asyncio_of_314.delattr(*gone)
     run = asyncio.Handle._run
@@ -126,7 +130,7 @@ def test_a_name_that_is_gone_too_refuses_the_start(asyncio_of_314, load, gone, n
     assert asyncio.Handle._run is run
 
 
-async def test_here_callbacks_are_wrapped_from_314_on_only():
+async def test_callbacks_are_wrapped_only_from_314_on():
     async def running_in_c():
         return _asyncio._get_running_loop()
 
@@ -138,7 +142,7 @@ async def test_here_callbacks_are_wrapped_from_314_on_only():
 
 @pytest.mark.skipif(not ON_314, reason="an older Python imports trio-asyncio as it is")
 @pytest.mark.parametrize("command", [("serve",), ("lab", "--nodes", "1")])
-def test_the_commands_say_it_in_one_line(tmp_path: Path, command: tuple[str, ...]):
+def test_the_commands_print_it_in_one_line(tmp_path: Path, command: tuple[str, ...]):
     (tmp_path / "trio_asyncio.py").write_text("import asyncio\nasyncio.Another\n")
     done = subprocess.run(
         [sys.executable, "-m", "cucmd", *command],
