@@ -200,17 +200,17 @@ class Frame:
         names = tuple(printer.visible(node.node) for node in job.nodes)
         longest = max(map(len, names), default=0)
         self._figures = figures_beside(longest, width)
-        room = width - STATUS_WIDTH - sum(FIGURES[name] for name in self._figures)
-        short = distinct_names(names, max(render.LEAST_NAME, room), self._mark)
+        space = width - STATUS_WIDTH - sum(FIGURES[name] for name in self._figures)
+        short = distinct_names(names, max(render.LEAST_NAME, space), self._mark)
         self._name_width = max(map(len, short), default=0)
-        if self._name_width > room:  # names are more important than figures
+        if self._name_width > space:  # names are more important than figures
             self._figures = ()
         self._names = dict(zip((node.node for node in job.nodes), short, strict=True))
 
     def lines(self, height: int, missed: int = 0, hint: str = "") -> list[Text]:
         above = [self._head(), *(Text(text, "yellow") for text in render.unsaved(self._job))]
-        room = max(1, height - len(above) - 2)
-        shown, hidden = select(self._job.nodes, room)
+        space = max(1, height - len(above) - 2)
+        shown, hidden = select(self._job.nodes, space)
         lines = [*above, *(self._node(node) for node in shown)]
         if hidden:
             lines.append(Text(f"and {len(hidden)} more: {_counts(hidden)}", "dim"))
@@ -239,21 +239,21 @@ class Frame:
         received = sum(node.bytes_received for node in job.nodes)
         figures = f"  {render.size(received)}" + (f"  {render.size(int(rate))}/s" if rate else "")
         name = f"job {printer.visible(job.job_id)} "
-        room = self._width - len(name) - len(job.status) - len(figures)
-        text = Text(name if room >= 0 else "")
+        space = self._width - len(name) - len(job.status) - len(figures)
+        text = Text(name if space >= 0 else "")
         text.append(job.status, STYLES.get(job.status, ""))
-        if tally := self._tally(room - 2):
+        if tally := self._tally(space - 2):
             text.append(f"  {tally}")
         return text.append(figures)
 
-    def _tally(self, room: int) -> str:
+    def _tally(self, space: int) -> str:
         """The counts of nodes that fit; empty if not even the number of nodes does."""
         whole = render.tally(self._job)
-        if len(whole) <= room:
+        if len(whole) <= space:
             return whole
         for few in range(1, len(LEFT_OUT_FIRST) + 1):
             text = f"{render.tally(self._job, without=LEFT_OUT_FIRST[:few])} {self._mark}"
-            if len(text) <= room:
+            if len(text) <= space:
                 return text
         return ""
 
@@ -296,18 +296,18 @@ def figures_beside(longest: int, width: int) -> tuple[str, ...]:
     The size is kept as long as at least a shortened name fits beside it.
     """
     for figures in (("files", "size", "pace"), ("files", "size"), ("size",)):
-        room = width - STATUS_WIDTH - sum(FIGURES[name] for name in figures)
-        if room >= (longest if len(figures) > 1 else min(longest, render.LEAST_NAME)):
+        space = width - STATUS_WIDTH - sum(FIGURES[name] for name in figures)
+        if space >= (longest if len(figures) > 1 else min(longest, render.LEAST_NAME)):
             return figures
     return ()
 
 
-def select(nodes: Sequence[Node], room: int) -> tuple[list[Node], list[Node]]:
+def select(nodes: Sequence[Node], space: int) -> tuple[list[Node], list[Node]]:
     """The nodes that get a line, in their order, and those that are only counted."""
-    if len(nodes) <= room:
+    if len(nodes) <= space:
         return list(nodes), []
     urgent = sorted(range(len(nodes)), key=lambda i: (URGENCY[nodes[i].status], i))
-    chosen = set(urgent[: room - 1])  # one line is for the count of the others
+    chosen = set(urgent[: space - 1])  # one line is for the count of the others
     shown = [node for i, node in enumerate(nodes) if i in chosen]
     return shown, [node for i, node in enumerate(nodes) if i not in chosen]
 
@@ -317,15 +317,15 @@ def _counts(nodes: Sequence[Node]) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
 
 
-def select_jobs(oldest_first: Iterable[JobSummary], room: int) -> tuple[list[JobSummary], int]:
+def select_jobs(oldest_first: Iterable[JobSummary], space: int) -> tuple[list[JobSummary], int]:
     """The jobs that get a line, newest first, and how many others have not ended.
 
     Jobs that have not ended are preferred, however old they are.
     """
     newest_first = list(oldest_first)[::-1]
     urgent = sorted(newest_first, key=lambda job: job.status in render.JOB_ENDED)
-    chosen = {job.job_id for job in urgent[:room]}
-    hidden = sum(job.status not in render.JOB_ENDED for job in urgent[room:])
+    chosen = {job.job_id for job in urgent[:space]}
+    hidden = sum(job.status not in render.JOB_ENDED for job in urgent[space:])
     return [job for job in newest_first if job.job_id in chosen], hidden
 
 

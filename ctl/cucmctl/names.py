@@ -22,8 +22,8 @@ def distinct_names(names: tuple[str, ...], width: int, mark: str = "…") -> tup
     """The names cut to `width`, or to the least greater width at which all of them differ."""
     different = len(set(names))
     longest = max(map(len, names), default=0)
-    for room in range(width, longest):
-        cut = shortened(names, room, mark)
+    for space in range(width, longest):
+        cut = shortened(names, space, mark)
         if len(set(cut)) == different:
             return tuple(cut)
     return names
@@ -38,10 +38,10 @@ def shortened(names: Sequence[str], width: int, mark: str = "…") -> list[str]:
     """
     if all(len(name) <= width for name in names):
         return list(names)
-    room = max(1, width - len(mark))
-    best = max(_candidates(names, room, mark), key=_different)
+    space = max(1, width - len(mark))
+    best = max(_candidates(names, space, mark), key=_different)
     if len(names) <= _FEW:
-        while _different(better := _by_groups(names, best, room, mark)) > _different(best):
+        while _different(better := _by_groups(names, best, space, mark)) > _different(best):
             best = better
     return best
 
@@ -50,7 +50,7 @@ def _different(cut: Sequence[str]) -> int:
     return len(set(cut))
 
 
-def _by_groups(names: Sequence[str], cut: Sequence[str], room: int, mark: str) -> list[str]:
+def _by_groups(names: Sequence[str], cut: Sequence[str], space: int, mark: str) -> list[str]:
     """The same cut, but names that became the same lose the beginning that these have in common.
 
     Only if the rest is part of no other name: `…1.example.org` could be a node of Berlin or
@@ -63,7 +63,7 @@ def _by_groups(names: Sequence[str], cut: Sequence[str], room: int, mark: str) -
     different = set(names)
 
     def better(name: str, short: str) -> str:
-        own = _without_ends(name, shared[short], room, mark)
+        own = _without_ends(name, shared[short], space, mark)
         return own if sum(own.strip(mark) in one for one in different) == 1 else short
 
     return [
@@ -72,15 +72,15 @@ def _by_groups(names: Sequence[str], cut: Sequence[str], room: int, mark: str) -
     ]
 
 
-def _candidates(names: Sequence[str], room: int, mark: str) -> Iterator[list[str]]:
+def _candidates(names: Sequence[str], space: int, mark: str) -> Iterator[list[str]]:
     """All names cut in one way, for each way, the most readable first.
 
-    `room` is without the mark.
+    `space` is without the mark.
     """
-    for head in (room, room * 3 // 4, room // 2, room // 4, 0):
-        yield [_without_middle(name, head, room, mark) for name in names]
+    for head in (space, space * 3 // 4, space // 2, space // 4, 0):
+        yield [_without_middle(name, head, space, mark) for name in names]
     shared = _shared(names)
-    yield [_without_ends(name, shared, room, mark) for name in names]
+    yield [_without_ends(name, shared, space, mark) for name in names]
 
 
 def _shared(names: Sequence[str]) -> int:
@@ -89,13 +89,13 @@ def _shared(names: Sequence[str]) -> int:
     return sum(takewhile(bool, alike))
 
 
-def _without_middle(name: str, head: int, room: int, mark: str) -> str:
-    if len(name) <= room + len(mark):
+def _without_middle(name: str, head: int, space: int, mark: str) -> str:
+    if len(name) <= space + len(mark):
         return name
-    return f"{name[:head]}{mark}{name[len(name) - (room - head) :]}"
+    return f"{name[:head]}{mark}{name[len(name) - (space - head) :]}"
 
 
-def _without_ends(name: str, shared: int, room: int, mark: str) -> str:
+def _without_ends(name: str, shared: int, space: int, mark: str) -> str:
     """The name without its first `shared` characters, and without its end if that is too long."""
     rest = (mark if shared else "") + name[shared:]
-    return rest if len(rest) <= room + len(mark) else rest[:room] + mark
+    return rest if len(rest) <= space + len(mark) else rest[:space] + mark

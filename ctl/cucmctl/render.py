@@ -116,9 +116,9 @@ def _fitting(
 
     cells = [headings, *([visible(cell) for cell in row] for row in rows)]
     others = sum(2 + max(map(len, column)) for column in list(zip(*cells, strict=True))[1:])
-    room = max(LEAST_NAME, columns - others)
+    space = max(LEAST_NAME, columns - others)
     whole = tuple(row[0] for row in cells[1:])
-    names = distinct_names(whole, room, mark(ascii_only=ascii_only))
+    names = distinct_names(whole, space, mark(ascii_only=ascii_only))
     return [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
 
 
