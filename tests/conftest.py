@@ -11,7 +11,7 @@ from rig.selection import (
     pytest_collection_modifyitems,
     pytest_xdist_auto_num_workers,
 )
-from rig.signals import heard_by_children
+from rig.signals import not_ignored_by_children
 from rig.time_limit import pytest_timeout_set_timer
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
     "pytest_xdist_auto_num_workers",
 ]
 
-# These machines are shared: how long an example takes says nothing about the code. With CI set the
-# answer belongs to the commit and not to the day: the hunt is for those who have time to look.
+# Machines are shared, so the time of an example says nothing about the code. With CI set the same
+# examples are tried in each run, so that the result depends on the commit only.
 settings.register_profile(
     "shared",
     deadline=None,
@@ -30,7 +30,7 @@ settings.register_profile(
     print_blob=True,
     derandomize=bool(os.environ.get("CI")),
 )
-# `pytest --hypothesis-profile=long`: the longer hunt that the README names.
+# `pytest --hypothesis-profile=long`: the longer search that the README names.
 settings.register_profile(
     "long", settings.get_profile("shared"), max_examples=20_000, derandomize=False
 )
@@ -40,5 +40,5 @@ settings.load_profile("shared")
 @pytest.fixture(scope="session", autouse=True)
 def signals_are_heard() -> Iterator[None]:
     """Here and not on import: of several processes only those that run tests."""
-    with heard_by_children():
+    with not_ignored_by_children():
         yield

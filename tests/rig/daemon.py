@@ -36,7 +36,7 @@ class Daemon(Child):
         self.socket = socket_path
         self.state = folder / "state"
         self.log = folder / "daemon.log"
-        self._told_to_stop = False
+        self._stop_requested = False
 
     def descriptors(self) -> dict[str, str]:
         """Without the store's connections: they are opened by the first job, and stay."""
@@ -44,13 +44,13 @@ class Daemon(Child):
         return {fd: to for fd, to in super().descriptors().items() if not to.startswith(database)}
 
     def signal(self, number: signal.Signals) -> None:
-        self._told_to_stop |= number not in (signal.SIGUSR1, signal.SIGHUP)
+        self._stop_requested |= number not in (signal.SIGUSR1, signal.SIGHUP)
         super().signal(number)
 
     @property
     def in_service(self) -> bool:
-        """Whether nobody has told it to stop, and it runs."""
-        return not self._told_to_stop and self.process.poll() is None
+        """Whether it runs, and the test has not sent a signal that stops it."""
+        return not self._stop_requested and self.process.poll() is None
 
     def client(self) -> Client:
         return Client(self.socket)
@@ -75,13 +75,14 @@ def running_daemon(
 ) -> Iterator[Daemon]:
     """A daemon that is ready; started again on the same folder, it finds its state.
 
-    `checks` makes Python itself strict: any warning, such as a socket left open, is an error.
-    `module` is what Python runs instead of `cucmd`; `user` whose process it is.
-    What it wrote is searched for passwords at the end.
+    checks: Python's own checks: any warning, such as a socket left open, is an error.
+    module: what Python runs instead of `cucmd`.
+    user: the uid of the process.
+    At the end everything that it wrote is searched for passwords.
     """
     folder.mkdir(exist_ok=True)
     (folder / "cucmd.toml").write_text(config)
-    # A socket's path has room for 107 bytes, which pytest's folders can exceed.
+    # The path of a socket has at most 107 bytes; pytest's folders can be longer.
     with tempfile.TemporaryDirectory(prefix="cucmd-") as short:
         path = Path(short) / "cucmd.sock"
         temporary = Path(short, "tmp")
@@ -101,9 +102,9 @@ def running_daemon(
                 assert_holds_no_more(daemon, before)
         finally:
             if daemon.process.poll() is None:
-                # A test may have told it to stop already: the second time it ends at once.
+                # A test may have sent SIGTERM already: the second one ends it at once.
                 assert daemon.stop() in (0, -signal.SIGTERM)
-                # Under `checks` Python itself says what was left open, and the daemon its defects.
+                # With `checks` Python logs what was left open.
                 log = daemon.log.read_text()
                 assert "Exception ignored" not in log, log
                 assert "ResourceWarning" not in log, log
@@ -129,7 +130,7 @@ def _start(
         search = [str(Path(__file__).parents[1]), inherited.get("PYTHONPATH", "")]
         inherited["PYTHONPATH"] = os.pathsep.join(filter(None, search))
         if user is not None:
-            # Coverage keeps its data where we run, and somebody else may not write there.
+            # Coverage writes to our working directory, where another user may not write.
             inherited.pop("COVERAGE_PROCESS_START", None)
         with (folder / "daemon.log").open("ab") as log:
             process = subprocess.Popen(

@@ -1,7 +1,8 @@
-"""A minimal Debian with its own systemd, booted in a container: what a service meets on a host.
+"""A minimal Debian with its own systemd, booted in a container.
 
-The one rule: nothing of this machine changes but a cached tree of packages, and whatever cannot
-run here is said in one `CannotRun`. The container shares the network, and so the lab's loopback.
+The one rule: on this machine only a cached tree of packages changes. Where no container can run,
+`CannotRun` is raised with the reason. The container shares this machine's network, and so the
+loopback addresses of the lab.
 """
 
 import fcntl
@@ -20,7 +21,7 @@ from pathlib import Path
 from rig.process import die_with_parent
 
 PROGRAMS = ("apt-get", "debootstrap", "systemd-nspawn", "unshare", "nsenter", "mount")
-# acl is what a default ACL of systemd-tmpfiles is looked at with; the rest is what the README asks.
+# acl: to read the default ACL that systemd-tmpfiles sets. The rest: what the README requires.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "acl")
 ENVIRON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
 BOOT_SECONDS = 90
@@ -30,7 +31,7 @@ SCRIPT = "/usr/share/debootstrap/scripts/sid"
 
 
 class CannotRun(Exception):
-    """Why no such Debian can be had on this machine."""
+    """Why no such container can run on this machine."""
 
 
 class Debian:
@@ -42,7 +43,7 @@ class Debian:
     def run(
         self, *command: str, user: str | None = None, stdin: str = "", within: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command in there, as a user of its own, with all groups that the user is in."""
+        """Runs a command in the container, as root or as `user` with all groups of that user."""
         switch = [] if user is None else ["runuser", "--user", user, "--"]
         return subprocess.run(
             ["nsenter", "--all", f"--target={self.leader}", "--wd", "--", *switch, *command],
@@ -61,15 +62,15 @@ class Debian:
         return answer.stdout
 
     def path(self, inside: str) -> Path:
-        """Where this machine finds a path of the container's; no link on it may be absolute."""
+        """A path of the container, as seen from this machine. No link in it may be absolute."""
         return Path(f"/proc/{self.leader}/root") / inside.lstrip("/")
 
 
 @contextmanager
 def booted(binds: Mapping[Path, str]) -> Iterator[Debian]:
-    """A fresh Debian, booted; `binds` are folders of this machine that it may read, and where.
+    """A fresh container, booted. `binds`: folders of this machine -> where it can read them.
 
-    What it writes is in memory only, and gone with it. Raises `CannotRun`.
+    What it writes is in memory only, and is gone at its end. Raises `CannotRun`.
     """
     tree = tree_of_packages()
     with tempfile.TemporaryDirectory(prefix="cucmd-") as short:
@@ -104,7 +105,7 @@ def tree_of_packages(suite: str | None = None, packages: tuple[str, ...] = PACKA
 
 
 def python_of(tree: Path) -> str:
-    """`3.13`: whose wheels fit in there."""
+    """The version of its Python: `3.13`."""
     return os.readlink(tree / "usr/bin/python3").removeprefix("python")
 
 
@@ -117,7 +118,7 @@ def _refuse_without(programs: tuple[str, ...]) -> None:
 
 
 def _release() -> str:
-    """`trixie`: what this machine runs, and so has a mirror of."""
+    """The code name of this machine's release: `trixie`."""
     release = platform.freedesktop_os_release()
     suite = release.get("VERSION_CODENAME", "")
     if release["ID"] != "debian" or not suite:
@@ -126,7 +127,7 @@ def _release() -> str:
 
 
 def _mirror(suite: str) -> str:
-    """Where apt has this machine's own packages from; no list need have been fetched yet."""
+    """The mirror that this machine's apt uses. Works before the first `apt-get update`."""
     columns = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
     listed = subprocess.run(
         ["apt-get", "indextargets", "--no-release-info", "--format", columns],
@@ -142,9 +143,9 @@ def _mirror(suite: str) -> str:
 
 
 def _make_tree(tree: Path, mirror: str, suite: str, packages: tuple[str, ...]) -> None:
-    """In a mount namespace: what debootstrap mounts is gone even when it is killed."""
+    """In a mount namespace, so that debootstrap's mounts are gone even if it is killed."""
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=tree.parent))
-    new.chmod(0o755)  # it becomes the root folder of everybody in there
+    new.chmod(0o755)  # it becomes the root folder of all users in the container
     command = [*_UNSHARE, "debootstrap", "--variant=minbase"]
     try:
         done = subprocess.run(
@@ -165,8 +166,8 @@ def _make_tree(tree: Path, mirror: str, suite: str, packages: tuple[str, ...]) -
         shutil.rmtree(new, ignore_errors=True)
 
 
-# systemd asks for the unified hierarchy at its usual place, which older and nested machines have
-# elsewhere; and for a cgroup of its own. A mount namespace makes it so for the container alone.
+# systemd needs the unified hierarchy of cgroups at its usual path, which older and nested machines
+# have elsewhere, and a cgroup of its own. A mount namespace does that for the container alone.
 _ENTER_CGROUP = """
 mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir "/sys/fs/cgroup/$1" &&
 echo $$ >"/sys/fs/cgroup/$1/cgroup.procs" && shift && exec "$@"
@@ -174,18 +175,18 @@ echo $$ >"/sys/fs/cgroup/$1/cgroup.procs" && shift && exec "$@"
 _LEAVE_CGROUP = """
 mount -t cgroup2 cgroup2 /sys/fs/cgroup && for _ in $(seq 50); do
     [ -d "/sys/fs/cgroup/$1" ] || exit 0
-    find "/sys/fs/cgroup/$1" -depth -type d -delete || sleep 0.1  # the killed are not all gone yet
+    find "/sys/fs/cgroup/$1" -depth -type d -delete || sleep 0.1  # processes are not gone yet
 done
 """
 _UNSHARE = ("unshare", "--mount", "--propagation=private")
-# A killed nspawn leaves its container running; a PID namespace takes all that is in it along.
-_MORTAL = ("--pid", "--fork", "--kill-child", "--mount-proc")
+# A killed nspawn leaves its container running. A PID namespace ends all processes in it.
+_PID_NAMESPACE = ("--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 def _nspawn(
     tree: Path, binds: Mapping[Path, str], short: Path
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Started, and the socket at which it says when all in there is up."""
+    """The process, and the socket to which it sends READY=1 once the container has booted."""
     notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notices.bind(str(short / "notify"))
     notices.settimeout(0.5)
@@ -199,7 +200,7 @@ def _nspawn(
     ]
     with (short / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*_UNSHARE, *_MORTAL, "sh", "-c", _ENTER_CGROUP, "sh", _cgroup(), *command],
+            [*_UNSHARE, *_PID_NAMESPACE, "sh", "-c", _ENTER_CGROUP, "sh", _cgroup(), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -214,14 +215,14 @@ def _cgroup() -> str:
 
 
 def _until_booted(process: subprocess.Popen[bytes], notices: socket.socket, log: Path) -> int:
-    """The leader's process number, once its systemd has reached its target."""
+    """Waits until it has booted. Returns the pid of the container's process 1."""
     deadline = time.monotonic() + BOOT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
             if b"READY=1" in notices.recv(65536).split(b"\n"):
                 return _leader_below(process.pid)
         except TimeoutError:
-            pass  # a look at whether it lives
+            pass  # checks again whether the process runs
     how = "did not boot" if process.poll() is None else f"exited with {process.returncode}"
     last = log.read_text(errors="replace").strip().splitlines()[-3:]
     raise CannotRun(f"systemd-nspawn {how}: {' / '.join(last)}")

@@ -92,23 +92,23 @@ def error(parameters: msgspec.Struct) -> VarlinkError:
 
 
 class Example:
-    """What it does it notes in `done`. `wait`, `change` and an endless `count` end at `gate`."""
+    """Notes its calls in `done`. `wait`, `change` and an endless `count` wait for `gate`."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self._news = trio.Event()
+        self._noted = trio.Event()
         self.gate = trio.Event()
         self.begun = trio.Event()  # `wait`, `change` or an endless `count` has begun
-        self.ended = trio.Event()  # it is over, however it came to that
+        self.ended = trio.Event()  # it has ended in any way
 
     async def until_done(self, count: int) -> None:
         while len(self.done) < count:
-            await self._news.wait()
+            await self._noted.wait()
 
     def _note(self, what: str) -> None:
         self.done.append(what)
-        self._news.set()
-        self._news = trio.Event()
+        self._noted.set()
+        self._noted = trio.Event()
 
     async def echo(self, _caller: Caller, request: Echo) -> Text:
         self._note(f"echo {request.text}")

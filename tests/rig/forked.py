@@ -1,6 +1,6 @@
 """A daemon in a fork of a process that has imported it already, so that a start costs little.
 
-In a module of its own: the fork finds it by its name.
+In a module of its own, because the forked process imports it by name.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""What a state directory must look like whatever happened to the daemon: read from outside.
+"""Checks of a state directory that must hold at any time, whatever happened to the daemon.
 
-The one rule: nothing of the daemon is used here but its documented layout on disk.
+The one rule: they use only the documented layout on disk, and no code of the daemon.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def manifest(folder: Path) -> list[dict]:
-    """The files that the manifest of a job names; none without one.
+    """The files in the manifest of a job; none if there is no manifest.
 
     Of a path the last line counts; a last line without its end is still being written.
     """
@@ -26,7 +26,7 @@ def check_database(path: Path) -> None:
 
 
 def check_files(folder: Path) -> None:
-    """Every file of the manifest is there with its checksum; every file there is in it."""
+    """Each file in the manifest exists with its checksum, and each file that exists is in it."""
     named = {}
     for file in manifest(folder):
         path = folder / file["path"]
@@ -39,7 +39,7 @@ def check_files(folder: Path) -> None:
     assert not list(folder.glob(".*.new")), f"{folder}: a leftover"
     lines = folder / "manifest.jsonl"
     assert not lines.exists() or lines.read_bytes()[-1:] in {b"", b"\n"}, "a line without its end"
-    assert not (folder / "manifest.json").exists(), "the first version's, left beside the new one"
+    assert not (folder / "manifest.json").exists(), "a manifest.json of the first version"
 
 
 def digest(path: Path) -> str:

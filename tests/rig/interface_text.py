@@ -1,4 +1,4 @@
-"""An interface's text taken apart, and what its structs say in the same words, to compare both."""
+"""Parses the text of an interface, and describes structs in the same form, to compare both."""
 
 import re
 import typing

@@ -54,7 +54,7 @@ def until(
 
 
 def in_phase(*phases: str) -> Callable[[structs.Job], bool]:
-    """Every node that is not through is in one of these phases."""
+    """Every node that has not ended is in one of these phases."""
     return lambda job: all(
         node.phase in phases for node in job.nodes if node.status in ("pending", "running")
     )

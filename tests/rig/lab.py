@@ -27,7 +27,7 @@ class Lab(Child):
         return json.loads(self.process.stdout.readline())
 
     def stop(self, within: float = 30.0) -> int:
-        """As any child's; its last report may be longer than a pipe holds, so it is read."""
+        """As `Child.stop`, but reads the last report, which may be larger than a pipe's buffer."""
         if self.process.poll() is None:
             self.process.terminate()
         try:

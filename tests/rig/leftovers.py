@@ -1,6 +1,6 @@
 """Checks that a test leaves nothing open: in its own process, in a daemon, as temporary files.
 
-The one rule: what closes a moment later is waited for. What is open after that is named.
+The one rule: it waits for what closes within `PATIENCE`. What is open after that is in the message.
 """
 
 import gc
@@ -22,7 +22,7 @@ from rig.quiet import wait_until
 _KEPT = re.compile(r"/dev/(null|urandom)|.*\.coverage.*|.*/\.hypothesis/.*")
 
 
-# Seconds to wait for what closes a moment later.
+# Seconds to wait for what closes a little later.
 PATIENCE = 10.0
 
 
@@ -72,7 +72,7 @@ def nothing_left_here() -> Iterator[None]:
 def _wait_for_nothing(left: Callable[[], list[str]]) -> None:
     def nothing() -> bool:
         if left():
-            gc.collect()  # what only garbage holds is not left behind
+            gc.collect()  # descriptors of garbage do not count
         return not left()
 
     try:
@@ -93,7 +93,7 @@ class Daemon(Protocol):
 
 
 class Holdings(NamedTuple):
-    """What a daemon says that it holds, and its descriptors where we may see them."""
+    """What a daemon logs that it holds, and its descriptors if we may read them."""
 
     tasks: int
     jobs: int
@@ -102,10 +102,10 @@ class Holdings(NamedTuple):
 
     @classmethod
     def of(cls, daemon: Daemon) -> "Holdings":
-        said = len(_said(daemon))
+        before = len(_logged_counts(daemon))
         daemon.signal(signal.SIGUSR1)
-        wait_until(lambda: len(_said(daemon)) > said)
-        counts = map(int, _said(daemon)[-1])
+        wait_until(lambda: len(_logged_counts(daemon)) > before)
+        counts = map(int, _logged_counts(daemon)[-1])
         try:
             descriptors = frozenset(daemon.descriptors().items())
         except PermissionError:  # it cannot be dumped, and we are not root
@@ -113,38 +113,38 @@ class Holdings(NamedTuple):
         return cls(*counts, descriptors)
 
 
-def _said(daemon: Daemon) -> list[tuple[str, str, str]]:
+def _logged_counts(daemon: Daemon) -> list[tuple[str, str, str]]:
     log = daemon.log.read_text(errors="replace")
     return re.findall(r"holding (\d+) tasks, (\d+) jobs, (\d+) objects", log)
 
 
 def assert_holds_no_more(daemon: Daemon, before: Holdings) -> None:
-    """A daemon in which no job is at work is back where it was, and has no job in hand either.
+    """Asserts that a daemon without an unfinished job holds no more tasks and descriptors.
 
-    One that has been left at work proves it by how it ends.
+    A daemon that has an unfinished job is checked only by how it ends.
     """
-    if _at_work(daemon):
+    if _has_unfinished_job(daemon):
         return
     now = before
 
-    def settled() -> bool:
+    def holds_no_more() -> bool:
         nonlocal now
         now = Holdings.of(daemon)
         fewer = len(now.descriptors) <= len(before.descriptors)
         return not now.jobs and now.tasks <= before.tasks and fewer
 
     try:
-        wait_until(settled, within=PATIENCE)
+        wait_until(holds_no_more, within=PATIENCE)
     except AssertionError:
         opened = sorted(now.descriptors - before.descriptors)
         raise AssertionError(
-            f"the daemon held {before.tasks} tasks and holds {now.tasks}, with {now.jobs} jobs in "
-            f"hand; left open: {opened}"
+            f"the daemon held {before.tasks} tasks and holds {now.tasks}, with {now.jobs} live "
+            f"jobs; left open: {opened}"
         ) from None
 
 
-def _at_work(daemon: Daemon) -> bool:
-    """Whether a job has not ended; so too where that cannot be known."""
+def _has_unfinished_job(daemon: Daemon) -> bool:
+    """Whether a job has not ended. True also if that cannot be read."""
     try:
         with daemon.client() as client:
             return any(job.status in ("queued", "running") for job in client.list(limit=1000))

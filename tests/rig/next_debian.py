@@ -81,7 +81,7 @@ def run(version: str, command: Sequence[str]) -> int:
 
 
 def _tree(version: str) -> Path:
-    if version == PYTHON:  # of no other it is worth the download
+    if version == PYTHON:  # otherwise the download is not needed
         tree = tree_of_packages(SUITE, PACKAGES)
         if python_of(tree) == version:
             return tree
@@ -89,7 +89,7 @@ def _tree(version: str) -> Path:
 
 
 def _paths(environ: Mapping[str, str]) -> list[str]:
-    """Files and folders of this machine that are needed in there, at the same place."""
+    """Files and folders of this machine that are needed in the chroot, at the same path."""
     named = [word for value in environ.values() for word in value.split()]
     return [path for path in (*SHOWN, *named) if path.startswith("/") and Path(path).exists()]
 

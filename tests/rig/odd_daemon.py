@@ -1,11 +1,11 @@
 """`cucmd` with faults that a test sets by environment variables, and with passwords for the test.
 
     CUCMD_TEST_FAULT   a file: while it is there, no write to the database is committed, and its
-                       text is what SQLite says; if that begins with "read: ", nothing is read
+                       text is SQLite's error; if that begins with "read: ", nothing is read
     CUCMD_TEST_TARGETS   a file: the passwords of the upload targets are appended to it, one a line
     CUCMD_TEST_CLOCK   a file: the seconds by which the wall clock is off, read each time
     CUCMD_TEST_SIGNALS `open_store SIGHUP SIGUSR1`: signals that it gets as that function is called
-    CUCMD_TEST_DEFECT  an error that is raised once it is up
+    CUCMD_TEST_DEFECT  the text of an error that is raised once it has started
 
 The one rule: without these variables it is `cucmd`.
 """
@@ -76,16 +76,16 @@ def failing_with(error: Exception) -> Callable[..., Awaitable[None]]:
     return fail
 
 
-def telling(targets: Path) -> Callable[[Ssh, NodeTask], UploadTarget]:
+def noting_passwords(targets: Path) -> Callable[[Ssh, NodeTask], UploadTarget]:
     open_upload_target = Ssh.open_upload_target
 
-    def open_and_tell(self: Ssh, task: NodeTask) -> UploadTarget:
+    def open_and_note(self: Ssh, task: NodeTask) -> UploadTarget:
         target = open_upload_target(self, task)
         with targets.open("a") as file:
             file.write(f"{target.password}\n")
         return target
 
-    return open_and_tell
+    return open_and_note
 
 
 def clock_of(off: Path) -> type[datetime]:
@@ -101,7 +101,7 @@ if __name__ == "__main__":
     if "CUCMD_TEST_FAULT" in os.environ:
         service.open_store = failing(Path(os.environ["CUCMD_TEST_FAULT"]))
     if "CUCMD_TEST_TARGETS" in os.environ:
-        Ssh.open_upload_target = telling(Path(os.environ["CUCMD_TEST_TARGETS"]))
+        Ssh.open_upload_target = noting_passwords(Path(os.environ["CUCMD_TEST_TARGETS"]))
     if "CUCMD_TEST_CLOCK" in os.environ:
         odd = clock_of(Path(os.environ["CUCMD_TEST_CLOCK"]))
         for module in (job_run, planning, procedure):

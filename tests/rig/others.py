@@ -1,4 +1,4 @@
-"""`cucmctl` as another user of the machine; which takes root."""
+"""Runs `cucmctl` as another user. Needs root."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def as_user(
         group=uid if gid is None else gid,
         extra_groups=groups,
         cwd="/",
-        # Nobody else's home, and no folder that only root may write to.
+        # No home directory, and no folder that only root may write to.
         env={
             "PATH": os.environ["PATH"],
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -47,15 +47,15 @@ def ctl_as(
     return as_user(uid, command, groups, gid)
 
 
-def let_in(daemon: Daemon) -> None:
-    """The way to the socket, as systemd's units and their ACL open it: all may connect."""
+def allow_all_to_connect(daemon: Daemon) -> None:
+    """Sets the modes of the socket and its folder as wide as systemd's units and their ACL do."""
     daemon.socket.parent.chmod(0o755)
     daemon.socket.chmod(0o666)
 
 
 @contextmanager
 def folder_of(uid: int) -> Iterator[Path]:
-    """A folder for a daemon of that user's; pytest's own are closed to all but their owner."""
+    """A folder that belongs to that user. Those of pytest are closed to other users."""
     with tempfile.TemporaryDirectory(prefix="cucmd-") as folder:
         os.chown(folder, uid, uid)
         yield Path(folder)

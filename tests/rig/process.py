@@ -10,8 +10,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """For `preexec_fn`: a test run that is killed leaves no daemon behind, and Ctrl-C is for the
-    test run, which then ends its daemons in order.
+    """For `preexec_fn`: the child is killed when the test run ends, and gets no Ctrl-C.
+
+    Ctrl-C ends the test run, which then stops its children in order.
     """
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -31,14 +32,8 @@ class Child:
             try:
                 found[entry.name] = os.readlink(entry)
             except FileNotFoundError:
-                continue  # closed while we looked
+                continue  # closed meanwhile
         return found
-
-    def sockets(self) -> int:
-        return sum(target.startswith("socket:") for target in self.descriptors().values())
-
-    def threads(self) -> int:
-        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
 
     def memory(self) -> int:
         """Resident set, in bytes."""

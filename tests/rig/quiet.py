@@ -1,4 +1,4 @@
-"""Waits for what another process does, and compares the descriptors of a process."""
+"""Waits for changes in other processes, by polling."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from rig.process import Child
 
 
 def wait_until(holds: Callable[[], bool], within: float = 20.0) -> None:
-    """Polls until `holds()` is true: for what another process does without announcing it."""
+    """Polls until `holds()` is true. Only for what another process does not announce."""
     deadline = time.monotonic() + within
     while not holds():
         assert time.monotonic() < deadline, f"not within {within:g} s"

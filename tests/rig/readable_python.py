@@ -1,7 +1,7 @@
-"""A Python with the project in it that every user of the machine may run.
+"""A Python, with the project installed, that every user of the machine may run.
 
-The one rule: it is the one that runs the tests where others may, and else a copy of it, below the
-folder for temporary files. One below somebody's home (pyenv) is closed to all others.
+The one rule: it is the Python that runs the tests if other users may run that, and otherwise a copy
+below the folder for temporary files. A Python below a home directory (pyenv) is closed to others.
 """
 
 import atexit
@@ -18,7 +18,7 @@ import cucmctl
 import cucmd
 
 NOBODY = 65534
-# A test has a folder for temporary files of its own, which would go with it.
+# Read now: during a test it is a folder of that test, which is removed at its end.
 _TEMPORARY = tempfile.gettempdir()
 _NOT_OF_THE_LIBRARY = ("site-packages", "test", "idlelib", "tkinter", "ensurepip", "config-*")
 _NOT_OF_THE_PACKAGES = ("*.pth", "*mypy*", "coverage", "hypothesis", "paramiko", "pip", "ruff*")
@@ -31,7 +31,7 @@ class Python(NamedTuple):
 
 @functools.cache
 def readable_python() -> Python:
-    """Whichever of the two it is, for the whole run."""
+    """The Python for the whole test run."""
     ours = Python(sys.executable, {})
     return ours if runs_for_nobody(ours) else copied_python()
 
@@ -51,7 +51,7 @@ def copied_python() -> Python:
 
 
 def runs_for_nobody(python: Python) -> bool:
-    """Whether a user with no rights at all can run it, and the project with it."""
+    """Whether the user nobody can run it and import the project."""
     try:
         done = subprocess.run(
             [python.program, "-c", "import cucmctl.main, cucmd.main"],
@@ -69,7 +69,7 @@ def runs_for_nobody(python: Python) -> bool:
 
 
 def _copy_interpreter(folder: Path) -> None:
-    """What it is built from finds itself by its own place, wherever that is."""
+    """Copies the program and its library. It finds the library by its own path."""
     (folder / "bin").mkdir()
     shutil.copy(Path(sys._base_executable).resolve(), folder / "bin/python3")
     prefix = Path(sys.base_prefix)

@@ -1,6 +1,6 @@
-"""A node without a network: its side of the dialogue is a script, its receiver a list.
+"""A node without a network, for unit tests of `collect`: its side of the dialogue is a script.
 
-For unit tests of `collect`: time is virtual, and every close is noted.
+Time is virtual. Its receiver only notes the files. Every close is counted.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -39,7 +39,7 @@ Script = Callable[["Node"], Awaitable[None]]
 
 
 class NodeClosed(Exception):
-    """Our side has closed; ends a script."""
+    """The daemon's side has closed the shell. Ends the script."""
 
 
 class Target:
@@ -104,7 +104,7 @@ class Node:
         self._script = script
         self._nursery = nursery
         self._to_us, self._from_node = trio.open_memory_channel[bytes](1000)
-        self._to_node, self._heard = trio.open_memory_channel[bytes](1000)
+        self._to_node, self._received = trio.open_memory_channel[bytes](1000)
         self._rest = b""
         self.lines: list[str] = []
         self.targets: list[Target] = []
@@ -133,7 +133,7 @@ class Node:
         """The next line that is typed, echoed. Ctrl-C is a line of its own."""
         while b"\n" not in self._rest and b"\x03" not in self._rest:
             try:
-                self._rest += await self._heard.receive()
+                self._rest += await self._received.receive()
             except trio.EndOfChannel:
                 raise NodeClosed from None
         key = min(at for at in map(self._rest.find, (b"\n", b"\x03")) if at >= 0)
@@ -241,7 +241,7 @@ async def announce(node: Node, files: int, size: int) -> None:
 
 
 def pushes(*sizes: int, announced: int | None = None) -> Answer:
-    """A `file get` that pushes whole files of these sizes, and says that it is done."""
+    """A `file get` that pushes whole files of these sizes, and reports its end."""
 
     async def file_get(node: Node, line: str) -> None:
         await announce(node, len(sizes), sum(sizes) if announced is None else announced)
@@ -256,8 +256,8 @@ async def matches_nothing(node: Node, line: str) -> None:
     await node.say(GATHERING, "done.", "No files matched filter criteria")
 
 
-class Heard:
-    """A report that keeps what it is told."""
+class RecordedReport:
+    """A `Report` that keeps its arguments."""
 
     def __init__(self) -> None:
         self.attempts: list[int] = []
@@ -292,9 +292,9 @@ def node_task(folder: Path, *paths: str, **fields: object) -> NodeTask:
 
 
 async def collected(
-    node: Node, task: NodeTask, report: Heard | None = None
-) -> tuple[tuple[str, ...], Heard]:
-    report = report or Heard()
+    node: Node, task: NodeTask, report: RecordedReport | None = None
+) -> tuple[tuple[str, ...], RecordedReport]:
+    report = report or RecordedReport()
     return await collect(task, task.work, node.open_shell, node, report), report
 
 

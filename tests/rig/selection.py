@@ -1,6 +1,6 @@
 """Hooks of pytest: which tests are run, in what order, and in how many processes.
 
-The one rule: whoever names a test gets it.
+The one rule: a test that is named on the command line is run.
 """
 
 import os
@@ -18,9 +18,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what is long unless it was asked for; else its files come first.
+    """Leaves out tests that are marked long unless they are asked for; then their files come first.
 
-    A file is run by one process. One that takes minutes and came last would run alone.
+    A file is run by one process. A long one that came last would run alone.
     """
     long = [item for item in items if item.get_closest_marker("long")]
     left_out = set() if _all_are_asked_for(config) else set(long) - set(_named(config, long))
@@ -32,7 +32,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _all_are_asked_for(config: pytest.Config) -> bool:
-    """In one way or another."""
     options = ("all", "markexpr", "keyword", "lf", "failedfirst")
     # The last two are the cache's, and are not there with `-p no:cacheprovider`.
     return any(config.getoption(option, default=None) for option in options)

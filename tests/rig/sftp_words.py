@@ -32,7 +32,7 @@ class Reply:
 
     @property
     def size(self) -> int:
-        """Of a file, from ATTRS."""
+        """The size of a file, from ATTRS."""
         assert self.kind == Kind.ATTRS, (self.status, self.reason)
         return int.from_bytes(self.rest[4:12], "big")
 

@@ -1,7 +1,7 @@
-"""The signals of a terminal, as programs under test expect them whoever started the tests.
+"""Makes children of the tests get the signals of a terminal, however the tests were started.
 
-`nohup` leaves SIGHUP ignored, and `&` in a script SIGINT and SIGQUIT. A child inherits that, and
-what it ignores from the start it never hears of.
+`nohup` leaves SIGHUP ignored, and `&` in a script SIGINT and SIGQUIT. A child inherits that, and so
+never gets the signal.
 """
 
 import signal
@@ -13,7 +13,7 @@ OF_A_TERMINAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 
 
 @contextmanager
-def heard_by_children() -> Iterator[None]:
+def not_ignored_by_children() -> Iterator[None]:
     """For the body: what this process ignores, it still ignores, and its children do not.
 
     A handler that does nothing is not inherited: a new program begins with the default.

@@ -1,4 +1,4 @@
-"""A disk so small that a test can fill it: a tmpfs of a few MiB, which takes root to mount."""
+"""A tmpfs of a few MiB that a test can fill. Needs root to mount it."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def free(folder: Path) -> int:
 
 
 def fill(folder: Path, leave: int = 0) -> Path:
-    """A file that takes all space but `leave` bytes; to delete it is to free them."""
+    """Makes a file that takes all space but `leave` bytes. Deleting it frees the space."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file:
         os.posix_fallocate(file.fileno(), 0, free(folder) - leave)

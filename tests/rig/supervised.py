@@ -80,9 +80,9 @@ class World:
         return job
 
     async def running(self, job_id: str, nodes: int = 1) -> Job:
-        """At least so many nodes of it are inside what they do.
+        """Waits until so many of its nodes, or more, are running.
 
-        That every task is blocked does not say so: a node that waits for a thread is blocked too.
+        `wait_all_tasks_blocked` is not enough: a node that waits for a thread is blocked too.
         """
         return await self.until(job_id, lambda job: statuses(job).count("running") >= nodes)
 

@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio._core._run import GLOBAL_RUN_CONTEXT
 
-# For what a cancelled test still does; after it the limit is enforced where the program stands.
+# Seconds for a cancelled test to end. After that the error is raised where the program is.
 GRACE = 2.0
 
 
@@ -27,26 +27,26 @@ def pytest_timeout_set_timer() -> Generator[None, object, object]:
 
 def through_trio(fails: Any) -> Any:
     """A handler for SIGALRM that lets trio end the test where trio runs; else as `fails` does."""
-    told = False
+    cancelled = False
 
-    def ring(number: int, frame: FrameType | None) -> None:
-        nonlocal told
+    def expire(number: int, frame: FrameType | None) -> None:
+        nonlocal cancelled
         try:
             fails(number, frame)
         except pytest.fail.Exception as error:
-            if told or not trio.lowlevel.in_trio_run():
+            if cancelled or not trio.lowlevel.in_trio_run():
                 raise
-            told = True
+            cancelled = True
             # A system task that fails cancels everything, and is what `trio.run` then raises.
             token = trio.lowlevel.current_trio_token()
             token.run_sync_soon(trio.lowlevel.spawn_system_task, _raise, error)
             signal.setitimer(signal.ITIMER_REAL, GRACE)
 
-    return ring
+    return expire
 
 
 def _forget_a_broken_run() -> None:
-    """Before a test nothing runs; but one that went on after its GRACE was cut off inside trio."""
+    """Removes what is left of a run of trio that was interrupted because it exceeded GRACE."""
     if trio.lowlevel.in_trio_run():
         vars(GLOBAL_RUN_CONTEXT).clear()
         signal.set_wakeup_fd(-1)

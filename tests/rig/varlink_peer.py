@@ -22,7 +22,7 @@ def request(method: str, parameters: object = None, **flags: bool) -> dict:
 
 
 class Peer:
-    """Sends what it is told to, and reads frame by frame."""
+    """A client that sends any bytes, and reads frame by frame."""
 
     def __init__(self, stream: trio.abc.HalfCloseableStream) -> None:
         self.stream = stream
@@ -59,14 +59,14 @@ class Peer:
         return replies
 
     async def finish(self) -> list[dict]:
-        """Says that no more calls come, and reads what is left."""
+        """Closes the sending side, and reads the remaining replies."""
         await self.stream.send_eof()
         return await self.receive_all()
 
 
 @contextmanager
 def short_path() -> Iterator[Path]:
-    """For a socket: a path has room for 107 bytes, which pytest's folders can exceed."""
+    """A path for a socket, which has at most 107 bytes; pytest's folders can be longer."""
     with tempfile.TemporaryDirectory(prefix="varlink-") as folder:
         yield Path(folder) / "run" / "test.sock"
 

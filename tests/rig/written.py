@@ -43,7 +43,7 @@ def found_in(data: bytes, passwords: Iterable[str] | None = None) -> list[str]:
 
 
 def passwords_in(folder: Path) -> list[str]:
-    """`file: password` for each that stands in the state or the log of the daemon of a test."""
+    """`file: password` for each password in the state or in the log of a test's daemon."""
     return _passwords_of(folder / "state")
 
 
@@ -62,7 +62,7 @@ def _passwords_of(state: Path) -> list[str]:
 
 
 def _ours(state: Path) -> Iterator[Path]:
-    """Logs stand beside the state."""
+    """The files of a daemon: its logs, and its state without what nodes pushed."""
     yield from (path for path in state.parent.glob("*log") if path.is_file())
     for path in state.rglob("*"):
         pushed = path.relative_to(state).parts[3:4] == ("files",)

@@ -16,7 +16,7 @@ from cucmctl import Client
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL
 from rig.lab import Lab, running_lab
-from rig.others import as_user, ctl_as, folder_of, let_in, why_not
+from rig.others import allow_all_to_connect, as_user, ctl_as, folder_of, why_not
 from rig.quiet import wait_until
 from rig.readable_python import readable_python
 
@@ -39,7 +39,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder = tmp_path_factory.mktemp("access") / "cucmd"
     quick = "[timeouts]\nconnect = 8\n"  # no client that goes away ends what it asked for
     with running_daemon(folder, CONFIG + limits + RULES + quick) as daemon:
-        let_in(daemon)
+        allow_all_to_connect(daemon)
         yield daemon
 
 
@@ -168,7 +168,7 @@ def test_the_daemons_own_user_may_do_everything_on_its_own(lab: Lab) -> None:
         folder_of(SOMEBODY) as folder,
         running_daemon(folder, CONFIG + RULES, user=SOMEBODY) as daemon,
     ):
-        let_in(daemon)
+        allow_all_to_connect(daemon)
         done = start_as(daemon, lab, SOMEBODY)
         assert done.returncode == 0, done.stderr
         assert ctl_as(daemon, ANOTHER, "list").returncode == 77

@@ -85,7 +85,7 @@ class Manager:
 
 @pytest.fixture
 def manager() -> Iterator[Manager]:
-    # A socket's path has room for 107 bytes, which pytest's folders can exceed.
+    # The path of a socket has at most 107 bytes; pytest's folders can be longer.
     with tempfile.TemporaryDirectory(prefix="cucmd-") as folder:
         manager = Manager(Path(folder))
         try:

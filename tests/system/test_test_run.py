@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rig.signals import OF_A_TERMINAL, heard_by_children
+from rig.signals import OF_A_TERMINAL, not_ignored_by_children
 
 TESTS = Path(__file__).parents[1]
 Run = Callable[..., str]
@@ -114,7 +114,7 @@ print([number for number in numbers if signal.getsignal(number) is signal.SIG_IG
 def test_children_hear_the_signals_that_we_ignore() -> None:
     before = {number: signal.signal(number, signal.SIG_IGN) for number in OF_A_TERMINAL}
     try:
-        with heard_by_children():
+        with not_ignored_by_children():
             ignored = subprocess.check_output([sys.executable, "-c", IGNORED], text=True)
             for number in OF_A_TERMINAL:
                 os.kill(os.getpid(), number)

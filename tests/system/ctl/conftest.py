@@ -200,7 +200,7 @@ def make_summary(status: str = "succeeded", **fields: object) -> dict:
 
 @pytest.fixture
 def canned():
-    # A socket's path has room for 107 bytes, which pytest's folders can exceed.
+    # The path of a socket has at most 107 bytes; pytest's folders can be longer.
     with TemporaryDirectory(prefix="cucmctl-") as folder:
         canned = Canned(Path(folder) / "sock")
         yield canned

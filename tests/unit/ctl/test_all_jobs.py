@@ -64,13 +64,13 @@ def test_what_goes_on_has_a_line_before_what_has_ended(shown):
     for number, status in enumerate(("running", "queued", *["succeeded"] * 30, "failed")):
         shown.to(number, status)
     jobs = shown.view._jobs.values()
-    assert [[int(job.job_id) for job in select_jobs(jobs, room)[0]] for room in (0, 1, 2, 4)] == [
+    assert [[int(job.job_id) for job in select_jobs(jobs, space)[0]] for space in (0, 1, 2, 4)] == [
         [],
         [1],
         [1, 0],
         [32, 31, 1, 0],
     ]
-    assert [select_jobs(jobs, room)[1] for room in (0, 1, 2)] == [2, 1, 0]
+    assert [select_jobs(jobs, space)[1] for space in (0, 1, 2)] == [2, 1, 0]
 
 
 def test_all_that_go_on_stay_when_the_view_ends(shown):

@@ -142,13 +142,13 @@ def test_what_is_cut_on_an_ascii_terminal_has_a_sign_of_ascii(frame, job, node):
 
 
 @given(STATUSES, st.integers(1, 40))
-def test_what_matters_most_gets_the_lines_there_are(statuses, room):
+def test_what_matters_most_gets_the_lines_there_are(statuses, space):
     from types import SimpleNamespace
 
     nodes = [SimpleNamespace(status=status) for status in statuses]
-    shown, hidden = select(nodes, room)
+    shown, hidden = select(nodes, space)
     assert len(shown) + len(hidden) == len(nodes)
-    assert len(shown) + bool(hidden) <= max(room, 1)
+    assert len(shown) + bool(hidden) <= max(space, 1)
     if shown and hidden:
         worst = max(URGENCY[node.status] for node in shown)
         assert worst <= min(URGENCY[node.status] for node in hidden)

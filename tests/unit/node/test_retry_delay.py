@@ -8,7 +8,7 @@ import trio
 from cucmd.failure import Code, failure
 from cucmd.node.login import retry_delay
 from cucmd.node.ports import Retry
-from rig.scripted_node import Heard, appliance, collected, node_task, pushes, scripted
+from rig.scripted_node import RecordedReport, appliance, collected, node_task, pushes, scripted
 
 RETRY = Retry(attempts=6, base=10, cap=100)
 MIDDLE = 0.5  # as a random number: neither shorter nor longer
@@ -32,7 +32,7 @@ async def test_each_pause_is_drawn_anew(
     """Or a cluster that comes back would be met by all its jobs at the same moment."""
     times: list[float] = []
 
-    class Timed(Heard):
+    class Timed(RecordedReport):
         def attempt(self, number: int) -> None:
             times.append(trio.current_time())
 

@@ -1,7 +1,7 @@
 """Whatever bytes come in: a connection answers or ends, and the server does not notice.
 
 What hypothesis once found, and what an attacker would try first, is kept in `corpus/`: a file is
-what one peer sends. A longer hunt:
+what one peer sends. A longer search:
 `pytest tests/unit/varlink/test_fuzz.py --hypothesis-profile=long`.
 """
 

@@ -14,8 +14,8 @@ from cucmd.node.ports import Retry
 from rig.scripted_node import (
     COMPLETED,
     NO_SUCH_FILE,
-    Heard,
     Node,
+    RecordedReport,
     announce,
     appliance,
     by_path,
@@ -57,7 +57,7 @@ async def test_files_count_when_the_node_has_called_their_command_completed(
 
     answers = by_path(syslog=pushes(10, 20), core=says_nothing)
     async with scripted(appliance(answers)) as node:
-        report = Heard()
+        report = RecordedReport()
         with pytest.raises(NodeFailed) as caught:
             await collected(node, node_task(tmp_path, "syslog", "core"), report)
     assert caught.value.failure.code is Code.TRANSFER_INCOMPLETE
