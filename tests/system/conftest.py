@@ -1,4 +1,4 @@
-"""A lab and a daemon for a test, and the proof that nothing is left of them."""
+"""A lab and a daemon for a test, and the check that it leaves nothing open."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,14 +14,14 @@ from rig.leftovers import Holdings, assert_holds_no_more, nothing_left_here
 
 @pytest.fixture(scope="session", autouse=True)
 def no_password_was_ever_written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Looks through whatever any daemon of the whole run has left behind."""
+    """Searches the files of every daemon of the test run for passwords."""
     yield
     assert written.passwords_of_the_run(tmp_path_factory.getbasetemp()) == []
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """After each test, whatever it used; before it, what wider fixtures have opened."""
+    """Checks after each test. What fixtures of a wider scope have opened does not count."""
     tmp_path_factory.getbasetemp()  # pytest's own folder is not a test's
     with nothing_left_here():
         yield

@@ -1,4 +1,4 @@
-"""Who may do what: real clients as other users, told apart by the kernel and by nothing else."""
+"""Permissions: real clients as other users, whom the kernel identifies."""
 
 import grp
 import json
@@ -23,7 +23,7 @@ from rig.readable_python import readable_python
 reason = why_not()
 pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
 
-# Users that nobody has heard of, and two groups of those that are there.
+# Users that are in no database, and two groups that exist.
 SOMEBODY, ANOTHER = 61001, 61002
 GROUPS = [group for group in grp.getgrall() if group.gr_gid][:2]
 OPERATE, VIEW = GROUPS[0], GROUPS[-1]
@@ -57,7 +57,7 @@ def silent() -> Iterator[Lab]:
 
 
 def start_as(daemon: Daemon, lab: Lab, uid: int, **groups) -> subprocess.CompletedProcess:
-    """The password in a file of that user's own."""
+    """Starts a job as that user, with the password in a file of that user."""
     secret = daemon.socket.parent / f"secret-{uid}"
     secret.touch(0o600)
     secret.write_text(f"{lab.password}\n")
@@ -141,7 +141,7 @@ def test_the_service_describes_itself_to_all_who_may_look(daemon: Daemon) -> Non
 @pytest.mark.parametrize(
     "method", ["org.varlink.service.GetInfo", "io.cucmd.Jobs.List", "io.cucmd.Jobs.NoSuch", "x"]
 )
-def test_others_are_told_nothing(daemon: Daemon, method: str) -> None:
+def test_other_users_get_permission_denied(daemon: Daemon, method: str) -> None:
     told = call_as(daemon, SOMEBODY, method, [])
     assert '"error":"org.varlink.service.PermissionDenied"' in told
     assert "cucmd.Jobs" not in told
@@ -153,7 +153,7 @@ def test_others_exit_77(daemon: Daemon, lab: Lab) -> None:
         assert (done.returncode, done.stdout) == (77, "")
 
 
-def test_whom_the_socket_itself_keeps_out_exits_77(tmp_path: Path) -> None:
+def test_a_user_that_cannot_open_the_socket_exits_77(tmp_path: Path) -> None:
     with running_daemon(tmp_path / "cucmd", CONFIG + RULES) as daemon:
         daemon.socket.parent.chmod(0o755)
         assert daemon.socket.stat().st_gid == OPERATE.gr_gid
@@ -189,7 +189,7 @@ def test_every_command_is_logged_with_uid_and_pid(daemon: Daemon, lab: Lab) -> N
         assert re.search(logged, log), logged
 
 
-# Limits of each user. Somebody holds all that one may; the others must not notice.
+# Limits of each user. One user takes all slots of a user; other users must not notice.
 
 HOLD = """
 import socket, sys
@@ -261,7 +261,7 @@ def test_one_users_watchers_keep_no_other_out(daemon: Daemon) -> None:
 
 @pytest.mark.long
 def test_one_users_requests_keep_no_other_out(daemon: Daemon, silent: Lab) -> None:
-    """What is in flight is the question for a host key, to a node that says nothing."""
+    """The request asks for the host key of a node that sends nothing."""
     call = json.dumps(
         {"method": "io.cucmd.Jobs.AddHostKey", "parameters": {"node": silent.nodes[0]}}
     )
@@ -272,7 +272,7 @@ def test_one_users_requests_keep_no_other_out(daemon: Daemon, silent: Lab) -> No
 
 
 def test_calls_that_are_not_answered_yet_are_limited_too(daemon: Daemon) -> None:
-    """A peer that does not read holds its own request, and nobody else's."""
+    """A peer that does not read blocks only its own request."""
     with ExitStack() as stack:
         for _ in range(3):
             peer = stack.enter_context(socket.socket(socket.AF_UNIX))

@@ -1,4 +1,4 @@
-"""`python tests/bench` on a machine that lacks something: it says so, and measures the rest."""
+"""`python tests/bench` on a machine that lacks something: it skips that and measures the rest."""
 
 import json
 import os
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.long
 BENCH = Path(__file__).parents[1] / "bench"
 
 
-def test_what_cannot_be_measured_here_is_said_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_benchmark_that_cannot_run_here_is_skipped_with_its_reason(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCH), "--json", str(tmp_path / "bench.json")]
     command += ["--only", "receive", "--only", "latency", "--only", "cluster", "--nodes", "2"]
     without_openssh = os.environ | {"PATH": str(tmp_path)}

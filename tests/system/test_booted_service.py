@@ -314,7 +314,7 @@ def upgrade(host: Host, wheels: Path, wheel_before: Path) -> Iterator[Callable[[
     install_today()
 
 
-def test_an_upgrade_takes_a_job_at_work_along(
+def test_a_running_job_goes_on_after_an_upgrade(
     host: Host, lab: Lab, upgrade: Callable[[], None]
 ) -> None:
     host.systemctl("start", "cucmd.service")
@@ -372,7 +372,7 @@ def test_a_collection_works_behind_all_the_hardening(host: Host, lab: Lab) -> No
     assert int(process["CapBnd"], 16) == 0
 
 
-def test_passwords_are_nowhere_to_be_read(host: Host, lab: Lab) -> None:
+def test_no_password_is_in_the_journal_or_the_state(host: Host, lab: Lab) -> None:
     with host.client() as client:
         typed = client.wait(start(client, lab, lab.nodes[:1]).job_id, timeout=60)
         named = client.wait(start_with_credential(client, lab.nodes[:1]).job_id, timeout=60)

@@ -1,4 +1,4 @@
-"""Clocks that are set while a job runs, on the node and on our side: nothing is lost or late."""
+"""Clocks that are set while a job runs, on the node and on the daemon's machine."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

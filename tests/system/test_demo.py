@@ -1,4 +1,4 @@
-"""`cucmd demo`: it shows the whole way, and leaves nothing, however it ends."""
+"""`cucmd demo`: it runs a whole collection, and removes everything, however it ends."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_demo_collects_and_removes_everything(temporary: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_disk_with_little_room_and_a_long_name_will_do(temporary: Path) -> None:
+def test_a_demo_works_with_little_disk_space_and_a_long_path(temporary: Path) -> None:
     with small_disk(temporary / ("long" * 30), 32) as disk:
         done = run_in(disk)
         assert done.returncode == 0, done.stderr
@@ -87,7 +87,7 @@ def test_a_demo_that_fails_says_what_came_and_that_nothing_is_left(temporary: Pa
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_demo_that_is_interrupted_says_what_is_true(
+def test_an_interrupted_demo_removes_everything_and_reports_it(
     environ: dict, temporary: Path, number: signal.Signals
 ) -> None:
     with subprocess.Popen(
@@ -102,7 +102,7 @@ def test_a_demo_that_is_interrupted_says_what_is_true(
         while not process.stdout.readline().startswith("$ cucmctl"):
             pass
         process.stdout.readline()  # the id: the job runs
-        os.killpg(process.pid, number)  # as a terminal does it, to all that are in front
+        os.killpg(process.pid, number)  # as a terminal does, to its foreground processes
         os.killpg(process.pid, number)
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number
@@ -114,7 +114,7 @@ def test_a_demo_that_is_interrupted_says_what_is_true(
     assert left_of(process.pid) == []
 
 
-def test_a_reader_that_has_had_enough_gets_no_traceback(environ: dict, temporary: Path) -> None:
+def test_a_reader_that_closes_the_pipe_gets_no_traceback(environ: dict, temporary: Path) -> None:
     with subprocess.Popen(
         DEMO, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -1,4 +1,4 @@
-"""A disk that is full, under a whole daemon: refused or failed, said, and made good afterwards."""
+"""A full disk, with a whole daemon: requests or nodes fail, and what is missing is stored later."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path / "cucmd"
 
 
-def test_what_cannot_be_stored_is_not_promised_and_comes_true_when_there_is_room(
+def test_on_a_full_disk_requests_fail_and_the_cancel_is_stored_later(
     folder: Path, lab: Lab
 ) -> None:
     with running_daemon(folder) as daemon, daemon.client() as client:

@@ -1,4 +1,4 @@
-"""The fault matrix: everything a lab node can do wrong against what must come out of it.
+"""The fault matrix: every fault of a lab node, and the outcome that it must have.
 
 All faults at once, each on a node of its own, beside healthy ones: so every row also shows that no
 node disturbs another. What the same timeout ends is one job, in which all others are long: a row
@@ -27,7 +27,7 @@ MakeLab = Callable[..., Lab]
 
 # Seconds, and which timeout they are. A node must come to its fault in less, among all the others.
 CONNECT, LOGIN, COMMAND, STALL, NODE = 6.0, 15.0, 16.0, 12.0, 20.0
-STORM = 8.0  # what floods us takes the machine from all others
+STORM = 8.0  # endless output uses the CPU that all others need
 TIMEOUTS = {
     CONNECT: "connect",
     LOGIN: "login",
@@ -94,7 +94,7 @@ def rows() -> Iterator[Row]:
     yield Row("upload-cut", "transfer_incomplete", "Transfer completed")
     yield Row("upload-stalled", "stalled", "no byte moved", STALL)
     yield Row("trickle@0.05", "stalled", "no byte moved", STALL)  # a byte every 20 s
-    yield Row("trickle@1", "node_timeout", "whole node", NODE)  # slow, but it lives
+    yield Row("trickle@1", "node_timeout", "whole node", NODE)  # slow, but bytes come
     yield Row("upload-short", "transfer_incomplete", "were announced")
     yield Row("trickle@10000", None)
     yield Row("clock-ahead", None)
@@ -226,7 +226,7 @@ def start_rows(client: Client, lab: Lab, numbers: list[int]) -> structs.Job:
     return start(client, lab, nodes, concurrency=400, **timeouts)
 
 
-def test_each_fault_comes_out_as_it_must(matrix: Ended, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_fault_has_its_outcome(matrix: Ended, capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = matrix.outcomes()
     with capsys.disabled():
         print(f"\n{'fault':<26}{'came out as':<22}{'took':>6} {'of':>3}  message")
@@ -236,11 +236,11 @@ def test_each_fault_comes_out_as_it_must(matrix: Ended, capsys: pytest.CaptureFi
     assert wrong == []
 
 
-def test_the_neighbours_finished(matrix: Ended) -> None:
+def test_the_other_nodes_finished(matrix: Ended) -> None:
     assert [node.status for node in matrix.healthy] == ["succeeded"] * HEALTHY
 
 
-def test_no_file_is_faked(matrix: Ended) -> None:
+def test_no_incomplete_file_counts_as_complete(matrix: Ended) -> None:
     """A file counts once the client has closed it and the node has called it all completed."""
     for job in matrix.jobs:
         check_files(Path(job.directory))
@@ -254,14 +254,14 @@ def test_no_file_is_faked(matrix: Ended) -> None:
         )
 
 
-def test_nodes_that_still_listened_were_left_cleanly(matrix: Ended) -> None:
+def test_nodes_that_still_answered_were_disconnected_cleanly(matrix: Ended) -> None:
     report = matrix.lab.report()
     assert report["defects"] == 0
     assert report["closed_cleanly"] + report["cut_by_node"] == report["connections_ever"]
     assert report["dropped"] == 0
 
 
-def test_a_locked_account_is_not_tried_again_and_again(daemon: Daemon, make_lab: MakeLab) -> None:
+def test_a_login_to_a_locked_account_is_not_repeated(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(1, "--fault", "lockout@1")
     with daemon.client() as client:
         job = client.wait(start(client, lab, password="wrong").job_id)

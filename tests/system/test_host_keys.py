@@ -92,7 +92,7 @@ def test_a_key_of_another_type_alone_is_a_change_too(daemon: Daemon, make_lab: M
 
 
 @pytest.mark.long
-def test_an_explicit_key_may_stand_beside_another(daemon: Daemon, make_lab: MakeLab) -> None:
+def test_an_explicit_key_is_added_beside_another(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(1)
     daemon.ctl("hostkeys", "add", lab.nodes[0])
     done = daemon.ctl("hostkeys", "add", lab.nodes[0], "--key", ANOTHER.split(" ", 1)[1])
@@ -101,7 +101,7 @@ def test_an_explicit_key_may_stand_beside_another(daemon: Daemon, make_lab: Make
 
 
 @pytest.mark.long
-def test_a_key_that_a_person_gives(
+def test_a_key_given_by_the_user(
     make_daemon: MakeDaemon, make_lab: MakeLab, tmp_path: Path
 ) -> None:
     daemon, lab = make_daemon('[ssh]\nhost_keys = "strict"\n'), make_lab(1)
@@ -117,7 +117,7 @@ def test_a_key_that_a_person_gives(
 
 
 @pytest.mark.long
-def test_what_was_changed_by_hand_is_seen_after_a_reload(daemon: Daemon, make_lab: MakeLab) -> None:
+def test_changes_by_hand_are_read_at_a_reload(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(1)
     with daemon.client() as client:
         client.wait(start(client, lab).job_id)
@@ -171,7 +171,7 @@ def test_a_cluster_has_a_policy_of_its_own(make_daemon: MakeDaemon, make_lab: Ma
         (["forget", "cucm-pub"], 5, "no key"),
     ],
 )
-def test_what_cannot_be_done_is_said(
+def test_an_invalid_command_is_refused_with_a_reason(
     daemon: Daemon, arguments: list[str], code: int, said: str
 ) -> None:
     done = daemon.ctl("hostkeys", *arguments)

@@ -1,4 +1,4 @@
-"""Killed at any moment, and started again: nothing that was answered for is lost or changed.
+"""Killed at any moment, and started again: nothing that was answered is lost or changed.
 
 The daemon runs in a fork of a server that has imported it, so that hundreds of starts are cheap.
 `CUCMD_KILLS` sets how often it is killed.
@@ -47,7 +47,7 @@ directory = "{credentials}"
 
 
 class World:
-    """One state directory, one lab, and what a client was told so far."""
+    """One state directory, one lab, and the replies that a client got so far."""
 
     def __init__(self, folder: Path, lab: Lab) -> None:
         self.folder, self.lab = folder, lab

@@ -1,4 +1,4 @@
-"""The proof that every system test ends with: it finds what is left, and names it."""
+"""The check at the end of every system test: it finds what is left open, and names it."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ def test_a_temporary_file() -> None:
         tempfile.mkdtemp(prefix="cucmd-left")
 
 
-def test_what_is_closed_in_time_is_nothing() -> None:
+def test_what_is_closed_in_time_is_not_reported() -> None:
     with nothing_left_here(), tempfile.TemporaryFile() as file:
         file.write(b"here and gone")
 

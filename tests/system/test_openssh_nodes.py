@@ -1,4 +1,4 @@
-"""Nodes that are not ours: OpenSSH's sshd, a shell script for the dialogue, OpenSSH's sftp.
+"""Nodes without code of ours: OpenSSH's sshd, a shell script for the dialogue, OpenSSH's sftp.
 
 Real files, real speed; what arrives is compared byte by byte with what the node has.
 """
@@ -125,7 +125,7 @@ def test_ctrl_c_ends_the_process_on_the_node(
             assert node(client.wait(job.job_id), 0).failure.code == "command_timeout"
     wait_until(lambda: one.processes() == [], within=5)
     transcript = Path(job.directory, one.address.replace(":", "_"), "transcript.log").read_text()
-    # What the node says last, of its connection to us say, may come after our own last word.
+    # The last output of the node may come after the daemon's last line.
     assert "> quit\n" in transcript.partition("> ^C\n")[2]
     assert PASSWORD not in transcript
 

@@ -1,4 +1,4 @@
-"""The floor of free space and the quotas: the node that passes one fails, the rest go on."""
+"""The floor of free space and the quotas: the node that exceeds one fails, the others go on."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""The copy that other users run where this Python is closed to them: it is whole."""
+"""The copy of this Python for other users is complete."""
 
 import os
 import subprocess

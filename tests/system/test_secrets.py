@@ -1,4 +1,4 @@
-"""Passwords: used for logins, echoed by nodes, typed into wrong fields; and written nowhere."""
+"""Passwords: used for logins, echoed by nodes, put into wrong fields; and written nowhere."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ UNUSUAL = {
     "blanks": "  leading, in   between and trailing  ",
 }
 
-# What each node of a lab does; every one of them shows the password as it greets.
+# What each node of a lab does; every one of them prints the password in its banner.
 NODES = (
     "well",
     "refuse-login",
@@ -41,18 +41,18 @@ NODES = (
 
 
 @pytest.fixture(scope="module")
-def tells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def target_passwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file in which the daemon leaves the passwords of its upload targets."""
-    return tmp_path_factory.mktemp("tells") / "targets"
+    return tmp_path_factory.mktemp("target_passwords") / "targets"
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory, tells: Path) -> Iterator[Daemon]:
+def daemon(tmp_path_factory: pytest.TempPathFactory, target_passwords: Path) -> Iterator[Daemon]:
     folder = tmp_path_factory.mktemp("secrets")
     config = CONFIG
     for name, password in UNUSUAL.items():
         section = named_credential(folder / "given", name, "administrator", password)
-    environ = {"CUCMD_TEST_TARGETS": str(tells)}
+    environ = {"CUCMD_TEST_TARGETS": str(target_passwords)}
     odd = {"module": "rig.odd_daemon", "options": ["--verbose"]}
     with running_daemon(folder / "cucmd", config + section, environ, **odd) as daemon:
         yield daemon
@@ -91,7 +91,7 @@ def jobs(daemon: Daemon, labs: dict[str, Lab]) -> list:
         return [client.wait(job.job_id, timeout=60) for job in (*typed, *named)]
 
 
-def test_unusual_passwords_log_in(jobs: list) -> None:
+def test_unusual_passwords_work(jobs: list) -> None:
     for job in jobs:
         assert node(job, 0).status == "succeeded", node(job, 0).error
     for job in jobs[: len(UNUSUAL)]:
@@ -100,19 +100,19 @@ def test_unusual_passwords_log_in(jobs: list) -> None:
         assert len(codes) == len(NODES) - 1, "each of the others failed in its own way"
 
 
-def test_what_a_node_shows_is_masked(jobs: list) -> None:
+def test_passwords_in_a_nodes_output_are_masked(jobs: list) -> None:
     job = jobs[0]
     transcripts = list(Path(job.directory).glob("*/transcript.log"))
-    greeted = [path for path in transcripts if "Hello, your password is" in path.read_text()]
-    assert len(greeted) >= len(NODES) - 1, "all but the one that refused the login"
-    for path in greeted:
+    with_banner = [path for path in transcripts if "Hello, your password is" in path.read_text()]
+    assert len(with_banner) >= len(NODES) - 1, "all but the one that refused the login"
+    for path in with_banner:
         assert "Hello, your password is *****, they say" in path.read_text()
 
 
 def test_nothing_that_the_daemon_wrote_holds_a_password(
-    daemon: Daemon, jobs: list, tells: Path
+    daemon: Daemon, jobs: list, target_passwords: Path
 ) -> None:
-    targets = tells.read_text().split()
+    targets = target_passwords.read_text().split()
     assert len(targets) >= len(UNUSUAL) * 2
     written.PASSWORDS.update(targets)
     assert " DEBUG " in daemon.log.read_text()
@@ -150,7 +150,7 @@ def test_a_password_from_a_file_is_shown_nowhere(
     assert written.found_in(done.stdout + done.stderr) == []
 
 
-def test_the_process_shows_none(daemon: Daemon, jobs: list) -> None:
+def test_no_password_is_in_the_process_arguments_or_environment(daemon: Daemon, jobs: list) -> None:
     for name in ("cmdline", "environ", "comm", "status"):
         data = Path(f"/proc/{daemon.pid}/{name}").read_bytes()
         assert written.found_in(data) == [], name
@@ -221,8 +221,8 @@ def test_a_cancel_and_a_stop_show_none(tmp_path: Path, labs: dict[str, Lab]) -> 
 
 
 @pytest.mark.skipif(openssh_node.why_not() is not None, reason=str(openssh_node.why_not()))
-def test_an_openssh_node_hears_it_and_nobody_else(
-    daemon: Daemon, tells: Path, tmp_path: Path
+def test_only_the_openssh_node_gets_the_password(
+    daemon: Daemon, target_passwords: Path, tmp_path: Path
 ) -> None:
     password = UNUSUAL["regex"]
     with openssh_node.openssh_node(tmp_path / "node", "127.3.7.1", password) as one:
@@ -235,7 +235,7 @@ def test_an_openssh_node_hears_it_and_nobody_else(
             wrong = f"{password}-but-wrong"
             job = client.wait(start(client, one, [one.address], password=wrong, **typed).job_id)
             assert node(job, 0).failure.code == "auth_failed"
-    written.PASSWORDS.update({wrong, *tells.read_text().split()})
+    written.PASSWORDS.update({wrong, *target_passwords.read_text().split()})
     assert written.passwords_in(daemon.folder) == []
 
 
@@ -322,7 +322,7 @@ def test_a_password_beside_a_credential_is_refused(daemon: Daemon) -> None:
     assert refused.value.parameters.parameter == "login"
 
 
-# The search itself: a test that finds nothing must be able to find something.
+# The search itself: it finds passwords that are there.
 
 
 @pytest.mark.parametrize("password", UNUSUAL.values(), ids=UNUSUAL)

@@ -1,4 +1,4 @@
-"""The daemon as a service manager sees it: the socket that it is given, and what it says back."""
+"""The daemon under a service manager: the inherited socket, and its notifications."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ os.execve(sys.argv[2], sys.argv[2:], {**os.environ, "LISTEN_PID": str(os.getpid(
 
 
 class Manager:
-    """What systemd does for Type=notify-reload and a socket unit, and no more."""
+    """Does what systemd does for Type=notify-reload and a socket unit."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -104,7 +104,7 @@ def test_it_serves_the_socket_that_it_is_given_and_leaves_it_there(manager):
     assert manager.path.stat().st_ino == inode
 
 
-def test_it_says_when_it_is_ready_and_when_it_stops(manager):
+def test_ready_and_stopping_are_notified(manager):
     manager.start()
     manager.until("READY=1")
     assert manager.stop() == 0
@@ -112,7 +112,7 @@ def test_it_says_when_it_is_ready_and_when_it_stops(manager):
     assert any(word.startswith("STATUS=") for word in manager.said)
 
 
-def test_the_watchdog_hears_of_it_again_and_again(manager):
+def test_the_watchdog_is_notified_repeatedly(manager):
     manager.start()
     manager.until("READY=1")
     for _ in range(3):
@@ -131,7 +131,7 @@ def test_a_reload_is_announced_and_ended(manager):
     assert "configuration reloaded" in (manager.folder / "log").read_text()
 
 
-def test_no_restart_is_said_to_change_the_group_of_a_socket_that_it_is_given(manager):
+def test_no_notice_about_the_group_of_an_inherited_socket(manager):
     manager.start()
     manager.until("READY=1")
     changed = CONFIG + "watchers_per_uid = 5\n[access]\noperate_group = 'root'\n"
@@ -144,7 +144,7 @@ def test_no_restart_is_said_to_change_the_group_of_a_socket_that_it_is_given(man
     assert "not until a restart: limits.watchers_per_uid\n" in said
 
 
-def test_a_reload_of_a_wrong_file_says_so_and_changes_nothing(manager):
+def test_a_reload_of_a_wrong_file_is_reported_and_changes_nothing(manager):
     manager.start()
     manager.until("READY=1")
     (manager.folder / "cucmd.toml").write_text("[timeouts]\nconnect = -1\n")

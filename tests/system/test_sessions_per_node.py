@@ -1,4 +1,4 @@
-"""A node takes few sessions: however many jobs want it, and by whatever name, it has them."""
+"""The limit of sessions on a node holds over all jobs and for all names of the node."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -32,7 +32,9 @@ def test_two_sessions_at_once_over_all_jobs(daemon: Daemon, make_lab: MakeLab) -
 
 
 @pytest.mark.long
-def test_as_many_as_the_configuration_says(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
+def test_the_configured_number_of_sessions_at_once(
+    make_daemon: MakeDaemon, make_lab: MakeLab
+) -> None:
     lab = make_lab(1, *QUICK)
     daemon = make_daemon("sessions_per_node = 3\n")
     assert run_jobs(daemon, lab, lab.nodes * 4) == ["succeeded"] * 4
@@ -49,7 +51,7 @@ def test_names_and_spellings_of_a_node_are_one_node(daemon: Daemon, make_lab: Ma
 
 
 @pytest.mark.long
-def test_a_cancelled_job_gives_its_place_to_the_next(
+def test_a_cancelled_job_frees_its_session_for_the_next(
     daemon: Daemon, make_lab: MakeLab, stack: ExitStack
 ) -> None:
     lab = make_lab(1, *QUICK, "--fault", "hang:command*2")

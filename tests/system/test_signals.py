@@ -1,6 +1,4 @@
-"""Signals at moments at which nobody expects them: while the daemon starts, and while it drains;
-and what a reload waits for.
-"""
+"""Signals while the daemon starts and while it drains, and what a reload waits for."""
 
 import os
 import signal
@@ -18,7 +16,7 @@ from rig.lab import running_lab
 from rig.quiet import wait_until
 
 
-def test_what_is_asked_while_it_starts_is_done_once_it_is_up(tmp_path: Path) -> None:
+def test_signals_during_the_start_are_handled_after_it(tmp_path: Path) -> None:
     environ = {"CUCMD_TEST_SIGNALS": "open_store SIGHUP SIGUSR1"}
     with running_daemon(tmp_path / "cucmd", environ=environ, module="rig.odd_daemon") as daemon:
         wait_until(lambda: "configuration reloaded" in daemon.log.read_text())
@@ -58,7 +56,7 @@ def test_a_stop_while_jobs_are_taken_up_drains_them(tmp_path: Path, number: sign
     assert (done.returncode, f"stopping on {number.name}" in done.stderr) == (0, True)
 
 
-def test_what_would_stop_a_start_is_a_defect_once_it_is_up(tmp_path: Path) -> None:
+def test_an_os_error_after_the_start_is_a_defect(tmp_path: Path) -> None:
     done = serve(tmp_path, CUCMD_TEST_DEFECT="no such thing")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
@@ -81,7 +79,7 @@ def test_a_file_that_cannot_be_read_at_once_holds_up_the_reload_alone(daemon: Da
 
 @contextmanager
 def draining(folder: Path) -> Iterator[Daemon]:
-    """A daemon that waits for a node that hears no Ctrl-C: until its grace is over, or not."""
+    """A daemon that waits for a node that ignores Ctrl-C: until its grace is over, or not."""
     faulty = running_lab(1, "--fault", "1=hang:command")
     with faulty as lab, running_daemon(folder) as daemon, daemon.client() as client:
         job = start(client, lab, grace=5)
@@ -93,7 +91,7 @@ def draining(folder: Path) -> Iterator[Daemon]:
 
 
 @pytest.mark.long
-def test_what_is_asked_while_it_drains_is_done_and_is_not_the_end(tmp_path: Path) -> None:
+def test_signals_during_the_drain_are_handled(tmp_path: Path) -> None:
     with draining(tmp_path / "cucmd") as daemon:
         for number, answer in ((signal.SIGUSR1, "holding"), (signal.SIGHUP, "reloaded")):
             daemon.signal(number)

@@ -1,4 +1,4 @@
-"""Whatever comes in at the socket of a real daemon: it answers the next, and nothing stays.
+"""Any input at the socket of a real daemon: it answers the next call, and keeps nothing open.
 
 The one rule: no request here names a node but one that refuses at once, however it is mutated. What
 the daemon still holds at the end is compared by the `daemon` fixture.
@@ -28,7 +28,7 @@ NODE = "127.0.0.1:1"
 PASSWORD = "Fuzz-Secret-1"
 PATIENCE = 20.0  # seconds, for what happens at once on a machine that is not busy
 LONGEST = 1024 * 1024
-ROOM = 64 * 1024  # bytes that the kernel takes from one who writes though nobody reads
+KERNEL_BUFFER = 64 * 1024  # bytes that the kernel takes although the peer does not read
 CORPUS = Path(__file__).parents[1] / "unit" / "varlink" / "corpus"
 
 
@@ -67,7 +67,7 @@ def encode(call: dict) -> bytes:
 
 
 class Peer(NamedTuple):
-    """What one sends, and what it does then."""
+    """The bytes that a peer sends, and what it does after that."""
 
     data: bytes
     ending: str
@@ -148,7 +148,7 @@ def peers(draw: st.DrawFn, job_id: str) -> Peer:
 
 
 async def play(path: Path, peer: Peer) -> None:
-    """Raises what no reply may be; that it is dropped is as good as an answer."""
+    """Raises for an invalid reply. To be disconnected is valid too."""
     async with await trio.open_unix_socket(str(path)) as stream, trio.open_nursery() as nursery:
 
         async def talk() -> None:
@@ -157,7 +157,7 @@ async def play(path: Path, peer: Peer) -> None:
                 nursery.cancel_scope.cancel()
 
         if peer.ending == "never reads":
-            await send(stream, peer.data[:ROOM])
+            await send(stream, peer.data[:KERNEL_BUFFER])
             return
         nursery.start_soon(talk)
         check(await replies(stream))
@@ -175,27 +175,27 @@ async def send(stream: trio.SocketStream, data: bytes, *, finish: bool = False) 
 
 async def replies(stream: trio.SocketStream) -> list[dict]:
     """Up to the end, or to the first reply of a stream, which need not have one."""
-    heard = bytearray()
+    received = bytearray()
     try:
         async for data in stream:
-            heard += data
+            received += data
             if b'"continues":true' in data:
                 break
     except trio.BrokenResourceError:
         pass
-    return [json.loads(frame) for frame in heard.split(b"\0")[:-1]]
+    return [json.loads(frame) for frame in received.split(b"\0")[:-1]]
 
 
-def check(heard: list[dict]) -> None:
-    for reply in heard:
+def check(received: list[dict]) -> None:
+    for reply in received:
         assert isinstance(reply["parameters"], dict)
         assert reply.get("error") != f"{structs.INTERFACE}.InternalError"
 
 
-async def all_at_once(path: Path, crowd: list[Peer]) -> None:
+async def all_at_once(path: Path, peers: list[Peer]) -> None:
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-            for peer in crowd:
+            for peer in peers:
                 nursery.start_soon(play, path, peer)
         async with await trio.open_unix_socket(str(path)) as stream:
             await send(stream, b'{"method":"org.varlink.service.GetInfo"}\0', finish=True)
@@ -215,7 +215,7 @@ def unfinished(client: Client) -> int:
 
 
 def wait_until_all_have_ended(client: Client) -> None:
-    """However many there are: each in its time."""
+    """Any number of peers; each has its own time limit."""
     while left := unfinished(client):
         wait_until(lambda left=left: unfinished(client) < left, within=PATIENCE)
 
@@ -225,7 +225,7 @@ def assert_no_defect(log: str) -> None:
     assert "Traceback" not in log, log
 
 
-def test_whatever_comes_in_the_daemon_answers_the_next(daemon: Daemon) -> None:
+def test_the_daemon_answers_after_any_input(daemon: Daemon) -> None:
     written.PASSWORDS.add(PASSWORD)
     with daemon.client() as client, daemon.log.open(errors="replace") as log:
         job_id = failed_job(client)
@@ -233,11 +233,11 @@ def test_whatever_comes_in_the_daemon_answers_the_next(daemon: Daemon) -> None:
         # Not made smaller when it fails: what one example does to the daemon, the next one meets.
         @settings(tries(200), phases=[Phase.reuse, Phase.generate])
         @given(st.lists(peers(job_id), min_size=1, max_size=5))
-        def hunt(crowd: list[Peer]) -> None:
-            trio.run(all_at_once, daemon.socket, crowd)
+        def search(peers: list[Peer]) -> None:
+            trio.run(all_at_once, daemon.socket, peers)
             assert_no_defect(log.read())  # what is new in it
 
-        hunt()
+        search()
         assert client.status(job_id).status == "failed"
         wait_until_all_have_ended(client)
         assert_no_defect(log.read())

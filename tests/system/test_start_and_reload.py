@@ -1,4 +1,4 @@
-"""What the daemon says when it cannot start, and what it takes up of a new configuration."""
+"""Messages when the daemon cannot start, and what a reload changes."""
 
 import os
 import shutil
@@ -31,17 +31,17 @@ def serve(folder: Path, config: str, *options: str) -> subprocess.CompletedProce
 
 def test_without_a_standard_error_it_runs_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "cucmd.toml").write_text(CONFIG)
-    with short_path() as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+    with short_path() as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         path.parent.mkdir()
-        told.bind(str(path.parent / "notify"))
-        told.settimeout(60)
+        notices.bind(str(path.parent / "notify"))
+        notices.settimeout(60)
         command = ["sh", "-c", 'exec "$0" "$@" 2>&-', sys.executable, "-m", "cucmd", "serve"]
         command += ["--config", str(tmp_path / "cucmd.toml"), "--socket", str(path)]
         command += ["--state-dir", str(tmp_path / "state")]
         environ = {**os.environ, "NOTIFY_SOCKET": str(path.parent / "notify")}
         with subprocess.Popen(command, env=environ, preexec_fn=die_with_parent) as process:
             try:
-                assert b"READY=1" in told.recv(4096)
+                assert b"READY=1" in notices.recv(4096)
                 assert os.readlink(f"/proc/{process.pid}/fd/2") == "/dev/null"
             finally:
                 process.terminate()
@@ -82,7 +82,7 @@ def test_a_socket_that_cannot_be_made_is_named_with_a_way_out(tmp_path: Path) ->
     assert "--socket" in done.stderr
 
 
-def test_a_socket_s_path_that_is_taken_by_a_file_is_told(tmp_path: Path) -> None:
+def test_a_file_at_the_path_of_the_socket_is_named(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.write_text("a file")
     done = serve(tmp_path, CONFIG, "--state-dir", str(tmp_path / "state"), "--socket", str(path))
@@ -101,7 +101,7 @@ def test_the_log_says_which_configuration_was_read(daemon: Daemon) -> None:
     assert f"configuration from '{daemon.folder / 'cucmd.toml'}'\n" in daemon.log.read_text()
 
 
-def test_what_a_kill_left_half_written_is_swept(tmp_path: Path) -> None:
+def test_incomplete_files_of_a_kill_are_removed(tmp_path: Path) -> None:
     state = tmp_path / "cucmd" / "state"
     state.mkdir(parents=True)
     left = [state / ".receiver_host_key_rsa.4711.new", state / ".known_hosts.k2x9"]

@@ -1,4 +1,4 @@
-"""A database that is damaged, and one whose disk fails: said, set aside or refused, never lost."""
+"""A damaged database is set aside; while the disk fails, requests fail and nothing is lost."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -141,7 +141,7 @@ def failing(tmp_path: Path) -> Iterator[Failing]:
 
 
 @pytest.mark.parametrize("error", ["database or disk is full", *more("disk I/O error")])
-def test_while_the_disk_fails_nothing_is_promised_and_afterwards_all_is_kept(
+def test_while_the_disk_fails_requests_fail_and_later_everything_is_stored(
     tmp_path: Path, lab: Lab, failing: Failing, error: str
 ) -> None:
     daemon = failing.daemon
@@ -171,9 +171,7 @@ def test_while_the_disk_fails_nothing_is_promised_and_afterwards_all_is_kept(
 
 
 @pytest.mark.long
-def test_while_the_disk_cannot_be_read_it_is_said_and_jobs_go_on(
-    lab: Lab, failing: Failing
-) -> None:
+def test_while_the_disk_cannot_be_read_only_live_jobs_are_shown(lab: Lab, failing: Failing) -> None:
     daemon = failing.daemon
     with daemon.client() as client:
         ended = client.wait(start(client, lab, lab.nodes[:1]).job_id)
@@ -212,7 +210,7 @@ def test_a_job_that_ends_while_the_disk_fails_is_kept_with_its_files(
 
 
 @pytest.mark.long
-def test_a_stop_while_the_disk_fails_is_a_stop(tmp_path: Path, lab: Lab, failing: Failing) -> None:
+def test_the_daemon_stops_while_the_disk_fails(tmp_path: Path, lab: Lab, failing: Failing) -> None:
     daemon = failing.daemon
     with daemon.client() as client:
         job = start(client, lab, lab.nodes[1:], command=60, grace=0.5)

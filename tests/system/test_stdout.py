@@ -1,4 +1,4 @@
-"""`cucmd` with a standard output that is full, or that nobody reads: no success, no traceback."""
+"""`cucmd` with a standard output that is full or closed: an exit code, and no traceback."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def cucmd(folder: Path, environ: dict[str, str], *arguments: str, stdout: int) -
 
 
 @pytest.mark.parametrize("arguments", [*COMMANDS, " ".join(LAB), "demo"])
-def test_a_full_disk_is_told_and_is_no_success(
+def test_a_full_disk_is_an_error_and_exits_nonzero(
     tmp_path: Path, environ: dict[str, str], arguments: str
 ) -> None:
     with open("/dev/full", "wb") as full:
@@ -46,7 +46,7 @@ def test_a_full_disk_is_told_and_is_no_success(
 
 
 @pytest.mark.parametrize("arguments", COMMANDS)
-def test_a_reader_that_has_gone_is_no_matter(
+def test_a_reader_that_has_gone_is_not_an_error(
     tmp_path: Path, environ: dict[str, str], arguments: str
 ) -> None:
     reader, writer = os.pipe()

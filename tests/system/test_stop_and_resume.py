@@ -1,4 +1,4 @@
-"""A daemon that is stopped, gently or not, in the middle of its work, and started again."""
+"""A daemon that is stopped or killed while jobs run, and started again."""
 
 import signal
 import time
@@ -38,7 +38,7 @@ def end(daemon: Daemon, how: signal.Signals) -> None:
 
 
 def in_the_middle(job) -> bool:
-    """One node is through, one pushes, and the third hangs."""
+    """Waits until one node has ended, one pushes, and the third hangs."""
     one, two, three = job.nodes
     return one.status == "succeeded" and two.bytes_received > 0 and three.phase == "command"
 
@@ -125,10 +125,10 @@ def test_a_credential_that_is_gone_interrupts_and_the_log_says_why(
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, *more(signal.SIGINT)])
-def test_a_stop_takes_no_new_work_and_says_goodbye_to_the_nodes(
+def test_a_stop_takes_no_new_work_and_disconnects_from_the_nodes(
     tmp_path: Path, how: signal.Signals
 ) -> None:
-    """The node is silent until Ctrl-C; it takes the whole goodbye, and the grace bounds it."""
+    """The node is silent until Ctrl-C. It is disconnected in order, within the grace period."""
     with running_lab(2, "--fault", "1=silent:command", "--fault", "2=hang:command") as lab:
         with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
             job = start(client, lab, grace=3)
@@ -157,11 +157,11 @@ def test_a_stop_takes_no_new_work_and_says_goodbye_to_the_nodes(
 def test_a_watcher_sees_how_a_stop_ends_its_job(tmp_path: Path, lab: Lab) -> None:
     with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
         job = start(client, lab, lab.nodes[2:], grace=0.5)
-        told = False
+        stop_sent = False
         for change in client.watch(job.job_id):
             last = change.job
-            if last.nodes[0].phase == "command" and not told:
-                told = True  # once: the second would end it at once
+            if last.nodes[0].phase == "command" and not stop_sent:
+                stop_sent = True  # once: the second would end it at once
                 daemon.signal(signal.SIGTERM)
         assert daemon.process.wait(30) == 0
         assert last.nodes[0].failure.code == "interrupted"

@@ -1,4 +1,4 @@
-"""The test run itself: what is left out of it, a test that hangs beside others, and signals."""
+"""The hooks of pytest: which tests are left out, a test that hangs, and signals."""
 
 import os
 import signal
@@ -111,7 +111,7 @@ print([number for number in numbers if signal.getsignal(number) is signal.SIG_IG
 """
 
 
-def test_children_hear_the_signals_that_we_ignore() -> None:
+def test_children_get_the_signals_that_this_process_ignores() -> None:
     before = {number: signal.signal(number, signal.SIG_IGN) for number in OF_A_TERMINAL}
     try:
         with not_ignored_by_children():

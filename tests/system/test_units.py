@@ -1,4 +1,4 @@
-"""The units: what systemd says of them, who gets at the socket, and what the hardening allows.
+"""The units: systemd's checks of them, who can open the socket, and what the hardening allows.
 
 No manager runs here: what a real one does with them is shown where one can be booted.
 """
@@ -62,7 +62,7 @@ def test_exposure_is_at_most_1_1():
 
 
 @needs_analyze
-def test_systemd_finds_nothing_to_say(tmp_path):
+def test_systemd_verifies_the_units_without_a_message(tmp_path):
     """A copy, with the path of a program that is there: that is not installed is no mistake."""
     service = (UNITS / "cucmd.service").read_text(encoding="utf-8")
     assert service.count(EXECUTABLE) == 1
@@ -85,7 +85,7 @@ def test_units_and_daemon_agree_where_things_are():
     assert (listener["SocketMode"], listener["SocketGroup"]) == ("0660", "cucm")
 
 
-def test_what_the_service_promises_is_there():
+def test_the_unit_has_the_settings_that_the_daemon_relies_on():
     service = Unit("cucmd.service")
     assert service["Type"] == "notify-reload"
     assert service["WatchdogSec"] == "30s"

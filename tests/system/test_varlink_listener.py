@@ -1,4 +1,4 @@
-"""The listening socket: its mode, whose it is, and what happens to one that is there already."""
+"""The listening socket: its mode and group, and what happens to a socket that exists already."""
 
 import contextlib
 import errno
@@ -106,7 +106,7 @@ async def test_a_second_group_may_connect_too_and_nobody_else(path: Path) -> Non
         ]
 
 
-async def test_a_file_system_without_access_lists_is_said(
+async def test_a_file_system_without_access_lists_is_named(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuses(*_: object) -> None:
@@ -127,7 +127,7 @@ async def test_a_second_server_is_refused_and_the_first_goes_on(path: Path) -> N
     assert names_in(path.parent) == []
 
 
-async def test_a_living_socket_of_another_kind_of_server_is_not_taken(path: Path) -> None:
+async def test_a_socket_on_which_another_server_listens_is_not_replaced(path: Path) -> None:
     path.parent.mkdir()
     with contextlib.ExitStack() as stack:
         other = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -142,7 +142,7 @@ async def test_a_living_socket_of_another_kind_of_server_is_not_taken(path: Path
         assert names_in(path.parent) == [path.name]
 
 
-async def test_what_a_dead_server_left_is_replaced(path: Path) -> None:
+async def test_a_socket_of_an_ended_server_is_replaced(path: Path) -> None:
     path.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))

@@ -1,4 +1,4 @@
-"""The Varlink server on real Unix sockets: the kernel's word on peers, hang-ups, and abuse."""
+"""The Varlink server on real Unix sockets: credentials of peers, hang-ups, and abuse."""
 
 import json
 import logging
@@ -82,20 +82,20 @@ async def test_all_groups_of_a_caller_are_known(path: Path, count: int) -> None:
 
 
 async def test_a_hang_up_is_reported_once() -> None:
-    told = []
+    reports = []
     ours, theirs = socket.socketpair()
-    with HangUps() as hang_ups, ours, hang_ups.watch(ours.fileno(), lambda: told.append("gone")):
+    with HangUps() as hang_ups, ours, hang_ups.watch(ours.fileno(), lambda: reports.append("gone")):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hang_ups.run)
             theirs.shutdown(socket.SHUT_WR)
             await trio.testing.wait_all_tasks_blocked()
-            assert told == []
+            assert reports == []
             theirs.close()
             await trio.lowlevel.wait_readable(ours)
-            with trio.fail_after(PATIENCE):  # it would never be blocked, were it told again
+            with trio.fail_after(PATIENCE):  # it would never be blocked if it were reported again
                 await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
-    assert told == ["gone"]
+    assert reports == ["gone"]
 
 
 async def test_a_hang_up_ends_a_quiet_stream_at_once(path: Path) -> None:
@@ -322,8 +322,8 @@ async def test_root_may_connect_when_another_user_holds_all_connections(path: Pa
             await process.stdout.aclose()
 
 
-class Heard(logging.Handler):
-    """Notes what is logged about accepting, and says when the first of it came."""
+class NotedMessages(logging.Handler):
+    """Notes the log messages about accepting; `first` is set by the first one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -353,20 +353,20 @@ def no_descriptors_left() -> Iterator[None]:
             os.close(descriptor)
 
 
-async def test_no_descriptor_left_is_survived_and_said_once(path: Path) -> None:
-    heard = Heard()
-    logging.getLogger("cucmd.varlink.server").addHandler(heard)
+async def test_running_out_of_descriptors_is_logged_once(path: Path) -> None:
+    noted = NotedMessages()
+    logging.getLogger("cucmd.varlink.server").addHandler(noted)
     async with serving(path, Example()):
         clients = [socket.socket(socket.AF_UNIX) for _ in range(3)]
         with no_descriptors_left():
             for client in clients:
                 client.connect(str(path))
             with trio.fail_after(PATIENCE):
-                await heard.first.wait()
-            await trio.sleep(0.35)  # some more tries, which nobody hears of
+                await noted.first.wait()
+            await trio.sleep(0.35)  # some more tries, which are not logged
         for client in clients:
             async with trio.SocketStream(trio.socket.from_stdlib_socket(client)) as stream:
                 assert "error" not in await Peer(stream).call("Who")
-    logging.getLogger("cucmd.varlink.server").removeHandler(heard)
-    assert len(heard.texts) == 1
-    assert "Too many open files" in heard.texts[0]
+    logging.getLogger("cucmd.varlink.server").removeHandler(noted)
+    assert len(noted.texts) == 1
+    assert "Too many open files" in noted.texts[0]

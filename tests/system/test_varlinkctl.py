@@ -38,7 +38,7 @@ async def varlinkctl(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-async def test_varlinkctl_reads_what_the_server_says_of_itself(path: Path) -> None:
+async def test_varlinkctl_reads_the_service_information(path: Path) -> None:
     async with serving(path, Example()):
         info = await varlinkctl("--json=short", "info", f"unix:{path}")
         methods = await varlinkctl("list-methods", f"unix:{path}")

@@ -79,7 +79,7 @@ def test_what_is_there_is_not_made_again(tmp_path):
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_no_link_is_written_through(tmp_path, write):
+def test_a_symbolic_link_is_not_followed(tmp_path, write):
     (tmp_path / "other").write_text("theirs")
     (tmp_path / "file").symlink_to("other")
     mine(tmp_path / "file").symlink_to("other")

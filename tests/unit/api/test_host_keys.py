@@ -1,4 +1,4 @@
-"""What may be remembered because the node shows it: never a key in another's place."""
+"""Which key is added because the node shows it: none that replaces a known one."""
 
 from dataclasses import dataclass
 
@@ -56,10 +56,10 @@ async def add(known, shown, key=None):
         ([], [RSA, ECDSA]),
         ([RSA], [RSA]),
         ([RSA], [RSA, ECDSA]),  # as after `accept-new`, which remembers the one of the login
-        ([RSA, OTHER_RSA], [OTHER_RSA]),  # both were vouched for
+        ([RSA, OTHER_RSA], [OTHER_RSA]),  # both were added
     ],
 )
-async def test_what_the_node_shows_is_added(trusted, shown):
+async def test_the_key_that_the_node_shows_is_added(trusted, shown):
     known = Known(trusted)
     await add(known, shown)
     assert known.added == [str(key) for key in shown]

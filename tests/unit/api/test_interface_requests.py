@@ -1,4 +1,4 @@
-"""Requests to `io.cucmd.Jobs` that do not fit: named, explained, and nothing secret repeated."""
+"""Invalid requests to `io.cucmd.Jobs`: field and reason are named, and no secret is repeated."""
 
 import copy
 

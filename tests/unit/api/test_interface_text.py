@@ -1,7 +1,7 @@
-"""The interface that the socket shows: as its structs are, and as outsiders were promised.
+"""The text of the interface: it matches the structs, and is compatible with the first version.
 
-`fixtures/io.cucmd.Jobs.first.varlink` is that promise, the text of the first version: it may be
-extended, never changed.
+`fixtures/io.cucmd.Jobs.first.varlink` is the text of the first version. Nothing of it may
+be missing or differ; the interface may have more.
 """
 
 import inspect
@@ -16,8 +16,8 @@ from cucmd.api.interface import jobs_interface
 from cucmd.varlink import Interface
 from rig.interface_text import comments, errors, members, methods_and_types
 
-PROMISED = (Path(__file__).parent / "fixtures/io.cucmd.Jobs.first.varlink").read_text()
-# What came later.
+FIRST_VERSION = (Path(__file__).parent / "fixtures/io.cucmd.Jobs.first.varlink").read_text()
+# What was added later.
 ADDED = {
     ("type", "Timeouts"): {"login": "?float"},
     ("type", "Job"): {"unsaved": "?string", "request_id": "?string"},
@@ -51,7 +51,7 @@ def declared() -> list[type[msgspec.Struct]]:
     ]
 
 
-def test_the_text_says_what_the_structs_say(interface: Interface) -> None:
+def test_the_text_matches_the_structs(interface: Interface) -> None:
     ours = methods_and_types(interface)
     shown = {name for kind, name in ours if kind == "type"}
     for method in interface.methods:
@@ -63,10 +63,10 @@ def test_the_text_says_what_the_structs_say(interface: Interface) -> None:
         assert [list(part) for part in parts] == [list(part) for part in ours[member]], "the order"
 
 
-def test_the_text_that_was_promised_is_read_whole() -> None:
-    names = [name for _, name in members(PROMISED)]
+def test_the_text_of_the_first_version_is_parsed_completely() -> None:
+    names = [name for _, name in members(FIRST_VERSION)]
     assert len(names) == 7 + 5 + 7
-    assert members(PROMISED)["method", "Cancel"] == [
+    assert members(FIRST_VERSION)["method", "Cancel"] == [
         {"job_id": "string", "nodes": "?[]string"},
         {
             "job_id": "string",
@@ -77,34 +77,34 @@ def test_the_text_that_was_promised_is_read_whole() -> None:
     ]
 
 
-def test_everything_promised_is_there_with_the_same_type_in_the_same_order(
+def test_everything_of_the_first_version_is_there_with_the_same_type_in_the_same_order(
     interface: Interface,
 ) -> None:
-    ours, promised = members(interface.description), members(PROMISED)
-    assert [name for name in ours if name in promised] == list(promised)
-    for member, parts in promised.items():
-        for our_fields, promised_fields in zip(ours[member], parts, strict=True):
-            kept = {name: kind for name, kind in our_fields.items() if name in promised_fields}
-            assert list(kept.items()) == list(promised_fields.items()), member
+    ours, first = members(interface.description), members(FIRST_VERSION)
+    assert [name for name in ours if name in first] == list(first)
+    for member, parts in first.items():
+        for our_fields, first_fields in zip(ours[member], parts, strict=True):
+            kept = {name: kind for name, kind in our_fields.items() if name in first_fields}
+            assert list(kept.items()) == list(first_fields.items()), member
 
 
-def test_what_is_there_beyond_it_is_known(interface: Interface) -> None:
-    ours, promised = members(interface.description), members(PROMISED)
+def test_additions_since_the_first_version_are_known(interface: Interface) -> None:
+    ours, first = members(interface.description), members(FIRST_VERSION)
     added = {}
     for member, parts in ours.items():
-        known = promised.get(member, [{}] * len(parts))
+        known = first.get(member, [{}] * len(parts))
         more = [
-            {name: kind for name, kind in our_fields.items() if name not in promised_fields}
-            for our_fields, promised_fields in zip(parts, known, strict=True)
+            {name: kind for name, kind in our_fields.items() if name not in first_fields}
+            for our_fields, first_fields in zip(parts, known, strict=True)
         ]
-        if any(more) or member not in promised:
+        if any(more) or member not in first:
             added[member] = more[0]
     assert added == ADDED
 
 
-def test_the_comments_are_those_that_were_promised(interface: Interface) -> None:
+def test_the_comments_are_those_of_the_first_version(interface: Interface) -> None:
     ours = comments(interface.description)
-    assert {what: ours.get(what) for what in comments(PROMISED)} == comments(PROMISED)
+    assert {what: ours.get(what) for what in comments(FIRST_VERSION)} == comments(FIRST_VERSION)
 
 
 def errors_of(interface: Interface) -> set[str]:
@@ -124,7 +124,7 @@ def test_the_error_for_a_defect_is_among_the_errors(interface: Interface) -> Non
     assert "InternalError" in errors_of(interface)
 
 
-def test_what_changes_something_is_marked_so(interface: Interface) -> None:
+def test_methods_with_an_effect_are_marked(interface: Interface) -> None:
     assert {one.name for one in interface.methods if one.effect} == {
         "Start",
         "Cancel",

@@ -1,4 +1,4 @@
-"""What becomes of a request before the job exists, and of a job that a restart takes up again."""
+"""A request becomes the tasks of a job; a restart makes the tasks of a resumed job."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -24,12 +24,12 @@ def request(
     return structs.StartRequest(nodes, login, structs.Collection(paths=("x",)), timeouts)
 
 
-def test_every_task_knows_when_the_job_was_asked_for() -> None:
+def test_every_task_has_the_time_of_the_request() -> None:
     job, tasks = PLANNER.plan(request("a", "b"))
     assert [task.asked_at for task in tasks] == [job.created_at] * 2
 
 
-def test_a_request_that_names_too_many_is_refused_before_they_are_looked_at() -> None:
+def test_a_request_with_too_many_nodes_is_refused_before_they_are_parsed() -> None:
     with pytest.raises(InvalidValue, match="1001 names; at most 1000"):
         PLANNER.plan(request(*["no name"] * (MOST_NODES + 1)))
 
@@ -71,10 +71,10 @@ def with_first_done(job: Job) -> Job:
     return job.begin(now).replace_node(0, Node("a").begin(now, 1).succeed(now), now)
 
 
-def test_what_a_settled_node_was_collected_with_is_needed_no_more(
+def test_the_credential_of_a_settled_node_is_not_needed_for_a_resume(
     two_clusters: Planner, tmp_path: Path
 ) -> None:
-    """Its password may have been taken away since: the other nodes go on after a restart."""
+    """Its password may have been removed since. The other nodes are resumed."""
     job, _ = two_clusters.plan(request("a", "b", login=structs.Login()))
     (tmp_path / "berlin.password").unlink()
     settled, task = two_clusters.replan(with_first_done(job))
@@ -82,7 +82,7 @@ def test_what_a_settled_node_was_collected_with_is_needed_no_more(
     assert (task.node, task.login.password) == ("b", "secret of bern")
 
 
-def test_a_job_whose_next_node_has_no_password_any_more_does_not_go_on_alone(
+def test_a_job_is_not_resumed_if_one_node_has_no_password(
     two_clusters: Planner, tmp_path: Path
 ) -> None:
     job, _ = two_clusters.plan(request("a", "b", login=structs.Login()))
@@ -97,7 +97,7 @@ def test_a_job_whose_next_node_has_no_password_any_more_does_not_go_on_alone(
         (structs.Login(credential="bern"), None, "no credential 'bern': there is no"),
     ],
 )
-def test_a_credential_that_nobody_typed_is_told_with_its_cluster(
+def test_an_error_of_a_clusters_credential_names_the_cluster(
     two_clusters: Planner, tmp_path: Path, login: structs.Login, cluster: str | None, said: str
 ) -> None:
     (tmp_path / "bern.password").unlink()
@@ -132,7 +132,7 @@ def test_after_a_restart_a_node_has_the_timeouts_it_had_at_the_start(
     assert on_b.timeouts.command == expected[1]
 
 
-def test_what_a_job_of_old_had_asked_for_is_what_differs_from_the_configuration(
+def test_for_an_old_job_timeouts_that_differ_from_the_configuration_count_as_requested(
     two_clusters: Planner,
 ) -> None:
     asked = structs.Timeouts(command=700)

@@ -1,4 +1,4 @@
-"""A request measured against the configuration."""
+"""A request is completed from the configuration and checked."""
 
 from datetime import UTC, datetime
 
@@ -125,7 +125,7 @@ def test_a_path_that_is_written_in_two_ways_is_collected_once():
         ),
     ],
 )
-def test_what_cannot_be_collected_is_refused_with_field_and_value(request_, parameter, reason):
+def test_an_invalid_request_is_refused_with_field_and_value(request_, parameter, reason):
     with pytest.raises(InvalidValue) as caught:
         resolved(**request_)
     assert caught.value.parameter == parameter
@@ -168,7 +168,7 @@ def test_timeouts_of_the_request_win():
         ({"connect": 9.0, "command": 8.0}, "timeouts.command", "8 s is less than connect (9 s)"),
     ],
 )
-def test_wrong_timeouts_are_told_of_what_the_request_gave(request_, parameter, reason):
+def test_an_error_of_timeouts_names_the_field_of_the_request(request_, parameter, reason):
     with pytest.raises(InvalidValue) as caught:
         resolve_timeouts(structs.Timeouts(**request_), job.Timeouts())
     assert caught.value.parameter == parameter

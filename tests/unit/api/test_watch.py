@@ -1,4 +1,4 @@
-"""`Jobs.watch`: states and changes as they are numbered, and what a slow watcher is told."""
+"""`Jobs.watch`: the numbers of states and changes, and what a slow watcher gets."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -23,7 +23,7 @@ BOTH = pytest.mark.parametrize("watched", [JOB_ID, None], ids=["one job", "all j
 
 
 class World:
-    """One job on one node, and who is asked for it. Each change is another byte received."""
+    """One job on one node, and the `Jobs` that a watcher asks. Each change is one byte received."""
 
     def __init__(self) -> None:
         self.feed = Feed()
@@ -95,7 +95,7 @@ async def test_the_state_has_number_0_and_each_change_the_next(
 
 
 @BOTH
-async def test_a_slow_watcher_learns_how_many_changes_it_missed(
+async def test_a_slow_watcher_gets_the_number_of_missed_changes(
     world: World, watched: str | None
 ) -> None:
     async with world.watch(watched) as replies:

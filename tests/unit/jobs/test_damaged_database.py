@@ -1,4 +1,4 @@
-"""Jobs by the beginning of their id, and what of them is left when the database is damaged."""
+"""Jobs are found by a prefix of their id; live ones also when the database is damaged."""
 
 import os
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ FRAME = 24 + PAGE  # of the journal, behind its header of 32 bytes
 
 
 def damage(path: Path) -> None:
-    """Every page of the database, and every page in its journal, becomes noise.
+    """Every page of the database, and every page in its journal, is overwritten with other bytes.
 
     The headers stay, so that SQLite reads the pages and does not take the journal for an empty one.
     """
@@ -63,8 +63,8 @@ async def test_a_prefix_of_a_live_job_and_an_ended_one_is_ambiguous(tmp_path: Pa
         assert (await w.supervisor.find("bbbb")).job_id == QUEUED
 
 
-async def test_a_job_that_is_not_durable_yet_is_found_by_no_prefix(tmp_path: Path) -> None:
-    """It was not answered for, and may still come to nothing."""
+async def test_a_job_that_is_not_durable_yet_is_not_found(tmp_path: Path) -> None:
+    """Its start was not answered yet, and may still fail."""
     stored = trio.Event()
 
     async with world(tmp_path) as w:
@@ -85,17 +85,17 @@ async def test_a_job_that_is_not_durable_yet_is_found_by_no_prefix(tmp_path: Pat
 
 
 @pytest.mark.parametrize("prefix", ["aaaa", RUNNING[:11], RUNNING])
-async def test_a_running_job_is_cancelled_though_the_database_is_damaged(
+async def test_a_running_job_can_be_cancelled_with_a_damaged_database(
     tmp_path: Path, prefix: str
 ) -> None:
     async with damaged(tmp_path) as w:
         job, changed = await w.supervisor.cancel(prefix, None)
         assert (job.job_id, statuses(job), changed) == (RUNNING, ["cancelled"], True)
-        queued = await w.ended(QUEUED)  # its turn came: nothing of the other is at work any more
+        queued = await w.ended(QUEUED)  # it was started, so the other job has ended completely
         assert queued.status == "succeeded"
 
 
-async def test_live_jobs_are_shown_though_the_database_is_damaged(tmp_path: Path) -> None:
+async def test_live_jobs_are_shown_with_a_damaged_database(tmp_path: Path) -> None:
     async with damaged(tmp_path) as w:
         found = await w.supervisor.find("aaaa")
         assert (found.job_id, statuses(found)) == (RUNNING, ["running"])
@@ -104,7 +104,7 @@ async def test_live_jobs_are_shown_though_the_database_is_damaged(tmp_path: Path
         assert w.supervisor.unsaved(RUNNING) is None
 
 
-async def test_what_may_be_in_a_damaged_database_is_not_called_unknown(tmp_path: Path) -> None:
+async def test_a_job_that_a_damaged_database_may_have_is_not_unknown(tmp_path: Path) -> None:
     async with damaged(tmp_path) as w:
         with pytest.raises(StoreFailed):
             await w.supervisor.find("beef")

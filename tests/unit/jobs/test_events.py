@@ -1,4 +1,4 @@
-"""Changes reach whoever watches, in order and numbered; who is slow is told what was missed."""
+"""Changes: in order and numbered; a slow subscriber gets the number of those that it missed."""
 
 from datetime import UTC, datetime
 
@@ -30,7 +30,7 @@ async def test_changes_come_in_order_with_numbers_that_grow_by_one(feed: Feed) -
     assert [change.job for change in got if change.job is changes[1]] == [changes[1]]
 
 
-async def test_who_watches_one_job_hears_of_no_other(feed: Feed) -> None:
+async def test_a_watcher_of_one_job_gets_no_change_of_another(feed: Feed) -> None:
     with feed.subscribe("a") as subscription:
         feed.publish(job("b"))
         feed.publish(job("a"))
@@ -40,7 +40,7 @@ async def test_who_watches_one_job_hears_of_no_other(feed: Feed) -> None:
     assert change.job.job_id == "a"
 
 
-async def test_it_counts_from_the_moment_it_is_entered(feed: Feed) -> None:
+async def test_a_subscription_counts_from_its_with_statement(feed: Feed) -> None:
     subscription = feed.subscribe()
     feed.publish(job("before"))
     with subscription:
@@ -50,7 +50,7 @@ async def test_it_counts_from_the_moment_it_is_entered(feed: Feed) -> None:
     assert change.job.job_id == "after"
 
 
-async def test_the_next_change_is_waited_for(feed: Feed) -> None:
+async def test_next_waits_for_a_change(feed: Feed) -> None:
     async def publish() -> None:
         await trio.testing.wait_all_tasks_blocked()
         feed.publish(job("late"))
@@ -62,7 +62,7 @@ async def test_the_next_change_is_waited_for(feed: Feed) -> None:
     assert change.sequence == 1
 
 
-async def test_who_falls_behind_is_told_how_many_and_goes_on_from_there(feed: Feed) -> None:
+async def test_a_slow_subscriber_gets_the_number_of_missed_changes_and_goes_on(feed: Feed) -> None:
     with feed.subscribe() as slow, feed.subscribe() as quick:
         for number in range(CAPACITY + 5):
             feed.publish(job(str(number)))
@@ -75,7 +75,7 @@ async def test_who_falls_behind_is_told_how_many_and_goes_on_from_there(feed: Fe
     assert change.job.job_id == "next"
 
 
-async def test_what_was_read_before_does_not_count_as_missed(feed: Feed) -> None:
+async def test_changes_that_were_read_do_not_count_as_missed(feed: Feed) -> None:
     with feed.subscribe() as subscription:
         feed.publish(job())
         await subscription.next()
@@ -99,14 +99,14 @@ async def test_a_cancelled_wait_loses_nothing(feed: Feed) -> None:
         assert (await subscription.next()).sequence == 1
 
 
-async def test_publishing_is_never_held_up_and_keeps_no_more_than_its_capacity(feed: Feed) -> None:
+async def test_publishing_never_waits_and_keeps_at_most_its_capacity(feed: Feed) -> None:
     with feed.subscribe() as subscription:
         for _ in range(100 * CAPACITY):
             feed.publish(job())
         assert len(subscription._waiting) <= CAPACITY
 
 
-def test_who_has_left_costs_nothing(feed: Feed) -> None:
+def test_an_ended_subscription_leaves_nothing_in_the_feed(feed: Feed) -> None:
     for job_id in ("a", None):
         with feed.subscribe(job_id), feed.subscribe(job_id):
             pass

@@ -1,4 +1,4 @@
-"""A file that came is on record in store and manifest, however often it takes.
+"""Received files are put on record in the store and in the manifest, after failures too.
 
 Time is real here, because the store and the manifest work in threads: a clock that jumps while all
 tasks are blocked would jump while they write.
@@ -27,7 +27,7 @@ from rig.supervised import Behaviour, World, hang, statuses, world
 
 
 def brings(files: int, ends: trio.Event | None = None) -> Behaviour:
-    """A node that pushes so many files, and ends when it may."""
+    """A node that pushes so many files, and ends once `ends` is set."""
 
     async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
         target = Target(task.node, f"{task.folder.name}/files/")
@@ -54,12 +54,12 @@ def ended(job: Job) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was not put on record is tried again at once."""
+    """Files that could not be put on record are tried again at once."""
     monkeypatch.setattr(filing, "CATCH_UP_AFTER", 0.01)
 
 
 class Saves:
-    """Counts what is asked of the store, and fails the next `failing` of it."""
+    """Counts the saves of the store. The next `failing` of them fail."""
 
     def __init__(self, store: Store, failing: int = 0) -> None:
         self.made: list[str] = []
@@ -77,7 +77,7 @@ class Saves:
 
 
 class Appends:
-    """Of the manifest: the next `failing` of them fail."""
+    """Appends to the manifest. The next `failing` of them fail."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made: list[list[str]] = []
@@ -151,7 +151,7 @@ async def test_nodes_that_end_while_another_is_listed_share_the_next_append(
         assert listed(w, job_id) == ["first", *names]
 
 
-async def test_who_sees_a_node_end_finds_its_files(tmp_path: Path) -> None:
+async def test_when_a_node_is_shown_as_ended_its_files_are_on_record(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         names = [f"n{number}" for number in range(5)]
         w.behaviours = dict.fromkeys(names, brings(3))
@@ -175,7 +175,9 @@ async def test_a_node_is_not_shown_as_ended_before_its_files_are_listed(
         assert statuses(await w.ended(job_id)) == ["succeeded"]
 
 
-async def test_what_the_store_did_not_take_is_taken_with_the_next(tmp_path: Path) -> None:
+async def test_files_that_could_not_be_saved_are_saved_with_those_of_the_next_node(
+    tmp_path: Path,
+) -> None:
     async with world(tmp_path) as w:
         saves = Saves(w.store, failing=1)
         w.behaviours = {"a": brings(1), "b": brings(1)}
@@ -187,7 +189,7 @@ async def test_what_the_store_did_not_take_is_taken_with_the_next(tmp_path: Path
         assert listed(w, job.job_id) == ["a", "b"]
 
 
-async def test_what_the_store_takes_at_last_is_caught_up_with(tmp_path: Path) -> None:
+async def test_files_that_could_not_be_saved_are_saved_after_the_last_node(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         saves = Saves(w.store, failing=3)
         w.behaviours["a"] = brings(1)
@@ -199,7 +201,7 @@ async def test_what_the_store_takes_at_last_is_caught_up_with(tmp_path: Path) ->
         assert listed(w, job_id) == ["a"]
 
 
-async def test_a_full_disk_fails_the_node_and_the_next_one_takes_its_files_along(
+async def test_a_full_disk_fails_the_node_and_the_next_node_records_its_files(
     tmp_path: Path, appends: Appends
 ) -> None:
     async with world(tmp_path) as w:
@@ -212,7 +214,7 @@ async def test_a_full_disk_fails_the_node_and_the_next_one_takes_its_files_along
         assert listed(w, job.job_id) == ["a", "b"]
 
 
-async def test_a_disk_that_is_full_at_the_end_is_caught_up_with(
+async def test_files_of_a_full_disk_are_recorded_once_it_has_space(
     tmp_path: Path, appends: Appends, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with world(tmp_path) as w:
@@ -226,7 +228,7 @@ async def test_a_disk_that_is_full_at_the_end_is_caught_up_with(
         assert (await w.store.load(job_id)).nodes[0].state.failure.code is Code.DISK_FULL
 
 
-async def test_a_job_that_waits_for_room_on_the_disk_keeps_no_other_from_its_turn(
+async def test_a_job_that_waits_for_disk_space_does_not_delay_the_next_job(
     tmp_path: Path, appends: Appends
 ) -> None:
     async with world(tmp_path, Limits(jobs=1)) as w:
@@ -239,7 +241,7 @@ async def test_a_job_that_waits_for_room_on_the_disk_keeps_no_other_from_its_tur
             await w.running(await w.start("d"))
 
 
-async def test_a_stop_does_not_wait_for_room_and_the_next_start_catches_up(
+async def test_a_stop_does_not_wait_for_disk_space_and_the_next_start_records_the_files(
     tmp_path: Path, appends: Appends
 ) -> None:
     async with world(tmp_path) as w:
@@ -258,7 +260,7 @@ async def test_a_stop_does_not_wait_for_room_and_the_next_start_catches_up(
         assert await again.store.ended_but_open() == ()
 
 
-async def test_a_folder_that_somebody_removed_is_not_waited_for(
+async def test_a_removed_directory_is_not_waited_for(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with world(tmp_path) as w:
@@ -302,7 +304,7 @@ async def test_the_files_of_a_cancelled_node_are_on_record_once_its_connection_i
         assert listed(w, job_id) == ["a"]
 
 
-async def test_after_a_defect_the_files_are_not_taken_for_recorded(
+async def test_after_a_defect_the_files_do_not_count_as_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def defect(*_: object) -> None:
@@ -323,7 +325,7 @@ async def test_after_a_defect_the_files_are_not_taken_for_recorded(
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
-async def test_a_restart_lists_what_a_kill_left_in_the_store_alone(
+async def test_a_restart_adds_to_the_manifest_what_a_kill_left_in_the_store_only(
     tmp_path: Path, appends: Appends, *, goes_on: bool
 ) -> None:
     killed, state = tmp_path / "as a kill left it", tmp_path / "state"

@@ -1,4 +1,4 @@
-"""A bit of the database is another one: the daemon starts, lists, and goes on with the rest."""
+"""One bit of the database is flipped: the daemon starts, lists jobs, and resumes the others."""
 
 import tempfile
 from functools import cache
@@ -16,7 +16,7 @@ from cucmd.store import StoreFailed, open_store
 from rig.supervised import NOW, world
 from rig.tries import tries
 
-VERSION = range(60, 64)  # of the schema: a later one is another daemon's, and left alone
+VERSION = range(60, 64)  # of the schema: a later version is refused, see the tests of the store
 NODES = tuple(Node(f"cucm-{number}") for number in range(5))
 
 
@@ -48,20 +48,20 @@ def whole() -> bytes:
 async def start_and_look(state: Path) -> None:
     async with world(state) as w:
         await w.supervisor.recover(w.tasks)
-        with trio.fail_after(60):  # whatever could be taken up comes to an end
+        with trio.fail_after(60):  # every job that could be resumed ends
             for run in list(w.supervisor._live.values()):
                 await run.over.wait()
         for row in await w.supervisor.newest(100, None):
             try:
                 await w.supervisor.find(row.job_id)
             except StoreFailed:
-                pass  # said to whoever asks for it, and to nobody else
+                pass  # raised to a client that asks for it
 
 
 @pytest.mark.long
 @tries(40)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_one_flipped_bit_stops_no_start_and_no_list(place: float, bit: int) -> None:
+def test_with_one_flipped_bit_the_daemon_starts_and_lists(place: float, bit: int) -> None:
     damaged = bytearray(whole())
     at = int(place * len(damaged))
     assume(at not in VERSION)

@@ -60,7 +60,7 @@ def test_a_second_attempt_keeps_the_start_of_the_first() -> None:
     ],
     ids=["begin", "enter", "succeed", "fail", "cancel"],
 )
-def test_a_settled_node_never_changes(settled: Node, change) -> None:
+def test_a_settled_node_does_not_change(settled: Node, change) -> None:
     with pytest.raises(ImpossibleTransition):
         change(settled)
 
@@ -70,7 +70,7 @@ def test_a_node_that_never_ran_cannot_succeed() -> None:
         Node("a").succeed(NOW)
 
 
-def test_cancel_settles_what_is_not_settled_and_ends_the_job() -> None:
+def test_cancel_ends_the_unsettled_nodes_and_the_job() -> None:
     before = job(running("a").succeed(NOW), running("b"), Node("c")).begin(NOW)
     after = before.cancel(LATER)
     assert [node.status for node in after.nodes] == ["succeeded", "cancelled", "cancelled"]
@@ -190,16 +190,16 @@ def test_a_job_survives_its_encoding() -> None:
         (Timeouts(connect=30, command=29), "command"),
     ],
 )
-def test_timeouts_that_make_no_sense_are_named(timeouts: Timeouts, field: str) -> None:
+def test_contradicting_timeouts_are_named(timeouts: Timeouts, field: str) -> None:
     problem = timeouts.problem()
     assert problem is not None
     assert problem[0] == field
 
 
-def test_the_default_timeouts_make_sense() -> None:
+def test_the_default_timeouts_are_valid() -> None:
     assert Timeouts().problem() is None
 
 
-def test_the_grace_is_shorter_than_what_systemd_waits_for_a_stop() -> None:
+def test_the_grace_is_shorter_than_the_stop_timeout_of_systemd() -> None:
     assert Timeouts(grace=45).problem() is None
     assert Timeouts(grace=46).problem() == ("grace", "46 s is more than 45 s")

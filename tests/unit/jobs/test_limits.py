@@ -1,4 +1,4 @@
-"""Who may run now: places are first come, first served, and come back when they are left."""
+"""Limits: slots are given in the order of the requests, and are free again after use."""
 
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -43,7 +43,7 @@ async def test_no_more_connections_at_once_than_allowed_over_all_nodes() -> None
     assert most == 2
 
 
-async def test_waiting_for_a_busy_node_holds_no_connection() -> None:
+async def test_a_task_that_waits_for_a_busy_node_takes_no_connection() -> None:
     """Of two connections the busy node has one: exactly one more is left for the others."""
     admission = Admission(Limits(connections=2, sessions_per_node=1))
     reached: list[str] = []
@@ -69,7 +69,7 @@ async def test_an_idle_node_is_forgotten() -> None:
     assert not admission._sessions
 
 
-async def test_a_cancelled_wait_leaves_no_trace(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_cancelled_wait_takes_no_slot(autojump_clock: trio.testing.MockClock) -> None:
     admission = Admission(Limits(sessions_per_node=1))
 
     async def wait_in_vain() -> None:

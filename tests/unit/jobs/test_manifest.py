@@ -1,4 +1,4 @@
-"""The manifest on disk: lines are added, and whatever a stop or a full disk left is repaired."""
+"""The manifest on disk: lines are added; what a kill or a full disk left is repaired."""
 
 import errno
 import json
@@ -41,7 +41,7 @@ LINES = {file: line(file) for file in (A, B, C)}
 
 
 def written(*files: ReceivedFile) -> bytes:
-    """What a manifest of these files has in it."""
+    """The content of a manifest of these files."""
     return b"".join(LINES[file] for file in files)
 
 
@@ -54,7 +54,7 @@ async def test_a_file_is_a_line(tmp_path: Path) -> None:
     assert [list(json.loads(line)) for line in lines] == [FIELDS] * 3
 
 
-async def test_a_manifest_without_files_is_there(tmp_path: Path) -> None:
+async def test_a_manifest_without_files_is_an_empty_file(tmp_path: Path) -> None:
     at_work = Manifest(tmp_path)
     await at_work.append([])
     assert raw(tmp_path) == b""
@@ -102,7 +102,7 @@ class Disk:
         self._fsync(descriptor)
 
 
-async def test_what_was_written_and_not_synced_does_not_count(
+async def test_lines_that_were_not_synced_are_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk, at_work = Disk(monkeypatch), Manifest(tmp_path)
@@ -123,7 +123,7 @@ async def test_a_new_name_is_synced_too(tmp_path: Path, monkeypatch: pytest.Monk
     assert disk.synced == ["manifest.jsonl", tmp_path.name, "manifest.jsonl"]
 
 
-async def test_a_first_append_that_failed_is_made_again(
+async def test_a_first_append_that_failed_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk, at_work = Disk(monkeypatch), Manifest(tmp_path)
@@ -147,7 +147,7 @@ async def test_a_first_append_without_files_that_failed_is_made_again(tmp_path: 
 WHOLE = written(A, B, C)
 
 
-async def test_a_restart_makes_good_a_line_that_was_torn_anywhere(tmp_path: Path) -> None:
+async def test_a_restart_repairs_a_line_that_was_cut_anywhere(tmp_path: Path) -> None:
     for length in range(len(WHOLE)):
         (tmp_path / "manifest.jsonl").write_bytes(WHOLE[:length])
         await Manifest(tmp_path).append([A, B, C])
@@ -160,7 +160,7 @@ async def test_a_restart_makes_good_a_line_that_was_torn_anywhere(tmp_path: Path
     rest=st.binary() | st.text('{}"\n\0:,a1').map(str.encode),
     more=st.lists(st.sampled_from([A, B, C]), unique=True),
 )
-def test_whatever_stands_after_what_was_synced_is_repaired(
+def test_any_bytes_after_the_synced_lines_are_repaired(
     length: int, rest: bytes, more: Sequence[ReceivedFile]
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -197,7 +197,7 @@ async def test_of_both_versions_the_new_one_counts(tmp_path: Path) -> None:
 async def test_the_first_version_stays_until_the_lines_are_durable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
-    """A conversion that failed anywhere is made again."""
+    """A conversion that failed at any step is repeated."""
     first_version(tmp_path, A, B)
     disk, at_work = Disk(monkeypatch), Manifest(tmp_path)
     disk.failing = failing
@@ -211,7 +211,7 @@ async def test_the_first_version_stays_until_the_lines_are_durable(
     assert os.listdir(tmp_path) == ["manifest.jsonl"]
 
 
-async def test_a_damaged_one_of_the_first_version_is_in_nobodys_way(tmp_path: Path) -> None:
+async def test_a_damaged_manifest_of_the_first_version_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"job_id": "0a1b2c3d4e5f", "fi')
     await Manifest(tmp_path).append([A])
     assert raw(tmp_path) == written(A)
@@ -244,7 +244,7 @@ def emptied(path: Path) -> None:
 
 
 @pytest.mark.parametrize("meddle", [removed, emptied])
-async def test_what_somebody_takes_out_of_it_stays_out(
+async def test_lines_that_somebody_removed_are_not_written_again(
     tmp_path: Path, meddle: Callable[[Path], None]
 ) -> None:
     at_work = Manifest(tmp_path)

@@ -1,4 +1,4 @@
-"""A job that does something else than to collect: stored, run and shown like any other.
+"""A job with another kind of work than to collect: stored, run and shown like any other.
 
 The work here is made up. It stands for the next variant of `cucmd.job.Work`: what a real one needs
 is its struct in the union, and not a change in store, supervisor or socket.
@@ -30,7 +30,7 @@ def tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "Job", JobOfTomorrow)
 
 
-async def test_other_work_reaches_the_node_as_it_was_asked_for(tmp_path: Path) -> None:
+async def test_other_work_reaches_the_node_as_it_was_requested(tmp_path: Path) -> None:
     done: list[object] = []
 
     async def ask(task: NodeTask, report: Report) -> tuple[str, ...]:

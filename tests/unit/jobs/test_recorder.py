@@ -1,4 +1,4 @@
-"""From memory to the store to the watchers: in that order, and not forgotten when a disk fails."""
+"""States go to the store and then to the watchers; failed saves are tried again."""
 
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ QUEUED = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), No
 
 
 class SlowStore:
-    """Saves when told to; fails as often as `failures` says."""
+    """Saves when the test allows it. The first `failures` saves fail."""
 
     def __init__(self, failures: int = 0) -> None:
         self.saved: list[tuple[Job, Job]] = []
@@ -37,11 +37,11 @@ async def test_a_state_is_published_only_once_it_is_durable() -> None:
     store, feed = SlowStore(), Feed()
     store.may_save = trio.Event()
     recorder = Recorder(QUEUED, store, feed)
-    heard: list[Job | None] = []
+    received: list[Job | None] = []
 
     async def watch(changes) -> None:
         while True:
-            heard.append((await changes.next()).job)
+            received.append((await changes.next()).job)
 
     with feed.subscribe(QUEUED.job_id) as changes:
         async with trio.open_nursery() as nursery:
@@ -50,11 +50,11 @@ async def test_a_state_is_published_only_once_it_is_durable() -> None:
             running = QUEUED.begin(NOW)
             recorder.changed(running)
             await wait_all_tasks_blocked()
-            assert heard == []
+            assert received == []
             store.may_save.set()
             await recorder.durable()
             await wait_all_tasks_blocked()
-            assert heard == [running]
+            assert received == [running]
             recorder.finish()
             nursery.cancel_scope.cancel()
 
@@ -77,7 +77,7 @@ async def test_each_save_goes_from_the_last_durable_state_to_the_newest() -> Non
     assert store.saved == [(QUEUED, first), (first, second)]
 
 
-async def test_a_failed_save_is_told_to_who_waits_and_tried_again(
+async def test_a_failed_save_is_raised_by_durable_and_tried_again(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = SlowStore(failures=2)
@@ -95,22 +95,22 @@ async def test_a_failed_save_is_told_to_who_waits_and_tried_again(
     assert "disk is full" in caplog.text
 
 
-async def test_who_watches_hears_once_why_nothing_new_comes_and_when_it_is_over(
+async def test_watchers_get_one_change_when_saving_fails_and_one_when_it_works_again(
     autojump_clock: MockClock,
 ) -> None:
     feed = Feed()
     recorder = Recorder(QUEUED, SlowStore(failures=2), feed)
     cancelled = QUEUED.cancel(NOW)
-    heard: list[tuple[str, str | None]] = []
+    received: list[tuple[str, str | None]] = []
     with feed.subscribe(QUEUED.job_id) as changes:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(recorder.run)
             recorder.changed(cancelled)
-            while len(heard) < 2:
+            while len(received) < 2:
                 change = await changes.next()
-                heard.append((change.job.status, recorder.save_error))
+                received.append((change.job.status, recorder.save_error))
             recorder.finish()
-    assert heard == [("queued", "database or disk is full"), ("cancelled", None)]
+    assert received == [("queued", "database or disk is full"), ("cancelled", None)]
 
 
 async def test_the_last_state_is_saved_before_the_recorder_ends_even_when_cancelled() -> None:
@@ -125,7 +125,7 @@ async def test_the_last_state_is_saved_before_the_recorder_ends_even_when_cancel
     assert [after.status for _, after in store.saved] == ["cancelled"]
 
 
-async def test_an_ended_job_is_saved_when_the_disk_has_room_again(
+async def test_an_ended_job_is_saved_when_the_disk_has_space_again(
     autojump_clock: MockClock,
 ) -> None:
     store = SlowStore(failures=3)

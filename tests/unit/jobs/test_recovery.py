@@ -1,4 +1,4 @@
-"""What a stop left behind is taken up, closed and put on record, each job apart from the others."""
+"""A restart resumes or ends each job, independent of others, and puts its files on record."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from rig.scripted_node import Target
 from rig.supervised import NOW, statuses, world
 
 
-async def test_recovery_interrupts_what_has_no_password_any_more(tmp_path: Path) -> None:
+async def test_recovery_interrupts_a_job_without_its_password(tmp_path: Path) -> None:
     async with open_store(tmp_path / "cucmd.db") as store:
         job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
         await store.add_job(job)
@@ -35,7 +35,7 @@ async def test_recovery_interrupts_what_has_no_password_any_more(tmp_path: Path)
         assert (job.status, w.contacted) == ("partial", [])
 
 
-async def test_recovery_accounts_for_files_of_a_job_that_ended_in_its_last_moment(
+async def test_recovery_records_the_files_of_a_job_that_ended_just_before_the_stop(
     tmp_path: Path,
 ) -> None:
     job_id = await cut_off(tmp_path)
@@ -46,10 +46,10 @@ async def test_recovery_accounts_for_files_of_a_job_that_ended_in_its_last_momen
     assert "core.1" in (tmp_path / "jobs" / job_id / "manifest.jsonl").read_text()
 
 
-async def test_a_job_of_the_first_version_goes_on_with_its_manifest_in_lines(
+async def test_a_job_of_the_first_version_is_resumed_and_its_manifest_converted(
     tmp_path: Path,
 ) -> None:
-    """It was at work when the daemon was stopped for an upgrade."""
+    """It ran when the daemon was stopped for an upgrade."""
     job_id = "0a1b2c3d4e5f"
     job = Job(job_id, NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b"), Node("c")))
     listed, unlisted = (
@@ -93,7 +93,9 @@ def push(folder: Path) -> None:
     part.write_bytes(b"part")
 
 
-async def test_every_job_that_was_stopped_in_its_grace_is_accounted_for(tmp_path: Path) -> None:
+async def test_the_files_of_every_job_that_was_stopped_in_its_grace_are_recorded(
+    tmp_path: Path,
+) -> None:
     """However many others have ended since."""
     killed = tmp_path / "as a kill left it"
     closed = trio.Event()
@@ -123,7 +125,7 @@ async def test_every_job_that_was_stopped_in_its_grace_is_accounted_for(tmp_path
     assert (row.path, row.complete) == ("slow/files/192.0.2.9/core.1", False)
 
 
-async def test_a_file_that_came_after_a_job_was_closed_is_nobodys(tmp_path: Path) -> None:
+async def test_a_file_that_appears_after_a_job_was_closed_is_not_recorded(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         job_id = await w.start("a")
         await w.ended(job_id)
@@ -133,7 +135,7 @@ async def test_a_file_that_came_after_a_job_was_closed_is_nobodys(tmp_path: Path
         assert await again.store.files(job_id) == ()
 
 
-async def test_a_folder_that_cannot_be_read_is_looked_at_again(
+async def test_a_folder_that_cannot_be_read_is_read_again_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     job_id = await cut_off(tmp_path)
@@ -164,7 +166,7 @@ async def cut_off(tmp_path: Path) -> str:
     return job.job_id
 
 
-async def test_a_resumed_job_stays_open_where_its_files_could_not_be_looked_at(
+async def test_a_resumed_job_stays_open_if_its_directory_could_not_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"), Node("b")))
@@ -194,7 +196,7 @@ async def test_a_resumed_job_stays_open_where_its_files_could_not_be_looked_at(
 async def test_a_job_whose_row_contradicts_itself_is_left_alone(
     tmp_path: Path, damage: str
 ) -> None:
-    """Neither run under another's id, nor in the way of a stop."""
+    """It is not run under the id of another job, and does not block a stop."""
     job = Job("bad1", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
     async with open_store(tmp_path / "cucmd.db") as store:
         await store.add_job(job)
@@ -207,7 +209,7 @@ async def test_a_job_whose_row_contradicts_itself_is_left_alone(
         assert (again.supervisor.live, again.contacted) == (0, [])
 
 
-async def test_a_damaged_row_of_a_job_keeps_no_other_from_its_work(
+async def test_a_damaged_row_of_one_job_does_not_prevent_the_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ended = await cut_off(tmp_path)

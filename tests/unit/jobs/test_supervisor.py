@@ -1,4 +1,4 @@
-"""Jobs in nurseries, in virtual time: admission, cancel, deadlines, stops; scripted nodes."""
+"""The supervisor, in virtual time with scripted nodes: admission, cancel, deadlines, stops."""
 
 import errno
 import gc
@@ -28,7 +28,7 @@ async def test_nodes_fail_and_succeed_on_their_own(tmp_path: Path) -> None:
         assert job.status == "partial"
 
 
-async def test_nothing_is_left_of_a_job_that_has_ended_but_a_count(tmp_path: Path) -> None:
+async def test_an_ended_job_leaves_only_a_count_in_memory(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         job_id = await w.start("a")
         run = weakref.ref(w.supervisor._live[job_id])
@@ -63,7 +63,7 @@ async def test_a_defect_on_one_node_is_internal_and_stays_there(
         (OSError("no number"), Code.INTERNAL, "no number: state directory"),
     ],
 )
-async def test_what_the_disk_says_is_told(
+async def test_an_error_of_the_disk_is_in_the_message(
     tmp_path: Path, error: OSError, code: Code, message: str
 ) -> None:
     async def refused(task: NodeTask, report: Report) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ async def test_what_the_disk_says_is_told(
     assert (why.code, message in why.message) == (code, True)
 
 
-async def test_as_many_nodes_at_once_as_the_job_allows_and_no_more(tmp_path: Path) -> None:
+async def test_concurrency_limits_the_nodes_at_once(tmp_path: Path) -> None:
     inside, most = 0, 0
     released = trio.Event()
 
@@ -108,7 +108,7 @@ async def test_jobs_over_the_limit_queue_and_then_run(tmp_path: Path) -> None:
         assert (await w.ended(second)).status == "succeeded"
 
 
-async def test_the_queue_has_an_end(tmp_path: Path) -> None:
+async def test_the_queue_is_limited(tmp_path: Path) -> None:
     async with world(tmp_path, Limits(jobs=1, queued=1)) as w:
         w.behaviours["a"] = hang
         await w.start("a")
@@ -166,7 +166,7 @@ async def test_a_node_that_ends_while_it_is_cancelled_stays_cancelled(tmp_path: 
         assert (statuses(job), job.nodes[0].notes) == (["cancelled"], ())
 
 
-async def test_nobody_is_shown_what_a_failing_store_has_not_kept(tmp_path: Path) -> None:
+async def test_a_state_that_could_not_be_saved_is_not_shown(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.behaviours["a"] = hang
         job_id = await w.start("a")
@@ -245,7 +245,7 @@ async def test_the_job_has_a_deadline_over_all_nodes(
 
 
 @pytest.mark.parametrize("timeouts", [Timeouts(node=20), Timeouts(job=20)], ids=["node", "job"])
-async def test_a_deadline_is_not_the_cause_where_uploads_were_refused(
+async def test_a_refused_upload_comes_before_an_expired_deadline(
     tmp_path: Path, autojump_clock: MockClock, timeouts: Timeouts
 ) -> None:
     wait_for_the_store(autojump_clock)
@@ -265,7 +265,7 @@ async def test_a_deadline_is_not_the_cause_where_uploads_were_refused(
         assert job.nodes[1].state.failure.code in {Code.NODE_TIMEOUT, Code.JOB_TIMEOUT}
 
 
-async def test_a_stop_leaves_what_can_go_on_and_ends_what_cannot(tmp_path: Path) -> None:
+async def test_a_stop_keeps_resumable_jobs_and_ends_the_others(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.behaviours = {"a": hang, "b": hang}
         typed = await w.start("a")
@@ -286,7 +286,7 @@ async def test_a_stop_leaves_what_can_go_on_and_ends_what_cannot(tmp_path: Path)
         assert (await again.supervisor.find(typed)).status == "failed"
 
 
-async def test_a_defect_beside_the_nodes_ends_the_job_and_says_so(
+async def test_a_defect_outside_the_nodes_ends_the_job_as_internal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def defect(*_: object) -> None:

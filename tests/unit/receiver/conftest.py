@@ -1,4 +1,4 @@
-"""A handler of the receiver with a client that talks to it, without a network between them."""
+"""The receiver's request handler and a client, without a network between them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rig.sftp_words import Reply
 
 
 class Client:
-    """Asks one thing after the other. `accounting` and `folder` are what the target has then."""
+    """Sends one request at a time. `accounting` and `folder` are those of its target."""
 
     def __init__(self, folder: Path, accounting: Accounting, limits: ReceiverLimits) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""What a connection may cost beyond what asyncssh itself bounds."""
+"""Limits of a connection beyond those of asyncssh."""
 
 from __future__ import annotations
 

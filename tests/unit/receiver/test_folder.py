@@ -1,4 +1,4 @@
-"""Nothing that stands in the folder leads out of it, whoever put it there."""
+"""No link or other entry in the target leads out of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(params=["link to a folder", "link to a file", "dangling link", "pipe", "hard link"])
 def trap(request: pytest.FixtureRequest, client: Any, outside: Path) -> bytes:
-    """The name of something that was planted in the target."""
+    """The name of an entry in the target that a client did not create: a link or a pipe."""
     path = client.folder / "trap"
     match request.param:
         case "link to a folder":
@@ -43,7 +43,7 @@ def trap(request: pytest.FixtureRequest, client: Any, outside: Path) -> bytes:
     return b"trap"
 
 
-def test_nothing_outside_is_written_made_or_changed(
+def test_nothing_outside_of_the_target_is_written_created_or_changed(
     client: Any, outside: Path, trap: bytes
 ) -> None:
     before, times = contents(outside), (outside / "secret").stat().st_mtime_ns
@@ -60,16 +60,14 @@ def test_nothing_outside_is_written_made_or_changed(
     assert (client.folder / "trap.2").read_bytes() == b"overwritten"
 
 
-def test_times_of_what_the_client_did_not_make_are_left_alone(
-    client: Any, outside: Path, trap: bytes
-) -> None:
+def test_times_of_other_files_cannot_be_set(client: Any, outside: Path, trap: bytes) -> None:
     times = (outside / "secret").stat().st_mtime_ns
     reply = client.on_path(Kind.SETSTAT, trap, words.set_times(1, 1))
     assert reply.status in {Status.PERMISSION_DENIED, Status.NO_SUCH_FILE}
     assert (outside / "secret").stat().st_mtime_ns == times
 
 
-def test_links_and_pipes_are_not_there(client: Any, outside: Path) -> None:
+def test_links_and_pipes_are_reported_as_missing(client: Any, outside: Path) -> None:
     (client.folder / "link").symlink_to(outside / "secret")
     os.mkfifo(client.folder / "pipe")
     client.put(b"a", b"1")
@@ -101,7 +99,7 @@ def test_an_absolute_path_is_below_the_target(client: Any) -> None:
     assert (client.folder / "etc" / "cron.d" / "job").read_bytes() == b"1"
 
 
-def test_the_folder_itself_is_a_folder_and_no_file(client: Any) -> None:
+def test_the_target_itself_is_a_folder(client: Any) -> None:
     assert client.on_path(Kind.STAT, b"/").kind == Kind.ATTRS
     assert client.open(b"/").status == Status.FAILURE
     assert client.mkdir(b"/").status == Status.FAILURE

@@ -1,4 +1,4 @@
-"""The floor of free space: looked at rarely while there is plenty, always below it."""
+"""The floor of free space: read rarely while there is much, for every block below it."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_the_greater_of_size_and_share_stays_free(disk: Disk, floor: int, ratio:
     assert space.look(0) == "99 MiB of the disk are free, 100 MiB must stay free"
 
 
-def test_the_disk_is_looked_at_once_in_16_mib(disk: Disk) -> None:
+def test_free_space_is_read_once_every_16_mib(disk: Disk) -> None:
     space = FreeSpace(MIB, 0.0)
     for _ in range(64):
         assert space.shortage(0, MIB) is None
     assert disk.looks == 4
 
 
-def test_the_last_bytes_above_the_floor_are_given_out_and_not_one_more(disk: Disk) -> None:
+def test_exactly_the_bytes_above_the_floor_can_be_written(disk: Disk) -> None:
     space = FreeSpace(97 * MIB, 0.0)
     given = 0
     while space.shortage(0, 1000) is None:
@@ -53,7 +53,7 @@ def test_the_last_bytes_above_the_floor_are_given_out_and_not_one_more(disk: Dis
     assert 3 * MIB - 1000 - 4096 < given <= 3 * MIB
 
 
-def test_below_the_floor_every_block_is_refused_until_there_is_room_again(disk: Disk) -> None:
+def test_below_the_floor_every_block_is_refused_until_there_is_space_again(disk: Disk) -> None:
     space = FreeSpace(100 * MIB, 0.0)
     disk.free = 0
     assert space.shortage(0, 1)

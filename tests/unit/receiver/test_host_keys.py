@@ -1,4 +1,4 @@
-"""The receiver's host keys are made once, whole, for nobody else to read, and then kept."""
+"""The receiver's host keys: made once, complete, readable by the daemon only, and then kept."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_an_rsa_and_an_ecdsa_key_are_made_and_nothing_else(made: Path) -> None:
     assert algorithms == ["ssh-rsa", "ecdsa-sha2-nistp256"]
 
 
-def test_they_are_the_same_ever_after(made: Path) -> None:
+def test_the_keys_stay_the_same(made: Path) -> None:
     assert fingerprints(load_host_keys(made)) == fingerprints(load_host_keys(made))
 
 
@@ -59,7 +59,7 @@ def test_a_key_that_others_could_read_is_closed_to_them(
 
 
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN OPENSSH PRIVATE KEY-----\n"])
-def test_a_file_that_is_no_key_is_named_and_never_replaced(
+def test_a_file_that_is_not_a_key_is_named_and_not_replaced(
     made: Path, tmp_path: Path, content: bytes
 ) -> None:
     path = copy(made, tmp_path) / ECDSA

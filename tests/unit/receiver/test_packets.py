@@ -1,4 +1,4 @@
-"""Frames of SFTP: the same packets at every split of the bytes; and no length is believed."""
+"""Frames of SFTP: the same packets at every split of the bytes; every length is checked."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ def test_attributes_come_out_as_they_went_in(
 
 
 @given(st.binary(max_size=6))
-def test_only_a_handle_of_four_bytes_is_one(raw: bytes) -> None:
+def test_a_handle_has_four_bytes(raw: bytes) -> None:
     assert (handle_of(raw) >= 0) == (len(raw) == 4)
 
 
-def test_replies_are_what_a_client_reads() -> None:
+def test_a_client_can_parse_the_replies() -> None:
     attrs = Attrs(5, 0o100640, 1, 2)
     status, handle, stat, names, limits = words.replies(
         status_reply(1, Status.FAILURE, "no")

@@ -1,4 +1,4 @@
-"""Whatever a client names, what comes out are plain names below the target, or a refusal."""
+"""Any path of a client becomes plain names below the target, or is refused."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_parent_is_denied_even_where_it_would_stay_inside(path: bytes) -> No
         (b"\xff\xfe", "a name is not UTF-8"),
     ],
 )
-def test_names_that_no_log_has_are_refused_with_the_reason(path: bytes, reason: str) -> None:
+def test_unusual_names_are_refused_with_the_reason(path: bytes, reason: str) -> None:
     with pytest.raises(Refused) as refused:
         parts_of(path, LIMITS)
     assert refused.value.reason == reason

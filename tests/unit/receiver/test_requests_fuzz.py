@@ -1,4 +1,4 @@
-"""Any packets at all: the handler answers or cuts off, writes inside only, and leaves nothing open.
+"""Any packets: the handler answers or ends, writes only below the target, and leaves nothing open.
 
 What the fuzzer found once is kept in `corpus/packets`. A longer run:
 `pytest tests/unit/receiver/test_requests_fuzz.py --hypothesis-profile=long`.
@@ -93,8 +93,8 @@ def _check(accounting: Accounting, target: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(PACKETS, max_size=25), st.booleans())
-def test_any_packets(packets: list[bytes], greets: bool) -> None:
-    feed((words.init() if greets else b"") + b"".join(packets))
+def test_any_packets(packets: list[bytes], with_init: bool) -> None:
+    feed((words.init() if with_init else b"") + b"".join(packets))
 
 
 @settings(deadline=None)

@@ -1,4 +1,4 @@
-"""Between the event loop and the disk: nothing is lost, nothing piles up."""
+"""An SFTP session between the event loop and the disk: no byte is lost, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMITS = ReceiverLimits(backlog=10_000, backlog_share=1_000, backlog_total=50_00
 
 
 class RequestHandler:
-    """A disk that works when it is told to, and answers each packet with its first byte."""
+    """A disk that works when the test allows it, and answers each packet with its first byte."""
 
     def __init__(self) -> None:
         self.works = threading.Event()
@@ -114,7 +114,7 @@ async def test_packets_are_answered_in_order_and_then_the_server_exits(rig: Rig)
     assert (rig.channel.exited, rig.handler.closed, rig.backlog.total) == (0, 1, 0)
 
 
-async def test_reading_stops_while_the_disk_is_behind_and_goes_on_after(rig: Rig) -> None:
+async def test_reading_is_paused_while_the_disk_is_slow(rig: Rig) -> None:
     rig.handler.works.clear()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.run)
@@ -129,8 +129,8 @@ async def test_reading_stops_while_the_disk_is_behind_and_goes_on_after(rig: Rig
     assert rig.backlog.total == 0
 
 
-def test_small_packets_count_too(rig: Rig) -> None:
-    """Else a backlog in bytes would hold them by the million."""
+def test_small_packets_count_more_than_their_bytes(rig: Rig) -> None:
+    """A limit in bytes alone would allow millions of them."""
     heard = 0
     while not rig.channel.paused:
         rig.hear(b"x")
@@ -138,7 +138,7 @@ def test_small_packets_count_too(rig: Rig) -> None:
     assert heard < 50
 
 
-def test_a_backlog_of_all_together_makes_each_wait_sooner() -> None:
+def test_a_large_total_backlog_lowers_the_limit_of_each_session() -> None:
     backlog = Backlog(LIMITS)
     assert not backlog.full(5_000)
     backlog.total = 50_000
@@ -169,7 +169,7 @@ async def test_replies_wait_until_the_client_reads(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("defect", [Malformed("no INIT"), OSError(5, "disk")])
-async def test_a_session_that_cannot_go_on_is_ended_and_closed(rig: Rig, defect: Exception) -> None:
+async def test_a_session_with_an_error_is_ended_and_closed(rig: Rig, defect: Exception) -> None:
     rig.handler.defect = defect
     rig.hear(b"a")
     await rig.run()
@@ -189,7 +189,7 @@ async def test_what_came_while_reading_was_paused_is_not_counted_once_the_sessio
     assert rig.backlog.total == 0
 
 
-async def test_bytes_that_are_no_sftp_end_the_session_after_what_came_before(rig: Rig) -> None:
+async def test_invalid_bytes_end_the_session_after_earlier_requests(rig: Rig) -> None:
     rig.hear(b"a")
     rig.session.data_received(b"\xff\xff\xff\xff", None)
     rig.hear(b"b")

@@ -1,4 +1,4 @@
-"""Connections without a login: limited in number, and no address is kept out by another."""
+"""Connections without a login: limited in number, and one address cannot block another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cucmd.receiver.unauthenticated import AllTaken, Unauthenticated, source_of
 
 
-def test_one_address_may_have_all_places_while_nobody_else_comes() -> None:
+def test_one_address_may_have_all_slots_while_no_other_connects() -> None:
     waiting: Unauthenticated[int] = Unauthenticated(3)
     assert [waiting.enter("a", number) for number in range(3)] == [None] * 3
     with pytest.raises(AllTaken):
@@ -30,7 +30,7 @@ def test_the_address_that_has_most_gives_up_its_oldest_for_another_address() -> 
     assert waiting.total == 4
 
 
-def test_a_place_is_free_again_once_somebody_has_left() -> None:
+def test_a_slot_is_free_again_after_a_connection_has_closed() -> None:
     waiting: Unauthenticated[int] = Unauthenticated(1)
     waiting.enter("a", 0)
     waiting.leave("a", 0)

@@ -40,7 +40,7 @@ def test_an_empty_file_is_complete(client: Any) -> None:
     assert client.accounting.files() == (ReceivedFile("", "empty", 0, sha(b""), True),)
 
 
-def test_a_file_is_named_as_its_job_knows_it() -> None:
+def test_the_path_of_a_file_is_relative_to_the_jobs_directory() -> None:
     """Its node, and its path below the job's directory; open, it has the size of the moment."""
     accounting = Accounting("job/n", Quota(), ReceiverLimits(), "cucm:22", "cucm_22/files/")
     first, second = accounting.begin("a", "a"), accounting.begin("a", "a.2")
@@ -87,7 +87,7 @@ def test_a_block_written_again_changes_the_checksum(client: Any) -> None:
     assert client.accounting.files()[0].sha256 == sha(b"aXc")
 
 
-def test_a_file_with_a_hole_is_not_whole(client: Any) -> None:
+def test_a_file_with_a_gap_is_not_complete(client: Any) -> None:
     handle = client.open(b"a").handle
     client.write(handle, 1000, b"abc")
     reply = client.close(handle)
@@ -122,7 +122,7 @@ def test_two_files_of_one_name_are_kept_both(client: Any) -> None:
     assert client.on_path(Kind.STAT, b"a.log").size == len(b"second"), "the client sees its last"
 
 
-def test_a_file_that_was_there_is_never_written_over(client: Any) -> None:
+def test_an_existing_file_is_not_overwritten(client: Any) -> None:
     (client.folder / "a.log").write_bytes(b"of an earlier run")
     client.put(b"a.log", b"new")
     assert (client.folder / "a.log").read_bytes() == b"of an earlier run"
@@ -153,14 +153,14 @@ def test_only_creating_and_writing_is_allowed(client: Any, flags: int) -> None:
 @pytest.mark.parametrize(
     "flags", [OpenFlag.WRITE | OpenFlag.CREATE, words.PUT | OpenFlag.EXCLUSIVE]
 )
-def test_going_on_with_a_file_that_is_there_is_refused(client: Any, flags: int) -> None:
+def test_appending_to_an_existing_file_is_refused(client: Any, flags: int) -> None:
     """OpenSSH's `reput` would write the rest only, into a file of its own."""
     client.write(client.open(b"a").handle, 0, b"half")
     assert client.open(b"a", flags).status == Status.FAILURE
     assert client.open(b"b", flags).kind == Kind.HANDLE
 
 
-def test_what_was_written_cannot_be_read(client: Any) -> None:
+def test_files_cannot_be_read(client: Any) -> None:
     handle = client.open(b"a", words.PUT | OpenFlag.READ).handle
     client.write(handle, 0, b"abc")
     packet = words.packet(Kind.READ, 9, words.string(handle), bytes(8), bytes([0, 0, 0, 3]))
@@ -170,7 +170,7 @@ def test_what_was_written_cannot_be_read(client: Any) -> None:
 @pytest.mark.parametrize(
     "kind", [Kind.REMOVE, Kind.RMDIR, Kind.RENAME, Kind.SYMLINK, Kind.READLINK]
 )
-def test_nothing_is_taken_away_renamed_or_linked(client: Any, kind: Kind) -> None:
+def test_nothing_can_be_removed_renamed_or_linked(client: Any, kind: Kind) -> None:
     client.put(b"a", b"1")
     reply = client.on_path(kind, b"a", words.string(b"b"))
     assert reply.status == Status.PERMISSION_DENIED
@@ -247,7 +247,7 @@ def test_handles_are_limited_over_all_sessions_of_a_target_and_come_back(make_cl
 
 
 def test_few_folders_are_listed_at_once_over_all_sessions_of_a_target(make_client: Make) -> None:
-    """Each holds what it has not told yet; a client has one open."""
+    """Each open listing keeps the entries that were not sent yet; a client has one open."""
     client, other = make_client(listings=2), make_client(listings=2)
     first = client.on_path(Kind.OPENDIR, b"/").handle
     assert client.on_path(Kind.OPENDIR, b"/nothing").status == Status.NO_SUCH_FILE
@@ -260,7 +260,7 @@ def test_few_folders_are_listed_at_once_over_all_sessions_of_a_target(make_clien
     assert other.on_path(Kind.OPENDIR, b"/").handle
 
 
-def test_thousands_of_handles_are_not_to_be_had(client: Any) -> None:
+def test_the_number_of_handles_is_limited(client: Any) -> None:
     asked = [words.open_file(number, b"%d" % number) for number in range(3000)]
     given = [reply for reply in client.say(b"".join(asked)) if reply.kind == Kind.HANDLE]
     assert len(given) == 32
@@ -341,7 +341,7 @@ def test_a_disk_that_fails_to_keep_the_file_leaves_it_incomplete(
 
 @pytest.fixture
 def late_error(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From the call on, the next close says that what was written before is not on the disk."""
+    """After the call, the next close fails as if an earlier write was not stored."""
     close = os.close
 
     def fails_once(descriptor: int) -> None:
@@ -364,7 +364,7 @@ def test_an_error_at_close_leaves_the_file_incomplete(
     assert (client.accounting.files_received, client.accounting.open_files) == (0, 0)
 
 
-def test_a_session_that_ends_on_such_a_disk_closes_everything_nevertheless(
+def test_a_session_that_ends_on_a_failing_disk_closes_its_files(
     client: Any, late_error: Callable[[], None]
 ) -> None:
     for name in (b"a", b"b", b"c"):

@@ -1,4 +1,4 @@
-"""What ended jobs leave behind is given back, and only then."""
+"""Memory of ended jobs is freed; nothing is collected at other times."""
 
 import gc
 import weakref
@@ -34,13 +34,13 @@ async def test_garbage_of_an_ended_job_is_freed_soon(nursery):
     await trio.testing.wait_all_tasks_blocked()
     left = weakref.ref(Knot())
     await trio.sleep(3 * EVERY)
-    assert left() is not None  # nothing has ended: nothing is looked at
+    assert left() is not None  # no job has ended, so nothing is collected
     ended = 1
     await trio.sleep(EVERY + 1)
     assert left() is None
 
 
-async def test_what_is_reachable_is_not_freed(nursery):
+async def test_reachable_objects_are_not_freed(nursery):
     ended = 0
     nursery.start_soon(return_free_memory, lambda: ended)
     await trio.testing.wait_all_tasks_blocked()
@@ -61,7 +61,7 @@ async def test_startup_objects_are_not_collected_again():
         gc.unfreeze()
 
 
-async def test_a_c_library_without_trim_is_no_error(nursery, monkeypatch):
+async def test_a_c_library_without_malloc_trim_is_not_an_error(nursery, monkeypatch):
     monkeypatch.setattr("cucmd.service.memory.ctypes.CDLL", lambda _: object())
     ended = 0
     nursery.start_soon(return_free_memory, lambda: ended)

@@ -1,4 +1,4 @@
-"""What a person reads when the daemon cannot start: the setting, what is wrong, a way out."""
+"""Messages when the daemon cannot start: the setting, what is wrong, what to do."""
 
 import errno
 import os
@@ -33,12 +33,12 @@ def test_a_hint_fits_the_error(number: int, hint: str) -> None:
     assert said(error, hints=LISTENING) == f"receiver.listen = 'x:22': {os.strerror(number)}{hint}"
 
 
-def test_a_name_that_is_not_in_the_dns_is_said_in_words() -> None:
+def test_an_unknown_host_name_is_explained() -> None:
     error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     assert said(error, hints=LISTENING) == "receiver.listen = 'x:22': Name or service not known"
 
 
-def test_what_is_said_of_the_path_itself_is_kept() -> None:
+def test_an_error_about_the_path_itself_is_kept() -> None:
     error = OSError(errno.EEXIST, "there is a file that is no socket", "x:22")
     told = "receiver.listen = 'x:22': there is a file that is no socket; try y"
     assert said(error, otherwise="try y") == told

@@ -1,4 +1,4 @@
-"""What is said to systemd and heard from it; and the quiet where there is none."""
+"""Notifications to systemd and what it passes on; nothing happens without systemd."""
 
 import io
 import logging
@@ -46,12 +46,12 @@ def test_a_reload_carries_its_time(manager):
     assert before <= int(time) <= systemd.monotonic_usec()
 
 
-def test_a_status_cannot_say_anything_else(manager):
+def test_a_status_cannot_contain_another_variable(manager):
     systemd.notify(STATUS="a job\nREADY=1\rSTOPPING=1\u2028x")
     assert manager.recv(4096).count(b"\n") == 0
 
 
-def test_an_abstract_socket_is_one_too(monkeypatch):
+def test_an_abstract_notify_socket_works(monkeypatch):
     name = f"cucmd-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind("\0" + name)
@@ -67,7 +67,7 @@ def test_without_systemd_nothing_is_sent(monkeypatch, address):
     assert not systemd.notify(READY=1)
 
 
-def test_a_manager_that_is_gone_stops_nothing(tmp_path, monkeypatch, caplog):
+def test_a_manager_that_is_gone_is_not_an_error(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     assert not systemd.notify(READY=1)
     assert "cannot notify the service manager of READY" in caplog.text
@@ -146,7 +146,7 @@ def test_a_wrong_count_is_none(inherit, monkeypatch, count):
     assert systemd.inherited_sockets() == []
 
 
-# In a process of its own: there is no way back that a test could count on.
+# In a process of its own, because it cannot be undone.
 _FORBIDS = """
 import ctypes, resource
 from cucmd.service.systemd import forbid_core_dumps
@@ -206,7 +206,7 @@ def test_elsewhere_a_line_has_its_time():
 
 
 @pytest.mark.parametrize("formatter", [systemd.JournalFormatter(), systemd.PlainFormatter()])
-def test_what_a_node_says_does_not_drive_the_terminal(formatter):
+def test_control_characters_of_a_node_are_escaped(formatter):
     text = formatter.format(record(logging.INFO, "\x1b[2J\r\x07\x9b\x7f \u2713"))
     assert text.endswith("\\x1b[2J\\x0d\\x07\\x9b\\x7f \u2713")
 
@@ -220,7 +220,7 @@ def test_the_log_goes_to_one_place_at_its_level(root_logger):
     assert stream.getvalue().count("shown") == 1
 
 
-def test_only_the_stream_that_is_the_journal_is_taken_for_it(monkeypatch, tmp_path):
+def test_the_journal_is_recognized_by_its_stream(monkeypatch, tmp_path):
     with (tmp_path / "journal").open("w") as journal, (tmp_path / "file").open("w") as other:
         status = os.fstat(journal.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")

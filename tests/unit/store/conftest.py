@@ -1,4 +1,4 @@
-"""Jobs to keep, and a disk whose faults and pace a test decides."""
+"""Jobs to store, and a disk that a test can make fail or wait."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 25, 12, 0, 0, 250, tzinfo=UTC)
 
 
 class WatchedConnection:
-    """A connection that asks the disk before each statement."""
+    """A connection that calls the `Disk` before each statement."""
 
     def __init__(self, disk: Disk, connection: sqlite3.Connection) -> None:
         self._disk = disk

@@ -1,4 +1,4 @@
-"""What a write or a list costs does not depend on how much there is already."""
+"""The cost of a write or a list does not depend on how many jobs are stored."""
 
 import sqlite3
 from collections.abc import Callable

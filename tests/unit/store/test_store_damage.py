@@ -1,4 +1,4 @@
-"""A database that cannot be used is set aside, whole, and the daemon starts and says so."""
+"""A damaged database is set aside unchanged; the daemon starts with a new one and a notice."""
 
 import errno
 import os
@@ -61,7 +61,7 @@ def damage_a_trigger(path: Path) -> None:
 
 
 def unmake_the_name_of_a_table(path: Path) -> None:
-    """What SQLite says of it is not UTF-8."""
+    """SQLite's error for it is not UTF-8."""
     content = path.read_bytes()
     path.write_bytes(content.replace(b"tablenodenode", b"tablen\xe8denode", 1))
 
@@ -96,7 +96,7 @@ async def test_a_damaged_database_is_set_aside_unchanged(
         assert await store.load("0a1b2c3d4e5f") == make_job()
 
 
-def test_nothing_set_aside_is_ever_overwritten(path: Path) -> None:
+def test_a_database_that_was_set_aside_is_not_overwritten(path: Path) -> None:
     contents = [f"damage {number}".encode() for number in range(3)]
     for content in contents:
         path.write_bytes(content)
@@ -105,7 +105,7 @@ def test_nothing_set_aside_is_ever_overwritten(path: Path) -> None:
     assert sorted(kept) == contents
 
 
-def test_the_journal_of_a_damaged_database_goes_with_it(path: Path) -> None:
+def test_the_journal_of_a_damaged_database_is_set_aside_with_it(path: Path) -> None:
     path.write_bytes(b"damage")
     path.with_name("cucmd.db-wal").write_bytes(b"its journal")
     prepare(path, connect, NOW)
@@ -113,7 +113,7 @@ def test_the_journal_of_a_damaged_database_goes_with_it(path: Path) -> None:
     assert kept.read_bytes() == b"its journal"
 
 
-def test_a_journal_without_its_database_is_not_played_into_the_next(path: Path) -> None:
+def test_a_journal_without_its_database_is_not_applied_to_the_next(path: Path) -> None:
     path.with_name("cucmd.db-wal").write_bytes(b"of a database that is gone")
     (notice,) = prepare(path, connect, NOW)
     assert "cucmd.db was missing" in notice
@@ -121,7 +121,7 @@ def test_a_journal_without_its_database_is_not_played_into_the_next(path: Path) 
     assert kept.read_bytes() == b"of a database that is gone"
 
 
-async def test_a_journal_that_a_kill_left_behind_is_played_back(
+async def test_a_journal_that_a_kill_left_is_applied(
     path: Path, tmp_path: Path, make_job: MakeJob
 ) -> None:
     async with open_store(path) as store:
@@ -135,7 +135,7 @@ async def test_a_journal_that_a_kill_left_behind_is_played_back(
         assert await store.load("0a1b2c3d4e5f") == make_job(nodes=200)
 
 
-async def test_a_half_made_database_is_made_anew(path: Path, make_job: MakeJob) -> None:
+async def test_an_incomplete_new_database_is_created_again(path: Path, make_job: MakeJob) -> None:
     path.with_name("cucmd.db.new").write_bytes(b"killed while it was made")
     path.with_name("cucmd.db.new-wal").write_bytes(b"with its journal")
     async with open_store(path) as store:
@@ -156,7 +156,7 @@ async def test_a_later_version_is_refused_and_not_touched(used: Path) -> None:
     assert not list(used.parent.glob("*damaged*"))
 
 
-async def test_what_is_no_damage_stays_where_it_is(path: Path) -> None:
+async def test_without_damage_the_database_is_not_set_aside(path: Path) -> None:
     path.mkdir()
     with pytest.raises(StoreFailed, match=r"cannot open .*cucmd\.db"):
         async with open_store(path):
@@ -172,7 +172,7 @@ async def test_only_the_daemon_can_read_its_database(path: Path, make_job: MakeJ
     assert set(modes.values()) == {0o600}
 
 
-async def test_a_second_daemon_is_kept_out_and_told_by_whom(used: Path) -> None:
+async def test_a_second_daemon_is_refused_with_the_pid_of_the_first(used: Path) -> None:
     async with open_store(used):
         with pytest.raises(StateInUse, match=f"in use by process {os.getpid()}"):
             async with open_store(used):
@@ -181,14 +181,14 @@ async def test_a_second_daemon_is_kept_out_and_told_by_whom(used: Path) -> None:
         assert store.notices == ()
 
 
-async def test_a_state_directory_that_is_none_is_named(tmp_path: Path) -> None:
+async def test_a_state_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file in the way")
     with pytest.raises(StoreFailed, match="cannot use the state directory"):
         async with open_store(tmp_path / "state" / "cucmd.db"):
             pass
 
 
-async def test_a_state_directory_that_cannot_be_written_is_told_in_words(
+async def test_a_state_directory_that_cannot_be_written_is_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuses(path: Path, *_: object, **__: object) -> int:

@@ -1,4 +1,4 @@
-"""A disk that is full, broken, slow or locked: who is told, what is kept, and that it passes."""
+"""A disk that is full, broken, slow or locked: who gets the error, and what is stored."""
 
 import sqlite3
 from collections.abc import Callable
@@ -24,7 +24,7 @@ async def wait_for(event) -> None:
 
 
 @pytest.mark.parametrize("error", ["disk I/O error", "database or disk is full"])
-async def test_a_failed_commit_fails_its_caller_and_then_all_works_again(
+async def test_a_failed_commit_fails_its_caller_and_later_writes_succeed(
     error: str, path: Path, disk, make_job: MakeJob
 ) -> None:
     async with open_store(path, connect=disk.connect) as store:
@@ -42,7 +42,7 @@ async def test_a_failed_commit_fails_its_caller_and_then_all_works_again(
 
 
 @pytest.mark.parametrize("good", range(5))
-async def test_whichever_statement_fails_nothing_of_the_write_is_there(
+async def test_a_write_of_which_any_statement_fails_is_rolled_back(
     good: int, path: Path, disk, make_job: MakeJob
 ) -> None:
     queued = make_job("1")
@@ -59,7 +59,9 @@ async def test_whichever_statement_fails_nothing_of_the_write_is_there(
         assert await store.load("1") == queued.begin(NOW)
 
 
-async def test_a_full_disk_refuses_a_large_job_whole(path: Path, disk, make_job: MakeJob) -> None:
+async def test_on_a_full_disk_nothing_of_a_large_job_is_stored(
+    path: Path, disk, make_job: MakeJob
+) -> None:
     async with open_store(path, connect=disk.connect):
         pass
     disk.max_pages = path.stat().st_size // 4096 + 5
@@ -76,7 +78,7 @@ async def test_a_full_disk_refuses_a_large_job_whole(path: Path, disk, make_job:
         assert await store.load("small") is not None
 
 
-async def test_after_a_failed_save_the_next_one_makes_up_for_it(
+async def test_the_save_after_a_failed_one_stores_both_changes(
     path: Path, disk, make_job: MakeJob
 ) -> None:
     queued = make_job()
@@ -93,7 +95,7 @@ async def test_after_a_failed_save_the_next_one_makes_up_for_it(
         assert await store.load(queued.job_id) == second
 
 
-async def test_one_wrong_write_does_not_fail_its_neighbours(
+async def test_one_wrong_write_does_not_fail_the_others_of_its_batch(
     path: Path, disk, make_job: MakeJob
 ) -> None:
     node = msgspec.structs.replace(make_job("2").nodes[0], bytes_received=10**30)
@@ -120,7 +122,7 @@ async def test_one_wrong_write_does_not_fail_its_neighbours(
 
 
 async def hold_the_writer(nursery, store: Store, disk, make_job: MakeJob) -> None:
-    """A write that stands before its commit until the gate opens; what comes now queues."""
+    """Starts a write that waits before its commit until the gate opens. Later writes queue."""
     disk.gate.clear()
     disk.at_gate.clear()
     nursery.start_soon(store.add_job, make_job("held"))
@@ -139,7 +141,9 @@ async def test_writes_that_wait_share_one_commit(path: Path, disk, make_job: Mak
         assert len(await store.newest(200)) == 101
 
 
-async def test_all_that_share_a_failed_commit_are_told(path: Path, disk, make_job: MakeJob) -> None:
+async def test_all_that_share_a_failed_commit_get_the_error(
+    path: Path, disk, make_job: MakeJob
+) -> None:
     failed: list[str] = []
 
     async def add(store: Store, job: Job) -> None:
@@ -212,7 +216,7 @@ async def open_gate(disk) -> None:
     disk.gate.set()
 
 
-async def test_a_lock_that_others_hold_is_an_error_and_then_passes(
+async def test_a_lock_of_another_process_is_an_error_until_it_is_released(
     path: Path, disk, make_job: MakeJob
 ) -> None:
     disk.busy_milliseconds = 1
@@ -275,7 +279,7 @@ async def test_one_unreadable_row_does_not_hide_the_others(
     assert caplog.text.count("job bad cannot be read") == 1
 
 
-async def test_a_damaged_character_hides_nothing(path: Path, make_job: MakeJob) -> None:
+async def test_a_damaged_character_does_not_hide_a_job(path: Path, make_job: MakeJob) -> None:
     async with open_store(path) as store:
         await store.add_job(make_job())
     whole = path.read_bytes()

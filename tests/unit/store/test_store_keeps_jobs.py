@@ -1,4 +1,4 @@
-"""What goes into the store comes out equal, also after it was closed and opened again."""
+"""Jobs are read as they were stored, also after the store was closed and opened again."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -70,7 +70,7 @@ async def test_a_job_is_added_once(path: Path, make_job: MakeJob) -> None:
         assert await store.load("0a1b2c3d4e5f") == make_job(nodes=2)
 
 
-async def test_a_save_of_a_job_that_was_never_added_says_so(path: Path, make_job: MakeJob) -> None:
+async def test_a_save_of_a_job_that_was_never_added_raises(path: Path, make_job: MakeJob) -> None:
     async with open_store(path) as store:
         with pytest.raises(StoreFailed, match="there is no job 0a1b2c3d4e5f"):
             await store.save(make_job(), make_job().begin(NOW))
@@ -157,7 +157,7 @@ async def test_files_are_added_and_replaced_by_path(path: Path, make_job: MakeJo
         assert await store.files("0a1b2c3d4e5f") == (z, b, odd)
 
 
-async def test_of_a_file_that_is_not_complete_no_restart_says_that_it_was_closed(
+async def test_a_file_that_is_not_complete_is_not_closed_after_a_restart(
     path: Path, make_job: MakeJob
 ) -> None:
     unconfirmed = ReceivedFile("beta", "b", 1, "00", closed=True, complete=False)

@@ -97,7 +97,7 @@ async def test_an_old_database_opens_with_its_jobs(old: Path) -> None:
             assert schema.version_of(raw) == schema.newest_version()
 
 
-async def test_what_an_old_database_says_of_a_job_is_understood(old: Path) -> None:
+async def test_the_fields_of_a_job_in_an_old_database_are_converted(old: Path) -> None:
     async with open_store(old) as store:
         job = await store.load("52c0ffee1a9b")
         assert job is not None

@@ -1,4 +1,4 @@
-"""One connection: what is asked, what is answered, in which order, and what ends it."""
+"""One connection: calls and replies, their order, and what ends the connection."""
 
 import logging
 from collections.abc import Callable
@@ -28,7 +28,7 @@ async def test_calls_in_one_piece_are_answered_in_order(connect: Connect, call: 
     assert [reply["parameters"]["text"] for reply in replies] == [str(n) for n in range(50)]
 
 
-async def test_a_slow_call_holds_back_the_ones_behind_it(
+async def test_calls_after_a_slow_call_wait_for_it(
     connect: Connect, call: Callable, example: Example
 ) -> None:
     peer = connect()
@@ -40,7 +40,7 @@ async def test_a_slow_call_holds_back_the_ones_behind_it(
     assert await peer.finish() == [{"parameters": {}}, {"parameters": {"text": "after"}}]
 
 
-async def test_oneway_is_done_and_not_answered(
+async def test_a_oneway_call_is_executed_and_not_answered(
     connect: Connect, call: Callable, example: Example
 ) -> None:
     peer = connect()
@@ -81,7 +81,7 @@ async def test_standard_errors(
     assert "error" not in await peer.call("Who")
 
 
-async def test_an_object_that_is_no_call_is_answered_and_the_connection_goes_on(
+async def test_an_object_that_is_not_a_call_gets_an_error_and_the_connection_stays(
     connect: Connect,
 ) -> None:
     peer = connect()
@@ -100,7 +100,7 @@ async def test_more_for_a_method_of_one_reply_gives_one_reply(connect: Connect) 
 @pytest.mark.parametrize(
     "frame", [b"nope\0", b"\0", b"[]\0", b"x" * (2**20 + 1), b"[" * 5000 + b"\0"]
 )
-async def test_what_is_no_frame_ends_this_connection_and_no_other(
+async def test_an_invalid_frame_ends_its_connection_only(
     connect: Connect, call: Callable, frame: bytes
 ) -> None:
     other = connect()
@@ -111,13 +111,13 @@ async def test_what_is_no_frame_ends_this_connection_and_no_other(
     assert "error" not in await other.call("Who")
 
 
-async def test_parameters_that_the_decoder_only_skimmed_can_still_end_it(connect: Connect) -> None:
+async def test_invalid_json_within_parameters_ends_the_connection(connect: Connect) -> None:
     peer = connect()
     await peer.send(b'{"method":"%s.Echo","parameters":{"text":"\\ud800"}}\0' % NAME.encode())
     assert await peer.receive_all() == []
 
 
-async def test_a_defect_is_answered_and_logged_without_what_was_asked(
+async def test_a_defect_is_answered_and_logged_without_the_parameters(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     peer = connect()
@@ -129,7 +129,7 @@ async def test_a_defect_is_answered_and_logged_without_what_was_asked(
     assert "error" not in await peer.call("Who")
 
 
-# Who may
+# Permission
 
 
 async def test_a_refused_caller_gets_permission_denied_for_everything(
@@ -168,7 +168,7 @@ async def test_a_defect_in_authorize_permits_nothing(connect: Connect, example: 
     assert example.done == []
 
 
-# How much one may hold
+# Limits of each user
 
 
 def only(**limits: int) -> Quota:
@@ -180,7 +180,7 @@ async def test_calls_in_flight_are_limited_for_each_user(
 ) -> None:
     quota = only(requests=1)
     waiting, other = connect(quota=quota), connect(quota=quota)
-    stranger = connect(Caller(uid=1001, gid=1, groups=frozenset(), pid=1), quota=quota)
+    another_user = connect(Caller(uid=1001, gid=1, groups=frozenset(), pid=1), quota=quota)
     await waiting.send(call("Wait"))
     await example.begun.wait()
     reply = await other.call("Who")
@@ -188,7 +188,7 @@ async def test_calls_in_flight_are_limited_for_each_user(
         "error": f"{NAME}.TooMany",
         "parameters": {"limit": "requests", "maximum": 1},
     }
-    assert "error" not in await stranger.call("Who")
+    assert "error" not in await another_user.call("Who")
     example.gate.set()
     await waiting.receive()
     assert "error" not in await other.call("Who")
@@ -233,7 +233,7 @@ async def test_silence_is_counted_from_the_last_byte(
     assert "parameters" in await peer.receive()
 
 
-async def test_silence_between_frames_may_last(
+async def test_silence_between_frames_does_not_end_the_connection(
     connect: Connect, autojump_clock: trio.testing.MockClock
 ) -> None:
     peer = connect()
@@ -276,13 +276,13 @@ async def test_a_hang_up_cancels_a_call(connect: Connect, call: Callable, exampl
     await peer.send(call("Wait"))
     await example.begun.wait()
     await peer.stream.aclose()
-    peer.connection.hang_up()  # as the kernel tells it of a real socket
+    peer.connection.hang_up()  # as the server does when the kernel reports it
     await peer.over.wait()
     assert example.done == ["wait cancelled"]
 
 
 @pytest.mark.parametrize(("method", "oneway"), [("Change", False), ("Wait", True)])
-async def test_a_hang_up_does_not_cancel_what_has_an_effect(
+async def test_a_hang_up_does_not_cancel_a_call_with_an_effect(
     connect: Connect, call: Callable, example: Example, method: str, oneway: bool
 ) -> None:
     peer = connect()
@@ -296,7 +296,7 @@ async def test_a_hang_up_does_not_cancel_what_has_an_effect(
     assert example.done == [method.lower(), "echo late"]
 
 
-async def test_what_nobody_can_read_is_not_begun(
+async def test_a_call_is_not_begun_after_the_peer_has_hung_up(
     connect: Connect, call: Callable, example: Example
 ) -> None:
     peer = connect()

@@ -1,4 +1,4 @@
-"""A defect in the log: where, never what was asked."""
+"""A defect in the log: the lines of code, and no values."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def wrap(secret: str) -> None:
         raise ExceptionGroup(secret, [ValueError(secret)]) from error
 
 
-def test_a_trace_shows_all_that_it_came_from_and_no_text() -> None:
+def test_a_trace_has_all_causes_and_no_text_of_errors() -> None:
     try:
         wrap(SECRET)
     except ExceptionGroup as error:
@@ -39,7 +39,7 @@ def forget(secret: str) -> None:
         raise ValueError(secret) from None
 
 
-def test_what_was_suppressed_is_not_shown() -> None:
+def test_a_suppressed_cause_is_not_shown() -> None:
     with pytest.raises(ValueError, match=SECRET) as caught:
         forget(SECRET)
     assert "ValueError" in trace(caught.value)

@@ -47,7 +47,7 @@ def test_any_split_gives_the_same_frames(chunks: list[bytes], places: list[int])
 
 
 @given(st.lists(st.binary(max_size=12).filter(lambda one: b"\0" not in one)))
-def test_frames_are_what_lies_between_the_nuls(chunks: list[bytes]) -> None:
+def test_frames_are_the_bytes_between_nuls(chunks: list[bytes]) -> None:
     frames = Frames(longest=12)
     assert taken(frames, [b"".join(chunk + b"\0" for chunk in chunks)]) == chunks
     assert not frames.begun
@@ -112,7 +112,7 @@ def test_the_cost_of_a_frame_in_small_pieces_is_linear() -> None:
         (b"]" * 50 + b"[" * 50, "deeper than"),
     ],
 )
-def test_what_is_no_call_is_a_bad_frame(frame: bytes, reason: str) -> None:
+def test_what_is_not_an_object_of_limited_depth_is_a_bad_frame(frame: bytes, reason: str) -> None:
     with pytest.raises(BadFrame, match=reason):
         decode_call(frame)
 
@@ -181,20 +181,20 @@ def test_an_object_that_is_no_call_names_the_field(frame: bytes, parameter: str)
     assert (caught.value.parameter, caught.value.oneway) == (parameter, False)
 
 
-def test_a_wrong_call_that_wants_no_reply_is_known_as_such() -> None:
+def test_a_wrong_oneway_call_is_recognized_as_oneway() -> None:
     with pytest.raises(BadCall) as caught:
         decode_call(b'{"method":"a.b","oneway":true,"typo":1}')
     assert caught.value.oneway
 
 
-def test_null_is_taken_for_what_is_absent() -> None:
+def test_null_means_absent() -> None:
     call = decode_call(b'{"method":"a.b","parameters":null,"more":null,"oneway":null}')
     assert not call.more
     assert not call.oneway
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]":,\\methodparamsu01 \n').map(str.encode))
-def test_no_bytes_do_anything_but_fail_in_the_two_known_ways(frame: bytes) -> None:
+def test_any_bytes_give_a_call_or_one_of_the_two_errors(frame: bytes) -> None:
     try:
         decode_call(frame)
     except (BadFrame, BadCall):

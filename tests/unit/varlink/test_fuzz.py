@@ -1,4 +1,4 @@
-"""Whatever bytes come in: a connection answers or ends, and the server does not notice.
+"""Any input: a connection answers or ends, and raises nothing.
 
 What hypothesis once found, and what an attacker would try first, is kept in `corpus/`: a file is
 what one peer sends. A longer search:
@@ -29,7 +29,7 @@ LASTING = {"Wait", "Change", "Count"}
 
 
 def answers(pieces: list[bytes]) -> list[dict]:
-    """All replies to one peer's bytes. Raises whatever would have come out of the connection."""
+    """All replies to one peer's bytes. Raises what the connection raises."""
 
     async def main() -> bytes:
         whole = Example().interface()

@@ -1,4 +1,4 @@
-"""How much one user may hold, and what is left for the others."""
+"""Limits of each user, and the slots that are reserved."""
 
 from contextlib import ExitStack
 
@@ -51,7 +51,7 @@ def test_the_last_connections_are_for_root_and_the_servers_own_user() -> None:
             pass
 
 
-def test_what_is_given_back_after_a_failure_counts_again() -> None:
+def test_a_slot_is_free_again_after_a_failure() -> None:
     held = quota(connections=1, total=2, reserved=1)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), held.connection(ALICE):

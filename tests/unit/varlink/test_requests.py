@@ -1,4 +1,4 @@
-"""A request that does not fit is answered with where, what was found and what was expected."""
+"""An invalid request is answered with the field, what was found and what was expected."""
 
 import msgspec
 import pytest
@@ -19,7 +19,7 @@ def fitted(parameters: object) -> Echo:
     return decode_request(DECODER, msgspec.Raw(raw), Example().interface())
 
 
-def test_what_fits_becomes_the_struct() -> None:
+def test_valid_parameters_become_the_struct() -> None:
     assert fitted({"text": "a", "numbers": [1], "inner": {"ratio": 2}}) == Echo(
         "a", (1,), Inner(2.0)
     )
@@ -74,7 +74,9 @@ def test_what_fits_becomes_the_struct() -> None:
         ),
     ],
 )
-def test_where_and_why(parameters: object, parameter: str, reason: str) -> None:
+def test_an_error_names_the_field_and_the_reason(
+    parameters: object, parameter: str, reason: str
+) -> None:
     with pytest.raises(VarlinkError) as caught:
         fitted(parameters)
     assert caught.value.parameters.parameter == parameter
@@ -145,7 +147,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_every_value_fits_or_is_refused_in_words(value: object) -> None:
+def test_any_value_is_decoded_or_refused_with_a_reason(value: object) -> None:
     try:
         fitted(value)
     except VarlinkError as error:
@@ -173,7 +175,7 @@ def test_an_unknown_field_is_found_in_an_array_too(parameters: object, parameter
     assert caught.value.parameters.parameter == parameter
 
 
-def test_what_may_be_null_may_be_null() -> None:
+def test_optional_fields_may_be_null() -> None:
     raw = msgspec.Raw(b'{"parts": null}')
     assert decode_request(msgspec.json.Decoder(Several), raw, Example().interface()) == Several(
         None

@@ -1,4 +1,4 @@
-"""What a server says of itself, and the text of an interface."""
+"""The `org.varlink.service` interface, and the texts of interfaces."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -48,7 +48,7 @@ async def test_the_text_of_the_service_itself(connect: Callable) -> None:
         assert f"error {error}\n" in text
 
 
-async def test_the_text_of_no_interface(connect: Callable) -> None:
+async def test_the_text_of_an_unknown_interface_is_an_error(connect: Callable) -> None:
     reply = await connect().call(f"{SERVICE}.GetInterfaceDescription", {"interface": "a.b"})
     assert reply == {"error": f"{SERVICE}.InterfaceNotFound", "parameters": {"interface": "a.b"}}
 
@@ -72,7 +72,7 @@ async def test_too_many_is_the_error_of_the_first_interface_that_has_one(
     assert (await peer.call(f"{SERVICE}.GetInfo"))["error"] == f"{NAME}.TooMany"
 
 
-def test_the_text_of_the_service_says_what_its_structs_say(held: ServerParts) -> None:
+def test_the_text_of_the_service_matches_its_structs(held: ServerParts) -> None:
     service = held.methods.find(f"{SERVICE}.GetInfo").interface
     text = members(service.description)
     raised = [InterfaceNotFound, MethodNotFound, InvalidParameter, ExpectedMore]
@@ -84,7 +84,7 @@ def test_the_text_of_the_service_says_what_its_structs_say(held: ServerParts) ->
     }
 
 
-def test_the_text_of_the_example_says_what_its_structs_say(example: Example) -> None:
+def test_the_text_of_the_example_matches_its_structs(example: Example) -> None:
     interface = example.interface()
     assert members(interface.description) == methods_and_types(interface) | errors(ERRORS)
 
@@ -106,7 +106,7 @@ def test_structs_are_spelled_as_in_an_interface() -> None:
 
 
 @pytest.mark.parametrize("kind", [int | str, bytes, object])
-def test_what_has_no_form_on_the_wire_is_a_mistake(kind: object) -> None:
+def test_a_type_without_a_form_on_the_wire_raises(kind: object) -> None:
     wrong = msgspec.defstruct("Wrong", [("field", kind)])
     with pytest.raises(TypeError, match="no form"):
         spelled(wrong)

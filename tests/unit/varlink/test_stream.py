@@ -1,4 +1,4 @@
-"""Streams: every reply as it comes, the last one marked as such, and no more than a peer reads."""
+"""Streams: each reply at once, the last one marked, and no more than the peer reads."""
 
 from collections.abc import AsyncGenerator, Callable
 
@@ -80,7 +80,7 @@ async def test_an_error_ends_a_stream_and_not_the_connection(
     assert "error" not in await peer.call("Who")
 
 
-async def test_a_peer_that_does_not_read_holds_up_its_own_stream_only(
+async def test_a_peer_that_does_not_read_blocks_only_its_own_stream(
     connect: Connect, call: Callable, example: Example
 ) -> None:
     peer, other = connect(), connect()
