@@ -57,7 +57,7 @@ _ADVICE: dict[Code, tuple[bool, str]] = {
     Code.AUTH_FAILED: (False, "check user name and password of the platform administrator"),
     Code.NO_COMMON_ALGORITHM: (False, "for an old release set ssh.legacy_algorithms = true"),
     Code.NOT_A_NODE: (False, "no CUCM prompt appeared there; check the address and the account"),
-    Code.LOGIN_TIMEOUT: (True, "a busy node can take minutes to greet; raise --login-timeout"),
+    Code.LOGIN_TIMEOUT: (True, "a busy node's banner can take minutes; raise --login-timeout"),
     Code.COMMAND_TIMEOUT: (True, "narrow the window or the paths, or raise --command-timeout"),
     Code.NODE_TIMEOUT: (True, "narrow the window or the paths, or raise --node-timeout"),
     Code.JOB_TIMEOUT: (True, "raise --job-timeout, or collect from fewer nodes"),

@@ -19,8 +19,9 @@ A kill at any point loses nothing: a restart looks for files on disk that the st
 and for files of the store that the manifest does not have (`recovery.py`).
 
 Nodes that end at the same time: each saves its own files. One of them appends to the manifest, and
-takes with it what is in the store by then; the others wait for that append, because whoever sees a
-node's end must find its files. If it fails, each tries once more and fails with its own error.
+takes with it what is in the store by then. The others wait for that append, because a client that
+is shown a node's end must find its files. If it fails, each tries once more and fails with its own
+error.
 
 Errors (`StoreFailed`, `OSError`, mostly a full disk): the node that meets one fails with it. Its
 files are kept and tried again.

@@ -1,7 +1,7 @@
 """What one target has received, and what it may still receive. No I/O; safe from any thread.
 
 The one rule: the list of files only ever grows at its end, and a file in it that is no longer
-open never changes. So whoever noted the list's length finds exactly the later files after that.
+open never changes. So a caller that noted its length finds exactly the later files after that.
 """
 
 from __future__ import annotations

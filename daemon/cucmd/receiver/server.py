@@ -237,7 +237,7 @@ def _options(receiver: Receiver, keys: list[asyncssh.SSHKey], *, legacy: bool) -
         "server_version": "cucmd",
         "config": None,
         "login_timeout": receiver.limits.login_timeout,
-        # A node gives up on a server that is slow to greet (vos/NODES.md, section 5.4).
+        # A node gives up on a server whose SSH version comes late (vos/NODES.md, section 5.4).
         "rdns_lookup": False,
         "public_key_auth": False,
         "host_based_auth": False,

@@ -134,7 +134,7 @@ class UploadTarget:
         self.last_activity = trio.current_time()
 
     def notify_waiters(self) -> None:
-        """Something may have changed that somebody waits for."""
+        """Wakes all waiting tasks: what they wait for may have changed."""
         self._changes.unpark_all()
 
     def admits(self) -> bool:

@@ -5,7 +5,7 @@ The one rule: a caller is answered after the transaction of its operation has en
 Who takes part
     `Store` has two of these threads. The writer takes up to 512 operations into one transaction
     (`BEGIN IMMEDIATE`). The reader takes one (`BEGIN`), so that an error in what one caller reads
-    fails nobody else. The database is in WAL mode: readers do not wait for the writer.
+    fails no other caller. The database is in WAL mode: readers do not wait for the writer.
     A connection is made in its thread by the first operation, and used in no other thread.
 
 The life of an operation
@@ -131,7 +131,7 @@ class DatabaseThread:
     async def aclose(self) -> None:
         """Finishes what is in the queue, closes the connection, ends the thread.
 
-        There is no time limit: callers were promised these writes, and a disk that does not answer
+        There is no time limit: callers wait for these writes, and a disk that does not answer
         holds the process in any case. The stop timeout of the service is the limit.
         """
         if not self._closing:
