@@ -222,7 +222,7 @@ async def _stop_accepting(acceptor: asyncssh.SSHAcceptor) -> None:
     for listening in acceptor.sockets:
         acceptor.get_loop().remove_reader(listening.fileno())
     try:
-        await settle()
+        await run_callbacks()
     finally:
         acceptor.close()
 
