@@ -43,10 +43,12 @@ def _named(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One for each CPU; none where files are named, so that `-s` shows what they print."""
+    """Two for each CPU, for system tests mostly wait; none where files are named, so that `-s`
+    shows what they print.
+    """
     if _named_files(config):
         return 0
-    return len(os.sched_getaffinity(0))
+    return 2 * len(os.sched_getaffinity(0))
 
 
 def _named_files(config: pytest.Config) -> set[Path]:

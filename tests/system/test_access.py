@@ -110,6 +110,7 @@ def test_members_of_the_view_group_may_look_and_no_more(
     assert len(list((daemon.state / "jobs").iterdir())) == before
 
 
+@pytest.mark.long
 def test_a_socket_of_our_own_lets_in_both_groups_without_a_unit(tmp_path: Path) -> None:
     with running_daemon(tmp_path / "cucmd", CONFIG + RULES) as daemon:
         daemon.socket.parent.chmod(0o755)
@@ -163,6 +164,7 @@ def test_a_user_that_cannot_open_the_socket_exits_77(tmp_path: Path) -> None:
         assert ctl_as(daemon, SOMEBODY, "list", groups=[OPERATE.gr_gid]).returncode == 0
 
 
+@pytest.mark.long
 def test_the_daemons_own_user_may_do_everything_on_its_own(lab: Lab) -> None:
     with (
         folder_of(SOMEBODY) as folder,
@@ -175,6 +177,7 @@ def test_the_daemons_own_user_may_do_everything_on_its_own(lab: Lab) -> None:
         assert ctl_as(daemon, 0, "list").returncode == 0
 
 
+@pytest.mark.long
 def test_every_command_is_logged_with_uid_and_pid(daemon: Daemon, lab: Lab) -> None:
     start_as(daemon, lab, SOMEBODY, groups=[OPERATE.gr_gid])
     ctl_as(daemon, SOMEBODY, "cancel", "00000000", groups=[OPERATE.gr_gid])

@@ -41,6 +41,7 @@ from cucmctl import JobNotFound
 from rig.daemon import Daemon, running_daemon
 from rig.jobs import in_phase, node, start, statuses, until
 from rig.lab import Lab
+from rig.parameters import more
 from rig.quiet import assert_nothing_open, wait_until
 
 MakeLab = Callable[..., Lab]
@@ -171,7 +172,7 @@ def test_cancel_of_a_finished_job_changes_nothing_and_says_so(
     assert one.message == f"nothing changed: {lab.nodes[0]} is succeeded"
 
 
-@pytest.mark.parametrize("ending", ["cancel", "timeout", "failure"])
+@pytest.mark.parametrize("ending", ["cancel", *more("timeout", "failure")])
 def test_cancel_closes_ssh_cleanly(daemon: Daemon, make_lab: MakeLab, ending: str) -> None:
     fault = {"cancel": "trickle@2000", "timeout": "silent:sizing", "failure": "announce-more"}
     lab = make_lab(1, "--fault", fault[ending])

@@ -91,6 +91,7 @@ def jobs(daemon: Daemon, labs: dict[str, Lab]) -> list:
         return [client.wait(job.job_id, timeout=60) for job in (*typed, *named)]
 
 
+@pytest.mark.long
 def test_unusual_passwords_work(jobs: list) -> None:
     for job in jobs:
         assert node(job, 0).status == "succeeded", node(job, 0).error
@@ -100,6 +101,7 @@ def test_unusual_passwords_work(jobs: list) -> None:
         assert len(codes) == len(NODES) - 1, "each of the others failed in its own way"
 
 
+@pytest.mark.long
 def test_passwords_in_a_nodes_output_are_masked(jobs: list) -> None:
     job = jobs[0]
     transcripts = list(Path(job.directory).glob("*/transcript.log"))
@@ -109,6 +111,7 @@ def test_passwords_in_a_nodes_output_are_masked(jobs: list) -> None:
         assert "Hello, your password is *****, they say" in path.read_text()
 
 
+@pytest.mark.long
 def test_nothing_that_the_daemon_wrote_holds_a_password(
     daemon: Daemon, jobs: list, target_passwords: Path
 ) -> None:
@@ -119,6 +122,7 @@ def test_nothing_that_the_daemon_wrote_holds_a_password(
     assert written.passwords_in(daemon.folder) == []
 
 
+@pytest.mark.long
 def test_no_reply_holds_a_password(daemon: Daemon, jobs: list, labs: dict[str, Lab]) -> None:
     replies = []
     with daemon.client() as client:
@@ -134,6 +138,7 @@ def test_no_reply_holds_a_password(daemon: Daemon, jobs: list, labs: dict[str, L
             assert written.found_in(done.stdout + done.stderr) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", mostly_more(UNUSUAL))
 def test_a_password_from_a_file_is_shown_nowhere(
     daemon: Daemon, labs: dict[str, Lab], name: str, tmp_path: Path

@@ -48,6 +48,7 @@ def test_without_a_standard_error_it_runs_all_the_same(tmp_path: Path) -> None:
         assert process.returncode == 0
 
 
+@pytest.mark.long
 def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -58,6 +59,7 @@ def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_an_address_of_another_host_is_named_as_such(tmp_path: Path) -> None:
     options = ("--state-dir", str(tmp_path / "state"), "--socket", str(tmp_path / "s"))
     done = serve(tmp_path, '[receiver]\nlisten = "192.0.2.1:2222"\n', *options)
@@ -73,6 +75,7 @@ def test_a_state_directory_that_is_a_file_is_named_with_its_setting(tmp_path: Pa
     assert f"daemon.state_directory = '{state}': " in done.stderr
 
 
+@pytest.mark.long
 def test_a_socket_that_cannot_be_made_is_named_with_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     path = tmp_path / "file" / "s"
@@ -82,6 +85,7 @@ def test_a_socket_that_cannot_be_made_is_named_with_a_way_out(tmp_path: Path) ->
     assert "--socket" in done.stderr
 
 
+@pytest.mark.long
 def test_a_file_at_the_path_of_the_socket_is_named(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.write_text("a file")
@@ -90,6 +94,7 @@ def test_a_file_at_the_path_of_the_socket_is_named(tmp_path: Path) -> None:
     assert f"daemon.socket = '{path}': " in done.stderr
 
 
+@pytest.mark.long
 def test_a_folder_in_which_no_socket_can_be_made_is_named_by_its_setting(tmp_path: Path) -> None:
     path = Path("/proc/s")
     done = serve(tmp_path, CONFIG, "--state-dir", str(tmp_path / "state"), "--socket", str(path))
@@ -97,10 +102,12 @@ def test_a_folder_in_which_no_socket_can_be_made_is_named_by_its_setting(tmp_pat
     assert "daemon.socket = '/proc/s': " in done.stderr
 
 
+@pytest.mark.long
 def test_the_log_says_which_configuration_was_read(daemon: Daemon) -> None:
     assert f"configuration from '{daemon.folder / 'cucmd.toml'}'\n" in daemon.log.read_text()
 
 
+@pytest.mark.long
 def test_incomplete_files_of_a_kill_are_removed(tmp_path: Path) -> None:
     state = tmp_path / "cucmd" / "state"
     state.mkdir(parents=True)
@@ -112,6 +119,7 @@ def test_incomplete_files_of_a_kill_are_removed(tmp_path: Path) -> None:
         assert "left half-written by a stop" in daemon.log.read_text()
 
 
+@pytest.mark.long
 def test_the_directory_of_a_job_that_has_ended_may_be_removed(
     tmp_path: Path, make_lab: MakeLab
 ) -> None:
@@ -143,11 +151,13 @@ def test_a_reload_names_what_waits_for_a_restart(daemon: Daemon) -> None:
     assert f"not until a restart: {names}\n" in said
 
 
+@pytest.mark.long
 def test_a_reload_says_that_the_socket_keeps_its_group(daemon: Daemon) -> None:
     said = reload(daemon, CONFIG + "[access]\noperate_group = 'root'\n")
     assert "not until a restart: access.operate_group of the socket\n" in said
 
 
+@pytest.mark.long
 def test_what_waits_for_a_restart_is_what_differs_from_the_start(daemon: Daemon) -> None:
     changed = CONFIG + "watchers_per_uid = 5\n"
     for _ in range(2):  # it waits still when the same is read again
@@ -155,6 +165,7 @@ def test_what_waits_for_a_restart_is_what_differs_from_the_start(daemon: Daemon)
     assert "restart" not in reload(daemon, CONFIG)
 
 
+@pytest.mark.long
 def test_a_group_that_does_not_exist_is_in_the_log(
     make_daemon: Callable[..., Daemon],
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rig.parameters import more
 from rig.process import die_with_parent
 
 PATIENCE = 60
@@ -14,7 +15,7 @@ COMMANDS = ["check --config cucmd.toml", "check --help", "lab --help", "--help",
 LAB = ["lab", "--nodes", "1", "--port", "0"]
 
 
-@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+@pytest.fixture(params=["", *more("1")])
 def environ(request: pytest.FixtureRequest) -> dict[str, str]:
     return {**os.environ, "PYTHONUNBUFFERED": request.param}
 

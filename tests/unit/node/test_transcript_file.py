@@ -58,6 +58,7 @@ def test_of_a_node_that_says_too_much_the_beginning_and_the_end_are_kept(
     assert end.endswith(" < ***** is the last word\n")
 
 
+@pytest.mark.long
 def test_a_second_attempt_stands_below_the_first_however_long_that_was(
     written: Callable[..., str],
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_session_that_goes_past_midnight_says_that_a_day_begins(tmp_path: Path
     ]
 
 
+@pytest.mark.long
 def test_below_the_floor_of_free_space_it_ends_and_says_why(
     written: Callable[..., str], caplog: pytest.LogCaptureFixture
 ) -> None:
