@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import signal
+import termios
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 import rich.live
 from rich.cells import set_cell_size
@@ -72,6 +73,7 @@ class Live(View):
             get_renderable=self._screen, console=self._console, screen=True, refresh_per_second=4
         )
         self._before: dict[signal.Signals, signal._HANDLER] = {}
+        self._settings: list[Any] | None = None  # of the terminal, if they were changed
         # if Ctrl-C is ignored here, the program that started us ends us, and the hint would be
         # wrong
         self._ends_at_ctrl_c = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
@@ -86,7 +88,7 @@ class Live(View):
                     for number, ours in handlers
                     if signal.getsignal(number) is not signal.SIG_IGN
                 }
-                self._live.start()
+                self._draw()
         except BaseException:  # a signal that was blocked arrives when the block ends
             self._restore_terminal()
             raise
@@ -100,7 +102,7 @@ class Live(View):
 
     def _restore_terminal(self) -> None:
         with _signals_blocked():
-            self._live.stop()
+            self._erase()
             for number, handler in self._before.items():
                 signal.signal(number, handler)
 
@@ -122,12 +124,22 @@ class Live(View):
     def _suspend(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-Z: restores the terminal, stops, and draws again once in the foreground."""
         with _signals_blocked():
-            self._live.stop()
+            self._erase()
         os.kill(os.getpid(), signal.SIGSTOP)
         while not _in_foreground(self._console.file.fileno()):
             os.kill(os.getpid(), signal.SIGSTOP)
         with _signals_blocked():
-            self._live.start()
+            self._draw()
+
+    def _draw(self) -> None:
+        self._settings = _keep_output_at_ctrl_c(self._console.file.fileno())
+        self._live.start()
+
+    def _erase(self) -> None:
+        self._live.stop()
+        if self._settings is not None:
+            _set_terminal(self._console.file.fileno(), self._settings)
+            self._settings = None
 
     def show(self, change: WatchReply) -> None:
         self._missed += change.missed
@@ -337,6 +349,31 @@ def _signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _keep_output_at_ctrl_c(terminal: int) -> list[Any] | None:
+    """Sets the terminal so that Ctrl-C drops no output; the settings of before.
+
+    By default the kernel drops what is not displayed yet, and does so just after it has sent the
+    signal: the sequence that leaves the alternate screen could be among it. None: nothing was
+    changed, because the terminal is gone, or a shell has it.
+    """
+    if not _in_foreground(terminal):
+        return None
+    try:
+        before = termios.tcgetattr(terminal)
+    except termios.error:
+        return None
+    _set_terminal(terminal, [*before[:3], before[3] | termios.NOFLSH, *before[4:]])
+    return before
+
+
+def _set_terminal(terminal: int, settings: list[Any]) -> None:
+    try:
+        if _in_foreground(terminal):  # else it would stop us
+            termios.tcsetattr(terminal, termios.TCSANOW, settings)
+    except termios.error:
+        pass  # the terminal was closed
 
 
 def _in_foreground(terminal: int) -> bool:
