@@ -35,6 +35,9 @@ class Child:
                 continue  # closed meanwhile
         return found
 
+    def threads(self) -> int:
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
     def memory(self) -> int:
         """Resident set, in bytes."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
