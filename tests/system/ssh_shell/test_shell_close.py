@@ -1,7 +1,5 @@
 """Closing: in order if the node plays along, bounded if not, and no socket is left either way."""
 
-import time
-
 import pytest
 import trio
 
@@ -54,26 +52,19 @@ async def test_close_in_a_cancelled_scope_still_sends_a_disconnect(node, connect
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("count", [400])
-async def test_400_idle_shells_close_within_a_second(node, connect, ssh, count):
+async def test_400_idle_shells_close_at_once(node, connect, ssh):
+    """How long that takes is measured by `tests/bench --only cluster`."""
     before = ssh.open_sockets()
     shells = []
 
     async def open_one():
         shells.append(await connect(node.port))
 
-    began = time.perf_counter()
     async with trio.open_nursery() as nursery:
-        for _ in range(count):
+        for _ in range(400):
             nursery.start_soon(open_one)
-    opened = time.perf_counter() - began
-    began = time.perf_counter()
     async with trio.open_nursery() as nursery:
         for shell in shells:
             nursery.start_soon(shell.aclose)
-    closed = time.perf_counter() - began
-    print(f"{count} shells: opened in {opened:.2f} s, closed in {closed:.2f} s")
     assert ssh.sockets_to(node.port) == 0
     await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
-    # The aim is 1 s (measured: 0.4 s, the node's side included); a busy machine gets some slack.
-    assert closed < 3
