@@ -87,14 +87,14 @@ class Terminal:
 
     async def page(self, lines: Sequence[str]) -> None:
         """Prints lines, with the pager's question after each page unless it is turned off."""
-        room = PAGE_LINES
+        lines_left = PAGE_LINES
         for line in lines:
-            if self.paging and room == 0:
-                room = await self._more()
-                if room == 0:
+            if self.paging and lines_left == 0:
+                lines_left = await self._more()
+                if lines_left == 0:
                     return
             self.line(line)
-            room -= 1
+            lines_left -= 1
             await self.drain()
 
     async def _more(self) -> int:
