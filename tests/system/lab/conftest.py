@@ -24,7 +24,7 @@ class Terminal(asyncssh.SSHClientSession[bytes]):
     """The client's end of a terminal: what has arrived, and waiting for more."""
 
     def __init__(self) -> None:
-        self.heard = b""
+        self.received = b""
         self.packets: list[bytes] = []
         self.closed = False
         self._news = trio.lowlevel.ParkingLot()
@@ -35,7 +35,7 @@ class Terminal(asyncssh.SSHClientSession[bytes]):
         self.channel = chan
 
     def data_received(self, data: bytes, datatype: Any) -> None:
-        self.heard += data
+        self.received += data
         self.packets.append(data)
         self._news.unpark_all()
 
@@ -49,23 +49,23 @@ class Terminal(asyncssh.SSHClientSession[bytes]):
 
     async def more(self) -> None:
         """Something more has arrived, or the end."""
-        assert not self.closed, self.heard[-300:]
+        assert not self.closed, self.received[-300:]
         await self._news.park()
 
-    async def hears(self, text: str) -> str:
-        """Everything up to the end of `text`, once it has come; the rest is left."""
+    async def expect(self, text: str) -> str:
+        """Waits for `text`; returns what was received up to its end, and keeps the rest."""
         wanted = text.encode()
         with trio.fail_after(PATIENCE):
-            while wanted not in self.heard:
+            while wanted not in self.received:
                 await self.more()
-        before, _, self.heard = self.heard.partition(wanted)
+        before, _, self.received = self.received.partition(wanted)
         return (before + wanted).decode("utf-8", "replace")
 
-    async def says(self, command: str) -> str:
-        """What the node answers to a command, the echo left out, up to the next prompt."""
+    async def run(self, command: str) -> str:
+        """Types a command; returns its output, without the echo and the next prompt."""
         self.type(command + "\n")
-        await self.hears(command + "\r\n")
-        return (await self.hears("admin:")).removesuffix("admin:").replace("\r\n", "\n")
+        await self.expect(command + "\r\n")
+        return (await self.expect("admin:")).removesuffix("admin:").replace("\r\n", "\n")
 
     async def ends(self) -> None:
         with trio.fail_after(PATIENCE):
@@ -155,7 +155,7 @@ class Inbox:
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
 
     def answers(self, directory: str = "/") -> Sequence[tuple[str, str]]:
-        """The questions of `file get` from the first to the last, and what to say."""
+        """The questions of `file get` in their order, each with its answer."""
         return (
             ("proceed [y/n]? ", "y"),
             ("SFTP server IP: ", "127.0.0.1"),
@@ -189,13 +189,13 @@ class _Connection(asyncssh.SSHServer):
 async def get(
     terminal: Terminal, inbox: Inbox, command: str = "cm/trace/ccm/sdl", directory: str = "/"
 ) -> str:
-    """Types a `file get activelog` and its answers, the last one too; what was said so far."""
+    """Types a `file get activelog` and all answers; returns what was received meanwhile."""
     terminal.type(f"file get activelog {command}\n")
-    said = ""
+    output = ""
     for question, answer in inbox.answers(directory):
-        said += await terminal.hears(question)
+        output += await terminal.expect(question)
         terminal.type(answer + "\n")
-    return said
+    return output
 
 
 async def within(awaited: Awaitable[Any]) -> Any:
@@ -248,7 +248,7 @@ async def lab(make_lab: MakeLab) -> Lab:
 async def terminal(lab: Lab) -> AsyncIterator[Terminal]:
     """At the first prompt of the only node."""
     async with logged_in(lab) as terminal:
-        await terminal.hears("admin:")
+        await terminal.expect("admin:")
         yield terminal
 
 

@@ -88,7 +88,7 @@ def test_an_address_in_use_is_named():
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "output"),
     [
         (["--fault", "hang"], "hang:STEP"),
         (["--fault", "hang:coffee"], "'hang:coffee': expected a step of hang: accept, login"),
@@ -109,14 +109,14 @@ def test_an_address_in_use_is_named():
         (["--host-key", "/dev/null"], "expected a private key"),
     ],
 )
-def test_wrong_options_are_named(capsys, options, said):
+def test_wrong_options_are_named(capsys, options, output):
     try:
         code = main(["lab", *options])
     except SystemExit as end:
         code = end.code
     assert code == 2
     shown = capsys.readouterr().err
-    assert said in shown
+    assert output in shown
     assert shown.startswith("cucmd lab: ")
     assert shown.count("\n") == 1
 
@@ -180,7 +180,7 @@ async def test_four_hundred_nodes_in_one_process(client):
             _, terminal = await on_asyncio(
                 lambda: connection.create_session(client.terminal, term_type="vt100", encoding=None)
             )
-            await terminal.hears("admin:")
+            await terminal.expect("admin:")
 
         async with open_bridge():
             async with trio.open_nursery() as nursery:

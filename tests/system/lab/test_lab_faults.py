@@ -1,4 +1,4 @@
-"""Each fault of the lab does what its line of help says, to a client that is healthy."""
+"""Each fault of the lab does what its line of help describes, to a client without faults."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def address(lab, number=1):
 async def walk(terminal, inbox, until=None):
     """Types a `file get` and answers up to the question of a step, which is left unanswered."""
     terminal.type("file get activelog syslog/secure\n")
-    await terminal.hears("syslog/secure\r\n")
+    await terminal.expect("syslog/secure\r\n")
     if until in (Step.COMMAND, Step.SIZING):
         return
     for (question, answer), step in zip(inbox.answers(), QUESTIONS, strict=True):
-        await terminal.hears(question)
+        await terminal.expect(question)
         if step is until:
             return
         terminal.type(answer + "\n")
@@ -126,7 +126,7 @@ async def test_dropped_at(make_lab, inbox, client, step):
     try:
         async with client.logged_in(lab) as terminal:
             if step not in (Step.BANNER, Step.PROMPT):
-                await terminal.hears("admin:")
+                await terminal.expect("admin:")
                 if step is Step.PREPARE:
                     terminal.type("show status\n")
                 else:
@@ -144,7 +144,7 @@ async def test_silence_ends_with_ctrl_c_and_hanging_does_not(make_lab, inbox, cl
     for kind in (Kind.SILENT, Kind.HANG):
         lab = await make_lab(f"{kind}:{step}")
         async with client.logged_in(lab) as terminal:
-            await terminal.hears("admin:")
+            await terminal.expect("admin:")
             if step is Step.PREPARE:
                 terminal.type("show status\n")
             else:
@@ -152,10 +152,10 @@ async def test_silence_ends_with_ctrl_c_and_hanging_does_not(make_lab, inbox, cl
             await client.within(lab.until(lambda total: total.faults_used == 1))
             terminal.type("\x03")
             if kind is Kind.SILENT:
-                await terminal.hears("^C\r\nadmin:")
+                await terminal.expect("^C\r\nadmin:")
             else:
                 with trio.move_on_after(0.05) as scope:
-                    await terminal.hears("admin:")
+                    await terminal.expect("admin:")
                 assert scope.cancelled_caught
         total = await client.within(lab.idle())
         assert (total.closed_cleanly, total.dropped, total.defects) == (1, 0, 0)
@@ -166,15 +166,15 @@ async def test_garbage_at(make_lab, inbox, client, step):
     lab = await make_lab(f"garbage:{step}@6000")
     async with client.logged_in(lab) as terminal:
         if step not in (Step.BANNER, Step.PROMPT):
-            await terminal.hears("admin:")
+            await terminal.expect("admin:")
             if step is Step.PREPARE:
                 terminal.type("show status\n")
             else:
                 await walk(terminal, inbox, step)
         with trio.fail_after(client.patience):
-            while len(terminal.heard) < 6000:
+            while len(terminal.received) < 6000:
                 await terminal.more()
-        noise = terminal.heard[-5000:]
+        noise = terminal.received[-5000:]
         assert b"\n" not in noise
         assert len(set(noise)) > 200
     assert lab.counters.defects == 0
@@ -183,42 +183,42 @@ async def test_garbage_at(make_lab, inbox, client, step):
 @pytest.mark.parametrize("step", QUESTIONS)
 async def test_asked_for_ever(make_lab, inbox, client, step):
     async with client.logged_in(await make_lab(f"reask:{step}")) as terminal:
-        await terminal.hears("admin:")
+        await terminal.expect("admin:")
         await walk(terminal, inbox, step)
         for _ in range(5):
             terminal.type(dict(inbox.answers())[QUESTIONS[step]] + "\n")
-            await terminal.hears(QUESTIONS[step])
+            await terminal.expect(QUESTIONS[step])
 
 
 @pytest.mark.parametrize("step", GET_STEPS)
 async def test_silently_back_to_the_prompt(make_lab, inbox, client, step):
     async with client.logged_in(await make_lab(f"silent-return:{step}")) as terminal:
-        await terminal.hears("admin:")
+        await terminal.expect("admin:")
         await walk(terminal, inbox, step)
-        said = await terminal.hears("admin:")
-    assert "completed" not in said
-    assert "unsuccessfully" not in said
+        output = await terminal.expect("admin:")
+    assert "completed" not in output
+    assert "unsuccessfully" not in output
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "output"),
     [
         ("no-files", "No files matched filter criteria\r\n"),
         ("invalid-path", "no such file or directory can be found\r\nExecuted command unsuccess"),
     ],
 )
-async def test_nothing_to_send(make_lab, client, fault, said):
+async def test_nothing_to_send(make_lab, client, fault, output):
     async with client.logged_in(await make_lab(fault)) as terminal:
-        await terminal.hears("admin:")
+        await terminal.expect("admin:")
         terminal.type("file get activelog syslog/secure\n")
-        assert said in await terminal.hears("admin:")
+        assert output in await terminal.expect("admin:")
 
 
 async def test_an_invalid_directory(make_lab, inbox, client):
     async with client.logged_in(await make_lab("invalid-directory")) as terminal:
-        await terminal.hears("admin:")
+        await terminal.expect("admin:")
         await client.get(terminal, inbox)
-        await terminal.hears("Invalid download directory specified.\r\nadmin:")
+        await terminal.expect("Invalid download directory specified.\r\nadmin:")
 
 
 @pytest.mark.parametrize(
@@ -230,14 +230,14 @@ async def test_a_greeting_without_a_prompt(make_lab, client, fault):
     async with client.logged_in(lab) as terminal:
         if fault == "endless-banner":
             for _ in range(1000):
-                await terminal.hears("WARNING: DNS unreachable\r\n")
+                await terminal.expect("WARNING: DNS unreachable\r\n")
         elif fault == "no-prompt":
-            await terminal.hears("8192 Mbytes RAM\r\n\r\n")
+            await terminal.expect("8192 Mbytes RAM\r\n\r\n")
         else:
-            await terminal.hears("admin:")
+            await terminal.expect("admin:")
             terminal.type("set cli pagination off\n")
         if fault == "no-echo":
-            assert await terminal.hears("off\r\n") == "Automatic pagination is turned off\r\n"
+            assert await terminal.expect("off\r\n") == "Automatic pagination is turned off\r\n"
     await client.within(lab.idle())
 
 
@@ -253,31 +253,31 @@ async def test_a_greeting_without_a_prompt(make_lab, client, fault):
 async def test_endless_output_ends_with_ctrl_c(make_lab, client, fault, sign):
     lab = await make_lab(fault)
     async with client.logged_in(lab) as terminal:
-        await terminal.hears("admin:")
+        await terminal.expect("admin:")
         terminal.type("file get activelog syslog/secure\n")
         for _ in range(500):
-            await terminal.hears(sign)
+            await terminal.expect(sign)
         terminal.type("\x03")
-        await terminal.hears("^C\r\nadmin:")
+        await terminal.expect("^C\r\nadmin:")
 
 
 async def test_an_endless_file_list(make_lab, client):
     async with client.logged_in(await make_lab("endless-list")) as terminal:
-        await terminal.hears("admin:")
-        await terminal.says("set cli pagination off")
+        await terminal.expect("admin:")
+        await terminal.run("set cli pagination off")
         terminal.type("file list activelog syslog/secure detail\n")
         for _ in range(500):
-            await terminal.hears("  secure\r\n")
+            await terminal.expect("  secure\r\n")
 
 
 async def test_ctrl_c_ignored(make_lab, inbox, client):
     lab = await make_lab("ignore-ctrl-c", "trickle@200000")
     async with client.logged_in(lab) as terminal:
-        await terminal.hears("admin:")
+        await terminal.expect("admin:")
         await client.get(terminal, inbox, "syslog/secure")
         await client.within(lab.until(lambda total: total.bytes_pushed > 0))
         terminal.type("\x03")
-        await terminal.hears("Transfer completed.")
+        await terminal.expect("Transfer completed.")
     assert lab.counters.interrupts == 1
 
 
@@ -296,12 +296,12 @@ UPLOADS = {
 async def test_what_is_announced_and_what_comes(make_lab, inbox, client, fault):
     announced, whole, difference = UPLOADS[fault]
     async with client.logged_in(await make_lab(fault)) as terminal:
-        await terminal.hears("admin:")
-        said = await client.get(terminal, inbox, "cm/log/informix recurs")
-        await terminal.hears("Transfer completed")
+        await terminal.expect("admin:")
+        output = await client.get(terminal, inbox, "cm/log/informix recurs")
+        await terminal.expect("Transfer completed")
     files = inbox.files()
-    size = int(said.partition("Total size in Bytes: ")[2].split()[0])
-    assert f"Number of files affected: {announced}\r\n" in said
+    size = int(output.partition("Total size in Bytes: ")[2].split()[0])
+    assert f"Number of files affected: {announced}\r\n" in output
     assert (len(files), sum(map(len, files.values())) - size) == (whole, difference)
 
 
@@ -311,9 +311,9 @@ async def test_what_is_announced_and_what_comes(make_lab, inbox, client, fault):
 async def test_an_upload_that_fails(make_lab, inbox, client, fault, arrived):
     lab = await make_lab(fault)
     async with client.logged_in(lab) as terminal:
-        await terminal.hears("admin:")
+        await terminal.expect("admin:")
         await client.get(terminal, inbox, "syslog/secure")
-        assert "completed" not in await terminal.hears("admin:")
+        assert "completed" not in await terminal.expect("admin:")
     await client.within(lab.idle())
     assert [len(found) for found in inbox.files().values()] == ([arrived] if arrived else [])
 
@@ -321,7 +321,7 @@ async def test_an_upload_that_fails(make_lab, inbox, client, fault, arrived):
 async def test_an_upload_that_stalls(make_lab, inbox, client):
     lab = await make_lab("upload-stalled@1000")
     async with client.logged_in(lab) as terminal:
-        await terminal.hears("admin:")
+        await terminal.expect("admin:")
         await client.get(terminal, inbox, "syslog/secure")
         await client.within(lab.until(lambda total: total.bytes_pushed == 1000))
         assert lab.counters.pushes_now == 1
@@ -330,21 +330,21 @@ async def test_an_upload_that_stalls(make_lab, inbox, client):
 async def test_a_trickle_keeps_its_rate(make_lab, inbox, client):
     lab = await make_lab("trickle@4000", shape=Shape(size=1500))
     async with client.logged_in(lab) as terminal:
-        await terminal.hears("admin:")
+        await terminal.expect("admin:")
         started = trio.current_time()
         await client.get(terminal, inbox, "syslog/secure")
-        await terminal.hears("Transfer completed.")
+        await terminal.expect("Transfer completed.")
         assert trio.current_time() - started > 0.3
 
 
 @pytest.mark.parametrize(("fault", "hours"), [("clock-ahead", 1), ("clock-back@7200", -2)])
 async def test_a_clock_that_is_set_as_a_push_begins(make_lab, inbox, client, fault, hours):
     async with client.logged_in(await make_lab(f"{fault}*1")) as terminal:
-        await terminal.hears("admin:")
+        await terminal.expect("admin:")
         before = datetime.now(UTC)
         for _ in range(2):  # it was set once, and stays so
             await client.get(terminal, inbox, "syslog/secure")
-            await terminal.hears("Transfer completed")
+            await terminal.expect("Transfer completed")
     stamps = [path.split("/")[1] for path in inbox.files()]
     shown = [datetime.strptime(stamp, "%Y-%m-%d_%H-%M-%S").replace(tzinfo=UTC) for stamp in stamps]
     assert [round((moment - before) / timedelta(hours=1)) for moment in shown] == [hours, hours]
@@ -354,11 +354,11 @@ async def test_a_clock_that_is_set_as_a_push_begins(make_lab, inbox, client, fau
 async def test_the_receiver_out_of_reach(make_lab, inbox, client, fault):
     lab = await make_lab(fault)
     async with client.logged_in(lab) as terminal:
-        await terminal.hears("admin:")
+        await terminal.expect("admin:")
         await client.get(terminal, inbox)
         if fault == "unreachable":
             terminal.type("\x03")
-        assert "completed" not in await terminal.hears("admin:")
+        assert "completed" not in await terminal.expect("admin:")
     assert lab.counters.pushes_ever == 0
 
 
@@ -366,8 +366,8 @@ async def test_each_node_has_its_own_faults(make_lab, inbox, client):
     lab = await make_lab("2=no-prompt", nodes=3)
     for number in (1, 3):
         async with client.logged_in(lab, number) as terminal:
-            await terminal.hears("admin:")
+            await terminal.expect("admin:")
             await client.get(terminal, inbox)
-            await terminal.hears("Transfer completed")
+            await terminal.expect("Transfer completed")
     async with client.logged_in(lab, 2) as terminal:
-        await terminal.hears("8192 Mbytes RAM\r\n\r\n")
+        await terminal.expect("8192 Mbytes RAM\r\n\r\n")
