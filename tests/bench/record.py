@@ -20,7 +20,7 @@ from cucmd.config import Limits
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from rig.scripted_node import Target
-from rig.supervised import Behaviour, statuses, world
+from rig.supervised import Behaviour, statuses, supervisor_harness
 
 NAME = "192.0.2.{}/2026-11-25_12-00-00/cm/trace/ccm/sdl/SDL001_100_{:06}.txt.gzo"
 APART = 0.15  # seconds between the ends of nodes
@@ -42,17 +42,17 @@ async def _job(nodes: int, files: int, apart: float) -> dict[str, Any]:
     names = [f"n{number}" for number in range(nodes)]
     all_run = trio.Event()
     with tempfile.TemporaryDirectory(prefix="cucmd-bench-") as folder, _counted() as counts:
-        async with world(Path(folder), Limits(connections=nodes)) as w:
+        async with supervisor_harness(Path(folder), Limits(connections=nodes)) as harness:
             for number, name in enumerate(names):
-                w.behaviours[name] = _node(all_run, number * apart, number, files)
+                harness.behaviours[name] = _node(all_run, number * apart, number, files)
             gc.freeze()  # objects of the simulated nodes are not part of the daemon's collections
             async with trio.open_nursery() as nursery:
-                job_id = await w.start(*names, concurrency=nodes)
-                await w.running(job_id, nodes)
+                job_id = await harness.start(*names, concurrency=nodes)
+                await harness.running(job_id, nodes)
                 began = trio.current_time()
                 all_run.set()
                 nursery.start_soon(_watch_the_loop, counts)
-                job = await w.ended(job_id)
+                job = await harness.ended(job_id)
                 took = trio.current_time() - began
                 nursery.cancel_scope.cancel()
         assert set(statuses(job)) == {"succeeded"}

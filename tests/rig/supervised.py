@@ -22,8 +22,8 @@ NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 Behaviour = Callable[[NodeTask, Report], Awaitable[tuple[str, ...]]]
 
 
-class World:
-    """A supervisor over nodes that behave as `behaviours` says; the others succeed at once."""
+class SupervisorHarness:
+    """A supervisor with a real store. Nodes behave as `behaviours` says; others succeed at once."""
 
     def __init__(self, supervisor: Supervisor, services: JobServices, tmp_path: Path) -> None:
         self.supervisor = supervisor
@@ -91,10 +91,12 @@ class World:
 
 
 @asynccontextmanager
-async def world(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[World]:
+async def supervisor_harness(
+    tmp_path: Path, limits: Limits | None = None
+) -> AsyncIterator[SupervisorHarness]:
     limits = limits or Limits()
     tmp_path.mkdir(exist_ok=True)
-    made: list[World] = []
+    made: list[SupervisorHarness] = []
 
     async def work_on_node(task: NodeTask, report: Report) -> tuple[str, ...]:
         return await made[0].work_on_node(task, report)
@@ -102,7 +104,7 @@ async def world(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[W
     async with open_store(tmp_path / "cucmd.db") as store:
         services = JobServices(store, Feed(), Admission(limits), work_on_node, by_name)
         async with open_supervisor(services, tmp_path / "jobs", limits) as supervisor:
-            made.append(World(supervisor, services, tmp_path))
+            made.append(SupervisorHarness(supervisor, services, tmp_path))
             yield made[0]
 
 

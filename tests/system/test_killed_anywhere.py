@@ -46,8 +46,8 @@ directory = "{credentials}"
 """
 
 
-class World:
-    """One state directory, one lab, and the replies that a client got so far."""
+class Installation:
+    """A configured daemon with its state directory, and the replies that a client got so far."""
 
     def __init__(self, folder: Path, lab: Lab) -> None:
         self.folder, self.lab = folder, lab
@@ -154,32 +154,34 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, lab: Lab) -> World:
-    return World(tmp_path, lab)
+def installation(tmp_path: Path, lab: Lab) -> Installation:
+    return Installation(tmp_path, lab)
 
 
-def test_nothing_is_lost_when_the_daemon_is_killed(world: World) -> None:
+def test_nothing_is_lost_when_the_daemon_is_killed(installation: Installation) -> None:
     for kill in range(KILLS):
-        with world.daemon() as process, Client(world.socket) as client:
+        with installation.daemon() as process, Client(installation.socket) as client:
             if kill % 10 == 0:
-                world.examine(client)
+                installation.examine(client)
             else:
-                for job_id in random.sample(sorted(world.answered), min(5, len(world.answered))):
-                    world.look(client.status(job_id))
+                for job_id in random.sample(
+                    sorted(installation.answered), min(5, len(installation.answered))
+                ):
+                    installation.look(client.status(job_id))
             killer = threading.Timer(random.random() * 0.6, process.kill)
             killer.start()
             with pytest.raises(DaemonUnavailable):
-                world.work(client)
+                installation.work(client)
             killer.join()
-        check_database(world.state / "cucmd.db")
-    with world.daemon(), Client(world.socket) as client:
-        for job_id in sorted(world.answered):
+        check_database(installation.state / "cucmd.db")
+    with installation.daemon(), Client(installation.socket) as client:
+        for job_id in sorted(installation.answered):
             client.wait(job_id, timeout=120)
-        world.examine(client)
+        installation.examine(client)
         ended = {job.job_id: job.status for job in client.list(limit=1000)}
         # A start that was not answered may have come to be, or not.
-        assert world.answered <= set(ended)
-        assert len(world.answered) > KILLS
+        assert installation.answered <= set(ended)
+        assert len(installation.answered) > KILLS
 
 
 def fill_up(folder: Path) -> None:
@@ -191,22 +193,22 @@ def test_nothing_is_lost_when_the_disk_is_full_and_the_daemon_is_killed(
     tmp_path: Path, lab: Lab
 ) -> None:
     """Filled at a random moment to the last bytes, and made free again before the next start."""
-    with small_disk(tmp_path / "world", 64) as folder:
-        world = World(folder, lab)
+    with small_disk(tmp_path / "disk", 64) as folder:
+        installation = Installation(folder, lab)
         for _ in range(max(KILLS // 10, 2)):
-            with world.daemon() as process, Client(world.socket) as client:
-                world.examine(client)
+            with installation.daemon() as process, Client(installation.socket) as client:
+                installation.examine(client)
                 fills = threading.Timer(random.random() * 0.4, fill_up, (folder,))
                 killer = threading.Timer(0.3 + random.random() * 0.5, process.kill)
                 fills.start()
                 killer.start()
                 with pytest.raises(DaemonUnavailable):
-                    world.work(client, (StorageFailed, LimitReached))
+                    installation.work(client, (StorageFailed, LimitReached))
                 fills.join()
                 killer.join()
             (folder / "filler").unlink()
-            check_database(world.state / "cucmd.db")
-        with world.daemon(), Client(world.socket) as client:
-            for job_id in sorted(world.answered):
+            check_database(installation.state / "cucmd.db")
+        with installation.daemon(), Client(installation.socket) as client:
+            for job_id in sorted(installation.answered):
                 client.wait(job_id, timeout=120)
-            world.examine(client)
+            installation.examine(client)

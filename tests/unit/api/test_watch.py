@@ -22,7 +22,7 @@ Replies = AsyncIterator[StreamReply]
 BOTH = pytest.mark.parametrize("watched", [JOB_ID, None], ids=["one job", "all jobs"])
 
 
-class World:
+class ScriptedJob:
     """One job on one node, and the `Jobs` that a watcher asks. Each change is one byte received."""
 
     def __init__(self) -> None:
@@ -67,8 +67,8 @@ class World:
 
 
 @pytest.fixture
-def world(autojump_clock: trio.testing.MockClock) -> World:
-    return World()
+def scripted_job(autojump_clock: trio.testing.MockClock) -> ScriptedJob:
+    return ScriptedJob()
 
 
 def numbers(stream: StreamReply) -> tuple[int, int]:
@@ -84,11 +84,11 @@ def received(stream: StreamReply) -> tuple[list[int], list[int]]:
 
 @BOTH
 async def test_the_state_has_number_0_and_each_change_the_next(
-    world: World, watched: str | None
+    scripted_job: ScriptedJob, watched: str | None
 ) -> None:
-    async with world.watch(watched) as replies:
+    async with scripted_job.watch(watched) as replies:
         state = await anext(replies)
-        world.change(3)
+        scripted_job.change(3)
         changes = [await anext(replies) for _ in range(3)]
     assert [numbers(reply) for reply in (state, *changes)] == [(0, 0), (1, 0), (2, 0), (3, 0)]
     assert [received(reply) for reply in changes] == [([1], []), ([2], []), ([3], [])]
@@ -96,11 +96,11 @@ async def test_the_state_has_number_0_and_each_change_the_next(
 
 @BOTH
 async def test_a_slow_watcher_gets_the_number_of_missed_changes(
-    world: World, watched: str | None
+    scripted_job: ScriptedJob, watched: str | None
 ) -> None:
-    async with world.watch(watched) as replies:
+    async with scripted_job.watch(watched) as replies:
         await anext(replies)
-        world.change(TOO_MANY)
+        scripted_job.change(TOO_MANY)
         assert numbers(await anext(replies)) == (TOO_MANY, TOO_MANY)
 
 
@@ -108,31 +108,35 @@ async def test_a_slow_watcher_gets_the_number_of_missed_changes(
     ("watched", "expected"), [(JOB_ID, ([TOO_MANY], [])), (None, ([], [TOO_MANY]))]
 )
 async def test_a_watcher_that_missed_changes_gets_the_state_again(
-    world: World, watched: str | None, expected: tuple[list[int], list[int]]
+    scripted_job: ScriptedJob, watched: str | None, expected: tuple[list[int], list[int]]
 ) -> None:
-    async with world.watch(watched) as replies:
+    async with scripted_job.watch(watched) as replies:
         await anext(replies)
-        world.change(TOO_MANY)
+        scripted_job.change(TOO_MANY)
         assert received(await anext(replies)) == expected
 
 
 @BOTH
-async def test_after_missed_changes_it_goes_on_by_one(world: World, watched: str | None) -> None:
-    async with world.watch(watched) as replies:
+async def test_after_missed_changes_it_goes_on_by_one(
+    scripted_job: ScriptedJob, watched: str | None
+) -> None:
+    async with scripted_job.watch(watched) as replies:
         await anext(replies)
-        world.change(TOO_MANY)
+        scripted_job.change(TOO_MANY)
         await anext(replies)
-        world.change()
+        scripted_job.change()
         after = await anext(replies)
     assert numbers(after) == (TOO_MANY + 1, 0)
     assert received(after) == ([TOO_MANY + 1], [])
 
 
-async def test_a_watch_of_one_job_ends_with_it_even_if_its_end_was_missed(world: World) -> None:
-    async with world.watch(JOB_ID) as replies:
+async def test_a_watch_of_one_job_ends_with_it_even_if_its_end_was_missed(
+    scripted_job: ScriptedJob,
+) -> None:
+    async with scripted_job.watch(JOB_ID) as replies:
         await anext(replies)
-        world.change(TOO_MANY)
-        world.end()
+        scripted_job.change(TOO_MANY)
+        scripted_job.end()
         last = [reply async for reply in replies]
     assert [(reply.parameters.job.status, numbers(reply)) for reply in last] == [
         ("cancelled", (TOO_MANY + 1, TOO_MANY + 1))
@@ -140,24 +144,28 @@ async def test_a_watch_of_one_job_ends_with_it_even_if_its_end_was_missed(world:
     assert [reply.continues for reply in last] == [False]
 
 
-async def test_the_state_of_a_job_that_has_ended_is_the_only_reply(world: World) -> None:
-    world.end()
-    async with world.watch(JOB_ID) as replies:
+async def test_the_state_of_a_job_that_has_ended_is_the_only_reply(
+    scripted_job: ScriptedJob,
+) -> None:
+    scripted_job.end()
+    async with scripted_job.watch(JOB_ID) as replies:
         assert [reply.continues async for reply in replies] == [False]
 
 
 @BOTH
 async def test_while_a_job_runs_every_reply_says_that_more_follow(
-    world: World, watched: str | None
+    scripted_job: ScriptedJob, watched: str | None
 ) -> None:
-    async with world.watch(watched) as replies:
+    async with scripted_job.watch(watched) as replies:
         state = await anext(replies)
-        world.change()
+        scripted_job.change()
         assert [state.continues, (await anext(replies)).continues] == [True, True]
 
 
 @BOTH
-async def test_an_ended_watch_leaves_no_subscription(world: World, watched: str | None) -> None:
-    async with world.watch(watched) as replies:
+async def test_an_ended_watch_leaves_no_subscription(
+    scripted_job: ScriptedJob, watched: str | None
+) -> None:
+    async with scripted_job.watch(watched) as replies:
         await anext(replies)
-    assert world.feed._subscriptions == {}
+    assert scripted_job.feed._subscriptions == {}

@@ -13,7 +13,7 @@ from cucmd.config import Limits
 from cucmd.job import Job
 from cucmd.jobs.supervisor import AmbiguousJob, UnknownJob
 from cucmd.store import StoreFailed
-from rig.supervised import World, hang, statuses, world
+from rig.supervised import SupervisorHarness, hang, statuses, supervisor_harness
 
 ENDED, RUNNING, QUEUED = "aaaa00000001", "aaaa00000002", "bbbb00000003"
 PAGE = 4096
@@ -36,86 +36,88 @@ def damage(path: Path) -> None:
 
 
 @asynccontextmanager
-async def three_jobs(tmp_path: Path) -> AsyncIterator[World]:
+async def three_jobs(tmp_path: Path) -> AsyncIterator[SupervisorHarness]:
     """One that has ended, one that runs, one that waits for it."""
-    async with world(tmp_path, Limits(jobs=1)) as w:
-        w.behaviours["a"] = hang
-        await w.ended(await w.start("c", job_id=ENDED))
-        await w.running(await w.start("a", job_id=RUNNING))
-        await w.start("c", job_id=QUEUED)
-        yield w
+    async with supervisor_harness(tmp_path, Limits(jobs=1)) as harness:
+        harness.behaviours["a"] = hang
+        await harness.ended(await harness.start("c", job_id=ENDED))
+        await harness.running(await harness.start("a", job_id=RUNNING))
+        await harness.start("c", job_id=QUEUED)
+        yield harness
 
 
 @asynccontextmanager
-async def damaged(tmp_path: Path) -> AsyncIterator[World]:
-    async with three_jobs(tmp_path) as w:
+async def damaged(tmp_path: Path) -> AsyncIterator[SupervisorHarness]:
+    async with three_jobs(tmp_path) as harness:
         damage(tmp_path / "cucmd.db")
         with pytest.raises(StoreFailed):
-            await w.store.find(RUNNING[:4])
-        yield w
+            await harness.store.find(RUNNING[:4])
+        yield harness
 
 
 async def test_a_prefix_of_a_live_job_and_an_ended_one_is_ambiguous(tmp_path: Path) -> None:
-    async with three_jobs(tmp_path) as w:
+    async with three_jobs(tmp_path) as harness:
         with pytest.raises(AmbiguousJob, match=f"{ENDED}, {RUNNING}"):
-            await w.supervisor.cancel("aaaa", None)
-        assert (await w.supervisor.find(RUNNING)).status == "running"
-        assert (await w.supervisor.find("bbbb")).job_id == QUEUED
+            await harness.supervisor.cancel("aaaa", None)
+        assert (await harness.supervisor.find(RUNNING)).status == "running"
+        assert (await harness.supervisor.find("bbbb")).job_id == QUEUED
 
 
 async def test_a_job_that_is_not_durable_yet_is_not_found(tmp_path: Path) -> None:
     """Its start was not answered yet, and may still fail."""
     stored = trio.Event()
 
-    async with world(tmp_path) as w:
-        add_job = w.store.add_job
+    async with supervisor_harness(tmp_path) as harness:
+        add_job = harness.store.add_job
 
         async def slowly(job: Job) -> None:
             await stored.wait()
             await add_job(job)
 
-        w.store.add_job = slowly
+        harness.store.add_job = slowly
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: w.start("a", job_id=RUNNING))
+            nursery.start_soon(lambda: harness.start("a", job_id=RUNNING))
             await trio.testing.wait_all_tasks_blocked()
             with pytest.raises(UnknownJob):
-                await w.supervisor.find("aaaa")
+                await harness.supervisor.find("aaaa")
             stored.set()
-        assert (await w.supervisor.find("aaaa")).job_id == RUNNING
+        assert (await harness.supervisor.find("aaaa")).job_id == RUNNING
 
 
 @pytest.mark.parametrize("prefix", ["aaaa", RUNNING[:11], RUNNING])
 async def test_a_running_job_can_be_cancelled_with_a_damaged_database(
     tmp_path: Path, prefix: str
 ) -> None:
-    async with damaged(tmp_path) as w:
-        job, changed = await w.supervisor.cancel(prefix, None)
+    async with damaged(tmp_path) as harness:
+        job, changed = await harness.supervisor.cancel(prefix, None)
         assert (job.job_id, statuses(job), changed) == (RUNNING, ["cancelled"], True)
-        queued = await w.ended(QUEUED)  # it was started, so the other job has ended completely
+        queued = await harness.ended(
+            QUEUED
+        )  # it was started, so the other job has ended completely
         assert queued.status == "succeeded"
 
 
 async def test_live_jobs_are_shown_with_a_damaged_database(tmp_path: Path) -> None:
-    async with damaged(tmp_path) as w:
-        found = await w.supervisor.find("aaaa")
+    async with damaged(tmp_path) as harness:
+        found = await harness.supervisor.find("aaaa")
         assert (found.job_id, statuses(found)) == (RUNNING, ["running"])
         for status, job_id in (("running", RUNNING), ("queued", QUEUED)):
-            assert [job.job_id for job in await w.supervisor.newest(9, status)] == [job_id]
-        assert w.supervisor.unsaved(RUNNING) is None
+            assert [job.job_id for job in await harness.supervisor.newest(9, status)] == [job_id]
+        assert harness.supervisor.unsaved(RUNNING) is None
 
 
 async def test_a_job_that_a_damaged_database_may_have_is_not_unknown(tmp_path: Path) -> None:
-    async with damaged(tmp_path) as w:
+    async with damaged(tmp_path) as harness:
         with pytest.raises(StoreFailed):
-            await w.supervisor.find("beef")
+            await harness.supervisor.find("beef")
         with pytest.raises(StoreFailed):
-            await w.supervisor.newest(9, None)
+            await harness.supervisor.newest(9, None)
 
 
 async def test_a_prefix_of_several_live_jobs_is_ambiguous_in_a_damaged_database_too(
     tmp_path: Path,
 ) -> None:
-    async with damaged(tmp_path) as w:
-        await w.start("c", job_id="bbbb00000004")
+    async with damaged(tmp_path) as harness:
+        await harness.start("c", job_id="bbbb00000004")
         with pytest.raises(AmbiguousJob):
-            await w.supervisor.cancel("bbbb", None)
+            await harness.supervisor.cancel("bbbb", None)

@@ -23,7 +23,7 @@ from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 from rig import inspection
 from rig.scripted_node import Target
-from rig.supervised import Behaviour, World, hang, statuses, world
+from rig.supervised import Behaviour, SupervisorHarness, hang, statuses, supervisor_harness
 
 
 def brings(files: int, ends: trio.Event | None = None) -> Behaviour:
@@ -42,9 +42,9 @@ def brings(files: int, ends: trio.Event | None = None) -> Behaviour:
     return behaviour
 
 
-def listed(w: World, job_id: str) -> list[str]:
+def listed(harness: SupervisorHarness, job_id: str) -> list[str]:
     """The nodes that the manifest names."""
-    found = inspection.manifest(w.tmp_path / "jobs" / job_id)
+    found = inspection.manifest(harness.tmp_path / "jobs" / job_id)
     return sorted({file["node"] for file in found})
 
 
@@ -115,145 +115,145 @@ def appends(monkeypatch: pytest.MonkeyPatch) -> Appends:
 
 
 async def test_nodes_that_end_together_are_saved_once_each(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        saves, ends = Saves(w.store), trio.Event()
+    async with supervisor_harness(tmp_path) as harness:
+        saves, ends = Saves(harness.store), trio.Event()
         names = [f"n{number:02}" for number in range(40)]
-        w.behaviours = dict.fromkeys(names, brings(2, ends))
-        job_id = await w.start(*names, concurrency=40)
-        await w.running(job_id, nodes=40)
+        harness.behaviours = dict.fromkeys(names, brings(2, ends))
+        job_id = await harness.start(*names, concurrency=40)
+        await harness.running(job_id, nodes=40)
         ends.set()
-        await w.ended(job_id)
+        await harness.ended(job_id)
         assert sorted(saves.made) == names
-        assert len(await w.store.files(job_id)) == 80
+        assert len(await harness.store.files(job_id)) == 80
 
 
-async def until_saved(w: World, job_id: str, files: int) -> None:
+async def until_saved(harness: SupervisorHarness, job_id: str, files: int) -> None:
     with trio.fail_after(20):
-        while len(await w.store.files(job_id)) < files:
+        while len(await harness.store.files(job_id)) < files:
             pass
 
 
 async def test_nodes_that_end_while_another_is_listed_share_the_next_append(
     tmp_path: Path, appends: Appends
 ) -> None:
-    async with world(tmp_path) as w:
+    async with supervisor_harness(tmp_path) as harness:
         ends = trio.Event()
         names = [f"n{number:02}" for number in range(40)]
-        w.behaviours = {"first": brings(1)} | dict.fromkeys(names, brings(2, ends))
+        harness.behaviours = {"first": brings(1)} | dict.fromkeys(names, brings(2, ends))
         with appends.held():
-            job_id = await w.start("first", *names, concurrency=41)
+            job_id = await harness.start("first", *names, concurrency=41)
             await appends.waiting.wait()
-            await w.running(job_id, nodes=41)
+            await harness.running(job_id, nodes=41)
             ends.set()
-            await until_saved(w, job_id, 81)
-        await w.ended(job_id)
+            await until_saved(harness, job_id, 81)
+        await harness.ended(job_id)
         assert [made for made in appends.made if made] == [["first"], names]
-        assert listed(w, job_id) == ["first", *names]
+        assert listed(harness, job_id) == ["first", *names]
 
 
 async def test_when_a_node_is_shown_as_ended_its_files_are_on_record(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
+    async with supervisor_harness(tmp_path) as harness:
         names = [f"n{number}" for number in range(5)]
-        w.behaviours = dict.fromkeys(names, brings(3))
-        job_id = await w.start(*names, concurrency=1)
+        harness.behaviours = dict.fromkeys(names, brings(3))
+        job_id = await harness.start(*names, concurrency=1)
         for number in range(5):
-            job = await w.until(job_id, lambda job, number=number: len(ended(job)) > number)
-            assert set(ended(job)) <= set(listed(w, job_id))
+            job = await harness.until(job_id, lambda job, number=number: len(ended(job)) > number)
+            assert set(ended(job)) <= set(listed(harness, job_id))
 
 
 async def test_a_node_is_not_shown_as_ended_before_its_files_are_listed(
     tmp_path: Path, appends: Appends
 ) -> None:
-    async with world(tmp_path) as w:
-        w.behaviours["a"] = brings(1)
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = brings(1)
         with appends.held():
-            job_id = await w.start("a")
+            job_id = await harness.start("a")
             await appends.waiting.wait()
-            assert len(await w.store.files(job_id)) == 1
+            assert len(await harness.store.files(job_id)) == 1
             with trio.fail_after(20):
-                await w.running(job_id)
-        assert statuses(await w.ended(job_id)) == ["succeeded"]
+                await harness.running(job_id)
+        assert statuses(await harness.ended(job_id)) == ["succeeded"]
 
 
 async def test_files_that_could_not_be_saved_are_saved_with_those_of_the_next_node(
     tmp_path: Path,
 ) -> None:
-    async with world(tmp_path) as w:
-        saves = Saves(w.store, failing=1)
-        w.behaviours = {"a": brings(1), "b": brings(1)}
-        job = await w.ended(await w.start("a", "b", concurrency=1))
+    async with supervisor_harness(tmp_path) as harness:
+        saves = Saves(harness.store, failing=1)
+        harness.behaviours = {"a": brings(1), "b": brings(1)}
+        job = await harness.ended(await harness.start("a", "b", concurrency=1))
         assert statuses(job) == ["failed", "succeeded"]
         assert job.nodes[0].state.failure.code is Code.INTERNAL
         assert sorted(saves.made) == ["a", "a", "b"]
-        assert {file.node for file in await w.store.files(job.job_id)} == {"a", "b"}
-        assert listed(w, job.job_id) == ["a", "b"]
+        assert {file.node for file in await harness.store.files(job.job_id)} == {"a", "b"}
+        assert listed(harness, job.job_id) == ["a", "b"]
 
 
 async def test_files_that_could_not_be_saved_are_saved_after_the_last_node(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        saves = Saves(w.store, failing=3)
-        w.behaviours["a"] = brings(1)
-        job_id = await w.start("a")
-        run = w.supervisor._live[job_id]
+    async with supervisor_harness(tmp_path) as harness:
+        saves = Saves(harness.store, failing=3)
+        harness.behaviours["a"] = brings(1)
+        job_id = await harness.start("a")
+        run = harness.supervisor._live[job_id]
         await run.over.wait()
         assert (len(saves.made), run.recorded) == (4, True)
-        assert [file.node for file in await w.store.files(job_id)] == ["a"]
-        assert listed(w, job_id) == ["a"]
+        assert [file.node for file in await harness.store.files(job_id)] == ["a"]
+        assert listed(harness, job_id) == ["a"]
 
 
 async def test_a_full_disk_fails_the_node_and_the_next_node_records_its_files(
     tmp_path: Path, appends: Appends
 ) -> None:
-    async with world(tmp_path) as w:
+    async with supervisor_harness(tmp_path) as harness:
         appends.failing = 1
-        w.behaviours = {"a": brings(1), "b": brings(1)}
-        job = await w.ended(await w.start("a", "b", concurrency=1))
+        harness.behaviours = {"a": brings(1), "b": brings(1)}
+        job = await harness.ended(await harness.start("a", "b", concurrency=1))
         assert statuses(job) == ["failed", "succeeded"]
         assert job.nodes[0].state.failure.code is Code.DISK_FULL
         assert appends.made == [["a", "b"]]
-        assert listed(w, job.job_id) == ["a", "b"]
+        assert listed(harness, job.job_id) == ["a", "b"]
 
 
 async def test_files_of_a_full_disk_are_recorded_once_it_has_space(
     tmp_path: Path, appends: Appends, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with world(tmp_path) as w:
+    async with supervisor_harness(tmp_path) as harness:
         appends.failing = 4
-        w.behaviours["a"] = brings(1)
-        job_id = await w.start("a")
-        run = w.supervisor._live[job_id]
+        harness.behaviours["a"] = brings(1)
+        job_id = await harness.start("a")
+        run = harness.supervisor._live[job_id]
         await run.over.wait()
-        assert (appends.failing, run.recorded, listed(w, job_id)) == (0, True, ["a"])
+        assert (appends.failing, run.recorded, listed(harness, job_id)) == (0, True, ["a"])
         assert caplog.text.count("files are not on record") == 1
-        assert (await w.store.load(job_id)).nodes[0].state.failure.code is Code.DISK_FULL
+        assert (await harness.store.load(job_id)).nodes[0].state.failure.code is Code.DISK_FULL
 
 
 async def test_a_job_that_waits_for_disk_space_does_not_delay_the_next_job(
     tmp_path: Path, appends: Appends
 ) -> None:
-    async with world(tmp_path, Limits(jobs=1)) as w:
+    async with supervisor_harness(tmp_path, Limits(jobs=1)) as harness:
         appends.failing = 1_000_000
-        w.behaviours = {"a": brings(1), "d": hang}
-        job_id = await w.start("a")
-        await w.ended(job_id)
-        assert job_id in w.supervisor._live
+        harness.behaviours = {"a": brings(1), "d": hang}
+        job_id = await harness.start("a")
+        await harness.ended(job_id)
+        assert job_id in harness.supervisor._live
         with trio.fail_after(20):
-            await w.running(await w.start("d"))
+            await harness.running(await harness.start("d"))
 
 
 async def test_a_stop_does_not_wait_for_disk_space_and_the_next_start_records_the_files(
     tmp_path: Path, appends: Appends
 ) -> None:
-    async with world(tmp_path) as w:
+    async with supervisor_harness(tmp_path) as harness:
         appends.failing = 1_000_000
-        w.behaviours["a"] = brings(1)
-        job_id = await w.start("a")
-        await w.ended(job_id)
+        harness.behaviours["a"] = brings(1)
+        job_id = await harness.start("a")
+        await harness.ended(job_id)
         with trio.fail_after(20):
-            await w.supervisor.drain()
-        assert listed(w, job_id) == []
+            await harness.supervisor.drain()
+        assert listed(harness, job_id) == []
     appends.failing = 0
-    async with world(tmp_path) as again:
+    async with supervisor_harness(tmp_path) as again:
         assert await again.store.ended_but_open() == (job_id,)
         await again.supervisor.recover(again.tasks)
         assert listed(again, job_id) == ["a"]
@@ -263,12 +263,12 @@ async def test_a_stop_does_not_wait_for_disk_space_and_the_next_start_records_th
 async def test_a_removed_directory_is_not_waited_for(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with world(tmp_path) as w:
+    async with supervisor_harness(tmp_path) as harness:
         ends = trio.Event()
-        w.behaviours["a"] = brings(1, ends)
-        job_id = await w.start("a")
-        run = w.supervisor._live[job_id]
-        await w.running(job_id)
+        harness.behaviours["a"] = brings(1, ends)
+        job_id = await harness.start("a")
+        run = harness.supervisor._live[job_id]
+        await harness.running(job_id)
         shutil.rmtree(tmp_path / "jobs" / job_id)
         ends.set()
         with trio.fail_after(20):
@@ -291,17 +291,17 @@ async def test_the_files_of_a_cancelled_node_are_on_record_once_its_connection_i
                 await closed.wait()
         raise AssertionError
 
-    async with world(tmp_path) as w:
-        w.behaviours["a"] = closes_slowly
-        job_id = await w.start("a")
-        run = w.supervisor._live[job_id]
-        await w.running(job_id)
-        await w.supervisor.cancel(job_id, None)
-        seen = statuses(await w.supervisor.find(job_id))
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = closes_slowly
+        job_id = await harness.start("a")
+        run = harness.supervisor._live[job_id]
+        await harness.running(job_id)
+        await harness.supervisor.cancel(job_id, None)
+        seen = statuses(await harness.supervisor.find(job_id))
         closed.set()
         await run.over.wait()
         assert seen == ["cancelled"]
-        assert listed(w, job_id) == ["a"]
+        assert listed(harness, job_id) == ["a"]
 
 
 async def test_after_a_defect_the_files_do_not_count_as_recorded(
@@ -310,18 +310,18 @@ async def test_after_a_defect_the_files_do_not_count_as_recorded(
     def defect(*_: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    async with world(tmp_path) as w:
+    async with supervisor_harness(tmp_path) as harness:
         ends = trio.Event()
-        w.behaviours = {"a": brings(1), "b": brings(1, ends)}
-        job_id = await w.start("a", "b")
-        await w.until(job_id, lambda job: ended(job) == ["a"])
-        run = w.supervisor._live[job_id]
+        harness.behaviours = {"a": brings(1), "b": brings(1, ends)}
+        job_id = await harness.start("a", "b")
+        await harness.until(job_id, lambda job: ended(job) == ["a"])
+        run = harness.supervisor._live[job_id]
         monkeypatch.setattr("cucmd.jobs.run.NodeProgress.take_files", defect)
         ends.set()
         await run.over.wait()
-        assert listed(w, job_id) == ["a"]
+        assert listed(harness, job_id) == ["a"]
         assert not run.recorded
-        assert await w.store.ended_but_open() == (job_id,)
+        assert await harness.store.ended_but_open() == (job_id,)
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
@@ -329,19 +329,19 @@ async def test_a_restart_adds_to_the_manifest_what_a_kill_left_in_the_store_only
     tmp_path: Path, appends: Appends, *, goes_on: bool
 ) -> None:
     killed, state = tmp_path / "as a kill left it", tmp_path / "state"
-    async with world(state) as w:
+    async with supervisor_harness(state) as harness:
         ends = trio.Event()
-        w.behaviours = {"a": brings(3), "b": brings(2, ends), "c": hang}
-        job_id = await w.start("a", "b", "c")
-        await w.until(job_id, lambda job: ended(job) == ["a"])
+        harness.behaviours = {"a": brings(3), "b": brings(2, ends), "c": hang}
+        job_id = await harness.start("a", "b", "c")
+        await harness.until(job_id, lambda job: ended(job) == ["a"])
         with appends.held():
             ends.set()
-            await until_saved(w, job_id, 5)
+            await until_saved(harness, job_id, 5)
             await trio.to_thread.run_sync(shutil.copytree, state, killed)
-        await w.until(job_id, lambda job: ended(job) == ["a", "b"])
+        await harness.until(job_id, lambda job: ended(job) == ["a", "b"])
         written = files_in(state, job_id)
-        await w.supervisor.cancel(job_id, None)
-    async with world(killed) as again:
+        await harness.supervisor.cancel(job_id, None)
+    async with supervisor_harness(killed) as again:
         again.behaviours["b"] = brings(0)
         await again.supervisor.recover(again.tasks if goes_on else lambda job: None)
         assert files_in(killed, job_id) == written

@@ -13,7 +13,7 @@ from cucmd.failure import Code, failure
 from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed, open_store
-from rig.supervised import NOW, world
+from rig.supervised import NOW, supervisor_harness
 from rig.tries import tries
 
 VERSION = range(60, 64)  # of the schema: a later version is refused, see the tests of the store
@@ -46,14 +46,14 @@ def whole() -> bytes:
 
 
 async def start_and_look(state: Path) -> None:
-    async with world(state) as w:
-        await w.supervisor.recover(w.tasks)
+    async with supervisor_harness(state) as harness:
+        await harness.supervisor.recover(harness.tasks)
         with trio.fail_after(60):  # every job that could be resumed ends
-            for run in list(w.supervisor._live.values()):
+            for run in list(harness.supervisor._live.values()):
                 await run.over.wait()
-        for row in await w.supervisor.newest(100, None):
+        for row in await harness.supervisor.newest(100, None):
             try:
-                await w.supervisor.find(row.job_id)
+                await harness.supervisor.find(row.job_id)
             except StoreFailed:
                 pass  # raised to a client that asks for it
 

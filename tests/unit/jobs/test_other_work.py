@@ -14,7 +14,7 @@ from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.job import Collect, Job
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import rows
-from rig.supervised import hang, statuses, world
+from rig.supervised import hang, statuses, supervisor_harness
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
@@ -37,22 +37,22 @@ async def test_other_work_reaches_the_node_as_it_was_requested(tmp_path: Path) -
         done.append(task.work)
         return ("it answered",)
 
-    async with world(tmp_path) as w:
-        w.behaviours["a"] = ask
-        job = await w.ended(await w.start("a", work=Ask("show status")))
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = ask
+        job = await harness.ended(await harness.start("a", work=Ask("show status")))
     assert done == [Ask("show status")]
     assert (job.status, job.nodes[0].notes) == ("succeeded", ("it answered",))
 
 
 async def test_other_work_goes_on_after_a_restart_beside_a_collection(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        w.behaviours = {"a": hang, "b": hang}
-        asking = await w.start("a", work=Ask("show status"), credential="ops", resumable=True)
-        collecting = await w.start("b", credential="ops", resumable=True)
-        await w.running(asking)
-        await w.running(collecting)
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": hang, "b": hang}
+        asking = await harness.start("a", work=Ask("show status"), credential="ops", resumable=True)
+        collecting = await harness.start("b", credential="ops", resumable=True)
+        await harness.running(asking)
+        await harness.running(collecting)
 
-    async with world(tmp_path) as again:
+    async with supervisor_harness(tmp_path) as again:
         works: dict[str, object] = {}
 
         async def note(task: NodeTask, report: Report) -> tuple[str, ...]:
@@ -67,14 +67,14 @@ async def test_other_work_goes_on_after_a_restart_beside_a_collection(tmp_path: 
 
 
 async def test_other_work_is_shown_with_an_empty_collection(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        job_id = await w.start("a", work=Ask("show status"))
-        await w.ended(job_id)
-        stored = await w.store.load(job_id)
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await harness.start("a", work=Ask("show status"))
+        await harness.ended(job_id)
+        stored = await harness.store.load(job_id)
         assert stored is not None
         assert stored.work == Ask("show status")
         shown = job_to_wire(stored, tmp_path)
         assert shown.collection == structs.Collection()
         assert msgspec.json.decode(msgspec.json.encode(shown), type=structs.Job) == shown
-        (listed,) = await w.supervisor.newest(9, None)
+        (listed,) = await harness.supervisor.newest(9, None)
         assert summary_to_wire(listed).job_id == job_id

@@ -18,7 +18,7 @@ from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed, open_store
 from rig.inspection import manifest
 from rig.scripted_node import Target
-from rig.supervised import NOW, statuses, world
+from rig.supervised import NOW, statuses, supervisor_harness
 
 
 async def test_recovery_interrupts_a_job_without_its_password(tmp_path: Path) -> None:
@@ -27,19 +27,19 @@ async def test_recovery_interrupts_a_job_without_its_password(tmp_path: Path) ->
         await store.add_job(job)
         after = job.begin(NOW).replace_node(0, Node("a").begin(NOW, 1).succeed(NOW), NOW)
         await store.save(job, after)
-    async with world(tmp_path) as w:
-        await w.supervisor.recover(lambda job: None)
-        job = await w.ended(job.job_id)
+    async with supervisor_harness(tmp_path) as harness:
+        await harness.supervisor.recover(lambda job: None)
+        job = await harness.ended(job.job_id)
         assert statuses(job) == ["succeeded", "failed"]
         assert job.nodes[1].state.failure.code is Code.INTERRUPTED
-        assert (job.status, w.contacted) == ("partial", [])
+        assert (job.status, harness.contacted) == ("partial", [])
 
 
 async def test_recovery_records_the_files_of_a_job_that_ended_just_before_the_stop(
     tmp_path: Path,
 ) -> None:
     job_id = await cut_off(tmp_path)
-    async with world(tmp_path) as again:
+    async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         (row,) = await again.store.files(job_id)
     assert (row.path, row.size, row.complete) == ("a/files/192.0.2.9/core.1", 4, False)
@@ -74,10 +74,10 @@ async def test_a_job_of_the_first_version_is_resumed_and_its_manifest_converted(
         report.complete(target.files())
         return ()
 
-    async with world(tmp_path) as w:
-        w.behaviours = {"c": brings_one}
-        await w.supervisor.recover(w.tasks)
-        assert (await w.ended(job_id)).status == "succeeded"
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"c": brings_one}
+        await harness.supervisor.recover(harness.tasks)
+        assert (await harness.ended(job_id)).status == "succeeded"
     assert [file["path"] for file in manifest(folder)] == [
         "a/files/core.1",
         "b/files/core.1",
@@ -109,16 +109,16 @@ async def test_the_files_of_every_job_that_was_stopped_in_its_grace_are_recorded
                 await closed.wait()
         raise AssertionError
 
-    async with world(tmp_path / "state") as w:
-        w.behaviours = {"slow": closes_slowly}
-        slow = await w.start("slow")
-        await w.running(slow)
-        await w.supervisor.cancel(slow, None)
+    async with supervisor_harness(tmp_path / "state") as harness:
+        harness.behaviours = {"slow": closes_slowly}
+        slow = await harness.start("slow")
+        await harness.running(slow)
+        await harness.supervisor.cancel(slow, None)
         for _ in range(20):
-            await w.ended(await w.start("a"))
+            await harness.ended(await harness.start("a"))
         shutil.copytree(tmp_path / "state", killed)
         closed.set()
-    async with world(killed) as again:
+    async with supervisor_harness(killed) as again:
         await again.supervisor.recover(again.tasks)
         (row,) = await again.store.files(slow)
         assert await again.store.ended_but_open() == ()
@@ -126,11 +126,11 @@ async def test_the_files_of_every_job_that_was_stopped_in_its_grace_are_recorded
 
 
 async def test_a_file_that_appears_after_a_job_was_closed_is_not_recorded(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        job_id = await w.start("a")
-        await w.ended(job_id)
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await harness.start("a")
+        await harness.ended(job_id)
     push(tmp_path / "jobs" / job_id / "a")
-    async with world(tmp_path) as again:
+    async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         assert await again.store.files(job_id) == ()
 
@@ -140,11 +140,11 @@ async def test_a_folder_that_cannot_be_read_is_read_again_at_the_next_start(
 ) -> None:
     job_id = await cut_off(tmp_path)
     forbid_looking(monkeypatch)
-    async with world(tmp_path) as again:
+    async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         assert "its files cannot be looked at" in caplog.text
     monkeypatch.undo()
-    async with world(tmp_path) as again:
+    async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         assert len(await again.store.files(job_id)) == 1
 
@@ -175,11 +175,11 @@ async def test_a_resumed_job_stays_open_if_its_directory_could_not_be_read(
         await store.save(job, job.cancel(NOW, frozenset({0})))
     push(tmp_path / "jobs" / job.job_id / "a")
     forbid_looking(monkeypatch)
-    async with world(tmp_path) as again:
+    async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         await again.ended(job.job_id)
     monkeypatch.undo()
-    async with world(tmp_path) as again:
+    async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         (row,) = await again.store.files(job.job_id)
         assert (row.node, row.complete) == ("a", False)
@@ -204,7 +204,7 @@ async def test_a_job_whose_row_contradicts_itself_is_left_alone(
             await store.save(job, job.cancel(NOW))
     with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
         raw.execute(f"UPDATE job SET {damage}")
-    async with world(tmp_path) as again:
+    async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         assert (again.supervisor.live, again.contacted) == (0, [])
 
@@ -218,7 +218,7 @@ async def test_a_damaged_row_of_one_job_does_not_prevent_the_others(
             await store.add_job(Job(name, NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),)))
     with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
         raw.execute("UPDATE job SET detail = '{' WHERE job_id IN ('bad1', ?)", (ended,))
-    async with world(tmp_path) as again:
+    async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         assert (await again.ended("good1")).status == "succeeded"
         with pytest.raises(StoreFailed):
@@ -235,7 +235,7 @@ async def test_a_job_that_cannot_be_planned_ends_as_interrupted(tmp_path: Path) 
     def damaged(_job: Job) -> list[NodeTask]:
         raise InvalidNode("no name of a node")
 
-    async with world(tmp_path) as w:
-        await w.supervisor.recover(damaged)
-        found = await w.ended(job.job_id)
+    async with supervisor_harness(tmp_path) as harness:
+        await harness.supervisor.recover(damaged)
+        found = await harness.ended(job.job_id)
     assert found.nodes[0].state.failure.code is Code.INTERRUPTED

@@ -17,25 +17,25 @@ from cucmd.jobs.supervisor import AmbiguousJob, AtLimit, Draining, UnknownJob, U
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed
 from rig.scripted_node import Target
-from rig.supervised import fails_with, hang, statuses, wait_for_the_store, world
+from rig.supervised import fails_with, hang, statuses, supervisor_harness, wait_for_the_store
 
 
 async def test_nodes_fail_and_succeed_on_their_own(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        w.behaviours["b"] = fails_with(Code.AUTH_FAILED)
-        job = await w.ended(await w.start("a", "b", "c"))
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["b"] = fails_with(Code.AUTH_FAILED)
+        job = await harness.ended(await harness.start("a", "b", "c"))
         assert statuses(job) == ["succeeded", "failed", "succeeded"]
         assert job.status == "partial"
 
 
 async def test_an_ended_job_leaves_only_a_count_in_memory(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        job_id = await w.start("a")
-        run = weakref.ref(w.supervisor._live[job_id])
-        await w.ended(job_id)
-        while w.supervisor.live:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await harness.start("a")
+        run = weakref.ref(harness.supervisor._live[job_id])
+        await harness.ended(job_id)
+        while harness.supervisor.live:
             await trio.testing.wait_all_tasks_blocked()
-        assert w.supervisor.ended == 1
+        assert harness.supervisor.ended == 1
         gc.collect()
         assert run() is None
 
@@ -46,9 +46,9 @@ async def test_a_defect_on_one_node_is_internal_and_stays_there(
     async def defect(task: NodeTask, report: Report) -> tuple[str, ...]:
         raise ZeroDivisionError("a defect")
 
-    async with world(tmp_path) as w:
-        w.behaviours["a"] = defect
-        job = await w.ended(await w.start("a", "b"))
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = defect
+        job = await harness.ended(await harness.start("a", "b"))
         assert statuses(job) == ["failed", "succeeded"]
         assert job.nodes[0].state.failure.code is Code.INTERNAL
         assert "a defect" in caplog.text
@@ -69,9 +69,9 @@ async def test_an_error_of_the_disk_is_in_the_message(
     async def refused(task: NodeTask, report: Report) -> tuple[str, ...]:
         raise error
 
-    async with world(tmp_path) as w:
-        w.behaviours["a"] = refused
-        why = (await w.ended(await w.start("a"))).nodes[0].state.failure
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = refused
+        why = (await harness.ended(await harness.start("a"))).nodes[0].state.failure
     assert (why.code, message in why.message) == (code, True)
 
 
@@ -88,44 +88,44 @@ async def test_concurrency_limits_the_nodes_at_once(tmp_path: Path) -> None:
         inside -= 1
         return ()
 
-    async with world(tmp_path) as w:
+    async with supervisor_harness(tmp_path) as harness:
         names = [f"n{number}" for number in range(9)]
-        w.behaviours = dict.fromkeys(names, count)
-        job_id = await w.start(*names, concurrency=3)
-        await w.running(job_id, nodes=3)
+        harness.behaviours = dict.fromkeys(names, count)
+        job_id = await harness.start(*names, concurrency=3)
+        await harness.running(job_id, nodes=3)
         released.set()
-        await w.ended(job_id)
+        await harness.ended(job_id)
     assert most == 3
 
 
 async def test_jobs_over_the_limit_queue_and_then_run(tmp_path: Path) -> None:
-    async with world(tmp_path, Limits(jobs=1)) as w:
-        w.behaviours["a"] = hang
-        first, second = await w.start("a"), await w.start("b")
-        await w.running(first)
-        assert (await w.supervisor.find(second)).status == "queued"
-        await w.supervisor.cancel(first, None)
-        assert (await w.ended(second)).status == "succeeded"
+    async with supervisor_harness(tmp_path, Limits(jobs=1)) as harness:
+        harness.behaviours["a"] = hang
+        first, second = await harness.start("a"), await harness.start("b")
+        await harness.running(first)
+        assert (await harness.supervisor.find(second)).status == "queued"
+        await harness.supervisor.cancel(first, None)
+        assert (await harness.ended(second)).status == "succeeded"
 
 
 async def test_the_queue_is_limited(tmp_path: Path) -> None:
-    async with world(tmp_path, Limits(jobs=1, queued=1)) as w:
-        w.behaviours["a"] = hang
-        await w.start("a")
-        await w.start("a")
+    async with supervisor_harness(tmp_path, Limits(jobs=1, queued=1)) as harness:
+        harness.behaviours["a"] = hang
+        await harness.start("a")
+        await harness.start("a")
         with pytest.raises(AtLimit) as caught:
-            await w.start("a")
+            await harness.start("a")
         assert (caught.value.limit, caught.value.maximum) == ("jobs", 2)
 
 
 async def test_cancel_of_a_queued_job_contacts_no_node(tmp_path: Path) -> None:
-    async with world(tmp_path, Limits(jobs=1)) as w:
-        w.behaviours["a"] = hang
-        await w.start("a")
-        queued = await w.start("b")
-        job, changed = await w.supervisor.cancel(queued, None)
+    async with supervisor_harness(tmp_path, Limits(jobs=1)) as harness:
+        harness.behaviours["a"] = hang
+        await harness.start("a")
+        queued = await harness.start("b")
+        job, changed = await harness.supervisor.cancel(queued, None)
         assert (job.status, changed) == ("cancelled", True)
-        assert "b" not in w.contacted
+        assert "b" not in harness.contacted
 
 
 async def test_cancel_of_one_node_lets_the_others_finish(tmp_path: Path) -> None:
@@ -135,14 +135,14 @@ async def test_cancel_of_one_node_lets_the_others_finish(tmp_path: Path) -> None
         await released.wait()
         return ()
 
-    async with world(tmp_path) as w:
-        w.behaviours = {"a": hang, "b": wait}
-        job_id = await w.start("a", "b")
-        await w.running(job_id, nodes=2)
-        job, _ = await w.supervisor.cancel(job_id, ["a"])
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": hang, "b": wait}
+        job_id = await harness.start("a", "b")
+        await harness.running(job_id, nodes=2)
+        job, _ = await harness.supervisor.cancel(job_id, ["a"])
         assert statuses(job) == ["cancelled", "running"]
         released.set()
-        assert (await w.ended(job_id)).status == "partial"
+        assert (await harness.ended(job_id)).status == "partial"
 
 
 async def test_a_node_that_ends_while_it_is_cancelled_stays_cancelled(tmp_path: Path) -> None:
@@ -153,58 +153,58 @@ async def test_a_node_that_ends_while_it_is_cancelled_stays_cancelled(tmp_path: 
             await cancelled.wait()
         return ("too late",)
 
-    async with world(tmp_path) as w:
-        w.behaviours["a"] = stubborn
-        job_id = await w.start("a")
-        await w.running(job_id)
-        job, _ = await w.supervisor.cancel(job_id, None)
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = stubborn
+        job_id = await harness.start("a")
+        await harness.running(job_id)
+        job, _ = await harness.supervisor.cancel(job_id, None)
         assert statuses(job) == ["cancelled"]
-        run = w.supervisor._live[job_id]
+        run = harness.supervisor._live[job_id]
         cancelled.set()
         await run.over.wait()
-        job = await w.supervisor.find(job_id)
+        job = await harness.supervisor.find(job_id)
         assert (statuses(job), job.nodes[0].notes) == (["cancelled"], ())
 
 
 async def test_a_state_that_could_not_be_saved_is_not_shown(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        w.behaviours["a"] = hang
-        job_id = await w.start("a")
-        await w.running(job_id)
-        save = w.store.save
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = hang
+        job_id = await harness.start("a")
+        await harness.running(job_id)
+        save = harness.store.save
 
         async def refuse(before: Job, after: Job) -> None:
             await trio.lowlevel.checkpoint()
             raise StoreFailed("database or disk is full")
 
-        w.store.save = refuse
+        harness.store.save = refuse
         with pytest.raises(StoreFailed):
-            await w.supervisor.cancel(job_id, None)
-        assert statuses(await w.supervisor.find(job_id)) == ["running"]
-        assert [job.status for job in await w.supervisor.newest(9, None)] == ["running"]
-        w.store.save = save
-        assert statuses(await w.ended(job_id)) == ["cancelled"]
+            await harness.supervisor.cancel(job_id, None)
+        assert statuses(await harness.supervisor.find(job_id)) == ["running"]
+        assert [job.status for job in await harness.supervisor.newest(9, None)] == ["running"]
+        harness.store.save = save
+        assert statuses(await harness.ended(job_id)) == ["cancelled"]
 
 
 async def test_unknown_jobs_and_nodes_are_named(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
+    async with supervisor_harness(tmp_path) as harness:
         with pytest.raises(UnknownJob, match="beef"):
-            await w.supervisor.cancel("beef", None)
-        job_id = await w.start("a")
+            await harness.supervisor.cancel("beef", None)
+        job_id = await harness.start("a")
         with pytest.raises(UnknownNode) as caught:
-            await w.supervisor.cancel(job_id, ["a", "z"])
+            await harness.supervisor.cancel(job_id, ["a", "z"])
         assert caught.value.node == "z"
 
 
 async def test_a_job_is_found_by_a_prefix_that_fits_only_it(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        first = await w.start("a")
-        assert (await w.supervisor.find(first[:12])).job_id == first
-        await w.start("a")
+    async with supervisor_harness(tmp_path) as harness:
+        first = await harness.start("a")
+        assert (await harness.supervisor.find(first[:12])).job_id == first
+        await harness.start("a")
         with pytest.raises(AmbiguousJob):
-            await w.supervisor.find("0000")
+            await harness.supervisor.find("0000")
         with pytest.raises(UnknownJob):
-            await w.supervisor.find("000")
+            await harness.supervisor.find("000")
 
 
 async def test_each_node_has_its_own_deadline(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -219,10 +219,10 @@ async def test_each_node_has_its_own_deadline(tmp_path: Path, autojump_clock: Mo
             ended[task.node] = trio.current_time()
         raise AssertionError
 
-    async with world(tmp_path) as w:
-        w.behaviours["a"] = late
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = late
         started = trio.current_time()
-        job = await w.ended(await w.start("a", "b", timeouts=Timeouts(node=20)))
+        job = await harness.ended(await harness.start("a", "b", timeouts=Timeouts(node=20)))
         assert statuses(job) == ["failed", "succeeded"]
         failure = job.nodes[0].state.failure
         assert failure.code is Code.NODE_TIMEOUT
@@ -235,10 +235,12 @@ async def test_the_job_has_a_deadline_over_all_nodes(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     wait_for_the_store(autojump_clock)
-    async with world(tmp_path) as w:
-        w.behaviours["b"] = hang
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["b"] = hang
         timeouts = Timeouts(job=20, node=40_000)
-        job = await w.ended(await w.start("a", "b", "c", concurrency=2, timeouts=timeouts))
+        job = await harness.ended(
+            await harness.start("a", "b", "c", concurrency=2, timeouts=timeouts)
+        )
         assert statuses(job) == ["succeeded", "failed", "succeeded"]
         assert job.nodes[1].state.failure.code is Code.JOB_TIMEOUT
         assert job.nodes[1].state.failure.message.startswith("TimeoutError: Timed out after 20s")
@@ -257,29 +259,29 @@ async def test_a_refused_upload_comes_before_an_expired_deadline(
         report.upload_target(target)
         return await hang(task, report)
 
-    async with world(tmp_path) as w:
-        w.behaviours = {"a": refused, "b": hang}
-        job = await w.ended(await w.start("a", "b", timeouts=timeouts))
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": refused, "b": hang}
+        job = await harness.ended(await harness.start("a", "b", timeouts=timeouts))
         assert statuses(job) == ["failed", "failed"]
         assert job.nodes[0].state.failure == full
         assert job.nodes[1].state.failure.code in {Code.NODE_TIMEOUT, Code.JOB_TIMEOUT}
 
 
 async def test_a_stop_keeps_resumable_jobs_and_ends_the_others(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        w.behaviours = {"a": hang, "b": hang}
-        typed = await w.start("a")
-        named = await w.start("b", credential="ops", resumable=True)
-        await w.running(typed)
-        await w.running(named)
-        await w.supervisor.drain()
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": hang, "b": hang}
+        typed = await harness.start("a")
+        named = await harness.start("b", credential="ops", resumable=True)
+        await harness.running(typed)
+        await harness.running(named)
+        await harness.supervisor.drain()
         with pytest.raises(Draining):
-            await w.start("c")
-        job = await w.supervisor.find(typed)
+            await harness.start("c")
+        job = await harness.supervisor.find(typed)
         assert (job.status, job.nodes[0].state.failure.code) == ("failed", Code.INTERRUPTED)
-        assert (await w.store.load(named)).status == "running"
+        assert (await harness.store.load(named)).status == "running"
 
-    async with world(tmp_path) as again:
+    async with supervisor_harness(tmp_path) as again:
         await again.supervisor.recover(again.tasks)
         job = await again.ended(named)
         assert (job.status, job.nodes[0].attempt) == ("succeeded", 2)
@@ -292,10 +294,10 @@ async def test_a_defect_outside_the_nodes_ends_the_job_as_internal(
     def defect(*_: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    async with world(tmp_path) as w:
-        w.behaviours["a"] = hang
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = hang
         monkeypatch.setattr("cucmd.jobs.run.NodeProgress.take_files", defect)
-        job = await w.ended(await w.start("a", "b"))
+        job = await harness.ended(await harness.start("a", "b"))
         assert job.status == "failed"
         assert {node.state.failure.code for node in job.nodes} == {Code.INTERNAL}
     assert "a defect" in caplog.text
