@@ -84,7 +84,7 @@ class Terminal:
     def interrupt(self) -> None:
         """Types Ctrl-C, and reads until it is echoed.
 
-        The kernel takes it up a moment later, and throws away what has not been read by then.
+        The kernel handles it a moment later, and drops what has not been read by then.
         """
         echoed = self.raw.count("^C")
         self.type("\x03")
@@ -109,7 +109,7 @@ class Terminal:
         )
 
     def ended(self) -> int:
-        """Reads to the end; the exit code, as a shell would say it."""
+        """Reads to the end; returns the exit code as a shell counts it."""
         self._read(lambda: self._hung_up)
         code = self.process.wait(PATIENCE)
         return 128 - code if code < 0 else code
@@ -124,14 +124,14 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE
         while not reached():
             assert time.monotonic() < deadline, f"not reached; the screen shows:\n{self.screen}"
-            # a program that stops says nothing, so look again now and then
+            # a program that stops writes nothing, so look again now and then
             if select.select([self._fd], [], [], 0.1)[0] and not self._hung_up:
                 self._feed(self._decoder.decode(self._chunk()))
 
     def _chunk(self) -> bytes:
         try:
             return os.read(self._fd, 65536)
-        except OSError:  # nobody has the other end open any more, and all that was said is read
+        except OSError:  # nobody has the other end open any more, and all that was written is read
             self._hung_up = True
             return b""
 

@@ -251,7 +251,7 @@ def test_a_text_that_json_cannot_hold_is_refused_by_the_name_of_its_field(
         call(client)
     assert caught.value.parameters.parameter == parameter
     shown = "".join(traceback.format_exception(caught.value))
-    assert "can't encode" not in shown  # which says the text, and that may be a password
+    assert "can't encode" not in shown  # that message contains the text, which may be a password
     assert canned.calls == []
 
 

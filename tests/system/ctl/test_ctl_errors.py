@@ -88,11 +88,11 @@ def test_an_error_whose_fields_are_not_as_agreed_is_shown_as_it_came(canned, ctl
     assert done.stderr == "cucmctl: the daemon answered io.cucmd.Jobs.JobNotFound {'id': 7}\n"
 
 
-def test_what_a_refusal_says_cannot_steer_a_terminal(canned, ctl):
+def test_texts_of_a_refusal_cannot_steer_a_terminal(canned, ctl):
     canned.on("Status", canned.error("InvalidRequest", parameter="\x1b[2J", reason="\r\x07"))
-    said = ctl("status", "beef").stderr
-    assert said.endswith(": \\r\\x07\n")
-    assert said.removesuffix("\n").isprintable()
+    shown = ctl("status", "beef").stderr
+    assert shown.endswith(": \\r\\x07\n")
+    assert shown.removesuffix("\n").isprintable()
 
 
 @pytest.mark.parametrize("verb", ["status", "list", "cancel beef", "watch", "wait beef"])

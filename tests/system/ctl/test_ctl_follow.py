@@ -13,7 +13,7 @@ ENDS = [("succeeded", 0), ("failed", 1), ("partial", 3), ("cancelled", 4)]
 
 @pytest.mark.parametrize(("status", "code"), ENDS)
 @pytest.mark.parametrize("verb", ["watch", "wait"])
-def test_the_exit_code_says_how_the_job_ended(canned, ctl, job, verb, status, code):
+def test_the_exit_code_is_that_of_the_end_of_the_job(canned, ctl, job, verb, status, code):
     canned.watch(job("running"), job(status))
     done = ctl(verb, "3f2a")
     assert (done.returncode, done.stderr) == (code, "")
@@ -25,7 +25,7 @@ def test_a_job_that_had_ended_is_over_at_once(canned, ctl, job):
     assert ctl("wait", "3f2a").returncode == 3
 
 
-def test_wait_says_the_end_on_standard_output(canned, ctl, job, node):
+def test_wait_prints_the_end_on_standard_output(canned, ctl, job, node):
     failed = node("ccm-sub1", "failed", error="TimeoutError: Timed out after 30s")
     canned.watch(job("running"), job("partial", node(), failed))
     assert ctl("wait", "3f2a").stdout.splitlines() == [
@@ -123,7 +123,7 @@ def test_watch_of_all_jobs_shows_what_runs_though_many_newer_have_ended(canned, 
 
 
 @pytest.mark.parametrize("verb", ["watch", "wait"])
-def test_ctrl_c_leaves_the_job_and_says_how_to_cancel_it(canned, environ, job, verb):
+def test_ctrl_c_leaves_the_job_and_prints_how_to_cancel_it(canned, environ, job, verb):
     canned.watch(job("running"), then=threading.Event())
     command = [sys.executable, "-m", "cucmctl", "--socket", str(canned.path), verb, "3f2a"]
     with subprocess.Popen(

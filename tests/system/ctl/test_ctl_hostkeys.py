@@ -29,14 +29,14 @@ def test_the_list_is_sorted_by_node_and_algorithm(canned, ctl):
     assert json.loads(ctl("hostkeys", "--json").stdout) == keys
 
 
-def test_no_keys_is_said(canned, ctl):
+def test_no_keys_is_a_message_on_standard_error(canned, ctl):
     canned.on("ListHostKeys", canned.reply({"host_keys": []}))
     done = ctl("hostkeys", "list")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "cucmctl: no host keys; to remember one: cucmctl hostkeys add NODE\n"
 
 
-def test_add_shows_the_keys_and_says_that_they_were_not_checked(canned, ctl):
+def test_add_shows_the_keys_and_warns_that_they_were_not_checked(canned, ctl):
     canned.on("AddHostKey", canned.reply({"host_keys": [KEY]}))
     done = ctl("hostkeys", "add", "ccm-pub")
     assert KEY["fingerprint"] in done.stdout
@@ -58,7 +58,7 @@ def test_a_key_that_is_none_is_exit_65(canned, ctl):
     assert (done.returncode, done.stderr) == (65, "cucmctl: --key: 'x' is not a public key\n")
 
 
-def test_forget_says_how_many(canned, ctl):
+def test_forget_prints_how_many(canned, ctl):
     canned.on("ForgetHostKey", canned.reply({"forgotten": 2}))
     done = ctl("hostkeys", "forget", "ccm-pub")
     assert (done.returncode, done.stdout) == (0, "forgot 2 keys of ccm-pub\n")

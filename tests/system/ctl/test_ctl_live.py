@@ -12,7 +12,7 @@ from system.ctl.terminal import Terminal
 
 @pytest.fixture
 def go_on():
-    """Until this is set, the daemon has no more to say."""
+    """Until this is set, the daemon sends nothing more."""
     return threading.Event()
 
 
@@ -90,11 +90,11 @@ def test_ctrl_c_leaves_the_terminal_clean_and_the_job_running(canned, terminal, 
     assert [method for method, _ in canned.calls] == ["Watch"]
 
 
-def test_whoever_ignores_ctrl_c_is_not_told_that_it_ends_the_view(canned, environ, cluster, go_on):
+def test_no_hint_of_ctrl_c_where_it_is_ignored(canned, environ, cluster, go_on):
     canned.watch(cluster, then=go_on)
     watch = [sys.executable, "-m", "cucmctl", "--socket", str(canned.path), "watch", "3f2a"]
-    deaf = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *watch]
-    screen = Terminal(deaf, environ, 80, 24)
+    ignoring = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *watch]
+    screen = Terminal(ignoring, environ, 80, 24)
     try:
         screen.until("ccm-sub2 pending")
         assert "Ctrl-C" not in screen.screen
@@ -147,7 +147,7 @@ def test_a_refusal_shows_no_view(canned, terminal):
     assert screen.screen.startswith("cucmctl: no job 'beef'")
 
 
-def test_what_a_node_said_cannot_steer_the_view(canned, terminal, job, node, go_on):
+def test_texts_of_a_node_cannot_steer_the_view(canned, terminal, job, node, go_on):
     evil = "\x1b]0;mine\x07\x1b[2J\x9b31m[bold]"
     nodes = (
         node(evil, "running", phase=evil),
@@ -199,7 +199,7 @@ def test_a_terminal_that_can_only_print_gets_lines(canned, terminal, job, more):
     assert "ccm-pub: running, transfer, 1/4 files" in screen.screen
 
 
-def test_no_colours_where_somebody_said_no(canned, terminal, job):
+def test_no_colours_where_they_are_switched_off(canned, terminal, job):
     canned.on("Status", canned.reply({"job": job("succeeded")}))
     coloured, plain = terminal("status", "3f2a"), terminal("status", "3f2a", NO_COLOR="1")
     assert coloured.ended() == plain.ended() == 0

@@ -114,7 +114,7 @@ def test_a_stopped_prompt_can_be_ended(asked_in_shell):
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "message"),
     [
         (b"\x03", "interrupted; nothing was started"),
         (b"\x04", "no password was given; nothing was started"),
@@ -122,10 +122,10 @@ def test_a_stopped_prompt_can_be_ended(asked_in_shell):
         (b"se\xffcret\n", "the password that was typed is not UTF-8"),
     ],
 )
-def test_what_is_said_then_begins_on_a_line_of_its_own(canned, asked, typed, said):
+def test_the_message_after_a_prompt_is_on_a_line_of_its_own(canned, asked, typed, message):
     asked.type(typed)
     assert asked.ended() in (2, 130)
-    assert asked.screen.splitlines() == [QUESTION, f"cucmctl: {said}"]
+    assert asked.screen.splitlines() == [QUESTION, f"cucmctl: {message}"]
     assert asked.settings == asked.before
     assert canned.calls == []
 

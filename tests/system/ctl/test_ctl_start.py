@@ -100,17 +100,17 @@ def test_a_user_may_go_with_a_credential(started):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ((), "NODE: the login of its cluster cannot be used: credential 'berlin': chmod 600"),
         (("--credential", "berlin"), "--credential: credential 'berlin': chmod 600"),
     ],
 )
-def test_a_credential_that_cannot_be_used_is_called_what_it_is(canned, ctl, given, said):
+def test_the_message_names_why_a_credential_cannot_be_used(canned, ctl, given, message):
     wrong = {"parameter": "login.credential", "reason": "credential 'berlin': chmod 600"}
     canned.on("Start", canned.error("InvalidRequest", **wrong))
     done = ctl("start", "berlin", "--path", "x", *given)
-    assert (done.returncode, done.stderr) == (65, f"cucmctl: {said}\n")
+    assert (done.returncode, done.stderr) == (65, f"cucmctl: {message}\n")
 
 
 @pytest.mark.parametrize("option", ["--wait", "--watch"])
@@ -193,13 +193,13 @@ def test_the_password_is_asked_for_on_the_terminal_and_not_shown(canned, termina
         ("--path x --user=", "--user: '' is empty; expected the platform administrator's name"),
     ],
 )
-def test_what_is_missing_is_said_before_a_password_is_asked_for(terminal, arguments, why):
+def test_what_is_missing_is_reported_before_a_password_is_asked_for(terminal, arguments, why):
     screen = terminal("start", "a", *arguments.split())
     assert screen.ended() == 2
     assert screen.screen.splitlines() == [f"cucmctl: {why}"]
 
 
-def test_help_says_that_without_a_window_everything_comes(ctl):
+def test_help_states_that_all_files_come_without_a_window(ctl):
     shown = " ".join(ctl("start", "--help").stdout.split())
     assert "All files of a --path are collected, unless --last or --since" in shown
 
@@ -252,7 +252,7 @@ def test_start_wait_json_gives_the_job_as_it_ended(canned, ctl, job):
 
 
 @pytest.mark.parametrize("option", ["", "--json", "--wait", "--watch --json"])
-def test_an_id_that_cannot_be_printed_is_said_on_standard_error(canned, in_shell, job, option):
+def test_an_id_that_cannot_be_printed_is_on_standard_error(canned, in_shell, job, option):
     canned.on("Start", canned.reply({"job": job("running")}))
     canned.watch(job("running"), job("succeeded"))
     start = f"$CUCMCTL start a --path x --credential c {option}"
@@ -277,7 +277,7 @@ def test_ctrl_c_while_it_stays_leaves_the_job(canned, environ, job, option):
     assert stderr.splitlines()[-1] == f"cucmctl: {note}"
 
 
-def test_ctrl_c_before_the_daemon_answered_says_that_it_may_have_begun(canned, environ):
+def test_ctrl_c_before_the_reply_warns_that_the_job_may_have_begun(canned, environ):
     canned.on("Start", threading.Event())
     with _start(canned, environ) as process:
         canned.until_called("Start")

@@ -57,7 +57,7 @@ def test_list_asks_for_a_status_and_a_number(canned, ctl, summary):
     assert canned.calls == [("List", {"status": "running", "limit": 3})]
 
 
-def test_no_jobs_is_said_on_standard_error(canned, ctl):
+def test_no_jobs_is_a_message_on_standard_error(canned, ctl):
     canned.on("List", canned.reply({"jobs": []}))
     done = ctl("list")
     assert (done.returncode, done.stdout) == (0, "")
@@ -75,15 +75,15 @@ def test_an_id_may_be_typed_in_capitals(canned, ctl, job, verb):
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [("queued", "no job is queued"), ("failed", "no job has failed")]
+    ("status", "message"), [("queued", "no job is queued"), ("failed", "no job has failed")]
 )
-def test_no_jobs_of_a_status_does_not_say_that_there_are_none(canned, ctl, status, said):
+def test_no_jobs_of_a_status_is_not_reported_as_no_jobs(canned, ctl, status, message):
     canned.on("List", canned.reply({"jobs": []}))
     done = ctl("list", "--status", status)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"cucmctl: {said}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"cucmctl: {message}\n")
 
 
-def test_help_says_how_many_jobs_are_listed(ctl):
+def test_help_states_how_many_jobs_are_listed(ctl):
     from cucmd.api.structs import DEFAULT_LIMIT
 
     shown = " ".join(ctl("list", "--help").stdout.split())
@@ -112,7 +112,7 @@ def test_what_still_runs_is_shown_however_many_newer_jobs_have_ended(ctl, many, 
     ]
 
 
-def test_a_limit_holds_and_what_it_hides_is_said(ctl, many):
+def test_a_limit_holds_and_what_it_hides_is_counted(ctl, many):
     done = ctl("list", "--limit", "3")
     assert len(done.stdout.splitlines()) == 1 + 3
     see = "cucmctl list --status queued and cucmctl list --status running"
@@ -136,7 +136,7 @@ def test_json_is_one_value_on_standard_output(canned, ctl, job, summary):
     assert ctl("list", "--json").stdout == "[]\n"
 
 
-def test_cancel_prints_what_the_daemon_says(canned, ctl):
+def test_cancel_prints_the_message_of_the_reply(canned, ctl):
     answer = {
         **{"job_id": JOB_ID, "status": "partial", "cancelled": False},
         **{"message": "all is well", "request_id": "81bf"},
@@ -151,7 +151,7 @@ def test_cancel_prints_what_the_daemon_says(canned, ctl):
     ]
 
 
-def test_what_a_node_said_cannot_steer_a_terminal(canned, ctl, job, node):
+def test_texts_of_a_node_cannot_steer_a_terminal(canned, ctl, job, node):
     evil = "\x1b]0;mine\x07\x1b[2J\r\n\x9b31m\u202eok\x00"
     failure = {"code": evil, "message": evil, "retryable": False, "hint": evil}
     one = node(evil, "failed", error=evil, failure=failure, notes=[evil])
@@ -178,7 +178,7 @@ def test_help_too_may_go_to_such_a_reader(in_shell):
         assert shell.stderr.read() in ("code 141\n", "code 0\n")  # whichever was quicker
 
 
-def test_a_full_disk_under_standard_output_is_said(canned, in_shell, summary):
+def test_a_full_disk_under_standard_output_is_reported(canned, in_shell, summary):
     canned.on("List", canned.reply({"jobs": [summary()]}))
     with in_shell("$CUCMCTL list >/dev/full; echo code $?") as shell:
         assert shell.stdout.read() == "code 74\n"
@@ -187,7 +187,7 @@ def test_a_full_disk_under_standard_output_is_said(canned, in_shell, summary):
 
 
 @pytest.mark.parametrize("command", ["status", "list --json", "status 3f2a", "wait 3f2a"])
-def test_a_closed_standard_output_is_said(canned, in_shell, job, summary, command):
+def test_a_closed_standard_output_is_reported(canned, in_shell, job, summary, command):
     canned.on("List", canned.reply({"jobs": [summary()]}))
     canned.on("Status", canned.reply({"job": job()}))
     canned.watch(job())
@@ -198,14 +198,14 @@ def test_a_closed_standard_output_is_said(canned, in_shell, job, summary, comman
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "shown"),
     [
         ("list --limit x 2>&-", "code 2\n"),
         ("list --json <&-", "[]\ncode 0\n"),
     ],
 )
-def test_closed_standard_streams_do_no_harm(canned, in_shell, command, said):
+def test_closed_standard_streams_do_no_harm(canned, in_shell, command, shown):
     canned.on("List", canned.reply({"jobs": []}))
     with in_shell(f"$CUCMCTL {command}; echo code $?") as shell:
-        assert shell.stdout.read() == said
+        assert shell.stdout.read() == shown
         assert shell.stderr.read() == ""

@@ -83,7 +83,7 @@ def test_a_client_of_0_1_0_manages_host_keys_of_a_daemon_of_today(daemon: Daemon
     assert client.call("ForgetHostKey", forget, before.ForgetHostKeyReply).forgotten == 1
 
 
-def test_a_client_of_0_1_0_is_told_why_it_is_refused(daemon: Daemon) -> None:
+def test_a_client_of_0_1_0_gets_the_reason_of_a_refusal(daemon: Daemon) -> None:
     client, login = ClientBefore(daemon), before.Login("root", "platform-secret")
 
     def refusal(method: str, request: msgspec.Struct) -> msgspec.Struct:

@@ -165,25 +165,27 @@ def openssh(tmp_path: Path) -> OpenSsh:
 
 
 class Raw:
-    """An SFTP channel on which anything may be said."""
+    """An SFTP channel on which any bytes may be sent."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self.channel = channel
-        self._heard = b""
+        self._received = b""
 
     def send(self, data: bytes) -> None:
         self.channel.sendall(data)
 
     def reply(self) -> words.Reply:
         """The next one. Raises EOFError at the end."""
-        while len(self._heard) < 4 or len(self._heard) < 4 + int.from_bytes(self._heard[:4], "big"):
+        while len(self._received) < 4 or len(self._received) < 4 + int.from_bytes(
+            self._received[:4], "big"
+        ):
             data = self.channel.recv(65536)
             if not data:
                 raise EOFError
-            self._heard += data
-        end = 4 + int.from_bytes(self._heard[:4], "big")
-        (reply,) = words.replies(self._heard[:end])
-        self._heard = self._heard[end:]
+            self._received += data
+        end = 4 + int.from_bytes(self._received[:4], "big")
+        (reply,) = words.replies(self._received[:end])
+        self._received = self._received[end:]
         return reply
 
     def ask(self, packet: bytes) -> words.Reply:

@@ -90,7 +90,7 @@ async def test_below_the_floor_not_even_an_empty_file_is_begun(
     assert free(small) > 15 * MIB
 
 
-async def test_a_disk_that_is_full_before_the_first_file_says_so(
+async def test_a_disk_that_is_full_before_the_first_file_is_named(
     receiver: Any, open_target: Any, openssh: Any, small: Path
 ) -> None:
     fill(small / "filler")

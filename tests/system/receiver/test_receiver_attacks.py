@@ -1,4 +1,4 @@
-"""What no honest client sends is refused or bounded, and ends one connection at the most."""
+"""Violations of the protocol are refused or bounded, and end one connection at the most."""
 
 from __future__ import annotations
 
@@ -204,11 +204,11 @@ async def test_more_than_the_quota_is_refused_while_it_arrives(
 
 
 async def test_garbage_of_any_kind_at_the_port(receiver: Any, until: Any) -> None:
-    for said in (b"\x00" * 5000, b"\n" * 5000, os.urandom(20_000), b"SSH-1.5-old\n", b"x" * 10_000):
+    for sent in (b"\x00" * 5000, b"\n" * 5000, os.urandom(20_000), b"SSH-1.5-old\n", b"x" * 10_000):
         stream = await trio.open_tcp_stream("127.0.0.1", receiver.port)
         async with stream:
             try:
-                await stream.send_all(said)
+                await stream.send_all(sent)
                 await stream.send_eof()
                 with trio.fail_after(5):
                     while await stream.receive_some(65536):

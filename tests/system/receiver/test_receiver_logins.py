@@ -49,7 +49,7 @@ async def test_logins_are_random_and_can_be_typed_at_a_node(
     assert not any(target.password in repr(target) for target in targets)
 
 
-async def test_a_wrong_password_and_an_unknown_name_are_told_the_same(
+async def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(
     open_with: Any, open_target: Any, openssh: Any
 ) -> None:
     async with open_with(wrong_login_delay=0.0) as receiver:
@@ -202,23 +202,23 @@ async def test_an_address_that_holds_all_connections_gives_one_up_for_another_ad
 async def test_connections_without_a_login_are_limited_in_all(open_with: Any, until: Any) -> None:
     async with open_with(unauthenticated=3) as receiver:
         with ExitStack() as stack:
-            heard = []
+            greeted = []
             for number in range(5):
                 peer, source = ("127.0.0.1", receiver.port), (f"127.0.1.{number + 1}", 0)
                 connection = stack.enter_context(socket.create_connection(peer, 5, source))
-                heard.append(bool(await trio.to_thread.run_sync(connection.recv, 100)))
-            assert heard == [True, True, True, False, False]
+                greeted.append(bool(await trio.to_thread.run_sync(connection.recv, 100)))
+            assert greeted == [True, True, True, False, False]
         await until(lambda: not receiver._connections)
 
 
-@pytest.mark.parametrize("said", [b"", b"SSH-2.0-slow\r\n", b"GET / HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize("sent", [b"", b"SSH-2.0-slow\r\n", b"GET / HTTP/1.1\r\n\r\n"])
 async def test_a_client_that_does_not_log_in_in_time_is_cut_off(
-    open_with: Any, until: Any, said: bytes
+    open_with: Any, until: Any, sent: bytes
 ) -> None:
     async with open_with(login_timeout=0.3) as receiver:
         stream = await trio.open_tcp_stream("127.0.0.1", receiver.port)
         async with stream:
-            await stream.send_all(said)
+            await stream.send_all(sent)
             with trio.fail_after(5):
                 while await stream.receive_some(4096):
                     pass

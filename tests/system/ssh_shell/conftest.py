@@ -1,4 +1,4 @@
-"""SSH servers in this process, through the same bridge, that play nodes good and bad."""
+"""SSH servers in this process, through the same bridge: nodes with and without faults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ USERNAME, PASSWORD = "administrator", "Sw0rdf1sh-%s-\N{SNOWMAN}"  # of the lab
 
 @dataclass
 class Node:
-    """One simulated node: how it lets people in, and what happened to it."""
+    """One simulated node: how it authenticates, and what happened to it."""
 
     methods: tuple[str, ...] = ("password",)
     # What keyboard-interactive asks, challenge by challenge: (prompt, echo) pairs.
@@ -41,11 +41,11 @@ class Node:
 
 
 class Prompt(asyncssh.SSHServerSession[bytes]):
-    """The node's end of a shell: greets, notes what it hears, says what the test wants."""
+    """The node's end of a shell: sends what the test wants, and keeps what it receives."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.heard = b""
+        self.received = b""
         self.channel: asyncssh.SSHServerChannel[bytes] | None = None
         node.sessions.append(self)
 
@@ -60,16 +60,16 @@ class Prompt(asyncssh.SSHServerSession[bytes]):
         return True
 
     def session_started(self) -> None:
-        self.say(b"admin:")
+        self.send(b"admin:")
 
-    def say(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         assert self.channel is not None
         self.channel.write(data)
 
     def data_received(self, data: bytes, datatype: Any) -> None:
-        self.heard += data
-        if self.heard.endswith(b"quit\n"):
-            self.say(b"quit\r\nbye")
+        self.received += data
+        if self.received.endswith(b"quit\n"):
+            self.send(b"quit\r\nbye")
             assert self.channel is not None
             self.channel.exit(0)
 

@@ -1,4 +1,4 @@
-"""The bridge: what goes wrong in an asyncio callback is heard of, and ends nothing else."""
+"""The bridge: an error in an asyncio callback is reported, and ends nothing else."""
 
 import asyncio
 import gc
@@ -24,9 +24,9 @@ async def fall_soon():
 
 
 async def test_error_in_a_callback_is_reported_and_ends_nothing_else(connect, ssh):
-    heard = []
+    reports = []
     async with (
-        open_bridge(on_error=lambda *report: heard.append(report)) as bridge,
+        open_bridge(on_error=lambda *report: reports.append(report)) as bridge,
         ssh.serve(ssh.node()) as node,
     ):
         shell = await connect(node.port)
@@ -35,7 +35,7 @@ async def test_error_in_a_callback_is_reported_and_ends_nothing_else(connect, ss
         await bridge.ping()
         assert await shell.receive() == b"admin:"
         await shell.aclose()
-    [(message, error)] = heard
+    [(message, error)] = reports
     assert "Exception in callback" in message
     assert isinstance(error, ZeroDivisionError)
 
@@ -90,7 +90,7 @@ async def test_result_and_error_come_across(bridge):
         await on_asyncio(double, None)
 
 
-async def test_outside_a_bridge_says_so():
+async def test_outside_a_bridge_is_refused():
     with pytest.raises(RuntimeError, match="open_bridge"):
         await run_callbacks()
 

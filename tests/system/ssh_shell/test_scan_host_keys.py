@@ -38,7 +38,7 @@ async def test_key_that_is_added_lets_a_strict_login_in(node, connect, known):
     await shell.aclose()
 
 
-async def test_node_with_no_key_that_we_take_says_what_it_has(bridge, ssh):
+async def test_node_with_no_key_that_we_take_has_its_keys_named(bridge, ssh):
     async with ssh.serve(ssh.node(), [ssh.host_key("ssh-ed448")]) as node:
         with pytest.raises(NodeFailed, match="the node offers ssh-ed448") as caught:
             await scan_host_keys(HOST, node.port, seconds=30)

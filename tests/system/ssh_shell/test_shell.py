@@ -1,4 +1,4 @@
-"""A shell on a node: what is said arrives, both ways, and the end is told from a break."""
+"""A shell on a node: bytes arrive both ways, and a quit is distinguished from a lost connection."""
 
 import socket
 
@@ -16,16 +16,16 @@ from cucmd.ssh.inbox import HIGH_WATER, WINDOW
 from cucmd.ssh.unread import unread
 
 
-async def test_talks_both_ways_on_a_wide_terminal(node, connect):
+async def test_bytes_go_both_ways_on_a_wide_terminal(node, connect):
     shell = await connect(node.port)
     assert await shell.receive() == b"admin:"
     await shell.send(b"show status\n")
     await shell.send(b"quit\n")
-    said = b""
+    received = b""
     while data := await shell.receive():
-        said += data
-    assert said == b"quit\r\nbye"
-    assert node.sessions[0].heard == b"show status\nquit\n"
+        received += data
+    assert received == b"quit\r\nbye"
+    assert node.sessions[0].received == b"show status\nquit\n"
     assert node.terminal == ("vt100", (250, 24))
     assert shell.lost is None
     assert shell.local_address == "127.0.0.1"
@@ -82,7 +82,7 @@ async def test_sending_into_an_ended_session_fails(node, connect):
 async def test_flood_stops_at_the_water_mark_and_nothing_is_lost(node, connect, ssh):
     shell = await connect(node.port)
     flood = bytes(range(256)) * 8192  # 2 MiB
-    node.sessions[0].say(flood)
+    node.sessions[0].send(flood)
     channel = node.sessions[0].channel
     seen = -1
     while seen != channel.get_write_buffer_size():  # until nothing moves any more
@@ -91,10 +91,10 @@ async def test_flood_stops_at_the_water_mark_and_nothing_is_lost(node, connect, 
             await run_callbacks()
     taken = len(flood) - seen
     assert taken <= HIGH_WATER + 2 * WINDOW
-    said = b""
-    while len(said) < len(flood) + len(b"admin:"):
-        said += await shell.receive()
-    assert said == b"admin:" + flood
+    received = b""
+    while len(received) < len(flood) + len(b"admin:"):
+        received += await shell.receive()
+    assert received == b"admin:" + flood
     await shell.aclose()
 
 
@@ -144,10 +144,10 @@ async def test_a_node_that_reads_is_not_cut_off(node, connect, ssh, monkeypatch)
     assert unread(node.sessions[0].channel.get_connection()) == 0
     await ssh.until(lambda: looked_at[-10:] == [0] * 10)
     await shell.send(b"quit\n")
-    said = b""
+    received = b""
     while data := await shell.receive():
-        said += data
-    assert said == b"admin:quit\r\nbye"
+        received += data
+    assert received == b"admin:quit\r\nbye"
     await shell.aclose()
 
 
@@ -155,7 +155,7 @@ async def test_one_byte_at_a_time_comes_in_one_piece(node, connect, ssh):
     shell = await connect(node.port)
     assert await shell.receive() == b"admin:"
     for _ in range(500):
-        node.sessions[0].say(b"*")
+        node.sessions[0].send(b"*")
     await ssh.until(lambda: shell._inbox._unread == 500)
     assert await shell.receive() == b"*" * 500
     await shell.aclose()
@@ -167,7 +167,7 @@ async def test_cancelled_receive_loses_nothing(node, connect):
     with trio.CancelScope() as scope:
         scope.cancel()
         await shell.receive()
-    node.sessions[0].say(b"late")
+    node.sessions[0].send(b"late")
     assert await shell.receive() == b"late"
     await shell.aclose()
 

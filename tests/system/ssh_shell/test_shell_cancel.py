@@ -33,7 +33,7 @@ async def cancelled_after(steps, proc):
 
 
 async def gone(ssh, node, before):
-    """The node's side too; it hears of the end, and closes its socket, some turns after ours."""
+    """Waits for the node's side too, which closes its socket some turns after ours."""
     await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
 
 
@@ -110,7 +110,7 @@ async def test_cancel_leaves_a_silent_peer_without_a_connection(bridge, connect,
 
 
 class Stuck:
-    """A step of the node's that never ends; `entered` tells when it has begun."""
+    """A step of the node's that never ends; `entered` is true once it has begun."""
 
     def __init__(self):
         self.entered = False

@@ -94,7 +94,7 @@ async def test_endless_messages_end_the_login(bridge, connect, ssh):
     assert len(node.answers) <= 10
 
 
-async def test_expired_password_says_so(bridge, connect, ssh):
+async def test_expired_password_is_named(bridge, connect, ssh):
     async with ssh.serve(ssh.node(password_expired=True)) as node:
         failure = await refusal(connect, node.port)
     assert "wants a new password for administrator: Your password has expired." in failure.message
@@ -148,29 +148,27 @@ async def test_characters_that_ssh_cannot_carry(bridge, connect, given):
     assert "pa\udcff" not in repr(failure)
 
 
-async def test_a_node_that_says_the_password_back_is_not_repeated(
-    bridge, connect, ssh, monkeypatch
-):
-    said = f"no shell for {ssh.password}"
+async def test_a_password_in_a_reason_of_the_node_is_masked(bridge, connect, ssh, monkeypatch):
+    reason = f"no shell for {ssh.password}"
 
     def disconnect(*_):
-        raise asyncssh.DisconnectError(asyncssh.DISC_BY_APPLICATION, said)
+        raise asyncssh.DisconnectError(asyncssh.DISC_BY_APPLICATION, reason)
 
     def expired(*_):
-        raise asyncssh.PasswordChangeRequired(said)
+        raise asyncssh.PasswordChangeRequired(reason)
 
     def closed(*_):
-        raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, said)
+        raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, reason)
 
     both = ("password", "keyboard-interactive")
-    for method, at, says in (
+    for method, at, behaviour in (
         (both[0], "validate_password", disconnect),
         (both[0], "validate_password", expired),
         (both[1], "validate_kbdint_response", disconnect),
         (both[0], "session_requested", closed),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(ssh.server, at, says)
+            patch.setattr(ssh.server, at, behaviour)
             async with ssh.serve(ssh.node(methods=(method,))) as node:
                 with pytest.raises(NodeFailed) as caught:
                     await connect(node.port, mask=Secrets((ssh.password,)).mask)
