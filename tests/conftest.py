@@ -38,7 +38,7 @@ settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def signals_are_heard() -> Iterator[None]:
+def no_signal_is_ignored() -> Iterator[None]:
     """Here and not on import: of several processes only those that run tests."""
     with not_ignored_by_children():
         yield

@@ -165,8 +165,8 @@ async def test_half_a_close_still_gets_the_replies(path: Path) -> None:
 
 async def test_a_watcher_that_does_not_read_is_held_back_and_nobody_else(path: Path) -> None:
     example = Example()
-    async with serving(path, example), connected(path) as deaf, connected(path) as other:
-        await deaf.send(request("Count", more=True))
+    async with serving(path, example), connected(path) as watcher, connected(path) as other:
+        await watcher.send(request("Count", more=True))
         await example.begun.wait()
         example.gate.set()
         last = -1
