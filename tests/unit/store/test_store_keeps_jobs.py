@@ -1,5 +1,6 @@
 """Jobs are read as they were stored, also after the store was closed and opened again."""
 
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -65,8 +66,9 @@ async def test_an_unknown_job_is_none(path: Path) -> None:
 async def test_a_job_is_added_once(path: Path, make_job: MakeJob) -> None:
     async with open_store(path) as store:
         await store.add_job(make_job(nodes=2))
-        with pytest.raises(StoreFailed, match="UNIQUE"):
+        with pytest.raises(StoreFailed) as raised:
             await store.add_job(make_job(nodes=3))
+        assert raised.value.__cause__.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CONSTRAINT
         assert await store.load("0a1b2c3d4e5f") == make_job(nodes=2)
 
 
