@@ -6,7 +6,7 @@ import pytest
 
 from cucmctl.commands.start import TIMEOUTS
 from cucmd.config.keys import SECTIONS
-from cucmd.failure import Code, failure, of_node
+from cucmd.failure import Code, failure, of_node, timed_out
 
 
 @pytest.mark.parametrize("name", ["login", "command", "node", "job"])
@@ -19,6 +19,22 @@ def test_the_hint_of_a_timeout_names_the_option_that_there_is(name):
 def test_a_hint_names_only_keys_that_there_are(code):
     for section, key in re.findall(r"\b(\w+)\.(\w+)", failure(code, "").hint):
         assert key in SECTIONS[section][1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "what", "message"),
+    [
+        (600.0, "in 'show status'", "TimeoutError: Timed out after 600s in 'show status'"),
+        (2.5, "", "TimeoutError: Timed out after 2.5s"),
+    ],
+)
+def test_the_message_of_a_timeout_has_a_fixed_form(seconds, what, message):
+    late = timed_out(Code.COMMAND_TIMEOUT, seconds, what)
+    assert (late.code, late.message) == (Code.COMMAND_TIMEOUT, message)
+
+
+def test_the_hint_of_a_transfer_says_that_its_files_are_kept_and_marked():
+    assert "kept, but marked incomplete" in failure(Code.TRANSFER_INCOMPLETE, "").hint
 
 
 def test_what_has_no_room_names_the_limits():

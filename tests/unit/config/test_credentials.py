@@ -71,6 +71,17 @@ def test_missing_credentials_say_where_they_were_looked_for(tmp_path):
         load_credential("lab", tmp_path / "none", {})
 
 
+@pytest.mark.parametrize(
+    ("cluster", "text"),
+    [
+        (None, "no credential 'lab': the reason"),
+        ("bern", "no credential 'lab' of cluster 'bern': the reason"),
+    ],
+)
+def test_an_unknown_credential_of_a_cluster_names_the_cluster(cluster, text):
+    assert str(UnknownCredential("lab", "the reason", cluster)) == text
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o601])
 def test_files_open_to_others_are_refused(put, mode):
     with pytest.raises(CredentialRefused, match="can be read by others"):

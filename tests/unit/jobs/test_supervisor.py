@@ -188,8 +188,9 @@ async def test_a_state_that_could_not_be_saved_is_not_shown(tmp_path: Path) -> N
 
 async def test_unknown_jobs_and_nodes_are_named(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
-        with pytest.raises(UnknownJob, match="beef"):
+        with pytest.raises(UnknownJob) as unknown:
             await harness.supervisor.cancel("beef", None)
+        assert unknown.value.job_id == "beef"
         job_id = await harness.start("a")
         with pytest.raises(UnknownNode) as caught:
             await harness.supervisor.cancel(job_id, ["a", "z"])
@@ -226,7 +227,7 @@ async def test_each_node_has_its_own_deadline(tmp_path: Path, autojump_clock: Mo
         assert statuses(job) == ["failed", "succeeded"]
         failure = job.nodes[0].state.failure
         assert failure.code is Code.NODE_TIMEOUT
-        assert failure.message.startswith("TimeoutError: Timed out after 20s")
+        assert " 20s " in failure.message
         assert "transfer" in failure.message
         assert ended["a"] - started == pytest.approx(20, abs=1)
 
@@ -243,7 +244,7 @@ async def test_the_job_has_a_deadline_over_all_nodes(
         )
         assert statuses(job) == ["succeeded", "failed", "succeeded"]
         assert job.nodes[1].state.failure.code is Code.JOB_TIMEOUT
-        assert job.nodes[1].state.failure.message.startswith("TimeoutError: Timed out after 20s")
+        assert " 20s " in job.nodes[1].state.failure.message
 
 
 @pytest.mark.parametrize("timeouts", [Timeouts(node=20), Timeouts(job=20)], ids=["node", "job"])

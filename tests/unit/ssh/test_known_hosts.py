@@ -1,5 +1,6 @@
 """Host keys of nodes: remembered, refused, forgotten; and the file is always complete."""
 
+import errno
 import os
 import stat
 
@@ -193,11 +194,11 @@ async def test_on_a_full_disk_the_old_file_stays_until_a_later_flush(known, make
     before = known.path.read_text()
 
     def full(descriptor):
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     known.accept("other.example", 22, make_key(2), ACCEPT)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match=rf"Errno {errno.ENOSPC}\b"):
         await known.flush()
     assert known.path.read_text() == before
     assert os.listdir(known.path.parent) == ["known_hosts"]

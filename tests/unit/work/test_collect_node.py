@@ -259,7 +259,8 @@ async def test_the_hint_of_a_host_key_names_the_node(
     async with scripted(appliance(pushes(1))) as node:
         node.refusals = [failure(Code.HOST_KEY_UNKNOWN, "no host key is known")]
         hint = (await failed(node, node_task(tmp_path))).hint
-        assert hint == "add the node's key first: cucmctl hostkeys add cucm-pub"
+        assert hint is not None
+        assert hint.endswith(" cucm-pub")
 
 
 Arrange = Callable[[Path], None]
@@ -271,4 +272,6 @@ async def test_a_transcript_that_cannot_be_written_disturbs_nothing(
     (tmp_path / "transcript.log").mkdir()
     async with scripted(appliance(pushes(1))) as node:
         assert (await collected(node, node_task(tmp_path)))[0] == ()
-    assert "transcript" in caplog.text
+    assert [(one.name, one.levelname) for one in caplog.records] == [
+        ("cucmd.node.transcript_file", "WARNING")
+    ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.failure import Code, Failure, NodeFailed
+from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job import Timeouts
 from cucmd.node.deadlines import PhaseClock
 from cucmd.node.ports import NodeTask
@@ -43,8 +43,8 @@ async def test_a_connect_ends_after_its_timeout(
         node.before_connection = trio.Event()
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is Code.CONNECT_TIMEOUT
-        assert why.message.startswith("TimeoutError: Timed out after 30s waiting for a connection")
-        assert why.hint == "check the address, the firewall and that the node is up"
+        assert " 30s waiting for a connection" in why.message
+        assert why.hint == failure(Code.CONNECT_TIMEOUT, "").hint
         assert seconds == pytest.approx(30)
 
 
@@ -55,9 +55,7 @@ async def test_a_port_that_takes_connections_but_speaks_no_ssh_is_not_called_unr
         node.before_login = trio.Event()
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is Code.CONNECT_TIMEOUT
-        assert why.message.startswith(
-            "TimeoutError: Timed out after 30s waiting for SSH on an open"
-        )
+        assert " 30s waiting for SSH on an open connection" in why.message
         assert why.hint is not None
         assert why.hint.startswith("the port answers, but not as SSH")
         assert seconds == pytest.approx(30)
@@ -69,7 +67,7 @@ async def test_a_login_without_prompt_ends_after_its_timeout(
     async with scripted(hang) as node:
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is Code.LOGIN_TIMEOUT
-        assert why.message.startswith("TimeoutError: Timed out after 120s")
+        assert " 120s " in why.message
         assert seconds == pytest.approx(120, abs=6)
         assert node.closed == 1
 
@@ -85,7 +83,7 @@ async def test_a_command_ends_after_its_timeout_with_ctrl_c_and_quit(
     async with scripted(appliance(gathers_until_interrupted)) as node:
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is Code.COMMAND_TIMEOUT
-        assert why.message.startswith("TimeoutError: Timed out after 600s")
+        assert " 600s " in why.message
         assert "file get activelog cm/trace/ccm/sdl" in why.message
         assert seconds == pytest.approx(600, abs=6)
         assert node.lines[-2:] == ["^C", "quit"]
@@ -162,7 +160,7 @@ async def test_a_transfer_without_a_byte_ends_after_the_stall_timeout(
     async with scripted(appliance(file_get)) as node:
         why, took = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is code
-        assert why.message.startswith("TimeoutError: Timed out after 120s")
+        assert " 120s " in why.message
         assert took == pytest.approx(seconds, abs=8)
         assert node.target.revoked
 
@@ -221,5 +219,6 @@ async def test_a_clock_that_has_run_out_stays_the_reason(
             finally:
                 clock.start(Code.LOGIN_TIMEOUT, 120, "logging in")
 
-    with pytest.raises(NodeFailed, match="after 30s connecting"):
+    with pytest.raises(NodeFailed, match=" 30s connecting") as caught:
         await connect_and_begin_late_to_log_in()
+    assert caught.value.failure.code is Code.CONNECT_TIMEOUT
