@@ -48,37 +48,36 @@ def changed(path: str, value: object) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "parameter", "reason"),
+    ("path", "value", "parameter", "named"),
     [
         (
             "timeouts.conect",
             5,
             "timeouts.conect",
-            "is unknown; expected one of connect, login, command, stall, node, job, grace",
+            "connect, login, command, stall, node, job, grace",
         ),
-        ("timeouts.connect", "soon", "timeouts.connect", "'soon': expected a number"),
-        ("timeouts", [], "timeouts", "an array: expected an object"),
-        ("nodes", "cucm1", "nodes", "'cucm1': expected an array"),
-        ("nodes", ["a", "b", 3], "nodes[2]", "3: expected a string"),
-        ("collection.paths", [None], "collection.paths[0]", "null: expected a string"),
-        ("collection.recurs", "yes", "collection.recurs", "'yes': expected true or false"),
-        ("concurrency", 2.5, "concurrency", "2.5: expected an integer"),
+        ("timeouts.connect", "soon", "timeouts.connect", "'soon'"),
+        ("timeouts", [], "timeouts", "object"),
+        ("nodes", "cucm1", "nodes", "'cucm1'"),
+        ("nodes", ["a", "b", 3], "nodes[2]", "3: "),
+        ("collection.paths", [None], "collection.paths[0]", "null"),
+        ("collection.recurs", "yes", "collection.recurs", "'yes'"),
+        ("concurrency", 2.5, "concurrency", "2.5"),
     ],
 )
-def test_a_wrong_field_is_named(path: str, value: object, parameter: str, reason: str) -> None:
-    assert refusal(changed(path, value)) == structs.InvalidRequest(parameter, reason)
+def test_a_wrong_field_is_named(path: str, value: object, parameter: str, named: str) -> None:
+    refused = refusal(changed(path, value))
+    assert (refused.parameter, named in refused.reason) == (parameter, True)
 
 
 def test_a_missing_field_is_named() -> None:
     request = {name: value for name, value in START.items() if name != "nodes"}
-    assert refusal(request) == structs.InvalidRequest("nodes", "is missing; expected an array")
+    assert refusal(request).parameter == "nodes"
     assert refusal({}, "Status").parameter == "job_id"
 
 
 def test_a_field_of_another_method_is_unknown() -> None:
-    assert refusal({"job_id": "abcd", "limit": 5}, "Status") == structs.InvalidRequest(
-        "limit", "is unknown; expected one of job_id"
-    )
+    assert refusal({"job_id": "abcd", "limit": 5}, "Status").parameter == "limit"
 
 
 @pytest.mark.parametrize(
@@ -101,15 +100,16 @@ def test_a_password_in_the_wrong_place_is_not_repeated(path: str, value: object)
 
 @pytest.mark.parametrize("password", [PASSWORD, "a.b[c]", "Secret1", "two words", "trailing."])
 def test_a_password_for_the_name_of_a_field_is_not_repeated(password: str) -> None:
-    assert refusal(changed("login", {password: "x"})) == structs.InvalidRequest(
-        "login.?", "is unknown; expected one of username, password, credential"
-    )
+    refused = refusal(changed("login", {password: "x"}))
+    assert refused.parameter == "login.?"
+    assert password not in refused.reason
+    assert "username, password, credential" in refused.reason
 
 
 def test_a_number_for_a_password_is_not_repeated() -> None:
-    assert refusal(changed("login.password", 7731)) == structs.InvalidRequest(
-        "login.password", "expected a string"
-    )
+    refused = refusal(changed("login.password", 7731))
+    assert refused.parameter == "login.password"
+    assert "7731" not in refused.reason
 
 
 paths = ["nodes", "login", "login.username", "login.password", "collection", "collection.paths"]

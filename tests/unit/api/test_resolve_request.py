@@ -1,5 +1,6 @@
 """A request is completed from the configuration and checked."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -78,31 +79,46 @@ def test_a_path_that_is_written_in_two_ways_is_collected_once():
     assert resolve_collection(structs.Collection(profile="p"), config).paths == ("a", "b*", "b")
 
 
+# The reasons are those of `config.rules` and `vos`, which have tests of their own.
+@pytest.mark.parametrize(
+    ("request_", "parameter", "shown"),
+    [
+        ({"paths": ("a", "")}, "collection.paths[1]", "''"),
+        ({"paths": ("a b",)}, "collection.paths[0]", "'a b'"),
+        ({"paths": ("a\tb",)}, "collection.paths[0]", r"'a\tb'"),
+        ({"paths": ("a?",)}, "collection.paths[0]", "'a?'"),
+        ({"paths": ('"a"',)}, "collection.paths[0]", """'"a"'"""),
+        ({"paths": ("a\nfile delete",)}, "collection.paths[0]", r"'a\nfile delete'"),
+        ({"paths": ("a\x1b[2J",)}, "collection.paths[0]", r"'a\x1b[2J'"),
+        ({"paths": ("ä",)}, "collection.paths[0]", r"'\xe4'"),
+        ({"paths": ("x" * 10_000,)}, "collection.paths[0]", "'xxx"),
+        ({"paths": ("cm/../../etc",)}, "collection.paths[0]", "'cm/../../etc'"),
+        ({"paths": ("..",)}, "collection.paths[0]", "'..'"),
+        ({"paths": ("/",)}, "collection.paths[0]", "'/'"),
+        ({"paths": ("cm/*/sdl",)}, "collection.paths[0]", "'cm/*/sdl'"),
+        ({"paths": ("a",), "location": "activlog"}, "collection.location", "'activlog'"),
+        ({"paths": ("a",), "location": ""}, "collection.location", "''"),
+        ({"paths": ("a",), "match": "a b"}, "collection.match", "'a b'"),
+        ({"paths": ("a",), "match": ""}, "collection.match", "''"),
+        ({"paths": ("a",), "last": "2 h"}, "collection.last", "'2 h'"),
+        ({"paths": ("a",), "last": "0h"}, "collection.last", "'0h'"),
+    ],
+)
+def test_a_value_against_a_rule_is_refused_with_field_and_value(request_, parameter, shown):
+    with pytest.raises(InvalidValue) as caught:
+        resolved(**request_)
+    assert caught.value.parameter == parameter
+    assert caught.value.reason.startswith(shown)
+    assert caught.value.reason.isprintable()
+    assert len(caught.value.reason) < 500
+
+
 @pytest.mark.parametrize(
     ("request_", "parameter", "reason"),
     [
         ({}, "collection", "neither a profile nor paths"),
         ({"paths": ()}, "collection.paths", "has 0 paths"),
         ({"paths": ("a",) * 101}, "collection.paths", "expected 1 to 100"),
-        ({"paths": ("a", "")}, "collection.paths[1]", "is empty"),
-        ({"paths": ("a b",)}, "collection.paths[0]", "'a b': blanks"),
-        ({"paths": ("a\tb",)}, "collection.paths[0]", "TAB"),
-        ({"paths": ("a?",)}, "collection.paths[0]", "'?'"),
-        ({"paths": ('"a"',)}, "collection.paths[0]", "quotes"),
-        ({"paths": ("a\nfile delete",)}, "collection.paths[0]", "blanks"),
-        ({"paths": ("a\x1b[2J",)}, "collection.paths[0]", "printable ASCII"),
-        ({"paths": ("ä",)}, "collection.paths[0]", "printable ASCII"),
-        ({"paths": ("x" * 10_000,)}, "collection.paths[0]", "is longer than"),
-        ({"paths": ("cm/../../etc",)}, "collection.paths[0]", "holds '..'"),
-        ({"paths": ("..",)}, "collection.paths[0]", "holds '..'"),
-        ({"paths": ("/",)}, "collection.paths[0]", "below the location"),
-        ({"paths": ("cm/*/sdl",)}, "collection.paths[0]", "last component only"),
-        ({"paths": ("a",), "location": "activlog"}, "collection.location", "'activlog': expected"),
-        ({"paths": ("a",), "location": ""}, "collection.location", "expected one of activelog"),
-        ({"paths": ("a",), "match": "a b"}, "collection.match", "blanks"),
-        ({"paths": ("a",), "match": ""}, "collection.match", "is empty"),
-        ({"paths": ("a",), "last": "2 h"}, "collection.last", "'2 h': expected"),
-        ({"paths": ("a",), "last": "0h"}, "collection.last", "more than 0"),
         (
             {"paths": ("a",), "last": "2h", "until": "2026-03-01T08:00:00Z"},
             "collection.last",
@@ -110,8 +126,8 @@ def test_a_path_that_is_written_in_two_ways_is_collected_once():
         ),
         ({"paths": ("a",), "since": "yesterday"}, "collection.since", "with its zone"),
         ({"paths": ("a",), "since": "2026-03-01T08:00:00"}, "collection.since", "with its zone"),
-        ({"paths": ("a",), "since": "2026-02-30T08:00:00Z"}, "collection.since", "day"),
-        ({"paths": ("a",), "until": "2026-03-01T08:00:60Z"}, "collection.until", "second"),
+        ({"paths": ("a",), "since": "2026-02-30T08:00:00Z"}, "collection.since", "'2026-02-30T"),
+        ({"paths": ("a",), "until": "2026-03-01T08:00:60Z"}, "collection.until", "'2026-03-01T"),
         ({"paths": ("a",), "until": "0001-01-01T00:00:00+12:00"}, "collection.until", "expected"),
         ({"paths": ("a",), "until": "2000-12-31T00:00:00Z"}, "collection.until", "2001 to 2099"),
         (
@@ -125,7 +141,7 @@ def test_a_path_that_is_written_in_two_ways_is_collected_once():
         ),
     ],
 )
-def test_an_invalid_request_is_refused_with_field_and_value(request_, parameter, reason):
+def test_an_invalid_request_is_refused_with_field_and_reason(request_, parameter, reason):
     with pytest.raises(InvalidValue) as caught:
         resolved(**request_)
     assert caught.value.parameter == parameter
@@ -158,26 +174,27 @@ def test_timeouts_of_the_request_win():
 
 
 @pytest.mark.parametrize(
-    ("request_", "parameter", "reason"),
+    ("request_", "parameter", "values"),
     [
-        ({"stall": 0.0}, "timeouts.stall", "0 is not a positive number of seconds"),
-        ({"command": -1.0}, "timeouts.command", "-1 is not"),
-        ({"job": float("nan")}, "timeouts.job", "nan is not"),
-        ({"command": 29.0}, "timeouts.command", "29 s is less than connect (30 s)"),
-        ({"connect": 601.0}, "timeouts.connect", "601 s is more than command (600 s)"),
-        ({"connect": 9.0, "command": 8.0}, "timeouts.command", "8 s is less than connect (9 s)"),
+        ({"stall": 0.0}, "timeouts.stall", ["0"]),
+        ({"command": -1.0}, "timeouts.command", ["-1"]),
+        ({"job": float("nan")}, "timeouts.job", ["nan"]),
+        ({"command": 29.0}, "timeouts.command", ["29", "30"]),
+        ({"connect": 601.0}, "timeouts.connect", ["601", "600"]),
+        ({"connect": 9.0, "command": 8.0}, "timeouts.command", ["8", "9"]),
     ],
 )
-def test_an_error_of_timeouts_names_the_field_of_the_request(request_, parameter, reason):
+def test_an_error_of_timeouts_names_the_field_of_the_request(request_, parameter, values):
     with pytest.raises(InvalidValue) as caught:
         resolve_timeouts(structs.Timeouts(**request_), job.Timeouts())
     assert caught.value.parameter == parameter
-    assert reason in caught.value.reason
+    assert re.findall(r"-?\d+|nan", caught.value.reason) == values
 
 
 def test_concurrency():
     assert resolve_concurrency(None, 8) == 8
     assert resolve_concurrency(1, 8) == 1
     for wrong in (0, -1, 1001):
-        with pytest.raises(InvalidValue, match=f"concurrency: {wrong}: expected"):
+        with pytest.raises(InvalidValue, match=f"{wrong}: expected") as caught:
             resolve_concurrency(wrong, 8)
+        assert caught.value.parameter == "concurrency"

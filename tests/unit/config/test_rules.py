@@ -1,0 +1,33 @@
+"""The rules for paths and locations: each names what was expected, and does not show the value."""
+
+import pytest
+
+from cucmd.config import rules
+from cucmd.vos.texts import LOCATIONS
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("..", "holds '..'; expected a path below the location"),
+        ("cm/../../etc", "holds '..'; expected a path below the location"),
+        ("/", "expected a path below the location"),
+        ("cm/*/sdl", "has '*' in a folder; the node takes it in the last component only"),
+    ],
+)
+def test_a_path_that_leaves_the_location_or_has_a_pattern_in_a_folder(path, reason):
+    with pytest.raises(ValueError, match=r"location|component") as caught:
+        rules.path(path)
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize("path", ["*", "cm/trace/*", "/cm/trace/", "a..b/c"])
+def test_a_path_that_the_node_takes_is_returned_as_it_is(path):
+    assert rules.path(path) == path
+
+
+@pytest.mark.parametrize("location", ["activlog", ""])
+def test_a_location_is_one_of_the_nodes(location):
+    with pytest.raises(ValueError, match="expected one of") as caught:
+        rules.location(location)
+    assert str(caught.value) == f"expected one of {', '.join(LOCATIONS)}"
