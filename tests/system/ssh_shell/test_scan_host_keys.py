@@ -40,7 +40,7 @@ async def test_key_that_is_added_lets_a_strict_login_in(node, connect, known):
 
 async def test_node_with_no_key_that_we_take_has_its_keys_named(bridge, ssh):
     async with ssh.serve(ssh.node(), [ssh.host_key("ssh-ed448")]) as node:
-        with pytest.raises(NodeFailed, match="the node offers ssh-ed448") as caught:
+        with pytest.raises(NodeFailed, match="ssh-ed448") as caught:
             await scan_host_keys(HOST, node.port, seconds=30)
     assert caught.value.failure.code == "no_common_algorithm"
 
@@ -48,8 +48,9 @@ async def test_node_with_no_key_that_we_take_has_its_keys_named(bridge, ssh):
 async def test_old_node_needs_legacy_algorithms(bridge, ssh):
     key = ssh.host_key("ssh-rsa")
     async with ssh.serve(ssh.node(), [key], kex_algs=["diffie-hellman-group14-sha1"]) as node:
-        with pytest.raises(NodeFailed, match="no common key exchange"):
+        with pytest.raises(NodeFailed, match="diffie-hellman-group14-sha1") as caught:
             await scan_host_keys(HOST, node.port, seconds=30)
+        assert caught.value.failure.code == "no_common_algorithm"
         found = await scan_host_keys(HOST, node.port, seconds=30, legacy_algorithms=True)
     assert found == (public_key(key),)
 
@@ -68,9 +69,7 @@ async def test_silent_peer_ends_it_in_time(bridge, ssh):
         assert ssh.sockets_to(port) == 0
     failure = caught.value.failure
     assert failure.code == "connect_timeout"
-    assert failure.message == (
-        f"TimeoutError: Timed out after 0.2s asking for the host keys of {HOST}:{port}"
-    )
+    assert f" 0.2s asking for the host keys of {HOST}:{port}" in failure.message
     await ssh.until(lambda: ssh.open_sockets() == before)
 
 

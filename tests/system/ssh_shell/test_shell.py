@@ -49,10 +49,11 @@ async def test_a_broken_connection_is_not_a_quit(node, connect, ssh):
     assert await shell.receive() == b"admin:"
     node.sessions[0].channel.get_connection().abort()
     assert await shell.receive() == b""
-    assert shell.lost == f"127.0.0.1:{node.port}: the connection was lost"
-    with pytest.raises(NodeFailed, match="connection was lost") as caught:
+    assert f"127.0.0.1:{node.port}" in shell.lost
+    with pytest.raises(NodeFailed) as caught:
         await shell.send(b"y\n")
     assert caught.value.failure.code == "connection_lost"
+    assert shell.lost in caught.value.failure.message
     await shell.aclose()
 
 
@@ -124,8 +125,9 @@ async def test_a_node_that_reads_no_reply_is_cut_off(node, connect, ssh, monkeyp
         nursery.cancel_scope.cancel()
     assert caught.value.failure.code == "connection_lost"
     assert str(node.port) in caught.value.failure.message
-    with pytest.raises(NodeFailed, match="reads no reply"):
+    with pytest.raises(NodeFailed) as again:
         await shell.send(b"y\n")
+    assert again.value.failure == caught.value.failure
     transport.resume_reading()
     await shell.aclose()
     await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
@@ -175,7 +177,7 @@ async def test_cancelled_receive_loses_nothing(node, connect):
 async def test_node_that_opens_no_shell_can_be_tried_again(bridge, connect, ssh):
     for refusal in ({"opens_session": False}, {"opens_pty": False}):
         async with ssh.serve(ssh.node(**refusal)) as node:
-            with pytest.raises(NodeFailed, match="opened no shell") as caught:
+            with pytest.raises(NodeFailed) as caught:
                 await connect(node.port)
             assert caught.value.failure.code == "connection_lost"
             assert caught.value.failure.retryable

@@ -25,7 +25,7 @@ def free_port():
 async def test_refused(bridge, connect, free_port):
     got = await failure(connect, free_port)
     assert got.code == "connection_refused"
-    assert got.message == f"cannot connect to 127.0.0.1:{free_port}: Connection refused"
+    assert f"127.0.0.1:{free_port}" in got.message
 
 
 async def test_unreachable(bridge, connect):
@@ -38,7 +38,7 @@ async def test_unreachable(bridge, connect):
 async def test_name_that_cannot_be_resolved(bridge, connect, host):
     got = await failure(connect, 22, host=host)
     assert got.code == "host_unreachable"
-    assert got.message.startswith(f"cannot resolve the name of {host}:22: ")
+    assert f"{host}:22" in got.message
 
 
 async def reset(stream):
@@ -83,19 +83,19 @@ async def not_ascii(stream):
 
 
 @pytest.mark.parametrize(
-    ("peer", "code", "words"),
+    ("peer", "code", "stage"),
     [
-        (hang_up, "connection_lost", "before its SSH version came"),
-        (reset, "connection_lost", "before its SSH version came"),
-        (greet_and_hang_up, "connection_lost", "during key exchange"),
-        (old_protocol, "not_a_node", "is not an SSH server: Unsupported SSH version"),
-        (endless_line, "not_a_node", "is not an SSH server: Banner line too long"),
-        (endless_lines, "not_a_node", "is not an SSH server: Too many banner lines"),
-        (rubbish_after_greeting, "connection_lost", "during key exchange"),
-        (not_ascii, "connection_lost", "before its SSH version came"),
+        (hang_up, "connection_lost", "SSH version"),
+        (reset, "connection_lost", "SSH version"),
+        (greet_and_hang_up, "connection_lost", "key exchange"),
+        (old_protocol, "not_a_node", "SSH server"),
+        (endless_line, "not_a_node", "SSH server"),
+        (endless_lines, "not_a_node", "SSH server"),
+        (rubbish_after_greeting, "connection_lost", "key exchange"),
+        (not_ascii, "connection_lost", "SSH version"),
     ],
 )
-async def test_peer_that_is_no_ssh_server(bridge, connect, ssh, peer, code, words):
+async def test_peer_that_is_no_ssh_server(bridge, connect, ssh, peer, code, stage):
     async def talk(stream):
         try:
             await peer(stream)
@@ -105,9 +105,13 @@ async def test_peer_that_is_no_ssh_server(bridge, connect, ssh, peer, code, word
     before = ssh.open_sockets()
     async with ssh.raw_peer(talk) as port:
         got = await failure(connect, port)
-        assert (got.code, words in got.message) == (code, True), got.message
+        assert (got.code, stage in got.message) == (code, True), got.message
         assert f"127.0.0.1:{port}" in got.message
     await ssh.until(lambda: ssh.open_sockets() == before)
+
+
+# One that we offer by default for each purpose.
+OURS = {"key exchange": "ecdh-sha2-nistp256", "cipher": "aes128-ctr", "MAC": "hmac-sha2-256"}
 
 
 @pytest.mark.parametrize(
@@ -122,8 +126,9 @@ async def test_no_common_algorithm_names_both_offers(bridge, connect, ssh, purpo
     async with ssh.serve(ssh.node(), **options) as node:
         got = await failure(connect, node.port)
     assert got.code == "no_common_algorithm"
-    assert f"no common {purpose} algorithm: we offer " in got.message
-    assert f"the node offers {list(options.values())[-1][0]}" in got.message
+    assert purpose in got.message
+    assert list(options.values())[-1][0] in got.message
+    assert OURS[purpose] in got.message
     assert "legacy_algorithms" in got.hint
 
 
@@ -131,15 +136,15 @@ async def test_no_common_host_key_names_both_offers(bridge, connect, ssh):
     async with ssh.serve(ssh.node(), [ssh.host_key("ssh-ed448")]) as node:
         got = await failure(connect, node.port, policy=Policy(legacy_algorithms=True))
     assert got.code == "no_common_algorithm"
-    assert "no common host key algorithm: we offer rsa-sha2-256, " in got.message
-    assert got.message.endswith("the node offers ssh-ed448")
-    assert "not even a legacy one" in got.hint
+    assert "rsa-sha2-256" in got.message
+    assert "ssh-ed448" in got.message
+    assert "legacy_algorithms" not in got.hint
 
 
 async def test_what_on_phase_raises_is_raised_by_open_shell(node, connect, ssh):
     def refuse(phase):
         raise LookupError("the node was cancelled meanwhile")
 
-    with pytest.raises(LookupError, match="cancelled meanwhile"):
+    with pytest.raises(LookupError):
         await connect(node.port, on_phase=refuse)
     await ssh.until(lambda: node.connections == 0)

@@ -97,7 +97,7 @@ async def test_endless_messages_end_the_login(bridge, connect, ssh):
 async def test_expired_password_is_named(bridge, connect, ssh):
     async with ssh.serve(ssh.node(password_expired=True)) as node:
         failure = await refusal(connect, node.port)
-    assert "wants a new password for administrator: Your password has expired." in failure.message
+    assert failure.message.endswith("Your password has expired.")  # as the node put it
     assert node.events.count("password") == 1
 
 

@@ -7,6 +7,7 @@ import asyncssh
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cucmd.ssh.causes import Progress, both_offers, failed_login, lost, no_common, unreachable
 from cucmd.vos.secrets import Secrets
@@ -121,18 +122,46 @@ def test_a_failed_login_has_a_code_and_a_reason(error, progress, code, words):
 
 
 @pytest.mark.parametrize(
-    ("theirs", "words"),
+    ("legacy", "hint"),
+    [(False, "set ssh.legacy_algorithms = true"), (True, "not even a legacy one")],
+)
+def test_the_hint_for_no_common_algorithm_depends_on_what_was_offered(legacy, hint):
+    progress = replace(VERSION_RECEIVED, legacy=legacy)
+    error = asyncssh.KeyExchangeFailed("No matching encryption algorithm found")
+    failure = failed_login(ADDRESS, "administrator", error, progress, str).failure
+    assert failure.hint.endswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "purpose", "offers"),
     [
-        (("diffie-hellman-group1-sha1", "rsa-sha2-256", "aes128-ctr", "hmac-sha2-256"), "key ex"),
-        (("ecdh-sha2-nistp256", "ssh-rsa", "aes128-ctr", "hmac-sha2-256"), "host key"),
-        (("ecdh-sha2-nistp256", "rsa-sha2-256", "3des-cbc", "hmac-sha2-256"), "cipher"),
-        (("ecdh-sha2-nistp256", "rsa-sha2-256", "aes128-ctr", "hmac-md5"), "MAC"),
+        (
+            ("diffie-hellman-group1-sha1", "rsa-sha2-256", "aes128-ctr", "hmac-sha2-256"),
+            "key exchange",
+            ("ecdh-sha2-nistp256", "diffie-hellman-group1-sha1"),
+        ),
+        (
+            ("ecdh-sha2-nistp256", "ssh-rsa", "aes128-ctr", "hmac-sha2-256"),
+            "host key",
+            ("rsa-sha2-256", "ssh-rsa"),
+        ),
+        (
+            ("ecdh-sha2-nistp256", "rsa-sha2-256", "3des-cbc", "hmac-sha2-256"),
+            "cipher",
+            ("aes128-ctr", "3des-cbc"),
+        ),
+        (
+            ("ecdh-sha2-nistp256", "rsa-sha2-256", "aes128-ctr", "hmac-md5"),
+            "MAC",
+            ("hmac-sha2-256", "hmac-md5"),
+        ),
     ],
 )
-def test_nothing_in_common_names_the_purpose(theirs, words):
-    reason = no_common(prefix(OURS, kexinit(*theirs)), str)
-    assert reason is not None
-    assert reason.startswith(f"no common {words}")
+def test_nothing_in_common_names_the_purpose_and_both_offers(theirs, purpose, offers):
+    ours, node = offers
+    assert no_common(prefix(OURS, kexinit(*theirs)), str) == (
+        f"no common {purpose} algorithm: we offer {ours}; the node offers {node}"
+    )
 
 
 def test_offers_with_common_algorithms_give_no_reason():
