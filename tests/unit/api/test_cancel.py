@@ -1,0 +1,108 @@
+"""`Jobs.cancel`: what its reply says of a job, and of nodes of it, before and after."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from cucmd.api import structs
+from cucmd.api.methods import Jobs
+from cucmd.failure import Code, failure
+from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.jobs.events import Feed
+from cucmd.varlink import Caller
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
+JOB_ID = "0a1b2c3d4e5f"
+RUNNING = Node("r").begin(NOW, 1)
+DONE = Node("d").begin(NOW, 1).succeed(NOW)
+FAILED = Node("f").begin(NOW, 1).fail(NOW, failure(Code.STALLED, ""))
+
+
+def job(*nodes: Node) -> Job:
+    begun = Job(JOB_ID, NOW, Collect(("x",)), Timeouts(), 8, tuple(Node(n.node) for n in nodes))
+    begun = begun.begin(NOW)
+    for position, node in enumerate(nodes):
+        begun = begun.replace_node(position, node, NOW)
+    return begun
+
+
+class Supervisor:
+    """Cancels one job, as the real one does; nothing is stored."""
+
+    def __init__(self, shown: Job, *, live: bool) -> None:
+        self.shown = shown
+        self.live = live
+
+    async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
+        before = self.shown
+        if self.live:
+            positions = [p for p, node in enumerate(before.nodes) if node.node in (nodes or ())]
+            self.shown = before.cancel(NOW, frozenset(positions) if nodes else None)
+        return self.shown, self.shown is not before
+
+
+async def cancel(
+    shown: Job, nodes: tuple[str, ...] | None = None, *, live: bool = True
+) -> structs.CancelReply:
+    jobs = Jobs(Supervisor(shown, live=live), Feed(), planner=lambda: None)
+    return await jobs.cancel(CALLER, structs.CancelRequest(JOB_ID, nodes))
+
+
+@pytest.mark.parametrize(
+    ("shown", "live", "cancelled", "message"),
+    [
+        (job(RUNNING), True, True, f"job {JOB_ID} is cancelled: 1 of 1 node cancelled"),
+        (
+            job(RUNNING, Node("p")),
+            True,
+            True,
+            f"job {JOB_ID} is cancelled: 2 of 2 nodes cancelled",
+        ),
+        (
+            job(DONE, RUNNING),
+            True,
+            True,
+            f"job {JOB_ID}: cancelled 1 node; 1 had finished before; it ends partial",
+        ),
+        (
+            job(RUNNING).cancel(NOW),
+            True,
+            True,
+            f"job {JOB_ID} was cancelled before: it is cancelled",
+        ),
+        (
+            job(DONE),
+            True,
+            False,
+            f"job {JOB_ID} had already finished: it is succeeded; nothing changed",
+        ),
+        (
+            job(FAILED),
+            True,
+            False,
+            f"job {JOB_ID} had already finished: it is failed; nothing changed",
+        ),
+        (
+            job(RUNNING),
+            False,
+            False,
+            f"job {JOB_ID} is running, but nothing runs that could be cancelled",
+        ),
+    ],
+)
+async def test_the_reply_says_what_became_of_the_job(
+    shown: Job, live: bool, cancelled: bool, message: str
+) -> None:
+    reply = await cancel(shown, live=live)
+    assert (reply.cancelled, reply.message) == (cancelled, message)
+
+
+async def test_the_reply_for_named_nodes_says_what_became_of_each() -> None:
+    shown = job(RUNNING, DONE, Node("p"))
+    reply = await cancel(shown, ("r", "d"))
+    assert (reply.status, reply.cancelled) == ("running", False)
+    assert reply.message == "r is cancelled, d is succeeded"
+    reply = await cancel(shown, ("d",))
+    assert (reply.cancelled, reply.message) == (False, "nothing changed: d is succeeded")
