@@ -49,8 +49,8 @@ def test_a_changed_key_fails_the_node_before_a_password_is_sent(
     assert failed.error.count("SHA256:") == 2
     assert lab.report()["nodes"][lab.nodes[0]]["logins"] == logins
 
-    done = daemon.ctl("hostkeys", "forget", lab.nodes[0])
-    assert (done.returncode, "forgot 1 key" in done.stdout) == (0, True)
+    done = daemon.ctl("--json", "hostkeys", "forget", lab.nodes[0])
+    assert json.loads(done.stdout) == {"forgotten": 1}
     with daemon.client() as client:
         assert client.wait(start(client, lab, lab.nodes[:1]).job_id).status == "succeeded"
     assert fingerprints(daemon)[lab.nodes[0]] != before
@@ -65,7 +65,7 @@ def test_strict_takes_only_a_key_that_was_added(make_daemon: MakeDaemon, make_la
         assert lab.report()["logins"] == 0
         done = daemon.ctl("hostkeys", "add", lab.nodes[0])
         assert done.returncode == 0
-        assert "compare" in done.stderr
+        assert fingerprints(daemon)[lab.nodes[0]] in done.stdout
         job = client.wait(start(client, lab).job_id)
     assert [one.status for one in job.nodes] == ["succeeded", "failed"]
 
@@ -163,16 +163,16 @@ def test_a_cluster_has_a_policy_of_its_own(make_daemon: MakeDaemon, make_lab: Ma
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "named"),
     [
-        (["add", "127.0.0.1:1"], 1, "refused"),
+        (["add", "127.0.0.1:1"], 1, "127.0.0.1:1"),
         (["add", "not a node"], 65, "NODE"),
         (["add", "cucm-pub", "--key", "ssh-rsa nonsense"], 65, "--key"),
-        (["forget", "cucm-pub"], 5, "no key"),
+        (["forget", "cucm-pub"], 5, "cucm-pub"),
     ],
 )
 def test_an_invalid_command_is_refused_with_a_reason(
-    daemon: Daemon, arguments: list[str], code: int, said: str
+    daemon: Daemon, arguments: list[str], code: int, named: str
 ) -> None:
     done = daemon.ctl("hostkeys", *arguments)
-    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert (done.returncode, named in done.stderr) == (code, True), done.stderr

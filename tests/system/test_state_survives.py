@@ -76,8 +76,7 @@ def test_a_damaged_database_is_set_aside_and_the_daemon_starts(
         (aside,) = set_aside(daemon.state)
         assert digest(aside) == damaged
         (said,) = (line for line in daemon.log.read_text().splitlines() if " ERROR " in line)
-        assert "cucmd.db was" in said
-        assert f"kept as {aside.name}" in said
+        assert aside.name in said
         with pytest.raises(JobNotFound):
             client.status(before[1])
         job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
@@ -199,7 +198,7 @@ def test_a_job_that_ends_while_the_disk_fails_is_kept_with_its_files(
         job = start(client, lab, [lab.nodes[1]], command=2, grace=0.5, connect=1)
         until(client, job.job_id, in_phase("command"))
         failing.fail()
-        wait_until(lambda: "could not be saved" in daemon.log.read_text())
+        wait_until(lambda: client.status(job.job_id).unsaved is not None)
         assert client.status(job.job_id).status == "running", "only what is durable is shown"
         failing.heal()
         after = client.wait(job.job_id, timeout=20)
