@@ -195,8 +195,9 @@ def test_an_error_that_came_before_the_close_is_read(canned, job):
             connection, _ = listener.accept()
             connection.sendall(canned.error("LimitReached", limit="connections", maximum=64))
             connection.close()
-            with pytest.raises(cucmctl.LimitReached, match="connections"):
+            with pytest.raises(cucmctl.LimitReached) as caught:
                 client.status("3f2a")
+    assert caught.value.parameters == structs.LimitReached("connections", 64)
 
 
 GROUP = "; is it in the group 'phones'?"

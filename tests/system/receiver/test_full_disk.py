@@ -74,7 +74,6 @@ async def test_the_floor_of_free_space_is_kept(
         assert target.target.refusal.code is Code.DISK_FULL
         again = await openssh.sftp(target, "put /etc/hostname b\n")
         assert again.returncode == 1
-    assert "must stay free" in target.target.refusal.message
     assert free(small) >= 4 * MIB, "the floor was not passed"
 
 
