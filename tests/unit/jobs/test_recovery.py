@@ -223,7 +223,7 @@ async def test_a_damaged_row_of_one_job_does_not_prevent_the_others(
         assert (await again.ended("good1")).status == "succeeded"
         with pytest.raises(StoreFailed):
             await again.supervisor.find("bad1")
-    assert "job bad1 cannot be read" in caplog.text
+    assert "bad1" in caplog.text
     assert f"job {ended} is left as it is" in caplog.text
 
 
