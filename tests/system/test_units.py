@@ -201,7 +201,7 @@ class Server(asyncssh.SSHServer):
     def validate_password(self, username, password):
         return password == "secret"
 
-async def visit(algorithm, kex):
+async def connect(algorithm, kex):
     key = asyncssh.generate_private_key(algorithm)
     server = await asyncssh.listen(
         "127.0.0.1", 0, server_host_keys=[key], server_factory=Server, sftp_factory=True,
@@ -214,7 +214,7 @@ async def visit(algorithm, kex):
 
 for algorithm, kex in (("ssh-rsa", "ecdh-sha2-nistp256"), ("ecdsa-sha2-nistp256",
     "curve25519-sha256"), ("ssh-ed25519", "ecdh-sha2-nistp521")):
-    asyncio.run(visit(algorithm, kex))
+    asyncio.run(connect(algorithm, kex))
 import cucmd.service.daemon  # not before: trio-asyncio puts its own loop in asyncio's place
 """
 

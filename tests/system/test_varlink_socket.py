@@ -270,8 +270,8 @@ async def test_refused_peers_cannot_pile_up(path: Path) -> None:
 
 async def test_without_an_error_for_it_one_connection_too_many_is_closed(path: Path) -> None:
     example = Example()
-    mute = example.interface(too_many=None)
-    example.interface = lambda: mute
+    without_error = example.interface(too_many=None)
+    example.interface = lambda: without_error
     async with serving(path, example, connections=0), connected(path) as peer:
         assert await peer.receive() is None
 

@@ -48,7 +48,7 @@ def test_watch_gives_a_line_a_change(canned, ctl, job, node):
         job("queued", node(status="pending", files_received=0, bytes_received=0)),
         job("running", node(status="running", phase="connect")),
         job("running", node(status="running", phase="transfer")),
-        job("running", node(status="running", phase="transfer")),  # nothing that would be news
+        job("running", node(status="running", phase="transfer")),  # nothing new
         job("succeeded", node()),
     )
     done = ctl("watch", "3f2a")

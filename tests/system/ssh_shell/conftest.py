@@ -164,10 +164,10 @@ async def serve(
 
 
 @asynccontextmanager
-async def raw_peer(talk: Callable[[trio.SocketStream], Awaitable[None]]) -> AsyncIterator[int]:
+async def raw_peer(handler: Callable[[trio.SocketStream], Awaitable[None]]) -> AsyncIterator[int]:
     """A TCP server that is no SSH server; yields its port."""
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, talk, 0)
+        listeners = await nursery.start(trio.serve_tcp, handler, 0)
         yield listeners[0].socket.getsockname()[1]
         nursery.cancel_scope.cancel()
 

@@ -45,7 +45,7 @@ def rsa_key():
     return asyncssh.generate_private_key("ssh-rsa", key_size=2048)
 
 
-async def visit(ssh, connect, rsa_key, options, *, legacy):
+async def log_in(ssh, connect, rsa_key, options, *, legacy):
     async with ssh.serve(ssh.node(), [rsa_key], **options) as node:
         shell = await connect(node.port, policy=Policy("off", legacy_algorithms=legacy))
         assert await shell.receive() == b"admin:"
@@ -53,34 +53,34 @@ async def visit(ssh, connect, rsa_key, options, *, legacy):
 
 
 async def test_12_5_connects_by_default(bridge, ssh, connect, rsa_key):
-    await visit(ssh, connect, rsa_key, NODE_12_5, legacy=False)
+    await log_in(ssh, connect, rsa_key, NODE_12_5, legacy=False)
 
 
 async def test_oldest_node_connects_with_legacy_algorithms_only(bridge, ssh, connect, rsa_key):
     with pytest.raises(NodeFailed, match="diffie-hellman-group1-sha1") as caught:
-        await visit(ssh, connect, rsa_key, NODE_OLD, legacy=False)
+        await log_in(ssh, connect, rsa_key, NODE_OLD, legacy=False)
     assert caught.value.failure.code == "no_common_algorithm"
-    await visit(ssh, connect, rsa_key, NODE_OLD, legacy=True)
+    await log_in(ssh, connect, rsa_key, NODE_OLD, legacy=True)
 
 
 @pytest.mark.parametrize("name", ALL.kex)
 async def test_key_exchange_works(bridge, ssh, connect, rsa_key, name):
-    await visit(ssh, connect, rsa_key, {"kex_algs": [name]}, legacy=name not in MODERN.kex)
+    await log_in(ssh, connect, rsa_key, {"kex_algs": [name]}, legacy=name not in MODERN.kex)
 
 
 @pytest.mark.parametrize("name", ALL.ciphers)
 async def test_cipher_works(bridge, ssh, connect, rsa_key, name):
     options = {"encryption_algs": [name]}
-    await visit(ssh, connect, rsa_key, options, legacy=name not in MODERN.ciphers)
+    await log_in(ssh, connect, rsa_key, options, legacy=name not in MODERN.ciphers)
 
 
 @pytest.mark.parametrize("name", ALL.macs)
 async def test_mac_works(bridge, ssh, connect, rsa_key, name):
     options = {"encryption_algs": ["aes128-ctr"], "mac_algs": [name]}
-    await visit(ssh, connect, rsa_key, options, legacy=False)
+    await log_in(ssh, connect, rsa_key, options, legacy=False)
 
 
 @pytest.mark.parametrize("name", ["rsa-sha2-256", "rsa-sha2-512", "ssh-rsa"])
 async def test_rsa_signature_works(bridge, ssh, connect, rsa_key, name):
     options = {"signature_algs": [name]}
-    await visit(ssh, connect, rsa_key, options, legacy=name == "ssh-rsa")
+    await log_in(ssh, connect, rsa_key, options, legacy=name == "ssh-rsa")

@@ -86,7 +86,7 @@ async def test_cancel_leaves_a_silent_peer_without_a_connection(bridge, connect,
     left = trio.Event()
     there = trio.Event()
 
-    async def talk(stream):
+    async def handler(stream):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer, stream)
             async for _ in stream:
@@ -95,7 +95,7 @@ async def test_cancel_leaves_a_silent_peer_without_a_connection(bridge, connect,
             nursery.cancel_scope.cancel()
         await stream.aclose()
 
-    async with ssh.raw_peer(talk) as port:
+    async with ssh.raw_peer(handler) as port:
         before = ssh.open_sockets()
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:

@@ -96,14 +96,14 @@ async def not_ascii(stream):
     ],
 )
 async def test_peer_that_is_no_ssh_server(bridge, connect, ssh, peer, code, stage):
-    async def talk(stream):
+    async def handler(stream):
         try:
             await peer(stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             await stream.aclose()
 
     before = ssh.open_sockets()
-    async with ssh.raw_peer(talk) as port:
+    async with ssh.raw_peer(handler) as port:
         got = await failure(connect, port)
         assert (got.code, stage in got.message) == (code, True), got.message
         assert f"127.0.0.1:{port}" in got.message

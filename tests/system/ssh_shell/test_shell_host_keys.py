@@ -103,13 +103,13 @@ async def test_key_that_the_node_cannot_prove_is_not_remembered(
 async def test_many_at_once_agree_on_one_key(bridge, connect, ssh, known):
     async with ssh.serve(ssh.node()) as node:
 
-        async def visit():
+        async def log_in():
             shell = await connect(node.port)
             await shell.aclose()
 
         async with trio.open_nursery() as nursery:
             for _ in range(20):
-                nursery.start_soon(visit)
+                nursery.start_soon(log_in)
     assert len(known.path.read_text().splitlines()) == 1
 
 
