@@ -21,6 +21,8 @@ from rig.quiet import wait_until
 SSHD = "/usr/sbin/sshd"
 USERNAME = "administrator"
 SCRIPT = Path(__file__).with_name("node.sh")
+RAW_TERMINAL = Path(__file__).with_name("raw_terminal.py")
+NO_PAM = "UsePAM no\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\n"
 
 
 def why_not() -> str | None:
@@ -59,21 +61,30 @@ class OpenSshNode(Child):
 
 
 @contextmanager
-def openssh_node(folder: Path, host: str, password: str | None = None) -> Iterator[OpenSshNode]:
+def openssh_node(
+    folder: Path,
+    host: str,
+    password: str | None = None,
+    *,
+    command: str = str(SCRIPT),
+    settings: str = NO_PAM,
+) -> Iterator[OpenSshNode]:
+    """`command` is what a login runs; `settings` are lines of sshd_config."""
     folder.mkdir(parents=True)
     root = folder / "activelog"
     root.mkdir()
     password = password or secrets.token_urlsafe(12)
     port = _free_port(host)
-    _write_files(folder, host, port, root, password)
+    settings += f"ForceCommand {command}\nSetEnv NODE_ROOT={root} NODE_ADDRESS={host}\n"
+    _write_files(folder, f"{host}:{port}", password, settings)
     Path("/run/sshd").mkdir(exist_ok=True)  # compiled into sshd
-    command = (
+    program = (
         f"mount --bind {folder}/passwd /etc/passwd && mount --bind {folder}/shadow /etc/shadow"
         f" && exec {SSHD} -D -e -f {folder}/sshd_config"
     )
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-c", command],
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", program],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -87,7 +98,7 @@ def openssh_node(folder: Path, host: str, password: str | None = None) -> Iterat
         node.stop()
 
 
-def _write_files(folder: Path, host: str, port: int, root: Path, password: str) -> None:
+def _write_files(folder: Path, address: str, password: str, settings: str) -> None:
     key = folder / "host_key"
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", str(key)], check=True
@@ -99,12 +110,10 @@ def _write_files(folder: Path, host: str, port: int, root: Path, password: str) 
     (folder / "shadow").write_text(f"{USERNAME}:{_crypt(password)}:20000:0:99999:7:::\n")
     (folder / "shadow").chmod(0o600)
     (folder / "sshd_config").write_text(
-        f"ListenAddress {host}:{port}\nHostKey {key}\nPidFile none\nUsePAM no\n"
-        "PasswordAuthentication yes\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n"
-        # As the appliance: no SFTP subsystem, nothing but the forced command.
-        f"ForceCommand {SCRIPT}\nStrictModes no\nPrintMotd no\nPrintLastLog no\nMaxSessions 10\n"
-        f"MaxStartups 100\nPerSourcePenalties no\n"
-        f"SetEnv NODE_ROOT={root} NODE_ADDRESS={host}\n"
+        f"ListenAddress {address}\nHostKey {key}\nPidFile none\nPermitRootLogin yes\n"
+        # As the appliance: no SFTP subsystem, nothing but the forced command of `settings`.
+        "StrictModes no\nPrintMotd no\nPrintLastLog no\nMaxSessions 10\n"
+        f"MaxStartups 100\nPerSourcePenalties no\n{settings}"
     )
 
 

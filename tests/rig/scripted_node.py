@@ -3,6 +3,7 @@
 Time is virtual. Its receiver only notes the files. Every close is counted.
 """
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,6 +35,8 @@ QUESTIONS = (
     "Password:",
     "Download directory:",
 )
+
+_LINE = re.compile(rb"[^\r\n\x03]*[\r\n\x03]")
 
 Script = Callable[["Node"], Awaitable[None]]
 
@@ -130,15 +133,17 @@ class Node:
         return await self.read_line()
 
     async def read_line(self) -> str:
-        """The next line that is typed, echoed. Ctrl-C is a line of its own."""
-        while b"\n" not in self._rest and b"\x03" not in self._rest:
+        """The next line that is typed, echoed. Ctrl-C is a line of its own.
+
+        Enter is CR; LF is too, as on a terminal that is not in raw mode.
+        """
+        while not (typed := _LINE.match(self._rest)):
             try:
                 self._rest += await self._received.receive()
             except trio.EndOfChannel:
                 raise NodeClosed from None
-        key = min(at for at in map(self._rest.find, (b"\n", b"\x03")) if at >= 0)
-        data, self._rest = self._rest[: key + 1], self._rest[key + 1 :]
-        line = "^C" if data.endswith(b"\x03") else data[:-1].decode()
+        self._rest = self._rest[typed.end() :]
+        line = "^C" if typed[0].endswith(b"\x03") else typed[0][:-1].decode()
         self.lines.append(line)
         await self.say(line)
         return line

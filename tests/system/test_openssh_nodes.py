@@ -5,6 +5,7 @@ Real files, real speed; what arrives is compared byte by byte with what the node
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ import pytest
 from rig.daemon import Daemon, running_daemon
 from rig.inspection import manifest
 from rig.jobs import node, start, statuses, until
-from rig.openssh_node import OpenSshNode, openssh_node, why_not
+from rig.openssh_node import RAW_TERMINAL, SCRIPT, OpenSshNode, openssh_node, why_not
 from rig.quiet import assert_nothing_open, wait_until
 
 reason = why_not()
@@ -28,9 +29,9 @@ MakeNode = Callable[..., OpenSshNode]
 
 @pytest.fixture
 def make_node(stack: ExitStack, tmp_path: Path) -> MakeNode:
-    def make(number: int) -> OpenSshNode:
+    def make(number: int, **options: str) -> OpenSshNode:
         folder = tmp_path / f"node{number}"
-        return stack.enter_context(openssh_node(folder, f"127.3.0.{number}", PASSWORD))
+        return stack.enter_context(openssh_node(folder, f"127.3.0.{number}", PASSWORD, **options))
 
     return make
 
@@ -103,6 +104,26 @@ def test_three_nodes_at_once_and_one_is_cancelled(daemon: Daemon, make_node: Mak
     assert (folder / cut["path"]).stat().st_size == cut["size"]
     wait_until(lambda: all(one.processes() == [] for one in nodes))
     assert_nothing_open(daemon, before)
+
+
+def test_a_node_whose_terminal_is_in_raw_mode(daemon: Daemon, make_node: MakeNode) -> None:
+    """Only CR is Enter there. The other nodes' terminals turn it into LF themselves."""
+    one = make_node(6, command=f"{RAW_TERMINAL} {SCRIPT}")
+    (one.root / "log").mkdir()
+    (one.root / "log" / "messages").write_text("a line\n" * 1000)
+    with daemon.client() as client:
+        job = start(client, one, [one.address], paths=["log"], connect=5, command=20)
+        job = client.wait(job.job_id)
+    assert statuses(job) == ["succeeded"], node(job, 0).failure
+    assert digests(received(Path(job.directory), one.address)) == digests(one.root)
+    transcript = Path(job.directory, one.address.replace(":", "_"), "transcript.log").read_text()
+    assert re.search(
+        r" > file get activelog log.*\n"
+        r"\S+ < file get activelog log.*\n"
+        r"\S+ < Please wait while the system is gathering files info",
+        transcript,
+    )
+    assert re.search(r" > \*{5}\n\S+ < \*+\n\S+ < Download directory:", transcript)
 
 
 @pytest.mark.long

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cucmd.vos import texts
-from cucmd.vos.commands import FileGet, ReceiverAddress, check_command
+from cucmd.vos.commands import FileGet, ReceiverAddress, check_command, typed
 from cucmd.vos.events import Broken, Event
 from cucmd.vos.file_get import FileGetDialogue
 from cucmd.vos.prompt import (
@@ -129,7 +129,7 @@ class Cli:
 
     def empty_line(self) -> bytes:
         """An empty line, for a node that prints its prompt only after one."""
-        return b"\n"
+        return typed("")
 
     def command(self, text: str) -> bytes:
         """Begins a plain command, and gives the bytes to send.
@@ -154,7 +154,7 @@ class Cli:
         # The prompt that is on the screen is not the one after the command.
         self._screen.restart()
         self._begin(state)
-        return f"{line}\n".encode()
+        return typed(line)
 
     def interrupt(self) -> bytes:
         """Ctrl-C. From now on no question is answered, and the next `admin:` counts at once."""
@@ -165,7 +165,7 @@ class Cli:
     def quit(self) -> bytes:
         """Ends the node's session. What still comes is ignored."""
         self._begin(Ended())
-        return f"{texts.QUIT}\n".encode()
+        return typed(texts.QUIT)
 
     def closed(self) -> list[Event]:
         """The node closed its side, or the connection is gone."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from cucmd.vos.arguments import InvalidArgument, check_line, check_word
-from cucmd.vos.texts import LOCATIONS
+from cucmd.vos.texts import ENTER, LOCATIONS
 from cucmd.vos.window import Window
 
 
@@ -66,6 +66,11 @@ class ReceiverAddress(msgspec.Struct, frozen=True):
         check_line("username", self.username)
         check_line("password", self.password, secret=True)
         check_line("directory", self.directory)
+
+
+def typed(line: str) -> bytes:
+    """The keys for a line, Enter included."""
+    return f"{line}{ENTER}".encode()
 
 
 def check_command(text: str) -> str:

@@ -14,7 +14,7 @@ from collections import Counter, deque
 
 from cucmd.failure import Code, Failure, failure
 from cucmd.vos import texts
-from cucmd.vos.commands import FileGet, ReceiverAddress
+from cucmd.vos.commands import FileGet, ReceiverAddress, typed
 from cucmd.vos.events import (
     Agreed,
     Broken,
@@ -172,7 +172,7 @@ class FileGetDialogue(State):
             return [Broken(_answer_refused(asked, shown))]
         if self._asked.total() > MAX_QUESTIONS:
             return [Broken(self._endless_questions())]
-        send = Send(f"{answer}\n".encode(), shown)
+        send = Send(typed(answer), shown)
         if ask is not Ask.DIRECTORY or self._agreed:
             return [send]
         self._agreed = True

@@ -15,6 +15,8 @@ PROMPT = "admin:"
 PAGER_OFF = "set cli pagination off"
 SHOW_STATUS = "show status"
 QUIT = "quit"
+# The key Enter, as a terminal sends it (V). LF is another key, which a shell in raw mode ignores.
+ENTER = "\r"
 
 # The pager (V); it stands between ESC[1m and ESC[0m.
 PAGER = "Press <enter> for 1 line, <space> for one page, or <q> to quit"

@@ -68,7 +68,7 @@ class Prompt(asyncssh.SSHServerSession[bytes]):
 
     def data_received(self, data: bytes, datatype: Any) -> None:
         self.received += data
-        if self.received.endswith(b"quit\n"):
+        if self.received.endswith((b"quit\r", b"quit\n")):
             self.send(b"quit\r\nbye")
             assert self.channel is not None
             self.channel.exit(0)

@@ -48,6 +48,12 @@ class Driver:
         return events
 
     def type(self, line: str) -> bytes:
+        """Types a line. What the node's terminal shows for it, up to its end."""
+        keys = self._type(line)
+        assert keys == f"{line}\r".encode(), "Enter is CR"
+        return keys + b"\n"
+
+    def _type(self, line: str) -> bytes:
         if line == self._request.command_line():
             return self.cli.file_get(self._request, RECEIVER)
         return self.cli.quit() if line == "quit" else self.cli.command(line)

@@ -41,7 +41,7 @@ def test_an_answer_refused_three_times_names_the_prompt_and_the_value(prompt, an
     assert failed(driver.events) == []
     driver.feed(f"{prompt} ".encode())
     sent = [event for event in driver.events if isinstance(event, vos.Send)]
-    assert [(event.data, event.shown) for event in sent] == [(f"{answer}\n".encode(), answer)] * 3
+    assert [(event.data, event.shown) for event in sent] == [(f"{answer}\r".encode(), answer)] * 3
     [(code, message)] = failed(driver.events)
     assert code == "receiver_rejected"
     assert repr(prompt) in message or prompt in message
@@ -52,7 +52,7 @@ def test_a_password_refused_three_times_is_not_shown():
     driver = in_file_get()
     for _ in range(4):
         driver.feed(b"Password: *********\r\n")
-    assert [event.data for event in driver.events[:3]] == [f"{PASSWORD}\n".encode()] * 3
+    assert [event.data for event in driver.events[:3]] == [f"{PASSWORD}\r".encode()] * 3
     [(code, message)] = failed(driver.events)
     assert code == "receiver_rejected"
     assert "'Password:'" in message

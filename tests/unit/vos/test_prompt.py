@@ -122,11 +122,11 @@ def test_ctrl_c_at_the_prompt_changes_nothing():
 
 def test_after_quit_everything_is_ignored():
     driver = at_prompt()
-    assert driver.type("quit") == b"quit\n"
+    assert driver.type("quit") == b"quit\r\n"
     assert driver.feed(b"quit\r\nadmin:") == []
     assert driver.cli.quiet_after is None
     assert driver.close() == []
 
 
-def test_an_empty_line():
-    assert vos.Cli().empty_line() == b"\n"
+def test_an_empty_line_is_the_key_enter():
+    assert vos.Cli().empty_line() == b"\r"
