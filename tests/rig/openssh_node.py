@@ -22,6 +22,9 @@ SSHD = "/usr/sbin/sshd"
 USERNAME = "administrator"
 SCRIPT = Path(__file__).with_name("node.sh")
 RAW_TERMINAL = Path(__file__).with_name("raw_terminal.py")
+# How sshd checks passwords: by itself, or by PAM in either way, as release 11.5 and 15 may do.
+PAM = "UsePAM yes\nPasswordAuthentication yes\nKbdInteractiveAuthentication yes\n"
+PAM_LOCKS_AFTER = 3
 NO_PAM = "UsePAM no\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\n"
 
 
@@ -44,7 +47,16 @@ class OpenSshNode(Child):
         self.root = root
         self.username = USERNAME
         self.password = password
+        self.refusals = Path()
         written.PASSWORDS.add(password)
+
+    def refused_logins(self) -> int:
+        """How many refusals PAM has counted since the last login. At three it locks the account.
+
+        The file has a record of 64 bytes for each. `faillock` would read it for users of this
+        machine only.
+        """
+        return (self.refusals / USERNAME).stat().st_size // 64
 
     def processes(self) -> list[str]:
         """Command lines of everything that runs below this node's sshd."""
@@ -80,6 +92,7 @@ def openssh_node(
     Path("/run/sshd").mkdir(exist_ok=True)  # compiled into sshd
     program = (
         f"mount --bind {folder}/passwd /etc/passwd && mount --bind {folder}/shadow /etc/shadow"
+        f" && mount --bind {folder}/pam /etc/pam.d/sshd"
         f" && exec {SSHD} -D -e -f {folder}/sshd_config"
     )
     with (folder / "log").open("wb") as log:
@@ -91,6 +104,7 @@ def openssh_node(
             preexec_fn=die_with_parent,
         )
     node = OpenSshNode(process, f"{host}:{port}", root, password)
+    node.refusals = folder / "refusals"
     try:
         _wait_for(node, folder)
         yield node
@@ -109,6 +123,14 @@ def _write_files(folder: Path, address: str, password: str, settings: str) -> No
     )
     (folder / "shadow").write_text(f"{USERNAME}:{_crypt(password)}:20000:0:99999:7:::\n")
     (folder / "shadow").chmod(0o600)
+    locks = f"deny={PAM_LOCKS_AFTER} even_deny_root unlock_time=600 dir={folder}/refusals"
+    (folder / "pam").write_text(
+        f"auth required pam_faillock.so preauth {locks}\n"
+        "auth [success=1 default=ignore] pam_unix.so nodelay\n"
+        f"auth [default=die] pam_faillock.so authfail {locks}\n"
+        f"auth required pam_faillock.so authsucc {locks}\n"
+        "account required pam_permit.so\nsession required pam_permit.so\n"
+    )
     (folder / "sshd_config").write_text(
         f"ListenAddress {address}\nHostKey {key}\nPidFile none\nPermitRootLogin yes\n"
         # As the appliance: no SFTP subsystem, nothing but the forced command of `settings`.

@@ -16,7 +16,16 @@ import pytest
 from rig.daemon import Daemon, running_daemon
 from rig.inspection import manifest
 from rig.jobs import node, start, statuses, until
-from rig.openssh_node import RAW_TERMINAL, SCRIPT, OpenSshNode, openssh_node, why_not
+from rig.openssh_node import (
+    PAM,
+    PAM_LOCKS_AFTER,
+    RAW_TERMINAL,
+    SCRIPT,
+    OpenSshNode,
+    openssh_node,
+    why_not,
+)
+from rig.parameters import more
 from rig.quiet import assert_nothing_open, wait_until
 
 reason = why_not()
@@ -160,6 +169,42 @@ def test_a_wrong_password_is_tried_once(daemon: Daemon, make_node: MakeNode) -> 
     assert node(job, 0).failure.code == "auth_failed"
     assert node(job, 0).attempt == 1
     assert "Not-This-One" not in daemon.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        PAM,
+        *more(
+            PAM.replace("KbdInteractiveAuthentication yes", "KbdInteractiveAuthentication no"),
+            PAM.replace("PasswordAuthentication yes", "PasswordAuthentication no"),
+        ),
+    ],
+    ids=["both methods", "password alone", "keyboard-interactive alone"],
+)
+def test_one_wrong_password_costs_one_attempt(
+    daemon: Daemon, make_node: MakeNode, settings: str
+) -> None:
+    """Counted by PAM, which locks the account at the third."""
+    one = make_node(7, settings=settings)
+    with daemon.client() as client:
+        for attempt in range(1, PAM_LOCKS_AFTER):
+            job = start(client, one, [one.address], paths=["log"], password="Not-This-One")
+            assert node(client.wait(job.job_id), 0).failure.code == "auth_failed"
+            assert one.refused_logins() == attempt
+        job = client.wait(start(client, one, [one.address], paths=["log"]).job_id)
+    assert node(job, 0).failure.code == "no_files_matched"
+    assert one.refused_logins() == 0, "the account was never locked"
+
+
+@pytest.mark.long
+def test_a_node_that_wants_one_method_after_the_other(daemon: Daemon, make_node: MakeNode) -> None:
+    """It has accepted the password, but its answer to the first method looks like a refusal."""
+    chain = "AuthenticationMethods password,keyboard-interactive\n"
+    one = make_node(8, settings=PAM + chain)
+    with daemon.client() as client:
+        job = client.wait(start(client, one, [one.address], paths=["log"]).job_id)
+    assert node(job, 0).failure.code == "no_files_matched"
 
 
 @pytest.mark.long

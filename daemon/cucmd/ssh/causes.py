@@ -45,6 +45,7 @@ class Progress(msgspec.Struct, frozen=True):
     authenticating: bool = False  # key exchange done
     refused: bool = False  # a password of ours was refused
     tried: tuple[str, ...] = ()  # authentication methods that we answered
+    asked: str = ""  # the question that the password does not answer
 
 
 def printable(text: str, limit: int = 300) -> str:
@@ -161,6 +162,8 @@ def _refused(
         )
     tried = " and ".join(progress.tried)
     reason = f": {said}" if not isinstance(error, asyncssh.PermissionDenied) else ""
+    if progress.asked:
+        reason += f": it asked {progress.asked!r}"
     return fail(Code.AUTH_FAILED, f"{where} refused the login of {who} (tried {tried}){reason}")
 
 

@@ -111,9 +111,9 @@ def options(algorithms: Algorithms, host_keys: Sequence[str]) -> dict[str, Any]:
         "x509_trusted_cert_paths": [],
         "public_key_auth": False,
         "host_based_auth": False,
-        # 11.5 takes the first, 15 only the second; a public key costs one of the few attempts that
-        # a node allows (vos/NODES.md, section 1).
-        "preferred_auth": ["password", "keyboard-interactive"],
+        # Why in this order: see login.py. A public key costs one of the few attempts that a node
+        # allows (vos/NODES.md, section 1).
+        "preferred_auth": ["keyboard-interactive", "password"],
         # The caller's scopes are the deadlines.
         "connect_timeout": None,
         "login_timeout": 0,

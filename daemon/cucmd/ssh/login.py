@@ -1,11 +1,27 @@
 """The login at a node's SSH server: the check of its host key, and the password.
 
-The one rule: the password is sent only after the host key was checked, only to a prompt that does
-not echo, and at most twice. This file keeps it only in the field that `forget` clears.
+The one rule: the password is sent only after the host key was checked and only to a prompt that
+does not echo. One that was refused is not sent again in another way, because three refusals may
+lock the account. This file keeps the password only in the field that `forget` clears.
+
+What tells a refused password from a method that is not to be used? A server answers both with
+USERAUTH_FAILURE, and adds the methods that can continue (RFC 4252, 5.1). asyncssh then asks for
+each of these again, in our order of preference. So, of a method by which the password was sent:
+
+    still in the list    it is in use: the password was refused. No other method is tried.
+    not in the list      it is not to be used, or is done with (the server wants a second one, and
+                         has accepted the first). The other method is tried.
+
+A method by which no password was sent, since it asked nothing, has judged none.
+
+keyboard-interactive comes first. A server that offers it says by its question that it wants the
+password in this way; a server that lists `password` and refuses it always says nothing of the
+kind, and release 15 refuses it. OpenSSH's client has the same order.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -26,6 +42,9 @@ from cucmd.ssh.link import Opener, public_key
 _CHALLENGE_LIMIT = 10
 # Some servers ask for the current password again before they ask for a new one.
 _PASSWORD_LIMIT = 2
+# The words of usual PAM modules. Those of real nodes are unknown (vos/NODES.md, section 2).
+_SECOND_FACTOR = re.compile(r"\b(?:code|passcode|pin|otp|one-time|token|factor)\b", re.IGNORECASE)
+_PASSWORD, _INTERACTIVE = "password", "keyboard-interactive"
 
 
 class Login(Opener):
@@ -53,7 +72,10 @@ class Login(Opener):
         self._challenges = 0
         self._answered: set[str] = set()
         self._passwords_sent = 0
-        self._refused = False
+        self._sent_by: set[str] = set()  # methods by which the password was sent
+        self._judged = False  # it was refused, or a question followed that it does not answer
+        self._refused = False  # as `_judged`, or the server wants another method
+        self._asked = ""  # the question that followed
 
     def __repr__(self) -> str:
         return f"<Login of {self.username} at {address(*self._node)}>"
@@ -68,6 +90,7 @@ class Login(Opener):
             authenticating=self._authenticating,
             refused=self._refused,
             tried=tuple(self._tried),
+            asked=self._asked,
         )
 
     # Called by asyncssh.
@@ -94,12 +117,25 @@ class Login(Opener):
             raise
 
     def password_auth_requested(self) -> str | None:
-        """The password, once. The second request means that it was refused."""
-        if "password" in self._tried:
-            self._refused = True
+        """The password, once. None: another method is to be tried, if any is left."""
+        if not self._begin(_PASSWORD):
             return None
-        self._tried.append("password")
+        self._sent_by.add(_PASSWORD)
         return self._password
+
+    def _begin(self, method: str) -> bool:
+        """Whether to use `method` now: see the top of this file."""
+        self._refused = self._refused or bool(self._sent_by)
+        self._judged = self._judged or bool(self._sent_by & self._offered())
+        if self._judged or method in self._tried:
+            return False
+        self._tried.append(method)
+        return True
+
+    def _offered(self) -> set[str]:
+        """The methods that the server can continue with, without those that were given up."""
+        methods: list[bytes] = getattr(self.connection, "_auth_methods", [])
+        return {method.decode("ascii", "replace") for method in methods}
 
     def password_change_requested(self, prompt: str, lang: str) -> NoReturn:
         self._stop(
@@ -108,13 +144,7 @@ class Login(Opener):
         )
 
     def kbdint_auth_requested(self) -> str | None:
-        if "password" in self._tried:
-            self._refused = True
-        if "keyboard-interactive" in self._tried:
-            self._refused = True
-            return None
-        self._tried.append("keyboard-interactive")
-        return ""  # any submethod
+        return "" if self._begin(_INTERACTIVE) else None  # "": any submethod
 
     def kbdint_challenge_received(
         self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
@@ -125,24 +155,34 @@ class Login(Opener):
         means that the answer was refused.
         """
         self._challenges += 1
-        if self._challenges > _CHALLENGE_LIMIT or len(prompts) > _CHALLENGE_LIMIT:
-            return None
         texts = {prompt.strip().lower() for prompt, _ in prompts}
-        if texts & self._answered:
-            self._refused = True
-            return None
+        too_many = self._challenges > _CHALLENGE_LIMIT or len(prompts) > _CHALLENGE_LIMIT
+        answers = None if too_many or texts & self._answered else self._answers(prompts)
+        if answers is None and self._sent_by:
+            self._judged = self._refused = True
         self._answered |= texts
-        return self._answers(prompts)
+        return answers
 
     def _answers(self, prompts: Sequence[tuple[str, bool]]) -> list[str] | None:
+        """The password for the first prompt that does not echo, unless that asks for a second
+        factor; for a later one only if it asks for the current password. None if there is a prompt
+        that has no answer.
+        """
         answers: list[str] = []
+        sent = self._passwords_sent
         for prompt, echo in prompts:
             if _wants_new(prompt):
                 self._stop(f"{address(*self._node)} wants a new password for {self.username}")
-            if not echo:
-                self._passwords_sent += 1
+            again = sent and not (_wants_current(prompt) and sent < _PASSWORD_LIMIT)
+            if not echo and (again or _wants_other(prompt)):
+                self._asked = printable(self._mask(prompt.strip()), 100)
+                return None
+            sent += not echo
             answers.append(self.username if echo else self._password or "")
-        return answers if self._passwords_sent <= _PASSWORD_LIMIT else None
+        self._passwords_sent = sent
+        if sent:
+            self._sent_by.add(_INTERACTIVE)
+        return answers
 
     def _stop(self, message: str) -> NoReturn:
         """Raises, which ends the connection. To be called in a callback of asyncssh."""
@@ -157,6 +197,15 @@ class Login(Opener):
 def _wants_new(prompt: str) -> bool:
     text = prompt.lower()
     return "new" in text.split() or any(word in text for word in ("retype", "re-enter", "again"))
+
+
+def _wants_current(prompt: str) -> bool:
+    return re.search(r"\b(?:current|old)\b", prompt, re.IGNORECASE) is not None
+
+
+def _wants_other(prompt: str) -> bool:
+    """Whether it asks for a second factor, in so many words."""
+    return _SECOND_FACTOR.search(prompt) is not None
 
 
 def _checked(node: tuple[str, int], username: str, password: str) -> str:

@@ -60,15 +60,90 @@ async def test_password_refused_but_keyboard_interactive_accepted(
     [
         (("password",), "password"),
         (("keyboard-interactive",), "keyboard-interactive"),
-        (("password", "keyboard-interactive"), "password and keyboard-interactive"),
+        (("password", "keyboard-interactive"), "keyboard-interactive"),
     ],
 )
-async def test_wrong_password_is_tried_once_in_each_way(bridge, connect, ssh, methods, tried):
+async def test_one_wrong_password_costs_one_attempt(bridge, connect, ssh, methods, tried):
     async with ssh.serve(ssh.node(methods=methods)) as node:
         failure = await refusal(connect, node.port, password="wrong")
         assert failure.message.endswith(f"refused the login of administrator (tried {tried})")
         await ssh.until(lambda: node.connections == 0)
-    assert sum(event in methods for event in node.events) == len(methods)
+    assert attempts(node) == 1
+
+
+def attempts(node):
+    """How often the node was given a password."""
+    return node.events.count("password") + len(node.answers)
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_a_method_that_the_node_takes_off_its_list_has_not_judged_the_password(
+    bridge, connect, ssh, monkeypatch, right
+):
+    """Only `password` is offered; once it is used, only keyboard-interactive."""
+
+    def take_off(server, username, password):
+        server.node.events.append("password")
+        server.node.methods = ("keyboard-interactive",)
+        return False
+
+    monkeypatch.setattr(ssh.server, "validate_password", take_off)
+    async with ssh.serve(ssh.node(methods=("password",))) as node:
+        if right:
+            shell = await connect(node.port)
+            await shell.aclose()
+        else:
+            await refusal(connect, node.port, password="wrong")
+    assert attempts(node) == 2
+
+
+async def test_a_method_that_is_added_after_a_refusal_is_not_tried(
+    bridge, connect, ssh, monkeypatch
+):
+    def add(server, username, password):
+        server.node.events.append("password")
+        server.node.methods = ("keyboard-interactive", "password")
+        return False
+
+    monkeypatch.setattr(ssh.server, "validate_password", add)
+    async with ssh.serve(ssh.node(methods=("password",))) as node:
+        await refusal(connect, node.port)
+    assert attempts(node) == 1
+
+
+async def test_a_method_that_asks_nothing_has_not_judged_the_password(
+    bridge, connect, ssh, monkeypatch
+):
+    monkeypatch.setattr(ssh.server, "get_kbdint_challenge", lambda *_: False)
+    async with ssh.serve(ssh.node(methods=("password", "keyboard-interactive"))) as node:
+        shell = await connect(node.port)
+        await shell.aclose()
+        await refusal(connect, node.port, password="wrong")
+    assert attempts(node) == 2, "one for each connection"
+
+
+async def test_another_question_after_the_password_is_quoted_and_ends_the_login(
+    bridge, connect, ssh
+):
+    """A second factor: the password is not its answer, and not for another method either."""
+    challenges = [[("Password: ", HIDDEN)], [("Verification code: ", HIDDEN)]]
+    node = ssh.node(methods=("password", "keyboard-interactive"), challenges=challenges)
+    async with ssh.serve(node):
+        failure = await refusal(connect, node.port)
+    assert failure.message.endswith("(tried keyboard-interactive): it asked 'Verification code:'")
+    assert attempts(node) == 1
+
+
+async def test_a_question_for_a_second_factor_does_not_get_the_password(bridge, connect, ssh):
+    challenges = [[("Passcode or PIN: ", HIDDEN)]]
+    both = ("password", "keyboard-interactive")
+    async with ssh.serve(ssh.node(methods=both, challenges=challenges)) as node:
+        shell = await connect(node.port)
+        await shell.aclose()
+    async with ssh.serve(ssh.node(methods=both[1:], challenges=challenges)) as alone:
+        failure = await refusal(connect, alone.port)
+    assert failure.message.endswith("it asked 'Passcode or PIN:'")
+    assert (attempts(node), attempts(alone)) == (1, 0)
 
 
 async def test_question_that_comes_again_is_not_answered_again(bridge, connect, ssh):
@@ -80,7 +155,7 @@ async def test_question_that_comes_again_is_not_answered_again(bridge, connect, 
 
 
 async def test_endless_questions_get_the_password_twice_at_most(bridge, connect, ssh):
-    challenges = [[(f"Secret {number}: ", HIDDEN)] for number in range(50)]
+    challenges = [[(f"Current password {number}: ", HIDDEN)] for number in range(50)]
     node = ssh.node(methods=("keyboard-interactive",), challenges=challenges)
     async with ssh.serve(node):
         await refusal(connect, node.port)
@@ -133,11 +208,16 @@ async def test_disconnect_in_the_middle_of_a_login(bridge, connect, ssh, monkeyp
 
 
 async def test_connection_cut_after_a_refusal_counts_as_refused(bridge, connect, ssh, monkeypatch):
+    def refuse(server, *_):
+        server.node.methods = ("keyboard-interactive",)
+        return False
+
     def challenge(server, *_):
         raise ConnectionResetError
 
+    monkeypatch.setattr(ssh.server, "validate_password", refuse)
     monkeypatch.setattr(ssh.server, "get_kbdint_challenge", challenge)
-    async with ssh.serve(ssh.node(methods=("password", "keyboard-interactive"))) as node:
+    async with ssh.serve(ssh.node(methods=("password",))) as node:
         await refusal(connect, node.port, password="wrong")
 
 

@@ -66,15 +66,48 @@ def test_another_key_remembered_by_another_connection_meanwhile_ends_the_login(
     assert phases == []
 
 
-def test_the_password_is_given_once_a_method(login):
-    assert login.password_auth_requested() == SECRET
-    assert not login.progress().refused
-    assert login.password_auth_requested() is None
-    assert login.progress().refused
+def offer(login: Login, *methods: str) -> None:
+    """What the server can continue with, by its last USERAUTH_FAILURE."""
+    login.connection = SimpleNamespace(
+        _auth_methods=[method.encode() for method in methods],
+        get_extra_info={}.get,
+        get_hash_prefix=lambda: b"",
+    )
+
+
+def test_a_password_that_was_refused_is_not_given_by_another_method(login):
+    offer(login, "keyboard-interactive", "password")
     assert login.kbdint_auth_requested() == ""
     assert login.kbdint_challenge_received("", "", "", [("Password: ", HIDDEN)]) == [SECRET]
+    assert not login.progress().refused
     assert login.kbdint_auth_requested() is None
-    assert login.progress().tried == ("password", "keyboard-interactive")
+    offer(login, "password")  # asyncssh has given the other one up
+    assert login.password_auth_requested() is None
+    assert login.progress().refused
+    assert login.progress().tried == ("keyboard-interactive",)
+
+
+@pytest.mark.parametrize("left", ["keyboard-interactive", "password"])
+def test_the_password_is_given_by_another_method_if_the_first_is_not_to_be_used(login, left):
+    offer(login, "keyboard-interactive")
+    login.kbdint_auth_requested()
+    login.kbdint_challenge_received("", "", "", [("Password: ", HIDDEN)])
+    offer(login, "password")
+    assert login.password_auth_requested() == SECRET
+    offer(login, left)
+    assert login.kbdint_auth_requested() is None
+    assert login.password_auth_requested() is None
+    assert login.progress().tried == ("keyboard-interactive", "password")
+
+
+def test_a_question_again_is_a_refusal_by_every_method(login):
+    offer(login, "keyboard-interactive", "password")
+    login.kbdint_auth_requested()
+    ask = ("", "", "", [("Password: ", HIDDEN)])
+    assert login.kbdint_challenge_received(*ask) == [SECRET]
+    assert login.kbdint_challenge_received(*ask) is None
+    offer(login, "password")
+    assert login.password_auth_requested() is None
 
 
 def test_a_prompt_that_echoes_gets_the_user_name(login):
