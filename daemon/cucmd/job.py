@@ -66,6 +66,7 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     connect: float = 30.0
     login: float = 120.0
+    answer: float = 60.0
     command: float = 600.0
     stall: float = 120.0
     node: float = 3600.0

@@ -26,11 +26,12 @@ pytestmark = pytest.mark.long
 MakeLab = Callable[..., Lab]
 
 # Seconds, and which timeout they are. A node must come to its fault in less, among all the others.
-CONNECT, LOGIN, COMMAND, STALL, NODE = 6.0, 15.0, 16.0, 12.0, 20.0
+CONNECT, LOGIN, ANSWER, COMMAND, STALL, NODE = 6.0, 15.0, 14.0, 16.0, 12.0, 20.0
 STORM = 8.0  # endless output uses the CPU that all others need
 TIMEOUTS = {
     CONNECT: "connect",
     LOGIN: "login",
+    ANSWER: "answer",
     COMMAND: "command",
     STORM: "command",
     STALL: "stall",
@@ -65,7 +66,7 @@ def rows() -> Iterator[Row]:
     yield Row("drop:login*1 key-changed", "host_key_changed", "has changed")
     yield Row("endless-banner", "not_a_node", "no end of it")
     yield Row("no-prompt", "login_timeout", "logging in", LOGIN)
-    yield Row("prompt-no-echo", "command_timeout", "set cli pagination", COMMAND)
+    yield Row("prompt-no-echo", "command_timeout", "set cli pagination", ANSWER)
     yield Row("no-echo", None)
     yield Row("ignore-ctrl-c", None)
     yield from hang_drop_and_garbage()
@@ -101,7 +102,7 @@ def rows() -> Iterator[Row]:
     yield Row("clock-back", None)
 
 
-STEPS = ("prepare", "command", "sizing", "proceed", "address", "port", "user", "password")
+STEPS = ("command", "sizing", "proceed", "address", "port", "user", "password")
 
 
 def hang_drop_and_garbage() -> Iterator[Row]:
@@ -109,6 +110,8 @@ def hang_drop_and_garbage() -> Iterator[Row]:
     yield Row("hang:accept", "connect_timeout", "waiting for SSH on an open connection", CONNECT)
     for step in ("login", "banner", "prompt"):
         yield Row(f"hang:{step}", "login_timeout", "logging in", LOGIN)
+    for fault in ("hang", "garbage"):
+        yield Row(f"{fault}:prepare", "command_timeout", "answer timeout", ANSWER)
     for step in STEPS:
         yield Row(f"hang:{step}", "command_timeout", "command timeout", COMMAND)
         yield Row(f"garbage:{step}", "command_timeout", "command timeout", COMMAND)
@@ -118,7 +121,7 @@ def hang_drop_and_garbage() -> Iterator[Row]:
         yield Row(f"{fault}:directory", "receiver_unreachable", "no login came in", STALL)
         yield Row(f"{fault}:transfer", "stalled", "no byte moved", STALL)
         yield Row(f"{fault}:completed", "stalled", "no byte moved", STALL)
-    for step in ("accept", "login", "banner", "prompt", *STEPS):
+    for step in ("accept", "login", "banner", "prompt", "prepare", *STEPS):
         yield Row(f"drop:{step}", "connection_lost", "")
     for step in ("directory", "transfer", "completed"):
         yield Row(f"drop:{step}", "connection_lost", "closed the connection")

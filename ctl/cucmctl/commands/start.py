@@ -34,6 +34,7 @@ LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog
 TIMEOUTS = {
     "connect": "to reach a node",
     "login": "from connected to the first prompt",
+    "answer": "for a plain command such as show status",
     "command": "for each file get",
     "stall": "without a byte of a transfer",
     "node": "for a whole node",

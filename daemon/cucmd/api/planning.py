@@ -145,11 +145,12 @@ def _asked(job: Job, whole: Timeouts) -> structs.Timeouts:
     """The timeouts of the request, which hold on every node.
 
     A job that was stored without their names has had those that differ from `whole`, the timeouts
-    that the configuration of today has for the job.
+    that the configuration of today has for the job. `answer` is younger than such jobs.
     """
     values, asked = asdict(job.timeouts), job.timeouts_asked
     if asked is None:
-        asked = tuple(name for name in values if values[name] != getattr(whole, name))
+        names = (name for name in values if name != "answer")
+        asked = tuple(name for name in names if values[name] != getattr(whole, name))
     return structs.Timeouts(**{name: values[name] for name in values if name in asked})
 
 

@@ -41,9 +41,14 @@ class Login(Struct, frozen=True):
         return f"Login(username={self.username!r}, credential={self.credential!r})"
 
 
-class Timeouts(Struct, frozen=True):
+class Timeouts(Struct, frozen=True, omit_defaults=True):
+    """What is None is left out. In replies `answer` always is: a client of version 0.1.0 decodes
+    this struct strictly, and would refuse a field that it does not know.
+    """
+
     connect: float | None = None
     login: float | None = None
+    answer: float | None = None
     command: float | None = None
     stall: float | None = None
     node: float | None = None

@@ -74,9 +74,9 @@ def _collection(work: domain.Work) -> structs.Collection:
 
 
 def _timeouts(timeouts: domain.Timeouts) -> structs.Timeouts:
-    return structs.Timeouts(
-        **{name: getattr(timeouts, name) for name in domain.Timeouts.__struct_fields__}
-    )
+    """Without `answer`, which is in requests only."""
+    fields = (name for name in domain.Timeouts.__struct_fields__ if name != "answer")
+    return structs.Timeouts(**{name: getattr(timeouts, name) for name in fields})
 
 
 def _rfc3339(time: datetime | None) -> str | None:

@@ -14,6 +14,12 @@ from cucmd.failure import Code, Failure, NodeFailed, timed_out
 from cucmd.job import Timeouts
 from cucmd.node.ports import UploadTarget
 
+# The hint for a plain command, which has nothing to do with window or paths.
+_NO_ANSWER = (
+    "the node's shell does not answer a plain command; its transcript shows what it said; "
+    "for a slow node raise --answer-timeout"
+)
+
 
 class PhaseClock:
     """A deadline that moves from one phase to the next inside a single block.
@@ -52,6 +58,23 @@ class PhaseClock:
         if self._scope.cancelled_caught:
             assert self._expired is not None, "only `start` sets a deadline"
             raise NodeFailed(self._expired)
+
+
+class AnswerClock:
+    """The deadline of a plain command: `timeouts.answer` from now on."""
+
+    def __init__(self, timeouts: Timeouts, text: str) -> None:
+        self._deadline = trio.current_time() + timeouts.answer
+        what = f"waiting for the answer to '{text}' (answer timeout)"
+        self._expired = timed_out(Code.COMMAND_TIMEOUT, timeouts.answer, what, hint=_NO_ANSWER)
+
+    def deadline(self) -> float:
+        """When the command has failed."""
+        return self._deadline
+
+    def failure(self) -> Failure:
+        """What the expiry of `deadline` means."""
+        return self._expired
 
 
 class CommandClock:

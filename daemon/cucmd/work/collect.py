@@ -15,7 +15,7 @@ import trio
 from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job import Collect, Phase
-from cucmd.node.deadlines import CommandClock, not_connected
+from cucmd.node.deadlines import AnswerClock, CommandClock, not_connected
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, UploadTarget
@@ -26,9 +26,6 @@ from cucmd.work.verdict import Announced, judge, surplus
 
 # A clock that is off by less is no note: so much is the time of the answer, or does not matter.
 _WORTH_A_NOTE = timedelta(minutes=2)
-
-# The hint for a plain command, which has nothing to do with window or paths.
-_NO_ANSWER = "the node's shell does not answer a plain command; its transcript shows what it said"
 
 # Of one node. With a thousand nodes, a hundred paths and twenty notes for each, the state of a job
 # would be too large for a reply.
@@ -112,8 +109,7 @@ async def _prepare(session: NodeSession, task: NodeTask, what: Collect) -> NodeC
 
 async def _answer(session: NodeSession, task: NodeTask, text: str) -> tuple[str, ...]:
     """Runs a plain command. Returns the lines that the node printed."""
-    what = f"waiting for the answer to '{text}'"
-    clock = CommandClock(task.timeouts, what, hint=_NO_ANSWER)
+    clock = AnswerClock(task.timeouts, text)
     await session.command(text)
     while True:
         match await session.next_event(clock):

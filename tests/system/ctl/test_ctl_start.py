@@ -54,6 +54,7 @@ def test_every_option_is_a_field_of_the_request(started):
         *("--until", "2026-03-01 09:30", "--match", "SDL.*", "--recurs", "--no-compress"),
         *("--location", "inactivelog", "--credential", "lab", "--concurrency", "3"),
         *("--connect-timeout", "1", "--login-timeout", "2", "--command-timeout", "3.5"),
+        *("--answer-timeout", "2.5"),
         *("--stall-timeout", "4", "--node-timeout", "5", "--job-timeout", "6"),
     )
     assert request["collection"] == {
@@ -67,7 +68,15 @@ def test_every_option_is_a_field_of_the_request(started):
     }
     assert request["login"] == {"credential": "lab"}
     assert request["timeouts"] == {
-        **{"connect": 1.0, "login": 2.0, "command": 3.5, "stall": 4.0, "node": 5.0, "job": 6.0},
+        **{
+            "connect": 1.0,
+            "login": 2.0,
+            "answer": 2.5,
+            "command": 3.5,
+            "stall": 4.0,
+            "node": 5.0,
+            "job": 6.0,
+        },
     }
     assert request["concurrency"] == 3
 

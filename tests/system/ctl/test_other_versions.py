@@ -14,6 +14,7 @@ from cucmctl import Client
 from cucmctl.wire import Call, Connection
 from rig import structs_0_1_0 as before
 from rig.daemon import Daemon
+from rig.jobs import start
 from rig.lab import Lab
 from system.ctl.conftest import JOB_ID, make_job, make_node, make_summary
 
@@ -71,6 +72,25 @@ def test_a_client_of_0_1_0_works_with_a_daemon_of_today(
     everything.close()
     cancelled = client.call("Cancel", before.CancelRequest(again.job_id), before.CancelReply)
     assert (cancelled.status, cancelled.cancelled) == ("partial", False)
+
+
+def test_a_timeout_of_today_is_in_no_reply_to_a_client_of_0_1_0(
+    daemon: Daemon, make_lab: Callable[..., Lab]
+) -> None:
+    """Its `Timeouts` takes no other field, not even null. The job was started by a client of
+    today, and the daemon keeps the timeout.
+    """
+    lab, before_client = make_lab(1, "--fault", "hang:prepare"), ClientBefore(daemon)
+    with daemon.client() as client:
+        job = start(client, lab, answer=1.5, grace=1)
+        asked = before.StatusRequest(job.job_id)
+        seen = before_client.call("Status", asked, before.JobReply).job
+        assert seen.timeouts.grace == 1
+        failure = client.wait(job.job_id).nodes[0].failure
+    assert failure.code == "command_timeout"
+    assert failure.message.startswith("TimeoutError: Timed out after 1.5s")
+    ended = before_client.call("Status", asked, before.JobReply).job
+    assert ended.nodes[0].failure.code == "command_timeout"
 
 
 def test_a_client_of_0_1_0_manages_host_keys_of_a_daemon_of_today(daemon: Daemon) -> None:

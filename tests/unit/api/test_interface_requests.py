@@ -54,7 +54,7 @@ def changed(path: str, value: object) -> dict:
             "timeouts.conect",
             5,
             "timeouts.conect",
-            "connect, login, command, stall, node, job, grace",
+            "connect, login, answer, command, stall, node, job, grace",
         ),
         ("timeouts.connect", "soon", "timeouts.connect", "'soon'"),
         ("timeouts", [], "timeouts", "object"),

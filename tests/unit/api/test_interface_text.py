@@ -19,7 +19,7 @@ from rig.interface_text import comments, errors, members, methods_and_types
 FIRST_VERSION = (Path(__file__).parent / "fixtures/io.cucmd.Jobs.first.varlink").read_text()
 # What was added later.
 ADDED = {
-    ("type", "Timeouts"): {"login": "?float"},
+    ("type", "Timeouts"): {"login": "?float", "answer": "?float"},
     ("type", "Job"): {"unsaved": "?string", "request_id": "?string"},
     ("method", "Start"): {"request_id": "?string"},
     ("method", "Cancel"): {"request_id": "?string"},

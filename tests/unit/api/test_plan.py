@@ -138,3 +138,12 @@ def test_for_an_old_job_timeouts_that_differ_from_the_configuration_count_as_req
     job, _ = two_clusters.plan(request("a", "b", login=structs.Login(), timeouts=asked))
     tasks = two_clusters.replan(replace(job, timeouts_asked=None))
     assert [(task.timeouts.command, task.timeouts.stall) for task in tasks] == [(700, 120)] * 2
+
+
+def test_a_job_of_a_version_without_the_answer_timeout_did_not_ask_for_it(
+    two_clusters: Planner, tmp_path: Path
+) -> None:
+    job, _ = two_clusters.plan(request("a", login=structs.Login()))
+    old = replace(job, timeouts_asked=None)
+    (task,) = planner(tmp_path, "[timeouts]\nanswer = 90\n").replan(old)
+    assert task.timeouts.answer == 90

@@ -16,6 +16,7 @@ FILE = """
 socket = "/x/a \\"quoted\\" name.sock"
 [timeouts]
 connect = 12.25
+answer = 61.5
 stall = 100
 [limits]
 free_space_percent = 2.5
@@ -74,7 +75,7 @@ def test_what_is_wrong_goes_to_standard_error(write, checked):
     assert err.splitlines() == [
         f"{path}:2: timeouts.connect: 0: expected a positive number of seconds (at most a year)",
         f"{path}:3: timeouts.x: is not known; "
-        "known are connect, login, command, stall, node, job, grace",
+        "known are connect, login, answer, command, stall, node, job, grace",
     ]
 
 

@@ -24,6 +24,7 @@ view_group = "cucm-view"
 [timeouts]
 connect = 30
 login = 120
+answer = 60
 command = 600
 stall = 120
 node = 3600

@@ -106,6 +106,7 @@ async def test_the_fields_of_a_job_in_an_old_database_are_converted(old: Path) -
         assert job.work.paths == ("cm/trace/ccm/sdl/*", "syslog/*")
         assert job.work.last == "2h"
         assert job.timeouts.command == 900
+        assert job.timeouts.answer == 60  # no such timeout was kept then
         assert job.timeouts_asked is None  # which of them were asked for was not kept then
         assert job.username == "administrator"
         done, failed, cancelled = job.nodes

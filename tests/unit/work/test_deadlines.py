@@ -1,12 +1,14 @@
 """The deadline of each phase: its failure, and how the connection is closed."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import trio
 
+from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
-from cucmd.job import Timeouts
+from cucmd.job import Collect, Timeouts
 from cucmd.node.deadlines import PhaseClock
 from cucmd.node.ports import NodeTask
 from rig.scripted_node import (
@@ -98,12 +100,46 @@ async def test_a_shell_that_does_not_answer_has_no_hint_about_window_or_paths(
         await hang(node)
 
     async with scripted(greets_and_hangs) as node:
-        why, _ = await failure_and_seconds(node, node_task(tmp_path))
+        why, seconds = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is Code.COMMAND_TIMEOUT
-        assert "'set cli pagination off'" in why.message
+        assert why.message.startswith("TimeoutError: Timed out after 60s")
+        assert "'set cli pagination off' (answer timeout)" in why.message
+        assert seconds == pytest.approx(60, abs=6)
         assert why.hint is not None
         assert "does not answer" in why.hint
         assert "window" not in why.hint
+
+
+@pytest.mark.parametrize("command", [vos.PAGER_OFF, vos.SHOW_STATUS])
+async def test_a_plain_command_has_a_timeout_of_its_own(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, command: str
+) -> None:
+    async def hangs_at(node: Node) -> None:
+        await node.say("", "admin:", end="")
+        while (line := await node.read_line()) != command:
+            await node.say(line, "admin:", end="")
+        await hang(node)
+
+    work = Collect(("core",), since=datetime(2026, 11, 25, 9, tzinfo=UTC))
+    timeouts = Timeouts(connect=5, answer=7, command=8)
+    async with scripted(hangs_at) as node:
+        task = node_task(tmp_path, work=work, timeouts=timeouts)
+        why, seconds = await failure_and_seconds(node, task)
+        assert why.code is Code.COMMAND_TIMEOUT
+        assert f"'{command}' (answer timeout)" in why.message
+        assert [line for line in node.lines if line not in ("^C", "")][-1] == command
+        assert seconds == pytest.approx(7, abs=6)
+
+
+async def test_a_file_get_may_take_longer_than_a_plain_command(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def gathers_long(node: Node, line: str) -> None:
+        await trio.sleep(500)
+        await pushes(1)(node, line)
+
+    async with scripted(appliance(gathers_long)) as node:
+        await collected(node, node_task(tmp_path, timeouts=Timeouts(answer=1)))
 
 
 async def test_a_node_that_hangs_is_cut_after_the_grace(
