@@ -27,6 +27,7 @@ class Code(StrEnum):
     AUTH_FAILED = "auth_failed"
     NO_COMMON_ALGORITHM = "no_common_algorithm"
     NOT_A_NODE = "not_a_node"
+    LOGIN_QUESTION = "login_question"
     LOGIN_TIMEOUT = "login_timeout"
     COMMAND_TIMEOUT = "command_timeout"
     NODE_TIMEOUT = "node_timeout"
@@ -57,6 +58,10 @@ _ADVICE: dict[Code, tuple[bool, str]] = {
     Code.AUTH_FAILED: (False, "check user name and password of the platform administrator"),
     Code.NO_COMMON_ALGORITHM: (False, "for an old release set ssh.legacy_algorithms = true"),
     Code.NOT_A_NODE: (False, "no CUCM prompt appeared there; check the address and the account"),
+    Code.LOGIN_QUESTION: (
+        False,
+        "log in to the node by hand and answer it; a password that has expired is set anew there",
+    ),
     Code.LOGIN_TIMEOUT: (True, "a busy node's banner can take minutes; raise --login-timeout"),
     Code.COMMAND_TIMEOUT: (True, "narrow the window or the paths, or raise --command-timeout"),
     Code.NODE_TIMEOUT: (True, "narrow the window or the paths, or raise --node-timeout"),

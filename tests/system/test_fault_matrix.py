@@ -66,6 +66,7 @@ def rows() -> Iterator[Row]:
     yield Row("drop:login*1 key-changed", "host_key_changed", "has changed")
     yield Row("endless-banner", "not_a_node", "no end of it")
     yield Row("no-prompt", "login_timeout", "logging in", LOGIN)
+    yield Row("login-question", "login_question", "'Current password:'")
     yield Row("prompt-no-echo", "command_timeout", "set cli pagination", ANSWER)
     yield Row("no-echo", None)
     yield Row("ignore-ctrl-c", None)

@@ -81,6 +81,8 @@ class Console:
         await self.at(Step.PROMPT)
         if plan.take(Kind.NO_PROMPT):
             await wait_forever()
+        if plan.take(Kind.LOGIN_QUESTION):
+            await self._refuse_without_new_password()
         if plan.take(Kind.NO_ECHO):
             self.terminal.echo = False
         if self.node.options.prompt is Prompt.NUDGE:
@@ -91,6 +93,17 @@ class Console:
         self._prompt()
         if plan.take(Kind.PROMPT_NO_ECHO):
             self.terminal.frozen = True
+
+    async def _refuse_without_new_password(self) -> None:
+        """Whatever is typed, an empty line too, counts as an answer and ends the connection."""
+        self.terminal.line(texts.PASSWORD_EXPIRED)
+        self.terminal.write(texts.ASK_CURRENT_PASSWORD)
+        await self.terminal.read_line(Echo.NONE)
+        self.terminal.line()
+        self.terminal.line(texts.PASSWORD_UNCHANGED)
+        await self.terminal.drain()
+        self._cut()
+        await wait_forever()
 
     def _prompt(self) -> None:
         self._prompts += 1

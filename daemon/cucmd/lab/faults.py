@@ -71,6 +71,7 @@ class Kind(StrEnum):
     LOCKOUT = "lockout"
     ENDLESS_BANNER = "endless-banner"
     NO_PROMPT = "no-prompt"
+    LOGIN_QUESTION = "login-question"
     PROMPT_NO_ECHO = "prompt-no-echo"
     NO_ECHO = "no-echo"
     IGNORE_CTRL_C = "ignore-ctrl-c"
@@ -132,6 +133,7 @@ RULES: dict[Kind, Rule] = {
     Kind.LOCKOUT: Rule("no login works after N refused ones (3)", unit="N", number=3),
     Kind.ENDLESS_BANNER: Rule("the greeting never ends"),
     Kind.NO_PROMPT: Rule("the greeting, then never a prompt"),
+    Kind.LOGIN_QUESTION: Rule("the greeting, then a question for a password"),
     Kind.PROMPT_NO_ECHO: Rule("a prompt, then neither echo nor answer"),
     Kind.NO_ECHO: Rule("commands work, but nothing typed is echoed"),
     Kind.IGNORE_CTRL_C: Rule("Ctrl-C interrupts nothing"),

@@ -20,6 +20,10 @@ GREETING = (
 )
 DNS_UNREACHABLE = "WARNING: DNS unreachable"
 PROMPT = "admin:"
+# A login whose password has expired (?): as Linux says it, for the appliance's words are unknown.
+PASSWORD_EXPIRED = "You are required to change your password immediately (password expired)."  # noqa: S105
+ASK_CURRENT_PASSWORD = "Current password: "  # noqa: S105  a question
+PASSWORD_UNCHANGED = "Authentication token manipulation error"  # noqa: S105
 
 # The pager (V), and what erases it after the key.
 PAGER = "\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit\x1b[0m"

@@ -14,8 +14,9 @@ Who takes part
 
 What happens, in order
 
-    login       `wait_for_prompt` returns at the first prompt. After each 5 s without one an empty
-                line is sent: some shells print their prompt only then.
+    login       `wait_for_prompt` returns at the first prompt. After each 5 s of silence an empty
+                line is sent, since some shells print their prompt only then; but only where the
+                last line is finished. One that looks like a question ends the login.
     at prompt   `command` or `file_get` sends one line. Either may be called only here.
     command     `next_event` gives what comes of it, one event a call. Bytes are read only
                 while a caller waits in it.
@@ -103,6 +104,7 @@ class NodeSession:
         self._events: deque[Event] = deque()
         self._rate_limit = RateLimit()
         self._unread = b""
+        self._silent_since = trio.current_time()  # when the last bytes were processed
         self._ended = False
         self.logged_in = False
 
@@ -114,7 +116,7 @@ class NodeSession:
     async def wait_for_prompt(self) -> None:
         """Reads banner and messages up to the first prompt.
 
-        Raises `NodeFailed` (not_a_node, connection_lost).
+        Raises `NodeFailed` (not_a_node, login_question, connection_lost).
         """
         while True:
             match await self._next_or_empty_line():
@@ -125,13 +127,20 @@ class NodeSession:
                     raise NodeFailed(broken)
 
     async def _next_or_empty_line(self) -> Event | None:
-        ends = trio.current_time() + EMPTY_LINE_AFTER
-        while trio.current_time() < ends:
+        """The next event, or None: the node was silent, and an empty line was sent.
+
+        None is sent where the last line is not finished: it may be a question, for a password even.
+        """
+        self._silent_since = trio.current_time()
+        while True:
+            may_type = self._cli.may_type_empty_line
+            ends = self._silent_since + EMPTY_LINE_AFTER if may_type else math.inf
             event = await self._step(ends)
             if event is not None:
                 return event
-        await self._send(self._cli.empty_line(), "")
-        return None
+            if trio.current_time() >= ends:
+                await self._send(self._cli.empty_line(), "")
+                return None
 
     async def command(self, text: str) -> None:
         """Sends a plain command. Raises `InvalidArgument`, `NodeFailed` (connection_lost)."""
@@ -193,6 +202,7 @@ class NodeSession:
         return piece
 
     def _process(self, data: bytes) -> None:
+        self._silent_since = trio.current_time()
         if data:
             self._transcript.received(data)
             self._events.extend(self._cli.receive(data))

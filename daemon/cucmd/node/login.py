@@ -18,7 +18,7 @@ from cucmd.node.dialogue import NodeSession, close_session
 from cucmd.node.ports import NodeTask, OpenShell, Report, Retry
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.node_name import address
-from cucmd.vos import Cli
+from cucmd.vos import QUIET_QUESTION, Cli
 
 # What is retried. A connect timeout is not: it fails the node (tests/system/test_be020.py, row 11).
 TRANSIENT = frozenset({Code.CONNECTION_REFUSED, Code.CONNECTION_LOST, Code.HOST_UNREACHABLE})
@@ -87,7 +87,9 @@ async def _log_in(
     with PhaseClock() as clock:
         what = f"waiting for a connection to {where} (connect timeout)"
         clock.start(Code.CONNECT_TIMEOUT, timeouts.connect, what)
-        cli = Cli((task.login.password,))
+        # Whoever gives a login less time says that their nodes need less.
+        question_after = min(QUIET_QUESTION, timeouts.login / 2)
+        cli = Cli((task.login.password,), question_after=question_after)
         shell = await open_shell(task, connected, enter, cli.mask)
         session = NodeSession(shell, transcript, cli)
         trial.push_async_callback(close_session, session, timeouts.grace)

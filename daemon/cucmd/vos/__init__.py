@@ -32,6 +32,7 @@ from cucmd.vos.events import (
     Send,
     Sized,
 )
+from cucmd.vos.prompt import QUIET_QUESTION
 from cucmd.vos.status import NodeStatus, parse_show_status
 from cucmd.vos.texts import LOCATIONS, PAGER_OFF, SHOW_STATUS
 from cucmd.vos.transcript import Transcript
@@ -40,6 +41,7 @@ from cucmd.vos.window import AbsTime, RelTime, Window, needs_zone, parse_last, w
 __all__ = [
     "LOCATIONS",
     "PAGER_OFF",
+    "QUIET_QUESTION",
     "SHOW_STATUS",
     "AbsTime",
     "Agreed",

@@ -7,7 +7,7 @@ How it works. Bytes go through the screen, which gives finished lines and the gr
 `screen.py`). Both go to the state that the machine is in, which gives events:
 
     state              entered by                       left by
-    LoggingIn          the beginning                    a confirmed prompt
+    LoggingIn          the beginning                    a confirmed prompt, or a question
     AtPrompt           a confirmed prompt               `command`, `file_get`, `quit`
     RunningCommand     `command`                        a confirmed prompt
     FileGetDialogue    `file_get`                       a confirmed prompt
@@ -16,7 +16,8 @@ How it works. Bytes go through the screen, which gives finished lines and the gr
 
 The prompt's text also occurs within output, and nothing in the bytes tells the two apart. So
 silence, which only the driver can measure, is an input too. Only after Ctrl-C is the prompt
-confirmed without it.
+confirmed without it. A question at which a login stops is told from a banner that stops for a
+while in the same way, by a longer silence.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from cucmd.vos.file_get import FileGetDialogue
 from cucmd.vos.prompt import (
     QUIET_KNOWN,
     QUIET_LOGIN,
+    QUIET_QUESTION,
     QUIET_UNECHOED,
     QUIET_UNKNOWN,
     Prompts,
@@ -46,9 +48,15 @@ class NotAtPrompt(Exception):
 class Cli:
     """One node's command line. Memory is bounded whatever the node sends."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """No event shows one of `secrets`. The password of a receiver is added by `file_get`."""
+    def __init__(
+        self, secrets: Iterable[str] = (), *, question_after: float = QUIET_QUESTION
+    ) -> None:
+        """No event shows one of `secrets`. The password of a receiver is added by `file_get`.
+
+        question_after: seconds of silence after which a login counts as stopped at a question.
+        """
         self._secrets = Secrets(secrets)
+        self._question_after = question_after
         self._screen = Screen()
         self._prompts = Prompts()
         self._begin(LoggingIn(self._secrets))
@@ -66,13 +74,24 @@ class Cli:
     def quiet_after(self) -> float | None:
         """Seconds of silence after which `quiet` must be called, or None if it need not be."""
         segment = self._screen.segment
-        if self._idle or not self._prompts.is_candidate(segment):
+        if self._idle:
             return None
+        if not self._prompts.is_candidate(segment):
+            return self._question_after if self._asks else None
         if not self._state.echoed:
             return QUIET_UNECHOED
         if not self._prompts.is_known(segment):
             return QUIET_UNKNOWN
         return QUIET_LOGIN if isinstance(self._state, LoggingIn) else QUIET_KNOWN
+
+    @property
+    def may_type_empty_line(self) -> bool:
+        """Whether the login has stopped at the end of a line, where an empty line does no harm."""
+        return isinstance(self._state, LoggingIn) and self._state.at_line_end
+
+    @property
+    def _asks(self) -> bool:
+        return isinstance(self._state, LoggingIn) and self._state.asks
 
     @property
     def _idle(self) -> bool:
@@ -119,7 +138,13 @@ class Cli:
 
     def quiet(self) -> list[Event]:
         """The node has been silent for `quiet_after` seconds. Does nothing if that is None."""
-        return [] if self.quiet_after is None else self._confirm()
+        if self.quiet_after is None:
+            return []
+        if isinstance(self._state, LoggingIn) and not self._prompts.is_candidate(
+            self._screen.segment
+        ):
+            return self._recover(Broken(self._state.stopped()))
+        return self._confirm()
 
     def _confirm(self) -> list[Event]:
         self._prompts.learn(self._screen.segment)

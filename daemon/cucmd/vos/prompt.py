@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from cucmd.vos.questions import asks_for_secret
 from cucmd.vos.texts import PROMPT
 
 # With `set commandcount enable` a counter, of unknown format, stands before `admin:`.
@@ -20,6 +21,11 @@ QUIET_KNOWN = 0.2  # the prompt has the form of an earlier one, and the echo was
 QUIET_LOGIN = 0.5  # after an empty line the prompt comes twice: wait for both
 QUIET_UNKNOWN = 2.0  # other text stands before `admin:`; it may be part of a line of output
 QUIET_UNECHOED = 5.0  # our command was not echoed yet: probably an earlier prompt that came late
+# The last line of a login looks like a question. A banner may stop at a colon for a while too: the
+# longest pause seen in one is 5.4 s (vos/NODES.md, section 2), and a resolver needs 10 s (twice
+# 5 s) to give up a name server that does not answer. This is longer than either, and leaves most
+# of the login's 120 s unused.
+QUIET_QUESTION = 15.0
 
 
 class Prompts:
@@ -30,8 +36,13 @@ class Prompts:
 
     @staticmethod
     def is_candidate(segment: str) -> bool:
-        """Whether the segment may be a prompt: `...admin:`, with or without blanks after it."""
-        return len(segment) <= MAX_PROMPT and segment.rstrip(" ").endswith(PROMPT)
+        """Whether the segment may be a prompt: `...admin:`, with or without blanks after it.
+
+        `Password for admin:` is none: a command would be typed into it.
+        """
+        if len(segment) > MAX_PROMPT or not segment.rstrip(" ").endswith(PROMPT):
+            return False
+        return not asks_for_secret(segment)
 
     def is_known(self, segment: str) -> bool:
         return _shape(segment) in self._shapes

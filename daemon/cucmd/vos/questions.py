@@ -96,6 +96,33 @@ DIALOGUE: tuple[_Row, ...] = (
 )
 
 
+# A question of a login. Real wordings are unknown (vos/NODES.md, section 2), so it is known by its
+# end: a colon, a question mark, a choice of yes and no; or by a key that is to be pressed.
+_AT_LOGIN = re.compile(
+    r"[:?]\s*$"
+    r"|[\[(][^\[\]()]{0,40}\b(?:y|n|yes|no)\b[^\[\]()]{0,40}[\])]\s*$"
+    r"|\b(?:press|hit)\b.{0,80}\b(?:key|enter|return)\b",
+    re.IGNORECASE,
+)
+_SECRET = re.compile(
+    r"\b(?:pass(?:word|wd|code|phrase)|pin|otp|token|code)\b[^:?]{0,80}[:?]\s*$", re.IGNORECASE
+)
+
+
+def may_be_question(line: str) -> bool:
+    """Whether a line of a login looks like a question. So does a banner that stops at a colon."""
+    return (
+        len(line) <= MAX_QUESTION
+        and any(char.isalpha() for char in line)
+        and _AT_LOGIN.search(line) is not None
+    )
+
+
+def asks_for_secret(line: str) -> bool:
+    """Whether a line ends in the question for a password or a code."""
+    return len(line) <= MAX_QUESTION and _SECRET.search(line) is not None
+
+
 class Questions:
     """Finds each question of a segment once, while the segment grows."""
 

@@ -12,11 +12,19 @@ from collections.abc import Iterable
 from cucmd.failure import Code, Failure, failure
 from cucmd.vos import texts
 from cucmd.vos.events import CommandDone, Event, Prompted, Send
-from cucmd.vos.questions import PAGERS, Ask, Questions, without_pagers
+from cucmd.vos.questions import (
+    PAGERS,
+    Ask,
+    Questions,
+    asks_for_secret,
+    may_be_question,
+    without_pagers,
+)
 from cucmd.vos.secrets import Secrets
 
 KIB, MIB = 1024, 1024 * 1024
 NOT_LIKE_A_NODE = "what is there does not answer as a CUCM node does; look at its transcript"
+MAX_SHOWN = 120  # characters of a question, in a message
 PAGER_KEYS = {Ask.PAGE: b" ", Ask.VIEW_PAGE: b"q"}
 
 
@@ -64,23 +72,43 @@ class LoggingIn(State):
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
         self._is_node = False
-        self._last_line = ""
+        self._last_line = ""  # the last that was finished and is not empty
+        self._segment = ""  # the one after it
 
     def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
         if text.startswith(texts.STARTING_UP):
             self._is_node = True
+        self._segment = text
         return []
 
     def line(self, text: str) -> list[Event]:
+        self._segment = ""
         if text.strip():
-            self._last_line = self._secrets.mask(text.strip())[:200]
+            self._last_line = text.strip()
         return []
 
+    @property
+    def at_line_end(self) -> bool:
+        """Nothing stands on the last line. False also after a line that asks for a secret."""
+        return not self._segment.strip() and not asks_for_secret(self._last_line)
+
+    @property
+    def asks(self) -> bool:
+        """The last line is not finished, and looks like a question."""
+        return may_be_question(self._segment)
+
+    def stopped(self) -> Failure:
+        """The node has been silent since its question."""
+        question = self._secrets.mask(self._segment.strip())[-MAX_SHOWN:]
+        return failure(Code.LOGIN_QUESTION, f"the login stopped at a question: {question!r}")
+
     def closed(self) -> Failure:
-        if not self._last_line:
+        last = self._secrets.mask(self._segment.strip() or self._last_line)[:200]
+        if not last:
             return failure(Code.CONNECTION_LOST, "the node closed the connection before its prompt")
-        code = Code.CONNECTION_LOST if self._is_node else Code.NOT_A_NODE
-        return failure(code, f"closed before any prompt came; the last line: {self._last_line!r}")
+        foreign = self._last_line and not self._is_node
+        code = Code.NOT_A_NODE if foreign else Code.CONNECTION_LOST
+        return failure(code, f"closed before any prompt came; the last line: {last!r}")
 
 
 class AtPrompt(State):
