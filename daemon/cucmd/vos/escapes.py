@@ -50,8 +50,9 @@ class EscapeFilter:
         self._parameters = ""
         self._length = 0
 
-    def feed(self, data: bytes) -> Iterator[Token]:
-        text = self._decoder.decode(data)
+    def feed(self, data: bytes, *, last: bool = False) -> Iterator[Token]:
+        """The tokens of `data`. With `last` also a character whose bytes have not all come."""
+        text = self._decoder.decode(data, last)
         position = 0
         while position < len(text):
             if self._state is _In.TEXT and (run := _TEXT.match(text, position)):

@@ -2,6 +2,12 @@
 
 The one rule: secrets are looked for in visible characters only, and every place of one is masked,
 overlapping ones too. Nothing here ever shows a secret.
+
+Characters beyond ASCII. A node may write a secret in Latin-1, or as UTF-8 whose bytes are torn
+apart by escape sequences. Both are read as UTF-8 here, so of such a character something else is
+left, or of two of them one, or of one of them two. So all characters beyond ASCII count as the same
+one (`OTHER`), and each secret is looked for in every form that it may have then: see `_forms`. This
+masks a little more than the secret where it differs from other text in its accents only.
 """
 
 from __future__ import annotations
@@ -13,6 +19,11 @@ MASK = "*****"
 # Stands for one character of a secret until it is written; visible text has no such character.
 COVER = "\x00"
 _COVERED = re.compile(f"{COVER}+")
+OTHER = "\ufffd"
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+# What an appliance may write in: Latin-1, its relatives with the sign of the euro, and ASCII with
+# a question mark for each character that it does not have.
+_ENCODINGS = ("latin-1", "cp1252", "iso8859-15", "ascii")
 
 
 class Secrets:
@@ -27,8 +38,7 @@ class Secrets:
         return f"<{len(self._words)} secrets>"
 
     def add(self, secret: str) -> None:
-        if word := visible(secret):
-            self._words.add(word)
+        self._words.update(filter(None, map(visible, _forms(secret))))
 
     def mask(self, text: str, since: int = 0) -> str:
         """The visible part of `text`, each secret in it replaced by `MASK`.
@@ -36,7 +46,11 @@ class Secrets:
         Only the part from the character `since` on. Cutting before masking would show the rest of a
         secret that lies across the cut.
         """
-        return masked(self.cover(visible(text))[len(visible(text[:since])) :])
+        shown = visible(text)
+        # The bytes of the last character may not all be here: as if it had come.
+        to_come = OTHER if any(word.endswith(OTHER) for word in self._words) else ""
+        covered = self.cover(shown + to_come)[: len(shown)]
+        return masked(covered[len(visible(text[:since])) :])
 
     def cover(self, text: str, known: int = 0) -> str:
         """`text` with `COVER` for every character of a secret; its length does not change.
@@ -53,6 +67,7 @@ class Secrets:
 
     def writable(self, text: str) -> int:
         """How many characters of `text` cannot belong to a secret that goes on in what follows."""
+        text = _alike(text)
         longest = max(map(len, self._words), default=0)
         for start in range(max(0, len(text) - longest + 1), len(text)):
             tail = text[start:]
@@ -61,11 +76,38 @@ class Secrets:
         return len(text)
 
     def _places(self, text: str) -> Iterator[tuple[int, int]]:
+        text = _alike(text)
         for word in self._words:
             start = text.find(word)
             while start >= 0:
                 yield start, start + len(word)
                 start = text.find(word, start + 1)
+
+
+def _alike(text: str) -> str:
+    """`text` with `OTHER` for each character beyond ASCII; its length does not change."""
+    return text if text.isascii() else _BEYOND_ASCII.sub(OTHER, text)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """`secret` as it may be found in a text that `_alike` has made."""
+    if secret.isascii():
+        yield secret
+        return
+    # Decoded as terminals' bytes are (`escapes.py`).
+    read = [secret]
+    read += [secret.encode(name, "replace").decode("utf-8", "replace") for name in _ENCODINGS]
+    written = secret.encode("utf-8", "replace")
+    # Each byte by itself: torn apart, or taken for Latin-1 and written as UTF-8 once more.
+    read += [written.decode("ascii", "replace"), written.decode("latin-1")]
+    for form in map(_alike, map(visible, read)):
+        if set(form) == {"?"}:
+            continue  # nothing of the secret is in it
+        yield form
+        if core := form.strip(OTHER):
+            # Characters at its ends may have become one with their neighbour.
+            before, after = form.split(core)
+            yield f"{before[:1]}{core}{after[:1]}"
 
 
 def masked(text: str) -> str:

@@ -85,15 +85,16 @@ class Transcript:
 
     def flush(self) -> str:
         """What was held back, and the end of the line. Called when nothing more comes."""
+        self._held += "".join(self._texts(b"", last=True))
         text = self._write(len(self._held))
         return text + self._end_line()
 
     # What is received
 
-    def _texts(self, data: bytes) -> Iterator[str]:
+    def _texts(self, data: bytes, *, last: bool = False) -> Iterator[str]:
         """The visible text in `data`. Notes where its lines end."""
         offset = len(self._held)
-        for token in self._filter.feed(data):
+        for token in self._filter.feed(data, last=last):
             if token == RETURN:
                 self._returned = True
             elif token == NEWLINE:
