@@ -7,9 +7,11 @@ refused: three wrong passwords may lock the account (vos/NODES.md, section 6.7).
 from __future__ import annotations
 
 import random
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 
 import trio
+from msgspec.structs import replace
 
 from cucmd.failure import Code, NodeFailed, of_node, timed_out
 from cucmd.job import Phase
@@ -65,6 +67,19 @@ async def reach(
         await trio.sleep(retry_delay(task.retry, failed, random.random()))  # noqa: S311  jitter
 
 
+@contextmanager
+def _quoting(cli: Cli) -> Iterator[None]:
+    """Adds what the node has said last to the failure of a login that took too long."""
+    try:
+        yield
+    except NodeFailed as error:
+        failure = error.failure
+        if failure.code is not Code.LOGIN_TIMEOUT or not cli.last_line:
+            raise
+        message = f"{failure.message}; the node's last line: {cli.last_line!r}"
+        raise NodeFailed(replace(failure, message=message)) from error
+
+
 async def _log_in(
     trial: AsyncExitStack,
     task: NodeTask,
@@ -84,12 +99,12 @@ async def _log_in(
         what = f"waiting for SSH on an open connection to {where} (connect timeout)"
         clock.means(timed_out(Code.CONNECT_TIMEOUT, timeouts.connect, what, hint=_NO_SSH))
 
-    with PhaseClock() as clock:
+    # Whoever gives a login less time says that their nodes need less.
+    question_after = min(QUIET_QUESTION, timeouts.login / 2)
+    cli = Cli((task.login.password,), question_after=question_after)
+    with _quoting(cli), PhaseClock() as clock:
         what = f"waiting for a connection to {where} (connect timeout)"
         clock.start(Code.CONNECT_TIMEOUT, timeouts.connect, what)
-        # Whoever gives a login less time says that their nodes need less.
-        question_after = min(QUIET_QUESTION, timeouts.login / 2)
-        cli = Cli((task.login.password,), question_after=question_after)
         shell = await open_shell(task, connected, enter, cli.mask)
         session = NodeSession(shell, transcript, cli)
         trial.push_async_callback(close_session, session, timeouts.grace)

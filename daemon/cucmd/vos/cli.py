@@ -90,6 +90,11 @@ class Cli:
         return isinstance(self._state, LoggingIn) and self._state.at_line_end
 
     @property
+    def last_line(self) -> str:
+        """What the node has said last before its first prompt, as it may be shown."""
+        return self._state.last_line if isinstance(self._state, LoggingIn) else ""
+
+    @property
     def _asks(self) -> bool:
         return isinstance(self._state, LoggingIn) and self._state.asks
 

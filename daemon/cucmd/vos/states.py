@@ -102,8 +102,13 @@ class LoggingIn(State):
         question = self._secrets.mask(self._segment.strip())[-MAX_SHOWN:]
         return failure(Code.LOGIN_QUESTION, f"the login stopped at a question: {question!r}")
 
+    @property
+    def last_line(self) -> str:
+        """What the node has said last, finished or not, as it may be shown."""
+        return self._secrets.mask(self._segment.strip() or self._last_line)[:200]
+
     def closed(self) -> Failure:
-        last = self._secrets.mask(self._segment.strip() or self._last_line)[:200]
+        last = self.last_line
         if not last:
             return failure(Code.CONNECTION_LOST, "the node closed the connection before its prompt")
         foreign = self._last_line and not self._is_node
