@@ -88,7 +88,7 @@ def test_a_timeout_of_today_is_in_no_reply_to_a_client_of_0_1_0(
         assert seen.timeouts.grace == 1
         failure = client.wait(job.job_id).nodes[0].failure
     assert failure.code == "command_timeout"
-    assert failure.message.startswith("TimeoutError: Timed out after 1.5s")
+    assert " 1.5s " in failure.message
     ended = before_client.call("Status", asked, before.JobReply).job
     assert ended.nodes[0].failure.code == "command_timeout"
 

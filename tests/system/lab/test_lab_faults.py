@@ -244,7 +244,7 @@ async def test_a_greeting_without_a_prompt(make_lab, client, fault):
 async def test_a_greeting_that_ends_in_a_question(make_lab, client):
     lab = await make_lab("login-question")
     async with client.logged_in(lab) as terminal:
-        await terminal.hears("Current password: ")
+        await terminal.expect("Current password: ")
         assert lab.counters.cut_by_node == 0
         terminal.type("\r")
         await client.within(lab.until(lambda total: total.cut_by_node == 1))

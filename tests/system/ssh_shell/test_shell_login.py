@@ -66,7 +66,8 @@ async def test_password_refused_but_keyboard_interactive_accepted(
 async def test_one_wrong_password_costs_one_attempt(bridge, connect, ssh, methods, tried):
     async with ssh.serve(ssh.node(methods=methods)) as node:
         failure = await refusal(connect, node.port, password="wrong")
-        assert failure.message.endswith(f"refused the login of administrator (tried {tried})")
+        assert "administrator" in failure.message
+        assert f"(tried {tried})" in failure.message
         await ssh.until(lambda: node.connections == 0)
     assert attempts(node) == 1
 
@@ -130,7 +131,7 @@ async def test_another_question_after_the_password_is_quoted_and_ends_the_login(
     node = ssh.node(methods=("password", "keyboard-interactive"), challenges=challenges)
     async with ssh.serve(node):
         failure = await refusal(connect, node.port)
-    assert failure.message.endswith("(tried keyboard-interactive): it asked 'Verification code:'")
+    assert "'Verification code:'" in failure.message
     assert attempts(node) == 1
 
 
@@ -142,7 +143,7 @@ async def test_a_question_for_a_second_factor_does_not_get_the_password(bridge, 
         await shell.aclose()
     async with ssh.serve(ssh.node(methods=both[1:], challenges=challenges)) as alone:
         failure = await refusal(connect, alone.port)
-    assert failure.message.endswith("it asked 'Passcode or PIN:'")
+    assert "'Passcode or PIN:'" in failure.message
     assert (attempts(node), attempts(alone)) == (1, 0)
 
 

@@ -57,7 +57,7 @@ async def test_an_unfinished_line_that_is_no_question_is_waited_for(
     async with scripted(stops_at("please wait ")) as node:
         why = await failed(node, node_task(tmp_path))
         assert why.code is Code.LOGIN_TIMEOUT
-        assert why.message.endswith("(login timeout); the node's last line: 'please wait'")
+        assert "'please wait'" in why.message
         assert node.lines == []
 
 

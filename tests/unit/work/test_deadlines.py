@@ -102,8 +102,8 @@ async def test_a_shell_that_does_not_answer_has_no_hint_about_window_or_paths(
     async with scripted(greets_and_hangs) as node:
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is Code.COMMAND_TIMEOUT
-        assert why.message.startswith("TimeoutError: Timed out after 60s")
-        assert "'set cli pagination off' (answer timeout)" in why.message
+        assert " 60s " in why.message
+        assert "'set cli pagination off'" in why.message
         assert seconds == pytest.approx(60, abs=6)
         assert why.hint is not None
         assert "does not answer" in why.hint
@@ -126,7 +126,8 @@ async def test_a_plain_command_has_a_timeout_of_its_own(
         task = node_task(tmp_path, work=work, timeouts=timeouts)
         why, seconds = await failure_and_seconds(node, task)
         assert why.code is Code.COMMAND_TIMEOUT
-        assert f"'{command}' (answer timeout)" in why.message
+        assert f"'{command}'" in why.message
+        assert " 7s " in why.message
         assert [line for line in node.lines if line not in ("^C", "")][-1] == command
         assert seconds == pytest.approx(7, abs=6)
 
