@@ -133,8 +133,13 @@ class Login(Opener):
         return True
 
     def _offered(self) -> set[str]:
-        """The methods that the server can continue with, without those that were given up."""
-        methods: list[bytes] = getattr(self.connection, "_auth_methods", [])
+        """The methods that the server can continue with, without those that were given up.
+
+        Both if an asyncssh does not say it: a second attempt would be worse than none.
+        """
+        methods: list[bytes] | None = getattr(self.connection, "_auth_methods", None)
+        if methods is None:
+            return {_PASSWORD, _INTERACTIVE}
         return {method.decode("ascii", "replace") for method in methods}
 
     def password_change_requested(self, prompt: str, lang: str) -> NoReturn:

@@ -100,6 +100,11 @@ def test_the_password_is_given_by_another_method_if_the_first_is_not_to_be_used(
     assert login.progress().tried == ("keyboard-interactive", "password")
 
 
+def test_no_other_method_is_tried_if_it_is_not_known_what_the_server_offers(login):
+    assert login.password_auth_requested() == SECRET
+    assert login.kbdint_auth_requested() is None
+
+
 def test_a_question_again_is_a_refusal_by_every_method(login):
     offer(login, "keyboard-interactive", "password")
     login.kbdint_auth_requested()
