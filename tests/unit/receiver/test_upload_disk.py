@@ -1,0 +1,114 @@
+"""A disk that is full or fails leaves files incomplete, and nothing open."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cucmd.failure import Code
+from cucmd.received_file import ReceivedFile
+from cucmd.receiver.folder import TargetFolder
+from cucmd.receiver.limits import Status
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_refuses_this_and_every_later_upload(
+    client: Any, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    handle = client.open(b"a").handle
+    monkeypatch.setattr(os, "pwrite", full)
+    assert client.write(handle, 0, b"1").status == Status.FAILURE
+    monkeypatch.undo()
+    assert client.close(handle).status == Status.FAILURE
+    assert client.accounting.refusal.code is Code.DISK_FULL
+    assert client.open(b"b").status == Status.FAILURE
+
+
+def test_a_disk_that_fails_to_keep_the_file_leaves_it_incomplete(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    handle = client.open(b"a").handle
+    client.write(handle, 0, b"1")
+    monkeypatch.setattr(os, "fsync", broken)
+    assert client.close(handle).status == Status.FAILURE
+    assert not client.accounting.files()[0].closed
+    assert client.accounting.refusal is None, "a defect of the disk is not a full one"
+
+
+@pytest.fixture
+def late_error(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """After the call, the next close fails as if an earlier write was not stored."""
+    close = os.close
+
+    def fails_once(descriptor: int) -> None:
+        close(descriptor)
+        monkeypatch.setattr(os, "close", close)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    return lambda: monkeypatch.setattr(os, "close", fails_once)
+
+
+def test_an_error_at_close_leaves_the_file_incomplete(
+    client: Any, late_error: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is closed before, once its name is on the disk, is the folder of the file.
+    monkeypatch.setattr(TargetFolder, "sync_directory", lambda *_: late_error())
+    handle = client.open(b"a").handle
+    client.write(handle, 0, b"1")
+    assert client.close(handle).status == Status.FAILURE
+    assert not client.accounting.files()[0].closed
+    assert (client.accounting.files_received, client.accounting.open_files) == (0, 0)
+
+
+def test_a_session_that_ends_on_a_failing_disk_closes_its_files(
+    client: Any, late_error: Callable[[], None]
+) -> None:
+    for name in (b"a", b"b", b"c"):
+        client.write(client.open(name).handle, 0, b"1")
+    late_error()
+    client.handler.close()  # that no descriptor is left is seen to by the fixture
+    assert client.accounting.open_files == 0
+    assert [file.closed for file in client.accounting.files()] == [False] * 3
+
+
+def test_a_write_that_the_kernel_takes_in_parts_is_written_whole(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, block, at: pwrite(fd, block[:3], at))
+    client.put(b"a", b"0123456789")
+    assert (client.folder / "a").read_bytes() == b"0123456789"
+
+
+def test_what_was_written_before_the_disk_was_full_is_counted(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite = os.pwrite
+
+    def three_bytes_are_left(fd: int, block: bytes, at: int) -> int:
+        if at == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return pwrite(fd, block[:3], at)
+
+    handle = client.open(b"a").handle
+    monkeypatch.setattr(os, "pwrite", three_bytes_are_left)
+    assert client.write(handle, 0, b"0123456789").status == Status.FAILURE
+    monkeypatch.undo()
+    client.close(handle)
+    assert client.accounting.files() == (ReceivedFile("", "a", 3, sha(b"012"), False),)
+    assert (client.folder / "a").stat().st_size == 3

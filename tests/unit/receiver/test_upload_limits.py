@@ -1,0 +1,118 @@
+"""What a client may not have without end: bytes, files, handles, listings."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from cucmd.allowance import Allowance, Quota
+from cucmd.failure import Code
+from cucmd.receiver.limits import Status
+from cucmd.receiver.packets import Kind, PacketBuffer
+from rig import sftp_words as words
+
+Make = Callable[..., Any]
+
+
+def test_more_bytes_than_a_node_may_push_are_refused_and_none_of_them_written(
+    make_client: Make,
+) -> None:
+    client = make_client(Quota(Allowance(10)))
+    handle = client.open(b"a").handle
+    assert client.write(handle, 0, b"1234567890").status == Status.OK
+    assert client.write(handle, 10, b"1").status == Status.FAILURE
+    assert client.close(handle).status == Status.FAILURE
+    assert client.accounting.refusal.code is Code.QUOTA_EXCEEDED
+    assert client.accounting.refusal.message == "more than 10 bytes for this node"
+    assert (client.folder / "a").stat().st_size == 10
+    assert client.open(b"b").status == Status.FAILURE, "no further file is begun"
+
+
+def test_what_came_before_a_restart_counts_and_the_limit_is_named_as_configured(
+    make_client: Make,
+) -> None:
+    client = make_client(Quota(Allowance(10, 8)))
+    handle = client.open(b"a").handle
+    assert client.write(handle, 0, b"12").status == Status.OK
+    assert client.write(handle, 2, b"3").status == Status.FAILURE
+    assert client.accounting.refusal.message == "more than 10 bytes for this node"
+
+
+def test_the_quota_of_a_job_is_shared_by_its_targets(make_client: Make) -> None:
+    allowance = Allowance(10)
+    allowance.take(6)  # what another node of the job has pushed
+    client = make_client(Quota(Allowance(100), allowance))
+    handle = client.open(b"a").handle
+    assert client.write(handle, 0, b"1234").status == Status.OK
+    assert client.write(handle, 4, b"5").status == Status.FAILURE
+    assert client.accounting.refusal.message == "more than 10 bytes for this job"
+
+
+def test_handles_are_limited_over_all_sessions_of_a_target_and_come_back(make_client: Make) -> None:
+    one, other = make_client(handles=3), make_client(handles=3)
+    handles = [one.open(b"a").handle, other.open(b"b").handle, one.open(b"c").handle]
+    assert other.open(b"d").status == Status.FAILURE
+    assert other.on_path(Kind.OPENDIR, b"/").status == Status.FAILURE
+    one.close(handles[0])
+    assert other.open(b"d").kind == Kind.HANDLE
+
+
+def test_few_folders_are_listed_at_once_over_all_sessions_of_a_target(make_client: Make) -> None:
+    """Each open listing keeps the entries that were not sent yet; a client has one open."""
+    client, other = make_client(listings=2), make_client(listings=2)
+    first = client.on_path(Kind.OPENDIR, b"/").handle
+    assert client.on_path(Kind.OPENDIR, b"/nothing").status == Status.NO_SUCH_FILE
+    assert client.on_path(Kind.OPENDIR, b"/").handle
+    assert other.on_path(Kind.OPENDIR, b"/").status == Status.FAILURE
+    assert other.open(b"a").handle, "files can be opened nevertheless"
+    assert client.close(first).status == Status.OK
+    assert other.on_path(Kind.OPENDIR, b"/").handle
+    client.handler.close()
+    assert other.on_path(Kind.OPENDIR, b"/").handle
+
+
+def test_the_number_of_handles_is_limited(client: Any) -> None:
+    asked = [words.open_file(number, b"%d" % number) for number in range(3000)]
+    given = [reply for reply in client.say(b"".join(asked)) if reply.kind == Kind.HANDLE]
+    assert len(given) == 32
+
+
+def test_files_and_directories_without_end_are_refused(make_client: Make) -> None:
+    client = make_client(files=2, directories=2)
+    for name in (b"a", b"b"):
+        assert client.put(name, b"").status == Status.OK
+        assert client.mkdir(b"d" + name).status == Status.OK
+    assert client.open(b"c").status == Status.FAILURE
+    assert client.mkdir(b"dc").status == Status.FAILURE
+    refusal = client.accounting.refusal
+    assert (refusal.code, refusal.message) == (Code.QUOTA_EXCEEDED, "more than 2 files")
+    assert "limits." not in refusal.hint, "no setting of the configuration is behind it"
+
+
+def test_a_revoked_target_writes_nothing_more(client: Any) -> None:
+    handle = client.open(b"a").handle
+    client.write(handle, 0, b"123")
+    client.accounting.revoke()
+    assert client.say(words.write(2, handle, 3, b"456") + words.open_file(1, b"b")) == []
+    client.handler.close()
+    assert (client.folder / "a").read_bytes() == b"123"
+    assert not client.accounting.files()[0].closed
+
+
+def test_a_long_row_of_listings_is_answered_in_bounded_pieces(client: Any) -> None:
+    for number in range(100):
+        (client.folder / f"{'x' * 200}{number}").touch()
+    asked = b""
+    for number in range(1, 30):
+        asked += words.on_path(Kind.OPENDIR, number, b"/")
+        asked += words.on_handle(Kind.READDIR, number, number.to_bytes(4, "big"))
+        asked += words.on_handle(Kind.CLOSE, number, number.to_bytes(4, "big"))
+    packets = deque(PacketBuffer().feed(asked))
+    pieces = []
+    while packets:
+        pieces.append(client.handler.answer(packets))
+    assert len(pieces) > 1
+    assert max(map(len, pieces)) < 512 * 1024
+    names = [reply for reply in words.replies(b"".join(pieces)) if reply.kind == Kind.NAME]
+    assert [len(reply.names) for reply in names] == [100] * 29
