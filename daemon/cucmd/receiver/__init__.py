@@ -11,6 +11,7 @@
     session.py      one SFTP session: event loop <-> worker thread
     requests.py     the reply to each request (in the thread, as all below)
     upload.py       one file while it arrives
+    written.py      PURE  which bytes of a file were written
     folder.py       the target's folder on disk, without a way out of it
     accounting.py   what a target has received, and what it may still receive
     free_space.py   how much of the disk must stay free

@@ -8,8 +8,9 @@ The life of a file, each step a request of the client:
     open    the folder has made the file; `Accounting.begin` lists it
     write   the bytes are counted against the quota, and the disk must have room for them; then
             they are written, and hashed if they follow what came before
-    close   `finish`: hashed from the disk if its blocks came out of order; fsync of the file, then
-            of its folder; `Accounting.end`; only then is the client answered
+    close   `finish`: refused where a byte before the end was never written; hashed from the disk
+            if its blocks came out of order; fsync of the file, then of its folder;
+            `Accounting.end`; only then is the client answered
 
 A write that failed marks the upload as failed: every later write is refused, and `finish` refuses
 the close. A session that ends, or a login that is revoked, with the file open: `abandon`.
@@ -26,8 +27,9 @@ from cucmd.failure import FULL_DISK, Code
 from cucmd.receiver.accounting import Accounting, OpenFile
 from cucmd.receiver.folder import attributes_of
 from cucmd.receiver.free_space import FreeSpace
-from cucmd.receiver.limits import MIB, Refused, Status
+from cucmd.receiver.limits import MIB, ReceiverLimits, Refused, Status
 from cucmd.receiver.packets import Attrs
+from cucmd.receiver.written import WrittenBytes
 
 # How many bytes come before the kernel is asked to write them to the disk. Without that a file of
 # 5 GB would leave it gigabytes to write at the close, while the node waits for the answer.
@@ -35,13 +37,16 @@ _WRITE_BACK = 32 * MIB
 # How much is read at once to hash a file from the disk.
 _READ_BACK = MIB
 
+# Said of a file whose blocks come in no order, with gaps between them.
+_TOO_MANY_GAPS = "a file came with too many gaps in it"
+_IN_ORDER = "the node's SFTP client must write its files more or less in order"
+
 _log = logging.getLogger(__name__)
 
 
 class Upload:
     """An open handle. Owns the descriptor from the moment it is made.
 
-    `ahead`: how many bytes a block may lie beyond what has arrived.
     `sync_name`: makes the file's name durable, as fsync does its bytes.
     """
 
@@ -51,18 +56,18 @@ class Upload:
         file: OpenFile,
         accounting: Accounting,
         space: FreeSpace,
-        ahead: int,
+        limits: ReceiverLimits,
         sync_name: Callable[[], None],
     ) -> None:
         self._descriptor = descriptor
         self._file = file
         self._accounting = accounting
         self._space = space
-        self._ahead = ahead
+        self._ahead = limits.ahead
         self._sync_name = sync_name
         self._hash = hashlib.sha256()
         self._hashed = 0  # bytes from the start that the hash has seen
-        self._arrived = 0  # bytes of payload; what was written twice counts twice
+        self._written = WrittenBytes(limits.parts)
         self._written_back = 0  # bytes from the start whose write-back was begun
         self._in_order = True
         self._failed = False
@@ -88,8 +93,8 @@ class Upload:
         Raises Refused if not every byte of it is there, and OSError if the last close fails.
         """
         digest = ""
-        if self._arrived < self._file.size:
-            self._failed = True  # there is a hole, which the client never wrote
+        if self._written.whole < self._file.size:
+            self._failed = True  # there is a gap, which the client never wrote
         try:
             if not self._failed:
                 self._hash_the_rest()
@@ -126,8 +131,11 @@ class Upload:
     def _admit(self, offset: int, count: int) -> None:
         if self._failed:
             raise Refused(Status.FAILURE, "an earlier write of this file has failed")
-        if offset > self._arrived + self._ahead:
-            raise Refused(Status.FAILURE, f"a block at {offset}, {self._arrived} bytes have come")
+        come = self._written.count
+        if offset > come + self._ahead:
+            raise Refused(Status.FAILURE, f"a block at {offset}, {come} bytes have come")
+        if not self._written.fits(offset, offset + count):
+            raise self._accounting.refuse(Code.QUOTA_EXCEEDED, _TOO_MANY_GAPS, _IN_ORDER)
         self._accounting.take_bytes(count)
         shortage = self._space.shortage(self._descriptor, count)
         if shortage:
@@ -153,7 +161,7 @@ class Upload:
     def _account(self, offset: int, block: memoryview) -> None:
         """Counts bytes that are written: part of a block, where the disk took no more."""
         end = offset + len(block)
-        self._arrived += len(block)
+        self._written.add(offset, end)
         self._accounting.count_bytes(len(block))
         self._file.size = max(self._file.size, end)
         if self._in_order and offset == self._hashed:

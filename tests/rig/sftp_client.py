@@ -1,0 +1,58 @@
+"""A client of the receiver's request handler, without a network between them."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+from cucmd.receiver.accounting import Accounting
+from cucmd.receiver.folder import TargetFolder
+from cucmd.receiver.free_space import FreeSpace
+from cucmd.receiver.limits import ReceiverLimits
+from cucmd.receiver.packets import Kind, PacketBuffer
+from cucmd.receiver.requests import RequestHandler
+from rig import sftp_words as words
+from rig.sftp_words import Reply
+
+
+class Client:
+    """Sends one request at a time. `accounting` and `folder` are those of its target."""
+
+    def __init__(self, folder: Path, accounting: Accounting, limits: ReceiverLimits) -> None:
+        self.folder = folder
+        self.accounting = accounting
+        self.handler = RequestHandler(TargetFolder(folder), accounting, FreeSpace(0, 0.0), limits)
+        self.say(words.init())
+
+    def say(self, data: bytes) -> list[Reply]:
+        packets = deque(PacketBuffer().feed(data))
+        answers = bytearray()
+        while packets:
+            answers += self.handler.answer(packets)
+        return list(words.replies(bytes(answers)))
+
+    def ask(self, packet: bytes) -> Reply:
+        (reply,) = self.say(packet)
+        return reply
+
+    def open(self, path: bytes, flags: int = words.PUT) -> Reply:
+        return self.ask(words.open_file(1, path, flags))
+
+    def write(self, handle: bytes, offset: int, block: bytes) -> Reply:
+        return self.ask(words.write(2, handle, offset, block))
+
+    def close(self, handle: bytes) -> Reply:
+        return self.ask(words.on_handle(Kind.CLOSE, 3, handle))
+
+    def on_path(self, kind: Kind, path: bytes, more: bytes = b"") -> Reply:
+        return self.ask(words.on_path(kind, 4, path, more))
+
+    def mkdir(self, path: bytes) -> Reply:
+        return self.ask(words.mkdir(5, path))
+
+    def put(self, path: bytes, content: bytes) -> Reply:
+        """A whole file; the reply is that to the close."""
+        handle = self.open(path).handle
+        for at in range(0, len(content), 1000):
+            self.write(handle, at, content[at : at + 1000])
+        return self.close(handle)
