@@ -142,7 +142,10 @@ SETTLED = (Succeeded, Failed, Cancelled)
 
 
 class Node(msgspec.Struct, frozen=True):
-    """One node of one job. `node` is its name in the request: a host, or host:port."""
+    """One node of one job. `node` is its name in the request: a host, or host:port.
+
+    `marked`: its folder is (`node_name.folder_of`). Older versions marked none.
+    """
 
     node: str
     state: NodeState = Pending()
@@ -152,6 +155,7 @@ class Node(msgspec.Struct, frozen=True):
     bytes_announced: int | None = None
     files_received: int = 0
     bytes_received: int = 0
+    marked: bool = False
 
     @property
     def settled(self) -> bool:
@@ -160,11 +164,6 @@ class Node(msgspec.Struct, frozen=True):
     @property
     def status(self) -> NodeStatus:
         return cast("NodeStatus", self.state.__struct_config__.tag)
-
-    @property
-    def folder(self) -> str:
-        """The node's name as a folder's: without `:`, which some file systems do not take."""
-        return self.node.replace(":", "_")
 
     def _with(self, state: NodeState, **fields: object) -> Node:
         if self.settled:

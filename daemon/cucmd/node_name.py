@@ -1,4 +1,5 @@
-"""PURE. How a node is named: `host`, `host:port`, `[v6]:port`, or a bare IPv6 address.
+"""PURE. How a node is named: `host`, `host:port`, `[v6]:port`, or a bare IPv6 address; and its
+folder.
 
 The one rule: a name that is valid here is safe as a folder's name, in a log line and on a terminal.
 No other part checks it again.
@@ -8,6 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import Counter
+from collections.abc import Sequence
 
 SSH_PORT = 22
 
@@ -20,6 +23,21 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _LONGEST_HOST = 253  # what DNS can carry
 _LONGEST_LABEL = 63  # RFC 1035
 _LONGEST_NAME = 255  # what a file system takes as the name of the node's folder
+
+# Names in a job's directory that are ours, or may become ours: the words, and whatever has one of
+# the endings. Case does not count, since files are copied to systems where it does not.
+_OUR_WORDS = frozenset(
+    {"capture", "coverage", "export", "manifest", "output", "report", "summary"}
+    | {"md5sums", "sha1sums", "sha256sums", "sha512sums"}
+)
+_OUR_ENDINGS = (
+    *(".csv", ".db", ".html", ".json", ".jsonl", ".log", ".new", ".part", ".pdf", ".sha256"),
+    *(".asc", ".sig", ".tmp", ".txt", ".xml", ".yaml"),
+    *(".bz2", ".gz", ".tar", ".tgz", ".xz", ".zip", ".zst"),
+)
+# Before a folder's name. It is in no node's name, and nothing of ours begins with it. A name of 255
+# characters has a port, and is never marked: a host without one has 253 at most.
+_MARK = "@"
 
 
 class InvalidNode(ValueError):
@@ -114,3 +132,27 @@ def node_key(host: str, port: int) -> tuple[str, int]:
         address, percent, zone = host.partition("%")
         return f"{ipaddress.IPv6Address(address)}{percent}{zone}", port
     return host.removesuffix(".").lower(), port
+
+
+def folder_of(node: str, *, marked: bool) -> str:
+    """The name of the node's folder in its job's directory.
+
+    `host:2022` is `host_2022`, or `@host@2022` if marked. `:` is a character that some file
+    systems do not take. Different names have different marked folders, but can share a plain one.
+    """
+    if marked:
+        return _MARK + node.replace(":", _MARK)
+    return node.replace(":", "_")
+
+
+def marked_nodes(nodes: Sequence[str]) -> frozenset[str]:
+    """Those of a job's nodes whose folders must be marked: the plain one would be that of another
+    node of the job, or could be something of ours.
+    """
+    plain = {node: folder_of(node, marked=False).rstrip(".").lower() for node in nodes}
+    count = Counter(plain.values())
+    return frozenset(node for node, name in plain.items() if count[name] > 1 or _ours(name))
+
+
+def _ours(name: str) -> bool:
+    return name in _OUR_WORDS or name.endswith(_OUR_ENDINGS)

@@ -16,6 +16,7 @@ from cucmd.jobs.limits import Admission
 from cucmd.jobs.run import JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import Credentials, NodeTask, Report, Retry
+from cucmd.node_name import folder_of
 from cucmd.store import Store, open_store
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -64,7 +65,7 @@ class SupervisorHarness:
             job.work,
             job.timeouts,
             Retry(attempts=3, base=1, cap=15),
-            self.tmp_path / "jobs" / job.job_id / node.folder,
+            self.tmp_path / "jobs" / job.job_id / folder_of(node.node, marked=node.marked),
             first_attempt=node.attempt + 1,
         )
 

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.node_name import InvalidNode, address, check_host, node_key, parse_node, split_address
+from cucmd.node_name import (
+    InvalidNode,
+    address,
+    check_host,
+    folder_of,
+    marked_nodes,
+    node_key,
+    parse_node,
+    split_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +122,59 @@ def test_whatever_passes_is_safe_in_a_path_and_on_a_terminal(text):
     assert not set(text) & set(" /\\\"'")
     assert text not in (".", "..")
     assert node_key(host, port)
+
+
+def folders(*nodes):
+    marked = marked_nodes(nodes)
+    return [folder_of(node, marked=node in marked) for node in nodes]
+
+
+@pytest.mark.parametrize(
+    ("node", "folder"),
+    [
+        ("cucm-pub", "cucm-pub"),
+        ("cucm_1.example.com", "cucm_1.example.com"),
+        ("10.0.0.1:2022", "10.0.0.1_2022"),
+        ("[2001:db8::1]:2022", "[2001_db8__1]_2022"),
+        ("manifest-server", "manifest-server"),
+        ("output.example.com", "output.example.com"),
+        ("manifest.json:2022", "manifest.json_2022"),
+        ("manifest.json", "@manifest.json"),
+        ("Manifest.JSONL.", "@Manifest.JSONL."),
+        ("output", "@output"),
+        ("summary.txt", "@summary.txt"),
+        ("SHA256SUMS", "@SHA256SUMS"),
+    ],
+)
+def test_a_folder_is_the_nodes_name_unless_that_could_be_ours(node, folder):
+    assert folders(node) == [folder]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        (("a:1", "a_1", "a_2"), ["@a@1", "@a_1", "a_2"]),
+        (("1_2_3_4_5_6_7:8", "1:2:3:4:5:6:7:8"), ["@1_2_3_4_5_6_7@8", "@1@2@3@4@5@6@7@8"]),
+        (("A_1", "a:1"), ["@A_1", "@a@1"]),
+        (("a:2", "a:3"), ["a_2", "a_3"]),
+    ],
+)
+def test_nodes_of_a_job_share_no_folder(nodes, expected):
+    assert folders(*nodes) == expected
+
+
+NAMES = st.from_regex(r"[ab1_]{1,3}(\.json)?(:[12])?|(1?:){2,7}1?|\[::1\](:1)?", fullmatch=True)
+
+
+def valid(text):
+    try:
+        return bool(parse_node(text))
+    except InvalidNode:
+        return False
+
+
+@given(
+    st.lists(NAMES.filter(valid), max_size=8, unique_by=lambda name: node_key(*parse_node(name)))
+)
+def test_no_two_nodes_share_a_folder_also_where_case_does_not_count(nodes):
+    assert len({folder.lower() for folder in folders(*nodes)}) == len(nodes)

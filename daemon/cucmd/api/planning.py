@@ -30,7 +30,7 @@ from cucmd.config import (
 from cucmd.config.errors import found
 from cucmd.job import Job, Node, Timeouts
 from cucmd.node.ports import Credentials, NodeTask, Retry
-from cucmd.node_name import parse_node
+from cucmd.node_name import folder_of, marked_nodes, parse_node
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class Planner:
         if len(nodes) > MOST_NODES:
             raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
         whole = self._config.for_job(nodes)
+        marked = marked_nodes(nodes)
         now = datetime.now(UTC)
         asked = asdict(request.timeouts or structs.Timeouts())
         job = Job(
@@ -73,7 +74,7 @@ class Planner:
             work=resolve_collection(request.collection, self._config, now),
             timeouts=resolve_timeouts(request.timeouts, whole.timeouts),
             concurrency=resolve_concurrency(request.concurrency, whole.limits.concurrency),
-            nodes=tuple(Node(node) for node in nodes),
+            nodes=tuple(Node(node, marked=node in marked) for node in nodes),
             username=request.login.username,
             credential=request.login.credential,
             resumable=request.login.password is None,
@@ -130,7 +131,7 @@ class Planner:
             work=job.work,
             timeouts=resolve_timeouts(overrides, settings.timeouts),
             retry=Retry(retry.attempts, retry.base, retry.cap),
-            folder=self._directory(job.job_id) / node.folder,
+            folder=self._directory(job.job_id) / folder_of(node.node, marked=node.marked),
             first_attempt=node.attempt + 1,
             advertise=self._config.receiver.advertise,
             host_keys=settings.ssh.host_keys,

@@ -178,19 +178,12 @@ class Config(Struct, frozen=True, dict=True):
         if not nodes:
             raise InvalidValue("nodes", "is empty; expected a node or a cluster")
         expanded: dict[tuple[str, int], str] = {}
-        folders: dict[str, str] = {}
         for parameter, name in self._members_of(nodes):
             try:
                 key = node_key(*parse_node(name))
             except InvalidNode as error:
                 raise InvalidValue(parameter, found(name, str(error))) from None
-            if key in expanded:
-                continue
-            expanded[key] = name
-            # `a:22` and `a_22` are different hosts, but both would be written below `a_22`.
-            other = folders.setdefault(name.replace(":", "_"), name)
-            if other != name:
-                raise InvalidValue(parameter, f"{name!r} and {other!r} would share a folder")
+            expanded.setdefault(key, name)
         return tuple(expanded.values())
 
     def _members_of(self, nodes: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ import trio
 from cucmd import durable
 from cucmd.job import Job
 from cucmd.jobs.manifest import Manifest
+from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 
@@ -97,7 +98,7 @@ def _not_stored(stored: Sequence[ReceivedFile], job: Job, directory: Path) -> li
     return [
         ReceivedFile(node.node, path, size)
         for node in job.nodes
-        for path, size in _files_below(directory, node.folder)
+        for path, size in _files_below(directory, folder_of(node.node, marked=node.marked))
         if path not in known
     ]
 

@@ -34,7 +34,6 @@ def test_order_is_kept_and_nodes_named_twice_are_taken_once():
         (["a", "b c"], "nodes[1]", "'b c': expected a host name"),
         (["lab", "host:99999"], "nodes[1]", "port"),
         (["../x"], "nodes[0]", "host name"),
-        (["a:22", "a_22"], "nodes[1]", "'a_22' and 'a:22' would share a folder"),
     ],
 )
 def test_names_that_cannot_be_nodes(nodes, parameter, reason):

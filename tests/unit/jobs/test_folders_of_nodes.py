@@ -1,0 +1,84 @@
+"""A node's folder meets no other node's, and nothing of ours in the job's directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cucmd.api import structs
+from cucmd.api.planning import Planner
+from cucmd.config import Config
+from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.node.ports import NodeTask, Report
+from cucmd.store import open_store
+from rig.inspection import manifest
+from rig.scripted_node import Target
+from rig.supervised import NOW, SupervisorHarness, statuses, supervisor_harness
+
+LOGIN = structs.Login("administrator", "secret")
+
+
+async def brings_one(task: NodeTask, report: Report) -> tuple[str, ...]:
+    target = Target(task.node, f"{task.folder.name}/files/")
+    report.upload_target(target)
+    target.store("core.1", 4)
+    report.complete(target.files())
+    return ()
+
+
+async def collected(harness: SupervisorHarness, *nodes: str) -> Job:
+    """A job over these nodes that has ended, as a request plans it. Each brings one file."""
+    planner = Planner(Config(), {}, harness.supervisor.directory)
+    request = structs.StartRequest(nodes, LOGIN, structs.Collection(paths=("x",)))
+    job, tasks = planner.plan(request)
+    harness.behaviours = dict.fromkeys(nodes, brings_one)
+    await harness.supervisor.start(job, tasks)
+    return await harness.ended(job.job_id)
+
+
+async def test_nodes_with_names_of_ours_leave_the_manifest_and_their_neighbours_alone(
+    tmp_path: Path,
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job = await collected(harness, "manifest.json", "manifest.jsonl", "SHA256SUMS", "cucm-pub")
+    directory = tmp_path / "jobs" / job.job_id
+    assert statuses(job) == ["succeeded"] * 4
+    assert sorted(line["path"] for line in manifest(directory)) == [
+        "@SHA256SUMS/files/core.1",
+        "@manifest.json/files/core.1",
+        "@manifest.jsonl/files/core.1",
+        "cucm-pub/files/core.1",
+    ]
+
+
+async def test_nodes_whose_names_differ_only_in_a_colon_have_folders_of_their_own(
+    tmp_path: Path,
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job = await collected(harness, "cucm:1", "cucm_1", "cucm_2")
+    assert statuses(job) == ["succeeded"] * 3
+    assert {line["node"]: line["path"] for line in manifest(tmp_path / "jobs" / job.job_id)} == {
+        "cucm:1": "@cucm@1/files/core.1",
+        "cucm_1": "@cucm_1/files/core.1",
+        "cucm_2": "cucm_2/files/core.1",
+    }
+
+
+async def test_a_restart_finds_the_folder_where_the_version_that_began_the_job_made_it(
+    tmp_path: Path,
+) -> None:
+    """Of a job of an older version, which gave no node a marked folder, and of one of today."""
+    marked = Node("output", marked=True)
+    for job_id, nodes in (("0a1b2c3d4e5f", (Node("output"),)), ("1a1b2c3d4e5f", (marked,))):
+        job = Job(job_id, NOW, Collect(("x",)), Timeouts(), 8, nodes)
+        async with open_store(tmp_path / "cucmd.db") as store:
+            await store.add_job(job)
+            await store.save(job, job.begin(NOW))
+        folder = "@output" if nodes[0].marked else "output"
+        part = tmp_path / "jobs" / job_id / folder / "files" / "core.1"
+        part.parent.mkdir(parents=True)
+        part.write_bytes(b"part")
+    async with supervisor_harness(tmp_path) as harness:
+        await harness.supervisor.recover(lambda job: None)
+        (old,) = await harness.store.files("0a1b2c3d4e5f")
+        (new,) = await harness.store.files("1a1b2c3d4e5f")
+    assert (old.path, new.path) == ("output/files/core.1", "@output/files/core.1")
