@@ -14,6 +14,7 @@
     written.py      PURE  which bytes of a file were written
     folder.py       the target's folder on disk, without a way out of it
     accounting.py   what a target has received, and what it may still receive
+    names.py        how much memory the names of received files take
     free_space.py   how much of the disk must stay free
     upload_target.py  one node run's login, folder and accounting
 

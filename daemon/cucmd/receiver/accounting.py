@@ -11,10 +11,12 @@ import threading
 from cucmd.allowance import Quota
 from cucmd.failure import Code, Failure, failure
 from cucmd.received_file import ReceivedFile
-from cucmd.receiver.limits import ReceiverLimits, Refused, Status
+from cucmd.receiver.limits import MIB, ReceiverLimits, Refused, Status
+from cucmd.receiver.names import Names, name_cost
 
 # The hint for limits that are not configurable.
 _IN_PARTS = "narrow the window, or collect path by path"
+_FEWER = "collect from fewer nodes at once"
 
 
 class OpenFile:
@@ -35,12 +37,20 @@ class Accounting:
     `node`: the node that pushes the files.
     `prefix`: what stands before a file's path below the target, to make it one below the job's
     directory.
+    `names`: the memory for the files of all targets.
 
     The counters may be read from any thread, without the lock.
     """
 
     def __init__(
-        self, name: str, quota: Quota, limits: ReceiverLimits, node: str = "", prefix: str = ""
+        self,
+        name: str,
+        quota: Quota,
+        limits: ReceiverLimits,
+        node: str = "",
+        prefix: str = "",
+        *,
+        names: Names | None = None,
     ) -> None:
         self.name = name
         self.revoked = False  # the target's login has ended: nothing more is written
@@ -54,7 +64,10 @@ class Accounting:
         self._node = node
         self._prefix = prefix
         self._files: list[ReceivedFile | OpenFile] = []
-        self._names: dict[str, str] = {}  # as the client named it -> as it is stored
+        self._stored: dict[str, str] = {}  # path as the client named it -> path as it is stored
+        self._names = names or Names(limits)
+        self._cost = 0  # of the names, in bytes of memory
+        self._over = False
         self._handles = 0
         self._listings = 0  # of the handles
         self._directories = 0
@@ -68,17 +81,33 @@ class Accounting:
     def revoke(self) -> None:
         self.revoked = True
 
+    def close(self) -> None:
+        """The names are not counted any more: the caller puts the files on record, or drops them.
+        May be called again.
+        """
+        with self._lock:
+            self._over = True
+            cost, self._cost = self._cost, 0
+        self._names.count(-cost)
+
     # Files, from open to their end.
 
     def begin(self, named: str, stored: str) -> OpenFile:
         """A file that exists on disk now. Both names are below the target: `named` is the
         client's, `stored` the one on disk.
         """
+        path = self._prefix + stored
+        # Mostly the same object, so that the name is in memory once.
+        named_path = path if named == stored else self._prefix + named
         with self._lock:
-            file = OpenFile(self._prefix + stored, len(self._files))
+            file = OpenFile(path, len(self._files))
             self._files.append(file)
-            self._names[named] = stored
+            self._stored[named_path] = path
             self.open_files += 1
+            if not self._over:
+                cost = name_cost(path) if named_path is path else name_cost(path, named_path)
+                self._cost += cost
+                self._names.count(cost)
         return file
 
     def end(self, file: OpenFile, sha256: str, *, closed: bool) -> bool:
@@ -98,7 +127,8 @@ class Accounting:
 
     def stored(self, named: str) -> str | None:
         """Where the last file is that came under that name; None: none has come."""
-        return self._names.get(named)
+        path = self._stored.get(self._prefix + named)
+        return None if path is None else path.removeprefix(self._prefix)
 
     # What the client may still do. Raise Refused.
 
@@ -109,10 +139,22 @@ class Accounting:
         if self.refusal is not None:
             raise Refused(Status.FAILURE, self.refusal.message)
 
-    def check_files(self) -> None:
+    def check_names(self, named: str) -> None:
+        """For one file more, of that name."""
         self.check_open()
-        if len(self._files) >= self._limits.files:
-            self._quota_exceeded(f"more than {self._limits.files} files", _IN_PARTS)
+        cost = self._cost + name_cost(self._prefix + named)
+        if cost > self._limits.names:
+            self._quota_exceeded(
+                f"{len(self._files)} files came, and their names take"
+                f" {self._limits.names // MIB} MiB; more are not accepted",
+                _IN_PARTS,
+            )
+        if self._names.full(cost):
+            self._quota_exceeded(
+                "the names of the files that come from all nodes at this moment take"
+                f" {self._limits.names_total // MIB} MiB; more are not accepted",
+                _FEWER,
+            )
 
     def take_handle(self, *, listing: bool = False) -> None:
         with self._lock:

@@ -35,11 +35,19 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 4
     handles: int = 32
     listings: int = 2  # of those; a folder of 5,000 long names is 2.6 MB as long as it is open
-    files: int = 50_000  # more names than that are no collection; 20 MB of accounting
     directories: int = 5_000
 
-    # The path below the target: what follows `activelog` on a node is 3 to 6 levels.
-    path_bytes: int = 1024
+    # Memory for the files of one target, until they are on record: 35,000 files with a path of 90
+    # characters. More are no collection.
+    names: int = 20 * MIB
+    # The same for all targets together: 25 that need all of theirs at once. Beyond it a target has
+    # its share, 1,700 such files, so that an ordinary node does not fail because of others.
+    names_total: int = 512 * MIB
+    names_share: int = MIB
+
+    # The path below the target: what follows `activelog` on a node is 3 to 6 levels, less than 200
+    # characters. Beyond 1,000 the database takes a page for each path.
+    path_bytes: int = 512
     path_depth: int = 32
 
     # How far a block may lie beyond as many bytes as were written of its file. OpenSSH's sftp keeps

@@ -182,7 +182,7 @@ class RequestHandler:
         wanted = OpenFlag.WRITE | OpenFlag.CREATE
         if flags & wanted != wanted or flags & OpenFlag.APPEND:
             raise Refused(Status.PERMISSION_DENIED, "a file can only be created and written here")
-        self._accounting.check_files()
+        self._accounting.check_names("/".join(parts))
         self._accounting.take_handle()
         try:
             # Without TRUNCATE a client means to append to a file that exists, or not to touch

@@ -58,6 +58,7 @@ from cucmd.receiver.connection import Connection
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.host_keys import HostKeyUnusable, key_pairs, load_host_keys
 from cucmd.receiver.limits import ReceiverLimits
+from cucmd.receiver.names import Names
 from cucmd.receiver.session import Backlog, SftpSession
 from cucmd.receiver.unauthenticated import AllTaken, Unauthenticated
 from cucmd.receiver.upload_target import UploadTarget
@@ -89,6 +90,7 @@ class Receiver:
         self.unauthenticated: Unauthenticated[Connection] = Unauthenticated(limits.unauthenticated)
         self.space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio)
         self.backlog = Backlog(limits)
+        self.names = Names(limits)
         self._nursery = nursery
         self._threads = trio.CapacityLimiter(limits.threads)
         self._targets: dict[str, UploadTarget] = {}
@@ -108,7 +110,7 @@ class Receiver:
 
         `name`, `node`, `prefix`: see `Accounting`. Close the target with `aclose`.
         """
-        accounting = Accounting(name, quota or Quota(), self.limits, node, prefix)
+        accounting = Accounting(name, quota or Quota(), self.limits, node, prefix, names=self.names)
         target = UploadTarget(folder, accounting, self.limits, self._forget_target)
         self._targets[target.username] = target
         return target

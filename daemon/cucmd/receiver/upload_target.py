@@ -124,6 +124,7 @@ class UploadTarget:
             while self._connections or self._sessions:
                 await self._changes.park()
             await run_callbacks()
+        self._accounting.close()
         if patience.cancelled_caught:
             _log.warning("%s: a session did not end in time; the disk may hang", self.name)
         await trio.lowlevel.checkpoint()

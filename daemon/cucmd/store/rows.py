@@ -7,7 +7,7 @@ length, in UTC, so that their order as text is their order in time.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -92,10 +92,8 @@ def job_row_from(row: Row) -> JobRow:
     return msgspec.convert(columns, JobRow)
 
 
-def file_columns(files: Sequence[ReceivedFile]) -> list[tuple[str, bytes, int, str, bool]]:
-    return [
-        (file.node, os.fsencode(file.path), file.size, file.sha256, file.complete) for file in files
-    ]
+def file_columns(file: ReceivedFile) -> tuple[str, bytes, int, str, bool]:
+    return file.node, os.fsencode(file.path), file.size, file.sha256, file.complete
 
 
 def file_from(row: Row) -> ReceivedFile:

@@ -84,7 +84,8 @@ def upsert_files(
     connection: sqlite3.Connection, job_id: str, files: Sequence[ReceivedFile]
 ) -> None:
     position = _position_of(connection, job_id)
-    rows = [(position, *columns) for columns in file_columns(files)]
+    # One row at a time: a node can have tens of thousands of files.
+    rows = ((position, *file_columns(file)) for file in files)
     connection.executemany(_UPSERT_FILE, rows)
 
 

@@ -16,7 +16,7 @@ from rig.sftp_client import Client
 
 @pytest.fixture
 def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
-    """`make_client(quota, files=3)`: a session in a target with these limits.
+    """`make_client(quota, handles=3)`: a session in a target with these limits.
 
     Called again, it makes another session in the same target.
     """
