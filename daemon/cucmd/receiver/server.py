@@ -155,11 +155,17 @@ class Receiver:
         """Once a second: cuts connections for which asyncssh has no limit of its own."""
         while True:
             await trio.sleep(CHECK_EVERY)
-            for connection in tuple(self._connections):
-                reason = connection.excess()
-                if reason:
-                    _log.warning("receiver: connection cut: %s", reason)
-                    connection.abort()
+            self._cut_excessive()
+
+    def _cut_excessive(self) -> None:
+        """Not in the loop above: its variables would hold the last connection, with all that it
+        has received, while nobody connects.
+        """
+        for connection in tuple(self._connections):
+            reason = connection.excess()
+            if reason:
+                _log.warning("receiver: connection cut: %s", reason)
+                connection.abort()
 
     async def close(self, acceptor: asyncssh.SSHAcceptor) -> None:
         """Accepts no new connection, revokes all targets, cuts all connections; 2 s at most."""

@@ -144,14 +144,22 @@ class DatabaseThread:
     # Everything below runs in the thread.
 
     def _run(self) -> None:
-        last = False
-        while not last:
-            batch, last = self._take()
-            if batch:
-                self._transact(batch)
-                self._run_in_trio(partial(_answer, batch))
+        while self._answer_next_batch():
+            pass
         self._disconnect()
         self._run_in_trio(self._ended.set)
+
+    def _answer_next_batch(self) -> bool:
+        """Returns whether another may follow.
+
+        Not in the loop above: its variables would hold what a batch wrote, which can be all the
+        files of a node, until there is another.
+        """
+        batch, last = self._take()
+        if batch:
+            self._transact(batch)
+            self._run_in_trio(partial(_answer, batch))
+        return not last
 
     def _take(self) -> tuple[list[_Request[object]], bool]:
         """Waits for a request. Returns those that are in the queue, and whether it is closed."""

@@ -1,6 +1,7 @@
 """The cost of a write or a list does not depend on how many jobs are stored."""
 
 import sqlite3
+import weakref
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -8,8 +9,10 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+import trio
 
 from cucmd.job import Job
+from cucmd.received_file import ReceivedFile
 from cucmd.store import open_store, tables
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -54,3 +57,23 @@ async def test_a_list_reads_no_more_than_it_shows(
     # A scan of the primary key from its end is the list itself: LIMIT ends it.
     assert "SEARCH" in plan or "INDEX job_open" in plan or statement == tables.NEWEST
     assert ("TEMP B-TREE" in plan) == (statement == tables.UNFINISHED), plan
+
+
+async def test_nothing_of_a_write_is_kept_until_the_next(
+    path: Path, make_job: Callable[..., Job]
+) -> None:
+    """The next can be hours away, and the files of a node are megabytes."""
+
+    class Name(str):
+        pass
+
+    gone, token = trio.Event(), trio.lowlevel.current_trio_token()
+    async with open_store(path) as store:
+        await store.add_job(make_job("1"))
+        name = Name("10.0.0.1/files/a")
+        kept = weakref.ref(name, lambda _: token.run_sync_soon(gone.set))
+        await store.save_files("1", [ReceivedFile("10.0.0.1", name, 4)])
+        del name
+        with trio.fail_after(5):  # the thread answers first, and lets go after that
+            await gone.wait()
+        assert kept() is None
