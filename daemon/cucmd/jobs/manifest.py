@@ -74,18 +74,17 @@ class Manifest:
     def _read(self, files: Sequence[ReceivedFile]) -> Sequence[ReceivedFile]:
         """Learns what is in the file, and repairs it. Returns which of `files` it lacks."""
         self._length = None
-        found = _lines_of(self._path)
-        lines, length = found.lines, found.length
+        found = _look_at(self._path)
         first_version = _lines_of_first_version(self._first_version)
         if found.damaged or first_version is not None or _must_be_replaced(self._path):
-            lines = {**(first_version or {}), **lines}
-            replace_file(self._path, lines.values(), _MODE)
-            length = sum(map(len, lines.values()))
+            lines = _sound_lines(self._path, found, first_version or {})
+            replace_file(self._path, lines, _MODE)
+            found = _look_at(self._path)
         if first_version is not None:
             self._first_version.unlink(missing_ok=True)
             sync_directory(self._path.parent)
-        self._length = length
-        return [file for file in files if lines.get(file.path) != _line(file)]
+        self._length = found.length
+        return [file for file in files if not found.has(file.path, _line(file))]
 
 
 class _Line(msgspec.Struct):
@@ -146,34 +145,58 @@ def _write(path: Path, length: int, lines: Iterable[bytes]) -> int:
 
 
 class _Found(NamedTuple):
-    """`lines` by path, each with its line break; `length` up to the end of the last line.
+    """`last`: of each path the last line; `length` up to the end of the last line of all.
 
+    Hashes of both, of 64 bits with a key that nobody knows: a job can have hundreds of thousands
+    of files, and the lines themselves would take most of the memory of a restart.
     `damaged`: a line before that end cannot be parsed.
     """
 
-    lines: dict[str, bytes]
+    last: dict[int, int]
     length: int
     damaged: bool
 
+    def has(self, path: str, line: bytes) -> bool:
+        """Whether that is the last line of that path."""
+        return self.last.get(hash(path)) == hash(line)
 
-def _lines_of(path: Path) -> _Found:
-    lines: dict[str, bytes] = {}
+
+def _look_at(path: Path) -> _Found:
+    last: dict[int, int] = {}
     length, damaged = 0, False
     for line in _read_lines(path):
-        if not line.endswith(b"\n"):
-            break
         length += len(line)
-        try:
-            lines[_decode(line).path] = line
-        except _NO_JSON:
+        named = _path_in(line)
+        if named is None:
             damaged = True
-    return _Found(lines, length, damaged)
+        else:
+            last[hash(named)] = hash(line)
+    return _Found(last, length, damaged)
+
+
+def _sound_lines(path: Path, found: _Found, older: dict[str, bytes]) -> Iterator[bytes]:
+    """What of the file can be parsed, of each path the last line, after the `older` lines of
+    paths that it does not have.
+    """
+    yield from (line for named, line in older.items() if hash(named) not in found.last)
+    for line in _read_lines(path):
+        named = _path_in(line)
+        if named is not None and found.has(named, line):
+            yield line
+
+
+def _path_in(line: bytes) -> str | None:
+    try:
+        return _decode(line).path
+    except _NO_JSON:
+        return None
 
 
 def _read_lines(path: Path) -> Iterator[bytes]:
+    """Without a last one that has no end."""
     if path.is_file():  # to open a pipe would wait for whoever writes to it
         with path.open("rb") as file:
-            yield from file
+            yield from (line for line in file if line.endswith(b"\n"))
 
 
 class _FirstVersion(msgspec.Struct):

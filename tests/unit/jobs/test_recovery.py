@@ -1,9 +1,11 @@
 """A restart resumes or ends each job, independent of others, and puts its files on record."""
 
+import gc
 import json
 import os
 import shutil
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -12,9 +14,12 @@ import trio
 
 from cucmd.failure import Code
 from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.jobs.manifest import Manifest
+from cucmd.jobs.recovery import recover_files
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node_name import InvalidNode
 from cucmd.received_file import ReceivedFile
+from cucmd.receiver.names import name_cost
 from cucmd.store import StoreFailed, open_store
 from rig.inspection import manifest
 from rig.scripted_node import Target
@@ -85,6 +90,27 @@ async def test_a_job_of_the_first_version_is_resumed_and_its_manifest_converted(
     ]
     assert manifest(folder)[0] == line
     assert not (folder / "manifest.json").exists()
+
+
+async def test_a_restart_takes_no_more_memory_than_the_names_were_allowed(tmp_path: Path) -> None:
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
+    paths = [f"a/files/{number:06}{'x' * 500}" for number in range(2000)]
+    files = [ReceivedFile("a", path, 4, path[:64], closed=True, complete=True) for path in paths]
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(job)
+        await store.save_files(job.job_id, files)
+        await Manifest(tmp_path).append(files)
+        allowed = sum(name_cost(path) for path in paths)
+        del files, paths
+        gc.collect()
+        tracemalloc.start()
+        try:
+            recovered = await recover_files(store, job, tmp_path)
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert (len(recovered.files), recovered.recorded) == (2000, True)
+    assert most < allowed
 
 
 def push(folder: Path) -> None:
