@@ -15,6 +15,7 @@ import pytest
 
 from cucmd import paths
 from cucmd.job import MOST_GRACE
+from cucmd.receiver.limits import MIB, ReceiverLimits
 from rig.others import why_not
 from rig.readable_python import readable_python
 
@@ -76,6 +77,15 @@ def test_systemd_verifies_the_units_without_a_message(tmp_path):
 def test_the_stop_timeout_is_longer_than_any_grace_period():
     seconds = float(Unit("cucmd.service")["TimeoutStopSec"].removesuffix("s"))
     assert seconds > MOST_GRACE + 1
+
+
+def test_the_memory_limit_is_twice_what_all_budgets_together_can_take():
+    """A collection never meets it: what grows with the nodes has a limit of its own below."""
+    number, unit = Unit("cucmd.service")["MemoryMax"][:-1], Unit("cucmd.service")["MemoryMax"][-1]
+    limits = ReceiverLimits()
+    nodes = 400
+    names = limits.names_total + nodes * limits.names_share
+    assert int(number) * {"M": MIB, "G": 1024 * MIB}[unit] >= 2 * (names + limits.backlog_total)
 
 
 def test_units_and_daemon_agree_where_things_are():
