@@ -13,7 +13,6 @@ import msgspec
 from cucmd.lab import texts
 from cucmd.lab.selection import Entry
 
-PAGE_LINES = 23
 VERSION = "12.5.1.15900-66"
 
 
@@ -29,8 +28,11 @@ class Member(msgspec.Struct, frozen=True):
 
 
 def network_cluster(members: Sequence[Member], here: Member) -> list[str]:
+    """`show network cluster` on the node `here`. Only the publisher prints the second table."""
     lines = [_cluster_line(member, member == here) for member in members]
-    return [*lines, "", texts.CLUSTER_END, *(m.address for m in members), ""]
+    if here.number != 1:
+        return [*lines, ""]
+    return [*lines, "", texts.SERVER_TABLE, texts.SERVER_TABLE_RULE, *(m.address for m in members)]
 
 
 def _cluster_line(member: Member, local: bool) -> str:

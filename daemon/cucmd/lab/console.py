@@ -16,9 +16,8 @@ from cucmd.lab.editor import Echo
 from cucmd.lab.faults import Kind, Step
 from cucmd.lab.node import Node
 from cucmd.lab.options import Prompt
-from cucmd.lab.selection import Entry, Refused, listing
+from cucmd.lab.selection import Entry, FileList, Refused, listing, parse_list
 from cucmd.lab.terminal import Channel, Terminal, wait_forever
-from cucmd.lab.tree import ROOTS
 
 T = TypeVar("T")
 # line of the greeting -> its share of the delay, as seen on 11.5 (vos/NODES.md, section 2)
@@ -236,19 +235,18 @@ class Console:
         self._counting = words[0] == "enable"
 
     async def file_list(self, words: list[str]) -> None:
-        location, spec, *rest = words
-        if location not in ROOTS:
-            raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
-        entries = self._entries(location, spec)
-        zone, detail = self.node.options.timezone, "detail" in rest
+        given = parse_list(words)
+        entries = self._entries(given)
+        lines = answers.file_list(entries, self.node.options.timezone, detail=given.detail)
+        pages = self.terminal.page if given.page else self.terminal.lines
         while self.node.plan.take(Kind.ENDLESS_LIST):
-            await self.terminal.page(answers.file_list(entries, zone, detail=detail)[:-1])
-        await self.terminal.page(answers.file_list(entries, zone, detail=detail))
+            await pages(lines[:-1])
+        await pages(lines)
 
-    def _entries(self, location: str, spec: str) -> list[Entry]:
+    def _entries(self, given: FileList) -> list[Entry]:
         if self.node.plan.take(Kind.INVALID_PATH):
             raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
-        return listing(self.node.files(location), location, spec, self.node.now())
+        return listing(self.node.files(given.location), given, self.node.now())
 
 
 # What is printed without end. Each prompt is on its own line; the other texts have no line ends.

@@ -7,9 +7,10 @@ the window is in the node's own time zone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,6 +18,7 @@ from cucmd.lab import texts
 from cucmd.lab.tree import EMPTY_FOLDERS, ROOTS, VirtualFile
 
 _BAD_ARITY = texts.WRONG_ARITY.format(mandatory=2, more=7)
+_BAD_LIST_ARITY = texts.WRONG_ARITY.format(mandatory=2, more=4)
 
 
 class Refused(Exception):
@@ -159,6 +161,36 @@ def _within(file: VirtualFile, get: Get, now: datetime) -> bool:
     )
 
 
+class FileList(msgspec.Struct, frozen=True):
+    """A valid `file list`. Files come in the order of their names unless `order` is given."""
+
+    location: str
+    spec: str
+    page: bool = False
+    detail: bool = False
+    reverse: bool = False
+    order: Literal["name", "date", "size"] = "name"
+
+
+def parse_list(words: list[str]) -> FileList:
+    """Reads the arguments of `file list`. Raises Refused."""
+    location, spec, *options = words
+    if location not in ROOTS:
+        raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
+    given = FileList(location, spec)
+    for option in options:
+        given = msgspec.structs.replace(given, **_list_option(option))
+    return given
+
+
+def _list_option(word: str) -> dict[str, bool | str]:
+    if word in ("page", "detail", "reverse"):
+        return {word: True}
+    if word in ("date", "size"):
+        return {"order": word}
+    raise Refused(_BAD_LIST_ARITY, texts.UNSUCCESSFUL)
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One line of a `file list`: a file, or a folder (`size` None)."""
 
@@ -167,21 +199,31 @@ class Entry(msgspec.Struct, frozen=True):
     modified: datetime
 
 
-def listing(files: Iterable[VirtualFile], location: str, spec: str, now: datetime) -> list[Entry]:
-    """What `file list` shows for a file-spec, folders first. Raises Refused if that is nothing."""
+def listing(files: Iterable[VirtualFile], given: FileList, now: datetime) -> list[Entry]:
+    """What `file list` shows, folders first. Raises Refused if that is nothing."""
     files = tuple(files)
-    folder, pattern = _place(files, location, spec)
-    inner = sorted(
+    folder, pattern = _place(files, given.location, given.spec)
+    inner = {
         name
-        for path in folders(files, location)
+        for path in folders(files, given.location)
         if path
         and path.rpartition("/")[0] == folder
         and fnmatchcase(name := path.rpartition("/")[2], pattern)
-    )
+    }
     found = [file for file in files if file.folder == folder and fnmatchcase(file.name, pattern)]
     if not inner and not found:
         raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
     return [
-        *(Entry(name, None, now - timedelta(days=1)) for name in inner),
-        *(Entry(file.name, file.size, file.modified(now)) for file in found),
+        *_sorted((Entry(name, None, now - timedelta(days=1)) for name in inner), given),
+        *_sorted((Entry(file.name, file.size, file.modified(now)) for file in found), given),
     ]
+
+
+def _sorted(entries: Iterable[Entry], given: FileList) -> list[Entry]:
+    """In the order that was asked for; equal ones by name. See vos/NODES.md, section 6.1."""
+    keys: dict[str, Callable[[Entry], Any]] = {
+        "name": lambda entry: entry.name,
+        "date": lambda entry: (entry.modified, entry.name),
+        "size": lambda entry: (entry.size or 0, entry.name),
+    }
+    return sorted(entries, key=keys[given.order], reverse=given.reverse)

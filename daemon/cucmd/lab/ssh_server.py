@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -284,13 +284,16 @@ def _closed_in_order(exc: Exception | None, *, logged_in: bool) -> bool:
 
 
 class ShellSession(asyncssh.SSHServerSession[bytes]):
-    """One channel: a terminal if it has a PTY, else one line. No exec, no subsystems."""
+    """One channel: the command line if it has a terminal, else one line and the end.
+
+    A shell, a command and a subsystem are all the same to a node: the account has one program.
+    """
 
     def __init__(self, connection: Connection, server: NodeServer) -> None:
         self._connection = connection
         self._server = server
         self._node = connection.node
-        self._pty = False
+        self._rows: int | None = None  # of the terminal, if there is one
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._console: Console | None = None
         self._running: asyncio.Task[None] | None = None
@@ -304,21 +307,38 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         if self._running is not None:
             self._running.cancel()
 
-    def pty_requested(self, term_type: str, term_size: object, term_modes: object) -> bool:
-        self._pty = True
+    def pty_requested(
+        self,
+        term_type: str | None,
+        term_size: tuple[int, int, int, int],
+        term_modes: Mapping[int, int],
+    ) -> bool:
+        self._rows = term_size[1]
         return True
+
+    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
+        self._rows = height
+        if self._console is not None:
+            self._console.terminal.resize(height)
 
     def shell_requested(self) -> bool:
         return True
 
+    def exec_requested(self, command: str) -> bool:
+        return True
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        return True
+
     def session_started(self) -> None:
         assert self._channel is not None
-        if self._pty:
-            self._console = Console(self._node, self._channel, self._connection.cut)
-            self._running = self._server.start(self._run(self._console, self._channel))
-        else:
+        if self._rows is None:
             self._channel.write(f"{texts.STARTING_UP}\r\n\r\n".encode())
             self._channel.exit(1)
+            return
+        self._console = Console(self._node, self._channel, self._connection.cut)
+        self._console.terminal.resize(self._rows)
+        self._running = self._server.start(self._run(self._console, self._channel))
 
     async def _run(self, console: Console, channel: asyncssh.SSHServerChannel[bytes]) -> None:
         await console.run()

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from cucmd.lab import texts
-from cucmd.lab.answers import PAGE_LINES
 from cucmd.lab.editor import Echo, LineEditor
 
 INTERRUPT = b"\x03"
 # Bytes that were typed but not read yet. The queue of a tty holds 4096.
 _TYPE_AHEAD = 64 * 1024
+_USUAL_ROWS = 24  # of a client that does not tell how many it has
 
 
 class Channel(Protocol):
@@ -39,6 +39,11 @@ class Terminal:
         self.frozen = False
         self.echo = True
         self.paging = True
+        self._rows = _USUAL_ROWS
+
+    def resize(self, rows: int) -> None:
+        """The client's window has so many rows; 0: it has not told."""
+        self._rows = rows or _USUAL_ROWS
 
     def typed(self, keys: bytes) -> None:
         """Keys have come from the client."""
@@ -85,9 +90,15 @@ class Terminal:
                 self.write(shown)
         return editor.line
 
+    async def lines(self, lines: Sequence[str]) -> None:
+        """Prints lines without a pager."""
+        for line in lines:
+            self.line(line)
+            await self.drain()
+
     async def page(self, lines: Sequence[str]) -> None:
         """Prints lines, with the pager's question after each page unless it is turned off."""
-        lines_left = PAGE_LINES
+        lines_left = self._page
         for line in lines:
             if self.paging and lines_left == 0:
                 lines_left = await self._more()
@@ -97,14 +108,18 @@ class Terminal:
             lines_left -= 1
             await self.drain()
 
+    @property
+    def _page(self) -> int:
+        """Lines of a page: the pager's question takes the last row."""
+        return max(1, self._rows - 1)
+
     async def _more(self) -> int:
         """How many lines the key at the pager asks for."""
         self.write(texts.PAGER)
-        answers = {ord(" "): PAGE_LINES, ord("\r"): 1, ord("\n"): 1, ord("q"): 0}
-        while (key := await self.read_key()) not in answers:
+        while (key := await self.read_key()) not in b" \r\nq":
             pass
         self.write(texts.PAGER_GONE)
-        return answers[key]
+        return {ord(" "): self._page, ord("q"): 0}.get(key, 1)
 
 
 async def wait_forever() -> None:

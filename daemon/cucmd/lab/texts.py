@@ -64,6 +64,7 @@ TRANSFER_COMPLETED = "Transfer completed"  # the final dot is not always there
 
 # Listings (V).
 LIST_FOOTER = "dir count = {directories}, file count = {files}"
-CLUSTER_END = "Server Table (processnode) Entries"
+SERVER_TABLE = "Server Table (processnode) Entries"
+SERVER_TABLE_RULE = "----------------------------------"
 ACTIVE_VERSION = "Active Master Version: {version}"
 NO_OPTIONS = "No Installed Software Options Found."

@@ -102,12 +102,16 @@ async def connect(lab: Lab, number: int = 1, **given: Any) -> asyncssh.SSHClient
 
 
 @asynccontextmanager
-async def logged_in(lab: Lab, number: int = 1, **given: Any) -> AsyncIterator[Terminal]:
-    """A terminal of a node, before the greeting."""
+async def logged_in(
+    lab: Lab, number: int = 1, rows: int = 0, **given: Any
+) -> AsyncIterator[Terminal]:
+    """A terminal of a node, before the greeting. `rows` 0: the client does not tell."""
     connection = await connect(lab, number, **given)
     try:
         _, terminal = await on_asyncio(
-            lambda: connection.create_session(Terminal, term_type="vt100", encoding=None)
+            lambda: connection.create_session(
+                Terminal, term_type="vt100", term_size=(80, rows), encoding=None
+            )
         )
         terminal.connection = connection
         yield terminal

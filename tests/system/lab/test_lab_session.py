@@ -60,18 +60,30 @@ async def test_a_wrong_password_is_refused(lab, client):
     assert (total.logins_refused, total.dropped, total.connections_now) == (1, 0, 0)
 
 
-async def test_without_a_pty_there_is_one_line_and_the_end(lab, client):
+ONE_LINE = b"Command Line Interface is starting up, please wait ...\r\n\r\n"
+
+
+@pytest.mark.parametrize("wanted", [{}, {"command": "show status"}, {"subsystem": "sftp"}])
+async def test_without_a_terminal_there_is_one_line_and_the_end(lab, client, wanted):
     connection = await client.connect(lab)
-    result = await client.within(on_asyncio(lambda: connection.run(encoding=None, stdin="")))
-    assert result.stdout == b"Command Line Interface is starting up, please wait ...\r\n\r\n"
+    result = await client.within(
+        on_asyncio(lambda: connection.run(encoding=None, stdin=asyncssh.DEVNULL, **wanted))
+    )
+    assert result.stdout == ONE_LINE
     connection.abort()
 
 
 @pytest.mark.parametrize("wanted", [{"command": "show status"}, {"subsystem": "sftp"}])
-async def test_neither_exec_nor_subsystems(lab, client, wanted):
+async def test_with_a_terminal_there_is_the_command_line_whatever_was_wanted(lab, client, wanted):
     connection = await client.connect(lab)
-    with pytest.raises(asyncssh.ChannelOpenError):
-        await client.within(on_asyncio(lambda: connection.create_process(**wanted)))
+    _, terminal = await client.within(
+        on_asyncio(
+            lambda: connection.create_session(
+                client.terminal, term_type="vt100", encoding=None, **wanted
+            )
+        )
+    )
+    assert await terminal.expect("admin:") == GREETING
     connection.abort()
 
 
@@ -131,33 +143,15 @@ async def test_ctrl_c_at_the_prompt_gives_another_prompt(terminal):
     await terminal.expect("^C\r\nadmin:")
 
 
-async def test_the_pager_waits_for_a_key(terminal):
-    terminal.type("show status\n")
-    await terminal.expect("Press <enter> for 1 line, <space> for one page, or <q> to quit\x1b[0m")
-    terminal.type("\n")
-    await terminal.expect("\r\x1b[K")
-    await terminal.expect("to quit\x1b[0m")
-    terminal.type("q")
-    await terminal.expect("\r\x1b[Kadmin:")
-
-
-async def test_pagination_can_be_turned_off(terminal):
-    output = await terminal.run("set cli pagination off")
-    assert output == "Automatic pagination is turned off\n"
-    output = await terminal.run("show status")
-    assert "Press <enter>" not in output
-    assert "Disk/logging        69234984K" in output
-
-
-async def test_the_cluster_as_the_node_sees_it(make_lab, client):
-    async with client.logged_in(await make_lab(nodes=2), 2) as terminal:
+async def test_the_cluster_as_its_publisher_sees_it(make_lab, client):
+    async with client.logged_in(await make_lab(nodes=2)) as terminal:
         await terminal.expect("admin:")
-        publisher, subscriber, *rest = (await terminal.run("show network cluster")).splitlines()
+        publisher, subscriber, *table = (await terminal.run("show network cluster")).splitlines()
     assert publisher.startswith("127.1.0.1 cucm-pub.lab.example cucm-pub Publisher callmanager")
-    assert " authenticated using TCP since " in publisher
+    assert publisher.endswith("DBPub authenticated")
     assert subscriber.startswith("127.1.0.2 cucm-sub1.lab.example cucm-sub1 Subscriber")
-    assert subscriber.endswith("DBSub authenticated")
-    assert "Server Table (processnode) Entries" in rest
+    assert " DBSub authenticated using TCP since " in subscriber
+    assert table == ["", "Server Table (processnode) Entries", "-" * 34, "127.1.0.1", "127.1.0.2"]
 
 
 async def test_show_version_and_services(terminal):

@@ -22,6 +22,17 @@ def test_only_the_local_node_has_no_since():
     assert " using TCP since " in second
 
 
+def test_the_table_of_servers_is_the_publishers():
+    assert answers.network_cluster(MEMBERS, MEMBERS[0])[2:] == [
+        "",
+        "Server Table (processnode) Entries",
+        "----------------------------------",
+        "127.1.0.1",
+        "127.1.0.2",
+    ]
+    assert answers.network_cluster(MEMBERS, MEMBERS[1])[2:] == [""]
+
+
 def test_status_tells_the_nodes_own_time_and_zone():
     lines = answers.status(MEMBERS[1], NOW, ZoneInfo("Europe/Berlin"))
     assert "Host Name          : cucm-sub1" in lines

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.lab.selection import Refused, listing, parse_get, select
-from cucmd.lab.tree import Shape, files_of
+from cucmd.lab.selection import FileList, Refused, listing, parse_get, parse_list, select
+from cucmd.lab.tree import Shape, VirtualFile, files_of
 
 NOW = datetime(2026, 8, 3, 12, 0, tzinfo=UTC)
 FILES = files_of("activelog", 1, Shape(files=8, every=600))
@@ -92,11 +92,51 @@ def test_any_words_are_files_or_a_refusal(words):
     assert set(select(FILES, get, NOW)) <= set(FILES)
 
 
+def listed(arguments: str, files=FILES) -> list[str]:
+    given = parse_list(["activelog", *arguments.split()])
+    return [entry.name for entry in listing(files, given, NOW)]
+
+
 def test_a_listing_shows_folders_first():
-    entries = listing(FILES, "activelog", "cm/trace", NOW)
+    entries = listing(FILES, FileList("activelog", "cm/trace"), NOW)
     assert [entry.name for entry in entries][:3] == ["ccm", "cdrrep", "cti"]
     assert {entry.size for entry in entries} == {None}
-    root = listing(FILES, "activelog", "/", NOW)
-    assert "core" in [entry.name for entry in root]
-    (secure,) = listing(FILES, "activelog", "syslog/secure", NOW)
+    assert "core" in listed("/")
+    (secure,) = listing(FILES, FileList("activelog", "syslog/secure"), NOW)
     assert secure.modified == NOW - timedelta(seconds=100)
+
+
+UNLIKE = (
+    VirtualFile("logs/b", size=2, age=30),
+    VirtualFile("logs/c", size=1, age=20),
+    VirtualFile("logs/a", size=3, age=10),
+    VirtualFile("logs/z/deep", size=0, age=0),
+    VirtualFile("logs/y/deep", size=0, age=0),
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "order"),
+    [
+        ("", "yzabc"),
+        ("reverse", "zycba"),
+        ("date", "yzbca"),
+        ("reverse date", "zyacb"),
+        ("size", "yzcba"),
+        ("size detail page reverse", "zyabc"),
+    ],
+)
+def test_the_order_of_a_listing(options, order):
+    assert "".join(listed(f"logs {options}", UNLIKE)) == order
+
+
+@pytest.mark.parametrize("options", ["", "page", "detail page", "date reverse page detail"])
+def test_a_listing_pages_only_when_asked(options):
+    given = parse_list(["activelog", "syslog", *options.split()])
+    assert (given.page, given.detail) == ("page" in options, "detail" in options)
+
+
+def test_an_option_that_a_listing_does_not_have():
+    with pytest.raises(Refused) as caught:
+        listed("syslog sideways")
+    assert caught.value.lines[0].startswith("Expected 2 mandatory and up to 4 non-mandatory")
