@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from cucmd.lab import answers, texts
@@ -17,7 +18,7 @@ from cucmd.lab.faults import Kind, Step
 from cucmd.lab.node import Node
 from cucmd.lab.options import Prompt
 from cucmd.lab.selection import Entry, FileList, Refused, listing, parse_list
-from cucmd.lab.terminal import Channel, Terminal, wait_forever
+from cucmd.lab.terminal import Channel, InputClosed, Terminal, wait_forever
 
 T = TypeVar("T")
 # line of the greeting -> its share of the delay, as seen on 11.5 (vos/NODES.md, section 2)
@@ -43,7 +44,11 @@ class Console:
     # -- from login to quit
 
     async def run(self) -> None:
-        """Returns when the client has sent `quit`."""
+        """Returns when the client has sent `quit`, or all that it will."""
+        with suppress(InputClosed):
+            await self._session()
+
+    async def _session(self) -> None:
         await self._greet()
         await self._first_prompt()
         while True:

@@ -297,6 +297,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._console: Console | None = None
         self._running: asyncio.Task[None] | None = None
+        self._input_closed = False
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self._channel = chan
@@ -342,7 +343,7 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
 
     async def _run(self, console: Console, channel: asyncssh.SSHServerChannel[bytes]) -> None:
         await console.run()
-        self._node.count("inputs_closed")
+        self._count_input_closed()
         if not channel.is_closing():
             channel.exit(0)
 
@@ -351,8 +352,16 @@ class ShellSession(asyncssh.SSHServerSession[bytes]):
             self._console.terminal.typed(data)
 
     def eof_received(self) -> bool:
-        self._node.count("inputs_closed")
-        return False
+        """The channel stays open for what the commands that were typed still print."""
+        self._count_input_closed()
+        if self._console is not None:
+            self._console.terminal.input_closed()
+        return True
+
+    def _count_input_closed(self) -> None:
+        if not self._input_closed:
+            self._input_closed = True
+            self._node.count("inputs_closed")
 
     def pause_writing(self) -> None:
         if self._console is not None:

@@ -26,6 +26,10 @@ class Channel(Protocol):
     def is_closing(self) -> bool: ...
 
 
+class InputClosed(Exception):
+    """A key was waited for, and the client has said that none will come."""
+
+
 class Terminal:
     """`on_interrupt` is called when Ctrl-C arrives. What was typed before it is dropped."""
 
@@ -33,6 +37,7 @@ class Terminal:
         self._channel = channel
         self._on_interrupt = on_interrupt
         self._keys = bytearray()
+        self._input_closed = False
         self._arrived = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -56,6 +61,11 @@ class Terminal:
         self._keys += keys[: _TYPE_AHEAD - len(self._keys)]
         self._arrived.set()
 
+    def input_closed(self) -> None:
+        """No more keys will come. What was typed is still read."""
+        self._input_closed = True
+        self._arrived.set()
+
     def pause(self) -> None:
         """The client does not read: `drain` waits."""
         self._writable.clear()
@@ -77,7 +87,10 @@ class Terminal:
         await self._writable.wait()
 
     async def read_key(self) -> int:
+        """Raises InputClosed if no key is left and none will come."""
         while not self._keys:
+            if self._input_closed and not self.frozen:
+                raise InputClosed
             self._arrived.clear()
             await self._arrived.wait()
         return self._keys.pop(0)

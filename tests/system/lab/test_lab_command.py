@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import trio
@@ -140,32 +137,6 @@ def test_the_defaults_are_the_documented_ones():
     add_arguments(parser)
     args = parser.parse_args([])
     assert (str(args.address), args.port, args.nodes) == ("127.1.0.1", 2022, 3)
-
-
-@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs OpenSSH's ssh")
-def test_openssh_can_log_in(tmp_path: Path):
-    askpass = tmp_path / "askpass"
-    askpass.write_text("#!/bin/sh\necho lab-password\n")
-    askpass.chmod(0o700)
-    environ = {**os.environ, "SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force"}
-    with running_lab(1) as nodes:
-        host, port = nodes.nodes[0].split(":")
-        result = subprocess.run(
-            [
-                *("ssh", "-tt", "-F", "none", "-p", port, "-o", "StrictHostKeyChecking=no"),
-                *("-o", "UserKnownHostsFile=/dev/null", "-o", "PubkeyAuthentication=no"),
-                f"{nodes.username}@{host}",
-            ],
-            input="show version active\nquit\n",
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-            env=environ,
-        )
-        assert "Active Master Version: 12.5.1" in result.stdout, result.stderr
-        wait_until(lambda: nodes.report()["connections_now"] == 0)
-        assert nodes.report()["closed_cleanly"] == 1
 
 
 @pytest.mark.long

@@ -217,3 +217,16 @@ async def test_a_receiver_that_is_not_there_means_silence_then_the_prompt(make_l
         await client.close(inbox)
         await client.get(terminal, inbox)
         assert "completed" not in await terminal.expect("admin:")
+
+
+async def test_the_end_of_input_at_the_host_key_question(make_lab, inbox, client):
+    lab = await make_lab(ask_host_key=True)
+    async with client.logged_in(lab) as terminal:
+        await terminal.expect("admin:")
+        await client.get(terminal, inbox, "syslog/secure")
+        terminal.channel.write_eof()
+        await terminal.expect("continue connecting (yes/no)? ")
+        await terminal.ends()
+        terminal.disconnect()
+    total = await client.within(lab.idle())
+    assert (total.defects, inbox.files()) == (0, {})

@@ -132,6 +132,27 @@ async def test_quit_ends_the_session(terminal, lab, client):
     assert (total.closed_cleanly, total.dropped) == (1, 0)
 
 
+async def test_what_was_typed_before_the_end_of_input_is_answered(terminal, lab, client):
+    terminal.type("show version active\nshow status\n utils service list\n")
+    terminal.channel.write_eof()
+    await terminal.expect("Active Master Version: 12.5.1.")
+    await terminal.expect("Disk/logging        69234984K")
+    await terminal.expect("Cisco Tomcat[STARTED]")
+    await terminal.expect("admin:")
+    await terminal.ends()
+    assert lab.counters.inputs_closed == 1
+    terminal.disconnect()
+    total = await client.within(lab.idle())
+    assert (total.closed_cleanly, total.dropped) == (1, 0)
+
+
+async def test_the_end_of_input_at_a_pager_is_the_end(terminal):
+    terminal.type("show status\n")
+    terminal.channel.write_eof()
+    await terminal.expect("to quit\x1b[0m")
+    await terminal.ends()
+
+
 async def test_a_client_that_vanishes_is_no_clean_end(terminal, lab, client):
     terminal.abort()
     total = await client.within(lab.idle())

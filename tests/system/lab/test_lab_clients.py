@@ -1,0 +1,156 @@
+"""`cucmd lab` with clients that people have: OpenSSH's `ssh` and `sftp`, and paramiko."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from rig.lab import Lab, running_lab
+from rig.quiet import wait_until
+from system.ctl.terminal import Terminal
+
+ONE_LINE = b"Command Line Interface is starting up, please wait ...\r\n\r\n"
+PAGER = "Press <enter> for 1 line, <space> for one page, or <q> to quit"
+# What OpenSSH makes of "Comm": four letters where the length of a packet is expected.
+TOO_LONG = f"Received message too long {int.from_bytes(b'Comm', 'big')}"
+
+needs_openssh = pytest.mark.skipif(
+    not (shutil.which("ssh") and shutil.which("sftp")), reason="needs OpenSSH's ssh and sftp"
+)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with running_lab(1) as lab:
+        yield lab
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open(lab: Lab) -> Iterator[None]:
+    yield
+    wait_until(lambda: lab.report()["connections_now"] == 0)
+    report = lab.report()
+    assert (report["sessions_now"], report["defects"]) == (0, 0)
+
+
+def openssh(lab: Lab, program: str, *options: str) -> list[str]:
+    """A command line, up to the host. OpenSSH's own configuration of this machine is left out."""
+    host, port = lab.nodes[0].split(":")
+    return [
+        *(str(shutil.which(program)), *options, "-F", "none", "-P" if program == "sftp" else "-p"),
+        *(port, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
+        *("-o", "PubkeyAuthentication=no", "-o", "LogLevel=ERROR", f"{lab.username}@{host}"),
+    ]
+
+
+@pytest.fixture
+def answers(lab: Lab, tmp_path: Path) -> dict[str, str]:
+    """The environment of an `ssh` that gets the password without a terminal."""
+    askpass = tmp_path / "askpass"
+    askpass.write_text(f"#!/bin/sh\necho {lab.password}\n")
+    askpass.chmod(0o700)
+    return {**os.environ, "SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force"}
+
+
+def run(command: list[str], environ: dict[str, str], keys: bytes = b"") -> tuple[int, bytes, str]:
+    """Exit status, standard output, standard error."""
+    done = subprocess.run(
+        command, input=keys, capture_output=True, timeout=30, check=False, env=environ
+    )
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+@needs_openssh
+@pytest.mark.parametrize("enter", [b"\n", b"\r"])
+def test_ssh_with_a_terminal_and_no_window(lab: Lab, answers: dict[str, str], enter: bytes) -> None:
+    keys = enter.join([b"show version active", b"show status", b" quit", b""])
+    code, shown, problems = run(openssh(lab, "ssh", "-tt"), answers, keys)
+    assert (code, problems) == (0, "")
+    assert b"\r\nActive Master Version: 12.5.1" in shown
+    assert PAGER.encode() in shown
+    assert shown.rpartition(b"Disk/logging")[2].endswith(b"admin:quit\r\n")
+
+
+@needs_openssh
+@pytest.mark.parametrize("command", [[], ["show status"]])
+def test_ssh_without_a_terminal(lab: Lab, answers: dict[str, str], command: list[str]) -> None:
+    code, shown, problems = run([*openssh(lab, "ssh", "-T"), *command], answers)
+    assert (shown, problems) == (ONE_LINE, "")
+    assert code != 0
+
+
+@needs_openssh
+def test_sftp_takes_the_banner_for_a_packet(lab: Lab, answers: dict[str, str]) -> None:
+    code, _, problems = run(openssh(lab, "sftp"), answers)
+    assert TOO_LONG in problems
+    assert code != 0
+
+
+@needs_openssh
+def test_ssh_in_a_window(lab: Lab, answers: dict[str, str]) -> None:
+    environ = {**answers, "TERM": "vt100"}
+    with closing(Terminal(openssh(lab, "ssh"), environ, columns=100, rows=7)) as terminal:
+        terminal.until("admin:")
+        terminal.type("file list activelog platform/log page detail\r")
+        terminal.until(PAGER)
+        assert (
+            terminal.raw.count(".log\r\n") == 6
+        )  # names of both kinds; the pager has the last row
+        terminal.type("q")
+        terminal.until_again("admin:")
+        terminal.type("quit\r")
+        assert terminal.ended() == 0
+
+
+@pytest.fixture
+def client(lab: Lab) -> Iterator[paramiko.SSHClient]:
+    host, port = lab.nodes[0].split(":")
+    with paramiko.SSHClient() as client:
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        client.connect(
+            *(host, int(port), lab.username, lab.password),
+            allow_agent=False,
+            look_for_keys=False,
+            timeout=30,
+        )
+        yield client
+
+
+def until(channel: paramiko.Channel, text: str) -> str:
+    """What comes, up to its end in `text`."""
+    channel.settimeout(30)
+    shown = b""
+    while not shown.endswith(text.encode()):
+        received = channel.recv(4096)
+        assert received, shown
+        shown += received
+    return shown.decode()
+
+
+def test_paramiko_invokes_a_shell(client: paramiko.SSHClient) -> None:
+    with closing(client.invoke_shell(width=200, height=8)) as shell:
+        assert until(shell, "admin:").startswith(ONE_LINE.decode())
+        shell.sendall(b"show status\n")
+        first = until(shell, f"\x1b[1m{PAGER}\x1b[0m")
+        assert first.count("\r\n") == 1 + 7  # the echo, and a page
+        shell.resize_pty(width=200, height=100)
+        shell.sendall(b" ")
+        assert "Disk/logging" in until(shell, "admin:")
+        shell.sendall(b"quit\n")
+        assert until(shell, "quit\r\n")
+        assert shell.recv_exit_status() == 0
+
+
+def test_paramiko_without_a_terminal(client: paramiko.SSHClient) -> None:
+    _, shown, problems = client.exec_command("show status", timeout=30)
+    assert (shown.read(), problems.read()) == (ONE_LINE, b"")
+    # It reads the banner as a packet, or finds the channel closed before it has asked anything.
+    with pytest.raises((paramiko.SSHException, paramiko.SFTPError, OSError, EOFError)):
+        client.open_sftp()
