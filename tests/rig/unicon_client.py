@@ -1,0 +1,89 @@
+"""The vendor's own client, unicon, in a process of its own: a session with a node, or its mock.
+
+`python -m rig.unicon_client` reads a session as JSON from standard input and prints what came of
+it; with the argument `mock` it is a node on this terminal. A process, because unicon starts its
+`ssh` with fork, and because importing it takes half a second and changes the logging of all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+
+def why_not() -> str | None:
+    """Why unicon cannot be used here, or None."""
+    if find_spec("unicon") is None:
+        return "needs unicon: pip install -e '.[unicon]'"
+    return None if shutil.which("ssh") else "needs OpenSSH's ssh"
+
+
+def _without_genie() -> None:
+    """unicon imports all its plugins. One of them, for a switch, needs one exception of genie.
+
+    genie is large, and no dependency of unicon.
+    """
+    if find_spec("genie") is None:
+        for name in ("genie", "genie.metaparser", "genie.metaparser.util"):
+            sys.modules[name] = ModuleType(name)
+        exceptions = ModuleType("genie.metaparser.util.exceptions")
+        exceptions.SchemaEmptyParserError = type("SchemaEmptyParserError", (Exception,), {})
+        sys.modules[exceptions.__name__] = exceptions
+
+
+def _session(
+    address: str, username: str, password: str, commands: list[tuple[str, list[list[str]]]]
+) -> dict[str, object]:
+    """Logs in, runs the commands, disconnects. A command has (pattern, answer) for its questions.
+
+    Gives the outputs as unicon gives them to its users, and all that was on its terminal.
+    """
+    from unicon import Connection
+    from unicon.eal.dialogs import Dialog
+
+    host, port = address.split(":")
+    ssh = "ssh -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        connection = Connection(
+            hostname="node",
+            os="vos",
+            start=[f"{ssh} -o PubkeyAuthentication=no -p {port} {username}@{host}"],
+            credentials={"default": {"username": username, "password": password}},
+            log_stdout=False,
+            logfile=str(log),
+        )
+        # Not about the node: it sleeps for 10 s after it has disconnected.
+        connection.settings.POST_DISCONNECT_WAIT_SEC = 0
+        connection.connect()
+        outputs = [
+            connection.execute(
+                command,
+                reply=Dialog(
+                    [[asked, f"sendline({said})", None, True, False] for asked, said in answers]
+                ),
+            )
+            for command, answers in commands
+        ]
+        connection.disconnect()
+        return {"outputs": outputs, "terminal": log.read_text()}
+
+
+def main() -> None:
+    _without_genie()
+    if sys.argv[1:] == ["mock"]:
+        from unicon.mock import main as mock
+
+        sys.argv[1:] = ["--os", "vos", "--state", "vos_exec"]
+        mock()
+    else:
+        print(json.dumps(_session(**json.load(sys.stdin))))
+
+
+if __name__ == "__main__":
+    main()
