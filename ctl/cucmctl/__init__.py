@@ -12,13 +12,14 @@
             print(change.sequence, change.job.status)
 
 `Client` has the methods `start`, `status`, `list`, `cancel`, `watch`, `wait`, `host_keys`,
-`add_host_key` and `forget_host_key`, as the command line has. They return structs of
+`add_host_key`, `forget_host_key` and `reload`, as the command line has. They return structs of
 `cucmd.api.structs`. They raise `ClientError` (each error of the daemon has a class of its own),
 `TimeoutError`, or `TypeError` for a wrong call, such as one text where several are expected.
 
     client.py    `Client`: blocking, a method for each of the daemon's
     wire.py      frames out, replies in, over one Unix socket
     errors.py    an exception for each error on the wire
+    service.py   why the service does not start, if systemd knows
 
 The command line:
 
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         ProfileNotFound,
         ProtocolError,
         Refused,
+        ReloadFailed,
         ScanFailed,
         ShuttingDown,
         StorageFailed,
@@ -86,6 +88,7 @@ __all__ = [
     "ProfileNotFound",
     "ProtocolError",
     "Refused",
+    "ReloadFailed",
     "ScanFailed",
     "ShuttingDown",
     "StorageFailed",

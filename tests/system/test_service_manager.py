@@ -23,7 +23,7 @@ os.execve(sys.argv[2], sys.argv[2:], {**os.environ, "LISTEN_PID": str(os.getpid(
 
 
 class Manager:
-    """Does what systemd does for Type=notify-reload and a socket unit."""
+    """Does what systemd does for Type=notify and a socket unit."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -156,4 +156,5 @@ def test_a_reload_of_a_wrong_file_is_reported_and_changes_nothing(manager):
     assert manager.stop() == 0
     log = (manager.folder / "log").read_text()
     assert "not reloaded" in log
+    assert any("STATUS=" in word and "timeouts.connect" in word for word in manager.said)
     assert "timeouts.connect" in log

@@ -20,7 +20,7 @@ from rig.others import why_not
 from rig.readable_python import readable_python
 
 UNITS = Path(__file__).parents[2] / "systemd"
-EXECUTABLE = "/opt/cucmd/bin/cucmd"  # where the README installs it
+PROGRAMS = ("/opt/cucmd/bin/cucmd ", "/opt/cucmd/bin/cucmctl ")  # where the README installs them
 
 needs_analyze = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
@@ -66,9 +66,11 @@ def test_exposure_is_at_most_1_1():
 def test_systemd_verifies_the_units_without_a_message(tmp_path):
     """A copy, with the path of a program that is there: that is not installed is no mistake."""
     service = (UNITS / "cucmd.service").read_text(encoding="utf-8")
-    assert service.count(EXECUTABLE) == 1
+    for program in PROGRAMS:
+        assert service.count(program) == 1
+        service = service.replace(program, f"{sys.executable} ")
     copy = tmp_path / "cucmd.service"
-    copy.write_text(service.replace(EXECUTABLE, sys.executable), encoding="utf-8")
+    copy.write_text(service, encoding="utf-8")
     shutil.copy(UNITS / "cucmd.socket", tmp_path)
     answer = run("systemd-analyze", "verify", str(copy), str(tmp_path / "cucmd.socket"))
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
@@ -97,7 +99,7 @@ def test_units_and_daemon_agree_where_things_are():
 
 def test_the_unit_has_the_settings_that_the_daemon_relies_on():
     service = Unit("cucmd.service")
-    assert service["Type"] == "notify-reload"
+    assert service["Type"] == "notify"
     assert service["WatchdogSec"] == "30s"
     assert service["DynamicUser"] == "yes"
     assert service["LimitCORE"] == "0"

@@ -5,6 +5,7 @@
     show.py      `status` and `list`
     cancel.py    `cancel`
     hostkeys.py  `hostkeys`
+    reload.py    `reload`
 
 The one rule: a command calls the client, prints the reply, and returns an exit code. Errors of the
 client are handled by `main`. A new verb is a row in `main.VERBS` and an entry in `COMMANDS`.

@@ -3,6 +3,7 @@
     structs.py     what travels; `io.cucmd.Jobs.varlink` is the text that outsiders read
     interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
     methods.py     one function a method; host_keys.py has those about host keys
+    reload.py      the method that reads the configuration again
     resolve.py     PURE  the fields of a request, checked, with the defaults of the configuration
     request_id.py  the id by which a caller finds a call again
     planning.py    from a request to a job and the tasks of its nodes

@@ -10,10 +10,11 @@ from cucmd.api import structs
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.methods import Jobs
 from cucmd.api.refusals import error, invalid
+from cucmd.api.reload import Reloading
 from cucmd.varlink import Interface, Method, VarlinkError, read_description
 
 
-def jobs_interface(jobs: Jobs, keys: HostKeys) -> Interface:
+def jobs_interface(jobs: Jobs, keys: HostKeys, reloading: Reloading) -> Interface:
     methods = (
         Method("Start", structs.StartRequest, structs.StartReply, jobs.start, effect=True),
         Method("Status", structs.StatusRequest, structs.JobReply, jobs.status),
@@ -31,6 +32,7 @@ def jobs_interface(jobs: Jobs, keys: HostKeys) -> Interface:
             keys.forget,
             effect=True,
         ),
+        Method("Reload", structs.ReloadRequest, structs.ReloadReply, reloading.reload, effect=True),
     )
     return Interface(
         name=structs.INTERFACE,

@@ -197,6 +197,16 @@ class ForgetHostKeyReply(Struct, frozen=True):
     forgotten: int
 
 
+class ReloadRequest(Struct, frozen=True):
+    pass
+
+
+class ReloadReply(Struct, frozen=True):
+    """`after_restart` names the changed settings that only a restart applies."""
+
+    after_restart: tuple[str, ...]
+
+
 # Errors: the fields of each, named as the error is named on the wire.
 
 
@@ -241,6 +251,10 @@ class StorageFailed(Struct, frozen=True):
 class ScanFailed(Struct, frozen=True):
     node: str
     failure: Failure
+
+
+class ReloadFailed(Struct, frozen=True):
+    reason: str
 
 
 class InternalError(Struct, frozen=True):

@@ -10,8 +10,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
 from cucmd.api.planning import Planner
+from cucmd.api.reload import CannotReload, Reloading
 from cucmd.config import (
     Config,
     ConfigError,
@@ -47,6 +48,7 @@ from cucmd.service.access import Access
 from cucmd.service.memory import freeze_startup_objects, return_free_memory
 from cucmd.service.signals import Signals, open_signals, set_signal_defaults
 from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
+from cucmd.service.status import Status
 from cucmd.service.wiring import Ssh, host_key_scan
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
@@ -99,6 +101,7 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         config = options.load(environ)
     except ConfigError as error:
         print(error, file=sys.stderr)
+        systemd.notify(STATUS=_in_one_line(error))
         return EXIT_CONFIG
     log.info("%s", config.origin)
     started = trio.Event()
@@ -108,15 +111,24 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         expected, defects = group.split(EXPECTED)
         if started.is_set() or defects is not None or expected is None:
             raise
-        for reason in _leaves(expected):
-            log.critical("%s", reason)
-        return EXIT_UNAVAILABLE
+        return _unavailable(_leaves(expected))
     except EXPECTED as error:
         if started.is_set():
             raise
-        log.critical("%s", error)
-        return EXIT_UNAVAILABLE
+        return _unavailable([error])
     return 0
+
+
+def _unavailable(reasons: Sequence[BaseException]) -> int:
+    """Says why the daemon does not start. It stays in `systemctl status`. Returns the exit code."""
+    for reason in reasons:
+        log.critical("%s", reason)
+    systemd.notify(STATUS="; ".join(map(str, reasons)))
+    return EXIT_UNAVAILABLE
+
+
+def _in_one_line(error: ConfigError) -> str:
+    return "; ".join(map(str, error.problems))
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
@@ -145,6 +157,8 @@ class Daemon:
         self._known_hosts = known_hosts
         self._socket_is_given = socket_is_given
         self._at_start = config  # for settings that only a restart changes
+        self._reloading = trio.Lock()  # by SIGHUP or by a call
+        self.status = Status()
         self.apply(config, _access(config))
 
     def apply(self, config: Config, access: Access) -> None:
@@ -162,32 +176,45 @@ class Daemon:
         """By the groups of the configuration as it is now. Raises `PermissionDenied`."""
         self.access.authorize(caller, method)
 
-    async def reload(self) -> None:
-        """Reads configuration and known_hosts again; if one cannot be read, it stays as it was.
+    async def reload(self) -> tuple[str, ...]:
+        """Reads configuration and known_hosts again; if one cannot be read, both stay as they were.
 
-        In threads: a file or the database of groups can be somewhere on the network.
+        Returns the names of the changed settings that only a restart applies.
+        Raises `CannotReload`, which is in the log and in the status then.
         """
-        systemd.notify(RELOADING=1)
-        await self._reload_config()
-        try:
-            await trio.to_thread.run_sync(self._known_hosts.load, abandon_on_cancel=True)
-        except OSError as error:
-            log.error("host keys not reloaded: %s", error)  # noqa: TRY400  no defect
-        systemd.notify(READY=1)
+        async with self._reloading:
+            systemd.notify(RELOADING=1)
+            try:
+                waiting = await self._reload()
+            except CannotReload as reason:
+                log.error("not reloaded: %s", reason)  # noqa: TRY400  no defect
+                self.status.show_reload(str(reason))
+                raise
+            else:
+                self.status.show_reload()
+                return waiting
+            finally:
+                systemd.notify(READY=1)
 
-    async def _reload_config(self) -> None:
+    async def _reload(self) -> tuple[str, ...]:
+        """In threads: a file or the database of groups can be somewhere on the network."""
         try:
             config, access = await trio.to_thread.run_sync(self._read, abandon_on_cancel=True)
         except ConfigError as error:
-            log.error("not reloaded: %s", error)  # noqa: TRY400  no defect
+            raise CannotReload(_in_one_line(error)) from None
         except Exception:  # a defect in reading a file must not end the jobs that run
-            log.exception("not reloaded: a defect")
-        else:
-            given = self._socket_is_given
-            if waiting := not_until_restart(self._at_start, config, socket_is_given=given):
-                log.warning("not until a restart: %s", ", ".join(waiting))
-            self.apply(config, access)
-            log.info("configuration reloaded")
+            log.exception("a defect in a reload")
+            raise CannotReload("a defect; the log has the details") from None
+        try:
+            await trio.to_thread.run_sync(self._known_hosts.load, abandon_on_cancel=True)
+        except OSError as error:
+            raise CannotReload(f"{error.filename}: {error.strerror}") from None
+        given = self._socket_is_given
+        if waiting := not_until_restart(self._at_start, config, socket_is_given=given):
+            log.warning("not until a restart: %s", ", ".join(waiting))
+        self.apply(config, access)
+        log.info("configuration reloaded")
+        return waiting
 
     def _read(self) -> tuple[Config, Access]:
         config = self._options.load(self._environ)
@@ -223,12 +250,12 @@ async def _daemon(
                 await supervisor.recover(daemon.planner.replan)
                 jobs = Jobs(supervisor, services.feed, lambda: daemon.planner)
                 keys = HostKeys(known_hosts, host_key_scan(daemon.settings_of))
-                interface = jobs_interface(jobs, keys)
+                interface = jobs_interface(jobs, keys, Reloading(daemon.reload))
                 async with _socket(daemon, interface, sockets), trio.open_nursery() as nursery:
                     nursery.start_soon(_feed_watchdog, bridge)
                     nursery.start_soon(_answer, signals.requests, daemon, supervisor)
                     started.set()
-                    await _run_until_stopped(signals, supervisor)
+                    await _run_until_stopped(signals, supervisor, daemon.status)
                     # The socket is still served, so that watchers see how jobs end.
                     await supervisor.drain()
                     nursery.cancel_scope.cancel()
@@ -307,10 +334,10 @@ async def _socket(
         nursery.cancel_scope.cancel()
 
 
-async def _run_until_stopped(signals: Signals, supervisor: Supervisor) -> None:
+async def _run_until_stopped(signals: Signals, supervisor: Supervisor, status: Status) -> None:
     """Reports that the daemon is ready, and returns at SIGTERM or SIGINT."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_show_status, supervisor)
+        nursery.start_soon(_show_status, supervisor, status)
         nursery.start_soon(return_free_memory, lambda: supervisor.ended)
         systemd.notify(READY=1)
         log.info("stopping on %s", await signals.stop())
@@ -322,7 +349,8 @@ async def _answer(requests: AsyncIterator[int], daemon: Daemon, supervisor: Supe
     """Reloads on SIGHUP, logs on SIGUSR1 what it holds; also while it drains."""
     async for number in requests:
         if number == signal.SIGHUP:
-            await daemon.reload()
+            with suppress(CannotReload):
+                await daemon.reload()
         else:
             _log_holdings(supervisor)
 
@@ -343,10 +371,7 @@ async def _feed_watchdog(bridge: Bridge) -> None:
         await trio.sleep(interval / 2)
 
 
-async def _show_status(supervisor: Supervisor) -> None:
-    shown: int | None = None
+async def _show_status(supervisor: Supervisor, status: Status) -> None:
     while True:
-        if shown != supervisor.live:
-            shown = supervisor.live
-            systemd.notify(STATUS=f"{shown} job{'s' * (shown != 1)} in hand")
+        status.show_jobs(supervisor.live)
         await trio.sleep(STATUS_EVERY)

@@ -30,7 +30,7 @@ _NOTIFY_SECONDS = 0.5
 def notify(**state: str | int) -> bool:
     """Sends to the manager, e.g. `notify(READY=1, STATUS="3 jobs")`; False if nothing was sent.
 
-    Adds to RELOADING the time that Type=notify-reload demands.
+    Adds to RELOADING the time that Type=notify-reload demands of it, in case a unit has that.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in ("/", "@"):

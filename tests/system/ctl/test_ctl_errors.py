@@ -63,6 +63,7 @@ ERRORS = [
         77,
         "the daemon does not permit this user to do that; see the groups under [access]",
     ),
+    ("ReloadFailed", {"reason": "x.toml:1: y"}, 1, "not reloaded: x.toml:1: y"),
     ("InternalError", {}, 70, "a defect of the daemon; its log has the details"),
     (
         "org.varlink.service.MethodNotFound",
@@ -235,7 +236,7 @@ def test_help_and_version_need_no_daemon(ctl, tmp_path):
     nowhere = ("--socket", str(tmp_path / "none"))
     assert ctl("--version", *nowhere).stdout == f"cucmctl {__version__}\n"
     assert ctl("--help", *nowhere).stdout.startswith("usage: cucmctl")
-    for verb in ("start", "status", "list", "cancel", "watch", "wait", "hostkeys"):
+    for verb in ("start", "status", "list", "cancel", "watch", "wait", "hostkeys", "reload"):
         shown = ctl(verb, "--help", *nowhere)
         assert (shown.returncode, shown.stderr) == (0, "")
         assert shown.stdout.startswith(f"usage: cucmctl {verb}")

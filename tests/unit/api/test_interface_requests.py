@@ -23,10 +23,10 @@ START = {
 
 
 class Methods:
-    start = status = list = cancel = watch = add = forget = None
+    start = status = list = cancel = watch = add = forget = reload = None
 
 
-INTERFACE = jobs_interface(Methods(), Methods())
+INTERFACE = jobs_interface(Methods(), Methods(), Methods())
 DECODERS = {one.name: msgspec.json.Decoder(one.request) for one in INTERFACE.methods}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.api import host_keys, refusals, structs
+from cucmd.api import host_keys, refusals, reload, structs
 from cucmd.api.interface import jobs_interface
 from cucmd.varlink import Interface
 from rig.interface_text import comments, errors, members, methods_and_types
@@ -30,17 +30,19 @@ ADDED = {
     ("method", "AddHostKey"): {"node": "string", "key": "?string"},
     ("method", "ForgetHostKey"): {"node": "string"},
     ("error", "ScanFailed"): {"node": "string", "failure": "Failure"},
+    ("method", "Reload"): {},
+    ("error", "ReloadFailed"): {"reason": "string"},
     ("error", "InternalError"): {},
 }
 
 
 class Methods:
-    start = status = list = cancel = watch = add = forget = None
+    start = status = list = cancel = watch = add = forget = reload = None
 
 
 @pytest.fixture
 def interface() -> Interface:
-    return jobs_interface(Methods(), Methods())
+    return jobs_interface(Methods(), Methods(), Methods())
 
 
 def declared() -> list[type[msgspec.Struct]]:
@@ -112,9 +114,8 @@ def errors_of(interface: Interface) -> set[str]:
 
 
 def test_every_refusal_of_the_methods_is_among_the_errors(interface: Interface) -> None:
-    named = re.findall(
-        r"\berror\(structs\.(\w+)\(", inspect.getsource(refusals) + inspect.getsource(host_keys)
-    )
+    sources = "".join(map(inspect.getsource, (refusals, host_keys, reload)))
+    named = re.findall(r"\berror\(structs\.(\w+)\(", sources)
     assert named
     assert set(named) <= errors_of(interface)
 
@@ -130,5 +131,6 @@ def test_methods_with_an_effect_are_marked(interface: Interface) -> None:
         "Cancel",
         "AddHostKey",
         "ForgetHostKey",
+        "Reload",
     }
     assert {one.name for one in interface.methods if one.streaming} == {"Watch"}

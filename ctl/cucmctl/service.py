@@ -1,0 +1,63 @@
+"""What systemd knows of the service `cucmd`, to tell a caller why nobody answers at its socket.
+
+The one rule: it is asked only about the system's own socket, and only after a call had no answer.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+
+from cucmd import paths
+
+UNIT = "cucmd.service"
+# systemd's manager runs if this is there (sd_booted(3)).
+BOOTED = "/run/systemd/system"
+PROPERTIES = ("ActiveState", "SubState", "Result", "StatusText", "ExecMainStatus")
+# The exit codes before which the daemon says why it ends: it cannot start, a wrong configuration.
+SAYS_WHY = ("69", "78")
+# Seconds. An answer takes 10 ms.
+PATIENCE = 1.0
+
+
+def why_it_does_not_start(socket: str) -> str | None:
+    """The reason in one line, with what to do. None if the service runs, starts, or was stopped by
+    a person, if `socket` is not the service's, and if systemd cannot be asked.
+    """
+    if socket != paths.SYSTEM_SOCKET or not os.path.isdir(BOOTED):
+        return None
+    return failure(_properties())
+
+
+def failure(unit: Mapping[str, str]) -> str | None:
+    """The same, from the properties of the unit."""
+    if unit.get("Result", "success") == "success":
+        return None
+    # A daemon that crashed has left the status of one that ran.
+    said = unit.get("StatusText") if unit.get("ExecMainStatus") in SAYS_WHY else ""
+    why = f"{said or unit['Result']}; see systemctl status cucmd"
+    if unit.get("SubState") == "auto-restart":
+        return f"the service cucmd has failed and will be started again: {why}"
+    # `deactivating`: what follows the end of the daemon is not over yet
+    if unit.get("ActiveState") in ("failed", "deactivating"):
+        return f"the service cucmd does not start: {why}"
+    return None
+
+
+def _properties() -> dict[str, str]:
+    """Empty if there is no answer."""
+    command = ["systemctl", "show", f"--property={','.join(PROPERTIES)}", UNIT]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)

@@ -1,0 +1,35 @@
+"""`Reload`, over the socket: the daemon reads its files again, and the caller hears how that ended.
+
+The one rule: a reload that fails changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from cucmd.api import structs
+from cucmd.api.refusals import error
+from cucmd.varlink import Caller
+
+
+class CannotReload(Exception):
+    """Why the files are not used. The text is one line."""
+
+
+# Reads configuration and known host keys again. Returns the names of the changed settings that only
+# a restart applies. Raises `CannotReload`.
+Reload: TypeAlias = Callable[[], Awaitable[tuple[str, ...]]]
+
+
+class Reloading:
+    """The method."""
+
+    def __init__(self, reload: Reload) -> None:
+        self._reload = reload
+
+    async def reload(self, caller: Caller, request: structs.ReloadRequest) -> structs.ReloadReply:
+        try:
+            return structs.ReloadReply(await self._reload())
+        except CannotReload as reason:
+            raise error(structs.ReloadFailed(str(reason))) from None

@@ -1,0 +1,109 @@
+"""The service, installed as the README says it in a Debian that has booted its systemd.
+
+The one rule: where no such Debian can run, `CannotRun` is raised with the reason.
+"""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from cucmctl import Client
+from rig.daemon import CONFIG
+from rig.debian import CannotRun, Debian, python_of, tree_of_packages
+
+REPOSITORY = Path(__file__).parents[2]
+
+# As the README says it, but for where pip finds the wheels.
+INSTALL = """
+python3 -m venv /opt/cucmd
+/opt/cucmd/bin/pip install --quiet --no-index --find-links /srv/wheels cucmd
+cd /opt/cucmd/share/cucmd/systemd
+install -m 644 -D -t /etc/systemd/system cucmd.service cucmd.socket
+install -m 644 -D cucmd.sysusers.conf /etc/sysusers.d/cucmd.conf
+install -m 644 -D cucmd.tmpfiles.conf /etc/tmpfiles.d/cucmd.conf
+systemd-sysusers
+systemd-tmpfiles --create cucmd.conf
+systemctl daemon-reload
+systemctl enable --quiet --now cucmd.service
+"""
+# People: one may operate, one may look, one is nobody to it.
+PEOPLE = """
+useradd --groups cucm olga
+useradd --groups cucm-view victor
+useradd nina
+"""
+
+
+class Host:
+    """The machine that the service is installed on."""
+
+    def __init__(self, debian: Debian) -> None:
+        self.debian = debian
+        # Root's connection from outside: the path leads into the container.
+        self.socket = debian.path("/run/cucmd/cucmd.sock")
+
+    def systemctl(self, *arguments: str) -> str:
+        return self.debian.must("systemctl", *arguments)
+
+    def show(self, name: str, unit: str = "cucmd.service") -> str:
+        return self.systemctl("show", "--value", f"--property={name}", unit).strip()
+
+    def main_pid(self) -> int:
+        """As the container counts."""
+        return int(self.show("MainPID"))
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the daemon's process and no other."""
+        self.systemctl("kill", "--kill-whom=main", f"--signal={number.name}", "cucmd.service")
+
+    def status_of(self, pid: int) -> dict[str, str]:
+        lines = self.debian.path(f"/proc/{pid}/status").read_text().splitlines()
+        return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+    def journal(self) -> str:
+        self.debian.must("journalctl", "--sync")
+        return self.debian.must("journalctl", "--output=cat", "--unit=cucmd.service")
+
+    def ctl(self, user: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return self.debian.run("/opt/cucmd/bin/cucmctl", *arguments, user=user, stdin=stdin)
+
+    def client(self) -> Client:
+        return Client(self.socket)
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        target = self.debian.path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        target.chmod(mode)
+
+
+def refuse_older_systemd(debian: Debian) -> None:
+    """Raises `CannotRun`. The units say ImportCredential= and RestartSteps= (254)."""
+    version = debian.must("systemctl", "--version").split()[1]
+    if int(version) < 254:
+        raise CannotRun(f"the units need systemd 254; this Debian has {version}")
+
+
+def collect_wheels(folder: Path, python: str) -> None:
+    """Ours, and those of the distributions that it needs, for that version of Python."""
+    pip = [sys.executable, "-m", "pip", "--quiet"]
+    wheel = [*pip, "wheel", "--no-deps", f"--wheel-dir={folder}", str(REPOSITORY)]
+    subprocess.run(wheel, check=True, timeout=300)
+    others = [*pip, "download", "--only-binary=:all:", f"--python-version={python}"]
+    subprocess.run([*others, f"--dest={folder}", *map(str, folder.iterdir())], check=True)
+
+
+def install(debian: Debian, wheels: Path) -> Host:
+    """Installs the service, which is down then, and makes PEOPLE. `wheels` is its /srv/wheels.
+
+    Raises `CannotRun` where the units need a later systemd.
+    """
+    refuse_older_systemd(debian)
+    collect_wheels(wheels, python_of(tree_of_packages()))
+    host = Host(debian)
+    host.write("/etc/cucmd/cucmd.toml", CONFIG)
+    debian.must("sh", "-e", "-c", INSTALL)
+    debian.must("sh", "-e", "-c", PEOPLE)
+    host.systemctl("stop", "cucmd.service")
+    return host

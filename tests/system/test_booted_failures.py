@@ -1,0 +1,206 @@
+"""As a real service that cannot start, or cannot reload: who is told, and what happens then.
+
+One container for all tests; each begins with the socket up and the service down.
+"""
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from cucmctl import DaemonUnavailable, ReloadFailed
+from rig.daemon import CONFIG
+from rig.debian import CannotRun, booted
+from rig.installed import Host, install
+from rig.quiet import wait_until
+
+# The first one installs a Debian, where no run before has left it.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+
+FILE = "/etc/cucmd/cucmd.toml"
+SYNTAX_ERROR = f"{CONFIG}[timeouts\n"
+# SD_MESSAGE_UNIT_STARTING of sd-messages.h: a record for each start of a unit.
+STARTING = "MESSAGE_ID=7d4958e842da4a758f6c1cdc7b36dcc5"
+SOON = 2.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    wheels = tmp_path_factory.mktemp("wheels")
+    try:
+        with booted({wheels: "/srv/wheels"}) as debian:
+            yield install(debian, wheels)
+    except CannotRun as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def host(installed: Host) -> Iterator[Host]:
+    installed.write(FILE, CONFIG)
+    installed.systemctl("start", "cucmd.socket")
+    yield installed
+    installed.systemctl("stop", "cucmd.service")
+    installed.systemctl("reset-failed")
+    assert "Traceback" not in installed.journal()
+
+
+def starts(host: Host) -> int:
+    host.debian.must("journalctl", "--sync")
+    found = host.debian.run("journalctl", "--quiet", "-o", "cat", STARTING, "UNIT=cucmd.service")
+    return len(found.stdout.splitlines())
+
+
+def lifetime(host: Host) -> float:
+    """Seconds that the daemon's last process lived."""
+    began, ended = (
+        int(host.show(f"ExecMain{which}TimestampMonotonic")) for which in ("Start", "Exit")
+    )
+    return (ended - began) / 1_000_000
+
+
+def states(host: Host) -> tuple[str, str]:
+    return host.show("ActiveState"), host.show("ActiveState", "cucmd.socket")
+
+
+def timed(host: Host, user: str) -> tuple[float, subprocess.CompletedProcess[str]]:
+    began = time.monotonic()
+    done = host.ctl(user, "list")
+    return time.monotonic() - began, done
+
+
+def assert_told_of_the_file(done: subprocess.CompletedProcess[str]) -> None:
+    assert (done.returncode, done.stdout) == (69, "")
+    assert "the service cucmd does not start" in done.stderr
+    assert FILE in done.stderr
+    assert "systemctl status cucmd" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_wrong_configuration_is_one_start_and_every_client_is_told(host: Host) -> None:
+    host.write(FILE, SYNTAX_ERROR)
+    before = starts(host)
+    took, first = timed(host, "olga")
+    print(f"told after {took:.1f} s; the daemon lived for {lifetime(host):.1f} s")
+    assert took - lifetime(host) < SOON
+    assert_told_of_the_file(first)
+    assert states(host) == ("failed", "inactive")  # nothing is left that could start it
+    for user in ("olga", "victor"):
+        took, later = timed(host, user)
+        assert took < SOON
+        assert_told_of_the_file(later)
+    assert starts(host) == before + 1
+
+
+def test_many_clients_that_wait_are_one_start(host: Host) -> None:
+    host.write(FILE, SYNTAX_ERROR)
+    before, together = starts(host), threading.Barrier(8)
+
+    def call(_: int) -> str:
+        with host.client() as client:  # from outside: no systemd can be asked
+            together.wait()
+            with pytest.raises(DaemonUnavailable) as raised:
+                client.list()
+        return str(raised.value)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(call, range(8)))) == 8
+    wait_until(lambda: states(host) == ("failed", "inactive"))
+    assert starts(host) == before + 1
+
+
+def test_a_mended_configuration_starts_at_once(host: Host) -> None:
+    host.write(FILE, SYNTAX_ERROR)
+    for _ in range(7):  # more often than any default limit of starts allows
+        refused = host.debian.run("systemctl", "restart", "cucmd")
+        assert refused.returncode != 0
+        assert "systemctl status cucmd" in refused.stderr
+    host.write(FILE, CONFIG)
+    host.systemctl("restart", "cucmd")
+    assert states(host) == ("active", "active")
+    assert host.ctl("olga", "list").returncode == 0
+
+
+def test_why_it_does_not_start_is_its_status(host: Host) -> None:
+    host.write(FILE, SYNTAX_ERROR)
+    assert host.debian.run("systemctl", "start", "cucmd").returncode != 0
+    assert host.show("StatusText").startswith(f"{FILE}:")
+    assert (host.show("Result"), host.show("ExecMainStatus")) == ("exit-code", "78")
+
+
+def test_a_wrong_option_is_one_start_too(host: Host) -> None:
+    drop_in = "/run/systemd/system/cucmd.service.d/option.conf"
+    host.write(drop_in, "[Service]\nExecStart=\nExecStart=/opt/cucmd/bin/cucmd serve --confg x\n")
+    host.systemctl("daemon-reload")
+    before = starts(host)
+    done = host.ctl("olga", "list")
+    host.debian.must("rm", drop_in)
+    host.systemctl("daemon-reload")
+    assert done.returncode == 69
+    assert "the service cucmd does not start" in done.stderr
+    assert states(host) == ("failed", "inactive")
+    assert starts(host) == before + 1
+
+
+def test_a_port_that_is_taken_is_tried_again_less_and_less_often(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        host.write(FILE, CONFIG.replace("127.0.0.1:0", listen))
+        done = host.ctl("olga", "list")
+        assert done.returncode == 69
+        assert "will be started again" in done.stderr
+        assert f"receiver.listen = '{listen}'" in done.stderr
+        wait_until(lambda: int(host.show("NRestarts")) >= 3)
+        assert host.show("ActiveState", "cucmd.socket") == "active"
+    wait_until(lambda: host.show("ActiveState") == "active")  # by itself
+    assert host.ctl("olga", "list").returncode == 0
+
+
+PROFILE = '[profiles.before]\npaths = ["cm/trace/ccm/sdl"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"), [(SYNTAX_ERROR, 0o644), (CONFIG, 0o000), ("[receiver]\nport = 1\n", 0o644)]
+)
+def test_a_reload_that_fails_says_so_and_changes_nothing(host: Host, text: str, mode: int) -> None:
+    host.write(FILE, CONFIG + PROFILE)
+    host.systemctl("start", "cucmd")
+    pid = host.main_pid()
+    host.write(FILE, text, mode)
+    refused = host.debian.run("systemctl", "reload", "cucmd")
+    assert refused.returncode != 0
+    assert f"not reloaded: {FILE}" in host.show("StatusText")
+    assert "in hand" in host.show("StatusText")
+    assert f"not reloaded: {FILE}" in host.journal()
+    assert (host.show("ActiveState"), host.main_pid()) == ("active", pid)
+    # A profile that is there and a node that is none: the node is what is refused.
+    asked = ("start", "--profile=before", "--credential=none", "127.0.0.1")
+    assert "credential" in host.ctl("olga", *asked).stderr
+
+    host.write(FILE, CONFIG)
+    host.systemctl("reload", "cucmd")
+    assert "not reloaded" not in host.show("StatusText")
+    assert "profile" in host.ctl("olga", *asked).stderr
+
+
+def test_a_hangup_that_changes_nothing_is_in_the_status(host: Host) -> None:
+    host.systemctl("start", "cucmd")
+    host.write(FILE, SYNTAX_ERROR)
+    host.systemctl("kill", "--kill-whom=main", "--signal=HUP", "cucmd")
+    wait_until(lambda: "not reloaded" in host.show("StatusText"))
+    wait_until(lambda: host.show("SubState") == "running")
+
+
+def test_who_may_operate_may_reload_and_who_may_view_may_not(host: Host) -> None:
+    host.systemctl("start", "cucmd")
+    assert host.ctl("olga", "reload").returncode == 0
+    assert host.ctl("victor", "reload").returncode == 77
+    host.write(FILE, SYNTAX_ERROR)
+    refused = host.ctl("olga", "reload")
+    assert refused.returncode == 1
+    assert f"not reloaded: {FILE}" in refused.stderr
+    with host.client() as client, pytest.raises(ReloadFailed):
+        client.reload()

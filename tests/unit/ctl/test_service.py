@@ -1,0 +1,57 @@
+"""What a caller is told of a service that does not answer, from what systemd knows of it."""
+
+import pytest
+
+from cucmctl import service
+
+FAILED = {"ActiveState": "failed", "SubState": "failed", "Result": "exit-code"}
+WRONG = {"ExecMainStatus": "78", "StatusText": "/etc/cucmd/cucmd.toml:3: is not TOML"}
+AGAIN = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code"}
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        {},  # systemd did not answer
+        {"ActiveState": "inactive", "SubState": "dead", "Result": "success"},
+        {"ActiveState": "active", "SubState": "running", "Result": "success"},
+        {"ActiveState": "activating", "SubState": "start", "Result": "success"},
+    ],
+)
+def test_a_service_that_has_not_failed_is_no_reason(unit):
+    assert service.failure(unit) is None
+
+
+@pytest.mark.parametrize("state", ["failed", "deactivating"])
+def test_the_reason_is_what_the_daemon_said_last(state):
+    said = service.failure({**FAILED, **WRONG, "ActiveState": state})
+    assert said is not None
+    assert said.startswith("the service cucmd does not start: /etc/cucmd/cucmd.toml:3: ")
+    assert said.endswith("; see systemctl status cucmd")
+
+
+def test_a_service_that_systemd_starts_again_is_said_to_be(monkeypatch):
+    said = service.failure({**AGAIN, "ExecMainStatus": "69", "StatusText": "the port is taken"})
+    assert said == (
+        "the service cucmd has failed and will be started again: the port is taken; "
+        "see systemctl status cucmd"
+    )
+
+
+def test_what_a_daemon_did_before_a_crash_is_no_reason():
+    ran = {"ExecMainStatus": "6", "StatusText": "3 jobs in hand"}
+    said = service.failure({**FAILED, **ran, "Result": "watchdog"})
+    assert said == "the service cucmd does not start: watchdog; see systemctl status cucmd"
+
+
+def test_another_socket_is_not_the_services(monkeypatch):
+    monkeypatch.setattr(service, "_properties", lambda: {**FAILED, **WRONG})
+    monkeypatch.setattr(service, "BOOTED", "/")
+    assert service.why_it_does_not_start("/run/cucmd/cucmd.sock") is not None
+    assert service.why_it_does_not_start("/tmp/cucmd.sock") is None
+
+
+def test_where_systemd_does_not_run_it_is_not_asked(monkeypatch):
+    monkeypatch.setattr(service, "_properties", lambda: {**FAILED, **WRONG})
+    monkeypatch.setattr(service, "BOOTED", "/no/such/folder")
+    assert service.why_it_does_not_start("/run/cucmd/cucmd.sock") is None
