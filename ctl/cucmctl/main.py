@@ -35,8 +35,9 @@ commands:
 {verbs}
 
 everywhere:
-  --socket PATH   where the daemon listens (default: $CUCMD_SOCKET, else
-                  /run/cucmd/cucmd.sock or $XDG_RUNTIME_DIR/cucmd/cucmd.sock)
+  --socket PATH   where the daemon listens (default: $CUCMD_SOCKET, else the
+                  user's own, in $XDG_RUNTIME_DIR/cucmd or, without that, in
+                  ~/.local/state/cucmd/run, else /run/cucmd/cucmd.sock)
   --json          data as JSON on standard output, messages on standard error
   -h, --help      show this, or the help of a command
   --version       show the version

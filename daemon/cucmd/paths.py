@@ -6,34 +6,66 @@ functions take the environment and the uid, so that daemon and client agree and 
 
 from __future__ import annotations
 
+import os
 import os.path
+import stat
 from collections.abc import Mapping
 
 SYSTEM_SOCKET = "/run/cucmd/cucmd.sock"
 SYSTEM_STATE_DIR = "/var/lib/cucmd"
 SYSTEM_CONFIG = "/etc/cucmd/cucmd.toml"
+# Each user's $XDG_RUNTIME_DIR is below it, by the uid: made by systemd, closed to others.
+RUNTIME_DIRS = "/run/user"
 
 
 def default_socket(environ: Mapping[str, str], uid: int) -> str:
     """Where the daemon listens.
 
-    `$CUCMD_SOCKET`; else the system's socket for root and for a service, which has no
-    `$XDG_RUNTIME_DIR`; else the user's own.
+    `$CUCMD_SOCKET`; else the system's socket for root and for a service, which has a state
+    directory of systemd's and no `$XDG_RUNTIME_DIR`; else the user's own.
     """
     if chosen := environ.get("CUCMD_SOCKET"):
         return chosen
-    runtime = environ.get("XDG_RUNTIME_DIR")
-    if uid == 0 or not runtime:
+    if uid == 0:
         return SYSTEM_SOCKET
-    return os.path.join(runtime, "cucmd", "cucmd.sock")
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(runtime):
+        return os.path.join(runtime, "cucmd", "cucmd.sock")
+    return SYSTEM_SOCKET if environ.get("STATE_DIRECTORY") else private_socket(environ)
+
+
+def private_socket(environ: Mapping[str, str]) -> str:
+    """The socket of a user without `$XDG_RUNTIME_DIR`, as after `su` or in a cron job.
+
+    Below the home directory and not in /tmp, where another user could be first with a folder of
+    that name. Daemon and client use it only if its folder `is_private`.
+    """
+    return os.path.join(_xdg(environ, "XDG_STATE_HOME", ".local/state"), "cucmd/run/cucmd.sock")
+
+
+def is_private(folder: str, uid: int) -> bool:
+    """Whether it is there, no link, that user's own, and closed to everybody else."""
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not found.st_mode & 0o077
 
 
 def socket_to_call(environ: Mapping[str, str], uid: int) -> str:
-    """The socket of a client: `default_socket`, or the system's if the user has no daemon."""
-    path = default_socket(environ, uid)
-    if environ.get("CUCMD_SOCKET") or os.path.exists(path) or not os.path.exists(SYSTEM_SOCKET):
-        return path
-    return SYSTEM_SOCKET
+    """The socket of a client: `default_socket`, or another one at which there is a daemon.
+
+    The user's daemon may have been started in a session that has `$XDG_RUNTIME_DIR`, and the client
+    not, or the other way round. The last is the system's.
+    """
+    default = default_socket(environ, uid)
+    if environ.get("CUCMD_SOCKET") or uid == 0:
+        return default
+    private = private_socket(environ)
+    safe = is_private(os.path.dirname(private), uid)
+    places = (default, f"{RUNTIME_DIRS}/{uid}/cucmd/cucmd.sock", private, SYSTEM_SOCKET)
+    there = (path for path in places if (safe or path != private) and os.path.exists(path))
+    return next(there, default)
 
 
 def default_state_dir(environ: Mapping[str, str], uid: int) -> str:

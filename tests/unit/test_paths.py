@@ -1,5 +1,8 @@
 """Where things are when nobody says otherwise; daemon and client agree."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from cucmd import paths
@@ -8,8 +11,11 @@ from cucmd.paths import (
     default_config,
     default_socket,
     default_state_dir,
+    is_private,
+    private_socket,
     socket_to_call,
 )
+from cucmd.service.private import make_private
 
 ROOT, USER, SERVICE = 0, 1000, 64321
 
@@ -19,7 +25,10 @@ ROOT, USER, SERVICE = 0, 1000, 64321
     [
         ({}, ROOT, "/run/cucmd/cucmd.sock"),
         ({"XDG_RUNTIME_DIR": "/run/user/0"}, ROOT, "/run/cucmd/cucmd.sock"),
-        ({}, SERVICE, "/run/cucmd/cucmd.sock"),
+        ({"STATE_DIRECTORY": "/var/lib/cucmd"}, SERVICE, "/run/cucmd/cucmd.sock"),
+        ({"HOME": "/h"}, USER, "/h/.local/state/cucmd/run/cucmd.sock"),
+        ({"HOME": "/h", "XDG_STATE_HOME": "/s"}, USER, "/s/cucmd/run/cucmd.sock"),
+        ({"HOME": "/h", "XDG_RUNTIME_DIR": "r"}, USER, "/h/.local/state/cucmd/run/cucmd.sock"),
         ({"XDG_RUNTIME_DIR": "/run/user/1000"}, USER, "/run/user/1000/cucmd/cucmd.sock"),
         ({"XDG_RUNTIME_DIR": "/r", "CUCMD_SOCKET": "/a/b"}, USER, "/a/b"),
         ({"CUCMD_SOCKET": "/a/b"}, ROOT, "/a/b"),
@@ -29,6 +38,81 @@ ROOT, USER, SERVICE = 0, 1000, 64321
 def test_where_the_socket_is(environ, uid, expected):
     assert default_socket(environ, uid) == expected
     assert socket_to_call(environ, uid) == expected or not environ.get("CUCMD_SOCKET")
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Where the sockets of a user and of the system would be; none is there."""
+    monkeypatch.setattr(paths, "SYSTEM_SOCKET", str(tmp_path / "system.sock"))
+    monkeypatch.setattr(paths, "RUNTIME_DIRS", str(tmp_path / "user"))
+    return tmp_path
+
+
+def listening(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return str(path)
+
+
+def listening_in_private(environ, uid, mode=0o700):
+    """At `private_socket`, in a folder of that user's."""
+    path = Path(private_socket(environ))
+    listening(path)
+    if os.getuid() == 0:
+        os.chown(path.parent, uid, -1)
+    path.parent.chmod(mode)
+    return str(path)
+
+
+@pytest.fixture
+def uid():
+    """A user that is not root, whom a folder of a test can belong to."""
+    return os.getuid() or USER
+
+
+def test_daemon_and_client_of_a_user_without_a_runtime_directory_agree(places, uid):
+    environ = {"HOME": str(places)}
+    listening(places / "system.sock")
+    path = listening_in_private(environ, uid)
+    assert default_socket(environ, uid) == socket_to_call(environ, uid) == path
+
+
+def test_a_client_without_a_session_finds_the_daemon_that_has_one(places, uid):
+    environ = {"HOME": str(places)}
+    assert socket_to_call(environ, uid) == default_socket(environ, uid)  # the message names it
+    path = listening(places / "user" / str(uid) / "cucmd" / "cucmd.sock")
+    assert socket_to_call(environ, uid) == path
+
+
+def test_a_client_in_a_session_finds_the_daemon_that_has_none(places, uid):
+    environ = {"HOME": str(places), "XDG_RUNTIME_DIR": str(places / "user" / str(uid))}
+    path = listening_in_private(environ, uid)
+    assert socket_to_call(environ, uid) == path
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o755, 0o1777])
+def test_a_folder_that_others_can_use_is_not_trusted(places, uid, mode):
+    environ = {"HOME": str(places)}
+    path = listening_in_private(environ, uid, mode)
+    system = listening(places / "system.sock")
+    assert socket_to_call(environ, uid) == system
+    with pytest.raises(PermissionError):
+        make_private(Path(path).parent)
+
+
+def test_a_folder_of_another_user_is_not_trusted(places):
+    own = places / "run"
+    own.mkdir(mode=0o700)
+    assert is_private(str(own), places.stat().st_uid)
+    assert not is_private(str(own), places.stat().st_uid + 1)
+
+
+def test_a_link_in_place_of_the_folder_is_not_followed(places):
+    (places / "mine").mkdir(mode=0o700)
+    (places / "run").symlink_to(places / "mine")
+    assert not is_private(str(places / "run"), places.stat().st_uid)
+    with pytest.raises(PermissionError):
+        make_private(places / "run")
 
 
 def test_a_user_without_a_daemon_calls_the_systems(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@
     access.py       who may call which method
     signals.py      what each signal does, from the first step to the last
     systemd.py      notify, watchdog, inherited sockets, logging for the journal, core dumps
+    private.py      the folder of a socket that only the daemon's own user can enter
     memory.py       memory of ended jobs, returned to the system
     start_errors.py errors at the start, with the setting that they come from
 

@@ -42,10 +42,12 @@ from cucmd.jobs.run import JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node.resolver import Resolver, locate
+from cucmd.paths import private_socket
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd
 from cucmd.service.access import Access
 from cucmd.service.memory import freeze_startup_objects, return_free_memory
+from cucmd.service.private import make_private
 from cucmd.service.signals import Signals, open_signals, set_signal_defaults
 from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
 from cucmd.service.status import Status
@@ -251,7 +253,10 @@ async def _daemon(
                 jobs = Jobs(supervisor, services.feed, lambda: daemon.planner)
                 keys = HostKeys(known_hosts, host_key_scan(daemon.settings_of))
                 interface = jobs_interface(jobs, keys, Reloading(daemon.reload))
-                async with _socket(daemon, interface, sockets), trio.open_nursery() as nursery:
+                async with (
+                    _socket(daemon, interface, sockets, environ),
+                    trio.open_nursery() as nursery,
+                ):
                     nursery.start_soon(_feed_watchdog, bridge)
                     nursery.start_soon(_answer, signals.requests, daemon, supervisor)
                     started.set()
@@ -305,7 +310,10 @@ async def _receiver(config: Config) -> AsyncIterator[Receiver]:
 
 @asynccontextmanager
 async def _socket(
-    daemon: Daemon, interface: Interface, inherited: list[socket.socket]
+    daemon: Daemon,
+    interface: Interface,
+    inherited: list[socket.socket],
+    environ: Mapping[str, str],
 ) -> AsyncIterator[None]:
     """The socket, served while the body runs."""
     limits = daemon.config.limits
@@ -325,6 +333,8 @@ async def _socket(
             second_group=access.view_group or None,
         )
         with naming(f"daemon.socket = '{path}'", otherwise="another is given by --socket"):
+            if str(path) == private_socket(environ):
+                make_private(path.parent)
             listener = await stack.enter_async_context(opened)
         nursery = await stack.enter_async_context(trio.open_nursery())
         serving = partial(serve, listener, [interface], INFO, per_user, authorize=daemon.authorize)
