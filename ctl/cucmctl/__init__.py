@@ -35,6 +35,7 @@ The command line:
     rates.py     PURE  bytes per second of each node
     names.py     PURE  nodes' names, cut to a width
     render.py    jobs and nodes as plain text for people
+    remarks.py   PURE  why nodes failed, and their notes; what is equal is said once
     printer.py   standard output and standard error
     exits.py     exit codes
 

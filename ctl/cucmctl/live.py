@@ -11,7 +11,7 @@ import os
 import signal
 import termios
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
@@ -26,6 +26,7 @@ from rich.text import Text
 from cucmctl import printer, render
 from cucmctl.names import distinct_names, mark
 from cucmctl.rates import Rates
+from cucmctl.remarks import folded, without_name
 from cucmctl.views import Ended, View
 from cucmd.api.structs import Job, JobSummary, Node, WatchReply
 
@@ -173,14 +174,12 @@ class Live(View):
             shown, _ = select_jobs(self._jobs.values(), max(NEWEST, unfinished))
             yield from render.jobs(shown, colour=colour)
         elif self._job is not None:
-            columns = self._console.width
-            yield from render.job(
-                self._job,
-                datetime.now(UTC),
-                colour=colour,
-                columns=columns,
-                ascii_only=self._ascii_only,
+            columns, rows = self._console.size
+            now, ascii_only = datetime.now(UTC), self._ascii_only
+            lines = render.job(
+                self._job, now, colour=colour, columns=columns, ascii_only=ascii_only
             )
+            yield from render.first_in_view(lines, rows, columns)
 
     def _screen(self) -> RenderableType:
         width, height = self._console.size
@@ -222,10 +221,14 @@ class Frame:
     def lines(self, height: int, missed: int = 0, hint: str = "") -> list[Text]:
         above = [self._head(), *(Text(text, "yellow") for text in render.unsaved(self._job))]
         space = max(1, height - len(above) - 2)
-        shown, hidden = select(self._job.nodes, space)
-        lines = [*above, *(self._node(node) for node in shown)]
+        nodes: Sequence[Node] = self._job.nodes
+        others: dict[str, int] = {}
+        if len(nodes) > space:
+            nodes, others = folded(nodes)
+        shown, hidden = select(nodes, space)
+        lines = [*above, *(self._node(node, others.get(node.node, 0)) for node in shown)]
         if hidden:
-            lines.append(Text(f"and {len(hidden)} more: {_counts(hidden)}", "dim"))
+            lines.append(Text(f"and {_counted(hidden, others)}", "dim"))
         if missed:
             lines.append(Text(f"{missed} changes came too fast to be shown", "dim"))
         if hint:
@@ -269,13 +272,16 @@ class Frame:
                 return text
         return ""
 
-    def _node(self, node: Node) -> Text:
+    def _node(self, node: Node, others: int = 0) -> Text:
+        """`others`: how many nodes have failed in the same way and have no line."""
         status = node.phase if node.status == "running" and node.phase else node.status
         status = printer.visible(status)
         line = Text(set_cell_size(self._names[node.node], self._name_width) + " ")
         line.append(f"{status:9.9} ", STYLES.get(node.status, ""))
         if node.status == "failed" and node.error:
-            return line.append(printer.visible(render.without_name(node, node.error)))
+            if others:
+                line.append(f"and {others} more: ", STYLES["failed"])
+            return line.append(printer.visible(without_name(node, node.error)))
         if node.status != "pending":
             self._append_figures(line, node)
         return line
@@ -324,9 +330,13 @@ def select(nodes: Sequence[Node], space: int) -> tuple[list[Node], list[Node]]:
     return shown, [node for i, node in enumerate(nodes) if i not in chosen]
 
 
-def _counts(nodes: Sequence[Node]) -> str:
-    counts = {status: sum(node.status == status for node in nodes) for status in URGENCY}
-    return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+def _counted(nodes: Sequence[Node], others: Mapping[str, int]) -> str:
+    """`20 more: 8 running, 12 pending`; `others`: nodes that one of these stands for."""
+    counts = dict.fromkeys(URGENCY, 0)
+    for node in nodes:
+        counts[node.status] += 1 + others.get(node.node, 0)
+    parts = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    return f"{sum(counts.values())} more: {parts}"
 
 
 def select_jobs(oldest_first: Iterable[JobSummary], space: int) -> tuple[list[JobSummary], int]:

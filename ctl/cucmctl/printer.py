@@ -75,17 +75,24 @@ def on_terminal(stream: object) -> bool:
 
 
 def columns(stream: object) -> int | None:
-    """The width of the terminal `stream`, or None if it is no terminal or the width is unknown.
+    """The width of the terminal `stream`, or None if it is no terminal or the width is unknown."""
+    return _size(stream)[0] or None
 
-    Not `shutil.get_terminal_size`, which takes $COLUMNS first: that may be old.
-    """
+
+def rows(stream: object) -> int | None:
+    """The height, likewise."""
+    return _size(stream)[1] or None
+
+
+def _size(stream: object) -> tuple[int, int]:
+    """Not `shutil.get_terminal_size`, which takes $COLUMNS first: that may be old."""
     if not (isatty := getattr(stream, "isatty", None)) or not isatty():
-        return None
+        return 0, 0
     try:
         # what has `isatty` has `fileno` too
-        return os.get_terminal_size(stream.fileno()).columns or None  # type: ignore[attr-defined]
+        return os.get_terminal_size(stream.fileno())  # type: ignore[attr-defined]
     except (OSError, ValueError):
-        return None
+        return 0, 0
 
 
 def ascii_only(stream: object) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from cucmctl.printer import visible
+from cucmctl.remarks import remarks
 from cucmd.api.structs import Collection, HostKey, Job, JobSummary, Node
 
 NODE_ENDED = ("succeeded", "failed", "cancelled")
@@ -46,8 +47,11 @@ def progress(received: int, announced: int | None) -> str:
 def figures(node: Node, collection: Collection) -> tuple[str, str]:
     """Files and bytes of a node: `4/27`, `4.1/45.6 MB`.
 
-    With `compress` the announced numbers are left out: they are those before compression.
+    With `compress` the announced numbers are left out: they are those before compression. Of a node
+    that was cancelled too: no file counts as complete without the node's word.
     """
+    if node.status == "cancelled":
+        return str(node.files_received or ""), size(node.bytes_received)
     if collection.compress:
         return str(node.files_received), size(node.bytes_received)
     return (
@@ -146,9 +150,10 @@ def job(
     columns: int | None = None,
     ascii_only: bool = False,
 ) -> Iterator[str]:
-    """The job, node by node, and below the table failures and notes of single nodes.
+    """The job, node by node, and below the table failures and notes.
 
-    With `columns` names are cut so that no line of the table is longer.
+    With `columns` names are cut so that no line of the table is longer, and of nodes with the same
+    failure only some are named.
     """
     yield from _heading(job, now, colour=colour)
     yield ""
@@ -167,10 +172,20 @@ def job(
     if columns is not None:
         rows = _fitting(rows, headings, columns, ascii_only=ascii_only)
     yield from table(headings, rows, right="FILES SIZE TIME", colour=colour)
-    remarks = [remark for node in job.nodes for remark in about(node)]
-    if remarks:
+    if said := list(remarks(job.nodes, all_names=columns is None)):
         yield ""
-        yield from remarks
+        yield from said
+
+
+def first_in_view(lines: Iterable[str], rows: int | None, columns: int | None) -> Iterator[str]:
+    """The lines; on a terminal that cannot show all of them, the first once more at the end."""
+    shown = list(lines)
+    yield from shown
+    if rows and columns:
+        taken = sum(1 + max(0, len(text) - 1) // columns for text in shown)
+        if taken >= rows:  # one row is for the shell's prompt
+            yield ""
+            yield shown[0]
 
 
 def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
@@ -245,43 +260,13 @@ def tally(job: Job, *, without: Sequence[str] = ()) -> str:
     return f"{total}: {parts}" if parts else total
 
 
-def about(node: Node) -> Iterator[str]:
-    """Lines about a node: why it failed, what to do about it, and its notes."""
-    if node.failure is not None:
-        again = "; a retry can help" if node.failure.retryable else ""
-        text = _of_node(node, node.error or node.failure.message)
-        yield f"{text} ({visible(node.failure.code)}{again})"
-        if node.failure.hint:
-            yield f"  hint: {visible(node.failure.hint)}"
-    elif node.error:
-        yield _of_node(node, node.error)
-    for text in node.notes:
-        yield f"{visible(node.node)}: note: {visible(text)}"
-
-
-def _of_node(node: Node, text: str) -> str:
-    """`text` after the node's name, unless it begins with that: `ccm-pub:22 refused ...`."""
-    if without_name(node, text) != text:
-        return visible(text)
-    return f"{visible(node.node)}: {visible(text)}"
-
-
-def without_name(node: Node, text: str) -> str:
-    """`text` without the node's name at its beginning: `refused ...`."""
-    if not text.startswith(node.node):
-        return text
-    rest = text[len(node.node) :]
-    return rest.lstrip(":, ") if rest.startswith((":", " ", ",")) else text
-
-
-def ending(job: Job) -> Iterator[str]:
-    """How a job ended: a summary, then the lines of `about` for each node."""
+def ending(job: Job, *, all_names: bool = True) -> Iterator[str]:
+    """How a job ended: a summary, then what is to be said of its nodes."""
     files = sum(node.files_received for node in job.nodes)
     received = size(sum(node.bytes_received for node in job.nodes))
     came = f"{counting(files, 'file')}, {received}"
     yield f"job {visible(job.job_id)} {job.status}: {tally(job)}; {came}"
-    for node in job.nodes:
-        yield from about(node)
+    yield from remarks(job.nodes, all_names=all_names)
 
 
 def summary(job: Job) -> JobSummary:

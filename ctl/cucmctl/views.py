@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from cucmctl import printer, render
+from cucmctl.remarks import without_name
 from cucmd.api.structs import Job, JobSummary, Node, WatchReply
 
 # Seconds between two lines of a node if only its number of bytes changes.
@@ -167,7 +168,7 @@ class Lines(View):
             files, received = render.figures(node, job.collection)
             parts += ["1 file" if files == "1" else f"{files} files", received]
         if node.error:
-            parts.append(render.without_name(node, node.error))
+            parts.append(without_name(node, node.error))
         self._print(
             ", ".join(parts), node.completed_at if node.status in render.NODE_ENDED else None
         )

@@ -44,7 +44,8 @@ def _status(arguments: argparse.Namespace) -> int:
         columns=printer.columns(sys.stdout),
         ascii_only=printer.ascii_only(sys.stdout),
     )
-    for text in lines:
+    size = printer.rows(sys.stdout), printer.columns(sys.stdout)
+    for text in render.first_in_view(lines, *size):
         printer.line(text)
     return exits.DONE
 

@@ -176,3 +176,20 @@ def test_every_picture_fits_its_terminal(width, height, nodes):
     assert len(lines) <= height
     assert all(line.cell_len <= width for line in lines)
     assert all(line.plain.isprintable() for line in lines)
+
+
+def test_equal_failures_hide_no_node_that_runs(frame, job, node):
+    refused = [node(f"f{n}", "failed", error=f"f{n} refused the login") for n in range(30)]
+    lines = frame(job(*refused, *(node(f"r{n}") for n in range(10))))
+    assert lines[1] == "f0  failed    and 29 more: refused the login"
+    assert [line.split()[0] for line in lines[2:]] == [f"r{n}" for n in range(10)]
+
+
+def test_equal_failures_have_a_line_each_where_all_nodes_have_one(frame, job, node):
+    refused = [node(f"f{n}", "failed", error="refused") for n in range(3)]
+    assert len(frame(job(*refused))) == 4
+
+
+def test_nodes_without_a_line_are_all_counted(frame, job, node):
+    refused = [node(f"f{n}", "failed", error=f"reason {n // 2}") for n in range(40)]
+    assert frame(job(*refused), height=8)[-1] == "and 32 more: 32 failed"

@@ -161,21 +161,17 @@ def test_the_ending_counts_and_explains(job, node):
     ]
 
 
-@pytest.mark.parametrize(
-    ("error", "shown"),
-    [
-        ("a:22 refused the login", "a:22 refused the login"),
-        ("a: the connection was lost", "a: the connection was lost"),
-        ("a, during login: the connection was lost", "a, during login: the connection was lost"),
-        ("another node answered", "a: another node answered"),
-        ("", "a: "),
-    ],
-)
-def test_a_failure_names_its_node_once(node, error, shown):
-    failure = structs.Failure("auth_failed", error, retryable=False)
-    assert next(render.about(node("a", "failed", failure=failure))) == f"{shown} (auth_failed)"
-    if error:
-        assert list(render.about(node("a", "failed", error=error))) == [shown]
+def test_what_a_terminal_cannot_show_at_once_has_its_first_line_at_the_end_too():
+    lines = ["the summary", "x" * 100, "y"]
+    assert list(render.first_in_view(lines, 5, 80)) == lines
+    assert list(render.first_in_view(lines, 4, 80)) == [*lines, "", "the summary"]
+    assert list(render.first_in_view(lines, None, None)) == lines
+
+
+def test_a_node_that_was_cancelled_claims_no_files(node):
+    came = {"files_announced": 30, "bytes_announced": 900, "bytes_received": 5}
+    one = node(status="cancelled", files_received=0, **came)
+    assert render.figures(one, structs.Collection()) == ("", "5 B")
 
 
 @given(st.text(st.characters()))

@@ -1,0 +1,82 @@
+"""Why nodes failed and what is noted of them: said once, and no word of it twice in a line."""
+
+import pytest
+
+from cucmctl.remarks import folded, remarks, without_name
+from cucmd.api import structs
+
+
+def failure(code="auth_failed", message="refused the login", *, retryable=False, hint=None):
+    return structs.Failure(code, message, retryable=retryable, hint=hint)
+
+
+def failed(node, name, said, **more):
+    return node(name, "failed", error=said, failure=failure(message=said, **more))
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("a refused the login", "refused the login"),
+        ("a:22 refused the login", "refused the login"),
+        ("a: the connection was lost", "the connection was lost"),
+        ("a, during login: the connection was lost", "during login: the connection was lost"),
+        ("cannot connect to a: Connection refused", "cannot connect: Connection refused"),
+        ("cannot connect to a:22: Connection refused", "cannot connect: Connection refused"),
+        ("waiting for a connection to a (connect timeout)", "waiting for a connection (connect t"),
+        ("the host key of a has changed", "the host key has changed"),
+        ("another node answered", "another node answered"),
+        ("cannot connect to a.example.org: refused", "cannot connect to a.example.org: refused"),
+        ("cannot connect to a:2222: refused", "cannot connect to a:2222: refused"),
+        ("", ""),
+    ],
+)
+def test_a_message_without_the_name_of_its_node(node, said, left):
+    assert without_name(node("a"), said).startswith(left)
+    assert without_name(node("a"), left) == left
+
+
+def test_what_is_equal_of_many_nodes_is_one_line(node):
+    names = [f"127.1.0.{n}:2022" for n in range(12)]
+    nodes = [failed(node, name, f"{name} refused the login", hint="check it") for name in names]
+    assert list(remarks(nodes)) == [
+        f"{', '.join(names)}: refused the login (auth_failed)",
+        "  hint: check it",
+    ]
+    first, _ = remarks(nodes, all_names=False)
+    assert first == f"{', '.join(names[:3])} and 9 more: refused the login (auth_failed)"
+
+
+def test_equal_notes_are_one_line_and_different_ones_are_not(node):
+    nodes = [node(name, "succeeded", notes=("x: no files", name)) for name in "abc"]
+    lines = list(remarks(nodes))
+    assert lines == ["a, b, c: note: x: no files", "a: note: a", "b: note: b", "c: note: c"]
+
+
+@pytest.mark.parametrize(
+    ("code", "retryable", "said", "line"),
+    [
+        ("no_files_matched", False, "x: no files matched", "a: x: no files matched"),
+        (
+            "connection_refused",
+            True,
+            "cannot connect to a: Connection refused",
+            "a: cannot connect: Connection refused (a retry can help)",
+        ),
+        ("stalled", True, "no byte for 120s", "a: no byte for 120s (stalled; a retry can help)"),
+    ],
+)
+def test_no_words_stand_twice_in_a_line(node, code, retryable, said, line):
+    assert list(remarks([failed(node, "a", said, code=code, retryable=retryable)])) == [line]
+
+
+def test_a_failure_without_a_text_still_has_its_code(node):
+    assert list(remarks([failed(node, "a", "")])) == ["a: (auth_failed)"]
+    assert list(remarks([node("a", "failed", error="gone")])) == ["a: gone"]
+
+
+def test_of_nodes_that_failed_alike_the_first_stands_for_all(node):
+    alike = [failed(node, name, f"cannot connect to {name}: refused") for name in "abc"]
+    kept, others = folded([node("r"), *alike, node("d", "failed", error="gone"), node("s")])
+    assert [one.node for one in kept] == ["r", "a", "d", "s"]
+    assert others == {"a": 2}
