@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import logging
+import os
 import resource
 import signal
 import sys
@@ -208,6 +210,11 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"cucmd lab: {error}", file=sys.stderr)
         return _USAGE
+    try:
+        _check_report(args.report)
+    except OSError as error:
+        print(f"cucmd lab: --report {args.report}: {error.strerror}", file=sys.stderr)
+        return _USAGE
     _raise_descriptor_limit()
     return trio.run(_serve, options, args.report)
 
@@ -289,6 +296,16 @@ async def _serve(options: LabOptions, report: str | None) -> int:
                 _report(lab, report)
         _report(lab, report)
     return 0
+
+
+def _check_report(to: str | None) -> None:
+    """Raises `OSError` if no report can be written there. Called before a node listens."""
+    if to not in (None, "-"):
+        if Path(to).is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), to)
+        new = Path(f"{to}.new")
+        new.touch()
+        new.unlink()
 
 
 def _report(lab: Lab, to: str | None) -> None:

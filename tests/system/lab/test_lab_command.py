@@ -66,6 +66,14 @@ def test_the_report_may_be_a_file(tmp_path):
     assert json.loads(file.read_text())["connections_ever"] == 0  # and one at the end
 
 
+@pytest.mark.parametrize("path", ["no-such-folder/report.json", "."])
+def test_a_report_that_cannot_be_written_is_refused_before_a_node_listens(tmp_path, path):
+    done = lab("--report", str(tmp_path / path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"--report {tmp_path / path}: " in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_host_key_may_be_kept(tmp_path):
     file = tmp_path / "key"
     with running_lab(1, "--host-key", str(file)):
