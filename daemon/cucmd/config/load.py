@@ -87,7 +87,7 @@ def _daemon(
         socket.path(reader, given, environ, default_socket(environ, uid)),
         state.path(reader, given, environ, default_state_dir(environ, uid)),
     )
-    _check_socket(reader, daemon.socket, overrides)
+    _check_socket(reader, daemon.socket, environ, overrides)
     return daemon
 
 
@@ -112,14 +112,18 @@ class _Choice(Struct, frozen=True):
         return chosen
 
 
-def _check_socket(reader: Reader, socket: Path, overrides: Overrides) -> None:
+def _check_socket(
+    reader: Reader, socket: Path, environ: Mapping[str, str], overrides: Overrides
+) -> None:
     """Checks a path that is not from the file; those were checked when they were read."""
     try:
         socket_path(str(socket))
     except ValueError as error:
-        place = (ENVIRONMENT, "CUCMD_SOCKET")
+        place = ("default", "daemon.socket")  # below a home directory with a long name
         if overrides.socket:
             place = ("command line", "--socket")
+        elif environ.get("CUCMD_SOCKET"):
+            place = (ENVIRONMENT, "CUCMD_SOCKET")
         reader.note_elsewhere(*place, str(socket), str(error))
 
 

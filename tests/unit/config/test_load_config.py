@@ -314,6 +314,12 @@ def test_a_socket_path_from_elsewhere_is_measured_too(write):
         load(write(""), {}, Overrides("/" + "x" * 200))
 
 
+def test_a_home_directory_with_too_long_a_name_is_blamed_on_no_variable(write, monkeypatch):
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    with pytest.raises(ConfigError, match=r"^default: daemon.socket: .*107 bytes"):
+        load(write(""), {"HOME": "/" + "x" * 100})
+
+
 def test_listen_address():
     assert ReceiverSettings().listen_address == ("0.0.0.0", 2222)
     assert ReceiverSettings("[::]:0").listen_address == ("::", 0)
