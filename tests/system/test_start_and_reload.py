@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from cucmctl import CredentialNotFound, ProfileNotFound, ReloadFailed
+from cucmd.api import structs
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import start
 from rig.lab import Lab
@@ -149,6 +151,23 @@ def test_a_reload_names_what_waits_for_a_restart(daemon: Daemon) -> None:
     said = reload(daemon, later)
     names = "limits.free_space_bytes, limits.watchers_per_uid, legacy_algorithms of the receiver"
     assert f"not until a restart: {names}\n" in said
+
+
+def test_a_reload_uses_both_files_or_none(daemon: Daemon) -> None:
+    (daemon.state / "known_hosts").mkdir()
+    (daemon.folder / "cucmd.toml").write_text(CONFIG + "[profiles.new]\npaths = ['syslog']\n")
+    with daemon.client() as client:
+        with pytest.raises(ReloadFailed) as failed:
+            client.reload()
+        assert str(daemon.state / "known_hosts") in failed.value.parameters.reason
+        collection = structs.Collection(profile="new")
+        with pytest.raises(ProfileNotFound):
+            client.start(["192.0.2.1"], login=structs.Login("a", "b"), collection=collection)
+        (daemon.state / "known_hosts").rmdir()
+        assert client.reload().after_restart == ()
+        login = structs.Login(credential="none")
+        with pytest.raises(CredentialNotFound):  # the profile is known now
+            client.start(["192.0.2.1"], login=login, collection=collection)
 
 
 @pytest.mark.long

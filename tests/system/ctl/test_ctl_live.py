@@ -76,6 +76,16 @@ def test_the_end_of_the_job_ends_the_view_and_stays_on_the_screen(
     assert "ccm-sub1: no such host" in screen.screen
 
 
+def test_the_summary_of_a_job_of_40_nodes_is_in_view_at_its_end(canned, terminal, job, node):
+    refused = [node(f"ccm-sub{n}", "failed", error="refused the login") for n in range(40)]
+    canned.watch(job("running", node()), job("failed", *refused))
+    screen = terminal("watch", "3f2a")
+    assert screen.ended() == 1
+    in_view = screen.screen.rstrip().splitlines()[-23:]
+    assert "job 3f2a00112233: failed, 40 nodes: 40 failed" in in_view
+    assert sum("refused the login" in line for line in screen.screen.splitlines()) == 1
+
+
 def test_ctrl_c_leaves_the_terminal_clean_and_the_job_running(canned, terminal, cluster, go_on):
     canned.watch(cluster, then=go_on)
     screen = terminal("watch", "3f2a")
