@@ -45,6 +45,7 @@ class Client:
         self, socket: str | os.PathLike[str] | None = None, *, timeout: float | None = CALL_TIMEOUT
     ) -> None:
         found = socket_to_call(os.environ, os.getuid()) if socket is None else socket
+        self._chosen = socket is not None or bool(os.environ.get("CUCMD_SOCKET"))
         self.socket = os.fspath(found)
         self.timeout = timeout
         self._connection: Connection | None = None
@@ -229,7 +230,7 @@ class Client:
     def _raise_if_it_does_not_start(self, error: Exception) -> None:
         from cucmctl.service import why_it_does_not_start  # noqa: PLC0415  # seldom needed
 
-        if why := why_it_does_not_start(self.socket):
+        if why := why_it_does_not_start(self.socket, chosen=self._chosen):
             raise DaemonUnavailable(why) from error
 
 

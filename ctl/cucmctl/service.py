@@ -1,6 +1,7 @@
 """What systemd knows of the service `cucmd`, to tell a caller why nobody answers at its socket.
 
-The one rule: it is asked only about the system's own socket, and only after a call had no answer.
+The one rule: it is asked only after a call had no answer, and not if a person has chosen another
+socket than the service's.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ SAYS_WHY = ("69", "78")
 PATIENCE = 1.0
 
 
-def why_it_does_not_start(socket: str) -> str | None:
+def why_it_does_not_start(socket: str, *, chosen: bool) -> str | None:
     """The reason in one line, with what to do. None if the service runs, starts, or was stopped by
-    a person, if `socket` is not the service's, and if systemd cannot be asked.
+    a person, if another daemon was called, and if systemd cannot be asked.
+
+    socket  where nobody answered
+    chosen  by a person. If not, and none is there, the service's would have been called: that of a
+            service that has failed is gone, and the user's own is what was left to try.
     """
-    if socket != paths.SYSTEM_SOCKET or not os.path.isdir(BOOTED):
-        return None
-    return failure(_properties())
+    ours = socket == paths.SYSTEM_SOCKET or not (chosen or os.path.exists(socket))
+    return failure(_properties()) if ours and os.path.isdir(BOOTED) else None
 
 
 def failure(unit: Mapping[str, str]) -> str | None:

@@ -44,14 +44,26 @@ def test_what_a_daemon_did_before_a_crash_is_no_reason():
     assert said == "the service cucmd does not start: watchdog; see systemctl status cucmd"
 
 
-def test_another_socket_is_not_the_services(monkeypatch):
+@pytest.fixture
+def failed(monkeypatch):
+    """systemd runs, and says that the service has failed."""
     monkeypatch.setattr(service, "_properties", lambda: {**FAILED, **WRONG})
     monkeypatch.setattr(service, "BOOTED", "/")
-    assert service.why_it_does_not_start("/run/cucmd/cucmd.sock") is not None
-    assert service.why_it_does_not_start("/tmp/cucmd.sock") is None
 
 
-def test_where_systemd_does_not_run_it_is_not_asked(monkeypatch):
-    monkeypatch.setattr(service, "_properties", lambda: {**FAILED, **WRONG})
+@pytest.mark.parametrize("chosen", [True, False])
+def test_the_services_own_socket_is_asked_about(failed, chosen):
+    assert service.why_it_does_not_start("/run/cucmd/cucmd.sock", chosen=chosen)
+
+
+def test_a_user_without_a_daemon_would_have_called_the_services(failed, tmp_path):
+    own = tmp_path / "cucmd.sock"
+    assert service.why_it_does_not_start(str(own), chosen=False)
+    assert service.why_it_does_not_start(str(own), chosen=True) is None
+    own.touch()
+    assert service.why_it_does_not_start(str(own), chosen=False) is None
+
+
+def test_where_systemd_does_not_run_it_is_not_asked(failed, monkeypatch):
     monkeypatch.setattr(service, "BOOTED", "/no/such/folder")
-    assert service.why_it_does_not_start("/run/cucmd/cucmd.sock") is None
+    assert service.why_it_does_not_start("/run/cucmd/cucmd.sock", chosen=False) is None
