@@ -18,6 +18,8 @@ BOOTED = "/run/systemd/system"
 PROPERTIES = ("ActiveState", "SubState", "Result", "StatusText", "ExecMainStatus")
 # The exit codes before which the daemon says why it ends: it cannot start, a wrong configuration.
 SAYS_WHY = ("69", "78")
+# Those after which systemd does not start it again: RestartPreventExitStatus= of the unit.
+FINAL = ("2", "78")
 # Seconds. An answer takes 10 ms.
 PATIENCE = 1.0
 
@@ -39,12 +41,14 @@ def failure(unit: Mapping[str, str]) -> str | None:
     if unit.get("Result", "success") == "success":
         return None
     # A daemon that crashed has left the status of one that ran.
-    said = unit.get("StatusText") if unit.get("ExecMainStatus") in SAYS_WHY else ""
+    code = unit.get("ExecMainStatus")
+    said = unit.get("StatusText") if code in SAYS_WHY else ""
     why = f"{said or unit['Result']}; see systemctl status cucmd"
-    if unit.get("SubState") == "auto-restart":
+    # What follows the end of the daemon is not over yet.
+    ending = unit.get("ActiveState") == "deactivating"
+    if unit.get("SubState") == "auto-restart" or (ending and code not in FINAL):
         return f"the service cucmd has failed and will be started again: {why}"
-    # `deactivating`: what follows the end of the daemon is not over yet
-    if unit.get("ActiveState") in ("failed", "deactivating"):
+    if unit.get("ActiveState") == "failed" or ending:
         return f"the service cucmd does not start: {why}"
     return None
 

@@ -30,8 +30,10 @@ def test_the_reason_is_what_the_daemon_said_last(state):
     assert said.endswith("; see systemctl status cucmd")
 
 
-def test_a_service_that_systemd_starts_again_is_said_to_be(monkeypatch):
-    said = service.failure({**AGAIN, "ExecMainStatus": "69", "StatusText": "the port is taken"})
+@pytest.mark.parametrize("state", [{}, {"ActiveState": "deactivating", "SubState": "stop-post"}])
+def test_a_service_that_systemd_starts_again_is_said_to_be(state):
+    taken = {"ExecMainStatus": "69", "StatusText": "the port is taken"}
+    said = service.failure({**AGAIN, **taken, **state})
     assert said == (
         "the service cucmd has failed and will be started again: the port is taken; "
         "see systemctl status cucmd"
