@@ -35,6 +35,7 @@ class Code(StrEnum):
     STALLED = "stalled"
     NO_FILES_MATCHED = "no_files_matched"
     INVALID_PATH = "invalid_path"
+    COMMAND_REFUSED = "command_refused"
     RECEIVER_REJECTED = "receiver_rejected"
     RECEIVER_UNREACHABLE = "receiver_unreachable"
     TRANSFER_INCOMPLETE = "transfer_incomplete"
@@ -69,6 +70,10 @@ _ADVICE: dict[Code, tuple[bool, str]] = {
     Code.STALLED: (True, "the transfer stopped moving; check the network between node and daemon"),
     Code.NO_FILES_MATCHED: (False, "widen the window, or check the paths and --match"),
     Code.INVALID_PATH: (False, "check the path on the node, with file list"),
+    Code.COMMAND_REFUSED: (
+        True,
+        "the node's transcript shows all that it said; try the command in its own shell",
+    ),
     Code.RECEIVER_REJECTED: (True, "the node's transcript shows which answer it did not take"),
     Code.RECEIVER_UNREACHABLE: (
         True,

@@ -59,7 +59,7 @@ class Target:
         self.came: list[ReceivedFile] = []
         self.bytes_received = 0
         self.last_activity = trio.current_time()
-        self.connected = False
+        self.logins = 0
         self.wrong_logins = 0
         self.refusal: Failure | None = None
         self.revoked = False
@@ -75,8 +75,8 @@ class Target:
         return tuple(self.came)
 
     def receive(self, size: int) -> None:
-        """Some bytes of a file come in now."""
-        self.connected = True
+        """A client logs in, and some bytes of a file come in now."""
+        self.logins += 1
         self.bytes_received += size
         self.last_activity = trio.current_time()
 
@@ -237,11 +237,11 @@ def appliance(file_get: Answer, *, date: str = "") -> Script:
     return script
 
 
-async def announce(node: Node, files: int, size: int) -> None:
+async def announce(node: Node, files: int, size: int, questions: Sequence[str] = QUESTIONS) -> None:
     """From the echo of `file get` to the last answer about the receiver."""
     await node.say(GATHERING, "done.", "Sub-directories were not traversed.")
     await node.say(f"Number of files affected: {files}", f"Total size in Bytes: {size}")
-    for question in QUESTIONS:
+    for question in questions:
         await node.ask(question)
 
 

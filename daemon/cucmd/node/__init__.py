@@ -4,6 +4,7 @@
     login.py         from nothing to the first prompt, with retries
     transcript_file.py  what both sides sent, on disk as it happens
     deadlines.py     deadlines that move with the phase, and what their expiry means
+    arrivals.py      what has come to the receiver since a command was typed
     zones.py         time zones by the names that nodes give them
     resolver.py      names of nodes in the DNS
     ports.py         what the work on a node needs of `ssh/` and `receiver/`, as protocols

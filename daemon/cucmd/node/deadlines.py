@@ -6,13 +6,14 @@ was, for how many seconds and in which phase, in the form of `failure.timed_out`
 
 from __future__ import annotations
 
+import math
 from types import TracebackType
 
 import trio
 
 from cucmd.failure import Code, Failure, NodeFailed, timed_out
 from cucmd.job import Timeouts
-from cucmd.node.ports import UploadTarget
+from cucmd.node.arrivals import Arrivals
 
 # The hint for a plain command, which has nothing to do with window or paths.
 _NO_ANSWER = (
@@ -78,76 +79,71 @@ class AnswerClock:
 
 
 class CommandClock:
-    """The deadline of one command.
+    """The deadline of one `file get`.
 
-        from                             the command has failed
-        the command was sent             `timeouts.command` after it
-        the node has all answers         `timeouts.stall` after them, or at the time above if sooner
-        the first byte of the transfer   `timeouts.stall` after the last byte
+        from                                   the command has failed
+        the command was sent                   `timeouts.command` after it
+        the node can log in to the receiver    `stall` after our last answer, or at the time above
+                                               if that is sooner
+        the transfer has begun                 `stall` after it last moved
 
-    A byte counts if the receiver got it, or if the node printed it in the session. In the last
-    phase `timeouts.command` does not count any more: a transfer that is slow but moves is not
-    ended. `target` is None for a command that transfers nothing.
+    The transfer moves when a login or a byte comes to the receiver, and when the node shows
+    progress in the session. Whichever comes first is its beginning: no question marks it, since a
+    node may leave out each of them. From then on `timeouts.command` does not count: a transfer that
+    is slow but moves is not ended.
+    `stall` is `timeouts.stall`, and never longer than `timeouts.command`.
     """
 
-    def __init__(
-        self,
-        timeouts: Timeouts,
-        what: str,
-        target: UploadTarget | None = None,
-        *,
-        hint: str | None = None,
-    ) -> None:
+    def __init__(self, timeouts: Timeouts, what: str, arrivals: Arrivals) -> None:
         self._timeouts = timeouts
+        self._stall = min(timeouts.stall, timeouts.command)
         self._what = what
-        self._hint = hint  # in place of the usual one for a command
-        self._target = target
-        self._started = trio.current_time()
-        self._agreed: float | None = None
-        self._printed: float | None = None
+        self._arrivals = arrivals
+        self._command_ends = trio.current_time() + timeouts.command
+        self._answered: float | None = None
+        self._shown: float | None = None
+
+    @property
+    def can_log_in(self) -> bool:
+        """The node has what it needs to log in to the receiver."""
+        return self._answered is not None
 
     def agreed(self) -> None:
-        """The node has all answers. From now on bytes must move."""
-        self._agreed = trio.current_time()
+        """The node can log in to the receiver, and was given an answer now."""
+        self._answered = trio.current_time()
 
     def progress(self) -> None:
         """The node showed progress of the transfer."""
-        self._printed = trio.current_time()
+        self._shown = trio.current_time()
 
-    def _last_byte(self) -> float | None:
-        """When the transfer last moved, or None if it never did."""
-        if self._agreed is None:
-            return None
-        received = self._target.last_activity if self._target is not None else self._agreed
-        last = max(received, self._printed or self._agreed)
-        return last if last > self._agreed else None
+    def _last_moved(self) -> float | None:
+        """When the transfer last moved, or None: it has not begun."""
+        return max(
+            (time for time in (self._arrivals.last, self._shown) if time is not None), default=None
+        )
+
+    def _stalls(self) -> float:
+        """When the stall timeout ends the command; infinite if it does not count."""
+        last = self._last_moved()
+        if last is None and self._answered is not None:
+            ends = self._answered + self._stall
+            return ends if ends < self._command_ends else math.inf
+        return math.inf if last is None else last + self._stall
 
     def deadline(self) -> float:
         """When the command has failed, if nothing happens until then."""
-        command_ends = self._started + self._timeouts.command
-        if self._agreed is None:
-            return command_ends
-        last = self._last_byte()
-        if last is not None:
-            return last + self._timeouts.stall
-        return min(command_ends, self._agreed + self._timeouts.stall)
+        stalls = self._stalls()
+        return self._command_ends if stalls == math.inf else stalls
 
     def failure(self) -> Failure:
         """What the expiry of `deadline` means."""
-        timeouts, last = self._timeouts, self._last_byte()
-        if last is None and trio.current_time() >= self._started + timeouts.command:
+        if self._stalls() == math.inf:
             what = f"{self._what} (command timeout)"
-            return timed_out(Code.COMMAND_TIMEOUT, timeouts.command, what, hint=self._hint)
-        if self._target is not None and not self._target.connected:
-            code, why = not_connected(self._target)
-            return timed_out(code, timeouts.stall, f"{self._what}: {why}")
-        return timed_out(
-            Code.STALLED, timeouts.stall, f"{self._what}: no byte moved (stall timeout)"
-        )
-
-
-def not_connected(target: UploadTarget) -> tuple[Code, str]:
-    """Why nothing came in, although the node has all answers: the code, and the reason."""
-    if target.wrong_logins:
-        return Code.RECEIVER_REJECTED, "the node logged in to the receiver with a wrong password"
-    return Code.RECEIVER_UNREACHABLE, "the node agreed to push, but no login came in"
+            return timed_out(Code.COMMAND_TIMEOUT, self._timeouts.command, what)
+        code, why = Code.STALLED, "no byte moved"
+        if not self._arrivals.any:
+            code, why = self._arrivals.why_none()
+        clock = "stall timeout"
+        if self._stall < self._timeouts.stall:
+            clock += ", which is never longer than the command's"
+        return timed_out(code, self._stall, f"{self._what}: {why} ({clock})")

@@ -64,7 +64,7 @@ class UploadTarget(Protocol):
 
     directory: the directory that the node is given for its uploads.
     last_activity: when the last login or byte came, by trio's clock.
-    connected: a client has logged in at least once.
+    logins: how often a client has logged in.
     wrong_logins: how often `username` came with a wrong password.
     refusal: disk_full or quota_exceeded, once an upload was refused.
     """
@@ -82,7 +82,7 @@ class UploadTarget(Protocol):
     @property
     def last_activity(self) -> float: ...
     @property
-    def connected(self) -> bool: ...
+    def logins(self) -> int: ...
     @property
     def wrong_logins(self) -> int: ...
     @property

@@ -69,7 +69,7 @@ class UploadTarget:
         self.password = "".join(secrets.choice(_ALPHABET) for _ in range(_PASSWORD_LENGTH))
         self.directory = "/"
         self.name = accounting.name
-        self.connected = False
+        self.logins = 0
         self.wrong_logins = 0
         self.last_activity = trio.current_time()
         self._folder = folder
@@ -145,7 +145,7 @@ class UploadTarget:
         if not self.admits():
             return False
         self._connections.add(connection)
-        self.connected = True
+        self.logins += 1
         self.touch()
         return True
 

@@ -7,6 +7,7 @@ split, and memory stays bounded whatever a node sends. What is known of real nod
     cli.py           the state machine that a driver uses; read this first
     events.py        what it tells its driver
     states.py        its states; file_get.py is the longest of them
+    sizes.py         what `file get` announces; refusals.py: why it ended before a transfer
     questions.py     the questions that a node asks; prompt.py: when is `admin:` the prompt?
     screen.py        lines and the current segment, from the text that escapes.py gives
     commands.py      command lines, from words that arguments.py has checked
@@ -33,6 +34,7 @@ from cucmd.vos.events import (
     Sized,
 )
 from cucmd.vos.prompt import QUIET_QUESTION
+from cucmd.vos.refusals import quoted
 from cucmd.vos.status import NodeStatus, parse_show_status
 from cucmd.vos.texts import LOCATIONS, PAGER_OFF, SHOW_STATUS
 from cucmd.vos.transcript import Transcript
@@ -67,5 +69,6 @@ __all__ = [
     "needs_zone",
     "parse_last",
     "parse_show_status",
+    "quoted",
     "window_for",
 ]

@@ -175,7 +175,7 @@ class Cli:
         """
         receiver.check()
         self._secrets.add(receiver.password)
-        dialogue = FileGetDialogue(request, receiver, self._secrets)
+        dialogue = FileGetDialogue(request, receiver, self._secrets, self._prompts)
         return self._type(request.command_line(), dialogue)
 
     def _type(self, line: str, state: State) -> bytes:

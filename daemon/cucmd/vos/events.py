@@ -37,18 +37,24 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Sized(msgspec.Struct, frozen=True):
-    """What the node will send, by its own word: number of files, and bytes before compression."""
+    """What the node will send, by its own word: number of files, and bytes before compression.
+
+    Given again if the node announces more.
+    """
 
     files: int
     bytes: int
 
 
 class Agreed(msgspec.Struct, frozen=True):
-    """The last question was answered: the node connects to the receiver next."""
+    """The node took a password or a directory, so it can log in to the receiver.
+
+    Given again after each later answer: the node may log in only after the last one.
+    """
 
 
 class Moving(msgspec.Struct, frozen=True):
-    """Bytes came in this session during the transfer. At most one for each `receive`."""
+    """The node showed progress of the transfer. At most one for each `receive`."""
 
 
 class FileGetDone(msgspec.Struct, frozen=True):

@@ -3,30 +3,70 @@
 The one rule: only the prompt ends it. "done." and "Transfer completed" do not: what they mean is
 decided when the prompt is back.
 
-The parts and their order are in vos/NODES.md, section 5.2. This code does not depend on the order.
-It answers what is asked, and gives up when the node does not accept an answer.
+The parts and their usual order are in vos/NODES.md, section 5.2. This code does not depend on the
+order, nor on any single question: it answers what is asked, and gives up when the node does not
+accept an answer. What the node has shown by its answers, sizes and words is one of five stages:
+
+    TYPED       nothing about a receiver
+    ASKED       it took an answer to a question about the receiver
+    AGREED      it took a password or a directory: it can log in to the receiver
+    CLAIMED     it said "Transfer completed" after the sizes, but could not log in
+    COMPLETED   it said "Transfer completed", and could log in
+
+What leads from one to another (`_NEXT`; where nothing stands, the stage stays):
+
+                an answer   a password or        "Transfer          the prompt, where an
+                is taken    directory is taken   completed"         answer is due
+    TYPED       ASKED       AGREED               CLAIMED if sized
+    ASKED                   AGREED               CLAIMED if sized
+    CLAIMED     ASKED       AGREED                                  ASKED
+    AGREED                                       COMPLETED          ASKED
+    COMPLETED   AGREED      AGREED                                  ASKED
+
+Answers are those about the receiver. One is *taken* when the node has echoed it, asks another
+question, or says anything but its prompt; until then it is due. A prompt where an answer is due
+ends the dialogue: the answer is then a command to the shell. From a prompt with our answer behind
+it on, nothing is evidence (vos/NODES.md, section 4). The directory alone may stay due: a login
+does not need it. A question after "Transfer completed" means that more is to come.
+
+What the prompt means. What has come to the receiver since the command was typed is known to `work/`
+alone, so the events here say what it means without that, and work/collect.py looks at the rest:
+
+    stage               the node said                  at the receiver    what it means
+    TYPED               no file matched, or 0 files    nothing            no_files_matched
+    TYPED               words that prove a cause       nothing            the code of that cause
+    TYPED, ASKED        anything else, or nothing      nothing            command_refused
+    TYPED, ASKED        anything                       a login or bytes   transfer_incomplete
+    before COMPLETED    "Invalid download directory"   anything           receiver_rejected
+    AGREED              anything else                  no login           receiver_unreachable, or
+                                                                          receiver_rejected
+    AGREED              anything else                  a login or bytes   transfer_incomplete
+    CLAIMED, COMPLETED  "Transfer completed"           anything           work/verdict.py compares
+
+When a transfer begins is no stage: a login or a byte at the receiver and the progress that a node
+shows (`Moving`) are looked at together, in node/deadlines.py. The echo of an answer is no progress.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
+from collections import Counter
+from enum import Enum, auto
 
-from cucmd.failure import Code, Failure, failure
+from cucmd.failure import Code, failure
 from cucmd.vos import texts
 from cucmd.vos.commands import FileGet, ReceiverAddress, typed
-from cucmd.vos.events import (
-    Agreed,
-    Broken,
-    Event,
-    FileGetDone,
-    Moving,
-    NothingMatched,
-    Send,
-    Sized,
+from cucmd.vos.events import Agreed, Broken, Event, FileGetDone, Moving, NothingMatched, Send
+from cucmd.vos.prompt import Prompts
+from cucmd.vos.questions import DIALOGUE, Ask, Question, Questions, without_pagers
+from cucmd.vos.refusals import (
+    Said,
+    answer_refused,
+    endless_questions,
+    unknown_refusal,
 )
-from cucmd.vos.questions import DIALOGUE, Ask, Questions, without_pagers
 from cucmd.vos.secrets import MASK, Secrets
+from cucmd.vos.sizes import Sizes
 from cucmd.vos.states import MIB, PAGER_KEYS, State, is_echo
 
 # A node that does not accept an answer asks again, without end (vos/NODES.md, section 5.3).
@@ -34,25 +74,74 @@ MAX_ANSWERS = 3
 # All questions of one dialogue together; a normal one has seven.
 MAX_QUESTIONS = 40
 MAX_PAGERS = 10_000
-MAX_NOTES = 20
 MAX_NOTE = 200
+MAX_ASKED = 120
+# An echo, a prompt with an answer behind it, and the last words stand at the beginning of a
+# segment. Of a segment of 8 KiB that grows by one byte, not all is looked at each time.
+MAX_WORDS = 512
 
 _QUOTED = re.compile(r"\s{0,40}Get file:")
 _GATHERING = re.compile(r"\s{0,40}Please wait while the system is gathering", re.IGNORECASE)
 _COMPLETED = re.compile(r"[.\s]{0,200}Transfer completed", re.IGNORECASE)
+_DOTS = re.compile(r"[.\s]{0,200}\.\s{0,40}")
 _GET_FILE = re.compile(r"\s*Get file:\s*\S", re.IGNORECASE)
-_FILES = re.compile(r"\s*Number of files affected\s*:\s*([\d,]{1,18})\s*$", re.IGNORECASE)
-_BYTES = re.compile(r"\s*Total size in Bytes\s*:\s*([\d,]{1,24})\s*$", re.IGNORECASE)
-# Words that a node may use for what follows `match`. What a real node says is unknown.
-_PATTERN = re.compile(r"regular expression|regexp?\b|pattern", re.IGNORECASE)
 # Lines that any dialogue may have. Other lines become notes.
 _EXPECTED = re.compile(
     r"""\s*(?: $ | \.+\s*$ | done\.?\s*$ | Total\ size\ in | Number\ of\ files
       | Sub-directories\ were | The\ authenticity\ of\ host | .*key\ fingerprint\ is
-      | This\ key\ is\ not\ known | Warning:\ Permanently\ added | Executed\ command
-      | No\ files\ matched )""",
+      | This\ key\ is\ not\ known | Warning:\ Permanently\ added )""",
     re.IGNORECASE | re.VERBOSE,
 )
+
+
+class Stage(Enum):
+    """What the node has shown so far; see the top of this file."""
+
+    TYPED = auto()
+    ASKED = auto()
+    AGREED = auto()
+    CLAIMED = auto()
+    COMPLETED = auto()
+
+
+class Shown(Enum):
+    """What leads from one stage to another."""
+
+    ANSWER_TAKEN = auto()
+    LOGIN_TAKEN = auto()  # the answer was a password or a directory
+    COMPLETED = auto()
+    COMPLETED_UNSIZED = auto()  # "Transfer completed", and no sizes were announced before it
+    PROMPT_BEFORE_ANSWER = auto()
+
+
+_NEXT: dict[Stage, dict[Shown, Stage]] = {
+    Stage.TYPED: {
+        Shown.ANSWER_TAKEN: Stage.ASKED,
+        Shown.LOGIN_TAKEN: Stage.AGREED,
+        Shown.COMPLETED: Stage.CLAIMED,
+    },
+    Stage.ASKED: {
+        Shown.LOGIN_TAKEN: Stage.AGREED,
+        Shown.COMPLETED: Stage.CLAIMED,
+    },
+    Stage.CLAIMED: {
+        Shown.ANSWER_TAKEN: Stage.ASKED,
+        Shown.LOGIN_TAKEN: Stage.AGREED,
+        Shown.PROMPT_BEFORE_ANSWER: Stage.ASKED,
+    },
+    Stage.AGREED: {
+        Shown.COMPLETED: Stage.COMPLETED,
+        Shown.COMPLETED_UNSIZED: Stage.COMPLETED,
+        Shown.PROMPT_BEFORE_ANSWER: Stage.ASKED,
+    },
+    Stage.COMPLETED: {
+        Shown.ANSWER_TAKEN: Stage.AGREED,
+        Shown.LOGIN_TAKEN: Stage.AGREED,
+        Shown.PROMPT_BEFORE_ANSWER: Stage.ASKED,
+    },
+}
+_SENDS_LOGIN = frozenset({Ask.PASSWORD, Ask.DIRECTORY})
+_NEEDED = frozenset({Ask.HOST, Ask.PORT, Ask.USER, Ask.PASSWORD})
 
 
 class FileGetDialogue(State):
@@ -62,121 +151,212 @@ class FileGetDialogue(State):
     max_bytes = 16 * MIB
     what = "`file get`"
 
-    def __init__(self, request: FileGet, receiver: ReceiverAddress, secrets: Secrets) -> None:
+    def __init__(
+        self, request: FileGet, receiver: ReceiverAddress, secrets: Secrets, prompts: Prompts
+    ) -> None:
         self._secrets = secrets
+        self._prompts = prompts
         self._request = request
         self._command = "".join(request.command_line().split())
         self._receiver = receiver
-        self.echoed = False
+        self.echoed = self._echoes = False
+        self._stage = Stage.TYPED
         self._questions = Questions(DIALOGUE)
         self._asked: Counter[str] = Counter()
+        self._last_asked = ""
         self._pages = 0
-        self._agreed = self._completed = False
-        self._files: int | None = None
-        self._bytes: int | None = None
-        self._sized = False
-        self._nothing_matched = self._directory_refused = False
-        self._refusal: Failure | None = None
-        self._unsuccessful = False
-        self._notes: deque[str] = deque(maxlen=MAX_NOTES)
+        self._due: Ask | None = None  # what was answered last, if that is not taken yet
+        self._unechoed: Ask | None = None  # the same, until its echo is seen
+        self._at_prompt_again = False
+        self._number = self._answered = 0  # the segment, and where its last answered question ends
+        self._growing = ""  # the unfinished segment, without questions and echo
+        self._progress_shown = False  # in these bytes
+        self._sizes = Sizes()
+        self._said = Said(request)
+
+    def _begin(self) -> None:
+        """The node has taken the command. What came before is not of this command."""
+        if not self.echoed:
+            self.echoed = True
+            self._said = Said(self._request)
+
+    def _show(self, shown: Shown) -> None:
+        self._stage = _NEXT[self._stage].get(shown, self._stage)
 
     # What the node sends
 
     def received(self) -> list[Event]:
-        return [Moving()] if self._agreed and not self._completed else []
+        self._progress_shown = False
+        return []
 
     def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
-        self._progress(text)
-        if self.interrupted or self._is_quoted(text):
+        if self.interrupted or self._at_prompt_again:
             return []
-        return self._answer_questions(text, number, grown_from)
-
-    def line(self, text: str) -> list[Event]:
-        rest = without_pagers(text) if text else None  # there may be very many empty lines
-        if rest is None:
-            return []
-        if not self.echoed and is_echo(rest, self._command):
-            self.echoed = True
-            return []
-        if _GET_FILE.match(rest):  # newer releases name each file while they gather
-            self.echoed = True
-            return []
-        self._interpret(rest)
-        return self._sizes(rest)
-
-    def _progress(self, text: str) -> None:
-        if not self.echoed and _GATHERING.match(text):
-            self.echoed = True
-        elif self._agreed and _COMPLETED.match(text):
-            self._completed = True
+        events: list[Event] = []
+        if number != self._number:
+            if self._growing and not self._is_expected(self._growing):  # it was overwritten
+                events = self._progress()
+            self._number, self._answered, self._growing = number, 0, ""
+        if _GATHERING.match(text):
+            self._begin()
+        if self._is_quoted(text):
+            return events
+        events += self._answer_questions(text, number, grown_from)
+        if self._at_prompt_again or (events and isinstance(events[-1], Broken)):
+            return events
+        return events + self._words(self._unanswered(text))
 
     def _is_quoted(self, text: str) -> bool:
         """Names and patterns may look like questions, so none is looked for in these lines."""
         return (not self.echoed and "file get " in text) or bool(_QUOTED.match(text))
 
-    def _sizes(self, line: str) -> list[Event]:
-        if match := _FILES.match(line):
-            self._files = _number(match[1])
-        elif match := _BYTES.match(line):
-            self._bytes = _number(match[1])
-        if self._sized or self._files is None or self._bytes is None:
-            return []
-        self._sized = True
-        return [Sized(self._files, self._bytes)]
+    def _unanswered(self, text: str) -> str:
+        """The beginning of what stands behind the last answered question of the segment."""
+        return text[self._answered : self._answered + MAX_WORDS].lstrip()
 
-    def _interpret(self, line: str) -> None:
+    def _words(self, rest: str) -> list[Event]:
+        """What the segment says besides its questions: an echo, dots, or the end."""
+        events: list[Event] = []
+        if self._due and self._answered:
+            echo = self._echo_length(rest)
+            events += self._echoed() if echo else []
+            rest = rest[echo:]
+        self._growing = "" if self._answered else rest
+        if _COMPLETED.match(rest):
+            events += self._take() + self._progress()
+            self._show(Shown.COMPLETED if self._sizes.known else Shown.COMPLETED_UNSIZED)
+        elif _DOTS.fullmatch(rest):
+            events += self._take() + self._progress()
+        return events
+
+    def line(self, text: str) -> list[Event]:
+        rest = without_pagers(text) if text else None  # there may be very many empty lines
+        self._growing = ""
+        if rest is None or self.interrupted or self._at_prompt_again:
+            return []
+        if not self.echoed and is_echo(rest, self._command):
+            self._begin()
+            self._echoes = True
+            return []
+        if _GET_FILE.match(rest):  # newer releases name each file while they gather
+            self._begin()
+            return []
+        said = self._unanswered(text).rstrip()
+        if not said or self._has_met_prompt(said, finished=True):
+            return []
+        if self._unechoed and self._echo_length(said) == len(said):  # it came on the next line
+            return self._echoed()
+        return self._take() + self._interpret(rest)
+
+    def _interpret(self, line: str) -> list[Event]:
         """Notes what the line says about how the command ends. It is judged at the prompt."""
-        lowered = line.lower()
         note = self._secrets.mask(line.strip())[:MAX_NOTE]
-        if texts.NO_FILES_MATCHED.lower() in lowered:
-            self._nothing_matched = True
-        elif texts.INVALID_DIRECTORY.lower() in lowered:
-            self._directory_refused = True
-        elif texts.UNSUCCESSFUL.lower() in lowered:
-            self._unsuccessful = True
-        elif self._refusal is None:
-            self._refusal = _refusal(lowered, note, _check_path(self._request))
-        if not self._is_expected(line):
-            self._notes.append(note)
+        begun = self._stage is not Stage.TYPED
+        self._said.line(line, note, begun=begun, asked=bool(self._asked))
+        if self._is_expected(line):
+            sizes = self._sizes.line(line)
+            return [sizes] if sizes else []
+        self._said.notes.append(note)
+        return self._progress()
 
     def _is_expected(self, line: str) -> bool:
-        """Usual lines, lines before the echo, and questions with their echoed answers."""
-        if self._questions.answered or _EXPECTED.match(line):
+        """Usual lines, prompts that came late, and questions with their echoed answers."""
+        if self._answered or _EXPECTED.match(line) or self._prompts.is_known(line.strip()):
             return True
-        return not self.echoed or bool(_GATHERING.match(line) or _COMPLETED.match(line))
+        return bool(_GATHERING.match(line) or (self._completed and _COMPLETED.match(line)))
+
+    @property
+    def _completed(self) -> bool:
+        return self._stage in (Stage.CLAIMED, Stage.COMPLETED)
+
+    def _progress(self) -> list[Event]:
+        """Something of the transfer was shown. Once for each `receive`."""
+        if self._stage is not Stage.AGREED or self._progress_shown:
+            return []
+        self._progress_shown = True
+        return [Moving()]
+
+    # Whether our last answer was taken
+
+    def _take(self) -> list[Event]:
+        """The node has taken the answer that was due, if one was."""
+        ask, self._due = self._due, None
+        if ask in _SENDS_LOGIN:
+            self._show(Shown.LOGIN_TAKEN)
+        elif ask in _NEEDED:
+            self._show(Shown.ANSWER_TAKEN)
+        else:
+            return []
+        return [Agreed()] if self._stage is Stage.AGREED else []
+
+    def _echoed(self) -> list[Event]:
+        self._unechoed = None
+        return self._take()
+
+    def _echo_length(self, rest: str) -> int:
+        """How many characters of `rest` are the echo of our last answer; 0 without one."""
+        assert self._unechoed is not None
+        if self._unechoed is Ask.PASSWORD and (stars := len(rest) - len(rest.lstrip("*"))):
+            return stars
+        answer = self._answer_to(self._unechoed)
+        return len(answer) if rest.startswith(answer) else 0
+
+    def _has_met_prompt(self, rest: str, *, finished: bool = False) -> bool:
+        """Whether `rest` begins with a prompt that our answer has met. Remembers that it has.
+
+        finished: the line has ended.
+        """
+        begin, prompt, behind = rest.partition(texts.PROMPT) if self._unechoed else ("", "", "")
+        if not self._unechoed or not prompt or not self._prompts.is_known(begin + prompt):
+            return False
+        behind = behind.strip()
+        if behind.startswith(self._answer_to(self._unechoed)):
+            self._due = self._unechoed  # it was not taken, although the node said something since
+            self._at_prompt_again = True
+        elif self._due:  # without an echo, what stands behind the prompt is the error already
+            self._at_prompt_again = bool(behind and not self._echoes) or (finished and not behind)
+        return self._at_prompt_again
 
     # What it is answered
 
     def _answer_questions(self, text: str, number: int, grown_from: int) -> list[Event]:
         events: list[Event] = []
         for question in self._questions.in_segment(text, number, grown_from):
-            self.echoed = True
-            asked = self._secrets.mask(text[: question.end], question.begin)
-            events += self._answer(question.ask, " ".join(asked.split()))
+            if self._has_met_prompt(self._unanswered(text)):
+                return events
+            self._begin()
+            events += self._words(self._unanswered(text[: question.end])) + self._take()
+            self._answered = question.end
+            events += self._answer(question.ask, self._shown(text, question))
             if isinstance(events[-1], Broken):
-                break
+                return events
+        self._has_met_prompt(self._unanswered(text))
         return events
 
+    def _shown(self, text: str, question: Question) -> str:
+        """What may be shown of a question."""
+        return " ".join(self._secrets.mask(text[: question.end], question.begin).split())
+
     def _answer(self, ask: Ask, asked: str) -> list[Event]:
-        """The events for one question. `asked` is what may be shown of it."""
+        """The events for one question."""
         if key := PAGER_KEYS.get(ask):
             self._pages += 1
             too_many = self._pages > MAX_PAGERS
-            return [Broken(self._endless_questions())] if too_many else [Send(key, key.decode())]
+            return [Broken(endless_questions())] if too_many else [Send(key, key.decode())]
         answer = self._answer_to(ask)
-        shown = MASK if ask is Ask.PASSWORD else answer
         # Which questions are the same: those of one kind, and of yes/no ones those of one wording.
-        name = asked[:120] if ask is Ask.YES_NO else ask.value
+        name = asked[:MAX_ASKED] if ask is Ask.YES_NO else ask.value
         self._asked[name] += 1
+        self._last_asked = asked[-MAX_ASKED:]
+        secret = ask is Ask.PASSWORD
         if self._asked[name] > MAX_ANSWERS:
-            return [Broken(_answer_refused(asked, shown))]
+            shown = None if secret else answer
+            return [Broken(answer_refused(asked[:MAX_ASKED], shown, MAX_ANSWERS))]
         if self._asked.total() > MAX_QUESTIONS:
-            return [Broken(self._endless_questions())]
-        send = Send(typed(answer), shown)
-        if ask is not Ask.DIRECTORY or self._agreed:
-            return [send]
-        self._agreed = True
-        return [send, Agreed()]
+            return [Broken(endless_questions())]
+        self._due = self._unechoed = ask
+        send = Send(typed(answer), MASK if secret else answer)
+        return [send, Agreed()] if self._stage is Stage.AGREED else [send]
 
     def _answer_to(self, ask: Ask) -> str:
         receiver = self._receiver
@@ -190,75 +370,27 @@ class FileGetDialogue(State):
         }
         return answers.get(ask, "y")
 
-    def _endless_questions(self) -> Failure:
-        message = "the node asks questions without end in the dialogue of `file get`"
-        return failure(Code.RECEIVER_REJECTED, message)
-
     # How it ends
 
     def prompt(self) -> list[Event]:
-        if self._completed or self.interrupted:
-            return [self._done()]
-        if not self._agreed and (self._nothing_matched or self._files == 0):
-            return [NothingMatched()]
-        if self._directory_refused:
-            where = self._receiver.directory
-            message = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
-            return [Broken(failure(Code.RECEIVER_REJECTED, message))]
-        if not self._agreed and (broken := self._refusal or self._unexplained()):
-            return [Broken(broken)]
-        return [self._done()]
+        if self._due in _NEEDED:
+            self._show(Shown.PROMPT_BEFORE_ANSWER)
+        if not self._completed and not self.interrupted:
+            if self._said.directory_refused and self._asked[Ask.DIRECTORY.value]:
+                where = self._receiver.directory
+                message = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
+                return [Broken(failure(Code.RECEIVER_REJECTED, message))]
+            if self._stage in (Stage.TYPED, Stage.ASKED):
+                return [self._not_agreed()]
+        sizes, notes = self._sizes, tuple(self._said.notes)
+        return [FileGetDone(self._completed, sizes.files, sizes.bytes, notes)]
 
-    def _unexplained(self) -> Failure | None:
-        """Refused before a transfer, without a known reason: path, window or pattern is wrong."""
-        if not self._unsuccessful:
-            return None
-        said = self._notes[-1] if self._notes else texts.UNSUCCESSFUL
-        message = f"the node refused the command: {said}"
-        return failure(Code.INVALID_PATH, message, hint=_check_words(self._request, said))
-
-    def _done(self) -> FileGetDone:
-        return FileGetDone(self._completed, self._files, self._bytes, tuple(self._notes))
-
-
-def _number(text: str) -> int | None:
-    digits = text.replace(",", "")
-    return int(digits) if digits else None
-
-
-def _answer_refused(asked: str, shown: str) -> Failure:
-    value = "the password of the receiver" if shown == MASK else repr(shown)
-    message = (
-        f"the node asked {asked[:120]!r} again after {MAX_ANSWERS} answers; "
-        f"it does not accept {value}"
-    )
-    return failure(Code.RECEIVER_REJECTED, message)
-
-
-def _check_path(request: FileGet) -> str:
-    return f"check the path on the node: file list {request.location} {request.path}"
-
-
-def _check_words(request: FileGet, said: str) -> str:
-    """A hint for a refusal that does not say which word of the command it means."""
-    if request.match is None:
-        return _check_path(request)
-    check_match = f"check --match {request.match!r}, a regular expression"
-    return check_match if _PATTERN.search(said) else f"{check_match}, or {_check_path(request)}"
-
-
-def _refusal(lowered: str, line: str, check_path: str) -> Failure | None:
-    """The failure that a line of the node means by itself, or None.
-
-    `lowered` is the line in lower case, `line` what may be shown of it.
-    """
-    if texts.NO_SUCH_FILE in lowered:
-        return failure(Code.INVALID_PATH, f"the node says: {line}", hint=check_path)
-    if texts.WRONG_ARITY in lowered:
-        message = f"the node took an argument for several: {line}"
-        return failure(Code.INVALID_PATH, message, hint="use paths and patterns without blanks")
-    if texts.NO_VALID_COMMAND.lower() in lowered:
-        message = f"the node does not know `file get`: {line}"
-        hint = "the account must be a platform administrator of the node"
-        return failure(Code.NOT_A_NODE, message, hint=hint)
-    return None
+    def _not_agreed(self) -> Event:
+        """What it means that the prompt is back before the node could log in to the receiver."""
+        files = self._sizes.files
+        nothing = files == 0 or (self._said.nothing_matched and files is None)
+        if nothing and self._stage is Stage.TYPED:
+            return NothingMatched()
+        if self._said.cause and self._stage is Stage.TYPED:
+            return Broken(self._said.cause)
+        return Broken(unknown_refusal(self._request, self._said.notes, self._last_asked))

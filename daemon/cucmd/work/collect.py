@@ -15,7 +15,8 @@ import trio
 from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job import Collect, Phase
-from cucmd.node.deadlines import AnswerClock, CommandClock, not_connected
+from cucmd.node.arrivals import Arrivals
+from cucmd.node.deadlines import AnswerClock, CommandClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, UploadTarget
@@ -26,6 +27,9 @@ from cucmd.work.verdict import Announced, judge, surplus
 
 # A clock that is off by less is no note: so much is the time of the answer, or does not matter.
 _WORTH_A_NOTE = timedelta(minutes=2)
+
+# The failures of one path after which the others are still got, the gravest first.
+_OF_ONE_PATH = (Code.COMMAND_REFUSED, Code.INVALID_PATH, Code.NO_FILES_MATCHED)
 
 # Of one node. With a thousand nodes, a hundred paths and twenty notes for each, the state of a job
 # would be too large for a reply.
@@ -49,7 +53,7 @@ class NodeClock(msgspec.Struct, frozen=True):
 
 
 class PathResult(msgspec.Struct, frozen=True):
-    """How one `file get` ended. `nothing`: why there was no file to get."""
+    """How one `file get` ended. `nothing`: why there is no file of it."""
 
     nothing: Failure | None = None
     notes: tuple[str, ...] = ()
@@ -120,10 +124,11 @@ async def _answer(session: NodeSession, task: NodeTask, text: str) -> tuple[str,
 
 
 def _notes(results: list[PathResult]) -> tuple[str, ...]:
-    """The notes of a node. Raises `NodeFailed` if no path matched anything."""
+    """The notes of a node. Raises `NodeFailed` if a path was refused, or none matched anything."""
     missing = [result.nothing for result in results if result.nothing is not None]
-    if missing and len(missing) == len(results):
-        worst = min(missing, key=lambda gone: gone.code is Code.NO_FILES_MATCHED)
+    refused = any(gone.code is Code.COMMAND_REFUSED for gone in missing)
+    if refused or (missing and len(missing) == len(results)):
+        worst = min(missing, key=lambda gone: _OF_ONE_PATH.index(gone.code))
         others = [gone.message for gone in missing if gone is not worst]
         said = "; ".join(_at_most(MOST_PATHS_SAID, [worst.message, *others], "paths"))
         raise NodeFailed(msgspec.structs.replace(worst, message=said))
@@ -168,24 +173,27 @@ class _FileGets:
     async def get(self, path: str, node_clock: NodeClock) -> PathResult:
         self._report.phase(Phase.COMMAND)
         request = self._request(path, node_clock)
-        before = len(self._target.files())
-        clock = CommandClock(self._task.timeouts, f"in '{request.command_line()}'", self._target)
+        arrivals = Arrivals(self._target)
+        clock = CommandClock(self._task.timeouts, f"in '{request.command_line()}'", arrivals)
+        sizes = None
         await self._session.file_get(request, self._address)
         while True:
             match await self._session.next_event(clock):
-                case vos.Sized(files=files, bytes=size):
-                    self._announce(files, size)
+                case vos.Sized() as announced:
+                    self._announce(announced, sizes)
+                    sizes = announced
                 case vos.Agreed():
-                    self._report.phase(Phase.TRANSFER)
+                    if not clock.can_log_in:
+                        self._report.phase(Phase.TRANSFER)
                     clock.agreed()
                 case vos.Moving():
                     clock.progress()
                 case vos.NothingMatched():
-                    return PathResult(_nothing(path))
+                    return self._nothing_came(path, _nothing(path), arrivals)
                 case vos.Broken(failure=broken):
-                    return PathResult(self._missing(path, broken))
+                    return self._nothing_came(path, _of_path(path, broken), arrivals)
                 case vos.FileGetDone() as done:
-                    return await self._compare(path, done, before, clock)
+                    return await self._compare(path, done, arrivals, clock)
 
     def _request(self, path: str, clock: NodeClock) -> vos.FileGet:
         what, now = self._what, datetime.now(UTC)
@@ -199,25 +207,33 @@ class _FileGets:
             compress=what.compress,
         )
 
-    def _announce(self, files: int, size: int) -> None:
-        self._files_announced += files
-        self._bytes_announced += size
+    def _announce(self, sizes: vos.Sized, before: vos.Sized | None) -> None:
+        """`before`: the sizes that were announced before for the same command."""
+        self._files_announced += sizes.files - (before.files if before else 0)
+        self._bytes_announced += sizes.bytes - (before.bytes if before else 0)
         self._report.announced(self._files_announced, self._bytes_announced)
 
-    def _missing(self, path: str, broken: Failure) -> Failure:
-        """The failure of a path that does not exist, which does not stop the others; raises any
-        other.
+    def _nothing_came(self, path: str, why: Failure, arrivals: Arrivals) -> PathResult:
+        """The failure of a path that does not stop the others; raises any other.
+
+        What has come nevertheless is not complete, whatever the node said; and a node that has
+        tried to log in to the receiver has not refused the command.
         """
-        if broken.code is not Code.INVALID_PATH:
-            raise NodeFailed(broken)
-        return msgspec.structs.replace(broken, message=f"{path}: {broken.message}")
+        if why.code not in _OF_ONE_PATH:
+            raise NodeFailed(why)
+        if arrivals.any:
+            came = f"{len(arrivals.files())} files came"
+            raise NodeFailed(failure(Code.TRANSFER_INCOMPLETE, f"{why.message}; {came}"))
+        if arrivals.refused_login:
+            raise NodeFailed(self._no_login(why, arrivals))
+        return PathResult(why)
 
     async def _compare(
-        self, path: str, done: vos.FileGetDone, before: int, clock: CommandClock
+        self, path: str, done: vos.FileGetDone, arrivals: Arrivals, clock: CommandClock
     ) -> PathResult:
         await self._wait_files_closed(clock)
         announced = Announced(done.files_announced, done.bytes_announced)
-        received = self._target.files()[before:]
+        received = arrivals.files()
         wrong = judge(
             path,
             announced,
@@ -226,7 +242,9 @@ class _FileGets:
             compressed=self._what.compress,
         )
         if wrong is not None:
-            raise NodeFailed(self._why(wrong))
+            wrong = _with_words(wrong, done.notes)
+            no_login = clock.can_log_in and not arrivals.any
+            raise NodeFailed(self._no_login(wrong, arrivals) if no_login else wrong)
         if announced.files == 0 and not received:
             return PathResult(_nothing(path))
         self._report.complete(received)
@@ -242,13 +260,24 @@ class _FileGets:
             if trio.current_time() >= clock.deadline():
                 raise NodeFailed(clock.failure())
 
-    def _why(self, wrong: Failure) -> Failure:
-        if self._target.connected:
-            return wrong
-        code, why = not_connected(self._target)
+    def _no_login(self, wrong: Failure, arrivals: Arrivals) -> Failure:
+        code, why = arrivals.why_none()
         where = address(self._address.host, self._address.port)
         return failure(code, f"{wrong.message}; {why} at {where}")
 
 
 def _nothing(path: str) -> Failure:
     return failure(Code.NO_FILES_MATCHED, f"{path}: no files matched")
+
+
+def _of_path(path: str, broken: Failure) -> Failure:
+    """The same failure; its message begins with the path, if the others can still be got."""
+    if broken.code not in _OF_ONE_PATH:
+        return broken
+    return msgspec.structs.replace(broken, message=f"{path}: {broken.message}")
+
+
+def _with_words(wrong: Failure, notes: tuple[str, ...]) -> Failure:
+    """The same failure, with what the node said."""
+    said = f"; the node said: {vos.quoted(notes)}" if notes else ""
+    return msgspec.structs.replace(wrong, message=wrong.message + said)

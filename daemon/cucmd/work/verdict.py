@@ -12,6 +12,10 @@ announced is noted and not refused: trace files grow while they are collected.
     fewer files or bytes than announced   transfer_incomplete
     nothing announced, nothing came       transfer_incomplete
     0 files announced, nothing came       no failure here; `collect.py` says no_files_matched
+
+Where no login came of a node that could log in, `collect.py` makes of any of these
+receiver_unreachable or receiver_rejected. The stages of the dialogue that lead here, and what a
+prompt before a transfer means, are in vos/file_get.py.
 """
 
 from __future__ import annotations

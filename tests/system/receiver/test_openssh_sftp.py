@@ -38,7 +38,7 @@ async def test_a_push_as_a_node_makes_it(target: Any, openssh: Any, log: Path) -
     path = f"10.0.0.1/2025-01-31_10-00-00/{log.name}"
     assert target.target.files() == (ReceivedFile("", path, 3_000_000, sha(log), True),)
     assert sha(target.folder / path) == sha(log)
-    assert target.target.connected
+    assert target.target.logins == 1
     await target.target.wait_files_closed()
 
 
@@ -100,7 +100,7 @@ async def test_legacy_algorithms_only_where_they_were_opted_in(
         target = open_target(receiver, "strict")
         done = await openssh.sftp(target, f"put {log} a\n", option)
         assert done.returncode == 255
-        assert not target.target.connected
+        assert target.target.logins == 0
     async with open_with(legacy=True) as receiver:
         done = await openssh.sftp(open_target(receiver, "legacy"), f"put {log} a\n", option)
         assert done.returncode == 0, done.stderr

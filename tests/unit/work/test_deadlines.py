@@ -1,5 +1,6 @@
 """The deadline of each phase: its failure, and how the connection is closed."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from cucmd.node.ports import NodeTask
 from rig.scripted_node import (
     COMPLETED,
     GATHERING,
+    QUESTIONS,
     Answer,
     Node,
     announce,
     appliance,
+    by_path,
     collected,
     node_task,
     pushes,
@@ -167,6 +170,85 @@ async def test_a_slow_transfer_that_moves_may_exceed_the_command_timeout(
 
     async with scripted(appliance(trickle)) as node:
         await collected(node, node_task(tmp_path))
+
+
+NO_DIRECTORY = QUESTIONS[:-1]
+
+
+async def comes_slowly(node: Node) -> None:
+    for _ in range(20):
+        await trio.sleep(100)
+        node.target.receive(1)
+    node.target.store("slow", 20)
+
+
+async def shows_dots(node: Node) -> None:
+    for _ in range(20):
+        await trio.sleep(100)
+        await node.say(".", end="")
+    node.target.store("slow", 20)
+
+
+@pytest.mark.parametrize("transfer", [comes_slowly, shows_dots])
+@pytest.mark.parametrize("left_out", QUESTIONS)
+async def test_a_transfer_may_exceed_the_command_timeout_whichever_question_is_left_out(
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,
+    left_out: str,
+    transfer: Callable[[Node], Awaitable[None]],
+) -> None:
+    async def trickle(node: Node, line: str) -> None:
+        questions = [question for question in QUESTIONS if question != left_out]
+        await announce(node, 1, 20, questions)
+        await transfer(node)
+        await node.say("", COMPLETED)
+
+    async with scripted(appliance(trickle)) as node:
+        await collected(node, node_task(tmp_path))
+
+
+@pytest.mark.parametrize("questions", [QUESTIONS, NO_DIRECTORY, QUESTIONS[:3]])
+async def test_the_echo_of_our_last_answer_does_not_prolong_the_command(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, questions: tuple[str, ...]
+) -> None:
+    async def silent_after_the_questions(node: Node, line: str) -> None:
+        for question in questions:
+            await node.say(f"{question} ", end="")
+            await trio.sleep(0.1)  # the echo comes later than our answer
+            await node.read_line()
+        await hang(node)
+
+    async with scripted(appliance(silent_after_the_questions)) as node:
+        task = node_task(tmp_path, timeouts=Timeouts(connect=8, command=8, grace=1))
+        why, seconds = await failure_and_seconds(node, task)
+        assert why.code is Code.COMMAND_TIMEOUT
+        assert why.message.startswith("TimeoutError: Timed out after 8s")
+        assert "(command timeout)" in why.message
+        assert seconds == pytest.approx(9, abs=2)
+
+
+async def test_the_stall_timeout_is_never_longer_than_that_of_the_command(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(stalls_in_the_middle)) as node:
+        task = node_task(tmp_path, timeouts=Timeouts(command=70, stall=120))
+        why, seconds = await failure_and_seconds(node, task)
+        assert why.code is Code.STALLED
+        assert why.message.startswith("TimeoutError: Timed out after 70s")
+        assert "stall timeout" in why.message
+        assert "command" in why.message.partition("stall timeout")[2]
+        assert seconds == pytest.approx(60 + 70, abs=8)
+
+
+async def test_a_second_command_without_a_login_is_not_taken_for_the_first_ones_transfer(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    answers = by_path(syslog=pushes(5), core=stalls)
+    async with scripted(appliance(answers)) as node:
+        why, _ = await failure_and_seconds(node, node_task(tmp_path, "syslog", "core"))
+        assert why.code is Code.RECEIVER_UNREACHABLE
+        assert "no login came in" in why.message
+        assert "(stall timeout)" in why.message
 
 
 async def stalls(node: Node, line: str) -> None:

@@ -1,18 +1,21 @@
 """What came of a push against what was said of it: nothing passes as whole that is not."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 import trio
 
-from cucmd.failure import Code, failure
+from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job import Collect
 from rig.scripted_node import (
     COMPLETED,
+    GATHERING,
+    NO_SUCH_FILE,
     QUESTIONS,
     Answer,
     Node,
+    RecordedReport,
     announce,
     appliance,
     by_path,
@@ -170,8 +173,170 @@ async def test_nothing_announced_and_nothing_come_is_no_success(
     async def says_only_completed(node: Node, line: str) -> None:
         for question in QUESTIONS:
             await node.ask(question)
-        node.target.connected = True
+        node.target.logins += 1
         await node.say(COMPLETED)
 
     async with scripted(appliance(says_only_completed)) as node:
         assert (await failed(node, node_task(tmp_path))).code is Code.TRANSFER_INCOMPLETE
+
+
+@pytest.mark.parametrize("left_out", QUESTIONS)
+async def test_a_node_that_leaves_out_any_one_question_can_succeed(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, left_out: str
+) -> None:
+    async def asks_less(node: Node, line: str) -> None:
+        await announce(node, 1, 5, [question for question in QUESTIONS if question != left_out])
+        node.target.store("a", 5)
+        await node.say(COMPLETED)
+
+    async with scripted(appliance(asks_less)) as node:
+        _, report = await collected(node, node_task(tmp_path))
+    assert report.counted == ["a"]
+
+
+async def early_and_never_again(node: Node) -> None:
+    await announce(node, 2, 10)
+    await node.say(COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("closed", "code"),
+    [
+        ((True, True), None),
+        ((True, False), Code.TRANSFER_INCOMPLETE),
+        ((True,), Code.TRANSFER_INCOMPLETE),
+        ((), Code.RECEIVER_UNREACHABLE),
+    ],
+)
+async def test_completed_before_any_file_is_worth_what_comes_then(
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,
+    closed: tuple[bool, ...],
+    code: Code | None,
+) -> None:
+    async def says_it_first(node: Node, line: str) -> None:
+        await early_and_never_again(node)
+        await trio.sleep(1)
+        for number, whole in enumerate(closed):
+            node.target.store(f"{number}", 5, closed=whole)
+
+    async with scripted(appliance(says_it_first)) as node:
+        if code is None:
+            _, report = await collected(node, node_task(tmp_path))
+            assert report.counted == ["0", "1"]
+        else:
+            assert (await failed(node, node_task(tmp_path))).code is code
+
+
+async def test_sizes_that_are_announced_twice_are_counted_once(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def twice(node: Node, line: str) -> None:
+        await announce(node, 2, 10, ())
+        await pushes(5, 6)(node, line)
+
+    async with scripted(appliance(twice)) as node:
+        _, report = await collected(node, node_task(tmp_path, "syslog", "core"))
+    assert report.totals == (4, 22)
+
+
+def refuses(*words: str, questions: Sequence[str] = ()) -> Answer:
+    async def file_get(node: Node, line: str) -> None:
+        await node.say(GATHERING)
+        for question in questions:
+            await node.ask(question)
+        await node.say("", *words)
+
+    return file_get
+
+
+@pytest.mark.parametrize(
+    ("file_get", "says"),
+    [
+        (refuses("% Invalid command 'file get'"), "% Invalid command 'file get'"),
+        (refuses("PAM: 'OneTimeSecret' is locked"), "PAM: '*****' is locked"),
+        (refuses(), "no reason"),
+        (refuses(questions=QUESTIONS[:1]), "proceed"),
+        (refuses("too busy", questions=QUESTIONS[:4]), "too busy"),
+    ],
+)
+async def test_a_node_that_refuses_is_not_called_unable_to_reach_the_receiver(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, file_get: Answer, says: str
+) -> None:
+    async with scripted(appliance(file_get)) as node:
+        why = await failed(node, node_task(tmp_path, "core"))
+    assert why.code is Code.COMMAND_REFUSED
+    assert why.message.startswith("core: ")
+    assert says in why.message
+
+
+@pytest.mark.parametrize("at", range(len(QUESTIONS)))
+async def test_an_answer_that_the_shell_runs_says_nothing_of_the_node(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, at: int
+) -> None:
+    async def goes_back(node: Node, line: str) -> None:
+        await announce(node, 1, 5, QUESTIONS[:at])
+        await node.say(f"{QUESTIONS[at]} ", "admin:", end="")
+        await node.read_line()
+        await node.say("No valid command entered")
+
+    async with scripted(appliance(goes_back)) as node:
+        why = await failed(node, node_task(tmp_path))
+    last = at == len(QUESTIONS) - 1  # a login does not need the directory
+    assert why.code is (Code.RECEIVER_UNREACHABLE if last else Code.COMMAND_REFUSED)
+    assert "No valid command" not in why.message
+
+
+async def test_a_path_that_is_refused_stops_no_other_but_fails_the_node(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    answers = by_path(core=refuses("Not now"), syslog=pushes(5), nowhere=refuses(NO_SUCH_FILE))
+    async with scripted(appliance(answers)) as node:
+        report = RecordedReport()
+        with pytest.raises(NodeFailed) as caught:
+            await collected(node, node_task(tmp_path, "nowhere", "core", "syslog"), report)
+    assert caught.value.failure.code is Code.COMMAND_REFUSED
+    assert caught.value.failure.message.startswith("core: ")
+    assert len(report.counted) == 1
+
+
+async def test_what_a_node_said_stands_in_the_failure_of_its_transfer(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def says_why(node: Node, line: str) -> None:
+        await announce(node, 1, 5)
+        node.target.store("a", 3, closed=False)
+        await node.say("sftp: write: No space left on device", "Connection closed")
+
+    async with scripted(appliance(says_why)) as node:
+        why = await failed(node, node_task(tmp_path))
+    assert why.code is Code.TRANSFER_INCOMPLETE
+    assert "No space left on device / Connection closed" in why.message
+
+
+@pytest.mark.parametrize("words", ["No files matched filter criteria", "Not now", NO_SUCH_FILE])
+async def test_what_comes_of_a_node_that_refuses_is_incomplete(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, words: str
+) -> None:
+    async def sends_and_refuses(node: Node, line: str) -> None:
+        node.target.store("a", 5)
+        await node.say(GATHERING, words)
+
+    async with scripted(appliance(sends_and_refuses)) as node:
+        why = await failed(node, node_task(tmp_path))
+    assert why.code is Code.TRANSFER_INCOMPLETE
+
+
+async def test_a_wrong_login_is_the_cause_where_the_dialogue_does_not_show_one(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A node that echoes no password and asks for no directory: nothing says that it read it."""
+
+    async def logs_in_wrongly(node: Node, line: str) -> None:
+        await announce(node, 1, 5, QUESTIONS[:4])
+        await node.say("Password: ")
+        node.target.wrong_logins += 1
+
+    async with scripted(appliance(logs_in_wrongly)) as node:
+        why = await failed(node, node_task(tmp_path))
+    assert why.code is Code.RECEIVER_REJECTED

@@ -1,0 +1,52 @@
+"""What has come to an upload target since one command was typed.
+
+The one rule: several commands of a node share its upload target, so what came of an earlier one is
+no evidence for a later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cucmd.failure import Code
+from cucmd.node.ports import UploadTarget
+from cucmd.received_file import ReceivedFile
+
+
+class Arrivals:
+    """Made when the command is typed."""
+
+    def __init__(self, target: UploadTarget) -> None:
+        self._target = target
+        self._logins = target.logins
+        self._wrong_logins = target.wrong_logins
+        self._bytes = target.bytes_received
+        self._files = len(target.files())
+
+    @property
+    def any(self) -> bool:
+        """A login or a byte has come."""
+        target = self._target
+        return target.logins > self._logins or target.bytes_received > self._bytes
+
+    @property
+    def last(self) -> float | None:
+        """When the last login or byte came, by trio's clock. None: nothing has come."""
+        return self._target.last_activity if self.any else None
+
+    @property
+    def refused_login(self) -> bool:
+        """A login has come with a wrong password."""
+        return self._target.wrong_logins > self._wrong_logins
+
+    def files(self) -> Sequence[ReceivedFile]:
+        return self._target.files()[self._files :]
+
+    def why_none(self) -> tuple[Code, str]:
+        """Why nothing came of a node that can log in: the code, and the reason."""
+        if self.refused_login:
+            return (
+                Code.RECEIVER_REJECTED,
+                "the node logged in to the receiver with a wrong password",
+            )
+        return Code.RECEIVER_UNREACHABLE, "the node agreed to push, but no login came in"

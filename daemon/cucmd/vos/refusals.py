@@ -1,0 +1,116 @@
+"""PURE. What a node's lines mean where it goes back to its prompt and nothing was transferred.
+
+The one rule: a code names a cause only if the node said words that prove it. Whatever else it said
+is `command_refused`, and is quoted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Collection
+
+from cucmd.failure import Code, Failure, failure
+from cucmd.vos import texts
+from cucmd.vos.commands import FileGet
+
+MAX_NOTES = 20
+# Of what a node said, in one message. The reason stands first, a general error often last.
+MAX_BEGINNING, MAX_END = 240, 80
+# Words that a node may use for what follows `match`. What a real node says is unknown.
+_PATTERN = re.compile(r"regular expression|regexp?\b|pattern", re.IGNORECASE)
+
+
+def quoted(notes: Collection[str]) -> str:
+    """What the node said, in one line of limited length. `notes` are masked already."""
+    said = " / ".join(" ".join(note.split()) for note in notes)
+    if len(said) <= MAX_BEGINNING + MAX_END:
+        return said
+    return f"{said[:MAX_BEGINNING]} ... {said[-MAX_END:]}"
+
+
+class Said:
+    """What the node has said of its command so far, apart from sizes and questions.
+
+    notes: lines that a dialogue does not usually have, masked.
+    """
+
+    def __init__(self, request: FileGet) -> None:
+        self._request = request
+        self.notes: deque[str] = deque(maxlen=MAX_NOTES)
+        self.nothing_matched = False
+        self.directory_refused = False
+        self.cause: Failure | None = None
+
+    def line(self, line: str, note: str, *, begun: bool, asked: bool) -> None:
+        """A line that is no question.
+
+        note   what may be shown of it
+        begun  the node has taken an answer about the receiver: it has not refused the command
+        asked  the node has asked a question before. Our answer may have met the prompt, and then an
+               unknown command is our answer and not `file get`.
+        """
+        lowered = line.lower()
+        if texts.NO_FILES_MATCHED.lower() in lowered:
+            self.nothing_matched = True
+        elif texts.INVALID_DIRECTORY.lower() in lowered:
+            self.directory_refused = True
+        elif self.cause is None and not begun:
+            self.cause = _known_refusal(lowered, note, self._request, asked=asked)
+
+
+def _known_refusal(lowered: str, note: str, request: FileGet, *, asked: bool) -> Failure | None:
+    """The failure that a line of the node means by itself, or None."""
+    if texts.NO_SUCH_FILE in lowered:
+        return failure(Code.INVALID_PATH, f"the node says: {note}", hint=_check_path(request))
+    if texts.WRONG_ARITY in lowered:
+        message = f"the node took an argument for several: {note}"
+        return failure(Code.INVALID_PATH, message, hint="use paths and patterns without blanks")
+    if texts.NO_VALID_COMMAND.lower() in lowered and not asked:
+        message = f"the node does not know `file get`: {note}"
+        hint = "the account must be a platform administrator of the node"
+        return failure(Code.NOT_A_NODE, message, hint=hint)
+    return None
+
+
+def unknown_refusal(request: FileGet, notes: Collection[str], question: str) -> Failure:
+    """The failure for a prompt that came before a transfer, for no reason that is known.
+
+    notes     what the node said since it took the command
+    question  the last question that it asked before, or ""
+    """
+    said = quoted(notes)
+    if question:
+        message = f"the node went back to its prompt at the question {question!r}"
+        message += f"; it said: {said}" if said else ""
+    elif said:
+        message = f"the node refused the command: {said}"
+    else:
+        message = "the node went back to its prompt and gave no reason"
+    unsuccessful = any(texts.UNSUCCESSFUL.lower() in note.lower() for note in notes)
+    hint = _check_words(request, said) if unsuccessful else None
+    return failure(Code.COMMAND_REFUSED, message, hint=hint)
+
+
+def answer_refused(asked: str, shown: str | None, times: int) -> Failure:
+    """The failure for a question that is asked again and again. `shown` None: a password."""
+    value = "the password of the receiver" if shown is None else repr(shown)
+    message = f"the node asked {asked!r} again after {times} answers; it does not accept {value}"
+    return failure(Code.RECEIVER_REJECTED, message)
+
+
+def endless_questions() -> Failure:
+    message = "the node asks questions without end in the dialogue of `file get`"
+    return failure(Code.RECEIVER_REJECTED, message)
+
+
+def _check_path(request: FileGet) -> str:
+    return f"check the path on the node: file list {request.location} {request.path}"
+
+
+def _check_words(request: FileGet, said: str) -> str:
+    """A hint for a refusal that does not say which word of the command it means."""
+    if request.match is None:
+        return _check_path(request)
+    check_match = f"check --match {request.match!r}, a regular expression"
+    return check_match if _PATTERN.search(said) else f"{check_match}, or {_check_path(request)}"
