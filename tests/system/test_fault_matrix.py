@@ -79,7 +79,14 @@ def rows() -> Iterator[Row]:
     yield Row("prompt-storm:command", "command_timeout", "file get", STORM)
     yield Row("endless-list", "command_timeout", "file get", STORM)
     yield Row("silent-return", "receiver_unreachable", "no login came in")
-    yield Row("silent-return:command", "receiver_unreachable", "Transfer completed")
+    yield Row("silent-return:command", "command_refused", "no reason")
+    yield Row("silent-return:sizing", "command_refused", "no reason")
+    for question, asked in QUESTIONS.items():
+        yield Row(f"silent-return:{question}", "command_refused", asked)
+    for step in ("transfer", "completed"):
+        yield Row(f"silent-return:{step}", "transfer_incomplete", "Transfer completed")
+    yield Row("refuse-command", "command_refused", "% Invalid command")
+    yield from other_forms()
     for question in ("proceed", "address", "port", "user", "password", "directory"):
         yield Row(f"reask:{question}", "receiver_rejected", "again after 3 answers")
     yield Row("no-files", "no_files_matched", "no files matched")
@@ -101,6 +108,28 @@ def rows() -> Iterator[Row]:
     yield Row("trickle@10000", None)
     yield Row("clock-ahead", None)
     yield Row("clock-back", None)
+
+
+# Questions that a node needs answered before it can log in to the receiver.
+QUESTIONS = {
+    "proceed": "proceed [y/n]?",
+    "address": "SFTP server IP:",
+    "port": "SFTP server port",
+    "user": "User ID:",
+    "password": "Password:",
+}
+
+
+def other_forms() -> Iterator[Row]:
+    """Dialogues of `file get` that differ from the usual one."""
+    for fault in ("omit:proceed", "omit:directory", "reorder", "sizes-twice", "completed-early"):
+        yield Row(fault, None)
+    yield Row("omit:directory upload-cut", "transfer_incomplete", "Transfer completed")
+    yield Row("completed-early upload-cut", "transfer_incomplete", "cut off")
+    yield Row("completed-only", "receiver_unreachable", "no login came in")
+    yield Row("omit:directory unreachable", "receiver_unreachable", "no login came in", STALL)
+    # The echo of our last answer is no progress.
+    yield Row("hang:directory", "command_timeout", "(command timeout)", COMMAND)
 
 
 STEPS = ("command", "sizing", "proceed", "address", "port", "user", "password")
@@ -272,6 +301,19 @@ def test_a_login_to_a_locked_account_is_not_repeated(daemon: Daemon, make_lab: M
         assert node(job, 0).failure.code == "auth_failed"
         job = client.wait(start(client, lab).job_id)
     assert (node(job, 0).failure.code, node(job, 0).attempt) == ("auth_failed", 1)
+
+
+def test_a_transfer_that_is_longer_than_the_command_timeout(
+    daemon: Daemon, make_lab: MakeLab
+) -> None:
+    """Of a node that never asks for the directory. The command alone takes less than 4 s."""
+    faults = ("--fault", "omit:directory", "--fault", "trickle@3000")
+    lab = make_lab(1, "--files", "1", "--size", "30000", *faults)
+    with daemon.client() as client:
+        job = client.wait(start(client, lab, connect=4, command=4).job_id)
+    ended = node(job, 0)
+    assert (ended.status, ended.files_received) == ("succeeded", 1)
+    assert (ended.completed_at - ended.started_at).total_seconds() > 8
 
 
 LARGE = 5_000_000_000

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -69,6 +69,8 @@ class FileGetDialogue:
         """Runs the dialogue. `words`: the arguments of `file get`. Raises Refused, BackToPrompt."""
         console, options = self._console, self._node.options
         await console.at(Step.COMMAND)
+        if self._faults.take(Kind.REFUSE_COMMAND):
+            raise Refused(texts.INVALID_COMMAND.format(command="file get"))
         now = self._node.now()
         get = parse_get(words, now, options.timezone)
         if self._faults.take(Kind.INVALID_PATH):
@@ -83,9 +85,12 @@ class FileGetDialogue:
         plan = self._plan(matched)
         await self._size(plan.announced, ROOTS[get.location])
         self._announce(plan.announced, get)
+        if self._faults.take(Kind.SIZES_TWICE):
+            self._announce(plan.announced, get)
         if options.extra_question is Extra.AFTER:
             await self._yes_or_no(texts.ANSWER_Y_OR_N)
-        await self._yes_or_no(texts.PROCEED, Step.PROCEED)
+        if not self._faults.take(Kind.OMIT, Step.PROCEED):
+            await self._yes_or_no(texts.PROCEED, Step.PROCEED)
         receiver = await self._ask_receiver()
         await self._transfer(receiver, plan.sent, get, now)
 
@@ -145,13 +150,16 @@ class FileGetDialogue:
     # -- the questions
 
     async def _ask_receiver(self) -> ReceiverAddress:
-        return ReceiverAddress(
-            host=await self._ask(Step.ADDRESS, texts.ASK_HOST, _address),
-            port=await self._ask(Step.PORT, texts.ASK_PORT, _port),
-            username=await self._ask(Step.USER, texts.ASK_USER, _anything),
-            password=await self._ask(Step.PASSWORD, texts.ASK_PASSWORD, _anything, Echo.STARS),
-            directory=await self._ask(Step.DIRECTORY, texts.ASK_DIRECTORY, _anything),
-        )
+        answers: dict[str, Any] = {"directory": "/"}
+        asked = list(_RECEIVER)
+        if self._faults.take(Kind.OMIT, Step.DIRECTORY):
+            asked.remove(Step.DIRECTORY)
+        if self._faults.take(Kind.REORDER):
+            asked.reverse()
+        for step in asked:
+            name, question, accept, echo = _RECEIVER[step]
+            answers[name] = await self._ask(step, question, accept, echo)
+        return ReceiverAddress(**answers)
 
     async def _ask(
         self,
@@ -199,6 +207,11 @@ class FileGetDialogue:
     async def _transfer(
         self, receiver: ReceiverAddress, files: list[VirtualFile], get: Get, now: datetime
     ) -> None:
+        if self._faults.take(Kind.COMPLETED_ONLY):
+            self._completed()
+            return
+        if early := self._faults.take(Kind.COMPLETED_EARLY) is not None:
+            self._completed()
         self._move_clock()
         push = Push(
             self._node,
@@ -216,6 +229,10 @@ class FileGetDialogue:
             # What the appliance prints then is unknown. Here it prints nothing.
             raise BackToPrompt from None
         await self._console.at(Step.COMPLETED)
+        if not early:
+            self._completed()
+
+    def _completed(self) -> None:
         self._terminal.line()
         # The final dot is not always there.
         dot = "." if self._node.index % 3 else ""
@@ -292,3 +309,14 @@ def _address(answer: str) -> str | None:
         # Numbers with dots between them that are no address are no host name either.
         numeric = answer.replace(".", "").isdigit()
         return answer if not numeric and _HOST_NAME.fullmatch(answer) else None
+
+
+# The questions about the receiver, in their usual order: the field of the answer, the question,
+# what makes the field of an answer (None: it is asked again), and how the answer is echoed.
+_RECEIVER: dict[Step, tuple[str, str, Callable[[str], Any], Echo]] = {
+    Step.ADDRESS: ("host", texts.ASK_HOST, _address, Echo.PLAIN),
+    Step.PORT: ("port", texts.ASK_PORT, _port, Echo.PLAIN),
+    Step.USER: ("username", texts.ASK_USER, _anything, Echo.PLAIN),
+    Step.PASSWORD: ("password", texts.ASK_PASSWORD, _anything, Echo.STARS),
+    Step.DIRECTORY: ("directory", texts.ASK_DIRECTORY, _anything, Echo.PLAIN),
+}

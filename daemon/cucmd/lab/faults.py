@@ -85,6 +85,12 @@ class Kind(StrEnum):
     ENDLESS_LIST = "endless-list"
     SILENT_RETURN = "silent-return"
     REASK = "reask"
+    OMIT = "omit"
+    REORDER = "reorder"
+    REFUSE_COMMAND = "refuse-command"
+    SIZES_TWICE = "sizes-twice"
+    COMPLETED_EARLY = "completed-early"
+    COMPLETED_ONLY = "completed-only"
     NO_FILES = "no-files"
     INVALID_PATH = "invalid-path"
     BIG_FILE = "big-file"
@@ -151,6 +157,12 @@ RULES: dict[Kind, Rule] = {
         "back to the prompt without a text", _AFTER_COMMAND, step=Step.DIRECTORY
     ),
     Kind.REASK: Rule("no answer to QUESTION is accepted", QUESTIONS),
+    Kind.OMIT: Rule("QUESTION is not asked", frozenset({Step.PROCEED, Step.DIRECTORY})),
+    Kind.REORDER: Rule("asks about the receiver in another order"),
+    Kind.REFUSE_COMMAND: Rule("file get is refused in words of its own"),
+    Kind.SIZES_TWICE: Rule("the sizes are announced twice"),
+    Kind.COMPLETED_EARLY: Rule("says 'Transfer completed' before it sends"),
+    Kind.COMPLETED_ONLY: Rule("says 'Transfer completed' and sends nothing"),
     Kind.NO_FILES: Rule("no file matches"),
     Kind.INVALID_PATH: Rule("no path is there"),
     Kind.BIG_FILE: Rule(
@@ -296,7 +308,7 @@ def _written(kind: Kind) -> str:
     rule = RULES[kind]
     step = ""
     if rule.steps:
-        name = "QUESTION" if kind is Kind.REASK else "STEP"
+        name = "QUESTION" if rule.steps <= QUESTIONS else "STEP"
         step = f":{name}" if rule.step is None else f"[:{name}]"
     number = ""
     if rule.unit:

@@ -31,10 +31,11 @@ PAGER_GONE = "\r\x1b[K"
 PAGER_IS_OFF = "Automatic pagination is turned off"
 PAGER_IS_ON = "Automatic pagination is turned on"
 
-# Generic errors (V; the middle two C).
+# Generic errors (V; the second and the third C).
 UNSUCCESSFUL = "Executed command unsuccessfully"
 NO_VALID_COMMAND = "No valid command entered"
 WRONG_ARITY = "Expected {mandatory} mandatory and up to {more} non-mandatory parameter(s)"
+INVALID_COMMAND = "% Invalid command '{command}'"
 NO_SUCH_FILE = "no such file or directory can be found"
 
 # `file get`, in the order of the dialogue (V, C). A blank follows a question.

@@ -42,6 +42,7 @@ def test_a_spec_and_what_it_means(spec, fault):
         ("hang", "hang:STEP with STEP one of accept, login"),
         ("hang:lunch", "a step of hang: "),
         ("reask:transfer", "a step of reask: proceed, address"),
+        ("omit:user", "a step of omit: proceed, directory"),
         ("no-files:command", "no-files without a step"),
         ("no-files@3", "no-files without a number"),
         ("trickle", "trickle@BYTES_PER_S"),
