@@ -76,11 +76,11 @@ def failing_with(error: Exception) -> Callable[..., Awaitable[None]]:
     return fail
 
 
-def noting_passwords(targets: Path) -> Callable[[Ssh, NodeTask], UploadTarget]:
+def noting_passwords(targets: Path) -> Callable[[Ssh, NodeTask, str], UploadTarget]:
     open_upload_target = Ssh.open_upload_target
 
-    def open_and_note(self: Ssh, task: NodeTask) -> UploadTarget:
-        target = open_upload_target(self, task)
+    def open_and_note(self: Ssh, task: NodeTask, address: str) -> UploadTarget:
+        target = open_upload_target(self, task, address)
         with targets.open("a") as file:
             file.write(f"{target.password}\n")
         return target

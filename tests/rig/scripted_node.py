@@ -61,6 +61,8 @@ class Target:
         self.last_activity = trio.current_time()
         self.logins = 0
         self.wrong_logins = 0
+        self.refused = 0
+        self.refused_why = ""
         self.refusal: Failure | None = None
         self.revoked = False
         self.closed = False
@@ -101,6 +103,7 @@ class Node:
     """The node. It is also the shell and the receiver that `collect` is given."""
 
     local_address = "192.0.2.1"
+    peer_address = "192.0.2.9"
     port = 2222
 
     def __init__(self, script: Script, nursery: trio.Nursery) -> None:
@@ -192,7 +195,7 @@ class Node:
 
     # As the receiver
 
-    def open_upload_target(self, task: NodeTask) -> Target:
+    def open_upload_target(self, task: NodeTask, address: str) -> Target:
         self.targets.append(Target())
         return self.targets[-1]
 

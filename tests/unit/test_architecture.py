@@ -59,7 +59,10 @@ ONLY = {
     ("api", "node"): {"cucmd.node.ports"},
     ("jobs", "node"): {"cucmd.node.ports"},
     ("lab", "ssh"): {"cucmd.ssh.bridge"},
-    ("receiver", "ssh"): {"cucmd.ssh.algorithms", "cucmd.ssh.bridge", "cucmd.ssh.unread"},
+    ("receiver", "ssh"): {
+        f"cucmd.ssh.{name}"
+        for name in ("algorithms", "bridge", "feed", "source", "turns", "unread")
+    },
 }
 
 EVENT_LOOPS = {"trio", "asyncio", "asyncssh", "trio_asyncio"}

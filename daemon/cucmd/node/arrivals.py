@@ -8,9 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from cucmd.failure import Code
 from cucmd.node.ports import UploadTarget
 from cucmd.received_file import ReceivedFile
+
+
+class WhyNone(msgspec.Struct, frozen=True):
+    """Why no login came in. `hint`: None is the usual one for the code."""
+
+    code: Code
+    text: str
+    hint: str | None = None
 
 
 class Arrivals:
@@ -42,11 +52,19 @@ class Arrivals:
     def files(self) -> Sequence[ReceivedFile]:
         return self._target.files()[self._files :]
 
-    def why_none(self) -> tuple[Code, str]:
-        """Why nothing came of a node that can log in: the code, and the reason."""
+    def why_none(self) -> WhyNone:
+        """Why nothing came of a node that can log in."""
+        target = self._target
         if self.refused_login:
-            return (
-                Code.RECEIVER_REJECTED,
-                "the node logged in to the receiver with a wrong password",
+            wrong = "the node logged in to the receiver with a wrong password"
+            return WhyNone(Code.RECEIVER_REJECTED, wrong)
+        if target.refused:
+            many = "a connection" if target.refused == 1 else f"{target.refused} connections"
+            return WhyNone(
+                Code.RECEIVER_UNREACHABLE,
+                f"no login came in; the receiver itself turned {many} of the node's address away, "
+                f"the last because {target.refused_why}",
+                "the daemon's log says which addresses have taken the room; try again",
             )
-        return Code.RECEIVER_UNREACHABLE, "the node agreed to push, but no login came in"
+        nothing = "the node agreed to push, but no login came in"
+        return WhyNone(Code.RECEIVER_UNREACHABLE, nothing)

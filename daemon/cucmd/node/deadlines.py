@@ -140,10 +140,10 @@ class CommandClock:
         if self._stalls() == math.inf:
             what = f"{self._what} (command timeout)"
             return timed_out(Code.COMMAND_TIMEOUT, self._timeouts.command, what)
-        code, why = Code.STALLED, "no byte moved"
-        if not self._arrivals.any:
-            code, why = self._arrivals.why_none()
+        none = None if self._arrivals.any else self._arrivals.why_none()
+        code, why = (none.code, none.text) if none else (Code.STALLED, "no byte moved")
         clock = "stall timeout"
         if self._stall < self._timeouts.stall:
             clock += ", which is never longer than the command's"
-        return timed_out(code, self._stall, f"{self._what}: {why} ({clock})")
+        hint = none.hint if none else None
+        return timed_out(code, self._stall, f"{self._what}: {why} ({clock})", hint=hint)

@@ -26,6 +26,10 @@ class Shell(Protocol):
     def local_address(self) -> str:
         """Our own address on the connection to the node."""
 
+    @property
+    def peer_address(self) -> str:
+        """The node's; "" where it has reset the connection."""
+
     async def receive(self) -> bytes:
         """The next bytes from the node; b"" once it has closed.
 
@@ -66,6 +70,8 @@ class UploadTarget(Protocol):
     last_activity: when the last login or byte came, by trio's clock.
     logins: how often a client has logged in.
     wrong_logins: how often `username` came with a wrong password.
+    refused: connections from the node's address that the receiver refused or cut before a login,
+        for a limit of its own; refused_why: the last reason, in a few words.
     refusal: disk_full or quota_exceeded, once an upload was refused.
     """
 
@@ -85,6 +91,10 @@ class UploadTarget(Protocol):
     def logins(self) -> int: ...
     @property
     def wrong_logins(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+    @property
+    def refused_why(self) -> str: ...
     @property
     def refusal(self) -> Failure | None: ...
     def files(self) -> Sequence[ReceivedFile]:
@@ -110,7 +120,10 @@ class Receiver(Protocol):
     @property
     def port(self) -> int: ...
 
-    def open_upload_target(self, task: NodeTask) -> UploadTarget: ...
+    def open_upload_target(self, task: NodeTask, address: str) -> UploadTarget:
+        """`address`: the node's, from which its uploads are expected; "": unknown."""
+        ...
+
     def shortage(self, descriptor: int) -> str | None:
         """Why no more may be written to the disk that `descriptor` is on; None: it may."""
 

@@ -5,9 +5,11 @@
     paths.py        PURE  a path as the client names it -> plain names
     packets.py      PURE  the protocol on the wire
     unauthenticated.py  PURE  connections that have not logged in yet
+    connect_rate.py  PURE  how often an address may connect without a login
+    refusals.py     what was refused: counted, and said once a minute
     host_keys.py    the server's host keys, made once
+    listener.py     accepts connections, and refuses at little cost
     connection.py   one SSH connection: its login, and its one SFTP session
-    tcp_feed.py     its bytes, from TCP into asyncssh
     session.py      one SFTP session: event loop <-> worker thread
     requests.py     the reply to each request (in the thread, as all below)
     upload.py       one file while it arrives

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
+import socket
 from typing import Any, Protocol
 
 import asyncssh
 
 from cucmd.receiver.limits import ReceiverLimits
-from cucmd.receiver.tcp_feed import TcpFeed
-from cucmd.receiver.unauthenticated import Unauthenticated, source_of
+from cucmd.receiver.refusals import RefusalLog
 from cucmd.receiver.upload_target import SessionHost, UploadTarget
+from cucmd.ssh.feed import Allowed, Feed, peer_source
+from cucmd.ssh.turns import Group
 from cucmd.ssh.unread import LIMIT, unread
 
 # The window is what a client may have under way, and what asyncssh may have to hold; the packet is
@@ -29,7 +30,14 @@ _PACKET = 128 * 1024
 # Names that one connection may try. A node has one.
 _NAMES = 5
 
-_log = logging.getLogger(__name__)
+# The kernel notices a peer without network after 30 s * (1 + 3); its target usually ends before.
+# asyncssh's own keepalive costs a timer for each piece that arrives.
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 3}
+
+
+def set_keepalive(peer: socket.socket) -> None:
+    for option, value in _KEEPALIVE.items():
+        peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 class Server(SessionHost, Protocol):
@@ -37,11 +45,14 @@ class Server(SessionHost, Protocol):
 
     @property
     def limits(self) -> ReceiverLimits: ...
-    @property
-    def unauthenticated(self) -> Unauthenticated[Connection]: ...
     def target(self, username: str) -> UploadTarget | None: ...
-    def admit(self, connection: Connection, source: str) -> str | None: ...
-    def forget(self, connection: Connection) -> None: ...
+    def expects(self, source: str) -> bool: ...
+    def admit(self, connection: Connection, source: str) -> bool: ...
+    def logged_in(self, connection: Connection, source: str) -> None: ...
+    @property
+    def refusals(self) -> RefusalLog: ...
+    def refused(self, source: str, reason: str) -> None: ...
+    def forget(self, connection: Connection, source: str) -> None: ...
 
 
 class Connection(asyncssh.SSHServer):
@@ -50,7 +61,8 @@ class Connection(asyncssh.SSHServer):
     def __init__(self, receiver: Server) -> None:
         self._receiver = receiver
         self._connection: asyncssh.SSHServerConnection | None = None
-        self._source = ""
+        self._feed: Feed | None = None
+        self.source = ""
         self._wrong = 0
         self._names = 0
         self._target: UploadTarget | None = None
@@ -63,21 +75,30 @@ class Connection(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
-        TcpFeed(conn)  # the transport holds it from here on
-        peer = conn.get_extra_info("peername")
-        self._source = source_of(peer[0]) if peer else "unknown"
-        reason = self._receiver.admit(self, self._source)
-        if reason is not None:
-            _log.warning("receiver: connection from %s refused: %s", self._source, reason)
+        set_keepalive(conn.get_extra_info("socket"))
+        self.source = peer_source(conn)
+        limits = self._receiver.limits
+        allowed = Allowed(
+            limits.packets_before_login, limits.bytes_before_login, limits.exchanges_before_login
+        )
+        expected = self._receiver.expects(self.source)
+        group = Group.PEERS if expected else Group.STRANGERS
+        self._feed = Feed(conn, self.source, group, allowed, self._too_much)
+        if not self._receiver.admit(self, self.source):
             conn.abort()
+
+    def _too_much(self, what: str) -> None:
+        """It has sent more than anybody needs for a login."""
+        self._receiver.refused(self.source, f"it sent {what} before a login")
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connection = None
         self._channel = None
-        self._receiver.unauthenticated.leave(self._source, self)
+        self._feed = None
         if self._target:
             self._target.left(self)
-        self._receiver.forget(self)
+        self._receiver.forget(self, self.source)
 
     # Login.
 
@@ -103,18 +124,20 @@ class Connection(asyncssh.SSHServer):
         self._wrong += 1
         if target is not None:
             target.wrong_logins += 1
-        if self._wrong == 1:  # one line for each connection
-            _log.warning("receiver: wrong login from %s", self._source)
+        if self._wrong == 1:  # once for each connection
+            self._receiver.refusals.add("wrong login", self.source)
         await asyncio.sleep(self._receiver.limits.wrong_login_delay * 2 ** (self._wrong - 1))
         if self._wrong >= self._receiver.limits.wrong_logins_per_connection:
             self.abort()
         return False
 
     def auth_completed(self) -> None:
-        self._receiver.unauthenticated.leave(self._source, self)
+        self._receiver.logged_in(self, self.source)
         # The target may have been revoked, or have filled up, since the password was checked.
         if self._target is None or not self._target.entered(self):
             self.abort()
+        elif self._feed:
+            self._feed.logged_in()
 
     # What a login may ask for.
 

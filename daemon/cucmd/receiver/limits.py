@@ -20,9 +20,21 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     min_free_ratio: float = 0.05
 
     # Connections that have not logged in yet. 200 nodes may connect at the same moment, and all
-    # from one address where they are behind a NAT. How they share: see unauthenticated.py.
-    unauthenticated: int = 256
+    # from one address where they are behind a NAT: that is less than the half from which on some
+    # give way. Which ones: see unauthenticated.py.
+    unauthenticated: int = 448
     login_timeout: float = 20.0  # three key exchanges of an old node with group16
+
+    # What one of them may send. A login is one key exchange and some 10 packets, 3 KB in all;
+    # three wrong passwords in both methods are 12 packets more.
+    packets_before_login: int = 100
+    bytes_before_login: int = 64 * 1024
+    exchanges_before_login: int = 1
+
+    # Connections of one address that do not log in: at once, as many nodes as may be behind a
+    # NAT; then so many a second, which costs a tenth of the loop with the dearest key exchange.
+    connect_burst: int = 256
+    connect_rate: float = 5.0
 
     # Wrong logins of one connection: the first is answered after `wrong_login_delay`, each later
     # one after twice the delay of the one before. A client that tries again and again without a

@@ -6,7 +6,8 @@ How a transfer goes. There is one target for each run of a node, with a login of
 node is told at its command line; the node's own sftp client then connects and pushes.
 
     work on a node   open_upload_target()    -> UploadTarget: login, folder, accounting
-    node             connects, key exchange  -> Connection   counted in Unauthenticated
+    node             connects                -> Listener     one more of its address (ConnectRate)
+                     key exchange            -> Connection   counted in Unauthenticated
                      password                               the login names the target
                      opens SFTP              -> SftpSession  one for each connection
                      OPEN, WRITE, CLOSE      -> RequestHandler -> Upload -> file, Accounting
@@ -26,9 +27,9 @@ Who may end what.
                     cannot be interrupted: the block that it is writing is the last.
     aclose()        revoke(), and waits 2 s at most for the connections and that block. After it,
                     files() changes no more.
-    the receiver    cuts a connection that has not logged in within `login_timeout`, whose place
-                    another address needs, that has tried three wrong passwords, or that makes
-                    us keep replies which it does not read.
+    the receiver    cuts a connection that has not logged in within `login_timeout`, that sends
+                    more than a login needs, whose place another one needs, that has tried three
+                    wrong passwords, or that makes us keep replies which it does not read.
     the daemon      leaves `open_receiver`: revokes all targets and cuts all connections.
 
 What is durable when.
@@ -42,7 +43,6 @@ What is durable when.
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,16 +54,20 @@ import trio
 
 from cucmd.allowance import Quota
 from cucmd.receiver.accounting import Accounting
+from cucmd.receiver.connect_rate import ConnectRate
 from cucmd.receiver.connection import Connection
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.host_keys import HostKeyUnusable, key_pairs, load_host_keys
 from cucmd.receiver.limits import ReceiverLimits
+from cucmd.receiver.listener import accepting
 from cucmd.receiver.names import Names
+from cucmd.receiver.refusals import RefusalLog
 from cucmd.receiver.session import Backlog, SftpSession
 from cucmd.receiver.unauthenticated import AllTaken, Unauthenticated
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.ssh.algorithms import server_algorithms
-from cucmd.ssh.bridge import on_asyncio, run_callbacks
+from cucmd.ssh.bridge import run_callbacks
+from cucmd.ssh.source import source_of
 from cucmd.ssh.unread import CHECK_EVERY
 
 __all__ = [
@@ -74,7 +78,6 @@ __all__ = [
     "open_receiver",
 ]
 
-_BACKLOG = 256  # connections that the kernel holds until they are accepted: every node at once
 _LAST_WAIT_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -91,9 +94,12 @@ class Receiver:
         self.space = FreeSpace(limits.min_free_bytes, limits.min_free_ratio)
         self.backlog = Backlog(limits)
         self.names = Names(limits)
+        self.refusals = RefusalLog()
+        self._rate = ConnectRate(limits.connect_burst, limits.connect_rate)
         self._nursery = nursery
         self._threads = trio.CapacityLimiter(limits.threads)
         self._targets: dict[str, UploadTarget] = {}
+        self._expected: dict[str, set[UploadTarget]] = {}  # by the node's address
         self._connections: set[Connection] = set()
         self._closing = False
 
@@ -105,14 +111,19 @@ class Receiver:
         node: str = "",
         prefix: str = "",
         quota: Quota | None = None,
+        address: str = "",
     ) -> UploadTarget:
         """A target with a login of its own. `folder` is made when the first client logs in.
 
-        `name`, `node`, `prefix`: see `Accounting`. Close the target with `aclose`.
+        `name`, `node`, `prefix`: see `Accounting`. `address`: the node's, for which room is kept
+        until the target is closed; "": unknown. Close the target with `aclose`.
         """
         accounting = Accounting(name, quota or Quota(), self.limits, node, prefix, names=self.names)
         target = UploadTarget(folder, accounting, self.limits, self._forget_target)
         self._targets[target.username] = target
+        if address:
+            target.source = source_of(address)
+            self._expected.setdefault(target.source, set()).add(target)
         return target
 
     # For connections and sessions; on the event loop.
@@ -120,21 +131,50 @@ class Receiver:
     def target(self, username: str) -> UploadTarget | None:
         return self._targets.get(username)
 
-    def admit(self, connection: Connection, source: str) -> str | None:
-        """Why a new connection is refused, or None, and then it is counted as not logged in."""
+    def expects(self, source: str) -> bool:
+        """Whether a node of that address has an upload target."""
+        return source in self._expected
+
+    def may_connect(self, source: str) -> bool:
+        """For the listener, before anything is done for a connection."""
+        if self._rate.take(source, trio.current_time()):
+            return True
+        self.refused(source, "too many of that address did not log in")
+        return False
+
+    def admit(self, connection: Connection, source: str) -> bool:
+        """Counts a new connection as not logged in. False: it is to be cut."""
         self._connections.add(connection)
         if self._closing:
-            return "the receiver is closing"
+            return False
         try:
-            displaced = self.unauthenticated.enter(source, connection)
+            displaced = self.unauthenticated.enter(
+                source, connection, expected=self.expects(source)
+            )
         except AllTaken:
-            return "too many connections have not logged in"
+            self.refused(source, "too many others are logging in")
+            return False
         if displaced is not None:
-            _log.warning("receiver: connection cut: its address has most that have not logged in")
+            self.refused(displaced.source, "too many others are logging in")
             displaced.abort()
-        return None
+        return True
 
-    def forget(self, connection: Connection) -> None:
+    def logged_in(self, connection: Connection, source: str) -> None:
+        self.unauthenticated.leave(source, connection)
+        self._rate.give_back(source, trio.current_time())
+
+    def refused(self, source: str, reason: str) -> None:
+        """A connection was refused or cut because of a limit of ours: `reason` follows "because".
+
+        Each node of that address learns of it: which one it was, nobody can know.
+        """
+        self.refusals.add(f"refused because {reason}", source)
+        for target in self._expected.get(source, ()):
+            target.refused += 1
+            target.refused_why = reason
+
+    def forget(self, connection: Connection, source: str) -> None:
+        self.unauthenticated.leave(source, connection)
         self._connections.discard(connection)
 
     def start(self, session: SftpSession, target: UploadTarget) -> None:
@@ -155,6 +195,7 @@ class Receiver:
         """Once a second: cuts connections for which asyncssh has no limit of its own."""
         while True:
             await trio.sleep(CHECK_EVERY)
+            self.refusals.say()
             self._cut_excessive()
 
     def _cut_excessive(self) -> None:
@@ -164,24 +205,27 @@ class Receiver:
         for connection in tuple(self._connections):
             reason = connection.excess()
             if reason:
-                _log.warning("receiver: connection cut: %s", reason)
+                self.refusals.add(f"cut because {reason}", connection.source)
                 connection.abort()
 
-    async def close(self, acceptor: asyncssh.SSHAcceptor) -> None:
-        """Accepts no new connection, revokes all targets, cuts all connections; 2 s at most."""
+    async def close(self) -> None:
+        """Revokes all targets, cuts all connections; 2 s at most. No new one may come any more."""
         self._closing = True
+        self.refusals.flush()
         for target in tuple(self._targets.values()):
             target.revoke()
         for connection in tuple(self._connections):
             connection.abort()
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
-            await _stop_accepting(acceptor)
             while self._connections:
                 await run_callbacks()
-            await on_asyncio(acceptor.wait_closed)
 
     def _forget_target(self, target: UploadTarget) -> None:
         self._targets.pop(target.username, None)
+        expected = self._expected.get(target.source, set())
+        expected.discard(target)
+        if not expected:
+            self._expected.pop(target.source, None)
 
 
 @asynccontextmanager
@@ -202,43 +246,22 @@ async def open_receiver(
     async with trio.open_nursery() as nursery:
         receiver = Receiver(limits, nursery)
         options = _options(receiver, keys, legacy=legacy_algorithms)
-        acceptor = await on_asyncio(_listen, listen, options)
         try:
-            receiver.address, receiver.port = acceptor.get_addresses()[0][:2]
-            nursery.start_soon(receiver.cut_excessive_connections)
-            yield receiver
+            async with accepting(listen, options, receiver.may_connect) as where:
+                receiver.address, receiver.port = where
+                nursery.start_soon(receiver.cut_excessive_connections)
+                yield receiver
         finally:
-            await receiver.close(acceptor)
+            await receiver.close()
             nursery.cancel_scope.cancel()
 
 
-async def _listen(where: tuple[str, int], options: dict[str, Any]) -> asyncssh.SSHAcceptor:
-    try:
-        return await asyncssh.listen(*where, backlog=_BACKLOG, reuse_address=True, **options)
-    except OSError as error:
-        if error.errno is None:  # asyncio since Python 3.12, where no address is one of this host
-            raise OSError(errno.EADDRNOTAVAIL, str(error)) from error
-        raise
-
-
-async def _stop_accepting(acceptor: asyncssh.SSHAcceptor) -> None:
-    """Closes the listening sockets, after every accepted one has become a connection.
-
-    asyncio accepts in one callback and makes the connection in a later one. A server that is
-    closed in between cannot take it, and asyncio prints a traceback for each.
-    """
-    for listening in acceptor.sockets:
-        acceptor.get_loop().remove_reader(listening.fileno())
-    try:
-        await run_callbacks()
-    finally:
-        acceptor.close()
-
-
-def _options(receiver: Receiver, keys: list[asyncssh.SSHKey], *, legacy: bool) -> dict[str, Any]:
+def _options(
+    receiver: Receiver, keys: list[asyncssh.SSHKey], *, legacy: bool
+) -> asyncssh.SSHServerConnectionOptions:
     """Every option that a client could make use of, set here and not left to a default."""
     algorithms = server_algorithms(legacy=legacy)
-    return {
+    options: dict[str, Any] = {
         **algorithms.options(),
         "server_factory": lambda: Connection(receiver),
         "server_host_keys": key_pairs(keys, list(algorithms.host_keys)),
@@ -258,3 +281,4 @@ def _options(receiver: Receiver, keys: list[asyncssh.SSHKey], *, legacy: bool) -
         "line_editor": False,
         "encoding": None,
     }
+    return asyncssh.SSHServerConnectionOptions(**options)

@@ -1,7 +1,15 @@
-"""PURE. Connections that have not logged in yet: how many there may be, shared by address.
+"""PURE. Connections that have not logged in yet: how many there may be, and who gives way.
 
-The one rule: while all places are taken, an address that has fewer than its share of them gets
-another, and the address that has most gives one up.
+The one rule: room is kept for the nodes that are expected now, and whoever gives way has been here
+longest, of the address that has most: a login takes a key exchange, and who holds a connection for
+longer does not mean to log in.
+
+    the place of                 may be taken by
+    an address not expected      any newcomer, at random once half of all places are taken (as
+                                 sshd's MaxStartups, but the oldest goes and not the newcomer), and
+                                 always once only the room for expected addresses is left
+    an expected address          a newcomer of an expected address, once all places are taken and
+                                 nobody else has one
 
 There is no lock-out: a password of 178 bits is not guessed, and a node that comes with a wrong one
 may have neighbours behind the same NAT whose passwords are right.
@@ -9,64 +17,89 @@ may have neighbours behind the same NAT whose passwords are right.
 
 from __future__ import annotations
 
-import ipaddress
+import random
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Connection = TypeVar("Connection")
 
 
 class AllTaken(Exception):
-    """As many connections as there may be have not logged in, and no other must give way."""
+    """Nodes that are expected hold all places, and the newcomer is not expected."""
 
 
-def source_of(peer: str) -> str:
-    """What counts as one address: an IPv4 address, or the IPv6 network of one link.
+class _Places(Generic[Connection]):
+    """Those of one kind of address."""
 
-    One machine has 2^64 addresses of IPv6, and may use a new one for each connection.
-    """
-    address = ipaddress.ip_address(peer)
-    if address.version == 4:
-        return peer
-    mapped = address.ipv4_mapped
-    if mapped is not None:
-        return str(mapped)
-    return str(ipaddress.ip_network((int(address), 64), strict=False))
+    def __init__(self) -> None:
+        self.count = 0
+        self._waiting: dict[str, dict[Connection, None]] = {}  # source -> the oldest first
+
+    def add(self, source: str, connection: Connection) -> None:
+        self._waiting.setdefault(source, {})[connection] = None
+        self.count += 1
+
+    def remove(self, source: str, connection: Connection) -> None:
+        waiting = self._waiting.get(source, {})
+        if connection in waiting:
+            del waiting[connection]
+            self.count -= 1
+        if not waiting:
+            self._waiting.pop(source, None)
+
+    def remove_oldest(self) -> Connection:
+        """Of the address that has most. There is one."""
+        most = max(self._waiting, key=lambda one: len(self._waiting[one]))
+        oldest = next(iter(self._waiting[most]))
+        self.remove(most, oldest)
+        return oldest
 
 
 class Unauthenticated(Generic[Connection]):
-    """Not for threads. `source` is what `source_of` returns."""
+    """Not for threads. `source` is what `source_of` returns; `limit` is for all together."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, chance: Callable[[], float] = random.random) -> None:
         self._limit = limit
-        self._waiting: dict[str, dict[Connection, None]] = {}  # source -> the oldest first
+        self._room = limit - limit // 4  # for addresses that are not expected
+        self._crowded = limit // 2
+        self._chance = chance
+        self._expected: _Places[Connection] = _Places()
+        self._others: _Places[Connection] = _Places()
 
     @property
     def total(self) -> int:
-        return sum(map(len, self._waiting.values()))
+        return self._expected.count + self._others.count
 
-    def enter(self, source: str, connection: Connection) -> Connection | None:
-        """Counts a new connection. Returns the one that must be cut for it, if all were taken.
+    def enter(self, source: str, connection: Connection, *, expected: bool) -> Connection | None:
+        """Counts a new connection. Returns the one that must be cut for it, if any.
 
         Raises `AllTaken`, and counts nothing then.
         """
-        displaced = self._displace_for(source) if self.total >= self._limit else None
-        self._waiting.setdefault(source, {})[connection] = None
+        displaced = self._make_room(expected=expected)
+        places = self._expected if expected else self._others
+        places.add(source, connection)
         return displaced
 
     def leave(self, source: str, connection: Connection) -> None:
         """It has logged in, or has ended. Does nothing for one that is not counted."""
-        waiting = self._waiting.get(source, {})
-        waiting.pop(connection, None)
-        if not waiting:
-            self._waiting.pop(source, None)
+        self._expected.remove(source, connection)
+        self._others.remove(source, connection)
 
-    def _displace_for(self, source: str) -> Connection:
-        """The oldest of the address that has most: a login takes a key exchange, and who holds
-        a connection for longer does not mean to log in.
-        """
-        most = max(self._waiting, key=lambda one: len(self._waiting[one]))
-        if len(self._waiting[most]) <= len(self._waiting.get(source, ())) + 1:
+    def _make_room(self, *, expected: bool) -> Connection | None:
+        full = self.total >= self._limit
+        if expected:
+            if not full:
+                return None
+            return (self._others if self._others.count else self._expected).remove_oldest()
+        if not self._others.count and full:
             raise AllTaken
-        oldest = next(iter(self._waiting[most]))
-        self.leave(most, oldest)
-        return oldest
+        return self._others.remove_oldest() if full or self._is_crowded() else None
+
+    def _is_crowded(self) -> bool:
+        """Whether one of the others has to go for another one of them."""
+        others = self._others.count
+        if others >= self._room:
+            return True
+        if others < self._crowded:
+            return False
+        return self._chance() < (others - self._crowded) / (self._room - self._crowded)

@@ -71,6 +71,9 @@ class UploadTarget:
         self.name = accounting.name
         self.logins = 0
         self.wrong_logins = 0
+        self.source = ""  # the node's address, as `source_of` has it; "": unknown
+        self.refused = 0
+        self.refused_why = ""
         self.last_activity = trio.current_time()
         self._folder = folder
         self._accounting = accounting

@@ -47,7 +47,7 @@ class Ssh:
             mask=mask,
         )
 
-    def open_upload_target(self, task: NodeTask) -> UploadTarget:
+    def open_upload_target(self, task: NodeTask, address: str) -> UploadTarget:
         name = f"{task.job_id}/{task.node}"
         return self._receiver.open_upload_target(
             task.folder / "files",
@@ -55,6 +55,7 @@ class Ssh:
             node=task.node,
             prefix=f"{task.folder.name}/files/",
             quota=task.quota,
+            address=address,
         )
 
     def shortage(self, descriptor: int) -> str | None:

@@ -4,6 +4,9 @@
     bridge.py       the asyncio loop inside trio, and how work crosses between the two
     python314.py    trio-asyncio, imported so that it works on Python 3.14 too
     algorithms.py   the algorithms for nodes and for the receiver, legacy ones apart
+    feed.py         a connection's bytes, from TCP into asyncssh
+    turns.py        whose bytes are next: every peer has its share of the loop
+    source.py       PURE  what counts as one address
     unread.py       bytes of ours that a peer has not read
     timers.py       cancelled timers of the asyncio loop, released
     causes.py       why a connection failed; a node's text as a part of a message

@@ -61,6 +61,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from cucmd.ssh.python314 import import_trio_asyncio
 from cucmd.ssh.timers import TimerSweep
+from cucmd.ssh.turns import Turns, set_turns
 
 # Raises `CannotStart`. Only commands that need the bridge import this module.
 trio_asyncio = import_trio_asyncio()
@@ -105,6 +106,7 @@ async def open_bridge(*, on_error: Report = log) -> AsyncIterator[Bridge]:
     async with trio_asyncio.open_loop() as loop:
         loop.set_exception_handler(_handler(on_error))
         loop._timer_handle_cancelled = TimerSweep(loop)
+        set_turns(Turns(loop))
         yield Bridge()
 
 

@@ -34,6 +34,7 @@ from cucmd.node_name import address
 from cucmd.ssh.algorithms import Algorithms
 from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.causes import Progress, unreachable
+from cucmd.ssh.feed import Feed, peer_source
 from cucmd.ssh.inbox import WINDOW, Inbox
 from cucmd.ssh.known_line import HostKey, parse_key
 from cucmd.ssh.unread import CHECK_EVERY, LIMIT, unread
@@ -72,6 +73,8 @@ class Opener(asyncssh.SSHClient):
         self.connection = conn
         # asyncssh's abort() drops its reference before asyncio has closed it.
         self.transport = getattr(conn, "_transport", None)
+        if self.transport is not None:
+            Feed(conn, peer_source(conn))  # the transport holds it
 
     def progress(self) -> Progress:
         """How far the connection came, to explain a failure."""
@@ -93,6 +96,14 @@ async def connect(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         raise unreachable(host, port, error) from error
     return socket.socket(fileno=stream.socket.detach())
+
+
+def _peer_address(sock: socket.socket) -> str:
+    """ "": the node has reset the connection already."""
+    try:
+        return str(sock.getpeername()[0])
+    except OSError:
+        return ""
 
 
 def options(algorithms: Algorithms, host_keys: Sequence[str]) -> dict[str, Any]:
@@ -138,6 +149,7 @@ class Link:
 
     def __init__(self, sock: socket.socket, opener: Opener) -> None:
         self.local_address: str = sock.getsockname()[0]
+        self.peer_address: str = _peer_address(sock)
         self._socket = sock
         self._opener = opener
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None

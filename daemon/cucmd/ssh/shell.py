@@ -31,13 +31,14 @@ _log = logging.getLogger(__name__)
 class Shell:
     """An open command line. Only for one reader at a time.
 
-    local_address: our own address on this connection.
+    local_address: our own address on this connection; peer_address: the node's.
     lost: why the connection broke, once `receive` has returned b""; None if the node ended the
         session in order.
     """
 
     def __init__(self, host: str, port: int, link: Link, inbox: Inbox) -> None:
         self.local_address = link.local_address
+        self.peer_address = link.peer_address
         self._address = address(host, port)
         self._link = link
         self._inbox = inbox

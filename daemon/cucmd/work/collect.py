@@ -70,7 +70,7 @@ async def collect(
             session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
             clock = await _prepare(session, task, what)
-            async with _upload_target(receiver, task, report) as target:
+            async with _upload_target(receiver, task, session, report) as target:
                 port = receiver.port
                 gets = _FileGets(task, what, session, target, report, receiver_port=port)
                 results = [await gets.get(path, clock) for path in what.paths]
@@ -80,14 +80,14 @@ async def collect(
 
 @asynccontextmanager
 async def _upload_target(
-    receiver: Receiver, task: NodeTask, report: Report
+    receiver: Receiver, task: NodeTask, session: NodeSession, report: Report
 ) -> AsyncIterator[UploadTarget]:
     """An upload target that is revoked before the session is closed.
 
     If it has refused an upload, that is the failure of the node, whatever the node does then: it
     may hang, or close the connection.
     """
-    target = receiver.open_upload_target(task)
+    target = receiver.open_upload_target(task, session.shell.peer_address)
     try:
         report.upload_target(target)
         yield target
@@ -261,9 +261,9 @@ class _FileGets:
                 raise NodeFailed(clock.failure())
 
     def _no_login(self, wrong: Failure, arrivals: Arrivals) -> Failure:
-        code, why = arrivals.why_none()
+        why = arrivals.why_none()
         where = address(self._address.host, self._address.port)
-        return failure(code, f"{wrong.message}; {why} at {where}")
+        return failure(why.code, f"{wrong.message}; {why.text} at {where}", hint=why.hint)
 
 
 def _nothing(path: str) -> Failure:

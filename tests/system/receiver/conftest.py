@@ -81,11 +81,13 @@ async def receiver(open_with: Opener) -> AsyncIterator[Receiver]:
 class Target:
     """An upload target with what a client needs to push into it."""
 
-    def __init__(self, receiver: Receiver, folder: Path, quota: Quota | None) -> None:
+    def __init__(
+        self, receiver: Receiver, folder: Path, quota: Quota | None, address: str = ""
+    ) -> None:
         self.receiver = receiver
         self.folder = folder
         self.target: UploadTarget = receiver.open_upload_target(
-            folder, name="job/node", quota=quota
+            folder, name="job/node", quota=quota, address=address
         )
         self.port = receiver.port
 
@@ -95,8 +97,13 @@ class Target:
 
 @pytest.fixture
 def open_target(tmp_path: Path) -> Callable[..., Target]:
-    def opener(receiver: Receiver, name: str = "target", quota: Quota | None = None) -> Target:
-        return Target(receiver, tmp_path / name, quota)
+    def opener(
+        receiver: Receiver,
+        name: str = "target",
+        quota: Quota | None = None,
+        address: str = "",
+    ) -> Target:
+        return Target(receiver, tmp_path / name, quota, address)
 
     return opener
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,37 +178,74 @@ def request(username: str, password: str) -> paramiko.Message:
     return message
 
 
-async def test_an_address_that_holds_all_connections_gives_one_up_for_another_address(
+class Strangers:
+    """Connections from 127.0.0.9 that say nothing, until the end of the test."""
+
+    def __init__(self, port: int, stack: ExitStack) -> None:
+        self._port = port
+        self._stack = stack
+
+    def connect(self, source: str = "127.0.0.9") -> socket.socket:
+        peer = ("127.0.0.1", self._port)
+        return self._stack.enter_context(socket.create_connection(peer, 5, (source, 0)))
+
+    async def greeted(self, source: str = "127.0.0.9") -> bool:
+        """Whether one more is let in."""
+        with suppress(ConnectionResetError):
+            return bool(await trio.to_thread.run_sync(self.connect(source).recv, 100))
+        return False
+
+
+async def test_idle_connections_leave_room_for_a_node_that_is_expected(
     open_with: Any, open_target: Any, openssh: Any, until: Any
 ) -> None:
-    async with open_with(unauthenticated=3) as receiver:
+    async with open_with(unauthenticated=8) as receiver:
+        target = open_target(receiver, address="127.0.0.1")
+        with ExitStack() as stack:
+            strangers = Strangers(receiver.port, stack)
+            for _ in range(100):
+                assert await strangers.greeted(), "the oldest gives way"
+            assert receiver.unauthenticated.total <= 6
+            assert (await openssh.sftp(target, "ls\n")).returncode == 0
+            assert target.target.refused == 0
+        await until(lambda: not receiver._connections)
+
+
+async def test_idle_connections_lock_out_no_node_behind_an_address_that_is_not_known(
+    open_with: Any, open_target: Any, openssh: Any, until: Any
+) -> None:
+    async with open_with(unauthenticated=8) as receiver:
         target = open_target(receiver)
         with ExitStack() as stack:
-
-            def connect() -> socket.socket:
-                peer = ("127.0.0.1", receiver.port)
-                return stack.enter_context(socket.create_connection(peer, 5, ("127.0.0.9", 0)))
-
-            oldest, *_ = held = [connect() for _ in range(3)]
-            for connection in held:
-                assert await trio.to_thread.run_sync(connection.recv, 100)
-            assert await trio.to_thread.run_sync(connect().recv, 100) == b"", "one too many"
-            assert (await openssh.sftp(target, "ls\n")).returncode == 0, "another address"
-            await trio.to_thread.run_sync(read_to_the_end, oldest)
-            assert receiver.unauthenticated.total == 2
+            strangers = Strangers(receiver.port, stack)
+            for _ in range(20):
+                strangers.connect()
+            assert (await openssh.sftp(target, "ls\n")).returncode == 0
         await until(lambda: not receiver._connections)
 
 
-async def test_connections_without_a_login_are_limited_in_all(open_with: Any, until: Any) -> None:
-    async with open_with(unauthenticated=3) as receiver:
+async def test_an_address_that_never_logs_in_is_refused_and_no_other(
+    open_with: Any, open_target: Any, openssh: Any, until: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_with(connect_burst=5, connect_rate=0.0) as receiver:
+        target = open_target(receiver, address="127.0.0.1")
         with ExitStack() as stack:
-            greeted = []
-            for number in range(5):
-                peer, source = ("127.0.0.1", receiver.port), (f"127.0.1.{number + 1}", 0)
-                connection = stack.enter_context(socket.create_connection(peer, 5, source))
-                greeted.append(bool(await trio.to_thread.run_sync(connection.recv, 100)))
-            assert greeted == [True, True, True, False, False]
+            strangers = Strangers(receiver.port, stack)
+            heard = [await strangers.greeted() for _ in range(500)]
+        assert heard == [True] * 5 + [False] * 495
+        for _ in range(10):
+            assert (await openssh.sftp(target, "ls\n")).returncode == 0
         await until(lambda: not receiver._connections)
+    assert len([one for one in caplog.records if "refusals" in one.name]) == 2
+
+
+async def test_a_node_that_our_own_limit_keeps_out_is_known_for_it(
+    open_with: Any, open_target: Any, openssh: Any
+) -> None:
+    async with open_with(connect_burst=0, connect_rate=0.0) as receiver:
+        target = open_target(receiver, address="127.0.0.1")
+        assert (await openssh.sftp(target, "ls\n")).returncode == 255
+        assert (target.target.refused, target.target.connected) == (1, False)
 
 
 @pytest.mark.parametrize("sent", [b"", b"SSH-2.0-slow\r\n", b"GET / HTTP/1.1\r\n\r\n"])

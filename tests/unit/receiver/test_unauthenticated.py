@@ -1,4 +1,4 @@
-"""Connections without a login: limited in number, and one address cannot block another."""
+"""Who gives way while many connections have not logged in: never the nodes that are expected."""
 
 from __future__ import annotations
 
@@ -8,74 +8,88 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.receiver.unauthenticated import AllTaken, Unauthenticated, source_of
+from cucmd.receiver.unauthenticated import AllTaken, Unauthenticated
 
 
-def test_one_address_may_have_all_slots_while_no_other_connects() -> None:
-    waiting: Unauthenticated[int] = Unauthenticated(3)
-    assert [waiting.enter("a", number) for number in range(3)] == [None] * 3
+def waiting_for(limit: int, chance: float = 1.0) -> Unauthenticated[int]:
+    """`chance`: 1.0 is never below any probability, 0.0 always."""
+    return Unauthenticated(limit, lambda: chance)
+
+
+def test_the_oldest_of_the_address_that_has_most_gives_way() -> None:
+    waiting = waiting_for(8)
+    for number, source in enumerate("aabaaa"):
+        assert waiting.enter(source, number, expected=False) is None
+    assert waiting.enter("c", 6, expected=False) == 0
+    assert waiting.enter("a", 7, expected=False) == 1, "and of its own address too"
+    assert waiting.total == 6
+
+
+def test_a_quarter_of_the_places_is_kept_for_nodes_that_are_expected() -> None:
+    waiting = waiting_for(8)
+    for number in range(100):
+        waiting.enter("stranger", number, expected=False)
+    assert waiting.total == 6
+    for number in range(100, 102):
+        assert waiting.enter("node", number, expected=True) is None
+    for number in range(102, 108):
+        displaced = waiting.enter("node", number, expected=True)
+        assert displaced is not None
+        assert displaced < 100, "a stranger"
+    assert waiting.enter("node", 108, expected=True) == 100, "only nodes are left"
     with pytest.raises(AllTaken):
-        waiting.enter("a", 3)
-    assert waiting.total == 3
+        waiting.enter("stranger", 109, expected=False)
+    assert waiting.total == 8
 
 
-def test_the_address_that_has_most_gives_up_its_oldest_for_another_address() -> None:
-    waiting: Unauthenticated[int] = Unauthenticated(4)
-    for number in range(4):
-        waiting.enter("a", number)
-    assert waiting.enter("b", 4) == 0
-    assert waiting.enter("b", 5) == 1
-    with pytest.raises(AllTaken):  # b has half of them
-        waiting.enter("b", 6)
-    assert waiting.total == 4
+def test_near_the_limit_one_gives_way_early_with_a_growing_chance() -> None:
+    displaced = []
+    for chance in (0.0, 0.4, 1.0):
+        waiting = waiting_for(80, chance)
+        gone = [waiting.enter("a", number, expected=False) for number in range(60)]
+        displaced.append(sum(one is not None for one in gone))
+    none_below, some, never = displaced
+    assert none_below == 19, "from the second above half of the places on"
+    assert some == 11
+    assert never == 0
 
 
-def test_a_slot_is_free_again_after_a_connection_has_closed() -> None:
-    waiting: Unauthenticated[int] = Unauthenticated(1)
-    waiting.enter("a", 0)
+def test_a_place_is_free_again_after_a_connection_has_closed() -> None:
+    waiting = waiting_for(4)
+    waiting.enter("a", 0, expected=True)
     waiting.leave("a", 0)
     waiting.leave("a", 0)
-    assert waiting.enter("b", 1) is None
-    assert waiting.total == 1
+    assert waiting.total == 0
 
 
-SOURCES = "abcde"
-
-
-@given(st.integers(1, 12), st.lists(st.tuples(st.booleans(), st.sampled_from(SOURCES))))
-def test_an_address_below_its_share_is_never_refused(
-    limit: int, steps: list[tuple[bool, str]]
+@given(
+    st.integers(4, 12),
+    st.lists(st.tuples(st.booleans(), st.sampled_from("abcde"), st.booleans())),
+    st.floats(0, 1),
+)
+def test_an_expected_node_is_never_cut_for_a_stranger(
+    limit: int, steps: list[tuple[bool, str, bool]], chance: float
 ) -> None:
-    waiting: Unauthenticated[int] = Unauthenticated(limit)
-    here: dict[int, str] = {}
-    for number, (comes, source) in enumerate(steps):
-        held = Counter(here.values())
+    waiting = waiting_for(limit, chance)
+    here: dict[int, tuple[str, bool]] = {}
+    for number, (comes, source, expected) in enumerate(steps):
         if not comes:
-            leaving = next((one for one, where in here.items() if where == source), None)
+            leaving = next((one for one, (where, _) in here.items() if where == source), None)
             if leaving is not None:
                 waiting.leave(source, leaving)
                 del here[leaving]
             continue
         try:
-            displaced = waiting.enter(source, number)
+            displaced = waiting.enter(source, number, expected=expected)
         except AllTaken:
-            assert held[source] >= limit // len({*held, source})
+            assert not expected
+            assert all(is_expected for _, is_expected in here.values())
+            assert len(here) == limit
             continue
-        here[number] = source
         if displaced is not None:
-            assert held[here.pop(displaced)] == max(held.values())
+            of_stranger = not here[displaced][1]
+            assert of_stranger or (expected and len(here) == limit)
+            held = Counter(one for one, is_exp in here.values() if is_exp != of_stranger)
+            assert held[here.pop(displaced)[0]] == max(held.values())
+        here[number] = source, expected
     assert waiting.total == len(here) <= limit
-
-
-@pytest.mark.parametrize(
-    ("peer", "source"),
-    [
-        ("192.0.2.5", "192.0.2.5"),
-        ("::ffff:192.0.2.5", "192.0.2.5"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("::1", "::/64"),
-    ],
-)
-def test_one_link_of_ipv6_counts_as_one_address(peer: str, source: str) -> None:
-    assert source_of(peer) == source

@@ -257,6 +257,21 @@ async def stalls(node: Node, line: str) -> None:
     await hang(node)
 
 
+async def is_turned_away(node: Node, line: str) -> None:
+    node.target.refused, node.target.refused_why = 1, "too many others are logging in"
+    await announce(node, 1, 50)
+    await hang(node)
+
+
+async def test_a_stall_after_our_own_limit_kept_the_node_out_says_so(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(is_turned_away)) as node:
+        why, _ = await failure_and_seconds(node, node_task(tmp_path))
+        assert why.code is Code.RECEIVER_UNREACHABLE
+        assert "too many others are logging in" in why.message
+
+
 async def stalls_in_the_middle(node: Node, line: str) -> None:
     await announce(node, 1, 50)
     await trio.sleep(60)

@@ -98,6 +98,21 @@ async def test_a_prompt_without_any_login_names_the_receiver(
     assert named in why.message
 
 
+async def test_a_node_that_our_own_limit_kept_out_says_so(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def is_turned_away(node: Node, line: str) -> None:
+        node.target.refused, node.target.refused_why = 3, "too many others are logging in"
+        await announce(node, 1, 5)
+
+    async with scripted(appliance(is_turned_away)) as node:
+        why = await failed(node, node_task(tmp_path))
+    assert why.code is Code.RECEIVER_UNREACHABLE
+    assert "3 connections" in why.message
+    assert "too many others are logging in" in why.message
+    assert "receiver.advertise" not in (why.hint or ""), "nothing is wrong with the network"
+
+
 async def test_more_than_announced_is_a_note(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -1,0 +1,57 @@
+"""What the receiver refuses and cuts: counted, and said once a minute.
+
+The one rule: no peer decides how many lines it gets in the log. The first of a minute is a line,
+all others of that minute are one more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+import trio
+
+EVERY = 60.0  # seconds
+_MOST_NAMED = 3
+_MOST_COUNTED = 1000  # pairs of reason and address; the rest has no name
+
+_log = logging.getLogger(__name__)
+
+
+class RefusalLog:
+    """`now`: seconds by any clock."""
+
+    def __init__(self, now: Callable[[], float] = trio.current_time) -> None:
+        self._now = now
+        self._said_at: float | None = None
+        self._counts: Counter[str] = Counter()
+
+    def add(self, reason: str, source: str) -> None:
+        if self._said_at is None:
+            self._said_at = self._now()
+            _log.warning("receiver: connection from %s: %s", source, reason)
+            return
+        text = f"{source}: {reason}"
+        named = text in self._counts or len(self._counts) < _MOST_COUNTED
+        self._counts[text if named else "other addresses"] += 1
+
+    def say(self) -> None:
+        """What was counted, once a minute is over; to be called now and then."""
+        if self._said_at is None or self._now() - self._said_at < EVERY:
+            return
+        self.flush()
+
+    def flush(self) -> None:
+        """What was counted, now."""
+        if not self._counts:
+            self._said_at = None
+            return
+        named = self._counts.most_common(_MOST_NAMED)
+        texts = [f"{text} ({count})" for text, count in named]
+        if more := len(self._counts) - len(named):
+            texts.append(f"and {more} more")
+        total = self._counts.total()
+        _log.warning("receiver: %d more connections refused or cut: %s", total, "; ".join(texts))
+        self._counts.clear()
+        self._said_at = self._now()

@@ -1,0 +1,273 @@
+"""Machines that mean harm to the daemon, each a process of its own that costs little itself.
+
+    attackers.py ignore PORT [SOURCE]        IGNORE packets before any key exchange
+    attackers.py exchange PORT [SOURCE]      key exchanges, each as costly as it can be
+    attackers.py idle PORT [SOURCE]          connections that say nothing
+    attackers.py upload PORT USER PASSWORD   logs in, then sends empty packets
+    attackers.py node ADDRESS                a node: takes any login, then sends empty packets
+
+The first three send bytes that were made before. All go on until they are killed, and connect
+again whenever they are cut off. Each prints a line of JSON once it has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+IGNORE_CONNECTIONS = 16
+EXCHANGE_CONNECTIONS = 8
+IDLE_CONNECTIONS = 300
+
+GROUP_EXCHANGE = b"diffie-hellman-group-exchange-sha256"
+GROUP_16 = b"diffie-hellman-group16-sha512"
+
+_AT_ONCE = 64 * 1024
+_PAUSE = 0.02  # seconds after a connection that was refused or cut at once
+
+
+def packet(payload: bytes) -> bytes:
+    """As it is on the wire before the first key exchange."""
+    padding = 8 - (5 + len(payload)) % 8
+    padding += 8 if padding < 4 else 0
+    length = 1 + len(payload) + padding
+    return length.to_bytes(4, "big") + bytes([padding]) + payload + bytes(padding)
+
+
+def string(value: bytes) -> bytes:
+    return len(value).to_bytes(4, "big") + value
+
+
+VERSION = b"SSH-2.0-attacker\r\n"
+IGNORE = packet(b"\x02" + string(b""))
+_NAMES = (
+    GROUP_EXCHANGE + b"," + GROUP_16,
+    b"rsa-sha2-512,rsa-sha2-256",
+    *[b"aes128-ctr"] * 2,
+    *[b"hmac-sha2-256"] * 2,
+    *[b"none"] * 2,
+    *[b""] * 2,
+)
+KEXINIT = packet(b"\x14" + bytes(16) + b"".join(map(string, _NAMES)) + bytes(5))
+_LARGEST = b"".join(size.to_bytes(4, "big") for size in (1024, 8192, 8192))
+WITH_LARGEST_GROUP = packet(b"\x22" + _LARGEST) + packet(b"\x20" + string(b"\x02"))
+WITH_GROUP_16 = packet(b"\x1e" + string(b"\x02"))
+
+
+class Peer:
+    """One connection of an attacker. `say` is sent again and again; `answered` ends it."""
+
+    def __init__(self, port: int, source: str, first: bytes, say: bytes) -> None:
+        self.socket = socket.socket()
+        self.socket.bind((source, 0))
+        self.socket.setblocking(False)
+        self.socket.connect_ex(("127.0.0.1", port))
+        self.begun = time.monotonic()
+        self._first = first
+        self._say = say
+
+    def send(self) -> None:
+        """Raises OSError once it is cut off."""
+        if self._first:
+            self._first = self._first[self.socket.send(self._first) :]
+        elif self._say:
+            self.socket.send(self._say)
+
+    @property
+    def wants_to_send(self) -> bool:
+        return bool(self._first or self._say)
+
+    def read(self) -> None:
+        """Raises OSError once it is cut off."""
+        if not self.socket.recv(_AT_ONCE):
+            raise ConnectionResetError
+
+
+class Exchanging(Peer):
+    """Asks for the largest group that there is; comes again once it was computed."""
+
+    def __init__(self, port: int, source: str) -> None:
+        super().__init__(port, source, VERSION + KEXINIT, b"")
+        self._heard = b""
+        self._asked = False
+
+    def read(self) -> None:
+        data = self.socket.recv(_AT_ONCE)
+        self._heard += data
+        if not data or (self._asked and len(self._heard) > 4000):
+            raise ConnectionResetError
+        if not self._asked and len(self._heard) > 700:
+            self._asked = True
+            self._first = WITH_LARGEST_GROUP if GROUP_EXCHANGE in self._heard else WITH_GROUP_16
+
+
+def peer(kind: str, port: int, source: str) -> Peer:
+    if kind == "exchange":
+        return Exchanging(port, source)
+    if kind == "idle":
+        return Peer(port, source, b"", b"")
+    return Peer(port, source, VERSION, IGNORE * (_AT_ONCE // len(IGNORE)))
+
+
+COUNTS = {
+    "ignore": IGNORE_CONNECTIONS,
+    "exchange": EXCHANGE_CONNECTIONS,
+    "idle": IDLE_CONNECTIONS,
+}
+
+
+def attack(kind: str, port: int, source: str) -> None:
+    with selectors.DefaultSelector() as selector:
+        for _ in range(COUNTS[kind]):
+            _enter(selector, peer(kind, port, source))
+        print(json.dumps({"attack": kind}), flush=True)
+        while True:
+            for key, events in selector.select():
+                _step(selector, key.data, events, kind, port, source)
+
+
+def _enter(selector: selectors.BaseSelector, one: Peer) -> None:
+    selector.register(one.socket, _events(one), one)
+
+
+def _events(one: Peer) -> int:
+    return selectors.EVENT_READ | (selectors.EVENT_WRITE if one.wants_to_send else 0)
+
+
+def _step(
+    selector: selectors.BaseSelector, one: Peer, events: int, kind: str, port: int, source: str
+) -> None:
+    try:
+        if events & selectors.EVENT_READ:
+            one.read()
+        if events & selectors.EVENT_WRITE:
+            one.send()
+        selector.modify(one.socket, _events(one), one)
+    except BlockingIOError:
+        pass
+    except OSError:
+        selector.unregister(one.socket)
+        one.socket.close()
+        if time.monotonic() - one.begun < _PAUSE:
+            time.sleep(_PAUSE)
+        _enter(selector, peer(kind, port, source))
+
+
+# Peers that have logged in.
+
+
+def flood(connection: Any) -> None:
+    """Empty IGNORE packets without end, made with the connection's keys but without asyncssh."""
+    encryption, sequence = connection._send_encryption, connection._send_seq
+    sock = connection.get_extra_info("socket").dup()
+    sock.setblocking(True)
+    padding = 10  # 16 bytes in all, a block of the cipher
+    body = bytes([padding]) + b"\x02" + string(b"") + bytes(padding)
+    header = len(body).to_bytes(4, "big")
+    while True:
+        pieces = []
+        for _ in range(2000):
+            pieces += encryption.encrypt_packet(sequence, header, body)
+            sequence = (sequence + 1) & 0xFFFFFFFF
+        sock.sendall(b"".join(pieces))
+
+
+OPTIONS: dict[str, Any] = {"encryption_algs": ["aes128-gcm@openssh.com"], "config": None}
+
+
+async def upload(port: int, username: str, password: str) -> None:
+    import asyncssh
+
+    connection = await asyncssh.connect(
+        "127.0.0.1",
+        port,
+        username=username,
+        password=password,
+        known_hosts=None,
+        client_keys=None,
+        agent_path=None,
+        **OPTIONS,
+    )
+    print(json.dumps({"attack": "upload"}), flush=True)
+    flood(connection)
+
+
+async def node(address: str) -> None:
+    import asyncssh
+
+    over: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    class Terminal(asyncssh.SSHServerSession[bytes]):
+        def pty_requested(self, *_: Any) -> bool:
+            return True
+
+        def shell_requested(self) -> bool:
+            return True
+
+    class Anybody(asyncssh.SSHServer):
+        def connection_made(self, conn: Any) -> None:
+            self.connection = conn
+
+        def begin_auth(self, username: str) -> bool:
+            return True
+
+        def password_auth_supported(self) -> bool:
+            return True
+
+        def validate_password(self, username: str, password: str) -> bool:
+            return True
+
+        def session_requested(self) -> Any:
+            asyncio.get_running_loop().call_later(0.1, over.set_result, self.connection)
+            return Terminal()
+
+    key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
+    server = await asyncssh.listen(
+        address, 0, server_factory=Anybody, server_host_keys=[key], **OPTIONS
+    )
+    where = f"{address}:{server.sockets[0].getsockname()[1]}"
+    print(json.dumps({"attack": "node", "address": where}), flush=True)
+    flood(await over)
+
+
+@contextmanager
+def attacker(kind: str, *arguments: object) -> Iterator[dict[str, Any]]:
+    """The process; `yield`s what it has printed."""
+    command = [sys.executable, __file__, kind, *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, f"the attacker {kind} did not begin"
+        facts = json.loads(line)
+        facts["pid"] = process.pid
+        yield facts
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of a processor so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    if given[0] == "node":
+        asyncio.run(node(given[1]))
+    elif given[0] == "upload":
+        asyncio.run(upload(int(given[1]), *given[2:]))
+    else:
+        attack(given[0], int(given[1]), given[2] if len(given) > 2 else "127.0.0.9")
