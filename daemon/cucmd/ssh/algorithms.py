@@ -1,6 +1,7 @@
 """The algorithms that we offer to nodes, and accept from them as SFTP clients, best first.
 
-The one rule: SHA-1 in key exchange or signatures, and CBC, only where the configuration opts in.
+The one rule: SHA-1 in key exchange or signatures, CBC, and the group exchange only where the
+configuration opts in.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class Algorithms(msgspec.Struct, frozen=True):
 
 
 # curve25519 for servers that have it; the rest is what 12.5SU5 lists (vos/NODES.md, section 1)
-# without SHA-1, plus the SHA-256 group exchange of older defaults. ECDH comes before
-# finite-field groups: group16 costs a node's CPU some 20 times as much.
+# without SHA-1. ECDH comes before finite-field groups: group16 costs a node's CPU some 20 times as
+# much.
 _KEX = (
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
@@ -55,9 +56,11 @@ _KEX = (
     "ecdh-sha2-nistp521",
     "diffie-hellman-group14-sha256",
     "diffie-hellman-group16-sha512",
-    "diffie-hellman-group-exchange-sha256",
 )
+# In a group exchange the client names the size, of a group that the server has to compute with.
+# Only releases before 12 have nothing better (vos/NODES.md, section 1).
 _LEGACY_KEX = (
+    "diffie-hellman-group-exchange-sha256",
     "diffie-hellman-group14-sha1",
     "diffie-hellman-group-exchange-sha1",
     "diffie-hellman-group1-sha1",

@@ -86,6 +86,7 @@ async def test_every_way_to_log_in_with_every_host_key(
     "option",
     [
         "-oKexAlgorithms=diffie-hellman-group14-sha1",
+        "-oKexAlgorithms=diffie-hellman-group-exchange-sha256",
         *more(
             "-oKexAlgorithms=diffie-hellman-group1-sha1",
             "-oCiphers=aes128-cbc",

@@ -12,6 +12,12 @@ def test_by_default_there_is_neither_sha1_nor_cbc(algorithms):
     assert "ssh-rsa" not in algorithms.host_keys
 
 
+@pytest.mark.parametrize("of", [client_algorithms, server_algorithms])
+def test_the_group_exchange_is_only_offered_where_it_was_opted_in(of):
+    assert not [name for name in of().kex if "group-exchange" in name]
+    assert [name for name in of(legacy=True).kex if "group-exchange" in name]
+
+
 def test_legacy_only_adds_and_only_at_the_end():
     modern, legacy = client_algorithms(), client_algorithms(legacy=True)
     for field in ("kex", "ciphers", "macs", "host_keys"):

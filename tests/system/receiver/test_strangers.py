@@ -1,0 +1,141 @@
+"""What a peer may do to the receiver before it has logged in, and what it costs its neighbours."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from rig import attackers
+
+
+@contextmanager
+def stranger(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(attackers.VERSION)
+        yield connection
+
+
+def read_until(connection: socket.socket, done: Callable[[bytes], bool]) -> bytes:
+    """What it says, until `done` or the end."""
+    heard = b""
+    while not done(heard):
+        try:
+            data = connection.recv(65536)
+        except ConnectionResetError:
+            break
+        if not data:
+            break
+        heard += data
+    return heard
+
+
+def never(heard: bytes) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(("packets", "is_cut"), [(90, False), (101, True)])
+async def test_before_a_key_exchange_a_peer_may_send_so_many_packets(
+    receiver: Any, other: Any, until: Any, packets: int, is_cut: bool
+) -> None:
+    def say() -> bytes:
+        with stranger(receiver.port) as connection:
+            connection.sendall(attackers.IGNORE * packets + attackers.KEXINIT)
+            connection.shutdown(socket.SHUT_WR)
+            return read_until(connection, never)
+
+    await other.run(say)
+    reasons = list(receiver.refusals._counts) or receiver.refusals._said_at
+    assert (reasons is not None and reasons != []) == is_cut
+    await until(lambda: not receiver._connections)
+
+
+async def test_a_second_key_exchange_before_the_login_is_not_made(
+    receiver: Any, other: Any, until: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def exchange() -> None:
+        with other.transport_of(receiver.port) as transport:
+            transport.renegotiate_keys()
+
+    with pytest.raises(EOFError):
+        await other.run(exchange)
+    await until(lambda: not receiver._connections)
+    assert "key exchange" in caplog.text
+
+
+async def test_the_largest_group_is_not_computed_even_where_group_exchange_is_allowed(
+    open_with: Any, other: Any
+) -> None:
+    group = b"\x1f" + attackers.string(b"")[:2]  # the message, and the first bytes of a length
+
+    def ask(port: int) -> int:
+        with stranger(port) as connection:
+            connection.sendall(attackers.KEXINIT)
+            heard = read_until(connection, lambda heard: attackers.GROUP_EXCHANGE in heard)
+            assert attackers.GROUP_EXCHANGE in heard
+            connection.sendall(attackers.WITH_LARGEST_GROUP)
+            rest = read_until(connection, lambda heard: group in heard and len(heard) > 100)
+            at = rest.index(group) + 1
+            return 8 * (int.from_bytes(rest[at : at + 4], "big") - 1)
+
+    async with open_with(legacy=True) as receiver:
+        assert await other.run(ask, receiver.port) == 2048
+
+
+@pytest.mark.parametrize("kind", ["ignore", "exchange", "idle"])
+async def test_an_attack_before_the_login_fails_no_push(
+    receiver: Any, open_target: Any, openssh: Any, until: Any, tmp_path: Path, kind: str
+) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(os.urandom(2_000_000))
+    target = open_target(receiver, address="127.0.0.1")
+
+    def attack() -> Any:
+        return attackers.attacker(kind, receiver.port)
+
+    with await trio.to_thread.run_sync(lambda: Entered(attack)) as _:
+        await until(lambda: receiver.unauthenticated.total > 0)
+        for number in range(3):
+            done = await openssh.sftp(target, f"put {log} {number}\n")
+            assert done.returncode == 0, done.stderr
+    assert [(file.size, file.closed) for file in target.target.files()] == [(2_000_000, True)] * 3
+    assert target.target.refused == 0
+    await until(lambda: not receiver._connections)
+
+
+async def test_empty_packets_of_one_that_has_logged_in_fail_no_push_of_another(
+    receiver: Any, open_target: Any, openssh: Any, until: Any, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(os.urandom(2_000_000))
+    good, hostile = open_target(receiver, "good"), open_target(receiver, "hostile")
+
+    def attack() -> Any:
+        login = hostile.target.username, hostile.target.password
+        return attackers.attacker("upload", receiver.port, *login)
+
+    with await trio.to_thread.run_sync(lambda: Entered(attack)) as _:
+        await until(lambda: hostile.target.connected)
+        done = await openssh.sftp(good, f"put {log} a\n")
+        assert done.returncode == 0, done.stderr
+    await until(lambda: not receiver._connections)
+
+
+class Entered:
+    """A context manager that was entered in another thread: starting a process waits for it."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._inner = make()
+        self._inner.__enter__()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._inner.__exit__(None, None, None)
