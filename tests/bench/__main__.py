@@ -24,6 +24,7 @@ import cluster
 import latency
 import receive
 import record
+import starvation
 from table import rows_of
 
 MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
@@ -32,6 +33,7 @@ MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "latency": lambda args: latency.run(args.seconds),
     "client": lambda _: client.run(),
     "record": lambda args: record.run(args.nodes),
+    "starvation": lambda _: starvation.run(),
 }
 
 

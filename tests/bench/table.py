@@ -61,10 +61,22 @@ def _record(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "    longest gap of the loop", f"{found['gap'] * 1000:.0f} ms", ""
 
 
+def _starvation(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for found in figures.values():
+        yield found["attack"], "", ""
+        yield "    a fixed job, alone", f"{found['alone']:.1f} s", ""
+        yield "    under attack", f"{found['under']:.1f} s", ""
+        yield "    ratio, median of pairs", f"{found['ratio']:.2f}", "<= 2"
+        ended = f"{found['succeeded']} of {found['rounds']}"
+        yield "    jobs under attack that succeeded", ended, "all"
+        yield "    the attacker's share of a processor", f"{found['attacker']:.0%}", ""
+
+
 _ROWS = {
     "receive": _receive,
     "cluster": _cluster,
     "latency": _latency,
     "client": _client,
     "record": _record,
+    "starvation": _starvation,
 }

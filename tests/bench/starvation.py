@@ -1,0 +1,110 @@
+"""How long a fixed job takes alone, and while one machine attacks the daemon.
+
+The one rule: the job runs alone before each attack and once more after it, in one run, so that
+whatever else the machine does hits both. An attacker is a process of its own; what it costs stands
+beside the figures, since it takes that from the daemon's processors too.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cucmctl import Client
+from rig.attackers import attacker, cpu_seconds
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import start
+from rig.lab import Lab, running_lab
+
+NODES = 4
+SIZE = 500_000  # bytes of a file; a node has twelve
+PATIENCE = 120.0  # seconds; a job that takes longer is cancelled, and counts as that long
+
+# What each attack is called in the table.
+ATTACKS = {
+    "ignore": "16 connections of IGNORE packets before a login",
+    "exchange": "8 connections of key exchanges before a login",
+    "node": "a node that sends empty packets without end",
+    "idle": "300 connections that say nothing",
+}
+
+
+def run(rounds: int = 3) -> dict[str, Any]:
+    """For each attack: seconds `alone` and `under`, medians; `ratio`, the median over the pairs;
+    `ended`, how many of the jobs under attack succeeded; `attacker`, its share of a processor.
+    """
+    config = f"{CONFIG}[ssh]\nhost_keys = 'off'\n"
+    with (
+        tempfile.TemporaryDirectory(prefix="cucmd-bench-") as folder,
+        running_lab(NODES, "--size", str(SIZE)) as lab,
+        running_daemon(Path(folder) / "cucmd", config, checks=False) as daemon,
+        daemon.client() as client,
+    ):
+        _job(client, lab)  # not measured: threads, and the first key exchanges
+        return {name: _measure(name, rounds, daemon, client, lab) for name in ATTACKS}
+
+
+def _measure(name: str, rounds: int, daemon: Daemon, client: Client, lab: Lab) -> dict[str, Any]:
+    pairs, succeeded, shares = [], 0, []
+    for _ in range(rounds):
+        before, _ = _job(client, lab)
+        with _attack(name, daemon, client) as pid:
+            used, began = cpu_seconds(pid), time.perf_counter()
+            under, status = _job(client, lab)
+            shares.append((cpu_seconds(pid) - used) / (time.perf_counter() - began))
+        after, _ = _job(client, lab)
+        pairs.append(((before + after) / 2, under))
+        succeeded += status == "succeeded"
+    return {
+        "attack": ATTACKS[name],
+        "rounds": rounds,
+        "alone": statistics.median(alone for alone, _ in pairs),
+        "under": statistics.median(under for _, under in pairs),
+        "ratio": statistics.median(under / alone for alone, under in pairs),
+        "succeeded": succeeded,
+        "attacker": statistics.median(shares),
+    }
+
+
+def _job(client: Client, lab: Lab) -> tuple[float, str]:
+    began = time.perf_counter()
+    job_id = start(client, lab, last="24h").job_id
+    try:
+        status = client.wait(job_id, timeout=PATIENCE).status
+    except TimeoutError:
+        client.cancel(job_id)
+        status = client.wait(job_id).status
+    return time.perf_counter() - began, status
+
+
+@contextmanager
+def _attack(name: str, daemon: Daemon, client: Client) -> Iterator[int]:
+    """The process that attacks, once its attack has begun."""
+    if name != "node":
+        port = re.search(r"receiving at \S+ port (\d+)", daemon.log.read_text())
+        assert port is not None
+        with attacker(name, port[1]) as facts:
+            time.sleep(1)  # its first connections, which are cheaper than what follows
+            yield facts["pid"]
+        return
+    with attacker(name, "127.9.0.1") as facts:
+        job_id = start(client, _Hostile(), [facts["address"]]).job_id  # type: ignore[arg-type]
+        while not cpu_seconds(facts["pid"]) or client.status(job_id).nodes[0].phase == "connect":
+            time.sleep(0.1)
+        time.sleep(1)
+        yield facts["pid"]
+        assert client.status(job_id).nodes[0].status == "running", "it attacked to the end"
+        client.cancel(job_id)
+        client.wait(job_id)
+
+
+class _Hostile:
+    """The login at the attacker's node, which takes any."""
+
+    username, password = "administrator", "any password does"
