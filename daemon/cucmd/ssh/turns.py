@@ -191,9 +191,11 @@ class Turns:
         if group is not None:
             source = self._lines[group].sources.next(now)
             assert source is not None
-            self._handle(group, source, now)
-            if self._groups:
-                self._schedule()
+            try:
+                self._handle(group, source, now)
+            finally:  # a defect of one must not stop the others
+                if self._groups:
+                    self._schedule()
         elif self._groups:
             delay = max(0.0, self._ready_at(now) - now)
             self._next, self._delayed = self._loop.call_later(delay, self._give), True

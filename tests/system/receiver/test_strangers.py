@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import trio
 
+from cucmd.receiver import listener
 from rig import attackers
 
 
@@ -140,3 +142,43 @@ class Entered:
 
     def __exit__(self, *_: object) -> None:
         self._inner.__exit__(None, None, None)
+
+
+class OutOfDescriptors:
+    """A listening socket at which two `accept` fail."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        self._listening = listening
+        self.failures = 2
+
+    def fileno(self) -> int:
+        return self._listening.fileno()
+
+    def accept(self) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return self._listening.accept()
+
+
+async def test_after_a_lack_of_descriptors_connections_are_accepted_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener, "_WAIT_EXHAUSTED", 0.01)
+    asked = trio.Event()
+
+    def may_connect(source: str) -> bool:
+        asked.set()
+        return False
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        failing: Any = OutOfDescriptors(listening)
+        options: Any = None  # for connections that are let in
+        async with trio.open_nursery() as nursery:
+            accepting = listener._Accepting(failing, options, may_connect, nursery)
+            nursery.start_soon(accepting.run)
+            with socket.create_connection(listening.getsockname()), trio.fail_after(10):
+                await asked.wait()
+            nursery.cancel_scope.cancel()
+    assert failing.failures == 0

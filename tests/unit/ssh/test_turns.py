@@ -160,6 +160,23 @@ def test_who_comes_while_all_others_rest_does_not_wait(loop: Loop, turns: Turns)
     assert hostile.used == 1.0
 
 
+def test_a_defect_in_one_turn_does_not_stop_the_others(
+    loop: Loop, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, good = Peer(loop, "a"), Peer(loop, "b", turns=3)
+
+    def fail(until: float) -> int:
+        raise RuntimeError
+
+    monkeypatch.setattr(broken, "take_turn", fail)
+    turns.wait(broken)
+    turns.wait(good)
+    with pytest.raises(RuntimeError):
+        loop.run(1.0)
+    loop.run(1.0)
+    assert good.used == pytest.approx(3 * SLICE)
+
+
 def test_what_was_not_used_is_not_saved_up(loop: Loop, turns: Turns) -> None:
     busy = Peer(loop, "a", rate=MUCH)
     begin(loop, turns, busy)
