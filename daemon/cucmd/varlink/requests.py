@@ -19,13 +19,13 @@ from typing import Any, Literal, Union
 
 import msgspec
 
-from cucmd.varlink.framing import BadFrame, safe_name, wrong_field
+from cucmd.varlink.framing import BadFrame, field_of, wrong_field
 from cucmd.varlink.interface import Interface
 
 _LONGEST_SHOWN = 80
 _FIELD_NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_items = msgspec.json.Decoder(list[msgspec.Raw])
+# Bytes of parameters of which a wrong value is shown: to find it, all are decoded once more.
+_LONGEST_SEARCHED = 16 * 1024
 _STEP = re.compile(r"[^.\[\]]+|\[([0-9]+)\]")
 
 
@@ -56,39 +56,49 @@ def decode_request(
     raise interface.invalid(where, reason)
 
 
-def _unknown_field(value: msgspec.Raw, kind: Any) -> tuple[str, Any] | None:
-    """The first field in `value` that the struct `kind` has not: its path, and the struct that has
-    no such field. None without one.
-
-    None too for what is no object: the decoder says what is wrong with it.
+def _unknown_field(value: msgspec.Raw, struct: type[msgspec.Struct]) -> tuple[str, Any] | None:
+    """The first field in `value` that `struct` has not: its path, and the struct that has no such
+    field. None without one, and for what is wrong otherwise: the decoder says what.
     """
     try:
-        given = _fields.decode(value)
+        _names_only(struct).decode(value)
+    except msgspec.ValidationError as error:
+        parent, name, what = field_of(error)
     except msgspec.DecodeError:
         return None
-    known = field_types(kind)
-    for name, inner in given.items():
-        if name not in known:
-            return safe_name(name), kind
-        for place, part, of in _parts(name, inner, known[name]):
-            below = _unknown_field(part, of)
-            if below is not None:
-                return f"{place}.{below[0]}", below[1]
-    return None
+    else:
+        return None
+    if what != "unknown":
+        return None
+    kind = _kind_at(struct, tuple(_steps(parent)))
+    # A name can look like the place of another field, and then the place may not exist.
+    within = kind if _is_struct(kind) else struct
+    return f"{parent}.{name}" if parent else name or "", within
 
 
-def _parts(name: str, value: msgspec.Raw, kind: Any) -> Iterator[tuple[str, msgspec.Raw, Any]]:
-    """(place, value, struct) of what must be structs in a field of that type."""
-    kind, _ = without_none(kind)
+@functools.cache
+def _names_only(struct: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
+    """A decoder that refuses unknown fields and skips the values of the others."""
+    return msgspec.json.Decoder(_twin(struct))
+
+
+@functools.cache
+def _twin(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    fields = [(name, _twin_kind(kind), None) for name, kind in field_types(struct).items()]
+    return msgspec.defstruct(struct.__name__, fields, forbid_unknown_fields=True)
+
+
+def _twin_kind(kind: Any) -> Any:
+    """The type of a field of the twin: structs stay structs, everything else is not looked into."""
+    kind, optional = without_none(kind)
+    of = (*typing.get_args(kind), None)[0]
     if _is_struct(kind):
-        yield name, value, kind
-    elif typing.get_origin(kind) in (tuple, list) and _is_struct(typing.get_args(kind)[0]):
-        try:
-            items = _items.decode(value)
-        except msgspec.DecodeError:
-            return
-        for position, item in enumerate(items):
-            yield f"{name}[{position}]", item, typing.get_args(kind)[0]
+        kind = _twin(kind)
+    elif typing.get_origin(kind) in (tuple, list) and _is_struct(of):
+        kind = list[_twin(of)]  # type: ignore[misc]
+    else:
+        return msgspec.Raw
+    return kind | None if optional else kind
 
 
 def _named(path: str, interface: Interface) -> str:
@@ -117,6 +127,8 @@ def _reason(what: str, kind: Any) -> str:
 
 def _value_at(parameters: msgspec.Raw, steps: tuple[str | int, ...]) -> str:
     """The value, as the beginning of a reason; "" where there is none to show."""
+    if len(bytes(parameters)) > _LONGEST_SEARCHED:
+        return ""
     try:
         value = msgspec.json.decode(parameters)
         for step in steps:
