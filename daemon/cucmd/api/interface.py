@@ -49,6 +49,7 @@ _LIMITS = {
     "connections": "connections_per_uid",
     "requests": "requests_per_uid",
     "streams": "watchers_per_uid",
+    "large": "requests of more than 64 KiB",
     "total": "connections at the socket",
 }
 

@@ -7,6 +7,7 @@ requests.py     PURE  a call's parameters -> the method's struct, or what is wro
 service.py      org.varlink.service, and the table of all methods by full name
 peer.py         the peer's credentials, and its hang-up, from the kernel
 quota.py        PURE  what one user may hold at a time
+turns.py        whose frame is decoded next
 connection.py   one connection: calls in order, streams, hang-ups
 defect.py       PURE  the traceback of a defect without the texts of exceptions
 server.py       accepts connections

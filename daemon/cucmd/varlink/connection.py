@@ -5,8 +5,12 @@ before the next one is read, so that a peer that does not read costs one reply o
 
 A connection is one task (`run`), which goes round this loop:
 
-    bytes -> a frame -> a call -> is the caller permitted? -> the method -> its request
-          -> the handler -> a reply, or a stream of replies, or an error -> the next frame
+    bytes -> a frame -> the user's turn (turns.py) -> a call -> is the caller permitted?
+          -> the method -> its request -> the handler
+          -> a reply, or a stream of replies, or an error -> the next frame
+
+Each round has a checkpoint, whatever the peer sends or does: to send a reply is one, and where
+none was sent there is another. The frame is not kept while the handler runs.
 
 Three others act on it from outside:
 
@@ -23,6 +27,7 @@ What goes wrong, and what it ends:
     a wrong request, a refusal    the call: the error is the reply
     a defect in the handler       the call: InternalError, and a traceback in the log
     over a limit of the user      the call; the connection, if no interface has an error for it
+    too many large frames         the connection, after an error
     no JSON, too long, too deep   the connection: nothing after it can be trusted
 """
 
@@ -31,7 +36,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, aclosing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, aclosing, contextmanager
 from typing import TypeAlias, cast
 
 import msgspec
@@ -44,11 +49,15 @@ from cucmd.varlink.interface import Caller, Handler, Method, StreamHandler
 from cucmd.varlink.quota import Kind, OverLimit, Quota
 from cucmd.varlink.requests import decode_request
 from cucmd.varlink.service import MethodEntry, MethodTable
+from cucmd.varlink.turns import Turns
 
 log = logging.getLogger(__name__)
 
 SILENCE = 30.0  # seconds that a peer may pause within a frame
 _CHUNK = 64 * 1024
+# Bytes of a frame from which on it counts as large: a user may have few of them at a time. A
+# request for a thousand nodes is smaller.
+_LARGE = 64 * 1024
 
 # Raises `PermissionDenied`. The method is None for a name that is not known.
 Authorize: TypeAlias = Callable[[Caller, Method | None], None]
@@ -64,6 +73,27 @@ class ServerParts(msgspec.Struct, frozen=True):
     methods: MethodTable
     quota: Quota
     authorize: Authorize
+    turns: Turns = msgspec.field(default_factory=Turns)
+
+
+class _Request(msgspec.Struct, frozen=True):
+    """A call that is permitted and well-formed."""
+
+    entry: MethodEntry
+    parameters: msgspec.Struct
+    oneway: bool
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it is carried out even if its caller has hung up."""
+        return self.entry.method.effect or self.oneway
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    """A call that is answered with an error."""
+
+    error: VarlinkError
+    oneway: bool
 
 
 class Connection:
@@ -75,6 +105,7 @@ class Connection:
         self._parts = parts
         self._frames = Frames()
         self._gone = False
+        self._sent = False  # since the last frame was decoded, also if the peer had left
         self._stopping = False
         self._read_scope = trio.CancelScope()  # cancelled by `stop`
         self._call_scope = trio.CancelScope()  # cancelled by `hang_up`
@@ -82,12 +113,30 @@ class Connection:
     async def run(self) -> None:
         """Answers calls until the peer has finished or is dropped. Does not close the stream."""
         try:
-            while not self._stopping and (frame := await self._next_frame()) is not None:
-                await self._answer(frame)
+            while not self._stopping and await self._serve_frame():
+                pass
         except BadFrame as reason:
             self._log("dropped: a frame is %s", reason)
-        except OverLimit as reason:  # no interface has an error for it
-            self._log("dropped: over its limit of %s", reason)
+        except OverLimit as over:  # of large frames, or no interface has an error for it
+            self._log("dropped: over its limit of %s", over)
+            if refusal := self._parts.methods.too_many(over):
+                await self._send(encode_reply(refusal.parameters, error=refusal.name))
+
+    async def _serve_frame(self) -> bool:
+        """Answers the next frame; False if there is none."""
+        with ExitStack() as large:
+            frame = await self._next_frame(large)
+            if frame is None:
+                return False
+            await self._parts.turns.wait(self._caller.uid)
+            with self._parts.turns.measured(self._caller.uid):
+                call = self._decode(frame)
+            del frame
+            self._sent = False
+            await self._answer(call)
+        if not self._sent:
+            await trio.lowlevel.checkpoint()
+        return True
 
     def stop(self) -> None:
         """Lets `run` return after the call that is being answered; at once if there is none."""
@@ -107,8 +156,13 @@ class Connection:
 
     # Bytes
 
-    async def _next_frame(self) -> bytes | None:
+    async def _next_frame(self, large: ExitStack) -> bytes | None:
+        """The next frame. Enters into `large` what a large one holds of the user's quota."""
+        holding = False
         while (frame := self._frames.take()) is None:
+            if self._frames.begun >= _LARGE and not holding:
+                large.enter_context(self._hold("large"))
+                holding = True
             data = await self._receive()
             if not data:
                 return None
@@ -129,6 +183,8 @@ class Connection:
         return b""
 
     async def _send(self, frame: bytes) -> None:
+        """A checkpoint in any case."""
+        self._sent = True
         if self._gone:
             # Without it a stream that never waits would not be cancelled.
             await trio.lowlevel.checkpoint()
@@ -140,69 +196,70 @@ class Connection:
 
     # Calls
 
-    async def _answer(self, frame: bytes) -> None:
-        error: VarlinkError | None
+    def _decode(self, frame: bytes) -> _Request | _Refusal:
+        """Raises `BadFrame`."""
         try:
             call = decode_call(frame)
         except BadCall as bad:
-            error, oneway = standard(InvalidParameter(bad.parameter)), bad.oneway
-        else:
-            error, oneway = await self._outcome(call), bool(call.oneway)
-        if oneway:
-            await trio.lowlevel.checkpoint()  # no send: many in a row would block the loop
-        elif error is not None:
-            await self._send(encode_reply(error.parameters, error=error.name))
-
-    async def _outcome(self, call: Call) -> VarlinkError | None:
-        """Carries the call out and replies. Returns the error if that is to be the reply."""
+            return _Refusal(standard(InvalidParameter(bad.parameter)), bad.oneway)
         entry = self._parts.methods.find(call.method)
+        oneway = bool(call.oneway)
         try:
             self._parts.authorize(self._caller, entry.method if entry else None)
             if entry is None:
-                return self._parts.methods.missing(call.method)
-            await self._perform(call, entry)
+                return _Refusal(self._parts.methods.missing(call.method), oneway)
+            return _Request(entry, _parameters(call, entry), oneway)
         except VarlinkError as error:
-            return error
+            return _Refusal(error, oneway)
         except BadFrame:
             raise
+        except Exception as defect:
+            return _Refusal(self._defect(entry, defect), oneway)
+
+    async def _answer(self, call: _Request | _Refusal) -> None:
+        error = call.error if isinstance(call, _Refusal) else await self._outcome(call)
+        if error is not None and not call.oneway:
+            await self._send(encode_reply(error.parameters, error=error.name))
+
+    async def _outcome(self, request: _Request) -> VarlinkError | None:
+        """Carries the call out and replies. Returns the error if that is to be the reply."""
+        try:
+            await self._perform(request)
+        except VarlinkError as error:
+            return error
         except OverLimit as over:
             refusal = self._parts.methods.too_many(over)
             if refusal is None:
                 raise
             return refusal
         except Exception as defect:
-            # Not `log.exception`: the text of an exception can quote the request.
-            log.error("a defect in %s:\n%s", entry and entry.method.name, trace(defect))  # noqa: TRY400
-            return VarlinkError((entry or self._parts.methods).internal_error)
+            return self._defect(request.entry, defect)
         return None
 
-    async def _perform(self, call: Call, entry: MethodEntry) -> None:
-        if call.upgrade:
-            raise standard(InvalidParameter("upgrade"))
-        if entry.method.streaming and not call.more:
-            raise standard(ExpectedMore())
-        request = decode_request(entry.decoder, call.parameters, entry.interface)
-        lasting = entry.method.effect or bool(call.oneway)
-        if self._gone and not lasting:
-            return
-        if not entry.method.streaming:
-            await self._reply(call, entry, request, lasting=lasting)
-        elif not call.oneway:  # a stream without a reader does not begin
-            await self._stream_replies(entry, request)
+    def _defect(self, entry: MethodEntry | None, defect: Exception) -> VarlinkError:
+        # Not `log.exception`: the text of an exception can quote the request.
+        log.error("a defect in %s:\n%s", entry and entry.method.name, trace(defect))
+        return VarlinkError((entry or self._parts.methods).internal_error)
 
-    async def _reply(
-        self, call: Call, entry: MethodEntry, request: msgspec.Struct, *, lasting: bool
-    ) -> None:
-        handler = cast(Handler, entry.method.handler)
-        with self._hold("requests"), self._until_hang_up(unless=lasting):
-            reply = await handler(self._caller, request)
-            if not call.oneway:
+    async def _perform(self, request: _Request) -> None:
+        if self._gone and not request.lasting:
+            return
+        if not request.entry.method.streaming:
+            await self._reply(request)
+        elif not request.oneway:  # a stream without a reader does not begin
+            await self._stream_replies(request)
+
+    async def _reply(self, request: _Request) -> None:
+        handler = cast(Handler, request.entry.method.handler)
+        with self._hold("requests"), self._until_hang_up(unless=request.lasting):
+            reply = await handler(self._caller, request.parameters)
+            if not request.oneway:
                 await self._send(encode_reply(reply))
 
-    async def _stream_replies(self, entry: MethodEntry, request: msgspec.Struct) -> None:
-        handler = cast(StreamHandler, entry.method.handler)
+    async def _stream_replies(self, request: _Request) -> None:
+        handler = cast(StreamHandler, request.entry.method.handler)
         with self._hold("streams"), self._until_hang_up():
-            async with aclosing(handler(self._caller, request)) as replies:
+            async with aclosing(handler(self._caller, request.parameters)) as replies:
                 async for reply in replies:
                     await self._send(encode_reply(reply.parameters, continues=reply.continues))
                     if not reply.continues:
@@ -220,3 +277,12 @@ class Connection:
 
     def _hold(self, kind: Kind) -> AbstractContextManager[None]:
         return self._parts.quota.hold(self._caller.uid, kind)
+
+
+def _parameters(call: Call, entry: MethodEntry) -> msgspec.Struct:
+    """Raises `VarlinkError`, and `BadFrame`."""
+    if call.upgrade:
+        raise standard(InvalidParameter("upgrade"))
+    if entry.method.streaming and not call.more:
+        raise standard(ExpectedMore())
+    return decode_request(entry.decoder, call.parameters, entry.interface)

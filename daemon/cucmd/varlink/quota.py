@@ -12,11 +12,12 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-Kind: TypeAlias = Literal["connections", "requests", "streams"]
+Kind: TypeAlias = Literal["connections", "requests", "streams", "large"]
 
 
 class Limits(msgspec.Struct, frozen=True):
     """connections, requests, streams: of each user (uid), at the same time.
+    large: large frames of each user, from where they count as large until they are answered.
     total: connections of all users together.
     reserved: of these, only for root and the server's own user, who must be able to connect when
         others hold all the rest.
@@ -25,6 +26,7 @@ class Limits(msgspec.Struct, frozen=True):
     connections: int = 64
     requests: int = 64
     streams: int = 32
+    large: int = 4
     total: int = 1024
     reserved: int = 64
 

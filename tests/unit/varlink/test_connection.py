@@ -1,13 +1,17 @@
 """One connection: calls and replies, their order, and what ends the connection."""
 
+import gc
+import inspect
+import json
 import logging
 from collections.abc import Callable
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 
-from cucmd.varlink import Caller, Limits, Method, PermissionDenied
+from cucmd.varlink import Caller, Limits, Method, PermissionDenied, framing
 from cucmd.varlink.quota import Quota
 from cucmd.varlink.service import MethodTable
 from rig.example_interface import INFO, NAME, Example
@@ -208,6 +212,64 @@ async def test_without_an_error_for_it_a_limit_ends_the_connection(
     methods = MethodTable([example.interface(too_many=None)], INFO)
     peer = connect(methods=methods, quota=only(requests=0))
     assert await peer.call("Who") is None
+
+
+# Large frames
+
+LARGE = b'{"method":"io.example.Test.Who"' + b" " * 100_000  # and the rest
+
+
+async def test_large_frames_are_limited_for_each_user(connect: Connect) -> None:
+    quota = only(large=1)
+    first, second = connect(quota=quota), connect(quota=quota)
+    another_user = connect(Caller(uid=1001, gid=1, groups=frozenset(), pid=1), quota=quota)
+    await first.send(LARGE)
+    await trio.testing.wait_all_tasks_blocked()
+    await second.send(LARGE)
+    assert await second.receive_all() == [
+        {"error": f"{NAME}.TooMany", "parameters": {"limit": "large", "maximum": 1}}
+    ]
+    for peer in (another_user, first):
+        await peer.send(LARGE if peer is another_user else b"", b"}\0")
+        assert "error" not in await peer.receive()
+
+
+async def test_a_large_frame_counts_until_it_is_answered(
+    connect: Connect, example: Example
+) -> None:
+    quota = only(large=1)
+    waiting, other = connect(quota=quota), connect(quota=quota)
+    await waiting.send(LARGE.replace(b"Who", b"Wait"), b"}\0")
+    await example.begun.wait()
+    await other.send(LARGE)
+    assert (await other.receive())["error"] == f"{NAME}.TooMany"
+    example.gate.set()
+    await waiting.receive()
+    again = connect(quota=quota)
+    for peer in (again, again):
+        await peer.send(LARGE, b"}\0")
+        assert "error" not in await peer.receive()
+
+
+async def test_a_stream_does_not_keep_its_frame(connect: Connect, call: Callable) -> None:
+    peer = connect()
+    await peer.send(json.dumps(call("Count", more=True)).encode() + b" " * 60_000 + b"\0")
+    await peer.receive()
+    gc.collect()
+    kept = [one for one in held_by_frames(peer.connection) if len(one) > 50_000]
+    assert kept == []
+
+
+def held_by_frames(connection: object) -> list[bytes]:
+    """The bytes in local variables of the coroutines that serve the connection."""
+    found: list[bytes] = []
+    for coroutine in (one for one in gc.get_objects() if inspect.iscoroutine(one)):
+        frame = coroutine.cr_frame
+        if frame is not None and frame.f_locals.get("self") is connection:
+            values = frame.f_locals.values()
+            found += [bytes(one) for one in values if isinstance(one, bytes | msgspec.Raw)]
+            found += [bytes(one.parameters) for one in values if isinstance(one, framing.Call)]
+    return found
 
 
 # Silence

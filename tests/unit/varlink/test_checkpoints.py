@@ -1,0 +1,111 @@
+"""Whatever a peer sends or does, its connection lets other tasks run once a frame.
+
+A task that goes round without a checkpoint stops the event loop, and the watchdog ends the daemon.
+"""
+
+from collections.abc import Callable
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.varlink import Caller, Limits, PermissionDenied
+from cucmd.varlink.connection import Connection, ServerParts
+from cucmd.varlink.quota import Quota
+from cucmd.varlink.service import MethodTable
+from rig.example_interface import INFO, Example
+from rig.varlink_peer import Peer, request
+
+CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
+
+FRAMES = {
+    "answered": request("Who"),
+    "with an effect": request("Echo", {"text": "x"}, oneway=True),
+    "refused": request("Refuse", {"text": "x"}),
+    "a defect": request("Fail", {"text": "x"}),
+    "a stream": request("Count", {"upto": 2}, more=True),
+    "a stream without a reader": request("Count", {"upto": 2}, more=True, oneway=True),
+    "a stream without replies": request("Count", {"upto": 0}, more=True),
+    "not more": request("Count"),
+    "upgrade": request("Who", upgrade=True),
+    "unknown method": request("Nope"),
+    "unknown interface": request("io.example.Other.Who"),
+    "unknown field": request("Who", {"x": 1}),
+    "wrong value": request("Echo", {"text": 1}),
+    "no call": b"{}\0",
+    "no call, oneway": b'{"oneway":true}\0',
+}
+
+
+class Steps(trio.abc.Instrument):
+    """Counts how often a task runs until its next checkpoint."""
+
+    def __init__(self) -> None:
+        self.task: trio.lowlevel.Task | None = None
+        self.count = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += task is self.task
+
+
+async def steps_for(
+    frames: list[dict | bytes], *, gone: bool, authorize: Callable[..., None], requests: int
+) -> int:
+    """The steps of a connection that finds all of these in its socket, and then the end."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    steps = Steps()
+    methods = MethodTable([Example().interface()], INFO)
+    parts = ServerParts(methods, Quota(Limits(requests=requests), frozenset()), authorize)
+    connection = Connection(ours, CALLER, parts)
+    await Peer(theirs).send(*frames)
+    await theirs.aclose() if gone else await theirs.send_eof()
+    if gone:
+        connection.hang_up()
+
+    async def run() -> None:
+        steps.task = trio.lowlevel.current_task()
+        await connection.run()
+
+    trio.lowlevel.add_instrument(steps)
+    try:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run)
+    finally:
+        trio.lowlevel.remove_instrument(steps)
+    return steps.count
+
+
+def anybody(*_: object) -> None:
+    pass
+
+
+def nobody(*_: object) -> None:
+    raise PermissionDenied
+
+
+def broken(*_: object) -> None:
+    raise RuntimeError
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["reads nothing", "has left"])
+@pytest.mark.parametrize("authorize", [anybody, nobody, broken])
+@pytest.mark.parametrize("requests", [64, 0])
+@pytest.mark.parametrize("kind", FRAMES)
+async def test_each_frame_costs_a_checkpoint(
+    kind: str, requests: int, authorize: Callable[..., None], gone: bool
+) -> None:
+    frames = [FRAMES[kind]] * 100
+    assert await steps_for(frames, gone=gone, authorize=authorize, requests=requests) > 100
+
+
+@given(st.lists(st.sampled_from(list(FRAMES.values())), min_size=1, max_size=50), st.booleans())
+def test_each_frame_of_any_mixture_costs_a_checkpoint(
+    frames: list[dict | bytes], gone: bool
+) -> None:
+    async def main() -> int:
+        return await steps_for(frames, gone=gone, authorize=anybody, requests=64)
+
+    assert trio.run(main) > len(frames)
