@@ -12,7 +12,7 @@ from typing import get_args
 import msgspec
 
 from cucmd.api import structs
-from cucmd.api.planning import Planner
+from cucmd.api.planning import MOST_NODES, Planner
 from cucmd.api.refusals import refusals
 from cucmd.api.request_id import request_id
 from cucmd.api.wire import job_to_wire, summary_to_wire
@@ -69,6 +69,9 @@ class Jobs:
         with refusals():
             if request.nodes is not None and not request.nodes:
                 raise InvalidValue("nodes", "is empty; expected nodes, or no such field for all")
+            if request.nodes is not None and len(request.nodes) > MOST_NODES:
+                names = len(request.nodes)
+                raise InvalidValue("nodes", f"{names} names; a job has at most {MOST_NODES}")
             called = request_id(request.request_id)
             job, changed = await self._supervisor.cancel(request.job_id, request.nodes)
         log.info(
@@ -134,7 +137,8 @@ def _cancel_reply(job: Job, nodes: tuple[str, ...] | None, *, changed: bool) -> 
         return structs.CancelReply(
             job.job_id, job.status, job.cancelled, _cancel_message(job, changed=changed)
         )
-    named = [node for node in job.nodes if node.node in nodes]
+    names = frozenset(nodes)
+    named = [node for node in job.nodes if node.node in names]
     cancelled = all(node.status == "cancelled" for node in named)
     states = ", ".join(f"{node.node} is {node.status}" for node in named)
     done = "" if changed else "nothing changed: "

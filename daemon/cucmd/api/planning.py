@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 # A cluster has at most 21 nodes: this is every cluster of a large company at once.
 MOST_NODES = 1000
 LONGEST_NAME = 64  # of a user; a platform administrator's is shorter
+LONGEST_SECRET = 1024  # of a password: it is in memory until its job has ended
 
 
 class Planner:
@@ -196,5 +197,7 @@ class _Logins:
 
 
 def _check_secret(parameter: str, secret: str) -> None:
+    if len(secret) > LONGEST_SECRET:
+        raise InvalidValue(parameter, f"has more than {LONGEST_SECRET} characters")
     if not secret or any(character in secret for character in "\r\n\0"):
         raise InvalidValue(parameter, "is empty or holds a line break; the value is not shown")

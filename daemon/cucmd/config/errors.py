@@ -36,6 +36,11 @@ class ConfigError(Exception):
         self.problems = tuple(problems)
 
 
+def shortened(text: str) -> str:
+    """A text that somebody sent, as an error may repeat it: its beginning, if it is long."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
 class InvalidValue(Exception):
     """A parameter of a request that cannot be accepted; the path is as in `timeouts.command`."""
 
@@ -47,8 +52,8 @@ class InvalidValue(Exception):
 
 class UnknownProfile(Exception):
     def __init__(self, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"no profile {name!r}; there are {', '.join(known)}")
-        self.name = name
+        self.name = shortened(name)
+        super().__init__(f"no profile {self.name!r}; there are {', '.join(known)}")
 
 
 class UnknownCredential(Exception):
@@ -56,8 +61,8 @@ class UnknownCredential(Exception):
 
     def __init__(self, name: str, reason: str, cluster: str | None = None) -> None:
         of = f" of cluster {cluster!r}" if cluster is not None else ""
-        super().__init__(f"no credential {name!r}{of}: {reason}")
-        self.name = name
+        self.name = shortened(name)
+        super().__init__(f"no credential {self.name!r}{of}: {reason}")
         self.reason = reason
         self.cluster = cluster
 

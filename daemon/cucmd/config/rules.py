@@ -19,6 +19,7 @@ from cucmd.vos.window import parse_last
 MOST_PATHS = 100
 MOST_AT_ONCE = 1000  # nodes of one job
 _LONGEST_DESCRIPTION = 500
+_LONGEST_WINDOW = 40
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 _PROFILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -67,6 +68,8 @@ def location(text: str) -> str:
 
 def last(text: str) -> str:
     """A window that ends now: "30m", "2h", "3d" or "1w"."""
+    if len(text) > _LONGEST_WINDOW:
+        raise ValueError(f"expected a duration of at most {_LONGEST_WINDOW} characters")
     parse_last(text)
     return text
 

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import trio
 
 from cucmd.config import Limits
+from cucmd.config.errors import shortened
 from cucmd.failure import Code, failure
 from cucmd.job import Job
 from cucmd.jobs.recovery import RecoveredFiles, recover_files, with_received
@@ -29,10 +30,14 @@ log = logging.getLogger(__name__)
 Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 
 
+# Characters of an id; ours have 12. No longer text is looked for in the store.
+LONGEST_ID = 64
+
+
 class UnknownJob(Exception):
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"no job {job_id}")
-        self.job_id = job_id
+        self.job_id = shortened(job_id)
+        super().__init__(f"no job {self.job_id}")
 
 
 class AmbiguousJob(Exception):
@@ -44,8 +49,8 @@ class AmbiguousJob(Exception):
 
 class UnknownNode(Exception):
     def __init__(self, job_id: str, node: str) -> None:
-        super().__init__(f"no node {node} in job {job_id}")
-        self.job_id, self.node = job_id, node
+        self.job_id, self.node = job_id, shortened(node)
+        super().__init__(f"no node {self.node} in job {job_id}")
 
 
 class AtLimit(Exception):
@@ -163,7 +168,7 @@ class Supervisor:
         """
         if prefix in self._live:
             return await self._load(prefix)
-        if len(prefix) < 4:
+        if not 4 <= len(prefix) <= LONGEST_ID:
             raise UnknownJob(prefix)
         live = [job_id for job_id in self._shown if job_id.startswith(prefix)]
         stored: Sequence[str] = ()

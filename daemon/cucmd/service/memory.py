@@ -1,21 +1,27 @@
-"""Memory of ended jobs, returned to the system.
+"""Memory that is not used any more, returned to the system.
 
 The one rule: only unreachable objects are touched, in steps of some tens of milliseconds.
 
 An SSH connection that has ended is a cycle of references that only a garbage collection frees.
 Python waits with it until a quarter of all objects are new, and malloc keeps what it once got from
-the system: a daemon that runs for months would stay as large as in its busiest hour.
+the system: a daemon that runs for months would stay as large as in its busiest hour. The same is
+true of the requests of its users: a few megabytes each, and without any job.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import trio
 
-EVERY = 1.0  # seconds between checks whether a job has ended
+EVERY = 1.0  # seconds between checks
+# Bytes by which the process may have grown since its memory was last returned.
+GROWTH = 16 * 1024 * 1024
+_STATM = Path("/proc/self/statm")  # in pages: the size, and what of it is in memory
 
 
 def freeze_startup_objects() -> None:
@@ -27,15 +33,31 @@ def freeze_startup_objects() -> None:
     gc.freeze()
 
 
-async def return_free_memory(ended: Callable[[], int]) -> None:
-    """Runs until cancelled. `ended` returns how many jobs have ended since the start."""
-    seen = ended()
+async def return_free_memory(
+    ended: Callable[[], int], resident: Callable[[], int] | None = None
+) -> None:
+    """Runs until cancelled: each time a job has ended, or the process has grown by `GROWTH`.
+
+    `ended` returns how many jobs have ended since the start, `resident` the bytes of the process
+    that are in memory.
+    """
+    resident = resident or resident_bytes
+    seen, size = ended(), resident()
     while True:
         await trio.sleep(EVERY)
-        if ended() != seen:
+        if ended() != seen or resident() >= size + GROWTH:
             seen = ended()
             gc.collect()  # not in a thread: finalizers belong to the thread of the loop
             await trio.to_thread.run_sync(_trim)
+            size = resident()
+
+
+def resident_bytes() -> int:
+    """0 where there is no /proc."""
+    try:
+        return int(_STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def _trim() -> None:

@@ -20,6 +20,9 @@ from cucmd.varlink.errors import (
 from cucmd.varlink.interface import Caller, Interface, Method, read_description
 from cucmd.varlink.quota import OverLimit
 
+# Characters of a name that somebody sent, in an error.
+_LONGEST_NAME = 255
+
 
 class ServiceInfo(msgspec.Struct, frozen=True):
     vendor: str
@@ -83,8 +86,9 @@ class MethodTable:
     def missing(self, name: str) -> VarlinkError:
         """The error for a name that `find` does not know."""
         interface = name.rpartition(".")[0]
-        known = interface in self._names
-        return standard(MethodNotFound(name) if known else InterfaceNotFound(interface))
+        if interface in self._names:
+            return standard(MethodNotFound(name[:_LONGEST_NAME]))
+        return standard(InterfaceNotFound(interface[:_LONGEST_NAME]))
 
     def too_many(self, over: OverLimit) -> VarlinkError | None:
         """The error for a caller over a limit; None if no interface has one."""
@@ -102,7 +106,7 @@ def _service(interfaces: Sequence[Interface], info: ServiceInfo) -> Interface:
 
     async def get_description(_caller: Caller, request: DescriptionRequest) -> DescriptionReply:
         if request.interface not in texts:
-            raise standard(InterfaceNotFound(request.interface))
+            raise standard(InterfaceNotFound(request.interface[:_LONGEST_NAME]))
         return DescriptionReply(texts[request.interface])
 
     methods = (

@@ -1,4 +1,4 @@
-"""Memory of ended jobs is freed; nothing is collected at other times."""
+"""Memory is freed when a job has ended or the process has grown, and at no other time."""
 
 import gc
 import weakref
@@ -7,7 +7,13 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.service.memory import EVERY, freeze_startup_objects, return_free_memory
+from cucmd.service.memory import (
+    EVERY,
+    GROWTH,
+    freeze_startup_objects,
+    resident_bytes,
+    return_free_memory,
+)
 
 pytestmark = pytest.mark.usefixtures("no_collections", "autojump_clock")
 
@@ -38,6 +44,34 @@ async def test_garbage_of_an_ended_job_is_freed_soon(nursery):
     ended = 1
     await trio.sleep(EVERY + 1)
     assert left() is None
+
+
+async def test_memory_is_returned_when_the_process_has_grown(nursery):
+    size = 50 * GROWTH
+    nursery.start_soon(return_free_memory, lambda: 0, lambda: size)
+    await trio.testing.wait_all_tasks_blocked()
+    left = weakref.ref(Knot())
+    size += GROWTH - 1
+    await trio.sleep(3 * EVERY)
+    assert left() is not None
+    size += 1
+    await trio.sleep(EVERY + 1)
+    assert left() is None
+
+
+async def test_growth_counts_from_the_last_return(nursery):
+    size = 50 * GROWTH
+    nursery.start_soon(return_free_memory, lambda: 0, lambda: size)
+    await trio.testing.wait_all_tasks_blocked()
+    size += GROWTH
+    await trio.sleep(EVERY + 1)
+    left = weakref.ref(Knot())
+    await trio.sleep(3 * EVERY)
+    assert left() is not None
+
+
+def test_the_memory_of_this_process_is_known():
+    assert 1_000_000 < resident_bytes() < 100_000_000_000
 
 
 async def test_reachable_objects_are_not_freed(nursery):

@@ -1,0 +1,94 @@
+"""What one local user can cost the others: replies, memory, log lines and jobs are bounded."""
+
+import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+from rig.daemon import Daemon
+from rig.quiet import wait_until
+
+MEGABYTE = "x" * 1_000_000
+LOGIN = {"username": "administrator", "password": "Bounded-Secret-1"}
+START = {"nodes": ["127.0.0.1:1"], "login": LOGIN, "collection": {"paths": ["syslog/*"]}}
+CALLS = {
+    "an unknown method": ("io.cucmd.Jobs." + MEGABYTE, {}),
+    "an unknown interface": (MEGABYTE + ".Status", {}),
+    "GetInterfaceDescription": (
+        "org.varlink.service.GetInterfaceDescription",
+        {"interface": MEGABYTE},
+    ),
+    "an unknown field": ("io.cucmd.Jobs.List", {MEGABYTE: 1}),
+    "Status": ("io.cucmd.Jobs.Status", {"job_id": MEGABYTE}),
+    "Watch": ("io.cucmd.Jobs.Watch", {"job_id": MEGABYTE}),
+    "Cancel": ("io.cucmd.Jobs.Cancel", {"job_id": MEGABYTE}),
+    "a request_id": ("io.cucmd.Jobs.Cancel", {"job_id": "0123", "request_id": MEGABYTE}),
+    "List": ("io.cucmd.Jobs.List", {"status": MEGABYTE}),
+    "AddHostKey, node": ("io.cucmd.Jobs.AddHostKey", {"node": MEGABYTE}),
+    "AddHostKey, key": ("io.cucmd.Jobs.AddHostKey", {"node": "a", "key": MEGABYTE}),
+    "ForgetHostKey": ("io.cucmd.Jobs.ForgetHostKey", {"node": MEGABYTE}),
+    "a node": ("io.cucmd.Jobs.Start", START | {"nodes": [MEGABYTE]}),
+    "a user": ("io.cucmd.Jobs.Start", START | {"login": LOGIN | {"username": MEGABYTE}}),
+    "a password": ("io.cucmd.Jobs.Start", START | {"login": LOGIN | {"password": MEGABYTE}}),
+    "a credential": ("io.cucmd.Jobs.Start", START | {"login": {"credential": MEGABYTE}}),
+    "a profile": ("io.cucmd.Jobs.Start", START | {"collection": {"profile": MEGABYTE}}),
+    "a path": ("io.cucmd.Jobs.Start", START | {"collection": {"paths": [MEGABYTE]}}),
+    "a window": (
+        "io.cucmd.Jobs.Start",
+        START | {"collection": {"paths": ["a"], "last": "1m" * 400_000}},
+    ),
+}
+
+
+def connect(daemon: Daemon) -> socket.socket:
+    peer = socket.socket(socket.AF_UNIX)
+    peer.settimeout(30)
+    peer.connect(str(daemon.socket))
+    return peer
+
+
+def frame(method: str, parameters: dict) -> bytes:
+    return json.dumps({"method": method, "parameters": parameters, "more": True}).encode() + b"\0"
+
+
+def reply(peer: socket.socket) -> bytes:
+    received = b""
+    while not received.endswith(b"\0"):
+        received += (data := peer.recv(65536))
+        if not data:
+            raise ConnectionResetError
+    return received
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_no_error_repeats_a_megabyte(shared_daemon: Daemon, what: str) -> None:
+    logged = shared_daemon.log.stat().st_size
+    with connect(shared_daemon) as peer:
+        peer.sendall(frame(*CALLS[what]))
+        answer = reply(peer)
+    assert "error" in json.loads(answer[:-1])
+    assert len(answer) < 1000
+    assert shared_daemon.log.stat().st_size - logged < 2000
+
+
+def test_memory_of_requests_goes_back(daemon: Daemon) -> None:
+    """Without a job that ends."""
+    with connect(daemon) as peer:
+        peer.sendall(frame("io.cucmd.Jobs.List", {}))
+        reply(peer)
+    before = daemon.memory()
+    names = json.dumps(["x"] * 190_000).encode()
+    call = b'{"method":"io.cucmd.Jobs.Cancel","parameters":{"job_id":"0123","nodes":%s}}\0' % names
+
+    def send() -> None:
+        with connect(daemon) as peer, suppress(OSError):  # of a connection that is refused
+            for _ in range(3):
+                peer.sendall(call)
+                reply(peer)
+
+    with ThreadPoolExecutor(40) as pool:
+        for _ in range(40):
+            pool.submit(send)
+    wait_until(lambda: daemon.memory() < before + 24_000_000)
