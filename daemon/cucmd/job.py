@@ -248,6 +248,7 @@ class Job(msgspec.Struct, frozen=True):
     `timeouts_asked` names the timeouts that were in the request. They hold on every node; the
     others are those of the node's cluster. None: it is of a version that did not store them.
     `request_id`: of the call that made it, for whoever traces calls.
+    `uid`: of the user who made that call; None in a job of a version that did not store it.
     """
 
     job_id: str
@@ -263,6 +264,7 @@ class Job(msgspec.Struct, frozen=True):
     resumable: bool = False
     timeouts_asked: tuple[str, ...] | None = None
     request_id: str | None = None
+    uid: int | None = None
 
     @property
     def ended(self) -> bool:

@@ -72,7 +72,8 @@ class HostKeys:
                 await self._add_shown(request.node)
             else:
                 await self._add_given(request.node, request.key)
-        log.info("host key of %s added by uid %d, pid %d", request.node, caller.uid, caller.pid)
+        who = caller.uid, caller.pid
+        log.info("host key of %s added by uid %d, pid %d", request.node, *who, extra=caller.for_log)
         return structs.HostKeysReply(tuple(key for key in self._keys() if _is(key.node, wanted)))
 
     async def _add_shown(self, node: str) -> None:
@@ -96,7 +97,7 @@ class HostKeys:
             count = await trio.to_thread.run_sync(self._known.forget, request.node)
         log.info(
             "%d host keys of %s forgotten by uid %d, pid %d",
-            count, request.node, caller.uid, caller.pid,
+            count, request.node, caller.uid, caller.pid, extra=caller.for_log,
         )  # fmt: skip
         return structs.ForgetHostKeyReply(count)
 

@@ -14,7 +14,7 @@ import msgspec
 from cucmd.api import structs
 from cucmd.api.planning import MOST_NODES, Planner
 from cucmd.api.refusals import refusals
-from cucmd.api.request_id import request_id
+from cucmd.api.request_id import traced
 from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.config import InvalidValue
 from cucmd.job import Job
@@ -37,18 +37,22 @@ class Jobs:
         self._planner = planner
 
     async def start(self, caller: Caller, request: structs.StartRequest) -> structs.StartReply:
-        with refusals():
-            job, tasks = self._planner().plan(request)
-            started = await self._supervisor.start(job, tasks)
-        log.info(
-            "job %s: started on %s by uid %d, pid %d, request %s",
-            job.job_id,
-            _nodes(len(job.nodes)),
-            caller.uid,
-            caller.pid,
-            job.request_id,
-        )
-        return structs.StartReply(self._wire(started), job.request_id)
+        with traced("Start", caller, request.request_id) as called:
+            with refusals(caller):
+                request = msgspec.structs.replace(request, request_id=called)
+                job, tasks = self._planner().plan(request)
+                job = msgspec.structs.replace(job, uid=caller.uid)
+                started = await self._supervisor.start(job, tasks)
+            log.info(
+                "job %s: started on %s by uid %d, pid %d, request %s",
+                job.job_id,
+                _nodes(len(job.nodes)),
+                caller.uid,
+                caller.pid,
+                called,
+                extra=caller.for_log,
+            )
+            return structs.StartReply(self._wire(started), called)
 
     async def status(self, caller: Caller, request: structs.StatusRequest) -> structs.JobReply:
         with refusals():
@@ -66,24 +70,21 @@ class Jobs:
         return structs.ListReply(tuple(summary_to_wire(job) for job in found))
 
     async def cancel(self, caller: Caller, request: structs.CancelRequest) -> structs.CancelReply:
-        with refusals():
-            if request.nodes is not None and not request.nodes:
-                raise InvalidValue("nodes", "is empty; expected nodes, or no such field for all")
-            if request.nodes is not None and len(request.nodes) > MOST_NODES:
-                names = len(request.nodes)
-                raise InvalidValue("nodes", f"{names} names; a job has at most {MOST_NODES}")
-            called = request_id(request.request_id)
-            job, changed = await self._supervisor.cancel(request.job_id, request.nodes)
-        log.info(
-            "job %s: cancel by uid %d, pid %d, request %s: now %s",
-            job.job_id,
-            caller.uid,
-            caller.pid,
-            called,
-            job.status,
-        )
-        reply = _cancel_reply(job, request.nodes, changed=changed)
-        return msgspec.structs.replace(reply, request_id=called)
+        with traced("Cancel", caller, request.request_id) as called:
+            with refusals(caller):
+                _check_named(request.nodes)
+                job, changed = await self._supervisor.cancel(request.job_id, request.nodes)
+            log.info(
+                "job %s: cancel by uid %d, pid %d, request %s: now %s",
+                job.job_id,
+                caller.uid,
+                caller.pid,
+                called,
+                job.status,
+                extra=caller.for_log,
+            )
+            reply = _cancel_reply(job, request.nodes, changed=changed)
+            return msgspec.structs.replace(reply, request_id=called)
 
     def watch(
         self, caller: Caller, request: structs.WatchRequest
@@ -130,6 +131,16 @@ class Jobs:
     def _wire(self, job: Job) -> structs.Job:
         supervisor, job_id = self._supervisor, job.job_id
         return job_to_wire(job, supervisor.directory(job_id), supervisor.unsaved(job_id))
+
+
+def _check_named(nodes: tuple[str, ...] | None) -> None:
+    """The nodes of a cancel. Raises `InvalidValue`."""
+    if nodes is None:
+        return
+    if not nodes:
+        raise InvalidValue("nodes", "is empty; expected nodes, or no such field for all")
+    if len(nodes) > MOST_NODES:
+        raise InvalidValue("nodes", f"{len(nodes)} names; a job has at most {MOST_NODES}")
 
 
 def _cancel_reply(job: Job, nodes: tuple[str, ...] | None, *, changed: bool) -> structs.CancelReply:

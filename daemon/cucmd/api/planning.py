@@ -16,7 +16,6 @@ from msgspec.structs import asdict
 
 from cucmd.allowance import Allowance, Quota
 from cucmd.api import structs
-from cucmd.api.request_id import request_id
 from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
 from cucmd.config import (
     Config,
@@ -80,7 +79,7 @@ class Planner:
             credential=request.login.credential,
             resumable=request.login.password is None,
             timeouts_asked=tuple(name for name, value in asked.items() if value is not None),
-            request_id=request_id(request.request_id),
+            request_id=request.request_id,
         )
         return job, self._tasks(job, _Logins(self, request.login))
 

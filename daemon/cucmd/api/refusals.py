@@ -15,7 +15,7 @@ from cucmd.api import structs
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
 from cucmd.jobs import supervisor as jobs
 from cucmd.store import StoreFailed
-from cucmd.varlink import VarlinkError
+from cucmd.varlink import Caller, VarlinkError
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def invalid(parameter: str, reason: str) -> VarlinkError:
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def refusals(caller: Caller | None = None) -> Iterator[None]:
     """Raises the error of the interface for each exception that means a refusal."""
     try:
         yield
@@ -39,7 +39,8 @@ def refusals() -> Iterator[None]:
     except UnknownProfile as e:
         raise error(structs.ProfileNotFound(e.name)) from None
     except UnknownCredential as e:
-        log.warning("%s", e)  # only the log says where it was looked for
+        # Only the log says where it was looked for.
+        log.warning("%s", e, extra=caller.for_log if caller else None)
         raise error(structs.CredentialNotFound(e.name, e.cluster)) from None
     except CredentialRefused as e:
         raise invalid("login.credential", str(e)) from None

@@ -207,45 +207,53 @@ class ReloadReply(Struct, frozen=True):
     after_restart: tuple[str, ...]
 
 
-# Errors: the fields of each, named as the error is named on the wire.
+# Errors: the fields of each, named as the error is named on the wire. `request_id` is that of the
+# call, in an error of Start or Cancel.
 
 
-class JobNotFound(Struct, frozen=True):
+class JobNotFound(Struct, frozen=True, omit_defaults=True):
     job_id: str
+    request_id: str | None = None
 
 
-class NodeNotFound(Struct, frozen=True):
+class NodeNotFound(Struct, frozen=True, omit_defaults=True):
     job_id: str
     node: str
+    request_id: str | None = None
 
 
-class ProfileNotFound(Struct, frozen=True):
+class ProfileNotFound(Struct, frozen=True, omit_defaults=True):
     profile: str
+    request_id: str | None = None
 
 
-class CredentialNotFound(Struct, frozen=True):
+class CredentialNotFound(Struct, frozen=True, omit_defaults=True):
     """`cluster` is whose credential it is, if the request named none and the configuration did."""
 
     credential: str
     cluster: str | None = None
+    request_id: str | None = None
 
 
-class InvalidRequest(Struct, frozen=True):
+class InvalidRequest(Struct, frozen=True, omit_defaults=True):
     parameter: str
     reason: str
+    request_id: str | None = None
 
 
-class LimitReached(Struct, frozen=True):
+class LimitReached(Struct, frozen=True, omit_defaults=True):
     limit: str
     maximum: int
+    request_id: str | None = None
 
 
-class ShuttingDown(Struct, frozen=True):
-    pass
+class ShuttingDown(Struct, frozen=True, omit_defaults=True):
+    request_id: str | None = None
 
 
-class StorageFailed(Struct, frozen=True):
+class StorageFailed(Struct, frozen=True, omit_defaults=True):
     reason: str
+    request_id: str | None = None
 
 
 class ScanFailed(Struct, frozen=True):

@@ -191,6 +191,7 @@ _LIMITS: dict[str, Kind] = {
 # Limits of the whole daemon alone.
 _DAEMON_LIMITS: dict[str, Kind] = {
     "queued": count(0, 1_000_000),
+    "queued_per_uid": count(1, 1_000_000),
     "free_space_percent": percent,
     "free_space_bytes": count(0),
     "connections_per_uid": count(1, 100_000),

@@ -37,6 +37,7 @@ class Limits(Struct, frozen=True):
     jobs: int = 16  # running at once; the rest queue
     sessions_per_node: int = 2  # a node allows 10 in all, and people need some of them
     queued: int = 1000  # jobs that may wait
+    queued_per_uid: int = 100  # of these, the jobs of one user of the socket
     job_bytes: int = 0  # what one job may receive; 0: no limit but the disk
     node_bytes: int = 0  # what one node may send in one job; 0: no limit but the disk
     # Free space below which uploads are refused: the larger of the two counts.

@@ -70,6 +70,11 @@ class Recorder:
             self._feed.publish(job)
 
     @property
+    def over(self) -> bool:
+        """Whether `run` has ended, so that no state is saved any more."""
+        return self._over
+
+    @property
     def save_error(self) -> str | None:
         """Why the last try to save failed; None: it did not."""
         return None if self._failed is None else str(self._failed)

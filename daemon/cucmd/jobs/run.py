@@ -85,6 +85,10 @@ TICK = 0.5
 Locate: TypeAlias = Callable[[str, int], Awaitable[Address]]
 
 
+class JobStopped(Exception):
+    """The daemon stops, and the job's last state is saved: the next start resumes it."""
+
+
 class JobServices(msgspec.Struct, frozen=True):
     """What every job needs of the daemon."""
 
@@ -293,8 +297,11 @@ class JobRun:
         """Cancels these nodes, or all; returns whether that changed anything. Durable on return.
 
         Connections close after that, within the grace period. Raises `StoreFailed`: the nodes are
-        cancelled nevertheless, and that is saved once the store takes it.
+        cancelled nevertheless, and that is saved once the store takes it. Raises `JobStopped`: it
+        is too late, and nothing has changed.
         """
+        if self._recorder.over and not self.job.ended:
+            raise JobStopped
         before = self.refresh()
         self._end(self.job.cancel(_now(), positions))
         changed = self.job is not before

@@ -19,7 +19,7 @@ from cucmd.config.errors import shortened
 from cucmd.failure import Code, failure
 from cucmd.job import Job
 from cucmd.jobs.recovery import RecoveredFiles, recover_files, with_received
-from cucmd.jobs.run import JobRun, JobServices
+from cucmd.jobs.run import JobRun, JobServices, JobStopped
 from cucmd.node.ports import NodeTask
 from cucmd.store import JobRow, StoreFailed
 
@@ -96,7 +96,7 @@ class Supervisor:
 
         A caller that is cancelled meanwhile does not undo it: the job may be durable already.
         """
-        self._admit()
+        self._admit(job.uid)
         run = self._run_for(job, tasks)
         self._starting.add(job.job_id)
         try:
@@ -111,12 +111,16 @@ class Supervisor:
         self._launch(run)
         return run.job
 
-    def _admit(self) -> None:
+    def _admit(self, uid: int | None) -> None:
         if self._draining:
             raise Draining
         most = self._limits.jobs + self._limits.queued
         if len(self._live) >= most:
             raise AtLimit("jobs", most)
+        runs = self._live.values()
+        waiting = sum(run.job.uid == uid and run.job.status == "queued" for run in runs)
+        if uid is not None and waiting >= self._limits.queued_per_uid:
+            raise AtLimit("queued_per_uid", self._limits.queued_per_uid)
 
     def _run_for(
         self, job: Job, tasks: Sequence[NodeTask | None], recovered: RecoveredFiles | None = None
@@ -147,14 +151,21 @@ class Supervisor:
     async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
         """The job after the cancel, durable, and whether this call changed anything.
 
-        Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`.
+        Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`; and `Draining` if it
+        comes too late, since the next start will resume the job.
         """
         job = await self.find(prefix)
         positions = _positions(job, nodes)
         run = self._live.get(job.job_id)
         if run is None:
-            return await self.find(job.job_id), False
-        changed = await run.cancel(positions)
+            job = await self.find(job.job_id)
+            if self._draining and not job.ended:
+                raise Draining
+            return job, False
+        try:
+            changed = await run.cancel(positions)
+        except JobStopped:
+            raise Draining from None
         return run.shown(), changed
 
     # Queries

@@ -7,7 +7,8 @@
     signals.py      what each signal does, from the first step to the last
     systemd.py      notify, watchdog, inherited sockets, logging for the journal, core dumps
     private.py      the folder of a socket that only the daemon's own user can enter
-    memory.py       memory of ended jobs, returned to the system
+    log_limit.py    the log lines of one user in a minute
+    memory.py       memory that is not used any more, returned to the system
     start_errors.py errors at the start, with the setting that they come from
 
 The one rule: only the command line imports this.

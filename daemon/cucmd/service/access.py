@@ -43,10 +43,12 @@ class Access(msgspec.Struct, frozen=True):
         view = method is None or method.name in VIEW or method.name in SERVICE
         if not (self.may_view(caller) if view else self.may_operate(caller)):
             name = method.name if method else "a call"
-            log.warning("refused %s to uid %d, pid %d", name, caller.uid, caller.pid)
+            who = caller.uid, caller.pid
+            log.warning("refused %s to uid %d, pid %d", name, *who, extra=caller.for_log)
             raise PermissionDenied
         if method is not None:
-            log.info("%s by uid %d, pid %d", method.name, caller.uid, caller.pid)
+            who = caller.uid, caller.pid
+            log.info("%s by uid %d, pid %d", method.name, *who, extra=caller.for_log)
 
 
 def _in(caller: Caller, gid: int | None) -> bool:

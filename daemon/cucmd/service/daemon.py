@@ -46,6 +46,7 @@ from cucmd.paths import private_socket
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd
 from cucmd.service.access import Access
+from cucmd.service.log_limit import LogLimit
 from cucmd.service.memory import freeze_startup_objects, return_free_memory
 from cucmd.service.private import make_private
 from cucmd.service.signals import Signals, open_signals, set_signal_defaults
@@ -98,7 +99,8 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
     """The daemon, until a signal ends it; the exit code of the process."""
     set_signal_defaults()
     systemd.forbid_core_dumps()  # they would hold passwords
-    systemd.set_up_logging(options.log_level)
+    log_limit = LogLimit()
+    systemd.set_up_logging(options.log_level, None, log_limit)
     try:
         config = options.load(environ)
     except ConfigError as error:
@@ -108,7 +110,7 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
     log.info("%s", config.origin)
     started = trio.Event()
     try:
-        trio.run(_daemon, options, config, environ, started)
+        trio.run(_daemon, options, config, environ, started, log_limit)
     except BaseExceptionGroup as group:
         expected, defects = group.split(EXPECTED)
         if started.is_set() or defects is not None or expected is None:
@@ -228,7 +230,11 @@ def _access(config: Config) -> Access:
 
 
 async def _daemon(
-    options: Options, config: Config, environ: Mapping[str, str], started: trio.Event
+    options: Options,
+    config: Config,
+    environ: Mapping[str, str],
+    started: trio.Event,
+    log_limit: LogLimit,
 ) -> None:
     freeze_startup_objects()
     sockets = systemd.inherited_sockets()
@@ -257,6 +263,7 @@ async def _daemon(
                     _socket(daemon, interface, sockets, environ),
                     trio.open_nursery() as nursery,
                 ):
+                    nursery.start_soon(log_limit.run)
                     nursery.start_soon(_feed_watchdog, bridge)
                     nursery.start_soon(_answer, signals.requests, daemon, supervisor)
                     started.set()

@@ -101,11 +101,15 @@ def forbid_core_dumps() -> bool:
     return False
 
 
-def set_up_logging(level: int = logging.INFO, stream: TextIO | None = None) -> None:
+def set_up_logging(
+    level: int = logging.INFO, stream: TextIO | None = None, *filters: logging.Filter
+) -> None:
     """Every log record to standard error: with priorities for the journal, else with a time."""
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JournalFormatter() if is_journal(stream) else PlainFormatter())
+    for one in filters:
+        handler.addFilter(one)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

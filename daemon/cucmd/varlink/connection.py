@@ -152,7 +152,8 @@ class Connection:
         self._call_scope.cancel()
 
     def _log(self, text: str, *values: object) -> None:
-        log.info(f"uid %d, pid %d: {text}", self._caller.uid, self._caller.pid, *values)
+        caller = self._caller
+        log.info(f"uid %d, pid %d: {text}", caller.uid, caller.pid, *values, extra=caller.for_log)
 
     # Bytes
 
@@ -238,7 +239,8 @@ class Connection:
 
     def _defect(self, entry: MethodEntry | None, defect: Exception) -> VarlinkError:
         # Not `log.exception`: the text of an exception can quote the request.
-        log.error("a defect in %s:\n%s", entry and entry.method.name, trace(defect))
+        name = entry and entry.method.name
+        log.error("a defect in %s:\n%s", name, trace(defect), extra=self._caller.for_log)
         return VarlinkError((entry or self._parts.methods).internal_error)
 
     async def _perform(self, request: _Request) -> None:

@@ -22,6 +22,11 @@ class Caller(msgspec.Struct, frozen=True):
     groups: frozenset[int]
     pid: int
 
+    @property
+    def for_log(self) -> dict[str, int]:
+        """The `extra` of a log record that this user has caused: a handler can limit these."""
+        return {"uid": self.uid}
+
 
 class StreamReply(msgspec.Struct, frozen=True):
     """One reply of a stream. `continues` is False for the last one, and for no other."""

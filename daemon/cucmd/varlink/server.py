@@ -13,7 +13,7 @@ import trio
 
 from cucmd.varlink.connection import Authorize, Connection, ServerParts
 from cucmd.varlink.framing import encode_reply
-from cucmd.varlink.interface import Interface
+from cucmd.varlink.interface import Caller, Interface
 from cucmd.varlink.peer import HangUps, caller_of
 from cucmd.varlink.quota import Limits, OverLimit, Quota
 from cucmd.varlink.service import MethodTable, ServiceInfo
@@ -93,16 +93,21 @@ class _Server:
     async def _handle(self, stream: trio.SocketStream) -> None:
         async with stream:
             try:
-                await self._serve(stream)
-            except OverLimit as over:
-                await self._refuse(stream, over)
+                caller = caller_of(stream.socket)
             except OSError as error:
                 log.warning("dropped a connection without credentials: %s", error)
+                return
+            try:
+                await self._serve(stream, caller)
+            except OverLimit as over:
+                log.info(
+                    "refused a connection of uid %d: %s", caller.uid, over, extra=caller.for_log
+                )
+                await self._refuse(stream, over)
             except Exception:
                 log.exception("a defect in a connection")
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
-        caller = caller_of(stream.socket)
+    async def _serve(self, stream: trio.SocketStream, caller: Caller) -> None:
         connection = Connection(stream, caller, self._parts)
         descriptor = stream.socket.fileno()
         with (
@@ -117,7 +122,6 @@ class _Server:
 
     async def _refuse(self, stream: trio.SocketStream, over: OverLimit) -> None:
         """Sends the reason, then waits for the peer to close: else the reason could be lost."""
-        log.info("refused a connection: %s", over)
         error = self._parts.methods.too_many(over)
         if error is None or self._refused >= _MOST_REFUSED:
             return

@@ -23,8 +23,19 @@ ADDED = {
     ("type", "Job"): {"unsaved": "?string", "request_id": "?string"},
     ("method", "Start"): {"request_id": "?string"},
     ("method", "Cancel"): {"request_id": "?string"},
-    ("error", "CredentialNotFound"): {"cluster": "?string"},
-    ("error", "StorageFailed"): {"reason": "string"},
+    ("error", "CredentialNotFound"): {"cluster": "?string", "request_id": "?string"},
+    ("error", "StorageFailed"): {"reason": "string", "request_id": "?string"},
+    **{
+        ("error", name): {"request_id": "?string"}
+        for name in (
+            "JobNotFound",
+            "NodeNotFound",
+            "ProfileNotFound",
+            "InvalidRequest",
+            "LimitReached",
+            "ShuttingDown",
+        )
+    },
     ("type", "HostKey"): dict.fromkeys(("node", "algorithm", "fingerprint", "line"), "string"),
     ("method", "ListHostKeys"): {},
     ("method", "AddHostKey"): {"node": "string", "key": "?string"},

@@ -98,6 +98,31 @@ async def test_concurrency_limits_the_nodes_at_once(tmp_path: Path) -> None:
     assert most == 3
 
 
+async def test_one_user_cannot_fill_the_queue(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path, Limits(jobs=1, queued=10, queued_per_uid=2)) as harness:
+        harness.behaviours["a"] = hang
+        first = await harness.start("a", uid=1000)
+        await harness.running(first)
+        waiting = [await harness.start("b", uid=1000) for _ in range(2)]
+        with pytest.raises(AtLimit) as caught:
+            await harness.start("b", uid=1000)
+        assert (caught.value.limit, caught.value.maximum) == ("queued_per_uid", 2)
+        other = await harness.start("b", uid=1001)
+        assert (await harness.supervisor.find(other)).status == "queued"
+        await harness.supervisor.cancel(waiting[0], None)
+        await harness.start("b", uid=1000)
+        await harness.supervisor.cancel(first, None)
+        await harness.ended(other)
+
+
+async def test_jobs_that_run_do_not_count_as_waiting(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path, Limits(jobs=5, queued_per_uid=1)) as harness:
+        harness.behaviours = dict.fromkeys("abcde", hang)
+        for node in harness.behaviours:
+            await harness.running(await harness.start(node, uid=1000))
+        assert harness.supervisor.live == 5
+
+
 async def test_jobs_over_the_limit_queue_and_then_run(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path, Limits(jobs=1)) as harness:
         harness.behaviours["a"] = hang

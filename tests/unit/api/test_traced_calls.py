@@ -1,0 +1,148 @@
+"""The request id of a start or a cancel: in the reply or error, in the log line, and in the job."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cucmd.api import structs
+from cucmd.api.methods import Jobs
+from cucmd.api.planning import Planner
+from cucmd.config import Config, Limits
+from cucmd.varlink import Caller, VarlinkError
+from rig.supervised import SupervisorHarness, hang, supervisor_harness
+
+CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
+LOGIN = structs.Login("administrator", "secret")
+PATHS = structs.Collection(paths=("syslog",))
+
+
+class Api:
+    def __init__(self, harness: SupervisorHarness) -> None:
+        self.harness = harness
+        self.planner = Planner(Config(), {}, harness.supervisor.directory)
+        self.jobs = Jobs(harness.supervisor, harness.feed, lambda: self.planner)
+
+    async def start(self, node: str = "a", **fields: object) -> structs.StartReply:
+        values = {"nodes": (node,), "login": LOGIN, "collection": PATHS, **fields}
+        return await self.jobs.start(CALLER, structs.StartRequest(**values))
+
+    async def cancel(self, job_id: str, **fields: object) -> structs.CancelReply:
+        return await self.jobs.cancel(CALLER, structs.CancelRequest(job_id, **fields))
+
+
+@asynccontextmanager
+async def api(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[Api]:
+    async with supervisor_harness(tmp_path, limits) as harness:
+        harness.behaviours["a"] = hang
+        yield Api(harness)
+
+
+@pytest.fixture(autouse=True)
+def info(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+
+def lines_with(caplog: pytest.LogCaptureFixture, request_id: str) -> list[logging.LogRecord]:
+    return [one for one in caplog.records if f"request {request_id}" in one.getMessage()]
+
+
+@pytest.mark.parametrize("given", ["case 1/2", None])
+async def test_a_start_and_a_cancel_have_their_ids(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, given: str | None
+) -> None:
+    async with api(tmp_path) as a:
+        started = await a.start(request_id=given)
+        cancelled = await a.cancel(started.job.job_id, request_id=given and "case 3")
+        again = await a.cancel(started.job.job_id)
+        stored = await a.harness.store.load(started.job.job_id)
+    assert started.request_id == started.job.request_id == stored.request_id
+    assert started.request_id == given or given is None
+    assert cancelled.request_id == "case 3" or given is None
+    assert len({started.request_id, cancelled.request_id, again.request_id}) == 3
+    for reply in (started, cancelled, again):
+        (line,) = lines_with(caplog, reply.request_id)
+        assert line.uid == CALLER.uid
+
+
+REFUSED = {
+    "InvalidRequest": {"nodes": ("no node",)},
+    "ProfileNotFound": {"collection": structs.Collection(profile="none")},
+    "CredentialNotFound": {"login": structs.Login(credential="none")},
+}
+
+
+@pytest.mark.parametrize("given", ["case 1/2", None])
+@pytest.mark.parametrize("name", REFUSED)
+async def test_a_refused_start_has_its_id(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, given: str | None
+) -> None:
+    async with api(tmp_path) as a:
+        with pytest.raises(VarlinkError) as caught:
+            await a.start(**REFUSED[name], request_id=given)
+    assert_refused(caught.value, name, given, caplog)
+
+
+@pytest.mark.parametrize("given", ["case 1/2", None])
+@pytest.mark.parametrize("name", ["JobNotFound", "NodeNotFound", "InvalidRequest"])
+async def test_a_refused_cancel_has_its_id(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, given: str | None
+) -> None:
+    async with api(tmp_path) as a:
+        job = (await a.start()).job
+        nodes = {"NodeNotFound": ("other",), "InvalidRequest": ()}.get(name)
+        job_id = "0" * 12 if name == "JobNotFound" else job.job_id
+        with pytest.raises(VarlinkError) as caught:
+            await a.cancel(job_id, nodes=nodes, request_id=given)
+    assert_refused(caught.value, name, given, caplog)
+
+
+async def test_a_limit_and_a_stop_have_the_id_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with api(tmp_path, Limits(jobs=1, queued=0)) as a:
+        await a.start()
+        with pytest.raises(VarlinkError) as limited:
+            await a.start(request_id="case 1")
+        await a.harness.supervisor.drain()
+        with pytest.raises(VarlinkError) as stopping:
+            await a.start(request_id="case 2")
+    assert_refused(limited.value, "LimitReached", "case 1", caplog)
+    assert_refused(stopping.value, "ShuttingDown", "case 2", caplog)
+
+
+async def test_an_id_that_is_refused_is_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with api(tmp_path) as a:
+        with pytest.raises(VarlinkError) as caught:
+            await a.start(request_id="two\nlines")
+    assert caught.value.parameters.parameter == "request_id"
+    assert_refused(caught.value, "InvalidRequest", None, caplog)
+
+
+async def test_a_defect_is_logged_with_the_id(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with api(tmp_path) as a:
+        a.planner = None
+        with pytest.raises(AttributeError):
+            await a.start(request_id="case 1")
+    assert len(lines_with(caplog, "case 1")) == 1
+
+
+def test_errors_of_other_methods_have_no_such_field() -> None:
+    assert msgspec.to_builtins(structs.JobNotFound("x")) == {"job_id": "x"}
+
+
+def assert_refused(
+    error: VarlinkError, name: str, given: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert error.name == f"{structs.INTERFACE}.{name}"
+    called = error.parameters.request_id
+    assert called == given or (given is None and called)
+    (line,) = lines_with(caplog, called)
+    assert line.getMessage().endswith(name)
