@@ -1,13 +1,18 @@
 """What one local user can cost the others: replies, memory, log lines and jobs are bounded."""
 
 import json
+import os
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
 
+from cucmctl import LimitReached
 from rig.daemon import Daemon
+from rig.jobs import SDL, in_phase, start, until
+from rig.lab import Lab
 from rig.quiet import wait_until
 
 MEGABYTE = "x" * 1_000_000
@@ -71,6 +76,44 @@ def test_no_error_repeats_a_megabyte(shared_daemon: Daemon, what: str) -> None:
     assert "error" in json.loads(answer[:-1])
     assert len(answer) < 1000
     assert shared_daemon.log.stat().st_size - logged < 2000
+
+
+def test_one_user_cannot_fill_the_log(daemon: Daemon) -> None:
+    """And a last line says how many lines were left out."""
+    calls = 5000
+    with connect(daemon) as peer:
+        for _ in range(calls // 100):
+            peer.sendall(frame("io.cucmd.Jobs.List", {"limit": 1}) * 100)
+            left = 100
+            while left:
+                left -= peer.recv(65536).count(b"\0")
+    assert daemon.log.stat().st_size < 100_000
+    daemon.stop()
+    *_, last = [line for line in daemon.log.read_text().splitlines() if "left out" in line]
+    written = daemon.log.read_text().count(f"List by uid {os.geteuid()}")
+    assert f"uid {os.geteuid()}: {calls - written} log records" in last
+
+
+def test_jobs_of_one_user_that_wait_are_limited(
+    make_daemon: Callable[..., Daemon], make_lab: Callable[..., Lab]
+) -> None:
+    lab = make_lab(1, "--fault", "hang:command")
+    daemon = make_daemon("jobs = 1\nqueued_per_uid = 1\n")
+    with daemon.client() as client:
+        first = start(client, lab)
+        until(client, first.job_id, in_phase("command"))
+        second = start(client, lab)
+        with pytest.raises(LimitReached) as caught:
+            start(client, lab)
+        login = ("--user", lab.username, "--password-file", "-")
+        done = daemon.ctl("start", lab.nodes[0], *login, "--path", SDL, input=f"{lab.password}\n")
+        for job in (first, second):
+            client.cancel(job.job_id)
+            client.wait(job.job_id)
+    assert caught.value.parameters.limit == "queued_per_uid"
+    assert caught.value.parameters.maximum == 1
+    assert caught.value.parameters.request_id
+    assert (done.returncode, done.stdout) == (75, "")
 
 
 def test_memory_of_requests_goes_back(daemon: Daemon) -> None:

@@ -100,6 +100,9 @@ class Planner:
     def credential(self, name: str) -> Credential:
         return load_credential(name, self._config.credentials.directory, self._environ)
 
+    def may_send(self, credential: str, node: str) -> bool:
+        return self._config.may_send(credential, *parse_node(node))
+
     def _tasks(self, job: Job, logins: _Logins) -> tuple[NodeTask | None, ...]:
         """The tasks in the order of the nodes; None for one that has settled."""
         whole = self._config.for_job([node.node for node in job.nodes])
@@ -127,7 +130,7 @@ class Planner:
             node=node.node,
             host=host,
             port=port,
-            login=logins.of(settings),
+            login=logins.of(node.node, settings),
             work=job.work,
             timeouts=resolve_timeouts(overrides, settings.timeouts),
             retry=Retry(retry.attempts, retry.base, retry.cap),
@@ -171,7 +174,7 @@ class _Logins:
             expected = f"expected at most {LONGEST_NAME} printable characters"
             raise InvalidValue("login.username", found(name, expected))
 
-    def of(self, settings: NodeSettings) -> Credentials:
+    def of(self, node: str, settings: NodeSettings) -> Credentials:
         login = self._login
         if login.password is not None:
             _check_secret("login.password", login.password)
@@ -179,6 +182,9 @@ class _Logins:
         name = login.credential or settings.credential
         if name is None:
             raise InvalidValue("login", "has neither a password nor a credential")
+        if not self._planner.may_send(name, node):
+            reason = f"is tied to other nodes than {node} by the configuration"
+            raise InvalidValue("login.credential", found(name, reason))
         try:
             credential = self._credential(name)
         except UnknownCredential as missing:

@@ -10,7 +10,7 @@ The one rule: every setting is checked here. Other parts use it without asking w
     lines.py        PURE  finds the line of a key
     reading.py      reads tables key by key, and notes every problem
     timeouts.py     timeouts of file and environment
-    clusters.py     clusters and profiles
+    clusters.py     clusters, profiles, and the nodes to which credentials are tied
     load.py         file and environment -> `Config`
     credentials.py  named credentials
     restart.py      PURE  settings that a running daemon cannot change
@@ -35,6 +35,7 @@ from cucmd.config.model import (
     Cluster,
     Config,
     CredentialSettings,
+    CredentialUse,
     Daemon,
     Limits,
     NodeSettings,
@@ -53,6 +54,7 @@ __all__ = [
     "Credential",
     "CredentialRefused",
     "CredentialSettings",
+    "CredentialUse",
     "Daemon",
     "InvalidValue",
     "Limits",

@@ -5,10 +5,11 @@ The one rule: what it prints on standard output is a valid configuration file, w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import TextIO
 
+from cucmd.config import rules
 from cucmd.config.credentials import credential_names, credentials_directory, load_credential
 from cucmd.config.errors import ConfigError, CredentialRefused, UnknownCredential
 from cucmd.config.load import load
@@ -41,19 +42,33 @@ def check(path: Path | None, environ: Mapping[str, str], out: TextIO, err: TextI
 
 
 def _credentials(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
-    """Lines about credentials: which exist, and which are named but cannot be used."""
+    """Lines about credentials: which exist, which cannot be used, and which can be sent to any
+    node. Those that are named in the configuration count although their files cannot be seen.
+    """
     directory = credentials_directory(config.credentials.directory, environ)
+    named = {cluster.credential for cluster in config.clusters.values() if cluster.credential}
+    named |= config.credential_uses.keys()
+    present: tuple[str, ...] = ()
     if directory is None:
         yield "credentials: no directory; set credentials.directory or $CREDENTIALS_DIRECTORY"
-        return
-    try:
-        present = credential_names(directory)
-    except OSError as error:
-        yield f"credentials: {str(directory)!r}: {error.strerror}"
-        return
-    named = {cluster.credential for cluster in config.clusters.values() if cluster.credential}
-    yield f"credentials in {str(directory)!r}: {', '.join(map(ascii, present)) or 'none'}"
-    for name in sorted(named | set(present)):
+    else:
+        try:
+            present = credential_names(directory)
+        except OSError as error:
+            yield f"credentials: {str(directory)!r}: {error.strerror}"
+        else:
+            yield f"credentials in {str(directory)!r}: {', '.join(map(ascii, present)) or 'none'}"
+            yield from _not_usable(named.union(present), config, environ)
+    for name in sorted(named.union(present) - config.credential_uses.keys()):
+        if rules.is_credential_name(name):
+            yield (
+                f"not tied: who may start jobs can send credential '{name}' to any machine; "
+                f'[credential."{name}"] with nodes or clusters prevents that'
+            )
+
+
+def _not_usable(names: Set[str], config: Config, environ: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(names):
         try:
             load_credential(name, config.credentials.directory, environ)
         except (UnknownCredential, CredentialRefused) as error:

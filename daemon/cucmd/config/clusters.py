@@ -1,4 +1,4 @@
-"""The tables with names: `[clusters.NAME]` and `[profiles.NAME]`.
+"""The tables with names: `[clusters.NAME]`, `[profiles.NAME]` and `[credential."NAME"]`.
 
 The one rule: a cluster has the settings that are used on its nodes: the general ones, with the
 cluster's own keys in their place. Nothing is merged later.
@@ -12,9 +12,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from cucmd.config import rules
-from cucmd.config.keys import CLUSTER, OVERRIDES, PROFILE
+from cucmd.config.errors import found
+from cucmd.config.keys import CLUSTER, CREDENTIAL, OVERRIDES, PROFILE
 from cucmd.config.lines import KeyPath
-from cucmd.config.model import Cluster
+from cucmd.config.model import Cluster, CredentialUse
 from cucmd.config.profiles import BUILT_IN, Profile
 from cucmd.config.reading import Reader
 from cucmd.config.timeouts import TimeoutMerger
@@ -94,6 +95,56 @@ def _places(cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
         yield (*table, "publisher"), cluster.publisher
     for position, node in enumerate(cluster.nodes):
         yield (*table, "nodes", position), node
+
+
+def read_credential_uses(
+    reader: Reader, clusters: Mapping[str, Cluster]
+) -> dict[str, CredentialUse]:
+    """The nodes and clusters to which credentials are tied."""
+    tables = reader.named("credential", rules.credential_name)
+    uses = {name: _use(reader, name, table, clusters) for name, table in tables.items()}
+    for cluster in clusters.values():
+        use = uses.get(cluster.credential or "")
+        if use is not None and reader.intact(("credential", use.name)):
+            _check_use(reader, cluster, use)
+    return uses
+
+
+def _use(
+    reader: Reader, name: str, table: object, clusters: Mapping[str, Cluster]
+) -> CredentialUse:
+    path = ("credential", name)
+    inner = _table_in(table)
+    if inner is not None:
+        written = f'[credential."{name}.{inner}"]'
+        reader.note((*path, inner), f"is not known; a name with dots is quoted: {written}")
+        return CredentialUse(name)
+    given: dict[str, Any] = reader.values(path, table, CREDENTIAL)
+    use = CredentialUse(name, **given)
+    for position, cluster in enumerate(use.clusters):
+        if cluster not in clusters:
+            reason = found(cluster, "there is no such cluster")
+            reader.note((*path, "clusters", position), reason)
+    if not (use.nodes or use.clusters) and reader.intact(path):
+        reader.note(path, "ties it to nothing; expected nodes, or clusters, or both")
+    return use
+
+
+def _table_in(table: object) -> str | None:
+    """The first key with a table as its value: the rest of a name with dots and without quotes."""
+    items = table.items() if isinstance(table, dict) else ()
+    return next((key for key, value in items if isinstance(value, dict)), None)
+
+
+def _check_use(reader: Reader, cluster: Cluster, use: CredentialUse) -> None:
+    """A cluster's own credential must be allowed on all of its nodes."""
+    for member in cluster.members:
+        if not use.allows(*parse_node(member), cluster.name):
+            reason = (
+                f'{use.name!r} is tied to other nodes than {member!r} by [credential."{use.name}"]'
+            )
+            reader.note(("clusters", cluster.name, "credential"), reason)
+            return
 
 
 def read_profiles(reader: Reader) -> dict[str, Profile]:

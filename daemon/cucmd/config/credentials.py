@@ -1,7 +1,7 @@
 """Named credentials: `NAME.password` and `NAME.username` in one directory.
 
-The one rule: a password that other users can read, or could have written, is not used. No `repr`
-and no error has a password in it.
+The one rule: a password that other users can read, or could have written, is not used, and nothing
+outside of the directory is. No `repr` and no error has a password in it.
 """
 
 from __future__ import annotations
@@ -68,17 +68,29 @@ def credential_names(directory: Path) -> tuple[str, ...]:
 def refuse_open_directory(name: str, directory: Path) -> None:
     """Raises `CredentialRefused` if others could put a file of their own there."""
     try:
-        mode = directory.stat().st_mode
+        link, status = directory.lstat(), directory.stat()
     except OSError as error:
         raise UnknownCredential(name, f"{directory}: {error.strerror}") from None
-    if mode & 0o022:
+    for uid in (link.st_uid, status.st_uid):  # the first one is that of a link, if it is one
+        if uid not in _owners():
+            raise CredentialRefused(name, f"{directory} belongs to uid {uid}")
+    if status.st_mode & 0o022:
         raise CredentialRefused(name, f"{directory} can be written by others; chmod go-w")
 
 
+def _owners() -> tuple[int, ...]:
+    """Whose files are used: root's, and those of the daemon's own user."""
+    return 0, os.geteuid()
+
+
 def _read(name: str, file: Path, *, by_systemd: bool) -> str | None:
+    target = Path(os.path.realpath(file))
+    if not target.is_relative_to(os.path.realpath(file.parent)):
+        raise CredentialRefused(name, f"{file} is a link to a file outside of {file.parent}")
     try:
         # Without O_NONBLOCK, opening a FIFO would block the daemon without end.
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(target, flags)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -91,7 +103,7 @@ def _read(name: str, file: Path, *, by_systemd: bool) -> str | None:
 def _refuse_open_file(name: str, file: Path, status: os.stat_result, *, by_systemd: bool) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise CredentialRefused(name, f"{file} is not a regular file")
-    if status.st_uid not in (0, os.geteuid()):
+    if status.st_uid not in _owners():
         raise CredentialRefused(name, f"{file} belongs to uid {status.st_uid}")
     # systemd gives the service's user access by an ACL, whose mask shows as the group's bits.
     if status.st_mode & (0o007 if by_systemd else 0o077):

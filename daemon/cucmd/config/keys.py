@@ -238,6 +238,8 @@ CLUSTER: dict[str, Kind] = {
     **_LIMITS,
 }
 
+CREDENTIAL: dict[str, Kind] = {"nodes": texts(node), "clusters": texts(rules.profile_name)}
+
 PROFILE: dict[str, Kind] = {
     "description": text(rules.description),
     "paths": texts(rules.path),

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from cucmd.config.clusters import read_clusters, read_profiles
+from cucmd.config.clusters import read_clusters, read_credential_uses, read_profiles
 from cucmd.config.errors import ENVIRONMENT, ConfigError, found
 from cucmd.config.keys import SECTIONS, socket_path
 from cucmd.config.model import Config, Daemon, RetrySettings
@@ -55,7 +55,7 @@ def load(
 
 
 def _config(reader: Reader, environ: Mapping[str, str], overrides: Overrides) -> Config:
-    reader.sections((*SECTIONS, "clusters", "profiles"))
+    reader.sections((*SECTIONS, "credential", "clusters", "profiles"))
     given = {name: reader.section(name, kinds) for name, (_, kinds) in SECTIONS.items()}
     timeouts = TimeoutMerger(reader, environ)
     sections: dict[str, Any] = {
@@ -67,9 +67,11 @@ def _config(reader: Reader, environ: Mapping[str, str], overrides: Overrides) ->
     sections["timeouts"] = timeouts.general(given["timeouts"])
     _check_retry(reader, sections["retry"])
     _check_groups(reader, given["access"])
+    clusters = read_clusters(reader, sections, timeouts)
     return Config(
         **sections,
-        clusters=read_clusters(reader, sections, timeouts),
+        credential_uses=read_credential_uses(reader, clusters),
+        clusters=clusters,
         profiles=read_profiles(reader),
         origin=reader.origin,
         notices=tuple(reader.notices),

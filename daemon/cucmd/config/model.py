@@ -80,6 +80,19 @@ class CredentialSettings(Struct, frozen=True):
     directory: Path | None = None
 
 
+class CredentialUse(Struct, frozen=True):
+    """The nodes to which a named credential may be sent: `nodes`, and all nodes of `clusters`."""
+
+    name: str
+    nodes: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+
+    def allows(self, host: str, port: int, cluster: str | None) -> bool:
+        """Whether it may be sent to that node, which is one of the cluster of that name."""
+        nodes = {node_key(*parse_node(node)) for node in self.nodes}
+        return cluster in self.clusters or node_key(host, port) in nodes
+
+
 class Cluster(Struct, frozen=True):
     """A publisher and its nodes, with the settings that are used on them."""
 
@@ -123,6 +136,7 @@ class Config(Struct, frozen=True, dict=True):
     ssh: Ssh = Ssh()
     receiver: ReceiverSettings = ReceiverSettings()
     credentials: CredentialSettings = CredentialSettings()
+    credential_uses: dict[str, CredentialUse] = {}  # by the names of the credentials
     clusters: dict[str, Cluster] = {}
     profiles: dict[str, Profile] = field(default_factory=BUILT_IN.copy)
     origin: str = ""
@@ -148,6 +162,11 @@ class Config(Struct, frozen=True, dict=True):
     def for_node(self, host: str, port: int) -> NodeSettings:
         """The settings of one node: those of its cluster, if it belongs to one."""
         return self._settings(self._cluster_of.get(node_key(host, port)))
+
+    def may_send(self, credential: str, host: str, port: int) -> bool:
+        """Whether a named credential may be sent to that node: one that is not tied may."""
+        use = self.credential_uses.get(credential)
+        return use is None or use.allows(host, port, self.for_node(host, port).cluster)
 
     def for_job(self, nodes: Sequence[str]) -> NodeSettings:
         """The settings of a job as a whole (`timeouts.job`, `limits.concurrency`).

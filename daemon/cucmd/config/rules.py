@@ -83,9 +83,13 @@ def profile_name(text: str) -> str:
 
 def credential_name(text: str) -> str:
     """The name of a credential: the start of a file name, so no `/` and no leading dot."""
-    if not _CREDENTIAL_NAME.fullmatch(text):
+    if not is_credential_name(text):
         raise ValueError("expected a name of letters, digits, '-', '_', '.' and '@' (64 at most)")
     return text
+
+
+def is_credential_name(text: str) -> bool:
+    return _CREDENTIAL_NAME.fullmatch(text) is not None
 
 
 def group_name(text: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from cucmd.config.keys import SECTIONS
-from cucmd.config.model import Cluster, Config
+from cucmd.config.model import Cluster, Config, CredentialUse
 from cucmd.config.profiles import Profile
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -24,6 +24,8 @@ def to_toml(config: Config) -> str:
     lines: list[str] = []
     for name in SECTIONS:
         lines += _table((name,), _fields(getattr(config, name)))
+    for use in config.credential_uses.values():
+        lines += _table(("credential", use.name), _use(use))
     for cluster in config.clusters.values():
         lines += _table(("clusters", cluster.name), _cluster(config, cluster))
     for profile in config.profiles.values():
@@ -39,6 +41,12 @@ def _table(path: tuple[str, ...], fields: Iterable[tuple[str, object]]) -> list[
 def _fields(struct: Struct) -> Iterator[tuple[str, object]]:
     for key in struct.__struct_fields__:
         yield key, getattr(struct, key)
+
+
+def _use(use: CredentialUse) -> Iterator[tuple[str, object]]:
+    for key in ("nodes", "clusters"):
+        if value := getattr(use, key):
+            yield key, value
 
 
 def _cluster(config: Config, cluster: Cluster) -> Iterator[tuple[str, object]]:

@@ -147,3 +147,32 @@ def test_a_job_of_a_version_without_the_answer_timeout_did_not_ask_for_it(
     old = replace(job, timeouts_asked=None)
     (task,) = planner(tmp_path, "[timeouts]\nanswer = 90\n").replan(old)
     assert task.timeouts.answer == 90
+
+
+TIED = """
+[credential.bern]
+clusters = ["bern"]
+"""
+
+
+@pytest.mark.parametrize("nodes", [("evil",), ("a",), ("b", "evil"), ("b:2022",)])
+def test_a_tied_credential_is_not_sent_elsewhere(
+    two_clusters: Planner, tmp_path: Path, nodes: tuple[str, ...]
+) -> None:
+    with pytest.raises(InvalidValue, match="tied to other nodes") as caught:
+        planner(tmp_path, TIED).plan(request(*nodes, login=structs.Login(credential="bern")))
+    assert caught.value.parameter == "login.credential"
+
+
+def test_a_tied_credential_is_sent_to_its_cluster(two_clusters: Planner, tmp_path: Path) -> None:
+    tied = planner(tmp_path, TIED)
+    for login in (structs.Login(), structs.Login(credential="bern")):
+        _, (task,) = tied.plan(request("b", login=login))
+        assert task.login.password == "secret of bern"
+
+
+def test_a_job_is_not_resumed_where_its_credential_is_tied_elsewhere_by_now(
+    two_clusters: Planner, tmp_path: Path
+) -> None:
+    job, _ = two_clusters.plan(request("evil", login=structs.Login(credential="bern")))
+    assert planner(tmp_path, TIED).replan(job) is None

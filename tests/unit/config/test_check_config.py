@@ -25,6 +25,9 @@ listen = "[::]:2222"
 advertise = "192.0.2.5"
 [credentials]
 directory = "/etc/cucmd/credentials"
+[credential."cucmd.lab"]
+nodes = ["10.0.0.3"]
+clusters = ["lab.1"]
 [clusters."lab.1"]
 publisher = "10.0.0.1"
 nodes = ["10.0.0.2:2022"]
@@ -92,7 +95,7 @@ def test_credentials_are_named_but_not_shown(write, checked, tmp_path):
     comments = [line for line in out.splitlines() if line.startswith("#")]
     assert code == 0
     assert comments[1] == f"# credentials in '{directory}': 'good', 'open'"
-    assert [line.split(":")[1] for line in comments[2:]] == [
+    assert [line.split(":")[1] for line in comments[2:] if "not usable" in line] == [
         " no credential 'gone'",
         " credential 'open'",
     ]
@@ -133,3 +136,24 @@ def test_the_first_line_says_where_no_file_was_found(checked, monkeypatch, tmp_p
     assert said[0] == f"# no configuration file; there is neither '{own}' nor '{system}'"
     system.touch()
     assert checked(None, environ)[1].startswith(f"# configuration from '{system}'\n")
+
+
+def not_tied(out):
+    return [line.split("'")[1] for line in out.splitlines() if line.startswith("# not tied: ")]
+
+
+def test_a_credential_that_can_be_sent_to_any_machine_is_named(write, checked, tmp_path):
+    directory = tmp_path / "credentials"
+    directory.mkdir(mode=0o700)
+    for name in ("cucmd.tied", "cucmd.free", "no\nname"):
+        (directory / f"{name}.password").touch(0o600)
+    tied = f"[credentials]\ndirectory = '{directory}'\n[credential.'cucmd.tied']\nnodes = ['a']\n"
+    cluster = "[clusters.c]\nnodes = ['b']\ncredential = 'of-cluster'\n"
+    _, out, _ = checked(write(tied + cluster))
+    assert not_tied(out) == ["cucmd.free", "of-cluster"]
+
+
+def test_credentials_of_the_service_alone_are_named_too(write, checked):
+    """Under systemd nobody else can list its directory."""
+    _, out, _ = checked(write("[clusters.c]\nnodes = ['b']\ncredential = 'cucmd.c'\n"))
+    assert not_tied(out) == ["cucmd.c"]

@@ -110,6 +110,54 @@ def test_directory_that_others_can_write_is_refused(put):
         load_credential("lab", directory, {})
 
 
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a folder away")
+
+
+@as_root
+def test_a_directory_that_another_user_owns_is_refused(put):
+    directory = put("lab.password", SECRET)
+    os.chown(directory, 4242, -1)
+    with pytest.raises(CredentialRefused, match="belongs to uid 4242"):
+        load_credential("lab", directory, {})
+
+
+@as_root
+def test_a_link_of_another_user_to_a_directory_is_refused(put, tmp_path_factory):
+    link = tmp_path_factory.mktemp("links") / "credentials"
+    link.symlink_to(put("lab.password", SECRET))
+    assert load_credential("lab", link, {}).password == SECRET
+    os.chown(link, 4242, -1, follow_symlinks=False)
+    with pytest.raises(CredentialRefused, match="belongs to uid 4242"):
+        load_credential("lab", link, {})
+
+
+@pytest.mark.parametrize("kind", ["username", "password"])
+def test_a_link_out_of_the_directory_is_not_followed(put, tmp_path_factory, kind):
+    outside = tmp_path_factory.mktemp("outside") / "private_key"
+    outside.touch(0o600)
+    outside.write_text(SECRET)
+    directory = put("lab.password", SECRET)
+    (directory / f"lab.{kind}").unlink(missing_ok=True)
+    for target in (outside, os.path.relpath(outside, directory)):
+        (directory / f"lab.{kind}").symlink_to(target)
+        with pytest.raises(CredentialRefused, match="outside of"):
+            load_credential("lab", directory, {})
+        (directory / f"lab.{kind}").unlink()
+
+
+def test_a_link_within_the_directory_is_followed(put):
+    directory = put("new.password", SECRET)
+    (directory / "lab.password").symlink_to("new.password")
+    assert load_credential("lab", directory, {}).password == SECRET
+
+
+def test_a_link_to_itself_is_refused(put):
+    directory = put("other.password", SECRET)
+    (directory / "lab.password").symlink_to("lab.password")
+    with pytest.raises(CredentialRefused, match="cannot be read"):
+        load_credential("lab", directory, {})
+
+
 def test_what_is_no_regular_file_is_refused_at_once(put, tmp_path):
     put("other.password", SECRET)
     os.mkfifo(tmp_path / "lab.password", 0o600)

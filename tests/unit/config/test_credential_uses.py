@@ -1,0 +1,65 @@
+"""`[credential."NAME"]`: to which nodes a named credential may be sent."""
+
+import pytest
+
+from cucmd.config import ConfigError, load
+
+CLUSTERS = """
+[clusters.berlin]
+publisher = "pub"
+nodes = ["sub:2022"]
+[clusters.bern]
+nodes = ["other"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("use", "host", "port", "allowed"),
+    [
+        ('clusters = ["berlin"]', "pub", 22, True),
+        ('clusters = ["berlin"]', "PUB.", 22, True),
+        ('clusters = ["berlin"]', "sub", 2022, True),
+        ('clusters = ["berlin"]', "sub", 22, False),
+        ('clusters = ["berlin"]', "other", 22, False),
+        ('clusters = ["berlin"]', "evil", 22, False),
+        ('nodes = ["a", "b:2022"]', "a", 22, True),
+        ('nodes = ["a", "b:2022"]', "b", 2022, True),
+        ('nodes = ["a", "b:2022"]', "a", 2022, False),
+        ('nodes = ["a", "b:2022"]', "pub", 22, False),
+        ('nodes = ["a"]\nclusters = ["bern"]', "a", 22, True),
+        ('nodes = ["a"]\nclusters = ["bern"]', "other", 22, True),
+    ],
+)
+def test_a_tied_credential_may_be_sent_to_its_nodes_only(write, use, host, port, allowed):
+    config = load(write(f'{CLUSTERS}[credential."cucmd.x"]\n{use}\n'), {})
+    assert config.may_send("cucmd.x", host, port) is allowed
+    assert config.may_send("cucmd.y", host, port)  # not tied
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "reason"),
+    [
+        ("[credential.x]\n", "credential.x", "ties it to nothing"),
+        ("[credential.x]\nnodes = []\n", "credential.x", "ties it to nothing"),
+        ("[credential.x]\nnodes = ['a b']\n", "credential.x.nodes[0]", "expected a host name"),
+        ("[credential.x]\nnodez = ['a']\n", "credential.x.nodez", "did you mean 'nodes'"),
+        ("[credential.x]\nclusters = ['bonn']\n", "credential.x.clusters[0]", "no such cluster"),
+        ("[credential.'a/b']\nnodes = ['a']\n", "credential.'a/b'", "expected a name"),
+        ("[credential]\nx = 1\n", "credential.x", "expected a table"),
+        ("[credential.cucmd.x]\nnodes = ['a']\n", "credential.cucmd.x", '[credential."cucmd.x"]'),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(write, text, key, reason):
+    with pytest.raises(ConfigError) as caught:
+        load(write(CLUSTERS + text), {})
+    assert caught.value.problems[0].key == key
+    assert reason in caught.value.problems[0].reason
+
+
+@pytest.mark.parametrize("use", ["clusters = ['bern']", "nodes = ['pub']"])
+def test_a_clusters_own_credential_must_be_allowed_on_all_of_its_nodes(write, use):
+    own = CLUSTERS.replace("[clusters.bern]", "credential = 'x'\n[clusters.bern]")
+    with pytest.raises(ConfigError) as caught:
+        load(write(f"{own}[credential.x]\n{use}\n"), {})
+    assert [problem.key for problem in caught.value.problems] == ["clusters.berlin.credential"]
+    load(write(f"{own}[credential.x]\nnodes = ['pub', 'sub:2022']\n"), {})
