@@ -21,6 +21,8 @@ import trio
 EVERY = 1.0  # seconds between checks
 # Bytes by which the process may have grown since its memory was last returned.
 GROWTH = 16 * 1024 * 1024
+# Checks between two returns of memory while the process stays as large: about a minute.
+MOST_CHECKS = 64
 _STATM = Path("/proc/self/statm")  # in pages: the size, and what of it is in memory
 
 
@@ -36,20 +38,29 @@ def freeze_startup_objects() -> None:
 async def return_free_memory(
     ended: Callable[[], int], resident: Callable[[], int] | None = None
 ) -> None:
-    """Runs until cancelled: each time a job has ended, or the process has grown by `GROWTH`.
+    """Runs until cancelled. Returns memory when a job has ended, when the process has grown by
+    `GROWTH`, and then less and less often while it is larger than its least size by so much: what
+    was in use when memory was returned may be free by now.
 
     `ended` returns how many jobs have ended since the start, `resident` the bytes of the process
     that are in memory.
     """
     resident = resident or resident_bytes
-    seen, size = ended(), resident()
+    seen = ended()
+    least = size = resident()
+    passed = pause = 1  # checks since the last return, and those until the next one of a large one
     while True:
         await trio.sleep(EVERY)
-        if ended() != seen or resident() >= size + GROWTH:
+        now = resident()
+        due = ended() != seen or now >= size + GROWTH
+        if due or (now >= least + GROWTH and passed >= pause):
             seen = ended()
             gc.collect()  # not in a thread: finalizers belong to the thread of the loop
             await trio.to_thread.run_sync(_trim)
             size = resident()
+            least = min(least, size)
+            passed, pause = 0, 1 if due else min(2 * pause, MOST_CHECKS)
+        passed += 1
 
 
 def resident_bytes() -> int:

@@ -10,6 +10,7 @@ import trio.testing
 from cucmd.service.memory import (
     EVERY,
     GROWTH,
+    MOST_CHECKS,
     freeze_startup_objects,
     resident_bytes,
     return_free_memory,
@@ -59,15 +60,34 @@ async def test_memory_is_returned_when_the_process_has_grown(nursery):
     assert left() is None
 
 
-async def test_growth_counts_from_the_last_return(nursery):
+async def test_what_is_free_later_is_returned_too(nursery):
+    """It was in use when the process had grown."""
     size = 50 * GROWTH
     nursery.start_soon(return_free_memory, lambda: 0, lambda: size)
     await trio.testing.wait_all_tasks_blocked()
     size += GROWTH
-    await trio.sleep(EVERY + 1)
+    await trio.sleep(EVERY + 0.5)
     left = weakref.ref(Knot())
-    await trio.sleep(3 * EVERY)
-    assert left() is not None
+    await trio.sleep(EVERY)
+    assert left() is None
+
+
+async def test_a_process_that_stays_large_is_looked_at_once_a_minute(
+    nursery, monkeypatch, autojump_clock
+):
+    size, trims = 50 * GROWTH, []
+    monkeypatch.setattr("cucmd.service.memory._trim", lambda: trims.append(trio.current_time()))
+    monkeypatch.setattr(trio.to_thread, "run_sync", called_here)
+    nursery.start_soon(return_free_memory, lambda: 0, lambda: size)
+    await trio.testing.wait_all_tasks_blocked()
+    size += GROWTH
+    await trio.sleep(1000 * EVERY)
+    assert 10 < len(trims) < 30
+    assert trims[-1] - trims[-2] == pytest.approx(MOST_CHECKS * EVERY)
+
+
+async def called_here(function):
+    function()
 
 
 def test_the_memory_of_this_process_is_known():
