@@ -79,6 +79,31 @@ async def test_all_groups_of_a_caller_are_known(path: Path, count: int) -> None:
     assert (caller["uid"], caller["gid"], caller["groups"]) == (65_001, 65_002, groups)
 
 
+# Accepting
+
+
+class Rounds(trio.abc.Instrument):
+    count = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+async def test_many_waiting_connections_are_accepted_in_few_rounds(path: Path) -> None:
+    """One round for each let a peer that only connects and leaves hold up all others."""
+    async with serving(path, Example(), connections=1000), AsyncExitStack() as stack:
+        for _ in range(500):
+            waiting = socket.socket(socket.AF_UNIX)
+            waiting.connect(str(path))
+            waiting.close()
+        peer = await stack.enter_async_context(connected(path))
+        rounds = Rounds()
+        trio.lowlevel.add_instrument(rounds)
+        assert "parameters" in await peer.call("Who")
+        trio.lowlevel.remove_instrument(rounds)
+    assert rounds.count < 100
+
+
 # Hang-ups
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Sequence
 
 import trio
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 CLOSE_SECONDS = 0.25
 # Seconds before the next try when the process has no descriptor left.
 _RECOVERY = 0.1
+# Connections that are accepted in one step of the loop: some milliseconds.
+_MOST_ACCEPTED = 64
 # Refused peers that may still read why: how many at once, and for how many seconds.
 _MOST_REFUSED = 64
 _REFUSED_SECONDS = 1.0
@@ -77,18 +80,27 @@ class _Server:
             nursery.cancel_scope.deadline = trio.current_time() + CLOSE_SECONDS
 
     async def accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
+        """Takes many connections in one step of the loop: a peer that connects and leaves as fast
+        as it can fills the kernel's queue with thousands, and others wait behind them.
+        """
         failing = False
-        while True:
-            try:
-                stream = await listener.accept()
-            except OSError as error:  # no descriptor, no memory; or a peer that has closed again
-                if not failing:
-                    log.error("cannot accept connections, and keep trying: %s", error)  # noqa: TRY400  no defect
-                failing = True
-                await trio.sleep(_RECOVERY)
-            else:
-                failing = False
-                nursery.start_soon(self._handle, stream)
+        with socket.socket(fileno=os.dup(listener.socket.fileno())) as ours:
+            ours.setblocking(False)
+            while True:
+                await trio.lowlevel.wait_readable(ours)
+                try:
+                    for _ in range(_MOST_ACCEPTED):
+                        peer, _ = ours.accept()
+                        failing = False
+                        connection = trio.socket.from_stdlib_socket(peer)
+                        nursery.start_soon(self._handle, trio.SocketStream(connection))
+                except BlockingIOError:
+                    pass  # that was the last one
+                except OSError as error:  # no descriptor, no memory; or a peer that has left
+                    if not failing:
+                        log.error("cannot accept connections, and keep trying: %s", error)  # noqa: TRY400  no defect
+                    failing = True
+                    await trio.sleep(_RECOVERY)
 
     async def _handle(self, stream: trio.SocketStream) -> None:
         async with stream:
