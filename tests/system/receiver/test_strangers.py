@@ -123,7 +123,7 @@ async def test_empty_packets_of_one_that_has_logged_in_fail_no_push_of_another(
         return attackers.attacker("upload", receiver.port, *login)
 
     with await trio.to_thread.run_sync(lambda: Entered(attack)) as _:
-        await until(lambda: hostile.target.connected)
+        await until(lambda: hostile.target.logins)
         done = await openssh.sftp(good, f"put {log} a\n")
         assert done.returncode == 0, done.stderr
         hostile.target.revoke()  # what it has sent would be handled first
