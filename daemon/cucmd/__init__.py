@@ -8,6 +8,7 @@ The map of the daemon. Imports nothing heavy, because `cucmctl` imports it too.
     api/            the vocabulary of the socket, one function a method
     varlink/        the wire: framing (PURE) and a server loop that knows nothing of jobs
     jobs/           supervisor, one job while it lives, its record, recovery
+    cases/          what becomes of a job that has ended: its files, exported and checked
     work/           what is done on one node, one file a kind of work
     node/           a session on one node: login, dialogue, deadlines, transcript, ports
     receiver/       the SFTP server that nodes push their files to

@@ -89,7 +89,8 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Collect(msgspec.Struct, frozen=True, tag="collect"):
     """Collects files: `paths` below `location`, in a window, resolved from profile and request.
 
-    The window is `last` ("2h") or `since` to `until`. Without any of them, every file is meant.
+    The window is `since` to `until`. Without any of them, every file is meant. `last` ("2h"): it
+    was asked for as so long before the request; a job of an earlier version has nothing else.
     """
 
     paths: tuple[str, ...]
@@ -145,6 +146,8 @@ class Node(msgspec.Struct, frozen=True):
     """One node of one job. `node` is its name in the request: a host, or host:port.
 
     `marked`: its folder is (`node_name.folder_of`). Older versions marked none.
+    `revision`, `retries`: those of its job when the state of this node changed last, and when it
+    was queued last.
     """
 
     node: str
@@ -156,6 +159,8 @@ class Node(msgspec.Struct, frozen=True):
     files_received: int = 0
     bytes_received: int = 0
     marked: bool = False
+    revision: int = 0
+    retries: int = 0
 
     @property
     def settled(self) -> bool:
@@ -173,6 +178,18 @@ class Node(msgspec.Struct, frozen=True):
     def begin(self, now: datetime, attempt: int) -> Node:
         started = self.state.started_at or now
         return self._with(Running(started, Phase.CONNECT), attempt=attempt)
+
+    def retry(self, retries: int) -> Node:
+        """Pending again, as it was before its first attempt; attempts are counted on."""
+        if not self.settled or isinstance(self.state, Succeeded):
+            raise ImpossibleTransition(f"{self.node} is {self.status}, not failed or cancelled")
+        return Node(
+            self.node,
+            attempt=self.attempt,
+            marked=self.marked,
+            revision=self.revision,
+            retries=retries,
+        )
 
     def wait_again(self) -> Node:
         """Pending again after a restart, with the time at which it first began."""
@@ -249,6 +266,12 @@ class Job(msgspec.Struct, frozen=True):
     others are those of the node's cluster. None: it is of a version that did not store them.
     `request_id`: of the call that made it, for whoever traces calls.
     `uid`: of the user who made that call; None in a job of a version that did not store it.
+    `targets`: the names of its request, which may be of clusters. `labels`: key to value, for
+    people to find it by.
+    `try_all`: a login that some nodes refuse is tried on the others all the same.
+    `retries`: how often it was tried again. A node has the number with which it was queued last.
+    `revision`: how many changes of state it has had, over all restarts. Figures do not count.
+    `closed`: it has ended, its last connection is gone, and all files are on record.
     """
 
     job_id: str
@@ -265,6 +288,12 @@ class Job(msgspec.Struct, frozen=True):
     timeouts_asked: tuple[str, ...] | None = None
     request_id: str | None = None
     uid: int | None = None
+    targets: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    try_all: bool = False
+    retries: int = 0
+    revision: int = 0
+    closed: bool = False
 
     @property
     def ended(self) -> bool:
@@ -326,6 +355,28 @@ class Job(msgspec.Struct, frozen=True):
             raise ImpossibleTransition(f"job {self.job_id} has ended")
         nodes = tuple(node if node.settled else node.wait_again() for node in self.nodes)
         return msgspec.structs.replace(self, nodes=nodes, state=JobQueued(self.started_at))
+
+    def retry(self, positions: frozenset[int]) -> Job:
+        """Queues an ended job again, with the nodes at these positions. The others stay."""
+        if not self.ended:
+            raise ImpossibleTransition(f"job {self.job_id} has not ended")
+        retries = self.retries + 1
+        nodes = tuple(
+            node.retry(retries) if position in positions else node
+            for position, node in enumerate(self.nodes)
+        )
+        return msgspec.structs.replace(
+            self, nodes=nodes, state=JobQueued(), cancelled=False, closed=False, retries=retries
+        )
+
+    def revised(self, before: Job) -> Job:
+        """The job with the next revision after `before`, as have the nodes that differ."""
+        revision = before.revision + 1
+        nodes = tuple(
+            new if new is old else msgspec.structs.replace(new, revision=revision)
+            for old, new in zip(before.nodes, self.nodes, strict=True)
+        )
+        return msgspec.structs.replace(self, nodes=nodes, revision=revision)
 
     def _ended_if_settled(self, now: datetime) -> Job:
         if self.ended or not all(node.settled for node in self.nodes):

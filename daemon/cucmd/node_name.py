@@ -27,7 +27,7 @@ _LONGEST_NAME = 255  # what a file system takes as the name of the node's folder
 # Names in a job's directory that are ours, or may become ours: the words, and whatever has one of
 # the endings. Case does not count, since files are copied to systems where it does not.
 _OUR_WORDS = frozenset(
-    {"capture", "coverage", "export", "manifest", "output", "report", "summary"}
+    {"capture", "coverage", "export", "manifest", "output", "report", "summary", "transcripts"}
     | {"md5sums", "sha1sums", "sha256sums", "sha512sums"}
 )
 _OUR_ENDINGS = (

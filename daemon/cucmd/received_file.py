@@ -18,6 +18,8 @@ class ReceivedFile(msgspec.Struct, frozen=True):
     cut off while its blocks were out of order, or was found by a restart.
     `closed`: the client closed it, every write had succeeded, and the bytes are durable.
     `complete`: closed, and the node has said that the command which sent it is completed.
+    `attempt`: in which attempt of its node it came, from 1. 0: it is not known.
+    `modified`: the time stamp that the client gave it, in seconds since 1970. None: it gave none.
 
     `closed` is not stored: what a restart reads is closed where it is complete, and of the other
     files it is not known.
@@ -29,3 +31,5 @@ class ReceivedFile(msgspec.Struct, frozen=True):
     sha256: str = ""
     closed: bool = False
     complete: bool = False
+    attempt: int = 0
+    modified: int | None = None

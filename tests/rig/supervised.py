@@ -48,6 +48,7 @@ class SupervisorHarness:
             "work": Collect(("syslog",)),
             "concurrency": 8,
             "timeouts": Timeouts(),
+            "try_all": True,  # a node that does not log in would hold back the others
             **fields,
         }
         return Job(created_at=NOW, nodes=tuple(Node(node) for node in nodes), **values)

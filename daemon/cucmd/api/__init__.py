@@ -2,10 +2,15 @@
 
     structs.py     what travels; `io.cucmd.Jobs.varlink` is the text that outsiders read
     interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
-    methods.py     one function a method; host_keys.py has those about host keys
+    methods.py     one function a method, of those about jobs
+    case_methods.py  those about what a job has collected
+    host_keys.py   those about host keys
     reload.py      the method that reads the configuration again
     resolve.py     PURE  the fields of a request, checked, with the defaults of the configuration
     request_id.py  the id by which a caller finds a call again
+    start_key.py   PURE  the key by which the same call, made twice, has one effect
+    labels.py      PURE  the labels of a job: what they may be
+    listing.py     PURE  which jobs a request for a list means
     planning.py    from a request to a job and the tasks of its nodes
     wire.py        PURE  jobs as structs of the interface
     refusals.py    exceptions of the daemon as errors of the interface

@@ -7,6 +7,7 @@ the structs.
 from __future__ import annotations
 
 from cucmd.api import structs
+from cucmd.api.case_methods import Cases
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.methods import Jobs
 from cucmd.api.refusals import error, invalid
@@ -14,11 +15,23 @@ from cucmd.api.reload import Reloading
 from cucmd.varlink import Interface, Method, VarlinkError, read_description
 
 
-def jobs_interface(jobs: Jobs, keys: HostKeys, reloading: Reloading) -> Interface:
+def jobs_interface(jobs: Jobs, cases: Cases, keys: HostKeys, reloading: Reloading) -> Interface:
     methods = (
         Method("Start", structs.StartRequest, structs.StartReply, jobs.start, effect=True),
         Method("Status", structs.StatusRequest, structs.JobReply, jobs.status),
         Method("List", structs.ListRequest, structs.ListReply, jobs.list),
+        Method("Retry", structs.RetryRequest, structs.StartReply, jobs.retry, effect=True),
+        Method("Files", structs.FilesRequest, structs.FilesReply, cases.files, streaming=True),
+        Method("Export", structs.ExportRequest, structs.ExportReply, cases.export, upgrade=True),
+        Method("Verify", structs.VerifyRequest, structs.VerifyReply, cases.verify, streaming=True),
+        Method(
+            "Transcript",
+            structs.TranscriptRequest,
+            structs.TranscriptReply,
+            cases.transcript,
+            streaming=True,
+        ),
+        Method("Label", structs.LabelRequest, structs.JobReply, jobs.label, effect=True),
         Method("Cancel", structs.CancelRequest, structs.CancelReply, jobs.cancel, effect=True),
         Method("Watch", structs.WatchRequest, structs.WatchReply, jobs.watch, streaming=True),
         Method("ListHostKeys", structs.ListHostKeysRequest, structs.ListHostKeysReply, keys.list),

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable
-from typing import get_args
+from functools import partial
 
-import msgspec
+from msgspec.structs import replace
 
-from cucmd.api import structs
+from cucmd.api import labels, structs
+from cucmd.api.listing import list_filter
 from cucmd.api.planning import MOST_NODES, Planner
 from cucmd.api.refusals import refusals
 from cucmd.api.request_id import traced
+from cucmd.api.start_key import start_key
 from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.config import InvalidValue
 from cucmd.job import Job
@@ -23,9 +25,6 @@ from cucmd.jobs.supervisor import Supervisor
 from cucmd.varlink import Caller, StreamReply
 
 log = logging.getLogger(__name__)
-
-STATUSES = get_args(structs.JobStatus)
-MOST_LISTED = 1000
 
 
 class Jobs:
@@ -39,10 +38,11 @@ class Jobs:
     async def start(self, caller: Caller, request: structs.StartRequest) -> structs.StartReply:
         with traced("Start", caller, request.request_id) as called:
             with refusals(caller):
-                request = msgspec.structs.replace(request, request_id=called)
+                request = replace(request, request_id=called)
                 job, tasks = self._planner().plan(request)
-                job = msgspec.structs.replace(job, uid=caller.uid)
-                started = await self._supervisor.start(job, tasks)
+                job = replace(job, uid=caller.uid)
+                key = start_key(caller.uid, request)
+                started = await self._supervisor.start(job, tasks, key)
             log.info(
                 "job %s: started on %s by uid %d, pid %d, request %s",
                 job.job_id,
@@ -54,20 +54,48 @@ class Jobs:
             )
             return structs.StartReply(self._wire(started), called)
 
+    async def retry(self, caller: Caller, request: structs.RetryRequest) -> structs.StartReply:
+        with traced("Retry", caller, request.request_id) as called:
+            with refusals(caller):
+                _check_named(request.nodes)
+                plan = partial(self._planner().plan_retry, request=request)
+                key = start_key(caller.uid, request)
+                job = await self._supervisor.retry(request.job_id, plan, key)
+            log.info(
+                "job %s: retry %d by uid %d, pid %d, request %s",
+                job.job_id,
+                job.retries,
+                caller.uid,
+                caller.pid,
+                called,
+                extra=caller.for_log,
+            )
+            return structs.StartReply(self._wire(job), called)
+
     async def status(self, caller: Caller, request: structs.StatusRequest) -> structs.JobReply:
         with refusals():
             return structs.JobReply(self._wire(await self._supervisor.find(request.job_id)))
 
     async def list(self, caller: Caller, request: structs.ListRequest) -> structs.ListReply:
         with refusals():
-            limit = structs.DEFAULT_LIMIT if request.limit is None else request.limit
-            if not 1 <= limit <= MOST_LISTED:
-                raise InvalidValue("limit", f"{limit} is not one of 1 to {MOST_LISTED}")
-            if request.status is not None and request.status not in STATUSES:
-                expected = ", ".join(STATUSES)
-                raise InvalidValue("status", f"'{request.status[:40]}' is not one of {expected}")
-            found = await self._supervisor.newest(limit, request.status)
-        return structs.ListReply(tuple(summary_to_wire(job) for job in found))
+            limit, which = list_filter(request)
+            if which.before is not None:
+                which = replace(which, before=(await self._supervisor.find(which.before)).job_id)
+            found = await self._supervisor.newest(limit, which)
+            older = 0
+            if len(found) == limit:
+                rest = replace(which, before=found[-1].job_id)
+                older = await self._supervisor.count(rest)
+        return structs.ListReply(tuple(summary_to_wire(job) for job in found), older)
+
+    async def label(self, caller: Caller, request: structs.LabelRequest) -> structs.JobReply:
+        def change(job: Job) -> Job:
+            return replace(job, labels=labels.changed(job.labels, request.labels))
+
+        with refusals(caller):
+            return structs.JobReply(
+                self._wire(await self._supervisor.relabel(request.job_id, change))
+            )
 
     async def cancel(self, caller: Caller, request: structs.CancelRequest) -> structs.CancelReply:
         with traced("Cancel", caller, request.request_id) as called:
@@ -84,7 +112,7 @@ class Jobs:
                 extra=caller.for_log,
             )
             reply = _cancel_reply(job, request.nodes, changed=changed)
-            return msgspec.structs.replace(reply, request_id=called)
+            return replace(reply, request_id=called)
 
     def watch(
         self, caller: Caller, request: structs.WatchRequest
@@ -125,7 +153,7 @@ class Jobs:
 
     async def _newest(self) -> tuple[structs.JobSummary, ...]:
         with refusals():
-            found = await self._supervisor.newest(structs.DEFAULT_LIMIT, None)
+            found = await self._supervisor.newest(structs.DEFAULT_LIMIT)
         return tuple(summary_to_wire(job) for job in found)
 
     def _wire(self, job: Job) -> structs.Job:

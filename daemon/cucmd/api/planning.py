@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from cucmd.allowance import Allowance, Quota
-from cucmd.api import structs
+from cucmd.api import labels, structs
 from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
 from cucmd.config import (
     Config,
@@ -27,9 +27,11 @@ from cucmd.config import (
     load_credential,
 )
 from cucmd.config.errors import found
-from cucmd.job import Job, Node, Timeouts
+from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.jobs.supervisor import UnknownNode
 from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.node_name import folder_of, marked_nodes, parse_node
+from cucmd.vos.window import parse_last
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ class Planner:
         job = Job(
             job_id=secrets.token_hex(6),
             created_at=now,
-            work=resolve_collection(request.collection, self._config, now),
+            work=_with_hours(resolve_collection(request.collection, self._config, now), now),
             timeouts=resolve_timeouts(request.timeouts, whole.timeouts),
             concurrency=resolve_concurrency(request.concurrency, whole.limits.concurrency),
             nodes=tuple(Node(node, marked=node in marked) for node in nodes),
@@ -80,8 +82,33 @@ class Planner:
             resumable=request.login.password is None,
             timeouts_asked=tuple(name for name, value in asked.items() if value is not None),
             request_id=request.request_id,
+            targets=tuple(dict.fromkeys(request.nodes)),
+            labels=labels.checked(request.labels or {}),
+            try_all=bool(request.try_all),
         )
         return job, self._tasks(job, _Logins(self, request.login))
+
+    def plan_retry(
+        self, job: Job, *, request: structs.RetryRequest
+    ) -> tuple[Job, tuple[NodeTask | None, ...]]:
+        """The job of a request to try it again, and the tasks of the nodes that are tried.
+
+        Raises as `plan`, and `UnknownNode`.
+        """
+        login = request.login or structs.Login()
+        if login.password is None and login.credential is None:
+            if not job.resumable:
+                reason = "is missing: the password of the job was typed in, and was not kept"
+                raise InvalidValue("login", reason)
+            login = structs.Login(login.username or job.username, None, job.credential)
+        again = replace(
+            job.retry(_tried_again(job, request.nodes)),
+            username=login.username,
+            credential=login.credential,
+            resumable=login.password is None,
+            try_all=bool(request.try_all),
+        )
+        return again, self._tasks(again, _Logins(self, login))
 
     def replan(self, job: Job) -> tuple[NodeTask | None, ...] | None:
         """The tasks of a job that was not finished before a restart. None if it cannot go on.
@@ -106,7 +133,8 @@ class Planner:
     def _tasks(self, job: Job, logins: _Logins) -> tuple[NodeTask | None, ...]:
         """The tasks in the order of the nodes; None for one that has settled."""
         whole = self._config.for_job([node.node for node in job.nodes])
-        received = sum(node.bytes_received for node in job.nodes)
+        # What an earlier run of the job has received is not counted again.
+        received = sum(node.bytes_received for node in job.nodes if node.retries == job.retries)
         allowance = Allowance(whole.limits.job_bytes, received)
         overrides = _asked(job, whole.timeouts)
         return tuple(
@@ -142,7 +170,32 @@ class Planner:
             sessions=settings.limits.sessions_per_node,
             quota=Quota(Allowance(settings.limits.node_bytes, node.bytes_received), allowance),
             asked_at=job.created_at,
+            credential=(job.credential or settings.credential) if job.resumable else None,
+            cluster=settings.cluster,
         )
+
+
+def _with_hours(work: Collect, now: datetime) -> Collect:
+    """With the hours that a `last` means, so that the job can ask for them again later."""
+    if work.last is None:
+        return work
+    return replace(work, since=now - parse_last(work.last), until=now)
+
+
+def _tried_again(job: Job, names: Sequence[str] | None) -> frozenset[int]:
+    """The positions of the nodes that are named, or of all that did not succeed."""
+    positions = {node.node: position for position, node in enumerate(job.nodes)}
+    for name in names or ():
+        if name not in positions:
+            raise UnknownNode(job.job_id, name)
+        if job.nodes[positions[name]].status == "succeeded":
+            raise InvalidValue("nodes", found(name, "has succeeded; there is nothing to try again"))
+    if names is not None:
+        return frozenset(positions[name] for name in names)
+    left = [at for at, node in enumerate(job.nodes) if node.status != "succeeded"]
+    if not left:
+        raise InvalidValue("nodes", "have all succeeded; there is nothing to try again")
+    return frozenset(left)
 
 
 def _asked(job: Job, whole: Timeouts) -> structs.Timeouts:

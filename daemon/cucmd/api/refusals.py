@@ -12,8 +12,11 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from cucmd.api import structs
+from cucmd.cases.archive import CannotExport
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
 from cucmd.jobs import supervisor as jobs
+from cucmd.jobs.holds import Busy
+from cucmd.jobs.start_keys import KeyReused
 from cucmd.store import StoreFailed
 from cucmd.varlink import Caller, VarlinkError
 
@@ -46,8 +49,12 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
         raise invalid("login.credential", str(e)) from None
     except jobs.UnknownJob as e:
         raise error(structs.JobNotFound(e.job_id)) from None
+    except KeyReused as e:
+        raise invalid("start_key", str(e)) from None
     except jobs.AmbiguousJob as e:
         raise invalid("job_id", str(e)) from None
+    except Busy as e:
+        raise error(structs.JobBusy(e.job_id, e.reason)) from None
     except jobs.UnknownNode as e:
         raise error(structs.NodeNotFound(e.job_id, e.node)) from None
     except jobs.AtLimit as e:
@@ -56,3 +63,16 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
         raise error(structs.ShuttingDown()) from None
     except StoreFailed as e:
         raise error(structs.StorageFailed(str(e))) from None
+
+
+@contextmanager
+def refusals_of_files() -> Iterator[None]:
+    """As `refusals`, where files of a job are read."""
+    with refusals():
+        try:
+            yield
+        except CannotExport as e:
+            raise error(structs.StorageFailed(str(e))) from None
+        except OSError as e:
+            reason = f"{e.strerror}: {e.filename}" if e.filename else str(e)
+            raise error(structs.StorageFailed(reason)) from None

@@ -79,8 +79,8 @@ def _window(
     request: structs.Collection, now: datetime | None
 ) -> tuple[str | None, datetime | None, datetime | None]:
     last = _given(request.last, "last", rules.last)
-    since = _instant("since", request.since)
-    until = _instant("until", request.until)
+    since = instant("collection.since", request.since)
+    until = instant("collection.until", request.until)
     if last is not None and (since or until):
         raise InvalidValue("collection.last", "expected either last, or since and until")
     if since is not None and until is not None and since >= until:
@@ -90,21 +90,21 @@ def _window(
     return last, since, until
 
 
-def _instant(field: str, text: str | None) -> datetime | None:
+def instant(field: str, text: str | None) -> datetime | None:
     """An RFC 3339 time as a datetime in UTC."""
     if text is None:
         return None
     expected = 'expected a time with its zone, such as "2026-03-01T08:00:00Z"'
     if not _RFC3339.fullmatch(text):
-        raise InvalidValue(f"collection.{field}", found(text, expected))
+        raise InvalidValue(field, found(text, expected))
     try:
         # Out of range in the calendar (ValueError), or only once it is in UTC (OverflowError).
         instant = datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidValue(f"collection.{field}", found(text, f"{expected}; {error}")) from None
+        raise InvalidValue(field, found(text, f"{expected}; {error}")) from None
     # The node takes two digits of the year. There was no node before 2001.
     if not 2001 <= instant.year <= 2099:
-        raise InvalidValue(f"collection.{field}", found(text, "expected a year from 2001 to 2099"))
+        raise InvalidValue(field, found(text, "expected a year from 2001 to 2099"))
     return instant
 
 

@@ -92,6 +92,14 @@ class Job(Struct, frozen=True):
     nodes: tuple[Node, ...]
     unsaved: str | None = None
     request_id: str | None = None
+    owner: int | None = None
+    username: str | None = None
+    targets: tuple[str, ...] | None = None
+    labels: dict[str, str] | None = None
+    revision: int | None = None
+    closed: bool | None = None
+    resumable: bool | None = None
+    retries: int | None = None
 
 
 class JobSummary(Struct, frozen=True):
@@ -103,6 +111,13 @@ class JobSummary(Struct, frozen=True):
     nodes_done: int
     nodes_failed: int
     bytes_received: int
+    nodes_succeeded: int | None = None
+    started_at: datetime | None = None
+    owner: int | None = None
+    targets: tuple[str, ...] | None = None
+    first_node: str | None = None
+    collection: Collection | None = None
+    labels: dict[str, str] | None = None
 
 
 class StartRequest(Struct, frozen=True):
@@ -112,6 +127,18 @@ class StartRequest(Struct, frozen=True):
     timeouts: Timeouts | None = None
     concurrency: int | None = None
     request_id: str | None = None
+    labels: dict[str, str] | None = None
+    start_key: str | None = None
+    try_all: bool | None = None
+
+
+class RetryRequest(Struct, frozen=True):
+    job_id: str
+    nodes: tuple[str, ...] | None = None
+    login: Login | None = None
+    request_id: str | None = None
+    start_key: str | None = None
+    try_all: bool | None = None
 
 
 class StartReply(Struct, frozen=True):
@@ -134,10 +161,81 @@ DEFAULT_LIMIT = 20
 class ListRequest(Struct, frozen=True):
     status: str | None = None
     limit: int | None = None
+    labels: dict[str, str] | None = None
+    target: str | None = None
+    since: str | None = None
+    before: str | None = None
 
 
 class ListReply(Struct, frozen=True):
     jobs: tuple[JobSummary, ...]
+    older: int | None = None
+
+
+class File(Struct, frozen=True):
+    node: str
+    path: str
+    size: int
+    complete: bool
+    exported: bool
+    sha256: str | None = None
+    attempt: int | None = None
+    modified: datetime | None = None
+
+
+class FilesRequest(Struct, frozen=True):
+    job_id: str
+    nodes: tuple[str, ...] | None = None
+
+
+class FilesReply(Struct, frozen=True):
+    files: tuple[File, ...]
+
+
+class ExportRequest(Struct, frozen=True):
+    job_id: str
+    nodes: tuple[str, ...] | None = None
+    incomplete: bool | None = None
+
+
+class ExportReply(Struct, frozen=True):
+    job_id: str
+    length: int
+    files: int
+    bytes: int
+    left_out: int
+
+
+class VerifyRequest(Struct, frozen=True):
+    job_id: str
+    nodes: tuple[str, ...] | None = None
+
+
+class WrongFile(Struct, frozen=True):
+    node: str
+    path: str
+    reason: str
+
+
+class VerifyReply(Struct, frozen=True):
+    files: int
+    bytes: int
+    wrong: tuple[WrongFile, ...]
+
+
+class TranscriptRequest(Struct, frozen=True):
+    job_id: str
+    node: str
+    follow: bool | None = None
+
+
+class TranscriptReply(Struct, frozen=True):
+    text: str
+
+
+class LabelRequest(Struct, frozen=True):
+    job_id: str
+    labels: dict[str, str]
 
 
 class CancelRequest(Struct, frozen=True):
@@ -213,6 +311,12 @@ class ReloadReply(Struct, frozen=True):
 
 class JobNotFound(Struct, frozen=True, omit_defaults=True):
     job_id: str
+    request_id: str | None = None
+
+
+class JobBusy(Struct, frozen=True, omit_defaults=True):
+    job_id: str
+    reason: str
     request_id: str | None = None
 
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from cucmd import job as domain
 from cucmd.api import structs
+from cucmd.cases.documents import moment, shown
+from cucmd.cases.files import counts, name_of
+from cucmd.cases.verify import Checked
+from cucmd.received_file import ReceivedFile
 from cucmd.store import JobRow, summarise
 
 
@@ -24,14 +30,60 @@ def job_to_wire(job: domain.Job, directory: Path, unsaved: str | None = None) ->
         nodes=tuple(_node(node) for node in job.nodes),
         unsaved=unsaved,
         request_id=job.request_id,
+        owner=job.uid,
+        username=job.username,
+        targets=job.targets or None,
+        labels=job.labels or None,
+        revision=job.revision,
+        closed=job.closed,
+        resumable=job.resumable,
+        retries=job.retries,
     )
 
 
 def summary_to_wire(job: domain.Job | JobRow) -> structs.JobSummary:
     row = summarise(job) if isinstance(job, domain.Job) else job
-    return structs.JobSummary(
-        **{name: getattr(row, name) for name in structs.JobSummary.__struct_fields__}
+    summary = structs.JobSummary(
+        job_id=row.job_id,
+        status=row.status,
+        created_at=row.created_at,
+        completed_at=row.completed_at,
+        nodes_total=row.nodes_total,
+        nodes_done=row.nodes_done,
+        nodes_failed=row.nodes_failed,
+        bytes_received=row.bytes_received,
+        nodes_succeeded=row.nodes_succeeded,
+        first_node=row.first_node,
     )
+    detail = row.job
+    if detail is None:  # its row is damaged
+        return summary
+    return replace(
+        summary,
+        started_at=detail.started_at,
+        owner=detail.uid,
+        targets=detail.targets or None,
+        collection=_collection(detail.work),
+        labels=detail.labels or None,
+    )
+
+
+def file_to_wire(file: ReceivedFile, node: domain.Node) -> structs.File:
+    return structs.File(
+        node=file.node,
+        path=shown(name_of(file, node)),
+        size=file.size,
+        complete=file.complete,
+        exported=file.complete and counts(file, node),
+        sha256=file.sha256 or None,
+        attempt=file.attempt or None,
+        modified=moment(file.modified),
+    )
+
+
+def wrong_to_wire(checked: Checked) -> structs.WrongFile:
+    name = shown(name_of(checked.file, checked.node))
+    return structs.WrongFile(checked.file.node, name, checked.wrong or "")
 
 
 def _node(node: domain.Node) -> structs.Node:

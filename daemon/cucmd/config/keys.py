@@ -206,6 +206,7 @@ SECTIONS: dict[str, tuple[type[Struct], dict[str, Kind]]] = {
         {
             "operate_group": text(or_empty(rules.group_name)),
             "view_group": text(or_empty(rules.group_name)),
+            "view_reads_files": flag,
         },
     ),
     "timeouts": (Timeouts, _TIMEOUTS),

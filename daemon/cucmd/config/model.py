@@ -25,10 +25,14 @@ class Daemon(Struct, frozen=True):
 
 
 class Access(Struct, frozen=True):
-    """Names of groups; empty: no group, so only root and the daemon's own user."""
+    """Names of groups; empty: no group, so only root and the daemon's own user.
+
+    `view_reads_files`: the view group may read collected files and transcripts.
+    """
 
     operate_group: str = "cucm"
     view_group: str = "cucm-view"
+    view_reads_files: bool = False
 
 
 class Limits(Struct, frozen=True):

@@ -1,6 +1,9 @@
 """Jobs, from the request to the record that survives it.
 
     supervisor.py   accepts jobs, finds them, cancels them, resumes them after a restart
+    start_keys.py   one effect for each start key of a user
+    holds.py        which jobs are being read, and which are being changed
+    hold_back.py    a login is tried on one node alone before it is tried on the others
     run.py          one job, from its acceptance to its last closed connection
     node_work.py    the work on one node, and what its end means for the job
     progress.py     what the work on one node reports to its job

@@ -18,29 +18,41 @@ from cucmd.received_file import ReceivedFile
 
 Change: TypeAlias = Callable[[Callable[[Node], Node]], None]
 
+_BEFORE_LOGIN = (Phase.CONNECT, Phase.LOGIN)
+
 
 class NodeProgress:
     """Of one node of a job.
 
     `change`: applies a transition to the node, unless it has ended meanwhile.
     `now`: the time of a transition.
+    `logged_in`: called when the node has accepted the login.
     """
 
-    def __init__(self, change: Change, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        change: Change,
+        now: Callable[[], datetime],
+        logged_in: Callable[[], None] = lambda: None,
+    ) -> None:
         self._change = change
         self._now = now
+        self._logged_in = logged_in
         self._target: UploadTarget | None = None
         self._files_announced: int | None = None
         self._bytes_announced: int | None = None
         self._complete: set[str] = set()  # paths
         self._ended = False
+        self._attempt = 0
         self.last_phase = Phase.CONNECT
 
     def attempt(self, number: int) -> None:
-        now = self._now()
+        now, self._attempt = self._now(), number
         self._change(lambda node: node.begin(now, number))
 
     def phase(self, phase: Phase) -> None:
+        if phase not in _BEFORE_LOGIN and self.last_phase in _BEFORE_LOGIN:
+            self._logged_in()
         self.last_phase = phase
         self._change(lambda node: node.enter(phase))
 
@@ -67,7 +79,10 @@ class NodeProgress:
         target, self._target = self._target, None
         files = target.files() if target is not None else ()
         return [
-            msgspec.structs.replace(file, complete=file.path in self._complete) for file in files
+            msgspec.structs.replace(
+                file, complete=file.path in self._complete, attempt=self._attempt
+            )
+            for file in files
         ]
 
     def figures(self, node: Node) -> Node:

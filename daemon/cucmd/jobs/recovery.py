@@ -93,7 +93,7 @@ def _not_stored(stored: Sequence[ReceivedFile], job: Job, directory: Path) -> li
     known = {file.path for file in stored}
     durable.drop_half_written(directory)
     return [
-        ReceivedFile(node.node, path, size)
+        ReceivedFile(node.node, path, size, attempt=node.attempt)
         for node in job.nodes
         for path, size in _files_below(directory, folder_of(node.node, marked=node.marked))
         if path not in known

@@ -15,6 +15,8 @@ The tasks of a job
 
 One node
 --------
+    0. Its login has worked on another node of the job, or it is its turn to try it alone
+       (`hold_back.py`).
     1. A session on the node, and one of the daemon's connections, is free (`limits.py`).
     2. The work on the node (`node_work.py`). It gives notes, or a failure.
     3. The files that came are put on record: in the store, then in the manifest (`filing.py`).
@@ -67,6 +69,7 @@ from cucmd.failure import Code, Failure, failure, timed_out
 from cucmd.job import Failed, Job, Node
 from cucmd.jobs.events import Feed
 from cucmd.jobs.filing import Filing
+from cucmd.jobs.hold_back import HoldBack, Trusted
 from cucmd.jobs.limits import Address, Admission
 from cucmd.jobs.manifest import Manifest
 from cucmd.jobs.node_work import Notes, WorkOnNode, do_work, not_recorded
@@ -97,6 +100,7 @@ class JobServices(msgspec.Struct, frozen=True):
     admission: Admission
     work_on_node: WorkOnNode
     locate: Locate
+    trusted: Trusted = msgspec.field(default_factory=Trusted)
 
 
 class JobRun:
@@ -124,16 +128,28 @@ class JobRun:
         unrecorded = () if recovered is None or recovered.recorded else recovered.files
         manifest = Manifest(directory)
         self._filing = Filing(job.job_id, services.store, manifest, unrecorded)
+        self._hold_back = HoldBack(tasks, services.trusted, try_all=job.try_all)
         self._scopes = [trio.CancelScope() for _ in job.nodes]
         self._scope = trio.CancelScope()  # of `_wait_and_work`
         self._began = False
         self._stopping = False
         self._reports = [self._report(position) for position in range(len(job.nodes))]
         self._concurrency = trio.Semaphore(job.concurrency)
+        self._at_work: set[int] = (
+            set()
+        )  # positions of nodes with a connection, or about to open one
         self.over = trio.Event()
+        self.kept = trio.Event()  # set by the supervisor, when it holds the job no longer
 
     def _report(self, position: int) -> NodeProgress:
-        return NodeProgress(partial(self.change_node, position), self._now)
+        return NodeProgress(
+            partial(self.change_node, position), self._now, partial(self._logged_in, position)
+        )
+
+    def _logged_in(self, position: int) -> None:
+        task = self._tasks[position]
+        assert task is not None
+        self._hold_back.worked(task)
 
     def _now(self) -> datetime:
         """Not before the job's start, even if somebody sets the clock back."""
@@ -213,20 +229,32 @@ class JobRun:
         assert task is not None, "only a node that has ended has none"
         ending: Notes | Failure | None = None  # None: cancelled
         unrecorded: Failure | None = None
+        self._at_work.add(position)
         try:
             with self._scopes[position]:
-                address = await self._services.locate(task.host, task.port)
-                async with self._services.admission.session(address, task.sessions):
-                    work = self._services.work_on_node
-                    ending = await do_work(work, task, report)
+                ending = await self._hold_back.wait(task)
+                if ending is None:
+                    ending = await self._contact(task, report)
         finally:
             with trio.CancelScope(shield=True):
                 unrecorded = await self._record_files(position, cancelled=ending is None)
+            self._at_work.discard(position)
             self._concurrency.release()
         if isinstance(ending, Failure):  # it came before the failure to record
             self._end_node(position, ending)
         elif ending is not None:
             self._end_node(position, ending if unrecorded is None else unrecorded)
+
+    async def _contact(self, task: NodeTask, report: NodeProgress) -> Notes | Failure:
+        """The work on the node, once a session on it is free."""
+        ending: Notes | Failure | None = None  # None: cancelled
+        try:
+            address = await self._services.locate(task.host, task.port)
+            async with self._services.admission.session(address, task.sessions):
+                ending = await do_work(self._services.work_on_node, task, report)
+                return ending
+        finally:
+            self._hold_back.ended(task, ending if isinstance(ending, Failure) else None)
 
     async def _record_files(self, position: int, *, cancelled: bool) -> Failure | None:
         """Puts the received files on record. Gives the failure if that fails."""
@@ -250,8 +278,8 @@ class JobRun:
     # State
 
     def _change(self, job: Job) -> None:
-        before, self.job = self.job, job
-        self._recorder.changed(job)
+        before, self.job = self.job, job.revised(self.job)
+        self._recorder.changed(self.job)
         _log_endings(before, job)
 
     def change_node(self, position: int, change: Callable[[Node], Node]) -> None:
@@ -282,6 +310,13 @@ class JobRun:
                 self._show_figures(position)
         return self.job
 
+    def works_on(self, name: str) -> bool:
+        """Whether the node of that name has not ended, or its connection is being closed."""
+        return any(
+            node.node == name and (not node.settled or position in self._at_work)
+            for position, node in enumerate(self.job.nodes)
+        )
+
     def shown(self) -> Job:
         """The job as clients may see it: the newest state that is durable."""
         return self._recorder.visible_state(self.refresh())
@@ -290,6 +325,18 @@ class JobRun:
     def unsaved(self) -> str | None:
         """Why `shown` is older than the state in memory: a save failed. None: it is not."""
         return self._recorder.save_error
+
+    async def relabel(self, change: Callable[[Job], Job]) -> bool:
+        """Applies a change of labels: durable on return. False: it is too late for a change here.
+
+        Raises `StoreFailed`.
+        """
+        if self._recorder.over:
+            return False
+        self._change(change(self.refresh()))
+        with trio.CancelScope(shield=True):
+            await self._recorder.durable()
+        return True
 
     # Cancel and stop
 

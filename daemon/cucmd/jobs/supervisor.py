@@ -12,22 +12,26 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
 import trio
 
 from cucmd.config import Limits
 from cucmd.config.errors import shortened
 from cucmd.failure import Code, failure
 from cucmd.job import Job
+from cucmd.jobs.holds import Busy, Holds
 from cucmd.jobs.recovery import RecoveredFiles, recover_files, with_received
 from cucmd.jobs.run import JobRun, JobServices, JobStopped
+from cucmd.jobs.start_keys import StartKeys
 from cucmd.node.ports import NodeTask
-from cucmd.store import JobRow, StoreFailed
+from cucmd.store import EVERY_JOB, JobFilter, JobRow, StartKey, StoreFailed
 
 log = logging.getLogger(__name__)
 
 # Makes the tasks of a job that a restart found unfinished, None for a node that has ended. None for
 # the whole job if its password is not available.
 Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
+PlanRetry: TypeAlias = Callable[[Job], tuple[Job, Sequence[NodeTask | None]]]
 
 
 # Characters of an id; ours have 12. No longer text is looked for in the store.
@@ -75,6 +79,8 @@ class Supervisor:
         self._live: dict[str, JobRun] = {}
         self._starting: set[str] = set()  # of the live ones: not durable yet, so not shown
         self.ended = 0  # jobs whose last connection has closed, since the start
+        self._start_keys = StartKeys(services.store)
+        self.holds = Holds()
         self._draining = False
         self._nursery = nursery
 
@@ -91,17 +97,28 @@ class Supervisor:
 
     # Work
 
-    async def start(self, job: Job, tasks: Sequence[NodeTask | None]) -> Job:
-        """Accepts a job: durable on return. Raises `Draining`, `AtLimit`, `StoreFailed`.
+    async def start(
+        self, job: Job, tasks: Sequence[NodeTask | None], key: StartKey | None = None
+    ) -> Job:
+        """Accepts a job: durable on return. If the key has made one before, gives that.
 
         A caller that is cancelled meanwhile does not undo it: the job may be durable already.
+        Raises `Draining`, `AtLimit`, `KeyReused`, `StoreFailed`.
         """
+        async with self._start_keys.job_of(key) as before:
+            if before is not None:
+                return await self._load(before)
+            return await self._accept(job, tasks, key)
+
+    async def _accept(
+        self, job: Job, tasks: Sequence[NodeTask | None], key: StartKey | None
+    ) -> Job:
         self._admit(job.uid)
         run = self._run_for(job, tasks)
         self._starting.add(job.job_id)
         try:
             with trio.CancelScope(shield=True):
-                await self._services.store.add_job(job)
+                await self._services.store.add_job(job, key)
         except BaseException:
             self._live.pop(job.job_id).over.set()
             raise
@@ -140,12 +157,14 @@ class Supervisor:
             await run.run()
             if run.job.ended and run.recorded:
                 await self._services.store.close_job(job_id)
+                self._services.feed.publish(msgspec.structs.replace(run.job, closed=True))
         except StoreFailed as error:  # the next start checks its files once more
             log.warning("job %s: %s", job_id, error)
         except Exception:
             log.exception("job %s: a defect", job_id)
         finally:
             del self._live[job_id]
+            run.kept.set()
             self.ended += 1
 
     async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
@@ -167,6 +186,47 @@ class Supervisor:
         except JobStopped:
             raise Draining from None
         return run.shown(), changed
+
+    async def retry(self, prefix: str, plan: PlanRetry, key: StartKey | None = None) -> Job:
+        """Queues nodes of a closed job again, in the same job: durable on return.
+
+        `plan` gives the job with these nodes pending, and its tasks. What it raises is passed on.
+        A call with a key of an earlier one gives the job as it is.
+        Raises `Busy`, `Draining`, `AtLimit`, `KeyReused`, `UnknownJob`, `StoreFailed`.
+        """
+        async with self._start_keys.job_of(key) as before:
+            if before is not None:
+                return await self._load(before)
+            job = await self.closed((await self.find(prefix)).job_id)
+            with self.holds.changing(job.job_id):
+                return await self._retry(job, plan, key)
+
+    async def _retry(self, job: Job, plan: PlanRetry, key: StartKey | None) -> Job:
+        after, tasks = plan(job)
+        self._admit(after.uid)
+        after = after.revised(job)
+        with trio.CancelScope(shield=True):
+            await self._services.store.reopen_job(job, after, key)
+        run = self._run_for(after, tasks)
+        self._services.feed.publish(after)
+        self._launch(run)
+        return run.job
+
+    async def relabel(self, prefix: str, change: Callable[[Job], Job]) -> Job:
+        """The job after a change of its labels, durable. What `change` raises is passed on.
+
+        Raises `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
+        """
+        job = await self.find(prefix)
+        run = self._live.get(job.job_id)
+        if run is not None:
+            if await run.relabel(change):
+                return run.shown()
+            await run.kept.wait()
+            job = await self._load(job.job_id)
+        after = change(job)
+        await self._services.store.save(job, after)
+        return after
 
     # Queries
 
@@ -196,6 +256,28 @@ class Supervisor:
             raise UnknownJob(prefix)
         return await self._load(candidates[0])
 
+    async def closed(self, job_id: str) -> Job:
+        """The job, once its last connection is gone and its files are on record.
+
+        Of a job that has ended that is soon, and is waited for: within the grace, at most.
+        Raises `Busy`, `UnknownJob`, `StoreFailed`.
+        """
+        run = self._live.get(job_id)
+        if run is not None and run.job.ended:
+            with trio.move_on_after(run.job.timeouts.grace):
+                await run.kept.wait()
+        job = await self._load(job_id)
+        if not job.ended:
+            raise Busy(job_id, f"it is {job.status}")
+        if not job.closed:
+            raise Busy(job_id, "its last connections are being closed")
+        return job
+
+    def works_on(self, job_id: str, node: str) -> bool:
+        """Whether a connection to the node may still be open, or be opened, for that job."""
+        run = self._live.get(job_id)
+        return run is not None and run.works_on(node)
+
     @property
     def _shown(self) -> list[str]:
         """Ids of the live jobs that are durable, oldest first."""
@@ -213,19 +295,23 @@ class Supervisor:
         run = self._live.get(job_id)
         return None if run is None else run.unsaved
 
-    async def newest(self, limit: int, status: str | None) -> Sequence[JobRow | Job]:
+    async def newest(self, limit: int, which: JobFilter = EVERY_JOB) -> Sequence[JobRow | Job]:
         """Newest first; live jobs as they are at this moment. Raises `StoreFailed`.
 
-        With `status` queued or running the store is not needed: such jobs are all live.
+        With a status of queued or running the store is not needed: such jobs are all live.
         """
         try:
-            rows = await self._services.store.newest(limit, status)
+            rows = await self._services.store.newest(limit, which)
         except StoreFailed:
-            if status not in ("queued", "running"):
+            if which.status not in ("queued", "running") or which.before is not None:
                 raise
             live = (self._live[job_id].shown() for job_id in reversed(self._shown))
-            return [job for job in live if job.status == status][:limit]
+            return [job for job in live if which.fits(job)][:limit]
         return [self._live[row.job_id].shown() if row.job_id in self._live else row for row in rows]
+
+    async def count(self, which: JobFilter) -> int:
+        """How many jobs there are. Raises `StoreFailed`."""
+        return await self._services.store.count(which)
 
     # Restart and stop
 

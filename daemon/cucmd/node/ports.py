@@ -159,6 +159,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     sessions: the most sessions on this node at once, over all jobs.
     quota: the limits for what may be received.
     asked_at: when the job was requested.
+    credential: the name of the login; None: it came with the request. cluster: the node's, if any.
     """
 
     job_id: str
@@ -177,6 +178,8 @@ class NodeTask(msgspec.Struct, frozen=True):
     sessions: int = 2
     quota: Quota = msgspec.field(default_factory=Quota)
     asked_at: datetime | None = None
+    credential: str | None = None
+    cluster: str | None = None
 
 
 class Report(Protocol):

@@ -1,7 +1,7 @@
 """Who may call which method at the socket, by the credentials of the peer from the kernel.
 
 The one rule: root, the daemon's own user and the operate group may call every method; the view
-group those of VIEW; everybody else gets `PermissionDenied`.
+group those of its roles in ROLES; everybody else gets `PermissionDenied`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,37 @@ from __future__ import annotations
 import grp
 import logging
 import os
+from enum import Enum
 
 import msgspec
 
+from cucmd.config.model import Access as AccessSettings
 from cucmd.varlink import Caller, Method, PermissionDenied
 
 log = logging.getLogger(__name__)
 
-VIEW = frozenset({"Status", "List", "Watch", "ListHostKeys"})
-# Methods about the service itself, so that `varlinkctl info` works for the view group too.
-SERVICE = frozenset({"GetInfo", "GetInterfaceDescription"})
+
+class Role(Enum):
+    """Who may call a method, beside operators, who may call all.
+
+    VIEW: the view group. READ: the view group where `[access] view_reads_files` is true.
+    OPERATE: nobody else.
+    """
+
+    VIEW = "view"
+    READ = "read"
+    OPERATE = "operate"
+
+
+# The README has this table too; a test compares them, and with the methods that there are.
+ROLES: dict[str, Role] = {
+    **dict.fromkeys(("Status", "List", "Watch", "ListHostKeys"), Role.VIEW),
+    **dict.fromkeys(("Files", "Export", "Transcript"), Role.READ),
+    **dict.fromkeys(("Start", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE),
+    **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload"), Role.OPERATE),
+    # About the service itself, so that `varlinkctl info` works for the view group too.
+    **dict.fromkeys(("GetInfo", "GetInterfaceDescription"), Role.VIEW),
+}
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -27,10 +48,16 @@ class Access(msgspec.Struct, frozen=True):
     uid: int
     operate_gid: int | None = None
     view_gid: int | None = None
+    view_reads_files: bool = False
 
     @classmethod
-    def of(cls, operate_group: str, view_group: str) -> Access:
-        return cls(os.geteuid(), _gid(operate_group), _gid(view_group))
+    def of(cls, settings: AccessSettings) -> Access:
+        return cls(
+            os.geteuid(),
+            _gid(settings.operate_group),
+            _gid(settings.view_group),
+            settings.view_reads_files,
+        )
 
     def may_operate(self, caller: Caller) -> bool:
         return caller.uid in (0, self.uid) or _in(caller, self.operate_gid)
@@ -38,10 +65,14 @@ class Access(msgspec.Struct, frozen=True):
     def may_view(self, caller: Caller) -> bool:
         return self.may_operate(caller) or _in(caller, self.view_gid)
 
+    def _may(self, caller: Caller, role: Role) -> bool:
+        views = role is Role.VIEW or (role is Role.READ and self.view_reads_files)
+        return self.may_view(caller) if views else self.may_operate(caller)
+
     def authorize(self, caller: Caller, method: Method | None) -> None:
         """Raises `PermissionDenied`. `method` is None for a name that no method has."""
-        view = method is None or method.name in VIEW or method.name in SERVICE
-        if not (self.may_view(caller) if view else self.may_operate(caller)):
+        role = Role.VIEW if method is None else ROLES.get(method.name, Role.OPERATE)
+        if not self._may(caller, role):
             name = method.name if method else "a call"
             who = caller.uid, caller.pid
             log.warning("refused %s to uid %d, pid %d", name, *who, extra=caller.for_log)

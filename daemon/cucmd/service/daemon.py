@@ -19,6 +19,7 @@ import msgspec
 import trio
 
 from cucmd import __version__
+from cucmd.api.case_methods import Cases
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
@@ -226,7 +227,7 @@ class Daemon:
 
 
 def _access(config: Config) -> Access:
-    return Access.of(config.access.operate_group, config.access.view_group)
+    return Access.of(config.access)
 
 
 async def _daemon(
@@ -258,7 +259,8 @@ async def _daemon(
                 await supervisor.recover(daemon.planner.replan)
                 jobs = Jobs(supervisor, services.feed, lambda: daemon.planner)
                 keys = HostKeys(known_hosts, host_key_scan(daemon.settings_of))
-                interface = jobs_interface(jobs, keys, Reloading(daemon.reload))
+                cases = Cases(supervisor, store)
+                interface = jobs_interface(jobs, cases, keys, Reloading(daemon.reload))
                 async with (
                     _socket(daemon, interface, sockets, environ),
                     trio.open_nursery() as nursery,

@@ -4,7 +4,8 @@ The one rule: a write that was answered is on the disk, and survives a crash and
 
     store.py      Store: the methods, as async functions of trio, with typed errors
     thread.py     a thread that owns a connection; what is durable when; group commit
-    tables.py     the SQL statements
+    tables.py     the SQL statements of one job
+    lists.py      the SQL of lists of jobs
     rows.py       PURE  jobs to rows and back
     database.py   the file: made, checked, moved aside when damaged, migrated
     schema.py     the tables of each version
@@ -13,11 +14,14 @@ The one rule: a write that was answered is on the disk, and survives a crash and
 """
 
 from cucmd.store.errors import StateInUse, StoreError, StoreFailed, StoreTooNew
-from cucmd.store.rows import JobRow, summarise
+from cucmd.store.rows import EVERY_JOB, JobFilter, JobRow, StartKey, summarise
 from cucmd.store.store import Store, open_store
 
 __all__ = [
+    "EVERY_JOB",
+    "JobFilter",
     "JobRow",
+    "StartKey",
     "StateInUse",
     "Store",
     "StoreError",

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cucmd.job import Failed, Job, JobEnded, JobStatus, Node
+from cucmd.job import Failed, Job, JobEnded, JobStatus, Node, Succeeded
 from cucmd.received_file import ReceivedFile
 
 # A row as sqlite3 gives it. The types of its columns depend on the statement.
@@ -21,7 +21,11 @@ Row: TypeAlias = tuple[Any, ...]
 
 
 class JobRow(msgspec.Struct, frozen=True):
-    """A job as lists show it. `nodes_done` counts every node that has ended, in any way."""
+    """A job as lists show it. `nodes_done` counts every node that has ended, in any way.
+
+    `first_node` is the name of its first node. `job` has everything but nodes. Both are None where
+    the row is damaged there.
+    """
 
     job_id: str
     status: JobStatus
@@ -29,8 +33,53 @@ class JobRow(msgspec.Struct, frozen=True):
     completed_at: datetime | None
     nodes_total: int
     nodes_done: int
+    nodes_succeeded: int
     nodes_failed: int
     bytes_received: int
+    first_node: str | None
+    job: Job | None
+
+
+class StartKey(msgspec.Struct, frozen=True):
+    """A key that a user has given a call, so that the same call made twice has one effect.
+
+    `digest`: of what was requested, by which another request is told from the same.
+    """
+
+    owner: int
+    name: str
+    digest: str
+
+
+class JobFilter(msgspec.Struct, frozen=True):
+    """Which jobs a list holds; a field that is None or empty leaves none out.
+
+    `target`: a name of the request, or a node. `labels`: all of them. `since`: created then or
+    later. `before`: older than the job of this id.
+    """
+
+    status: str | None = None
+    target: str | None = None
+    labels: dict[str, str] = {}
+    since: datetime | None = None
+    before: str | None = None
+
+    def fits(self, job: Job) -> bool:
+        """Whether the job is in the list, `before` left aside."""
+        return (
+            self.status in (None, job.status)
+            and (self.target is None or self.target in target_names(job))
+            and self.labels.items() <= job.labels.items()
+            and (self.since is None or job.created_at >= self.since)
+        )
+
+
+EVERY_JOB = JobFilter()
+
+
+def target_names(job: Job) -> list[str]:
+    """The names by which a job is found, each once."""
+    return list(dict.fromkeys((*job.targets, *(node.node for node in job.nodes))))
 
 
 def summarise(job: Job) -> JobRow:
@@ -42,8 +91,11 @@ def summarise(job: Job) -> JobRow:
         completed_at=job.state.completed_at if isinstance(job.state, JobEnded) else None,
         nodes_total=len(job.nodes),
         nodes_done=sum(node.settled for node in job.nodes),
+        nodes_succeeded=sum(isinstance(node.state, Succeeded) for node in job.nodes),
         nodes_failed=sum(isinstance(node.state, Failed) for node in job.nodes),
         bytes_received=sum(node.bytes_received for node in job.nodes),
+        first_node=job.nodes[0].node if job.nodes else None,
+        job=_without_nodes(job),
     )
 
 
@@ -51,11 +103,12 @@ def moment_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def job_columns(job: Job) -> dict[str, str | None]:
+def job_columns(job: Job) -> dict[str, str | int | None]:
     completed = job.state.completed_at if isinstance(job.state, JobEnded) else None
     return {
         "job_id": job.job_id,
         "status": job.status,
+        "owner": job.uid,
         "created_at": moment_text(job.created_at),
         "completed_at": moment_text(completed) if completed else None,
         "detail": msgspec.json.encode(_without_nodes(job)).decode(),
@@ -67,11 +120,14 @@ def node_columns(position: int, node: Node) -> tuple[int, str, int, str]:
     return position, node.status, node.bytes_received, detail
 
 
-def job_from(detail: str, nodes: Iterable[str]) -> Job:
+def job_from(detail: str, nodes: Iterable[str], *, closed: bool) -> Job:
     """Raises `msgspec.MsgspecError` for text that is not a job."""
     job = msgspec.json.decode(detail, type=Job)
     decoder = msgspec.json.Decoder(Node)
-    return msgspec.structs.replace(job, nodes=tuple(decoder.decode(text) for text in nodes))
+    decoded = tuple(decoder.decode(text) for text in nodes)
+    # A change of a node writes the row of that node only.
+    revision = max((job.revision, *(node.revision for node in decoded)))
+    return msgspec.structs.replace(job, nodes=decoded, revision=revision, closed=closed)
 
 
 def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
@@ -83,25 +139,46 @@ def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
 
 
 def changed_itself(before: Job, after: Job) -> bool:
-    return _without_nodes(before) != _without_nodes(after)
+    """Whether anything but the nodes differs. The revision is in the rows of the nodes too."""
+    same_revision = msgspec.structs.replace(before, revision=after.revision)
+    return _without_nodes(same_revision) != _without_nodes(after)
 
 
 def job_row_from(row: Row) -> JobRow:
     """Raises `msgspec.MsgspecError` for a row that is not a job."""
-    columns = dict(zip(JobRow.__struct_fields__, row, strict=True))
-    return msgspec.convert(columns, JobRow)
+    *others, detail = row
+    columns = dict(zip(JobRow.__struct_fields__, (*others, None), strict=True))
+    return msgspec.structs.replace(msgspec.convert(columns, JobRow), job=_detail_or_none(detail))
 
 
-def file_columns(file: ReceivedFile) -> tuple[str, bytes, int, str, bool]:
-    return file.node, os.fsencode(file.path), file.size, file.sha256, file.complete
+def _detail_or_none(detail: str) -> Job | None:
+    try:
+        return msgspec.json.decode(detail, type=Job)
+    except msgspec.MsgspecError:
+        return None
+
+
+def file_columns(file: ReceivedFile) -> Row:
+    """node, path, size, sha256, complete, attempt, modified."""
+    return (
+        file.node,
+        os.fsencode(file.path),
+        file.size,
+        file.sha256,
+        file.complete,
+        file.attempt,
+        file.modified,
+    )
 
 
 def file_from(row: Row) -> ReceivedFile:
     """Whether a file was closed that is not complete is not stored."""
-    node, path, size, sha256, complete = row
+    node, path, size, sha256, complete, attempt, modified = row
     closed = complete = bool(complete)
-    return ReceivedFile(node, os.fsdecode(path), size, sha256, closed, complete)
+    path = os.fsdecode(path)
+    return ReceivedFile(node, path, size, sha256, closed, complete, attempt, modified)
 
 
 def _without_nodes(job: Job) -> Job:
-    return msgspec.structs.replace(job, nodes=())
+    """As the row of a job has it: `closed` is a column of its own."""
+    return msgspec.structs.replace(job, nodes=(), closed=False)

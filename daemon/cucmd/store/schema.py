@@ -91,8 +91,70 @@ UPDATE job SET detail = json_set(
 WHERE CASE WHEN json_valid(detail) THEN json_type(detail, '$.collection') = 'object' END;
 """
 
+# `target` has the names by which a job is found: those of its request, and its nodes. `label` has
+# the labels once more, for the same reason. `start_key` has the keys of the calls that started a
+# job or tried it again. `modified` is in seconds since 1970.
+_CASES = """
+ALTER TABLE job ADD COLUMN owner INTEGER;
+ALTER TABLE job ADD COLUMN nodes_succeeded INTEGER NOT NULL DEFAULT 0;
+UPDATE job SET nodes_succeeded = (
+    SELECT count(*) FROM node WHERE node.job = job.position AND node.status = 'succeeded');
+
+CREATE TABLE start_key (
+    owner INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    job INTEGER NOT NULL REFERENCES job (position) ON DELETE CASCADE,
+    PRIMARY KEY (owner, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX start_key_by_job ON start_key (job);
+
+CREATE TABLE label (
+    job INTEGER NOT NULL REFERENCES job (position) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (job, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX label_by_value ON label (name, value, job);
+
+CREATE TABLE target (
+    job INTEGER NOT NULL REFERENCES job (position) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    PRIMARY KEY (job, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX target_by_name ON target (name, job);
+INSERT OR IGNORE INTO target
+    SELECT job, json_extract(detail, '$.node') FROM node
+    WHERE CASE WHEN json_valid(detail) THEN json_type(detail, '$.node') = 'text' END;
+
+ALTER TABLE file ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE file ADD COLUMN modified INTEGER;
+
+DROP TRIGGER node_added;
+DROP TRIGGER node_changed;
+CREATE TRIGGER node_added AFTER INSERT ON node BEGIN
+    UPDATE job SET
+        nodes_total = nodes_total + 1,
+        nodes_done = nodes_done + (NEW.status IN ('succeeded', 'failed', 'cancelled')),
+        nodes_succeeded = nodes_succeeded + (NEW.status = 'succeeded'),
+        nodes_failed = nodes_failed + (NEW.status = 'failed'),
+        bytes_received = bytes_received + NEW.bytes_received
+    WHERE position = NEW.job;
+END;
+CREATE TRIGGER node_changed AFTER UPDATE OF status, bytes_received ON node BEGIN
+    UPDATE job SET
+        nodes_done = nodes_done + (NEW.status IN ('succeeded', 'failed', 'cancelled'))
+            - (OLD.status IN ('succeeded', 'failed', 'cancelled')),
+        nodes_succeeded = nodes_succeeded + (NEW.status = 'succeeded')
+            - (OLD.status = 'succeeded'),
+        nodes_failed = nodes_failed + (NEW.status = 'failed') - (OLD.status = 'failed'),
+        bytes_received = bytes_received + NEW.bytes_received - OLD.bytes_received
+    WHERE position = NEW.job;
+END;
+"""
+
 # STEPS[n] makes a database of version n one of version n + 1.
-STEPS: tuple[str, ...] = (_FIRST, _CLOSED, _WORK)
+STEPS: tuple[str, ...] = (_FIRST, _CLOSED, _WORK, _CASES)
 
 
 def newest_version() -> int:

@@ -18,10 +18,10 @@ import trio
 
 from cucmd.job import Job
 from cucmd.received_file import ReceivedFile
-from cucmd.store import tables
+from cucmd.store import lists, tables
 from cucmd.store.database import Connect, connect, prepare
 from cucmd.store.lock import hold_state_directory
-from cucmd.store.rows import JobRow
+from cucmd.store.rows import EVERY_JOB, JobFilter, JobRow, StartKey
 from cucmd.store.thread import DatabaseThread
 
 log = logging.getLogger(__name__)
@@ -55,8 +55,12 @@ class Store:
         # next save writes all of them. Used in the writer's thread only.
         self._outdated: set[str] = set()
 
-    async def add_job(self, job: Job) -> None:
-        await self._writer.run(partial(tables.insert_job, job=job))
+    async def add_job(self, job: Job, key: StartKey | None = None) -> None:
+        await self._writer.run(partial(tables.insert_job, job=job, key=key))
+
+    async def reopen_job(self, before: Job, after: Job, key: StartKey | None = None) -> None:
+        """Saves a closed job that is tried again; it is not closed any more."""
+        await self._writer.run(partial(tables.reopen_job, before=before, after=after, key=key))
 
     async def save(self, before: Job, after: Job) -> None:
         """Writes what differs between the two. The same call twice has the same result."""
@@ -85,18 +89,33 @@ class Store:
         """Ordered by node and path; empty for an unknown job."""
         return await self._reader.run(partial(tables.select_files, job_id=job_id))
 
+    async def files_after(
+        self, job_id: str, after: tuple[str, str], limit: int
+    ) -> tuple[ReceivedFile, ...]:
+        """The next files after (node, path), in the order of `files`. ("", "") is the beginning."""
+        select = partial(tables.select_files_after, job_id=job_id, after=after, limit=limit)
+        return await self._reader.run(select)
+
     async def find(self, prefix: str) -> tuple[str, ...]:
         """Ids that begin with `prefix`, at most 3: that is enough to call it ambiguous."""
         if not prefix.isascii():
             return ()
         return await self._ids(tables.FIND, prefix, prefix + _LAST_CHARACTER)
 
-    async def newest(self, limit: int, status: str | None = None) -> tuple[JobRow, ...]:
+    async def newest(self, limit: int, which: JobFilter = EVERY_JOB) -> tuple[JobRow, ...]:
         """At most `limit` jobs, newest first."""
-        select = partial(tables.select_rows, limit=limit, status=status)
+        select = partial(lists.select_rows, limit=limit, which=which)
         rows, problems = await self._reader.run(select)
         self._log(problems)
         return tuple(rows)
+
+    async def count(self, which: JobFilter) -> int:
+        """How many jobs there are."""
+        return await self._reader.run(partial(lists.count_rows, which=which))
+
+    async def called_with(self, key: StartKey) -> tuple[str, str] | None:
+        """(job id, digest) of the call that this user has made with that key, or None."""
+        return await self._reader.run(partial(tables.select_by_key, key=key))
 
     async def unfinished(self) -> tuple[Job, ...]:
         """Jobs that are queued or running, oldest first. Unreadable ones are logged."""

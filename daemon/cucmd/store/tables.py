@@ -5,6 +5,7 @@ The one rule: a write costs as much as the rows that differ, whatever else is in
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 
@@ -13,21 +14,21 @@ import msgspec
 from cucmd.job import Job, Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store.rows import (
-    JobRow,
     Row,
+    StartKey,
     changed_itself,
     changed_nodes,
     file_columns,
     file_from,
     job_columns,
     job_from,
-    job_row_from,
     node_columns,
+    target_names,
 )
 
 _INSERT_JOB = """
-INSERT INTO job (job_id, status, created_at, completed_at, detail)
-VALUES (:job_id, :status, :created_at, :completed_at, :detail)"""
+INSERT INTO job (job_id, status, created_at, completed_at, owner, detail)
+VALUES (:job_id, :status, :created_at, :completed_at, :owner, :detail)"""
 
 _UPDATE_JOB = """
 UPDATE job SET status = :status, completed_at = :completed_at, detail = :detail
@@ -39,18 +40,22 @@ ON CONFLICT (job, position) DO UPDATE SET
     status = excluded.status, bytes_received = excluded.bytes_received, detail = excluded.detail"""
 
 _UPSERT_FILE = """
-INSERT INTO file (job, node, path, size, sha256, complete) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO file (job, node, path, size, sha256, complete, attempt, modified)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (job, node, path) DO UPDATE SET
-    size = excluded.size, sha256 = excluded.sha256, complete = excluded.complete"""
+    size = excluded.size, sha256 = excluded.sha256, complete = excluded.complete,
+    attempt = excluded.attempt, modified = excluded.modified"""
 
-_JOB_ROWS = """
-SELECT job_id, status, created_at, completed_at,
-    nodes_total, nodes_done, nodes_failed, bytes_received FROM job """
-NEWEST = _JOB_ROWS + "ORDER BY position DESC LIMIT :limit"
-NEWEST_WITH_STATUS = _JOB_ROWS + "WHERE status = :status ORDER BY position DESC LIMIT :limit"
+_SET_LABEL = """
+INSERT INTO label (job, name, value) VALUES (?, ?, ?)
+ON CONFLICT (job, name) DO UPDATE SET value = excluded.value"""
+
 FIND = "SELECT job_id FROM job WHERE job_id >= ? AND job_id < ? ORDER BY job_id LIMIT 3"
 ENDED_BUT_OPEN = """
 SELECT job_id FROM job WHERE NOT closed AND completed_at IS NOT NULL ORDER BY position"""
+_BY_START_KEY = """
+SELECT job_id, digest FROM start_key JOIN job ON job.position = start_key.job
+WHERE start_key.owner = ? AND name = ?"""
 # Not a job whose end was not stored: the next start resumes it.
 _CLOSE = "UPDATE job SET closed = 1 WHERE job_id = ? AND completed_at IS NOT NULL"
 UNFINISHED = """
@@ -61,10 +66,15 @@ class UnknownJob(Exception):
     """A write for a job that was not added: a defect of the caller."""
 
 
-def insert_job(connection: sqlite3.Connection, job: Job) -> None:
+def insert_job(connection: sqlite3.Connection, job: Job, key: StartKey | None = None) -> None:
     cursor = connection.execute(_INSERT_JOB, job_columns(job))
-    assert cursor.lastrowid is not None
-    _write_nodes(connection, cursor.lastrowid, enumerate(job.nodes))
+    position = cursor.lastrowid
+    assert position is not None
+    _write_nodes(connection, position, enumerate(job.nodes))
+    names = [(position, name) for name in target_names(job)]
+    connection.executemany("INSERT INTO target (job, name) VALUES (?, ?)", names)
+    _write_labels(connection, position, {}, job.labels)
+    _write_key(connection, position, key)
 
 
 def update_job(connection: sqlite3.Connection, before: Job, after: Job, *, whole: bool) -> None:
@@ -72,8 +82,19 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job, *, whole
     position = _position_of(connection, after.job_id)
     if whole or changed_itself(before, after):
         connection.execute(_UPDATE_JOB, job_columns(after))
+        _write_labels(connection, position, before.labels, after.labels)
     nodes = enumerate(after.nodes) if whole else changed_nodes(before, after)
     _write_nodes(connection, position, nodes)
+
+
+def reopen_job(
+    connection: sqlite3.Connection, before: Job, after: Job, key: StartKey | None
+) -> None:
+    """Writes a closed job that is tried again."""
+    position = _position_of(connection, after.job_id)
+    update_job(connection, before, after, whole=False)
+    connection.execute("UPDATE job SET closed = 0 WHERE position = ?", (position,))
+    _write_key(connection, position, key)
 
 
 def close_job(connection: sqlite3.Connection, job_id: str) -> None:
@@ -90,12 +111,15 @@ def upsert_files(
 
 
 def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
-    found = connection.execute("SELECT position, detail FROM job WHERE job_id = ?", (job_id,))
-    row = found.fetchone()
+    select = "SELECT position, detail, closed FROM job WHERE job_id = ?"
+    row = connection.execute(select, (job_id,)).fetchone()
     if row is None:
         return None
-    nodes = connection.execute("SELECT detail FROM node WHERE job = ? ORDER BY position", row[:1])
-    job = job_from(row[1], (detail for (detail,) in nodes))
+    position, detail, closed = row
+    nodes = connection.execute(
+        "SELECT detail FROM node WHERE job = ? ORDER BY position", (position,)
+    )
+    job = job_from(detail, (text for (text,) in nodes), closed=bool(closed))
     if job.job_id != job_id or not job.nodes:
         reason = f"its details are those of {job.job_id!r} with {len(job.nodes)} nodes"
         raise msgspec.ValidationError(reason)
@@ -110,40 +134,42 @@ def select_unfinished(connection: sqlite3.Connection) -> tuple[list[Job], list[s
         try:
             job = select_job(connection, job_id)
         except msgspec.MsgspecError as error:
-            problems.append(_unreadable(job_id, error))
+            problems.append(unreadable(job_id, error))
         else:
             if job is None:  # the id is damaged
-                problems.append(_unreadable(job_id, "it is not found by its id"))
+                problems.append(unreadable(job_id, "it is not found by its id"))
             else:
                 jobs.append(job)
     return jobs, problems
 
 
-def _unreadable(job_id: object, reason: object) -> str:
+def unreadable(job_id: object, reason: object) -> str:
     return f"job {job_id} cannot be read and is left as it is: {reason}"
 
 
-def select_rows(
-    connection: sqlite3.Connection, limit: int, status: str | None
-) -> tuple[list[JobRow], list[str]]:
-    """(rows, messages about those that cannot be read)."""
-    statement = NEWEST if status is None else NEWEST_WITH_STATUS
-    rows: list[JobRow] = []
-    problems: list[str] = []
-    # For SQLite a limit below 0 is no limit.
-    for row in connection.execute(statement, {"limit": max(limit, 0), "status": status}):
-        try:
-            rows.append(job_row_from(row))
-        except msgspec.MsgspecError as error:
-            problems.append(_unreadable(row[0], error))
-    return rows, problems
+def select_by_key(connection: sqlite3.Connection, key: StartKey) -> tuple[str, str] | None:
+    """(job id, digest) of the call that this user made with this key, or None."""
+    row = connection.execute(_BY_START_KEY, (key.owner, key.name)).fetchone()
+    return None if row is None else (str(row[0]), str(row[1]))
 
 
 def select_files(connection: sqlite3.Connection, job_id: str) -> tuple[ReceivedFile, ...]:
     rows = connection.execute(
-        "SELECT node, path, size, sha256, complete FROM file"
+        "SELECT node, path, size, sha256, complete, attempt, modified FROM file"
         " WHERE job = (SELECT position FROM job WHERE job_id = ?) ORDER BY node, path",
         (job_id,),
+    )
+    return tuple(file_from(row) for row in rows)
+
+
+def select_files_after(
+    connection: sqlite3.Connection, job_id: str, after: tuple[str, str], limit: int
+) -> tuple[ReceivedFile, ...]:
+    rows = connection.execute(
+        "SELECT node, path, size, sha256, complete, attempt, modified FROM file"
+        " WHERE job = (SELECT position FROM job WHERE job_id = ?) AND (node, path) > (?, ?)"
+        " ORDER BY node, path LIMIT ?",
+        (job_id, after[0], os.fsencode(after[1]), limit),
     )
     return tuple(file_from(row) for row in rows)
 
@@ -163,3 +189,19 @@ def _write_nodes(
     connection: sqlite3.Connection, job: int, nodes: Iterable[tuple[int, Node]]
 ) -> None:
     connection.executemany(_UPSERT_NODE, [(job, *node_columns(at, node)) for at, node in nodes])
+
+
+def _write_key(connection: sqlite3.Connection, job: int, key: StartKey | None) -> None:
+    if key is not None:
+        values = (key.owner, key.name, key.digest, job)
+        connection.execute(
+            "INSERT INTO start_key (owner, name, digest, job) VALUES (?, ?, ?, ?)", values
+        )
+
+
+def _write_labels(
+    connection: sqlite3.Connection, job: int, before: dict[str, str], after: dict[str, str]
+) -> None:
+    gone = [(job, name) for name in before if name not in after]
+    connection.executemany("DELETE FROM label WHERE job = ? AND name = ?", gone)
+    connection.executemany(_SET_LABEL, [(job, name, value) for name, value in after.items()])

@@ -2,13 +2,14 @@
 
 framing.py      PURE  bytes -> frames -> calls, replies -> bytes
 errors.py       errors as handlers raise them, and the standard ones
-interface.py    `Interface`, `Method`, `StreamReply`, and `Caller`: who calls
+interface.py    `Interface`, `Method`, `StreamReply`, `Upgrade`, and `Caller`: who calls
 requests.py     PURE  a call's parameters -> the method's struct, or what is wrong with them
 service.py      org.varlink.service, and the table of all methods by full name
 peer.py         the peer's credentials, and its hang-up, from the kernel
 quota.py        PURE  what one user may hold at a time
 turns.py        whose frame is decoded next
 connection.py   one connection: calls in order, streams, hang-ups
+upgrade.py      a call that leaves Varlink: one reply, then bytes
 defect.py       PURE  the traceback of a defect without the texts of exceptions
 server.py       accepts connections
 listener.py     a socket at a path, or the one that systemd passed
@@ -16,7 +17,14 @@ acl.py          PURE  an access list that lets one more group connect
 """
 
 from cucmd.varlink.errors import PermissionDenied, VarlinkError
-from cucmd.varlink.interface import Caller, Interface, Method, StreamReply, read_description
+from cucmd.varlink.interface import (
+    Caller,
+    Interface,
+    Method,
+    StreamReply,
+    Upgrade,
+    read_description,
+)
 from cucmd.varlink.listener import SocketInUse, open_unix_listener
 from cucmd.varlink.quota import Limits
 from cucmd.varlink.server import serve
@@ -31,6 +39,7 @@ __all__ = [
     "ServiceInfo",
     "SocketInUse",
     "StreamReply",
+    "Upgrade",
     "VarlinkError",
     "open_unix_listener",
     "read_description",

@@ -45,11 +45,12 @@ import trio
 from cucmd.varlink.defect import trace
 from cucmd.varlink.errors import ExpectedMore, InvalidParameter, VarlinkError, standard
 from cucmd.varlink.framing import BadCall, BadFrame, Call, Frames, decode_call, encode_reply
-from cucmd.varlink.interface import Caller, Handler, Method, StreamHandler
+from cucmd.varlink.interface import Caller, Handler, Method, StreamHandler, UpgradeHandler
 from cucmd.varlink.quota import Kind, OverLimit, Quota
 from cucmd.varlink.requests import decode_request
 from cucmd.varlink.service import MethodEntry, MethodTable
 from cucmd.varlink.turns import Turns
+from cucmd.varlink.upgrade import UNREAD, NobodyReads, send_upgraded
 
 log = logging.getLogger(__name__)
 
@@ -228,6 +229,8 @@ class Connection:
             await self._perform(request)
         except VarlinkError as error:
             return error
+        except BadFrame:
+            raise
         except OverLimit as over:
             refusal = self._parts.methods.too_many(over)
             if refusal is None:
@@ -246,9 +249,14 @@ class Connection:
     async def _perform(self, request: _Request) -> None:
         if self._gone and not request.lasting:
             return
-        if not request.entry.method.streaming:
+        method = request.entry.method
+        if not (method.streaming or method.upgrade):
             await self._reply(request)
-        elif not request.oneway:  # a stream without a reader does not begin
+        elif request.oneway:
+            pass  # a stream without a reader does not begin
+        elif method.upgrade:
+            await self._upgrade(request)
+        else:
             await self._stream_replies(request)
 
     async def _reply(self, request: _Request) -> None:
@@ -268,6 +276,26 @@ class Connection:
                         return
             raise NoLastReply
 
+    async def _upgrade(self, request: _Request) -> None:
+        """Sends the reply and the bytes after it. Nothing else follows on this connection."""
+        method = request.entry.method
+        handler = cast(UpgradeHandler, method.handler)
+        with self._hold("streams"), self._until_hang_up():
+            async with handler(self._caller, request.parameters) as upgrade:
+                if self._frames.begun:
+                    raise BadFrame("followed by bytes before the reply to its upgrade")
+                self._stopping = True
+                try:
+                    await send_upgraded(self._stream, upgrade)
+                except NobodyReads:
+                    self._log("dropped: nobody has read for %d s", UNREAD)
+                except trio.BrokenResourceError:
+                    self.hang_up()
+                except BadFrame:
+                    raise
+                except Exception as error:  # the peer sees that bytes are missing
+                    self._log("%s was cut off: %s", method.name, error)
+
     @contextmanager
     def _until_hang_up(self, *, unless: bool = False) -> Iterator[None]:
         """Cancels the body when the peer hangs up."""
@@ -283,7 +311,7 @@ class Connection:
 
 def _parameters(call: Call, entry: MethodEntry) -> msgspec.Struct:
     """Raises `VarlinkError`, and `BadFrame`."""
-    if call.upgrade:
+    if bool(call.upgrade) != entry.method.upgrade:
         raise standard(InvalidParameter("upgrade"))
     if entry.method.streaming and not call.more:
         raise standard(ExpectedMore())

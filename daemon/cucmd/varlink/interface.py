@@ -6,6 +6,7 @@ The one rule: a handler gets a valid request, and the caller's credentials from 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from importlib import resources
 from typing import Any, TypeAlias
 
@@ -35,9 +36,17 @@ class StreamReply(msgspec.Struct, frozen=True):
     continues: bool = True
 
 
+class Upgrade(msgspec.Struct, frozen=True):
+    """The one reply to a call that leaves Varlink, and the bytes that follow it."""
+
+    parameters: msgspec.Struct
+    body: AsyncGenerator[bytes, None]
+
+
 # What is called with the caller, and the request as the method's struct.
 Handler: TypeAlias = Callable[[Caller, Any], Awaitable[msgspec.Struct]]
 StreamHandler: TypeAlias = Callable[[Caller, Any], AsyncGenerator[StreamReply, None]]
+UpgradeHandler: TypeAlias = Callable[[Caller, Any], AbstractAsyncContextManager[Upgrade]]
 
 
 class Method(msgspec.Struct, frozen=True):
@@ -49,14 +58,19 @@ class Method(msgspec.Struct, frozen=True):
 
     A generator is closed after its last reply. It may raise `VarlinkError` instead of yielding one.
     To return without one is a defect, which is answered with `InternalError`.
+
+    If `upgrade`, `handler` gives a context manager of `Upgrade`, and must be called with Varlink's
+    `upgrade`. It may raise `VarlinkError` when it is entered. After its reply the bytes of its body
+    are sent, and the connection is closed.
     """
 
     name: str
     request: type[msgspec.Struct]
     reply: type[msgspec.Struct]
-    handler: Handler | StreamHandler
+    handler: Handler | StreamHandler | UpgradeHandler
     streaming: bool = False
     effect: bool = False
+    upgrade: bool = False
 
 
 def _invalid(parameter: str, _reason: str) -> VarlinkError:

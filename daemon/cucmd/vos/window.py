@@ -41,6 +41,8 @@ _OPEN_END = timedelta(hours=1)
 # time gets the unit of the request. A later one gets a finer unit, so that the window grows by
 # little more than the wait.
 _AT_ONCE = timedelta(minutes=1)
+# A job that is tried again on the next day asks for the hours that it asked for at first.
+_LAST_COUNTS_FOR = timedelta(hours=1)
 _FINER = {"m": "m", "h": "m", "d": "h", "w": "h", "mo": "h"}
 # Local clocks are between 12 hours behind UTC and 14 ahead of it.
 _FARTHEST_BEHIND, _FARTHEST_AHEAD = timedelta(hours=12), timedelta(hours=14)
@@ -82,8 +84,17 @@ def parse_last(text: str) -> timedelta:
     return total
 
 
-def needs_zone(collection: Collect) -> bool:
-    """Whether `window_for` needs the node's time zone."""
+def needs_zone(collection: Collect, waited: timedelta = timedelta()) -> bool:
+    """Whether `window_for` needs the node's time zone. `waited`: since the job was requested."""
+    return _is_absolute(collection, waited)
+
+
+def _is_absolute(collection: Collect, waited: timedelta) -> bool:
+    """A `last` is counted back from now, unless the request was long ago: then the same hours are
+    meant as then. A job of an earlier version has no such hours.
+    """
+    if collection.last is not None and waited <= _LAST_COUNTS_FOR:
+        return False
     return collection.since is not None or collection.until is not None
 
 
@@ -103,16 +114,24 @@ def window_for(
     asked_at   when the job was requested: a node that had to wait must not lose the beginning of
                "the last two hours"
     """
-    if collection.last is not None:
-        return _relative(collection.last, now - (asked_at or now))
-    if not needs_zone(collection):
-        return None
+    waited = now - (asked_at or now)
+    if not _is_absolute(collection, waited):
+        return None if collection.last is None else _relative(collection.last, waited)
     start = max(_aware("since", collection.since) or _BEGINNING, _BEGINNING)
-    end = min(_aware("until", collection.until) or now + _OPEN_END, now + _FUTURE)
+    end = min(_end(collection, now), now + _FUTURE)
     if start > end:
         ending = f"is later than the end of the window, {end.isoformat()}"
         raise InvalidArgument("since", start.isoformat(), ending)
     return _absolute(min(start, start + ahead), max(end, end + ahead), node_zone)
+
+
+def _end(collection: Collect, now: datetime) -> datetime:
+    until = _aware("until", collection.until)
+    if until is None:
+        return now + _OPEN_END
+    if collection.last is not None:  # a log that was being written then has a later time by now
+        return min(until + _OPEN_END, now + _OPEN_END)
+    return until
 
 
 def _length(n: str, unit: str) -> timedelta:

@@ -104,7 +104,8 @@ async def _upload_target(
 async def _prepare(session: NodeSession, task: NodeTask, what: Collect) -> NodeClock:
     """Turns the pager off. Asks for the node's time if the window is in absolute times."""
     await _answer(session, task, vos.PAGER_OFF)
-    if not vos.needs_zone(what):
+    waited = datetime.now(UTC) - (task.asked_at or datetime.now(UTC))
+    if not vos.needs_zone(what, waited):
         return NodeClock()
     lines = await _answer(session, task, vos.SHOW_STATUS)
     status = vos.parse_show_status(lines, zone_of)

@@ -23,10 +23,11 @@ START = {
 
 
 class Methods:
-    start = status = list = cancel = watch = add = forget = reload = None
+    def __getattr__(self, name: str) -> None:
+        return None
 
 
-INTERFACE = jobs_interface(Methods(), Methods(), Methods())
+INTERFACE = jobs_interface(Methods(), Methods(), Methods(), Methods())
 DECODERS = {one.name: msgspec.json.Decoder(one.request) for one in INTERFACE.methods}
 
 

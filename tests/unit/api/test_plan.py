@@ -176,3 +176,16 @@ def test_a_job_is_not_resumed_where_its_credential_is_tied_elsewhere_by_now(
 ) -> None:
     job, _ = two_clusters.plan(request("evil", login=structs.Login(credential="bern")))
     assert planner(tmp_path, TIED).replan(job) is None
+
+
+def test_a_job_knows_what_was_asked_for() -> None:
+    asked = replace(request("a", "b", "a"), labels={"case": "1"})
+    job, _ = PLANNER.plan(asked)
+    assert (job.targets, job.labels) == (("a", "b"), {"case": "1"})
+
+
+def test_a_last_becomes_the_hours_before_the_request() -> None:
+    asked = replace(request("a"), collection=structs.Collection(paths=("x",), last="2h"))
+    job, _ = PLANNER.plan(asked)
+    assert (job.work.last, job.work.until) == ("2h", job.created_at)
+    assert job.work.since == job.created_at - timedelta(hours=2)

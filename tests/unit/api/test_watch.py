@@ -33,7 +33,7 @@ class ScriptedJob:
     async def find(self, prefix: str) -> Job:
         return self.job
 
-    async def newest(self, limit: int, status: str | None) -> list[Job]:
+    async def newest(self, limit: int) -> list[Job]:
         return [self.job]
 
     def directory(self, job_id: str) -> Path:

@@ -12,7 +12,7 @@ import trio.testing
 from cucmd.config import Limits
 from cucmd.job import Job
 from cucmd.jobs.supervisor import AmbiguousJob, UnknownJob
-from cucmd.store import StoreFailed
+from cucmd.store import JobFilter, StoreFailed
 from rig.supervised import SupervisorHarness, hang, statuses, supervisor_harness
 
 ENDED, RUNNING, QUEUED = "aaaa00000001", "aaaa00000002", "bbbb00000003"
@@ -70,9 +70,9 @@ async def test_a_job_that_is_not_durable_yet_is_not_found(tmp_path: Path) -> Non
     async with supervisor_harness(tmp_path) as harness:
         add_job = harness.store.add_job
 
-        async def slowly(job: Job) -> None:
+        async def slowly(job: Job, key: object) -> None:
             await stored.wait()
-            await add_job(job)
+            await add_job(job, key)
 
         harness.store.add_job = slowly
         async with trio.open_nursery() as nursery:
@@ -102,7 +102,8 @@ async def test_live_jobs_are_shown_with_a_damaged_database(tmp_path: Path) -> No
         found = await harness.supervisor.find("aaaa")
         assert (found.job_id, statuses(found)) == (RUNNING, ["running"])
         for status, job_id in (("running", RUNNING), ("queued", QUEUED)):
-            assert [job.job_id for job in await harness.supervisor.newest(9, status)] == [job_id]
+            listed = await harness.supervisor.newest(9, JobFilter(status=status))
+            assert [job.job_id for job in listed] == [job_id]
         assert harness.supervisor.unsaved(RUNNING) is None
 
 
@@ -111,7 +112,7 @@ async def test_a_job_that_a_damaged_database_may_have_is_not_unknown(tmp_path: P
         with pytest.raises(StoreFailed):
             await harness.supervisor.find("beef")
         with pytest.raises(StoreFailed):
-            await harness.supervisor.newest(9, None)
+            await harness.supervisor.newest(9)
 
 
 async def test_a_prefix_of_several_live_jobs_is_ambiguous_in_a_damaged_database_too(

@@ -51,7 +51,7 @@ async def start_and_look(state: Path) -> None:
         with trio.fail_after(60):  # every job that could be resumed ends
             for run in list(harness.supervisor._live.values()):
                 await run.over.wait()
-        for row in await harness.supervisor.newest(100, None):
+        for row in await harness.supervisor.newest(100):
             try:
                 await harness.supervisor.find(row.job_id)
             except StoreFailed:

@@ -76,5 +76,5 @@ async def test_other_work_is_shown_with_an_empty_collection(tmp_path: Path) -> N
         shown = job_to_wire(stored, tmp_path)
         assert shown.collection == structs.Collection()
         assert msgspec.json.decode(msgspec.json.encode(shown), type=structs.Job) == shown
-        (listed,) = await harness.supervisor.newest(9, None)
+        (listed,) = await harness.supervisor.newest(9)
         assert summary_to_wire(listed).job_id == job_id

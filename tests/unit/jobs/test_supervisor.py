@@ -207,7 +207,7 @@ async def test_a_state_that_could_not_be_saved_is_not_shown(tmp_path: Path) -> N
             with pytest.raises(StoreFailed, match=f"{holds}, its record will follow: database"):
                 await harness.supervisor.cancel(job_id, None)
         assert statuses(await harness.supervisor.find(job_id)) == ["running"]
-        assert [job.status for job in await harness.supervisor.newest(9, None)] == ["running"]
+        assert [job.status for job in await harness.supervisor.newest(9)] == ["running"]
         harness.store.save = save
         assert statuses(await harness.ended(job_id)) == ["cancelled"]
 

@@ -13,10 +13,17 @@ import trio
 
 from cucmd.job import Job
 from cucmd.received_file import ReceivedFile
-from cucmd.store import open_store, tables
+from cucmd.store import JobFilter, open_store, tables
+from cucmd.store.lists import parameters_of, statement_of
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-LIMITED = {"limit": 20, "status": "running"}
+FILTERS = {
+    "all": JobFilter(),
+    "status": JobFilter(status="running"),
+    "before": JobFilter(before="a1"),
+    "target": JobFilter(target="cucm-pub"),
+    "labels": JobFilter(labels={"case": "1", "site": "berlin"}),
+}
 
 
 async def test_a_transition_of_one_node_of_400_writes_one_row(
@@ -38,8 +45,7 @@ async def test_a_transition_of_one_node_of_400_writes_one_row(
 @pytest.mark.parametrize(
     ("statement", "parameters"),
     [
-        (tables.NEWEST, LIMITED),
-        (tables.NEWEST_WITH_STATUS, LIMITED),
+        *((statement_of(which), parameters_of(which, 20)) for which in FILTERS.values()),
         (tables.FIND, ("a", "b")),
         (tables.ENDED_BUT_OPEN, ()),
         (tables.UNFINISHED, ()),
@@ -55,8 +61,9 @@ async def test_a_list_reads_no_more_than_it_shows(
             row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
         )
     # A scan of the primary key from its end is the list itself: LIMIT ends it.
-    assert "SEARCH" in plan or "INDEX job_open" in plan or statement == tables.NEWEST
-    assert ("TEMP B-TREE" in plan) == (statement == tables.UNFINISHED), plan
+    ends_early = statement == statement_of(JobFilter())
+    assert "SCAN job" not in plan or "INDEX job_open" in plan or ends_early, plan
+    assert ("ORDER BY" in plan) == (statement == tables.UNFINISHED), plan
 
 
 async def test_nothing_of_a_write_is_kept_until_the_next(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cucmd.failure import Code, failure
 from cucmd.job import Job, Node, Phase
 from cucmd.received_file import ReceivedFile
-from cucmd.store import StoreFailed, open_store, summarise
+from cucmd.store import JobFilter, StoreFailed, open_store, summarise
 from rig.tries import tries
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -107,8 +107,11 @@ async def test_a_list_shows_the_newest_first(path: Path, make_job: MakeJob) -> N
             if number % 2:
                 await store.save(job, finished(job))
         assert [row.job_id[-1] for row in await store.newest(3)] == ["4", "3", "2"]
-        assert [row.job_id[-1] for row in await store.newest(9, "succeeded")] == ["3", "1"]
-        assert await store.newest(9, "running") == ()
+        assert [row.job_id[-1] for row in await store.newest(9, JobFilter(status="succeeded"))] == [
+            "3",
+            "1",
+        ]
+        assert await store.newest(9, JobFilter(status="running")) == ()
         assert await store.newest(0) == await store.newest(-1) == ()
 
 

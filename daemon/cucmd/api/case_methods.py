@@ -1,0 +1,119 @@
+"""The methods of `io.cucmd.Jobs` about what a job has collected, one function for each.
+
+The one rule: a job is held while it is read, and what needs all of it is refused before it is
+closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import trio
+
+from cucmd.api import structs
+from cucmd.api.refusals import refusals, refusals_of_files
+from cucmd.api.wire import file_to_wire, wrong_to_wire
+from cucmd.cases.archive import Archive
+from cucmd.cases.files import folder, nodes_by_name, pages
+from cucmd.cases.transcript import read_transcript
+from cucmd.cases.verify import Verifier
+from cucmd.job import Job
+from cucmd.jobs.supervisor import Supervisor, UnknownNode
+from cucmd.store import Store
+from cucmd.varlink import Caller, StreamReply, Upgrade
+
+# Seconds between two replies of a verification that finds nothing wrong.
+_TELL_EVERY = 1.0
+
+
+class Cases:
+    def __init__(self, supervisor: Supervisor, store: Store) -> None:
+        self._supervisor = supervisor
+        self._store = store
+        self._holds = supervisor.holds
+        self._verifier = Verifier(store)
+
+    async def files(
+        self, caller: Caller, request: structs.FilesRequest
+    ) -> AsyncGenerator[StreamReply, None]:
+        with refusals():
+            job = await self._named(request.job_id, request.nodes)
+            nodes = nodes_by_name(job, request.nodes)
+            with self._holds.reading(job.job_id):
+                async with aclosing(pages(self._store, job.job_id, nodes)) as all_pages:
+                    async for page in all_pages:
+                        files = tuple(file_to_wire(file, node) for file, node in page)
+                        yield StreamReply(structs.FilesReply(files))
+        yield StreamReply(structs.FilesReply(()), continues=False)
+
+    async def verify(
+        self, caller: Caller, request: structs.VerifyRequest
+    ) -> AsyncGenerator[StreamReply, None]:
+        files = size = 0
+        wrong: list[structs.WrongFile] = []
+        with refusals():
+            job = await self._named(request.job_id, request.nodes)
+            with self._holds.reading(job.job_id):
+                job = await self._supervisor.closed(job.job_id)
+                nodes = nodes_by_name(job, request.nodes)
+                directory = self._supervisor.directory(job.job_id)
+                told = trio.current_time()
+                checking = self._verifier.verify(job.job_id, directory, nodes)
+                async with aclosing(checking) as all_files:
+                    async for checked in all_files:
+                        files, size = files + 1, size + checked.file.size
+                        if checked.wrong is not None:
+                            wrong.append(wrong_to_wire(checked))
+                        if wrong or trio.current_time() - told > _TELL_EVERY:
+                            yield StreamReply(structs.VerifyReply(files, size, tuple(wrong)))
+                            wrong, told = [], trio.current_time()
+        yield StreamReply(structs.VerifyReply(files, size, ()), continues=False)
+
+    async def transcript(
+        self, caller: Caller, request: structs.TranscriptRequest
+    ) -> AsyncGenerator[StreamReply, None]:
+        with refusals_of_files():
+            job = await self._named(request.job_id, (request.node,))
+            node = nodes_by_name(job, (request.node,))[request.node]
+            path = self._supervisor.directory(job.job_id) / folder(node) / "transcript.log"
+
+            def grows() -> bool:
+                return bool(request.follow) and self._supervisor.works_on(job.job_id, request.node)
+
+            with self._holds.reading(job.job_id):
+                async with aclosing(read_transcript(path, grows)) as pieces:
+                    async for text in pieces:
+                        yield StreamReply(structs.TranscriptReply(text))
+        yield StreamReply(structs.TranscriptReply(""), continues=False)
+
+    @asynccontextmanager
+    async def export(
+        self, caller: Caller, request: structs.ExportRequest
+    ) -> AsyncIterator[Upgrade]:
+        with refusals():
+            job = await self._named(request.job_id, request.nodes)
+        with refusals(), self._holds.reading(job.job_id):
+            with refusals_of_files():
+                job = await self._supervisor.closed(job.job_id)
+                archive = Archive(
+                    self._store,
+                    job,
+                    self._supervisor.directory(job.job_id),
+                    nodes=request.nodes,
+                    incomplete=bool(request.incomplete),
+                )
+                found = await archive.measure()
+            reply = structs.ExportReply(
+                job.job_id, found.length, found.files, found.size, found.left_out
+            )
+            yield Upgrade(reply, archive.stream())
+
+    async def _named(self, job_id: str, nodes: tuple[str, ...] | None) -> Job:
+        """Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`."""
+        job = await self._supervisor.find(job_id)
+        there = {node.node for node in job.nodes}
+        for name in nodes or ():
+            if name not in there:
+                raise UnknownNode(job.job_id, name)
+        return job

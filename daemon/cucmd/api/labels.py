@@ -1,0 +1,41 @@
+"""PURE. The labels of a job: what they may be, and how a change applies.
+
+The one rule: a label can be typed as one word `KEY=VALUE`, and shown on one line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from cucmd.config import InvalidValue
+from cucmd.config.errors import found
+
+MOST = 32  # of one job
+LONGEST_VALUE = 200
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,62}")
+_KEY_FORM = "expected a key of 1 to 63 letters, digits and _ . / -, beginning with one of the first"
+
+
+def checked(labels: Mapping[str, str], *, empty: bool = False) -> dict[str, str]:
+    """The labels of a request. With `empty` a value may be so. Raises `InvalidValue`."""
+    for key, value in labels.items():
+        if not _KEY.fullmatch(key):
+            raise InvalidValue("labels", found(key[:80], _KEY_FORM))
+        shortest = 0 if empty else 1
+        if not shortest <= len(value) <= LONGEST_VALUE or not value.isprintable():
+            form = f"expected {shortest} to {LONGEST_VALUE} printable characters"
+            raise InvalidValue(f"labels.{key}", found(value[:80], form))
+    return _not_too_many(dict(labels))
+
+
+def changed(labels: Mapping[str, str], change: Mapping[str, str]) -> dict[str, str]:
+    """`labels` with those of `change`. An empty value removes. Raises `InvalidValue`."""
+    after = {**labels, **checked(change, empty=True)}
+    return _not_too_many({key: value for key, value in after.items() if value})
+
+
+def _not_too_many(labels: dict[str, str]) -> dict[str, str]:
+    if len(labels) > MOST:
+        raise InvalidValue("labels", f"are {len(labels)}; at most {MOST} on a job")
+    return labels

@@ -1,0 +1,30 @@
+"""PURE. Which jobs a request for a list means."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from cucmd.api import labels, structs
+from cucmd.api.resolve import instant
+from cucmd.config import InvalidValue
+from cucmd.store import JobFilter
+
+STATUSES = get_args(structs.JobStatus)
+MOST_LISTED = 1000
+
+
+def list_filter(request: structs.ListRequest) -> tuple[int, JobFilter]:
+    """(how many jobs at most, which). Raises `InvalidValue`."""
+    limit = structs.DEFAULT_LIMIT if request.limit is None else request.limit
+    if not 1 <= limit <= MOST_LISTED:
+        raise InvalidValue("limit", f"{limit} is not one of 1 to {MOST_LISTED}")
+    if request.status is not None and request.status not in STATUSES:
+        expected = ", ".join(STATUSES)
+        raise InvalidValue("status", f"'{request.status[:40]}' is not one of {expected}")
+    return limit, JobFilter(
+        status=request.status,
+        target=request.target,
+        labels=labels.checked(request.labels or {}),
+        since=instant("since", request.since),
+        before=request.before,
+    )

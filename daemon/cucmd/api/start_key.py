@@ -1,0 +1,37 @@
+"""PURE. The key of a call, by which the same call, made twice, has one effect.
+
+The one rule: the digest of a request has nothing of its password.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+from msgspec.structs import replace
+
+from cucmd.api import structs
+from cucmd.config import InvalidValue
+from cucmd.store import StartKey
+
+LONGEST = 128
+
+
+def start_key(uid: int, request: structs.StartRequest | structs.RetryRequest) -> StartKey | None:
+    """The key of a call of that user, if it has one. Raises `InvalidValue`."""
+    given = request.start_key
+    if given is None:
+        return None
+    if not (given.isascii() and given.isprintable() and 1 <= len(given) <= LONGEST):
+        expected = f"expected 1 to {LONGEST} printable ASCII characters"
+        raise InvalidValue("start_key", f"{given[:40]!a}: {expected}")
+    return StartKey(uid, given, _digest(request))
+
+
+def _digest(request: structs.StartRequest | structs.RetryRequest) -> str:
+    """By which the same request is known again. Its password and request_id do not count."""
+    given = request.login or structs.Login()
+    login = structs.Login(given.username, None, given.credential)
+    counts = replace(request, login=login, request_id=None)
+    what = msgspec.json.encode((type(request).__name__, counts), order="deterministic")
+    return hashlib.sha256(what).hexdigest()

@@ -1,0 +1,11 @@
+"""What becomes of a job that has ended: its files are listed, exported, checked.
+
+    files.py      the files of a job, a page at a time, and which of them count
+    verify.py     the files on disk, compared with their checksums
+    transcript.py  the transcript of a node, also while it grows
+    archive.py    a job as one tar: what is in it, how long it will be, its bytes
+    entries.py    PURE  the entries of that tar
+    documents.py  PURE  the documents in it: summary.txt, SHA256SUMS, manifest.json
+
+The one rule: nothing here holds all files of a job in memory; a job may have 100,000.
+"""

@@ -1,0 +1,231 @@
+"""A job as one tar: what is in it, how long it will be, and its bytes.
+
+The one rule: the length is told before the first byte, and a tar that is not whole never has it. So
+the files are looked at twice, a page at a time: `measure` adds up, and finds what is missing or has
+another size while an error can still be told; `stream` reads.
+
+    summary.txt         what a person reads first
+    SHA256SUMS          before the files, so that they can be checked as they pass
+    manifest.json       the job, its nodes, all files
+    transcripts/NODE.log
+    NODE/...            the files, as the node named them
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import trio
+
+from cucmd.cases import documents
+from cucmd.cases.documents import Figures
+from cucmd.cases.entries import END, Entry
+from cucmd.cases.files import Page, counts, folder, name_of, nodes_by_name, pages
+from cucmd.job import Job, JobEnded, Node
+from cucmd.received_file import ReceivedFile
+from cucmd.store import Store
+
+# Bytes that are read at once.
+CHUNK = 1024 * 1024
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class CannotExport(Exception):
+    """A file of the job is gone, or not as it was recorded. The text names it."""
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What a tar will have. `length`, `size`: bytes, of the tar and of the files in it."""
+
+    length: int
+    files: int
+    size: int
+    left_out: int
+
+
+class Archive:
+    """Of one job, which must be closed. `nodes`: only these. `incomplete`: such files too.
+
+    `measure` first, then `stream`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        job: Job,
+        directory: Path,
+        *,
+        nodes: Sequence[str] | None = None,
+        incomplete: bool = False,
+    ) -> None:
+        self._store = store
+        self._job = job
+        self._directory = directory
+        self._nodes = nodes_by_name(job, nodes)
+        self._incomplete = incomplete
+        self._figures = {name: Figures() for name in self._nodes}
+        self._checksums_length = 0
+        self._manifest_length = 0
+        self._transcripts: list[Entry] = []
+        ended = job.state.completed_at if isinstance(job.state, JobEnded) else job.created_at
+        self._modified = int(ended.timestamp())
+
+    async def measure(self) -> Measured:
+        """Raises `CannotExport`, `OSError`, `StoreFailed`."""
+        length = 0
+        async with aclosing(self._recorded()) as all_pages:
+            async for page in all_pages:
+                length += await trio.to_thread.run_sync(self._measure_page, page)
+        self._transcripts = await trio.to_thread.run_sync(self._find_transcripts)
+        self._manifest_length += len(self._manifest_beginning()) + len(documents.MANIFEST_END)
+        for entry in (*self._documents(), *self._transcripts):
+            length += entry.length()
+        figures = self._figures.values()
+        return Measured(
+            length + len(END),
+            sum(one.files for one in figures),
+            sum(one.size for one in figures),
+            sum(one.left_out for one in figures),
+        )
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The bytes of the tar. Raises `CannotExport`, `OSError`, `StoreFailed` in the middle."""
+        summary, checksums, manifest = self._documents()
+        yield summary.header() + documents.summary(self._job, self._figures) + summary.padding()
+        for entry, content in ((checksums, self._checksums()), (manifest, self._manifest())):
+            yield entry.header()
+            async with aclosing(content) as pieces:
+                async for piece in pieces:
+                    yield piece
+            yield entry.padding()
+        for entry in self._transcripts:
+            async with aclosing(self._content(entry, self._transcript_path(entry))) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        async with aclosing(self._pages()) as all_pages:
+            async for page in all_pages:
+                for file, node in page:
+                    path = self._directory / file.path
+                    async with aclosing(self._content(self._entry(file, node), path)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+        yield END
+
+    # What is in it
+
+    def _recorded(self) -> AsyncGenerator[Page, None]:
+        return pages(self._store, self._job.job_id, self._nodes)
+
+    async def _pages(self) -> AsyncGenerator[Page, None]:
+        """The files that are exported."""
+        async with aclosing(self._recorded()) as all_pages:
+            async for page in all_pages:
+                yield [(file, node) for file, node in page if self._is_exported(file, node)]
+
+    def _is_exported(self, file: ReceivedFile, node: Node) -> bool:
+        return counts(file, node) and (file.complete or self._incomplete)
+
+    def _entry(self, file: ReceivedFile, node: Node) -> Entry:
+        modified = self._modified if file.modified is None else file.modified
+        return Entry(f"{folder(node)}/{name_of(file, node)}", file.size, modified)
+
+    def _documents(self) -> tuple[Entry, Entry, Entry]:
+        summary = len(documents.summary(self._job, self._figures))
+        return (
+            Entry("summary.txt", summary, self._modified),
+            Entry("SHA256SUMS", self._checksums_length, self._modified),
+            Entry("manifest.json", self._manifest_length, self._modified),
+        )
+
+    def _find_transcripts(self) -> list[Entry]:
+        """A node that was never reached has none."""
+        found = []
+        for node in self._nodes.values():
+            try:
+                size = (self._directory / folder(node) / "transcript.log").lstat().st_size
+            except FileNotFoundError:
+                continue
+            found.append(Entry(f"transcripts/{folder(node)}.log", size, self._modified))
+        return found
+
+    def _transcript_path(self, entry: Entry) -> Path:
+        name = entry.name.removeprefix("transcripts/").removesuffix(".log")
+        return self._directory / name / "transcript.log"
+
+    def _manifest_beginning(self) -> bytes:
+        return documents.manifest_beginning(self._job, self._figures)
+
+    # Measuring; in a worker thread, a page at a time
+
+    def _measure_page(self, page: Page) -> int:
+        exported = [(file, node) for file, node in page if self._is_exported(file, node)]
+        for file, node in page:
+            if counts(file, node) and not self._is_exported(file, node):
+                self._figures[file.node].left_out += 1
+        self._manifest_length += len(
+            documents.manifest_files(exported, first=not self._manifest_length)
+        )
+        return sum(self._measure_file(file, node) for file, node in exported)
+
+    def _measure_file(self, file: ReceivedFile, node: Node) -> int:
+        self._check(file)
+        entry = self._entry(file, node)
+        figures = self._figures[file.node]
+        figures.files += 1
+        figures.size += file.size
+        if file.sha256:
+            self._checksums_length += len(documents.checksum_line(file, entry.name))
+        return entry.length()
+
+    def _check(self, file: ReceivedFile) -> None:
+        try:
+            size = (self._directory / file.path).lstat().st_size
+        except FileNotFoundError:
+            raise CannotExport(f"{documents.shown(file.path)} is gone") from None
+        if size != file.size:
+            raise CannotExport(
+                f"{documents.shown(file.path)} has {size} bytes, {file.size} were received"
+            )
+
+    # Bytes
+
+    async def _checksums(self) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._pages()) as all_pages:
+            async for page in all_pages:
+                lines = [
+                    documents.checksum_line(file, self._entry(file, node).name)
+                    for file, node in page
+                    if file.sha256
+                ]
+                yield b"".join(lines)
+
+    async def _manifest(self) -> AsyncGenerator[bytes, None]:
+        yield self._manifest_beginning()
+        first = True
+        async with aclosing(self._pages()) as all_pages:
+            async for page in all_pages:
+                piece = documents.manifest_files(page, first=first)
+                first = first and not piece
+                yield piece
+        yield documents.MANIFEST_END
+
+    async def _content(self, entry: Entry, path: Path) -> AsyncGenerator[bytes, None]:
+        """Header, content and padding. A small file is one piece."""
+        descriptor = await trio.to_thread.run_sync(partial(os.open, path, _FLAGS))
+        try:
+            ahead, left = entry.header(), entry.size
+            while left:
+                chunk = await trio.to_thread.run_sync(os.read, descriptor, min(CHUNK, left))
+                if not chunk:
+                    raise CannotExport(f"{documents.shown(entry.name)} was cut while it was read")
+                left -= len(chunk)
+                yield ahead + chunk if ahead else chunk
+                ahead = b""
+            yield ahead + entry.padding()
+        finally:
+            os.close(descriptor)

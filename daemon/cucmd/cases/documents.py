@@ -1,0 +1,218 @@
+"""PURE. The documents beside the files of a case: summary.txt, SHA256SUMS, manifest.json.
+
+The one rule: they are made of pieces, so that none is in memory as a whole but the summary, and the
+same job gives the same bytes each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from cucmd.cases.files import folder, name_of
+from cucmd.job import Collect, Failed, Job, JobEnded, Node
+from cucmd.received_file import ReceivedFile
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Figures(msgspec.Struct):
+    """What is exported of one node. `left_out`: files that are not complete."""
+
+    files: int = 0
+    size: int = 0
+    left_out: int = 0
+
+
+# SHA256SUMS
+
+
+def checksum_line(file: ReceivedFile, name: str) -> bytes:
+    """As `sha256sum` writes it: a name with a backslash or a line break is escaped, and marked."""
+    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    mark = "\\" if escaped != name else ""
+    return f"{mark}{file.sha256}  {escaped}\n".encode("utf-8", "surrogateescape")
+
+
+# manifest.json
+
+
+class ManifestFile(msgspec.Struct, frozen=True):
+    node: str
+    path: str
+    size: int
+    sha256: str
+    complete: bool
+    attempt: int
+    modified: datetime | None
+
+
+class _ManifestNode(msgspec.Struct, frozen=True):
+    node: str
+    status: str
+    started_at: datetime | None
+    completed_at: datetime | None
+    failure: str | None
+    message: str | None
+    notes: tuple[str, ...]
+    files: int
+    bytes: int
+
+
+class _ManifestJob(msgspec.Struct, frozen=True):
+    job_id: str
+    status: str
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    targets: tuple[str, ...]
+    labels: dict[str, str]
+    work: Collect
+    nodes: tuple[_ManifestNode, ...]
+
+
+def manifest_beginning(job: Job, figures: dict[str, Figures]) -> bytes:
+    nodes = tuple(
+        _manifest_node(node, figures[node.node]) for node in job.nodes if node.node in figures
+    )
+    head = _ManifestJob(
+        job.job_id,
+        job.status,
+        job.created_at,
+        job.started_at,
+        _completed_at(job),
+        job.targets,
+        job.labels,
+        job.work,
+        nodes,
+    )
+    return b'{"job":' + _encode(head) + b',"files":['
+
+
+def _manifest_node(node: Node, figures: Figures) -> _ManifestNode:
+    failed = node.state.failure if isinstance(node.state, Failed) else None
+    return _ManifestNode(
+        node.node,
+        node.status,
+        node.state.started_at,
+        getattr(node.state, "completed_at", None),
+        failed.code.value if failed else None,
+        failed.message if failed else None,
+        node.notes,
+        figures.files,
+        figures.size,
+    )
+
+
+def manifest_files(files: Sequence[tuple[ReceivedFile, Node]], *, first: bool) -> bytes:
+    """A piece of the list of files. `first`: no piece with a file came before it."""
+    lines = b",\n".join(_encode(_manifest_file(file, node)) for file, node in files)
+    return (b"\n" if first else b",\n") + lines if lines else b""
+
+
+MANIFEST_END = b"\n]}\n"
+
+
+def _manifest_file(file: ReceivedFile, node: Node) -> ManifestFile:
+    return ManifestFile(
+        file.node,
+        shown(f"{folder(node)}/{name_of(file, node)}"),
+        file.size,
+        file.sha256,
+        file.complete,
+        file.attempt,
+        moment(file.modified),
+    )
+
+
+def moment(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def shown(path: str) -> str:
+    """A path as text of UTF-8, which a path on disk need not be."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+# summary.txt
+
+
+def summary(job: Job, figures: dict[str, Figures]) -> bytes:
+    """What a person at the vendor reads first."""
+    return ("\n".join(_summary_lines(job, figures)) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _summary_lines(job: Job, figures: dict[str, Figures]) -> Iterator[str]:
+    yield f"Logs collected by cucmd, job {job.job_id}: {job.status}"
+    yield ""
+    for name, value in _facts(job):
+        yield f"{name + ':':<12}{value}"
+    left_out = sum(one.left_out for one in figures.values())
+    if left_out:
+        yield ""
+        yield f"{left_out} files did not come completely and are left out of this archive."
+    yield ""
+    rows = [("NODE", "STATUS", "FILES", "BYTES")]
+    nodes = [node for node in job.nodes if node.node in figures]
+    rows += [
+        (node.node, node.status, str(figures[node.node].files), f"{figures[node.node].size:,}")
+        for node in nodes
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, status, count, size in rows:
+        yield (
+            f"{name:<{widths[0]}}  {status:<{widths[1]}}  {count:>{widths[2]}}  {size:>{widths[3]}}"
+        )
+    remarks = [line for node in nodes for line in _remarks(node, figures[node.node])]
+    if remarks:
+        yield ""
+        yield from remarks
+    yield ""
+    yield "SHA256SUMS has the checksums of the files: sha256sum -c SHA256SUMS"
+
+
+def _facts(job: Job) -> Iterator[tuple[str, str]]:
+    if job.targets:
+        yield "Targets", ", ".join(job.targets)
+    yield from sorted(job.labels.items())
+    if isinstance(job.work, Collect):
+        paths = ", ".join(job.work.paths)
+        profile = f" (profile {job.work.profile})" if job.work.profile else ""
+        yield "Paths", f"{paths} below {job.work.location}{profile}"
+        yield "Window", window_asked(job)
+    yield "Started", _utc(job.started_at)
+    yield "Ended", _utc(_completed_at(job))
+
+
+def window_asked(job: Job) -> str:
+    """The window in UTC: `2026-11-25 10:00:00 to 2026-11-25 12:00:00 UTC (last 2h)`."""
+    work = job.work
+    if work.last is not None and work.since is None:
+        return f"last {work.last} before {_utc(job.created_at)}"
+    if work.since is None and work.until is None:
+        return "all files, no window"
+    since = _utc(work.since) if work.since else "the beginning"
+    until = _utc(work.until) if work.until else "the collection"
+    return f"{since} to {until}" + (f" (last {work.last})" if work.last else "")
+
+
+def _remarks(node: Node, figures: Figures) -> Iterator[str]:
+    if isinstance(node.state, Failed):
+        yield f"{node.node}: {node.state.failure.code.value}: {node.state.failure.message}"
+    for note in node.notes:
+        yield f"{node.node}: note: {note}"
+    if figures.left_out:
+        yield f"{node.node}: {figures.left_out} files did not come completely"
+
+
+def _completed_at(job: Job) -> datetime | None:
+    return job.state.completed_at if isinstance(job.state, JobEnded) else None
+
+
+def _utc(moment: datetime | None) -> str:
+    if moment is None:
+        return "-"
+    whole = moment.astimezone(UTC) + timedelta(microseconds=500_000)
+    return f"{whole:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,51 @@
+"""The files of a job, a page at a time, and which of them count.
+
+The one rule: of a node that succeeded, the files of its last attempt count; of another node all.
+An attempt that failed left files behind that the one after it has collected again, under other
+paths, since a node makes a new folder for each command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import TypeAlias
+
+from cucmd.job import Job, Node, Succeeded
+from cucmd.node_name import folder_of
+from cucmd.received_file import ReceivedFile
+from cucmd.store import Store
+
+# Files in memory at once: about 1 MB.
+PAGE = 1000
+Page: TypeAlias = list[tuple[ReceivedFile, Node]]
+
+
+def nodes_by_name(job: Job, names: Sequence[str] | None) -> dict[str, Node]:
+    """The nodes of a job, or those of them that are named."""
+    return {node.node: node for node in job.nodes if names is None or node.node in names}
+
+
+def counts(file: ReceivedFile, node: Node) -> bool:
+    """Whether the file belongs to what was collected from the node.
+
+    The attempt is not known (0) of files that came before attempts were stored.
+    """
+    return not isinstance(node.state, Succeeded) or file.attempt in (0, node.attempt)
+
+
+def folder(node: Node) -> str:
+    """The node's folder, in the directory of the job and in an export."""
+    return folder_of(node.node, marked=node.marked)
+
+
+def name_of(file: ReceivedFile, node: Node) -> str:
+    """The file's path as the node named it, without the folder of the job."""
+    return file.path.removeprefix(f"{folder(node)}/files/")
+
+
+async def pages(store: Store, job_id: str, nodes: Mapping[str, Node]) -> AsyncGenerator[Page, None]:
+    """All files of these nodes, by node and path, with their nodes. Raises `StoreFailed`."""
+    after = ("", "")
+    while page := await store.files_after(job_id, after, PAGE):
+        yield [(file, nodes[file.node]) for file in page if file.node in nodes]
+        after = (page[-1].node, page[-1].path)

@@ -1,0 +1,120 @@
+"""Compares the files of a job on disk with their checksums.
+
+The one rule: it gives way to everything else. One thread of the lowest priority reads, a piece at a
+time, one job after the other; and it ends within a piece of a cancel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from cucmd.cases.files import counts, pages
+from cucmd.job import Node
+from cucmd.received_file import ReceivedFile
+from cucmd.store import Store
+
+T = TypeVar("T")
+
+_PIECE = 1024 * 1024
+_LOWEST = 19
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """One file; `wrong`: what is wrong with it, None: nothing."""
+
+    file: ReceivedFile
+    node: Node
+    wrong: str | None
+
+
+class Verifier:
+    """Of the daemon: jobs are verified one after the other."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._turn = trio.Lock()
+
+    async def verify(
+        self, job_id: str, directory: Path, nodes: Mapping[str, Node]
+    ) -> AsyncGenerator[Checked, None]:
+        """Each complete file that counts. Raises `StoreFailed`."""
+        async with self._turn:
+            thread = _LowPriorityThread()
+            try:
+                async with aclosing(pages(self._store, job_id, nodes)) as all_pages:
+                    async for page in all_pages:
+                        for file, node in page:
+                            if file.complete and counts(file, node):
+                                wrong = await thread.run(_wrong, directory / file.path, file)
+                                yield Checked(file, node, wrong)
+            finally:
+                thread.close()
+
+
+def _wrong(ended: threading.Event, path: Path, file: ReceivedFile) -> str | None:
+    try:
+        size, checksum = _read(ended, path)
+    except FileNotFoundError:
+        return "is gone"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    if size != file.size:
+        return f"has {size} bytes, {file.size} were received"
+    return None if checksum == file.sha256 else "has another checksum"
+
+
+def _read(ended: threading.Event, path: Path) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    descriptor = os.open(path, _FLAGS)
+    try:
+        while not ended.is_set() and (piece := os.read(descriptor, _PIECE)):
+            digest.update(piece)
+            size += len(piece)
+        # What was read only to be checked need not keep other files out of memory.
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
+    return size, digest.hexdigest()
+
+
+class _LowPriorityThread:
+    """A thread of its own: the priority of one from trio's pool could not be raised again."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "cucmd-verify", _lower_priority)
+        self._ended = threading.Event()
+        self._token = trio.lowlevel.current_trio_token()
+
+    async def run(self, work: Callable[..., T], *arguments: object) -> T:
+        """`work(ended, ...)`; `ended` is set once nobody waits for the result."""
+        done = trio.Event()
+        future: Future[T] = self._pool.submit(work, self._ended, *arguments)
+        future.add_done_callback(lambda _: self._tell(done))
+        await done.wait()
+        return future.result()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _tell(self, done: trio.Event) -> None:
+        try:
+            self._token.run_sync_soon(done.set)
+        except trio.RunFinishedError:
+            pass  # the daemon has ended meanwhile
+
+
+def _lower_priority() -> None:
+    # Linux takes the number of a thread for that of a process here.
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)

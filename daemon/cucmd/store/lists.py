@@ -1,0 +1,74 @@
+"""The SQL of lists of jobs, with what they leave out.
+
+The one rule: a list reads the rows that it shows, and no nodes but the first of each job.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from cucmd.store.rows import JobFilter, JobRow, job_row_from, moment_text
+from cucmd.store.tables import unreadable
+
+# In the order of the fields of JobRow.
+_ROWS = """
+SELECT job_id, status, created_at, completed_at,
+    nodes_total, nodes_done, nodes_succeeded, nodes_failed, bytes_received,
+    (SELECT json_extract(node.detail, '$.node') FROM node
+     WHERE node.job = job.position AND node.position = 0 AND json_valid(node.detail)), detail
+FROM job """
+_COUNT = "SELECT count(*) FROM job "
+
+# field of JobFilter -> its condition; the parameters have the names of the fields
+_CONDITIONS = {
+    "status": "status = :status",
+    "since": "created_at >= :since",
+    "before": "position < (SELECT position FROM job WHERE job_id = :before)",
+    "target": "position IN (SELECT job FROM target WHERE name = :target)",
+    "labels": """position IN (
+        SELECT label.job FROM json_each(:labels) AS wanted
+        JOIN label ON label.name = wanted.key AND label.value = wanted.value
+        GROUP BY label.job HAVING count(*) = :labels_count)""",
+}
+
+
+def statement_of(which: JobFilter) -> str:
+    return f"{_ROWS}{_where(which)}ORDER BY position DESC LIMIT :limit"
+
+
+def parameters_of(which: JobFilter, limit: int = 0) -> dict[str, str | int | None]:
+    return {
+        "status": which.status,
+        "since": moment_text(which.since) if which.since else None,
+        "before": which.before,
+        "target": which.target,
+        "labels": msgspec.json.encode(which.labels).decode(),
+        "labels_count": len(which.labels),
+        "limit": max(limit, 0),  # for SQLite a limit below 0 is no limit
+    }
+
+
+def select_rows(
+    connection: sqlite3.Connection, limit: int, which: JobFilter
+) -> tuple[list[JobRow], list[str]]:
+    """(rows, messages about those that cannot be read), newest first."""
+    rows: list[JobRow] = []
+    problems: list[str] = []
+    for row in connection.execute(statement_of(which), parameters_of(which, limit)):
+        try:
+            rows.append(job_row_from(row))
+        except msgspec.MsgspecError as error:
+            problems.append(unreadable(row[0], error))
+    return rows, problems
+
+
+def count_rows(connection: sqlite3.Connection, which: JobFilter) -> int:
+    found = connection.execute(f"{_COUNT}{_where(which)}", parameters_of(which))
+    return int(found.fetchone()[0])
+
+
+def _where(which: JobFilter) -> str:
+    given = [text for field, text in _CONDITIONS.items() if getattr(which, field)]
+    return f"WHERE {' AND '.join(given)} " if given else ""

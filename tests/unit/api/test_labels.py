@@ -1,0 +1,50 @@
+"""Labels of a job: which are taken, and how a change applies."""
+
+import pytest
+
+from cucmd.api.labels import MOST, changed, checked
+from cucmd.config import InvalidValue
+
+
+def test_labels_are_taken_as_they_are() -> None:
+    given = {"case": "698123456", "keep": "yes", "a/b.c-d_E": "ünï = code "}
+    assert checked(given) == given
+
+
+@pytest.mark.parametrize(
+    ("label", "parameter"),
+    [
+        (("", "x"), "labels"),
+        (("-a", "x"), "labels"),
+        (("a b", "x"), "labels"),
+        (("a=b", "x"), "labels"),
+        (("k" * 64, "x"), "labels"),
+        (("case", ""), "labels.case"),
+        (("case", "a\nb"), "labels.case"),
+        (("case", "\x1b[2J"), "labels.case"),
+        (("case", "x" * 201), "labels.case"),
+    ],
+)
+def test_a_label_that_cannot_be_typed_or_shown_is_refused(
+    label: tuple[str, str], parameter: str
+) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        checked(dict([label]))
+    assert caught.value.parameter == parameter
+
+
+def test_a_change_adds_replaces_and_removes() -> None:
+    before = {"case": "1", "site": "bern"}
+    assert changed(before, {"case": "2", "site": "", "keep": "x", "gone": ""}) == {
+        "case": "2",
+        "keep": "x",
+    }
+    assert before == {"case": "1", "site": "bern"}
+
+
+def test_a_job_has_only_so_many_labels() -> None:
+    many = {f"k{number}": "x" for number in range(MOST)}
+    assert checked(many) == many
+    for wrong in (lambda: checked({**many, "more": "x"}), lambda: changed(many, {"more": "x"})):
+        with pytest.raises(InvalidValue, match=str(MOST)):
+            wrong()

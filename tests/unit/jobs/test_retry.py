@@ -1,0 +1,201 @@
+"""Nodes of a job that has ended are tried again, in the same job."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from cucmd.failure import Code
+from cucmd.job import Collect, ImpossibleTransition, Job, Node, Timeouts
+from cucmd.jobs.holds import Busy
+from cucmd.jobs.supervisor import Draining
+from cucmd.node.ports import NodeTask, Report
+from cucmd.received_file import ReceivedFile
+from cucmd.store import StartKey, StoreFailed
+from rig.scripted_node import Target
+from rig.supervised import (
+    SupervisorHarness,
+    fails_with,
+    hang,
+    statuses,
+    supervisor_harness,
+)
+
+
+async def failed_job(harness: SupervisorHarness, **fields: object) -> str:
+    """A job in which a has succeeded and b has failed."""
+    harness.behaviours = {"b": fails_with(Code.CONNECTION_LOST)}
+    job_id = await harness.start("a", "b", **fields)
+    job = await harness.ended(job_id)
+    assert statuses(job) == ["succeeded", "failed"]
+    return job_id
+
+
+async def retry(
+    harness: SupervisorHarness, job_id: str, *positions: int, key: StartKey | None = None
+) -> Job:
+    def plan(job: Job) -> tuple[Job, list[NodeTask | None]]:
+        again = job.retry(frozenset(positions or (1,)))
+        return again, harness.tasks(again)
+
+    return await harness.supervisor.retry(job_id, plan, key)
+
+
+async def test_what_failed_is_tried_again_and_what_succeeded_is_not(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await failed_job(harness)
+        before = await harness.supervisor.closed(job_id)
+        harness.contacted.clear()
+        harness.behaviours = {}
+        again = await retry(harness, job_id)
+        assert (again.status, statuses(again)) == ("queued", ["succeeded", "pending"])
+        job = await harness.ended(job_id)
+        assert (job.status, harness.contacted) == ("succeeded", ["b"])
+        assert job.nodes[0] == before.nodes[0]
+        assert (job.nodes[1].attempt, job.nodes[1].retries, job.retries) == (2, 1, 1)
+        assert job.revision > before.revision
+        closed = await harness.supervisor.closed(job_id)
+        assert (await harness.store.load(job_id)) == closed
+
+
+async def test_a_cancelled_job_is_tried_again(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": hang, "b": hang}
+        job_id = await harness.start("a", "b")
+        await harness.running(job_id)
+        await harness.supervisor.cancel(job_id, None)
+        harness.behaviours = {}
+        again = await retry(harness, job_id, 0, 1)
+        assert not again.cancelled
+        assert (await harness.ended(job_id)).status == "succeeded"
+
+
+async def test_a_job_that_runs_is_not_tried_again(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": hang}
+        job_id = await harness.start("a", "b")
+        await harness.running(job_id)
+        with pytest.raises(Busy):
+            await retry(harness, job_id)
+        await harness.supervisor.cancel(job_id, None)
+
+
+async def test_of_two_retries_at_once_one_is_refused(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await failed_job(harness)
+        outcomes: list[str] = []
+
+        async def try_it() -> None:
+            try:
+                await retry(harness, job_id)
+                outcomes.append("tried")
+            except (Busy, ImpossibleTransition) as error:
+                outcomes.append(type(error).__name__)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(try_it)
+            nursery.start_soon(try_it)
+        assert sorted(outcomes) == ["Busy", "tried"]
+        await harness.ended(job_id)
+
+
+async def test_the_same_key_gets_the_first_reply(tmp_path: Path) -> None:
+    key = StartKey(1000, "again", "d")
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await failed_job(harness)
+        await retry(harness, job_id, key=key)
+        assert (await retry(harness, job_id, key=key)).job_id == job_id
+        job = await harness.ended(job_id)
+        await harness.supervisor.closed(job_id)
+        assert (await retry(harness, job_id, key=key)).retries == job.retries == 1
+
+
+async def test_a_job_that_is_read_is_not_tried_again(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await failed_job(harness)
+        await harness.supervisor.closed(job_id)
+        with harness.supervisor.holds.reading(job_id), pytest.raises(Busy):
+            await retry(harness, job_id)
+
+
+async def test_a_retry_that_cannot_be_stored_has_not_happened(tmp_path: Path) -> None:
+    async def refuse(*_: object) -> None:
+        raise StoreFailed("a full disk")
+
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await failed_job(harness)
+        before = await harness.supervisor.closed(job_id)
+        reopen, harness.store.reopen_job = harness.store.reopen_job, refuse
+        with pytest.raises(StoreFailed):
+            await retry(harness, job_id)
+        assert await harness.supervisor.find(job_id) == before
+        harness.store.reopen_job = reopen
+        await retry(harness, job_id)
+        await harness.ended(job_id)
+
+
+async def test_a_daemon_that_stops_takes_no_retry(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await failed_job(harness)
+        await harness.supervisor.closed(job_id)
+        await harness.supervisor.drain()
+        with pytest.raises(Draining):
+            await retry(harness, job_id)
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+async def test_a_stop_in_a_retry_is_accounted_for_by_the_next_start(
+    tmp_path: Path, resumable: bool
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await failed_job(harness, resumable=resumable)
+        harness.behaviours = {"b": hang}
+        await retry(harness, job_id)
+        await harness.running(job_id)
+    async with supervisor_harness(tmp_path) as again:
+        await again.supervisor.recover(lambda job: again.tasks(job) if job.resumable else None)
+        job = await again.ended(job_id)
+        assert statuses(job) == ["succeeded", "succeeded" if resumable else "failed"]
+        assert (await again.supervisor.closed(job_id)).retries == 1
+
+
+async def test_each_file_has_the_attempt_in_which_it_came(tmp_path: Path) -> None:
+    async def sends(task: NodeTask, report: Report) -> tuple[str, ...]:
+        path = f"{task.node}/files/{task.first_attempt}.txt"
+        file = ReceivedFile(task.node, path, 1, "00", closed=True)
+        target = Target()
+        target.came = [file]
+        report.upload_target(target)
+        report.complete([file])
+        if task.first_attempt == 1 and task.node == "b":
+            return await fails_with(Code.STALLED)(task, report)
+        return ()
+
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": sends, "b": sends}
+        job_id = await harness.start("a", "b")
+        await harness.ended(job_id)
+        await retry(harness, job_id)
+        await harness.ended(job_id)
+        files = await harness.store.files(job_id)
+        assert [(file.path, file.attempt) for file in files] == [
+            ("a/files/1.txt", 1),
+            ("b/files/1.txt", 1),
+            ("b/files/2.txt", 2),
+        ]
+
+
+def test_only_what_did_not_succeed_can_be_tried_again() -> None:
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    job = Job("x", now, Collect(("x",)), Timeouts(), 1, (Node("a"), Node("b")))
+    with pytest.raises(ImpossibleTransition):
+        job.retry(frozenset({0}))
+    job = job.begin(now)
+    ended = job.replace_node(0, job.nodes[0].begin(now, 1).succeed(now), now).cancel(now)
+    again = ended.retry(frozenset({1}))
+    assert statuses(again) == ["succeeded", "pending"]
+    assert replace(again.nodes[1], retries=0) == Node("b")
+    with pytest.raises(ImpossibleTransition):
+        ended.retry(frozenset({0}))

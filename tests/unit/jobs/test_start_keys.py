@@ -1,0 +1,81 @@
+"""A start that is asked for twice with one key makes one job."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+
+from cucmd.job import Job
+from cucmd.jobs.start_keys import KeyReused
+from cucmd.store import StartKey
+from rig.supervised import SupervisorHarness, hang, supervisor_harness
+
+
+def key(owner: int = 1000, name: str = "k", digest: str = "d") -> StartKey:
+    return StartKey(owner, name, digest)
+
+
+async def started(harness: SupervisorHarness, with_key: StartKey | None) -> str:
+    job = harness.job("a")
+    return (await harness.supervisor.start(job, harness.tasks(job), with_key)).job_id
+
+
+async def test_calls_at_the_same_time_get_the_same_job(tmp_path: Path) -> None:
+    got: list[str] = []
+    async with supervisor_harness(tmp_path) as harness:
+
+        async def start() -> None:
+            got.append(await started(harness, key()))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(start)
+        assert len(got) == 5
+        assert len(set(got)) == 1
+        assert len(await harness.supervisor.newest(9)) == 1
+        assert not harness.supervisor._start_keys._locks
+
+
+async def test_a_key_is_known_after_a_restart(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await started(harness, key())
+        await harness.ended(job_id)
+    async with supervisor_harness(tmp_path) as again:
+        again.numbers = 7
+        assert await started(again, key()) == job_id
+
+
+async def test_another_user_or_another_key_starts_another_job(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        keys = [key(), key(owner=1001), key(name="other"), None, None]
+        got = [await started(harness, one) for one in keys]
+        assert len(set(got)) == len(keys)
+
+
+async def test_a_key_with_other_parameters_is_refused(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        await started(harness, key())
+        with pytest.raises(KeyReused):
+            await started(harness, key(digest="x"))
+
+
+async def test_labels_of_a_running_job_and_of_an_ended_one_are_changed(tmp_path: Path) -> None:
+    def label(job: Job) -> Job:
+        return msgspec.structs.replace(job, labels={**job.labels, "case": "1"})
+
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["b"] = hang
+        ended, running = await harness.start("a"), await harness.start("b")
+        await harness.ended(ended)
+        while ended in harness.supervisor._live:
+            await trio.testing.wait_all_tasks_blocked()
+        await harness.running(running)
+        for job_id in (ended, running):
+            before = await harness.supervisor.find(job_id)
+            after = await harness.supervisor.relabel(job_id, label)
+            assert after.labels == {"case": "1"}
+            assert await harness.store.load(job_id) == await harness.supervisor.find(job_id)
+            assert after.revision > before.revision or job_id == ended
+        await harness.supervisor.cancel(running, None)

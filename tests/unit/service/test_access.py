@@ -1,0 +1,72 @@
+"""Which role a method needs, and who has it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cucmd.api.interface import jobs_interface
+from cucmd.service.access import ROLES, Access, Role
+from cucmd.varlink import Caller, Method, PermissionDenied
+
+OPERATOR, VIEWER, STRANGER = 1001, 1002, 1003
+OURS = 500
+
+
+class Methods:
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+METHODS = jobs_interface(Methods(), Methods(), Methods(), Methods()).methods
+
+
+def caller(gid: int, uid: int = 2000) -> Caller:
+    return Caller(uid, gid, frozenset(), 1)
+
+
+def may(who: Caller, method: Method | None, *, view_reads_files: bool = False) -> bool:
+    access = Access(OURS, OPERATOR, VIEWER, view_reads_files)
+    try:
+        access.authorize(who, method)
+    except PermissionDenied:
+        return False
+    return True
+
+
+def test_every_method_has_a_role_and_every_role_a_method() -> None:
+    service = {"GetInfo", "GetInterfaceDescription"}
+    assert {method.name for method in METHODS} | service == set(ROLES)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_a_method_is_for_those_of_its_role(method: Method) -> None:
+    role = ROLES[method.name]
+    for who in (caller(OPERATOR), caller(STRANGER, uid=0), caller(STRANGER, uid=OURS)):
+        assert may(who, method)
+    assert may(caller(VIEWER), method) == (role is Role.VIEW)
+    assert may(caller(VIEWER), method, view_reads_files=True) == (role is not Role.OPERATE)
+    assert not may(caller(STRANGER), method, view_reads_files=True)
+
+
+def test_a_method_that_changes_something_is_for_operators() -> None:
+    for method in METHODS:
+        if method.effect:
+            assert ROLES[method.name] is Role.OPERATE, method.name
+
+
+def test_a_name_that_is_no_method_is_looked_at_for_viewers_only() -> None:
+    assert may(caller(VIEWER), None)
+    assert not may(caller(STRANGER), None)
+
+
+def test_the_readme_has_the_same_table() -> None:
+    text = (Path(__file__).parents[3] / "README.md").read_text()
+    _, _, table = text.partition("| methods of the socket |")
+    rows = [line for line in table.partition("\n\n")[0].splitlines() if line.startswith("| `")]
+    said = {
+        name: role
+        for row, role in zip(rows, (Role.VIEW, Role.READ, Role.OPERATE), strict=True)
+        for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    assert said == {name: role for name, role in ROLES.items() if not name.startswith("GetI")}

@@ -1,0 +1,104 @@
+"""Lists of jobs: what a filter leaves out, in the store and in memory alike."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
+
+import msgspec
+
+from cucmd.job import Job, Node
+from cucmd.store import JobFilter, open_store
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+MakeJob = Callable[..., Job]
+
+
+def jobs(make_job: MakeJob) -> list[Job]:
+    """One of each combination of labels, targets and age."""
+    labels = ({}, {"case": "1"}, {"case": "2"}, {"case": "1", "site": "bern"})
+    asked = (("berlin",), ("a",), ())
+    made = []
+    for number, (label, targets, age) in enumerate(product(labels, asked, (0, 1))):
+        job = make_job(f"{number:012x}", nodes=1)
+        made.append(
+            msgspec.structs.replace(
+                job,
+                created_at=NOW - timedelta(hours=age),
+                labels=dict(label),
+                targets=targets,
+                nodes=(Node("a" if number % 3 else "b"),),
+            )
+        )
+    return made
+
+
+FILTERS = [
+    JobFilter(),
+    JobFilter(labels={"case": "1"}),
+    JobFilter(labels={"case": "1", "site": "bern"}),
+    JobFilter(labels={"case": "bern"}),
+    JobFilter(target="a"),
+    JobFilter(target="berlin", labels={"case": "2"}),
+    JobFilter(since=NOW - timedelta(minutes=1)),
+    JobFilter(status="running"),
+    JobFilter(status="queued", since=NOW, target="b", labels={"case": "1"}),
+]
+
+
+async def test_the_store_lists_what_fits(path: Path, make_job: MakeJob) -> None:
+    made = jobs(make_job)
+    async with open_store(path) as store:
+        for job in made:
+            await store.add_job(job)
+        for which in FILTERS:
+            fitting = [job.job_id for job in reversed(made) if which.fits(job)]
+            assert [row.job_id for row in await store.newest(99, which)] == fitting, which
+            assert await store.count(which) == len(fitting), which
+        before = JobFilter(before=made[5].job_id)
+        assert [row.job_id for row in await store.newest(2, before)] == [
+            made[4].job_id,
+            made[3].job_id,
+        ]
+        assert await store.count(before) == 5
+
+
+async def test_changed_labels_are_found_and_removed_ones_are_not(
+    path: Path, make_job: MakeJob
+) -> None:
+    before = msgspec.structs.replace(make_job(), labels={"case": "1", "site": "bern"})
+    after = msgspec.structs.replace(before, labels={"case": "2"})
+    async with open_store(path) as store:
+        await store.add_job(before)
+        await store.save(before, after)
+        assert await store.count(JobFilter(labels={"case": "2"})) == 1
+        for gone in ({"case": "1"}, {"site": "bern"}):
+            assert await store.count(JobFilter(labels=gone)) == 0
+
+
+async def test_a_damaged_row_is_listed_without_its_details(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        await store.add_job(make_job())
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("UPDATE job SET detail = '{'")
+        raw.execute("UPDATE node SET detail = '{'")
+    async with open_store(path) as store:
+        (row,) = await store.newest(9)
+        assert (row.job_id, row.job, row.first_node) == (make_job().job_id, None, None)
+
+
+async def test_the_revision_of_a_job_survives_with_the_rows_of_its_nodes(
+    path: Path, make_job: MakeJob
+) -> None:
+    queued = make_job(nodes=2)
+    running = queued.begin(NOW).revised(queued)
+    begun = running.replace_node(1, running.nodes[1].begin(NOW, 1), NOW).revised(running)
+    async with open_store(path) as store:
+        await store.add_job(queued)
+        await store.save(queued, running)
+        await store.save(running, begun)
+        found = await store.load(queued.job_id)
+        assert found is not None
+        assert (found.revision, [node.revision for node in found.nodes]) == (2, [0, 2])

@@ -1,0 +1,149 @@
+"""A call that leaves Varlink: its reply, its bytes, and what ends it."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from cucmd.varlink import Caller, Interface, Method, Upgrade
+from cucmd.varlink.connection import ServerParts
+from cucmd.varlink.quota import Limits, Quota
+from cucmd.varlink.service import MethodTable
+from cucmd.varlink.upgrade import UNREAD
+from rig.example_interface import INFO, NAME, Nothing, NotThere, Number, Text, error
+
+Connect = Callable[..., object]
+BODY = b"\0not JSON" * 40_000
+
+
+class Raw:
+    """`Raw` answers with a number, then bytes; its text says what goes wrong."""
+
+    def __init__(self) -> None:
+        self.gate = trio.Event()
+        self.gate.set()
+        self.left = trio.Event()
+
+    @asynccontextmanager
+    async def raw(self, _caller: Caller, request: Text) -> AsyncIterator[Upgrade]:
+        if request.text == "refuse":
+            raise error(NotThere(request.text))
+        await self.gate.wait()
+        try:
+            yield Upgrade(Number(len(BODY)), self._body(request.text))
+        finally:
+            self.left.set()
+
+    async def _body(self, text: str) -> AsyncGenerator[bytes, None]:
+        yield BODY[:1000]
+        if text == "fail":
+            raise OSError("a disk")
+        yield BODY[1000:]
+
+    async def echo(self, _caller: Caller, request: Text) -> Text:
+        return request
+
+    async def nothing(self, _caller: Caller, _request: Nothing) -> Nothing:
+        return Nothing()
+
+
+@pytest.fixture
+def raw() -> Raw:
+    return Raw()
+
+
+@pytest.fixture
+def held(raw: Raw) -> ServerParts:
+    methods = (
+        Method("Raw", Text, Number, raw.raw, upgrade=True),
+        Method("Echo", Text, Text, raw.echo),
+    )
+    text = f"interface {NAME}\nmethod Raw(text: string) -> (number: int)\n"
+    table = MethodTable([Interface(NAME, text, methods)], INFO)
+    return ServerParts(table, Quota(Limits(streams=1), frozenset()), lambda *_: None)
+
+
+async def rest(peer: object) -> bytes:
+    data = peer._buffer
+    while more := await peer.stream.receive_some():
+        data += more
+    return data
+
+
+async def test_after_the_reply_come_the_bytes_and_the_end(connect: Connect) -> None:
+    peer = connect()
+    reply = await peer.call("Raw", {"text": "x"}, upgrade=True)
+    assert reply == {"parameters": {"number": len(BODY)}}
+    assert await rest(peer) == BODY
+    await peer.over.wait()
+
+
+async def test_a_method_is_upgraded_only_where_it_says_so(connect: Connect) -> None:
+    peer = connect()
+    for method, upgrade in (("Raw", False), ("Echo", True)):
+        reply = await peer.call(method, {"text": "x"}, upgrade=upgrade)
+        assert reply["error"] == "org.varlink.service.InvalidParameter"
+        assert reply["parameters"] == {"parameter": "upgrade"}
+
+
+async def test_an_error_leaves_the_connection_speaking_varlink(connect: Connect) -> None:
+    peer = connect()
+    reply = await peer.call("Raw", {"text": "refuse"}, upgrade=True)
+    assert reply["error"] == f"{NAME}.NotThere"
+    assert await peer.call("Echo", {"text": "after"}) == {"parameters": {"text": "after"}}
+
+
+@pytest.mark.parametrize("early", [b"x", b'{"method":"io.example.Test.Echo"}\0'])
+async def test_bytes_before_the_reply_end_the_connection(
+    connect: Connect, call: Callable, raw: Raw, early: bytes
+) -> None:
+    for together in (True, False):
+        raw.gate = trio.Event()
+        peer = connect()
+        first = call("Raw", {"text": "x"}, upgrade=True)
+        await (peer.send(first, early) if together else peer.send(first))
+        await trio.testing.wait_all_tasks_blocked()
+        if not together:
+            await peer.send(early)
+        raw.gate.set()
+        assert await peer.receive() is None
+        await peer.over.wait()
+
+
+async def test_a_body_that_fails_ends_the_connection_early(
+    connect: Connect, raw: Raw, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    peer = connect()
+    await peer.call("Raw", {"text": "fail"}, upgrade=True)
+    assert await rest(peer) == BODY[:1000]
+    assert raw.left.is_set()
+    assert "a disk" in caplog.text
+
+
+async def test_a_stream_that_nobody_reads_ends(
+    connect: Connect, raw: Raw, autojump_clock: MockClock
+) -> None:
+    peer = connect()
+    peer.stream.receive_stream.receive_some_hook = None
+    peer.connection._stream.send_stream.send_all_hook = trio.sleep_forever
+    begun = trio.current_time()
+    await peer.send({"method": f"{NAME}.Raw", "parameters": {"text": "x"}, "upgrade": True})
+    await peer.over.wait()
+    assert raw.left.is_set()
+    assert trio.current_time() - begun == pytest.approx(UNREAD)
+
+
+async def test_a_hang_up_ends_it_and_gives_its_place_back(connect: Connect, raw: Raw) -> None:
+    raw.gate = trio.Event()
+    peer = connect()
+    await peer.send({"method": f"{NAME}.Raw", "parameters": {"text": "x"}, "upgrade": True})
+    await trio.testing.wait_all_tasks_blocked()
+    peer.connection.hang_up()
+    await trio.testing.wait_all_tasks_blocked()
+    raw.gate.set()
+    other = connect()
+    await other.call("Raw", {"text": "x"}, upgrade=True)
+    assert await rest(other) == BODY
