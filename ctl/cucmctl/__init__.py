@@ -11,10 +11,11 @@
         for change in client.watch(job.job_id):
             print(change.sequence, change.job.status)
 
-`Client` has the methods `start`, `status`, `list`, `cancel`, `watch`, `wait`, `host_keys`,
-`add_host_key`, `forget_host_key` and `reload`, as the command line has. They return structs of
-`cucmd.api.structs`. They raise `ClientError` (each error of the daemon has a class of its own),
-`TimeoutError`, or `TypeError` for a wrong call, such as one text where several are expected.
+`Client` has the methods `start`, `status`, `list`, `label`, `files`, `export`, `verify`,
+`transcript`, `cancel`, `watch`, `wait`, `host_keys`, `add_host_key`, `forget_host_key` and
+`reload`, as the command line has. They return structs of `cucmd.api.structs`. They raise
+`ClientError` (each error of the daemon has a class of its own), `TimeoutError`, or `TypeError` for
+a wrong call, such as one text where several are expected.
 
     client.py    `Client`: blocking, a method for each of the daemon's
     wire.py      frames out, replies in, over one Unix socket
@@ -30,12 +31,14 @@ The command line:
     unfinished.py  old jobs that have not ended, which a list of the newest does not show
     password.py  the password: from a file, standard input or the terminal
     prompt.py    asks for it on the terminal, without echo
+    export.py    a job's tar into a tar, a zip or a folder
     views.py     shows a job that is followed: as lines, as JSON, or its end alone
     live.py      shows it on a terminal, redrawn; the only file that loads rich
     rates.py     PURE  bytes per second of each node
     names.py     PURE  nodes' names, cut to a width
     render.py    jobs and nodes as plain text for people
     remarks.py   PURE  why nodes failed, and their notes; what is equal is said once
+    job_list.py  a list of jobs as a table
     printer.py   standard output and standard error
     exits.py     exit codes
 
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
         InternalError,
         InvalidParameter,
         InvalidRequest,
+        JobBusy,
         JobNotFound,
         LimitReached,
         MethodNotFound,
@@ -80,6 +84,7 @@ __all__ = [
     "InternalError",
     "InvalidParameter",
     "InvalidRequest",
+    "JobBusy",
     "JobNotFound",
     "LimitReached",
     "Login",

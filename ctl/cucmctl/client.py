@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -80,17 +80,30 @@ class Client:
         timeouts: structs.Timeouts | None = None,
         concurrency: int | None = None,
         request_id: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        start_key: str | None = None,
     ) -> structs.Job:
         """Starts a job. Returns once the daemon has it on disk; its nodes run on.
 
         `request_id`: a text of yours for tracing; the daemon logs it and keeps it with the job.
+        `labels`: to find the job by. `start_key`: a call with a key of an earlier one of this user
+        gives the job that was started then.
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
         """
         chosen = _texts("nodes", nodes)
         if collection.paths is not None:
             _texts("collection.paths", collection.paths)
-        request = structs.StartRequest(chosen, login, collection, timeouts, concurrency, request_id)
+        request = structs.StartRequest(
+            chosen,
+            login,
+            collection,
+            timeouts,
+            concurrency,
+            request_id,
+            None if labels is None else dict(labels),
+            start_key,
+        )
         return self.call("Start", request, structs.StartReply).job
 
     def status(self, job_id: str) -> structs.Job:
@@ -101,10 +114,28 @@ class Client:
         return self.call("Status", structs.StatusRequest(job_id), structs.JobReply).job
 
     def list(
-        self, *, status: structs.JobStatus | None = None, limit: int | None = None
+        self,
+        *,
+        status: structs.JobStatus | None = None,
+        limit: int | None = None,
+        labels: Mapping[str, str] | None = None,
+        target: str | None = None,
+        since: str | None = None,
+        before: str | None = None,
     ) -> tuple[structs.JobSummary, ...]:
-        """The newest jobs, newest first; with `status`, only those that have it."""
-        return self.call("List", structs.ListRequest(status, limit), structs.ListReply).jobs
+        """The newest jobs, newest first; only those that fit everything given.
+
+        `labels`: all of them. `target`: a name that the job was started with, or a node.
+        `since`: created then or later, RFC 3339. `before`: older than the job of this id.
+        """
+        request = structs.ListRequest(
+            status, limit, None if labels is None else dict(labels), target, since, before
+        )
+        return self.list_page(request).jobs
+
+    def list_page(self, request: structs.ListRequest) -> structs.ListReply:
+        """As `list`, with how many older jobs there are."""
+        return self.call("List", request, structs.ListReply)
 
     def cancel(
         self, job_id: str, nodes: Sequence[str] | None = None, *, request_id: str | None = None
@@ -120,6 +151,63 @@ class Client:
         request = structs.CancelRequest(job_id, chosen, request_id)
         return self.call("Cancel", request, structs.CancelReply)
 
+    def label(self, job_id: str, labels: Mapping[str, str]) -> structs.Job:
+        """Adds labels to a job, or changes them; an empty value removes one. Returns the job.
+
+        Raises `JobNotFound`, `InvalidRequest`.
+        """
+        return self.call("Label", structs.LabelRequest(job_id, dict(labels)), structs.JobReply).job
+
+    def files(self, job_id: str, nodes: Sequence[str] | None = None) -> Iterator[structs.File]:
+        """The received files of a job, or of some of its nodes, by node and path.
+
+        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
+        """
+        chosen = None if nodes is None else _texts("nodes", nodes)
+        request = structs.FilesRequest(job_id, chosen)
+        for reply in self._replies("Files", request, structs.FilesReply, None):
+            yield from reply.files
+
+    def verify(
+        self, job_id: str, nodes: Sequence[str] | None = None
+    ) -> Iterator[structs.VerifyReply]:
+        """Has the daemon compare each complete file with its checksum. Gives how far it is, and
+        which files are wrong since the last time. Closing the iterator ends it.
+
+        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`, `JobBusy`.
+        """
+        chosen = None if nodes is None else _texts("nodes", nodes)
+        request = structs.VerifyRequest(job_id, chosen)
+        yield from self._replies("Verify", request, structs.VerifyReply, None)
+
+    def transcript(self, job_id: str, node: str, *, follow: bool = False) -> Iterator[str]:
+        """What was said on a node, in pieces. With `follow` until the node has ended.
+
+        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
+        """
+        request = structs.TranscriptRequest(job_id, node, follow or None)
+        for reply in self._replies("Transcript", request, structs.TranscriptReply, None):
+            yield reply.text
+
+    def export(
+        self, job_id: str, *, nodes: Sequence[str] | None = None, incomplete: bool = False
+    ) -> Export:
+        """All of a job as one tar, as a stream of bytes: use it as a context manager, and `read`.
+
+        It has its own connection. `cucmctl.export` makes a zip or a folder of it.
+        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `StorageFailed`.
+        """
+        chosen = None if nodes is None else _texts("nodes", nodes)
+        request = structs.ExportRequest(job_id, chosen, incomplete or None)
+        connection = self._opened(self._deadline())
+        try:
+            # No deadline: the daemon looks at every file before it answers.
+            connection.send(Call(_full("Export"), request, upgrade=True), self._deadline())
+            return Export(connection, _decoded(connection.receive(None), structs.ExportReply))
+        except BaseException:
+            connection.close()
+            raise
+
     def watch(
         self, job_id: str | None = None, *, timeout: float | None = None
     ) -> Iterator[structs.WatchReply]:
@@ -131,15 +219,21 @@ class Client:
         Raises `JobNotFound`, and `TimeoutError` after `timeout` seconds; the job goes on.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        request = structs.WatchRequest(job_id)
+        yield from self._replies("Watch", request, structs.WatchReply, deadline)
+
+    def _replies(
+        self, method: str, request: object, reply: type[R], deadline: float | None
+    ) -> Iterator[R]:
+        """The replies to a call with `more`, on a connection of its own."""
         connection = self._opened(deadline)
         try:
-            request = structs.WatchRequest(job_id)
-            connection.send(Call(_full("Watch"), request, more=True), deadline)
-            reply = self._first_reply(connection, deadline)
-            yield _decoded(reply, structs.WatchReply)
-            while reply.continues:
-                reply = connection.receive(deadline)
-                yield _decoded(reply, structs.WatchReply)
+            connection.send(Call(_full(method), request, more=True), deadline)
+            answer = self._first_reply(connection, deadline)
+            yield _decoded(answer, reply)
+            while answer.continues:
+                answer = connection.receive(deadline)
+                yield _decoded(answer, reply)
         finally:
             connection.close()
 
@@ -232,6 +326,48 @@ class Client:
 
         if why := why_it_does_not_start(self.socket, chosen=self._chosen):
             raise DaemonUnavailable(why) from error
+
+
+class Export:
+    """The bytes of a job's tar. `reply` says how many there are, and of what.
+
+    Every method raises `DaemonUnavailable` if the daemon goes away, or is silent for `SILENCE`
+    seconds: then the tar is not whole.
+    """
+
+    SILENCE = 60.0
+
+    def __init__(self, connection: Connection, reply: structs.ExportReply) -> None:
+        self.reply = reply
+        self.left = reply.length
+        self._connection = connection
+
+    def __enter__(self) -> Export:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, and b"" at the end of the tar only."""
+        if not self.left or not size:
+            return b""
+        deadline = time.monotonic() + self.SILENCE
+        try:
+            data = self._connection.receive_bytes(min(size, self.left), deadline)
+        except TimeoutError as error:
+            text = f"the daemon sent nothing for {self.SILENCE:g} s; {self.left} bytes are missing"
+            raise DaemonUnavailable(text) from error
+        except DaemonUnavailable as error:
+            text = (
+                f"the export was cut off, {self.left} bytes are missing; the daemon's log has why"
+            )
+            raise DaemonUnavailable(text) from error
+        self.left -= len(data)
+        return data
 
 
 def _texts(name: str, values: Sequence[str]) -> tuple[str, ...]:

@@ -64,6 +64,16 @@ class JobNotFound(Refused):
         return f"no job {name!r}; cucmctl list shows those that there are"
 
 
+class JobBusy(Refused):
+    """The job still runs, or another call reads or changes it."""
+
+    struct = structs.JobBusy
+    parameters: structs.JobBusy
+
+    def __str__(self) -> str:
+        return f"job {self.parameters.job_id}: {self.parameters.reason}; try later"
+
+
 class NodeNotFound(Refused):
     struct = structs.NodeNotFound
     parameters: structs.NodeNotFound
@@ -234,6 +244,7 @@ _BY_NAME: dict[str, type[Refused]] = {
         f"{structs.INTERFACE}.{error.__name__}": error
         for error in (
             JobNotFound,
+            JobBusy,
             NodeNotFound,
             ProfileNotFound,
             CredentialNotFound,

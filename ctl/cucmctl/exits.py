@@ -10,6 +10,7 @@ from cucmctl.errors import (
     CredentialNotFound,
     InvalidParameter,
     InvalidRequest,
+    JobBusy,
     JobNotFound,
     LimitReached,
     NodeNotFound,
@@ -42,7 +43,7 @@ _OF_STATUS = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
 _OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
     ((JobNotFound, NodeNotFound, ProfileNotFound, CredentialNotFound), NOT_FOUND),
     ((InvalidRequest, InvalidParameter), INVALID),
-    ((LimitReached, ShuttingDown, StorageFailed), TRY_LATER),
+    ((LimitReached, ShuttingDown, StorageFailed, JobBusy), TRY_LATER),
     ((NotPermitted,), NOT_PERMITTED),
     ((ScanFailed, ReloadFailed), FAILED),
     ((Refused,), DEFECT),  # InternalError, MethodNotFound, and errors without a class

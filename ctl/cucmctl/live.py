@@ -23,7 +23,7 @@ from rich.cells import set_cell_size
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from cucmctl import printer, render
+from cucmctl import job_list, printer, render
 from cucmctl.names import distinct_names, mark
 from cucmctl.rates import Rates
 from cucmctl.remarks import folded, without_name
@@ -172,7 +172,9 @@ class Live(View):
         if self._jobs is not None:
             unfinished = sum(job.status not in render.JOB_ENDED for job in self._jobs.values())
             shown, _ = select_jobs(self._jobs.values(), max(NEWEST, unfinished))
-            yield from render.jobs(shown, colour=colour)
+            yield from job_list.jobs(
+                shown, datetime.now(UTC), colour=colour, columns=self._console.width
+            )
         elif self._job is not None:
             columns, rows = self._console.size
             now, ascii_only = datetime.now(UTC), self._ascii_only
@@ -186,7 +188,8 @@ class Live(View):
         if self._jobs is not None:
             # one line is for the headings, one for the hint
             shown, hidden = select_jobs(self._jobs.values(), max(0, height - 2))
-            lines = [Text(text, no_wrap=True, overflow="crop") for text in render.jobs(shown)]
+            table = job_list.jobs(shown, datetime.now(UTC), columns=width)
+            lines = [Text(text, no_wrap=True, overflow="crop") for text in table]
             more = f"and {hidden} more that run or wait; " if hidden else ""
             return Group(*lines, Text(f"{more}Ctrl-C ends the view; the jobs go on", "dim"))
         if self._job is None:

@@ -17,6 +17,11 @@ VERBS = {
     "status": ("show", "a job, node by node; without a job, running jobs and the newest"),
     "list": ("show", "jobs, newest first"),
     "cancel": ("cancel", "cancel a job, or some nodes of it"),
+    "files": ("files", "the files of a job"),
+    "export": ("export", "a job as one file to hand on: a zip, a tar, or a folder"),
+    "verify": ("verify", "compare the files of a job with their checksums"),
+    "transcript": ("transcript", "what was said on a node"),
+    "label": ("label", "change the labels of a job"),
     "watch": ("follow", "follow a job as it changes, until it ends"),
     "wait": ("follow", "wait until a job has ended"),
     "hostkeys": ("hostkeys", "the host keys of nodes that the daemon knows"),
@@ -88,7 +93,7 @@ def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 
 def _without_verb(arguments: list[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
-        verbs = "\n".join(f"  {verb:10}{text}" for verb, (_, text) in VERBS.items())
+        verbs = "\n".join(f"  {verb:12}{text}" for verb, (_, text) in VERBS.items())
         print(OVERVIEW.format(verbs=verbs), end="")
         return 0
     if "--version" in arguments:

@@ -162,6 +162,23 @@ def path_on_node(text: str) -> str:
     return text
 
 
+def label(text: str) -> tuple[str, str]:
+    """`KEY=VALUE` as (key, value). The daemon knows what they may be."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def labels_of(option: str, given: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The labels of an option that may be repeated. Raises `UsageError` for two of one key."""
+    labels: dict[str, str] = {}
+    for key, value in given:
+        if labels.setdefault(key, value) != value:
+            raise UsageError(f"{option}: {key} was given twice, {labels[key]!r} and {value!r}")
+    return labels
+
+
 def job_id(text: str) -> str:
     """An id or its beginning, in lower case."""
     return text.lower()

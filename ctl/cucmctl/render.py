@@ -126,22 +126,6 @@ def _fitting(
     return [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
 
 
-def jobs(summaries: Iterable[JobSummary], *, colour: bool = False) -> Iterator[str]:
-    rows = (
-        (
-            job.job_id,
-            job.status,
-            local(job.created_at),
-            f"{job.nodes_done}/{job.nodes_total}",
-            str(job.nodes_failed or ""),
-            size(job.bytes_received),
-        )
-        for job in summaries
-    )
-    headings = ("JOB", "STATUS", "CREATED", "NODES", "FAILED", "SIZE")
-    return table(headings, rows, right="NODES FAILED SIZE", colour=colour)
-
-
 def job(
     job: Job,
     now: datetime,
@@ -234,9 +218,9 @@ def collected(collection: Collection) -> str:
         parts.append(f"names that match {collection.match}")
     if collection.last is not None:
         parts.append(f"last {collection.last}")
-    if collection.since is not None:
+    if collection.since is not None and collection.last is None:
         parts.append(f"since {local(datetime.fromisoformat(collection.since))}")
-    if collection.until is not None:
+    if collection.until is not None and collection.last is None:
         parts.append(f"until {local(datetime.fromisoformat(collection.until))}")
     if parts and not (collection.last or collection.since or collection.until):
         parts.append("all of it (no window)")
@@ -281,4 +265,11 @@ def summary(job: Job) -> JobSummary:
         nodes_done=len(ended),
         nodes_failed=sum(node.status == "failed" for node in job.nodes),
         bytes_received=sum(node.bytes_received for node in job.nodes),
+        nodes_succeeded=sum(node.status == "succeeded" for node in job.nodes),
+        started_at=job.started_at,
+        owner=job.owner,
+        targets=job.targets,
+        first_node=job.nodes[0].node if job.nodes else None,
+        collection=job.collection,
+        labels=job.labels,
     )

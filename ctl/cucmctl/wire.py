@@ -23,12 +23,14 @@ from cucmctl.errors import (
 LONGEST_REPLY = 64 * 1024 * 1024
 # Bytes. The daemon closes the connection without an answer if a request has more.
 LONGEST_REQUEST = 1024 * 1024
+_PIECE = 256 * 1024
 
 
 class Call(msgspec.Struct, omit_defaults=True):
     method: str
     parameters: object
     more: bool = False
+    upgrade: bool = False
 
 
 class Reply(msgspec.Struct):
@@ -88,6 +90,14 @@ class Connection:
         except msgspec.MsgspecError as error:
             raise ProtocolError(f"{self.path} is not the socket of a cucmd: {error}") from error
 
+    def receive_bytes(self, size: int, deadline: float | None) -> bytes:
+        """What follows the reply to an upgrade: at least one byte, at most `size`."""
+        if not self._buffer:
+            self._buffer += self._read(deadline)
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data
+
     def _next_frame(self, deadline: float | None) -> bytes:
         searched = 0
         while (end := self._buffer.find(b"\0", searched)) < 0:
@@ -102,7 +112,7 @@ class Connection:
     def _read(self, deadline: float | None) -> bytes:
         try:
             self._expire_at(deadline)
-            chunk = self._socket.recv(65536)
+            chunk = self._socket.recv(_PIECE)
         except TimeoutError:
             raise
         except OSError as error:
@@ -130,7 +140,7 @@ def _framed(call: Call) -> bytes:
     """
     try:
         given = _without_none(msgspec.to_builtins(call.parameters))
-        return _encoder.encode(Call(call.method, given, call.more)) + b"\0"
+        return _encoder.encode(Call(call.method, given, call.more, call.upgrade)) + b"\0"
     except UnicodeEncodeError:  # its text may have a password in it
         raise not_utf8(_path_of_invalid_text(msgspec.to_builtins(call.parameters))) from None
 

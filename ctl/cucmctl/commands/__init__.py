@@ -3,6 +3,11 @@
     start.py     `start`
     follow.py    `watch`, `wait`, and the rest of `start --wait` and `start --watch`
     show.py      `status` and `list`
+    files.py     `files`
+    export.py    `export`
+    verify.py    `verify`
+    transcript.py  `transcript`
+    label.py     `label`
     cancel.py    `cancel`
     hostkeys.py  `hostkeys`
     reload.py    `reload`

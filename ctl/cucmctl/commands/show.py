@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import get_args
 
-from cucmctl import exits, printer, render
+import msgspec
+
+from cucmctl import exits, job_list, printer, render
 from cucmctl.client import Client
-from cucmctl.options import Command, count, job_id
+from cucmctl.options import Command, count, earliest, job_id, label, labels_of, rfc3339
 from cucmctl.unfinished import MOST, UNFINISHED, older
-from cucmd.api.structs import DEFAULT_LIMIT, JobStatus, JobSummary
+from cucmd.api.structs import DEFAULT_LIMIT, JobStatus, JobSummary, ListRequest
 
 # how many jobs `status` shows without a job: they fit a small terminal
 NEWEST = 10
@@ -55,25 +57,56 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--status", metavar="S", choices=states, help=f"only these: {', '.join(states)}"
     )
+    parser.add_argument(
+        "--label",
+        metavar="KEY=VALUE",
+        type=label,
+        action="append",
+        default=[],
+        help="only with this label; may be repeated",
+    )
+    parser.add_argument(
+        "--target", metavar="NAME", help="only started for this cluster, or with this node"
+    )
+    parser.add_argument(
+        "--since",
+        metavar="T",
+        type=earliest,
+        help="only created then or later: local 'YYYY-MM-DD HH:MM', or RFC 3339",
+    )
+    how_many = parser.add_mutually_exclusive_group()
     help_ = f"at most N jobs (default: {DEFAULT_LIMIT}, and all that have not ended)"
-    parser.add_argument("--limit", metavar="N", type=count, help=help_)
+    how_many.add_argument("--limit", metavar="N", type=count, help=help_)
+    how_many.add_argument("--all", action="store_true", help="all jobs")
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    status, limit = arguments.status, arguments.limit
-    if limit is None and status in UNFINISHED:
-        limit = MOST
+    request = _request(arguments)
     with Client(arguments.socket) as client:
-        found = client.list(status=status, limit=limit)
-        if status is not None:
-            return _show_list(found, as_json=arguments.json, status=status)
-        if limit is None:
-            rest = older(client, found, DEFAULT_LIMIT)
-            return _show_list([*found, *rest], as_json=arguments.json)
-        _show_list(found, as_json=arguments.json)
-        if not arguments.json and (rest := older(client, found, limit)):
-            printer.note(_left_out(rest))
+        reply = client.list_page(request)
+        found, left = [*reply.jobs], reply.older
+        while arguments.all and left:
+            reply = client.list_page(msgspec.structs.replace(request, before=found[-1].job_id))
+            found, left = [*found, *reply.jobs], reply.older
+        if request == ListRequest():
+            unfinished = older(client, found, DEFAULT_LIMIT)
+            found, left = [*found, *unfinished], (left or 0) - len(unfinished)
+        _show_list(found, as_json=arguments.json, status=arguments.status)
+        hidden = () if arguments.json else _hidden(client, request, found)
+    if hidden:
+        printer.note(_left_out(hidden))
+    elif left and left > 0 and not arguments.json:
+        printer.note(f"{left} older; to see them: cucmctl list --all, or --limit N")
     return exits.DONE
+
+
+def _hidden(
+    client: Client, request: ListRequest, found: Sequence[JobSummary]
+) -> Sequence[JobSummary]:
+    """The jobs that have not ended and that a plain `--limit` leaves out."""
+    if request.limit in (None, MOST) or request != ListRequest(limit=request.limit):
+        return ()
+    return older(client, found, request.limit)
 
 
 def _left_out(rest: Sequence[JobSummary]) -> str:
@@ -81,6 +114,19 @@ def _left_out(rest: Sequence[JobSummary]) -> str:
     see = " and ".join(f"cucmctl list --status {one}" for one in UNFINISHED if one in states)
     count = "1 older job has" if len(rest) == 1 else f"{len(rest)} older jobs have"
     return f"{count} not ended; to see: {see}"
+
+
+def _request(arguments: argparse.Namespace) -> ListRequest:
+    limit = arguments.limit
+    if arguments.all or (limit is None and arguments.status in UNFINISHED):
+        limit = MOST
+    return ListRequest(
+        status=arguments.status,
+        limit=limit,
+        labels=labels_of("--label", arguments.label) or None,
+        target=arguments.target,
+        since=rfc3339(arguments.since) if arguments.since else None,
+    )
 
 
 def _show_list(
@@ -94,7 +140,13 @@ def _show_list(
     elif not found:
         printer.note("no jobs; to start one: cucmctl start --help")
     else:
-        for text in render.jobs(found, colour=printer.in_colour(sys.stdout)):
+        table = job_list.jobs(
+            found,
+            datetime.now(UTC),
+            colour=printer.in_colour(sys.stdout),
+            columns=printer.columns(sys.stdout),
+        )
+        for text in table:
             printer.line(text)
     return exits.DONE
 
@@ -109,7 +161,8 @@ COMMANDS = {
     "list": Command(
         "Lists jobs, newest first, with all older ones that have not ended, unless a\n"
         "--limit is given.",
-        "  cucmctl list --status running\n  cucmctl list --limit 100 --json",
+        "  cucmctl list --status running\n  cucmctl list --label case=698123456\n"
+        "  cucmctl list --target berlin --since '2026-11-25 09:00' --limit 100 --json",
         _list_arguments,
         _list,
     ),

@@ -19,6 +19,8 @@ from cucmctl.options import (
     UsageError,
     VerbParser,
     earliest,
+    label,
+    labels_of,
     latest,
     nodes_at_once,
     path_on_node,
@@ -110,6 +112,14 @@ def _how(group: argparse._ArgumentGroup) -> None:
     for name, meaning in TIMEOUTS.items():
         group.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
     group.add_argument("--concurrency", metavar="N", type=nodes_at_once, help="nodes at once")
+    group.add_argument(
+        "--label",
+        metavar="KEY=VALUE",
+        type=label,
+        action="append",
+        default=[],
+        help="to find the job by, as case=698123456; may be repeated",
+    )
     stay = group.add_mutually_exclusive_group()
     stay.add_argument("--wait", action="store_true", help="wait until the job has ended")
     stay.add_argument("--watch", action="store_true", help="follow it until it has ended")
@@ -163,6 +173,7 @@ def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
 def _start(arguments: argparse.Namespace) -> int:
     collection = _collection(arguments)
     timeouts = _timeouts(arguments)
+    labels = labels_of("--label", arguments.label)
     _check_user(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before the password is asked for
@@ -178,6 +189,7 @@ def _start(arguments: argparse.Namespace) -> int:
                 collection=collection,
                 timeouts=timeouts,
                 concurrency=arguments.concurrency,
+                labels=labels or None,
             )
         except KeyboardInterrupt:
             printer.note("interrupted before the daemon answered; did it begin? cucmctl list")

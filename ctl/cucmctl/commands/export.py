@@ -1,0 +1,164 @@
+"""`export`: a job as one file to hand on.
+
+The one rule: what is on standard output is the export alone; everything else is on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from cucmctl import exits, printer, render
+from cucmctl.client import Client, Export
+from cucmctl.export import Damaged, Format, TargetExists, save, target
+from cucmctl.options import Command, Once, UsageError, job_id
+
+FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
+# Seconds between two updates of the progress.
+_EVERY = 0.2
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="JOB", type=job_id, help="an id or its first characters")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE|DIR|-",
+        action=Once,
+        help="where to; - is standard output (default: cucmd-JOB.zip here)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        action=Once,
+        help="zip, tar, or dir for a folder (default: by the name of the output, else zip)",
+    )
+    parser.add_argument(
+        "--node", metavar="N", action="append", help="only of this node; may be repeated"
+    )
+    parser.add_argument(
+        "--incomplete", action="store_true", help="files that did not come completely too"
+    )
+    parser.add_argument("--force", action="store_true", help="replace what is there")
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    form = _format(arguments.format, arguments.output)
+    if arguments.output == "-":
+        _check_standard_output(form)
+    with Client(arguments.socket) as client:
+        nodes, incomplete = arguments.node, arguments.incomplete
+        with client.export(arguments.job, nodes=nodes, incomplete=incomplete) as export:
+            path = _path(arguments.output, export.reply.job_id, form)
+            try:
+                _save(export, path, form, force=arguments.force)
+            except TargetExists as error:
+                raise UsageError(str(error)) from None
+            except Damaged as error:
+                printer.note(str(error))
+                return exits.CANNOT_WRITE
+            except OSError as error:
+                printer.note(f"cannot write {path or 'the export'}: {error.strerror or error}")
+                return exits.CANNOT_WRITE
+            except KeyboardInterrupt:
+                printer.note("interrupted; nothing is left of the export")
+                return exits.INTERRUPTED
+    _report(export, path, as_json=arguments.json)
+    return exits.DONE
+
+
+def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> None:
+    with target(path, form, force=force) as sink, _Progress(export) as progress:
+        save(progress, sink)
+
+
+def _format(given: Format | None, output: str | None) -> Format:
+    if given is not None:
+        return given
+    if output is None or output == "-":
+        return "zip" if output is None else "tar"
+    if output.endswith("/") and not os.path.isdir(output):
+        return "dir"
+    return "tar" if output.endswith(".tar") else "zip"
+
+
+def _path(output: str | None, job: str, form: Format) -> Path | None:
+    if output == "-":
+        return None
+    name = f"cucmd-{job}" + ("" if form == "dir" else f".{form}")
+    if output is None:
+        return Path(name)
+    path = Path(output)
+    return path / name if path.is_dir() else path
+
+
+def _check_standard_output(form: Format) -> None:
+    if form == "dir":
+        raise UsageError("--format: 'dir' is a folder, which standard output is not")
+    if sys.stdout is not None and sys.stdout.isatty():
+        raise UsageError("-o: '-' is a terminal; expected a file, or a pipe behind it")
+
+
+def _report(export: Export, path: Path | None, *, as_json: bool) -> None:
+    reply = export.reply
+    if path is not None and as_json:
+        printer.json_line({"path": str(path.absolute()), **_fields(export)})
+    elif path is not None:
+        printer.line(printer.visible(str(path)))
+    count = render.counting(reply.files, "file")
+    left_out = f"; {reply.left_out} that are not complete are left out" if reply.left_out else ""
+    printer.note(f"exported {count}, {render.size(reply.bytes)}{left_out}")
+
+
+def _fields(export: Export) -> dict[str, object]:
+    reply = export.reply
+    return {name: getattr(reply, name) for name in reply.__struct_fields__ if name != "length"}
+
+
+class _Progress:
+    """The stream, with a line about it on standard error if that is a terminal."""
+
+    def __init__(self, export: Export) -> None:
+        self._export = export
+        self._shown = printer.on_terminal(sys.stderr)
+        self._began = self._next = time.monotonic()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def read(self, size: int) -> bytes:
+        data = self._export.read(size)
+        if self._shown and (now := time.monotonic()) >= self._next:
+            self._next = now + _EVERY
+            self._show(now)
+        return data
+
+    def _show(self, now: float) -> None:
+        whole = self._export.reply.length
+        done = whole - self._export.left
+        rate = done / max(now - self._began, 0.001)
+        left = render.duration(self._export.left / rate) if rate else "-"
+        text = f"{render.progress(done, whole)}  {100 * done // whole}%"
+        text += f"  {render.size(int(rate))}/s  {left} left"
+        print(f"\r\x1b[K{text[:79]}", end="", file=sys.stderr, flush=True)
+
+
+COMMANDS = {
+    "export": Command(
+        "Writes everything of a job into one zip: the files as the nodes named them,\n"
+        "transcripts, a manifest, SHA256SUMS, and summary.txt. Nobody needs access to\n"
+        "the daemon's folders. Files that did not come completely are left out.",
+        "  cucmctl export 3f2a -o case-698123456.zip\n"
+        "  cucmctl export 3f2a --format tar -o - | ssh archive 'cat > 3f2a.tar'\n"
+        "  cucmctl export 3f2a --format dir -o logs && (cd logs && sha256sum -c SHA256SUMS)",
+        _arguments,
+        _export,
+    )
+}

@@ -1,0 +1,64 @@
+"""`files`: what a job has collected.
+
+The one rule: a line is printed as it comes; a job may have 100,000 files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from cucmctl import exits, printer, render
+from cucmctl.client import Client
+from cucmctl.options import Command, job_id
+from cucmd.api.structs import File
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="JOB", type=job_id, help="an id or its first characters")
+    parser.add_argument(
+        "--node", metavar="N", action="append", help="only of this node; may be repeated"
+    )
+
+
+def _files(arguments: argparse.Namespace) -> int:
+    with Client(arguments.socket) as client:
+        found = client.files(arguments.job, arguments.node)
+        if arguments.json:
+            for file in found:
+                printer.json_line(file)
+            return exits.DONE
+        count = size = 0
+        for file in found:
+            printer.line(_line(file))
+            count, size = count + 1, size + file.size
+    if not count:
+        printer.note("no files are on record; those of a node are, once it has ended")
+    elif printer.on_terminal(sys.stdout):
+        printer.note(f"{render.counting(count, 'file')}, {render.size(size)}")
+    return exits.DONE
+
+
+def _line(file: File) -> str:
+    """Node, size, time stamp, whether it counts, path. The path is last: it can be long."""
+    modified = render.local(file.modified) if file.modified else "-" * 19
+    state = "complete" if file.exported else "superseded" if file.complete else "incomplete"
+    checksum = file.sha256 or "-" * 64
+    return (
+        f"{printer.visible(file.node)}  {state:<10}  {file.attempt or '-'!s:>2}  "
+        f"{file.size:>13}  {modified}  {checksum}  {printer.visible(file.path)}"
+    )
+
+
+COMMANDS = {
+    "files": Command(
+        "Lists the files of a job: node, whether it is complete (superseded: a later\n"
+        "attempt succeeded and collected it again), the attempt, bytes, the time stamp\n"
+        "that the node gave it, SHA-256, and the path as the node named it. With --json\n"
+        "an object a line.",
+        "  cucmctl files 3f2a\n  cucmctl files 3f2a --node ccm-sub1\n"
+        "  cucmctl --json files 3f2a | jq -r 'select(.complete | not) | .path'",
+        _arguments,
+        _files,
+    )
+}

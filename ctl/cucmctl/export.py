@@ -1,0 +1,284 @@
+"""A job's tar, as it comes from the daemon, into a tar, a zip or a folder.
+
+The one rule: what is not whole never has the name of the target. It is written beside it, under a
+name that begins with a dot, and renamed at the end; whatever goes wrong removes it.
+
+The daemon sends SHA256SUMS before the files, in their order. So each file is compared as it passes,
+and nothing is kept in memory but a piece of the stream. A zip also needs its list of names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Literal, Protocol, TypeAlias, cast
+
+from cucmctl.errors import ClientError, ProtocolError
+
+Format: TypeAlias = Literal["zip", "tar", "dir"]
+CHECKSUMS = "SHA256SUMS"
+_PIECE = 1024 * 1024
+# The earliest date that a zip can hold.
+_ZIP_BEGINS = (1980, 1, 1, 0, 0, 0)
+
+
+class Damaged(ClientError):
+    """A file is not as it was when it was received."""
+
+
+class TargetExists(Exception):
+    """There is something already where the export is to go."""
+
+
+class Source(Protocol):
+    """The stream: `read` gives what there is, at most `size` bytes, b"" at its end."""
+
+    def read(self, size: int) -> bytes: ...
+
+
+class Sink(Protocol):
+    """Where the parts go. `raw` is given the stream as it is, `add` each file of it."""
+
+    def raw(self, data: bytes) -> None: ...
+    def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None: ...
+    def close(self) -> None: ...
+
+
+def save(source: Source, sink: Sink) -> None:
+    """Reads the stream to its end. The parts go to `sink`, which is closed if all of it was whole.
+
+    Raises `Damaged`, `ProtocolError`, `OSError`, and what `read` of the source raises.
+    """
+    tee = _Tee(source, sink.raw)
+    with _checksums() as checksums:
+        try:
+            with tarfile.open(fileobj=cast(IO[bytes], tee), mode="r|", bufsize=_PIECE) as tar:
+                for member in tar:
+                    tar.members = []  # type: ignore[attr-defined]  # it keeps what it has read
+                    file = tar.extractfile(member)
+                    if file is None:
+                        raise ProtocolError(f"the export has {member.name!r}, which is no file")
+                    sink.add(member, checksums.checked(_safe(member.name), _pieces(file)))
+        except tarfile.TarError as error:
+            raise ProtocolError(f"the export is not as agreed: {error}") from error
+        while tee.read(_PIECE):
+            pass
+    sink.close()
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(_PIECE):
+        yield piece
+
+
+def _safe(name: str) -> str:
+    """Raises `ProtocolError` for a name that leads out of the target."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise ProtocolError(f"the export has a file {name!r}, outside of itself")
+    return name
+
+
+class _Tee:
+    def __init__(self, source: Source, raw: Callable[[bytes], None]) -> None:
+        self._source = source
+        self._raw = raw
+
+    def read(self, size: int) -> bytes:
+        data = self._source.read(size)
+        self._raw(data)
+        return data
+
+
+class _Checksums:
+    """The lines of SHA256SUMS, kept in a file without a name, and compared one after the other."""
+
+    def __init__(self, kept: IO[bytes]) -> None:
+        self._kept = kept
+        self._next: tuple[str, str] | None = None
+
+    def checked(self, name: str, content: Iterator[bytes]) -> Iterator[bytes]:
+        """The pieces; at their end raises `Damaged` if the file differs from its checksum."""
+        if name == CHECKSUMS:
+            for piece in content:
+                self._kept.write(piece)
+                yield piece
+            self._kept.seek(0)
+            self._next = self._read()
+            return
+        digest = hashlib.sha256()
+        for piece in content:
+            digest.update(piece)
+            yield piece
+        if self._next is not None and self._next[0] == name:
+            if self._next[1] != digest.hexdigest():
+                raise Damaged(f"{name} is not as it was received: its checksum differs")
+            self._next = self._read()
+
+    def finish(self) -> None:
+        if self._next is not None:
+            raise ProtocolError(f"the export has no {self._next[0]}, which {CHECKSUMS} names")
+
+    def _read(self) -> tuple[str, str] | None:
+        line = self._kept.readline().decode("utf-8", "surrogateescape").removesuffix("\n")
+        if not line:
+            return None
+        escaped = line.startswith("\\")
+        checksum, _, name = line.removeprefix("\\").partition("  ")
+        return (_unescaped(name) if escaped else name), checksum
+
+
+def _unescaped(name: str) -> str:
+    parts = name.split("\\\\")
+    return "\\".join(part.replace("\\n", "\n").replace("\\r", "\r") for part in parts)
+
+
+@contextmanager
+def _checksums() -> Iterator[_Checksums]:
+    with tempfile.TemporaryFile(prefix="cucmctl-") as kept:
+        checksums = _Checksums(kept)
+        yield checksums
+        checksums.finish()
+
+
+# Where it goes
+
+
+class TarSink:
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+
+    def raw(self, data: bytes) -> None:
+        self._out.write(data)
+
+    def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
+        for _ in content:
+            pass
+
+    def close(self) -> None:
+        self._out.flush()
+
+
+class ZipSink:
+    """Stored, not compressed: the logs are compressed already, mostly."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True)
+
+    def raw(self, data: bytes) -> None:
+        pass
+
+    def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
+        modified = time.gmtime(member.mtime)[:6]
+        name = member.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        info = zipfile.ZipInfo(name, max(modified, _ZIP_BEGINS))
+        info.external_attr = 0o100640 << 16
+        info.file_size = member.size  # by which it knows whether to use the Zip64 form
+        with self._zip.open(info, "w") as entry:
+            for piece in content:
+                entry.write(piece)
+
+    def close(self) -> None:
+        self._zip.close()
+        self._out.flush()
+
+
+class FolderSink:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def raw(self, data: bytes) -> None:
+        pass
+
+    def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
+        path = self._folder / os.fsdecode(member.name.encode("utf-8", "surrogateescape"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            for piece in content:
+                file.write(piece)
+        os.utime(path, (member.mtime, member.mtime))
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def target(path: Path | None, form: Format, *, force: bool) -> Iterator[Sink]:
+    """A sink for `path`, or for standard output if that is None. Renamed to `path` at the end.
+
+    Raises `TargetExists` where there is something, unless `force`.
+    """
+    if path is None:
+        yield _sink(sys.stdout.buffer, form)
+        return
+    if not force:
+        _refuse_existing(path)
+    if form == "dir":
+        with _new_folder(path, force=force) as folder:
+            yield FolderSink(folder)
+        return
+    with _new_file(path, force=force) as file:
+        yield _sink(file, form)
+
+
+def _sink(out: IO[bytes], form: Format) -> Sink:
+    return ZipSink(out) if form == "zip" else TarSink(out)
+
+
+def _refuse_existing(path: Path) -> None:
+    if os.path.lexists(path):
+        raise TargetExists(f"{path} exists; to replace it: --force")
+
+
+@contextmanager
+def _new_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        if not force:
+            _refuse_existing(path)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _new_folder(path: Path, *, force: bool) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    try:
+        yield folder
+        mask = os.umask(0)
+        os.umask(mask)
+        folder.chmod(0o777 & ~mask)
+        if os.path.lexists(path):
+            if not force:
+                _refuse_existing(path)
+            _remove(path)
+        folder.rename(path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -1,0 +1,91 @@
+"""A list of jobs as a table.
+
+The one rule: each job is one line. With a width, the last columns are cut to it, or left out: what
+a job collects first, then its target.
+"""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from cucmctl import render
+from cucmctl.printer import visible
+from cucmd.api.structs import JobSummary
+
+# A moment that is older has its year, and not its time of day.
+_RECENT = timedelta(days=180)
+# A column that can be cut is left out where it would be shorter.
+_LEAST = 8
+
+
+def jobs(
+    summaries: Iterable[JobSummary],
+    now: datetime,
+    *,
+    colour: bool = False,
+    columns: int | None = None,
+) -> Iterator[str]:
+    headings = ["JOB", "STATUS", "CREATED", "NODES", "SIZE", "TIME", "OWNER", "TARGET", "COLLECTS"]
+    rows = [_row(job, now) for job in summaries]
+    if columns is not None:
+        headings, rows = _fitting(headings, rows, columns)
+    return render.table(headings, rows, right="NODES SIZE TIME", colour=colour)
+
+
+def _row(job: JobSummary, now: datetime) -> list[str]:
+    """The cells of a job. A daemon of before tells neither owner nor target."""
+    done = job.nodes_done - job.nodes_failed if job.nodes_succeeded is None else job.nodes_succeeded
+    return [
+        job.job_id,
+        job.status,
+        _moment(job.created_at, now),
+        f"{done}/{job.nodes_total}",
+        render.size(job.bytes_received),
+        render.took(job.started_at, job.completed_at, now),
+        "" if job.owner is None else user(job.owner),
+        target(job),
+        render.collected(job.collection) if job.collection is not None else "",
+    ]
+
+
+def target(job: JobSummary) -> str:
+    """What the job was started for: `berlin`, `cucm-pub and 8 more`."""
+    names = job.targets or ()
+    if len(names) == 1:
+        return names[0]
+    if job.first_node is None:
+        return ""
+    more = job.nodes_total - 1
+    return f"{job.first_node} and {more} more" if more else job.first_node
+
+
+def user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _moment(at: datetime, now: datetime) -> str:
+    form = "%m-%d %H:%M" if now - at < _RECENT else "%Y-%m-%d"
+    return at.astimezone().strftime(form)
+
+
+def _fitting(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], columns: int
+) -> tuple[list[str], list[list[str]]]:
+    """The last two columns cut, or left out, so that a line fits."""
+    shown = [[visible(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(headings, *shown, strict=True)]
+    left = columns - sum(widths[:-2]) - 2 * (len(widths) - 3)
+    target_width = min(widths[-2], left - 2)
+    rest = left - 2 - target_width - 2
+    if target_width < _LEAST:
+        count = len(headings) - 2
+        return [*headings[:count]], [row[:count] for row in shown]
+    if rest < _LEAST:
+        count = len(headings) - 1
+        return [*headings[:count]], [[*row[: count - 1], row[-2][:target_width]] for row in shown]
+    return [*headings], [[*row[:-2], row[-2][:target_width], row[-1][:rest]] for row in shown]

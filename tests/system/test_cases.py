@@ -1,0 +1,271 @@
+"""What was collected, in the hands of a user who has nothing but the socket."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client, JobBusy
+from cucmd.api import structs
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import in_phase, start, until
+from rig.lab import Lab, running_lab
+
+NODES = 2
+DOCUMENTS = {"summary.txt", "SHA256SUMS", "manifest.json"}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with running_lab(NODES, "--fault", "2=silent-return:command") as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with running_daemon(tmp_path_factory.mktemp("cases") / "cucmd", CONFIG) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def job(lab: Lab, daemon: Daemon) -> structs.Job:
+    """One node has succeeded, one has failed."""
+    with daemon.client() as client:
+        job = client.wait(start(client, lab).job_id)
+    assert job.status == "partial"
+    return job
+
+
+@pytest.fixture
+def files(daemon: Daemon, job: structs.Job) -> list[structs.File]:
+    with daemon.client() as client:
+        return list(client.files(job.job_id))
+
+
+def on_disk(daemon: Daemon, job: structs.Job) -> dict[str, Path]:
+    """Name in an export -> path, of every file that a node pushed."""
+    directory = daemon.state / "jobs" / job.job_id
+    return {
+        str(path.relative_to(directory)).replace("/files/", "/", 1): path
+        for path in directory.glob("*/files/**/*")
+        if path.is_file()
+    }
+
+
+def named(file: structs.File) -> str:
+    return f"{file.node.replace(':', '_')}/{file.path}"
+
+
+def test_files_are_those_on_disk(
+    daemon: Daemon, job: structs.Job, files: list[structs.File]
+) -> None:
+    there = on_disk(daemon, job)
+    assert {named(file): file.size for file in files} == {
+        name: path.stat().st_size for name, path in there.items()
+    }
+    for file in files:
+        assert file.sha256 == hashlib.sha256(there[named(file)].read_bytes()).hexdigest()
+        assert (file.complete, file.exported, file.attempt) == (True, True, 1)
+
+
+def test_files_in_json_are_a_line_each(daemon: Daemon, job: structs.Job) -> None:
+    done = daemon.ctl("--json", "files", job.job_id, "--node", job.nodes[0].node)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {line["node"] for line in lines} == {job.nodes[0].node}
+    assert len(lines) == job.nodes[0].files_received
+
+
+def exported(daemon: Daemon, job: structs.Job, folder: Path, *options: str) -> str:
+    done = daemon.ctl("export", job.job_id, *options, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def expected_names(daemon: Daemon, job: structs.Job) -> set[str]:
+    folders = [node.node.replace(":", "_") for node in job.nodes]
+    transcripts = {f"transcripts/{folder}.log" for folder in folders}
+    return DOCUMENTS | transcripts | set(on_disk(daemon, job))
+
+
+def test_a_zip_has_everything(daemon: Daemon, job: structs.Job, tmp_path: Path) -> None:
+    path = tmp_path / exported(daemon, job, tmp_path)
+    assert path.name == f"cucmd-{job.job_id}.zip"
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert set(archive.namelist()) == expected_names(daemon, job)
+        for name, file in on_disk(daemon, job).items():
+            assert archive.read(name) == file.read_bytes()
+    if unzip := shutil.which("unzip"):
+        subprocess.run([unzip, "-qt", path], check=True)
+
+
+def test_a_tar_on_standard_output_is_read_by_tar(
+    daemon: Daemon, job: structs.Job, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.tar"
+    with path.open("wb") as out:
+        done = daemon.ctl(
+            "export",
+            job.job_id,
+            "-o",
+            "-",
+            stdout=out,
+            stderr=subprocess.PIPE,
+            capture_output=False,
+            text=False,
+        )
+    assert done.returncode == 0
+    listed = subprocess.run(["tar", "-tf", path], capture_output=True, text=True, check=True)
+    assert set(listed.stdout.splitlines()) == expected_names(daemon, job)
+    with daemon.client() as client, client.export(job.job_id) as export:
+        assert export.reply.length == path.stat().st_size
+
+
+def test_a_folder_passes_its_checksums(daemon: Daemon, job: structs.Job, tmp_path: Path) -> None:
+    exported(daemon, job, tmp_path, "--format", "dir", "-o", "case")
+    folder = tmp_path / "case"
+    checked = subprocess.run(
+        ["sha256sum", "-c", "--strict", "SHA256SUMS"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert checked.stdout.count(": OK") == len(on_disk(daemon, job))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert {file["path"] for file in manifest["files"]} == set(on_disk(daemon, job))
+    assert [node["status"] for node in manifest["job"]["nodes"]] == ["succeeded", "failed"]
+    summary = (folder / "summary.txt").read_text()
+    for node in job.nodes:
+        assert node.node in summary
+    assert job.nodes[1].failure.code in summary
+
+
+def test_one_node_is_exported_alone(daemon: Daemon, job: structs.Job, tmp_path: Path) -> None:
+    name = job.nodes[1].node
+    exported(daemon, job, tmp_path, "--node", name, "-o", "one.tar")
+    with tarfile.open(tmp_path / "one.tar") as tar:
+        assert set(tar.getnames()) == DOCUMENTS | {f"transcripts/{name.replace(':', '_')}.log"}
+
+
+def test_an_existing_target_is_replaced_by_force_only(
+    daemon: Daemon, job: structs.Job, tmp_path: Path
+) -> None:
+    for name, form in (("x.zip", "zip"), ("x.tar", "tar"), ("x", "dir")):
+        target = tmp_path / name
+        target.write_text("mine")
+        done = daemon.ctl("export", job.job_id, "--format", form, "-o", name, cwd=tmp_path)
+        assert (done.returncode, target.read_text()) == (2, "mine")
+        exported(daemon, job, tmp_path, "--format", form, "-o", name, "--force")
+        assert target.is_dir() or target.read_bytes()[:4] != b"mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"x.zip", "x.tar", "x"}
+
+
+def test_a_full_disk_leaves_nothing(daemon: Daemon, job: structs.Job, tmp_path: Path) -> None:
+    for form in ("zip", "tar", "dir"):
+        command = f"ulimit -f 100; exec {' '.join(_ctl(daemon))} export {job.job_id}"
+        done = subprocess.run(
+            ["bash", "-c", f"trap '' XFSZ; {command} --format {form} -o out"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 74, done.stderr
+        assert list(tmp_path.iterdir()) == []
+
+
+def _ctl(daemon: Daemon) -> list[str]:
+
+    return [sys.executable, "-m", "cucmctl", "--socket", str(daemon.socket)]
+
+
+def test_a_job_that_runs_is_not_exported(lab: Lab, daemon: Daemon, tmp_path: Path) -> None:
+    with running_lab(1, "--fault", "hang:command") as slow, daemon.client() as client:
+        job_id = start(client, slow).job_id
+        until(client, job_id, in_phase("command"))
+        for verb in ("export", "verify"):
+            assert daemon.ctl(verb, job_id, cwd=tmp_path).returncode == 75
+        with pytest.raises(JobBusy):
+            client.export(job_id)
+        follow = client.transcript(job_id, slow.nodes[0], follow=True)
+        text = next(follow)
+        client.cancel(job_id)
+        text += "".join(follow)
+        path = daemon.state / "jobs" / job_id / slow.nodes[0].replace(":", "_") / "transcript.log"
+        assert text == path.read_text()
+        with client.export(job_id) as export:
+            assert export.reply.files == 0
+
+
+def test_a_transcript_is_that_on_disk_with_escapes_made_visible(
+    daemon: Daemon, job: structs.Job
+) -> None:
+    node = job.nodes[0].node
+    path = daemon.state / "jobs" / job.job_id / node.replace(":", "_") / "transcript.log"
+    done = daemon.ctl("transcript", job.job_id, node)
+    assert len(done.stdout.splitlines()) == len(path.read_text().split("\n")) - 1
+    assert "\x1b" not in done.stdout
+    assert daemon.ctl("transcript", job.job_id, "nobody").returncode == 5
+
+
+def test_verify_names_what_differs_and_what_is_gone(
+    lab: Lab, daemon: Daemon, tmp_path: Path
+) -> None:
+    with daemon.client() as client:
+        job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
+        assert daemon.ctl("verify", job.job_id).returncode == 0
+        changed, shorter, gone, *_ = sorted(on_disk(daemon, job).values())
+        size = changed.stat().st_size
+        changed.write_bytes(os.urandom(size))
+        shorter.write_bytes(b"short")
+        gone.unlink()
+        wrong = [file for reply in client.verify(job.job_id) for file in reply.wrong]
+        names = [path.name for path in (changed, shorter, gone)]
+        assert [Path(file.path).name for file in wrong] == names
+        done = daemon.ctl("verify", job.job_id)
+        assert (done.returncode, len(done.stdout.splitlines())) == (1, 3)
+        # What is known to be wrong before the first byte is refused with an error.
+        refused = daemon.ctl("export", job.job_id, cwd=tmp_path)
+        assert (refused.returncode, list(tmp_path.iterdir())) == (75, [])
+
+
+def test_a_file_that_changed_without_its_size_is_found_as_it_passes(
+    lab: Lab, daemon: Daemon, tmp_path: Path
+) -> None:
+    with daemon.client() as client:
+        job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
+    path = next(iter(on_disk(daemon, job).values()))
+    path.write_bytes(os.urandom(path.stat().st_size))
+    for form in ("zip", "tar", "dir"):
+        done = daemon.ctl("export", job.job_id, "--format", form, cwd=tmp_path)
+        assert (done.returncode, list(tmp_path.iterdir())) == (74, [])
+        assert path.name in done.stderr
+
+
+def test_jobs_are_found_by_label_target_and_age(lab: Lab, daemon: Daemon) -> None:
+    with daemon.client() as client:
+        job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
+        client.label(job.job_id, {"case": "698123456", "site": "bern"})
+        found = _listed(client, labels={"case": "698123456"})
+        assert [one.job_id for one in found] == [job.job_id]
+        assert found[0].labels == {"case": "698123456", "site": "bern"}
+        assert found[0].owner == os.getuid()
+        assert _listed(client, labels={"case": "1"}) == ()
+        assert job.job_id in {one.job_id for one in _listed(client, target=lab.nodes[0])}
+        assert _listed(client, target="nobody") == ()
+        assert _listed(client, since="2099-01-01T00:00:00Z") == ()
+        older = client.call("List", structs.ListRequest(limit=1), structs.ListReply).older
+        assert older == len(_listed(client, limit=1000)) - 1
+
+
+def _listed(client: Client, **fields: object) -> tuple[structs.JobSummary, ...]:
+    return client.call("List", structs.ListRequest(**fields), structs.ListReply).jobs

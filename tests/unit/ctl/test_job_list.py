@@ -1,0 +1,61 @@
+"""A list of jobs as a table: what each job was, in any width."""
+
+import os
+import pwd
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from cucmctl import job_list, render
+from cucmd.api import structs
+
+
+@pytest.fixture
+def summary(job, node, began):
+    nodes = (node("cucm-pub", "succeeded"), node("cucm-sub1", "failed"), node("cucm-sub2"))
+    return msgspec.structs.replace(
+        render.summary(job(*nodes)),
+        targets=("cucm-pub", "cucm-sub1", "cucm-sub2"),
+        owner=os.getuid(),
+        collection=structs.Collection(paths=("cm/trace/ccm/sdl",), last="2h"),
+    )
+
+
+def cells(summary, began, columns=None):
+    headings, row = job_list.jobs([summary], began, columns=columns)
+    return headings.split(), row
+
+
+def test_a_job_is_a_line_with_owner_target_and_what_it_collects(summary, began, in_zone):
+    in_zone("UTC")
+    headings, row = cells(summary, began + timedelta(minutes=2))
+    assert headings[3:] == ["NODES", "SIZE", "TIME", "OWNER", "TARGET", "COLLECTS"]
+    assert " 1/3 " in row
+    assert f" {pwd.getpwuid(os.getuid()).pw_name} " in row
+    assert row.endswith("cucm-pub and 2 more  cm/trace/ccm/sdl, last 2h")
+
+
+def test_the_name_of_a_cluster_is_the_target(summary):
+    assert job_list.target(msgspec.structs.replace(summary, targets=("berlin",))) == "berlin"
+
+
+def test_a_job_of_before_has_its_first_node_as_target(summary):
+    assert job_list.target(msgspec.structs.replace(summary, targets=None)) == "cucm-pub and 2 more"
+
+
+def test_a_user_without_a_name_is_a_number():
+    assert job_list.user(4_000_000_000) == "4000000000"
+
+
+@pytest.mark.parametrize("columns", range(20, 140, 7))
+def test_a_line_fits_as_soon_as_the_columns_that_are_not_cut_do(summary, began, columns):
+    least = max(map(len, job_list.jobs([summary], began, columns=1)))
+    for line in job_list.jobs([summary], began, columns=columns):
+        assert len(line) <= max(columns, least)
+
+
+def test_an_old_job_has_its_year(summary, began, in_zone):
+    in_zone("UTC")
+    _, row = cells(summary, began + timedelta(days=400))
+    assert f"{began:%Y-%m-%d}" in row
