@@ -139,6 +139,9 @@ class Console:
             if not task.done():  # the session itself is being ended
                 task.cancel()
                 await asyncio.wait({task})
+            elif not task.cancelled():
+                # If the session is ended in this moment nobody asks for it, and asyncio logs that.
+                task.exception()
         if task.cancelled():
             raise Interrupted
         return task.result()
