@@ -2,6 +2,7 @@
 
     files.py      the files of a job, a page at a time, and which of them count
     verify.py     the files on disk, compared with their checksums
+    thread.py     a thread for work that takes long
     transcript.py  the transcript of a node, also while it grows
     archive.py    a job as one tar: what is in it, how long it will be, its bytes
     entries.py    PURE  the entries of that tar

@@ -9,21 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import trio
 
 from cucmd.cases.files import counts, pages
+from cucmd.cases.thread import WorkThread
 from cucmd.job import Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
-
-T = TypeVar("T")
 
 _PIECE = 1024 * 1024
 _LOWEST = 19
@@ -50,13 +47,16 @@ class Verifier:
     ) -> AsyncGenerator[Checked, None]:
         """Each complete file that counts. Raises `StoreFailed`."""
         async with self._turn:
-            thread = _LowPriorityThread()
+            # Of its own: the priority of one from trio's pool could not be raised again.
+            thread = WorkThread("cucmd-verify", _lower_priority)
             try:
                 async with aclosing(pages(self._store, job_id, nodes)) as all_pages:
                     async for page in all_pages:
                         for file, node in page:
                             if file.complete and counts(file, node):
-                                wrong = await thread.run(_wrong, directory / file.path, file)
+                                wrong = await thread.run(
+                                    _wrong, thread.ended, directory / file.path, file
+                                )
                                 yield Checked(file, node, wrong)
             finally:
                 thread.close()
@@ -86,33 +86,6 @@ def _read(ended: threading.Event, path: Path) -> tuple[int, str]:
     finally:
         os.close(descriptor)
     return size, digest.hexdigest()
-
-
-class _LowPriorityThread:
-    """A thread of its own: the priority of one from trio's pool could not be raised again."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "cucmd-verify", _lower_priority)
-        self._ended = threading.Event()
-        self._token = trio.lowlevel.current_trio_token()
-
-    async def run(self, work: Callable[..., T], *arguments: object) -> T:
-        """`work(ended, ...)`; `ended` is set once nobody waits for the result."""
-        done = trio.Event()
-        future: Future[T] = self._pool.submit(work, self._ended, *arguments)
-        future.add_done_callback(lambda _: self._tell(done))
-        await done.wait()
-        return future.result()
-
-    def close(self) -> None:
-        self._ended.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _tell(self, done: trio.Event) -> None:
-        try:
-            self._token.run_sync_soon(done.set)
-        except trio.RunFinishedError:
-            pass  # the daemon has ended meanwhile
 
 
 def _lower_priority() -> None:
