@@ -2,6 +2,10 @@
 
     files.py      the files of a job, a page at a time, and which of them count
     verify.py     the files on disk, compared with their checksums
+    read_traces.py  the stamps of one file or archive
+    covered.py    PURE  stamps against the window, in words
+    stamps.py     PURE  the stamps in a trace
+    unpack.py     PURE  gzip and tar in pieces
     thread.py     a thread for work that takes long
     transcript.py  the transcript of a node, also while it grows
     archive.py    a job as one tar: what is in it, how long it will be, its bytes

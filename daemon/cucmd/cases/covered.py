@@ -1,0 +1,230 @@
+"""PURE. What the traces of a node cover of the window that was asked for, in words.
+
+The one rule: never a guess. A time that can be two moments, because the clock was set back or its
+zone is not known, counts as both: what holds for only one of them is unknown.
+
+    first stamp     at or before the start of the window    covers it
+                    after it                                begins then
+    last stamp      at or after the end of the window       covers it
+                    before it                               ends then
+    either can be   both                                    unknown
+
+Why a trace begins later is not said: the node may have nothing older, or it was started then.
+Whether something is missing in the middle is not looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+
+import msgspec
+
+from cucmd.cases.stamps import Stamp
+
+# Nodes are asked for whole minutes.
+_MINUTE = timedelta(minutes=1)
+# Local clocks are between 12 hours behind UTC and 14 ahead of it.
+_FARTHEST_BEHIND, _FARTHEST_AHEAD = timedelta(hours=12), timedelta(hours=14)
+# Whether the offset in a header includes summer time is not known (vos/NODES.md, section 7.1).
+_SUMMER_TIME = timedelta(hours=1)
+# Traces that are named in one text.
+_MOST_NAMED = 3
+
+_NUMBERS = re.compile(r"(?:[._-]?\d+)+")
+_ENDING = re.compile(r"\.gzo?$")
+
+
+class Window(msgspec.Struct, frozen=True):
+    """What was asked for; None: from the beginning, or to the end."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """The node's clock. `zone` None: not known. `ahead`: of ours."""
+
+    zone: tzinfo | None = None
+    ahead: timedelta = timedelta()
+
+
+class Trace(msgspec.Struct):
+    """The files of one trace, such as all SDL files of a service. `begin` to `end` is in them.
+
+    unknown   how many of them have no stamp that is known
+    partial   more of them may be in what could not be read
+    """
+
+    name: str
+    begin: Stamp | None = None
+    end: Stamp | None = None
+    unknown: int = 0
+    partial: bool = False
+
+
+def trace_name(path: str) -> str:
+    """What the files of one trace have in common: folder and name without numbers."""
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + _NUMBERS.sub("*", _ENDING.sub("", name)).rstrip("*")
+
+
+def describe(traces: Sequence[Trace], window: Window, clock: Clock) -> str:
+    """One line about a node: "covers 13:00 to 15:00 (Europe/Berlin)". Empty without files."""
+    unknown = sum(trace.unknown for trace in traces)
+    known = [_judge(trace, window, clock) for trace in traces if trace.begin is not None]
+    parts = [_of_known(known, window, clock)] if known else []
+    if unknown:
+        files = "1 file has" if unknown == 1 else f"{unknown} files have"
+        parts.append(f"{files} no time stamps that are known")
+    said = "; ".join(parts)
+    return said if known or not said else f"unknown: {said}"
+
+
+class _Judged(msgspec.Struct, frozen=True):
+    """`begins`, `ends`: within the window, then. `unclear`: cannot be told."""
+
+    name: str
+    first: datetime
+    last: datetime
+    begins: bool
+    ends: bool
+    unclear: bool
+
+    @property
+    def covers(self) -> bool:
+        return not (self.begins or self.ends or self.unclear)
+
+
+def _judge(trace: Trace, window: Window, clock: Clock) -> _Judged:
+    assert trace.begin is not None
+    last = trace.end or trace.begin
+    begins = ends = unclear = False
+    if window.since is not None:
+        late = _is_later(trace.begin, window.since + _MINUTE, clock)
+        begins, unclear = late is True, late is None
+    if window.until is not None:
+        reached = None if trace.end is None else _is_later(last, window.until - _MINUTE, clock)
+        ends, unclear = reached is False, unclear or reached is None
+    # What is missing may be in the files that could not be read.
+    if (trace.unknown or trace.partial) and (begins or ends):
+        begins, ends, unclear = False, False, True
+    return _Judged(trace.name, trace.begin.local, last.local, begins, ends, unclear)
+
+
+def _is_later(stamp: Stamp, than: datetime, clock: Clock) -> bool | None:
+    """Whether the stamp is at `than` or later; None: it can be both."""
+    possible = readings(stamp, clock)
+    if possible is None:
+        return None
+    earliest, latest = possible
+    if earliest >= than:
+        return True
+    return False if latest < than else None
+
+
+def readings(stamp: Stamp, clock: Clock) -> tuple[datetime, datetime] | None:
+    """The earliest and the latest moment that a stamp can mean, in UTC.
+
+    None: the clock never shows that time. If the clock is wrong, it may have been right when the
+    stamp was written.
+    """
+    if clock.zone is not None:
+        found = _in_zone(stamp, clock.zone)
+        if not found:
+            return None
+        earliest, latest = min(found), max(found)
+    else:
+        local = stamp.local.replace(tzinfo=UTC)
+        if stamp.offset is not None:
+            earliest = local - stamp.offset - _SUMMER_TIME
+            latest = local - stamp.offset + _SUMMER_TIME
+        else:
+            earliest, latest = local - _FARTHEST_AHEAD, local + _FARTHEST_BEHIND
+    return min(earliest, earliest - clock.ahead), max(latest, latest - clock.ahead)
+
+
+def _in_zone(stamp: Stamp, zone: tzinfo) -> set[datetime]:
+    """The moments at which a clock of that zone shows the time: none, one, or two."""
+    found = set()
+    for fold in (0, 1):
+        moment = stamp.local.replace(tzinfo=zone, fold=fold)
+        utc = moment.astimezone(UTC)
+        if utc.astimezone(zone).replace(tzinfo=None, fold=0) == stamp.local:
+            found.add(utc)
+    if len(found) == 2 and stamp.offset is not None:
+        fitting = {utc for utc in found if utc.astimezone(zone).utcoffset() == stamp.offset}
+        return fitting or found
+    return found
+
+
+# The words
+
+
+def _of_known(known: Sequence[_Judged], window: Window, clock: Clock) -> str:
+    if window.since is None and window.until is None:
+        span = (min(one.first for one in known), max(one.last for one in known))
+        shown = _Times([*span], clock)
+        return f"from {shown.of(span[0])} to {shown.of(span[1])}{shown.zone}"
+    others = [one for one in known if not one.covers]
+    if all(one.unclear for one in known):
+        return _unclear(known, clock)
+    bounds = [_local(bound, clock) for bound in (window.since, window.until)]
+    named = others[:_MOST_NAMED]
+    moments = [one.first for one in named if one.begins] + [one.last for one in named if one.ends]
+    shown = _Times([*(bound for bound in bounds if bound is not None), *moments], clock)
+    said = [_of_one(one, shown, alone=len(known) == 1) for one in named]
+    if len(others) > len(named):
+        said.append(f"and {len(others) - len(named)} more")
+    if len(others) == len(known):
+        return "; ".join(said) + shown.zone
+    covered = _window(bounds, shown)
+    return f"covers {covered}, but {'; '.join(said)}" if said else f"covers {covered}"
+
+
+def _of_one(one: _Judged, shown: _Times, *, alone: bool) -> str:
+    words = [f"begins {shown.of(one.first)}"] if one.begins else []
+    words += [f"ends {shown.of(one.last)}"] if one.ends else []
+    said = ", ".join(words) or "is unclear"
+    return said if alone else f"{one.name} {said}"
+
+
+def _unclear(known: Sequence[_Judged], clock: Clock) -> str:
+    first, last = min(one.first for one in known), max(one.last for one in known)
+    shown = _Times([first, last], clock)
+    why = (
+        "the node's time zone is not known"
+        if clock.zone is None
+        else "a time stamp can be of two moments, or of none, or a file could not be read"
+    )
+    return f"unknown: {why}; time stamps from {shown.of(first)} to {shown.of(last)}{shown.zone}"
+
+
+def _window(bounds: Sequence[datetime | None], shown: _Times) -> str:
+    since, until = (None if bound is None else shown.of(bound) for bound in bounds)
+    if since and until:
+        return f"{since} to {until}{shown.zone}"
+    if since:
+        return f"{since} and later{shown.zone}"
+    if until:
+        return f"everything up to {until}{shown.zone}"
+    return "the window, whatever the node's time zone is"
+
+
+class _Times:
+    """Moments of one text: with their dates, unless all are of one day."""
+
+    def __init__(self, moments: Sequence[datetime], clock: Clock) -> None:
+        one_day = len({moment.date() for moment in moments}) == 1
+        self._form = "%H:%M" if one_day else "%Y-%m-%d %H:%M"
+        self.zone = f" ({clock.zone})" if clock.zone is not None else " by the node's clock"
+
+    def of(self, moment: datetime) -> str:
+        return moment.strftime(self._form)
+
+
+def _local(moment: datetime | None, clock: Clock) -> datetime | None:
+    if moment is None or clock.zone is None:
+        return None
+    return moment.astimezone(clock.zone).replace(tzinfo=None, fold=0)

@@ -1,0 +1,246 @@
+"""Reads the stamps of one file or archive, in a thread that gives way to the daemon.
+
+The one rule: everything is bounded, the bytes read and unpacked and the time. A file that cannot be
+read, or only in part, has no stamp there, and fails nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from cucmd.cases.covered import Trace, trace_name
+from cucmd.cases.stamps import First, LastStamp, Stamp, first_stamp
+from cucmd.cases.unpack import PIECE, Tar, is_tar, unpacked
+
+# Of the beginning of a file, unpacked: the first line with a stamp is in it, or none is.
+BEGINNING = 64 * 1024
+# Of a file that is read to its end: bytes on disk, and unpacked. A trace of CallManager has 10 MB.
+MOST_READ = 256 * 1024 * 1024
+MOST_UNPACKED = 512 * 1024 * 1024
+# Of an archive, for both: it has all files of one command.
+MOST_OF_ARCHIVE = 4 * 1024 * 1024 * 1024
+# Of a text file that need not be read from its beginning.
+_TAIL = 256 * 1024
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+# Traces of one node that are told apart.
+MOST_TRACES = 200
+# Work for a hundredth of a second, then rest four times as long. The thread's priority is not
+# lowered instead: it holds the interpreter's lock while it searches a piece, and on a busy machine
+# the daemon would wait for a thread that the kernel does not run.
+_WORK, _REST = 0.01, 4
+
+
+class Abandoned(Exception):
+    """Nobody waits for the result any more."""
+
+
+class OutOfTime(Exception):
+    """The time for the files of one job is over."""
+
+
+class Pace:
+    """Of one job: when to rest, and when to give up. `seconds`: for all of its files."""
+
+    def __init__(self, ended: threading.Event, seconds: float) -> None:
+        self._ended = ended
+        self._deadline = time.monotonic() + seconds
+        self._began = time.monotonic()
+
+    def step(self) -> None:
+        """Before each piece. Raises `Abandoned`, `OutOfTime`."""
+        now = time.monotonic()
+        if self._ended.is_set():
+            raise Abandoned
+        if now >= self._deadline:
+            raise OutOfTime
+        if (worked := now - self._began) >= _WORK:
+            self._ended.wait(_REST * worked)
+            self._began = time.monotonic()
+
+    def resume(self) -> None:
+        """After a wait for more work."""
+        self._began = time.monotonic()
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What the beginning of a file shows: a first stamp, or, of an archive, its traces.
+
+    Both None: no stamp that is known. `empty`: there is nothing in it.
+    """
+
+    first: First | None = None
+    traces: tuple[Trace, ...] | None = None
+    empty: bool = False
+
+
+def look_all(pace: Pace, files: Sequence[tuple[Path, datetime]]) -> list[Found]:
+    """(path, when it was collected) of each file. Raises `Abandoned`."""
+    pace.resume()
+    return [look(pace, path, by) for path, by in files]
+
+
+def look(pace: Pace, path: Path, by: datetime) -> Found:
+    """Raises `Abandoned`."""
+    try:
+        beginning = _beginning(unpacked(_chunks(pace, path, BEGINNING)))
+        if not beginning:
+            return Found(empty=path.lstat().st_size == 0)
+        if is_tar(beginning):
+            return Found(traces=_of_archive(pace, path, by) or None)
+    except (OSError, OutOfTime):
+        return Found()
+    return Found(first_stamp(beginning, by))
+
+
+def last_stamp(pace: Pace, path: Path, first: First, by: datetime) -> Stamp | None:
+    """The last stamp of a file, which is read to its end where it must be.
+
+    None: it is too large, or cannot be read. Raises `Abandoned`.
+    """
+    pace.resume()
+    try:
+        if first.form != "sdl" and not _is_gzip(pace, path):
+            tail = LastStamp(first, by)
+            for chunk in _chunks(pace, path, _TAIL, from_end=True):
+                tail.feed(chunk)
+            return tail.end()
+        size = path.lstat().st_size
+        chunks = _chunks(pace, path, size)
+        return _last(pace, chunks, first, by) if size <= MOST_READ else None
+    except (OSError, OutOfTime):
+        return None
+
+
+# Archives
+
+
+def _of_archive(pace: Pace, path: Path, by: datetime) -> tuple[Trace, ...]:
+    """It is read twice: which file of a trace is the last one is known only at its end."""
+    traces: dict[str, Trace] = {}
+    newest: dict[str, tuple[str, First]] = {}
+
+    def begin(name: str, content: Iterator[bytes]) -> None:
+        beginning = _beginning(unpacked(content))
+        if not beginning:
+            return
+        found = first_stamp(beginning, by)
+        trace = trace_of(traces, name.partition("/")[2] or name)
+        add_first(trace, found)
+        if found is not None and is_newer(found, newest.get(trace.name)):
+            newest[trace.name] = name, found
+
+    def end(name: str, content: Iterator[bytes]) -> None:
+        for trace, (last, first) in newest.items():
+            if last == name:
+                traces[trace].end = _last(pace, content, first, by)
+
+    whole = False
+    with suppress(OutOfTime):
+        whole = _each_member(pace, path, begin)
+        if whole:
+            _each_member(pace, path, end)
+    for trace in traces.values():
+        trace.partial = not whole
+    return tuple(traces.values())
+
+
+def _each_member(pace: Pace, path: Path, use: Callable[[str, Iterator[bytes]], None]) -> bool:
+    """False: the archive is too large, or was cut off."""
+    archive = unpacked(_chunks(pace, path, MOST_OF_ARCHIVE))
+    tar = Tar(_Bounded(pace, archive, MOST_OF_ARCHIVE))
+    for name, content in tar:
+        use(name, content)
+    return tar.whole
+
+
+def trace_of(traces: dict[str, Trace], path: str) -> Trace:
+    """The trace that a file belongs to; the last of too many takes the others."""
+    name = trace_name(path)
+    if name not in traces and len(traces) >= MOST_TRACES:
+        name = "others"
+    return traces.setdefault(name, Trace(name))
+
+
+def add_first(trace: Trace, first: First | None) -> None:
+    if first is None:
+        trace.unknown += 1
+    elif trace.begin is None or first.stamp.local < trace.begin.local:
+        trace.begin = first.stamp
+
+
+def is_newer(first: First, than: tuple[object, First] | None) -> bool:
+    return than is None or first.stamp.local >= than[1].stamp.local
+
+
+# Bytes
+
+
+class _Bounded:
+    """At most `most` bytes of what is given. `cut`: there was more."""
+
+    def __init__(self, pace: Pace, pieces: Iterable[bytes], most: int) -> None:
+        self._pace = pace
+        self._pieces = iter(pieces)
+        self._left = most
+        self.cut = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        self._pace.step()
+        piece = next(self._pieces)
+        self._left -= len(piece)
+        if self._left < 0:
+            self.cut = True
+            raise StopIteration
+        return piece
+
+
+def _beginning(pieces: Iterator[bytes]) -> bytes:
+    taken = bytearray()
+    for piece in pieces:
+        taken += piece
+        if len(taken) >= BEGINNING:
+            break
+    return bytes(taken[:BEGINNING])
+
+
+def _last(pace: Pace, chunks: Iterator[bytes], first: First, by: datetime) -> Stamp | None:
+    content = _Bounded(pace, unpacked(chunks), MOST_UNPACKED)
+    last = LastStamp(first, by)
+    for piece in content:
+        last.feed(piece)
+    return None if content.cut else last.end()
+
+
+def _is_gzip(pace: Pace, path: Path) -> bool:
+    return b"".join(_chunks(pace, path, 2)) == b"\x1f\x8b"
+
+
+def _chunks(pace: Pace, path: Path, most: int, *, from_end: bool = False) -> Iterator[bytes]:
+    """At most `most` bytes of a file, from its beginning or at its end. Raises `OSError`."""
+    descriptor = os.open(path, _FLAGS)
+    try:
+        if from_end:
+            size = os.fstat(descriptor).st_size
+            os.lseek(descriptor, max(size - most, 0), os.SEEK_SET)
+        left = most
+        while left > 0:
+            pace.step()
+            chunk = os.read(descriptor, min(PIECE, left))
+            if not chunk:
+                return
+            left -= len(chunk)
+            yield chunk
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,244 @@
+"""What traces cover of a window, in words, and "unknown" wherever a time can be two moments."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.cases.covered import Clock, Trace, Window, describe, readings, trace_name
+from cucmd.cases.stamps import Stamp
+
+BERLIN = Clock(ZoneInfo("Europe/Berlin"))
+NEW_YORK = Clock(ZoneInfo("America/New_York"))
+# 13:00 to 15:00 in Berlin
+WINDOW = Window(datetime(2026, 11, 25, 12, tzinfo=UTC), datetime(2026, 11, 25, 14, tzinfo=UTC))
+
+
+def at(text: str, offset: float | None = None) -> Stamp:
+    local = datetime.fromisoformat(text if "-" in text else f"2026-11-25 {text}")
+    return Stamp(local, None if offset is None else timedelta(hours=offset))
+
+
+def trace(begin: str, end: str | None, name: str = "sdl/SDL", **other: object) -> Trace:
+    return Trace(name, at(begin), None if end is None else at(end), **other)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "said"),
+    [
+        ("12:59:59", "15:00:01", "covers 13:00 to 15:00 (Europe/Berlin)"),
+        ("13:00:59", "14:59:01", "covers 13:00 to 15:00 (Europe/Berlin)"),
+        ("14:07:12", "15:10:00", "begins 14:07 (Europe/Berlin)"),
+        ("12:10:00", "14:51:00", "ends 14:51 (Europe/Berlin)"),
+        ("14:07:12", "14:51:00", "begins 14:07, ends 14:51 (Europe/Berlin)"),
+        ("2026-11-23 12:00", "2026-11-24 23:10", "ends 2026-11-24 23:10 (Europe/Berlin)"),
+    ],
+)
+def test_one_trace(begin: str, end: str, said: str) -> None:
+    assert describe([trace(begin, end)], WINDOW, BERLIN) == said
+
+
+def test_what_other_traces_lack_is_named() -> None:
+    traces = [
+        trace("12:00", "15:30", "sdl/SDL"),
+        trace("14:07", "15:30", "cti/SDL"),
+        *(trace("12:00", "14:30", f"log{number}") for number in range(4)),
+    ]
+    assert describe(traces, WINDOW, BERLIN) == (
+        "covers 13:00 to 15:00 (Europe/Berlin), but cti/SDL begins 14:07; log0 ends 14:30; "
+        "log1 ends 14:30; and 2 more"
+    )
+
+
+def test_times_of_several_days_have_their_dates() -> None:
+    window = Window(WINDOW.since, WINDOW.until + timedelta(days=1))
+    assert describe([trace("12:00", "2026-11-26 16:00")], window, BERLIN) == (
+        "covers 2026-11-25 13:00 to 2026-11-26 15:00 (Europe/Berlin)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("window", "said"),
+    [
+        (Window(), "from 12:00 to 15:30 (Europe/Berlin)"),
+        (Window(since=WINDOW.since), "covers 13:00 and later (Europe/Berlin)"),
+        (Window(until=WINDOW.until), "covers everything up to 15:00 (Europe/Berlin)"),
+    ],
+)
+def test_a_window_without_one_of_its_ends(window: Window, said: str) -> None:
+    assert describe([trace("12:00", "15:30")], window, BERLIN) == said
+
+
+def test_files_without_stamps_are_counted() -> None:
+    none = [Trace("a", unknown=2), Trace("b", unknown=1)]
+    assert describe(none, WINDOW, BERLIN) == "unknown: 3 files have no time stamps that are known"
+    assert describe([trace("12:00", "15:30"), Trace("b", unknown=1)], WINDOW, BERLIN) == (
+        "covers 13:00 to 15:00 (Europe/Berlin); 1 file has no time stamps that are known"
+    )
+    assert describe([], WINDOW, BERLIN) == ""
+
+
+@pytest.mark.parametrize("lack", [{"unknown": 1}, {"partial": True}])
+def test_what_may_be_in_files_that_cannot_be_read_is_not_missing(lack: dict) -> None:
+    assert describe([trace("14:07", "15:30", **lack)], WINDOW, BERLIN).startswith("unknown: ")
+    assert describe([trace("12:00", "15:30", **lack)], WINDOW, BERLIN).startswith("covers 13:00")
+
+
+def test_an_end_that_was_not_read_is_unknown() -> None:
+    assert describe([trace("12:00", None)], WINDOW, BERLIN).startswith("unknown: ")
+
+
+# The clock is set back: in Berlin on 2026-10-25, from 03:00 to 02:00, so 02:30 comes twice.
+
+AUTUMN = datetime(2026, 10, 25, tzinfo=UTC)
+
+
+def test_a_time_that_comes_twice_is_both() -> None:
+    first, second = AUTUMN.replace(minute=30), AUTUMN.replace(hour=1, minute=30)
+    assert readings(at("2026-10-25 02:30"), BERLIN) == (first, second)
+    assert readings(at("2026-10-25 02:30", 2), BERLIN) == (first, first)
+    assert readings(at("2026-10-25 02:30", 1), BERLIN) == (second, second)
+    assert readings(at("2026-10-25 02:30", -5), BERLIN) == (first, second)
+
+
+@pytest.mark.parametrize(
+    ("since", "said"),
+    [
+        ("01:45", "covers"),  # after both
+        ("00:45", "unknown"),  # between them
+        ("00:00", "begins"),  # before both
+    ],
+)
+def test_a_begin_in_the_hour_that_comes_twice(since: str, said: str) -> None:
+    hours, minutes = map(int, since.split(":"))
+    window = Window(since=AUTUMN.replace(hour=hours, minute=minutes))
+    one = trace("2026-10-25 02:30", "2026-10-25 09:00")
+    assert describe([one], window, BERLIN).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("until", "said"), [("00:15", "covers"), ("00:45", "unknown"), ("02:00", "ends")]
+)
+def test_an_end_in_the_hour_that_comes_twice(until: str, said: str) -> None:
+    hours, minutes = map(int, until.split(":"))
+    window = Window(until=AUTUMN.replace(hour=hours, minute=minutes))
+    one = trace("2026-10-24 09:00", "2026-10-25 02:30")
+    assert describe([one], window, BERLIN).startswith(said)
+
+
+# The clock is set forward: in Berlin on 2026-03-29, from 02:00 to 03:00; there is no 02:30.
+
+
+def test_a_time_that_never_comes_is_none() -> None:
+    assert readings(at("2026-03-29 02:30"), BERLIN) is None
+    window = Window(since=datetime(2026, 3, 29, 1, tzinfo=UTC))
+    one = trace("2026-03-29 02:30", "2026-03-29 09:00")
+    assert describe([one], window, BERLIN).startswith("unknown")
+
+
+def test_both_sides_of_the_hour_that_never_comes() -> None:
+    assert readings(at("2026-03-29 01:59"), BERLIN) == (
+        datetime(2026, 3, 29, 0, 59, tzinfo=UTC),
+        datetime(2026, 3, 29, 0, 59, tzinfo=UTC),
+    )
+    assert readings(at("2026-03-08 03:00"), NEW_YORK) == (
+        datetime(2026, 3, 8, 7, tzinfo=UTC),
+        datetime(2026, 3, 8, 7, tzinfo=UTC),
+    )
+
+
+# A node whose zone is not known
+
+
+def test_without_a_zone_only_what_holds_in_every_zone_is_said() -> None:
+    unknown = Clock()
+    assert describe([trace("2026-11-24 20:00", "2026-11-26 10:00")], WINDOW, unknown) == (
+        "covers the window, whatever the node's time zone is"
+    )
+    assert describe([trace("12:00", "15:30")], WINDOW, unknown) == (
+        "unknown: the node's time zone is not known; "
+        "time stamps from 12:00 to 15:30 by the node's clock"
+    )
+    late = Window(WINDOW.since - timedelta(days=2), WINDOW.until - timedelta(days=1))
+    assert describe([trace("12:00", "15:30")], late, unknown) == "begins 12:00 by the node's clock"
+
+
+def test_without_a_zone_the_header_of_a_file_narrows_it() -> None:
+    known = readings(at("13:30", 1), Clock())
+    assert known == (
+        datetime(2026, 11, 25, 11, 30, tzinfo=UTC),
+        datetime(2026, 11, 25, 13, 30, tzinfo=UTC),
+    )
+
+
+# A node whose clock is wrong
+
+
+@pytest.mark.parametrize(
+    ("ahead", "begin", "said"),
+    [
+        (30, "13:10", "unknown"),  # it may be 12:40
+        (30, "12:50", "covers"),
+        (30, "13:40", "begins"),
+        (-30, "12:40", "unknown"),  # it may be 13:10
+        (-30, "12:20", "covers"),
+    ],
+)
+def test_a_wrong_clock_makes_unclear_what_it_decides(ahead: int, begin: str, said: str) -> None:
+    clock = Clock(BERLIN.zone, timedelta(minutes=ahead))
+    window = Window(since=WINDOW.since)
+    assert describe([trace(begin, "15:30")], window, clock).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("cm/trace/ccm/sdl/SDL001_100_000085.txt.gz", "cm/trace/ccm/sdl/SDL*.txt"),
+        ("cm/trace/ccm/sdl/SDL001_100_000086.txt.gzo", "cm/trace/ccm/sdl/SDL*.txt"),
+        ("syslog/messages", "syslog/messages"),
+        ("syslog/messages.1", "syslog/messages"),
+        ("cm/trace/cdrrep/log4j/cdrrep00012.log", "cm/trace/cdrrep/log4j/cdrrep*.log"),
+        ("a.log.2026-11-25", "a.log"),
+        ("100", ""),
+    ],
+)
+def test_files_of_one_trace_have_one_name(path: str, name: str) -> None:
+    assert trace_name(path) == name
+
+
+stamps = st.builds(
+    Stamp,
+    st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31)),
+    st.none() | st.timedeltas(-timedelta(hours=14), timedelta(hours=14)),
+)
+clocks = st.builds(
+    Clock,
+    st.sampled_from([None, UTC, BERLIN.zone, NEW_YORK.zone]),
+    st.timedeltas(-timedelta(days=3660), timedelta(days=3660)),
+)
+moments = st.none() | st.datetimes(
+    datetime(2001, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC)
+)
+traces = st.builds(
+    Trace, st.text(), st.none() | stamps, st.none() | stamps, st.integers(0, 2), st.booleans()
+)
+
+
+@given(st.lists(traces), st.builds(Window, moments, moments), clocks)
+def test_nothing_raises_and_a_line_is_a_line(
+    some: list[Trace], window: Window, clock: Clock
+) -> None:
+    describe(some, window, clock)
+
+
+@given(stamps, moments, clocks)
+def test_what_is_covered_is_so_in_every_reading(
+    stamp: Stamp, since: datetime | None, clock: Clock
+) -> None:
+    one = Trace("x", stamp, stamp)
+    if since is not None and describe([one], Window(since=since), clock).startswith("covers"):
+        possible = readings(stamp, clock)
+        assert possible is not None
+        assert possible[1] < since + timedelta(minutes=1)
