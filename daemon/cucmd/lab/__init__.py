@@ -5,6 +5,7 @@
     options.py     what can be set for the nodes
     faults.py      PURE  what can go wrong, where, how often
     tree.py        PURE  a node's files: names, ages, sizes, content
+    stamps.py      PURE  the first and the last line of a trace
     selection.py   PURE  which files a `file get` or `file list` means
     texts.py       PURE  what a node says, word for word
     answers.py     PURE  what the commands besides `file get` print

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from typing import TypeAlias
 
 from cucmd.lab import tree
 
 _BLOCK = 32 * 1024
 
 
-def tgz(node: int, root: str, files: Iterable[tree.VirtualFile], now: datetime) -> Iterator[bytes]:
-    """The archive in blocks of exactly 32 KiB, the last one shorter."""
+Content: TypeAlias = Callable[[tree.VirtualFile], Iterator[bytes]]
+
+
+def tgz(
+    root: str, files: Iterable[tree.VirtualFile], now: datetime, content: Content
+) -> Iterator[bytes]:
+    """The archive in blocks of exactly 32 KiB, the last one shorter. `content`: of one file."""
     held = bytearray()
-    for piece in _compressed(_tar(node, root, files, now)):
+    for piece in _compressed(_tar(root, files, now, content)):
         held += piece
         while len(held) >= _BLOCK:
             yield bytes(held[:_BLOCK])
@@ -35,13 +41,15 @@ def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield gzip.flush()
 
 
-def _tar(node: int, root: str, files: Iterable[tree.VirtualFile], now: datetime) -> Iterator[bytes]:
+def _tar(
+    root: str, files: Iterable[tree.VirtualFile], now: datetime, content: Content
+) -> Iterator[bytes]:
     for file in files:
         info = tarfile.TarInfo(f"{root}/{file.path}")
         info.size = file.size
         info.mtime = int(file.modified(now).timestamp())
         info.uname = info.gname = "ccmbase"
         yield info.tobuf()
-        yield from tree.blocks(node, file.path, file.size)
+        yield from content(file)
         yield bytes(-file.size % tarfile.BLOCKSIZE)
     yield bytes(2 * tarfile.BLOCKSIZE)

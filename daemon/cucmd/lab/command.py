@@ -128,6 +128,7 @@ def _add_file_get(parser: argparse.ArgumentParser) -> None:
 def _add_files(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("files").add_argument
     shape = _DEFAULT.shape
+    add("--stamps", action="store_true", help="traces begin and end with lines that have times")
     add(
         "--files",
         type=_count(1, _MOST_FILES),
@@ -245,6 +246,7 @@ def _options(args: argparse.Namespace) -> LabOptions:
         unreachable_silence=args.unreachable_silence,
         timezone=args.timezone,
         shape=Shape(args.files, args.size, args.spread, args.every),
+        stamps=args.stamps,
         faults=faults,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
@@ -23,6 +23,7 @@ from cucmd.lab.node import Node
 from cucmd.lab.options import Extra, Form
 from cucmd.lab.push import InvalidDirectory, Item, Push, PushFailed, ReceiverAddress
 from cucmd.lab.selection import Get, Refused, parse_get, select
+from cucmd.lab.stamps import stamped
 from cucmd.lab.terminal import Terminal
 from cucmd.lab.tree import ROOTS, VirtualFile
 
@@ -245,7 +246,7 @@ class FileGetDialogue:
             self._node.move_clock(-timedelta(seconds=back.number))
 
     def _items(self, files: list[VirtualFile], get: Get, now: datetime) -> list[Item]:
-        index, root, stamp = self._node.index, ROOTS[get.location], self._node.next_stamp()
+        root, stamp = ROOTS[get.location], self._node.next_stamp()
         top = f"{self._node.here.address}/{stamp}"
         if get.compress:
             return [
@@ -253,7 +254,7 @@ class FileGetDialogue:
                     path=f"{top}/{root}_{stamp}.tgz",
                     size=sum(file.size for file in files),
                     modified=now,
-                    blocks=lambda: archive.tgz(index, root, files, now),
+                    blocks=lambda: archive.tgz(root, files, now, partial(self._content, now)),
                 )
             ]
         return [
@@ -261,10 +262,15 @@ class FileGetDialogue:
                 path=f"{top}/{file.path}",
                 size=file.size,
                 modified=file.modified(now),
-                blocks=partial(tree.blocks, index, file.path, file.size),
+                blocks=partial(self._content, now, file),
             )
             for file in files
         ]
+
+    def _content(self, now: datetime, file: VirtualFile) -> Iterator[bytes]:
+        blocks = tree.blocks(self._node.index, file.path, file.size)
+        options = self._node.options
+        return stamped(blocks, file, now, options.timezone) if options.stamps else blocks
 
     def _sent(self, size: int, *, whole: bool) -> None:
         """`size` more bytes have been sent. `whole`: a file is complete now."""

@@ -18,11 +18,17 @@ _DAY = 86_400
 
 
 class VirtualFile(msgspec.Struct, frozen=True):
-    """One file. `path` is relative to the location's root; `age` in seconds before now."""
+    """One file.
+
+    path   relative to the location's root
+    age    seconds before now, of its last line
+    span   seconds from its first line to its last
+    """
 
     path: str
     size: int
     age: float
+    span: float = _DAY
 
     @property
     def folder(self) -> str:
@@ -135,7 +141,7 @@ def _numbered_files(kind: NumberedFiles, node: int, shape: Shape) -> Iterator[Vi
             name = name.removesuffix(".gz") + ".gzo"
         path = f"{kind.folder}/{name}"
         size = _size(path, node, shape) if kind.trace else min(_SMALL, shape.size)
-        yield VirtualFile(path, size, 20.0 + from_end * shape.every)
+        yield VirtualFile(path, size, 20.0 + from_end * shape.every, shape.every)
 
 
 def _size(path: str, node: int, shape: Shape) -> int:

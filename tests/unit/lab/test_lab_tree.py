@@ -76,7 +76,9 @@ def test_sizes_may_differ():
 @given(st.lists(st.integers(0, 100_000), max_size=4))
 def test_an_archive_holds_the_files(sizes):
     files = [VirtualFile(f"cm/{n}.txt", size, 60.0) for n, size in enumerate(sizes)]
-    blocks = list(archive.tgz(1, "active", files, NOW))
+    blocks = list(
+        archive.tgz("active", files, NOW, lambda file: tree.blocks(1, file.path, file.size))
+    )
     assert all(len(block) == BLOCK for block in blocks[:-1])
     with tarfile.open(fileobj=io.BytesIO(b"".join(blocks))) as opened:
         found = {m.name: opened.extractfile(m).read() for m in opened.getmembers()}
