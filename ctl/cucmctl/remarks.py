@@ -42,6 +42,8 @@ def _of(node: Node) -> Iterator[tuple[str, str]]:
         yield visible(without_name(node, node.error)), ""
     for note in node.notes:
         yield f"note: {visible(note)}", ""
+    if node.coverage:
+        yield visible(node.coverage), ""
 
 
 def _code(failure: Failure, text: str) -> str:

@@ -148,6 +148,10 @@ class Node(msgspec.Struct, frozen=True):
     `marked`: its folder is (`node_name.folder_of`). Older versions marked none.
     `revision`, `retries`: those of its job when the state of this node changed last, and when it
     was queued last.
+    `zone`, `clock_ahead`: the node's time zone by its name, and how many seconds its clock is ahead
+    of ours, negative if behind; as it said when it was last worked on.
+    `coverage`: what its traces cover of the window, in words. None: not looked at; empty: it has no
+    traces (cases/coverage.py).
     """
 
     node: str
@@ -161,6 +165,9 @@ class Node(msgspec.Struct, frozen=True):
     marked: bool = False
     revision: int = 0
     retries: int = 0
+    zone: str | None = None
+    clock_ahead: float = 0.0
+    coverage: str | None = None
 
     @property
     def settled(self) -> bool:
@@ -177,7 +184,10 @@ class Node(msgspec.Struct, frozen=True):
 
     def begin(self, now: datetime, attempt: int) -> Node:
         started = self.state.started_at or now
-        return self._with(Running(started, Phase.CONNECT), attempt=attempt)
+        return self._with(Running(started, Phase.CONNECT), attempt=attempt, coverage=None)
+
+    def with_clock(self, zone: str | None, ahead: float) -> Node:
+        return self._with(self.state, zone=zone, clock_ahead=ahead)
 
     def retry(self, retries: int) -> Node:
         """Pending again, as it was before its first attempt; attempts are counted on."""

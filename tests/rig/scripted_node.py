@@ -272,12 +272,16 @@ class RecordedReport:
         self.phases: list[Phase] = []
         self.totals: tuple[int, int] | None = None
         self.counted: list[str] = []
+        self.clocks: list[tuple[str | None, float]] = []
 
     def attempt(self, number: int) -> None:
         self.attempts.append(number)
 
     def phase(self, phase: Phase) -> None:
         self.phases.append(phase)
+
+    def clock(self, zone: str | None, ahead: float) -> None:
+        self.clocks.append((zone, ahead))
 
     def upload_target(self, target: Target) -> None:
         pass

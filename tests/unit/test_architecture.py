@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stdout": set(),
     "service": {
         "api",
+        "cases",
         "config",
         "jobs",
         "node",

@@ -15,6 +15,7 @@ from cucmd.api import structs
 from cucmd.api.refusals import refusals, refusals_of_files
 from cucmd.api.wire import file_to_wire, wrong_to_wire
 from cucmd.cases.archive import Archive
+from cucmd.cases.coverage import Coverage
 from cucmd.cases.files import folder, nodes_by_name, pages
 from cucmd.cases.transcript import read_transcript
 from cucmd.cases.verify import Verifier
@@ -25,13 +26,16 @@ from cucmd.varlink import Caller, StreamReply, Upgrade
 
 # Seconds between two replies of a verification that finds nothing wrong.
 _TELL_EVERY = 1.0
+# Seconds that an export waits until the time stamps have been looked at.
+_WAIT_FOR_COVERAGE = 30.0
 
 
 class Cases:
-    def __init__(self, supervisor: Supervisor, store: Store) -> None:
+    def __init__(self, supervisor: Supervisor, store: Store, coverage: Coverage) -> None:
         self._supervisor = supervisor
         self._store = store
         self._holds = supervisor.holds
+        self._coverage = coverage
         self._verifier = Verifier(store)
 
     async def files(
@@ -96,6 +100,7 @@ class Cases:
         with refusals(), self._holds.reading(job.job_id):
             with refusals_of_files():
                 job = await self._supervisor.closed(job.job_id)
+                job = await self._coverage.settled(job, _WAIT_FOR_COVERAGE)
                 archive = Archive(
                     self._store,
                     job,

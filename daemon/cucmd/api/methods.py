@@ -28,12 +28,23 @@ log = logging.getLogger(__name__)
 
 
 class Jobs:
-    """The methods. `planner` is called for each request, since a reload replaces the planner."""
+    """The methods.
 
-    def __init__(self, supervisor: Supervisor, feed: Feed, planner: Callable[[], Planner]) -> None:
+    planner   called for each request, since a reload replaces the planner
+    asked     called with each job whose state was asked for
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        feed: Feed,
+        planner: Callable[[], Planner],
+        asked: Callable[[Job], None] = lambda job: None,
+    ) -> None:
         self._supervisor = supervisor
         self._feed = feed
         self._planner = planner
+        self._asked = asked
 
     async def start(self, caller: Caller, request: structs.StartRequest) -> structs.StartReply:
         with traced("Start", caller, request.request_id) as called:
@@ -74,7 +85,9 @@ class Jobs:
 
     async def status(self, caller: Caller, request: structs.StatusRequest) -> structs.JobReply:
         with refusals():
-            return structs.JobReply(self._wire(await self._supervisor.find(request.job_id)))
+            job = await self._supervisor.find(request.job_id)
+        self._asked(job)
+        return structs.JobReply(self._wire(job))
 
     async def list(self, caller: Caller, request: structs.ListRequest) -> structs.ListReply:
         with refusals():

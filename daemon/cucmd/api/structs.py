@@ -77,6 +77,7 @@ class Node(Struct, frozen=True):
     bytes_announced: int | None
     files_received: int
     bytes_received: int
+    coverage: str | None = None
 
 
 class Job(Struct, frozen=True):

@@ -105,6 +105,7 @@ def _node(node: domain.Node) -> structs.Node:
         bytes_announced=node.bytes_announced,
         files_received=node.files_received,
         bytes_received=node.bytes_received,
+        coverage=(node.coverage or None) if node.settled else None,
     )
 
 

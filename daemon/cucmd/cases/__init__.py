@@ -2,6 +2,7 @@
 
     files.py      the files of a job, a page at a time, and which of them count
     verify.py     the files on disk, compared with their checksums
+    coverage.py   what the files cover of the window that was asked for: when it is looked at
     read_traces.py  the stamps of one file or archive
     covered.py    PURE  stamps against the window, in words
     stamps.py     PURE  the stamps in a trace

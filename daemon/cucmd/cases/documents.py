@@ -57,6 +57,7 @@ class _ManifestNode(msgspec.Struct, frozen=True):
     failure: str | None
     message: str | None
     notes: tuple[str, ...]
+    coverage: str | None
     files: int
     bytes: int
 
@@ -101,6 +102,7 @@ def _manifest_node(node: Node, figures: Figures) -> _ManifestNode:
         failed.code.value if failed else None,
         failed.message if failed else None,
         node.notes,
+        node.coverage or None,
         figures.files,
         figures.size,
     )
@@ -201,6 +203,8 @@ def window_asked(job: Job) -> str:
 def _remarks(node: Node, figures: Figures) -> Iterator[str]:
     if isinstance(node.state, Failed):
         yield f"{node.node}: {node.state.failure.code.value}: {node.state.failure.message}"
+    if node.coverage:
+        yield f"{node.node}: {node.coverage}"
     for note in node.notes:
         yield f"{node.node}: note: {note}"
     if figures.left_out:

@@ -56,6 +56,9 @@ class NodeProgress:
         self.last_phase = phase
         self._change(lambda node: node.enter(phase))
 
+    def clock(self, zone: str | None, ahead: float) -> None:
+        self._change(lambda node: node.with_clock(zone, ahead))
+
     def upload_target(self, target: UploadTarget) -> None:
         self._target = target
 

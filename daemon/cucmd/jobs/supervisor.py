@@ -79,6 +79,7 @@ class Supervisor:
         self._live: dict[str, JobRun] = {}
         self._starting: set[str] = set()  # of the live ones: not durable yet, so not shown
         self.ended = 0  # jobs whose last connection has closed, since the start
+        self.on_closed: Callable[[str], None] = lambda job_id: None  # called with each such job
         self._start_keys = StartKeys(services.store)
         self.holds = Holds()
         self._draining = False
@@ -158,6 +159,7 @@ class Supervisor:
             if run.job.ended and run.recorded:
                 await self._services.store.close_job(job_id)
                 self._services.feed.publish(msgspec.structs.replace(run.job, closed=True))
+                self.on_closed(job_id)
         except StoreFailed as error:  # the next start checks its files once more
             log.warning("job %s: %s", job_id, error)
         except Exception:

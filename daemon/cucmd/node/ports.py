@@ -187,6 +187,11 @@ class Report(Protocol):
 
     def attempt(self, number: int) -> None: ...
     def phase(self, phase: Phase) -> None: ...
+    def clock(self, zone: str | None, ahead: float) -> None:
+        """What the node says about its clock: the name of its zone, None where it is not known,
+        and how many seconds it is ahead of ours.
+        """
+
     def upload_target(self, target: UploadTarget) -> None:
         """The target is open. The job may read its figures from now on."""
 

@@ -25,6 +25,7 @@ from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
 from cucmd.api.planning import Planner
 from cucmd.api.reload import CannotReload, Reloading
+from cucmd.cases.coverage import Coverage
 from cucmd.config import (
     Config,
     ConfigError,
@@ -43,6 +44,7 @@ from cucmd.jobs.run import JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node.resolver import Resolver, locate
+from cucmd.node.zones import zone_of
 from cucmd.paths import private_socket
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd
@@ -257,9 +259,13 @@ async def _daemon(
                     options, config, environ, supervisor, known_hosts, socket_is_given=given
                 )
                 await supervisor.recover(daemon.planner.replan)
-                jobs = Jobs(supervisor, services.feed, lambda: daemon.planner)
                 keys = HostKeys(known_hosts, host_key_scan(daemon.settings_of))
-                cases = Cases(supervisor, store)
+                coverage = Coverage(store, supervisor.directory, zone_of)
+                supervisor.on_closed = coverage.want
+                jobs = Jobs(
+                    supervisor, services.feed, lambda: daemon.planner, coverage.want_if_missing
+                )
+                cases = Cases(supervisor, store, coverage)
                 interface = jobs_interface(jobs, cases, keys, Reloading(daemon.reload))
                 async with (
                     _socket(daemon, interface, sockets, environ),
@@ -267,6 +273,7 @@ async def _daemon(
                 ):
                     nursery.start_soon(log_limit.run)
                     nursery.start_soon(_feed_watchdog, bridge)
+                    nursery.start_soon(coverage.run)
                     nursery.start_soon(_answer, signals.requests, daemon, supervisor)
                     started.set()
                     await _run_until_stopped(signals, supervisor, daemon.status)

@@ -80,6 +80,13 @@ class Store:
         """Marks an ended job: every file that was received is saved, and none can follow."""
         await self._writer.run(partial(tables.close_job, job_id=job_id))
 
+    async def save_coverage(self, job: Job, coverage: dict[str, str]) -> None:
+        """What the traces of its nodes cover. Nothing is written of what has changed since `job`
+        was read: a node that is worked on again, a job that is gone.
+        """
+        update = partial(tables.update_coverage, before=job, coverage=coverage)
+        await self._writer.run(update)
+
     async def load(self, job_id: str) -> Job | None:
         if not job_id.isascii():  # every id is, and SQLite takes no lone surrogate
             return None

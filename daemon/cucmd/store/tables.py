@@ -97,6 +97,19 @@ def reopen_job(
     _write_key(connection, position, key)
 
 
+def update_coverage(connection: sqlite3.Connection, before: Job, coverage: dict[str, str]) -> None:
+    """What the nodes' traces cover, of each node that is still as it was."""
+    now = select_job(connection, before.job_id)
+    if now is None or not now.closed:
+        return
+    nodes = [
+        (at, msgspec.structs.replace(new, coverage=coverage[new.node]))
+        for at, (old, new) in enumerate(zip(before.nodes, now.nodes, strict=True))
+        if new.node in coverage and new == old
+    ]
+    _write_nodes(connection, _position_of(connection, before.job_id), nodes)
+
+
 def close_job(connection: sqlite3.Connection, job_id: str) -> None:
     connection.execute(_CLOSE, (job_id,))
 

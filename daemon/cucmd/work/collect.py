@@ -69,7 +69,7 @@ async def collect(
         async with AsyncExitStack() as stack:
             session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
-            clock = await _prepare(session, task, what)
+            clock = await _prepare(session, task, what, report)
             async with _upload_target(receiver, task, session, report) as target:
                 port = receiver.port
                 gets = _FileGets(task, what, session, target, report, receiver_port=port)
@@ -101,7 +101,9 @@ async def _upload_target(
             await target.aclose()
 
 
-async def _prepare(session: NodeSession, task: NodeTask, what: Collect) -> NodeClock:
+async def _prepare(
+    session: NodeSession, task: NodeTask, what: Collect, report: Report
+) -> NodeClock:
     """Turns the pager off. Asks for the node's time if the window is in absolute times."""
     await _answer(session, task, vos.PAGER_OFF)
     waited = datetime.now(UTC) - (task.asked_at or datetime.now(UTC))
@@ -109,7 +111,10 @@ async def _prepare(session: NodeSession, task: NodeTask, what: Collect) -> NodeC
         return NodeClock()
     lines = await _answer(session, task, vos.SHOW_STATUS)
     status = vos.parse_show_status(lines, zone_of)
-    return NodeClock(status.zone, status.ahead(datetime.now(UTC)))
+    clock = NodeClock(status.zone, status.ahead(datetime.now(UTC)))
+    name = None if clock.zone is None else str(clock.zone)
+    report.clock(name, clock.ahead.total_seconds())
+    return clock
 
 
 async def _answer(session: NodeSession, task: NodeTask, text: str) -> tuple[str, ...]:

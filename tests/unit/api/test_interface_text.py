@@ -25,6 +25,7 @@ ADDED = {
         **{"owner": "?int", "targets": "?[]string", "labels": "?[string]string"},
         **{"revision": "?int", "closed": "?bool", "resumable": "?bool", "retries": "?int"},
     },
+    ("type", "Node"): {"coverage": "?string"},
     ("type", "JobSummary"): {
         **{"nodes_succeeded": "?int", "started_at": "?string", "owner": "?int"},
         **{"targets": "?[]string", "first_node": "?string", "collection": "?Collection"},

@@ -1,0 +1,118 @@
+"""What a job has covered of its window, from the time stamps in the files that a node pushed."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from cucmd.api import structs
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.lab import Lab, running_lab
+
+# A trace every five minutes, the oldest an hour old.
+SHAPE = ("--files", "12", "--every", "300", "--size", "5000")
+ZONE = ZoneInfo("America/St_Johns")
+SDL = "cm/trace/ccm/sdl"
+LOG4J = "tomcat/logs/axl/log4j"  # as many files as a fourth of the traces
+NONE = "platform/log"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with running_lab(1, "--stamps", "--timezone", str(ZONE), *SHAPE) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with running_daemon(tmp_path_factory.mktemp("coverage") / "cucmd", CONFIG) as daemon:
+        yield daemon
+
+
+def collect(
+    daemon: Daemon, lab: Lab, *paths: str, minutes: int, compress: bool = False
+) -> structs.Job:
+    """Collects the last `minutes`."""
+    now = datetime.now(UTC)
+    since = now - timedelta(minutes=minutes)
+    with daemon.client() as client:
+        job = client.start(
+            lab.nodes,
+            login=structs.Login(lab.username, lab.password),
+            collection=structs.Collection(
+                paths=paths, since=since.isoformat(), until=now.isoformat(), compress=compress
+            ),
+        )
+        assert client.wait(job.job_id).status == "succeeded"
+    return job
+
+
+def exported(daemon: Daemon, job: structs.Job, folder: Path) -> Path:
+    """The job as a folder. An export waits until its files have been looked at."""
+    done = daemon.ctl("export", job.job_id, "-o", str(folder), "--format", "dir")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def coverage(daemon: Daemon, job: structs.Job, folder: Path) -> str | None:
+    exported(daemon, job, folder)
+    with daemon.client() as client:
+        return client.status(job.job_id).nodes[0].coverage
+
+
+def window(job: structs.Job) -> str:
+    bounds = [
+        datetime.fromisoformat(text).astimezone(ZONE)
+        for text in (job.collection.since, job.collection.until)
+    ]
+    form = "%H:%M" if bounds[0].date() == bounds[1].date() else "%Y-%m-%d %H:%M"
+    return " to ".join(bound.strftime(form) for bound in bounds)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_window_that_is_covered(
+    daemon: Daemon, lab: Lab, tmp_path: Path, compress: bool
+) -> None:
+    job = collect(daemon, lab, SDL, minutes=30, compress=compress)
+    said = f"covers {window(job)} ({ZONE})"
+    folder = tmp_path / "out"
+    assert coverage(daemon, job, folder) == said
+    assert said in (folder / "summary.txt").read_text()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["job"]["nodes"][0]["coverage"] == said
+    assert f"{lab.nodes[0]}: {said}" in daemon.ctl("status", job.job_id).stdout
+
+
+def test_traces_that_begin_within_the_window(daemon: Daemon, lab: Lab, tmp_path: Path) -> None:
+    job = collect(daemon, lab, SDL, minutes=120)
+    said = coverage(daemon, job, tmp_path / "out")
+    assert said is not None
+    assert re.fullmatch(rf"begins ([\d-]+ )?\d\d:\d\d \({ZONE}\)", said)
+
+
+def test_the_trace_that_begins_within_the_window_is_named(
+    daemon: Daemon, lab: Lab, tmp_path: Path
+) -> None:
+    job = collect(daemon, lab, SDL, LOG4J, NONE, minutes=30)
+    said = coverage(daemon, job, tmp_path / "out")
+    assert said is not None
+    assert re.fullmatch(
+        rf"covers [\d: -]+ to [\d: -]+ \({ZONE}\), but {LOG4J}/axl\*\.log begins [\d: -]+; "
+        r"\d+ files have no time stamps that are known",
+        said,
+    )
+
+
+def test_what_a_stop_has_interrupted_is_read_once_it_is_asked_for(
+    lab: Lab, tmp_path: Path
+) -> None:
+    home = tmp_path / "cucmd"
+    with running_daemon(home, CONFIG) as daemon:
+        job = collect(daemon, lab, SDL, minutes=30)
+        daemon.kill()
+    with running_daemon(home, CONFIG) as daemon:
+        assert coverage(daemon, job, tmp_path / "out") == f"covers {window(job)} ({ZONE})"
