@@ -74,9 +74,7 @@ def window(job: structs.Job) -> str:
 
 
 @pytest.mark.parametrize("compress", [False, True])
-def test_a_window_that_is_covered(
-    daemon: Daemon, lab: Lab, tmp_path: Path, compress: bool
-) -> None:
+def test_a_window_that_is_covered(daemon: Daemon, lab: Lab, tmp_path: Path, compress: bool) -> None:
     job = collect(daemon, lab, SDL, minutes=30, compress=compress)
     said = f"covers {window(job)} ({ZONE})"
     folder = tmp_path / "out"
@@ -107,9 +105,7 @@ def test_the_trace_that_begins_within_the_window_is_named(
     )
 
 
-def test_what_a_stop_has_interrupted_is_read_once_it_is_asked_for(
-    lab: Lab, tmp_path: Path
-) -> None:
+def test_what_a_stop_has_interrupted_is_read_once_it_is_asked_for(lab: Lab, tmp_path: Path) -> None:
     home = tmp_path / "cucmd"
     with running_daemon(home, CONFIG) as daemon:
         job = collect(daemon, lab, SDL, minutes=30)

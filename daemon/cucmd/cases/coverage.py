@@ -63,7 +63,10 @@ class Coverage:
         self._store = store
         self._directory = directory
         self._zone_of = zone_of
-        self._waiting: dict[str, trio.Event] = {}  # by job; the first one is being read
+        # By job; the event is set when it was read. One that is closed again while it is being
+        # read is in both.
+        self._waiting: dict[str, trio.Event] = {}
+        self._reading: dict[str, trio.Event] = {}
         self._news = trio.Event()
 
     def want(self, job_id: str) -> None:
@@ -74,7 +77,7 @@ class Coverage:
 
     def want_if_missing(self, job: Job) -> None:
         """Somebody looks at the job: it is read if that was not done, as after a restart."""
-        if job.closed and not has_coverage(job):
+        if job.closed and not has_coverage(job) and job.job_id not in self._reading:
             self.want(job.job_id)
 
     async def settled(self, job: Job, seconds: float) -> Job:
@@ -82,13 +85,12 @@ class Coverage:
 
         Raises `StoreFailed`.
         """
-        if has_coverage(job):
-            return job
-        self.want(job.job_id)
-        if (done := self._waiting.get(job.job_id)) is None:
+        self.want_if_missing(job)
+        known = {**self._waiting, **self._reading}
+        if has_coverage(job) or job.job_id not in known:
             return job
         with trio.move_on_after(seconds):
-            await done.wait()
+            await known[job.job_id].wait()
             return await self._store.load(job.job_id) or job
         return job
 
@@ -98,14 +100,15 @@ class Coverage:
                 self._news = trio.Event()
                 await self._news.wait()
             job_id = next(iter(self._waiting))
+            self._reading[job_id] = self._waiting.pop(job_id)
             try:
                 await self._read(job_id)
             except StoreFailed as error:
-                log.warning("job %s: what its traces cover is not known: %s", job_id, error)
+                log.warning("job %s: what its files cover is not known: %s", job_id, error)
             except Exception:
-                log.exception("job %s: what its traces cover is not known: a defect", job_id)
+                log.exception("job %s: what its files cover is not known: a defect", job_id)
             finally:
-                self._waiting.pop(job_id).set()
+                self._reading.pop(job_id).set()
 
     async def _read(self, job_id: str) -> None:
         job = await self._store.load(job_id)

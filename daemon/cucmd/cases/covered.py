@@ -31,6 +31,7 @@ _FARTHEST_BEHIND, _FARTHEST_AHEAD = timedelta(hours=12), timedelta(hours=14)
 _SUMMER_TIME = timedelta(hours=1)
 # Traces that are named in one text.
 _MOST_NAMED = 3
+_LONGEST_NAME = 80
 
 _NUMBERS = re.compile(r"(?:[._-]?\d+)+")
 _ENDING = re.compile(r"\.gzo?$")
@@ -187,7 +188,13 @@ def _of_one(one: _Judged, shown: _Times, *, alone: bool) -> str:
     words = [f"begins {shown.of(one.first)}"] if one.begins else []
     words += [f"ends {shown.of(one.last)}"] if one.ends else []
     said = ", ".join(words) or "is unclear"
-    return said if alone else f"{one.name} {said}"
+    return said if alone else f"{_shown(one.name)} {said}"
+
+
+def _shown(name: str) -> str:
+    """A name of the node's, which can have any characters, and be of any length."""
+    name = name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME:]}"
+    return "".join(character if character.isprintable() else "?" for character in name)
 
 
 def _unclear(known: Sequence[_Judged], clock: Clock) -> str:

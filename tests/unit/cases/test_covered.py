@@ -52,6 +52,14 @@ def test_what_other_traces_lack_is_named() -> None:
     )
 
 
+def test_a_name_is_printable_text_of_limited_length() -> None:
+    odd = trace("14:07", "15:30", "x" * 5000 + "\udc80\x1b[2J\n")
+    said = describe([odd, trace("12:00", "15:30")], WINDOW, BERLIN)
+    assert said.endswith("xx??[2J? begins 14:07")
+    assert said.isprintable()
+    assert len(said) < 200
+
+
 def test_times_of_several_days_have_their_dates() -> None:
     window = Window(WINDOW.since, WINDOW.until + timedelta(days=1))
     assert describe([trace("12:00", "2026-11-26 16:00")], window, BERLIN) == (

@@ -1,0 +1,229 @@
+"""When the files of a job are looked at, which of them, and what is kept of it."""
+
+import gzip
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+import trio
+
+from cucmd.cases import read_traces
+from cucmd.cases.coverage import Coverage, has_coverage
+from cucmd.failure import Code, failure
+from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.received_file import ReceivedFile
+from cucmd.store import Store, StoreFailed, open_store
+
+NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)
+# 13:00 to 15:00 in Berlin
+SINCE, UNTIL = NOW - timedelta(hours=3), NOW - timedelta(hours=1)
+
+
+def log4j(*times: str) -> bytes:
+    return b"".join(f"2026-11-25 {time}:00,000 INFO  [x] y\n".encode() for time in times)
+
+
+class Cases:
+    """One job with files, and what looks at them."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store = store
+        self.folder = folder
+        self.coverage = Coverage(store, lambda job_id: folder / job_id, ZoneInfo)
+
+    async def job(self, *nodes: Node, job_id: str = "0a1b2c3d4e5f", closed: bool = True) -> Job:
+        """A job that has ended; of each node its state."""
+        work = Collect(paths=("x",), since=SINCE, until=UNTIL)
+        names = tuple(Node(node.node) for node in nodes)
+        job = Job(job_id, NOW, work, Timeouts(), 8, names)
+        await self.store.add_job(job)
+        ended = job.begin(NOW)
+        for at, node in enumerate(nodes):
+            ended = ended.replace_node(at, node, NOW)
+        await self.store.save(job, ended)
+        if closed:
+            await self.store.close_job(job_id)
+        return ended
+
+    async def file(self, path: str, content: bytes, **fields: object) -> None:
+        """`path`: of a node's push, after its name."""
+        node, _, name = path.partition("/")
+        path = f"{node}/files/192.0.2.9/stamp/{name}"
+        there = self.folder / "0a1b2c3d4e5f" / path
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_bytes(content)
+        values = {"complete": True, "attempt": 1, **fields}
+        file = ReceivedFile(node, path, len(content), **values)
+        await self.store.save_files("0a1b2c3d4e5f", [file])
+
+    async def looked_at(self) -> dict[str, str | None]:
+        """Node -> what its files cover, once that was looked at."""
+        loaded = await self.load()
+        job = await self.coverage.settled(loaded, 30)
+        return {node.node: node.coverage for node in job.nodes}
+
+    async def load(self) -> Job:
+        job = await self.store.load("0a1b2c3d4e5f")
+        assert job is not None
+        return job
+
+
+def begun(name: str, attempt: int = 1) -> Node:
+    return Node(name).begin(NOW, attempt).with_clock("Europe/Berlin", 0.0)
+
+
+def succeeded(name: str, attempt: int = 1) -> Node:
+    return begun(name, attempt).succeed(NOW)
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Cases]:
+    (folder / "state").mkdir()
+    async with open_store(folder / "state" / "cucmd.db") as store, trio.open_nursery() as nursery:
+        cases = Cases(store, folder)
+        nursery.start_soon(cases.coverage.run)
+        yield cases
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_closed_job_is_looked_at(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"), succeeded("sub1"), begun("sub2").cancel(NOW))
+        await cases.file("pub/a1.log", gzip.compress(log4j("12:00", "14:00")))
+        await cases.file("pub/a2.log", gzip.compress(log4j("14:00", "15:10")))
+        await cases.file("sub1/a1.log", log4j("14:07", "15:10"))
+        await cases.file("sub1/core", b"\0\1")
+        cases.coverage.want("0a1b2c3d4e5f")
+        assert await cases.looked_at() == {
+            "pub": "covers 13:00 to 15:00 (Europe/Berlin)",
+            "sub1": ("begins 14:07 (Europe/Berlin); 1 file has no time stamps that are known"),
+            "sub2": "",
+        }
+
+
+async def test_files_of_the_attempt_that_succeeded_count(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(
+            succeeded("pub", 2), begun("sub", 2).fail(NOW, failure(Code.STALLED, "it stalled"))
+        )
+        for node in ("pub", "sub"):
+            await cases.file(f"{node}/a1.log", log4j("12:00", "15:10"), attempt=1)
+            await cases.file(f"{node}/a2.log", log4j("14:07", "15:10"), attempt=2)
+            await cases.file(f"{node}/a3.log", log4j("11:00"), attempt=2, complete=False)
+        assert await cases.looked_at() == {
+            "pub": "begins 14:07 (Europe/Berlin)",
+            "sub": "covers 13:00 to 15:00 (Europe/Berlin)",
+        }
+
+
+async def test_more_files_than_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cucmd.cases.files.PAGE", 3)
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"), succeeded("sub"))
+        for node in ("pub", "sub"):
+            for minute in range(10, 20):
+                await cases.file(f"{node}/a{minute}.log", log4j(f"13:{minute}", f"14:{minute}"))
+        said = "begins 13:10, ends 14:19 (Europe/Berlin)"
+        assert await cases.looked_at() == {"pub": said, "sub": said}
+
+
+async def test_files_that_are_gone_fail_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"))
+        await cases.file("pub/a.log", log4j("12:00"))
+        (tmp_path / "0a1b2c3d4e5f" / "pub/files/192.0.2.9/stamp/a.log").unlink()
+        assert await cases.looked_at() == {
+            "pub": "unknown: 1 file has no time stamps that are known"
+        }
+
+
+async def test_a_job_that_is_not_closed_is_not_looked_at(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"), closed=False)
+        cases.coverage.want("0a1b2c3d4e5f")
+        await cases.looked_at()
+        assert not has_coverage(await cases.load())
+
+
+async def test_a_node_that_is_worked_on_again_keeps_its_newer_state(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"), succeeded("sub"))
+        before = await cases.load()
+        retried = msgspec.structs.replace(before.nodes[1], state=Node("sub").state)
+        after = msgspec.structs.replace(before, nodes=(before.nodes[0], retried))
+        await cases.store.save(before, after)
+        await cases.store.save_coverage(before, {"pub": "covers it", "sub": "covers it"})
+        pub, sub = (await cases.load()).nodes
+        assert (pub.coverage, sub.coverage) == ("covers it", None)
+        assert sub.status == "pending"
+
+
+async def test_what_was_said_of_a_node_goes_when_it_is_worked_on_again() -> None:
+    node = msgspec.structs.replace(Node("pub"), coverage="covers it", zone="UTC")
+    assert node.begin(NOW, 2).coverage is None
+
+
+async def test_who_waits_too_long_gets_the_job_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+
+    def hangs(pace: read_traces.Pace, files: object) -> list[object]:
+        goes_on.wait(10)
+        raise read_traces.Abandoned
+
+    monkeypatch.setattr("cucmd.cases.coverage.look_all", hangs)
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"))
+        await cases.file("pub/a.log", log4j("12:00"))
+        job = await cases.load()
+        assert await cases.coverage.settled(job, 0.05) == job
+        goes_on.set()
+
+
+async def test_a_defect_in_one_job_does_not_stop_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path) as cases:
+        save = cases.store.save_coverage
+        failures: list[Exception] = [RuntimeError("a defect"), StoreFailed("the disk is full")]
+
+        async def fails(job: Job, coverage: dict[str, str]) -> None:
+            if failures:
+                raise failures.pop()
+            await save(job, coverage)
+
+        monkeypatch.setattr(cases.store, "save_coverage", fails)
+        await cases.job(succeeded("pub"))
+        with caplog.at_level(logging.CRITICAL):
+            assert await cases.looked_at() == {"pub": None}
+            assert await cases.looked_at() == {"pub": None}
+        assert await cases.looked_at() == {"pub": ""}
+
+
+async def test_a_cancel_ends_the_thread_that_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, ended = threading.Event(), threading.Event()
+
+    def reads(pace: read_traces.Pace, files: object) -> list[object]:
+        at_work.set()
+        try:
+            while True:
+                pace.step()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("cucmd.cases.coverage.look_all", reads)
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"))
+        await cases.file("pub/a.log", log4j("12:00"))
+        cases.coverage.want("0a1b2c3d4e5f")
+        assert await trio.to_thread.run_sync(at_work.wait, 10)
+    assert ended.wait(10)
