@@ -42,8 +42,8 @@ from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
 
-# Seconds for all files of one job; 100,000 small ones took 150 s, most of it at rest.
-MOST_SECONDS = 900.0
+# Seconds for all files of one job, most of them at rest. What is not read by then is unknown.
+MOST_SECONDS = 1800.0
 # Jobs that wait to be read; those that do not fit are read when somebody asks for them.
 _MOST_WAITING = 1000
 

@@ -167,6 +167,9 @@ def _summary_lines(job: Job, figures: dict[str, Figures]) -> Iterator[str]:
         yield (
             f"{name:<{widths[0]}}  {status:<{widths[1]}}  {count:>{widths[2]}}  {size:>{widths[3]}}"
         )
+    if any(node.coverage is None for node in nodes):
+        yield ""
+        yield "What the files cover of the window had not been looked at when this was made."
     remarks = [line for node in nodes for line in _remarks(node, figures[node.node])]
     if remarks:
         yield ""

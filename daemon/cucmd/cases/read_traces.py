@@ -33,10 +33,10 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 # Traces of one node that are told apart.
 MOST_TRACES = 200
-# Work for a hundredth of a second, then rest four times as long. The thread's priority is not
-# lowered instead: it holds the interpreter's lock while it searches a piece, and on a busy machine
-# the daemon would wait for a thread that the kernel does not run.
-_WORK, _REST = 0.01, 4
+# Work for a hundredth of a second, then rest twice as long. The thread's priority is not lowered
+# instead: it holds the interpreter's lock while it searches a piece, and on a busy machine the
+# daemon would wait for a thread that the kernel does not run.
+_WORK, _REST = 0.01, 2
 
 
 class Abandoned(Exception):
@@ -48,27 +48,28 @@ class OutOfTime(Exception):
 
 
 class Pace:
-    """Of one job: when to rest, and when to give up. `seconds`: for all of its files."""
+    """Of one job and one thread: when to rest, and when to give up.
+
+    seconds   for all files of the job
+    """
 
     def __init__(self, ended: threading.Event, seconds: float) -> None:
         self._ended = ended
         self._deadline = time.monotonic() + seconds
-        self._began = time.monotonic()
+        self._rested: float | None = None  # when, in the thread's own time; None: not begun
 
     def step(self) -> None:
         """Before each piece. Raises `Abandoned`, `OutOfTime`."""
-        now = time.monotonic()
         if self._ended.is_set():
             raise Abandoned
-        if now >= self._deadline:
+        if time.monotonic() >= self._deadline:
             raise OutOfTime
-        if (worked := now - self._began) >= _WORK:
+        now = time.thread_time()
+        if self._rested is None:
+            self._rested = now
+        elif (worked := now - self._rested) >= _WORK:
             self._ended.wait(_REST * worked)
-            self._began = time.monotonic()
-
-    def resume(self) -> None:
-        """After a wait for more work."""
-        self._began = time.monotonic()
+            self._rested = time.thread_time()
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -84,7 +85,6 @@ class Found(msgspec.Struct, frozen=True):
 
 def look_all(pace: Pace, files: Sequence[tuple[Path, datetime]]) -> list[Found]:
     """(path, when it was collected) of each file. Raises `Abandoned`."""
-    pace.resume()
     return [look(pace, path, by) for path, by in files]
 
 
@@ -106,7 +106,6 @@ def last_stamp(pace: Pace, path: Path, first: First, by: datetime) -> Stamp | No
 
     None: it is too large, or cannot be read. Raises `Abandoned`.
     """
-    pace.resume()
     try:
         if first.form != "sdl" and not _is_gzip(pace, path):
             tail = LastStamp(first, by)

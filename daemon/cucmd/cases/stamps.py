@@ -114,16 +114,27 @@ class LastStamp:
 
     def _scan(self, lines: bytes) -> None:
         matches: Iterable[re.Match[bytes]] = _LINE_OF[self._form].finditer(lines)
-        if self._form != "sdl":  # each has a date of its own: the last one counts
-            matches = deque(matches, maxlen=1)
-        for match in matches:
-            if self._form == "sdl" and match[4] is None:
-                self._follow(match)
-            elif (stamp := _read(self._form, match, self._by)) is not None:
-                self._last, self._seen = stamp, True
+        if self._form == "sdl":
+            self._walk(matches)
+            return
+        for match in deque(matches, maxlen=1):  # each has a date of its own: the last one counts
+            self._take(match)
 
-    def _follow(self, match: re.Match[bytes]) -> None:
-        hour, minute, second = map(int, match.group(1, 2, 3))
+    def _walk(self, matches: Iterable[re.Match[bytes]]) -> None:
+        """Follows the times of day over midnight."""
+        before: tuple[bytes, ...] = ()
+        for match in matches:
+            if match[4] is not None:
+                self._take(match)
+            elif (time := match.group(1, 2, 3)) != before:  # most are of the same second
+                before = time
+                self._follow(*map(int, time))
+
+    def _take(self, match: re.Match[bytes]) -> None:
+        if (stamp := _read(self._form, match, self._by)) is not None:
+            self._last, self._seen = stamp, True
+
+    def _follow(self, hour: int, minute: int, second: int) -> None:
         time = timedelta(hours=hour, minutes=minute, seconds=second)
         if time < _DAY:
             local = _following(self._last.local, time)

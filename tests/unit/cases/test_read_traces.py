@@ -232,8 +232,8 @@ def test_after_the_time_for_a_job_its_files_are_unknown(put: Callable[[bytes], P
     assert last_stamp(pace(0), path, first, BY) is None
 
 
-def test_the_thread_rests_four_times_as_long_as_it_works(put: Callable[[bytes], Path]) -> None:
+def test_the_thread_rests_twice_as_long_as_it_works(put: Callable[[bytes], Path]) -> None:
     path = put(gzip.compress(log4j(3000)))
     cpu, clock = time.thread_time(), time.monotonic()
     look_all(pace(), [(path, BY)] * 400)
-    assert time.monotonic() - clock > 2 * (time.thread_time() - cpu)
+    assert time.monotonic() - clock > 2.5 * (time.thread_time() - cpu)

@@ -174,6 +174,16 @@ def test_a_node_that_was_cancelled_claims_no_files(node):
     assert render.figures(one, structs.Collection()) == ("", "5 B")
 
 
+def test_what_files_cover_is_one_line_for_all_nodes_of_which_it_is_said(began, job, node):
+    nodes = [node(f"sub{number}", "succeeded", coverage="covers it") for number in range(7)]
+    nodes += [node("pub", "succeeded", coverage="begins 14:07"), node("cups", "cancelled")]
+    shown = list(render.job(job(*nodes, status="partial"), began))
+    assert shown[-2:] == [
+        "sub0, sub1, sub2, sub3, sub4 and 2 more: covers it",
+        "pub: begins 14:07",
+    ]
+
+
 @given(st.text(st.characters()))
 def test_nothing_of_a_node_comes_out_unescaped(text):
     from datetime import UTC, datetime
@@ -181,7 +191,7 @@ def test_nothing_of_a_node_comes_out_unescaped(text):
     began = datetime(2026, 3, 1, tzinfo=UTC)
     failure = structs.Failure(text, text, retryable=True, hint=text)
     node = structs.Node(
-        *(text, "failed", text, 1, text, failure, (text,), began, began, 1, 1, 1, 1)
+        *(text, "failed", text, 1, text, failure, (text,), began, began, 1, 1, 1, 1, text)
     )
     nothing = (structs.Collection(), structs.Timeouts())
     job = structs.Job(text, "failed", False, began, began, began, text, *nothing, (node,))

@@ -119,8 +119,9 @@ async def test_an_absolute_window_is_in_the_nodes_own_time(
     since, until = (datetime(2026, 7, 1, hour, tzinfo=UTC) for hour in (6, 8))
     window = Collect(("syslog",), since=since, until=until)
     async with scripted(appliance(pushes(1))) as node:
-        await collected(node, node_task(tmp_path, work=window))
+        _, report = await collected(node, node_task(tmp_path, work=window))
         assert "file get activelog syslog abstime 08:00:07/01/26 10:00:07/01/26" in node.lines
+    assert report.clocks == [("Europe/Berlin", 0.0)]
 
 
 @pytest.mark.parametrize(
@@ -144,8 +145,9 @@ async def test_a_clock_that_is_off_widens_the_window_and_is_a_note(
     within = off - timedelta(seconds=30) * (1 if off > timedelta() else -1)
     shown = datetime.now(ZoneInfo("Europe/Berlin")) + within
     async with scripted(appliance(pushes(1), date=f"{shown:%a %b %d, %Y %H:%M:%S}")) as node:
-        notes, _ = await collected(node, task)
+        notes, report = await collected(node, task)
         assert f"file get activelog syslog abstime {window}" in node.lines
+    assert report.clocks == [("Europe/Berlin", round(off / timedelta(minutes=1)) * 60.0)]
     assert notes == (f"the node's clock is {said} ours; the window was widened by as much",)
 
 
@@ -156,9 +158,10 @@ async def test_a_clock_that_is_off_by_little_widens_the_window_without_a_word(
     task = node_task(tmp_path, work=Collect(("syslog",), since=since, until=until))
     shown = datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(seconds=90)
     async with scripted(appliance(pushes(1), date=f"{shown:%a %b %d, %Y %H:%M:%S}")) as node:
-        notes, _ = await collected(node, task)
+        notes, report = await collected(node, task)
         assert "file get activelog syslog abstime 08:00:07/01/26 10:02:07/01/26" in node.lines
     assert notes == ()
+    assert report.clocks == [("Europe/Berlin", 0.0)]
 
 
 async def test_a_path_that_matches_nothing_is_a_note_beside_others(

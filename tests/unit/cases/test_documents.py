@@ -1,0 +1,43 @@
+"""What the documents of an export say of the window."""
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from cucmd.api.wire import job_to_wire
+from cucmd.cases import documents
+from cucmd.cases.documents import Figures
+from cucmd.job import Collect, Job, Node, Timeouts
+
+NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)
+SAID = "covers 13:00 to 15:00 (Europe/Berlin)"
+NOT_YET = "had not been looked at"
+
+
+def job_of(coverage: str | None) -> Job:
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("pub"),)).begin(NOW)
+    job = job.replace_node(0, Node("pub").begin(NOW, 1).succeed(NOW), NOW)
+    node = msgspec.structs.replace(job.nodes[0], coverage=coverage)
+    return msgspec.structs.replace(job, nodes=(node,))
+
+
+@pytest.mark.parametrize(
+    ("coverage", "said", "not_yet"), [(SAID, SAID, False), ("", None, False), (None, None, True)]
+)
+def test_what_files_cover(coverage: str | None, said: str | None, not_yet: bool) -> None:
+    job, figures = job_of(coverage), {"pub": Figures()}
+    summary = documents.summary(job, figures).decode()
+    assert (f"pub: {SAID}" in summary) is bool(said)
+    assert (NOT_YET in summary) is not_yet
+    manifest = documents.manifest_beginning(job, figures) + documents.MANIFEST_END
+    assert json.loads(manifest)["job"]["nodes"][0]["coverage"] == said
+
+
+def test_of_a_node_that_is_worked_on_again_nothing_is_shown(tmp_path: object) -> None:
+    job = job_of(SAID)
+    pending = msgspec.structs.replace(job.nodes[0], state=Node("pub").state)
+    again = msgspec.structs.replace(job, nodes=(pending,))
+    assert job_to_wire(job, tmp_path).nodes[0].coverage == SAID
+    assert job_to_wire(again, tmp_path).nodes[0].coverage is None
