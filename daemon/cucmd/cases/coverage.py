@@ -23,18 +23,9 @@ from typing import TypeAlias
 
 import trio
 
-from cucmd.cases.covered import Clock, Trace, Window, describe
+from cucmd.cases.covered import Clock, Window, describe
 from cucmd.cases.files import Page, counts, name_of, nodes_by_name, pages
-from cucmd.cases.read_traces import (
-    Found,
-    Pace,
-    add_first,
-    is_newer,
-    last_stamp,
-    look_all,
-    trace_of,
-)
-from cucmd.cases.stamps import First
+from cucmd.cases.read_traces import Files, Found, Pace, last_stamp, look_all
 from cucmd.cases.thread import WorkThread
 from cucmd.job import SETTLED, Collect, Job, Node
 from cucmd.received_file import ReceivedFile
@@ -86,6 +77,8 @@ class Coverage:
         Raises `StoreFailed`.
         """
         self.want_if_missing(job)
+        if (waiting := self._waiting.pop(job.job_id, None)) is not None:  # it is the next one
+            self._waiting = {job.job_id: waiting, **self._waiting}
         known = {**self._waiting, **self._reading}
         if has_coverage(job) or job.job_id not in known:
             return job
@@ -161,11 +154,11 @@ class _JobReading:
             reading.add(file, one)
 
     async def _finish(self, reading: _NodeReading) -> str:
-        for name, (path, first) in reading.newest.items():
+        for name, (path, first) in reading.files.newest.items():
             arguments = self._pace, self._directory / path, first, reading.by
-            reading.traces[name].end = await self._thread.run(last_stamp, *arguments)
-        traces = sorted(reading.traces.values(), key=lambda trace: trace.name)
-        return describe(traces, self._window, clock_of(reading.node, self._zone_of))
+            reading.files.traces[name].end = await self._thread.run(last_stamp, *arguments)
+        clock = clock_of(reading.node, self._zone_of)
+        return describe(reading.files.all(), self._window, clock)
 
 
 class _NodeReading:
@@ -176,31 +169,14 @@ class _NodeReading:
         ended = node.state.completed_at if isinstance(node.state, SETTLED) else datetime.now(UTC)
         ahead = max(timedelta(seconds=node.clock_ahead), timedelta())
         self.by = (ended + ahead).astimezone(UTC).replace(tzinfo=None)
-        self.traces: dict[str, Trace] = {}
-        self.newest: dict[str, tuple[str, First]] = {}
+        self.files = Files()
 
     def add(self, file: ReceivedFile, found: Found) -> None:
-        if found.empty:
-            return
         if found.traces is not None:
-            self._add_archive(found.traces)
-            return
-        trace = trace_of(self.traces, _below_the_push(name_of(file, self.node)))
-        add_first(trace, found.first)
-        if found.first is not None and is_newer(found.first, self.newest.get(trace.name)):
-            self.newest[trace.name] = file.path, found.first
-
-    def _add_archive(self, traces: tuple[Trace, ...]) -> None:
-        for one in traces:
-            trace = trace_of(self.traces, one.name)
-            trace.unknown += one.unknown
-            trace.partial = trace.partial or one.partial
-            if one.begin is None:
-                continue
-            if trace.begin is None or one.begin.local < trace.begin.local:
-                trace.begin = one.begin
-            if one.end is not None and (trace.end is None or one.end.local > trace.end.local):
-                trace.end = one.end
+            for trace in found.traces:
+                self.files.add_trace(trace)
+        elif not found.empty:
+            self.files.add(file.path, _below_the_push(name_of(file, self.node)), found.first)
 
 
 def _by_node(page: Page) -> Iterator[tuple[Node, list[ReceivedFile]]]:

@@ -29,6 +29,7 @@ _MINUTE = timedelta(minutes=1)
 _FARTHEST_BEHIND, _FARTHEST_AHEAD = timedelta(hours=12), timedelta(hours=14)
 # Whether the offset in a header includes summer time is not known (vos/NODES.md, section 7.1).
 _SUMMER_TIME = timedelta(hours=1)
+_SUMMER_OR_NOT = (timedelta(), timedelta(minutes=30), _SUMMER_TIME)
 # Traces that are named in one text.
 _MOST_NAMED = 3
 _LONGEST_NAME = 80
@@ -147,17 +148,22 @@ def readings(stamp: Stamp, clock: Clock) -> tuple[datetime, datetime] | None:
 
 
 def _in_zone(stamp: Stamp, zone: tzinfo) -> set[datetime]:
-    """The moments at which a clock of that zone shows the time: none, one, or two."""
+    """The moments at which a clock of that zone shows the time: none, one, or two.
+
+    The offset in a header does not tell which of two: it may be without summer time. None of them
+    where it is of another zone, as in a file from before the node's zone was changed.
+    """
     found = set()
     for fold in (0, 1):
-        moment = stamp.local.replace(tzinfo=zone, fold=fold)
-        utc = moment.astimezone(UTC)
-        if utc.astimezone(zone).replace(tzinfo=None, fold=0) == stamp.local:
+        utc = stamp.local.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+        shown = utc.astimezone(zone)
+        if shown.replace(tzinfo=None, fold=0) == stamp.local and _fits(shown, stamp.offset):
             found.add(utc)
-    if len(found) == 2 and stamp.offset is not None:
-        fitting = {utc for utc in found if utc.astimezone(zone).utcoffset() == stamp.offset}
-        return fitting or found
     return found
+
+
+def _fits(shown: datetime, offset: timedelta | None) -> bool:
+    return offset is None or (shown.utcoffset() or timedelta()) - offset in _SUMMER_OR_NOT
 
 
 # The words

@@ -124,32 +124,25 @@ def last_stamp(pace: Pace, path: Path, first: First, by: datetime) -> Stamp | No
 
 def _of_archive(pace: Pace, path: Path, by: datetime) -> tuple[Trace, ...]:
     """It is read twice: which file of a trace is the last one is known only at its end."""
-    traces: dict[str, Trace] = {}
-    newest: dict[str, tuple[str, First]] = {}
+    files = Files()
 
     def begin(name: str, content: Iterator[bytes]) -> None:
-        beginning = _beginning(unpacked(content))
-        if not beginning:
-            return
-        found = first_stamp(beginning, by)
-        trace = trace_of(traces, name.partition("/")[2] or name)
-        add_first(trace, found)
-        if found is not None and is_newer(found, newest.get(trace.name)):
-            newest[trace.name] = name, found
+        if beginning := _beginning(unpacked(content)):
+            files.add(name, name.partition("/")[2] or name, first_stamp(beginning, by))
 
     def end(name: str, content: Iterator[bytes]) -> None:
-        for trace, (last, first) in newest.items():
+        for trace, (last, first) in files.newest.items():
             if last == name:
-                traces[trace].end = _last(pace, content, first, by)
+                files.traces[trace].end = _last(pace, content, first, by)
 
     whole = False
     with suppress(OutOfTime):
         whole = _each_member(pace, path, begin)
         if whole:
             _each_member(pace, path, end)
-    for trace in traces.values():
+    for trace in files.traces.values():
         trace.partial = not whole
-    return tuple(traces.values())
+    return files.all()
 
 
 def _each_member(pace: Pace, path: Path, use: Callable[[str, Iterator[bytes]], None]) -> bool:
@@ -161,23 +154,53 @@ def _each_member(pace: Pace, path: Path, use: Callable[[str, Iterator[bytes]], N
     return tar.whole
 
 
-def trace_of(traces: dict[str, Trace], path: str) -> Trace:
-    """The trace that a file belongs to; the last of too many takes the others."""
-    name = trace_name(path)
+def trace_of(traces: dict[str, Trace], name: str) -> Trace | None:
+    """The trace of that name; None: there are too many."""
     if name not in traces and len(traces) >= MOST_TRACES:
-        name = "others"
+        return None
     return traces.setdefault(name, Trace(name))
 
 
-def add_first(trace: Trace, first: First | None) -> None:
-    if first is None:
-        trace.unknown += 1
-    elif trace.begin is None or first.stamp.local < trace.begin.local:
-        trace.begin = first.stamp
+class Files:
+    """What was found in the files of one node, or of one archive, so far.
 
+    newest   of each trace the file with the last of the first stamps
+    """
 
-def is_newer(first: First, than: tuple[object, First] | None) -> bool:
-    return than is None or first.stamp.local >= than[1].stamp.local
+    def __init__(self) -> None:
+        self.traces: dict[str, Trace] = {}
+        self.newest: dict[str, tuple[str, First]] = {}
+        self._left_out = Trace("others")
+
+    def add(self, path: str, name: str, first: First | None) -> None:
+        """`path`: by which the file is found again. `name`: below the folders of its push."""
+        trace = trace_of(self.traces, trace_name(name))
+        if trace is None or first is None:
+            (trace or self._left_out).unknown += 1
+            return
+        if trace.begin is None or first.stamp.local < trace.begin.local:
+            trace.begin = first.stamp
+        newest = self.newest.get(trace.name)
+        if newest is None or first.stamp.local >= newest[1].stamp.local:
+            self.newest[trace.name] = path, first
+
+    def add_trace(self, one: Trace) -> None:
+        """A trace of an archive."""
+        trace = trace_of(self.traces, one.name)
+        if trace is None:
+            self._left_out.unknown += 1
+            return
+        trace.unknown += one.unknown
+        # Where the end of one archive is not known, that of another is not the end of all.
+        trace.partial = trace.partial or one.partial or (one.begin is not None and one.end is None)
+        if one.begin is not None and (trace.begin is None or one.begin.local < trace.begin.local):
+            trace.begin = one.begin
+        if one.end is not None and (trace.end is None or one.end.local > trace.end.local):
+            trace.end = one.end
+
+    def all(self) -> tuple[Trace, ...]:
+        traces = sorted(self.traces.values(), key=lambda trace: trace.name)
+        return (*traces, self._left_out) if self._left_out.unknown else tuple(traces)
 
 
 # Bytes

@@ -62,7 +62,7 @@ class Stamp(msgspec.Struct, frozen=True):
     """A time as a file has it.
 
     local    by the node's clock, without a zone
-    offset   of the node's clock from UTC, as the file's header has it; None: it has none
+    offset   of the node's clock from UTC, in the header of a file; None: it is not there
     """
 
     local: datetime
@@ -137,8 +137,8 @@ class LastStamp:
     def _follow(self, hour: int, minute: int, second: int) -> None:
         time = timedelta(hours=hour, minutes=minute, seconds=second)
         if time < _DAY:
-            local = _following(self._last.local, time)
-            self._last, self._seen = Stamp(local, self._last.offset), True
+            # Without the header's offset: the clock may have been set since.
+            self._last, self._seen = Stamp(_following(self._last.local, time)), True
 
 
 def _read(form: str, line: re.Match[bytes], by: datetime) -> Stamp | None:

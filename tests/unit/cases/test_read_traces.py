@@ -117,6 +117,17 @@ def test_a_gzip_cut_off_or_damaged_anywhere_raises_nothing(
     span_of(path)
 
 
+@given(st.binary(max_size=2000), st.sampled_from([b"", b"\x1f\x8b\x08\0", log4j(2)]))
+@tries(50)
+def test_no_bytes_of_a_file_raise(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, beginning: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "random"
+    for text in (beginning + content, gzip.compress(beginning + content)):
+        path.write_bytes(text)
+        span_of(path)
+
+
 def test_a_gzip_that_unpacks_to_too_much_has_no_end(
     put: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +186,20 @@ def test_an_archive_has_the_traces_of_its_files(tmp_path: Path) -> None:
             Trace("long/" * 30 + "y.log", Stamp(FIRST), Stamp(FIRST.replace(second=1))),
             Trace("none.log", unknown=1),
         )
+
+
+def test_traces_of_too_many_names_are_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_traces, "MOST_TRACES", 2)
+    files = {f"active/{name}.log": log4j(2) for name in "abcd"}
+    found = look(pace(), tgz(tmp_path / "a.tgz", files), BY)
+    assert found.traces is not None
+    assert [(trace.name, trace.unknown) for trace in found.traces] == [
+        ("a.log", 0),
+        ("b.log", 0),
+        ("others", 2),
+    ]
 
 
 def test_an_archive_that_is_cut_off_may_have_had_more(tmp_path: Path) -> None:
