@@ -177,16 +177,16 @@ def _of_known(known: Sequence[_Judged], window: Window, clock: Clock) -> str:
     others = [one for one in known if not one.covers]
     if all(one.unclear for one in known):
         return _unclear(known, clock)
-    bounds = [_local(bound, clock) for bound in (window.since, window.until)]
+    bounds = _bounds(known, window, clock)
     named = others[:_MOST_NAMED]
     moments = [one.first for one in named if one.begins] + [one.last for one in named if one.ends]
-    shown = _Times([*(bound for bound in bounds if bound is not None), *moments], clock)
+    shown = _Times([*bounds, *moments], clock)
     said = [_of_one(one, shown, alone=len(known) == 1) for one in named]
     if len(others) > len(named):
         said.append(f"and {len(others) - len(named)} more")
     if len(others) == len(known):
         return "; ".join(said) + shown.zone
-    covered = _window(bounds, shown)
+    covered = _window(bounds, shown, window)
     return f"covers {covered}, but {'; '.join(said)}" if said else f"covers {covered}"
 
 
@@ -214,15 +214,27 @@ def _unclear(known: Sequence[_Judged], clock: Clock) -> str:
     return f"unknown: {why}; time stamps from {shown.of(first)} to {shown.of(last)}{shown.zone}"
 
 
-def _window(bounds: Sequence[datetime | None], shown: _Times) -> str:
-    since, until = (None if bound is None else shown.of(bound) for bound in bounds)
-    if since and until:
-        return f"{since} to {until}{shown.zone}"
-    if since:
-        return f"{since} and later{shown.zone}"
-    if until:
-        return f"everything up to {until}{shown.zone}"
-    return "the window, whatever the node's time zone is"
+def _bounds(known: Sequence[_Judged], window: Window, clock: Clock) -> tuple[datetime, ...]:
+    """Both ends of the window by the node's clock; where it has none, how far the stamps reach.
+
+    Empty if the zone is not known.
+    """
+    if clock.zone is None:
+        return ()
+    since = _local(window.since, clock.zone) if window.since else min(one.first for one in known)
+    until = _local(window.until, clock.zone) if window.until else max(one.last for one in known)
+    return since, until
+
+
+def _window(bounds: tuple[datetime, ...], shown: _Times, window: Window) -> str:
+    if not bounds:
+        return "the window, whatever the node's time zone is"
+    since, until = map(shown.of, bounds)
+    if window.until is None:
+        return f"{since} on, the last time stamp is of {until}{shown.zone}"
+    if window.since is None:
+        return f"up to {until}, the first time stamp is of {since}{shown.zone}"
+    return f"{since} to {until}{shown.zone}"
 
 
 class _Times:
@@ -237,7 +249,5 @@ class _Times:
         return moment.strftime(self._form)
 
 
-def _local(moment: datetime | None, clock: Clock) -> datetime | None:
-    if moment is None or clock.zone is None:
-        return None
-    return moment.astimezone(clock.zone).replace(tzinfo=None, fold=0)
+def _local(moment: datetime, zone: tzinfo) -> datetime:
+    return moment.astimezone(zone).replace(tzinfo=None, fold=0)

@@ -71,8 +71,14 @@ def test_times_of_several_days_have_their_dates() -> None:
     ("window", "said"),
     [
         (Window(), "from 12:00 to 15:30 (Europe/Berlin)"),
-        (Window(since=WINDOW.since), "covers 13:00 and later (Europe/Berlin)"),
-        (Window(until=WINDOW.until), "covers everything up to 15:00 (Europe/Berlin)"),
+        (
+            Window(since=WINDOW.since),
+            "covers 13:00 on, the last time stamp is of 15:30 (Europe/Berlin)",
+        ),
+        (
+            Window(until=WINDOW.until),
+            "covers up to 15:00, the first time stamp is of 12:00 (Europe/Berlin)",
+        ),
     ],
 )
 def test_a_window_without_one_of_its_ends(window: Window, said: str) -> None:
