@@ -1,4 +1,4 @@
-"""PURE. Why nodes failed, what to do about it, and their notes, as lines for people.
+"""PURE. Why nodes failed, what to do about it, their notes, and what their files cover, as lines.
 
 The one rule: what is the same for several nodes is one line, and no line says the same words twice:
 neither the name of its node nor the failure's code, which is left out where the message has its

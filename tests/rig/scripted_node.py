@@ -218,10 +218,10 @@ async def scripted(script: Script) -> AsyncIterator[Node]:
 Answer = Callable[[Node, str], Awaitable[None]]
 
 
-def appliance(file_get: Answer, *, date: str = "") -> Script:
+def appliance(file_get: Answer, *, date: str = "", status: Answer | None = None) -> Script:
     """Prints the greeting, turns the pager off, and leaves each `file get` to `file_get`.
 
-    `date` is what `show status` prints as the date.
+    `date` is what `show status` prints as the date; `status` answers it instead.
     """
 
     async def script(node: Node) -> None:
@@ -230,6 +230,8 @@ def appliance(file_get: Answer, *, date: str = "") -> Script:
         while (line := await node.read_line()) != "quit":
             if line == vos.PAGER_OFF:
                 await node.say("Automatic pagination is turned off")
+            elif line == vos.SHOW_STATUS and status is not None:
+                await status(node, line)
             elif line == vos.SHOW_STATUS:
                 await node.say(f"Date         : {date}")
                 await node.say("Time Zone    : Central European Time (Europe/Berlin)")

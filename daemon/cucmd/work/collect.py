@@ -27,6 +27,8 @@ from cucmd.work.verdict import Announced, judge, surplus
 
 # A clock that is off by less is no note: so much is the time of the answer, or does not matter.
 _WORTH_A_NOTE = timedelta(minutes=2)
+# Seconds for the node to say its time after everything was collected.
+_ZONE_SECONDS = 20.0
 
 # The failures of one path after which the others are still got, the gravest first.
 _OF_ONE_PATH = (Code.COMMAND_REFUSED, Code.INVALID_PATH, Code.NO_FILES_MATCHED)
@@ -52,6 +54,9 @@ class NodeClock(msgspec.Struct, frozen=True):
         return (f"the node's clock is {off} {side} ours; the window was widened by as much",)
 
 
+_NOT_ASKED = NodeClock()
+
+
 class PathResult(msgspec.Struct, frozen=True):
     """How one `file get` ended. `nothing`: why there is no file of it."""
 
@@ -75,6 +80,8 @@ async def collect(
                 gets = _FileGets(task, what, session, target, report, receiver_port=port)
                 results = [await gets.get(path, clock) for path in what.paths]
             report.phase(Phase.CLOSE)
+            if clock is _NOT_ASKED and what.since is not None:
+                await _learn_zone(session, task, report)
             return (*clock.notes(), *_notes(results))
 
 
@@ -108,7 +115,23 @@ async def _prepare(
     await _answer(session, task, vos.PAGER_OFF)
     waited = datetime.now(UTC) - (task.asked_at or datetime.now(UTC))
     if not vos.needs_zone(what, waited):
-        return NodeClock()
+        return _NOT_ASKED
+    return await _ask_for_time(session, task, report)
+
+
+async def _learn_zone(session: NodeSession, task: NodeTask, report: Report) -> None:
+    """Asks for the node's time where the window did not need it: its time stamps are read later.
+
+    At the end, and for a limited time: all files are here, so nothing fails any more.
+    """
+    with trio.move_on_after(_ZONE_SECONDS):
+        try:
+            await _ask_for_time(session, task, report)
+        except NodeFailed:
+            pass
+
+
+async def _ask_for_time(session: NodeSession, task: NodeTask, report: Report) -> NodeClock:
     lines = await _answer(session, task, vos.SHOW_STATUS)
     status = vos.parse_show_status(lines, zone_of)
     clock = NodeClock(status.zone, status.ahead(datetime.now(UTC)))

@@ -179,7 +179,7 @@ def test_what_files_cover_is_one_line_for_all_nodes_of_which_it_is_said(began, j
     nodes += [node("pub", "succeeded", coverage="begins 14:07"), node("cups", "cancelled")]
     shown = list(render.job(job(*nodes, status="partial"), began))
     assert shown[-2:] == [
-        "sub0, sub1, sub2, sub3, sub4 and 2 more: covers it",
+        "sub0, sub1, sub2, sub3, sub4, sub5, sub6: covers it",
         "pub: begins 14:07",
     ]
 

@@ -10,10 +10,11 @@ import trio
 
 from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job import Collect, Phase
-from cucmd.node.ports import Retry
+from cucmd.node.ports import NodeTask, Retry
 from rig.scripted_node import (
     COMPLETED,
     NO_SUCH_FILE,
+    Answer,
     Node,
     RecordedReport,
     announce,
@@ -149,6 +150,49 @@ async def test_a_clock_that_is_off_widens_the_window_and_is_a_note(
         assert f"file get activelog syslog abstime {window}" in node.lines
     assert report.clocks == [("Europe/Berlin", round(off / timedelta(minutes=1)) * 60.0)]
     assert notes == (f"the node's clock is {said} ours; the window was widened by as much",)
+
+
+async def test_with_a_last_the_zone_is_asked_for_when_all_is_collected(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scripted(appliance(pushes(1))) as node:
+        notes, report = await collected(node, last_two_hours(tmp_path))
+        assert [line for line in node.lines if line.startswith(("file", "show"))] == [
+            "file get activelog syslog reltime hours 2",
+            "show status",
+        ]
+    assert report.clocks == [("Europe/Berlin", 0.0)]
+    assert notes == ()
+
+
+async def hangs(node: Node, line: str) -> None:
+    await trio.sleep_forever()
+
+
+async def closes(node: Node, line: str) -> None:
+    raise trio.BrokenResourceError
+
+
+async def refuses(node: Node, line: str) -> None:
+    await node.say("No valid command entered")
+
+
+@pytest.mark.parametrize("status", [hangs, closes, refuses])
+async def test_a_node_that_does_not_say_its_time_then_has_succeeded(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, status: Answer
+) -> None:
+    async with scripted(appliance(pushes(10), status=status)) as node:
+        began = trio.current_time()
+        _, report = await collected(node, last_two_hours(tmp_path))
+        assert trio.current_time() - began < 30
+    assert report.counted == [file.path for file in node.target.files()]
+    assert [zone for zone, _ in report.clocks] in ([], [None])
+
+
+def last_two_hours(folder: Path) -> NodeTask:
+    now = datetime.now(UTC)
+    work = Collect(("syslog",), last="2h", since=now - timedelta(hours=2), until=now)
+    return node_task(folder, work=work, asked_at=now)
 
 
 async def test_a_clock_that_is_off_by_little_widens_the_window_without_a_word(
