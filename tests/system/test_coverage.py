@@ -11,6 +11,7 @@ import pytest
 
 from cucmd.api import structs
 from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import start
 from rig.lab import Lab, running_lab
 
 # A trace every five minutes, the oldest an hour old.
@@ -83,6 +84,12 @@ def test_a_window_that_is_covered(daemon: Daemon, lab: Lab, tmp_path: Path, comp
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["job"]["nodes"][0]["coverage"] == said
     assert f"{lab.nodes[0]}: {said}" in daemon.ctl("status", job.job_id).stdout
+
+
+def test_the_window_of_a_last(daemon: Daemon, lab: Lab, tmp_path: Path) -> None:
+    with daemon.client() as client:
+        job = client.wait(start(client, lab, last="30m").job_id)
+    assert coverage(daemon, job, tmp_path / "out") == f"covers {window(job)} ({ZONE})"
 
 
 def test_traces_that_begin_within_the_window(daemon: Daemon, lab: Lab, tmp_path: Path) -> None:
