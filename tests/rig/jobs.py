@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from cucmctl import Client
 from cucmd.api import structs
 from rig.lab import Lab
@@ -58,6 +60,12 @@ def in_phase(*phases: str) -> Callable[[structs.Job], bool]:
     return lambda job: all(
         node.phase in phases for node in job.nodes if node.status in ("pending", "running")
     )
+
+
+def as_ended(job: structs.Job) -> structs.Job:
+    """Without what is added soon after a job has ended: `closed`, and what its files cover."""
+    nodes = tuple(replace(one, coverage=None) for one in job.nodes)
+    return replace(job, closed=None, nodes=nodes)
 
 
 def node(job: structs.Job, position: int) -> structs.Node:
