@@ -148,10 +148,8 @@ class Node(msgspec.Struct, frozen=True):
     `marked`: its folder is (`node_name.folder_of`). Older versions marked none.
     `revision`, `retries`: those of its job when the state of this node changed last, and when it
     was queued last.
-    `zone`, `clock_ahead`: the node's time zone by its name, and how many seconds its clock is ahead
-    of ours, negative if behind; as it said when it was last worked on.
-    `coverage`: what its traces cover of the window, in words. None: not looked at; empty: it has no
-    traces (cases/coverage.py).
+    `zone`, `clock_ahead`: its time zone by name, and seconds by which its clock is ahead of ours.
+    `coverage`: what its files cover of the window (cases/coverage.py). None: not looked at.
     """
 
     node: str
@@ -186,20 +184,12 @@ class Node(msgspec.Struct, frozen=True):
         started = self.state.started_at or now
         return self._with(Running(started, Phase.CONNECT), attempt=attempt, coverage=None)
 
-    def with_clock(self, zone: str | None, ahead: float) -> Node:
-        return self._with(self.state, zone=zone, clock_ahead=ahead)
-
     def retry(self, retries: int) -> Node:
         """Pending again, as it was before its first attempt; attempts are counted on."""
         if not self.settled or isinstance(self.state, Succeeded):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not failed or cancelled")
-        return Node(
-            self.node,
-            attempt=self.attempt,
-            marked=self.marked,
-            revision=self.revision,
-            retries=retries,
-        )
+        again = Node(self.node, attempt=self.attempt, marked=self.marked)
+        return msgspec.structs.replace(again, revision=self.revision, retries=retries)
 
     def wait_again(self) -> Node:
         """Pending again after a restart, with the time at which it first began."""

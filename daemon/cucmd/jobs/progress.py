@@ -57,7 +57,7 @@ class NodeProgress:
         self._change(lambda node: node.enter(phase))
 
     def clock(self, zone: str | None, ahead: float) -> None:
-        self._change(lambda node: node.with_clock(zone, ahead))
+        self._change(lambda node: msgspec.structs.replace(node, zone=zone, clock_ahead=ahead))
 
     def upload_target(self, target: UploadTarget) -> None:
         self._target = target

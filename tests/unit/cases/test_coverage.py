@@ -75,7 +75,8 @@ class Cases:
 
 
 def begun(name: str, attempt: int = 1) -> Node:
-    return Node(name).begin(NOW, attempt).with_clock("Europe/Berlin", 0.0)
+    node = Node(name).begin(NOW, attempt)
+    return msgspec.structs.replace(node, zone="Europe/Berlin")
 
 
 def succeeded(name: str, attempt: int = 1) -> Node:
