@@ -256,7 +256,7 @@ def start_rows(client: Client, lab: Lab, numbers: list[int]) -> structs.Job:
         timeouts |= {"connect": STORM, TIMEOUTS[after]: after}
     else:
         nodes += lab.nodes[-HEALTHY:]
-    return start(client, lab, nodes, concurrency=400, **timeouts)
+    return start(client, lab, nodes, concurrency=400, try_all=True, **timeouts)
 
 
 def test_each_fault_has_its_outcome(matrix: Ended, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,7 @@ def test_varlinkctl_drives_the_daemon(daemon: Daemon) -> None:
     assert "# Log-collection jobs over Cisco Unified CM nodes." in text
     assert "method Watch(" in text
     jobs = run("call", address, "io.cucmd.Jobs.List", '{"limit": 5}')
-    assert json.loads(jobs.stdout) == {"jobs": []}
+    assert json.loads(jobs.stdout) == {"jobs": [], "older": 0}
     watch = run("call", "--more", address, "io.cucmd.Jobs.Watch", '{"job_id": "abcdef"}')
     assert "io.cucmd.Jobs.JobNotFound" in watch.stderr
     without = run("call", address, "io.cucmd.Jobs.Watch", "{}")

@@ -142,7 +142,7 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ("", "no command was given; expected one of start, status, list, cancel, watch, wait,"),
+        ("", "no command was given; expected one of start, status, list, cancel,"),
         ("stat", "'stat' is not a command; expected one of start, status,"),
         ("--sockt x list", "--sockt: no such option before the command; expected --socket PATH or"),
         ("--socket /x --jsn list", "unrecognized arguments: --jsn"),
