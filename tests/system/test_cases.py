@@ -107,6 +107,7 @@ def test_a_zip_has_everything(daemon: Daemon, job: structs.Job, tmp_path: Path) 
         subprocess.run([unzip, "-qt", path], check=True)
 
 
+@pytest.mark.long
 def test_a_tar_on_standard_output_is_read_by_tar(
     daemon: Daemon, job: structs.Job, tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_folder_passes_its_checksums(daemon: Daemon, job: structs.Job, tmp_pat
     assert job.nodes[1].failure.code in summary
 
 
+@pytest.mark.long
 def test_one_node_is_exported_alone(daemon: Daemon, job: structs.Job, tmp_path: Path) -> None:
     name = job.nodes[1].node
     exported(daemon, job, tmp_path, "--node", name, "-o", "one.tar")
@@ -156,6 +158,7 @@ def test_one_node_is_exported_alone(daemon: Daemon, job: structs.Job, tmp_path: 
         assert set(tar.getnames()) == DOCUMENTS | {f"transcripts/{name.replace(':', '_')}.log"}
 
 
+@pytest.mark.long
 def test_an_existing_target_is_replaced_by_force_only(
     daemon: Daemon, job: structs.Job, tmp_path: Path
 ) -> None:
@@ -169,6 +172,7 @@ def test_an_existing_target_is_replaced_by_force_only(
     assert {path.name for path in tmp_path.iterdir()} == {"x.zip", "x.tar", "x"}
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_nothing(daemon: Daemon, job: structs.Job, tmp_path: Path) -> None:
     for form in ("zip", "tar", "dir"):
         command = f"ulimit -f 100; exec {' '.join(_ctl(daemon))} export {job.job_id}"
@@ -217,6 +221,7 @@ def test_a_transcript_is_that_on_disk_with_escapes_made_visible(
     assert daemon.ctl("transcript", job.job_id, "nobody").returncode == 5
 
 
+@pytest.mark.long
 def test_verify_names_what_differs_and_what_is_gone(
     lab: Lab, daemon: Daemon, tmp_path: Path
 ) -> None:
@@ -238,6 +243,7 @@ def test_verify_names_what_differs_and_what_is_gone(
         assert (refused.returncode, list(tmp_path.iterdir())) == (75, [])
 
 
+@pytest.mark.long
 def test_a_file_that_changed_without_its_size_is_found_as_it_passes(
     lab: Lab, daemon: Daemon, tmp_path: Path
 ) -> None:

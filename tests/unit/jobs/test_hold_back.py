@@ -26,6 +26,12 @@ MANY = [f"n{number}" for number in range(12)]
 
 async def logs_in(task: NodeTask, report: Report) -> tuple[str, ...]:
     report.phase(Phase.LOGIN)
+    report.phase(Phase.PREPARE)
+    return ()
+
+
+async def logs_in_and_works(task: NodeTask, report: Report) -> tuple[str, ...]:
+    report.phase(Phase.LOGIN)
     await trio.sleep(1)
     report.phase(Phase.PREPARE)
     await trio.sleep(10)
@@ -79,7 +85,7 @@ async def test_the_others_go_on_when_the_first_is_logged_in_and_not_when_it_is_d
 ) -> None:
     wait_for_the_store(autojump_clock)
     async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = dict.fromkeys(MANY, logs_in)
+        harness.behaviours = dict.fromkeys(MANY, logs_in_and_works)
         began = trio.current_time()
         await run(harness, 40)
         # One login alone, then all the others at once.
@@ -106,7 +112,7 @@ async def test_a_node_that_hangs_passes_the_turn_at_its_own_deadline(
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = dict.fromkeys(MANY, logs_in)
         harness.behaviours["n0"] = hang
-        job = await run(harness, 8, timeouts=Timeouts(node=60))
+        job = await run(harness, 8, timeouts=Timeouts(node=5))
         # The deadline of the others has not run while they waited.
         assert codes(job) == ["node_timeout", *[None] * 11]
 
@@ -117,7 +123,7 @@ async def test_nodes_that_wait_end_with_their_job(
     wait_for_the_store(autojump_clock)
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours["n0"] = hang
-        job = await run(harness, 8, timeouts=Timeouts(job=30))
+        job = await run(harness, 8, timeouts=Timeouts(job=5))
         assert codes(job) == ["job_timeout"] * len(MANY)
         assert harness.contacted == ["n0"]
 
