@@ -6,7 +6,6 @@ a job collects first, then its target.
 
 from __future__ import annotations
 
-import pwd
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -44,28 +43,10 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
         f"{done}/{job.nodes_total}",
         render.size(job.bytes_received),
         render.took(job.started_at, job.completed_at, now),
-        "" if job.owner is None else user(job.owner),
-        target(job),
+        "" if job.owner is None else render.user(job.owner),
+        render.target(job.targets, job.first_node, job.nodes_total),
         render.collected(job.collection) if job.collection is not None else "",
     ]
-
-
-def target(job: JobSummary) -> str:
-    """What the job was started for: `berlin`, `cucm-pub and 8 more`."""
-    names = job.targets or ()
-    if len(names) == 1:
-        return names[0]
-    if job.first_node is None:
-        return ""
-    more = job.nodes_total - 1
-    return f"{job.first_node} and {more} more" if more else job.first_node
-
-
-def user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _moment(at: datetime, now: datetime) -> str:

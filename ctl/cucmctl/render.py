@@ -6,6 +6,7 @@ or of the daemon is made `visible`.
 
 from __future__ import annotations
 
+import pwd
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
@@ -184,10 +185,42 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
     yield begun
     if what := collected(job.collection):
         yield f"collects {visible(what)}"
+    if whose := _whose(job):
+        yield visible(whose)
     if job.collection.compress:
         yield packed(job)
     yield f"files in {visible(job.directory)}"
     yield from unsaved(job)
+
+
+def _whose(job: Job) -> str:
+    """`from berlin, by anna, as administrator; case=698123456`. A daemon of before tells nothing
+    of it.
+    """
+    if job.targets is None or job.owner is None:
+        return ""
+    first = job.nodes[0].node if job.nodes else None
+    text = f"from {target(job.targets, first, len(job.nodes))}, by {user(job.owner)}"
+    if job.username is not None:
+        text += f", as {job.username}"
+    labels = ", ".join(f"{key}={value}" for key, value in sorted((job.labels or {}).items()))
+    return f"{text}; {labels}" if labels else text
+
+
+def target(targets: Sequence[str] | None, first_node: str | None, nodes: int) -> str:
+    """What a job was started for: `berlin`, `cucm-pub and 8 more`."""
+    if targets and len(targets) == 1:
+        return targets[0]
+    if first_node is None:
+        return ""
+    return f"{first_node} and {nodes - 1} more" if nodes > 1 else first_node
+
+
+def user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def unsaved(job: Job) -> Iterator[str]:

@@ -36,18 +36,6 @@ def test_a_job_is_a_line_with_owner_target_and_what_it_collects(summary, began, 
     assert row.endswith("cucm-pub and 2 more  cm/trace/ccm/sdl, last 2h")
 
 
-def test_the_name_of_a_cluster_is_the_target(summary):
-    assert job_list.target(msgspec.structs.replace(summary, targets=("berlin",))) == "berlin"
-
-
-def test_a_job_of_before_has_its_first_node_as_target(summary):
-    assert job_list.target(msgspec.structs.replace(summary, targets=None)) == "cucm-pub and 2 more"
-
-
-def test_a_user_without_a_name_is_a_number():
-    assert job_list.user(4_000_000_000) == "4000000000"
-
-
 @pytest.mark.parametrize("columns", range(20, 140, 7))
 def test_a_line_fits_as_soon_as_the_columns_that_are_not_cut_do(summary, began, columns):
     least = max(map(len, job_list.jobs([summary], began, columns=1)))

@@ -210,3 +210,33 @@ def test_a_job_as_the_line_that_it_is_in_a_list(job, node):
     summary = render.summary(job(*nodes))
     assert (summary.nodes_total, summary.nodes_done, summary.nodes_failed) == (3, 2, 1)
     assert summary.bytes_received == 3
+
+
+@pytest.mark.parametrize(
+    ("targets", "first", "nodes", "shown"),
+    [
+        (("berlin",), "cucm-pub", 9, "berlin"),
+        (("cucm-pub", "cucm-sub1"), "cucm-pub", 2, "cucm-pub and 1 more"),
+        (None, "cucm-pub", 3, "cucm-pub and 2 more"),
+        (None, "cucm-pub", 1, "cucm-pub"),
+        (None, None, 1, ""),
+    ],
+)
+def test_the_target_of_a_job(targets, first, nodes, shown):
+    assert render.target(targets, first, nodes) == shown
+
+
+def test_a_user_without_a_name_is_a_number():
+    assert render.user(4_000_000_000) == "4000000000"
+
+
+def test_a_job_says_from_where_by_whom_and_for_which_case(job, began):
+    one = msgspec.structs.replace(
+        job(),
+        targets=("berlin",),
+        owner=4_000_000_000,
+        username="administrator",
+        labels={"site": "bern", "case": "698"},
+    )
+    whose = "from berlin, by 4000000000, as administrator; case=698, site=bern"
+    assert whose in list(render.job(one, began))
