@@ -209,9 +209,12 @@ class Client:
             raise
 
     def watch(
-        self, job_id: str | None = None, *, timeout: float | None = None
+        self, job_id: str | None = None, *, timeout: float | None = None, changes: bool = False
     ) -> Iterator[structs.WatchReply]:
         """The state as it is now, then every change, until the job ends. All jobs: without end.
+
+        With `changes` the replies after the first have `change`, the nodes that differ, and not the
+        whole job; and all jobs begin with those that run or wait.
 
         It has its own connection, opened at the first step and closed with the iterator. So the
         client can be used for other calls meanwhile. `missed` of a change is how many changes were
@@ -219,7 +222,7 @@ class Client:
         Raises `JobNotFound`, and `TimeoutError` after `timeout` seconds; the job goes on.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        request = structs.WatchRequest(job_id)
+        request = structs.WatchRequest(job_id, changes or None)
         yield from self._replies("Watch", request, structs.WatchReply, deadline)
 
     def _replies(

@@ -23,6 +23,7 @@ VERBS = {
     "transcript": ("transcript", "what was said on a node"),
     "label": ("label", "change the labels of a job"),
     "watch": ("follow", "follow a job as it changes, until it ends"),
+    "events": ("events", "what happens to jobs as JSON, for other programs"),
     "wait": ("follow", "wait until a job has ended"),
     "hostkeys": ("hostkeys", "the host keys of nodes that the daemon knows"),
     "reload": ("reload", "have the daemon read its configuration again"),

@@ -8,6 +8,7 @@
     verify.py    `verify`
     transcript.py  `transcript`
     label.py     `label`
+    events.py    `events`
     cancel.py    `cancel`
     hostkeys.py  `hostkeys`
     reload.py    `reload`

@@ -8,6 +8,7 @@
     reload.py      the method that reads the configuration again
     resolve.py     PURE  the fields of a request, checked, with the defaults of the configuration
     request_id.py  the id by which a caller finds a call again
+    watching.py    the streams of Watch
     start_key.py   PURE  the key by which the same call, made twice, has one effect
     labels.py      PURE  the labels of a job: what they may be
     listing.py     PURE  which jobs a request for a list means

@@ -17,6 +17,7 @@ from cucmd.api.planning import MOST_NODES, Planner
 from cucmd.api.refusals import refusals
 from cucmd.api.request_id import traced
 from cucmd.api.start_key import start_key
+from cucmd.api.watching import Watching
 from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.config import InvalidValue
 from cucmd.job import Job
@@ -42,8 +43,8 @@ class Jobs:
         asked: Callable[[Job], None] = lambda job: None,
     ) -> None:
         self._supervisor = supervisor
-        self._feed = feed
         self._planner = planner
+        self._watching = Watching(supervisor, feed, self._wire)
         self._asked = asked
 
     async def start(self, caller: Caller, request: structs.StartRequest) -> structs.StartReply:
@@ -131,43 +132,7 @@ class Jobs:
         self, caller: Caller, request: structs.WatchRequest
     ) -> AsyncGenerator[StreamReply, None]:
         """Returns the generator and is none itself: closing it ends the subscription at once."""
-        if request.job_id is None:
-            return self._watch_all()
-        return self._watch_job(request.job_id)
-
-    async def _watch_job(self, prefix: str) -> AsyncGenerator[StreamReply, None]:
-        job_id = (await self._find(prefix)).job_id
-        with self._feed.subscribe(job_id) as changes:
-            # Read after the subscription began, so that no change is lost in between.
-            job = await self._find(job_id)
-            yield self._state_of(job)
-            while not job.ended:
-                change = await changes.next()
-                job = change.job or await self._find(job_id)
-                yield self._state_of(job, change.sequence, change.missed)
-
-    def _state_of(self, job: Job, sequence: int = 0, missed: int = 0) -> StreamReply:
-        reply = structs.WatchReply(sequence, missed, job=self._wire(job))
-        return StreamReply(reply, continues=not job.ended)
-
-    async def _watch_all(self) -> AsyncGenerator[StreamReply, None]:
-        with self._feed.subscribe(None) as changes:
-            yield StreamReply(structs.WatchReply(0, 0, jobs=await self._newest()))
-            while True:
-                change = await changes.next()
-                job = self._wire(change.job) if change.job else None
-                state = None if job else await self._newest()
-                reply = structs.WatchReply(change.sequence, change.missed, job=job, jobs=state)
-                yield StreamReply(reply)
-
-    async def _find(self, prefix: str) -> Job:
-        with refusals():
-            return await self._supervisor.find(prefix)
-
-    async def _newest(self) -> tuple[structs.JobSummary, ...]:
-        with refusals():
-            found = await self._supervisor.newest(structs.DEFAULT_LIMIT)
-        return tuple(summary_to_wire(job) for job in found)
+        return self._watching.watch(request)
 
     def _wire(self, job: Job) -> structs.Job:
         supervisor, job_id = self._supervisor, job.job_id

@@ -255,6 +255,20 @@ class CancelReply(Struct, frozen=True):
 
 class WatchRequest(Struct, frozen=True):
     job_id: str | None = None
+    changes: bool | None = None
+
+
+class JobChange(Struct, frozen=True):
+    job_id: str
+    status: JobStatus
+    cancelled: bool
+    started_at: datetime | None
+    completed_at: datetime | None
+    nodes: tuple[Node, ...]
+    revision: int
+    closed: bool
+    unsaved: str | None = None
+    labels: dict[str, str] | None = None
 
 
 class WatchReply(Struct, frozen=True):
@@ -262,6 +276,7 @@ class WatchReply(Struct, frozen=True):
     missed: int
     job: Job | None = None
     jobs: tuple[JobSummary, ...] | None = None
+    change: JobChange | None = None
 
 
 class HostKey(Struct, frozen=True):

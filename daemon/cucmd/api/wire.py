@@ -41,6 +41,30 @@ def job_to_wire(job: domain.Job, directory: Path, unsaved: str | None = None) ->
     )
 
 
+def changed_to_wire(
+    before: domain.Job | None, job: domain.Job, unsaved: str | None
+) -> structs.JobChange:
+    """What differs from `before`; without it, all nodes."""
+    known = () if before is None else before.nodes
+    nodes = [
+        node
+        for position, node in enumerate(job.nodes)
+        if position >= len(known) or (node is not known[position] and node != known[position])
+    ]
+    return structs.JobChange(
+        job_id=job.job_id,
+        status=job.status,
+        cancelled=job.cancelled,
+        started_at=job.started_at,
+        completed_at=job.state.completed_at if isinstance(job.state, domain.JobEnded) else None,
+        nodes=tuple(_node(node) for node in nodes),
+        revision=job.revision,
+        closed=job.closed,
+        unsaved=unsaved,
+        labels=job.labels or None,
+    )
+
+
 def summary_to_wire(job: domain.Job | JobRow) -> structs.JobSummary:
     row = summarise(job) if isinstance(job, domain.Job) else job
     summary = structs.JobSummary(

@@ -12,6 +12,7 @@ from cucmd.api import structs
 from cucmd.api.methods import Jobs
 from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.jobs.events import CAPACITY, Feed
+from cucmd.store import EVERY_JOB, JobFilter
 from cucmd.varlink import Caller, StreamReply
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -33,8 +34,8 @@ class ScriptedJob:
     async def find(self, prefix: str) -> Job:
         return self.job
 
-    async def newest(self, limit: int) -> list[Job]:
-        return [self.job]
+    async def newest(self, limit: int, which: JobFilter = EVERY_JOB) -> list[Job]:
+        return [self.job] if which.fits(self.job) else []
 
     def directory(self, job_id: str) -> Path:
         return Path(job_id)

@@ -1,0 +1,113 @@
+"""The streams of `Watch`: of one job or of all, whole or as changes.
+
+The one rule: the first reply is the state after the subscription began, so that no change is lost
+between the two; and a watcher that missed some gets the state again.
+
+A job of 1,000 nodes changes thousands of times. A watcher that asks for `changes` gets the nodes
+that differ from what it was sent last, and not the whole job again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import TypeAlias
+
+from cucmd.api import structs
+from cucmd.api.refusals import refusals
+from cucmd.api.wire import changed_to_wire, summary_to_wire
+from cucmd.job import Job
+from cucmd.jobs.events import Change, Feed
+from cucmd.jobs.supervisor import Supervisor
+from cucmd.store import JobFilter
+from cucmd.varlink import StreamReply
+
+Replies: TypeAlias = AsyncGenerator[StreamReply, None]
+
+# As many as a list has at most; no more jobs than that run and wait.
+_MOST = 1000
+_UNFINISHED = ("running", "queued")
+
+
+class Watching:
+    """`wire`: a job as it is sent as a whole."""
+
+    def __init__(
+        self, supervisor: Supervisor, feed: Feed, wire: Callable[[Job], structs.Job]
+    ) -> None:
+        self._supervisor = supervisor
+        self._feed = feed
+        self._wire = wire
+
+    def watch(self, request: structs.WatchRequest) -> Replies:
+        changes = bool(request.changes)
+        if request.job_id is not None:
+            return self._job(request.job_id, changes=changes)
+        return self._changes_of_all() if changes else self._all()
+
+    async def _job(self, prefix: str, *, changes: bool) -> Replies:
+        job_id = (await self._find(prefix)).job_id
+        with self._feed.subscribe(job_id) as feed:
+            job = await self._find(job_id)
+            yield self._whole(job)
+            while not job.ended:
+                change = await feed.next()
+                before, job = job, change.job or await self._find(job_id)
+                whole = change.job is None or not changes
+                yield self._whole(job, change) if whole else self._changed(before, job, change)
+
+    def _whole(self, job: Job, change: Change | None = None) -> StreamReply:
+        sequence, missed = (0, 0) if change is None else (change.sequence, change.missed)
+        reply = structs.WatchReply(sequence, missed, job=self._wire(job))
+        return StreamReply(reply, continues=not job.ended)
+
+    def _changed(self, before: Job | None, job: Job, change: Change) -> StreamReply:
+        unsaved = self._supervisor.unsaved(job.job_id)
+        changed = changed_to_wire(before, job, unsaved)
+        reply = structs.WatchReply(change.sequence, change.missed, change=changed)
+        return StreamReply(reply, continues=not job.ended)
+
+    async def _all(self) -> Replies:
+        with self._feed.subscribe(None) as feed:
+            yield StreamReply(structs.WatchReply(0, 0, jobs=await self._newest()))
+            while True:
+                change = await feed.next()
+                job = self._wire(change.job) if change.job else None
+                state = None if job else await self._newest()
+                reply = structs.WatchReply(change.sequence, change.missed, job=job, jobs=state)
+                yield StreamReply(reply)
+
+    async def _changes_of_all(self) -> Replies:
+        sent: dict[str, Job] = {}  # of each job that has not ended, what was sent last
+        with self._feed.subscribe(None) as feed:
+            yield StreamReply(structs.WatchReply(0, 0, jobs=await self._unfinished()))
+            while True:
+                change = await feed.next()
+                if change.job is None:
+                    sent.clear()
+                    jobs = await self._unfinished()
+                    reply = structs.WatchReply(change.sequence, change.missed, jobs=jobs)
+                    yield StreamReply(reply)
+                    continue
+                job = change.job
+                changed = self._changed(sent.pop(job.job_id, None), job, change)
+                if not job.ended:
+                    sent[job.job_id] = job
+                yield StreamReply(changed.parameters)
+
+    async def _find(self, prefix: str) -> Job:
+        with refusals():
+            return await self._supervisor.find(prefix)
+
+    async def _newest(self) -> tuple[structs.JobSummary, ...]:
+        with refusals():
+            found = await self._supervisor.newest(structs.DEFAULT_LIMIT)
+        return tuple(summary_to_wire(job) for job in found)
+
+    async def _unfinished(self) -> tuple[structs.JobSummary, ...]:
+        with refusals():
+            found = [
+                job
+                for status in _UNFINISHED
+                for job in await self._supervisor.newest(_MOST, JobFilter(status=status))
+            ]
+        return tuple({job.job_id: summary_to_wire(job) for job in found}.values())

@@ -1,0 +1,121 @@
+"""`Watch` with `changes`: the nodes that differ, and not the whole job again."""
+
+from contextlib import aclosing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.api import structs
+from cucmd.api.methods import Jobs
+from cucmd.api.wire import changed_to_wire, job_to_wire
+from cucmd.job import Job, Phase
+from cucmd.jobs.events import CAPACITY
+from cucmd.varlink import Caller
+from rig.supervised import SupervisorHarness, hang, supervisor_harness
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
+
+
+def jobs(harness: SupervisorHarness) -> Jobs:
+    return Jobs(harness.supervisor, harness.feed, planner=lambda: None)
+
+
+def watch(harness: SupervisorHarness, job_id: str | None) -> aclosing:
+    request = structs.WatchRequest(job_id, changes=True)
+    return aclosing(jobs(harness).watch(CALLER, request))
+
+
+async def test_a_change_has_the_nodes_that_differ(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": hang, "b": hang, "c": hang}
+        job_id = await harness.start("a", "b", "c")
+        await harness.running(job_id, nodes=3)
+        async with watch(harness, job_id) as replies:
+            first = (await anext(replies)).parameters
+            assert [node.node for node in first.job.nodes] == ["a", "b", "c"]
+            await harness.supervisor.cancel(job_id, ["b"])
+            change = (await anext(replies)).parameters
+            assert (change.job, change.sequence) == (None, 1)
+            assert [(one.node, one.status) for one in change.change.nodes] == [("b", "cancelled")]
+            assert change.change.revision > first.job.revision
+            await harness.supervisor.cancel(job_id, None)
+            last = [reply async for reply in replies][-1]
+            assert (last.continues, last.parameters.change.status) == (False, "cancelled")
+
+
+async def test_all_jobs_begin_with_those_that_run_or_wait(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"slow": hang}
+        ended = [await harness.start("a") for _ in range(25)]
+        for job_id in ended:
+            await harness.ended(job_id)
+        running = [await harness.start("slow") for _ in range(25)]
+        async with watch(harness, None) as replies:
+            first = (await anext(replies)).parameters
+            assert {job.job_id for job in first.jobs} == set(running)
+            await harness.supervisor.cancel(running[0], None)
+            while True:
+                change = (await anext(replies)).parameters.change
+                if change.job_id == running[0] and change.status == "cancelled":
+                    break
+            assert [node.node for node in change.nodes] == ["slow"]
+        for job_id in running:
+            await harness.supervisor.cancel(job_id, None)
+
+
+async def test_after_missed_changes_the_state_comes_again(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": hang}
+        job_id = await harness.start("a")
+        job = await harness.running(job_id)
+        for watched in (job_id, None):
+            async with watch(harness, watched) as replies:
+                await anext(replies)
+                for _ in range(CAPACITY + 5):
+                    harness.feed.publish(job)
+                reply = (await anext(replies)).parameters
+                assert reply.missed == CAPACITY + 5
+                assert (reply.job or reply.jobs) is not None
+                assert reply.change is None
+        await harness.supervisor.cancel(job_id, None)
+
+
+async def test_a_job_is_closed_in_a_change_of_its_own(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        async with watch(harness, None) as replies:
+            await anext(replies)
+            job_id = await harness.start("a")
+            with trio.fail_after(10):
+                while not (change := (await anext(replies)).parameters.change).closed:
+                    pass
+        assert (change.job_id, change.status) == (job_id, "succeeded")
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["begin", "phase", "end"])))
+
+
+@given(STEPS)
+def test_the_changes_added_up_are_the_job(steps: list[tuple[int, str]]) -> None:
+    harness = SupervisorHarness.__new__(SupervisorHarness)
+    harness.numbers = 0
+    job = harness.job("a", "b", "c", "d").begin(NOW)
+    known = {node.node: node for node in job_to_wire(job, Path("x")).nodes}
+    for position, what in steps:
+        before, job = job, _after(job, position, what)
+        known |= {node.node: node for node in changed_to_wire(before, job, None).nodes}
+    assert tuple(known.values()) == job_to_wire(job, Path("x")).nodes
+
+
+def _after(job: Job, position: int, what: str) -> Job:
+    node = job.nodes[position]
+    if node.settled or job.ended:
+        return job
+    if what == "begin":
+        return job.replace_node(position, node.begin(NOW, node.attempt + 1), NOW)
+    if what == "phase" and node.status == "running":
+        return job.replace_node(position, node.enter(Phase.TRANSFER), NOW)
+    return job.replace_node(position, node.cancel(NOW), NOW)
