@@ -103,7 +103,7 @@ def test_a_zip_has_everything(daemon: Daemon, job: structs.Job, tmp_path: Path) 
         assert set(archive.namelist()) == expected_names(daemon, job)
         for name, file in on_disk(daemon, job).items():
             assert archive.read(name) == file.read_bytes()
-    if unzip := shutil.which("unzip"):
+    if unzip := shutil.which("unzip"):  # `.ci/run` has it
         subprocess.run([unzip, "-qt", path], check=True)
 
 
