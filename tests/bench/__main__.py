@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # for `rig`
 
 import client
 import cluster
+import export
 import latency
 import receive
 import record
@@ -34,6 +35,7 @@ MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "client": lambda _: client.run(),
     "record": lambda args: record.run(args.nodes),
     "starvation": lambda _: starvation.run(),
+    "export": lambda _: export.run(),
 }
 
 

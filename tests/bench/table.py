@@ -72,7 +72,17 @@ def _starvation(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "    the attacker's share of a processor", f"{found['attacker']:.0%}", ""
 
 
+def _export(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    yield f"{figures['gigabytes']} GiB exported as tar", f"{figures['ours'] / MB:.0f} MB/s", ""
+    yield "the same files by `tar | cat`", f"{figures['theirs'] / MB:.0f} MB/s", ""
+    yield "    ratio, median of pairs", f"{figures['ratio']:.2f}", ""
+    memory, idle = figures["daemon"], figures["daemon_idle"]
+    yield "memory of the daemon meanwhile", f"{memory / MB:.0f} MB", f"{idle / MB:.0f} MB idle"
+    yield "memory of the client", f"{figures['client'] / MB:.0f} MB", ""
+
+
 _ROWS = {
+    "export": _export,
     "receive": _receive,
     "cluster": _cluster,
     "latency": _latency,

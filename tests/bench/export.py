@@ -1,0 +1,123 @@
+"""How fast a job is exported, and in how much memory, beside `tar | cat` of the same files.
+
+The one rule: the files are sparse, so that no disk is measured; both sides read every byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.received_file import ReceivedFile
+from cucmd.store import open_store
+from rig.daemon import CONFIG, Daemon, running_daemon
+
+JOB_ID = "0a1b2c3d4e5f"
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+FILE = 1 << 30
+
+
+def run(gigabytes: int = 6, rounds: int = 1) -> dict[str, Any]:
+    """`ours`, `theirs` in bytes a second; memory in bytes, at most while an export ran."""
+    with tempfile.TemporaryDirectory(prefix="cucmd-bench-") as name:
+        folder = Path(name)
+        trio.run(_make_job, folder / "cucmd/state", gigabytes)
+        size = gigabytes * FILE
+        with running_daemon(folder / "cucmd", CONFIG, checks=False) as daemon:
+            ours, theirs, memory = [], [], []
+            for _ in range(rounds):
+                took, peaks = _export(daemon)
+                ours.append(size / took)
+                memory.append(peaks)
+                theirs.append(size / _tar(folder / "cucmd/state/jobs" / JOB_ID))
+            idle = daemon.memory()
+    return {
+        "gigabytes": gigabytes,
+        "ours": statistics.median(ours),
+        "theirs": statistics.median(theirs),
+        "ratio": statistics.median(a / b for a, b in zip(ours, theirs, strict=True)),
+        "daemon": max(daemon for daemon, _ in memory),
+        "client": max(client for _, client in memory),
+        "daemon_idle": idle,
+    }
+
+
+async def _make_job(state: Path, files: int) -> None:
+    """A closed job of one node with sparse files of a GiB."""
+    folder = state / "jobs" / JOB_ID / "a/files"
+    folder.mkdir(parents=True)
+    digest = hashlib.sha256()
+    for _ in range(FILE >> 20):
+        digest.update(bytes(1 << 20))
+    found = []
+    for number in range(files):
+        with (folder / f"{number}.txt").open("wb") as file:
+            file.truncate(FILE)
+        path = f"a/files/{number}.txt"
+        found.append(ReceivedFile("a", path, FILE, digest.hexdigest(), True, True, 1))
+    queued = Job(JOB_ID, NOW, Collect(("x",)), Timeouts(), 1, (Node("a"),))
+    running = queued.begin(NOW)
+    ended = running.replace_node(0, running.nodes[0].begin(NOW, 1).succeed(NOW), NOW)
+    async with open_store(state / "cucmd.db") as store:
+        await store.add_job(queued)
+        await store.save(queued, ended)
+        await store.save_files(JOB_ID, found)
+        await store.close_job(JOB_ID)
+
+
+def _export(daemon: Daemon) -> tuple[float, tuple[int, int]]:
+    """Seconds, and the most memory of daemon and client meanwhile."""
+    options = ["--socket", str(daemon.socket), "export", JOB_ID, "--format", "tar", "-o", "-"]
+    began = time.perf_counter()
+    client = subprocess.Popen(
+        [sys.executable, "-m", "cucmctl", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    peaks = [0, 0]
+    sampling = threading.Event()
+
+    def sample() -> None:
+        while not sampling.wait(0.2):
+            peaks[0] = max(peaks[0], daemon.memory())
+            peaks[1] = max(peaks[1], _memory(client.pid))
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    _discard(client)
+    sampling.set()
+    thread.join()
+    return time.perf_counter() - began, (peaks[0], peaks[1])
+
+
+def _tar(folder: Path) -> float:
+    """Seconds. Without `--sparse` tar reads the holes too."""
+    began = time.perf_counter()
+    tar = subprocess.Popen(["tar", "-cf", "-", "-C", folder, "."], stdout=subprocess.PIPE)
+    _discard(tar)
+    return time.perf_counter() - began
+
+
+def _discard(process: subprocess.Popen) -> None:
+    with process, open("/dev/null", "wb") as nowhere:
+        subprocess.run(["cat"], stdin=process.stdout, stdout=nowhere, check=True)
+    assert process.returncode == 0
+
+
+def _memory(pid: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return pages * 4096
