@@ -272,6 +272,7 @@ class Job(msgspec.Struct, frozen=True):
     `retries`: how often it was tried again. A node has the number with which it was queued last.
     `revision`: how many changes of state it has had, over all restarts. Figures do not count.
     `closed`: it has ended, its last connection is gone, and all files are on record.
+    `files_deleted`: it has been begun to delete what it collected.
     """
 
     job_id: str
@@ -294,6 +295,7 @@ class Job(msgspec.Struct, frozen=True):
     retries: int = 0
     revision: int = 0
     closed: bool = False
+    files_deleted: bool = False
 
     @property
     def ended(self) -> bool:

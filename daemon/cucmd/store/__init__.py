@@ -6,6 +6,7 @@ The one rule: a write that was answered is on the disk, and survives a crash and
     thread.py     a thread that owns a connection; what is durable when; group commit
     tables.py     the SQL statements of one job
     lists.py      the SQL of lists of jobs
+    deletions.py  the SQL of jobs that are deleted
     rows.py       PURE  jobs to rows and back
     database.py   the file: made, checked, moved aside when damaged, migrated
     schema.py     the tables of each version
@@ -14,11 +15,12 @@ The one rule: a write that was answered is on the disk, and survives a crash and
 """
 
 from cucmd.store.errors import StateInUse, StoreError, StoreFailed, StoreTooNew
-from cucmd.store.rows import EVERY_JOB, JobFilter, JobRow, StartKey, summarise
+from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey, summarise
 from cucmd.store.store import Store, open_store
 
 __all__ = [
     "EVERY_JOB",
+    "ClosedJob",
     "JobFilter",
     "JobRow",
     "StartKey",

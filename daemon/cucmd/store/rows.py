@@ -51,6 +51,18 @@ class StartKey(msgspec.Struct, frozen=True):
     digest: str
 
 
+class ClosedJob(msgspec.Struct, frozen=True):
+    """A closed job, as far as it matters for which of them are deleted.
+
+    `bytes`: of its files that are still there.
+    """
+
+    job_id: str
+    completed_at: datetime
+    bytes: int
+    labels: dict[str, str] = {}
+
+
 class JobFilter(msgspec.Struct, frozen=True):
     """Which jobs a list holds; a field that is None or empty leaves none out.
 
@@ -120,14 +132,18 @@ def node_columns(position: int, node: Node) -> tuple[int, str, int, str]:
     return position, node.status, node.bytes_received, detail
 
 
-def job_from(detail: str, nodes: Iterable[str], *, closed: bool) -> Job:
+def job_from(
+    detail: str, nodes: Iterable[str], *, closed: bool, files_deleted: bool = False
+) -> Job:
     """Raises `msgspec.MsgspecError` for text that is not a job."""
     job = msgspec.json.decode(detail, type=Job)
     decoder = msgspec.json.Decoder(Node)
     decoded = tuple(decoder.decode(text) for text in nodes)
     # A change of a node writes the row of that node only.
     revision = max((job.revision, *(node.revision for node in decoded)))
-    return msgspec.structs.replace(job, nodes=decoded, revision=revision, closed=closed)
+    return msgspec.structs.replace(
+        job, nodes=decoded, revision=revision, closed=closed, files_deleted=files_deleted
+    )
 
 
 def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
@@ -180,5 +196,5 @@ def file_from(row: Row) -> ReceivedFile:
 
 
 def _without_nodes(job: Job) -> Job:
-    """As the row of a job has it: `closed` is a column of its own."""
-    return msgspec.structs.replace(job, nodes=(), closed=False)
+    """As the row of a job has it: `closed` and `files_deleted` are in columns of their own."""
+    return msgspec.structs.replace(job, nodes=(), closed=False, files_deleted=False)

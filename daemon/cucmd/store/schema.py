@@ -93,7 +93,9 @@ WHERE CASE WHEN json_valid(detail) THEN json_type(detail, '$.collection') = 'obj
 
 # `target` has the names by which a job is found: those of its request, and its nodes. `label` has
 # the labels once more, for the same reason. `start_key` has the keys of the calls that started a
-# job or tried it again. `modified` is in seconds since 1970.
+# job or tried it again. `modified` is in seconds since 1970. `bytes_kept` is what its files take,
+# once it is closed. `deletion` is set before the first of its files is deleted: 'job' and 'files'
+# say what is being deleted, with or without the record; 'done' that only the record is left.
 _CASES = """
 ALTER TABLE job ADD COLUMN owner INTEGER;
 ALTER TABLE job ADD COLUMN nodes_succeeded INTEGER NOT NULL DEFAULT 0;
@@ -129,6 +131,12 @@ INSERT OR IGNORE INTO target
 
 ALTER TABLE file ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE file ADD COLUMN modified INTEGER;
+
+ALTER TABLE job ADD COLUMN deletion TEXT;
+CREATE INDEX job_in_deletion ON job (position) WHERE deletion IN ('job', 'files');
+ALTER TABLE job ADD COLUMN bytes_kept INTEGER NOT NULL DEFAULT 0;
+UPDATE job SET bytes_kept = (
+    SELECT coalesce(sum(size), 0) FROM file WHERE file.job = job.position) WHERE closed;
 
 DROP TRIGGER node_added;
 DROP TRIGGER node_changed;

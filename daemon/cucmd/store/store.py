@@ -18,10 +18,10 @@ import trio
 
 from cucmd.job import Job
 from cucmd.received_file import ReceivedFile
-from cucmd.store import lists, tables
+from cucmd.store import deletions, lists, tables
 from cucmd.store.database import Connect, connect, prepare
 from cucmd.store.lock import hold_state_directory
-from cucmd.store.rows import EVERY_JOB, JobFilter, JobRow, StartKey
+from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey
 from cucmd.store.thread import DatabaseThread
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,27 @@ class Store:
         """
         update = partial(tables.update_coverage, before=job, coverage=coverage)
         await self._writer.run(update)
+
+    async def closed_jobs(self) -> tuple[ClosedJob, ...]:
+        """All of them, newest first. Unreadable ones are logged."""
+        jobs, problems = await self._reader.run(deletions.select_closed)
+        self._log(problems)
+        return tuple(jobs)
+
+    async def begin_deletion(self, job_id: str, *, record: bool) -> None:
+        """Marks a closed job before the first of its files is deleted; with `record` the job will
+        be deleted too. A deletion that was begun with the record stays one.
+        """
+        await self._writer.run(partial(deletions.begin, job_id=job_id, record=record))
+
+    async def end_deletion(self, job_id: str) -> None:
+        """The files of a marked job are gone. So is the job then, if it was marked so."""
+        while await self._writer.run(partial(deletions.end, job_id=job_id)):
+            pass  # there is more; other writes have their turn in between
+
+    async def begun_deletions(self) -> tuple[str, ...]:
+        """Ids of the jobs of which files are left that are to be deleted, oldest first."""
+        return await self._ids(deletions.BEGUN)
 
     async def load(self, job_id: str) -> Job | None:
         if not job_id.isascii():  # every id is, and SQLite takes no lone surrogate

@@ -57,7 +57,10 @@ _BY_START_KEY = """
 SELECT job_id, digest FROM start_key JOIN job ON job.position = start_key.job
 WHERE start_key.owner = ? AND name = ?"""
 # Not a job whose end was not stored: the next start resumes it.
-_CLOSE = "UPDATE job SET closed = 1 WHERE job_id = ? AND completed_at IS NOT NULL"
+_CLOSE = """
+UPDATE job SET closed = 1, bytes_kept = (
+    SELECT coalesce(sum(size), 0) FROM file WHERE file.job = job.position)
+WHERE job_id = ? AND completed_at IS NOT NULL"""
 UNFINISHED = """
 SELECT job_id FROM job WHERE status IN ('queued', 'running') ORDER BY position"""
 
@@ -124,15 +127,20 @@ def upsert_files(
 
 
 def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
-    select = "SELECT position, detail, closed FROM job WHERE job_id = ?"
+    select = "SELECT position, detail, closed, deletion FROM job WHERE job_id = ?"
     row = connection.execute(select, (job_id,)).fetchone()
     if row is None:
         return None
-    position, detail, closed = row
+    position, detail, closed, deletion = row
     nodes = connection.execute(
         "SELECT detail FROM node WHERE job = ? ORDER BY position", (position,)
     )
-    job = job_from(detail, (text for (text,) in nodes), closed=bool(closed))
+    job = job_from(
+        detail,
+        (text for (text,) in nodes),
+        closed=bool(closed),
+        files_deleted=deletion is not None,
+    )
     if job.job_id != job_id or not job.nodes:
         reason = f"its details are those of {job.job_id!r} with {len(job.nodes)} nodes"
         raise msgspec.ValidationError(reason)

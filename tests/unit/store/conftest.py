@@ -87,7 +87,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_job() -> Callable[..., Job]:
-    def make(job_id: str = "0a1b2c3d4e5f", nodes: int = 3) -> Job:
+    def make(job_id: str = "0a1b2c3d4e5f", nodes: int = 3, **fields: Any) -> Job:
         return Job(
             job_id,
             NOW,
@@ -97,6 +97,7 @@ def make_job() -> Callable[..., Job]:
             tuple(Node(f"10.0.0.{number}:2022") for number in range(nodes)),
             username="administrator",
             timeouts_asked=("command",),
+            **fields,
         )
 
     return make

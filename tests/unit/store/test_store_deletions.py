@@ -1,0 +1,117 @@
+"""Jobs are marked before what they have collected is deleted, and their rows go last."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from cucmd.job import Job
+from cucmd.received_file import ReceivedFile
+from cucmd.store import ClosedJob, StartKey, Store, deletions, open_store
+
+NOW = datetime(2026, 11, 25, 12, 0, 0, 250, tzinfo=UTC)
+MakeJob = Callable[..., Job]
+
+
+def files(count: int) -> list[ReceivedFile]:
+    return [ReceivedFile("10.0.0.0:2022", f"n/files/{number}", 10) for number in range(count)]
+
+
+async def closed(store: Store, job: Job, count: int = 3) -> Job:
+    await store.add_job(job, StartKey(1000, job.job_id, "d"))
+    ended = job.cancel(NOW)
+    await store.save(job, ended)
+    await store.save_files(job.job_id, files(count))
+    await store.close_job(job.job_id)
+    return replace(ended, closed=True)
+
+
+async def test_of_a_closed_job_it_is_known_what_its_files_take(
+    path: Path, make_job: MakeJob
+) -> None:
+    async with open_store(path) as store:
+        await store.add_job(make_job("000000000001"))
+        for number in (2, 3):
+            await closed(store, make_job(f"00000000000{number}", labels={"keep": "yes"}), number)
+        labels = {"keep": "yes"}
+        assert await store.closed_jobs() == (
+            ClosedJob("000000000003", NOW, 30, labels),
+            ClosedJob("000000000002", NOW, 20, labels),
+        )
+
+
+@pytest.mark.parametrize("count", [0, 3, 7])
+async def test_a_marked_job_is_found_until_it_is_gone(
+    path: Path, make_job: MakeJob, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletions, "_AT_ONCE", 3)
+    async with open_store(path) as store:
+        job = await closed(store, make_job(), count)
+        await store.begin_deletion(job.job_id, record=True)
+        assert await store.begun_deletions() == (job.job_id,)
+    async with open_store(path) as store:
+        assert await store.load(job.job_id) == replace(job, files_deleted=True)
+        assert await store.begun_deletions() == (job.job_id,)
+        await store.end_deletion(job.job_id)
+        assert await store.load(job.job_id) is None
+        assert await store.begun_deletions() == ()
+    with closing(sqlite3.connect(path)) as raw:
+        for table in ("job", "node", "file", "label", "target", "start_key"):
+            assert raw.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+async def test_the_record_stays_if_the_files_alone_are_deleted(
+    path: Path, make_job: MakeJob
+) -> None:
+    async with open_store(path) as store:
+        job = await closed(store, make_job())
+        await store.begin_deletion(job.job_id, record=False)
+        assert await store.begun_deletions() == (job.job_id,)
+        await store.end_deletion(job.job_id)
+        assert await store.begun_deletions() == ()
+        assert await store.load(job.job_id) == replace(job, files_deleted=True)
+        assert len(await store.files(job.job_id)) == 3
+        (left,) = await store.closed_jobs()
+        assert left.bytes == 0
+        await store.begin_deletion(job.job_id, record=True)
+        await store.end_deletion(job.job_id)
+        assert await store.closed_jobs() == ()
+
+
+async def test_a_deletion_with_the_record_stays_one(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        job = await closed(store, make_job())
+        await store.begin_deletion(job.job_id, record=True)
+        await store.begin_deletion(job.job_id, record=False)
+        await store.end_deletion(job.job_id)
+        assert await store.load(job.job_id) is None
+
+
+async def test_neither_an_open_job_nor_an_unmarked_one_is_deleted(
+    path: Path, make_job: MakeJob
+) -> None:
+    async with open_store(path) as store:
+        opened = make_job("000000000001")
+        await store.add_job(opened)
+        await store.begin_deletion(opened.job_id, record=True)
+        unmarked = await closed(store, make_job("000000000002"))
+        for job in (opened, unmarked):
+            await store.end_deletion(job.job_id)
+            assert await store.load(job.job_id) == job
+        await store.end_deletion("000000000003")
+
+
+async def test_a_damaged_job_is_left_out(
+    path: Path, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_store(path) as store:
+        for number in (1, 2):
+            await closed(store, make_job(f"00000000000{number}"))
+        with closing(sqlite3.connect(path)) as raw, raw:
+            raw.execute("UPDATE job SET completed_at = 'x' WHERE job_id = '000000000001'")
+        assert [job.job_id for job in await store.closed_jobs()] == ["000000000002"]
+        assert "000000000001 cannot be read" in caplog.text
