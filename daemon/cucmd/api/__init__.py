@@ -4,6 +4,8 @@
     interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
     methods.py     one function a method, of those about jobs
     case_methods.py  those about what a job has collected
+    deletion.py    deletes jobs: those named, those that a rule means, what a stop has left
+    pruning.py     PURE  which jobs a request to prune means
     host_keys.py   those about host keys
     reload.py      the method that reads the configuration again
     resolve.py     PURE  the fields of a request, checked, with the defaults of the configuration

@@ -6,23 +6,28 @@ closed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 import trio
 
 from cucmd.api import structs
+from cucmd.api.deletion import Deleted, Deletions
+from cucmd.api.pruning import prune_rule
 from cucmd.api.refusals import refusals, refusals_of_files
-from cucmd.api.wire import file_to_wire, wrong_to_wire
+from cucmd.api.wire import file_to_wire, summary_to_wire, wrong_to_wire
 from cucmd.cases.archive import Archive
 from cucmd.cases.coverage import Coverage
 from cucmd.cases.files import folder, nodes_by_name, pages
 from cucmd.cases.transcript import read_transcript
 from cucmd.cases.verify import Verifier
 from cucmd.job import Job
-from cucmd.jobs.supervisor import Supervisor, UnknownNode
+from cucmd.jobs.supervisor import FilesDeleted, Supervisor, UnknownNode
 from cucmd.store import Store
 from cucmd.varlink import Caller, StreamReply, Upgrade
+
+log = logging.getLogger(__name__)
 
 # Seconds between two replies of a verification that finds nothing wrong.
 _TELL_EVERY = 1.0
@@ -31,11 +36,14 @@ _WAIT_FOR_COVERAGE = 30.0
 
 
 class Cases:
-    def __init__(self, supervisor: Supervisor, store: Store, coverage: Coverage) -> None:
+    def __init__(
+        self, supervisor: Supervisor, store: Store, coverage: Coverage, deletions: Deletions
+    ) -> None:
         self._supervisor = supervisor
         self._store = store
         self._holds = supervisor.holds
         self._coverage = coverage
+        self._deletions = deletions
         self._verifier = Verifier(store)
 
     async def files(
@@ -59,7 +67,7 @@ class Cases:
         with refusals():
             job = await self._named(request.job_id, request.nodes)
             with self._holds.reading(job.job_id):
-                job = await self._supervisor.closed(job.job_id)
+                job = await self._whole(job.job_id)
                 nodes = nodes_by_name(job, request.nodes)
                 directory = self._supervisor.directory(job.job_id)
                 told = trio.current_time()
@@ -99,7 +107,7 @@ class Cases:
             job = await self._named(request.job_id, request.nodes)
         with refusals(), self._holds.reading(job.job_id):
             with refusals_of_files():
-                job = await self._supervisor.closed(job.job_id)
+                job = await self._whole(job.job_id)
                 job = await self._coverage.settled(job, _WAIT_FOR_COVERAGE)
                 archive = Archive(
                     self._store,
@@ -114,6 +122,32 @@ class Cases:
             )
             yield Upgrade(reply, archive.stream())
 
+    async def delete(self, caller: Caller, request: structs.DeleteRequest) -> structs.DeleteReply:
+        with refusals_of_files():
+            record = not request.files_only
+            deleted = await self._deletions.delete(request.job_id, record=record)
+        _log_deleted(caller, deleted, "the job" if record else "its files")
+        return structs.DeleteReply(summary_to_wire(deleted.job), deleted.bytes)
+
+    async def prune(self, caller: Caller, request: structs.PruneRequest) -> structs.PruneReply:
+        with refusals_of_files():
+            which = prune_rule(request)
+            if request.dry_run:
+                deleted = await self._deletions.meant(which)
+            else:
+                deleted = await self._deletions.prune(which)
+                for one in deleted:
+                    _log_deleted(caller, one, "the job")
+        jobs = tuple(summary_to_wire(one.job) for one in deleted)
+        return structs.PruneReply(jobs, sum(one.bytes for one in deleted))
+
+    async def _whole(self, job_id: str) -> Job:
+        """The closed job, if its files were not deleted. Raises `FilesDeleted`, `Busy`."""
+        job = await self._supervisor.closed(job_id)
+        if job.files_deleted:
+            raise FilesDeleted(job_id)
+        return job
+
     async def _named(self, job_id: str, nodes: tuple[str, ...] | None) -> Job:
         """Raises `UnknownJob`, `AmbiguousJob`, `UnknownNode`, `StoreFailed`."""
         job = await self._supervisor.find(job_id)
@@ -122,3 +156,8 @@ class Cases:
             if name not in there:
                 raise UnknownNode(job.job_id, name)
         return job
+
+
+def _log_deleted(caller: Caller, deleted: Deleted, what: str) -> None:
+    who = deleted.job.job_id, what, caller.uid, caller.pid
+    log.info("job %s: %s deleted by uid %d, pid %d", *who, extra=caller.for_log)

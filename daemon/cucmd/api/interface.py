@@ -32,6 +32,8 @@ def jobs_interface(jobs: Jobs, cases: Cases, keys: HostKeys, reloading: Reloadin
             streaming=True,
         ),
         Method("Label", structs.LabelRequest, structs.JobReply, jobs.label, effect=True),
+        Method("Delete", structs.DeleteRequest, structs.DeleteReply, cases.delete, effect=True),
+        Method("Prune", structs.PruneRequest, structs.PruneReply, cases.prune, effect=True),
         Method("Cancel", structs.CancelRequest, structs.CancelReply, jobs.cancel, effect=True),
         Method("Watch", structs.WatchRequest, structs.WatchReply, jobs.watch, streaming=True),
         Method("ListHostKeys", structs.ListHostKeysRequest, structs.ListHostKeysReply, keys.list),

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
+import trio
 from msgspec.structs import replace
 
 from cucmd.api import labels, structs
@@ -88,7 +89,7 @@ class Jobs:
         with refusals():
             job = await self._supervisor.find(request.job_id)
         self._asked(job)
-        return structs.JobReply(self._wire(job))
+        return structs.JobReply(self._wire(job, gone=await self._gone(job)))
 
     async def list(self, caller: Caller, request: structs.ListRequest) -> structs.ListReply:
         with refusals():
@@ -134,9 +135,16 @@ class Jobs:
         """Returns the generator and is none itself: closing it ends the subscription at once."""
         return self._watching.watch(request)
 
-    def _wire(self, job: Job) -> structs.Job:
+    async def _gone(self, job: Job) -> bool:
+        """Whether somebody has removed what a closed job collected, and not by a call."""
+        if not job.closed or not any(node.files_received for node in job.nodes):
+            return False
+        return not await trio.Path(self._supervisor.directory(job.job_id)).exists()
+
+    def _wire(self, job: Job, *, gone: bool = False) -> structs.Job:
         supervisor, job_id = self._supervisor, job.job_id
-        return job_to_wire(job, supervisor.directory(job_id), supervisor.unsaved(job_id))
+        unsaved = supervisor.unsaved(job_id)
+        return job_to_wire(job, supervisor.directory(job_id), unsaved, gone=gone)
 
 
 def _check_named(nodes: tuple[str, ...] | None) -> None:

@@ -101,6 +101,7 @@ class Job(Struct, frozen=True):
     closed: bool | None = None
     resumable: bool | None = None
     retries: int | None = None
+    files_deleted: bool | None = None
 
 
 class JobSummary(Struct, frozen=True):
@@ -237,6 +238,29 @@ class TranscriptReply(Struct, frozen=True):
 class LabelRequest(Struct, frozen=True):
     job_id: str
     labels: dict[str, str]
+
+
+class DeleteRequest(Struct, frozen=True):
+    job_id: str
+    files_only: bool | None = None
+
+
+class DeleteReply(Struct, frozen=True):
+    job: JobSummary
+    bytes: int
+
+
+class PruneRequest(Struct, frozen=True):
+    older_than: str | None = None
+    keep: int | None = None
+    larger_than: int | None = None
+    labels: dict[str, str] | None = None
+    dry_run: bool | None = None
+
+
+class PruneReply(Struct, frozen=True):
+    jobs: tuple[JobSummary, ...]
+    bytes: int
 
 
 class CancelRequest(Struct, frozen=True):

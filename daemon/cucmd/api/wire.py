@@ -16,7 +16,10 @@ from cucmd.received_file import ReceivedFile
 from cucmd.store import JobRow, summarise
 
 
-def job_to_wire(job: domain.Job, directory: Path, unsaved: str | None = None) -> structs.Job:
+def job_to_wire(
+    job: domain.Job, directory: Path, unsaved: str | None = None, *, gone: bool = False
+) -> structs.Job:
+    """`gone`: its directory is not there any more."""
     return structs.Job(
         job_id=job.job_id,
         status=job.status,
@@ -38,6 +41,7 @@ def job_to_wire(job: domain.Job, directory: Path, unsaved: str | None = None) ->
         closed=job.closed,
         resumable=job.resumable,
         retries=job.retries,
+        files_deleted=job.files_deleted or gone or None,
     )
 
 

@@ -40,6 +40,7 @@ from cucmd.config.model import (
     Limits,
     NodeSettings,
     ReceiverSettings,
+    Retention,
     RetrySettings,
     Ssh,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "Problem",
     "Profile",
     "ReceiverSettings",
+    "Retention",
     "RetrySettings",
     "Ssh",
     "UnknownCredential",

@@ -20,6 +20,7 @@ from cucmd.config.model import (
     Daemon,
     Limits,
     ReceiverSettings,
+    Retention,
     RetrySettings,
     Ssh,
 )
@@ -27,6 +28,9 @@ from cucmd.job import MOST_SECONDS, HostKeyPolicy, Timeouts
 from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
 
 Kind: TypeAlias = Callable[[object], object]
+
+# A hundred years, so that no date is out of range.
+MOST_DAYS = 36_500
 
 # A Unix socket's address has 108 bytes in the kernel, the last of them a NUL.
 _LONGEST_SOCKET = 107
@@ -211,6 +215,10 @@ SECTIONS: dict[str, tuple[type[Struct], dict[str, Kind]]] = {
     ),
     "timeouts": (Timeouts, _TIMEOUTS),
     "limits": (Limits, _LIMITS | _DAEMON_LIMITS),
+    "retention": (
+        Retention,
+        {"days": count(0, MOST_DAYS), "jobs": count(0, 1_000_000), "bytes": count(0)},
+    ),
     "retry": (RetrySettings, {"attempts": count(1, 100), "base": seconds, "cap": seconds}),
     "ssh": (Ssh, _SSH),
     "receiver": (

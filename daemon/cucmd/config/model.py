@@ -53,6 +53,14 @@ class Limits(Struct, frozen=True):
     watchers_per_uid: int = 32
 
 
+class Retention(Struct, frozen=True):
+    """Closed jobs beyond one of these are deleted (cases/retention.py); 0: no limit."""
+
+    days: int = 0  # since a job has ended
+    jobs: int = 0  # how many stay, the newest
+    bytes: int = 0  # what the files of those that stay take together
+
+
 class RetrySettings(Struct, frozen=True):
     """Of connection failures. The delays grow from `base` to `cap` seconds, with a random part."""
 
@@ -136,6 +144,7 @@ class Config(Struct, frozen=True, dict=True):
     access: Access = Access()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
+    retention: Retention = Retention()
     retry: RetrySettings = RetrySettings()
     ssh: Ssh = Ssh()
     receiver: ReceiverSettings = ReceiverSettings()

@@ -26,6 +26,10 @@ class Holds:
         self._readers: Counter[str] = Counter()
         self._changing: set[str] = set()
 
+    def held(self, job_id: str) -> bool:
+        """Whether anybody reads or changes the job."""
+        return job_id in self._readers or job_id in self._changing
+
     @contextmanager
     def reading(self, job_id: str) -> Iterator[None]:
         """While the body runs the job is not changed. Raises `Busy`."""

@@ -57,6 +57,13 @@ class UnknownNode(Exception):
         super().__init__(f"no node {self.node} in job {job_id}")
 
 
+class FilesDeleted(Exception):
+    """What the job has collected was deleted, and only its record is left."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"what job {job_id} has collected was deleted")
+
+
 class AtLimit(Exception):
     def __init__(self, limit: str, maximum: int) -> None:
         super().__init__(f"limit {limit} reached: {maximum}")
@@ -194,7 +201,8 @@ class Supervisor:
 
         `plan` gives the job with these nodes pending, and its tasks. What it raises is passed on.
         A call with a key of an earlier one gives the job as it is.
-        Raises `Busy`, `Draining`, `AtLimit`, `KeyReused`, `UnknownJob`, `StoreFailed`.
+        Raises `Busy`, `FilesDeleted`, `Draining`, `AtLimit`, `KeyReused`, `UnknownJob`,
+        `StoreFailed`.
         """
         async with self._start_keys.job_of(key) as before:
             if before is not None:
@@ -204,6 +212,8 @@ class Supervisor:
                 return await self._retry(job, plan, key)
 
     async def _retry(self, job: Job, plan: PlanRetry, key: StartKey | None) -> Job:
+        if job.files_deleted:  # of the nodes that have succeeded nothing is left
+            raise FilesDeleted(job.job_id)
         after, tasks = plan(job)
         self._admit(after.uid)
         after = after.revised(job)
@@ -217,17 +227,19 @@ class Supervisor:
     async def relabel(self, prefix: str, change: Callable[[Job], Job]) -> Job:
         """The job after a change of its labels, durable. What `change` raises is passed on.
 
-        Raises `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
+        Raises `Busy`, `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
         job = await self.find(prefix)
-        run = self._live.get(job.job_id)
-        if run is not None:
+        while (run := self._live.get(job.job_id)) is not None:
             if await run.relabel(change):
                 return run.shown()
             await run.kept.wait()
+        # Not while it is deleted or tried again: what is written here would be of before.
+        with self.holds.reading(job.job_id):
             job = await self._load(job.job_id)
-        after = change(job)
-        await self._services.store.save(job, after)
+            after = change(job)
+            with trio.CancelScope(shield=True):
+                await self._services.store.save(job, after)
         return after
 
     # Queries

@@ -2,6 +2,7 @@
 
     daemon.py       the order in which the parts are opened; reload; status; watchdog
     wiring.py       the SSH client and the receiver, as the work on a node asks for them
+    retention.py    when [retention] is applied
     status.py       what `systemctl status` shows: jobs, and a reload that failed
     access.py       who may call which method
     signals.py      what each signal does, from the first step to the last

@@ -20,6 +20,7 @@ import trio
 
 from cucmd import __version__
 from cucmd.api.case_methods import Cases
+from cucmd.api.deletion import Deletions
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
@@ -52,6 +53,7 @@ from cucmd.service.access import Access
 from cucmd.service.log_limit import LogLimit
 from cucmd.service.memory import freeze_startup_objects, return_free_memory
 from cucmd.service.private import make_private
+from cucmd.service.retention import RetentionTask
 from cucmd.service.signals import Signals, open_signals, set_signal_defaults
 from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
 from cucmd.service.status import Status
@@ -261,11 +263,18 @@ async def _daemon(
                 await supervisor.recover(daemon.planner.replan)
                 keys = HostKeys(known_hosts, host_key_scan(daemon.settings_of))
                 coverage = Coverage(store, supervisor.directory, zone_of)
-                supervisor.on_closed = coverage.want
+                deletions = Deletions(supervisor, store)
+                retention = RetentionTask(deletions, lambda: daemon.config.retention)
+
+                def closed(job_id: str) -> None:
+                    coverage.want(job_id)
+                    retention.job_closed()
+
+                supervisor.on_closed = closed
                 jobs = Jobs(
                     supervisor, services.feed, lambda: daemon.planner, coverage.want_if_missing
                 )
-                cases = Cases(supervisor, store, coverage)
+                cases = Cases(supervisor, store, coverage, deletions)
                 interface = jobs_interface(jobs, cases, keys, Reloading(daemon.reload))
                 async with (
                     _socket(daemon, interface, sockets, environ),
@@ -274,9 +283,11 @@ async def _daemon(
                     nursery.start_soon(log_limit.run)
                     nursery.start_soon(_feed_watchdog, bridge)
                     nursery.start_soon(coverage.run)
+                    nursery.start_soon(retention.run)
                     nursery.start_soon(_answer, signals.requests, daemon, supervisor)
                     started.set()
                     await _run_until_stopped(signals, supervisor, daemon.status)
+                    deletions.stop()
                     # The socket is still served, so that watchers see how jobs end.
                     await supervisor.drain()
                     nursery.cancel_scope.cancel()

@@ -20,7 +20,7 @@ _AT_ONCE = 5000
 
 _BEGIN = """
 UPDATE job SET deletion = CASE WHEN :record OR deletion = 'job' THEN 'job' ELSE 'files' END
-WHERE job_id = :job_id AND closed"""
+WHERE job_id = :job_id AND closed RETURNING bytes_kept"""
 
 _DELETE_FILES = """
 DELETE FROM file WHERE job = :job AND (node, path) IN (
@@ -33,8 +33,10 @@ SELECT job_id, completed_at, bytes_kept,
 FROM job WHERE closed ORDER BY position DESC"""
 
 
-def begin(connection: sqlite3.Connection, job_id: str, *, record: bool) -> None:
-    connection.execute(_BEGIN, {"job_id": job_id, "record": record})
+def begin(connection: sqlite3.Connection, job_id: str, *, record: bool) -> int:
+    """Returns how many bytes its files take."""
+    found = connection.execute(_BEGIN, {"job_id": job_id, "record": record}).fetchone()
+    return int(found[0]) if found else 0
 
 
 def end(connection: sqlite3.Connection, job_id: str) -> bool:

@@ -93,11 +93,13 @@ class Store:
         self._log(problems)
         return tuple(jobs)
 
-    async def begin_deletion(self, job_id: str, *, record: bool) -> None:
+    async def begin_deletion(self, job_id: str, *, record: bool) -> int:
         """Marks a closed job before the first of its files is deleted; with `record` the job will
         be deleted too. A deletion that was begun with the record stays one.
+
+        Returns how many bytes its files take.
         """
-        await self._writer.run(partial(deletions.begin, job_id=job_id, record=record))
+        return await self._writer.run(partial(deletions.begin, job_id=job_id, record=record))
 
     async def end_deletion(self, job_id: str) -> None:
         """The files of a marked job are gone. So is the job then, if it was marked so."""

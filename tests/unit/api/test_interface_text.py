@@ -24,6 +24,7 @@ ADDED = {
         **dict.fromkeys(("unsaved", "request_id", "username"), "?string"),
         **{"owner": "?int", "targets": "?[]string", "labels": "?[string]string"},
         **{"revision": "?int", "closed": "?bool", "resumable": "?bool", "retries": "?int"},
+        "files_deleted": "?bool",
     },
     ("type", "Node"): {"coverage": "?string"},
     ("type", "JobSummary"): {
@@ -62,6 +63,11 @@ ADDED = {
         **dict.fromkeys(("cancelled", "closed"), "bool"),
         **dict.fromkeys(("started_at", "completed_at", "unsaved"), "?string"),
         **{"nodes": "[]Node", "revision": "int", "labels": "?[string]string"},
+    },
+    ("method", "Delete"): {"job_id": "string", "files_only": "?bool"},
+    ("method", "Prune"): {
+        **{"older_than": "?string", "keep": "?int", "larger_than": "?int"},
+        **{"labels": "?[string]string", "dry_run": "?bool"},
     },
     ("method", "Label"): {"job_id": "string", "labels": "[string]string"},
     ("method", "Cancel"): {"request_id": "?string"},
@@ -185,6 +191,8 @@ def test_methods_with_an_effect_are_marked(interface: Interface) -> None:
         "Start",
         "Retry",
         "Label",
+        "Delete",
+        "Prune",
         "Cancel",
         "AddHostKey",
         "ForgetHostKey",

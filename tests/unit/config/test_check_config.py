@@ -20,6 +20,9 @@ answer = 61.5
 stall = 100
 [limits]
 free_space_percent = 2.5
+[retention]
+days = 90
+bytes = 500_000_000_000
 [receiver]
 listen = "[::]:2222"
 advertise = "192.0.2.5"

@@ -13,6 +13,7 @@ from cucmd.config import not_until_restart
         # jobs are planned with the configuration as it is when they start
         ('[receiver]\nadvertise = "192.0.2.5"', ()),
         ('[daemon]\nstate_directory = "/x"', ("daemon.state_directory",)),
+        ("[retention]\ndays = 3", ()),
         ("[limits]\njobs = 3\nwatchers_per_uid = 3", ("limits.watchers_per_uid",)),
         ("[access]\noperate_group = 'phones'", ("access.operate_group of the socket",)),
         ("[access]\noperate_group = ''", ("access.operate_group of the socket",)),

@@ -1,0 +1,143 @@
+"""Deletes jobs: those that are named, those that a rule means, and those that a stop has left.
+
+The one rule: files first, the record last. A job is marked in the store before its first file is
+removed, and what a stop or an error leaves of it is removed by `finish`.
+
+Nobody reads or changes a job meanwhile (jobs/holds.py). A caller that goes away does not end what
+was begun; `stop` does, within a file.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import NamedTuple
+
+import trio
+
+from cucmd.cases import retention
+from cucmd.cases.delete import Stopped, remove_directory
+from cucmd.config import Retention
+from cucmd.job import Job
+from cucmd.jobs.holds import Busy
+from cucmd.jobs.supervisor import Draining, Supervisor, UnknownJob
+from cucmd.store import ClosedJob, Store, StoreFailed
+
+log = logging.getLogger(__name__)
+
+
+class Deleted(NamedTuple):
+    """A job as it was, and the bytes that its files took."""
+
+    job: Job
+    bytes: int
+
+
+class Deletions:
+    """Of the daemon."""
+
+    def __init__(self, supervisor: Supervisor, store: Store) -> None:
+        self._supervisor = supervisor
+        self._store = store
+        self._stopped = threading.Event()
+        # One directory at a time: the threads are for everybody.
+        self._one = trio.CapacityLimiter(1)
+
+    def stop(self) -> None:
+        """The daemon stops: nothing more is removed."""
+        self._stopped.set()
+
+    async def delete(self, prefix: str, *, record: bool) -> Deleted:
+        """Deletes what a job has collected, and with `record` the job.
+
+        Raises `UnknownJob`, `AmbiguousJob`, `Busy`, `Draining`, `StoreFailed`, `OSError`.
+        """
+        job_id = (await self._supervisor.find(prefix)).job_id
+        return await self._delete(job_id, record=record, named=True)
+
+    async def meant(self, which: retention.Prune) -> list[Deleted]:
+        """What `prune` would delete now, newest first. Raises `StoreFailed`."""
+        jobs = [(await self._store.load(one.job_id), one) for one in await self._meant(which)]
+        return [Deleted(job, one.bytes) for job, one in jobs if job is not None]
+
+    async def _meant(self, which: retention.Prune) -> list[ClosedJob]:
+        jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
+        return retention.pruned(which, jobs, now, self._supervisor.holds.held)
+
+    async def prune(self, which: retention.Prune) -> list[Deleted]:
+        """Deletes the jobs that the rule means.
+
+        One that is held meanwhile stays. Raises `Draining`, `StoreFailed`, `OSError`.
+        """
+        return await self._delete_all(await self._meant(which))
+
+    async def retain(self, settings: Retention) -> None:
+        """Deletes what is beyond the limits of the configuration. What fails is logged."""
+        limits = retention.Limits(settings.days, settings.jobs, settings.bytes)
+        if not limits.any:
+            return
+        with _logged("[retention] is not applied"):
+            jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
+            beyond = retention.beyond(limits, jobs, now, self._supervisor.holds.held)
+            for deleted in await self._delete_all(beyond):
+                log.info("job %s: deleted, as [retention] says", deleted.job.job_id)
+
+    async def finish(self) -> None:
+        """Deletes what is left of jobs whose deletion was begun. What fails is logged."""
+        with _logged("what is left of deleted jobs is not known"):
+            for job_id in await self._store.begun_deletions():
+                changing = self._supervisor.holds.changing(job_id)
+                with suppress(Busy), changing, _logged(f"job {job_id}: it is not deleted yet"):
+                    await self._remove(job_id)
+                    log.info("job %s: its deletion is finished", job_id)
+
+    async def _delete_all(self, jobs: Iterable[ClosedJob]) -> list[Deleted]:
+        """One that cannot be deleted does not keep the others: its error is raised at the end."""
+        deleted = []
+        failed: OSError | None = None
+        for one in jobs:
+            try:
+                with suppress(Busy, UnknownJob):
+                    deleted.append(await self._delete(one.job_id, record=True, named=False))
+            except OSError as error:
+                log.error("job %s: %s", one.job_id, error)  # noqa: TRY400  of the disk, no defect
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return deleted
+
+    async def _delete(self, job_id: str, *, record: bool, named: bool) -> Deleted:
+        with self._supervisor.holds.changing(job_id):
+            job = await self._supervisor.closed(job_id)
+            if not named and retention.KEEP in job.labels:  # since the list was made
+                raise Busy(job_id, "it is kept")
+            if self._stopped.is_set():
+                raise Draining
+            with trio.CancelScope(shield=True):
+                size = await self._store.begin_deletion(job_id, record=record)
+                await self._remove(job_id)
+            return Deleted(job, size)
+
+    async def _remove(self, job_id: str) -> None:
+        """The files of a marked job, and its record if it is marked so."""
+        remove = partial(remove_directory, self._supervisor.directory(job_id), self._stopped)
+        with trio.CancelScope(shield=True):
+            try:
+                await trio.to_thread.run_sync(remove, limiter=self._one)
+            except Stopped:
+                raise Draining from None
+            await self._store.end_deletion(job_id)
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (StoreFailed, OSError) as error:
+        log.error("%s: %s", what, error)  # noqa: TRY400  of the disk, no defect
+    except Draining:
+        pass

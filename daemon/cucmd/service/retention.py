@@ -1,0 +1,36 @@
+"""Applies `[retention]`: at the start, once an hour, and after each job.
+
+The one rule: what a stop has left of a deletion is finished first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from cucmd.api.deletion import Deletions
+from cucmd.config import Retention
+
+EVERY = 3600.0  # seconds
+
+
+class RetentionTask:
+    """`settings` is called each time, since a reload changes them."""
+
+    def __init__(self, deletions: Deletions, settings: Callable[[], Retention]) -> None:
+        self._deletions = deletions
+        self._settings = settings
+        self._closed = trio.Event()
+
+    def job_closed(self) -> None:
+        """Never waits."""
+        self._closed.set()
+
+    async def run(self) -> None:
+        while True:
+            self._closed = trio.Event()
+            await self._deletions.finish()
+            await self._deletions.retain(self._settings())
+            with trio.move_on_after(EVERY):
+                await self._closed.wait()

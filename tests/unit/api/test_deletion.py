@@ -1,0 +1,279 @@
+"""Jobs are deleted by name, by a rule, and after a stop in the middle; files first, record last."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from cucmd.api import deletion
+from cucmd.api.deletion import Deletions
+from cucmd.cases.delete import Stopped
+from cucmd.cases.retention import Prune
+from cucmd.config import Retention
+from cucmd.job import Job
+from cucmd.jobs.holds import Busy
+from cucmd.jobs.supervisor import Draining, FilesDeleted, UnknownJob
+from cucmd.service.retention import EVERY, RetentionTask
+from cucmd.store import StoreFailed
+from rig.supervised import SupervisorHarness, hang, supervisor_harness, wait_for_the_store
+
+EVERYTHING = Prune(keep=0)
+
+
+class Harness:
+    def __init__(self, supervised: SupervisorHarness) -> None:
+        self.supervised = supervised
+        self.supervisor = supervised.supervisor
+        self.store = supervised.store
+        self.deletions = Deletions(self.supervisor, self.store)
+
+    async def job(self, **fields: object) -> str:
+        """A closed job with a file."""
+        job_id = await self.supervised.start("a", **fields)
+        await self.supervised.ended(job_id)
+        await self.supervisor.closed(job_id)
+        files = self.directory(job_id) / "a" / "files"
+        files.mkdir(parents=True, exist_ok=True)
+        (files / "x.txt").write_text("x")
+        return job_id
+
+    def directory(self, job_id: str) -> Path:
+        return self.supervisor.directory(job_id)
+
+    async def left(self) -> list[str]:
+        """Ids of the jobs that there are, oldest first; each has its directory."""
+        ids = [row.job_id for row in reversed(await self.store.newest(99))]
+        assert sorted(ids) == sorted(os.listdir(self.supervised.tmp_path / "jobs"))
+        return ids
+
+
+@asynccontextmanager
+async def opened(tmp_path: Path) -> AsyncIterator[Harness]:
+    async with supervisor_harness(tmp_path) as supervised:
+        yield Harness(supervised)
+
+
+async def test_a_job_is_deleted_with_its_directory(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        first, second = await harness.job(), await harness.job()
+        deleted = await harness.deletions.delete(first, record=True)
+        assert deleted.job.job_id == first
+        assert await harness.left() == [second]
+        with pytest.raises(UnknownJob):
+            await harness.deletions.delete(first, record=True)
+
+
+async def test_the_record_stays_where_only_files_are_deleted(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        job_id = await harness.job()
+        for _ in range(2):
+            await harness.deletions.delete(job_id, record=False)
+            assert not harness.directory(job_id).exists()
+            assert (await harness.supervisor.find(job_id)).files_deleted
+
+
+async def test_a_job_without_files_is_not_tried_again(tmp_path: Path) -> None:
+    def plan(job: Job) -> tuple[Job, list]:
+        raise AssertionError(job)
+
+    async with opened(tmp_path) as harness:
+        job_id = await harness.job()
+        await harness.deletions.delete(job_id, record=False)
+        with pytest.raises(FilesDeleted):
+            await harness.supervisor.retry(job_id, plan)
+
+
+async def test_a_job_that_runs_is_not_deleted(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        harness.supervised.behaviours = {"b": hang}
+        job_id = await harness.supervised.start("b")
+        await harness.supervised.running(job_id)
+        with pytest.raises(Busy):
+            await harness.deletions.delete(job_id, record=True)
+        assert await harness.deletions.prune(EVERYTHING) == []
+        newer = await harness.job()
+        await harness.deletions.retain(Retention(jobs=1))
+        assert [row.job_id for row in await harness.store.newest(9)] == [newer, job_id]
+        await harness.supervisor.cancel(job_id, None)
+
+
+async def test_a_job_that_is_read_is_not_deleted(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        job_id = await harness.job()
+        with harness.supervisor.holds.reading(job_id):
+            with pytest.raises(Busy):
+                await harness.deletions.delete(job_id, record=True)
+            assert await harness.deletions.meant(EVERYTHING) == []
+            assert await harness.deletions.prune(EVERYTHING) == []
+        assert await harness.left() == [job_id]
+
+
+async def test_a_job_that_is_deleted_is_neither_read_nor_labelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as harness:
+        job_id = await harness.job()
+        refused: list[str] = []
+
+        async def others(*_: object, **__: object) -> None:
+            with pytest.raises(Busy), harness.supervisor.holds.reading(job_id):
+                pass
+            with pytest.raises(Busy):
+                await harness.supervisor.relabel(job_id, lambda job: job)
+            refused.append(job_id)
+
+        monkeypatch.setattr(harness.deletions, "_remove", others)
+        await harness.deletions.delete(job_id, record=True)
+        assert refused == [job_id]
+
+
+async def test_a_job_with_the_label_keep_goes_by_name_only(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        kept, other = await harness.job(labels={"keep": ""}), await harness.job()
+        assert [one.job.job_id for one in await harness.deletions.meant(EVERYTHING)] == [other]
+        await harness.deletions.retain(Retention(jobs=1))
+        assert await harness.left() == [kept, other]
+        await harness.deletions.prune(EVERYTHING)
+        assert await harness.left() == [kept]
+        await harness.deletions.delete(kept, record=True)
+        assert await harness.left() == []
+
+
+async def test_a_label_that_is_set_while_others_are_pruned_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as harness:
+        older, newer = await harness.job(), await harness.job()
+        remove = harness.deletions._remove
+
+        async def label_meanwhile(job_id: str) -> None:
+            await harness.supervisor.relabel(older, lambda job: replace(job, labels={"keep": "x"}))
+            await remove(job_id)
+
+        monkeypatch.setattr(harness.deletions, "_remove", label_meanwhile)
+        assert [one.job.job_id for one in await harness.deletions.prune(EVERYTHING)] == [newer]
+        assert await harness.left() == [older]
+
+
+async def test_a_dry_run_deletes_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        ids = [await harness.job() for _ in range(3)]
+        meant = await harness.deletions.meant(Prune(keep=1))
+        assert [one.job.job_id for one in meant] == [ids[1], ids[0]]
+        assert await harness.left() == ids
+        assert await harness.deletions.prune(Prune(keep=1)) == meant
+        assert await harness.left() == ids[2:]
+
+
+async def test_a_caller_that_goes_away_does_not_end_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        job_id = await harness.job()
+        begin = harness.store.begin_deletion
+        with trio.CancelScope() as scope:
+
+            async def begin_and_go(*arguments: object, **more: object) -> int:
+                scope.cancel()
+                return await begin(*arguments, **more)
+
+            harness.store.begin_deletion = begin_and_go
+            await harness.deletions.delete(job_id, record=True)
+        assert await harness.left() == []
+
+
+async def test_what_a_stop_has_left_is_deleted_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(directory: Path, _: object) -> None:
+        (directory / "a" / "files" / "x.txt").unlink()
+        raise Stopped
+
+    async with opened(tmp_path) as harness:
+        whole, files = await harness.job(), await harness.job()
+        with monkeypatch.context() as patched:
+            patched.setattr(deletion, "remove_directory", stop)
+            for job_id in (whole, files):
+                with pytest.raises(Draining):
+                    await harness.deletions.delete(job_id, record=job_id == whole)
+        assert (await harness.supervisor.find(whole)).files_deleted
+    async with opened(tmp_path) as again:
+        await again.deletions.finish()
+        assert [row.job_id for row in await again.store.newest(9)] == [files]
+        assert os.listdir(tmp_path / "jobs") == []
+        assert await again.store.begun_deletions() == ()
+
+
+async def test_a_daemon_that_stops_deletes_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        ids = [await harness.job() for _ in range(2)]
+        harness.deletions.stop()
+        with pytest.raises(Draining):
+            await harness.deletions.delete(ids[0], record=True)
+        with pytest.raises(Draining):
+            await harness.deletions.prune(EVERYTHING)
+        await harness.deletions.retain(Retention(jobs=1))
+        assert await harness.left() == ids
+        assert await harness.store.begun_deletions() == ()
+
+
+async def test_one_directory_that_cannot_be_removed_does_not_keep_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    remove = deletion.remove_directory
+
+    async with opened(tmp_path) as harness:
+        _, second, third = [await harness.job() for _ in range(3)]
+
+        def refuse_second(directory: Path, stopped: object) -> None:
+            if directory.name == second:
+                raise PermissionError(13, "Permission denied", str(directory))
+            remove(directory, stopped)
+
+        monkeypatch.setattr(deletion, "remove_directory", refuse_second)
+        await harness.deletions.retain(Retention(jobs=1))
+        assert await harness.left() == [second, third]
+        await harness.deletions.finish()
+        with pytest.raises(PermissionError):
+            await harness.deletions.prune(EVERYTHING)
+        assert await harness.left() == [second]
+        assert second in caplog.text
+        errors = [record for record in caplog.records if record.levelname == "ERROR"]
+        assert all(second in record.getMessage() for record in errors)
+
+
+async def test_a_failing_store_deletes_no_file(tmp_path: Path) -> None:
+    async def refuse(*_: object, **__: object) -> int:
+        raise StoreFailed("a full disk")
+
+    async with opened(tmp_path) as harness:
+        job_id = await harness.job()
+        harness.store.begin_deletion = refuse
+        with pytest.raises(StoreFailed):
+            await harness.deletions.delete(job_id, record=True)
+        assert (harness.directory(job_id) / "a" / "files" / "x.txt").exists()
+
+
+async def test_retention_is_applied_after_each_job_and_once_an_hour(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    wait_for_the_store(autojump_clock)
+    settings = [Retention(jobs=2)]
+    async with opened(tmp_path) as harness, trio.open_nursery() as nursery:
+        task = RetentionTask(harness.deletions, lambda: settings[0])
+        ids = [await harness.job() for _ in range(3)]
+        nursery.start_soon(task.run)
+        await trio.sleep(1)
+        assert await harness.left() == ids[1:]
+        harness.supervisor.on_closed = lambda job_id: task.job_closed()
+        ids.append(await harness.job())
+        await trio.sleep(1)
+        assert await harness.left() == ids[2:]
+        settings[0] = Retention(jobs=1)
+        await trio.sleep(EVERY - 60)
+        assert await harness.left() == ids[2:]
+        await trio.sleep(60)
+        assert await harness.left() == ids[3:]
+        nursery.cancel_scope.cancel()

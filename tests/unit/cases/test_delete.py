@@ -1,0 +1,77 @@
+"""The directory of a job is removed, and nothing outside of it."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from cucmd.cases.delete import Stopped, remove_directory
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    directory = tmp_path / "jobs" / "0a1b2c3d4e5f"
+    for node in ("pub", "sub"):
+        files = directory / node / "files" / "10.0.0.1" / "2026-11-25"
+        files.mkdir(parents=True)
+        for name in ("a.txt", os.fsdecode(b"\xff\n.gz")):
+            (files / name).write_text("x")
+    (directory / "manifest.jsonl").write_text("{}")
+    return directory
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "kept").write_text("x")
+    return other
+
+
+def test_all_of_it_is_removed(directory: Path) -> None:
+    remove_directory(directory, threading.Event())
+    assert list(directory.parent.iterdir()) == []
+
+
+def test_what_is_gone_already_is_fine(directory: Path, tmp_path: Path) -> None:
+    remove_directory(directory, threading.Event())
+    remove_directory(directory, threading.Event())
+    remove_directory(tmp_path / "no jobs" / "at all", threading.Event())
+
+
+def test_no_link_is_followed(directory: Path, other: Path) -> None:
+    (directory / "pub" / "files" / "folder").symlink_to(other)
+    (directory / "pub" / "files" / "file").symlink_to(other / "kept")
+    os.link(other / "kept", directory / "pub" / "same")
+    os.mkfifo(directory / "pub" / "pipe")
+    remove_directory(directory, threading.Event())
+    assert not directory.exists()
+    assert (other / "kept").read_text() == "x"
+
+
+def test_a_link_in_place_of_the_directory_is_not_followed(directory: Path, other: Path) -> None:
+    link = directory.with_name("link")
+    link.symlink_to(other)
+    remove_directory(link, threading.Event())
+    assert not link.is_symlink()
+    assert (other / "kept").exists()
+
+
+def test_a_stop_leaves_the_rest_for_later(directory: Path) -> None:
+    stopped = threading.Event()
+    stopped.set()
+    with pytest.raises(Stopped):
+        remove_directory(directory, stopped)
+    assert (directory / "manifest.jsonl").exists()
+    remove_directory(directory, threading.Event())
+    assert not directory.exists()
+
+
+def test_what_cannot_be_removed_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "a.txt")
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(PermissionError):
+        remove_directory(directory, threading.Event())

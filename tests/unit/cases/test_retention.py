@@ -1,0 +1,126 @@
+"""Which jobs are deleted: by the limits of the configuration, or by a request to prune."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.cases.retention import KEEP, Limits, Prune, beyond, pruned
+from cucmd.store import ClosedJob
+
+NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+
+
+def job(number: int, days: float = 0, size: int = 10, **labels: str) -> ClosedJob:
+    return ClosedJob(str(number), NOW - timedelta(days=days), size, labels)
+
+
+def nobody(job_id: str) -> bool:
+    return False
+
+
+def ids(jobs: list[ClosedJob]) -> list[str]:
+    return [one.job_id for one in jobs]
+
+
+# Newest first, as the store has them; the clock may have been set back in between.
+JOBS = st.lists(
+    st.tuples(
+        st.floats(0, 100),
+        st.integers(0, 1000),
+        st.dictionaries(st.sampled_from([KEEP, "case", "site"]), st.sampled_from(["1", "2"])),
+    )
+).map(
+    lambda rows: [
+        ClosedJob(str(number), NOW - timedelta(days=days), size, labels)
+        for number, (days, size, labels) in enumerate(rows)
+    ]
+)
+LIMITS = st.builds(Limits, st.integers(0, 60), st.integers(0, 10), st.integers(0, 5000))
+RULES = st.builds(
+    Prune,
+    st.none() | st.timedeltas(timedelta(0), timedelta(days=100)),
+    st.none() | st.integers(0, 10),
+    st.none() | st.integers(0, 1000),
+    st.dictionaries(st.sampled_from(["case", "site", KEEP]), st.sampled_from(["1", "2"])),
+)
+HELD = st.sets(st.integers(0, 20).map(str))
+
+
+@given(JOBS, LIMITS, RULES, HELD)
+def test_no_job_goes_that_is_kept_or_held(
+    jobs: list[ClosedJob], limits: Limits, rule: Prune, held: set[str]
+) -> None:
+    for found in (
+        beyond(limits, jobs, NOW, held.__contains__),
+        pruned(rule, jobs, NOW, held.__contains__),
+    ):
+        assert all(KEEP not in one.labels for one in found)
+        assert not held & set(ids(found))
+        assert [one for one in jobs if one in found] == found
+
+
+@given(JOBS, LIMITS)
+def test_what_stays_is_within_the_limits(jobs: list[ClosedJob], limits: Limits) -> None:
+    gone = beyond(limits, jobs, NOW, nobody)
+    left = [one for one in jobs if one not in gone and KEEP not in one.labels]
+    if limits.jobs:
+        assert len(left) <= limits.jobs
+    if limits.bytes:
+        assert sum(one.bytes for one in left[1:]) <= limits.bytes
+    if limits.days:
+        assert all(NOW - one.completed_at <= timedelta(days=limits.days) for one in left)
+    # Once it was applied there is nothing to be done.
+    assert beyond(limits, [one for one in jobs if one not in gone], NOW, nobody) == []
+
+
+@given(JOBS, LIMITS)
+def test_what_goes_had_to(jobs: list[ClosedJob], limits: Limits) -> None:
+    deletable = [one for one in jobs if KEEP not in one.labels]
+    for one in beyond(limits, jobs, NOW, nobody):
+        newer = deletable[: deletable.index(one)]
+        old = limits.days and NOW - one.completed_at > timedelta(days=limits.days)
+        many = limits.jobs and len(newer) >= limits.jobs
+        large = limits.bytes and newer and sum(x.bytes for x in (*newer, one)) > limits.bytes
+        assert old or many or (large and one.bytes)
+
+
+def test_without_a_limit_nothing_goes() -> None:
+    assert beyond(Limits(), [job(1, days=9999, size=10**15)], NOW, nobody) == []
+    assert not Limits().any
+
+
+def test_the_newest_job_stays_however_large_it_is() -> None:
+    jobs = [job(3, size=500), job(2, size=0), job(1, size=1)]
+    assert ids(beyond(Limits(bytes=100), jobs, NOW, nobody)) == ["1"]
+
+
+def test_jobs_that_are_kept_take_no_place() -> None:
+    jobs = [job(3, keep="yes", size=999), job(2), job(1)]
+    assert ids(beyond(Limits(jobs=1), jobs, NOW, nobody)) == ["1"]
+    assert ids(beyond(Limits(bytes=20), jobs, NOW, nobody)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (Prune(older_than=timedelta(days=30)), ["2", "1"]),
+        (Prune(keep=1), ["4", "2", "1"]),
+        (Prune(keep=0, larger_than=50), ["4", "1"]),
+        (Prune(larger_than=60), ["1"]),
+        (Prune(labels={"case": "1"}), ["5", "2"]),
+        (Prune(labels={"case": "1"}, keep=1), ["2"]),
+        (Prune(older_than=timedelta(days=30), labels={"case": "2"}), ["1"]),
+        (Prune(labels={KEEP: "yes"}), []),
+    ],
+)
+def test_a_job_is_pruned_if_all_that_is_given_is_true(rule: Prune, expected: list[str]) -> None:
+    jobs = [
+        job(5, case="1"),
+        job(4, days=1, size=60),
+        job(3, days=2, keep="yes"),
+        job(2, days=40, case="1"),
+        job(1, days=50, size=70, case="2"),
+    ]
+    assert ids(pruned(rule, jobs, NOW, nobody)) == expected
