@@ -12,10 +12,10 @@
             print(change.sequence, change.job.status)
 
 `Client` has the methods `start`, `status`, `list`, `label`, `files`, `export`, `verify`,
-`transcript`, `cancel`, `watch`, `wait`, `host_keys`, `add_host_key`, `forget_host_key` and
-`reload`, as the command line has. They return structs of `cucmd.api.structs`. They raise
-`ClientError` (each error of the daemon has a class of its own), `TimeoutError`, or `TypeError` for
-a wrong call, such as one text where several are expected.
+`transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `host_keys`, `add_host_key`,
+`forget_host_key` and `reload`, as the command line has. They return structs of
+`cucmd.api.structs`. They raise `ClientError` (each error of the daemon has a class of its own),
+`TimeoutError`, or `TypeError` for a wrong call, such as one text where several are expected.
 
     client.py    `Client`: blocking, a method for each of the daemon's
     wire.py      frames out, replies in, over one Unix socket

@@ -158,6 +158,34 @@ class Client:
         """
         return self.call("Label", structs.LabelRequest(job_id, dict(labels)), structs.JobReply).job
 
+    def delete(self, job_id: str, *, files_only: bool = False) -> structs.DeleteReply:
+        """Deletes a closed job with everything that it collected; with `files_only` its record
+        stays. Returns once that is done, however long it takes. The reply has the job as it was.
+
+        Raises `JobNotFound`, `JobBusy`, `StorageFailed`.
+        """
+        request = structs.DeleteRequest(job_id, files_only or None)
+        return self._call("Delete", request, structs.DeleteReply, None)
+
+    def prune(
+        self,
+        *,
+        older_than: str | None = None,
+        keep: int | None = None,
+        larger_than: int | None = None,
+        labels: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+    ) -> structs.PruneReply:
+        """Deletes closed jobs of which all that is given is true, but none with the label `keep`.
+
+        They ended longer ago than `older_than` ("30d"); `keep` newer ones with these labels stay;
+        their files take more bytes than `larger_than`; they have all of `labels`.
+        The reply has the jobs; with `dry_run` they are not deleted. Raises `InvalidRequest`.
+        """
+        chosen = None if labels is None else dict(labels)
+        request = structs.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
+        return self._call("Prune", request, structs.PruneReply, None)
+
     def files(self, job_id: str, nodes: Sequence[str] | None = None) -> Iterator[structs.File]:
         """The received files of a job, or of some of its nodes, by node and path.
 
@@ -279,7 +307,9 @@ class Client:
 
         `method` is a name within `io.cucmd.Jobs`, or a full one (`org.varlink.service.GetInfo`).
         """
-        deadline = self._deadline()
+        return self._call(method, request, reply, self._deadline())
+
+    def _call(self, method: str, request: object, reply: type[R], deadline: float | None) -> R:
         try:
             connection = self._connected(deadline)
             connection.send(Call(_full(method), request), deadline)

@@ -54,6 +54,8 @@ _TYPED = {
     "nodes": "NODE",
     "job_id": "JOB",
     "node": "NODE",
+    "older_than": "--older-than",
+    "larger_than": "--larger-than",
     "collection.paths": "--path",
     "login.username": "--user",
     "login.password": "password",

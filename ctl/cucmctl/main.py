@@ -22,6 +22,8 @@ VERBS = {
     "verify": ("verify", "compare the files of a job with their checksums"),
     "transcript": ("transcript", "what was said on a node"),
     "label": ("label", "change the labels of a job"),
+    "delete": ("delete", "delete jobs with what they have collected"),
+    "prune": ("delete", "delete old, large or surplus jobs"),
     "watch": ("follow", "follow a job as it changes, until it ends"),
     "events": ("events", "what happens to jobs as JSON, for other programs"),
     "wait": ("follow", "wait until a job has ended"),

@@ -202,6 +202,22 @@ def count(text: str) -> int:
     return int(text)
 
 
+def whole_number(text: str) -> int:
+    """From 0 up."""
+    return 0 if text == "0" else count(text)
+
+
+_SIZE = re.compile(r"([0-9]{1,12})([kMGT]?)B?", re.IGNORECASE)
+
+
+def size_in_bytes(text: str) -> int:
+    """`500M`, `10G`: as sizes are shown, in thousands."""
+    if not (found := _SIZE.fullmatch(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; expected one such as 500M, 10G")
+    power = " kmgt".index(found[2].lower() or " ")
+    return int(found[1]) * int(1000**power)
+
+
 def nodes_at_once(text: str) -> int:
     if not (_counts(text) and int(text) <= MOST_NODES_AT_ONCE):
         raise argparse.ArgumentTypeError(

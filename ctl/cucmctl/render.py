@@ -189,7 +189,10 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
         yield visible(whose)
     if job.collection.compress:
         yield packed(job)
-    yield f"files in {visible(job.directory)}"
+    if job.files_deleted:
+        yield f"files were deleted, or removed from {visible(job.directory)}"
+    else:
+        yield f"files in {visible(job.directory)}"
     yield from unsaved(job)
 
 

@@ -10,6 +10,7 @@
     label.py     `label`
     events.py    `events`
     cancel.py    `cancel`
+    delete.py    `delete` and `prune`
     hostkeys.py  `hostkeys`
     reload.py    `reload`
 

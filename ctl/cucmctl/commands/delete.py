@@ -1,0 +1,153 @@
+"""`delete` and `prune`: jobs and what they have collected are deleted.
+
+The one rule: `delete` deletes nothing before a person has said yes, at the terminal or by `--yes`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from cucmctl import exits, job_list, printer, render
+from cucmctl.client import Client
+from cucmctl.errors import ClientError
+from cucmctl.options import (
+    Command,
+    UsageError,
+    job_id,
+    label,
+    labels_of,
+    size_in_bytes,
+    whole_number,
+)
+from cucmd.api.structs import DeleteReply, Job, JobSummary
+
+
+def _delete_arguments(parser: argparse.ArgumentParser) -> None:
+    help_ = "ids or their first characters"
+    parser.add_argument("jobs", metavar="JOB", type=job_id, nargs="+", help=help_)
+    parser.add_argument("--files", action="store_true", help="only the files: the record stays")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _delete(arguments: argparse.Namespace) -> int:
+    if not arguments.yes and not (sys.stdin and sys.stdin.isatty()):
+        raise UsageError("--yes: expected where nobody can be asked, as without a terminal")
+    with Client(arguments.socket) as client:
+        # All are looked for first: with a wrong name among them nothing is deleted.
+        found = {job.job_id: job for job in map(client.status, arguments.jobs)}
+        if not arguments.yes and not _agreed(list(found.values()), files_only=arguments.files):
+            printer.note("nothing was deleted")
+            return exits.FAILED
+        return _delete_each(client, list(found), arguments)
+
+
+def _delete_each(client: Client, ids: Sequence[str], arguments: argparse.Namespace) -> int:
+    """One that cannot be deleted does not keep the others; the code is that of the first."""
+    code = exits.DONE
+    for one in ids:
+        try:
+            reply = client.delete(one, files_only=arguments.files)
+        except ClientError as error:
+            printer.note(exits.complaint(error))
+            code = code or exits.of_error(error)
+        else:
+            _show(reply, files_only=arguments.files, as_json=arguments.json)
+    return code
+
+
+def _show(reply: DeleteReply, *, files_only: bool, as_json: bool) -> None:
+    if as_json:
+        printer.json_line(reply)
+        return
+    what = "files deleted" if files_only else "deleted"
+    printer.line(printer.visible(f"job {reply.job.job_id}: {what}, {render.size(reply.bytes)}"))
+
+
+def _agreed(jobs: Sequence[Job], *, files_only: bool) -> bool:
+    what = "the files of" if files_only else "with all files"
+    for job in jobs:
+        text = render.collected(job.collection)
+        line = f"  {job.job_id}  {job.status}  {render.local(job.created_at)}  {text}"
+        printer.line(printer.visible(line), sys.stderr)
+    number = render.counting(len(jobs), "job")
+    asked = f"delete {what} {number}" if files_only else f"delete {number} {what}"
+    print(f"{asked}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _prune_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--older-than", metavar="AGE", help="that ended longer ago: 30d, 12h")
+    parser.add_argument(
+        "--keep", metavar="N", type=whole_number, help="all but the newest N of these labels"
+    )
+    parser.add_argument(
+        "--larger-than", metavar="SIZE", type=size_in_bytes, help="with more in files: 10G, 500M"
+    )
+    parser.add_argument(
+        "--label",
+        metavar="KEY=VALUE",
+        type=label,
+        action="append",
+        default=[],
+        help="only with this label; may be repeated",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only show which jobs these are")
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    labels = labels_of("--label", arguments.label) or None
+    given = arguments.older_than, arguments.keep, arguments.larger_than, labels
+    if given == (None, None, None, None):
+        raise UsageError(
+            "none of --older-than, --keep, --larger-than and --label was given; expected one"
+        )
+    with Client(arguments.socket) as client:
+        reply = client.prune(
+            older_than=arguments.older_than,
+            keep=arguments.keep,
+            larger_than=arguments.larger_than,
+            labels=labels,
+            dry_run=arguments.dry_run,
+        )
+    if arguments.json:
+        printer.json_line(reply)
+        return exits.DONE
+    _show_jobs(reply.jobs)
+    verb = "would be deleted" if arguments.dry_run else "deleted"
+    printer.note(f"{render.counting(len(reply.jobs), 'job')} {verb}, {render.size(reply.bytes)}")
+    return exits.DONE
+
+
+def _show_jobs(jobs: Sequence[JobSummary]) -> None:
+    if not jobs:
+        return
+    table = job_list.jobs(
+        jobs,
+        datetime.now(UTC),
+        colour=printer.in_colour(sys.stdout),
+        columns=printer.columns(sys.stdout),
+    )
+    for text in table:
+        printer.line(text)
+
+
+COMMANDS = {
+    "delete": Command(
+        "Deletes jobs that have ended, with everything that they have collected. Asks on\n"
+        "a terminal; elsewhere --yes is needed.",
+        "  cucmctl delete 3f2a\n  cucmctl delete 3f2a 9c01 --files --yes",
+        _delete_arguments,
+        _delete,
+    ),
+    "prune": Command(
+        "Deletes all jobs that have ended and of which everything given is true. Jobs\n"
+        "with the label keep stay, and those that somebody exports. Does not ask.",
+        "  cucmctl prune --older-than 30d --dry-run\n"
+        "  cucmctl prune --older-than 30d --keep 10\n  cucmctl prune --label case=698123456",
+        _prune_arguments,
+        _prune,
+    ),
+}

@@ -1,0 +1,126 @@
+"""`delete` and `prune`: what is asked of a person and of the daemon, and the exit codes."""
+
+import json
+
+import pytest
+
+from system.ctl.conftest import JOB_ID
+
+OTHER = "9c0100112233"
+
+
+@pytest.fixture
+def jobs(canned, job, summary):
+    """Two jobs that can be deleted."""
+    known = {JOB_ID[:4]: JOB_ID, JOB_ID: JOB_ID, OTHER[:4]: OTHER, OTHER: OTHER}
+    canned.on("Status", lambda asked: {"job": job(job_id=known[asked["job_id"]])})
+    canned.on(
+        "Delete",
+        lambda asked: {"job": summary(job_id=known[asked["job_id"]]), "bytes": 123_456_789},
+    )
+
+
+def deleted(canned):
+    return [asked for method, asked in canned.calls if method == "Delete"]
+
+
+def test_without_a_terminal_yes_is_needed(canned, ctl, jobs):
+    done = ctl("delete", "3f2a")
+    assert (done.returncode, done.stdout, canned.calls) == (2, "", [])
+    assert "--yes" in done.stderr
+    done = ctl("delete", "3f2a", "9c01", "3f2a", "--yes")
+    assert done.returncode == 0
+    assert deleted(canned) == [{"job_id": JOB_ID}, {"job_id": OTHER}]
+    assert done.stdout.splitlines() == [
+        f"job {JOB_ID}: deleted, 123.5 MB",
+        f"job {OTHER}: deleted, 123.5 MB",
+    ]
+
+
+def test_files_alone_are_asked_for(canned, ctl, jobs):
+    done = ctl("--json", "delete", "3f2a", "--yes", "--files")
+    assert deleted(canned) == [{"job_id": JOB_ID, "files_only": True}]
+    assert json.loads(done.stdout)["bytes"] == 123_456_789
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "count"), [("y", 0, 1), ("yes", 0, 1), ("n", 1, 0), ("", 1, 0)]
+)
+def test_on_a_terminal_it_asks(canned, terminal, jobs, answer, code, count):
+    screen = terminal("delete", "3f2a")
+    screen.until("[y/N]")
+    assert deleted(canned) == []
+    screen.type(f"{answer}\n")
+    assert screen.ended() == code
+    assert len(deleted(canned)) == count
+
+
+def test_with_a_wrong_name_among_them_nothing_is_deleted(canned, ctl, jobs):
+    canned.on("Status", canned.error("JobNotFound", job_id="ffff"))
+    assert ctl("delete", "3f2a", "ffff", "--yes").returncode == 5
+    assert deleted(canned) == []
+
+
+def test_one_that_is_busy_does_not_keep_the_others(canned, ctl, jobs):
+    canned.on("Delete", canned.error("JobBusy", job_id=JOB_ID, reason="it is running"))
+    assert ctl("delete", "3f2a", "9c01", "--yes").returncode == 75
+    assert [asked["job_id"] for asked in deleted(canned)] == [JOB_ID, OTHER]
+
+
+def test_prune_says_what_is_asked_for(canned, ctl, summary):
+    canned.on("Prune", canned.reply({"jobs": [summary()], "bytes": 5_000_000}))
+    done = ctl(
+        *("prune", "--older-than", "30d", "--keep", "0", "--larger-than", "10G"),
+        *("--label", "case=1", "--label", "site=bern", "--dry-run"),
+    )
+    assert done.returncode == 0
+    assert canned.calls == [
+        (
+            "Prune",
+            {
+                "older_than": "30d",
+                "keep": 0,
+                "larger_than": 10_000_000_000,
+                "labels": {"case": "1", "site": "bern"},
+                "dry_run": True,
+            },
+        )
+    ]
+    assert JOB_ID in done.stdout
+    assert done.stderr == "cucmctl: 1 job would be deleted, 5.0 MB\n"
+
+
+def test_prune_in_json_is_the_reply(canned, ctl, summary):
+    reply = {"jobs": [summary()], "bytes": 5_000_000}
+    canned.on("Prune", canned.reply(reply))
+    done = ctl("--json", "prune", "--keep", "3")
+    assert json.loads(done.stdout)["jobs"][0]["job_id"] == JOB_ID
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--dry-run",),
+        ("--keep", "-1"),
+        ("--keep", "x"),
+        ("--larger-than", "10X"),
+        ("--larger-than", ""),
+        ("--label", "case"),
+    ],
+)
+def test_a_prune_that_is_not_meant_reaches_no_daemon(canned, ctl, options):
+    done = ctl("prune", *options)
+    assert (done.returncode, canned.calls) == (2, [])
+
+
+def test_an_age_that_the_daemon_refuses_is_named_as_it_was_typed(canned, ctl):
+    canned.on("Prune", canned.error("InvalidRequest", parameter="older_than", reason="is wrong"))
+    done = ctl("prune", "--older-than", "old")
+    assert (done.returncode, done.stderr) == (65, "cucmctl: --older-than: is wrong\n")
+
+
+def test_a_job_without_files_says_so(canned, ctl, job):
+    canned.on("Status", canned.reply({"job": job(files_deleted=True)}))
+    assert "files were deleted" in ctl("status", "3f2a").stdout
