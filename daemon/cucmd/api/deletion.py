@@ -61,8 +61,12 @@ class Deletions:
 
     async def meant(self, which: retention.Prune) -> list[Deleted]:
         """What `prune` would delete now, newest first. Raises `StoreFailed`."""
-        jobs = [(await self._store.load(one.job_id), one) for one in await self._meant(which)]
-        return [Deleted(job, one.bytes) for job, one in jobs if job is not None]
+        found: list[Deleted] = []
+        for one in await self._meant(which):
+            with suppress(StoreFailed):  # its row is damaged, so that it cannot be deleted either
+                job = await self._store.load(one.job_id)
+                found += [] if job is None else [Deleted(job, one.bytes)]
+        return found
 
     async def _meant(self, which: retention.Prune) -> list[ClosedJob]:
         jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
@@ -96,15 +100,19 @@ class Deletions:
                     log.info("job %s: its deletion is finished", job_id)
 
     async def _delete_all(self, jobs: Iterable[ClosedJob]) -> list[Deleted]:
-        """One that cannot be deleted does not keep the others: its error is raised at the end."""
-        deleted = []
-        failed: OSError | None = None
+        """One that cannot be deleted does not keep the others: the first error is raised at last.
+
+        Only that one is in the log: of a disk that is broken there may be thousands.
+        """
+        deleted: list[Deleted] = []
+        failed: StoreFailed | OSError | None = None
         for one in jobs:
             try:
                 with suppress(Busy, UnknownJob):
                     deleted.append(await self._delete(one.job_id, record=True, named=False))
-            except OSError as error:
-                log.error("job %s: %s", one.job_id, error)  # noqa: TRY400  of the disk, no defect
+            except (StoreFailed, OSError) as error:
+                if failed is None:
+                    log.error("job %s: not deleted: %s", one.job_id, error)  # noqa: TRY400  of the disk
                 failed = failed or error
         if failed is not None:
             raise failed

@@ -19,8 +19,9 @@ KEEP = "keep"
 class Limits(msgspec.Struct, frozen=True):
     """A job is deleted once it is beyond one of them; 0: no limit.
 
-    `days` since it has ended. `jobs` that stay, the newest. `bytes` that the files of those that
-    stay take together. The newest job stays whatever it takes: it has only just been collected.
+    `days` since it has ended. `jobs` that stay, those that ended last. `bytes` that the files of
+    those that stay take together. The one that ended last stays whatever it takes: nobody has had
+    the time to export it.
     """
 
     days: int = 0

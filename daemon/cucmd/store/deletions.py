@@ -26,11 +26,11 @@ _DELETE_FILES = """
 DELETE FROM file WHERE job = :job AND (node, path) IN (
     SELECT node, path FROM file WHERE job = :job ORDER BY node, path LIMIT :limit)"""
 
-# In the order of the fields of ClosedJob.
+# In the order of the fields of ClosedJob. A job that took long is as new as its end.
 _CLOSED = """
 SELECT job_id, completed_at, bytes_kept,
     (SELECT json_group_object(name, value) FROM label WHERE label.job = job.position)
-FROM job WHERE closed ORDER BY position DESC"""
+FROM job WHERE closed ORDER BY completed_at DESC, position DESC"""
 
 
 def begin(connection: sqlite3.Connection, job_id: str, *, record: bool) -> int:
@@ -56,7 +56,7 @@ def end(connection: sqlite3.Connection, job_id: str) -> bool:
 
 
 def select_closed(connection: sqlite3.Connection) -> tuple[list[ClosedJob], list[str]]:
-    """(jobs, messages about those that cannot be read), newest first."""
+    """(jobs, messages about those that cannot be read), those that ended last first."""
     jobs: list[ClosedJob] = []
     problems: list[str] = []
     for row in connection.execute(_CLOSED):

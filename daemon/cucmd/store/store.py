@@ -88,7 +88,7 @@ class Store:
         await self._writer.run(update)
 
     async def closed_jobs(self) -> tuple[ClosedJob, ...]:
-        """All of them, newest first. Unreadable ones are logged."""
+        """All of them, those that ended last first. Unreadable ones are logged."""
         jobs, problems = await self._reader.run(deletions.select_closed)
         self._log(problems)
         return tuple(jobs)

@@ -1,8 +1,9 @@
 """Jobs are deleted by name, by a rule, and after a stop in the middle; files first, record last."""
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,18 @@ async def test_one_directory_that_cannot_be_removed_does_not_keep_the_others(
         assert second in caplog.text
         errors = [record for record in caplog.records if record.levelname == "ERROR"]
         assert all(second in record.getMessage() for record in errors)
+
+
+async def test_a_damaged_row_does_not_keep_the_others(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        first, damaged, last = [await harness.job() for _ in range(3)]
+        with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
+            raw.execute("UPDATE job SET detail = '{' WHERE job_id = ?", (damaged,))
+        meant = await harness.deletions.meant(EVERYTHING)
+        assert [one.job.job_id for one in meant] == [last, first]
+        with pytest.raises(StoreFailed):
+            await harness.deletions.prune(EVERYTHING)
+        assert os.listdir(tmp_path / "jobs") == [damaged]
 
 
 async def test_a_failing_store_deletes_no_file(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -103,6 +103,17 @@ async def test_neither_an_open_job_nor_an_unmarked_one_is_deleted(
             await store.end_deletion(job.job_id)
             assert await store.load(job.job_id) == job
         await store.end_deletion("000000000003")
+
+
+async def test_the_newest_is_the_one_that_ended_last(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        long, short = make_job("000000000001"), make_job("000000000002")
+        await store.add_job(long)
+        await closed(store, short)
+        ended = long.cancel(NOW + timedelta(hours=1))
+        await store.save(long, ended)
+        await store.close_job(long.job_id)
+        assert [job.job_id for job in await store.closed_jobs()] == [long.job_id, short.job_id]
 
 
 async def test_a_damaged_job_is_left_out(
