@@ -11,13 +11,16 @@
         for change in client.watch(job.job_id):
             print(change.sequence, change.job.status)
 
-`Client` has the methods `start`, `status`, `list`, `label`, `files`, `export`, `verify`,
+`Client` has the methods `start`, `retry`, `status`, `list`, `label`, `files`, `export`, `verify`,
 `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `host_keys`, `add_host_key`,
 `forget_host_key` and `reload`, as the command line has. They return structs of
 `cucmd.api.structs`. They raise `ClientError` (each error of the daemon has a class of its own),
 `TimeoutError`, or `TypeError` for a wrong call, such as one text where several are expected.
 
     client.py    `Client`: blocking, a method for each of the daemon's
+    calls.py     makes its calls, over one connection
+    once.py      a call that is made again after a broken connection, with one effect
+    export_stream.py  `Export`, the bytes of a job's tar as they come
     wire.py      frames out, replies in, over one Unix socket
     errors.py    an exception for each error on the wire
     service.py   why the service does not start, if systemd knows
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from cucmctl.client import Client
     from cucmctl.errors import (
         ClientError,
+        ConnectionLost,
         CredentialNotFound,
         DaemonUnavailable,
         InternalError,
@@ -79,6 +83,7 @@ __all__ = [
     "Client",
     "ClientError",
     "Collection",
+    "ConnectionLost",
     "CredentialNotFound",
     "DaemonUnavailable",
     "InternalError",

@@ -6,31 +6,17 @@ here.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
-
-from cucmctl.errors import DaemonUnavailable, ProtocolError, refusal
-from cucmctl.wire import Call, Connection, Reply
+from cucmctl.calls import Calls, decoded, full_name
+from cucmctl.errors import ProtocolError
+from cucmctl.export_stream import Export
+from cucmctl.wire import Call
 from cucmd.api import structs
-from cucmd.paths import socket_to_call
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-R = TypeVar("R", bound=msgspec.Struct)
-
-# Seconds. The daemon answers within milliseconds, but not if the host swaps or a disk is full.
-CALL_TIMEOUT = 60.0
-# Seconds without an answer after which systemd is asked whether the service has failed, each time.
-# A call waits at the socket while the service starts, which takes one.
-ASK_EVERY = 1.5
 
 
-class Client:
+class Client(Calls):
     """A connection to the daemon, opened by the first call and again after a restart of the daemon.
 
     socket   its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
@@ -40,36 +26,6 @@ class Client:
     name of the daemon's error (`JobNotFound`, `InvalidRequest`, ...). A client must not be used by
     several threads at once.
     """
-
-    def __init__(
-        self, socket: str | os.PathLike[str] | None = None, *, timeout: float | None = CALL_TIMEOUT
-    ) -> None:
-        found = socket_to_call(os.environ, os.getuid()) if socket is None else socket
-        self._chosen = socket is not None or bool(os.environ.get("CUCMD_SOCKET"))
-        self.socket = os.fspath(found)
-        self.timeout = timeout
-        self._connection: Connection | None = None
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the connection. Jobs go on. A later call opens a new one."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def connect(self) -> None:
-        """Opens the connection now, which shows whether there is a daemon. Raises `ClientError`."""
-        self._connected(self._deadline())
 
     def start(
         self,
@@ -82,12 +38,16 @@ class Client:
         request_id: str | None = None,
         labels: Mapping[str, str] | None = None,
         start_key: str | None = None,
+        try_all: bool = False,
     ) -> structs.Job:
         """Starts a job. Returns once the daemon has it on disk; its nodes run on.
 
+        If the connection breaks meanwhile, it is asked for again within `timeout` of the client:
+        that makes no second job.
         `request_id`: a text of yours for tracing; the daemon logs it and keeps it with the job.
         `labels`: to find the job by. `start_key`: a call with a key of an earlier one of this user
-        gives the job that was started then.
+        gives the job that was started then; without it the call has a key of its own.
+        `try_all`: a login that two nodes have refused is tried on the others too.
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
         """
@@ -103,8 +63,32 @@ class Client:
             request_id,
             None if labels is None else dict(labels),
             start_key,
+            try_all or None,
         )
-        return self.call("Start", request, structs.StartReply).job
+        return self._ask_once("Start", request)
+
+    def retry(
+        self,
+        job_id: str,
+        nodes: Sequence[str] | None = None,
+        *,
+        login: structs.Login | None = None,
+        request_id: str | None = None,
+        start_key: str | None = None,
+        try_all: bool = False,
+    ) -> structs.Job:
+        """Tries nodes of a closed job again, in the same job: `nodes`, or all that have not
+        succeeded. Returns once that is on disk; they run on.
+
+        `login`: needed if `Job.resumable` is false, since a typed password is not kept.
+        The others: as for `start`, and it is asked for again in the same way.
+        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, and as `start` does.
+        """
+        chosen = None if nodes is None else _texts("nodes", nodes)
+        request = structs.RetryRequest(
+            job_id, chosen, login, request_id, start_key, try_all or None
+        )
+        return self._ask_once("Retry", request)
 
     def status(self, job_id: str) -> structs.Job:
         """The job as it is now. `job_id` may be any unambiguous prefix of 4 characters or more.
@@ -230,14 +214,19 @@ class Client:
         connection = self._opened(self._deadline())
         try:
             # No deadline: the daemon looks at every file before it answers.
-            connection.send(Call(_full("Export"), request, upgrade=True), self._deadline())
-            return Export(connection, _decoded(connection.receive(None), structs.ExportReply))
+            connection.send(Call(full_name("Export"), request, upgrade=True), self._deadline())
+            return Export(connection, decoded(connection.receive(None), structs.ExportReply))
         except BaseException:
             connection.close()
             raise
 
     def watch(
-        self, job_id: str | None = None, *, timeout: float | None = None, changes: bool = False
+        self,
+        job_id: str | None = None,
+        *,
+        timeout: float | None = None,
+        changes: bool = False,
+        answer_within: float | None = None,
     ) -> Iterator[structs.WatchReply]:
         """The state as it is now, then every change, until the job ends. All jobs: without end.
 
@@ -248,25 +237,15 @@ class Client:
         client can be used for other calls meanwhile. `missed` of a change is how many changes were
         left out because the reader was slow; the state in it is current.
         Raises `JobNotFound`, and `TimeoutError` after `timeout` seconds; the job goes on.
+        `answer_within`: seconds for the first step; then it raises `DaemonUnavailable`.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        now = time.monotonic()
+        deadline = None if timeout is None else now + timeout
+        first = deadline
+        if answer_within is not None and (timeout is None or answer_within < timeout):
+            first = now + answer_within
         request = structs.WatchRequest(job_id, changes or None)
-        yield from self._replies("Watch", request, structs.WatchReply, deadline)
-
-    def _replies(
-        self, method: str, request: object, reply: type[R], deadline: float | None
-    ) -> Iterator[R]:
-        """The replies to a call with `more`, on a connection of its own."""
-        connection = self._opened(deadline)
-        try:
-            connection.send(Call(_full(method), request, more=True), deadline)
-            answer = self._first_reply(connection, deadline)
-            yield _decoded(answer, reply)
-            while answer.continues:
-                answer = connection.receive(deadline)
-                yield _decoded(answer, reply)
-        finally:
-            connection.close()
+        yield from self._replies("Watch", request, structs.WatchReply, deadline, first)
 
     def wait(self, job_id: str, *, timeout: float | None = None) -> structs.Job:
         """Waits until the job has ended, without polling. Returns it. Raises as `watch` does."""
@@ -302,106 +281,6 @@ class Client:
         """
         return self.call("Reload", {}, structs.ReloadReply)
 
-    def call(self, method: str, request: object, reply: type[R]) -> R:
-        """Calls any method that has one reply. Sends `request` as JSON, returns a struct `reply`.
-
-        `method` is a name within `io.cucmd.Jobs`, or a full one (`org.varlink.service.GetInfo`).
-        """
-        return self._call(method, request, reply, self._deadline())
-
-    def _call(self, method: str, request: object, reply: type[R], deadline: float | None) -> R:
-        try:
-            connection = self._connected(deadline)
-            connection.send(Call(_full(method), request), deadline)
-            answer = self._first_reply(connection, deadline)
-        except BaseException as error:  # a late reply must not be taken for that of the next call
-            self.close()
-            if isinstance(error, TimeoutError):
-                text = f"the daemon at {self.socket} did not answer within {self.timeout:g} s"
-                raise DaemonUnavailable(text) from error
-            raise
-        return _decoded(answer, reply)
-
-    def _deadline(self) -> float | None:
-        return None if self.timeout is None else time.monotonic() + self.timeout
-
-    def _connected(self, deadline: float | None) -> Connection:
-        if self._connection is not None and self._connection.gone:
-            self.close()
-        if self._connection is None:
-            self._connection = self._opened(deadline)
-        return self._connection
-
-    def _opened(self, deadline: float | None) -> Connection:
-        try:
-            return Connection(self.socket, deadline)
-        except DaemonUnavailable as error:
-            self._raise_if_it_does_not_start(error)
-            raise
-
-    def _first_reply(self, connection: Connection, deadline: float | None) -> Reply:
-        """As `Connection.receive`, but does not wait for a service that has failed."""
-        while True:
-            ask = time.monotonic() + ASK_EVERY
-            ask = ask if deadline is None else min(ask, deadline)
-            try:
-                return connection.receive(ask)
-            except TimeoutError as error:
-                self._raise_if_it_does_not_start(error)
-                if ask == deadline:
-                    raise
-            except DaemonUnavailable as error:
-                self._raise_if_it_does_not_start(error)
-                raise
-
-    def _raise_if_it_does_not_start(self, error: Exception) -> None:
-        from cucmctl.service import why_it_does_not_start  # noqa: PLC0415  # seldom needed
-
-        if why := why_it_does_not_start(self.socket, chosen=self._chosen):
-            raise DaemonUnavailable(why) from error
-
-
-class Export:
-    """The bytes of a job's tar. `reply` says how many there are, and of what.
-
-    Every method raises `DaemonUnavailable` if the daemon goes away, or is silent for `SILENCE`
-    seconds: then the tar is not whole.
-    """
-
-    SILENCE = 60.0
-
-    def __init__(self, connection: Connection, reply: structs.ExportReply) -> None:
-        self.reply = reply
-        self.left = reply.length
-        self._connection = connection
-
-    def __enter__(self) -> Export:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes, and b"" at the end of the tar only."""
-        if not self.left or not size:
-            return b""
-        deadline = time.monotonic() + self.SILENCE
-        try:
-            data = self._connection.receive_bytes(min(size, self.left), deadline)
-        except TimeoutError as error:
-            text = f"the daemon sent nothing for {self.SILENCE:g} s; {self.left} bytes are missing"
-            raise DaemonUnavailable(text) from error
-        except DaemonUnavailable as error:
-            text = (
-                f"the export was cut off, {self.left} bytes are missing; the daemon's log has why"
-            )
-            raise DaemonUnavailable(text) from error
-        self.left -= len(data)
-        return data
-
 
 def _texts(name: str, values: Sequence[str]) -> tuple[str, ...]:
     """Refuses one text, which is a sequence too: "berlin" would be the nodes b, e, r, l, i, n."""
@@ -410,17 +289,3 @@ def _texts(name: str, values: Sequence[str]) -> tuple[str, ...]:
             f"{name}: {values!r} is a single text; expected several, as in [{values!r}]"
         )
     return tuple(values)
-
-
-def _full(method: str) -> str:
-    return method if "." in method else f"{structs.INTERFACE}.{method}"
-
-
-def _decoded(reply: Reply, kind: type[R]) -> R:
-    if reply.error is not None:
-        raise refusal(reply.error, reply.parameters)
-    try:
-        return msgspec.json.decode(reply.parameters, type=kind)
-    except msgspec.MsgspecError as error:
-        text = f"the daemon's reply is not as agreed, is its version another? {error}"
-        raise ProtocolError(text) from error

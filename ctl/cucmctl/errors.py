@@ -30,6 +30,10 @@ class DaemonUnavailable(ClientError):
     """No daemon listens at the socket, it does not answer, or it has closed the connection."""
 
 
+class ConnectionLost(DaemonUnavailable):
+    """The connection broke in the middle of a call, which may have had an effect."""
+
+
 class ProtocolError(ClientError):
     """What listens at the socket does not follow the protocol: another service or version."""
 

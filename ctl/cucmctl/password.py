@@ -41,7 +41,7 @@ def from_terminal(username: str) -> str:
         typed = prompt.ask(f"Password of {printer.visible(username)} on the nodes: ")
     except OSError:
         raise UsageError(
-            f"--user: no terminal to ask for the password of {username!r} on; "
+            f"no terminal to ask for the password of {username!r} on; "
             "give --password-file or --credential"
         ) from None
     if not typed:

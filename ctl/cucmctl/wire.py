@@ -12,6 +12,7 @@ import time
 import msgspec
 
 from cucmctl.errors import (
+    ConnectionLost,
     DaemonUnavailable,
     ProtocolError,
     SocketNotPermitted,
@@ -130,8 +131,8 @@ class Connection:
             raise TimeoutError
         self._socket.settimeout(remaining)
 
-    def _closed_by_daemon(self) -> DaemonUnavailable:
-        return DaemonUnavailable(f"the daemon at {self.path} went away in the middle of a call")
+    def _closed_by_daemon(self) -> ConnectionLost:
+        return ConnectionLost(f"the daemon at {self.path} went away in the middle of a call")
 
 
 def _framed(call: Call) -> bytes:

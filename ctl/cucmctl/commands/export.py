@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 from cucmctl import exits, printer, render
-from cucmctl.client import Client, Export
+from cucmctl.client import Client
 from cucmctl.export import Damaged, Format, TargetExists, save, target
+from cucmctl.export_stream import Export
 from cucmctl.options import Command, Once, UsageError, job_id
 
 FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
@@ -157,7 +158,7 @@ COMMANDS = {
         "the daemon's folders. Files that did not come completely are left out.",
         "  cucmctl export 3f2a -o case-698123456.zip\n"
         "  cucmctl export 3f2a --format tar -o - | ssh archive 'cat > 3f2a.tar'\n"
-        "  cucmctl export 3f2a --format dir -o logs && (cd logs && sha256sum -c SHA256SUMS)",
+        "  cucmctl export 3f2a --format dir -o x && (cd x && sha256sum -c SHA256SUMS)",
         _arguments,
         _export,
     )

@@ -34,7 +34,7 @@ class Canned:
         self.calls: list[tuple[str, dict]] = []
         self.last: dict = {}  # the call as it came
         self.connections = 0
-        self._steps: dict[str, tuple] = {}
+        self._steps: dict[str, list[tuple]] = {}
         self._called = threading.Condition()
         self._hung_up = False
         self._open: set[socket.socket] = set()
@@ -55,7 +55,11 @@ class Canned:
         return json.dumps({"error": full, "parameters": parameters}).encode() + b"\0"
 
     def on(self, method: str, *steps: bytes | Callable | threading.Event | None) -> None:
-        self._steps[method if "." in method else f"io.cucmd.Jobs.{method}"] = steps
+        self.on_each(method, steps)
+
+    def on_each(self, method: str, *calls: tuple) -> None:
+        """The steps of the first call, of the second, and so on; those of the last stay."""
+        self._steps[method if "." in method else f"io.cucmd.Jobs.{method}"] = list(calls)
 
     def on_list(self, by_status: dict[str | None, list]) -> None:
         """`List` as the daemon has it: of a status, and no more than were asked for."""
@@ -86,8 +90,8 @@ class Canned:
         assert called, f"{method} was not called"
 
     def close(self) -> None:
-        for steps in self._steps.values():
-            for step in steps:
+        for calls in self._steps.values():
+            for step in (step for steps in calls for step in steps):
                 if isinstance(step, threading.Event):
                     step.set()
         for one in (self._listener, *self._open):
@@ -126,7 +130,8 @@ class Canned:
             method = call["method"].removeprefix("io.cucmd.Jobs.")
             self.calls.append((method, call["parameters"]))
             self._called.notify_all()
-        for step in self._steps[call["method"]]:
+        calls = self._steps[call["method"]]
+        for step in calls.pop(0) if len(calls) > 1 else calls[0]:
             if step is None:
                 _shut(connection)
                 with self._called:

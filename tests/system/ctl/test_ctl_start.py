@@ -28,7 +28,9 @@ def started(canned, ctl, job):
         canned.on("Start", canned.reply({"job": job("running")}))
         done = ctl("start", *arguments, **options)
         assert (done.returncode, done.stdout, done.stderr) == (0, "3f2a00112233\n", "")
-        return canned.calls[-1][1]
+        request = dict(canned.calls[-1][1])
+        assert request.pop("start_key")
+        return request
 
     return _started
 
@@ -97,7 +99,7 @@ def test_without_a_terminal_a_user_needs_a_password(ctl, canned):
     done = ctl("start", "a", "--path", "x", "--user", "u")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "cucmctl: --user: no terminal to ask for the password of 'u' on; "
+        "cucmctl: no terminal to ask for the password of 'u' on; "
         "give --password-file or --credential\n"
     )
     assert canned.calls == []
