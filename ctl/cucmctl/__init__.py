@@ -20,6 +20,7 @@
     client.py    `Client`: blocking, a method for each of the daemon's
     calls.py     makes its calls, over one connection
     once.py      a call that is made again after a broken connection, with one effect
+    reconnect.py  a watch that goes on after a restart of the daemon
     export_stream.py  `Export`, the bytes of a job's tar as they come
     wire.py      frames out, replies in, over one Unix socket
     errors.py    an exception for each error on the wire
@@ -37,6 +38,7 @@ The command line:
     export.py    a job's tar into a tar, a zip or a folder
     views.py     shows a job that is followed: as lines, as JSON, or its end alone
     live.py      shows it on a terminal, redrawn; the only file that loads rich
+    terminal.py  settings of the terminal while that draws
     rates.py     PURE  bytes per second of each node
     names.py     PURE  nodes' names, cut to a width
     render.py    jobs and nodes as plain text for people

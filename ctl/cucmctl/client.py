@@ -238,6 +238,7 @@ class Client(Calls):
         left out because the reader was slow; the state in it is current.
         Raises `JobNotFound`, and `TimeoutError` after `timeout` seconds; the job goes on.
         `answer_within`: seconds for the first step; then it raises `DaemonUnavailable`.
+        `cucmctl.reconnect.watch` goes on after a restart of the daemon.
         """
         now = time.monotonic()
         deadline = None if timeout is None else now + timeout

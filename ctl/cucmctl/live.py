@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import termios
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from rich.cells import set_cell_size
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from cucmctl import job_list, printer, render
+from cucmctl import job_list, printer, render, terminal
 from cucmctl.names import distinct_names, mark
 from cucmctl.rates import Rates
 from cucmctl.remarks import folded, without_name
@@ -70,6 +69,7 @@ class Live(View):
         self._jobs: dict[str, JobSummary] | None = None  # of a watch of all jobs, oldest first
         self._ended = Ended()
         self._missed = 0
+        self._away = ""  # what to show while the daemon is away
         self._live = rich.live.Live(
             get_renderable=self._screen, console=self._console, screen=True, refresh_per_second=4
         )
@@ -127,19 +127,19 @@ class Live(View):
         with _signals_blocked():
             self._erase()
         os.kill(os.getpid(), signal.SIGSTOP)
-        while not _in_foreground(self._console.file.fileno()):
+        while not terminal.in_foreground(self._console.file.fileno()):
             os.kill(os.getpid(), signal.SIGSTOP)
         with _signals_blocked():
             self._draw()
 
     def _draw(self) -> None:
-        self._settings = _keep_output_at_ctrl_c(self._console.file.fileno())
+        self._settings = terminal.keep_output_at_ctrl_c(self._console.file.fileno())
         self._live.start()
 
     def _erase(self) -> None:
         self._live.stop()
         if self._settings is not None:
-            _set_terminal(self._console.file.fileno(), self._settings)
+            terminal.set_terminal(self._console.file.fileno(), self._settings)
             self._settings = None
 
     def show(self, change: WatchReply) -> None:
@@ -153,6 +153,16 @@ class Live(View):
         elif change.job is not None:
             self._rates.observe(change.job, self._clock())
             self._job = change.job
+
+    def went_away(self, why: str, seconds: float) -> None:
+        self._away = f"the daemon went away; it is waited for, for {seconds:g} s"
+        if not self._live.is_started:
+            super().went_away(why, seconds)
+
+    def came_back(self) -> None:
+        self._away = ""
+        if not self._live.is_started:
+            super().came_back()
 
     def _list(self, jobs: dict[str, JobSummary]) -> None:
         """Replaces the list, which another thread may be drawing, so it is never changed in place.
@@ -191,12 +201,13 @@ class Live(View):
             table = job_list.jobs(shown, datetime.now(UTC), columns=width)
             lines = [Text(text, no_wrap=True, overflow="crop") for text in table]
             more = f"and {hidden} more that run or wait; " if hidden else ""
-            return Group(*lines, Text(f"{more}Ctrl-C ends the view; the jobs go on", "dim"))
+            last = self._away or f"{more}Ctrl-C ends the view; the jobs go on"
+            return Group(*lines, Text(last, "dim"))
         if self._job is None:
             return Text("waiting for the daemon", "dim")
         frame = Frame(self._job, self._rates, self._clock(), width, ascii_only=self._ascii_only)
         hint = "Ctrl-C ends the view; the job goes on" if self._ends_at_ctrl_c else ""
-        return Group(*frame.lines(height, self._missed, hint))
+        return Group(*frame.lines(height, self._missed, self._away or hint))
 
 
 class Frame:
@@ -362,38 +373,6 @@ def _signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _keep_output_at_ctrl_c(terminal: int) -> list[Any] | None:
-    """Sets the terminal so that Ctrl-C drops no output; the settings of before.
-
-    By default the kernel drops what is not displayed yet, and does so just after it has sent the
-    signal: the sequence that leaves the alternate screen could be among it. None: nothing was
-    changed, because the terminal is gone, or a shell has it.
-    """
-    if not _in_foreground(terminal):
-        return None
-    try:
-        before = termios.tcgetattr(terminal)
-    except termios.error:
-        return None
-    _set_terminal(terminal, [*before[:3], before[3] | termios.NOFLSH, *before[4:]])
-    return before
-
-
-def _set_terminal(terminal: int, settings: list[Any]) -> None:
-    try:
-        if _in_foreground(terminal):  # else it would stop us
-            termios.tcsetattr(terminal, termios.TCSANOW, settings)
-    except termios.error:
-        pass  # the terminal was closed
-
-
-def _in_foreground(terminal: int) -> bool:
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:  # it is not our controlling terminal, so it has no foreground group
-        return True
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

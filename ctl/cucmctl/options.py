@@ -196,6 +196,11 @@ def seconds(text: str) -> float:
     return value
 
 
+def seconds_or_none(text: str) -> float:
+    """As `seconds`, or 0."""
+    return 0.0 if text.strip("0") in ("", ".") and "0" in text else seconds(text)
+
+
 def count(text: str) -> int:
     if not _counts(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")

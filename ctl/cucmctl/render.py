@@ -289,6 +289,12 @@ def ending(job: Job, *, all_names: bool = True) -> Iterator[str]:
     yield from remarks(job.nodes, all_names=all_names)
 
 
+def where(job: Job) -> Iterator[str]:
+    """Where the files of a job are that has ended, and how to get them."""
+    yield f"files in {visible(job.directory)}"
+    yield f"to hand them on: cucmctl export {visible(job.job_id)}"
+
+
 def summary(job: Job) -> JobSummary:
     """The summary of a job, as in a list of jobs."""
     ended = [node for node in job.nodes if node.status in NODE_ENDED]

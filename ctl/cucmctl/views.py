@@ -53,12 +53,22 @@ class View:
     def show(self, change: WatchReply) -> None:
         """The first state, or a change."""
 
+    def went_away(self, why: str, seconds: float) -> None:
+        """The daemon is gone, and is waited for."""
+        printer.note(f"{why}; waiting {seconds:g} s for it to come back")
+
+    def came_back(self) -> None:
+        """It is there again; the state comes next."""
+        printer.note("the daemon is back")
+
     def conclude(self, job: Job) -> None:
         """The job has ended; called after `__exit__`."""
 
 
 class Silent(View):
-    """Shows only the end: for `wait` on standard output, for `start --wait` on standard error."""
+    """Shows only the end, and where the files are: for `wait` on standard output, for `--wait` on
+    standard error.
+    """
 
     def __init__(self, stream: TextIO, *, as_json: bool) -> None:
         self._stream = stream
@@ -76,7 +86,7 @@ class Silent(View):
         if self._json:
             printer.json_line(job)
             return
-        for text in render.ending(job):
+        for text in (*render.ending(job), *render.where(job)):
             printer.line(text, self._stream)
 
 

@@ -1,7 +1,8 @@
 """The verbs of `cucmctl`, one file a group; each file has `COMMANDS`, from verb to `Command`.
 
     start.py     `start`
-    follow.py    `watch`, `wait`, and the rest of `start --wait` and `start --watch`
+    begin.py     what `start` and `retry` share
+    follow.py    `watch`, `wait`, and the rest of `--wait` and `--watch`
     show.py      `status` and `list`
     files.py     `files`
     export.py    `export`

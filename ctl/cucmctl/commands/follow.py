@@ -16,8 +16,9 @@ import msgspec
 
 from cucmctl import exits, printer, render
 from cucmctl.client import Client
-from cucmctl.errors import ProtocolError
-from cucmctl.options import Command, job_id, seconds
+from cucmctl.errors import DaemonUnavailable, ProtocolError, ShuttingDown
+from cucmctl.options import Command, job_id, seconds, seconds_or_none
+from cucmctl.reconnect import DEFAULT, watch
 from cucmctl.unfinished import older
 from cucmctl.views import JsonLines, Lines, Silent, View
 from cucmd.api.structs import DEFAULT_LIMIT, Job, WatchReply
@@ -26,14 +27,26 @@ from cucmd.api.structs import DEFAULT_LIMIT, Job, WatchReply
 def _watch_arguments(parser: argparse.ArgumentParser) -> None:
     help_ = "an id or its first characters; without it, all jobs until Ctrl-C"
     parser.add_argument("job", metavar="JOB", type=job_id, nargs="?", help=help_)
+    add_reconnect(parser)
+
+
+def add_reconnect(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--reconnect",
+        metavar="S",
+        type=seconds_or_none,
+        default=DEFAULT,
+        help="if the daemon goes away, wait S seconds for it (60); 0: not at all",
+    )
 
 
 def _watch(arguments: argparse.Namespace) -> int:
     client = Client(arguments.socket)
     if arguments.job is not None:
-        return follow(client, arguments.job, lambda: _view(arguments))
+        wait = arguments.reconnect
+        return follow(client, arguments.job, lambda: _view(arguments), reconnect=wait)
     view = _view(arguments)
-    changes = _answered(client.watch())
+    changes = _answered(watch(client, None, view, reconnect=arguments.reconnect))
     if not arguments.json:  # with --json each reply is printed as it came
         changes = _with_older(client, changes)
     with client, view:
@@ -47,9 +60,12 @@ def _with_older(client: Client, changes: Iterator[WatchReply]) -> Iterator[Watch
     for change in changes:
         if change.jobs is None:
             yield change
-        else:
+            continue
+        try:
             rest = older(client, change.jobs, DEFAULT_LIMIT)
-            yield msgspec.structs.replace(change, jobs=(*change.jobs, *rest))
+        except (DaemonUnavailable, ShuttingDown):  # the watch ends too, and comes back
+            rest = []
+        yield msgspec.structs.replace(change, jobs=(*change.jobs, *rest))
 
 
 def _view(arguments: argparse.Namespace) -> View:
@@ -61,6 +77,7 @@ def _wait_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", metavar="S", type=seconds, help="give up after S seconds; the job goes on"
     )
+    add_reconnect(parser)
 
 
 def _wait(arguments: argparse.Namespace) -> int:
@@ -69,6 +86,7 @@ def _wait(arguments: argparse.Namespace) -> int:
         arguments.job,
         lambda: Silent(sys.stdout, as_json=arguments.json),
         timeout=arguments.timeout,
+        reconnect=arguments.reconnect,
     )
 
 
@@ -82,16 +100,26 @@ def view_on(stream: TextIO) -> View:
 
 
 def follow(
-    client: Client, name: str, make_view: Callable[[], View], *, timeout: float | None = None
+    client: Client,
+    name: str,
+    make_view: Callable[[], View],
+    *,
+    reconnect: float,
+    timeout: float | None = None,
+    begun: Job | None = None,
 ) -> int:
     """Shows every change of the job until it ends. Returns the exit code for how it ended.
 
+    `begun`: the job as the daemon's answer to `start` or `retry` had it.
     The view is made here, because loading it takes so long that a Ctrl-C may come meanwhile.
     """
-    job: Job | None = None
+    job = begun
     try:
         view = make_view()
-        changes = _answered(client.watch(name, timeout=timeout))
+        known = begun is not None
+        changes = _answered(
+            watch(client, name, view, timeout=timeout, reconnect=reconnect, known=known)
+        )
         with view:
             for change in changes:
                 job = change.job or job

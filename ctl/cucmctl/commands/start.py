@@ -6,12 +6,10 @@ The one rule: what was not given is not sent: profile, cluster and configuration
 from __future__ import annotations
 
 import argparse
-import sys
 
 from cucmctl import exits, password, printer
 from cucmctl.client import Client
-from cucmctl.commands.follow import follow, report_job_goes_on, view_on
-from cucmctl.errors import ClientError, InvalidRequest
+from cucmctl.commands.begin import add_login_options, add_stay_options, add_try_all, begin
 from cucmctl.options import (
     NODES_FIRST,
     Command,
@@ -27,9 +25,7 @@ from cucmctl.options import (
     rfc3339,
     seconds,
 )
-from cucmctl.views import JsonLines, Silent
-from cucmd.api import structs
-from cucmd.api.structs import Collection, Job, Login, Timeouts
+from cucmd.api.structs import Collection, Login, Timeouts
 
 # The daemon's list, which would take too long to import.
 LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
@@ -50,7 +46,7 @@ def _arguments(parser: VerbParser) -> None:
     parser.reminder = NODES_FIRST
     parser.add_argument("nodes", metavar="NODE", nargs="+", help="a host, or host:port")
     _what(parser.add_argument_group("what to collect"))
-    _login_options(parser.add_argument_group("login on the nodes"))
+    add_login_options(parser)
     _how(parser.add_argument_group("how"))
 
 
@@ -94,20 +90,6 @@ def _what(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _login_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--user", metavar="NAME", action=Once, help="the platform administrator")
-    secret = group.add_mutually_exclusive_group()
-    secret.add_argument(
-        "--password-file",
-        metavar="FILE",
-        action=Once,
-        help="its first line; - is standard input",
-    )
-    secret.add_argument(
-        "--credential", metavar="NAME", action=Once, help="one that the daemon was given"
-    )
-
-
 def _how(group: argparse._ArgumentGroup) -> None:
     for name, meaning in TIMEOUTS.items():
         group.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
@@ -120,9 +102,8 @@ def _how(group: argparse._ArgumentGroup) -> None:
         default=[],
         help="to find the job by, as case=698123456; may be repeated",
     )
-    stay = group.add_mutually_exclusive_group()
-    stay.add_argument("--wait", action="store_true", help="wait until the job has ended")
-    stay.add_argument("--watch", action="store_true", help="follow it until it has ended")
+    add_try_all(group)
+    add_stay_options(group)
 
 
 def _collection(arguments: argparse.Namespace) -> Collection:
@@ -182,54 +163,19 @@ def _start(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             printer.note("interrupted; nothing was started")
             return exits.INTERRUPTED
-        try:
-            job = client.start(
+        return begin(
+            client,
+            arguments,
+            lambda: client.start(
                 arguments.nodes,
                 login=login,
                 collection=collection,
                 timeouts=timeouts,
                 concurrency=arguments.concurrency,
                 labels=labels or None,
-            )
-        except KeyboardInterrupt:
-            printer.note("interrupted before the daemon answered; did it begin? cucmctl list")
-            return exits.INTERRUPTED
-        except InvalidRequest as error:
-            raise _as_typed(error, arguments) from None
-    try:
-        return _report(client, job, arguments)
-    except KeyboardInterrupt:  # after the daemon's answer, before it is followed
-        report_job_goes_on(job, job.job_id)
-        return exits.INTERRUPTED
-    except ClientError as error:  # the job was started: it must not be started again
-        printer.note(f"{exits.complaint(error)}; the job was started: {job.job_id}")
-        return exits.UNAVAILABLE
-    except OSError:  # the id could not be printed, but the job runs
-        printer.note(f"the job was started: {job.job_id}")
-        raise
-
-
-def _as_typed(error: InvalidRequest, arguments: argparse.Namespace) -> InvalidRequest:
-    """The error, with the cluster's credential named as such if the user has not given one."""
-    wrong = error.parameters
-    if wrong.parameter != "login.credential" or arguments.credential is not None:
-        return error
-    reason = f"the login of its cluster cannot be used: {wrong.reason}"
-    return InvalidRequest(error.name, structs.InvalidRequest("nodes", reason))
-
-
-def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:
-    """Prints the id on standard output. `--wait` and `--watch` print to standard error."""
-    if not arguments.json:
-        printer.line(printer.visible(job.job_id))
-    elif not arguments.wait and not arguments.watch:
-        printer.json_line(job)
-    if arguments.watch:
-        make_view = JsonLines if arguments.json else lambda: view_on(sys.stderr)
-        return follow(client, job.job_id, make_view)
-    if arguments.wait:
-        return follow(client, job.job_id, lambda: Silent(sys.stderr, as_json=arguments.json))
-    return exits.DONE
+                try_all=arguments.try_all,
+            ),
+        )
 
 
 COMMANDS = {

@@ -31,6 +31,8 @@ def test_wait_prints_the_end_on_standard_output(canned, ctl, job, node):
     assert ctl("wait", "3f2a").stdout.splitlines() == [
         "job 3f2a00112233 partial: 2 nodes: 1 succeeded, 1 failed; 8 files, 8.0 MB",
         "ccm-sub1: TimeoutError: Timed out after 30s",
+        "files in /var/lib/cucmd/jobs/3f2a00112233",
+        "to hand them on: cucmctl export 3f2a00112233",
     ]
     assert json.loads(ctl("wait", "3f2a", "--json").stdout)["status"] == "partial"
 
@@ -82,14 +84,15 @@ def test_a_watch_that_ends_before_the_job_is_no_success(canned, ctl, job):
     assert "ended before the job did" in done.stderr
 
 
-def test_a_daemon_that_goes_away_ends_the_watch(canned, ctl, job):
+def test_a_daemon_that_goes_away_ends_the_watch_if_it_is_not_waited_for(canned, ctl, job):
     canned.on(
         "Watch", canned.reply({"sequence": 0, "missed": 0, "job": job("running")}, continues=True),
         None,
     )  # fmt: skip  # two steps
-    done = ctl("watch", "3f2a")
+    done = ctl("watch", "3f2a", "--reconnect", "0")
     assert done.returncode == 69
     assert "ccm-pub: running" in done.stdout
+    assert canned.connections == 1
 
 
 def test_watch_of_all_jobs_shows_each_as_it_changes(canned, ctl, job, summary):

@@ -143,7 +143,7 @@ def test_a_daemon_that_goes_away_leaves_the_terminal_clean(canned, terminal, clu
     canned.on(
         "Watch", canned.reply({"sequence": 0, "missed": 0, "job": cluster}, continues=True), None
     )
-    screen = terminal("watch", "3f2a")
+    screen = terminal("watch", "3f2a", "--reconnect", "0")
     assert screen.ended() == 69
     assert_clean(screen)
     assert "went away" in screen.screen

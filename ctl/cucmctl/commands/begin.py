@@ -1,0 +1,106 @@
+"""What `start` and `retry` share: options, and what follows the daemon's answer.
+
+The one rule: once the daemon has answered, no message and no exit code asks to do it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from cucmctl import exits, printer
+from cucmctl.client import Client
+from cucmctl.commands.follow import add_reconnect, follow, report_job_goes_on, view_on
+from cucmctl.errors import ClientError, InvalidRequest
+from cucmctl.options import Once
+from cucmctl.views import JsonLines, Silent
+from cucmd.api import structs
+from cucmd.api.structs import Job
+
+
+def add_login_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("login on the nodes")
+    group.add_argument("--user", metavar="NAME", action=Once, help="the platform administrator")
+    secret = group.add_mutually_exclusive_group()
+    secret.add_argument(
+        "--password-file",
+        metavar="FILE",
+        action=Once,
+        help="its first line; - is standard input",
+    )
+    secret.add_argument(
+        "--credential", metavar="NAME", action=Once, help="one that the daemon was given"
+    )
+
+
+def add_try_all(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--try-all",
+        action="store_true",
+        help="go on with a login that two nodes have refused; accounts may be locked",
+    )
+
+
+def add_stay_options(group: argparse._ArgumentGroup) -> None:
+    stay = group.add_mutually_exclusive_group()
+    stay.add_argument("--wait", action="store_true", help="wait until the job has ended")
+    stay.add_argument("--watch", action="store_true", help="follow it until it has ended")
+    add_reconnect(group)
+
+
+def begin(
+    client: Client, arguments: argparse.Namespace, call: Callable[[], Job], *, done: str = "started"
+) -> int:
+    """Calls the daemon, and stays until the job has ended if that is wanted. The exit code.
+
+    `done`: what has become of the job then, for messages.
+    """
+    try:
+        job = call()
+    except KeyboardInterrupt:
+        printer.note("interrupted before the daemon answered; did it begin? cucmctl list")
+        return exits.INTERRUPTED
+    except InvalidRequest as error:
+        raise _as_typed(error, arguments) from None
+    client.close()
+    try:
+        return _report(client, job, arguments)
+    except KeyboardInterrupt:  # after the daemon's answer, before it is followed
+        report_job_goes_on(job, job.job_id)
+        return exits.INTERRUPTED
+    except ClientError as error:  # the job was started: it must not be started again
+        printer.note(f"{exits.complaint(error)}; the job was {done}: {job.job_id}")
+        return exits.UNAVAILABLE
+    except OSError:  # the id could not be printed, but the job runs
+        printer.note(f"the job was {done}: {job.job_id}")
+        raise
+
+
+def _as_typed(error: InvalidRequest, arguments: argparse.Namespace) -> InvalidRequest:
+    """The error, with the cluster's credential named as such if the user has not given one."""
+    wrong = error.parameters
+    if wrong.parameter != "login.credential" or arguments.credential is not None:
+        return error
+    reason = f"the login of its cluster cannot be used: {wrong.reason}"
+    return InvalidRequest(error.name, structs.InvalidRequest("nodes", reason))
+
+
+def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:
+    """Prints the id on standard output. `--wait` and `--watch` print to standard error."""
+    if not arguments.json:
+        printer.line(printer.visible(job.job_id))
+    elif not arguments.wait and not arguments.watch:
+        printer.json_line(job)
+    if arguments.watch:
+        make_view = JsonLines if arguments.json else lambda: view_on(sys.stderr)
+        return follow(client, job.job_id, make_view, reconnect=arguments.reconnect, begun=job)
+    if arguments.wait:
+        return follow(
+            client,
+            job.job_id,
+            lambda: Silent(sys.stderr, as_json=arguments.json),
+            reconnect=arguments.reconnect,
+            begun=job,
+        )
+    return exits.DONE
