@@ -98,4 +98,4 @@ def _typed(parameter: str) -> str:
     section, _, name = path.rpartition(".")
     if path in _TYPED or section not in _SECTIONS:
         return _TYPED.get(path, path)
-    return _SECTIONS[section].format(name) if name else "the request"
+    return _SECTIONS[section].format(name.replace("_", "-")) if name else "the request"

@@ -1,6 +1,7 @@
 """The verbs of `cucmctl`, one file a group; each file has `COMMANDS`, from verb to `Command`.
 
     start.py     `start`
+    retry.py     `retry`
     begin.py     what `start` and `retry` share
     follow.py    `watch`, `wait`, and the rest of `--wait` and `--watch`
     show.py      `status` and `list`

@@ -95,6 +95,7 @@ class Planner:
 
         Raises as `plan`, and `UnknownNode`.
         """
+        again = job.retry(_tried_again(job, request.nodes))
         login = request.login or structs.Login()
         if login.password is None and login.credential is None:
             if not job.resumable:
@@ -102,7 +103,7 @@ class Planner:
                 raise InvalidValue("login", reason)
             login = structs.Login(login.username or job.username, None, job.credential)
         again = replace(
-            job.retry(_tried_again(job, request.nodes)),
+            again,
             username=login.username,
             credential=login.credential,
             resumable=login.password is None,

@@ -5,6 +5,8 @@ import socket
 
 import pytest
 
+from cucmctl.main import VERBS
+
 ERRORS = [
     (
         "JobNotFound",
@@ -142,8 +144,8 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ("", "no command was given; expected one of start, status, list, cancel,"),
-        ("stat", "'stat' is not a command; expected one of start, status,"),
+        ("", "no command was given; expected one of start, retry, status, list, cancel, files,"),
+        ("stat", "'stat' is not a command; expected one of start, retry, status,"),
         ("--sockt x list", "--sockt: no such option before the command; expected --socket PATH or"),
         ("--socket /x --jsn list", "unrecognized arguments: --jsn"),
         ("--verison", "--verison: no such option before the command; expected --socket PATH or"),
@@ -236,7 +238,7 @@ def test_help_and_version_need_no_daemon(ctl, tmp_path):
     nowhere = ("--socket", str(tmp_path / "none"))
     assert ctl("--version", *nowhere).stdout == f"cucmctl {__version__}\n"
     assert ctl("--help", *nowhere).stdout.startswith("usage: cucmctl")
-    for verb in ("start", "status", "list", "cancel", "watch", "wait", "hostkeys", "reload"):
+    for verb in VERBS:
         shown = ctl(verb, "--help", *nowhere)
         assert (shown.returncode, shown.stderr) == (0, "")
         assert shown.stdout.startswith(f"usage: cucmctl {verb}")

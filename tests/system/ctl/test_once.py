@@ -128,7 +128,7 @@ def test_a_refusal_after_a_call_that_was_cut_off_is_the_answer(canned, client, e
 
 @pytest.mark.parametrize(
     ("method", "arguments"),
-    [("Start", "start a --path x --credential c")],
+    [("Start", "start a --path x --credential c"), ("Retry", "retry 3f2a --credential c")],
 )
 def test_the_command_line_makes_one_job_too(canned, ctl, job, method, arguments):
     canned.on("Status", canned.reply({"job": job("failed")}))

@@ -41,7 +41,7 @@ def restarted(canned, job):
     return _restarted
 
 
-COMMANDS = ["watch 3f2a", "wait 3f2a", "START --wait", "START --watch"]
+COMMANDS = ["watch 3f2a", "wait 3f2a", "START --wait", "START --watch", "RETRY --watch"]
 
 
 @pytest.mark.parametrize(("end", "code"), [("succeeded", 0), ("partial", 3)])
