@@ -32,16 +32,17 @@ def start(
         login = structs.Login(lab.username, password or lab.password)
     else:
         login = structs.Login(credential=credential)
-    request = structs.StartRequest(
-        tuple(lab.nodes if nodes is None else nodes),
-        login,
-        structs.Collection(paths=tuple(paths), last=last, compress=compress, recurs=recurs),
-        structs.Timeouts(**timeouts),
-        concurrency,
-        request_id,
-        try_all=try_all or None,
+    return client.start(
+        lab.nodes if nodes is None else nodes,
+        login=login,
+        collection=structs.Collection(
+            paths=tuple(paths), last=last, compress=compress, recurs=recurs
+        ),
+        timeouts=structs.Timeouts(**timeouts),
+        concurrency=concurrency,
+        request_id=request_id,
+        try_all=try_all,
     )
-    return client.call("Start", request, structs.StartReply).job
 
 
 def until(

@@ -5,6 +5,8 @@
     CUCMD_TEST_TARGETS   a file: the passwords of the upload targets are appended to it, one a line
     CUCMD_TEST_CLOCK   a file: the seconds by which the wall clock is off, read each time
     CUCMD_TEST_SIGNALS `open_store SIGHUP SIGUSR1`: signals that it gets as that function is called
+    CUCMD_TEST_KILLED  `before add_job`, `after reopen_job`: it is killed as that method of the
+                       store begins, or has ended
     CUCMD_TEST_DEFECT  the text of an error that is raised once it has started
 
 The one rule: without these variables it is `cucmd`.
@@ -88,6 +90,18 @@ def noting_passwords(targets: Path) -> Callable[[Ssh, NodeTask, str], UploadTarg
     return open_and_note
 
 
+def killing(store: type[Store], when: str, method: str) -> None:
+    """Has the daemon killed before that method of the store begins, or after it has ended."""
+    whole = getattr(store, method)
+
+    async def call_and_end(*arguments: Any) -> None:
+        if when == "after":
+            await whole(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(store, method, call_and_end)
+
+
 def clock_of(off: Path) -> type[datetime]:
     class OddClock(datetime):
         @classmethod
@@ -110,6 +124,8 @@ if __name__ == "__main__":
         function, *names = os.environ["CUCMD_TEST_SIGNALS"].split()
         numbers = [signal.Signals[name] for name in names]
         setattr(service, function, interrupted(getattr(service, function), numbers))
+    if "CUCMD_TEST_KILLED" in os.environ:
+        killing(Store, *os.environ["CUCMD_TEST_KILLED"].split())
     if "CUCMD_TEST_DEFECT" in os.environ:
         service._show_status = failing_with(OSError(os.environ["CUCMD_TEST_DEFECT"]))
     raise SystemExit(main())

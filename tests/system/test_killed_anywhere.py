@@ -112,7 +112,9 @@ class Installation:
         nodes = random.sample(self.lab.nodes, 2)
         collection = structs.Collection(paths=(SDL,), last="2h")
         timeouts = structs.Timeouts(connect=1, command=1, stall=1, grace=0.2)
-        job = client.start(nodes, login=login, collection=collection, timeouts=timeouts)
+        request = structs.StartRequest(tuple(nodes), login, collection, timeouts)
+        # not `Client.start`, which would wait for the daemon to come back
+        job = client.call("Start", request, structs.StartReply).job
         self.answered.add(job.job_id)
         return job.job_id
 

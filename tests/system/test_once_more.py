@@ -1,0 +1,193 @@
+"""A job is started once and tried again, whatever becomes of the daemon meanwhile."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client
+from cucmd.api import structs
+from rig.credentials import named_credential
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import SDL, in_phase, start, statuses, until
+from rig.lab import Lab, running_lab
+from rig.parameters import more
+
+Call = Callable[[Client], structs.Job]
+
+
+@pytest.fixture
+def address(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the daemon is called; `reachable` leads it to the one that runs."""
+    return tmp_path_factory.mktemp("s") / "sock"
+
+
+def reachable(daemon: Daemon, address: Path) -> None:
+    address.unlink(missing_ok=True)
+    address.symlink_to(daemon.socket)
+
+
+def ctl(address: Path, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "cucmctl", "--socket", str(address), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def config_with(tmp_path: Path, lab: Lab) -> str:
+    return CONFIG + named_credential(tmp_path / "given", "lab", lab.username, lab.password)
+
+
+# The daemon is killed in the middle of the call
+
+
+@contextmanager
+def killed_in(
+    folder: Path, config: str, moment: str, address: Path, call: Call
+) -> Iterator[tuple[Daemon, structs.Job]]:
+    """The daemon that came after the one that was killed, and what the caller was given."""
+    odd = {"environ": {"CUCMD_TEST_KILLED": moment}, "module": "rig.odd_daemon"}
+    with Client(address) as caller, ThreadPoolExecutor(1) as thread:
+        with running_daemon(folder, config, **odd) as daemon:
+            reachable(daemon, address)
+            given = thread.submit(call, caller)
+            assert daemon.process.wait(30) == -signal.SIGKILL
+        with running_daemon(folder, config) as daemon:
+            reachable(daemon, address)
+            job = given.result(60)
+            caller.close()
+            yield daemon, job
+
+
+@pytest.mark.parametrize("when", ["after", *more("before")])
+def test_a_start_that_was_cut_off_makes_one_job(tmp_path: Path, address: Path, when: str) -> None:
+    with running_lab(1) as lab:
+        config = config_with(tmp_path, lab)
+        with (
+            killed_in(
+                tmp_path / "cucmd",
+                config,
+                f"{when} add_job",
+                address,
+                lambda client: start(client, lab, credential="lab"),
+            ) as (daemon, job),
+            daemon.client() as client,
+        ):
+            assert [one.job_id for one in client.list()] == [job.job_id]
+            assert client.wait(job.job_id, timeout=60).status == "succeeded"
+        assert lab.report()["logins"] == 1
+
+
+@pytest.mark.parametrize("when", ["after", *more("before")])
+def test_a_retry_that_was_cut_off_tries_once(tmp_path: Path, address: Path, when: str) -> None:
+    with running_lab(1, "--fault", "silent-return:command*1") as lab:
+        config, folder = config_with(tmp_path, lab), tmp_path / "cucmd"
+        with running_daemon(folder, config) as daemon, daemon.client() as client:
+            job = client.wait(start(client, lab, credential="lab").job_id)
+            assert statuses(job) == ["failed"]
+        moment = f"{when} reopen_job"
+        with killed_in(
+            folder, config, moment, address, lambda client: client.retry(job.job_id)
+        ) as (daemon, again):
+            assert (again.job_id, again.retries) == (job.job_id, 1)
+            with daemon.client() as client:
+                ended = client.wait(job.job_id, timeout=60)
+                assert (ended.status, ended.retries) == ("succeeded", 1)
+                assert len(client.list()) == 1
+
+
+# The daemon is restarted while somebody follows the job
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, *more(signal.SIGTERM)])
+@pytest.mark.parametrize("verb", ["wait", *more("watch")])
+def test_who_follows_a_job_is_told_its_end_after_a_restart(
+    tmp_path: Path, address: Path, how: signal.Signals, verb: str
+) -> None:
+    with running_lab(2, "--fault", "2=hang:command*1") as lab:
+        config, folder = config_with(tmp_path, lab), tmp_path / "cucmd"
+        with running_daemon(folder, config) as daemon, daemon.client() as client:
+            reachable(daemon, address)
+            starting = ("--credential", "lab", "--path", SDL, "--last", "2h", f"--{verb}")
+            starter = ctl(address, "start", *lab.nodes, *starting)
+            job_id = starter.stdout.readline().strip()
+            follower = ctl(address, verb, job_id[:6], "--json")
+            until(client, job_id, in_phase("command"))
+            daemon.signal(how)
+            daemon.process.wait(30)
+        assert "went away" in follower.stderr.readline()
+        with running_daemon(folder, config) as daemon:
+            reachable(daemon, address)
+            stdout, stderr = follower.communicate(timeout=60)
+            assert (follower.returncode, stderr.count("\n")) == (0, 1), "it is back"
+            last = json.loads(stdout.splitlines()[-1])
+            assert last.get("job", last)["job_id"] == job_id
+            stdout, stderr = starter.communicate(timeout=60)
+            assert (starter.returncode, stdout) == (0, "")
+            assert f"job {job_id} succeeded" in stderr
+
+
+# Nodes that were not well are tried again once they are
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def exported(daemon: Daemon, job_id: str, path: Path) -> set[str]:
+    done = daemon.ctl("export", job_id, "-o", str(path))
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(path) as tar:
+        return {name for name in tar.getnames() if "/" in name and "transcripts" not in name}
+
+
+def test_a_retry_collects_from_nodes_that_are_well_again(tmp_path: Path) -> None:
+    """Node 2 was cut off in the middle of its files."""
+    port = ("--port", free_port(), "--host-key", str(tmp_path / "key"))
+    secret = tmp_path / "secret"
+    with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
+        with running_lab(2, *port, "--fault", "2=upload-cut") as lab:
+            first = client.wait(start(client, lab).job_id)
+        assert statuses(first) == ["succeeded", "failed"]
+        refused = daemon.ctl("retry", first.job_id, start_new_session=True, input="")
+        assert refused.returncode == 2, "the password was typed, and there is no terminal"
+        secret.touch(0o600)
+        secret.write_text(lab.password)
+
+        with running_lab(2, *port) as lab:
+            given = ("--password-file", str(secret), "--wait")
+            done = daemon.ctl("retry", first.job_id, *given)
+            report = lab.report()
+        secret.unlink()
+        assert (done.returncode, done.stdout) == (0, f"{first.job_id}\n"), done.stderr
+        assert f"cucmctl export {first.job_id}" in done.stderr.splitlines()[-1]
+        assert report["logins"] == 1, "what succeeded is not collected again"
+
+        job = client.status(first.job_id)
+        assert (job.status, job.retries) == ("succeeded", 1)
+        assert job.nodes[0].completed_at == first.nodes[0].completed_at
+        files = list(client.files(job.job_id))
+        by_node = {
+            name: {(file.attempt, file.complete, file.exported) for file in files}
+            for name, files in (
+                (node, [file for file in files if file.node == node]) for node in lab.nodes
+            )
+        }
+        assert by_node[lab.nodes[0]] == {(1, True, True)}
+        failed, succeeded = job.nodes[1].attempt - 1, job.nodes[1].attempt
+        assert (succeeded, True, True) in by_node[lab.nodes[1]]
+        assert {made for made in by_node[lab.nodes[1]] if made[0] <= failed} == {
+            made for made in by_node[lab.nodes[1]] if not made[2]
+        }
+        wanted = {f"{file.node.replace(':', '_')}/{file.path}" for file in files if file.exported}
+        assert exported(daemon, job.job_id, tmp_path / "x.tar") == wanted
+        nothing = daemon.ctl("retry", job.job_id)
+        assert nothing.returncode == 65, "all have succeeded: nobody is asked for a password"
