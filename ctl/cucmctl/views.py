@@ -23,14 +23,17 @@ REMEMBERED = 1000
 
 class Ended:
     """The jobs that ended last. Changes of a job after its end are not shown: they are the figures
-    when its connections have closed, or a list with the job in it.
+    when its connections have closed, or a list with the job in it. A job that is tried again has
+    not ended any more.
     """
 
     def __init__(self) -> None:
         self._ids: dict[str, None] = {}  # in the order in which they ended
 
     def has(self, job: Job | JobSummary) -> bool:
-        return job.status in render.JOB_ENDED and job.job_id in self._ids
+        if job.status not in render.JOB_ENDED:
+            self._ids.pop(job.job_id, None)
+        return job.job_id in self._ids
 
     def __len__(self) -> int:
         return len(self._ids)

@@ -178,3 +178,19 @@ def test_the_conclusion_is_the_ending(lines, job, node):
     assert lines._stream.getvalue() == "\n".join(
         [*render.ending(job(node(status="succeeded"), status="succeeded")), ""]
     )
+
+
+def test_a_job_that_is_tried_again_has_a_second_end(lines, change, job, node):
+    failed = job(node(status="failed"), status="failed")
+    lines.show(change(jobs=()))
+    lines.show(change(failed))
+    lines.since()
+    lines.show(change(failed))
+    assert lines.since() == []
+    lines.show(change(job(node(status="running"))))
+    lines.since()
+    lines.show(change(job(node(status="failed"), status="failed")))
+    assert [line.split(":")[0] for line in lines.since()] == [
+        "3f2a00112233 ccm-pub",
+        "job 3f2a00112233",
+    ]
