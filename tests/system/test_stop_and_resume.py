@@ -11,7 +11,7 @@ from cucmctl import ShuttingDown
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files, manifest
-from rig.jobs import SDL, in_phase, node, start, statuses, until
+from rig.jobs import SDL, as_ended, in_phase, node, start, statuses, until
 from rig.lab import Lab, running_lab
 from rig.parameters import more
 from rig.quiet import wait_until
@@ -55,7 +55,7 @@ def test_a_job_with_a_named_credential_goes_on(
     with running_daemon(folder, config) as daemon, daemon.client() as client:
         after = client.wait(job.job_id, timeout=60)
     assert statuses(after) == ["succeeded"] * 3
-    assert node(after, 0) == node(before, 0), "what was done is not done again"
+    assert node(as_ended(after), 0) == node(as_ended(before), 0), "what was done is not done again"
     assert [one.attempt for one in after.nodes] == [1, 2, 2]
     files = [file for file in manifest(Path(job.directory)) if file["node"] == lab.nodes[1]]
     cut = [file for file in files if not file["complete"]]
@@ -78,7 +78,7 @@ def test_a_job_with_a_typed_password_is_interrupted(
         after = client.wait(job.job_id, timeout=60)
         assert daemon.ctl("wait", job.job_id).returncode == 3
     assert after.status == "partial"
-    assert node(after, 0) == node(before, 0)
+    assert node(as_ended(after), 0) == node(as_ended(before), 0)
     for one in after.nodes[1:]:
         assert (one.status, one.failure.code) == ("failed", "interrupted")
         assert one.failure.retryable
