@@ -91,8 +91,8 @@ class Cli:
 
     @property
     def last_line(self) -> str:
-        """What the node has said last before its first prompt, as it may be shown."""
-        return self._state.last_line if isinstance(self._state, LoggingIn) else ""
+        """What the node has said last in a login or a `file get`, as it may be shown."""
+        return self._state.last_line
 
     @property
     def _asks(self) -> bool:
@@ -152,8 +152,9 @@ class Cli:
         return self._confirm()
 
     def _confirm(self) -> list[Event]:
-        self._prompts.learn(self._screen.segment)
         events = self._state.prompt()
+        if not isinstance(self._state, FileGetDialogue):  # there words may stand before it
+            self._prompts.learn(self._screen.segment)
         self._begin(AtPrompt())
         return events
 

@@ -59,12 +59,7 @@ from cucmd.vos.commands import FileGet, ReceiverAddress, typed
 from cucmd.vos.events import Agreed, Broken, Event, FileGetDone, Moving, NothingMatched, Send
 from cucmd.vos.prompt import Prompts
 from cucmd.vos.questions import DIALOGUE, Ask, Question, Questions, without_pagers
-from cucmd.vos.refusals import (
-    Said,
-    answer_refused,
-    endless_questions,
-    unknown_refusal,
-)
+from cucmd.vos.refusals import Said, answer_refused, endless_questions, unknown_refusal
 from cucmd.vos.secrets import MASK, Secrets
 from cucmd.vos.sizes import Sizes
 from cucmd.vos.states import MIB, PAGER_KEYS, State, is_echo
@@ -266,6 +261,11 @@ class FileGetDialogue(State):
         return bool(_GATHERING.match(line) or (self._completed and _COMPLETED.match(line)))
 
     @property
+    def last_line(self) -> str:
+        said = self._secrets.mask(self._growing.strip())[-MAX_NOTE:]
+        return said or (self._said.notes[-1] if self._said.notes else "")
+
+    @property
     def _completed(self) -> bool:
         return self._stage in (Stage.CLAIMED, Stage.COMPLETED)
 
@@ -373,6 +373,9 @@ class FileGetDialogue(State):
     # How it ends
 
     def prompt(self) -> list[Event]:
+        words, prompt, _ = self._growing.rpartition(texts.PROMPT)
+        if words.strip() and not self._prompts.is_known(words + prompt) and not self.interrupted:
+            self._interpret(words)  # the node did not end the line
         if self._due in _NEEDED:
             self._show(Shown.PROMPT_BEFORE_ANSWER)
         if not self._completed and not self.interrupted:

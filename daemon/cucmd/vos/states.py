@@ -25,6 +25,7 @@ from cucmd.vos.secrets import Secrets
 KIB, MIB = 1024, 1024 * 1024
 NOT_LIKE_A_NODE = "what is there does not answer as a CUCM node does; look at its transcript"
 MAX_SHOWN = 120  # characters of a question, in a message
+MAX_LAST_LINE = 200
 PAGER_KEYS = {Ask.PAGE: b" ", Ask.VIEW_PAGE: b"q"}
 
 
@@ -38,6 +39,11 @@ class State:
     ended: bool = False  # what comes is ignored
     echoed: bool = True  # our command was echoed, or there is none
     interrupted: bool = False  # Ctrl-C was sent
+
+    @property
+    def last_line(self) -> str:
+        """What the node has said last, if that may tell why it is silent; as it may be shown."""
+        return ""
 
     def received(self) -> list[Event]:
         """Some bytes came."""
@@ -105,7 +111,9 @@ class LoggingIn(State):
     @property
     def last_line(self) -> str:
         """What the node has said last, finished or not, as it may be shown."""
-        return self._secrets.mask(self._segment.strip() or self._last_line)[:200]
+        # A question stands at the end of its line, a finished line tells most at its beginning.
+        unfinished = self._secrets.mask(self._segment.strip())[-MAX_LAST_LINE:]
+        return unfinished or self._secrets.mask(self._last_line)[:MAX_LAST_LINE]
 
     def closed(self) -> Failure:
         last = self.last_line

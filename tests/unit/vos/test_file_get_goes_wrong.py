@@ -241,3 +241,44 @@ def test_a_node_that_closes_is_connection_lost_and_another_machine_not_a_node():
         cli = vos.Cli()
         cli.receive(b"Authorised users only\r\n" + banner)
         assert [found for found, _ in failed(cli.closed())] == [code]
+
+
+@pytest.mark.parametrize("split", [lambda data: [data], byte_by_byte])
+def test_words_on_the_line_of_the_prompt_are_quoted(split):
+    """A node may refuse without ending the line; its second refusal is quoted as the first is."""
+    driver = in_file_get(split)
+    for _ in range(2):
+        driver.feed(b"access denied admin:")
+        driver.quiet()
+        driver.feed(driver.type(REQUEST.command_line()))
+    messages = [message for code, message in failed(driver.events) if code == "command_refused"]
+    assert ["access denied" in message for message in messages] == [True, True]
+
+
+def test_a_known_refusal_on_the_line_of_the_prompt_has_its_code():
+    driver = in_file_get()
+    driver.feed(b"no such file or directory can be found admin:")
+    driver.quiet()
+    [(code, _)] = failed(driver.events)
+    assert code == "invalid_path"
+
+
+def test_a_secret_on_the_line_of_the_prompt_is_masked():
+    driver = in_file_get()
+    driver.feed(f"not for {ADMIN_PASSWORD} admin:".encode())
+    driver.quiet()
+    [(code, message)] = failed(driver.events)
+    assert code == "command_refused"
+    assert "not for *****" in message
+    assert ADMIN_PASSWORD not in message
+
+
+def test_a_counter_before_the_prompt_is_not_taken_for_words():
+    driver = in_file_get()
+    driver.feed(b"admin:")
+    driver.quiet()
+    driver.feed(driver.type("set commandcount enable") + b"[1] admin:")
+    driver.quiet()
+    driver.feed(driver.type(REQUEST.command_line()) + b"[2] admin:")
+    driver.quiet()
+    assert "no reason" in failed(driver.events)[-1][1]

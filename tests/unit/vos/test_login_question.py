@@ -108,3 +108,11 @@ def test_the_last_line_is_quoted_if_the_node_closes_in_it():
     driver.feed(BANNER + b"Too many sessions")
     driver.close()
     assert "'Too many sessions'" in failed(driver.events)[0][1]
+
+
+def test_of_a_long_unfinished_line_the_end_is_quoted():
+    """The question stands there."""
+    driver = Driver()
+    driver.feed(f"{'the policy ' * 40}{ADMIN_PASSWORD} do you accept".encode())
+    assert driver.cli.last_line.endswith("***** do you accept")
+    assert len(driver.cli.last_line) <= 200
