@@ -10,6 +10,7 @@ import math
 from types import TracebackType
 
 import trio
+from msgspec.structs import replace
 
 from cucmd.failure import Code, Failure, NodeFailed, timed_out
 from cucmd.job import Timeouts
@@ -20,6 +21,13 @@ _NO_ANSWER = (
     "the node's shell does not answer a plain command; its transcript shows what it said; "
     "for a slow node raise --answer-timeout"
 )
+
+
+def with_last_line(expired: Failure, line: str) -> Failure:
+    """The same failure, with what the node has said last; "" if that tells nothing."""
+    if not line:
+        return expired
+    return replace(expired, message=f"{expired.message}; the node's last line: {line!r}")
 
 
 class PhaseClock:

@@ -67,6 +67,7 @@ from typing import Protocol
 import trio
 
 from cucmd.failure import Code, Failure, NodeFailed, fail
+from cucmd.node.deadlines import with_last_line
 from cucmd.node.ports import Shell
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.vos import Broken, Cli, Event, FileGet, Prompted, ReceiverAddress, Send
@@ -163,7 +164,12 @@ class NodeSession:
                 return event
             # Asked again: the deadline of a transfer moves on as its bytes do.
             if deadline and not self._events and trio.current_time() >= deadline.deadline():
-                raise NodeFailed(deadline.failure())
+                raise NodeFailed(self._expired(deadline.failure()))
+
+    def _expired(self, why: Failure) -> Failure:
+        """With the node's last line, which may be a question that nobody knows."""
+        quotes = why.code is Code.COMMAND_TIMEOUT
+        return with_last_line(why, self._cli.last_line) if quotes else why
 
     async def _step(self, ends: float) -> Event | None:
         """The next event that needs a decision, or None: an answer was sent, or `ends` has come."""

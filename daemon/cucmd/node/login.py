@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 
 import trio
-from msgspec.structs import replace
 
 from cucmd.failure import Code, NodeFailed, of_node, timed_out
 from cucmd.job import Phase
-from cucmd.node.deadlines import PhaseClock
+from cucmd.node.deadlines import PhaseClock, with_last_line
 from cucmd.node.dialogue import NodeSession, close_session
 from cucmd.node.ports import NodeTask, OpenShell, Report, Retry
 from cucmd.node.transcript_file import TranscriptFile
@@ -73,11 +72,9 @@ def _quoting(cli: Cli) -> Iterator[None]:
     try:
         yield
     except NodeFailed as error:
-        failure = error.failure
-        if failure.code is not Code.LOGIN_TIMEOUT or not cli.last_line:
+        if error.failure.code is not Code.LOGIN_TIMEOUT:
             raise
-        message = f"{failure.message}; the node's last line: {cli.last_line!r}"
-        raise NodeFailed(replace(failure, message=message)) from error
+        raise NodeFailed(with_last_line(error.failure, cli.last_line)) from error
 
 
 async def _log_in(

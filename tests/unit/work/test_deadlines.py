@@ -356,3 +356,21 @@ async def test_a_clock_that_has_run_out_stays_the_reason(
     with pytest.raises(NodeFailed, match=" 30s connecting") as caught:
         await connect_and_begin_late_to_log_in()
     assert caught.value.failure.code is Code.CONNECT_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "said", ["Which protocol shall be used (SFTP or FTPS): ", "not now\r\n", "why *****? "]
+)
+async def test_a_command_that_ends_at_a_question_nobody_knows_quotes_it(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, said: str
+) -> None:
+    async def asks_something_else(node: Node, line: str) -> None:
+        await announce(node, 1, 50, QUESTIONS[:2])
+        await node.say(said.replace("*****", "PlatformSecret"), end="")
+        await hang(node)
+
+    async with scripted(appliance(asks_something_else)) as node:
+        why, _ = await failure_and_seconds(node, node_task(tmp_path))
+        assert why.code is Code.COMMAND_TIMEOUT
+        assert why.message.startswith("TimeoutError: Timed out after 600s")
+        assert repr(said.strip()) in why.message
