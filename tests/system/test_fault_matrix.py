@@ -15,6 +15,7 @@ import pytest
 
 from cucmctl import Client
 from cucmd.api import structs
+from cucmd.lab.faults import Kind, Step
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files, manifest
 from rig.jobs import node, start
@@ -267,6 +268,13 @@ def test_each_fault_has_its_outcome(matrix: Ended, capsys: pytest.CaptureFixture
             print(outcome.line())
     wrong = [f"{outcome.line()}: {why}" for outcome in outcomes if (why := outcome.wrong())]
     assert wrong == []
+
+
+def test_the_readme_counts_what_is_here() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert f"{len(MATRIX)} nodes at once" in readme
+    assert f"{len(Kind)} kinds of faults" in readme
+    assert f"the {len(Step)} steps of a session" in readme
 
 
 def test_the_other_nodes_finished(matrix: Ended) -> None:
