@@ -1,4 +1,7 @@
-"""Memory is freed when a job has ended or the process has grown, and at no other time."""
+"""Memory is freed when a job has ended or the process has grown, and at no other time.
+
+Each test takes `autojump_clock` as an argument: through a mark it has no effect.
+"""
 
 import gc
 import weakref
@@ -16,7 +19,7 @@ from cucmd.service.memory import (
     return_free_memory,
 )
 
-pytestmark = pytest.mark.usefixtures("no_collections", "autojump_clock")
+pytestmark = pytest.mark.usefixtures("no_collections", "trims_at_once")
 
 
 @pytest.fixture
@@ -27,6 +30,12 @@ def no_collections():
     gc.enable()
 
 
+@pytest.fixture
+def trims_at_once(monkeypatch):
+    """Virtual time goes on while a thread works."""
+    monkeypatch.setattr(trio.to_thread, "run_sync", called_here)
+
+
 class Knot:
     """Refers to itself, as a connection does: only a collection frees it."""
 
@@ -34,8 +43,7 @@ class Knot:
         self.me = self
 
 
-@pytest.mark.long
-async def test_garbage_of_an_ended_job_is_freed_soon(nursery):
+async def test_garbage_of_an_ended_job_is_freed_soon(nursery, autojump_clock):
     ended = 0
     nursery.start_soon(return_free_memory, lambda: ended)
     await trio.testing.wait_all_tasks_blocked()
@@ -47,7 +55,7 @@ async def test_garbage_of_an_ended_job_is_freed_soon(nursery):
     assert left() is None
 
 
-async def test_memory_is_returned_when_the_process_has_grown(nursery):
+async def test_memory_is_returned_when_the_process_has_grown(nursery, autojump_clock):
     size = 50 * GROWTH
     nursery.start_soon(return_free_memory, lambda: 0, lambda: size)
     await trio.testing.wait_all_tasks_blocked()
@@ -60,7 +68,7 @@ async def test_memory_is_returned_when_the_process_has_grown(nursery):
     assert left() is None
 
 
-async def test_what_is_free_later_is_returned_too(nursery):
+async def test_what_is_free_later_is_returned_too(nursery, autojump_clock):
     """It was in use when the process had grown."""
     size = 50 * GROWTH
     nursery.start_soon(return_free_memory, lambda: 0, lambda: size)
@@ -77,7 +85,6 @@ async def test_a_process_that_stays_large_is_looked_at_once_a_minute(
 ):
     size, trims = 50 * GROWTH, []
     monkeypatch.setattr("cucmd.service.memory._trim", lambda: trims.append(trio.current_time()))
-    monkeypatch.setattr(trio.to_thread, "run_sync", called_here)
     nursery.start_soon(return_free_memory, lambda: 0, lambda: size)
     await trio.testing.wait_all_tasks_blocked()
     size += GROWTH
@@ -94,7 +101,7 @@ def test_the_memory_of_this_process_is_known():
     assert 1_000_000 < resident_bytes() < 100_000_000_000
 
 
-async def test_reachable_objects_are_not_freed(nursery):
+async def test_reachable_objects_are_not_freed(nursery, autojump_clock):
     ended = 0
     nursery.start_soon(return_free_memory, lambda: ended)
     await trio.testing.wait_all_tasks_blocked()
@@ -115,7 +122,9 @@ async def test_startup_objects_are_not_collected_again():
         gc.unfreeze()
 
 
-async def test_a_c_library_without_malloc_trim_is_not_an_error(nursery, monkeypatch):
+async def test_a_c_library_without_malloc_trim_is_not_an_error(
+    nursery, monkeypatch, autojump_clock
+):
     monkeypatch.setattr("cucmd.service.memory.ctypes.CDLL", lambda _: object())
     ended = 0
     nursery.start_soon(return_free_memory, lambda: ended)
