@@ -39,6 +39,9 @@ class Target(Protocol):
     def notify_waiters(self) -> None:
         """Requests have been answered: files may have been opened or closed."""
 
+    def not_sftp(self, error: Malformed) -> None:
+        """A session is cut off because of what the client has sent."""
+
 
 class Backlog:
     """Bytes that wait for the disk, of all sessions together."""
@@ -92,7 +95,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
                     await self._writable.wait()
                 self._done(held)
         except Malformed as error:
-            _log.warning("%s: cut off: not SFTP: %s", self._target.name, error)
+            self._target.not_sftp(error)
         except OSError as error:
             _log.error("%s: cannot receive: %s", self._target.name, error)
         finally:
@@ -155,7 +158,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         try:
             packets = self._buffer.feed(data)
         except Malformed as error:
-            _log.warning("%s: cut off: not SFTP: %s", self._target.name, error)
+            self._target.not_sftp(error)
             self._end()
             return
         if not packets:

@@ -50,6 +50,9 @@ class Target:
     def notify_waiters(self) -> None:
         pass
 
+    def not_sftp(self, error: Malformed) -> None:
+        pass
+
 
 class Channel:
     """`held_back` is what came while reading was paused; asyncssh hands it over on resuming."""
