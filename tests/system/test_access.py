@@ -154,6 +154,7 @@ def test_others_exit_77(daemon: Daemon, lab: Lab) -> None:
         assert (done.returncode, done.stdout) == (77, "")
 
 
+@pytest.mark.long
 def test_a_user_that_cannot_open_the_socket_exits_77(tmp_path: Path) -> None:
     with running_daemon(tmp_path / "cucmd", CONFIG + RULES) as daemon:
         daemon.socket.parent.chmod(0o755)

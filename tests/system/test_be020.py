@@ -75,6 +75,7 @@ def test_cancel_job_queued(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
     assert lab.report()["nodes"][lab.nodes[1]]["connections_ever"] == 0
 
 
+@pytest.mark.long
 def test_cancel_job_persists_cancelled_state(tmp_path: Path, make_lab: MakeLab) -> None:
     lab = make_lab(1, "--fault", "hang:command")
     with running_daemon(tmp_path / "cucmd") as daemon, daemon.client() as client:
@@ -87,6 +88,7 @@ def test_cancel_job_persists_cancelled_state(tmp_path: Path, make_lab: MakeLab) 
     assert (after.status, after.cancelled, statuses(after)) == ("cancelled", True, ["cancelled"])
 
 
+@pytest.mark.long
 def test_cancel_job_finalizes_status(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, "--fault", "2=hang:command")
     with daemon.client() as client:
@@ -192,6 +194,7 @@ def test_cancel_closes_ssh_cleanly(daemon: Daemon, make_lab: MakeLab, ending: st
     assert_nothing_open(daemon, before)
 
 
+@pytest.mark.long
 def test_connect_timeout_marks_node_failed(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, "--fault", "1=hang:accept")
     with daemon.client() as client:
@@ -217,6 +220,7 @@ def test_command_timeout_marks_node_failed(daemon: Daemon, make_lab: MakeLab) ->
     assert (other.status, after.status) == ("succeeded", "partial")
 
 
+@pytest.mark.long
 def test_timeout_error_message_includes_details(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, "--fault", "1=hang:accept", "--fault", "2=hang:command")
     with daemon.client() as client:

@@ -192,6 +192,7 @@ def _ctl(daemon: Daemon) -> list[str]:
     return [sys.executable, "-m", "cucmctl", "--socket", str(daemon.socket)]
 
 
+@pytest.mark.long
 def test_a_job_that_runs_is_not_exported(lab: Lab, daemon: Daemon, tmp_path: Path) -> None:
     with running_lab(1, "--fault", "hang:command") as slow, daemon.client() as client:
         job_id = start(client, slow).job_id

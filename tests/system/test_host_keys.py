@@ -34,6 +34,7 @@ def test_a_key_is_remembered_at_first_sight_and_shown(daemon: Daemon, make_lab: 
     assert "SHA256:" in shown
 
 
+@pytest.mark.long
 def test_a_changed_key_fails_the_node_before_a_password_is_sent(
     daemon: Daemon, make_lab: MakeLab
 ) -> None:

@@ -78,6 +78,7 @@ def test_no_error_repeats_a_megabyte(shared_daemon: Daemon, what: str) -> None:
     assert shared_daemon.log.stat().st_size - logged < 2000
 
 
+@pytest.mark.long
 def test_one_user_cannot_fill_the_log(daemon: Daemon) -> None:
     """And a last line says how many lines were left out."""
     calls = 5000
@@ -94,6 +95,7 @@ def test_one_user_cannot_fill_the_log(daemon: Daemon) -> None:
     assert f"uid {os.geteuid()}: {calls - written} log records" in last
 
 
+@pytest.mark.long
 def test_jobs_of_one_user_that_wait_are_limited(
     make_daemon: Callable[..., Daemon], make_lab: Callable[..., Lab]
 ) -> None:
@@ -116,6 +118,7 @@ def test_jobs_of_one_user_that_wait_are_limited(
     assert (done.returncode, done.stdout) == (75, "")
 
 
+@pytest.mark.long
 def test_memory_of_requests_goes_back(daemon: Daemon) -> None:
     """Without a job that ends."""
     with connect(daemon) as peer:

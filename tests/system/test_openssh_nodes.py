@@ -171,6 +171,7 @@ def test_a_wrong_password_is_tried_once(daemon: Daemon, make_node: MakeNode) -> 
     assert "Not-This-One" not in daemon.log.read_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [

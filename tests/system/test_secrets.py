@@ -155,6 +155,7 @@ def test_a_password_from_a_file_is_shown_nowhere(
     assert written.found_in(done.stdout + done.stderr) == []
 
 
+@pytest.mark.long
 def test_no_password_is_in_the_process_arguments_or_environment(daemon: Daemon, jobs: list) -> None:
     for name in ("cmdline", "environ", "comm", "status"):
         data = Path(f"/proc/{daemon.pid}/{name}").read_bytes()
@@ -186,6 +187,7 @@ def wrong_requests(password: str) -> Iterator[dict]:
     yield {**right, "surprise": 1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_a_refused_request_does_not_repeat_the_password(daemon: Daemon, name: str) -> None:
     with daemon.client() as client:
@@ -197,6 +199,7 @@ def test_a_refused_request_does_not_repeat_the_password(daemon: Daemon, name: st
     assert written.passwords_in(daemon.folder) == []
 
 
+@pytest.mark.long
 def test_what_is_no_request_at_all_is_not_logged(daemon: Daemon) -> None:
     for password in UNUSUAL.values():
         text = json.dumps({"method": "io.cucmd.Jobs.Start", "parameters": {"login": password}})
@@ -225,6 +228,7 @@ def test_a_cancel_and_a_stop_show_none(tmp_path: Path, labs: dict[str, Lab]) -> 
         assert len(client.list()) == len(labs)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(openssh_node.why_not() is not None, reason=str(openssh_node.why_not()))
 def test_only_the_openssh_node_gets_the_password(
     daemon: Daemon, target_passwords: Path, tmp_path: Path
@@ -252,10 +256,12 @@ def limits_of(pid: int) -> dict[str, list[str]]:
     return {line[:26].strip(): line[26:].split() for line in lines}
 
 
+@pytest.mark.long
 def test_no_core_is_dumped(daemon: Daemon) -> None:
     assert limits_of(daemon.pid)["Max core file size"][:2] == ["0", "0"]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(others.why_not() is not None, reason=str(others.why_not()))
 def test_its_own_user_cannot_read_its_memory() -> None:
     """A process that may not be dumped is root's below /proc, whoever runs it."""
@@ -299,6 +305,7 @@ def not_utf8(given: Path) -> None:
 REFUSED = (open_file, open_username, open_folder, fifo, not_utf8)
 
 
+@pytest.mark.long
 def test_a_credential_that_others_could_touch_is_refused(tmp_path: Path) -> None:
     secret = "Secret-in-a-file"
     given = tmp_path / "given"
@@ -319,6 +326,7 @@ def start_with_credential(daemon: Daemon, name: str, nodes: Sequence[str] = ("10
     return daemon.ctl("start", *nodes, "--credential", name, "--path", SDL)
 
 
+@pytest.mark.long
 def test_a_password_beside_a_credential_is_refused(daemon: Daemon) -> None:
     login = {"username": "a", "password": UNUSUAL["quotes"], "credential": "regex"}
     request = {"nodes": ["10.255.0.1"], "login": login, "collection": {"paths": ["x"]}}
@@ -330,6 +338,7 @@ def test_a_password_beside_a_credential_is_refused(daemon: Daemon) -> None:
 # The search itself: it finds passwords that are there.
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("password", UNUSUAL.values(), ids=UNUSUAL)
 def test_the_search_finds_a_password_however_it_is_written(password: str, tmp_path: Path) -> None:
     state = tmp_path / "state"

@@ -23,6 +23,7 @@ def run_jobs(daemon: Daemon, lab: Lab, names: list[str]) -> list[str]:
         return [client.wait(job.job_id).status for job in jobs]
 
 
+@pytest.mark.long
 def test_two_sessions_at_once_over_all_jobs(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, *QUICK)
     assert run_jobs(daemon, lab, [lab.nodes[0]] * 4 + [lab.nodes[1]]) == ["succeeded"] * 5

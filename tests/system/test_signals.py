@@ -99,6 +99,7 @@ def test_signals_during_the_drain_are_handled(tmp_path: Path) -> None:
         assert daemon.process.wait(30) == 0
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_the_drain_without_a_traceback(tmp_path: Path) -> None:
     with draining(tmp_path / "cucmd") as daemon:
         daemon.signal(signal.SIGINT)

@@ -139,6 +139,7 @@ def failing(tmp_path: Path) -> Iterator[Failing]:
         yield Failing(daemon, fault)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", ["database or disk is full", *more("disk I/O error")])
 def test_while_the_disk_fails_requests_fail_and_later_everything_is_stored(
     tmp_path: Path, lab: Lab, failing: Failing, error: str

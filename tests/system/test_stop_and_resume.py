@@ -65,6 +65,7 @@ def test_a_job_with_a_named_credential_goes_on(
     check_files(Path(job.directory))
 
 
+@pytest.mark.long
 @BOTH
 def test_a_job_with_a_typed_password_is_interrupted(
     tmp_path: Path, lab: Lab, config: str, how: signal.Signals
@@ -125,6 +126,7 @@ def test_a_credential_that_is_gone_interrupts_and_the_log_says_why(
     assert "lab.password" in error
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGTERM, *more(signal.SIGINT)])
 def test_a_stop_takes_no_new_work_and_disconnects_from_the_nodes(
     tmp_path: Path, how: signal.Signals

@@ -74,6 +74,7 @@ def test_a_client_of_0_1_0_works_with_a_daemon_of_today(
     assert (cancelled.status, cancelled.cancelled) == ("partial", False)
 
 
+@pytest.mark.long
 def test_a_timeout_of_today_is_in_no_reply_to_a_client_of_0_1_0(
     daemon: Daemon, make_lab: Callable[..., Lab]
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_timeout_of_today_is_in_no_reply_to_a_client_of_0_1_0(
     assert ended.nodes[0].failure.code == "command_timeout"
 
 
+@pytest.mark.long
 def test_a_client_of_0_1_0_manages_host_keys_of_a_daemon_of_today(daemon: Daemon) -> None:
     client = ClientBefore(daemon)
     add = before.AddHostKeyRequest("10.0.0.1", ANOTHER_KEY)

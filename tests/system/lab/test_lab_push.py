@@ -197,6 +197,7 @@ async def test_leaving_in_the_middle_stops_the_push(make_lab, inbox, client):
     assert lab.counters.files_pushed == 0
 
 
+@pytest.mark.long
 async def test_a_big_file_costs_no_memory(make_lab, inbox, client):
     size = 40_000_000
     async with client.logged_in(await make_lab(f"big-file@{size}")) as terminal:

@@ -48,6 +48,7 @@ def kill_children(pid: int) -> None:
         os.kill(int(child), signal.SIGKILL)
 
 
+@pytest.mark.long
 async def test_a_client_that_is_killed_leaves_an_incomplete_file(target: Any, pushing: Any) -> None:
     async with trio.open_nursery() as nursery:
         process = await pushing(nursery)

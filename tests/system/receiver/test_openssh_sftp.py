@@ -57,6 +57,7 @@ async def test_a_whole_tree_with_times_and_an_empty_file(
     assert (target.folder / "cm/trace/ccm/a.txt").stat().st_mtime == 1_600_000_000
 
 
+@pytest.mark.long
 async def test_a_large_file_of_over_100_mb(target: Any, openssh: Any, tmp_path: Path) -> None:
     large = tmp_path / "large"
     with large.open("wb") as file:

@@ -218,6 +218,7 @@ async def test_garbage_of_any_kind_at_the_port(receiver: Any, until: Any) -> Non
     await until(lambda: not receiver._connections)
 
 
+@pytest.mark.long
 async def test_a_connection_that_comes_at_any_moment_of_the_end_is_ended(open_with: Any) -> None:
     """asyncio takes a few turns of its loop from accepting a connection to having it."""
     for turns in range(20):

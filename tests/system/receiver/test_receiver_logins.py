@@ -93,6 +93,7 @@ async def test_a_connection_waits_longer_after_each_wrong_login_and_the_next_one
         assert target.target.wrong_logins == 8
 
 
+@pytest.mark.long
 async def test_a_node_is_not_locked_out_by_a_confused_one_behind_the_same_address(
     open_with: Any, open_target: Any, openssh: Any, other: Any, until: Any, tmp_path: Path
 ) -> None:
@@ -224,6 +225,7 @@ async def test_idle_connections_lock_out_no_node_behind_an_address_that_is_not_k
         await until(lambda: not receiver._connections)
 
 
+@pytest.mark.long
 async def test_an_address_that_never_logs_in_is_refused_and_no_other(
     open_with: Any, open_target: Any, openssh: Any, until: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -37,6 +37,7 @@ async def gone(ssh, node, before):
     await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["password", "keyboard-interactive"])
 async def test_cancel_at_every_step_of_opening_leaves_no_socket(bridge, connect, ssh, method):
     async with ssh.serve(ssh.node(methods=(method,))) as node:
