@@ -84,6 +84,7 @@ def test_members_of_the_operate_group_may_do_everything(
         assert done.returncode == 5, done.stderr
 
 
+@pytest.mark.long
 def test_root_needs_no_group(daemon: Daemon, lab: Lab) -> None:
     assert start_as(daemon, lab, 0).returncode == 0
 

@@ -59,6 +59,7 @@ def test_cancel_job_not_found(daemon: Daemon) -> None:
     assert caught.value.parameters.job_id == "000000000000"
 
 
+@pytest.mark.long
 def test_cancel_job_queued(make_daemon: MakeDaemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, "--fault", "1=hang:command")
     daemon = make_daemon("jobs = 1\n")
@@ -208,6 +209,7 @@ def test_connect_timeout_marks_node_failed(daemon: Daemon, make_lab: MakeLab) ->
     assert (other.status, after.status) == ("succeeded", "partial")
 
 
+@pytest.mark.long
 def test_command_timeout_marks_node_failed(daemon: Daemon, make_lab: MakeLab) -> None:
     lab = make_lab(2, "--fault", "1=hang:command")
     with daemon.client() as client:

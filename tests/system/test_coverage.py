@@ -74,6 +74,7 @@ def window(job: structs.Job) -> str:
     return " to ".join(bound.strftime(form) for bound in bounds)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_window_that_is_covered(daemon: Daemon, lab: Lab, tmp_path: Path, compress: bool) -> None:
     job = collect(daemon, lab, SDL, minutes=30, compress=compress)
@@ -92,6 +93,7 @@ def test_the_window_of_a_last(daemon: Daemon, lab: Lab, tmp_path: Path) -> None:
     assert coverage(daemon, job, tmp_path / "out") == f"covers {window(job)} ({ZONE})"
 
 
+@pytest.mark.long
 def test_traces_that_begin_within_the_window(daemon: Daemon, lab: Lab, tmp_path: Path) -> None:
     job = collect(daemon, lab, SDL, minutes=120)
     said = coverage(daemon, job, tmp_path / "out")
@@ -99,6 +101,7 @@ def test_traces_that_begin_within_the_window(daemon: Daemon, lab: Lab, tmp_path:
     assert re.fullmatch(rf"begins ([\d-]+ )?\d\d:\d\d \({ZONE}\)", said)
 
 
+@pytest.mark.long
 def test_the_trace_that_begins_within_the_window_is_named(
     daemon: Daemon, lab: Lab, tmp_path: Path
 ) -> None:
@@ -112,6 +115,7 @@ def test_the_trace_that_begins_within_the_window_is_named(
     )
 
 
+@pytest.mark.long
 def test_what_a_stop_has_interrupted_is_read_once_it_is_asked_for(lab: Lab, tmp_path: Path) -> None:
     home = tmp_path / "cucmd"
     with running_daemon(home, CONFIG) as daemon:

@@ -62,6 +62,7 @@ def test_a_job_is_deleted_with_everything(lab: Lab, daemon: Daemon) -> None:
         assert client.list() == ()
 
 
+@pytest.mark.long
 def test_a_job_whose_files_are_deleted_says_so(lab: Lab, daemon: Daemon) -> None:
     with daemon.client() as client:
         job = collect(client, lab)
@@ -76,6 +77,7 @@ def test_a_job_whose_files_are_deleted_says_so(lab: Lab, daemon: Daemon) -> None
         assert client.delete(job.job_id, files_only=True).bytes == 0
 
 
+@pytest.mark.long
 def test_a_directory_that_somebody_has_removed_is_told(lab: Lab, daemon: Daemon) -> None:
     with daemon.client() as client:
         job = collect(client, lab)
@@ -85,6 +87,7 @@ def test_a_directory_that_somebody_has_removed_is_told(lab: Lab, daemon: Daemon)
         assert gone(client, job.job_id)
 
 
+@pytest.mark.long
 def test_a_job_that_runs_or_is_exported_stays(lab: Lab, daemon: Daemon) -> None:
     with daemon.client() as client:
         running = start(client, lab, lab.nodes[1:]).job_id
@@ -114,6 +117,7 @@ def test_jobs_are_pruned_by_what_is_given(lab: Lab, daemon: Daemon) -> None:
         assert [job.job_id for job in client.list()] == [newest, kept]
 
 
+@pytest.mark.long
 def test_retention_is_applied_after_each_job(lab: Lab, make_daemon: MakeDaemon) -> None:
     daemon = make_daemon("[retention]\njobs = 2\n")
     with daemon.client() as client:

@@ -66,6 +66,7 @@ def test_a_demo_works_with_little_disk_space_and_a_long_path(temporary: Path) ->
         assert list(disk.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_folder_for_sockets_elsewhere_goes_away_too(temporary: Path) -> None:
     with folder_for_sockets(temporary) as near:
         assert near == temporary
@@ -114,6 +115,7 @@ def test_an_interrupted_demo_removes_everything_and_reports_it(
     assert left_of(process.pid) == []
 
 
+@pytest.mark.long
 def test_a_reader_that_closes_the_pipe_gets_no_traceback(environ: dict, temporary: Path) -> None:
     with subprocess.Popen(
         DEMO, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -163,6 +163,7 @@ def test_a_cluster_has_a_policy_of_its_own(make_daemon: MakeDaemon, make_lab: Ma
     assert node(job, 0).failure.code == "host_key_unknown"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [

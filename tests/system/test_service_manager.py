@@ -112,6 +112,7 @@ def test_ready_and_stopping_are_notified(manager):
     assert any(word.startswith("STATUS=") for word in manager.said)
 
 
+@pytest.mark.long
 def test_the_watchdog_is_notified_repeatedly(manager):
     manager.start()
     manager.until("READY=1")
@@ -131,6 +132,7 @@ def test_a_reload_is_announced_and_ended(manager):
     assert "configuration reloaded" in (manager.folder / "log").read_text()
 
 
+@pytest.mark.long
 def test_no_notice_about_the_group_of_an_inherited_socket(manager):
     manager.start()
     manager.until("READY=1")

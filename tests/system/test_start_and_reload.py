@@ -32,6 +32,7 @@ def serve(folder: Path, config: str, *options: str) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.long
 def test_without_a_standard_error_it_runs_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "cucmd.toml").write_text(CONFIG)
     with short_path() as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:

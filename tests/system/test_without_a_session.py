@@ -72,6 +72,7 @@ def test_daemon_and_client_meet_in_a_folder_of_that_user_alone(user: User) -> No
             daemon.stderr.close()
 
 
+@pytest.mark.long
 def test_a_folder_that_others_can_use_is_refused_with_a_way_out(user: User) -> None:
     user.folder.mkdir(parents=True)
     for folder in (user.folder, *user.folder.parents[:3]):

@@ -125,6 +125,7 @@ def test_sigterm_leaves_the_terminal_clean(canned, terminal, cluster, go_on):
     assert_clean(screen)
 
 
+@pytest.mark.long
 def test_ctrl_z_gives_the_terminal_to_the_shell_and_comes_back(canned, terminal, cluster, go_on):
     canned.watch(cluster, then=go_on)
     screen = terminal("watch", "3f2a")
@@ -200,6 +201,7 @@ def test_start_watch_shows_the_view_beside_the_id(canned, terminal, job, cluster
     assert "\x1b[?1049h" in screen.raw
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("more", [{"TERM": "dumb"}, {"TERM": ""}])
 def test_a_terminal_that_can_only_print_gets_lines(canned, terminal, job, more):
     canned.watch(job("running"), job("succeeded"))
@@ -209,6 +211,7 @@ def test_a_terminal_that_can_only_print_gets_lines(canned, terminal, job, more):
     assert "ccm-pub: running, transfer, 1/4 files" in screen.screen
 
 
+@pytest.mark.long
 def test_no_colours_where_they_are_switched_off(canned, terminal, job):
     canned.on("Status", canned.reply({"job": job("succeeded")}))
     coloured, plain = terminal("status", "3f2a"), terminal("status", "3f2a", NO_COLOR="1")
@@ -228,6 +231,7 @@ def test_an_ascii_terminal_gets_a_bar_of_ascii(canned, terminal, cluster, go_on)
 NAMES = [f"call-manager-sub{n}.the-branch-office.voice.example.org" for n in (1, 2)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ascii_only", [False, True])
 def test_a_table_of_long_names_does_not_wrap_on_a_terminal(canned, terminal, job, node, ascii_only):
     canned.on("Status", canned.reply({"job": job("succeeded", *map(node, NAMES))}))

@@ -130,6 +130,7 @@ def test_a_job_that_has_succeeded_is_refused_without_a_question(canned, terminal
     assert "Password" not in screen.screen
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("end", "code"), [("succeeded", 0), ("partial", 3), ("failed", 1)])
 @pytest.mark.parametrize("option", ["--wait", "--watch"])
 def test_it_stays_and_ends_as_the_job_does(canned, ctl, known, job, option, end, code):

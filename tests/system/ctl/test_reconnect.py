@@ -79,6 +79,7 @@ def test_the_end_of_the_wait_is_exit_69(canned, ctl, job):
     assert "0.5 s" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.long
 def test_a_daemon_that_accepts_and_says_nothing_is_not_back(canned, job):
     """As while systemd holds the socket, and the service does not start."""
     silence = threading.Event()
@@ -89,6 +90,7 @@ def test_a_daemon_that_accepts_and_says_nothing_is_not_back(canned, job):
     assert told.said == ["away"]
 
 
+@pytest.mark.long
 def test_a_daemon_that_still_stops_is_not_back(canned, job):
     stops = (canned.error("ShuttingDown"),)
     end = (state(canned, job(), continues=False),)
@@ -119,11 +121,13 @@ def test_a_daemon_that_ends_just_after_the_start_is_waited_for(canned, ctl, job)
     assert ctl("start", "a", "--path", "x", "--credential", "c", "--wait").returncode == 1
 
 
+@pytest.mark.long
 def test_the_timeout_of_a_wait_goes_on_while_the_daemon_is_away(canned, ctl, job):
     canned.on_each("Watch", (state(canned, job("running")), None), (None,))
     assert ctl("wait", "3f2a", "--timeout", "1").returncode == 6
 
 
+@pytest.mark.long
 def test_a_watch_of_all_jobs_comes_back(canned, ctl, job, summary):
     first = canned.reply({"sequence": 0, "missed": 0, "jobs": [summary("running")]}, continues=True)
     later = canned.reply({"sequence": 0, "missed": 0, "jobs": [summary()]}, continues=True)
@@ -142,6 +146,7 @@ def test_what_is_no_time_to_wait_is_refused(ctl, canned, seconds):
     assert canned.calls == []
 
 
+@pytest.mark.long
 def test_ctrl_c_while_it_is_away_leaves_the_job(canned, environ, job):
     canned.on_each("Watch", (state(canned, job("running")), None), (None,))
     command = [sys.executable, "-m", "cucmctl", "--socket", str(canned.path), "wait", "3f2a"]
@@ -168,6 +173,7 @@ def away(canned, job):
     return back
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("columns", [80, 200])
 def test_the_live_view_says_so_and_goes_on(terminal, away, columns):
     screen = terminal("watch", "3f2a", columns=columns)
@@ -183,6 +189,7 @@ def test_the_live_view_says_so_and_goes_on(terminal, away, columns):
     assert "job 3f2a00112233: partial" in screen.screen
 
 
+@pytest.mark.long
 def test_ctrl_c_in_the_live_view_while_it_is_away(terminal, away):
     screen = terminal("watch", "3f2a")
     screen.until("the daemon went away")
@@ -193,6 +200,7 @@ def test_ctrl_c_in_the_live_view_while_it_is_away(terminal, away):
     assert screen.screen.splitlines()[-1].endswith("cucmctl cancel 3f2a00112233")
 
 
+@pytest.mark.long
 def test_the_live_view_ends_when_the_wait_does(canned, terminal, job):
     canned.on_each("Watch", (state(canned, job("running")), None), (None,))
     screen = terminal("watch", "3f2a", "--reconnect", "0.5")

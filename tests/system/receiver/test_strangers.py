@@ -90,6 +90,7 @@ async def test_the_largest_group_is_not_computed_even_where_group_exchange_is_al
         assert await other.run(ask, receiver.port) == 2048
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["ignore", "exchange", "idle"])
 async def test_an_attack_before_the_login_fails_no_push(
     receiver: Any, open_target: Any, openssh: Any, until: Any, tmp_path: Path, kind: str
@@ -111,6 +112,7 @@ async def test_an_attack_before_the_login_fails_no_push(
     await until(lambda: not receiver._connections)
 
 
+@pytest.mark.long
 async def test_empty_packets_of_one_that_has_logged_in_fail_no_push_of_another(
     receiver: Any, open_target: Any, openssh: Any, until: Any, tmp_path: Path
 ) -> None:
