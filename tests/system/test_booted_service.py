@@ -282,7 +282,7 @@ def uid_of(host: Host, user: str) -> str:
 def test_a_collection_works_behind_all_the_hardening(host: Host, lab: Lab) -> None:
     with host.client() as client:
         job = client.wait(start(client, lab).job_id, timeout=60)
-    assert statuses(job) == ["succeeded"] * 4
+    assert set(statuses(job)) == {"succeeded"}
     assert sum(node.bytes_received for node in job.nodes) > 0
     check_files(host.debian.path(job.directory))
 
