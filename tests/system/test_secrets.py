@@ -84,7 +84,7 @@ def labs() -> Iterator[dict[str, Lab]]:
 @pytest.fixture(scope="module")
 def jobs(daemon: Daemon, labs: dict[str, Lab]) -> list:
     """Jobs over all nodes of all labs, with passwords of both kinds; ended."""
-    limits = {"connect": 2, "login": 3, "answer": 3, "command": 3, "stall": 3, "grace": 1}
+    limits = dict.fromkeys(("connect", "login", "answer", "command", "stall"), 8) | {"grace": 1}
     with daemon.client() as client:
         typed = [start(client, lab, try_all=True, **limits) for lab in labs.values()]
         named = [start(client, lab, lab.nodes[:1], credential=name) for name, lab in labs.items()]
