@@ -132,9 +132,11 @@ def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
     if row is None:
         return None
     position, detail, closed, deletion = row
+    # All of them at once: one that cannot be read would leave the statement open, and SQLite with
+    # it the file.
     nodes = connection.execute(
         "SELECT detail FROM node WHERE job = ? ORDER BY position", (position,)
-    )
+    ).fetchall()
     job = job_from(
         detail,
         (text for (text,) in nodes),
