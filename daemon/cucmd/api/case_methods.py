@@ -23,7 +23,8 @@ from cucmd.cases.files import folder, nodes_by_name, pages
 from cucmd.cases.transcript import read_transcript
 from cucmd.cases.verify import Verifier
 from cucmd.job import Job
-from cucmd.jobs.supervisor import FilesDeleted, Supervisor, UnknownNode
+from cucmd.jobs.errors import FilesDeleted, UnknownNode
+from cucmd.jobs.supervisor import Supervisor
 from cucmd.store import Store
 from cucmd.varlink import Caller, StreamReply, Upgrade
 

@@ -23,8 +23,9 @@ from cucmd.cases import retention
 from cucmd.cases.delete import Stopped, remove_directory
 from cucmd.config import Retention
 from cucmd.job import Job
+from cucmd.jobs.errors import Draining, UnknownJob
 from cucmd.jobs.holds import Busy
-from cucmd.jobs.supervisor import Draining, Supervisor, UnknownJob
+from cucmd.jobs.supervisor import Supervisor
 from cucmd.store import ClosedJob, Store, StoreFailed
 
 log = logging.getLogger(__name__)

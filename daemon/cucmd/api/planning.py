@@ -28,7 +28,7 @@ from cucmd.config import (
 )
 from cucmd.config.errors import found
 from cucmd.job import Collect, Job, Node, Timeouts
-from cucmd.jobs.supervisor import UnknownNode
+from cucmd.jobs.errors import UnknownNode
 from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.node_name import folder_of, marked_nodes, parse_node
 from cucmd.vos.window import parse_last

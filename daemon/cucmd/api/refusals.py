@@ -14,7 +14,7 @@ from msgspec import Struct
 from cucmd.api import structs
 from cucmd.cases.archive import CannotExport
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
-from cucmd.jobs import supervisor as jobs
+from cucmd.jobs import errors as jobs
 from cucmd.jobs.holds import Busy
 from cucmd.jobs.start_keys import KeyReused
 from cucmd.store import StoreFailed

@@ -1,6 +1,7 @@
 """Jobs, from the request to the record that survives it.
 
     supervisor.py   accepts jobs, finds them, cancels them, resumes them after a restart
+    errors.py       why a call for a job is refused
     start_keys.py   one effect for each start key of a user
     holds.py        which jobs are being read, and which are being changed
     hold_back.py    a login is tried on one node alone before it is tried on the others

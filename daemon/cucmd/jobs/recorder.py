@@ -30,10 +30,11 @@ job would have ended in memory and stay unfinished in the store.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 import trio
 
-from cucmd.job import Job
+from cucmd.job import Failed, Job
 from cucmd.jobs.events import Feed
 from cucmd.store import Store, StoreFailed
 
@@ -58,7 +59,8 @@ class Recorder:
         self._attempted = trio.Event()
 
     def changed(self, job: Job) -> None:
-        """Notes a new state, to be saved and published. Never waits."""
+        """Notes a new state, to be saved and published. Never waits. Endings are logged."""
+        _log_endings(self._job, job)
         self._job = job
         self._version += 1
         self._changed.set()
@@ -138,3 +140,15 @@ class Recorder:
         attempted, self._attempted = self._attempted, trio.Event()
         attempted.set()
         return self._failed is None
+
+
+def _log_endings(before: Job, after: Job) -> None:
+    """Logs each node that has failed, and how the job has ended."""
+    for old, new in zip(before.nodes, after.nodes, strict=True):
+        if new is not old and isinstance(new.state, Failed) and not old.settled:
+            why = new.state.failure
+            log.warning("job %s, node %s: %s: %s", after.job_id, new.node, why.code, why.message)
+    if after.ended and not before.ended:
+        count = Counter(node.status for node in after.nodes)
+        said = ", ".join(f"{number} {status}" for status, number in count.items())
+        log.info("job %s: ended %s (nodes: %s)", after.job_id, after.status, said)

@@ -55,7 +55,6 @@ marked is looked at by the next start (`recovery.py`).
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -66,7 +65,7 @@ import msgspec
 import trio
 
 from cucmd.failure import Code, Failure, failure, timed_out
-from cucmd.job import Failed, Job, Node
+from cucmd.job import Job, Node
 from cucmd.jobs.events import Feed
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.hold_back import HoldBack, Trusted
@@ -135,9 +134,8 @@ class JobRun:
         self._stopping = False
         self._reports = [self._report(position) for position in range(len(job.nodes))]
         self._concurrency = trio.Semaphore(job.concurrency)
-        self._at_work: set[int] = (
-            set()
-        )  # positions of nodes with a connection, or about to open one
+        # Positions of nodes with a connection, or about to open one.
+        self._at_work: set[int] = set()
         self.over = trio.Event()
         self.kept = trio.Event()  # set by the supervisor, when it holds the job no longer
 
@@ -278,9 +276,8 @@ class JobRun:
     # State
 
     def _change(self, job: Job) -> None:
-        before, self.job = self.job, job.revised(self.job)
+        self.job = job.revised(self.job)
         self._recorder.changed(self.job)
-        _log_endings(before, job)
 
     def change_node(self, position: int, change: Callable[[Node], Node]) -> None:
         """Applies a transition, unless the node has ended meanwhile."""
@@ -389,18 +386,6 @@ class JobRun:
                 scope.cancel()
         if after.ended and not self._began:
             self._scope.cancel()
-
-
-def _log_endings(before: Job, after: Job) -> None:
-    """Logs each node that has failed, and how the job has ended."""
-    for old, new in zip(before.nodes, after.nodes, strict=True):
-        if new is not old and isinstance(new.state, Failed) and not old.settled:
-            why = new.state.failure
-            log.warning("job %s, node %s: %s: %s", after.job_id, new.node, why.code, why.message)
-    if after.ended and not before.ended:
-        count = Counter(node.status for node in after.nodes)
-        said = ", ".join(f"{number} {status}" for status, number in count.items())
-        log.info("job %s: ended %s (nodes: %s)", after.job_id, after.status, said)
 
 
 def _now() -> datetime:

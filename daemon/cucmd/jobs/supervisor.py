@@ -16,9 +16,16 @@ import msgspec
 import trio
 
 from cucmd.config import Limits
-from cucmd.config.errors import shortened
 from cucmd.failure import Code, failure
 from cucmd.job import Job
+from cucmd.jobs.errors import (
+    AmbiguousJob,
+    AtLimit,
+    Draining,
+    FilesDeleted,
+    UnknownJob,
+    UnknownNode,
+)
 from cucmd.jobs.holds import Busy, Holds
 from cucmd.jobs.recovery import RecoveredFiles, recover_files, with_received
 from cucmd.jobs.run import JobRun, JobServices, JobStopped
@@ -36,42 +43,6 @@ PlanRetry: TypeAlias = Callable[[Job], tuple[Job, Sequence[NodeTask | None]]]
 
 # Characters of an id; ours have 12. No longer text is looked for in the store.
 LONGEST_ID = 64
-
-
-class UnknownJob(Exception):
-    def __init__(self, job_id: str) -> None:
-        self.job_id = shortened(job_id)
-        super().__init__(f"no job {self.job_id}")
-
-
-class AmbiguousJob(Exception):
-    """A prefix that fits several jobs; `candidates` are some of them."""
-
-    def __init__(self, prefix: str, candidates: Sequence[str]) -> None:
-        super().__init__(f"'{prefix}' fits several jobs: {', '.join(candidates)}")
-
-
-class UnknownNode(Exception):
-    def __init__(self, job_id: str, node: str) -> None:
-        self.job_id, self.node = job_id, shortened(node)
-        super().__init__(f"no node {self.node} in job {job_id}")
-
-
-class FilesDeleted(Exception):
-    """What the job has collected was deleted, and only its record is left."""
-
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"what job {job_id} has collected was deleted")
-
-
-class AtLimit(Exception):
-    def __init__(self, limit: str, maximum: int) -> None:
-        super().__init__(f"limit {limit} reached: {maximum}")
-        self.limit, self.maximum = limit, maximum
-
-
-class Draining(Exception):
-    """The daemon is shutting down and takes no new work."""
 
 
 class Supervisor:

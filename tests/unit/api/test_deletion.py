@@ -16,8 +16,8 @@ from cucmd.cases.delete import Stopped
 from cucmd.cases.retention import Prune
 from cucmd.config import Retention
 from cucmd.job import Job
+from cucmd.jobs.errors import Draining, FilesDeleted, UnknownJob
 from cucmd.jobs.holds import Busy
-from cucmd.jobs.supervisor import Draining, FilesDeleted, UnknownJob
 from cucmd.service.retention import EVERY, RetentionTask
 from cucmd.store import StoreFailed
 from rig.supervised import SupervisorHarness, hang, supervisor_harness, wait_for_the_store

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from cucmd.failure import Code
 from cucmd.job import Collect, ImpossibleTransition, Job, Node, Timeouts
+from cucmd.jobs.errors import Draining
 from cucmd.jobs.holds import Busy
-from cucmd.jobs.supervisor import Draining
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StartKey, StoreFailed

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from cucmd.config import Limits
 from cucmd.failure import Code, failure
 from cucmd.job import Job, Phase, Timeouts
-from cucmd.jobs.supervisor import AmbiguousJob, AtLimit, Draining, UnknownJob, UnknownNode
+from cucmd.jobs.errors import AmbiguousJob, AtLimit, Draining, UnknownJob, UnknownNode
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed
 from rig.scripted_node import Target

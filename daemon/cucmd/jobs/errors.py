@@ -1,0 +1,46 @@
+"""Why a call for a job is refused.
+
+The one rule: what a caller sent is repeated shortened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cucmd.config.errors import shortened
+
+
+class UnknownJob(Exception):
+    def __init__(self, job_id: str) -> None:
+        self.job_id = shortened(job_id)
+        super().__init__(f"no job {self.job_id}")
+
+
+class AmbiguousJob(Exception):
+    """A prefix that fits several jobs; `candidates` are some of them."""
+
+    def __init__(self, prefix: str, candidates: Sequence[str]) -> None:
+        super().__init__(f"'{prefix}' fits several jobs: {', '.join(candidates)}")
+
+
+class UnknownNode(Exception):
+    def __init__(self, job_id: str, node: str) -> None:
+        self.job_id, self.node = job_id, shortened(node)
+        super().__init__(f"no node {self.node} in job {job_id}")
+
+
+class FilesDeleted(Exception):
+    """What the job has collected was deleted, and only its record is left."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"what job {job_id} has collected was deleted")
+
+
+class AtLimit(Exception):
+    def __init__(self, limit: str, maximum: int) -> None:
+        super().__init__(f"limit {limit} reached: {maximum}")
+        self.limit, self.maximum = limit, maximum
+
+
+class Draining(Exception):
+    """The daemon is shutting down and takes no new work."""
