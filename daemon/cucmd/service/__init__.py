@@ -1,6 +1,7 @@
 """The process: it opens everything from the bottom up and closes it in the opposite order.
 
-    daemon.py       the order in which the parts are opened; reload; status; watchdog
+    daemon.py       the order in which the parts are opened; status; watchdog
+    in_force.py     the configuration in force, what is derived from it, and a reload
     wiring.py       the SSH client and the receiver, as the work on a node asks for them
     retention.py    when [retention] is applied
     status.py       what `systemctl status` shows: jobs, and a reload that failed

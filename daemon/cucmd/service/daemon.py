@@ -13,9 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from pathlib import Path
 
-import msgspec
 import trio
 
 from cucmd import __version__
@@ -24,16 +22,11 @@ from cucmd.api.deletion import Deletions
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
-from cucmd.api.planning import Planner
 from cucmd.api.reload import CannotReload, Reloading
 from cucmd.cases.coverage import Coverage
 from cucmd.config import (
     Config,
     ConfigError,
-    NodeSettings,
-    Overrides,
-    load,
-    not_until_restart,
 )
 from cucmd.failure import CannotStart
 from cucmd.job import Collect
@@ -49,7 +42,7 @@ from cucmd.node.zones import zone_of
 from cucmd.paths import private_socket
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd
-from cucmd.service.access import Access
+from cucmd.service.in_force import InForce, Options, in_one_line
 from cucmd.service.log_limit import LogLimit
 from cucmd.service.memory import freeze_startup_objects, return_free_memory
 from cucmd.service.private import make_private
@@ -62,9 +55,7 @@ from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.store import Store, StoreError, open_store
 from cucmd.varlink import (
-    Caller,
     Interface,
-    Method,
     ServiceInfo,
     SocketInUse,
     open_unix_listener,
@@ -83,23 +74,6 @@ SOCKET_MODE = 0o660
 INFO = ServiceInfo(vendor="cucmd", product="cucmd", version=__version__, url="")
 
 
-class Options(msgspec.Struct, frozen=True):
-    """The options of the command line; they override environment and file."""
-
-    config: Path | None = None
-    socket: Path | None = None
-    state_directory: Path | None = None
-    log_level: int = logging.INFO
-
-    def load(self, environ: Mapping[str, str]) -> Config:
-        """Raises `ConfigError`."""
-        overrides = Overrides(
-            socket=str(self.socket) if self.socket else None,
-            state_directory=str(self.state_directory) if self.state_directory else None,
-        )
-        return load(self.config, environ, overrides)
-
-
 def run(options: Options, environ: Mapping[str, str]) -> int:
     """The daemon, until a signal ends it; the exit code of the process."""
     set_signal_defaults()
@@ -110,7 +84,7 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         config = options.load(environ)
     except ConfigError as error:
         print(error, file=sys.stderr)
-        systemd.notify(STATUS=_in_one_line(error))
+        systemd.notify(STATUS=in_one_line(error))
         return EXIT_CONFIG
     log.info("%s", config.origin)
     started = trio.Event()
@@ -136,102 +110,11 @@ def _unavailable(reasons: Sequence[BaseException]) -> int:
     return EXIT_UNAVAILABLE
 
 
-def _in_one_line(error: ConfigError) -> str:
-    return "; ".join(map(str, error.problems))
-
-
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     found: list[BaseException] = []
     for error in group.exceptions:
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
-
-
-class Daemon:
-    """What a reload changes: the configuration, and what is derived from it."""
-
-    def __init__(
-        self,
-        options: Options,
-        config: Config,
-        environ: Mapping[str, str],
-        supervisor: Supervisor,
-        known_hosts: KnownHosts,
-        *,
-        socket_is_given: bool,
-    ) -> None:
-        self._options = options
-        self._environ = environ
-        self._supervisor = supervisor
-        self._known_hosts = known_hosts
-        self._socket_is_given = socket_is_given
-        self._at_start = config  # for settings that only a restart changes
-        self._reloading = trio.Lock()  # by SIGHUP or by a call
-        self.status = Status()
-        self.apply(config, _access(config))
-
-    def apply(self, config: Config, access: Access) -> None:
-        for notice in config.notices:
-            log.warning("%s", notice)
-        self.config = config
-        self.access = access
-        self.planner = Planner(config, self._environ, self._supervisor.directory)
-        self._supervisor.change_limits(config.limits)
-
-    def settings_of(self, host: str, port: int) -> NodeSettings:
-        return self.config.for_node(host, port)
-
-    def authorize(self, caller: Caller, method: Method | None) -> None:
-        """By the groups of the configuration as it is now. Raises `PermissionDenied`."""
-        self.access.authorize(caller, method)
-
-    async def reload(self) -> tuple[str, ...]:
-        """Reads configuration and known_hosts again; if one cannot be read, both stay as they were.
-
-        Returns the names of the changed settings that only a restart applies.
-        Raises `CannotReload`, which is in the log and in the status then.
-        """
-        async with self._reloading:
-            systemd.notify(RELOADING=1)
-            try:
-                waiting = await self._reload()
-            except CannotReload as reason:
-                log.error("not reloaded: %s", reason)  # noqa: TRY400  no defect
-                self.status.show_reload(str(reason))
-                raise
-            else:
-                self.status.show_reload()
-                return waiting
-            finally:
-                systemd.notify(READY=1)
-
-    async def _reload(self) -> tuple[str, ...]:
-        """In threads: a file or the database of groups can be somewhere on the network."""
-        try:
-            config, access = await trio.to_thread.run_sync(self._read, abandon_on_cancel=True)
-        except ConfigError as error:
-            raise CannotReload(_in_one_line(error)) from None
-        except Exception:  # a defect in reading a file must not end the jobs that run
-            log.exception("a defect in a reload")
-            raise CannotReload("a defect; the log has the details") from None
-        try:
-            await trio.to_thread.run_sync(self._known_hosts.load, abandon_on_cancel=True)
-        except OSError as error:
-            raise CannotReload(f"{error.filename}: {error.strerror}") from None
-        given = self._socket_is_given
-        if waiting := not_until_restart(self._at_start, config, socket_is_given=given):
-            log.warning("not until a restart: %s", ", ".join(waiting))
-        self.apply(config, access)
-        log.info("configuration reloaded")
-        return waiting
-
-    def _read(self) -> tuple[Config, Access]:
-        config = self._options.load(self._environ)
-        return config, _access(config)
-
-
-def _access(config: Config) -> Access:
-    return Access.of(config.access)
 
 
 async def _daemon(
@@ -257,14 +140,14 @@ async def _daemon(
             directory = config.daemon.state_directory / "jobs"
             async with open_supervisor(services, directory, config.limits) as supervisor:
                 given = bool(sockets)
-                daemon = Daemon(
+                in_force = InForce(
                     options, config, environ, supervisor, known_hosts, socket_is_given=given
                 )
-                await supervisor.recover(daemon.planner.replan)
-                keys = HostKeys(known_hosts, host_key_scan(daemon.settings_of))
+                await supervisor.recover(in_force.planner.replan)
+                keys = HostKeys(known_hosts, host_key_scan(in_force.settings_of))
                 coverage = Coverage(store, supervisor.directory, zone_of)
                 deletions = Deletions(supervisor, store)
-                retention = RetentionTask(deletions, lambda: daemon.config.retention)
+                retention = RetentionTask(deletions, lambda: in_force.config.retention)
 
                 def closed(job_id: str) -> None:
                     coverage.want(job_id)
@@ -272,21 +155,21 @@ async def _daemon(
 
                 supervisor.on_closed = closed
                 jobs = Jobs(
-                    supervisor, services.feed, lambda: daemon.planner, coverage.want_if_missing
+                    supervisor, services.feed, lambda: in_force.planner, coverage.want_if_missing
                 )
                 cases = Cases(supervisor, store, coverage, deletions)
-                interface = jobs_interface(jobs, cases, keys, Reloading(daemon.reload))
+                interface = jobs_interface(jobs, cases, keys, Reloading(in_force.reload))
                 async with (
-                    _socket(daemon, interface, sockets, environ),
+                    _socket(in_force, interface, sockets, environ),
                     trio.open_nursery() as nursery,
                 ):
                     nursery.start_soon(log_limit.run)
                     nursery.start_soon(_feed_watchdog, bridge)
                     nursery.start_soon(coverage.run)
                     nursery.start_soon(retention.run)
-                    nursery.start_soon(_answer, signals.requests, daemon, supervisor)
+                    nursery.start_soon(_answer, signals.requests, in_force, supervisor)
                     started.set()
-                    await _run_until_stopped(signals, supervisor, daemon.status)
+                    await _run_until_stopped(signals, supervisor, in_force.status)
                     deletions.stop()
                     # The socket is still served, so that watchers see how jobs end.
                     await supervisor.drain()
@@ -337,15 +220,15 @@ async def _receiver(config: Config) -> AsyncIterator[Receiver]:
 
 @asynccontextmanager
 async def _socket(
-    daemon: Daemon,
+    in_force: InForce,
     interface: Interface,
     inherited: list[socket.socket],
     environ: Mapping[str, str],
 ) -> AsyncIterator[None]:
     """The socket, served while the body runs."""
-    limits = daemon.config.limits
-    path = daemon.config.daemon.socket
-    access = daemon.config.access
+    limits = in_force.config.limits
+    path = in_force.config.daemon.socket
+    access = in_force.config.access
     per_user = SocketLimits(
         connections=limits.connections_per_uid,
         requests=limits.requests_per_uid,
@@ -364,7 +247,9 @@ async def _socket(
                 make_private(path.parent)
             listener = await stack.enter_async_context(opened)
         nursery = await stack.enter_async_context(trio.open_nursery())
-        serving = partial(serve, listener, [interface], INFO, per_user, authorize=daemon.authorize)
+        serving = partial(
+            serve, listener, [interface], INFO, per_user, authorize=in_force.authorize
+        )
         await nursery.start(serving)
         log.info("listening at %s", path)
         yield
@@ -382,12 +267,12 @@ async def _run_until_stopped(signals: Signals, supervisor: Supervisor, status: S
     systemd.notify(STOPPING=1, STATUS="closing connections to nodes")
 
 
-async def _answer(requests: AsyncIterator[int], daemon: Daemon, supervisor: Supervisor) -> None:
+async def _answer(requests: AsyncIterator[int], in_force: InForce, supervisor: Supervisor) -> None:
     """Reloads on SIGHUP, logs on SIGUSR1 what it holds; also while it drains."""
     async for number in requests:
         if number == signal.SIGHUP:
             with suppress(CannotReload):
-                await daemon.reload()
+                await in_force.reload()
         else:
             _log_holdings(supervisor)
 

@@ -1,0 +1,133 @@
+"""The configuration in force, what is derived from it, and how a reload replaces both.
+
+The one rule: a reload takes all of the new configuration and of known_hosts, or nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import trio
+
+from cucmd.api.planning import Planner
+from cucmd.api.reload import CannotReload
+from cucmd.config import Config, ConfigError, NodeSettings, Overrides, load, not_until_restart
+from cucmd.jobs.supervisor import Supervisor
+from cucmd.service import systemd
+from cucmd.service.access import Access
+from cucmd.service.status import Status
+from cucmd.ssh.known_hosts import KnownHosts
+from cucmd.varlink import Caller, Method
+
+log = logging.getLogger(__name__)
+
+
+class Options(msgspec.Struct, frozen=True):
+    """The options of the command line; they override environment and file."""
+
+    config: Path | None = None
+    socket: Path | None = None
+    state_directory: Path | None = None
+    log_level: int = logging.INFO
+
+    def load(self, environ: Mapping[str, str]) -> Config:
+        """Raises `ConfigError`."""
+        overrides = Overrides(
+            socket=str(self.socket) if self.socket else None,
+            state_directory=str(self.state_directory) if self.state_directory else None,
+        )
+        return load(self.config, environ, overrides)
+
+
+class InForce:
+    """What a reload changes: the configuration, and what is derived from it."""
+
+    def __init__(
+        self,
+        options: Options,
+        config: Config,
+        environ: Mapping[str, str],
+        supervisor: Supervisor,
+        known_hosts: KnownHosts,
+        *,
+        socket_is_given: bool,
+    ) -> None:
+        self._options = options
+        self._environ = environ
+        self._supervisor = supervisor
+        self._known_hosts = known_hosts
+        self._socket_is_given = socket_is_given
+        self._at_start = config  # for settings that only a restart changes
+        self._reloading = trio.Lock()  # by SIGHUP or by a call
+        self.status = Status()
+        self.apply(config, access_of(config))
+
+    def apply(self, config: Config, access: Access) -> None:
+        for notice in config.notices:
+            log.warning("%s", notice)
+        self.config = config
+        self.access = access
+        self.planner = Planner(config, self._environ, self._supervisor.directory)
+        self._supervisor.change_limits(config.limits)
+
+    def settings_of(self, host: str, port: int) -> NodeSettings:
+        return self.config.for_node(host, port)
+
+    def authorize(self, caller: Caller, method: Method | None) -> None:
+        """By the groups of the configuration as it is now. Raises `PermissionDenied`."""
+        self.access.authorize(caller, method)
+
+    async def reload(self) -> tuple[str, ...]:
+        """Reads configuration and known_hosts again; if one cannot be read, both stay as they were.
+
+        Returns the names of the changed settings that only a restart applies.
+        Raises `CannotReload`, which is in the log and in the status then.
+        """
+        async with self._reloading:
+            systemd.notify(RELOADING=1)
+            try:
+                waiting = await self._reload()
+            except CannotReload as reason:
+                log.error("not reloaded: %s", reason)  # noqa: TRY400  no defect
+                self.status.show_reload(str(reason))
+                raise
+            else:
+                self.status.show_reload()
+                return waiting
+            finally:
+                systemd.notify(READY=1)
+
+    async def _reload(self) -> tuple[str, ...]:
+        """In threads: a file or the database of groups can be somewhere on the network."""
+        try:
+            config, access = await trio.to_thread.run_sync(self._read, abandon_on_cancel=True)
+        except ConfigError as error:
+            raise CannotReload(in_one_line(error)) from None
+        except Exception:  # a defect in reading a file must not end the jobs that run
+            log.exception("a defect in a reload")
+            raise CannotReload("a defect; the log has the details") from None
+        try:
+            await trio.to_thread.run_sync(self._known_hosts.load, abandon_on_cancel=True)
+        except OSError as error:
+            raise CannotReload(f"{error.filename}: {error.strerror}") from None
+        given = self._socket_is_given
+        if waiting := not_until_restart(self._at_start, config, socket_is_given=given):
+            log.warning("not until a restart: %s", ", ".join(waiting))
+        self.apply(config, access)
+        log.info("configuration reloaded")
+        return waiting
+
+    def _read(self) -> tuple[Config, Access]:
+        config = self._options.load(self._environ)
+        return config, access_of(config)
+
+
+def access_of(config: Config) -> Access:
+    return Access.of(config.access)
+
+
+def in_one_line(error: ConfigError) -> str:
+    return "; ".join(map(str, error.problems))
