@@ -1,0 +1,80 @@
+"""Which settings hold for a node and for a job, and which clusters are refused."""
+
+from typing import get_args
+
+import pytest
+
+from cucmd.config import Ssh
+from cucmd.job import HostKeyPolicy, Timeouts
+
+
+def test_a_cluster_overrides_what_it_names(loaded):
+    config = loaded(
+        "[timeouts]\nlogin = 100\n"
+        "[clusters.lab]\n"
+        "publisher = '10.0.0.1'\n"
+        "nodes = ['10.0.0.2:2022', 'cucm3']\n"
+        "credential = 'lab-admin'\n"
+        "legacy_algorithms = true\n"
+        "node = 60\n"
+        "sessions_per_node = 1\n"
+    )
+    settings = config.for_node("CUCM3", 22)
+    assert settings.ssh == Ssh(legacy_algorithms=True)
+    assert settings.timeouts == Timeouts(login=100.0, node=60.0)
+    assert settings.limits.sessions_per_node == 1
+    assert settings.credential == "lab-admin"
+
+
+def test_a_node_of_no_cluster_has_the_general_settings(loaded):
+    config = loaded("[clusters.lab]\nnodes = ['a:2022']\nlegacy_algorithms = true\n")
+    settings = config.for_node("a", 22)
+    assert (settings.ssh, settings.timeouts, settings.limits) == (
+        config.ssh,
+        config.timeouts,
+        config.limits,
+    )
+    assert settings.credential is None
+
+
+def test_a_job_has_a_clusters_settings_only_if_all_its_nodes_do(loaded):
+    config = loaded(
+        "[clusters.a]\nnodes = ['a1', 'a2']\nconcurrency = 1\n[clusters.b]\npublisher = 'b1'\n"
+    )
+    assert config.for_job(["a1", "a2"]).limits.concurrency == 1
+    assert config.for_job(["a1", "b1"]).limits.concurrency == 8
+    assert config.for_job(["a1", "other"]).limits.concurrency == 8
+    assert config.for_job(["other"]).limits.concurrency == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "reason"),
+    [
+        ("[clusters.lab]\n", 1, "clusters.lab", "has no node"),
+        ("[clusters.lab]\nnodes = []", 1, "clusters.lab", "has no node"),
+        ("[clusters.'a b']\nnodes = ['a']", 1, "clusters.'a b'", "expected a name"),
+        ("[clusters.a]\nnodes = [\n'x',\n'X:22'\n]", 4, "clusters.a.nodes[1]", "'a' already"),
+        (
+            "[clusters.a]\nnodes = ['x']\n[clusters.b]\npublisher = 'x'",
+            4,
+            "clusters.b.publisher",
+            "'x' is in cluster 'a' already",
+        ),
+        ("[clusters.a]\nnodes = 'x'", 2, "clusters.a.nodes", "expected a list of strings"),
+        ("[clusters.a]\nnodes = ['x', 3]", 2, "clusters.a.nodes[1]", "3: expected a string"),
+        ("[clusters.a]\nnodes=['x']\ncredential='../x'", 3, "clusters.a.credential", "a name"),
+        ("[clusters.a]\nnodes = ['x']\nqueued = 3", 3, "clusters.a.queued", "belongs in [limits]"),
+        ("[clusters.a]\nnodes=['x']\n[clusters.a.ssh]", 3, "clusters.a.ssh", "is not known"),
+    ],
+)
+def test_wrong_clusters(problems, text, line, key, reason):
+    [(found_line, found_key, found_reason)] = problems(text)
+    assert (found_line, found_key) == (line, key)
+    assert reason in found_reason
+
+
+@pytest.mark.parametrize("policy", get_args(HostKeyPolicy))
+def test_every_policy_for_host_keys_can_be_chosen_for_all_or_for_a_cluster(loaded, policy):
+    own = f"host_keys = '{policy}'\n"
+    config = loaded(f"[ssh]\n{own}[clusters.a]\nnodes = ['x']\n{own}")
+    assert (config.ssh.host_keys, config.clusters["a"].ssh.host_keys) == (policy, policy)
