@@ -1,7 +1,7 @@
 """The errors of a call: one exception class for each error of the socket's interface.
 
 The one rule: an exception has the fields of the error, as the struct of its name in
-`cucmd.api.structs`. Its text is one line that says what to do.
+`cucmd.api.error_structs`. Its text is one line that says what to do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from cucmd.api import structs
+from cucmd.api import error_structs, structs
 
 # Characters of a job's id that may stand for it; the daemon wants as many.
 SHORTEST_PREFIX = 4
@@ -57,8 +57,8 @@ class Refused(ClientError):
 
 
 class JobNotFound(Refused):
-    struct = structs.JobNotFound
-    parameters: structs.JobNotFound
+    struct = error_structs.JobNotFound
+    parameters: error_structs.JobNotFound
 
     def __str__(self) -> str:
         name = self.parameters.job_id
@@ -71,16 +71,16 @@ class JobNotFound(Refused):
 class JobBusy(Refused):
     """The job still runs, or another call reads or changes it."""
 
-    struct = structs.JobBusy
-    parameters: structs.JobBusy
+    struct = error_structs.JobBusy
+    parameters: error_structs.JobBusy
 
     def __str__(self) -> str:
         return f"job {self.parameters.job_id}: {self.parameters.reason}; try later"
 
 
 class NodeNotFound(Refused):
-    struct = structs.NodeNotFound
-    parameters: structs.NodeNotFound
+    struct = error_structs.NodeNotFound
+    parameters: error_structs.NodeNotFound
 
     def __str__(self) -> str:
         job, node = self.parameters.job_id, self.parameters.node
@@ -89,16 +89,16 @@ class NodeNotFound(Refused):
 
 
 class ProfileNotFound(Refused):
-    struct = structs.ProfileNotFound
-    parameters: structs.ProfileNotFound
+    struct = error_structs.ProfileNotFound
+    parameters: error_structs.ProfileNotFound
 
     def __str__(self) -> str:
         return f"no profile {self.parameters.profile!r} in the daemon's configuration"
 
 
 class CredentialNotFound(Refused):
-    struct = structs.CredentialNotFound
-    parameters: structs.CredentialNotFound
+    struct = error_structs.CredentialNotFound
+    parameters: error_structs.CredentialNotFound
 
     def __str__(self) -> str:
         given = self.parameters
@@ -111,16 +111,16 @@ class CredentialNotFound(Refused):
 class InvalidRequest(Refused):
     """A field of the request is wrong: `parameter` is its path, `reason` says what is expected."""
 
-    struct = structs.InvalidRequest
-    parameters: structs.InvalidRequest
+    struct = error_structs.InvalidRequest
+    parameters: error_structs.InvalidRequest
 
     def __str__(self) -> str:
         return f"{self.parameters.parameter}: {self.parameters.reason}"
 
 
 class LimitReached(Refused):
-    struct = structs.LimitReached
-    parameters: structs.LimitReached
+    struct = error_structs.LimitReached
+    parameters: error_structs.LimitReached
 
     def __str__(self) -> str:
         maximum = self.parameters.maximum
@@ -128,8 +128,8 @@ class LimitReached(Refused):
 
 
 class ShuttingDown(Refused):
-    struct = structs.ShuttingDown
-    parameters: structs.ShuttingDown
+    struct = error_structs.ShuttingDown
+    parameters: error_structs.ShuttingDown
 
     def __str__(self) -> str:
         return "the daemon is shutting down; try later"
@@ -141,8 +141,8 @@ class StorageFailed(Refused):
     A cancel has happened in spite of it. It is stored once the disk has space.
     """
 
-    struct = structs.StorageFailed
-    parameters: structs.StorageFailed
+    struct = error_structs.StorageFailed
+    parameters: error_structs.StorageFailed
 
     def __str__(self) -> str:
         return f"the daemon cannot store that now: {self.parameters.reason}; try later"
@@ -151,8 +151,8 @@ class StorageFailed(Refused):
 class ScanFailed(Refused):
     """A node could not be asked for its host keys."""
 
-    struct = structs.ScanFailed
-    parameters: structs.ScanFailed
+    struct = error_structs.ScanFailed
+    parameters: error_structs.ScanFailed
 
     def __str__(self) -> str:
         return f"{self.parameters.node}: {self.parameters.failure.message}"
@@ -161,8 +161,8 @@ class ScanFailed(Refused):
 class ReloadFailed(Refused):
     """The daemon cannot use the files that it was to read again. It goes on with the old ones."""
 
-    struct = structs.ReloadFailed
-    parameters: structs.ReloadFailed
+    struct = error_structs.ReloadFailed
+    parameters: error_structs.ReloadFailed
 
     def __str__(self) -> str:
         return f"not reloaded: {self.parameters.reason}"
@@ -171,8 +171,8 @@ class ReloadFailed(Refused):
 class InternalError(Refused):
     """A defect of the daemon; the call may have had an effect."""
 
-    struct = structs.InternalError
-    parameters: structs.InternalError
+    struct = error_structs.InternalError
+    parameters: error_structs.InternalError
 
     def __str__(self) -> str:
         return "a defect of the daemon; its log has the details"
@@ -282,7 +282,7 @@ def not_utf8(parameter: str) -> InvalidRequest:
 
 def _invalid(parameter: str, reason: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{structs.INTERFACE}.InvalidRequest", structs.InvalidRequest(parameter, reason)
+        f"{structs.INTERFACE}.InvalidRequest", error_structs.InvalidRequest(parameter, reason)
     )
 
 

@@ -214,10 +214,18 @@ def test_a_package_that_calls_itself_pure_is_so_in_every_file(file: Path) -> Non
     assert [other for other in files_of(file.parent) if other not in PURE] == []
 
 
+SHARED = (
+    "cucmd.__version__",
+    "cucmd.paths",
+    "cucmd.api.structs",
+    "cucmd.api.error_structs",
+)
+
+
 def test_the_client_knows_the_structs_of_the_socket_and_nothing_else_of_ours() -> None:
     for file in files_of(CLIENT):
         for _, module in ours(file):
-            assert module.startswith(("cucmd.__version__", "cucmd.paths", "cucmd.api.structs"))
+            assert module.startswith(SHARED)
 
 
 def test_importing_the_client_loads_no_event_loop() -> None:

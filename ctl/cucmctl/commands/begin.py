@@ -15,7 +15,7 @@ from cucmctl.commands.follow import add_reconnect, follow, report_job_goes_on, v
 from cucmctl.errors import ClientError, InvalidRequest
 from cucmctl.options import Once
 from cucmctl.views import JsonLines, Silent
-from cucmd.api import structs
+from cucmd.api import error_structs
 from cucmd.api.structs import Job
 
 
@@ -83,7 +83,7 @@ def _as_typed(error: InvalidRequest, arguments: argparse.Namespace) -> InvalidRe
     if wrong.parameter != "login.credential" or arguments.credential is not None:
         return error
     reason = f"the login of its cluster cannot be used: {wrong.reason}"
-    return InvalidRequest(error.name, structs.InvalidRequest("nodes", reason))
+    return InvalidRequest(error.name, error_structs.InvalidRequest("nodes", reason))
 
 
 def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:

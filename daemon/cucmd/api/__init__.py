@@ -1,6 +1,7 @@
-"""The interface of the socket, `io.cucmd.Jobs`. `structs` is shared with `cucmctl`.
+"""The interface of the socket, `io.cucmd.Jobs`. Its structs are shared with `cucmctl`.
 
     structs.py     what travels; `io.cucmd.Jobs.varlink` is the text that outsiders read
+    error_structs.py  the fields of its errors
     interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
     methods.py     one function a method, of those about jobs
     case_methods.py  those about what a job has collected
@@ -18,5 +19,5 @@
     wire.py        PURE  jobs as structs of the interface
     refusals.py    exceptions of the daemon as errors of the interface
 
-Nothing is imported here, and `structs` imports only msgspec: the client loads nothing else.
+Nothing is imported here, and the structs import only msgspec: the client loads nothing else.
 """

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 import trio
 
-from cucmd.api import structs
+from cucmd.api import error_structs, structs
 from cucmd.api.refusals import error, invalid
 from cucmd.failure import NodeFailed
 from cucmd.node_name import InvalidNode, node_key, parse_node
@@ -146,6 +146,6 @@ def _refusals(node: str) -> Iterator[None]:
     except NodeFailed as e:
         failure = e.failure
         wire = structs.Failure(failure.code, failure.message, failure.retryable, failure.hint)
-        raise error(structs.ScanFailed(node, wire)) from None
+        raise error(error_structs.ScanFailed(node, wire)) from None
     except OSError as e:
-        raise error(structs.StorageFailed(f"known_hosts: {e.strerror}")) from None
+        raise error(error_structs.StorageFailed(f"known_hosts: {e.strerror}")) from None

@@ -6,7 +6,7 @@ the structs.
 
 from __future__ import annotations
 
-from cucmd.api import structs
+from cucmd.api import error_structs, structs
 from cucmd.api.case_methods import Cases
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.methods import Jobs
@@ -71,4 +71,4 @@ _LIMITS = {
 
 def too_many(limit: str, maximum: int) -> VarlinkError:
     """For a user at a limit of the socket."""
-    return error(structs.LimitReached(_LIMITS[limit], maximum))
+    return error(error_structs.LimitReached(_LIMITS[limit], maximum))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from cucmd.api import structs
+from cucmd.api import error_structs, structs
 from cucmd.cases.archive import CannotExport
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
 from cucmd.jobs import errors as jobs
@@ -29,7 +29,7 @@ def error(parameters: Struct) -> VarlinkError:
 
 
 def invalid(parameter: str, reason: str) -> VarlinkError:
-    return error(structs.InvalidRequest(parameter, reason))
+    return error(error_structs.InvalidRequest(parameter, reason))
 
 
 @contextmanager
@@ -40,29 +40,29 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
     except InvalidValue as e:
         raise invalid(e.parameter, e.reason) from None
     except UnknownProfile as e:
-        raise error(structs.ProfileNotFound(e.name)) from None
+        raise error(error_structs.ProfileNotFound(e.name)) from None
     except UnknownCredential as e:
         # Only the log says where it was looked for.
         log.warning("%s", e, extra=caller.for_log if caller else None)
-        raise error(structs.CredentialNotFound(e.name, e.cluster)) from None
+        raise error(error_structs.CredentialNotFound(e.name, e.cluster)) from None
     except CredentialRefused as e:
         raise invalid("login.credential", str(e)) from None
     except jobs.UnknownJob as e:
-        raise error(structs.JobNotFound(e.job_id)) from None
+        raise error(error_structs.JobNotFound(e.job_id)) from None
     except KeyReused as e:
         raise invalid("start_key", str(e)) from None
     except (jobs.AmbiguousJob, jobs.FilesDeleted) as e:
         raise invalid("job_id", str(e)) from None
     except Busy as e:
-        raise error(structs.JobBusy(e.job_id, e.reason)) from None
+        raise error(error_structs.JobBusy(e.job_id, e.reason)) from None
     except jobs.UnknownNode as e:
-        raise error(structs.NodeNotFound(e.job_id, e.node)) from None
+        raise error(error_structs.NodeNotFound(e.job_id, e.node)) from None
     except jobs.AtLimit as e:
-        raise error(structs.LimitReached(e.limit, e.maximum)) from None
+        raise error(error_structs.LimitReached(e.limit, e.maximum)) from None
     except jobs.Draining:
-        raise error(structs.ShuttingDown()) from None
+        raise error(error_structs.ShuttingDown()) from None
     except StoreFailed as e:
-        raise error(structs.StorageFailed(str(e))) from None
+        raise error(error_structs.StorageFailed(str(e))) from None
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def refusals_of_files() -> Iterator[None]:
         try:
             yield
         except CannotExport as e:
-            raise error(structs.StorageFailed(str(e))) from None
+            raise error(error_structs.StorageFailed(str(e))) from None
         except OSError as e:
             reason = f"{e.strerror}: {e.filename}" if e.filename else str(e)
-            raise error(structs.StorageFailed(reason)) from None
+            raise error(error_structs.StorageFailed(reason)) from None

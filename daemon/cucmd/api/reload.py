@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from cucmd.api import structs
+from cucmd.api import error_structs, structs
 from cucmd.api.refusals import error
 from cucmd.varlink import Caller
 
@@ -32,4 +32,4 @@ class Reloading:
         try:
             return structs.ReloadReply(await self._reload())
         except CannotReload as reason:
-            raise error(structs.ReloadFailed(str(reason))) from None
+            raise error(error_structs.ReloadFailed(str(reason))) from None

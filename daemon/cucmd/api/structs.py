@@ -1,4 +1,4 @@
-"""The structs of `io.cucmd.Jobs` on the socket. Shared by the daemon and `cucmctl`.
+"""What travels on the socket as `io.cucmd.Jobs`, but for errors. Of the daemon and `cucmctl`.
 
 The one rule: this file imports only msgspec and the standard library, and decides nothing.
 No struct forbids fields that it does not know: a client reads past those of a later daemon. In a
@@ -343,71 +343,3 @@ class ReloadReply(Struct, frozen=True):
     """`after_restart` names the changed settings that only a restart applies."""
 
     after_restart: tuple[str, ...]
-
-
-# Errors: the fields of each, named as the error is named on the wire. `request_id` is that of the
-# call, in an error of Start or Cancel.
-
-
-class JobNotFound(Struct, frozen=True, omit_defaults=True):
-    job_id: str
-    request_id: str | None = None
-
-
-class JobBusy(Struct, frozen=True, omit_defaults=True):
-    job_id: str
-    reason: str
-    request_id: str | None = None
-
-
-class NodeNotFound(Struct, frozen=True, omit_defaults=True):
-    job_id: str
-    node: str
-    request_id: str | None = None
-
-
-class ProfileNotFound(Struct, frozen=True, omit_defaults=True):
-    profile: str
-    request_id: str | None = None
-
-
-class CredentialNotFound(Struct, frozen=True, omit_defaults=True):
-    """`cluster` is whose credential it is, if the request named none and the configuration did."""
-
-    credential: str
-    cluster: str | None = None
-    request_id: str | None = None
-
-
-class InvalidRequest(Struct, frozen=True, omit_defaults=True):
-    parameter: str
-    reason: str
-    request_id: str | None = None
-
-
-class LimitReached(Struct, frozen=True, omit_defaults=True):
-    limit: str
-    maximum: int
-    request_id: str | None = None
-
-
-class ShuttingDown(Struct, frozen=True, omit_defaults=True):
-    request_id: str | None = None
-
-
-class StorageFailed(Struct, frozen=True, omit_defaults=True):
-    reason: str
-    request_id: str | None = None
-
-
-class ScanFailed(Struct, frozen=True):
-    node: str
-    failure: Failure
-
-
-class ReloadFailed(Struct, frozen=True):
-    reason: str
-
-
-class InternalError(Struct, frozen=True):
-    pass

@@ -11,7 +11,7 @@ import pytest
 
 import cucmctl
 from cucmctl import Client, Collection, Login, Timeouts
-from cucmd.api import structs
+from cucmd.api import error_structs, structs
 
 JOB_ID = "3f2a00112233"
 
@@ -133,7 +133,7 @@ def test_a_refusal_carries_the_fields_of_the_wire(canned, client):
     assert isinstance(caught.value, cucmctl.Refused)
     assert isinstance(caught.value, cucmctl.ClientError)
     assert caught.value.name == "io.cucmd.Jobs.NodeNotFound"
-    assert caught.value.parameters == structs.NodeNotFound(JOB_ID, "x")
+    assert caught.value.parameters == error_structs.NodeNotFound(JOB_ID, "x")
 
 
 def test_after_a_refusal_the_connection_serves_on(canned, client, job):
@@ -197,7 +197,7 @@ def test_an_error_that_came_before_the_close_is_read(canned, job):
             connection.close()
             with pytest.raises(cucmctl.LimitReached) as caught:
                 client.status("3f2a")
-    assert caught.value.parameters == structs.LimitReached("connections", 64)
+    assert caught.value.parameters == error_structs.LimitReached("connections", 64)
 
 
 GROUP = "; is it in the group 'phones'?"

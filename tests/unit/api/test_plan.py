@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from cucmd.api import structs
+from cucmd.api import error_structs, structs
 from cucmd.api.planning import MOST_NODES, Planner
 from cucmd.api.refusals import refusals
 from cucmd.config import Config, InvalidValue, UnknownCredential, load
@@ -101,7 +101,7 @@ def test_an_error_of_a_clusters_credential_names_the_cluster(
     (tmp_path / "bern.password").unlink()
     with pytest.raises(VarlinkError) as caught, refusals():
         two_clusters.plan(request("b", login=login))
-    assert caught.value.parameters == structs.CredentialNotFound("bern", cluster)
+    assert caught.value.parameters == error_structs.CredentialNotFound("bern", cluster)
     with pytest.raises(UnknownCredential) as unknown:
         two_clusters.plan(request("b", login=login))
     assert (unknown.value.name, unknown.value.cluster) == ("bern", cluster)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.api import structs
+from cucmd.api import error_structs, structs
 from cucmd.api.methods import Jobs
 from cucmd.api.planning import Planner
 from cucmd.config import Config, Limits
@@ -135,7 +135,7 @@ async def test_a_defect_is_logged_with_the_id(
 
 
 def test_errors_of_other_methods_have_no_such_field() -> None:
-    assert msgspec.to_builtins(structs.JobNotFound("x")) == {"job_id": "x"}
+    assert msgspec.to_builtins(error_structs.JobNotFound("x")) == {"job_id": "x"}
 
 
 def assert_refused(
