@@ -71,7 +71,11 @@ def start_as(daemon: Daemon, lab: Lab, uid: int, **groups) -> subprocess.Complet
     "groups",
     [
         pytest.param({"gid": OPERATE.gr_gid}, id="primary-group"),
-        pytest.param({"groups": [VIEW.gr_gid, OPERATE.gr_gid]}, id="supplementary-group"),
+        pytest.param(
+            {"groups": [VIEW.gr_gid, OPERATE.gr_gid]},
+            id="supplementary-group",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_members_of_the_operate_group_may_do_everything(
@@ -92,7 +96,7 @@ def test_root_needs_no_group(daemon: Daemon, lab: Lab) -> None:
 @pytest.mark.parametrize(
     "groups",
     [
-        pytest.param({"gid": VIEW.gr_gid}, id="primary-group"),
+        pytest.param({"gid": VIEW.gr_gid}, id="primary-group", marks=pytest.mark.long),
         pytest.param({"groups": [VIEW.gr_gid]}, id="supplementary-group"),
     ],
 )

@@ -84,7 +84,8 @@ def test_a_start_that_was_cut_off_makes_one_job(tmp_path: Path, address: Path, w
         assert lab.report()["logins"] == 1
 
 
-@pytest.mark.parametrize("when", ["after", *more("before")])
+@pytest.mark.long
+@pytest.mark.parametrize("when", ["after", "before"])
 def test_a_retry_that_was_cut_off_tries_once(tmp_path: Path, address: Path, when: str) -> None:
     with running_lab(1, "--fault", "silent-return:command*1") as lab:
         config, folder = config_with(tmp_path, lab), tmp_path / "cucmd"
