@@ -150,6 +150,8 @@ class Node(msgspec.Struct, frozen=True):
     was queued last.
     `zone`, `clock_ahead`: its time zone by name, and seconds by which its clock is ahead of ours.
     `coverage`: what its files cover of the window (cases/coverage.py). None: not looked at.
+    `all_announced`: no more files than those of `files_announced` will be.
+    `heard_at`: when the last byte of it came, or the attempt began.
     """
 
     node: str
@@ -166,6 +168,8 @@ class Node(msgspec.Struct, frozen=True):
     zone: str | None = None
     clock_ahead: float = 0.0
     coverage: str | None = None
+    all_announced: bool = False
+    heard_at: datetime | None = None
 
     @property
     def settled(self) -> bool:
@@ -182,7 +186,8 @@ class Node(msgspec.Struct, frozen=True):
 
     def begin(self, now: datetime, attempt: int) -> Node:
         started = self.state.started_at or now
-        return self._with(Running(started, Phase.CONNECT), attempt=attempt, coverage=None)
+        state = Running(started, Phase.CONNECT)
+        return self._with(state, attempt=attempt, coverage=None, all_announced=False, heard_at=now)
 
     def retry(self, retries: int) -> Node:
         """Pending again, as it was before its first attempt; attempts are counted on."""

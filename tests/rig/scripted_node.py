@@ -14,7 +14,7 @@ import trio
 from cucmd import vos
 from cucmd.failure import Failure, NodeFailed
 from cucmd.job import Collect, Phase, Timeouts
-from cucmd.node.ports import Credentials, NodeTask, Retry
+from cucmd.node.ports import Credentials, NodeTask, Retry, Session
 from cucmd.received_file import ReceivedFile
 from cucmd.work.collect import collect
 
@@ -273,6 +273,7 @@ class RecordedReport:
         self.attempts: list[int] = []
         self.phases: list[Phase] = []
         self.totals: tuple[int, int] | None = None
+        self.all_announced: list[bool] = []
         self.counted: list[str] = []
         self.clocks: list[tuple[str | None, float]] = []
 
@@ -285,11 +286,15 @@ class RecordedReport:
     def clock(self, zone: str | None, ahead: float) -> None:
         self.clocks.append((zone, ahead))
 
+    def session(self, session: Session) -> None:
+        pass
+
     def upload_target(self, target: Target) -> None:
         pass
 
-    def announced(self, files: int, size: int) -> None:
+    def announced(self, files: int, size: int, *, all_of_them: bool) -> None:
         self.totals = (files, size)
+        self.all_announced.append(all_of_them)
 
     def complete(self, files: Sequence[ReceivedFile]) -> None:
         self.counted += [file.path for file in files]

@@ -78,6 +78,8 @@ class Node(Struct, frozen=True):
     files_received: int
     bytes_received: int
     coverage: str | None = None
+    all_announced: bool | None = None
+    heard_at: datetime | None = None
 
 
 class Job(Struct, frozen=True):

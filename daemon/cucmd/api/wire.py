@@ -134,6 +134,8 @@ def _node(node: domain.Node) -> structs.Node:
         files_received=node.files_received,
         bytes_received=node.bytes_received,
         coverage=(node.coverage or None) if node.settled else None,
+        all_announced=node.all_announced or None,
+        heard_at=node.heard_at if isinstance(state, domain.Running) else None,
     )
 
 

@@ -6,14 +6,15 @@ The one rule: transitions are passed on at once, figures only when `figures` is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import msgspec
+import trio
 
 from cucmd.failure import Failure
 from cucmd.job import Node, Phase
-from cucmd.node.ports import UploadTarget
+from cucmd.node.ports import Session, UploadTarget
 from cucmd.received_file import ReceivedFile
 
 Change: TypeAlias = Callable[[Callable[[Node], Node]], None]
@@ -39,6 +40,9 @@ class NodeProgress:
         self._now = now
         self._logged_in = logged_in
         self._target: UploadTarget | None = None
+        self._session: Session | None = None
+        self._heard: tuple[float, datetime] | None = None  # by trio's clock, and as it is shown
+        self._all_announced = False
         self._files_announced: int | None = None
         self._bytes_announced: int | None = None
         self._complete: set[str] = set()  # paths
@@ -48,6 +52,7 @@ class NodeProgress:
 
     def attempt(self, number: int) -> None:
         now, self._attempt = self._now(), number
+        self._session, self._heard = None, (trio.current_time(), now)
         self._change(lambda node: node.begin(now, number))
 
     def phase(self, phase: Phase) -> None:
@@ -59,11 +64,15 @@ class NodeProgress:
     def clock(self, zone: str | None, ahead: float) -> None:
         self._change(lambda node: msgspec.structs.replace(node, zone=zone, clock_ahead=ahead))
 
+    def session(self, session: Session) -> None:
+        self._session = session
+
     def upload_target(self, target: UploadTarget) -> None:
         self._target = target
 
-    def announced(self, files: int, size: int) -> None:
+    def announced(self, files: int, size: int, *, all_of_them: bool) -> None:
         self._files_announced, self._bytes_announced = files, size
+        self._all_announced = all_of_them
 
     def complete(self, files: Sequence[ReceivedFile]) -> None:
         self._complete.update(file.path for file in files if file.closed)
@@ -90,13 +99,31 @@ class NodeProgress:
 
     def figures(self, node: Node) -> Node:
         """The node with the figures of this moment; `node` itself where nothing has changed."""
+        after = node
+        if not node.settled:
+            after = msgspec.structs.replace(node, heard_at=self._heard_at() or node.heard_at)
         target = self._target
-        if target is None:
-            return node
-        after = node.progress(
-            files_announced=self._files_announced,
-            bytes_announced=self._bytes_announced,
-            files_received=len(self._complete) if self._ended else target.files_received,
-            bytes_received=target.bytes_received,
-        )
+        if target is not None:
+            after = after.progress(
+                files_announced=self._files_announced,
+                bytes_announced=self._bytes_announced,
+                files_received=len(self._complete) if self._ended else target.files_received,
+                bytes_received=target.bytes_received,
+            )
+            after = msgspec.structs.replace(after, all_announced=self._all_announced)
         return node if after == node else after
+
+    def _heard_at(self) -> datetime | None:
+        """When the node was heard last. It stays the same, to the digit, while the node is silent:
+        every difference is sent to watchers.
+        """
+        if self._heard is None:
+            return None
+        last, _ = self._heard
+        if self._session is not None:
+            last = max(last, self._session.last_heard)
+        if self._target is not None:
+            last = max(last, self._target.last_activity)
+        if last > self._heard[0]:
+            self._heard = last, self._now() - timedelta(seconds=trio.current_time() - last)
+        return self._heard[1]

@@ -107,6 +107,7 @@ class NodeSession:
         self._unread = b""
         self._silent_since = trio.current_time()  # when the last bytes were processed
         self._ended = False
+        self.last_heard = trio.current_time()
         self.logged_in = False
 
     @property
@@ -208,7 +209,7 @@ class NodeSession:
         return piece
 
     def _process(self, data: bytes) -> None:
-        self._silent_since = trio.current_time()
+        self._silent_since = self.last_heard = trio.current_time()
         if data:
             self._transcript.received(data)
             self._events.extend(self._cli.receive(data))

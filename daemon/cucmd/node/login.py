@@ -105,5 +105,6 @@ async def _log_in(
         shell = await open_shell(task, connected, enter, cli.mask)
         session = NodeSession(shell, transcript, cli)
         trial.push_async_callback(close_session, session, timeouts.grace)
+        report.session(session)
         await session.wait_for_prompt()
         return session

@@ -182,6 +182,16 @@ class NodeTask(msgspec.Struct, frozen=True):
     cluster: str | None = None
 
 
+class Session(Protocol):
+    """A session on a node, as far as its job looks at it.
+
+    last_heard: when the last bytes came, by trio's clock.
+    """
+
+    @property
+    def last_heard(self) -> float: ...
+
+
 class Report(Protocol):
     """What the work on a node reports to its job. Synchronous: the work never waits for the job."""
 
@@ -192,11 +202,17 @@ class Report(Protocol):
         and how many seconds it is ahead of ours.
         """
 
+    def session(self, session: Session) -> None:
+        """The session is open. The job may ask it from now on."""
+
     def upload_target(self, target: UploadTarget) -> None:
         """The target is open. The job may read its figures from now on."""
 
-    def announced(self, files: int, size: int) -> None:
-        """How many files and bytes the node has announced, over all commands so far."""
+    def announced(self, files: int, size: int, *, all_of_them: bool) -> None:
+        """How many files and bytes the node has announced, over all commands so far.
+
+        all_of_them: no other command will follow.
+        """
 
     def complete(self, files: Sequence[ReceivedFile]) -> None:
         """The node has reported the end of the command that sent these files.

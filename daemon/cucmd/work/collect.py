@@ -197,10 +197,12 @@ class _FileGets:
             password=target.password,
             directory=target.directory,
         )
+        self._paths_left = len(what.paths)
         self._files_announced = 0
         self._bytes_announced = 0
 
     async def get(self, path: str, node_clock: NodeClock) -> PathResult:
+        self._paths_left -= 1
         self._report.phase(Phase.COMMAND)
         request = self._request(path, node_clock)
         arrivals = Arrivals(self._target)
@@ -241,7 +243,9 @@ class _FileGets:
         """`before`: the sizes that were announced before for the same command."""
         self._files_announced += sizes.files - (before.files if before else 0)
         self._bytes_announced += sizes.bytes - (before.bytes if before else 0)
-        self._report.announced(self._files_announced, self._bytes_announced)
+        self._report.announced(
+            self._files_announced, self._bytes_announced, all_of_them=not self._paths_left
+        )
 
     def _nothing_came(self, path: str, why: Failure, arrivals: Arrivals) -> PathResult:
         """The failure of a path that does not stop the others; raises any other.

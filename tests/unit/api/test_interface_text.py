@@ -26,7 +26,7 @@ ADDED = {
         **{"revision": "?int", "closed": "?bool", "resumable": "?bool", "retries": "?int"},
         "files_deleted": "?bool",
     },
-    ("type", "Node"): {"coverage": "?string"},
+    ("type", "Node"): {"coverage": "?string", "all_announced": "?bool", "heard_at": "?string"},
     ("type", "JobSummary"): {
         **{"nodes_succeeded": "?int", "started_at": "?string", "owner": "?int"},
         **{"targets": "?[]string", "first_node": "?string", "collection": "?Collection"},

@@ -41,6 +41,7 @@ async def test_every_path_is_one_file_get_into_one_target(
         ]
         assert len(node.targets) == 1
         assert report.totals == (4, 60)
+        assert report.all_announced == [False, True]
         assert report.phases == [
             Phase.LOGIN,
             Phase.PREPARE,
