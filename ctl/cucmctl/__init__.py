@@ -37,7 +37,9 @@ The command line:
     prompt.py    asks for it on the terminal, without echo
     export.py    a job's tar into a tar, a zip or a folder
     views.py     shows a job that is followed: as lines, as JSON, or its end alone
-    live.py      shows it on a terminal, redrawn; the only file that loads rich
+    live.py      shows it on a terminal, redrawn
+    frame.py     what that shows of a job: lines that fit. Only these two load rich
+    times.py     PURE  how long a job has run and will take, and how long a node has been silent
     terminal.py  settings of the terminal while that draws
     rates.py     PURE  bytes per second of each node
     names.py     PURE  nodes' names, cut to a width

@@ -1,6 +1,6 @@
 """The live view of a job on a terminal: a line for each node, redrawn as changes come.
 
-The one rule: this is the only file that loads rich. It draws on the terminal's alternate screen. So
+The one rule: only this file and `frame.py` load rich. It draws on the alternate screen. So
 a resize leaves no broken lines, and the terminal is as before when the view ends, however it ends.
 Then the last state is printed on the normal screen.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
@@ -18,35 +18,14 @@ from types import FrameType
 from typing import Any, TextIO
 
 import rich.live
-from rich.cells import set_cell_size
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from cucmctl import job_list, printer, render, terminal
-from cucmctl.names import distinct_names, mark
+from cucmctl.frame import Frame
 from cucmctl.rates import Rates
-from cucmctl.remarks import folded, without_name
 from cucmctl.views import Ended, View
-from cucmd.api.structs import Job, JobSummary, Node, WatchReply
-
-# Which nodes are shown first if there is not a line for each.
-URGENCY = {"failed": 0, "running": 1, "cancelled": 2, "pending": 3, "succeeded": 4}
-STYLES = {
-    "succeeded": "green",
-    "failed": "red",
-    "partial": "yellow",
-    "cancelled": "yellow",
-    "running": "cyan",
-    "pending": "dim",
-    "queued": "dim",
-}
-
-# Columns: a blank, a status or phase, and a blank.
-STATUS_WIDTH = 11
-# Which counts the heading leaves out first if not all fit.
-LEFT_OUT_FIRST = ("cancelled", "pending", "succeeded", "running", "failed")
-# The figures of a node, and their widths with the blank before each.
-FIGURES = {"files": 8, "size": 16, "pace": 11}
+from cucmd.api.structs import Job, JobSummary, WatchReply
 
 # rich would take the width from these variables, which may be old, or take the terminal for none.
 # The caller has checked that it is one.
@@ -61,6 +40,7 @@ MOST_LINES = 200
 class Live(View):
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         environ = {name: os.environ[name] for name in os.environ if name not in IGNORED_VARIABLES}
+        self._stream = stream
         self._console = Console(file=stream, highlight=False, _environ=environ)
         self._ascii_only = printer.ascii_only(stream)
         self._clock = clock
@@ -164,6 +144,10 @@ class Live(View):
         if not self._live.is_started:
             super().came_back()
 
+    def conclude(self, job: Job) -> None:
+        for text in render.to_hand_on(job):
+            printer.line(text, self._stream)
+
     def _list(self, jobs: dict[str, JobSummary]) -> None:
         """Replaces the list, which another thread may be drawing, so it is never changed in place.
 
@@ -191,7 +175,7 @@ class Live(View):
             lines = render.job(
                 self._job, now, colour=colour, columns=columns, ascii_only=ascii_only
             )
-            yield from render.first_in_view(lines, rows, columns)
+            yield from render.first_in_view(lines, rows - 1, columns)  # one is for `conclude`
 
     def _screen(self) -> RenderableType:
         width, height = self._console.size
@@ -205,152 +189,17 @@ class Live(View):
             return Group(*lines, Text(last, "dim"))
         if self._job is None:
             return Text("waiting for the daemon", "dim")
-        frame = Frame(self._job, self._rates, self._clock(), width, ascii_only=self._ascii_only)
+        frame = Frame(
+            self._job,
+            self._rates,
+            self._clock(),
+            datetime.now(UTC),
+            width,
+            ascii_only=self._ascii_only,
+            current=not self._away,
+        )
         hint = "Ctrl-C ends the view; the job goes on" if self._ends_at_ctrl_c else ""
         return Group(*frame.lines(height, self._missed, self._away or hint))
-
-
-class Frame:
-    """The live view of a job at one moment, `width` cells wide."""
-
-    def __init__(
-        self, job: Job, rates: Rates, now: float, width: int, *, ascii_only: bool = False
-    ) -> None:
-        self._job = job
-        self._rates = rates
-        self._now = now
-        self._width = width
-        self._bar_characters = ("#", "-") if ascii_only else ("━", "╌")
-        self._mark = mark(ascii_only=ascii_only)
-        names = tuple(printer.visible(node.node) for node in job.nodes)
-        longest = max(map(len, names), default=0)
-        self._figures = figures_beside(longest, width)
-        space = width - STATUS_WIDTH - sum(FIGURES[name] for name in self._figures)
-        short = distinct_names(names, max(render.LEAST_NAME, space), self._mark)
-        self._name_width = max(map(len, short), default=0)
-        if self._name_width > space:  # names are more important than figures
-            self._figures = ()
-        self._names = dict(zip((node.node for node in job.nodes), short, strict=True))
-
-    def lines(self, height: int, missed: int = 0, hint: str = "") -> list[Text]:
-        above = [self._head(), *(Text(text, "yellow") for text in render.unsaved(self._job))]
-        space = max(1, height - len(above) - 2)
-        nodes: Sequence[Node] = self._job.nodes
-        others: dict[str, int] = {}
-        if len(nodes) > space:
-            nodes, others = folded(nodes)
-        shown, hidden = select(nodes, space)
-        lines = [*above, *(self._node(node, others.get(node.node, 0)) for node in shown)]
-        if hidden:
-            lines.append(Text(f"and {_counted(hidden, others)}", "dim"))
-        if missed:
-            lines.append(Text(f"{missed} changes came too fast to be shown", "dim"))
-        if hint:
-            lines.append(Text(hint, "dim"))
-        for line in lines:
-            line.no_wrap = True
-            self._cut(line)
-        return lines[:height]
-
-    def _cut(self, line: Text) -> None:
-        """Cuts a line. rich's own ellipsis would become six characters in ASCII."""
-        if line.cell_len > self._width:
-            line.truncate(self._width - 1, overflow="crop")
-            line.append(self._mark)
-
-    def _head(self) -> Text:
-        """The heading.
-
-        If it is too long, counts are left out first, then the job's id; never figures.
-        """
-        job = self._job
-        rate = sum(self._rates.of(node.node, self._now) for node in job.nodes)
-        received = sum(node.bytes_received for node in job.nodes)
-        figures = f"  {render.size(received)}" + (f"  {render.size(int(rate))}/s" if rate else "")
-        name = f"job {printer.visible(job.job_id)} "
-        space = self._width - len(name) - len(job.status) - len(figures)
-        text = Text(name if space >= 0 else "")
-        text.append(job.status, STYLES.get(job.status, ""))
-        if tally := self._tally(space - 2):
-            text.append(f"  {tally}")
-        return text.append(figures)
-
-    def _tally(self, space: int) -> str:
-        """The counts of nodes that fit; empty if not even the number of nodes does."""
-        whole = render.tally(self._job)
-        if len(whole) <= space:
-            return whole
-        for few in range(1, len(LEFT_OUT_FIRST) + 1):
-            text = f"{render.tally(self._job, without=LEFT_OUT_FIRST[:few])} {self._mark}"
-            if len(text) <= space:
-                return text
-        return ""
-
-    def _node(self, node: Node, others: int = 0) -> Text:
-        """`others`: how many nodes have failed in the same way and have no line."""
-        status = node.phase if node.status == "running" and node.phase else node.status
-        status = printer.visible(status)
-        line = Text(set_cell_size(self._names[node.node], self._name_width) + " ")
-        line.append(f"{status:9.9} ", STYLES.get(node.status, ""))
-        if node.status == "failed" and node.error:
-            if others:
-                line.append(f"and {others} more: ", STYLES["failed"])
-            return line.append(printer.visible(without_name(node, node.error)))
-        if node.status != "pending":
-            self._append_figures(line, node)
-        return line
-
-    def _append_figures(self, line: Text, node: Node) -> None:
-        files, size = render.figures(node, self._job.collection)
-        rate = self._rates.of(node.node, self._now) if node.status == "running" else 0
-        pace = f"{render.size(int(rate))}/s" if rate else ""
-        values = {"files": files, "size": size, "pace": pace}
-        figures = "".join(f"{values[name]:>{FIGURES[name]}}" for name in self._figures)
-        self._append_bar(line, node, self._width - len(line) - len(figures))
-        line.append(figures)
-
-    def _append_bar(self, line: Text, node: Node, width: int) -> None:
-        # left out first if there is little space, and with compress, whose total is unknown
-        if width < 5 or "pace" not in self._figures or self._job.collection.compress:
-            line.append(" " * width)
-            return
-        done = width * node.bytes_received // node.bytes_announced if node.bytes_announced else 0
-        # full only once the node has succeeded: the announced number is not exact
-        done = width if node.status == "succeeded" else min(done, width - 1)
-        full, empty = self._bar_characters
-        line.append(full * done, STYLES.get(node.status, ""))
-        line.append((empty if node.bytes_announced else " ") * (width - done), "dim")
-
-
-def figures_beside(longest: int, width: int) -> tuple[str, ...]:
-    """Which figures fit beside names of up to `longest` characters.
-
-    The size is kept as long as at least a shortened name fits beside it.
-    """
-    for figures in (("files", "size", "pace"), ("files", "size"), ("size",)):
-        space = width - STATUS_WIDTH - sum(FIGURES[name] for name in figures)
-        if space >= (longest if len(figures) > 1 else min(longest, render.LEAST_NAME)):
-            return figures
-    return ()
-
-
-def select(nodes: Sequence[Node], space: int) -> tuple[list[Node], list[Node]]:
-    """The nodes that get a line, in their order, and those that are only counted."""
-    if len(nodes) <= space:
-        return list(nodes), []
-    urgent = sorted(range(len(nodes)), key=lambda i: (URGENCY[nodes[i].status], i))
-    chosen = set(urgent[: space - 1])  # one line is for the count of the others
-    shown = [node for i, node in enumerate(nodes) if i in chosen]
-    return shown, [node for i, node in enumerate(nodes) if i not in chosen]
-
-
-def _counted(nodes: Sequence[Node], others: Mapping[str, int]) -> str:
-    """`20 more: 8 running, 12 pending`; `others`: nodes that one of these stands for."""
-    counts = dict.fromkeys(URGENCY, 0)
-    for node in nodes:
-        counts[node.status] += 1 + others.get(node.node, 0)
-    parts = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    return f"{sum(counts.values())} more: {parts}"
 
 
 def select_jobs(oldest_first: Iterable[JobSummary], space: int) -> tuple[list[JobSummary], int]:

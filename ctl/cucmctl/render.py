@@ -292,7 +292,13 @@ def ending(job: Job, *, all_names: bool = True) -> Iterator[str]:
 def where(job: Job) -> Iterator[str]:
     """Where the files of a job are that has ended, and how to get them."""
     yield f"files in {visible(job.directory)}"
-    yield f"to hand them on: cucmctl export {visible(job.job_id)}"
+    yield from to_hand_on(job)
+
+
+def to_hand_on(job: Job) -> Iterator[str]:
+    """The command for it, if anything has come."""
+    if any(node.files_received for node in job.nodes):
+        yield f"to hand them on: cucmctl export {visible(job.job_id)}"
 
 
 def summary(job: Job) -> JobSummary:

@@ -141,7 +141,7 @@ class Lines(View):
             self._show_unsaved(change.job)
 
     def conclude(self, job: Job) -> None:
-        for text in render.ending(job):
+        for text in (*render.ending(job), *render.where(job)):
             printer.line(text, self._stream)
 
     def _show_job(self, job: JobSummary) -> None:

@@ -54,7 +54,7 @@ def test_watch_gives_a_line_a_change(canned, ctl, job, node):
         job("succeeded", node()),
     )
     done = ctl("watch", "3f2a")
-    *shown, conclusion = done.stdout.splitlines()
+    *shown, conclusion, directory, words = done.stdout.splitlines()
     assert [line[9:] for line in shown[:-2]] == [
         "job 3f2a00112233: queued, 0/1 nodes done",
         "ccm-pub: running, connect, 1/4 files, 1.0/4.0 MB",
@@ -66,6 +66,8 @@ def test_watch_gives_a_line_a_change(canned, ctl, job, node):
         "2026-03-01 08:00:42 job 3f2a00112233: succeeded, 1/1 nodes done",
     ]
     assert conclusion.startswith("job 3f2a00112233 succeeded: 1 node:")
+    assert directory == "files in /var/lib/cucmd/jobs/3f2a00112233"
+    assert words == "to hand them on: cucmctl export 3f2a00112233"
 
 
 def test_watch_json_gives_each_reply_on_a_line(canned, ctl, job):

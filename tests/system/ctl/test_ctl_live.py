@@ -1,9 +1,11 @@
 """`watch` on a terminal: what a person sees, and the terminal as it was afterwards."""
 
+import re
 import signal
 import sys
 import termios
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -39,14 +41,51 @@ def test_watch_shows_a_line_a_node(canned, terminal, cluster, go_on):
     canned.watch(cluster, then=go_on)
     screen = terminal("watch", "3f2a")
     screen.until("Ctrl-C ends the view; the job goes on")
-    head, first, second, third, _ = [line.rstrip() for line in screen.screen.splitlines()[:5]]
-    assert head == "job 3f2a00112233 running  3 nodes: 1 running, 1 pending, 1 failed  5.0 MB"
-    assert first.startswith("ccm-pub  transfer  ━━━━━━╌")
+    head, amounts, first, second, third = [line.rstrip() for line in screen.screen.splitlines()[:5]]
+    assert head == "job 3f2a00112233 running  3 nodes: 1 running, 1 pending, 1 failed"
+    assert amounts.endswith(" so far  5.0 MB")
+    assert first.startswith("ccm-pub  transfer  ━━╌")
     assert first.split()[-3:] == ["1/4", "1.0/4.0", "MB"]
     filled, empty = first.count("━"), first.count("╌")
     assert filled == (filled + empty) // 4  # a quarter of what was announced
     assert second == "ccm-sub1 failed    TimeoutError: Timed out after 600s"
     assert third == "ccm-sub2 pending"
+
+
+def ago(seconds):
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+
+
+@pytest.mark.parametrize("nodes", [1, 3, 40])
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (200, 50)])
+def test_time_amounts_and_silence_are_seen_on_any_screen(
+    canned, terminal, job, node, go_on, columns, rows, nodes
+):
+    many = [node(f"ccm-sub{n}", "running", heard_at=ago(0)) for n in range(nodes - 1)]
+    many.append(node("ccm-pub", "running", phase="command", heard_at=ago(100)))
+    canned.watch(job("running", *many, started_at=ago(125)), then=go_on)
+    screen = terminal("watch", "3f2a", columns=columns, rows=rows)
+    screen.until_frame(columns, rows)
+    screen.until("Ctrl-C ends the view")
+    head, amounts, *shown = [line.rstrip() for line in screen.screen.splitlines()]
+    assert head.startswith(f"job 3f2a00112233 running  {nodes} node")
+    assert re.fullmatch(r"2m\d\ds so far  \d+\.0 MB", amounts)
+    silent = [line for line in shown if "silent 1m4" in line]
+    assert len(silent) == 1, "the node that hangs has a line, however many there are"
+    assert silent[0].startswith("ccm-pub")
+    hidden = max(0, nodes - (rows - 4))
+    named = [line for line in shown if line.startswith("ccm-")]
+    assert len(named) == (nodes - hidden - 1 if hidden else nodes)
+    assert (f"and {hidden + 1} more" in screen.screen) == bool(hidden)
+
+
+def test_what_was_printed_above_stays(canned, terminal, job, cluster):
+    canned.watch(cluster, job("succeeded"))
+    screen = terminal("watch", "3f2a", within=["/bin/sh", "-c", 'echo above; exec "$@"', "sh"])
+    assert screen.ended() == 0
+    lines = screen.screen.splitlines()
+    assert lines[0] == "above"
+    assert lines[-1] == "to hand them on: cucmctl export 3f2a00112233"
 
 
 def test_the_view_fits_80_columns_and_follows_a_resize(canned, terminal, job, node, go_on):
@@ -59,7 +98,7 @@ def test_the_view_fits_80_columns_and_follows_a_resize(canned, terminal, job, no
         screen.until_frame(columns, rows)
         assert "job 3f2a" in screen.screen
         if rows == 24:
-            assert "and 20 more: 20 running" in screen.screen
+            assert "and 21 more: 21 running" in screen.screen
     screen.type("\x03")
     assert screen.ended() == 130
     assert_clean(screen)
@@ -224,7 +263,7 @@ def test_an_ascii_terminal_gets_a_bar_of_ascii(canned, terminal, cluster, go_on)
     canned.watch(cluster, then=go_on)
     screen = terminal("watch", "3f2a", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     screen.until("ccm-sub2 pending")
-    assert "####" in screen.screen
+    assert "##-" in screen.screen
     assert screen.screen.isascii()
 
 

@@ -173,11 +173,17 @@ def test_what_is_left_to_say_of_a_job_that_has_ended_is_nothing(lines, change, j
     assert lines.since() == ["missed 200 changes; the state as it is now:"]
 
 
-def test_the_conclusion_is_the_ending(lines, job, node):
-    lines.conclude(job(node(status="succeeded"), status="succeeded"))
-    assert lines._stream.getvalue() == "\n".join(
-        [*render.ending(job(node(status="succeeded"), status="succeeded")), ""]
-    )
+def test_the_conclusion_is_the_ending_and_where_the_files_are(lines, job, node):
+    ended = job(node(status="succeeded", files_received=1), status="succeeded")
+    lines.conclude(ended)
+    said = lines._stream.getvalue().splitlines()
+    assert said == [*render.ending(ended), *render.where(ended)]
+    assert said[-1].endswith("cucmctl export 3f2a00112233")
+
+
+def test_nothing_is_handed_on_of_a_job_that_has_nothing(lines, job, node):
+    lines.conclude(job(node(status="failed", error="no route"), status="failed"))
+    assert "export" not in lines._stream.getvalue()
 
 
 def test_a_job_that_is_tried_again_has_a_second_end(lines, change, job, node):

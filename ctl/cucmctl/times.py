@@ -1,0 +1,57 @@
+"""PURE. How long a job has run, how long it will take, and how long a node has been silent.
+
+The one rule: what is not known is None, and never a guess. Seconds, all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from cucmd.api.structs import Collection, Job, Node
+
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+def elapsed(job: Job, at: datetime) -> float:
+    """Since it began; since it was made, if it waits for its turn for the first time."""
+    return max(0.0, ((job.completed_at or at) - (job.started_at or job.created_at)).total_seconds())
+
+
+def left_of_node(node: Node, collection: Collection, rate: float) -> float | None:
+    """Until the last of its bytes has come, at this rate (bytes per second).
+
+    None while it has not announced all of its files, while nothing comes, and where it packs them:
+    what it has announced is their size before.
+    """
+    if node.status in ENDED:
+        return 0.0
+    if node.status != "running" or not node.all_announced:
+        return None
+    if node.bytes_announced is None or collection.compress:
+        return None
+    missing = node.bytes_announced - node.bytes_received
+    if missing <= 0:
+        return 0.0
+    return missing / rate if rate > 0 else None
+
+
+def left_of_job(job: Job, rate_of: Callable[[str], float]) -> float | None:
+    """Until the last node has sent all: None while that is not known of one of them.
+
+    rate_of  a node's name -> its bytes per second
+    """
+    longest = 0.0
+    for node in job.nodes:
+        left = left_of_node(node, job.collection, rate_of(node.node))
+        if left is None:
+            return None
+        longest = max(longest, left)
+    return longest
+
+
+def silence(node: Node, at: datetime) -> float | None:
+    """Since the last byte of a node that is at work. A daemon of before does not tell it."""
+    if node.status != "running" or node.heard_at is None:
+        return None
+    return max(0.0, (at - node.heard_at).total_seconds())
