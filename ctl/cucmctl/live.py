@@ -127,8 +127,15 @@ class Live(View):
         if change.jobs is not None:
             self._list({job.job_id: job for job in reversed(change.jobs)})
         if change.job is not None and self._jobs is not None:
-            # a job that is not listed is newer than all others, unless it was removed before
-            if change.job.job_id in self._jobs or not self._ended.has(change.job):
+            if change.job.deleted:
+                self._ended.add(change.job.job_id)
+                left = {name: job for name, job in self._jobs.items() if name != change.job.job_id}
+                self._list(left)
+            # A job that is not listed is newer than all others, unless it was removed before; or it
+            # had ended before this watch, and somebody labels it or deletes its files.
+            elif change.job.job_id in self._jobs or not (
+                change.job.closed or self._ended.has(change.job)
+            ):
                 self._list(self._jobs | {change.job.job_id: render.summary(change.job)})
         elif change.job is not None:
             self._rates.observe(change.job, self._clock())

@@ -134,11 +134,19 @@ class Lines(View):
             self._shown = {job: nodes for job, nodes in self._shown.items() if job in listed}
         for summary in change.jobs or ():
             self._show_job(summary)
-        if change.job is not None and not self._ended.has(change.job):
+        if change.job is not None and change.job.deleted:
+            self._print(f"job {change.job.job_id}: deleted")
+        elif change.job is not None and self._is_news(change.job):
             for node in change.job.nodes:
                 self._show_node(change.job, node)
             self._show_job(render.summary(change.job))
             self._show_unsaved(change.job)
+
+    def _is_news(self, job: Job) -> bool:
+        """Not what becomes of a job after its end: it is closed, labelled, or read once more."""
+        if job.closed and job.job_id not in self._shown and self._of_all_jobs:
+            return False
+        return not self._ended.has(job)
 
     def conclude(self, job: Job) -> None:
         for text in (*render.ending(job), *render.where(job)):

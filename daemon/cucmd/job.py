@@ -278,6 +278,7 @@ class Job(msgspec.Struct, frozen=True):
     `revision`: how many changes of state it has had, over all restarts. Figures do not count.
     `closed`: it has ended, its last connection is gone, and all files are on record.
     `files_deleted`: it has been begun to delete what it collected.
+    `deleted`: it was deleted, and this is the last that watchers are told of it.
     """
 
     job_id: str
@@ -301,6 +302,7 @@ class Job(msgspec.Struct, frozen=True):
     revision: int = 0
     closed: bool = False
     files_deleted: bool = False
+    deleted: bool = False
 
     @property
     def ended(self) -> bool:

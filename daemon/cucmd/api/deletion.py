@@ -18,6 +18,7 @@ from functools import partial
 from typing import NamedTuple
 
 import trio
+from msgspec.structs import replace
 
 from cucmd.cases import retention
 from cucmd.cases.delete import Stopped, remove_directory
@@ -97,8 +98,13 @@ class Deletions:
             for job_id in await self._store.begun_deletions():
                 changing = self._supervisor.holds.changing(job_id)
                 with suppress(Busy), changing, _logged(f"job {job_id}: it is not deleted yet"):
-                    await self._remove(job_id)
+                    await self._remove(job_id, await self._readable(job_id))
                     log.info("job %s: its deletion is finished", job_id)
+
+    async def _readable(self, job_id: str) -> Job | None:
+        with suppress(StoreFailed):
+            return await self._store.load(job_id)
+        return None
 
     async def _delete_all(self, jobs: Iterable[ClosedJob]) -> list[Deleted]:
         """One that cannot be deleted does not keep the others: the first error is raised at last.
@@ -127,19 +133,28 @@ class Deletions:
             if self._stopped.is_set():
                 raise Draining
             with trio.CancelScope(shield=True):
-                size = await self._store.begin_deletion(job_id, record=record)
-                await self._remove(job_id)
+                size, revision = await self._store.begin_deletion(job_id, record=record)
+                if revision is not None:
+                    gone = replace(job, files_deleted=True, revision=revision)
+                    self._supervisor.publish_closed(gone)
+                await self._remove(job_id, job)
             return Deleted(job, size)
 
-    async def _remove(self, job_id: str) -> None:
-        """The files of a marked job, and its record if it is marked so."""
+    async def _remove(self, job_id: str, job: Job | None) -> None:
+        """The files of a marked job, and its record if it is marked so.
+
+        `job`: the job, for watchers; None: it cannot be read.
+        """
         remove = partial(remove_directory, self._supervisor.directory(job_id), self._stopped)
         with trio.CancelScope(shield=True):
             try:
                 await trio.to_thread.run_sync(remove, limiter=self._one)
             except Stopped:
                 raise Draining from None
-            await self._store.end_deletion(job_id)
+            gone = await self._store.end_deletion(job_id)
+        if gone and job is not None:
+            last = replace(job, files_deleted=True, deleted=True, revision=gone)
+            self._supervisor.publish_closed(last)
 
 
 @contextmanager

@@ -104,6 +104,7 @@ class Job(Struct, frozen=True):
     resumable: bool | None = None
     retries: int | None = None
     files_deleted: bool | None = None
+    deleted: bool | None = None
 
 
 class JobSummary(Struct, frozen=True):
@@ -122,6 +123,7 @@ class JobSummary(Struct, frozen=True):
     first_node: str | None = None
     collection: Collection | None = None
     labels: dict[str, str] | None = None
+    revision: int | None = None
 
 
 class StartRequest(Struct, frozen=True):
@@ -295,6 +297,8 @@ class JobChange(Struct, frozen=True):
     closed: bool
     unsaved: str | None = None
     labels: dict[str, str] | None = None
+    files_deleted: bool | None = None
+    deleted: bool | None = None
 
 
 class WatchReply(Struct, frozen=True):

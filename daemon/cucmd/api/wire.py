@@ -42,6 +42,7 @@ def job_to_wire(
         resumable=job.resumable,
         retries=job.retries,
         files_deleted=job.files_deleted or gone or None,
+        deleted=job.deleted or None,
     )
 
 
@@ -66,6 +67,8 @@ def changed_to_wire(
         closed=job.closed,
         unsaved=unsaved,
         labels=job.labels or None,
+        files_deleted=job.files_deleted or None,
+        deleted=job.deleted or None,
     )
 
 
@@ -93,6 +96,7 @@ def summary_to_wire(job: domain.Job | JobRow) -> structs.JobSummary:
         targets=detail.targets or None,
         collection=_collection(detail.work),
         labels=detail.labels or None,
+        revision=detail.revision,
     )
 
 

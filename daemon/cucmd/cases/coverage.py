@@ -48,9 +48,19 @@ def has_coverage(job: Job) -> bool:
 
 
 class Coverage:
-    """Of the daemon. `run` is to be started in a task of its own."""
+    """Of the daemon. `run` is to be started in a task of its own.
 
-    def __init__(self, store: Store, directory: Callable[[str], Path], zone_of: ZoneOf) -> None:
+    publish  called with a job once what its files cover is stored
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Callable[[str], Path],
+        zone_of: ZoneOf,
+        publish: Callable[[Job], None],
+    ) -> None:
+        self._publish = publish
         self._store = store
         self._directory = directory
         self._zone_of = zone_of
@@ -113,7 +123,9 @@ class Coverage:
             said = await reading.describe()
         finally:
             thread.close()
-        await self._store.save_coverage(job, said)
+        after = await self._store.save_coverage(job, said)
+        if after is not None:
+            self._publish(after)
 
 
 class _JobReading:

@@ -135,8 +135,10 @@ class Supervisor:
         try:
             await run.run()
             if run.job.ended and run.recorded:
-                await self._services.store.close_job(job_id)
-                self._services.feed.publish(msgspec.structs.replace(run.job, closed=True))
+                revision = await self._services.store.close_job(job_id)
+                revision = max(revision, run.job.revision)
+                closed = msgspec.structs.replace(run.job, closed=True, revision=revision)
+                self._services.feed.publish(closed)
                 self.on_closed(job_id)
         except StoreFailed as error:  # the next start checks its files once more
             log.warning("job %s: %s", job_id, error)
@@ -189,7 +191,7 @@ class Supervisor:
         self._admit(after.uid)
         after = after.revised(job)
         with trio.CancelScope(shield=True):
-            await self._services.store.reopen_job(job, after, key)
+            after = await self._services.store.reopen_job(job, after, key)
         run = self._run_for(after, tasks)
         self._services.feed.publish(after)
         self._launch(run)
@@ -210,8 +212,16 @@ class Supervisor:
             job = await self._load(job.job_id)
             after = change(job)
             with trio.CancelScope(shield=True):
-                await self._services.store.save(job, after)
+                after = await self._services.store.revise_job(job, after)
+            self.publish_closed(after)
         return after
+
+    def publish_closed(self, job: Job) -> None:
+        """Tells watchers of a change of a closed job, unless it was tried again meanwhile: then
+        they are told of that, and this would be of before.
+        """
+        if job.job_id not in self._live:
+            self._services.feed.publish(job)
 
     # Queries
 

@@ -145,7 +145,7 @@ async def _daemon(
                 )
                 await supervisor.recover(in_force.planner.replan)
                 keys = HostKeys(known_hosts, host_key_scan(in_force.settings_of))
-                coverage = Coverage(store, supervisor.directory, zone_of)
+                coverage = Coverage(store, supervisor.directory, zone_of, supervisor.publish_closed)
                 deletions = Deletions(supervisor, store)
                 retention = RetentionTask(deletions, lambda: in_force.config.retention)
 

@@ -7,6 +7,7 @@ The one rule: a write that was answered is on the disk, and survives a crash and
     tables.py     the SQL statements of one job
     lists.py      the SQL of lists of jobs
     deletions.py  the SQL of jobs that are deleted
+    revisions.py  the SQL of a job's count of changes
     rows.py       PURE  jobs to rows and back
     database.py   the file: made, checked, moved aside when damaged, migrated
     schema.py     the tables of each version

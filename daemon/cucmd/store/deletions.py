@@ -7,9 +7,11 @@ stop in the middle is known, and is finished later.
 from __future__ import annotations
 
 import sqlite3
+from typing import NamedTuple
 
 import msgspec
 
+from cucmd.store import revisions
 from cucmd.store.rows import ClosedJob
 from cucmd.store.tables import unreadable
 
@@ -18,9 +20,10 @@ BEGUN = "SELECT job_id FROM job WHERE deletion IN ('job', 'files') ORDER BY posi
 # Rows of one transaction: a job can have 100,000 files, and other writes must not wait for all.
 _AT_ONCE = 5000
 
-_BEGIN = """
+_FIND = "SELECT bytes_kept, deletion FROM job WHERE job_id = ? AND closed"
+_MARK = """
 UPDATE job SET deletion = CASE WHEN :record OR deletion = 'job' THEN 'job' ELSE 'files' END
-WHERE job_id = :job_id AND closed RETURNING bytes_kept"""
+WHERE job_id = :job_id"""
 
 _DELETE_FILES = """
 DELETE FROM file WHERE job = :job AND (node, path) IN (
@@ -33,26 +36,49 @@ SELECT job_id, completed_at, bytes_kept,
 FROM job WHERE closed ORDER BY completed_at DESC, position DESC"""
 
 
-def begin(connection: sqlite3.Connection, job_id: str, *, record: bool) -> int:
-    """Returns how many bytes its files take."""
-    found = connection.execute(_BEGIN, {"job_id": job_id, "record": record}).fetchone()
-    return int(found[0]) if found else 0
+class BegunDeletion(NamedTuple):
+    """bytes: what the files of the job take. revision: of the job then; None: its files were being
+    deleted before, so that nothing has changed.
+    """
+
+    bytes: int
+    revision: int | None
 
 
-def end(connection: sqlite3.Connection, job_id: str) -> bool:
-    """Whether there is more to be done, by another call. Nothing is done for an unmarked job."""
+class EndedDeletion(NamedTuple):
+    """more: there is more to be done, by another call. revision: that of the end of the job, which
+    is gone; 0: it is still there.
+    """
+
+    more: bool = False
+    revision: int = 0
+
+
+def begin(connection: sqlite3.Connection, job_id: str, *, record: bool) -> BegunDeletion:
+    found = connection.execute(_FIND, (job_id,)).fetchone()
+    if found is None:
+        return BegunDeletion(0, None)
+    size, before = found
+    connection.execute(_MARK, {"job_id": job_id, "record": record})
+    revision = revisions.count_a_change(connection, job_id) if before is None else None
+    return BegunDeletion(size, revision)
+
+
+def end(connection: sqlite3.Connection, job_id: str) -> EndedDeletion:
+    """Nothing is done for an unmarked job."""
     found = connection.execute("SELECT position, deletion FROM job WHERE job_id = ?", (job_id,))
     position, deletion = found.fetchone() or (None, None)
     if deletion == "files":
         done = "UPDATE job SET deletion = 'done', bytes_kept = 0 WHERE position = ?"
         connection.execute(done, (position,))
     if deletion != "job":
-        return False
+        return EndedDeletion()
     values = {"job": position, "limit": _AT_ONCE}
     if connection.execute(_DELETE_FILES, values).rowcount == _AT_ONCE:
-        return True
+        return EndedDeletion(more=True)
+    revision = revisions.following(connection, job_id)
     connection.execute("DELETE FROM job WHERE position = ?", (position,))
-    return False
+    return EndedDeletion(revision=revision)
 
 
 def select_closed(connection: sqlite3.Connection) -> tuple[list[ClosedJob], list[str]]:

@@ -20,6 +20,7 @@ from cucmd.job import Job
 from cucmd.received_file import ReceivedFile
 from cucmd.store import deletions, lists, tables
 from cucmd.store.database import Connect, connect, prepare
+from cucmd.store.deletions import BegunDeletion
 from cucmd.store.lock import hold_state_directory
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey
 from cucmd.store.thread import DatabaseThread
@@ -58,9 +59,14 @@ class Store:
     async def add_job(self, job: Job, key: StartKey | None = None) -> None:
         await self._writer.run(partial(tables.insert_job, job=job, key=key))
 
-    async def reopen_job(self, before: Job, after: Job, key: StartKey | None = None) -> None:
-        """Saves a closed job that is tried again; it is not closed any more."""
-        await self._writer.run(partial(tables.reopen_job, before=before, after=after, key=key))
+    async def revise_job(self, before: Job, after: Job) -> Job:
+        """Saves a change of a closed job. Gives the job with the revision that it has then."""
+        return await self._writer.run(partial(tables.revise_job, before=before, after=after))
+
+    async def reopen_job(self, before: Job, after: Job, key: StartKey | None = None) -> Job:
+        """Likewise, of a job that is tried again; it is not closed any more."""
+        reopen = partial(tables.reopen_job, before=before, after=after, key=key)
+        return await self._writer.run(reopen)
 
     async def save(self, before: Job, after: Job) -> None:
         """Writes what differs between the two. The same call twice has the same result."""
@@ -76,16 +82,21 @@ class Store:
         """Adds files of a job. One with the node and path of a saved file replaces it."""
         await self._writer.run(partial(tables.upsert_files, job_id=job_id, files=tuple(files)))
 
-    async def close_job(self, job_id: str) -> None:
-        """Marks an ended job: every file that was received is saved, and none can follow."""
-        await self._writer.run(partial(tables.close_job, job_id=job_id))
+    async def close_job(self, job_id: str) -> int:
+        """Marks an ended job: every file that was received is saved, and none can follow.
 
-    async def save_coverage(self, job: Job, coverage: dict[str, str]) -> None:
+        Gives its revision then; 0: nothing has changed.
+        """
+        return await self._writer.run(partial(tables.close_job, job_id=job_id))
+
+    async def save_coverage(self, job: Job, coverage: dict[str, str]) -> Job | None:
         """What the traces of its nodes cover. Nothing is written of what has changed since `job`
         was read: a node that is worked on again, a job that is gone.
+
+        Gives the job as it is then; None: nothing has changed.
         """
         update = partial(tables.update_coverage, before=job, coverage=coverage)
-        await self._writer.run(update)
+        return await self._writer.run(update)
 
     async def closed_jobs(self) -> tuple[ClosedJob, ...]:
         """All of them, those that ended last first. Unreadable ones are logged."""
@@ -93,18 +104,21 @@ class Store:
         self._log(problems)
         return tuple(jobs)
 
-    async def begin_deletion(self, job_id: str, *, record: bool) -> int:
+    async def begin_deletion(self, job_id: str, *, record: bool) -> BegunDeletion:
         """Marks a closed job before the first of its files is deleted; with `record` the job will
         be deleted too. A deletion that was begun with the record stays one.
-
-        Returns how many bytes its files take.
         """
         return await self._writer.run(partial(deletions.begin, job_id=job_id, record=record))
 
-    async def end_deletion(self, job_id: str) -> None:
-        """The files of a marked job are gone. So is the job then, if it was marked so."""
-        while await self._writer.run(partial(deletions.end, job_id=job_id)):
-            pass  # there is more; other writes have their turn in between
+    async def end_deletion(self, job_id: str) -> int:
+        """The files of a marked job are gone. So is the job then, if it was marked so.
+
+        Gives the revision of that; 0: the job is still there.
+        """
+        while True:  # in pieces, so that other writes have their turn in between
+            ended = await self._writer.run(partial(deletions.end, job_id=job_id))
+            if not ended.more:
+                return ended.revision
 
     async def begun_deletions(self) -> tuple[str, ...]:
         """Ids of the jobs of which files are left that are to be deleted, oldest first."""

@@ -13,6 +13,7 @@ import msgspec
 
 from cucmd.job import Job, Node
 from cucmd.received_file import ReceivedFile
+from cucmd.store import revisions
 from cucmd.store.rows import (
     Row,
     StartKey,
@@ -60,7 +61,7 @@ WHERE start_key.owner = ? AND name = ?"""
 _CLOSE = """
 UPDATE job SET closed = 1, bytes_kept = (
     SELECT coalesce(sum(size), 0) FROM file WHERE file.job = job.position)
-WHERE job_id = ? AND completed_at IS NOT NULL"""
+WHERE job_id = ? AND completed_at IS NOT NULL AND NOT closed"""
 UNFINISHED = """
 SELECT job_id FROM job WHERE status IN ('queued', 'running') ORDER BY position"""
 
@@ -90,31 +91,54 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job, *, whole
     _write_nodes(connection, position, nodes)
 
 
+def revise_job(connection: sqlite3.Connection, before: Job, after: Job) -> Job:
+    """Writes a change of a closed job, as its next revision. Gives the job with that."""
+    revision = revisions.following(connection, after.job_id)
+    after = msgspec.structs.replace(after, revision=revision)
+    update_job(connection, before, after, whole=False)
+    return after
+
+
 def reopen_job(
     connection: sqlite3.Connection, before: Job, after: Job, key: StartKey | None
-) -> None:
-    """Writes a closed job that is tried again."""
+) -> Job:
+    """Writes a closed job that is tried again. Gives it with its revision."""
     position = _position_of(connection, after.job_id)
-    update_job(connection, before, after, whole=False)
+    after = revise_job(connection, before, after)
     connection.execute("UPDATE job SET closed = 0 WHERE position = ?", (position,))
     _write_key(connection, position, key)
+    return after
 
 
-def update_coverage(connection: sqlite3.Connection, before: Job, coverage: dict[str, str]) -> None:
-    """What the nodes' traces cover, of each node that is still as it was."""
+def update_coverage(
+    connection: sqlite3.Connection, before: Job, coverage: dict[str, str]
+) -> Job | None:
+    """What the nodes' traces cover, of each node that is still as it was.
+
+    Gives the job as it is then; None: nothing has changed.
+    """
     now = select_job(connection, before.job_id)
     if now is None or not now.closed:
-        return
-    nodes = [
-        (at, msgspec.structs.replace(new, coverage=coverage[new.node]))
-        for at, (old, new) in enumerate(zip(before.nodes, now.nodes, strict=True))
+        return None
+    nodes = tuple(
+        msgspec.structs.replace(new, coverage=coverage[new.node])
         if new.node in coverage and new == old
-    ]
-    _write_nodes(connection, _position_of(connection, before.job_id), nodes)
+        else new
+        for old, new in zip(before.nodes, now.nodes, strict=True)
+    )
+    if nodes == now.nodes:
+        return None
+    changed = changed_nodes(now, msgspec.structs.replace(now, nodes=nodes))
+    _write_nodes(connection, _position_of(connection, before.job_id), changed)
+    revision = revisions.count_a_change(connection, before.job_id)
+    return msgspec.structs.replace(now, nodes=nodes, revision=revision)
 
 
-def close_job(connection: sqlite3.Connection, job_id: str) -> None:
-    connection.execute(_CLOSE, (job_id,))
+def close_job(connection: sqlite3.Connection, job_id: str) -> int:
+    """Gives the revision of the job then; 0: it was closed before, or has not ended."""
+    if not connection.execute(_CLOSE, (job_id,)).rowcount:
+        return 0
+    return revisions.count_a_change(connection, job_id)
 
 
 def upsert_files(

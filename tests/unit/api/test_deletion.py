@@ -151,9 +151,9 @@ async def test_a_label_that_is_set_while_others_are_pruned_counts(
         older, newer = await harness.job(), await harness.job()
         remove = harness.deletions._remove
 
-        async def label_meanwhile(job_id: str) -> None:
+        async def label_meanwhile(job_id: str, job: Job | None) -> None:
             await harness.supervisor.relabel(older, lambda job: replace(job, labels={"keep": "x"}))
-            await remove(job_id)
+            await remove(job_id, job)
 
         monkeypatch.setattr(harness.deletions, "_remove", label_meanwhile)
         assert [one.job.job_id for one in await harness.deletions.prune(EVERYTHING)] == [newer]

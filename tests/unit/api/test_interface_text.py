@@ -24,13 +24,13 @@ ADDED = {
         **dict.fromkeys(("unsaved", "request_id", "username"), "?string"),
         **{"owner": "?int", "targets": "?[]string", "labels": "?[string]string"},
         **{"revision": "?int", "closed": "?bool", "resumable": "?bool", "retries": "?int"},
-        "files_deleted": "?bool",
+        **dict.fromkeys(("files_deleted", "deleted"), "?bool"),
     },
     ("type", "Node"): {"coverage": "?string", "all_announced": "?bool", "heard_at": "?string"},
     ("type", "JobSummary"): {
         **{"nodes_succeeded": "?int", "started_at": "?string", "owner": "?int"},
         **{"targets": "?[]string", "first_node": "?string", "collection": "?Collection"},
-        "labels": "?[string]string",
+        **{"labels": "?[string]string", "revision": "?int"},
     },
     ("method", "Start"): {
         **dict.fromkeys(("request_id", "start_key"), "?string"),
@@ -63,6 +63,7 @@ ADDED = {
         **dict.fromkeys(("cancelled", "closed"), "bool"),
         **dict.fromkeys(("started_at", "completed_at", "unsaved"), "?string"),
         **{"nodes": "[]Node", "revision": "int", "labels": "?[string]string"},
+        **dict.fromkeys(("files_deleted", "deleted"), "?bool"),
     },
     ("method", "Delete"): {"job_id": "string", "files_only": "?bool"},
     ("method", "Prune"): {

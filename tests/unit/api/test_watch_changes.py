@@ -1,19 +1,24 @@
 """`Watch` with `changes`: the nodes that differ, and not the whole job again."""
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cucmd.api import structs
+from cucmd.api.deletion import Deletions
 from cucmd.api.methods import Jobs
 from cucmd.api.wire import changed_to_wire, job_to_wire
+from cucmd.cases.coverage import Coverage
 from cucmd.job import Job, Phase
 from cucmd.jobs.events import CAPACITY
-from cucmd.varlink import Caller
+from cucmd.varlink import Caller, StreamReply, VarlinkError
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -93,6 +98,85 @@ async def test_a_job_is_closed_in_a_change_of_its_own(tmp_path: Path) -> None:
                 while not (change := (await anext(replies)).parameters.change).closed:
                     pass
         assert (change.job_id, change.status) == (job_id, "succeeded")
+
+
+class Watched:
+    """A watch of all jobs: its changes, without figures."""
+
+    def __init__(self, replies: AsyncGenerator[StreamReply, None]) -> None:
+        self._replies = replies
+        self._known: dict[str, int] = {}
+
+    async def next(self) -> structs.JobChange | structs.Job:
+        """The next change; of a job its revisions are those that follow each other."""
+        with trio.fail_after(10):
+            while True:
+                reply = (await anext(self._replies)).parameters
+                change = reply.change or reply.job
+                if change is None:  # the first reply
+                    continue
+                before = self._known.get(change.job_id, change.revision - 1)
+                self._known[change.job_id] = change.revision
+                if change.revision == before:
+                    continue
+                assert change.revision == before + 1, "a change is missing"
+                return change
+
+
+@pytest.mark.parametrize("changes", [True, False])
+async def test_what_becomes_of_a_job_after_its_end_is_told(tmp_path: Path, changes: bool) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        supervisor, store = harness.supervisor, harness.store
+        deletions = Deletions(supervisor, store)
+        request = structs.WatchRequest(changes=changes)
+        async with aclosing(jobs(harness).watch(CALLER, request)) as replies:
+            watched = Watched(replies)
+            await anext(replies)
+            job_id = await harness.start("a")
+            while not (change := await watched.next()).closed:
+                pass
+
+            await supervisor.relabel(job_id, lambda job: replace(job, labels={"case": "1"}))
+            assert (await watched.next()).labels == {"case": "1"}
+
+            async with trio.open_nursery() as nursery:
+                coverage = Coverage(
+                    store, supervisor.directory, lambda name: None, supervisor.publish_closed
+                )
+                nursery.start_soon(coverage.run)
+                coverage.want(job_id)
+                change = await watched.next()
+                nursery.cancel_scope.cancel()
+            assert [node.node for node in change.nodes] == ["a"]
+            assert (await supervisor.find(job_id)).nodes[0].coverage is not None
+
+            await deletions.delete(job_id, record=False)
+            change = await watched.next()
+            assert (change.files_deleted, change.deleted) == (True, None)
+            assert change.revision == (await supervisor.find(job_id)).revision
+
+            await deletions.delete(job_id, record=True)
+            change = await watched.next()
+            assert (change.job_id, change.files_deleted, change.deleted) == (job_id, True, True)
+
+            with pytest.raises(VarlinkError) as refused:
+                async with watch(harness, job_id) as gone:
+                    await anext(gone)
+            assert refused.value.name == "io.cucmd.Jobs.JobNotFound"
+
+
+async def test_a_change_of_a_closed_job_is_not_told_after_its_retry(tmp_path: Path) -> None:
+    """A watch of the job would end with it."""
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await harness.start("a", labels={"case": "1"})
+        closed = await harness.supervisor.closed((await harness.ended(job_id)).job_id)
+        harness.behaviours = {"b": hang}
+        again = await harness.start("b")
+        await harness.running(again)
+        with harness.feed.subscribe(again) as feed:
+            harness.supervisor.publish_closed(replace(closed, job_id=again))
+            await harness.supervisor.cancel(again, None)
+            assert (await feed.next()).job.status == "cancelled"
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["begin", "phase", "end"])))

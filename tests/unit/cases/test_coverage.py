@@ -35,7 +35,10 @@ class Cases:
     def __init__(self, store: Store, folder: Path) -> None:
         self.store = store
         self.folder = folder
-        self.coverage = Coverage(store, lambda job_id: folder / job_id, ZoneInfo)
+        self.published: list[Job] = []
+        self.coverage = Coverage(
+            store, lambda job_id: folder / job_id, ZoneInfo, self.published.append
+        )
 
     async def job(self, *nodes: Node, job_id: str = "0a1b2c3d4e5f", closed: bool = True) -> Job:
         """A job that has ended; of each node its state."""
@@ -106,6 +109,20 @@ async def test_a_closed_job_is_looked_at(tmp_path: Path) -> None:
             "sub1": ("begins 14:07 (Europe/Berlin); 1 file has no time stamps that are known"),
             "sub2": "",
         }
+
+
+async def test_what_a_job_covers_is_a_change_of_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"))
+        await cases.file("pub/a.log", log4j("13:00:00", "15:00:00"))
+        before = await cases.load()
+        await cases.looked_at()
+        after = await cases.load()
+        assert after.revision == before.revision + 1
+        assert cases.published == [after]
+        cases.coverage.want(before.job_id)
+        await cases.store.save_coverage(after, {"pub": after.nodes[0].coverage or ""})
+        assert await cases.load() == after, "nothing has changed"
 
 
 async def test_files_of_the_attempt_that_succeeded_count(tmp_path: Path) -> None:

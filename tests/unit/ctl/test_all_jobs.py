@@ -4,6 +4,7 @@ than a terminal can show."""
 import io
 
 import pytest
+from msgspec.structs import replace
 
 from cucmctl import render
 from cucmctl.live import MOST_LINES, NEWEST, Live, select_jobs
@@ -19,8 +20,8 @@ def shown(change, job, node):
             self.view = Live(io.StringIO())
             self.view.show(change(jobs=()))
 
-        def to(self, number, status):
-            self.view.show(change(self.job(number, status)))
+        def to(self, number, status, **fields):
+            self.view.show(change(replace(self.job(number, status), **fields)))
 
         def missed(self, *numbers):
             jobs = tuple(render.summary(self.job(number, "succeeded")) for number in numbers)
@@ -93,3 +94,18 @@ def test_after_missed_changes_the_list_is_the_one_that_came(shown):
         shown.to(number, "succeeded")
     shown.missed(3, 2)
     assert shown.numbers() == [3, 2]
+
+
+def test_a_job_that_is_deleted_leaves_the_list(shown):
+    for number in (1, 2):
+        shown.to(number, "succeeded")
+    shown.to(1, "succeeded", closed=True, deleted=True)
+    assert shown.numbers() == [2]
+    shown.to(1, "succeeded", closed=True)
+    assert shown.numbers() == [2]
+
+
+def test_a_label_on_a_job_that_is_not_listed_does_not_make_it_new(shown):
+    shown.to(2, "running")
+    shown.to(1, "succeeded", closed=True)
+    assert shown.numbers() == [2]

@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from cucmctl import render
 from cucmctl.views import BYTES_EVERY, REMEMBERED, Lines
@@ -200,3 +201,19 @@ def test_a_job_that_is_tried_again_has_a_second_end(lines, change, job, node):
         "3f2a00112233 ccm-pub",
         "job 3f2a00112233",
     ]
+
+
+def test_a_job_that_is_deleted_has_a_line(lines, change, job, node):
+    ended = job(node(status="succeeded"), status="succeeded")
+    lines.show(change(jobs=()))
+    lines.show(change(ended))
+    lines.since()
+    lines.show(change(replace(ended, files_deleted=True)))
+    lines.show(change(replace(ended, files_deleted=True, deleted=True)))
+    assert lines.since() == ["job 3f2a00112233: deleted"]
+
+
+def test_a_label_on_an_old_job_is_no_end_of_it(lines, change, job, node):
+    lines.show(change(jobs=()))
+    lines.show(change(job(node(status="failed"), status="failed", closed=True, labels={"a": "b"})))
+    assert lines.since() == []

@@ -26,8 +26,7 @@ async def closed(store: Store, job: Job, count: int = 3) -> Job:
     ended = job.cancel(NOW)
     await store.save(job, ended)
     await store.save_files(job.job_id, files(count))
-    await store.close_job(job.job_id)
-    return replace(ended, closed=True)
+    return replace(ended, closed=True, revision=await store.close_job(job.job_id))
 
 
 async def test_of_a_closed_job_it_is_known_what_its_files_take(
@@ -51,12 +50,15 @@ async def test_a_marked_job_is_found_until_it_is_gone(
     monkeypatch.setattr(deletions, "_AT_ONCE", 3)
     async with open_store(path) as store:
         job = await closed(store, make_job(), count)
-        await store.begin_deletion(job.job_id, record=True)
+        begun = await store.begin_deletion(job.job_id, record=True)
+        assert begun == (10 * count, job.revision + 1)
+        assert await store.begin_deletion(job.job_id, record=True) == (10 * count, None)
         assert await store.begun_deletions() == (job.job_id,)
     async with open_store(path) as store:
-        assert await store.load(job.job_id) == replace(job, files_deleted=True)
+        marked = replace(job, files_deleted=True, revision=job.revision + 1)
+        assert await store.load(job.job_id) == marked
         assert await store.begun_deletions() == (job.job_id,)
-        await store.end_deletion(job.job_id)
+        assert await store.end_deletion(job.job_id) == marked.revision + 1
         assert await store.load(job.job_id) is None
         assert await store.begun_deletions() == ()
     with closing(sqlite3.connect(path)) as raw:
@@ -71,9 +73,10 @@ async def test_the_record_stays_if_the_files_alone_are_deleted(
         job = await closed(store, make_job())
         await store.begin_deletion(job.job_id, record=False)
         assert await store.begun_deletions() == (job.job_id,)
-        await store.end_deletion(job.job_id)
+        assert await store.end_deletion(job.job_id) == 0
         assert await store.begun_deletions() == ()
-        assert await store.load(job.job_id) == replace(job, files_deleted=True)
+        marked = replace(job, files_deleted=True, revision=job.revision + 1)
+        assert await store.load(job.job_id) == marked
         assert len(await store.files(job.job_id)) == 3
         (left,) = await store.closed_jobs()
         assert left.bytes == 0
