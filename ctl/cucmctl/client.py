@@ -238,7 +238,9 @@ class Client(Calls):
         left out because the reader was slow; the state in it is current.
         Raises `JobNotFound`, and `TimeoutError` after `timeout` seconds; the job goes on.
         `answer_within`: seconds for the first step; then it raises `DaemonUnavailable`.
-        `cucmctl.reconnect.watch` goes on after a restart of the daemon.
+        It ends with its connection, since `sequence` counts from the beginning of a connection and
+        what changed while the daemon was away is not told. `cucmctl.reconnect.watch` goes on after
+        a restart, with the state as it is then; `Job.revision` says what was missed.
         """
         now = time.monotonic()
         deadline = None if timeout is None else now + timeout
@@ -248,10 +250,19 @@ class Client(Calls):
         request = structs.WatchRequest(job_id, changes or None)
         yield from self._replies("Watch", request, structs.WatchReply, deadline, first)
 
-    def wait(self, job_id: str, *, timeout: float | None = None) -> structs.Job:
-        """Waits until the job has ended, without polling. Returns it. Raises as `watch` does."""
+    def wait(
+        self, job_id: str, *, timeout: float | None = None, reconnect: float | None = None
+    ) -> structs.Job:
+        """Waits until the job has ended, without polling. Returns it. Raises as `watch` does.
+
+        It goes on after a restart of the daemon, if that is back within `reconnect` seconds; None:
+        60 s. 0: it raises `DaemonUnavailable` at once.
+        """
+        from cucmctl.reconnect import DEFAULT, Told, watch  # noqa: PLC0415  # it imports this file
+
+        wait = DEFAULT if reconnect is None else reconnect
         job: structs.Job | None = None
-        for change in self.watch(job_id, timeout=timeout):
+        for change in watch(self, job_id, Told(), timeout=timeout, reconnect=wait):
             job = change.job or job
         if job is None or job.status in ("queued", "running"):
             raise ProtocolError(f"the watch of job {job_id} ended before the job did")

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Protocol
 
 from cucmctl.client import Client
 from cucmctl.errors import DaemonUnavailable, ShuttingDown
@@ -26,13 +25,14 @@ DEFAULT = 60.0
 PAUSE = 0.2
 
 
-class Told(Protocol):
-    """Who is told about it."""
+class Told:
+    """Who is told about it. This one does nothing."""
 
     def went_away(self, why: str, seconds: float) -> None:
         """It is waited for, for so many seconds."""
 
-    def came_back(self) -> None: ...
+    def came_back(self) -> None:
+        """It is there again."""
 
 
 def watch(
@@ -43,19 +43,24 @@ def watch(
     timeout: float | None = None,
     reconnect: float = DEFAULT,
     known: bool = False,
+    changes: bool = False,
 ) -> Iterator[WatchReply]:
     """The changes, as `Client.watch` gives and raises them. After a restart the state comes again.
 
     timeout    seconds for all of it; then `TimeoutError`
     reconnect  seconds within which the daemon must answer again; 0: its end is raised at once
     known      the job exists: it is waited for before the first reply too
+    changes    as for `Client.watch`
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     back_by: float | None = None  # None: watching
     while True:
         try:
             for change in client.watch(
-                job_id, timeout=_left(deadline), answer_within=_left(back_by)
+                job_id,
+                timeout=_left(deadline),
+                changes=changes,
+                answer_within=_left(back_by),
             ):
                 if back_by is not None:
                     back_by = None

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from cucmctl import printer, render
+from cucmctl.reconnect import Told
 from cucmctl.remarks import without_name
 from cucmd.api.structs import Job, JobSummary, Node, WatchReply
 
@@ -44,7 +45,7 @@ class Ended:
             del self._ids[next(iter(self._ids))]
 
 
-class View:
+class View(Told):
     """The base of all views. Shows nothing."""
 
     def __enter__(self) -> View:

@@ -108,6 +108,18 @@ def test_a_job_that_is_gone_after_the_restart_is_an_error(canned, ctl, job):
     assert ctl("wait", "3f2a").returncode == 5
 
 
+def test_the_wait_of_a_program_outlives_a_restart(canned, job, restarted):
+    restarted("partial")
+    with Client(canned.path) as client:
+        assert client.wait("3f2a").status == "partial"
+
+
+def test_a_program_need_not_wait_for_a_restart(canned, job, restarted):
+    restarted()
+    with Client(canned.path) as client, pytest.raises(cucmctl.DaemonUnavailable):
+        client.wait("3f2a", reconnect=0)
+
+
 def test_a_daemon_that_was_never_there_is_not_waited_for(ctl, tmp_path):
     begun = time.monotonic()
     done = ctl("wait", "3f2a", "--socket", str(tmp_path / "none"))

@@ -1,0 +1,238 @@
+"""What `events` tells over a restart of the daemon: nothing is lost, and nothing comes twice."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from cucmctl.errors import JobNotFound
+from cucmctl.events import NEWEST, Events
+from cucmctl.render import summary
+from cucmd.api import structs
+from unit.ctl.conftest import make_job, make_node
+
+
+class Daemon:
+    """Jobs by their ids, oldest first, and a watch of them that can be cut."""
+
+    def __init__(self):
+        self.jobs = {}
+        self.sent = []  # replies that wait to be read
+
+    def set(self, job_id, revision, status="running", **fields):
+        node = make_node(status="running" if status == "running" else "succeeded")
+        job = make_job(node, status=status, job_id=job_id, revision=revision, **fields)
+        self.jobs[job_id] = job
+        nodes = (job.status, job.cancelled, job.started_at, job.completed_at, job.nodes)
+        change = structs.JobChange(job_id, *nodes, revision, bool(job.closed))
+        self.sent.append(structs.WatchReply(1, 0, change=change))
+
+    def delete(self, job_id):
+        job = self.jobs.pop(job_id)
+        nodes = (job.status, False, None, None, ())
+        change = structs.JobChange(job_id, *nodes, job.revision + 1, True, deleted=True)
+        self.sent.append(structs.WatchReply(1, 0, change=change))
+
+    def watch(self, missed=0):
+        """Begins a watch, or goes on after missed changes: what was not read is lost."""
+        running = [summary(job) for job in self.jobs.values() if job.status == "running"]
+        running = [replace(one, revision=self.jobs[one.job_id].revision) for one in running]
+        self.sent = [structs.WatchReply(0, missed, jobs=tuple(running))]
+
+    def status(self, job_id):
+        if job_id not in self.jobs:
+            raise JobNotFound("JobNotFound", structs.JobNotFound(job_id))
+        return self.jobs[job_id]
+
+    def list_page(self, request):
+        found = [
+            replace(summary(job), revision=job.revision) for job in reversed(self.jobs.values())
+        ]
+        return structs.ListReply(tuple(found[: request.limit]))
+
+
+class Reader:
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.events = Events(daemon)
+        self.events.begin()
+        daemon.watch()
+
+    def read(self):
+        replies, self.daemon.sent = self.daemon.sent, []
+        return [event for reply in replies for event in self.events.of(reply)]
+
+    def told(self):
+        return [
+            (event["event"], event.get("job_id"), event["job"].revision if "job" in event else None)
+            for event in self.read()
+        ]
+
+
+@pytest.fixture
+def daemon():
+    return Daemon()
+
+
+@pytest.fixture
+def reader(daemon):
+    daemon.set("old", 5, "succeeded", closed=True)
+    daemon.set("one", 1)
+    reader = Reader(daemon)
+    assert reader.told() == [("state", "one", 1)]
+    return reader
+
+
+def test_what_has_not_changed_meanwhile_is_not_told_again(daemon, reader):
+    daemon.watch()
+    assert reader.told() == []
+
+
+def test_changes_while_the_daemon_was_away_are_a_state(daemon, reader):
+    daemon.set("one", 2)
+    daemon.set("one", 3)
+    daemon.watch()
+    daemon.set("one", 4)
+    assert reader.told() == [("state", "one", 3), ("change", "one", 4)]
+
+
+def test_a_job_that_has_ended_meanwhile_is_told(daemon, reader):
+    daemon.set("one", 9, "failed", closed=True)
+    daemon.watch()
+    assert reader.told() == [("state", "one", 9)]
+    daemon.watch()
+    assert reader.told() == []
+
+
+def test_a_job_that_began_and_ended_meanwhile_is_told(daemon, reader):
+    daemon.set("two", 7, "succeeded", closed=True)
+    daemon.watch()
+    assert reader.told() == [("state", "two", 7)]
+
+
+def test_what_became_of_an_old_job_meanwhile_is_told(daemon, reader):
+    daemon.set("old", 6, "succeeded", closed=True, labels={"case": "1"})
+    daemon.watch()
+    assert reader.told() == [("state", "old", 6)]
+
+
+def test_a_job_that_was_deleted_meanwhile_is_gone(daemon, reader):
+    daemon.delete("old")
+    daemon.watch()
+    assert reader.told() == [("gone", "old", None)]
+    daemon.watch()
+    assert reader.told() == []
+
+
+def test_a_job_that_was_deleted_before_our_eyes_is_gone_once(daemon, reader):
+    daemon.delete("old")
+    assert reader.told() == [("change", "old", 6)]
+    daemon.watch()
+    assert reader.told() == []
+
+
+def test_a_change_that_a_state_has_in_it_is_not_told(daemon, reader):
+    """The watch begins again, and the job changes before we ask for the list."""
+    daemon.watch()
+    daemon.set("old", 6, "succeeded", closed=True)
+    daemon.set("old", 7, "succeeded", closed=True)
+    assert reader.told() == [("state", "old", 7)]
+    daemon.set("old", 8, "succeeded", closed=True)
+    assert reader.told() == [("change", "old", 8)]
+
+
+def test_figures_are_told_though_they_are_no_revision(daemon, reader):
+    daemon.set("one", 1)
+    daemon.set("one", 1)
+    assert reader.told() == [("change", "one", 1)] * 2
+
+
+def test_after_missed_changes_all_that_runs_is_told_again(daemon, reader):
+    daemon.set("two", 3, "succeeded")
+    daemon.watch(missed=200)
+    assert reader.told() == [("missed", None, None), ("state", "one", 1), ("state", "two", 3)]
+
+
+def test_a_job_that_runs_is_found_however_many_are_newer(daemon, reader):
+    for number in range(NEWEST + 9):
+        daemon.set(f"n{number}", 3, "succeeded")
+    assert len(reader.read()) == NEWEST + 9
+    daemon.set("one", 9, "succeeded")
+    daemon.watch()
+    assert reader.told() == [("state", "one", 9)]
+
+
+def test_what_is_kept_is_bounded(daemon, reader):
+    for number in range(5 * NEWEST):
+        daemon.set(f"n{number}", 3, "succeeded")
+        reader.read()
+    assert len(reader.events._told) <= 3 * NEWEST + 1
+    assert "one" in reader.events._told
+    daemon.watch()
+    assert reader.told() == []
+
+
+def test_a_watch_of_one_job_tells_it_once(daemon):
+    events = Events(daemon)
+    job = make_job(revision=4)
+    first = structs.WatchReply(0, 0, job=job)
+    assert [event["event"] for event in events.of(first)] == ["state"]
+    assert list(events.of(first)) == []
+    ended = structs.WatchReply(0, 0, job=replace(job, status="succeeded", revision=5))
+    assert [event["job"].revision for event in events.of(ended)] == [5]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["change", "end", "label", "delete", "restart", "missed", "read"]),
+        st.integers(0, 5),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_whoever_adds_up_the_events_knows_the_jobs(steps):
+    daemon = Daemon()
+    daemon.set("0", 1, "succeeded", closed=True)
+    daemon.set("1", 1)
+    reader = Reader(daemon)
+    known = {"0": 1}
+    latest = {"0": 1}
+
+    def read():
+        for event in reader.read():
+            if event["event"] == "missed":
+                continue
+            name = event["job_id"]
+            if event["event"] == "gone" or getattr(event["job"], "deleted", None):
+                known.pop(name, None)
+                continue
+            revision = event["job"].revision
+            assert revision >= latest.get(name, 0), "older than what was told"
+            if event["event"] == "change":
+                assert revision > latest.get(name, 0), "told twice"
+            known[name] = latest[name] = revision
+
+    for what, number in steps:
+        name = str(number)
+        job = daemon.jobs.get(name)
+        if what == "read":
+            read()
+        elif what == "restart":
+            daemon.watch()
+            read()
+        elif what == "missed":
+            daemon.watch(missed=3)
+            read()
+        elif what == "change" and (job is None or job.status == "running") and name != "0":
+            if job is None and name in latest:
+                continue  # an id is not used again
+            daemon.set(name, job.revision + 1 if job else 1)
+        elif job is not None and (what, job.status == "running") in (("end", 1), ("label", 0)):
+            daemon.set(name, job.revision + 1, "succeeded", closed=True)
+        elif what == "delete" and job is not None and job.status != "running":
+            daemon.delete(name)
+    daemon.watch()
+    read()
+    assert known == {name: job.revision for name, job in daemon.jobs.items()}
