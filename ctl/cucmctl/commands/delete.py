@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from cucmctl import exits, job_list, printer, render
 from cucmctl.client import Client
-from cucmctl.errors import ClientError
+from cucmctl.errors import ClientError, StorageFailed
 from cucmctl.options import (
     Command,
     UsageError,
@@ -37,11 +37,21 @@ def _delete(arguments: argparse.Namespace) -> int:
         raise UsageError("--yes: expected where nobody can be asked, as without a terminal")
     with Client(arguments.socket) as client:
         # All are looked for first: with a wrong name among them nothing is deleted.
-        found = {job.job_id: job for job in map(client.status, arguments.jobs)}
-        if not arguments.yes and not _agreed(list(found.values()), files_only=arguments.files):
+        found = dict(_found(client, name) for name in arguments.jobs)
+        if not arguments.yes and not _agreed(found, files_only=arguments.files):
             printer.note("nothing was deleted")
             return exits.FAILED
         return _delete_each(client, list(found), arguments)
+
+
+def _found(client: Client, name: str) -> tuple[str, Job | None]:
+    """The job and its id; None and the name, if its record is damaged: it can be deleted."""
+    try:
+        job = client.status(name)
+    except StorageFailed as error:
+        printer.note(f"job {name} cannot be read: {error.parameters.reason}")
+        return name, None
+    return job.job_id, job
 
 
 def _delete_each(client: Client, ids: Sequence[str], arguments: argparse.Namespace) -> int:
@@ -66,11 +76,13 @@ def _show(reply: DeleteReply, *, files_only: bool, as_json: bool) -> None:
     printer.line(printer.visible(f"job {reply.job.job_id}: {what}, {render.size(reply.bytes)}"))
 
 
-def _agreed(jobs: Sequence[Job], *, files_only: bool) -> bool:
+def _agreed(jobs: Mapping[str, Job | None], *, files_only: bool) -> bool:
     what = "the files of" if files_only else "with all files"
-    for job in jobs:
-        text = render.collected(job.collection)
-        line = f"  {job.job_id}  {job.status}  {render.local(job.created_at)}  {text}"
+    for name, job in jobs.items():
+        line = f"  {name}  its record is damaged"
+        if job is not None:
+            text = render.collected(job.collection)
+            line = f"  {name}  {job.status}  {render.local(job.created_at)}  {text}"
         printer.line(printer.visible(line), sys.stderr)
     number = render.counting(len(jobs), "job")
     asked = f"delete {what} {number}" if files_only else f"delete {number} {what}"

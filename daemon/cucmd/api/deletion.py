@@ -27,15 +27,19 @@ from cucmd.job import Job
 from cucmd.jobs.errors import Draining, UnknownJob
 from cucmd.jobs.holds import Busy
 from cucmd.jobs.supervisor import Supervisor
-from cucmd.store import ClosedJob, Store, StoreFailed
+from cucmd.store import ClosedJob, JobRow, Store, StoreFailed
 
 log = logging.getLogger(__name__)
+
+
+# When a job was created whose row does not tell.
+_UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 
 
 class Deleted(NamedTuple):
     """A job as it was, and the bytes that its files took."""
 
-    job: Job
+    job: Job | JobRow
     bytes: int
 
 
@@ -56,10 +60,36 @@ class Deletions:
     async def delete(self, prefix: str, *, record: bool) -> Deleted:
         """Deletes what a job has collected, and with `record` the job.
 
+        One whose rows are damaged, too: it runs no more, and nothing else can be done with it.
         Raises `UnknownJob`, `AmbiguousJob`, `Busy`, `Draining`, `StoreFailed`, `OSError`.
         """
-        job_id = (await self._supervisor.find(prefix)).job_id
-        return await self._delete(job_id, record=record, named=True)
+        job_id = await self._supervisor.find_id(prefix)
+        try:
+            return await self._delete(job_id, record=record, named=True)
+        except StoreFailed as error:
+            if not error.damaged_row:
+                raise
+        return await self._delete_damaged(job_id, record=record)
+
+    async def _delete_damaged(self, job_id: str, *, record: bool) -> Deleted:
+        """What is left of the job, as far as it can be read. Watchers are not told."""
+        with self._supervisor.holds.changing(job_id):
+            row = await self._row_of_damaged(job_id)
+            if self._stopped.is_set():
+                raise Draining
+            with trio.CancelScope(shield=True):
+                begun = await self._store.begin_deletion(job_id, record=record, damaged=True)
+                await self._remove(job_id, None)
+            return Deleted(row, begun.bytes)
+
+    async def _row_of_damaged(self, job_id: str) -> JobRow:
+        try:
+            row = await self._store.row(job_id)
+        except StoreFailed as error:
+            if not error.damaged_row:
+                raise
+            row = None
+        return row or JobRow(job_id, "failed", _UNKNOWN_TIME, None, 0, 0, 0, 0, 0, None, None)
 
     async def meant(self, which: retention.Prune) -> list[Deleted]:
         """What `prune` would delete now, newest first. Raises `StoreFailed`."""

@@ -232,8 +232,12 @@ class Supervisor:
         database must not prevent that a running job is found and cancelled.
         Raises `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
+        return await self._load(await self.find_id(prefix))
+
+    async def find_id(self, prefix: str) -> str:
+        """As `find`; of a job that cannot be read too."""
         if prefix in self._live:
-            return await self._load(prefix)
+            return prefix
         if not 4 <= len(prefix) <= LONGEST_ID:
             raise UnknownJob(prefix)
         live = [job_id for job_id in self._shown if job_id.startswith(prefix)]
@@ -249,7 +253,7 @@ class Supervisor:
             raise AmbiguousJob(prefix, candidates)
         if not candidates:
             raise UnknownJob(prefix)
-        return await self._load(candidates[0])
+        return candidates[0]
 
     async def closed(self, job_id: str) -> Job:
         """The job, once its last connection is gone and its files are on record.

@@ -20,7 +20,11 @@ BEGUN = "SELECT job_id FROM job WHERE deletion IN ('job', 'files') ORDER BY posi
 # Rows of one transaction: a job can have 100,000 files, and other writes must not wait for all.
 _AT_ONCE = 5000
 
-_FIND = "SELECT bytes_kept, deletion FROM job WHERE job_id = ? AND closed"
+# What a job has kept is known once it is closed.
+_FIND = """
+SELECT CASE WHEN closed THEN bytes_kept
+    ELSE (SELECT coalesce(sum(size), 0) FROM file WHERE file.job = job.position) END, deletion
+FROM job WHERE job_id = :job_id AND (closed OR :damaged)"""
 _MARK = """
 UPDATE job SET deletion = CASE WHEN :record OR deletion = 'job' THEN 'job' ELSE 'files' END
 WHERE job_id = :job_id"""
@@ -54,8 +58,11 @@ class EndedDeletion(NamedTuple):
     revision: int = 0
 
 
-def begin(connection: sqlite3.Connection, job_id: str, *, record: bool) -> BegunDeletion:
-    found = connection.execute(_FIND, (job_id,)).fetchone()
+def begin(
+    connection: sqlite3.Connection, job_id: str, *, record: bool, damaged: bool = False
+) -> BegunDeletion:
+    """`damaged`: its rows cannot be read, so that it does not run: it need not be closed."""
+    found = connection.execute(_FIND, {"job_id": job_id, "damaged": damaged}).fetchone()
     if found is None:
         return BegunDeletion(0, None)
     size, before = found

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import msgspec
+
 
 class StoreError(Exception):
     """Base class."""
@@ -21,6 +23,11 @@ class StoreFailed(StoreError):
         """Whether the disk was full."""
         code: int = getattr(self.__cause__, "sqlite_errorcode", 0)
         return code & 0xFF == sqlite3.SQLITE_FULL
+
+    @property
+    def damaged_row(self) -> bool:
+        """Whether the rows of one job are damaged. Other jobs can be read."""
+        return isinstance(self.__cause__, msgspec.MsgspecError)
 
 
 class StateInUse(StoreError):

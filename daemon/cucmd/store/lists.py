@@ -64,6 +64,11 @@ def select_rows(
     return rows, problems
 
 
+def select_row(connection: sqlite3.Connection, job_id: str) -> JobRow | None:
+    row = connection.execute(f"{_ROWS}WHERE job_id = ?", (job_id,)).fetchone()
+    return None if row is None else job_row_from(row)
+
+
 def count_rows(connection: sqlite3.Connection, which: JobFilter) -> int:
     found = connection.execute(f"{_COUNT}{_where(which)}", parameters_of(which))
     return int(found.fetchone()[0])

@@ -104,11 +104,16 @@ class Store:
         self._log(problems)
         return tuple(jobs)
 
-    async def begin_deletion(self, job_id: str, *, record: bool) -> BegunDeletion:
+    async def begin_deletion(
+        self, job_id: str, *, record: bool, damaged: bool = False
+    ) -> BegunDeletion:
         """Marks a closed job before the first of its files is deleted; with `record` the job will
         be deleted too. A deletion that was begun with the record stays one.
+
+        damaged  its rows cannot be read, and it does not run: it need not be closed
         """
-        return await self._writer.run(partial(deletions.begin, job_id=job_id, record=record))
+        begin = partial(deletions.begin, job_id=job_id, record=record, damaged=damaged)
+        return await self._writer.run(begin)
 
     async def end_deletion(self, job_id: str) -> int:
         """The files of a marked job are gone. So is the job then, if it was marked so.
@@ -152,6 +157,10 @@ class Store:
         rows, problems = await self._reader.run(select)
         self._log(problems)
         return tuple(rows)
+
+    async def row(self, job_id: str) -> JobRow | None:
+        """A job as lists show it. Of one whose rows are damaged this may be all that there is."""
+        return await self._reader.run(partial(lists.select_row, job_id=job_id))
 
     async def count(self, which: JobFilter) -> int:
         """How many jobs there are."""

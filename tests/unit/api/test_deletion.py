@@ -10,8 +10,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from cucmd.api import deletion
+from cucmd.api import deletion, structs
 from cucmd.api.deletion import Deletions
+from cucmd.api.wire import summary_to_wire
 from cucmd.cases.delete import Stopped
 from cucmd.cases.retention import Prune
 from cucmd.config import Retention
@@ -255,6 +256,73 @@ async def test_a_damaged_row_does_not_keep_the_others(tmp_path: Path) -> None:
         with pytest.raises(StoreFailed):
             await harness.deletions.prune(EVERYTHING)
         assert os.listdir(tmp_path / "jobs") == [damaged]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE job SET detail = '{'",
+        "UPDATE node SET detail = 'x'",
+        "UPDATE job SET detail = '{', status = 'running', closed = 0, completed_at = NULL",
+        "UPDATE job SET detail = '[]', status = '?', created_at = '?', completed_at = '?'",
+        "DELETE FROM node",
+    ],
+)
+@pytest.mark.parametrize("record", [True, False])
+async def test_a_job_whose_rows_are_damaged_is_deleted_by_its_name(
+    tmp_path: Path, damage: str, record: bool
+) -> None:
+    async with opened(tmp_path) as harness:
+        damaged = await harness.job()
+        with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
+            raw.execute(damage)
+        other = await harness.job()
+    async with opened(tmp_path) as again:
+        with pytest.raises(StoreFailed) as refused:
+            await again.supervisor.find(damaged)
+        assert refused.value.damaged_row
+        deleted = await again.deletions.delete(damaged, record=record)
+        assert deleted.job.job_id == damaged
+        assert structs.DeleteReply(summary_to_wire(deleted.job), deleted.bytes)
+        assert os.listdir(tmp_path / "jobs") == [other]
+        assert await again.store.begun_deletions() == ()
+        found = await again.store.find(damaged)
+        assert found == (() if record else (damaged,))
+
+
+async def test_a_damaged_job_that_is_read_or_runs_is_not_deleted(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        harness.supervised.behaviours = {"b": hang}
+        job_id, running = await harness.job(), await harness.supervised.start("b")
+        await harness.supervised.running(running)
+        with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
+            raw.execute("UPDATE job SET detail = '{'")
+        with harness.supervisor.holds.reading(job_id), pytest.raises(Busy):
+            await harness.deletions.delete(job_id, record=True)
+        with pytest.raises(Busy):
+            await harness.deletions.delete(running, record=True)
+        await harness.supervisor.cancel(running, None)
+        await harness.supervised.ended(running)
+
+
+async def test_a_stop_in_the_middle_of_a_damaged_job_is_finished_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(directory: Path, _: object) -> None:
+        raise Stopped
+
+    async with opened(tmp_path) as harness:
+        job_id = await harness.job()
+        with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
+            raw.execute("UPDATE job SET detail = '{', closed = 0")
+        with monkeypatch.context() as patched:
+            patched.setattr(deletion, "remove_directory", stop)
+            with pytest.raises(Draining):
+                await harness.deletions.delete(job_id, record=True)
+    async with opened(tmp_path) as again:
+        await again.deletions.finish()
+        assert await again.store.find(job_id) == ()
+        assert os.listdir(tmp_path / "jobs") == []
 
 
 async def test_a_failing_store_deletes_no_file(tmp_path: Path) -> None:
