@@ -278,6 +278,8 @@ class Job(msgspec.Struct, frozen=True):
     `revision`: how many changes of state it has had, over all restarts. Figures do not count.
     `closed`: it has ended, its last connection is gone, and all files are on record.
     `files_deleted`: it has been begun to delete what it collected.
+    `closed_after`: how much time had passed for sure when it was closed (cases/elapsed.py), in
+    seconds. None: it was not noted.
     `deleted`: it was deleted, and this is the last that watchers are told of it.
     """
 
@@ -302,6 +304,7 @@ class Job(msgspec.Struct, frozen=True):
     revision: int = 0
     closed: bool = False
     files_deleted: bool = False
+    closed_after: float | None = None
     deleted: bool = False
 
     @property
@@ -374,8 +377,9 @@ class Job(msgspec.Struct, frozen=True):
             node.retry(retries) if position in positions else node
             for position, node in enumerate(self.nodes)
         )
+        again = msgspec.structs.replace(self, closed=False, closed_after=None)
         return msgspec.structs.replace(
-            self, nodes=nodes, state=JobQueued(), cancelled=False, closed=False, retries=retries
+            again, nodes=nodes, state=JobQueued(), cancelled=False, retries=retries
         )
 
     def revised(self, before: Job) -> Job:

@@ -23,7 +23,7 @@ from typing import Any
 
 import trio
 
-from cucmd.api import planning
+from cucmd.api import deletion, planning
 from cucmd.jobs import run as job_run
 from cucmd.main import main
 from cucmd.node.ports import NodeTask, UploadTarget
@@ -118,7 +118,7 @@ if __name__ == "__main__":
         Ssh.open_upload_target = noting_passwords(Path(os.environ["CUCMD_TEST_TARGETS"]))
     if "CUCMD_TEST_CLOCK" in os.environ:
         odd = clock_of(Path(os.environ["CUCMD_TEST_CLOCK"]))
-        for module in (job_run, planning, procedure):
+        for module in (job_run, planning, procedure, deletion):
             module.datetime = odd
     if "CUCMD_TEST_SIGNALS" in os.environ:
         function, *names = os.environ["CUCMD_TEST_SIGNALS"].split()

@@ -86,3 +86,26 @@ def test_our_clock_set_forward_times_nothing_out(
         job = client.wait(job.job_id)
     assert job.status == "succeeded"
     assert job.completed_at - job.started_at > 23 * HOUR, "the clock was not set"
+
+
+def test_a_clock_that_is_set_by_days_deletes_nothing(
+    tmp_path: Path, make_lab: MakeLab, clock: Clock
+) -> None:
+    """Neither jobs that ended before it nor those that ended meanwhile, over restarts too."""
+    lab = make_lab(1, "--files", "1")
+    environ = {"CUCMD_TEST_CLOCK": str(tmp_path / "clock")}
+    config = CONFIG + "[retention]\ndays = 2\n"
+    made: list[str] = []
+    offs = (0, 30, -30, 0, 400, 0)
+    for restarted in range(2):
+        with (
+            running_daemon(tmp_path / "cucmd", config, environ, module="rig.odd_daemon") as odd,
+            odd.client() as client,
+        ):
+            for off in offs:
+                clock.set(off * 24 * HOUR)
+                made.append(client.wait(start(client, lab).job_id).job_id)
+                # Its end is followed by a look at what is too old; that of one more is after it.
+                made.append(client.wait(start(client, lab).job_id).job_id)
+            assert sorted(job.job_id for job in client.list(limit=99)) == sorted(made), restarted
+            clock.set(timedelta(days=-50 if restarted else 50))  # and the next start is off, too

@@ -111,14 +111,17 @@ class Deletions:
         """
         return await self._delete_all(await self._meant(which))
 
-    async def retain(self, settings: Retention) -> None:
-        """Deletes what is beyond the limits of the configuration. What fails is logged."""
+    async def retain(self, settings: Retention, passed: float) -> None:
+        """Deletes what is beyond the limits of the configuration. What fails is logged.
+
+        passed  how many seconds have passed for sure (cases/elapsed.py)
+        """
         limits = retention.Limits(settings.days, settings.jobs, settings.bytes)
         if not limits.any:
             return
         with _logged("[retention] is not applied"):
             jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
-            beyond = retention.beyond(limits, jobs, now, self._supervisor.holds.held)
+            beyond = retention.beyond(limits, jobs, now, passed, self._supervisor.holds.held)
             for deleted in await self._delete_all(beyond):
                 log.info("job %s: deleted, as [retention] says", deleted.job.job_id)
 

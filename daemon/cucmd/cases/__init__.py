@@ -11,6 +11,7 @@
     transcript.py  the transcript of a node, also while it grows
     delete.py     the directory of a job is removed
     retention.py  PURE  which jobs are deleted without being named
+    elapsed.py    how much time has passed for sure, by which a job is old one day
     archive.py    a job as one tar: what is in it, how long it will be, its bytes
     entries.py    PURE  the entries of that tar
     documents.py  PURE  the documents in it: summary.txt, SHA256SUMS, manifest.json

@@ -19,9 +19,10 @@ KEEP = "keep"
 class Limits(msgspec.Struct, frozen=True):
     """A job is deleted once it is beyond one of them; 0: no limit.
 
-    `days` since it has ended. `jobs` that stay, those that ended last. `bytes` that the files of
-    those that stay take together. The one that ended last stays whatever it takes: nobody has had
-    the time to export it.
+    `days` since it has ended, by the wall clock and by the time that has passed for sure since it
+    was closed (cases/elapsed.py): somebody may set the clock, back or forward. `jobs` that stay,
+    those that ended last. `bytes` that the files of those that stay take together. The one that
+    ended last stays whatever it takes: nobody has had the time to export it.
     """
 
     days: int = 0
@@ -47,11 +48,16 @@ class Prune(msgspec.Struct, frozen=True):
 
 
 def beyond(
-    limits: Limits, jobs: Iterable[ClosedJob], now: datetime, held: Callable[[str], bool]
+    limits: Limits,
+    jobs: Iterable[ClosedJob],
+    now: datetime,
+    passed: float,
+    held: Callable[[str], bool],
 ) -> list[ClosedJob]:
     """Those of the closed `jobs`, newest first, that are beyond a limit.
 
-    `held`: of an id, whether somebody reads or changes that job.
+    passed  how many seconds have passed for sure
+    held    of an id, whether somebody reads or changes that job
     """
     found: list[ClosedJob] = []
     taken = 0
@@ -59,12 +65,19 @@ def beyond(
         taken += job.bytes
         if held(job.job_id):
             continue
-        old = bool(limits.days) and now - job.completed_at > timedelta(days=limits.days)
+        old = bool(limits.days) and _age(job, now, passed) > timedelta(days=limits.days)
         surplus = bool(limits.jobs) and place >= limits.jobs
         too_much = bool(limits.bytes and job.bytes and place) and taken > limits.bytes
         if old or surplus or too_much:
             found.append(job)
     return found
+
+
+def _age(job: ClosedJob, now: datetime, passed: float) -> timedelta:
+    """No more than it is by any of the two clocks. A job without a mark is as old as nothing."""
+    if job.closed_after is None:
+        return timedelta()
+    return min(now - job.completed_at, timedelta(seconds=passed - job.closed_after))
 
 
 def pruned(

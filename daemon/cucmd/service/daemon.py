@@ -24,6 +24,7 @@ from cucmd.api.interface import jobs_interface
 from cucmd.api.methods import Jobs
 from cucmd.api.reload import CannotReload, Reloading
 from cucmd.cases.coverage import Coverage
+from cucmd.cases.elapsed import Elapsed
 from cucmd.config import (
     Config,
     ConfigError,
@@ -147,11 +148,16 @@ async def _daemon(
                 keys = HostKeys(known_hosts, host_key_scan(in_force.settings_of))
                 coverage = Coverage(store, supervisor.directory, zone_of, supervisor.publish_closed)
                 deletions = Deletions(supervisor, store)
-                retention = RetentionTask(deletions, lambda: in_force.config.retention)
+                retention = RetentionTask(
+                    deletions,
+                    store,
+                    Elapsed(config.daemon.state_directory / "elapsed.json"),
+                    lambda: in_force.config.retention,
+                )
 
                 def closed(job_id: str) -> None:
                     coverage.want(job_id)
-                    retention.job_closed()
+                    retention.job_closed(job_id)
 
                 supervisor.on_closed = closed
                 jobs = Jobs(

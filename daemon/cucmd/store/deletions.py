@@ -7,6 +7,7 @@ stop in the middle is known, and is finished later.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -33,11 +34,22 @@ _DELETE_FILES = """
 DELETE FROM file WHERE job = :job AND (node, path) IN (
     SELECT node, path FROM file WHERE job = :job ORDER BY node, path LIMIT :limit)"""
 
-# In the order of the fields of ClosedJob. A job that took long is as new as its end.
+# In the order of the fields of ClosedJob. A job that took long is as new as its end. Somebody may
+# have set the clock between two ends, so that the order of the marks counts first.
 _CLOSED = """
 SELECT job_id, completed_at, bytes_kept,
-    (SELECT json_group_object(name, value) FROM label WHERE label.job = job.position)
-FROM job WHERE closed ORDER BY completed_at DESC, position DESC"""
+    (SELECT json_group_object(name, value) FROM label WHERE label.job = job.position),
+    CASE WHEN json_valid(detail) THEN json_extract(detail, '$.closed_after') END AS closed_after
+FROM job WHERE closed
+ORDER BY coalesce(closed_after, -1) DESC, completed_at DESC, position DESC"""
+_NEWEST_MARK = """
+SELECT max(CASE WHEN json_valid(detail) THEN json_extract(detail, '$.closed_after') END)
+FROM job WHERE closed"""
+_MARK_ALL = """
+UPDATE job SET detail = json_set(detail, '$.closed_after', :seconds)
+WHERE closed AND CASE WHEN json_valid(detail) THEN
+    json_type(detail) = 'object' AND json_extract(detail, '$.closed_after') IS NULL END"""
+_MARK_ONE = f"{_MARK_ALL} AND job_id = :job_id"
 
 
 class BegunDeletion(NamedTuple):
@@ -94,10 +106,26 @@ def select_closed(connection: sqlite3.Connection) -> tuple[list[ClosedJob], list
     problems: list[str] = []
     for row in connection.execute(_CLOSED):
         try:
-            *columns, labels = row
-            values = dict(zip(ClosedJob.__struct_fields__, (*columns, None), strict=True))
-            values["labels"] = msgspec.json.decode(labels)
+            values = dict(zip(ClosedJob.__struct_fields__, row, strict=True))
+            values["labels"] = msgspec.json.decode(values["labels"])
             jobs.append(msgspec.convert(values, ClosedJob))
         except msgspec.MsgspecError as error:
             problems.append(unreadable(row[0], error))
     return jobs, problems
+
+
+def mark_closed(
+    connection: sqlite3.Connection, seconds: float, job_ids: Sequence[str] | None
+) -> None:
+    """Notes how much time had passed when these jobs were closed, or all that have no such mark."""
+    if job_ids is None:
+        connection.execute(_MARK_ALL, {"seconds": seconds})
+        return
+    values = [{"seconds": seconds, "job_id": job_id} for job_id in job_ids]
+    connection.executemany(_MARK_ONE, values)
+
+
+def newest_mark(connection: sqlite3.Connection) -> float:
+    """Seconds; 0 if no job has one."""
+    found = connection.execute(_NEWEST_MARK).fetchone()
+    return float(found[0]) if isinstance(found[0], int | float) else 0.0

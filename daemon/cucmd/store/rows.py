@@ -54,13 +54,14 @@ class StartKey(msgspec.Struct, frozen=True):
 class ClosedJob(msgspec.Struct, frozen=True):
     """A closed job, as far as it matters for which of them are deleted.
 
-    `bytes`: of its files that are still there.
+    `bytes`: of its files that are still there. `closed_after`: as in `Job`.
     """
 
     job_id: str
     completed_at: datetime
     bytes: int
     labels: dict[str, str] = {}
+    closed_after: float | None = None
 
 
 class JobFilter(msgspec.Struct, frozen=True):

@@ -98,8 +98,19 @@ class Store:
         update = partial(tables.update_coverage, before=job, coverage=coverage)
         return await self._writer.run(update)
 
+    async def mark_closed(self, seconds: float, job_ids: Sequence[str] | None = None) -> None:
+        """Notes of these closed jobs that so many seconds had passed when they were closed; of all
+        without `job_ids`. A job that has such a note keeps it.
+        """
+        mark = partial(deletions.mark_closed, seconds=seconds, job_ids=job_ids)
+        await self._writer.run(mark)
+
+    async def newest_mark(self) -> float:
+        """The greatest number that was noted; 0 if there is none."""
+        return await self._reader.run(deletions.newest_mark)
+
     async def closed_jobs(self) -> tuple[ClosedJob, ...]:
-        """All of them, those that ended last first. Unreadable ones are logged."""
+        """All of them, those that were closed last first. Unreadable ones are logged."""
         jobs, problems = await self._reader.run(deletions.select_closed)
         self._log(problems)
         return tuple(jobs)

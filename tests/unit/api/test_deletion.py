@@ -14,6 +14,7 @@ from cucmd.api import deletion, structs
 from cucmd.api.deletion import Deletions
 from cucmd.api.wire import summary_to_wire
 from cucmd.cases.delete import Stopped
+from cucmd.cases.elapsed import Elapsed
 from cucmd.cases.retention import Prune
 from cucmd.config import Retention
 from cucmd.job import Job
@@ -98,7 +99,7 @@ async def test_a_job_that_runs_is_not_deleted(tmp_path: Path) -> None:
             await harness.deletions.delete(job_id, record=True)
         assert await harness.deletions.prune(EVERYTHING) == []
         newer = await harness.job()
-        await harness.deletions.retain(Retention(jobs=1))
+        await harness.deletions.retain(Retention(jobs=1), 0.0)
         assert [row.job_id for row in await harness.store.newest(9)] == [newer, job_id]
         await harness.supervisor.cancel(job_id, None)
 
@@ -137,7 +138,7 @@ async def test_a_job_with_the_label_keep_goes_by_name_only(tmp_path: Path) -> No
     async with opened(tmp_path) as harness:
         kept, other = await harness.job(labels={"keep": ""}), await harness.job()
         assert [one.job.job_id for one in await harness.deletions.meant(EVERYTHING)] == [other]
-        await harness.deletions.retain(Retention(jobs=1))
+        await harness.deletions.retain(Retention(jobs=1), 0.0)
         assert await harness.left() == [kept, other]
         await harness.deletions.prune(EVERYTHING)
         assert await harness.left() == [kept]
@@ -216,7 +217,7 @@ async def test_a_daemon_that_stops_deletes_nothing(tmp_path: Path) -> None:
             await harness.deletions.delete(ids[0], record=True)
         with pytest.raises(Draining):
             await harness.deletions.prune(EVERYTHING)
-        await harness.deletions.retain(Retention(jobs=1))
+        await harness.deletions.retain(Retention(jobs=1), 0.0)
         assert await harness.left() == ids
         assert await harness.store.begun_deletions() == ()
 
@@ -235,7 +236,7 @@ async def test_one_directory_that_cannot_be_removed_does_not_keep_the_others(
             remove(directory, stopped)
 
         monkeypatch.setattr(deletion, "remove_directory", refuse_second)
-        await harness.deletions.retain(Retention(jobs=1))
+        await harness.deletions.retain(Retention(jobs=1), 0.0)
         assert await harness.left() == [second, third]
         await harness.deletions.finish()
         with pytest.raises(PermissionError):
@@ -343,12 +344,13 @@ async def test_retention_is_applied_after_each_job_and_once_an_hour(
     wait_for_the_store(autojump_clock)
     settings = [Retention(jobs=2)]
     async with opened(tmp_path) as harness, trio.open_nursery() as nursery:
-        task = RetentionTask(harness.deletions, lambda: settings[0])
+        elapsed = Elapsed(tmp_path / "elapsed.json")
+        task = RetentionTask(harness.deletions, harness.store, elapsed, lambda: settings[0])
         ids = [await harness.job() for _ in range(3)]
         nursery.start_soon(task.run)
         await trio.sleep(1)
         assert await harness.left() == ids[1:]
-        harness.supervisor.on_closed = lambda job_id: task.job_closed()
+        harness.supervisor.on_closed = task.job_closed
         ids.append(await harness.job())
         await trio.sleep(1)
         assert await harness.left() == ids[2:]

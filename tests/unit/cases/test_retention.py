@@ -10,10 +10,12 @@ from cucmd.cases.retention import KEEP, Limits, Prune, beyond, pruned
 from cucmd.store import ClosedJob
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+DAY = 86400.0
+PASSED = 500 * DAY
 
 
 def job(number: int, days: float = 0, size: int = 10, **labels: str) -> ClosedJob:
-    return ClosedJob(str(number), NOW - timedelta(days=days), size, labels)
+    return ClosedJob(str(number), NOW - timedelta(days=days), size, labels, PASSED - days * DAY)
 
 
 def nobody(job_id: str) -> bool:
@@ -33,7 +35,7 @@ JOBS = st.lists(
     )
 ).map(
     lambda rows: [
-        ClosedJob(str(number), NOW - timedelta(days=days), size, labels)
+        ClosedJob(str(number), NOW - timedelta(days=days), size, labels, PASSED - days * DAY)
         for number, (days, size, labels) in enumerate(rows)
     ]
 )
@@ -53,7 +55,7 @@ def test_no_job_goes_that_is_kept_or_held(
     jobs: list[ClosedJob], limits: Limits, rule: Prune, held: set[str]
 ) -> None:
     for found in (
-        beyond(limits, jobs, NOW, held.__contains__),
+        beyond(limits, jobs, NOW, PASSED, held.__contains__),
         pruned(rule, jobs, NOW, held.__contains__),
     ):
         assert all(KEEP not in one.labels for one in found)
@@ -63,7 +65,7 @@ def test_no_job_goes_that_is_kept_or_held(
 
 @given(JOBS, LIMITS)
 def test_what_stays_is_within_the_limits(jobs: list[ClosedJob], limits: Limits) -> None:
-    gone = beyond(limits, jobs, NOW, nobody)
+    gone = beyond(limits, jobs, NOW, PASSED, nobody)
     left = [one for one in jobs if one not in gone and KEEP not in one.labels]
     if limits.jobs:
         assert len(left) <= limits.jobs
@@ -72,13 +74,13 @@ def test_what_stays_is_within_the_limits(jobs: list[ClosedJob], limits: Limits) 
     if limits.days:
         assert all(NOW - one.completed_at <= timedelta(days=limits.days) for one in left)
     # Once it was applied there is nothing to be done.
-    assert beyond(limits, [one for one in jobs if one not in gone], NOW, nobody) == []
+    assert beyond(limits, [one for one in jobs if one not in gone], NOW, PASSED, nobody) == []
 
 
 @given(JOBS, LIMITS)
 def test_what_goes_had_to(jobs: list[ClosedJob], limits: Limits) -> None:
     deletable = [one for one in jobs if KEEP not in one.labels]
-    for one in beyond(limits, jobs, NOW, nobody):
+    for one in beyond(limits, jobs, NOW, PASSED, nobody):
         newer = deletable[: deletable.index(one)]
         old = limits.days and NOW - one.completed_at > timedelta(days=limits.days)
         many = limits.jobs and len(newer) >= limits.jobs
@@ -87,19 +89,19 @@ def test_what_goes_had_to(jobs: list[ClosedJob], limits: Limits) -> None:
 
 
 def test_without_a_limit_nothing_goes() -> None:
-    assert beyond(Limits(), [job(1, days=9999, size=10**15)], NOW, nobody) == []
+    assert beyond(Limits(), [job(1, days=9999, size=10**15)], NOW, PASSED, nobody) == []
     assert not Limits().any
 
 
 def test_the_newest_job_stays_however_large_it_is() -> None:
     jobs = [job(3, size=500), job(2, size=0), job(1, size=1)]
-    assert ids(beyond(Limits(bytes=100), jobs, NOW, nobody)) == ["1"]
+    assert ids(beyond(Limits(bytes=100), jobs, NOW, PASSED, nobody)) == ["1"]
 
 
 def test_jobs_that_are_kept_take_no_place() -> None:
     jobs = [job(3, keep="yes", size=999), job(2), job(1)]
-    assert ids(beyond(Limits(jobs=1), jobs, NOW, nobody)) == ["1"]
-    assert ids(beyond(Limits(bytes=20), jobs, NOW, nobody)) == []
+    assert ids(beyond(Limits(jobs=1), jobs, NOW, PASSED, nobody)) == ["1"]
+    assert ids(beyond(Limits(bytes=20), jobs, NOW, PASSED, nobody)) == []
 
 
 @pytest.mark.parametrize(
@@ -124,3 +126,21 @@ def test_a_job_is_pruned_if_all_that_is_given_is_true(rule: Prune, expected: lis
         job(1, days=50, size=70, case="2"),
     ]
     assert ids(pruned(rule, jobs, NOW, nobody)) == expected
+
+
+@pytest.mark.parametrize(
+    ("wall", "passed", "gone"),
+    [
+        (40, 40, True),
+        (40, 1, False),  # the clock was set forward since, or back when the job ended
+        (-300, 40, False),  # the job ended while the clock was ahead
+        (40, -1, False),  # the count has begun again
+        (40, None, False),  # nobody has noted when it was closed
+    ],
+)
+def test_a_job_is_old_if_it_is_by_both_clocks(
+    wall: float, passed: float | None, gone: bool
+) -> None:
+    mark = None if passed is None else PASSED - passed * DAY
+    one = ClosedJob("1", NOW - timedelta(days=wall), 10, {}, mark)
+    assert ids(beyond(Limits(days=30), [one], NOW, PASSED, nobody)) == (["1"] if gone else [])

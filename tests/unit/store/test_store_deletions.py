@@ -129,3 +129,37 @@ async def test_a_damaged_job_is_left_out(
             raw.execute("UPDATE job SET completed_at = 'x' WHERE job_id = '000000000001'")
         assert [job.job_id for job in await store.closed_jobs()] == ["000000000002"]
         assert "000000000001 cannot be read" in caplog.text
+
+
+async def test_a_closed_job_keeps_its_first_mark(path: Path, make_job: MakeJob) -> None:
+    async with open_store(path) as store:
+        assert await store.newest_mark() == 0
+        await store.add_job(make_job("000000000000"))
+        for number in (1, 2, 3):
+            await closed(store, make_job(f"00000000000{number}"))
+        await store.mark_closed(100.5, ["000000000002", "000000000000"])
+        await store.mark_closed(200.0)
+        assert {one.job_id: one.closed_after for one in await store.closed_jobs()} == {
+            "000000000001": 200.0,
+            "000000000002": 100.5,
+            "000000000003": 200.0,
+        }
+        assert await store.newest_mark() == 200
+        job = await store.load("000000000002")
+        assert job.closed_after == 100.5
+        assert (await store.revise_job(job, replace(job, labels={"a": "b"}))).closed_after == 100.5
+        assert job.retry(frozenset()).closed_after is None
+        assert (await store.load("000000000000")).closed_after is None
+
+
+async def test_the_order_of_ends_is_not_that_of_a_clock_that_was_set(
+    path: Path, make_job: MakeJob
+) -> None:
+    async with open_store(path) as store:
+        for number, at in ((1, NOW), (2, NOW - timedelta(days=30)), (3, NOW - timedelta(days=9))):
+            job = make_job(f"00000000000{number}")
+            await store.add_job(job)
+            await store.save(job, job.cancel(at))
+            await store.close_job(job.job_id)
+            await store.mark_closed(float(number))
+        assert [one.job_id[-1] for one in await store.closed_jobs()] == ["3", "2", "1"]
