@@ -136,7 +136,7 @@ class ShuttingDown(Refused):
 
 
 class StorageFailed(Refused):
-    """The daemon could not store it, so nothing was started or added.
+    """The daemon could not store it, so nothing was started or added; or could not read it.
 
     A cancel has happened in spite of it. It is stored once the disk has space.
     """
@@ -145,7 +145,7 @@ class StorageFailed(Refused):
     parameters: error_structs.StorageFailed
 
     def __str__(self) -> str:
-        return f"the daemon cannot store that now: {self.parameters.reason}; try later"
+        return f"the daemon cannot store or read that now: {self.parameters.reason}; try later"
 
 
 class ScanFailed(Refused):

@@ -56,6 +56,7 @@ _TYPED = {
     "node": "NODE",
     "older_than": "--older-than",
     "larger_than": "--larger-than",
+    "labels": "KEY=VALUE",
     "collection.paths": "--path",
     "login.username": "--user",
     "login.password": "password",

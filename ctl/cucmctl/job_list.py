@@ -1,7 +1,7 @@
 """A list of jobs as a table.
 
 The one rule: each job is one line. With a width, the last columns are cut to it, or left out: what
-a job collects first, then its target.
+a job collects first, then its target. A mark stands where something is cut.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from cucmctl import render
+from cucmctl.names import mark
 from cucmctl.printer import visible
 from cucmd.api.structs import JobSummary
 
@@ -25,11 +26,14 @@ def jobs(
     *,
     colour: bool = False,
     columns: int | None = None,
+    ascii_only: bool = False,
 ) -> Iterator[str]:
     headings = ["JOB", "STATUS", "CREATED", "NODES", "SIZE", "TIME", "OWNER", "TARGET", "COLLECTS"]
-    rows = [_row(job, now) for job in summaries]
+    found = list(summaries)
+    rows = [_row(job, now) for job in found]
     if columns is not None:
-        headings, rows = _fitting(headings, rows, columns)
+        rest = [_short_target(job) for job in found]
+        headings, rows = _fitting(headings, rows, rest, columns, mark(ascii_only=ascii_only))
     return render.table(headings, rows, right="NODES SIZE TIME", colour=colour)
 
 
@@ -54,10 +58,21 @@ def _moment(at: datetime, now: datetime) -> str:
     return at.astimezone().strftime(form)
 
 
+def _short_target(job: JobSummary) -> tuple[str, str]:
+    """A target in short: its first name, and how many more nodes there are, `+8`."""
+    if job.targets and len(job.targets) == 1:
+        return job.targets[0], ""
+    return job.first_node or "", f" +{job.nodes_total - 1}" if job.nodes_total > 1 else ""
+
+
 def _fitting(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], columns: int
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    short: Sequence[tuple[str, str]],
+    columns: int,
+    mark: str,
 ) -> tuple[list[str], list[list[str]]]:
-    """The last two columns cut, or left out, so that a line fits."""
+    """The last two columns cut, or left out, so that a line fits. `short`: as `_short_target`."""
     shown = [[visible(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *shown, strict=True)]
     left = columns - sum(widths[:-2]) - 2 * (len(widths) - 3)
@@ -66,7 +81,13 @@ def _fitting(
     if target_width < _LEAST:
         count = len(headings) - 2
         return [*headings[:count]], [row[:count] for row in shown]
-    if rest < _LEAST:
-        count = len(headings) - 1
-        return [*headings[:count]], [[*row[: count - 1], row[-2][:target_width]] for row in shown]
-    return [*headings], [[*row[:-2], row[-2][:target_width], row[-1][:rest]] for row in shown]
+    for row, (name, more) in zip(shown, short, strict=True):
+        if len(row[-2]) > target_width:
+            row[-2] = _cut(visible(name), target_width - len(more), mark) + more
+        row[-1] = _cut(row[-1], rest, mark)
+    count = len(headings) if rest >= _LEAST else len(headings) - 1
+    return [*headings[:count]], [row[:count] for row in shown]
+
+
+def _cut(text: str, width: int, mark: str) -> str:
+    return text if len(text) <= width else text[: max(0, width - len(mark))] + mark

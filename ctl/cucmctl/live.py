@@ -174,7 +174,11 @@ class Live(View):
             unfinished = sum(job.status not in render.JOB_ENDED for job in self._jobs.values())
             shown, _ = select_jobs(self._jobs.values(), max(NEWEST, unfinished))
             yield from job_list.jobs(
-                shown, datetime.now(UTC), colour=colour, columns=self._console.width
+                shown,
+                datetime.now(UTC),
+                colour=colour,
+                columns=self._console.width,
+                ascii_only=self._ascii_only,
             )
         elif self._job is not None:
             columns, rows = self._console.size
@@ -189,7 +193,9 @@ class Live(View):
         if self._jobs is not None:
             # one line is for the headings, one for the hint
             shown, hidden = select_jobs(self._jobs.values(), max(0, height - 2))
-            table = job_list.jobs(shown, datetime.now(UTC), columns=width)
+            table = job_list.jobs(
+                shown, datetime.now(UTC), columns=width, ascii_only=self._ascii_only
+            )
             lines = [Text(text, no_wrap=True, overflow="crop") for text in table]
             more = f"and {hidden} more that run or wait; " if hidden else ""
             last = self._away or f"{more}Ctrl-C ends the view; the jobs go on"

@@ -22,12 +22,15 @@ SSH_PORT = 22
 
 def remarks(nodes: Iterable[Node], *, all_names: bool = True) -> Iterator[str]:
     """The lines about these nodes, in the order of the first node that each is about."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for node in nodes:
-        for remark in _of(node):
-            groups.setdefault(remark, []).append(visible(node.node))
-    for (text, hint), names in groups.items():
-        yield f"{_named(names, all_names=all_names)}: {text}"
+        for text, hint in _of(node):
+            # A hint may be a command for this node: hostkeys forget NODE.
+            same = text, re.sub(rf"(?<!\S){re.escape(node.node)}(?!\S)", "NODE", hint)
+            groups.setdefault(same, []).append((visible(node.node), visible(hint)))
+    for (text, same_hint), of_nodes in groups.items():
+        yield f"{_named([name for name, _ in of_nodes], all_names=all_names)}: {text}"
+        hint = of_nodes[0][1] if len(of_nodes) == 1 else visible(same_hint)
         if hint:
             yield f"  hint: {hint}"
 
@@ -37,7 +40,7 @@ def _of(node: Node) -> Iterator[tuple[str, str]]:
     failure = node.failure
     if failure is not None:
         text = visible(without_name(node, node.error or failure.message))
-        yield f"{text} {_code(failure, text)}".strip(), visible(failure.hint or "")
+        yield f"{text} {_code(failure, text)}".strip(), failure.hint or ""
     elif node.error:
         yield visible(without_name(node, node.error)), ""
     for note in node.notes:

@@ -184,7 +184,7 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
         begun += f", {verb} {took(job.started_at, job.completed_at, now)}"
     yield begun
     if what := collected(job.collection):
-        yield f"collects {visible(what)}"
+        yield f"collects {visible(what + _meant(job.collection))}"
     if whose := _whose(job):
         yield visible(whose)
     if job.collection.compress:
@@ -261,6 +261,17 @@ def collected(collection: Collection) -> str:
     if parts and not (collection.last or collection.since or collection.until):
         parts.append("all of it (no window)")
     return ", ".join(parts)
+
+
+def _meant(collection: Collection) -> str:
+    """The window that `last` stands for: `, from 2026-11-25 13:00:00 to 15:00:00`."""
+    if collection.last is None or collection.since is None or collection.until is None:
+        return ""
+    since, until = (
+        local(datetime.fromisoformat(text)) for text in (collection.since, collection.until)
+    )
+    same_day = since.split()[0] == until.split()[0]
+    return f": {since} to {until.split()[1] if same_day else until}"
 
 
 def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]:

@@ -247,6 +247,9 @@ def test_verify_names_what_differs_and_what_is_gone(
         # What is known to be wrong before the first byte is refused with an error.
         refused = daemon.ctl("export", job.job_id, cwd=tmp_path)
         assert (refused.returncode, left_in(tmp_path)) == (75, set())
+        shutil.rmtree(job.directory)
+        removed = daemon.ctl("export", job.job_id, cwd=tmp_path)
+        assert (removed.returncode, left_in(tmp_path)) == (65, set()), "trying later is of no use"
 
 
 @pytest.mark.long

@@ -141,6 +141,7 @@ def _show_jobs(jobs: Sequence[JobSummary]) -> None:
         datetime.now(UTC),
         colour=printer.in_colour(sys.stdout),
         columns=printer.columns(sys.stdout),
+        ascii_only=printer.ascii_only(sys.stdout),
     )
     for text in table:
         printer.line(text)

@@ -21,6 +21,7 @@ from cucmd.api.structs import DEFAULT_LIMIT, JobStatus, JobSummary, ListRequest
 
 # how many jobs `status` shows without a job: they fit a small terminal
 NEWEST = 10
+_EVERY_JOB = ListRequest()
 
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +92,7 @@ def _list(arguments: argparse.Namespace) -> int:
         if request == ListRequest():
             unfinished = older(client, found, DEFAULT_LIMIT)
             found, left = [*found, *unfinished], (left or 0) - len(unfinished)
-        _show_list(found, as_json=arguments.json, status=arguments.status)
+        _show_list(found, as_json=arguments.json, request=request)
         hidden = () if arguments.json else _hidden(client, request, found)
     if hidden:
         printer.note(_left_out(hidden))
@@ -130,25 +131,33 @@ def _request(arguments: argparse.Namespace) -> ListRequest:
 
 
 def _show_list(
-    found: Sequence[JobSummary], *, as_json: bool, status: JobStatus | None = None
+    found: Sequence[JobSummary], *, as_json: bool, request: ListRequest = _EVERY_JOB
 ) -> int:
     if as_json:
         printer.json_line(found)
-    elif not found and status is not None:
-        verb = "has" if status in ("succeeded", "failed") else "is"
-        printer.note(f"no job {verb} {status}")
     elif not found:
-        printer.note("no jobs; to start one: cucmctl start --help")
+        printer.note(_none(request))
     else:
         table = job_list.jobs(
             found,
             datetime.now(UTC),
             colour=printer.in_colour(sys.stdout),
             columns=printer.columns(sys.stdout),
+            ascii_only=printer.ascii_only(sys.stdout),
         )
         for text in table:
             printer.line(text)
     return exits.DONE
+
+
+def _none(request: ListRequest) -> str:
+    """Why the list is empty."""
+    if request.labels or request.target or request.since:
+        return "no job fits; without options cucmctl list shows the newest"
+    if request.status is not None:
+        verb = "has" if request.status in ("succeeded", "failed") else "is"
+        return f"no job {verb} {request.status}"
+    return "no jobs; to start one: cucmctl start --help"
 
 
 COMMANDS = {

@@ -19,7 +19,7 @@ from cucmd.api.refusals import refusals, refusals_of_files
 from cucmd.api.wire import file_to_wire, summary_to_wire, wrong_to_wire
 from cucmd.cases.archive import Archive
 from cucmd.cases.coverage import Coverage
-from cucmd.cases.files import folder, nodes_by_name, pages
+from cucmd.cases.files import folder, is_gone, nodes_by_name, pages
 from cucmd.cases.transcript import read_transcript
 from cucmd.cases.verify import Verifier
 from cucmd.job import Job
@@ -109,6 +109,8 @@ class Cases:
         with refusals(), self._holds.reading(job.job_id):
             with refusals_of_files():
                 job = await self._whole(job.job_id)
+                if await is_gone(job, self._supervisor.directory(job.job_id)):
+                    raise FilesDeleted(job.job_id)
                 job = await self._coverage.settled(job, _WAIT_FOR_COVERAGE)
                 archive = Archive(
                     self._store,

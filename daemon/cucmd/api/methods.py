@@ -9,7 +9,6 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
-import trio
 from msgspec.structs import replace
 
 from cucmd.api import labels, structs
@@ -20,6 +19,7 @@ from cucmd.api.request_id import traced
 from cucmd.api.start_key import start_key
 from cucmd.api.watching import Watching
 from cucmd.api.wire import job_to_wire, summary_to_wire
+from cucmd.cases.files import is_gone
 from cucmd.config import InvalidValue
 from cucmd.job import Job
 from cucmd.jobs.events import Feed
@@ -89,7 +89,8 @@ class Jobs:
         with refusals():
             job = await self._supervisor.find(request.job_id)
         self._asked(job)
-        return structs.JobReply(self._wire(job, gone=await self._gone(job)))
+        gone = await is_gone(job, self._supervisor.directory(job.job_id))
+        return structs.JobReply(self._wire(job, gone=gone))
 
     async def list(self, caller: Caller, request: structs.ListRequest) -> structs.ListReply:
         with refusals():
@@ -134,12 +135,6 @@ class Jobs:
     ) -> AsyncGenerator[StreamReply, None]:
         """Returns the generator and is none itself: closing it ends the subscription at once."""
         return self._watching.watch(request)
-
-    async def _gone(self, job: Job) -> bool:
-        """Whether somebody has removed what a closed job collected, and not by a call."""
-        if not job.closed or not any(node.files_received for node in job.nodes):
-            return False
-        return not await trio.Path(self._supervisor.directory(job.job_id)).exists()
 
     def _wire(self, job: Job, *, gone: bool = False) -> structs.Job:
         supervisor, job_id = self._supervisor, job.job_id

@@ -8,7 +8,10 @@ paths, since a node makes a new folder for each command.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
 from typing import TypeAlias
+
+import trio
 
 from cucmd.job import Job, Node, Succeeded
 from cucmd.node_name import folder_of
@@ -31,6 +34,13 @@ def counts(file: ReceivedFile, node: Node) -> bool:
     The attempt is not known (0) of files that came before attempts were stored.
     """
     return not isinstance(node.state, Succeeded) or file.attempt in (0, node.attempt)
+
+
+async def is_gone(job: Job, directory: Path) -> bool:
+    """Whether somebody has removed what a closed job collected, and not by a call."""
+    if not job.closed or not any(node.files_received for node in job.nodes):
+        return False
+    return not await trio.Path(directory).exists()
 
 
 def folder(node: Node) -> str:

@@ -33,7 +33,7 @@ class FilesDeleted(Exception):
     """What the job has collected was deleted, and only its record is left."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"what job {job_id} has collected was deleted")
+        super().__init__(f"what job {job_id} has collected was deleted, or removed")
 
 
 class AtLimit(Exception):

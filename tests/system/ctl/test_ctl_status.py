@@ -210,3 +210,29 @@ def test_closed_standard_streams_do_no_harm(canned, in_shell, command, shown):
     with in_shell(f"$CUCMCTL {command}; echo code $?") as shell:
         assert shell.stdout.read() == shown
         assert shell.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--label", "case=1"], "no job fits"),
+        (["--target", "berlin", "--status", "failed"], "no job fits"),
+        (["--since", "2026-01-01 00:00"], "no job fits"),
+        (["--status", "failed"], "no job has failed"),
+        (["--status", "running"], "no job is running"),
+        ([], "no jobs; to start one"),
+    ],
+)
+def test_why_a_list_is_empty(canned, ctl, options, said):
+    canned.on("List", canned.reply({"jobs": []}))
+    assert said in ctl("list", *options).stderr
+
+
+def test_the_window_that_last_stood_for(canned, ctl, job):
+    window = {"last": "2h", "since": "2026-03-01T06:00:00Z", "until": "2026-03-01T08:00:00Z"}
+    canned.on("Status", canned.reply({"job": job(collection={"paths": ["a"], **window})}))
+    shown = ctl("status", "3f2a").stdout
+    assert "collects a, last 2h: 2026-03-01 06:00:00 to 08:00:00\n" in shown
+    window["since"] = "2026-02-28T23:00:00Z"
+    canned.on("Status", canned.reply({"job": job(collection={"paths": ["a"], **window})}))
+    assert "2026-02-28 23:00:00 to 2026-03-01 08:00:00\n" in ctl("status", "3f2a").stdout

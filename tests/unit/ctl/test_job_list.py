@@ -47,3 +47,27 @@ def test_an_old_job_has_its_year(summary, began, in_zone):
     in_zone("UTC")
     _, row = cells(summary, began + timedelta(days=400))
     assert f"{began:%Y-%m-%d}" in row
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (200, "cucm-pub.example.org and 2 more  cm/trace/ccm/sdl, last 2h"),
+        (110, "cucm-pub.example.org and 2 more  cm/trace/ccm/s…"),
+        (100, "cucm-pub.example.org and 2 more"),
+        (90, "cucm-pub.example.org +2"),
+        (80, "cucm-pub.examp… +2"),
+    ],
+)
+def test_what_is_cut_has_a_mark_and_keeps_the_number_of_nodes(summary, began, columns, shown):
+    one = msgspec.structs.replace(summary, first_node="cucm-pub.example.org", owner=0)
+    headings, row = job_list.jobs([one], began, columns=columns)
+    assert row[headings.index("TARGET") :] == shown
+    *_, row = job_list.jobs([one], began, columns=columns, ascii_only=True)
+    assert row.isascii()
+
+
+def test_the_name_of_a_cluster_is_cut_as_one(summary, began):
+    one = msgspec.structs.replace(summary, targets=("the-cluster-of-berlin",), owner=0)
+    headings, row = job_list.jobs([one], began, columns=80)
+    assert row[headings.index("TARGET") :] == "the-cluster-of-be…"

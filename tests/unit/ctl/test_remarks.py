@@ -80,3 +80,16 @@ def test_of_nodes_that_failed_alike_the_first_stands_for_all(node):
     kept, others = folded([node("r"), *alike, node("d", "failed", error="gone"), node("s")])
     assert [one.node for one in kept] == ["r", "a", "d", "s"]
     assert others == {"a": 2}
+
+
+def test_a_hint_with_the_name_of_its_node_is_the_same_hint(node):
+    def reinstalled(name):
+        hint = f"forget its old key: cucmctl hostkeys forget {name}"
+        return failed(node, name, f"the host key of {name} has changed", hint=hint)
+
+    assert list(remarks([reinstalled("a"), reinstalled("b")])) == [
+        "a, b: the host key has changed (auth_failed)",
+        "  hint: forget its old key: cucmctl hostkeys forget NODE",
+    ]
+    _, hint = remarks([reinstalled("a")])
+    assert hint.endswith("hostkeys forget a")
