@@ -145,7 +145,7 @@ class StorageFailed(Refused):
     parameters: error_structs.StorageFailed
 
     def __str__(self) -> str:
-        return f"the daemon cannot store or read that now: {self.parameters.reason}; try later"
+        return f"the daemon cannot store or read that now: {self.parameters.reason}"
 
 
 class ScanFailed(Refused):

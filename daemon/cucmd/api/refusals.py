@@ -62,7 +62,10 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
     except jobs.Draining:
         raise error(error_structs.ShuttingDown()) from None
     except StoreFailed as e:
-        raise error(error_structs.StorageFailed(str(e))) from None
+        damaged = (
+            "the job's record is damaged, and it can only be deleted: " if e.damaged_row else ""
+        )
+        raise error(error_structs.StorageFailed(f"{damaged}{e}")) from None
 
 
 @contextmanager

@@ -57,7 +57,7 @@ ERRORS = [
         "StorageFailed",
         {"reason": "disk full"},
         75,
-        "the daemon cannot store or read that now: disk full; try later",
+        "the daemon cannot store or read that now: disk full",
     ),
     (
         "org.varlink.service.PermissionDenied",
