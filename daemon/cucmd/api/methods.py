@@ -73,7 +73,7 @@ class Jobs:
                 _check_named(request.nodes)
                 plan = partial(self._planner().plan_retry, request=request)
                 key = start_key(caller.uid, request)
-                job = await self._supervisor.retry(request.job_id, plan, key)
+                job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)
             log.info(
                 "job %s: retry %d by uid %d, pid %d, request %s",
                 job.job_id,

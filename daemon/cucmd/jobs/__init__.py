@@ -2,6 +2,7 @@
 
     supervisor.py   accepts jobs, finds them, cancels them, resumes them after a restart
     errors.py       why a call for a job is refused
+    places.py       the places for jobs, of which a user has so many
     start_keys.py   one effect for each start key of a user
     holds.py        which jobs are being read, and which are being changed
     hold_back.py    a login is tried on one node alone before it is tried on the others
@@ -13,6 +14,7 @@
     limits.py       limits for jobs, connections and sessions at once
     filing.py       the received files of a job, put on record: in the store and in the manifest
     manifest.py     the file with a line for each received file
+    restart.py      the jobs that a stop left unfinished or unclosed
     recovery.py     puts on record the files that a stop left on disk
 
 The one rule: nothing here depends on what is done on a node. That is a function,

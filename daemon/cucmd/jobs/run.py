@@ -107,6 +107,7 @@ class JobRun:
 
     `tasks`: a task for each node; None for one that ended before a restart.
     `recovered`: the files from before the restart; None for a new job.
+    `asked_by`: the user whose call has queued it; of a retry that need not be the job's owner.
     """
 
     def __init__(
@@ -116,8 +117,11 @@ class JobRun:
         directory: Path,
         services: JobServices,
         recovered: RecoveredFiles | None = None,
+        *,
+        asked_by: int | None = None,
     ) -> None:
         self.job = job
+        self.asked_by = asked_by
         self._tasks = tasks
         self._services = services
         self._recorder = Recorder(job, services.store, services.feed)

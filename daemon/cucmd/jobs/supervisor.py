@@ -7,8 +7,8 @@ store. Nothing else runs jobs.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,14 +20,15 @@ from cucmd.failure import Code, failure
 from cucmd.job import Job
 from cucmd.jobs.errors import (
     AmbiguousJob,
-    AtLimit,
     Draining,
     FilesDeleted,
     UnknownJob,
     UnknownNode,
 )
 from cucmd.jobs.holds import Busy, Holds
-from cucmd.jobs.recovery import RecoveredFiles, recover_files, with_received
+from cucmd.jobs.places import Places
+from cucmd.jobs.recovery import RecoveredFiles
+from cucmd.jobs.restart import Replan, Unfinished, recover_jobs
 from cucmd.jobs.run import JobRun, JobServices, JobStopped
 from cucmd.jobs.start_keys import StartKeys
 from cucmd.node.ports import NodeTask
@@ -35,14 +36,15 @@ from cucmd.store import EVERY_JOB, JobFilter, JobRow, StartKey, StoreFailed
 
 log = logging.getLogger(__name__)
 
-# Makes the tasks of a job that a restart found unfinished, None for a node that has ended. None for
-# the whole job if its password is not available.
-Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 PlanRetry: TypeAlias = Callable[[Job], tuple[Job, Sequence[NodeTask | None]]]
 
 
 # Characters of an id; ours have 12. No longer text is looked for in the store.
 LONGEST_ID = 64
+
+
+# Seconds after which what the store did not take is tried again.
+RETRY_AFTER = 1.0
 
 
 class Supervisor:
@@ -53,9 +55,9 @@ class Supervisor:
     ) -> None:
         self._services = services
         self._directory = jobs_directory
-        self._limits = limits
         self._live: dict[str, JobRun] = {}
-        self._starting: set[str] = set()  # of the live ones: not durable yet, so not shown
+        self._places = Places(limits, self._live)
+        self._relabelling = trio.Lock()  # of jobs that do not run
         self.ended = 0  # jobs whose last connection has closed, since the start
         self.on_closed: Callable[[str], None] = lambda job_id: None  # called with each such job
         self._start_keys = StartKeys(services.store)
@@ -64,7 +66,7 @@ class Supervisor:
         self._nursery = nursery
 
     def change_limits(self, limits: Limits) -> None:
-        self._limits = limits
+        self._places.change(limits)
         self._services.admission.change(limits)
 
     def directory(self, job_id: str) -> Path:
@@ -92,36 +94,28 @@ class Supervisor:
     async def _accept(
         self, job: Job, tasks: Sequence[NodeTask | None], key: StartKey | None
     ) -> Job:
-        self._admit(job.uid)
-        run = self._run_for(job, tasks)
-        self._starting.add(job.job_id)
-        try:
+        with self._places.one(job.job_id, job.uid):
             with trio.CancelScope(shield=True):
                 await self._services.store.add_job(job, key)
-        except BaseException:
-            self._live.pop(job.job_id).over.set()
-            raise
-        finally:
-            self._starting.discard(job.job_id)
+            return self._begin(job, tasks, asked_by=job.uid)
+
+    def _begin(self, job: Job, tasks: Sequence[NodeTask | None], *, asked_by: int | None) -> Job:
+        """Runs a job that is durable."""
+        run = self._run_for(job, tasks, asked_by=asked_by)
         self._services.feed.publish(job)
         self._launch(run)
         return run.job
 
-    def _admit(self, uid: int | None) -> None:
-        if self._draining:
-            raise Draining
-        most = self._limits.jobs + self._limits.queued
-        if len(self._live) >= most:
-            raise AtLimit("jobs", most)
-        runs = self._live.values()
-        waiting = sum(run.job.uid == uid and run.job.status == "queued" for run in runs)
-        if uid is not None and waiting >= self._limits.queued_per_uid:
-            raise AtLimit("queued_per_uid", self._limits.queued_per_uid)
-
     def _run_for(
-        self, job: Job, tasks: Sequence[NodeTask | None], recovered: RecoveredFiles | None = None
+        self,
+        job: Job,
+        tasks: Sequence[NodeTask | None],
+        recovered: RecoveredFiles | None = None,
+        *,
+        asked_by: int | None,
     ) -> JobRun:
-        run = JobRun(job, tasks, self.directory(job.job_id), self._services, recovered)
+        directory = self.directory(job.job_id)
+        run = JobRun(job, tasks, directory, self._services, recovered, asked_by=asked_by)
         self._live[job.job_id] = run
         return run
 
@@ -135,19 +129,34 @@ class Supervisor:
         try:
             await run.run()
             if run.job.ended and run.recorded:
-                revision = await self._services.store.close_job(job_id)
-                revision = max(revision, run.job.revision)
-                closed = msgspec.structs.replace(run.job, closed=True, revision=revision)
-                self._services.feed.publish(closed)
-                self.on_closed(job_id)
-        except StoreFailed as error:  # the next start checks its files once more
-            log.warning("job %s: %s", job_id, error)
+                await self._close(run.job)
         except Exception:
             log.exception("job %s: a defect", job_id)
         finally:
             del self._live[job_id]
             run.kept.set()
             self.ended += 1
+
+    async def _close(self, job: Job) -> None:
+        """Marks the job as closed. Tries until the store takes it, or the daemon stops: then the
+        next start looks at its files once more.
+        """
+        said = None
+        while True:
+            try:
+                revision = await self._services.store.close_job(job.job_id)
+            except StoreFailed as error:
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("job %s: it could not be closed: %s", job.job_id, error)
+                if self._draining:
+                    return
+                await trio.sleep(RETRY_AFTER)
+            else:
+                break
+        revision = max(revision, job.revision)
+        self._services.feed.publish(msgspec.structs.replace(job, closed=True, revision=revision))
+        self.on_closed(job.job_id)
 
     async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
         """The job after the cancel, durable, and whether this call changed anything.
@@ -157,7 +166,7 @@ class Supervisor:
         """
         job = await self.find(prefix)
         positions = _positions(job, nodes)
-        run = self._live.get(job.job_id)
+        run = await self._run_of(job.job_id)
         if run is None:
             job = await self.find(job.job_id)
             if self._draining and not job.ended:
@@ -169,33 +178,32 @@ class Supervisor:
             raise Draining from None
         return run.shown(), changed
 
-    async def retry(self, prefix: str, plan: PlanRetry, key: StartKey | None = None) -> Job:
+    async def retry(
+        self, prefix: str, plan: PlanRetry, key: StartKey | None = None, *, uid: int | None = None
+    ) -> Job:
         """Queues nodes of a closed job again, in the same job: durable on return.
 
         `plan` gives the job with these nodes pending, and its tasks. What it raises is passed on.
-        A call with a key of an earlier one gives the job as it is.
-        Raises `Busy`, `FilesDeleted`, `Draining`, `AtLimit`, `KeyReused`, `UnknownJob`,
-        `StoreFailed`.
+        A call with a key of an earlier one gives the job as it is. `uid`: of who asks; the job
+        waits in one of that user's places. Raises `Busy`, `FilesDeleted`, `Draining`, `AtLimit`,
+        `KeyReused`, `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
         async with self._start_keys.job_of(key) as before:
             if before is not None:
                 return await self._load(before)
-            job = await self.closed((await self.find(prefix)).job_id)
-            with self.holds.changing(job.job_id):
-                return await self._retry(job, plan, key)
+            job_id = (await self.find(prefix)).job_id
+            # Read within the hold: of two calls at once the second must see what the first did.
+            with self.holds.changing(job_id):
+                return await self._retry(await self.closed(job_id), plan, key, uid)
 
-    async def _retry(self, job: Job, plan: PlanRetry, key: StartKey | None) -> Job:
+    async def _retry(self, job: Job, plan: PlanRetry, key: StartKey | None, uid: int | None) -> Job:
         if job.files_deleted:  # of the nodes that have succeeded nothing is left
             raise FilesDeleted(job.job_id)
         after, tasks = plan(job)
-        self._admit(after.uid)
-        after = after.revised(job)
-        with trio.CancelScope(shield=True):
-            after = await self._services.store.reopen_job(job, after, key)
-        run = self._run_for(after, tasks)
-        self._services.feed.publish(after)
-        self._launch(run)
-        return run.job
+        with self._places.one(job.job_id, uid):
+            with trio.CancelScope(shield=True):
+                after = await self._services.store.reopen_job(job, after.revised(job), key)
+            return self._begin(after, tasks, asked_by=uid)
 
     async def relabel(self, prefix: str, change: Callable[[Job], Job]) -> Job:
         """The job after a change of its labels, durable. What `change` raises is passed on.
@@ -203,17 +211,18 @@ class Supervisor:
         Raises `Busy`, `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
         job = await self.find(prefix)
-        while (run := self._live.get(job.job_id)) is not None:
+        while (run := await self._run_of(job.job_id)) is not None:
             if await run.relabel(change):
                 return run.shown()
             await run.kept.wait()
         # Not while it is deleted or tried again: what is written here would be of before.
         with self.holds.reading(job.job_id):
-            job = await self._load(job.job_id)
-            after = change(job)
-            with trio.CancelScope(shield=True):
-                after = await self._services.store.revise_job(job, after)
-            self.publish_closed(after)
+            async with self._relabelling:  # what another call changes is not written over
+                job = await self._load(job.job_id)
+                after = change(job)
+                with trio.CancelScope(shield=True):
+                    after = await self._services.store.revise_job(job, after)
+                self.publish_closed(after)
         return after
 
     def publish_closed(self, job: Job) -> None:
@@ -240,7 +249,7 @@ class Supervisor:
             return prefix
         if not 4 <= len(prefix) <= LONGEST_ID:
             raise UnknownJob(prefix)
-        live = [job_id for job_id in self._shown if job_id.startswith(prefix)]
+        live = [job_id for job_id in self._live if job_id.startswith(prefix)]
         stored: Sequence[str] = ()
         if len(live) < 2:
             try:
@@ -269,7 +278,7 @@ class Supervisor:
         if not job.ended:
             raise Busy(job_id, f"it is {job.status}")
         if not job.closed:
-            raise Busy(job_id, "its last connections are being closed")
+            raise Busy(job_id, _why_open(run))
         return job
 
     def works_on(self, job_id: str, node: str) -> bool:
@@ -277,10 +286,10 @@ class Supervisor:
         run = self._live.get(job_id)
         return run is not None and run.works_on(node)
 
-    @property
-    def _shown(self) -> list[str]:
-        """Ids of the live jobs that are durable, oldest first."""
-        return [job_id for job_id in self._live if job_id not in self._starting]
+    async def _run_of(self, job_id: str) -> JobRun | None:
+        """The run of a job that runs; one that is being started or tried again is waited for."""
+        await self._places.begun(job_id)
+        return self._live.get(job_id)
 
     async def _load(self, job_id: str) -> Job:
         run = self._live.get(job_id)
@@ -304,7 +313,7 @@ class Supervisor:
         except StoreFailed:
             if which.status not in ("queued", "running") or which.before is not None:
                 raise
-            live = (self._live[job_id].shown() for job_id in reversed(self._shown))
+            live = (self._live[job_id].shown() for job_id in reversed(self._live))
             return [job for job in live if which.fits(job)][:limit]
         return [self._live[row.job_id].shown() if row.job_id in self._live else row for row in rows]
 
@@ -316,21 +325,13 @@ class Supervisor:
 
     async def recover(self, replan: Replan) -> None:
         """Resumes the jobs that a stop left unfinished, or ends them as `interrupted`."""
-        for found in await self._services.store.unfinished():
-            with _logged_for(found.job_id):
-                await self._recover_one(found, replan)
-        for job_id in await self._services.store.ended_but_open():
-            with _logged_for(job_id):
-                await self._recover_ended(job_id)
+        await recover_jobs(self._services.store, self.directory, replan, self._resume)
 
-    async def _recover_one(self, found: Job, replan: Replan) -> None:
-        directory = self.directory(found.job_id)
-        recovered = await recover_files(self._services.store, found, directory)
-        job = with_received(found, recovered.files)
-        tasks = _planned(replan, job)
-        run = self._run_for(job, tasks or (), recovered)
+    def _resume(self, found: Unfinished) -> None:
+        job = found.job
+        run = self._run_for(job, found.tasks or (), found.recovered, asked_by=job.uid)
         try:
-            if tasks is None:
+            if found.tasks is None:
                 run.end_all(INTERRUPTED)
             else:
                 run.resume()
@@ -340,25 +341,13 @@ class Supervisor:
         log.info("job %s: %s after a restart", job.job_id, run.job.status)
         self._launch(run)
 
-    async def _recover_ended(self, job_id: str) -> None:
-        """Puts the files of a job on record that had ended when the daemon stopped, but not closed.
-
-        A cancelled job ends at once. Its connections close and its files are put on record after
-        that, within the grace period.
-        """
-        store = self._services.store
-        job = await store.load(job_id)
-        if job is not None:
-            recovered = await recover_files(store, job, self.directory(job_id))
-            if recovered.recorded:
-                await store.close_job(job_id)
-
     async def drain(self) -> None:
         """Accepts no new work, and stops what runs, within its grace period. A restart resumes it.
 
         It cannot resume a job with a typed-in password: its unfinished nodes end as `interrupted`.
         """
         self._draining = True
+        await self._places.refuse_more()
         for run in list(self._live.values()):
             if not run.job.resumable:
                 run.end_all(INTERRUPTED)
@@ -370,23 +359,11 @@ class Supervisor:
 INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node was done")
 
 
-@contextmanager
-def _logged_for(job_id: str) -> Iterator[None]:
-    """Logs an error of one job, or of its row in the store, so that the other jobs go on."""
-    try:
-        yield
-    except StoreFailed as error:
-        log.error("job %s is left as it is: %s", job_id, error)  # noqa: TRY400  damage, not a defect
-    except Exception:
-        log.exception("job %s is left as it is: a defect", job_id)
-
-
-def _planned(replan: Replan, job: Job) -> Sequence[NodeTask | None] | None:
-    try:
-        return replan(job)
-    except Exception:
-        log.exception("job %s: a defect; it cannot go on", job.job_id)
-        return None
+def _why_open(run: JobRun | None) -> str:
+    """Of a job that has ended and is not closed."""
+    if run is not None and not run.over.is_set():
+        return "its last connections are being closed"
+    return "not all of it is on record; the daemon's log says why"
 
 
 def _positions(job: Job, nodes: Sequence[str] | None) -> frozenset[int] | None:

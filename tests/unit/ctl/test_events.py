@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from cucmctl.errors import JobNotFound
 from cucmctl.events import NEWEST, Events
 from cucmctl.render import summary
-from cucmd.api import structs
+from cucmd.api import error_structs, structs
 from unit.ctl.conftest import make_job, make_node
 
 
@@ -41,7 +41,7 @@ class Daemon:
 
     def status(self, job_id):
         if job_id not in self.jobs:
-            raise JobNotFound("JobNotFound", structs.JobNotFound(job_id))
+            raise JobNotFound("JobNotFound", error_structs.JobNotFound(job_id))
         return self.jobs[job_id]
 
     def list_page(self, request):

@@ -1,0 +1,174 @@
+"""Calls for one job that come at the same time: each finds what the others have done."""
+
+from pathlib import Path
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from cucmd.config import Limits
+from cucmd.failure import Code
+from cucmd.job import Job
+from cucmd.jobs.errors import AtLimit
+from cucmd.jobs.holds import Busy
+from cucmd.node.ports import NodeTask
+from cucmd.store import JobFilter, StoreFailed
+from rig.supervised import SupervisorHarness, fails_with, hang, supervisor_harness
+
+
+async def failed_job(harness: SupervisorHarness, **fields: object) -> str:
+    """A closed job of one node, which would hang at the next try."""
+    harness.behaviours = {"a": fails_with(Code.CONNECTION_LOST)}
+    job_id = await harness.start("a", **fields)
+    await harness.ended(job_id)
+    await harness.supervisor.closed(job_id)
+    harness.behaviours = {"a": hang}
+    return job_id
+
+
+async def retry(harness: SupervisorHarness, job_id: str, uid: int | None = None) -> Job:
+    def plan(job: Job) -> tuple[Job, list[NodeTask | None]]:
+        again = job.retry(frozenset({0}))
+        return again, harness.tasks(again)
+
+    return await harness.supervisor.retry(job_id, plan, uid=uid)
+
+
+class HeldWrite:
+    """A retry is on disk, and its caller does not know it yet, until `go` is set."""
+
+    def __init__(self, harness: SupervisorHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.written, self.go = trio.Event(), trio.Event()
+        self._reopen = harness.store.reopen_job
+        monkeypatch.setattr(harness.store, "reopen_job", self._slow)
+
+    async def _slow(self, *arguments: object) -> Job:
+        job = await self._reopen(*arguments)
+        self.written.set()
+        await self.go.wait()
+        return job
+
+
+async def test_a_job_that_is_tried_again_twice_at_once_runs_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await failed_job(harness)
+        load, asked, go = harness.store.load, trio.Event(), trio.Event()
+        refused: list[Busy] = []
+        reads = 0
+
+        async def load_late(job_id: str) -> Job | None:
+            """The job is found, and then read: what is read the second time comes late."""
+            nonlocal reads
+            job = await load(job_id)
+            reads += 1
+            if reads == 2:
+                asked.set()
+                await go.wait()
+            return job
+
+        async def try_again() -> None:
+            try:
+                await retry(harness, job_id)
+            except Busy as error:
+                refused.append(error)
+
+        monkeypatch.setattr(harness.store, "load", load_late)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(try_again)
+            await asked.wait()
+            await try_again()
+            go.set()
+        await harness.running(job_id)
+        assert len(refused) == 1
+        assert harness.contacted == ["a", "a"]
+        await harness.supervisor.cancel(job_id, None)
+
+
+async def test_a_cancel_while_a_retry_is_written_cancels_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await failed_job(harness)
+        write = HeldWrite(harness, monkeypatch)
+        cancelled: list[tuple[Job, bool]] = []
+
+        async def cancel() -> None:
+            cancelled.append(await harness.supervisor.cancel(job_id, None))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(retry, harness, job_id)
+            await write.written.wait()
+            nursery.start_soon(cancel)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            write.go.set()
+        [(job, changed)] = cancelled
+        assert (job.status, changed) == ("cancelled", True)
+        assert (await harness.supervisor.closed(job_id)).status == "cancelled"
+
+
+async def test_retries_that_are_written_have_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervisor_harness(tmp_path, Limits(queued_per_uid=1)) as harness:
+        one, two = await failed_job(harness, uid=1), await failed_job(harness, uid=1)
+        write = HeldWrite(harness, monkeypatch)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(retry, harness, one, 1)
+            await write.written.wait()
+            with pytest.raises(AtLimit):
+                await retry(harness, two, 1)
+            write.go.set()
+        await harness.supervisor.cancel(one, None)
+
+
+async def test_a_retry_takes_a_place_of_who_asks_and_not_of_the_owner(tmp_path: Path) -> None:
+    limits = Limits(queued_per_uid=1, jobs=1)
+    async with supervisor_harness(tmp_path, limits) as harness:
+        of_the_first = [await failed_job(harness, uid=1) for _ in range(3)]
+        harness.behaviours = {"a": hang}
+        running, waiting, refused = of_the_first
+        await retry(harness, running, 2)
+        await harness.running(running)
+        await retry(harness, waiting, 2)
+        with pytest.raises(AtLimit):
+            await retry(harness, refused, 2)
+        started = await harness.start("a", uid=1)
+        for job_id in (started, waiting, running):
+            await harness.supervisor.cancel(job_id, None)
+
+
+async def test_labels_that_are_set_at_once_are_all_kept(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await failed_job(harness)
+
+        async def label(name: str) -> None:
+            def change(job: Job) -> Job:
+                return replace(job, labels={**job.labels, name: "1"})
+
+            await harness.supervisor.relabel(job_id, change)
+
+        async with trio.open_nursery() as nursery:
+            for name in "abcd":
+                nursery.start_soon(label, name)
+        labels = (await harness.supervisor.find(job_id)).labels
+        assert labels == dict.fromkeys("abcd", "1")
+        assert await harness.store.count(JobFilter(labels=labels)) == 1
+
+
+async def test_a_job_whose_end_could_not_be_saved_is_closed_once_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        close, refused = harness.store.close_job, trio.Event()
+
+        async def refuse(job_id: str) -> int:
+            monkeypatch.setattr(harness.store, "close_job", close)
+            refused.set()
+            raise StoreFailed("the disk is full")
+
+        monkeypatch.setattr(harness.store, "close_job", refuse)
+        job_id = await harness.start("a")
+        await refused.wait()
+        assert (await harness.supervisor.closed(job_id)).closed
