@@ -35,14 +35,19 @@ class Client:
         (reply,) = self.say(packet)
         return reply
 
-    def open(self, path: bytes, flags: int = words.PUT) -> Reply:
-        return self.ask(words.open_file(1, path, flags))
+    def open(
+        self, path: bytes, flags: int = words.PUT, attributes: bytes = words.NO_ATTRIBUTES
+    ) -> Reply:
+        return self.ask(words.open_file(1, path, flags, attributes))
 
     def write(self, handle: bytes, offset: int, block: bytes) -> Reply:
         return self.ask(words.write(2, handle, offset, block))
 
     def close(self, handle: bytes) -> Reply:
         return self.ask(words.on_handle(Kind.CLOSE, 3, handle))
+
+    def set_times(self, handle: bytes, times: bytes) -> Reply:
+        return self.ask(words.on_handle(Kind.FSETSTAT, 6, handle, times))
 
     def on_path(self, kind: Kind, path: bytes, more: bytes = b"") -> Reply:
         return self.ask(words.on_path(kind, 4, path, more))

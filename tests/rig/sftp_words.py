@@ -72,16 +72,18 @@ def init(version: int = 3) -> bytes:
     return packet(Kind.INIT, version)
 
 
-def open_file(request: int, path: bytes, flags: int = PUT) -> bytes:
-    return packet(Kind.OPEN, request, string(path), struct.pack(">I", flags), NO_ATTRIBUTES)
+def open_file(
+    request: int, path: bytes, flags: int = PUT, attributes: bytes = NO_ATTRIBUTES
+) -> bytes:
+    return packet(Kind.OPEN, request, string(path), struct.pack(">I", flags), attributes)
 
 
 def write(request: int, handle: bytes, offset: int, block: bytes) -> bytes:
     return packet(Kind.WRITE, request, string(handle), struct.pack(">Q", offset), string(block))
 
 
-def on_handle(kind: Kind, request: int, handle: bytes) -> bytes:
-    return packet(kind, request, string(handle))
+def on_handle(kind: Kind, request: int, handle: bytes, more: bytes = b"") -> bytes:
+    return packet(kind, request, string(handle), more)
 
 
 def on_path(kind: Kind, request: int, path: bytes, more: bytes = b"") -> bytes:

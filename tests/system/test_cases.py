@@ -9,6 +9,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,32 @@ def test_files_in_json_are_a_line_each(daemon: Daemon, job: structs.Job) -> None
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert {line["node"] for line in lines} == {job.nodes[0].node}
     assert len(lines) == job.nodes[0].files_received
+
+
+def test_the_time_stamp_of_a_node_is_shown_and_exported(
+    daemon: Daemon, job: structs.Job, files: list[structs.File], tmp_path: Path
+) -> None:
+    """The lab sets it as OpenSSH's `sftp -p` does. Traces are older than their collection."""
+    stamps = {named(file): file.modified for file in files}
+    assert stamps
+    for name, path in on_disk(daemon, job).items():
+        stamp = stamps[name]
+        assert stamp is not None
+        assert stamp < job.created_at
+        assert stamp.timestamp() == path.stat().st_mtime
+    shown = daemon.ctl("files", job.job_id).stdout
+    for stamp in stamps.values():
+        assert stamp.astimezone().strftime("%Y-%m-%d %H:%M:%S") in shown
+    exported(daemon, job, tmp_path, "-o", "stamps.tar")
+    with tarfile.open(tmp_path / "stamps.tar") as tar:
+        assert {
+            name: datetime.fromtimestamp(tar.getmember(name).mtime, UTC) for name in stamps
+        } == stamps
+    exported(daemon, job, tmp_path, "-o", "stamps.zip")
+    with zipfile.ZipFile(tmp_path / "stamps.zip") as archive:
+        for name, stamp in stamps.items():  # a zip has even seconds, of no zone
+            at = datetime(*archive.getinfo(name).date_time, tzinfo=UTC)
+            assert timedelta() <= stamp - at < timedelta(seconds=2)
 
 
 def exported(daemon: Daemon, job: structs.Job, folder: Path, *options: str) -> str:

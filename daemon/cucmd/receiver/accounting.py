@@ -1,12 +1,15 @@
 """What one target has received, and what it may still receive. No I/O; safe from any thread.
 
-The one rule: the list of files only ever grows at its end, and a file in it that is no longer
-open never changes. So a caller that noted its length finds exactly the later files after that.
+The one rule: the list of files only ever grows at its end, and of a file in it that is no longer
+open nothing changes but its time stamp, which a client may set late. So a caller that noted its
+length finds exactly the later files after that.
 """
 
 from __future__ import annotations
 
 import threading
+
+import msgspec
 
 from cucmd.allowance import Quota
 from cucmd.failure import Code, Failure, failure
@@ -20,14 +23,18 @@ _FEWER = "collect from fewer nodes at once"
 
 
 class OpenFile:
-    """A file while it arrives. `size`, in bytes, is changed by its upload alone."""
+    """A file while it arrives. `size`, in bytes, is changed by its upload alone.
 
-    __slots__ = ("path", "position", "size")
+    `modified`: the time stamp that the client gave it; see `ReceivedFile`.
+    """
+
+    __slots__ = ("modified", "path", "position", "size")
 
     def __init__(self, path: str, position: int) -> None:
         self.path = path
         self.position = position  # in the list of files
         self.size = 0
+        self.modified: int | None = None
 
 
 class Accounting:
@@ -64,7 +71,8 @@ class Accounting:
         self._node = node
         self._prefix = prefix
         self._files: list[ReceivedFile | OpenFile] = []
-        self._stored: dict[str, str] = {}  # path as the client named it -> path as it is stored
+        # Path as the client named it -> where in the list its last file is.
+        self._positions: dict[str, int] = {}
         self._names = names or Names(limits)
         self._cost = 0  # of the names, in bytes of memory
         self._over = False
@@ -102,7 +110,7 @@ class Accounting:
         with self._lock:
             file = OpenFile(path, len(self._files))
             self._files.append(file)
-            self._stored[named_path] = path
+            self._positions[named_path] = file.position
             self.open_files += 1
             if not self._over:
                 cost = name_cost(path) if named_path is path else name_cost(path, named_path)
@@ -123,12 +131,29 @@ class Accounting:
             return ended.closed
 
     def _received(self, file: OpenFile, sha256: str = "", *, closed: bool = False) -> ReceivedFile:
-        return ReceivedFile(self._node, file.path, file.size, sha256, closed)
+        return ReceivedFile(
+            self._node, file.path, file.size, sha256, closed, modified=file.modified
+        )
 
     def stored(self, named: str) -> str | None:
         """Where the last file is that came under that name; None: none has come."""
-        path = self._stored.get(self._prefix + named)
-        return None if path is None else path.removeprefix(self._prefix)
+        position = self._positions.get(self._prefix + named)
+        return None if position is None else self._files[position].path.removeprefix(self._prefix)
+
+    def set_modified(self, named: str, seconds: int) -> None:
+        """The client gives its last file of that name a time stamp, while it is open or later.
+
+        Does nothing where there is no such file, or after `close`.
+        """
+        with self._lock:
+            position = self._positions.get(self._prefix + named)
+            if position is None or self._over:
+                return
+            file = self._files[position]
+            if isinstance(file, OpenFile):
+                file.modified = seconds
+            else:
+                self._files[position] = msgspec.structs.replace(file, modified=seconds)
 
     # What the client may still do. Raise Refused.
 

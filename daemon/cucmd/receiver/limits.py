@@ -49,11 +49,11 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
     listings: int = 2  # of those; a folder of 5,000 long names is 2.6 MB as long as it is open
     directories: int = 5_000
 
-    # Memory for the files of one target, until they are on record: 29,000 files with a path of 90
+    # Memory for the files of one target, until they are on record: 27,000 files with a path of 90
     # characters. More are no collection.
     names: int = 20 * MIB
     # The same for all targets together: 25 that need all of theirs at once. Beyond it a target has
-    # its share, 1,700 such files, so that an ordinary node does not fail because of others.
+    # its share, 1,300 such files, so that an ordinary node does not fail because of others.
     names_total: int = 512 * MIB
     names_share: int = MIB
 

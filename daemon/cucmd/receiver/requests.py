@@ -192,7 +192,17 @@ class RequestHandler:
         except BaseException:
             self._accounting.give_back_handle()
             raise
+        self._note_times(parts, fields)
         return handle_reply(request, handle)
+
+    def _note_times(self, parts: Parts, fields: Fields) -> None:
+        """Of the attributes of an OPEN. On the disk the first write would change them again."""
+        try:
+            times = fields.attributes().times
+        except Malformed:
+            return  # nothing else in them is of use here, so none has to be right
+        if times:
+            self._accounting.set_modified("/".join(parts), times[1])
 
     def _create(self, parts: Parts, names: int) -> Upload:
         """A new file under that name or, where that exists, under `name.2`, `name.3`, ...
@@ -245,6 +255,7 @@ class RequestHandler:
             raise Refused(Status.PERMISSION_DENIED, "that file came with another login")
         if wanted.times:
             self._folder.set_times(own or parts, wanted.times)
+            self._accounting.set_modified("/".join(parts), wanted.times[1])
         return status_reply(request, Status.OK)
 
     def _fsetstat(self, request: int, fields: Fields) -> bytes:

@@ -86,6 +86,7 @@ class Upload:
 
     def set_times(self, times: tuple[int, int]) -> None:
         os.utime(self._descriptor, times)
+        self._file.modified = times[1]
 
     def finish(self) -> None:
         """The client closes the file: it is durable on return.

@@ -55,6 +55,14 @@ async def test_a_whole_tree_with_times_and_an_empty_file(
     assert {file.path for file in target.target.files()} == {"cm/trace/ccm/a.txt", "cm/trace/empty"}
     assert all(file.closed for file in target.target.files())
     assert (target.folder / "cm/trace/ccm/a.txt").stat().st_mtime == 1_600_000_000
+    modified = {file.path: file.modified for file in target.target.files()}
+    assert modified["cm/trace/ccm/a.txt"] == 1_600_000_000
+
+
+async def test_without_p_no_time_is_given(target: Any, openssh: Any, log: Path) -> None:
+    assert (await openssh.sftp(target, f"put {log} a\nput -p {log} b\n")).returncode == 0
+    stamps = [file.modified for file in target.target.files()]
+    assert stamps == [None, int(log.stat().st_mtime)]
 
 
 @pytest.mark.long

@@ -57,6 +57,7 @@ async def test_paramiko_pushes_and_looks_after_what_it_pushed(
 
     await other.run(push)
     assert is_whole(target, log)
+    assert target.target.files()[0].modified == 7
     assert target.names() == ["d", "d/a.log"]
 
 
@@ -98,3 +99,4 @@ async def test_asyncssh_pushes_a_tree(target: Any, log: Path) -> None:
         await on_asyncio(push)
     await target.target.wait_files_closed()
     assert is_whole(target, log)
+    assert target.target.files()[0].modified == int(log.stat().st_mtime)

@@ -55,7 +55,7 @@ def fill(accounting: Accounting, name: Callable[[int], str], *, again: bool = Fa
         except Refused:
             return number
         file = accounting.begin(named, named + ".2" if again else named)
-        file.size = 10_000 + number
+        file.size, file.modified = 10_000 + number, 1_700_000_000 + number
         accounting.end(file, hashlib.sha256(named.encode()).hexdigest(), closed=True)
     raise AssertionError
 

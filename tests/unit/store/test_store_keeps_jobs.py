@@ -164,6 +164,18 @@ async def test_files_are_added_and_replaced_by_path(path: Path, make_job: MakeJo
         assert await store.files("0a1b2c3d4e5f") == (z, b, odd)
 
 
+@pytest.mark.parametrize("modified", [None, 0, 1_700_000_000, 2**32 - 1])
+async def test_the_time_stamp_of_a_file_survives_a_restart(
+    path: Path, make_job: MakeJob, modified: int | None
+) -> None:
+    stamped = ReceivedFile("beta", "b", 9, "33", closed=True, complete=True, modified=modified)
+    async with open_store(path) as store:
+        await store.add_job(make_job())
+        await store.save_files("0a1b2c3d4e5f", [stamped])
+    async with open_store(path) as store:
+        assert await store.files("0a1b2c3d4e5f") == (stamped,)
+
+
 async def test_a_file_that_is_not_complete_is_not_closed_after_a_restart(
     path: Path, make_job: MakeJob
 ) -> None:
