@@ -30,6 +30,7 @@ class Arrivals:
         self._target = target
         self._logins = target.logins
         self._wrong_logins = target.wrong_logins
+        self._refused = target.refused
         self._bytes = target.bytes_received
         self._files = len(target.files())
 
@@ -49,6 +50,11 @@ class Arrivals:
         """A login has come with a wrong password."""
         return self._target.wrong_logins > self._wrong_logins
 
+    @property
+    def turned_away(self) -> int:
+        """How many connections of the node's address the receiver has refused or cut."""
+        return self._target.refused - self._refused
+
     def files(self) -> Sequence[ReceivedFile]:
         return self._target.files()[self._files :]
 
@@ -58,8 +64,8 @@ class Arrivals:
         if self.refused_login:
             wrong = "the node logged in to the receiver with a wrong password"
             return WhyNone(Code.RECEIVER_REJECTED, wrong)
-        if target.refused:
-            many = "a connection" if target.refused == 1 else f"{target.refused} connections"
+        if count := self.turned_away:
+            many = "a connection" if count == 1 else f"{count} connections"
             return WhyNone(
                 Code.RECEIVER_UNREACHABLE,
                 f"no login came in; the receiver itself turned {many} of the node's address away, "

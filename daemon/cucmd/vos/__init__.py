@@ -7,7 +7,8 @@ split, and memory stays bounded whatever a node sends. What is known of real nod
     cli.py           the state machine that a driver uses; read this first
     events.py        what it tells its driver
     states.py        its states; file_get.py is the longest of them
-    sizes.py         what `file get` announces; refusals.py: why it ended before a transfer
+    stages.py        what a node has shown in a `file get`; sizes.py: what it announces
+    refusals.py      why it ended before a transfer
     questions.py     the questions that a node asks; prompt.py: when is `admin:` the prompt?
     screen.py        lines and the current segment, from the text that escapes.py gives
     commands.py      command lines, from words that arguments.py has checked

@@ -5,29 +5,19 @@ decided when the prompt is back.
 
 The parts and their usual order are in vos/NODES.md, section 5.2. This code does not depend on the
 order, nor on any single question: it answers what is asked, and gives up when the node does not
-accept an answer. What the node has shown by its answers, sizes and words is one of five stages:
-
-    TYPED       nothing about a receiver
-    ASKED       it took an answer to a question about the receiver
-    AGREED      it took a password or a directory: it can log in to the receiver
-    CLAIMED     it said "Transfer completed" after the sizes, but could not log in
-    COMPLETED   it said "Transfer completed", and could log in
-
-What leads from one to another (`_NEXT`; where nothing stands, the stage stays):
-
-                an answer   a password or        "Transfer          the prompt, where an
-                is taken    directory is taken   completed"         answer is due
-    TYPED       ASKED       AGREED               CLAIMED if sized
-    ASKED                   AGREED               CLAIMED if sized
-    CLAIMED     ASKED       AGREED                                  ASKED
-    AGREED                                       COMPLETED          ASKED
-    COMPLETED   AGREED      AGREED                                  ASKED
+accept an answer. What the node has shown by its answers, sizes and words is one of the five stages
+of stages.py: TYPED, ASKED, AGREED, CLAIMED, COMPLETED.
 
 Answers are those about the receiver. One is *taken* when the node has echoed it, asks another
 question, or says anything but its prompt; until then it is due. A prompt where an answer is due
 ends the dialogue: the answer is then a command to the shell. From a prompt with our answer behind
 it on, nothing is evidence (vos/NODES.md, section 4). The directory alone may stay due: a login
 does not need it. A question after "Transfer completed" means that more is to come.
+
+Words of no kind that is known may also be a refusal, said before the answer was read. Where they
+are all that followed an answer that a login needs, it is *in doubt* whether that was taken: enough
+for the clocks of a transfer, but at the prompt it counts as due. A later question, dots, a usual
+line or "Transfer completed" ends the doubt, and words of SSH that prove the cause do.
 
 What the prompt means. What has come to the receiver since the command was typed is known to `work/`
 alone, so the events here say what it means without that, and work/collect.py looks at the rest:
@@ -37,6 +27,8 @@ alone, so the events here say what it means without that, and work/collect.py lo
     TYPED               words that prove a cause       nothing            the code of that cause
     TYPED, ASKED        anything else, or nothing      nothing            command_refused
     TYPED, ASKED        anything                       a login or bytes   transfer_incomplete
+    AGREED, in doubt    words of SSH: no connection    no login           receiver_unreachable
+    AGREED, in doubt    anything else                  as TYPED and ASKED
     before COMPLETED    "Invalid download directory"   anything           receiver_rejected
     AGREED              anything else                  no login           receiver_unreachable, or
                                                                           receiver_rejected
@@ -51,7 +43,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from enum import Enum, auto
 
 from cucmd.failure import Code, failure
 from cucmd.vos import texts
@@ -62,6 +53,7 @@ from cucmd.vos.questions import DIALOGUE, Ask, Question, Questions, without_page
 from cucmd.vos.refusals import Said, answer_refused, endless_questions, unknown_refusal
 from cucmd.vos.secrets import MASK, Secrets
 from cucmd.vos.sizes import Sizes
+from cucmd.vos.stages import NEXT, Shown, Stage
 from cucmd.vos.states import MIB, PAGER_KEYS, State, is_echo
 
 # A node that does not accept an answer asks again, without end (vos/NODES.md, section 5.3).
@@ -89,52 +81,6 @@ _EXPECTED = re.compile(
 )
 
 
-class Stage(Enum):
-    """What the node has shown so far; see the top of this file."""
-
-    TYPED = auto()
-    ASKED = auto()
-    AGREED = auto()
-    CLAIMED = auto()
-    COMPLETED = auto()
-
-
-class Shown(Enum):
-    """What leads from one stage to another."""
-
-    ANSWER_TAKEN = auto()
-    LOGIN_TAKEN = auto()  # the answer was a password or a directory
-    COMPLETED = auto()
-    COMPLETED_UNSIZED = auto()  # "Transfer completed", and no sizes were announced before it
-    PROMPT_BEFORE_ANSWER = auto()
-
-
-_NEXT: dict[Stage, dict[Shown, Stage]] = {
-    Stage.TYPED: {
-        Shown.ANSWER_TAKEN: Stage.ASKED,
-        Shown.LOGIN_TAKEN: Stage.AGREED,
-        Shown.COMPLETED: Stage.CLAIMED,
-    },
-    Stage.ASKED: {
-        Shown.LOGIN_TAKEN: Stage.AGREED,
-        Shown.COMPLETED: Stage.CLAIMED,
-    },
-    Stage.CLAIMED: {
-        Shown.ANSWER_TAKEN: Stage.ASKED,
-        Shown.LOGIN_TAKEN: Stage.AGREED,
-        Shown.PROMPT_BEFORE_ANSWER: Stage.ASKED,
-    },
-    Stage.AGREED: {
-        Shown.COMPLETED: Stage.COMPLETED,
-        Shown.COMPLETED_UNSIZED: Stage.COMPLETED,
-        Shown.PROMPT_BEFORE_ANSWER: Stage.ASKED,
-    },
-    Stage.COMPLETED: {
-        Shown.ANSWER_TAKEN: Stage.AGREED,
-        Shown.LOGIN_TAKEN: Stage.AGREED,
-        Shown.PROMPT_BEFORE_ANSWER: Stage.ASKED,
-    },
-}
 _SENDS_LOGIN = frozenset({Ask.PASSWORD, Ask.DIRECTORY})
 _NEEDED = frozenset({Ask.HOST, Ask.PORT, Ask.USER, Ask.PASSWORD})
 
@@ -162,9 +108,13 @@ class FileGetDialogue(State):
         self._pages = 0
         self._due: Ask | None = None  # what was answered last, if that is not taken yet
         self._unechoed: Ask | None = None  # the same, until its echo is seen
+        self._echo_of: Ask | None = None  # what was answered last, once its echo is seen
+        self._in_doubt = False  # whether an answer was taken that is not due any more
+        self._aside = ""  # a note of words that stand behind the last question, on its line
         self._at_prompt_again = False
         self._number = self._answered = 0  # the segment, and where its last answered question ends
         self._growing = ""  # the unfinished segment, without questions and echo
+        self._behind = ""  # the same, where it begins with a question: what stands behind it
         self._progress_shown = False  # in these bytes
         self._sizes = Sizes()
         self._said = Said(request)
@@ -176,7 +126,7 @@ class FileGetDialogue(State):
             self._said = Said(self._request)
 
     def _show(self, shown: Shown) -> None:
-        self._stage = _NEXT[self._stage].get(shown, self._stage)
+        self._stage = NEXT[self._stage].get(shown, self._stage)
 
     # What the node sends
 
@@ -191,7 +141,7 @@ class FileGetDialogue(State):
         if number != self._number:
             if self._growing and not self._is_expected(self._growing):  # it was overwritten
                 events = self._progress()
-            self._number, self._answered, self._growing = number, 0, ""
+            self._number, self._answered, self._growing, self._behind = number, 0, "", ""
         if _GATHERING.match(text):
             self._begin()
         if self._is_quoted(text):
@@ -212,21 +162,21 @@ class FileGetDialogue(State):
     def _words(self, rest: str) -> list[Event]:
         """What the segment says besides its questions: an echo, dots, or the end."""
         events: list[Event] = []
-        if self._due and self._answered:
-            echo = self._echo_length(rest)
-            events += self._echoed() if echo else []
-            rest = rest[echo:]
-        self._growing = "" if self._answered else rest
+        if self._unechoed and self._due and self._answered and self._echo_length(rest):
+            events += self._echoed()
+        if self._answered:
+            rest = self._without_echo(rest)
+        self._growing, self._behind = ("", rest) if self._answered else (rest, "")
         if _COMPLETED.match(rest):
-            events += self._take() + self._progress()
+            events += self._go_on() + self._progress()
             self._show(Shown.COMPLETED if self._sizes.known else Shown.COMPLETED_UNSIZED)
-        elif _DOTS.fullmatch(rest):
-            events += self._take() + self._progress()
+        elif rest.startswith("."):  # whatever follows: it is the same at every split
+            events += self._go_on() + (self._progress() if _DOTS.fullmatch(rest) else [])
         return events
 
     def line(self, text: str) -> list[Event]:
         rest = without_pagers(text) if text else None  # there may be very many empty lines
-        self._growing = ""
+        self._growing = self._behind = ""
         if rest is None or self.interrupted or self._at_prompt_again:
             return []
         if not self.echoed and is_echo(rest, self._command):
@@ -241,10 +191,25 @@ class FileGetDialogue(State):
             return []
         if self._unechoed and self._echo_length(said) == len(said):  # it came on the next line
             return self._echoed()
-        return self._take() + self._interpret(rest)
+        if self._answered:
+            said = self._without_echo(said, finished=True)
+            rest = text[text.index(said, self._answered) :]
+        return self._hear(said, rest)
+
+    def _hear(self, said: str, line: str) -> list[Event]:
+        """`said`: the beginning of the line, by which it is known what kind of line it is."""
+        if not said:
+            return []
+        if self._is_usual(said):
+            return self._go_on() + self._interpret(line)
+        self._in_doubt |= self._due in _NEEDED
+        return self._take() + self._interpret(line)
 
     def _interpret(self, line: str) -> list[Event]:
-        """Notes what the line says about how the command ends. It is judged at the prompt."""
+        """Notes what the line says about how the command ends. It is judged at the prompt.
+
+        A line that begins with a question: only what stands behind that and the echo.
+        """
         note = self._secrets.mask(line.strip())[:MAX_NOTE]
         begun = self._stage is not Stage.TYPED
         self._said.line(line, note, begun=begun, asked=bool(self._asked))
@@ -252,13 +217,19 @@ class FileGetDialogue(State):
             sizes = self._sizes.line(line)
             return [sizes] if sizes else []
         self._said.notes.append(note)
-        return self._progress()
+        if not self._answered:
+            return self._progress()
+        self._aside = note  # which may be an echo of a kind that nobody knows: no progress
+        return []
 
     def _is_expected(self, line: str) -> bool:
-        """Usual lines, prompts that came late, and questions with their echoed answers."""
-        if self._answered or _EXPECTED.match(line) or self._prompts.is_known(line.strip()):
+        """Usual lines, and prompts that came late."""
+        return self._is_usual(line) or self._prompts.is_known(line.strip())
+
+    def _is_usual(self, line: str) -> bool:
+        if _EXPECTED.match(line) or _GATHERING.match(line):
             return True
-        return bool(_GATHERING.match(line) or (self._completed and _COMPLETED.match(line)))
+        return self._completed and _COMPLETED.match(line) is not None
 
     @property
     def last_line(self) -> str:
@@ -289,17 +260,41 @@ class FileGetDialogue(State):
             return []
         return [Agreed()] if self._stage is Stage.AGREED else []
 
+    def _go_on(self) -> list[Event]:
+        """The dialogue goes on: the node has not refused our last answer."""
+        self._in_doubt = False
+        if self._aside in self._said.notes:
+            self._said.notes.remove(self._aside)
+        self._aside = ""
+        return self._take()
+
     def _echoed(self) -> list[Event]:
-        self._unechoed = None
+        self._echo_of, self._unechoed = self._unechoed, None
         return self._take()
 
     def _echo_length(self, rest: str) -> int:
         """How many characters of `rest` are the echo of our last answer; 0 without one."""
-        assert self._unechoed is not None
-        if self._unechoed is Ask.PASSWORD and (stars := len(rest) - len(rest.lstrip("*"))):
+        ask = self._unechoed or self._echo_of
+        assert ask is not None
+        if ask is Ask.PASSWORD and (stars := len(rest) - len(rest.lstrip("*"))):
             return stars
-        answer = self._answer_to(self._unechoed)
+        answer = self._answer_to(ask)
         return len(answer) if rest.startswith(answer) else 0
+
+    def _without_echo(self, rest: str, *, finished: bool = False) -> str:
+        """What stands behind a question without the echo of our answer.
+
+        finished: the line has ended.
+        """
+        if not self._echo_of:
+            return rest
+        echo = self._echo_length(rest)
+        behind = rest[echo:].lstrip()
+        stars = self._echo_of is Ask.PASSWORD and rest.startswith("*")
+        if finished and behind and stars and echo != len(self._receiver.password):
+            self._in_doubt = True  # `*** Error` is no echo
+            return rest
+        return behind
 
     def _has_met_prompt(self, rest: str, *, finished: bool = False) -> bool:
         """Whether `rest` begins with a prompt that our answer has met. Remembers that it has.
@@ -325,7 +320,8 @@ class FileGetDialogue(State):
             if self._has_met_prompt(self._unanswered(text)):
                 return events
             self._begin()
-            events += self._words(self._unanswered(text[: question.end])) + self._take()
+            events += self._words(self._unanswered(text[: question.end]))
+            events += self._take() if question.ask in PAGER_KEYS else self._go_on()
             self._answered = question.end
             events += self._answer(question.ask, self._shown(text, question))
             if isinstance(events[-1], Broken):
@@ -355,6 +351,7 @@ class FileGetDialogue(State):
         if self._asked.total() > MAX_QUESTIONS:
             return [Broken(endless_questions())]
         self._due = self._unechoed = ask
+        self._echo_of = None
         send = Send(typed(answer), MASK if secret else answer)
         return [send, Agreed()] if self._stage is Stage.AGREED else [send]
 
@@ -373,10 +370,11 @@ class FileGetDialogue(State):
     # How it ends
 
     def prompt(self) -> list[Event]:
-        words, prompt, _ = self._growing.rpartition(texts.PROMPT)
+        words, prompt, _ = (self._growing or self._behind).rpartition(texts.PROMPT)
         if words.strip() and not self._prompts.is_known(words + prompt) and not self.interrupted:
             self._interpret(words)  # the node did not end the line
-        if self._due in _NEEDED:
+        proven = self._stage is Stage.AGREED and self._said.unreachable
+        if (self._due in _NEEDED or self._in_doubt) and not proven:
             self._show(Shown.PROMPT_BEFORE_ANSWER)
         if not self._completed and not self.interrupted:
             if self._said.directory_refused and self._asked[Ask.DIRECTORY.value]:

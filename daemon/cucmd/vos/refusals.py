@@ -19,6 +19,12 @@ MAX_NOTES = 20
 MAX_BEGINNING, MAX_END = 240, 80
 # Words that a node may use for what follows `match`. What a real node says is unknown.
 _PATTERN = re.compile(r"regular expression|regexp?\b|pattern", re.IGNORECASE)
+# What OpenSSH says of a server that it cannot reach, and the words of the kernel in it.
+_UNREACHABLE = re.compile(
+    r"\bconnect to (?:host|address) \S{1,255} port \d|Connection (?:refused|timed out)"
+    r"|No route to host|Network is unreachable",
+    re.IGNORECASE,
+)
 
 
 def quoted(notes: Collection[str]) -> str:
@@ -32,7 +38,8 @@ def quoted(notes: Collection[str]) -> str:
 class Said:
     """What the node has said of its command so far, apart from sizes and questions.
 
-    notes: lines that a dialogue does not usually have, masked.
+    notes        lines that a dialogue does not usually have, masked
+    unreachable  one of them says that a server could not be reached
     """
 
     def __init__(self, request: FileGet) -> None:
@@ -40,6 +47,7 @@ class Said:
         self.notes: deque[str] = deque(maxlen=MAX_NOTES)
         self.nothing_matched = False
         self.directory_refused = False
+        self.unreachable = False
         self.cause: Failure | None = None
 
     def line(self, line: str, note: str, *, begun: bool, asked: bool) -> None:
@@ -51,6 +59,7 @@ class Said:
                unknown command is our answer and not `file get`.
         """
         lowered = line.lower()
+        self.unreachable |= _UNREACHABLE.search(line) is not None
         if texts.NO_FILES_MATCHED.lower() in lowered:
             self.nothing_matched = True
         elif texts.INVALID_DIRECTORY.lower() in lowered:

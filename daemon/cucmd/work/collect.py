@@ -221,9 +221,9 @@ class _FileGets:
                 case vos.Moving():
                     clock.progress()
                 case vos.NothingMatched():
-                    return self._nothing_came(path, _nothing(path), arrivals)
+                    return self._nothing_came(_nothing(path), arrivals, clock)
                 case vos.Broken(failure=broken):
-                    return self._nothing_came(path, _of_path(path, broken), arrivals)
+                    return self._nothing_came(_of_path(path, broken), arrivals, clock)
                 case vos.FileGetDone() as done:
                     return await self._compare(path, done, arrivals, clock)
 
@@ -247,18 +247,18 @@ class _FileGets:
             self._files_announced, self._bytes_announced, all_of_them=not self._paths_left
         )
 
-    def _nothing_came(self, path: str, why: Failure, arrivals: Arrivals) -> PathResult:
+    def _nothing_came(self, why: Failure, arrivals: Arrivals, clock: CommandClock) -> PathResult:
         """The failure of a path that does not stop the others; raises any other.
 
         What has come nevertheless is not complete, whatever the node said; and a node that has
-        tried to log in to the receiver has not refused the command.
+        tried to log in to the receiver, or was turned away there, has not refused the command.
         """
         if why.code not in _OF_ONE_PATH:
             raise NodeFailed(why)
         if arrivals.any:
             came = f"{len(arrivals.files())} files came"
             raise NodeFailed(failure(Code.TRANSFER_INCOMPLETE, f"{why.message}; {came}"))
-        if arrivals.refused_login:
+        if arrivals.refused_login or (clock.can_log_in and arrivals.turned_away):
             raise NodeFailed(self._no_login(why, arrivals))
         return PathResult(why)
 

@@ -1,11 +1,6 @@
-"""`file get` on nodes that leave out questions, ask them in any order, or say things twice.
+"""`file get` on nodes that leave out questions, ask them in any order, or say things twice."""
 
-A node is a list of parts. A part with a question is followed by the echo of our answer, or by
-nothing on a node that does not echo.
-"""
-
-from collections.abc import Iterable
-from itertools import pairwise, permutations
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -15,78 +10,30 @@ from cucmd import vos
 from cucmd.failure import Code
 from rig.parameters import mostly_more
 from rig.tries import tries
-from unit.vos.driver import PASSWORD, RECEIVER, Driver, at_prompt, failed
-
-GATHERING = "Please wait while the system is gathering files info ...done.\r\n"
-SIZES = "Number of files affected: 2\r\nTotal size in Bytes: 2434450\r\n"
-COMPLETED = "Transfer completed.\r\n"
-DOTS = "...\r\n"
-
-PROCEED = "Would you like to proceed [y/n]?"
-PLEASE = "Please answer 'y' for <yes> or 'n' for <no>:"
-HOST_KEY = "Are you sure you want to continue connecting (yes/no)?"
-HOST, PORT = "SFTP server IP:", "SFTP server port [22]:"
-USER, PASS, DIRECTORY = "User ID:", "Password:", "Download directory:"
-RECEIVER_QUESTIONS = (HOST, PORT, USER, PASS, DIRECTORY)
-ANSWERS = {
-    PROCEED: "y",
-    PLEASE: "y",
-    HOST_KEY: "yes",
-    HOST: RECEIVER.host,
-    PORT: str(RECEIVER.port),
-    USER: RECEIVER.username,
-    PASS: RECEIVER.password,
-    DIRECTORY: RECEIVER.directory,
-}
-
-
-def said(parts: Iterable[str], *, echo: bool = True) -> bytes:
-    """What a node prints, from the echo of the command to its prompt."""
-    text = "file get activelog cm/trace/ccm/sdl reltime hours 2\r\n" if echo else ""
-    for part in parts:
-        answer = "*" * len(PASSWORD) if part == PASS else ANSWERS.get(part, "")
-        text += f"{part} {answer if echo else ''}\r\n" if part in ANSWERS else part
-    return f"{text}\r\nadmin:".encode()
-
-
-def typed() -> Driver:
-    driver = at_prompt()
-    driver.type("file get activelog cm/trace/ccm/sdl reltime hours 2")
-    driver.events.clear()
-    return driver
-
-
-def played(raw: bytes, cuts: Iterable[int] = ()) -> list[vos.Event]:
-    """The events of a `file get` for which `raw` comes in pieces."""
-    driver = typed()
-    places = [0, *sorted(cuts), len(raw)]
-    for begin, end in pairwise(places):
-        driver.feed(raw[begin:end])
-    assert driver.cli.quiet_after is not None
-    driver.quiet()
-    assert driver.cli.at_prompt
-    return driver.events
-
-
-def at_every_split(raw: bytes) -> list[vos.Event]:
-    """The events of `raw`, which must be the same in two pieces at every place, and by byte."""
-    events = played(raw)
-    assert played(raw, range(1, len(raw))) == events
-    for place in range(1, len(raw)):
-        assert played(raw, [place]) == events, f"split at {place}"
-    return events
-
-
-def answers(events: Iterable[vos.Event]) -> list[str]:
-    return [event.data.decode().strip() for event in events if isinstance(event, vos.Send)]
-
-
-def completed(events: list[vos.Event]) -> bool:
-    last = events[-1]
-    return isinstance(last, vos.FileGetDone) and last.completed
-
-
-NORMAL = (GATHERING, SIZES, PROCEED, *RECEIVER_QUESTIONS, DOTS, COMPLETED)
+from unit.vos.dialogues import (
+    ANSWERS,
+    COMPLETED,
+    DIRECTORY,
+    DOTS,
+    GATHERING,
+    HOST,
+    HOST_KEY,
+    NORMAL,
+    PASS,
+    PLEASE,
+    PORT,
+    PROCEED,
+    RECEIVER_QUESTIONS,
+    SIZES,
+    USER,
+    answers,
+    at_every_split,
+    completed,
+    played,
+    said,
+    typed,
+)
+from unit.vos.driver import PASSWORD, RECEIVER, Driver, failed
 
 
 @pytest.mark.parametrize("echo", [True, False], ids=["echo", "no echo"])
@@ -307,6 +254,7 @@ PARTS = st.lists(
     st.sampled_from(
         [*NORMAL, PLEASE, HOST_KEY, MORE, "Some words\r\n", " Get file: active/admin:\r\n", ".\r\n",
          f"{USER} {met(RECEIVER.username)}", f"{PASS} {met(PASSWORD)}", "No valid command\r\n",
+         f"{PASS} Some words\r\n", f"{HOST} \r\n*** Some words\r\n",
          "\r\nadmin:y\r\n", "Invalid download directory specified.\r\n", "\radmin:\r\n"]
     ),
     max_size=12,

@@ -285,6 +285,62 @@ async def test_a_node_that_refuses_is_not_called_unable_to_reach_the_receiver(
     assert says in why.message
 
 
+def gives_up_at_the_password(*words: str, turned_away: int = 0, logins: int = 0) -> Answer:
+    """All of it in one write: nothing of it answers what is typed at the question."""
+
+    async def file_get(node: Node, line: str) -> None:
+        await announce(node, 1, 5, QUESTIONS[:4])
+        node.target.refused += turned_away
+        node.target.refused_why = "too many others are logging in"
+        node.target.logins += logins
+        await node.say("\r\n".join(["Password: ", *words, "admin:"]), end="")
+        await node.read_line()
+
+    return file_get
+
+
+@pytest.mark.parametrize(
+    ("file_get", "code", "says"),
+    [
+        (gives_up_at_the_password("sftp is off"), Code.COMMAND_REFUSED, "sftp is off"),
+        (gives_up_at_the_password("'OneTimeSecret' is wrong"), Code.COMMAND_REFUSED, "'*****'"),
+        (
+            gives_up_at_the_password(
+                "ssh: connect to host 192.0.2.1 port 2222: Connection refused"
+            ),
+            Code.RECEIVER_UNREACHABLE,
+            "Connection refused",
+        ),
+        (
+            gives_up_at_the_password("Connection closed", turned_away=2),
+            Code.RECEIVER_UNREACHABLE,
+            "2 connections",
+        ),
+        (gives_up_at_the_password("Lost", logins=1), Code.TRANSFER_INCOMPLETE, "Lost"),
+    ],
+)
+async def test_words_at_the_password_are_judged_by_evidence(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, file_get: Answer, code: Code, says: str
+) -> None:
+    async with scripted(appliance(file_get)) as node:
+        why = await failed(node, node_task(tmp_path))
+    assert why.code is code
+    assert says in why.message
+
+
+async def test_connections_turned_away_in_an_earlier_path_explain_no_later_one(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def turned_away_and_back(node: Node, line: str) -> None:
+        node.target.refused, node.target.refused_why = 1, "too many others are logging in"
+        await pushes(5)(node, line)
+
+    answers = by_path(first=turned_away_and_back, second=gives_up_at_the_password("sftp is off"))
+    async with scripted(appliance(answers)) as node:
+        why = await failed(node, node_task(tmp_path, "first", "second"))
+    assert why.code is Code.COMMAND_REFUSED
+
+
 @pytest.mark.parametrize("at", range(len(QUESTIONS)))
 async def test_an_answer_that_the_shell_runs_says_nothing_of_the_node(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, at: int

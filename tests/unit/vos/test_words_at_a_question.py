@@ -1,0 +1,117 @@
+"""A node that says words where an answer is due: a reason to give up, or part of its dialogue."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from cucmd import vos
+from cucmd.failure import Code
+from rig.parameters import more
+from unit.vos.dialogues import (
+    COMPLETED,
+    DIRECTORY,
+    GATHERING,
+    HOST,
+    HOST_KEY,
+    NORMAL,
+    PASS,
+    PORT,
+    SIZES,
+    USER,
+    at_every_split,
+    completed,
+    said,
+    typed,
+)
+from unit.vos.driver import PASSWORD, failed
+
+# Words where an answer is due. The node may say them before it has read any answer.
+IN_DOUBT = [
+    "{question}sftp is not allowed\r\n",
+    "{question} \r\nsftp is not allowed\r\n",
+    "{question} \r\n\r\n  sftp is not allowed\r\nadmin:\r\n",
+    "{question} sftp is not allowed ",  # on the line of the prompt
+    "{question} \r\nsftp is not allowed ",
+    "{question} *** sftp is not allowed ***\r\n",
+    "{question} \r\n*** sftp is not allowed\r\n",
+]
+
+
+def refused_at(question: str, words: str, before: Iterable[str], *, echo: bool) -> str:
+    """The message for a node that says these words at a question, and nothing else."""
+    raw = said(before, echo=echo).removesuffix(b"\r\nadmin:")
+    raw += words.format(question=question).encode() + b"admin:"
+    events = at_every_split(raw)
+    [(code, message)] = failed(events)
+    assert code == Code.COMMAND_REFUSED
+    assert repr(question) in message
+    return message
+
+
+@pytest.mark.parametrize("echo", [True, False], ids=["echo", "no echo"])
+@pytest.mark.parametrize("words", IN_DOUBT)
+@pytest.mark.parametrize("question", [PASS, *more(HOST, PORT, USER)])
+def test_words_alone_do_not_show_that_an_answer_was_taken(
+    question: str, words: str, echo: bool
+) -> None:
+    before = NORMAL[: NORMAL.index(question)]
+    message = refused_at(question, words, before, echo=echo)
+    assert "sftp is not allowed" in message
+    assert message.count("sftp is not allowed") == 1
+
+
+@pytest.mark.parametrize("words", IN_DOUBT)
+def test_nor_do_they_where_the_directory_was_asked_for_before(words: str) -> None:
+    refused_at(HOST, words, (GATHERING, SIZES, DIRECTORY, PASS, USER, PORT), echo=True)
+
+
+def test_nor_do_they_where_a_question_is_asked_again() -> None:
+    again = f"{PASS} \r\nTry again\r\n"
+    message = refused_at(PASS, "{question}\r\nToo many tries\r\n", (HOST, again), echo=True)
+    assert "Too many tries" in message
+
+
+def test_words_behind_a_question_are_masked_and_shortened() -> None:
+    words = f"{{question}}{'x' * 150} {PASSWORD} {'y' * 600}\r\n{'z' * 400}\r\n"
+    message = refused_at(PASS, words, (HOST,), echo=False)
+    assert PASSWORD not in message
+    assert "xxx ***** yyy" in message
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        f"{PASS} *********\r\nConnecting\r\n",  # the echo
+        f"{PASS} {PASSWORD}\r\nConnecting\r\n",
+        f"{PASS} \r\nConnecting\r\n{DIRECTORY} /in\r\n",
+        f"{PASS} Connecting\r\n{HOST_KEY} yes\r\n",
+        f"{PASS} Connecting\r\n....\r\n",
+        f"{PASS} Connecting\r\n{SIZES}",
+        f"{PASS} Connecting\r\nWarning: Permanently added 'x' to the list of known hosts.\r\n",
+        f"{PASS} ssh: connect to host 192.0.2.5 port 2222: Connection timed out\r\n",
+        f"{PASS} \r\nssh: connect to host 192.0.2.5 port 2222: anything\r\nLost\r\n",
+    ],
+)
+def test_a_node_that_has_shown_that_it_took_the_password_is_judged_by_the_receiver(
+    shown: str,
+) -> None:
+    events = at_every_split(said([GATHERING, SIZES, HOST, PORT, USER, shown]))
+    assert failed(events) == []
+    assert vos.Agreed() in events
+    assert isinstance(events[-1], vos.FileGetDone)
+    assert not events[-1].completed
+
+
+def test_an_unknown_echo_of_a_password_is_no_note_of_a_node_that_succeeds() -> None:
+    masked = f"{PASS} xxxxxxxxx\r\n"
+    events = at_every_split(said([GATHERING, SIZES, HOST, PORT, USER, masked, COMPLETED]))
+    assert completed(events)
+    assert events[-1].notes == ()
+
+
+def test_words_in_doubt_still_begin_the_wait_for_a_login() -> None:
+    """A firewall may swallow everything that follows: the stall timeout counts from then on."""
+    driver = typed()
+    driver.feed(f"{PASS} ".encode())
+    assert vos.Agreed() in driver.feed(b"\r\nConnecting to 192.0.2.5\r\n")
