@@ -100,12 +100,24 @@ class Feed(asyncio.BufferedProtocol):
         if self._allowed is not None and self._size > self._allowed.size:
             self._on_excess(f"more than {self._allowed.size} bytes")
             return
+        if self._allowed is None and not self._waits and not self._held and self._at_once(nbytes):
+            return
         came = bytes(self._buffer[:nbytes])
         self._held = memoryview(bytes(self._held) + came if self._held else came)
         if self._waits and not self._paused:
             self._paused = True
             self._transport.pause_reading()
         self._wait()
+
+    def _at_once(self, nbytes: int) -> bool:
+        """Handles what was read without a copy of it, if it may be our turn now; else nothing."""
+        self._held = self._buffer[:nbytes]
+        begun = False
+        try:
+            begun = self._turns.at_once(self)
+        finally:  # the buffer is not ours any more
+            self._held = memoryview(bytes(self._held) if begun else b"")
+        return begun
 
     def eof_received(self) -> bool:
         """asyncio closes the transport unless it is told that there is more to do."""

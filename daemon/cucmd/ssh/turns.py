@@ -11,6 +11,9 @@ the loop one of those that wait is handled for a slice:
     2. The address that has used least since it began to wait.
     3. Its connections, one after the other.
 
+Where nobody waits, one of `PEERS` has its slice within the callback that has read its bytes
+(`Turns.at_once`). That saves a copy of them, and a turn of both loops for each read.
+
 One packet cannot be interrupted: a key exchange is one, and may take ten slices. Between two slices
 of one address the loop also has to read what others have sent meanwhile. So an address (of
 strangers: all of them) rests for as long as its slice took, unless that moved so many bytes that
@@ -99,6 +102,11 @@ class Shares(Generic[Key]):
     def rest(self, key: Key, until: float) -> None:
         self._rests[key] = max(until, self.rests_until(key))
 
+    def may_go(self, key: Key, now: float) -> bool:
+        """Whether nobody waits, and it does not rest."""
+        self._forget(now)
+        return not self._waiting and key not in self._rests
+
     def rests_until(self, key: Key) -> float:
         return self._rests.get(key, 0.0)
 
@@ -169,6 +177,23 @@ class Turns:
         self._add(one)
         self._schedule()
 
+    def at_once(self, one: Waiting) -> bool:
+        """Gives it a turn now, if it is one of `PEERS` and nobody waits. Returns whether it had it.
+
+        If it has more after that it waits.
+        """
+        now = self._clock()
+        if one.group is not Group.PEERS or self._groups:
+            return False
+        if not self._lines[Group.PEERS].sources.may_go(one.source, now):
+            return False
+        try:
+            self._give_turn(one, now)
+        finally:
+            if self._groups:
+                self._schedule()
+        return True
+
     def charge(self, one: Waiting, seconds: float) -> None:
         """It was handled outside of a turn for so long."""
         self._count(one.group, one.source, seconds, transfer=False)
@@ -192,7 +217,7 @@ class Turns:
             source = self._lines[group].sources.next(now)
             assert source is not None
             try:
-                self._handle(group, source, now)
+                self._give_turn(self._take(group, source), now)
             finally:  # a defect of one must not stop the others
                 if self._groups:
                     self._schedule()
@@ -206,11 +231,15 @@ class Turns:
             for group, line in self._lines.items()
         )
 
-    def _handle(self, group: Group, source: str, began: float) -> None:
+    def _take(self, group: Group, source: str) -> Waiting:
         line = self._lines[group]
         one = line.take(source)
         if not line.sources:
             self._groups.leave(group)
+        return one
+
+    def _give_turn(self, one: Waiting, began: float) -> None:
+        group, source = one.group, one.source
         moved = one.take_turn(began + SLICE)
         took = self._clock() - began
         self._count(group, source, took, transfer=moved >= took * TRANSFER)

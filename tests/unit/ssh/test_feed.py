@@ -79,10 +79,18 @@ class Turns:
     def __init__(self) -> None:
         self.line: list[Feed] = []
         self.charged = 0
+        self.idle = False
 
     def wait(self, one: Feed) -> None:
         assert one not in self.line
         self.line.append(one)
+
+    def at_once(self, one: Feed) -> bool:
+        if self.idle:
+            one.take_turn(Clock.now + 1)
+            if one.has_more:
+                self.line.append(one)
+        return self.idle
 
     def charge(self, one: Feed, seconds: float) -> None:
         self.charged += 1
@@ -239,3 +247,34 @@ def test_what_waits_is_dropped_with_the_connection(turns: Turns, connection: Con
     feed.connection_lost(None)
     turns.give_all()
     assert (connection.heard, connection.events) == ([], ["lost"])
+
+
+def test_where_nobody_waits_what_was_read_is_handled_at_once(
+    turns: Turns, connection: Connection
+) -> None:
+    feed, packets = Feed(connection, "a"), numbered(5)
+    turns.idle = True
+    receive(feed, b"".join(packets))
+    assert connection.heard == packets
+    assert turns.line == []
+
+
+def test_what_is_left_of_a_read_outlives_the_buffer_that_all_share(
+    turns: Turns, connection: Connection
+) -> None:
+    one, other, packets = Feed(connection, "a"), Feed(Connection(), "b"), numbered(400)
+    turns.idle = True
+    receive(one, b"".join(packets))
+    assert len(connection.heard) < 20
+    turns.idle = False
+    receive(other, b"\xff" * PACKET * 400)
+    turns.give_all()
+    assert connection.heard == packets
+
+
+def test_of_a_stranger_nothing_is_handled_at_once(turns: Turns, connection: Connection) -> None:
+    feed = Feed(connection, "a", Group.PEERS, Allowed(20, 320, 1), connection.abort)
+    turns.idle = True
+    receive(feed, b"".join(numbered(5)))
+    assert connection.heard == []
+    assert turns.line == [feed]

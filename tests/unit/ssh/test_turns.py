@@ -222,3 +222,39 @@ def test_addresses_that_are_gone_are_forgotten() -> None:
     assert len(shares._used) < 200
     assert len(shares._charged) < 200
     assert len(shares._rests) < 50
+
+
+def test_where_nobody_waits_a_turn_is_given_at_once(loop: Loop, turns: Turns) -> None:
+    peer = Peer(loop, "a", rate=MUCH, turns=3)
+    assert turns.at_once(peer)
+    assert peer.used == SLICE
+    loop.run(1.0)
+    assert peer.used == pytest.approx(3 * SLICE), "it waits for the rest"
+
+
+def test_no_turn_is_given_at_once_while_another_waits(loop: Loop, turns: Turns) -> None:
+    first, second = Peer(loop, "a", rate=MUCH, turns=2), Peer(loop, "b", rate=MUCH, turns=1)
+    assert turns.at_once(first)
+    assert not turns.at_once(second)
+    assert second.used == 0.0
+
+
+def test_no_turn_is_given_at_once_to_an_address_that_rests(loop: Loop, turns: Turns) -> None:
+    empty = [Peer(loop, "a", turns=1) for _ in range(3)]
+    assert [turns.at_once(peer) for peer in empty] == [True, False, False]
+    assert turns.at_once(Peer(loop, "b", turns=1)), "of another address"
+    loop.now += SLICE
+    assert turns.at_once(empty[1])
+
+
+def test_no_stranger_has_a_turn_at_once(loop: Loop, turns: Turns) -> None:
+    assert not turns.at_once(Peer(loop, "a", Group.STRANGERS, turns=1))
+
+
+def test_addresses_that_had_turns_at_once_are_forgotten(loop: Loop, turns: Turns) -> None:
+    for number in range(1000):
+        loop.now = float(number)
+        assert turns.at_once(Peer(loop, str(number), turns=1))
+    sources = turns._lines[Group.PEERS].sources
+    assert max(len(sources._used), len(sources._charged)) < 200
+    assert len(sources._rests) < 5
