@@ -7,6 +7,7 @@
     unauthenticated.py  PURE  connections that have not logged in yet
     connect_rate.py  PURE  how often an address may connect without a login
     refusals.py     what was refused: counted, and said once a minute
+    repeats.py      what happens to one target again and again: said once, then counted
     host_keys.py    the server's host keys, made once
     listener.py     accepts connections, and refuses at little cost
     connection.py   one SSH connection: its login, and its one SFTP session

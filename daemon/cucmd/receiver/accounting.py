@@ -16,6 +16,7 @@ from cucmd.failure import Code, Failure, failure
 from cucmd.received_file import ReceivedFile
 from cucmd.receiver.limits import MIB, ReceiverLimits, Refused, Status
 from cucmd.receiver.names import Names, name_cost
+from cucmd.receiver.repeats import Repeats
 
 # The hint for limits that are not configurable.
 _IN_PARTS = "narrow the window, or collect path by path"
@@ -46,6 +47,8 @@ class Accounting:
     directory.
     `names`: the memory for the files of all targets.
 
+    `disk_errors`: what the disk refused for a reason that the client has not caused.
+
     The counters may be read from any thread, without the lock.
     """
 
@@ -65,6 +68,7 @@ class Accounting:
         self.files_received = 0
         self.bytes_received = 0
         self.open_files = 0
+        self.disk_errors = Repeats(name, "the receiver's disk", "errors of the receiver's disk")
         self._quota = quota
         self._limits = limits
         self._lock = threading.Lock()
@@ -97,6 +101,7 @@ class Accounting:
             self._over = True
             cost, self._cost = self._cost, 0
         self._names.count(-cost)
+        self.disk_errors.close()
 
     # Files, from open to their end.
 

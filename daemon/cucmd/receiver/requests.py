@@ -7,7 +7,6 @@ it, set its times, close it, list and stat in the target's own folder. The rest 
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import stat
 from collections import deque
@@ -46,7 +45,6 @@ _NAMES_A_REPLY = 100  # as OpenSSH's server
 # the client has read the replies.
 _REPLY_BYTES = 256 * 1024
 
-_log = logging.getLogger(__name__)
 
 _ANEW = OpenFlag.TRUNCATE | OpenFlag.EXCLUSIVE
 
@@ -143,7 +141,7 @@ class RequestHandler:
         if error.errno in FULL_DISK:
             self._accounting.refuse(Code.DISK_FULL, f"the disk took no more: {_reason(error)}")
         elif error.errno not in _ORDINARY:
-            _log.warning("%s: the receiver's disk: %s", self._accounting.name, _reason(error))
+            self._accounting.disk_errors.add(_reason(error))
 
     # Handles.
 

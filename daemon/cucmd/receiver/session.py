@@ -10,7 +10,6 @@ replies; the busier the disk, the larger the batch.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -25,14 +24,10 @@ from cucmd.receiver.requests import RequestHandler
 # What a packet costs besides its bytes; else a backlog in bytes could hold a million STATs.
 _PACKET_COST = 256
 
-_log = logging.getLogger(__name__)
-
 
 class Target(Protocol):
     """The upload target of a session, as far as the session needs it."""
 
-    @property
-    def name(self) -> str: ...
     def touch(self) -> None:
         """A byte has come."""
 
@@ -41,6 +36,9 @@ class Target(Protocol):
 
     def not_sftp(self, error: Malformed) -> None:
         """A session is cut off because of what the client has sent."""
+
+    def cannot_receive(self, error: OSError) -> None:
+        """A session is cut off because of our disk."""
 
 
 class Backlog:
@@ -97,7 +95,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         except Malformed as error:
             self._target.not_sftp(error)
         except OSError as error:
-            _log.error("%s: cannot receive: %s", self._target.name, error)
+            self._target.cannot_receive(error)
         finally:
             # First of all: after a resume of reading, what asyncssh has kept meanwhile would be
             # counted in the backlog for ever, since nothing takes it out any more.

@@ -19,7 +19,6 @@ the close. A session that ends, or a login that is revoked, with the file open: 
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections.abc import Callable
 
@@ -40,8 +39,6 @@ _READ_BACK = MIB
 # Said of a file whose blocks come in no order, with gaps between them.
 _TOO_MANY_GAPS = "a file came with too many gaps in it"
 _IN_ORDER = "the node's SFTP client must write its files more or less in order"
-
-_log = logging.getLogger(__name__)
 
 
 class Upload:
@@ -156,7 +153,7 @@ class Upload:
         reason = error.strerror or str(error)
         if error.errno in FULL_DISK:
             return self._accounting.refuse(Code.DISK_FULL, f"the disk took no more: {reason}")
-        _log.warning("%s: the receiver's disk: %s", self._accounting.name, reason)
+        self._accounting.disk_errors.add(reason)
         return Refused(Status.FAILURE, reason)
 
     def _account(self, offset: int, block: memoryview) -> None:

@@ -22,6 +22,7 @@ from cucmd.receiver.folder import TargetFolder
 from cucmd.receiver.free_space import FreeSpace
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.packets import Malformed
+from cucmd.receiver.repeats import Repeats
 from cucmd.receiver.requests import RequestHandler
 from cucmd.receiver.session import Backlog, SftpSession
 from cucmd.ssh.bridge import run_callbacks
@@ -82,7 +83,10 @@ class UploadTarget:
         self._forget = forget
         self._connections: set[Connected] = set()
         self._sessions = 0
-        self._not_sftp = 0  # sessions that were cut off
+        self._not_sftp = Repeats(self.name, "cut off: not SFTP", "sessions were cut off: not SFTP")
+        self._cannot_receive = Repeats(
+            self.name, "cannot receive", "sessions could not be received", logging.ERROR
+        )
         self._changes = trio.lowlevel.ParkingLot()
 
     def __repr__(self) -> str:
@@ -130,9 +134,8 @@ class UploadTarget:
                 await self._changes.park()
             await run_callbacks()
         self._accounting.close()
-        if self._not_sftp > 1:
-            _log.warning("%s: %d sessions were cut off: not SFTP", self.name, self._not_sftp)
-            self._not_sftp = 0
+        self._not_sftp.close()
+        self._cannot_receive.close()
         if patience.cancelled_caught:
             _log.warning("%s: a session did not end in time; the disk may hang", self.name)
         await trio.lowlevel.checkpoint()
@@ -147,12 +150,10 @@ class UploadTarget:
         self._changes.unpark_all()
 
     def not_sftp(self, error: Malformed) -> None:
-        """The first of a run is a line in the log; the others are counted, for one line at its end:
-        no node decides how many lines it gets.
-        """
-        self._not_sftp += 1
-        if self._not_sftp == 1:
-            _log.warning("%s: cut off: not SFTP: %s", self.name, error)
+        self._not_sftp.add(error)
+
+    def cannot_receive(self, error: OSError) -> None:
+        self._cannot_receive.add(error)
 
     def admits(self) -> bool:
         return not self._accounting.revoked and len(self._connections) < self._limits.connections

@@ -42,7 +42,8 @@ class RequestHandler:
 
 
 class Target:
-    name = "job/node"
+    def __init__(self) -> None:
+        self.errors: list[OSError] = []
 
     def touch(self) -> None:
         pass
@@ -52,6 +53,9 @@ class Target:
 
     def not_sftp(self, error: Malformed) -> None:
         pass
+
+    def cannot_receive(self, error: OSError) -> None:
+        self.errors.append(error)
 
 
 class Channel:
@@ -84,12 +88,13 @@ class Channel:
 
 class Rig:
     def __init__(self) -> None:
+        self.target = Target()
         self.handler, self.channel, self.backlog = RequestHandler(), Channel(), Backlog(LIMITS)
         self.session = self.channel.session = self.new()
 
     def new(self) -> SftpSession:
         session = SftpSession(
-            cast(Any, Target()), cast(Any, self.handler), self.backlog, lambda _: None
+            cast(Any, self.target), cast(Any, self.handler), self.backlog, lambda _: None
         )
         session.connection_made(cast(Any, self.channel))
         return session
@@ -177,6 +182,7 @@ async def test_a_session_with_an_error_is_ended_and_closed(rig: Rig, defect: Exc
     rig.hear(b"a")
     await rig.run()
     assert (rig.channel.exited, rig.handler.closed, rig.backlog.total) == (0, 1, 0)
+    assert rig.target.errors == ([defect] if isinstance(defect, OSError) else [])
 
 
 @pytest.mark.parametrize("defect", [Malformed("no INIT"), OSError(5, "disk")])
