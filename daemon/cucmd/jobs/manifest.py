@@ -30,7 +30,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +52,7 @@ class Manifest:
         self._path = directory / "manifest.jsonl"
         self._first_version = directory / "manifest.json"
         self._length: int | None = None  # bytes that are durable; None: not read yet
+        self._found: _Found | None = None  # what was read, as long as it is needed
 
     async def append(self, files: Sequence[ReceivedFile]) -> None:
         """Durable on return, and then the file exists, also where there are no files.
@@ -60,7 +62,17 @@ class Manifest:
         if files or not self._length:  # at 0 there may be no file: the first append can have failed
             await trio.to_thread.run_sync(self._append, files)
 
-    def _append(self, files: Sequence[ReceivedFile]) -> None:
+    async def append_pages(self, pages: AsyncIterator[Sequence[ReceivedFile]]) -> None:
+        """As `append`, for all files of a job, which need not be in memory at once."""
+        try:
+            async for files in pages:
+                await trio.to_thread.run_sync(partial(self._append, files, more=True))
+            await self.append(())
+        finally:
+            self._found = None
+
+    def _append(self, files: Sequence[ReceivedFile], *, more: bool = False) -> None:
+        """`more`: what the file has is remembered for the next call."""
         # What somebody took out of the file while the job ran stays out. But a line is never
         # continued: a file that was edited can have the middle of a line at this length.
         if (
@@ -68,11 +80,17 @@ class Manifest:
             or _must_be_replaced(self._path)
             or not _line_ends_at(self._path, self._length)
         ):
-            files = self._read(files)
-        self._length = _write(self._path, self._length or 0, map(_line, files))
+            self._read()
+        found = self._found
+        if found is not None:
+            files = [file for file in files if not found.has(file.path, _line(file))]
+        if files or not more:
+            self._length = _write(self._path, self._length or 0, map(_line, files))
+        if not more:
+            self._found = None
 
-    def _read(self, files: Sequence[ReceivedFile]) -> Sequence[ReceivedFile]:
-        """Learns what is in the file, and repairs it. Returns which of `files` it lacks."""
+    def _read(self) -> None:
+        """Learns what is in the file, and repairs it."""
         self._length = None
         found = _look_at(self._path)
         first_version = _lines_of_first_version(self._first_version)
@@ -84,7 +102,7 @@ class Manifest:
             self._first_version.unlink(missing_ok=True)
             sync_directory(self._path.parent)
         self._length = found.length
-        return [file for file in files if not found.has(file.path, _line(file))]
+        self._found = found
 
 
 class _Line(msgspec.Struct):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +19,7 @@ import msgspec
 import trio
 
 from cucmd import durable
-from cucmd.job import Job
+from cucmd.job import Job, Node
 from cucmd.jobs.manifest import Manifest
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile
@@ -25,12 +27,22 @@ from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
 
+PAGE = 2_000  # files that are read at a time: a megabyte
+# Files that a job may keep in memory to put them on record later, where a restart could not.
+MOST_TRIED_AGAIN = 100_000
+
 
 class RecoveredFiles(NamedTuple):
-    """Every file of a job; `recorded`: all of them are on record, in store and manifest."""
+    """What is known of a job's files.
 
-    files: tuple[ReceivedFile, ...]
-    recorded: bool
+    received     node -> bytes of its files
+    recorded     all of them are on record, in store and manifest
+    unrecorded   if not: the files to try again with; none where they are too many for that
+    """
+
+    received: Counter[str]
+    recorded: bool = True
+    unrecorded: tuple[ReceivedFile, ...] = ()
 
 
 async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFiles:
@@ -38,39 +50,130 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
 
     The others are saved, and the manifest gets the lines that it lacks. If that fails, it is logged
     and `recorded` is False. Raises `StoreFailed` if the store cannot be read.
+
+    A job can have hundreds of thousands of files. They are read page by page, and compared with the
+    disk node by node.
     """
-    stored = [_with_text(file) for file in await store.files(job.job_id)]
-    if not await trio.Path(directory).exists() and (job.ended or not stored):
-        # It never began, or somebody has removed its files.
-        return RecoveredFiles(tuple(stored), True)
+    if not await trio.Path(directory).exists() and (job.ended or not await _any(store, job.job_id)):
+        return RecoveredFiles(Counter())  # it never began, or somebody has removed its files
+    search = _Search(store, job, directory)
     try:
-        unknown = await trio.to_thread.run_sync(_not_stored, stored, job, directory)
+        await search.run()
     except OSError as error:
         log.error("job %s: its files cannot be looked at: %s", job.job_id, error)  # noqa: TRY400  of the disk, not a defect
-        return RecoveredFiles(tuple(stored), False)
-    files = (*stored, *unknown)
-    if unknown:
-        log.warning("job %s: %d files were cut off by the stop", job.job_id, len(unknown))
+        return await search.without_record()
+    if search.found:
+        log.warning("job %s: %d files were cut off by the stop", job.job_id, search.found)
     try:
-        if unknown:
-            await store.save_files(job.job_id, unknown)
-        await Manifest(directory).append(files)
+        if search.failed is not None:
+            raise search.failed
+        async with aclosing(_pages(store, job.job_id)) as pages:
+            await Manifest(directory).append_pages(pages)
     except (StoreFailed, OSError) as error:
         log.error("job %s: its files are not on record: %s", job.job_id, error)  # noqa: TRY400  of the disk, not a defect
-        return RecoveredFiles(files, False)
-    return RecoveredFiles(files, True)
+        return await search.without_record()
+    return RecoveredFiles(search.received)
 
 
-def with_received(job: Job, files: Sequence[ReceivedFile]) -> Job:
-    """The job with the bytes that are on disk.
+class _Search:
+    """Looks for files on disk that the store does not have, and saves them as incomplete.
+
+    received   node -> bytes, of the store's files and of those on disk
+    found      how many the store did not have
+    failed     why some of them could not be saved, or None
+    """
+
+    def __init__(self, store: Store, job: Job, directory: Path) -> None:
+        self.received = Counter[str]()
+        self.found = 0
+        self.failed: StoreFailed | None = None
+        self._store = store
+        self._job = job
+        self._directory = directory
+        self._unsaved: list[ReceivedFile] = []
+        self._left = {node.node: node for node in job.nodes}
+
+    async def run(self) -> None:
+        """Raises `OSError`, and `StoreFailed` if the store cannot be read."""
+        await trio.to_thread.run_sync(durable.drop_half_written, self._directory)
+        async with aclosing(_by_node(self._store, self._job.job_id, self.received)) as stored:
+            async for name, known in stored:
+                node = self._left.pop(name, None)
+                if node is not None:
+                    await self._compare(node, known)
+        for node in self._left.values():  # those of which the store has nothing
+            await self._compare(node, set())
+
+    async def _compare(self, node: Node, known: set[str]) -> None:
+        look = partial(_not_stored, known, node, self._directory)
+        unknown = await trio.to_thread.run_sync(look)
+        if not unknown:
+            return
+        self.found += len(unknown)
+        self.received[node.node] += sum(file.size for file in unknown)
+        try:
+            await self._store.save_files(self._job.job_id, unknown)
+        except StoreFailed as error:
+            self.failed = error
+            if len(self._unsaved) <= MOST_TRIED_AGAIN:
+                self._unsaved += unknown
+
+    async def without_record(self) -> RecoveredFiles:
+        """All of the files, to try again with: until that has succeeded none is on record."""
+        files = self._unsaved
+        async with aclosing(_pages(self._store, self._job.job_id)) as pages:
+            async for page in pages:
+                files += page
+                if len(files) > MOST_TRIED_AGAIN:
+                    log.error("job %s: the next start tries again", self._job.job_id)
+                    return RecoveredFiles(self.received, recorded=False)
+        return RecoveredFiles(self.received, recorded=False, unrecorded=tuple(files))
+
+
+async def _any(store: Store, job_id: str) -> bool:
+    return bool(await store.files_after(job_id, ("", ""), 1))
+
+
+async def _pages(store: Store, job_id: str) -> AsyncGenerator[list[ReceivedFile], None]:
+    """The files that the store has, ordered by node. Raises `StoreFailed`."""
+    after = "", ""
+    while page := await store.files_after(job_id, after, PAGE):
+        yield [_with_text(file) for file in page]
+        after = page[-1].node, page[-1].path
+
+
+async def _by_node(
+    store: Store, job_id: str, received: Counter[str]
+) -> AsyncGenerator[tuple[str, set[str]], None]:
+    """Each node of which the store has files, with their paths; their bytes are added up.
+
+    A node is given once the first file of the next one was read, so that what is saved of it
+    meanwhile is not read here.
+    """
+    node: str | None = None
+    known: set[str] = set()
+    async with aclosing(_pages(store, job_id)) as pages:
+        async for page in pages:
+            for file in page:
+                if node is not None and file.node != node:
+                    yield node, known
+                    known = set()
+                node = file.node
+                known.add(file.path)
+                received[node] += file.size
+    if node is not None:
+        yield node, known
+
+
+def with_received(job: Job, received: Mapping[str, int]) -> Job:
+    """The job with the bytes that are on disk (node -> bytes).
 
     Figures are not saved while a transfer runs, and quotas count what came before the stop.
     """
-    came = Counter[str]()
-    for file in files:
-        came[file.node] += file.size
     nodes = tuple(
-        node if node.settled else msgspec.structs.replace(node, bytes_received=came[node.node])
+        node
+        if node.settled
+        else msgspec.structs.replace(node, bytes_received=received.get(node.node, 0))
         for node in job.nodes
     )
     return msgspec.structs.replace(job, nodes=nodes)
@@ -88,13 +191,10 @@ def drop_half_written(state: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def _not_stored(stored: Sequence[ReceivedFile], job: Job, directory: Path) -> list[ReceivedFile]:
-    """The files on disk that are not among `stored`. Raises `OSError`."""
-    known = {file.path for file in stored}
-    durable.drop_half_written(directory)
+def _not_stored(known: set[str], node: Node, directory: Path) -> list[ReceivedFile]:
+    """The files of a node on disk that are not among `known`. Raises `OSError`."""
     return [
         ReceivedFile(node.node, path, size, attempt=node.attempt)
-        for node in job.nodes
         for path, size in _files_below(directory, folder_of(node.node, marked=node.marked))
         if path not in known
     ]

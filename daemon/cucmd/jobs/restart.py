@@ -45,7 +45,7 @@ async def recover_jobs(
     for found in await store.unfinished():
         with _logged_for(found.job_id):
             recovered = await recover_files(store, found, directory(found.job_id))
-            job = with_received(found, recovered.files)
+            job = with_received(found, recovered.received)
             resume(Unfinished(job, _planned(replan, job), recovered))
     for job_id in await store.ended_but_open():
         with _logged_for(job_id):

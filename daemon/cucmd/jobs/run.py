@@ -128,7 +128,7 @@ class JobRun:
         # False after a defect, or where a restart could not look for files or not put them on
         # record: the next start looks again.
         self._all_known = recovered is None or recovered.recorded
-        unrecorded = () if recovered is None or recovered.recorded else recovered.files
+        unrecorded = () if recovered is None else recovered.unrecorded
         manifest = Manifest(directory)
         self._filing = Filing(job.job_id, services.store, manifest, unrecorded)
         self._hold_back = HoldBack(tasks, services.trusted, try_all=job.try_all)

@@ -14,6 +14,7 @@ import trio
 
 from cucmd.failure import Code
 from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.jobs import recovery
 from cucmd.jobs.manifest import Manifest
 from cucmd.jobs.recovery import recover_files
 from cucmd.node.ports import NodeTask, Report
@@ -109,8 +110,86 @@ async def test_a_restart_takes_no_more_memory_than_the_names_were_allowed(tmp_pa
             most = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    assert (len(recovered.files), recovered.recorded) == (2000, True)
+    assert (recovered.received, recovered.recorded) == ({"a": 8000}, True)
     assert most < allowed
+
+
+async def test_a_restart_has_one_page_and_one_node_in_memory(tmp_path: Path) -> None:
+    """Of a job of 25 nodes; all names together were 2 GB for a large one."""
+    nodes = tuple(Node(f"n{number:02}") for number in range(25))
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, nodes)
+
+    def files_of(node: str) -> list[ReceivedFile]:
+        paths = [f"{node}/files/{number:06}{'x' * 400}" for number in range(1000)]
+        return [ReceivedFile(node, path, 4, path[:64], complete=True) for path in paths]
+
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(job)
+        for node in nodes:
+            await store.save_files(job.job_id, files_of(node.node))
+            push(tmp_path / node.node)
+        names = sum(len(file.path) for node in nodes for file in files_of(node.node))
+        gc.collect()
+        tracemalloc.start()
+        try:
+            recovered = await recover_files(store, job, tmp_path)
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert len(await store.files(job.job_id)) == 25 * 1001
+    assert recovered.recorded
+    assert recovered.received == {node.node: 4 * 1001 for node in nodes}
+    assert len(manifest(tmp_path)) == 25 * 1001
+    assert most < names
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 4, 5, 100])
+async def test_files_are_recovered_alike_whatever_the_size_of_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(recovery, "PAGE", page)
+    nodes = tuple(Node(name) for name in ("b", "a", "c", "d"))
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, nodes)
+    stored = [
+        ReceivedFile(node, f"{node}/files/{name}", 4, "00", complete=True)
+        for node in ("a", "c")
+        for name in ("0", "z")
+    ]
+    for node in ("a", "b", "c"):
+        push(tmp_path / node)
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(job)
+        await store.save_files(job.job_id, stored)
+        await Manifest(tmp_path).append(stored[1:2])
+        recovered = await recover_files(store, job, tmp_path)
+        rows = await store.files(job.job_id)
+        again = await recover_files(store, job, tmp_path)
+    assert recovered == again == ({"a": 12, "b": 4, "c": 12}, True, ())
+    assert [(row.path[0], row.complete) for row in rows] == [
+        *(("a", done) for done in (True, False, True)),
+        ("b", False),
+        *(("c", done) for done in (True, False, True)),
+    ]
+    paths = [file["path"] for file in manifest(tmp_path)]
+    assert sorted(paths) == sorted(row.path for row in rows)
+
+
+@pytest.mark.parametrize(("most", "kept"), [(100, 4), (3, 0)])
+async def test_files_that_cannot_be_recorded_are_tried_again_unless_there_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, kept: int
+) -> None:
+    monkeypatch.setattr(recovery, "MOST_TRIED_AGAIN", most)
+    monkeypatch.setattr(recovery, "PAGE", 2)
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
+    stored = [ReceivedFile("a", f"a/files/{name}", 4, "00", complete=True) for name in "123"]
+    push(tmp_path / "a")
+    (tmp_path / "manifest.jsonl").mkdir()
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(job)
+        await store.save_files(job.job_id, stored)
+        recovered = await recover_files(store, job, tmp_path)
+    assert (recovered.received, recovered.recorded) == ({"a": 16}, False)
+    assert len(recovered.unrecorded) == kept
 
 
 def push(folder: Path) -> None:
