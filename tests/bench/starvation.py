@@ -7,6 +7,8 @@ beside the figures, since it takes that from the daemon's processors too.
 
 from __future__ import annotations
 
+import grp
+import os
 import re
 import statistics
 import tempfile
@@ -21,6 +23,7 @@ from rig.attackers import attacker, cpu_seconds
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import start
 from rig.lab import Lab, running_lab
+from rig.others import allow_all_to_connect
 
 NODES = 4
 SIZE = 500_000  # bytes of a file; a node has twelve
@@ -32,22 +35,31 @@ ATTACKS = {
     "exchange": "8 connections of key exchanges before a login",
     "node": "a node that sends empty packets without end",
     "idle": "300 connections that say nothing",
+    "connect": "a local user that connects and leaves",
+    "unread": "a local user that sends calls and reads no reply",
+    "brackets": "a local user that sends megabytes of brackets",
 }
+# These need root: the attacker becomes a user of the view group, who is in no database.
+LOCAL = ("connect", "unread", "brackets")
+UID = 61001
+VIEW = next(group for group in grp.getgrall() if group.gr_gid)
 
 
 def run(rounds: int = 3) -> dict[str, Any]:
     """For each attack: seconds `alone` and `under`, medians; `ratio`, the median over the pairs;
     `ended`, how many of the jobs under attack succeeded; `attacker`, its share of a processor.
     """
-    config = f"{CONFIG}[ssh]\nhost_keys = 'off'\n"
+    config = f"{CONFIG}[ssh]\nhost_keys = 'off'\n[access]\nview_group = '{VIEW.gr_name}'\n"
     with (
         tempfile.TemporaryDirectory(prefix="cucmd-bench-") as folder,
         running_lab(NODES, "--size", str(SIZE)) as lab,
         running_daemon(Path(folder) / "cucmd", config, checks=False) as daemon,
         daemon.client() as client,
     ):
+        allow_all_to_connect(daemon)
         _job(client, lab)  # not measured: threads, and the first key exchanges
-        return {name: _measure(name, rounds, daemon, client, lab) for name in ATTACKS}
+        attacks = [name for name in ATTACKS if name not in LOCAL or os.geteuid() == 0]
+        return {name: _measure(name, rounds, daemon, client, lab) for name in attacks}
 
 
 def _measure(name: str, rounds: int, daemon: Daemon, client: Client, lab: Lab) -> dict[str, Any]:
@@ -86,6 +98,11 @@ def _job(client: Client, lab: Lab) -> tuple[float, str]:
 @contextmanager
 def _attack(name: str, daemon: Daemon, client: Client) -> Iterator[int]:
     """The process that attacks, once its attack has begun."""
+    if name in LOCAL:
+        with attacker(name, daemon.socket, UID, VIEW.gr_gid) as facts:
+            time.sleep(1)
+            yield facts["pid"]
+        return
     if name != "node":
         port = re.search(r"receiving at \S+ port (\d+)", daemon.log.read_text())
         assert port is not None

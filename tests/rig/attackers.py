@@ -5,9 +5,12 @@
     attackers.py idle PORT [SOURCE]          connections that say nothing
     attackers.py upload PORT USER PASSWORD   logs in, then sends empty packets
     attackers.py node ADDRESS                a node: takes any login, then sends empty packets
+    attackers.py connect SOCKET UID GID      a local user: connects and leaves
+    attackers.py unread SOCKET UID GID       a local user: sends empty calls, and reads no reply
+    attackers.py brackets SOCKET UID GID     a local user: sends a megabyte of brackets, and again
 
-The first three send bytes that were made before. All go on until they are killed, and connect
-again whenever they are cut off. Each prints a line of JSON once it has begun.
+The first three, and the local users, send bytes that were made before. All go on until they are
+killed, and connect again whenever they are cut off. Each prints a line of JSON once it has begun.
 """
 
 from __future__ import annotations
@@ -240,6 +243,64 @@ async def node(address: str) -> None:
     flood(await over)
 
 
+# Local users, at the socket of the daemon.
+
+LOCAL_CONNECTIONS = 32
+EMPTY_CALLS = b"{}\0" * 100_000  # more than the kernel takes before somebody reads
+BRACKETS = b"[" * 1_000_000 + b"\0"
+
+
+def local(kind: str, path: str) -> None:
+    print(json.dumps({"attack": kind}), flush=True)
+    if kind == "connect":
+        while True:
+            _connected(path).close()
+    with selectors.DefaultSelector() as selector:
+        for _ in range(LOCAL_CONNECTIONS):
+            _enter_local(selector, path, kind)
+        while True:
+            for key, _ in selector.select():
+                if not _say(key.fileobj, key.data, leaves=kind == "unread"):
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()  # type: ignore[union-attr]
+                    _enter_local(selector, path, kind)
+
+
+def _connected(path: str) -> socket.socket:
+    """Waits where the queue of the daemon is full."""
+    one = socket.socket(socket.AF_UNIX)
+    one.connect(path)
+    return one
+
+
+def _enter_local(selector: selectors.BaseSelector, path: str, kind: str) -> None:
+    one = _connected(path)
+    one.setblocking(False)
+    say = {"unread": EMPTY_CALLS, "brackets": BRACKETS}[kind]
+    selector.register(one, selectors.EVENT_WRITE, [memoryview(say)])
+
+
+def _say(one: Any, left: list[memoryview], *, leaves: bool) -> bool:
+    """Sends what is left of one frame or of many calls. False: it is over.
+
+    leaves: as soon as the kernel takes no more.
+    """
+    try:
+        left[0] = left[0][one.send(left[0]) :]
+    except BlockingIOError:
+        return not leaves
+    except OSError:  # cut off
+        return False
+    return bool(left[0]) and not leaves
+
+
+def become(uid: int, gid: int) -> None:
+    """After the imports: others may not be able to read them."""
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
+
+
 @contextmanager
 def attacker(kind: str, *arguments: object) -> Iterator[dict[str, Any]]:
     """The process; `yield`s what it has printed."""
@@ -270,5 +331,8 @@ if __name__ == "__main__":
         asyncio.run(node(given[1]))
     elif given[0] == "upload":
         asyncio.run(upload(int(given[1]), *given[2:]))
+    elif given[0] in ("connect", "unread", "brackets"):
+        become(int(given[2]), int(given[3]))
+        local(given[0], given[1])
     else:
         attack(given[0], int(given[1]), given[2] if len(given) > 2 else "127.0.0.9")

@@ -16,6 +16,7 @@ import pytest
 import trio
 import trio.testing
 
+from cucmd.varlink import turns
 from cucmd.varlink.peer import HangUps, caller_of
 from rig.example_interface import NAME, Example
 from rig.others import why_not
@@ -346,6 +347,48 @@ async def test_root_may_connect_when_another_user_holds_all_connections(path: Pa
                 assert "error" not in await peer.call("Who")
             await process.stdin.aclose()
             await process.stdout.aclose()
+
+
+# Users over their share of the loop's time
+
+
+@contextmanager
+def acting_as(uid: int) -> Iterator[None]:
+    """For what is connected by the body, without a checkpoint in it."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def connect_as(uid: int, path: Path) -> socket.socket:
+    ours = socket.socket(socket.AF_UNIX)
+    with acting_as(uid):
+        ours.connect(str(path))
+    ours.settimeout(PATIENCE)
+    return ours
+
+
+@as_root
+async def test_who_is_over_its_share_gets_no_connection_and_others_do(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each refusal is counted, and said in two lines."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(turns, "REST", 1e9)
+    async with serving(path, Example()):
+        path.parent.parent.chmod(0o755)
+        with connect_as(65_001, path):  # this one is charged
+            for _ in range(10):
+                with connect_as(65_001, path) as refused:
+                    assert await trio.to_thread.run_sync(refused.recv, 1) == b""
+            with connect_as(65_002, path) as other:
+                other.sendall(json.dumps(request("Who")).encode() + b"\0")
+                answer = await trio.to_thread.run_sync(other.recv, 65536)
+    assert b'"uid":65002' in answer
+    lines = [record for record in caplog.records if "refused" in record.getMessage()]
+    assert [record.args[0] for record in lines] == [65_001, 9]
 
 
 class NotedMessages(logging.Handler):

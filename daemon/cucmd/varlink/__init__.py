@@ -7,7 +7,8 @@ requests.py     PURE  a call's parameters -> the method's struct, or what is wro
 service.py      org.varlink.service, and the table of all methods by full name
 peer.py         the peer's credentials, and its hang-up, from the kernel
 quota.py        PURE  what one user may hold at a time
-turns.py        whose frame is decoded next
+turns.py        how much of the loop's time a user gets, and whose turn it is
+refused.py      refused connections: counted, and said once a minute
 connection.py   one connection: calls in order, streams, hang-ups
 upgrade.py      a call that leaves Varlink: one reply, then bytes
 defect.py       PURE  the traceback of a defect without the texts of exceptions

@@ -27,6 +27,13 @@ _SO_PEERGROUPS = 59
 _MOST_PYTHON_READS = 1024  # bytes of an option; 256 groups
 
 
+def uid_of(peer: socket.socket) -> int:
+    """The user alone, which is the same as in `caller_of`."""
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(credentials)
+    return int(uid)
+
+
 def caller_of(peer: trio.socket.SocketType) -> Caller:
     """Raises `OSError` for a socket that is not a connected Unix one."""
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)

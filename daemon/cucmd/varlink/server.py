@@ -8,16 +8,20 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
+from collections import Counter
 from collections.abc import Sequence
 
 import trio
 
 from cucmd.varlink.connection import Authorize, Connection, ServerParts
 from cucmd.varlink.framing import encode_reply
-from cucmd.varlink.interface import Caller, Interface
-from cucmd.varlink.peer import HangUps, caller_of
+from cucmd.varlink.interface import Interface
+from cucmd.varlink.peer import HangUps, caller_of, uid_of
 from cucmd.varlink.quota import Limits, OverLimit, Quota
+from cucmd.varlink.refused import RefusedConnections
 from cucmd.varlink.service import MethodTable, ServiceInfo
+from cucmd.varlink.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +32,12 @@ CLOSE_SECONDS = 0.25
 _RECOVERY = 0.1
 # Connections that are accepted in one step of the loop: some milliseconds.
 _MOST_ACCEPTED = 64
-# Refused peers that may still read why: how many at once, and for how many seconds.
-_MOST_REFUSED = 64
-_REFUSED_SECONDS = 1.0
+# Seconds without accepting, for each second in which peers were accepted and closed at once. Those
+# of others wait in the kernel's queue meanwhile, for some tenths of a second if it is full.
+_REST_AFTER_REFUSALS = 3.0
+# Refused peers that may still read why: how many of a user at once, and for how many seconds.
+_MOST_TOLD = 16
+_TOLD_SECONDS = 1.0
 
 
 async def serve(
@@ -46,11 +53,14 @@ async def serve(
 
     Does not close the listener.
     """
-    quota = Quota(limits, frozenset({0, os.geteuid()}))
-    with HangUps() as hang_ups:
-        server = _Server(ServerParts(MethodTable(interfaces, info), quota, authorize), hang_ups)
+    privileged = frozenset({0, os.geteuid()})
+    quota, turns = Quota(limits, privileged), Turns(privileged)
+    with HangUps() as hang_ups, RefusedConnections() as refused:
+        parts = ServerParts(MethodTable(interfaces, info), quota, authorize, turns)
+        server = _Server(parts, hang_ups, refused)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hang_ups.run)
+            nursery.start_soon(refused.run)
             connections = await nursery.start(server.hold_connections)
             task_status.started()
             try:
@@ -60,12 +70,14 @@ async def serve(
 
 
 class _Server:
-    def __init__(self, parts: ServerParts, hang_ups: HangUps) -> None:
+    def __init__(self, parts: ServerParts, hang_ups: HangUps, refused: RefusedConnections) -> None:
         self.ending = trio.Event()
         self._parts = parts
+        self._turns = parts.turns
         self._hang_ups = hang_ups
         self._connections: set[Connection] = set()
-        self._refused = 0
+        self._refused = refused
+        self._told: Counter[int] = Counter()  # of each user, refused peers that may read why
 
     async def hold_connections(
         self, task_status: trio.TaskStatus[trio.Nursery] = trio.TASK_STATUS_IGNORED
@@ -81,49 +93,67 @@ class _Server:
 
     async def accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
         """Takes many connections in one step of the loop: a peer that connects and leaves as fast
-        as it can fills the kernel's queue with thousands, and others wait behind them.
+        as it can fills the kernel's queue with thousands, and others wait behind them. Those of a
+        user who has used its share of the time are closed at once.
         """
         failing = False
         with socket.socket(fileno=os.dup(listener.socket.fileno())) as ours:
             ours.setblocking(False)
             while True:
                 await trio.lowlevel.wait_readable(ours)
+                begun = time.thread_time()
                 try:
-                    for _ in range(_MOST_ACCEPTED):
-                        peer, _ = ours.accept()
-                        failing = False
-                        connection = trio.socket.from_stdlib_socket(peer)
-                        nursery.start_soon(self._handle, trio.SocketStream(connection))
-                except BlockingIOError:
-                    pass  # that was the last one
+                    refused = self._accept_some(ours, nursery)
+                    failing = False
                 except OSError as error:  # no descriptor, no memory; or a peer that has left
                     if not failing:
                         log.error("cannot accept connections, and keep trying: %s", error)  # noqa: TRY400  no defect
                     failing = True
                     await trio.sleep(_RECOVERY)
+                else:
+                    if refused:
+                        await trio.sleep(_REST_AFTER_REFUSALS * (time.thread_time() - begun))
 
-    async def _handle(self, stream: trio.SocketStream) -> None:
+    def _accept_some(self, ours: socket.socket, nursery: trio.Nursery) -> int:
+        """Returns how many it has closed at once. Raises `OSError`."""
+        closed = 0
+        for _ in range(_MOST_ACCEPTED):
+            try:
+                peer, _ = ours.accept()
+            except BlockingIOError:
+                break  # that was the last one
+            uid = uid_of(peer)
+            with self._turns.charged(uid):
+                if self._turns.refuses(uid):
+                    peer.close()
+                    self._refused.add(uid, "it has used its share of the time")
+                    closed += 1
+                else:
+                    stream = trio.SocketStream(trio.socket.from_stdlib_socket(peer))
+                    nursery.start_soon(self._handle, stream, uid)
+        return closed
+
+    async def _handle(self, stream: trio.SocketStream, uid: int) -> None:
         async with stream:
             try:
                 caller = caller_of(stream.socket)
             except OSError as error:
                 log.warning("dropped a connection without credentials: %s", error)
                 return
+            connection = Connection(stream, caller, self._parts)
+            work = self._serve(stream, connection, uid)
             try:
-                await self._serve(stream, caller)
+                await self._turns.metered(uid, work, free=lambda: connection.upgraded)
             except OverLimit as over:
-                log.info(
-                    "refused a connection of uid %d: %s", caller.uid, over, extra=caller.for_log
-                )
-                await self._refuse(stream, over)
+                self._refused.add(uid, str(over))
+                await self._turns.metered(uid, self._refuse(stream, uid, over))
             except Exception:
                 log.exception("a defect in a connection")
 
-    async def _serve(self, stream: trio.SocketStream, caller: Caller) -> None:
-        connection = Connection(stream, caller, self._parts)
+    async def _serve(self, stream: trio.SocketStream, connection: Connection, uid: int) -> None:
         descriptor = stream.socket.fileno()
         with (
-            self._parts.quota.connection(caller.uid),
+            self._parts.quota.connection(uid),
             self._hang_ups.watch(descriptor, connection.hang_up),
         ):
             self._connections.add(connection)
@@ -132,14 +162,14 @@ class _Server:
             finally:
                 self._connections.remove(connection)
 
-    async def _refuse(self, stream: trio.SocketStream, over: OverLimit) -> None:
+    async def _refuse(self, stream: trio.SocketStream, uid: int, over: OverLimit) -> None:
         """Sends the reason, then waits for the peer to close: else the reason could be lost."""
         error = self._parts.methods.too_many(over)
-        if error is None or self._refused >= _MOST_REFUSED:
+        if error is None or self._told[uid] >= _MOST_TOLD:
             return
-        self._refused += 1
+        self._told[uid] += 1
         try:
-            with trio.move_on_after(_REFUSED_SECONDS):
+            with trio.move_on_after(_TOLD_SECONDS):
                 await stream.send_all(encode_reply(error.parameters, error=error.name))
                 await stream.send_eof()
                 while await stream.receive_some():
@@ -147,4 +177,6 @@ class _Server:
         except trio.BrokenResourceError:
             pass  # it has closed already
         finally:
-            self._refused -= 1
+            self._told[uid] -= 1
+            if not self._told[uid]:
+                del self._told[uid]
