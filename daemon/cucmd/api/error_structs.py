@@ -70,5 +70,5 @@ class ReloadFailed(Struct, frozen=True):
     reason: str
 
 
-class InternalError(Struct, frozen=True):
-    pass
+class InternalError(Struct, frozen=True, omit_defaults=True):
+    request_id: str | None = None

@@ -12,6 +12,7 @@ from cucmd.api.host_keys import HostKeys
 from cucmd.api.methods import Jobs
 from cucmd.api.refusals import error, invalid
 from cucmd.api.reload import Reloading
+from cucmd.api.request_id import with_request_id
 from cucmd.varlink import Interface, Method, VarlinkError, read_description
 
 
@@ -55,6 +56,7 @@ def jobs_interface(jobs: Jobs, cases: Cases, keys: HostKeys, reloading: Reloadin
         methods=methods,
         invalid=invalid,
         too_many=too_many,
+        refused=with_request_id,
         secrets=frozenset({"login"}),  # a password may be in a wrong field of it
     )
 

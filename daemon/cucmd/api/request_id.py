@@ -12,9 +12,10 @@ from contextlib import contextmanager
 
 import msgspec
 
-from cucmd.api.refusals import refusals
+from cucmd.api import error_structs
+from cucmd.api.refusals import error, refusals
 from cucmd.config import InvalidValue
-from cucmd.varlink import Caller, VarlinkError
+from cucmd.varlink import Caller, Method, VarlinkError, trace
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ def request_id(given: str | None) -> str:
 
 @contextmanager
 def traced(method: str, caller: Caller, given: str | None) -> Iterator[str]:
-    """Gives the id of a call. If the body raises, the call's log line has the id, and so has an
-    error of the interface.
+    """Gives the id of a call. If the body raises, the call's log line has the id, and so has the
+    error that is raised then, one of the interface.
 
     An id of the caller that is refused is replaced by a new one in that log line and error.
     """
@@ -43,12 +44,50 @@ def traced(method: str, caller: Caller, given: str | None) -> Iterator[str]:
         with refusals(caller):
             called = called if given is None else request_id(given)
         yield called
-    except VarlinkError as error:
-        _log(method, caller, called, error.name.rpartition(".")[2])
-        raise VarlinkError(error.name, _with_id(error.parameters, called)) from None
-    except Exception:
+    except VarlinkError as refusal:
+        _log(method, caller, called, refusal.name.rpartition(".")[2])
+        raise VarlinkError(refusal.name, _with_id(refusal.parameters, called)) from None
+    except Exception as defect:
         _log(method, caller, called, "a defect")
-        raise
+        log.error("a defect in request %s:\n%s", called, trace(defect), extra=caller.for_log)  # noqa: TRY400  the text of an exception can quote the request
+        raise error(error_structs.InternalError(called)) from None
+
+
+def with_request_id(
+    caller: Caller, method: Method, request: msgspec.Raw | msgspec.Struct, refusal: VarlinkError
+) -> VarlinkError:
+    """As `traced`, for what the server has refused itself: `Interface.refused`.
+
+    A request that does not fit can still have an id that can be read.
+    """
+    if "request_id" not in method.request.__struct_fields__:
+        return refusal
+    try:
+        called = request_id(_given(request))
+    except InvalidValue:
+        called = request_id(None)
+    name = refusal.name.rpartition(".")[2]
+    _log(method.name, caller, called, name)
+    parameters = error_structs.InternalError() if name == "InternalError" else refusal.parameters
+    return VarlinkError(refusal.name, _with_id(parameters, called))
+
+
+class _Given(msgspec.Struct, frozen=True):
+    request_id: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_fields = msgspec.json.Decoder(_Given)
+_text: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
+
+
+def _given(request: msgspec.Raw | msgspec.Struct) -> str | None:
+    if isinstance(request, msgspec.Struct):
+        given: str | None = getattr(request, "request_id", None)
+        return given
+    try:
+        return _text.decode(_fields.decode(request).request_id)
+    except (msgspec.MsgspecError, ValueError):  # no object, no string, no UTF-8
+        return None
 
 
 def _log(method: str, caller: Caller, called: str, why: str) -> None:

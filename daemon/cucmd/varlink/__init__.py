@@ -17,6 +17,7 @@ listener.py     a socket at a path, or the one that systemd passed
 acl.py          PURE  an access list that lets one more group connect
 """
 
+from cucmd.varlink.defect import trace
 from cucmd.varlink.errors import PermissionDenied, VarlinkError
 from cucmd.varlink.interface import (
     Caller,
@@ -45,4 +46,5 @@ __all__ = [
     "open_unix_listener",
     "read_description",
     "serve",
+    "trace",
 ]

@@ -223,13 +223,19 @@ class Connection:
             self._parts.authorize(self._caller, entry.method if entry else None)
             if entry is None:
                 return _Refusal(self._parts.methods.missing(call.method), oneway)
-            return _Request(entry, _parameters(call, entry), oneway)
         except VarlinkError as error:
             return _Refusal(error, oneway)
+        except Exception as defect:
+            return _Refusal(self._defect(entry, defect), oneway)
+        try:
+            return _Request(entry, _parameters(call, entry), oneway)
+        except VarlinkError as error:
+            refusal = error
         except BadFrame:
             raise
         except Exception as defect:
-            return _Refusal(self._defect(entry, defect), oneway)
+            refusal = self._defect(entry, defect)
+        return _Refusal(self._refused(entry, call.parameters, refusal), oneway)
 
     async def _answer(self, call: _Request | _Refusal) -> None:
         error = call.error if isinstance(call, _Refusal) else await self._outcome(call)
@@ -248,10 +254,16 @@ class Connection:
             refusal = self._parts.methods.too_many(over)
             if refusal is None:
                 raise
-            return refusal
         except Exception as defect:
-            return self._defect(request.entry, defect)
-        return None
+            refusal = self._defect(request.entry, defect)
+        else:
+            return None
+        return self._refused(request.entry, request.parameters, refusal)
+
+    def _refused(
+        self, entry: MethodEntry, request: msgspec.Raw | msgspec.Struct, error: VarlinkError
+    ) -> VarlinkError:
+        return entry.interface.refused(self._caller, entry.method, request, error)
 
     def _defect(self, entry: MethodEntry | None, defect: Exception) -> VarlinkError:
         # Not `log.exception`: the text of an exception can quote the request.

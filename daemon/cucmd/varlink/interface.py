@@ -73,6 +73,12 @@ class Method(msgspec.Struct, frozen=True):
     upgrade: bool = False
 
 
+def _as_it_is(
+    _caller: Caller, _method: Method, _request: msgspec.Raw | msgspec.Struct, error: VarlinkError
+) -> VarlinkError:
+    return error
+
+
 def _invalid(parameter: str, _reason: str) -> VarlinkError:
     return standard(InvalidParameter(parameter))
 
@@ -85,6 +91,10 @@ class Interface(msgspec.Struct, frozen=True):
     connection ends). A handler that fails otherwise is answered with `InternalError` of this
     interface, which its text therefore must name.
 
+    `refused(caller, method, request, error)` gives the error that is sent for one that the server
+    itself has made: for a request that does not fit (then `request` is its parameters as they
+    came), for a limit, for a defect. Errors that a handler raises are sent as they are.
+
     `secrets` are names of request fields: nothing at or below them is ever repeated in a reason.
     """
 
@@ -93,6 +103,9 @@ class Interface(msgspec.Struct, frozen=True):
     methods: tuple[Method, ...]
     invalid: Callable[[str, str], VarlinkError] = _invalid
     too_many: Callable[[str, int], VarlinkError] | None = None
+    refused: Callable[
+        [Caller, Method, msgspec.Raw | msgspec.Struct, VarlinkError], VarlinkError
+    ] = _as_it_is
     secrets: frozenset[str] = frozenset()
 
     @property

@@ -92,7 +92,7 @@ ADDED = {
     ("error", "ScanFailed"): {"node": "string", "failure": "Failure"},
     ("method", "Reload"): {},
     ("error", "ReloadFailed"): {"reason": "string"},
-    ("error", "InternalError"): {},
+    ("error", "InternalError"): {"request_id": "?string"},
 }
 
 

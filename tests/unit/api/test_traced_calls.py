@@ -124,14 +124,20 @@ async def test_an_id_that_is_refused_is_replaced(
     assert_refused(caught.value, "InvalidRequest", None, caplog)
 
 
-async def test_a_defect_is_logged_with_the_id(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("given", ["case 1", None])
+async def test_a_defect_has_the_id_and_so_has_its_trace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, given: str | None
 ) -> None:
     async with api(tmp_path) as a:
         a.planner = None
-        with pytest.raises(AttributeError):
-            await a.start(request_id="case 1")
-    assert len(lines_with(caplog, "case 1")) == 1
+        with pytest.raises(VarlinkError) as caught:
+            await a.start(request_id=given)
+    assert caught.value.name == f"{structs.INTERFACE}.InternalError"
+    called = caught.value.parameters.request_id
+    assert called == given or (given is None and called)
+    said, trace = lines_with(caplog, called)
+    assert said.uid == trace.uid == CALLER.uid
+    assert "in plan" in trace.getMessage() or "in start" in trace.getMessage()
 
 
 def test_errors_of_other_methods_have_no_such_field() -> None:
