@@ -1,5 +1,6 @@
 """What one local user can cost the others: replies, memory, log lines and jobs are bounded."""
 
+import grp
 import json
 import os
 import socket
@@ -10,9 +11,11 @@ from contextlib import suppress
 import pytest
 
 from cucmctl import LimitReached
+from rig.attackers import attacker
 from rig.daemon import Daemon
 from rig.jobs import SDL, in_phase, start, until
 from rig.lab import Lab
+from rig.others import allow_all_to_connect, ctl_as, why_not
 from rig.quiet import wait_until
 
 MEGABYTE = "x" * 1_000_000
@@ -138,3 +141,26 @@ def test_memory_of_requests_goes_back(daemon: Daemon) -> None:
         for _ in range(40):
             pool.submit(send)
     wait_until(lambda: daemon.memory() < before + 24_000_000)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+@pytest.mark.parametrize("kind", ["connect", "unread", "brackets"])
+def test_a_user_who_attacks_the_socket_is_served_again_when_it_has_stopped(
+    make_daemon: Callable[..., Daemon], kind: str
+) -> None:
+    """Others are served meanwhile. What was refused is a few lines in the log."""
+    uid, group = 61001, next(group for group in grp.getgrall() if group.gr_gid)
+    daemon = make_daemon(f'[access]\nview_group = "{group.gr_name}"\n')
+    allow_all_to_connect(daemon)
+    with attacker(kind, daemon.socket, uid, group.gr_gid):
+        for _ in range(30):
+            with daemon.client() as client:
+                client.list()
+
+    def served() -> bool:
+        return ctl_as(daemon, uid, "list", gid=group.gr_gid).returncode == 0
+
+    wait_until(served, within=20)
+    lines = daemon.log.read_text().splitlines()
+    assert len([line for line in lines if "refused" in line]) < 5

@@ -93,7 +93,7 @@ class Rounds(trio.abc.Instrument):
 async def test_many_waiting_connections_are_accepted_in_few_rounds(path: Path) -> None:
     """One round for each let a peer that only connects and leaves hold up all others."""
     async with serving(path, Example(), connections=1000), AsyncExitStack() as stack:
-        for _ in range(500):
+        for _ in range(200):
             waiting = socket.socket(socket.AF_UNIX)
             waiting.connect(str(path))
             waiting.close()
@@ -102,7 +102,7 @@ async def test_many_waiting_connections_are_accepted_in_few_rounds(path: Path) -
         trio.lowlevel.add_instrument(rounds)
         assert "parameters" in await peer.call("Who")
         trio.lowlevel.remove_instrument(rounds)
-    assert rounds.count < 100
+    assert rounds.count < 40
 
 
 # Hang-ups

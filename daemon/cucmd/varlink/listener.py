@@ -26,6 +26,11 @@ log = logging.getLogger(__name__)
 _LONGEST_PATH = 107  # unix(7): sun_path, less the NUL
 
 
+# Connections that the kernel holds until they are accepted. The units have the same. It is short,
+# since a user who connects and leaves fills it: others would wait behind thousands, for a second.
+# Whoever finds it full waits in `connect`.
+_BACKLOG = 256
+
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -130,7 +135,7 @@ def _bound(
             new.unlink(missing_ok=True)  # left by a dead process with the same id
             bound.bind(str(new))
             _give(new, mode, group, second_group)
-            bound.listen(socket.SOMAXCONN)  # after this a client can connect
+            bound.listen(_BACKLOG)  # after this a client can connect
             new.rename(path)
         except OSError as error:
             new.unlink(missing_ok=True)

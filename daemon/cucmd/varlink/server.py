@@ -33,8 +33,8 @@ _RECOVERY = 0.1
 # Connections that are accepted in one step of the loop: some milliseconds.
 _MOST_ACCEPTED = 64
 # Seconds without accepting, for each second in which peers were accepted and closed at once. Those
-# of others wait in the kernel's queue meanwhile, for some tenths of a second if it is full.
-_REST_AFTER_REFUSALS = 3.0
+# of others wait in the kernel's queue meanwhile: for some hundredths of a second if it is full.
+_REST_AFTER_REFUSALS = 4.0
 # Refused peers that may still read why: how many of a user at once, and for how many seconds.
 _MOST_TOLD = 16
 _TOLD_SECONDS = 1.0
