@@ -13,6 +13,9 @@ from msgspec import Struct
 ENVIRONMENT = "environment"
 
 _LONGEST_SHOWN = 80
+# A file that was given by mistake can have ten thousands of problems, with keys of any length.
+_MOST_IN_A_LINE = 10
+_LONGEST_LINE = 4000
 
 
 class Problem(Struct, frozen=True):
@@ -34,6 +37,14 @@ class ConfigError(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+
+    def in_one_line(self) -> str:
+        """The first problems, and how many more there are: for a status, or a line of the log."""
+        first = "; ".join(map(str, self.problems[:_MOST_IN_A_LINE]))
+        if len(first) > _LONGEST_LINE:
+            first = f"{first[:_LONGEST_LINE]}..."
+        more = len(self.problems) - _MOST_IN_A_LINE
+        return f"{first}; and {more} more, see `cucmd check`" if more > 0 else first
 
 
 def shortened(text: str) -> str:

@@ -3,6 +3,7 @@
     daemon.py       the order in which the parts are opened; status; watchdog
     in_force.py     the configuration in force, what is derived from it, and a reload
     wiring.py       the SSH client and the receiver, as the work on a node asks for them
+    reading.py      the files of a reload, read in a thread for a limited time
     retention.py    when [retention] is applied
     status.py       what `systemctl status` shows: jobs, and a reload that failed
     access.py       who may call which method

@@ -43,7 +43,7 @@ from cucmd.node.zones import zone_of
 from cucmd.paths import private_socket
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd
-from cucmd.service.in_force import InForce, Options, in_one_line
+from cucmd.service.in_force import InForce, Options
 from cucmd.service.log_limit import LogLimit
 from cucmd.service.memory import freeze_startup_objects, return_free_memory
 from cucmd.service.private import make_private
@@ -85,7 +85,7 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
         config = options.load(environ)
     except ConfigError as error:
         print(error, file=sys.stderr)
-        systemd.notify(STATUS=in_one_line(error))
+        systemd.notify(STATUS=error.in_one_line())
         return EXIT_CONFIG
     log.info("%s", config.origin)
     started = trio.Event()

@@ -18,6 +18,7 @@ from cucmd.config import Config, ConfigError, NodeSettings, Overrides, load, not
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.service import systemd
 from cucmd.service.access import Access
+from cucmd.service.reading import Reading
 from cucmd.service.status import Status
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.varlink import Caller, Method
@@ -62,6 +63,7 @@ class InForce:
         self._socket_is_given = socket_is_given
         self._at_start = config  # for settings that only a restart changes
         self._reloading = trio.Lock()  # by SIGHUP or by a call
+        self._reading = Reading()
         self.status = Status()
         self.apply(config, access_of(config))
 
@@ -101,16 +103,17 @@ class InForce:
                 systemd.notify(READY=1)
 
     async def _reload(self) -> tuple[str, ...]:
-        """In threads: a file or the database of groups can be somewhere on the network."""
         try:
-            config, access = await trio.to_thread.run_sync(self._read, abandon_on_cancel=True)
+            config, access = await self._reading(self._read)
         except ConfigError as error:
-            raise CannotReload(in_one_line(error)) from None
+            raise CannotReload(error.in_one_line()) from None
+        except CannotReload:
+            raise
         except Exception:  # a defect in reading a file must not end the jobs that run
             log.exception("a defect in a reload")
             raise CannotReload("a defect; the log has the details") from None
         try:
-            await trio.to_thread.run_sync(self._known_hosts.load, abandon_on_cancel=True)
+            await self._reading(self._known_hosts.load)
         except OSError as error:
             raise CannotReload(f"{error.filename}: {error.strerror}") from None
         given = self._socket_is_given
@@ -127,7 +130,3 @@ class InForce:
 
 def access_of(config: Config) -> Access:
     return Access.of(config.access)
-
-
-def in_one_line(error: ConfigError) -> str:
-    return "; ".join(map(str, error.problems))

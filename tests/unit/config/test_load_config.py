@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from cucmd.config import Config, ConfigError, Overrides, load
+from cucmd.config.errors import Problem
 from cucmd.config.keys import CLUSTER, OVERRIDES, PROFILE, SECTIONS
 from cucmd.config.model import ReceiverSettings
 from cucmd.config.profiles import Profile
@@ -333,3 +334,16 @@ def test_empty_strings_are_the_default_behaviour(loaded):
     config = loaded("[access]\noperate_group = ''\n[credentials]\ndirectory = ''\n")
     assert config.access.operate_group == ""
     assert config.credentials.directory is None
+
+
+@pytest.mark.parametrize(("count", "length"), [(20_000, 5), (12, 100_000)])
+def test_in_one_line_are_the_first_problems_and_the_number_of_the_others(
+    count: int, length: int
+) -> None:
+    key = "x" * length
+    problems = [Problem("cucmd.toml", line, key, "is not known") for line in range(count)]
+    said = ConfigError(problems).in_one_line()
+    assert said.startswith(f"cucmd.toml:0: {key[:1000]}")
+    assert f"and {count - 10} more" in said
+    assert len(said) < 5000
+    assert "more" not in ConfigError(problems[:2]).in_one_line()
