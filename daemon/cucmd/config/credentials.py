@@ -95,9 +95,13 @@ def _read(name: str, file: Path, *, by_systemd: bool) -> str | None:
         return None
     except OSError as error:
         raise CredentialRefused(name, f"{file} cannot be read: {error.strerror}") from None
-    with open(descriptor, "rb") as opened:
+    try:
+        # Before `open`, which raises for a folder, and leaves the descriptor open then.
         _refuse_open_file(name, file, os.fstat(descriptor), by_systemd=by_systemd)
-        return _text(name, file, opened.read(_LARGEST + 1))
+        with open(descriptor, "rb", closefd=False) as opened:
+            return _text(name, file, opened.read(_LARGEST + 1))
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_open_file(name: str, file: Path, status: os.stat_result, *, by_systemd: bool) -> None:

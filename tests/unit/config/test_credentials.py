@@ -158,11 +158,16 @@ def test_a_link_to_itself_is_refused(put):
         load_credential("lab", directory, {})
 
 
-def test_what_is_no_regular_file_is_refused_at_once(put, tmp_path):
-    put("other.password", SECRET)
-    os.mkfifo(tmp_path / "lab.password", 0o600)
+@pytest.mark.parametrize("kind", ["password", "username"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_regular_file_is_refused_at_once_and_not_left_open(put, tmp_path, make, kind):
+    put("lab.password", SECRET)
+    (tmp_path / f"lab.{kind}").unlink(missing_ok=True)
+    make(tmp_path / f"lab.{kind}", 0o600)
+    before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(CredentialRefused, match="not a regular file"):
         load_credential("lab", tmp_path, {})
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.parametrize(
