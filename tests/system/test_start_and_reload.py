@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from cucmctl import CredentialNotFound, ProfileNotFound, ReloadFailed
 from cucmd.api import structs
+from cucmd.service.log_limit import MOST_RECORDS
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import as_ended, start
 from rig.lab import Lab
@@ -172,6 +174,22 @@ def test_a_reload_uses_both_files_or_none(daemon: Daemon) -> None:
         login = structs.Login(credential="none")
         with pytest.raises(CredentialNotFound):  # the profile is known now
             client.start(["192.0.2.1"], login=login, collection=collection)
+
+
+@pytest.mark.long
+def test_one_user_who_reloads_cannot_fill_the_log(make_daemon: Callable[..., Daemon]) -> None:
+    """Neither with a good configuration, whose notices are lines too, nor with a wrong one."""
+    good = CONFIG + "[access]\noperate_group = 'no.such'\n"
+    daemon = make_daemon("[access]\noperate_group = 'no.such'\n")
+    with daemon.client() as client:
+        for config in (good, "[limits\n"):
+            (daemon.folder / "cucmd.toml").write_text(config)
+            for _ in range(400):
+                with suppress(ReloadFailed):
+                    client.reload()
+    lines = daemon.log.read_text().splitlines()
+    # The test is no service manager that listens to the end.
+    assert len([line for line in lines if "notify" not in line]) < 2 * MOST_RECORDS + 50
 
 
 @pytest.mark.long

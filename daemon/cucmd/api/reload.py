@@ -5,7 +5,7 @@ The one rule: a reload that fails changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from cucmd.api import error_structs, structs
@@ -17,9 +17,10 @@ class CannotReload(Exception):
     """Why the files are not used. The text is one line."""
 
 
-# Reads configuration and known host keys again. Returns the names of the changed settings that only
+# Reads configuration and known host keys again; called with the `extra` of log records that this
+# causes. Returns the names of the changed settings that only
 # a restart applies. Raises `CannotReload`.
-Reload: TypeAlias = Callable[[], Awaitable[tuple[str, ...]]]
+Reload: TypeAlias = Callable[[Mapping[str, object]], Awaitable[tuple[str, ...]]]
 
 
 class Reloading:
@@ -30,6 +31,6 @@ class Reloading:
 
     async def reload(self, caller: Caller, request: structs.ReloadRequest) -> structs.ReloadReply:
         try:
-            return structs.ReloadReply(await self._reload())
+            return structs.ReloadReply(await self._reload(caller.for_log))
         except CannotReload as reason:
             raise error(error_structs.ReloadFailed(str(reason))) from None

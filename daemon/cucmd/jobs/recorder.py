@@ -143,12 +143,14 @@ class Recorder:
 
 
 def _log_endings(before: Job, after: Job) -> None:
-    """Logs each node that has failed, and how the job has ended."""
+    """Logs each node that has failed, and how the job has ended, as lines of its user."""
+    extra = {} if after.uid is None else {"uid": after.uid, "of_job": True}
     for old, new in zip(before.nodes, after.nodes, strict=True):
         if new is not old and isinstance(new.state, Failed) and not old.settled:
             why = new.state.failure
-            log.warning("job %s, node %s: %s: %s", after.job_id, new.node, why.code, why.message)
+            which = after.job_id, new.node
+            log.warning("job %s, node %s: %s: %s", *which, why.code, why.message, extra=extra)
     if after.ended and not before.ended:
         count = Counter(node.status for node in after.nodes)
         said = ", ".join(f"{number} {status}" for status, number in count.items())
-        log.info("job %s: ended %s (nodes: %s)", after.job_id, after.status, said)
+        log.info("job %s: ended %s (nodes: %s)", after.job_id, after.status, said, extra=extra)

@@ -67,9 +67,11 @@ class InForce:
         self.status = Status()
         self.apply(config, access_of(config))
 
-    def apply(self, config: Config, access: Access) -> None:
+    def apply(
+        self, config: Config, access: Access, extra: Mapping[str, object] | None = None
+    ) -> None:
         for notice in config.notices:
-            log.warning("%s", notice)
+            log.warning("%s", notice, extra=extra)
         self.config = config
         self.access = access
         self.planner = Planner(config, self._environ, self._supervisor.directory)
@@ -82,18 +84,19 @@ class InForce:
         """By the groups of the configuration as it is now. Raises `PermissionDenied`."""
         self.access.authorize(caller, method)
 
-    async def reload(self) -> tuple[str, ...]:
+    async def reload(self, extra: Mapping[str, object] | None = None) -> tuple[str, ...]:
         """Reads configuration and known_hosts again; if one cannot be read, both stay as they were.
 
+        `extra` is that of the log records: of the caller, if there is one.
         Returns the names of the changed settings that only a restart applies.
         Raises `CannotReload`, which is in the log and in the status then.
         """
         async with self._reloading:
             systemd.notify(RELOADING=1)
             try:
-                waiting = await self._reload()
+                waiting = await self._reload(extra)
             except CannotReload as reason:
-                log.error("not reloaded: %s", reason)  # noqa: TRY400  no defect
+                log.error("not reloaded: %s", reason, extra=extra)  # noqa: TRY400  no defect
                 self.status.show_reload(str(reason))
                 raise
             else:
@@ -102,7 +105,7 @@ class InForce:
             finally:
                 systemd.notify(READY=1)
 
-    async def _reload(self) -> tuple[str, ...]:
+    async def _reload(self, extra: Mapping[str, object] | None) -> tuple[str, ...]:
         try:
             config, access = await self._reading(self._read)
         except ConfigError as error:
@@ -118,9 +121,9 @@ class InForce:
             raise CannotReload(f"{error.filename}: {error.strerror}") from None
         given = self._socket_is_given
         if waiting := not_until_restart(self._at_start, config, socket_is_given=given):
-            log.warning("not until a restart: %s", ", ".join(waiting))
-        self.apply(config, access)
-        log.info("configuration reloaded")
+            log.warning("not until a restart: %s", ", ".join(waiting), extra=extra)
+        self.apply(config, access, extra)
+        log.info("configuration reloaded", extra=extra)
         return waiting
 
     def _read(self) -> tuple[Config, Access]:

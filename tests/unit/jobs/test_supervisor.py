@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import logging
 import weakref
 from pathlib import Path
 
@@ -328,3 +329,16 @@ async def test_a_defect_outside_the_nodes_ends_the_job_as_internal(
         assert job.status == "failed"
         assert {node.state.failure.code for node in job.nodes} == {Code.INTERNAL}
     assert "a defect" in caplog.text
+
+
+async def test_the_lines_of_a_job_are_those_of_its_user(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So that a handler can limit them: a user can let thousands of nodes fail in a second."""
+    caplog.set_level(logging.INFO)
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": fails_with(Code.CONNECTION_REFUSED)}
+        await harness.ended(await harness.start("a", "b", uid=61001))
+    lines = [one for one in caplog.records if one.name == "cucmd.jobs.recorder"]
+    assert len(lines) == 2
+    assert all((line.uid, line.of_job) == (61001, True) for line in lines)

@@ -51,6 +51,13 @@ def flood(caller: Caller, count: int) -> None:
         log.info("call %d of %d", number, caller.uid, extra=caller.for_log)
 
 
+def test_the_lines_of_a_users_jobs_are_counted_apart(lines: Callable) -> None:
+    for number in range(100):
+        log.warning("node %d failed", number, extra={"uid": ALICE.uid, "of_job": True})
+    flood(ALICE, 2)
+    assert len(lines()) == MOST + 2
+
+
 def test_a_user_has_so_many_lines_and_others_have_theirs(lines: Callable) -> None:
     flood(ALICE, 100)
     flood(BOB, 2)
