@@ -32,9 +32,13 @@ CLOSE_SECONDS = 0.25
 _RECOVERY = 0.1
 # Connections that are accepted in one step of the loop: some milliseconds.
 _MOST_ACCEPTED = 64
-# Seconds without accepting, for each second in which peers were accepted and closed at once. Those
-# of others wait in the kernel's queue meanwhile: for some hundredths of a second if it is full.
-_REST_AFTER_REFUSALS = 4.0
+# Seconds after which a step ends in which peers were accepted and closed at once: to close one that
+# has sent as much as the kernel takes is more work than to accept it.
+_SLICE = 0.002
+# Seconds without accepting, for each second of such a step, by the clock: on a busy machine it
+# takes longer, and so does all that others wait for. Their peers wait in the kernel's queue
+# meanwhile, for some hundredths of a second if it is full.
+_REST_AFTER_REFUSALS = 9.0
 # Refused peers that may still read why: how many of a user at once, and for how many seconds.
 _MOST_TOLD = 16
 _TOLD_SECONDS = 1.0
@@ -101,9 +105,9 @@ class _Server:
             ours.setblocking(False)
             while True:
                 await trio.lowlevel.wait_readable(ours)
-                begun = time.thread_time()
+                begun = time.perf_counter()
                 try:
-                    refused = self._accept_some(ours, nursery)
+                    refused = self._accept_some(ours, nursery, begun + _SLICE)
                     failing = False
                 except OSError as error:  # no descriptor, no memory; or a peer that has left
                     if not failing:
@@ -112,10 +116,12 @@ class _Server:
                     await trio.sleep(_RECOVERY)
                 else:
                     if refused:
-                        await trio.sleep(_REST_AFTER_REFUSALS * (time.thread_time() - begun))
+                        await trio.sleep(_REST_AFTER_REFUSALS * (time.perf_counter() - begun))
 
-    def _accept_some(self, ours: socket.socket, nursery: trio.Nursery) -> int:
-        """Returns how many it has closed at once. Raises `OSError`."""
+    def _accept_some(self, ours: socket.socket, nursery: trio.Nursery, until: float) -> int:
+        """Returns how many it has closed at once; after one of these it ends at `until`, by
+        `time.perf_counter`. Raises `OSError`.
+        """
         closed = 0
         for _ in range(_MOST_ACCEPTED):
             try:
@@ -128,6 +134,8 @@ class _Server:
                     peer.close()
                     self._refused.add(uid, "it has used its share of the time")
                     closed += 1
+                    if time.perf_counter() > until:
+                        break
                 else:
                     stream = trio.SocketStream(trio.socket.from_stdlib_socket(peer))
                     nursery.start_soon(self._handle, stream, uid)
