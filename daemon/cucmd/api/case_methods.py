@@ -1,7 +1,7 @@
 """The methods of `io.cucmd.Jobs` about what a job has collected, one function for each.
 
-The one rule: a job is held while it is read, and what needs all of it is refused before it is
-closed.
+The one rule: a job is held while it is read, and not while a reply waits for its peer; what needs
+all of a job is refused before it is closed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import TypeVar
 
 import trio
 
@@ -29,6 +30,7 @@ from cucmd.store import Store
 from cucmd.varlink import Caller, StreamReply, Upgrade
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # Seconds between two replies of a verification that finds nothing wrong.
 _TELL_EVERY = 1.0
@@ -53,11 +55,11 @@ class Cases:
         with refusals():
             job = await self._named(request.job_id, request.nodes)
             nodes = nodes_by_name(job, request.nodes)
-            with self._holds.reading(job.job_id):
-                async with aclosing(pages(self._store, job.job_id, nodes)) as all_pages:
-                    async for page in all_pages:
-                        files = tuple(file_to_wire(file, node) for file, node in page)
-                        yield StreamReply(structs.FilesReply(files))
+            reading = self._held(job, pages(self._store, job.job_id, nodes))
+            async with aclosing(reading) as all_pages:
+                async for page in all_pages:
+                    files = tuple(file_to_wire(file, node) for file, node in page)
+                    yield StreamReply(structs.FilesReply(files))
         yield StreamReply(structs.FilesReply(()), continues=False)
 
     async def verify(
@@ -94,10 +96,9 @@ class Cases:
             def grows() -> bool:
                 return bool(request.follow) and self._supervisor.works_on(job.job_id, request.node)
 
-            with self._holds.reading(job.job_id):
-                async with aclosing(read_transcript(path, grows)) as pieces:
-                    async for text in pieces:
-                        yield StreamReply(structs.TranscriptReply(text))
+            async with aclosing(self._held(job, read_transcript(path, grows))) as pieces:
+                async for text in pieces:
+                    yield StreamReply(structs.TranscriptReply(text))
         yield StreamReply(structs.TranscriptReply(""), continues=False)
 
     @asynccontextmanager
@@ -143,6 +144,23 @@ class Cases:
                     _log_deleted(caller, one, "the job")
         jobs = tuple(summary_to_wire(one.job) for one in deleted)
         return structs.PruneReply(jobs, sum(one.bytes for one in deleted))
+
+    async def _held(self, job: Job, parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+        """`parts`, with the job held while each is read, and not while it is sent: a peer may take
+        hours to read it.
+
+        Raises `UnknownJob`, `FilesDeleted` if that was done in between, and `Busy` while it is.
+        """
+        async with aclosing(parts):
+            while True:
+                with self._holds.reading(job.job_id):
+                    part = await anext(parts, None)
+                if part is None:
+                    break
+                yield part
+        now = await self._supervisor.find(job.job_id)
+        if now.files_deleted and not job.files_deleted:
+            raise FilesDeleted(job.job_id)
 
     async def _whole(self, job_id: str) -> Job:
         """The closed job, if its files were not deleted. Raises `FilesDeleted`, `Busy`."""

@@ -24,7 +24,14 @@ def jobs_interface(jobs: Jobs, cases: Cases, keys: HostKeys, reloading: Reloadin
         Method("Retry", structs.RetryRequest, structs.StartReply, jobs.retry, effect=True),
         Method("Files", structs.FilesRequest, structs.FilesReply, cases.files, streaming=True),
         Method("Export", structs.ExportRequest, structs.ExportReply, cases.export, upgrade=True),
-        Method("Verify", structs.VerifyRequest, structs.VerifyReply, cases.verify, streaming=True),
+        Method(
+            "Verify",
+            structs.VerifyRequest,
+            structs.VerifyReply,
+            cases.verify,
+            streaming=True,
+            unread=60.0,  # the next one who verifies waits for it
+        ),
         Method(
             "Transcript",
             structs.TranscriptRequest,

@@ -22,6 +22,8 @@ Three others act on it from outside:
                          cancels what is left after CLOSE_SECONDS.
     the peer is silent   within a frame for SILENCE seconds: `run` returns. Between frames a
                          peer may be silent for ever.
+    the peer reads not   an upgrade for UNREAD seconds, or a stream for what its method allows:
+                         `run` returns. Most streams wait for ever.
 
 What goes wrong, and what it ends:
 
@@ -292,12 +294,19 @@ class Connection:
                 await self._send(encode_reply(reply))
 
     async def _stream_replies(self, request: _Request) -> None:
-        handler = cast(StreamHandler, request.entry.method.handler)
+        method = request.entry.method
+        handler = cast(StreamHandler, method.handler)
         with self._hold("streams"), self._until_hang_up():
             async with aclosing(handler(self._caller, request.parameters)) as replies:
                 async for reply in replies:
                     await self._turn()
-                    await self._send(encode_reply(reply.parameters, continues=reply.continues))
+                    frame = encode_reply(reply.parameters, continues=reply.continues)
+                    with trio.move_on_after(method.unread) as patience:
+                        await self._send(frame)
+                    if patience.cancelled_caught:  # a part of the frame may have been sent
+                        self._stopping = True
+                        self._log("dropped: nobody has read for %d s", method.unread)
+                        return
                     if not reply.continues:
                         return
             raise NoLastReply

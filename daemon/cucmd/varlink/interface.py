@@ -5,6 +5,7 @@ The one rule: a handler gets a valid request, and the caller's credentials from 
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from importlib import resources
@@ -59,6 +60,9 @@ class Method(msgspec.Struct, frozen=True):
     A generator is closed after its last reply. It may raise `VarlinkError` instead of yielding one.
     To return without one is a defect, which is answered with `InternalError`.
 
+    `unread`: seconds in which the peer has to read each reply of a stream, after which the
+    connection ends. For a stream that keeps others waiting.
+
     If `upgrade`, `handler` gives a context manager of `Upgrade`, and must be called with Varlink's
     `upgrade`. It may raise `VarlinkError` when it is entered. After its reply the bytes of its body
     are sent, and the connection is closed.
@@ -71,6 +75,7 @@ class Method(msgspec.Struct, frozen=True):
     streaming: bool = False
     effect: bool = False
     upgrade: bool = False
+    unread: float = math.inf
 
 
 def _as_it_is(

@@ -1,0 +1,77 @@
+"""A reader of a job's files or transcript who does not go on reading keeps nobody from the job."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from cucmd.api import structs
+from cucmd.api.case_methods import Cases
+from cucmd.api.deletion import Deletions
+from cucmd.received_file import ReceivedFile
+from cucmd.varlink import Caller, StreamReply, VarlinkError
+from rig.supervised import supervisor_harness
+
+CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
+LINE = "a line of the transcript\n"
+
+
+class Harness(msgspec.Struct):
+    job_id: str
+    cases: Cases
+    deletions: Deletions
+
+    def stream(self, method: str) -> AsyncGenerator[StreamReply, None]:
+        if method == "files":
+            return self.cases.files(CALLER, structs.FilesRequest(self.job_id))
+        return self.cases.transcript(CALLER, structs.TranscriptRequest(self.job_id, "a"))
+
+
+@asynccontextmanager
+async def opened(tmp_path: Path) -> AsyncIterator[Harness]:
+    """A job of more files, and with a longer transcript, than are in one reply."""
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await harness.start("a")
+        await harness.ended(job_id)
+        await harness.supervisor.closed(job_id)
+        files = [
+            ReceivedFile("a", f"a/files/{number:04}.txt", 4, "0" * 64, True, True, 1)
+            for number in range(1500)
+        ]
+        await harness.store.save_files(job_id, files)
+        directory = harness.supervisor.directory(job_id)
+        (directory / "a").mkdir(exist_ok=True)
+        (directory / "a" / "transcript.log").write_text(LINE * 10_000)
+        deletions = Deletions(harness.supervisor, harness.store)
+        coverage = cast(Any, None)  # for exports only
+        cases = Cases(harness.supervisor, harness.store, coverage, deletions)
+        yield Harness(job_id, cases, deletions)
+
+
+@pytest.mark.parametrize("method", ["files", "transcript"])
+async def test_all_of_it_comes(tmp_path: Path, method: str) -> None:
+    async with opened(tmp_path) as harness:
+        replies = [reply async for reply in harness.stream(method)]
+        assert [reply.continues for reply in replies] == [True, True, False]
+        if method == "files":
+            assert sum(len(reply.parameters.files) for reply in replies) == 1500
+        else:
+            assert "".join(reply.parameters.text for reply in replies) == LINE * 10_000
+
+
+@pytest.mark.parametrize("method", ["files", "transcript"])
+@pytest.mark.parametrize(("record", "error"), [(True, "JobNotFound"), (False, "InvalidRequest")])
+async def test_a_job_is_deleted_while_a_reply_is_not_read(
+    tmp_path: Path, method: str, record: bool, error: str
+) -> None:
+    async with opened(tmp_path) as harness, aclosing(harness.stream(method)) as replies:
+        assert (await anext(replies)).continues
+        deleted = await harness.deletions.delete(harness.job_id, record=record)
+        assert deleted.job.job_id == harness.job_id
+        # and the reader is told that this was not all
+        with pytest.raises(VarlinkError) as told:
+            [reply async for reply in replies]
+        assert told.value.name == f"{structs.INTERFACE}.{error}"
