@@ -26,7 +26,7 @@ def visible(text: str) -> str:
 
 def line(text: str, stream: TextIO | None = None) -> None:
     """Prints a line on standard output or `stream`. The caller has made it `visible`."""
-    print(text, file=_open(stream), flush=True)
+    print(text, file=stream or standard_output(), flush=True)
 
 
 def json_line(value: object) -> None:
@@ -36,19 +36,14 @@ def json_line(value: object) -> None:
         # JSON escapes C0 itself. Other unprintable characters are within strings, where a JSON
         # escape means the same.
         text = "".join(c if c.isprintable() else _json_escape(c) for c in text)
-    print(text, file=_open(), flush=True)
+    print(text, file=standard_output(), flush=True)
 
 
-def _open(stream: TextIO | None = None) -> TextIO:
-    """`stream`, or standard output.
-
-    Raises OSError if standard output was closed at the start, where `print` would silently do
-    nothing.
-    """
-    out = stream or sys.stdout
-    if out is None:
+def standard_output() -> TextIO:
+    """Raises OSError if it was closed at the start, where `print` would silently do nothing."""
+    if sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    return out
+    return sys.stdout
 
 
 def note(text: str) -> None:

@@ -219,8 +219,30 @@ def test_a_full_disk_leaves_nothing(daemon: Daemon, job: structs.Job, tmp_path: 
         assert left_in(tmp_path) == set()
 
 
-def _ctl(daemon: Daemon) -> list[str]:
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_a_reader_that_closes_is_no_error(daemon: Daemon, job: structs.Job, form: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = daemon.ctl(
+            *("export", job.job_id, "--format", form, "-o", "-"),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            capture_output=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
 
+
+def test_a_standard_output_that_is_closed_is_reported(daemon: Daemon, job: structs.Job) -> None:
+    command = f"{' '.join(_ctl(daemon))} export {job.job_id} -o - >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 74
+    assert "standard output" in done.stderr
+
+
+def _ctl(daemon: Daemon) -> list[str]:
     return [sys.executable, "-m", "cucmctl", "--socket", str(daemon.socket)]
 
 

@@ -61,6 +61,8 @@ def _export(arguments: argparse.Namespace) -> int:
             except Damaged as error:
                 printer.note(str(error))
                 return exits.CANNOT_WRITE
+            except BrokenPipeError:  # as everywhere: no error for the user
+                raise
             except OSError as error:
                 printer.note(f"cannot write {path or 'the export'}: {error.strerror or error}")
                 return exits.CANNOT_WRITE
@@ -99,7 +101,7 @@ def _path(output: str | None, job: str, form: Format) -> Path | None:
 def _check_standard_output(form: Format) -> None:
     if form == "dir":
         raise UsageError("--format: 'dir' is a folder, which standard output is not")
-    if sys.stdout is not None and sys.stdout.isatty():
+    if printer.standard_output().isatty():
         raise UsageError("-o: '-' is a terminal; expected a file, or a pipe behind it")
 
 
