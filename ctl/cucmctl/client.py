@@ -207,7 +207,8 @@ class Client(Calls):
         """All of a job as one tar, as a stream of bytes: use it as a context manager, and `read`.
 
         It has its own connection. `cucmctl.export` makes a zip or a folder of it.
-        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `StorageFailed`.
+        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `InvalidRequest` if a file of it is gone,
+        `StorageFailed`.
         """
         chosen = None if nodes is None else _texts("nodes", nodes)
         request = structs.ExportRequest(job_id, chosen, incomplete or None)

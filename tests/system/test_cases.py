@@ -293,9 +293,10 @@ def test_verify_names_what_differs_and_what_is_gone(
         assert [Path(file.path).name for file in wrong] == names
         done = daemon.ctl("verify", job.job_id)
         assert (done.returncode, len(done.stdout.splitlines())) == (1, 3)
-        # What is known to be wrong before the first byte is refused with an error.
+        # What is known to be wrong before the first byte is refused with an error, and not with
+        # one that asks to try again.
         refused = daemon.ctl("export", job.job_id, cwd=tmp_path)
-        assert (refused.returncode, left_in(tmp_path)) == (75, set())
+        assert (refused.returncode, left_in(tmp_path)) == (65, set())
         shutil.rmtree(job.directory)
         removed = daemon.ctl("export", job.job_id, cwd=tmp_path)
         assert (removed.returncode, left_in(tmp_path)) == (65, set()), "trying later is of no use"

@@ -70,12 +70,12 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
 
 @contextmanager
 def refusals_of_files() -> Iterator[None]:
-    """As `refusals`, where files of a job are read."""
+    """As `refusals`, where files of a job are read or deleted."""
     with refusals():
         try:
             yield
         except CannotExport as e:
-            raise error(error_structs.StorageFailed(str(e))) from None
+            raise invalid("job_id", f"{e}; other nodes can be exported by name") from None
         except OSError as e:
             reason = f"{e.strerror}: {e.filename}" if e.filename else str(e)
             raise error(error_structs.StorageFailed(reason)) from None
