@@ -14,7 +14,9 @@ interface {NAME}
 
 type Inner (ratio: ?float, password: ?string)
 
-method Echo(text: string, numbers: []int, inner: ?Inner, secret: ?Inner) -> (text: string)
+method Echo(
+  text: string, numbers: []int, inner: ?Inner, secret: ?Inner, labels: ?[string]string
+) -> (text: string)
 method Who() -> (uid: int, gid: int, groups: []int, pid: int)
 method Wait() -> ()
 method Change() -> ()
@@ -45,6 +47,7 @@ class Echo(msgspec.Struct):
     numbers: tuple[int, ...] = ()
     inner: Inner | None = None
     secret: Inner | None = None
+    labels: dict[str, str] | None = None
 
 
 class Text(msgspec.Struct):

@@ -26,7 +26,10 @@ _LONGEST_SHOWN = 80
 _FIELD_NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")
 # Bytes of parameters of which a wrong value is shown: to find it, all are decoded once more.
 _LONGEST_SEARCHED = 16 * 1024
-_STEP = re.compile(r"[^.\[\]]+|\[([0-9]+)\]")
+# A field, an index, or `[...]`: some value of an object without fixed fields, of which msgspec does
+# not say which.
+_STEP = re.compile(r"\[\.\.\.\]|[^.\[\]]+|\[([0-9]+)\]")
+_SOME_VALUE = "[...]"
 
 
 def decode_request(
@@ -184,7 +187,9 @@ def _kind_at(struct: type[msgspec.Struct], steps: tuple[str | int, ...]) -> Any:
     """The type at that place; None where the structs know of no such place."""
     kind: Any = struct
     for step in steps:
-        if isinstance(step, int):
+        if step == _SOME_VALUE:
+            kind = (*typing.get_args(kind), None, None)[1]
+        elif isinstance(step, int):
             kind = (*typing.get_args(kind), None)[0]
         else:
             kind = field_types(kind).get(step) if _is_struct(kind) else None

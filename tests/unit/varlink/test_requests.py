@@ -11,7 +11,7 @@ from cucmd.varlink.requests import decode_request
 from rig.example_interface import Echo, Example, Inner, Number
 
 DECODER = msgspec.json.Decoder(Echo)
-WHICH = "is unknown; expected one of text, numbers, inner, secret"
+WHICH = "is unknown; expected one of text, numbers, inner, secret, labels"
 
 
 def fitted(parameters: object) -> Echo:
@@ -37,6 +37,8 @@ def test_valid_parameters_become_the_struct() -> None:
         ({"text": "", "numbers": "many"}, "numbers", "'many': expected an array"),
         ({"text": "", "numbers": [1, 2, "x"]}, "numbers[2]", "'x': expected an integer"),
         ({"text": "", "numbers": [1.5]}, "numbers[0]", "1.5: expected an integer"),
+        ({"text": "", "labels": {"a": 1}}, "labels[...]", "expected a string"),
+        ({"text": "", "labels": ["a"]}, "labels", "an array: expected an object"),
         ({"text": "", "inner": 3}, "inner", "3: expected an object"),
         ({"text": "", "inner": {"ratio": "a\nb"}}, "inner.ratio", "'a\\nb': expected a number"),
         ({"text": "", "numbers": "x" * 90}, "numbers", f"'{'x' * 80}'...: expected an array"),
