@@ -53,14 +53,26 @@ def parameters_of(which: JobFilter, limit: int = 0) -> dict[str, str | int | Non
 def select_rows(
     connection: sqlite3.Connection, limit: int, which: JobFilter
 ) -> tuple[list[JobRow], list[str]]:
-    """(rows, messages about those that cannot be read), newest first."""
+    """(rows, messages about those that cannot be read), newest first.
+
+    There are fewer rows than `limit` only if no job is older than the last of them.
+    """
     rows: list[JobRow] = []
     problems: list[str] = []
-    for row in connection.execute(statement_of(which), parameters_of(which, limit)):
-        try:
-            rows.append(job_row_from(row))
-        except msgspec.MsgspecError as error:
-            problems.append(unreadable(row[0], error))
+    wanted = limit
+    while wanted > 0:
+        left = wanted
+        for row in connection.execute(statement_of(which), parameters_of(which, wanted)):
+            left -= 1
+            last = row[0]
+            try:
+                rows.append(job_row_from(row))
+            except msgspec.MsgspecError as error:
+                problems.append(unreadable(last, error))
+        if left:
+            break
+        which = msgspec.structs.replace(which, before=last)
+        wanted = limit - len(rows)
     return rows, problems
 
 
