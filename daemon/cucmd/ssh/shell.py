@@ -127,15 +127,15 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
         try:
             on_connected()
             await on_asyncio(link.open_shell, host, port, settings, inbox)
-            await _flush(known)
         except BaseException:
             link.abort()
             await link.wait_closed()
             raise
+        finally:
+            await _flush(known)
     except (NodeFailed, trio.Cancelled):
         raise
     except Exception as error:
-        await _flush(known)
         cause = _explained((host, port), login, error, mask)
         if cause is error:
             raise
@@ -158,8 +158,10 @@ def _explained(node: tuple[str, int], login: Login, error: Exception, mask: Mask
 
 
 async def _flush(known: KnownHosts) -> None:
+    """Also if the login was cancelled: a key in memory alone is forgotten by a restart."""
     try:
-        await known.flush()
+        with trio.CancelScope(shield=True):
+            await known.flush()
     except OSError as error:
         # Not an error of this node. The key stays in memory, and the next flush tries again.
         _log.error("cannot write %s: %s", known.path, error)

@@ -47,6 +47,22 @@ async def test_the_first_key_is_remembered_although_the_login_is_refused(node, c
     assert known.path.exists()
 
 
+async def test_the_first_key_is_remembered_although_the_login_is_cancelled(node, connect, known):
+    with trio.CancelScope() as scope:
+        await connect(node.port, policy=ACCEPT, on_phase=lambda _: scope.cancel())
+    assert scope.cancelled_caught
+    assert known.path.exists()
+
+
+async def test_the_first_key_is_remembered_although_the_password_has_expired(
+    bridge, connect, ssh, known
+):
+    async with ssh.serve(ssh.node(password_expired=True)) as node:
+        failure = await refused(connect, node, ACCEPT)
+    assert failure.code == "auth_failed"
+    assert known.path.exists()
+
+
 @pytest.mark.parametrize("policy", [STRICT, ACCEPT])
 async def test_changed_key_is_refused_before_the_password(bridge, connect, ssh, known, policy):
     old = ssh.host_key()
