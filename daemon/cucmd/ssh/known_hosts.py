@@ -59,7 +59,8 @@ class KnownHosts:
         self.path = path
         self._lock = threading.RLock()
         self._writing = threading.Lock()
-        self._lines: Lines = []
+        self._saved: Lines = []  # as the file had it when it was last read or written
+        self._lines: Lines = []  # the same with `_unsaved`
         self._hosts: tuple[HostLine, ...] = ()
         self._unsaved: list[Change] = []
         self.load()
@@ -72,6 +73,7 @@ class KnownHosts:
         with self._writing:
             lines = self._read()
             with self._lock:
+                self._saved = lines
                 self._replace_lines(self._apply(self._unsaved, lines))
 
     def lookup(self, host: str, port: int) -> tuple[HostLine, ...]:
@@ -130,15 +132,19 @@ class KnownHosts:
         """Trusts a key, as `parse_key` takes it, as that node's. Durable on return.
 
         False if it was trusted before. Raises InvalidNode, ValueError for a key that is none, and
-        OSError if the file cannot be written.
+        OSError if the file cannot be written: then it is not trusted.
         """
         host, port = parse_node(node)
         parsed = parse_key(key)
+        change = _adding(host, port, parsed)
         with self._lock:
             new = not self._has(host, port, parsed)
             if new:
-                self._change(_adding(host, port, parsed))
-        self.save()
+                self._change(change)
+        if new:
+            self._save_or_undo(change)
+        else:
+            self.save()  # it may be in memory alone
         return new
 
     def _has(self, host: str, port: int, key: HostKey) -> bool:
@@ -148,7 +154,8 @@ class KnownHosts:
         """Removes the keys of exactly that node; durable on return. Returns how many they were.
 
         A line for several names loses this one and stays for the others; lines with a wildcard
-        and @revoked lines stay. Raises InvalidNode, and OSError if the file cannot be written.
+        and @revoked lines stay. Raises InvalidNode, and OSError if the file cannot be written: then
+        the keys stay known.
         """
         names = host_names(*parse_node(node))
 
@@ -159,7 +166,7 @@ class KnownHosts:
         with self._lock:
             count = sum(_without(line, names) != line for line in self._lines)
             self._change(change)
-        self.save()
+        self._save_or_undo(change)
         return count
 
     def entries(self) -> tuple[tuple[str, HostLine], ...]:
@@ -191,7 +198,18 @@ class KnownHosts:
             replace_file(self.path, [text.encode("utf-8", "surrogateescape")], 0o600)
             with self._lock:
                 del self._unsaved[: len(changes)]
+                self._saved = lines
                 self._replace_lines(self._apply(self._unsaved, lines))
+
+    def _save_or_undo(self, change: Change) -> None:
+        try:
+            self.save()
+        except OSError:
+            with self._writing, self._lock:
+                if change in self._unsaved:  # otherwise another save has written it by now
+                    self._unsaved.remove(change)
+                    self._replace_lines(self._apply(self._unsaved, self._saved))
+                    raise
 
     def _change(self, change: Change) -> None:
         self._unsaved.append(change)

@@ -208,6 +208,22 @@ async def test_on_a_full_disk_the_old_file_stays_until_a_later_flush(known, make
     assert len(KnownHosts(known.path).entries()) == 2
 
 
+def test_what_could_not_be_written_has_not_happened(known, make_key, monkeypatch):
+    def full_disk(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    known.add("a", str(make_key(1)))
+    known.accept("b", 22, make_key(2), ACCEPT)  # in memory, for the next write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full_disk)
+        for change in (lambda: known.add("c", str(make_key(3))), lambda: known.forget("a")):
+            with pytest.raises(OSError, match=rf"Errno {errno.ENOSPC}\b"):
+                change()
+    assert [name for name, _ in known.entries()] == ["a", "b"]
+    known.save()
+    assert [name for name, _ in KnownHosts(known.path).entries()] == ["a", "b"]
+
+
 async def test_many_flushes_at_once_lose_nothing(known, make_key):
     async def meet(number: int) -> None:
         known.accept(f"node{number}.example", 22, make_key(number), ACCEPT)
