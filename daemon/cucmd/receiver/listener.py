@@ -10,7 +10,6 @@ be asked.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import time
@@ -26,9 +25,10 @@ from cucmd.ssh.turns import SLICE
 
 _BACKLOG = 256  # connections that the kernel holds until they are accepted: every node at once
 
-# The process has no descriptor left, or the kernel no memory. It is over once others have closed.
-_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_WAIT_EXHAUSTED = 1.0  # seconds
+# Seconds after an `accept` that failed. Mostly the process has no descriptor left, or the kernel no
+# memory, which is over once others have closed. But accept(2) lists many more, which the network or
+# a firewall can cause, and none of them may end the daemon.
+_RECOVERY = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class _Accepting:
         self._options = options
         self._may_connect = may_connect
         self._nursery = nursery
+        self._failing = False
 
     async def run(self) -> None:
         while True:
@@ -81,10 +82,10 @@ class _Accepting:
             try:
                 self._accept_for_a_slice(began + SLICE)
             except OSError as error:
-                if error.errno not in _EXHAUSTED:
-                    raise
-                _log.error("receiver: cannot accept a connection: %s", error.strerror)
-                await trio.sleep(_WAIT_EXHAUSTED)
+                if not self._failing:
+                    _log.error("receiver: cannot accept connections, keeps trying: %s", error)
+                self._failing = True
+                await trio.sleep(_RECOVERY)
             await trio.sleep(2 * (time.perf_counter() - began))
 
     def _accept_for_a_slice(self, until: float) -> None:
@@ -95,6 +96,7 @@ class _Accepting:
                 return
             except ConnectionAbortedError:
                 continue
+            self._failing = False
             if self._may_connect(source_of(peer[0])):
                 self._nursery.start_soon(self._connect, accepted)
             else:

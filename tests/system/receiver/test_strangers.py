@@ -146,11 +146,12 @@ class Entered:
         self._inner.__exit__(None, None, None)
 
 
-class OutOfDescriptors:
+class Failing:
     """A listening socket at which two `accept` fail."""
 
-    def __init__(self, listening: socket.socket) -> None:
+    def __init__(self, listening: socket.socket, error: int) -> None:
         self._listening = listening
+        self._error = error
         self.failures = 2
 
     def fileno(self) -> int:
@@ -159,14 +160,15 @@ class OutOfDescriptors:
     def accept(self) -> Any:
         if self.failures:
             self.failures -= 1
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            raise OSError(self._error, os.strerror(self._error))
         return self._listening.accept()
 
 
-async def test_after_a_lack_of_descriptors_connections_are_accepted_again(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENETDOWN, errno.EPERM])
+async def test_after_an_error_connections_are_accepted_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: int
 ) -> None:
-    monkeypatch.setattr(listener, "_WAIT_EXHAUSTED", 0.01)
+    monkeypatch.setattr(listener, "_RECOVERY", 0.01)
     asked = trio.Event()
 
     def may_connect(source: str) -> bool:
@@ -175,7 +177,7 @@ async def test_after_a_lack_of_descriptors_connections_are_accepted_again(
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
-        failing: Any = OutOfDescriptors(listening)
+        failing: Any = Failing(listening, error)
         options: Any = None  # for connections that are let in
         async with trio.open_nursery() as nursery:
             accepting = listener._Accepting(failing, options, may_connect, nursery)
@@ -184,3 +186,4 @@ async def test_after_a_lack_of_descriptors_connections_are_accepted_again(
                 await asked.wait()
             nursery.cancel_scope.cancel()
     assert failing.failures == 0
+    assert len(caplog.records) == 1
