@@ -119,7 +119,10 @@ class Connection(asyncssh.SSHServer):
             return False
         target = self._receiver.target(username)
         if target is not None and hmac.compare_digest(target.password.encode(), password.encode()):
-            self._target = target if target.admits() else None
+            if target.admits():
+                self._target = target
+            else:
+                self._turned_away(target)
             return self._target is not None
         self._wrong += 1
         if target is not None:
@@ -130,6 +133,13 @@ class Connection(asyncssh.SSHServer):
         if self._wrong >= self._receiver.limits.wrong_logins_per_connection:
             self.abort()
         return False
+
+    def _turned_away(self, target: UploadTarget) -> None:
+        """The login is right, and our limit keeps it out: that node is told, and no other."""
+        reason = "its login has as many connections as it may have"
+        self._receiver.refusals.add(f"refused because {reason}", self.source)
+        target.refused += 1
+        target.refused_why = reason
 
     def auth_completed(self) -> None:
         self._receiver.logged_in(self, self.source)

@@ -279,6 +279,7 @@ async def test_a_login_does_not_open_more_than_a_few_connections_at_once(
         return entered
 
     assert await other.run(enter) == 4
+    assert target.target.refused == 2, "the node's failure would not name our limit"
     await until(lambda: not target.receiver._connections)
     assert await other.run(enter) == 4, "and again, once they are gone"
 
