@@ -52,10 +52,13 @@ class Jobs:
         with traced("Start", caller, request.request_id) as called:
             with refusals(caller):
                 request = replace(request, request_id=called)
-                job, tasks = self._planner().plan(request)
-                job = replace(job, uid=caller.uid)
                 key = start_key(caller.uid, request)
-                started = await self._supervisor.start(job, tasks, key)
+                # Before the plan, which fails if the configuration has lost what it needs.
+                job = await self._supervisor.made_with(key)
+                if job is None:
+                    planned, tasks = self._planner().plan(request)
+                    planned = replace(planned, uid=caller.uid)
+                    job = await self._supervisor.start(planned, tasks, key)
             log.info(
                 "job %s: started on %s by uid %d, pid %d, request %s",
                 job.job_id,
@@ -65,7 +68,7 @@ class Jobs:
                 called,
                 extra=caller.for_log,
             )
-            return structs.StartReply(self._wire(started), called)
+            return structs.StartReply(self._wire(job), called)
 
     async def retry(self, caller: Caller, request: structs.RetryRequest) -> structs.StartReply:
         with traced("Retry", caller, request.request_id) as called:

@@ -91,6 +91,11 @@ class Supervisor:
                 return await self._load(before)
             return await self._accept(job, tasks, key)
 
+    async def made_with(self, key: StartKey | None) -> Job | None:
+        """The job of an earlier call with that key. Raises `KeyReused`, `StoreFailed`."""
+        async with self._start_keys.job_of(key) as before:
+            return None if before is None else await self._load(before)
+
     async def _accept(
         self, job: Job, tasks: Sequence[NodeTask | None], key: StartKey | None
     ) -> Job:

@@ -11,7 +11,7 @@ import pytest
 from cucmd.api import error_structs, structs
 from cucmd.api.methods import Jobs
 from cucmd.api.planning import Planner
-from cucmd.config import Config, Limits
+from cucmd.config import Config, Limits, Profile
 from cucmd.varlink import Caller, VarlinkError
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 
@@ -122,6 +122,26 @@ async def test_an_id_that_is_refused_is_replaced(
             await a.start(request_id="two\nlines")
     assert caught.value.parameters.parameter == "request_id"
     assert_refused(caught.value, "InvalidRequest", None, caplog)
+
+
+async def test_a_start_that_comes_again_needs_nothing_of_the_configuration(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its first one may have been before a reload that took the profile away."""
+    profile = structs.Collection(profile="sdl")
+    async with api(tmp_path) as a:
+        without = a.planner
+        config = Config(profiles={"sdl": Profile("sdl", paths=("cm/trace/ccm/sdl",))})
+        a.planner = Planner(config, {}, a.harness.supervisor.directory)
+        first = await a.start(collection=profile, start_key="k")
+        a.planner = without
+        again = await a.start(collection=profile, start_key="k")
+        with pytest.raises(VarlinkError) as caught:
+            await a.start(collection=profile, start_key="other")
+    assert again.job.job_id == first.job.job_id
+    (line,) = lines_with(caplog, again.request_id)
+    assert first.job.job_id in line.getMessage()
+    assert_refused(caught.value, "ProfileNotFound", None, caplog)
 
 
 @pytest.mark.parametrize("given", ["case 1", None])
