@@ -113,22 +113,22 @@ class TranscriptFile:
     def _append(self, descriptor: int, data: bytes) -> None:
         before, self._written = self._written, self._written + len(data)
         if self._written > LIMIT:
-            os.write(descriptor, _TOO_MUCH)
+            _write_all(descriptor, _TOO_MUCH)
             self._end = _End()
             self._end.keep(data)
         elif before // CHECK_EVERY < self._written // CHECK_EVERY and (
             shortage := self._shortage(descriptor)
         ):
-            os.write(descriptor, f"\n(the transcript ends here: {shortage})\n".encode())
+            _write_all(descriptor, f"\n(the transcript ends here: {shortage})\n".encode())
             self._give_up(shortage)
         else:
-            os.write(descriptor, data)
+            _write_all(descriptor, data)
 
     def _write_end(self) -> None:
         if self._fd is None or self._end is None:
             return
         try:
-            os.write(self._fd, self._end.kept())
+            _write_all(self._fd, self._end.kept())
         except OSError as error:
             self._give_up(error.strerror)
 
@@ -144,6 +144,13 @@ class TranscriptFile:
             os.close(descriptor)
         except OSError as error:  # possible on network file systems
             log.warning("the transcript %s may end early: %s", self._path, error.strerror)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """`os.write` may write a part and say so: on a disk that is nearly full. Raises `OSError`."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 class _End:

@@ -123,6 +123,14 @@ def test_a_disk_that_fails_as_late_as_the_close_disturbs_nothing(
     assert path.read_text().endswith(" > file get\n")
 
 
+def test_what_is_written_in_part_is_written_on(
+    written: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:1000]))
+    assert written(500).count(" < x\n") == 500
+
+
 def test_the_few_lines_of_an_ordinary_session_are_written_on_a_full_disk_too(
     written: Callable[..., str],
 ) -> None:
