@@ -203,6 +203,21 @@ async def test_a_lock_that_was_removed_meanwhile_is_not_relied_on(
     assert len(seen) == 2
 
 
+async def test_a_file_system_without_locks_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = []
+
+    def fails(descriptor: int, _operation: int) -> None:
+        locked.append(descriptor)
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", fails)
+    await cannot_open(path, OSError, str(path))
+    with pytest.raises(OSError, match=f"Errno {errno.EBADF}"):
+        os.fstat(locked[0])
+
+
 async def test_an_inherited_socket_is_used_and_stays_when_we_go(path: Path) -> None:
     path.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as systemds, socket.socket() as of_another_kind:

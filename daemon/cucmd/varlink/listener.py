@@ -104,6 +104,9 @@ def _lock(path: Path) -> Iterator[None]:
         except BlockingIOError:
             os.close(descriptor)
             raise SocketInUse(path) from None
+        except OSError as error:  # a file system without locks
+            os.close(descriptor)
+            raise _cannot_listen(error, path) from error
         if _is_at(name, os.fstat(descriptor)):
             break
         os.close(descriptor)  # removed in between: what we locked is no longer at the path
