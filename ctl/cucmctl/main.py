@@ -63,12 +63,17 @@ exit codes: 0 done, the job succeeded; 1 it failed; 2 usage; 3 it ended
 partial; 4 it was cancelled; 5 no such job, node, profile or credential; 6 the
 wait timed out; 65 request refused as invalid; 69 no daemon, or it went away;
 70 a defect of the daemon or of cucmctl; 74 the output cannot be written; 75 a
-limit is reached, try later; 77 not permitted; 130 Ctrl-C, and the job goes on
+limit is reached, try later; 77 not permitted; 130 Ctrl-C, and the job goes on;
+141 whoever read the output has closed it
 """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command and returns the exit code. Never raises, and shows no traceback."""
+    """Runs one command and returns the exit code. An error is a message and not a traceback,
+    unless $CUCMCTL_TRACEBACK is set.
+
+    Raises SystemExit if a signal ends a live view.
+    """
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
         if sys.stdout is not None:  # None when it was closed at the start

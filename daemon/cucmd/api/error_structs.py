@@ -1,6 +1,7 @@
 """The fields of each error of the interface; a struct is named as its error is on the wire.
 
-The one rule: as of structs.py. `request_id` is that of the call, in an error of Start or Cancel.
+The one rule: as of structs.py. `request_id` is that of the call, in an error of Start, Retry or
+Cancel.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Jobs:
     async def retry(self, caller: Caller, request: structs.RetryRequest) -> structs.StartReply:
         with traced("Retry", caller, request.request_id) as called:
             with refusals(caller):
-                _check_named(request.nodes)
+                _check_named(request.nodes, "all that did not succeed")
                 plan = partial(self._planner().plan_retry, request=request)
                 key = start_key(caller.uid, request)
                 job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)
@@ -119,7 +119,7 @@ class Jobs:
     async def cancel(self, caller: Caller, request: structs.CancelRequest) -> structs.CancelReply:
         with traced("Cancel", caller, request.request_id) as called:
             with refusals(caller):
-                _check_named(request.nodes)
+                _check_named(request.nodes, "all")
                 job, changed = await self._supervisor.cancel(request.job_id, request.nodes)
             log.info(
                 "job %s: cancel by uid %d, pid %d, request %s: now %s",
@@ -145,12 +145,15 @@ class Jobs:
         return job_to_wire(job, supervisor.directory(job_id), unsaved, gone=gone)
 
 
-def _check_named(nodes: tuple[str, ...] | None) -> None:
-    """The nodes of a cancel. Raises `InvalidValue`."""
+def _check_named(nodes: tuple[str, ...] | None, otherwise: str) -> None:
+    """The nodes of a cancel or a retry; without the field they are `otherwise`.
+
+    Raises `InvalidValue`.
+    """
     if nodes is None:
         return
     if not nodes:
-        raise InvalidValue("nodes", "is empty; expected nodes, or no such field for all")
+        raise InvalidValue("nodes", f"is empty; expected nodes, or no such field for {otherwise}")
     if len(nodes) > MOST_NODES:
         raise InvalidValue("nodes", f"{len(nodes)} names; a job has at most {MOST_NODES}")
 
