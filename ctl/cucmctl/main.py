@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns the exit code. An error is a message and not a traceback,
     unless $CUCMCTL_TRACEBACK is set.
 
-    Raises SystemExit if a signal ends a live view.
+    Raises SystemExit where a signal other than SIGINT ends it.
     """
     try:
         code = _run(sys.argv[1:] if argv is None else argv)

@@ -51,7 +51,7 @@ class Outcome(StrEnum):
 
 
 class ImpossibleTransition(Exception):
-    """A settled node or an ended job was told to change. A defect of cucmd, not of a request."""
+    """A settled node or an ended job was asked to change. A defect of cucmd, not of a request."""
 
 
 # A year: longer than any job, and no deadline overflows.

@@ -176,7 +176,7 @@ def test_a_reload_that_fails_says_so_and_changes_nothing(host: Host, text: str, 
     refused = host.debian.run("systemctl", "reload", "cucmd")
     assert refused.returncode != 0
     assert f"not reloaded: {FILE}" in host.show("StatusText")
-    assert "in hand" in host.show("StatusText")
+    assert "queued or running" in host.show("StatusText")
     assert f"not reloaded: {FILE}" in host.journal()
     assert (host.show("ActiveState"), host.main_pid()) == ("active", pid)
     # A profile that is there and a node that is none: the node is what is refused.

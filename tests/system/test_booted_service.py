@@ -120,10 +120,10 @@ def test_the_first_connection_starts_it(host: Host) -> None:
 def test_it_is_up_once_it_is_ready_and_says_what_it_does(host: Host, lab: Lab) -> None:
     host.systemctl("start", "cucmd.service")  # returns at READY=1
     assert "listening at /run/cucmd/cucmd.sock" in host.journal()
-    wait_until(lambda: host.show("StatusText") == "0 jobs in hand")
+    wait_until(lambda: host.show("StatusText") == "0 jobs queued or running")
     with host.client() as client:
         job = start_with_credential(client, lab.nodes[2:3])
-        wait_until(lambda: host.show("StatusText") == "1 job in hand")
+        wait_until(lambda: host.show("StatusText") == "1 job queued or running")
         client.cancel(job.job_id)
 
 

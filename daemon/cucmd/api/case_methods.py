@@ -73,16 +73,16 @@ class Cases:
                 job = await self._whole(job.job_id)
                 nodes = nodes_by_name(job, request.nodes)
                 directory = self._supervisor.directory(job.job_id)
-                told = trio.current_time()
+                last_reply_at = trio.current_time()
                 checking = self._verifier.verify(job.job_id, directory, nodes)
                 async with aclosing(checking) as all_files:
                     async for checked in all_files:
                         files, size = files + 1, size + checked.file.size
                         if checked.wrong is not None:
                             wrong.append(wrong_to_wire(checked))
-                        if wrong or trio.current_time() - told > _TELL_EVERY:
+                        if wrong or trio.current_time() - last_reply_at > _TELL_EVERY:
                             yield StreamReply(structs.VerifyReply(files, size, tuple(wrong)))
-                            wrong, told = [], trio.current_time()
+                            wrong, last_reply_at = [], trio.current_time()
         yield StreamReply(structs.VerifyReply(files, size, ()), continues=False)
 
     async def transcript(

@@ -1,8 +1,8 @@
 """Reads the time stamps of what a job has collected, once it is closed, and keeps what they cover.
 
-The one rule: it gives way to everything else, and nothing fails because of it. One job after the
-other is read, in a thread that rests most of the time; the job may be retried or deleted meanwhile,
-and then what was found is dropped.
+The one rule: it works only while the daemon has time, and nothing fails because of it. One job
+after the other is read, in a thread that sleeps most of the time; the job may be retried or deleted
+meanwhile, and then what was found is dropped.
 
     a job is closed     `want`: it is read in the background
     it is exported      `settled`: waits for that, for a limited time

@@ -1,4 +1,4 @@
-"""Reads the stamps of one file or archive, in a thread that gives way to the daemon.
+"""Reads the stamps of one file or archive, in a thread that works only while the daemon has time.
 
 The one rule: everything is bounded, the bytes read and unpacked and the time. A file that cannot be
 read, or only in part, has no stamp there, and fails nothing.

@@ -21,7 +21,7 @@ class ReceiverLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     # Connections that have not logged in yet. 200 nodes may connect at the same moment, and all
     # from one address where they are behind a NAT: that is less than the half from which on some
-    # give way. Which ones: see unauthenticated.py.
+    # are cut for a newcomer. Which ones: see unauthenticated.py.
     unauthenticated: int = 448
     login_timeout: float = 20.0  # three key exchanges of an old node with group16
 

@@ -1,8 +1,8 @@
-"""PURE. Connections that have not logged in yet: how many there may be, and who gives way.
+"""PURE. Connections that have not logged in yet: how many there may be, and which are cut.
 
-The one rule: room is kept for the nodes that are expected now, and whoever gives way has been here
-longest, of the address that has most: a login takes a key exchange, and who holds a connection for
-longer does not mean to log in.
+The one rule: room is kept for the nodes that are expected now, and what is cut for a newcomer is
+the oldest connection of the address that has most: a login takes a key exchange, and who holds a
+connection for longer does not mean to log in.
 
     the place of                 may be taken by
     an address not expected      any newcomer, at random once half of all places are taken (as
@@ -11,8 +11,8 @@ longer does not mean to log in.
     an expected address          a newcomer of an expected address, once all places are taken and
                                  nobody else has one
 
-There is no lock-out: a password of 178 bits is not guessed, and a node that comes with a wrong one
-may have neighbours behind the same NAT whose passwords are right.
+There is no lock-out: a password of 178 bits is not guessed, and where a node comes with a wrong
+one, others behind the same NAT may have right ones.
 """
 
 from __future__ import annotations

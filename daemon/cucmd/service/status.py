@@ -18,7 +18,7 @@ class Status:
 
     def show_jobs(self, count: int) -> None:
         """`count` jobs are queued or running."""
-        self._jobs = f"{count} job{'s' * (count != 1)} in hand"
+        self._jobs = f"{count} job{'s' * (count != 1)} queued or running"
         self._send()
 
     def show_reload(self, failure: str = "") -> None:

@@ -43,7 +43,7 @@ class JobRow(msgspec.Struct, frozen=True):
 class StartKey(msgspec.Struct, frozen=True):
     """A key that a user has given a call, so that the same call made twice has one effect.
 
-    `digest`: of what was requested, by which another request is told from the same.
+    `digest`: of what was requested; that of another request differs.
     """
 
     owner: int

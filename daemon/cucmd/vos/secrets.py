@@ -105,7 +105,7 @@ def _forms(secret: str) -> Iterator[str]:
             continue  # nothing of the secret is in it
         yield form
         if core := form.strip(OTHER):
-            # Characters at its ends may have become one with their neighbour.
+            # A character at its end may have become one with the character beside it.
             before, after = form.split(core)
             yield f"{before[:1]}{core}{after[:1]}"
 

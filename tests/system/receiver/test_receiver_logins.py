@@ -205,7 +205,7 @@ async def test_idle_connections_leave_room_for_a_node_that_is_expected(
         with ExitStack() as stack:
             strangers = Strangers(receiver.port, stack)
             for _ in range(100):
-                assert await strangers.greeted(), "the oldest gives way"
+                assert await strangers.greeted(), "the oldest is cut"
             assert receiver.unauthenticated.total <= 6
             assert (await openssh.sftp(target, "ls\n")).returncode == 0
             assert target.target.refused == 0

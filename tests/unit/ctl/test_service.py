@@ -41,7 +41,7 @@ def test_a_service_that_systemd_starts_again_is_said_to_be(state):
 
 
 def test_what_a_daemon_did_before_a_crash_is_no_reason():
-    ran = {"ExecMainStatus": "6", "StatusText": "3 jobs in hand"}
+    ran = {"ExecMainStatus": "6", "StatusText": "3 jobs queued or running"}
     said = service.failure({**FAILED, **ran, "Result": "watchdog"})
     assert said == "the service cucmd does not start: watchdog; see systemctl status cucmd"
 

@@ -1,4 +1,4 @@
-"""Who gives way while many connections have not logged in: never the nodes that are expected."""
+"""Which connections are cut while many have not logged in: never the nodes that are expected."""
 
 from __future__ import annotations
 
