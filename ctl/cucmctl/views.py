@@ -90,7 +90,8 @@ class Silent(View):
         if self._json:
             printer.json_line(job)
             return
-        for text in (*render.ending(job), *render.where(job)):
+        ending = render.ending(job, all_names=not printer.on_terminal(self._stream))
+        for text in (*ending, *render.where(job)):
             printer.line(text, self._stream)
 
 

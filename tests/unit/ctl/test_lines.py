@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from cucmctl import render
-from cucmctl.views import BYTES_EVERY, REMEMBERED, Lines
+from cucmctl.views import BYTES_EVERY, REMEMBERED, Lines, Silent
 from cucmd.api import structs
 
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ")
@@ -217,3 +217,19 @@ def test_a_label_on_an_old_job_is_no_end_of_it(lines, change, job, node):
     lines.show(change(jobs=()))
     lines.show(change(job(node(status="failed"), status="failed", closed=True, labels={"a": "b"})))
     assert lines.since() == []
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "named"), [(Terminal(), 3), (io.StringIO(), 40)])
+def test_a_terminal_has_a_few_names_of_nodes_that_ended_alike(
+    job, node, monkeypatch, stream, named
+):
+    monkeypatch.setenv("TERM", "xterm")
+    nodes = [node(f"sub{number}", status="failed", error="x") for number in range(40)]
+    Silent(stream, as_json=False).conclude(job(*nodes, status="failed"))
+    (said,) = [line for line in stream.getvalue().splitlines() if line.startswith("sub0, ")]
+    assert said.count("sub") == named
