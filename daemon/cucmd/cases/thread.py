@@ -16,14 +16,10 @@ import trio
 T = TypeVar("T")
 
 
-def _nothing() -> None:
-    pass
-
-
 class WorkThread:
     """`initially` is called in the thread, before all work. `ended` is set by `close`."""
 
-    def __init__(self, name: str, initially: Callable[[], None] = _nothing) -> None:
+    def __init__(self, name: str, initially: Callable[[], None] | None = None) -> None:
         self._pool = ThreadPoolExecutor(1, name, initially)
         self._token = trio.lowlevel.current_trio_token()
         self.ended = threading.Event()

@@ -47,6 +47,11 @@ ON CONFLICT (job, node, path) DO UPDATE SET
     size = excluded.size, sha256 = excluded.sha256, complete = excluded.complete,
     attempt = excluded.attempt, modified = excluded.modified"""
 
+# In the order that `file_from` expects.
+_FILES = """
+SELECT node, path, size, sha256, complete, attempt, modified FROM file
+WHERE job = (SELECT position FROM job WHERE job_id = ?)"""
+
 _SET_LABEL = """
 INSERT INTO label (job, name, value) VALUES (?, ?, ?)
 ON CONFLICT (job, name) DO UPDATE SET value = excluded.value"""
@@ -201,11 +206,7 @@ def select_by_key(connection: sqlite3.Connection, key: StartKey) -> tuple[str, s
 
 
 def select_files(connection: sqlite3.Connection, job_id: str) -> tuple[ReceivedFile, ...]:
-    rows = connection.execute(
-        "SELECT node, path, size, sha256, complete, attempt, modified FROM file"
-        " WHERE job = (SELECT position FROM job WHERE job_id = ?) ORDER BY node, path",
-        (job_id,),
-    )
+    rows = connection.execute(f"{_FILES} ORDER BY node, path", (job_id,))
     return tuple(file_from(row) for row in rows)
 
 
@@ -213,9 +214,7 @@ def select_files_after(
     connection: sqlite3.Connection, job_id: str, after: tuple[str, str], limit: int
 ) -> tuple[ReceivedFile, ...]:
     rows = connection.execute(
-        "SELECT node, path, size, sha256, complete, attempt, modified FROM file"
-        " WHERE job = (SELECT position FROM job WHERE job_id = ?) AND (node, path) > (?, ?)"
-        " ORDER BY node, path LIMIT ?",
+        f"{_FILES} AND (node, path) > (?, ?) ORDER BY node, path LIMIT ?",
         (job_id, after[0], os.fsencode(after[1]), limit),
     )
     return tuple(file_from(row) for row in rows)
