@@ -112,7 +112,7 @@ class Cases:
                 job = await self._whole(job.job_id)
                 if await is_gone(job, self._supervisor.directory(job.job_id)):
                     raise FilesDeleted(job.job_id)
-                job = await self._coverage.settled(job, _WAIT_FOR_COVERAGE)
+                job = await self._coverage.with_coverage(job, _WAIT_FOR_COVERAGE)
                 archive = Archive(
                     self._store,
                     job,

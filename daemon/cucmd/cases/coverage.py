@@ -5,7 +5,7 @@ after the other is read, in a thread that sleeps most of the time; the job may b
 meanwhile, and then what was found is dropped.
 
     a job is closed     `want`: it is read in the background
-    it is exported      `settled`: waits for that, for a limited time
+    it is exported      `with_coverage`: waits for that, for a limited time
     a restart           what it has interrupted is read once somebody asks for the job
 
 Files that are complete and count are read (`files.py`): the beginning of each, and of each trace
@@ -81,7 +81,7 @@ class Coverage:
         if job.closed and not has_coverage(job) and job.job_id not in self._reading:
             self.want(job.job_id)
 
-    async def settled(self, job: Job, seconds: float) -> Job:
+    async def with_coverage(self, job: Job, seconds: float) -> Job:
         """The closed job with what its traces cover, or without if that takes longer.
 
         Raises `StoreFailed`.

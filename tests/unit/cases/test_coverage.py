@@ -68,7 +68,7 @@ class Cases:
     async def looked_at(self) -> dict[str, str | None]:
         """Node -> what its files cover, once that was looked at."""
         loaded = await self.load()
-        job = await self.coverage.settled(loaded, 30)
+        job = await self.coverage.with_coverage(loaded, 30)
         return {node.node: node.coverage for node in job.nodes}
 
     async def load(self) -> Job:
@@ -201,7 +201,7 @@ async def test_who_waits_too_long_gets_the_job_as_it_is(
         await cases.job(succeeded("pub"))
         await cases.file("pub/a.log", log4j("12:00"))
         job = await cases.load()
-        assert await cases.coverage.settled(job, 0.05) == job
+        assert await cases.coverage.with_coverage(job, 0.05) == job
         goes_on.set()
 
 
