@@ -46,6 +46,9 @@ _LAST_COUNTS_FOR = timedelta(hours=1)
 _FINER = {"m": "m", "h": "m", "d": "h", "w": "h", "mo": "h"}
 # Local clocks are between 12 hours behind UTC and 14 ahead of it.
 _FARTHEST_BEHIND, _FARTHEST_AHEAD = timedelta(hours=12), timedelta(hours=14)
+# Without the zone, absolute hours are widened by this. Before so much time has passed, the window
+# that counts back from now is the smaller one.
+_LAST_COUNTS_WITHOUT_ZONE = _FARTHEST_BEHIND + _FARTHEST_AHEAD
 
 
 class RelTime(msgspec.Struct, frozen=True):
@@ -85,15 +88,15 @@ def parse_last(text: str) -> timedelta:
 
 
 def needs_zone(collection: Collect, waited: timedelta = timedelta()) -> bool:
-    """Whether `window_for` needs the node's time zone. `waited`: since the job was requested."""
-    return _is_absolute(collection, waited)
+    """Whether `window_for` uses the node's time zone. `waited`: since the job was requested."""
+    return _is_absolute(collection, waited, _LAST_COUNTS_FOR)
 
 
-def _is_absolute(collection: Collect, waited: timedelta) -> bool:
+def _is_absolute(collection: Collect, waited: timedelta, last_counts_for: timedelta) -> bool:
     """A `last` is counted back from now, unless the request was long ago: then the same hours are
     meant as then. A job of an earlier version has no such hours.
     """
-    if collection.last is not None and waited <= _LAST_COUNTS_FOR:
+    if collection.last is not None and waited <= last_counts_for:
         return False
     return collection.since is not None or collection.until is not None
 
@@ -108,14 +111,16 @@ def window_for(
     """The window of `collection`, or None for every file. Raises InvalidArgument.
 
     now        aware
-    node_zone  the node's time zone; None: an absolute window is widened to fit every zone
+    node_zone  the node's time zone; None: not known, or not asked for. An absolute window is then
+               widened to fit every zone, and a `last` is counted back for more than a day.
     ahead      how far the node's clock is ahead of ours. Its files have times of that clock, but
                may have right times from before it was set: the window includes both.
     asked_at   when the job was requested: a node that had to wait must not lose the beginning of
                "the last two hours"
     """
     waited = now - (asked_at or now)
-    if not _is_absolute(collection, waited):
+    counts_for = _LAST_COUNTS_WITHOUT_ZONE if node_zone is None else _LAST_COUNTS_FOR
+    if not _is_absolute(collection, waited, counts_for):
         return None if collection.last is None else _relative(collection.last, waited)
     start = max(_aware("since", collection.since) or _BEGINNING, _BEGINNING)
     end = min(_end(collection, now), now + _FUTURE)

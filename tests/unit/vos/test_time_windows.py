@@ -53,6 +53,24 @@ def test_last_counts_from_when_it_was_asked_for(last, waited, expected):
     assert str(window_for(collection, NOW, None, asked_at=NOW - waited)) == expected
 
 
+@pytest.mark.parametrize(
+    ("zone", "waited", "expected"),
+    [
+        (BERLIN, timedelta(hours=1), "reltime minutes 180"),
+        (BERLIN, timedelta(minutes=61), "abstime 08:14:11/25/26 11:15:11/25/26"),
+        # The hours of the request would be widened by 26 hours, to fit every zone.
+        (None, timedelta(minutes=61), "reltime minutes 181"),
+        (None, timedelta(hours=26), "reltime minutes 1680"),
+        (None, timedelta(hours=27), "abstime 17:15:11/23/26 22:16:11/24/26"),
+    ],
+)
+def test_a_last_of_long_ago_is_the_smaller_window(zone, waited, expected):
+    asked_at = NOW - waited
+    hours = {"since": asked_at - timedelta(hours=2), "until": asked_at}
+    collection = Collect(paths=("x",), last="2h", **hours)
+    assert str(window_for(collection, NOW, zone, asked_at=asked_at)) == expected
+
+
 def test_an_end_is_never_in_the_hour_that_the_clock_leaves_out():
     until = datetime(2026, 3, 29, 0, 59, 30, tzinfo=UTC)  # 01:59:30 in Berlin, and then 03:00
     assert str(window(until=until)).endswith(" 03:00:03/29/26")

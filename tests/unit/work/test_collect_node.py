@@ -1,7 +1,7 @@
 """What is done on one node: from the first prompt to the verdict, in virtual time."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -265,6 +265,35 @@ async def test_the_last_hours_are_those_before_the_job_was_asked_for(
         await collected(node, task)
     (command,) = [line for line in node.lines if line.startswith("file get")]
     assert "reltime minutes 420" in command
+
+
+async def test_the_last_hours_of_every_path_are_counted_back_if_those_of_the_first_are(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, begin = datetime.now(UTC), trio.current_time()
+
+    class VirtualTime(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return now + timedelta(seconds=trio.current_time() - begin)
+
+    monkeypatch.setattr("cucmd.work.collect.datetime", VirtualTime)
+
+    async def takes_ten_minutes(node: Node, line: str) -> None:
+        for _ in range(10):
+            await trio.sleep(60)
+            node.target.receive(1)
+        await pushes(10)(node, line)
+
+    asked_at = now - timedelta(minutes=55)
+    hours = {"since": asked_at - timedelta(hours=2), "until": asked_at}
+    work = Collect(("sdl", "syslog"), last="2h", **hours)
+    async with scripted(appliance(takes_ten_minutes)) as node:
+        await collected(node, node_task(tmp_path, work=work, asked_at=asked_at))
+        assert [line for line in node.lines if line.startswith("file get")] == [
+            "file get activelog sdl reltime minutes 176",
+            "file get activelog syslog reltime minutes 186",
+        ]
 
 
 REFUSED = failure(Code.CONNECTION_REFUSED, "cucm-pub:22 refused the connection")
