@@ -27,8 +27,10 @@ from cucmd.work.verdict import Announced, judge, surplus
 
 # A clock that is off by less is no note: so much is the time of the answer, or does not matter.
 _WORTH_A_NOTE = timedelta(minutes=2)
-# Seconds for the node to say its time after everything was collected.
+# Seconds for the node to say its time after everything was collected, and those that are left of
+# the node's own deadline then: what is complete does not fail for it.
 _ZONE_SECONDS = 20.0
+_LEFT_OF_NODE = 1.0
 
 # The failures of one path after which the others are still got, the gravest first.
 _OF_ONE_PATH = (Code.COMMAND_REFUSED, Code.INVALID_PATH, Code.NO_FILES_MATCHED)
@@ -122,9 +124,13 @@ async def _prepare(
 async def _learn_zone(session: NodeSession, task: NodeTask, report: Report) -> None:
     """Asks for the node's time where the window did not need it: its time stamps are read later.
 
-    At the end, and for a limited time: all files are here, so nothing fails any more.
+    At the end, and for a limited time, which ends before the node's deadline: all files are here,
+    so nothing fails any more.
     """
-    with trio.move_on_after(_ZONE_SECONDS):
+    left = trio.current_effective_deadline() - trio.current_time() - _LEFT_OF_NODE
+    if left <= 0:
+        return
+    with trio.move_on_after(min(_ZONE_SECONDS, left)):
         try:
             await _ask_for_time(session, task, report)
         except NodeFailed:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import trio
 
+from cucmd import vos
 from cucmd.failure import Code, NodeFailed, failure
 from cucmd.job import Collect, Phase
 from cucmd.node.ports import NodeTask, Retry
@@ -188,6 +189,22 @@ async def test_a_node_that_does_not_say_its_time_then_has_succeeded(
         assert trio.current_time() - began < 30
     assert report.counted == [file.path for file in node.target.files()]
     assert [zone for zone, _ in report.clocks] in ([], [None])
+
+
+@pytest.mark.parametrize(("left", "asked"), [(10.0, True), (0.9, False)])
+async def test_what_is_complete_does_not_fail_for_the_deadline_while_the_time_is_asked_for(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, left: float, asked: bool
+) -> None:
+    async def late(node: Node, line: str) -> None:
+        node_deadline.deadline = trio.current_time() + left
+        await pushes(10)(node, line)
+
+    async with scripted(appliance(late, status=hangs)) as node:
+        with trio.CancelScope() as node_deadline:
+            _, report = await collected(node, last_two_hours(tmp_path))
+        assert not node_deadline.cancelled_caught
+        assert report.counted == [file.path for file in node.target.files()]
+        assert (vos.SHOW_STATUS in node.lines) == asked
 
 
 def last_two_hours(folder: Path) -> NodeTask:
