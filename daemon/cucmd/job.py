@@ -147,7 +147,7 @@ class Node(msgspec.Struct, frozen=True):
 
     `marked`: its folder is (`node_name.folder_of`). Older versions marked none.
     `revision`, `retries`: those of its job when the state of this node changed last, and when it
-    was queued last.
+    was queued last. `attempts_before`: how many attempts it had had by then.
     `zone`, `clock_ahead`: its time zone by name, and seconds by which its clock is ahead of ours.
     `coverage`: what its files cover of the window (cases/coverage.py). None: not looked at.
     `all_announced`: no more files than those of `files_announced` will be.
@@ -170,6 +170,7 @@ class Node(msgspec.Struct, frozen=True):
     coverage: str | None = None
     all_announced: bool = False
     heard_at: datetime | None = None
+    attempts_before: int = 0
 
     @property
     def settled(self) -> bool:
@@ -193,8 +194,8 @@ class Node(msgspec.Struct, frozen=True):
         """Pending again, as it was before its first attempt; attempts are counted on."""
         if not self.settled or isinstance(self.state, Succeeded):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not failed or cancelled")
-        again = Node(self.node, attempt=self.attempt, marked=self.marked)
-        return msgspec.structs.replace(again, revision=self.revision, retries=retries)
+        again = Node(self.node, attempt=self.attempt, marked=self.marked, retries=retries)
+        return msgspec.structs.replace(again, revision=self.revision, attempts_before=self.attempt)
 
     def wait_again(self) -> Node:
         """Pending again after a restart, with the time at which it first began."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ MOST_TRIED_AGAIN = 100_000
 class RecoveredFiles(NamedTuple):
     """What is known of a job's files.
 
-    received     node -> bytes of its files
+    received     node -> bytes of its files, of those that came since it was queued last
     recorded     all of them are on record, in store and manifest
     unrecorded   if not: the files to try again with; none where they are too many for that
     """
@@ -78,7 +78,7 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
 class _Search:
     """Looks for files on disk that the store does not have, and saves them as incomplete.
 
-    received   node -> bytes, of the store's files and of those on disk
+    received   node -> bytes, of the store's files and of those on disk: since it was queued last
     found      how many the store did not have
     failed     why some of them could not be saved, or None
     """
@@ -92,11 +92,12 @@ class _Search:
         self._directory = directory
         self._unsaved: list[ReceivedFile] = []
         self._left = {node.node: node for node in job.nodes}
+        self._before = {node.node: node.attempts_before for node in job.nodes}
 
     async def run(self) -> None:
         """Raises `OSError`, and `StoreFailed` if the store cannot be read."""
         await trio.to_thread.run_sync(durable.drop_half_written, self._directory)
-        async with aclosing(_by_node(self._store, self._job.job_id, self.received)) as stored:
+        async with aclosing(_by_node(self._store, self._job.job_id, self._count)) as stored:
             async for name, known in stored:
                 node = self._left.pop(name, None)
                 if node is not None:
@@ -110,13 +111,20 @@ class _Search:
         if not unknown:
             return
         self.found += len(unknown)
-        self.received[node.node] += sum(file.size for file in unknown)
+        for file in unknown:
+            self._count(file)
         try:
             await self._store.save_files(self._job.job_id, unknown)
         except StoreFailed as error:
             self.failed = error
             if len(self._unsaved) <= MOST_TRIED_AGAIN:
                 self._unsaved += unknown
+
+    def _count(self, file: ReceivedFile) -> None:
+        before = self._before.get(file.node, 0)
+        # Of a version that stored no attempts a file has 0, and no node was tried again.
+        if not before or file.attempt > before:
+            self.received[file.node] += file.size
 
     async def without_record(self) -> RecoveredFiles:
         """All of the files, to try again with: until that has succeeded none is on record."""
@@ -143,9 +151,9 @@ async def _pages(store: Store, job_id: str) -> AsyncGenerator[list[ReceivedFile]
 
 
 async def _by_node(
-    store: Store, job_id: str, received: Counter[str]
+    store: Store, job_id: str, count: Callable[[ReceivedFile], None]
 ) -> AsyncGenerator[tuple[str, set[str]], None]:
-    """Each node of which the store has files, with their paths; their bytes are added up.
+    """Each node of which the store has files, with their paths; each file is counted.
 
     A node is given once the first file of the next one was read, so that what is saved of it
     meanwhile is not read here.
@@ -160,13 +168,13 @@ async def _by_node(
                     known = set()
                 node = file.node
                 known.add(file.path)
-                received[node] += file.size
+                count(file)
     if node is not None:
         yield node, known
 
 
 def with_received(job: Job, received: Mapping[str, int]) -> Job:
-    """The job with the bytes that are on disk (node -> bytes).
+    """The job with the bytes that have come (node -> bytes).
 
     Figures are not saved while a transfer runs, and quotas count what came before the stop.
     """

@@ -1,6 +1,7 @@
 """Nodes of a job that has ended are tried again, in the same job."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,39 @@ async def test_each_file_has_the_attempt_in_which_it_came(tmp_path: Path) -> Non
             ("b/files/1.txt", 1),
             ("b/files/2.txt", 2),
         ]
+
+
+async def test_after_a_restart_a_retry_counts_the_bytes_of_its_own_attempts(
+    tmp_path: Path,
+) -> None:
+    async def sends(task: NodeTask, report: Report) -> tuple[str, ...]:
+        name, size = f"{task.first_attempt}.txt", 10**task.first_attempt
+        (task.folder / "files" / name).write_bytes(b"x" * size)
+        target = Target(task.node, f"{task.folder.name}/files/")
+        report.upload_target(target)
+        target.store(name, size)
+        return await (hang if task.first_attempt == 3 else fails_with(Code.STALLED))(task, report)
+
+    figures: list[list[int]] = []
+
+    def counted(harness: SupervisorHarness, job: Job) -> list[NodeTask | None]:
+        figures.append([node.bytes_received for node in job.nodes])
+        return harness.tasks(job)
+
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"b": sends}
+        job_id = await harness.start("a", "b", resumable=True)
+        await harness.ended(job_id)
+        await retry(harness, job_id)
+        await harness.ended(job_id)
+        await retry(harness, job_id)
+        await harness.running(job_id)
+    for _ in range(2):
+        async with supervisor_harness(tmp_path) as again:
+            again.behaviours = {"b": hang}
+            await again.supervisor.recover(partial(counted, again))
+            await again.running(job_id)
+    assert figures == [[0, 1000], [0, 1000]]
 
 
 def test_only_what_did_not_succeed_can_be_tried_again() -> None:
