@@ -92,7 +92,8 @@ class CredentialSettings(Struct, frozen=True):
     directory: Path | None = None
 
 
-class CredentialUse(Struct, frozen=True):
+# `dict`: for the cached property below. The fields stay frozen.
+class CredentialUse(Struct, frozen=True, dict=True):
     """The nodes to which a named credential may be sent: `nodes`, and all nodes of `clusters`."""
 
     name: str
@@ -101,8 +102,12 @@ class CredentialUse(Struct, frozen=True):
 
     def allows(self, host: str, port: int, cluster: str | None) -> bool:
         """Whether it may be sent to that node, which is one of the cluster of that name."""
-        nodes = {node_key(*parse_node(node)) for node in self.nodes}
-        return cluster in self.clusters or node_key(host, port) in nodes
+        return cluster in self.clusters or node_key(host, port) in self._keys
+
+    @cached_property
+    def _keys(self) -> frozenset[tuple[str, int]]:
+        """Once for all nodes of a job, which may be a thousand."""
+        return frozenset(node_key(*parse_node(node)) for node in self.nodes)
 
 
 class Cluster(Struct, frozen=True):
@@ -132,7 +137,7 @@ class NodeSettings(Struct, frozen=True):
     cluster: str | None = None  # its name
 
 
-# `dict`: for the cached property below. The fields stay frozen.
+# `dict`: likewise.
 class Config(Struct, frozen=True, dict=True):
     """The whole configuration.
 

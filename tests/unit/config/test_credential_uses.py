@@ -2,7 +2,9 @@
 
 import pytest
 
-from cucmd.config import ConfigError, load
+from cucmd.config import Config, ConfigError, CredentialUse, load
+from cucmd.config import model as config_model
+from cucmd.node_name import parse_node
 
 CLUSTERS = """
 [clusters.berlin]
@@ -34,6 +36,22 @@ def test_a_tied_credential_may_be_sent_to_its_nodes_only(write, use, host, port,
     config = load(write(f'{CLUSTERS}[credential."cucmd.x"]\n{use}\n'), {})
     assert config.may_send("cucmd.x", host, port) is allowed
     assert config.may_send("cucmd.y", host, port)  # not tied
+
+
+def test_the_nodes_of_a_tied_credential_are_parsed_once_for_a_job(monkeypatch):
+    """With a thousand nodes, once for each would hold the event loop for seconds."""
+    names = tuple(f"n{number}" for number in range(100))
+    config = Config(credential_uses={"x": CredentialUse("x", names)})
+    parsed: list[str] = []
+
+    def counted(name: str) -> tuple[str, int]:
+        parsed.append(name)
+        return parse_node(name)
+
+    monkeypatch.setattr(config_model, "parse_node", counted)
+    assert all(config.may_send("x", name, 22) for name in names)
+    assert not config.may_send("x", "n100", 22)
+    assert len(parsed) == len(names)
 
 
 @pytest.mark.parametrize(
