@@ -6,6 +6,7 @@ The one rule: the part that a command needs is imported only when that command r
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -124,8 +125,13 @@ def _serve(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from cucmd.config.check import check  # noqa: PLC0415  only for this one
 
+    # Printed afterwards: an error of reading is none of standard output.
+    out, err = io.StringIO(), io.StringIO()
+    code = check(args.config, os.environ, out, err)
     with written():
-        return check(args.config, os.environ, sys.stdout, sys.stderr)
+        print(err.getvalue(), end="", file=sys.stderr)
+        print(out.getvalue(), end="")
+    return code
 
 
 def _demo(_args: argparse.Namespace) -> int:

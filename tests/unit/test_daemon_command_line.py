@@ -1,7 +1,11 @@
 """The command line `cucmd`: what is wrong with it, in one line, and where to read on."""
 
+import errno
+import sys
+
 import pytest
 
+from cucmd.config import check
 from cucmd.failure import CannotStart
 from cucmd.main import _COMMANDS, main
 from cucmd.service.start_errors import EXIT_UNAVAILABLE
@@ -41,3 +45,20 @@ def test_what_keeps_a_command_from_starting_is_one_line_and_its_own_exit_code(mo
     monkeypatch.setitem(_COMMANDS, "serve", refuse)
     assert main([]) == EXIT_UNAVAILABLE == 69
     assert capsys.readouterr() == ("", "cucmd: the reason\n")
+
+
+def test_a_check_that_cannot_read_does_not_blame_standard_output(monkeypatch, capsys):
+    def unreadable(*_):
+        raise OSError(errno.EIO, "x")
+
+    monkeypatch.setattr(sys.modules[check.__module__], "check", unreadable)
+    with pytest.raises(OSError, match="x"):
+        main(["check"])
+
+
+def test_a_check_prints_what_is_wrong_on_standard_error_alone(capsys, tmp_path):
+    (tmp_path / "cucmd.toml").write_text("connct = 1\n")
+    assert main(["check", "--config", str(tmp_path / "cucmd.toml")]) == 78
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "connct" in err
