@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from functools import partial
 
 from msgspec.structs import replace
@@ -24,6 +25,7 @@ from cucmd.config import InvalidValue
 from cucmd.job import Job
 from cucmd.jobs.events import Feed
 from cucmd.jobs.supervisor import Supervisor
+from cucmd.store import JobFilter, StoreFailed
 from cucmd.varlink import Caller, StreamReply
 
 log = logging.getLogger(__name__)
@@ -101,11 +103,14 @@ class Jobs:
             if which.before is not None:
                 which = replace(which, before=(await self._supervisor.find(which.before)).job_id)
             found = await self._supervisor.newest(limit, which)
-            older = 0
-            if len(found) == limit:
-                rest = replace(which, before=found[-1].job_id)
-                older = await self._supervisor.count(rest)
+            older = await self._older(found[-1].job_id, which) if found else 0
         return structs.ListReply(tuple(summary_to_wire(job) for job in found), older)
+
+    async def _older(self, job_id: str, which: JobFilter) -> int | None:
+        """How many jobs of a list are older than this one. None: the store cannot be read."""
+        with suppress(StoreFailed):
+            return await self._supervisor.count(replace(which, before=job_id))
+        return None
 
     async def label(self, caller: Caller, request: structs.LabelRequest) -> structs.JobReply:
         def change(job: Job) -> Job:

@@ -15,6 +15,9 @@ from cucmd.cases.verify import Checked
 from cucmd.received_file import ReceivedFile
 from cucmd.store import JobRow, summarise
 
+# Of a job in a list: a request may name a thousand. How many nodes they are is told apart.
+MOST_TARGETS = 20
+
 
 def job_to_wire(
     job: domain.Job, directory: Path, unsaved: str | None = None, *, gone: bool = False
@@ -93,7 +96,7 @@ def summary_to_wire(job: domain.Job | JobRow) -> structs.JobSummary:
         summary,
         started_at=detail.started_at,
         owner=detail.uid,
-        targets=detail.targets or None,
+        targets=detail.targets[:MOST_TARGETS] or None,
         collection=_collection(detail.work),
         labels=detail.labels or None,
         revision=detail.revision,

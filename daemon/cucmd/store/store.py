@@ -163,7 +163,7 @@ class Store:
         return await self._ids(tables.FIND, prefix, prefix + _LAST_CHARACTER)
 
     async def newest(self, limit: int, which: JobFilter = EVERY_JOB) -> tuple[JobRow, ...]:
-        """At most `limit` jobs, newest first."""
+        """At most `limit` jobs, newest first; fewer where they are very large."""
         select = partial(lists.select_rows, limit=limit, which=which)
         rows, problems = await self._reader.run(select)
         self._log(problems)

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from cucmd.job import Job
-from cucmd.store import JobFilter, Store, StoreFailed, open_store
+from cucmd.store import Store, StoreFailed, open_store
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 MakeJob = Callable[..., Job]
@@ -280,22 +280,6 @@ async def test_one_unreadable_row_does_not_hide_the_others(
         for _ in range(2):
             assert [row.job_id for row in await store.newest(9)] == ["good"]
     assert caplog.text.count("job bad cannot be read") == 1
-
-
-async def test_unreadable_rows_make_no_page_shorter(path: Path, make_job: MakeJob) -> None:
-    """A page that is not full would be taken for the last one."""
-    async with open_store(path) as store:
-        for number in range(8):
-            await store.add_job(make_job(f"job{number}"))
-    with closing(sqlite3.connect(path)) as raw, raw:
-        raw.execute("UPDATE job SET status = 'x' WHERE job_id IN ('job3', 'job5', 'job6')")
-    async with open_store(path) as store:
-        assert [row.job_id for row in await store.newest(3)] == ["job7", "job4", "job2"]
-        rest = await store.newest(3, JobFilter(before="job4"))
-        assert [row.job_id for row in rest] == ["job2", "job1", "job0"]
-        assert [row.job_id for row in await store.newest(9, JobFilter(before="job4"))] == [
-            *("job2", "job1", "job0")
-        ]
 
 
 async def test_a_damaged_character_does_not_hide_a_job(path: Path, make_job: MakeJob) -> None:

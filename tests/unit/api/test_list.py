@@ -1,0 +1,82 @@
+"""A list of jobs is of limited size, and says how many more there are."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cucmd.api import structs
+from cucmd.api.methods import Jobs
+from cucmd.api.wire import MOST_TARGETS
+from cucmd.store import StoreFailed, lists
+from cucmd.varlink import Caller
+from rig.supervised import SupervisorHarness, hang, supervisor_harness
+
+CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
+
+
+def jobs(harness: SupervisorHarness) -> Jobs:
+    return Jobs(harness.supervisor, harness.feed, planner=lambda: None)
+
+
+async def stored(harness: SupervisorHarness, count: int, targets: int = 1) -> list[str]:
+    """Ids, newest first."""
+    names = tuple(f"n{number}" for number in range(targets))
+    made = [harness.job(*names, targets=names) for _ in range(count)]
+    for job in made:
+        await harness.store.add_job(job)
+    return [job.job_id for job in reversed(made)]
+
+
+async def test_a_page_ends_where_its_jobs_are_large_and_the_next_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        ids = await stored(harness, 5, targets=1000)
+        (row,) = await harness.store.newest(1)
+        detail = len(msgspec.json.encode(row.job))
+        for most, sizes in ((1, [1, 1, 1, 1, 1]), (detail * 5 // 2, [2, 2, 1])):
+            monkeypatch.setattr(lists, "MOST_OF_DETAILS", most)
+            before, pages = None, []
+            while not pages or pages[-1].older:
+                request = structs.ListRequest(limit=100, before=before)
+                pages.append(await jobs(harness).list(CALLER, request))
+                before = pages[-1].jobs[-1].job_id
+            assert [len(page.jobs) for page in pages] == sizes
+            assert [job.job_id for page in pages for job in page.jobs] == ids
+            assert pages[0].older == 5 - sizes[0]
+
+
+@pytest.mark.parametrize(("limit", "older"), [(1, 2), (3, 0), (4, 0)])
+async def test_a_list_says_how_many_more_there_are(tmp_path: Path, limit: int, older: int) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        await stored(harness, 3)
+        found = await jobs(harness).list(CALLER, structs.ListRequest(limit=limit))
+        assert (len(found.jobs), found.older) == (min(limit, 3), older)
+        found = await jobs(harness).list(CALLER, structs.ListRequest(target="none"))
+        assert (found.jobs, found.older) == ((), 0)
+
+
+async def test_a_job_in_a_list_has_the_first_of_its_targets(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        (job_id,) = await stored(harness, 1, targets=MOST_TARGETS + 1)
+        job = await harness.supervisor.find(job_id)
+        (found,) = (await jobs(harness).list(CALLER, structs.ListRequest())).jobs
+        assert (found.targets, found.nodes_total) == (job.targets[:-1], len(job.targets))
+
+
+async def test_jobs_that_run_are_listed_while_the_store_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise StoreFailed("damaged")
+
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": hang}
+        job_id = await harness.start("a")
+        await harness.running(job_id)
+        monkeypatch.setattr(harness.store, "newest", refuse)
+        monkeypatch.setattr(harness.store, "count", refuse)
+        found = await jobs(harness).list(CALLER, structs.ListRequest(status="running"))
+        assert ([job.job_id for job in found.jobs], found.older) == ([job_id], None)
+        await harness.supervisor.cancel(job_id, None)
