@@ -139,9 +139,8 @@ class Cases:
             if request.dry_run:
                 deleted = await self._deletions.meant(which)
             else:
-                deleted = await self._deletions.prune(which)
-                for one in deleted:
-                    _log_deleted(caller, one, "the job")
+                who = f"by uid {caller.uid}, pid {caller.pid}"
+                deleted = await self._deletions.prune(which, who)
         jobs = tuple(summary_to_wire(one.job) for one in deleted)
         return structs.PruneReply(jobs, sum(one.bytes for one in deleted))
 

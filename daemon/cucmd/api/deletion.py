@@ -104,12 +104,14 @@ class Deletions:
         jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
         return retention.pruned(which, jobs, now, self._supervisor.holds.held)
 
-    async def prune(self, which: retention.Prune) -> list[Deleted]:
-        """Deletes the jobs that the rule means.
+    async def prune(
+        self, which: retention.Prune, why: str = "by the daemon itself"
+    ) -> list[Deleted]:
+        """Deletes the jobs that the rule means. `why`: who has asked for it, for the log.
 
         One that is held meanwhile stays. Raises `Draining`, `StoreFailed`, `OSError`.
         """
-        return await self._delete_all(await self._meant(which))
+        return await self._delete_all(await self._meant(which), why)
 
     async def retain(self, settings: Retention, passed: float) -> None:
         """Deletes what is beyond the limits of the configuration. What fails is logged.
@@ -122,8 +124,7 @@ class Deletions:
         with _logged("[retention] is not applied"):
             jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
             beyond = retention.beyond(limits, jobs, now, passed, self._supervisor.holds.held)
-            for deleted in await self._delete_all(beyond):
-                log.info("job %s: deleted, as [retention] says", deleted.job.job_id)
+            await self._delete_all(beyond, "as [retention] says")
 
     async def finish(self) -> None:
         """Deletes what is left of jobs whose deletion was begun. What fails is logged."""
@@ -139,10 +140,11 @@ class Deletions:
             return await self._store.load(job_id)
         return None
 
-    async def _delete_all(self, jobs: Iterable[ClosedJob]) -> list[Deleted]:
+    async def _delete_all(self, jobs: Iterable[ClosedJob], why: str) -> list[Deleted]:
         """One that cannot be deleted does not keep the others: the first error is raised at last.
 
-        Only that one is in the log: of a disk that is broken there may be thousands.
+        Only that one is in the log: of a disk that is broken there may be thousands. But each job
+        that is deleted is, as soon as it is: what the caller gets at last may be an error.
         """
         deleted: list[Deleted] = []
         failed: StoreFailed | OSError | None = None
@@ -150,6 +152,7 @@ class Deletions:
             try:
                 with suppress(Busy, UnknownJob):
                     deleted.append(await self._delete(one.job_id, record=True, named=False))
+                    log.info("job %s: deleted %s", one.job_id, why)
             except (StoreFailed, OSError) as error:
                 if failed is None:
                     log.error("job %s: not deleted: %s", one.job_id, error)  # noqa: TRY400  of the disk

@@ -1,7 +1,9 @@
 """Jobs are deleted by name, by a rule, and after a stop in the middle; files first, record last."""
 
+import logging
 import os
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -245,6 +247,33 @@ async def test_one_directory_that_cannot_be_removed_does_not_keep_the_others(
         assert second in caplog.text
         errors = [record for record in caplog.records if record.levelname == "ERROR"]
         assert all(second in record.getMessage() for record in errors)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_what_was_deleted_before_an_error_is_in_the_log_and_by_whom(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    stopped: bool,
+) -> None:
+    caplog.set_level(logging.INFO, "cucmd.api.deletion")
+    remove = deletion.remove_directory
+    async with opened(tmp_path) as harness:
+        first, second, third = [await harness.job() for _ in range(3)]
+
+        def refuse_second(directory: Path, stop: threading.Event) -> None:
+            if directory.name == second:
+                raise Stopped if stopped else PermissionError("not ours")
+            remove(directory, stop)
+
+        monkeypatch.setattr(deletion, "remove_directory", refuse_second)
+        with pytest.raises(Draining if stopped else PermissionError):
+            await harness.deletions.prune(EVERYTHING, "by uid 1000")
+    records = [record for record in caplog.records if record.levelno == logging.INFO]
+    assert [record.args for record in records] == [
+        (job_id, "by uid 1000") for job_id in ([third] if stopped else [third, first])
+    ]
+    assert not any(hasattr(record, "uid") for record in records)  # as LogLimit would need it
 
 
 async def test_a_damaged_row_does_not_keep_the_others(tmp_path: Path) -> None:
