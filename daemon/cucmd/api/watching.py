@@ -23,8 +23,11 @@ from cucmd.varlink import StreamReply
 
 Replies: TypeAlias = AsyncGenerator[StreamReply, None]
 
-# As many as a list has at most; no more jobs than that run and wait.
+# As many as a list has at most; unless it is configured so, no more jobs run and wait.
 _MOST = 1000
+# Nodes of ended jobs of which a watcher's state is known, some kilobytes each. What changes after
+# the end (closed, labels, coverage) mostly comes within minutes.
+MOST_OF_ENDED = 10_000
 _UNFINISHED = ("running", "queued")
 
 
@@ -77,21 +80,18 @@ class Watching:
                 yield StreamReply(reply)
 
     async def _changes_of_all(self) -> Replies:
-        sent: dict[str, Job] = {}  # of each job that has not ended, what was sent last
+        sent = _Sent()
         with self._feed.subscribe(None) as feed:
             yield StreamReply(structs.WatchReply(0, 0, jobs=await self._unfinished()))
             while True:
                 change = await feed.next()
                 if change.job is None:
-                    sent.clear()
+                    sent = _Sent()
                     jobs = await self._unfinished()
                     reply = structs.WatchReply(change.sequence, change.missed, jobs=jobs)
                     yield StreamReply(reply)
                     continue
-                job = change.job
-                changed = self._changed(sent.pop(job.job_id, None), job, change)
-                if not job.ended:
-                    sent[job.job_id] = job
+                changed = self._changed(sent.replace(change.job), change.job, change)
                 yield StreamReply(changed.parameters)
 
     async def _find(self, prefix: str) -> Job:
@@ -111,3 +111,30 @@ class Watching:
                 for job in await self._supervisor.newest(_MOST, JobFilter(status=status))
             ]
         return tuple({job.job_id: summary_to_wire(job) for job in found}.values())
+
+
+class _Sent:
+    """What a watcher was sent last: of jobs that have not ended, and of those that ended last."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, Job] = {}
+        self._ended: dict[str, Job] = {}
+        self._nodes_of_ended = 0
+
+    def replace(self, job: Job) -> Job | None:
+        """The job as it was sent before; None: it was not, or that was long ago."""
+        before = self._live.pop(job.job_id, None) or self._forget(job.job_id)
+        if not job.ended:
+            self._live[job.job_id] = job
+            return before
+        self._ended[job.job_id] = job
+        self._nodes_of_ended += len(job.nodes)
+        while self._nodes_of_ended > MOST_OF_ENDED:
+            self._forget(next(iter(self._ended)))
+        return before
+
+    def _forget(self, job_id: str) -> Job | None:
+        job = self._ended.pop(job_id, None)
+        if job is not None:
+            self._nodes_of_ended -= len(job.nodes)
+        return job

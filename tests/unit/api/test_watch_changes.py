@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cucmd.api import structs
+from cucmd.api import structs, watching
 from cucmd.api.deletion import Deletions
 from cucmd.api.methods import Jobs
 from cucmd.api.wire import changed_to_wire, job_to_wire
@@ -97,7 +97,46 @@ async def test_a_job_is_closed_in_a_change_of_its_own(tmp_path: Path) -> None:
             with trio.fail_after(10):
                 while not (change := (await anext(replies)).parameters.change).closed:
                     pass
-        assert (change.job_id, change.status) == (job_id, "succeeded")
+        assert (change.job_id, change.status, change.nodes) == (job_id, "succeeded", ())
+
+
+@pytest.mark.parametrize(("most", "known"), [(4, True), (3, False)])
+async def test_of_some_ended_jobs_only_the_nodes_that_differ_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, known: bool
+) -> None:
+    monkeypatch.setattr(watching, "MOST_OF_ENDED", most)
+    async with supervisor_harness(tmp_path) as harness:
+        first, second = harness.job("a", "b").cancel(NOW), harness.job("c", "d").cancel(NOW)
+        covered = replace(first, nodes=(replace(first.nodes[0], coverage="all"), first.nodes[1]))
+        async with watch(harness, None) as replies:
+            await anext(replies)
+            for job in (first, second, first, covered):
+                harness.feed.publish(job)
+            changes = [(await anext(replies)).parameters.change for _ in range(4)]
+    assert [[node.node for node in change.nodes] for change in changes] == [
+        ["a", "b"],
+        ["c", "d"],
+        [] if known else ["a", "b"],
+        ["a"],
+    ]
+
+
+async def test_a_retry_of_an_ended_job_has_the_nodes_that_are_tried_again(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        ended = harness.job("a", "b").cancel(NOW)
+        again = ended.retry(frozenset({1}))
+        async with watch(harness, None) as replies:
+            await anext(replies)
+            for job in (ended, again, again.begin(NOW), again.cancel(NOW), ended):
+                harness.feed.publish(job)
+            changes = [(await anext(replies)).parameters.change for _ in range(5)]
+    assert [[node.node for node in change.nodes] for change in changes] == [
+        ["a", "b"],
+        ["b"],
+        [],
+        ["b"],
+        ["b"],
+    ]
 
 
 class Watched:
