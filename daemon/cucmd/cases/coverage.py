@@ -24,7 +24,7 @@ from typing import TypeAlias
 import trio
 
 from cucmd.cases.covered import Clock, Window, describe
-from cucmd.cases.files import Page, counts, name_of, nodes_by_name, pages
+from cucmd.cases.files import Page, counts, is_gone, name_of, nodes_by_name, pages
 from cucmd.cases.read_traces import Files, Found, Pace, last_stamp, look_all
 from cucmd.cases.thread import WorkThread
 from cucmd.job import SETTLED, Collect, Job, Node
@@ -78,7 +78,8 @@ class Coverage:
 
     def want_if_missing(self, job: Job) -> None:
         """Somebody looks at the job: it is read if that was not done, as after a restart."""
-        if job.closed and not has_coverage(job) and job.job_id not in self._reading:
+        missing = job.closed and not job.files_deleted and not has_coverage(job)
+        if missing and job.job_id not in self._reading:
             self.want(job.job_id)
 
     async def with_coverage(self, job: Job, seconds: float) -> Job:
@@ -117,10 +118,16 @@ class Coverage:
         job = await self._store.load(job_id)
         if job is None or not job.closed:
             return
+        directory = self._directory(job_id)
+        if job.files_deleted or await is_gone(job, directory):
+            return
         thread = WorkThread("cucmd-coverage")
         try:
-            reading = _JobReading(self._store, job, self._directory(job_id), thread, self._zone_of)
+            reading = _JobReading(self._store, job, directory, thread, self._zone_of)
             said = await reading.describe()
+            now = await self._store.load(job_id)
+            if now is None or now.files_deleted:  # meanwhile: some could not be read any more
+                return
         finally:
             thread.close()
         after = await self._store.save_coverage(job, said)
@@ -170,11 +177,15 @@ class _JobReading:
             arguments = self._pace, self._directory / path, first, reading.by
             reading.files.traces[name].end = await self._thread.run(last_stamp, *arguments)
         clock = clock_of(reading.node, self._zone_of)
-        return describe(reading.files.all(), self._window, clock)
+        return describe(reading.files.all(), self._window, clock, reading.unread)
 
 
 class _NodeReading:
-    """What was found in the files of one node so far. `by`: when they were collected."""
+    """What was found in the files of one node so far.
+
+    by      when they were collected
+    unread  how many could not be read
+    """
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -182,9 +193,12 @@ class _NodeReading:
         ahead = max(timedelta(seconds=node.clock_ahead), timedelta())
         self.by = (ended + ahead).astimezone(UTC).replace(tzinfo=None)
         self.files = Files()
+        self.unread = 0
 
     def add(self, file: ReceivedFile, found: Found) -> None:
-        if found.traces is not None:
+        if found.unread:
+            self.unread += 1
+        elif found.traces is not None:
             for trace in found.traces:
                 self.files.add_trace(trace)
         elif not found.empty:

@@ -72,14 +72,19 @@ def trace_name(path: str) -> str:
     return folder + slash + _NUMBERS.sub("*", _ENDING.sub("", name)).rstrip("*")
 
 
-def describe(traces: Sequence[Trace], window: Window, clock: Clock) -> str:
-    """One line about a node: "covers 13:00 to 15:00 (Europe/Berlin)". Empty without files."""
+def describe(traces: Sequence[Trace], window: Window, clock: Clock, unread: int = 0) -> str:
+    """One line about a node: "covers 13:00 to 15:00 (Europe/Berlin)". Empty without files.
+
+    unread  how many files there are besides, which could not be read
+    """
     unknown = sum(trace.unknown for trace in traces)
     known = [_judge(trace, window, clock) for trace in traces if trace.begin is not None]
     parts = [_of_known(known, window, clock)] if known else []
     if unknown:
         files = "1 file has" if unknown == 1 else f"{unknown} files have"
         parts.append(f"{files} no time stamps that are known")
+    if unread:
+        parts.append(f"{'1 file' if unread == 1 else f'{unread} files'} could not be read")
     said = "; ".join(parts)
     return said if known or not said else f"unknown: {said}"
 

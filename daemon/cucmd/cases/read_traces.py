@@ -1,7 +1,7 @@
 """Reads the stamps of one file or archive, in a thread that works only while the daemon has time.
 
 The one rule: everything is bounded, the bytes read and unpacked and the time. A file that cannot be
-read, or only in part, has no stamp there, and fails nothing.
+read is told apart, one that is read in part has no stamp beyond it, and neither fails anything.
 """
 
 from __future__ import annotations
@@ -75,12 +75,14 @@ class Pace:
 class Found(msgspec.Struct, frozen=True):
     """What the beginning of a file shows: a first stamp, or, of an archive, its traces.
 
-    Both None: no stamp that is known. `empty`: there is nothing in it.
+    Both None: no stamp that is known. `empty`: there is nothing in it. `unread`: it is gone, or
+    cannot be read.
     """
 
     first: First | None = None
     traces: tuple[Trace, ...] | None = None
     empty: bool = False
+    unread: bool = False
 
 
 def look_all(pace: Pace, files: Sequence[tuple[Path, datetime]]) -> list[Found]:
@@ -96,7 +98,9 @@ def look(pace: Pace, path: Path, by: datetime) -> Found:
             return Found(empty=path.lstat().st_size == 0)
         if is_tar(beginning):
             return Found(traces=_of_archive(pace, path, by) or None)
-    except (OSError, OutOfTime):
+    except OSError:
+        return Found(unread=True)
+    except OutOfTime:
         return Found()
     return Found(first_stamp(beginning, by))
 

@@ -2,11 +2,13 @@
 
 import gzip
 import logging
+import shutil
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -151,14 +153,64 @@ async def test_more_files_than_a_page(tmp_path: Path, monkeypatch: pytest.Monkey
         assert await cases.looked_at() == {"pub": said, "sub": said}
 
 
-async def test_files_that_are_gone_fail_nothing(tmp_path: Path) -> None:
+async def test_files_that_are_gone_are_not_taken_for_files_without_time_stamps(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"), succeeded("sub"))
+        for node in ("pub", "sub"):
+            for name in ("a1.log", "a2.log"):
+                await cases.file(f"{node}/{name}", log4j("12:00", "15:10"))
+        await cases.file("sub/core", b"\0\1")
+        await cases.file("sub/a3.log", log4j("14:10"))
+        pushed = "files/192.0.2.9/stamp"
+        for gone in (f"pub/{pushed}/a1.log", f"pub/{pushed}/a2.log", f"sub/{pushed}/a3.log"):
+            (tmp_path / "0a1b2c3d4e5f" / gone).unlink()
+        assert await cases.looked_at() == {
+            "pub": "unknown: 2 files could not be read",
+            "sub": "covers 13:00 to 15:00 (Europe/Berlin); 1 file has no time stamps that are known"
+            "; 1 file could not be read",
+        }
+
+
+@pytest.mark.parametrize("by_a_call", [True, False])
+async def test_nothing_is_said_of_a_job_whose_files_were_deleted(
+    tmp_path: Path, by_a_call: bool
+) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(msgspec.structs.replace(succeeded("pub"), files_received=1))
+        await cases.file("pub/a.log", log4j("12:00"))
+        if by_a_call:
+            await cases.store.begin_deletion("0a1b2c3d4e5f", record=False)
+        shutil.rmtree(tmp_path / "0a1b2c3d4e5f")
+        cases.coverage.want("0a1b2c3d4e5f")
+        assert await cases.looked_at() == {"pub": None}
+        assert await cases.looked_at() == {"pub": None}
+
+
+async def test_nothing_is_said_of_files_that_are_deleted_while_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, goes_on = threading.Event(), threading.Event()
+
+    def look_slowly(*arguments: Any) -> list[read_traces.Found]:
+        at_work.set()
+        goes_on.wait(10)
+        return read_traces.look_all(*arguments)
+
+    monkeypatch.setattr("cucmd.cases.coverage.look_all", look_slowly)
     async with opened(tmp_path) as cases:
         await cases.job(succeeded("pub"))
         await cases.file("pub/a.log", log4j("12:00"))
-        (tmp_path / "0a1b2c3d4e5f" / "pub/files/192.0.2.9/stamp/a.log").unlink()
-        assert await cases.looked_at() == {
-            "pub": "unknown: 1 file has no time stamps that are known"
-        }
+        cases.coverage.want("0a1b2c3d4e5f")
+        assert await trio.to_thread.run_sync(at_work.wait, 10)
+        job = await cases.load()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cases.coverage.settled, job, 30)
+            await cases.store.begin_deletion("0a1b2c3d4e5f", record=False)
+            shutil.rmtree(tmp_path / "0a1b2c3d4e5f")
+            goes_on.set()
+        assert (await cases.load()).nodes[0].coverage is None
 
 
 async def test_a_job_that_is_not_closed_is_not_looked_at(tmp_path: Path) -> None:
