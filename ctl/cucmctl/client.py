@@ -164,7 +164,8 @@ class Client(Calls):
 
         They ended longer ago than `older_than` ("30d"); `keep` newer ones with these labels stay;
         their files take more bytes than `larger_than`; they have all of `labels`.
-        The reply has the jobs; with `dry_run` they are not deleted. Raises `InvalidRequest`.
+        The reply has the jobs, the first thousand of them; with `dry_run` they are not deleted.
+        Raises `InvalidRequest`.
         """
         chosen = None if labels is None else dict(labels)
         request = structs.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)

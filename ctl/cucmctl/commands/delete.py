@@ -129,7 +129,8 @@ def _prune(arguments: argparse.Namespace) -> int:
         return exits.DONE
     _show_jobs(reply.jobs)
     verb = "would be deleted" if arguments.dry_run else "deleted"
-    printer.note(f"{render.counting(len(reply.jobs), 'job')} {verb}, {render.size(reply.bytes)}")
+    count = len(reply.jobs) + (reply.more or 0)
+    printer.note(f"{render.counting(count, 'job')} {verb}, {render.size(reply.bytes)}")
     return exits.DONE
 
 

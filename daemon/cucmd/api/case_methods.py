@@ -15,6 +15,7 @@ import trio
 
 from cucmd.api import structs
 from cucmd.api.deletion import Deleted, Deletions
+from cucmd.api.listing import MOST_LISTED
 from cucmd.api.pruning import prune_rule
 from cucmd.api.refusals import refusals, refusals_of_files
 from cucmd.api.wire import file_to_wire, summary_to_wire, wrong_to_wire
@@ -141,8 +142,9 @@ class Cases:
             else:
                 who = f"by uid {caller.uid}, pid {caller.pid}"
                 deleted = await self._deletions.prune(which, who)
-        jobs = tuple(summary_to_wire(one.job) for one in deleted)
-        return structs.PruneReply(jobs, sum(one.bytes for one in deleted))
+        jobs = tuple(summary_to_wire(one.job) for one in deleted[:MOST_LISTED])
+        more = len(deleted) - len(jobs)
+        return structs.PruneReply(jobs, sum(one.bytes for one in deleted), more)
 
     async def _held(self, job: Job, parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """`parts`, with the job held while each is read, and not while it is sent: a peer may take

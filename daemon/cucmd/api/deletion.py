@@ -27,7 +27,7 @@ from cucmd.job import Job
 from cucmd.jobs.errors import Draining, UnknownJob
 from cucmd.jobs.holds import Busy
 from cucmd.jobs.supervisor import Supervisor
-from cucmd.store import ClosedJob, JobRow, Store, StoreFailed
+from cucmd.store import ClosedJob, JobRow, Store, StoreFailed, summarise
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +37,15 @@ _UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 
 
 class Deleted(NamedTuple):
-    """A job as it was, and the bytes that its files took."""
+    """A job as it was, and the bytes that its files took. Of many jobs each is without its nodes:
+    together they could take all memory.
+    """
 
     job: Job | JobRow
     bytes: int
+
+    def without_nodes(self) -> Deleted:
+        return self if isinstance(self.job, JobRow) else Deleted(summarise(self.job), self.bytes)
 
 
 class Deletions:
@@ -97,7 +102,7 @@ class Deletions:
         for one in await self._meant(which):
             with suppress(StoreFailed):  # its row is damaged, so that it cannot be deleted either
                 job = await self._store.load(one.job_id)
-                found += [] if job is None else [Deleted(job, one.bytes)]
+                found += [] if job is None else [Deleted(summarise(job), one.bytes)]
         return found
 
     async def _meant(self, which: retention.Prune) -> list[ClosedJob]:
@@ -151,7 +156,8 @@ class Deletions:
         for one in jobs:
             try:
                 with suppress(Busy, UnknownJob):
-                    deleted.append(await self._delete(one.job_id, record=True, named=False))
+                    gone = await self._delete(one.job_id, record=True, named=False)
+                    deleted.append(gone.without_nodes())
                     log.info("job %s: deleted %s", one.job_id, why)
             except (StoreFailed, OSError) as error:
                 if failed is None:

@@ -265,6 +265,7 @@ class PruneRequest(Struct, frozen=True):
 class PruneReply(Struct, frozen=True):
     jobs: tuple[JobSummary, ...]
     bytes: int
+    more: int | None = None
 
 
 class CancelRequest(Struct, frozen=True):

@@ -103,6 +103,11 @@ def test_prune_says_what_is_asked_for(canned, ctl, summary):
     assert done.stderr == "cucmctl: 1 job would be deleted, 5.0 MB\n"
 
 
+def test_prune_counts_the_jobs_that_the_reply_leaves_out(canned, ctl, summary):
+    canned.on("Prune", canned.reply({"jobs": [summary()], "bytes": 5_000_000, "more": 7}))
+    assert ctl("prune", "--keep", "3").stderr == "cucmctl: 8 jobs deleted, 5.0 MB\n"
+
+
 def test_prune_in_json_is_the_reply(canned, ctl, summary):
     reply = {"jobs": [summary()], "bytes": 5_000_000}
     canned.on("Prune", canned.reply(reply))

@@ -12,9 +12,10 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from cucmd.api import deletion, structs
+from cucmd.api import case_methods, deletion, structs
 from cucmd.api.deletion import Deletions
 from cucmd.api.wire import summary_to_wire
+from cucmd.cases.coverage import Coverage
 from cucmd.cases.delete import Stopped
 from cucmd.cases.elapsed import Elapsed
 from cucmd.cases.retention import Prune
@@ -23,7 +24,8 @@ from cucmd.job import Job
 from cucmd.jobs.errors import Draining, FilesDeleted, UnknownJob
 from cucmd.jobs.holds import Busy
 from cucmd.service.retention import EVERY, RetentionTask
-from cucmd.store import StoreFailed
+from cucmd.store import JobRow, StoreFailed
+from cucmd.varlink import Caller
 from rig.supervised import SupervisorHarness, hang, supervisor_harness, wait_for_the_store
 
 EVERYTHING = Prune(keep=0)
@@ -274,6 +276,37 @@ async def test_what_was_deleted_before_an_error_is_in_the_log_and_by_whom(
         (job_id, "by uid 1000") for job_id in ([third] if stopped else [third, first])
     ]
     assert not any(hasattr(record, "uid") for record in records)  # as LogLimit would need it
+
+
+async def test_the_reply_to_a_prune_is_limited_and_says_how_many_more_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(case_methods, "MOST_LISTED", 2)
+    caller = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
+    async with opened(tmp_path) as harness:
+        coverage = Coverage(
+            harness.store, harness.directory, lambda name: None, harness.supervisor.publish_closed
+        )
+        cases = case_methods.Cases(harness.supervisor, harness.store, coverage, harness.deletions)
+        ids = [await harness.job() for _ in range(3)]
+        for dry_run in (True, False):
+            request = structs.PruneRequest(keep=0, dry_run=dry_run)
+            reply = await cases.prune(caller, request)
+            assert [job.job_id for job in reply.jobs] == [ids[2], ids[1]]
+            assert [job.nodes_succeeded for job in reply.jobs] == [1, 1]
+            assert reply.more == 1
+        assert await harness.left() == []
+
+
+async def test_many_deleted_jobs_are_kept_without_their_nodes(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        await harness.job()
+        for deleted in (
+            await harness.deletions.meant(EVERYTHING),
+            await harness.deletions.prune(EVERYTHING),
+        ):
+            assert [isinstance(one.job, JobRow) for one in deleted] == [True]
+            assert deleted[0].job.job.nodes == ()
 
 
 async def test_a_damaged_row_does_not_keep_the_others(tmp_path: Path) -> None:
