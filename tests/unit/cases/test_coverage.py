@@ -206,7 +206,7 @@ async def test_nothing_is_said_of_files_that_are_deleted_while_they_are_read(
         assert await trio.to_thread.run_sync(at_work.wait, 10)
         job = await cases.load()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(cases.coverage.settled, job, 30)
+            nursery.start_soon(cases.coverage.with_coverage, job, 30)
             await cases.store.begin_deletion("0a1b2c3d4e5f", record=False)
             shutil.rmtree(tmp_path / "0a1b2c3d4e5f")
             goes_on.set()
