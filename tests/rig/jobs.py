@@ -65,9 +65,11 @@ def in_phase(*phases: str) -> Callable[[structs.Job], bool]:
 
 
 def as_ended(job: structs.Job) -> structs.Job:
-    """Without what is added soon after a job has ended: `closed`, and what its files cover."""
+    """Without what is added soon after a job has ended: `closed`, what its files cover, and the
+    revisions of both.
+    """
     nodes = tuple(replace(one, coverage=None) for one in job.nodes)
-    return replace(job, closed=None, nodes=nodes)
+    return replace(job, closed=None, revision=None, nodes=nodes)
 
 
 def node(job: structs.Job, position: int) -> structs.Node:
