@@ -35,6 +35,7 @@ ATTACKS = {
     "exchange": "8 connections of key exchanges before a login",
     "node": "a node that sends empty packets without end",
     "idle": "300 connections that say nothing",
+    "crowd": "600 connections of 40 addresses that say nothing",
     "connect": "a local user that connects and leaves",
     "unread": "a local user that sends calls and reads no reply",
     "brackets": "a local user that sends megabytes of brackets",

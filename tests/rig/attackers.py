@@ -3,19 +3,21 @@
     attackers.py ignore PORT [SOURCE]        IGNORE packets before any key exchange
     attackers.py exchange PORT [SOURCE]      key exchanges, each as costly as it can be
     attackers.py idle PORT [SOURCE]          connections that say nothing
+    attackers.py crowd PORT                  more of them, of 40 addresses of the machine
     attackers.py upload PORT USER PASSWORD   logs in, then sends empty packets
     attackers.py node ADDRESS                a node: takes any login, then sends empty packets
     attackers.py connect SOCKET UID GID      a local user: connects and leaves
     attackers.py unread SOCKET UID GID       a local user: sends empty calls, and reads no reply
     attackers.py brackets SOCKET UID GID     a local user: sends a megabyte of brackets, and again
 
-The first three, and the local users, send bytes that were made before. All go on until they are
+The first two, and the local users, send bytes that were made before. All go on until they are
 killed, and connect again whenever they are cut off. Each prints a line of JSON once it has begun.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import selectors
@@ -30,6 +32,7 @@ from typing import Any
 IGNORE_CONNECTIONS = 16
 EXCHANGE_CONNECTIONS = 8
 IDLE_CONNECTIONS = 300
+CROWD_CONNECTIONS, CROWD_ADDRESSES = 600, 40
 
 GROUP_EXCHANGE = b"diffie-hellman-group-exchange-sha256"
 GROUP_16 = b"diffie-hellman-group16-sha512"
@@ -114,7 +117,12 @@ class Exchanging(Peer):
             self._first = WITH_LARGEST_GROUP if GROUP_EXCHANGE in self._heard else WITH_GROUP_16
 
 
+_of_crowd = itertools.cycle(f"127.0.0.{100 + number}" for number in range(CROWD_ADDRESSES))
+
+
 def peer(kind: str, port: int, source: str) -> Peer:
+    if kind == "crowd":
+        return Peer(port, next(_of_crowd), b"", b"")
     if kind == "exchange":
         return Exchanging(port, source)
     if kind == "idle":
@@ -126,6 +134,7 @@ COUNTS = {
     "ignore": IGNORE_CONNECTIONS,
     "exchange": EXCHANGE_CONNECTIONS,
     "idle": IDLE_CONNECTIONS,
+    "crowd": CROWD_CONNECTIONS,
 }
 
 

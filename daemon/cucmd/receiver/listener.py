@@ -1,7 +1,9 @@
 """Accepts the receiver's connections.
 
 The one rule: a connection that may not come costs one `accept` and one `close`, and accepting takes
-a third of the loop at most, however many come.
+a third of the loop at most, however many come. One that may come is made into a connection of
+asyncssh in its turn, one at a time: that takes a millisecond or more, and a hundred of them in one
+turn of the loop would hold up everybody else. Those of expected addresses are made first.
 
 asyncio's own server accepts up to 256 at once and makes a protocol of each, before anybody can
 be asked.
@@ -13,8 +15,10 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
 import asyncssh
 import trio
@@ -30,49 +34,96 @@ _BACKLOG = 256  # connections that the kernel holds until they are accepted: eve
 # a firewall can cause, and none of them may end the daemon.
 _RECOVERY = 1.0
 
+# Accepted connections of addresses that are not expected, until they are made. It is the oldest
+# that goes then: its peer has waited longest, and may have gone.
+_MOST_WAITING = 128
+
 _log = logging.getLogger(__name__)
 
-MayConnect = Callable[[str], bool]
+
+class Admission(Protocol):
+    """The receiver, as far as the listener asks it. `source`: what `source_of` returns."""
+
+    def may_connect(self, source: str) -> bool:
+        """Asked once for each connection."""
+
+    def expects(self, source: str) -> bool: ...
+    def refused(self, source: str, reason: str) -> None:
+        """A connection that `may_connect` has let in is closed nevertheless."""
 
 
 @asynccontextmanager
 async def accepting(
     listen: tuple[str, int],
     options: asyncssh.SSHServerConnectionOptions,
-    may_connect: MayConnect,
+    admission: Admission,
 ) -> AsyncIterator[tuple[str, int]]:
     """Accepts at `listen` while the body runs; yields address and port.
 
-    `may_connect` is asked with the address (`source_of`) of each connection. No connection is made
-    after the end. Raises OSError where it cannot listen.
+    No connection is made after the end. Raises OSError where it cannot listen.
     """
     host, port = listen
     listeners = await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG)
     sockets = [socket.socket(fileno=one.socket.detach()) for one in listeners]
+    accepted = Accepted(admission)
     try:
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(_make_connections, accepted, options)
             for one in sockets:
                 one.setblocking(False)
-                nursery.start_soon(_Accepting(one, options, may_connect, nursery).run)
+                nursery.start_soon(_Accepting(one, accepted, admission).run)
             yield sockets[0].getsockname()[:2]
             nursery.cancel_scope.cancel()
     finally:
+        accepted.close()
         for one in sockets:
             one.close()
+
+
+class Accepted:
+    """Accepted sockets that are not made into a connection of asyncssh yet."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._expected: deque[socket.socket] = deque()
+        self._others: deque[tuple[str, socket.socket]] = deque()
+        self._added = trio.Event()
+
+    def add(self, source: str, accepted: socket.socket) -> None:
+        if self._admission.expects(source):
+            self._expected.append(accepted)
+        else:
+            self._others.append((source, accepted))
+            if len(self._others) > _MOST_WAITING:
+                oldest, dropped = self._others.popleft()
+                dropped.close()
+                self._admission.refused(oldest, "too many others are logging in")
+        self._added.set()
+
+    async def next(self) -> socket.socket:
+        """The next one. Its caller owns it."""
+        while not self._expected and not self._others:
+            self._added = trio.Event()
+            await self._added.wait()
+        return self._expected.popleft() if self._expected else self._others.popleft()[1]
+
+    def close(self) -> None:
+        for one in (*self._expected, *(accepted for _, accepted in self._others)):
+            one.close()
+        self._expected.clear()
+        self._others.clear()
 
 
 class _Accepting:
     def __init__(
         self,
         listener: socket.socket,
-        options: asyncssh.SSHServerConnectionOptions,
-        may_connect: MayConnect,
-        nursery: trio.Nursery,
+        accepted: Accepted,
+        admission: Admission,
     ) -> None:
         self._listener = listener
-        self._options = options
-        self._may_connect = may_connect
-        self._nursery = nursery
+        self._accepted = accepted
+        self._admission = admission
         self._failing = False
 
     async def run(self) -> None:
@@ -97,15 +148,21 @@ class _Accepting:
             except ConnectionAbortedError:
                 continue
             self._failing = False
-            if self._may_connect(source_of(peer[0])):
-                self._nursery.start_soon(self._connect, accepted)
+            source = source_of(peer[0])
+            if self._admission.may_connect(source):
+                self._accepted.add(source, accepted)
             else:
                 accepted.close()
 
-    async def _connect(self, accepted: socket.socket) -> None:
-        """Hands it to asyncssh, which owns it from then on. Needs no network, so no cancel."""
+
+async def _make_connections(
+    accepted: Accepted, options: asyncssh.SSHServerConnectionOptions
+) -> None:
+    """Hands them to asyncssh, which owns them from then on. Needs no network, so no cancel."""
+    while True:
+        one = await accepted.next()
         with trio.CancelScope(shield=True), suppress(OSError):  # it has gone already
-            await on_asyncio(_make_connection, accepted, self._options)
+            await on_asyncio(_make_connection, one, options)
 
 
 async def _make_connection(

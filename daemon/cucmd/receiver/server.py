@@ -247,7 +247,7 @@ async def open_receiver(
         receiver = Receiver(limits, nursery)
         options = _options(receiver, keys, legacy=legacy_algorithms)
         try:
-            async with accepting(listen, options, receiver.may_connect) as where:
+            async with accepting(listen, options, receiver) as where:
                 receiver.address, receiver.port = where
                 nursery.start_soon(receiver.cut_excessive_connections)
                 yield receiver

@@ -91,7 +91,7 @@ async def test_the_largest_group_is_not_computed_even_where_group_exchange_is_al
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", ["ignore", "exchange", "idle"])
+@pytest.mark.parametrize("kind", ["ignore", "exchange", "idle", "crowd"])
 async def test_an_attack_before_the_login_fails_no_push(
     receiver: Any, open_target: Any, openssh: Any, until: Any, tmp_path: Path, kind: str
 ) -> None:
@@ -171,16 +171,17 @@ async def test_after_an_error_connections_are_accepted_again(
     monkeypatch.setattr(listener, "_RECOVERY", 0.01)
     asked = trio.Event()
 
-    def may_connect(source: str) -> bool:
-        asked.set()
-        return False
+    class NobodyMayConnect:
+        def may_connect(self, source: str) -> bool:
+            asked.set()
+            return False
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         failing: Any = Failing(listening, error)
-        options: Any = None  # for connections that are let in
+        nobody: Any = NobodyMayConnect()
         async with trio.open_nursery() as nursery:
-            accepting = listener._Accepting(failing, options, may_connect, nursery)
+            accepting = listener._Accepting(failing, listener.Accepted(nobody), nobody)
             nursery.start_soon(accepting.run)
             with socket.create_connection(listening.getsockname()), trio.fail_after(10):
                 await asked.wait()
