@@ -36,6 +36,7 @@ The command line:
     password.py  the password: from a file, standard input or the terminal
     prompt.py    asks for it on the terminal, without echo
     export.py    a job's tar into a tar, a zip or a folder
+    export_target.py  where that goes: what is not whole has no name there
     events.py    what happens to jobs, over restarts of the daemon, for `events`
     views.py     shows a job that is followed: as lines, as JSON, or its end alone
     live.py      shows it on a terminal, redrawn

@@ -207,7 +207,7 @@ class Client(Calls):
     ) -> Export:
         """All of a job as one tar, as a stream of bytes: use it as a context manager, and `read`.
 
-        It has its own connection. `cucmctl.export` makes a zip or a folder of it.
+        It has its own connection. `cucmctl.export.save` makes a zip or a folder of it.
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `InvalidRequest` if a file of it is gone,
         `StorageFailed`.
         """

@@ -1,7 +1,6 @@
 """A job's tar, as it comes from the daemon, into a tar, a zip or a folder.
 
-The one rule: what is not whole never has the name of the target. It is written beside it, under a
-name that begins with a dot, and renamed at the end; whatever goes wrong removes it.
+The one rule: a part goes on to its target as it passes, and is compared with its checksum there.
 
 The daemon sends SHA256SUMS before the files, in their order. So each file is compared as it passes,
 and nothing is kept in memory but a piece of the stream. A zip also needs its list of names.
@@ -11,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import sys
 import tarfile
 import tempfile
 import time
@@ -33,10 +30,6 @@ _ZIP_BEGINS = (1980, 1, 1, 0, 0, 0)
 
 class Damaged(ClientError):
     """A file is not as it was when it was received."""
-
-
-class TargetExists(Exception):
-    """There is something already where the export is to go."""
 
 
 class Source(Protocol):
@@ -210,75 +203,3 @@ class FolderSink:
 
     def close(self) -> None:
         pass
-
-
-@contextmanager
-def target(path: Path | None, form: Format, *, force: bool) -> Iterator[Sink]:
-    """A sink for `path`, or for standard output if that is None. Renamed to `path` at the end.
-
-    Raises `TargetExists` where there is something, unless `force`.
-    """
-    if path is None:
-        yield _sink(sys.stdout.buffer, form)
-        return
-    if not force:
-        _refuse_existing(path)
-    if form == "dir":
-        with _new_folder(path, force=force) as folder:
-            yield FolderSink(folder)
-        return
-    with _new_file(path, force=force) as file:
-        yield _sink(file, form)
-
-
-def _sink(out: IO[bytes], form: Format) -> Sink:
-    return ZipSink(out) if form == "zip" else TarSink(out)
-
-
-def _refuse_existing(path: Path) -> None:
-    if os.path.lexists(path):
-        raise TargetExists(f"{path} exists; to replace it: --force")
-
-
-@contextmanager
-def _new_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        if not force:
-            _refuse_existing(path)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def _new_folder(path: Path, *, force: bool) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-    try:
-        yield folder
-        mask = os.umask(0)
-        os.umask(mask)
-        folder.chmod(0o777 & ~mask)
-        if os.path.lexists(path):
-            if not force:
-                _refuse_existing(path)
-            _remove(path)
-        folder.rename(path)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
 from cucmctl import exits, printer, render
 from cucmctl.client import Client
-from cucmctl.export import Damaged, Format, TargetExists, save, target
+from cucmctl.export import Damaged, Format, save
 from cucmctl.export_stream import Export
+from cucmctl.export_target import TargetExists, target
 from cucmctl.options import Command, Once, UsageError, job_id
 
 FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
@@ -74,6 +76,10 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> None:
+    # A session that is closed, or a kill, ends it as Ctrl-C does: what is not whole is removed.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # and not under nohup
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     with target(path, form, force=force) as sink, _Progress(export) as progress:
         save(progress, sink)
 

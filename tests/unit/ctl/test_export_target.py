@@ -1,0 +1,128 @@
+"""Where an export goes: what is not whole has no name there, whoever else writes to the same."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from cucmctl import export_target
+from cucmctl.export import Format
+from cucmctl.export_target import TargetExists, target
+
+FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file system has no files without a name."""
+    whole = os.open
+
+    def refusing(path: str, flags: int, mode: int = 0o777, **options: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return whole(path, flags, mode, **options)
+
+    monkeypatch.setattr(export_target.os, "open", refusing)
+
+
+@pytest.mark.parametrize("form", ["zip", "tar"])
+def test_a_file_has_no_name_until_it_is_whole(tmp_path: Path, form: Format) -> None:
+    with target(tmp_path / "x", form, force=False) as sink:
+        sink.raw(b"data")
+        assert names(tmp_path) == set()
+        sink.close()
+    assert names(tmp_path) == {"x"}
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_has_a_name_is_hidden_until_it_is_whole(tmp_path: Path, form: Format) -> None:
+    with target(tmp_path / "x", form, force=False) as sink:
+        (name,) = names(tmp_path)
+        assert name.startswith(".x.")
+        sink.close()
+    assert names(tmp_path) == {"x"}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("force", [False, True])
+def test_an_error_leaves_what_was_there(tmp_path: Path, form: Format, force: bool) -> None:
+    if force:
+        (tmp_path / "x").write_text("mine")
+    with pytest.raises(ZeroDivisionError), target(tmp_path / "x", form, force=force):
+        raise ZeroDivisionError
+    assert names(tmp_path) == ({"x"} if force else set())
+    assert not force or (tmp_path / "x").read_text() == "mine"
+
+
+def exported_meanwhile(path: Path, form: Format, *, force: bool) -> None:
+    with target(path, form, force=force) as sink:
+        path.write_text("of somebody else")
+        sink.close()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_came_meanwhile_is_not_overwritten(tmp_path: Path, form: Format) -> None:
+    with pytest.raises(TargetExists):
+        exported_meanwhile(tmp_path / "x", form, force=False)
+    assert names(tmp_path) == {"x"}
+    assert (tmp_path / "x").read_text() == "of somebody else"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_came_meanwhile_is_replaced_by_force(tmp_path: Path, form: Format) -> None:
+    exported_meanwhile(tmp_path / "x", form, force=True)
+    assert names(tmp_path) == {"x"}
+    assert (tmp_path / "x").is_dir() or (tmp_path / "x").read_bytes() != b"of somebody else"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_rights_are_those_of_the_umask(
+    tmp_path: Path, form: Format, request: pytest.FixtureRequest
+) -> None:
+    before = os.umask(0o027)
+    request.addfinalizer(lambda: os.umask(before))
+    with target(tmp_path / "x", form, force=False) as sink:
+        sink.close()
+    wanted = 0o750 if form == "dir" else 0o640
+    assert (tmp_path / "x").stat().st_mode & 0o777 == wanted
+
+
+LEFT = ".x.0123abcd.part"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_a_kill_has_left_is_removed_by_the_next_export(tmp_path: Path, form: Format) -> None:
+    (tmp_path / LEFT / "a").mkdir(parents=True)
+    (tmp_path / ".x.4567abcd.part").touch()
+    others = {".x.part", ".y.0123abcd.part", ".x.notmine!.part"}
+    for name in others:
+        (tmp_path / name).touch()
+    with target(tmp_path / "x", form, force=False) as sink:
+        sink.close()
+    assert names(tmp_path) == {"x", *others}
+
+
+def test_an_export_that_goes_on_is_left_alone_by_another_to_the_same_target(
+    tmp_path: Path,
+) -> None:
+    with target(tmp_path / "x", "dir", force=False) as first:
+        (going_on,) = names(tmp_path)
+        with pytest.raises(ZeroDivisionError), target(tmp_path / "x", "zip", force=False):
+            raise ZeroDivisionError
+        assert names(tmp_path) == {going_on}
+        first.close()
+    assert names(tmp_path) == {"x"}
+
+
+def test_a_link_with_such_a_name_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / LEFT).symlink_to("precious")
+    with target(tmp_path / "x", "tar", force=False) as sink:
+        sink.close()
+    assert names(tmp_path) == {"precious", LEFT, "x"}
