@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,6 +37,13 @@ class Lab(Child):
             self.kill()
             raise AssertionError(f"{self.process.args} did not end within {within} s") from None
         return self.process.returncode
+
+
+def free_port() -> str:
+    """For `--port` of labs that come one after the other at the same addresses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -18,7 +17,7 @@ from cucmd.api import structs
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL, in_phase, start, statuses, until
-from rig.lab import Lab, running_lab
+from rig.lab import Lab, free_port, running_lab
 from rig.parameters import more
 
 Call = Callable[[Client], structs.Job]
@@ -135,12 +134,6 @@ def test_who_follows_a_job_is_told_its_end_after_a_restart(
 
 
 # Nodes that were not well are tried again once they are
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def exported(daemon: Daemon, job_id: str, path: Path) -> set[str]:
