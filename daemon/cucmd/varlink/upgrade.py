@@ -1,7 +1,7 @@
 """A call that leaves Varlink: one reply, then bytes, then the end of the connection.
 
-The one rule: the peer may send nothing after its call, and has to read. One that sends bytes before
-the reply does not speak Varlink any more, or expects another protocol than ours.
+The one rule: the peer may send nothing after its call, and has to read. One that sends bytes,
+before the reply or after it, does not speak Varlink any more, or expects another protocol.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ async def send_upgraded(stream: trio.abc.Stream, upgrade: Upgrade) -> None:
     """The reply and the bytes. Raises `BadFrame`, `NobodyReads`, `trio.BrokenResourceError`, and
     what the body raises.
     """
-    error: Exception | None  # raised below: a nursery would put it into a group
+    error: Exception | None = None  # raised below: a nursery would put it into a group
     async with trio.open_nursery() as nursery:
-        listening = _Listening(stream)
+        listening = _Listening(stream, nursery.cancel_scope)
         nursery.start_soon(listening.run)
         for _ in range(_TURNS):
             await trio.lowlevel.checkpoint()
-        if listening.heard:
-            error = BadFrame("followed by bytes before the reply to its upgrade")
-        else:
-            error = await _send_all(stream, upgrade)
+        error = await _send_all(stream, upgrade)
         nursery.cancel_scope.cancel()
+    if listening.heard:
+        raise BadFrame("followed by bytes, and its call was an upgrade")
     if error is not None:
         raise error
 
@@ -55,18 +54,22 @@ async def _send_all(stream: trio.abc.Stream, upgrade: Upgrade) -> Exception | No
 
 
 class _Listening:
-    """Reads what the peer sends. It says nothing to us; but a stream has to be read."""
+    """Waits for bytes of the peer, and ends the upgrade if any come: a flood of them would cost the
+    other connections their time. The end of what it sends is none of its bytes.
+    """
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.Stream, upgrade: trio.CancelScope) -> None:
         self._stream = stream
+        self._upgrade = upgrade
         self.heard = False
 
     async def run(self) -> None:
         try:
-            while await self._stream.receive_some(_PIECE):
-                self.heard = True
+            self.heard = bool(await self._stream.receive_some(_PIECE))
         except trio.BrokenResourceError:
             pass  # the sending side finds it too
+        if self.heard:
+            self._upgrade.cancel()
 
 
 async def _send(stream: trio.abc.Stream, data: bytes) -> None:
