@@ -4,14 +4,11 @@ The daemon runs in a fork of a server that has imported it, so that hundreds of 
 `CUCMD_KILLS` sets how often it is killed.
 """
 
-import multiprocessing
 import os
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import forkserver, resource_tracker
-from multiprocessing.util import get_temp_dir
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,11 +16,10 @@ import pytest
 from cucmctl import Client, DaemonUnavailable
 from cucmctl.errors import LimitReached, StorageFailed
 from cucmd.api import structs
-from rig.forked import serve
+from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, check_files, manifest
 from rig.jobs import SDL
 from rig.lab import Lab, running_lab
-from rig.quiet import wait_until
 from rig.small_disk import fill, small_disk
 
 KILLS = int(os.environ.get("CUCMD_KILLS", "200"))
@@ -32,63 +28,14 @@ ENDED = ("succeeded", "partial", "failed", "cancelled")
 SIZE = 20_000  # of each file of the lab
 SETTLED = ("succeeded", "failed", "cancelled")
 
-CONFIG = """\
-[receiver]
-listen = "127.0.0.1:0"
-[retry]
-base = 0.05
-[limits]
-jobs = 3
-free_space_percent = 0
-free_space_bytes = 0
-[credentials]
-directory = "{credentials}"
-"""
 
-
-class Installation:
-    """A configured daemon with its state directory, and the replies that a client got so far."""
+class Answered(Installation):
+    """With the replies that a client got so far."""
 
     def __init__(self, folder: Path, lab: Lab) -> None:
-        self.folder, self.lab = folder, lab
-        self.socket = folder / "s"
-        self.state = folder / "state"
+        super().__init__(folder, lab)
         self.answered: set[str] = set()
         self.settled: dict[tuple[str, str], structs.Node] = {}
-        self.processes = multiprocessing.get_context("forkserver")
-        credentials = folder / "credentials"
-        credentials.mkdir(mode=0o700)
-        for name, text in (("username", lab.username), ("password", lab.password)):
-            (credentials / f"lab.{name}").touch(0o600)
-            (credentials / f"lab.{name}").write_text(text)
-        (folder / "cucmd.toml").write_text(CONFIG.format(credentials=credentials))
-
-    @contextmanager
-    def daemon(self) -> Iterator[multiprocessing.process.BaseProcess]:
-        arguments = [
-            "serve",
-            f"--config={self.folder}/cucmd.toml",
-            f"--socket={self.socket}",
-            f"--state-dir={self.state}",
-        ]
-        process = self.processes.Process(target=serve, args=(arguments, f"{self.folder}/log"))
-        process.start()
-        try:
-            wait_until(lambda: not process.is_alive() or self.listens())
-            assert process.is_alive(), (self.folder / "log").read_text()[-4000:]
-            yield process
-        finally:
-            process.kill()
-            process.join()
-            process.close()
-
-    def listens(self) -> bool:
-        try:
-            with Client(self.socket) as client:
-                client.list(limit=1)
-        except DaemonUnavailable:
-            return False
-        return True
 
     def work(self, client: Client, tolerated: tuple[type[Exception], ...] = ()) -> None:
         """Starts and cancels jobs, and notes what the daemon says of them, until it is gone."""
@@ -139,11 +86,7 @@ class Installation:
 
 @pytest.fixture(scope="module", autouse=True)
 def forks() -> None:
-    """What multiprocessing starts once for a whole process, and keeps."""
-    get_temp_dir()
-    resource_tracker.ensure_running()
-    forkserver.set_forkserver_preload(["cucmd.main", "cucmd.service.daemon"])
-    forkserver.ensure_running()
+    start_fork_server()
 
 
 @pytest.fixture(scope="module")
@@ -156,11 +99,11 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, lab: Lab) -> Installation:
-    return Installation(tmp_path, lab)
+def installation(tmp_path: Path, lab: Lab) -> Answered:
+    return Answered(tmp_path, lab)
 
 
-def test_nothing_is_lost_when_the_daemon_is_killed(installation: Installation) -> None:
+def test_nothing_is_lost_when_the_daemon_is_killed(installation: Answered) -> None:
     for kill in range(KILLS):
         with installation.daemon() as process, Client(installation.socket) as client:
             if kill % 10 == 0:
@@ -196,7 +139,7 @@ def test_nothing_is_lost_when_the_disk_is_full_and_the_daemon_is_killed(
 ) -> None:
     """Filled at a random moment to the last bytes, and made free again before the next start."""
     with small_disk(tmp_path / "disk", 64) as folder:
-        installation = Installation(folder, lab)
+        installation = Answered(folder, lab)
         for _ in range(max(KILLS // 10, 2)):
             with installation.daemon() as process, Client(installation.socket) as client:
                 installation.examine(client)

@@ -1,0 +1,46 @@
+"""What is killed at random moments: how often, from which seed, and how.
+
+`CUCMD_KILLS` sets how often each test kills, `CUCMD_SEED` when.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+
+from cucmctl import Client
+from cucmd.api import structs
+from rig.forked import Installation
+from rig.quiet import wait_until
+
+KILLS = int(os.environ.get("CUCMD_KILLS", "10"))
+_SEED = int(os.environ.get("CUCMD_SEED", random.randrange(1_000_000)))
+
+
+def seeded() -> random.Random:
+    """The same for each test, so that one can be run alone. pytest shows the seed of a failure."""
+    print(f"CUCMD_SEED={_SEED}")
+    return random.Random(_SEED)
+
+
+def closed(client: Client, job_id: str) -> structs.Job:
+    client.wait(job_id, timeout=60)
+    wait_until(lambda: client.status(job_id).closed)
+    return client.status(job_id)
+
+
+def cucmctl(installation: Installation, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "cucmctl", "--socket", str(installation.socket), *arguments]
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def killed_after(process: subprocess.Popen[bytes], seconds: float, number: signal.Signals) -> int:
+    """Its exit code; it may have ended before."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.send_signal(number)
+    return process.wait(60)

@@ -1,0 +1,164 @@
+"""Killed while a job is exported: the daemon, and the client.
+
+After any kill nothing half-made is at the target, and a second export is whole.
+"""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tarfile
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client
+from cucmctl.export import Format
+from rig.forked import Installation, start_fork_server
+from rig.inspection import check_database, digest
+from rig.jobs import start
+from rig.killed import KILLS, closed, cucmctl, killed_after, seeded
+from rig.lab import Lab, running_lab
+from rig.quiet import wait_until
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 20 * KILLS)]
+FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
+DOCUMENTS = {"summary.txt", "SHA256SUMS", "manifest.json"}
+SIZE = 12_000_000  # bytes of each of the two files: an export takes some tenths of a second
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forks() -> None:
+    start_fork_server()
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    return seeded()
+
+
+@pytest.fixture(scope="module")
+def large() -> Iterator[Lab]:
+    with running_lab(1, "--files", "2", "--size", str(SIZE), "--spread", "0") as lab:
+        yield lab
+
+
+class Exported:
+    """A closed job, and a folder for exports of it. `seconds`: how long one takes."""
+
+    def __init__(self, folder: Path, lab: Lab) -> None:
+        self.installation = Installation(folder, lab)
+        self.targets = folder / "targets"
+        self.targets.mkdir()
+        with self.installation.daemon(), Client(self.installation.socket) as client:
+            self.job_id = closed(client, start(client, lab, credential="lab").job_id).job_id
+            self.files = {
+                f"{file.node.replace(':', '_')}/{file.path}": file.sha256
+                for file in client.files(self.job_id)
+            }
+            began = time.monotonic()
+            assert self.begin("zip").wait(60) == 0
+            self.seconds = time.monotonic() - began
+            self.job = client.status(self.job_id)
+        self.remove_whole("zip")
+
+    def begin(self, form: Format, *options: str) -> subprocess.Popen[bytes]:
+        out = str(self.targets / f"out.{form}")
+        arguments = ("export", self.job_id, "--format", form, "-o", out, *options)
+        return cucmctl(self.installation, *arguments)
+
+    def left(self) -> set[str]:
+        names = {path.name for path in self.targets.iterdir()}
+        return {name for name in names if not name.startswith(".coverage.")}
+
+    def remove_whole(self, form: Format) -> None:
+        """Checks every file of the export, and removes it."""
+        path = self.targets / f"out.{form}"
+        found = {name: sha256 for name, sha256 in _content(path, form) if "transcripts" not in name}
+        assert {name: found[name] for name in found.keys() - DOCUMENTS} == self.files
+        assert found.keys() >= DOCUMENTS
+        shutil.rmtree(path) if form == "dir" else path.unlink()
+
+    def check_daemon(self, client: Client) -> None:
+        """The job is as it was, and whole, and nobody holds it."""
+        assert client.status(self.job_id) == self.job
+        wait_until(lambda: client.prune(keep=0, dry_run=True).jobs != ())
+        assert [one for reply in client.verify(self.job_id) for one in reply.wrong] == []
+
+
+def _content(path: Path, form: Format) -> Iterator[tuple[str, str]]:
+    if form == "zip":
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                yield name, hashlib.sha256(archive.read(name)).hexdigest()
+    elif form == "tar":
+        with tarfile.open(path) as tar:
+            for member in tar:
+                yield member.name, hashlib.sha256(tar.extractfile(member).read()).hexdigest()
+    else:
+        for file in path.rglob("*"):
+            if file.is_file():
+                yield str(file.relative_to(path)), digest(file)
+
+
+@pytest.fixture
+def exported(tmp_path: Path, large: Lab) -> Exported:
+    return Exported(tmp_path, large)
+
+
+def test_an_export_whose_daemon_is_killed_leaves_nothing(
+    exported: Exported, dice: random.Random
+) -> None:
+    cut_off = 0
+    for _ in range(KILLS):
+        form = dice.choice(FORMATS)
+        with exported.installation.daemon() as daemon, Client(exported.installation.socket) as one:
+            exported.check_daemon(one)
+            client = exported.begin(form)
+            killer = threading.Timer(dice.random() * exported.seconds, daemon.kill)
+            killer.start()
+            code = client.wait(60)
+            killer.join()
+        check_database(exported.installation.state / "cucmd.db")
+        assert code in (0, 69)
+        if code == 0:
+            exported.remove_whole(form)
+        assert exported.left() == set()
+        cut_off += code != 0
+    assert cut_off
+    with exported.installation.daemon(), Client(exported.installation.socket) as client:
+        exported.check_daemon(client)
+        for form in FORMATS:
+            assert exported.begin(form).wait(60) == 0
+            exported.remove_whole(form)
+
+
+def test_an_export_whose_client_is_killed_leaves_nothing(
+    exported: Exported, dice: random.Random
+) -> None:
+    with exported.installation.daemon() as daemon, Client(exported.installation.socket) as client:
+        exported.check_daemon(client)
+        descriptors = len(os.listdir(f"/proc/{daemon.pid}/fd"))
+        for _ in range(KILLS):
+            form = dice.choice(FORMATS)
+            number = dice.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+            options = ["--force"] if dice.random() < 0.5 else []
+            process = exported.begin(form, *options)
+            killed_after(process, dice.random() * exported.seconds, number)
+            if f"out.{form}" in exported.left():
+                exported.remove_whole(form)
+            # A folder has to have a name, and SIGKILL leaves no time to remove it.
+            kept = ".out.dir." if (form, number) == ("dir", signal.SIGKILL) else None
+            assert [name for name in exported.left() if not kept or kept not in name] == []
+            exported.check_daemon(client)
+            if form == "dir":  # the next export to the same target removes it
+                assert exported.begin(form).wait(60) == 0
+                exported.remove_whole(form)
+                assert exported.left() == set()
+        wait_until(lambda: len(os.listdir(f"/proc/{daemon.pid}/fd")) <= descriptors)

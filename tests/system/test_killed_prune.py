@@ -1,0 +1,141 @@
+"""Killed while jobs are pruned: the daemon, and the client.
+
+After any kill each job is whole or gone, and what was begun is finished by the next start.
+"""
+
+import os
+import random
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client, DaemonUnavailable
+from rig.forked import Installation, start_fork_server
+from rig.inspection import check_database
+from rig.jobs import start
+from rig.killed import KILLS, closed, cucmctl, seeded
+from rig.lab import Lab, running_lab
+from rig.quiet import wait_until
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 20 * KILLS)]
+SURPLUS = 400  # files of each job besides those that were collected
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forks() -> None:
+    start_fork_server()
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    return seeded()
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with running_lab(1, "--files", "3", "--size", "20000") as lab:
+        yield lab
+
+
+def pruned(installation: Installation, lab: Lab, client: Client) -> list[str]:
+    """Four jobs with more files than were collected, so that it takes a while to delete them."""
+    jobs = [start(client, lab, lab.nodes[:1], credential="lab") for _ in range(4)]
+    for job in jobs:
+        closed(client, job.job_id)
+        folder = Path(job.directory) / "more"
+        folder.mkdir()
+        for number in range(SURPLUS):
+            (folder / str(number)).touch()
+    return [job.job_id for job in jobs]
+
+
+def begun_deletions(installation: Installation) -> int:
+    with closing(sqlite3.connect(installation.state / "cucmd.db")) as raw:
+        select = "SELECT count(*) FROM job WHERE deletion IN ('job', 'files')"
+        return raw.execute(select).fetchone()[0]
+
+
+def check_whole_or_gone(installation: Installation, client: Client) -> set[str]:
+    """The jobs that are left, each of them whole. What was begun is finished first."""
+    client.list()  # so that the daemon has seen who has gone
+    wait_until(lambda: begun_deletions(installation) == 0)
+    left = {job.job_id for job in client.list(limit=1000)}
+    assert left == {path.name for path in (installation.state / "jobs").iterdir()}
+    for job_id in left:
+        job = client.status(job_id)
+        assert (job.status, job.closed, job.files_deleted) == ("succeeded", True, None)
+        assert len(os.listdir(Path(job.directory) / "more")) == SURPLUS
+        assert [one for reply in client.verify(job_id) for one in reply.wrong] == []
+        with client.export(job_id) as export:
+            assert export.reply.files == 3
+    return left
+
+
+def test_a_prune_whose_daemon_is_killed_is_finished_by_the_next_start(
+    tmp_path: Path, lab: Lab, dice: random.Random
+) -> None:
+    installation, in_the_middle = Installation(tmp_path, lab), 0
+    for _ in range(max(KILLS // 2, 2)):
+        with installation.daemon() as daemon, Client(installation.socket) as client:
+            jobs = pruned(installation, lab, client)
+            # The killer counts names, since a prune takes milliseconds.
+            last = dice.randrange(len(jobs) * SURPLUS)
+            killer = threading.Thread(
+                target=kill_at, args=(daemon.is_alive, daemon.kill, installation.state, last)
+            )
+            killer.start()
+            answered = 0
+            with suppress(DaemonUnavailable):
+                answered = len(client.prune(keep=0).jobs)
+            killer.join()
+        check_database(installation.state / "cucmd.db")
+        in_the_middle += begun_deletions(installation)
+        with installation.daemon(), Client(installation.socket) as client:
+            left = check_whole_or_gone(installation, client)
+            assert left <= set(jobs)
+            assert not (answered and left)
+            client.prune(keep=0)
+            assert check_whole_or_gone(installation, client) == set()
+    assert in_the_middle, "every kill came between two jobs"
+
+
+def test_a_prune_whose_client_is_killed_leaves_whole_jobs(
+    tmp_path: Path, lab: Lab, dice: random.Random
+) -> None:
+    installation = Installation(tmp_path, lab)
+    with installation.daemon(), Client(installation.socket) as client:
+        for _ in range(max(KILLS // 2, 2)):
+            jobs = pruned(installation, lab, client)
+            pruning = cucmctl(installation, "prune", "--keep", "0")
+            killer = threading.Thread(
+                target=kill_at,
+                args=(
+                    lambda pruning=pruning: pruning.poll() is None,
+                    pruning.kill,
+                    installation.state,
+                    dice.randrange(len(jobs) * SURPLUS),
+                ),
+            )
+            killer.start()
+            pruning.wait(60)
+            killer.join()
+            assert check_whole_or_gone(installation, client) <= set(jobs)
+            client.prune(keep=0)
+            assert check_whole_or_gone(installation, client) == set()
+
+
+def kill_at(lives: Callable[[], bool], kill: Callable[[], None], state: Path, least: int) -> None:
+    """Kills once no more than so many of the surplus files are left."""
+    while lives() and sum(map(names_in, (state / "jobs").glob("*/more"))) > least:
+        pass
+    kill()
+
+
+def names_in(folder: Path) -> int:
+    with suppress(FileNotFoundError):
+        return len(os.listdir(folder))
+    return 0
