@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from cucmctl import Client
+from cucmd.api import structs
 from rig.daemon import CONFIG
 from rig.debian import CannotRun, Debian, python_of, tree_of_packages
 
@@ -68,8 +69,16 @@ class Host:
     def ctl(self, user: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return self.debian.run("/opt/cucmd/bin/cucmctl", *arguments, user=user, stdin=stdin)
 
+    def must_ctl(self, user: str, *arguments: str) -> str:
+        """As `ctl`, for what has to succeed: its standard output."""
+        return self.debian.must("/opt/cucmd/bin/cucmctl", *arguments, user=user)
+
     def client(self) -> Client:
         return Client(self.socket)
+
+    def job(self, job_id: str) -> structs.Job:
+        with self.client() as client:
+            return client.status(job_id)
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         target = self.debian.path(path)

@@ -1,0 +1,143 @@
+"""A job as a case, at the service that has booted: in the hands of people with nothing but groups.
+
+One container for all tests. The nodes are a lab on this machine's loopback, the container's too.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+
+from rig.daemon import CONFIG
+from rig.debian import CannotRun, booted
+from rig.installed import Host, install
+from rig.jobs import SDL, statuses
+from rig.lab import Lab, running_lab
+
+# The first one installs a Debian, where no run before has left it.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+
+CREDENTIAL = "cucmd.lab"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Node 3 refuses its first command."""
+    options = ("--files", "3", "--size", "60000", "--fault", "3=refuse-command*1")
+    with running_lab(3, *options) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[Host]:
+    wheels = tmp_path_factory.mktemp("wheels")
+    try:
+        with booted({wheels: "/srv/wheels"}) as debian:
+            host = install(debian, wheels)
+            host.write(f"/etc/credstore/{CREDENTIAL}.username", lab.username, 0o600)
+            host.write(f"/etc/credstore/{CREDENTIAL}.password", lab.password, 0o600)
+            yield host
+            assert "Traceback" not in host.journal()
+    except CannotRun as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def hand(host: Host) -> Iterator[str]:
+    """A folder of the operator's own."""
+    folder = "/tmp/olga"
+    host.debian.must("install", "-d", "-o", "olga", "-m", "700", folder)
+    yield folder
+    host.debian.must("rm", "-r", folder)
+
+
+def test_an_operator_has_what_was_collected_in_hand(host: Host, lab: Lab, hand: str) -> None:
+    """From the start to the vendor's file, with nothing but the socket."""
+    asked = ("--path", SDL, "--last=2h", "--label=case=698123456", f"--credential={CREDENTIAL}")
+    started = host.ctl("olga", "start", *lab.nodes, *asked, "--wait")
+    assert started.returncode == 3, started.stderr
+    job_id = started.stdout.split()[0]
+    assert f"cucmctl export {job_id}" in started.stderr
+    found = host.must_ctl("olga", "--json", "list", "--label=case=698123456")
+    assert [job["job_id"] for job in json.loads(found)] == [job_id]
+    files = [
+        json.loads(line) for line in host.must_ctl("olga", "--json", "files", job_id).splitlines()
+    ]
+    assert {(file["node"], file["exported"]) for file in files} == {
+        (node, True) for node in lab.nodes[:2]
+    }
+    refused = host.debian.run("ls", host.job(job_id).directory, user="olga")
+    assert refused.returncode != 0, "the directory is the service's own"
+
+    for form in ("zip", "tar", "dir"):
+        out = f"{hand}/case.{form}"
+        said = host.must_ctl("olga", "export", job_id, "--format", form, "-o", out)
+        assert said == f"{out}\n"
+    if shutil.which("unzip"):  # `.ci/run` has it
+        tested = ["unzip", "-tqq", str(host.debian.path(f"{hand}/case.zip"))]
+        subprocess.run(tested, check=True)
+    host.debian.must("mkdir", f"{hand}/untarred", user="olga")
+    host.debian.must("tar", "-xf", f"{hand}/case.tar", "-C", f"{hand}/untarred", user="olga")
+    for folder in ("untarred", "case.dir"):
+        check = f"cd {hand}/{folder} && sha256sum --strict -c SHA256SUMS"
+        checked = host.debian.must("sh", "-c", check, user="olga")
+        assert checked.count(": OK\n") == len(files)
+    host.debian.must("diff", "-r", f"{hand}/untarred", f"{hand}/case.dir")
+    with zipfile.ZipFile(host.debian.path(f"{hand}/case.zip")) as archive:
+        for file in files:
+            content = archive.read(f"{file['node'].replace(':', '_')}/{file['path']}")
+            assert hashlib.sha256(content).hexdigest() == file["sha256"]
+        assert lab.nodes[2] in archive.read("summary.txt").decode()
+
+    assert SDL in host.must_ctl("olga", "transcript", job_id, lab.nodes[0])
+    host.must_ctl("olga", "verify", job_id)
+    host.must_ctl("olga", "label", job_id, "site=bern", "case=")
+    assert host.job(job_id).labels == {"site": "bern"}
+    host.must_ctl("olga", "retry", job_id, "--wait")
+    assert (host.job(job_id).retries, set(statuses(host.job(job_id)))) == (1, {"succeeded"})
+    host.must_ctl("olga", "export", job_id, "--force", "-o", f"{hand}/case.tar")
+    names = host.debian.must("tar", "-tf", f"{hand}/case.tar").splitlines()
+    assert sum(name.startswith(lab.nodes[2].replace(":", "_")) for name in names) == 3
+    host.must_ctl("olga", "delete", job_id, "--yes")
+    assert host.ctl("olga", "status", job_id).returncode == 5
+
+
+def test_who_may_look_is_refused_what_the_table_says(host: Host, lab: Lab) -> None:
+    """Of the view group, once without and once with `view_reads_files`; and somebody of neither."""
+    job = ("start", lab.nodes[0], "--path", SDL, "--last=2h", f"--credential={CREDENTIAL}")
+    job_id = host.must_ctl("olga", *job, "--wait").split()[0]
+    looks = (("list",), ("status", job_id), ("watch", job_id), ("wait", job_id), ("hostkeys",))
+    reads = (
+        ("files", job_id),
+        ("transcript", job_id, lab.nodes[0]),
+        ("export", job_id, "-o", "/tmp/victor.zip", "--force"),
+    )
+    changes = (
+        job,
+        ("retry", job_id),
+        ("cancel", job_id),
+        ("label", job_id, "a=b"),
+        ("verify", job_id),
+        ("delete", job_id, "--yes"),
+        ("prune", "--keep", "0"),
+        ("prune", "--keep", "0", "--dry-run"),
+        ("hostkeys", "forget", lab.nodes[0]),
+        ("reload",),
+    )
+
+    def codes_of(user: str, verbs: tuple[tuple[str, ...], ...]) -> set[int]:
+        return {host.ctl(user, *verb).returncode for verb in verbs}
+
+    assert codes_of("victor", looks) == {0}
+    assert codes_of("victor", reads + changes) == {77}
+    assert codes_of("nina", looks + reads + changes) == {77}
+    host.write("/etc/cucmd/cucmd.toml", f"{CONFIG}[access]\nview_reads_files = true\n")
+    host.systemctl("reload", "cucmd.service")
+    assert codes_of("victor", looks + reads) == {0}
+    assert codes_of("victor", changes) == {77}
+    assert codes_of("nina", looks + reads + changes) == {77}
+    assert (host.job(job_id).status, host.job(job_id).labels) == ("succeeded", None)
