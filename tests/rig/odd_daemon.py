@@ -7,6 +7,7 @@
     CUCMD_TEST_SIGNALS `open_store SIGHUP SIGUSR1`: signals that it gets as that function is called
     CUCMD_TEST_KILLED  `before add_job`, `after reopen_job`: it is killed as that method of the
                        store begins, or has ended
+    CUCMD_TEST_UNREAD  seconds after which an export that nobody reads ends
     CUCMD_TEST_DEFECT  the text of an error that is raised once it has started
 
 The one rule: without these variables it is `cucmd`.
@@ -31,6 +32,7 @@ from cucmd.service import daemon as service
 from cucmd.service.wiring import Ssh
 from cucmd.store import Store, open_store
 from cucmd.store.database import connect
+from cucmd.varlink import upgrade
 from cucmd.work import collect as procedure
 
 
@@ -126,6 +128,8 @@ if __name__ == "__main__":
         setattr(service, function, interrupted(getattr(service, function), numbers))
     if "CUCMD_TEST_KILLED" in os.environ:
         killing(Store, *os.environ["CUCMD_TEST_KILLED"].split())
+    if "CUCMD_TEST_UNREAD" in os.environ:
+        upgrade.UNREAD = float(os.environ["CUCMD_TEST_UNREAD"])
     if "CUCMD_TEST_DEFECT" in os.environ:
         service._show_status = failing_with(OSError(os.environ["CUCMD_TEST_DEFECT"]))
     raise SystemExit(main())

@@ -13,6 +13,9 @@ import trio
 
 from rig.daemon import Daemon
 from rig.example_interface import NAME, Example
+from rig.jobs import SDL
+from rig.lab import Lab, running_lab
+from rig.quiet import wait_until
 from rig.varlink_peer import serving, short_path
 
 pytestmark = pytest.mark.skipif(
@@ -101,3 +104,141 @@ def test_varlinkctl_drives_the_daemon(daemon: Daemon) -> None:
     assert re.search(r"org\.varlink\.service\.ExpectedMore|'more' flag", without.stderr)
     wrong = run("call", address, "io.cucmd.Jobs.Start", '{"nodes": [], "login": {"pass": "x"}}')
     assert json.loads(wrong.stdout)["parameter"] == "login.pass"
+
+
+class Varlinkctl:
+    """Calls of a daemon's methods."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._address = f"unix:{daemon.socket}"
+
+    def __call__(self, method: str, **parameters: object) -> dict:
+        (reply,) = self._replies(method, parameters)
+        return reply
+
+    def more(self, method: str, **parameters: object) -> list[dict]:
+        return self._replies(method, parameters, "--more")
+
+    def error(self, method: str, **parameters: object) -> str:
+        done = self._run(method, parameters)
+        assert done.returncode != 0
+        return done.stdout + done.stderr
+
+    def _replies(self, method: str, parameters: dict, *options: str) -> list[dict]:
+        done = self._run(method, parameters, *options)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.replace("\x1e", "").splitlines()]
+
+    def _run(self, method: str, parameters: dict, *options: str) -> subprocess.CompletedProcess:
+        call = ("call", self._address, f"io.cucmd.Jobs.{method}", json.dumps(parameters))
+        return run("--json=short", *options, *call)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Node 2 refuses the first command."""
+    with running_lab(2, "--files", "3", "--fault", "2=refuse-command*1") as lab:
+        yield lab
+
+
+def ended(call: Varlinkctl, job_id: str) -> dict:
+    """The last change of a watch of the job."""
+    first, *later = call.more("Watch", job_id=job_id, changes=True)
+    assert first["job"]["job_id"] == job_id
+    assert [reply.get("job") for reply in later] == [None] * len(later)
+    revisions = [reply["change"]["revision"] for reply in later]
+    assert revisions == sorted(revisions)
+    return later[-1]["change"] if later else first["job"]
+
+
+def closed(call: Varlinkctl, job_id: str) -> dict:
+    wait_until(lambda: call("Status", job_id=job_id)["job"]["closed"])
+    return call("Status", job_id=job_id)["job"]
+
+
+def request_of(lab: Lab, nodes: list[str]) -> dict:
+    return {
+        "nodes": nodes,
+        "login": {"username": lab.username, "password": lab.password},
+        "collection": {"paths": [SDL], "last": "2h"},
+    }
+
+
+@pytest.mark.long
+def test_a_case_from_start_to_delete(daemon: Daemon, lab: Lab) -> None:
+    """Every method about what a job has collected."""
+    call = Varlinkctl(daemon)
+    request = {**request_of(lab, lab.nodes), "labels": {"case": "1"}, "start_key": "k"}
+    job_id = call("Start", **request)["job"]["job_id"]
+    assert call("Start", **request)["job"]["job_id"] == job_id
+    assert ended(call, job_id)["status"] == "partial"
+    assert closed(call, job_id)["labels"] == {"case": "1"}
+
+    login = request["login"]
+    again = call("Retry", job_id=job_id, nodes=[lab.nodes[1]], login=login, start_key="l")["job"]
+    assert (again["job_id"], again["retries"], again["closed"]) == (job_id, 1, False)
+    assert call("Retry", job_id=job_id, login=login, start_key="l", nodes=[lab.nodes[1]])
+    assert ended(call, job_id)["status"] == "succeeded"
+    assert closed(call, job_id)["retries"] == 1
+
+    *files, last = call.more("Files", job_id=job_id)
+    assert last == {"files": []}
+    found = [file for reply in files for file in reply["files"]]
+    assert len([file for file in found if file["exported"] and file["complete"]]) == 6
+    of_one = call.more("Files", job_id=job_id, nodes=lab.nodes[:1])
+    assert {file["node"] for reply in of_one for file in reply["files"]} == {lab.nodes[0]}
+    verified = call.more("Verify", job_id=job_id)[-1]
+    assert (verified["files"], verified["wrong"]) == (6, [])
+    said = call.more("Transcript", job_id=job_id, node=lab.nodes[0], follow=True)
+    assert f"file get activelog {SDL}" in "".join(reply["text"] for reply in said)
+    labelled = call("Label", job_id=job_id, labels={"case": "", "site": "bern"})["job"]
+    assert labelled["labels"] == {"site": "bern"}
+    assert "upgrade" in call.error("Export", job_id=job_id)
+
+    deleted = call("Delete", job_id=job_id, files_only=True)
+    assert (deleted["job"]["job_id"], deleted["bytes"] > 0) == (job_id, True)
+    assert call("Status", job_id=job_id)["job"]["files_deleted"]
+    call("Delete", job_id=job_id)
+    assert "JobNotFound" in call.error("Status", job_id=job_id)
+
+
+@pytest.mark.long
+def test_jobs_are_listed_pruned_and_watched(daemon: Daemon, lab: Lab) -> None:
+    call = Varlinkctl(daemon)
+    request = request_of(lab, lab.nodes[:1])
+    jobs = [
+        call("Start", **request, labels={"case": case, "site": "bern"})["job"]["job_id"]
+        for case in ("1", "2", "3")
+    ]
+    for job_id in jobs:
+        ended(call, job_id)
+        closed(call, job_id)
+
+    def listed(**which: object) -> tuple[list[str], int]:
+        reply = call("List", **which)
+        return [job["job_id"] for job in reply["jobs"]], reply["older"]
+
+    assert listed() == (jobs[::-1], 0)
+    assert listed(limit=1) == (jobs[2:], 2)
+    assert listed(before=jobs[2], limit=1) == ([jobs[1]], 1)
+    assert listed(labels={"case": "2", "site": "bern"}) == ([jobs[1]], 0)
+    assert listed(target=lab.nodes[0], status="succeeded", before=jobs[1]) == ([jobs[0]], 0)
+    assert listed(since="2099-01-01T00:00:00Z") == ([], 0)
+    assert listed(status="failed") == ([], 0)
+    assert '"status"' in call.error("List", status="finished")
+
+    meant = call("Prune", keep=1, labels={"site": "bern"}, dry_run=True)
+    assert [job["job_id"] for job in meant["jobs"]] == jobs[1::-1]
+    assert listed() == (jobs[::-1], 0)
+    assert "InvalidRequest" in call.error("Prune")
+    assert call("Prune", keep=1, labels={"site": "bern"}) == meant
+    assert listed() == (jobs[2:], 0)
+
+
+@pytest.mark.long
+def test_the_configuration_is_read_again(daemon: Daemon) -> None:
+    call = Varlinkctl(daemon)
+    assert call("Reload") == {"after_restart": []}
+    config = daemon.folder / "cucmd.toml"
+    config.write_text(config.read_text() + '[profiles.x]\npaths = ["a"]\n[varlink\n')
+    assert "ReloadFailed" in call.error("Reload")
