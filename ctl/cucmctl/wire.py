@@ -93,8 +93,8 @@ class Connection:
 
     def receive_bytes(self, size: int, deadline: float | None) -> bytes:
         """What follows the reply to an upgrade: at least one byte, at most `size`."""
-        if not self._buffer:
-            self._buffer += self._read(deadline)
+        if not self._buffer:  # not through it: an export is gigabytes
+            return self._read(deadline, min(size, _PIECE))
         data = bytes(self._buffer[:size])
         del self._buffer[:size]
         return data
@@ -110,10 +110,10 @@ class Connection:
         del self._buffer[: end + 1]
         return frame
 
-    def _read(self, deadline: float | None) -> bytes:
+    def _read(self, deadline: float | None, size: int = _PIECE) -> bytes:
         try:
             self._expire_at(deadline)
-            chunk = self._socket.recv(_PIECE)
+            chunk = self._socket.recv(size)
         except TimeoutError:
             raise
         except OSError as error:
