@@ -23,7 +23,7 @@ from typing import IO
 from cucmctl.export import FolderSink, Format, Sink, TarSink, ZipSink
 
 # How a file system says that it has no files without a name, or a kernel that it knows none.
-_NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+_NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 # Names of what is not whole: ".", the target's name, ".", so many random characters, and this end.
 _END = ".part"
 _RANDOM = 8
@@ -57,8 +57,12 @@ def _sink(out: IO[bytes], form: Format) -> Sink:
 
 
 def _refuse_existing(path: Path, *, force: bool) -> None:
-    if not force and os.path.lexists(path):
+    if not os.path.lexists(path):
+        return
+    if not force:
         raise _exists(path)
+    if not (path.is_symlink() or path.is_file() or path.is_dir()):  # /dev/null, for root
+        raise TargetExists(f"{path} is neither a file nor a folder, and is not replaced")
 
 
 def _exists(path: Path) -> TargetExists:
@@ -109,7 +113,9 @@ def _link(file: IO[bytes], path: Path) -> None:
     # With a folder's descriptor Python calls linkat, which alone follows the link in /proc.
     here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.link(_link_of(file.fileno()), path, src_dir_fd=here, dst_dir_fd=here)
+        os.link(
+            _link_of(file.fileno()), path, src_dir_fd=here, dst_dir_fd=here, follow_symlinks=True
+        )
     except FileExistsError:
         raise _exists(path) from None
     finally:
@@ -157,11 +163,24 @@ def _new_folder(path: Path, *, force: bool) -> Iterator[Path]:
             yield folder
             _refuse_existing(path, force=force)
             if os.path.lexists(path):
-                _remove(path)
-            folder.rename(path)
+                _exchange(folder, path)
+            else:
+                folder.rename(path)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _exchange(folder: Path, path: Path) -> None:
+    """The folder in place of what is there, which is never seen half-removed."""
+    aside = _beside(path)
+    path.rename(aside)
+    try:
+        folder.rename(path)
+    except BaseException:
+        aside.rename(path)
+        raise
+    _remove(aside)
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -79,6 +81,31 @@ def test_what_came_meanwhile_is_replaced_by_force(tmp_path: Path, form: Format) 
     exported_meanwhile(tmp_path / "x", form, force=True)
     assert names(tmp_path) == {"x"}
     assert (tmp_path / "x").is_dir() or (tmp_path / "x").read_bytes() != b"of somebody else"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_device_or_a_fifo_is_not_replaced_even_by_force(tmp_path: Path, form: Format) -> None:
+    os.mkfifo(tmp_path / "x")
+    with pytest.raises(TargetExists), target(tmp_path / "x", form, force=True):
+        pass
+    assert (tmp_path / "x").is_fifo()
+
+
+def test_a_folder_that_is_replaced_is_never_seen_half_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is killed as it removes the old one."""
+
+    def killed(*_: object, **__: object) -> NoReturn:
+        seen.append([path.name for path in (tmp_path / "x").iterdir()])
+        raise KeyboardInterrupt
+
+    seen: list[list[str]] = []
+    (tmp_path / "x" / "old").mkdir(parents=True)
+    monkeypatch.setattr(export_target.shutil, "rmtree", killed)
+    with suppress(KeyboardInterrupt), target(tmp_path / "x", "dir", force=True) as sink:
+        sink.close()
+    assert seen[0] == [] == list((tmp_path / "x").iterdir()), "the new one"
 
 
 @pytest.mark.parametrize("form", FORMATS)
