@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 import trio
@@ -124,6 +125,12 @@ class Varlinkctl:
         assert done.returncode != 0
         return done.stdout + done.stderr
 
+    def begin(self, method: str, **parameters: object) -> subprocess.Popen[str]:
+        """A stream without an end."""
+        call = ("call", self._address, f"io.cucmd.Jobs.{method}", json.dumps(parameters))
+        command = ["varlinkctl", "--no-pager", "--json=short", "-E", *call]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRON)
+
     def _replies(self, method: str, parameters: dict, *options: str) -> list[dict]:
         done = self._run(method, parameters, *options)
         assert done.returncode == 0, done.stderr
@@ -132,6 +139,11 @@ class Varlinkctl:
     def _run(self, method: str, parameters: dict, *options: str) -> subprocess.CompletedProcess:
         call = ("call", self._address, f"io.cucmd.Jobs.{method}", json.dumps(parameters))
         return run("--json=short", *options, *call)
+
+
+def reply_in(lines: IO[str]) -> dict:
+    """The next one."""
+    return json.loads(lines.readline().replace("\x1e", ""))
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +245,24 @@ def test_jobs_are_listed_pruned_and_watched(daemon: Daemon, lab: Lab) -> None:
     assert "InvalidRequest" in call.error("Prune")
     assert call("Prune", keep=1, labels={"site": "bern"}) == meant
     assert listed() == (jobs[2:], 0)
+
+
+@pytest.mark.long
+def test_all_jobs_are_watched_from_those_that_run(daemon: Daemon, lab: Lab) -> None:
+    call = Varlinkctl(daemon)
+    before = call("Start", **request_of(lab, lab.nodes[:1]))["job"]["job_id"]
+    ended(call, before)
+    closed(call, before)
+    watching = call.begin("Watch", changes=True)
+    with watching, watching.stdout as lines:
+        assert not reply_in(lines)["jobs"], "none runs"
+        job_id = call("Start", **request_of(lab, lab.nodes[:1]))["job"]["job_id"]
+        change = {"closed": False}
+        while not change["closed"]:
+            change = reply_in(lines)["change"]
+            assert change["job_id"] == job_id
+        assert change["status"] == "succeeded"
+        watching.terminate()
 
 
 @pytest.mark.long
