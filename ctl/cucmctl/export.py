@@ -26,8 +26,8 @@ CHECKSUMS = "SHA256SUMS"
 # Bytes that are handled at once. Measured: a MiB, which leaves the processor's cache between the
 # steps, takes twice as much of its time.
 _PIECE = 128 * 1024
-# The earliest date that a zip can hold.
-_ZIP_BEGINS = (1980, 1, 1, 0, 0, 0)
+# The earliest and the latest date that a zip can hold.
+_ZIP_BEGINS, _ZIP_ENDS = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 
 
 class Damaged(ClientError):
@@ -176,7 +176,7 @@ class ZipSink:
     def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
         modified = time.gmtime(member.mtime)[:6]
         name = member.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        info = zipfile.ZipInfo(name, max(modified, _ZIP_BEGINS))
+        info = zipfile.ZipInfo(name, min(max(modified, _ZIP_BEGINS), _ZIP_ENDS))
         info.external_attr = 0o100640 << 16
         info.file_size = member.size  # by which it knows whether to use the Zip64 form
         with self._zip.open(info, "w") as entry:

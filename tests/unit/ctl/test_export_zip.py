@@ -1,0 +1,83 @@
+"""A zip that is made as a job's tar passes."""
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cucmctl.export import ZipSink
+
+PIECE = bytes(1 << 20)
+LARGE = 5 << 30  # more than the 32 bits of a plain zip
+
+
+class Sparse(io.FileIO):
+    """Zeros become holes, so that nothing but names is on the disk."""
+
+    def write(self, data: bytes) -> int:
+        if bytes(data) != PIECE:
+            return super().write(data)
+        self.seek(len(data), io.SEEK_CUR)
+        return len(data)
+
+
+def member(name: str, size: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info
+
+
+def zeros(size: int) -> Iterator[bytes]:
+    for _ in range(size // len(PIECE)):
+        yield PIECE
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_file_of_more_than_4_gib(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with Sparse(path, "w+") as out:
+        sink = ZipSink(out)
+        sink.add(member("n/large", LARGE), zeros(LARGE))
+        sink.add(member("n/behind it", 3), iter([b"abc"]))
+        sink.close()
+    assert path.stat().st_size > LARGE
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert [info.file_size for info in archive.infolist()] == [LARGE, 3]
+        assert archive.read("n/behind it") == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("modified", "kept"),
+    [
+        (0, (1980, 1, 1, 0, 0, 0)),
+        (-(1 << 31), (1980, 1, 1, 0, 0, 0)),
+        (1_790_000_000, (2026, 9, 21, 14, 13, 20)),
+        (1 << 33, (2107, 12, 31, 23, 59, 58)),
+    ],
+)
+def test_a_time_that_a_zip_cannot_hold(
+    tmp_path: Path, modified: int, kept: tuple[int, ...]
+) -> None:
+    info = member("n/a", 3)
+    info.mtime = modified
+    assert only_entry(tmp_path, info).date_time == kept
+
+
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    assert only_entry(tmp_path, member("n/\udcff", 3)).filename == "n/\\xff"
+
+
+def only_entry(folder: Path, info: tarfile.TarInfo) -> zipfile.ZipInfo:
+    with (folder / "x.zip").open("wb") as out:
+        sink = ZipSink(out)
+        sink.add(info, iter([b"abc"]))
+        sink.close()
+    with zipfile.ZipFile(folder / "x.zip") as archive:
+        assert archive.testzip() is None
+        (entry,) = archive.infolist()
+    return entry
