@@ -112,7 +112,7 @@ def exported(tmp_path: Path, large: Lab) -> Exported:
     return Exported(tmp_path, large)
 
 
-def test_an_export_whose_daemon_is_killed_leaves_nothing(
+def test_an_export_whose_daemon_is_killed_or_stopped_leaves_nothing(
     exported: Exported, dice: random.Random
 ) -> None:
     cut_off = 0
@@ -121,7 +121,8 @@ def test_an_export_whose_daemon_is_killed_leaves_nothing(
         with exported.installation.daemon() as daemon, Client(exported.installation.socket) as one:
             exported.check_daemon(one)
             client = exported.begin(form)
-            killer = threading.Timer(dice.random() * exported.seconds, daemon.kill)
+            end = dice.choice([daemon.kill, daemon.terminate])
+            killer = threading.Timer(dice.random() * exported.seconds, end)
             killer.start()
             code = client.wait(60)
             killer.join()
