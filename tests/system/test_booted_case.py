@@ -27,7 +27,7 @@ CREDENTIAL = "cucmd.lab"
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """Node 3 refuses its first command."""
-    options = ("--files", "3", "--size", "60000", "--fault", "3=refuse-command*1")
+    options = ("--files", "3", "--size", "60000", "--stamps", "--fault", "3=refuse-command*1")
     with running_lab(3, *options) as lab:
         yield lab
 
@@ -95,6 +95,8 @@ def test_an_operator_has_what_was_collected_in_hand(host: Host, lab: Lab, hand: 
 
     assert SDL in host.must_ctl("olga", "transcript", job_id, lab.nodes[0])
     host.must_ctl("olga", "verify", job_id)
+    covered = [node.coverage or "" for node in host.job(job_id).nodes[:2]]
+    assert all(text.startswith(("covers ", "begins ")) for text in covered), covered
     host.must_ctl("olga", "label", job_id, "site=bern", "case=")
     assert host.job(job_id).labels == {"site": "bern"}
     host.must_ctl("olga", "retry", job_id, "--wait")
@@ -104,6 +106,12 @@ def test_an_operator_has_what_was_collected_in_hand(host: Host, lab: Lab, hand: 
     assert sum(name.startswith(lab.nodes[2].replace(":", "_")) for name in names) == 3
     host.must_ctl("olga", "delete", job_id, "--yes")
     assert host.ctl("olga", "status", job_id).returncode == 5
+
+    others = [host.must_ctl("olga", "start", lab.nodes[0], *asked, "--wait") for _ in range(2)]
+    pruned = host.must_ctl("olga", "prune", "--keep", "1")
+    assert [job.strip() in pruned for job in others] == [True, False]
+    host.must_ctl("olga", "hostkeys", "forget", lab.nodes[0])
+    host.must_ctl("olga", "reload")
 
 
 def test_who_may_look_is_refused_what_the_table_says(host: Host, lab: Lab) -> None:
