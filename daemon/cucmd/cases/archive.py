@@ -215,17 +215,32 @@ class Archive:
         yield documents.MANIFEST_END
 
     async def _content(self, entry: Entry, path: Path) -> AsyncGenerator[bytes, None]:
-        """Header, content and padding. A small file is one piece."""
-        descriptor = await trio.to_thread.run_sync(partial(os.open, path, _FLAGS))
+        """Header, content and padding. Of a small file one piece, for one change of threads."""
+        first = partial(_open_and_read, path, min(CHUNK, entry.size))
+        descriptor, chunk = await trio.to_thread.run_sync(first)
         try:
             ahead, left = entry.header(), entry.size
             while left:
-                chunk = await trio.to_thread.run_sync(os.read, descriptor, min(CHUNK, left))
                 if not chunk:
                     raise CannotExport(f"{documents.shown(entry.name)} was cut while it was read")
                 left -= len(chunk)
-                yield ahead + chunk if ahead else chunk
+                behind = b"" if left else entry.padding()
+                yield b"".join((ahead, chunk, behind)) if ahead or behind else chunk
                 ahead = b""
-            yield ahead + entry.padding()
+                if left:
+                    more = min(CHUNK, left)
+                    chunk = await trio.to_thread.run_sync(os.read, descriptor, more)
+            if ahead:
+                yield ahead
         finally:
             os.close(descriptor)
+
+
+def _open_and_read(path: Path, size: int) -> tuple[int, bytes]:
+    """A descriptor, and the first bytes."""
+    descriptor = os.open(path, _FLAGS)
+    try:
+        return descriptor, os.read(descriptor, size)
+    except BaseException:
+        os.close(descriptor)
+        raise
