@@ -1,11 +1,14 @@
 """How fast a job is exported, and in how much memory, beside `tar | cat` of the same files.
 
-The one rule: the files are sparse, so that no disk is measured; both sides read every byte.
+The one rule: the files are sparse, so that no disk is measured; both sides read every byte. On a
+machine that does other work too, the processor's time is what can be compared.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -29,18 +32,26 @@ FILE = 1 << 30
 
 
 def run(gigabytes: int = 6, rounds: int = 1) -> dict[str, Any]:
-    """`ours`, `theirs` in bytes a second; memory in bytes, at most while an export ran."""
+    """`ours`, `theirs` in bytes a second; memory in bytes, at most while an export ran; the time of
+    the processor in seconds for each GiB, that of `cat` included.
+    """
     with tempfile.TemporaryDirectory(prefix="cucmd-bench-") as name:
         folder = Path(name)
         trio.run(_make_job, folder / "cucmd/state", gigabytes)
         size = gigabytes * FILE
         with running_daemon(folder / "cucmd", CONFIG, checks=False) as daemon:
             ours, theirs, memory = [], [], []
+            cpu = dict.fromkeys(("daemon_cpu", "client_cpu", "tar_cpu"), 0.0)
             for _ in range(rounds):
+                before = _cpu_of(daemon), _cpu_of_children()
                 took, peaks = _export(daemon)
+                between = _cpu_of(daemon), _cpu_of_children()
                 ours.append(size / took)
                 memory.append(peaks)
                 theirs.append(size / _tar(folder / "cucmd/state/jobs" / JOB_ID))
+                cpu["daemon_cpu"] += (between[0] - before[0]) / gigabytes / rounds
+                cpu["client_cpu"] += (between[1] - before[1]) / gigabytes / rounds
+                cpu["tar_cpu"] += (_cpu_of_children() - between[1]) / gigabytes / rounds
             idle = daemon.memory()
     return {
         "gigabytes": gigabytes,
@@ -50,6 +61,7 @@ def run(gigabytes: int = 6, rounds: int = 1) -> dict[str, Any]:
         "daemon": max(daemon for daemon, _ in memory),
         "client": max(client for _, client in memory),
         "daemon_idle": idle,
+        **cpu,
     }
 
 
@@ -99,6 +111,17 @@ def _export(daemon: Daemon) -> tuple[float, tuple[int, int]]:
     sampling.set()
     thread.join()
     return time.perf_counter() - began, (peaks[0], peaks[1])
+
+
+def _cpu_of(daemon: Daemon) -> float:
+    fields = Path(f"/proc/{daemon.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _cpu_of_children() -> float:
+    """Of those that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _tar(folder: Path) -> float:

@@ -76,6 +76,9 @@ def _export(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield f"{figures['gigabytes']} GiB exported as tar", f"{figures['ours'] / MB:.0f} MB/s", ""
     yield "the same files by `tar | cat`", f"{figures['theirs'] / MB:.0f} MB/s", ""
     yield "    ratio, median of pairs", f"{figures['ratio']:.2f}", ""
+    spent = "    of the processor's time, for each GiB: {}"
+    for who in ("daemon", "client", "tar"):
+        yield spent.format(who), f"{figures[f'{who}_cpu']:.2f} s", ""
     memory, idle = figures["daemon"], figures["daemon_idle"]
     yield "memory of the daemon meanwhile", f"{memory / MB:.0f} MB", f"{idle / MB:.0f} MB idle"
     yield "memory of the client", f"{figures['client'] / MB:.0f} MB", ""
