@@ -383,6 +383,7 @@ async def test_who_is_over_its_share_gets_no_connection_and_others_do(
             for _ in range(10):
                 with connect_as(65_001, path) as refused:
                     assert await trio.to_thread.run_sync(refused.recv, 1) == b""
+            monkeypatch.undo()
             with connect_as(65_002, path) as other:
                 other.sendall(json.dumps(request("Who")).encode() + b"\0")
                 answer = await trio.to_thread.run_sync(other.recv, 65536)
