@@ -14,6 +14,7 @@ split, and memory stays bounded whatever a node sends. What is known of real nod
     commands.py      command lines, from words that arguments.py has checked
     window.py        the time window of a collection, as `file get` takes it
     status.py        what `show status` says
+    cluster.py       what `show network cluster` and `show version active` say
     secrets.py       what must not be shown, and how it is masked
     transcript.py    both directions as lines for a person
     texts.py         what nodes print, word for word
@@ -21,6 +22,13 @@ split, and memory stays bounded whatever a node sends. What is known of real nod
 
 from cucmd.vos.arguments import InvalidArgument, check_word
 from cucmd.vos.cli import Cli, NotAtPrompt
+from cucmd.vos.cluster import (
+    ActiveVersion,
+    ClusterTable,
+    ListedNode,
+    parse_network_cluster,
+    parse_version_active,
+)
 from cucmd.vos.commands import FileGet, ReceiverAddress
 from cucmd.vos.events import (
     Agreed,
@@ -37,7 +45,7 @@ from cucmd.vos.events import (
 from cucmd.vos.prompt import QUIET_QUESTION
 from cucmd.vos.refusals import quoted
 from cucmd.vos.status import NodeStatus, parse_show_status
-from cucmd.vos.texts import LOCATIONS, PAGER_OFF, SHOW_STATUS
+from cucmd.vos.texts import LOCATIONS, PAGER_OFF, SHOW_CLUSTER, SHOW_STATUS, SHOW_VERSION
 from cucmd.vos.transcript import Transcript
 from cucmd.vos.window import AbsTime, RelTime, Window, needs_zone, parse_last, window_for
 
@@ -45,16 +53,21 @@ __all__ = [
     "LOCATIONS",
     "PAGER_OFF",
     "QUIET_QUESTION",
+    "SHOW_CLUSTER",
     "SHOW_STATUS",
+    "SHOW_VERSION",
     "AbsTime",
+    "ActiveVersion",
     "Agreed",
     "Broken",
     "Cli",
+    "ClusterTable",
     "CommandDone",
     "Event",
     "FileGet",
     "FileGetDone",
     "InvalidArgument",
+    "ListedNode",
     "Moving",
     "NodeStatus",
     "NotAtPrompt",
@@ -69,7 +82,9 @@ __all__ = [
     "check_word",
     "needs_zone",
     "parse_last",
+    "parse_network_cluster",
     "parse_show_status",
+    "parse_version_active",
     "quoted",
     "window_for",
 ]

@@ -14,6 +14,8 @@ PROMPT = "admin:"
 # Commands (V).
 PAGER_OFF = "set cli pagination off"
 SHOW_STATUS = "show status"
+SHOW_CLUSTER = "show network cluster"
+SHOW_VERSION = "show version active"
 QUIT = "quit"
 # The key Enter, as a terminal sends it (V). LF is another key, which a shell in raw mode ignores.
 ENTER = "\r"
@@ -34,6 +36,9 @@ ASK_PASSWORD = "Password:"  # noqa: S105  a prompt, not a password
 ASK_DIRECTORY = "Download directory:"
 NO_FILES_MATCHED = "No files matched filter criteria"
 INVALID_DIRECTORY = "Invalid download directory specified."
+
+# Between the two tables of `show network cluster` (V).
+SERVER_TABLE = "Server Table (processnode) Entries"
 
 # Where `file get` and `file list` look (V).
 LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
