@@ -104,11 +104,40 @@ class Collect(msgspec.Struct, frozen=True, tag="collect"):
     until: datetime | None = None
 
 
+class Discover(msgspec.Struct, frozen=True, tag="discover"):
+    """Asks a node which nodes its cluster has. It has one node: the publisher, as a rule."""
+
+
 # What a job does on each of its nodes: a union of structs, told apart by their tags. Another kind
 # of work is another struct here with a tag of its own: `Work: TypeAlias = Collect | Run`. mypy then
 # names the place in service/daemon.py that has to say which function of work/ does it. A tag and
 # its fields are in databases: a tag is never renamed, and a field that comes later has a default.
-Work: TypeAlias = Collect
+Work: TypeAlias = Collect | Discover
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A node of a cluster as another one names it. `node`: by which a job can be started on it.
+
+    `fqdn` None: it has no domain. `role` and `product` are words of the node that was asked.
+    """
+
+    node: str
+    address: str
+    name: str
+    fqdn: str | None
+    role: str
+    product: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a discovery has found. `version`: of the node that was asked; None: it is not known.
+
+    `unread`: lines about the cluster in no known form, masked, some of them if they are many.
+    """
+
+    members: tuple[Member, ...]
+    version: str | None = None
+    unread: tuple[str, ...] = ()
 
 
 class Pending(msgspec.Struct, frozen=True, tag="pending"):
@@ -152,6 +181,7 @@ class Node(msgspec.Struct, frozen=True):
     `coverage`: what its files cover of the window (cases/coverage.py). None: not looked at.
     `all_announced`: no more files than those of `files_announced` will be.
     `heard_at`: when the last byte of it came, or the attempt began.
+    `found`: what a discovery has found there.
     """
 
     node: str
@@ -171,6 +201,7 @@ class Node(msgspec.Struct, frozen=True):
     all_announced: bool = False
     heard_at: datetime | None = None
     attempts_before: int = 0
+    found: Found | None = None
 
     @property
     def settled(self) -> bool:
@@ -307,6 +338,11 @@ class Job(msgspec.Struct, frozen=True):
     files_deleted: bool = False
     closed_after: float | None = None
     deleted: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Which kind of work it does: the tag of `work`."""
+        return str(self.work.__struct_config__.tag)
 
     @property
     def ended(self) -> bool:

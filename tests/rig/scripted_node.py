@@ -1,22 +1,25 @@
-"""A node without a network, for unit tests of `collect`: its side of the dialogue is a script.
+"""A node without a network, for unit tests of `work/`: its side of the dialogue is a script.
 
 Time is virtual. Its receiver only notes the files. Every close is counted.
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
 from cucmd import vos
 from cucmd.failure import Failure, NodeFailed
-from cucmd.job import Collect, Phase, Timeouts
+from cucmd.job import Collect, Discover, Found, Phase, Timeouts
 from cucmd.node.ports import Credentials, NodeTask, Retry, Session
+from cucmd.node_name import parse_node
 from cucmd.received_file import ReceivedFile
 from cucmd.work.collect import collect
+from cucmd.work.discover import discover
 
 GREETING = (
     "Command Line Interface is starting up, please wait ...",
@@ -276,6 +279,7 @@ class RecordedReport:
         self.all_announced: list[bool] = []
         self.counted: list[str] = []
         self.clocks: list[tuple[str | None, float]] = []
+        self.last_found: Found | None = None
 
     def attempt(self, number: int) -> None:
         self.attempts.append(number)
@@ -288,6 +292,9 @@ class RecordedReport:
 
     def session(self, session: Session) -> None:
         pass
+
+    def found(self, found: Found) -> None:
+        self.last_found = found
 
     def upload_target(self, target: Target) -> None:
         pass
@@ -315,6 +322,36 @@ async def collected(
 ) -> tuple[tuple[str, ...], RecordedReport]:
     report = report or RecordedReport()
     return await collect(task, task.work, node.open_shell, node, report), report
+
+
+async def discovered(
+    node: Node, task: NodeTask, report: RecordedReport | None = None
+) -> tuple[tuple[str, ...], RecordedReport]:
+    report = report or RecordedReport()
+    return await discover(task, node.open_shell, node, report), report
+
+
+def discovery_task(folder: Path, name: str = "cucm-pub", **fields: object) -> NodeTask:
+    host, port = parse_node(name)
+    task = node_task(folder, work=Discover(), **fields)
+    return msgspec.structs.replace(task, node=name, host=host, port=port)
+
+
+def answers(said: Mapping[str, Sequence[str] | Answer]) -> Script:
+    """Prints the greeting, and answers each plain command as `said` has it; others with nothing."""
+
+    async def script(node: Node) -> None:
+        await node.say(*GREETING)
+        await node.prompt()
+        while (line := await node.read_line()) != "quit":
+            answer = said.get(line, ())
+            if callable(answer):
+                await answer(node, line)
+            elif answer:
+                await node.say(*answer)
+            await node.prompt()
+
+    return script
 
 
 async def failed(node: Node, task: NodeTask) -> Failure:

@@ -43,8 +43,8 @@ ZoneOf: TypeAlias = Callable[[str], tzinfo | None]
 
 
 def has_coverage(job: Job) -> bool:
-    """Whether the time stamps of all its nodes have been looked at."""
-    return all(node.coverage is not None for node in job.nodes)
+    """Whether the time stamps of all its nodes have been looked at. Other work has no traces."""
+    return not isinstance(job.work, Collect) or all(node.coverage is not None for node in job.nodes)
 
 
 class Coverage:
@@ -116,7 +116,7 @@ class Coverage:
 
     async def _read(self, job_id: str) -> None:
         job = await self._store.load(job_id)
-        if job is None or not job.closed:
+        if job is None or not job.closed or not isinstance(job.work, Collect):
             return
         directory = self._directory(job_id)
         if job.files_deleted or await is_gone(job, directory):

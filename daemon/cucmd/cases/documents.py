@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from cucmd.cases.files import folder, name_of
-from cucmd.job import Collect, Failed, Job, JobEnded, Node
+from cucmd.job import Collect, Failed, Found, Job, JobEnded, Node, Work
 from cucmd.received_file import ReceivedFile
 
 _encode = msgspec.json.Encoder().encode
@@ -60,6 +60,7 @@ class _ManifestNode(msgspec.Struct, frozen=True):
     coverage: str | None
     files: int
     bytes: int
+    found: Found | None
 
 
 class _ManifestJob(msgspec.Struct, frozen=True):
@@ -70,7 +71,7 @@ class _ManifestJob(msgspec.Struct, frozen=True):
     completed_at: datetime | None
     targets: tuple[str, ...]
     labels: dict[str, str]
-    work: Collect
+    work: Work
     nodes: tuple[_ManifestNode, ...]
 
 
@@ -105,6 +106,7 @@ def _manifest_node(node: Node, figures: Figures) -> _ManifestNode:
         node.coverage or None,
         figures.files,
         figures.size,
+        node.found,
     )
 
 
@@ -147,7 +149,8 @@ def summary(job: Job, figures: dict[str, Figures]) -> bytes:
 
 
 def _summary_lines(job: Job, figures: dict[str, Figures]) -> Iterator[str]:
-    yield f"Logs collected by cucmd, job {job.job_id}: {job.status}"
+    what = "Logs collected" if isinstance(job.work, Collect) else "A cluster asked for its nodes"
+    yield f"{what} by cucmd, job {job.job_id}: {job.status}"
     yield ""
     for name, value in _facts(job):
         yield f"{name + ':':<12}{value}"
@@ -167,7 +170,7 @@ def _summary_lines(job: Job, figures: dict[str, Figures]) -> Iterator[str]:
         yield (
             f"{name:<{widths[0]}}  {status:<{widths[1]}}  {count:>{widths[2]}}  {size:>{widths[3]}}"
         )
-    if any(node.coverage is None for node in nodes):
+    if isinstance(job.work, Collect) and any(node.coverage is None for node in nodes):
         yield ""
         yield "What the files cover of the window had not been looked at when this was made."
     remarks = [line for node in nodes for line in _remarks(node, figures[node.node])]
@@ -186,16 +189,15 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
         paths = ", ".join(job.work.paths)
         profile = f" (profile {job.work.profile})" if job.work.profile else ""
         yield "Paths", f"{paths} below {job.work.location}{profile}"
-        yield "Window", window_asked(job)
+        yield "Window", window_asked(job.work, job.created_at)
     yield "Started", _utc(job.started_at)
     yield "Ended", _utc(_completed_at(job))
 
 
-def window_asked(job: Job) -> str:
+def window_asked(work: Collect, created_at: datetime) -> str:
     """The window in UTC: `2026-11-25 10:00:00 to 2026-11-25 12:00:00 UTC (last 2h)`."""
-    work = job.work
     if work.last is not None and work.since is None:
-        return f"last {work.last} before {_utc(job.created_at)}"
+        return f"last {work.last} before {_utc(created_at)}"
     if work.since is None and work.until is None:
         return "all files, no window"
     since = _utc(work.since) if work.since else "the beginning"
@@ -208,6 +210,8 @@ def _remarks(node: Node, figures: Figures) -> Iterator[str]:
         yield f"{node.node}: {node.state.failure.code.value}: {node.state.failure.message}"
     if node.coverage:
         yield f"{node.node}: {node.coverage}"
+    for member in node.found.members if node.found else ():
+        yield f"{node.node}: names {member.node}, {member.name}: {member.role}, {member.product}"
     for note in node.notes:
         yield f"{node.node}: note: {note}"
     if figures.left_out:

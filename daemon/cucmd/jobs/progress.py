@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from cucmd.failure import Failure
-from cucmd.job import Node, Phase
+from cucmd.job import Found, Node, Phase
 from cucmd.node.ports import Session, UploadTarget
 from cucmd.received_file import ReceivedFile
 
@@ -66,6 +66,9 @@ class NodeProgress:
 
     def session(self, session: Session) -> None:
         self._session = session
+
+    def found(self, found: Found) -> None:
+        self._change(lambda node: msgspec.structs.replace(node, found=found))
 
     def upload_target(self, target: UploadTarget) -> None:
         self._target = target

@@ -30,7 +30,7 @@ from cucmd.config import (
     ConfigError,
 )
 from cucmd.failure import CannotStart
-from cucmd.job import Collect
+from cucmd.job import Collect, Discover
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.node_work import WorkOnNode
@@ -64,6 +64,7 @@ from cucmd.varlink import (
 )
 from cucmd.varlink import Limits as SocketLimits
 from cucmd.work.collect import collect
+from cucmd.work.discover import discover
 
 log = logging.getLogger(__name__)
 
@@ -189,6 +190,8 @@ def _work_on_node(ssh: Ssh) -> WorkOnNode:
         match task.work:
             case Collect() as what:
                 return await collect(task, what, ssh.open_shell, ssh, report)
+            case Discover():
+                return await discover(task, ssh.open_shell, ssh, report)
 
     return work_on_node
 

@@ -6,6 +6,7 @@ The one rule: a write that was answered is on the disk, and survives a crash and
     thread.py     a thread that owns a connection; what is durable when; group commit
     tables.py     the SQL statements of one job
     lists.py      the SQL of lists of jobs
+    discoveries.py  the SQL of what nodes have said of their clusters
     deletions.py  the SQL of jobs that are deleted
     revisions.py  the SQL of a job's count of changes
     rows.py       PURE  jobs to rows and back
@@ -15,6 +16,7 @@ The one rule: a write that was answered is on the disk, and survives a crash and
     errors.py     the exceptions
 """
 
+from cucmd.store.discoveries import Discovery
 from cucmd.store.errors import StateInUse, StoreError, StoreFailed, StoreTooNew
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey, summarise
 from cucmd.store.store import Store, open_store
@@ -22,6 +24,7 @@ from cucmd.store.store import Store, open_store
 __all__ = [
     "EVERY_JOB",
     "ClosedJob",
+    "Discovery",
     "JobFilter",
     "JobRow",
     "StartKey",

@@ -28,6 +28,7 @@ _COUNT = "SELECT count(*) FROM job "
 # field of JobFilter -> its condition; the parameters have the names of the fields
 _CONDITIONS = {
     "status": "status = :status",
+    "kind": "kind = :kind",
     "since": "created_at >= :since",
     "before": "position < (SELECT position FROM job WHERE job_id = :before)",
     "target": "position IN (SELECT job FROM target WHERE name = :target)",
@@ -45,6 +46,7 @@ def statement_of(which: JobFilter) -> str:
 def parameters_of(which: JobFilter, limit: int = 0) -> dict[str, str | int | None]:
     return {
         "status": which.status,
+        "kind": which.kind,
         "since": moment_text(which.since) if which.since else None,
         "before": which.before,
         "target": which.target,

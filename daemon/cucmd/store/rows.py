@@ -68,10 +68,11 @@ class JobFilter(msgspec.Struct, frozen=True):
     """Which jobs a list holds; a field that is None or empty leaves none out.
 
     `target`: a name of the request, or a node. `labels`: all of them. `since`: created then or
-    later. `before`: older than the job of this id.
+    later. `before`: older than the job of this id. `kind`: of its work.
     """
 
     status: str | None = None
+    kind: str | None = None
     target: str | None = None
     labels: dict[str, str] = {}
     since: datetime | None = None
@@ -81,6 +82,7 @@ class JobFilter(msgspec.Struct, frozen=True):
         """Whether the job is in the list, `before` left aside."""
         return (
             self.status in (None, job.status)
+            and self.kind in (None, job.kind)
             and (self.target is None or self.target in target_names(job))
             and self.labels.items() <= job.labels.items()
             and (self.since is None or job.created_at >= self.since)
@@ -121,6 +123,7 @@ def job_columns(job: Job) -> dict[str, str | int | None]:
     return {
         "job_id": job.job_id,
         "status": job.status,
+        "kind": job.kind,
         "owner": job.uid,
         "created_at": moment_text(job.created_at),
         "completed_at": moment_text(completed) if completed else None,

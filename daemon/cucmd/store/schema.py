@@ -161,8 +161,23 @@ CREATE TRIGGER node_changed AFTER UPDATE OF status, bytes_received ON node BEGIN
 END;
 """
 
+# `kind` is the tag of the job's work; before this version there was one. `discovery` has what each
+# node that was asked for its cluster has said last: it stays when the job is deleted. `asked` is
+# the node in one spelling for all of its names' spellings; `detail` is the struct of discoveries.py
+# as JSON.
+_CLUSTERS = """
+ALTER TABLE job ADD COLUMN kind TEXT NOT NULL DEFAULT 'collect';
+CREATE INDEX job_by_kind ON job (kind, position);
+
+CREATE TABLE discovery (
+    asked TEXT NOT NULL PRIMARY KEY,
+    found_at TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 # STEPS[n] makes a database of version n one of version n + 1.
-STEPS: tuple[str, ...] = (_FIRST, _CLOSED, _WORK, _CASES)
+STEPS: tuple[str, ...] = (_FIRST, _CLOSED, _WORK, _CASES, _CLUSTERS)
 
 
 def newest_version() -> int:

@@ -18,7 +18,7 @@ import trio
 
 from cucmd.job import Job
 from cucmd.received_file import ReceivedFile
-from cucmd.store import deletions, lists, tables
+from cucmd.store import deletions, discoveries, lists, tables
 from cucmd.store.database import Connect, connect, prepare
 from cucmd.store.deletions import BegunDeletion
 from cucmd.store.lock import hold_state_directory
@@ -180,6 +180,14 @@ class Store:
     async def called_with(self, key: StartKey) -> tuple[str, str] | None:
         """(job id, digest) of the call that this user has made with that key, or None."""
         return await self._reader.run(partial(tables.select_by_key, key=key))
+
+    async def discoveries(self) -> tuple[discoveries.Discovery, ...]:
+        """What each node that was asked for its cluster has said last, the newest first. Unreadable
+        ones are logged.
+        """
+        found, problems = await self._reader.run(discoveries.select_all)
+        self._log(problems)
+        return tuple(found)
 
     async def unfinished(self) -> tuple[Job, ...]:
         """Jobs that are queued or running, oldest first. Unreadable ones are logged."""

@@ -13,7 +13,7 @@ import msgspec
 
 from cucmd.job import Job, Node
 from cucmd.received_file import ReceivedFile
-from cucmd.store import revisions
+from cucmd.store import discoveries, revisions
 from cucmd.store.rows import (
     Row,
     StartKey,
@@ -28,8 +28,8 @@ from cucmd.store.rows import (
 )
 
 _INSERT_JOB = """
-INSERT INTO job (job_id, status, created_at, completed_at, owner, detail)
-VALUES (:job_id, :status, :created_at, :completed_at, :owner, :detail)"""
+INSERT INTO job (job_id, status, kind, created_at, completed_at, owner, detail)
+VALUES (:job_id, :status, :kind, :created_at, :completed_at, :owner, :detail)"""
 
 _UPDATE_JOB = """
 UPDATE job SET status = :status, completed_at = :completed_at, detail = :detail
@@ -92,8 +92,9 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job, *, whole
     if whole or changed_itself(before, after):
         connection.execute(_UPDATE_JOB, job_columns(after))
         _write_labels(connection, position, before.labels, after.labels)
-    nodes = enumerate(after.nodes) if whole else changed_nodes(before, after)
+    nodes = list(enumerate(after.nodes)) if whole else changed_nodes(before, after)
     _write_nodes(connection, position, nodes)
+    discoveries.remember(connection, after.job_id, (node for _, node in nodes))
 
 
 def revise_job(connection: sqlite3.Connection, before: Job, after: Job) -> Job:

@@ -1,6 +1,8 @@
 """What is done on one node, one file a kind of work. Each reads from top to bottom.
 
     collect.py   collecting log files: `file get` for each path
+    discover.py  asking a node which nodes its cluster has
+    answer.py    a plain command and its answer
     verdict.py   PURE  what was announced against what came
 
 The one rule: a node that fails raises `NodeFailed`. However the work ends, the node's upload target

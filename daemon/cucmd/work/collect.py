@@ -16,13 +16,14 @@ from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job import Collect, Phase
 from cucmd.node.arrivals import Arrivals
-from cucmd.node.deadlines import AnswerClock, CommandClock
+from cucmd.node.deadlines import CommandClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, UploadTarget
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.node.zones import zone_of
 from cucmd.node_name import address
+from cucmd.work.answer import answer
 from cucmd.work.verdict import Announced, judge, surplus
 
 # A clock that is off by less is no note: so much is the time of the answer, or does not matter.
@@ -114,7 +115,7 @@ async def _prepare(
     session: NodeSession, task: NodeTask, what: Collect, report: Report
 ) -> NodeClock:
     """Turns the pager off. Asks for the node's time if the window is in absolute times."""
-    await _answer(session, task, vos.PAGER_OFF)
+    await answer(session, task, vos.PAGER_OFF)
     waited = datetime.now(UTC) - (task.asked_at or datetime.now(UTC))
     if not vos.needs_zone(what, waited):
         return _NOT_ASKED
@@ -138,25 +139,13 @@ async def _learn_zone(session: NodeSession, task: NodeTask, report: Report) -> N
 
 
 async def _ask_for_time(session: NodeSession, task: NodeTask, report: Report) -> NodeClock:
-    lines = await _answer(session, task, vos.SHOW_STATUS)
+    lines = await answer(session, task, vos.SHOW_STATUS)
     status = vos.parse_show_status(lines, zone_of)
     clock = NodeClock(status.zone, status.ahead(datetime.now(UTC)))
     name = None if clock.zone is None else str(clock.zone)
     # By less than is worth a note it is taken for right: two minutes decide nothing in a trace.
     report.clock(name, clock.ahead.total_seconds() if clock.notes() else 0.0)
     return clock
-
-
-async def _answer(session: NodeSession, task: NodeTask, text: str) -> tuple[str, ...]:
-    """Runs a plain command. Returns the lines that the node printed."""
-    clock = AnswerClock(task.timeouts, text)
-    await session.command(text)
-    while True:
-        match await session.next_event(clock):
-            case vos.CommandDone(lines=lines):
-                return lines
-            case vos.Broken(failure=broken):
-                raise NodeFailed(broken)
 
 
 def _notes(results: list[PathResult]) -> tuple[str, ...]:

@@ -44,6 +44,8 @@ FILTERS = [
     JobFilter(target="berlin", labels={"case": "2"}),
     JobFilter(since=NOW - timedelta(minutes=1)),
     JobFilter(status="running"),
+    JobFilter(kind="collect", target="a"),
+    JobFilter(kind="discover"),
     JobFilter(status="queued", since=NOW, target="b", labels={"case": "1"}),
 ]
 

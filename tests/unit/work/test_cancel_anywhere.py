@@ -1,12 +1,24 @@
 """The work on a node is cancelled at every step: nothing stays open."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import trio
 from trio.lowlevel import Task
 from trio.testing import MockClock
 
-from rig.scripted_node import Node, appliance, collected, node_task, pushes
+from cucmd import vos
+from rig.scripted_node import (
+    Node,
+    Script,
+    answers,
+    appliance,
+    collected,
+    discovered,
+    discovery_task,
+    node_task,
+    pushes,
+)
 
 
 class CancelAtStep(trio.abc.Instrument):
@@ -22,16 +34,19 @@ class CancelAtStep(trio.abc.Instrument):
                 self._scope.cancel()
 
 
-async def run_and_cancel(folder: Path, step: int) -> tuple[Node, bool, float]:
+Work = Callable[[Node], Awaitable[object]]
+
+
+async def run_and_cancel(script: Script, work: Work, step: int) -> tuple[Node, bool, float]:
     """The node afterwards, whether the cancel came in time, and the seconds from it to the end."""
     async with trio.open_nursery() as nursery:
-        node = Node(appliance(pushes(1, 2)), nursery)
+        node = Node(script, nursery)
         with trio.CancelScope() as scope:
             instrument = CancelAtStep(trio.lowlevel.current_task(), scope, step)
             trio.lowlevel.add_instrument(instrument)
             started = trio.current_time()
             try:
-                await collected(node, node_task(folder, "syslog", "core"))
+                await work(node)
             finally:
                 trio.lowlevel.remove_instrument(instrument)
         seconds = trio.current_time() - started
@@ -42,10 +57,23 @@ async def run_and_cancel(folder: Path, step: int) -> tuple[Node, bool, float]:
 async def test_a_cancel_at_any_step_leaves_nothing_open(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
+    task = node_task(tmp_path, "syslog", "core")
+    await cancel_at_every_step(appliance(pushes(1, 2)), lambda node: collected(node, task))
+
+
+async def test_a_cancel_of_a_discovery_at_any_step_leaves_nothing_open(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    said = {vos.SHOW_CLUSTER: ["10.0.0.1 pub pub Publisher callmanager DBPub authenticated"]}
+    task = discovery_task(tmp_path)
+    await cancel_at_every_step(answers(said), lambda node: discovered(node, task))
+
+
+async def cancel_at_every_step(script: Script, work: Work) -> None:
     step, cancelled = 0, True
     while cancelled:
         step += 1
-        node, cancelled, seconds = await run_and_cancel(tmp_path, step)
+        node, cancelled, seconds = await run_and_cancel(script, work, step)
         assert node.closed == node.opened, f"step {step}"
         assert all(target.closed and target.revoked for target in node.targets), f"step {step}"
         assert seconds < 20, f"step {step}"

@@ -1,0 +1,66 @@
+"""The SQL of what nodes have said of their clusters.
+
+The one rule: it is written with the end of the node that was asked, in one transaction, and stays
+when the job is deleted.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from cucmd.job import Found, Node, Succeeded
+from cucmd.node_name import address, node_key, parse_node
+from cucmd.store.rows import moment_text
+
+# Each is of another node. More than one company has, and the table stays small.
+MOST = 1000
+
+# The time is a node's end. Where two jobs ask the same node, the one that ended last counts.
+_UPSERT = """
+INSERT INTO discovery (asked, found_at, detail) VALUES (?, ?, ?)
+ON CONFLICT (asked) DO UPDATE SET found_at = excluded.found_at, detail = excluded.detail
+WHERE excluded.found_at >= discovery.found_at"""
+_DROP_OLDEST = """
+DELETE FROM discovery WHERE asked IN (
+    SELECT asked FROM discovery ORDER BY found_at DESC LIMIT -1 OFFSET ?)"""
+_ALL = "SELECT asked, detail FROM discovery ORDER BY found_at DESC, asked"
+
+
+class Discovery(msgspec.Struct, frozen=True):
+    """What the node `asked` has said of its cluster, and when."""
+
+    asked: str
+    found_at: datetime
+    job_id: str
+    found: Found
+
+
+def remember(connection: sqlite3.Connection, job_id: str, nodes: Iterable[Node]) -> None:
+    """Keeps what these nodes have said, if they have succeeded and were asked."""
+    for node in nodes:
+        if node.found is not None and isinstance(node.state, Succeeded):
+            ended = node.state.completed_at
+            detail = msgspec.json.encode(Discovery(node.node, ended, job_id, node.found)).decode()
+            connection.execute(_UPSERT, (key_of(node.node), moment_text(ended), detail))
+            connection.execute(_DROP_OLDEST, (MOST,))
+
+
+def key_of(node: str) -> str:
+    """The same text for every spelling of a node's name."""
+    return address(*node_key(*parse_node(node)))
+
+
+def select_all(connection: sqlite3.Connection) -> tuple[list[Discovery], list[str]]:
+    """(discoveries, messages about those that cannot be read), the newest first."""
+    found: list[Discovery] = []
+    problems: list[str] = []
+    for asked, detail in connection.execute(_ALL).fetchall():
+        try:
+            found.append(msgspec.json.decode(detail, type=Discovery))
+        except msgspec.MsgspecError as error:
+            problems.append(f"what {asked} has said of its cluster cannot be read: {error}")
+    return found, problems

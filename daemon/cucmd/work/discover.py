@@ -1,0 +1,128 @@
+"""Asking a node which nodes its cluster has: log in, ask, close.
+
+The one rule: what a node says of others is a claim. It is kept in its own words, in limited length
+and without secrets, and nothing is done with it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from cucmd import vos
+from cucmd.failure import Code, NodeFailed, fail
+from cucmd.job import Found, Member, Phase
+from cucmd.node.dialogue import NodeSession
+from cucmd.node.login import reach
+from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report
+from cucmd.node.transcript_file import TranscriptFile
+from cucmd.node_name import address, split_address
+from cucmd.vos.secrets import Secrets
+from cucmd.work.answer import answer
+
+# A cluster has at most 21 nodes. All of them are in the state of a job, which is sent at each
+# change; a node that prints 100,000 must not make that too large.
+MOST_MEMBERS = 200
+MOST_UNREAD = 20
+LONGEST_UNREAD = 200
+
+_OTHER_FORM = (
+    "the product may print its cluster in another form; name the nodes in [clusters.NAME] of the "
+    "configuration, or in the command"
+)
+
+
+async def discover(
+    task: NodeTask, open_shell: OpenShell, receiver: Receiver, report: Report
+) -> tuple[str, ...]:
+    """Reports the nodes of the cluster. Returns notes for the user. Raises `NodeFailed`.
+
+    It fails if there is no node in a form that is known.
+    """
+    path, secrets = task.folder / "transcript.log", (task.login.password,)
+    transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
+    with transcript:
+        async with AsyncExitStack() as stack:
+            session = await reach(stack, task, open_shell, transcript, report)
+            report.phase(Phase.PREPARE)
+            await answer(session, task, vos.PAGER_OFF)
+            report.phase(Phase.COMMAND)
+            table = vos.parse_network_cluster(await answer(session, task, vos.SHOW_CLUSTER))
+            found = _found(task, table, session.shell.peer_address)
+            # Now, for the second answer may not come.
+            report.found(found)
+            if not found.members:
+                raise _nothing(found)
+            version, notes = await _version(session, task)
+            report.found(Found(found.members, version, found.unread))
+            report.phase(Phase.CLOSE)
+            return (*_left_out(table), *notes)
+
+
+async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tuple[str, ...]]:
+    """(version, notes). The nodes are known by now: without a version nothing has failed."""
+    try:
+        said = vos.parse_version_active(await answer(session, task, vos.SHOW_VERSION))
+    except NodeFailed as error:
+        return None, (f"its version is not known: {error.failure.message}",)
+    masked = None if said.version is None else Secrets((task.login.password,)).mask(said.version)
+    return masked, () if masked else ("its version is not known: no line of its answer names one",)
+
+
+def _found(task: NodeTask, table: vos.ClusterTable, peer: str) -> Found:
+    mask = Secrets((task.login.password,)).mask
+    asked = _asked(table.nodes, task.host, peer)
+    members = tuple(
+        Member(
+            node=task.node if node is asked else _name(node, task),
+            address=node.address,
+            name=mask(node.name),
+            fqdn=None if node.fqdn is None else mask(node.fqdn),
+            role=node.role,
+            product=mask(node.product),
+        )
+        for node in table.nodes[:MOST_MEMBERS]
+    )
+    unread = tuple(mask(line)[:LONGEST_UNREAD] for line in table.others[:MOST_UNREAD])
+    return Found(members, unread=unread)
+
+
+def _name(node: vos.ListedNode, task: NodeTask) -> str:
+    """By its address, with the port of the node that was asked where one was given."""
+    _, port = split_address(task.node)
+    return node.address if port is None else address(node.address, port)
+
+
+def _asked(nodes: Sequence[vos.ListedNode], host: str, peer: str) -> vos.ListedNode | None:
+    """The node that was asked, which keeps the name by which it is known here.
+
+    It is the one at the address to which we are connected, else that of the same name, else the
+    only one without a connection. None: none of these is one node alone.
+    """
+    names = {host.lower(), host.lower().removesuffix(".")}
+    for fits in (
+        [node for node in nodes if node.address in (peer, host)],
+        [node for node in nodes if names & {node.name.lower(), (node.fqdn or "").lower()}],
+        [node for node in nodes if node.here],
+    ):
+        if len(fits) == 1:
+            return fits[0]
+    return None
+
+
+def _nothing(found: Found) -> NodeFailed:
+    if not found.unread:
+        return fail(Code.COMMAND_REFUSED, f"the node answered nothing to '{vos.SHOW_CLUSTER}'")
+    said = f"no node in a known form in the answer to '{vos.SHOW_CLUSTER}'"
+    said += f"; the node said: {vos.quoted(found.unread)}"
+    return fail(Code.COMMAND_REFUSED, said, hint=_OTHER_FORM)
+
+
+def _left_out(table: vos.ClusterTable) -> list[str]:
+    notes = []
+    if (more := len(table.nodes) - MOST_MEMBERS) > 0:
+        notes.append(f"{more} more nodes were named; the first {MOST_MEMBERS} are kept")
+    if table.others:
+        lines = "1 line" if len(table.others) == 1 else f"{len(table.others)} lines"
+        notes.append(f"{lines} about the cluster in no known form; the transcript has all of them")
+    return notes

@@ -1,0 +1,127 @@
+"""What nodes have said of their clusters is kept with their end, and outlives the job."""
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cucmd.failure import Code, failure
+from cucmd.job import Collect, Discover, Found, Job, Member, Node, Timeouts
+from cucmd.store import Discovery, JobFilter, Store, discoveries, open_store
+from unit.store.test_store_old_versions import FIXTURES, load
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+PUB = Member("pub", "10.0.0.1", "pub", "pub.example.org", "Publisher", "callmanager")
+SUB = Member("10.0.0.2", "10.0.0.2", "sub1", None, "Subscriber", "callmanager")
+BOTH = Found((PUB, SUB), "15.0.1", ("Successful",))
+
+
+async def begun(store: Store, node: str, found: Found | None, number: int = 1) -> Job:
+    """A discovery that runs, with what the node has said so far."""
+    job = Job(f"{number:012x}", NOW, Discover(), Timeouts(), 8, (Node(node),))
+    await store.add_job(job)
+    running = job.begin(NOW)
+    at_work = Node(node, found=found).begin(NOW, 1)
+    running = running.replace_node(0, at_work, NOW)
+    await store.save(job, running)
+    return running
+
+
+async def ended(
+    store: Store, node: str, found: Found | None, number: int = 1, after: int = 0
+) -> Job:
+    job, then = await begun(store, node, found, number), NOW + timedelta(seconds=after)
+    done = job.replace_node(0, job.nodes[0].succeed(then), then)
+    await store.save(job, done)
+    return done
+
+
+async def test_what_a_node_has_said_is_there_once_it_has_succeeded(path: Path) -> None:
+    async with open_store(path) as store:
+        running = await begun(store, "pub", BOTH)
+        assert await store.discoveries() == ()
+        done = running.replace_node(0, running.nodes[0].succeed(NOW), NOW)
+        await store.save(running, done)
+        assert await store.discoveries() == (Discovery("pub", NOW, done.job_id, BOTH),)
+        assert await store.load(done.job_id) == done
+    async with open_store(path) as again:
+        assert await again.discoveries() == (Discovery("pub", NOW, done.job_id, BOTH),)
+
+
+async def test_a_node_that_failed_leaves_what_was_known_before(path: Path) -> None:
+    async with open_store(path) as store:
+        await ended(store, "pub", BOTH)
+        other = await begun(store, "pub", Found((), unread=("?",)), 2)
+        why = failure(Code.COMMAND_REFUSED, "no")
+        await store.save(other, other.replace_node(0, other.nodes[0].fail(NOW, why), NOW))
+        third = await begun(store, "pub", Found((PUB,)), 3)
+        await store.save(third, third.cancel(NOW))
+        assert [one.found for one in await store.discoveries()] == [BOTH]
+
+
+async def test_the_last_discovery_of_a_node_counts_however_its_name_is_spelled(path: Path) -> None:
+    alone = Found((PUB,))
+    async with open_store(path) as store:
+        await ended(store, "pub", BOTH, 1, after=10)
+        await ended(store, "PUB.:22", alone, 2, after=20)
+        await ended(store, "pub", BOTH, 3, after=15)  # it had begun before, and was saved later
+        await ended(store, "pub:2022", BOTH, 4, after=5)
+        kept = await store.discoveries()
+    assert [(one.asked, one.found) for one in kept] == [("PUB.:22", alone), ("pub:2022", BOTH)]
+
+
+async def test_it_stays_when_the_job_is_deleted(path: Path) -> None:
+    async with open_store(path) as store:
+        done = await ended(store, "pub", BOTH)
+        await store.close_job(done.job_id)
+        await store.begin_deletion(done.job_id, record=True)
+        await store.end_deletion(done.job_id)
+        assert await store.load(done.job_id) is None
+        assert len(await store.discoveries()) == 1
+
+
+async def test_the_oldest_are_dropped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discoveries, "MOST", 3)
+    async with open_store(path) as store:
+        for number in range(1, 6):
+            await ended(store, f"n{number}", BOTH, number, after=number)
+        assert [one.asked for one in await store.discoveries()] == ["n5", "n4", "n3"]
+
+
+async def test_one_that_is_damaged_hides_no_other(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_store(path) as store:
+        await ended(store, "pub", BOTH)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("INSERT INTO discovery VALUES ('x:22', '2026', 'cut off: {')")
+    async with open_store(path) as store:
+        assert [one.asked for one in await store.discoveries()] == ["pub"]
+    assert "x:22" in caplog.text
+
+
+async def test_those_of_an_older_database_are_there(path: Path) -> None:
+    load(FIXTURES / "v5.sql", path)
+    async with open_store(path) as store:
+        (one,) = await store.discoveries()
+    assert (one.asked, one.job_id, one.found.version) == (
+        "cucm-pub",
+        "0d15c07e4ed1",
+        "15.0.1.11900-40",
+    )
+    assert [member.product for member in one.found.members] == ["callmanager", "cups"]
+
+
+async def test_jobs_are_listed_by_their_kind(path: Path) -> None:
+    async with open_store(path) as store:
+        found = await ended(store, "pub", BOTH)
+        collected = Job("0" * 11 + "9", NOW, Collect(("x",)), Timeouts(), 8, (Node("pub"),))
+        await store.add_job(collected)
+        for kind, job in (("discover", found), ("collect", collected)):
+            which = JobFilter(kind=kind)
+            assert which.fits(job)
+            assert [row.job_id for row in await store.newest(9, which)] == [job.job_id]
+            assert await store.count(which) == 1
+        assert not JobFilter(kind="collect").fits(found)
