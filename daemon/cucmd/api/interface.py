@@ -6,7 +6,7 @@ the structs.
 
 from __future__ import annotations
 
-from cucmd.api import error_structs, structs
+from cucmd.api import error_structs, structs, structs_clusters
 from cucmd.api.case_methods import Cases
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.methods import Jobs
@@ -22,6 +22,13 @@ def jobs_interface(jobs: Jobs, cases: Cases, keys: HostKeys, reloading: Reloadin
         Method("Status", structs.StatusRequest, structs.JobReply, jobs.status),
         Method("List", structs.ListRequest, structs.ListReply, jobs.list),
         Method("Retry", structs.RetryRequest, structs.StartReply, jobs.retry, effect=True),
+        Method(
+            "Discover",
+            structs_clusters.DiscoverRequest,
+            structs.StartReply,
+            jobs.discover,
+            effect=True,
+        ),
         Method("Files", structs.FilesRequest, structs.FilesReply, cases.files, streaming=True),
         Method("Export", structs.ExportRequest, structs.ExportReply, cases.export, upgrade=True),
         Method(

@@ -7,9 +7,11 @@ from typing import get_args
 from cucmd.api import labels, structs
 from cucmd.api.resolve import instant
 from cucmd.config import InvalidValue
+from cucmd.job import Work
 from cucmd.store import JobFilter
 
 STATUSES = get_args(structs.JobStatus)
+KINDS = tuple(str(one.__struct_config__.tag) for one in get_args(Work))
 MOST_LISTED = 1000
 
 
@@ -21,8 +23,11 @@ def list_filter(request: structs.ListRequest) -> tuple[int, JobFilter]:
     if request.status is not None and request.status not in STATUSES:
         expected = ", ".join(STATUSES)
         raise InvalidValue("status", f"'{request.status[:40]}' is not one of {expected}")
+    if request.kind is not None and request.kind not in KINDS:
+        raise InvalidValue("kind", f"'{request.kind[:40]}' is not one of {', '.join(KINDS)}")
     return limit, JobFilter(
         status=request.status,
+        kind=request.kind,
         target=request.target,
         labels=labels.checked(request.labels or {}),
         since=instant("since", request.since),

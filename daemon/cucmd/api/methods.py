@@ -18,6 +18,7 @@ from cucmd.api.planning import MOST_NODES, Planner
 from cucmd.api.refusals import refusals
 from cucmd.api.request_id import traced
 from cucmd.api.start_key import start_key
+from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.api.watching import Watching
 from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.cases.files import is_gone
@@ -65,6 +66,24 @@ class Jobs:
                 "job %s: started on %s by uid %d, pid %d, request %s",
                 job.job_id,
                 _nodes(len(job.nodes)),
+                caller.uid,
+                caller.pid,
+                called,
+                extra=caller.for_log,
+            )
+            return structs.StartReply(self._wire(job), called)
+
+    async def discover(self, caller: Caller, request: DiscoverRequest) -> structs.StartReply:
+        with traced("Discover", caller, request.request_id) as called:
+            with refusals(caller):
+                request = replace(request, request_id=called)
+                job, tasks = self._planner().plan_discovery(request)
+                key = start_key(caller.uid, request)
+                job = await self._supervisor.start(replace(job, uid=caller.uid), tasks, key)
+            log.info(
+                "job %s: discovery from %s by uid %d, pid %d, request %s",
+                job.job_id,
+                job.nodes[0].node,
                 caller.uid,
                 caller.pid,
                 called,

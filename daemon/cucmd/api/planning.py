@@ -17,6 +17,7 @@ from msgspec.structs import asdict, replace
 from cucmd.allowance import Allowance, Quota
 from cucmd.api import labels, structs
 from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
+from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.config import (
     Config,
     Credential,
@@ -27,10 +28,10 @@ from cucmd.config import (
     load_credential,
 )
 from cucmd.config.errors import found
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job import Collect, Discover, Job, Node, Timeouts, Work
 from cucmd.jobs.errors import UnknownNode
 from cucmd.node.ports import Credentials, NodeTask, Retry
-from cucmd.node_name import folder_of, marked_nodes, parse_node
+from cucmd.node_name import InvalidNode, folder_of, marked_nodes, parse_node
 from cucmd.vos.window import parse_last
 
 log = logging.getLogger(__name__)
@@ -66,27 +67,64 @@ class Planner:
         nodes = self._config.expand(request.nodes)
         if len(nodes) > MOST_NODES:
             raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
+        now = datetime.now(UTC)
+        work = _with_hours(resolve_collection(request.collection, self._config, now), now)
+        job = self._job(request, request.nodes, nodes, work, now)
+        job = replace(
+            job,
+            concurrency=resolve_concurrency(request.concurrency, job.concurrency),
+            try_all=bool(request.try_all),
+        )
+        return job, self._tasks(job, _Logins(self, request.login))
+
+    def plan_discovery(self, request: DiscoverRequest) -> tuple[Job, tuple[NodeTask | None, ...]]:
+        """The job that asks one node for its cluster: the publisher, where a cluster is named.
+
+        Raises as `plan`.
+        """
+        nodes = (self._publisher(request.publisher),)
+        job = self._job(request, (request.publisher,), nodes, Discover(), datetime.now(UTC))
+        return job, self._tasks(job, _Logins(self, request.login))
+
+    def _publisher(self, name: str) -> str:
+        cluster = self._config.clusters.get(name)
+        if cluster is not None and cluster.publisher is None:
+            reason = "the cluster has no publisher in the configuration; name one of its nodes"
+            raise InvalidValue("publisher", found(name, reason))
+        node = name if cluster is None else cluster.publisher or name
+        try:
+            parse_node(node)
+        except InvalidNode as error:
+            raise InvalidValue("publisher", found(name, str(error))) from None
+        return node
+
+    def _job(
+        self,
+        request: structs.StartRequest | DiscoverRequest,
+        targets: Sequence[str],
+        nodes: Sequence[str],
+        work: Work,
+        now: datetime,
+    ) -> Job:
+        """`targets`: the names of the request. `nodes`: what they stand for."""
         whole = self._config.for_job(nodes)
         marked = marked_nodes(nodes)
-        now = datetime.now(UTC)
         asked = asdict(request.timeouts or structs.Timeouts())
-        job = Job(
+        return Job(
             job_id=secrets.token_hex(6),
             created_at=now,
-            work=_with_hours(resolve_collection(request.collection, self._config, now), now),
+            work=work,
             timeouts=resolve_timeouts(request.timeouts, whole.timeouts),
-            concurrency=resolve_concurrency(request.concurrency, whole.limits.concurrency),
+            concurrency=whole.limits.concurrency,
             nodes=tuple(Node(node, marked=node in marked) for node in nodes),
             username=request.login.username,
             credential=request.login.credential,
             resumable=request.login.password is None,
             timeouts_asked=tuple(name for name, value in asked.items() if value is not None),
             request_id=request.request_id,
-            targets=tuple(dict.fromkeys(request.nodes)),
+            targets=tuple(dict.fromkeys(targets)),
             labels=labels.checked(request.labels or {}),
-            try_all=bool(request.try_all),
         )
-        return job, self._tasks(job, _Logins(self, request.login))
 
     def plan_retry(
         self, job: Job, *, request: structs.RetryRequest

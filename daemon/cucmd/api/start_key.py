@@ -6,18 +6,22 @@ The one rule: the digest of a request has nothing of its password.
 from __future__ import annotations
 
 import hashlib
+from typing import TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
 from cucmd.api import structs
+from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.config import InvalidValue
 from cucmd.store import StartKey
 
 LONGEST = 128
 
+Keyed: TypeAlias = structs.StartRequest | structs.RetryRequest | DiscoverRequest
 
-def start_key(uid: int, request: structs.StartRequest | structs.RetryRequest) -> StartKey | None:
+
+def start_key(uid: int, request: Keyed) -> StartKey | None:
     """The key of a call of that user, if it has one. Raises `InvalidValue`."""
     given = request.start_key
     if given is None:
@@ -28,7 +32,7 @@ def start_key(uid: int, request: structs.StartRequest | structs.RetryRequest) ->
     return StartKey(uid, given, _digest(request))
 
 
-def _digest(request: structs.StartRequest | structs.RetryRequest) -> str:
+def _digest(request: Keyed) -> str:
     """By which the same request is known again. Its password and request_id do not count."""
     given = request.login or structs.Login()
     login = structs.Login(given.username, None, given.credential)

@@ -63,6 +63,21 @@ class Failure(Struct, frozen=True):
     hint: str | None = None
 
 
+class Member(Struct, frozen=True):
+    node: str
+    address: str
+    name: str
+    role: str
+    product: str
+    fqdn: str | None = None
+
+
+class Found(Struct, frozen=True):
+    members: tuple[Member, ...]
+    unread: tuple[str, ...]
+    version: str | None = None
+
+
 class Node(Struct, frozen=True):
     node: str
     status: NodeStatus
@@ -80,6 +95,7 @@ class Node(Struct, frozen=True):
     coverage: str | None = None
     all_announced: bool | None = None
     heard_at: datetime | None = None
+    found: Found | None = None
 
 
 class Job(Struct, frozen=True):
@@ -105,6 +121,7 @@ class Job(Struct, frozen=True):
     retries: int | None = None
     files_deleted: bool | None = None
     deleted: bool | None = None
+    kind: str | None = None
 
 
 class JobSummary(Struct, frozen=True):
@@ -124,6 +141,7 @@ class JobSummary(Struct, frozen=True):
     collection: Collection | None = None
     labels: dict[str, str] | None = None
     revision: int | None = None
+    kind: str | None = None
 
 
 class StartRequest(Struct, frozen=True):
@@ -171,6 +189,7 @@ class ListRequest(Struct, frozen=True):
     target: str | None = None
     since: str | None = None
     before: str | None = None
+    kind: str | None = None
 
 
 class ListReply(Struct, frozen=True):

@@ -46,6 +46,7 @@ def job_to_wire(
         retries=job.retries,
         files_deleted=job.files_deleted or gone or None,
         deleted=job.deleted or None,
+        kind=job.kind,
     )
 
 
@@ -100,6 +101,7 @@ def summary_to_wire(job: domain.Job | JobRow) -> structs.JobSummary:
         collection=_collection(detail.work),
         labels=detail.labels or None,
         revision=detail.revision,
+        kind=detail.kind,
     )
 
 
@@ -143,7 +145,18 @@ def _node(node: domain.Node) -> structs.Node:
         coverage=(node.coverage or None) if node.settled else None,
         all_announced=node.all_announced or None,
         heard_at=node.heard_at if isinstance(state, domain.Running) else None,
+        found=found_to_wire(node.found),
     )
+
+
+def found_to_wire(found: domain.Found | None) -> structs.Found | None:
+    if found is None:
+        return None
+    members = tuple(
+        structs.Member(one.node, one.address, one.name, one.role, one.product, one.fqdn)
+        for one in found.members
+    )
+    return structs.Found(members, found.unread, found.version)
 
 
 def _collection(work: domain.Work) -> structs.Collection:

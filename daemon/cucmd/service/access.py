@@ -35,7 +35,7 @@ class Role(Enum):
 ROLES: dict[str, Role] = {
     **dict.fromkeys(("Status", "List", "Watch", "ListHostKeys"), Role.VIEW),
     **dict.fromkeys(("Files", "Export", "Transcript"), Role.READ),
-    **dict.fromkeys(("Start", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE),
+    **dict.fromkeys(("Start", "Discover", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE),
     **dict.fromkeys(("Delete", "Prune"), Role.OPERATE),
     **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload"), Role.OPERATE),
     # About the service itself, so that `varlinkctl info` works for the view group too.

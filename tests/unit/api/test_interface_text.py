@@ -25,19 +25,32 @@ ADDED = {
         **{"owner": "?int", "targets": "?[]string", "labels": "?[string]string"},
         **{"revision": "?int", "closed": "?bool", "resumable": "?bool", "retries": "?int"},
         **dict.fromkeys(("files_deleted", "deleted"), "?bool"),
+        "kind": "?string",
     },
-    ("type", "Node"): {"coverage": "?string", "all_announced": "?bool", "heard_at": "?string"},
+    ("type", "Node"): {
+        **{"coverage": "?string", "all_announced": "?bool", "heard_at": "?string"},
+        "found": "?Found",
+    },
+    ("type", "Member"): {
+        **dict.fromkeys(("node", "address", "name", "role", "product"), "string"),
+        "fqdn": "?string",
+    },
+    ("type", "Found"): {"members": "[]Member", "unread": "[]string", "version": "?string"},
     ("type", "JobSummary"): {
         **{"nodes_succeeded": "?int", "started_at": "?string", "owner": "?int"},
         **{"targets": "?[]string", "first_node": "?string", "collection": "?Collection"},
-        **{"labels": "?[string]string", "revision": "?int"},
+        **{"labels": "?[string]string", "revision": "?int", "kind": "?string"},
+    },
+    ("method", "Discover"): {
+        **{"publisher": "string", "login": "Login", "timeouts": "?Timeouts"},
+        **{"request_id": "?string", "labels": "?[string]string", "start_key": "?string"},
     },
     ("method", "Start"): {
         **dict.fromkeys(("request_id", "start_key"), "?string"),
         **{"labels": "?[string]string", "try_all": "?bool"},
     },
     ("method", "List"): {
-        **dict.fromkeys(("target", "since", "before"), "?string"),
+        **dict.fromkeys(("target", "since", "before", "kind"), "?string"),
         "labels": "?[string]string",
     },
     ("type", "File"): {
@@ -190,6 +203,7 @@ def test_the_error_for_a_defect_is_among_the_errors(interface: Interface) -> Non
 def test_methods_with_an_effect_are_marked(interface: Interface) -> None:
     assert {one.name for one in interface.methods if one.effect} == {
         "Start",
+        "Discover",
         "Retry",
         "Label",
         "Delete",

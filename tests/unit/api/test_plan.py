@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from cucmd.api import error_structs, structs
 from cucmd.api.planning import MOST_NODES, Planner
 from cucmd.api.refusals import refusals
+from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.config import Config, InvalidValue, UnknownCredential, load
-from cucmd.job import Job, Node
+from cucmd.job import Discover, Job, Node
 from cucmd.varlink import VarlinkError
 from rig.credentials import named_credential
 
@@ -189,3 +190,42 @@ def test_a_last_becomes_the_hours_before_the_request() -> None:
     job, _ = PLANNER.plan(asked)
     assert (job.work.last, job.work.until) == ("2h", job.created_at)
     assert job.work.since == job.created_at - timedelta(hours=2)
+
+
+def discovery(publisher: str, login: structs.Login = LOGIN) -> DiscoverRequest:
+    return DiscoverRequest(publisher, login)
+
+
+def test_a_discovery_is_a_job_on_one_node() -> None:
+    job, (task,) = PLANNER.plan_discovery(discovery("pub:2022"))
+    assert (job.work, job.kind, job.targets) == (Discover(), "discover", ("pub:2022",))
+    assert [node.node for node in job.nodes] == ["pub:2022"]
+    assert task is not None
+    assert (task.work, task.host, task.port) == (Discover(), "pub", 2022)
+
+
+def test_a_discovery_of_a_cluster_asks_its_publisher_with_its_login(tmp_path: Path) -> None:
+    named_credential(tmp_path, "ops", "administrator", "secret of ops")
+    more = '[clusters.paris]\npublisher = "pub"\ncredential = "ops"\nanswer = 9\n'
+    job, (task,) = planner(tmp_path, more).plan_discovery(discovery("paris", structs.Login()))
+    assert [node.node for node in job.nodes] == ["pub"]
+    assert job.targets == ("paris",)
+    assert task is not None
+    assert (task.login.password, task.cluster) == ("secret of ops", "paris")
+    assert (job.resumable, task.timeouts.answer) == (True, 9)
+
+
+@pytest.mark.parametrize("name", ["berlin", "", "a b", "a/b", "x:0"])
+def test_a_discovery_needs_a_node(name: str, two_clusters: Planner) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        two_clusters.plan_discovery(discovery(name))
+    assert caught.value.parameter == "publisher"
+
+
+def test_a_discovery_goes_on_after_a_restart(two_clusters: Planner) -> None:
+    job, _ = two_clusters.plan_discovery(discovery("a", structs.Login()))
+    again = two_clusters.replan(job)
+    assert again is not None
+    assert [task.work for task in again if task] == [Discover()]
+    typed, _ = two_clusters.plan_discovery(discovery("a"))
+    assert two_clusters.replan(typed) is None
