@@ -11,8 +11,8 @@
         for change in client.watch(job.job_id):
             print(change.sequence, change.job.status)
 
-`Client` has the methods `start`, `retry`, `status`, `list`, `label`, `files`, `export`, `verify`,
-`transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `host_keys`, `add_host_key`,
+`Client` has the methods `start`, `discover`, `retry`, `status`, `list`, `label`, `files`, `export`,
+`verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `host_keys`, `add_host_key`,
 `forget_host_key` and `reload`, as the command line has. They return structs of
 `cucmd.api.structs`. They raise `ClientError` (each error of the daemon has a class of its own),
 `TimeoutError`, or `TypeError` for a wrong call, such as one text where several are expected.
@@ -48,6 +48,7 @@ The command line:
     render.py    jobs and nodes as plain text for people
     remarks.py   PURE  why nodes failed, and their notes; what is equal is said once
     job_list.py  a list of jobs as a table
+    found.py     PURE  what a discovery has found, and a block of it for the configuration
     printer.py   standard output and standard error
     exits.py     exit codes
 

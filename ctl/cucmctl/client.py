@@ -14,6 +14,7 @@ from cucmctl.errors import ProtocolError
 from cucmctl.export_stream import Export
 from cucmctl.wire import Call
 from cucmd.api import structs
+from cucmd.api.structs_clusters import DiscoverRequest
 
 
 class Client(Calls):
@@ -67,6 +68,32 @@ class Client(Calls):
         )
         return self._ask_once("Start", request)
 
+    def discover(
+        self,
+        publisher: str,
+        *,
+        login: structs.Login,
+        timeouts: structs.Timeouts | None = None,
+        request_id: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        start_key: str | None = None,
+    ) -> structs.Job:
+        """Starts a job that asks a node which nodes its cluster has. Returns as `start` does; once
+        it has ended, its node has what was `found`.
+
+        `publisher`: a node, or a cluster of the configuration that has one.
+        The others, and what is raised: as for `start`.
+        """
+        request = DiscoverRequest(
+            publisher,
+            login,
+            timeouts,
+            request_id,
+            None if labels is None else dict(labels),
+            start_key,
+        )
+        return self._ask_once("Discover", request)
+
     def retry(
         self,
         job_id: str,
@@ -106,14 +133,16 @@ class Client(Calls):
         target: str | None = None,
         since: str | None = None,
         before: str | None = None,
+        kind: str | None = None,
     ) -> tuple[structs.JobSummary, ...]:
         """The newest jobs, newest first; only those that fit everything given.
 
         `labels`: all of them. `target`: a name that the job was started with, or a node.
         `since`: created then or later, RFC 3339. `before`: older than the job of this id.
+        `kind`: what they do, such as "collect".
         """
         request = structs.ListRequest(
-            status, limit, None if labels is None else dict(labels), target, since, before
+            status, limit, None if labels is None else dict(labels), target, since, before, kind
         )
         return self.list_page(request).jobs
 

@@ -54,6 +54,7 @@ _TYPED = {
     "nodes": "NODE",
     "job_id": "JOB",
     "node": "NODE",
+    "publisher": "PUBLISHER",
     "older_than": "--older-than",
     "larger_than": "--larger-than",
     "labels": "KEY=VALUE",

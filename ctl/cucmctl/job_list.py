@@ -49,8 +49,15 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
         render.took(job.started_at, job.completed_at, now),
         "" if job.owner is None else render.user(job.owner),
         render.target(job.targets, job.first_node, job.nodes_total),
-        render.collected(job.collection) if job.collection is not None else "",
+        _does(job),
     ]
+
+
+def _does(job: JobSummary) -> str:
+    """What it collects; of other work, which it is. A daemon of before tells nothing."""
+    if job.kind not in (None, "collect"):
+        return f"({job.kind})"
+    return render.collected(job.collection) if job.collection is not None else ""
 
 
 def _moment(at: datetime, now: datetime) -> str:

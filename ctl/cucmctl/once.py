@@ -22,8 +22,9 @@ from msgspec.structs import replace
 
 from cucmctl.errors import ConnectionLost, DaemonUnavailable, InvalidRequest, ShuttingDown
 from cucmd.api.structs import RetryRequest, StartRequest
+from cucmd.api.structs_clusters import DiscoverRequest
 
-Request = TypeVar("Request", StartRequest, RetryRequest)
+Request = TypeVar("Request", StartRequest, RetryRequest, DiscoverRequest)
 R = TypeVar("R")
 
 # Seconds between two calls while the daemon is away.

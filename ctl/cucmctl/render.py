@@ -10,9 +10,10 @@ import pwd
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from cucmctl.found import in_order
 from cucmctl.printer import visible
 from cucmctl.remarks import remarks
-from cucmd.api.structs import Collection, HostKey, Job, JobSummary, Node
+from cucmd.api.structs import Collection, Found, HostKey, Job, JobSummary, Node
 
 NODE_ENDED = ("succeeded", "failed", "cancelled")
 JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")
@@ -157,6 +158,10 @@ def job(
     if columns is not None:
         rows = _fitting(rows, headings, columns, ascii_only=ascii_only)
     yield from table(headings, rows, right="FILES SIZE TIME", colour=colour)
+    for node in job.nodes:
+        if node.found is not None and node.found.members:
+            yield ""
+            yield from members(node.found, colour=colour)
     if said := list(remarks(job.nodes, all_names=columns is None)):
         yield ""
         yield from said
@@ -185,6 +190,8 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
     yield begun
     if what := collected(job.collection):
         yield f"collects {visible(what + _meant(job.collection))}"
+    elif job.kind == "discover":
+        yield "asks a node which nodes its cluster has"
     if whose := _whose(job):
         yield visible(whose)
     if job.collection.compress:
@@ -279,6 +286,14 @@ def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]
     return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", colour=colour)
 
 
+def members(found: Found, *, colour: bool = False) -> Iterator[str]:
+    """The nodes of a cluster, and the version of the one that was asked."""
+    rows = [(one.node, one.name, one.role, one.product, one.address) for one in in_order(found)]
+    yield from table(("NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS"), rows, right="", colour=colour)
+    if found.version is not None:
+        yield f"version {visible(found.version)}"
+
+
 def tally(job: Job, *, without: Sequence[str] = ()) -> str:
     """`3 nodes: 2 succeeded, 1 failed`."""
     counts: dict[str, int] = {}
@@ -293,11 +308,18 @@ def tally(job: Job, *, without: Sequence[str] = ()) -> str:
 
 def ending(job: Job, *, all_names: bool = True) -> Iterator[str]:
     """How a job ended: a summary, then what is to be said of its nodes."""
-    files = sum(node.files_received for node in job.nodes)
-    received = size(sum(node.bytes_received for node in job.nodes))
-    came = f"{counting(files, 'file')}, {received}"
+    came = _came(job)
     yield f"job {visible(job.job_id)} {job.status}: {tally(job)}; {came}"
     yield from remarks(job.nodes, all_names=all_names)
+
+
+def _came(job: Job) -> str:
+    if any(node.found for node in job.nodes):
+        members = sum(len(node.found.members) for node in job.nodes if node.found)
+        return f"{counting(members, 'node')} found"
+    files = sum(node.files_received for node in job.nodes)
+    received = size(sum(node.bytes_received for node in job.nodes))
+    return f"{counting(files, 'file')}, {received}"
 
 
 def where(job: Job) -> Iterator[str]:
@@ -331,4 +353,5 @@ def summary(job: Job) -> JobSummary:
         first_node=job.nodes[0].node if job.nodes else None,
         collection=job.collection,
         labels=job.labels,
+        kind=job.kind,
     )

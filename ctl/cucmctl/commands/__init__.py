@@ -1,8 +1,10 @@
 """The verbs of `cucmctl`, one file a group; each file has `COMMANDS`, from verb to `Command`.
 
     start.py     `start`
+    discover.py  `discover`
     retry.py     `retry`
-    begin.py     what `start` and `retry` share
+    begin.py     what `start`, `retry` and `discover` share
+    login.py     the login of a new job
     follow.py    `watch`, `wait`, and the rest of `--wait` and `--watch`
     show.py      `status` and `list`
     files.py     `files`

@@ -1,4 +1,4 @@
-"""What `start` and `retry` share: options, and what follows the daemon's answer.
+"""What `start`, `retry` and `discover` share: options, and what follows the daemon's answer.
 
 The one rule: once the daemon has answered, no message and no exit code asks to do it again.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from typing import TypeAlias
 
 from cucmctl import exits, printer
 from cucmctl.client import Client
@@ -49,12 +50,21 @@ def add_stay_options(group: argparse._ArgumentGroup) -> None:
     add_reconnect(group)
 
 
+Stay: TypeAlias = Callable[[Client, Job, argparse.Namespace], int]
+
+
 def begin(
-    client: Client, arguments: argparse.Namespace, call: Callable[[], Job], *, done: str = "started"
+    client: Client,
+    arguments: argparse.Namespace,
+    call: Callable[[], Job],
+    *,
+    done: str = "started",
+    stay: Stay | None = None,
 ) -> int:
     """Calls the daemon, and stays until the job has ended if that is wanted. The exit code.
 
-    `done`: what has become of the job then, for messages.
+    `done`: what has become of the job then, for messages. `stay`: what follows the answer; without
+    it, what the options of `add_stay_options` say.
     """
     try:
         job = call()
@@ -65,7 +75,7 @@ def begin(
         raise _as_typed(error, arguments) from None
     client.close()
     try:
-        return _report(client, job, arguments)
+        return (stay or _report)(client, job, arguments)
     except KeyboardInterrupt:  # after the daemon's answer, before it is followed
         report_job_goes_on(job, job.job_id)
         return exits.INTERRUPTED

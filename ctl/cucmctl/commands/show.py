@@ -66,6 +66,7 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="only with this label; may be repeated",
     )
+    parser.add_argument("--kind", metavar="KIND", help="only jobs that do this: collect, discover")
     parser.add_argument(
         "--target", metavar="NAME", help="only started for this cluster, or with this node"
     )
@@ -127,6 +128,7 @@ def _request(arguments: argparse.Namespace) -> ListRequest:
         labels=labels_of("--label", arguments.label) or None,
         target=arguments.target,
         since=rfc3339(arguments.since) if arguments.since else None,
+        kind=arguments.kind,
     )
 
 

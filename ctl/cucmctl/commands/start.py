@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 
-from cucmctl import exits, password, printer
+from cucmctl import exits, printer
 from cucmctl.client import Client
 from cucmctl.commands.begin import add_login_options, add_stay_options, add_try_all, begin
+from cucmctl.commands.login import check_user, login_of
 from cucmctl.options import (
     NODES_FIRST,
     Command,
@@ -25,7 +26,7 @@ from cucmctl.options import (
     rfc3339,
     seconds,
 )
-from cucmd.api.structs import Collection, Login, Timeouts
+from cucmd.api.structs import Collection, Timeouts
 
 # The daemon's list, which would take too long to import.
 LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
@@ -127,25 +128,6 @@ def _collection(arguments: argparse.Namespace) -> Collection:
     )
 
 
-def _check_user(arguments: argparse.Namespace) -> None:
-    if arguments.user == "":
-        raise UsageError("--user: '' is empty; expected the platform administrator's name")
-    if arguments.password_file is not None and not arguments.user:
-        raise UsageError("--password-file: needs --user, whose password it is")
-
-
-def _login(arguments: argparse.Namespace) -> Login:
-    if arguments.credential is not None:
-        return Login(username=arguments.user, credential=arguments.credential)
-    if not arguments.user:
-        return Login()  # the cluster may have a credential
-    if arguments.password_file is not None:
-        secret = password.from_file(arguments.password_file, arguments.user)
-    else:
-        secret = password.from_terminal(arguments.user)
-    return Login(username=arguments.user, password=secret)
-
-
 def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
     given = {name: getattr(arguments, f"{name}_timeout") for name in TIMEOUTS}
     return Timeouts(**given) if any(value is not None for value in given.values()) else None
@@ -155,11 +137,11 @@ def _start(arguments: argparse.Namespace) -> int:
     collection = _collection(arguments)
     timeouts = _timeouts(arguments)
     labels = labels_of("--label", arguments.label)
-    _check_user(arguments)
+    check_user(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before the password is asked for
         try:
-            login = _login(arguments)
+            login = login_of(arguments)
         except KeyboardInterrupt:
             printer.note("interrupted; nothing was started")
             return exits.INTERRUPTED

@@ -35,6 +35,18 @@ def network_cluster(members: Sequence[Member], here: Member) -> list[str]:
     return [*lines, "", texts.SERVER_TABLE, texts.SERVER_TABLE_RULE, *(m.address for m in members)]
 
 
+def with_strangers(lines: Sequence[str], count: int) -> list[str]:
+    """The answer of a publisher that names machines which are not of its cluster."""
+    strangers = [Member(number + 900, f"127.66.0.{number}") for number in range(1, count + 1)]
+    return [*(_cluster_line(one, False) for one in strangers), *lines]
+
+
+def other_table(members: Sequence[Member]) -> list[str]:
+    """The same nodes in a form that is not known (vos/NODES.md, section 6.2), with noise in it."""
+    rows = [f"{one.number}     {one.host}     {one.address}      Hub" for one in members]
+    return ["ID    Hostname      IPv4          Hub/Spoke", "==    ========", *rows, "\x1b[31m#\x07"]
+
+
 def _cluster_line(member: Member, local: bool) -> str:
     role, base = ("Publisher", "DBPub") if member.number == 1 else ("Subscriber", "DBSub")
     since = "" if local else " using TCP since Mon Nov  2 02:11:34 2026"

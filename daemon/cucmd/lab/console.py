@@ -215,6 +215,10 @@ class Console:
 
     async def network_cluster(self, _words: list[str]) -> None:
         lines = answers.network_cluster(self.node.members, self.node.here)
+        if strangers := self.node.plan.take(Kind.STRANGERS):
+            lines = answers.with_strangers(lines, int(strangers.number))
+        if self.node.plan.take(Kind.OTHER_TABLE):
+            lines = answers.other_table(self.node.members)
         await self.terminal.page(lines)
 
     async def version_active(self, _words: list[str]) -> None:

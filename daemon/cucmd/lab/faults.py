@@ -108,6 +108,8 @@ class Kind(StrEnum):
     TRICKLE = "trickle"
     CLOCK_AHEAD = "clock-ahead"
     CLOCK_BACK = "clock-back"
+    OTHER_TABLE = "other-table"
+    STRANGERS = "strangers"
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -182,6 +184,8 @@ RULES: dict[Kind, Rule] = {
     Kind.TRICKLE: Rule("the upload runs at this rate", unit="BYTES_PER_S", number=None),
     Kind.CLOCK_AHEAD: Rule("each push begins with a clock S (3600) on", unit="S", number=3600),
     Kind.CLOCK_BACK: Rule("each push begins with a clock S (3600) back", unit="S", number=3600),
+    Kind.OTHER_TABLE: Rule("show network cluster prints another table"),
+    Kind.STRANGERS: Rule("show network cluster names N (1) others too", unit="N", number=1),
 }
 
 

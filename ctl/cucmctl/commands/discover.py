@@ -1,0 +1,147 @@
+"""`discover`: asks a node which nodes its cluster has, and waits for the answer.
+
+The one rule: standard output has what was found and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from datetime import UTC, datetime
+
+from cucmctl import exits, found, printer, render
+from cucmctl.client import Client
+from cucmctl.commands.begin import add_login_options, begin
+from cucmctl.commands.follow import add_reconnect, follow
+from cucmctl.commands.login import check_user, login_of
+from cucmctl.options import Command, Once, UsageError, VerbParser, label, labels_of, seconds
+from cucmctl.remarks import remarks
+from cucmctl.views import Silent
+from cucmd.api.structs import Job, Node, Timeouts
+
+TIMEOUTS = {
+    "connect": "to reach the node",
+    "login": "from connected to the first prompt",
+    "answer": "for each of the two commands",
+}
+# As the daemon's configuration takes it.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+
+def _arguments(parser: VerbParser) -> None:
+    parser.add_argument(
+        "publisher", metavar="PUBLISHER", help="a host, or host:port; or a cluster that has one"
+    )
+    parser.add_argument(
+        "--save",
+        metavar="NAME",
+        type=_cluster_name,
+        action=Once,
+        help="print [clusters.NAME] for the daemon's configuration, and no table",
+    )
+    add_login_options(parser)
+    how = parser.add_argument_group("how")
+    for name, meaning in TIMEOUTS.items():
+        how.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
+    how.add_argument(
+        "--label",
+        metavar="KEY=VALUE",
+        type=label,
+        action="append",
+        default=[],
+        help="to find the job by, as case=698123456; may be repeated",
+    )
+    add_reconnect(how)
+
+
+def _cluster_name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        expected = "expected letters, digits, '-', '_' and '.' (64 at most)"
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a cluster; {expected}")
+    return text
+
+
+def _discover(arguments: argparse.Namespace) -> int:
+    if arguments.save is not None and arguments.json:
+        raise UsageError("--save: prints a block of the configuration, and --json prints JSON")
+    labels = labels_of("--label", arguments.label)
+    check_user(arguments)
+    with Client(arguments.socket) as client:
+        client.connect()  # before the password is asked for
+        try:
+            login = login_of(arguments)
+        except KeyboardInterrupt:
+            printer.note("interrupted; nothing was started")
+            return exits.INTERRUPTED
+        return begin(
+            client,
+            arguments,
+            lambda: client.discover(
+                arguments.publisher,
+                login=login,
+                timeouts=_timeouts(arguments),
+                labels=labels or None,
+            ),
+            stay=_stay,
+        )
+
+
+def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
+    given = {name: getattr(arguments, f"{name}_timeout") for name in TIMEOUTS}
+    return Timeouts(**given) if any(value is not None for value in given.values()) else None
+
+
+def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
+    printer.note(f"job {job.job_id} asks {job.nodes[0].node}")
+    return follow(
+        client,
+        job.job_id,
+        lambda: Discovered(arguments),
+        reconnect=arguments.reconnect,
+        begun=job,
+    )
+
+
+class Discovered(Silent):
+    """Shows what was found at the end; what is to be said beside it, on standard error."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        super().__init__(sys.stdout, as_json=arguments.json)
+        self._arguments = arguments
+
+    def conclude(self, job: Job) -> None:
+        for text in remarks(job.nodes):
+            printer.note(text)
+        if self._arguments.json:
+            printer.json_line(job)
+            return
+        for node in job.nodes:
+            self._show(node)
+
+    def _show(self, node: Node) -> None:
+        if node.found is None or not node.found.members:
+            return
+        name = self._arguments.save
+        table = render.members(node.found, colour=name is None and printer.in_colour(sys.stdout))
+        for text in table:
+            printer.line(text, sys.stdout if name is None else sys.stderr)
+        if name is not None:
+            at, credential = node.completed_at or datetime.now(UTC), self._arguments.credential
+            for text in found.block(name, node.node, node.found, credential=credential, at=at):
+                printer.line(text)
+
+
+COMMANDS = {
+    "discover": Command(
+        "Asks a node which nodes its cluster has, and prints them with role and product, in\n"
+        "the words of the node. It logs in once, and runs `show network cluster` and\n"
+        "`show version active`. With --save it prints a block for the configuration of the\n"
+        "daemon. It is a job: Ctrl-C leaves it running, and the exit code says how it ended.",
+        "  cucmctl discover cucm-pub --user administrator\n"
+        "  cucmctl discover cucm-pub --credential lab --save berlin >>cucmd.toml\n"
+        "  cucmctl --json discover cucm-pub --credential lab | jq '.nodes[].found.members'",
+        _arguments,
+        _discover,
+    )
+}

@@ -1,0 +1,33 @@
+"""The login of a new job, from the options of `begin.add_login_options`.
+
+The one rule: what was not given is not sent: the cluster may have a credential.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from cucmctl import password
+from cucmctl.options import UsageError
+from cucmd.api.structs import Login
+
+
+def check_user(arguments: argparse.Namespace) -> None:
+    """Raises `UsageError`. To be called before the daemon is."""
+    if arguments.user == "":
+        raise UsageError("--user: '' is empty; expected the platform administrator's name")
+    if arguments.password_file is not None and not arguments.user:
+        raise UsageError("--password-file: needs --user, whose password it is")
+
+
+def login_of(arguments: argparse.Namespace) -> Login:
+    """Asks for the password on the terminal, if a user was given and nothing else."""
+    if arguments.credential is not None:
+        return Login(username=arguments.user, credential=arguments.credential)
+    if not arguments.user:
+        return Login()
+    if arguments.password_file is not None:
+        secret = password.from_file(arguments.password_file, arguments.user)
+    else:
+        secret = password.from_terminal(arguments.user)
+    return Login(username=arguments.user, password=secret)

@@ -1,0 +1,104 @@
+"""`discover`: its request, what it prints where, and how it ends."""
+
+import json
+import signal
+import threading
+
+import pytest
+
+MEMBER = {
+    "node": "10.0.0.2",
+    "address": "10.0.0.2",
+    "name": "sub1",
+    "role": "Subscriber",
+    "product": "callmanager",
+}
+FOUND = {"members": [MEMBER], "unread": [], "version": "15.0.1"}
+
+
+@pytest.fixture
+def discovery(canned, node, job):
+    """The daemon's answers: a discovery that ends so."""
+
+    def _discovery(status="succeeded", **fields):
+        begun = job("running", node("pub", "running"), kind="discover")
+        canned.on("Discover", canned.reply({"job": begun, "request_id": "r"}))
+        ended = job(status, node("pub", status, found=FOUND, **fields), kind="discover")
+        canned.watch(begun, ended)
+        return ended
+
+    return _discovery
+
+
+def test_every_option_is_a_field_of_the_request(canned, ctl, discovery):
+    discovery()
+    done = ctl(
+        *("discover", "pub", "--credential", "lab", "--label", "case=1"),
+        *("--connect-timeout", "1", "--login-timeout", "2", "--answer-timeout", "3"),
+    )
+    assert done.returncode == 0, done.stderr
+    request = dict(canned.calls[0][1])
+    assert request.pop("start_key")
+    assert request == {
+        "publisher": "pub",
+        "login": {"credential": "lab"},
+        "labels": {"case": "1"},
+        "timeouts": {"connect": 1.0, "login": 2.0, "answer": 3.0},
+    }
+
+
+def test_the_nodes_are_on_standard_output_and_the_job_and_notes_are_not(ctl, discovery):
+    discovery(notes=["one line in no known form"])
+    done = ctl("discover", "pub")
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["NODE", "10.0.0.2", "version"]
+    assert "3f2a00112233" in done.stderr
+    assert "in no known form" in done.stderr
+
+
+def test_json_is_the_job(ctl, discovery):
+    discovery()
+    done = ctl("--json", "discover", "pub")
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["nodes"][0]["found"]["members"] == [{**MEMBER, "fqdn": None}]
+
+
+def test_a_block_to_save_is_alone_on_standard_output(ctl, discovery):
+    discovery()
+    done = ctl("discover", "pub", "--save", "berlin", "--credential", "lab")
+    assert done.returncode == 0
+    assert "[clusters.berlin]" in done.stdout
+    assert 'credential = "lab"' in done.stdout
+    assert "NODE" not in done.stdout
+    assert "NODE" in done.stderr
+
+
+@pytest.mark.parametrize(("status", "code"), [("failed", 1), ("cancelled", 4)])
+def test_the_exit_code_says_how_it_ended(ctl, discovery, status, code):
+    failure = {"code": "auth_failed", "message": "no", "retryable": False}
+    discovery(status, error="no", failure=failure if status == "failed" else None)
+    done = ctl("discover", "pub", "--credential", "lab")
+    assert done.returncode == code
+
+
+def test_an_older_daemon_does_not_know_it(canned, ctl):
+    full = "io.cucmd.Jobs.Discover"
+    canned.on("Discover", canned.error("org.varlink.service.MethodNotFound", method=full))
+    done = ctl("discover", "pub", "--credential", "lab")
+    assert (done.returncode, done.stdout) == (70, "")
+    assert "older" in done.stderr
+
+
+def test_after_ctrl_c_the_job_goes_on(canned, node, job, in_shell):
+    held = threading.Event()
+    begun = job("running", node("pub", "running"), kind="discover")
+    canned.on("Discover", canned.reply({"job": begun, "request_id": "r"}))
+    canned.watch(begun, then=held)
+    shell = in_shell("exec $CUCMCTL discover pub --credential lab")
+    canned.until_called("Watch")
+    shell.send_signal(signal.SIGINT)
+    out, error = shell.communicate(timeout=30)
+    held.set()
+    assert shell.returncode == 130
+    assert "3f2a00112233 goes on" in error
+    assert out == ""

@@ -1,0 +1,179 @@
+"""A publisher is asked for its cluster, over real sockets: `discover`, and what is kept of it."""
+
+import json
+import random
+import signal
+import socket
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client, InvalidRequest
+from cucmd.api import structs
+from rig.credentials import named_credential
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import start
+from rig.lab import Lab, running_lab
+from rig.parameters import more
+from rig.quiet import wait_until
+
+NODES = 40
+
+
+def free_port() -> int:
+    """A port for all nodes of a lab, as real nodes have the same. Others do not ask for it: it is
+    below those that Linux gives away.
+    """
+    while True:
+        port = random.randint(15_000, 30_000)
+        with socket.socket() as one:
+            try:
+                one.bind(("127.1.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+@contextmanager
+def cluster(nodes: int, *faults: str) -> Iterator[Lab]:
+    options = [word for fault in faults for word in ("--fault", fault)]
+    with running_lab(nodes, "--port", str(free_port()), *options) as lab:
+        yield lab
+
+
+def config_for(lab: Lab, folder: Path, more: str = "") -> str:
+    return CONFIG + named_credential(folder, "lab", lab.username, lab.password) + more
+
+
+def discovered(client: Client, lab: Lab, publisher: str = "", **fields: object) -> structs.Job:
+    login = structs.Login(lab.username, lab.password)
+    job = client.discover(publisher or lab.nodes[0], login=login, **fields)
+    return client.wait(job.job_id, timeout=60)
+
+
+def members(job: structs.Job) -> list[str]:
+    found = job.nodes[0].found
+    assert found is not None
+    return [member.node for member in found.members]
+
+
+def test_all_nodes_of_a_large_cluster_are_found_with_one_session(
+    tmp_path: Path, daemon: Daemon
+) -> None:
+    with cluster(NODES) as lab, daemon.client() as client:
+        job = discovered(client, lab, labels={"case": "1"})
+        assert (job.status, job.kind, job.labels) == ("succeeded", "discover", {"case": "1"})
+        assert members(job) == lab.nodes
+        assert job.collection == structs.Collection()
+        report = lab.report()
+        assert (report["logins"], report["commands"]) == (1, 3)
+        assert {one["connections_ever"] for one in list(report["nodes"].values())[1:]} == {0}
+        (listed,) = client.list(kind="discover")
+        assert (listed.job_id, listed.kind) == (job.job_id, "discover")
+        assert client.list(kind="collect") == ()
+        with pytest.raises(InvalidRequest):
+            client.list(kind="x")
+
+
+def test_what_comes_of_it_is_read_as_of_any_job(tmp_path: Path, daemon: Daemon) -> None:
+    with cluster(3) as lab, daemon.client() as client:
+        job = discovered(client, lab)
+    said = "".join(client.transcript(job.job_id, lab.nodes[0]))
+    assert "> show network cluster" in said
+    assert list(client.files(job.job_id)) == []
+    done = daemon.ctl("export", job.job_id, "--format", "dir", "-o", str(tmp_path / "x"))
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "x" / "manifest.json").read_text())
+    assert manifest["job"]["work"] == {"type": "discover"}
+    named = manifest["job"]["nodes"][0]["found"]["members"]
+    assert [one["node"] for one in named] == lab.nodes
+    assert lab.nodes[2] in (tmp_path / "x" / "summary.txt").read_text()
+
+
+def test_the_command_prints_a_table_or_a_block_that_the_configuration_takes(
+    tmp_path: Path, daemon: Daemon
+) -> None:
+    secret = tmp_path / "secret"
+    with cluster(3) as lab:
+        secret.write_text(lab.password)
+        secret.chmod(0o600)
+        asked = ("discover", lab.nodes[0], "--user", lab.username, "--password-file", str(secret))
+        table = daemon.ctl(*asked)
+        block = daemon.ctl(*asked, "--save", "berlin.1")
+        as_json = daemon.ctl("--json", *asked)
+    assert table.returncode == block.returncode == as_json.returncode == 0, table.stderr
+    assert [line.split()[0] for line in table.stdout.splitlines()[1:4]] == lab.nodes
+    assert tomllib.loads(block.stdout) == {
+        "clusters": {"berlin.1": {"publisher": lab.nodes[0], "nodes": lab.nodes[1:]}}
+    }
+    job = json.loads(as_json.stdout)
+    assert [one["node"] for one in job["nodes"][0]["found"]["members"]] == lab.nodes
+
+
+def test_a_table_in_another_form_fails_and_is_kept(tmp_path: Path, daemon: Daemon) -> None:
+    with cluster(2, "1=other-table") as lab, daemon.client() as client:
+        job = discovered(client, lab)
+        (node,) = job.nodes
+        assert (job.status, node.failure.code) == ("failed", "command_refused")
+        assert node.found.members == ()
+        assert any("cucm-sub1" in line for line in node.found.unread)
+        done = daemon.ctl("status", job.job_id)
+        assert "cucm-sub1" in done.stdout
+        again = client.wait(
+            client.retry(job.job_id, login=structs.Login(lab.username, lab.password)).job_id
+        )
+        assert again.status == "failed"
+
+
+def test_a_publisher_that_names_strangers_is_believed_in_nothing(
+    tmp_path: Path, daemon: Daemon
+) -> None:
+    with cluster(2, "1=strangers@3") as lab, daemon.client() as client:
+        port = int(lab.nodes[0].rpartition(":")[2])
+        with socket.create_server(("127.66.0.1", port)) as stranger:
+            job = discovered(client, lab)
+            assert members(job) == [*(f"127.66.0.{n}:{port}" for n in (1, 2, 3)), *lab.nodes]
+            stranger.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                stranger.accept()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, *more(signal.SIGTERM)])
+def test_it_goes_on_after_a_restart(tmp_path: Path, how: signal.Signals) -> None:
+    with cluster(2, "1=hang:prepare*1") as lab:
+        config, folder = config_for(lab, tmp_path / "given"), tmp_path / "cucmd"
+        with running_daemon(folder, config) as daemon, daemon.client() as client:
+            login = structs.Login(credential="lab")
+            job = client.discover(lab.nodes[0], login=login, timeouts=structs.Timeouts(grace=0.5))
+            wait_until(lambda: lab.report()["faults_used"] == 1)
+            daemon.signal(how)
+            daemon.process.wait(30)
+        with running_daemon(folder, config) as daemon, daemon.client() as client:
+            after = client.wait(job.job_id, timeout=60)
+            assert (after.status, members(after)) == ("succeeded", lab.nodes)
+            assert after.nodes[0].attempt == 2
+
+
+def test_a_cancel_ends_it_and_the_session_on_the_node(tmp_path: Path, daemon: Daemon) -> None:
+    with cluster(1, "1=silent:prepare*1") as lab, daemon.client() as client:
+        login = structs.Login(lab.username, lab.password)
+        job = client.discover(lab.nodes[0], login=login)
+        wait_until(lambda: lab.report()["faults_used"] == 1)
+        assert client.cancel(job.job_id).cancelled
+        assert client.wait(job.job_id).status == "cancelled"
+        with daemon.client() as other:  # a collection works on the same node at once
+            assert other.wait(start(other, lab).job_id, timeout=60).status == "succeeded"
+        assert lab.report()["interrupts"] >= 1
+
+
+def test_a_call_with_the_same_key_is_one_job(daemon: Daemon) -> None:
+    with cluster(1) as lab, daemon.client() as client:
+        login = structs.Login(lab.username, lab.password)
+        first = client.discover(lab.nodes[0], login=login, start_key="k")
+        assert client.discover(lab.nodes[0], login=login, start_key="k").job_id == first.job_id
+        with pytest.raises(InvalidRequest):
+            client.discover("another", login=login, start_key="k")
+        client.wait(first.job_id, timeout=60)
