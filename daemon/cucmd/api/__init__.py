@@ -5,6 +5,8 @@
     structs_clusters.py  those of calls about clusters
     interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
     methods.py     one function a method, of those about jobs
+    knowledge.py   those about clusters, profiles and credentials
+    known.py       PURE  clusters, of the configuration and as their nodes name them
     case_methods.py  those about what a job has collected
     deletion.py    deletes jobs: those named, those that a rule means, what a stop has left
     pruning.py     PURE  which jobs a request to prune means

@@ -9,6 +9,7 @@ from __future__ import annotations
 from cucmd.api import error_structs, structs, structs_clusters
 from cucmd.api.case_methods import Cases
 from cucmd.api.host_keys import HostKeys
+from cucmd.api.knowledge import Knowledge
 from cucmd.api.methods import Jobs
 from cucmd.api.refusals import error, invalid
 from cucmd.api.reload import Reloading
@@ -16,7 +17,10 @@ from cucmd.api.request_id import with_request_id
 from cucmd.varlink import Interface, Method, VarlinkError, read_description
 
 
-def jobs_interface(jobs: Jobs, cases: Cases, keys: HostKeys, reloading: Reloading) -> Interface:
+def jobs_interface(
+    jobs: Jobs, cases: Cases, keys: HostKeys, reloading: Reloading, knowledge: Knowledge
+) -> Interface:
+    clusters = structs_clusters
     methods = (
         Method("Start", structs.StartRequest, structs.StartReply, jobs.start, effect=True),
         Method("Status", structs.StatusRequest, structs.JobReply, jobs.status),
@@ -24,7 +28,7 @@ def jobs_interface(jobs: Jobs, cases: Cases, keys: HostKeys, reloading: Reloadin
         Method("Retry", structs.RetryRequest, structs.StartReply, jobs.retry, effect=True),
         Method(
             "Discover",
-            structs_clusters.DiscoverRequest,
+            clusters.DiscoverRequest,
             structs.StartReply,
             jobs.discover,
             effect=True,
@@ -61,6 +65,14 @@ def jobs_interface(jobs: Jobs, cases: Cases, keys: HostKeys, reloading: Reloadin
             structs.ForgetHostKeyReply,
             keys.forget,
             effect=True,
+        ),
+        Method("Clusters", clusters.ClustersRequest, clusters.ClustersReply, knowledge.clusters),
+        Method("Profiles", clusters.ProfilesRequest, clusters.ProfilesReply, knowledge.profiles),
+        Method(
+            "Credentials",
+            clusters.CredentialsRequest,
+            clusters.CredentialsReply,
+            knowledge.credentials,
         ),
         Method("Reload", structs.ReloadRequest, structs.ReloadReply, reloading.reload, effect=True),
     )

@@ -152,11 +152,11 @@ def _node(node: domain.Node) -> structs.Node:
 def found_to_wire(found: domain.Found | None) -> structs.Found | None:
     if found is None:
         return None
-    members = tuple(
-        structs.Member(one.node, one.address, one.name, one.role, one.product, one.fqdn)
-        for one in found.members
-    )
-    return structs.Found(members, found.unread, found.version)
+    return structs.Found(tuple(map(member_to_wire, found.members)), found.unread, found.version)
+
+
+def member_to_wire(one: domain.Member) -> structs.Member:
+    return structs.Member(one.node, one.address, one.name, one.role, one.product, one.fqdn)
 
 
 def _collection(work: domain.Work) -> structs.Collection:

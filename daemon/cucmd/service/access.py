@@ -34,10 +34,11 @@ class Role(Enum):
 # The README has this table too; a test compares them, and with the methods that there are.
 ROLES: dict[str, Role] = {
     **dict.fromkeys(("Status", "List", "Watch", "ListHostKeys"), Role.VIEW),
+    **dict.fromkeys(("Clusters", "Profiles"), Role.VIEW),
     **dict.fromkeys(("Files", "Export", "Transcript"), Role.READ),
     **dict.fromkeys(("Start", "Discover", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE),
     **dict.fromkeys(("Delete", "Prune"), Role.OPERATE),
-    **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload"), Role.OPERATE),
+    **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload", "Credentials"), Role.OPERATE),
     # About the service itself, so that `varlinkctl info` works for the view group too.
     **dict.fromkeys(("GetInfo", "GetInterfaceDescription"), Role.VIEW),
 }

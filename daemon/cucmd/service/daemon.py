@@ -21,6 +21,7 @@ from cucmd.api.case_methods import Cases
 from cucmd.api.deletion import Deletions
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
+from cucmd.api.knowledge import Knowledge
 from cucmd.api.methods import Jobs
 from cucmd.api.reload import CannotReload, Reloading
 from cucmd.cases.coverage import Coverage
@@ -165,7 +166,8 @@ async def _daemon(
                     supervisor, services.feed, lambda: in_force.planner, coverage.want_if_missing
                 )
                 cases = Cases(supervisor, store, coverage, deletions)
-                interface = jobs_interface(jobs, cases, keys, Reloading(in_force.reload))
+                knowledge = Knowledge(store, lambda: in_force.config, environ)
+                interface = jobs_interface(jobs, cases, keys, Reloading(in_force.reload), knowledge)
                 async with (
                     _socket(in_force, interface, sockets, environ),
                     trio.open_nursery() as nursery,

@@ -27,7 +27,7 @@ class Methods:
         return None
 
 
-INTERFACE = jobs_interface(Methods(), Methods(), Methods(), Methods())
+INTERFACE = jobs_interface(*(Methods() for _ in range(5)))
 DECODERS = {one.name: msgspec.json.Decoder(one.request) for one in INTERFACE.methods}
 
 

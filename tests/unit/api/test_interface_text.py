@@ -45,6 +45,23 @@ ADDED = {
         **{"publisher": "string", "login": "Login", "timeouts": "?Timeouts"},
         **{"request_id": "?string", "labels": "?[string]string", "start_key": "?string"},
     },
+    ("type", "ClusterNode"): {"node": "string", "configured": "bool", "member": "?Member"},
+    ("type", "Cluster"): {
+        **dict.fromkeys(("nodes_total", "nodes_configured"), "int"),
+        **dict.fromkeys(("name", "publisher", "asked", "discovered_at"), "?string"),
+        **{"job_id": "?string", "version": "?string", "nodes": "?[]ClusterNode"},
+    },
+    ("type", "Profile"): {
+        **dict.fromkeys(("name", "description", "location"), "string"),
+        **{"paths": "[]string", "recurs": "bool", "compress": "bool"},
+        **{"match": "?string", "last": "?string"},
+    },
+    ("type", "Credential"): {
+        **{"name": "string", "tied": "bool", "nodes": "?[]string", "clusters": "?[]string"},
+    },
+    ("method", "Clusters"): {"name": "?string"},
+    ("method", "Profiles"): {"name": "?string"},
+    ("method", "Credentials"): {},
     ("method", "Start"): {
         **dict.fromkeys(("request_id", "start_key"), "?string"),
         **{"labels": "?[string]string", "try_all": "?bool"},
@@ -116,7 +133,7 @@ class Methods:
 
 @pytest.fixture
 def interface() -> Interface:
-    return jobs_interface(Methods(), Methods(), Methods(), Methods())
+    return jobs_interface(*(Methods() for _ in range(5)))
 
 
 def declared() -> list[type[msgspec.Struct]]:

@@ -18,7 +18,7 @@ class Methods:
         return None
 
 
-METHODS = jobs_interface(Methods(), Methods(), Methods(), Methods()).methods
+METHODS = jobs_interface(*(Methods() for _ in range(5))).methods
 
 
 def caller(gid: int, uid: int = 2000) -> Caller:

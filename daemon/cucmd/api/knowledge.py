@@ -1,0 +1,106 @@
+"""The methods of `io.cucmd.Jobs` about what the daemon knows: clusters, profiles, credentials.
+
+The one rule: names only. No password is read here, and no method contacts a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import trio
+
+from cucmd.api import structs_clusters as structs
+from cucmd.api.known import KnownCluster, KnownNode, known_clusters, with_node
+from cucmd.api.refusals import refusals, refusals_of_files
+from cucmd.api.wire import member_to_wire
+from cucmd.config import Config, Profile
+from cucmd.config.credentials import credential_names, credentials_directory
+from cucmd.config.rules import is_credential_name
+from cucmd.store import Store
+from cucmd.varlink import Caller
+
+
+class Knowledge:
+    """`config`: called for each request, since a reload replaces it. `environ`: the daemon's."""
+
+    def __init__(
+        self, store: Store, config: Callable[[], Config], environ: Mapping[str, str]
+    ) -> None:
+        self._store = store
+        self._config = config
+        self._environ = environ
+
+    async def clusters(
+        self, caller: Caller, request: structs.ClustersRequest
+    ) -> structs.ClustersReply:
+        with refusals():
+            found = list(known_clusters(self._config(), await self._store.discoveries()))
+        name = request.name
+        if name is None:
+            return structs.ClustersReply(tuple(_cluster(one) for one in found))
+        named = [one for one in found if one.name == name] or with_node(found, name)
+        return structs.ClustersReply(tuple(_cluster(one, nodes=True) for one in named))
+
+    async def profiles(
+        self, caller: Caller, request: structs.ProfilesRequest
+    ) -> structs.ProfilesReply:
+        profiles = self._config().profiles
+        if request.name is None:
+            chosen = list(profiles.values())
+        else:
+            with refusals():
+                chosen = [self._config().profile(request.name)]
+        return structs.ProfilesReply(tuple(_profile(one) for one in chosen))
+
+    async def credentials(
+        self, caller: Caller, request: structs.CredentialsRequest
+    ) -> structs.CredentialsReply:
+        config = self._config()
+        directory = credentials_directory(config.credentials.directory, self._environ)
+        names: tuple[str, ...] = ()
+        if directory is not None:
+            with refusals_of_files():
+                names = await trio.to_thread.run_sync(credential_names, directory)
+        return structs.CredentialsReply(
+            tuple(_credential(name, config) for name in names if is_credential_name(name))
+        )
+
+
+def _cluster(known: KnownCluster, *, nodes: bool = False) -> structs.Cluster:
+    last = known.discovery
+    return structs.Cluster(
+        nodes_total=len(known.nodes),
+        nodes_configured=sum(node.configured for node in known.nodes),
+        name=known.name,
+        publisher=known.publisher,
+        nodes=tuple(map(_node, known.nodes)) if nodes else None,
+        asked=last.asked if last else None,
+        discovered_at=last.found_at if last else None,
+        job_id=last.job_id if last else None,
+        version=last.found.version if last else None,
+    )
+
+
+def _node(known: KnownNode) -> structs.ClusterNode:
+    member = None if known.member is None else member_to_wire(known.member)
+    return structs.ClusterNode(known.node, known.configured, member)
+
+
+def _profile(profile: Profile) -> structs.Profile:
+    return structs.Profile(
+        name=profile.name,
+        description=profile.description,
+        paths=profile.paths,
+        location=profile.location,
+        recurs=profile.recurs,
+        compress=profile.compress,
+        match=profile.match,
+        last=profile.last,
+    )
+
+
+def _credential(name: str, config: Config) -> structs.Credential:
+    use = config.credential_uses.get(name)
+    if use is None:
+        return structs.Credential(name, tied=False)
+    return structs.Credential(name, tied=True, nodes=use.nodes, clusters=use.clusters)
