@@ -12,10 +12,11 @@
             print(change.sequence, change.job.status)
 
 `Client` has the methods `start`, `discover`, `retry`, `status`, `list`, `label`, `files`, `export`,
-`verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `host_keys`, `add_host_key`,
-`forget_host_key` and `reload`, as the command line has. They return structs of
-`cucmd.api.structs`. They raise `ClientError` (each error of the daemon has a class of its own),
-`TimeoutError`, or `TypeError` for a wrong call, such as one text where several are expected.
+`verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`, `profiles`,
+`credentials`, `host_keys`, `add_host_key`, `forget_host_key` and `reload`, as the command line has.
+They return structs of `cucmd.api.structs` and `structs_clusters`. They raise `ClientError` (each
+error of the daemon has a class of its own), `TimeoutError`, or `TypeError` for a wrong call, such
+as one text where several are expected.
 
     client.py    `Client`: blocking, a method for each of the daemon's
     calls.py     makes its calls, over one connection
@@ -48,6 +49,7 @@ The command line:
     render.py    jobs and nodes as plain text for people
     remarks.py   PURE  why nodes failed, and their notes; what is equal is said once
     job_list.py  a list of jobs as a table
+    near.py      PURE  names that are near to a misspelt one
     found.py     PURE  what a discovery has found, and a block of it for the configuration
     printer.py   standard output and standard error
     exits.py     exit codes

@@ -13,8 +13,7 @@ from cucmctl.calls import Calls, decoded, full_name
 from cucmctl.errors import ProtocolError
 from cucmctl.export_stream import Export
 from cucmctl.wire import Call
-from cucmd.api import structs
-from cucmd.api.structs_clusters import DiscoverRequest
+from cucmd.api import structs, structs_clusters
 
 
 class Client(Calls):
@@ -84,7 +83,7 @@ class Client(Calls):
         `publisher`: a node, or a cluster of the configuration that has one.
         The others, and what is raised: as for `start`.
         """
-        request = DiscoverRequest(
+        request = structs_clusters.DiscoverRequest(
             publisher,
             login,
             timeouts,
@@ -298,6 +297,23 @@ class Client(Calls):
         if job is None or job.status in ("queued", "running"):
             raise ProtocolError(f"the watch of job {job_id} ended before the job did")
         return job
+
+    def clusters(self, name: str | None = None) -> tuple[structs_clusters.Cluster, ...]:
+        """The clusters that the daemon knows, by the configuration or by a discovery.
+
+        With a `name`, of a cluster or of a node, those that it fits, with their nodes.
+        """
+        request = structs_clusters.ClustersRequest(name)
+        return self.call("Clusters", request, structs_clusters.ClustersReply).clusters
+
+    def profiles(self, name: str | None = None) -> tuple[structs_clusters.Profile, ...]:
+        """The profiles, or the one of that name. Raises `ProfileNotFound`."""
+        request = structs_clusters.ProfilesRequest(name)
+        return self.call("Profiles", request, structs_clusters.ProfilesReply).profiles
+
+    def credentials(self) -> tuple[structs_clusters.Credential, ...]:
+        """The names of the logins that the daemon was given. For operators."""
+        return self.call("Credentials", {}, structs_clusters.CredentialsReply).credentials
 
     def host_keys(self) -> tuple[structs.HostKey, ...]:
         """The host keys of nodes that the daemon knows."""

@@ -29,6 +29,9 @@ VERBS = {
     "watch": ("follow", "follow a job as it changes, until it ends"),
     "events": ("events", "what happens to jobs as JSON, for other programs"),
     "wait": ("follow", "wait until a job has ended"),
+    "clusters": ("known", "the clusters that the daemon knows, and their nodes"),
+    "profiles": ("known", "what is collected for which kind of trouble"),
+    "credentials": ("known", "the names of the logins that the daemon was given"),
     "hostkeys": ("hostkeys", "the host keys of nodes that the daemon knows"),
     "reload": ("reload", "have the daemon read its configuration again"),
 }

@@ -15,6 +15,7 @@
     events.py    `events`
     cancel.py    `cancel`
     delete.py    `delete` and `prune`
+    known.py     `clusters`, `profiles` and `credentials`
     hostkeys.py  `hostkeys`
     reload.py    `reload`
 

@@ -1,0 +1,177 @@
+"""`clusters`, `profiles` and `credentials`: what the daemon knows by name.
+
+The one rule: see `commands/__init__.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+
+from cucmctl import exits, near, printer, render
+from cucmctl.client import Client
+from cucmctl.errors import ProfileNotFound
+from cucmctl.options import Command
+from cucmd.api.structs_clusters import Cluster, ClusterNode, Credential, Profile
+
+
+def _clusters_arguments(parser: argparse.ArgumentParser) -> None:
+    help_ = "a cluster, or a node of one: show its nodes"
+    parser.add_argument("name", metavar="NAME", nargs="?", help=help_)
+
+
+def _clusters(arguments: argparse.Namespace) -> int:
+    name = arguments.name
+    with Client(arguments.socket) as client:
+        found = client.clusters(name)
+        known = client.clusters() if name is not None and not found else found
+    if name is not None and not found:
+        names = [one.name for one in known if one.name]
+        printer.note(
+            f"no cluster {name!r} is known, nor one with such a node{near.hint(name, names)}"
+        )
+        return exits.NOT_FOUND
+    if arguments.json:
+        printer.json_line(found)
+    elif not found:
+        printer.note("no clusters; to ask a node for its own: cucmctl discover NODE")
+    elif name is None:
+        _print(_list(found))
+    else:
+        for cluster in found:
+            _print(_details(cluster))
+    return exits.DONE
+
+
+def _list(clusters: Iterable[Cluster]) -> Iterator[str]:
+    rows = [
+        (
+            one.name or "-",
+            one.publisher or one.asked or "",
+            f"{one.nodes_configured}/{one.nodes_total}",
+            render.local(one.discovered_at) if one.discovered_at else "never",
+        )
+        for one in clusters
+    ]
+    headings = ("CLUSTER", "PUBLISHER", "CONFIGURED", "DISCOVERED")
+    return render.table(headings, rows, right="CONFIGURED", colour=printer.in_colour(sys.stdout))
+
+
+def _details(cluster: Cluster) -> Iterator[str]:
+    title = f"cluster {cluster.name}" if cluster.name else "a cluster without a name"
+    yield printer.visible(f"{title}: {render.counting(cluster.nodes_total, 'node')}")
+    if cluster.discovered_at is None:
+        yield "nobody has asked it for its nodes; to do so: cucmctl discover " + printer.visible(
+            cluster.name or cluster.publisher or "NODE"
+        )
+    else:
+        asked = f"as {cluster.asked} named them, {render.local(cluster.discovered_at)}"
+        yield printer.visible(f"{asked}, version {cluster.version or 'not known'}")
+    yield ""
+    rows = [_row(node, cluster) for node in cluster.nodes or ()]
+    headings = ("NODE", "NAME", "ROLE", "PRODUCT", "REMARK")
+    yield from render.table(headings, rows, right="", colour=printer.in_colour(sys.stdout))
+
+
+def _row(node: ClusterNode, cluster: Cluster) -> tuple[str, ...]:
+    member, remark = node.member, ""
+    if cluster.name is not None and not node.configured:
+        remark = "not in the configuration"
+    if member is None:
+        return node.node, "", "", "", "was not named" if cluster.discovered_at else ""
+    return node.node, member.name, member.role, member.product, remark
+
+
+def _profiles_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="only this, with all of its keys")
+
+
+def _profiles(arguments: argparse.Namespace) -> int:
+    name = arguments.name
+    with Client(arguments.socket) as client:
+        try:
+            found = client.profiles(name)
+        except ProfileNotFound as error:
+            names = [one.name for one in client.profiles()]
+            printer.note(f"{error}{near.hint(name, names)}")
+            return exits.NOT_FOUND
+    if arguments.json:
+        printer.json_line(found)
+    elif name is None:
+        rows = [(one.name, one.last or "no window", one.description) for one in found]
+        colour = printer.in_colour(sys.stdout)
+        _print(render.table(("PROFILE", "LAST", "FOR"), rows, right="", colour=colour))
+    else:
+        for one in found:
+            _print(_keys(one))
+    return exits.DONE
+
+
+def _keys(profile: Profile) -> Iterator[str]:
+    yield printer.visible(f"profile {profile.name}: {profile.description}")
+    for path in profile.paths:
+        yield printer.visible(f"  {profile.location} {path}")
+    window = f"last {printer.visible(profile.last)}" if profile.last else "none: all files"
+    yield f"window: {window}"
+    if profile.match is not None:
+        yield printer.visible(f"names that match {profile.match}")
+    if profile.recurs:
+        yield "subdirectories too"
+    if profile.compress:
+        yield "packed by the nodes"
+
+
+def _credentials_arguments(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _credentials(arguments: argparse.Namespace) -> int:
+    with Client(arguments.socket) as client:
+        found = client.credentials()
+    if arguments.json:
+        printer.json_line(found)
+    elif not found:
+        printer.note("the daemon was given no credentials")
+    else:
+        rows = [(one.name, _tied(one)) for one in found]
+        colour = printer.in_colour(sys.stdout)
+        _print(render.table(("CREDENTIAL", "IS SENT TO"), rows, right="", colour=colour))
+    return exits.DONE
+
+
+def _tied(credential: Credential) -> str:
+    if not credential.tied:
+        return "any node"
+    clusters = [f"cluster {name}" for name in credential.clusters or ()]
+    return ", ".join((*clusters, *(credential.nodes or ())))
+
+
+def _print(lines: Iterable[str]) -> None:
+    for text in lines:
+        printer.line(text)
+
+
+COMMANDS = {
+    "clusters": Command(
+        "Lists the clusters of the configuration, and those that were only asked for their\n"
+        "nodes (discover). With NAME: the nodes of one, as the configuration has them and as\n"
+        "the cluster has named them last.",
+        "  cucmctl clusters\n  cucmctl clusters berlin\n  cucmctl clusters 10.0.0.2",
+        _clusters_arguments,
+        _clusters,
+    ),
+    "profiles": Command(
+        "Lists the profiles: what is collected for which kind of trouble. With NAME: the\n"
+        "paths of one.",
+        "  cucmctl profiles\n  cucmctl profiles callmanager",
+        _profiles_arguments,
+        _profiles,
+    ),
+    "credentials": Command(
+        "Lists the names of the logins that the daemon was given, and where they are sent.",
+        "  cucmctl credentials",
+        _credentials_arguments,
+        _credentials,
+    ),
+}

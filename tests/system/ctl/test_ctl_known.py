@@ -1,0 +1,104 @@
+"""`clusters`, `profiles` and `credentials`: what is printed of what the daemon answers."""
+
+import json
+
+import pytest
+
+BERLIN = {
+    "nodes_total": 3,
+    "nodes_configured": 2,
+    "name": "berlin",
+    "publisher": "pub",
+    "asked": "pub",
+    "discovered_at": "2026-03-01T08:00:00Z",
+    "version": "15.0.1",
+}
+BERN = {"nodes_total": 1, "nodes_configured": 1, "name": "bern"}
+MEMBER = {
+    "node": "10.0.0.2",
+    "address": "10.0.0.2",
+    "name": "imp1",
+    "role": "Subscriber",
+    "product": "cups",
+}
+NODES = [
+    {"node": "pub", "configured": True},
+    {"node": "10.0.0.2", "configured": False, "member": MEMBER},
+]
+PROFILE = {
+    "name": "callmanager",
+    "description": "Calls",
+    "paths": ["cm/trace/ccm/sdl"],
+    "location": "activelog",
+    "recurs": True,
+    "compress": False,
+    "last": "2h",
+}
+
+
+def test_clusters_are_a_line_each(canned, ctl):
+    canned.on("Clusters", canned.reply({"clusters": [BERLIN, BERN]}))
+    done = ctl("clusters")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["CLUSTER", "berlin", "bern"]
+    assert "2/3" in rows[1]
+    assert rows[2][-1] == "never"
+
+
+def test_a_cluster_by_name_has_its_nodes_with_a_remark(canned, ctl):
+    canned.on("Clusters", canned.reply({"clusters": [{**BERLIN, "nodes": NODES}]}))
+    done = ctl("clusters", "berlin")
+    assert canned.calls[-1][1] == {"name": "berlin"}
+    *_, first, second = done.stdout.splitlines()
+    assert first.split()[0] == "pub"
+    assert first.endswith("was not named")
+    assert second.split()[:4] == ["10.0.0.2", "imp1", "Subscriber", "cups"]
+    assert second.endswith("not in the configuration")
+
+
+def test_of_a_misspelt_cluster_the_near_names_are_said(canned, ctl):
+    canned.on(
+        "Clusters",
+        lambda asked: {"clusters": [] if "name" in asked else [BERLIN, BERN]},
+    )
+    done = ctl("clusters", "berln")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "did you mean berlin" in done.stderr
+
+
+def test_profiles_and_one_of_them(canned, ctl):
+    canned.on("Profiles", canned.reply({"profiles": [PROFILE]}))
+    listed, one = ctl("profiles"), ctl("profiles", "callmanager")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["PROFILE", "callmanager"]
+    assert "activelog cm/trace/ccm/sdl" in one.stdout
+    assert "last 2h" in one.stdout
+
+
+def test_of_a_misspelt_profile_the_near_names_are_said(canned, ctl):
+    canned.on_each(
+        "Profiles",
+        (canned.error("ProfileNotFound", profile="calmanager"),),
+        (canned.reply({"profiles": [PROFILE]}),),
+    )
+    done = ctl("profiles", "calmanager")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "did you mean callmanager" in done.stderr
+
+
+def test_credentials_say_where_they_are_sent(canned, ctl):
+    credentials = [
+        {"name": "free", "tied": False},
+        {"name": "ops", "tied": True, "nodes": ["pub"], "clusters": ["berlin"]},
+    ]
+    canned.on("Credentials", canned.reply({"credentials": credentials}))
+    rows = [line.split(maxsplit=1) for line in ctl("credentials").stdout.splitlines()[1:]]
+    assert rows == [["free", "any node"], ["ops", "cluster berlin, pub"]]
+
+
+@pytest.mark.parametrize("verb", ["clusters", "profiles", "credentials"])
+def test_json_is_what_the_daemon_answers(canned, ctl, verb):
+    canned.on(verb.title(), canned.reply({verb: []}))
+    done = ctl("--json", verb)
+    assert (done.returncode, json.loads(done.stdout)) == (0, [])
+    assert ctl(verb).returncode == 0
