@@ -181,7 +181,8 @@ class Node(msgspec.Struct, frozen=True):
     `coverage`: what its files cover of the window (cases/coverage.py). None: not looked at.
     `all_announced`: no more files than those of `files_announced` will be.
     `heard_at`: when the last byte of it came, or the attempt began.
-    `found`: what a discovery has found there.
+    `found`: what a discovery has found there. `named_by`: the node whose discovery has named this
+    one; None: the request or the configuration has.
     """
 
     node: str
@@ -202,6 +203,7 @@ class Node(msgspec.Struct, frozen=True):
     heard_at: datetime | None = None
     attempts_before: int = 0
     found: Found | None = None
+    named_by: str | None = None
 
     @property
     def settled(self) -> bool:
@@ -225,8 +227,10 @@ class Node(msgspec.Struct, frozen=True):
         """Pending again, as it was before its first attempt; attempts are counted on."""
         if not self.settled or isinstance(self.state, Succeeded):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not failed or cancelled")
-        again = Node(self.node, attempt=self.attempt, marked=self.marked, retries=retries)
-        return msgspec.structs.replace(again, revision=self.revision, attempts_before=self.attempt)
+        again = Node(self.node, attempt=self.attempt, marked=self.marked, named_by=self.named_by)
+        return msgspec.structs.replace(
+            again, retries=retries, revision=self.revision, attempts_before=self.attempt
+        )
 
     def wait_again(self) -> Node:
         """Pending again after a restart, with the time at which it first began."""
@@ -305,6 +309,7 @@ class Job(msgspec.Struct, frozen=True):
     `uid`: of the user who made that call; None in a job of a version that did not store it.
     `targets`: the names of its request, which may be of clusters. `labels`: key to value, for
     people to find it by.
+    `accept_nodes`: a credential that may be sent to a node may be sent to those it has named too.
     `try_all`: a login that some nodes refuse is tried on the others all the same.
     `retries`: how often it was tried again. A node has the number with which it was queued last.
     `revision`: how many changes of state it has had, over all restarts. Figures do not count.
@@ -338,6 +343,7 @@ class Job(msgspec.Struct, frozen=True):
     files_deleted: bool = False
     closed_after: float | None = None
     deleted: bool = False
+    accept_nodes: bool = False
 
     @property
     def kind(self) -> str:

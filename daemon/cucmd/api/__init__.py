@@ -18,6 +18,7 @@
     start_key.py   PURE  the key by which the same call, made twice, has one effect
     labels.py      PURE  the labels of a job: what they may be
     listing.py     PURE  which jobs a request for a list means
+    targets.py     PURE  what the names of a request stand for
     planning.py    from a request to a job and the tasks of its nodes
     wire.py        PURE  jobs as structs of the interface
     refusals.py    exceptions of the daemon as errors of the interface

@@ -6,7 +6,7 @@ The one rule: a reply is sent when its effect is durable. A refusal is an error 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -19,6 +19,7 @@ from cucmd.api.refusals import refusals
 from cucmd.api.request_id import traced
 from cucmd.api.start_key import start_key
 from cucmd.api.structs_clusters import DiscoverRequest
+from cucmd.api.targets import needs_discoveries
 from cucmd.api.watching import Watching
 from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.cases.files import is_gone
@@ -26,10 +27,14 @@ from cucmd.config import InvalidValue
 from cucmd.job import Job
 from cucmd.jobs.events import Feed
 from cucmd.jobs.supervisor import Supervisor
-from cucmd.store import JobFilter, StoreFailed
+from cucmd.store import Discovery, JobFilter, StoreFailed
 from cucmd.varlink import Caller, StreamReply
 
 log = logging.getLogger(__name__)
+
+
+async def _none() -> Sequence[Discovery]:
+    return ()
 
 
 class Jobs:
@@ -37,6 +42,7 @@ class Jobs:
 
     planner   called for each request, since a reload replaces the planner
     asked     called with each job whose state was asked for
+    discoveries  what nodes have said of their clusters, the newest first
     """
 
     def __init__(
@@ -45,7 +51,9 @@ class Jobs:
         feed: Feed,
         planner: Callable[[], Planner],
         asked: Callable[[Job], None] = lambda job: None,
+        discoveries: Callable[[], Awaitable[Sequence[Discovery]]] = _none,
     ) -> None:
+        self._discoveries = discoveries
         self._supervisor = supervisor
         self._planner = planner
         self._watching = Watching(supervisor, feed, self._wire)
@@ -59,7 +67,10 @@ class Jobs:
                 # Before the plan, which fails if the configuration has lost what it needs.
                 job = await self._supervisor.made_with(key)
                 if job is None:
-                    planned, tasks = self._planner().plan(request)
+                    known: Sequence[Discovery] = ()
+                    if needs_discoveries(request.nodes, request.discovered):
+                        known = await self._discoveries()
+                    planned, tasks = self._planner().plan(request, known)
                     planned = replace(planned, uid=caller.uid)
                     job = await self._supervisor.start(planned, tasks, key)
             log.info(

@@ -18,6 +18,7 @@ from cucmd.allowance import Allowance, Quota
 from cucmd.api import labels, structs
 from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
 from cucmd.api.structs_clusters import DiscoverRequest
+from cucmd.api.targets import Target, expand
 from cucmd.config import (
     Config,
     Credential,
@@ -32,12 +33,14 @@ from cucmd.job import Collect, Discover, Job, Node, Timeouts, Work
 from cucmd.jobs.errors import UnknownNode
 from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.node_name import InvalidNode, folder_of, marked_nodes, parse_node
+from cucmd.store import Discovery
 from cucmd.vos.window import parse_last
 
 log = logging.getLogger(__name__)
 
 # A cluster has at most 21 nodes: this is every cluster of a large company at once.
 MOST_NODES = 1000
+MOST_NAMED = 10  # nodes in a message
 LONGEST_NAME = 64  # of a user; a platform administrator's is shorter
 LONGEST_SECRET = 1024  # of a password: it is in memory until its job has ended
 
@@ -55,8 +58,12 @@ class Planner:
         self._environ = environ
         self._directory = directory
 
-    def plan(self, request: structs.StartRequest) -> tuple[Job, tuple[NodeTask | None, ...]]:
+    def plan(
+        self, request: structs.StartRequest, discoveries: Sequence[Discovery] = ()
+    ) -> tuple[Job, tuple[NodeTask | None, ...]]:
         """The job of a request, and the tasks of its nodes in the order of the nodes.
+
+        `discoveries`: the newest first; needed where `needs_discoveries` says so.
 
         Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`.
         """
@@ -64,7 +71,7 @@ class Planner:
             raise InvalidValue(
                 "nodes", f"{len(request.nodes)} names; at most {MOST_NODES} in a job"
             )
-        nodes = self._config.expand(request.nodes)
+        nodes = expand(self._config, discoveries, request.nodes, request.discovered or ())
         if len(nodes) > MOST_NODES:
             raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
         now = datetime.now(UTC)
@@ -74,6 +81,7 @@ class Planner:
             job,
             concurrency=resolve_concurrency(request.concurrency, job.concurrency),
             try_all=bool(request.try_all),
+            accept_nodes=bool(request.accept_nodes),
         )
         return job, self._tasks(job, _Logins(self, request.login))
 
@@ -82,7 +90,7 @@ class Planner:
 
         Raises as `plan`.
         """
-        nodes = (self._publisher(request.publisher),)
+        nodes = (Target(self._publisher(request.publisher)),)
         job = self._job(request, (request.publisher,), nodes, Discover(), datetime.now(UTC))
         return job, self._tasks(job, _Logins(self, request.login))
 
@@ -102,13 +110,13 @@ class Planner:
         self,
         request: structs.StartRequest | DiscoverRequest,
         targets: Sequence[str],
-        nodes: Sequence[str],
+        nodes: Sequence[Target],
         work: Work,
         now: datetime,
     ) -> Job:
         """`targets`: the names of the request. `nodes`: what they stand for."""
-        whole = self._config.for_job(nodes)
-        marked = marked_nodes(nodes)
+        whole = self._config.for_job([one.named_by or one.node for one in nodes])
+        marked = marked_nodes([one.node for one in nodes])
         asked = asdict(request.timeouts or structs.Timeouts())
         return Job(
             job_id=secrets.token_hex(6),
@@ -116,7 +124,9 @@ class Planner:
             work=work,
             timeouts=resolve_timeouts(request.timeouts, whole.timeouts),
             concurrency=whole.limits.concurrency,
-            nodes=tuple(Node(node, marked=node in marked) for node in nodes),
+            nodes=tuple(
+                Node(one.node, marked=one.node in marked, named_by=one.named_by) for one in nodes
+            ),
             username=request.login.username,
             credential=request.login.credential,
             resumable=request.login.password is None,
@@ -166,12 +176,25 @@ class Planner:
     def credential(self, name: str) -> Credential:
         return load_credential(name, self._config.credentials.directory, self._environ)
 
-    def may_send(self, credential: str, node: str) -> bool:
-        return self._config.may_send(credential, *parse_node(node))
+    def may_send(self, credential: str, node: Node, *, accepted: bool) -> bool:
+        """`accepted`: also to a node that was named by one to which it may be sent."""
+        named_by = node.named_by if accepted else None
+        names = (node.node,) if named_by is None else (node.node, named_by)
+        return any(self._config.may_send(credential, *parse_node(name)) for name in names)
+
+    def _settings(self, node: Node) -> NodeSettings:
+        """Those of the configuration; of a node that is not in it, those of the one that has named
+        it.
+        """
+        own = self._config.for_node(*parse_node(node.node))
+        if own.cluster is not None or node.named_by is None:
+            return own
+        return self._config.for_node(*parse_node(node.named_by))
 
     def _tasks(self, job: Job, logins: _Logins) -> tuple[NodeTask | None, ...]:
         """The tasks in the order of the nodes; None for one that has settled."""
-        whole = self._config.for_job([node.node for node in job.nodes])
+        self._check_accepted(job, logins)
+        whole = self._config.for_job([node.named_by or node.node for node in job.nodes])
         # What an earlier run of the job has received is not counted again.
         received = sum(node.bytes_received for node in job.nodes if node.retries == job.retries)
         allowance = Allowance(whole.limits.job_bytes, received)
@@ -180,6 +203,36 @@ class Planner:
             None if node.settled else self._task(job, node, logins, overrides, allowance)
             for node in job.nodes
         )
+
+    def _check_accepted(self, job: Job, logins: _Logins) -> None:
+        """Raises `InvalidValue` that names the nodes to which a credential may not be sent, and
+        might be if they were accepted.
+        """
+        for name, nodes in self._by_credential(job, logins).items():
+            refused = [
+                node.node
+                for node in nodes
+                if not self.may_send(name, node, accepted=job.accept_nodes)
+                and self.may_send(name, node, accepted=True)
+            ]
+            if refused:
+                named = ", ".join(refused[:MOST_NAMED])
+                more = f" and {len(refused) - MOST_NAMED} more" if refused[MOST_NAMED:] else ""
+                reason = (
+                    f"is tied to other nodes than {named}{more}, which a discovery has named; "
+                    "accept them (--accept-nodes), or put them into the configuration"
+                )
+                raise InvalidValue("login.credential", found(name, reason))
+
+    def _by_credential(self, job: Job, logins: _Logins) -> dict[str, list[Node]]:
+        """The nodes that a discovery has named, by the credential that is sent to them."""
+        nodes: dict[str, list[Node]] = {}
+        for node in job.nodes:
+            if node.named_by is None or node.settled:
+                continue
+            if (name := logins.credential_for(self._settings(node))) is not None:
+                nodes.setdefault(name, []).append(node)
+        return nodes
 
     def _task(
         self,
@@ -190,14 +243,14 @@ class Planner:
         allowance: Allowance,
     ) -> NodeTask:
         host, port = parse_node(node.node)
-        settings = self._config.for_node(host, port)
+        settings = self._settings(node)
         retry = self._config.retry
         return NodeTask(
             job_id=job.job_id,
             node=node.node,
             host=host,
             port=port,
-            login=logins.of(node.node, settings),
+            login=logins.of(node, settings, accepted=job.accept_nodes),
             work=job.work,
             timeouts=resolve_timeouts(overrides, settings.timeouts),
             retry=Retry(retry.attempts, retry.base, retry.cap),
@@ -266,16 +319,21 @@ class _Logins:
             expected = f"expected at most {LONGEST_NAME} printable characters"
             raise InvalidValue("login.username", found(name, expected))
 
-    def of(self, node: str, settings: NodeSettings) -> Credentials:
+    def credential_for(self, settings: NodeSettings) -> str | None:
+        """Its name; None: a password was given, or nothing."""
+        login = self._login
+        return None if login.password is not None else login.credential or settings.credential
+
+    def of(self, node: Node, settings: NodeSettings, *, accepted: bool) -> Credentials:
         login = self._login
         if login.password is not None:
             _check_secret("login.password", login.password)
             return Credentials(login.username or "", login.password)
-        name = login.credential or settings.credential
+        name = self.credential_for(settings)
         if name is None:
             raise InvalidValue("login", "has neither a password nor a credential")
-        if not self._planner.may_send(name, node):
-            reason = f"is tied to other nodes than {node} by the configuration"
+        if not self._planner.may_send(name, node, accepted=accepted):
+            reason = f"is tied to other nodes than {node.node} by the configuration"
             raise InvalidValue("login.credential", found(name, reason))
         try:
             credential = self._credential(name)

@@ -154,6 +154,8 @@ class StartRequest(Struct, frozen=True):
     labels: dict[str, str] | None = None
     start_key: str | None = None
     try_all: bool | None = None
+    discovered: tuple[str, ...] | None = None
+    accept_nodes: bool | None = None
 
 
 class RetryRequest(Struct, frozen=True):

@@ -163,7 +163,11 @@ async def _daemon(
 
                 supervisor.on_closed = closed
                 jobs = Jobs(
-                    supervisor, services.feed, lambda: in_force.planner, coverage.want_if_missing
+                    supervisor,
+                    services.feed,
+                    lambda: in_force.planner,
+                    coverage.want_if_missing,
+                    store.discoveries,
                 )
                 cases = Cases(supervisor, store, coverage, deletions)
                 knowledge = Knowledge(store, lambda: in_force.config, environ)

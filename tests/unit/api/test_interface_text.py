@@ -65,6 +65,7 @@ ADDED = {
     ("method", "Start"): {
         **dict.fromkeys(("request_id", "start_key"), "?string"),
         **{"labels": "?[string]string", "try_all": "?bool"},
+        **{"discovered": "?[]string", "accept_nodes": "?bool"},
     },
     ("method", "List"): {
         **dict.fromkeys(("target", "since", "before", "kind"), "?string"),

@@ -1,0 +1,214 @@
+"""What the names of a request stand for, and who may be sent a credential for it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from cucmd.api import structs
+from cucmd.api.planning import Planner
+from cucmd.api.targets import Target, expand
+from cucmd.config import Config, InvalidValue, load
+from cucmd.job import Job, Member
+from cucmd.store import Discovery
+from rig.credentials import named_credential
+from unit.api.test_known import IMP, NOW, PUB, SUB, discovery
+
+FOUND = discovery("pub", SUB, PUB, IMP)
+STRANGER = Member("10.66.0.6", "10.66.0.6", "x", None, "Subscriber", "callmanager")
+
+
+def config(folder: Path, text: str) -> Config:
+    file = folder / "cucmd.toml"
+    file.write_text(text)
+    return load(file, {})
+
+
+ONLY_PUBLISHER = '[clusters.berlin]\npublisher = "pub"\n'
+WITH_NODES = ONLY_PUBLISHER + 'nodes = ["sub1.example.org", "gone"]\n'
+
+
+def names_of(targets: tuple[Target, ...]) -> list[str]:
+    return [target.node for target in targets]
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes"),
+    [
+        ("berlin", ["pub", "sub1.example.org", "gone"]),
+        ("berlin:publisher", ["pub"]),
+        ("berlin:subscribers", ["sub1.example.org", "gone"]),
+        ("pub:22", ["pub:22"]),
+        ("elsewhere", ["elsewhere"]),
+    ],
+)
+def test_the_configuration_alone_decides_where_nothing_else_is_asked_for(
+    name: str, nodes: list[str], tmp_path: Path
+) -> None:
+    for discoveries in ([], [FOUND]):
+        targets = expand(config(tmp_path, WITH_NODES), discoveries, [name], [])
+        assert names_of(targets) == nodes
+        assert {target.named_by for target in targets} == {None}
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes"),
+    [
+        ("berlin", ["pub", "sub1.example.org", "gone", "10.0.0.3"]),
+        ("berlin:publisher", ["pub"]),
+        ("berlin:subscribers", ["sub1.example.org", "gone"]),
+        ("berlin:cups", ["10.0.0.3"]),
+    ],
+)
+def test_with_what_a_discovery_has_found(name: str, nodes: list[str], tmp_path: Path) -> None:
+    targets = expand(config(tmp_path, WITH_NODES), [FOUND], [name], ["berlin"])
+    assert names_of(targets) == nodes
+    new = [target.node for target in targets if target.named_by == "pub"]
+    assert new == [node for node in nodes if node == "10.0.0.3"]
+
+
+def test_a_node_that_was_asked_stands_for_its_cluster_where_the_request_says_so() -> None:
+    targets = expand(Config(), [FOUND], ["PUB", "other"], ["PUB"])
+    assert targets == (
+        Target("pub"),
+        Target("10.0.0.2", "pub"),
+        Target("10.0.0.3", "pub"),
+        Target("other"),
+    )
+    assert names_of(expand(Config(), [FOUND], ["pub:cups"], ["pub"])) == ["10.0.0.3"]
+    assert expand(Config(), [FOUND], ["pub"], []) == (Target("pub"),)
+
+
+def test_a_node_that_is_named_by_the_request_too_is_no_stranger() -> None:
+    targets = expand(Config(), [FOUND], ["pub", "10.0.0.3:22", "10.0.0.2"], ["pub"])
+    assert targets == (Target("pub"), Target("10.0.0.2"), Target("10.0.0.3:22"))
+
+
+@pytest.mark.parametrize(
+    ("names", "discovered", "parameter"),
+    [
+        (["berlin:cups"], [], "nodes[0]"),  # the configuration has none of them
+        (["x", "paris:publisher"], [], "nodes[1]"),
+        (["x", "x", "nobody"], ["nobody"], "nodes[2]"),
+        (["bern"], ["bern"], "nodes[0]"),
+        (["bern:cups"], [], "nodes[0]"),
+        (["berlin"], ["pub"], "discovered[0]"),
+        ([], ["berlin"], "nodes"),
+        (["a b", "berlin"], ["berlin"], "nodes[0]"),
+        (["berlin:sub"], [], "nodes[0]"),
+    ],
+)
+def test_what_stands_for_nothing_is_refused(
+    names: list[str], discovered: list[str], parameter: str, tmp_path: Path
+) -> None:
+    of_bern = '[clusters.bern]\npublisher = "b"\n'
+    with pytest.raises(InvalidValue) as caught:
+        expand(config(tmp_path, ONLY_PUBLISHER + of_bern), [FOUND], names, discovered)
+    assert caught.value.parameter == parameter
+
+
+# Credentials
+
+
+def planner(folder: Path, *tied: str) -> Planner:
+    """With a credential of the cluster `berlin`, tied by these lines."""
+    more = named_credential(folder, "ops", "administrator", "secret of ops")
+    text = f'{ONLY_PUBLISHER}credential = "ops"\nanswer = 9\n{more}'
+    if tied:
+        text += "[credential.ops]\n" + "\n".join(tied) + "\n"
+    return Planner(config(folder, text), {}, Path("/x").joinpath)
+
+
+def request(**fields: object) -> structs.StartRequest:
+    plain = structs.StartRequest(
+        ("berlin",), structs.Login(), structs.Collection(paths=("x",)), discovered=("berlin",)
+    )
+    return replace(plain, **fields)
+
+
+NAMED = discovery("pub", PUB, SUB, STRANGER)
+
+
+def test_nodes_that_were_found_have_the_settings_of_their_cluster(tmp_path: Path) -> None:
+    job, tasks = planner(tmp_path).plan(request(), [NAMED])
+    assert [node.node for node in job.nodes] == ["pub", "10.0.0.2", "10.66.0.6"]
+    assert [node.named_by for node in job.nodes] == [None, "pub", "pub"]
+    assert {(task.cluster, task.timeouts.answer) for task in tasks if task} == {("berlin", 9)}
+    assert job.targets == ("berlin",)
+    assert job.timeouts.answer == 9
+
+
+@pytest.mark.parametrize("tie", ['clusters = ["berlin"]', 'nodes = ["pub"]'])
+def test_a_tied_credential_is_not_sent_to_nodes_that_only_a_node_has_named(
+    tie: str, tmp_path: Path
+) -> None:
+    tied = planner(tmp_path, tie)
+    with pytest.raises(InvalidValue) as caught:
+        tied.plan(request(), [NAMED])
+    assert caught.value.parameter == "login.credential"
+    assert "10.0.0.2, 10.66.0.6" in caught.value.reason
+    job, tasks = tied.plan(request(accept_nodes=True), [NAMED])
+    assert [task.node for task in tasks if task] == [node.node for node in job.nodes]
+
+
+def test_a_restart_and_a_retry_send_it_where_it_was_accepted(tmp_path: Path) -> None:
+    tied = planner(tmp_path, 'clusters = ["berlin"]')
+    job, _ = tied.plan(request(accept_nodes=True), [NAMED])
+    again = tied.replan(job)
+    assert again is not None
+    assert len(again) == 3
+    ended = job.begin(NOW).cancel(NOW + timedelta(seconds=1))
+    retried, tasks = tied.plan_retry(ended, request=structs.RetryRequest(job.job_id))
+    assert all(tasks)
+    assert [node.named_by for node in retried.nodes] == [None, "pub", "pub"]
+    assert tied.replan(replace(job, accept_nodes=False)) is None
+    # The configuration was changed meanwhile, and ties it to another node.
+    other = tmp_path / "other"
+    other.mkdir()
+    elsewhere = planner(other)
+    assert elsewhere.replan(job) is not None
+    moved = Planner(
+        config(
+            other,
+            (other / "cucmd.toml").read_text().replace('"pub"', '"b"')
+            + '[credential.ops]\nnodes = ["b"]\n',
+        ),
+        {},
+        Path("/x").joinpath,
+    )
+    assert moved.replan(replace(job, credential="ops")) is None
+
+
+def test_accepting_opens_nothing_for_a_credential_of_other_nodes(tmp_path: Path) -> None:
+    """Neither a node that was asked by another name, nor one that the request names."""
+    tied = planner(tmp_path, 'clusters = ["berlin"]')
+    of_mine = discovery("mine", Member("mine", "10.9.9.9", "mine", None, "Publisher", "x"), SUB)
+    mine = request(
+        nodes=("mine",),
+        discovered=("mine",),
+        accept_nodes=True,
+        login=structs.Login(credential="ops"),
+    )
+    with pytest.raises(InvalidValue) as caught:
+        tied.plan(mine, [of_mine])
+    assert caught.value.parameter == "login.credential"
+    with pytest.raises(InvalidValue):
+        tied.plan(request(nodes=("berlin", "10.9.9.9"), accept_nodes=True), [NAMED])
+
+
+def test_a_typed_password_and_one_that_is_not_tied_go_to_all(tmp_path: Path) -> None:
+    typed = request(login=structs.Login("administrator", "secret"))
+    job, tasks = planner(tmp_path, 'clusters = ["berlin"]').plan(typed, [NAMED])
+    assert len([task for task in tasks if task]) == 3
+    assert isinstance(job, Job)
+    other = tmp_path / "untied"
+    other.mkdir()
+    _, tasks = planner(other).plan(request(), [NAMED])
+    assert {task.login.password for task in tasks if task} == {"secret of ops"}
+
+
+def test_what_was_found_is_that_of_the_newest_discovery(tmp_path: Path) -> None:
+    older: Discovery = discovery("pub", PUB, IMP, hours_ago=2)
+    job, _ = planner(tmp_path).plan(request(), [NAMED, older])
+    assert "10.0.0.3" not in [node.node for node in job.nodes]
