@@ -11,9 +11,10 @@
         for change in client.watch(job.job_id):
             print(change.sequence, change.job.status)
 
-`Client` has the methods `start`, `discover`, `retry`, `status`, `list`, `label`, `files`, `export`,
-`verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`, `profiles`,
-`credentials`, `host_keys`, `add_host_key`, `forget_host_key` and `reload`, as the command line has.
+`Client` has the methods `start`, `start_cluster`, `discover`, `retry`, `status`, `list`, `label`,
+`files`, `export`, `verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`,
+`profiles`, `credentials`, `host_keys`, `add_host_key`, `forget_host_key` and `reload`, as the
+command line has.
 They return structs of `cucmd.api.structs` and `structs_clusters`. They raise `ClientError` (each
 error of the daemon has a class of its own), `TimeoutError`, or `TypeError` for a wrong call, such
 as one text where several are expected.
@@ -21,6 +22,7 @@ as one text where several are expected.
     client.py    `Client`: blocking, a method for each of the daemon's
     calls.py     makes its calls, over one connection
     once.py      a call that is made again after a broken connection, with one effect
+    cluster.py   the nodes of a cluster, before a job is started on them
     reconnect.py  a watch that goes on after a restart of the daemon
     export_stream.py  `Export`, the bytes of a job's tar as they come
     wire.py      frames out, replies in, over one Unix socket
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
         ConnectionLost,
         CredentialNotFound,
         DaemonUnavailable,
+        DiscoveryFailed,
         InternalError,
         InvalidParameter,
         InvalidRequest,
@@ -95,6 +98,7 @@ __all__ = [
     "ConnectionLost",
     "CredentialNotFound",
     "DaemonUnavailable",
+    "DiscoveryFailed",
     "InternalError",
     "InvalidParameter",
     "InvalidRequest",

@@ -7,9 +7,10 @@ here.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from cucmctl.calls import Calls, decoded, full_name
+from cucmctl.cluster import discover_first
 from cucmctl.errors import ProtocolError
 from cucmctl.export_stream import Export
 from cucmctl.wire import Call
@@ -39,6 +40,8 @@ class Client(Calls):
         labels: Mapping[str, str] | None = None,
         start_key: str | None = None,
         try_all: bool = False,
+        discovered: Sequence[str] | None = None,
+        accept_nodes: bool = False,
     ) -> structs.Job:
         """Starts a job. Returns once the daemon has it on disk; its nodes run on.
 
@@ -48,6 +51,9 @@ class Client(Calls):
         `labels`: to find the job by. `start_key`: a call with a key of an earlier one of this user
         gives the job that was started then; without it the call has a key of its own.
         `try_all`: a login that two nodes have refused is tried on the others too.
+        `discovered`: those of `nodes`, clusters or nodes that were asked, that stand for what the
+        last discovery has found too. `accept_nodes`: a tied credential may be sent to what a node
+        has named to which it may be sent.
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
         """
@@ -64,8 +70,41 @@ class Client(Calls):
             None if labels is None else dict(labels),
             start_key,
             try_all or None,
+            None if discovered is None else _texts("discovered", discovered),
+            accept_nodes or None,
         )
         return self._ask_once("Start", request)
+
+    def start_cluster(
+        self,
+        cluster: str,
+        *,
+        login: structs.Login,
+        collection: structs.Collection,
+        timeouts: structs.Timeouts | None = None,
+        concurrency: int | None = None,
+        labels: Mapping[str, str] | None = None,
+        accept_nodes: bool = False,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> structs.Job:
+        """Asks a cluster of the configuration, or a node, for the nodes of its cluster, and starts
+        a job on all of them: `discover`, `wait` and `start`. Blocks until the node has answered.
+
+        If it does not answer, the nodes are those that were named last. `tell` is called with that,
+        and with which nodes are new or gone. The others: as for `start`.
+        Raises as these do, and `DiscoveryFailed`.
+        """
+        discover_first(self, cluster, login=login, timeouts=timeouts, tell=tell)
+        return self.start(
+            [cluster],
+            login=login,
+            collection=collection,
+            timeouts=timeouts,
+            concurrency=concurrency,
+            labels=labels,
+            discovered=[cluster],
+            accept_nodes=accept_nodes,
+        )
 
     def discover(
         self,

@@ -38,6 +38,16 @@ class ProtocolError(ClientError):
     """What listens at the socket does not follow the protocol: another service or version."""
 
 
+class DiscoveryFailed(ClientError):
+    """A cluster was to be asked for its nodes, and was not. `job` is the discovery."""
+
+    def __init__(self, job: structs.Job) -> None:
+        self.job = job
+        node = job.nodes[0]
+        why = node.error or f"the discovery ended {job.status}"
+        super().__init__(f"{node.node} has not named the nodes of its cluster: {why}")
+
+
 class Refused(ClientError):
     """The daemon answered with the error `name`, whose fields are `parameters`.
 
@@ -89,14 +99,20 @@ class NodeNotFound(Refused):
 
 
 class ProfileNotFound(Refused):
+    """`hint`: what may have been meant, as the end of the message."""
+
     struct = error_structs.ProfileNotFound
     parameters: error_structs.ProfileNotFound
+    hint = ""
 
     def __str__(self) -> str:
-        return f"no profile {self.parameters.profile!r} in the daemon's configuration"
+        return f"no profile {self.parameters.profile!r} in the daemon's configuration{self.hint}"
 
 
 class CredentialNotFound(Refused):
+    """`hint`: what may have been meant, as the end of the message."""
+
+    hint = ""
     struct = error_structs.CredentialNotFound
     parameters: error_structs.CredentialNotFound
 
@@ -105,7 +121,7 @@ class CredentialNotFound(Refused):
         whose = (
             f", which cluster {given.cluster!r} has in the configuration," if given.cluster else ""
         )
-        return f"no credential {given.credential!r}{whose} was given to the daemon"
+        return f"no credential {given.credential!r}{whose} was given to the daemon{self.hint}"
 
 
 class InvalidRequest(Refused):

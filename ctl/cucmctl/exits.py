@@ -8,6 +8,7 @@ from __future__ import annotations
 from cucmctl.errors import (
     ClientError,
     CredentialNotFound,
+    DiscoveryFailed,
     InvalidParameter,
     InvalidRequest,
     JobBusy,
@@ -52,6 +53,7 @@ _OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
 # a field of the request -> the argument that the user gave for it
 _TYPED = {
     "nodes": "NODE",
+    "discovered": "NODE",
     "job_id": "JOB",
     "node": "NODE",
     "publisher": "PUBLISHER",
@@ -77,6 +79,8 @@ def of_job(job: Job) -> int:
 
 def of_error(error: ClientError) -> int:
     """The exit code of an error. 69 if it is not in the table: then no cucmd has answered."""
+    if isinstance(error, DiscoveryFailed):
+        return of_job(error.job) or FAILED
     for kinds, code in _OF_ERROR:
         if isinstance(error, kinds):
             return code

@@ -14,7 +14,6 @@ from cucmctl.lean import collect_garbage_less_often, load_msgspec
 # verb -> (module of `commands`, what the overview says)
 VERBS = {
     "start": ("start", "start a job on one or more nodes; prints its id"),
-    "discover": ("discover", "which nodes a cluster has, as its publisher says"),
     "retry": ("retry", "try nodes of a job again that did not succeed"),
     "status": ("show", "a job, node by node; without a job, running jobs and the newest"),
     "list": ("show", "jobs, newest first"),
@@ -29,6 +28,7 @@ VERBS = {
     "watch": ("follow", "follow a job as it changes, until it ends"),
     "events": ("events", "what happens to jobs as JSON, for other programs"),
     "wait": ("follow", "wait until a job has ended"),
+    "discover": ("discover", "which nodes a cluster has, as its publisher says"),
     "clusters": ("known", "the clusters that the daemon knows, and their nodes"),
     "profiles": ("known", "what is collected for which kind of trouble"),
     "credentials": ("known", "the names of the logins that the daemon was given"),

@@ -18,6 +18,9 @@ from typing import NamedTuple, NoReturn
 MOST_NODES_AT_ONCE = 1000
 MOST_SECONDS = 31_536_000
 
+# NAME:publisher and so on: parts of a cluster, as the daemon knows them.
+PARTS = ("publisher", "subscribers", "cups")
+
 # part of every message about a node that may have been taken for a path
 NODES_FIRST = "nodes go before --path"
 

@@ -5,6 +5,7 @@
     retry.py     `retry`
     begin.py     what `start`, `retry` and `discover` share
     login.py     the login of a new job
+    lookup.py    what is looked up before anybody is asked for a password
     follow.py    `watch`, `wait`, and the rest of `--wait` and `--watch`
     show.py      `status` and `list`
     files.py     `files`

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from cucmctl import exits, found, printer, render
 from cucmctl.client import Client
+from cucmctl.commands import lookup
 from cucmctl.commands.begin import add_login_options, begin
 from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.login import check_user, login_of
@@ -69,6 +70,7 @@ def _discover(arguments: argparse.Namespace) -> int:
     check_user(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before the password is asked for
+        lookup.check_credential(client, arguments.credential)
         try:
             login = login_of(arguments)
         except KeyboardInterrupt:
@@ -134,13 +136,14 @@ class Discovered(Silent):
 
 COMMANDS = {
     "discover": Command(
-        "Asks a node which nodes its cluster has, and prints them with role and product, in\n"
-        "the words of the node. It logs in once, and runs `show network cluster` and\n"
-        "`show version active`. With --save it prints a block for the configuration of the\n"
-        "daemon. It is a job: Ctrl-C leaves it running, and the exit code says how it ended.",
+        "Asks a node which nodes its cluster has, and prints them with role and product,\n"
+        "in the words of the node. It logs in once, and runs `show network cluster` and\n"
+        "`show version active`. With --save it prints a block for the configuration of\n"
+        "the daemon. It is a job: Ctrl-C leaves it running, and the exit code says how\n"
+        "it ended.",
         "  cucmctl discover cucm-pub --user administrator\n"
         "  cucmctl discover cucm-pub --credential lab --save berlin >>cucmd.toml\n"
-        "  cucmctl --json discover cucm-pub --credential lab | jq '.nodes[].found.members'",
+        "  cucmctl discover cucm-pub --credential lab --json | jq '.nodes[].found'",
         _arguments,
         _discover,
     )

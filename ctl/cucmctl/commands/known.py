@@ -154,22 +154,22 @@ def _print(lines: Iterable[str]) -> None:
 
 COMMANDS = {
     "clusters": Command(
-        "Lists the clusters of the configuration, and those that were only asked for their\n"
-        "nodes (discover). With NAME: the nodes of one, as the configuration has them and as\n"
-        "the cluster has named them last.",
+        "Lists the clusters of the configuration, and those that were only asked for\n"
+        "their nodes (discover). With NAME: the nodes of one, as the configuration has\n"
+        "them and as the cluster has named them last.",
         "  cucmctl clusters\n  cucmctl clusters berlin\n  cucmctl clusters 10.0.0.2",
         _clusters_arguments,
         _clusters,
     ),
     "profiles": Command(
-        "Lists the profiles: what is collected for which kind of trouble. With NAME: the\n"
-        "paths of one.",
+        "Lists the profiles: what is collected for which kind of trouble. With NAME:\n"
+        "the paths of one.",
         "  cucmctl profiles\n  cucmctl profiles callmanager",
         _profiles_arguments,
         _profiles,
     ),
     "credentials": Command(
-        "Lists the names of the logins that the daemon was given, and where they are sent.",
+        "Lists the names of the logins that the daemon was given, and where they are\nsent.",
         "  cucmctl credentials",
         _credentials_arguments,
         _credentials,

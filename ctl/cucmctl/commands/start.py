@@ -9,6 +9,8 @@ import argparse
 
 from cucmctl import exits, printer
 from cucmctl.client import Client
+from cucmctl.cluster import discover_first
+from cucmctl.commands import lookup
 from cucmctl.commands.begin import add_login_options, add_stay_options, add_try_all, begin
 from cucmctl.commands.login import check_user, login_of
 from cucmctl.options import (
@@ -26,7 +28,9 @@ from cucmctl.options import (
     rfc3339,
     seconds,
 )
-from cucmd.api.structs import Collection, Timeouts
+from cucmctl.reconnect import watch
+from cucmctl.views import View
+from cucmd.api.structs import Collection, Job, Timeouts
 
 # The daemon's list, which would take too long to import.
 LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
@@ -43,9 +47,24 @@ TIMEOUTS = {
 
 def _arguments(parser: VerbParser) -> None:
     # argparse would show NODE last, where --path would take it as a path
-    parser.usage = "%(prog)s NODE [NODE ...] (--profile NAME | --path PATH ...) [...]"
+    parser.usage = (
+        "%(prog)s (NODE ... | --cluster-of NODE)\n"
+        "                     (--profile NAME | --path PATH ...) [...]"
+    )
     parser.reminder = NODES_FIRST
-    parser.add_argument("nodes", metavar="NODE", nargs="+", help="a host, or host:port")
+    parser.add_argument(
+        "nodes",
+        metavar="NODE",
+        nargs="*",
+        help="a host, or host:port; or a cluster of the daemon's configuration, or NAME:publisher,"
+        " NAME:subscribers, NAME:cups for some of its nodes",
+    )
+    parser.add_argument(
+        "--cluster-of",
+        metavar="NODE",
+        action=Once,
+        help="ask this node, such as the publisher, for the nodes of its cluster; start on all",
+    )
     _what(parser.add_argument_group("what to collect"))
     add_login_options(parser)
     _how(parser.add_argument_group("how"))
@@ -103,6 +122,11 @@ def _how(group: argparse._ArgumentGroup) -> None:
         default=[],
         help="to find the job by, as case=698123456; may be repeated",
     )
+    group.add_argument(
+        "--accept-nodes",
+        action="store_true",
+        help="send a credential that is tied to a cluster to the nodes that it has named, too",
+    )
     add_try_all(group)
     add_stay_options(group)
 
@@ -134,30 +158,69 @@ def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
 
 
 def _start(arguments: argparse.Namespace) -> int:
+    _check_targets(arguments)
     collection = _collection(arguments)
     timeouts = _timeouts(arguments)
     labels = labels_of("--label", arguments.label)
     check_user(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before the password is asked for
+        lookup.check_profile(client, arguments.profile)
+        lookup.check_credential(client, arguments.credential)
+        targets, discovered = _targets(client, arguments)
         try:
             login = login_of(arguments)
         except KeyboardInterrupt:
             printer.note("interrupted; nothing was started")
             return exits.INTERRUPTED
-        return begin(
-            client,
-            arguments,
-            lambda: client.start(
-                arguments.nodes,
+
+        def call() -> Job:
+            for name in discovered:
+                discover_first(
+                    client,
+                    name,
+                    login=login,
+                    timeouts=timeouts,
+                    tell=printer.note,
+                    wait=lambda job: _wait(client, job, arguments),
+                )
+            return client.start(
+                targets,
                 login=login,
                 collection=collection,
                 timeouts=timeouts,
                 concurrency=arguments.concurrency,
                 labels=labels or None,
                 try_all=arguments.try_all,
-            ),
-        )
+                discovered=discovered or None,
+                accept_nodes=arguments.accept_nodes,
+            )
+
+        return begin(client, arguments, call)
+
+
+def _check_targets(arguments: argparse.Namespace) -> None:
+    if arguments.nodes and arguments.cluster_of is not None:
+        raise UsageError("--cluster-of: stands in place of NODE; give one of them")
+    if not arguments.nodes and arguments.cluster_of is None:
+        required = "the following arguments are required: NODE"
+        raise UsageError(f"{required}; {NODES_FIRST} (see cucmctl start --help)")
+
+
+def _targets(client: Client, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """(the names to start on, those of them that are asked for their nodes first)."""
+    if arguments.cluster_of is not None:
+        return [arguments.cluster_of], [arguments.cluster_of]
+    return arguments.nodes, lookup.only_publishers(client, arguments.nodes)
+
+
+def _wait(client: Client, begun: Job, arguments: argparse.Namespace) -> Job:
+    """The discovery once it has ended, also after a restart of the daemon."""
+    job = begun
+    printer.note(f"job {job.job_id} asks {job.nodes[0].node} for the nodes of its cluster")
+    for change in watch(client, job.job_id, View(), reconnect=arguments.reconnect, known=True):
+        job = change.job or job
+    return job
 
 
 COMMANDS = {
@@ -165,11 +228,15 @@ COMMANDS = {
         "Starts a job, which collects the logs of every NODE at once. Prints its id and\n"
         "returns. With --wait or --watch it waits for the end, and the exit code says how\n"
         "the job ended. All files of a --path are collected, unless --last or --since\n"
-        "give a window. The password of --user is asked for, unless it is given.",
+        "give a window. The password of --user is asked for, unless it is given.\n"
+        "A NODE may be the name of a cluster of the configuration (cucmctl clusters). If\n"
+        "that has only a publisher, or with --cluster-of, the node is asked for the nodes\n"
+        "of its cluster first.",
         "  cucmctl start ccm-pub ccm-sub1 --user administrator --last 2h \\\n"
         "          --path cm/trace/ccm/sdl cm/trace/ccm/calllogs --watch\n"
         "  cucmctl start ccm-pub --profile callmanager --credential lab \\\n"
-        "          --since '2026-11-25 09:00' --until '2026-11-25 09:30' --wait",
+        "          --since '2026-11-25 09:00' --until '2026-11-25 09:30' --wait\n"
+        "  cucmctl start --cluster-of ccm-pub --profile callmanager --credential lab",
         _arguments,
         _start,
     )

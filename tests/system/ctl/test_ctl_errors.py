@@ -204,7 +204,7 @@ def test_usage_is_exit_2_and_names_what_is_wrong(ctl, canned, arguments, text):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"cucmctl: {text}")
     assert done.stderr.count("\n") == 1
-    assert canned.calls == []
+    assert {method for method, _ in canned.calls} <= {"Clusters"}  # names are looked up before
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_signal_that_ends_it_leaves_the_terminal_as_it_was(canned, asked, numb
     assert asked.process.returncode == -number  # of the signal itself, as whoever sent it expects
     assert asked.settings == asked.before
     assert asked.screen.splitlines() == [QUESTION]
-    assert canned.calls == []
+    assert {method for method, _ in canned.calls} <= {"Clusters"}
 
 
 def test_a_stopped_prompt_can_be_ended(asked_in_shell):
@@ -127,7 +127,7 @@ def test_the_message_after_a_prompt_is_on_a_line_of_its_own(canned, asked, typed
     assert asked.ended() in (2, 130)
     assert asked.screen.splitlines() == [QUESTION, f"cucmctl: {message}"]
     assert asked.settings == asked.before
-    assert canned.calls == []
+    assert {method for method, _ in canned.calls} <= {"Clusters"}
 
 
 def test_a_user_cannot_steer_the_terminal_of_the_prompt(terminal):

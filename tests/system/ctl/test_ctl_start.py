@@ -102,7 +102,7 @@ def test_without_a_terminal_a_user_needs_a_password(ctl, canned):
         "cucmctl: no terminal to ask for the password of 'u' on; "
         "give --password-file or --credential\n"
     )
-    assert canned.calls == []
+    assert {method for method, _ in canned.calls} <= {"Clusters"}
 
 
 def test_a_user_may_go_with_a_credential(started):
@@ -158,7 +158,7 @@ def test_a_password_file_that_will_not_do_is_refused(ctl, canned, tmp_path, cont
     done = ctl("start", "a", "--path", "x", "--user", "u", "--password-file", str(path))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"cucmctl: --password-file: '{path}': {why}\n"
-    assert canned.calls == []
+    assert {method for method, _ in canned.calls} <= {"Clusters"}
 
 
 def test_a_folder_is_no_password_file(ctl, tmp_path):
@@ -228,7 +228,7 @@ def test_without_a_user_no_password_is_asked_for(canned, terminal):
     screen = terminal("start", "a", "--path", "x")
     assert screen.ended() == 65
     assert screen.screen.startswith("cucmctl: give --password-file or --credential, or only --user")
-    assert canned.calls[0][1]["login"] == {}
+    assert canned.calls[-1][1]["login"] == {}
 
 
 @pytest.mark.parametrize(("key", "code"), [("\x03", 130), ("\x04", 2), ("\n", 2)])
@@ -241,7 +241,7 @@ def test_whoever_gives_no_password_starts_nothing_and_gets_the_terminal_back(
     assert screen.ended() == code
     assert "nothing was started" in screen.screen
     assert screen.settings == screen.before
-    assert canned.calls == []
+    assert {method for method, _ in canned.calls} <= {"Clusters"}
 
 
 @pytest.mark.parametrize("option", ["--wait", "--watch"])
@@ -251,7 +251,7 @@ def test_start_stays_and_ends_as_the_job_does(canned, ctl, job, option):
     done = ctl("start", "a", "--path", "x", "--credential", "lab", option)
     assert (done.returncode, done.stdout) == (3, "3f2a00112233\n")  # the id alone, always
     assert "job 3f2a00112233 partial: 1 node" in done.stderr
-    assert [method for method, _ in canned.calls] == ["Start", "Watch"]
+    assert [method for method, _ in canned.calls][-2:] == ["Start", "Watch"]
 
 
 def test_start_wait_json_gives_the_job_as_it_ended(canned, ctl, job):

@@ -1,0 +1,96 @@
+"""What is looked up before anybody is asked for a password: do the names mean what was meant?
+
+The one rule: a daemon that does not know the calls, or cannot answer them now, is not asked again:
+it says by itself what it does not take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from cucmctl import near, printer
+from cucmctl.client import Client
+from cucmctl.errors import (
+    CredentialNotFound,
+    MethodNotFound,
+    NotPermitted,
+    ProfileNotFound,
+    StorageFailed,
+)
+from cucmctl.options import PARTS
+from cucmd.api import error_structs, structs
+from cucmd.api.structs_clusters import Cluster
+
+
+@contextmanager
+def _if_it_can_answer() -> Iterator[None]:
+    with suppress(MethodNotFound, NotPermitted, StorageFailed):
+        yield
+
+
+def check_profile(client: Client, name: str | None) -> None:
+    """Raises `ProfileNotFound` with the names that are near."""
+    if name is None:
+        return
+    with _if_it_can_answer():
+        known = [profile.name for profile in client.profiles()]
+        if name not in known:
+            error = ProfileNotFound(_full("ProfileNotFound"), error_structs.ProfileNotFound(name))
+            error.hint = near.hint(name, known)
+            raise error
+
+
+def check_credential(client: Client, name: str | None) -> None:
+    """Raises `CredentialNotFound` with the names that are near."""
+    if name is None:
+        return
+    with _if_it_can_answer():
+        known = [credential.name for credential in client.credentials()]
+        if name not in known:
+            given = error_structs.CredentialNotFound(name)
+            error = CredentialNotFound(_full("CredentialNotFound"), given)
+            error.hint = near.hint(name, known)
+            raise error
+
+
+def _full(error: str) -> str:
+    return f"{structs.INTERFACE}.{error}"
+
+
+def only_publishers(client: Client, names: Sequence[str]) -> list[str]:
+    """Those of the targets that are clusters of which only the publisher is configured.
+
+    Says of the other names what a person may have meant by them.
+    """
+    clusters: Iterable[Cluster] = ()
+    with _if_it_can_answer():
+        clusters = client.clusters()
+    by_name = {cluster.name: cluster for cluster in clusters if cluster.name is not None}
+    bases = list(dict.fromkeys(base_of(name) for name in names))
+    for base in bases:
+        if base not in by_name and (alike := near.near(base, by_name)):
+            printer.note(f"{base!r} is taken for a host; did you mean {' or '.join(alike)}?")
+    if len(names) == 1 and names[0] not in by_name:
+        with _if_it_can_answer():
+            _say_how_many_others(names[0], client.clusters(names[0]))
+    return [base for base in bases if base in by_name and _has_only_publisher(by_name[base])]
+
+
+def base_of(name: str) -> str:
+    """The cluster in `NAME:publisher`; else the name itself."""
+    base, _, part = name.rpartition(":")
+    return base if part in PARTS else name
+
+
+def _has_only_publisher(cluster: Cluster) -> bool:
+    return cluster.nodes_configured == 1 and cluster.publisher is not None
+
+
+def _say_how_many_others(host: str, clusters: Sequence[Cluster]) -> None:
+    for cluster in clusters[:1]:
+        others = cluster.nodes_total - 1
+        if others > 0:
+            node = "node" if others == 1 else "nodes"
+            whole = cluster.name or f"--cluster-of {cluster.asked}"
+            printer.note(f"{host} has {others} other {node} in its cluster; all: start {whole}")

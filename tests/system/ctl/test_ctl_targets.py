@@ -1,0 +1,199 @@
+"""`start` on clusters: what is looked up, asked first, and said, before and after."""
+
+import pytest
+
+BERLIN = {"nodes_total": 1, "nodes_configured": 1, "name": "berlin", "publisher": "pub"}
+SEEN = {**BERLIN, "nodes_total": 3, "asked": "pub", "discovered_at": "2026-03-01T08:00:00Z"}
+BERN = {"nodes_total": 2, "nodes_configured": 2, "name": "bern", "publisher": "b"}
+START = ("--path", "x", "--credential", "lab")
+
+
+def named(*nodes):
+    return [
+        {
+            "node": node,
+            "configured": node == "pub",
+            "member": {
+                "node": node,
+                "address": node,
+                "name": node,
+                "role": "Subscriber",
+                "product": "callmanager",
+            },
+        }
+        for node in nodes
+    ]
+
+
+class Cluster:
+    """The daemon's answers. `ending`: how the discovery ends."""
+
+    def __init__(self, canned, node, job, *, ending="succeeded", code=None, before=None):
+        self.canned = canned
+        self._before, self._asked = before, False
+        failure = {"code": code, "message": "no", "retryable": True} if code else None
+        begun = job("running", node("pub", "running"), kind="discover")
+        ended = job(ending, node("pub", ending, failure=failure, error=code), kind="discover")
+        canned.on("Clusters", self._clusters)
+        canned.on("Credentials", canned.reply({"credentials": [{"name": "lab", "tied": False}]}))
+        canned.on("Discover", canned.reply({"job": begun, "request_id": "r"}))
+        canned.on("Start", canned.reply({"job": job("running", job_id="57f3a977a96c")}))
+        canned.on("Watch", self._watched(canned, ended))
+
+    def _watched(self, canned, ended):
+        def reply(asked):
+            self._asked = True
+            return {"sequence": 0, "missed": 0, "job": ended}
+
+        return reply
+
+    def _clusters(self, asked):
+        if "name" not in asked:
+            return {"clusters": [BERLIN, BERN]}
+        if self._asked and self._before != "silent":
+            return {"clusters": [{**SEEN, "nodes": named("pub", "10.0.0.2", "10.0.0.4")}]}
+        if self._before is None:
+            return {"clusters": [{**BERLIN, "nodes": [{"node": "pub", "configured": True}]}]}
+        return {"clusters": [{**SEEN, "nodes": named("pub", "10.0.0.2", "10.0.0.3")}]}
+
+    @property
+    def methods(self):
+        return [method for method, _ in self.canned.calls]
+
+    @property
+    def start(self):
+        return next(asked for method, asked in self.canned.calls if method == "Start")
+
+
+@pytest.mark.parametrize(
+    ("targets", "asked"),
+    [
+        (["berlin"], "berlin"),
+        (["berlin:cups"], "berlin"),
+        (["bern", "berlin"], "berlin"),
+        (["--cluster-of", "somewhere"], "somewhere"),
+        (["--cluster-of", "bern"], "bern"),
+    ],
+)
+def test_a_cluster_with_only_a_publisher_is_asked_first(canned, ctl, node, job, targets, asked):
+    cluster = Cluster(canned, node, job)
+    done = ctl("start", *targets, *START)
+    assert (done.returncode, done.stdout) == (0, "57f3a977a96c\n"), done.stderr
+    assert cluster.methods.index("Discover") < cluster.methods.index("Start")
+    (request,) = [asked for method, asked in canned.calls if method == "Discover"]
+    assert (request["publisher"], request["login"]) == (asked, {"credential": "lab"})
+    names = [word for word in targets if word != "--cluster-of"]
+    assert (cluster.start["nodes"], cluster.start["discovered"]) == (names, [asked])
+    assert "accept_nodes" not in cluster.start
+
+
+def test_a_cluster_with_nodes_is_not_asked(canned, ctl, node, job):
+    cluster = Cluster(canned, node, job)
+    done = ctl("start", "bern", *START)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Discover" not in cluster.methods
+    assert "discovered" not in cluster.start
+
+
+def test_accepting_nodes_is_a_field_of_the_request(canned, ctl, node, job):
+    cluster = Cluster(canned, node, job)
+    assert ctl("start", "berlin", *START, "--accept-nodes").returncode == 0
+    assert cluster.start["accept_nodes"] is True
+
+
+def test_new_nodes_and_those_that_are_gone_are_said(canned, ctl, node, job):
+    Cluster(canned, node, job, before="seen")
+    done = ctl("start", "berlin", *START)
+    assert "new since 2026-03-01 08:00 UTC: 10.0.0.4" in done.stderr
+    assert "gone since 2026-03-01 08:00 UTC: 10.0.0.3" in done.stderr
+
+
+def test_a_publisher_that_does_not_answer_leaves_the_nodes_that_were_seen(canned, ctl, node, job):
+    cluster = Cluster(canned, node, job, ending="failed", code="connect_timeout", before="silent")
+    done = ctl("start", "berlin", *START)
+    assert (done.returncode, done.stdout) == (0, "57f3a977a96c\n")
+    assert "connect_timeout" in done.stderr
+    assert "2026-03-01 08:00 UTC" in done.stderr
+    assert cluster.start["discovered"] == ["berlin"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "before", "exit_code"),
+    [
+        ("failed", "connect_timeout", None, 1),  # and nobody has asked it before
+        ("failed", "auth_failed", "silent", 1),
+        ("failed", "host_key_changed", "silent", 1),
+        ("failed", "command_refused", "silent", 1),
+        ("cancelled", None, "silent", 4),
+    ],
+)
+def test_after_any_other_end_nothing_is_started(
+    canned, ctl, node, job, ending, code, before, exit_code
+):
+    cluster = Cluster(canned, node, job, ending=ending, code=code, before=before)
+    done = ctl("start", "berlin", *START)
+    assert (done.returncode, done.stdout) == (exit_code, "")
+    assert "Start" not in cluster.methods
+
+
+def test_of_one_node_of_several_the_others_are_counted(canned, ctl, node, job):
+    Cluster(canned, node, job, before="seen")
+    done = ctl("start", "10.0.0.2", *START)
+    assert done.returncode == 0
+    assert "2 other nodes" in done.stderr
+    assert "start berlin" in done.stderr
+
+
+def test_a_misspelt_cluster_is_said_before_the_password_is_asked_for(canned, node, job, terminal):
+    Cluster(canned, node, job)
+    asked = terminal("start", "berln", "--path", "x", "--user", "administrator")
+    asked.until("Password")
+    assert "did you mean berlin" in " ".join(asked.screen.split())
+    asked.type(b"\x03")
+    asked.ended()
+    assert "Start" not in [method for method, _ in canned.calls]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method", "reply", "meant"),
+    [
+        (
+            ("--profile", "calmanager", "--credential", "lab"),
+            "Profiles",
+            {
+                "profiles": [
+                    {
+                        "name": "callmanager",
+                        "description": "",
+                        "paths": [],
+                        "location": "activelog",
+                        "recurs": False,
+                        "compress": False,
+                    }
+                ]
+            },
+            "callmanager",
+        ),
+        (
+            ("--path", "x", "--credential", "lb"),
+            "Credentials",
+            {"credentials": [{"name": "lab", "tied": False}]},
+            "lab",
+        ),
+    ],
+)
+def test_a_misspelt_profile_or_credential_starts_nothing(
+    canned, ctl, arguments, method, reply, meant
+):
+    canned.on("Credentials", canned.reply({"credentials": [{"name": "lab", "tied": False}]}))
+    canned.on(method, canned.reply(reply))
+    done = ctl("start", "a", *arguments)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert f"did you mean {meant}?" in done.stderr
+    assert "Start" not in [called for called, _ in canned.calls]
+
+
+def test_targets_in_two_ways_are_refused(ctl, canned):
+    done = ctl("start", "a", "--cluster-of", "b", *START)
+    assert (done.returncode, canned.calls) == (2, [])
+    assert ctl("start", *START).returncode == 2
