@@ -69,12 +69,19 @@ def only_publishers(client: Client, names: Sequence[str]) -> list[str]:
     by_name = {cluster.name: cluster for cluster in clusters if cluster.name is not None}
     bases = list(dict.fromkeys(base_of(name) for name in names))
     for base in bases:
-        if base not in by_name and (alike := near.near(base, by_name)):
-            printer.note(f"{base!r} is taken for a host; did you mean {' or '.join(alike)}?")
+        if base not in by_name:
+            _say_what_is_near(client, base, by_name)
     if len(names) == 1 and names[0] not in by_name:
         with _if_it_can_answer():
             _say_how_many_others(names[0], client.clusters(names[0]))
     return [base for base in bases if base in by_name and _has_only_publisher(by_name[base])]
+
+
+def _say_what_is_near(client: Client, name: str, clusters: Iterable[str]) -> None:
+    """Not of a node that is known: many have names that are like that of their cluster."""
+    alike = near.near(name, clusters)
+    if alike and not client.clusters(name):
+        printer.note(f"{name!r} is taken for a host; did you mean {' or '.join(alike)}?")
 
 
 def base_of(name: str) -> str:

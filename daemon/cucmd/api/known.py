@@ -6,7 +6,7 @@ the name that the configuration has for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -41,20 +41,30 @@ def known_clusters(config: Config, discoveries: Sequence[Discovery]) -> Iterator
     """Those of the configuration, then those that were only asked for. `discoveries`: the newest
     first, each of another node.
     """
+    by_asked = discoveries_by_key(discoveries)
+    configured: set[Key] = set()
     for cluster in config.clusters.values():
-        yield known_cluster(cluster, discoveries)
-    configured = {
-        key for one in config.clusters.values() for name in one.members for key in keys_of(name)
-    }
-    for discovery in discoveries:
-        if configured.isdisjoint(keys_of(discovery.asked)):
+        configured.update(key for name in cluster.members for key in keys_of(name))
+        yield known_cluster(cluster, by_asked)
+    for key, discovery in by_asked.items():
+        if key not in configured:
             yield asked_cluster(discovery)
 
 
-def known_cluster(cluster: Cluster, discoveries: Sequence[Discovery]) -> KnownCluster:
+def discoveries_by_key(discoveries: Iterable[Discovery]) -> dict[Key, Discovery]:
+    """By the node that was asked, in the same order; of two of one node the first."""
+    by_asked: dict[Key, Discovery] = {}
+    for discovery in discoveries:
+        for key in keys_of(discovery.asked):
+            by_asked.setdefault(key, discovery)
+    return by_asked
+
+
+def known_cluster(cluster: Cluster, by_asked: Mapping[Key, Discovery]) -> KnownCluster:
     """A cluster of the configuration, with the newest of what its nodes have said."""
-    mine = {key for name in cluster.members for key in keys_of(name)}
-    last = next((one for one in discoveries if not mine.isdisjoint(keys_of(one.asked))), None)
+    keys = [key for name in cluster.members for key in keys_of(name)]
+    mine = [by_asked[key] for key in keys if key in by_asked]
+    last = max(mine, key=lambda one: one.found_at, default=None)
     found = () if last is None else last.found.members
     member_of: dict[Key, Member] = {}
     for member in found:

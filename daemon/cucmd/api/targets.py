@@ -14,7 +14,7 @@ was asked, too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -23,6 +23,7 @@ from cucmd.api.known import (
     KnownCluster,
     KnownNode,
     asked_cluster,
+    discoveries_by_key,
     keys_of,
     known_cluster,
 )
@@ -67,10 +68,11 @@ def expand(
         return tuple(map(Target, config.expand(names)))
     _check_discovered(names, discovered)
     targets: dict[tuple[str, int], Target] = {}
+    by_asked = discoveries_by_key(discoveries)
     first_of = {name: position for position, name in reversed(list(enumerate(names)))}
     for name in dict.fromkeys(names):
         parameter = f"nodes[{first_of[name]}]"
-        for target in _targets(config, discoveries, name, discovered, parameter):
+        for target in _targets(config, by_asked, name, discovered, parameter):
             try:
                 key = node_key(*parse_node(target.node))
             except InvalidNode as error:
@@ -90,7 +92,7 @@ def _check_discovered(names: Sequence[str], discovered: Sequence[str]) -> None:
 
 def _targets(
     config: Config,
-    discoveries: Sequence[Discovery],
+    by_asked: Mapping[tuple[str, int], Discovery],
     name: str,
     discovered: Collection[str],
     parameter: str,
@@ -99,7 +101,7 @@ def _targets(
     with_found = base in discovered
     if base not in config.clusters and part is None and not with_found:
         return [Target(name)]
-    cluster = _cluster(config, discoveries, base)
+    cluster = _cluster(config, by_asked, base)
     if cluster is None or (with_found and cluster.discovery is None):
         reason = "there is no such cluster" if part and not with_found else _NOT_ASKED
         raise InvalidValue(parameter, found(name, reason))
@@ -116,12 +118,13 @@ def _targets(
 _NOT_ASKED = "which nodes that are is not known; ask first: cucmctl discover"
 
 
-def _cluster(config: Config, discoveries: Sequence[Discovery], base: str) -> KnownCluster | None:
+def _cluster(
+    config: Config, by_asked: Mapping[tuple[str, int], Discovery], base: str
+) -> KnownCluster | None:
     if base in config.clusters:
-        return known_cluster(config.clusters[base], discoveries)
-    wanted = set(keys_of(base))
-    asked = (one for one in discoveries if not wanted.isdisjoint(keys_of(one.asked)))
-    return next(map(asked_cluster, asked), None)
+        return known_cluster(config.clusters[base], by_asked)
+    asked = [by_asked[key] for key in keys_of(base) if key in by_asked]
+    return asked_cluster(asked[0]) if asked else None
 
 
 def _is_known(node: KnownNode, asked: str | None) -> bool:

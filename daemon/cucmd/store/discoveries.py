@@ -16,8 +16,8 @@ from cucmd.job import Found, Node, Succeeded
 from cucmd.node_name import address, node_key, parse_node
 from cucmd.store.rows import moment_text
 
-# Each is of another node. More than one company has, and the table stays small.
-MOST = 1000
+# Each is of another node. More clusters than a company has, and all of them are read at once.
+MOST = 300
 
 # The time is a node's end. Where two jobs ask the same node, the one that ended last counts.
 _UPSERT = """

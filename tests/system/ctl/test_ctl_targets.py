@@ -50,6 +50,8 @@ class Cluster:
     def _clusters(self, asked):
         if "name" not in asked:
             return {"clusters": [BERLIN, BERN]}
+        if asked["name"] == "berln":
+            return {"clusters": []}
         if self._asked and self._before != "silent":
             return {"clusters": [{**SEEN, "nodes": named("pub", "10.0.0.2", "10.0.0.4")}]}
         if self._before is None:
@@ -142,6 +144,11 @@ def test_of_one_node_of_several_the_others_are_counted(canned, ctl, node, job):
     assert done.returncode == 0
     assert "2 other nodes" in done.stderr
     assert "start berlin" in done.stderr
+
+
+def test_a_known_node_with_a_name_like_its_cluster_is_not_called_misspelt(canned, ctl, node, job):
+    Cluster(canned, node, job, before="seen")
+    assert "did you mean" not in ctl("start", "berlin1", *START).stderr
 
 
 def test_a_misspelt_cluster_is_said_before_the_password_is_asked_for(canned, node, job, terminal):
