@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from cucmctl import exits, near, printer, render
 from cucmctl.client import Client
 from cucmctl.errors import ProfileNotFound
+from cucmctl.names import mark
 from cucmctl.options import Command
 from cucmd.api.structs_clusters import Cluster, ClusterNode, Credential, Profile
 
@@ -100,12 +101,19 @@ def _profiles(arguments: argparse.Namespace) -> int:
         printer.json_line(found)
     elif name is None:
         rows = [(one.name, one.last or "no window", one.description) for one in found]
-        colour = printer.in_colour(sys.stdout)
-        _print(render.table(("PROFILE", "LAST", "FOR"), rows, right="", colour=colour))
+        _print(_cut(list(render.table(("PROFILE", "LAST", "FOR"), rows, right="", colour=False))))
     else:
         for one in found:
             _print(_keys(one))
     return exits.DONE
+
+
+def _cut(lines: list[str]) -> list[str]:
+    """The lines, cut to the width of a terminal, and marked where they are."""
+    if (columns := printer.columns(sys.stdout)) is None:
+        return lines
+    end = mark(ascii_only=printer.ascii_only(sys.stdout))
+    return [one if len(one) <= columns else one[: columns - 1] + end for one in lines]
 
 
 def _keys(profile: Profile) -> Iterator[str]:

@@ -75,6 +75,16 @@ def test_profiles_and_one_of_them(canned, ctl):
     assert "last 2h" in one.stdout
 
 
+def test_a_terminal_has_a_line_for_each_profile(canned, terminal):
+    long = {**PROFILE, "description": "for what " * 20}
+    canned.on("Profiles", canned.reply({"profiles": [long, PROFILE]}))
+    screen = terminal("profiles")
+    assert screen.ended() == 0
+    heading, first, second = screen.screen.splitlines()
+    assert (len(first), first[-1]) == (80, "…")
+    assert (heading.split()[0], second.split()[-1]) == ("PROFILE", "Calls")
+
+
 def test_of_a_misspelt_profile_the_near_names_are_said(canned, ctl):
     canned.on_each(
         "Profiles",

@@ -152,3 +152,19 @@ def test_what_is_taken_for_a_node_can_be_one(lines: list[str]) -> None:
         assert "/" not in node.name
         assert node.product.isprintable()
         assert " " not in node.product
+
+
+def test_a_pager_in_the_middle_of_the_table_is_answered_and_leaves_no_trace() -> None:
+    cli = vos.Cli()
+    cli.receive(BANNER + b"admin:")
+    cli.quiet()
+    cli.command(vos.SHOW_CLUSTER)
+    pager = b"\x1b[1mPress <enter> for 1 line, <space> for one page, or <q> to quit\x1b[0m"
+    first, rest = "\r\n".join(["", *PUBLISHER[:2], ""]), "\r\n".join([*PUBLISHER[2:], "admin:"])
+    (key,) = cli.receive(TYPED + first.encode() + pager)
+    assert isinstance(key, vos.Send)
+    assert key.data == b" "
+    cli.receive(b"\r\x1b[K" + rest.encode())
+    (done,) = cli.quiet()
+    assert isinstance(done, vos.CommandDone)
+    assert parse_network_cluster(done.lines) == parse_network_cluster(PUBLISHER)
