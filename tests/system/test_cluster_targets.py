@@ -107,6 +107,7 @@ def test_a_tied_credential_does_not_follow_what_a_publisher_claims(tmp_path: Pat
             with pytest.raises(BlockingIOError):
                 stranger.accept()
             assert client.list(kind="collect") == ()
+            stranger.close()
             # Accepted, it is sent where the publisher says; never by the word of another node.
             job = client.start(
                 ["berlin"],
@@ -114,7 +115,7 @@ def test_a_tied_credential_does_not_follow_what_a_publisher_claims(tmp_path: Pat
                 collection=COLLECTION,
                 discovered=["berlin"],
                 accept_nodes=True,
-                timeouts=structs.Timeouts(connect=1, grace=1, command=1),
+                timeouts=structs.Timeouts(grace=1),
             )
             assert nodes_of(job) == [lab.nodes[0], f"127.66.0.1:{port}", lab.nodes[1]]
             ended = client.wait(job.job_id, timeout=60)
