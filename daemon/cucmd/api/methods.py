@@ -88,9 +88,12 @@ class Jobs:
         with traced("Discover", caller, request.request_id) as called:
             with refusals(caller):
                 request = replace(request, request_id=called)
-                job, tasks = self._planner().plan_discovery(request)
                 key = start_key(caller.uid, request)
-                job = await self._supervisor.start(replace(job, uid=caller.uid), tasks, key)
+                job = await self._supervisor.made_with(key)  # before the plan, as in `start`
+                if job is None:
+                    planned, tasks = self._planner().plan_discovery(request)
+                    planned = replace(planned, uid=caller.uid)
+                    job = await self._supervisor.start(planned, tasks, key)
             log.info(
                 "job %s: discovery from %s by uid %d, pid %d, request %s",
                 job.job_id,

@@ -11,7 +11,8 @@ import pytest
 from cucmd.api import error_structs, structs
 from cucmd.api.methods import Jobs
 from cucmd.api.planning import Planner
-from cucmd.config import Config, Limits, Profile
+from cucmd.api.structs_clusters import DiscoverRequest
+from cucmd.config import Cluster, Config, Limits, Profile
 from cucmd.varlink import Caller, VarlinkError
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 
@@ -25,6 +26,10 @@ class Api:
         self.harness = harness
         self.planner = Planner(Config(), {}, harness.supervisor.directory)
         self.jobs = Jobs(harness.supervisor, harness.feed, lambda: self.planner)
+
+    def plan_with(self, cluster: Cluster) -> None:
+        config = Config(clusters={cluster.name: cluster})
+        self.planner = Planner(config, {}, self.harness.supervisor.directory)
 
     async def start(self, node: str = "a", **fields: object) -> structs.StartReply:
         values = {"nodes": (node,), "login": LOGIN, "collection": PATHS, **fields}
@@ -142,6 +147,25 @@ async def test_a_start_that_comes_again_needs_nothing_of_the_configuration(
     (line,) = lines_with(caplog, again.request_id)
     assert first.job.job_id in line.getMessage()
     assert_refused(caught.value, "ProfileNotFound", None, caplog)
+
+
+async def test_a_discovery_has_its_ids_and_comes_again_by_its_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with api(tmp_path) as a:
+        asked = DiscoverRequest("berlin", LOGIN, request_id="case 1", start_key="k")
+        a.plan_with(Cluster("berlin", publisher="a"))
+        first = await a.jobs.discover(CALLER, asked)
+        a.plan_with(Cluster("berlin", nodes=("a",)))  # as after a reload
+        again = await a.jobs.discover(CALLER, msgspec.structs.replace(asked, request_id="case 2"))
+        refused = msgspec.structs.replace(asked, request_id="case 3", start_key="other")
+        with pytest.raises(VarlinkError) as caught:
+            await a.jobs.discover(CALLER, refused)
+    assert (first.job.kind, first.job.owner, first.request_id) == ("discover", 1000, "case 1")
+    assert again.job.job_id == first.job.job_id
+    (line,) = lines_with(caplog, "case 2")
+    assert first.job.job_id in line.getMessage()
+    assert_refused(caught.value, "InvalidRequest", "case 3", caplog)
 
 
 @pytest.mark.parametrize("given", ["case 1", None])
