@@ -15,6 +15,9 @@ split, and memory stays bounded whatever a node sends. What is known of real nod
     window.py        the time window of a collection, as `file get` takes it
     status.py        what `show status` says
     cluster.py       what `show network cluster` and `show version active` say
+    forms.py         the commands that may be run, as one table
+    parsed.py        which of their answers can be read: machine.py, services.py, ntp.py and
+                     replication.py beside cluster.py; lines.py
     secrets.py       what must not be shown, and how it is masked
     transcript.py    both directions as lines for a person
     texts.py         what nodes print, word for word
@@ -42,6 +45,8 @@ from cucmd.vos.events import (
     Send,
     Sized,
 )
+from cucmd.vos.forms import Command, parse_command
+from cucmd.vos.parsed import parse_answer
 from cucmd.vos.prompt import QUIET_QUESTION
 from cucmd.vos.refusals import quoted
 from cucmd.vos.status import NodeStatus, parse_show_status
@@ -62,6 +67,7 @@ __all__ = [
     "Broken",
     "Cli",
     "ClusterTable",
+    "Command",
     "CommandDone",
     "Event",
     "FileGet",
@@ -81,6 +87,8 @@ __all__ = [
     "Window",
     "check_word",
     "needs_zone",
+    "parse_answer",
+    "parse_command",
     "parse_last",
     "parse_network_cluster",
     "parse_show_status",

@@ -1,0 +1,247 @@
+"""PURE. The commands that `run` may type: whole forms with their arguments, as one table.
+
+The one rule: a command that is not one of FORMS, word by word, is not typed. `parse_command` makes
+the line anew from the words that it has checked, so nothing can be joined to a form.
+
+What is in the table reads. What it does not have stays out, although it begins with `show`: it
+writes, copies, prints a secret, or never ends (`vos/NODES.md`, section 6.6). An abbreviation that
+the node's own shell would take is no form: what it means there is not decided here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from cucmd.vos import texts
+from cucmd.vos.arguments import InvalidArgument
+
+LONGEST = 200  # characters of a command; a path and a pattern fit
+
+# Of one word. There is no character in them that a shell behind the node's would take for more
+# than itself, except for `*`, `[`, `]` and `^`, which match names. A `-` at the beginning would be
+# an option of whatever reads the word.
+_PATH = re.compile(r"/?[A-Za-z0-9_.][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_.][A-Za-z0-9_.+-]*)*/?")
+_PATTERN = re.compile(r"[A-Za-z0-9_.:,=/@%+*^\[\]][A-Za-z0-9_.:,=/@%+*^\[\]-]*")
+_NAME = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
+_NUMBER = re.compile(r"[1-9][0-9]{0,3}")
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """One word that a form leaves open. `name`: as it stands in the usage."""
+
+    name: str
+    accepts: Callable[[str], bool]
+    expected: str
+
+
+class Option(msgspec.Struct, frozen=True):
+    """A keyword with the words that must follow it. Of a `group`, at most one may be given."""
+
+    keyword: str
+    slots: tuple[Slot, ...] = ()
+    group: str = ""
+
+    @property
+    def usage(self) -> str:
+        return " ".join((self.keyword, *(slot.name for slot in self.slots)))
+
+
+class Form(msgspec.Struct, frozen=True):
+    """A command with all that may be typed after it.
+
+    head     the fixed words that it begins with
+    seconds  how long it may take, unless the request says otherwise
+    section  of vos/NODES.md, which has its source
+    slots    words that must follow, in this order
+    options  what may follow these, in any order, each once
+    """
+
+    head: str
+    seconds: float
+    section: str
+    slots: tuple[Slot, ...] = ()
+    options: tuple[Option, ...] = ()
+
+    @property
+    def usage(self) -> str:
+        """How it is written: `show process load [noidle] [num N]`."""
+        words = [self.head, *(slot.name for slot in self.slots)]
+        return " ".join([*words, *(f"[{option.usage}]" for option in self.options)])
+
+
+class Command(msgspec.Struct, frozen=True):
+    """A command that may be typed. Only `parse_command` makes one.
+
+    `line`: what is typed. `head`: of its form, by which its answer is parsed.
+    """
+
+    line: str
+    head: str
+    seconds: float
+
+
+def _is_path(text: str) -> bool:
+    """A path below a location; `*` in its last component only, as the node takes it."""
+    *folders, last = text.rstrip("/").split("/")
+    if "*" in last:  # the rest of the name is checked without it
+        text = "/".join([*folders, last.replace("*", "x")])
+    return _PATH.fullmatch(text) is not None and ".." not in text.split("/")
+
+
+def _is_count(text: str) -> bool:
+    return text == "all" or _NUMBER.fullmatch(text) is not None
+
+
+def _one_of(*words: str) -> Callable[[str], bool]:
+    return words.__contains__
+
+
+def _matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:
+    return lambda text: pattern.fullmatch(text) is not None
+
+
+_LOG = Slot(
+    "LOCATION",
+    _one_of("activelog", "inactivelog", "install"),
+    "activelog, inactivelog or install",
+)
+_SPEC = Slot("PATH", _is_path, "a path below the location, `*` in its last component only")
+_REGEX = Slot(
+    "REGEX", _matches(_PATTERN), "letters, digits and _.:,=/@%+*^[]-, which do not begin with -"
+)
+_UNIT = Slot("UNIT", _one_of("minutes", "hours", "days"), "minutes, hours or days")
+_AMOUNT = Slot("N", _matches(_NUMBER), "a number from 1 to 9999")
+_COUNT = Slot("N", _is_count, "a number from 1 to 9999, or all")
+_PACKAGE = Slot("NAME", _matches(_NAME), "the name of a package, or *")
+
+# Seconds. A node that is loaded takes its time for what reads files or asks other nodes.
+_QUICK, _SLOW, _MINUTES = 60.0, 180.0, 900.0
+
+FORMS: tuple[Form, ...] = (
+    Form(texts.SHOW_VERSION, _QUICK, "6.3"),
+    Form("show version inactive", _QUICK, "6.3"),
+    Form(texts.SHOW_STATUS, _QUICK, "6.3"),
+    Form(texts.SHOW_CLUSTER, _QUICK, "6.2"),
+    Form("show network eth0", _QUICK, "6.9", options=(Option("detail"),)),
+    Form("show network route", _QUICK, "6.9"),
+    Form("show hardware", _SLOW, "6.9"),
+    Form(
+        "show process load",
+        _QUICK,
+        "6.9",
+        options=(
+            Option("noidle"),
+            Option("num", (_COUNT,)),
+            Option("thread"),
+            Option("cpu", group="order"),
+            Option("memory", group="order"),
+            Option("time", group="order"),
+        ),
+    ),
+    Form("show memory count", _QUICK, "6.9"),
+    Form("show memory modules", _QUICK, "6.9"),
+    Form("show memory size", _QUICK, "6.9"),
+    Form("show packages active", _SLOW, "6.9", slots=(_PACKAGE,)),
+    Form("show timezone config", _QUICK, "6.9"),
+    Form("show date", _QUICK, "6.9"),
+    Form(
+        "file list",
+        _SLOW,
+        "6.1",
+        slots=(_LOG, _SPEC),
+        options=(
+            Option("detail"),
+            Option("reverse"),
+            Option("date", group="order"),
+            Option("size", group="order"),
+        ),
+    ),
+    Form(
+        "file search",
+        _MINUTES,
+        "6.9",
+        slots=(_LOG, _SPEC, _REGEX),
+        options=(Option("reltime", (_UNIT, _AMOUNT)), Option("ignorecase")),
+    ),
+    Form(texts.SERVICE_LIST, _SLOW, "6.4"),
+    Form(texts.NTP_STATUS, _QUICK, "6.10"),
+    Form(texts.RUNTIMESTATE, _SLOW, "6.11"),
+    Form("utils diagnose test", _MINUTES, "6.4"),
+    Form("utils core active list", _SLOW, "6.9"),
+)
+
+
+def parse_command(text: str) -> Command:
+    """The command that `text` is, blanks around its words ignored. Raises `InvalidArgument`."""
+    words = _words(text)
+    form = _form_of(words)
+    if form is None:
+        raise InvalidArgument("command", text, _unknown(words))
+    rest = words[len(form.head.split()) :]
+    wrong = _wrong_slots(form, rest[: len(form.slots)]) or _wrong_options(
+        form, rest[len(form.slots) :]
+    )
+    if wrong:
+        raise InvalidArgument("command", text, f"{wrong}; it is written `{form.usage}`")
+    return Command(" ".join((form.head, *rest)), form.head, form.seconds)
+
+
+def _words(text: str) -> list[str]:
+    if len(text) > LONGEST:
+        raise InvalidArgument("command", text, f"is longer than {LONGEST} characters")
+    for char in text:
+        if char != " " and not "!" <= char <= "~":
+            reason = "holds a character that is no printable ASCII; TAB and line ends are keys"
+            raise InvalidArgument("command", text, reason)
+    if not text.strip():
+        raise InvalidArgument("command", "", "is empty")
+    return text.split()
+
+
+def _form_of(words: Sequence[str]) -> Form | None:
+    """The form with the most words in common, since one may begin like another."""
+    fitting = (form for form in FORMS if list(words[: len(form.head.split())]) == form.head.split())
+    return max(fitting, key=lambda form: len(form.head), default=None)
+
+
+def _unknown(words: Sequence[str]) -> str:
+    """Why the words are no form, with the forms that they are like."""
+    reason = "is not one of the commands that may be run, which only read and are written in full"
+    heads = [form.head for form in FORMS]
+    near = difflib.get_close_matches(" ".join(words[:4]), heads, n=3, cutoff=0.6)
+    near = near or [head for head in heads if head.split()[:2] == list(words[:2])]
+    return f"{reason}; near it: {', '.join(near)}" if near else reason
+
+
+def _wrong_slots(form: Form, words: Sequence[str]) -> str | None:
+    for slot, word in zip(form.slots, words, strict=False):
+        if not slot.accepts(word):
+            return f"{slot.name} {word!r}: expected {slot.expected}"
+    if len(words) < len(form.slots):
+        missing = form.slots[len(words)]
+        return f"{missing.name} is missing: expected {missing.expected}"
+    return None
+
+
+def _wrong_options(form: Form, words: Sequence[str]) -> str | None:
+    options = {option.keyword: option for option in form.options}
+    given: set[str] = set()
+    left = list(words)
+    while left:
+        option = options.get(left.pop(0))
+        if option is None:
+            return f"{words[len(words) - len(left) - 1]!r} may not follow"
+        if not given.isdisjoint({option.keyword, f"group {option.group}"}):
+            return f"{option.keyword!r} is given beside another one of its kind"
+        given.add(option.keyword)
+        if option.group:
+            given.add(f"group {option.group}")
+        follows, left = left[: len(option.slots)], left[len(option.slots) :]
+        for slot, word in zip(option.slots, [*follows, "", ""], strict=False):
+            if not slot.accepts(word):
+                return f"{option.usage}: expected {slot.expected}"
+    return None
