@@ -16,6 +16,7 @@ Times are of the wall clock and in UTC. If the clock is set back, nothing ends b
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal, TypeAlias, cast
@@ -59,6 +60,10 @@ MOST_SECONDS = 31_536_000
 # A stop of the daemon waits for the grace of every node; systemd kills after 60 s
 # (systemd/cucmd.service).
 MOST_GRACE = 45.0
+
+# The folder, in that of a node, for what commands have printed.
+OUTPUT = "output"
+_LONGEST_SLUG = 60
 
 
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,11 +113,27 @@ class Discover(msgspec.Struct, frozen=True, tag="discover"):
     """Asks a node which nodes its cluster has. It has one node: the publisher, as a rule."""
 
 
+class Run(msgspec.Struct, frozen=True, tag="run"):
+    """Runs commands that only read, one after the other, and keeps what the node prints.
+
+    `commands`: as `vos.parse_command` gives their lines. `seconds`: how long each may take at most;
+    None: as long as its form says.
+    """
+
+    commands: tuple[str, ...]
+    seconds: float | None = None
+
+    def output_of(self, number: int) -> str:
+        """Where the output of the command of that number, from 1, is in the folder of a node."""
+        slug = re.sub(r"[^A-Za-z0-9.]+", "-", self.commands[number - 1]).strip("-.")
+        return f"{OUTPUT}/{number:03}-{slug[:_LONGEST_SLUG]}.txt"
+
+
 # What a job does on each of its nodes: a union of structs, told apart by their tags. Another kind
 # of work is another struct here with a tag of its own: `Work: TypeAlias = Collect | Run`. mypy then
 # names the place in service/daemon.py that has to say which function of work/ does it. A tag and
 # its fields are in databases: a tag is never renamed, and a field that comes later has a default.
-Work: TypeAlias = Collect | Discover
+Work: TypeAlias = Collect | Discover | Run
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -349,6 +370,11 @@ class Job(msgspec.Struct, frozen=True):
     def kind(self) -> str:
         """Which kind of work it does: the tag of `work`."""
         return str(self.work.__struct_config__.tag)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it goes on after a restart. Nobody wants commands to be run twice."""
+        return self.resumable and not isinstance(self.work, Run)
 
     @property
     def ended(self) -> bool:

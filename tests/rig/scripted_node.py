@@ -280,6 +280,7 @@ class RecordedReport:
         self.counted: list[str] = []
         self.clocks: list[tuple[str | None, float]] = []
         self.last_found: Found | None = None
+        self.written: list[ReceivedFile] = []
 
     def attempt(self, number: int) -> None:
         self.attempts.append(number)
@@ -302,6 +303,9 @@ class RecordedReport:
     def announced(self, files: int, size: int, *, all_of_them: bool) -> None:
         self.totals = (files, size)
         self.all_announced.append(all_of_them)
+
+    def kept(self, file: ReceivedFile) -> None:
+        self.written.append(file)
 
     def complete(self, files: Sequence[ReceivedFile]) -> None:
         self.counted += [file.path for file in files]

@@ -164,7 +164,7 @@ class Planner:
 
         A settled node has no task. The credential that it used need not be there any more.
         """
-        if not job.resumable:
+        if not job.goes_on:
             return None
         logins = _Logins(self, structs.Login(username=job.username, credential=job.credential))
         try:

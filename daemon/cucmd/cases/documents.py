@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from cucmd.cases.files import folder, name_of
-from cucmd.job import Collect, Failed, Found, Job, JobEnded, Node, Work
+from cucmd.job import Collect, Discover, Failed, Found, Job, JobEnded, Node, Run, Work
 from cucmd.received_file import ReceivedFile
 
 _encode = msgspec.json.Encoder().encode
@@ -142,6 +142,12 @@ def shown(path: str) -> str:
 
 # summary.txt
 
+_WHAT: dict[type[Work], str] = {
+    Collect: "Logs collected",
+    Discover: "A cluster asked for its nodes",
+    Run: "Commands run",
+}
+
 
 def summary(job: Job, figures: dict[str, Figures]) -> bytes:
     """What a person at the vendor reads first."""
@@ -149,7 +155,7 @@ def summary(job: Job, figures: dict[str, Figures]) -> bytes:
 
 
 def _summary_lines(job: Job, figures: dict[str, Figures]) -> Iterator[str]:
-    what = "Logs collected" if isinstance(job.work, Collect) else "A cluster asked for its nodes"
+    what = _WHAT[type(job.work)]
     yield f"{what} by cucmd, job {job.job_id}: {job.status}"
     yield ""
     for name, value in _facts(job):
@@ -190,6 +196,9 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
         profile = f" (profile {job.work.profile})" if job.work.profile else ""
         yield "Paths", f"{paths} below {job.work.location}{profile}"
         yield "Window", window_asked(job.work, job.created_at)
+    if isinstance(job.work, Run):
+        for command in job.work.commands:
+            yield "Command", command
     yield "Started", _utc(job.started_at)
     yield "Ended", _utc(_completed_at(job))
 

@@ -46,6 +46,7 @@ class NodeProgress:
         self._files_announced: int | None = None
         self._bytes_announced: int | None = None
         self._complete: set[str] = set()  # paths
+        self._kept: list[ReceivedFile] = []  # what was written here, not pushed
         self._ended = False
         self._attempt = 0
         self.last_phase = Phase.CONNECT
@@ -77,6 +78,9 @@ class NodeProgress:
         self._files_announced, self._bytes_announced = files, size
         self._all_announced = all_of_them
 
+    def kept(self, file: ReceivedFile) -> None:
+        self._kept.append(file)
+
     def complete(self, files: Sequence[ReceivedFile]) -> None:
         self._complete.update(file.path for file in files if file.closed)
 
@@ -90,15 +94,20 @@ class NodeProgress:
         self._ended = True
 
     def take_files(self) -> Sequence[ReceivedFile]:
-        """The files of the upload target, marked as complete or not. Empty at the second call."""
+        """The files of the upload target, marked as complete or not, and those that were kept.
+
+        Empty at the second call.
+        """
         target, self._target = self._target, None
+        kept, self._kept = self._kept, []
         files = target.files() if target is not None else ()
-        return [
+        pushed = [
             msgspec.structs.replace(
                 file, complete=file.path in self._complete, attempt=self._attempt
             )
             for file in files
         ]
+        return [*pushed, *(msgspec.structs.replace(file, attempt=self._attempt) for file in kept)]
 
     def figures(self, node: Node) -> Node:
         """The node with the figures of this moment; `node` itself where nothing has changed."""
@@ -106,7 +115,9 @@ class NodeProgress:
         if not node.settled:
             after = msgspec.structs.replace(node, heard_at=self._heard_at() or node.heard_at)
         target = self._target
-        if target is not None:
+        if target is None:
+            after = self._with_kept(after)
+        else:
             after = after.progress(
                 files_announced=self._files_announced,
                 bytes_announced=self._bytes_announced,
@@ -115,6 +126,17 @@ class NodeProgress:
             )
             after = msgspec.structs.replace(after, all_announced=self._all_announced)
         return node if after == node else after
+
+    def _with_kept(self, node: Node) -> Node:
+        """The figures of work that opens no upload target."""
+        if not self._kept:
+            return node
+        return node.progress(
+            files_announced=None,
+            bytes_announced=None,
+            files_received=sum(file.complete for file in self._kept),
+            bytes_received=sum(file.size for file in self._kept),
+        )
 
     def _heard_at(self) -> datetime | None:
         """When the node was heard last. It stays the same, to the digit, while the node is silent:

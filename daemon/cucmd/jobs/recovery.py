@@ -19,7 +19,7 @@ import msgspec
 import trio
 
 from cucmd import durable
-from cucmd.job import Job, Node
+from cucmd.job import OUTPUT, Job, Node
 from cucmd.jobs.manifest import Manifest
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile
@@ -201,19 +201,24 @@ def drop_half_written(state: Path) -> None:
 
 def _not_stored(known: set[str], node: Node, directory: Path) -> list[ReceivedFile]:
     """The files of a node on disk that are not among `known`. Raises `OSError`."""
+    folder = folder_of(node.node, marked=node.marked)
+    durable.drop_half_written(directory / folder / OUTPUT)
     return [
         ReceivedFile(node.node, path, size, attempt=node.attempt)
-        for path, size in _files_below(directory, folder_of(node.node, marked=node.marked))
+        for path, size in _files_below(directory, folder)
         if path not in known
     ]
 
 
 def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
-    """Path relative to the job's directory, and size, of every file that a node pushed."""
-    for parent, _, names in os.walk(directory / folder / "files", onerror=_raise_unless_missing):
-        for name in names:
-            path = Path(parent, name)
-            yield _text(os.fsencode(path.relative_to(directory))), path.lstat().st_size
+    """Path relative to the job's directory, and size, of every file that a node pushed, or that
+    the output of a command was written to.
+    """
+    for within in ("files", OUTPUT):
+        for parent, _, names in os.walk(directory / folder / within, onerror=_raise_unless_missing):
+            for name in names:
+                path = Path(parent, name)
+                yield _text(os.fsencode(path.relative_to(directory))), path.lstat().st_size
 
 
 def _with_text(file: ReceivedFile) -> ReceivedFile:

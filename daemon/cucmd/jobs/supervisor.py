@@ -349,12 +349,13 @@ class Supervisor:
     async def drain(self) -> None:
         """Accepts no new work, and stops what runs, within its grace period. A restart resumes it.
 
-        It cannot resume a job with a typed-in password: its unfinished nodes end as `interrupted`.
+        It cannot resume a job with a typed-in password, nor one that runs commands: its unfinished
+        nodes end as `interrupted`.
         """
         self._draining = True
         await self._places.refuse_more()
         for run in list(self._live.values()):
-            if not run.job.resumable:
+            if not run.job.goes_on:
                 run.end_all(INTERRUPTED)
             run.stop()
         for run in list(self._live.values()):

@@ -86,6 +86,24 @@ class AnswerClock:
         return self._expired
 
 
+class FormClock:
+    """The deadline of a command of `vos/forms.py`: `seconds` from now on."""
+
+    def __init__(self, line: str, seconds: float) -> None:
+        self._deadline = trio.current_time() + seconds
+        what = f"in '{line}' (time limit of the command)"
+        hint = "the transcript shows what the node said; for a slow node raise --command-timeout"
+        self._expired = timed_out(Code.COMMAND_TIMEOUT, seconds, what, hint=hint)
+
+    def deadline(self) -> float:
+        """When the command has failed."""
+        return self._deadline
+
+    def failure(self) -> Failure:
+        """What the expiry of `deadline` means."""
+        return self._expired
+
+
 class CommandClock:
     """The deadline of one `file get`.
 

@@ -17,7 +17,7 @@ What happens, in order
     login       `wait_for_prompt` returns at the first prompt. After each 5 s of silence an empty
                 line is sent, since some shells print their prompt only then; but only where the
                 last line is finished. One that looks like a question ends the login.
-    at prompt   `command` or `file_get` sends one line. Either may be called only here.
+    at prompt   `command`, `run` or `file_get` sends one line. They may be called only here.
     command     `next_event` gives what comes of it, one event a call. Bytes are read only
                 while a caller waits in it.
     questions   The node asks: a pager, yes or no, where the receiver is. `vos.Cli` gives a `Send`
@@ -25,8 +25,9 @@ What happens, in order
                 events that need a decision.
     transfer    `file get` only. The files go to the receiver over another connection, which the
                 node opens. In this session come dots, or nothing.
-    at prompt   The last event of a command is `CommandDone`, `FileGetDone`, `NothingMatched` or
-                `Broken`. After `Broken` a further command can be given only if `busy` is False.
+    at prompt   The last event of a command is `CommandDone`, `FileGetDone`, `NothingMatched`,
+                `Asked` or `Broken`. After the last two a further command can be given only if
+                `busy` is False; `interrupt` may bring the prompt back.
     end         `close_session`, see below.
 
 Deadlines and cancellation
@@ -70,7 +71,7 @@ from cucmd.failure import Code, Failure, NodeFailed, fail
 from cucmd.node.deadlines import with_last_line
 from cucmd.node.ports import Shell
 from cucmd.node.transcript_file import TranscriptFile
-from cucmd.vos import Broken, Cli, Event, FileGet, Prompted, ReceiverAddress, Send
+from cucmd.vos import Broken, Cli, Command, Event, FileGet, Prompted, ReceiverAddress, Send
 
 # Some shells print their prompt only after an empty line (vos/NODES.md, section 2). Seconds.
 EMPTY_LINE_AFTER = 5.0
@@ -147,6 +148,15 @@ class NodeSession:
     async def command(self, text: str) -> None:
         """Sends a plain command. Raises `InvalidArgument`, `NodeFailed` (connection_lost)."""
         await self._send(self._cli.command(text), text)
+
+    async def run(self, command: Command) -> None:
+        """Sends a command of `vos/forms.py`. Raises `NodeFailed` (connection_lost)."""
+        await self._send(self._cli.run(command), command.line)
+
+    @property
+    def output(self) -> tuple[str, ...]:
+        """What has come so far of the command that `run` has sent. Not masked."""
+        return self._cli.output
 
     async def file_get(self, request: FileGet, receiver: ReceiverAddress) -> None:
         """Sends a `file get` whose questions will be answered with `receiver`. Raises likewise."""
@@ -234,6 +244,16 @@ class NodeSession:
         while not self._ended:
             await self._rate_limit.wait()
             self._process(await self._receive())
+
+    async def interrupt(self) -> None:
+        """Ends a command with Ctrl-C, and returns at the prompt. Has no time limit of its own.
+
+        Raises `NodeFailed` (connection_lost).
+        """
+        await self._interrupt()
+        self._events.clear()  # what was said after the Ctrl-C, the prompt among it
+        if self._ended:
+            raise fail(Code.CONNECTION_LOST, "the node closed the connection after Ctrl-C")
 
     async def _interrupt(self) -> None:
         """Sends Ctrl-C until the prompt is back, and every third time an empty line instead: a node

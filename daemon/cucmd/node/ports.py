@@ -217,6 +217,9 @@ class Report(Protocol):
         all_of_them: no other command will follow.
         """
 
+    def kept(self, file: ReceivedFile) -> None:
+        """We have written a file ourselves in the node's folder, durably."""
+
     def complete(self, files: Sequence[ReceivedFile]) -> None:
         """The node has reported the end of the command that sent these files.
 

@@ -35,6 +35,7 @@ from cucmd.vos.cluster import (
 from cucmd.vos.commands import FileGet, ReceiverAddress
 from cucmd.vos.events import (
     Agreed,
+    Asked,
     Broken,
     CommandDone,
     Event,
@@ -48,7 +49,7 @@ from cucmd.vos.events import (
 from cucmd.vos.forms import Command, parse_command
 from cucmd.vos.parsed import parse_answer
 from cucmd.vos.prompt import QUIET_QUESTION
-from cucmd.vos.refusals import quoted
+from cucmd.vos.refusals import quoted, refused_in
 from cucmd.vos.status import NodeStatus, parse_show_status
 from cucmd.vos.texts import LOCATIONS, PAGER_OFF, SHOW_CLUSTER, SHOW_STATUS, SHOW_VERSION
 from cucmd.vos.transcript import Transcript
@@ -64,6 +65,7 @@ __all__ = [
     "AbsTime",
     "ActiveVersion",
     "Agreed",
+    "Asked",
     "Broken",
     "Cli",
     "ClusterTable",
@@ -94,5 +96,6 @@ __all__ = [
     "parse_show_status",
     "parse_version_active",
     "quoted",
+    "refused_in",
     "window_for",
 ]

@@ -10,14 +10,15 @@ How it works. Bytes go through the screen, which gives finished lines and the gr
     LoggingIn          the beginning                    a confirmed prompt, or a question
     AtPrompt           a confirmed prompt               `command`, `file_get`, `quit`
     RunningCommand     `command`                        a confirmed prompt
+    RunningForm        `run`                            a confirmed prompt
     FileGetDialogue    `file_get`                       a confirmed prompt
-    Recovering         a `Broken` event of a state      a confirmed prompt
+    Recovering         a `Broken` or `Asked` event      a confirmed prompt
     Ended              `quit`, `closed`                 nothing
 
 The prompt's text also occurs within output, and nothing in the bytes tells the two apart. So
 silence, which only the driver can measure, is an input too. Only after Ctrl-C is the prompt
 confirmed without it. A question at which a login stops is told from a banner that stops for a
-while in the same way, by a longer silence.
+while in the same way, by a longer silence; so is one in the middle of a command of forms.py.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from cucmd.vos import texts
 from cucmd.vos.commands import FileGet, ReceiverAddress, check_command, typed
 from cucmd.vos.events import Broken, Event
 from cucmd.vos.file_get import FileGetDialogue
+from cucmd.vos.forms import Command, parse_command
 from cucmd.vos.prompt import (
     QUIET_KNOWN,
     QUIET_LOGIN,
@@ -38,7 +40,15 @@ from cucmd.vos.prompt import (
 )
 from cucmd.vos.screen import Screen
 from cucmd.vos.secrets import Secrets
-from cucmd.vos.states import AtPrompt, Ended, LoggingIn, Recovering, RunningCommand, State
+from cucmd.vos.states import (
+    AtPrompt,
+    Ended,
+    LoggingIn,
+    Recovering,
+    RunningCommand,
+    RunningForm,
+    State,
+)
 
 
 class NotAtPrompt(Exception):
@@ -67,7 +77,7 @@ class Cli:
 
     @property
     def at_prompt(self) -> bool:
-        """The prompt is confirmed: `command` and `file_get` may be called."""
+        """The prompt is confirmed: `command`, `run` and `file_get` may be called."""
         return self._state.at_prompt
 
     @property
@@ -77,7 +87,7 @@ class Cli:
         if self._idle:
             return None
         if not self._prompts.is_candidate(segment):
-            return self._question_after if self._asks else None
+            return self._asked_after if self._state.asks else None
         if not self._state.echoed:
             return QUIET_UNECHOED
         if not self._prompts.is_known(segment):
@@ -91,12 +101,18 @@ class Cli:
 
     @property
     def last_line(self) -> str:
-        """What the node has said last in a login or a `file get`, as it may be shown."""
+        """What the node has said last in a login, a `file get` or a form, as it may be shown."""
         return self._state.last_line
 
     @property
-    def _asks(self) -> bool:
-        return isinstance(self._state, LoggingIn) and self._state.asks
+    def output(self) -> tuple[str, ...]:
+        """What has come so far of the command that `run` began. Not masked."""
+        return self._state.output
+
+    @property
+    def _asked_after(self) -> float:
+        login = isinstance(self._state, LoggingIn)
+        return self._question_after if login else self._state.asks_after
 
     @property
     def _idle(self) -> bool:
@@ -145,10 +161,10 @@ class Cli:
         """The node has been silent for `quiet_after` seconds. Does nothing if that is None."""
         if self.quiet_after is None:
             return []
-        if isinstance(self._state, LoggingIn) and not self._prompts.is_candidate(
-            self._screen.segment
-        ):
-            return self._recover(Broken(self._state.stopped()))
+        if not self._prompts.is_candidate(self._screen.segment):
+            asked = self._state.asked()
+            self._begin(Recovering())
+            return [asked]
         return self._confirm()
 
     def _confirm(self) -> list[Event]:
@@ -168,6 +184,14 @@ class Cli:
         Raises InvalidArgument, NotAtPrompt.
         """
         return self._type(check_command(text), RunningCommand(text))
+
+    def run(self, command: Command) -> bytes:
+        """Begins a command of forms.py, and gives the bytes to send.
+
+        Raises InvalidArgument, NotAtPrompt.
+        """
+        line = parse_command(command.line).line  # whoever has made it
+        return self._type(line, RunningForm(line, self._secrets))
 
     def file_get(self, request: FileGet, receiver: ReceiverAddress) -> bytes:
         """Begins a `file get` that pushes to `receiver`, and gives the bytes to send.

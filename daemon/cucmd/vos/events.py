@@ -23,6 +23,16 @@ class CommandDone(msgspec.Struct, frozen=True):
     lines: tuple[str, ...]
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """A command that only reads has stopped at a question, which is not answered.
+
+    `lines`: what came before it. `question`: its line, masked. Only Ctrl-C ends the command.
+    """
+
+    lines: tuple[str, ...]
+    question: str
+
+
 class Send(msgspec.Struct, frozen=True):
     """`data` must be sent to the node now. `shown` is what a transcript may show of it."""
 
@@ -81,5 +91,14 @@ class Broken(msgspec.Struct, frozen=True):
 
 
 Event: TypeAlias = (
-    Prompted | CommandDone | Send | Sized | Agreed | Moving | FileGetDone | NothingMatched | Broken
+    Prompted
+    | CommandDone
+    | Asked
+    | Send
+    | Sized
+    | Agreed
+    | Moving
+    | FileGetDone
+    | NothingMatched
+    | Broken
 )

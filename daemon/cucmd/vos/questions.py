@@ -104,6 +104,15 @@ _AT_LOGIN = re.compile(
     r"|\b(?:press|hit)\b.{0,80}\b(?:key|enter|return)\b",
     re.IGNORECASE,
 )
+# A question in the middle of a command that only reads. There a colon alone is none: a test of
+# `utils diagnose test` stands behind one while it runs (vos/NODES.md, section 6.4).
+_IN_COMMAND = re.compile(
+    r"\?\s*$"
+    r"|[\[(][^\[\]()]{0,40}\b(?:y|n|yes|no)\b[^\[\]()]{0,40}[\])]\s*:?\s*$"
+    r"|\bplease (?:answer|type|enter)\b.{0,80}:\s*$"
+    r"|\b(?:press|hit)\b.{0,80}\b(?:key|enter|return)\b",
+    re.IGNORECASE,
+)
 _SECRET = re.compile(
     r"\b(?:pass(?:word|wd|code|phrase)|pin|otp|token|code)\b[^:?]{0,80}[:?]\s*$", re.IGNORECASE
 )
@@ -115,6 +124,13 @@ def may_be_question(line: str) -> bool:
         len(line) <= MAX_QUESTION
         and any(char.isalpha() for char in line)
         and _AT_LOGIN.search(line) is not None
+    )
+
+
+def asks_in_command(line: str) -> bool:
+    """Whether the last line of a command that only reads, not finished, is a question."""
+    return len(line) <= MAX_QUESTION and (
+        _IN_COMMAND.search(line) is not None or asks_for_secret(line)
     )
 
 

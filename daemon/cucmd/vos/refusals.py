@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from cucmd.failure import Code, Failure, failure
 from cucmd.vos import texts
 from cucmd.vos.commands import FileGet
 
 MAX_NOTES = 20
+_SHORT = 5  # lines of an answer that only refuses
 # Of what a node said, in one message. The reason stands first, a general error often last.
 MAX_BEGINNING, MAX_END = 240, 80
 # Words that a node may use for what follows `match`. What a real node says is unknown.
@@ -33,6 +34,26 @@ def quoted(notes: Collection[str]) -> str:
     if len(said) <= MAX_BEGINNING + MAX_END:
         return said
     return f"{said[:MAX_BEGINNING]} ... {said[-MAX_END:]}"
+
+
+def refused_in(lines: Sequence[str]) -> bool:
+    """Whether the answer to a plain command is that the node refuses it.
+
+    A file that is searched may have the same words, so only a short answer counts, or the last
+    line alone.
+    """
+    said = [line.strip().lower() for line in lines if line.strip()]
+    if said and said[-1].startswith(texts.UNSUCCESSFUL.lower()):
+        return True
+    return len(said) <= _SHORT and any(_is_refusal(line) for line in said)
+
+
+def _is_refusal(line: str) -> bool:
+    return (
+        line.startswith((texts.NO_VALID_COMMAND.lower(), texts.INVALID_COMMAND.lower()))
+        or texts.WRONG_ARITY in line
+        or line.endswith(texts.NO_SUCH_FILE)
+    )
 
 
 class Said:

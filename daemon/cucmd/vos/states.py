@@ -11,12 +11,13 @@ from collections.abc import Iterable
 
 from cucmd.failure import Code, Failure, failure
 from cucmd.vos import texts
-from cucmd.vos.events import CommandDone, Event, Prompted, Send
+from cucmd.vos.events import Asked, Broken, CommandDone, Event, Prompted, Send
 from cucmd.vos.questions import (
     PAGERS,
     Ask,
     Questions,
     asks_for_secret,
+    asks_in_command,
     may_be_question,
     without_pagers,
 )
@@ -26,6 +27,9 @@ KIB, MIB = 1024, 1024 * 1024
 NOT_LIKE_A_NODE = "what is there does not answer as a CUCM node does; look at its transcript"
 MAX_SHOWN = 120  # characters of a question, in a message
 MAX_LAST_LINE = 200
+# Seconds of silence after which a question of a command counts. None is typed into, so it does no
+# harm that a line of output may be cut there: the next packet comes within milliseconds.
+QUIET_ASKED = 5.0
 PAGER_KEYS = {Ask.PAGE: b" ", Ask.VIEW_PAGE: b"q"}
 
 
@@ -39,11 +43,19 @@ class State:
     ended: bool = False  # what comes is ignored
     echoed: bool = True  # our command was echoed, or there is none
     interrupted: bool = False  # Ctrl-C was sent
+    asks: bool = False  # the last line is not finished, and looks like a question
+    # Seconds of silence after which that counts. A login is asked for its own.
+    asks_after: float = QUIET_ASKED
 
     @property
     def last_line(self) -> str:
         """What the node has said last, if that may tell why it is silent; as it may be shown."""
         return ""
+
+    @property
+    def output(self) -> tuple[str, ...]:
+        """The lines of a command that runs, so far. Not masked."""
+        return ()
 
     def received(self) -> list[Event]:
         """Some bytes came."""
@@ -56,6 +68,10 @@ class State:
     def line(self, text: str) -> list[Event]:
         """A line is finished."""
         return []
+
+    def asked(self) -> Event:
+        """What the question means, after which the node has been silent: the state is left."""
+        return Broken(failure(Code.COMMAND_REFUSED, f"the node asked a question in {self.what}"))
 
     def prompt(self) -> list[Event]:
         """The prompt is confirmed: the state is left."""
@@ -99,9 +115,11 @@ class LoggingIn(State):
         return not self._segment.strip() and not asks_for_secret(self._last_line)
 
     @property
-    def asks(self) -> bool:
-        """The last line is not finished, and looks like a question."""
+    def asks(self) -> bool:  # type: ignore[override]  # it depends on what has come
         return may_be_question(self._segment)
+
+    def asked(self) -> Event:
+        return Broken(self.stopped())
 
     def stopped(self) -> Failure:
         """The node has been silent since its question."""
@@ -181,6 +199,47 @@ class RunningCommand(State):
 
     def prompt(self) -> list[Event]:
         return [CommandDone(trimmed(self._lines))]
+
+
+class RunningForm(RunningCommand):
+    """A command of forms.py. It only reads, so a question is not answered; it ends the command."""
+
+    # All nodes may run one at once, and its lines are in memory.
+    max_bytes = 4 * MIB
+
+    def __init__(self, text: str, secrets: Secrets) -> None:
+        super().__init__(text)
+        self._secrets = secrets
+        self._segment = ""
+
+    def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
+        self._segment = text
+        return super().segment(text, number, grown_from)
+
+    def line(self, text: str) -> list[Event]:
+        self._segment = ""
+        return super().line(text)
+
+    @property
+    def asks(self) -> bool:  # type: ignore[override]  # it depends on what has come
+        return self.echoed and asks_in_command(without_pagers(self._segment) or "")
+
+    @property
+    def output(self) -> tuple[str, ...]:
+        return trimmed(self._lines)
+
+    @property
+    def last_line(self) -> str:
+        unfinished = self._secrets.mask(self._segment.strip())[-MAX_LAST_LINE:]
+        return unfinished or self._secrets.mask(next(reversed(self.output), ""))[:MAX_LAST_LINE]
+
+    def asked(self) -> Event:
+        return Asked(self.output, self._secrets.mask(self._segment.strip())[-MAX_SHOWN:])
+
+    def too_much_output(self) -> Failure:
+        message = f"more than {self.max_bytes // KIB} KiB came of {self.what}"
+        hint = "narrow the command; the transcript has the beginning of what came"
+        return failure(Code.QUOTA_EXCEEDED, message, hint=hint)
 
 
 class Pager:

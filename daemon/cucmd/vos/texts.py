@@ -29,6 +29,7 @@ PAGER = "Press <enter> for 1 line, <space> for one page, or <q> to quit"
 # Generic errors (V, the middle two C).
 UNSUCCESSFUL = "Executed command unsuccessfully"
 NO_VALID_COMMAND = "No valid command entered"
+INVALID_COMMAND = "% Invalid command"  # of the vendor's own mock (V)
 WRONG_ARITY = "non-mandatory parameter(s)"  # the numbers before it differ from command to command
 NO_SUCH_FILE = "no such file or directory can be found"
 

@@ -1,0 +1,169 @@
+"""Running commands that only read on a node: log in, run one after the other, close.
+
+The one rule: nothing is typed but a form of `vos/forms.py`, and no question is answered.
+
+How a command ends, and what follows
+
+    the prompt comes       its output is kept; the next command
+    the node refuses it    its output is kept; the next command; the node fails at the end
+    a question comes       Ctrl-C; what came before it is kept; the next command; the node fails at
+                           the end
+    its time is over       what came is kept; the node fails now, with no further command: a node
+                           that hangs is left alone
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import trio
+
+from cucmd import durable, vos
+from cucmd.failure import Code, Failure, NodeFailed, fail, failure
+from cucmd.job import Phase, Run
+from cucmd.node.deadlines import FormClock
+from cucmd.node.dialogue import NodeSession
+from cucmd.node.login import reach
+from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report
+from cucmd.node.transcript_file import TranscriptFile
+from cucmd.received_file import ReceivedFile
+from cucmd.vos.secrets import Secrets
+from cucmd.work.answer import answer
+
+# Seconds until the prompt after Ctrl-C; a node may need more than 5 (vos/NODES.md, section 6.5).
+INTERRUPTED_WITHIN = 45.0
+_MODE = 0o640
+# Commands that are named in the message of a node that failed.
+_MOST_SAID = 5
+
+
+async def run(
+    task: NodeTask, what: Run, open_shell: OpenShell, receiver: Receiver, report: Report
+) -> tuple[str, ...]:
+    """Runs the commands, and keeps what they print. Returns notes. Raises `NodeFailed`."""
+    path, secrets = task.folder / "transcript.log", (task.login.password,)
+    transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
+    with transcript:
+        async with AsyncExitStack() as stack:
+            session = await reach(stack, task, open_shell, transcript, report)
+            report.phase(Phase.PREPARE)
+            await answer(session, task, vos.PAGER_OFF)
+            report.phase(Phase.COMMAND)
+            runs = _Runs(task, what, session, receiver, report)
+            failed = [await runs.run(number) for number in range(1, len(what.commands) + 1)]
+            report.phase(Phase.CLOSE)
+            _raise_failed([one for one in failed if one is not None], len(failed))
+            return ()
+
+
+def _raise_failed(failed: Sequence[Failure], commands: int) -> None:
+    if not failed:
+        return
+    said = [one.message for one in failed[:_MOST_SAID]]
+    if more := len(failed) - len(said):
+        said.append(f"and {more} more")
+    count = f"{len(failed)} of {commands} commands: " if commands > 1 else ""
+    raise fail(Code.COMMAND_REFUSED, count + "; ".join(said))
+
+
+class _Runs:
+    """The commands of one node."""
+
+    def __init__(
+        self,
+        task: NodeTask,
+        what: Run,
+        session: NodeSession,
+        receiver: Receiver,
+        report: Report,
+    ) -> None:
+        self._task = task
+        self._what = what
+        self._session = session
+        self._receiver = receiver
+        self._report = report
+        self._mask = Secrets((task.login.password,)).mask
+
+    async def run(self, number: int) -> Failure | None:
+        """Runs the command of that number. Returns why it failed, if others may still be run.
+
+        Raises `NodeFailed`.
+        """
+        command = vos.parse_command(self._what.commands[number - 1])
+        clock = FormClock(command.line, self._what.seconds or command.seconds)
+        await self._session.run(command)
+        while True:
+            try:
+                event = await self._session.next_event(clock)
+            except NodeFailed:
+                if output := self._session.output:
+                    await self._keep(number, output, complete=False)
+                raise
+            match event:
+                case vos.CommandDone(lines=lines):
+                    await self._keep(number, lines, complete=True)
+                    return self._refusal(command, lines)
+                case vos.Asked(lines=lines, question=question):
+                    await self._keep(number, lines, complete=False)
+                    return await self._end_question(command, question)
+                case vos.Broken(failure=broken):
+                    raise NodeFailed(broken)
+
+    def _refusal(self, command: vos.Command, lines: Sequence[str]) -> Failure | None:
+        if not vos.refused_in(lines):
+            return None
+        said = vos.quoted([self._mask(line) for line in lines if line.strip()])
+        return failure(Code.COMMAND_REFUSED, f"'{command.line}': the node said: {said}")
+
+    async def _end_question(self, command: vos.Command, question: str) -> Failure:
+        message = f"'{command.line}': the node asked {question!r}; it was ended with Ctrl-C"
+        with trio.move_on_after(INTERRUPTED_WITHIN):
+            await self._session.interrupt()
+            return failure(Code.COMMAND_REFUSED, message)
+        late = f"{message}, and no prompt came within {INTERRUPTED_WITHIN:g} s"
+        raise fail(Code.COMMAND_REFUSED, late)
+
+    async def _keep(self, number: int, lines: Sequence[str], *, complete: bool) -> None:
+        """Writes what a command has printed. Raises `NodeFailed`, `OSError`."""
+        content = "".join(f"{self._mask(line)}\n" for line in lines).encode()
+        self._take(len(content))
+        name = self._what.output_of(number)
+        path = self._task.folder / name
+        shortage = await trio.to_thread.run_sync(self._write, path, content)
+        if shortage is not None:
+            raise fail(Code.DISK_FULL, shortage)
+        self._report.kept(
+            ReceivedFile(
+                node=self._task.node,
+                path=f"{self._task.folder.name}/{name}",
+                size=len(content),
+                sha256=hashlib.sha256(content).hexdigest(),
+                closed=True,
+                complete=complete,
+                modified=int(time.time()),
+            )
+        )
+
+    def _take(self, size: int) -> None:
+        quota = self._task.quota
+        for limit, allowance in (("node_bytes", quota.node), ("job_bytes", quota.job)):
+            if not allowance.take(size):
+                message = f"limits.{limit} = {allowance.size} bytes are reached"
+                raise fail(Code.QUOTA_EXCEEDED, message, hint=f"raise limits.{limit}")
+
+    def _write(self, path: Path, content: bytes) -> str | None:
+        """In a worker thread. Why nothing was written, or None. Raises `OSError`."""
+        path.parent.mkdir(mode=0o750, exist_ok=True)
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if shortage := self._receiver.shortage(descriptor):
+                return shortage
+        finally:
+            os.close(descriptor)
+        durable.replace_file(path, (content,), _MODE)
+        return None

@@ -1,0 +1,108 @@
+"""A job that runs commands: its output is on record, and a restart does not run them twice."""
+
+from pathlib import Path
+
+import msgspec
+
+from cucmd.cases.archive import Archive
+from cucmd.failure import Code
+from cucmd.job import Failed, Run
+from cucmd.node.ports import NodeTask, Report
+from cucmd.received_file import ReceivedFile
+from rig.supervised import SupervisorHarness, hang, statuses, supervisor_harness
+
+WORK = Run(("show status", "utils service list"))
+NAME = "output/001-show-status.txt"
+
+
+async def one_output(task: NodeTask, report: Report) -> tuple[str, ...]:
+    """Writes the output of the first command, as work/run.py does."""
+    path = task.folder / NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("Host Name : x\n")
+    digest = "9" * 64
+    report.kept(
+        ReceivedFile(
+            task.node, f"{task.folder.name}/{NAME}", 14, digest, closed=True, complete=True
+        )
+    )
+    return ()
+
+
+async def one_output_and_hang(task: NodeTask, report: Report) -> tuple[str, ...]:
+    await one_output(task, report)
+    return await hang(task, report)
+
+
+async def run_job(harness: SupervisorHarness, *nodes: str) -> str:
+    return await harness.start(*nodes, work=WORK, credential="ops", resumable=True)
+
+
+async def test_output_is_on_record_once_the_node_has_ended(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = one_output
+        job = await harness.ended(await run_job(harness, "a"))
+        (file,) = await harness.store.files(job.job_id)
+        manifest = (harness.supervisor.directory(job.job_id) / "manifest.jsonl").read_bytes()
+    assert (file.path, file.complete, file.attempt) == (f"a/{NAME}", True, 1)
+    assert (job.nodes[0].files_received, job.nodes[0].bytes_received) == (1, 14)
+    assert msgspec.json.decode(manifest)["path"] == f"a/{NAME}"
+
+
+async def test_output_is_in_an_export_under_its_own_name(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = one_output
+        job = await harness.ended(await run_job(harness, "a"))
+        directory = harness.supervisor.directory(job.job_id)
+        archive = Archive(harness.store, job, directory, nodes=None, incomplete=False)
+        found = await archive.measure()
+        tar = b"".join([piece async for piece in archive.stream()])
+    assert found.files == 1
+    assert len(tar) == found.length
+    assert f"a/{NAME}".encode() in tar
+    assert b"Commands run by cucmd" in tar
+    assert b"show status" in tar
+
+
+async def test_a_stop_ends_unfinished_nodes_as_interrupted_although_a_login_is_known(
+    tmp_path: Path,
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": one_output, "b": one_output_and_hang}
+        job_id = await run_job(harness, "a", "b")
+        await harness.until(job_id, lambda job: statuses(job) == ["succeeded", "running"])
+        # The end of the block stops the supervisor.
+
+    async with supervisor_harness(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        job = await again.ended(job_id)
+        files = await again.store.files(job_id)
+        assert again.contacted == []
+    assert (job.status, statuses(job)) == ("partial", ["succeeded", "failed"])
+    state = job.nodes[1].state
+    assert isinstance(state, Failed)
+    assert state.failure.code is Code.INTERRUPTED
+    assert {file.path: file.complete for file in files} == {f"a/{NAME}": True, f"b/{NAME}": True}
+
+
+async def test_after_a_kill_nothing_is_run_again_and_the_output_on_disk_is_on_record(
+    tmp_path: Path,
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job = harness.job("a", work=WORK, credential="ops", resumable=True)
+        await harness.store.add_job(job)
+        path = harness.supervisor.directory(job.job_id) / "a" / NAME
+        path.parent.mkdir(parents=True)
+        path.write_text("Host Name : x\n")
+        path.with_name(f".{path.name}.7.new").write_text("half")
+
+        def replan(_: object) -> None:
+            return None  # as the planner does, see test_plan.py
+
+        await harness.supervisor.recover(replan)
+        ended = await harness.ended(job.job_id)
+        (file,) = await harness.store.files(job.job_id)
+        assert harness.contacted == []
+    assert statuses(ended) == ["failed"]
+    assert (file.path, file.size, file.complete) == (f"a/{NAME}", 14, False)
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
