@@ -78,6 +78,8 @@ def _kind_itself(kind: Any) -> str:
             return f"({','.join(arguments)})"
         case (origin, (item, last)) if origin is tuple and last is Ellipsis:
             return f"[]{_kind(item)}"
+        case (origin, (key, item)) if origin is dict and item is Any:
+            return "object"
         case (origin, (key, item)) if origin is dict and key is str:
             return f"[string]{_kind(item)}"
     raise TypeError(f"{kind} has no form in an interface")

@@ -3,6 +3,7 @@
     structs.py     what travels; `io.cucmd.Jobs.varlink` is the text that outsiders read
     error_structs.py  the fields of its errors
     structs_clusters.py  those of calls about clusters
+    structs_commands.py  those of calls about commands
     interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
     methods.py     one function a method, of those about jobs
     knowledge.py   those about clusters, profiles and credentials

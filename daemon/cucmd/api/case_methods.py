@@ -7,7 +7,7 @@ all of a job is refused before it is closed.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import TypeVar
 
@@ -18,17 +18,22 @@ from cucmd.api.deletion import Deleted, Deletions
 from cucmd.api.listing import MOST_LISTED
 from cucmd.api.pruning import prune_rule
 from cucmd.api.refusals import refusals, refusals_of_files
+from cucmd.api.structs_commands import CommandOutput, OutputReply, OutputRequest
 from cucmd.api.wire import file_to_wire, summary_to_wire, wrong_to_wire
 from cucmd.cases.archive import Archive
 from cucmd.cases.coverage import Coverage
 from cucmd.cases.files import folder, is_gone, nodes_by_name, pages
+from cucmd.cases.output import Printed, printed, read_output
 from cucmd.cases.transcript import read_transcript
 from cucmd.cases.verify import Verifier
-from cucmd.job import Job
+from cucmd.config import InvalidValue
+from cucmd.config.errors import found
+from cucmd.job import Job, Node, Run
 from cucmd.jobs.errors import FilesDeleted, UnknownNode
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.store import Store
 from cucmd.varlink import Caller, StreamReply, Upgrade
+from cucmd.vos import parse_answer, parse_command
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -37,6 +42,8 @@ T = TypeVar("T")
 _TELL_EVERY = 1.0
 # Seconds that an export waits until the time stamps have been looked at.
 _WAIT_FOR_COVERAGE = 30.0
+# Characters of an output that is parsed. An answer that has a parser has a few thousand.
+_LONGEST_PARSED = 256 * 1024
 
 
 class Cases:
@@ -62,6 +69,20 @@ class Cases:
                     files = tuple(file_to_wire(file, node) for file, node in page)
                     yield StreamReply(structs.FilesReply(files))
         yield StreamReply(structs.FilesReply(()), continues=False)
+
+    async def output(
+        self, caller: Caller, request: OutputRequest
+    ) -> AsyncGenerator[StreamReply, None]:
+        with refusals_of_files():
+            job = await self._named(request.job_id, request.nodes)
+            work = job.work
+            if not isinstance(work, Run):
+                raise InvalidValue("job_id", found(job.job_id, "is no job that runs commands"))
+            nodes = tuple(nodes_by_name(job, request.nodes).values())
+            async with aclosing(self._held(job, self._outputs(job, work, nodes))) as pieces:
+                async for piece in pieces:
+                    yield StreamReply(OutputReply(piece))
+        yield StreamReply(OutputReply(), continues=False)
 
     async def verify(
         self, caller: Caller, request: structs.VerifyRequest
@@ -121,9 +142,13 @@ class Cases:
                     nodes=request.nodes,
                     incomplete=bool(request.incomplete),
                 )
-                found = await archive.measure()
+                measured = await archive.measure()
             reply = structs.ExportReply(
-                job.job_id, found.length, found.files, found.size, found.left_out
+                job.job_id,
+                measured.length,
+                measured.files,
+                measured.size,
+                measured.left_out,
             )
             yield Upgrade(reply, archive.stream())
 
@@ -163,6 +188,16 @@ class Cases:
         if now.files_deleted and not job.files_deleted:
             raise FilesDeleted(job.job_id)
 
+    async def _outputs(
+        self, job: Job, work: Run, nodes: Sequence[Node]
+    ) -> AsyncGenerator[CommandOutput, None]:
+        directory = self._supervisor.directory(job.job_id)
+        for node in nodes:
+            for one in await printed(self._store, job, work, node, directory):
+                async with aclosing(_pieces(work, node, one)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+
     async def _whole(self, job_id: str) -> Job:
         """The closed job, if its files were not deleted. Raises `FilesDeleted`, `Busy`."""
         job = await self._supervisor.closed(job_id)
@@ -178,6 +213,20 @@ class Cases:
             if name not in there:
                 raise UnknownNode(job.job_id, name)
         return job
+
+
+async def _pieces(work: Run, node: Node, one: Printed) -> AsyncGenerator[CommandOutput, None]:
+    line = work.commands[one.number - 1]
+    whole: list[str] | None = []
+    async with aclosing(read_output(one.path)) as pieces:
+        async for text, ended in pieces:
+            if whole is not None:
+                whole.append(text)
+                whole = whole if sum(map(len, whole)) <= _LONGEST_PARSED else None
+            parsed = None
+            if ended and whole is not None:
+                parsed = parse_answer(parse_command(line), "".join(whole).splitlines())
+            yield CommandOutput(node.node, one.number, line, text, ended, one.complete, parsed)
 
 
 def _log_deleted(caller: Caller, deleted: Deleted, what: str) -> None:

@@ -6,7 +6,7 @@ the structs.
 
 from __future__ import annotations
 
-from cucmd.api import error_structs, structs, structs_clusters
+from cucmd.api import error_structs, structs, structs_clusters, structs_commands
 from cucmd.api.case_methods import Cases
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.knowledge import Knowledge
@@ -32,6 +32,14 @@ def jobs_interface(
             structs.StartReply,
             jobs.discover,
             effect=True,
+        ),
+        Method("Run", structs_commands.RunRequest, structs.StartReply, jobs.run, effect=True),
+        Method(
+            "Output",
+            structs_commands.OutputRequest,
+            structs_commands.OutputReply,
+            cases.output,
+            streaming=True,
         ),
         Method("Files", structs.FilesRequest, structs.FilesReply, cases.files, streaming=True),
         Method("Export", structs.ExportRequest, structs.ExportReply, cases.export, upgrade=True),

@@ -19,6 +19,7 @@ from cucmd.api.refusals import refusals
 from cucmd.api.request_id import traced
 from cucmd.api.start_key import start_key
 from cucmd.api.structs_clusters import DiscoverRequest
+from cucmd.api.structs_commands import RunRequest
 from cucmd.api.targets import needs_discoveries
 from cucmd.api.watching import Watching
 from cucmd.api.wire import job_to_wire, summary_to_wire
@@ -67,10 +68,7 @@ class Jobs:
                 # Before the plan, which fails if the configuration has lost what it needs.
                 job = await self._supervisor.made_with(key)
                 if job is None:
-                    known: Sequence[Discovery] = ()
-                    if needs_discoveries(request.nodes, request.discovered):
-                        known = await self._discoveries()
-                    planned, tasks = self._planner().plan(request, known)
+                    planned, tasks = self._planner().plan(request, await self._known(request))
                     planned = replace(planned, uid=caller.uid)
                     job = await self._supervisor.start(planned, tasks, key)
             log.info(
@@ -83,6 +81,12 @@ class Jobs:
                 extra=caller.for_log,
             )
             return structs.StartReply(self._wire(job), called)
+
+    async def _known(self, request: structs.StartRequest | RunRequest) -> Sequence[Discovery]:
+        """What decides the nodes of the request beside the configuration."""
+        if needs_discoveries(request.nodes, request.discovered):
+            return await self._discoveries()
+        return ()
 
     async def discover(self, caller: Caller, request: DiscoverRequest) -> structs.StartReply:
         with traced("Discover", caller, request.request_id) as called:
@@ -98,6 +102,29 @@ class Jobs:
                 "job %s: discovery from %s by uid %d, pid %d, request %s",
                 job.job_id,
                 job.nodes[0].node,
+                caller.uid,
+                caller.pid,
+                called,
+                extra=caller.for_log,
+            )
+            return structs.StartReply(self._wire(job), called)
+
+    async def run(self, caller: Caller, request: RunRequest) -> structs.StartReply:
+        with traced("Run", caller, request.request_id) as called:
+            with refusals(caller):
+                request = replace(request, request_id=called)
+                key = start_key(caller.uid, request)
+                job = await self._supervisor.made_with(key)
+                if job is None:
+                    known = await self._known(request)
+                    planned, tasks = self._planner().plan_run(request, known)
+                    planned = replace(planned, uid=caller.uid)
+                    job = await self._supervisor.start(planned, tasks, key)
+            log.info(
+                "job %s: %d commands on %s by uid %d, pid %d, request %s",
+                job.job_id,
+                len(request.commands),
+                _nodes(len(job.nodes)),
                 caller.uid,
                 caller.pid,
                 called,

@@ -16,8 +16,14 @@ from msgspec.structs import asdict, replace
 
 from cucmd.allowance import Allowance, Quota
 from cucmd.api import labels, structs
-from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
+from cucmd.api.resolve import (
+    resolve_collection,
+    resolve_commands,
+    resolve_concurrency,
+    resolve_timeouts,
+)
 from cucmd.api.structs_clusters import DiscoverRequest
+from cucmd.api.structs_commands import RunRequest
 from cucmd.api.targets import Target, expand
 from cucmd.config import (
     Config,
@@ -29,7 +35,7 @@ from cucmd.config import (
     load_credential,
 )
 from cucmd.config.errors import found
-from cucmd.job import Collect, Discover, Job, Node, Timeouts, Work
+from cucmd.job import Collect, Discover, Job, Node, Run, Timeouts, Work
 from cucmd.jobs.errors import UnknownNode
 from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.node_name import InvalidNode, folder_of, marked_nodes, parse_node
@@ -67,15 +73,29 @@ class Planner:
 
         Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`.
         """
-        if len(request.nodes) > MOST_NODES:
-            raise InvalidValue(
-                "nodes", f"{len(request.nodes)} names; at most {MOST_NODES} in a job"
-            )
-        nodes = expand(self._config, discoveries, request.nodes, request.discovered or ())
-        if len(nodes) > MOST_NODES:
-            raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
         now = datetime.now(UTC)
+        nodes = self._expanded(request, discoveries)
         work = _with_hours(resolve_collection(request.collection, self._config, now), now)
+        return self._on_nodes(request, nodes, work, now)
+
+    def plan_run(
+        self, request: RunRequest, discoveries: Sequence[Discovery] = ()
+    ) -> tuple[Job, tuple[NodeTask | None, ...]]:
+        """The job that runs commands. Raises as `plan`, and `InvalidValue` for a command that is
+        not one of the forms.
+        """
+        seconds = None if request.timeouts is None else request.timeouts.command
+        work = Run(resolve_commands(request.commands), seconds)
+        nodes = self._expanded(request, discoveries)
+        return self._on_nodes(request, nodes, work, datetime.now(UTC))
+
+    def _on_nodes(
+        self,
+        request: structs.StartRequest | RunRequest,
+        nodes: Sequence[Target],
+        work: Work,
+        now: datetime,
+    ) -> tuple[Job, tuple[NodeTask | None, ...]]:
         job = self._job(request, request.nodes, nodes, work, now)
         job = replace(
             job,
@@ -84,6 +104,19 @@ class Planner:
             accept_nodes=bool(request.accept_nodes),
         )
         return job, self._tasks(job, _Logins(self, request.login))
+
+    def _expanded(
+        self, request: structs.StartRequest | RunRequest, discoveries: Sequence[Discovery]
+    ) -> Sequence[Target]:
+        """The nodes of a request. Raises `InvalidValue`."""
+        if len(request.nodes) > MOST_NODES:
+            raise InvalidValue(
+                "nodes", f"{len(request.nodes)} names; at most {MOST_NODES} in a job"
+            )
+        nodes = expand(self._config, discoveries, request.nodes, request.discovered or ())
+        if len(nodes) > MOST_NODES:
+            raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
+        return nodes
 
     def plan_discovery(self, request: DiscoverRequest) -> tuple[Job, tuple[NodeTask | None, ...]]:
         """The job that asks one node for its cluster: the publisher, where a cluster is named.
@@ -108,7 +141,7 @@ class Planner:
 
     def _job(
         self,
-        request: structs.StartRequest | DiscoverRequest,
+        request: structs.StartRequest | DiscoverRequest | RunRequest,
         targets: Sequence[str],
         nodes: Sequence[Target],
         work: Work,

@@ -16,6 +16,7 @@ from cucmd import job
 from cucmd.api import structs
 from cucmd.config import Config, InvalidValue, Profile, rules
 from cucmd.config.errors import found
+from cucmd.vos import InvalidArgument, parse_command
 
 # RFC 3339. The zone is required: a local time could be that of the client or of the daemon.
 _RFC3339 = re.compile(
@@ -117,6 +118,26 @@ def resolve_timeouts(request: structs.Timeouts | None, base: job.Timeouts) -> jo
     if own and (wrong := rules.wrong_timeout(timeouts, own)):
         raise InvalidValue(f"timeouts.{wrong[0]}", wrong[1])
     return timeouts
+
+
+# Each is typed on every node; what needs more is more than one question.
+MOST_COMMANDS = 20
+
+
+def resolve_commands(commands: Sequence[str]) -> tuple[str, ...]:
+    """The lines to type. Raises `InvalidValue` for `commands`, or one of them."""
+    if not 1 <= len(commands) <= MOST_COMMANDS:
+        raise InvalidValue(
+            "commands", f"has {len(commands)} commands; expected 1 to {MOST_COMMANDS}"
+        )
+    return tuple(_command(position, text) for position, text in enumerate(commands))
+
+
+def _command(position: int, text: str) -> str:
+    try:
+        return parse_command(text).line
+    except InvalidArgument as error:
+        raise InvalidValue(f"commands[{position}]", found(text, error.reason)) from None
 
 
 def resolve_concurrency(request: int | None, base: int) -> int:

@@ -13,12 +13,13 @@ from msgspec.structs import replace
 
 from cucmd.api import structs
 from cucmd.api.structs_clusters import DiscoverRequest
+from cucmd.api.structs_commands import RunRequest
 from cucmd.config import InvalidValue
 from cucmd.store import StartKey
 
 LONGEST = 128
 
-Keyed: TypeAlias = structs.StartRequest | structs.RetryRequest | DiscoverRequest
+Keyed: TypeAlias = structs.StartRequest | structs.RetryRequest | DiscoverRequest | RunRequest
 
 
 def start_key(uid: int, request: Keyed) -> StartKey | None:

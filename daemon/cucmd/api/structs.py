@@ -122,6 +122,7 @@ class Job(Struct, frozen=True):
     files_deleted: bool | None = None
     deleted: bool | None = None
     kind: str | None = None
+    commands: tuple[str, ...] | None = None
 
 
 class JobSummary(Struct, frozen=True):

@@ -47,6 +47,7 @@ def job_to_wire(
         files_deleted=job.files_deleted or gone or None,
         deleted=job.deleted or None,
         kind=job.kind,
+        commands=job.work.commands if isinstance(job.work, domain.Run) else None,
     )
 
 

@@ -9,6 +9,7 @@
     unpack.py     PURE  gzip and tar in pieces
     thread.py     a thread for work that takes long
     transcript.py  the transcript of a node, also while it grows
+    output.py     what commands have printed on the nodes
     delete.py     the directory of a job is removed
     retention.py  PURE  which jobs are deleted without being named
     elapsed.py    how much time has passed for sure, by which a job is old one day

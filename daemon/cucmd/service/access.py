@@ -35,8 +35,10 @@ class Role(Enum):
 ROLES: dict[str, Role] = {
     **dict.fromkeys(("Status", "List", "Watch", "ListHostKeys"), Role.VIEW),
     **dict.fromkeys(("Clusters", "Profiles"), Role.VIEW),
-    **dict.fromkeys(("Files", "Export", "Transcript"), Role.READ),
-    **dict.fromkeys(("Start", "Discover", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE),
+    **dict.fromkeys(("Files", "Output", "Export", "Transcript"), Role.READ),
+    **dict.fromkeys(
+        ("Start", "Discover", "Run", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE
+    ),
     **dict.fromkeys(("Delete", "Prune"), Role.OPERATE),
     **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload", "Credentials"), Role.OPERATE),
     # About the service itself, so that `varlinkctl info` works for the view group too.

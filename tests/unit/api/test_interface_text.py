@@ -25,7 +25,7 @@ ADDED = {
         **{"owner": "?int", "targets": "?[]string", "labels": "?[string]string"},
         **{"revision": "?int", "closed": "?bool", "resumable": "?bool", "retries": "?int"},
         **dict.fromkeys(("files_deleted", "deleted"), "?bool"),
-        "kind": "?string",
+        **{"kind": "?string", "commands": "?[]string"},
     },
     ("type", "Node"): {
         **{"coverage": "?string", "all_announced": "?bool", "heard_at": "?string"},
@@ -62,6 +62,18 @@ ADDED = {
     ("method", "Clusters"): {"name": "?string"},
     ("method", "Profiles"): {"name": "?string"},
     ("method", "Credentials"): {},
+    ("method", "Run"): {
+        **{"nodes": "[]string", "login": "Login", "commands": "[]string"},
+        **{"discovered": "?[]string", "accept_nodes": "?bool"},
+        **{"timeouts": "?Timeouts", "concurrency": "?int", "try_all": "?bool"},
+        **{"request_id": "?string", "labels": "?[string]string", "start_key": "?string"},
+    },
+    ("method", "Output"): {"job_id": "string", "nodes": "?[]string"},
+    ("type", "CommandOutput"): {
+        **dict.fromkeys(("node", "command", "text"), "string"),
+        **dict.fromkeys(("ended", "complete"), "bool"),
+        **{"number": "int", "parsed": "?object"},
+    },
     ("method", "Start"): {
         **dict.fromkeys(("request_id", "start_key"), "?string"),
         **{"labels": "?[string]string", "try_all": "?bool"},
@@ -221,6 +233,7 @@ def test_the_error_for_a_defect_is_among_the_errors(interface: Interface) -> Non
 def test_methods_with_an_effect_are_marked(interface: Interface) -> None:
     assert {one.name for one in interface.methods if one.effect} == {
         "Start",
+        "Run",
         "Discover",
         "Retry",
         "Label",
@@ -236,4 +249,5 @@ def test_methods_with_an_effect_are_marked(interface: Interface) -> None:
         "Files",
         "Verify",
         "Transcript",
+        "Output",
     }

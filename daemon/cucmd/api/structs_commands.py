@@ -1,0 +1,45 @@
+"""The structs of calls about commands that are run on nodes. Shared by the daemon and `cucmctl`.
+
+The one rule: that of `structs.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from cucmd.api.structs import Login, Timeouts
+
+
+class RunRequest(Struct, frozen=True):
+    nodes: tuple[str, ...]
+    login: Login
+    commands: tuple[str, ...]
+    timeouts: Timeouts | None = None
+    concurrency: int | None = None
+    request_id: str | None = None
+    labels: dict[str, str] | None = None
+    start_key: str | None = None
+    try_all: bool | None = None
+    discovered: tuple[str, ...] | None = None
+    accept_nodes: bool | None = None
+
+
+class OutputRequest(Struct, frozen=True):
+    job_id: str
+    nodes: tuple[str, ...] | None = None
+
+
+class CommandOutput(Struct, frozen=True):
+    node: str
+    number: int
+    command: str
+    text: str
+    ended: bool
+    complete: bool
+    parsed: dict[str, Any] | None = None
+
+
+class OutputReply(Struct, frozen=True):
+    output: CommandOutput | None = None

@@ -1,0 +1,167 @@
+"""`Run` and `Output`: what is taken for a command, the job of it, and what comes back."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cucmd.api import structs
+from cucmd.api.case_methods import Cases
+from cucmd.api.planning import Planner
+from cucmd.api.resolve import MOST_COMMANDS
+from cucmd.api.structs_commands import CommandOutput, OutputRequest, RunRequest
+from cucmd.api.wire import job_to_wire
+from cucmd.config import Config, InvalidValue
+from cucmd.job import Run, Work
+from cucmd.node.ports import NodeTask, Report
+from cucmd.received_file import ReceivedFile
+from cucmd.varlink import Caller, VarlinkError
+from rig.supervised import SupervisorHarness, supervisor_harness
+
+LOGIN = structs.Login(username="administrator", password="secret")
+SERVICES = "Requesting service status, please wait...\nCisco Tomcat[STARTED]\n"
+CALLER = Caller(1000, 1000, frozenset(), 1)
+PLANNER = Planner(Config(), {}, Path("/x").joinpath)
+
+
+def request(*commands: str, **fields: object) -> RunRequest:
+    values = {"nodes": ("a", "b"), "login": LOGIN, **fields}
+    return RunRequest(commands=commands, **values)
+
+
+def test_a_job_that_runs_commands() -> None:
+    job, tasks = PLANNER.plan_run(
+        request("  show   status", "utils diagnose test", concurrency=1, try_all=True)
+    )
+    assert job.work == Run(("show status", "utils diagnose test"))
+    assert (job.kind, job.concurrency, job.try_all) == ("run", 1, True)
+    assert [task and task.work for task in tasks] == [job.work, job.work]
+    assert not job.goes_on
+
+
+def test_one_time_limit_for_all_commands_is_that_of_the_request() -> None:
+    job, _ = PLANNER.plan_run(request("show status", timeouts=structs.Timeouts(command=45)))
+    assert job.work == Run(("show status",), 45)
+    assert job.timeouts.command == 45
+
+
+@pytest.mark.parametrize(
+    ("commands", "field"),
+    [
+        ((), "commands"),
+        (("show status",) * (MOST_COMMANDS + 1), "commands"),
+        (("show status", "utils system restart"), "commands[1]"),
+        (("show status; utils system restart",), "commands[0]"),
+        (("show status\n",), "commands[0]"),
+        (("",), "commands[0]"),
+    ],
+)
+def test_what_is_no_command_is_refused_before_there_is_a_job(
+    commands: tuple[str, ...], field: str
+) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        PLANNER.plan_run(request(*commands))
+    assert refused.value.parameter == field
+
+
+def test_commands_do_not_go_on_after_a_restart_though_the_login_is_known() -> None:
+    job, _ = PLANNER.plan_run(request("show status"))
+    assert PLANNER.replan(msgspec.structs.replace(job, resumable=True, credential="ops")) is None
+
+
+def test_a_stored_job_is_read_again() -> None:
+    work = Run(("show status",), 5)
+    encoded = msgspec.json.encode(work)
+    assert msgspec.json.decode(encoded, type=Work) == work
+    assert b'"type":"run"' in encoded
+
+
+class Opened:
+    def __init__(self, harness: SupervisorHarness) -> None:
+        self.harness = harness
+        self.cases = Cases(harness.supervisor, harness.store, None, None)
+
+    async def job(self, *nodes: str, work: object = None) -> str:
+        work = work or Run(("show date", "utils service list"))
+        for node in nodes:
+            self.harness.behaviours[node] = prints
+        return (await self.harness.ended(await self.harness.start(*nodes, work=work))).job_id
+
+    async def output(self, job_id: str, *nodes: str) -> list[CommandOutput]:
+        calls = self.cases.output(CALLER, OutputRequest(job_id, nodes or None))
+        async with aclosing(calls) as replies:
+            got = [reply async for reply in replies]
+        assert [reply.continues for reply in got] == [True] * (len(got) - 1) + [False]
+        assert got[-1].parameters.output is None
+        return [reply.parameters.output for reply in got[:-1]]
+
+
+async def prints(task: NodeTask, report: Report) -> tuple[str, ...]:
+    """As `work/run.py` does, in short."""
+    assert isinstance(task.work, Run)
+    for number, text in ((1, f"it is {task.node}\n" * 20_000), (2, SERVICES)):
+        name = task.work.output_of(number)
+        path = task.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        file = ReceivedFile(
+            task.node, f"{task.folder.name}/{name}", len(text), "0" * 64, complete=number == 2
+        )
+        report.kept(file)
+    return ()
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
+    async with supervisor_harness(tmp_path) as harness:
+        yield Opened(harness)
+
+
+async def test_the_output_comes_node_by_node_in_pieces_and_parsed(opened: Opened) -> None:
+    pieces = await opened.output(await opened.job("b", "a"))
+    assert list(dict.fromkeys((one.node, one.number) for one in pieces)) == [
+        ("b", 1),
+        ("b", 2),
+        ("a", 1),
+        ("a", 2),
+    ]
+    first = [one for one in pieces if (one.node, one.number) == ("b", 1)]
+    assert len(first) > 1
+    assert "".join(one.text for one in first) == "it is b\n" * 20_000
+    assert [one.ended for one in first] == [False] * (len(first) - 1) + [True]
+    assert {one.complete for one in first} == {False}
+    assert {one.parsed is None for one in first} == {True}
+    (services,) = [one for one in pieces if (one.node, one.number) == ("a", 2)]
+    assert (services.command, services.complete, services.text) == (
+        "utils service list",
+        True,
+        SERVICES,
+    )
+    assert msgspec.to_builtins(services.parsed) == {
+        "services": ({"name": "Cisco Tomcat", "state": "STARTED", "note": None},),
+        "primary": None,
+        "others": ("Requesting service status, please wait...",),
+    }
+
+
+async def test_the_output_of_one_node(opened: Opened) -> None:
+    pieces = await opened.output(await opened.job("b", "a"), "a")
+    assert {one.node for one in pieces} == {"a"}
+
+
+async def test_a_job_of_another_kind_has_no_output(opened: Opened) -> None:
+    job_id = await opened.harness.start("a")
+    await opened.harness.ended(job_id)
+    with pytest.raises(VarlinkError):
+        await opened.output(job_id)
+
+
+async def test_what_a_job_runs_is_shown(opened: Opened) -> None:
+    job_id = await opened.job("a")
+    job = await opened.harness.supervisor.find(job_id)
+    shown = job_to_wire(job, Path("/x"))
+    assert (shown.kind, shown.commands) == ("run", ("show date", "utils service list"))
+    assert shown.collection == structs.Collection()
+    assert shown.nodes[0].files_received == 1
