@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -173,3 +173,12 @@ def decoded(reply: Reply, kind: type[R]) -> R:
     except msgspec.MsgspecError as error:
         text = f"the daemon's reply is not as agreed, is its version another? {error}"
         raise ProtocolError(text) from error
+
+
+def texts(name: str, values: Sequence[str]) -> tuple[str, ...]:
+    """Refuses one text, which is a sequence too: "berlin" would be the nodes b, e, r, l, i, n."""
+    if isinstance(values, str | bytes):
+        raise TypeError(
+            f"{name}: {values!r} is a single text; expected several, as in [{values!r}]"
+        )
+    return tuple(values)

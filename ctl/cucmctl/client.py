@@ -9,15 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from cucmctl.calls import Calls, decoded, full_name
+from cucmctl.calls import decoded, full_name, texts
 from cucmctl.cluster import discover_first
+from cucmctl.command_calls import CommandCalls
 from cucmctl.errors import ProtocolError
 from cucmctl.export_stream import Export
 from cucmctl.wire import Call
 from cucmd.api import structs, structs_clusters
 
 
-class Client(Calls):
+class Client(CommandCalls):
     """A connection to the daemon, opened by the first call and again after a restart of the daemon.
 
     socket   its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
@@ -57,9 +58,9 @@ class Client(Calls):
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
         """
-        chosen = _texts("nodes", nodes)
+        chosen = texts("nodes", nodes)
         if collection.paths is not None:
-            _texts("collection.paths", collection.paths)
+            texts("collection.paths", collection.paths)
         request = structs.StartRequest(
             chosen,
             login,
@@ -70,7 +71,7 @@ class Client(Calls):
             None if labels is None else dict(labels),
             start_key,
             try_all or None,
-            None if discovered is None else _texts("discovered", discovered),
+            None if discovered is None else texts("discovered", discovered),
             accept_nodes or None,
         )
         return self._ask_once("Start", request)
@@ -149,7 +150,7 @@ class Client(Calls):
         The others: as for `start`, and it is asked for again in the same way.
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, and as `start` does.
         """
-        chosen = None if nodes is None else _texts("nodes", nodes)
+        chosen = None if nodes is None else texts("nodes", nodes)
         request = structs.RetryRequest(
             job_id, chosen, login, request_id, start_key, try_all or None
         )
@@ -198,7 +199,7 @@ class Client(Calls):
         Idempotent. A job that has ended stays as it is; the reply's `message` says so.
         Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
         """
-        chosen = None if nodes is None else _texts("nodes", nodes)
+        chosen = None if nodes is None else texts("nodes", nodes)
         request = structs.CancelRequest(job_id, chosen, request_id)
         return self.call("Cancel", request, structs.CancelReply)
 
@@ -243,7 +244,7 @@ class Client(Calls):
 
         It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
         """
-        chosen = None if nodes is None else _texts("nodes", nodes)
+        chosen = None if nodes is None else texts("nodes", nodes)
         request = structs.FilesRequest(job_id, chosen)
         for reply in self._replies("Files", request, structs.FilesReply, None):
             yield from reply.files
@@ -256,7 +257,7 @@ class Client(Calls):
 
         It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`, `JobBusy`.
         """
-        chosen = None if nodes is None else _texts("nodes", nodes)
+        chosen = None if nodes is None else texts("nodes", nodes)
         request = structs.VerifyRequest(job_id, chosen)
         yield from self._replies("Verify", request, structs.VerifyReply, None)
 
@@ -278,7 +279,7 @@ class Client(Calls):
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `InvalidRequest` if a file of it is gone,
         `StorageFailed`.
         """
-        chosen = None if nodes is None else _texts("nodes", nodes)
+        chosen = None if nodes is None else texts("nodes", nodes)
         request = structs.ExportRequest(job_id, chosen, incomplete or None)
         connection = self._opened(self._deadline())
         try:
@@ -378,12 +379,3 @@ class Client(Calls):
         The reply names the changed settings that only a restart applies. Raises `ReloadFailed`.
         """
         return self.call("Reload", {}, structs.ReloadReply)
-
-
-def _texts(name: str, values: Sequence[str]) -> tuple[str, ...]:
-    """Refuses one text, which is a sequence too: "berlin" would be the nodes b, e, r, l, i, n."""
-    if isinstance(values, str | bytes):
-        raise TypeError(
-            f"{name}: {values!r} is a single text; expected several, as in [{values!r}]"
-        )
-    return tuple(values)

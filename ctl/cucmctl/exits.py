@@ -57,6 +57,7 @@ _TYPED = {
     "job_id": "JOB",
     "node": "NODE",
     "publisher": "PUBLISHER",
+    "commands": "COMMAND",
     "older_than": "--older-than",
     "larger_than": "--larger-than",
     "labels": "KEY=VALUE",

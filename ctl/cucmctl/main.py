@@ -14,6 +14,7 @@ from cucmctl.lean import collect_garbage_less_often, load_msgspec
 # verb -> (module of `commands`, what the overview says)
 VERBS = {
     "start": ("start", "start a job on one or more nodes; prints its id"),
+    "run": ("run", "run commands that only read on nodes, and print what they say"),
     "retry": ("retry", "try nodes of a job again that did not succeed"),
     "status": ("show", "a job, node by node; without a job, running jobs and the newest"),
     "list": ("show", "jobs, newest first"),

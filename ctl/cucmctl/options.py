@@ -49,6 +49,7 @@ class VerbParser(argparse.ArgumentParser):
 
     reminder = ""
     arguments: Sequence[str] = ()
+    takes_rest = False  # what follows `--` is no argument: it is in `rest`; None without a `--`
 
     def error(self, message: str) -> NoReturn:
         text = message.removeprefix("argument ")
@@ -121,8 +122,13 @@ def parse(verb: str, command: Command, arguments: Sequence[str]) -> argparse.Nam
     )
     command.declare(parser)
     add_global_options(parser)
+    rest: list[str] | None = None
+    if parser.takes_rest and "--" in arguments:
+        at = list(arguments).index("--")
+        arguments, rest = arguments[:at], list(arguments[at + 1 :])
     parser.arguments = arguments
     parsed = parser.parse_intermixed_args(arguments)
+    parsed.rest = rest
     _refuse_invalid_text(parsed)
     return parsed
 

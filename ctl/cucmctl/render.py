@@ -192,6 +192,8 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
         yield f"collects {visible(what + _meant(job.collection))}"
     elif job.kind == "discover":
         yield "asks a node which nodes its cluster has"
+    for command in job.commands or ():
+        yield f"runs {visible(command)}"
     if whose := _whose(job):
         yield visible(whose)
     if job.collection.compress:

@@ -1,9 +1,10 @@
 """The verbs of `cucmctl`, one file a group; each file has `COMMANDS`, from verb to `Command`.
 
     start.py     `start`
+    run.py       `run`
     discover.py  `discover`
     retry.py     `retry`
-    begin.py     what `start`, `retry` and `discover` share
+    begin.py     what `start`, `run`, `retry` and `discover` share
     login.py     the login of a new job
     lookup.py    what is looked up before anybody is asked for a password
     follow.py    `watch`, `wait`, and the rest of `--wait` and `--watch`

@@ -8,7 +8,8 @@
     stamps.py      PURE  the first and the last line of a trace
     selection.py   PURE  which files a `file get` or `file list` means
     texts.py       PURE  what a node says, word for word
-    answers.py     PURE  what the commands besides `file get` print
+    answers.py     PURE  what commands print: the cluster, the status, lists of files
+    reports.py     PURE  what those print that report something
     editor.py      PURE  keys in, echo and lines out
     counters.py    what was seen on the nodes' side
     node.py        one node, apart from its connections

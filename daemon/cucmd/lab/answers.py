@@ -5,13 +5,15 @@ The one rule: the texts are those of `vos/NODES.md`. Where that says "unknown", 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 import msgspec
 
 from cucmd.lab import texts
-from cucmd.lab.selection import Entry
+from cucmd.lab.selection import Entry, Get
+from cucmd.lab.tree import ROOTS, VirtualFile, blocks
 
 VERSION = "12.5.1.15900-66"
 
@@ -117,6 +119,20 @@ def service_list() -> list[str]:
         "Cisco Dialed Number Analyzer[STOPPED]  Service Not Activated ",
         "Primary Node =true",
     ]
+
+
+def file_search(
+    get: Get, files: Sequence[VirtualFile], pattern: re.Pattern[str], node: int
+) -> list[str]:
+    """As vos/NODES.md, section 6.9, says it: with several files each line has its file's name."""
+    root = ROOTS[get.location]
+    lines = [texts.SEARCHING_PATH.format(root=root, path=get.spec.strip("/"))]
+    for file in files:
+        lines.append(texts.SEARCHING_FILE.format(root=root, path=file.path))
+        begin = f"/var/log/{root}/{file.path}:" if len(files) > 1 else ""
+        first = next(blocks(node, file.path, file.size), b"").decode()
+        lines += [begin + line for line in first.splitlines() if pattern.search(line)]
+    return [*lines, texts.SEARCHED]
 
 
 def file_list(entries: Sequence[Entry], zone: tzinfo, *, detail: bool) -> list[str]:

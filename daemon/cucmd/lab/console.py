@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -17,7 +17,16 @@ from cucmd.lab.editor import Echo
 from cucmd.lab.faults import Kind, Step
 from cucmd.lab.node import Node
 from cucmd.lab.options import Prompt
-from cucmd.lab.selection import Entry, FileList, Refused, listing, parse_list
+from cucmd.lab.reports import REPORTS, Here
+from cucmd.lab.selection import (
+    Entry,
+    FileList,
+    Refused,
+    listing,
+    parse_list,
+    parse_search,
+    select,
+)
 from cucmd.lab.terminal import Channel, InputClosed, Terminal, wait_forever
 
 T = TypeVar("T")
@@ -202,16 +211,35 @@ class Console:
 
     async def _plain(self, words: list[str]) -> None:
         for name, (least, most, command) in _COMMANDS.items():
-            length = len(name.split())
-            if words[:length] != name.split():
-                continue
-            if not least <= len(words) - length <= most:
-                raise Refused(
-                    texts.WRONG_ARITY.format(mandatory=least, more=most - least),
-                    texts.UNSUCCESSFUL,
-                )
-            return await command(self, words[length:])
+            if (given := _arguments(words, name, least, most)) is not None:
+                return await command(self, given)
+        for name, (least, most, report) in REPORTS.items():
+            if (given := _arguments(words, name, least, most)) is not None:
+                return await self._print(report(self._here, given))
         raise Refused(texts.NO_VALID_COMMAND)
+
+    @property
+    def _here(self) -> Here:
+        node = self.node
+        return Here(node.here, node.members, node.now(), node.options.timezone)
+
+    async def _print(self, lines: Sequence[str]) -> None:
+        """An answer, page by page, with what can go wrong in the middle of it."""
+        plan, half = self.node.plan, len(lines) // 2
+        if plan.take(Kind.PAGER_AGAIN):
+            await self.terminal.page(lines[:half])
+            await self.terminal.more()
+            lines = lines[half:]
+        elif plan.take(Kind.QUESTION):
+            await self.terminal.page(lines[:half])
+            self.terminal.write(texts.CONTINUE + " ")
+            while True:  # whatever is typed is no answer
+                await self.terminal.read_line()
+                self.terminal.write("\r\n" + texts.CONTINUE + " ")
+        elif plan.take(Kind.SILENT_ANSWER):
+            await self.terminal.page(lines[:half])
+            await wait_forever()
+        await self.terminal.page(lines)
 
     async def network_cluster(self, _words: list[str]) -> None:
         lines = answers.network_cluster(self.node.members, self.node.here)
@@ -219,21 +247,21 @@ class Console:
             lines = answers.with_strangers(lines, int(strangers.number))
         if self.node.plan.take(Kind.OTHER_TABLE):
             lines = answers.other_table(self.node.members)
-        await self.terminal.page(lines)
+        await self._print(lines)
 
     async def version_active(self, _words: list[str]) -> None:
-        await self.terminal.page(answers.version_active())
+        await self._print(answers.version_active())
 
     async def status(self, _words: list[str]) -> None:
         zone = self.node.options.timezone
-        await self.terminal.page(answers.status(self.node.here, self.node.now(), zone))
+        await self._print(answers.status(self.node.here, self.node.now(), zone))
 
     async def timezone_config(self, _words: list[str]) -> None:
         zone = self.node.options.timezone
-        await self.terminal.page(answers.timezone_config(self.node.now(), zone))
+        await self._print(answers.timezone_config(self.node.now(), zone))
 
     async def service_list(self, _words: list[str]) -> None:
-        await self.terminal.page(answers.service_list())
+        await self._print(answers.service_list())
 
     async def pagination(self, words: list[str]) -> None:
         if words[0] not in ("on", "off"):
@@ -254,6 +282,12 @@ class Console:
         while self.node.plan.take(Kind.ENDLESS_LIST):
             await pages(lines[:-1])
         await pages(lines)
+
+    async def file_search(self, words: list[str]) -> None:
+        """Of each file only the beginning is searched: a trace of the lab is the same all over."""
+        get, pattern = parse_search(words, self.node.now(), self.node.options.timezone)
+        files = select(self.node.files(get.location), get, self.node.now())
+        await self._print(answers.file_search(get, files, pattern, self.node.here.number))
 
     def _entries(self, given: FileList) -> list[Entry]:
         if self.node.plan.take(Kind.INVALID_PATH):
@@ -280,4 +314,16 @@ _COMMANDS: dict[str, tuple[int, int, Callable[[Console, list[str]], Awaitable[No
     "set cli pagination": (1, 1, Console.pagination),
     "set commandcount": (1, 1, Console.commandcount),
     "file list": (2, 6, Console.file_list),
+    "file search": (3, 7, Console.file_search),
 }
+
+
+def _arguments(words: list[str], name: str, least: int, most: int) -> list[str] | None:
+    """What follows the name of the command; None: it is another one. Raises Refused."""
+    length = len(name.split())
+    if words[:length] != name.split():
+        return None
+    if not least <= len(words) - length <= most:
+        arity = texts.WRONG_ARITY.format(mandatory=least, more=most - least)
+        raise Refused(arity, texts.UNSUCCESSFUL)
+    return words[length:]

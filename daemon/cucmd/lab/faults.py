@@ -110,6 +110,9 @@ class Kind(StrEnum):
     CLOCK_BACK = "clock-back"
     OTHER_TABLE = "other-table"
     STRANGERS = "strangers"
+    PAGER_AGAIN = "pager-again"
+    QUESTION = "question"
+    SILENT_ANSWER = "silent-answer"
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -185,6 +188,9 @@ RULES: dict[Kind, Rule] = {
     Kind.CLOCK_AHEAD: Rule("each push begins with a clock S (3600) on", unit="S", number=3600),
     Kind.CLOCK_BACK: Rule("each push begins with a clock S (3600) back", unit="S", number=3600),
     Kind.OTHER_TABLE: Rule("show network cluster prints another table"),
+    Kind.PAGER_AGAIN: Rule("a pager in the middle of an answer, though off"),
+    Kind.QUESTION: Rule("a question in the middle of an answer"),
+    Kind.SILENT_ANSWER: Rule("silence in the middle of an answer"),
     Kind.STRANGERS: Rule("show network cluster names N (1) others too", unit="N", number=1),
 }
 

@@ -110,6 +110,19 @@ def _moment(text: str, zone: tzinfo) -> datetime:
     return local.astimezone(UTC)
 
 
+def parse_search(words: list[str], now: datetime, zone: tzinfo) -> tuple[Get, re.Pattern[str]]:
+    """Reads the arguments of `file search`: which files, and the pattern. Raises Refused."""
+    location, spec, pattern, *rest = words
+    if location not in ("activelog", "inactivelog", "install"):
+        raise Refused(f"Invalid location: {location}", texts.UNSUCCESSFUL)
+    flags = re.IGNORECASE if "ignorecase" in rest else 0
+    options = [word for word in rest if word != "ignorecase"]
+    if options and options[0] not in ("reltime", "abstime"):
+        raise Refused(_BAD_ARITY, texts.UNSUCCESSFUL)
+    get = parse_get([location, spec, *options], now, zone)
+    return get, re.compile(_pattern(pattern), flags)
+
+
 def select(files: Iterable[VirtualFile], get: Get, now: datetime) -> list[VirtualFile]:
     """The files that match, in the tree's order. Raises Refused if there is no such folder."""
     files = tuple(files)

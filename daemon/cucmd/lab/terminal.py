@@ -114,7 +114,7 @@ class Terminal:
         lines_left = self._page
         for line in lines:
             if self.paging and lines_left == 0:
-                lines_left = await self._more()
+                lines_left = await self.more()
                 if lines_left == 0:
                     return
             self.line(line)
@@ -126,7 +126,7 @@ class Terminal:
         """Lines of a page: the pager's question takes the last row."""
         return max(1, self._rows - 1)
 
-    async def _more(self) -> int:
+    async def more(self) -> int:
         """How many lines the key at the pager asks for."""
         self.write(texts.PAGER)
         while (key := await self.read_key()) not in b" \r\nq":

@@ -48,6 +48,7 @@ TRAVERSED = "Sub-directories were traversed."
 FILES_AFFECTED = "Number of files affected: {files}"
 SIZE_BYTES = "Total size in Bytes: {size}"
 SIZE_KBYTES = "Total size in Kbytes: {size}"
+CONTINUE = "Continue (y/n)?"
 ANSWER_Y_OR_N = "Please answer 'y' for <yes> or 'n' for <no>:"
 PROCEED = "Would you like to proceed [y/n]?"
 ASK_HOST = "SFTP server IP:"
@@ -62,6 +63,11 @@ HOST_KEY_AGAIN = "Please type 'yes' or 'no':"
 INVALID_DIRECTORY = "Invalid download directory specified."
 TRANSFER_DOT = "."
 TRANSFER_COMPLETED = "Transfer completed"  # the final dot is not always there
+
+# Searches (V).
+SEARCHING_PATH = "Searching path: /var/log/{root}/{path}"
+SEARCHING_FILE = "Searching file: /var/log/{root}/{path}"
+SEARCHED = "Search completed"
 
 # Listings (V).
 LIST_FOOTER = "dir count = {directories}, file count = {files}"

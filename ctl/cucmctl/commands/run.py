@@ -1,0 +1,236 @@
+"""`run`: runs commands that only read on nodes, and prints what they say.
+
+The one rule: standard output has what the nodes have printed and nothing else. It is printed node
+by node, each once it has ended, so that a node that hangs holds back none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cucmctl import exits, printer, render
+from cucmctl.client import Client
+from cucmctl.commands.begin import add_login_options, add_try_all, begin
+from cucmctl.commands.follow import add_reconnect, follow
+from cucmctl.commands.login import check_user, login_of
+from cucmctl.errors import DaemonUnavailable, ShuttingDown
+from cucmctl.options import (
+    Command,
+    Once,
+    UsageError,
+    VerbParser,
+    label,
+    labels_of,
+    nodes_at_once,
+    seconds,
+)
+from cucmctl.views import Silent
+from cucmd.api.structs import Job, Timeouts, WatchReply
+from cucmd.api.structs_commands import CommandOutput
+
+TIMEOUTS = {
+    "connect": "to reach a node",
+    "login": "from connected to the first prompt",
+    "command": "for each command; without it each has its own",
+    "node": "for a whole node",
+    "job": "for the whole job",
+}
+THEN = "--then"
+
+
+def _arguments(parser: VerbParser) -> None:
+    parser.usage = "%(prog)s TARGET [TARGET ...] [...] (-- COMMAND [--then COMMAND] | --file FILE)"
+    parser.takes_rest = True
+    parser.add_argument(
+        "nodes", metavar="TARGET", nargs="+", help="a host, or host:port; or a cluster"
+    )
+    parser.add_argument(
+        "--file",
+        metavar="FILE",
+        action=Once,
+        help="a command a line, # begins a comment; - is standard input",
+    )
+    add_login_options(parser)
+    how = parser.add_argument_group("how")
+    for name, meaning in TIMEOUTS.items():
+        how.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
+    how.add_argument("--concurrency", metavar="N", type=nodes_at_once, help="nodes at once")
+    how.add_argument(
+        "--label",
+        metavar="KEY=VALUE",
+        type=label,
+        action="append",
+        default=[],
+        help="to find the job by, as case=698123456; may be repeated",
+    )
+    add_try_all(how)
+    add_reconnect(how)
+
+
+def _commands(arguments: argparse.Namespace) -> list[str]:
+    """The commands, in their order. The daemon knows which there are."""
+    if arguments.file is not None and arguments.rest is not None:
+        raise UsageError("--file: has the commands; there are more after --")
+    if arguments.file is not None:
+        return _from_file(arguments.file, arguments.password_file)
+    if not arguments.rest:
+        raise UsageError("no command was given; expected -- and a command, as in -- show status")
+    commands = [" ".join(words) for words in _split(arguments.rest)]
+    if not all(commands):
+        raise UsageError("--then: expected a command on both sides of it")
+    return commands
+
+
+def _split(words: Sequence[str]) -> Iterator[list[str]]:
+    begin = 0
+    for at, word in enumerate((*words, THEN)):
+        if word == THEN:
+            yield list(words[begin:at])
+            begin = at + 1
+
+
+def _from_file(name: str, password_file: str | None) -> list[str]:
+    if name == password_file == "-":
+        raise UsageError("--file and --password-file: only one of them can be standard input")
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is no text"
+        raise UsageError(f"--file: {name}: {reason}") from None
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    if not (commands := [line for line in lines if line]):
+        raise UsageError(f"--file: {name}: has no command")
+    return commands
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    commands = _commands(arguments)
+    labels = labels_of("--label", arguments.label)
+    check_user(arguments)
+    with Client(arguments.socket) as client:
+        client.connect()  # before the password is asked for
+        try:
+            login = login_of(arguments)
+        except KeyboardInterrupt:
+            printer.note("interrupted; nothing was started")
+            return exits.INTERRUPTED
+        return begin(
+            client,
+            arguments,
+            lambda: client.run(
+                arguments.nodes,
+                commands,
+                login=login,
+                timeouts=_timeouts(arguments),
+                concurrency=arguments.concurrency,
+                labels=labels or None,
+                try_all=arguments.try_all,
+            ),
+            stay=_stay,
+        )
+
+
+def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
+    given = {name: getattr(arguments, f"{name}_timeout") for name in TIMEOUTS}
+    return Timeouts(**given) if any(value is not None for value in given.values()) else None
+
+
+def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
+    of = render.counting(len(job.nodes), "node")
+    printer.note(
+        f"job {job.job_id} runs {render.counting(len(job.commands or ()), 'command')} on {of}"
+    )
+    return follow(
+        client,
+        job.job_id,
+        lambda: Printed(client, as_json=arguments.json),
+        reconnect=arguments.reconnect,
+        begun=job,
+    )
+
+
+class Printed(Silent):
+    """Prints the output of each node once it has ended; at the end, why nodes failed, on standard
+    error. A node whose output cannot be had because the daemon has gone is tried again later; that
+    of a cancelled one is on record a little after its end, so it is asked for last.
+    """
+
+    def __init__(self, client: Client, *, as_json: bool) -> None:
+        super().__init__(sys.stderr, as_json=as_json)
+        self._client = client
+        self._done: set[str] = set()
+
+    def show(self, change: WatchReply) -> None:
+        super().show(change)
+        if change.job is not None:
+            try:
+                self._show_ended(change.job, ("succeeded", "failed"))
+            except (DaemonUnavailable, ShuttingDown):
+                pass  # the watch ends too; the state comes again once the daemon is back
+
+    def conclude(self, job: Job) -> None:
+        self._show_ended(job, render.NODE_ENDED)
+        if self._json:
+            printer.json_line({"job": job})
+        for text in render.ending(job):
+            printer.line(text, self._stream)
+
+    def _show_ended(self, job: Job, ended: Sequence[str]) -> None:
+        for node in job.nodes:
+            if node.status in ended and node.node not in self._done:
+                outputs = list(_whole(self._client.output(job.job_id, [node.node])))
+                for output in outputs:
+                    self._print(output)
+                self._done.add(node.node)
+
+    def _print(self, output: CommandOutput) -> None:
+        if self._json:
+            printer.json_line({"output": output})
+            return
+        ended = "" if output.complete else "  (not to its end)"
+        printer.line(
+            f"=== {printer.visible(output.node)}: {printer.visible(output.command)}{ended}"
+        )
+        for line in output.text.removesuffix("\n").split("\n") if output.text else ():
+            printer.line(printer.visible(line))
+        printer.line("")
+
+
+def _whole(pieces: Iterator[CommandOutput]) -> Iterator[CommandOutput]:
+    """Each output as one, with all of its text."""
+    texts: list[str] = []
+    for piece in pieces:
+        texts.append(piece.text)
+        if piece.ended:
+            yield CommandOutput(
+                piece.node,
+                piece.number,
+                piece.command,
+                "".join(texts),
+                ended=True,
+                complete=piece.complete,
+                parsed=piece.parsed,
+            )
+            texts = []
+
+
+COMMANDS = {
+    "run": Command(
+        "Runs commands on every TARGET, one after the other on each node, and prints what\n"
+        "they say, node by node. Only commands that read are taken, written in full: show\n"
+        "status, utils service list, ...; what is none is refused, with those that are near\n"
+        "it. A question of a node is not answered: it ends the command. It is a job: Ctrl-C\n"
+        "leaves it running, the exit code says how it ended, and cucmctl files and export\n"
+        "have the output. With --json an object a line: each output, with the fields that\n"
+        "could be read of it, then the job.",
+        "  cucmctl run berlin -- show status\n"
+        "  cucmctl run ccm-pub ccm-sub1 --user administrator \\\n"
+        "          -- utils service list --then utils dbreplication runtimestate\n"
+        "  cucmctl --json run berlin -- utils ntp status | jq '.output.parsed.stratum'",
+        _arguments,
+        _run,
+    )
+}

@@ -1,0 +1,142 @@
+"""`run`: its request, what it prints where, and how it ends."""
+
+import json
+
+import pytest
+
+STATUS, SERVICES = "show status", "utils service list"
+
+
+def output(name, number, command, text, **fields):
+    values = {"ended": True, "complete": True, **fields}
+    return {"node": name, "number": number, "command": command, "text": text, **values}
+
+
+@pytest.fixture
+def running(canned, node, job):
+    """The daemon's answers: a job with two nodes that ends so, and what the nodes have printed."""
+
+    def _running(status="succeeded", second="succeeded", pieces=(), **fields):
+        begun = job("running", node("a", "running"), node("b", "pending"), kind="run", **COMMANDS)
+        canned.on("Run", canned.reply({"job": begun, "request_id": "r"}))
+        half = job("running", node("a", "succeeded"), node("b", "running"), kind="run", **COMMANDS)
+        ended = job(
+            status, node("a", "succeeded"), node("b", second, **fields), kind="run", **COMMANDS
+        )
+        canned.watch(begun, half, ended)
+        replies = [canned.reply({"output": one}, continues=True) for one in pieces]
+        canned.on("Output", *replies, canned.reply({"output": None}))
+        return ended
+
+    return _running
+
+
+COMMANDS = {"commands": [STATUS, SERVICES]}
+
+
+def test_every_option_is_a_field_of_the_request(canned, ctl, running):
+    running()
+    done = ctl(
+        *("run", "a", "b", "--credential", "lab", "--label", "case=1", "--try-all"),
+        *("--concurrency", "2", "--command-timeout", "9", "--connect-timeout", "1"),
+        *("--login-timeout", "2", "--node-timeout", "60", "--job-timeout", "70"),
+        *("--", "show", "status", "--then", "utils service list"),
+    )
+    assert done.returncode == 0, done.stderr
+    request = dict(canned.calls[0][1])
+    assert request.pop("start_key")
+    assert request == {
+        "nodes": ["a", "b"],
+        "commands": [STATUS, SERVICES],
+        "login": {"credential": "lab"},
+        "labels": {"case": "1"},
+        "concurrency": 2,
+        "try_all": True,
+        "timeouts": {"connect": 1.0, "login": 2.0, "command": 9.0, "node": 60.0, "job": 70.0},
+    }
+
+
+def test_options_of_ours_behind_the_dashes_are_words_of_the_command(canned, ctl, running):
+    running()
+    ctl("run", "a", "--credential", "lab", "--", "show", "--json", "--help")
+    assert canned.calls[0][1]["commands"] == ["show --json --help"]
+
+
+def test_commands_of_a_file(canned, ctl, running, tmp_path):
+    running()
+    (tmp_path / "c").write_text("# what anybody does first\nshow status\n\nutils ntp status # x\n")
+    done = ctl("run", "a", "--credential", "lab", "--file", str(tmp_path / "c"))
+    assert done.returncode == 0, done.stderr
+    assert canned.calls[0][1]["commands"] == [STATUS, "utils ntp status"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["a"], "-- show status"),
+        (["a", "--"], "no command"),
+        (["--", "show", "status"], "TARGET"),
+        (["a", "--", "show", "status", "--then"], "--then"),
+        (["a", "--", "--then", "show", "status"], "--then"),
+        (["a", "--file", "/nowhere"], "--file"),
+        (["a", "--file", "/dev/null"], "--file"),
+        (["a", "--file", "x", "--", "show", "status"], "--file"),
+        (["a", "--file", "-", "--user", "u", "--password-file", "-"], "standard input"),
+    ],
+)
+def test_wrong_usage(canned, ctl, words, said):
+    done = ctl("run", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert canned.calls == []
+
+
+def test_what_each_node_has_printed_is_on_standard_output_and_nothing_else(canned, ctl, running):
+    pieces = [
+        output("x", 1, STATUS, "Host Name : a\n", ended=False),
+        output("x", 1, STATUS, "Uptime:\n"),
+        output("x", 2, SERVICES, "\x1b[31mred\n", complete=False),
+    ]
+    running(pieces=pieces)
+    done = ctl("run", "a", "b", "--credential", "lab", "--", STATUS, "--then", SERVICES)
+    assert done.returncode == 0, done.stderr
+    of_one = [
+        *("=== x: show status", "Host Name : a", "Uptime:", ""),
+        *("=== x: utils service list  (not to its end)", "\\x1b[31mred", ""),
+    ]
+    assert done.stdout.splitlines() == of_one * 2  # the answer that is made up is that of each node
+    asked = [call[1]["nodes"] for call in canned.calls if call[0] == "Output"]
+    assert asked == [["a"], ["b"]]
+    assert "3f2a00112233" in done.stderr
+
+
+def test_json_is_an_object_a_line_and_the_job_at_the_end(ctl, running):
+    parsed = {"services": [], "others": ["x"]}
+    running(pieces=[output("x", 2, SERVICES, "x\n", parsed=parsed)])
+    done = ctl("--json", "run", "a", "b", "--credential", "lab", "--", STATUS)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [list(line) for line in lines] == [["output"], ["output"], ["job"]]
+    assert lines[0]["output"]["parsed"] == parsed
+    assert lines[-1]["job"]["commands"] == [STATUS, SERVICES]
+
+
+def test_the_exit_code_and_the_reason_of_a_node_that_failed(ctl, running):
+    failure = {"code": "command_refused", "message": "it said no", "retryable": True}
+    running("partial", "failed", error="it said no", failure=failure)
+    done = ctl("run", "a", "b", "--credential", "lab", "--", STATUS)
+    assert done.returncode == 3
+    assert "b: it said no" in done.stderr
+
+
+def test_a_refused_command_is_named(canned, ctl):
+    reason = '"show statsu": is not one of the commands'
+    canned.on("Run", canned.error("InvalidRequest", parameter="commands[0]", reason=reason))
+    done = ctl("run", "a", "--credential", "lab", "--", "show", "statsu")
+    assert done.returncode == 65
+    assert f"COMMAND: {reason}" in done.stderr
+
+
+def test_an_older_daemon_has_no_such_method(canned, ctl):
+    full = "io.cucmd.Jobs.Run"
+    canned.on("Run", canned.error("org.varlink.service.MethodNotFound", method=full))
+    assert ctl("run", "a", "--credential", "lab", "--", STATUS).returncode == 70

@@ -1,0 +1,186 @@
+"""Commands on nodes, over real sockets: every form, what is kept of it, and what goes wrong."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client, InvalidRequest
+from cucmd.api import structs
+from cucmd.vos.forms import FORMS
+from rig.credentials import named_credential
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.jobs import statuses
+from rig.lab import Lab, running_lab
+from rig.parameters import more
+from rig.quiet import wait_until
+
+STATUS, SERVICES, NTP = "show status", "utils service list", "utils ntp status"
+ARGUMENTS = {
+    "show packages active": "*",
+    "file list": "activelog syslog/* detail date reverse",
+    "file search": "activelog syslog/* SdlSig reltime days 1",
+    "show process load": "num 3 cpu",
+    "show network eth0": "detail",
+}
+# Of the lab's virtual machines the node itself refuses these (vos/NODES.md, section 6.9).
+REFUSED = {"show memory count", "show memory modules", "show memory size"}
+
+
+def login_of(lab: Lab) -> structs.Login:
+    return structs.Login(lab.username, lab.password)
+
+
+def run(client: Client, lab: Lab, *commands: str, **fields: object) -> structs.Job:
+    timeouts = structs.Timeouts(**fields) if fields else None
+    job = client.run(lab.nodes, commands, login=login_of(lab), timeouts=timeouts)
+    return client.wait(job.job_id, timeout=60)
+
+
+def texts(client: Client, job: structs.Job) -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
+    for piece in client.output(job.job_id):
+        key = piece.node, piece.command
+        found[key] = found.get(key, "") + piece.text
+    return found
+
+
+def test_every_form_is_answered_by_a_node(daemon: Daemon) -> None:
+    lines = [f"{form.head} {ARGUMENTS.get(form.head, '')}".strip() for form in FORMS]
+    answered = [line for line in lines if line not in REFUSED]
+    with running_lab(1) as lab, daemon.client() as client:
+        job = run(client, lab, *answered)
+        assert (job.status, job.kind) == ("succeeded", "run"), job.nodes[0].error
+        said = texts(client, job)
+        assert [command for _, command in said] == answered
+        assert all(text.strip() for text in said.values())
+        searched = next(line for line in answered if line.startswith("file search"))
+        assert "SdlSig" in said[lab.nodes[0], searched]
+        assert (lab.report()["logins"], lab.report()["commands"]) == (1, len(answered) + 1)
+
+        job = run(client, lab, *sorted(REFUSED))
+        failure = job.nodes[0].failure
+        assert (job.status, failure.code) == ("failed", "command_refused")
+        assert failure.message.startswith("3 of 3 commands: 'show memory count': the node said: ")
+
+
+def test_the_command_prints_what_nodes_say_and_keeps_it(tmp_path: Path, daemon: Daemon) -> None:
+    secret = tmp_path / "secret"
+    with running_lab(3) as lab:
+        secret.write_text(lab.password)
+        secret.chmod(0o600)
+        target = (*lab.nodes, "--user", lab.username, "--password-file", str(secret))
+        plain = daemon.ctl("run", *target, "--", "show", "status", "--then", SERVICES)
+        as_json = daemon.ctl("--json", "run", *target, "--", NTP)
+    assert plain.returncode == as_json.returncode == 0, plain.stderr
+    heads = [line for line in plain.stdout.splitlines() if line.startswith("=== ")]
+    assert sorted(heads) == sorted(
+        f"=== {node}: {command}" for node in lab.nodes for command in (STATUS, SERVICES)
+    )
+    assert [head.partition(": ")[2] for head in heads] == [STATUS, SERVICES] * 3  # node by node
+    *outputs, last = (json.loads(line) for line in as_json.stdout.splitlines())
+    assert sorted(one["output"]["node"] for one in outputs) == sorted(lab.nodes)
+    parsed = {one["output"]["node"]: one["output"]["parsed"] for one in outputs}
+    assert [parsed[node]["stratum"] for node in lab.nodes] == [2, 3, 3]
+    assert last["job"]["status"] == "succeeded"
+
+    job_id = plain.stderr.partition("job ")[2].split()[0]
+    files = daemon.ctl("files", job_id)
+    assert len([line for line in files.stdout.splitlines() if "output/001-show" in line]) == 3
+    said = daemon.ctl("transcript", job_id, lab.nodes[0])
+    assert f"> {STATUS}" in said.stdout
+    out = tmp_path / "x"
+    done = daemon.ctl("export", job_id, "--format", "dir", "-o", str(out))
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["job"]["work"]["commands"] == [STATUS, SERVICES]
+    assert len(manifest["files"]) == 6
+    kept = [out / one["path"] for one in manifest["files"]]
+    assert all(path.read_text().strip() for path in kept)
+    assert daemon.ctl("verify", job_id).returncode == 0
+    listed = json.loads(daemon.ctl("--json", "list", "--kind", "run").stdout)
+    assert len(listed) == 2
+    shown = daemon.ctl("status", job_id)
+    assert f"runs {STATUS}" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "command", ["utils system restart", "show status; x", "sh status", *more("show tech all")]
+)
+def test_what_is_no_form_reaches_no_node(daemon: Daemon, command: str) -> None:
+    with running_lab(1) as lab, daemon.client() as client:
+        with pytest.raises(InvalidRequest) as refused:
+            client.run(lab.nodes, [STATUS, command], login=login_of(lab))
+        assert refused.value.parameters.parameter == "commands[1]"
+        assert lab.report()["connections_ever"] == 0
+        assert client.list() == ()
+
+
+@pytest.mark.long
+def test_what_goes_wrong_in_the_middle_of_an_answer(daemon: Daemon) -> None:
+    faults = ["1=pager-again", "2=question*1", "3=silent-answer*1", "4=drop:prepare"]
+    options = [word for fault in faults for word in ("--fault", fault)]
+    with running_lab(5, *options) as lab, daemon.client() as client:
+        job = run(client, lab, STATUS, SERVICES, command=8, connect=8, grace=2)
+        paged, asked, silent, dropped, healthy = job.nodes
+        assert statuses(job) == ["succeeded", "failed", "failed", "failed", "succeeded"]
+        assert [one.failure and one.failure.code for one in (asked, silent, dropped)] == [
+            "command_refused",
+            "command_timeout",
+            "connection_lost",
+        ]
+        assert "Continue (y/n)?" in asked.failure.message
+        assert silent.error.startswith("TimeoutError: Timed out after 8s in 'show status'")
+        said = texts(client, job)
+        whole = said[healthy.node, STATUS].splitlines()
+        assert len(said[paged.node, STATUS].splitlines()) == len(whole)
+        assert "Press <enter>" not in said[paged.node, STATUS]
+        # What came before the question, and all of the command after it.
+        assert 0 < len(said[asked.node, STATUS].splitlines()) < len(whole)
+        assert said[asked.node, SERVICES] == said[healthy.node, SERVICES]
+        assert 0 < len(said[silent.node, STATUS].splitlines()) < len(whole)
+        assert (silent.node, SERVICES) not in said
+        typed = "".join(client.transcript(job.job_id, asked.node)).splitlines()
+        sent = [line.partition(" > ")[2] for line in typed if " > " in line]
+        assert sent == ["set cli pagination off", STATUS, "^C", SERVICES, "quit"]
+        wait_until(lambda: lab.report()["connections_now"] == 0)
+        assert lab.report()["interrupts"] == 2  # the question, and the silence
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_after_a_restart_nothing_is_run_twice(tmp_path: Path, how: signal.Signals) -> None:
+    with running_lab(2, "--fault", "2=silent-answer*1") as lab:
+        secret = named_credential(tmp_path / "given", "lab", lab.username, lab.password)
+        config, folder = CONFIG + secret, tmp_path / "cucmd"
+        login = structs.Login(credential="lab")
+        with running_daemon(folder, config) as daemon, daemon.client() as client:
+            job = client.run(lab.nodes, [STATUS], login=login, timeouts=structs.Timeouts(grace=0.5))
+            for change in client.watch(job.job_id):
+                if change.job and change.job.nodes[0].status == "succeeded":
+                    break
+            wait_until(lambda: lab.report()["faults_used"] == 1)
+            daemon.signal(how)
+            daemon.process.wait(30)
+        logins = lab.report()["logins"]
+        with running_daemon(folder, config) as daemon, daemon.client() as client:
+            after = client.wait(job.job_id, timeout=60)
+            assert statuses(after) == ["succeeded", "failed"]
+            assert after.nodes[1].failure.code == "interrupted"
+            assert lab.report()["logins"] == logins
+            assert [node for node, _ in texts(client, after)] == [lab.nodes[0]]
+            again = client.wait(client.retry(job.job_id).job_id, timeout=60)  # who wants it may
+            assert statuses(again) == ["succeeded", "succeeded"]
+            assert [node for node, _ in texts(client, again)] == lab.nodes
+
+
+def test_a_cancel_ends_the_command_on_the_node(daemon: Daemon) -> None:
+    with running_lab(1, "--fault", "silent-answer*1") as lab, daemon.client() as client:
+        job = client.run(lab.nodes, [STATUS, SERVICES], login=login_of(lab))
+        wait_until(lambda: lab.report()["faults_used"] == 1)
+        assert client.cancel(job.job_id).cancelled
+        assert client.wait(job.job_id, timeout=30).status == "cancelled"
+        wait_until(lambda: lab.report()["connections_now"] == 0)
+        report = lab.report()
+        assert (report["interrupts"], report["commands"]) == (1, 2)
