@@ -89,8 +89,8 @@ def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
             fields |= said
         elif peer := whole(_PEER, line):
             peers.append(_peer(peer))
-        elif (time := whole(_TIME, line)) and time["zone"] not in times:
-            times[time["zone"]] = time["time"]
+        elif (time := whole(_TIME, line)) and times.get(time["zone"]) in (None, time["time"]):
+            times[time["zone"]] = time["time"]  # a node whose own zone is UTC says it twice
         else:
             others.append(line)
     done = msgspec.convert(fields, NtpStatus)

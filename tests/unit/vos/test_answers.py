@@ -205,6 +205,15 @@ def test_what_a_node_follows_for_its_time() -> None:
     )
 
 
+def test_a_node_in_utc_says_its_time_twice() -> None:
+    same, other = (
+        f"Current time in UTC is : Tue Nov 24 08:41:{second} UTC 2026" for second in (1, 2)
+    )
+    status = parse_ntp_status([same, same, other])
+    assert status.times == {"UTC": "Tue Nov 24 08:41:1 UTC 2026"}
+    assert status.others == (other,)
+
+
 def test_a_clock_that_follows_nobody() -> None:
     said = ["ntpd (pid 1) is running...", "unsynchronised", "  time server re-starting"]
     status = parse_ntp_status([*said, "   polling server every 64 s"])
