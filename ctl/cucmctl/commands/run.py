@@ -39,10 +39,34 @@ TIMEOUTS = {
     "job": "for the whole job",
 }
 THEN = "--then"
+# The forms of the daemon, which would take too long to import. A test compares them.
+FORMS = (
+    "show version active",
+    "show version inactive",
+    "show status",
+    "show network cluster",
+    "show network eth0 [detail]",
+    "show network route",
+    "show hardware",
+    "show process load [noidle] [num N] [thread] [cpu|memory|time]",
+    "show memory count",
+    "show memory modules",
+    "show memory size",
+    "show packages active NAME",
+    "show timezone config",
+    "show date",
+    "file list LOCATION PATH [detail] [reverse] [date|size]",
+    "file search LOCATION PATH REGEX [reltime UNIT N] [ignorecase]",
+    "utils service list",
+    "utils ntp status",
+    "utils dbreplication runtimestate",
+    "utils diagnose test",
+    "utils core active list",
+)
 
 
 def _arguments(parser: VerbParser) -> None:
-    parser.usage = "%(prog)s TARGET [TARGET ...] [...] (-- COMMAND [--then COMMAND] | --file FILE)"
+    parser.usage = "%(prog)s TARGET [...] (-- COMMAND [--then COMMAND] | --file FILE)"
     parser.takes_rest = True
     parser.add_argument(
         "nodes", metavar="TARGET", nargs="+", help="a host, or host:port; or a cluster"
@@ -220,12 +244,12 @@ def _whole(pieces: Iterator[CommandOutput]) -> Iterator[CommandOutput]:
 COMMANDS = {
     "run": Command(
         "Runs commands on every TARGET, one after the other on each node, and prints what\n"
-        "they say, node by node. Only commands that read are taken, written in full: show\n"
-        "status, utils service list, ...; what is none is refused, with those that are near\n"
-        "it. A question of a node is not answered: it ends the command. It is a job: Ctrl-C\n"
-        "leaves it running, the exit code says how it ended, and cucmctl files and export\n"
-        "have the output. With --json an object a line: each output, with the fields that\n"
-        "could be read of it, then the job.",
+        "they say, node by node. Only the commands below are taken, which read and change\n"
+        "nothing, and only in full. A question of a node is not answered: it ends the\n"
+        "command. It is a job: Ctrl-C leaves it running, the exit code says how it ended,\n"
+        "and cucmctl files and export have the output. With --json an object a line: each\n"
+        "output, with the fields that could be read of it, then the job.\n\n"
+        "commands:\n" + "\n".join(f"  {form}" for form in FORMS),
         "  cucmctl run berlin -- show status\n"
         "  cucmctl run ccm-pub ccm-sub1 --user administrator \\\n"
         "          -- utils service list --then utils dbreplication runtimestate\n"

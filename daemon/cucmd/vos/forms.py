@@ -68,9 +68,12 @@ class Form(msgspec.Struct, frozen=True):
 
     @property
     def usage(self) -> str:
-        """How it is written: `show process load [noidle] [num N]`."""
+        """How it is written: `show process load [noidle] [num N] [cpu|memory|time]`."""
+        choices: dict[str, list[str]] = {}
+        for option in self.options:
+            choices.setdefault(option.group or option.keyword, []).append(option.usage)
         words = [self.head, *(slot.name for slot in self.slots)]
-        return " ".join([*words, *(f"[{option.usage}]" for option in self.options)])
+        return " ".join([*words, *(f"[{'|'.join(one)}]" for one in choices.values())])
 
 
 class Command(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from cucmd.api.resolve import MOST_COMMANDS
 from cucmd.api.structs_commands import CommandOutput, OutputRequest, RunRequest
 from cucmd.api.wire import job_to_wire
 from cucmd.config import Config, InvalidValue
+from cucmd.config.model import Cluster
 from cucmd.job import Run, Work
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
@@ -39,6 +40,13 @@ def test_a_job_that_runs_commands() -> None:
     assert (job.kind, job.concurrency, job.try_all) == ("run", 1, True)
     assert [task and task.work for task in tasks] == [job.work, job.work]
     assert not job.goes_on
+
+
+def test_a_part_of_a_cluster_is_a_target() -> None:
+    config = Config(clusters={"berlin": Cluster("berlin", publisher="p", nodes=("s1", "s2"))})
+    plan = Planner(config, {}, Path("/x").joinpath)
+    job, _ = plan.plan_run(request("show status", nodes=("berlin:subscribers",)))
+    assert [node.node for node in job.nodes] == ["s1", "s2"]
 
 
 def test_one_time_limit_for_all_commands_is_that_of_the_request() -> None:
