@@ -27,6 +27,8 @@ class CommandCalls(Calls):
         labels: Mapping[str, str] | None = None,
         start_key: str | None = None,
         try_all: bool = False,
+        discovered: Sequence[str] | None = None,
+        accept_nodes: bool = False,
     ) -> structs.Job:
         """Starts a job that runs commands on its nodes, one after the other. Returns as `start`
         does; `output` has what they print, of each node once it has ended.
@@ -45,6 +47,8 @@ class CommandCalls(Calls):
             None if labels is None else dict(labels),
             start_key,
             try_all or None,
+            None if discovered is None else texts("discovered", discovered),
+            accept_nodes or None,
         )
         return self._ask_once("Run", request)
 

@@ -105,6 +105,23 @@ def test_the_command_prints_what_nodes_say_and_keeps_it(tmp_path: Path, daemon: 
     assert f"runs {STATUS}" in shown.stdout
 
 
+@pytest.mark.long
+def test_a_cluster_of_which_only_the_publisher_is_configured_is_asked_first(
+    tmp_path: Path,
+) -> None:
+    with running_lab(3, "--port", "27031") as lab:
+        config = CONFIG + named_credential(tmp_path / "given", "lab", lab.username, lab.password)
+        config += f'[clusters.lab]\npublisher = "{lab.nodes[0]}"\ncredential = "lab"\n'
+        with running_daemon(tmp_path / "cucmd", config) as daemon:
+            done = daemon.ctl("run", "lab", "--", "show", "date")
+            assert done.returncode == 0, done.stderr
+            ran = [line for line in done.stdout.splitlines() if line.startswith("=== ")]
+            assert sorted(ran) == [f"=== {node}: show date" for node in lab.nodes]
+            one = daemon.ctl("run", lab.nodes[1], "--credential", "lab", "--", "show", "date")
+            assert one.returncode == 0
+            assert "2 other nodes in its cluster; all: run lab" in one.stderr
+
+
 @pytest.mark.parametrize(
     "command", ["utils system restart", "show status; x", "sh status", *more("show tech all")]
 )

@@ -6,6 +6,7 @@
     retry.py     `retry`
     begin.py     what `start`, `run`, `retry` and `discover` share
     login.py     the login of a new job
+    ask_first.py  clusters are asked for their nodes before a start
     lookup.py    what is looked up before anybody is asked for a password
     follow.py    `watch`, `wait`, and the rest of `--wait` and `--watch`
     show.py      `status` and `list`

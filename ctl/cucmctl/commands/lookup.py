@@ -58,10 +58,10 @@ def _full(error: str) -> str:
     return f"{structs.INTERFACE}.{error}"
 
 
-def only_publishers(client: Client, names: Sequence[str]) -> list[str]:
+def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -> list[str]:
     """Those of the targets that are clusters of which only the publisher is configured.
 
-    Says of the other names what a person may have meant by them.
+    Says of the other names what a person may have meant by them. `verb`: what was typed before.
     """
     clusters: Iterable[Cluster] = ()
     with _if_it_can_answer():
@@ -73,7 +73,7 @@ def only_publishers(client: Client, names: Sequence[str]) -> list[str]:
             _say_what_is_near(client, base, by_name)
     if len(names) == 1 and names[0] not in by_name:
         with _if_it_can_answer():
-            _say_how_many_others(names[0], client.clusters(names[0]))
+            _say_how_many_others(names[0], client.clusters(names[0]), verb)
     return [base for base in bases if base in by_name and _has_only_publisher(by_name[base])]
 
 
@@ -94,10 +94,12 @@ def _has_only_publisher(cluster: Cluster) -> bool:
     return cluster.nodes_configured == 1 and cluster.publisher is not None
 
 
-def _say_how_many_others(host: str, clusters: Sequence[Cluster]) -> None:
+def _say_how_many_others(host: str, clusters: Sequence[Cluster], verb: str) -> None:
     for cluster in clusters[:1]:
+        if cluster.name is None and verb != "start":
+            continue  # only `start` has --cluster-of
         others = cluster.nodes_total - 1
         if others > 0:
             node = "node" if others == 1 else "nodes"
             whole = cluster.name or f"--cluster-of {cluster.asked}"
-            printer.note(f"{host} has {others} other {node} in its cluster; all: start {whole}")
+            printer.note(f"{host} has {others} other {node} in its cluster; all: {verb} {whole}")

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from cucmctl import exits, printer, render
 from cucmctl.client import Client
+from cucmctl.commands import lookup
+from cucmctl.commands.ask_first import ask_first
 from cucmctl.commands.begin import add_login_options, add_try_all, begin
 from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.login import check_user, login_of
@@ -90,6 +92,11 @@ def _arguments(parser: VerbParser) -> None:
         default=[],
         help="to find the job by, as case=698123456; may be repeated",
     )
+    how.add_argument(
+        "--accept-nodes",
+        action="store_true",
+        help="send a credential that is tied to a cluster to the nodes that it has named, too",
+    )
     add_try_all(how)
     add_reconnect(how)
 
@@ -132,29 +139,33 @@ def _from_file(name: str, password_file: str | None) -> list[str]:
 
 def _run(arguments: argparse.Namespace) -> int:
     commands = _commands(arguments)
-    labels = labels_of("--label", arguments.label)
+    timeouts, labels = _timeouts(arguments), labels_of("--label", arguments.label)
     check_user(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before the password is asked for
+        lookup.check_credential(client, arguments.credential)
+        discovered = lookup.only_publishers(client, arguments.nodes, "run")
         try:
             login = login_of(arguments)
         except KeyboardInterrupt:
             printer.note("interrupted; nothing was started")
             return exits.INTERRUPTED
-        return begin(
-            client,
-            arguments,
-            lambda: client.run(
+
+        def call() -> Job:
+            ask_first(client, discovered, login, timeouts, reconnect=arguments.reconnect)
+            return client.run(
                 arguments.nodes,
                 commands,
                 login=login,
-                timeouts=_timeouts(arguments),
+                timeouts=timeouts,
                 concurrency=arguments.concurrency,
                 labels=labels or None,
                 try_all=arguments.try_all,
-            ),
-            stay=_stay,
-        )
+                discovered=discovered or None,
+                accept_nodes=arguments.accept_nodes,
+            )
+
+        return begin(client, arguments, call, stay=_stay)
 
 
 def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:

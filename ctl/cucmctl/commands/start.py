@@ -9,8 +9,8 @@ import argparse
 
 from cucmctl import exits, printer
 from cucmctl.client import Client
-from cucmctl.cluster import discover_first
 from cucmctl.commands import lookup
+from cucmctl.commands.ask_first import ask_first
 from cucmctl.commands.begin import add_login_options, add_stay_options, add_try_all, begin
 from cucmctl.commands.login import check_user, login_of
 from cucmctl.options import (
@@ -28,8 +28,6 @@ from cucmctl.options import (
     rfc3339,
     seconds,
 )
-from cucmctl.reconnect import watch
-from cucmctl.views import View
 from cucmd.api.structs import Collection, Job, Timeouts
 
 # The daemon's list, which would take too long to import.
@@ -175,15 +173,7 @@ def _start(arguments: argparse.Namespace) -> int:
             return exits.INTERRUPTED
 
         def call() -> Job:
-            for name in discovered:
-                discover_first(
-                    client,
-                    name,
-                    login=login,
-                    timeouts=timeouts,
-                    tell=printer.note,
-                    wait=lambda job: _wait(client, job, arguments),
-                )
+            ask_first(client, discovered, login, timeouts, reconnect=arguments.reconnect)
             return client.start(
                 targets,
                 login=login,
@@ -212,15 +202,6 @@ def _targets(client: Client, arguments: argparse.Namespace) -> tuple[list[str], 
     if arguments.cluster_of is not None:
         return [arguments.cluster_of], [arguments.cluster_of]
     return arguments.nodes, lookup.only_publishers(client, arguments.nodes)
-
-
-def _wait(client: Client, begun: Job, arguments: argparse.Namespace) -> Job:
-    """The discovery once it has ended, also after a restart of the daemon."""
-    job = begun
-    printer.note(f"job {job.job_id} asks {job.nodes[0].node} for the nodes of its cluster")
-    for change in watch(client, job.job_id, View(), reconnect=arguments.reconnect, known=True):
-        job = change.job or job
-    return job
 
 
 COMMANDS = {

@@ -34,16 +34,32 @@ def running(canned, node, job):
 COMMANDS = {"commands": [STATUS, SERVICES]}
 
 
+def asked(canned):
+    """The request, after what is looked up before it."""
+    (request,) = [parameters for method, parameters in canned.calls if method == "Run"]
+    return request
+
+
 def test_every_option_is_a_field_of_the_request(canned, ctl, running):
     running()
     done = ctl(
-        *("run", "a", "b", "--credential", "lab", "--label", "case=1", "--try-all"),
+        *(
+            "run",
+            "a",
+            "b",
+            "--credential",
+            "lab",
+            "--label",
+            "case=1",
+            "--try-all",
+            "--accept-nodes",
+        ),
         *("--concurrency", "2", "--command-timeout", "9", "--connect-timeout", "1"),
         *("--login-timeout", "2", "--node-timeout", "60", "--job-timeout", "70"),
         *("--", "show", "status", "--then", "utils service list"),
     )
     assert done.returncode == 0, done.stderr
-    request = dict(canned.calls[0][1])
+    request = dict(asked(canned))
     assert request.pop("start_key")
     assert request == {
         "nodes": ["a", "b"],
@@ -52,6 +68,7 @@ def test_every_option_is_a_field_of_the_request(canned, ctl, running):
         "labels": {"case": "1"},
         "concurrency": 2,
         "try_all": True,
+        "accept_nodes": True,
         "timeouts": {"connect": 1.0, "login": 2.0, "command": 9.0, "node": 60.0, "job": 70.0},
     }
 
@@ -59,7 +76,7 @@ def test_every_option_is_a_field_of_the_request(canned, ctl, running):
 def test_options_of_ours_behind_the_dashes_are_words_of_the_command(canned, ctl, running):
     running()
     ctl("run", "a", "--credential", "lab", "--", "show", "--json", "--help")
-    assert canned.calls[0][1]["commands"] == ["show --json --help"]
+    assert asked(canned)["commands"] == ["show --json --help"]
 
 
 def test_commands_of_a_file(canned, ctl, running, tmp_path):
@@ -67,7 +84,7 @@ def test_commands_of_a_file(canned, ctl, running, tmp_path):
     (tmp_path / "c").write_text("# what anybody does first\nshow status\n\nutils ntp status # x\n")
     done = ctl("run", "a", "--credential", "lab", "--file", str(tmp_path / "c"))
     assert done.returncode == 0, done.stderr
-    assert canned.calls[0][1]["commands"] == [STATUS, "utils ntp status"]
+    assert asked(canned)["commands"] == [STATUS, "utils ntp status"]
 
 
 @pytest.mark.parametrize(

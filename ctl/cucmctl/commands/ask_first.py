@@ -1,0 +1,48 @@
+"""Asks clusters for their nodes before a job is started on them. `start` and `run` share it.
+
+The one rule: that of `cluster.py`: what it says about nodes goes to standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cucmctl import printer
+from cucmctl.client import Client
+from cucmctl.cluster import discover_first
+from cucmctl.reconnect import watch
+from cucmctl.views import View
+from cucmd.api.structs import Job, Login, Timeouts
+
+
+def ask_first(
+    client: Client,
+    names: Sequence[str],
+    login: Login,
+    timeouts: Timeouts | None,
+    *,
+    reconnect: float,
+) -> None:
+    """Asks each of these clusters, one after the other.
+
+    `reconnect`: seconds within which a daemon that goes away meanwhile must be back.
+    Raises as `discover_first` does.
+    """
+    for name in names:
+        discover_first(
+            client,
+            name,
+            login=login,
+            timeouts=timeouts,
+            tell=printer.note,
+            wait=lambda job: _wait(client, job, reconnect),
+        )
+
+
+def _wait(client: Client, begun: Job, reconnect: float) -> Job:
+    """The discovery once it has ended, also after a restart of the daemon."""
+    job = begun
+    printer.note(f"job {job.job_id} asks {job.nodes[0].node} for the nodes of its cluster")
+    for change in watch(client, job.job_id, View(), reconnect=reconnect, known=True):
+        job = change.job or job
+    return job
