@@ -14,6 +14,18 @@ from rig.example_interface import INFO, NAME, Example
 
 LASTS_AT_MOST = 60.0  # seconds; a test takes far less even on a busy machine
 
+# A program that asks who it is, by the socket and the interface of its arguments.
+WHO = """
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b'{"method":"%s.Who"}\\0' % sys.argv[2].encode())
+data = b""
+while not data.endswith(b"\\0"):
+    data += s.recv(65536)
+print(data[:-1].decode())
+"""
+
 
 def request(method: str, parameters: object = None, **flags: bool) -> dict:
     """A call; without a dot, of a method of the example."""
