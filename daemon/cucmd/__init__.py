@@ -16,8 +16,8 @@ The map of the daemon. Imports nothing heavy, because `cucmctl` imports it too.
     vos/            PURE  the node's command line: bytes in, events out
     store/          SQLite: what survives a restart
     lab/            simulated nodes, faults included
+    job/            PURE  job and node states, transitions, the outcome of a job
     demo.py         all of it once, against the lab
-    job.py          PURE  job and node states, transitions, the outcome of a job
     failure.py      PURE  what went wrong, and what to do about it
     node_name.py    PURE  how a node is named
     received_file.py  PURE  one received file, from the upload to the manifest

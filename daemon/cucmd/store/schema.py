@@ -15,7 +15,7 @@ APPLICATION_ID = 0x6375636D
 # `position` is the order in which jobs came. It does not depend on a clock, which can be set.
 # The sums in `job` are maintained by triggers, which add the new row of a node and subtract the
 # old one: they are right also where a row is written twice, and a list reads no nodes.
-# `detail` is the struct of job.py as JSON. Only what a query needs has a column.
+# `detail` is the struct of job/ as JSON. Only what a query needs has a column.
 # `path` is a BLOB: a node's file name is bytes, and need not be UTF-8.
 _FIRST = """
 CREATE TABLE job (

@@ -1,0 +1,214 @@
+"""PURE. A job: its states, their transitions, and its outcome.
+
+The one rule: a job ends when its last node settles, in the same transition.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from cucmd.failure import Failure
+from cucmd.job.node import SETTLED, Cancelled, ImpossibleTransition, Node, Succeeded
+from cucmd.job.timeouts import Timeouts
+from cucmd.job.work import Run, Work
+
+JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
+# How strict a job is with the host key of a node. ssh/known_hosts.py explains each.
+HostKeyPolicy = Literal["strict", "accept-new", "off"]
+
+
+class Outcome(StrEnum):
+    """How a job ended."""
+
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class JobQueued(msgspec.Struct, frozen=True, tag="queued"):
+    """Waits for its turn. `started_at` is when it began, if that was before a restart."""
+
+    started_at: datetime | None = None
+
+
+class JobRunning(msgspec.Struct, frozen=True, tag="running"):
+    started_at: datetime
+
+
+class JobEnded(msgspec.Struct, frozen=True, tag="ended"):
+    started_at: datetime | None
+    completed_at: datetime
+    outcome: Outcome
+
+
+JobState: TypeAlias = JobQueued | JobRunning | JobEnded
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A job as it is at one moment. It never has a password in it.
+
+    `work` is what it does on each node, `concurrency` on how many nodes at once.
+    `cancelled`: the job as a whole was cancelled, and not only some of its nodes.
+    `username`, and `credential` (a name), are who the job logs in as.
+    `resumable`: every password comes from a named credential, so the job can go on after a restart.
+    `timeouts_asked` names the timeouts that were in the request. They hold on every node; the
+    others are those of the node's cluster. None: it is of a version that did not store them.
+    `request_id`: of the call that made it, for whoever traces calls.
+    `uid`: of the user who made that call; None in a job of a version that did not store it.
+    `targets`: the names of its request, which may be of clusters. `labels`: key to value, for
+    people to find it by.
+    `accept_nodes`: a credential that may be sent to a node may be sent to those it has named too.
+    `try_all`: a login that some nodes refuse is tried on the others all the same.
+    `retries`: how often it was tried again. A node has the number with which it was queued last.
+    `revision`: how many changes of state it has had, over all restarts. Figures do not count.
+    `closed`: it has ended, its last connection is gone, and all files are on record.
+    `files_deleted`: it has been begun to delete what it collected.
+    `closed_after`: how much time had passed for sure when it was closed (cases/elapsed.py), in
+    seconds. None: it was not noted.
+    `deleted`: it was deleted, and this is the last that watchers are told of it.
+    """
+
+    job_id: str
+    created_at: datetime
+    work: Work
+    timeouts: Timeouts
+    concurrency: int
+    nodes: tuple[Node, ...]
+    state: JobState = JobQueued()
+    cancelled: bool = False
+    username: str | None = None
+    credential: str | None = None
+    resumable: bool = False
+    timeouts_asked: tuple[str, ...] | None = None
+    request_id: str | None = None
+    uid: int | None = None
+    targets: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    try_all: bool = False
+    retries: int = 0
+    revision: int = 0
+    closed: bool = False
+    files_deleted: bool = False
+    closed_after: float | None = None
+    deleted: bool = False
+    accept_nodes: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Which kind of work it does: the tag of `work`."""
+        return str(self.work.__struct_config__.tag)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it goes on after a restart. Nobody wants commands to be run twice."""
+        return self.resumable and not isinstance(self.work, Run)
+
+    @property
+    def ended(self) -> bool:
+        return isinstance(self.state, JobEnded)
+
+    @property
+    def status(self) -> JobStatus:
+        match self.state:
+            case JobQueued():
+                return "queued"
+            case JobRunning():
+                return "running"
+            case JobEnded(outcome=outcome):
+                return outcome.value
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When it first began to run. A restart does not change that."""
+        return self.state.started_at
+
+    def begin(self, now: datetime) -> Job:
+        if not isinstance(self.state, JobQueued):
+            raise ImpossibleTransition(f"job {self.job_id} is {self.status}, not queued")
+        started = self.started_at or max(now, self.created_at)
+        return msgspec.structs.replace(self, state=JobRunning(started))
+
+    def replace_node(self, position: int, node: Node, now: datetime) -> Job:
+        """The job with one node replaced. It ends if that was the last one to settle."""
+        nodes = (*self.nodes[:position], node, *self.nodes[position + 1 :])
+        return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
+
+    def cancel(self, now: datetime, positions: frozenset[int] | None = None) -> Job:
+        """Cancels every unsettled node, or only those at `positions`.
+
+        Where nothing changes, the same object is returned.
+        """
+        if self.ended:
+            return self
+        nodes = tuple(
+            node
+            if node.settled or (positions is not None and position not in positions)
+            else node.cancel(now)
+            for position, node in enumerate(self.nodes)
+        )
+        cancelled = self.cancelled or positions is None
+        job = msgspec.structs.replace(self, nodes=nodes, cancelled=cancelled)
+        return self if job == self else job._ended_if_settled(now)
+
+    def fail_unsettled(self, now: datetime, failure: Failure) -> Job:
+        """Fails every unsettled node for the same reason: the job's deadline, or a stop."""
+        if self.ended:
+            return self
+        nodes = tuple(node if node.settled else node.fail(now, failure) for node in self.nodes)
+        return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
+
+    def resume(self) -> Job:
+        """Queues the job again after a restart. Settled nodes stay, the others are pending."""
+        if self.ended:
+            raise ImpossibleTransition(f"job {self.job_id} has ended")
+        nodes = tuple(node if node.settled else node.wait_again() for node in self.nodes)
+        return msgspec.structs.replace(self, nodes=nodes, state=JobQueued(self.started_at))
+
+    def retry(self, positions: frozenset[int]) -> Job:
+        """Queues an ended job again, with the nodes at these positions. The others stay."""
+        if not self.ended:
+            raise ImpossibleTransition(f"job {self.job_id} has not ended")
+        retries = self.retries + 1
+        nodes = tuple(
+            node.retry(retries) if position in positions else node
+            for position, node in enumerate(self.nodes)
+        )
+        again = msgspec.structs.replace(self, closed=False, closed_after=None)
+        return msgspec.structs.replace(
+            again, nodes=nodes, state=JobQueued(), cancelled=False, retries=retries
+        )
+
+    def revised(self, before: Job) -> Job:
+        """The job with the next revision after `before`, as have the nodes that differ."""
+        revision = before.revision + 1
+        nodes = tuple(
+            new if new is old else msgspec.structs.replace(new, revision=revision)
+            for old, new in zip(before.nodes, self.nodes, strict=True)
+        )
+        return msgspec.structs.replace(self, nodes=nodes, revision=revision)
+
+    def _ended_if_settled(self, now: datetime) -> Job:
+        if self.ended or not all(node.settled for node in self.nodes):
+            return self
+        states = (node.state for node in self.nodes)
+        ends = (state.completed_at for state in states if isinstance(state, SETTLED))
+        completed = max(now, self.started_at or self.created_at, *ends)
+        state = JobEnded(self.started_at, completed, outcome(self.nodes, cancelled=self.cancelled))
+        return msgspec.structs.replace(self, state=state)
+
+
+def outcome(nodes: tuple[Node, ...], *, cancelled: bool) -> Outcome:
+    """The outcome of a job once every node has settled (tests/system/test_be020.py, row 4)."""
+    succeeded = sum(isinstance(node.state, Succeeded) for node in nodes)
+    if succeeded == len(nodes):
+        return Outcome.SUCCEEDED
+    if succeeded:
+        return Outcome.PARTIAL
+    if cancelled or all(isinstance(node.state, Cancelled) for node in nodes):
+        return Outcome.CANCELLED
+    return Outcome.FAILED

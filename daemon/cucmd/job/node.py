@@ -1,0 +1,169 @@
+"""PURE. A node of a job: its states and their transitions.
+
+The one rule: a settled node never changes its state again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, TypeAlias, cast
+
+import msgspec
+
+from cucmd.failure import Failure
+from cucmd.job.work import Found
+
+NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
+
+
+class Phase(StrEnum):
+    """How far the work on a node is. Each phase has its own deadline."""
+
+    CONNECT = "connect"
+    LOGIN = "login"
+    PREPARE = "prepare"
+    COMMAND = "command"
+    TRANSFER = "transfer"
+    CLOSE = "close"
+
+
+class ImpossibleTransition(Exception):
+    """A settled node or an ended job was asked to change. A defect of cucmd, not of a request."""
+
+
+class Pending(msgspec.Struct, frozen=True, tag="pending"):
+    """Waits for its turn. `started_at` is when it began, if that was before a restart."""
+
+    started_at: datetime | None = None
+
+
+class Running(msgspec.Struct, frozen=True, tag="running"):
+    started_at: datetime
+    phase: Phase
+
+
+class Succeeded(msgspec.Struct, frozen=True, tag="succeeded"):
+    started_at: datetime
+    completed_at: datetime
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    started_at: datetime | None
+    completed_at: datetime
+    failure: Failure
+
+
+class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
+    started_at: datetime | None
+    completed_at: datetime
+
+
+NodeState: TypeAlias = Pending | Running | Succeeded | Failed | Cancelled
+SETTLED = (Succeeded, Failed, Cancelled)
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One node of one job. `node` is its name in the request: a host, or host:port.
+
+    `marked`: its folder is (`node_name.folder_of`). Older versions marked none.
+    `revision`, `retries`: those of its job when the state of this node changed last, and when it
+    was queued last. `attempts_before`: how many attempts it had had by then.
+    `zone`, `clock_ahead`: its time zone by name, and seconds by which its clock is ahead of ours.
+    `coverage`: what its files cover of the window (cases/coverage.py). None: not looked at.
+    `all_announced`: no more files than those of `files_announced` will be.
+    `heard_at`: when the last byte of it came, or the attempt began.
+    `found`: what a discovery has found there. `named_by`: the node whose discovery has named this
+    one; None: the request or the configuration has.
+    """
+
+    node: str
+    state: NodeState = Pending()
+    attempt: int = 0
+    notes: tuple[str, ...] = ()
+    files_announced: int | None = None
+    bytes_announced: int | None = None
+    files_received: int = 0
+    bytes_received: int = 0
+    marked: bool = False
+    revision: int = 0
+    retries: int = 0
+    zone: str | None = None
+    clock_ahead: float = 0.0
+    coverage: str | None = None
+    all_announced: bool = False
+    heard_at: datetime | None = None
+    attempts_before: int = 0
+    found: Found | None = None
+    named_by: str | None = None
+
+    @property
+    def settled(self) -> bool:
+        return isinstance(self.state, SETTLED)
+
+    @property
+    def status(self) -> NodeStatus:
+        return cast("NodeStatus", self.state.__struct_config__.tag)
+
+    def _with(self, state: NodeState, **fields: object) -> Node:
+        if self.settled:
+            raise ImpossibleTransition(f"{self.node} is {self.status} already")
+        return msgspec.structs.replace(self, state=state, **fields)
+
+    def begin(self, now: datetime, attempt: int) -> Node:
+        started = self.state.started_at or now
+        state = Running(started, Phase.CONNECT)
+        return self._with(state, attempt=attempt, coverage=None, all_announced=False, heard_at=now)
+
+    def retry(self, retries: int) -> Node:
+        """Pending again, as it was before its first attempt; attempts are counted on."""
+        if not self.settled or isinstance(self.state, Succeeded):
+            raise ImpossibleTransition(f"{self.node} is {self.status}, not failed or cancelled")
+        again = Node(self.node, attempt=self.attempt, marked=self.marked, named_by=self.named_by)
+        return msgspec.structs.replace(
+            again, retries=retries, revision=self.revision, attempts_before=self.attempt
+        )
+
+    def wait_again(self) -> Node:
+        """Pending again after a restart, with the time at which it first began."""
+        return self._with(Pending(self.state.started_at))
+
+    def enter(self, phase: Phase) -> Node:
+        if not isinstance(self.state, Running):
+            raise ImpossibleTransition(f"{self.node} is {self.status}, not running")
+        return self._with(Running(self.state.started_at, phase))
+
+    def progress(
+        self,
+        *,
+        files_announced: int | None,
+        bytes_announced: int | None,
+        files_received: int,
+        bytes_received: int,
+    ) -> Node:
+        """The node with the figures so far. A settled node takes them too: its last ones."""
+        return msgspec.structs.replace(
+            self,
+            files_announced=files_announced,
+            bytes_announced=bytes_announced,
+            files_received=files_received,
+            bytes_received=bytes_received,
+        )
+
+    def succeed(self, now: datetime, notes: tuple[str, ...] = ()) -> Node:
+        if not isinstance(self.state, Running):
+            raise ImpossibleTransition(f"{self.node} is {self.status}, not running")
+        started = self.state.started_at
+        return self._with(Succeeded(started, end_of(now, started)), notes=notes)
+
+    def fail(self, now: datetime, failure: Failure) -> Node:
+        started = self.state.started_at
+        return self._with(Failed(started, end_of(now, started), failure))
+
+    def cancel(self, now: datetime) -> Node:
+        started = self.state.started_at
+        return self._with(Cancelled(started, end_of(now, started)))
+
+
+def end_of(now: datetime, began: datetime | None) -> datetime:
+    return now if began is None else max(now, began)

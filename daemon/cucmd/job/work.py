@@ -1,0 +1,86 @@
+"""PURE. What a job does on each of its nodes.
+
+The one rule: every kind of work is a struct here, and is found in databases by its tag.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+
+# The folder, in that of a node, for what commands have printed.
+OUTPUT = "output"
+_LONGEST_SLUG = 60
+
+
+class Collect(msgspec.Struct, frozen=True, tag="collect"):
+    """Collects files: `paths` below `location`, in a window, resolved from profile and request.
+
+    The window is `since` to `until`. Without any of them, every file is meant. `last` ("2h"): it
+    was asked for as so long before the request; a job of an earlier version has nothing else.
+    """
+
+    paths: tuple[str, ...]
+    profile: str | None = None
+    location: str = "activelog"
+    match: str | None = None
+    recurs: bool = False
+    compress: bool = False
+    last: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Discover(msgspec.Struct, frozen=True, tag="discover"):
+    """Asks a node which nodes its cluster has. It has one node: the publisher, as a rule."""
+
+
+class Run(msgspec.Struct, frozen=True, tag="run"):
+    """Runs commands that only read, one after the other, and keeps what the node prints.
+
+    `commands`: as `vos.parse_command` gives their lines. `seconds`: how long each may take at most;
+    None: as long as its form says.
+    """
+
+    commands: tuple[str, ...]
+    seconds: float | None = None
+
+    def output_of(self, number: int) -> str:
+        """Where the output of the command of that number, from 1, is in the folder of a node."""
+        slug = re.sub(r"[^A-Za-z0-9.]+", "-", self.commands[number - 1]).strip("-.")
+        return f"{OUTPUT}/{number:03}-{slug[:_LONGEST_SLUG]}.txt"
+
+
+# What a job does on each of its nodes: a union of structs, told apart by their tags. Another kind
+# of work is another struct here with a tag of its own: `Work: TypeAlias = Collect | Run`. mypy then
+# names the place in service/daemon.py that has to say which function of work/ does it. A tag and
+# its fields are in databases: a tag is never renamed, and a field that comes later has a default.
+Work: TypeAlias = Collect | Discover | Run
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A node of a cluster as another one names it. `node`: by which a job can be started on it.
+
+    `fqdn` None: it has no domain. `role` and `product` are words of the node that was asked.
+    """
+
+    node: str
+    address: str
+    name: str
+    fqdn: str | None
+    role: str
+    product: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a discovery has found. `version`: of the node that was asked; None: it is not known.
+
+    `unread`: lines about the cluster in no known form, masked, some of them if they are many.
+    """
+
+    members: tuple[Member, ...]
+    version: str | None = None
+    unread: tuple[str, ...] = ()
