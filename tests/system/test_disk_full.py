@@ -11,14 +11,16 @@ from rig.inspection import check_database, check_files, manifest
 from rig.jobs import SDL, as_ended, in_phase, start, statuses, until
 from rig.lab import Lab, running_lab
 from rig.quiet import wait_until
-from rig.small_disk import MIB, fill, small_disk
+from rig.small_disk import fill, small_disk
 
 pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with running_lab(2, "--files", "3", "--size", "1000000", "--fault", "2=hang:command") as lab:
+    """Node 1 is well, 2 hangs, and 3 is slow in its first session."""
+    faults = ("--fault", "2=hang:command", "--fault", "3=trickle@30000*1")
+    with running_lab(3, "--files", "3", "--size", "1000000", *faults) as lab:
         yield lab
 
 
@@ -33,7 +35,7 @@ def test_on_a_full_disk_requests_fail_and_the_cancel_is_stored_later(
     folder: Path, lab: Lab
 ) -> None:
     with running_daemon(folder) as daemon, daemon.client() as client:
-        job = start(client, lab, lab.nodes[1:], grace=0.5)
+        job = start(client, lab, lab.nodes[1:2], grace=0.5)
         until(client, job.job_id, in_phase("command"))
         filler = fill(daemon.state)
         with pytest.raises(StorageFailed):
@@ -59,8 +61,9 @@ def refused_start(daemon: Daemon, lab: Lab):
 
 def test_a_disk_that_fills_up_fails_the_node_and_the_record_follows(folder: Path, lab: Lab) -> None:
     with running_daemon(folder) as daemon, daemon.client() as client:
-        filler = fill(daemon.state, leave=3 * MIB // 2)
-        job = start(client, lab, lab.nodes[:1])
+        job = start(client, lab, lab.nodes[2:])
+        until(client, job.job_id, lambda job: job.nodes[0].bytes_received > 0)
+        filler = fill(daemon.state)
         wait_until(lambda: client.status(job.job_id).unsaved is not None)
         known = client.status(job.job_id)
         assert known.status == "running", "only what is durable is shown"
