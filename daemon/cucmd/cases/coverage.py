@@ -125,9 +125,6 @@ class Coverage:
         try:
             reading = _JobReading(self._store, job, directory, thread, self._zone_of)
             said = await reading.describe()
-            now = await self._store.load(job_id)
-            if now is None or now.files_deleted:  # meanwhile: some could not be read any more
-                return
         finally:
             thread.close()
         after = await self._store.save_coverage(job, said)

@@ -121,10 +121,11 @@ def update_coverage(
 ) -> Job | None:
     """What the nodes' traces cover, of each node that is still as it was.
 
-    Gives the job as it is then; None: nothing has changed.
+    Gives the job as it is then; None: nothing has changed. Nothing is said of files that were
+    deleted meanwhile: some of them could not be read any more.
     """
     now = select_job(connection, before.job_id)
-    if now is None or not now.closed:
+    if now is None or not now.closed or now.files_deleted:
         return None
     nodes = tuple(
         msgspec.structs.replace(new, coverage=coverage[new.node])
