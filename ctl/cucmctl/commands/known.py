@@ -100,8 +100,11 @@ def _profiles(arguments: argparse.Namespace) -> int:
     if arguments.json:
         printer.json_line(found)
     elif name is None:
-        rows = [(one.name, one.last or "no window", one.description) for one in found]
-        _print(_cut(list(render.table(("PROFILE", "LAST", "FOR"), rows, right="", colour=False))))
+        rows = [
+            (one.name, one.last or "no window", one.description, _products(one)) for one in found
+        ]
+        headings = ("PROFILE", "LAST", "FOR", "PRODUCTS")
+        _print(_cut(list(render.table(headings, rows, right="", colour=False))))
     else:
         for one in found:
             _print(_keys(one))
@@ -116,8 +119,13 @@ def _cut(lines: list[str]) -> list[str]:
     return [one if len(one) <= columns else one[: columns - 1] + end for one in lines]
 
 
+def _products(profile: Profile) -> str:
+    return ", ".join(profile.products or ("any",))
+
+
 def _keys(profile: Profile) -> Iterator[str]:
     yield printer.visible(f"profile {profile.name}: {profile.description}")
+    yield printer.visible(f"products: {_products(profile)}")
     for path in profile.paths:
         yield printer.visible(f"  {profile.location} {path}")
     window = f"last {printer.visible(profile.last)}" if profile.last else "none: all files"
@@ -128,6 +136,8 @@ def _keys(profile: Profile) -> Iterator[str]:
         yield "subdirectories too"
     if profile.compress:
         yield "packed by the nodes"
+    if profile.leaves_out is not None:
+        yield printer.visible(f"not in it: {profile.leaves_out}")
 
 
 def _credentials_arguments(parser: argparse.ArgumentParser) -> None:
@@ -171,7 +181,7 @@ COMMANDS = {
     ),
     "profiles": Command(
         "Lists the profiles: what is collected for which kind of trouble. With NAME:\n"
-        "the paths of one.",
+        "the paths of one, and what is not in it.",
         "  cucmctl profiles\n  cucmctl profiles callmanager",
         _profiles_arguments,
         _profiles,

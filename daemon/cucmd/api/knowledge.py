@@ -96,6 +96,8 @@ def _profile(profile: Profile) -> structs.Profile:
         compress=profile.compress,
         match=profile.match,
         last=profile.last,
+        products=profile.products or None,
+        leaves_out=profile.leaves_out or None,
     )
 
 

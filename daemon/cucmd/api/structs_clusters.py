@@ -56,6 +56,8 @@ class Profile(Struct, frozen=True):
     compress: bool
     match: str | None = None
     last: str | None = None
+    products: tuple[str, ...] | None = None
+    leaves_out: str | None = None
 
 
 class ProfilesRequest(Struct, frozen=True):

@@ -159,6 +159,8 @@ def read_profiles(reader: Reader) -> dict[str, Profile]:
 def _profile(reader: Reader, name: str, table: object) -> Profile:
     path = ("profiles", name)
     given: dict[str, Any] = reader.values(path, table, PROFILE)
+    if "paths" in given:  # what is said of the built-in ones is not true of others
+        given = {"products": (), "leaves_out": "", **given}
     profile = replace(BUILT_IN.get(name, Profile(name)), **given)
     if reader.intact(path) and not 1 <= len(profile.paths) <= rules.MOST_PATHS:
         place = (*path, "paths") if "paths" in given else path

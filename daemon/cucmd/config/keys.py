@@ -257,4 +257,6 @@ PROFILE: dict[str, Kind] = {
     "recurs": flag,
     "compress": flag,
     "last": text(or_empty(rules.last, None)),
+    "products": texts(rules.description),
+    "leaves_out": text(rules.description),
 }

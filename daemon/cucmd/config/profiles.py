@@ -11,7 +11,11 @@ from msgspec import Struct
 
 
 class Profile(Struct, frozen=True):
-    """A named collection. `last` ("2h") is the window if the request has none."""
+    """A named collection. `last` ("2h") is the window if the request has none.
+
+    products    which it fits, in the vendor's words; none: any with the same appliance shell
+    leaves_out  what a person may expect in it, and where that is
+    """
 
     name: str
     description: str = ""
@@ -21,7 +25,11 @@ class Profile(Struct, frozen=True):
     recurs: bool = False
     compress: bool = False
     last: str | None = None
+    products: tuple[str, ...] = ()
+    leaves_out: str = ""
 
+
+_CM = ("Unified CM",)
 
 # Every profile has a window: traces of a busy node grow by gigabytes a day. Without one, a request
 # without --last would collect for hours.
@@ -37,42 +45,68 @@ _BUILT_IN = (
             "syslog/CiscoSyslog*",
         ),
         last="2h",
+        products=_CM,
+        leaves_out=(
+            "location bandwidth and intercluster lookup (intercluster), call detail records "
+            "(cdr), web pages (tomcat), packet captures (packet-captures)"
+        ),
     ),
     Profile(
         "sip",
         "SIP and other call signalling: CallManager SDL traces and call logs",
         ("cm/trace/ccm/sdl", "cm/trace/ccm/calllogs"),
         last="2h",
+        products=_CM,
+        leaves_out=(
+            "SDI traces of older releases, CTI and the system's event log (callmanager), "
+            "packet captures (packet-captures)"
+        ),
     ),
     Profile(
         "cti",
         "CTI applications and JTAPI: CTIManager with the CallManager behind it",
         ("cm/trace/cti/sdl", "cm/trace/cti/sdi", "cm/trace/ccm/sdl"),
         last="2h",
+        products=_CM,
+        leaves_out=(
+            "call logs and the system's event log (callmanager); what the application itself writes"
+        ),
     ),
     Profile(
         "intercluster",
         "Between clusters: location bandwidth manager and intercluster lookup",
         ("cm/trace/lbm/sdl", "cm/trace/ils/sdl", "cm/trace/ccm/sdl"),
         last="2h",
+        products=_CM,
+        leaves_out=(
+            "call logs and the system's event log (callmanager); the other cluster's traces"
+        ),
     ),
     Profile(
         "event-viewer",
         "What the system itself reports: system, application and security logs",
         ("syslog/messages*", "syslog/CiscoSyslog*", "syslog/secure*"),
         last="1d",
+        leaves_out="traces of any service",
     ),
     Profile(
         "performance",
         "RIS data collector and its PerfMon figures",
         ("cm/trace/ris/sdi", "cm/log/ris/csv"),
         last="1d",
+        products=_CM,
+        leaves_out="traces of the services that the figures are about",
     ),
     Profile(
         "database",
         "Database layer, Informix and replication",
         ("cm/trace/dbl/sdi", "cm/log/informix", "syslog/CiscoSyslog*"),
         last="1d",
+        products=_CM,
+        leaves_out=(
+            "traces of the services that use the database; what `utils dbreplication "
+            "runtimestate` prints (run)"
+        ),
     ),
     Profile(
         "cdr",
@@ -80,6 +114,8 @@ _BUILT_IN = (
         ("cm/trace/cdrrep/log4j", "cm/cdr_repository/processed"),
         recurs=True,  # the processed files are in a folder for each day
         last="1d",
+        products=_CM,
+        leaves_out="traces of the calls themselves (callmanager)",
     ),
     Profile(
         "tomcat",
@@ -91,12 +127,17 @@ _BUILT_IN = (
             "tomcat/logs/ccmadmin/log4j",
         ),
         last="4h",
+        leaves_out="the database behind it (database), who changed what (audit)",
     ),
     Profile(
         "platform",
         "Platform command line and services, SNMP",
         ("platform/log", "platform/snmp"),
         last="1d",
+        leaves_out=(
+            "backup and restore (drs-backup), installation and upgrades (install), the "
+            "system's event log (event-viewer)"
+        ),
     ),
     Profile(
         "drs-backup",
@@ -104,6 +145,7 @@ _BUILT_IN = (
         ("platform/drf/trace",),
         recurs=True,
         last="2d",
+        leaves_out="the backups themselves",
     ),
     Profile(
         "im-presence",
@@ -115,12 +157,16 @@ _BUILT_IN = (
             "syslog/CiscoSyslog*",
         ),
         last="2h",
+        products=("IM and Presence",),
+        leaves_out="calls (callmanager, on the nodes of Unified CM), web pages (tomcat)",
     ),
     Profile(
         "unity-connection",
         "Unity Connection traces",
         ("cuc", "syslog/CiscoSyslog*"),
         last="2h",
+        products=("Unity Connection",),
+        leaves_out="calls (callmanager, on the nodes of Unified CM), web pages (tomcat)",
     ),
     Profile(
         "contact-center",
@@ -128,6 +174,10 @@ _BUILT_IN = (
         ("uccx/log/MIVR", "desktop"),
         recurs=True,
         last="2h",
+        products=("Contact Center Express",),
+        leaves_out=(
+            "CTI and calls (cti, on the nodes of Unified CM), the system's event log (event-viewer)"
+        ),
     ),
     Profile(
         "emergency-responder",
@@ -135,24 +185,31 @@ _BUILT_IN = (
         ("er/trace",),
         recurs=True,
         last="1d",
+        products=("Emergency Responder",),
+        leaves_out=(
+            "calls (callmanager, on the nodes of Unified CM), the system's event log (event-viewer)"
+        ),
     ),
     Profile(
         "audit",
         "Who changed what: application and platform audit logs",
         ("audit/AuditApp", "audit/vos"),
         last="1w",
+        leaves_out="logins to the operating system (syslog/secure*, in event-viewer)",
     ),
     Profile(
         "packet-captures",
         "Captures made by utils network capture",
         ("platform/cli/*.cap*",),
         last="1d",
+        leaves_out="traces of the calls in them (callmanager); it makes no capture",
     ),
     Profile(
         "core-files",
         "Core files of processes that crashed; they are large",
         ("core",),
         last="1w",
+        leaves_out="traces of the process that crashed",
     ),
     Profile(
         "install",
@@ -160,6 +217,7 @@ _BUILT_IN = (
         ("*",),
         location="install",
         last="4w",
+        leaves_out="what the running system writes (platform, event-viewer)",
     ),
 )
 

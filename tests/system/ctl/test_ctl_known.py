@@ -73,6 +73,17 @@ def test_profiles_and_one_of_them(canned, ctl):
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["PROFILE", "callmanager"]
     assert "activelog cm/trace/ccm/sdl" in one.stdout
     assert "last 2h" in one.stdout
+    assert "products: any\n" in one.stdout
+    assert "not in it" not in one.stdout
+
+
+def test_a_profile_says_which_products_it_fits_and_what_is_not_in_it(canned, ctl):
+    said = {"products": ["Unified CM", "X"], "leaves_out": "call logs (callmanager)"}
+    canned.on("Profiles", canned.reply({"profiles": [{**PROFILE, **said}]}))
+    listed, one = ctl("profiles"), ctl("profiles", "callmanager")
+    assert "Calls  Unified CM, X" in listed.stdout
+    assert "products: Unified CM, X\n" in one.stdout
+    assert "not in it: call logs (callmanager)\n" in one.stdout
 
 
 def test_a_terminal_has_a_line_for_each_profile(canned, terminal):
@@ -82,7 +93,7 @@ def test_a_terminal_has_a_line_for_each_profile(canned, terminal):
     assert screen.ended() == 0
     heading, first, second = screen.screen.splitlines()
     assert (len(first), first[-1]) == (80, "…")
-    assert (heading.split()[0], second.split()[-1]) == ("PROFILE", "Calls")
+    assert (heading.split()[0], second.split()[2]) == ("PROFILE", "Calls")
 
 
 def test_of_a_misspelt_profile_the_near_names_are_said(canned, ctl):

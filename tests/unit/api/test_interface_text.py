@@ -55,6 +55,7 @@ ADDED = {
         **dict.fromkeys(("name", "description", "location"), "string"),
         **{"paths": "[]string", "recurs": "bool", "compress": "bool"},
         **{"match": "?string", "last": "?string"},
+        **{"products": "?[]string", "leaves_out": "?string"},
     },
     ("type", "Credential"): {
         **{"name": "string", "tied": "bool", "nodes": "?[]string", "clusters": "?[]string"},

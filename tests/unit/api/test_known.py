@@ -142,6 +142,10 @@ async def test_profiles_are_those_built_in_and_those_of_the_file(tmp_path: Path)
     assert {"mine", "callmanager"} <= {one.name for one in everything}
     (mine,) = (await ask(CALLER, structs.ProfilesRequest("mine"))).profiles
     assert (mine.paths, mine.last) == (("x",), "1h")
+    assert (mine.products, mine.leaves_out) == (None, None)
+    (sip,) = (await ask(CALLER, structs.ProfilesRequest("sip"))).profiles
+    assert sip.products == ("Unified CM",)
+    assert "callmanager" in (sip.leaves_out or "")
     with pytest.raises(VarlinkError) as caught:
         await ask(CALLER, structs.ProfilesRequest("yours"))
     assert caught.value.name.endswith(".ProfileNotFound")

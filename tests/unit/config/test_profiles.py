@@ -1,6 +1,9 @@
 """Built-in profiles, and profiles of the file."""
 
+import re
+
 import pytest
+from msgspec.structs import replace
 
 from cucmd.config import Config, Profile, UnknownProfile, rules
 from cucmd.config.profiles import BUILT_IN
@@ -15,14 +18,21 @@ def test_built_in_profiles_keep_the_rules(profile):
     assert rules.last(profile.last), "a profile without a window collects everything"
     assert all(rules.path(path) for path in profile.paths)
     assert len(set(profile.paths)) == len(profile.paths)
+    assert rules.description(profile.leaves_out)
+    assert all(rules.description(product) for product in profile.products)
+
+
+def test_a_built_in_profile_sends_only_to_profiles_that_there_are():
+    for profile in BUILT_IN.values():
+        named = re.findall(r"\(([a-z-]+(?:, [a-z-]+)*)[,)]", profile.leaves_out)
+        names = {name for group in named for name in group.split(", ") if name != "run"}
+        assert names <= BUILT_IN.keys() - {profile.name}, profile.name
 
 
 def test_a_profile_of_the_file_changes_only_the_keys_it_gives(loaded):
     config = loaded("[profiles.sip]\nlast = '6h'\nmatch = 'SDL.*'\n")
     built_in = BUILT_IN["sip"]
-    assert config.profile("sip") == Profile(
-        "sip", built_in.description, built_in.paths, last="6h", match="SDL.*"
-    )
+    assert config.profile("sip") == replace(built_in, last="6h", match="SDL.*")
     assert config.profile("cti") == BUILT_IN["cti"]
 
 
@@ -33,6 +43,15 @@ def test_an_empty_string_takes_a_built_in_window_away(loaded):
 def test_a_profile_of_its_own(loaded):
     profile = loaded("[profiles.mine]\npaths = ['core']\nlocation = 'tftp'\n").profile("mine")
     assert profile == Profile("mine", "", ("core",), "tftp")
+
+
+def test_what_is_said_of_the_built_in_paths_is_not_said_of_others(loaded):
+    assert BUILT_IN["sip"].products == ("Unified CM",)
+    other = loaded("[profiles.sip]\npaths = ['core']\n").profile("sip")
+    assert (other.products, other.leaves_out) == ((), "")
+    said = "paths = ['core']\nproducts = ['Unity Connection']\nleaves_out = 'traces'\n"
+    own = loaded("[profiles.sip]\n" + said).profile("sip")
+    assert (own.products, own.leaves_out) == (("Unity Connection",), "traces")
 
 
 def test_an_unknown_profile_names_those_there_are():
@@ -52,6 +71,7 @@ def test_an_unknown_profile_names_those_there_are():
         ("[profiles.sip]\nlast = '2 hours'", "profiles.sip.last", "'2 hours': expected"),
         ("[profiles.sip]\nmatch = 'a?'", "profiles.sip.match", "'?'"),
         ('[profiles.sip]\ndescription = "a\\nb"', "profiles.sip.description", "one line"),
+        ("[profiles.sip]\nproducts = ['a\tb']", "profiles.sip.products[0]", "one line"),
         ("[profiles.sip]\npath = ['a']", "profiles.sip.path", "did you mean 'paths'?"),
     ],
 )
