@@ -43,6 +43,8 @@ class Client(CommandCalls):
         try_all: bool = False,
         discovered: Sequence[str] | None = None,
         accept_nodes: bool = False,
+        only: Sequence[str] | None = None,
+        added_paths: Sequence[str] | None = None,
     ) -> structs.Job:
         """Starts a job. Returns once the daemon has it on disk; its nodes run on.
 
@@ -55,6 +57,9 @@ class Client(CommandCalls):
         `discovered`: those of `nodes`, clusters or nodes that were asked, that stand for what the
         last discovery has found too. `accept_nodes`: a tied credential may be sent to what a node
         has named to which it may be sent.
+        `only`: names of paths of the profile, such as "sdl"; the others are left out.
+        `added_paths`: collected beside those of the profile. A path may begin with its location, as
+        in "activelog/cm/trace".
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
         """
@@ -73,6 +78,8 @@ class Client(CommandCalls):
             try_all or None,
             None if discovered is None else texts("discovered", discovered),
             accept_nodes or None,
+            None if only is None else texts("only", only),
+            None if added_paths is None else texts("added_paths", added_paths),
         )
         return self._ask_once("Start", request)
 
@@ -86,6 +93,8 @@ class Client(CommandCalls):
         concurrency: int | None = None,
         labels: Mapping[str, str] | None = None,
         accept_nodes: bool = False,
+        only: Sequence[str] | None = None,
+        added_paths: Sequence[str] | None = None,
         tell: Callable[[str], None] = lambda text: None,
     ) -> structs.Job:
         """Asks a cluster of the configuration, or a node, for the nodes of its cluster, and starts
@@ -105,6 +114,8 @@ class Client(CommandCalls):
             labels=labels,
             discovered=[cluster],
             accept_nodes=accept_nodes,
+            only=only,
+            added_paths=added_paths,
         )
 
     def discover(

@@ -62,6 +62,7 @@ _TYPED = {
     "larger_than": "--larger-than",
     "labels": "KEY=VALUE",
     "collection.paths": "--path",
+    "added_paths": "--path",
     "login.username": "--user",
     "login.password": "password",
 }

@@ -171,6 +171,14 @@ def path_on_node(text: str) -> str:
     return text
 
 
+def names_of_paths(text: str) -> tuple[str, ...]:
+    """`sdl,syslog`. The daemon knows which paths have these names."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME,NAME")
+    return names
+
+
 def label(text: str) -> tuple[str, str]:
     """`KEY=VALUE` as (key, value). The daemon knows what they may be."""
     key, equals, value = text.partition("=")

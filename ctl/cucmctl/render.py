@@ -190,6 +190,9 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
     yield begun
     if what := collected(job.collection):
         yield f"collects {visible(what + _meant(job.collection))}"
+        if job.collection.profile is not None and job.collection.paths:
+            # --only and --path may have made others of them than the profile has
+            yield f"paths {visible(', '.join(_first(job.collection.paths)))}"
     elif job.kind == "discover":
         yield "asks a node which nodes its cluster has"
     for command in job.commands or ():
@@ -253,10 +256,7 @@ def collected(collection: Collection) -> str:
 
     If there is no window it says so, because such a job may take hours.
     """
-    paths = collection.paths or ()
-    parts = [*paths[:PATHS_SHOWN]]
-    if len(paths) > PATHS_SHOWN:
-        parts.append(f"{len(paths) - PATHS_SHOWN} more paths")
+    parts = _first(collection.paths or ())
     if collection.profile is not None:
         parts = [f"profile {collection.profile}"]
     if collection.match is not None:
@@ -270,6 +270,11 @@ def collected(collection: Collection) -> str:
     if parts and not (collection.last or collection.since or collection.until):
         parts.append("all of it (no window)")
     return ", ".join(parts)
+
+
+def _first(paths: Sequence[str]) -> list[str]:
+    more = len(paths) - PATHS_SHOWN
+    return [*paths[:PATHS_SHOWN], *([f"{more} more paths"] if more > 0 else [])]
 
 
 def _meant(collection: Collection) -> str:

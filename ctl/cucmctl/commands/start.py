@@ -23,6 +23,7 @@ from cucmctl.options import (
     label,
     labels_of,
     latest,
+    names_of_paths,
     nodes_at_once,
     path_on_node,
     rfc3339,
@@ -47,7 +48,7 @@ def _arguments(parser: VerbParser) -> None:
     # argparse would show NODE last, where --path would take it as a path
     parser.usage = (
         "%(prog)s (NODE ... | --cluster-of NODE)\n"
-        "                     (--profile NAME | --path PATH ...) [...]"
+        "                     [--profile NAME [--only NAMES]] [--path PATH ...] [...]"
     )
     parser.reminder = NODES_FIRST
     parser.add_argument(
@@ -69,17 +70,23 @@ def _arguments(parser: VerbParser) -> None:
 
 
 def _what(group: argparse._ArgumentGroup) -> None:
-    source = group.add_mutually_exclusive_group()
-    source.add_argument(
-        "--profile", metavar="NAME", action=Once, help="a profile of the daemon's configuration"
+    group.add_argument(
+        "--profile", metavar="NAME", action=Once, help="the paths for a kind of trouble: profiles"
     )
-    source.add_argument(
+    group.add_argument(
+        "--only",
+        metavar="NAMES",
+        action=Once,
+        type=names_of_paths,
+        help="only these paths of the profile, by parts of their names: sdl,syslog",
+    )
+    group.add_argument(
         "--path",
         metavar="PATH",
         nargs="+",
         action="extend",
         type=path_on_node,
-        help="paths on the node; all words that follow are paths",
+        help="paths on the node, beside those of a profile; all words that follow are paths",
     )
     group.add_argument(
         "--location", metavar="NAME", action=Once, help=f"one of {', '.join(LOCATIONS)}"
@@ -129,6 +136,16 @@ def _how(group: argparse._ArgumentGroup) -> None:
     add_stay_options(group)
 
 
+def _paths(words: list[str]) -> tuple[str, ...]:
+    """The paths of the words behind --path. `activelog /cm/trace` is one, as after `file get`."""
+    paths: list[str] = []
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        paths.append(f"{word} {left.pop(0)}" if word in LOCATIONS and left else word)
+    return tuple(paths)
+
+
 def _collection(arguments: argparse.Namespace) -> Collection:
     since, until = arguments.since, arguments.until
     if until is not None and since is None:
@@ -137,9 +154,12 @@ def _collection(arguments: argparse.Namespace) -> Collection:
         raise UsageError(f"--until: {rfc3339(until)} is not after --since, {rfc3339(since)}")
     if arguments.profile is None and not arguments.path:
         raise UsageError("nothing to collect: give --profile or --path")
+    if arguments.only and arguments.profile is None:
+        raise UsageError("--only: needs --profile, whose paths it chooses from")
+    alone = arguments.path and arguments.profile is None
     return Collection(
         profile=arguments.profile,
-        paths=tuple(arguments.path) if arguments.path else None,
+        paths=_paths(arguments.path) if alone else None,
         location=arguments.location,
         match=arguments.match,
         recurs=arguments.recurs,
@@ -158,6 +178,7 @@ def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
 def _start(arguments: argparse.Namespace) -> int:
     _check_targets(arguments)
     collection = _collection(arguments)
+    added = _paths(arguments.path) if arguments.path and arguments.profile is not None else None
     timeouts = _timeouts(arguments)
     labels = labels_of("--label", arguments.label)
     check_user(arguments)
@@ -184,6 +205,8 @@ def _start(arguments: argparse.Namespace) -> int:
                 try_all=arguments.try_all,
                 discovered=discovered or None,
                 accept_nodes=arguments.accept_nodes,
+                only=arguments.only,
+                added_paths=added,
             )
 
         return begin(client, arguments, call)

@@ -14,6 +14,7 @@
     host_keys.py   those about host keys
     reload.py      the method that reads the configuration again
     resolve.py     PURE  the fields of a request, checked, with the defaults of the configuration
+    resolve_paths.py  PURE  the paths of a request, and below which location they are
     request_id.py  the id by which a caller finds a call again
     watching.py    the streams of Watch
     start_key.py   PURE  the key by which the same call, made twice, has one effect

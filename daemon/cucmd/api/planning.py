@@ -75,8 +75,10 @@ class Planner:
         """
         now = datetime.now(UTC)
         nodes = self._expanded(request, discoveries)
-        work = _with_hours(resolve_collection(request.collection, self._config, now), now)
-        return self._on_nodes(request, nodes, work, now)
+        work = resolve_collection(
+            request.collection, self._config, now, only=request.only, added=request.added_paths
+        )
+        return self._on_nodes(request, nodes, _with_hours(work, now), now)
 
     def plan_run(
         self, request: RunRequest, discoveries: Sequence[Discovery] = ()

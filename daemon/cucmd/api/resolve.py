@@ -7,13 +7,14 @@ of them a value is from, it has been checked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from msgspec.structs import asdict, replace
 
 from cucmd import job
 from cucmd.api import structs
+from cucmd.api.resolve_paths import given, resolve_paths
 from cucmd.config import Config, InvalidValue, Profile, rules
 from cucmd.config.errors import found
 from cucmd.vos import InvalidArgument, parse_command
@@ -26,20 +27,27 @@ _RFC3339 = re.compile(
 
 
 def resolve_collection(
-    request: structs.Collection, config: Config, now: datetime | None = None
+    request: structs.Collection,
+    config: Config,
+    now: datetime | None = None,
+    *,
+    only: Sequence[str] | None = None,
+    added: Sequence[str] | None = None,
 ) -> job.Collect:
     """What to collect, from request, profile and defaults.
 
     The window of the profile is used only if the request has no part of one. With `now` (aware), a
-    window that begins later is refused. Raises `InvalidValue` and `UnknownProfile`.
+    window that begins later is refused. `only`: names of paths of the profile, the others are left
+    out. `added`: paths beside those of the request. Raises `InvalidValue` and `UnknownProfile`.
     """
     profile = _profile(request, config)
     last, since, until = _window(request, now)
+    location, paths = resolve_paths(request, profile, only, added)
     return job.Collect(
-        paths=rules.distinct(profile.paths if request.paths is None else _checked(request.paths)),
+        paths=paths,
         profile=request.profile,
-        location=_given(request.location, "location", rules.location) or profile.location,
-        match=_given(request.match, "match", rules.match) or profile.match,
+        location=location,
+        match=given(request.match, "collection.match", rules.match) or profile.match,
         recurs=profile.recurs if request.recurs is None else request.recurs,
         compress=profile.compress if request.compress is None else request.compress,
         last=last if last or since or until else profile.last,
@@ -56,30 +64,10 @@ def _profile(request: structs.Collection, config: Config) -> Profile:
     return Profile("")
 
 
-def _given(text: str | None, field: str, rule: Callable[[str], str]) -> str | None:
-    """A field of the collection, checked and in the form that `rule` gives it, or None."""
-    if text is None:
-        return None
-    try:
-        return rule(text)
-    except ValueError as error:
-        raise InvalidValue(f"collection.{field}", found(text, str(error))) from None
-
-
-def _checked(paths: Sequence[str]) -> Sequence[str]:
-    if not 1 <= len(paths) <= rules.MOST_PATHS:
-        raise InvalidValue(
-            "collection.paths", f"has {len(paths)} paths; expected 1 to {rules.MOST_PATHS}"
-        )
-    for position, path in enumerate(paths):
-        _given(path, f"paths[{position}]", rules.path)
-    return paths
-
-
 def _window(
     request: structs.Collection, now: datetime | None
 ) -> tuple[str | None, datetime | None, datetime | None]:
-    last = _given(request.last, "last", rules.last)
+    last = given(request.last, "collection.last", rules.last)
     since = instant("collection.since", request.since)
     until = instant("collection.until", request.until)
     if last is not None and (since or until):

@@ -157,6 +157,8 @@ class StartRequest(Struct, frozen=True):
     try_all: bool | None = None
     discovered: tuple[str, ...] | None = None
     accept_nodes: bool | None = None
+    only: tuple[str, ...] | None = None
+    added_paths: tuple[str, ...] | None = None
 
 
 class RetryRequest(Struct, frozen=True):

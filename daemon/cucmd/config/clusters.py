@@ -159,10 +159,23 @@ def read_profiles(reader: Reader) -> dict[str, Profile]:
 def _profile(reader: Reader, name: str, table: object) -> Profile:
     path = ("profiles", name)
     given: dict[str, Any] = reader.values(path, table, PROFILE)
-    if "paths" in given:  # what is said of the built-in ones is not true of others
+    built_in = BUILT_IN.get(name, Profile(name))
+    if "paths" in given:
+        _place(reader, path, given, built_in.location)
+        # What is said of the built-in ones is not true of others.
         given = {"products": (), "leaves_out": "", **given}
-    profile = replace(BUILT_IN.get(name, Profile(name)), **given)
+    profile = replace(built_in, **given)
     if reader.intact(path) and not 1 <= len(profile.paths) <= rules.MOST_PATHS:
         place = (*path, "paths") if "paths" in given else path
         reader.note(place, f"expected paths, from 1 to {rules.MOST_PATHS} of them")
     return profile
+
+
+def _place(reader: Reader, path: KeyPath, given: dict[str, Any], usual: str) -> None:
+    """Takes the location out of the paths that name one, for the profile as a whole."""
+    owns = [own for own, _ in given["paths"]]
+    given["paths"] = tuple(one for _, one in given["paths"])
+    location, wrong = rules.one_location(given.get("location"), usual, owns)
+    if wrong is not None:
+        reader.note((*path, "paths", wrong), rules.not_below(location))
+    given["location"] = location

@@ -251,7 +251,7 @@ CREDENTIAL: dict[str, Kind] = {"nodes": texts(node), "clusters": texts(rules.pro
 
 PROFILE: dict[str, Kind] = {
     "description": text(rules.description),
-    "paths": texts(rules.path),
+    "paths": texts(rules.placed_path),
     "location": text(rules.location),
     "match": text(or_empty(rules.match, None)),
     "recurs": flag,

@@ -8,7 +8,7 @@ word is checked by `vos`.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 
 from cucmd.job import Timeouts
 from cucmd.vos.arguments import InvalidArgument, check_word
@@ -23,6 +23,7 @@ _LONGEST_WINDOW = 40
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 _PROFILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_WITH_LOCATION = re.compile(rf"(?P<location>{'|'.join(LOCATIONS)})(?: +|(?=/))(?P<path>[^ ].*)")
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 
 
@@ -45,6 +46,39 @@ def path(text: str) -> str:
     if any("*" in folder for folder in folders):
         raise ValueError("has '*' in a folder; the node takes it in the last component only")
     return text
+
+
+def placed_path(text: str) -> tuple[str | None, str]:
+    """(location, path) of a path that is written as after `file get`: `activelog cm/trace`,
+    `activelog /cm/trace` or `activelog/cm/trace`. The location of other paths is None: one that
+    begins with `/` never names it.
+    """
+    written = _WITH_LOCATION.fullmatch(text)
+    if written is None:
+        return None, path(text)
+    return written["location"], path(written["path"].lstrip("/"))
+
+
+def one_location(
+    named: str | None, usual: str, owns: Sequence[str | None]
+) -> tuple[str, int | None]:
+    """Below what all paths are, and the position of the first one that is not; None: all are.
+
+    named  as it was given for all of them
+    usual  where paths are if nothing else was given
+    owns   what each path names
+    """
+    location = named or next((own for own in owns if own is not None), None) or usual
+    elsewhere = (at for at, own in enumerate(owns) if (own or named or usual) != location)
+    return location, next(elsewhere, None)
+
+
+def not_below(location: str) -> str:
+    """Why a path is refused that `one_location` has found."""
+    return (
+        f"is not below {location}, where the others are; all are below one location"
+        " (a folder of such a name is written with '/' before it)"
+    )
 
 
 def distinct(paths: Iterable[str]) -> tuple[str, ...]:

@@ -50,6 +50,21 @@ def test_start_prints_the_id_alone(started, secret_file):
     }
 
 
+def test_paths_beside_a_profile_are_added_to_it(started):
+    request = started(
+        *("a", "--profile", "callmanager", "--only", "sdl, syslog", "--credential", "lab"),
+        *("--path", "core", "activelog", "/cm/trace", "activelog/x"),
+    )
+    assert request["collection"] == {"profile": "callmanager"}
+    assert request["only"] == ["sdl", "syslog"]
+    assert request["added_paths"] == ["core", "activelog /cm/trace", "activelog/x"]
+
+
+def test_a_location_before_a_path_belongs_to_it(started):
+    request = started("a", "--credential", "lab", "--path", "activelog", "/cm/x", "y", "install")
+    assert request["collection"]["paths"] == ["activelog /cm/x", "y", "install"]
+
+
 def test_every_option_is_a_field_of_the_request(started):
     request = started(
         *("a", "--profile", "callmanager", "--since", "2026-03-01T09:00:00+01:00"),

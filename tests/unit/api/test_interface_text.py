@@ -79,6 +79,7 @@ ADDED = {
         **dict.fromkeys(("request_id", "start_key"), "?string"),
         **{"labels": "?[string]string", "try_all": "?bool"},
         **{"discovered": "?[]string", "accept_nodes": "?bool"},
+        **{"only": "?[]string", "added_paths": "?[]string"},
     },
     ("method", "List"): {
         **dict.fromkeys(("target", "since", "before", "kind"), "?string"),

@@ -23,6 +23,95 @@ def resolved(**request):
     return resolve_collection(structs.Collection(**request), CONFIG)
 
 
+TROUBLE = Config(
+    profiles={
+        "calls": Profile("calls", "", ("cm/trace/ccm/sdl", "cm/trace/cti/sdl", "syslog/Cisco*")),
+        "installs": CONFIG.profiles["installs"],
+    }
+)
+
+
+def chosen(*, only=None, added=None, config=TROUBLE, **request):
+    return resolve_collection(structs.Collection(**request), config, only=only, added=added)
+
+
+@pytest.mark.parametrize(
+    ("only", "paths"),
+    [
+        (("sdl",), ("cm/trace/ccm/sdl", "cm/trace/cti/sdl")),
+        (("cti/sdl",), ("cm/trace/cti/sdl",)),
+        (("/CM/trace/ccm/SDL/",), ("cm/trace/ccm/sdl",)),
+        (("syslog", "ccm"), ("cm/trace/ccm/sdl", "syslog/Cisco*")),
+        (("cisco", "cisco*"), ("syslog/Cisco*",)),
+    ],
+)
+def test_only_the_paths_of_a_profile_that_are_named(only, paths):
+    assert chosen(profile="calls", only=only).paths == paths
+
+
+def test_the_one_path_of_a_profile_may_be_a_star():
+    assert chosen(profile="installs", only=("*",)).paths == ("*",)
+
+
+def test_paths_are_added_to_those_of_a_profile_or_of_the_request():
+    added = chosen(profile="calls", only=("syslog",), added=("core", "/syslog/Cisco*"))
+    assert added.paths == ("syslog/Cisco*", "core")
+    assert added.profile == "calls"
+    assert chosen(paths=("a",), added=("b",)).paths == ("a", "b")
+    both = chosen(profile="calls", paths=("a",))
+    assert (both.paths, both.profile) == (("a",), "calls"), "the paths win, as they always did"
+
+
+@pytest.mark.parametrize(
+    ("request_", "where"),
+    [
+        ({"paths": ("activelog/cm/trace",)}, ("activelog", ("cm/trace",))),
+        ({"paths": ("activelog /cm/trace/", "core")}, ("activelog", ("cm/trace/", "core"))),
+        ({"paths": ("install  *", "install/a")}, ("install", ("*", "a"))),
+        ({"paths": ("a",), "added": ("activelog a",)}, ("activelog", ("a",))),
+        ({"paths": ("a", "tftp/b"), "location": "tftp"}, ("tftp", ("a", "b"))),
+        ({"profile": "installs", "only": ("*",), "added": ("install/a",)}, ("install", ("*", "a"))),
+        ({"profile": "installs", "paths": ("activelog/a",)}, ("activelog", ("a",))),
+        ({"paths": ("/install/a", "installs/b")}, ("activelog", ("/install/a", "installs/b"))),
+        ({"paths": ("install",)}, ("activelog", ("install",))),
+    ],
+)
+def test_a_path_may_name_its_location(request_, where):
+    found = chosen(**request_)
+    assert (found.location, found.paths) == where
+
+
+@pytest.mark.parametrize(
+    ("request_", "parameter"),
+    [
+        ({"paths": ("install/a", "b")}, "collection.paths[1]"),
+        ({"paths": ("install/a", "tftp/b")}, "collection.paths[1]"),
+        ({"paths": ("install/a",), "location": "tftp"}, "collection.paths[0]"),
+        ({"profile": "calls", "added": ("core", "install *")}, "added_paths[1]"),
+        ({"paths": ("activelog ",)}, "collection.paths[0]"),
+        ({"paths": ("activelog/",)}, "collection.paths[0]"),
+        ({"paths": ("activelog a b",)}, "collection.paths[0]"),
+        ({"paths": ("activelog ../a",)}, "collection.paths[0]"),
+        ({"paths": ("activelog a\nfile delete",)}, "collection.paths[0]"),
+        ({"profile": "calls", "added": ()}, "added_paths"),
+        ({"profile": "calls", "added": ("a?",)}, "added_paths[0]"),
+        ({"profile": "calls", "added": tuple(map(str, range(98)))}, "added_paths"),
+        ({"added": ("a",)}, "collection"),
+        ({"profile": "calls", "only": ()}, "only"),
+        ({"profile": "calls", "only": ("sdl", "sd")}, "only[1]"),
+        ({"profile": "calls", "only": ("",)}, "only[0]"),
+        ({"profile": "calls", "only": ("x" * 10_000,)}, "only[0]"),
+        ({"paths": ("sdl",), "only": ("sdl",)}, "only"),
+        ({"paths": ("sdl",), "profile": "calls", "only": ("sdl",)}, "only"),
+    ],
+)
+def test_what_is_not_below_one_location_or_of_the_profile_is_refused(request_, parameter):
+    with pytest.raises(InvalidValue) as caught:
+        chosen(**request_)
+    assert caught.value.parameter == parameter
+    assert len(caught.value.reason) < 500
+
+
 def test_paths_alone_have_plain_defaults():
     assert resolved(paths=("cm/trace/ccm/sdl",)) == job.Collect(paths=("cm/trace/ccm/sdl",))
 

@@ -54,6 +54,13 @@ def test_what_is_said_of_the_built_in_paths_is_not_said_of_others(loaded):
     assert (own.products, own.leaves_out) == (("Unity Connection",), "traces")
 
 
+def test_the_paths_of_a_profile_may_name_its_location(loaded):
+    config = loaded("[profiles.mine]\npaths = ['install/a', 'install /b']\n")
+    assert config.profile("mine") == Profile("mine", "", ("a", "b"), "install")
+    config = loaded("[profiles.sip]\npaths = ['activelog/a', 'b']\n")
+    assert config.profile("sip").paths == ("a", "b")
+
+
 def test_an_unknown_profile_names_those_there_are():
     with pytest.raises(UnknownProfile, match=r"no profile 'spi'; there are .*sip") as caught:
         Config().profile("spi")
@@ -71,6 +78,7 @@ def test_an_unknown_profile_names_those_there_are():
         ("[profiles.sip]\nlast = '2 hours'", "profiles.sip.last", "'2 hours': expected"),
         ("[profiles.sip]\nmatch = 'a?'", "profiles.sip.match", "'?'"),
         ('[profiles.sip]\ndescription = "a\\nb"', "profiles.sip.description", "one line"),
+        ("[profiles.sip]\npaths = ['a', 'install/b']", "profiles.sip.paths[0]", "not below"),
         ("[profiles.sip]\nproducts = ['a\tb']", "profiles.sip.products[0]", "one line"),
         ("[profiles.sip]\npath = ['a']", "profiles.sip.path", "did you mean 'paths'?"),
     ],

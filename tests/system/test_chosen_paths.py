@@ -1,0 +1,53 @@
+"""Which paths a job collects: some of a profile, others beside it, with their location."""
+
+from pathlib import Path
+
+from cucmctl import Collection, Login
+from rig.daemon import Daemon
+from rig.jobs import SDL
+from rig.lab import running_lab
+
+SYSLOG = "syslog/CiscoSyslog*"
+
+
+def test_some_paths_of_a_profile_and_others_beside_them(tmp_path: Path, daemon: Daemon) -> None:
+    secret = tmp_path / "secret"
+    with running_lab(1) as lab, daemon.client() as client:
+        secret.write_text(lab.password)
+        secret.chmod(0o600)
+        login = ("--user", lab.username, "--password-file", str(secret))
+        chosen = ("--profile", "callmanager", "--only", "ccm/sdl,syslog", "--last", "1w")
+        added = ("--path", "activelog", "/cm/trace/ris/sdi")
+        done = daemon.ctl("start", *lab.nodes, *login, *chosen, "--wait", *added)
+        assert done.returncode == 0, done.stderr
+        job = client.status(done.stdout.strip())
+        assert job.collection.profile == "callmanager"
+        assert job.collection.paths == (SDL, SYSLOG, "cm/trace/ris/sdi")
+        assert job.collection.location == "activelog"
+        typed = [
+            line.partition("file get ")[2]
+            for line in "".join(client.transcript(job.job_id, lab.nodes[0])).splitlines()
+            if "> file get" in line
+        ]
+        assert [line.split()[:2] for line in typed] == [
+            ["activelog", path] for path in job.collection.paths
+        ]
+        shown = daemon.ctl("status", job.job_id).stdout
+        assert f"paths {SDL}, {SYSLOG}, cm/trace/ris/sdi\n" in shown
+        refused = daemon.ctl("start", *lab.nodes, *login, "--profile", "sip", "--only", "syslog")
+        assert refused.returncode == 65
+        assert refused.stderr.startswith("cucmctl: --only: 'syslog': ")
+        assert client.list(limit=10)[0].job_id == job.job_id
+
+
+def test_a_program_adds_paths(daemon: Daemon) -> None:
+    with running_lab(1) as lab, daemon.client() as client:
+        job = client.start(
+            lab.nodes,
+            login=Login(lab.username, lab.password),
+            collection=Collection(profile="sip"),
+            only=["sdl"],
+            added_paths=["activelog/syslog/messages*"],
+        )
+        assert client.wait(job.job_id, timeout=60).status == "succeeded"
+        assert job.collection.paths == (SDL, "syslog/messages*")
