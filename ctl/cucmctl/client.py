@@ -45,6 +45,7 @@ class Client(CommandCalls):
         accept_nodes: bool = False,
         only: Sequence[str] | None = None,
         added_paths: Sequence[str] | None = None,
+        snapshot: bool | None = None,
     ) -> structs.Job:
         """Starts a job. Returns once the daemon has it on disk; its nodes run on.
 
@@ -60,6 +61,8 @@ class Client(CommandCalls):
         `only`: names of paths of the profile, such as "sdl"; the others are left out.
         `added_paths`: collected beside those of the profile. A path may begin with its location, as
         in "activelog/cm/trace".
+        `snapshot`: some commands are run at the end; `output` has what they print. None: as the
+        profile says.
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
         """
@@ -80,6 +83,7 @@ class Client(CommandCalls):
             accept_nodes or None,
             None if only is None else texts("only", only),
             None if added_paths is None else texts("added_paths", added_paths),
+            snapshot,
         )
         return self._ask_once("Start", request)
 
@@ -95,6 +99,7 @@ class Client(CommandCalls):
         accept_nodes: bool = False,
         only: Sequence[str] | None = None,
         added_paths: Sequence[str] | None = None,
+        snapshot: bool | None = None,
         tell: Callable[[str], None] = lambda text: None,
     ) -> structs.Job:
         """Asks a cluster of the configuration, or a node, for the nodes of its cluster, and starts
@@ -116,6 +121,7 @@ class Client(CommandCalls):
             accept_nodes=accept_nodes,
             only=only,
             added_paths=added_paths,
+            snapshot=snapshot,
         )
 
     def discover(

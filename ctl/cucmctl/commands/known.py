@@ -136,6 +136,8 @@ def _keys(profile: Profile) -> Iterator[str]:
         yield "subdirectories too"
     if profile.compress:
         yield "packed by the nodes"
+    if profile.snapshot:
+        yield "a snapshot at the end (cucmctl start --help)"
     if profile.leaves_out is not None:
         yield printer.visible(f"not in it: {profile.leaves_out}")
 

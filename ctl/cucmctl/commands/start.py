@@ -113,6 +113,12 @@ def _what(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--compress", action=argparse.BooleanOptionalAction, help="let the node pack the files"
     )
+    group.add_argument(
+        "--snapshot",
+        action=argparse.BooleanOptionalAction,
+        help="run show status, show version active, utils service list and utils core active list"
+        " at the end, too",
+    )
 
 
 def _how(group: argparse._ArgumentGroup) -> None:
@@ -207,6 +213,7 @@ def _start(arguments: argparse.Namespace) -> int:
                 accept_nodes=arguments.accept_nodes,
                 only=arguments.only,
                 added_paths=added,
+                snapshot=arguments.snapshot,
             )
 
         return begin(client, arguments, call)

@@ -28,7 +28,7 @@ from cucmd.cases.transcript import read_transcript
 from cucmd.cases.verify import Verifier
 from cucmd.config import InvalidValue
 from cucmd.config.errors import found
-from cucmd.job import Job, Node, Run
+from cucmd.job import Job, Node, Run, commands_of
 from cucmd.jobs.errors import FilesDeleted, UnknownNode
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.store import Store
@@ -75,8 +75,8 @@ class Cases:
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals_of_files():
             job = await self._named(request.job_id, request.nodes)
-            work = job.work
-            if not isinstance(work, Run):
+            work = commands_of(job.work)
+            if work is None:
                 raise InvalidValue("job_id", found(job.job_id, "is no job that runs commands"))
             nodes = tuple(nodes_by_name(job, request.nodes).values())
             async with aclosing(self._held(job, self._outputs(job, work, nodes))) as pieces:

@@ -98,6 +98,7 @@ def _profile(profile: Profile) -> structs.Profile:
         last=profile.last,
         products=profile.products or None,
         leaves_out=profile.leaves_out or None,
+        snapshot=profile.snapshot or None,
     )
 
 

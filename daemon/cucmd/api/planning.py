@@ -76,7 +76,12 @@ class Planner:
         now = datetime.now(UTC)
         nodes = self._expanded(request, discoveries)
         work = resolve_collection(
-            request.collection, self._config, now, only=request.only, added=request.added_paths
+            request.collection,
+            self._config,
+            now,
+            only=request.only,
+            added=request.added_paths,
+            snapshot=request.snapshot,
         )
         return self._on_nodes(request, nodes, _with_hours(work, now), now)
 

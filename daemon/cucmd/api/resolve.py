@@ -17,7 +17,7 @@ from cucmd.api import structs
 from cucmd.api.resolve_paths import given, resolve_paths
 from cucmd.config import Config, InvalidValue, Profile, rules
 from cucmd.config.errors import found
-from cucmd.vos import InvalidArgument, parse_command
+from cucmd.vos import SNAPSHOT, InvalidArgument, parse_command
 
 # RFC 3339. The zone is required: a local time could be that of the client or of the daemon.
 _RFC3339 = re.compile(
@@ -33,6 +33,7 @@ def resolve_collection(
     *,
     only: Sequence[str] | None = None,
     added: Sequence[str] | None = None,
+    snapshot: bool | None = None,
 ) -> job.Collect:
     """What to collect, from request, profile and defaults.
 
@@ -53,6 +54,7 @@ def resolve_collection(
         last=last if last or since or until else profile.last,
         since=since,
         until=until,
+        snapshot=SNAPSHOT if (profile.snapshot if snapshot is None else snapshot) else (),
     )
 
 

@@ -159,6 +159,7 @@ class StartRequest(Struct, frozen=True):
     accept_nodes: bool | None = None
     only: tuple[str, ...] | None = None
     added_paths: tuple[str, ...] | None = None
+    snapshot: bool | None = None
 
 
 class RetryRequest(Struct, frozen=True):

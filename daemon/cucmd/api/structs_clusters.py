@@ -58,6 +58,7 @@ class Profile(Struct, frozen=True):
     last: str | None = None
     products: tuple[str, ...] | None = None
     leaves_out: str | None = None
+    snapshot: bool | None = None
 
 
 class ProfilesRequest(Struct, frozen=True):

@@ -23,6 +23,7 @@ def job_to_wire(
     job: domain.Job, directory: Path, unsaved: str | None = None, *, gone: bool = False
 ) -> structs.Job:
     """`gone`: its directory is not there any more."""
+    commands = domain.commands_of(job.work)
     return structs.Job(
         job_id=job.job_id,
         status=job.status,
@@ -47,7 +48,7 @@ def job_to_wire(
         files_deleted=job.files_deleted or gone or None,
         deleted=job.deleted or None,
         kind=job.kind,
-        commands=job.work.commands if isinstance(job.work, domain.Run) else None,
+        commands=None if commands is None else commands.commands,
     )
 
 

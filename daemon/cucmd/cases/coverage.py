@@ -24,7 +24,7 @@ from typing import TypeAlias
 import trio
 
 from cucmd.cases.covered import Clock, Window, describe
-from cucmd.cases.files import Page, counts, is_gone, name_of, nodes_by_name, pages
+from cucmd.cases.files import Page, counts, is_gone, is_output, name_of, nodes_by_name, pages
 from cucmd.cases.read_traces import Files, Found, Pace, last_stamp, look_all
 from cucmd.cases.thread import WorkThread
 from cucmd.job import SETTLED, Collect, Job, Node
@@ -206,7 +206,7 @@ def _by_node(page: Page) -> Iterator[tuple[Node, list[ReceivedFile]]]:
     """The files of a page that are read, node by node."""
     files: dict[str, tuple[Node, list[ReceivedFile]]] = {}
     for file, node in page:
-        if file.complete and counts(file, node):
+        if file.complete and counts(file, node) and not is_output(file, node):
             files.setdefault(node.node, (node, []))[1].append(file)
     yield from files.values()
 

@@ -12,7 +12,18 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from cucmd.cases.files import folder, name_of
-from cucmd.job import Collect, Discover, Failed, Found, Job, JobEnded, Node, Run, Work
+from cucmd.job import (
+    Collect,
+    Discover,
+    Failed,
+    Found,
+    Job,
+    JobEnded,
+    Node,
+    Run,
+    Work,
+    commands_of,
+)
 from cucmd.received_file import ReceivedFile
 
 _encode = msgspec.json.Encoder().encode
@@ -196,8 +207,8 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
         profile = f" (profile {job.work.profile})" if job.work.profile else ""
         yield "Paths", f"{paths} below {job.work.location}{profile}"
         yield "Window", window_asked(job.work, job.created_at)
-    if isinstance(job.work, Run):
-        for command in job.work.commands:
+    if (commands := commands_of(job.work)) is not None:
+        for command in commands.commands:
             yield "Command", command
     yield "Started", _utc(job.started_at)
     yield "Ended", _utc(_completed_at(job))

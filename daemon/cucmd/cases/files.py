@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import trio
 
-from cucmd.job import Job, Node, Succeeded
+from cucmd.job import OUTPUT, Job, Node, Succeeded
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
@@ -51,6 +51,11 @@ def folder(node: Node) -> str:
 def name_of(file: ReceivedFile, node: Node) -> str:
     """The file's path as the node named it, without the folder of the job."""
     return file.path.removeprefix(f"{folder(node)}/files/")
+
+
+def is_output(file: ReceivedFile, node: Node) -> bool:
+    """Whether a command has printed it; the others were pushed."""
+    return file.path.startswith(f"{folder(node)}/{OUTPUT}/")
 
 
 async def pages(store: Store, job_id: str, nodes: Mapping[str, Node]) -> AsyncGenerator[Page, None]:

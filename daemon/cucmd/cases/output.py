@@ -13,7 +13,7 @@ import msgspec
 
 from cucmd.cases.files import counts, folder
 from cucmd.cases.transcript import read_transcript
-from cucmd.job import Job, Node, Run
+from cucmd.job import OUTPUT, Job, Node, Run
 from cucmd.store import Store
 
 # Files of a node: one for each of its commands, and there are fewer.
@@ -37,7 +37,9 @@ async def printed(store: Store, job: Job, work: Run, node: Node, directory: Path
         f"{folder(node)}/{work.output_of(number)}": number
         for number in range(1, len(work.commands) + 1)
     }
-    files = await store.files_after(job.job_id, (node.node, ""), _MOST)
+    # Before them are the files that the node pushed, of a job that has collected.
+    after = (node.node, f"{folder(node)}/{OUTPUT}")
+    files = await store.files_after(job.job_id, after, _MOST)
     found = [
         Printed(numbers[file.path], directory / file.path, file.complete)
         for file in files

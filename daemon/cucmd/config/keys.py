@@ -259,4 +259,5 @@ PROFILE: dict[str, Kind] = {
     "last": text(or_empty(rules.last, None)),
     "products": texts(rules.description),
     "leaves_out": text(rules.description),
+    "snapshot": flag,
 }

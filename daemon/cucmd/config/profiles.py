@@ -15,6 +15,7 @@ class Profile(Struct, frozen=True):
 
     products    which it fits, in the vendor's words; none: any with the same appliance shell
     leaves_out  what a person may expect in it, and where that is
+    snapshot    commands are run at the end (`vos.SNAPSHOT`)
     """
 
     name: str
@@ -27,6 +28,7 @@ class Profile(Struct, frozen=True):
     last: str | None = None
     products: tuple[str, ...] = ()
     leaves_out: str = ""
+    snapshot: bool = False
 
 
 _CM = ("Unified CM",)

@@ -44,7 +44,7 @@ from cucmd.job.node import (
     Succeeded,
 )
 from cucmd.job.timeouts import MOST_GRACE, MOST_SECONDS, Timeouts
-from cucmd.job.work import OUTPUT, Collect, Discover, Found, Member, Run, Work
+from cucmd.job.work import OUTPUT, Collect, Discover, Found, Member, Run, Work, commands_of
 
 __all__ = [
     "MOST_GRACE",
@@ -76,5 +76,6 @@ __all__ = [
     "Succeeded",
     "Timeouts",
     "Work",
+    "commands_of",
     "outcome",
 ]

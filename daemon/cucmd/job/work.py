@@ -21,6 +21,7 @@ class Collect(msgspec.Struct, frozen=True, tag="collect"):
 
     The window is `since` to `until`. Without any of them, every file is meant. `last` ("2h"): it
     was asked for as so long before the request; a job of an earlier version has nothing else.
+    `snapshot`: commands that are run after the last path, as by `Run`.
     """
 
     paths: tuple[str, ...]
@@ -32,6 +33,7 @@ class Collect(msgspec.Struct, frozen=True, tag="collect"):
     last: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    snapshot: tuple[str, ...] = ()
 
 
 class Discover(msgspec.Struct, frozen=True, tag="discover"):
@@ -59,6 +61,13 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
 # names the place in service/daemon.py that has to say which function of work/ does it. A tag and
 # its fields are in databases: a tag is never renamed, and a field that comes later has a default.
 Work: TypeAlias = Collect | Discover | Run
+
+
+def commands_of(work: Work) -> Run | None:
+    """The commands whose output is kept, whatever else is done."""
+    if isinstance(work, Collect) and work.snapshot:
+        return Run(work.snapshot)
+    return work if isinstance(work, Run) else None
 
 
 class Member(msgspec.Struct, frozen=True):

@@ -46,7 +46,7 @@ from cucmd.vos.events import (
     Send,
     Sized,
 )
-from cucmd.vos.forms import Command, parse_command
+from cucmd.vos.forms import SNAPSHOT, Command, parse_command
 from cucmd.vos.parsed import parse_answer
 from cucmd.vos.prompt import QUIET_QUESTION
 from cucmd.vos.refusals import quoted, refused_in
@@ -62,6 +62,7 @@ __all__ = [
     "SHOW_CLUSTER",
     "SHOW_STATUS",
     "SHOW_VERSION",
+    "SNAPSHOT",
     "AbsTime",
     "ActiveVersion",
     "Agreed",

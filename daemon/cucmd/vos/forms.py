@@ -177,6 +177,9 @@ FORMS: tuple[Form, ...] = (
     Form("utils core active list", _SLOW, "6.9"),
 )
 
+# What anybody looks at first on a case. None of them loads a node.
+SNAPSHOT = (texts.SHOW_STATUS, texts.SHOW_VERSION, texts.SERVICE_LIST, "utils core active list")
+
 
 def parse_command(text: str) -> Command:
     """The command that `text` is, blanks around its words ignored. Raises `InvalidArgument`."""

@@ -3,6 +3,7 @@
     collect.py   collecting log files: `file get` for each path
     discover.py  asking a node which nodes its cluster has
     run.py       running commands that only read
+    snapshot.py  some of these commands at the end of a collection
     answer.py    a plain command and its answer
     verdict.py   PURE  what was announced against what came
 

@@ -1,4 +1,5 @@
-"""What is done on one node, step by step: log in, prepare, get each path, compare, close.
+"""What is done on one node, step by step: log in, prepare, get each path, compare, close. A
+snapshot, where one was asked for, is taken before the close.
 
 The one rule: it reads from top to bottom. Each step either succeeds or raises `NodeFailed`.
 """
@@ -14,7 +15,7 @@ import trio
 
 from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
-from cucmd.job import Collect, Phase
+from cucmd.job import Collect, Phase, commands_of
 from cucmd.node.arrivals import Arrivals
 from cucmd.node.deadlines import CommandClock
 from cucmd.node.dialogue import NodeSession
@@ -24,6 +25,7 @@ from cucmd.node.transcript_file import TranscriptFile
 from cucmd.node.zones import zone_of
 from cucmd.node_name import address
 from cucmd.work.answer import answer
+from cucmd.work.snapshot import take_snapshot
 from cucmd.work.verdict import Announced, judge, surplus
 
 # A clock that is off by less is no note: so much is the time of the answer, or does not matter.
@@ -85,7 +87,20 @@ async def collect(
             report.phase(Phase.CLOSE)
             if clock is _NOT_ASKED and what.since is not None:
                 await _learn_zone(session, task, report)
-            return (*clock.notes(), *_notes(results))
+            notes = await _snapshot(session, task, what, receiver, report)
+            return (*clock.notes(), *_notes(results), *notes)
+
+
+async def _snapshot(
+    session: NodeSession, task: NodeTask, what: Collect, receiver: Receiver, report: Report
+) -> tuple[str, ...]:
+    """Notes of it; nothing is done if none was asked for."""
+    if (commands := commands_of(what)) is None:
+        return ()
+    report.phase(Phase.COMMAND)
+    notes = await take_snapshot(session, task, commands, receiver, report)
+    report.phase(Phase.CLOSE)
+    return notes
 
 
 @asynccontextmanager

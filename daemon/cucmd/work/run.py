@@ -54,7 +54,7 @@ async def run(
             report.phase(Phase.PREPARE)
             await answer(session, task, vos.PAGER_OFF)
             report.phase(Phase.COMMAND)
-            runs = _Runs(task, what, session, receiver, report)
+            runs = CommandRuns(task, what, session, receiver, report)
             failed = [await runs.run(number) for number in range(1, len(what.commands) + 1)]
             report.phase(Phase.CLOSE)
             _raise_failed([one for one in failed if one is not None], len(failed))
@@ -71,8 +71,8 @@ def _raise_failed(failed: Sequence[Failure], commands: int) -> None:
     raise fail(Code.COMMAND_REFUSED, count + "; ".join(said))
 
 
-class _Runs:
-    """The commands of one node."""
+class CommandRuns:
+    """The commands of one node. `snapshot.py` runs some too."""
 
     def __init__(
         self,

@@ -79,10 +79,12 @@ def test_profiles_and_one_of_them(canned, ctl):
 
 def test_a_profile_says_which_products_it_fits_and_what_is_not_in_it(canned, ctl):
     said = {"products": ["Unified CM", "X"], "leaves_out": "call logs (callmanager)"}
+    said["snapshot"] = True
     canned.on("Profiles", canned.reply({"profiles": [{**PROFILE, **said}]}))
     listed, one = ctl("profiles"), ctl("profiles", "callmanager")
     assert "Calls  Unified CM, X" in listed.stdout
     assert "products: Unified CM, X\n" in one.stdout
+    assert "a snapshot at the end" in one.stdout
     assert "not in it: call logs (callmanager)\n" in one.stdout
 
 

@@ -53,11 +53,18 @@ def test_start_prints_the_id_alone(started, secret_file):
 def test_paths_beside_a_profile_are_added_to_it(started):
     request = started(
         *("a", "--profile", "callmanager", "--only", "sdl, syslog", "--credential", "lab"),
-        *("--path", "core", "activelog", "/cm/trace", "activelog/x"),
+        *("--path", "core", "activelog", "/cm/trace", "activelog/x", "--no-snapshot"),
     )
+    assert request["snapshot"] is False
     assert request["collection"] == {"profile": "callmanager"}
     assert request["only"] == ["sdl", "syslog"]
     assert request["added_paths"] == ["core", "activelog /cm/trace", "activelog/x"]
+
+
+def test_a_snapshot_is_left_to_the_profile_unless_it_is_asked_for(started):
+    login = ("a", "--credential", "lab", "--path", "x")
+    assert "snapshot" not in started(*login)
+    assert started(*login, "--snapshot")["snapshot"] is True
 
 
 def test_a_location_before_a_path_belongs_to_it(started):

@@ -55,7 +55,7 @@ ADDED = {
         **dict.fromkeys(("name", "description", "location"), "string"),
         **{"paths": "[]string", "recurs": "bool", "compress": "bool"},
         **{"match": "?string", "last": "?string"},
-        **{"products": "?[]string", "leaves_out": "?string"},
+        **{"products": "?[]string", "leaves_out": "?string", "snapshot": "?bool"},
     },
     ("type", "Credential"): {
         **{"name": "string", "tied": "bool", "nodes": "?[]string", "clusters": "?[]string"},
@@ -79,7 +79,7 @@ ADDED = {
         **dict.fromkeys(("request_id", "start_key"), "?string"),
         **{"labels": "?[string]string", "try_all": "?bool"},
         **{"discovered": "?[]string", "accept_nodes": "?bool"},
-        **{"only": "?[]string", "added_paths": "?[]string"},
+        **{"only": "?[]string", "added_paths": "?[]string", "snapshot": "?bool"},
     },
     ("method", "List"): {
         **dict.fromkeys(("target", "since", "before", "kind"), "?string"),

@@ -9,6 +9,7 @@ from cucmd import job
 from cucmd.api import structs
 from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
 from cucmd.config import Config, InvalidValue, Profile, UnknownProfile
+from cucmd.vos import SNAPSHOT, parse_command
 
 CONFIG = Config(
     profiles={
@@ -110,6 +111,17 @@ def test_what_is_not_below_one_location_or_of_the_profile_is_refused(request_, p
         chosen(**request_)
     assert caught.value.parameter == parameter
     assert len(caught.value.reason) < 500
+
+
+def test_a_snapshot_is_taken_if_the_request_or_else_the_profile_says_so():
+    plain, asked = structs.Collection(paths=("a",)), structs.Collection(profile="p")
+    config = Config(profiles={"p": Profile("p", "", ("a",), snapshot=True)})
+    assert resolve_collection(plain, config).snapshot == ()
+    assert resolve_collection(plain, config, snapshot=True).snapshot == SNAPSHOT
+    assert resolve_collection(asked, config).snapshot == SNAPSHOT
+    assert resolve_collection(asked, config, snapshot=False).snapshot == ()
+    for line in SNAPSHOT:
+        assert parse_command(line).line == line
 
 
 def test_paths_alone_have_plain_defaults():
