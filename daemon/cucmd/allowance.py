@@ -27,6 +27,12 @@ class Allowance:
             self._used += count
             return True
 
+    @property
+    def left(self) -> int | None:
+        """How many more bytes may come; None: as many as there are."""
+        with self._lock:
+            return max(0, self.size - self._used) if self.size else None
+
 
 def _unlimited() -> Allowance:
     return Allowance(0)

@@ -123,6 +123,7 @@ class Node:
         self.before_login = trio.Event()
         self.before_login.set()
         self.mask: Callable[[str], str] = str
+        self.disk_room = 10**15  # bytes
         self.opened = 0
         self.closed = 0
 
@@ -204,6 +205,9 @@ class Node:
 
     def shortage(self, descriptor: int) -> str | None:
         return None
+
+    def room(self, descriptor: int) -> int:
+        return self.disk_room
 
     @property
     def target(self) -> Target:

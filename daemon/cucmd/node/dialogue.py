@@ -26,8 +26,8 @@ What happens, in order
     transfer    `file get` only. The files go to the receiver over another connection, which the
                 node opens. In this session come dots, or nothing.
     at prompt   The last event of a command is `CommandDone`, `FileGetDone`, `NothingMatched`,
-                `Asked` or `Broken`. After the last two a further command can be given only if
-                `busy` is False; `interrupt` may bring the prompt back.
+                `Declined`, `Asked` or `Broken`. After the last two a further command can be given
+                only if `busy` is False; `interrupt` may bring the prompt back.
     end         `close_session`, see below.
 
 Deadlines and cancellation
@@ -158,10 +158,23 @@ class NodeSession:
         """What has come so far of the command that `run` has sent. Not masked."""
         return self._cli.output
 
-    async def file_get(self, request: FileGet, receiver: ReceiverAddress) -> None:
-        """Sends a `file get` whose questions will be answered with `receiver`. Raises likewise."""
-        self._transcript.add_secret(receiver.password)
+    async def file_get(self, request: FileGet, receiver: ReceiverAddress | None) -> None:
+        """Sends a `file get` whose questions will be answered with `receiver`. Raises likewise.
+
+        receiver: None if only the sizes are wanted.
+        """
+        if receiver is not None:
+            self._transcript.add_secret(receiver.password)
         await self._send(self._cli.file_get(request, receiver), request.command_line())
+
+    def decline(self) -> None:
+        """Nothing of the running `file get` is to be pushed: its questions are answered `n`.
+
+        An answer that was not sent yet is replaced. `next_event` gives what comes of it.
+        """
+        others = [event for event in self._events if not isinstance(event, Send)]
+        unanswered = len(others) < len(self._events)
+        self._events = deque([*others, *self._cli.decline(unanswered=unanswered)])
 
     async def next_event(self, deadline: Deadline | None = None) -> Event:
         """The next event that needs a decision.

@@ -127,6 +127,10 @@ class Receiver(Protocol):
     def shortage(self, descriptor: int) -> str | None:
         """Why no more may be written to the disk that `descriptor` is on; None: it may."""
 
+    def room(self, descriptor: int) -> int:
+        """How many bytes more may be written to the disk that `descriptor` is on."""
+        ...
+
 
 class Credentials(msgspec.Struct, frozen=True):
     """A login on a node. In memory only, never stored."""

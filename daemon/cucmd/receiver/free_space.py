@@ -42,11 +42,20 @@ class FreeSpace:
         """Why nothing at all may be written now, or None. For a file that is to be opened."""
         return self._look(descriptor, 0)[0]
 
+    def room(self, descriptor: int) -> int:
+        """How many bytes may be written to the disk that `descriptor` is on, by its own figures."""
+        free, floor = self._figures(descriptor)
+        return max(0, free - floor)
+
     def _look(self, descriptor: int, count: int) -> tuple[str | None, int]:
         """A shortage, and the bytes above the minimum."""
-        disk = os.fstatvfs(descriptor)
-        free = disk.f_bavail * disk.f_frsize
-        floor = max(self._min_bytes, int(self._min_ratio * disk.f_blocks * disk.f_frsize))
+        free, floor = self._figures(descriptor)
         if free - count >= floor:
             return None, free - floor
         return f"{free // MIB} MiB of the disk are free, {floor // MIB} MiB must stay free", 0
+
+    def _figures(self, descriptor: int) -> tuple[int, int]:
+        """The bytes that are free, and those that must stay free."""
+        disk = os.fstatvfs(descriptor)
+        floor = max(self._min_bytes, int(self._min_ratio * disk.f_blocks * disk.f_frsize))
+        return disk.f_bavail * disk.f_frsize, floor

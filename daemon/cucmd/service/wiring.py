@@ -61,6 +61,9 @@ class Ssh:
     def shortage(self, descriptor: int) -> str | None:
         return self._receiver.space.look(descriptor)
 
+    def room(self, descriptor: int) -> int:
+        return self._receiver.space.room(descriptor)
+
 
 def host_key_scan(
     settings: Callable[[str, int], NodeSettings],

@@ -8,6 +8,7 @@ split, and memory stays bounded whatever a node sends. What is known of real nod
     events.py        what it tells its driver
     states.py        its states; file_get.py is the longest of them
     stages.py        what a node has shown in a `file get`; sizes.py: what it announces
+    answers.py       what its questions are answered; usual_lines.py: its lines that are none
     refusals.py      why it ended before a transfer
     questions.py     the questions that a node asks; prompt.py: when is `admin:` the prompt?
     screen.py        lines and the current segment, from the text that escapes.py gives
@@ -38,6 +39,7 @@ from cucmd.vos.events import (
     Asked,
     Broken,
     CommandDone,
+    Declined,
     Event,
     FileGetDone,
     Moving,
@@ -72,6 +74,7 @@ __all__ = [
     "ClusterTable",
     "Command",
     "CommandDone",
+    "Declined",
     "Event",
     "FileGet",
     "FileGetDone",

@@ -193,15 +193,29 @@ class Cli:
         line = parse_command(command.line).line  # whoever has made it
         return self._type(line, RunningForm(line, self._secrets))
 
-    def file_get(self, request: FileGet, receiver: ReceiverAddress) -> bytes:
+    def file_get(self, request: FileGet, receiver: ReceiverAddress | None) -> bytes:
         """Begins a `file get` that pushes to `receiver`, and gives the bytes to send.
 
+        receiver: None if only the sizes are wanted.
         Raises InvalidArgument, NotAtPrompt.
         """
-        receiver.check()
-        self._secrets.add(receiver.password)
+        if receiver is not None:
+            receiver.check()
+            self._secrets.add(receiver.password)
         dialogue = FileGetDialogue(request, receiver, self._secrets, self._prompts)
         return self._type(request.command_line(), dialogue)
+
+    def decline(self, *, unanswered: bool) -> list[Event]:
+        """Nothing of the running `file get` is to be pushed: its questions are answered `n`.
+
+        unanswered: the last answer that `receive` gave was not sent. What is given takes its place.
+        """
+        if not isinstance(self._state, FileGetDialogue):
+            return []
+        events = self._state.decline(unanswered=unanswered)
+        if events and isinstance(events[-1], Broken):
+            return self._recover(events[-1])
+        return events
 
     def _type(self, line: str, state: State) -> bytes:
         if not self.at_prompt:

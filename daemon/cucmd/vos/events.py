@@ -84,6 +84,10 @@ class NothingMatched(msgspec.Struct, frozen=True):
     """Back at the prompt: the node has no file that matches path, window and pattern."""
 
 
+class Declined(msgspec.Struct, frozen=True):
+    """Back at the prompt: the node has announced sizes, and nothing was to be pushed."""
+
+
 class Broken(msgspec.Struct, frozen=True):
     """The dialogue has failed. `Cli.at_prompt` says whether another command can be given."""
 
@@ -100,5 +104,6 @@ Event: TypeAlias = (
     | Moving
     | FileGetDone
     | NothingMatched
+    | Declined
     | Broken
 )

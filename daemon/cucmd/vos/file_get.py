@@ -35,26 +35,41 @@ alone, so the events here say what it means without that, and work/collect.py lo
     AGREED              anything else                  a login or bytes   transfer_incomplete
     CLAIMED, COMPLETED  "Transfer completed"           anything           work/verdict.py compares
 
+Without a receiver nothing is to be pushed: only the sizes are wanted, or what was announced is too
+much (`decline`). Once the sizes are known, yes/no questions are answered `n`, and at the prompt the
+command was `Declined`. No question about a receiver is answered then: it is `Broken`, and Ctrl-C
+ends the command.
+
 When a transfer begins is no stage: a login or a byte at the receiver and the progress that a node
 shows (`Moving`) are looked at together, in node/deadlines.py. The echo of an answer is no progress.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from cucmd.failure import Code, failure
-from cucmd.vos import texts
+from cucmd.vos import refusals, texts
+from cucmd.vos.answers import Answers
 from cucmd.vos.commands import FileGet, ReceiverAddress, typed
-from cucmd.vos.events import Agreed, Broken, Event, FileGetDone, Moving, NothingMatched, Send
+from cucmd.vos.events import (
+    Agreed,
+    Broken,
+    Declined,
+    Event,
+    FileGetDone,
+    Moving,
+    NothingMatched,
+    Send,
+)
 from cucmd.vos.prompt import Prompts
 from cucmd.vos.questions import DIALOGUE, Ask, Question, Questions, without_pagers
-from cucmd.vos.refusals import Said, answer_refused, endless_questions, unknown_refusal
+from cucmd.vos.refusals import Said
 from cucmd.vos.secrets import MASK, Secrets
 from cucmd.vos.sizes import Sizes
 from cucmd.vos.stages import NEXT, Shown, Stage
 from cucmd.vos.states import MIB, PAGER_KEYS, State, is_echo
+from cucmd.vos.usual_lines import COMPLETED, DOTS, EXPECTED, GATHERING, GET_FILE, QUOTED
 
 # A node that does not accept an answer asks again, without end (vos/NODES.md, section 5.3).
 MAX_ANSWERS = 3
@@ -67,39 +82,26 @@ MAX_ASKED = 120
 # segment. Of a segment of 8 KiB that grows by one byte, not all is looked at each time.
 MAX_WORDS = 512
 
-_QUOTED = re.compile(r"\s{0,40}Get file:")
-_GATHERING = re.compile(r"\s{0,40}Please wait while the system is gathering", re.IGNORECASE)
-_COMPLETED = re.compile(r"[.\s]{0,200}Transfer completed", re.IGNORECASE)
-_DOTS = re.compile(r"[.\s]{0,200}\.\s{0,40}")
-_GET_FILE = re.compile(r"\s*Get file:\s*\S", re.IGNORECASE)
-# Lines that any dialogue may have. Other lines become notes.
-_EXPECTED = re.compile(
-    r"""\s*(?: $ | \.+\s*$ | done\.?\s*$ | Total\ size\ in | Number\ of\ files
-      | Sub-directories\ were | The\ authenticity\ of\ host | .*key\ fingerprint\ is
-      | This\ key\ is\ not\ known | Warning:\ Permanently\ added )""",
-    re.IGNORECASE | re.VERBOSE,
-)
-
-
 _SENDS_LOGIN = frozenset({Ask.PASSWORD, Ask.DIRECTORY})
 _NEEDED = frozenset({Ask.HOST, Ask.PORT, Ask.USER, Ask.PASSWORD})
 
 
 class FileGetDialogue(State):
-    """One `file get`, from its echo to the prompt."""
+    """One `file get`, from its echo to the prompt. `to` None: only its sizes are wanted."""
 
     # A path of 70 characters for each of 200,000 files, or 500 GB of one dot a block of 32 KiB.
     max_bytes = 16 * MIB
     what = "`file get`"
 
     def __init__(
-        self, request: FileGet, receiver: ReceiverAddress, secrets: Secrets, prompts: Prompts
+        self, request: FileGet, to: ReceiverAddress | None, secrets: Secrets, prompts: Prompts
     ) -> None:
         self._secrets = secrets
         self._prompts = prompts
         self._request = request
         self._command = "".join(request.command_line().split())
-        self._receiver = receiver
+        self._answers = Answers(to)
+        self._given = ""  # our last answer
         self.echoed = self._echoes = False
         self._stage = Stage.TYPED
         self._questions = Questions(DIALOGUE)
@@ -142,7 +144,7 @@ class FileGetDialogue(State):
             if self._growing and not self._is_expected(self._growing):  # it was overwritten
                 events = self._progress()
             self._number, self._answered, self._growing, self._behind = number, 0, "", ""
-        if _GATHERING.match(text):
+        if GATHERING.match(text):
             self._begin()
         if self._is_quoted(text):
             return events
@@ -153,7 +155,7 @@ class FileGetDialogue(State):
 
     def _is_quoted(self, text: str) -> bool:
         """Names and patterns may look like questions, so none is looked for in these lines."""
-        return (not self.echoed and "file get " in text) or bool(_QUOTED.match(text))
+        return (not self.echoed and "file get " in text) or bool(QUOTED.match(text))
 
     def _unanswered(self, text: str) -> str:
         """The beginning of what stands behind the last answered question of the segment."""
@@ -167,11 +169,11 @@ class FileGetDialogue(State):
         if self._answered:
             rest = self._without_echo(rest)
         self._growing, self._behind = ("", rest) if self._answered else (rest, "")
-        if _COMPLETED.match(rest):
+        if COMPLETED.match(rest):
             events += self._go_on() + self._progress()
             self._show(Shown.COMPLETED if self._sizes.known else Shown.COMPLETED_UNSIZED)
         elif rest.startswith("."):  # whatever follows: it is the same at every split
-            events += self._go_on() + (self._progress() if _DOTS.fullmatch(rest) else [])
+            events += self._go_on() + (self._progress() if DOTS.fullmatch(rest) else [])
         return events
 
     def line(self, text: str) -> list[Event]:
@@ -183,7 +185,7 @@ class FileGetDialogue(State):
             self._begin()
             self._echoes = True
             return []
-        if _GET_FILE.match(rest):  # newer releases name each file while they gather
+        if GET_FILE.match(rest):  # newer releases name each file while they gather
             self._begin()
             return []
         said = self._unanswered(text).rstrip()
@@ -227,9 +229,9 @@ class FileGetDialogue(State):
         return self._is_usual(line) or self._prompts.is_known(line.strip())
 
     def _is_usual(self, line: str) -> bool:
-        if _EXPECTED.match(line) or _GATHERING.match(line):
+        if EXPECTED.match(line) or GATHERING.match(line):
             return True
-        return self._completed and _COMPLETED.match(line) is not None
+        return self._completed and COMPLETED.match(line) is not None
 
     @property
     def last_line(self) -> str:
@@ -278,8 +280,7 @@ class FileGetDialogue(State):
         assert ask is not None
         if ask is Ask.PASSWORD and (stars := len(rest) - len(rest.lstrip("*"))):
             return stars
-        answer = self._answer_to(ask)
-        return len(answer) if rest.startswith(answer) else 0
+        return len(self._given) if rest.startswith(self._given) else 0
 
     def _without_echo(self, rest: str, *, finished: bool = False) -> str:
         """What stands behind a question without the echo of our answer.
@@ -291,7 +292,7 @@ class FileGetDialogue(State):
         echo = self._echo_length(rest)
         behind = rest[echo:].lstrip()
         stars = self._echo_of is Ask.PASSWORD and rest.startswith("*")
-        if finished and behind and stars and echo != len(self._receiver.password):
+        if finished and behind and stars and echo != len(self._given):
             self._in_doubt = True  # `*** Error` is no echo
             return rest
         return behind
@@ -305,7 +306,7 @@ class FileGetDialogue(State):
         if not self._unechoed or not prompt or not self._prompts.is_known(begin + prompt):
             return False
         behind = behind.strip()
-        if behind.startswith(self._answer_to(self._unechoed)):
+        if behind.startswith(self._given):
             self._due = self._unechoed  # it was not taken, although the node said something since
             self._at_prompt_again = True
         elif self._due:  # without an echo, what stands behind the prompt is the error already
@@ -338,8 +339,10 @@ class FileGetDialogue(State):
         if key := PAGER_KEYS.get(ask):
             self._pages += 1
             too_many = self._pages > MAX_PAGERS
-            return [Broken(endless_questions())] if too_many else [Send(key, key.decode())]
-        answer = self._answer_to(ask)
+            return [Broken(refusals.endless_questions())] if too_many else [Send(key, key.decode())]
+        answer = self._answers.to(ask, sized=self._sizes.known is not None)
+        if answer is None:
+            return [Broken(refusals.nowhere_to_push(asked[:MAX_ASKED]))]
         # Which questions are the same: those of one kind, and of yes/no ones those of one wording.
         name = asked[:MAX_ASKED] if ask is Ask.YES_NO else ask.value
         self._asked[name] += 1
@@ -347,25 +350,20 @@ class FileGetDialogue(State):
         secret = ask is Ask.PASSWORD
         if self._asked[name] > MAX_ANSWERS:
             shown = None if secret else answer
-            return [Broken(answer_refused(asked[:MAX_ASKED], shown, MAX_ANSWERS))]
+            return [Broken(refusals.answer_refused(asked[:MAX_ASKED], shown, MAX_ANSWERS))]
         if self._asked.total() > MAX_QUESTIONS:
-            return [Broken(endless_questions())]
-        self._due = self._unechoed = ask
+            return [Broken(refusals.endless_questions())]
+        self._due, self._unechoed, self._given = ask, ask, answer
         self._echo_of = None
         send = Send(typed(answer), MASK if secret else answer)
         return [send, Agreed()] if self._stage is Stage.AGREED else [send]
 
-    def _answer_to(self, ask: Ask) -> str:
-        receiver = self._receiver
-        answers = {
-            Ask.HOST: receiver.host,
-            Ask.PORT: str(receiver.port),
-            Ask.USER: receiver.username,
-            Ask.PASSWORD: receiver.password,
-            Ask.DIRECTORY: receiver.directory,
-            Ask.HOST_KEY: "yes",
-        }
-        return answers.get(ask, "y")
+    def decline(self, *, unanswered: bool) -> list[Event]:
+        """From now on nothing is pushed. The events in place of an answer that was not sent."""
+        self._answers.receiver = None
+        if not unanswered or self._unechoed is None:
+            return []
+        return self._answer(self._unechoed, self._last_asked)
 
     # How it ends
 
@@ -373,12 +371,14 @@ class FileGetDialogue(State):
         words, prompt, _ = (self._growing or self._behind).rpartition(texts.PROMPT)
         if words.strip() and not self._prompts.is_known(words + prompt) and not self.interrupted:
             self._interpret(words)  # the node did not end the line
+        if self._answers.receiver is None and self._sizes.files and not self.interrupted:
+            return [Declined()]
         proven = self._stage is Stage.AGREED and self._said.unreachable
         if (self._due in _NEEDED or self._in_doubt) and not proven:
             self._show(Shown.PROMPT_BEFORE_ANSWER)
         if not self._completed and not self.interrupted:
             if self._said.directory_refused and self._asked[Ask.DIRECTORY.value]:
-                where = self._receiver.directory
+                where = self._answers.to(Ask.DIRECTORY, sized=True)
                 message = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
                 return [Broken(failure(Code.RECEIVER_REJECTED, message))]
             if self._stage in (Stage.TYPED, Stage.ASKED):
@@ -394,4 +394,4 @@ class FileGetDialogue(State):
             return NothingMatched()
         if self._said.cause and self._stage is Stage.TYPED:
             return Broken(self._said.cause)
-        return Broken(unknown_refusal(self._request, self._said.notes, self._last_asked))
+        return Broken(refusals.unknown_refusal(self._request, self._said.notes, self._last_asked))

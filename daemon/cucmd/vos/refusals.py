@@ -129,6 +129,12 @@ def answer_refused(asked: str, shown: str | None, times: int) -> Failure:
     return failure(Code.RECEIVER_REJECTED, message)
 
 
+def nowhere_to_push(asked: str) -> Failure:
+    """The failure for a question about the receiver where nothing is to be pushed."""
+    message = f"the node asked {asked!r}, and there was no question that could be answered 'n'"
+    return failure(Code.COMMAND_REFUSED, message)
+
+
 def endless_questions() -> Failure:
     message = "the node asks questions without end in the dialogue of `file get`"
     return failure(Code.RECEIVER_REJECTED, message)

@@ -25,6 +25,7 @@ from cucmd.node.transcript_file import TranscriptFile
 from cucmd.node.zones import zone_of
 from cucmd.node_name import address
 from cucmd.work.answer import answer
+from cucmd.work.room import decline_before_failure, too_much
 from cucmd.work.snapshot import take_snapshot
 from cucmd.work.verdict import Announced, judge, surplus
 
@@ -81,8 +82,7 @@ async def collect(
             report.phase(Phase.PREPARE)
             clock = await _prepare(session, task, what, report)
             async with _upload_target(receiver, task, session, report) as target:
-                port = receiver.port
-                gets = _FileGets(task, what, session, target, report, receiver_port=port)
+                gets = _FileGets(task, what, session, target, report, receiver=receiver)
                 results = [await gets.get(path, clock) for path in what.paths]
             report.phase(Phase.CLOSE)
             if clock is _NOT_ASKED and what.since is not None:
@@ -193,16 +193,17 @@ class _FileGets:
         target: UploadTarget,
         report: Report,
         *,
-        receiver_port: int,
+        receiver: Receiver,
     ) -> None:
         self._task = task
         self._what = what
         self._session = session
         self._target = target
         self._report = report
+        self._receiver = receiver
         self._address = vos.ReceiverAddress(
             host=task.advertise or session.shell.local_address,
-            port=receiver_port,
+            port=receiver.port,
             username=target.username,
             password=target.password,
             directory=target.directory,
@@ -224,6 +225,8 @@ class _FileGets:
                 case vos.Sized() as announced:
                     self._announce(announced, sizes)
                     sizes = announced
+                    if not clock.can_log_in:
+                        await self._check_room(path, announced)
                 case vos.Agreed():
                     if not clock.can_log_in:
                         self._report.phase(Phase.TRANSFER)
@@ -256,6 +259,17 @@ class _FileGets:
         self._report.announced(
             self._files_announced, self._bytes_announced, all_of_them=not self._paths_left
         )
+
+    async def _check_room(self, path: str, sizes: vos.Sized) -> None:
+        """Before the first byte. Raises `NodeFailed` (disk_full, quota_exceeded)."""
+        if self._what.compress:
+            return
+        wrong = too_much(self._task, self._receiver, sizes.bytes)
+        if wrong is None:
+            return
+        await decline_before_failure(self._session, self._task.timeouts.answer)
+        said = f"{path}: {sizes.files} files, {sizes.bytes} bytes were announced"
+        raise NodeFailed(msgspec.structs.replace(wrong, message=f"{said}, {wrong.message}"))
 
     def _nothing_came(self, why: Failure, arrivals: Arrivals, clock: CommandClock) -> PathResult:
         """The failure of a path that does not stop the others; raises any other.
