@@ -46,6 +46,7 @@ class Client(CommandCalls):
         only: Sequence[str] | None = None,
         added_paths: Sequence[str] | None = None,
         snapshot: bool | None = None,
+        dry_run: bool = False,
     ) -> structs.Job:
         """Starts a job. Returns once the daemon has it on disk; its nodes run on.
 
@@ -63,6 +64,7 @@ class Client(CommandCalls):
         in "activelog/cm/trace".
         `snapshot`: some commands are run at the end; `output` has what they print. None: as the
         profile says.
+        `dry_run`: the nodes are asked for the `sizes`, and nothing is collected.
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
         """
@@ -84,6 +86,7 @@ class Client(CommandCalls):
             None if only is None else texts("only", only),
             None if added_paths is None else texts("added_paths", added_paths),
             snapshot,
+            dry_run or None,
         )
         return self._ask_once("Start", request)
 

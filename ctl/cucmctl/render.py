@@ -162,6 +162,9 @@ def job(
         if node.found is not None and node.found.members:
             yield ""
             yield from members(node.found, colour=colour)
+    if table_of_sizes := list(sizes(job, colour=colour)):
+        yield ""
+        yield from table_of_sizes
     if said := list(remarks(job.nodes, all_names=columns is None)):
         yield ""
         yield from said
@@ -189,7 +192,8 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
         begun += f", {verb} {took(job.started_at, job.completed_at, now)}"
     yield begun
     if what := collected(job.collection):
-        yield f"collects {visible(what + _meant(job.collection))}"
+        verb = "asks for the sizes of" if job.kind == "dry_run" else "collects"
+        yield f"{verb} {visible(what + _meant(job.collection))}"
         if job.collection.profile is not None and job.collection.paths:
             # --only and --path may have made others of them than the profile has
             yield f"paths {visible(', '.join(_first(job.collection.paths)))}"
@@ -301,6 +305,27 @@ def members(found: Found, *, colour: bool = False) -> Iterator[str]:
         yield f"version {visible(found.version)}"
 
 
+def sizes(job: Job, *, colour: bool = False) -> Iterator[str]:
+    """What a dry run has found: a line a node and path, the total, and whether it fits."""
+    known = [(node.node, node.sizes) for node in job.nodes if node.sizes is not None]
+    paths = [(name, one) for name, found in known for one in found.paths]
+    if not paths:
+        return
+    rows = [(name, one.path, str(one.files), size(one.bytes)) for name, one in paths]
+    files, whole = sum(one.files for _, one in paths), sum(one.bytes for _, one in paths)
+    rows.append(("total", "", str(files), size(whole)))
+    yield from table(("NODE", "PATH", "FILES", "SIZE"), rows, right="FILES SIZE", colour=colour)
+    for name, found in known:
+        if found.why is not None:
+            said = "does not fit" if found.fits is False else "may not fit"
+            yield visible(f"{name} {said}: {found.why}")
+    room = min((found.room for _, found in known if found.room is not None), default=None)
+    if room is not None and whole > room:
+        yield f"all of it is {size(whole - room)} more than the disk has room for ({size(room)})"
+    elif all(found.fits for _, found in known):
+        yield "each node fits disk and quotas"
+
+
 def tally(job: Job, *, without: Sequence[str] = ()) -> str:
     """`3 nodes: 2 succeeded, 1 failed`."""
     counts: dict[str, int] = {}
@@ -324,6 +349,10 @@ def _came(job: Job) -> str:
     if any(node.found for node in job.nodes):
         members = sum(len(node.found.members) for node in job.nodes if node.found)
         return f"{counting(members, 'node')} found"
+    if job.kind == "dry_run":
+        paths = [one for node in job.nodes if node.sizes for one in node.sizes.paths]
+        whole = size(sum(one.bytes for one in paths))
+        return f"{counting(sum(one.files for one in paths), 'file')}, {whole} would come"
     files = sum(node.files_received for node in job.nodes)
     received = size(sum(node.bytes_received for node in job.nodes))
     return f"{counting(files, 'file')}, {received}"

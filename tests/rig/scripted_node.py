@@ -14,7 +14,7 @@ import trio
 
 from cucmd import vos
 from cucmd.failure import Failure, NodeFailed
-from cucmd.job import Collect, Discover, Found, Phase, Timeouts
+from cucmd.job import Collect, Discover, Found, Phase, Sizes, Timeouts
 from cucmd.node.ports import Credentials, NodeTask, Retry, Session
 from cucmd.node_name import parse_node
 from cucmd.received_file import ReceivedFile
@@ -284,6 +284,7 @@ class RecordedReport:
         self.counted: list[str] = []
         self.clocks: list[tuple[str | None, float]] = []
         self.last_found: Found | None = None
+        self.last_sizes: Sizes | None = None
         self.written: list[ReceivedFile] = []
 
     def attempt(self, number: int) -> None:
@@ -300,6 +301,9 @@ class RecordedReport:
 
     def found(self, found: Found) -> None:
         self.last_found = found
+
+    def sizes(self, sizes: Sizes) -> None:
+        self.last_sizes = sizes
 
     def upload_target(self, target: Target) -> None:
         pass

@@ -2,6 +2,7 @@
 
     start.py     `start`
     run.py       `run`
+    dry_run.py   what follows `start --dry-run`
     discover.py  `discover`
     retry.py     `retry`
     begin.py     what `start`, `run`, `retry` and `discover` share

@@ -12,6 +12,7 @@ from cucmctl.client import Client
 from cucmctl.commands import lookup
 from cucmctl.commands.ask_first import ask_first
 from cucmctl.commands.begin import add_login_options, add_stay_options, add_try_all, begin
+from cucmctl.commands.dry_run import stay
 from cucmctl.commands.login import check_user, login_of
 from cucmctl.options import (
     NODES_FIRST,
@@ -138,6 +139,11 @@ def _how(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="send a credential that is tied to a cluster to the nodes that it has named, too",
     )
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="ask the nodes for the sizes, print them at the end, and collect nothing",
+    )
     add_try_all(group)
     add_stay_options(group)
 
@@ -186,6 +192,8 @@ def _start(arguments: argparse.Namespace) -> int:
     collection = _collection(arguments)
     added = _paths(arguments.path) if arguments.path and arguments.profile is not None else None
     timeouts = _timeouts(arguments)
+    if arguments.dry_run and (arguments.wait or arguments.watch):
+        raise UsageError("--dry-run: waits for the sizes; leave out --wait and --watch")
     labels = labels_of("--label", arguments.label)
     check_user(arguments)
     with Client(arguments.socket) as client:
@@ -214,9 +222,10 @@ def _start(arguments: argparse.Namespace) -> int:
                 only=arguments.only,
                 added_paths=added,
                 snapshot=arguments.snapshot,
+                dry_run=arguments.dry_run,
             )
 
-        return begin(client, arguments, call)
+        return begin(client, arguments, call, stay=stay if arguments.dry_run else None)
 
 
 def _check_targets(arguments: argparse.Namespace) -> None:

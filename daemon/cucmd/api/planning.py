@@ -35,7 +35,7 @@ from cucmd.config import (
     load_credential,
 )
 from cucmd.config.errors import found
-from cucmd.job import Collect, Discover, Job, Node, Run, Timeouts, Work
+from cucmd.job import Collect, Discover, DryRun, Job, Node, Run, Timeouts, Work
 from cucmd.jobs.errors import UnknownNode
 from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.node_name import InvalidNode, folder_of, marked_nodes, parse_node
@@ -83,7 +83,8 @@ class Planner:
             added=request.added_paths,
             snapshot=request.snapshot,
         )
-        return self._on_nodes(request, nodes, _with_hours(work, now), now)
+        work = _with_hours(work, now)
+        return self._on_nodes(request, nodes, DryRun(work) if request.dry_run else work, now)
 
     def plan_run(
         self, request: RunRequest, discoveries: Sequence[Discovery] = ()

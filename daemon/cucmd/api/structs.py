@@ -78,6 +78,19 @@ class Found(Struct, frozen=True):
     version: str | None = None
 
 
+class PathSize(Struct, frozen=True):
+    path: str
+    files: int
+    bytes: int
+
+
+class Sizes(Struct, frozen=True):
+    paths: tuple[PathSize, ...]
+    room: int | None = None
+    fits: bool | None = None
+    why: str | None = None
+
+
 class Node(Struct, frozen=True):
     node: str
     status: NodeStatus
@@ -96,6 +109,7 @@ class Node(Struct, frozen=True):
     all_announced: bool | None = None
     heard_at: datetime | None = None
     found: Found | None = None
+    sizes: Sizes | None = None
 
 
 class Job(Struct, frozen=True):
@@ -160,6 +174,7 @@ class StartRequest(Struct, frozen=True):
     only: tuple[str, ...] | None = None
     added_paths: tuple[str, ...] | None = None
     snapshot: bool | None = None
+    dry_run: bool | None = None
 
 
 class RetryRequest(Struct, frozen=True):

@@ -148,7 +148,15 @@ def _node(node: domain.Node) -> structs.Node:
         all_announced=node.all_announced or None,
         heard_at=node.heard_at if isinstance(state, domain.Running) else None,
         found=found_to_wire(node.found),
+        sizes=_sizes(node.sizes),
     )
+
+
+def _sizes(sizes: domain.Sizes | None) -> structs.Sizes | None:
+    if sizes is None:
+        return None
+    paths = tuple(structs.PathSize(one.path, one.files, one.bytes) for one in sizes.paths)
+    return structs.Sizes(paths, sizes.room, sizes.fits, sizes.why)
 
 
 def found_to_wire(found: domain.Found | None) -> structs.Found | None:
@@ -162,7 +170,9 @@ def member_to_wire(one: domain.Member) -> structs.Member:
 
 
 def _collection(work: domain.Work) -> structs.Collection:
-    """What a job collects. Empty for other work: every client expects the field."""
+    """What a job collects, or would. Empty for other work: every client expects the field."""
+    if isinstance(work, domain.DryRun):
+        work = work.of
     if not isinstance(work, domain.Collect):
         return structs.Collection()
     return structs.Collection(

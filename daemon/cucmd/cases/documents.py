@@ -15,12 +15,14 @@ from cucmd.cases.files import folder, name_of
 from cucmd.job import (
     Collect,
     Discover,
+    DryRun,
     Failed,
     Found,
     Job,
     JobEnded,
     Node,
     Run,
+    Sizes,
     Work,
     commands_of,
 )
@@ -72,6 +74,7 @@ class _ManifestNode(msgspec.Struct, frozen=True):
     files: int
     bytes: int
     found: Found | None
+    sizes: Sizes | None
 
 
 class _ManifestJob(msgspec.Struct, frozen=True):
@@ -118,6 +121,7 @@ def _manifest_node(node: Node, figures: Figures) -> _ManifestNode:
         figures.files,
         figures.size,
         node.found,
+        node.sizes,
     )
 
 
@@ -155,6 +159,7 @@ def shown(path: str) -> str:
 
 _WHAT: dict[type[Work], str] = {
     Collect: "Logs collected",
+    DryRun: "Sizes of a collection",
     Discover: "A cluster asked for its nodes",
     Run: "Commands run",
 }
@@ -232,6 +237,8 @@ def _remarks(node: Node, figures: Figures) -> Iterator[str]:
         yield f"{node.node}: {node.coverage}"
     for member in node.found.members if node.found else ():
         yield f"{node.node}: names {member.node}, {member.name}: {member.role}, {member.product}"
+    for one in node.sizes.paths if node.sizes else ():
+        yield f"{node.node}: {one.path}: {one.files} files, {one.bytes:,} bytes would come"
     for note in node.notes:
         yield f"{node.node}: note: {note}"
     if figures.left_out:

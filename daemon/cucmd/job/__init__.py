@@ -44,7 +44,19 @@ from cucmd.job.node import (
     Succeeded,
 )
 from cucmd.job.timeouts import MOST_GRACE, MOST_SECONDS, Timeouts
-from cucmd.job.work import OUTPUT, Collect, Discover, Found, Member, Run, Work, commands_of
+from cucmd.job.work import (
+    OUTPUT,
+    Collect,
+    Discover,
+    DryRun,
+    Found,
+    Member,
+    PathSize,
+    Run,
+    Sizes,
+    Work,
+    commands_of,
+)
 
 __all__ = [
     "MOST_GRACE",
@@ -54,6 +66,7 @@ __all__ = [
     "Cancelled",
     "Collect",
     "Discover",
+    "DryRun",
     "Failed",
     "Found",
     "HostKeyPolicy",
@@ -69,10 +82,12 @@ __all__ = [
     "NodeState",
     "NodeStatus",
     "Outcome",
+    "PathSize",
     "Pending",
     "Phase",
     "Run",
     "Running",
+    "Sizes",
     "Succeeded",
     "Timeouts",
     "Work",

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, cast
 import msgspec
 
 from cucmd.failure import Failure
-from cucmd.job.work import Found
+from cucmd.job.work import Found, Sizes
 
 NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 
@@ -75,6 +75,7 @@ class Node(msgspec.Struct, frozen=True):
     `heard_at`: when the last byte of it came, or the attempt began.
     `found`: what a discovery has found there. `named_by`: the node whose discovery has named this
     one; None: the request or the configuration has.
+    `sizes`: what a dry run has found there.
     """
 
     node: str
@@ -96,6 +97,7 @@ class Node(msgspec.Struct, frozen=True):
     attempts_before: int = 0
     found: Found | None = None
     named_by: str | None = None
+    sizes: Sizes | None = None
 
     @property
     def settled(self) -> bool:

@@ -36,6 +36,12 @@ class Collect(msgspec.Struct, frozen=True, tag="collect"):
     snapshot: tuple[str, ...] = ()
 
 
+class DryRun(msgspec.Struct, frozen=True, tag="dry_run"):
+    """Asks for the sizes of what `of` would collect, and collects nothing."""
+
+    of: Collect
+
+
 class Discover(msgspec.Struct, frozen=True, tag="discover"):
     """Asks a node which nodes its cluster has. It has one node: the publisher, as a rule."""
 
@@ -60,7 +66,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
 # of work is another struct here with a tag of its own: `Work: TypeAlias = Collect | Run`. mypy then
 # names the place in service/daemon.py that has to say which function of work/ does it. A tag and
 # its fields are in databases: a tag is never renamed, and a field that comes later has a default.
-Work: TypeAlias = Collect | Discover | Run
+Work: TypeAlias = Collect | DryRun | Discover | Run
 
 
 def commands_of(work: Work) -> Run | None:
@@ -93,3 +99,24 @@ class Found(msgspec.Struct, frozen=True):
     members: tuple[Member, ...]
     version: str | None = None
     unread: tuple[str, ...] = ()
+
+
+class PathSize(msgspec.Struct, frozen=True):
+    """What a node has announced for one path: files, and bytes before compression."""
+
+    path: str
+    files: int
+    bytes: int
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """What a dry run has found on a node. `room`: bytes that the disk had room for, if it said so.
+
+    `fits`: whether all of it is within disk and quotas, without what other nodes send; None: it is
+    not known, since the node packs it. `why`: why it does not fit, or is not known to.
+    """
+
+    paths: tuple[PathSize, ...]
+    room: int | None = None
+    fits: bool | None = None
+    why: str | None = None

@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from cucmd.failure import Failure
-from cucmd.job import Found, Node, Phase
+from cucmd.job import Found, Node, Phase, Sizes
 from cucmd.node.ports import Session, UploadTarget
 from cucmd.received_file import ReceivedFile
 
@@ -70,6 +70,9 @@ class NodeProgress:
 
     def found(self, found: Found) -> None:
         self._change(lambda node: msgspec.structs.replace(node, found=found))
+
+    def sizes(self, sizes: Sizes) -> None:
+        self._change(lambda node: msgspec.structs.replace(node, sizes=sizes))
 
     def upload_target(self, target: UploadTarget) -> None:
         self._target = target

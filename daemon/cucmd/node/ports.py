@@ -15,7 +15,7 @@ import msgspec
 
 from cucmd.allowance import Quota
 from cucmd.failure import Failure
-from cucmd.job import Found, HostKeyPolicy, Phase, Timeouts, Work
+from cucmd.job import Found, HostKeyPolicy, Phase, Sizes, Timeouts, Work
 from cucmd.received_file import ReceivedFile
 
 
@@ -211,6 +211,9 @@ class Report(Protocol):
 
     def found(self, found: Found) -> None:
         """What a discovery has found on the node."""
+
+    def sizes(self, sizes: Sizes) -> None:
+        """What a dry run has found on the node."""
 
     def upload_target(self, target: UploadTarget) -> None:
         """The target is open. The job may read its figures from now on."""

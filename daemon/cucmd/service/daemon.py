@@ -31,7 +31,7 @@ from cucmd.config import (
     ConfigError,
 )
 from cucmd.failure import CannotStart
-from cucmd.job import Collect, Discover, Run
+from cucmd.job import Collect, Discover, DryRun, Run
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.node_work import WorkOnNode
@@ -66,6 +66,7 @@ from cucmd.varlink import (
 from cucmd.varlink import Limits as SocketLimits
 from cucmd.work.collect import collect
 from cucmd.work.discover import discover
+from cucmd.work.dry_run import dry_run
 from cucmd.work.run import run as run_commands
 
 log = logging.getLogger(__name__)
@@ -197,6 +198,8 @@ def _work_on_node(ssh: Ssh) -> WorkOnNode:
         match task.work:
             case Collect() as what:
                 return await collect(task, what, ssh.open_shell, ssh, report)
+            case DryRun() as what:
+                return await dry_run(task, what, ssh.open_shell, ssh, report)
             case Discover():
                 return await discover(task, ssh.open_shell, ssh, report)
             case Run() as what:

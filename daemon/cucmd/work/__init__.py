@@ -5,6 +5,7 @@
     run.py       running commands that only read
     snapshot.py  some of these commands at the end of a collection
     answer.py    a plain command and its answer
+    dry_run.py   asks for the sizes of a collection
     room.py      whether what is announced fits here
     verdict.py   PURE  what was announced against what came
 

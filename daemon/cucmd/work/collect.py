@@ -37,7 +37,7 @@ _ZONE_SECONDS = 20.0
 _LEFT_OF_NODE = 1.0
 
 # The failures of one path after which the others are still got, the gravest first.
-_OF_ONE_PATH = (Code.COMMAND_REFUSED, Code.INVALID_PATH, Code.NO_FILES_MATCHED)
+OF_ONE_PATH = (Code.COMMAND_REFUSED, Code.INVALID_PATH, Code.NO_FILES_MATCHED)
 
 # Of one node. With a thousand nodes, a hundred paths and twenty notes for each, the state of a job
 # would be too large for a reply.
@@ -80,7 +80,7 @@ async def collect(
         async with AsyncExitStack() as stack:
             session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
-            clock = await _prepare(session, task, what, report)
+            clock = await prepare(session, task, what, report)
             async with _upload_target(receiver, task, session, report) as target:
                 gets = _FileGets(task, what, session, target, report, receiver=receiver)
                 results = [await gets.get(path, clock) for path in what.paths]
@@ -88,7 +88,7 @@ async def collect(
             if clock is _NOT_ASKED and what.since is not None:
                 await _learn_zone(session, task, report)
             notes = await _snapshot(session, task, what, receiver, report)
-            return (*clock.notes(), *_notes(results), *notes)
+            return (*clock.notes(), *notes_of(results), *notes)
 
 
 async def _snapshot(
@@ -126,9 +126,7 @@ async def _upload_target(
             await target.aclose()
 
 
-async def _prepare(
-    session: NodeSession, task: NodeTask, what: Collect, report: Report
-) -> NodeClock:
+async def prepare(session: NodeSession, task: NodeTask, what: Collect, report: Report) -> NodeClock:
     """Turns the pager off. Asks for the node's time if the window is in absolute times."""
     await answer(session, task, vos.PAGER_OFF)
     waited = datetime.now(UTC) - (task.asked_at or datetime.now(UTC))
@@ -163,12 +161,12 @@ async def _ask_for_time(session: NodeSession, task: NodeTask, report: Report) ->
     return clock
 
 
-def _notes(results: list[PathResult]) -> tuple[str, ...]:
+def notes_of(results: list[PathResult]) -> tuple[str, ...]:
     """The notes of a node. Raises `NodeFailed` if a path was refused, or none matched anything."""
     missing = [result.nothing for result in results if result.nothing is not None]
     refused = any(gone.code is Code.COMMAND_REFUSED for gone in missing)
     if refused or (missing and len(missing) == len(results)):
-        worst = min(missing, key=lambda gone: _OF_ONE_PATH.index(gone.code))
+        worst = min(missing, key=lambda gone: OF_ONE_PATH.index(gone.code))
         others = [gone.message for gone in missing if gone is not worst]
         said = "; ".join(_at_most(MOST_PATHS_SAID, [worst.message, *others], "paths"))
         raise NodeFailed(msgspec.structs.replace(worst, message=said))
@@ -180,6 +178,18 @@ def _notes(results: list[PathResult]) -> tuple[str, ...]:
 def _at_most(count: int, texts: list[str], what: str) -> list[str]:
     left_out = len(texts) - count
     return [*texts[:count], f"and {left_out} more {what}"] if left_out > 0 else texts
+
+
+def request_for(task: NodeTask, what: Collect, path: str, clock: NodeClock) -> vos.FileGet:
+    now = datetime.now(UTC)
+    return vos.FileGet(
+        location=what.location,
+        path=path,
+        window=vos.window_for(what, now, clock.zone, clock.ahead, task.asked_at),
+        match=what.match,
+        recurs=what.recurs,
+        compress=what.compress,
+    )
 
 
 class _FileGets:
@@ -215,7 +225,7 @@ class _FileGets:
     async def get(self, path: str, node_clock: NodeClock) -> PathResult:
         self._paths_left -= 1
         self._report.phase(Phase.COMMAND)
-        request = self._request(path, node_clock)
+        request = request_for(self._task, self._what, path, node_clock)
         arrivals = Arrivals(self._target)
         clock = CommandClock(self._task.timeouts, f"in '{request.command_line()}'", arrivals)
         sizes = None
@@ -234,23 +244,11 @@ class _FileGets:
                 case vos.Moving():
                     clock.progress()
                 case vos.NothingMatched():
-                    return self._nothing_came(_nothing(path), arrivals, clock)
+                    return self._nothing_came(nothing_matched(path), arrivals, clock)
                 case vos.Broken(failure=broken):
-                    return self._nothing_came(_of_path(path, broken), arrivals, clock)
+                    return self._nothing_came(of_path(path, broken), arrivals, clock)
                 case vos.FileGetDone() as done:
                     return await self._compare(path, done, arrivals, clock)
-
-    def _request(self, path: str, clock: NodeClock) -> vos.FileGet:
-        what, now = self._what, datetime.now(UTC)
-        window = vos.window_for(what, now, clock.zone, clock.ahead, self._task.asked_at)
-        return vos.FileGet(
-            location=what.location,
-            path=path,
-            window=window,
-            match=what.match,
-            recurs=what.recurs,
-            compress=what.compress,
-        )
 
     def _announce(self, sizes: vos.Sized, before: vos.Sized | None) -> None:
         """`before`: the sizes that were announced before for the same command."""
@@ -277,7 +275,7 @@ class _FileGets:
         What has come nevertheless is not complete, whatever the node said; and a node that has
         tried to log in to the receiver, or was turned away there, has not refused the command.
         """
-        if why.code not in _OF_ONE_PATH:
+        if why.code not in OF_ONE_PATH:
             raise NodeFailed(why)
         if arrivals.any:
             came = f"{len(arrivals.files())} files came"
@@ -304,7 +302,7 @@ class _FileGets:
             no_login = clock.can_log_in and not arrivals.any
             raise NodeFailed(self._no_login(wrong, arrivals) if no_login else wrong)
         if announced.files == 0 and not received:
-            return PathResult(_nothing(path))
+            return PathResult(nothing_matched(path))
         self._report.complete(received)
         extra = None if self._what.compress else surplus(path, announced, received)
         return PathResult(notes=(*done.notes, *([extra] if extra else ())))
@@ -324,13 +322,13 @@ class _FileGets:
         return failure(why.code, f"{wrong.message}; {why.text} at {where}", hint=why.hint)
 
 
-def _nothing(path: str) -> Failure:
+def nothing_matched(path: str) -> Failure:
     return failure(Code.NO_FILES_MATCHED, f"{path}: no files matched")
 
 
-def _of_path(path: str, broken: Failure) -> Failure:
+def of_path(path: str, broken: Failure) -> Failure:
     """The same failure; its message begins with the path, if the others can still be got."""
-    if broken.code not in _OF_ONE_PATH:
+    if broken.code not in OF_ONE_PATH:
         return broken
     return msgspec.structs.replace(broken, message=f"{path}: {broken.message}")
 

@@ -27,14 +27,14 @@ def too_much(task: NodeTask, receiver: Receiver, size: int) -> Failure | None:
             message = f"{size - left} bytes more than limits.{name} leaves ({left})"
             hint = f"narrow the window, or raise limits.{name}"
             return failure(Code.QUOTA_EXCEEDED, message, hint=hint)
-    room = _room(task, receiver)
+    room = disk_room(task, receiver)
     if room is not None and size > room:
         message = f"{size - room} bytes more than the disk has room for ({room})"
         return failure(Code.DISK_FULL, message)
     return None
 
 
-def _room(task: NodeTask, receiver: Receiver) -> int | None:
+def disk_room(task: NodeTask, receiver: Receiver) -> int | None:
     """The bytes that may be written to the disk; None: it does not say."""
     try:
         descriptor = os.open(task.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

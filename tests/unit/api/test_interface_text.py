@@ -30,6 +30,11 @@ ADDED = {
     ("type", "Node"): {
         **{"coverage": "?string", "all_announced": "?bool", "heard_at": "?string"},
         "found": "?Found",
+        "sizes": "?Sizes",
+    },
+    ("type", "PathSize"): {"path": "string", "files": "int", "bytes": "int"},
+    ("type", "Sizes"): {
+        **{"paths": "[]PathSize", "room": "?int", "fits": "?bool", "why": "?string"},
     },
     ("type", "Member"): {
         **dict.fromkeys(("node", "address", "name", "role", "product"), "string"),
@@ -80,6 +85,7 @@ ADDED = {
         **{"labels": "?[string]string", "try_all": "?bool"},
         **{"discovered": "?[]string", "accept_nodes": "?bool"},
         **{"only": "?[]string", "added_paths": "?[]string", "snapshot": "?bool"},
+        "dry_run": "?bool",
     },
     ("method", "List"): {
         **dict.fromkeys(("target", "since", "before", "kind"), "?string"),

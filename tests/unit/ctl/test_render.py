@@ -240,3 +240,24 @@ def test_a_job_says_from_where_by_whom_and_for_which_case(job, began):
     )
     whose = "from berlin, by 4000000000, as administrator; case=698, site=bern"
     assert whose in list(render.job(one, began))
+
+
+def test_the_sizes_of_a_dry_run_are_added_up_and_must_fit_together(job, node):
+    def sized(name: str, count: int, **fields: object) -> structs.Node:
+        paths = (structs.PathSize("syslog", 2, count),)
+        return node(name, "succeeded", sizes=structs.Sizes(paths, 10_000, **fields))
+
+    fitting = sized("a", 6_000, fits=True)
+    alone = job(fitting, kind="dry_run", status="succeeded")
+    lines = [line.split() for line in render.sizes(alone)]
+    assert lines[1:3] == [["a", "syslog", "2", "6.0", "kB"], ["total", "2", "6.0", "kB"]]
+    assert len(lines) == 4
+    assert not any("more than" in line for line in render.sizes(alone))
+    both = job(fitting, sized("b", 5_000, fits=True), kind="dry_run", status="succeeded")
+    *_, last = render.sizes(both)
+    assert "1.0 kB more" in last
+    assert "4 files, 11.0 kB" in next(render.ending(both))
+    packed = job(sized("c", 11, why="too much"), sized("d", 11, fits=False, why="far too much"))
+    said = [line for line in render.sizes(packed) if "fit" in line]
+    assert [line.split()[0] for line in said] == ["c", "d"]
+    assert list(render.sizes(job(node()))) == []

@@ -1,0 +1,40 @@
+"""What follows `start --dry-run`: waits for the sizes, and prints them.
+
+The one rule: standard output has the sizes and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from cucmctl import printer, render
+from cucmctl.client import Client
+from cucmctl.commands.follow import follow
+from cucmctl.remarks import remarks
+from cucmctl.views import Silent
+from cucmd.api.structs import Job
+
+
+def stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
+    printer.note(f"job {job.job_id} asks for sizes; nothing is collected")
+    return follow(
+        client, job.job_id, lambda: Sized(arguments), reconnect=arguments.reconnect, begun=job
+    )
+
+
+class Sized(Silent):
+    """Shows the sizes at the end; what is to be said beside them, on standard error."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        super().__init__(sys.stdout, as_json=arguments.json)
+        self._json = arguments.json
+
+    def conclude(self, job: Job) -> None:
+        for text in remarks(job.nodes):
+            printer.note(text)
+        if self._json:
+            printer.json_line(job)
+            return
+        for text in render.sizes(job, colour=printer.in_colour(sys.stdout)):
+            printer.line(text)
