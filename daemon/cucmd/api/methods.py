@@ -26,6 +26,7 @@ from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.cases.files import is_gone
 from cucmd.config import InvalidValue
 from cucmd.job import Job
+from cucmd.jobs.errors import FilesDeleted
 from cucmd.jobs.events import Feed
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.store import Discovery, JobFilter, StoreFailed
@@ -138,7 +139,10 @@ class Jobs:
                 _check_named(request.nodes, "all that did not succeed")
                 plan = partial(self._planner().plan_retry, request=request)
                 key = start_key(caller.uid, request)
-                job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)
+                job = await self._supervisor.made_with(key)  # before the check, as in `start`
+                if job is None:
+                    await self._check_is_there(request.job_id)
+                    job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)
             log.info(
                 "job %s: retry %d by uid %d, pid %d, request %s",
                 job.job_id,
@@ -149,6 +153,14 @@ class Jobs:
                 extra=caller.for_log,
             )
             return structs.StartReply(self._wire(job), called)
+
+    async def _check_is_there(self, job_id: str) -> None:
+        """Raises `FilesDeleted` if somebody has removed what the job has collected: of the nodes
+        that have succeeded nothing is left, as after a call that deletes it.
+        """
+        job = await self._supervisor.find(job_id)
+        if await is_gone(job, self._supervisor.directory(job.job_id)):
+            raise FilesDeleted(job.job_id)
 
     async def status(self, caller: Caller, request: structs.StatusRequest) -> structs.JobReply:
         with refusals():

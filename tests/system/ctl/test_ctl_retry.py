@@ -130,6 +130,14 @@ def test_a_job_that_has_succeeded_is_refused_without_a_question(canned, terminal
     assert "Password" not in screen.screen
 
 
+def test_of_a_job_whose_files_are_gone_nobody_is_asked_for_a_password(canned, terminal, partial):
+    canned.on("Status", canned.reply({"job": partial(files_deleted=True)}))
+    canned.on("Retry", canned.error("InvalidRequest", parameter="job_id", reason="r"))
+    screen = terminal("retry", "3f2a")
+    assert screen.ended() == 65
+    assert "Password" not in screen.screen
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("end", "code"), [("succeeded", 0), ("partial", 3), ("failed", 1)])
 @pytest.mark.parametrize("option", ["--wait", "--watch"])

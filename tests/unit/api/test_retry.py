@@ -1,0 +1,87 @@
+"""`Retry` of a job whose directory somebody has removed."""
+
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from cucmd.api import structs
+from cucmd.api.case_methods import Cases
+from cucmd.api.deletion import Deletions
+from cucmd.api.methods import Jobs
+from cucmd.api.planning import Planner
+from cucmd.cases.coverage import Coverage
+from cucmd.config import Config
+from cucmd.failure import Code
+from cucmd.node.ports import NodeTask, Report
+from cucmd.varlink import Caller, VarlinkError
+from rig.scripted_node import Target
+from rig.supervised import SupervisorHarness, fails_with, statuses, supervisor_harness
+
+CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
+LOGIN = structs.Login("administrator", "secret")
+
+
+async def sends(task: NodeTask, report: Report) -> tuple[str, ...]:
+    target = Target(task.node, f"{task.folder.name}/files/")
+    report.upload_target(target)
+    target.store("1.txt", 1)
+    report.complete(target.files())
+    return ()
+
+
+async def partial_job(harness: SupervisorHarness) -> str:
+    """A closed job: a has succeeded with a file, b has failed. It would succeed now."""
+    harness.behaviours = {"a": sends, "b": fails_with(Code.STALLED)}
+    job_id = await harness.start("a", "b")
+    await harness.ended(job_id)
+    job = await harness.supervisor.closed(job_id)
+    assert (statuses(job), job.nodes[0].files_received) == (["succeeded", "failed"], 1)
+    harness.behaviours = {}
+    return job_id
+
+
+def jobs(harness: SupervisorHarness) -> Jobs:
+    planner = Planner(Config(), {}, harness.supervisor.directory)
+    return Jobs(harness.supervisor, harness.feed, lambda: planner)
+
+
+def cases(harness: SupervisorHarness) -> Cases:
+    supervisor, store = harness.supervisor, harness.store
+    coverage = Coverage(store, supervisor.directory, lambda name: None, supervisor.publish_closed)
+    return Cases(supervisor, store, coverage, Deletions(supervisor, store))
+
+
+async def refused(call: Callable[[], Awaitable[None]]) -> tuple[str, str, str]:
+    with pytest.raises(VarlinkError) as caught:
+        await call()
+    said = caught.value.parameters
+    return caught.value.name, said.parameter, said.reason
+
+
+async def test_it_is_refused_as_an_export_of_it_is(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await partial_job(harness)
+        shutil.rmtree(harness.supervisor.directory(job_id))
+
+        async def retry() -> None:
+            await jobs(harness).retry(CALLER, structs.RetryRequest(job_id))
+
+        async def export() -> None:
+            async with cases(harness).export(CALLER, structs.ExportRequest(job_id)):
+                pass
+
+        assert await refused(retry) == await refused(export)
+        assert (await harness.supervisor.find(job_id)).status == "partial"
+
+
+async def test_a_call_that_comes_again_is_answered_all_the_same(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await partial_job(harness)
+        request = structs.RetryRequest(job_id, login=LOGIN, start_key="again")
+        await jobs(harness).retry(CALLER, request)
+        await harness.ended(job_id)
+        await harness.supervisor.closed(job_id)
+        shutil.rmtree(harness.supervisor.directory(job_id))
+        assert (await jobs(harness).retry(CALLER, request)).job.status == "succeeded"
