@@ -77,6 +77,8 @@ class Events:
         return job.revision is None or job.revision != self._told.get(job.job_id)
 
     def _is_next(self, change: JobChange) -> bool:
+        if change.deleted:  # the last one; a damaged record does not tell its revision
+            return True
         told = self._told.get(change.job_id, -1)
         if change.job_id in self._asked_for:
             return change.revision > told

@@ -23,11 +23,11 @@ from msgspec.structs import replace
 from cucmd.cases import retention
 from cucmd.cases.delete import Stopped, remove_directory
 from cucmd.config import Retention
-from cucmd.job import Job
+from cucmd.job import Collect, Job, JobEnded, Outcome, Timeouts
 from cucmd.jobs.errors import Draining, UnknownJob
 from cucmd.jobs.holds import Busy
 from cucmd.jobs.supervisor import Supervisor
-from cucmd.store import ClosedJob, JobRow, Store, StoreFailed, summarise
+from cucmd.store import BegunDeletion, ClosedJob, JobRow, Store, StoreFailed, summarise
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +77,14 @@ class Deletions:
         return await self._delete_damaged(job_id, record=record)
 
     async def _delete_damaged(self, job_id: str, *, record: bool) -> Deleted:
-        """What is left of the job, as far as it can be read. Watchers are not told."""
+        """What is left of the job, as far as it can be read."""
         with self._supervisor.holds.changing(job_id):
             row = await self._row_of_damaged(job_id)
             if self._stopped.is_set():
                 raise Draining
             with trio.CancelScope(shield=True):
                 begun = await self._store.begin_deletion(job_id, record=record, damaged=True)
-                await self._remove(job_id, None)
+                await self._remove(job_id, self._tell_begun(_for_watchers(row), begun))
             return Deleted(row, begun.bytes)
 
     async def _row_of_damaged(self, job_id: str) -> JobRow:
@@ -137,13 +137,14 @@ class Deletions:
             for job_id in await self._store.begun_deletions():
                 changing = self._supervisor.holds.changing(job_id)
                 with suppress(Busy), changing, _logged(f"job {job_id}: it is not deleted yet"):
-                    await self._remove(job_id, await self._readable(job_id))
+                    await self._remove(job_id, await self._as_far_as_readable(job_id))
                     log.info("job %s: its deletion is finished", job_id)
 
-    async def _readable(self, job_id: str) -> Job | None:
+    async def _as_far_as_readable(self, job_id: str) -> Job:
         with suppress(StoreFailed):
-            return await self._store.load(job_id)
-        return None
+            if (job := await self._store.load(job_id)) is not None:
+                return job
+        return _for_watchers(await self._row_of_damaged(job_id))
 
     async def _delete_all(self, jobs: Iterable[ClosedJob], why: str) -> list[Deleted]:
         """One that cannot be deleted does not keep the others: the first error is raised at last.
@@ -175,18 +176,20 @@ class Deletions:
             if self._stopped.is_set():
                 raise Draining
             with trio.CancelScope(shield=True):
-                size, revision = await self._store.begin_deletion(job_id, record=record)
-                if revision is not None:
-                    gone = replace(job, files_deleted=True, revision=revision)
-                    self._supervisor.publish_closed(gone)
-                await self._remove(job_id, job)
-            return Deleted(job, size)
+                begun = await self._store.begin_deletion(job_id, record=record)
+                await self._remove(job_id, self._tell_begun(job, begun))
+            return Deleted(job, begun.bytes)
 
-    async def _remove(self, job_id: str, job: Job | None) -> None:
-        """The files of a marked job, and its record if it is marked so.
+    def _tell_begun(self, job: Job, begun: BegunDeletion) -> Job:
+        """Gives the job as watchers know it then."""
+        if begun.revision is None:
+            return job
+        job = replace(job, files_deleted=True, revision=begun.revision)
+        self._supervisor.publish_closed(job)
+        return job
 
-        `job`: the job, for watchers; None: it cannot be read.
-        """
+    async def _remove(self, job_id: str, job: Job) -> None:
+        """The files of a marked job, and its record if it is marked so. `job`: for watchers."""
         remove = partial(remove_directory, self._supervisor.directory(job_id), self._stopped)
         with trio.CancelScope(shield=True):
             try:
@@ -194,9 +197,21 @@ class Deletions:
             except Stopped:
                 raise Draining from None
             gone = await self._store.end_deletion(job_id)
-        if gone and job is not None:
-            last = replace(job, files_deleted=True, deleted=True, revision=gone)
+        if gone:
+            revision = max(gone, job.revision + 1)  # a damaged row has not kept that of the begin
+            last = replace(job, files_deleted=True, deleted=True, revision=revision)
             self._supervisor.publish_closed(last)
+
+
+def _for_watchers(row: JobRow) -> Job:
+    """A job whose rows are damaged: what can be read of it, without nodes. It runs no more."""
+    completed = row.completed_at or row.created_at
+    known = {one.value: one for one in Outcome}
+    ended = JobEnded(None, completed, known.get(row.status, Outcome.FAILED))
+    if row.job is not None:
+        state = row.job.state if row.job.ended else ended
+        return replace(row.job, job_id=row.job_id, nodes=(), state=state, closed=True)
+    return Job(row.job_id, row.created_at, Collect(()), Timeouts(), 1, (), ended, closed=True)
 
 
 @contextmanager

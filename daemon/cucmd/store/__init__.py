@@ -16,6 +16,7 @@ The one rule: a write that was answered is on the disk, and survives a crash and
     errors.py     the exceptions
 """
 
+from cucmd.store.deletions import BegunDeletion
 from cucmd.store.discoveries import Discovery
 from cucmd.store.errors import StateInUse, StoreError, StoreFailed, StoreTooNew
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey, summarise
@@ -23,6 +24,7 @@ from cucmd.store.store import Store, open_store
 
 __all__ = [
     "EVERY_JOB",
+    "BegunDeletion",
     "ClosedJob",
     "Discovery",
     "JobFilter",

@@ -131,6 +131,15 @@ def test_a_job_that_was_deleted_before_our_eyes_is_gone_once(daemon, reader):
     assert reader.told() == []
 
 
+def test_that_a_job_was_deleted_is_told_whatever_its_revision(daemon, reader):
+    """Where its record is damaged, less of its changes is known than was told."""
+    daemon.set("old", 9, "succeeded", closed=True)
+    assert reader.told() == [("change", "old", 9)]
+    daemon.set("old", 2, "failed", closed=True)
+    daemon.delete("old")
+    assert reader.told() == [("change", "old", 3)]
+
+
 def test_a_change_that_a_state_has_in_it_is_not_told(daemon, reader):
     """The watch begins again, and the job changes before we ask for the list."""
     daemon.watch()
