@@ -26,7 +26,7 @@ from cucmd.jobs.holds import Busy
 from cucmd.service.retention import EVERY, RetentionTask
 from cucmd.store import JobRow, StoreFailed
 from cucmd.varlink import Caller
-from rig.supervised import SupervisorHarness, hang, supervisor_harness, wait_for_the_store
+from rig.supervised import SupervisorHarness, hang, supervisor_harness
 
 EVERYTHING = Prune(keep=0)
 
@@ -401,24 +401,40 @@ async def test_a_failing_store_deletes_no_file(tmp_path: Path) -> None:
 
 
 async def test_retention_is_applied_after_each_job_and_once_an_hour(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:
-    wait_for_the_store(autojump_clock)
+    """The clock is moved by the test alone: what is deleted in threads takes its time."""
     settings = [Retention(jobs=2)]
+    begun: list[float] = []
+    done, applied = trio.open_memory_channel[None](9)
     async with opened(tmp_path) as harness, trio.open_nursery() as nursery:
+        mark, retain = harness.store.mark_closed, harness.deletions.retain
+
+        async def begin(*values: object) -> None:  # the first step of each time
+            begun.append(trio.current_time())
+            await mark(*values)
+
+        async def apply(*values: object) -> None:
+            await retain(*values)
+            done.send_nowait(None)
+
+        harness.store.mark_closed, harness.deletions.retain = begin, apply
         elapsed = Elapsed(tmp_path / "elapsed.json")
         task = RetentionTask(harness.deletions, harness.store, elapsed, lambda: settings[0])
         ids = [await harness.job() for _ in range(3)]
         nursery.start_soon(task.run)
-        await trio.sleep(1)
+        await applied.receive()
         assert await harness.left() == ids[1:]
         harness.supervisor.on_closed = task.job_closed
         ids.append(await harness.job())
-        await trio.sleep(1)
+        await applied.receive()
         assert await harness.left() == ids[2:]
         settings[0] = Retention(jobs=1)
-        await trio.sleep(EVERY - 60)
-        assert await harness.left() == ids[2:]
-        await trio.sleep(60)
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(EVERY - 60)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(begun) == 2
+        mock_clock.jump(60)
+        await applied.receive()
         assert await harness.left() == ids[3:]
         nursery.cancel_scope.cancel()
