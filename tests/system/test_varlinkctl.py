@@ -6,16 +6,18 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 import pytest
 import trio
 
-from rig.daemon import Daemon
+from rig.credentials import named_credential
+from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.example_interface import NAME, Example
 from rig.jobs import SDL
-from rig.lab import Lab, running_lab
+from rig.lab import Lab, free_port, running_lab
 from rig.quiet import wait_until
 from rig.varlink_peer import serving, short_path
 
@@ -212,6 +214,56 @@ def test_a_case_from_start_to_delete(daemon: Daemon, lab: Lab) -> None:
     assert call("Status", job_id=job_id)["job"]["files_deleted"]
     call("Delete", job_id=job_id)
     assert "JobNotFound" in call.error("Status", job_id=job_id)
+
+
+@pytest.mark.long
+def test_a_cluster_is_asked_and_commands_are_run_on_it(tmp_path: Path) -> None:
+    """Every method about what the daemon knows, and about commands."""
+    with ExitStack() as stack:
+        lab = stack.enter_context(running_lab(2, "--port", str(free_port())))
+        login = {"username": lab.username, "password": lab.password}
+        config = (
+            CONFIG
+            + named_credential(tmp_path / "given", "lab", **login)
+            + f'[clusters.berlin]\npublisher = "{lab.nodes[0]}"\n'
+        )
+        call = Varlinkctl(stack.enter_context(running_daemon(tmp_path, config)))
+
+        (credential,) = call("Credentials")["credentials"]
+        assert (credential["name"], credential["tied"]) == ("lab", False)
+        (profile,) = call("Profiles", name="callmanager")["profiles"]
+        assert profile["paths"]
+        assert "ProfileNotFound" in call.error("Profiles", name="nobody")
+        (cluster,) = call("Clusters")["clusters"]
+        assert (cluster["name"], cluster["nodes_total"]) == ("berlin", 1)
+
+        request = {"publisher": lab.nodes[0], "login": {"credential": "lab"}, "start_key": "d"}
+        job_id = call("Discover", **request)["job"]["job_id"]
+        assert call("Discover", **request)["job"]["job_id"] == job_id
+        assert ended(call, job_id)["status"] == "succeeded"
+        found = closed(call, job_id)["nodes"][0]["found"]
+        assert [member["node"] for member in found["members"]] == lab.nodes
+        (cluster,) = call("Clusters", name="berlin")["clusters"]
+        assert (cluster["nodes_total"], cluster["job_id"]) == (2, job_id)
+        assert [node["node"] for node in cluster["nodes"]] == lab.nodes
+
+        commands = ["show status", "utils service list"]
+        request = {"nodes": ["berlin"], "discovered": ["berlin"], "start_key": "r"}
+        request |= {"login": login, "commands": commands}
+        job_id = call("Run", **request)["job"]["job_id"]
+        assert call("Run", **request)["job"]["job_id"] == job_id
+        assert ended(call, job_id)["status"] == "succeeded"
+        *printed, last = call.more("Output", job_id=job_id)
+        assert last.get("output") is None
+        whole = [one["output"] for one in printed if one["output"]["ended"]]
+        assert sorted((one["node"], one["command"]) for one in whole) == sorted(
+            (node, command) for node in lab.nodes for command in commands
+        )
+        assert all(one["complete"] and one["parsed"] for one in whole)
+        of_one = call.more("Output", job_id=job_id, nodes=lab.nodes[1:])
+        assert {one["output"]["node"] for one in of_one[:-1]} == {lab.nodes[1]}
+        refused = call.error("Run", **{**request, "commands": ["utils system restart"]})
+        assert "InvalidRequest" in refused
 
 
 @pytest.mark.long
