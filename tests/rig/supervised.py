@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import trio
-from trio.testing import MockClock
 
 from cucmd.config import Limits
 from cucmd.failure import Code, fail
@@ -108,11 +107,6 @@ async def supervisor_harness(
         async with open_supervisor(services, tmp_path / "jobs", limits) as supervisor:
             made.append(SupervisorHarness(supervisor, services, tmp_path))
             yield made[0]
-
-
-def wait_for_the_store(clock: MockClock) -> None:
-    """The store is a real thread: the clock must not jump while it writes."""
-    clock.autojump_threshold = 0.05
 
 
 async def by_name(host: str, port: int) -> tuple[str, int]:

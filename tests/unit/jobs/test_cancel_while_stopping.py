@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from cucmd.jobs.errors import Draining
 from cucmd.node.ports import NodeTask, Report
-from rig.supervised import SupervisorHarness, hang, supervisor_harness, wait_for_the_store
+from rig.supervised import SupervisorHarness, hang, supervisor_harness
 
 STEPS = 60  # a stop of a job without connections has about 40
 
@@ -45,7 +45,6 @@ async def test_a_cancel_after_the_stop_is_refused(tmp_path: Path) -> None:
 async def test_a_cancel_while_connections_close_is_durable(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    wait_for_the_store(autojump_clock)
     async with supervisor_harness(tmp_path) as harness, trio.open_nursery() as nursery:
         harness.behaviours["a"] = closes_slowly
         job_id = await harness.start("a", resumable=True)

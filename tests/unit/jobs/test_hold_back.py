@@ -18,7 +18,6 @@ from rig.supervised import (
     hang,
     statuses,
     supervisor_harness,
-    wait_for_the_store,
 )
 
 MANY = [f"n{number}" for number in range(12)]
@@ -65,7 +64,6 @@ async def test_a_wrong_password_is_tried_on_two_nodes(tmp_path: Path, concurrenc
 async def test_one_node_with_another_password_does_not_stop_the_others(
     tmp_path: Path, concurrency: int, autojump_clock: MockClock
 ) -> None:
-    wait_for_the_store(autojump_clock)
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = dict.fromkeys(MANY, logs_in)
         harness.behaviours["n0"] = fails_with(Code.AUTH_FAILED)
@@ -83,7 +81,6 @@ async def test_try_all_holds_nothing_back(tmp_path: Path) -> None:
 async def test_the_others_go_on_when_the_first_is_logged_in_and_not_when_it_is_done(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    wait_for_the_store(autojump_clock)
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = dict.fromkeys(MANY, logs_in_and_works)
         began = trio.current_time()
@@ -96,7 +93,6 @@ async def test_the_others_go_on_when_the_first_is_logged_in_and_not_when_it_is_d
 async def test_a_node_that_fails_for_another_reason_passes_the_turn(
     tmp_path: Path, code: Code, autojump_clock: MockClock
 ) -> None:
-    wait_for_the_store(autojump_clock)
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = dict.fromkeys(MANY, logs_in)
         harness.behaviours |= dict.fromkeys(MANY[:5], fails_with(code))
@@ -108,7 +104,6 @@ async def test_a_node_that_fails_for_another_reason_passes_the_turn(
 async def test_a_node_that_hangs_passes_the_turn_at_its_own_deadline(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    wait_for_the_store(autojump_clock)
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours = dict.fromkeys(MANY, logs_in)
         harness.behaviours["n0"] = hang
@@ -120,7 +115,6 @@ async def test_a_node_that_hangs_passes_the_turn_at_its_own_deadline(
 async def test_nodes_that_wait_end_with_their_job(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    wait_for_the_store(autojump_clock)
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours["n0"] = hang
         job = await run(harness, 8, timeouts=Timeouts(job=5))

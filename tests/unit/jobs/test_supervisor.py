@@ -18,7 +18,7 @@ from cucmd.jobs.errors import AmbiguousJob, AtLimit, Draining, UnknownJob, Unkno
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed
 from rig.scripted_node import Target
-from rig.supervised import fails_with, hang, statuses, supervisor_harness, wait_for_the_store
+from rig.supervised import fails_with, hang, statuses, supervisor_harness
 
 
 async def test_nodes_fail_and_succeed_on_their_own(tmp_path: Path) -> None:
@@ -236,7 +236,6 @@ async def test_a_job_is_found_by_a_prefix_that_fits_only_it(tmp_path: Path) -> N
 
 
 async def test_each_node_has_its_own_deadline(tmp_path: Path, autojump_clock: MockClock) -> None:
-    wait_for_the_store(autojump_clock)
     ended: dict[str, float] = {}
 
     async def late(task: NodeTask, report: Report) -> tuple[str, ...]:
@@ -262,7 +261,6 @@ async def test_each_node_has_its_own_deadline(tmp_path: Path, autojump_clock: Mo
 async def test_the_job_has_a_deadline_over_all_nodes(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    wait_for_the_store(autojump_clock)
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours["b"] = hang
         timeouts = Timeouts(job=20, node=40_000)
@@ -278,7 +276,6 @@ async def test_the_job_has_a_deadline_over_all_nodes(
 async def test_a_refused_upload_comes_before_an_expired_deadline(
     tmp_path: Path, autojump_clock: MockClock, timeouts: Timeouts
 ) -> None:
-    wait_for_the_store(autojump_clock)
     full = failure(Code.DISK_FULL, "less than 1 GiB is free")
 
     async def refused(task: NodeTask, report: Report) -> tuple[str, ...]:
