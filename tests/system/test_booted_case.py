@@ -22,6 +22,15 @@ from rig.lab import Lab, running_lab
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 CREDENTIAL = "cucmd.lab"
+# `run` is the only command that calls Output, and may not be called by all who may read.
+READ_OUTPUT = """
+import sys
+from cucmctl import Client, NotPermitted
+try:
+    sys.exit(0 if list(Client().output(sys.argv[1])) else 1)
+except NotPermitted:
+    sys.exit(77)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +127,22 @@ def test_who_may_look_is_refused_what_the_table_says(host: Host, lab: Lab) -> No
     """Of the view group, once without and once with `view_reads_files`; and somebody of neither."""
     job = ("start", lab.nodes[0], "--path", SDL, "--last=2h", f"--credential={CREDENTIAL}")
     job_id = host.must_ctl("olga", *job, "--wait").split()[0]
-    looks = (("list",), ("status", job_id), ("watch", job_id), ("wait", job_id), ("hostkeys",))
+    login = f"--credential={CREDENTIAL}"
+    run = ("run", lab.nodes[0], login, "--", "show", "status")
+    discover = ("discover", lab.nodes[0], login)
+    assert host.must_ctl("olga", *run)
+    assert host.must_ctl("olga", *discover)
+    assert CREDENTIAL in host.must_ctl("olga", "credentials")
+    (run_id,) = [job["job_id"] for job in listed(host, "run")]
+    looks = (
+        ("list",),
+        ("status", job_id),
+        ("watch", job_id),
+        ("wait", job_id),
+        ("hostkeys",),
+        ("clusters",),
+        ("profiles",),
+    )
     reads = (
         ("files", job_id),
         ("transcript", job_id, lab.nodes[0]),
@@ -126,6 +150,9 @@ def test_who_may_look_is_refused_what_the_table_says(host: Host, lab: Lab) -> No
     )
     changes = (
         job,
+        run,
+        discover,
+        ("credentials",),
         ("retry", job_id),
         ("cancel", job_id),
         ("label", job_id, "a=b"),
@@ -140,12 +167,22 @@ def test_who_may_look_is_refused_what_the_table_says(host: Host, lab: Lab) -> No
     def codes_of(user: str, verbs: tuple[tuple[str, ...], ...]) -> set[int]:
         return {host.ctl(user, *verb).returncode for verb in verbs}
 
+    def code_of_output(user: str) -> int:
+        command = ("/opt/cucmd/bin/python", "-c", READ_OUTPUT, run_id)
+        return host.debian.run(*command, user=user).returncode
+
     assert codes_of("victor", looks) == {0}
     assert codes_of("victor", reads + changes) == {77}
+    assert [code_of_output(user) for user in ("olga", "victor", "nina")] == [0, 77, 77]
     assert codes_of("nina", looks + reads + changes) == {77}
     host.write("/etc/cucmd/cucmd.toml", f"{CONFIG}[access]\nview_reads_files = true\n")
     host.systemctl("reload", "cucmd.service")
     assert codes_of("victor", looks + reads) == {0}
+    assert [code_of_output(user) for user in ("olga", "victor", "nina")] == [0, 0, 77]
     assert codes_of("victor", changes) == {77}
     assert codes_of("nina", looks + reads + changes) == {77}
     assert (host.job(job_id).status, host.job(job_id).labels) == ("succeeded", None)
+
+
+def listed(host: Host, kind: str) -> list[dict]:
+    return json.loads(host.must_ctl("olga", "--json", "list", "--kind", kind))
