@@ -14,6 +14,7 @@
     retention.py  PURE  which jobs are deleted without being named
     elapsed.py    how much time has passed for sure, by which a job is old one day
     archive.py    a job as one tar: what is in it, how long it will be, its bytes
+    contents.py   the files of that tar, small ones together
     entries.py    PURE  the entries of that tar
     documents.py  PURE  the documents in it: summary.txt, SHA256SUMS, manifest.json
 

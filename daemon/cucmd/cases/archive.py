@@ -13,30 +13,21 @@ another size while an error can still be told; `stream` reads.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from functools import partial
 from pathlib import Path
 
 import msgspec
 import trio
 
 from cucmd.cases import documents
+from cucmd.cases.contents import CannotExport, contents
 from cucmd.cases.documents import Figures
 from cucmd.cases.entries import END, Entry
 from cucmd.cases.files import Page, counts, folder, name_of, nodes_by_name, pages
 from cucmd.job import Job, JobEnded, Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
-
-# Bytes that are read at once.
-CHUNK = 1024 * 1024
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class CannotExport(Exception):
-    """A file of the job is gone, or not as it was recorded. The text names it."""
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -103,17 +94,16 @@ class Archive:
                 async for piece in pieces:
                     yield piece
             yield entry.padding()
-        for entry in self._transcripts:
-            async with aclosing(self._content(entry, self._transcript_path(entry))) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+        transcripts = ((entry, self._transcript_path(entry)) for entry in self._transcripts)
+        async with aclosing(contents(transcripts)) as pieces:
+            async for piece in pieces:
+                yield piece
         async with aclosing(self._pages()) as all_pages:
             async for page in all_pages:
-                for file, node in page:
-                    path = self._directory / file.path
-                    async with aclosing(self._content(self._entry(file, node), path)) as chunks:
-                        async for chunk in chunks:
-                            yield chunk
+                files = ((self._entry(*one), self._directory / one[0].path) for one in page)
+                async with aclosing(contents(files)) as pieces:
+                    async for piece in pieces:
+                        yield piece
         yield END
 
     # What is in it
@@ -213,34 +203,3 @@ class Archive:
                 first = first and not piece
                 yield piece
         yield documents.MANIFEST_END
-
-    async def _content(self, entry: Entry, path: Path) -> AsyncGenerator[bytes, None]:
-        """Header, content and padding. Of a small file one piece, for one change of threads."""
-        first = partial(_open_and_read, path, min(CHUNK, entry.size))
-        descriptor, chunk = await trio.to_thread.run_sync(first)
-        try:
-            ahead, left = entry.header(), entry.size
-            while left:
-                if not chunk:
-                    raise CannotExport(f"{documents.shown(entry.name)} was cut while it was read")
-                left -= len(chunk)
-                behind = b"" if left else entry.padding()
-                yield b"".join((ahead, chunk, behind)) if ahead or behind else chunk
-                ahead = b""
-                if left:
-                    more = min(CHUNK, left)
-                    chunk = await trio.to_thread.run_sync(os.read, descriptor, more)
-            if ahead:
-                yield ahead
-        finally:
-            os.close(descriptor)
-
-
-def _open_and_read(path: Path, size: int) -> tuple[int, bytes]:
-    """A descriptor, and the first bytes."""
-    descriptor = os.open(path, _FLAGS)
-    try:
-        return descriptor, os.read(descriptor, size)
-    except BaseException:
-        os.close(descriptor)
-        raise
