@@ -172,8 +172,8 @@ async def test_an_output_that_cannot_be_kept_is_a_note(
 ) -> None:
     fields: dict[str, object] = {}
     if arranged == "quota":
-        fields["quota"] = Quota(Allowance(3), Allowance(0))
-    async with scripted(node_that(status=["more than three bytes"])) as node:
+        fields["quota"] = Quota(Allowance(6), Allowance(0))
+    async with scripted(node_that(status=["more than six bytes"])) as node:
         task = snapshot_task(tmp_path, **fields)
         if arranged == "disk":
             node.shortage = lambda descriptor: "no space is left"
