@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from cucmctl import Collection, Login
 from rig.daemon import Daemon
 from rig.jobs import SDL
@@ -40,6 +42,7 @@ def test_some_paths_of_a_profile_and_others_beside_them(tmp_path: Path, daemon: 
         assert client.list(limit=10)[0].job_id == job.job_id
 
 
+@pytest.mark.long
 def test_a_program_adds_paths(daemon: Daemon) -> None:
     with running_lab(1) as lab, daemon.client() as client:
         job = client.start(

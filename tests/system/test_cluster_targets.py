@@ -89,6 +89,7 @@ def test_a_publisher_that_is_down_leaves_the_nodes_that_it_has_named(tmp_path: P
             assert caught.value.job.nodes[0].failure.code == "connection_refused"
 
 
+@pytest.mark.long
 def test_a_tied_credential_does_not_follow_what_a_publisher_claims(tmp_path: Path) -> None:
     with cluster(2, "1=strangers@1") as lab:
         config = config_for(lab, tmp_path / "given", only_publisher(lab, TIED))
@@ -124,6 +125,7 @@ def test_a_tied_credential_does_not_follow_what_a_publisher_claims(tmp_path: Pat
                 client.discover(lab.nodes[1], login=CREDENTIAL)
 
 
+@pytest.mark.long
 def test_a_wrong_login_is_refused_once_and_starts_nothing(tmp_path: Path, daemon: Daemon) -> None:
     with cluster(3) as lab, daemon.client() as client:
         wrong = structs.Login(lab.username, "another-password-" + os.urandom(4).hex())

@@ -46,6 +46,7 @@ def texts(client: Client, job: structs.Job) -> dict[tuple[str, str], str]:
     return found
 
 
+@pytest.mark.long
 def test_every_form_is_answered_by_a_node(daemon: Daemon) -> None:
     lines = [f"{form.head} {ARGUMENTS.get(form.head, '')}".strip() for form in FORMS]
     answered = [line for line in lines if line not in REFUSED]
@@ -122,6 +123,7 @@ def test_a_cluster_of_which_only_the_publisher_is_configured_is_asked_first(
             assert "2 other nodes in its cluster; all: run lab" in one.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command", ["utils system restart", "show status; x", "sh status", *more("show tech all")]
 )
@@ -192,6 +194,7 @@ def test_after_a_restart_nothing_is_run_twice(tmp_path: Path, how: signal.Signal
             assert [node for node, _ in texts(client, again)] == lab.nodes
 
 
+@pytest.mark.long
 def test_a_cancel_ends_the_command_on_the_node(daemon: Daemon) -> None:
     with running_lab(1, "--fault", "silent-answer*1") as lab, daemon.client() as client:
         job = client.run(lab.nodes, [STATUS, SERVICES], login=login_of(lab))

@@ -101,6 +101,7 @@ def test_a_job_that_runs_or_is_exported_stays(lab: Lab, daemon: Daemon) -> None:
         client.cancel(running)
 
 
+@pytest.mark.long
 def test_jobs_are_pruned_by_what_is_given(lab: Lab, daemon: Daemon) -> None:
     with daemon.client() as client:
         kept, case, older, newest = [collect(client, lab).job_id for _ in range(4)]

@@ -78,6 +78,7 @@ def test_all_nodes_of_a_large_cluster_are_found_with_one_session(
             client.list(kind="x")
 
 
+@pytest.mark.long
 def test_what_comes_of_it_is_read_as_of_any_job(tmp_path: Path, daemon: Daemon) -> None:
     with cluster(3) as lab, daemon.client() as client:
         job = discovered(client, lab)
@@ -113,6 +114,7 @@ def test_the_command_prints_a_table_or_a_block_that_the_configuration_takes(
     assert [one["node"] for one in job["nodes"][0]["found"]["members"]] == lab.nodes
 
 
+@pytest.mark.long
 def test_a_table_in_another_form_fails_and_is_kept(tmp_path: Path, daemon: Daemon) -> None:
     with cluster(2, "1=other-table") as lab, daemon.client() as client:
         job = discovered(client, lab)
@@ -128,6 +130,7 @@ def test_a_table_in_another_form_fails_and_is_kept(tmp_path: Path, daemon: Daemo
         assert again.status == "failed"
 
 
+@pytest.mark.long
 def test_a_publisher_that_names_strangers_is_believed_in_nothing(
     tmp_path: Path, daemon: Daemon
 ) -> None:
@@ -141,6 +144,7 @@ def test_a_publisher_that_names_strangers_is_believed_in_nothing(
                 stranger.accept()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, *more(signal.SIGTERM)])
 def test_it_goes_on_after_a_restart(tmp_path: Path, how: signal.Signals) -> None:
     with cluster(2, "1=hang:prepare*1") as lab:
@@ -157,6 +161,7 @@ def test_it_goes_on_after_a_restart(tmp_path: Path, how: signal.Signals) -> None
             assert after.nodes[0].attempt == 2
 
 
+@pytest.mark.long
 def test_a_cancel_ends_it_and_the_session_on_the_node(tmp_path: Path, daemon: Daemon) -> None:
     with cluster(1, "1=silent:prepare*1") as lab, daemon.client() as client:
         login = structs.Login(lab.username, lab.password)
@@ -169,6 +174,7 @@ def test_a_cancel_ends_it_and_the_session_on_the_node(tmp_path: Path, daemon: Da
         assert lab.report()["interrupts"] >= 1
 
 
+@pytest.mark.long
 def test_a_call_with_the_same_key_is_one_job(daemon: Daemon) -> None:
     with cluster(1) as lab, daemon.client() as client:
         login = structs.Login(lab.username, lab.password)

@@ -12,6 +12,7 @@ from rig.jobs import SDL, start
 from rig.lab import running_lab
 
 
+@pytest.mark.long
 def test_a_dry_run_says_what_a_collection_then_brings(
     make_daemon: Callable[..., Daemon], tmp_path: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_retry_that_was_cut_off_tries_once(tmp_path: Path, address: Path, when
 # The daemon is restarted while somebody follows the job
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, *more(signal.SIGTERM)])
 @pytest.mark.parametrize("verb", ["wait", *more("watch")])
 def test_who_follows_a_job_is_told_its_end_after_a_restart(

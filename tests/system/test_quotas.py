@@ -45,6 +45,7 @@ def test_the_floor_of_free_space_is_kept(tmp_path: Path, lab: Lab) -> None:
         assert client.wait(start(client, lab, lab.nodes[2:]).job_id).status == "succeeded"
 
 
+@pytest.mark.long
 def test_a_node_over_its_quota_fails_alone(make_daemon: MakeDaemon, lab: Lab) -> None:
     daemon = make_daemon("node_bytes = 1000000\n")
     with daemon.client() as client:

@@ -105,6 +105,7 @@ def test_a_client_of_0_1_0_manages_host_keys_of_a_daemon_of_today(daemon: Daemon
     assert client.call("ForgetHostKey", forget, before.ForgetHostKeyReply).forgotten == 1
 
 
+@pytest.mark.long
 def test_a_client_of_0_1_0_gets_the_reason_of_a_refusal(daemon: Daemon) -> None:
     client, login = ClientBefore(daemon), before.Login("root", "platform-secret")
 

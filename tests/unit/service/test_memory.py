@@ -80,6 +80,7 @@ async def test_what_is_free_later_is_returned_too(nursery, autojump_clock):
     assert left() is None
 
 
+@pytest.mark.long
 async def test_a_process_that_stays_large_is_looked_at_once_a_minute(
     nursery, monkeypatch, autojump_clock
 ):
