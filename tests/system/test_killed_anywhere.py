@@ -22,7 +22,7 @@ from rig.jobs import SDL
 from rig.lab import Lab, running_lab
 from rig.small_disk import fill, small_disk
 
-KILLS = int(os.environ.get("CUCMD_KILLS", "200"))
+KILLS = int(os.environ.get("CUCMD_KILLS", "100"))
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 10 * KILLS)]
 ENDED = ("succeeded", "partial", "failed", "cancelled")
 SIZE = 20_000  # of each file of the lab
