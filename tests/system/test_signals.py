@@ -15,6 +15,8 @@ from rig.jobs import in_phase, start, until
 from rig.lab import running_lab
 from rig.quiet import wait_until
 
+pytestmark = pytest.mark.long
+
 
 def test_signals_during_the_start_are_handled_after_it(tmp_path: Path) -> None:
     environ = {"CUCMD_TEST_SIGNALS": "open_store SIGHUP SIGUSR1"}

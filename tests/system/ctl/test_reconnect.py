@@ -12,6 +12,8 @@ import pytest
 import cucmctl
 from cucmctl import Client, reconnect
 
+pytestmark = pytest.mark.long
+
 
 class Told:
     def __init__(self):

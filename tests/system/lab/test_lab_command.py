@@ -17,6 +17,8 @@ from cucmd.ssh.bridge import on_asyncio, open_bridge
 from rig.lab import running_lab
 from rig.quiet import wait_until
 
+pytestmark = pytest.mark.long
+
 
 def lab(*options: str, **given: object) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "cucmd", "lab", *options]

@@ -14,6 +14,8 @@ from cucmd.lab.faults import Kind, Step
 from cucmd.lab.options import ALGORITHMS
 from cucmd.lab.tree import Shape
 
+pytestmark = pytest.mark.long
+
 QUESTIONS = {
     Step.PROCEED: "proceed [y/n]? ",
     Step.ADDRESS: "SFTP server IP: ",

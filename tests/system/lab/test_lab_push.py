@@ -13,6 +13,8 @@ from cucmd.lab import tree
 from cucmd.lab.options import Extra, Form
 from cucmd.lab.tree import Shape
 
+pytestmark = pytest.mark.long
+
 PLACES = "127.1.0.1/20"  # <ip>/<timestamp>, which begins with the year
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import paramiko
 import pytest
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("command", [(), ("id",), ("scp -t /",), ("/usr/lib/openssh/sftp-server",)])
 async def test_no_shell_and_no_command(target: Any, openssh: Any, command: tuple[str, ...]) -> None:

@@ -19,6 +19,8 @@ from cucmd.receiver.limits import Status
 from rig import sftp_words as words
 from rig.sftp_words import Kind
 
+pytestmark = pytest.mark.long
+
 CORPUS = Path(__file__).parents[2] / "unit" / "receiver" / "corpus"
 
 

@@ -13,6 +13,8 @@ import paramiko
 import pytest
 import trio
 
+pytestmark = pytest.mark.long
+
 
 def wrong(other: Any, port: int, username: str) -> None:
     """A connection with a wrong login, until that is refused."""
