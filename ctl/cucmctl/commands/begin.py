@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from cucmctl import exits, printer
 from cucmctl.client import Client
 from cucmctl.commands.follow import add_reconnect, follow, report_job_goes_on, view_on
 from cucmctl.errors import ClientError, InvalidRequest
-from cucmctl.options import Once
+from cucmctl.options import Once, label, nodes_at_once, seconds
 from cucmctl.views import JsonLines, Silent
 from cucmd.api import error_structs
-from cucmd.api.structs import Job
+from cucmd.api.structs import Job, Timeouts
 
 
 def add_login_options(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +33,32 @@ def add_login_options(parser: argparse.ArgumentParser) -> None:
     secret.add_argument(
         "--credential", metavar="NAME", action=Once, help="one that the daemon was given"
     )
+
+
+def add_how(group: argparse._ArgumentGroup, timeouts: Mapping[str, str]) -> None:
+    """`timeouts`: the names of those that such a job has, and what each is for."""
+    for name, meaning in timeouts.items():
+        group.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
+    group.add_argument("--concurrency", metavar="N", type=nodes_at_once, help="nodes at once")
+    group.add_argument(
+        "--label",
+        metavar="KEY=VALUE",
+        type=label,
+        action="append",
+        default=[],
+        help="to find the job by, as case=698123456; may be repeated",
+    )
+    group.add_argument(
+        "--accept-nodes",
+        action="store_true",
+        help="send a credential that is tied to a cluster to the nodes that it has named, too",
+    )
+
+
+def timeouts_of(arguments: argparse.Namespace, names: Iterable[str]) -> Timeouts | None:
+    """Those that were given; None: none of them was."""
+    given = {name: getattr(arguments, f"{name}_timeout") for name in names}
+    return Timeouts(**given) if any(value is not None for value in given.values()) else None
 
 
 def add_try_all(group: argparse._ArgumentGroup) -> None:

@@ -15,7 +15,7 @@ from cucmctl import exits, printer, render
 from cucmctl.client import Client
 from cucmctl.commands import lookup
 from cucmctl.commands.ask_first import ask_first
-from cucmctl.commands.begin import add_login_options, add_try_all, begin
+from cucmctl.commands.begin import add_how, add_login_options, add_try_all, begin, timeouts_of
 from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.login import check_user, login_of
 from cucmctl.errors import DaemonUnavailable, ShuttingDown
@@ -24,13 +24,10 @@ from cucmctl.options import (
     Once,
     UsageError,
     VerbParser,
-    label,
     labels_of,
-    nodes_at_once,
-    seconds,
 )
 from cucmctl.views import Silent
-from cucmd.api.structs import Job, Timeouts, WatchReply
+from cucmd.api.structs import Job, WatchReply
 from cucmd.api.structs_commands import CommandOutput
 
 TIMEOUTS = {
@@ -81,22 +78,7 @@ def _arguments(parser: VerbParser) -> None:
     )
     add_login_options(parser)
     how = parser.add_argument_group("how")
-    for name, meaning in TIMEOUTS.items():
-        how.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
-    how.add_argument("--concurrency", metavar="N", type=nodes_at_once, help="nodes at once")
-    how.add_argument(
-        "--label",
-        metavar="KEY=VALUE",
-        type=label,
-        action="append",
-        default=[],
-        help="to find the job by, as case=698123456; may be repeated",
-    )
-    how.add_argument(
-        "--accept-nodes",
-        action="store_true",
-        help="send a credential that is tied to a cluster to the nodes that it has named, too",
-    )
+    add_how(how, TIMEOUTS)
     add_try_all(how)
     add_reconnect(how)
 
@@ -139,7 +121,7 @@ def _from_file(name: str, password_file: str | None) -> list[str]:
 
 def _run(arguments: argparse.Namespace) -> int:
     commands = _commands(arguments)
-    timeouts, labels = _timeouts(arguments), labels_of("--label", arguments.label)
+    timeouts, labels = timeouts_of(arguments, TIMEOUTS), labels_of("--label", arguments.label)
     check_user(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before the password is asked for
@@ -166,11 +148,6 @@ def _run(arguments: argparse.Namespace) -> int:
             )
 
         return begin(client, arguments, call, stay=_stay)
-
-
-def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
-    given = {name: getattr(arguments, f"{name}_timeout") for name in TIMEOUTS}
-    return Timeouts(**given) if any(value is not None for value in given.values()) else None
 
 
 def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:

@@ -11,7 +11,14 @@ from cucmctl import exits, printer
 from cucmctl.client import Client
 from cucmctl.commands import lookup
 from cucmctl.commands.ask_first import ask_first
-from cucmctl.commands.begin import add_login_options, add_stay_options, add_try_all, begin
+from cucmctl.commands.begin import (
+    add_how,
+    add_login_options,
+    add_stay_options,
+    add_try_all,
+    begin,
+    timeouts_of,
+)
 from cucmctl.commands.dry_run import stay
 from cucmctl.commands.login import check_user, login_of
 from cucmctl.options import (
@@ -21,16 +28,13 @@ from cucmctl.options import (
     UsageError,
     VerbParser,
     earliest,
-    label,
     labels_of,
     latest,
     names_of_paths,
-    nodes_at_once,
     path_on_node,
     rfc3339,
-    seconds,
 )
-from cucmd.api.structs import Collection, Job, Timeouts
+from cucmd.api.structs import Collection, Job
 
 # The daemon's list, which would take too long to import.
 LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
@@ -123,22 +127,7 @@ def _what(group: argparse._ArgumentGroup) -> None:
 
 
 def _how(group: argparse._ArgumentGroup) -> None:
-    for name, meaning in TIMEOUTS.items():
-        group.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
-    group.add_argument("--concurrency", metavar="N", type=nodes_at_once, help="nodes at once")
-    group.add_argument(
-        "--label",
-        metavar="KEY=VALUE",
-        type=label,
-        action="append",
-        default=[],
-        help="to find the job by, as case=698123456; may be repeated",
-    )
-    group.add_argument(
-        "--accept-nodes",
-        action="store_true",
-        help="send a credential that is tied to a cluster to the nodes that it has named, too",
-    )
+    add_how(group, TIMEOUTS)
     group.add_argument(
         "--dry-run",
         action="store_true",
@@ -182,16 +171,11 @@ def _collection(arguments: argparse.Namespace) -> Collection:
     )
 
 
-def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
-    given = {name: getattr(arguments, f"{name}_timeout") for name in TIMEOUTS}
-    return Timeouts(**given) if any(value is not None for value in given.values()) else None
-
-
 def _start(arguments: argparse.Namespace) -> int:
     _check_targets(arguments)
     collection = _collection(arguments)
     added = _paths(arguments.path) if arguments.path and arguments.profile is not None else None
-    timeouts = _timeouts(arguments)
+    timeouts = timeouts_of(arguments, TIMEOUTS)
     if arguments.dry_run and (arguments.wait or arguments.watch):
         raise UsageError("--dry-run: waits for the sizes; leave out --wait and --watch")
     labels = labels_of("--label", arguments.label)
