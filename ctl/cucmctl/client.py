@@ -348,7 +348,7 @@ class Client(CommandCalls):
         It goes on after a restart of the daemon, if that is back within `reconnect` seconds; None:
         60 s. 0: it raises `DaemonUnavailable` at once.
         """
-        from cucmctl.reconnect import DEFAULT, Told, watch  # noqa: PLC0415  # it imports this file
+        from cucmctl.reconnect import DEFAULT, Told, watch  # noqa: PLC0415  # only to wait
 
         wait = DEFAULT if reconnect is None else reconnect
         job: structs.Job | None = None
@@ -380,8 +380,7 @@ class Client(CommandCalls):
         return self.call("ListHostKeys", {}, structs.ListHostKeysReply).host_keys
 
     def add_host_key(self, node: str, key: str | None = None) -> tuple[structs.HostKey, ...]:
-        """Adds a host key of `node`, as `ssh-rsa AAAA...`, or without `key` those that it shows
-        now.
+        """Adds a host key of `node`, as `ssh-rsa AAAA...`; without `key`, those that it shows now.
 
         Returns all known keys of the node. Raises `InvalidRequest`, `ScanFailed`.
         """

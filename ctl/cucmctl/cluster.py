@@ -12,13 +12,12 @@ The one rule: a login that a node has refused is not used again, and nothing is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cucmctl.errors import DiscoveryFailed
 from cucmd.api.structs import Job, Login, Timeouts
 
 if TYPE_CHECKING:
-    from cucmctl.client import Client
     from cucmd.api.structs_clusters import Cluster
 
 # Codes of a failure after which another node may answer. Nothing was refused.
@@ -31,8 +30,20 @@ MOST_NAMED = 5
 Tell = Callable[[str], None]
 
 
+class Asking(Protocol):
+    """What is needed of a `Client`, which uses this file itself."""
+
+    def discover(
+        self, publisher: str, *, login: Login, timeouts: Timeouts | None = None
+    ) -> Job: ...
+
+    def wait(self, job_id: str) -> Job: ...
+
+    def clusters(self, name: str | None = None) -> tuple[Cluster, ...]: ...
+
+
 def discover_first(
-    client: Client,
+    client: Asking,
     name: str,
     *,
     login: Login,
@@ -66,7 +77,7 @@ def discover_first(
     )
 
 
-def last_named(client: Client, name: str) -> Cluster | None:
+def last_named(client: Asking, name: str) -> Cluster | None:
     """What is known of a cluster, or of the cluster of a node that was asked by this name.
 
     None: nobody has asked it.

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Protocol
 
-from cucmctl.client import Client
 from cucmctl.errors import DaemonUnavailable, ShuttingDown
 from cucmd.api.structs import WatchReply
 
@@ -23,6 +23,19 @@ from cucmd.api.structs import WatchReply
 DEFAULT = 60.0
 # Seconds between two attempts.
 PAUSE = 0.2
+
+
+class Watching(Protocol):
+    """What is needed of a `Client`, which uses this file itself."""
+
+    def watch(
+        self,
+        job_id: str | None = None,
+        *,
+        timeout: float | None = None,
+        changes: bool = False,
+        answer_within: float | None = None,
+    ) -> Iterator[WatchReply]: ...
 
 
 class Told:
@@ -36,7 +49,7 @@ class Told:
 
 
 def watch(
-    client: Client,
+    client: Watching,
     job_id: str | None,
     told: Told,
     *,
