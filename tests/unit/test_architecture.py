@@ -141,7 +141,7 @@ def circles(graph: dict[Path, set[Path]]) -> list[list[str]]:
             at = stack.index(file)
             group, stack[at:] = stack[at:], []
             if len(group) > 1:
-                found.append(sorted(str(one.relative_to(DAEMON.parent)) for one in group))
+                found.append(sorted("/".join(one.parts[-3:]) for one in group))
 
     for file in graph:
         if file not in index:
