@@ -1,5 +1,6 @@
-"""Watchers are told of the deletion of a job whose record is damaged, as of any other."""
+"""A job whose record is damaged is deleted by its name, and watchers are told, as of any other."""
 
+import os
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, closing
@@ -11,10 +12,14 @@ import trio
 from cucmd.api import deletion, structs
 from cucmd.api.deletion import Deletions
 from cucmd.api.methods import Jobs
+from cucmd.api.wire import summary_to_wire
 from cucmd.cases.delete import Stopped
 from cucmd.jobs.errors import Draining
+from cucmd.jobs.holds import Busy
+from cucmd.store import StoreFailed
 from cucmd.varlink import Caller, StreamReply
-from rig.supervised import SupervisorHarness, supervisor_harness
+from rig.supervised import SupervisorHarness, hang, supervisor_harness
+from unit.api.deletions import EVERYTHING, opened
 
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
 
@@ -107,3 +112,73 @@ async def test_a_deletion_that_is_finished_later_is_told_too(
             await deletions.finish()
             (gone,) = await told(replies, 1)
     assert (gone.job_id, gone.deleted) == (job_id, True)
+
+
+async def test_a_damaged_row_does_not_keep_the_others(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        first, damaged, last = [await harness.job() for _ in range(3)]
+        with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
+            raw.execute("UPDATE job SET detail = '{' WHERE job_id = ?", (damaged,))
+        meant = await harness.deletions.meant(EVERYTHING)
+        assert [one.job.job_id for one in meant] == [last, first]
+        with pytest.raises(StoreFailed):
+            await harness.deletions.prune(EVERYTHING)
+        assert os.listdir(tmp_path / "jobs") == [damaged]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("record", [True, False])
+async def test_a_job_whose_rows_are_damaged_is_deleted_by_its_name(
+    tmp_path: Path, damage: str, record: bool
+) -> None:
+    async with opened(tmp_path) as harness:
+        damaged = await harness.job()
+        with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
+            raw.execute(damage)
+        other = await harness.job()
+    async with opened(tmp_path) as again:
+        with pytest.raises(StoreFailed) as refused:
+            await again.supervisor.find(damaged)
+        assert refused.value.damaged_row
+        deleted = await again.deletions.delete(damaged, record=record)
+        assert deleted.job.job_id == damaged
+        assert structs.DeleteReply(summary_to_wire(deleted.job), deleted.bytes)
+        assert os.listdir(tmp_path / "jobs") == [other]
+        assert await again.store.begun_deletions() == ()
+        found = await again.store.find(damaged)
+        assert found == (() if record else (damaged,))
+
+
+async def test_a_damaged_job_that_is_read_or_runs_is_not_deleted(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        harness.supervised.behaviours = {"b": hang}
+        job_id, running = await harness.job(), await harness.supervised.start("b")
+        await harness.supervised.running(running)
+        with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
+            raw.execute("UPDATE job SET detail = '{'")
+        with harness.supervisor.holds.reading(job_id), pytest.raises(Busy):
+            await harness.deletions.delete(job_id, record=True)
+        with pytest.raises(Busy):
+            await harness.deletions.delete(running, record=True)
+        await harness.supervisor.cancel(running, None)
+        await harness.supervised.ended(running)
+
+
+async def test_a_stop_in_the_middle_of_a_damaged_job_is_finished_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(directory: Path, _: object) -> None:
+        raise Stopped
+
+    async with opened(tmp_path) as harness:
+        job_id = await harness.job()
+        with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
+            raw.execute("UPDATE job SET detail = '{', closed = 0")
+        with monkeypatch.context() as patched:
+            patched.setattr(deletion, "remove_directory", stop)
+            with pytest.raises(Draining):
+                await harness.deletions.delete(job_id, record=True)
+    async with opened(tmp_path) as again:
+        await again.deletions.finish()
+        assert await again.store.find(job_id) == ()
+        assert os.listdir(tmp_path / "jobs") == []

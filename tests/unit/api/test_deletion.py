@@ -2,10 +2,7 @@
 
 import logging
 import os
-import sqlite3
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -13,8 +10,6 @@ import trio
 from msgspec.structs import replace
 
 from cucmd.api import case_methods, deletion, structs
-from cucmd.api.deletion import Deletions
-from cucmd.api.wire import summary_to_wire
 from cucmd.cases.coverage import Coverage
 from cucmd.cases.delete import Stopped
 from cucmd.cases.elapsed import Elapsed
@@ -26,42 +21,8 @@ from cucmd.jobs.holds import Busy
 from cucmd.service.retention import EVERY, RetentionTask
 from cucmd.store import JobRow, StoreFailed
 from cucmd.varlink import Caller
-from rig.supervised import SupervisorHarness, hang, supervisor_harness
-
-EVERYTHING = Prune(keep=0)
-
-
-class Harness:
-    def __init__(self, supervised: SupervisorHarness) -> None:
-        self.supervised = supervised
-        self.supervisor = supervised.supervisor
-        self.store = supervised.store
-        self.deletions = Deletions(self.supervisor, self.store)
-
-    async def job(self, **fields: object) -> str:
-        """A closed job with a file."""
-        job_id = await self.supervised.start("a", **fields)
-        await self.supervised.ended(job_id)
-        await self.supervisor.closed(job_id)
-        files = self.directory(job_id) / "a" / "files"
-        files.mkdir(parents=True, exist_ok=True)
-        (files / "x.txt").write_text("x")
-        return job_id
-
-    def directory(self, job_id: str) -> Path:
-        return self.supervisor.directory(job_id)
-
-    async def left(self) -> list[str]:
-        """Ids of the jobs that there are, oldest first; each has its directory."""
-        ids = [row.job_id for row in reversed(await self.store.newest(99))]
-        assert sorted(ids) == sorted(os.listdir(self.supervised.tmp_path / "jobs"))
-        return ids
-
-
-@asynccontextmanager
-async def opened(tmp_path: Path) -> AsyncIterator[Harness]:
-    async with supervisor_harness(tmp_path) as supervised:
-        yield Harness(supervised)
+from rig.supervised import hang
+from unit.api.deletions import EVERYTHING, opened
 
 
 async def test_a_job_is_deleted_with_its_directory(tmp_path: Path) -> None:
@@ -307,85 +268,6 @@ async def test_many_deleted_jobs_are_kept_without_their_nodes(tmp_path: Path) ->
         ):
             assert [isinstance(one.job, JobRow) for one in deleted] == [True]
             assert deleted[0].job.job.nodes == ()
-
-
-async def test_a_damaged_row_does_not_keep_the_others(tmp_path: Path) -> None:
-    async with opened(tmp_path) as harness:
-        first, damaged, last = [await harness.job() for _ in range(3)]
-        with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
-            raw.execute("UPDATE job SET detail = '{' WHERE job_id = ?", (damaged,))
-        meant = await harness.deletions.meant(EVERYTHING)
-        assert [one.job.job_id for one in meant] == [last, first]
-        with pytest.raises(StoreFailed):
-            await harness.deletions.prune(EVERYTHING)
-        assert os.listdir(tmp_path / "jobs") == [damaged]
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "UPDATE job SET detail = '{'",
-        "UPDATE node SET detail = 'x'",
-        "UPDATE job SET detail = '{', status = 'running', closed = 0, completed_at = NULL",
-        "UPDATE job SET detail = '[]', status = '?', created_at = '?', completed_at = '?'",
-        "DELETE FROM node",
-    ],
-)
-@pytest.mark.parametrize("record", [True, False])
-async def test_a_job_whose_rows_are_damaged_is_deleted_by_its_name(
-    tmp_path: Path, damage: str, record: bool
-) -> None:
-    async with opened(tmp_path) as harness:
-        damaged = await harness.job()
-        with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
-            raw.execute(damage)
-        other = await harness.job()
-    async with opened(tmp_path) as again:
-        with pytest.raises(StoreFailed) as refused:
-            await again.supervisor.find(damaged)
-        assert refused.value.damaged_row
-        deleted = await again.deletions.delete(damaged, record=record)
-        assert deleted.job.job_id == damaged
-        assert structs.DeleteReply(summary_to_wire(deleted.job), deleted.bytes)
-        assert os.listdir(tmp_path / "jobs") == [other]
-        assert await again.store.begun_deletions() == ()
-        found = await again.store.find(damaged)
-        assert found == (() if record else (damaged,))
-
-
-async def test_a_damaged_job_that_is_read_or_runs_is_not_deleted(tmp_path: Path) -> None:
-    async with opened(tmp_path) as harness:
-        harness.supervised.behaviours = {"b": hang}
-        job_id, running = await harness.job(), await harness.supervised.start("b")
-        await harness.supervised.running(running)
-        with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
-            raw.execute("UPDATE job SET detail = '{'")
-        with harness.supervisor.holds.reading(job_id), pytest.raises(Busy):
-            await harness.deletions.delete(job_id, record=True)
-        with pytest.raises(Busy):
-            await harness.deletions.delete(running, record=True)
-        await harness.supervisor.cancel(running, None)
-        await harness.supervised.ended(running)
-
-
-async def test_a_stop_in_the_middle_of_a_damaged_job_is_finished_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(directory: Path, _: object) -> None:
-        raise Stopped
-
-    async with opened(tmp_path) as harness:
-        job_id = await harness.job()
-        with closing(sqlite3.connect(tmp_path / "cucmd.db")) as raw, raw:
-            raw.execute("UPDATE job SET detail = '{', closed = 0")
-        with monkeypatch.context() as patched:
-            patched.setattr(deletion, "remove_directory", stop)
-            with pytest.raises(Draining):
-                await harness.deletions.delete(job_id, record=True)
-    async with opened(tmp_path) as again:
-        await again.deletions.finish()
-        assert await again.store.find(job_id) == ()
-        assert os.listdir(tmp_path / "jobs") == []
 
 
 async def test_a_failing_store_deletes_no_file(tmp_path: Path) -> None:
