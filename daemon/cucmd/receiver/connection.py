@@ -82,7 +82,7 @@ class Connection(asyncssh.SSHServer):
             limits.packets_before_login, limits.bytes_before_login, limits.exchanges_before_login
         )
         expected = self._receiver.expects(self.source)
-        group = Group.PEERS if expected else Group.STRANGERS
+        group = Group.EXPECTED if expected else Group.OTHERS
         self._feed = Feed(conn, self.source, group, allowed, self._too_much)
         if not self._receiver.admit(self, self.source):
             conn.abort()

@@ -27,7 +27,7 @@ _READ = 512 * 1024
 # A packet of OpenSSH's with 32 KiB of payload, and its overhead.
 _PIECE = 34 * 1024
 
-# A stranger has nothing large to say; 256 of them hold 2 MB.
+# Who has not logged in has nothing large to say; 256 of them hold 2 MB.
 _READ_OF_STRANGER = 8 * 1024
 
 _KEXINIT = 20
@@ -60,7 +60,7 @@ class Feed(asyncio.BufferedProtocol):
         self,
         connection: Any,
         source: str,
-        group: Group = Group.PEERS,
+        group: Group = Group.EXPECTED,
         allowed: Allowed | None = None,
         on_excess: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -87,7 +87,7 @@ class Feed(asyncio.BufferedProtocol):
         self._transport.set_protocol(self)
 
     def logged_in(self) -> None:
-        self.group = Group.PEERS
+        self.group = Group.EXPECTED
         self._allowed = None
 
     # What asyncio calls.

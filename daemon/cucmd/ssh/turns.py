@@ -6,17 +6,17 @@ counted for the peer's address.
 How a slice is given. A connection that has bytes waits in its line (`Turns.wait`). In each turn of
 the loop one of those that wait is handled for a slice:
 
-    1. `PEERS` (nodes, and who has logged in to the receiver) or `STRANGERS`: by weight, so that
-       strangers get a fifth while both wait.
+    1. `EXPECTED` (nodes, and who has logged in to the receiver) or `OTHERS`: by weight, so that
+       others get a fifth while both wait.
     2. The address that has used least since it began to wait.
     3. Its connections, one after the other.
 
-Where nobody waits, one of `PEERS` has its slice within the callback that has read its bytes
+Where nobody waits, one of `EXPECTED` has its slice within the callback that has read its bytes
 (`Turns.at_once`). That saves a copy of them, and a turn of both loops for each read.
 
 One packet cannot be interrupted: a key exchange is one, and may take ten slices. Between two slices
 of one address the loop also has to read what others have sent meanwhile. So an address (of
-strangers: all of them) rests for as long as its slice took, unless that moved so many bytes that
+`OTHERS`: all of them) rests for as long as its slice took, unless that moved so many bytes that
 it is an ordinary transfer. This leaves half of the processor to the others, and to the threads
 that write.
 """
@@ -50,8 +50,8 @@ Key = TypeVar("Key")
 
 
 class Group(Enum):
-    PEERS = 4  # the value is the weight
-    STRANGERS = 1
+    EXPECTED = 4  # the value is the weight
+    OTHERS = 1
 
 
 class Waiting(Protocol):
@@ -178,14 +178,14 @@ class Turns:
         self._schedule()
 
     def at_once(self, one: Waiting) -> bool:
-        """Gives it a turn now, if it is one of `PEERS` and nobody waits. Returns whether it had it.
+        """Gives it a turn now, if it is `EXPECTED` and nobody waits. Returns whether it had it.
 
         If it has more after that it waits.
         """
         now = self._clock()
-        if one.group is not Group.PEERS or self._groups:
+        if one.group is not Group.EXPECTED or self._groups:
             return False
-        if not self._lines[Group.PEERS].sources.may_go(one.source, now):
+        if not self._lines[Group.EXPECTED].sources.may_go(one.source, now):
             return False
         try:
             self._give_turn(one, now)
@@ -254,7 +254,7 @@ class Turns:
         if transfer or seconds < SLICE / 2:
             return
         until = now + seconds
-        if group is Group.STRANGERS:
+        if group is Group.OTHERS:
             self._groups.rest(group, until)
         else:
             sources.rest(source, until)

@@ -207,10 +207,10 @@ def test_a_connection_that_goes_on_by_itself_has_to_wait_for_its_turn(
     ("allowed", "count"),
     [(Allowed(packets=20, size=10**6, exchanges=1), 20), (Allowed(10**6, 320, 1), 0)],
 )
-def test_a_stranger_is_cut_at_its_limit_and_nothing_more_is_handled(
+def test_who_has_not_logged_in_is_cut_at_its_limit_and_nothing_more_is_handled(
     turns: Turns, connection: Connection, allowed: Allowed, count: int
 ) -> None:
-    feed = Feed(connection, "a", Group.STRANGERS, allowed, connection.abort)
+    feed = Feed(connection, "a", Group.OTHERS, allowed, connection.abort)
     receive(feed, b"".join(numbered(400)))
     turns.give_all()
     assert len(connection.aborted) == 1
@@ -218,11 +218,11 @@ def test_a_stranger_is_cut_at_its_limit_and_nothing_more_is_handled(
 
 
 def test_after_the_login_there_is_no_limit(turns: Turns, connection: Connection) -> None:
-    feed = Feed(connection, "a", Group.STRANGERS, Allowed(20, 320, 1), connection.abort)
+    feed = Feed(connection, "a", Group.OTHERS, Allowed(20, 320, 1), connection.abort)
     receive(feed, b"".join(numbered(20)))
     turns.give_all()
     feed.logged_in()
-    assert feed.group is Group.PEERS
+    assert feed.group is Group.EXPECTED
     receive(feed, b"".join(numbered(400)))
     turns.give_all()
     assert (len(connection.heard), connection.aborted) == (420, [])
@@ -231,7 +231,7 @@ def test_after_the_login_there_is_no_limit(turns: Turns, connection: Connection)
 async def test_key_exchanges_are_counted_before_the_login_and_charged_always(
     turns: Turns, connection: Connection
 ) -> None:
-    feed = Feed(connection, "a", Group.STRANGERS, Allowed(20, 320, 1), connection.abort)
+    feed = Feed(connection, "a", Group.OTHERS, Allowed(20, 320, 1), connection.abort)
     for _ in range(2):
         await connection.process_packet(20, 0, None)  # type: ignore[misc]
     assert (connection.events, len(connection.aborted)) == (["exchange"], 1)
@@ -272,8 +272,10 @@ def test_what_is_left_of_a_read_outlives_the_buffer_that_all_share(
     assert connection.heard == packets
 
 
-def test_of_a_stranger_nothing_is_handled_at_once(turns: Turns, connection: Connection) -> None:
-    feed = Feed(connection, "a", Group.PEERS, Allowed(20, 320, 1), connection.abort)
+def test_of_one_that_has_not_logged_in_nothing_is_handled_at_once(
+    turns: Turns, connection: Connection
+) -> None:
+    feed = Feed(connection, "a", Group.EXPECTED, Allowed(20, 320, 1), connection.abort)
     turns.idle = True
     receive(feed, b"".join(numbered(5)))
     assert connection.heard == []

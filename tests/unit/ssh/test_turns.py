@@ -63,7 +63,7 @@ class Peer:
         self,
         loop: Loop,
         source: str,
-        group: Group = Group.PEERS,
+        group: Group = Group.EXPECTED,
         cost: float = SLICE,
         rate: float = 0.0,
         turns: int = 10**9,
@@ -134,18 +134,18 @@ def test_a_transfer_beside_packets_without_content_has_its_half(loop: Loop, turn
     assert good.waited <= 2 * SLICE
 
 
-def test_key_exchanges_of_strangers_leave_four_fifths(loop: Loop, turns: Turns) -> None:
+def test_key_exchanges_of_others_leave_four_fifths(loop: Loop, turns: Turns) -> None:
     good = Peer(loop, "a", rate=MUCH)
-    strangers = [Peer(loop, str(number), Group.STRANGERS, cost=10 * SLICE) for number in range(100)]
-    begin(loop, turns, good, *strangers)
+    others = [Peer(loop, str(number), Group.OTHERS, cost=10 * SLICE) for number in range(100)]
+    begin(loop, turns, good, *others)
     assert good.used >= 2.0 * 0.78
     assert good.waited <= 10.01 * SLICE, "one of them cannot be interrupted"
 
 
-def test_strangers_are_not_starved_by_a_hundred_transfers(loop: Loop, turns: Turns) -> None:
-    stranger = Peer(loop, "s", Group.STRANGERS)
-    begin(loop, turns, stranger, *[Peer(loop, str(n), rate=MUCH) for n in range(100)])
-    assert stranger.used >= 2.0 * 0.18
+def test_others_are_not_starved_by_a_hundred_transfers(loop: Loop, turns: Turns) -> None:
+    other = Peer(loop, "s", Group.OTHERS)
+    begin(loop, turns, other, *[Peer(loop, str(n), rate=MUCH) for n in range(100)])
+    assert other.used >= 2.0 * 0.18
 
 
 def test_who_comes_while_all_others_rest_does_not_wait(loop: Loop, turns: Turns) -> None:
@@ -247,14 +247,14 @@ def test_no_turn_is_given_at_once_to_an_address_that_rests(loop: Loop, turns: Tu
     assert turns.at_once(empty[1])
 
 
-def test_no_stranger_has_a_turn_at_once(loop: Loop, turns: Turns) -> None:
-    assert not turns.at_once(Peer(loop, "a", Group.STRANGERS, turns=1))
+def test_none_of_the_others_has_a_turn_at_once(loop: Loop, turns: Turns) -> None:
+    assert not turns.at_once(Peer(loop, "a", Group.OTHERS, turns=1))
 
 
 def test_addresses_that_had_turns_at_once_are_forgotten(loop: Loop, turns: Turns) -> None:
     for number in range(1000):
         loop.now = float(number)
         assert turns.at_once(Peer(loop, str(number), turns=1))
-    sources = turns._lines[Group.PEERS].sources
+    sources = turns._lines[Group.EXPECTED].sources
     assert max(len(sources._used), len(sources._charged)) < 200
     assert len(sources._rests) < 5
