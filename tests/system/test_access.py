@@ -70,7 +70,7 @@ def start_as(daemon: Daemon, lab: Lab, uid: int, **groups) -> subprocess.Complet
 @pytest.mark.parametrize(
     "groups",
     [
-        pytest.param({"gid": OPERATE.gr_gid}, id="primary-group"),
+        pytest.param({"gid": OPERATE.gr_gid}, id="primary-group", marks=pytest.mark.long),
         pytest.param(
             {"groups": [VIEW.gr_gid, OPERATE.gr_gid]},
             id="supplementary-group",

@@ -12,6 +12,7 @@ from rig.lab import running_lab
 SYSLOG = "syslog/CiscoSyslog*"
 
 
+@pytest.mark.long
 def test_some_paths_of_a_profile_and_others_beside_them(tmp_path: Path, daemon: Daemon) -> None:
     secret = tmp_path / "secret"
     with running_lab(1) as lab, daemon.client() as client:

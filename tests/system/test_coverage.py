@@ -87,6 +87,7 @@ def test_a_window_that_is_covered(daemon: Daemon, lab: Lab, tmp_path: Path, comp
     assert f"{lab.nodes[0]}: {said}" in daemon.ctl("status", job.job_id).stdout
 
 
+@pytest.mark.long
 def test_the_window_of_a_last(daemon: Daemon, lab: Lab, tmp_path: Path) -> None:
     with daemon.client() as client:
         job = client.wait(start(client, lab, last="30m").job_id)

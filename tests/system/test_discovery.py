@@ -94,6 +94,7 @@ def test_what_comes_of_it_is_read_as_of_any_job(tmp_path: Path, daemon: Daemon) 
     assert lab.nodes[2] in (tmp_path / "x" / "summary.txt").read_text()
 
 
+@pytest.mark.long
 def test_the_command_prints_a_table_or_a_block_that_the_configuration_takes(
     tmp_path: Path, daemon: Daemon
 ) -> None:

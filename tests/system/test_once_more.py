@@ -144,6 +144,7 @@ def exported(daemon: Daemon, job_id: str, path: Path) -> set[str]:
         return {name for name in tar.getnames() if "/" in name and "transcripts" not in name}
 
 
+@pytest.mark.long
 def test_a_retry_collects_from_nodes_that_are_well_again(tmp_path: Path) -> None:
     """Node 2 was cut off in the middle of its files."""
     port = ("--port", free_port(), "--host-key", str(tmp_path / "key"))

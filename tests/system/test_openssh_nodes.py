@@ -86,6 +86,7 @@ def received(job_folder: Path, address: str) -> Path:
     return stamp
 
 
+@pytest.mark.long
 def test_three_nodes_at_once_and_one_is_cancelled(daemon: Daemon, make_node: MakeNode) -> None:
     nodes = [make_node(number) for number in (1, 2, 3)]
     for one in nodes[:2]:

@@ -16,6 +16,7 @@ from rig.quiet import wait_until
 NAMES = [f"{number:03}-{line.replace(' ', '-')}.txt" for number, line in enumerate(SNAPSHOT, 1)]
 
 
+@pytest.mark.long
 def test_a_snapshot_is_kept_beside_the_files(daemon: Daemon) -> None:
     with running_lab(1) as lab, daemon.client() as client:
         login, what = Login(lab.username, lab.password), Collection(paths=(SDL,), last="2h")

@@ -97,6 +97,7 @@ def set_aside(state: Path) -> list[Path]:
     return [path for path in found if not path.name.endswith(("-wal", "-shm"))]
 
 
+@pytest.mark.long
 def test_a_database_that_is_a_folder_stops_the_start_and_is_left_alone(
     tmp_path: Path, before: tuple[Path, str]
 ) -> None:

@@ -90,6 +90,7 @@ async def test_a_socket_is_given_to_a_group_that_exists(path: Path) -> None:
         assert os.stat(path).st_gid == os.getegid()
 
 
+@pytest.mark.long
 @as_root
 async def test_a_second_group_may_connect_too_and_nobody_else(path: Path) -> None:
     first, second, other = [one for one in grp.getgrall() if one.gr_gid != 0][:3]

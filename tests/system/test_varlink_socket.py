@@ -52,6 +52,7 @@ async def test_the_caller_is_who_the_kernel_says(path: Path) -> None:
     }
 
 
+@pytest.mark.long
 @as_root
 @pytest.mark.parametrize("count", [0, 1, 256, 257, 2000])
 async def test_all_groups_of_a_caller_are_known(path: Path, count: int) -> None:

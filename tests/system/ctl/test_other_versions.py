@@ -46,6 +46,7 @@ class ClientBefore:
         return reply
 
 
+@pytest.mark.long
 def test_a_client_of_0_1_0_works_with_a_daemon_of_today(
     daemon: Daemon, make_lab: Callable[..., Lab]
 ) -> None:

@@ -42,6 +42,7 @@ async def test_a_push_as_a_node_makes_it(target: Any, openssh: Any, log: Path) -
     await target.target.wait_files_closed()
 
 
+@pytest.mark.long
 async def test_a_whole_tree_with_times_and_an_empty_file(
     target: Any, openssh: Any, tmp_path: Path
 ) -> None:
@@ -81,6 +82,7 @@ async def test_one_name_twice_keeps_both(target: Any, openssh: Any, log: Path) -
     assert sha(target.folder / "a") == sha(log)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("methods", ["password", *more("keyboard-interactive")])
 @pytest.mark.parametrize("key", ["rsa-sha2-256", "rsa-sha2-512", "ecdsa-sha2-nistp256"])
 async def test_every_way_to_log_in_with_every_host_key(
@@ -91,6 +93,7 @@ async def test_every_way_to_log_in_with_every_host_key(
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "option",
     [
@@ -134,6 +137,7 @@ async def test_the_host_keys_are_the_same_after_a_restart(
 # What a client may not do.
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command",
     [
@@ -202,6 +206,7 @@ async def test_a_path_goes_no_deeper_than_any_node_has_it(
     assert target.names() == paths[:most]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("each", ["d{number}", "d/d{number}"], ids=["side by side", "below"])
 async def test_folders_without_end_are_bounded(
     open_with: Any, open_target: Any, openssh: Any, each: str
