@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from rig.selection import (
+    is_quick,
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_xdist_auto_num_workers,
@@ -34,7 +35,14 @@ settings.register_profile(
 settings.register_profile(
     "long", settings.get_profile("shared"), max_examples=20_000, derandomize=False
 )
+# A quick run looks for what is often wrong, and `pytest --all` for the rest. See rig/tries.py.
+settings.register_profile("quick", settings.get_profile("shared"), max_examples=30)
 settings.load_profile("shared")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if is_quick(config) and not config.getoption("--hypothesis-profile", None):
+        settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session", autouse=True)

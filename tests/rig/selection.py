@@ -31,6 +31,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.path not in first)
 
 
+def is_quick(config: pytest.Config) -> bool:
+    """Whether the line of the README, or a folder, is run: no test is asked for by itself."""
+    return not (_all_are_asked_for(config) or _named_files(config))
+
+
 def _all_are_asked_for(config: pytest.Config) -> bool:
     options = ("all", "markexpr", "keyword", "lf", "failedfirst")
     # The last two are the cache's, and are not there with `-p no:cacheprovider`.

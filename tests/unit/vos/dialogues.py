@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from cucmd import vos
+from rig.tries import split_places
 from unit.vos.driver import PASSWORD, RECEIVER, Driver, at_prompt
 
 GATHERING = "Please wait while the system is gathering files info ...done.\r\n"
@@ -65,7 +66,7 @@ def at_every_split(raw: bytes) -> list[vos.Event]:
     """The events of `raw`, which must be the same in two pieces at every place, and by byte."""
     events = played(raw)
     assert played(raw, range(1, len(raw))) == events
-    for place in range(1, len(raw)):
+    for place in split_places(len(raw)):
         assert played(raw, [place]) == events, f"split at {place}"
     return events
 

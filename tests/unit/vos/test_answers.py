@@ -14,6 +14,7 @@ from cucmd.vos.ntp import NtpPeer, NtpStatus, parse_ntp_status
 from cucmd.vos.parsed import PARSERS
 from cucmd.vos.replication import ReplicationServer, parse_runtimestate
 from cucmd.vos.services import Service, ServiceList, parse_service_list
+from rig.tries import split_places
 
 STATUS = """
 Host Name          : ucm-a
@@ -263,7 +264,7 @@ def test_an_unknown_line_is_kept_wherever_it_stands(head: str) -> None:
 def test_an_answer_is_the_same_at_every_split_of_its_bytes(head: str) -> None:
     expected = vos.parse_answer(vos.parse_command(head), SAMPLES[head])
     data = b"\r\n".join([head.encode(), *(line.encode() for line in SAMPLES[head]), b"", b"admin:"])
-    for cut in range(1, len(data)):
+    for cut in split_places(len(data)):
         cli = vos.Cli()
         cli.receive(b"admin:")
         cli.quiet()

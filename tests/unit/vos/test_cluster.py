@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from cucmd import vos
 from cucmd.lab.answers import Member, network_cluster, version_active
 from cucmd.vos import ListedNode, parse_network_cluster, parse_version_active
+from rig.tries import split_places
 from unit.vos.driver import BANNER
 
 PUBLISHER = [
@@ -121,7 +122,7 @@ def answer_in_parts(*cuts: int) -> tuple[str, ...]:
 
 def test_the_table_is_the_same_at_every_split_of_its_bytes() -> None:
     expected = parse_network_cluster(PUBLISHER)
-    for cut in range(1, len(TYPED) + sum(len(line) + 2 for line in PUBLISHER)):
+    for cut in split_places(len(TYPED) + sum(len(line) + 2 for line in PUBLISHER)):
         assert parse_network_cluster(answer_in_parts(cut)) == expected
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd import vos
+from rig.tries import split_places
 from unit.vos.driver import PASSWORD, Driver, byte_by_byte, whole
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -63,7 +64,7 @@ def test_byte_by_byte(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_split_in_two_at_every_byte(name):
     raw, expected = load(name)
-    for position in range(1, max(map(len, raw.split(b"\0")))):
+    for position in split_places(max(map(len, raw.split(b"\0")))):
         split = lambda part: (part[:position], part[position:])  # noqa: B023, E731  used at once
         assert replay(raw, expected, split) == expected, f"split at {position}"
 
