@@ -45,11 +45,15 @@ def connect(path: Path) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,  # made in one thread, closed in another; used in one at a time
     )
-    connection.executescript(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
-        f"PRAGMA cache_size = -{_CACHE_KIB};"
-        f"PRAGMA journal_size_limit = {_JOURNAL_BYTES};"
-    )
+    try:
+        connection.executescript(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
+            f"PRAGMA cache_size = -{_CACHE_KIB};"
+            f"PRAGMA journal_size_limit = {_JOURNAL_BYTES};"
+        )
+    except sqlite3.Error:  # it reads the schema, which can be damaged
+        connection.close()
+        raise
     connection.text_factory = _text
     return connection
 

@@ -1,6 +1,7 @@
 """A damaged database is set aside unchanged; the daemon starts with a new one and a notice."""
 
 import errno
+import gc
 import os
 import random
 import re
@@ -171,6 +172,15 @@ async def test_only_the_daemon_can_read_its_database(path: Path, make_job: MakeJ
         modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
     assert set(modes) >= {"cucmd.db", "cucmd.db-wal", "cucmd.lock"}
     assert set(modes.values()) == {0o600}
+
+
+def test_a_connection_that_cannot_be_made_leaves_nothing_open(path: Path) -> None:
+    path.write_bytes(b"not a database\n" * 4096)
+    descriptors = os.listdir("/proc/self/fd")
+    with pytest.raises(sqlite3.DatabaseError):
+        connect(path)
+    gc.collect()  # pytest makes an error of what it finds
+    assert os.listdir("/proc/self/fd") == descriptors
 
 
 async def test_a_second_daemon_is_refused_with_the_pid_of_the_first(used: Path) -> None:
