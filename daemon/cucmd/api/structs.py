@@ -89,6 +89,7 @@ class Sizes(Struct, frozen=True):
     room: int | None = None
     fits: bool | None = None
     why: str | None = None
+    seconds: float | None = None
 
 
 class Node(Struct, frozen=True):
@@ -137,6 +138,7 @@ class Job(Struct, frozen=True):
     deleted: bool | None = None
     kind: str | None = None
     commands: tuple[str, ...] | None = None
+    concurrency: int | None = None
 
 
 class JobSummary(Struct, frozen=True):

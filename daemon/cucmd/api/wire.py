@@ -49,6 +49,7 @@ def job_to_wire(
         deleted=job.deleted or None,
         kind=job.kind,
         commands=None if commands is None else commands.commands,
+        concurrency=job.concurrency,
     )
 
 
@@ -156,7 +157,7 @@ def _sizes(sizes: domain.Sizes | None) -> structs.Sizes | None:
     if sizes is None:
         return None
     paths = tuple(structs.PathSize(one.path, one.files, one.bytes) for one in sizes.paths)
-    return structs.Sizes(paths, sizes.room, sizes.fits, sizes.why)
+    return structs.Sizes(paths, sizes.room, sizes.fits, sizes.why, sizes.seconds)
 
 
 def found_to_wire(found: domain.Found | None) -> structs.Found | None:

@@ -76,6 +76,7 @@ class Node(msgspec.Struct, frozen=True):
     `found`: what a discovery has found there. `named_by`: the node whose discovery has named this
     one; None: the request or the configuration has.
     `sizes`: what a dry run has found there.
+    `transfer_seconds`: for how long it has sent what has come, once that has ended.
     """
 
     node: str
@@ -98,6 +99,7 @@ class Node(msgspec.Struct, frozen=True):
     found: Found | None = None
     named_by: str | None = None
     sizes: Sizes | None = None
+    transfer_seconds: float = 0.0
 
     @property
     def settled(self) -> bool:

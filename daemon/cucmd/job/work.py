@@ -114,9 +114,16 @@ class Sizes(msgspec.Struct, frozen=True):
 
     `fits`: whether all of it is within disk and quotas, without what other nodes send; None: it is
     not known, since the node packs it. `why`: why it does not fit, or is not known to.
+    `seconds`: for the transfer, as fast as the node has sent last; None: that is not known, or how
+    much will come, since the node packs it.
     """
 
     paths: tuple[PathSize, ...]
     room: int | None = None
     fits: bool | None = None
     why: str | None = None
+    seconds: float | None = None
+
+    @property
+    def bytes(self) -> int:
+        return sum(one.bytes for one in self.paths)

@@ -49,6 +49,8 @@ class NodeProgress:
         self._kept: list[ReceivedFile] = []  # what was written here, not pushed
         self._ended = False
         self._attempt = 0
+        self._phase_began = 0.0  # by trio's clock
+        self._transfer_seconds = 0.0  # of the transfers that have ended
         self.last_phase = Phase.CONNECT
 
     def attempt(self, number: int) -> None:
@@ -59,7 +61,10 @@ class NodeProgress:
     def phase(self, phase: Phase) -> None:
         if phase not in _BEFORE_LOGIN and self.last_phase in _BEFORE_LOGIN:
             self._logged_in()
-        self.last_phase = phase
+        now = trio.current_time()
+        if self.last_phase is Phase.TRANSFER:
+            self._transfer_seconds += now - self._phase_began
+        self.last_phase, self._phase_began = phase, now
         self._change(lambda node: node.enter(phase))
 
     def clock(self, zone: str | None, ahead: float) -> None:
@@ -128,6 +133,8 @@ class NodeProgress:
                 bytes_received=target.bytes_received,
             )
             after = msgspec.structs.replace(after, all_announced=self._all_announced)
+            if self._ended:  # not before: each difference is sent to watchers
+                after = msgspec.structs.replace(after, transfer_seconds=self._transfer_seconds)
         return node if after == node else after
 
     def _with_kept(self, node: Node) -> Node:

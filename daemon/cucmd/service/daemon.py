@@ -55,7 +55,7 @@ from cucmd.service.status import Status
 from cucmd.service.wiring import Ssh, host_key_scan
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
-from cucmd.store import Store, StoreError, open_store
+from cucmd.store import Store, StoreError, StoreFailed, open_store
 from cucmd.varlink import (
     Interface,
     ServiceInfo,
@@ -66,7 +66,7 @@ from cucmd.varlink import (
 from cucmd.varlink import Limits as SocketLimits
 from cucmd.work.collect import collect
 from cucmd.work.discover import discover
-from cucmd.work.dry_run import dry_run
+from cucmd.work.dry_run import RateOf, dry_run
 from cucmd.work.run import run as run_commands
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ async def _daemon(
             _receiver(config) as receiver,
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
-            work = _work_on_node(Ssh(receiver, known_hosts))
+            work = _work_on_node(Ssh(receiver, known_hosts), partial(_rate, store))
             services = JobServices(store, Feed(), Admission(config.limits), work, locate)
             signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on
             directory = config.daemon.state_directory / "jobs"
@@ -191,7 +191,7 @@ async def _daemon(
                     nursery.cancel_scope.cancel()
 
 
-def _work_on_node(ssh: Ssh) -> WorkOnNode:
+def _work_on_node(ssh: Ssh, rate_of: RateOf) -> WorkOnNode:
     """Which function of work/ does each kind of work."""
 
     async def work_on_node(task: NodeTask, report: Report) -> tuple[str, ...]:
@@ -199,13 +199,20 @@ def _work_on_node(ssh: Ssh) -> WorkOnNode:
             case Collect() as what:
                 return await collect(task, what, ssh.open_shell, ssh, report)
             case DryRun() as what:
-                return await dry_run(task, what, ssh.open_shell, ssh, report)
+                return await dry_run(task, what, ssh.open_shell, ssh, report, rate_of=rate_of)
             case Discover():
                 return await discover(task, ssh.open_shell, ssh, report)
             case Run() as what:
                 return await run_commands(task, what, ssh.open_shell, ssh, report)
 
     return work_on_node
+
+
+async def _rate(store: Store, node: str) -> float | None:
+    """For an estimate: what the store cannot say now is not known."""
+    with suppress(StoreFailed):
+        return await store.rate(node)
+    return None
 
 
 @asynccontextmanager

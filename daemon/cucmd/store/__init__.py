@@ -7,6 +7,7 @@ The one rule: a write that was answered is on the disk, and survives a crash and
     tables.py     the SQL statements of one job
     lists.py      the SQL of lists of jobs
     discoveries.py  the SQL of what nodes have said of their clusters
+    rates.py      the SQL of how fast nodes have sent their files
     deletions.py  the SQL of jobs that are deleted
     revisions.py  the SQL of a job's count of changes
     rows.py       PURE  jobs to rows and back

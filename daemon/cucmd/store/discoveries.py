@@ -13,8 +13,7 @@ from datetime import datetime
 import msgspec
 
 from cucmd.job import Found, Node, Succeeded
-from cucmd.node_name import address, node_key, parse_node
-from cucmd.store.rows import moment_text
+from cucmd.store.rows import moment_text, node_text
 
 # Each is of another node. More clusters than a company has, and all of them are read at once.
 MOST = 300
@@ -45,13 +44,8 @@ def remember(connection: sqlite3.Connection, job_id: str, nodes: Iterable[Node])
         if node.found is not None and isinstance(node.state, Succeeded):
             ended = node.state.completed_at
             detail = msgspec.json.encode(Discovery(node.node, ended, job_id, node.found)).decode()
-            connection.execute(_UPSERT, (key_of(node.node), moment_text(ended), detail))
+            connection.execute(_UPSERT, (node_text(node.node), moment_text(ended), detail))
             connection.execute(_DROP_OLDEST, (MOST,))
-
-
-def key_of(node: str) -> str:
-    """The same text for every spelling of a node's name."""
-    return address(*node_key(*parse_node(node)))
 
 
 def select_all(connection: sqlite3.Connection) -> tuple[list[Discovery], list[str]]:

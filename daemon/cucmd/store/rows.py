@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from cucmd.job import Failed, Job, JobEnded, JobStatus, Node, Succeeded
+from cucmd.node_name import address, node_key, parse_node
 from cucmd.received_file import ReceivedFile
 
 # A row as sqlite3 gives it. The types of its columns depend on the statement.
@@ -116,6 +117,11 @@ def summarise(job: Job) -> JobRow:
 
 def moment_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def node_text(node: str) -> str:
+    """The same text for every spelling of a node's name."""
+    return address(*node_key(*parse_node(node)))
 
 
 def job_columns(job: Job) -> dict[str, str | int | None]:

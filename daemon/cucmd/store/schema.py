@@ -176,8 +176,20 @@ CREATE TABLE discovery (
 ) STRICT, WITHOUT ROWID;
 """
 
+# `rate` has how fast each node has sent its files last: bytes in so many seconds. It stays when the
+# job is deleted. `node` is in one spelling for all of its name's spellings.
+_RATES = """
+CREATE TABLE rate (
+    node TEXT NOT NULL PRIMARY KEY,
+    seen_at TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    seconds REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rate_by_time ON rate (seen_at);
+"""
+
 # STEPS[n] makes a database of version n one of version n + 1.
-STEPS: tuple[str, ...] = (_FIRST, _CLOSED, _WORK, _CASES, _CLUSTERS)
+STEPS: tuple[str, ...] = (_FIRST, _CLOSED, _WORK, _CASES, _CLUSTERS, _RATES)
 
 
 def newest_version() -> int:

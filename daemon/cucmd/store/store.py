@@ -18,7 +18,7 @@ import trio
 
 from cucmd.job import Job
 from cucmd.received_file import ReceivedFile
-from cucmd.store import deletions, discoveries, lists, tables
+from cucmd.store import deletions, discoveries, lists, rates, tables
 from cucmd.store.database import Connect, connect, prepare
 from cucmd.store.deletions import BegunDeletion
 from cucmd.store.lock import hold_state_directory
@@ -188,6 +188,10 @@ class Store:
         found, problems = await self._reader.run(discoveries.select_all)
         self._log(problems)
         return tuple(found)
+
+    async def rate(self, node: str) -> float | None:
+        """Bytes per second with which the node has sent its files last. None: it is not known."""
+        return await self._reader.run(partial(rates.select, node=node))
 
     async def unfinished(self) -> tuple[Job, ...]:
         """Jobs that are queued or running, oldest first. Unreadable ones are logged."""

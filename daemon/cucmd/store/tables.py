@@ -13,7 +13,7 @@ import msgspec
 
 from cucmd.job import Job, Node
 from cucmd.received_file import ReceivedFile
-from cucmd.store import discoveries, revisions
+from cucmd.store import discoveries, rates, revisions
 from cucmd.store.rows import (
     Row,
     StartKey,
@@ -95,6 +95,7 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job, *, whole
     nodes = list(enumerate(after.nodes)) if whole else changed_nodes(before, after)
     _write_nodes(connection, position, nodes)
     discoveries.remember(connection, after.job_id, (node for _, node in nodes))
+    rates.remember(connection, after.work, (node for _, node in nodes))
 
 
 def revise_job(connection: sqlite3.Connection, before: Job, after: Job) -> Job:

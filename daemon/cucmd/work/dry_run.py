@@ -5,9 +5,12 @@ The one rule: no `file get` here has a receiver, so nothing can be pushed.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import TypeAlias
 
 import trio
+from msgspec.structs import replace
 
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
@@ -30,9 +33,18 @@ from cucmd.work.collect import (
 from cucmd.work.room import disk_room, too_much
 from cucmd.work.run import INTERRUPTED_WITHIN
 
+# Bytes per second with which the node of that name has sent its files last; None: it is not known.
+RateOf: TypeAlias = Callable[[str], Awaitable[float | None]]
+
 
 async def dry_run(
-    task: NodeTask, what: DryRun, open_shell: OpenShell, receiver: Receiver, report: Report
+    task: NodeTask,
+    what: DryRun,
+    open_shell: OpenShell,
+    receiver: Receiver,
+    report: Report,
+    *,
+    rate_of: RateOf,
 ) -> tuple[str, ...]:
     """Reports the sizes. Returns notes for the user. Raises `NodeFailed`, as `collect` does where
     nothing matches or a path is refused.
@@ -47,7 +59,8 @@ async def dry_run(
             report.phase(Phase.COMMAND)
             asked = [await _ask(session, task, what.of, path, clock) for path in what.of.paths]
             sizes = tuple(one for one in asked if isinstance(one, PathSize))
-            report.sizes(_judged(task, receiver, sizes, compress=what.of.compress))
+            found = Sizes(sizes, seconds=await _estimated(task, what.of, sizes, rate_of))
+            report.sizes(_judged(task, receiver, found, compress=what.of.compress))
             report.phase(Phase.CLOSE)
             nothing = [one for one in asked if isinstance(one, PathResult)]
             # A path that has files counts beside those that have none.
@@ -90,13 +103,20 @@ async def _back_to_prompt(session: NodeSession, path: str) -> None:
     raise fail(Code.COMMAND_TIMEOUT, message)
 
 
-def _judged(
-    task: NodeTask, receiver: Receiver, paths: tuple[PathSize, ...], *, compress: bool
-) -> Sizes:
-    wrong = too_much(task, receiver, sum(one.bytes for one in paths))
-    room = disk_room(task, receiver)
+async def _estimated(
+    task: NodeTask, what: Collect, paths: tuple[PathSize, ...], rate_of: RateOf
+) -> float | None:
+    """Seconds. None where the node packs: neither how long that takes nor what comes is known."""
+    rate = None if what.compress else await rate_of(task.node)
+    return sum(one.bytes for one in paths) / rate if rate else None
+
+
+def _judged(task: NodeTask, receiver: Receiver, found: Sizes, *, compress: bool) -> Sizes:
+    """The sizes, with whether they fit."""
+    wrong = too_much(task, receiver, found.bytes)
+    found = replace(found, room=disk_room(task, receiver))
     if wrong is None:
-        return Sizes(paths, room, fits=True)
+        return replace(found, fits=True)
     if compress:
-        return Sizes(paths, room, None, f"before compression, {wrong.message}")
-    return Sizes(paths, room, fits=False, why=wrong.message)
+        return replace(found, fits=None, why=f"before compression, {wrong.message}")
+    return replace(found, fits=False, why=wrong.message)

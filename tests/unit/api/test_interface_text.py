@@ -25,7 +25,7 @@ ADDED = {
         **{"owner": "?int", "targets": "?[]string", "labels": "?[string]string"},
         **{"revision": "?int", "closed": "?bool", "resumable": "?bool", "retries": "?int"},
         **dict.fromkeys(("files_deleted", "deleted"), "?bool"),
-        **{"kind": "?string", "commands": "?[]string"},
+        **{"kind": "?string", "commands": "?[]string", "concurrency": "?int"},
     },
     ("type", "Node"): {
         **{"coverage": "?string", "all_announced": "?bool", "heard_at": "?string"},
@@ -35,6 +35,7 @@ ADDED = {
     ("type", "PathSize"): {"path": "string", "files": "int", "bytes": "int"},
     ("type", "Sizes"): {
         **{"paths": "[]PathSize", "room": "?int", "fits": "?bool", "why": "?string"},
+        "seconds": "?float",
     },
     ("type", "Member"): {
         **dict.fromkeys(("node", "address", "name", "role", "product"), "string"),

@@ -24,11 +24,21 @@ from rig.scripted_node import (
 
 
 async def sized(
-    node: Node, folder: Path, *paths: str, compress: bool = False, **fields: object
+    node: Node,
+    folder: Path,
+    *paths: str,
+    compress: bool = False,
+    rate: float | None = None,
+    **fields: object,
 ) -> tuple[tuple[str, ...], Sizes | None]:
+    """`rate`: of the only node that has one, cucm-pub."""
+
+    async def rate_of(name: str) -> float | None:
+        return {"cucm-pub": rate}[name]
+
     task = node_task(folder, work=DryRun(Collect(paths, compress=compress)), **fields)
     report = RecordedReport()
-    notes = await dry_run(task, task.work, node.open_shell, node, report)
+    notes = await dry_run(task, task.work, node.open_shell, node, report, rate_of=rate_of)
     return notes, report.last_sizes
 
 
@@ -117,6 +127,22 @@ async def test_the_paths_of_a_node_must_fit_together(
         assert (sizes.fits, sizes.room) == (fits, node.disk_room)
         assert sizes.why is not None
         assert "3 bytes more" in sizes.why
+
+
+@pytest.mark.parametrize(
+    ("rate", "compress", "seconds"), [(None, False, None), (10.0, False, 2.5), (10.0, True, None)]
+)
+async def test_the_time_is_that_at_the_rate_of_the_node_unless_it_packs(
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,
+    rate: float | None,
+    compress: bool,
+    seconds: float | None,
+) -> None:
+    async with scripted(appliance(BOTH)) as node:
+        _, sizes = await sized(node, tmp_path, "syslog", "core", compress=compress, rate=rate)
+        assert sizes is not None
+        assert sizes.seconds == seconds
 
 
 async def test_a_node_that_asks_for_a_receiver_at_once_is_given_ctrl_c(

@@ -1,0 +1,53 @@
+"""The SQL of how fast nodes have sent their files.
+
+The one rule: that of `discoveries.py`: it is written with the end of the node, in one transaction,
+and stays when the job is deleted.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from cucmd.job import Collect, Node, Succeeded, Work
+from cucmd.store.rows import moment_text, node_text
+
+# Nodes: three times those of the largest job.
+MOST = 3000
+# Of less most of the time is that of the node's login at the receiver.
+LEAST_BYTES = 10_000_000
+
+_UPSERT = """
+INSERT INTO rate (node, seen_at, bytes, seconds) VALUES (?, ?, ?, ?)
+ON CONFLICT (node) DO UPDATE SET
+    seen_at = excluded.seen_at, bytes = excluded.bytes, seconds = excluded.seconds
+WHERE excluded.seen_at >= rate.seen_at"""
+_DROP_OLDEST = """
+DELETE FROM rate WHERE node IN (
+    SELECT node FROM rate ORDER BY seen_at DESC LIMIT -1 OFFSET ?)"""
+_SELECT = "SELECT bytes / seconds FROM rate WHERE node = ? AND seconds > 0"
+
+
+def remember(connection: sqlite3.Connection, work: Work, nodes: Iterable[Node]) -> None:
+    """Keeps how fast these nodes have sent their files, of those that have succeeded.
+
+    Not where they packed them: that takes time of its own, and other sizes were announced.
+    """
+    if not isinstance(work, Collect) or work.compress:
+        return
+    rows = [
+        (node_text(node.node), moment_text(node.state.completed_at), size, node.transfer_seconds)
+        for node in nodes
+        if isinstance(node.state, Succeeded)
+        and (size := node.bytes_received) >= LEAST_BYTES
+        and node.transfer_seconds > 0
+    ]
+    if rows:
+        connection.executemany(_UPSERT, rows)
+        connection.execute(_DROP_OLDEST, (MOST,))
+
+
+def select(connection: sqlite3.Connection, node: str) -> float | None:
+    """Bytes per second."""
+    row = connection.execute(_SELECT, (node_text(node),)).fetchone()
+    return None if row is None else float(row[0])
