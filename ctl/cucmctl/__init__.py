@@ -49,6 +49,7 @@ The command line:
     rates.py     PURE  bytes per second of each node
     names.py     PURE  nodes' names, cut to a width
     render.py    jobs and nodes as plain text for people
+    table.py     tables of text, and their colours
     remarks.py   PURE  why nodes failed, and their notes; what is equal is said once
     job_list.py  a list of jobs as a table
     near.py      PURE  names that are near to a misspelt one

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from cucmctl import render
 from cucmctl.names import mark
 from cucmctl.printer import visible
+from cucmctl.table import table
 from cucmd.api.structs import JobSummary
 
 # A moment that is older has its year, and not its time of day.
@@ -34,7 +35,7 @@ def jobs(
     if columns is not None:
         rest = [_short_target(job) for job in found]
         headings, rows = _fitting(headings, rows, rest, columns, mark(ascii_only=ascii_only))
-    return render.table(headings, rows, right="NODES SIZE TIME", colour=colour)
+    return table(headings, rows, right="NODES SIZE TIME", colour=colour)
 
 
 def _row(job: JobSummary, now: datetime) -> list[str]:

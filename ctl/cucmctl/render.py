@@ -13,11 +13,12 @@ from datetime import datetime
 from cucmctl.found import in_order
 from cucmctl.printer import visible
 from cucmctl.remarks import remarks
-from cucmd.api.structs import Collection, Found, HostKey, Job, JobSummary, Node
+from cucmctl.table import paint, table
+from cucmctl.times import estimated
+from cucmd.api.structs import Collection, Found, HostKey, Job, JobSummary, Node, PathSize, Sizes
 
 NODE_ENDED = ("succeeded", "failed", "cancelled")
 JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")
-COLOURS = {"succeeded": "32", "failed": "31", "partial": "33", "cancelled": "33", "running": "36"}
 
 # Names are not cut to fewer characters; a narrower terminal wraps the lines.
 LEAST_NAME = 8
@@ -85,30 +86,6 @@ def duration(seconds: float) -> str:
 
 def took(started: datetime | None, completed: datetime | None, now: datetime) -> str:
     return "" if started is None else duration(((completed or now) - started).total_seconds())
-
-
-def table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: str, colour: bool
-) -> Iterator[str]:
-    """Lines of a table. `right` names the columns that are aligned to the right."""
-    cells = [headings, *([visible(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    aligned = [str.rjust if heading in right.split() else str.ljust for heading in headings]
-    for number, row in enumerate(cells):
-        padded = [align(c, w) for align, c, w in zip(aligned, row, widths, strict=True)]
-        if colour:
-            padded = _painted(padded) if number else [f"\x1b[1m{cell}\x1b[m" for cell in padded]
-        yield "  ".join(padded).rstrip()
-
-
-def paint(text: str, status: str) -> str:
-    code = COLOURS.get(status)
-    return f"\x1b[{code}m{text}\x1b[m" if code else text
-
-
-def _painted(cells: list[str]) -> list[str]:
-    # only the second cell can be a status; the first is a name
-    return [cells[0], paint(cells[1], cells[1].strip()), *cells[2:]]
 
 
 def _fitting(
@@ -306,15 +283,27 @@ def members(found: Found, *, colour: bool = False) -> Iterator[str]:
 
 
 def sizes(job: Job, *, colour: bool = False) -> Iterator[str]:
-    """What a dry run has found: a line a node and path, the total, and whether it fits."""
+    """What a dry run has found: a line a node and path, the total, and whether it fits.
+
+    With the times, where they are known of a node: that of the total is less than their sum, since
+    nodes send at once.
+    """
     known = [(node.node, node.sizes) for node in job.nodes if node.sizes is not None]
-    paths = [(name, one) for name, found in known for one in found.paths]
+    paths = [one for _, found in known for one in found.paths]
     if not paths:
         return
-    rows = [(name, one.path, str(one.files), size(one.bytes)) for name, one in paths]
-    files, whole = sum(one.files for _, one in paths), sum(one.bytes for _, one in paths)
-    rows.append(("total", "", str(files), size(whole)))
-    yield from table(("NODE", "PATH", "FILES", "SIZE"), rows, right="FILES SIZE", colour=colour)
+    rows = [
+        (name, one.path, str(one.files), size(one.bytes), _time_of(one, found))
+        for name, found in known
+        for one in found.paths
+    ]
+    files, whole = sum(one.files for one in paths), sum(one.bytes for one in paths)
+    rows.append(("total", "", str(files), size(whole), _estimate(estimated(job))))
+    count = 4 if all(found.seconds is None for _, found in known) else 5
+    headings = ("NODE", "PATH", "FILES", "SIZE", "TIME")[:count]
+    yield from table(
+        headings, (row[:count] for row in rows), right="FILES SIZE TIME", colour=colour
+    )
     for name, found in known:
         if found.why is not None:
             said = "does not fit" if found.fits is False else "may not fit"
@@ -324,6 +313,16 @@ def sizes(job: Job, *, colour: bool = False) -> Iterator[str]:
         yield f"all of it is {size(whole - room)} more than the disk has room for ({size(room)})"
     elif all(found.fits for _, found in known):
         yield "each node fits disk and quotas"
+
+
+def _time_of(path: PathSize, found: Sizes) -> str:
+    """The share of a path in the time of its node."""
+    whole = sum(one.bytes for one in found.paths)
+    return _estimate(found.seconds and found.seconds * path.bytes / whole)
+
+
+def _estimate(seconds: float | None) -> str:
+    return "unknown" if seconds is None else duration(seconds)
 
 
 def tally(job: Job, *, without: Sequence[str] = ()) -> str:

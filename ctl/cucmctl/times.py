@@ -50,6 +50,21 @@ def left_of_job(job: Job, rate_of: Callable[[str], float]) -> float | None:
     return longest
 
 
+def estimated(job: Job) -> float | None:
+    """For all that a dry run has found, with as many nodes at once as the job has: None if it is
+    not known of one of them.
+    """
+    free_at = [0.0] * (job.concurrency or len(job.nodes))
+    for node in job.nodes:
+        if node.sizes is None:
+            continue
+        if node.sizes.seconds is None:
+            return None
+        first = free_at.index(min(free_at))
+        free_at[first] += node.sizes.seconds
+    return max(free_at)
+
+
 def silence(node: Node, at: datetime) -> float | None:
     """Since the last byte of a node that is at work. A daemon of before does not tell it."""
     if node.status != "running" or node.heard_at is None:

@@ -14,6 +14,7 @@ from cucmctl.client import Client
 from cucmctl.errors import ProfileNotFound
 from cucmctl.names import mark
 from cucmctl.options import Command
+from cucmctl.table import table
 from cucmd.api.structs_clusters import Cluster, ClusterNode, Credential, Profile
 
 
@@ -56,7 +57,7 @@ def _list(clusters: Iterable[Cluster]) -> Iterator[str]:
         for one in clusters
     ]
     headings = ("CLUSTER", "PUBLISHER", "CONFIGURED", "DISCOVERED")
-    return render.table(headings, rows, right="CONFIGURED", colour=printer.in_colour(sys.stdout))
+    return table(headings, rows, right="CONFIGURED", colour=printer.in_colour(sys.stdout))
 
 
 def _details(cluster: Cluster) -> Iterator[str]:
@@ -72,7 +73,7 @@ def _details(cluster: Cluster) -> Iterator[str]:
     yield ""
     rows = [_row(node, cluster) for node in cluster.nodes or ()]
     headings = ("NODE", "NAME", "ROLE", "PRODUCT", "REMARK")
-    yield from render.table(headings, rows, right="", colour=printer.in_colour(sys.stdout))
+    yield from table(headings, rows, right="", colour=printer.in_colour(sys.stdout))
 
 
 def _row(node: ClusterNode, cluster: Cluster) -> tuple[str, ...]:
@@ -104,7 +105,7 @@ def _profiles(arguments: argparse.Namespace) -> int:
             (one.name, one.last or "no window", one.description, _products(one)) for one in found
         ]
         headings = ("PROFILE", "LAST", "FOR", "PRODUCTS")
-        _print(_cut(list(render.table(headings, rows, right="", colour=False))))
+        _print(_cut(list(table(headings, rows, right="", colour=False))))
     else:
         for one in found:
             _print(_keys(one))
@@ -156,7 +157,7 @@ def _credentials(arguments: argparse.Namespace) -> int:
     else:
         rows = [(one.name, _tied(one)) for one in found]
         colour = printer.in_colour(sys.stdout)
-        _print(render.table(("CREDENTIAL", "IS SENT TO"), rows, right="", colour=colour))
+        _print(table(("CREDENTIAL", "IS SENT TO"), rows, right="", colour=colour))
     return exits.DONE
 
 

@@ -261,3 +261,22 @@ def test_the_sizes_of_a_dry_run_are_added_up_and_must_fit_together(job, node):
     said = [line for line in render.sizes(packed) if "fit" in line]
     assert [line.split()[0] for line in said] == ["c", "d"]
     assert list(render.sizes(job(node()))) == []
+
+
+@pytest.mark.parametrize(("at_once", "whole"), [(2, "3m00s"), (1, "5m00s"), (None, "2m00s")])
+def test_the_time_of_a_dry_run_is_that_of_the_nodes_that_send_at_once(job, node, at_once, whole):
+    def sized(name: str, minutes: float | None, *counts: int) -> structs.Node:
+        paths = tuple(structs.PathSize(f"p{count}", 1, count) for count in counts)
+        seconds = None if minutes is None else minutes * 60
+        return node(name, "succeeded", sizes=structs.Sizes(paths, None, True, None, seconds))
+
+    nodes = [sized("a", 2, 100, 300), sized("b", 1, 5), sized("c", 2, 5)]
+    known = job(*nodes, concurrency=at_once, kind="dry_run", status="succeeded")
+    rows = [line.split() for line in render.sizes(known)]
+    assert rows[0][-1] == "TIME"
+    assert [row[-1] for row in rows[1:5]] == ["30s", "1m30s", "1m00s", "2m00s"]
+    assert rows[5][0] == "total"
+    assert rows[5][-1] == whole
+    unknown = job(*nodes, sized("d", None, 7), concurrency=at_once, status="succeeded")
+    rows = [line.split() for line in render.sizes(unknown)]
+    assert [row[-1] for row in rows[4:7]] == ["2m00s", "unknown", "unknown"]
