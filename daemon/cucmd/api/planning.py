@@ -236,9 +236,7 @@ class Planner:
         """The tasks in the order of the nodes; None for one that has settled."""
         self._check_accepted(job, logins)
         whole = self._config.for_job([node.named_by or node.node for node in job.nodes])
-        # What an earlier run of the job has received is not counted again.
-        received = sum(node.bytes_received for node in job.nodes if node.retries == job.retries)
-        allowance = Allowance(whole.limits.job_bytes, received)
+        allowance = Allowance(whole.limits.job_bytes, job.bytes_counted)
         overrides = _asked(job, whole.timeouts)
         return tuple(
             None if node.settled else self._task(job, node, logins, overrides, allowance)

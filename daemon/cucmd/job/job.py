@@ -14,7 +14,7 @@ import msgspec
 from cucmd.failure import Failure
 from cucmd.job.node import SETTLED, Cancelled, ImpossibleTransition, Node, Succeeded
 from cucmd.job.timeouts import Timeouts
-from cucmd.job.work import Run, Work
+from cucmd.job.work import DryRun, Run, Work
 
 JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
 # How strict a job is with the host key of a node. ssh/known_hosts.py explains each.
@@ -102,6 +102,16 @@ class Job(msgspec.Struct, frozen=True):
     def kind(self) -> str:
         """Which kind of work it does: the tag of `work`."""
         return str(self.work.__struct_config__.tag)
+
+    @property
+    def bytes_counted(self) -> int:
+        """What counts against its quota: what has come since it was tried last. In a dry run, what
+        would come of the nodes that have ended.
+        """
+        if isinstance(self.work, DryRun):
+            found = (node.sizes for node in self.nodes if node.settled and node.sizes is not None)
+            return sum(sizes.bytes for sizes in found if sizes.fits is not False)
+        return sum(node.bytes_received for node in self.nodes if node.retries == self.retries)
 
     @property
     def goes_on(self) -> bool:

@@ -112,8 +112,9 @@ class PathSize(msgspec.Struct, frozen=True):
 class Sizes(msgspec.Struct, frozen=True):
     """What a dry run has found on a node. `room`: bytes that the disk had room for, if it said so.
 
-    `fits`: whether all of it is within disk and quotas, without what other nodes send; None: it is
-    not known, since the node packs it. `why`: why it does not fit, or is not known to.
+    `fits`: whether all of it is within disk and quotas, with what counts against the job's quota of
+    the nodes that were asked before it; None: it is not known, since the node packs it. `why`: why
+    it does not fit, or is not known to.
     `seconds`: for the transfer, as fast as the node has sent last; None: that is not known, or how
     much will come, since the node packs it.
     """

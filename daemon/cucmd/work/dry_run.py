@@ -112,11 +112,16 @@ async def _estimated(
 
 
 def _judged(task: NodeTask, receiver: Receiver, found: Sizes, *, compress: bool) -> Sizes:
-    """The sizes, with whether they fit."""
-    wrong = too_much(task, receiver, found.bytes)
+    """The sizes, with whether they fit. What would come is taken from the quota of the job, so that
+    the nodes that are asked later have the rest.
+    """
+    wrong, of_job = too_much(task, receiver, found.bytes), task.quota.job
     found = replace(found, room=disk_room(task, receiver))
     if wrong is None:
+        of_job.take(found.bytes)
         return replace(found, fits=True)
     if compress:
+        left = of_job.left
+        of_job.take(found.bytes if left is None else min(found.bytes, left))
         return replace(found, fits=None, why=f"before compression, {wrong.message}")
     return replace(found, fits=False, why=wrong.message)

@@ -11,7 +11,7 @@ from cucmd.api.planning import MOST_NODES, Planner
 from cucmd.api.refusals import refusals
 from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.config import Config, InvalidValue, UnknownCredential, load
-from cucmd.job import Discover, Job, Node
+from cucmd.job import Discover, Job, Node, PathSize, Sizes
 from cucmd.varlink import VarlinkError
 from rig.credentials import named_credential
 
@@ -82,6 +82,21 @@ def test_the_credential_of_a_settled_node_is_not_needed_for_a_resume(
     settled, task = two_clusters.replan(with_first_done(job))
     assert settled is None
     assert (task.node, task.login.password) == ("b", "secret of bern")
+
+
+@pytest.mark.parametrize(("fits", "left"), [(True, 60), (None, 60), (False, 100)])
+def test_what_nodes_would_send_counts_against_the_quota_of_a_resumed_dry_run(
+    two_clusters: Planner, tmp_path: Path, fits: bool | None, left: int
+) -> None:
+    """Of those that have ended. One that was at work is asked again."""
+    asked = replace(request("a", "b", login=structs.Login()), dry_run=True)
+    job, _ = two_clusters.plan(asked)
+    sizes = Sizes((PathSize("x", 1, 30), PathSize("y", 1, 10)), fits=fits)
+    with_sizes = [replace(node, sizes=sizes) for node in with_first_done(job).nodes]
+    limited = planner(tmp_path, "[limits]\njob_bytes = 100\n")
+    settled, task = limited.replan(replace(job, nodes=tuple(with_sizes)))
+    assert settled is None
+    assert task.quota.job.left == left
 
 
 def test_a_job_is_not_resumed_if_one_node_has_no_password(

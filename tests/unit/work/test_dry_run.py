@@ -130,6 +130,27 @@ async def test_the_paths_of_a_node_must_fit_together(
 
 
 @pytest.mark.parametrize(
+    ("compress", "fits"),
+    [(False, [True, False, True]), (True, [True, None, None])],
+    ids=["plain", "compressed"],
+)
+async def test_the_nodes_of_a_job_must_fit_its_quota_together(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, compress: bool, fits: list[bool | None]
+) -> None:
+    """25 bytes each, and 10. Those of a node that is turned away do not come, so the last fits."""
+    of_job, found = Allowance(40), []
+    for number, paths in enumerate([("syslog", "core"), ("syslog", "core"), ("core", "core")]):
+        async with scripted(appliance(BOTH)) as node:
+            folder, quota = tmp_path / str(number), Quota(job=of_job)
+            _, sizes = await sized(node, folder, *paths, compress=compress, quota=quota)
+            assert sizes is not None
+            found.append(sizes)
+    assert [sizes.fits for sizes in found] == fits
+    assert found[1].why is not None
+    assert "10 bytes more" in found[1].why
+
+
+@pytest.mark.parametrize(
     ("rate", "compress", "seconds"), [(None, False, None), (10.0, False, 2.5), (10.0, True, None)]
 )
 async def test_the_time_is_that_at_the_rate_of_the_node_unless_it_packs(
