@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from cucmctl.calls import decoded, full_name, texts
 from cucmctl.cluster import discover_first
+from cucmctl.cluster_calls import ClusterCalls
 from cucmctl.command_calls import CommandCalls
 from cucmctl.errors import ProtocolError
 from cucmctl.export_stream import Export
 from cucmctl.wire import Call
-from cucmd.api import structs, structs_clusters
+from cucmd.api import structs
 
 
-class Client(CommandCalls):
+class Client(CommandCalls, ClusterCalls):
     """A connection to the daemon, opened by the first call and again after a restart of the daemon.
 
     socket   its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
@@ -103,6 +104,7 @@ class Client(CommandCalls):
         only: Sequence[str] | None = None,
         added_paths: Sequence[str] | None = None,
         snapshot: bool | None = None,
+        dry_run: bool = False,
         tell: Callable[[str], None] = lambda text: None,
     ) -> structs.Job:
         """Asks a cluster of the configuration, or a node, for the nodes of its cluster, and starts
@@ -125,33 +127,35 @@ class Client(CommandCalls):
             only=only,
             added_paths=added_paths,
             snapshot=snapshot,
+            dry_run=dry_run,
         )
 
-    def discover(
+    def run_cluster(
         self,
-        publisher: str,
+        cluster: str,
+        commands: Sequence[str],
         *,
         login: structs.Login,
         timeouts: structs.Timeouts | None = None,
-        request_id: str | None = None,
+        concurrency: int | None = None,
         labels: Mapping[str, str] | None = None,
-        start_key: str | None = None,
+        try_all: bool = False,
+        accept_nodes: bool = False,
+        tell: Callable[[str], None] = lambda text: None,
     ) -> structs.Job:
-        """Starts a job that asks a node which nodes its cluster has. Returns as `start` does; once
-        it has ended, its node has what was `found`.
-
-        `publisher`: a node, or a cluster of the configuration that has one.
-        The others, and what is raised: as for `start`.
-        """
-        request = structs_clusters.DiscoverRequest(
-            publisher,
-            login,
-            timeouts,
-            request_id,
-            None if labels is None else dict(labels),
-            start_key,
+        """As `start_cluster`, for commands: `discover`, `wait` and `run`."""
+        discover_first(self, cluster, login=login, timeouts=timeouts, tell=tell)
+        return self.run(
+            [cluster],
+            commands,
+            login=login,
+            timeouts=timeouts,
+            concurrency=concurrency,
+            labels=labels,
+            try_all=try_all,
+            discovered=[cluster],
+            accept_nodes=accept_nodes,
         )
-        return self._ask_once("Discover", request)
 
     def retry(
         self,
@@ -357,23 +361,6 @@ class Client(CommandCalls):
         if job is None or job.status in ("queued", "running"):
             raise ProtocolError(f"the watch of job {job_id} ended before the job did")
         return job
-
-    def clusters(self, name: str | None = None) -> tuple[structs_clusters.Cluster, ...]:
-        """The clusters that the daemon knows, by the configuration or by a discovery.
-
-        With a `name`, of a cluster or of a node, those that it fits, with their nodes.
-        """
-        request = structs_clusters.ClustersRequest(name)
-        return self.call("Clusters", request, structs_clusters.ClustersReply).clusters
-
-    def profiles(self, name: str | None = None) -> tuple[structs_clusters.Profile, ...]:
-        """The profiles, or the one of that name. Raises `ProfileNotFound`."""
-        request = structs_clusters.ProfilesRequest(name)
-        return self.call("Profiles", request, structs_clusters.ProfilesReply).profiles
-
-    def credentials(self) -> tuple[structs_clusters.Credential, ...]:
-        """The names of the logins that the daemon was given. For operators."""
-        return self.call("Credentials", {}, structs_clusters.CredentialsReply).credentials
 
     def host_keys(self) -> tuple[structs.HostKey, ...]:
         """The host keys of nodes that the daemon knows."""

@@ -45,6 +45,18 @@ def test_the_name_of_a_publisher_is_enough(tmp_path: Path, daemon: Daemon) -> No
 
 
 @pytest.mark.long
+def test_sizes_and_commands_of_a_whole_cluster_by_its_publisher(daemon: Daemon) -> None:
+    with cluster(2) as lab, daemon.client() as client:
+        login = structs.Login(lab.username, lab.password)
+        sized = on_all(client, lab.nodes[0], login, dry_run=True)
+        assert (nodes_of(sized), sized.kind) == (lab.nodes, "dry_run")
+        assert all(node.sizes is not None and node.sizes.fits for node in sized.nodes)
+        job = client.run_cluster(lab.nodes[0], ["show status"], login=login)
+        assert (nodes_of(job), job.kind) == (lab.nodes, "run")
+        assert client.wait(job.job_id, timeout=60).status == "succeeded"
+
+
+@pytest.mark.long
 def test_one_word_of_the_configuration_is_enough_on_the_command_line(tmp_path: Path) -> None:
     with cluster(3) as lab:
         config = config_for(lab, tmp_path / "given", only_publisher(lab))

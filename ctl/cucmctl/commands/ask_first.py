@@ -5,14 +5,43 @@ The one rule: that of `cluster.py`: what it says about nodes goes to standard er
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 from cucmctl import printer
 from cucmctl.client import Client
 from cucmctl.cluster import discover_first
+from cucmctl.commands import lookup
+from cucmctl.options import Once, UsageError
 from cucmctl.reconnect import watch
 from cucmctl.views import View
 from cucmd.api.structs import Job, Login, Timeouts
+
+
+def add_cluster_of(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cluster-of",
+        metavar="NODE",
+        action=Once,
+        help="ask this node, such as the publisher, for the nodes of its cluster; on all of them",
+    )
+
+
+def check_targets(arguments: argparse.Namespace, missing: str) -> None:
+    """`missing`: what is said where nothing is named. Raises `UsageError`."""
+    if arguments.nodes and arguments.cluster_of is not None:
+        raise UsageError("--cluster-of: stands in place of the nodes; give one of them")
+    if not arguments.nodes and arguments.cluster_of is None:
+        raise UsageError(f"the following arguments are required: {missing}")
+
+
+def targets_of(
+    client: Client, arguments: argparse.Namespace, verb: str
+) -> tuple[list[str], list[str]]:
+    """(the names to start on, those of them that are asked for their nodes first)."""
+    if arguments.cluster_of is not None:
+        return [arguments.cluster_of], [arguments.cluster_of]
+    return arguments.nodes, lookup.only_publishers(client, arguments.nodes, verb)
 
 
 def ask_first(

@@ -22,6 +22,9 @@ from cucmctl.options import PARTS
 from cucmd.api import error_structs, structs
 from cucmd.api.structs_clusters import Cluster
 
+# The verbs that have --cluster-of.
+HAVE_CLUSTER_OF = ("start", "run")
+
 
 @contextmanager
 def _if_it_can_answer() -> Iterator[None]:
@@ -96,8 +99,8 @@ def _has_only_publisher(cluster: Cluster) -> bool:
 
 def _say_how_many_others(host: str, clusters: Sequence[Cluster], verb: str) -> None:
     for cluster in clusters[:1]:
-        if cluster.name is None and verb != "start":
-            continue  # only `start` has --cluster-of
+        if cluster.name is None and verb not in HAVE_CLUSTER_OF:
+            continue
         others = cluster.nodes_total - 1
         if others > 0:
             node = "node" if others == 1 else "nodes"

@@ -14,7 +14,7 @@ from pathlib import Path
 from cucmctl import exits, printer, render
 from cucmctl.client import Client
 from cucmctl.commands import lookup
-from cucmctl.commands.ask_first import ask_first
+from cucmctl.commands.ask_first import add_cluster_of, ask_first, check_targets, targets_of
 from cucmctl.commands.begin import add_how, add_login_options, add_try_all, begin, timeouts_of
 from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.login import check_user, login_of
@@ -65,11 +65,15 @@ FORMS = (
 
 
 def _arguments(parser: VerbParser) -> None:
-    parser.usage = "%(prog)s TARGET [...] (-- COMMAND [--then COMMAND] | --file FILE)"
+    parser.usage = (
+        "%(prog)s (TARGET ... | --cluster-of NODE)\n"
+        "                   (-- COMMAND [--then COMMAND ...] | --file FILE) [...]"
+    )
     parser.takes_rest = True
     parser.add_argument(
-        "nodes", metavar="TARGET", nargs="+", help="a host, or host:port; or a cluster"
+        "nodes", metavar="TARGET", nargs="*", help="a host, or host:port; or a cluster"
     )
+    add_cluster_of(parser)
     parser.add_argument(
         "--file",
         metavar="FILE",
@@ -120,13 +124,14 @@ def _from_file(name: str, password_file: str | None) -> list[str]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    check_targets(arguments, "TARGET (see cucmctl run --help)")
     commands = _commands(arguments)
     timeouts, labels = timeouts_of(arguments, TIMEOUTS), labels_of("--label", arguments.label)
     check_user(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before the password is asked for
         lookup.check_credential(client, arguments.credential)
-        discovered = lookup.only_publishers(client, arguments.nodes, "run")
+        targets, discovered = targets_of(client, arguments, "run")
         try:
             login = login_of(arguments)
         except KeyboardInterrupt:
@@ -136,7 +141,7 @@ def _run(arguments: argparse.Namespace) -> int:
         def call() -> Job:
             ask_first(client, discovered, login, timeouts, reconnect=arguments.reconnect)
             return client.run(
-                arguments.nodes,
+                targets,
                 commands,
                 login=login,
                 timeouts=timeouts,

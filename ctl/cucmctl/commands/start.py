@@ -10,7 +10,7 @@ import argparse
 from cucmctl import exits, printer
 from cucmctl.client import Client
 from cucmctl.commands import lookup
-from cucmctl.commands.ask_first import ask_first
+from cucmctl.commands.ask_first import add_cluster_of, ask_first, check_targets, targets_of
 from cucmctl.commands.begin import (
     add_how,
     add_login_options,
@@ -63,12 +63,7 @@ def _arguments(parser: VerbParser) -> None:
         help="a host, or host:port; or a cluster of the daemon's configuration, or NAME:publisher,"
         " NAME:subscribers, NAME:cups for some of its nodes",
     )
-    parser.add_argument(
-        "--cluster-of",
-        metavar="NODE",
-        action=Once,
-        help="ask this node, such as the publisher, for the nodes of its cluster; start on all",
-    )
+    add_cluster_of(parser)
     _what(parser.add_argument_group("what to collect"))
     add_login_options(parser)
     _how(parser.add_argument_group("how"))
@@ -172,7 +167,7 @@ def _collection(arguments: argparse.Namespace) -> Collection:
 
 
 def _start(arguments: argparse.Namespace) -> int:
-    _check_targets(arguments)
+    check_targets(arguments, f"NODE; {NODES_FIRST} (see cucmctl start --help)")
     collection = _collection(arguments)
     added = _paths(arguments.path) if arguments.path and arguments.profile is not None else None
     timeouts = timeouts_of(arguments, TIMEOUTS)
@@ -184,7 +179,7 @@ def _start(arguments: argparse.Namespace) -> int:
         client.connect()  # before the password is asked for
         lookup.check_profile(client, arguments.profile)
         lookup.check_credential(client, arguments.credential)
-        targets, discovered = _targets(client, arguments)
+        targets, discovered = targets_of(client, arguments, "start")
         try:
             login = login_of(arguments)
         except KeyboardInterrupt:
@@ -210,21 +205,6 @@ def _start(arguments: argparse.Namespace) -> int:
             )
 
         return begin(client, arguments, call, stay=stay if arguments.dry_run else None)
-
-
-def _check_targets(arguments: argparse.Namespace) -> None:
-    if arguments.nodes and arguments.cluster_of is not None:
-        raise UsageError("--cluster-of: stands in place of NODE; give one of them")
-    if not arguments.nodes and arguments.cluster_of is None:
-        required = "the following arguments are required: NODE"
-        raise UsageError(f"{required}; {NODES_FIRST} (see cucmctl start --help)")
-
-
-def _targets(client: Client, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """(the names to start on, those of them that are asked for their nodes first)."""
-    if arguments.cluster_of is not None:
-        return [arguments.cluster_of], [arguments.cluster_of]
-    return arguments.nodes, lookup.only_publishers(client, arguments.nodes)
 
 
 COMMANDS = {

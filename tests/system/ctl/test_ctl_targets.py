@@ -89,6 +89,19 @@ def test_a_cluster_with_only_a_publisher_is_asked_first(canned, ctl, node, job, 
     assert "accept_nodes" not in cluster.start
 
 
+@pytest.mark.parametrize("targets", [["berlin"], ["--cluster-of", "somewhere"]])
+def test_commands_are_run_on_all_of_a_cluster_that_was_asked_first(canned, ctl, node, job, targets):
+    cluster = Cluster(canned, node, job)
+    begun = job("running", node("pub", "running"), kind="run", commands=["show status"])
+    canned.on("Run", canned.reply({"job": begun}))
+    canned.on("Output", canned.reply({"output": None}))
+    done = ctl("run", *targets, "--credential", "lab", "--", "show", "status")
+    assert done.returncode == 0, done.stderr
+    assert cluster.methods.index("Discover") < cluster.methods.index("Run")
+    (asked,) = [asked for method, asked in canned.calls if method == "Run"]
+    assert asked["nodes"] == asked["discovered"] == targets[-1:]
+
+
 def test_a_cluster_with_nodes_is_not_asked(canned, ctl, node, job):
     cluster = Cluster(canned, node, job)
     done = ctl("start", "bern", *START)
@@ -144,6 +157,21 @@ def test_of_one_node_of_several_the_others_are_counted(canned, ctl, node, job):
     assert done.returncode == 0
     assert "2 other nodes" in done.stderr
     assert "start berlin" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["start", "run"])
+def test_both_verbs_say_how_all_of_a_cluster_without_a_name_is_meant(canned, ctl, node, job, verb):
+    Cluster(canned, node, job)
+    nameless = {**SEEN, "name": None, "nodes": named("pub", "10.0.0.2", "10.0.0.4")}
+    canned.on(
+        "Clusters",
+        lambda asked: {"clusters": [nameless] if "name" in asked else []},
+    )
+    begun = job("running", node("pub", "running"), kind="run", commands=["show status"])
+    canned.on("Run", canned.reply({"job": begun}))
+    canned.on("Output", canned.reply({"output": None}))
+    rest = START if verb == "start" else ("--credential", "lab", "--", "show status")
+    assert f"all: {verb} --cluster-of pub" in ctl(verb, "10.0.0.2", *rest).stderr
 
 
 def test_a_known_node_with_a_name_like_its_cluster_is_not_called_misspelt(canned, ctl, node, job):
@@ -204,3 +232,6 @@ def test_targets_in_two_ways_are_refused(ctl, canned):
     done = ctl("start", "a", "--cluster-of", "b", *START)
     assert (done.returncode, canned.calls) == (2, [])
     assert ctl("start", *START).returncode == 2
+    for targets in (["a", "--cluster-of", "b"], []):
+        done = ctl("run", *targets, "--credential", "lab", "--", "show", "status")
+        assert (done.returncode, canned.calls) == (2, [])
