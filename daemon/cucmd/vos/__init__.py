@@ -16,6 +16,7 @@ split, and memory stays bounded whatever a node sends. What is known of real nod
     window.py        the time window of a collection, as `file get` takes it
     status.py        what `show status` says
     cluster.py       what `show network cluster` and `show version active` say
+    listing.py       what `file list ... detail` says
     forms.py         the commands that may be run, as one table
     parsed.py        which of their answers can be read: machine.py, services.py, ntp.py and
                      replication.py beside cluster.py; lines.py
@@ -49,6 +50,8 @@ from cucmd.vos.events import (
     Sized,
 )
 from cucmd.vos.forms import SNAPSHOT, Command, parse_command
+from cucmd.vos.listing import ListedFile, parse_file_list
+from cucmd.vos.machine import Disk, Machine, parse_machine
 from cucmd.vos.parsed import parse_answer
 from cucmd.vos.prompt import QUIET_QUESTION
 from cucmd.vos.refusals import quoted, refused_in
@@ -75,11 +78,14 @@ __all__ = [
     "Command",
     "CommandDone",
     "Declined",
+    "Disk",
     "Event",
     "FileGet",
     "FileGetDone",
     "InvalidArgument",
+    "ListedFile",
     "ListedNode",
+    "Machine",
     "Moving",
     "NodeStatus",
     "NotAtPrompt",
@@ -95,7 +101,9 @@ __all__ = [
     "needs_zone",
     "parse_answer",
     "parse_command",
+    "parse_file_list",
     "parse_last",
+    "parse_machine",
     "parse_network_cluster",
     "parse_show_status",
     "parse_version_active",

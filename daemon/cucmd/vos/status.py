@@ -47,17 +47,19 @@ class NodeStatus(msgspec.Struct, frozen=True):
     zone: tzinfo | None
     clock: datetime | None = None
 
-    def ahead(self, now: datetime) -> timedelta:
-        """How far the node's clock is ahead of `now` (aware); negative: behind.
-
-        Whole minutes, rounded away from zero. Zero if it is not known.
-        """
+    def offset(self, now: datetime) -> timedelta | None:
+        """How far the node's clock is ahead of `now` (aware); negative: behind. None: not known."""
         if self.zone is None or self.clock is None:
-            return timedelta()
+            return None
         # In the hour that a clock shows twice, the reading that is nearer to our time.
         shown = (self.clock.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))
         off = min((one.astimezone(UTC) - now for one in shown), key=abs)
-        if abs(off) >= _PLAUSIBLE:
+        return off if abs(off) < _PLAUSIBLE else None
+
+    def ahead(self, now: datetime) -> timedelta:
+        """As `offset`, in whole minutes, rounded away from zero. Zero if it is not known."""
+        off = self.offset(now)
+        if off is None:
             return timedelta()
         minutes = -(-abs(off) // _MINUTE)
         return minutes * (_MINUTE if off > timedelta() else -_MINUTE)
