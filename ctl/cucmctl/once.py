@@ -22,10 +22,11 @@ from msgspec.structs import replace
 
 from cucmctl.errors import ConnectionLost, DaemonUnavailable, InvalidRequest, ShuttingDown
 from cucmd.api.structs import RetryRequest, StartRequest
+from cucmd.api.structs_check import CheckRequest
 from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.api.structs_commands import RunRequest
 
-Request = TypeVar("Request", StartRequest, RetryRequest, DiscoverRequest, RunRequest)
+Request = TypeVar("Request", StartRequest, RetryRequest, DiscoverRequest, RunRequest, CheckRequest)
 R = TypeVar("R")
 
 # Seconds between two calls while the daemon is away.

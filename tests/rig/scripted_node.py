@@ -14,10 +14,11 @@ import trio
 
 from cucmd import vos
 from cucmd.failure import Failure, NodeFailed
-from cucmd.job import Collect, Discover, Found, Phase, Sizes, Timeouts
+from cucmd.job import Check, Checked, Collect, Discover, Found, Phase, Sizes, Timeouts
 from cucmd.node.ports import Credentials, NodeTask, Retry, Session
 from cucmd.node_name import parse_node
 from cucmd.received_file import ReceivedFile
+from cucmd.work.check import check
 from cucmd.work.collect import collect
 from cucmd.work.discover import discover
 
@@ -285,6 +286,7 @@ class RecordedReport:
         self.clocks: list[tuple[str | None, float]] = []
         self.last_found: Found | None = None
         self.last_sizes: Sizes | None = None
+        self.last_checked: Checked | None = None
         self.written: list[ReceivedFile] = []
 
     def attempt(self, number: int) -> None:
@@ -304,6 +306,9 @@ class RecordedReport:
 
     def sizes(self, sizes: Sizes) -> None:
         self.last_sizes = sizes
+
+    def checked(self, checked: Checked) -> None:
+        self.last_checked = checked
 
     def upload_target(self, target: Target) -> None:
         pass
@@ -341,6 +346,18 @@ async def discovered(
 ) -> tuple[tuple[str, ...], RecordedReport]:
     report = report or RecordedReport()
     return await discover(task, node.open_shell, node, report), report
+
+
+async def checked(
+    node: Node, task: NodeTask, report: RecordedReport | None = None, *, knew_key: bool = True
+) -> tuple[tuple[str, ...], RecordedReport]:
+    report = report or RecordedReport()
+    known = lambda task: knew_key  # noqa: E731
+    return await check(task, task.work, node.open_shell, known, node, report), report
+
+
+def check_task(folder: Path, *, receiver: bool = False, **fields: object) -> NodeTask:
+    return node_task(folder, work=Check(receiver), **fields)
 
 
 def discovery_task(folder: Path, name: str = "cucm-pub", **fields: object) -> NodeTask:

@@ -4,6 +4,8 @@
     error_structs.py  the fields of its errors
     structs_clusters.py  those of calls about clusters
     structs_commands.py  those of calls about commands
+    structs_check.py  that of a call that checks nodes
+    structs_checked.py  what a check has seen
     interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
     methods.py     one function a method, of those about jobs
     knowledge.py   those about clusters, profiles and credentials
@@ -21,6 +23,7 @@
     labels.py      PURE  the labels of a job: what they may be
     listing.py     PURE  which jobs a request for a list means
     targets.py     PURE  what the names of a request stand for
+    again.py       PURE  what a job that is tried again keeps of its request
     planning.py    from a request to a job and the tasks of its nodes
     wire.py        PURE  jobs as structs of the interface
     refusals.py    exceptions of the daemon as errors of the interface

@@ -6,7 +6,7 @@ the structs.
 
 from __future__ import annotations
 
-from cucmd.api import error_structs, structs, structs_clusters, structs_commands
+from cucmd.api import error_structs, structs, structs_check, structs_clusters, structs_commands
 from cucmd.api.case_methods import Cases
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.knowledge import Knowledge
@@ -33,6 +33,7 @@ def jobs_interface(
             jobs.discover,
             effect=True,
         ),
+        Method("Check", structs_check.CheckRequest, structs.StartReply, jobs.check, effect=True),
         Method("Run", structs_commands.RunRequest, structs.StartReply, jobs.run, effect=True),
         Method(
             "Output",

@@ -14,10 +14,11 @@ from msgspec.structs import replace
 
 from cucmd.api import labels, structs
 from cucmd.api.listing import list_filter
-from cucmd.api.planning import MOST_NODES, Planner
+from cucmd.api.planning import MOST_NODES, OnNodes, Planner
 from cucmd.api.refusals import refusals
 from cucmd.api.request_id import traced
 from cucmd.api.start_key import start_key
+from cucmd.api.structs_check import CheckRequest
 from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.api.structs_commands import RunRequest
 from cucmd.api.targets import needs_discoveries
@@ -83,7 +84,7 @@ class Jobs:
             )
             return structs.StartReply(self._wire(job), called)
 
-    async def _known(self, request: structs.StartRequest | RunRequest) -> Sequence[Discovery]:
+    async def _known(self, request: OnNodes) -> Sequence[Discovery]:
         """What decides the nodes of the request beside the configuration."""
         if needs_discoveries(request.nodes, request.discovered):
             return await self._discoveries()
@@ -125,6 +126,28 @@ class Jobs:
                 "job %s: %d commands on %s by uid %d, pid %d, request %s",
                 job.job_id,
                 len(request.commands),
+                _nodes(len(job.nodes)),
+                caller.uid,
+                caller.pid,
+                called,
+                extra=caller.for_log,
+            )
+            return structs.StartReply(self._wire(job), called)
+
+    async def check(self, caller: Caller, request: CheckRequest) -> structs.StartReply:
+        with traced("Check", caller, request.request_id) as called:
+            with refusals(caller):
+                request = replace(request, request_id=called)
+                key = start_key(caller.uid, request)
+                job = await self._supervisor.made_with(key)
+                if job is None:
+                    known = await self._known(request)
+                    planned, tasks = self._planner().plan_check(request, known)
+                    planned = replace(planned, uid=caller.uid)
+                    job = await self._supervisor.start(planned, tasks, key)
+            log.info(
+                "job %s: check of %s by uid %d, pid %d, request %s",
+                job.job_id,
                 _nodes(len(job.nodes)),
                 caller.uid,
                 caller.pid,

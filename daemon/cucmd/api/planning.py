@@ -11,17 +11,20 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from msgspec.structs import asdict, replace
 
 from cucmd.allowance import Allowance, Quota
 from cucmd.api import labels, structs
+from cucmd.api.again import asked_timeouts, tried_again, with_hours
 from cucmd.api.resolve import (
     resolve_collection,
     resolve_commands,
     resolve_concurrency,
     resolve_timeouts,
 )
+from cucmd.api.structs_check import CheckRequest
 from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.api.structs_commands import RunRequest
 from cucmd.api.targets import Target, expand
@@ -35,12 +38,10 @@ from cucmd.config import (
     load_credential,
 )
 from cucmd.config.errors import found
-from cucmd.job import Collect, Discover, DryRun, Job, Node, Run, Timeouts, Work
-from cucmd.jobs.errors import UnknownNode
+from cucmd.job import Check, Discover, DryRun, Job, Node, Run, Work
 from cucmd.node.ports import Credentials, NodeTask, Retry
 from cucmd.node_name import InvalidNode, folder_of, marked_nodes, parse_node
 from cucmd.store import Discovery
-from cucmd.vos.window import parse_last
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,10 @@ MOST_NODES = 1000
 MOST_NAMED = 10  # nodes in a message
 LONGEST_NAME = 64  # of a user; a platform administrator's is shorter
 LONGEST_SECRET = 1024  # of a password: it is in memory until its job has ended
+
+
+# The requests for a job on nodes and clusters that are named.
+OnNodes: TypeAlias = structs.StartRequest | RunRequest | CheckRequest
 
 
 class Planner:
@@ -83,7 +88,7 @@ class Planner:
             added=request.added_paths,
             snapshot=request.snapshot,
         )
-        work = _with_hours(work, now)
+        work = with_hours(work, now)
         return self._on_nodes(request, nodes, DryRun(work) if request.dry_run else work, now)
 
     def plan_run(
@@ -97,9 +102,16 @@ class Planner:
         nodes = self._expanded(request, discoveries)
         return self._on_nodes(request, nodes, work, datetime.now(UTC))
 
+    def plan_check(
+        self, request: CheckRequest, discoveries: Sequence[Discovery] = ()
+    ) -> tuple[Job, tuple[NodeTask | None, ...]]:
+        """The job that checks nodes. Raises as `plan`."""
+        nodes = self._expanded(request, discoveries)
+        return self._on_nodes(request, nodes, Check(bool(request.receiver)), datetime.now(UTC))
+
     def _on_nodes(
         self,
-        request: structs.StartRequest | RunRequest,
+        request: OnNodes,
         nodes: Sequence[Target],
         work: Work,
         now: datetime,
@@ -113,9 +125,7 @@ class Planner:
         )
         return job, self._tasks(job, _Logins(self, request.login))
 
-    def _expanded(
-        self, request: structs.StartRequest | RunRequest, discoveries: Sequence[Discovery]
-    ) -> Sequence[Target]:
+    def _expanded(self, request: OnNodes, discoveries: Sequence[Discovery]) -> Sequence[Target]:
         """The nodes of a request. Raises `InvalidValue`."""
         if len(request.nodes) > MOST_NODES:
             raise InvalidValue(
@@ -149,7 +159,7 @@ class Planner:
 
     def _job(
         self,
-        request: structs.StartRequest | DiscoverRequest | RunRequest,
+        request: OnNodes | DiscoverRequest,
         targets: Sequence[str],
         nodes: Sequence[Target],
         work: Work,
@@ -184,7 +194,7 @@ class Planner:
 
         Raises as `plan`, and `UnknownNode`.
         """
-        again = job.retry(_tried_again(job, request.nodes))
+        again = job.retry(tried_again(job, request.nodes))
         login = request.login or structs.Login()
         if login.password is None and login.credential is None:
             if not job.resumable:
@@ -237,7 +247,7 @@ class Planner:
         self._check_accepted(job, logins)
         whole = self._config.for_job([node.named_by or node.node for node in job.nodes])
         allowance = Allowance(whole.limits.job_bytes, job.bytes_counted)
-        overrides = _asked(job, whole.timeouts)
+        overrides = asked_timeouts(job, whole.timeouts)
         return tuple(
             None if node.settled else self._task(job, node, logins, overrides, allowance)
             for node in job.nodes
@@ -304,42 +314,6 @@ class Planner:
             credential=(job.credential or settings.credential) if job.resumable else None,
             cluster=settings.cluster,
         )
-
-
-def _with_hours(work: Collect, now: datetime) -> Collect:
-    """With the hours that a `last` means, so that the job can ask for them again later."""
-    if work.last is None:
-        return work
-    return replace(work, since=now - parse_last(work.last), until=now)
-
-
-def _tried_again(job: Job, names: Sequence[str] | None) -> frozenset[int]:
-    """The positions of the nodes that are named, or of all that did not succeed."""
-    positions = {node.node: position for position, node in enumerate(job.nodes)}
-    for name in names or ():
-        if name not in positions:
-            raise UnknownNode(job.job_id, name)
-        if job.nodes[positions[name]].status == "succeeded":
-            raise InvalidValue("nodes", found(name, "has succeeded; there is nothing to try again"))
-    if names is not None:
-        return frozenset(positions[name] for name in names)
-    left = [at for at, node in enumerate(job.nodes) if node.status != "succeeded"]
-    if not left:
-        raise InvalidValue("nodes", "have all succeeded; there is nothing to try again")
-    return frozenset(left)
-
-
-def _asked(job: Job, whole: Timeouts) -> structs.Timeouts:
-    """The timeouts of the request, which hold on every node.
-
-    A job that was stored without their names has had those that differ from `whole`, the timeouts
-    that the configuration of today has for the job. `answer` is younger than such jobs.
-    """
-    values, asked = asdict(job.timeouts), job.timeouts_asked
-    if asked is None:
-        names = (name for name in values if name != "answer")
-        asked = tuple(name for name in names if values[name] != getattr(whole, name))
-    return structs.Timeouts(**{name: values[name] for name in values if name in asked})
 
 
 class _Logins:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cucmd.api import structs
+from cucmd.api.structs_check import CheckRequest
 from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.api.structs_commands import RunRequest
 from cucmd.config import InvalidValue
@@ -19,7 +20,9 @@ from cucmd.store import StartKey
 
 LONGEST = 128
 
-Keyed: TypeAlias = structs.StartRequest | structs.RetryRequest | DiscoverRequest | RunRequest
+Keyed: TypeAlias = (
+    structs.StartRequest | structs.RetryRequest | DiscoverRequest | RunRequest | CheckRequest
+)
 
 
 def start_key(uid: int, request: Keyed) -> StartKey | None:

@@ -1,6 +1,7 @@
 """What travels on the socket as `io.cucmd.Jobs`, but for errors. Of the daemon and `cucmctl`.
 
-The one rule: this file imports only msgspec and the standard library, and decides nothing.
+The one rule: this file and its neighbours `structs_*` import only msgspec, the standard library and
+one another, and decide nothing.
 No struct forbids fields that it does not know: a client reads past those of a later daemon. In a
 request the daemon refuses them (`varlink/requests.py`).
 Times are RFC 3339 in UTC; durations are seconds; sizes are bytes. What each of them means stands in
@@ -13,6 +14,8 @@ from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
+
+from cucmd.api.structs_checked import Checked
 
 INTERFACE = "io.cucmd.Jobs"
 
@@ -111,6 +114,7 @@ class Node(Struct, frozen=True):
     heard_at: datetime | None = None
     found: Found | None = None
     sizes: Sizes | None = None
+    checked: Checked | None = None
 
 
 class Job(Struct, frozen=True):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from cucmd import job as domain
 from cucmd.api import structs
+from cucmd.api.structs_checked import Checked
 from cucmd.cases.documents import moment, shown
 from cucmd.cases.files import counts, name_of
-from cucmd.cases.verify import Checked
+from cucmd.cases.verify import Checked as CheckedFile
 from cucmd.received_file import ReceivedFile
 from cucmd.store import JobRow, summarise
 
@@ -121,7 +122,7 @@ def file_to_wire(file: ReceivedFile, node: domain.Node) -> structs.File:
     )
 
 
-def wrong_to_wire(checked: Checked) -> structs.WrongFile:
+def wrong_to_wire(checked: CheckedFile) -> structs.WrongFile:
     name = shown(name_of(checked.file, checked.node))
     return structs.WrongFile(checked.file.node, name, checked.wrong or "")
 
@@ -150,6 +151,7 @@ def _node(node: domain.Node) -> structs.Node:
         heard_at=node.heard_at if isinstance(state, domain.Running) else None,
         found=found_to_wire(node.found),
         sizes=_sizes(node.sizes),
+        checked=_checked(node.checked),
     )
 
 
@@ -158,6 +160,10 @@ def _sizes(sizes: domain.Sizes | None) -> structs.Sizes | None:
         return None
     paths = tuple(structs.PathSize(one.path, one.files, one.bytes) for one in sizes.paths)
     return structs.Sizes(paths, sizes.room, sizes.fits, sizes.why, sizes.seconds)
+
+
+def _checked(checked: domain.Checked | None) -> Checked | None:
+    return None if checked is None else Checked(**asdict(checked))
 
 
 def found_to_wire(found: domain.Found | None) -> structs.Found | None:

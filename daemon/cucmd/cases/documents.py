@@ -13,6 +13,8 @@ import msgspec
 
 from cucmd.cases.files import folder, name_of
 from cucmd.job import (
+    Check,
+    Checked,
     Collect,
     Discover,
     DryRun,
@@ -75,6 +77,7 @@ class _ManifestNode(msgspec.Struct, frozen=True):
     bytes: int
     found: Found | None
     sizes: Sizes | None
+    checked: Checked | None
 
 
 class _ManifestJob(msgspec.Struct, frozen=True):
@@ -122,6 +125,7 @@ def _manifest_node(node: Node, figures: Figures) -> _ManifestNode:
         figures.size,
         node.found,
         node.sizes,
+        node.checked,
     )
 
 
@@ -162,6 +166,7 @@ _WHAT: dict[type[Work], str] = {
     DryRun: "Sizes of a collection",
     Discover: "A cluster asked for its nodes",
     Run: "Commands run",
+    Check: "Nodes checked",
 }
 
 

@@ -16,9 +16,11 @@ Times are of the wall clock and in UTC. If the clock is set back, nothing ends b
     job.py       a job, its states and its outcome
     node.py      a node of a job, and its states
     work.py      what a job does on each node, as a tagged union
+    check.py     what a check asks for and sees, which is one of it
     timeouts.py  its deadlines
 """
 
+from cucmd.job.check import Check, Checked
 from cucmd.job.job import (
     HostKeyPolicy,
     Job,
@@ -64,6 +66,8 @@ __all__ = [
     "OUTPUT",
     "SETTLED",
     "Cancelled",
+    "Check",
+    "Checked",
     "Collect",
     "Discover",
     "DryRun",

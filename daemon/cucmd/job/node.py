@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias, cast
 import msgspec
 
 from cucmd.failure import Failure
+from cucmd.job.check import Checked
 from cucmd.job.work import Found, Sizes
 
 NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
@@ -75,7 +76,7 @@ class Node(msgspec.Struct, frozen=True):
     `heard_at`: when the last byte of it came, or the attempt began.
     `found`: what a discovery has found there. `named_by`: the node whose discovery has named this
     one; None: the request or the configuration has.
-    `sizes`: what a dry run has found there.
+    `sizes`: what a dry run has found there. `checked`: what a check has seen there.
     `transfer_seconds`: for how long it has sent what has come, once that has ended.
     """
 
@@ -100,6 +101,7 @@ class Node(msgspec.Struct, frozen=True):
     named_by: str | None = None
     sizes: Sizes | None = None
     transfer_seconds: float = 0.0
+    checked: Checked | None = None
 
     @property
     def settled(self) -> bool:

@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from cucmd.job.check import Check
+
 # The folder, in that of a node, for what commands have printed.
 OUTPUT = "output"
 _LONGEST_SLUG = 60
@@ -66,7 +68,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
 # of work is another struct here with a tag of its own: `Work: TypeAlias = Collect | Run`. mypy then
 # names the place in service/daemon.py that has to say which function of work/ does it. A tag and
 # its fields are in databases: a tag is never renamed, and a field that comes later has a default.
-Work: TypeAlias = Collect | DryRun | Discover | Run
+Work: TypeAlias = Collect | DryRun | Discover | Run | Check
 
 
 def commands_of(work: Work) -> Run | None:

@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from cucmd.failure import Failure
-from cucmd.job import Found, Node, Phase, Sizes
+from cucmd.job import Checked, Found, Node, Phase, Sizes
 from cucmd.node.ports import Session, UploadTarget
 from cucmd.received_file import ReceivedFile
 
@@ -78,6 +78,11 @@ class NodeProgress:
 
     def sizes(self, sizes: Sizes) -> None:
         self._change(lambda node: msgspec.structs.replace(node, sizes=sizes))
+
+    def checked(self, checked: Checked) -> None:
+        self._change(
+            lambda node: msgspec.structs.replace(node, checked=checked.after(node.checked))
+        )
 
     def upload_target(self, target: UploadTarget) -> None:
         self._target = target

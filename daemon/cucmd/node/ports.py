@@ -15,7 +15,7 @@ import msgspec
 
 from cucmd.allowance import Quota
 from cucmd.failure import Failure
-from cucmd.job import Found, HostKeyPolicy, Phase, Sizes, Timeouts, Work
+from cucmd.job import Checked, Found, HostKeyPolicy, Phase, Sizes, Timeouts, Work
 from cucmd.received_file import ReceivedFile
 
 
@@ -61,6 +61,11 @@ class OpenShell(Protocol):
         on_phase: called with `Phase.LOGIN` once authentication begins.
         mask: removes secrets from the node's text before it is used in a message.
         """
+
+
+class KnowsHostKey(Protocol):
+    def __call__(self, task: NodeTask) -> bool:
+        """Whether a host key of the node is known by now, so that it can be compared."""
 
 
 class UploadTarget(Protocol):
@@ -214,6 +219,9 @@ class Report(Protocol):
 
     def sizes(self, sizes: Sizes) -> None:
         """What a dry run has found on the node."""
+
+    def checked(self, checked: Checked) -> None:
+        """What a check has seen on the node so far, in this attempt."""
 
     def upload_target(self, target: UploadTarget) -> None:
         """The target is open. The job may read its figures from now on."""

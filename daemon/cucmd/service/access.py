@@ -37,7 +37,7 @@ ROLES: dict[str, Role] = {
     **dict.fromkeys(("Clusters", "Profiles"), Role.VIEW),
     **dict.fromkeys(("Files", "Output", "Export", "Transcript"), Role.READ),
     **dict.fromkeys(
-        ("Start", "Discover", "Run", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE
+        ("Start", "Discover", "Run", "Check", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE
     ),
     **dict.fromkeys(("Delete", "Prune"), Role.OPERATE),
     **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload", "Credentials"), Role.OPERATE),

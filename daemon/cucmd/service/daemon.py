@@ -31,7 +31,7 @@ from cucmd.config import (
     ConfigError,
 )
 from cucmd.failure import CannotStart
-from cucmd.job import Collect, Discover, DryRun, Run
+from cucmd.job import Check, Collect, Discover, DryRun, Run
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.node_work import WorkOnNode
@@ -64,6 +64,7 @@ from cucmd.varlink import (
     serve,
 )
 from cucmd.varlink import Limits as SocketLimits
+from cucmd.work.check import check
 from cucmd.work.collect import collect
 from cucmd.work.discover import discover
 from cucmd.work.dry_run import RateOf, dry_run
@@ -204,6 +205,9 @@ def _work_on_node(ssh: Ssh, rate_of: RateOf) -> WorkOnNode:
                 return await discover(task, ssh.open_shell, ssh, report)
             case Run() as what:
                 return await run_commands(task, what, ssh.open_shell, ssh, report)
+            case Check() as what:
+                known = ssh.knows_host_key
+                return await check(task, what, ssh.open_shell, known, ssh, report)
 
     return work_on_node
 

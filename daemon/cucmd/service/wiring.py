@@ -47,6 +47,9 @@ class Ssh:
             mask=mask,
         )
 
+    def knows_host_key(self, task: NodeTask) -> bool:
+        return bool(self._known.trusted(task.host, task.port))
+
     def open_upload_target(self, task: NodeTask, address: str) -> UploadTarget:
         name = f"{task.job_id}/{task.node}"
         return self._receiver.open_upload_target(

@@ -2,6 +2,7 @@
 
     collect.py   collecting log files: `file get` for each path
     discover.py  asking a node which nodes its cluster has
+    check.py     whether a collection can be expected to work
     run.py       running commands that only read
     snapshot.py  some of these commands at the end of a collection
     answer.py    a plain command and its answer

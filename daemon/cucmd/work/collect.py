@@ -81,9 +81,7 @@ async def collect(
             session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
             clock = await prepare(session, task, what, report)
-            async with _upload_target(receiver, task, session, report) as target:
-                gets = _FileGets(task, what, session, target, report, receiver=receiver)
-                results = [await gets.get(path, clock) for path in what.paths]
+            results = await get_paths(session, task, what, clock, receiver, report)
             report.phase(Phase.CLOSE)
             if clock is _NOT_ASKED and what.since is not None:
                 await _learn_zone(session, task, report)
@@ -101,6 +99,20 @@ async def _snapshot(
     notes = await take_snapshot(session, task, commands, receiver, report)
     report.phase(Phase.CLOSE)
     return notes
+
+
+async def get_paths(  # noqa: PLR0917  # all of them are needed
+    session: NodeSession,
+    task: NodeTask,
+    what: Collect,
+    clock: NodeClock,
+    receiver: Receiver,
+    report: Report,
+) -> list[PathResult]:
+    """Gets each path, with an upload target that is gone afterwards. Raises `NodeFailed`."""
+    async with _upload_target(receiver, task, session, report) as target:
+        gets = _FileGets(task, what, session, target, report, receiver=receiver)
+        return [await gets.get(path, clock) for path in what.paths]
 
 
 @asynccontextmanager

@@ -71,7 +71,7 @@ async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tu
 
 def _found(task: NodeTask, table: vos.ClusterTable, peer: str) -> Found:
     mask = Secrets((task.login.password,)).mask
-    asked = _asked(table.nodes, task.host, peer)
+    asked = asked_node(table.nodes, task.host, peer)
     members = tuple(
         Member(
             node=task.node if node is asked else _name(node, task),
@@ -93,7 +93,7 @@ def _name(node: vos.ListedNode, task: NodeTask) -> str:
     return node.address if port is None else address(node.address, port)
 
 
-def _asked(nodes: Sequence[vos.ListedNode], host: str, peer: str) -> vos.ListedNode | None:
+def asked_node(nodes: Sequence[vos.ListedNode], host: str, peer: str) -> vos.ListedNode | None:
     """The node that was asked, which keeps the name by which it is known here.
 
     It is the one at the address to which we are connected, else that of the same name, else the

@@ -31,6 +31,12 @@ ADDED = {
         **{"coverage": "?string", "all_announced": "?bool", "heard_at": "?string"},
         "found": "?Found",
         "sizes": "?Sizes",
+        "checked": "?Checked",
+    },
+    ("type", "Checked"): {
+        **dict.fromkeys(("reachable", "login", "prompt"), "?bool"),
+        **dict.fromkeys(("host_key", "product", "version", "zone", "receiver"), "?string"),
+        **{"clock_ahead": "?float", "logging_total": "?int", "logging_free": "?int"},
     },
     ("type", "PathSize"): {"path": "string", "files": "int", "bytes": "int"},
     ("type", "Sizes"): {
@@ -71,6 +77,12 @@ ADDED = {
     ("method", "Credentials"): {},
     ("method", "Run"): {
         **{"nodes": "[]string", "login": "Login", "commands": "[]string"},
+        **{"discovered": "?[]string", "accept_nodes": "?bool"},
+        **{"timeouts": "?Timeouts", "concurrency": "?int", "try_all": "?bool"},
+        **{"request_id": "?string", "labels": "?[string]string", "start_key": "?string"},
+    },
+    ("method", "Check"): {
+        **{"nodes": "[]string", "login": "Login", "receiver": "?bool"},
         **{"discovered": "?[]string", "accept_nodes": "?bool"},
         **{"timeouts": "?Timeouts", "concurrency": "?int", "try_all": "?bool"},
         **{"request_id": "?string", "labels": "?[string]string", "start_key": "?string"},
@@ -243,6 +255,7 @@ def test_methods_with_an_effect_are_marked(interface: Interface) -> None:
     assert {one.name for one in interface.methods if one.effect} == {
         "Start",
         "Run",
+        "Check",
         "Discover",
         "Retry",
         "Label",

@@ -13,6 +13,8 @@ from rig.scripted_node import (
     Script,
     answers,
     appliance,
+    check_task,
+    checked,
     collected,
     discovered,
     discovery_task,
@@ -67,6 +69,28 @@ async def test_a_cancel_of_a_discovery_at_any_step_leaves_nothing_open(
     said = {vos.SHOW_CLUSTER: ["10.0.0.1 pub pub Publisher callmanager DBPub authenticated"]}
     task = discovery_task(tmp_path)
     await cancel_at_every_step(answers(said), lambda node: discovered(node, task))
+
+
+async def test_a_cancel_of_a_check_at_any_step_leaves_nothing_open(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    listing = ["16 Nov,2004 21:45:43        8,557  enGui.log"]
+    said = {
+        vos.SHOW_CLUSTER: ["10.0.0.1 pub pub Publisher callmanager DBPub authenticated"],
+        "file list activelog platform/log detail": listing,
+        "file get activelog platform/log/enGui.log": pushes(8557),
+    }
+    task = check_task(tmp_path, receiver=True)
+    targets: set[int] = set()
+
+    async def work(node: Node) -> None:
+        try:
+            await checked(node, task)
+        finally:
+            targets.add(len(node.targets))
+
+    await cancel_at_every_step(answers(said), work)
+    assert targets == {0, 1}, "before the file and while it comes"
 
 
 async def cancel_at_every_step(script: Script, work: Work) -> None:

@@ -1,0 +1,291 @@
+"""Whether a collection from a node can be expected to work: log in, ask, get one file, close.
+
+The one rule: whatever is seen is reported at once, so that it stays when a later step fails.
+
+The steps, and what a bad one means
+
+    connection, host key,    the node fails, as a collection would
+    login, prompt
+    `show status`            clock and logging partition: notes. A start widens its window by what
+                             the clock is off, and a full partition can be read
+    `show version active`    a version that is not known is a note
+    `show network cluster`   its product; not every node prints it, so nothing is said of it then
+    `file get`               only if it was asked for: the node fails, as a collection would
+A plain command that is not answered in time fails the node, since it is not at its prompt then.
+
+The file is taken from `platform/log`, where the shell itself and the services of the platform log
+(vos/NODES.md, section 7), so every product has it; from `syslog` if nothing fits there. It is the
+smallest that is not empty, but for the newest, which may be one that is written now. It is kept in
+the job as any file that was collected. More than MOST_BYTES are never taken: it is answered `n`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from msgspec.structs import replace
+
+from cucmd import vos
+from cucmd.allowance import Allowance, Quota
+from cucmd.failure import Code, Failure, NodeFailed, fail
+from cucmd.job import Check, Checked, Collect, Phase
+from cucmd.node.dialogue import NodeSession
+from cucmd.node.login import reach
+from cucmd.node.ports import KnowsHostKey, NodeTask, OpenShell, Receiver, Report, Shell
+from cucmd.node.transcript_file import TranscriptFile
+from cucmd.node.zones import zone_of
+from cucmd.vos.secrets import Secrets
+from cucmd.work.answer import answer
+from cucmd.work.collect import NodeClock, get_paths, notes_of
+from cucmd.work.discover import asked_node
+
+# A clock that is off by more is a note, as it is in a collection.
+CLOCK_OFF = timedelta(minutes=2)
+# Percent of the logging partition that is used. Above its high water mark, which can be set to this
+# at most, a node deletes traces (vos/NODES.md, section 6.3).
+LOGGING_FULL = 95
+# Of the file that is got, and the folders of activelog in which it is looked for.
+MOST_BYTES = 1024 * 1024
+FOLDERS = ("platform/log", "syslog")
+_NO_ANSWER = (
+    "the transcript shows what the node said last, and what it may wait for; for a slow node raise "
+    "--command-timeout or --answer-timeout"
+)
+# A name that can be typed, and means one file.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
+
+
+async def check(  # noqa: PLR0917  # all of them are needed
+    task: NodeTask,
+    what: Check,
+    open_shell: OpenShell,
+    knows_host_key: KnowsHostKey,
+    receiver: Receiver,
+    report: Report,
+) -> tuple[str, ...]:
+    """Reports what is seen. Returns notes: what is not as it should be, and fails no collection.
+
+    Raises `NodeFailed`.
+    """
+    path, secrets = task.folder / "transcript.log", (task.login.password,)
+    transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
+    seen = _Seen(task, what, report, knew_key=knows_host_key(task))
+    with transcript:
+        async with AsyncExitStack() as stack:
+            session = await seen.reach(stack, open_shell, transcript)
+            report.phase(Phase.PREPARE)
+            await answer(session, task, vos.PAGER_OFF)
+            report.phase(Phase.COMMAND)
+            notes = [*await _ask_status(session, task, seen), *await _ask_version(session, seen)]
+            await _ask_product(session, task, seen)
+            if what.receiver:
+                notes += await _get_a_file(session, task, seen, receiver, report)
+            report.phase(Phase.CLOSE)
+            return tuple(notes)
+
+
+class _Seen:
+    """What was seen on a node. Each change is reported. `knew_key`: before the first attempt."""
+
+    def __init__(self, task: NodeTask, what: Check, report: Report, *, knew_key: bool) -> None:
+        self.task = task
+        self.mask = Secrets((task.login.password,)).mask
+        self._report = report
+        self._knew_key = knew_key
+        self._nothing = Checked(receiver=None if what.receiver else "not_asked")
+        self._checked = self._nothing
+
+    def put(self, **fields: object) -> None:
+        self._checked = replace(self._checked, **fields)
+        self._report.checked(self._checked)
+
+    async def reach(
+        self, stack: AsyncExitStack, open_shell: OpenShell, transcript: TranscriptFile
+    ) -> NodeSession:
+        """As `login.reach`."""
+        opened = partial(self._open, open_shell)
+        try:
+            session = await reach(stack, self.task, opened, transcript, self._report)
+        except NodeFailed as error:
+            self._failed(error.failure.code)
+            raise
+        self.put(prompt=True)
+        return session
+
+    async def _open(
+        self,
+        open_shell: OpenShell,
+        task: NodeTask,
+        on_connected: Callable[[], None],
+        on_phase: Callable[[Phase], None],
+        mask: Callable[[str], str],
+    ) -> Shell:
+        """Opens a shell. What an earlier attempt has seen is forgotten."""
+        self._checked = self._nothing
+
+        def connected() -> None:
+            self.put(reachable=True)
+            on_connected()
+
+        def entered(phase: Phase) -> None:
+            if phase is Phase.LOGIN:  # its host key was accepted
+                self.put(host_key=self._accepted_key())
+            on_phase(phase)
+
+        shell = await open_shell(task, connected, entered, mask)
+        self.put(login=True)
+        return shell
+
+    def _accepted_key(self) -> str:
+        if self.task.host_keys == "off":
+            return "unchecked"
+        return "known" if self._knew_key else "new"
+
+    def _failed(self, code: Code) -> None:
+        """Before the first prompt."""
+        if self._checked.login:
+            self.put(prompt=False)
+        elif code is Code.HOST_KEY_CHANGED:
+            self.put(host_key="changed")
+        elif code is Code.HOST_KEY_UNKNOWN:
+            self.put(host_key="unknown")
+        elif self._checked.host_key is not None:
+            self.put(login=False)
+        elif not self._checked.reachable:
+            self.put(reachable=False)
+
+
+# What the node says of itself
+
+
+async def _ask_status(session: NodeSession, task: NodeTask, seen: _Seen) -> list[str]:
+    """Its clock and its logging partition. Returns notes. Raises `NodeFailed`."""
+    lines = await answer(session, task, vos.SHOW_STATUS)
+    status = vos.parse_show_status(lines, zone_of)
+    off = status.offset(datetime.now(UTC))
+    disks = vos.parse_machine(lines).disks
+    logging = next((disk for disk in disks if disk.name == "logging"), None)
+    seen.put(
+        zone=None if status.zone is None else str(status.zone),
+        clock_ahead=None if off is None else float(round(off.total_seconds())),
+        logging_total=None if logging is None else logging.total,
+        logging_free=None if logging is None else logging.free,
+    )
+    return [*_of_clock(status, off), *_of_logging(logging)]
+
+
+def _of_clock(status: vos.NodeStatus, off: timedelta | None) -> Iterable[str]:
+    if status.zone is None:
+        yield (
+            "its time zone is not known here: a window of hours is widened to fit every zone; "
+            "show status says which it is"
+        )
+    elif off is None:
+        yield "what its clock shows is not known: no date in a known form"
+    elif abs(off) > CLOCK_OFF:
+        minutes = round(abs(off) / timedelta(minutes=1))
+        by = f"{minutes} minutes" if minutes < 2880 else f"{minutes // 1440} days"
+        side = "ahead of" if off > timedelta() else "behind"
+        yield (
+            f"its clock is {by} {side} ours: a window is widened by as much; "
+            "utils ntp status shows what it follows"
+        )
+
+
+def _of_logging(disk: vos.Disk | None) -> Iterable[str]:
+    if disk is None:
+        yield "the free space of its logging partition is not known"
+    elif disk.used_percent >= LOGGING_FULL:
+        yield (
+            f"its logging partition is {disk.used_percent} % full: the node deletes its oldest "
+            "traces to make room; collect soon, and delete there what nobody needs"
+        )
+
+
+async def _ask_version(session: NodeSession, seen: _Seen) -> list[str]:
+    """Its version. Returns notes. Raises `NodeFailed`."""
+    said = vos.parse_version_active(await answer(session, seen.task, vos.SHOW_VERSION))
+    if said.version is None:
+        return ["its version is not known: no line of its answer names one"]
+    seen.put(version=seen.mask(said.version))
+    return []
+
+
+async def _ask_product(session: NodeSession, task: NodeTask, seen: _Seen) -> None:
+    """Its product, if the table of its cluster has it in a known form. Raises `NodeFailed`."""
+    table = vos.parse_network_cluster(await answer(session, task, vos.SHOW_CLUSTER))
+    itself = asked_node(table.nodes, task.host, session.shell.peer_address)
+    if itself is not None:
+        seen.put(product=seen.mask(itself.product))
+
+
+# The way to the receiver
+
+
+async def _get_a_file(
+    session: NodeSession, task: NodeTask, seen: _Seen, receiver: Receiver, report: Report
+) -> tuple[str, ...]:
+    """Gets one small file. Returns notes. Raises `NodeFailed`."""
+    try:
+        path = await _small_file(session, task)
+        small = replace(task, quota=_small(task.quota))
+        results = await get_paths(session, small, Collect((path,)), NodeClock(), receiver, report)
+        notes = notes_of(results)
+    except NodeFailed as error:
+        seen.put(receiver="failed")
+        raise NodeFailed(_of_small_file(error.failure, task)) from error
+    seen.put(receiver="ok")
+    return notes
+
+
+async def _small_file(session: NodeSession, task: NodeTask) -> str:
+    """The path of the file to get. Raises `NodeFailed` if there is none."""
+    for folder in FOLDERS:
+        lines = await answer(session, task, f"file list activelog {folder} detail")
+        if name := smallest(vos.parse_file_list(lines)):
+            return f"{folder}/{name}"
+    looked = " or ".join(FOLDERS)
+    raise fail(
+        Code.NO_FILES_MATCHED,
+        f"no file of 1 to {MOST_BYTES} bytes is in {looked}, so none shows the way to the receiver",
+        hint="start with a path that the node has, and see whether its files come",
+    )
+
+
+def smallest(files: Iterable[vos.ListedFile]) -> str | None:
+    """The name of the smallest file that can be got; of equal ones the first. None: there is none.
+
+    Not the newest, unless it is the only one: one that is written now may be gone under its name.
+    """
+    fitting = [file for file in files if 0 < file.size <= MOST_BYTES and _NAME.fullmatch(file.name)]
+    if len(fitting) > 1:
+        fitting.remove(max(fitting, key=lambda file: file.modified))
+    return min(fitting, key=lambda file: (file.size, file.name)).name if fitting else None
+
+
+def _small(quota: Quota) -> Quota:
+    """The same with at most MOST_BYTES for the node."""
+    left = quota.node.left
+    most = MOST_BYTES if left is None else min(MOST_BYTES, left)
+    return Quota(Allowance(max(most, 1)), quota.job)  # 0 would be no limit
+
+
+def _of_small_file(why: Failure, task: NodeTask) -> Failure:
+    """The same failure; a hint that is about a whole collection is replaced."""
+    if why.code is Code.COMMAND_TIMEOUT:
+        return replace(why, hint=_NO_ANSWER)
+    if why.code is not Code.QUOTA_EXCEEDED or not _has_room(task):
+        return why
+    said = f"{why.message}; a check gets {MOST_BYTES} bytes at most"
+    hint = "the file has grown, or the node sends another: check again, or start a small job"
+    return replace(why, message=said, hint=hint)
+
+
+def _has_room(task: NodeTask) -> bool:
+    """For a small file: it was no quota of the configuration that ended it."""
+    left = (task.quota.node.left, task.quota.job.left)
+    return all(one is None or one >= MOST_BYTES for one in left)
