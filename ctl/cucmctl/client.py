@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from cucmctl.calls import decoded, full_name, texts
+from cucmctl.check_calls import CheckCalls
 from cucmctl.cluster import discover_first
 from cucmctl.cluster_calls import ClusterCalls
 from cucmctl.command_calls import CommandCalls
@@ -19,7 +20,7 @@ from cucmctl.wire import Call
 from cucmd.api import structs
 
 
-class Client(CommandCalls, ClusterCalls):
+class Client(CheckCalls, CommandCalls, ClusterCalls):
     """A connection to the daemon, opened by the first call and again after a restart of the daemon.
 
     socket   its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own

@@ -15,6 +15,7 @@ from cucmctl.lean import collect_garbage_less_often, load_msgspec
 VERBS = {
     "start": ("start", "start a job on one or more nodes; prints its id"),
     "run": ("run", "run commands that only read on nodes, and print what they say"),
+    "check": ("check", "whether a collection from nodes can be expected to work"),
     "retry": ("retry", "try nodes of a job again that did not succeed"),
     "status": ("show", "a job, node by node; without a job, running jobs and the newest"),
     "list": ("show", "jobs, newest first"),

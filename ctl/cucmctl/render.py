@@ -88,7 +88,7 @@ def took(started: datetime | None, completed: datetime | None, now: datetime) ->
     return "" if started is None else duration(((completed or now) - started).total_seconds())
 
 
-def _fitting(
+def fitting(
     rows: Sequence[tuple[str, ...]], headings: Sequence[str], columns: int, *, ascii_only: bool
 ) -> list[tuple[str, ...]]:
     """The rows with their first cells, the names, cut so that each line fits into `columns`.
@@ -112,8 +112,10 @@ def job(
     colour: bool = False,
     columns: int | None = None,
     ascii_only: bool = False,
+    found: Iterable[str] = (),
 ) -> Iterator[str]:
-    """The job, node by node, and below the table failures and notes.
+    """The job, node by node, and below the table failures and notes; before these what it has
+    `found` on the nodes, as lines.
 
     With `columns` names are cut so that no line of the table is longer, and of nodes with the same
     failure only some are named.
@@ -133,15 +135,16 @@ def job(
     ]
     headings = ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME")
     if columns is not None:
-        rows = _fitting(rows, headings, columns, ascii_only=ascii_only)
+        rows = fitting(rows, headings, columns, ascii_only=ascii_only)
     yield from table(headings, rows, right="FILES SIZE TIME", colour=colour)
     for node in job.nodes:
         if node.found is not None and node.found.members:
             yield ""
             yield from members(node.found, colour=colour)
-    if table_of_sizes := list(sizes(job, colour=colour)):
-        yield ""
-        yield from table_of_sizes
+    for table_of_nodes in (list(sizes(job, colour=colour)), list(found)):
+        if table_of_nodes:
+            yield ""
+            yield from table_of_nodes
     if said := list(remarks(job.nodes, all_names=columns is None)):
         yield ""
         yield from said
@@ -176,6 +179,8 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
             yield f"paths {visible(', '.join(_first(job.collection.paths)))}"
     elif job.kind == "discover":
         yield "asks a node which nodes its cluster has"
+    elif job.kind == "check":
+        yield "looks whether a collection can be expected to work"
     for command in job.commands or ():
         yield f"runs {visible(command)}"
     if whose := _whose(job):
@@ -352,6 +357,8 @@ def _came(job: Job) -> str:
         paths = [one for node in job.nodes if node.sizes for one in node.sizes.paths]
         whole = size(sum(one.bytes for one in paths))
         return f"{counting(sum(one.files for one in paths), 'file')}, {whole} would come"
+    if job.kind == "check":
+        return f"{counting(sum(bool(node.checked) for node in job.nodes), 'node')} checked"
     files = sum(node.files_received for node in job.nodes)
     received = size(sum(node.bytes_received for node in job.nodes))
     return f"{counting(files, 'file')}, {received}"

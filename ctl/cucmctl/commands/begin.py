@@ -1,4 +1,4 @@
-"""What `start`, `run`, `retry` and `discover` share: options, and what follows the daemon's answer.
+"""What verbs that start work share: options, and what follows the daemon's answer.
 
 The one rule: once the daemon has answered, no message and no exit code asks to do it again.
 """

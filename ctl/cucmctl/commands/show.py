@@ -13,7 +13,7 @@ from typing import get_args
 
 import msgspec
 
-from cucmctl import exits, job_list, printer, render
+from cucmctl import checked, exits, job_list, printer, render
 from cucmctl.client import Client
 from cucmctl.options import Command, count, earliest, job_id, label, labels_of, rfc3339
 from cucmctl.unfinished import MOST, UNFINISHED, older
@@ -40,12 +40,16 @@ def _status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         printer.json_line(job)
         return exits.DONE
+    colour, columns = printer.in_colour(sys.stdout), printer.columns(sys.stdout)
+    ascii_only = printer.ascii_only(sys.stdout)
+    found = checked.table(job, colour=colour, columns=columns, ascii_only=ascii_only)
     lines = render.job(
         job,
         datetime.now(UTC),
-        colour=printer.in_colour(sys.stdout),
-        columns=printer.columns(sys.stdout),
-        ascii_only=printer.ascii_only(sys.stdout),
+        colour=colour,
+        columns=columns,
+        ascii_only=ascii_only,
+        found=found if checked.has_checked(job) else (),
     )
     size = printer.rows(sys.stdout), printer.columns(sys.stdout)
     for text in render.first_in_view(lines, *size):
@@ -66,7 +70,9 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="only with this label; may be repeated",
     )
-    parser.add_argument("--kind", metavar="KIND", help="only jobs that do this: collect, discover")
+    parser.add_argument(
+        "--kind", metavar="KIND", help="only jobs that do this: collect, check, ..."
+    )
     parser.add_argument(
         "--target", metavar="NAME", help="only started for this cluster, or with this node"
     )

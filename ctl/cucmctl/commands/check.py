@@ -1,0 +1,137 @@
+"""`check`: whether a collection from nodes can be expected to work, before it is needed.
+
+The one rule: standard output has what was found, and what to do about it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from cucmctl import checked, exits, printer, render
+from cucmctl.client import Client
+from cucmctl.commands import lookup
+from cucmctl.commands.ask_first import ask_first
+from cucmctl.commands.begin import add_how, add_login_options, add_try_all, begin, timeouts_of
+from cucmctl.commands.follow import add_reconnect, follow
+from cucmctl.commands.login import check_user, login_of
+from cucmctl.options import Command, VerbParser, labels_of
+from cucmctl.remarks import remarks
+from cucmctl.views import Silent
+from cucmd.api.structs import Job
+
+TIMEOUTS = {
+    "connect": "to reach a node",
+    "login": "from connected to the first prompt",
+    "answer": "for each of the commands",
+    "command": "for the file of --receiver",
+    "stall": "in its transfer, so long without a byte",
+    "node": "for a whole node",
+    "job": "for the whole job",
+}
+
+
+def _arguments(parser: VerbParser) -> None:
+    parser.add_argument(
+        "nodes", metavar="TARGET", nargs="+", help="a host, or host:port; or a cluster"
+    )
+    parser.add_argument(
+        "--receiver",
+        action="store_true",
+        help="get one small file of each node too, which proves that it reaches this host",
+    )
+    add_login_options(parser)
+    how = parser.add_argument_group("how")
+    add_how(how, TIMEOUTS)
+    add_try_all(how)
+    add_reconnect(how)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    timeouts, labels = timeouts_of(arguments, TIMEOUTS), labels_of("--label", arguments.label)
+    check_user(arguments)
+    with Client(arguments.socket) as client:
+        client.connect()  # before the password is asked for
+        lookup.check_credential(client, arguments.credential)
+        discovered = lookup.only_publishers(client, arguments.nodes, "check")
+        try:
+            login = login_of(arguments)
+        except KeyboardInterrupt:
+            printer.note("interrupted; nothing was started")
+            return exits.INTERRUPTED
+
+        def call() -> Job:
+            ask_first(client, discovered, login, timeouts, reconnect=arguments.reconnect)
+            return client.check(
+                arguments.nodes,
+                login=login,
+                receiver=arguments.receiver,
+                timeouts=timeouts,
+                concurrency=arguments.concurrency,
+                labels=labels or None,
+                try_all=arguments.try_all,
+                discovered=discovered or None,
+                accept_nodes=arguments.accept_nodes,
+            )
+
+        return begin(client, arguments, call, stay=_stay)
+
+
+def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
+    printer.note(f"job {job.job_id} checks {render.counting(len(job.nodes), 'node')}")
+    return follow(
+        client,
+        job.job_id,
+        lambda: Shown(receiver=arguments.receiver, as_json=arguments.json),
+        reconnect=arguments.reconnect,
+        begun=job,
+    )
+
+
+class Shown(Silent):
+    """Shows the table at the end, and below it what failed and what is not as it should be."""
+
+    def __init__(self, *, receiver: bool, as_json: bool) -> None:
+        super().__init__(sys.stdout, as_json=as_json)
+        self._receiver = receiver
+
+    def conclude(self, job: Job) -> None:
+        if self._json:
+            for text in remarks(job.nodes):
+                printer.note(text)
+            printer.json_line(job)
+        else:
+            self._show(job)
+        if not self._receiver:
+            printer.note("whether the nodes reach this host was not looked at: --receiver")
+
+    def _show(self, job: Job) -> None:
+        stream, columns = sys.stdout, printer.columns(sys.stdout)
+        table = checked.table(
+            job,
+            colour=printer.in_colour(stream),
+            columns=columns,
+            ascii_only=printer.ascii_only(stream),
+        )
+        for text in table:
+            printer.line(text)
+        if said := list(remarks(job.nodes, all_names=columns is None)):
+            for text in ("", *said):
+                printer.line(text)
+
+
+COMMANDS = {
+    "check": Command(
+        "Looks whether a collection from every TARGET can be expected to work, and prints\n"
+        "a table: whether its port answers, its host key was known, login and prompt came,\n"
+        "by how much its clock is ahead, how much of its logging partition is free, product\n"
+        "and version; below it, what failed and what to do about it. Nothing is changed on a\n"
+        "node. The exit code is 0 only if every node has passed; what is said to be a note\n"
+        "fails no collection. It is a job: Ctrl-C leaves it running.",
+        "  cucmctl check berlin --receiver\n"
+        "  cucmctl check ccm-pub ccm-sub1 --user administrator\n"
+        "  cucmctl --json check berlin --receiver | jq '.nodes[].checked'",
+        _arguments,
+        _check,
+    )
+}
