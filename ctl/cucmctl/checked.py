@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from cucmctl import render
 from cucmctl.printer import visible
+from cucmctl.remarks import named
 from cucmctl.table import table as text_table
 from cucmd.api.structs import Job, Node
 from cucmd.api.structs_checked import Checked
@@ -58,7 +59,7 @@ def _steps(node: Node) -> tuple[str, ...]:
         _done(seen.prompt),
         _clock(seen.clock_ahead),
         _free(seen.logging_free, seen.logging_total),
-        seen.receiver or "",
+        "" if seen.receiver in (None, "not_asked") else seen.receiver,
     )
 
 
@@ -89,9 +90,10 @@ def _width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
 
 def _by_machine(nodes: Sequence[Node], machines: Sequence[tuple[str, str]]) -> Iterator[str]:
     """`callmanager 15.0.1.11900-40: cucm-pub, cucm-sub1`."""
-    named: dict[str, list[str]] = {}
+    of: dict[str, list[str]] = {}
     for node, machine in zip(nodes, machines, strict=True):
         if text := " ".join(filter(None, machine)):
-            named.setdefault(visible(text), []).append(visible(node.node))
-    for text, names in named.items():
-        yield f"{text}: {'all nodes' if len(names) == len(nodes) > 1 else ', '.join(names)}"
+            of.setdefault(visible(text), []).append(visible(node.node))
+    for text, names in of.items():
+        everywhere = len(names) == len(nodes) > 1
+        yield f"{text}: {'all nodes' if everywhere else named(names, all_names=False)}"

@@ -29,7 +29,7 @@ def remarks(nodes: Iterable[Node], *, all_names: bool = True) -> Iterator[str]:
             same = text, re.sub(rf"(?<!\S){re.escape(node.node)}(?!\S)", "NODE", hint)
             groups.setdefault(same, []).append((visible(node.node), visible(hint)))
     for (text, same_hint), of_nodes in groups.items():
-        yield f"{_named([name for name, _ in of_nodes], all_names=all_names)}: {text}"
+        yield f"{named([name for name, _ in of_nodes], all_names=all_names)}: {text}"
         hint = of_nodes[0][1] if len(of_nodes) == 1 else visible(same_hint)
         if hint:
             yield f"  hint: {hint}"
@@ -56,7 +56,8 @@ def _code(failure: Failure, text: str) -> str:
     return f"({'; '.join(parts)})" if parts else ""
 
 
-def _named(names: list[str], *, all_names: bool) -> str:
+def named(names: list[str], *, all_names: bool) -> str:
+    """`a, b, c`; unless `all_names`, of many the first few: `a, b, c and 5 more`."""
     if all_names or len(names) <= NAMED + 1:  # `and 1 more` would be as long as the name
         return ", ".join(names)
     return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"

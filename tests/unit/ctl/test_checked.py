@@ -1,0 +1,87 @@
+"""What a check has seen, as a table."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from cucmctl import checked, job_list, render
+from cucmd.api.structs_checked import Checked
+
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+WHOLE = Checked(
+    reachable=True,
+    host_key="known",
+    login=True,
+    prompt=True,
+    product="callmanager",
+    version="12.5.1.15900-66",
+    zone="Europe/Berlin",
+    clock_ahead=-421.0,
+    logging_total=70_895_599_616,
+    logging_free=5_442_908_160,
+    receiver="ok",
+)
+REFUSED = Checked(reachable=True, host_key="new", login=False, receiver="not_asked")
+
+
+@pytest.fixture
+def lines(job, node):
+    """The lines of the table for nodes on which this was seen."""
+
+    def _lines(*seen, columns=None):
+        names = [f"cucm-sub{number}" for number in range(1, len(seen) + 1)]
+        nodes = [
+            node(name, "succeeded", checked=one) for name, one in zip(names, seen, strict=True)
+        ]
+        return list(checked.table(job(*nodes, status="succeeded"), columns=columns))
+
+    return _lines
+
+
+def test_a_line_has_every_step_and_the_machine(lines):
+    heading, line = lines(WHOLE)
+    assert heading.split("  ")[0] == "NODE"
+    assert line.split() == [
+        *("cucm-sub1", "ok", "known", "ok", "ok", "-7m01s", "5.4", "GB", "(7%)", "ok"),
+        *("callmanager", "12.5.1.15900-66"),
+    ]
+
+
+def test_what_was_not_reached_is_empty(lines):
+    _, refused, unseen, gone = lines(REFUSED, None, Checked(reachable=False))
+    assert refused.split() == ["cucm-sub1", "ok", "new", "failed"]
+    assert unseen.split() == ["cucm-sub2"]
+    assert gone.split() == ["cucm-sub3", "failed"]
+
+
+def test_the_receiver_has_a_column_only_where_it_was_asked_for(lines):
+    assert "RECEIVER" in lines(WHOLE)[0]
+    assert "RECEIVER" in lines(Checked(reachable=False))[0]
+    assert "RECEIVER" not in lines(REFUSED)[0]
+
+
+def test_on_a_narrow_terminal_the_machine_is_said_once_below(lines):
+    other = Checked(reachable=True, product="cups", version="12.5.1.15900-67")
+    heading, *rows, first, second = lines(WHOLE, other, WHOLE, columns=80)
+    assert max(map(len, (heading, *rows))) <= 80
+    assert len(rows) == 3
+    assert "VERSION" not in heading
+    assert first == "callmanager 12.5.1.15900-66: cucm-sub1, cucm-sub3"
+    assert second == "cups 12.5.1.15900-67: cucm-sub2"
+    assert lines(WHOLE, WHOLE, columns=80)[-1].endswith(": all nodes")
+    assert "VERSION" in lines(WHOLE, columns=120)[0]
+
+
+def test_words_of_a_node_cannot_control_the_terminal(lines):
+    bad = Checked(reachable=True, product="\x1b[2J", version="1\r\n2", host_key="\x07")
+    for columns in (None, 40):
+        assert all(line.isprintable() for line in lines(bad, columns=columns))
+
+
+def test_status_and_the_end_of_a_job_say_that_it_is_a_check(job, node, lines):
+    one = job(node("a", "succeeded", checked=WHOLE), status="succeeded", kind="check")
+    shown = "\n".join(render.job(one, NOW, found=checked.table(one)))
+    assert "looks whether a collection can be expected to work" in shown
+    assert "callmanager" in shown
+    assert "1 node checked" in next(iter(render.ending(one)))
+    assert "(check)" in "\n".join(job_list.jobs([render.summary(one)], NOW))
