@@ -51,10 +51,16 @@ LOGGING_FULL = 95
 # Of the file that is got, and the folders of activelog in which it is looked for.
 MOST_BYTES = 1024 * 1024
 FOLDERS = ("platform/log", "syslog")
-_NO_ANSWER = (
-    "the transcript shows what the node said last, and what it may wait for; for a slow node raise "
-    "--command-timeout or --answer-timeout"
-)
+# What to do if that file does not come, where the usual hint is about a whole collection.
+_GONE = "it may have been rotated away since it was listed: check again"
+_HINTS = {
+    Code.COMMAND_TIMEOUT: (
+        "the transcript shows what the node said last, and what it may wait for; for a slow node "
+        "raise --command-timeout or --answer-timeout"
+    ),
+    Code.NO_FILES_MATCHED: _GONE,
+    Code.INVALID_PATH: _GONE,
+}
 # A name that can be typed, and means one file.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
@@ -232,6 +238,10 @@ async def _get_a_file(
     """Gets one small file. Returns notes. Raises `NodeFailed`."""
     try:
         path = await _small_file(session, task)
+    except NodeFailed:
+        seen.put(receiver="failed")
+        raise
+    try:
         small = replace(task, quota=_small(task.quota))
         results = await get_paths(session, small, Collect((path,)), NodeClock(), receiver, report)
         notes = notes_of(results)
@@ -276,8 +286,8 @@ def _small(quota: Quota) -> Quota:
 
 def _of_small_file(why: Failure, task: NodeTask) -> Failure:
     """The same failure; a hint that is about a whole collection is replaced."""
-    if why.code is Code.COMMAND_TIMEOUT:
-        return replace(why, hint=_NO_ANSWER)
+    if why.code in _HINTS:
+        return replace(why, hint=_HINTS[why.code])
     if why.code is not Code.QUOTA_EXCEEDED or not _has_room(task):
         return why
     said = f"{why.message}; a check gets {MOST_BYTES} bytes at most"
