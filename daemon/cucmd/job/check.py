@@ -55,9 +55,12 @@ class Checked(msgspec.Struct, frozen=True):
     receiver: ReceiverSeen | None = None
 
     def after(self, before: Checked | None) -> Checked:
-        """The same, where `before` was seen by an earlier attempt of the same job: a key that the
-        job has made known itself still was new.
+        """The same, where `before` was seen earlier in the same job: a key that the job has made
+        known itself still was new. It is kept from the first step of an attempt on, which may be
+        cut off by a stop of the daemon.
         """
-        if before is None or before.host_key != "new" or self.host_key != "known":
+        if before is None or before.host_key != "new" or self.reachable is False:
+            return self
+        if self.host_key not in (None, "known"):
             return self
         return msgspec.structs.replace(self, host_key="new")

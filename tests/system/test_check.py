@@ -1,0 +1,191 @@
+"""Nodes are checked over real sockets: what is seen, what is kept of it, and how it ends."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cucmctl import Client, InvalidRequest
+from cucmd.api import structs
+from cucmd.api.structs_checked import Checked
+from rig.credentials import named_credential
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.inspection import check_files
+from rig.jobs import start
+from rig.lab import Lab, running_lab
+from rig.parameters import more
+from rig.quiet import wait_until
+
+SEEN = Checked(
+    reachable=True,
+    host_key="new",
+    login=True,
+    prompt=True,
+    product="callmanager",
+    version="12.5.1.15900-66",
+    zone="UTC",
+    clock_ahead=0.0,
+    logging_total=69_234_984 * 1024,
+    logging_free=5_315_340 * 1024,
+    receiver="not_asked",
+)
+
+
+def checked(client: Client, lab: Lab, nodes: list[str] | None = None, **fields: object):
+    login = structs.Login(lab.username, lab.password)
+    job = client.check(nodes or lab.nodes, login=login, **fields)
+    return client.wait(job.job_id, timeout=60)
+
+
+def without_clock(job: structs.Job) -> list[Checked]:
+    """What was seen, with a clock that is right by a few seconds as if by none."""
+    seen = [node.checked or Checked() for node in job.nodes]
+    assert all(one.clock_ahead is None or abs(one.clock_ahead) <= 5 for one in seen), seen
+    return [
+        one if one.clock_ahead is None else msgspec.structs.replace(one, clock_ahead=0.0)
+        for one in seen
+    ]
+
+
+def replaced(**fields: object) -> Checked:
+    return msgspec.structs.replace(SEEN, **fields)
+
+
+def test_what_a_check_sees_and_what_it_leaves_behind(daemon: Daemon) -> None:
+    with running_lab(2) as lab, daemon.client() as client:
+        job = checked(client, lab, labels={"case": "1"})
+        assert (job.status, job.kind, job.labels) == ("succeeded", "check", {"case": "1"})
+        assert without_clock(job) == [SEEN] * 2
+        assert job.collection == structs.Collection()
+        report = lab.report()
+        assert (report["logins"], report["commands"]) == (2, 2 * 4)
+        assert list(client.files(job.job_id)) == []
+        again = checked(client, lab, receiver=True)
+        assert without_clock(again) == [replaced(host_key="known", receiver="ok")] * 2
+        files = list(client.files(again.job_id))
+        assert [(file.node, file.complete) for file in files] == [(n, True) for n in lab.nodes]
+        check_files(Path(again.directory))
+        assert {listed.kind for listed in client.list(kind="check")} == {"check"}
+        assert client.list(kind="collect") == ()
+
+
+@pytest.mark.long
+def test_a_key_that_must_be_known_beforehand(make_daemon: Callable[..., Daemon]) -> None:
+    daemon = make_daemon('[ssh]\nhost_keys = "strict"\n')
+    with running_lab(1) as lab, daemon.client() as client:
+        job = checked(client, lab)
+        (node,) = job.nodes
+        assert node.failure.code == "host_key_unknown"
+        assert node.failure.hint.endswith(f"hostkeys add {lab.nodes[0]}")
+        assert node.checked == Checked(reachable=True, host_key="unknown", receiver="not_asked")
+        client.add_host_key(lab.nodes[0])
+        assert without_clock(checked(client, lab)) == [replaced(host_key="known")]
+
+
+@pytest.mark.long
+def test_the_command_prints_what_is_wrong_and_what_to_do(tmp_path: Path, daemon: Daemon) -> None:
+    secret = tmp_path / "secret"
+    with running_lab(3, "--fault", "2=refuse-login", "--fault", "3=clock-ahead@7200") as lab:
+        secret.write_text(lab.password)
+        secret.chmod(0o600)
+        who = (*lab.nodes, "--user", lab.username, "--password-file", str(secret), "--receiver")
+        first, second = daemon.ctl("check", *who), daemon.ctl("--json", "check", *who)
+        good = daemon.ctl("check", lab.nodes[0], *who[3:])
+    assert (first.returncode, second.returncode, good.returncode) == (3, 3, 0)
+    heading, *rows = first.stdout.splitlines()[:4]
+    assert [row.split()[0] for row in rows] == lab.nodes
+    assert "RECEIVER" in heading
+    assert "hint: check user name and password" in first.stdout
+    job = msgspec.convert(json.loads(second.stdout), structs.Job)
+    # Its clock was put forward when it pushed for the first check.
+    assert abs(job.nodes[2].checked.clock_ahead - 7200) < 60
+    assert [len(node.notes) for node in job.nodes] == [0, 0, 1]
+    assert "120 minutes ahead" in job.nodes[2].notes[0]
+
+
+@pytest.mark.long
+def test_what_comes_of_it_is_read_as_of_any_job(tmp_path: Path, daemon: Daemon) -> None:
+    with running_lab(2, "--fault", "2=refuse-login") as lab, daemon.client() as client:
+        job = checked(client, lab, receiver=True)
+        assert job.status == "partial"
+        wait_until(lambda: client.status(job.job_id).closed)
+        assert "> show status" in "".join(client.transcript(job.job_id, lab.nodes[0]))
+        assert [reply.wrong for reply in client.verify(job.job_id)][-1] == ()
+        done = daemon.ctl("export", job.job_id, "--format", "dir", "-o", str(tmp_path / "x"))
+        assert done.returncode == 0, done.stderr
+        manifest = json.loads((tmp_path / "x" / "manifest.json").read_text())
+        assert manifest["job"]["work"] == {"type": "check", "receiver": True}
+        seen = [node["checked"] for node in manifest["job"]["nodes"]]
+        assert [(one["login"], one["version"]) for one in seen] == [
+            (True, SEEN.version),
+            (False, None),
+        ]
+        assert len(manifest["files"]) == 1
+        assert SEEN.version in daemon.ctl("status", job.job_id).stdout
+
+
+@pytest.mark.long
+def test_a_retry_checks_the_nodes_that_failed_anew(daemon: Daemon) -> None:
+    with running_lab(2, "--fault", "2=unreachable*1") as lab, daemon.client() as client:
+        timeouts = structs.Timeouts(stall=3, grace=1)
+        job = checked(client, lab, receiver=True, timeouts=timeouts)
+        assert [node.checked.receiver for node in job.nodes] == ["ok", "failed"]
+        wait_until(lambda: client.status(job.job_id).closed)
+        login = structs.Login(lab.username, lab.password)
+        after = client.wait(client.retry(job.job_id, login=login).job_id, timeout=60)
+        assert (after.status, after.nodes[1].checked.receiver) == ("succeeded", "ok")
+        assert [node.checked.host_key for node in after.nodes] == ["new", "known"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGKILL, *more(signal.SIGTERM)])
+@pytest.mark.parametrize("step", ["prepare", "transfer"])
+def test_it_goes_on_after_a_restart(tmp_path: Path, how: signal.Signals, step: str) -> None:
+    with running_lab(2, "--fault", f"1=hang:{step}*1") as lab:
+        given = named_credential(tmp_path / "given", "lab", lab.username, lab.password)
+        folder, config = tmp_path / "cucmd", CONFIG + given
+        with running_daemon(folder, config) as daemon, daemon.client() as client:
+            login, timeouts = structs.Login(credential="lab"), structs.Timeouts(grace=0.5)
+            job = client.check(lab.nodes, login=login, receiver=True, timeouts=timeouts)
+            wait_until(lambda: lab.report()["faults_used"] == 1)
+            wait_until(lambda: client.status(job.job_id).nodes[1].status == "succeeded")
+            daemon.signal(how)
+            daemon.process.wait(30)
+        with running_daemon(folder, config) as daemon, daemon.client() as client:
+            after = client.wait(job.job_id, timeout=60)
+            assert after.status == "succeeded"
+            # The key was new to this job, though the second attempt finds it known.
+            assert without_clock(after) == [replaced(receiver="ok")] * 2
+            assert [node.attempt for node in after.nodes] == [2, 1]
+            exported = [file for file in client.files(job.job_id) if file.exported]
+            assert [file.node for file in exported] == lab.nodes
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", ["prepare", "transfer"])
+def test_a_cancel_ends_it_and_the_session_on_the_node(daemon: Daemon, step: str) -> None:
+    with running_lab(1, "--fault", f"1=silent:{step}*1") as lab, daemon.client() as client:
+        login = structs.Login(lab.username, lab.password)
+        job = client.check(lab.nodes, login=login, receiver=True)
+        wait_until(lambda: lab.report()["faults_used"] == 1)
+        assert client.cancel(job.job_id).cancelled
+        after = client.wait(job.job_id)
+        assert after.status == "cancelled"
+        assert after.nodes[0].checked.prompt
+        with daemon.client() as other:  # a collection works on the same node at once
+            assert other.wait(start(other, lab).job_id, timeout=60).status == "succeeded"
+        assert lab.report()["interrupts"] >= 1
+
+
+@pytest.mark.long
+def test_a_call_with_the_same_key_is_one_job(daemon: Daemon) -> None:
+    with running_lab(1) as lab, daemon.client() as client:
+        login = structs.Login(lab.username, lab.password)
+        first = client.check(lab.nodes, login=login, start_key="k")
+        assert client.check(lab.nodes, login=login, start_key="k").job_id == first.job_id
+        with pytest.raises(InvalidRequest):
+            client.check(lab.nodes, login=login, receiver=True, start_key="k")
+        client.wait(first.job_id, timeout=60)
