@@ -56,18 +56,26 @@ def replaced(**fields: object) -> Checked:
 
 def test_what_a_check_sees_and_what_it_leaves_behind(daemon: Daemon) -> None:
     with running_lab(2) as lab, daemon.client() as client:
-        job = checked(client, lab, labels={"case": "1"})
+        job = checked(client, lab, labels={"case": "1"}, receiver=True)
         assert (job.status, job.kind, job.labels) == ("succeeded", "check", {"case": "1"})
-        assert without_clock(job) == [SEEN] * 2
+        assert without_clock(job) == [replaced(receiver="ok")] * 2
         assert job.collection == structs.Collection()
+        report = lab.report()
+        assert (report["logins"], report["commands"]) == (2, 2 * 6)
+        files = list(client.files(job.job_id))
+        assert [(file.node, file.complete) for file in files] == [(n, True) for n in lab.nodes]
+        check_files(Path(job.directory))
+
+
+@pytest.mark.long
+def test_without_the_receiver_nothing_is_fetched(daemon: Daemon) -> None:
+    with running_lab(2) as lab, daemon.client() as client:
+        job = checked(client, lab)
+        assert without_clock(job) == [SEEN] * 2
         report = lab.report()
         assert (report["logins"], report["commands"]) == (2, 2 * 4)
         assert list(client.files(job.job_id)) == []
-        again = checked(client, lab, receiver=True)
-        assert without_clock(again) == [replaced(host_key="known", receiver="ok")] * 2
-        files = list(client.files(again.job_id))
-        assert [(file.node, file.complete) for file in files] == [(n, True) for n in lab.nodes]
-        check_files(Path(again.directory))
+        assert without_clock(checked(client, lab)) == [replaced(host_key="known")] * 2
         assert {listed.kind for listed in client.list(kind="check")} == {"check"}
         assert client.list(kind="collect") == ()
 
