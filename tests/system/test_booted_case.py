@@ -131,7 +131,9 @@ def test_who_may_look_is_refused_what_the_table_says(host: Host, lab: Lab) -> No
     run = ("run", lab.nodes[0], login, "--", "show", "status")
     discover = ("discover", lab.nodes[0], login)
     assert host.must_ctl("olga", *run)
+    check = ("check", lab.nodes[0], login)
     assert host.must_ctl("olga", *discover)
+    assert host.must_ctl("olga", *check)
     assert CREDENTIAL in host.must_ctl("olga", "credentials")
     (run_id,) = [job["job_id"] for job in listed(host, "run")]
     looks = (
@@ -151,6 +153,7 @@ def test_who_may_look_is_refused_what_the_table_says(host: Host, lab: Lab) -> No
     changes = (
         job,
         run,
+        check,
         discover,
         ("credentials",),
         ("retry", job_id),

@@ -218,7 +218,7 @@ def test_a_case_from_start_to_delete(daemon: Daemon, lab: Lab) -> None:
 
 @pytest.mark.long
 def test_a_cluster_is_asked_and_commands_are_run_on_it(tmp_path: Path) -> None:
-    """Every method about what the daemon knows, and about commands."""
+    """Every method about what the daemon knows, about commands, and about checks."""
     with ExitStack() as stack:
         lab = stack.enter_context(running_lab(2, "--port", str(free_port())))
         login = {"username": lab.username, "password": lab.password}
@@ -264,6 +264,15 @@ def test_a_cluster_is_asked_and_commands_are_run_on_it(tmp_path: Path) -> None:
         assert {one["output"]["node"] for one in of_one[:-1]} == {lab.nodes[1]}
         refused = call.error("Run", **{**request, "commands": ["utils system restart"]})
         assert "InvalidRequest" in refused
+
+        request = {"nodes": ["berlin"], "discovered": ["berlin"], "start_key": "c"}
+        request |= {"login": login, "receiver": True}
+        job_id = call("Check", **request)["job"]["job_id"]
+        assert call("Check", **request)["job"]["job_id"] == job_id
+        assert ended(call, job_id)["status"] == "succeeded"
+        seen = [node["checked"] for node in closed(call, job_id)["nodes"]]
+        assert [(one["host_key"], one["receiver"]) for one in seen] == [("known", "ok")] * 2
+        assert "InvalidRequest" in call.error("Check", **request, commands=["show status"])
 
 
 @pytest.mark.long

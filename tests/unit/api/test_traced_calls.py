@@ -11,6 +11,7 @@ import pytest
 from cucmd.api import error_structs, structs
 from cucmd.api.methods import Jobs
 from cucmd.api.planning import Planner
+from cucmd.api.structs_check import CheckRequest
 from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.config import Cluster, Config, Limits, Profile
 from cucmd.varlink import Caller, VarlinkError
@@ -162,6 +163,23 @@ async def test_a_discovery_has_its_ids_and_comes_again_by_its_key(
         with pytest.raises(VarlinkError) as caught:
             await a.jobs.discover(CALLER, refused)
     assert (first.job.kind, first.job.owner, first.request_id) == ("discover", 1000, "case 1")
+    assert again.job.job_id == first.job.job_id
+    (line,) = lines_with(caplog, "case 2")
+    assert first.job.job_id in line.getMessage()
+    assert_refused(caught.value, "InvalidRequest", "case 3", caplog)
+
+
+async def test_a_check_has_its_ids_and_comes_again_by_its_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with api(tmp_path) as a:
+        asked = CheckRequest(("a",), LOGIN, request_id="case 1", start_key="k")
+        first = await a.jobs.check(CALLER, asked)
+        again = await a.jobs.check(CALLER, msgspec.structs.replace(asked, request_id="case 2"))
+        other = msgspec.structs.replace(asked, request_id="case 3", receiver=True)
+        with pytest.raises(VarlinkError) as caught:
+            await a.jobs.check(CALLER, other)
+    assert (first.job.kind, first.job.owner, first.request_id) == ("check", 1000, "case 1")
     assert again.job.job_id == first.job.job_id
     (line,) = lines_with(caplog, "case 2")
     assert first.job.job_id in line.getMessage()
