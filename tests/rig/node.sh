@@ -34,6 +34,18 @@ list_files() {
     find -L "$base" -maxdepth "$depth" -type f -name "$name" ${minutes:+-mmin "-$minutes"} | sort
 }
 
+file_list() { # file_list LOCATION FOLDER detail
+    local file count=0 size
+    [ -d "$NODE_ROOT/$2" ] || { printf 'no such file or directory can be found\n'; return; }
+    for file in "$NODE_ROOT/$2"/*; do
+        [ -f "$file" ] || continue
+        size=$(stat -c %s "$file" | sed ':a;s/\B[0-9]\{3\}\>/,&/;ta')
+        printf '%s%13s  %s\n' "$(LC_ALL=C date -r "$file" '+%d %b,%Y %H:%M:%S')" "$size" "${file##*/}"
+        count=$((count + 1))
+    done
+    printf 'dir count = 0, file count = %s\n' "$count"
+}
+
 minutes_of() {
     case $1 in
         minutes) echo "$2" ;;
@@ -137,6 +149,7 @@ while printf 'admin:'; do
         'file get') shift 2; file_get "$@" ;;
         'set cli') printf 'Automatic pagination is turned off\n' ;;
         'quit '|'exit ') exit 0 ;;
+        'file list') shift 2; file_list "$@" ;;
         ' ') ;;
         *) printf 'No valid command entered\n' ;;
     esac

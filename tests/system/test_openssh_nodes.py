@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cucmd.api import structs
 from rig.daemon import Daemon, running_daemon
 from rig.inspection import manifest
 from rig.jobs import node, start, statuses, until
@@ -117,6 +118,27 @@ def test_three_nodes_at_once_and_one_is_cancelled(daemon: Daemon, make_node: Mak
     assert (folder / cut["path"]).stat().st_size == cut["size"]
     wait_until(lambda: all(one.processes() == [] for one in nodes))
     assert_nothing_open(daemon, before)
+
+
+@pytest.mark.long
+def test_a_check_gets_the_smallest_file_that_is_not_new(
+    daemon: Daemon, make_node: MakeNode
+) -> None:
+    one = make_node(7)
+    logs = one.root / "platform" / "log"
+    logs.mkdir(parents=True)
+    for age, (name, size) in enumerate({"new": 1, "old": 1_234_567, "small": 45_678}.items()):
+        (logs / name).write_bytes(os.urandom(size))
+        os.utime(logs / name, (1e9 - age, 1e9 - age))
+    login = structs.Login(one.username, one.password)
+    with daemon.client() as client:
+        job = client.wait(client.check([one.address], login=login, receiver=True).job_id)
+    assert statuses(job) == ["succeeded"], node(job, 0).failure
+    seen = node(job, 0).checked
+    assert (seen.prompt, seen.receiver) == (True, "ok")
+    came = digests(received(Path(job.directory), one.address))
+    whole = digests(one.root)
+    assert came == {"platform/log/small": whole["platform/log/small"]}
 
 
 def test_a_node_whose_terminal_is_in_raw_mode(daemon: Daemon, make_node: MakeNode) -> None:

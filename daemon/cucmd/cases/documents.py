@@ -244,10 +244,27 @@ def _remarks(node: Node, figures: Figures) -> Iterator[str]:
         yield f"{node.node}: names {member.node}, {member.name}: {member.role}, {member.product}"
     for one in node.sizes.paths if node.sizes else ():
         yield f"{node.node}: {one.path}: {one.files} files, {one.bytes:,} bytes would come"
+    if node.checked is not None:
+        yield f"{node.node}: {', '.join(_seen(node.checked))}"
     for note in node.notes:
         yield f"{node.node}: note: {note}"
     if figures.left_out:
         yield f"{node.node}: {figures.left_out} files did not come completely"
+
+
+def _seen(checked: Checked) -> Iterator[str]:
+    for name in ("reachable", "login", "prompt"):
+        if (done := getattr(checked, name)) is not None:
+            yield f"{name}: {'yes' if done else 'no'}"
+    for name in ("host_key", "product", "version", "zone"):
+        if (said := getattr(checked, name)) is not None:
+            yield f"{name.replace('_', ' ')} {said}"
+    if checked.clock_ahead is not None:
+        yield f"clock {checked.clock_ahead:+g} s"
+    if checked.logging_free is not None:
+        yield f"{checked.logging_free:,} bytes free for logs"
+    if checked.receiver is not None:
+        yield f"receiver {checked.receiver.replace('_', ' ')}"
 
 
 def _completed_at(job: Job) -> datetime | None:

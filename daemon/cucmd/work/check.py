@@ -40,11 +40,9 @@ from cucmd.node.transcript_file import TranscriptFile
 from cucmd.node.zones import zone_of
 from cucmd.vos.secrets import Secrets
 from cucmd.work.answer import answer
-from cucmd.work.collect import NodeClock, get_paths, notes_of
+from cucmd.work.collect import WORTH_A_NOTE, NodeClock, get_paths, how_far, notes_of
 from cucmd.work.discover import asked_node
 
-# A clock that is off by more is a note, as it is in a collection.
-CLOCK_OFF = timedelta(minutes=2)
 # Percent of the logging partition that is used. Above its high water mark, which can be set to this
 # at most, a node deletes traces (vos/NODES.md, section 6.3).
 LOGGING_FULL = 95
@@ -192,12 +190,9 @@ def _of_clock(status: vos.NodeStatus, off: timedelta | None) -> Iterable[str]:
         )
     elif off is None:
         yield "what its clock shows is not known: no date in a known form"
-    elif abs(off) > CLOCK_OFF:
-        minutes = round(abs(off) / timedelta(minutes=1))
-        by = f"{minutes} minutes" if minutes < 2880 else f"{minutes // 1440} days"
-        side = "ahead of" if off > timedelta() else "behind"
+    elif abs(off) > WORTH_A_NOTE:
         yield (
-            f"its clock is {by} {side} ours: a window is widened by as much; "
+            f"its clock is {how_far(off)}: a window is widened by as much; "
             "utils ntp status shows what it follows"
         )
 

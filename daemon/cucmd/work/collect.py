@@ -30,7 +30,7 @@ from cucmd.work.snapshot import take_snapshot
 from cucmd.work.verdict import Announced, judge, surplus
 
 # A clock that is off by less is no note: so much is the time of the answer, or does not matter.
-_WORTH_A_NOTE = timedelta(minutes=2)
+WORTH_A_NOTE = timedelta(minutes=2)
 # Seconds for the node to say its time after everything was collected, and those that are left of
 # the node's own deadline then: what is complete does not fail for it.
 _ZONE_SECONDS = 20.0
@@ -52,12 +52,16 @@ class NodeClock(msgspec.Struct, frozen=True):
     ahead: timedelta = timedelta()
 
     def notes(self) -> tuple[str, ...]:
-        if abs(self.ahead) <= _WORTH_A_NOTE:
+        if abs(self.ahead) <= WORTH_A_NOTE:
             return ()
-        minutes = round(abs(self.ahead) / timedelta(minutes=1))
-        off = f"{minutes} minutes" if minutes < 2880 else f"{minutes // 1440} days"
-        side = "ahead of" if self.ahead > timedelta() else "behind"
-        return (f"the node's clock is {off} {side} ours; the window was widened by as much",)
+        return (f"the node's clock is {how_far(self.ahead)}; the window was widened by as much",)
+
+
+def how_far(ahead: timedelta) -> str:
+    """`7 minutes ahead of ours`, `3 days behind ours`."""
+    minutes = round(abs(ahead) / timedelta(minutes=1))
+    off = f"{minutes} minutes" if minutes < 2880 else f"{minutes // 1440} days"
+    return f"{off} {'ahead of' if ahead > timedelta() else 'behind'} ours"
 
 
 _NOT_ASKED = NodeClock()

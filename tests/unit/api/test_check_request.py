@@ -79,4 +79,6 @@ def test_what_was_seen_is_on_the_socket_and_in_the_manifest() -> None:
     manifest = msgspec.json.decode(manifest_beginning(job, figures) + b"]}")
     assert manifest["job"]["work"] == {"type": "check", "receiver": False}
     assert manifest["job"]["nodes"][0]["checked"]["version"] == "15.0.1"
-    assert summary(job, figures).startswith(b"Nodes checked")
+    text = summary(job, figures).decode()
+    assert text.startswith("Nodes checked")
+    assert "x: reachable: yes, version 15.0.1, receiver not asked\n" in text
