@@ -123,11 +123,11 @@ class Shown(Silent):
 COMMANDS = {
     "check": Command(
         "Looks whether a collection from every TARGET can be expected to work, and prints\n"
-        "a table: whether its port answers, its host key was known, login and prompt came,\n"
-        "by how much its clock is ahead, how much of its logging partition is free, product\n"
-        "and version; below it, what failed and what to do about it. Nothing is changed on a\n"
-        "node. The exit code is 0 only if every node has passed; what is said to be a note\n"
-        "fails no collection. It is a job: Ctrl-C leaves it running.",
+        "a table: does its port answer, was its host key known, did login and prompt\n"
+        "come, by how much is its clock ahead, how much of its logging partition is free,\n"
+        "product and version; below it, what failed and what to do about it. Nothing is\n"
+        "changed on a node. The exit code is 0 only if every node has passed; a note\n"
+        "fails none. It is a job: Ctrl-C leaves it running.",
         "  cucmctl check berlin --receiver\n"
         "  cucmctl check ccm-pub ccm-sub1 --user administrator\n"
         "  cucmctl --json check berlin --receiver | jq '.nodes[].checked'",
