@@ -40,11 +40,18 @@ from cucmd.node.transcript_file import TranscriptFile
 from cucmd.node.zones import zone_of
 from cucmd.vos.secrets import Secrets
 from cucmd.work.answer import answer
-from cucmd.work.collect import WORTH_A_NOTE, NodeClock, get_paths, how_far, notes_of
+from cucmd.work.collect import (
+    WORTH_A_NOTE,
+    FileGets,
+    NodeClock,
+    how_far,
+    notes_of,
+    upload_target,
+)
 from cucmd.work.discover import asked_node
 
 # Percent of the logging partition that is used. Above its high water mark, which can be set to this
-# at most, a node deletes traces (vos/NODES.md, section 6.3).
+# at most, a node deletes traces (vos/NODES.md, section 6.5).
 LOGGING_FULL = 95
 # Of the file that is got, and the folders of activelog in which it is looked for.
 MOST_BYTES = 1024 * 1024
@@ -238,8 +245,10 @@ async def _get_a_file(
         raise
     try:
         small = replace(task, quota=_small(task.quota))
-        results = await get_paths(session, small, Collect((path,)), NodeClock(), receiver, report)
-        notes = notes_of(results)
+        async with upload_target(receiver, small, session, report) as target:
+            gets = FileGets(small, Collect((path,)), session, target, report, receiver=receiver)
+            result = await gets.get(path, NodeClock())
+        notes = notes_of([result])
     except NodeFailed as error:
         seen.put(receiver="failed")
         raise NodeFailed(_of_small_file(error.failure, task)) from error

@@ -85,7 +85,9 @@ async def collect(
             session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
             clock = await prepare(session, task, what, report)
-            results = await get_paths(session, task, what, clock, receiver, report)
+            async with upload_target(receiver, task, session, report) as target:
+                gets = FileGets(task, what, session, target, report, receiver=receiver)
+                results = [await gets.get(path, clock) for path in what.paths]
             report.phase(Phase.CLOSE)
             if clock is _NOT_ASKED and what.since is not None:
                 await _learn_zone(session, task, report)
@@ -105,22 +107,8 @@ async def _snapshot(
     return notes
 
 
-async def get_paths(  # noqa: PLR0917  # all of them are needed
-    session: NodeSession,
-    task: NodeTask,
-    what: Collect,
-    clock: NodeClock,
-    receiver: Receiver,
-    report: Report,
-) -> list[PathResult]:
-    """Gets each path, with an upload target that is gone afterwards. Raises `NodeFailed`."""
-    async with _upload_target(receiver, task, session, report) as target:
-        gets = _FileGets(task, what, session, target, report, receiver=receiver)
-        return [await gets.get(path, clock) for path in what.paths]
-
-
 @asynccontextmanager
-async def _upload_target(
+async def upload_target(
     receiver: Receiver, task: NodeTask, session: NodeSession, report: Report
 ) -> AsyncIterator[UploadTarget]:
     """An upload target that is revoked before the session is closed.
@@ -208,7 +196,7 @@ def request_for(task: NodeTask, what: Collect, path: str, clock: NodeClock) -> v
     )
 
 
-class _FileGets:
+class FileGets:
     """Gets the paths of one node, one `file get` after the other, into one upload target."""
 
     def __init__(
