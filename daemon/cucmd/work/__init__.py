@@ -8,6 +8,7 @@
     answer.py    a plain command and its answer
     dry_run.py   asks for the sizes of a collection
     room.py      whether what is announced fits here
+    pcap.py      whether a packet capture is one, and how many packets it has
     verdict.py   PURE  what was announced against what came
 
 The one rule: a node that fails raises `NodeFailed`. However the work ends, the node's upload target
