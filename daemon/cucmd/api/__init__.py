@@ -24,6 +24,7 @@
     listing.py     PURE  which jobs a request for a list means
     targets.py     PURE  what the names of a request stand for
     again.py       PURE  what a job that is tried again keeps of its request
+    logins.py      which login is sent to a node
     planning.py    from a request to a job and the tasks of its nodes
     wire.py        PURE  jobs as structs of the interface
     refusals.py    exceptions of the daemon as errors of the interface

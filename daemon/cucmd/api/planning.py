@@ -18,6 +18,7 @@ from msgspec.structs import asdict, replace
 from cucmd.allowance import Allowance, Quota
 from cucmd.api import labels, structs
 from cucmd.api.again import asked_timeouts, tried_again, with_hours
+from cucmd.api.logins import Logins
 from cucmd.api.resolve import (
     resolve_collection,
     resolve_commands,
@@ -39,7 +40,7 @@ from cucmd.config import (
 )
 from cucmd.config.errors import found
 from cucmd.job import Check, Discover, DryRun, Job, Node, Run, Work
-from cucmd.node.ports import Credentials, NodeTask, Retry
+from cucmd.node.ports import NodeTask, Retry
 from cucmd.node_name import InvalidNode, folder_of, marked_nodes, parse_node
 from cucmd.store import Discovery
 
@@ -48,8 +49,6 @@ log = logging.getLogger(__name__)
 # A cluster has at most 21 nodes: this is every cluster of a large company at once.
 MOST_NODES = 1000
 MOST_NAMED = 10  # nodes in a message
-LONGEST_NAME = 64  # of a user; a platform administrator's is shorter
-LONGEST_SECRET = 1024  # of a password: it is in memory until its job has ended
 
 
 # The requests for a job on nodes and clusters that are named.
@@ -123,7 +122,7 @@ class Planner:
             try_all=bool(request.try_all),
             accept_nodes=bool(request.accept_nodes),
         )
-        return job, self._tasks(job, _Logins(self, request.login))
+        return job, self._tasks(job, Logins(self, request.login))
 
     def _expanded(self, request: OnNodes, discoveries: Sequence[Discovery]) -> Sequence[Target]:
         """The nodes of a request. Raises `InvalidValue`."""
@@ -143,7 +142,7 @@ class Planner:
         """
         nodes = (Target(self._publisher(request.publisher)),)
         job = self._job(request, (request.publisher,), nodes, Discover(), datetime.now(UTC))
-        return job, self._tasks(job, _Logins(self, request.login))
+        return job, self._tasks(job, Logins(self, request.login))
 
     def _publisher(self, name: str) -> str:
         cluster = self._config.clusters.get(name)
@@ -208,7 +207,7 @@ class Planner:
             resumable=login.password is None,
             try_all=bool(request.try_all),
         )
-        return again, self._tasks(again, _Logins(self, login))
+        return again, self._tasks(again, Logins(self, login))
 
     def replan(self, job: Job) -> tuple[NodeTask | None, ...] | None:
         """The tasks of a job that was not finished before a restart. None if it cannot go on.
@@ -217,7 +216,7 @@ class Planner:
         """
         if not job.goes_on:
             return None
-        logins = _Logins(self, structs.Login(username=job.username, credential=job.credential))
+        logins = Logins(self, structs.Login(username=job.username, credential=job.credential))
         try:
             return self._tasks(job, logins)
         except (InvalidValue, UnknownCredential, CredentialRefused) as error:
@@ -242,7 +241,7 @@ class Planner:
             return own
         return self._config.for_node(*parse_node(node.named_by))
 
-    def _tasks(self, job: Job, logins: _Logins) -> tuple[NodeTask | None, ...]:
+    def _tasks(self, job: Job, logins: Logins) -> tuple[NodeTask | None, ...]:
         """The tasks in the order of the nodes; None for one that has settled."""
         self._check_accepted(job, logins)
         whole = self._config.for_job([node.named_by or node.node for node in job.nodes])
@@ -253,7 +252,7 @@ class Planner:
             for node in job.nodes
         )
 
-    def _check_accepted(self, job: Job, logins: _Logins) -> None:
+    def _check_accepted(self, job: Job, logins: Logins) -> None:
         """Raises `InvalidValue` that names the nodes to which a credential may not be sent, and
         might be if they were accepted.
         """
@@ -273,7 +272,7 @@ class Planner:
                 )
                 raise InvalidValue("login.credential", found(name, reason))
 
-    def _by_credential(self, job: Job, logins: _Logins) -> dict[str, list[Node]]:
+    def _by_credential(self, job: Job, logins: Logins) -> dict[str, list[Node]]:
         """The nodes that a discovery has named, by the credential that is sent to them."""
         nodes: dict[str, list[Node]] = {}
         for node in job.nodes:
@@ -287,7 +286,7 @@ class Planner:
         self,
         job: Job,
         node: Node,
-        logins: _Logins,
+        logins: Logins,
         overrides: structs.Timeouts,
         allowance: Allowance,
     ) -> NodeTask:
@@ -314,58 +313,3 @@ class Planner:
             credential=(job.credential or settings.credential) if job.resumable else None,
             cluster=settings.cluster,
         )
-
-
-class _Logins:
-    """The login for each node: that of the request, or the credential of the node's cluster."""
-
-    def __init__(self, planner: Planner, login: structs.Login) -> None:
-        self._planner = planner
-        self._login = login
-        self._read: dict[str, Credential] = {}
-        if login.password is not None and login.credential is not None:
-            raise InvalidValue("login", "has a password and a credential; expected one of them")
-        if login.password is not None and not login.username:
-            raise InvalidValue("login.username", "is missing beside the password")
-        name = login.username or ""
-        if len(name) > LONGEST_NAME or not name.isprintable():
-            expected = f"expected at most {LONGEST_NAME} printable characters"
-            raise InvalidValue("login.username", found(name, expected))
-
-    def credential_for(self, settings: NodeSettings) -> str | None:
-        """Its name; None: a password was given, or nothing."""
-        login = self._login
-        return None if login.password is not None else login.credential or settings.credential
-
-    def of(self, node: Node, settings: NodeSettings, *, accepted: bool) -> Credentials:
-        login = self._login
-        if login.password is not None:
-            _check_secret("login.password", login.password)
-            return Credentials(login.username or "", login.password)
-        name = self.credential_for(settings)
-        if name is None:
-            raise InvalidValue("login", "has neither a password nor a credential")
-        if not self._planner.may_send(name, node, accepted=accepted):
-            reason = f"is tied to other nodes than {node.node} by the configuration"
-            raise InvalidValue("login.credential", found(name, reason))
-        try:
-            credential = self._credential(name)
-        except UnknownCredential as missing:
-            cluster = settings.cluster if login.credential is None else None
-            raise UnknownCredential(name, missing.reason, cluster) from None
-        username = login.username or credential.username
-        if not username:
-            raise InvalidValue("login.username", f"is missing, and credential '{name}' has none")
-        return Credentials(username, credential.password)
-
-    def _credential(self, name: str) -> Credential:
-        if name not in self._read:
-            self._read[name] = self._planner.credential(name)
-        return self._read[name]
-
-
-def _check_secret(parameter: str, secret: str) -> None:
-    if len(secret) > LONGEST_SECRET:
-        raise InvalidValue(parameter, f"has more than {LONGEST_SECRET} characters")
-    if not secret or any(character in secret for character in "\r\n\0"):
-        raise InvalidValue(parameter, "is empty or holds a line break; the value is not shown")
