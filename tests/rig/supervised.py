@@ -12,7 +12,7 @@ from cucmd.failure import Code, fail
 from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
-from cucmd.jobs.run import JobServices
+from cucmd.jobs.services import JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import Credentials, NodeTask, Report, Retry
 from cucmd.node_name import folder_of

@@ -7,6 +7,7 @@
     holds.py        which jobs are being read, and which are being changed
     hold_back.py    a login is tried on one node alone before it is tried on the others
     run.py          one job, from its acceptance to its last closed connection
+    services.py     what every job needs of the daemon
     node_work.py    the work on one node, and what its end means for the job
     progress.py     what the work on one node reports to its job
     recorder.py     a job's changes, to the store and then to the watchers
@@ -14,6 +15,7 @@
     limits.py       limits for jobs, connections and sessions at once
     filing.py       the received files of a job, put on record: in the store and in the manifest
     manifest.py     the file with a line for each received file
+    closing.py      marks a job as closed
     restart.py      the jobs that a stop left unfinished or unclosed
     recovery.py     puts on record the files that a stop left on disk
 

@@ -59,47 +59,30 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
-import msgspec
 import trio
 
 from cucmd.failure import Code, Failure, failure, timed_out
 from cucmd.job import Job, Node
-from cucmd.jobs.events import Feed
 from cucmd.jobs.filing import Filing
-from cucmd.jobs.hold_back import HoldBack, Trusted
-from cucmd.jobs.limits import Address, Admission
+from cucmd.jobs.hold_back import HoldBack
 from cucmd.jobs.manifest import Manifest
-from cucmd.jobs.node_work import Notes, WorkOnNode, do_work, not_recorded
+from cucmd.jobs.node_work import Notes, do_work, not_recorded
 from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
 from cucmd.jobs.recovery import RecoveredFiles
+from cucmd.jobs.services import JobServices
 from cucmd.node.ports import NodeTask
-from cucmd.store import Store, StoreFailed
+from cucmd.store import StoreFailed
 
 log = logging.getLogger(__name__)
 
 # How often figures of running transfers are shown to watchers, in seconds.
 TICK = 0.5
 
-# (host, port) to what its other names have in common with it.
-Locate: TypeAlias = Callable[[str, int], Awaitable[Address]]
-
 
 class JobStopped(Exception):
     """The daemon stops, and the job's last state is saved: the next start resumes it."""
-
-
-class JobServices(msgspec.Struct, frozen=True):
-    """What every job needs of the daemon."""
-
-    store: Store
-    feed: Feed
-    admission: Admission
-    work_on_node: WorkOnNode
-    locate: Locate
-    trusted: Trusted = msgspec.field(default_factory=Trusted)
 
 
 class JobRun:

@@ -18,6 +18,7 @@ import trio
 from cucmd.config import Limits
 from cucmd.failure import Code, failure
 from cucmd.job import Job
+from cucmd.jobs.closing import close_job
 from cucmd.jobs.errors import (
     AmbiguousJob,
     Draining,
@@ -29,7 +30,8 @@ from cucmd.jobs.holds import Busy, Holds
 from cucmd.jobs.places import Places
 from cucmd.jobs.recovery import RecoveredFiles
 from cucmd.jobs.restart import Replan, Unfinished, recover_jobs
-from cucmd.jobs.run import JobRun, JobServices, JobStopped
+from cucmd.jobs.run import JobRun, JobStopped
+from cucmd.jobs.services import JobServices
 from cucmd.jobs.start_keys import StartKeys
 from cucmd.node.ports import NodeTask
 from cucmd.store import EVERY_JOB, JobFilter, JobRow, StartKey, StoreFailed
@@ -41,10 +43,6 @@ PlanRetry: TypeAlias = Callable[[Job], tuple[Job, Sequence[NodeTask | None]]]
 
 # Characters of an id; ours have 12. No longer text is looked for in the store.
 LONGEST_ID = 64
-
-
-# Seconds after which what the store did not take is tried again.
-RETRY_AFTER = 1.0
 
 
 class Supervisor:
@@ -143,22 +141,9 @@ class Supervisor:
             self.ended += 1
 
     async def _close(self, job: Job) -> None:
-        """Marks the job as closed. Tries until the store takes it, or the daemon stops: then the
-        next start looks at its files once more.
-        """
-        said = None
-        while True:
-            try:
-                revision = await self._services.store.close_job(job.job_id)
-            except StoreFailed as error:
-                if str(error) != said:
-                    said = str(error)
-                    log.warning("job %s: it could not be closed: %s", job.job_id, error)
-                if self._draining:
-                    return
-                await trio.sleep(RETRY_AFTER)
-            else:
-                break
+        revision = await close_job(self._services.store, job, lambda: self._draining)
+        if revision is None:
+            return
         revision = max(revision, job.revision)
         self._services.feed.publish(msgspec.structs.replace(job, closed=True, revision=revision))
         self.on_closed(job.job_id)

@@ -36,7 +36,7 @@ from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.node_work import WorkOnNode
 from cucmd.jobs.recovery import drop_half_written
-from cucmd.jobs.run import JobServices
+from cucmd.jobs.services import JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node.resolver import Resolver, locate

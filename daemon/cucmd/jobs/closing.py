@@ -1,0 +1,35 @@
+"""Marks a job in the store as closed: it has ended, and all that it has left is on record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import trio
+
+from cucmd.job import Job
+from cucmd.store import Store, StoreFailed
+
+log = logging.getLogger(__name__)
+
+# Seconds after which what the store did not take is tried again.
+RETRY_AFTER = 1.0
+
+
+async def close_job(store: Store, job: Job, draining: Callable[[], bool]) -> int | None:
+    """The revision with which the store has it closed. Tries until the store takes it.
+
+    None: the daemon stops, and the store did not take it; then the next start looks at the job's
+    files once more.
+    """
+    said = None
+    while True:
+        try:
+            return await store.close_job(job.job_id)
+        except StoreFailed as error:
+            if str(error) != said:
+                said = str(error)
+                log.warning("job %s: it could not be closed: %s", job.job_id, error)
+            if draining():
+                return None
+            await trio.sleep(RETRY_AFTER)
