@@ -14,7 +14,7 @@ import trio
 
 from cucmd import vos
 from cucmd.failure import Failure, NodeFailed
-from cucmd.job import Check, Checked, Collect, Discover, Found, Phase, Sizes, Timeouts
+from cucmd.job import Captured, Check, Checked, Collect, Discover, Found, Phase, Sizes, Timeouts
 from cucmd.node.ports import Credentials, NodeTask, Retry, Session
 from cucmd.node_name import parse_node
 from cucmd.received_file import ReceivedFile
@@ -288,6 +288,7 @@ class RecordedReport:
         self.last_sizes: Sizes | None = None
         self.last_checked: Checked | None = None
         self.written: list[ReceivedFile] = []
+        self.captures: list[Captured] = []
 
     def attempt(self, number: int) -> None:
         self.attempts.append(number)
@@ -309,6 +310,9 @@ class RecordedReport:
 
     def checked(self, checked: Checked) -> None:
         self.last_checked = checked
+
+    def captured(self, captured: Captured) -> None:
+        self.captures.append(captured)
 
     def upload_target(self, target: Target) -> None:
         pass

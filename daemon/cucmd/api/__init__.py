@@ -3,7 +3,8 @@
     structs.py     what travels; `io.cucmd.Jobs.varlink` is the text that outsiders read
     error_structs.py  the fields of its errors
     structs_clusters.py  those of calls about clusters
-    structs_commands.py  those of calls about commands
+    structs_commands.py  those of calls about commands and captures
+    structs_captures.py  what a job says of a capture
     structs_check.py  that of a call that checks nodes
     structs_checked.py  what a check has seen
     interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
@@ -16,6 +17,7 @@
     host_keys.py   those about host keys
     reload.py      the method that reads the configuration again
     resolve.py     PURE  the fields of a request, checked, with the defaults of the configuration
+    resolve_capture.py  PURE  those of a request to capture packets
     resolve_paths.py  PURE  the paths of a request, and below which location they are
     request_id.py  the id by which a caller finds a call again
     watching.py    the streams of Watch

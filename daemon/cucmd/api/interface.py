@@ -36,6 +36,20 @@ def jobs_interface(
         Method("Check", structs_check.CheckRequest, structs.StartReply, jobs.check, effect=True),
         Method("Run", structs_commands.RunRequest, structs.StartReply, jobs.run, effect=True),
         Method(
+            "Capture",
+            structs_commands.CaptureRequest,
+            structs.StartReply,
+            jobs.capture,
+            effect=True,
+        ),
+        Method(
+            "Stop",
+            structs_commands.StopRequest,
+            structs_commands.StopReply,
+            jobs.stop,
+            effect=True,
+        ),
+        Method(
             "Output",
             structs_commands.OutputRequest,
             structs_commands.OutputReply,

@@ -20,7 +20,7 @@ from cucmd.api.request_id import traced
 from cucmd.api.start_key import start_key
 from cucmd.api.structs_check import CheckRequest
 from cucmd.api.structs_clusters import DiscoverRequest
-from cucmd.api.structs_commands import RunRequest
+from cucmd.api.structs_commands import CaptureRequest, RunRequest, StopReply, StopRequest
 from cucmd.api.targets import needs_discoveries
 from cucmd.api.watching import Watching
 from cucmd.api.wire import job_to_wire, summary_to_wire
@@ -155,6 +155,45 @@ class Jobs:
                 extra=caller.for_log,
             )
             return structs.StartReply(self._wire(job), called)
+
+    async def capture(self, caller: Caller, request: CaptureRequest) -> structs.StartReply:
+        with traced("Capture", caller, request.request_id) as called:
+            with refusals(caller):
+                request = replace(request, request_id=called)
+                key = start_key(caller.uid, request)
+                job = await self._supervisor.made_with(key)
+                if job is None:
+                    known = await self._known(request)
+                    planned, tasks = self._planner().plan_capture(request, known)
+                    planned = replace(planned, uid=caller.uid)
+                    job = await self._supervisor.start(planned, tasks, key)
+            log.info(
+                "job %s: capture on %s by uid %d, pid %d, request %s",
+                job.job_id,
+                _nodes(len(job.nodes)),
+                caller.uid,
+                caller.pid,
+                called,
+                extra=caller.for_log,
+            )
+            return structs.StartReply(self._wire(job), called)
+
+    async def stop(self, caller: Caller, request: StopRequest) -> StopReply:
+        with traced("Stop", caller, request.request_id) as called:
+            with refusals(caller):
+                job, running = await self._supervisor.stop_capture(request.job_id)
+            log.info(
+                "job %s: captures stopped on %s by uid %d, pid %d, request %s",
+                job.job_id,
+                _nodes(running),
+                caller.uid,
+                caller.pid,
+                called,
+                extra=caller.for_log,
+            )
+            done = f"the captures on {_nodes(running)} end, and their files are collected"
+            message = f"job {job.job_id}: {done if running else 'no capture runs any more'}"
+            return StopReply(message, self._wire(job), called)
 
     async def retry(self, caller: Caller, request: structs.RetryRequest) -> structs.StartReply:
         with traced("Retry", caller, request.request_id) as called:

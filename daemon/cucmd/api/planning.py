@@ -25,9 +25,10 @@ from cucmd.api.resolve import (
     resolve_concurrency,
     resolve_timeouts,
 )
+from cucmd.api.resolve_capture import check_together, resolve_capture
 from cucmd.api.structs_check import CheckRequest
 from cucmd.api.structs_clusters import DiscoverRequest
-from cucmd.api.structs_commands import RunRequest
+from cucmd.api.structs_commands import CaptureRequest, RunRequest
 from cucmd.api.targets import Target, expand
 from cucmd.config import (
     Config,
@@ -43,6 +44,7 @@ from cucmd.job import Check, Discover, DryRun, Job, Node, Run, Work
 from cucmd.node.ports import NodeTask, Retry
 from cucmd.node_name import InvalidNode, folder_of, marked_nodes, parse_node
 from cucmd.store import Discovery
+from cucmd.vos import capture
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ MOST_NAMED = 10  # nodes in a message
 
 
 # The requests for a job on nodes and clusters that are named.
-OnNodes: TypeAlias = structs.StartRequest | RunRequest | CheckRequest
+OnNodes: TypeAlias = structs.StartRequest | RunRequest | CheckRequest | CaptureRequest
 
 
 class Planner:
@@ -108,14 +110,29 @@ class Planner:
         nodes = self._expanded(request, discoveries)
         return self._on_nodes(request, nodes, Check(bool(request.receiver)), datetime.now(UTC))
 
+    def plan_capture(
+        self, request: CaptureRequest, discoveries: Sequence[Discovery] = ()
+    ) -> tuple[Job, tuple[NodeTask | None, ...]]:
+        """The job that captures packets on all nodes at once. Raises as `plan`, and `InvalidValue`
+        for more nodes than may run at once, or a duration that ends after a deadline.
+        """
+        job_id = _new_id()
+        work = resolve_capture(request, f"{capture.PREFIX}{job_id}")
+        nodes = self._expanded(request, discoveries)
+        job, tasks = self._on_nodes(request, nodes, work, datetime.now(UTC), job_id=job_id)
+        check_together(job, tasks, self._config.limits.connections)
+        return replace(job, concurrency=len(job.nodes)), tasks
+
     def _on_nodes(
         self,
         request: OnNodes,
         nodes: Sequence[Target],
         work: Work,
         now: datetime,
+        *,
+        job_id: str | None = None,
     ) -> tuple[Job, tuple[NodeTask | None, ...]]:
-        job = self._job(request, request.nodes, nodes, work, now)
+        job = self._job(request, request.nodes, nodes, work, now, job_id=job_id)
         job = replace(
             job,
             concurrency=resolve_concurrency(request.concurrency, job.concurrency),
@@ -163,13 +180,17 @@ class Planner:
         nodes: Sequence[Target],
         work: Work,
         now: datetime,
+        *,
+        job_id: str | None = None,
     ) -> Job:
-        """`targets`: the names of the request. `nodes`: what they stand for."""
+        """`targets`: the names of the request. `nodes`: what they stand for. `job_id`: as the work
+        has it already; None: a new one.
+        """
         whole = self._config.for_job([one.named_by or one.node for one in nodes])
         marked = marked_nodes([one.node for one in nodes])
         asked = asdict(request.timeouts or structs.Timeouts())
         return Job(
-            job_id=secrets.token_hex(6),
+            job_id=job_id or _new_id(),
             created_at=now,
             work=work,
             timeouts=resolve_timeouts(request.timeouts, whole.timeouts),
@@ -313,3 +334,7 @@ class Planner:
             credential=(job.credential or settings.credential) if job.resumable else None,
             cluster=settings.cluster,
         )
+
+
+def _new_id() -> str:
+    return secrets.token_hex(6)

@@ -51,7 +51,7 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
         raise error(error_structs.JobNotFound(e.job_id)) from None
     except KeyReused as e:
         raise invalid("start_key", str(e)) from None
-    except (jobs.AmbiguousJob, jobs.FilesDeleted) as e:
+    except (jobs.AmbiguousJob, jobs.CannotStop, jobs.FilesDeleted) as e:
         raise invalid("job_id", str(e)) from None
     except Busy as e:
         raise error(error_structs.JobBusy(e.job_id, e.reason)) from None

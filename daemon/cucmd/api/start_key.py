@@ -14,14 +14,19 @@ from msgspec.structs import replace
 from cucmd.api import structs
 from cucmd.api.structs_check import CheckRequest
 from cucmd.api.structs_clusters import DiscoverRequest
-from cucmd.api.structs_commands import RunRequest
+from cucmd.api.structs_commands import CaptureRequest, RunRequest
 from cucmd.config import InvalidValue
 from cucmd.store import StartKey
 
 LONGEST = 128
 
 Keyed: TypeAlias = (
-    structs.StartRequest | structs.RetryRequest | DiscoverRequest | RunRequest | CheckRequest
+    structs.StartRequest
+    | structs.RetryRequest
+    | DiscoverRequest
+    | RunRequest
+    | CheckRequest
+    | CaptureRequest
 )
 
 

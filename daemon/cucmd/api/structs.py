@@ -15,6 +15,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from cucmd.api.structs_captures import Captured, CaptureSettings
 from cucmd.api.structs_checked import Checked
 
 INTERFACE = "io.cucmd.Jobs"
@@ -115,6 +116,7 @@ class Node(Struct, frozen=True):
     found: Found | None = None
     sizes: Sizes | None = None
     checked: Checked | None = None
+    capture: Captured | None = None
 
 
 class Job(Struct, frozen=True):
@@ -143,6 +145,7 @@ class Job(Struct, frozen=True):
     kind: str | None = None
     commands: tuple[str, ...] | None = None
     concurrency: int | None = None
+    capture: CaptureSettings | None = None
 
 
 class JobSummary(Struct, frozen=True):

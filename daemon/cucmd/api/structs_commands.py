@@ -1,4 +1,4 @@
-"""The structs of calls about commands that are run on nodes. Shared by the daemon and `cucmctl`.
+"""The structs of calls about commands and captures on nodes. Shared by daemon and `cucmctl`.
 
 The one rule: that of `structs.py`.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from cucmd.api.structs import Login, Timeouts
+from cucmd.api.structs import Job, Login, Timeouts
 
 
 class RunRequest(Struct, frozen=True):
@@ -43,3 +43,34 @@ class CommandOutput(Struct, frozen=True):
 
 class OutputReply(Struct, frozen=True):
     output: CommandOutput | None = None
+
+
+class CaptureRequest(Struct, frozen=True):
+    nodes: tuple[str, ...]
+    login: Login
+    interface: str | None = None
+    host: str | None = None
+    port: int | None = None
+    count: int | None = None
+    size: int | None = None
+    duration: float | None = None
+    delete: bool | None = None
+    timeouts: Timeouts | None = None
+    concurrency: int | None = None
+    request_id: str | None = None
+    labels: dict[str, str] | None = None
+    start_key: str | None = None
+    try_all: bool | None = None
+    discovered: tuple[str, ...] | None = None
+    accept_nodes: bool | None = None
+
+
+class StopRequest(Struct, frozen=True):
+    job_id: str
+    request_id: str | None = None
+
+
+class StopReply(Struct, frozen=True):
+    message: str
+    job: Job
+    request_id: str | None = None

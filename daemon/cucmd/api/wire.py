@@ -9,6 +9,7 @@ from msgspec.structs import asdict, replace
 
 from cucmd import job as domain
 from cucmd.api import structs
+from cucmd.api.structs_captures import Captured, CaptureSettings
 from cucmd.api.structs_checked import Checked
 from cucmd.cases.documents import moment, shown
 from cucmd.cases.files import counts, name_of
@@ -51,6 +52,7 @@ def job_to_wire(
         kind=job.kind,
         commands=None if commands is None else commands.commands,
         concurrency=job.concurrency,
+        capture=_capture(job.work),
     )
 
 
@@ -152,7 +154,18 @@ def _node(node: domain.Node) -> structs.Node:
         found=found_to_wire(node.found),
         sizes=_sizes(node.sizes),
         checked=_checked(node.checked),
+        capture=_captured(node.captured),
     )
+
+
+def _capture(work: domain.Work) -> CaptureSettings | None:
+    if not isinstance(work, domain.Capture):
+        return None
+    return CaptureSettings(**asdict(work))
+
+
+def _captured(captured: domain.Captured | None) -> Captured | None:
+    return None if captured is None else Captured(**asdict(captured))
 
 
 def _sizes(sizes: domain.Sizes | None) -> structs.Sizes | None:

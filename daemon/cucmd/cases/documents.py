@@ -13,6 +13,8 @@ import msgspec
 
 from cucmd.cases.files import folder, name_of
 from cucmd.job import (
+    Capture,
+    Captured,
     Check,
     Checked,
     Collect,
@@ -78,6 +80,7 @@ class _ManifestNode(msgspec.Struct, frozen=True):
     found: Found | None
     sizes: Sizes | None
     checked: Checked | None
+    captured: Captured | None
 
 
 class _ManifestJob(msgspec.Struct, frozen=True):
@@ -126,6 +129,7 @@ def _manifest_node(node: Node, figures: Figures) -> _ManifestNode:
         node.found,
         node.sizes,
         node.checked,
+        node.captured,
     )
 
 
@@ -167,6 +171,7 @@ _WHAT: dict[type[Work], str] = {
     Discover: "A cluster asked for its nodes",
     Run: "Commands run",
     Check: "Nodes checked",
+    Capture: "Packets captured",
 }
 
 

@@ -48,6 +48,8 @@ from cucmd.job.node import (
 from cucmd.job.timeouts import MOST_GRACE, MOST_SECONDS, Timeouts
 from cucmd.job.work import (
     OUTPUT,
+    Capture,
+    Captured,
     Collect,
     Discover,
     DryRun,
@@ -66,6 +68,8 @@ __all__ = [
     "OUTPUT",
     "SETTLED",
     "Cancelled",
+    "Capture",
+    "Captured",
     "Check",
     "Checked",
     "Collect",

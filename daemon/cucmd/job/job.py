@@ -5,6 +5,7 @@ The one rule: a job ends when its last node settles, in the same transition.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal, TypeAlias
@@ -14,7 +15,7 @@ import msgspec
 from cucmd.failure import Failure
 from cucmd.job.node import SETTLED, Cancelled, ImpossibleTransition, Node, Succeeded
 from cucmd.job.timeouts import Timeouts
-from cucmd.job.work import DryRun, Run, Work
+from cucmd.job.work import Capture, DryRun, Run, Work
 
 JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
 # How strict a job is with the host key of a node. ssh/known_hosts.py explains each.
@@ -115,8 +116,8 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def goes_on(self) -> bool:
-        """Whether it goes on after a restart. Nobody wants commands to be run twice."""
-        return self.resumable and not isinstance(self.work, Run)
+        """Whether it goes on after a restart. Nobody wants commands or captures to run twice."""
+        return self.resumable and not isinstance(self.work, Run | Capture)
 
     @property
     def ended(self) -> bool:
@@ -165,11 +166,14 @@ class Job(msgspec.Struct, frozen=True):
         job = msgspec.structs.replace(self, nodes=nodes, cancelled=cancelled)
         return self if job == self else job._ended_if_settled(now)
 
-    def fail_unsettled(self, now: datetime, failure: Failure) -> Job:
-        """Fails every unsettled node for the same reason: the job's deadline, or a stop."""
+    def fail_unsettled(self, now: datetime, why: Failure | Callable[[Node], Failure]) -> Job:
+        """Fails every unsettled node: for the job's deadline, or a stop."""
         if self.ended:
             return self
-        nodes = tuple(node if node.settled else node.fail(now, failure) for node in self.nodes)
+        nodes = tuple(
+            node if node.settled else node.fail(now, why(node) if callable(why) else why)
+            for node in self.nodes
+        )
         return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
 
     def resume(self) -> Job:

@@ -13,7 +13,7 @@ import msgspec
 
 from cucmd.failure import Failure
 from cucmd.job.check import Checked
-from cucmd.job.work import Found, Sizes
+from cucmd.job.work import Captured, Found, Sizes
 
 NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 
@@ -78,6 +78,8 @@ class Node(msgspec.Struct, frozen=True):
     one; None: the request or the configuration has.
     `sizes`: what a dry run has found there. `checked`: what a check has seen there.
     `transfer_seconds`: for how long it has sent what has come, once that has ended.
+    `captured`: what became of its packet capture. Unlike the state it may change once the node has
+    settled: a capture is ended on the node after that.
     """
 
     node: str
@@ -102,6 +104,7 @@ class Node(msgspec.Struct, frozen=True):
     sizes: Sizes | None = None
     transfer_seconds: float = 0.0
     checked: Checked | None = None
+    captured: Captured | None = None
 
     @property
     def settled(self) -> bool:

@@ -64,11 +64,44 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
         return f"{OUTPUT}/{number:03}-{slug[:_LONGEST_SLUG]}.txt"
 
 
+class Capture(msgspec.Struct, frozen=True, tag="capture"):
+    """Captures packets on all nodes at the same time, and collects the files.
+
+    name       of the file on a node, without a dot: ours, and of no other job
+    host       an IPv4 address, and port: only packets from or to these; None: all
+    count      packets of a node after which its capture ends by itself
+    size       bytes that are kept of a packet; None: all
+    duration   seconds, after which we end it
+    delete     the files are removed from a node once they are safe here
+    """
+
+    name: str
+    interface: str = "eth0"
+    host: str | None = None
+    port: int | None = None
+    count: int = 100_000
+    size: int | None = None
+    duration: float = 60.0
+    delete: bool = False
+
+    def name_of(self, first_attempt: int) -> str:
+        """The name for a node. One that is tried again may have the file of an attempt before."""
+        return self.name if first_attempt <= 1 else f"{self.name}_{first_attempt}"
+
+    def where_to_look(self, name: str) -> str:
+        """What a person can do where the capture of that name may still run."""
+        return (
+            "as a rule a capture ends with its session, and at the latest after "
+            f"{self.count} packets; if 'file list activelog platform/cli/{name}* detail' on the "
+            "node shows another size each time, it runs"
+        )
+
+
 # What a job does on each of its nodes: a union of structs, told apart by their tags. Another kind
 # of work is another struct here with a tag of its own: `Work: TypeAlias = Collect | Run`. mypy then
 # names the place in service/daemon.py that has to say which function of work/ does it. A tag and
 # its fields are in databases: a tag is never renamed, and a field that comes later has a default.
-Work: TypeAlias = Collect | DryRun | Discover | Run | Check
+Work: TypeAlias = Collect | DryRun | Discover | Run | Check | Capture
 
 
 def commands_of(work: Work) -> Run | None:
@@ -130,3 +163,23 @@ class Sizes(msgspec.Struct, frozen=True):
     @property
     def bytes(self) -> int:
         return sum(one.bytes for one in self.paths)
+
+
+class Captured(msgspec.Struct, frozen=True):
+    """What became of the capture on a node.
+
+    name         of its file on the node, without what the node puts behind it
+    started_at   when the node took the command, by our clock
+    ended_at     when it was at its prompt again, or was given up
+    packets      in the files that came; None: none came, or they could not be read
+    how          why it ended: "duration", "count", "stop", "node" (by itself), "cancelled" (the
+                 job or the node, or a deadline of either), "failed"; None: it has not ended
+    running      packets may still be captured: it runs, or nothing has shown that it has ended
+    """
+
+    name: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    packets: int | None = None
+    how: str | None = None
+    running: bool = False

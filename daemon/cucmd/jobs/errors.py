@@ -29,6 +29,13 @@ class UnknownNode(Exception):
         super().__init__(f"no node {self.node} in job {job_id}")
 
 
+class CannotStop(Exception):
+    """The job captures nothing that could be ended."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        super().__init__(f"job {job_id}: {reason}")
+
+
 class FilesDeleted(Exception):
     """What the job has collected was deleted, and only its record is left."""
 

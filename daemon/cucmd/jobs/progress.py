@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from cucmd.failure import Failure
-from cucmd.job import Checked, Found, Node, Phase, Sizes
+from cucmd.job import Captured, Checked, Found, Node, Phase, Sizes
 from cucmd.node.ports import Session, UploadTarget
 from cucmd.received_file import ReceivedFile
 
@@ -28,6 +28,7 @@ class NodeProgress:
     `change`: applies a transition to the node, unless it has ended meanwhile.
     `now`: the time of a transition.
     `logged_in`: called when the node has accepted the login.
+    `amend`: as `change`, also where the node has ended.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class NodeProgress:
         change: Change,
         now: Callable[[], datetime],
         logged_in: Callable[[], None] = lambda: None,
+        amend: Change | None = None,
     ) -> None:
+        self._amend = amend or change
         self._change = change
         self._now = now
         self._logged_in = logged_in
@@ -83,6 +86,9 @@ class NodeProgress:
         self._change(
             lambda node: msgspec.structs.replace(node, checked=checked.after(node.checked))
         )
+
+    def captured(self, captured: Captured) -> None:
+        self._amend(lambda node: msgspec.structs.replace(node, captured=captured))
 
     def upload_target(self, target: UploadTarget) -> None:
         self._target = target

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from cucmd.job import Job
+from cucmd.failure import Code, Failure, failure
+from cucmd.job import Capture, Job, Node
 from cucmd.jobs.recovery import RecoveredFiles, recover_files, with_received
 from cucmd.node.ports import NodeTask
 from cucmd.store import Store, StoreFailed
@@ -21,6 +22,22 @@ log = logging.getLogger(__name__)
 # Makes the tasks of a job that a restart found unfinished, None for a node that has ended. None for
 # the whole job if its password is not available.
 Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
+
+
+INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node was done")
+
+
+def interrupted(job: Job) -> Callable[[Node], Failure]:
+    """Why each node of the job ends that a kill has left unfinished."""
+
+    def why(node: Node) -> Failure:
+        if not isinstance(job.work, Capture) or node.captured is None or not node.captured.running:
+            return INTERRUPTED
+        message = f"{INTERRUPTED.message}; a capture may still run there"
+        hint = job.work.where_to_look(node.captured.name)
+        return failure(Code.INTERRUPTED, message, hint=hint)
+
+    return why
 
 
 class Unfinished(NamedTuple):

@@ -72,6 +72,7 @@ from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
 from cucmd.jobs.recovery import RecoveredFiles
 from cucmd.jobs.services import JobServices
+from cucmd.jobs.together import together_of
 from cucmd.node.ports import NodeTask
 from cucmd.store import StoreFailed
 
@@ -105,7 +106,7 @@ class JobRun:
     ) -> None:
         self.job = job
         self.asked_by = asked_by
-        self._tasks = tasks
+        self.together, self._tasks = together_of(job, tasks)
         self._services = services
         self._recorder = Recorder(job, services.store, services.feed)
         # False after a defect, or where a restart could not look for files or not put them on
@@ -128,7 +129,10 @@ class JobRun:
 
     def _report(self, position: int) -> NodeProgress:
         return NodeProgress(
-            partial(self.change_node, position), self._now, partial(self._logged_in, position)
+            partial(self.change_node, position),
+            self._now,
+            partial(self._logged_in, position),
+            partial(self._amend_node, position),
         )
 
     def _logged_in(self, position: int) -> None:
@@ -184,6 +188,7 @@ class JobRun:
                 for position in range(len(self.job.nodes)):
                     await self._concurrency.acquire()
                     if self.job.nodes[position].settled:
+                        self._leave(position)
                         self._concurrency.release()
                     else:
                         nodes.start_soon(self._run_node, position)
@@ -221,6 +226,7 @@ class JobRun:
                 if ending is None:
                     ending = await self._contact(task, report)
         finally:
+            self._leave(position)
             with trio.CancelScope(shield=True):
                 unrecorded = await self._record_files(position, cancelled=ending is None)
             self._at_work.discard(position)
@@ -229,6 +235,11 @@ class JobRun:
             self._end_node(position, ending)
         elif ending is not None:
             self._end_node(position, ending if unrecorded is None else unrecorded)
+
+    def _leave(self, position: int) -> None:
+        """The other nodes of a capture wait for this one no longer."""
+        if self.together is not None:
+            self.together.leave(self.job.nodes[position].node)
 
     async def _contact(self, task: NodeTask, report: NodeProgress) -> Notes | Failure:
         """The work on the node, once a session on it is free."""
@@ -271,6 +282,10 @@ class JobRun:
         node = self.job.nodes[position]
         if not node.settled:
             self._change(self.job.replace_node(position, change(node), _now()))
+
+    def _amend_node(self, position: int, change: Callable[[Node], Node]) -> None:
+        """Applies what is no transition, also to a node that has ended."""
+        self._change(self.job.replace_node(position, change(self.job.nodes[position]), _now()))
 
     def _end_node(self, position: int, ending: Notes | Failure) -> None:
         def change(node: Node) -> Node:
@@ -346,7 +361,7 @@ class JobRun:
                 raise StoreFailed(f"{what}, its record will follow: {error}") from error
         return changed
 
-    def end_all(self, why: Failure) -> None:
+    def end_all(self, why: Failure | Callable[[Node], Failure]) -> None:
         """Fails the nodes that have not ended, and stops the work on them."""
         self.refresh()
         self._end(self.job.fail_unsettled(_now(), why))

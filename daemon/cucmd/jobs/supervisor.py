@@ -16,11 +16,11 @@ import msgspec
 import trio
 
 from cucmd.config import Limits
-from cucmd.failure import Code, failure
-from cucmd.job import Job
+from cucmd.job import Capture, Job
 from cucmd.jobs.closing import close_job
 from cucmd.jobs.errors import (
     AmbiguousJob,
+    CannotStop,
     Draining,
     FilesDeleted,
     UnknownJob,
@@ -29,7 +29,7 @@ from cucmd.jobs.errors import (
 from cucmd.jobs.holds import Busy, Holds
 from cucmd.jobs.places import Places
 from cucmd.jobs.recovery import RecoveredFiles
-from cucmd.jobs.restart import Replan, Unfinished, recover_jobs
+from cucmd.jobs.restart import INTERRUPTED, Replan, Unfinished, interrupted, recover_jobs
 from cucmd.jobs.run import JobRun, JobStopped
 from cucmd.jobs.services import JobServices
 from cucmd.jobs.start_keys import StartKeys
@@ -167,6 +167,21 @@ class Supervisor:
         except JobStopped:
             raise Draining from None
         return run.shown(), changed
+
+    async def stop_capture(self, prefix: str) -> tuple[Job, int]:
+        """Ends the captures of a job now. Gives the job, and on how many nodes one ran.
+
+        Raises `CannotStop`, `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
+        """
+        job = await self.find(prefix)
+        run = await self._run_of(job.job_id)
+        if not isinstance(job.work, Capture):
+            raise CannotStop(job.job_id, "it is no packet capture")
+        if run is None or run.job.ended or run.together is None:
+            raise CannotStop(job.job_id, "it has ended")
+        if not run.together.begun:
+            raise CannotStop(job.job_id, "it has not begun to capture; a cancel ends it")
+        return run.shown(), run.together.stop()
 
     async def retry(
         self, prefix: str, plan: PlanRetry, key: StartKey | None = None, *, uid: int | None = None
@@ -322,7 +337,7 @@ class Supervisor:
         run = self._run_for(job, found.tasks or (), found.recovered, asked_by=job.uid)
         try:
             if found.tasks is None:
-                run.end_all(INTERRUPTED)
+                run.end_all(interrupted(job))
             else:
                 run.resume()
         except BaseException:  # of a state that is damaged
@@ -345,9 +360,6 @@ class Supervisor:
             run.stop()
         for run in list(self._live.values()):
             await run.over.wait()
-
-
-INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node was done")
 
 
 def _why_open(run: JobRun | None) -> str:

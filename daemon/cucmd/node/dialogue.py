@@ -17,7 +17,8 @@ What happens, in order
     login       `wait_for_prompt` returns at the first prompt. After each 5 s of silence an empty
                 line is sent, since some shells print their prompt only then; but only where the
                 last line is finished. One that looks like a question ends the login.
-    at prompt   `command`, `run` or `file_get` sends one line. They may be called only here.
+    at prompt   `command`, `run`, `file_get` or `capture` sends one line; only here they
+                may be called.
     command     `next_event` gives what comes of it, one event a call. Bytes are read only
                 while a caller waits in it.
     questions   The node asks: a pager, yes or no, where the receiver is. `vos.Cli` gives a `Send`
@@ -71,7 +72,18 @@ from cucmd.failure import Code, Failure, NodeFailed, fail
 from cucmd.node.deadlines import with_last_line
 from cucmd.node.ports import Shell
 from cucmd.node.transcript_file import TranscriptFile
-from cucmd.vos import Broken, Cli, Command, Event, FileGet, Prompted, ReceiverAddress, Send
+from cucmd.vos import (
+    Broken,
+    CaptureRequest,
+    Cli,
+    Command,
+    Event,
+    FileGet,
+    Prompted,
+    ReceiverAddress,
+    Send,
+    delete_line,
+)
 
 # Some shells print their prompt only after an empty line (vos/NODES.md, section 2). Seconds.
 EMPTY_LINE_AFTER = 5.0
@@ -152,6 +164,16 @@ class NodeSession:
     async def run(self, command: Command) -> None:
         """Sends a command of `vos/forms.py`. Raises `NodeFailed` (connection_lost)."""
         await self._send(self._cli.run(command), command.line)
+
+    async def capture(self, request: CaptureRequest) -> str:
+        """Begins a packet capture. Returns its line. Raises `NodeFailed` (connection_lost)."""
+        line = request.command_line()
+        await self._send(self._cli.capture(request), line)
+        return line
+
+    async def delete_capture(self, file: str) -> None:
+        """Sends the removal of a file of a capture. Raises likewise."""
+        await self._send(self._cli.delete_capture(file), delete_line(file))
 
     @property
     def output(self) -> tuple[str, ...]:

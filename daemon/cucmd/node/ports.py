@@ -7,15 +7,17 @@ and to the receiver; tests implement them with scripted nodes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import trio
 
 from cucmd.allowance import Quota
 from cucmd.failure import Failure
-from cucmd.job import Checked, Found, HostKeyPolicy, Phase, Sizes, Timeouts, Work
+from cucmd.job import Captured, Checked, Found, HostKeyPolicy, Phase, Sizes, Timeouts, Work
 from cucmd.received_file import ReceivedFile
 
 
@@ -159,6 +161,29 @@ class Retry(msgspec.Struct, frozen=True):
     cap: float
 
 
+class Together(Protocol):
+    """What the nodes of a capture share: they begin at the same moment, and one call ends all.
+
+    stopped: that call has come.
+    spread: how many nodes have begun so far, and the seconds between the first and the last.
+    """
+
+    @property
+    def stopped(self) -> bool: ...
+    @property
+    def spread(self) -> tuple[int, float]: ...
+    async def begin(self, node: str) -> bool:
+        """Returns when the nodes begin. False: they have begun before; the node is late."""
+        ...
+
+    def started(self, at: float) -> None:
+        """The capture of a node began at that time, by trio's clock."""
+
+    def until_stopped(self) -> AbstractContextManager[trio.CancelScope]:
+        """A scope that is cancelled by that call, also by one that came before."""
+        ...
+
+
 class NodeTask(msgspec.Struct, frozen=True):
     """One node of one job, with everything that is decided before it is contacted.
 
@@ -168,6 +193,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     sessions: the most sessions on this node at once, over all jobs.
     quota: the limits for what may be received.
     asked_at: when the job was requested.
+    together: with the other nodes of a capture.
     credential: the name of the login; None: it came with the request. cluster: the node's, if any.
     """
 
@@ -189,6 +215,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     asked_at: datetime | None = None
     credential: str | None = None
     cluster: str | None = None
+    together: Together | None = None
 
 
 class Session(Protocol):
@@ -222,6 +249,9 @@ class Report(Protocol):
 
     def checked(self, checked: Checked) -> None:
         """What a check has seen on the node so far, in this attempt."""
+
+    def captured(self, captured: Captured) -> None:
+        """What has become of the capture on the node so far; also once the node has settled."""
 
     def upload_target(self, target: UploadTarget) -> None:
         """The target is open. The job may read its figures from now on."""

@@ -39,7 +39,7 @@ ROLES: dict[str, Role] = {
     **dict.fromkeys(
         ("Start", "Discover", "Run", "Check", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE
     ),
-    **dict.fromkeys(("Delete", "Prune"), Role.OPERATE),
+    **dict.fromkeys(("Capture", "Stop", "Delete", "Prune"), Role.OPERATE),
     **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload", "Credentials"), Role.OPERATE),
     # About the service itself, so that `varlinkctl info` works for the view group too.
     **dict.fromkeys(("GetInfo", "GetInterfaceDescription"), Role.VIEW),

@@ -31,7 +31,7 @@ from cucmd.config import (
     ConfigError,
 )
 from cucmd.failure import CannotStart
-from cucmd.job import Check, Collect, Discover, DryRun, Run
+from cucmd.job import Capture, Check, Collect, Discover, DryRun, Run
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.node_work import WorkOnNode
@@ -64,6 +64,7 @@ from cucmd.varlink import (
     serve,
 )
 from cucmd.varlink import Limits as SocketLimits
+from cucmd.work.capture import capture
 from cucmd.work.check import check
 from cucmd.work.collect import collect
 from cucmd.work.discover import discover
@@ -208,6 +209,8 @@ def _work_on_node(ssh: Ssh, rate_of: RateOf) -> WorkOnNode:
             case Check() as what:
                 known = ssh.knows_host_key
                 return await check(task, what, ssh.open_shell, known, ssh, report)
+            case Capture() as what:
+                return await capture(task, what, ssh.open_shell, ssh, report)
 
     return work_on_node
 

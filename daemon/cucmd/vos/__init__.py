@@ -18,6 +18,7 @@ split, and memory stays bounded whatever a node sends. What is known of real nod
     cluster.py       what `show network cluster` and `show version active` say
     listing.py       what `file list ... detail` says
     forms.py         the commands that may be run, as one table
+    capture.py       the commands of a packet capture
     parsed.py        which of their answers can be read: machine.py, services.py, ntp.py and
                      replication.py beside cluster.py; lines.py
     secrets.py       what must not be shown, and how it is masked
@@ -26,6 +27,7 @@ split, and memory stays bounded whatever a node sends. What is known of real nod
 """
 
 from cucmd.vos.arguments import InvalidArgument, check_word
+from cucmd.vos.capture import CaptureRequest, capture_path, delete_line, is_file_of
 from cucmd.vos.cli import Cli, NotAtPrompt
 from cucmd.vos.cluster import (
     ActiveVersion,
@@ -48,6 +50,7 @@ from cucmd.vos.events import (
     Prompted,
     Send,
     Sized,
+    Taken,
 )
 from cucmd.vos.forms import SNAPSHOT, Command, parse_command
 from cucmd.vos.listing import ListedFile, parse_file_list
@@ -73,6 +76,7 @@ __all__ = [
     "Agreed",
     "Asked",
     "Broken",
+    "CaptureRequest",
     "Cli",
     "ClusterTable",
     "Command",
@@ -95,9 +99,13 @@ __all__ = [
     "RelTime",
     "Send",
     "Sized",
+    "Taken",
     "Transcript",
     "Window",
+    "capture_path",
     "check_word",
+    "delete_line",
+    "is_file_of",
     "needs_zone",
     "parse_answer",
     "parse_command",

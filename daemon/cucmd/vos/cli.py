@@ -10,7 +10,8 @@ How it works. Bytes go through the screen, which gives finished lines and the gr
     LoggingIn          the beginning                    a confirmed prompt, or a question
     AtPrompt           a confirmed prompt               `command`, `file_get`, `quit`
     RunningCommand     `command`                        a confirmed prompt
-    RunningForm        `run`                            a confirmed prompt
+    RunningForm        `run`, `delete_capture`          a confirmed prompt
+    RunningCapture     `capture`                        a confirmed prompt
     FileGetDialogue    `file_get`                       a confirmed prompt
     Recovering         a `Broken` or `Asked` event      a confirmed prompt
     Ended              `quit`, `closed`                 nothing
@@ -26,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cucmd.vos import texts
+from cucmd.vos.capture import CaptureRequest, delete_line
 from cucmd.vos.commands import FileGet, ReceiverAddress, check_command, typed
 from cucmd.vos.events import Broken, Event
 from cucmd.vos.file_get import FileGetDialogue
@@ -45,6 +47,7 @@ from cucmd.vos.states import (
     Ended,
     LoggingIn,
     Recovering,
+    RunningCapture,
     RunningCommand,
     RunningForm,
     State,
@@ -191,6 +194,22 @@ class Cli:
         Raises InvalidArgument, NotAtPrompt.
         """
         line = parse_command(command.line).line  # whoever has made it
+        return self._type(line, RunningForm(line, self._secrets))
+
+    def capture(self, request: CaptureRequest) -> bytes:
+        """Begins a packet capture, and gives the bytes to send. Raises as `run`.
+
+        It runs until `interrupt` as a rule, and an event says when the node has taken it.
+        """
+        line = request.command_line()
+        return self._type(line, RunningCapture(line, self._secrets))
+
+    def delete_capture(self, file: str) -> bytes:
+        """Begins the removal of a file of a capture, and gives the bytes to send. Raises as `run`.
+
+        It is the only command of ours that changes anything on a node.
+        """
+        line = delete_line(file)
         return self._type(line, RunningForm(line, self._secrets))
 
     def file_get(self, request: FileGet, receiver: ReceiverAddress | None) -> bytes:

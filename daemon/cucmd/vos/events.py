@@ -23,8 +23,12 @@ class CommandDone(msgspec.Struct, frozen=True):
     lines: tuple[str, ...]
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """The node has echoed the whole line of a capture: it runs from now on."""
+
+
 class Asked(msgspec.Struct, frozen=True):
-    """A command that only reads has stopped at a question, which is not answered.
+    """A command has stopped at a question, which is not answered.
 
     `lines`: what came before it. `question`: its line, masked. Only Ctrl-C ends the command.
     """
@@ -97,6 +101,7 @@ class Broken(msgspec.Struct, frozen=True):
 Event: TypeAlias = (
     Prompted
     | CommandDone
+    | Taken
     | Asked
     | Send
     | Sized

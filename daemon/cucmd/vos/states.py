@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from cucmd.failure import Code, Failure, failure
 from cucmd.vos import texts
-from cucmd.vos.events import Asked, Broken, CommandDone, Event, Prompted, Send
+from cucmd.vos.events import Asked, Broken, CommandDone, Event, Prompted, Send, Taken
 from cucmd.vos.questions import (
     PAGERS,
     Ask,
@@ -240,6 +240,15 @@ class RunningForm(RunningCommand):
         message = f"more than {self.max_bytes // KIB} KiB came of {self.what}"
         hint = "narrow the command; the transcript has the beginning of what came"
         return failure(Code.QUOTA_EXCEEDED, message, hint=hint)
+
+
+class RunningCapture(RunningForm):
+    """A packet capture. It says nothing as a rule, and ends by itself only at its count."""
+
+    def line(self, text: str) -> list[Event]:
+        before = self.echoed
+        events = super().line(text)
+        return [*events, Taken()] if self.echoed and not before else events
 
 
 class Pager:

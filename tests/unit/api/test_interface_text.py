@@ -26,12 +26,14 @@ ADDED = {
         **{"revision": "?int", "closed": "?bool", "resumable": "?bool", "retries": "?int"},
         **dict.fromkeys(("files_deleted", "deleted"), "?bool"),
         **{"kind": "?string", "commands": "?[]string", "concurrency": "?int"},
+        "capture": "?CaptureSettings",
     },
     ("type", "Node"): {
         **{"coverage": "?string", "all_announced": "?bool", "heard_at": "?string"},
         "found": "?Found",
         "sizes": "?Sizes",
         "checked": "?Checked",
+        "capture": "?Captured",
     },
     ("type", "Checked"): {
         **dict.fromkeys(("reachable", "login", "prompt"), "?bool"),
@@ -86,6 +88,23 @@ ADDED = {
         **{"discovered": "?[]string", "accept_nodes": "?bool"},
         **{"timeouts": "?Timeouts", "concurrency": "?int", "try_all": "?bool"},
         **{"request_id": "?string", "labels": "?[string]string", "start_key": "?string"},
+    },
+    ("method", "Capture"): {
+        **{"nodes": "[]string", "login": "Login"},
+        **{"interface": "?string", "host": "?string", "port": "?int", "count": "?int"},
+        **{"size": "?int", "duration": "?float", "delete": "?bool"},
+        **{"discovered": "?[]string", "accept_nodes": "?bool"},
+        **{"timeouts": "?Timeouts", "concurrency": "?int", "try_all": "?bool"},
+        **{"request_id": "?string", "labels": "?[string]string", "start_key": "?string"},
+    },
+    ("method", "Stop"): {"job_id": "string", "request_id": "?string"},
+    ("type", "CaptureSettings"): {
+        **{"name": "string", "interface": "string", "count": "int", "duration": "float"},
+        **{"delete": "bool", "host": "?string", "port": "?int", "size": "?int"},
+    },
+    ("type", "Captured"): {
+        **{"name": "string", "started_at": "string", "running": "bool", "ended_at": "?string"},
+        **{"packets": "?int", "how": "?string"},
     },
     ("method", "Output"): {"job_id": "string", "nodes": "?[]string"},
     ("type", "CommandOutput"): {
@@ -256,6 +275,8 @@ def test_methods_with_an_effect_are_marked(interface: Interface) -> None:
         "Start",
         "Run",
         "Check",
+        "Capture",
+        "Stop",
         "Discover",
         "Retry",
         "Label",

@@ -1,0 +1,116 @@
+"""What the nodes of a capture share: they begin at the same moment, and one call ends all.
+
+The one rule: nobody waits for a node that cannot come any more. A node leaves when its work ends,
+however that ends; one that was cancelled before it began leaves too.
+
+How they begin
+--------------
+    expected    the nodes that have not left, and have not begun
+    ready       those of them that wait in `begin`
+The nodes begin when all that are expected are ready, and `LATE_AFTER` seconds after the first of
+them was ready at the latest. Whoever comes after that is late, and is told so.
+
+Everything here happens in the trio thread, and nothing waits but `begin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import trio
+from msgspec.structs import replace
+
+from cucmd.job import Capture, Job
+from cucmd.node.ports import NodeTask
+
+# Seconds. Mostly the others log in only once the login has worked on the first (`hold_back.py`),
+# and a login takes 8 to 20 s, at times more than 60 s (vos/NODES.md, section 1).
+LATE_AFTER = 90.0
+
+
+class Together:
+    """Of one run of one job. `nodes`: those that are expected."""
+
+    def __init__(self, nodes: Iterable[str]) -> None:
+        self._expected = set(nodes)
+        self._ready: set[str] = set()
+        self._deadline = trio.current_time() + LATE_AFTER  # meaningful while somebody is ready
+        self._go = trio.Event()
+        self._started: list[float] = []
+        self._running: set[trio.CancelScope] = set()
+        self.stopped = False
+
+    async def begin(self, node: str) -> bool:
+        """Returns when the nodes begin. False: they have begun before; the node is late."""
+        if self._go.is_set():
+            return False
+        if not self._ready:
+            self._deadline = trio.current_time() + LATE_AFTER
+        self._ready.add(node)
+        self._look()
+        try:
+            with trio.move_on_at(self._deadline):
+                await self._go.wait()
+        except trio.Cancelled:
+            self.leave(node)
+            raise
+        self._go.set()
+        return True
+
+    def leave(self, node: str) -> None:
+        """The node does not begin any more, or has ended."""
+        self._expected.discard(node)
+        self._ready.discard(node)
+        self._look()
+
+    def _look(self) -> None:
+        if self._ready and self._ready >= self._expected:
+            self._go.set()
+
+    @property
+    def begun(self) -> bool:
+        return self._go.is_set()
+
+    def started(self, at: float) -> None:
+        """The capture of a node began at that time, by trio's clock."""
+        self._started.append(at)
+
+    @property
+    def spread(self) -> tuple[int, float]:
+        """How many nodes have begun so far, and the seconds between the first and the last."""
+        if not self._started:
+            return 0, 0.0
+        return len(self._started), max(self._started) - min(self._started)
+
+    @contextmanager
+    def until_stopped(self) -> Iterator[trio.CancelScope]:
+        """A scope that is cancelled by `stop`, also by one that came before."""
+        with trio.CancelScope() as scope:
+            if self.stopped:
+                scope.cancel()
+            self._running.add(scope)
+            try:
+                yield scope
+            finally:
+                self._running.discard(scope)
+
+    def stop(self) -> int:
+        """Ends the captures. Returns on how many nodes one ran."""
+        self.stopped = True
+        for scope in self._running:
+            scope.cancel()
+        return len(self._running)
+
+
+def together_of(
+    job: Job, tasks: Sequence[NodeTask | None]
+) -> tuple[Together | None, Sequence[NodeTask | None]]:
+    """For one run of a job: what its nodes share, and the tasks with it. None: they share nothing.
+
+    A node without a task has ended before.
+    """
+    if not isinstance(job.work, Capture):
+        return None, tasks
+    together = Together(task.node for task in tasks if task is not None)
+    return together, [task and replace(task, together=together) for task in tasks]

@@ -1,0 +1,198 @@
+"""Capturing packets on one node: log in, look for room, begin together with the other nodes, end
+it, get the files, count their packets, and remove them from the node if that was asked for.
+
+The one rule: a capture that began is ended on the node before anything else happens, and where
+nothing shows that it has ended, that is reported.
+
+How a capture ends, and what follows
+
+    its duration is over        Ctrl-C; the files are got
+    `stop` of the job           Ctrl-C; the files are got
+    the prompt comes            the count was reached, or the node has ended it; the files are got
+    a question comes            Ctrl-C; the node fails
+    cancel of job or node,      Ctrl-C, for at most `stop_seconds`, which nothing cuts short;
+    a deadline of either,       nothing is got. Of all but the node's deadline its state has changed
+    a stop of the daemon        before (jobs/run.py): who cancels does not wait for this
+    no prompt after Ctrl-C      the node fails, and the capture may still run
+    the connection is lost      the node fails, and the capture may still run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+import trio
+from msgspec.structs import replace
+
+from cucmd import vos
+from cucmd.failure import Code, Failure, NodeFailed, fail, failure, timed_out
+from cucmd.job import Capture, Captured, Phase
+from cucmd.node.dialogue import NodeSession
+from cucmd.node.login import reach
+from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, Together
+from cucmd.node.transcript_file import TranscriptFile
+from cucmd.vos.secrets import Secrets
+from cucmd.work.answer import answer
+from cucmd.work.capture_files import CaptureFiles
+from cucmd.work.node_space import no_room
+
+# Seconds until the prompt after Ctrl-C: others allow up to 90, and a stop of the daemon waits for
+# this and the grace of the session, before systemd kills it after 60 (systemd/cucmd.service).
+STOP_WITHIN, _STOP_AND_GRACE, _SHORTEST_STOP = 45.0, 50.0, 5.0
+
+_LATE = "its login took longer than that of the others; try it alone, or all again"
+
+
+def stop_seconds(grace: float) -> float:
+    """How long a node has until it is at its prompt again. grace: for the close of its session."""
+    return min(STOP_WITHIN, max(_SHORTEST_STOP, _STOP_AND_GRACE - grace))
+
+
+async def capture(
+    task: NodeTask, what: Capture, open_shell: OpenShell, receiver: Receiver, report: Report
+) -> tuple[str, ...]:
+    """Captures packets, and gets the files. Returns notes for the user. Raises `NodeFailed`."""
+    together = task.together
+    assert together is not None, "jobs/together.py gives it to every task of a capture"
+    path, secrets = task.folder / "transcript.log", (task.login.password,)
+    transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
+    with transcript:
+        async with AsyncExitStack() as stack:
+            session = await reach(stack, task, open_shell, transcript, report)
+            report.phase(Phase.PREPARE)
+            await answer(session, task, vos.PAGER_OFF)
+            if full := no_room(await answer(session, task, vos.SHOW_STATUS), what):
+                raise NodeFailed(full)
+            if not await together.begin(task.node):
+                late = "left out: the other nodes had begun before it was ready"
+                raise fail(Code.COMMAND_REFUSED, late, hint=_LATE)
+            report.phase(Phase.COMMAND)
+            run = _Run(session, task, what, report, together)
+            said = await run.whole()
+            files = CaptureFiles(session, task, what, receiver, report)
+            notes = await files.get(run.captured, said)
+            report.phase(Phase.CLOSE)
+            return (*_spread(together), *notes)
+
+
+def _spread(together: Together) -> tuple[str, ...]:
+    nodes, seconds = together.spread
+    if nodes < 2:
+        return ()
+    return (f"the captures of {nodes} nodes began within {seconds:.3f} s",)
+
+
+class _Run:
+    """The capture on the node, from its command until the node is at its prompt again."""
+
+    def __init__(
+        self,
+        session: NodeSession,
+        task: NodeTask,
+        what: Capture,
+        report: Report,
+        together: Together,
+    ) -> None:
+        self._session = session
+        self._task = task
+        self._what = what
+        self._report = report
+        self._together = together
+        self._mask = Secrets((task.login.password,)).mask
+        self._began: float | None = None  # when the node took the command, by trio's clock
+        name = what.name_of(task.first_attempt)
+        self.captured = Captured(name, datetime.now(UTC), running=True)
+
+    async def whole(self) -> tuple[str, ...]:
+        """Returns what the node has said, once it is at its prompt. Raises `NodeFailed`."""
+        # Before it is typed: after a kill it is in the store that it may run.
+        self._tell(self.captured)
+        try:
+            await self._session.capture(self._request())
+            how, lines = await self._wait()
+        except NodeFailed as error:
+            if await self._end("failed") is None:
+                raise
+            raise NodeFailed(self._may_run(error.failure)) from error
+        except BaseException:
+            await self._end("cancelled")
+            raise
+        if (wrong := await self._end(how)) is not None:
+            raise NodeFailed(wrong)
+        return lines
+
+    def _request(self) -> vos.CaptureRequest:
+        what = self._what
+        return vos.CaptureRequest(
+            self.captured.name, what.interface, what.host, what.port, what.count, what.size
+        )
+
+    async def _wait(self) -> tuple[str, tuple[str, ...]]:
+        """Why it is to end or has ended, and what the node has said. Raises `NodeFailed`."""
+        sent = trio.current_time()
+        with self._together.until_stopped() as scope:
+            scope.deadline = sent + self._what.duration
+            try:
+                while True:
+                    match await self._session.next_event():
+                        case vos.Taken():
+                            self._begin(trio.current_time())
+                            scope.deadline = trio.current_time() + self._what.duration
+                        case vos.CommandDone(lines=lines):
+                            return "node", self._not_refused(lines)
+                        case vos.Asked(question=question):
+                            message = f"the node asked {question!r}; it was ended with Ctrl-C"
+                            raise fail(Code.COMMAND_REFUSED, message)
+                        case vos.Broken(failure=broken):
+                            raise NodeFailed(broken)
+            finally:
+                if self._began is None:  # a node that echoes nothing
+                    self._begin(sent)
+        return "stop" if self._together.stopped else "duration", self._session.output
+
+    def _begin(self, at: float) -> None:
+        self._began = at
+        self._together.started(at)
+        ago = timedelta(seconds=trio.current_time() - at)
+        self._tell(replace(self.captured, started_at=datetime.now(UTC) - ago))
+
+    def _not_refused(self, lines: Sequence[str]) -> tuple[str, ...]:
+        if vos.refused_in(lines):
+            said = vos.quoted([self._mask(line) for line in lines if line.strip()])
+            raise fail(Code.COMMAND_REFUSED, f"the node refused the capture; it said: {said}")
+        return tuple(lines)
+
+    async def _end(self, how: str) -> Failure | None:
+        """Ends it with Ctrl-C, if it runs. None: it has ended; else why that is not known.
+
+        No cancel cuts it short: the node would be left with a capture that runs.
+        """
+        wrong: Failure | None = None
+        if self._session.busy:
+            wrong = await self._interrupt()
+        now = datetime.now(UTC)
+        ended = replace(self.captured, ended_at=now, how=how, running=wrong is not None)
+        self._tell(ended)
+        return wrong
+
+    async def _interrupt(self) -> Failure | None:
+        seconds = stop_seconds(self._task.timeouts.grace)
+        with trio.move_on_after(seconds, shield=True):
+            try:
+                await self._session.interrupt()
+            except NodeFailed as error:
+                return self._may_run(error.failure)
+            return None
+        late = timed_out(Code.COMMAND_TIMEOUT, seconds, "waiting for the prompt after Ctrl-C")
+        return self._may_run(late)
+
+    def _may_run(self, why: Failure) -> Failure:
+        message = f"{why.message}; the capture may still run there"
+        hint = self._what.where_to_look(self.captured.name)
+        return failure(why.code, message, hint=hint)
+
+    def _tell(self, captured: Captured) -> None:
+        self.captured = captured
+        self._report.captured(captured)

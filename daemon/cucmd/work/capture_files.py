@@ -1,0 +1,145 @@
+"""The files of a packet capture: gets them, counts their packets, and removes them from the node.
+
+The one rule: nothing is removed but files that came in this session, under the name of this
+capture, that are whole here and can be read as captures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import trio
+from msgspec.structs import replace
+
+from cucmd import vos
+from cucmd.failure import Code, NodeFailed, fail
+from cucmd.job import Capture, Captured, Collect
+from cucmd.node.deadlines import AnswerClock
+from cucmd.node.dialogue import NodeSession
+from cucmd.node.ports import NodeTask, Receiver, Report
+from cucmd.received_file import ReceivedFile
+from cucmd.vos.secrets import Secrets
+from cucmd.work.collect import FileGets, NodeClock, upload_target
+from cucmd.work.pcap import NotPcap, Packets, count_packets
+from cucmd.work.run import INTERRUPTED_WITHIN
+
+# "files: found = 1, deleted = 1"
+_DELETED = re.compile(r"\bdeleted\s{0,8}=\s{0,8}[1-9]", re.IGNORECASE)
+# Seconds that are left of the deadlines of node and job after the removal: what is complete does
+# not fail for it.
+_LEFT = 1.0
+
+_NOTHING = "the node has written no file; its transcript shows what it said to the command"
+_NO_CAPTURE = "what came is kept; look at it, and at what the node says to the command in its shell"
+
+
+class CaptureFiles:
+    """Of one node, which is at its prompt."""
+
+    def __init__(
+        self,
+        session: NodeSession,
+        task: NodeTask,
+        what: Capture,
+        receiver: Receiver,
+        report: Report,
+    ) -> None:
+        self._session = session
+        self._task = task
+        self._what = what
+        self._receiver = receiver
+        self._report = report
+        self._mask = Secrets((task.login.password,)).mask
+
+    async def get(self, captured: Captured, said: Sequence[str]) -> tuple[str, ...]:
+        """Gets the files, and reports their packets. Returns notes. Raises `NodeFailed`.
+
+        `said`: by the node, to the command.
+        """
+        path = vos.capture_path(captured.name)
+        what = Collect((path,), location="activelog")
+        async with upload_target(self._receiver, self._task, self._session, self._report) as target:
+            gets = FileGets(
+                self._task, what, self._session, target, self._report, receiver=self._receiver
+            )
+            result = await gets.get(path, NodeClock())
+            if result.nothing is not None:
+                raise self._nothing(result.nothing.message, said)
+            came = [file for file in target.files() if _is_of(file, captured)]
+        found = {_name(file): await self._count(file) for file in came}
+        if not found:
+            raise self._nothing(f"{path}: no file of the capture came", said)
+        packets = sum(one.count for one in found.values())
+        how = captured.how
+        if how == "node" and packets >= self._what.count:
+            how = "count"
+        self._report.captured(replace(captured, packets=packets, how=how))
+        notes = list(result.notes)
+        if not packets:
+            notes.append("no packet matched")
+        elif how == "node":
+            notes.append(f"the node ended the capture by itself{self._quoted(said)}")
+        notes += [f"{name} ends within a packet" for name, one in found.items() if one.truncated]
+        if self._what.delete:
+            notes += await self._delete(found)
+        return tuple(notes)
+
+    def _nothing(self, message: str, said: Sequence[str]) -> NodeFailed:
+        code = Code.COMMAND_REFUSED if said else Code.NO_FILES_MATCHED
+        return fail(code, f"{message}{self._quoted(said)}", hint=_NOTHING)
+
+    def _quoted(self, said: Sequence[str]) -> str:
+        lines = [self._mask(line) for line in said if line.strip()]
+        return f"; the node said: {vos.quoted(lines)}" if lines else ""
+
+    async def _count(self, file: ReceivedFile) -> Packets:
+        path = self._task.folder.parent / file.path
+        try:
+            return await trio.to_thread.run_sync(count_packets, path, abandon_on_cancel=True)
+        except NotPcap as error:
+            message = f"{_name(file)} is no packet capture: {error.reason}"
+            raise fail(Code.TRANSFER_INCOMPLETE, message, hint=_NO_CAPTURE) from None
+
+    async def _delete(self, found: dict[str, Packets]) -> list[str]:
+        """Removes the files that are whole from the node. Returns notes: nothing fails any more."""
+        notes = [f"{name} stays on the node" for name, one in found.items() if one.truncated]
+        whole = [name for name, one in found.items() if not one.truncated]
+        left = trio.current_effective_deadline() - trio.current_time() - _LEFT
+        with trio.move_on_after(max(left, 0.0)):
+            while whole:
+                if wrong := await self._delete_one(whole[0]):
+                    notes.append(f"{whole[0]} was not removed from the node: {wrong}")
+                del whole[0]
+        notes += [f"{name} was not removed from the node: its time was over" for name in whole]
+        return notes
+
+    async def _delete_one(self, name: str) -> str | None:
+        """Removes one file. Why that is not known to have happened, or None."""
+        clock = AnswerClock(self._task.timeouts, vos.delete_line(name))
+        try:
+            if self._session.busy:
+                return "an earlier command has not ended"
+            await self._session.delete_capture(name)
+            while True:
+                match await self._session.next_event(clock):
+                    case vos.CommandDone(lines=lines):
+                        done = any(_DELETED.search(line) for line in lines)
+                        return None if done else f"it does not say so{self._quoted(lines)}"
+                    case vos.Asked(question=question):
+                        with trio.move_on_after(INTERRUPTED_WITHIN):
+                            await self._session.interrupt()
+                        return f"it asked {question!r}, and was given Ctrl-C"
+                    case vos.Broken(failure=broken):
+                        return broken.message
+        except NodeFailed as error:
+            return error.failure.message
+
+
+def _name(file: ReceivedFile) -> str:
+    return PurePosixPath(file.path).name
+
+
+def _is_of(file: ReceivedFile, captured: Captured) -> bool:
+    return vos.is_file_of(_name(file), captured.name)
