@@ -1,0 +1,136 @@
+"""The nodes of a capture begin at the same moment, and nobody waits for one that does not come."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from cucmd.jobs.together import LATE_AFTER, Together
+
+
+class Nodes:
+    """Each comes at a time of its own, and notes when it began. None: it was late."""
+
+    def __init__(self, *names: str) -> None:
+        self.together = Together(names)
+        self.began: dict[str, float | None] = {}
+
+    async def come(self, name: str, after: float) -> None:
+        await trio.sleep(after)
+        begins = await self.together.begin(name)
+        self.began[name] = trio.current_time() if begins else None
+
+
+def at(seconds: float) -> float:
+    return pytest.approx(seconds, abs=1e-6)
+
+
+async def play(
+    nodes: Nodes, times: dict[str, float], then: Callable[[], Awaitable[None]] | None = None
+) -> dict[str, float | None]:
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for name, after in times.items():
+            nursery.start_soon(nodes.come, name, after)
+        if then is not None:
+            nursery.start_soon(then)
+    return {name: None if time is None else time - began for name, time in nodes.began.items()}
+
+
+async def test_all_begin_once_the_last_is_ready(autojump_clock: MockClock) -> None:
+    began = await play(Nodes("a", "b", "c"), {"a": 0, "b": 20, "c": 3})
+    assert began == {"a": at(20), "b": at(20), "c": at(20)}
+
+
+async def test_one_node_alone_begins_at_once(autojump_clock: MockClock) -> None:
+    assert await play(Nodes("a"), {"a": 5}) == {"a": at(5)}
+
+
+async def test_a_node_that_is_not_ready_in_time_is_late(autojump_clock: MockClock) -> None:
+    began = await play(Nodes("a", "b", "c"), {"a": 10, "b": 40, "c": 10 + LATE_AFTER + 1})
+    assert began == {"a": at(10 + LATE_AFTER), "b": at(10 + LATE_AFTER), "c": None}
+
+
+async def test_nobody_waits_for_a_node_that_has_left(autojump_clock: MockClock) -> None:
+    nodes = Nodes("a", "b", "c")
+
+    async def fail() -> None:
+        await trio.sleep(7)
+        nodes.together.leave("c")
+
+    began = await play(nodes, {"a": 0, "b": 1}, fail)
+    assert began == {"a": at(7), "b": at(7)}
+
+
+async def test_a_node_that_left_before_anybody_was_ready(autojump_clock: MockClock) -> None:
+    nodes = Nodes("a", "b")
+    nodes.together.leave("a")
+    nodes.together.leave("a")
+    assert not nodes.together.begun
+    assert await play(nodes, {"b": 2}) == {"b": at(2)}
+
+
+async def test_a_node_that_is_cancelled_while_it_waits_holds_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    nodes = Nodes("a", "b")
+    with trio.move_on_after(3):
+        await nodes.come("a", 0)
+    assert not nodes.together.begun
+    # The time runs from the first of those that are still there.
+    assert await play(nodes, {"b": LATE_AFTER}) == {"b": at(LATE_AFTER)}
+
+
+async def test_when_all_that_wait_have_gone_the_next_waits_its_whole_time(
+    autojump_clock: MockClock,
+) -> None:
+    nodes = Nodes("a", "b", "c")
+    with trio.move_on_after(LATE_AFTER - 1):
+        await nodes.come("a", 0)
+    began = await play(nodes, {"b": 0, "c": 30})
+    assert began == {"b": at(30), "c": at(30)}
+
+
+async def test_a_stop_ends_all_that_run_and_those_that_come_later(
+    autojump_clock: MockClock,
+) -> None:
+    together = Together(("a", "b", "c"))
+    ended: list[str] = []
+
+    async def run(name: str) -> None:
+        with together.until_stopped():
+            await trio.sleep_forever()
+        ended.append(name)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, "a")
+        nursery.start_soon(run, "b")
+        await wait_all_tasks_blocked()
+        assert (together.stop(), together.stopped) == (2, True)
+        await wait_all_tasks_blocked()
+        assert sorted(ended) == ["a", "b"]
+        nursery.start_soon(run, "c")
+    assert (len(ended), together.stop()) == (3, 0)
+
+
+async def test_a_scope_is_left_by_its_own_deadline_and_by_a_cancel_from_outside(
+    autojump_clock: MockClock,
+) -> None:
+    together = Together(("a",))
+    with together.until_stopped() as scope:
+        scope.deadline = trio.current_time() + 5
+        await trio.sleep_forever()
+    assert not together.stopped
+    with trio.move_on_after(5) as outer, together.until_stopped():
+        await trio.sleep_forever()
+    assert outer.cancelled_caught
+    assert together.stop() == 0
+
+
+async def test_the_spread_is_from_the_first_to_the_last(autojump_clock: MockClock) -> None:
+    together = Together(("a", "b", "c"))
+    assert together.spread == (0, 0.0)
+    for moment in (12.5, 12.0, 12.25):
+        together.started(moment)
+    assert together.spread == (3, 0.5)
