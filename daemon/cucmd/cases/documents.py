@@ -225,8 +225,20 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
     if (commands := commands_of(job.work)) is not None:
         for command in commands.commands:
             yield "Command", command
+    if isinstance(job.work, Capture):
+        yield "Capture", _asked_to_capture(job.work)
     yield "Started", _utc(job.started_at)
     yield "Ended", _utc(_completed_at(job))
+
+
+def _asked_to_capture(work: Capture) -> str:
+    """`eth0, host 10.0.0.7, port 5060, 60 s, at most 100000 packets`."""
+    words = [work.interface]
+    words += [f"host {work.host}"] if work.host is not None else []
+    words += [f"port {work.port}"] if work.port is not None else []
+    words += [f"{work.duration:g} s", f"at most {work.count} packets"]
+    words += [f"{work.size} bytes of each"] if work.size is not None else []
+    return ", ".join(words)
 
 
 def window_asked(work: Collect, created_at: datetime) -> str:
@@ -251,6 +263,8 @@ def _remarks(node: Node, figures: Figures) -> Iterator[str]:
         yield f"{node.node}: {one.path}: {one.files} files, {one.bytes:,} bytes would come"
     if node.checked is not None:
         yield f"{node.node}: {', '.join(_seen(node.checked))}"
+    if node.captured is not None:
+        yield f"{node.node}: {_captured(node.captured)}"
     for note in node.notes:
         yield f"{node.node}: note: {note}"
     if figures.left_out:
@@ -270,6 +284,13 @@ def _seen(checked: Checked) -> Iterator[str]:
         yield f"{checked.logging_free:,} bytes free for logs"
     if checked.receiver is not None:
         yield f"receiver {checked.receiver.replace('_', ' ')}"
+
+
+def _captured(captured: Captured) -> str:
+    packets = captured.packets
+    text = "no capture came" if packets is None else f"{packets} packets captured"
+    text += f", from {_utc(captured.started_at)} to {_utc(captured.ended_at)}"
+    return f"{text}; the capture may still run there" if captured.running else text
 
 
 def _completed_at(job: Job) -> datetime | None:

@@ -1,0 +1,251 @@
+"""`Capture` and `Stop`: what is taken, the job of it, how it is shown, and what is refused."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+from msgspec.structs import asdict
+
+from cucmd.api import structs
+from cucmd.api.methods import Jobs
+from cucmd.api.planning import Planner
+from cucmd.api.structs_captures import Captured as ShownCaptured
+from cucmd.api.structs_captures import CaptureSettings
+from cucmd.api.structs_commands import CaptureRequest, StopRequest
+from cucmd.api.wire import changed_to_wire, job_to_wire
+from cucmd.config import Config, InvalidValue
+from cucmd.config.model import Cluster, Limits
+from cucmd.job import Capture, Captured, Job, Timeouts, Work
+from cucmd.node.ports import NodeTask, Report
+from cucmd.varlink import Caller, VarlinkError
+from rig.supervised import NOW, SupervisorHarness, hang, supervisor_harness
+
+LOGIN = structs.Login(username="administrator", password="secret")
+CALLER = Caller(1000, 1000, frozenset(), 1)
+PLANNER = Planner(Config(), {}, Path("/x").joinpath)
+
+
+def request(*nodes: str, **fields: object) -> CaptureRequest:
+    return CaptureRequest(nodes=nodes or ("a", "b"), login=LOGIN, **fields)
+
+
+def planned(*nodes: str, **fields: object) -> Job:
+    return PLANNER.plan_capture(request(*nodes, **fields))[0]
+
+
+def test_a_capture_with_the_usual_values() -> None:
+    job, tasks = PLANNER.plan_capture(request())
+    name = f"cucmd_{job.job_id}"
+    assert job.work == Capture(name, "eth0", None, None, 100_000, None, 60.0, delete=False)
+    assert (job.kind, job.concurrency, job.goes_on) == ("capture", 2, False)
+    assert [task and task.work for task in tasks] == [job.work, job.work]
+
+
+def test_a_capture_with_all_that_can_be_said() -> None:
+    fields = {
+        **{"interface": "bond0", "host": "10.0.0.7", "port": 5060, "count": 500},
+        **{"size": 96, "duration": 12.5, "delete": True},
+    }
+    work = planned(**fields).work
+    assert {name: getattr(work, name) for name in fields} == fields
+
+
+def test_no_two_jobs_have_the_same_name() -> None:
+    assert len({planned().work.name for _ in range(50)}) == 50
+
+
+def test_a_part_of_a_cluster_is_a_target() -> None:
+    config = Config(clusters={"berlin": Cluster("berlin", publisher="p", nodes=("s1", "s2"))})
+    plan = Planner(config, {}, Path("/x").joinpath)
+    job, _ = plan.plan_capture(request("berlin:subscribers"))
+    assert [node.node for node in job.nodes] == ["s1", "s2"]
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("interface", ("", "eth0 count 5", "eth0;reboot", "-w", "ETH0", "e" * 16)),
+        ("host", ("", "pub", "10.0.0", "10.0.0.1 port 1", "fd00::1", "10.0.0.1\n")),
+        ("port", (0, -1, 65536)),
+        ("count", (0, -1, 100_001)),
+        ("size", (0, -1, 65536)),
+        ("duration", (0, 0.5, -1.0, 1200.1, float("nan"), float("inf"))),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_field(
+    field: str, values: tuple[object, ...]
+) -> None:
+    for value in values:
+        with pytest.raises(InvalidValue) as refused:
+            planned(**{field: value})
+        assert refused.value.parameter == field, value
+
+
+@pytest.mark.parametrize("duration", [1, 1200])
+def test_the_shortest_and_the_longest(duration: float) -> None:
+    assert planned(duration=duration).work.duration == duration
+
+
+def test_more_nodes_than_may_run_at_once_are_refused() -> None:
+    nodes = [f"n{number}" for number in range(9)]
+    assert planned(*nodes[:8]).concurrency == 8
+    with pytest.raises(InvalidValue, match="concurrency is 8") as refused:
+        planned(*nodes)
+    assert refused.value.parameter == "nodes"
+    assert planned(*nodes, concurrency=20).concurrency == 9
+    with pytest.raises(InvalidValue):
+        planned("a", "b", concurrency=1)
+
+
+def test_more_nodes_than_the_daemon_has_connections_are_refused() -> None:
+    config = Config(limits=Limits(connections=2))
+    plan = Planner(config, {}, Path("/x").joinpath)
+    plan.plan_capture(request("a", "b"))
+    with pytest.raises(InvalidValue, match=r"limits\.connections is 2"):
+        plan.plan_capture(request("a", "b", "c"))
+
+
+@pytest.mark.parametrize("name", ["node", "job"])
+def test_a_duration_that_no_deadline_leaves_is_refused(name: str) -> None:
+    timeouts = structs.Timeouts(**{name: 120.0})
+    assert planned(timeouts=timeouts, duration=119).work.duration == 119
+    with pytest.raises(InvalidValue) as refused:
+        planned(timeouts=timeouts, duration=120)
+    assert refused.value.parameter == "duration"
+
+
+def test_a_capture_does_not_go_on_after_a_restart_though_the_login_is_known() -> None:
+    job = msgspec.structs.replace(planned(), resumable=True, credential="ops")
+    assert PLANNER.replan(job) is None
+
+
+def test_a_stored_job_is_read_again() -> None:
+    work = Capture("cucmd_x", host="10.0.0.7", duration=5)
+    encoded = msgspec.json.encode(work)
+    assert msgspec.json.decode(encoded, type=Work) == work
+    assert b'"type":"capture"' in encoded
+
+
+def test_what_was_asked_and_what_became_of_it_is_shown() -> None:
+    job = planned("a")
+    captured = Captured("cucmd_x", NOW, NOW, 7, "stop", running=False)
+    node = msgspec.structs.replace(job.nodes[0], captured=captured)
+    shown = job_to_wire(msgspec.structs.replace(job, nodes=(node,)), Path("/x"))
+    assert shown.kind == "capture"
+    assert shown.capture == CaptureSettings(**asdict(job.work))
+    assert shown.nodes[0].capture == ShownCaptured("cucmd_x", NOW, False, NOW, 7, "stop")
+    assert shown.collection == structs.Collection()
+    after = msgspec.structs.replace(job, nodes=(node,))
+    assert changed_to_wire(job, after, None).nodes[0].capture is not None
+
+
+# Calls
+
+
+class Opened:
+    def __init__(self, harness: SupervisorHarness) -> None:
+        self.harness = harness
+        plan = Planner(Config(), {}, harness.supervisor.directory)
+        self.jobs = Jobs(harness.supervisor, harness.feed, lambda: plan)
+
+    async def start(self, *nodes: str, **fields: object) -> str:
+        # A node that does not log in would hold back the others.
+        call = request(*nodes, try_all=True, **fields)
+        return (await self.jobs.capture(CALLER, call)).job.job_id
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
+    async with supervisor_harness(tmp_path) as harness:
+        yield Opened(harness)
+
+
+async def captures(task: NodeTask, report: Report) -> tuple[str, ...]:
+    """As `work/capture.py` does, in short."""
+    assert task.together is not None
+    assert await task.together.begin(task.node)
+    now = NOW
+    report.captured(Captured("cucmd_x", now, running=True))
+    with task.together.until_stopped():
+        await trio.sleep_forever()
+    how = "stop" if task.together.stopped else "duration"
+    report.captured(Captured("cucmd_x", now, now, 0, how))
+    return ()
+
+
+def running(job: Job) -> bool:
+    return all(node.captured is not None and node.captured.running for node in job.nodes)
+
+
+async def test_a_stop_ends_the_capture_on_all_nodes(opened: Opened) -> None:
+    opened.harness.behaviours = {"a": captures, "b": captures}
+    job_id = await opened.start("a", "b")
+    await opened.harness.until(job_id, running)
+    reply = await opened.jobs.stop(CALLER, StopRequest(job_id[:6], "mine"))
+    assert (reply.job.job_id, reply.request_id) == (job_id, "mine")
+    assert "2 nodes" in reply.message
+    job = await opened.harness.ended(job_id)
+    assert job.status == "succeeded"
+    assert [node.captured and node.captured.how for node in job.nodes] == ["stop", "stop"]
+
+
+async def test_the_second_stop_says_that_none_runs(opened: Opened) -> None:
+    async def collects(task: NodeTask, report: Report) -> tuple[str, ...]:
+        await captures(task, report)
+        return await hang(task, report)
+
+    opened.harness.behaviours = {"a": collects}
+    job_id = await opened.start("a")
+    await opened.harness.until(job_id, running)
+    await opened.jobs.stop(CALLER, StopRequest(job_id))
+    await opened.harness.until(job_id, lambda job: not running(job))
+    reply = await opened.jobs.stop(CALLER, StopRequest(job_id))
+    assert "no capture runs" in reply.message
+
+
+async def refused(opened: Opened, job_id: str) -> VarlinkError:
+    with pytest.raises(VarlinkError) as caught:
+        await opened.jobs.stop(CALLER, StopRequest(job_id, "mine"))
+    return caught.value
+
+
+def is_refusal_of_job_id(error: VarlinkError) -> bool:
+    parameters = error.parameters
+    assert parameters.request_id == "mine"
+    return error.name.endswith(".InvalidRequest") and parameters.parameter == "job_id"
+
+
+async def test_a_job_that_is_no_capture_cannot_be_stopped(opened: Opened) -> None:
+    opened.harness.behaviours = {"a": hang}
+    job_id = await opened.harness.start("a")
+    await opened.harness.running(job_id)
+    assert is_refusal_of_job_id(await refused(opened, job_id))
+    assert not (await opened.harness.supervisor.find(job_id)).ended
+
+
+async def test_a_capture_that_has_not_begun_cannot_be_stopped(opened: Opened) -> None:
+    opened.harness.behaviours = {"a": hang}
+    job_id = await opened.start("a")
+    await opened.harness.running(job_id)
+    assert is_refusal_of_job_id(await refused(opened, job_id))
+
+
+async def test_a_capture_that_is_over_cannot_be_stopped(opened: Opened) -> None:
+    job_id = await opened.start("a")
+    await opened.harness.ended(job_id)
+    assert is_refusal_of_job_id(await refused(opened, job_id))
+
+
+async def test_a_stop_of_no_job(opened: Opened) -> None:
+    assert (await refused(opened, "ffffffffffff")).name.endswith(".JobNotFound")
+
+
+async def test_the_same_call_again_makes_no_second_job(opened: Opened) -> None:
+    first = await opened.start("a", start_key="k")
+    assert await opened.start("a", start_key="k") == first
+
+
+def test_the_deadlines_are_those_of_the_job() -> None:
+    assert planned().timeouts == Timeouts()

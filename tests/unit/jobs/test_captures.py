@@ -1,0 +1,244 @@
+"""A job that captures packets: its nodes begin together; where one may still run is on record."""
+
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from cucmd.cases.archive import Archive
+from cucmd.failure import Code
+from cucmd.job import Capture, Captured, Failed, Job, Timeouts
+from cucmd.jobs.together import LATE_AFTER
+from cucmd.node.ports import NodeTask, Report
+from cucmd.received_file import ReceivedFile
+from rig.supervised import (
+    NOW,
+    Behaviour,
+    SupervisorHarness,
+    fails_with,
+    statuses,
+    supervisor_harness,
+)
+
+NAME = "cucmd_0a1b2c3d4e5f"
+WORK = Capture(NAME)
+FILE = f"files/192.0.2.9/1/platform/cli/{NAME}.cap"
+
+
+def ready_after(seconds: float, *, stops_within: float = 0.0, ignores: bool = False) -> Behaviour:
+    """As work/capture.py: begins with the others, and ends the capture also if cancelled."""
+
+    async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
+        assert task.together is not None
+        await trio.sleep(seconds)
+        if not await task.together.begin(task.node):
+            return ("late",)
+        captured = Captured(NAME, NOW, running=True)
+        report.captured(captured)
+        try:
+            await trio.sleep(60)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(stops_within)
+                report.captured(Captured(NAME, NOW, NOW, how="x", running=ignores))
+        return (f"at {trio.current_time():.0f}",)
+
+    return behaviour
+
+
+async def start(harness: SupervisorHarness, *nodes: str, **fields: object) -> str:
+    return await harness.start(*nodes, work=WORK, **fields)
+
+
+async def captures(harness: SupervisorHarness, job_id: str) -> Job:
+    return await harness.until(job_id, lambda job: all(node.captured for node in job.nodes))
+
+
+def still_running(job: Job) -> list[bool]:
+    return [node.captured is not None and node.captured.running for node in job.nodes]
+
+
+async def closed(harness: SupervisorHarness, job_id: str) -> Job:
+    return await harness.until(job_id, lambda job: job.closed)
+
+
+async def test_all_nodes_begin_with_the_last(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": ready_after(0), "b": ready_after(40), "c": ready_after(7)}
+        began = trio.current_time()
+        job = await harness.ended(await start(harness, "a", "b", "c"))
+    assert job.status == "succeeded"
+    assert {node.notes for node in job.nodes} == {(f"at {began + 100:.0f}",)}
+
+
+async def test_nodes_that_fail_or_are_cancelled_hold_nobody(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {
+            "a": ready_after(0),
+            "b": fails_with(Code.AUTH_FAILED),
+            "c": ready_after(1000),
+        }
+        began = trio.current_time()
+        job_id = await start(harness, "a", "b", "c")
+        await harness.until(job_id, lambda job: statuses(job) == ["running", "failed", "running"])
+        await harness.supervisor.cancel(job_id, ["c"])
+        job = await harness.ended(job_id)
+    assert statuses(job) == ["succeeded", "failed", "cancelled"]
+    assert trio.current_time() - began < LATE_AFTER
+
+
+async def test_a_late_node_does_not_hold_the_others(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": ready_after(0), "b": ready_after(LATE_AFTER + 30)}
+        job = await harness.ended(await start(harness, "a", "b"))
+    assert [node.notes for node in job.nodes][1] == ("late",)
+    assert still_running(job) == [False, False]
+
+
+async def test_a_cancel_returns_before_the_capture_has_ended_and_its_end_is_on_record(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": ready_after(0, stops_within=40)}
+        job_id = await start(harness, "a")
+        await captures(harness, job_id)
+        began = trio.current_time()
+        job, _ = await harness.supervisor.cancel(job_id, None)
+        assert trio.current_time() - began < 1
+        assert (job.status, still_running(job)) == ("cancelled", [True])
+        job = await closed(harness, job_id)
+        assert 40 <= trio.current_time() - began < 45
+        assert (job.status, still_running(job)) == ("cancelled", [False])
+        stored = await harness.store.load(job_id)
+        assert stored is not None
+        assert still_running(stored) == [False]
+
+
+async def test_the_deadline_of_the_job_ends_it_on_the_node(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": ready_after(0, stops_within=10)}
+        job = await closed(harness, await start(harness, "a", timeouts=Timeouts(job=30)))
+    assert isinstance(job.nodes[0].state, Failed)
+    assert job.nodes[0].state.failure.code is Code.JOB_TIMEOUT
+    assert still_running(job) == [False]
+
+
+async def test_the_deadline_of_the_node_ends_it_on_the_node(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": ready_after(0, stops_within=10)}
+        job = await harness.ended(await start(harness, "a", timeouts=Timeouts(node=30)))
+    assert isinstance(job.nodes[0].state, Failed)
+    assert job.nodes[0].state.failure.code is Code.NODE_TIMEOUT
+    assert still_running(job) == [False]
+
+
+@pytest.mark.parametrize("ignores", [False, True])
+async def test_a_stop_of_the_daemon_ends_it_and_says_what_is_known(
+    tmp_path: Path, autojump_clock: MockClock, ignores: bool
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": ready_after(0, stops_within=5, ignores=ignores)}
+        job_id = await start(harness, "a", credential="ops", resumable=True)
+        await captures(harness, job_id)
+        # The end of the block stops the supervisor.
+
+    async with supervisor_harness(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        job = await again.ended(job_id)
+        assert again.contacted == []
+    state = job.nodes[0].state
+    assert isinstance(state, Failed)
+    assert state.failure.code is Code.INTERRUPTED
+    assert still_running(job) == [ignores]
+
+
+def killed(job: Job, captured: Captured | None) -> Job:
+    """As the store has it after a kill."""
+    job = job.begin(NOW)
+    node = job.nodes[0].begin(NOW, 1)
+    fields = {name: getattr(node, name) for name in node.__struct_fields__}
+    return job.replace_node(0, type(node)(**{**fields, "captured": captured}), NOW)
+
+
+@pytest.mark.parametrize(
+    ("captured", "named"),
+    [
+        (None, False),
+        (Captured(NAME, NOW, running=True), True),
+        (Captured(NAME, NOW, NOW, 3, "duration"), False),
+    ],
+)
+async def test_after_a_kill_a_node_on_which_it_may_run_is_named(
+    tmp_path: Path, captured: Captured | None, named: bool
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job = harness.job("a", work=WORK, credential="ops", resumable=True)
+        await harness.store.add_job(job)
+        await harness.store.save(job, killed(job, captured).revised(job))
+
+        def replan(_: object) -> None:
+            return None  # as the planner does, see unit/api/test_captures.py
+
+        await harness.supervisor.recover(replan)
+        ended = await harness.ended(job.job_id)
+        assert harness.contacted == []
+    state = ended.nodes[0].state
+    assert isinstance(state, Failed)
+    assert state.failure.code is Code.INTERRUPTED
+    assert ("may still run" in state.failure.message) is named
+    assert (NAME in (state.failure.hint or "")) is named
+    assert still_running(ended) == [named]
+
+
+async def test_a_retry_captures_anew_on_the_nodes_that_failed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": ready_after(0), "b": fails_with(Code.CONNECTION_LOST)}
+        job_id = await start(harness, "a", "b")
+        await closed(harness, job_id)
+        harness.behaviours["b"] = ready_after(3)
+        again = await harness.supervisor.retry(
+            job_id, lambda job: (after := job.retry(frozenset({1})), harness.tasks(after))
+        )
+        assert again.nodes[1].captured is None
+        job = await closed(harness, job_id)
+        attempts = [node.attempt for node in job.nodes]
+    assert (job.status, attempts) == ("succeeded", [1, 2])
+    assert (sorted(harness.contacted), harness.contacted[-1]) == (["a", "b", "b"], "b")
+
+
+async def test_its_file_is_in_an_export_with_what_was_captured(tmp_path: Path) -> None:
+    async def captures_one(task: NodeTask, report: Report) -> tuple[str, ...]:
+        path = task.folder / FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * 24)
+        report.captured(Captured(NAME, NOW, NOW, 0, "duration"))
+        report.kept(
+            ReceivedFile(
+                task.node, f"{task.folder.name}/{FILE}", 24, "9" * 64, closed=True, complete=True
+            )
+        )
+        return ()
+
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = captures_one
+        job = await harness.ended(await start(harness, "a"))
+        directory = harness.supervisor.directory(job.job_id)
+        archive = Archive(harness.store, job, directory, nodes=None, incomplete=False)
+        found = await archive.measure()
+        tar = b"".join([piece async for piece in archive.stream()])
+    assert (found.files, len(tar)) == (1, found.length)
+    assert b"Packets captured by cucmd" in tar
+    assert b"at most 100000 packets" in tar
+    assert b"0 packets captured" in tar
+    assert b'"how":"duration"' in tar
