@@ -77,6 +77,7 @@ from cucmd.vos import (
     CaptureRequest,
     Cli,
     Command,
+    CommandDone,
     Event,
     FileGet,
     Prompted,
@@ -280,15 +281,18 @@ class NodeSession:
             await self._rate_limit.wait()
             self._process(await self._receive())
 
-    async def interrupt(self) -> None:
+    async def interrupt(self) -> tuple[str, ...]:
         """Ends a command with Ctrl-C, and returns at the prompt. Has no time limit of its own.
 
-        Raises `NodeFailed` (connection_lost).
+        Returns all that the command has printed, where it was not broken or at a question. Raises
+        `NodeFailed` (connection_lost).
         """
         await self._interrupt()
+        said = [event.lines for event in self._events if isinstance(event, CommandDone)]
         self._events.clear()  # what was said after the Ctrl-C, the prompt among it
         if self._ended:
             raise fail(Code.CONNECTION_LOST, "the node closed the connection after Ctrl-C")
+        return said[-1] if said else ()
 
     async def _interrupt(self) -> None:
         """Sends Ctrl-C until the prompt is back, and every third time an empty line instead: a node

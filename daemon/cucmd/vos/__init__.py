@@ -27,7 +27,13 @@ split, and memory stays bounded whatever a node sends. What is known of real nod
 """
 
 from cucmd.vos.arguments import InvalidArgument, check_word
-from cucmd.vos.capture import CaptureRequest, capture_path, delete_line, is_file_of
+from cucmd.vos.capture import (
+    CaptureRequest,
+    capture_path,
+    delete_line,
+    is_file_of,
+    without_options,
+)
 from cucmd.vos.cli import Cli, NotAtPrompt
 from cucmd.vos.cluster import (
     ActiveVersion,
@@ -118,4 +124,5 @@ __all__ = [
     "quoted",
     "refused_in",
     "window_for",
+    "without_options",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -24,6 +25,8 @@ _NAME = re.compile(PREFIX + "[0-9a-z_]{1,40}")
 # A name that was used before gets a number behind it (C); on which side of the dot is not known.
 _BEHIND = re.compile(r"[0-9]{0,4}\.cap[0-9]{0,4}")
 _FILE = re.compile(_NAME.pattern + _BEHIND.pattern)
+_OPTIONS = "Executing command with options"
+_OPTION = re.compile(r"[a-z]{1,12}=")
 _INTERFACE = re.compile(r"[a-z][a-z0-9]{0,14}")
 
 
@@ -77,6 +80,19 @@ def check_number(field: str, number: int, most: int) -> str:
     if not 1 <= number <= most:
         raise InvalidArgument(field, str(number), f"expected a number from 1 to {most}")
     return str(number)
+
+
+def without_options(lines: Iterable[str]) -> tuple[str, ...]:
+    """What a node has said to a capture, without the options that it prints before it begins (V):
+    `Executing command with options:` and lines of ` size=ALL  count=1000  interface=eth0`; and
+    without the echo of Ctrl-C.
+    """
+    return tuple(line for line in lines if not _is_of_options(line))
+
+
+def _is_of_options(line: str) -> bool:
+    words = line.replace("^C", " ").split()
+    return line.strip().startswith(_OPTIONS) or all(_OPTION.match(word) for word in words)
 
 
 def capture_path(name: str) -> str:

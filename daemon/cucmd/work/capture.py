@@ -101,17 +101,20 @@ class _Run:
         self._report = report
         self._together = together
         self._mask = Secrets((task.login.password,)).mask
+        self._said: Sequence[str] = ()
         self._began: float | None = None  # when the node took the command, by trio's clock
         name = what.name_of(task.first_attempt)
         self.captured = Captured(name, datetime.now(UTC), running=True)
 
     async def whole(self) -> tuple[str, ...]:
-        """Returns what the node has said, once it is at its prompt. Raises `NodeFailed`."""
+        """Returns what the node has said beside the options, once it is at its prompt. Raises
+        `NodeFailed`.
+        """
         # Before it is typed: after a kill it is in the store that it may run.
         self._tell(self.captured)
         try:
             await self._session.capture(self._request())
-            how, lines = await self._wait()
+            how = await self._wait()
         except NodeFailed as error:
             if await self._end("failed") is None:
                 raise
@@ -121,7 +124,7 @@ class _Run:
             raise
         if (wrong := await self._end(how)) is not None:
             raise NodeFailed(wrong)
-        return lines
+        return vos.without_options(self._said)
 
     def _request(self) -> vos.CaptureRequest:
         what = self._what
@@ -129,8 +132,8 @@ class _Run:
             self.captured.name, what.interface, what.host, what.port, what.count, what.size
         )
 
-    async def _wait(self) -> tuple[str, tuple[str, ...]]:
-        """Why it is to end or has ended, and what the node has said. Raises `NodeFailed`."""
+    async def _wait(self) -> str:
+        """Why it is to end, or has ended. Raises `NodeFailed`."""
         sent = trio.current_time()
         with self._together.until_stopped() as scope:
             scope.deadline = sent + self._what.duration
@@ -141,7 +144,9 @@ class _Run:
                             self._begin(trio.current_time())
                             scope.deadline = trio.current_time() + self._what.duration
                         case vos.CommandDone(lines=lines):
-                            return "node", self._not_refused(lines)
+                            self._said = lines
+                            self._check_not_refused()
+                            return "node"
                         case vos.Asked(question=question):
                             message = f"the node asked {question!r}; it was ended with Ctrl-C"
                             raise fail(Code.COMMAND_REFUSED, message)
@@ -150,7 +155,7 @@ class _Run:
             finally:
                 if self._began is None:  # a node that echoes nothing
                     self._begin(sent)
-        return "stop" if self._together.stopped else "duration", self._session.output
+        return "stop" if self._together.stopped else "duration"
 
     def _begin(self, at: float) -> None:
         self._began = at
@@ -158,11 +163,10 @@ class _Run:
         ago = timedelta(seconds=trio.current_time() - at)
         self._tell(replace(self.captured, started_at=datetime.now(UTC) - ago))
 
-    def _not_refused(self, lines: Sequence[str]) -> tuple[str, ...]:
-        if vos.refused_in(lines):
-            said = vos.quoted([self._mask(line) for line in lines if line.strip()])
+    def _check_not_refused(self) -> None:
+        if vos.refused_in(self._said):
+            said = vos.quoted([self._mask(line) for line in self._said if line.strip()])
             raise fail(Code.COMMAND_REFUSED, f"the node refused the capture; it said: {said}")
-        return tuple(lines)
 
     async def _end(self, how: str) -> Failure | None:
         """Ends it with Ctrl-C, if it runs. None: it has ended; else why that is not known.
@@ -181,7 +185,7 @@ class _Run:
         seconds = stop_seconds(self._task.timeouts.grace)
         with trio.move_on_after(seconds, shield=True):
             try:
-                await self._session.interrupt()
+                self._said = await self._session.interrupt()
             except NodeFailed as error:
                 return self._may_run(error.failure)
             return None

@@ -214,3 +214,27 @@ def test_a_removal_that_is_refused_here_is_not_begun() -> None:
     with pytest.raises(vos.InvalidArgument):
         cli.delete_capture("*")
     assert cli.at_prompt
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Executing command with options:",
+        " size=ALL                count=100000              interface=eth0",
+        " src=                    dest=                     port=",
+        " ip=10.111.16.157",
+        "size=ALL count=100000 interface=eth0 src= dest= port= ip=10.111.16.157",
+        " ip=^C",
+        "^C",
+        "",
+    ],
+)
+def test_the_options_that_a_node_prints_are_no_answer(line: str) -> None:
+    assert vos.without_options([line, "tcpdump: no space", line]) == ("tcpdump: no space",)
+
+
+@pytest.mark.parametrize(
+    "line", ["Low water mark exceeded", "size=ALL is not allowed", "=", "0 packets captured"]
+)
+def test_what_a_node_says_beside_the_options_is_kept(line: str) -> None:
+    assert vos.without_options([line]) == (line,)

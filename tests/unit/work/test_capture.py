@@ -15,6 +15,7 @@ from cucmd.job import Capture, Captured, Phase, Timeouts
 from cucmd.jobs.together import Together
 from cucmd.node.ports import NodeTask
 from cucmd.work.capture import STOP_WITHIN, capture, stop_seconds
+from rig.parameters import mostly_more
 from rig.scripted_node import (
     COMPLETED,
     GREETING,
@@ -281,6 +282,24 @@ async def test_a_question_is_not_answered(tmp_path: Path, autojump_clock: MockCl
     assert (report.captures[-1].running, report.captures[-1].how) == (False, "failed")
 
 
+@pytest.mark.parametrize("packets", [3, None])
+async def test_a_question_at_its_end_is_only_quoted(
+    tmp_path: Path, autojump_clock: MockClock, packets: int | None
+) -> None:
+    async def asks(node: Node) -> None:
+        await trio.sleep(WORK.duration - 2)
+        assert await node.ask("Continue (y/n)?") == "^C"
+
+    here = CaptureNode(tmp_path, {f"{NAME}.cap": pcap(packets)} if packets else {}, runs=asks)
+    if packets:
+        what, _, _, _ = await captured(here)
+        assert (what.how, what.packets) == ("duration", packets)
+    else:
+        failure, _, _ = await failed(here)
+        assert failure.code is Code.COMMAND_REFUSED
+        assert "Continue (y/n)?" in failure.message
+
+
 async def test_a_node_that_refuses_it(tmp_path: Path, autojump_clock: MockClock) -> None:
     here = CaptureNode(
         tmp_path, runs=after(0, "Insufficient disk space", "Executed command unsuccessfully")
@@ -352,9 +371,21 @@ async def test_a_node_that_has_no_file(tmp_path: Path, autojump_clock: MockClock
         await until_ctrl_c(node)
 
     failure, _, report = await failed(CaptureNode(tmp_path, {}, runs=silent))
-    assert failure.code is Code.COMMAND_REFUSED
-    assert "Executing command" in failure.message
+    assert failure.code is Code.NO_FILES_MATCHED
+    assert "Executing command" not in failure.message
     assert not report.captures[-1].running
+
+
+async def test_a_node_that_has_no_file_and_said_why(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def says_why(node: Node) -> None:
+        await until_ctrl_c(node)
+        await node.say("the partition went read-only")
+
+    failure, _, _ = await failed(CaptureNode(tmp_path, {}, runs=says_why))
+    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.message.endswith("; the node said: the partition went read-only")
 
 
 async def test_a_file_of_another_name_is_none_of_the_capture(
@@ -362,7 +393,7 @@ async def test_a_file_of_another_name_is_none_of_the_capture(
 ) -> None:
     here = CaptureNode(tmp_path, {f"{NAME}_x.cap": pcap(1)})
     failure, _, _ = await failed(here, here.task(replace(WORK, delete=True)))
-    assert failure.code is Code.COMMAND_REFUSED
+    assert failure.code is Code.NO_FILES_MATCHED
     assert here.removed == []
 
 
@@ -523,7 +554,7 @@ async def run_and_cancel(here: CaptureNode, step: int) -> tuple[Node, RecordedRe
     return node, report, cancelled, trio.current_time()
 
 
-@pytest.mark.parametrize("runs", [until_ctrl_c, after(12), lambda node: ctrl_c(node, 3)])
+@pytest.mark.parametrize("runs", mostly_more([until_ctrl_c, after(12), until_enter]))
 async def test_a_cancel_at_any_step_leaves_nothing_open_and_nothing_running(
     tmp_path: Path, autojump_clock: MockClock, runs: Act
 ) -> None:
