@@ -48,6 +48,7 @@ from cucmd.job.node import (
 from cucmd.job.timeouts import MOST_GRACE, MOST_SECONDS, Timeouts
 from cucmd.job.work import (
     OUTPUT,
+    READY_WITHIN,
     Capture,
     Captured,
     Collect,
@@ -66,6 +67,7 @@ __all__ = [
     "MOST_GRACE",
     "MOST_SECONDS",
     "OUTPUT",
+    "READY_WITHIN",
     "SETTLED",
     "Cancelled",
     "Capture",

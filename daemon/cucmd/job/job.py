@@ -176,6 +176,12 @@ class Job(msgspec.Struct, frozen=True):
         )
         return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
 
+    def why(self, node: Node, failure: Failure) -> Failure:
+        """Why the node fails, as it is shown."""
+        if not isinstance(self.work, Capture):
+            return failure
+        return self.work.named(failure, node.captured)
+
     def resume(self) -> Job:
         """Queues the job again after a restart. Settled nodes stay, the others are pending."""
         if self.ended:

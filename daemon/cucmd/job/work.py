@@ -11,7 +11,13 @@ from typing import TypeAlias
 
 import msgspec
 
+from cucmd.failure import Failure
 from cucmd.job.check import Check
+
+# Seconds after the first node was ready at which those that capture together begin at the latest.
+# Mostly the others log in only once the login has worked on the first (jobs/hold_back.py), and a
+# login takes 8 to 20 s, at times more than 60 s (vos/NODES.md, section 1).
+READY_WITHIN = 90.0
 
 # The folder, in that of a node, for what commands have printed.
 OUTPUT = "output"
@@ -88,13 +94,20 @@ class Capture(msgspec.Struct, frozen=True, tag="capture"):
         """The name for a node. One that is tried again may have the file of an attempt before."""
         return self.name if first_attempt <= 1 else f"{self.name}_{first_attempt}"
 
-    def where_to_look(self, name: str) -> str:
-        """What a person can do where the capture of that name may still run."""
-        return (
+    def named(self, why: Failure, captured: Captured | None) -> Failure:
+        """Why a node failed: the same, with what a person can do if a capture may still run there.
+
+        captured: what is known of it when the node fails.
+        """
+        if captured is None or not captured.running:
+            return why
+        hint = (
             "as a rule a capture ends with its session, and at the latest after "
-            f"{self.count} packets; if 'file list activelog platform/cli/{name}* detail' on the "
-            "node shows another size each time, it runs"
+            f"{self.count} packets; if 'file list activelog platform/cli/{captured.name}* detail' "
+            "on the node shows another size each time, it runs"
         )
+        message = f"{why.message}; the capture may still run there"
+        return msgspec.structs.replace(why, message=message, hint=hint)
 
 
 # What a job does on each of its nodes: a union of structs, told apart by their tags. Another kind

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from cucmd.failure import Code, Failure, failure
-from cucmd.job import Capture, Job, Node
+from cucmd.failure import Code, failure
+from cucmd.job import Job
 from cucmd.jobs.recovery import RecoveredFiles, recover_files, with_received
 from cucmd.node.ports import NodeTask
 from cucmd.store import Store, StoreFailed
@@ -25,19 +25,6 @@ Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 
 
 INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node was done")
-
-
-def interrupted(job: Job) -> Callable[[Node], Failure]:
-    """Why each node of the job ends that a kill has left unfinished."""
-
-    def why(node: Node) -> Failure:
-        if not isinstance(job.work, Capture) or node.captured is None or not node.captured.running:
-            return INTERRUPTED
-        message = f"{INTERRUPTED.message}; a capture may still run there"
-        hint = job.work.where_to_look(node.captured.name)
-        return failure(Code.INTERRUPTED, message, hint=hint)
-
-    return why
 
 
 class Unfinished(NamedTuple):

@@ -36,9 +36,10 @@ Who may end what
     `stop` (of the daemon)      none; a start resumes the job   all are cancelled
 (A job that a start cannot resume, because its password was typed in, gets `end_all` before `stop`.)
 
-The state changes before the tasks end. A node that was cancelled is shown as cancelled at once;
-its connection closes after that, within the grace period, and then step 3 follows, which nothing
-cancels. At step 4 the task finds that its node has ended already, and changes nothing.
+The state changes before the tasks end. A node that was cancelled is shown as cancelled at once; its
+connection closes after that, within the grace period (a capture is ended first, which takes up to
+45 s: work/capture.py), and then step 3 follows, which nothing cancels. At step 4 the task finds
+that its node has ended already, and changes nothing.
 
 What is durable when
 --------------------
@@ -290,7 +291,7 @@ class JobRun:
     def _end_node(self, position: int, ending: Notes | Failure) -> None:
         def change(node: Node) -> Node:
             if isinstance(ending, Failure):
-                return node.fail(_now(), ending)
+                return node.fail(_now(), self.job.why(node, ending))
             return node.succeed(_now(), ending)
 
         self.change_node(position, change)

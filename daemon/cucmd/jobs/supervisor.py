@@ -29,7 +29,7 @@ from cucmd.jobs.errors import (
 from cucmd.jobs.holds import Busy, Holds
 from cucmd.jobs.places import Places
 from cucmd.jobs.recovery import RecoveredFiles
-from cucmd.jobs.restart import INTERRUPTED, Replan, Unfinished, interrupted, recover_jobs
+from cucmd.jobs.restart import INTERRUPTED, Replan, Unfinished, recover_jobs
 from cucmd.jobs.run import JobRun, JobStopped
 from cucmd.jobs.services import JobServices
 from cucmd.jobs.start_keys import StartKeys
@@ -337,7 +337,7 @@ class Supervisor:
         run = self._run_for(job, found.tasks or (), found.recovered, asked_by=job.uid)
         try:
             if found.tasks is None:
-                run.end_all(interrupted(job))
+                run.end_all(lambda node: job.why(node, INTERRUPTED))
             else:
                 run.resume()
         except BaseException:  # of a state that is damaged

@@ -7,7 +7,7 @@ How they begin
 --------------
     expected    the nodes that have not left, and have not begun
     ready       those of them that wait in `begin`
-The nodes begin when all that are expected are ready, and `LATE_AFTER` seconds after the first of
+The nodes begin when all that are expected are ready, and `READY_WITHIN` seconds after the first of
 them was ready at the latest. Whoever comes after that is late, and is told so.
 
 Everything here happens in the trio thread, and nothing waits but `begin`.
@@ -21,12 +21,8 @@ from contextlib import contextmanager
 import trio
 from msgspec.structs import replace
 
-from cucmd.job import Capture, Job
+from cucmd.job import READY_WITHIN, Capture, Job
 from cucmd.node.ports import NodeTask
-
-# Seconds. Mostly the others log in only once the login has worked on the first (`hold_back.py`),
-# and a login takes 8 to 20 s, at times more than 60 s (vos/NODES.md, section 1).
-LATE_AFTER = 90.0
 
 
 class Together:
@@ -35,7 +31,7 @@ class Together:
     def __init__(self, nodes: Iterable[str]) -> None:
         self._expected = set(nodes)
         self._ready: set[str] = set()
-        self._deadline = trio.current_time() + LATE_AFTER  # meaningful while somebody is ready
+        self._deadline = trio.current_time() + READY_WITHIN  # meaningful while somebody is ready
         self._go = trio.Event()
         self._started: list[float] = []
         self._running: set[trio.CancelScope] = set()
@@ -46,7 +42,7 @@ class Together:
         if self._go.is_set():
             return False
         if not self._ready:
-            self._deadline = trio.current_time() + LATE_AFTER
+            self._deadline = trio.current_time() + READY_WITHIN
         self._ready.add(node)
         self._look()
         try:

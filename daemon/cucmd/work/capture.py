@@ -27,8 +27,8 @@ import trio
 from msgspec.structs import replace
 
 from cucmd import vos
-from cucmd.failure import Code, Failure, NodeFailed, fail, failure, timed_out
-from cucmd.job import Capture, Captured, Phase
+from cucmd.failure import Code, Failure, NodeFailed, fail, timed_out
+from cucmd.job import READY_WITHIN, Capture, Captured, Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, Together
@@ -42,7 +42,8 @@ from cucmd.work.node_space import no_room
 # this and the grace of the session, before systemd kills it after 60 (systemd/cucmd.service).
 STOP_WITHIN, _STOP_AND_GRACE, _SHORTEST_STOP = 45.0, 50.0, 5.0
 
-_LATE = "its login took longer than that of the others; try it alone, or all again"
+_LATE = "after the first node was ready: the others have begun without this one"
+_ALONE = "its login took longer than that of the others; capture again, or on this node alone"
 
 
 def stop_seconds(grace: float) -> float:
@@ -66,8 +67,7 @@ async def capture(
             if full := no_room(await answer(session, task, vos.SHOW_STATUS), what):
                 raise NodeFailed(full)
             if not await together.begin(task.node):
-                late = "left out: the other nodes had begun before it was ready"
-                raise fail(Code.COMMAND_REFUSED, late, hint=_LATE)
+                raise NodeFailed(timed_out(Code.LOGIN_TIMEOUT, READY_WITHIN, _LATE, hint=_ALONE))
             report.phase(Phase.COMMAND)
             run = _Run(session, task, what, report, together)
             said = await run.whole()
@@ -115,10 +115,9 @@ class _Run:
         try:
             await self._session.capture(self._request())
             how = await self._wait()
-        except NodeFailed as error:
-            if await self._end("failed") is None:
-                raise
-            raise NodeFailed(self._may_run(error.failure)) from error
+        except NodeFailed:
+            await self._end("failed")
+            raise
         except BaseException:
             await self._end("cancelled")
             raise
@@ -187,15 +186,9 @@ class _Run:
             try:
                 self._said = await self._session.interrupt()
             except NodeFailed as error:
-                return self._may_run(error.failure)
+                return error.failure
             return None
-        late = timed_out(Code.COMMAND_TIMEOUT, seconds, "waiting for the prompt after Ctrl-C")
-        return self._may_run(late)
-
-    def _may_run(self, why: Failure) -> Failure:
-        message = f"{why.message}; the capture may still run there"
-        hint = self._what.where_to_look(self.captured.name)
-        return failure(why.code, message, hint=hint)
+        return timed_out(Code.COMMAND_TIMEOUT, seconds, "waiting for the prompt after Ctrl-C")
 
     def _tell(self, captured: Captured) -> None:
         self.captured = captured

@@ -7,9 +7,8 @@ import trio
 from trio.testing import MockClock
 
 from cucmd.cases.archive import Archive
-from cucmd.failure import Code
-from cucmd.job import Capture, Captured, Failed, Job, Timeouts
-from cucmd.jobs.together import LATE_AFTER
+from cucmd.failure import Code, fail
+from cucmd.job import READY_WITHIN, Capture, Captured, Failed, Job, Timeouts
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from rig.supervised import (
@@ -87,14 +86,14 @@ async def test_nodes_that_fail_or_are_cancelled_hold_nobody(
         await harness.supervisor.cancel(job_id, ["c"])
         job = await harness.ended(job_id)
     assert statuses(job) == ["succeeded", "failed", "cancelled"]
-    assert trio.current_time() - began < LATE_AFTER
+    assert trio.current_time() - began < READY_WITHIN
 
 
 async def test_a_late_node_does_not_hold_the_others(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
-        harness.behaviours = {"a": ready_after(0), "b": ready_after(LATE_AFTER + 30)}
+        harness.behaviours = {"a": ready_after(0), "b": ready_after(READY_WITHIN + 30)}
         job = await harness.ended(await start(harness, "a", "b"))
     assert [node.notes for node in job.nodes][1] == ("late",)
     assert still_running(job) == [False, False]
@@ -139,6 +138,25 @@ async def test_the_deadline_of_the_node_ends_it_on_the_node(
     assert isinstance(job.nodes[0].state, Failed)
     assert job.nodes[0].state.failure.code is Code.NODE_TIMEOUT
     assert still_running(job) == [False]
+
+
+async def lost(task: NodeTask, report: Report) -> tuple[str, ...]:
+    report.captured(Captured(NAME, NOW, NOW, how="failed", running=True))
+    raise fail(Code.CONNECTION_LOST, "it was lost")
+
+
+@pytest.mark.parametrize("seconds", [30, 3600])
+async def test_a_node_that_fails_while_it_may_run_is_named(
+    tmp_path: Path, autojump_clock: MockClock, seconds: float
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": ready_after(0, ignores=True) if seconds < 60 else lost}
+        job = await harness.ended(await start(harness, "a", timeouts=Timeouts(node=seconds)))
+    state = job.nodes[0].state
+    assert isinstance(state, Failed)
+    assert state.failure.code is (Code.NODE_TIMEOUT if seconds < 60 else Code.CONNECTION_LOST)
+    assert "may still run" in state.failure.message
+    assert NAME in (state.failure.hint or "")
 
 
 @pytest.mark.parametrize("ignores", [False, True])

@@ -6,7 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from cucmd.jobs.together import LATE_AFTER, Together
+from cucmd.job import READY_WITHIN
+from cucmd.jobs.together import Together
 
 
 class Nodes:
@@ -48,8 +49,8 @@ async def test_one_node_alone_begins_at_once(autojump_clock: MockClock) -> None:
 
 
 async def test_a_node_that_is_not_ready_in_time_is_late(autojump_clock: MockClock) -> None:
-    began = await play(Nodes("a", "b", "c"), {"a": 10, "b": 40, "c": 10 + LATE_AFTER + 1})
-    assert began == {"a": at(10 + LATE_AFTER), "b": at(10 + LATE_AFTER), "c": None}
+    began = await play(Nodes("a", "b", "c"), {"a": 10, "b": 40, "c": 10 + READY_WITHIN + 1})
+    assert began == {"a": at(10 + READY_WITHIN), "b": at(10 + READY_WITHIN), "c": None}
 
 
 async def test_nobody_waits_for_a_node_that_has_left(autojump_clock: MockClock) -> None:
@@ -79,14 +80,14 @@ async def test_a_node_that_is_cancelled_while_it_waits_holds_nobody(
         await nodes.come("a", 0)
     assert not nodes.together.begun
     # The time runs from the first of those that are still there.
-    assert await play(nodes, {"b": LATE_AFTER}) == {"b": at(LATE_AFTER)}
+    assert await play(nodes, {"b": READY_WITHIN}) == {"b": at(READY_WITHIN)}
 
 
 async def test_when_all_that_wait_have_gone_the_next_waits_its_whole_time(
     autojump_clock: MockClock,
 ) -> None:
     nodes = Nodes("a", "b", "c")
-    with trio.move_on_after(LATE_AFTER - 1):
+    with trio.move_on_after(READY_WITHIN - 1):
         await nodes.come("a", 0)
     began = await play(nodes, {"b": 0, "c": 30})
     assert began == {"b": at(30), "c": at(30)}
