@@ -13,9 +13,9 @@ from cucmd.job import Capture
 from cucmd.vos.machine import Disk, parse_machine
 
 PARTITION = "logging"
-# Percent. A node refuses a capture from its low water mark less 5 % (V). The mark is a setting: 90
-# by default in newer releases (I), 80 in release 5.0(2) (V: Cisco's Serviceability system guide). A
-# node with a lower one refuses by itself.
+# Percent. A node refuses a capture from its low water mark less 5 % (V). The mark is a setting, and
+# 90 is what a node takes for it where it cannot read it (V). One whose mark is lower refuses by
+# itself (vos/NODES.md, sections 6.3 and 6.5).
 FULL = 85
 # Bytes of a packet on an Ethernet, and of its header in the file. A network card that joins packets
 # gives larger ones (I).
