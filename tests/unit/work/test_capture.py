@@ -96,6 +96,7 @@ class CaptureNode:
         self.deletes = deletes or self.confirm
         self.removed: list[str] = []
         self.captures = 0
+        self.echoes_after = 0.0  # seconds, of the line of the capture
 
     async def confirm(self, node: Node) -> None:
         await node.say("files: found = 1, deleted = 1")
@@ -108,6 +109,8 @@ class CaptureNode:
             while (line := await node.read_line()) != "quit":
                 await self._answer(node, line)
                 await node.prompt()
+                if line == vos.SHOW_STATUS:
+                    await trio.sleep(self.echoes_after)
 
         return script
 
@@ -142,11 +145,10 @@ class CaptureNode:
 
 
 async def captured(
-    here: CaptureNode, task: NodeTask | None = None
+    here: CaptureNode, task: NodeTask | None = None, report: RecordedReport | None = None
 ) -> tuple[Captured, tuple[str, ...], Node, RecordedReport]:
-    task = task or here.task()
+    task, report = task or here.task(), report or RecordedReport()
     async with scripted(here.script) as node:
-        report = RecordedReport()
         notes = await capture(task, task.work, node.open_shell, node, report)
     assert node.closed == node.opened
     return report.captures[-1], notes, node, report
@@ -179,6 +181,47 @@ async def test_it_ends_at_its_duration_and_the_file_is_got(
     assert report.phases[-1] is Phase.CLOSE
     first = report.captures[0]
     assert (first.running, first.ended_at, first.how) == (True, None, None)
+
+
+async def test_the_duration_begins_when_the_node_takes_the_command(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    here = CaptureNode(tmp_path)
+    here.echoes_after = 20
+    task, began = here.task(), trio.current_time()
+    what, _, _, _ = await captured(here, task)
+    assert what.how == "duration"
+    assert 80 <= trio.current_time() - began < 90
+
+
+async def test_a_node_that_echoes_nothing_is_not_given_more_time(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    here = CaptureNode(tmp_path)
+    here.echoes_after = 1000
+    began = trio.current_time()
+    failure, _, report = await failed(here)
+    assert failure.code is Code.COMMAND_TIMEOUT
+    assert (report.captures[-1].running, report.captures[-1].how) == (True, "duration")
+    assert 60 + STOP_WITHIN <= trio.current_time() - began < 60 + STOP_WITHIN + 10
+
+
+async def test_that_it_may_run_is_reported_before_it_does(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    report, known = RecordedReport(), []
+
+    async def looks(node: Node) -> None:
+        known.append([one.running for one in report.captures])
+        await until_ctrl_c(node)
+
+    here = CaptureNode(tmp_path, runs=looks)
+    here.echoes_after = 5
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(captured, here, None, report)
+        await trio.sleep(4)  # the line is sent, and the node has not read it
+        assert [one.running for one in report.captures] == [True]
+    assert known[0][0] is True
 
 
 async def test_it_ends_by_itself_at_its_count(tmp_path: Path, autojump_clock: MockClock) -> None:
