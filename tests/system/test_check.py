@@ -29,7 +29,7 @@ SEEN = Checked(
     zone="UTC",
     clock_ahead=0.0,
     logging_total=69_234_984 * 1024,
-    logging_free=5_315_340 * 1024,
+    logging_free=25_621_038 * 1024,
     receiver="not_asked",
 )
 

@@ -17,6 +17,9 @@
     terminal.py    one terminal: tiny echoes, questions, the pager, Ctrl-C
     console.py     one session: greeting, prompt, commands
     dialogue.py    the `file get` dialogue
+    capturing.py   packet captures, and the removal of files
+    captures.py    the captures of one node, and their files
+    traffic.py     PURE  the packets on a node's network, and a capture of them
     push.py        the node as SFTP client
     archive.py     PURE  a .tgz as a stream
 

@@ -16,6 +16,7 @@ from cucmd.lab.selection import Entry, Get
 from cucmd.lab.tree import ROOTS, VirtualFile, blocks
 
 VERSION = "12.5.1.15900-66"
+_FOR_LOGS = 65694968  # KiB of the partition for logs that files can have
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -60,7 +61,9 @@ def version_active() -> list[str]:
     return [texts.ACTIVE_VERSION.format(version=VERSION), texts.NO_OPTIONS]
 
 
-def status(here: Member, now: datetime, zone: tzinfo) -> list[str]:
+def status(here: Member, now: datetime, zone: tzinfo, used: float) -> list[str]:
+    """`used`: percent of the partition for logs."""
+    taken = int(_FOR_LOGS * used / 100)
     local = now.astimezone(zone)
     return [
         "",
@@ -87,7 +90,7 @@ def status(here: Member, now: datetime, zone: tzinfo) -> list[str]:
         "                        Total            Free            Used",
         "Disk/active         19813288K        1234567K       18370776K (94%)",
         "Disk/inactive       19813320K       18706932K          93212K (1%)",
-        "Disk/logging        69234984K        5315340K       60379628K (92%)",
+        f"Disk/logging        69234984K {_FOR_LOGS - taken:>14}K {taken:>14}K ({used:.0f}%)",
         "",
     ]
 

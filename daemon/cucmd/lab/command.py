@@ -41,6 +41,7 @@ _MOST_SESSIONS = 10_000
 _MOST_FILES = 10_000  # with a day between them, the oldest is of 27 years ago
 _LARGEST_FILE = 10**15
 _MOST_SECONDS = 86_400
+_MOST_PACKETS = 100_000
 _MOST_DIGITS = 100
 
 
@@ -126,7 +127,7 @@ def _add_file_get(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("files").add_argument
+    add = parser.add_argument_group("files and packets").add_argument
     shape = _DEFAULT.shape
     add("--stamps", action="store_true", help="traces begin and end with lines that have times")
     add(
@@ -145,6 +146,13 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     )
     add("--spread", type=_count(0, 100), default=0, metavar="PERCENT", help="sizes differ so much")
     add("--every", type=_seconds, default=shape.every, metavar="S", help="a trace each S (420)")
+    add(
+        "--packets",
+        type=_count(0, _MOST_PACKETS),
+        default=_DEFAULT.packets,
+        metavar="N",
+        help="a second, on a node's network (40)",
+    )
 
 
 # -- values of options; argparse names the option and exits with 2
@@ -246,6 +254,7 @@ def _options(args: argparse.Namespace) -> LabOptions:
         unreachable_silence=args.unreachable_silence,
         timezone=args.timezone,
         shape=Shape(args.files, args.size, args.spread, args.every),
+        packets=args.packets,
         stamps=args.stamps,
         faults=faults,
     )

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from cucmd.lab import answers, texts
+from cucmd.lab import answers, capturing, texts
 from cucmd.lab.dialogue import BackToPrompt, FileGetDialogue
 from cucmd.lab.editor import Echo
 from cucmd.lab.faults import Kind, Step
@@ -46,6 +46,7 @@ class Console:
         self.terminal = Terminal(channel, self._interrupt)
         self._cut = cut
         self._foreground: asyncio.Task[Any] | None = None
+        self.interrupted = False  # by Ctrl-C, since what is in the foreground began
         self._between = False  # Ctrl-C came while nothing was in the foreground
         self._counting = node.options.prompt is Prompt.COUNTER
         self._prompts = 0
@@ -130,6 +131,7 @@ class Console:
         self.node.count("interrupts")
         if self.node.plan.take(Kind.IGNORE_CTRL_C):
             return
+        self.interrupted = True
         if self._foreground is None or not self._foreground.cancel():
             self._between = True
 
@@ -139,6 +141,7 @@ class Console:
             self._between = False
             work.close()
             raise Interrupted
+        self.interrupted = False
         task = asyncio.get_running_loop().create_task(work)
         self._foreground = task
         try:
@@ -254,7 +257,8 @@ class Console:
 
     async def status(self, _words: list[str]) -> None:
         zone = self.node.options.timezone
-        await self._print(answers.status(self.node.here, self.node.now(), zone))
+        used = self.node.percent_used
+        await self._print(answers.status(self.node.here, self.node.now(), zone, used))
 
     async def timezone_config(self, _words: list[str]) -> None:
         zone = self.node.options.timezone
@@ -289,6 +293,12 @@ class Console:
         files = select(self.node.files(get.location), get, self.node.now())
         await self._print(answers.file_search(get, files, pattern, self.node.here.number))
 
+    async def capture(self, words: list[str]) -> None:
+        await capturing.capture(self, words)
+
+    async def file_delete(self, words: list[str]) -> None:
+        await capturing.delete(self, words)
+
     def _entries(self, given: FileList) -> list[Entry]:
         if self.node.plan.take(Kind.INVALID_PATH):
             raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
@@ -315,6 +325,8 @@ _COMMANDS: dict[str, tuple[int, int, Callable[[Console, list[str]], Awaitable[No
     "set commandcount": (1, 1, Console.commandcount),
     "file list": (2, 6, Console.file_list),
     "file search": (3, 7, Console.file_search),
+    "file delete": (2, 4, Console.file_delete),
+    "utils network capture": (0, 13, Console.capture),
 }
 
 

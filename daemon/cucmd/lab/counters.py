@@ -27,6 +27,9 @@ class Counters(msgspec.Struct):
     inputs_closed: int = 0  # terminals whose input the client closed, or which it quit
     commands: int = 0
     interrupts: int = 0  # Ctrl-C received
+    captures_now: int = 0  # packet captures that run
+    captures_ever: int = 0
+    files_deleted: int = 0  # by `file delete`
     pushes_now: int = 0  # SFTP connections to receivers
     pushes_ever: int = 0  # those whose download directory was there
     pushes_refused: int = 0  # by the node: the receiver's host key is not the known one

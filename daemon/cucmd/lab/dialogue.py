@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from cucmd.lab import archive, texts, tree
+from cucmd.lab import archive, texts
 from cucmd.lab.editor import Echo
 from cucmd.lab.faults import Kind, Step
 from cucmd.lab.node import Node
@@ -247,6 +247,7 @@ class FileGetDialogue:
 
     def _items(self, files: list[VirtualFile], get: Get, now: datetime) -> list[Item]:
         root, stamp = ROOTS[get.location], self._node.next_stamp()
+        content = partial(self._content, now, get.location)
         top = f"{self._node.here.address}/{stamp}"
         if get.compress:
             return [
@@ -254,7 +255,7 @@ class FileGetDialogue:
                     path=f"{top}/{root}_{stamp}.tgz",
                     size=sum(file.size for file in files),
                     modified=now,
-                    blocks=lambda: archive.tgz(root, files, now, partial(self._content, now)),
+                    blocks=lambda: archive.tgz(root, files, now, content),
                 )
             ]
         return [
@@ -262,13 +263,13 @@ class FileGetDialogue:
                 path=f"{top}/{file.path}",
                 size=file.size,
                 modified=file.modified(now),
-                blocks=partial(self._content, now, file),
+                blocks=partial(content, file),
             )
             for file in files
         ]
 
-    def _content(self, now: datetime, file: VirtualFile) -> Iterator[bytes]:
-        blocks = tree.blocks(self._node.index, file.path, file.size)
+    def _content(self, now: datetime, location: str, file: VirtualFile) -> Iterator[bytes]:
+        blocks = self._node.blocks(location, file)
         options = self._node.options
         return stamped(blocks, file, now, options.timezone) if options.stamps else blocks
 

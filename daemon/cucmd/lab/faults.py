@@ -31,6 +31,7 @@ class Step(StrEnum):
     DIRECTORY = "directory"
     TRANSFER = "transfer"
     COMPLETED = "completed"
+    CAPTURE = "capture"
 
 
 STEP_HELP: dict[Step, str] = {
@@ -49,6 +50,7 @@ STEP_HELP: dict[Step, str] = {
     Step.DIRECTORY: "asked for the Download directory",
     Step.TRANSFER: "half of the first file sent, SFTP still open",
     Step.COMPLETED: "all files sent, 'Transfer completed.' is due",
+    Step.CAPTURE: "a packet capture has begun, and runs on",
 }
 
 QUESTIONS = frozenset(
@@ -113,6 +115,17 @@ class Kind(StrEnum):
     PAGER_AGAIN = "pager-again"
     QUESTION = "question"
     SILENT_ANSWER = "silent-answer"
+    LOW_SPACE = "low-space"
+    CAPTURE_REFUSED = "capture-refused"
+    CAPTURE_ENDS = "capture-ends"
+    CAPTURE_QUESTION = "capture-question"
+    CAPTURE_SLOW = "capture-slow"
+    CAPTURE_ENTER = "capture-enter"
+    CAPTURE_NO_FILE = "capture-no-file"
+    CAPTURE_HEADER = "capture-header"
+    CAPTURE_GARBAGE = "capture-garbage"
+    CAPTURE_CUT = "capture-cut"
+    KEEP_FILES = "keep-files"
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -147,7 +160,7 @@ RULES: dict[Kind, Rule] = {
     Kind.LOGIN_QUESTION: Rule("the greeting, then a question for a password"),
     Kind.PROMPT_NO_ECHO: Rule("a prompt, then neither echo nor answer"),
     Kind.NO_ECHO: Rule("commands work, but nothing typed is echoed"),
-    Kind.IGNORE_CTRL_C: Rule("Ctrl-C interrupts nothing"),
+    Kind.IGNORE_CTRL_C: Rule("Ctrl-C interrupts nothing; *1: only the second"),
     Kind.SILENT: Rule("silence, until Ctrl-C brings the prompt back", _AFTER_LOGIN),
     Kind.HANG: Rule("silence for ever, even after Ctrl-C", frozenset(Step)),
     Kind.DROP: Rule("the connection is cut without a disconnect", frozenset(Step)),
@@ -192,11 +205,24 @@ RULES: dict[Kind, Rule] = {
     Kind.QUESTION: Rule("a question in the middle of an answer"),
     Kind.SILENT_ANSWER: Rule("silence in the middle of an answer"),
     Kind.STRANGERS: Rule("show network cluster names N (1) others too", unit="N", number=1),
+    Kind.LOW_SPACE: Rule(
+        "the log partition is so full (92); captures: 85", unit="PERCENT", number=92, counted=False
+    ),
+    Kind.CAPTURE_REFUSED: Rule("no space for a capture, whatever it shows"),
+    Kind.CAPTURE_ENDS: Rule("a capture ends by itself after S (1)", unit="S", number=1),
+    Kind.CAPTURE_QUESTION: Rule("a question in a capture after S (1)", unit="S", number=1),
+    Kind.CAPTURE_SLOW: Rule("a capture ends S (8) after Ctrl-C", unit="S", number=8),
+    Kind.CAPTURE_ENTER: Rule("the prompt after a capture waits for Enter"),
+    Kind.CAPTURE_NO_FILE: Rule("a capture makes no file"),
+    Kind.CAPTURE_HEADER: Rule("the file of a capture has no packet"),
+    Kind.CAPTURE_GARBAGE: Rule("the file of a capture is noise"),
+    Kind.CAPTURE_CUT: Rule("the file of a capture lacks its last bytes"),
+    Kind.KEEP_FILES: Rule("file delete deletes nothing"),
 }
 
 
 # The largest number in each unit: more would exceed the dates of Python, or the memory.
-_MOST = {"S": 10**9, "N": 10**4, "BYTES": 10**15, "BYTES_PER_S": 10**15}
+_MOST = {"PERCENT": 100, "S": 10**9, "N": 10**4, "BYTES": 10**15, "BYTES_PER_S": 10**15}
 
 
 class Fault(msgspec.Struct, frozen=True):

@@ -115,6 +115,7 @@ class LabOptions(msgspec.Struct, frozen=True, kw_only=True):
     unreachable_silence: float = 120.0  # when the receiver does not accept
     timezone: ZoneInfo = ZoneInfo("UTC")
     shape: Shape = Shape()
+    packets: int = 40  # a second, on the network of a node
     stamps: bool = False  # real times in the first and the last line of traces
     faults: tuple[Fault, ...] = ()
 

@@ -64,6 +64,16 @@ INVALID_DIRECTORY = "Invalid download directory specified."
 TRANSFER_DOT = "."
 TRANSFER_COMPLETED = "Transfer completed"  # the final dot is not always there
 
+# Captures: the block of options V, the refusal ?.
+EXECUTING = "Executing command with options:"
+NO_SPACE = "Not enough disk space on the common partition: the low water mark is exceeded"
+
+# `file delete` (V); the line of `detail` ?.
+DELETE = "Delete the File {path}?"
+DELETE_QUESTION = 'Enter "y" followed by return to continue:'
+DELETED_FILE = "deleting file: {path}"
+DELETED = "files: found = {found}, deleted = {deleted}"
+
 # Searches (V).
 SEARCHING_PATH = "Searching path: /var/log/{root}/{path}"
 SEARCHING_FILE = "Searching file: /var/log/{root}/{path}"

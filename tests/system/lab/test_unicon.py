@@ -75,7 +75,7 @@ async def test_it_turns_pages_and_loses_no_line(make_lab):
     (_, status, paged, whole), terminal = await session(lab, *commands)
     assert (status[1], status[-1]) == (
         "Host Name          : cucm-pub",
-        "Disk/logging        69234984K        5315340K       60379628K (92%)",
+        "Disk/logging        69234984K       25621038K       40073930K (61%)",
     )
     assert terminal.count(PAGER) == 1 + 2
     assert paged[-1] == whole[-1] == "dir count = 0, file count = 60"

@@ -34,7 +34,7 @@ def test_the_table_of_servers_is_the_publishers():
 
 
 def test_status_tells_the_nodes_own_time_and_zone():
-    lines = answers.status(MEMBERS[1], NOW, ZoneInfo("Europe/Berlin"))
+    lines = answers.status(MEMBERS[1], NOW, ZoneInfo("Europe/Berlin"), 92.0)
     assert "Host Name          : cucm-sub1" in lines
     assert "Date               : Tue Aug 04, 2026 00:30:00" in lines
     assert "Time Zone          : CEST (GMT+02:00) (Europe/Berlin)" in lines

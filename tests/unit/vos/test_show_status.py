@@ -64,7 +64,8 @@ def test_what_is_not_certain_is_not_known(lines):
 
 @pytest.mark.parametrize("name", ["Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Etc/UTC"])
 def test_as_the_lab_says_it(name):
-    lines = status(Member(1, "127.1.0.1"), datetime(2026, 11, 25, tzinfo=UTC), ZoneInfo(name))
+    here = Member(1, "127.1.0.1")
+    lines = status(here, datetime(2026, 11, 25, tzinfo=UTC), ZoneInfo(name), used=63)
     assert parse_show_status(lines, zone_of).zone == ZoneInfo(name)
     now = datetime(2026, 11, 25, 2, tzinfo=UTC)
     assert parse_show_status(lines, zone_of).ahead(now) == timedelta(hours=-2)
