@@ -12,15 +12,15 @@
             print(change.sequence, change.job.status)
 
 `Client` has the methods `start`, `start_cluster`, `run`, `run_cluster`, `output`, `check`,
-`discover`, `retry`, `status`, `list`, `label`, `files`, `export`, `verify`, `transcript`, `cancel`,
-`delete`, `prune`, `watch`, `wait`, `clusters`, `profiles`, `credentials`, `host_keys`,
-`add_host_key`, `forget_host_key` and `reload`, as the command line has. They return structs of
-`cucmd.api.structs` and its neighbours `structs_*`. They raise `ClientError` (each error of the
-daemon has a class of its own), `TimeoutError`, or `TypeError` for a wrong call, such as one text
-where several are expected.
+`capture`, `stop`, `discover`, `retry`, `status`, `list`, `label`, `files`, `export`, `verify`,
+`transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`, `profiles`, `credentials`,
+`host_keys`, `add_host_key`, `forget_host_key` and `reload`, as the command line has. They return
+structs of `cucmd.api.structs` and its neighbours `structs_*`. They raise `ClientError` (each error
+of the daemon has a class of its own), `TimeoutError`, or `TypeError` for a wrong call, such as one
+text where several are expected.
 
     client.py    `Client`: blocking, a method for each of the daemon's
-    command_calls.py  its methods about commands on nodes
+    command_calls.py  its methods about commands and captures on nodes
     cluster_calls.py  its methods about clusters, profiles and credentials
     check_calls.py  its method that checks nodes
     calls.py     makes its calls, over one connection
@@ -56,6 +56,7 @@ The command line:
     remarks.py   PURE  why nodes failed, and their notes; what is equal is said once
     job_list.py  a list of jobs as a table
     near.py      PURE  names that are near to a misspelt one
+    captured.py  PURE  what is said of a packet capture
     found.py     PURE  what a discovery has found, and a block of it for the configuration
     checked.py   PURE  what a check has seen, as a table
     printer.py   standard output and standard error

@@ -1,4 +1,4 @@
-"""The methods of `Client` about commands that are run on nodes.
+"""The methods of `Client` about commands and packet captures on nodes.
 
 The one rule: that of `client.py`, of which this is a part.
 """
@@ -9,7 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cucmctl.calls import Calls, texts
 from cucmd.api import structs
-from cucmd.api.structs_commands import CommandOutput, OutputReply, OutputRequest, RunRequest
+from cucmd.api.structs_commands import (
+    CaptureRequest,
+    CommandOutput,
+    OutputReply,
+    OutputRequest,
+    RunRequest,
+    StopReply,
+    StopRequest,
+)
 
 
 class CommandCalls(Calls):
@@ -63,3 +71,63 @@ class CommandCalls(Calls):
         for reply in self._replies("Output", request, OutputReply, None):
             if reply.output is not None:
                 yield reply.output
+
+    def capture(
+        self,
+        nodes: Sequence[str],
+        *,
+        login: structs.Login,
+        interface: str | None = None,
+        host: str | None = None,
+        port: int | None = None,
+        count: int | None = None,
+        size: int | None = None,
+        duration: float | None = None,
+        delete: bool = False,
+        timeouts: structs.Timeouts | None = None,
+        concurrency: int | None = None,
+        request_id: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        start_key: str | None = None,
+        try_all: bool = False,
+        discovered: Sequence[str] | None = None,
+        accept_nodes: bool = False,
+    ) -> structs.Job:
+        """Starts a job that captures packets on all of its nodes at the same time, and collects the
+        files. Returns as `start` does; `Node.capture` has what became of it.
+
+        host, port  only packets from or to these; `host` is an IPv4 address
+        count       packets of a node after which its capture ends; at most, and by default, 100000
+        size        bytes that are kept of a packet; None: all
+        duration    seconds after which it is ended: 1 to 1200, 60 by default
+        delete      the files are removed from a node once they are safe here
+        The others, and what is raised: as for `start`; `InvalidRequest` of `nodes` if these are
+        more than may run at once.
+        """
+        request = CaptureRequest(
+            texts("nodes", nodes),
+            login,
+            interface,
+            host,
+            port,
+            count,
+            size,
+            duration,
+            delete or None,
+            timeouts,
+            concurrency,
+            request_id,
+            None if labels is None else dict(labels),
+            start_key,
+            try_all or None,
+            None if discovered is None else texts("discovered", discovered),
+            accept_nodes or None,
+        )
+        return self._ask_once("Capture", request)
+
+    def stop(self, job_id: str, *, request_id: str | None = None) -> StopReply:
+        """Ends the packet capture of a job on all of its nodes now; its files are collected then.
+
+        Raises `JobNotFound`; `InvalidRequest` of `job_id` if it does not capture.
+        """
+        return self.call("Stop", StopRequest(job_id, request_id), StopReply)

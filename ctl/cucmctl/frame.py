@@ -5,6 +5,7 @@
     ccm-pub  transfer  ━━━━━━╌╌╌╌╌╌╌╌╌╌    4/27     4.1/45.6 MB      1.2 MB/s   34s left
     ccm-sub1 command                                                silent 1m12s
     ccm-sub2 failed    TimeoutError: Timed out after 600s ...
+    ccm-sub3 capturing 34s of the capture left
 
 Where there is not a line for each node, those that have failed come first, then those that say
 nothing.
@@ -21,7 +22,7 @@ from datetime import datetime
 from rich.cells import set_cell_size
 from rich.text import Text
 
-from cucmctl import printer, render, times
+from cucmctl import captured, printer, render, times
 from cucmctl.names import distinct_names, mark
 from cucmctl.rates import Rates
 from cucmctl.remarks import folded, without_name
@@ -143,13 +144,19 @@ class Frame:
         job = self._job
         parts = [
             f"{render.duration(times.elapsed(job, self._at))} so far",
-            _left(times.left_of_job(job, self._rate)),
+            self._left(),
             self._received(),
             self._pace(sum(self._rate(node.node) for node in job.nodes)),
         ]
         while parts and len(_in_order(parts)) > self._width:
             del parts[-1]
         return Text(_in_order(parts))
+
+    def _left(self) -> str:
+        if self._job.capture is None:
+            return _left(times.left_of_job(self._job, self._rate))
+        left = captured.longest_left(self._job, self._at) if self._current else None
+        return _left_of_capture(left)
 
     def _received(self) -> str:
         job = self._job
@@ -162,7 +169,9 @@ class Frame:
         return self._rates.of(node, self._now) if self._current else 0.0
 
     def _silence(self, node: Node) -> float:
-        return (times.silence(node, self._at) or 0.0) if self._current else 0.0
+        if not self._current or captured.captures(node):  # a node says nothing in a capture
+            return 0.0
+        return times.silence(node, self._at) or 0.0
 
     def _silent_long(self, nodes: Sequence[Node]) -> frozenset[str]:
         return frozenset(node.node for node in nodes if self._silence(node) >= LONG_SILENT)
@@ -184,14 +193,17 @@ class Frame:
 
     def _node(self, node: Node, others: int = 0) -> Text:
         """`others`: how many nodes have failed in the same way and have no line."""
-        status = node.phase if node.status == "running" and node.phase else node.status
-        status = printer.visible(status)
+        left = captured.seconds_left(self._job, node, self._at) if self._current else None
+        phase = captured.phase(node) if left is None or left >= 1 else "ending"
+        status = printer.visible(phase or node.status)
         line = Text(set_cell_size(self._names[node.node], self._name_width) + " ")
         line.append(f"{status:9.9} ", STYLES.get(node.status, ""))
         if node.status == "failed" and node.error:
             if others:
                 line.append(f"and {others} more: ", STYLES["failed"])
             return line.append(printer.visible(without_name(node, node.error)))
+        if captured.captures(node):
+            return line.append(_left_of_capture(left))
         if node.status != "pending":
             self._append_figures(line, node)
         return line
@@ -261,6 +273,13 @@ def select(
 def _left(seconds: float | None) -> str:
     """Empty if it is not known, or nothing is left."""
     return f"{render.duration(seconds)} left" if seconds is not None and seconds >= 1 else ""
+
+
+def _left_of_capture(seconds: float | None) -> str:
+    """The files are collected afterwards, and how long that takes is not known before."""
+    if seconds is None or seconds < 1:
+        return ""
+    return f"{render.duration(seconds)} of the capture left"
 
 
 def _in_order(parts: Sequence[str]) -> str:

@@ -16,6 +16,8 @@ VERBS = {
     "start": ("start", "start a job on one or more nodes; prints its id"),
     "run": ("run", "run commands that only read on nodes, and print what they say"),
     "check": ("check", "whether a collection from nodes can be expected to work"),
+    "capture": ("capture", "capture packets on several nodes at once; prints the id"),
+    "stop": ("capture", "end a capture now, and collect its files"),
     "retry": ("retry", "try nodes of a job again that did not succeed"),
     "status": ("show", "a job, node by node; without a job, running jobs and the newest"),
     "list": ("show", "jobs, newest first"),

@@ -24,9 +24,17 @@ from cucmctl.errors import ConnectionLost, DaemonUnavailable, InvalidRequest, Sh
 from cucmd.api.structs import RetryRequest, StartRequest
 from cucmd.api.structs_check import CheckRequest
 from cucmd.api.structs_clusters import DiscoverRequest
-from cucmd.api.structs_commands import RunRequest
+from cucmd.api.structs_commands import CaptureRequest, RunRequest
 
-Request = TypeVar("Request", StartRequest, RetryRequest, DiscoverRequest, RunRequest, CheckRequest)
+Request = TypeVar(
+    "Request",
+    StartRequest,
+    RetryRequest,
+    DiscoverRequest,
+    RunRequest,
+    CheckRequest,
+    CaptureRequest,
+)
 R = TypeVar("R")
 
 # Seconds between two calls while the daemon is away.

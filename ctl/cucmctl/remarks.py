@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from cucmctl.captured import may_still_run
 from cucmctl.printer import visible
 from cucmd.api.structs import Failure, Node
 
@@ -45,6 +46,8 @@ def _of(node: Node) -> Iterator[tuple[str, str]]:
         yield visible(without_name(node, node.error)), ""
     for note in node.notes:
         yield f"note: {visible(note)}", ""
+    if still := may_still_run(node):
+        yield still, ""
     if node.coverage:
         yield visible(node.coverage), ""
 

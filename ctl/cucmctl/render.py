@@ -10,6 +10,7 @@ import pwd
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from cucmctl import captured
 from cucmctl.found import in_order
 from cucmctl.printer import visible
 from cucmctl.remarks import remarks
@@ -126,17 +127,19 @@ def job(
         (
             node.node,
             node.status,
-            node.phase if node.status == "running" and node.phase else "",
+            captured.phase(node),
             *figures(node, job.collection),
             # A node that is pending again after a stop of the daemon has started, but does not run.
             took(node.started_at, node.completed_at, now) if node.status != "pending" else "",
         )
         for node in job.nodes
     ]
-    headings = ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME")
+    headings, rows = captured.with_packets(
+        job, ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME"), rows
+    )
     if columns is not None:
         rows = fitting(rows, headings, columns, ascii_only=ascii_only)
-    yield from table(headings, rows, right="FILES SIZE TIME", colour=colour)
+    yield from table(headings, rows, right="PACKETS FILES SIZE TIME", colour=colour)
     for node in job.nodes:
         if node.found is not None and node.found.members:
             yield ""
@@ -181,6 +184,8 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
         yield "asks a node which nodes its cluster has"
     elif job.kind == "check":
         yield "looks whether a collection can be expected to work"
+    elif job.capture is not None:
+        yield from captured.asked(job.capture)
     for command in job.commands or ():
         yield f"runs {visible(command)}"
     if whose := _whose(job):
@@ -361,7 +366,8 @@ def _came(job: Job) -> str:
         return f"{counting(sum(bool(node.checked) for node in job.nodes), 'node')} checked"
     files = sum(node.files_received for node in job.nodes)
     received = size(sum(node.bytes_received for node in job.nodes))
-    return f"{counting(files, 'file')}, {received}"
+    came = f"{counting(files, 'file')}, {received}"
+    return came if job.capture is None else f"{came}, {captured.counted(job)}"
 
 
 def where(job: Job) -> Iterator[str]:

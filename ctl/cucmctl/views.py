@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from cucmctl import printer, render
+from cucmctl import captured, printer, render
 from cucmctl.reconnect import Told
 from cucmctl.remarks import without_name
 from cucmd.api.structs import Job, JobSummary, Node, WatchReply
@@ -176,15 +176,16 @@ class Lines(View):
                     self._print(f"job {job.job_id}: {text}")
 
     def _show_node(self, job: Job, node: Node) -> None:
-        state = (node.status, node.phase, node.attempt, node.files_received, node.error)
+        doing = captured.phase(node)
+        state = (node.status, doing, node.attempt, node.files_received, node.error)
         if node.status == "pending" or not self._has_changed(
             job.job_id, node.node, state, node.bytes_received
         ):
             return
         of_job = f"{job.job_id} " if self._of_all_jobs else ""
         parts = [f"{of_job}{node.node}: {node.status}"]
-        if node.status == "running" and node.phase:
-            parts.append(node.phase)
+        if doing:
+            parts.append(doing)
         if node.attempt > 1:
             parts.append(f"attempt {node.attempt}")
         if node.files_announced is not None or node.files_received:

@@ -3,10 +3,11 @@
     start.py     `start`
     run.py       `run`
     check.py     `check`
+    capture.py   `capture` and `stop`
     dry_run.py   what follows `start --dry-run`
     discover.py  `discover`
     retry.py     `retry`
-    begin.py     what `start`, `run`, `check`, `retry` and `discover` share
+    begin.py     what those verbs share that start something
     login.py     the login of a new job
     ask_first.py  clusters are asked for their nodes before a start
     lookup.py    what is looked up before anybody is asked for a password

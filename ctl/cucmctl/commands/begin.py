@@ -1,4 +1,4 @@
-"""What verbs that start work share: options, and what follows the daemon's answer.
+"""What the verbs share that start something: options, and what follows the daemon's answer.
 
 The one rule: once the daemon has answered, no message and no exit code asks to do it again.
 """

@@ -149,7 +149,8 @@ def report_job_goes_on(job: Job | None, name: str) -> None:
         printer.note(f"job {job.job_id} has ended: {job.status}")
         return
     known = _id(job, name)
-    printer.note(f"job {known} goes on; to cancel it: cucmctl cancel {known}")
+    stop = f"to end and collect it: cucmctl stop {known}; " if job and job.capture else ""
+    printer.note(f"job {known} goes on; {stop}to cancel it: cucmctl cancel {known}")
 
 
 def _id(job: Job | None, name: str) -> str:

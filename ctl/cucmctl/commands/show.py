@@ -71,7 +71,9 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
         help="only with this label; may be repeated",
     )
     parser.add_argument(
-        "--kind", metavar="KIND", help="only jobs that do this: collect, check, ..."
+        "--kind",
+        metavar="KIND",
+        help="only jobs that do this: collect, dry_run, discover, run, check, capture",
     )
     parser.add_argument(
         "--target", metavar="NAME", help="only started for this cluster, or with this node"

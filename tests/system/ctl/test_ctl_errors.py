@@ -144,8 +144,8 @@ def test_something_else_at_the_socket_is_exit_69(canned, ctl, frame):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ("", "no command was given; expected one of start, run, retry, status, list,"),
-        ("stat", "'stat' is not a command; expected one of start, run, retry, status,"),
+        ("", "no command was given; expected one of start, run, check, capture, stop,"),
+        ("stat", "'stat' is not a command; expected one of start, run, check, capture,"),
         ("--sockt x list", "--sockt: no such option before the command; expected --socket PATH or"),
         ("--socket /x --jsn list", "unrecognized arguments: --jsn"),
         ("--verison", "--verison: no such option before the command; expected --socket PATH or"),

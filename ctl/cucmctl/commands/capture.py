@@ -1,0 +1,159 @@
+"""`capture` and `stop`: packets on several nodes at the same time, and the end of it.
+
+The one rule: what was not given is not sent: the daemon decides it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from cucmctl import exits, printer
+from cucmctl.client import Client
+from cucmctl.commands import lookup
+from cucmctl.commands.ask_first import ask_first
+from cucmctl.commands.begin import (
+    add_how,
+    add_login_options,
+    add_stay_options,
+    add_try_all,
+    begin,
+    timeouts_of,
+)
+from cucmctl.commands.login import check_user, login_of
+from cucmctl.options import Command, Once, VerbParser, count, job_id, labels_of
+from cucmd.api.structs import Job
+
+TIMEOUTS = {
+    "connect": "to reach a node",
+    "login": "from connected to the first prompt",
+    "answer": "for a plain command such as show status",
+    "command": "for each file get",
+    "stall": "without a byte of a transfer",
+    "node": "for a whole node",
+    "job": "for the whole job",
+}
+_DURATION = re.compile(r"(?:(\d{1,5})m)?(?:(\d{1,5}(?:\.\d{1,3})?)s?)?", re.ASCII)
+
+
+def duration(text: str) -> float:
+    """Seconds of `60s`, `90`, `2m`, `1m30s`. The daemon knows how long it may be."""
+    found = _DURATION.fullmatch(text)
+    if not found or not any(found.groups()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 60s, 2m, 1m30s")
+    return 60.0 * int(found[1] or 0) + float(found[2] or 0)
+
+
+def _size(text: str) -> int | None:
+    return None if text.lower() == "all" else count(text)
+
+
+def _arguments(parser: VerbParser) -> None:
+    parser.usage = "%(prog)s TARGET [...] [--host IP] [--port N] [--duration TIME]"
+    parser.add_argument(
+        "nodes", metavar="TARGET", nargs="+", help="a host, or host:port; or a cluster"
+    )
+    what = parser.add_argument_group("what to capture")
+    add = what.add_argument
+    add("--host", metavar="IP", action=Once, help="only packets from or to this address")
+    add("--port", metavar="N", action=Once, type=count, help="only packets from or to this port")
+    add(
+        "--count",
+        metavar="N",
+        action=Once,
+        type=count,
+        help="packets of a node after which it ends (100000, which is the most)",
+    )
+    add("--size", metavar="N|all", type=_size, help="bytes to keep of a packet (all)")
+    add(
+        "--duration",
+        metavar="TIME",
+        action=Once,
+        type=duration,
+        help="after which it is ended: 60s, 2m (60s; at most 20m)",
+    )
+    add("--interface", metavar="NAME", action=Once, help="of the nodes (eth0)")
+    add(
+        "--delete",
+        action="store_true",
+        help="remove the files from the nodes once they are safe here; only those of this job",
+    )
+    add_login_options(parser)
+    how = parser.add_argument_group("how")
+    add_how(how, TIMEOUTS)
+    add_try_all(how)
+    add_stay_options(how)
+
+
+def _capture(arguments: argparse.Namespace) -> int:
+    timeouts, labels = timeouts_of(arguments, TIMEOUTS), labels_of("--label", arguments.label)
+    check_user(arguments)
+    with Client(arguments.socket) as client:
+        client.connect()  # before the password is asked for
+        lookup.check_credential(client, arguments.credential)
+        discovered = lookup.only_publishers(client, arguments.nodes, "capture")
+        try:
+            login = login_of(arguments)
+        except KeyboardInterrupt:
+            printer.note("interrupted; nothing was started")
+            return exits.INTERRUPTED
+
+        def call() -> Job:
+            ask_first(client, discovered, login, timeouts, reconnect=arguments.reconnect)
+            return client.capture(
+                arguments.nodes,
+                login=login,
+                interface=arguments.interface,
+                host=arguments.host,
+                port=arguments.port,
+                count=arguments.count,
+                size=arguments.size,
+                duration=arguments.duration,
+                delete=arguments.delete,
+                timeouts=timeouts,
+                concurrency=arguments.concurrency,
+                labels=labels or None,
+                try_all=arguments.try_all,
+                discovered=discovered or None,
+                accept_nodes=arguments.accept_nodes,
+            )
+
+        return begin(client, arguments, call)
+
+
+def _stop_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="JOB", type=job_id, help="an id or its first characters")
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    with Client(arguments.socket) as client:
+        reply = client.stop(arguments.job)
+    if arguments.json:
+        printer.json_line(reply)
+    else:
+        printer.line(printer.visible(reply.message))
+    return exits.DONE
+
+
+COMMANDS = {
+    "capture": Command(
+        "Captures packets on every TARGET at the same time, and collects the files. It\n"
+        "ends on each node after --duration or --count, on all of them by cucmctl stop.\n"
+        "It is a job: its id is printed, --wait, --watch and the exit code are as for\n"
+        "start, and cucmctl files and export have the files. Cancelled, it collects\n"
+        "nothing. A node whose disk for logs is nearly full is left out, since a capture\n"
+        "there can cost it its traces; so is one that is not ready with the others.",
+        "  cucmctl capture berlin --host 10.20.0.1 --port 5060 --duration 2m --watch\n"
+        "  cucmctl capture ccm-pub ccm-sub1 --user administrator --count 5000 --wait\n"
+        "  cucmctl stop 3f2a",
+        _arguments,
+        _capture,
+    ),
+    "stop": Command(
+        "Ends the packet capture of a job on all of its nodes now, and lets it collect\n"
+        "the files. cucmctl cancel ends it too, and collects nothing.",
+        "  cucmctl stop 3f2a",
+        _stop_arguments,
+        _stop,
+    ),
+}
