@@ -138,6 +138,35 @@ file_get() { # file_get LOCATION SPEC WORDS...
     fi
 }
 
+# capture INTERFACE WORDS...: tcpdump on loopback, whatever the interface; it ends at Ctrl-C, at its
+# count, or with the session.
+capture() {
+    local name count=1000 size=128 filter=
+    shift
+    while [ $# -gt 0 ]; do
+        case $1 in
+            file) name=$2 ;;
+            count) count=$2 ;;
+            size) size=${2/all/0} ;;
+            port) filter="${filter:+$filter and }port $2" ;;
+            host) filter="${filter:+$filter and }host $3"; shift ;;
+        esac
+        shift 2
+    done
+    mkdir -p "$NODE_ROOT/platform/cli"
+    printf 'Executing command with options:\n size=%s  count=%s  interface=eth0\n\n' "$size" "$count"
+    # shellcheck disable=SC2086  # its words are the filter's
+    tcpdump -i lo -Z root -U -s "$size" -c "$count" -w "$NODE_ROOT/platform/cli/$name.cap" $filter \
+        2>/dev/null
+}
+
+file_delete() { # file_delete LOCATION FILE noconfirm
+    [ -f "$NODE_ROOT/$2" ] || { printf 'no such file or directory can be found\n'; return; }
+    [ "${3-}" = noconfirm ] || { printf 'Delete the File %s?\n' "$2"; ask 'Enter "y":' answer; return; }
+    rm -- "$NODE_ROOT/$2"
+    printf 'files: found = 1, deleted = 1\n'
+}
+
 banner
 while printf 'admin:'; do
     IFS= read -r line || { [ $? -gt 128 ] && continue; break; }
@@ -147,6 +176,9 @@ while printf 'admin:'; do
     set +f
     case "${1-} ${2-}" in
         'file get') shift 2; file_get "$@" ;;
+        'file delete') shift 2; file_delete "$@" ;;
+        'utils network') [ "$3" = capture ] && { shift 3; capture "$@"; } ;;
+        'show status') printf 'Disk/logging  69234984K  25621038K  40073930K (61%%)\n' ;;
         'set cli') printf 'Automatic pagination is turned off\n' ;;
         'quit '|'exit ') exit 0 ;;
         'file list') shift 2; file_list "$@" ;;

@@ -276,6 +276,32 @@ def test_a_cluster_is_asked_and_commands_are_run_on_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_packets_are_captured_and_a_capture_is_stopped(daemon: Daemon) -> None:
+    with running_lab(2, "--packets", "400") as lab:
+        call = Varlinkctl(daemon)
+        login = {"username": lab.username, "password": lab.password}
+        request = {"nodes": lab.nodes, "login": login, "port": 5060, "start_key": "c"}
+        job_id = call("Capture", **request, count=25, size=80)["job"]["job_id"]
+        assert call("Capture", **request, count=25, size=80)["job"]["job_id"] == job_id
+        assert ended(call, job_id)["status"] == "succeeded"
+        job = closed(call, job_id)
+        assert job["kind"] == "capture"
+        assert (job["capture"]["count"], job["capture"]["size"]) == (25, 80)
+        assert [one["capture"]["packets"] for one in job["nodes"]] == [25, 25]
+
+        request = {**request, "start_key": "s", "duration": 600.0}
+        job_id = call("Capture", **request)["job"]["job_id"]
+        wait_until(lambda: lab.report()["captures_now"] == 2)
+        stopped = call("Stop", job_id=job_id, request_id="mine")
+        assert (stopped["job"]["job_id"], stopped["request_id"]) == (job_id, "mine")
+        ended(call, job_id)
+        job = closed(call, job_id)
+        assert [one["capture"]["how"] for one in job["nodes"]] == ["stop", "stop"]
+        assert "InvalidRequest" in call.error("Stop", job_id=job_id)
+        assert "InvalidRequest" in call.error("Capture", **{**request, "duration": 1201.0})
+
+
+@pytest.mark.long
 def test_jobs_are_listed_pruned_and_watched(daemon: Daemon, lab: Lab) -> None:
     call = Varlinkctl(daemon)
     request = request_of(lab, lab.nodes[:1])

@@ -1,0 +1,430 @@
+"""Packet captures on nodes of the lab, over real sockets: how they end, and what is left there."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from cucmctl import Client, InvalidRequest, JobNotFound
+from cucmd.api import structs
+from cucmd.work.pcap import Packets, count_packets
+from rig.credentials import named_credential
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.inspection import check_files
+from rig.jobs import start, statuses, until
+from rig.lab import Lab, running_lab
+from rig.quiet import assert_nothing_open, wait_until
+
+MakeLab = Callable[..., Lab]
+TRAFFIC = ("--packets", "400")
+# Seconds after which a node is given up that does not end its capture: 50 less than the grace.
+GRACE, STOP_WITHIN = 45.0, 5.0
+LONG = 600.0  # seconds that no test waits for
+
+
+def begin(client: Client, lab: Lab, nodes=None, *, credential=None, timeouts=None, **fields):
+    login = structs.Login(lab.username, lab.password)
+    if credential is not None:
+        login = structs.Login(credential=credential)
+    times = structs.Timeouts(**timeouts) if timeouts else None
+    return client.capture(nodes or lab.nodes, login=login, timeouts=times, **fields)
+
+
+def captured(client: Client, lab: Lab, nodes=None, **fields) -> structs.Job:
+    return client.wait(begin(client, lab, nodes, **fields).job_id, timeout=90)
+
+
+def until_all_capture(client: Client, lab: Lab, job_id: str) -> None:
+    """Until the nodes have begun: the daemon says that they capture before it types the command."""
+    until(client, job_id, lambda job: all(one.capture for one in job.nodes))
+    wait_until(lambda: lab.report()["captures_now"] == len(lab.nodes))
+
+
+def files_of(client: Client, job: structs.Job, node: str) -> list[Path]:
+    """Those that came whole in its last attempt."""
+    folder = Path(job.directory, node.replace(":", "_"), "files")
+    return [folder / one.path for one in client.files(job.job_id, [node]) if one.exported]
+
+
+def cap_of(client: Client, job: structs.Job, node: str) -> Path:
+    (path,) = files_of(client, job, node)
+    return path
+
+
+def left_on(client: Client, lab: Lab, node: str) -> list[str]:
+    """The captures that are on a node now."""
+    login = structs.Login(lab.username, lab.password)
+    job = client.run([node], ["file list activelog platform/cli/*"], login=login)
+    client.wait(job.job_id, timeout=60)
+    said = "".join(piece.text for piece in client.output(job.job_id))
+    return re.findall(r"\S+\.cap\S*", said)
+
+
+@pytest.mark.long
+def test_two_nodes_capture_together_until_the_duration_is_over(
+    daemon: Daemon, make_lab: MakeLab
+) -> None:
+    lab = make_lab(2, *TRAFFIC)
+    before = daemon.descriptors()
+    with daemon.client() as client:
+        job = captured(client, lab, duration=1)
+        assert (job.status, job.kind) == ("succeeded", "capture"), [one.error for one in job.nodes]
+        assert (job.capture.duration, job.capture.count, job.capture.size) == (1.0, 100_000, None)
+        ends = [one.capture for one in job.nodes]
+        assert [(one.how, one.running) for one in ends] == [("duration", False)] * 2
+        for one, end in zip(job.nodes, ends, strict=True):
+            assert 1.0 <= (end.ended_at - end.started_at).total_seconds() < 10
+            assert any("began within" in note for note in one.notes)
+            path = cap_of(client, job, one.node)
+            assert path.name == f"{job.capture.name}.cap"
+            assert "." not in job.capture.name
+            assert count_packets(path) == Packets(end.packets, truncated=False)
+            assert end.packets > 100
+        wait_until(lambda: lab.report()["connections_now"] == 0)
+        report = lab.report()
+        assert (report["captures_ever"], report["captures_now"], report["interrupts"]) == (2, 0, 2)
+        assert (report["files_deleted"], report["defects"], report["dropped"]) == (0, 0, 0)
+        check_files(Path(job.directory))
+    assert_nothing_open(daemon, before)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
+def test_a_filter_and_a_size_are_the_nodes(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1, *TRAFFIC)
+    with daemon.client() as client:
+        job = captured(client, lab, count=30, host="10.20.0.2", port=5060, size=60)
+        path = cap_of(client, job, lab.nodes[0])
+    command = ["tcpdump", "-n", "-t", "-r", str(path)]
+    read = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = [line for line in read.stdout.splitlines() if line.startswith("IP ")]
+    assert len(said) == 30
+    assert all("10.20.0.2.5060" in line for line in said)
+    assert path.stat().st_size == 24 + 30 * (16 + 60)
+
+
+@pytest.mark.long
+def test_it_ends_at_its_count(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2, *TRAFFIC)
+    with daemon.client() as client:
+        job = captured(client, lab, count=20, duration=LONG)
+    assert job.status == "succeeded", job.nodes[0].error
+    ends = [one.capture for one in job.nodes]
+    assert [(one.how, one.packets, one.running) for one in ends] == [("count", 20, False)] * 2
+    assert lab.report()["interrupts"] == 0
+
+
+@pytest.mark.long
+def test_a_filter_that_nothing_fits_is_a_note(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1, *TRAFFIC)
+    with daemon.client() as client:
+        job = captured(client, lab, duration=1, host="192.0.2.7")
+        assert (job.status, job.nodes[0].capture.packets) == ("succeeded", 0)
+        assert "no packet matched" in job.nodes[0].notes
+        assert cap_of(client, job, lab.nodes[0]).stat().st_size == 24
+
+
+@pytest.mark.long
+def test_stop_ends_it_on_all_nodes_and_the_files_come(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2, *TRAFFIC)
+    with daemon.client() as client:
+        job = begin(client, lab, duration=LONG)
+        until_all_capture(client, lab, job.job_id)
+        done = daemon.ctl("stop", job.job_id[:5])
+        assert done.returncode == 0, done.stderr
+        assert job.job_id in done.stdout
+        job = client.wait(job.job_id, timeout=60)
+        assert job.status == "succeeded", job.nodes[0].error
+        assert [one.capture.how for one in job.nodes] == ["stop"] * 2
+        for one in job.nodes:
+            assert count_packets(cap_of(client, job, one.node)).count == one.capture.packets
+        with pytest.raises(InvalidRequest) as refused:
+            client.stop(job.job_id)
+        assert refused.value.parameters.parameter == "job_id"
+        collected = client.wait(start(client, lab).job_id)
+        with pytest.raises(InvalidRequest) as refused:
+            client.stop(collected.job_id)
+        assert refused.value.parameters.parameter == "job_id"
+        with pytest.raises(JobNotFound):
+            client.stop("0123456789ab")
+
+
+@pytest.mark.long
+def test_cancel_ends_it_on_the_node_and_nothing_comes(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(3, *TRAFFIC, "--fault", "3=capture-slow@3")
+    before = daemon.descriptors()
+    with daemon.client() as client:
+        job = begin(client, lab, duration=LONG)
+        until_all_capture(client, lab, job.job_id)
+        client.cancel(job.job_id, [lab.nodes[0]])
+        wait_until(lambda: lab.report()["captures_now"] == 2)
+        assert client.status(job.job_id).nodes[0].status == "cancelled"
+        now = time.monotonic()
+        assert client.cancel(job.job_id).cancelled
+        assert time.monotonic() - now < 2, "who cancels does not wait for the node"
+        job = client.wait(job.job_id, timeout=30)
+        assert job.status == "cancelled"
+        wait_until(lambda: lab.report()["captures_now"] == 0)
+        wait_until(lambda: client.status(job.job_id).closed)
+        job = client.status(job.job_id)
+        ends = [(one.capture.how, one.capture.running) for one in job.nodes]
+        assert ends == [("cancelled", False)] * 3
+        assert list(client.files(job.job_id)) == []
+        report = lab.report()
+        assert report["pushes_ever"] == 0
+        assert report["interrupts"] >= 3  # one that is slow gets more
+    assert_nothing_open(daemon, before)
+
+
+@pytest.mark.long
+def test_only_the_files_of_the_job_are_removed(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(2, *TRAFFIC, "--fault", "2=keep-files")
+    with daemon.client() as client:
+        kept = captured(client, lab, count=5)
+        job = captured(client, lab, count=5, delete=True)
+        assert job.status == "succeeded", job.nodes[0].error
+        name, older = f"{job.capture.name}.cap", f"{kept.capture.name}.cap"
+        assert sorted(left_on(client, lab, lab.nodes[0])) == sorted(["capture.cap", older])
+        assert name in left_on(client, lab, lab.nodes[1])
+        assert not any("was not removed" in note for note in job.nodes[0].notes)
+        assert any(f"{name} was not removed" in note for note in job.nodes[1].notes)
+        assert lab.report()["files_deleted"] == 1
+        for one in job.nodes:
+            assert count_packets(cap_of(client, job, one.node)).count == 5
+        typed = "".join(client.transcript(job.job_id, lab.nodes[0]))
+        deletes = re.findall(r" > (file delete .*)", typed)
+        assert deletes == [f"file delete activelog platform/cli/{name} noconfirm"]
+
+
+class Row(NamedTuple):
+    """A fault, the code that must come out, what the message or a note says, why it ended, whether
+    it may still run.
+    """
+
+    fault: str
+    code: str | None
+    says: str = ""
+    how: str | None = "duration"
+    running: bool = False
+
+
+ROWS = (
+    Row("low-space", "command_refused", "85 %", how=None),
+    Row("capture-refused", "command_refused", "low water mark", how="failed"),
+    Row("capture-ends", None, "by itself", how="node"),
+    Row("capture-slow@2", None),
+    Row("capture-enter", None),
+    Row("ignore-ctrl-c*1", None),
+    Row("ignore-ctrl-c", "command_timeout", "may still run", running=True),
+    Row("hang:capture", "command_timeout", "may still run", running=True),
+    Row("silent:capture", None),
+    Row("drop:capture", "connection_lost", "may still run", how="failed", running=True),
+    Row("silent-return:capture", None, "by itself", how="node"),
+    Row("capture-no-file", "no_files_matched", "no files matched"),
+    Row("capture-header", None, "no packet matched"),
+    Row("capture-garbage", "transfer_incomplete", "is no packet capture"),
+    Row("capture-cut", None, "within a packet"),
+    Row("refuse-login", "auth_failed", "administrator", how=None),
+    Row("drop:transfer", "connection_lost", ""),
+    Row("keep-files", None, "was not removed"),
+    # A question ends it once it has stood for 5 s.
+    Row("capture-question@0.1", None),
+)
+HEALTHY = 2
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> tuple[structs.Job, dict, dict]:
+    """The job with all faults, the lab's report, and what is left on each node."""
+    faults = [word for at, row in enumerate(ROWS, 1) for word in ("--fault", f"{at}={row.fault}")]
+    config = CONFIG + "concurrency = 40\n"
+    with (
+        running_lab(len(ROWS) + HEALTHY, *TRAFFIC, *faults) as lab,
+        running_daemon(tmp_path_factory.mktemp("captures") / "cucmd", config) as daemon,
+        daemon.client() as client,
+    ):
+        timeouts = {"grace": GRACE, "answer": 20.0, "connect": 10.0}
+        job = captured(
+            client, lab, duration=4, delete=True, try_all=True, concurrency=40, timeouts=timeouts
+        )
+        wait_until(lambda: lab.report()["connections_now"] == 0, within=60)
+        report = lab.report()
+    return job, report, dict(zip(lab.nodes, ROWS, strict=False))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("row", ROWS, ids=[row.fault for row in ROWS])
+def test_each_fault_has_its_outcome(matrix, row: Row) -> None:
+    job, _, rows = matrix
+    (name,) = (name for name, of in rows.items() if of == row)
+    (node,) = (one for one in job.nodes if one.node == name)
+    said = " ".join([node.error or "", *node.notes])
+    code = node.failure.code if node.failure else None
+    assert (node.status, code) == ("failed" if row.code else "succeeded", row.code), said
+    assert row.says in said
+    if row.code:
+        assert node.failure.hint
+    how = node.capture and node.capture.how
+    assert (how, bool(node.capture and node.capture.running)) == (row.how, row.running)
+    if row.running:
+        assert job.capture.name in node.failure.hint
+
+
+@pytest.mark.long
+def test_faults_of_some_do_not_disturb_the_others(matrix) -> None:
+    job, report, _ = matrix
+    healthy = job.nodes[-HEALTHY:]
+    assert [one.status for one in healthy] == ["succeeded"] * HEALTHY
+    assert all(one.capture.packets > 100 for one in healthy)
+    assert (report["captures_now"], report["defects"]) == (0, 0)
+    # What was removed: of those nodes that have succeeded with a whole file.
+    whole = [one for one in job.nodes if one.status == "succeeded" and one.capture.packets]
+    kept = [one for one in whole if any("the node" in note for note in one.notes)]
+    assert report["files_deleted"] <= len(whole)
+    assert kept
+
+
+@pytest.mark.long
+def test_a_question_in_a_capture_ends_it(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1, *TRAFFIC, "--fault", "capture-question@0.1")
+    with daemon.client() as client:
+        job = captured(client, lab, duration=LONG)
+        failure = job.nodes[0].failure
+        assert failure.code == "command_refused"
+        assert "Continue (y/n)?" in failure.message
+        assert (job.nodes[0].capture.how, job.nodes[0].capture.running) == ("failed", False)
+        assert list(client.files(job.job_id)) == []
+    report = lab.report()
+    assert (report["captures_now"], report["interrupts"]) == (0, 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_after_a_restart_nothing_is_captured_again_and_the_node_is_named(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    with running_lab(2, *TRAFFIC) as lab:
+        secret = named_credential(tmp_path / "given", "lab", lab.username, lab.password)
+        config, folder = CONFIG + secret, tmp_path / "cucmd"
+        with running_daemon(folder, config) as daemon, daemon.client() as client:
+            job = begin(client, lab, credential="lab", duration=LONG, timeouts={"grace": 0.5})
+            until_all_capture(client, lab, job.job_id)
+            daemon.signal(how)
+            daemon.process.wait(60)
+        wait_until(lambda: lab.report()["captures_now"] == 0)
+        logins = lab.report()["logins"]
+        with running_daemon(folder, config) as daemon, daemon.client() as client:
+            after = client.wait(job.job_id, timeout=60)
+            assert statuses(after) == ["failed", "failed"]
+            for one in after.nodes:
+                assert one.failure.code == "interrupted"
+                # An orderly stop has ended it on the node; after a kill nobody knows.
+                assert one.capture.running == (how == signal.SIGKILL)
+                assert ("may still run" in one.error) == one.capture.running
+            assert lab.report()["logins"] == logins
+            shown = daemon.ctl("status", job.job_id)
+            assert ("may still run" in shown.stdout) == (how == signal.SIGKILL)
+            client.retry(job.job_id)
+            until_all_capture(client, lab, job.job_id)
+            client.stop(job.job_id)
+            again = client.wait(job.job_id, timeout=60)  # who wants it may
+            assert statuses(again) == ["succeeded", "succeeded"], [one.error for one in again.nodes]
+            assert all(one.capture.packets is not None for one in again.nodes)
+
+
+@pytest.mark.long
+def test_the_jobs_deadline_ends_it_on_the_node(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(1, *TRAFFIC, "--banner-delay", "2")
+    with daemon.client() as client:
+        job = captured(client, lab, duration=3.5, timeouts={"job": 4.0, "connect": 4.0})
+        assert job.nodes[0].failure.code == "job_timeout"
+        wait_until(lambda: lab.report()["captures_now"] == 0)
+        wait_until(lambda: client.status(job.job_id).closed)
+        after = client.status(job.job_id).nodes[0]
+        assert (after.capture.how, after.capture.running) == ("cancelled", False)
+        assert list(client.files(job.job_id)) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("fields", "parameter"),
+    [
+        ({"duration": 1201.0}, "duration"),
+        ({"duration": 0.0}, "duration"),
+        ({"count": 100_001}, "count"),
+        ({"count": 0}, "count"),
+        ({"host": "phone.example.org"}, "host"),
+        ({"host": "10.20.0.1 file x"}, "host"),
+        ({"port": 65536}, "port"),
+        ({"size": 0}, "size"),
+        ({"interface": "eth0 file x"}, "interface"),
+        ({"concurrency": 1}, "nodes"),
+        ({"duration": 60.0, "timeouts": {"node": 60.0}}, "duration"),
+    ],
+)
+def test_what_is_refused_reaches_no_node(
+    shared_daemon: Daemon, make_lab: MakeLab, fields: dict, parameter: str
+) -> None:
+    lab = make_lab(2)
+    with shared_daemon.client() as client:
+        with pytest.raises(InvalidRequest) as refused:
+            begin(client, lab, **fields)
+        assert refused.value.parameters.parameter == parameter
+        assert client.list() == ()
+    assert lab.report()["connections_ever"] == 0
+
+
+@pytest.mark.long
+def test_a_retry_captures_on_the_nodes_that_failed(daemon: Daemon, make_lab: MakeLab) -> None:
+    lab = make_lab(3, *TRAFFIC, "--fault", "2=drop:capture*1", "--fault", "3=capture-no-file*1")
+    with daemon.client() as client:
+        job = captured(client, lab, count=50)
+        assert statuses(job) == ["succeeded", "failed", "failed"]
+        login = structs.Login(lab.username, lab.password)
+        wait_until(lambda: client.status(job.job_id).closed)
+        client.retry(job.job_id, login=login)
+        again = client.wait(job.job_id, timeout=60)
+        assert statuses(again) == ["succeeded"] * 3, [one.error for one in again.nodes]
+        assert [one.capture.packets for one in again.nodes] == [50] * 3
+        assert lab.report()["captures_ever"] == 5
+        for one in again.nodes:  # the files of the attempt that succeeded
+            assert count_packets(cap_of(client, again, one.node)).count == 50
+
+
+def test_the_command_from_its_beginning_to_the_bundle(
+    tmp_path: Path, daemon: Daemon, make_lab: MakeLab
+) -> None:
+    lab = make_lab(2, *TRAFFIC)
+    secret = tmp_path / "secret"
+    secret.write_text(lab.password)
+    secret.chmod(0o600)
+    words = (*lab.nodes, "--user", lab.username, "--password-file", str(secret), "--wait")
+    done = daemon.ctl("capture", *words, "--count", "40", "--duration", "2m", "--label", "case=1")
+    assert done.returncode == 0, done.stderr
+    assert "2 files, " in done.stderr
+    assert "80 packets" in done.stderr
+    job_id = done.stdout.strip()
+    shown = daemon.ctl("status", job_id).stdout
+    rows = [line.split() for line in shown.splitlines() if line.startswith("127.")][:2]
+    assert [row[1:3] for row in rows] == [["succeeded", "40"]] * 2
+    assert "captures packets of eth0 for 120 s" in shown
+    as_json = json.loads(daemon.ctl("--json", "status", job_id).stdout)
+    assert [one["capture"]["how"] for one in as_json["nodes"]] == ["count"] * 2
+    assert daemon.ctl("verify", job_id).returncode == 0
+    files = daemon.ctl("files", job_id).stdout
+    assert files.count(f"{as_json['capture']['name']}.cap") == 2
+    out = tmp_path / "x"
+    exported = daemon.ctl("export", job_id, "--format", "dir", "-o", str(out))
+    assert exported.returncode == 0, exported.stderr
+    assert [count_packets(path).count for path in sorted(out.rglob("*.cap"))] == [40, 40]
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["job"]["work"]["name"] == as_json["capture"]["name"]
+    listed = json.loads(daemon.ctl("--json", "list", "--kind", "capture").stdout)
+    assert [one["job_id"] for one in listed] == [job_id]
