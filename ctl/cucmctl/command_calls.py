@@ -39,7 +39,7 @@ class CommandCalls(Calls):
         accept_nodes: bool = False,
     ) -> structs.Job:
         """Starts a job that runs commands on its nodes, one after the other. Returns as `start`
-        does; `output` has what they print, of each node once it has ended.
+        does; `output` has what they print, of each command once it has ended.
 
         `commands`: such as "show status"; only forms that read are taken, with their arguments.
         `timeouts`: its `command` is for each of the commands; else each has its own time.
@@ -61,7 +61,8 @@ class CommandCalls(Calls):
         return self._ask_once("Run", request)
 
     def output(self, job_id: str, nodes: Sequence[str] | None = None) -> Iterator[CommandOutput]:
-        """What the commands of a job have printed on its nodes, or on these, that have ended.
+        """What the commands of a job that have ended have printed on its nodes, or on these. Other
+        commands of the same node may still run.
 
         An output comes in pieces, the last of which has `ended` and what was `parsed`.
         It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.

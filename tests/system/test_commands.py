@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,30 @@ def test_the_command_prints_what_nodes_say_and_keeps_it(tmp_path: Path, daemon: 
     assert len(listed) == 2
     shown = daemon.ctl("status", job_id)
     assert f"runs {STATUS}" in shown.stdout
+
+
+@pytest.mark.long
+def test_an_output_is_printed_before_the_next_command_has_ended(
+    tmp_path: Path, daemon: Daemon
+) -> None:
+    secret, listed = tmp_path / "secret", "file list activelog syslog/*"
+    with running_lab(1, "--fault", "silent-answer") as lab, daemon.client() as client:
+        secret.write_text(lab.password)
+        secret.chmod(0o600)
+        command = [
+            *(sys.executable, "-m", "cucmctl", "--socket", str(daemon.socket), "run", *lab.nodes),
+            *("--user", lab.username, "--password-file", str(secret)),
+            *("--", listed, "--then", STATUS),
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"=== {lab.nodes[0]}: {listed}\n"
+            (job,) = client.list()
+            assert job.status == "running"
+            client.cancel(job.job_id)
+            rest = process.communicate(timeout=60)[0]
+        assert process.returncode == 4
+        assert listed not in rest, "and nothing is printed twice"
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
     start.py     `start`
     run.py       `run`
+    printed.py   what commands print, as it comes
     check.py     `check`
     capture.py   `capture` and `stop`
     dry_run.py   what follows `start --dry-run`

@@ -1,7 +1,6 @@
 """`run`: runs commands that only read on nodes, and prints what they say.
 
-The one rule: standard output has what the nodes have printed and nothing else. It is printed node
-by node, each once it has ended, so that a node that hangs holds back none.
+The one rule: standard output has what the nodes have printed and nothing else.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from cucmctl.commands.ask_first import add_cluster_of, ask_first, check_targets,
 from cucmctl.commands.begin import add_how, add_login_options, add_try_all, begin, timeouts_of
 from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.login import check_user, login_of
-from cucmctl.errors import DaemonUnavailable, ShuttingDown
+from cucmctl.commands.printed import Printed
 from cucmctl.options import (
     Command,
     Once,
@@ -26,9 +25,7 @@ from cucmctl.options import (
     VerbParser,
     labels_of,
 )
-from cucmctl.views import Silent
-from cucmd.api.structs import Job, WatchReply
-from cucmd.api.structs_commands import CommandOutput
+from cucmd.api.structs import Job
 
 TIMEOUTS = {
     "connect": "to reach a node",
@@ -169,79 +166,15 @@ def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
     )
 
 
-class Printed(Silent):
-    """Prints the output of each node once it has ended; at the end, why nodes failed, on standard
-    error. A node whose output cannot be had because the daemon has gone is tried again later; that
-    of a cancelled one is on record a little after its end, so it is asked for last.
-    """
-
-    def __init__(self, client: Client, *, as_json: bool) -> None:
-        super().__init__(sys.stderr, as_json=as_json)
-        self._client = client
-        self._done: set[str] = set()
-
-    def show(self, change: WatchReply) -> None:
-        super().show(change)
-        if change.job is not None:
-            try:
-                self._show_ended(change.job, ("succeeded", "failed"))
-            except (DaemonUnavailable, ShuttingDown):
-                pass  # the watch ends too; the state comes again once the daemon is back
-
-    def conclude(self, job: Job) -> None:
-        self._show_ended(job, render.NODE_ENDED)
-        if self._json:
-            printer.json_line({"job": job})
-        for text in render.ending(job):
-            printer.line(text, self._stream)
-
-    def _show_ended(self, job: Job, ended: Sequence[str]) -> None:
-        for node in job.nodes:
-            if node.status in ended and node.node not in self._done:
-                outputs = list(_whole(self._client.output(job.job_id, [node.node])))
-                for output in outputs:
-                    self._print(output)
-                self._done.add(node.node)
-
-    def _print(self, output: CommandOutput) -> None:
-        if self._json:
-            printer.json_line({"output": output})
-            return
-        ended = "" if output.complete else "  (not to its end)"
-        printer.line(
-            f"=== {printer.visible(output.node)}: {printer.visible(output.command)}{ended}"
-        )
-        for line in output.text.removesuffix("\n").split("\n") if output.text else ():
-            printer.line(printer.visible(line))
-        printer.line("")
-
-
-def _whole(pieces: Iterator[CommandOutput]) -> Iterator[CommandOutput]:
-    """Each output as one, with all of its text."""
-    texts: list[str] = []
-    for piece in pieces:
-        texts.append(piece.text)
-        if piece.ended:
-            yield CommandOutput(
-                piece.node,
-                piece.number,
-                piece.command,
-                "".join(texts),
-                ended=True,
-                complete=piece.complete,
-                parsed=piece.parsed,
-            )
-            texts = []
-
-
 COMMANDS = {
     "run": Command(
         "Runs commands on every TARGET, one after the other on each node, and prints what\n"
-        "they say, node by node. Only the commands below are taken, which read and change\n"
-        "nothing, and only in full. A question of a node is not answered: it ends the\n"
-        "command. It is a job: Ctrl-C leaves it running, the exit code says how it ended,\n"
-        "and cucmctl files and export have the output. With --json an object a line: each\n"
-        "output, with the fields that could be read of it, then the job.\n\n"
+        "they say as it comes, one node after the other. Only the commands below are\n"
+        "taken, which read and change nothing, and only in full. A question of a node is\n"
+        "not answered: it ends the command. It is a job: Ctrl-C leaves it running, the\n"
+        "exit code says how it ended, and cucmctl files and export have the output. With\n"
+        "--json an object a line: each output, with the fields that could be read of it,\n"
+        "then the job.\n\n"
         "commands:\n" + "\n".join(f"  {form}" for form in FORMS),
         "  cucmctl run berlin -- show status\n"
         "  cucmctl run ccm-pub ccm-sub1 --user administrator \\\n"

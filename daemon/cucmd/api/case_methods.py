@@ -192,8 +192,10 @@ class Cases:
         self, job: Job, work: Run, nodes: Sequence[Node]
     ) -> AsyncGenerator[CommandOutput, None]:
         directory = self._supervisor.directory(job.job_id)
+        positions = {node.node: position for position, node in enumerate(job.nodes)}
         for node in nodes:
-            for one in await printed(self._store, job, work, node, directory):
+            written = self._supervisor.written(job.job_id, positions[node.node])
+            for one in await printed(self._store, job, work, node, directory, written=written):
                 async with aclosing(_pieces(work, node, one)) as pieces:
                     async for piece in pieces:
                         yield piece

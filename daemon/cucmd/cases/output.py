@@ -1,11 +1,12 @@
 """What the commands of a job have printed, as it is on disk.
 
-The one rule: an output is read once it is on record, which it is when its node has ended.
+The one rule: an output is read once it is on record, which it is when its node has ended; and
+before that, where whoever runs the job says that it is whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import msgspec
 from cucmd.cases.files import counts, folder
 from cucmd.cases.transcript import read_transcript
 from cucmd.job import OUTPUT, Job, Node, Run
+from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
 
 # Files of a node: one for each of its commands, and there are fewer.
@@ -31,15 +33,27 @@ class Printed(msgspec.Struct, frozen=True):
     complete: bool
 
 
-async def printed(store: Store, job: Job, work: Run, node: Node, directory: Path) -> list[Printed]:
-    """The outputs of a node, in the order of its commands. Raises `StoreFailed`."""
+async def printed(
+    store: Store,
+    job: Job,
+    work: Run,
+    node: Node,
+    directory: Path,
+    *,
+    written: Sequence[ReceivedFile] = (),
+) -> list[Printed]:
+    """The outputs of a node, in the order of its commands. Raises `StoreFailed`.
+
+    `written`: those that are whole on disk, and need not be on record.
+    """
     numbers = {
         f"{folder(node)}/{work.output_of(number)}": number
         for number in range(1, len(work.commands) + 1)
     }
     # Before them are the files that the node pushed, of a job that has collected.
     after = (node.node, f"{folder(node)}/{OUTPUT}")
-    files = await store.files_after(job.job_id, after, _MOST)
+    on_record = await store.files_after(job.job_id, after, _MOST)
+    files = {file.path: file for file in (*on_record, *written)}.values()
     found = [
         Printed(numbers[file.path], directory / file.path, file.complete)
         for file in files

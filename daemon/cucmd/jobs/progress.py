@@ -49,7 +49,8 @@ class NodeProgress:
         self._files_announced: int | None = None
         self._bytes_announced: int | None = None
         self._complete: set[str] = set()  # paths
-        self._kept: list[ReceivedFile] = []  # what was written here, not pushed
+        self.written: list[ReceivedFile] = []  # here, not pushed: what commands have printed
+        self._taken = 0  # of these, by `take_files`
         self._ended = False
         self._attempt = 0
         self._phase_began = 0.0  # by trio's clock
@@ -98,7 +99,7 @@ class NodeProgress:
         self._all_announced = all_of_them
 
     def kept(self, file: ReceivedFile) -> None:
-        self._kept.append(file)
+        self.written.append(msgspec.structs.replace(file, attempt=self._attempt))
 
     def complete(self, files: Sequence[ReceivedFile]) -> None:
         self._complete.update(file.path for file in files if file.closed)
@@ -113,12 +114,12 @@ class NodeProgress:
         self._ended = True
 
     def take_files(self) -> Sequence[ReceivedFile]:
-        """The files of the upload target, marked as complete or not, and those that were kept.
+        """The files of the upload target, marked as complete or not, and those that were written.
 
         Empty at the second call.
         """
         target, self._target = self._target, None
-        kept, self._kept = self._kept, []
+        written, self._taken = self.written[self._taken :], len(self.written)
         files = target.files() if target is not None else ()
         pushed = [
             msgspec.structs.replace(
@@ -126,7 +127,7 @@ class NodeProgress:
             )
             for file in files
         ]
-        return [*pushed, *(msgspec.structs.replace(file, attempt=self._attempt) for file in kept)]
+        return [*pushed, *written]
 
     def figures(self, node: Node) -> Node:
         """The node with the figures of this moment; `node` itself where nothing has changed."""
@@ -135,7 +136,7 @@ class NodeProgress:
             after = msgspec.structs.replace(node, heard_at=self._heard_at() or node.heard_at)
         target = self._target
         if target is None:
-            after = self._with_kept(after)
+            after = self._with_written(after)
         else:
             after = after.progress(
                 files_announced=self._files_announced,
@@ -148,15 +149,15 @@ class NodeProgress:
                 after = msgspec.structs.replace(after, transfer_seconds=self._transfer_seconds)
         return node if after == node else after
 
-    def _with_kept(self, node: Node) -> Node:
+    def _with_written(self, node: Node) -> Node:
         """The figures of work that opens no upload target."""
-        if not self._kept:
+        if self._taken == len(self.written):
             return node
         return node.progress(
             files_announced=None,
             bytes_announced=None,
-            files_received=sum(file.complete for file in self._kept),
-            bytes_received=sum(file.size for file in self._kept),
+            files_received=sum(file.complete for file in self.written),
+            bytes_received=sum(file.size for file in self.written),
         )
 
     def _heard_at(self) -> datetime | None:

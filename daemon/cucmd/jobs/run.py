@@ -121,7 +121,7 @@ class JobRun:
         self._scope = trio.CancelScope()  # of `_wait_and_work`
         self._began = False
         self._stopping = False
-        self._reports = [self._report(position) for position in range(len(job.nodes))]
+        self.reports = [self._report(position) for position in range(len(job.nodes))]
         self._concurrency = trio.Semaphore(job.concurrency)
         # Positions of nodes with a connection, or about to open one.
         self._at_work: set[int] = set()
@@ -199,7 +199,7 @@ class JobRun:
         seconds = self.job.timeouts.job
         await trio.sleep(seconds)
         job = self.refresh()
-        for position, report in enumerate(self._reports):
+        for position, report in enumerate(self.reports):
             node = job.nodes[position]
             if report.refusal is not None and not node.settled:
                 job = job.replace_node(position, node.fail(_now(), report.refusal), _now())
@@ -216,7 +216,7 @@ class JobRun:
     # One node
 
     async def _run_node(self, position: int) -> None:
-        task, report = self._tasks[position], self._reports[position]
+        task, report = self._tasks[position], self.reports[position]
         assert task is not None, "only a node that has ended has none"
         ending: Notes | Failure | None = None  # None: cancelled
         unrecorded: Failure | None = None
@@ -255,7 +255,7 @@ class JobRun:
 
     async def _record_files(self, position: int, *, cancelled: bool) -> Failure | None:
         """Puts the received files on record. Gives the failure if that fails."""
-        report = self._reports[position]
+        report = self.reports[position]
         report.at_end()
         self._show_figures(position)
         files = report.take_files()
@@ -297,7 +297,7 @@ class JobRun:
         self.change_node(position, change)
 
     def _show_figures(self, position: int) -> None:
-        node = self._reports[position].figures(self.job.nodes[position])
+        node = self.reports[position].figures(self.job.nodes[position])
         if node is not self.job.nodes[position]:
             self.job = self.job.replace_node(position, node, _now())
             if node.settled:

@@ -34,12 +34,12 @@ from cucmd.jobs.run import JobRun, JobStopped
 from cucmd.jobs.services import JobServices
 from cucmd.jobs.start_keys import StartKeys
 from cucmd.node.ports import NodeTask
+from cucmd.received_file import ReceivedFile
 from cucmd.store import EVERY_JOB, JobFilter, JobRow, StartKey, StoreFailed
 
 log = logging.getLogger(__name__)
 
 PlanRetry: TypeAlias = Callable[[Job], tuple[Job, Sequence[NodeTask | None]]]
-
 
 # Characters of an id; ours have 12. No longer text is looked for in the store.
 LONGEST_ID = 64
@@ -290,6 +290,11 @@ class Supervisor:
         """Whether a connection to the node may still be open, or be opened, for that job."""
         run = self._live.get(job_id)
         return run is not None and run.works_on(node)
+
+    def written(self, job_id: str, position: int) -> Sequence[ReceivedFile]:
+        """What commands have printed so far on a node of a job that runs; else nothing."""
+        run = self._live.get(job_id)
+        return () if run is None else tuple(run.reports[position].written)
 
     async def _run_of(self, job_id: str) -> JobRun | None:
         """The run of a job that runs; one that is being started or tried again is waited for."""

@@ -123,7 +123,7 @@ def test_what_each_node_has_printed_is_on_standard_output_and_nothing_else(canne
     ]
     assert done.stdout.splitlines() == of_one * 2  # the answer that is made up is that of each node
     asked = [call[1]["nodes"] for call in canned.calls if call[0] == "Output"]
-    assert asked == [["a"], ["b"]]
+    assert asked == [["a"], ["a"], ["b"], ["b"]]  # while it runs, and once it has ended
     assert "3f2a00112233" in done.stderr
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import trio
 
 from cucmd.api import structs
 from cucmd.api.case_methods import Cases
@@ -152,6 +153,28 @@ async def test_the_output_comes_node_by_node_in_pieces_and_parsed(opened: Opened
         "primary": None,
         "others": ("Requesting service status, please wait...",),
     }
+
+
+async def test_what_was_printed_can_be_had_while_the_next_command_runs(opened: Opened) -> None:
+    wait = trio.Event()
+
+    async def prints_and_waits(task: NodeTask, report: Report) -> tuple[str, ...]:
+        report.attempt(1)
+        notes = await prints(task, report)
+        await wait.wait()
+        return notes
+
+    harness = opened.harness
+    harness.behaviours["a"] = prints_and_waits
+    work = Run(("show date", "utils service list", "show status"))
+    job_id = await harness.start("a", work=work)
+    seen = await harness.until(job_id, lambda job: job.nodes[0].bytes_received > 0)
+    assert (seen.nodes[0].status, seen.nodes[0].files_received) == ("running", 1)
+    before = await opened.output(job_id)
+    assert [(one.number, one.complete) for one in before if one.ended] == [(1, False), (2, True)]
+    wait.set()
+    assert (await harness.ended(job_id)).nodes[0].files_received == 1
+    assert await opened.output(job_id) == before
 
 
 async def test_the_output_of_one_node(opened: Opened) -> None:
