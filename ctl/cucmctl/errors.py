@@ -48,6 +48,10 @@ class DiscoveryFailed(ClientError):
         super().__init__(f"{node.node} has not named the nodes of its cluster: {why}")
 
 
+class UnknownTarget(ClientError):
+    """A name on the command line is no cluster, but like one, and no host has an address by it."""
+
+
 class Refused(ClientError):
     """The daemon answered with the error `name`, whose fields are `parameters`.
 

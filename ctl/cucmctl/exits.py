@@ -22,6 +22,7 @@ from cucmctl.errors import (
     ScanFailed,
     ShuttingDown,
     StorageFailed,
+    UnknownTarget,
 )
 from cucmd.api.structs import Job
 
@@ -42,7 +43,8 @@ PIPE_CLOSED = 141  # 128 + SIGPIPE: the reader has closed
 _OF_STATUS = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
 
 _OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
-    ((JobNotFound, NodeNotFound, ProfileNotFound, CredentialNotFound), NOT_FOUND),
+    ((JobNotFound, NodeNotFound, ProfileNotFound), NOT_FOUND),
+    ((CredentialNotFound, UnknownTarget), NOT_FOUND),
     ((InvalidRequest, InvalidParameter), INVALID),
     ((LimitReached, ShuttingDown, StorageFailed, JobBusy), TRY_LATER),
     ((NotPermitted,), NOT_PERMITTED),

@@ -40,6 +40,7 @@ def targets_of(
 ) -> tuple[list[str], list[str]]:
     """(the names to start on, those of them that are asked for their nodes first)."""
     if arguments.cluster_of is not None:
+        lookup.check_names(client, [arguments.cluster_of])
         return [arguments.cluster_of], [arguments.cluster_of]
     return arguments.nodes, lookup.only_publishers(client, arguments.nodes, verb)
 

@@ -71,6 +71,7 @@ def _discover(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         client.connect()  # before the password is asked for
         lookup.check_credential(client, arguments.credential)
+        lookup.check_names(client, [arguments.publisher])
         try:
             login = login_of(arguments)
         except KeyboardInterrupt:

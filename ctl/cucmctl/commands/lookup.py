@@ -17,6 +17,7 @@ from cucmctl.errors import (
     NotPermitted,
     ProfileNotFound,
     StorageFailed,
+    UnknownTarget,
 )
 from cucmctl.options import PARTS
 from cucmd.api import error_structs, structs
@@ -61,30 +62,53 @@ def _full(error: str) -> str:
     return f"{structs.INTERFACE}.{error}"
 
 
-def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -> list[str]:
-    """Those of the targets that are clusters of which only the publisher is configured.
-
-    Says of the other names what a person may have meant by them. `verb`: what was typed before.
+def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
+    """The clusters of the configuration, by name. Says what a person may have meant by a name that
+    is like one of them; raises `UnknownTarget` if it cannot be a host.
     """
     clusters: Iterable[Cluster] = ()
     with _if_it_can_answer():
         clusters = client.clusters()
     by_name = {cluster.name: cluster for cluster in clusters if cluster.name is not None}
+    for name in names:
+        if name not in by_name:
+            _check_misspelt(client, name, by_name)
+    return by_name
+
+
+def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -> list[str]:
+    """Those of the targets that are clusters of which only the publisher is configured.
+
+    `verb`: what was typed before. Says what `check_names` does, and raises it; of a node, how many
+    others its cluster has.
+    """
     bases = list(dict.fromkeys(base_of(name) for name in names))
-    for base in bases:
-        if base not in by_name:
-            _say_what_is_near(client, base, by_name)
+    by_name = check_names(client, bases)
     if len(names) == 1 and names[0] not in by_name:
         with _if_it_can_answer():
             _say_how_many_others(names[0], client.clusters(names[0]), verb)
     return [base for base in bases if base in by_name and _has_only_publisher(by_name[base])]
 
 
-def _say_what_is_near(client: Client, name: str, clusters: Iterable[str]) -> None:
+def _check_misspelt(client: Client, name: str, clusters: Iterable[str]) -> None:
     """Not of a node that is known: many have names that are like that of their cluster."""
     alike = near.near(name, clusters)
-    if alike and not client.clusters(name):
-        printer.note(f"{name!r} is taken for a host; did you mean {' or '.join(alike)}?")
+    if not alike or client.clusters(name):
+        return
+    meant = f"did you mean {' or '.join(alike)}?"
+    if not _is_host(name):
+        raise UnknownTarget(f"{name!r} is no cluster, and no host has an address by it; {meant}")
+    printer.note(f"{name!r} is taken for a host; {meant}")
+
+
+def _is_host(name: str) -> bool:
+    """Whether it has an address. May take as long as a name server that does not answer."""
+    import socket  # noqa: PLC0415  # only of a name that may be misspelt
+
+    try:
+        return bool(socket.getaddrinfo(name.partition(":")[0], None))
+    except (OSError, UnicodeError):
+        return False
 
 
 def base_of(name: str) -> str:

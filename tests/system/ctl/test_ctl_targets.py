@@ -50,8 +50,6 @@ class Cluster:
     def _clusters(self, asked):
         if "name" not in asked:
             return {"clusters": [BERLIN, BERN]}
-        if asked["name"] == "berln":
-            return {"clusters": []}
         if self._asked and self._before != "silent":
             return {"clusters": [{**SEEN, "nodes": named("pub", "10.0.0.2", "10.0.0.4")}]}
         if self._before is None:
@@ -179,11 +177,38 @@ def test_a_known_node_with_a_name_like_its_cluster_is_not_called_misspelt(canned
     assert "did you mean" not in ctl("start", "berlin1", *START).stderr
 
 
-def test_a_misspelt_cluster_is_said_before_the_password_is_asked_for(canned, node, job, terminal):
-    Cluster(canned, node, job)
-    asked = terminal("start", "berln", "--path", "x", "--user", "administrator")
+def knows(canned, cluster):
+    """A daemon that has this cluster, and none else that was asked."""
+    known = [{**BERN, "name": cluster}]
+    canned.on("Clusters", lambda asked: {"clusters": [] if "name" in asked else known})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("start", "siet.invalid", "--path", "x"),
+        ("start", "siet.invalid:cups", "--path", "x"),
+        ("start", "--cluster-of", "siet.invalid", "--path", "x"),
+        ("run", "a", "siet.invalid", "--", "show status"),
+        ("discover", "siet.invalid"),
+    ],
+)
+def test_a_misspelt_cluster_is_refused_before_the_password_is_asked_for(canned, terminal, words):
+    """No host has a name that ends so (RFC 2606)."""
+    knows(canned, "site.invalid")
+    asked = terminal(words[0], "--user", "administrator", *words[1:])
+    assert asked.ended() == 5
+    text = " ".join(asked.screen.split())
+    assert "did you mean site.invalid?" in text
+    assert "Password" not in text
+    assert {method for method, _ in canned.calls} <= {"Clusters"}
+
+
+def test_a_host_with_a_name_like_that_of_a_cluster_is_one(canned, terminal):
+    knows(canned, "localhosts")
+    asked = terminal("start", "localhost", "--path", "x", "--user", "administrator")
     asked.until("Password")
-    assert "did you mean berlin" in " ".join(asked.screen.split())
+    assert "did you mean localhosts?" in " ".join(asked.screen.split())
     asked.type(b"\x03")
     asked.ended()
     assert "Start" not in [method for method, _ in canned.calls]
