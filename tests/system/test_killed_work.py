@@ -1,0 +1,214 @@
+"""The daemon is killed while it asks nodes for their clusters, or runs commands on them.
+
+A discovery whose login is known goes on after any kill, and ends. Commands are not run twice: their
+nodes end as `interrupted`, and what they have printed until then is there.
+"""
+
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client, DaemonUnavailable
+from cucmd.api import structs
+from cucmd.api.structs_clusters import DiscoverRequest
+from cucmd.api.structs_commands import RunRequest
+from rig.forked import Installation, start_fork_server
+from rig.inspection import check_database, check_files, manifest
+from rig.killed import KILLS, closed, seeded
+from rig.lab import Lab, running_lab
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 20 * KILLS)]
+SETTLED = ("succeeded", "failed", "cancelled")
+COMMANDS = ("show status", "utils service list", "show network cluster", "show version active")
+QUICK = structs.Timeouts(connect=2, login=5, answer=2, command=2, stall=2, grace=0.2)
+# (job, node, number of the command)
+Output = tuple[str, str, int]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forks() -> None:
+    start_fork_server()
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    return seeded()
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Node 4 says half of each answer, the others all of it."""
+    with running_lab(4, "--fault", "4=silent-answer") as lab:
+        yield lab
+
+
+class Killed(Installation):
+    """With what a client was told of jobs and nodes. `most`: seconds until a kill."""
+
+    most = 0.8
+
+    def __init__(self, folder: Path, lab: Lab, dice: random.Random) -> None:
+        super().__init__(folder, lab)
+        self.dice = dice
+        self.answered: dict[str, bool] = {}  # job -> whether its login is known after a restart
+        self.settled: dict[tuple[str, str], structs.Node] = {}
+
+    def login(self) -> tuple[structs.Login, bool]:
+        if self.dice.random() < 0.7:
+            return structs.Login(credential="lab"), True
+        return structs.Login(self.lab.username, self.lab.password), False
+
+    def look(self, job: structs.Job) -> None:
+        """A node that was once seen settled is so for ever, with what it has found."""
+        for node in job.nodes:
+            if node.status in SETTLED:
+                before = self.settled.setdefault((job.job_id, node.node), node)
+                assert (node.status, node.failure) == (before.status, before.failure)
+                assert (node.completed_at, node.found) == (before.completed_at, before.found)
+
+    def look_at_all(self, client: Client) -> None:
+        for job_id in self.answered:
+            self.look(client.status(job_id))
+
+    def begin(self, client: Client) -> None:
+        raise NotImplementedError
+
+    def work(self, client: Client) -> None:
+        """Starts jobs and looks at them until the daemon is gone."""
+        own = len(self.answered)
+        while True:
+            if len(self.answered) - own < 3:
+                self.begin(client)
+            self.look(client.status(self.dice.choice(sorted(self.answered))))
+
+    def kill_again_and_again(self) -> None:
+        for _ in range(KILLS):
+            with self.daemon() as process, Client(self.socket) as client:
+                self.look_at_all(client)
+                killer = threading.Timer(self.dice.random() * self.most, process.kill)
+                killer.start()
+                with pytest.raises(DaemonUnavailable):
+                    self.work(client)
+                killer.join()
+            check_database(self.state / "cucmd.db")
+
+
+class Discoveries(Killed):
+    def begin(self, client: Client) -> None:
+        login, known = self.login()
+        request = DiscoverRequest(self.dice.choice(self.lab.nodes), login, QUICK)
+        # not `Client.discover`, which would wait for the daemon to come back
+        job = client.call("Discover", request, structs.StartReply).job
+        self.answered[job.job_id] = known
+
+
+def test_a_discovery_goes_on_after_a_kill_and_what_it_has_found_stays(
+    tmp_path: Path, lab: Lab, dice: random.Random
+) -> None:
+    killed = Discoveries(tmp_path, lab, dice)
+    killed.kill_again_and_again()
+    last: dict[str, structs.Node] = {}
+    with killed.daemon(), Client(killed.socket) as client:
+        for job_id, known in killed.answered.items():
+            (node,) = closed(client, job_id).nodes
+            code = node.failure.code if node.failure else None
+            if node.node == lab.nodes[3]:
+                assert code in (
+                    {"command_timeout"} if known else {"command_timeout", "interrupted"}
+                )
+            elif known:
+                assert code is None, node.failure
+            else:
+                assert code in (None, "interrupted")
+            if node.status == "succeeded":
+                assert [member.address for member in node.found.members] == [
+                    one.partition(":")[0] for one in lab.nodes
+                ]
+                before = last.get(node.node)
+                if before is None or node.completed_at > before.completed_at:
+                    last[node.node] = node
+        killed.look_at_all(client)
+        # A start that was not answered may have come to be, or not; it may have ended last.
+        for name, node in last.items():
+            (cluster,) = [one for one in client.clusters(name) if one.asked == name]
+            assert cluster.discovered_at >= node.completed_at
+            assert cluster.nodes_total == len(lab.nodes)
+    assert last
+    assert len(killed.answered) > KILLS
+
+
+class Commands(Killed):
+    """`printed`: the whole outputs that a client has read."""
+
+    most = 2.0
+
+    def __init__(self, folder: Path, lab: Lab, dice: random.Random) -> None:
+        super().__init__(folder, lab, dice)
+        self.printed: dict[Output, str] = {}
+        self.interrupted = 0
+
+    def begin(self, client: Client) -> None:
+        login, known = self.login()
+        nodes = tuple(self.dice.sample(self.lab.nodes, 2))
+        job = client.call("Run", RunRequest(nodes, login, COMMANDS, QUICK), structs.StartReply).job
+        self.answered[job.job_id] = known
+
+    def look(self, job: structs.Job) -> None:
+        super().look(job)
+        with Client(self.socket) as client:
+            self.read(client, job)
+
+    def read(self, client: Client, job: structs.Job) -> None:
+        now: dict[Output, str] = {}
+        for piece in client.output(job.job_id):
+            key = job.job_id, piece.node, piece.number
+            now[key] = now.get(key, "") + piece.text
+        before = {key: text for key, text in self.printed.items() if key[0] == job.job_id}
+        assert before.items() <= now.items(), "what was read once is there, to the letter"
+        self.printed.update(now)
+
+    def look_at_all(self, client: Client) -> None:
+        """After a start: no command goes on."""
+        for job_id in self.answered:
+            job = closed(client, job_id)
+            assert all(node.attempt <= 1 for node in job.nodes), "nothing is run twice"
+            self.look(job)
+            codes = {node.failure.code for node in job.nodes if node.failure}
+            assert codes <= {"interrupted", "command_timeout"}
+            self.interrupted += "interrupted" in codes
+            check_outputs(Path(job.directory))
+
+    def kill_once_it_has_printed(self) -> None:
+        """At random moments it may never have."""
+        with self.daemon() as process, Client(self.socket) as client:
+            self.begin(client)
+            job_id = list(self.answered)[-1]
+            for change in client.watch(job_id):
+                self.look(change.job)
+                if any(key[0] == job_id for key in self.printed):
+                    break
+            process.kill()
+
+
+def check_outputs(folder: Path) -> None:
+    """The manifest names each output on disk, and each is as it says."""
+    check_files(folder)
+    named = {folder / file["path"] for file in manifest(folder)}
+    assert set(folder.glob("*/output/*")) <= named
+
+
+def test_commands_end_with_a_kill_and_what_they_have_printed_stays(
+    tmp_path: Path, lab: Lab, dice: random.Random
+) -> None:
+    killed = Commands(tmp_path, lab, dice)
+    killed.kill_again_and_again()
+    killed.kill_once_it_has_printed()
+    with killed.daemon(), Client(killed.socket) as client:
+        killed.look_at_all(client)
+        listed = client.list(limit=1000)
+        assert {job.status for job in listed} <= {"succeeded", "partial", "failed"}
+    assert set(killed.answered) <= {job.job_id for job in listed}
+    assert killed.interrupted
