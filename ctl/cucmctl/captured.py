@@ -6,7 +6,7 @@ ended, and not a second longer is promised.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from cucmctl.printer import visible
@@ -59,8 +59,8 @@ def longest_left(job: Job, at: datetime) -> float | None:
 
 
 def with_packets(
-    job: Job, headings: tuple[str, ...], rows: list[tuple[str, ...]]
-) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    job: Job, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]
+) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
     """A table of the job's nodes, of a capture with a column more: PACKETS, before FILES."""
     if job.capture is None:
         return headings, rows

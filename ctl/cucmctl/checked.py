@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from cucmctl import render
 from cucmctl.printer import visible
 from cucmctl.remarks import named
+from cucmctl.table import fitting
 from cucmctl.table import table as text_table
 from cucmd.api.structs import Job, Node
 from cucmd.api.structs_checked import Checked
@@ -44,7 +45,7 @@ def table(
     if columns is None or _width(headings, whole) <= columns:
         yield from text_table(headings, whole, right=_RIGHT, colour=colour)
         return
-    fitted = render.fitting(rows, steps, columns, ascii_only=ascii_only)
+    fitted = fitting(rows, steps, columns, ascii_only=ascii_only)
     yield from text_table(steps, fitted, right=_RIGHT, colour=colour)
     yield from _by_machine(job.nodes, machines)
 

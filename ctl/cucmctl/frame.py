@@ -26,6 +26,7 @@ from cucmctl import captured, printer, render, times
 from cucmctl.names import distinct_names, mark
 from cucmctl.rates import Rates
 from cucmctl.remarks import folded, without_name
+from cucmctl.table import LEAST_NAME
 from cucmd.api.structs import Job, Node
 
 # Which nodes are shown first if there is not a line for each.
@@ -92,7 +93,7 @@ class Frame:
         longest = max(map(len, names), default=0)
         self._figures = figures_beside(longest, width)
         space = width - STATUS_WIDTH - sum(self._figures.values())
-        short = distinct_names(names, max(render.LEAST_NAME, space), self._mark)
+        short = distinct_names(names, max(LEAST_NAME, space), self._mark)
         self._name_width = max(map(len, short), default=0)
         if self._name_width > space:  # names are more important than figures
             self._figures = {}
@@ -245,7 +246,7 @@ def figures_beside(longest: int, width: int) -> dict[str, int]:
     """
     for figures in SETS:
         space = width - STATUS_WIDTH - sum(figures.values())
-        if space >= (longest if len(figures) > 1 else min(longest, render.LEAST_NAME)):
+        if space >= (longest if len(figures) > 1 else min(longest, LEAST_NAME)):
             return figures
     return {}
 

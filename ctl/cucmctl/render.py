@@ -14,15 +14,12 @@ from cucmctl import captured
 from cucmctl.found import in_order
 from cucmctl.printer import visible
 from cucmctl.remarks import remarks
-from cucmctl.table import paint, table
+from cucmctl.table import fitting, paint, table
 from cucmctl.times import estimated
 from cucmd.api.structs import Collection, Found, HostKey, Job, JobSummary, Node, PathSize, Sizes
 
 NODE_ENDED = ("succeeded", "failed", "cancelled")
 JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")
-
-# Names are not cut to fewer characters; a narrower terminal wraps the lines.
-LEAST_NAME = 8
 
 PATHS_SHOWN = 3
 
@@ -89,23 +86,6 @@ def took(started: datetime | None, completed: datetime | None, now: datetime) ->
     return "" if started is None else duration(((completed or now) - started).total_seconds())
 
 
-def fitting(
-    rows: Sequence[tuple[str, ...]], headings: Sequence[str], columns: int, *, ascii_only: bool
-) -> list[tuple[str, ...]]:
-    """The rows with their first cells, the names, cut so that each line fits into `columns`.
-
-    Lines stay too long if names would become the same, or shorter than LEAST_NAME.
-    """
-    from cucmctl.names import distinct_names, mark  # noqa: PLC0415  # only for a terminal
-
-    cells = [headings, *([visible(cell) for cell in row] for row in rows)]
-    others = sum(2 + max(map(len, column)) for column in list(zip(*cells, strict=True))[1:])
-    space = max(LEAST_NAME, columns - others)
-    whole = tuple(row[0] for row in cells[1:])
-    names = distinct_names(whole, space, mark(ascii_only=ascii_only))
-    return [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
-
-
 def job(
     job: Job,
     now: datetime,
@@ -123,7 +103,7 @@ def job(
     """
     yield from _heading(job, now, colour=colour)
     yield ""
-    rows: list[tuple[str, ...]] = [
+    rows: Sequence[tuple[str, ...]] = [
         (
             node.node,
             node.status,
@@ -137,14 +117,14 @@ def job(
     headings, rows = captured.with_packets(
         job, ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME"), rows
     )
-    if columns is not None:
-        rows = fitting(rows, headings, columns, ascii_only=ascii_only)
+    rows = fitting(rows, headings, columns, ascii_only=ascii_only)
     yield from table(headings, rows, right="PACKETS FILES SIZE TIME", colour=colour)
     for node in job.nodes:
         if node.found is not None and node.found.members:
             yield ""
-            yield from members(node.found, colour=colour)
-    for table_of_nodes in (list(sizes(job, colour=colour)), list(found)):
+            yield from members(node.found, colour=colour, columns=columns, ascii_only=ascii_only)
+    of_dry_run = sizes(job, colour=colour, columns=columns, ascii_only=ascii_only)
+    for table_of_nodes in (list(of_dry_run), list(found)):
         if table_of_nodes:
             yield ""
             yield from table_of_nodes
@@ -284,15 +264,21 @@ def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]
     return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", colour=colour)
 
 
-def members(found: Found, *, colour: bool = False) -> Iterator[str]:
+def members(
+    found: Found, *, colour: bool = False, columns: int | None = None, ascii_only: bool = False
+) -> Iterator[str]:
     """The nodes of a cluster, and the version of the one that was asked."""
     rows = [(one.node, one.name, one.role, one.product, one.address) for one in in_order(found)]
-    yield from table(("NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS"), rows, right="", colour=colour)
+    headings = ("NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS")
+    cut = fitting(rows, headings, columns, ascii_only=ascii_only)
+    yield from table(headings, cut, right="", colour=colour)
     if found.version is not None:
         yield f"version {visible(found.version)}"
 
 
-def sizes(job: Job, *, colour: bool = False) -> Iterator[str]:
+def sizes(
+    job: Job, *, colour: bool = False, columns: int | None = None, ascii_only: bool = False
+) -> Iterator[str]:
     """What a dry run has found: a line a node and path, the total, and whether it fits.
 
     With the times, where they are known of a node: that of the total is less than their sum, since
@@ -311,9 +297,8 @@ def sizes(job: Job, *, colour: bool = False) -> Iterator[str]:
     rows.append(("total", "", str(files), size(whole), _estimate(estimated(job))))
     count = 4 if all(found.seconds is None for _, found in known) else 5
     headings = ("NODE", "PATH", "FILES", "SIZE", "TIME")[:count]
-    yield from table(
-        headings, (row[:count] for row in rows), right="FILES SIZE TIME", colour=colour
-    )
+    cut = fitting([row[:count] for row in rows], headings, columns, ascii_only=ascii_only)
+    yield from table(headings, cut, right="FILES SIZE TIME", colour=colour)
     for name, found in known:
         if found.why is not None:
             said = "does not fit" if found.fits is False else "may not fit"

@@ -126,9 +126,14 @@ class Discovered(Silent):
         if node.found is None or not node.found.members:
             return
         name = self._arguments.save
-        table = render.members(node.found, colour=name is None and printer.in_colour(sys.stdout))
-        for text in table:
-            printer.line(text, sys.stdout if name is None else sys.stderr)
+        out = sys.stdout if name is None else sys.stderr
+        for text in render.members(
+            node.found,
+            colour=name is None and printer.in_colour(out),
+            columns=printer.columns(out),
+            ascii_only=printer.ascii_only(out),
+        ):
+            printer.line(text, out)
         if name is not None:
             at, credential = node.completed_at or datetime.now(UTC), self._arguments.credential
             for text in found.block(name, node.node, node.found, credential=credential, at=at):

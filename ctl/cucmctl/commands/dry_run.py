@@ -36,5 +36,11 @@ class Sized(Silent):
         if self._json:
             printer.json_line(job)
             return
-        for text in render.sizes(job, colour=printer.in_colour(sys.stdout)):
+        out = sys.stdout
+        for text in render.sizes(
+            job,
+            colour=printer.in_colour(out),
+            columns=printer.columns(out),
+            ascii_only=printer.ascii_only(out),
+        ):
             printer.line(text)
