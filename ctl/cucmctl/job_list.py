@@ -1,7 +1,8 @@
 """A list of jobs as a table.
 
-The one rule: each job is one line. With a width, the last columns are cut to it, or left out: what
-a job collects first, then its target. A mark stands where something is cut.
+The one rule: each job is one line. With a width, what does not fit is cut, where a mark stands, or
+left out: the owner if all jobs are of one, and how long they took, for what they collect; else what
+they collect, then their targets.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from cucmctl import render
 from cucmctl.names import mark
 from cucmctl.printer import visible
 from cucmctl.table import table
-from cucmd.api.structs import JobSummary
+from cucmd.api.structs import Collection, JobSummary
 
 # A moment that is older has its year, and not its time of day.
 _RECENT = timedelta(days=180)
 # A column that can be cut is left out where it would be shorter.
 _LEAST = 8
+# What jobs collect is not worth other columns if less of it can be seen: the name of a profile.
+_LEAST_COLLECTS = 12
 
 
 def jobs(
@@ -55,10 +58,12 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
 
 
 def _does(job: JobSummary) -> str:
-    """What it collects; of other work, which it is. A daemon of before tells nothing."""
+    """What it collects; of other work, which it is. A daemon of before tells nothing. The word
+    "profile" would take the room of its name.
+    """
     if job.kind not in (None, "collect"):
         return f"({job.kind})"
-    return render.collected(job.collection) if job.collection is not None else ""
+    return render.collected(job.collection or Collection()).removeprefix("profile ")
 
 
 def _moment(at: datetime, now: datetime) -> str:
@@ -80,21 +85,55 @@ def _fitting(
     columns: int,
     mark: str,
 ) -> tuple[list[str], list[list[str]]]:
-    """The last two columns cut, or left out, so that a line fits. `short`: as `_short_target`."""
-    shown = [[visible(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(headings, *shown, strict=True)]
+    """The columns that fit, in this width. `short`: as `_short_target`."""
+    owners = {row[headings.index("OWNER")] for row in rows}
+    in_turn = [(), ("OWNER",), ("OWNER", "TIME")] if len(owners) == 1 else [(), ("TIME",)]
+    tables = [
+        _last_cut(*_without(left_out, headings, rows), short, columns, mark) for left_out in in_turn
+    ]
+    enough = min(_LEAST_COLLECTS, max((len(visible(row[-1])) for row in rows), default=0))
+    with_collects = [table for table in tables if _shown(table) >= enough]
+    with_target = [table for table in tables if "TARGET" in table[0]]
+    return (with_collects or with_target or tables)[0]
+
+
+def _without(
+    names: Sequence[str], headings: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+    kept = [at for at, heading in enumerate(headings) if heading not in names]
+    return [headings[at] for at in kept], [[visible(row[at]) for at in kept] for row in rows]
+
+
+def _shown(table: tuple[list[str], list[list[str]]]) -> int:
+    """How wide the column is that says what jobs collect."""
+    headings, rows = table
+    return max((len(row[-1]) for row in rows), default=0) if headings[-1] == "COLLECTS" else 0
+
+
+def _last_cut(
+    headings: list[str],
+    rows: list[list[str]],
+    short: Sequence[tuple[str, str]],
+    columns: int,
+    mark: str,
+) -> tuple[list[str], list[list[str]]]:
+    """The last two columns cut, or left out, so that a line fits."""
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     left = columns - sum(widths[:-2]) - 2 * (len(widths) - 3)
     target_width = min(widths[-2], left - 2)
+    if left - 4 - target_width < _LEAST_COLLECTS:  # targets in short make room
+        shortest = max((len(visible(name)) + len(more) for name, more in short), default=0)
+        target_width = min(target_width, max(shortest, left - 4 - _LEAST_COLLECTS))
     rest = left - 2 - target_width - 2
     if target_width < _LEAST:
         count = len(headings) - 2
-        return [*headings[:count]], [row[:count] for row in shown]
-    for row, (name, more) in zip(shown, short, strict=True):
+        return headings[:count], [row[:count] for row in rows]
+    for row, (name, more) in zip(rows, short, strict=True):
         if len(row[-2]) > target_width:
             row[-2] = _cut(visible(name), target_width - len(more), mark) + more
         row[-1] = _cut(row[-1], rest, mark)
     count = len(headings) if rest >= _LEAST else len(headings) - 1
-    return [*headings[:count]], [row[:count] for row in shown]
+    return headings[:count], [row[:count] for row in rows]
 
 
 def _cut(text: str, width: int, mark: str) -> str:

@@ -54,8 +54,8 @@ def test_an_old_job_has_its_year(summary, began, in_zone):
     [
         (200, "cucm-pub.example.org and 2 more  cm/trace/ccm/sdl, last 2h"),
         (110, "cucm-pub.example.org and 2 more  cm/trace/ccm/s…"),
-        (100, "cucm-pub.example.org and 2 more"),
-        (90, "cucm-pub.example.org +2"),
+        (100, "cucm-pub.example.org +2  cm/trace/cc…"),
+        (90, "cucm-pub.example.org +2  cm/trace/cc…"),
         (80, "cucm-pub.examp… +2"),
     ],
 )
@@ -71,3 +71,35 @@ def test_the_name_of_a_cluster_is_cut_as_one(summary, began):
     one = msgspec.structs.replace(summary, targets=("the-cluster-of-berlin",), owner=0)
     headings, row = job_list.jobs([one], began, columns=80)
     assert row[headings.index("TARGET") :] == "the-cluster-of-be…"
+
+
+@pytest.mark.parametrize(
+    ("columns", "owners", "left_out"),
+    [
+        (120, (0, 0), set()),
+        (90, (0, 0), {"OWNER"}),
+        (80, (0, 0), {"OWNER", "TIME"}),
+        (80, (0, 1), {"COLLECTS"}),
+        (90, (0, 1), {"TIME"}),
+        (66, (0, 0), {"OWNER", "TIME", "COLLECTS"}),
+    ],
+)
+def test_what_jobs_collect_is_seen_before_one_owner_and_their_time(
+    summary, began, columns, owners, left_out
+):
+    collection = structs.Collection(profile="callmanager", last="2h")
+    (all_headings,) = job_list.jobs([], began)
+    ended = msgspec.structs.replace(
+        summary, status="succeeded", bytes_received=45_600_000, collection=collection
+    )
+    both = [msgspec.structs.replace(ended, owner=owner) for owner in owners]
+    headings, *rows = job_list.jobs(both, began, columns=columns)
+    assert set(all_headings.split()) - set(headings.split()) == left_out
+    if "COLLECTS" in headings:
+        assert all(row[headings.index("COLLECTS") :].startswith("callmanager") for row in rows)
+
+
+def test_no_jobs_are_a_heading_in_any_width(began):
+    for columns in (10, 80, None):
+        (heading,) = job_list.jobs([], began, columns=columns)
+        assert heading.startswith("JOB ")
