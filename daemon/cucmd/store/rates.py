@@ -14,7 +14,8 @@ from cucmd.store.rows import moment_text, node_text
 
 # Nodes: three times those of the largest job.
 MOST = 3000
-# Of less most of the time is that of the node's login at the receiver.
+# In each transfer is the login at the receiver, measured 0.3 s on loopback: of a transfer of 1 MB
+# nearly all, of one of 10 MB on a line of 10 MB/s a quarter.
 LEAST_BYTES = 10_000_000
 
 _UPSERT = """
