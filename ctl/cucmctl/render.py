@@ -16,7 +16,7 @@ from cucmctl.printer import visible
 from cucmctl.remarks import remarks
 from cucmctl.table import fitting, paint, table
 from cucmctl.times import estimated
-from cucmd.api.structs import Collection, Found, HostKey, Job, JobSummary, Node, PathSize, Sizes
+from cucmd.api.structs import Collection, Found, Job, JobSummary, Node, PathSize, Sizes
 
 NODE_ENDED = ("succeeded", "failed", "cancelled")
 JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")
@@ -257,11 +257,6 @@ def _meant(collection: Collection) -> str:
     )
     same_day = since.split()[0] == until.split()[0]
     return f": {since} to {until.split()[1] if same_day else until}"
-
-
-def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]:
-    rows = ((key.node, key.algorithm, key.fingerprint) for key in keys)
-    return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", colour=colour)
 
 
 def members(

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from cucmctl import exits, printer, render
+from cucmctl import exits, printer
 from cucmctl.client import Client
 from cucmctl.options import Command, UsageError
+from cucmctl.table import table
 from cucmd.api.structs import HostKey
 
 ACTIONS = ("list", "add", "forget")
@@ -26,6 +27,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key", metavar="KEY", help="with add: this key; without, the one that the node shows now"
     )
+
+
+def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]:
+    """A table of them."""
+    rows = ((key.node, key.algorithm, key.fingerprint) for key in keys)
+    return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", colour=colour)
 
 
 def _hostkeys(arguments: argparse.Namespace) -> int:
@@ -52,7 +59,7 @@ def _show(keys: Sequence[HostKey], *, as_json: bool) -> int:
     elif not found:
         printer.note("no host keys; to remember one: cucmctl hostkeys add NODE")
     else:
-        for text in render.host_keys(found, colour=printer.in_colour(sys.stdout)):
+        for text in host_keys(found, colour=printer.in_colour(sys.stdout)):
             printer.line(text)
     return exits.DONE
 
