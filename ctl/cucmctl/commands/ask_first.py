@@ -1,4 +1,4 @@
-"""Asks clusters for their nodes before a job is started on them. `start` and `run` share it.
+"""Asks clusters for their nodes before a job is started on them. Several verbs share it.
 
 The one rule: that of `cluster.py`: what it says about nodes goes to standard error.
 """

@@ -11,7 +11,7 @@ import re
 from cucmctl import exits, printer
 from cucmctl.client import Client
 from cucmctl.commands import lookup
-from cucmctl.commands.ask_first import ask_first
+from cucmctl.commands.ask_first import add_cluster_of, ask_first, check_targets, targets_of
 from cucmctl.commands.begin import (
     add_how,
     add_login_options,
@@ -49,10 +49,14 @@ def _size(text: str) -> int | None:
 
 
 def _arguments(parser: VerbParser) -> None:
-    parser.usage = "%(prog)s TARGET [...] [--host IP] [--port N] [--duration TIME]"
-    parser.add_argument(
-        "nodes", metavar="TARGET", nargs="+", help="a host, or host:port; or a cluster"
+    parser.usage = (
+        "%(prog)s (TARGET ... | --cluster-of NODE)\n"
+        "                       [--host IP] [--port N] [--duration TIME]"
     )
+    parser.add_argument(
+        "nodes", metavar="TARGET", nargs="*", help="a host, or host:port; or a cluster"
+    )
+    add_cluster_of(parser)
     what = parser.add_argument_group("what to capture")
     add = what.add_argument
     add("--host", metavar="IP", action=Once, help="only packets from or to this address")
@@ -86,12 +90,13 @@ def _arguments(parser: VerbParser) -> None:
 
 
 def _capture(arguments: argparse.Namespace) -> int:
+    check_targets(arguments, "TARGET (see cucmctl capture --help)")
     timeouts, labels = timeouts_of(arguments, TIMEOUTS), labels_of("--label", arguments.label)
     check_user(arguments)
     with Client(arguments.socket) as client:
         client.connect()  # before the password is asked for
         lookup.check_credential(client, arguments.credential)
-        discovered = lookup.only_publishers(client, arguments.nodes, "capture")
+        targets, discovered = targets_of(client, arguments, "capture")
         try:
             login = login_of(arguments)
         except KeyboardInterrupt:
@@ -101,7 +106,7 @@ def _capture(arguments: argparse.Namespace) -> int:
         def call() -> Job:
             ask_first(client, discovered, login, timeouts, reconnect=arguments.reconnect)
             return client.capture(
-                arguments.nodes,
+                targets,
                 login=login,
                 interface=arguments.interface,
                 host=arguments.host,

@@ -24,7 +24,7 @@ from cucmd.api import error_structs, structs
 from cucmd.api.structs_clusters import Cluster
 
 # The verbs that have --cluster-of.
-HAVE_CLUSTER_OF = ("start", "run")
+HAVE_CLUSTER_OF = ("start", "run", "capture")
 
 
 @contextmanager

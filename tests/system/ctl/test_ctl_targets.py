@@ -100,6 +100,19 @@ def test_commands_are_run_on_all_of_a_cluster_that_was_asked_first(canned, ctl, 
     assert asked["nodes"] == asked["discovered"] == targets[-1:]
 
 
+@pytest.mark.parametrize("targets", [["berlin"], ["--cluster-of", "somewhere"]])
+def test_packets_are_captured_on_all_of_a_cluster_that_was_asked_first(
+    canned, ctl, node, job, targets
+):
+    cluster = Cluster(canned, node, job)
+    canned.on("Capture", canned.reply({"job": job("running", kind="capture")}))
+    done = ctl("capture", *targets, "--credential", "lab")
+    assert done.returncode == 0, done.stderr
+    assert cluster.methods.index("Discover") < cluster.methods.index("Capture")
+    (asked,) = [asked for method, asked in canned.calls if method == "Capture"]
+    assert asked["nodes"] == asked["discovered"] == targets[-1:]
+
+
 def test_a_cluster_with_nodes_is_not_asked(canned, ctl, node, job):
     cluster = Cluster(canned, node, job)
     done = ctl("start", "bern", *START)
@@ -157,8 +170,8 @@ def test_of_one_node_of_several_the_others_are_counted(canned, ctl, node, job):
     assert "start berlin" in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["start", "run"])
-def test_both_verbs_say_how_all_of_a_cluster_without_a_name_is_meant(canned, ctl, node, job, verb):
+@pytest.mark.parametrize("verb", ["start", "run", "capture"])
+def test_each_verb_says_how_all_of_a_cluster_without_a_name_is_meant(canned, ctl, node, job, verb):
     Cluster(canned, node, job)
     nameless = {**SEEN, "name": None, "nodes": named("pub", "10.0.0.2", "10.0.0.4")}
     canned.on(
@@ -168,7 +181,10 @@ def test_both_verbs_say_how_all_of_a_cluster_without_a_name_is_meant(canned, ctl
     begun = job("running", node("pub", "running"), kind="run", commands=["show status"])
     canned.on("Run", canned.reply({"job": begun}))
     canned.on("Output", canned.reply({"output": None}))
-    rest = START if verb == "start" else ("--credential", "lab", "--", "show status")
+    canned.on("Capture", canned.reply({"job": begun}))
+    rest = {"start": START, "run": ("--credential", "lab", "--", "show status")}.get(
+        verb, ("--credential", "lab")
+    )
     assert f"all: {verb} --cluster-of pub" in ctl(verb, "10.0.0.2", *rest).stderr
 
 
@@ -259,4 +275,6 @@ def test_targets_in_two_ways_are_refused(ctl, canned):
     assert ctl("start", *START).returncode == 2
     for targets in (["a", "--cluster-of", "b"], []):
         done = ctl("run", *targets, "--credential", "lab", "--", "show", "status")
+        assert (done.returncode, canned.calls) == (2, [])
+        done = ctl("capture", *targets, "--credential", "lab")
         assert (done.returncode, canned.calls) == (2, [])
