@@ -17,6 +17,9 @@ Fields = dict[str, str]
 Members = dict[tuple[str, str], list[Fields]]
 
 _MEMBER = re.compile(r"(type|method|error) (\w+) ?(.*?)(?=(?:type|method|error) [A-Z]|\Z)")
+_OF_JSON: dict[str, Any] = {
+    **{"string": str, "bool": bool, "int": int, "float": (int, float), "object": object}
+}
 _PLAIN = {str: "string", bool: "bool", int: "int", float: "float", datetime: "string"}
 
 
@@ -94,3 +97,43 @@ def _within(structs: Iterable[Struct]) -> Iterable[Struct]:
                 if isinstance(one, type) and issubclass(one, msgspec.Struct):
                     yield one
                     yield from _within([one])
+
+
+class Declared:
+    """What the text of an interface declares, to compare values of JSON with it."""
+
+    def __init__(self, text: str) -> None:
+        declared = members(text)
+        self._types = {name: parts[-1] for (_, name), parts in declared.items()}
+
+    def wrong(self, value: object, kind: str) -> str | None:
+        """Where `value` is not of that type, or None. The name of a method is that of its reply.
+        What may be left out may be null too.
+        """
+        if kind.startswith("?"):
+            return None if value is None else self.wrong(value, kind[1:])
+        if kind.startswith("[]") or kind.startswith("[string]"):
+            inner = kind.partition("]")[2]
+            if not isinstance(value, list if kind.startswith("[]") else dict):
+                return f"{value!r}: expected {kind}"
+            values = value if isinstance(value, list) else value.values()
+            return next((why for one in values if (why := self.wrong(one, inner))), None)
+        if kind.startswith("("):
+            return None if value in kind[1:-1].split(",") else f"{value!r}: expected {kind}"
+        if kind in _OF_JSON:
+            right = isinstance(value, _OF_JSON[kind]) and isinstance(value, bool) == (
+                kind == "bool"
+            )
+            return None if right or kind == "object" else f"{value!r}: expected {kind}"
+        return self._wrong_object(value, kind)
+
+    def _wrong_object(self, value: object, kind: str) -> str | None:
+        fields = self._types[kind]
+        if not isinstance(value, dict):
+            return f"{value!r}: expected {kind}"
+        if unknown := value.keys() - fields.keys():
+            return f"{kind} has no {unknown}"
+        for name, of in fields.items():
+            if why := self.wrong(value.get(name), of):
+                return f"{kind}.{name}: {why}"
+        return None

@@ -175,6 +175,8 @@ class Terminal:
                 if self.alternate is not None:
                     self.alternate = [""]
                 self._row = 0
+            case ("", "", "K"):  # after a carriage return: a line of progress is written anew
+                (self.main if self.alternate is None else self.alternate)[self._row] = ""
             case ("", _, "m"):
                 pass  # colours
             case _:

@@ -1,0 +1,150 @@
+"""Every command of `cucmctl`, on a terminal of 80 columns and as JSON, with a daemon and a lab."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cucmctl import Client
+from cucmctl.main import VERBS
+from cucmd.api import structs
+from rig.credentials import named_credential
+from rig.daemon import Daemon, running_daemon
+from rig.interface_text import Declared
+from rig.jobs import SDL
+from rig.lab import Lab, running_lab
+from rig.quiet import wait_until
+from system.ctl.terminal import Terminal
+
+pytestmark = pytest.mark.long
+
+TEXT = files("cucmd.api") / "io.cucmd.Jobs.varlink"
+DECLARED = Declared(TEXT.read_text())
+
+LOGIN = "--credential lab"
+JOB, JOBS = {"": "Job"}, {"": "[]JobSummary"}
+
+# A command -> the types that each line of JSON has, by one of its keys; "": the whole line.
+COMMANDS: dict[str, dict[str, str]] = {
+    f"start {{nodes}} {LOGIN} --path {SDL} --wait": JOB,
+    f"start {{nodes}} {LOGIN} --profile sip --last 2h --dry-run": JOB,
+    f"run {{nodes}} {LOGIN} -- show status": {"output": "CommandOutput", "job": "Job"},
+    f"check berlin {LOGIN} --receiver": JOB,
+    f"capture {{nodes}} {LOGIN} --duration 1s --wait": JOB,
+    "stop {capture}": {"": "Stop"},
+    f"discover {{node}} {LOGIN}": JOB,
+    f"retry {{failed}} {LOGIN} --wait": JOB,
+    "status {job}": JOB,
+    "status": JOBS,
+    "list": JOBS,
+    "cancel {job}": {"": "Cancel"},
+    "files {job}": {"": "File"},
+    "export {job} -o {folder}/case.zip --force": {},
+    "verify {job}": {"": "WrongFile"},
+    "transcript {job} {node}": {"": "Transcript"},
+    "label {job} case=1": JOB,
+    "watch {job}": {"job": "Job"},
+    "wait {job}": JOB,
+    "clusters": {"": "[]Cluster"},
+    "clusters berlin": {"": "[]Cluster"},
+    "profiles": {"": "[]Profile"},
+    "profiles sip": {"": "[]Profile"},
+    "credentials": {"": "[]Credential"},
+    "hostkeys": {"": "[]HostKey"},
+    "reload": {"": "Reload"},
+    "prune --keep 1000": {"": "Prune"},
+    "delete {old} --yes": {"": "Delete"},
+}
+
+# A line for each file with its checksum and path, and what a node said: for `grep`, and not cut.
+NOT_CUT = ("files", "transcript")
+
+
+class Place:
+    """A daemon with jobs, and the words that stand for them in COMMANDS."""
+
+    def __init__(self, daemon: Daemon, lab: Lab, folder: Path) -> None:
+        self.daemon, self.lab, self.folder = daemon, lab, folder
+        with daemon.client() as client:
+            self.job = self._ended(client, SDL)
+            self.failed = self._ended(client, "nothing/here")
+
+    def words(self, command: str) -> list[str]:
+        made: dict[str, Callable[[], str]] = {
+            "{nodes}": lambda: " ".join(self.lab.nodes),
+            "{node}": lambda: self.lab.nodes[0],
+            "{job}": lambda: self.job,
+            "{failed}": lambda: self.failed,
+            "{folder}": lambda: str(self.folder),
+            "{capture}": self._capture,
+            "{old}": self._old,
+        }
+        for word, make in made.items():
+            if word in command:
+                command = command.replace(word, make())
+        return command.split()
+
+    def _ended(self, client: Client, path: str) -> str:
+        collection = structs.Collection(paths=(path,))
+        login = structs.Login(credential="lab")
+        job = client.start(self.lab.nodes, login=login, collection=collection)
+        wait_until(lambda: client.wait(job.job_id).closed)
+        return job.job_id
+
+    def _old(self) -> str:
+        with self.daemon.client() as client:
+            return self._ended(client, SDL)
+
+    def _capture(self) -> str:
+        with self.daemon.client() as client:
+            login = structs.Login(credential="lab")
+            job = client.capture(self.lab.nodes, login=login, duration=600.0)
+            wait_until(lambda: self.lab.report()["captures_now"] == len(self.lab.nodes))
+            return job.job_id
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("verbs")
+    with running_lab(2) as lab:
+        config = named_credential(folder / "given", "lab", lab.username, lab.password)
+        config += f'[clusters.berlin]\npublisher = "{lab.nodes[0]}"\nnodes = ["{lab.nodes[1]}"]\n'
+        with running_daemon(folder / "cucmd", config) as daemon:
+            yield Place(daemon, lab, folder)
+
+
+def test_no_verb_is_left_out() -> None:
+    # `events` has no end; tests/system/test_events.py reads it.
+    assert {command.split()[0] for command in COMMANDS} == VERBS.keys() - {"events"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_on_a_terminal_of_80_columns(place: Place, command: str) -> None:
+    words = place.words(command)
+    run = [sys.executable, "-m", "cucmctl", "--socket", str(place.daemon.socket), *words]
+    terminal = Terminal(run, {**os.environ, "TERM": "xterm"}, 80, 24)
+    try:
+        code = terminal.ended()
+        assert code == (1 if words[0] == "retry" else 0), terminal.screen
+        assert (terminal.unknown, terminal.cursor_shown) == ([], True)
+        assert terminal.settings == terminal.before
+        wide = [line for line in terminal.screen.splitlines() if len(line.rstrip()) > 80]
+        # A sentence is broken by the terminal; a line of a table has no colon with a blank.
+        assert words[0] in NOT_CUT or [line for line in wide if ": " not in line] == []
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_json_is_what_the_interface_says(place: Place, command: str) -> None:
+    done = place.daemon.ctl("--json", *place.words(command))
+    assert done.returncode == (1 if command.startswith("retry") else 0), done.stderr
+    for line in done.stdout.splitlines():
+        value = msgspec.json.decode(line)
+        for key, kind in COMMANDS[command].items():
+            if not key or key in value:
+                assert DECLARED.wrong(value[key] if key else value, kind) is None
