@@ -9,12 +9,13 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from cucmd.api import labels, structs
 from cucmd.api.listing import list_filter
-from cucmd.api.planning import MOST_NODES, OnNodes, Planner
+from cucmd.api.planning import MOST_NODES, OnNodes, Planned, Planner
 from cucmd.api.refusals import refusals
 from cucmd.api.request_id import traced
 from cucmd.api.start_key import start_key
@@ -34,6 +35,12 @@ from cucmd.store import Discovery, JobFilter, StoreFailed
 from cucmd.varlink import Caller, StreamReply
 
 log = logging.getLogger(__name__)
+
+
+# A request that makes a job.
+NewJob = TypeVar(
+    "NewJob", structs.StartRequest, DiscoverRequest, RunRequest, CheckRequest, CaptureRequest
+)
 
 
 async def _none() -> Sequence[Discovery]:
@@ -63,134 +70,78 @@ class Jobs:
         self._asked = asked
 
     async def start(self, caller: Caller, request: structs.StartRequest) -> structs.StartReply:
-        with traced("Start", caller, request.request_id) as called:
+        def said(job: Job) -> str:
+            return f"started on {_nodes(len(job.nodes))}"
+
+        return await self._begin("Start", caller, request, Planner.plan, said)
+
+    async def discover(self, caller: Caller, request: DiscoverRequest) -> structs.StartReply:
+        def plan(planner: Planner, request: DiscoverRequest, _: Sequence[Discovery]) -> Planned:
+            return planner.plan_discovery(request)
+
+        def said(job: Job) -> str:
+            return f"discovery from {job.nodes[0].node}"
+
+        return await self._begin("Discover", caller, request, plan, said)
+
+    async def run(self, caller: Caller, request: RunRequest) -> structs.StartReply:
+        def said(job: Job) -> str:
+            return f"{len(request.commands)} commands on {_nodes(len(job.nodes))}"
+
+        return await self._begin("Run", caller, request, Planner.plan_run, said)
+
+    async def check(self, caller: Caller, request: CheckRequest) -> structs.StartReply:
+        def said(job: Job) -> str:
+            return f"check of {_nodes(len(job.nodes))}"
+
+        return await self._begin("Check", caller, request, Planner.plan_check, said)
+
+    async def capture(self, caller: Caller, request: CaptureRequest) -> structs.StartReply:
+        def said(job: Job) -> str:
+            return f"capture on {_nodes(len(job.nodes))}"
+
+        return await self._begin("Capture", caller, request, Planner.plan_capture, said)
+
+    async def _begin(
+        self,
+        method: str,
+        caller: Caller,
+        request: NewJob,
+        plan: Callable[[Planner, NewJob, Sequence[Discovery]], Planned],
+        said: Callable[[Job], str],
+    ) -> structs.StartReply:
+        """The reply to a request that makes a job: the job that was planned and is started, or that
+        of an earlier call with the same key.
+
+        said  what the log has of the job
+        """
+        with traced(method, caller, request.request_id) as called:
             with refusals(caller):
                 request = replace(request, request_id=called)
                 key = start_key(caller.uid, request)
                 # Before the plan, which fails if the configuration has lost what it needs.
                 job = await self._supervisor.made_with(key)
                 if job is None:
-                    planned, tasks = self._planner().plan(request, await self._known(request))
+                    discoveries = await self._discoveries_for(request)
+                    planned, tasks = plan(self._planner(), request, discoveries)
                     planned = replace(planned, uid=caller.uid)
                     job = await self._supervisor.start(planned, tasks, key)
-            log.info(
-                "job %s: started on %s by uid %d, pid %d, request %s",
-                job.job_id,
-                _nodes(len(job.nodes)),
-                caller.uid,
-                caller.pid,
-                called,
-                extra=caller.for_log,
-            )
+            _log(caller, called, job.job_id, said(job))
             return structs.StartReply(self._wire(job), called)
 
-    async def _known(self, request: OnNodes) -> Sequence[Discovery]:
+    async def _discoveries_for(self, request: OnNodes | DiscoverRequest) -> Sequence[Discovery]:
         """What decides the nodes of the request beside the configuration."""
-        if needs_discoveries(request.nodes, request.discovered):
+        if not isinstance(request, DiscoverRequest) and needs_discoveries(
+            request.nodes, request.discovered
+        ):
             return await self._discoveries()
         return ()
-
-    async def discover(self, caller: Caller, request: DiscoverRequest) -> structs.StartReply:
-        with traced("Discover", caller, request.request_id) as called:
-            with refusals(caller):
-                request = replace(request, request_id=called)
-                key = start_key(caller.uid, request)
-                job = await self._supervisor.made_with(key)  # before the plan, as in `start`
-                if job is None:
-                    planned, tasks = self._planner().plan_discovery(request)
-                    planned = replace(planned, uid=caller.uid)
-                    job = await self._supervisor.start(planned, tasks, key)
-            log.info(
-                "job %s: discovery from %s by uid %d, pid %d, request %s",
-                job.job_id,
-                job.nodes[0].node,
-                caller.uid,
-                caller.pid,
-                called,
-                extra=caller.for_log,
-            )
-            return structs.StartReply(self._wire(job), called)
-
-    async def run(self, caller: Caller, request: RunRequest) -> structs.StartReply:
-        with traced("Run", caller, request.request_id) as called:
-            with refusals(caller):
-                request = replace(request, request_id=called)
-                key = start_key(caller.uid, request)
-                job = await self._supervisor.made_with(key)
-                if job is None:
-                    known = await self._known(request)
-                    planned, tasks = self._planner().plan_run(request, known)
-                    planned = replace(planned, uid=caller.uid)
-                    job = await self._supervisor.start(planned, tasks, key)
-            log.info(
-                "job %s: %d commands on %s by uid %d, pid %d, request %s",
-                job.job_id,
-                len(request.commands),
-                _nodes(len(job.nodes)),
-                caller.uid,
-                caller.pid,
-                called,
-                extra=caller.for_log,
-            )
-            return structs.StartReply(self._wire(job), called)
-
-    async def check(self, caller: Caller, request: CheckRequest) -> structs.StartReply:
-        with traced("Check", caller, request.request_id) as called:
-            with refusals(caller):
-                request = replace(request, request_id=called)
-                key = start_key(caller.uid, request)
-                job = await self._supervisor.made_with(key)
-                if job is None:
-                    known = await self._known(request)
-                    planned, tasks = self._planner().plan_check(request, known)
-                    planned = replace(planned, uid=caller.uid)
-                    job = await self._supervisor.start(planned, tasks, key)
-            log.info(
-                "job %s: check of %s by uid %d, pid %d, request %s",
-                job.job_id,
-                _nodes(len(job.nodes)),
-                caller.uid,
-                caller.pid,
-                called,
-                extra=caller.for_log,
-            )
-            return structs.StartReply(self._wire(job), called)
-
-    async def capture(self, caller: Caller, request: CaptureRequest) -> structs.StartReply:
-        with traced("Capture", caller, request.request_id) as called:
-            with refusals(caller):
-                request = replace(request, request_id=called)
-                key = start_key(caller.uid, request)
-                job = await self._supervisor.made_with(key)
-                if job is None:
-                    known = await self._known(request)
-                    planned, tasks = self._planner().plan_capture(request, known)
-                    planned = replace(planned, uid=caller.uid)
-                    job = await self._supervisor.start(planned, tasks, key)
-            log.info(
-                "job %s: capture on %s by uid %d, pid %d, request %s",
-                job.job_id,
-                _nodes(len(job.nodes)),
-                caller.uid,
-                caller.pid,
-                called,
-                extra=caller.for_log,
-            )
-            return structs.StartReply(self._wire(job), called)
 
     async def stop(self, caller: Caller, request: StopRequest) -> StopReply:
         with traced("Stop", caller, request.request_id) as called:
             with refusals(caller):
                 job, running = await self._supervisor.stop_capture(request.job_id)
-            log.info(
-                "job %s: captures stopped on %s by uid %d, pid %d, request %s",
-                job.job_id,
-                _nodes(running),
-                caller.uid,
-                caller.pid,
-                called,
-                extra=caller.for_log,
-            )
+            _log(caller, called, job.job_id, f"captures stopped on {_nodes(running)}")
             done = f"the captures on {_nodes(running)} end, and their files are collected"
             message = f"job {job.job_id}: {done if running else 'no capture runs any more'}"
             return StopReply(message, self._wire(job), called)
@@ -201,19 +152,11 @@ class Jobs:
                 _check_named(request.nodes, "all that did not succeed")
                 plan = partial(self._planner().plan_retry, request=request)
                 key = start_key(caller.uid, request)
-                job = await self._supervisor.made_with(key)  # before the check, as in `start`
+                job = await self._supervisor.made_with(key)  # before the check, as in `_begin`
                 if job is None:
                     await self._check_is_there(request.job_id)
                     job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)
-            log.info(
-                "job %s: retry %d by uid %d, pid %d, request %s",
-                job.job_id,
-                job.retries,
-                caller.uid,
-                caller.pid,
-                called,
-                extra=caller.for_log,
-            )
+            _log(caller, called, job.job_id, f"retry {job.retries}")
             return structs.StartReply(self._wire(job), called)
 
     async def _check_is_there(self, job_id: str) -> None:
@@ -282,6 +225,12 @@ class Jobs:
         supervisor, job_id = self._supervisor, job.job_id
         unsaved = supervisor.unsaved(job_id)
         return job_to_wire(job, supervisor.directory(job_id), unsaved, gone=gone)
+
+
+def _log(caller: Caller, called: str, job_id: str, what: str) -> None:
+    """`called`: the id of the request."""
+    text = "job %s: %s by uid %d, pid %d, request %s"
+    log.info(text, job_id, what, caller.uid, caller.pid, called, extra=caller.for_log)
 
 
 def _check_named(nodes: tuple[str, ...] | None, otherwise: str) -> None:

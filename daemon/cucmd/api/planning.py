@@ -51,10 +51,10 @@ log = logging.getLogger(__name__)
 # A cluster has at most 21 nodes: this is every cluster of a large company at once.
 MOST_NODES = 1000
 MOST_NAMED = 10  # nodes in a message
-
-
 # The requests for a job on nodes and clusters that are named.
 OnNodes: TypeAlias = structs.StartRequest | RunRequest | CheckRequest | CaptureRequest
+# A job, and the tasks of its nodes in the order of the nodes. None: the node has settled.
+Planned: TypeAlias = tuple[Job, tuple[NodeTask | None, ...]]
 
 
 class Planner:
@@ -70,9 +70,7 @@ class Planner:
         self._environ = environ
         self._directory = directory
 
-    def plan(
-        self, request: structs.StartRequest, discoveries: Sequence[Discovery] = ()
-    ) -> tuple[Job, tuple[NodeTask | None, ...]]:
+    def plan(self, request: structs.StartRequest, discoveries: Sequence[Discovery] = ()) -> Planned:
         """The job of a request, and the tasks of its nodes in the order of the nodes.
 
         `discoveries`: the newest first; needed where `needs_discoveries` says so.
@@ -92,9 +90,7 @@ class Planner:
         work = with_hours(work, now)
         return self._on_nodes(request, nodes, DryRun(work) if request.dry_run else work, now)
 
-    def plan_run(
-        self, request: RunRequest, discoveries: Sequence[Discovery] = ()
-    ) -> tuple[Job, tuple[NodeTask | None, ...]]:
+    def plan_run(self, request: RunRequest, discoveries: Sequence[Discovery] = ()) -> Planned:
         """The job that runs commands. Raises as `plan`, and `InvalidValue` for a command that is
         not one of the forms.
         """
@@ -103,16 +99,14 @@ class Planner:
         nodes = self._expanded(request, discoveries)
         return self._on_nodes(request, nodes, work, datetime.now(UTC))
 
-    def plan_check(
-        self, request: CheckRequest, discoveries: Sequence[Discovery] = ()
-    ) -> tuple[Job, tuple[NodeTask | None, ...]]:
+    def plan_check(self, request: CheckRequest, discoveries: Sequence[Discovery] = ()) -> Planned:
         """The job that checks nodes. Raises as `plan`."""
         nodes = self._expanded(request, discoveries)
         return self._on_nodes(request, nodes, Check(bool(request.receiver)), datetime.now(UTC))
 
     def plan_capture(
         self, request: CaptureRequest, discoveries: Sequence[Discovery] = ()
-    ) -> tuple[Job, tuple[NodeTask | None, ...]]:
+    ) -> Planned:
         """The job that captures packets on all nodes at once. Raises as `plan`, and `InvalidValue`
         for more nodes than may run at once, or a duration that ends after a deadline.
         """
@@ -131,7 +125,7 @@ class Planner:
         now: datetime,
         *,
         job_id: str | None = None,
-    ) -> tuple[Job, tuple[NodeTask | None, ...]]:
+    ) -> Planned:
         job = self._job(request, request.nodes, nodes, work, now, job_id=job_id)
         job = replace(
             job,
@@ -152,7 +146,7 @@ class Planner:
             raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
         return nodes
 
-    def plan_discovery(self, request: DiscoverRequest) -> tuple[Job, tuple[NodeTask | None, ...]]:
+    def plan_discovery(self, request: DiscoverRequest) -> Planned:
         """The job that asks one node for its cluster: the publisher, where a cluster is named.
 
         Raises as `plan`.
@@ -207,9 +201,7 @@ class Planner:
             labels=labels.checked(request.labels or {}),
         )
 
-    def plan_retry(
-        self, job: Job, *, request: structs.RetryRequest
-    ) -> tuple[Job, tuple[NodeTask | None, ...]]:
+    def plan_retry(self, job: Job, *, request: structs.RetryRequest) -> Planned:
         """The job of a request to try it again, and the tasks of the nodes that are tried.
 
         Raises as `plan`, and `UnknownNode`.
