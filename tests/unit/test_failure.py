@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from cucmctl.commands.start import TIMEOUTS
+from cucmctl.commands.begin import COLLECTING
 from cucmd.config.keys import SECTIONS
 from cucmd.failure import Code, failure, of_node, timed_out
 
 
 @pytest.mark.parametrize("name", ["login", "command", "node", "job"])
 def test_the_hint_of_a_timeout_names_the_option_that_there_is(name):
-    assert name in TIMEOUTS
+    assert name in COLLECTING
     assert f"raise --{name}-timeout" in failure(Code(f"{name}_timeout"), "").hint
 
 

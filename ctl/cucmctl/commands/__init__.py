@@ -9,6 +9,7 @@
     discover.py  `discover`
     retry.py     `retry`
     begin.py     what those verbs share that start something
+    on_nodes.py  what those share that start a job on nodes and clusters
     login.py     the login of a new job
     ask_first.py  clusters are asked for their nodes before a start
     lookup.py    what is looked up before anybody is asked for a password

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from cucmctl import exits, printer
 from cucmctl.client import Client
@@ -18,6 +18,17 @@ from cucmctl.options import Once, label, nodes_at_once, seconds
 from cucmctl.views import JsonLines, Silent
 from cucmd.api import error_structs
 from cucmd.api.structs import Job, Timeouts
+
+# The timeouts of a job that collects files, and what each is for.
+COLLECTING = {
+    "connect": "to reach a node",
+    "login": "from connected to the first prompt",
+    "answer": "for a plain command such as show status",
+    "command": "for each file get",
+    "stall": "without a byte of a transfer",
+    "node": "for a whole node",
+    "job": "for the whole job",
+}
 
 
 def add_login_options(parser: argparse.ArgumentParser) -> None:
@@ -77,23 +88,32 @@ def add_stay_options(group: argparse._ArgumentGroup) -> None:
 
 
 Stay: TypeAlias = Callable[[Client, Job, argparse.Namespace], int]
+L = TypeVar("L")
 
 
 def begin(
     client: Client,
     arguments: argparse.Namespace,
-    call: Callable[[], Job],
+    ask: Callable[[], L],
+    call: Callable[[L], Job],
     *,
     done: str = "started",
     stay: Stay | None = None,
 ) -> int:
     """Calls the daemon, and stays until the job has ended if that is wanted. The exit code.
 
-    `done`: what has become of the job then, for messages. `stay`: what follows the answer; without
-    it, what the options of `add_stay_options` say.
+    ask   gives the login; it may ask for a password
+    call  calls the daemon with that
+    done  what has become of the job then, for messages
+    stay  what follows the answer; without it, what the options of `add_stay_options` say
     """
     try:
-        job = call()
+        login = ask()
+    except KeyboardInterrupt:
+        printer.note("interrupted; nothing was started")
+        return exits.INTERRUPTED
+    try:
+        job = call(login)
     except KeyboardInterrupt:
         printer.note("interrupted before the daemon answered; did it begin? cucmctl list")
         return exits.INTERRUPTED

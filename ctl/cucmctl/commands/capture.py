@@ -10,29 +10,18 @@ import re
 
 from cucmctl import exits, printer
 from cucmctl.client import Client
-from cucmctl.commands import lookup
-from cucmctl.commands.ask_first import add_cluster_of, ask_first, check_targets, targets_of
+from cucmctl.commands.ask_first import add_cluster_of, check_targets
 from cucmctl.commands.begin import (
+    COLLECTING,
     add_how,
     add_login_options,
     add_stay_options,
     add_try_all,
-    begin,
-    timeouts_of,
 )
-from cucmctl.commands.login import check_user, login_of
-from cucmctl.options import Command, Once, VerbParser, count, job_id, labels_of
+from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
+from cucmctl.options import Command, Once, VerbParser, count, job_id
 from cucmd.api.structs import Job
 
-TIMEOUTS = {
-    "connect": "to reach a node",
-    "login": "from connected to the first prompt",
-    "answer": "for a plain command such as show status",
-    "command": "for each file get",
-    "stall": "without a byte of a transfer",
-    "node": "for a whole node",
-    "job": "for the whole job",
-}
 _DURATION = re.compile(r"(?:(\d{1,5})m)?(?:(\d{1,5}(?:\.\d{1,3})?)s?)?", re.ASCII)
 
 
@@ -84,46 +73,28 @@ def _arguments(parser: VerbParser) -> None:
     )
     add_login_options(parser)
     how = parser.add_argument_group("how")
-    add_how(how, TIMEOUTS)
+    add_how(how, COLLECTING)
     add_try_all(how)
     add_stay_options(how)
 
 
 def _capture(arguments: argparse.Namespace) -> int:
     check_targets(arguments, "TARGET (see cucmctl capture --help)")
-    timeouts, labels = timeouts_of(arguments, TIMEOUTS), labels_of("--label", arguments.label)
-    check_user(arguments)
-    with Client(arguments.socket) as client:
-        client.connect()  # before the password is asked for
-        lookup.check_credential(client, arguments.credential)
-        targets, discovered = targets_of(client, arguments, "capture")
-        try:
-            login = login_of(arguments)
-        except KeyboardInterrupt:
-            printer.note("interrupted; nothing was started")
-            return exits.INTERRUPTED
 
-        def call() -> Job:
-            ask_first(client, discovered, login, timeouts, reconnect=arguments.reconnect)
-            return client.capture(
-                targets,
-                login=login,
-                interface=arguments.interface,
-                host=arguments.host,
-                port=arguments.port,
-                count=arguments.count,
-                size=arguments.size,
-                duration=arguments.duration,
-                delete=arguments.delete,
-                timeouts=timeouts,
-                concurrency=arguments.concurrency,
-                labels=labels or None,
-                try_all=arguments.try_all,
-                discovered=discovered or None,
-                accept_nodes=arguments.accept_nodes,
-            )
+    def call(client: Client, targets: list[str], how: OnNodes) -> Job:
+        return client.capture(
+            targets,
+            interface=arguments.interface,
+            host=arguments.host,
+            port=arguments.port,
+            count=arguments.count,
+            size=arguments.size,
+            duration=arguments.duration,
+            delete=arguments.delete,
+            **how,
+        )
 
-        return begin(client, arguments, call)
+    return begin_on_nodes(arguments, "capture", COLLECTING, call)
 
 
 def _stop_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,14 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cucmctl import checked, exits, printer, render
+from cucmctl import checked, printer, render
 from cucmctl.client import Client
-from cucmctl.commands import lookup
-from cucmctl.commands.ask_first import ask_first
-from cucmctl.commands.begin import add_how, add_login_options, add_try_all, begin, timeouts_of
+from cucmctl.commands.begin import add_how, add_login_options, add_try_all
 from cucmctl.commands.follow import add_reconnect, follow
-from cucmctl.commands.login import check_user, login_of
-from cucmctl.options import Command, VerbParser, labels_of
+from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
+from cucmctl.options import Command, VerbParser
 from cucmctl.remarks import remarks
 from cucmctl.views import Silent
 from cucmd.api.structs import Job
@@ -45,36 +43,14 @@ def _arguments(parser: VerbParser) -> None:
     add_how(how, TIMEOUTS)
     add_try_all(how)
     add_reconnect(how)
+    parser.set_defaults(cluster_of=None)  # it has no --cluster-of
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    timeouts, labels = timeouts_of(arguments, TIMEOUTS), labels_of("--label", arguments.label)
-    check_user(arguments)
-    with Client(arguments.socket) as client:
-        client.connect()  # before the password is asked for
-        lookup.check_credential(client, arguments.credential)
-        discovered = lookup.only_publishers(client, arguments.nodes, "check")
-        try:
-            login = login_of(arguments)
-        except KeyboardInterrupt:
-            printer.note("interrupted; nothing was started")
-            return exits.INTERRUPTED
+    def call(client: Client, targets: list[str], how: OnNodes) -> Job:
+        return client.check(targets, receiver=arguments.receiver, **how)
 
-        def call() -> Job:
-            ask_first(client, discovered, login, timeouts, reconnect=arguments.reconnect)
-            return client.check(
-                arguments.nodes,
-                login=login,
-                receiver=arguments.receiver,
-                timeouts=timeouts,
-                concurrency=arguments.concurrency,
-                labels=labels or None,
-                try_all=arguments.try_all,
-                discovered=discovered or None,
-                accept_nodes=arguments.accept_nodes,
-            )
-
-        return begin(client, arguments, call, stay=_stay)
+    return begin_on_nodes(arguments, "check", TIMEOUTS, call, stay=_stay)
 
 
 def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:

@@ -10,16 +10,16 @@ import re
 import sys
 from datetime import UTC, datetime
 
-from cucmctl import exits, found, printer, render
+from cucmctl import found, printer, render
 from cucmctl.client import Client
 from cucmctl.commands import lookup
-from cucmctl.commands.begin import add_login_options, begin
+from cucmctl.commands.begin import add_login_options, begin, timeouts_of
 from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.login import check_user, login_of
 from cucmctl.options import Command, Once, UsageError, VerbParser, label, labels_of, seconds
 from cucmctl.remarks import remarks
 from cucmctl.views import Silent
-from cucmd.api.structs import Job, Node, Timeouts
+from cucmd.api.structs import Job, Node
 
 TIMEOUTS = {
     "connect": "to reach the node",
@@ -72,27 +72,18 @@ def _discover(arguments: argparse.Namespace) -> int:
         client.connect()  # before the password is asked for
         lookup.check_credential(client, arguments.credential)
         lookup.check_names(client, [arguments.publisher])
-        try:
-            login = login_of(arguments)
-        except KeyboardInterrupt:
-            printer.note("interrupted; nothing was started")
-            return exits.INTERRUPTED
         return begin(
             client,
             arguments,
-            lambda: client.discover(
+            lambda: login_of(arguments),
+            lambda login: client.discover(
                 arguments.publisher,
                 login=login,
-                timeouts=_timeouts(arguments),
+                timeouts=timeouts_of(arguments, TIMEOUTS),
                 labels=labels or None,
             ),
             stay=_stay,
         )
-
-
-def _timeouts(arguments: argparse.Namespace) -> Timeouts | None:
-    given = {name: getattr(arguments, f"{name}_timeout") for name in TIMEOUTS}
-    return Timeouts(**given) if any(value is not None for value in given.values()) else None
 
 
 def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from cucmctl import exits, password, printer, render
+from cucmctl import password, render
 from cucmctl.client import Client
 from cucmctl.commands.begin import add_login_options, add_stay_options, add_try_all, begin
 from cucmctl.options import Command, UsageError, VerbParser, job_id
@@ -35,15 +35,11 @@ def _retry(arguments: argparse.Namespace) -> int:
     nodes = arguments.nodes or None
     with Client(arguments.socket) as client:
         job = client.status(arguments.job)
-        try:
-            login = _login(arguments, job)
-        except KeyboardInterrupt:
-            printer.note("interrupted; nothing was started")
-            return exits.INTERRUPTED
         return begin(
             client,
             arguments,
-            lambda: client.retry(job.job_id, nodes, login=login, try_all=arguments.try_all),
+            lambda: _login(arguments, job),
+            lambda login: client.retry(job.job_id, nodes, login=login, try_all=arguments.try_all),
             done="queued again",
         )
 

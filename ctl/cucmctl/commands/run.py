@@ -10,21 +10,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cucmctl import exits, printer, render
+from cucmctl import printer, render
 from cucmctl.client import Client
-from cucmctl.commands import lookup
-from cucmctl.commands.ask_first import add_cluster_of, ask_first, check_targets, targets_of
-from cucmctl.commands.begin import add_how, add_login_options, add_try_all, begin, timeouts_of
+from cucmctl.commands.ask_first import add_cluster_of, check_targets
+from cucmctl.commands.begin import add_how, add_login_options, add_try_all
 from cucmctl.commands.follow import add_reconnect, follow
-from cucmctl.commands.login import check_user, login_of
+from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
 from cucmctl.commands.printed import Printed
-from cucmctl.options import (
-    Command,
-    Once,
-    UsageError,
-    VerbParser,
-    labels_of,
-)
+from cucmctl.options import Command, Once, UsageError, VerbParser
 from cucmd.api.structs import Job
 
 TIMEOUTS = {
@@ -123,33 +116,11 @@ def _from_file(name: str, password_file: str | None) -> list[str]:
 def _run(arguments: argparse.Namespace) -> int:
     check_targets(arguments, "TARGET (see cucmctl run --help)")
     commands = _commands(arguments)
-    timeouts, labels = timeouts_of(arguments, TIMEOUTS), labels_of("--label", arguments.label)
-    check_user(arguments)
-    with Client(arguments.socket) as client:
-        client.connect()  # before the password is asked for
-        lookup.check_credential(client, arguments.credential)
-        targets, discovered = targets_of(client, arguments, "run")
-        try:
-            login = login_of(arguments)
-        except KeyboardInterrupt:
-            printer.note("interrupted; nothing was started")
-            return exits.INTERRUPTED
 
-        def call() -> Job:
-            ask_first(client, discovered, login, timeouts, reconnect=arguments.reconnect)
-            return client.run(
-                targets,
-                commands,
-                login=login,
-                timeouts=timeouts,
-                concurrency=arguments.concurrency,
-                labels=labels or None,
-                try_all=arguments.try_all,
-                discovered=discovered or None,
-                accept_nodes=arguments.accept_nodes,
-            )
+    def call(client: Client, targets: list[str], how: OnNodes) -> Job:
+        return client.run(targets, commands, **how)
 
-        return begin(client, arguments, call, stay=_stay)
+    return begin_on_nodes(arguments, "run", TIMEOUTS, call, stay=_stay)
 
 
 def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import argparse
 
-from cucmctl import exits, printer
 from cucmctl.client import Client
 from cucmctl.commands import lookup
-from cucmctl.commands.ask_first import add_cluster_of, ask_first, check_targets, targets_of
+from cucmctl.commands.ask_first import add_cluster_of, check_targets
 from cucmctl.commands.begin import (
+    COLLECTING,
     add_how,
     add_login_options,
     add_stay_options,
     add_try_all,
-    begin,
-    timeouts_of,
 )
 from cucmctl.commands.dry_run import stay
-from cucmctl.commands.login import check_user, login_of
+from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
 from cucmctl.options import (
     NODES_FIRST,
     Command,
@@ -28,7 +26,6 @@ from cucmctl.options import (
     UsageError,
     VerbParser,
     earliest,
-    labels_of,
     latest,
     names_of_paths,
     path_on_node,
@@ -38,15 +35,6 @@ from cucmd.api.structs import Collection, Job
 
 # The daemon's list, which would take too long to import.
 LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
-TIMEOUTS = {
-    "connect": "to reach a node",
-    "login": "from connected to the first prompt",
-    "answer": "for a plain command such as show status",
-    "command": "for each file get",
-    "stall": "without a byte of a transfer",
-    "node": "for a whole node",
-    "job": "for the whole job",
-}
 
 
 def _arguments(parser: VerbParser) -> None:
@@ -122,7 +110,7 @@ def _what(group: argparse._ArgumentGroup) -> None:
 
 
 def _how(group: argparse._ArgumentGroup) -> None:
-    add_how(group, TIMEOUTS)
+    add_how(group, COLLECTING)
     group.add_argument(
         "--dry-run",
         action="store_true",
@@ -170,41 +158,25 @@ def _start(arguments: argparse.Namespace) -> int:
     check_targets(arguments, f"NODE; {NODES_FIRST} (see cucmctl start --help)")
     collection = _collection(arguments)
     added = _paths(arguments.path) if arguments.path and arguments.profile is not None else None
-    timeouts = timeouts_of(arguments, TIMEOUTS)
     if arguments.dry_run and (arguments.wait or arguments.watch):
         raise UsageError("--dry-run: waits for the sizes; leave out --wait and --watch")
-    labels = labels_of("--label", arguments.label)
-    check_user(arguments)
-    with Client(arguments.socket) as client:
-        client.connect()  # before the password is asked for
+
+    def check(client: Client) -> None:
         lookup.check_profile(client, arguments.profile)
-        lookup.check_credential(client, arguments.credential)
-        targets, discovered = targets_of(client, arguments, "start")
-        try:
-            login = login_of(arguments)
-        except KeyboardInterrupt:
-            printer.note("interrupted; nothing was started")
-            return exits.INTERRUPTED
 
-        def call() -> Job:
-            ask_first(client, discovered, login, timeouts, reconnect=arguments.reconnect)
-            return client.start(
-                targets,
-                login=login,
-                collection=collection,
-                timeouts=timeouts,
-                concurrency=arguments.concurrency,
-                labels=labels or None,
-                try_all=arguments.try_all,
-                discovered=discovered or None,
-                accept_nodes=arguments.accept_nodes,
-                only=arguments.only,
-                added_paths=added,
-                snapshot=arguments.snapshot,
-                dry_run=arguments.dry_run,
-            )
+    def call(client: Client, targets: list[str], how: OnNodes) -> Job:
+        return client.start(
+            targets,
+            collection=collection,
+            only=arguments.only,
+            added_paths=added,
+            snapshot=arguments.snapshot,
+            dry_run=arguments.dry_run,
+            **how,
+        )
 
-        return begin(client, arguments, call, stay=stay if arguments.dry_run else None)
+    next_step = stay if arguments.dry_run else None
+    return begin_on_nodes(arguments, "start", COLLECTING, call, check=check, stay=next_step)
 
 
 COMMANDS = {

@@ -1,0 +1,81 @@
+"""A new job on nodes and clusters: what `start`, `run`, `check` and `capture` do before it begins.
+
+The one rule: nobody is asked for a password before it is known that there is a daemon, and that it
+knows the names that were given.
+
+The order
+
+    options          what is wrong with them is said before the daemon is called
+    the daemon       is it there; does it know the credential, and the names of the nodes
+    the login        the password is asked for
+    the clusters     those with a publisher alone are asked for their nodes
+    the job          is started, and what follows is `begin`'s
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypedDict
+
+from cucmctl.client import Client
+from cucmctl.commands import lookup
+from cucmctl.commands.ask_first import ask_first, targets_of
+from cucmctl.commands.begin import Stay, begin, timeouts_of
+from cucmctl.commands.login import check_user, login_of
+from cucmctl.options import labels_of
+from cucmd.api.structs import Job, Login, Timeouts
+
+
+class OnNodes(TypedDict):
+    """The arguments that every method of `Client` has that starts a job on nodes."""
+
+    login: Login
+    timeouts: Timeouts | None
+    concurrency: int | None
+    labels: dict[str, str] | None
+    try_all: bool
+    discovered: list[str] | None
+    accept_nodes: bool
+
+
+def begin_on_nodes(
+    arguments: argparse.Namespace,
+    verb: str,
+    timeouts: Iterable[str],
+    call: Callable[[Client, list[str], OnNodes], Job],
+    *,
+    check: Callable[[Client], None] = lambda client: None,
+    stay: Stay | None = None,
+) -> int:
+    """Starts a job with the options of `begin.add_how`, `add_login_options` and `add_try_all`. The
+    exit code.
+
+    timeouts  the names of those that the verb has
+    call      starts the job on these names; `OnNodes` are its other arguments
+    check     looks at what only this verb has, before the password is asked for
+    stay      as for `begin`
+    """
+    given, labels = timeouts_of(arguments, timeouts), labels_of("--label", arguments.label)
+    check_user(arguments)
+    with Client(arguments.socket) as client:
+        client.connect()
+        check(client)
+        lookup.check_credential(client, arguments.credential)
+        targets, discovered = targets_of(client, arguments, verb)
+
+        def start(login: Login) -> Job:
+            ask_first(client, discovered, login, given, reconnect=arguments.reconnect)
+            how = OnNodes(
+                login=login,
+                timeouts=given,
+                concurrency=arguments.concurrency,
+                labels=labels or None,
+                try_all=arguments.try_all,
+                discovered=discovered or None,
+                accept_nodes=arguments.accept_nodes,
+            )
+            return call(client, targets, how)
+
+        return begin(client, arguments, partial(login_of, arguments), start, stay=stay)
