@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import TextIO
+from typing import TextIO, TypedDict
 
 import msgspec
 
@@ -93,6 +93,23 @@ def _size(stream: object) -> tuple[int, int]:
 def ascii_only(stream: object) -> bool:
     """Whether `stream` can show ASCII only, because its encoding is not a UTF."""
     return not (getattr(stream, "encoding", None) or "").lower().startswith("utf")
+
+
+class Layout(TypedDict):
+    """How tables are made for a stream. `columns`: None if lines may have any length."""
+
+    colour: bool
+    columns: int | None
+    ascii_only: bool
+
+
+def layout(stream: object, *, colour: bool = True) -> Layout:
+    """What the stream can show; without `colour` never in colour."""
+    return Layout(
+        colour=colour and in_colour(stream),
+        columns=columns(stream),
+        ascii_only=ascii_only(stream),
+    )
 
 
 def prepare() -> None:

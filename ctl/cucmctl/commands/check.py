@@ -82,16 +82,10 @@ class Shown(Silent):
             printer.note("whether the nodes reach this host was not looked at: --receiver")
 
     def _show(self, job: Job) -> None:
-        stream, columns = sys.stdout, printer.columns(sys.stdout)
-        table = checked.table(
-            job,
-            colour=printer.in_colour(stream),
-            columns=columns,
-            ascii_only=printer.ascii_only(stream),
-        )
-        for text in table:
+        layout = printer.layout(sys.stdout)
+        for text in checked.table(job, **layout):
             printer.line(text)
-        if said := list(remarks(job.nodes, all_names=columns is None)):
+        if said := list(remarks(job.nodes, all_names=layout["columns"] is None)):
             for text in ("", *said):
                 printer.line(text)
 

@@ -137,14 +137,7 @@ def _prune(arguments: argparse.Namespace) -> int:
 def _show_jobs(jobs: Sequence[JobSummary]) -> None:
     if not jobs:
         return
-    table = job_list.jobs(
-        jobs,
-        datetime.now(UTC),
-        colour=printer.in_colour(sys.stdout),
-        columns=printer.columns(sys.stdout),
-        ascii_only=printer.ascii_only(sys.stdout),
-    )
-    for text in table:
+    for text in job_list.jobs(jobs, datetime.now(UTC), **printer.layout(sys.stdout)):
         printer.line(text)
 
 

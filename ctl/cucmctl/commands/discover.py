@@ -118,12 +118,8 @@ class Discovered(Silent):
             return
         name = self._arguments.save
         out = sys.stdout if name is None else sys.stderr
-        for text in render.members(
-            node.found,
-            colour=name is None and printer.in_colour(out),
-            columns=printer.columns(out),
-            ascii_only=printer.ascii_only(out),
-        ):
+        layout = printer.layout(out, colour=name is None)
+        for text in render.members(node.found, **layout):
             printer.line(text, out)
         if name is not None:
             at, credential = node.completed_at or datetime.now(UTC), self._arguments.credential

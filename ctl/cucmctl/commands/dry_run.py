@@ -28,7 +28,6 @@ class Sized(Silent):
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         super().__init__(sys.stdout, as_json=arguments.json)
-        self._json = arguments.json
 
     def conclude(self, job: Job) -> None:
         for text in remarks(job.nodes):
@@ -36,11 +35,5 @@ class Sized(Silent):
         if self._json:
             printer.json_line(job)
             return
-        out = sys.stdout
-        for text in render.sizes(
-            job,
-            colour=printer.in_colour(out),
-            columns=printer.columns(out),
-            ascii_only=printer.ascii_only(out),
-        ):
+        for text in render.sizes(job, **printer.layout(sys.stdout)):
             printer.line(text)

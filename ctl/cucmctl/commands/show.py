@@ -40,19 +40,10 @@ def _status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         printer.json_line(job)
         return exits.DONE
-    colour, columns = printer.in_colour(sys.stdout), printer.columns(sys.stdout)
-    ascii_only = printer.ascii_only(sys.stdout)
-    found = checked.table(job, colour=colour, columns=columns, ascii_only=ascii_only)
-    lines = render.job(
-        job,
-        datetime.now(UTC),
-        colour=colour,
-        columns=columns,
-        ascii_only=ascii_only,
-        found=found if checked.has_checked(job) else (),
-    )
-    size = printer.rows(sys.stdout), printer.columns(sys.stdout)
-    for text in render.first_in_view(lines, *size):
+    layout = printer.layout(sys.stdout)
+    found = checked.table(job, **layout) if checked.has_checked(job) else ()
+    lines = render.job(job, datetime.now(UTC), **layout, found=found)
+    for text in render.first_in_view(lines, printer.rows(sys.stdout), layout["columns"]):
         printer.line(text)
     return exits.DONE
 
@@ -148,14 +139,7 @@ def _show_list(
     elif not found:
         printer.note(_none(request))
     else:
-        table = job_list.jobs(
-            found,
-            datetime.now(UTC),
-            colour=printer.in_colour(sys.stdout),
-            columns=printer.columns(sys.stdout),
-            ascii_only=printer.ascii_only(sys.stdout),
-        )
-        for text in table:
+        for text in job_list.jobs(found, datetime.now(UTC), **printer.layout(sys.stdout)):
             printer.line(text)
     return exits.DONE
 
