@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -182,3 +182,11 @@ def texts(name: str, values: Sequence[str]) -> tuple[str, ...]:
             f"{name}: {values!r} is a single text; expected several, as in [{values!r}]"
         )
     return tuple(values)
+
+
+def texts_or_none(name: str, values: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else texts(name, values)
+
+
+def dict_or_none(labels: Mapping[str, str] | None) -> dict[str, str] | None:
+    return None if labels is None else dict(labels)

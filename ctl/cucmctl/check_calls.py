@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cucmctl.calls import Calls, texts
+from cucmctl.calls import Calls, dict_or_none, texts, texts_or_none
 from cucmd.api import structs
 from cucmd.api.structs_check import CheckRequest
 
@@ -43,10 +43,10 @@ class CheckCalls(Calls):
             timeouts,
             concurrency,
             request_id,
-            None if labels is None else dict(labels),
+            dict_or_none(labels),
             start_key,
             try_all or None,
-            None if discovered is None else texts("discovered", discovered),
+            texts_or_none("discovered", discovered),
             accept_nodes or None,
         )
         return self._ask_once("Check", request)

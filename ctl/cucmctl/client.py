@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from cucmctl.calls import decoded, full_name, texts
+from cucmctl.calls import decoded, dict_or_none, full_name, texts, texts_or_none
 from cucmctl.check_calls import CheckCalls
 from cucmctl.cluster import discover_first
 from cucmctl.cluster_calls import ClusterCalls
@@ -80,13 +80,13 @@ class Client(CheckCalls, CommandCalls, ClusterCalls):
             timeouts,
             concurrency,
             request_id,
-            None if labels is None else dict(labels),
+            dict_or_none(labels),
             start_key,
             try_all or None,
-            None if discovered is None else texts("discovered", discovered),
+            texts_or_none("discovered", discovered),
             accept_nodes or None,
-            None if only is None else texts("only", only),
-            None if added_paths is None else texts("added_paths", added_paths),
+            texts_or_none("only", only),
+            texts_or_none("added_paths", added_paths),
             snapshot,
             dry_run or None,
         )
@@ -175,7 +175,7 @@ class Client(CheckCalls, CommandCalls, ClusterCalls):
         The others: as for `start`, and it is asked for again in the same way.
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, and as `start` does.
         """
-        chosen = None if nodes is None else texts("nodes", nodes)
+        chosen = texts_or_none("nodes", nodes)
         request = structs.RetryRequest(
             job_id, chosen, login, request_id, start_key, try_all or None
         )
@@ -206,7 +206,7 @@ class Client(CheckCalls, CommandCalls, ClusterCalls):
         `kind`: what they do, such as "collect".
         """
         request = structs.ListRequest(
-            status, limit, None if labels is None else dict(labels), target, since, before, kind
+            status, limit, dict_or_none(labels), target, since, before, kind
         )
         return self.list_page(request).jobs
 
@@ -224,7 +224,7 @@ class Client(CheckCalls, CommandCalls, ClusterCalls):
         Idempotent. A job that has ended stays as it is; the reply's `message` says so.
         Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
         """
-        chosen = None if nodes is None else texts("nodes", nodes)
+        chosen = texts_or_none("nodes", nodes)
         request = structs.CancelRequest(job_id, chosen, request_id)
         return self.call("Cancel", request, structs.CancelReply)
 
@@ -260,7 +260,7 @@ class Client(CheckCalls, CommandCalls, ClusterCalls):
         The reply has the jobs, the first thousand of them; with `dry_run` they are not deleted.
         Raises `InvalidRequest`.
         """
-        chosen = None if labels is None else dict(labels)
+        chosen = dict_or_none(labels)
         request = structs.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
         return self._call("Prune", request, structs.PruneReply, None)
 
@@ -269,7 +269,7 @@ class Client(CheckCalls, CommandCalls, ClusterCalls):
 
         It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
         """
-        chosen = None if nodes is None else texts("nodes", nodes)
+        chosen = texts_or_none("nodes", nodes)
         request = structs.FilesRequest(job_id, chosen)
         for reply in self._replies("Files", request, structs.FilesReply, None):
             yield from reply.files
@@ -282,7 +282,7 @@ class Client(CheckCalls, CommandCalls, ClusterCalls):
 
         It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`, `JobBusy`.
         """
-        chosen = None if nodes is None else texts("nodes", nodes)
+        chosen = texts_or_none("nodes", nodes)
         request = structs.VerifyRequest(job_id, chosen)
         yield from self._replies("Verify", request, structs.VerifyReply, None)
 
@@ -304,7 +304,7 @@ class Client(CheckCalls, CommandCalls, ClusterCalls):
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `InvalidRequest` if a file of it is gone,
         `StorageFailed`.
         """
-        chosen = None if nodes is None else texts("nodes", nodes)
+        chosen = texts_or_none("nodes", nodes)
         request = structs.ExportRequest(job_id, chosen, incomplete or None)
         connection = self._opened(self._deadline())
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cucmctl.calls import Calls
+from cucmctl.calls import Calls, dict_or_none
 from cucmd.api import structs, structs_clusters
 
 
@@ -35,7 +35,7 @@ class ClusterCalls(Calls):
             login,
             timeouts,
             request_id,
-            None if labels is None else dict(labels),
+            dict_or_none(labels),
             start_key,
         )
         return self._ask_once("Discover", request)

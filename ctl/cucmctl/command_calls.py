@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from cucmctl.calls import Calls, texts
+from cucmctl.calls import Calls, dict_or_none, texts, texts_or_none
 from cucmd.api import structs
 from cucmd.api.structs_commands import (
     CaptureRequest,
@@ -52,10 +52,10 @@ class CommandCalls(Calls):
             timeouts,
             concurrency,
             request_id,
-            None if labels is None else dict(labels),
+            dict_or_none(labels),
             start_key,
             try_all or None,
-            None if discovered is None else texts("discovered", discovered),
+            texts_or_none("discovered", discovered),
             accept_nodes or None,
         )
         return self._ask_once("Run", request)
@@ -67,7 +67,7 @@ class CommandCalls(Calls):
         An output comes in pieces, the last of which has `ended` and what was `parsed`.
         It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
         """
-        chosen = None if nodes is None else texts("nodes", nodes)
+        chosen = texts_or_none("nodes", nodes)
         request = OutputRequest(job_id, chosen)
         for reply in self._replies("Output", request, OutputReply, None):
             if reply.output is not None:
@@ -118,10 +118,10 @@ class CommandCalls(Calls):
             timeouts,
             concurrency,
             request_id,
-            None if labels is None else dict(labels),
+            dict_or_none(labels),
             start_key,
             try_all or None,
-            None if discovered is None else texts("discovered", discovered),
+            texts_or_none("discovered", discovered),
             accept_nodes or None,
         )
         return self._ask_once("Capture", request)
