@@ -28,7 +28,7 @@ _READ = 512 * 1024
 _PIECE = 34 * 1024
 
 # Who has not logged in has nothing large to say; 256 of them hold 2 MB.
-_READ_OF_STRANGER = 8 * 1024
+_READ_BEFORE_LOGIN = 8 * 1024
 
 _KEXINIT = 20
 
@@ -93,7 +93,7 @@ class Feed(asyncio.BufferedProtocol):
     # What asyncio calls.
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer if self._allowed is None else self._buffer[:_READ_OF_STRANGER]
+        return self._buffer if self._allowed is None else self._buffer[:_READ_BEFORE_LOGIN]
 
     def buffer_updated(self, nbytes: int) -> None:
         self._size += nbytes
