@@ -16,7 +16,8 @@ from cucmctl.printer import visible
 from cucmctl.remarks import remarks
 from cucmctl.table import fitting, paint, table
 from cucmctl.times import estimated
-from cucmd.api.structs import Collection, Found, Job, JobSummary, Node, PathSize, Sizes
+from cucmd.api.structs import Collection, Found, Job, JobSummary, Node
+from cucmd.api.structs_sizes import PathSize, Sizes
 
 NODE_ENDED = ("succeeded", "failed", "cancelled")
 JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from cucmd.api import structs
+from cucmd.api.structs_sizes import Sizes
 from rig.daemon import Daemon, running_daemon
 from rig.jobs import SDL, start
 from rig.lab import running_lab
@@ -40,7 +41,7 @@ def test_a_dry_run_says_what_a_collection_then_brings(
         with daemon.client() as client:
             assert [known.kind for known in client.list(kind="dry_run")] == ["dry_run"] * 2
             kept = client.status(job["job_id"]).nodes[1].sizes
-            assert kept == msgspec.convert(second, structs.Sizes), "it is in the store"
+            assert kept == msgspec.convert(second, Sizes), "it is in the store"
             real = client.wait(start(client, lab, lab.nodes[:1], last=None).job_id)
         assert (real.nodes[0].files_received, real.nodes[0].bytes_received) == (3, 300_000)
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from cucmd.api.structs_captures import Captured, CaptureSettings
 from cucmd.api.structs_checked import Checked
+from cucmd.api.structs_sizes import Sizes
 
 INTERFACE = "io.cucmd.Jobs"
 
@@ -80,20 +81,6 @@ class Found(Struct, frozen=True):
     members: tuple[Member, ...]
     unread: tuple[str, ...]
     version: str | None = None
-
-
-class PathSize(Struct, frozen=True):
-    path: str
-    files: int
-    bytes: int
-
-
-class Sizes(Struct, frozen=True):
-    paths: tuple[PathSize, ...]
-    room: int | None = None
-    fits: bool | None = None
-    why: str | None = None
-    seconds: float | None = None
 
 
 class Node(Struct, frozen=True):

@@ -11,6 +11,7 @@ from cucmd import job as domain
 from cucmd.api import structs
 from cucmd.api.structs_captures import Captured, CaptureSettings
 from cucmd.api.structs_checked import Checked
+from cucmd.api.structs_sizes import PathSize, Sizes
 from cucmd.cases.documents import moment, shown
 from cucmd.cases.files import counts, name_of
 from cucmd.cases.verify import Checked as CheckedFile
@@ -168,11 +169,11 @@ def _captured(captured: domain.Captured | None) -> Captured | None:
     return None if captured is None else Captured(**asdict(captured))
 
 
-def _sizes(sizes: domain.Sizes | None) -> structs.Sizes | None:
+def _sizes(sizes: domain.Sizes | None) -> Sizes | None:
     if sizes is None:
         return None
-    paths = tuple(structs.PathSize(one.path, one.files, one.bytes) for one in sizes.paths)
-    return structs.Sizes(paths, sizes.room, sizes.fits, sizes.why, sizes.seconds)
+    paths = tuple(PathSize(one.path, one.files, one.bytes) for one in sizes.paths)
+    return Sizes(paths, sizes.room, sizes.fits, sizes.why, sizes.seconds)
 
 
 def _checked(checked: domain.Checked | None) -> Checked | None:

@@ -50,7 +50,7 @@ def test_a_command_loads_only_msgspec_and_the_standard_library(canned, job, summ
     assert foreign - sys.stdlib_module_names == {"cucmctl", "cucmd", "msgspec"}
     # of the daemon only its vocabulary and its paths
     ours = {name for name in modules if name.partition(".")[0] == "cucmd"}
-    names = ("captures", "clusters", "commands", "check", "checked")
+    names = ("captures", "clusters", "commands", "check", "checked", "sizes")
     structs = ("structs", "error_structs", *(f"structs_{name}" for name in names))
     vocabulary = {f"cucmd.api.{name}" for name in structs}
     assert ours == {"cucmd", "cucmd.api", "cucmd.paths", *vocabulary}

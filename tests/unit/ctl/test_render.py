@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cucmctl import job_list, render
 from cucmctl.commands.hostkeys import host_keys
 from cucmd.api import structs
+from cucmd.api.structs_sizes import PathSize, Sizes
 
 
 @pytest.mark.parametrize(
@@ -245,8 +246,8 @@ def test_a_job_says_from_where_by_whom_and_for_which_case(job, began):
 
 def test_the_sizes_of_a_dry_run_are_added_up_and_must_fit_together(job, node):
     def sized(name: str, count: int, **fields: object) -> structs.Node:
-        paths = (structs.PathSize("syslog", 2, count),)
-        return node(name, "succeeded", sizes=structs.Sizes(paths, 10_000, **fields))
+        paths = (PathSize("syslog", 2, count),)
+        return node(name, "succeeded", sizes=Sizes(paths, 10_000, **fields))
 
     fitting = sized("a", 6_000, fits=True)
     alone = job(fitting, kind="dry_run", status="succeeded")
@@ -267,9 +268,9 @@ def test_the_sizes_of_a_dry_run_are_added_up_and_must_fit_together(job, node):
 @pytest.mark.parametrize(("at_once", "whole"), [(2, "3m00s"), (1, "5m00s"), (None, "2m00s")])
 def test_the_time_of_a_dry_run_is_that_of_the_nodes_that_send_at_once(job, node, at_once, whole):
     def sized(name: str, minutes: float | None, *counts: int) -> structs.Node:
-        paths = tuple(structs.PathSize(f"p{count}", 1, count) for count in counts)
+        paths = tuple(PathSize(f"p{count}", 1, count) for count in counts)
         seconds = None if minutes is None else minutes * 60
-        return node(name, "succeeded", sizes=structs.Sizes(paths, None, True, None, seconds))
+        return node(name, "succeeded", sizes=Sizes(paths, None, True, None, seconds))
 
     nodes = [sized("a", 2, 100, 300), sized("b", 1, 5), sized("c", 2, 5)]
     known = job(*nodes, concurrency=at_once, kind="dry_run", status="succeeded")
