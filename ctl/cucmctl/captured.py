@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from cucmctl.printer import visible
+from cucmctl.times import NODE_ENDED
 from cucmd.api.structs import Job, Node
 from cucmd.api.structs_captures import CaptureSettings
-
-ENDED = ("succeeded", "failed", "cancelled")
 
 
 def asked(settings: CaptureSettings) -> Iterator[str]:
@@ -89,7 +88,7 @@ def may_still_run(node: Node) -> str:
     A failure and notes say it themselves. A node that is cancelled has ended before its capture,
     which takes up to 45 s more.
     """
-    if node.capture is None or not node.capture.running or node.status not in ENDED:
+    if node.capture is None or not node.capture.running or node.status not in NODE_ENDED:
         return ""
     said = (node.error or "", *node.notes)
     if any("may still" in text for text in said):

@@ -15,11 +15,10 @@ from cucmctl.found import in_order
 from cucmctl.printer import visible
 from cucmctl.remarks import remarks
 from cucmctl.table import fitting, paint, table
-from cucmctl.times import estimated
+from cucmctl.times import NODE_ENDED, estimated
 from cucmd.api.structs import Collection, Found, Job, JobSummary, Node
 from cucmd.api.structs_sizes import PathSize, Sizes
 
-NODE_ENDED = ("succeeded", "failed", "cancelled")
 JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")
 
 PATHS_SHOWN = 3

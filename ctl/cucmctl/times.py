@@ -10,7 +10,7 @@ from datetime import datetime
 
 from cucmd.api.structs import Collection, Job, Node
 
-ENDED = ("succeeded", "failed", "cancelled")
+NODE_ENDED = ("succeeded", "failed", "cancelled")
 
 
 def elapsed(job: Job, at: datetime) -> float:
@@ -24,7 +24,7 @@ def left_of_node(node: Node, collection: Collection, rate: float) -> float | Non
     None while it has not announced all of its files, while nothing comes, and where it packs them:
     what it has announced is their size before.
     """
-    if node.status in ENDED:
+    if node.status in NODE_ENDED:
         return 0.0
     if node.status != "running" or not node.all_announced:
         return None

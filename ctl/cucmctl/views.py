@@ -14,6 +14,7 @@ from typing import TextIO
 from cucmctl import captured, printer, render
 from cucmctl.reconnect import Told
 from cucmctl.remarks import without_name
+from cucmctl.times import NODE_ENDED
 from cucmd.api.structs import Job, JobSummary, Node, WatchReply
 
 # Seconds between two lines of a node if only its number of bytes changes.
@@ -193,9 +194,7 @@ class Lines(View):
             parts += ["1 file" if files == "1" else f"{files} files", received]
         if node.error:
             parts.append(without_name(node, node.error))
-        self._print(
-            ", ".join(parts), node.completed_at if node.status in render.NODE_ENDED else None
-        )
+        self._print(", ".join(parts), node.completed_at if node.status in NODE_ENDED else None)
 
     def _has_changed(self, job_id: str, node: str, state: object, received: int) -> bool:
         now = self._clock()

@@ -19,6 +19,7 @@ from contextlib import suppress
 from cucmctl import printer, render
 from cucmctl.client import Client
 from cucmctl.errors import DaemonUnavailable, ShuttingDown
+from cucmctl.times import NODE_ENDED
 from cucmctl.views import Silent
 from cucmd.api.structs import Job, Node, WatchReply
 from cucmd.api.structs_commands import CommandOutput
@@ -57,7 +58,7 @@ class Printed(Silent):
         # The one that was begun comes first.
         nodes = sorted(job.nodes, key=lambda node: node.node != self._begun)
         for node in nodes:
-            if node.status in render.NODE_ENDED:
+            if node.status in NODE_ENDED:
                 self._show_ended(job, node)
             if self._begun is not None:
                 break
