@@ -1,8 +1,13 @@
 """A list of jobs as a table.
 
-The one rule: each job is one line. With a width, what does not fit is cut, where a mark stands, or
-left out: the owner if all jobs are of one, and how long they took, for what they collect; else what
-they collect, then their targets.
+The one rule: each job is one line. With a width, the table is the first of these in which COLLECTS
+can be read:
+
+    all columns; the last two, TARGET and COLLECTS, are cut to the width, where a mark stands
+    the same without OWNER, where all jobs are of one
+    the same without TIME too
+
+If it cannot in any of them, COLLECTS is left out, and TARGET too where it would be too short.
 """
 
 from __future__ import annotations
@@ -20,7 +25,8 @@ from cucmd.api.structs import Collection, JobSummary
 _RECENT = timedelta(days=180)
 # A column that can be cut is left out where it would be shorter.
 _LEAST = 8
-# What jobs collect is not worth other columns if less of it can be seen: the name of a profile.
+# The name of a profile has about so many characters. Where COLLECTS would have fewer, other columns
+# are left out for it.
 _LEAST_COLLECTS = 12
 
 
@@ -58,8 +64,9 @@ def _row(job: JobSummary, now: datetime) -> list[str]:
 
 
 def _does(job: JobSummary) -> str:
-    """What it collects; of other work, which it is. A daemon of before tells nothing. The word
-    "profile" would take the room of its name.
+    """What it collects; of other work, its kind. Empty if an older daemon does not say it.
+
+    Without the word "profile", so that more of its name can be seen.
     """
     if job.kind not in (None, "collect"):
         return f"({job.kind})"
@@ -85,7 +92,7 @@ def _fitting(
     columns: int,
     mark: str,
 ) -> tuple[list[str], list[list[str]]]:
-    """The columns that fit, in this width. `short`: as `_short_target`."""
+    """The headings and rows that fit in this width. `short`: for each row, as `_short_target`."""
     owners = {row[headings.index("OWNER")] for row in rows}
     in_turn = [(), ("OWNER",), ("OWNER", "TIME")] if len(owners) == 1 else [(), ("TIME",)]
     tables = [
