@@ -1,4 +1,7 @@
-"""Marks a job in the store as closed: it has ended, and all that it has left is on record."""
+"""Marks a job in the store as closed: it has ended, and all that it has left is on record.
+
+The one rule: only a stop of the daemon ends the attempts.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ async def close_job(store: Store, job: Job, draining: Callable[[], bool]) -> int
     None: the daemon stops, and the store did not take it; then the next start looks at the job's
     files once more.
     """
-    said = None
+    said = None  # the last message, which is logged once
     while True:
         try:
             return await store.close_job(job.job_id)

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 # the whole job if its password is not available.
 Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 
-
+# Of the nodes of a job that cannot go on.
 INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node was done")
 
 

@@ -1,4 +1,7 @@
-"""What every job needs of the daemon."""
+"""What every job needs of the daemon.
+
+The one rule: it is the same for all jobs, and is never changed.
+"""
 
 from __future__ import annotations
 

@@ -186,10 +186,10 @@ async def _ask_status(session: NodeSession, task: NodeTask, seen: _Seen) -> list
         logging_total=None if logging is None else logging.total,
         logging_free=None if logging is None else logging.free,
     )
-    return [*_of_clock(status, off), *_of_logging(logging)]
+    return [*_clock_notes(status, off), *_logging_notes(logging)]
 
 
-def _of_clock(status: vos.NodeStatus, off: timedelta | None) -> Iterable[str]:
+def _clock_notes(status: vos.NodeStatus, off: timedelta | None) -> Iterable[str]:
     if status.zone is None:
         yield (
             "its time zone is not known here: a window of hours is widened to fit every zone; "
@@ -204,7 +204,7 @@ def _of_clock(status: vos.NodeStatus, off: timedelta | None) -> Iterable[str]:
         )
 
 
-def _of_logging(disk: vos.Disk | None) -> Iterable[str]:
+def _logging_notes(disk: vos.Disk | None) -> Iterable[str]:
     if disk is None:
         yield "the free space of its logging partition is not known"
     elif disk.used_percent >= LOGGING_FULL:
@@ -231,7 +231,7 @@ async def _ask_product(session: NodeSession, task: NodeTask, seen: _Seen) -> Non
         seen.put(product=seen.mask(itself.product))
 
 
-# The way to the receiver
+# Whether the node reaches the receiver
 
 
 async def _get_a_file(
@@ -251,7 +251,7 @@ async def _get_a_file(
         notes = notes_of([result])
     except NodeFailed as error:
         seen.put(receiver="failed")
-        raise NodeFailed(_of_small_file(error.failure, task)) from error
+        raise NodeFailed(_with_hint(error.failure, task)) from error
     seen.put(receiver="ok")
     return notes
 
@@ -265,7 +265,7 @@ async def _small_file(session: NodeSession, task: NodeTask) -> str:
     looked = " or ".join(FOLDERS)
     raise fail(
         Code.NO_FILES_MATCHED,
-        f"no file of 1 to {MOST_BYTES} bytes is in {looked}, so none shows the way to the receiver",
+        f"no file of 1 to {MOST_BYTES} bytes is in {looked}: the receiver was not tried",
         hint="start with a path that the node has, and see whether its files come",
     )
 
@@ -288,8 +288,8 @@ def _small(quota: Quota) -> Quota:
     return Quota(Allowance(max(most, 1)), quota.job)  # 0 would be no limit
 
 
-def _of_small_file(why: Failure, task: NodeTask) -> Failure:
-    """The same failure; a hint that is about a whole collection is replaced."""
+def _with_hint(why: Failure, task: NodeTask) -> Failure:
+    """The failure, with a hint about one small file where the usual one is about a collection."""
     if why.code in _HINTS:
         return replace(why, hint=_HINTS[why.code])
     if why.code is not Code.QUOTA_EXCEEDED or not _has_room(task):
