@@ -17,8 +17,8 @@ What happens, in order
     login       `wait_for_prompt` returns at the first prompt. After each 5 s of silence an empty
                 line is sent, since some shells print their prompt only then; but only where the
                 last line is finished. One that looks like a question ends the login.
-    at prompt   `command`, `run`, `file_get` or `capture` sends one line; only here they
-                may be called.
+    at prompt   `command`, `run`, `file_get`, `capture` or `delete_capture` sends one line. They
+                may be called only here.
     command     `next_event` gives what comes of it, one event a call. Bytes are read only
                 while a caller waits in it.
     questions   The node asks: a pager, yes or no, where the receiver is. `vos.Cli` gives a `Send`
@@ -166,11 +166,9 @@ class NodeSession:
         """Sends a command of `vos/forms.py`. Raises `NodeFailed` (connection_lost)."""
         await self._send(self._cli.run(command), command.line)
 
-    async def capture(self, request: CaptureRequest) -> str:
-        """Begins a packet capture. Returns its line. Raises `NodeFailed` (connection_lost)."""
-        line = request.command_line()
-        await self._send(self._cli.capture(request), line)
-        return line
+    async def capture(self, request: CaptureRequest) -> None:
+        """Begins a packet capture. Raises `NodeFailed` (connection_lost)."""
+        await self._send(self._cli.capture(request), request.command_line())
 
     async def delete_capture(self, file: str) -> None:
         """Sends the removal of a file of a capture. Raises likewise."""

@@ -8,7 +8,7 @@ How it works. Bytes go through the screen, which gives finished lines and the gr
 
     state              entered by                       left by
     LoggingIn          the beginning                    a confirmed prompt, or a question
-    AtPrompt           a confirmed prompt               `command`, `file_get`, `quit`
+    AtPrompt           a confirmed prompt               `quit`, or what the next four name
     RunningCommand     `command`                        a confirmed prompt
     RunningForm        `run`, `delete_capture`          a confirmed prompt
     RunningCapture     `capture`                        a confirmed prompt
@@ -199,7 +199,7 @@ class Cli:
     def capture(self, request: CaptureRequest) -> bytes:
         """Begins a packet capture, and gives the bytes to send. Raises as `run`.
 
-        It runs until `interrupt` as a rule, and an event says when the node has taken it.
+        It runs until `interrupt` as a rule. `Taken` says when the node has taken it.
         """
         line = request.command_line()
         return self._type(line, RunningCapture(line, self._secrets))

@@ -4,10 +4,10 @@
     discover.py  asking a node which nodes its cluster has
     check.py     whether a collection can be expected to work
     run.py       running commands that only read
+    snapshot.py  some of these commands at the end of a collection
     capture.py   capturing packets: together with the other nodes, until it is ended
     capture_files.py  its files: counted, and removed from the node if asked for
     node_space.py  PURE  whether a node has room for a capture
-    snapshot.py  some of these commands at the end of a collection
     answer.py    a plain command and its answer
     dry_run.py   asks for the sizes of a collection
     room.py      whether what is announced fits here
