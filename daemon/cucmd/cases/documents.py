@@ -80,7 +80,7 @@ class _ManifestNode(msgspec.Struct, frozen=True):
     found: Found | None
     sizes: Sizes | None
     checked: Checked | None
-    captured: Captured | None
+    capture: Captured | None
 
 
 class _ManifestJob(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import pytest
 from cucmd.api.wire import job_to_wire
 from cucmd.cases import documents
 from cucmd.cases.documents import Figures
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job import Captured, Checked, Collect, Job, Node, PathSize, Sizes, Timeouts
 
 NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)
 SAID = "covers 13:00 to 15:00 (Europe/Berlin)"
@@ -33,6 +33,24 @@ def test_what_files_cover(coverage: str | None, said: str | None, not_yet: bool)
     assert (NOT_YET in summary) is not_yet
     manifest = documents.manifest_beginning(job, figures) + documents.MANIFEST_END
     assert json.loads(manifest)["job"]["nodes"][0]["coverage"] == said
+
+
+def test_the_manifest_has_what_other_work_has_found_under_the_names_of_the_interface(
+    tmp_path: object,
+) -> None:
+    job = job_of(None)
+    seen = msgspec.structs.replace(
+        job.nodes[0],
+        sizes=Sizes((PathSize("x", 1, 2),)),
+        checked=Checked(reachable=True),
+        captured=Captured("cucmd_0a1b2c3d4e5f", NOW, packets=3),
+    )
+    job = msgspec.structs.replace(job, nodes=(seen,))
+    manifest = documents.manifest_beginning(job, {"pub": Figures()}) + documents.MANIFEST_END
+    in_manifest = json.loads(manifest)["job"]["nodes"][0]
+    on_socket = json.loads(msgspec.json.encode(job_to_wire(job, tmp_path).nodes[0]))
+    for name in ("sizes", "checked", "capture"):
+        assert in_manifest[name] == on_socket[name]
 
 
 def test_of_a_node_that_is_worked_on_again_nothing_is_shown(tmp_path: object) -> None:
