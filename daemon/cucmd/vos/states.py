@@ -202,7 +202,7 @@ class RunningCommand(State):
 
 
 class RunningForm(RunningCommand):
-    """A command of forms.py. It only reads, so a question is not answered; it ends the command."""
+    """A command of forms.py, or of a capture. A question is not answered; it ends the command."""
 
     # All nodes may run one at once, and its lines are in memory.
     max_bytes = 4 * MIB
