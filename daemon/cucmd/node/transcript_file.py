@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
 
+from cucmd.node.ports import NodeTask
 from cucmd.vos import Transcript
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,13 @@ Shortage = Callable[[int], str | None]
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def transcript_of(task: NodeTask, shortage: Shortage) -> TranscriptFile:
+    """That of the work on one node, in its folder; the password is masked in it."""
+    return TranscriptFile(
+        task.folder / "transcript.log", task.node, (task.login.password,), shortage
+    )
 
 
 class TranscriptFile:

@@ -36,7 +36,7 @@ from cucmd.job import Check, Checked, Collect, Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import KnowsHostKey, NodeTask, OpenShell, Receiver, Report, Shell
-from cucmd.node.transcript_file import TranscriptFile
+from cucmd.node.transcript_file import TranscriptFile, transcript_of
 from cucmd.node.zones import zone_of
 from cucmd.vos.secrets import Secrets
 from cucmd.work.answer import answer
@@ -82,8 +82,7 @@ async def check(  # noqa: PLR0917  # all of them are needed
 
     Raises `NodeFailed`.
     """
-    path, secrets = task.folder / "transcript.log", (task.login.password,)
-    transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
+    transcript = transcript_of(task, receiver.shortage)
     seen = _Seen(task, what, report, knew_key=knows_host_key(task))
     with transcript:
         async with AsyncExitStack() as stack:

@@ -21,7 +21,7 @@ from cucmd.node.deadlines import CommandClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, UploadTarget
-from cucmd.node.transcript_file import TranscriptFile
+from cucmd.node.transcript_file import transcript_of
 from cucmd.node.zones import zone_of
 from cucmd.node_name import address
 from cucmd.work.answer import answer
@@ -78,9 +78,7 @@ async def collect(
     task: NodeTask, what: Collect, open_shell: OpenShell, receiver: Receiver, report: Report
 ) -> tuple[str, ...]:
     """Collects `what` from one node. Returns notes for the user. Raises `NodeFailed`."""
-    path, secrets = task.folder / "transcript.log", (task.login.password,)
-    transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
-    with transcript:
+    with transcript_of(task, receiver.shortage) as transcript:
         async with AsyncExitStack() as stack:
             session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)

@@ -15,7 +15,7 @@ from cucmd.job import Found, Member, Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report
-from cucmd.node.transcript_file import TranscriptFile
+from cucmd.node.transcript_file import transcript_of
 from cucmd.node_name import address, split_address
 from cucmd.vos.secrets import Secrets
 from cucmd.work.answer import answer
@@ -39,9 +39,7 @@ async def discover(
 
     It fails if there is no node in a form that is known.
     """
-    path, secrets = task.folder / "transcript.log", (task.login.password,)
-    transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
-    with transcript:
+    with transcript_of(task, receiver.shortage) as transcript:
         async with AsyncExitStack() as stack:
             session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)

@@ -19,7 +19,7 @@ from cucmd.node.deadlines import FormClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report
-from cucmd.node.transcript_file import TranscriptFile
+from cucmd.node.transcript_file import transcript_of
 from cucmd.work.collect import (
     OF_ONE_PATH,
     NodeClock,
@@ -49,9 +49,7 @@ async def dry_run(
     """Reports the sizes. Returns notes for the user. Raises `NodeFailed`, as `collect` does where
     nothing matches or a path is refused.
     """
-    path, secrets = task.folder / "transcript.log", (task.login.password,)
-    transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
-    with transcript:
+    with transcript_of(task, receiver.shortage) as transcript:
         async with AsyncExitStack() as stack:
             session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)

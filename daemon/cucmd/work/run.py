@@ -30,7 +30,7 @@ from cucmd.node.deadlines import FormClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report
-from cucmd.node.transcript_file import TranscriptFile
+from cucmd.node.transcript_file import transcript_of
 from cucmd.received_file import ReceivedFile
 from cucmd.vos.secrets import Secrets
 from cucmd.work.answer import answer
@@ -46,9 +46,7 @@ async def run(
     task: NodeTask, what: Run, open_shell: OpenShell, receiver: Receiver, report: Report
 ) -> tuple[str, ...]:
     """Runs the commands, and keeps what they print. Returns notes. Raises `NodeFailed`."""
-    path, secrets = task.folder / "transcript.log", (task.login.password,)
-    transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
-    with transcript:
+    with transcript_of(task, receiver.shortage) as transcript:
         async with AsyncExitStack() as stack:
             session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
