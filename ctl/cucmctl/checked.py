@@ -7,11 +7,11 @@ is said below it, as of any job.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Unpack
 
 from cucmctl import render
-from cucmctl.printer import visible
+from cucmctl.printer import Layout, visible
 from cucmctl.remarks import named
-from cucmctl.table import fitting
 from cucmctl.table import table as text_table
 from cucmd.api.structs import Job, Node
 from cucmd.api.structs_checked import Checked
@@ -31,9 +31,7 @@ def asks_receiver(job: Job) -> bool:
     return any(node.checked and node.checked.receiver != "not_asked" for node in job.nodes)
 
 
-def table(
-    job: Job, *, colour: bool = False, columns: int | None = None, ascii_only: bool = False
-) -> Iterator[str]:
+def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     """A line a node. In fewer `columns` than that takes, product and version stand below it, once
     for all nodes that have the same.
     """
@@ -42,11 +40,11 @@ def table(
     machines = [_machine(node.checked) for node in job.nodes]
     whole = [(*row, *machine) for row, machine in zip(rows, machines, strict=True)]
     headings = (*steps, *MACHINE)
+    columns = layout.get("columns")
     if columns is None or _width(headings, whole) <= columns:
-        yield from text_table(headings, whole, right=_RIGHT, colour=colour)
+        yield from text_table(headings, whole, right=_RIGHT, **layout)
         return
-    fitted = fitting(rows, steps, columns, ascii_only=ascii_only)
-    yield from text_table(steps, fitted, right=_RIGHT, colour=colour)
+    yield from text_table(steps, rows, right=_RIGHT, **layout)
     yield from _by_machine(job.nodes, machines)
 
 

@@ -48,7 +48,7 @@ def jobs(
 
 
 def _row(job: JobSummary, now: datetime) -> list[str]:
-    """The cells of a job. A daemon of before tells neither owner nor target."""
+    """The cells of a job. An older daemon tells neither owner nor target."""
     done = job.nodes_done - job.nodes_failed if job.nodes_succeeded is None else job.nodes_succeeded
     return [
         job.job_id,

@@ -95,8 +95,12 @@ def ascii_only(stream: object) -> bool:
     return not (getattr(stream, "encoding", None) or "").lower().startswith("utf")
 
 
-class Layout(TypedDict):
-    """How tables are made for a stream. `columns`: None if lines may have any length."""
+class Layout(TypedDict, total=False):
+    """How tables are made for a stream; `table` has what is meant where a key is missing.
+
+    columns     the width into which lines should fit; None: they may have any length
+    ascii_only  marks are made of ASCII
+    """
 
     colour: bool
     columns: int | None

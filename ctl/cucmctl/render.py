@@ -9,12 +9,13 @@ from __future__ import annotations
 import pwd
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Unpack
 
 from cucmctl import captured
 from cucmctl.found import in_order
-from cucmctl.printer import visible
+from cucmctl.printer import Layout, visible
 from cucmctl.remarks import remarks
-from cucmctl.table import fitting, paint, table
+from cucmctl.table import paint, table
 from cucmctl.times import NODE_ENDED, estimated
 from cucmd.api.structs import Collection, Found, Job, JobSummary, Node
 from cucmd.api.structs_sizes import PathSize, Sizes
@@ -87,13 +88,7 @@ def took(started: datetime | None, completed: datetime | None, now: datetime) ->
 
 
 def job(
-    job: Job,
-    now: datetime,
-    *,
-    colour: bool = False,
-    columns: int | None = None,
-    ascii_only: bool = False,
-    found: Iterable[str] = (),
+    job: Job, now: datetime, *, found: Iterable[str] = (), **layout: Unpack[Layout]
 ) -> Iterator[str]:
     """The job, node by node, and below the table failures and notes; before these what it has
     `found` on the nodes, as lines.
@@ -101,7 +96,7 @@ def job(
     With `columns` names are cut so that no line of the table is longer, and of nodes with the same
     failure only some are named.
     """
-    yield from _heading(job, now, colour=colour)
+    yield from _heading(job, now, colour=layout.get("colour", False))
     yield ""
     rows: Sequence[tuple[str, ...]] = [
         (
@@ -117,18 +112,16 @@ def job(
     headings, rows = captured.with_packets(
         job, ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME"), rows
     )
-    rows = fitting(rows, headings, columns, ascii_only=ascii_only)
-    yield from table(headings, rows, right="PACKETS FILES SIZE TIME", colour=colour)
+    yield from table(headings, rows, right="PACKETS FILES SIZE TIME", **layout)
     for node in job.nodes:
         if node.found is not None and node.found.members:
             yield ""
-            yield from members(node.found, colour=colour, columns=columns, ascii_only=ascii_only)
-    of_dry_run = sizes(job, colour=colour, columns=columns, ascii_only=ascii_only)
-    for table_of_nodes in (list(of_dry_run), list(found)):
+            yield from members(node.found, **layout)
+    for table_of_nodes in (list(sizes(job, **layout)), list(found)):
         if table_of_nodes:
             yield ""
             yield from table_of_nodes
-    if said := list(remarks(job.nodes, all_names=columns is None)):
+    if said := list(remarks(job.nodes, all_names=layout.get("columns") is None)):
         yield ""
         yield from said
 
@@ -180,7 +173,7 @@ def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
 
 
 def _whose(job: Job) -> str:
-    """`from berlin, by anna, as administrator; case=698123456`. A daemon of before tells nothing
+    """`from berlin, by anna, as administrator; case=698123456`. An older daemon tells nothing
     of it.
     """
     if job.targets is None or job.owner is None:
@@ -259,21 +252,16 @@ def _meant(collection: Collection) -> str:
     return f": {since} to {until.split()[1] if same_day else until}"
 
 
-def members(
-    found: Found, *, colour: bool = False, columns: int | None = None, ascii_only: bool = False
-) -> Iterator[str]:
+def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
     """The nodes of a cluster, and the version of the one that was asked."""
     rows = [(one.node, one.name, one.role, one.product, one.address) for one in in_order(found)]
     headings = ("NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS")
-    cut = fitting(rows, headings, columns, ascii_only=ascii_only)
-    yield from table(headings, cut, right="", colour=colour)
+    yield from table(headings, rows, right="", **layout)
     if found.version is not None:
         yield f"version {visible(found.version)}"
 
 
-def sizes(
-    job: Job, *, colour: bool = False, columns: int | None = None, ascii_only: bool = False
-) -> Iterator[str]:
+def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
     """What a dry run has found: a line a node and path, the total, and whether it fits.
 
     With the times, where they are known of a node: that of the total is less than their sum, since
@@ -292,8 +280,8 @@ def sizes(
     rows.append(("total", "", str(files), size(whole), _estimate(estimated(job))))
     count = 4 if all(found.seconds is None for _, found in known) else 5
     headings = ("NODE", "PATH", "FILES", "SIZE", "TIME")[:count]
-    cut = fitting([row[:count] for row in rows], headings, columns, ascii_only=ascii_only)
-    yield from table(headings, cut, right="FILES SIZE TIME", colour=colour)
+    shown = [row[:count] for row in rows]
+    yield from table(headings, shown, right="FILES SIZE TIME", **layout)
     for name, found in known:
         if found.why is not None:
             said = "does not fit" if found.fits is False else "may not fit"

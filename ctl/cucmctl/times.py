@@ -66,7 +66,7 @@ def estimated(job: Job) -> float | None:
 
 
 def silence(node: Node, at: datetime) -> float | None:
-    """Since the last byte of a node that is at work. A daemon of before does not tell it."""
+    """Since the last byte of a node that is at work. An older daemon does not tell it."""
     if node.status != "running" or node.heard_at is None:
         return None
     return max(0.0, (at - node.heard_at).total_seconds())

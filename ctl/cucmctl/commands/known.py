@@ -14,7 +14,7 @@ from cucmctl.client import Client
 from cucmctl.errors import ProfileNotFound
 from cucmctl.names import mark
 from cucmctl.options import Command
-from cucmctl.table import fitting, table
+from cucmctl.table import table
 from cucmd.api.structs_clusters import Cluster, ClusterNode, Credential, Profile
 
 
@@ -73,9 +73,7 @@ def _details(cluster: Cluster) -> Iterator[str]:
     yield ""
     rows = [_row(node, cluster) for node in cluster.nodes or ()]
     headings = ("NODE", "NAME", "ROLE", "PRODUCT", "REMARK")
-    out = sys.stdout
-    cut = fitting(rows, headings, printer.columns(out), ascii_only=printer.ascii_only(out))
-    yield from table(headings, cut, right="", colour=printer.in_colour(out))
+    yield from table(headings, rows, right="", **printer.layout(sys.stdout))
 
 
 def _row(node: ClusterNode, cluster: Cluster) -> tuple[str, ...]:
