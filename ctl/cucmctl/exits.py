@@ -43,8 +43,10 @@ PIPE_CLOSED = 141  # 128 + SIGPIPE: the reader has closed
 _OF_STATUS = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
 
 _OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
-    ((JobNotFound, NodeNotFound, ProfileNotFound), NOT_FOUND),
-    ((CredentialNotFound, UnknownTarget), NOT_FOUND),
+    (
+        (JobNotFound, NodeNotFound, ProfileNotFound, CredentialNotFound, UnknownTarget),
+        NOT_FOUND,
+    ),
     ((InvalidRequest, InvalidParameter), INVALID),
     ((LimitReached, ShuttingDown, StorageFailed, JobBusy), TRY_LATER),
     ((NotPermitted,), NOT_PERMITTED),

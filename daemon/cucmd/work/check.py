@@ -90,10 +90,10 @@ async def check(  # noqa: PLR0917  # all of them are needed
             report.phase(Phase.PREPARE)
             await answer(session, task, vos.PAGER_OFF)
             report.phase(Phase.COMMAND)
-            notes = [*await _ask_status(session, task, seen), *await _ask_version(session, seen)]
-            await _ask_product(session, task, seen)
+            notes = [*await _ask_status(session, seen), *await _ask_version(session, seen)]
+            await _ask_product(session, seen)
             if what.receiver:
-                notes += await _get_a_file(session, task, seen, receiver, report)
+                notes += await _get_a_file(session, seen, receiver, report)
             report.phase(Phase.CLOSE)
             return tuple(notes)
 
@@ -172,9 +172,9 @@ class _Seen:
 # What the node says of itself
 
 
-async def _ask_status(session: NodeSession, task: NodeTask, seen: _Seen) -> list[str]:
+async def _ask_status(session: NodeSession, seen: _Seen) -> list[str]:
     """Its clock and its logging partition. Returns notes. Raises `NodeFailed`."""
-    lines = await answer(session, task, vos.SHOW_STATUS)
+    lines = await answer(session, seen.task, vos.SHOW_STATUS)
     status = vos.parse_show_status(lines, zone_of)
     off = status.offset(datetime.now(UTC))
     disks = vos.parse_machine(lines).disks
@@ -222,10 +222,10 @@ async def _ask_version(session: NodeSession, seen: _Seen) -> list[str]:
     return []
 
 
-async def _ask_product(session: NodeSession, task: NodeTask, seen: _Seen) -> None:
+async def _ask_product(session: NodeSession, seen: _Seen) -> None:
     """Its product, if the table of its cluster has it in a known form. Raises `NodeFailed`."""
-    table = vos.parse_network_cluster(await answer(session, task, vos.SHOW_CLUSTER))
-    itself = asked_node(table.nodes, task.host, session.shell.peer_address)
+    table = vos.parse_network_cluster(await answer(session, seen.task, vos.SHOW_CLUSTER))
+    itself = asked_node(table.nodes, seen.task.host, session.shell.peer_address)
     if itself is not None:
         seen.put(product=seen.mask(itself.product))
 
@@ -234,9 +234,10 @@ async def _ask_product(session: NodeSession, task: NodeTask, seen: _Seen) -> Non
 
 
 async def _get_a_file(
-    session: NodeSession, task: NodeTask, seen: _Seen, receiver: Receiver, report: Report
+    session: NodeSession, seen: _Seen, receiver: Receiver, report: Report
 ) -> tuple[str, ...]:
     """Gets one small file. Returns notes. Raises `NodeFailed`."""
+    task = seen.task
     try:
         path = await _small_file(session, task)
     except NodeFailed:
