@@ -26,7 +26,10 @@ def with_hours(work: Collect, now: datetime) -> Collect:
 
 
 def tried_again(job: Job, names: Sequence[str] | None) -> frozenset[int]:
-    """The positions of the nodes that are named, or of all that did not succeed."""
+    """The positions of the nodes that are named, or of all that did not succeed.
+
+    Raises `UnknownNode`; `InvalidValue` if there is nothing to try again.
+    """
     positions = {node.node: position for position, node in enumerate(job.nodes)}
     for name in names or ():
         if name not in positions:

@@ -30,7 +30,10 @@ class CredentialSource(Protocol):
 
 
 class Logins:
-    """The login for each node: that of the request, or the credential of the node's cluster."""
+    """The login for each node: that of the request, or the credential of the node's cluster.
+
+    Raises `InvalidValue` if the request has none that could be used.
+    """
 
     def __init__(self, source: CredentialSource, login: structs.Login) -> None:
         self._source = source
@@ -51,6 +54,10 @@ class Logins:
         return None if login.password is not None else login.credential or settings.credential
 
     def of(self, node: Node, settings: NodeSettings, *, accepted: bool) -> Credentials:
+        """The login for this node. `accepted`: as for `may_send`.
+
+        Raises `InvalidValue`, `UnknownCredential`, `CredentialRefused`.
+        """
         login = self._login
         if login.password is not None:
             _check_secret("login.password", login.password)
