@@ -12,7 +12,7 @@ import msgspec
 
 
 class Allowance:
-    """`size` is the limit in bytes; 0 means none. `used` was received before a restart."""
+    """`size` is the limit in bytes; 0 means none. `used`: what counts already."""
 
     def __init__(self, size: int, used: int = 0) -> None:
         self.size = size
