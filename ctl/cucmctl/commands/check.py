@@ -10,6 +10,7 @@ import sys
 
 from cucmctl import checked, printer, render
 from cucmctl.client import Client
+from cucmctl.commands.ask_first import add_cluster_of, check_targets
 from cucmctl.commands.begin import add_how, add_login_options, add_try_all
 from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
@@ -30,9 +31,11 @@ TIMEOUTS = {
 
 
 def _arguments(parser: VerbParser) -> None:
+    parser.usage = "%(prog)s (TARGET ... | --cluster-of NODE) [--receiver]"
     parser.add_argument(
-        "nodes", metavar="TARGET", nargs="+", help="a host, or host:port; or a cluster"
+        "nodes", metavar="TARGET", nargs="*", help="a host, or host:port; or a cluster"
     )
+    add_cluster_of(parser)
     parser.add_argument(
         "--receiver",
         action="store_true",
@@ -43,10 +46,11 @@ def _arguments(parser: VerbParser) -> None:
     add_how(how, TIMEOUTS)
     add_try_all(how)
     add_reconnect(how)
-    parser.set_defaults(cluster_of=None)  # it has no --cluster-of
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    check_targets(arguments, "TARGET (see cucmctl check --help)")
+
     def call(client: Client, targets: list[str], how: OnNodes) -> Job:
         return client.check(targets, receiver=arguments.receiver, **how)
 

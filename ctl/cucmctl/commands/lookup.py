@@ -23,9 +23,6 @@ from cucmctl.options import PARTS
 from cucmd.api import error_structs, structs
 from cucmd.api.structs_clusters import Cluster
 
-# The verbs that have --cluster-of.
-HAVE_CLUSTER_OF = ("start", "run", "capture")
-
 
 @contextmanager
 def _if_it_can_answer() -> Iterator[None]:
@@ -123,8 +120,6 @@ def _has_only_publisher(cluster: Cluster) -> bool:
 
 def _say_how_many_others(host: str, clusters: Sequence[Cluster], verb: str) -> None:
     for cluster in clusters[:1]:
-        if cluster.name is None and verb not in HAVE_CLUSTER_OF:
-            continue
         others = cluster.nodes_total - 1
         if others > 0:
             node = "node" if others == 1 else "nodes"

@@ -101,15 +101,16 @@ def test_commands_are_run_on_all_of_a_cluster_that_was_asked_first(canned, ctl, 
 
 
 @pytest.mark.parametrize("targets", [["berlin"], ["--cluster-of", "somewhere"]])
-def test_packets_are_captured_on_all_of_a_cluster_that_was_asked_first(
-    canned, ctl, node, job, targets
+@pytest.mark.parametrize("method", ["Capture", "Check"])
+def test_a_cluster_is_asked_first_before_packets_are_captured_and_before_a_check(
+    canned, ctl, node, job, targets, method
 ):
     cluster = Cluster(canned, node, job)
-    canned.on("Capture", canned.reply({"job": job("running", kind="capture")}))
-    done = ctl("capture", *targets, "--credential", "lab")
+    canned.on(method, canned.reply({"job": job(kind=method.lower())}))
+    done = ctl(method.lower(), *targets, "--credential", "lab")
     assert done.returncode == 0, done.stderr
-    assert cluster.methods.index("Discover") < cluster.methods.index("Capture")
-    (asked,) = [asked for method, asked in canned.calls if method == "Capture"]
+    assert cluster.methods.index("Discover") < cluster.methods.index(method)
+    (asked,) = [asked for called, asked in canned.calls if called == method]
     assert asked["nodes"] == asked["discovered"] == targets[-1:]
 
 
@@ -170,7 +171,7 @@ def test_of_one_node_of_several_the_others_are_counted(canned, ctl, node, job):
     assert "start berlin" in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["start", "run", "capture"])
+@pytest.mark.parametrize("verb", ["start", "run", "capture", "check"])
 def test_each_verb_says_how_all_of_a_cluster_without_a_name_is_meant(canned, ctl, node, job, verb):
     Cluster(canned, node, job)
     nameless = {**SEEN, "name": None, "nodes": named("pub", "10.0.0.2", "10.0.0.4")}
@@ -182,6 +183,7 @@ def test_each_verb_says_how_all_of_a_cluster_without_a_name_is_meant(canned, ctl
     canned.on("Run", canned.reply({"job": begun}))
     canned.on("Output", canned.reply({"output": None}))
     canned.on("Capture", canned.reply({"job": begun}))
+    canned.on("Check", canned.reply({"job": begun}))
     rest = {"start": START, "run": ("--credential", "lab", "--", "show status")}.get(
         verb, ("--credential", "lab")
     )
@@ -276,5 +278,6 @@ def test_targets_in_two_ways_are_refused(ctl, canned):
     for targets in (["a", "--cluster-of", "b"], []):
         done = ctl("run", *targets, "--credential", "lab", "--", "show", "status")
         assert (done.returncode, canned.calls) == (2, [])
-        done = ctl("capture", *targets, "--credential", "lab")
-        assert (done.returncode, canned.calls) == (2, [])
+        for verb in ("capture", "check"):
+            done = ctl(verb, *targets, "--credential", "lab")
+            assert (done.returncode, canned.calls) == (2, [])
