@@ -247,6 +247,9 @@ class JobRun:
         ending: Notes | Failure | None = None  # None: cancelled
         try:
             address = await self._services.locate(task.host, task.port)
+            if self.together and (twice := self.together.twice(task.node, address)):
+                report.attempt(task.first_attempt)
+                return twice
             async with self._services.admission.session(address, task.sessions):
                 ending = await do_work(self._services.work_on_node, task, report)
                 return ending

@@ -10,6 +10,9 @@ How they begin
 The nodes begin when all that are expected are ready, and `READY_WITHIN` seconds after the first of
 them was ready at the latest. Whoever comes after that is late, and is told so.
 
+One node under two names captures once: it would write two files of one name, and its packets would
+count twice. The name that comes second is refused, whatever becomes of the first.
+
 Everything here happens in the trio thread, and nothing waits but `begin`.
 """
 
@@ -21,7 +24,9 @@ from contextlib import contextmanager
 import trio
 from msgspec.structs import replace
 
+from cucmd.failure import Code, Failure, failure
 from cucmd.job import READY_WITHIN, Capture, Job
+from cucmd.jobs.limits import Address
 from cucmd.node.ports import NodeTask
 
 
@@ -35,7 +40,18 @@ class Together:
         self._go = trio.Event()
         self._started: list[float] = []
         self._running: set[trio.CancelScope] = set()
+        self._names: dict[Address, str] = {}
         self.stopped = False
+
+    def twice(self, node: str, address: Address) -> Failure | None:
+        """Why the node at `address` may not capture under that name; None: it may."""
+        first = self._names.setdefault(address, node)
+        if first == node:
+            return None
+        host, port = address
+        message = f"it is the same node as {first}: both names mean {host}, port {port}"
+        hint = "a node captures once in a job; name it once"
+        return replace(failure(Code.COMMAND_REFUSED, message, hint=hint), retryable=False)
 
     async def begin(self, node: str) -> bool:
         """Returns when the nodes begin. False: they have begun before; the node is late."""

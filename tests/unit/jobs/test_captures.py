@@ -99,6 +99,26 @@ async def test_a_late_node_does_not_hold_the_others(
     assert still_running(job) == [False, False]
 
 
+async def test_a_node_under_two_names_captures_once_and_holds_nobody(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def one_address(host: str, port: int) -> tuple[str, int]:
+        return "192.0.2.9" if host in ("a", "also-a") else host, port
+
+    async with supervisor_harness(tmp_path, locate=one_address) as harness:
+        harness.behaviours = {"a": ready_after(0), "b": ready_after(5)}
+        began = trio.current_time()
+        job = await harness.ended(await start(harness, "a", "also-a", "b"))
+    assert sorted(harness.contacted) == ["a", "b"]
+    assert statuses(job) == ["succeeded", "failed", "succeeded"]
+    assert trio.current_time() - began < READY_WITHIN
+    refused = job.nodes[1]
+    assert isinstance(refused.state, Failed)
+    assert refused.state.failure.code is Code.COMMAND_REFUSED
+    # A retry captures under another name: the first one's file may still be on the node.
+    assert (refused.attempt, refused.captured) == (1, None)
+
+
 async def test_a_cancel_returns_before_the_capture_has_ended_and_its_end_is_on_record(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from cucmd.failure import Code
 from cucmd.job import READY_WITHIN
 from cucmd.jobs.together import Together
 
@@ -135,3 +136,15 @@ async def test_the_spread_is_from_the_first_to_the_last(autojump_clock: MockCloc
     for moment in (12.5, 12.0, 12.25):
         together.started(moment)
     assert together.spread == (3, 0.5)
+
+
+async def test_a_node_captures_under_the_first_of_its_names() -> None:
+    together = Together(("a", "b", "c"))
+    here, there = ("192.0.2.9", 22), ("192.0.2.9", 2022)
+    assert together.twice("a", here) is None
+    assert together.twice("a", here) is None
+    assert together.twice("c", there) is None
+    refused = together.twice("b", here)
+    assert refused is not None
+    assert (refused.code, refused.retryable) == (Code.COMMAND_REFUSED, False)
+    assert " a:" in refused.message
