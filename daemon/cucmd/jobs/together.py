@@ -40,6 +40,7 @@ class Together:
         self._go = trio.Event()
         self._started: list[float] = []
         self._running: set[trio.CancelScope] = set()
+        self._capturing: set[str] = set()
         self._names: dict[Address, str] = {}
         self.stopped = False
 
@@ -96,6 +97,15 @@ class Together:
         return len(self._started), max(self._started) - min(self._started)
 
     @contextmanager
+    def capturing(self, node: str) -> Iterator[None]:
+        """While a capture is begun on the node, runs or is ended: `stop` counts it."""
+        self._capturing.add(node)
+        try:
+            yield
+        finally:
+            self._capturing.discard(node)
+
+    @contextmanager
     def until_stopped(self) -> Iterator[trio.CancelScope]:
         """A scope that is cancelled by `stop`, also by one that came before."""
         with trio.CancelScope() as scope:
@@ -108,11 +118,11 @@ class Together:
                 self._running.discard(scope)
 
     def stop(self) -> int:
-        """Ends the captures. Returns on how many nodes one ran."""
+        """Ends the captures. Returns on how many nodes one runs, or is ended already."""
         self.stopped = True
         for scope in self._running:
             scope.cancel()
-        return len(self._running)
+        return len(self._capturing)
 
 
 def together_of(

@@ -179,6 +179,10 @@ class Together(Protocol):
     def started(self, at: float) -> None:
         """The capture of a node began at that time, by trio's clock."""
 
+    def capturing(self, node: str) -> AbstractContextManager[None]:
+        """While a capture is begun on the node, runs or is ended: the call counts it."""
+        ...
+
     def until_stopped(self) -> AbstractContextManager[trio.CancelScope]:
         """A scope that is cancelled by that call, also by one that came before."""
         ...

@@ -7,7 +7,8 @@ nothing shows that it has ended, that is reported.
 How a capture ends, and what follows
 
     its duration is over        Ctrl-C; the files are got
-    `stop` of the job           Ctrl-C; the files are got
+    `stop` of the job           the same, not before a second of it: a node that is given Ctrl-C
+                                before it has made its file has none
     the prompt comes            the count was reached, or the node has ended it; the files are got
     a question comes            Ctrl-C; the node fails
     cancel of job or node,      Ctrl-C, for at most `stop_seconds`, which nothing cuts short;
@@ -41,6 +42,10 @@ from cucmd.work.node_space import no_room
 # Seconds until the prompt after Ctrl-C: others allow up to 90, and a stop of the daemon waits for
 # this and the grace of the session, before systemd kills it after 60 (systemd/cucmd.service).
 STOP_WITHIN, _STOP_AND_GRACE, _SHORTEST_STOP = 45.0, 50.0, 5.0
+
+# Seconds that a capture lasts at least from the echo of its command, which is what a request may
+# ask for, and seconds after which a stop does not wait for the echo any more.
+_SHORTEST, _ECHO_WITHIN = 1.0, 5.0
 
 _LATE = "after the first node was ready: the others have begun without this one"
 _ALONE = "its login took longer than that of the others; capture again, or on this node alone"
@@ -110,19 +115,20 @@ class _Run:
         """Returns what the node has said beside the options, once it is at its prompt. Raises
         `NodeFailed`.
         """
-        # Before it is typed: after a kill it is in the store that it may run.
-        self._tell(self.captured)
-        try:
-            await self._session.capture(self._request())
-            how = await self._wait()
-        except NodeFailed:
-            await self._end("failed")
-            raise
-        except BaseException:
-            await self._end("cancelled")
-            raise
-        if (wrong := await self._end(how)) is not None:
-            raise NodeFailed(wrong)
+        with self._together.capturing(self._task.node):
+            # Before it is typed: after a kill it is in the store that it may run.
+            self._tell(self.captured)
+            try:
+                await self._session.capture(self._request())
+                how = await self._wait()
+            except NodeFailed:
+                await self._end("failed")
+                raise
+            except BaseException:
+                await self._end("cancelled")
+                raise
+            if (wrong := await self._end(how)) is not None:
+                raise NodeFailed(wrong)
         return vos.without_options(self._said)
 
     def _request(self) -> vos.CaptureRequest:
@@ -134,27 +140,36 @@ class _Run:
     async def _wait(self) -> str:
         """Why it is to end, or has ended. Raises `NodeFailed`."""
         sent = trio.current_time()
-        with self._together.until_stopped() as scope:
-            scope.deadline = sent + self._what.duration
-            try:
-                while True:
-                    match await self._session.next_event():
-                        case vos.Taken():
-                            self._begin(trio.current_time())
-                            scope.deadline = trio.current_time() + self._what.duration
-                        case vos.CommandDone(lines=lines):
-                            self._said = lines
-                            self._check_not_refused()
-                            return "node"
-                        case vos.Asked(question=question):
-                            message = f"the node asked {question!r}; it was ended with Ctrl-C"
-                            raise fail(Code.COMMAND_REFUSED, message)
-                        case vos.Broken(failure=broken):
-                            raise NodeFailed(broken)
-            finally:
-                if self._began is None:  # a node that echoes nothing
-                    self._begin(sent)
-        return "stop" if self._together.stopped else "duration"
+        try:
+            with self._together.until_stopped() as scope:
+                scope.deadline = sent + self._what.duration
+                return await self._until_it_ends(scope, self._what.duration)
+            if not self._together.stopped:
+                return "duration"
+            began = sent + _ECHO_WITHIN if self._began is None else self._began
+            with trio.CancelScope(deadline=began + _SHORTEST) as scope:
+                return await self._until_it_ends(scope, _SHORTEST)
+            return "stop"
+        finally:
+            if self._began is None:  # a node that echoes nothing
+                self._begin(sent)
+
+    async def _until_it_ends(self, scope: trio.CancelScope, seconds: float) -> str:
+        """Returns if the node ends it. `seconds`: from its echo to the deadline of the scope."""
+        while True:
+            match await self._session.next_event():
+                case vos.Taken():
+                    self._begin(trio.current_time())
+                    scope.deadline = trio.current_time() + seconds
+                case vos.CommandDone(lines=lines):
+                    self._said = lines
+                    self._check_not_refused()
+                    return "node"
+                case vos.Asked(question=question):
+                    message = f"the node asked {question!r}; it was ended with Ctrl-C"
+                    raise fail(Code.COMMAND_REFUSED, message)
+                case vos.Broken(failure=broken):
+                    raise NodeFailed(broken)
 
     def _begin(self, at: float) -> None:
         self._began = at

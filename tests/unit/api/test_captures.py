@@ -168,7 +168,7 @@ async def captures(task: NodeTask, report: Report) -> tuple[str, ...]:
     assert await task.together.begin(task.node)
     now = NOW
     report.captured(Captured("cucmd_x", now, running=True))
-    with task.together.until_stopped():
+    with task.together.capturing(task.node), task.together.until_stopped():
         await trio.sleep_forever()
     how = "stop" if task.together.stopped else "duration"
     report.captured(Captured("cucmd_x", now, now, 0, how))

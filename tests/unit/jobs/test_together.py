@@ -101,7 +101,7 @@ async def test_a_stop_ends_all_that_run_and_those_that_come_later(
     ended: list[str] = []
 
     async def run(name: str) -> None:
-        with together.until_stopped():
+        with together.capturing(name), together.until_stopped():
             await trio.sleep_forever()
         ended.append(name)
 

@@ -259,6 +259,56 @@ async def test_a_stop_ends_it_and_the_file_is_got(
     assert trio.current_time() - began < 30
 
 
+@pytest.mark.parametrize("echoes_after", [0.0, 3.0])
+async def test_a_stop_at_its_beginning_waits_for_the_file(
+    tmp_path: Path, autojump_clock: MockClock, echoes_after: float
+) -> None:
+    here = CaptureNode(tmp_path, {})
+
+    async def makes_its_file(node: Node) -> None:
+        """A Ctrl-C before it is made ends the capture without one."""
+        with trio.move_on_after(0.5):
+            await until_ctrl_c(node)
+            return
+        here.files = {f"{NAME}.cap": pcap(1)}
+        await until_ctrl_c(node)
+
+    here.runs, here.echoes_after = makes_its_file, echoes_after
+    task, stops = here.task(), []
+
+    class Stops(RecordedReport):
+        def captured(self, captured: Captured) -> None:
+            if not self.captures:
+                stops.extend([task.together.stop(), task.together.stop()])
+            super().captured(captured)
+
+    began = trio.current_time()
+    what, _, _, _ = await captured(here, task, Stops())
+    assert stops == [1, 1]
+    assert (what.how, what.packets, what.running) == ("stop", 1, False)
+    assert trio.current_time() - began < echoes_after + 5
+
+
+async def test_a_stop_does_not_wait_long_for_an_echo(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    here = CaptureNode(tmp_path)
+    here.echoes_after = 1000
+    task = here.task()
+
+    async def stop() -> None:
+        await trio.sleep(5)
+        task.together.stop()
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop)
+        failure, _, report = await failed(here, task)
+    assert failure.code is Code.COMMAND_TIMEOUT
+    assert (report.captures[-1].running, report.captures[-1].how) == (True, "stop")
+    assert trio.current_time() - began < 20 + STOP_WITHIN
+
+
 @pytest.mark.parametrize(
     "runs", [lambda node: ctrl_c(node, 2), lambda node: ctrl_c(node, 20), until_enter]
 )
