@@ -314,6 +314,9 @@ class RecordedReport:
     def captured(self, captured: Captured) -> None:
         self.captures.append(captured)
 
+    async def saved(self) -> None:
+        await trio.lowlevel.checkpoint()
+
     def upload_target(self, target: Target) -> None:
         pass
 

@@ -13,8 +13,9 @@ from typing import TypeAlias
 
 import trio
 
-from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, failure, timed_out
+from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, fail, failure, timed_out
 from cucmd.jobs.progress import NodeProgress
+from cucmd.jobs.recorder import Recorder
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed
 
@@ -42,6 +43,15 @@ async def do_work(work: WorkOnNode, task: NodeTask, progress: NodeProgress) -> N
     except Exception as error:
         log.exception("job %s, node %s: a defect", task.job_id, task.node)
         return failure(Code.INTERNAL, f"{type(error).__name__} in phase {progress.last_phase}")
+
+
+async def saved(recorder: Recorder) -> None:
+    """Returns once the job's state of this moment is in the store. Raises `NodeFailed`."""
+    try:
+        await recorder.durable()
+    except StoreFailed as error:
+        code = Code.DISK_FULL if error.disk_full else Code.INTERNAL
+        raise fail(code, f"the job's state could not be saved: {error}") from error
 
 
 def not_recorded(error: StoreFailed | OSError) -> Failure:

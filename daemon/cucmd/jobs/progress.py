@@ -5,7 +5,7 @@ The one rule: transitions are passed on at once, figures only when `figures` is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -29,6 +29,7 @@ class NodeProgress:
     `now`: the time of a transition.
     `logged_in`: called when the node has accepted the login.
     `amend`: as `change`, also where the node has ended.
+    `saved`: returns once all changes so far are in the store.
     """
 
     def __init__(
@@ -37,7 +38,9 @@ class NodeProgress:
         now: Callable[[], datetime],
         logged_in: Callable[[], None] = lambda: None,
         amend: Change | None = None,
+        saved: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
+        self._saved = saved
         self._amend = amend or change
         self._change = change
         self._now = now
@@ -90,6 +93,9 @@ class NodeProgress:
 
     def captured(self, captured: Captured) -> None:
         self._amend(lambda node: msgspec.structs.replace(node, captured=captured))
+
+    async def saved(self) -> None:
+        await self._saved()
 
     def upload_target(self, target: UploadTarget) -> None:
         self._target = target

@@ -68,7 +68,7 @@ from cucmd.job import Job, Node
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.hold_back import HoldBack
 from cucmd.jobs.manifest import Manifest
-from cucmd.jobs.node_work import Notes, do_work, not_recorded
+from cucmd.jobs.node_work import Notes, do_work, not_recorded, saved
 from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
 from cucmd.jobs.recovery import RecoveredFiles
@@ -134,6 +134,7 @@ class JobRun:
             self._now,
             partial(self._logged_in, position),
             partial(self._amend_node, position),
+            partial(saved, self._recorder),
         )
 
     def _logged_in(self, position: int) -> None:

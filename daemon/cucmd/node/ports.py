@@ -233,7 +233,7 @@ class Session(Protocol):
 
 
 class Report(Protocol):
-    """What the work on a node reports to its job. Synchronous: the work never waits for the job."""
+    """What the work on a node reports to its job. The work waits for the job only in `saved`."""
 
     def attempt(self, number: int) -> None: ...
     def phase(self, phase: Phase) -> None: ...
@@ -256,6 +256,9 @@ class Report(Protocol):
 
     def captured(self, captured: Captured) -> None:
         """What has become of the capture on the node so far; also once the node has settled."""
+
+    async def saved(self) -> None:
+        """Returns once what was reported is in the store. Raises `NodeFailed`: it takes nothing."""
 
     def upload_target(self, target: UploadTarget) -> None:
         """The target is open. The job may read its figures from now on."""

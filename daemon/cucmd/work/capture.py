@@ -119,6 +119,7 @@ class _Run:
             # Before it is typed: after a kill it is in the store that it may run.
             self._tell(self.captured)
             try:
+                await self._report.saved()
                 await self._session.capture(self._request())
                 how = await self._wait()
             except NodeFailed:

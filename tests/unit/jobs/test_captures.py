@@ -11,6 +11,7 @@ from cucmd.failure import Code, fail
 from cucmd.job import READY_WITHIN, Capture, Captured, Failed, Job, Timeouts
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
+from cucmd.store import StoreFailed
 from rig.supervised import (
     NOW,
     Behaviour,
@@ -158,6 +159,54 @@ async def test_the_deadline_of_the_node_ends_it_on_the_node(
     assert isinstance(job.nodes[0].state, Failed)
     assert job.nodes[0].state.failure.code is Code.NODE_TIMEOUT
     assert still_running(job) == [False]
+
+
+async def test_that_it_may_run_is_in_the_store_before_it_does(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    stored: list[Job | None] = []
+
+    async def begins(task: NodeTask, report: Report) -> tuple[str, ...]:
+        report.captured(Captured(NAME, NOW, running=True))
+        await report.saved()
+        stored.append(await harness.store.load(task.job_id))
+        return ()
+
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": begins}
+        await harness.ended(await start(harness, "a"))
+    assert stored[0] is not None
+    assert still_running(stored[0]) == [True]
+
+
+async def test_a_node_whose_capture_cannot_be_saved_fails(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    typed: list[str] = []
+
+    async def begins(task: NodeTask, report: Report) -> tuple[str, ...]:
+        save = harness.store.save
+
+        async def refuse(before: Job, after: Job) -> None:
+            harness.store.save = save
+            await trio.lowlevel.checkpoint()
+            raise StoreFailed("database or disk is full")
+
+        harness.store.save = refuse
+        report.captured(Captured(NAME, NOW, running=True))
+        try:
+            await report.saved()
+            typed.append(task.node)
+        finally:
+            report.captured(Captured(NAME, NOW, NOW, how="failed"))
+        return ()
+
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": begins}
+        job = await harness.ended(await start(harness, "a"))
+    assert typed == []
+    assert isinstance(job.nodes[0].state, Failed)
+    assert "disk is full" in job.nodes[0].state.failure.message
 
 
 async def lost(task: NodeTask, report: Report) -> tuple[str, ...]:

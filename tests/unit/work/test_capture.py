@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from cucmd import vos
-from cucmd.failure import Code, Failure, NodeFailed
+from cucmd.failure import Code, Failure, NodeFailed, fail
 from cucmd.job import Capture, Captured, Phase, Timeouts
 from cucmd.jobs.together import Together
 from cucmd.node.ports import NodeTask
@@ -206,22 +206,46 @@ async def test_a_node_that_echoes_nothing_is_not_given_more_time(
     assert 60 + STOP_WITHIN <= trio.current_time() - began < 60 + STOP_WITHIN + 10
 
 
-async def test_that_it_may_run_is_reported_before_it_does(
+class SavesSlowly(RecordedReport):
+    """The store takes 5 s, and fails if `fails`. `typed`: what the node was given before."""
+
+    def __init__(self, lines: Callable[[], list[str]], *, fails: bool = False) -> None:
+        super().__init__()
+        self.typed: list[str] | None = None
+        self._lines, self._fails = lines, fails
+
+    async def saved(self) -> None:
+        assert [one.running for one in self.captures] == [True]
+        await trio.sleep(5)
+        self.typed = list(self._lines())
+        if self._fails:
+            raise fail(Code.DISK_FULL, "no space")
+
+
+async def test_that_it_may_run_is_saved_before_it_does(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    report, known = RecordedReport(), []
+    here = CaptureNode(tmp_path)
+    task = here.task()
+    async with scripted(here.script) as node:
+        report = SavesSlowly(lambda: node.lines)
+        await capture(task, task.work, node.open_shell, node, report)
+    assert report.typed is not None
+    assert LINE not in report.typed
+    assert LINE in node.lines
 
-    async def looks(node: Node) -> None:
-        known.append([one.running for one in report.captures])
-        await until_ctrl_c(node)
 
-    here = CaptureNode(tmp_path, runs=looks)
-    here.echoes_after = 5
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(captured, here, None, report)
-        await trio.sleep(4)  # the line is sent, and the node has not read it
-        assert [one.running for one in report.captures] == [True]
-    assert known[0][0] is True
+async def test_nothing_is_captured_where_that_cannot_be_saved(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    here = CaptureNode(tmp_path)
+    task = here.task()
+    async with scripted(here.script) as node:
+        report = SavesSlowly(lambda: node.lines, fails=True)
+        with pytest.raises(NodeFailed) as caught:
+            await capture(task, task.work, node.open_shell, node, report)
+    assert caught.value.failure.code is Code.DISK_FULL
+    assert (here.captures, report.captures[-1].running) == (0, False)
 
 
 async def test_it_ends_by_itself_at_its_count(tmp_path: Path, autojump_clock: MockClock) -> None:
