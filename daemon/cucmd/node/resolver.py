@@ -59,12 +59,18 @@ async def locate(host: str, port: int) -> tuple[str, int]:
     same each time. Never raises: whatever is wrong, connecting meets it too, and says it.
     """
     if _is_address(host):
-        return node_key(host, port)
+        return node_key(_without_prefix(host), port)
     with trio.move_on_after(WITHIN), suppress(Exception):
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         order = min((family != socket.AF_INET, str(address[0])) for family, *_, address in found)
         return node_key(order[1], port)
     return node_key(host, port)
+
+
+def _without_prefix(host: str) -> str:
+    """The IPv4 address of one such as ::ffff:192.0.2.9, which reaches the same node."""
+    mapped = ipaddress.IPv6Address(host).ipv4_mapped if ":" in host and "%" not in host else None
+    return host if mapped is None else str(mapped)
 
 
 def _is_address(host: str) -> bool:

@@ -49,7 +49,9 @@ async def test_a_name_stands_for_its_address(answer, place) -> None:
     assert await locate("CUCM-Pub.example.", 22) == (place, 22)
 
 
-@pytest.mark.parametrize("host", ["10.10.1.9", "2001:db8::9", "2001:DB8:0:0::9"])
+@pytest.mark.parametrize(
+    "host", ["10.10.1.9", "::ffff:10.10.1.9", "2001:db8::9", "2001:DB8:0:0::9"]
+)
 async def test_an_address_is_not_looked_up(host) -> None:
     trio.socket.set_custom_hostname_resolver(Answer(AssertionError("looked up")))
     assert await locate(host, 2022) in (("10.10.1.9", 2022), ("2001:db8::9", 2022))
