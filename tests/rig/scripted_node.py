@@ -317,6 +317,9 @@ class RecordedReport:
     async def saved(self) -> None:
         await trio.lowlevel.checkpoint()
 
+    async def filed(self) -> None:
+        await trio.lowlevel.checkpoint()
+
     def upload_target(self, target: Target) -> None:
         pass
 

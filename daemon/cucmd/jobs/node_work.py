@@ -7,16 +7,18 @@ is that node's failure, and no other's.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import trio
 
 from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, fail, failure, timed_out
+from cucmd.jobs.filing import Filing
 from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
 from cucmd.node.ports import NodeTask, Report
+from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,21 @@ async def saved(recorder: Recorder) -> None:
     except StoreFailed as error:
         code = Code.DISK_FULL if error.disk_full else Code.INTERNAL
         raise fail(code, f"the job's state could not be saved: {error}") from error
+
+
+async def put_on_record(filing: Filing, files: Sequence[ReceivedFile]) -> Failure | None:
+    """Why that has failed, or None. The files follow later then (`filing.py`)."""
+    try:
+        await filing.put_on_record(files)
+    except (StoreFailed, OSError) as error:
+        return not_recorded(error)
+    return None
+
+
+async def filed(filing: Filing, files: Sequence[ReceivedFile]) -> None:
+    """Puts files on record. Raises `NodeFailed`."""
+    if (wrong := await put_on_record(filing, files)) is not None:
+        raise NodeFailed(wrong)
 
 
 def not_recorded(error: StoreFailed | OSError) -> Failure:

@@ -30,6 +30,7 @@ class NodeProgress:
     `logged_in`: called when the node has accepted the login.
     `amend`: as `change`, also where the node has ended.
     `saved`: returns once all changes so far are in the store.
+    `filed`: puts files on record.
     """
 
     def __init__(
@@ -38,9 +39,12 @@ class NodeProgress:
         now: Callable[[], datetime],
         logged_in: Callable[[], None] = lambda: None,
         amend: Change | None = None,
-        saved: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+        *,
+        saved: Callable[[], Awaitable[None]] | None = None,
+        filed: Callable[[Sequence[ReceivedFile]], Awaitable[None]] | None = None,
     ) -> None:
-        self._saved = saved
+        self._saved, self._file = saved, filed
+        self._filed: set[str] = set()  # paths
         self._amend = amend or change
         self._change = change
         self._now = now
@@ -95,7 +99,14 @@ class NodeProgress:
         self._amend(lambda node: msgspec.structs.replace(node, captured=captured))
 
     async def saved(self) -> None:
-        await self._saved()
+        if self._saved is not None:
+            await self._saved()
+
+    async def filed(self) -> None:
+        files = [file for file in self._pushed() if file.complete]
+        if self._file is not None:
+            await self._file(files)
+            self._filed.update(file.path for file in files)
 
     def upload_target(self, target: UploadTarget) -> None:
         self._target = target
@@ -120,20 +131,23 @@ class NodeProgress:
         self._ended = True
 
     def take_files(self) -> Sequence[ReceivedFile]:
-        """The files of the upload target, marked as complete or not, and those that were written.
+        """The files of the upload target, marked as complete or not, and those that were written;
+        without those that `filed` has put on record.
 
         Empty at the second call.
         """
-        target, self._target = self._target, None
+        pushed, self._target = self._pushed(), None
         written, self._taken = self.written[self._taken :], len(self.written)
-        files = target.files() if target is not None else ()
-        pushed = [
+        return [*(file for file in pushed if file.path not in self._filed), *written]
+
+    def _pushed(self) -> list[ReceivedFile]:
+        files = self._target.files() if self._target is not None else ()
+        return [
             msgspec.structs.replace(
                 file, complete=file.path in self._complete, attempt=self._attempt
             )
             for file in files
         ]
-        return [*pushed, *written]
 
     def figures(self, node: Node) -> Node:
         """The node with the figures of this moment; `node` itself where nothing has changed."""

@@ -68,7 +68,7 @@ from cucmd.job import Job, Node
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.hold_back import HoldBack
 from cucmd.jobs.manifest import Manifest
-from cucmd.jobs.node_work import Notes, do_work, not_recorded, saved
+from cucmd.jobs.node_work import Notes, do_work, filed, put_on_record, saved
 from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
 from cucmd.jobs.recovery import RecoveredFiles
@@ -134,7 +134,8 @@ class JobRun:
             self._now,
             partial(self._logged_in, position),
             partial(self._amend_node, position),
-            partial(saved, self._recorder),
+            saved=partial(saved, self._recorder),
+            filed=partial(filed, self._filing),
         )
 
     def _logged_in(self, position: int) -> None:
@@ -265,11 +266,7 @@ class JobRun:
         files = report.take_files()
         if cancelled and not files:  # the job may have no directory yet
             return None
-        try:
-            await self._filing.put_on_record(files)
-        except (StoreFailed, OSError) as error:
-            return not_recorded(error)
-        return None
+        return await put_on_record(self._filing, files)
 
     @property
     def recorded(self) -> bool:

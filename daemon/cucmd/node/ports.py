@@ -233,7 +233,7 @@ class Session(Protocol):
 
 
 class Report(Protocol):
-    """What the work on a node reports to its job. The work waits for the job only in `saved`."""
+    """What the work on a node reports to its job. It waits only in `saved` and `filed`."""
 
     def attempt(self, number: int) -> None: ...
     def phase(self, phase: Phase) -> None: ...
@@ -259,6 +259,11 @@ class Report(Protocol):
 
     async def saved(self) -> None:
         """Returns once what was reported is in the store. Raises `NodeFailed`: it takes nothing."""
+
+    async def filed(self) -> None:
+        """Puts the files on record that are complete; without this that is done at the end of the
+        node. Raises `NodeFailed`.
+        """
 
     def upload_target(self, target: UploadTarget) -> None:
         """The target is open. The job may read its figures from now on."""

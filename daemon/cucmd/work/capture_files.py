@@ -1,7 +1,8 @@
 """The files of a packet capture: gets them, counts their packets, and removes them from the node.
 
 The one rule: nothing is removed but files that came in this session, under the name of this
-capture, that are whole here and can be read as captures.
+capture, that are whole here, can be read as captures, and are on record: a daemon that is killed
+then still knows that they are complete.
 """
 
 from __future__ import annotations
@@ -108,12 +109,21 @@ class CaptureFiles:
         whole = [name for name, one in found.items() if not one.truncated]
         left = trio.current_effective_deadline() - trio.current_time() - _LEFT
         with trio.move_on_after(max(left, 0.0)):
+            unrecorded = await self._file() if whole else None
             while whole:
-                if wrong := await self._delete_one(whole[0]):
+                if wrong := unrecorded or await self._delete_one(whole[0]):
                     notes.append(f"{whole[0]} was not removed from the node: {wrong}")
                 del whole[0]
         notes += [f"{name} was not removed from the node: its time was over" for name in whole]
         return notes
+
+    async def _file(self) -> str | None:
+        """Puts what came on record. Why that failed, or None."""
+        try:
+            await self._report.filed()
+        except NodeFailed as error:
+            return error.failure.message
+        return None
 
     async def _delete_one(self, name: str) -> str | None:
         """Removes one file. Why that is not known to have happened, or None."""

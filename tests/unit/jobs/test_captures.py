@@ -1,6 +1,6 @@
 """A job that captures packets: its nodes begin together; where one may still run is on record."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 import trio
@@ -302,6 +302,45 @@ async def test_a_retry_captures_anew_on_the_nodes_that_failed(
         attempts = [node.attempt for node in job.nodes]
     assert (job.status, attempts) == ("succeeded", [1, 2])
     assert (sorted(harness.contacted), harness.contacted[-1]) == (["a", "b", "b"], "b")
+
+
+class Uploaded:
+    """An upload target with the files of a capture, of which only the first was closed."""
+
+    refusal = None
+    files_received, bytes_received, last_activity = 1, 24, 0.0
+
+    def __init__(self, task: NodeTask) -> None:
+        prefix = f"{task.folder.name}/files"
+        self._files = [
+            ReceivedFile(task.node, f"{prefix}/{NAME}.cap", 24, "9" * 64, closed=True),
+            ReceivedFile(task.node, f"{prefix}/{NAME}1.cap", 7),
+        ]
+
+    def files(self) -> list[ReceivedFile]:
+        return self._files
+
+
+async def test_what_is_complete_can_be_put_on_record_before_its_node_ends(tmp_path: Path) -> None:
+    early: list[tuple[str, bool]] = []
+
+    async def files_early(task: NodeTask, report: Report) -> tuple[str, ...]:
+        target = Uploaded(task)
+        report.upload_target(target)
+        report.complete(target.files())
+        await report.filed()
+        stored = await harness.store.files_after(task.job_id, ("", ""), 9)
+        early.extend((PurePath(file.path).name, file.complete) for file in stored)
+        return ()
+
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours["a"] = files_early
+        job = await closed(harness, await start(harness, "a"))
+        stored = await harness.store.files_after(job.job_id, ("", ""), 9)
+        lines = (harness.supervisor.directory(job.job_id) / "manifest.jsonl").read_text()
+    assert early == [(f"{NAME}.cap", True)]
+    assert [file.complete for file in stored] == [True, False]
+    assert lines.count("\n") == 2  # each once
 
 
 async def test_its_file_is_in_an_export_with_what_was_captured(tmp_path: Path) -> None:

@@ -537,6 +537,27 @@ async def test_exactly_the_files_of_the_capture_are_removed(
     ]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_file_is_on_record_before_it_is_removed(
+    tmp_path: Path, autojump_clock: MockClock, fails: bool
+) -> None:
+    here = CaptureNode(tmp_path)
+    filed: list[list[str]] = []
+
+    class Files(RecordedReport):
+        async def filed(self) -> None:
+            await trio.sleep(1)
+            assert here.removed == []
+            filed.append(self.counted)
+            if fails:
+                raise fail(Code.DISK_FULL, "no space for the record")
+
+    what, notes, _, _ = await captured(here, here.task(replace(WORK, delete=True)), Files())
+    assert [len(files) for files in filed] == [1]
+    assert (what.packets, len(here.removed)) == (3, 0 if fails else 1)
+    assert [f"{NAME}.cap was not removed" in note for note in notes] == [True] * fails
+
+
 async def test_nothing_is_removed_unless_asked_for(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
