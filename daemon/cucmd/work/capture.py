@@ -48,7 +48,10 @@ STOP_WITHIN, _STOP_AND_GRACE, _SHORTEST_STOP = 45.0, 50.0, 5.0
 _SHORTEST, _ECHO_WITHIN = 1.0, 5.0
 
 _LATE = "after the first node was ready: the others have begun without this one"
-_ALONE = "its login took longer than that of the others; capture again, or on this node alone"
+_ALONE = (
+    "its login took longer than that of the others, or other jobs had all of its sessions; capture "
+    "again, or on this node alone"
+)
 
 
 def stop_seconds(grace: float) -> float:

@@ -22,7 +22,7 @@ from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Receiver, Report
 from cucmd.received_file import ReceivedFile
 from cucmd.vos.secrets import Secrets
-from cucmd.work.collect import FileGets, NodeClock, upload_target
+from cucmd.work.collect import FileGets, NodeClock, at_most_notes, upload_target
 from cucmd.work.pcap import NotPcap, Packets, count_packets
 from cucmd.work.run import INTERRUPTED_WITHIN
 
@@ -85,7 +85,7 @@ class CaptureFiles:
         notes += [f"{name} ends within a packet" for name, one in found.items() if one.truncated]
         if self._what.delete:
             notes += await self._delete(found)
-        return tuple(notes)
+        return at_most_notes(notes)
 
     def _nothing(self, message: str, said: Sequence[str]) -> NodeFailed:
         code = Code.COMMAND_REFUSED if said else Code.NO_FILES_MATCHED

@@ -174,6 +174,10 @@ def notes_of(results: list[PathResult]) -> tuple[str, ...]:
         raise NodeFailed(msgspec.structs.replace(worst, message=said))
     notes = [gone.message for gone in missing]
     notes += [note for result in results for note in result.notes]
+    return at_most_notes(notes)
+
+
+def at_most_notes(notes: list[str]) -> tuple[str, ...]:
     return tuple(_at_most(MOST_NOTES, notes, "notes; the transcript has all that the node said"))
 
 

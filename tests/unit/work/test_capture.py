@@ -15,6 +15,7 @@ from cucmd.job import Capture, Captured, Phase, Timeouts
 from cucmd.jobs.together import Together
 from cucmd.node.ports import NodeTask
 from cucmd.work.capture import STOP_WITHIN, capture, stop_seconds
+from cucmd.work.collect import MOST_NOTES
 from rig.parameters import mostly_more
 from rig.scripted_node import (
     COMPLETED,
@@ -519,6 +520,14 @@ async def test_a_node_that_is_tried_again_captures_under_another_name(
     what, _, node, _ = await captured(here, here.task(first_attempt=3))
     assert (what.name, what.packets) == (name, 4)
     assert LINE.replace(NAME, name) in node.lines
+
+
+async def test_a_node_with_many_files_does_not_make_a_note_of_each(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    files = {f"{NAME}{number}.cap": pcap(1, cut=1) for number in range(MOST_NOTES * 2)}
+    _, notes, _, _ = await captured(CaptureNode(tmp_path, files))
+    assert len(notes) == MOST_NOTES + 1
 
 
 # Removal
