@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmctl import Client
+from cucmctl import Client, InvalidRequest
 from cucmd.api import structs
 from cucmd.work.pcap import Packets, count_packets
 from rig.daemon import Daemon
@@ -160,6 +160,43 @@ def test_stop_gets_the_files_and_cancel_leaves_nothing_that_runs(
         assert list(client.files(job.job_id)) == []
         wait_until(lambda: all(one.processes() == [] for one in nodes))
     assert_nothing_open(daemon, before)
+
+
+def stop_at_once(client: Client, job: structs.Job) -> bool:
+    """Whether the stop was taken: it is refused until the nodes begin."""
+    try:
+        client.stop(job.job_id)
+    except InvalidRequest:
+        return False
+    return True
+
+
+def test_a_stop_at_its_beginning_has_a_file(daemon: Daemon, make_node: MakeNode) -> None:
+    nodes = [make_node(1)]
+    with daemon.client() as client, traffic() as port:
+        job = begin(client, nodes, duration=LONG, port=port, delete=True)
+        wait_until(lambda: stop_at_once(client, job))
+        job = client.wait(job.job_id, timeout=60)
+        assert statuses(job) == ["succeeded"], job.nodes[0].error
+        assert (job.nodes[0].capture.how, job.nodes[0].capture.running) == ("stop", False)
+        count_packets(cap_of(client, job, nodes[0].address))
+        assert list((nodes[0].root / "platform" / "cli").iterdir()) == []
+
+
+def test_a_node_under_two_names_captures_once(daemon: Daemon, make_node: MakeNode) -> None:
+    nodes = [make_node(1)]
+    host, port = nodes[0].address.rsplit(":", 1)
+    login = structs.Login(nodes[0].username, nodes[0].password)
+    with daemon.client() as client, traffic():
+        both = [nodes[0].address, f"[::ffff:{host}]:{port}"]
+        job = client.capture(both, login=login, duration=1.0, delete=True)
+        job = client.wait(job.job_id, timeout=60)
+        assert statuses(job) == ["succeeded", "failed"], [one.error for one in job.nodes]
+        assert job.nodes[1].failure.code == "command_refused"
+        assert job.nodes[1].capture is None
+        packets = job.nodes[0].capture.packets
+        path = cap_of(client, job, nodes[0].address)
+        assert count_packets(path) == Packets(packets, truncated=False)
 
 
 def test_a_daemon_that_is_killed_leaves_no_capture(daemon: Daemon, make_node: MakeNode) -> None:
