@@ -125,10 +125,14 @@ class Node(msgspec.Struct, frozen=True):
         return self._with(state, attempt=attempt, coverage=None, all_announced=False, heard_at=now)
 
     def retry(self, retries: int) -> Node:
-        """Pending again, as it was before its first attempt; attempts are counted on."""
+        """Pending again, as it was before its first attempt; attempts are counted on. A capture
+        that may still run there stays named until another begins.
+        """
         if not self.settled or isinstance(self.state, Succeeded):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not failed or cancelled")
         again = Node(self.node, attempt=self.attempt, marked=self.marked, named_by=self.named_by)
+        if self.captured is not None and self.captured.running:
+            again = msgspec.structs.replace(again, captured=self.captured.left())
         return msgspec.structs.replace(
             again, retries=retries, revision=self.revision, attempts_before=self.attempt
         )

@@ -196,3 +196,7 @@ class Captured(msgspec.Struct, frozen=True):
     packets: int | None = None
     how: str | None = None
     running: bool = False
+
+    def left(self) -> Captured:
+        """The same, given up: of a daemon that was killed it is not known when."""
+        return msgspec.structs.replace(self, ended_at=self.ended_at or self.started_at)

@@ -82,7 +82,13 @@ async def capture(
             files = CaptureFiles(session, task, what, receiver, report)
             notes = await files.get(run.captured, said)
             report.phase(Phase.CLOSE)
-            return (*_spread(together), *notes)
+            return (*_earlier(task), *_spread(together), *notes)
+
+
+def _earlier(task: NodeTask) -> tuple[str, ...]:
+    if task.may_run is None:
+        return ()
+    return (f"an earlier capture may still run there, into platform/cli/{task.may_run}.cap",)
 
 
 def _spread(together: Together) -> tuple[str, ...]:

@@ -368,3 +368,24 @@ async def test_its_file_is_in_an_export_with_what_was_captured(tmp_path: Path) -
     assert b"at most 100000 packets" in tar
     assert b"0 packets captured" in tar
     assert b'"how":"duration"' in tar
+
+
+async def test_a_retry_that_does_not_come_to_capture_names_the_one_of_before(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": lost}
+        job_id = await start(harness, "a")
+        await closed(harness, job_id)
+        harness.behaviours["a"] = fails_with(Code.CONNECT_TIMEOUT)
+        await harness.supervisor.retry(
+            job_id, lambda job: (after := job.retry(frozenset({0})), harness.tasks(after))
+        )
+        job = await closed(harness, job_id)
+        stored = await harness.store.load(job_id)
+    state = job.nodes[0].state
+    assert isinstance(state, Failed)
+    assert state.failure.code is Code.CONNECT_TIMEOUT
+    assert NAME in (state.failure.hint or "")
+    assert stored is not None
+    assert still_running(stored) == [True]
