@@ -33,7 +33,7 @@ from cucmd.job import READY_WITHIN, Capture, Captured, Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, Together
-from cucmd.node.transcript_file import TranscriptFile
+from cucmd.node.transcript_file import transcript_of
 from cucmd.vos.secrets import Secrets
 from cucmd.work.answer import answer
 from cucmd.work.capture_files import CaptureFiles
@@ -65,9 +65,7 @@ async def capture(
     """Captures packets, and gets the files. Returns notes for the user. Raises `NodeFailed`."""
     together = task.together
     assert together is not None, "jobs/together.py gives it to every task of a capture"
-    path, secrets = task.folder / "transcript.log", (task.login.password,)
-    transcript = TranscriptFile(path, task.node, secrets, receiver.shortage)
-    with transcript:
+    with transcript_of(task, receiver.shortage) as transcript:
         async with AsyncExitStack() as stack:
             session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
