@@ -21,6 +21,7 @@ from rig.scripted_node import (
     node_task,
     scripted,
 )
+from unit.work.test_cancel_anywhere import cancel_at_every_step
 
 
 async def sized(
@@ -189,3 +190,12 @@ async def test_without_sizes_the_node_fails_and_is_closed(
         assert caught.value.failure.code is code
         assert node.lines[-1] == "quit"
         assert node.closed == 1
+
+
+async def test_a_cancel_at_any_step_leaves_nothing_open(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def work(node: Node) -> None:
+        await sized(node, tmp_path, "syslog", "core")
+
+    await cancel_at_every_step(appliance(BOTH), work)
