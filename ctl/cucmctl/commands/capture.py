@@ -69,7 +69,8 @@ def _arguments(parser: VerbParser) -> None:
     add(
         "--delete",
         action="store_true",
-        help="remove the files from the nodes once they are safe here; only those of this job",
+        help="remove the files from the nodes once they are safe here; only those of this job. "
+        "Otherwise, and after a cancel, they stay there",
     )
     add_login_options(parser)
     how = parser.add_argument_group("how")
