@@ -194,6 +194,11 @@ def _clock_notes(status: vos.NodeStatus, off: timedelta | None) -> Iterable[str]
             "its time zone is not known here: a window of hours is widened to fit every zone; "
             "show status says which it is"
         )
+    elif off is None and status.clock is not None:
+        yield (
+            f"its clock shows {status.clock:%Y-%m-%d %H:%M}, which is years off and not used: "
+            "no window is widened by it; utils ntp status shows what it follows"
+        )
     elif off is None:
         yield "what its clock shows is not known: no date in a known form"
     elif abs(off) > WORTH_A_NOTE:

@@ -251,6 +251,14 @@ async def test_what_is_not_as_it_should_be_is_a_note_and_no_failure(
     assert len(notes) == 1
 
 
+async def test_a_clock_that_is_decades_off_is_said_as_the_node_shows_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    said = ["Date : Thu Jan 01, 1970 00:15:59", *status()[1:]]  # an empty battery
+    notes, seen = await seen_on(healthy(**{vos.SHOW_STATUS: said}), tmp_path)
+    assert (seen.clock_ahead, ["1970-01-01 00:15" in one for one in notes]) == (None, [True])
+
+
 @pytest.mark.parametrize(
     ("said", "off"),
     [(timedelta(minutes=7), 420), (timedelta(days=-30), -2_592_000), (timedelta(seconds=90), 90)],
