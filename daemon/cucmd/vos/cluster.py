@@ -107,6 +107,8 @@ def _address(text: str) -> str | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
+    # ::ffff:192.0.2.9 reaches the node at 192.0.2.9, and would be a second one.
+    address = getattr(address, "ipv4_mapped", None) or address
     return None if address.is_unspecified or address.is_multicast else str(address)
 
 

@@ -63,6 +63,7 @@ def test_the_product_is_what_the_node_says() -> None:
         "10.0.0.1 a Owner callmanager DBPub authenticated",
         "10.0.0.1.5 a a Publisher callmanager DBPub authenticated",
         "0.0.0.0 a a Subscriber callmanager DBSub authenticated",
+        "::ffff:0.0.0.0 a a Subscriber callmanager DBSub authenticated",
         "224.0.0.1 a a Subscriber callmanager DBSub authenticated",
         "10.0.0.1 ../../etc a Subscriber callmanager DBSub authenticated",
         "10.0.0.1 a;reboot a Subscriber callmanager DBSub authenticated",
@@ -80,6 +81,12 @@ def test_a_node_that_comes_twice_is_taken_once() -> None:
     lines = [PUBLISHER[2], PUBLISHER[2].replace("pub", "other"), PUBLISHER[0]]
     names = [node.name for node in parse_network_cluster(lines).nodes]
     assert names == ["pub", "imp1"]
+
+
+def test_an_ipv4_address_in_ipv6_notation_is_the_same_node() -> None:
+    lines = [PUBLISHER[2].replace("10.3", "::ffff:10.3"), *PUBLISHER]
+    addresses = [node.address for node in parse_network_cluster(lines).nodes]
+    assert addresses == ["10.3.74.11", "10.3.74.13", "10.3.74.12"]
 
 
 def test_as_the_lab_says_it() -> None:
