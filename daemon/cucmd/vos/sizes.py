@@ -12,6 +12,9 @@ from cucmd.vos.events import Sized
 
 _FILES = re.compile(r"\s*Number of files affected\s*:\s*([\d,]{1,18})\s*$", re.IGNORECASE)
 _BYTES = re.compile(r"\s*Total size in Bytes\s*:\s*([\d,]{1,24})\s*$", re.IGNORECASE)
+# No partition has as many bytes. What is more counts as so much: the sums of it are numbers that
+# every client of the socket can read, which 24 digits are not.
+_MOST = 10**15
 
 
 class Sizes:
@@ -39,4 +42,4 @@ class Sizes:
 
 def _larger(known: int | None, text: str) -> int | None:
     digits = text.replace(",", "")
-    return max(int(digits), known or 0) if digits else known
+    return max(min(int(digits), _MOST), known or 0) if digits else known

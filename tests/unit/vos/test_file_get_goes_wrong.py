@@ -168,6 +168,14 @@ def test_sizes_that_no_number_can_be():
     assert driver.events == [vos.Sized(1200, 2434450)]
 
 
+def test_sizes_of_which_the_sum_over_all_paths_of_a_job_would_have_more_than_64_bits():
+    driver = in_file_get()
+    files, size = b"9" * 18, b"9" * 24
+    driver.feed(b"Number of files affected: %b\r\nTotal size in Bytes: %b\r\n" % (files, size))
+    (sized,) = driver.events
+    assert max(sized.files, sized.bytes) * 1000 < 2**63
+
+
 def test_a_node_that_prints_the_password():
     driver = in_file_get()
     driver.feed(f"Password: {PASSWORD}\r\nlogin as {PASSWORD} failed\r\n".encode())
