@@ -54,7 +54,8 @@ def discover_first(
     """Asks the cluster of that name, or that node, for its nodes; then they can be started on.
 
     timeouts  those of the start; a discovery has the first of them
-    tell      is called with what a person should read: who is new, who is gone, who did not answer
+    tell      is called with what a person should read: who is new, who is gone, who did not answer,
+              and the notes of the discovery, such as that nodes were left out
     wait      waits for the end of a job; None: `client.wait`
 
     Raises `DiscoveryFailed`, and what `discover` and `wait` do.
@@ -64,6 +65,8 @@ def discover_first(
     job = client.wait(begun.job_id) if wait is None else wait(begun)
     if job.status == "succeeded":
         after = last_named(client, name)
+        for note in job.nodes[0].notes:
+            tell(f"{job.nodes[0].node}: {note}")
         for text in changes(before, after):
             tell(text)
         return

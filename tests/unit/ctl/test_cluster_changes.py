@@ -1,9 +1,9 @@
-"""Which nodes of a cluster are new, and which are gone."""
+"""What a start on a cluster says of it: which nodes are new, which are gone, and notes."""
 
 from datetime import UTC, datetime
 
-from cucmctl.cluster import MOST_NAMED, changes
-from cucmd.api.structs import Member
+from cucmctl.cluster import MOST_NAMED, changes, discover_first
+from cucmd.api.structs import Job, Login, Member
 from cucmd.api.structs_clusters import Cluster, ClusterNode
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -32,3 +32,23 @@ def test_many_are_counted() -> None:
     many = [f"n{number}" for number in range(MOST_NAMED + 3)]
     (line,) = changes(cluster(), cluster(*many))
     assert line.endswith(f"{many[MOST_NAMED - 1]} and 3 more")
+
+
+def test_a_note_of_the_discovery_is_told_since_a_node_may_be_missing(job, node) -> None:
+    found = job(node("pub", "succeeded", notes=("1 line in no known form",)), status="succeeded")
+
+    class Asked:
+        """A client of which the node had a line that could not be read."""
+
+        def discover(self, publisher: str, **fields: object) -> Job:
+            return found
+
+        def wait(self, job_id: str) -> Job:
+            return found
+
+        def clusters(self, name: str | None = None) -> tuple[Cluster, ...]:
+            return ()
+
+    said: list[str] = []
+    discover_first(Asked(), "pub", login=Login("a", "b"), tell=said.append)
+    assert said == ["pub: 1 line in no known form"]
