@@ -288,7 +288,9 @@ def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
             yield visible(f"{name} {said}: {found.why}")
     room = min((found.room for _, found in known if found.room is not None), default=None)
     if room is not None and whole > room:
-        yield f"all of it is {size(whole - room)} more than the disk has room for ({size(room)})"
+        before = " before compression" if job.collection.compress else ""
+        more = size(whole - room)
+        yield f"all of it{before} is {more} more than the disk has room for ({size(room)})"
     elif all(found.fits for _, found in known):
         yield "each node fits disk and quotas"
 

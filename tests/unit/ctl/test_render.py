@@ -258,6 +258,9 @@ def test_the_sizes_of_a_dry_run_are_added_up_and_must_fit_together(job, node):
     both = job(fitting, sized("b", 5_000, fits=True), kind="dry_run", status="succeeded")
     *_, last = render.sizes(both)
     assert "1.0 kB more" in last
+    assert "compress" not in last
+    packs = msgspec.structs.replace(both, collection=structs.Collection(compress=True))
+    assert "before compression" in list(render.sizes(packs))[-1]
     assert "4 files, 11.0 kB" in next(render.ending(both))
     packed = job(sized("c", 11, why="too much"), sized("d", 11, fits=False, why="far too much"))
     said = [line for line in render.sizes(packed) if "fit" in line]
