@@ -25,6 +25,9 @@ LONGEST_REPLY = 64 * 1024 * 1024
 # Bytes. The daemon closes the connection without an answer if a request has more.
 LONGEST_REQUEST = 1024 * 1024
 _PIECE = 256 * 1024
+# Seconds in one system call. Ctrl-C ends a call that waits, but not one that begins just after it:
+# Python handles it when that returns.
+_LONGEST_WAIT = 1.0
 
 
 class Call(msgspec.Struct, omit_defaults=True):
@@ -111,13 +114,17 @@ class Connection:
         return frame
 
     def _read(self, deadline: float | None, size: int = _PIECE) -> bytes:
-        try:
-            self._expire_at(deadline)
-            chunk = self._socket.recv(size)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise self._closed_by_daemon() from error
+        chunk: bytes | None = None
+        while chunk is None:
+            soon = time.monotonic() + _LONGEST_WAIT
+            try:
+                self._expire_at(soon if deadline is None else min(soon, deadline))
+                chunk = self._socket.recv(size)
+            except TimeoutError:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise
+            except OSError as error:
+                raise self._closed_by_daemon() from error
         if not chunk:
             raise self._closed_by_daemon()
         return chunk

@@ -1,10 +1,13 @@
 """`Client`, for programs: what it sends, what it gives, what it raises."""
 
+import _thread
 import socket
 import stat
 import threading
 import time
 import traceback
+from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 import cucmctl
 from cucmctl import Client, Collection, Login, Timeouts
 from cucmd.api import error_structs, structs
+from rig.quiet import wait_until
 
 JOB_ID = "3f2a00112233"
 
@@ -282,3 +286,23 @@ def test_all_that_is_exported_is_there():
         assert getattr(cucmctl, name).__name__ == name
     with pytest.raises(AttributeError, match="has no attribute 'Clientele'"):
         cucmctl.Clientele  # noqa: B018  # the access is what is tested
+
+
+def test_ctrl_c_just_before_a_wait_is_not_lost(canned, client, job):
+    """Python has been told, and no system call of the main thread is interrupted by that."""
+    main = Path(f"/proc/self/task/{threading.main_thread().native_id}/stat")
+    over, told = threading.Event(), SimpleQueue()
+
+    def interrupt(asked):
+        wait_until(lambda: main.read_text().rpartition(")")[2].split()[0] == "S")
+        _thread.interrupt_main()
+        told.put(over.wait(10))
+        return {}
+
+    begun = {"sequence": 0, "missed": 0, "job": job("running")}
+    canned.on("Watch", canned.reply(begun, continues=True), interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        for _ in client.watch(JOB_ID):
+            pass
+    over.set()
+    assert told.get(timeout=10), "before the daemon's next reply"

@@ -198,7 +198,7 @@ def clean_so_far(screen):
 
 def test_ctrl_c_leaves_the_commands_running(terminal, running):
     screen = with_password(terminal(*RUN))
-    screen.until("Total")
+    screen.until("Total\n")
     screen.interrupt()
     assert screen.ended() == 130
     running.set()
