@@ -1,7 +1,6 @@
-"""A packet capture on one node: how it ends, what is got of it, and what is removed."""
+"""A packet capture on one node: how it begins, and how it ends."""
 
-import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,162 +8,32 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from cucmd import vos
-from cucmd.failure import Code, Failure, NodeFailed, fail
-from cucmd.job import Capture, Captured, Phase, Timeouts
-from cucmd.jobs.together import Together
-from cucmd.node.ports import NodeTask
+from cucmd.failure import Code, NodeFailed, fail
+from cucmd.job import Captured, Phase
 from cucmd.work.capture import STOP_WITHIN, capture, stop_seconds
-from cucmd.work.collect import MOST_NOTES
 from rig.parameters import mostly_more
 from rig.scripted_node import (
-    COMPLETED,
-    GREETING,
     Node,
     RecordedReport,
-    Script,
-    announce,
-    matches_nothing,
-    node_task,
     scripted,
 )
+from unit.work.capture_node import (
+    GRACE,
+    LINE,
+    NAME,
+    WORK,
+    Act,
+    CaptureNode,
+    after,
+    captured,
+    ctrl_c,
+    failed,
+    for_ever,
+    pcap,
+    until_ctrl_c,
+    until_enter,
+)
 from unit.work.test_cancel_anywhere import CancelAtStep
-
-NAME = "cucmd_0a1b2c3d4e5f"
-WORK = Capture(NAME, count=1000, duration=60)
-LINE = f"utils network capture eth0 file {NAME} count 1000 size all"
-STATUS = ["Disk/logging 69234984K 25315340K 40379628K (61%)"]
-GRACE = Timeouts().grace
-
-Act = Callable[[Node], Awaitable[None]]
-
-
-def pcap(packets: int, *, cut: int = 0) -> bytes:
-    header = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
-    packet = struct.pack("<IIII", 1, 2, 60, 60) + b"x" * 60
-    return (header + packet * packets)[: -cut or None]
-
-
-async def until_ctrl_c(node: Node) -> None:
-    await ctrl_c(node, 1)
-
-
-async def ctrl_c(node: Node, times: int) -> None:
-    """The prompt comes after so many Ctrl-C."""
-    while times:
-        line = await node.read_line()
-        assert line in ("^C", ""), f"{line!r} was typed into a capture"
-        times -= line == "^C"
-
-
-async def until_enter(node: Node) -> None:
-    """The prompt comes after Ctrl-C and an empty line."""
-    await until_ctrl_c(node)
-    while await node.read_line() != "":
-        pass
-
-
-async def for_ever(node: Node) -> None:
-    while True:
-        assert await node.read_line() in ("^C", ""), "typed into a capture"
-
-
-def after(seconds: float, *said: str) -> Act:
-    async def act(node: Node) -> None:
-        await trio.sleep(seconds)
-        if said:
-            await node.say(*said)
-
-    return act
-
-
-class CaptureNode:
-    """What a node does in a capture, and the files that it has of it then."""
-
-    def __init__(
-        self,
-        tmp_path: Path,
-        files: dict[str, bytes] | None = None,
-        *,
-        runs: Act = until_ctrl_c,
-        status: Sequence[str] = STATUS,
-        deletes: Act | None = None,
-    ) -> None:
-        self.folder = tmp_path / "cucm-pub"
-        self.files = {f"{NAME}.cap": pcap(3)} if files is None else files
-        self.runs = runs
-        self.status = status
-        self.deletes = deletes or self.confirm
-        self.removed: list[str] = []
-        self.captures = 0
-        self.echoes_after = 0.0  # seconds, of the line of the capture
-
-    async def confirm(self, node: Node) -> None:
-        await node.say("files: found = 1, deleted = 1")
-
-    @property
-    def script(self) -> Script:
-        async def script(node: Node) -> None:
-            await node.say(*GREETING)
-            await node.prompt()
-            while (line := await node.read_line()) != "quit":
-                await self._answer(node, line)
-                await node.prompt()
-                if line == vos.SHOW_STATUS:
-                    await trio.sleep(self.echoes_after)
-
-        return script
-
-    async def _answer(self, node: Node, line: str) -> None:
-        if line == vos.SHOW_STATUS:
-            await node.say(*self.status)
-        elif line.startswith("utils network capture"):
-            self.captures += 1
-            await node.say("Executing command with options:", " size=ALL", "")
-            await self.runs(node)
-        elif line.startswith("file get"):
-            await self._push(node)
-        elif line.startswith("file delete"):
-            self.removed.append(line)
-            await self.deletes(node)
-
-    async def _push(self, node: Node) -> None:
-        if not self.files:
-            await matches_nothing(node, "")
-            return
-        await announce(node, len(self.files), sum(map(len, self.files.values())))
-        for name, content in self.files.items():
-            path = f"files/192.0.2.9/1/platform/cli/{name}"
-            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / path).write_bytes(content)
-            node.target.store(f"cucm-pub/{path}", len(content))
-        await node.say(COMPLETED)
-
-    def task(self, work: Capture = WORK, **fields: object) -> NodeTask:
-        task = node_task(self.folder, work=work, **fields)
-        return replace(task, together=Together((task.node,)))
-
-
-async def captured(
-    here: CaptureNode, task: NodeTask | None = None, report: RecordedReport | None = None
-) -> tuple[Captured, tuple[str, ...], Node, RecordedReport]:
-    task, report = task or here.task(), report or RecordedReport()
-    async with scripted(here.script) as node:
-        notes = await capture(task, task.work, node.open_shell, node, report)
-    assert node.closed == node.opened
-    return report.captures[-1], notes, node, report
-
-
-async def failed(
-    here: CaptureNode, task: NodeTask | None = None
-) -> tuple[Failure, Node, RecordedReport]:
-    task = task or here.task()
-    async with scripted(here.script) as node:
-        report = RecordedReport()
-        with pytest.raises(NodeFailed) as caught:
-            await capture(task, task.work, node.open_shell, node, report)
-    assert node.closed == node.opened
-    return caught.value.failure, node, report
 
 
 async def test_it_ends_at_its_duration_and_the_file_is_got(
@@ -467,174 +336,6 @@ async def test_a_capture_of_before_a_retry_that_may_run_stays_named(
 
 
 # The files
-
-
-async def test_a_capture_of_no_packet(tmp_path: Path, autojump_clock: MockClock) -> None:
-    what, notes, _, _ = await captured(CaptureNode(tmp_path, {f"{NAME}.cap": pcap(0)}))
-    assert (what.packets, notes) == (0, ("no packet matched",))
-
-
-async def test_several_files_count_together(tmp_path: Path, autojump_clock: MockClock) -> None:
-    files = {f"{NAME}.cap": pcap(2), f"{NAME}1.cap": pcap(5), f"{NAME}.cap2": pcap(1)}
-    what, notes, _, _ = await captured(CaptureNode(tmp_path, files))
-    assert (what.packets, notes) == (8, ())
-
-
-@pytest.mark.parametrize("content", [b"", b"Insufficient disk space\n", pcap(0)[:20]])
-async def test_a_file_that_is_no_capture(
-    tmp_path: Path, autojump_clock: MockClock, content: bytes
-) -> None:
-    here = CaptureNode(tmp_path, {f"{NAME}.cap": content})
-    failure, _, report = await failed(here, here.task(replace(WORK, delete=True)))
-    assert failure.code is Code.TRANSFER_INCOMPLETE
-    assert (report.captures[-1].packets, here.removed) == (None, [])
-
-
-async def test_a_node_that_has_no_file(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async def silent(node: Node) -> None:
-        await until_ctrl_c(node)
-
-    failure, _, report = await failed(CaptureNode(tmp_path, {}, runs=silent))
-    assert failure.code is Code.NO_FILES_MATCHED
-    assert "Executing command" not in failure.message
-    assert not report.captures[-1].running
-
-
-async def test_a_node_that_has_no_file_and_said_why(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async def says_why(node: Node) -> None:
-        await until_ctrl_c(node)
-        await node.say("the partition went read-only")
-
-    failure, _, _ = await failed(CaptureNode(tmp_path, {}, runs=says_why))
-    assert failure.code is Code.COMMAND_REFUSED
-    assert failure.message.endswith("; the node said: the partition went read-only")
-
-
-async def test_a_file_of_another_name_is_none_of_the_capture(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path, {f"{NAME}_x.cap": pcap(1)})
-    failure, _, _ = await failed(here, here.task(replace(WORK, delete=True)))
-    assert failure.code is Code.NO_FILES_MATCHED
-    assert here.removed == []
-
-
-async def test_a_node_that_is_tried_again_captures_under_another_name(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    name = f"{NAME}_3"
-    here = CaptureNode(tmp_path, {f"{name}.cap": pcap(4)})
-    what, _, node, _ = await captured(here, here.task(first_attempt=3))
-    assert (what.name, what.packets) == (name, 4)
-    assert LINE.replace(NAME, name) in node.lines
-
-
-async def test_a_node_with_many_files_does_not_make_a_note_of_each(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    files = {f"{NAME}{number}.cap": pcap(1, cut=1) for number in range(MOST_NOTES * 2)}
-    _, notes, _, _ = await captured(CaptureNode(tmp_path, files))
-    assert len(notes) == MOST_NOTES + 1
-
-
-# Removal
-
-
-async def test_exactly_the_files_of_the_capture_are_removed(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    files = {f"{NAME}.cap": pcap(2), f"{NAME}1.cap": pcap(5), f"{NAME}x.cap": pcap(1)}
-    here = CaptureNode(tmp_path, files)
-    what, notes, _, _ = await captured(here, here.task(replace(WORK, delete=True)))
-    assert (what.packets, notes) == (7, ())
-    assert here.removed == [
-        f"file delete activelog platform/cli/{NAME}.cap noconfirm",
-        f"file delete activelog platform/cli/{NAME}1.cap noconfirm",
-    ]
-
-
-@pytest.mark.parametrize("fails", [False, True])
-async def test_a_file_is_on_record_before_it_is_removed(
-    tmp_path: Path, autojump_clock: MockClock, fails: bool
-) -> None:
-    here = CaptureNode(tmp_path)
-    filed: list[list[str]] = []
-
-    class Files(RecordedReport):
-        async def filed(self) -> None:
-            await trio.sleep(1)
-            assert here.removed == []
-            filed.append(self.counted)
-            if fails:
-                raise fail(Code.DISK_FULL, "no space for the record")
-
-    what, notes, _, _ = await captured(here, here.task(replace(WORK, delete=True)), Files())
-    assert [len(files) for files in filed] == [1]
-    assert (what.packets, len(here.removed)) == (3, 0 if fails else 1)
-    assert [f"{NAME}.cap was not removed" in note for note in notes] == [True] * fails
-
-
-async def test_nothing_is_removed_unless_asked_for(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path)
-    await captured(here)
-    assert here.removed == []
-
-
-async def test_a_file_that_ends_within_a_packet_stays_on_the_node(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    here = CaptureNode(tmp_path, {f"{NAME}.cap": pcap(3, cut=10)})
-    what, notes, _, _ = await captured(here, here.task(replace(WORK, delete=True)))
-    assert (what.packets, len(notes), here.removed) == (2, 2, [])
-
-
-async def asks_first(node: Node) -> None:
-    assert await node.ask('Enter "y" to delete (y/n)?') == "^C"
-
-
-async def silent_for_ever(node: Node) -> None:
-    while True:
-        await node.read_line()
-
-
-@pytest.mark.parametrize(
-    "deletes",
-    [
-        after(0, "files: found = 1, deleted = 0"),
-        after(0, "Executed command unsuccessfully"),
-        after(0),
-        asks_first,
-        silent_for_ever,
-    ],
-)
-async def test_a_removal_that_is_not_proven_is_a_note(
-    tmp_path: Path, autojump_clock: MockClock, deletes: Act
-) -> None:
-    here = CaptureNode(tmp_path, deletes=deletes)
-    what, (note,), _, _ = await captured(here, here.task(replace(WORK, delete=True)))
-    assert what.packets == 3
-    assert f"{NAME}.cap was not removed" in note
-
-
-async def test_a_deadline_in_a_removal_fails_nothing(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    files = {f"{NAME}.cap": pcap(2), f"{NAME}1.cap": pcap(5)}
-    here = CaptureNode(tmp_path, files, deletes=silent_for_ever)
-    task = here.task(replace(WORK, delete=True))
-    async with scripted(here.script) as node:
-        report = RecordedReport()
-        with trio.fail_after(100):
-            notes = await capture(task, task.work, node.open_shell, node, report)
-    assert len(notes) == 2
-    assert (len(here.removed), report.captures[-1].packets) == (1, 7)
-
-
-# Cancels and deadlines
 
 
 async def cancelled_after(
