@@ -1,6 +1,7 @@
 """`Client`, for programs: what it sends, what it gives, what it raises."""
 
 import _thread
+import signal
 import socket
 import stat
 import threading
@@ -301,8 +302,12 @@ def test_ctrl_c_just_before_a_wait_is_not_lost(canned, client, job):
 
     begun = {"sequence": 0, "missed": 0, "job": job("running")}
     canned.on("Watch", canned.reply(begun, continues=True), interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        for _ in client.watch(JOB_ID):
-            pass
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            for _ in client.watch(JOB_ID):
+                pass
+    finally:
+        signal.signal(signal.SIGINT, before)
     over.set()
     assert told.get(timeout=10), "before the daemon's next reply"
