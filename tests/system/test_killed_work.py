@@ -6,6 +6,7 @@ nodes end as `interrupted`, and what they have printed until then is there.
 
 import random
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-class Killed(Installation):
+class Killed(Installation, ABC):
     """With what a client was told of jobs and nodes. `most`: seconds until a kill."""
 
     most = 0.8
@@ -73,8 +74,9 @@ class Killed(Installation):
         for job_id in self.answered:
             self.look(client.status(job_id))
 
+    @abstractmethod
     def begin(self, client: Client) -> None:
-        raise NotImplementedError
+        """Starts a job, and notes its id once the daemon has answered."""
 
     def work(self, client: Client) -> None:
         """Starts jobs and looks at them until the daemon is gone."""

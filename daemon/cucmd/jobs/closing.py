@@ -11,12 +11,10 @@ from collections.abc import Callable
 import trio
 
 from cucmd.job import Job
+from cucmd.jobs.recorder import RETRY_AFTER
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
-
-# Seconds after which what the store did not take is tried again.
-RETRY_AFTER = 1.0
 
 
 async def close_job(store: Store, job: Job, draining: Callable[[], bool]) -> int | None:

@@ -40,6 +40,7 @@ from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
 
+# Seconds after which what the store did not take is tried again.
 RETRY_AFTER = 1.0
 
 
