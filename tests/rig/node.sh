@@ -64,11 +64,14 @@ ask() { # ask PROMPT VARIABLE
 ask_secret() { # one * a character, as the appliance echoes a password
     local character
     secret=
+    # Before the question: its answer may be there before `read -s` turns the echo off.
+    stty -echo -icanon
     printf 'Password: '
     while IFS= read -rsn1 character && [ -n "$character" ]; do
         secret+=$character
         printf '*'
     done
+    stty echo icanon
     printf '\n'
 }
 
