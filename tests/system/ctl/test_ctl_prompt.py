@@ -22,9 +22,9 @@ if not job:
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     os.tcsetpgrp(0, os.getpid())
     signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    print("job", os.getpid(), flush=True)
     os.execv(sys.argv[1], sys.argv[1:])
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-print("job", job, flush=True)
 while os.WIFSTOPPED(status := os.waitpid(job, os.WUNTRACED)[1]):
     os.tcsetpgrp(0, os.getpid())
     settings = termios.tcgetattr(0)
