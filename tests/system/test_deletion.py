@@ -31,7 +31,7 @@ def lab() -> Iterator[Lab]:
 
 def collect(client: Client, lab: Lab) -> structs.Job:
     job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
-    assert job.status == "succeeded"
+    assert job.status == "succeeded", job.nodes[0].failure
     wait_until(lambda: client.status(job.job_id).closed)
     return client.status(job.job_id)
 
