@@ -336,7 +336,10 @@ def test_after_a_restart_nothing_is_captured_again_and_the_node_is_named(
             client.stop(job.job_id)
             again = client.wait(job.job_id, timeout=60)  # who wants it may
             assert statuses(again) == ["succeeded", "succeeded"], [one.error for one in again.nodes]
-            assert all(one.capture.packets is not None for one in again.nodes)
+            for one in again.nodes:
+                assert one.capture.packets is not None
+                said = any("may still run" in note for note in one.notes)
+                assert said == (how == signal.SIGKILL)  # of the capture before
 
 
 @pytest.mark.long

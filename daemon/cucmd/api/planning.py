@@ -325,7 +325,7 @@ class Planner:
             asked_at=job.created_at,
             credential=(job.credential or settings.credential) if job.resumable else None,
             cluster=settings.cluster,
-            may_run=node.captured.name if node.captured and node.captured.running else None,
+            may_run=node.captures_before,
         )
 
 

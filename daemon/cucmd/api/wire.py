@@ -37,7 +37,7 @@ def job_to_wire(
         directory=str(directory),
         collection=_collection(job.work),
         timeouts=_timeouts(job.timeouts),
-        nodes=tuple(_node(node) for node in job.nodes),
+        nodes=tuple(_node(job, node) for node in job.nodes),
         unsaved=unsaved,
         request_id=job.request_id,
         owner=job.uid,
@@ -73,7 +73,7 @@ def changed_to_wire(
         cancelled=job.cancelled,
         started_at=job.started_at,
         completed_at=job.state.completed_at if isinstance(job.state, domain.JobEnded) else None,
-        nodes=tuple(_node(node) for node in nodes),
+        nodes=tuple(_node(job, node) for node in nodes),
         revision=job.revision,
         closed=job.closed,
         unsaved=unsaved,
@@ -130,9 +130,9 @@ def wrong_to_wire(checked: CheckedFile) -> structs.WrongFile:
     return structs.WrongFile(checked.file.node, name, checked.wrong or "")
 
 
-def _node(node: domain.Node) -> structs.Node:
+def _node(job: domain.Job, node: domain.Node) -> structs.Node:
     state = node.state
-    failure = state.failure if isinstance(state, domain.Failed) else None
+    failure = job.failure_of(node)
     return structs.Node(
         node=node.node,
         status=node.status,

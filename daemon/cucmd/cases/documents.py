@@ -13,6 +13,7 @@ import msgspec
 
 from cucmd.cases.files import folder, name_of
 from cucmd.job import (
+    Cancelled,
     Capture,
     Captured,
     Check,
@@ -20,7 +21,6 @@ from cucmd.job import (
     Collect,
     Discover,
     DryRun,
-    Failed,
     Found,
     Job,
     JobEnded,
@@ -97,7 +97,7 @@ class _ManifestJob(msgspec.Struct, frozen=True):
 
 def manifest_beginning(job: Job, figures: dict[str, Figures]) -> bytes:
     nodes = tuple(
-        _manifest_node(node, figures[node.node]) for node in job.nodes if node.node in figures
+        _manifest_node(job, node, figures[node.node]) for node in job.nodes if node.node in figures
     )
     head = _ManifestJob(
         job.job_id,
@@ -113,8 +113,8 @@ def manifest_beginning(job: Job, figures: dict[str, Figures]) -> bytes:
     return b'{"job":' + _encode(head) + b',"files":['
 
 
-def _manifest_node(node: Node, figures: Figures) -> _ManifestNode:
-    failed = node.state.failure if isinstance(node.state, Failed) else None
+def _manifest_node(job: Job, node: Node, figures: Figures) -> _ManifestNode:
+    failed = job.failure_of(node)
     return _ManifestNode(
         node.node,
         node.status,
@@ -205,7 +205,7 @@ def _summary_lines(job: Job, figures: dict[str, Figures]) -> Iterator[str]:
     if isinstance(job.work, Collect) and any(node.coverage is None for node in nodes):
         yield ""
         yield "What the files cover of the window had not been looked at when this was made."
-    remarks = [line for node in nodes for line in _remarks(node, figures[node.node])]
+    remarks = [line for node in nodes for line in _remarks(job, node, figures[node.node])]
     if remarks:
         yield ""
         yield from remarks
@@ -252,9 +252,9 @@ def window_asked(work: Collect, created_at: datetime) -> str:
     return f"{since} to {until}" + (f" (last {work.last})" if work.last else "")
 
 
-def _remarks(node: Node, figures: Figures) -> Iterator[str]:
-    if isinstance(node.state, Failed):
-        yield f"{node.node}: {node.state.failure.code.value}: {node.state.failure.message}"
+def _remarks(job: Job, node: Node, figures: Figures) -> Iterator[str]:
+    if (failed := job.failure_of(node)) is not None:
+        yield f"{node.node}: {failed.code.value}: {failed.message}"
     if node.coverage:
         yield f"{node.node}: {node.coverage}"
     for member in node.found.members if node.found else ():
@@ -265,6 +265,9 @@ def _remarks(node: Node, figures: Figures) -> Iterator[str]:
         yield f"{node.node}: {', '.join(_seen(node.checked))}"
     if node.captured is not None:
         yield f"{node.node}: {_captured(node.captured)}"
+    if isinstance(node.state, Cancelled):  # else its failure or its notes have them
+        for name in node.captures_before:
+            yield f"{node.node}: a capture may still run there, into platform/cli/{name}.cap"
     for note in node.notes:
         yield f"{node.node}: note: {note}"
     if figures.left_out:

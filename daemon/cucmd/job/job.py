@@ -5,7 +5,6 @@ The one rule: a job ends when its last node settles, in the same transition.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal, TypeAlias
@@ -13,7 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from cucmd.failure import Failure
-from cucmd.job.node import SETTLED, Cancelled, ImpossibleTransition, Node, Succeeded
+from cucmd.job.node import SETTLED, Cancelled, Failed, ImpossibleTransition, Node, Succeeded
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Capture, DryRun, Run, Work
 
@@ -166,21 +165,32 @@ class Job(msgspec.Struct, frozen=True):
         job = msgspec.structs.replace(self, nodes=nodes, cancelled=cancelled)
         return self if job == self else job._ended_if_settled(now)
 
-    def fail_unsettled(self, now: datetime, why: Failure | Callable[[Node], Failure]) -> Job:
+    def fail_unsettled(self, now: datetime, why: Failure) -> Job:
         """Fails every unsettled node: for the job's deadline, or a stop."""
         if self.ended:
             return self
-        nodes = tuple(
-            node if node.settled else node.fail(now, why(node) if callable(why) else why)
-            for node in self.nodes
-        )
+        nodes = tuple(node if node.settled else node.fail(now, why) for node in self.nodes)
         return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
 
-    def why(self, node: Node, failure: Failure) -> Failure:
-        """Why the node fails, as it is shown."""
+    def may_run(self, node: Node) -> tuple[str, ...]:
+        """The names of captures that were given up on the node, and may still run there."""
+        captured = node.captured
+        if captured is None or not captured.running:
+            return node.captures_before
+        given_up = captured.ended_at is not None or self.closed
+        return (*node.captures_before, captured.name) if given_up else node.captures_before
+
+    def failure_of(self, node: Node) -> Failure | None:
+        """Why the node has failed, as it is shown; None: it has not failed.
+
+        What may still run there is added here, and not when it fails: a capture is ended on the
+        node after that, or given up.
+        """
+        if not isinstance(node.state, Failed):
+            return None
         if not isinstance(self.work, Capture):
-            return failure
-        return self.work.named(failure, node.captured)
+            return node.state.failure
+        return self.work.named(node.state.failure, self.may_run(node))
 
     def resume(self) -> Job:
         """Queues the job again after a restart. Settled nodes stay, the others are pending."""

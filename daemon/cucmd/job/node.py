@@ -79,7 +79,8 @@ class Node(msgspec.Struct, frozen=True):
     `sizes`: what a dry run has found there. `checked`: what a check has seen there.
     `transfer_seconds`: for how long it has sent what has come, once that has ended.
     `captured`: what became of its packet capture. Unlike the state it may change once the node has
-    settled: a capture is ended on the node after that.
+    settled: a capture is ended on the node after that. `captures_before`: the names of captures
+    from before it was queued last that may still run there.
     """
 
     node: str
@@ -105,6 +106,7 @@ class Node(msgspec.Struct, frozen=True):
     transfer_seconds: float = 0.0
     checked: Checked | None = None
     captured: Captured | None = None
+    captures_before: tuple[str, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -125,17 +127,28 @@ class Node(msgspec.Struct, frozen=True):
         return self._with(state, attempt=attempt, coverage=None, all_announced=False, heard_at=now)
 
     def retry(self, retries: int) -> Node:
-        """Pending again, as it was before its first attempt; attempts are counted on. A capture
-        that may still run there stays named until another begins.
+        """Pending again, as it was before its first attempt; attempts are counted on. Captures
+        that may still run there stay named.
         """
         if not self.settled or isinstance(self.state, Succeeded):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not failed or cancelled")
         again = Node(self.node, attempt=self.attempt, marked=self.marked, named_by=self.named_by)
+        captures = self.captures_before
         if self.captured is not None and self.captured.running:
-            again = msgspec.structs.replace(again, captured=self.captured.left())
+            captures = (*captures, self.captured.name)
         return msgspec.structs.replace(
-            again, retries=retries, revision=self.revision, attempts_before=self.attempt
+            again,
+            retries=retries,
+            revision=self.revision,
+            attempts_before=self.attempt,
+            captures_before=captures,
         )
+
+    def abandoned(self) -> Node:
+        """After a stop of the daemon: if it was capturing, nobody here will see the end of it."""
+        if self.settled or self.captured is None:
+            return self
+        return msgspec.structs.replace(self, captured=self.captured.left())
 
     def wait_again(self) -> Node:
         """Pending again after a restart, with the time at which it first began."""

@@ -6,6 +6,7 @@ The one rule: every kind of work is a struct here, and is found in databases by 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeAlias
 
@@ -22,6 +23,9 @@ READY_WITHIN = 90.0
 # The folder, in that of a node, for what commands have printed.
 OUTPUT = "output"
 _LONGEST_SLUG = 60
+
+# Stored in the message of a failure by versions that did not add it when it is shown.
+_NAMED_BEFORE = "; the capture may still run there"
 
 
 class Collect(msgspec.Struct, frozen=True, tag="collect"):
@@ -94,19 +98,24 @@ class Capture(msgspec.Struct, frozen=True, tag="capture"):
         """The name for a node. One that is tried again may have the file of an attempt before."""
         return self.name if first_attempt <= 1 else f"{self.name}_{first_attempt}"
 
-    def named(self, why: Failure, captured: Captured | None) -> Failure:
-        """Why a node failed: the same, with what a person can do if a capture may still run there.
+    def named(self, why: Failure, names: Sequence[str]) -> Failure:
+        """Why a node failed: the same, with what a person can do if captures may still run there.
 
-        captured: what is known of it when the node fails.
+        names: of these captures.
         """
-        if captured is None or not captured.running:
+        if not names:
             return why
+        # That of all of them begins so.
+        name = names[0] if len(names) == 1 else self.name
         hint = (
             "as a rule a capture ends with its session, and at the latest after "
-            f"{self.count} packets; if 'file list activelog platform/cli/{captured.name}* detail' "
+            f"{self.count} packets; if 'file list activelog platform/cli/{name}* detail' "
             "on the node shows another size each time, it runs"
         )
-        message = f"{why.message}; the capture may still run there"
+        captures = "a capture" if len(names) == 1 else "captures"
+        files = " and ".join(f"platform/cli/{name}.cap" for name in names)
+        message = why.message.removesuffix(_NAMED_BEFORE)
+        message = f"{message}; {captures} may still run there, into {files}"
         return msgspec.structs.replace(why, message=message, hint=hint)
 
 
@@ -198,5 +207,5 @@ class Captured(msgspec.Struct, frozen=True):
     running: bool = False
 
     def left(self) -> Captured:
-        """The same, given up: of a daemon that was killed it is not known when."""
+        """The same, given up: the daemon was stopped while it ran, it is not known when."""
         return msgspec.structs.replace(self, ended_at=self.ended_at or self.started_at)

@@ -148,7 +148,7 @@ def _log_endings(before: Job, after: Job) -> None:
     extra = {} if after.uid is None else {"uid": after.uid, "of_job": True}
     for old, new in zip(before.nodes, after.nodes, strict=True):
         if new is not old and isinstance(new.state, Failed) and not old.settled:
-            why = new.state.failure
+            why = after.failure_of(new) or new.state.failure
             which = after.job_id, new.node
             log.warning("job %s, node %s: %s: %s", *which, why.code, why.message, extra=extra)
     if after.ended and not before.ended:

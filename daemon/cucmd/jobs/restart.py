@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from msgspec.structs import replace
+
 from cucmd.failure import Code, failure
 from cucmd.job import Job
 from cucmd.jobs.recovery import RecoveredFiles, recover_files, with_received
@@ -49,7 +51,8 @@ async def recover_jobs(
     for found in await store.unfinished():
         with _logged_for(found.job_id):
             recovered = await recover_files(store, found, directory(found.job_id))
-            job = with_received(found, recovered.received)
+            nodes = tuple(node.abandoned() for node in found.nodes)
+            job = with_received(replace(found, nodes=nodes), recovered.received)
             resume(Unfinished(job, _planned(replan, job), recovered))
     for job_id in await store.ended_but_open():
         with _logged_for(job_id):

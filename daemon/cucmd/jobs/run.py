@@ -292,7 +292,7 @@ class JobRun:
     def _end_node(self, position: int, ending: Notes | Failure) -> None:
         def change(node: Node) -> Node:
             if isinstance(ending, Failure):
-                return node.fail(_now(), self.job.why(node, ending))
+                return node.fail(_now(), ending)
             return node.succeed(_now(), ending)
 
         self.change_node(position, change)
@@ -363,7 +363,7 @@ class JobRun:
                 raise StoreFailed(f"{what}, its record will follow: {error}") from error
         return changed
 
-    def end_all(self, why: Failure | Callable[[Node], Failure]) -> None:
+    def end_all(self, why: Failure) -> None:
         """Fails the nodes that have not ended, and stops the work on them."""
         self.refresh()
         self._end(self.job.fail_unsettled(_now(), why))

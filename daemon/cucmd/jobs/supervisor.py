@@ -342,7 +342,7 @@ class Supervisor:
         run = self._run_for(job, found.tasks or (), found.recovered, asked_by=job.uid)
         try:
             if found.tasks is None:
-                run.end_all(lambda node: job.why(node, INTERRUPTED))
+                run.end_all(INTERRUPTED)
             else:
                 run.resume()
         except BaseException:  # of a state that is damaged

@@ -198,7 +198,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     quota: the limits for what may be received.
     asked_at: when the job was requested.
     together: with the other nodes of a capture.
-    may_run: the name of an earlier capture of the job that may still run on the node.
+    may_run: the names of earlier captures of the job that may still run on the node.
     credential: the name of the login; None: it came with the request. cluster: the node's, if any.
     """
 
@@ -221,7 +221,7 @@ class NodeTask(msgspec.Struct, frozen=True):
     credential: str | None = None
     cluster: str | None = None
     together: Together | None = None
-    may_run: str | None = None
+    may_run: tuple[str, ...] = ()
 
 
 class Session(Protocol):

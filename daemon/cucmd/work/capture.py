@@ -84,9 +84,8 @@ async def capture(
 
 
 def _earlier(task: NodeTask) -> tuple[str, ...]:
-    if task.may_run is None:
-        return ()
-    return (f"an earlier capture may still run there, into platform/cli/{task.may_run}.cap",)
+    said = "an earlier capture may still run there, into"
+    return tuple(f"{said} platform/cli/{name}.cap" for name in task.may_run)
 
 
 def _spread(together: Together) -> tuple[str, ...]:

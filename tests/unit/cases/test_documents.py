@@ -9,7 +9,7 @@ import pytest
 from cucmd.api.wire import job_to_wire
 from cucmd.cases import documents
 from cucmd.cases.documents import Figures
-from cucmd.job import Captured, Checked, Collect, Job, Node, PathSize, Sizes, Timeouts
+from cucmd.job import Capture, Captured, Checked, Collect, Job, Node, PathSize, Sizes, Timeouts
 
 NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)
 SAID = "covers 13:00 to 15:00 (Europe/Berlin)"
@@ -51,6 +51,14 @@ def test_the_manifest_has_what_other_work_has_found_under_the_names_of_the_inter
     on_socket = json.loads(msgspec.json.encode(job_to_wire(job, tmp_path).nodes[0]))
     for name in ("sizes", "checked", "capture"):
         assert in_manifest[name] == on_socket[name]
+
+
+def test_captures_before_a_retry_that_may_run_are_named_of_a_node_that_is_cancelled() -> None:
+    node = msgspec.structs.replace(Node("pub"), captures_before=("cucmd_x", "cucmd_x_2"))
+    job = Job("0a1b2c3d4e5f", NOW, Capture("cucmd_x"), Timeouts(), 8, (node,)).cancel(NOW)
+    lines = documents.summary(job, {"pub": Figures()}).decode().splitlines()
+    said = [line for line in lines if "may still run" in line]
+    assert [line.rpartition("/")[2] for line in said] == ["cucmd_x.cap", "cucmd_x_2.cap"]
 
 
 def test_of_a_node_that_is_worked_on_again_nothing_is_shown(tmp_path: object) -> None:

@@ -329,10 +329,13 @@ async def test_the_spread_is_a_note_where_there_are_several(
 async def test_a_capture_of_before_a_retry_that_may_run_stays_named(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    here = CaptureNode(tmp_path, {f"{NAME}_2.cap": pcap(1)})
-    _, (note,), _, _ = await captured(here, here.task(first_attempt=2, may_run=NAME))
-    assert "may still run" in note
-    assert f"/{NAME}.cap" in note
+    here = CaptureNode(tmp_path, {f"{NAME}_3.cap": pcap(1)})
+    before = (NAME, f"{NAME}_2")
+    _, notes, _, _ = await captured(here, here.task(first_attempt=3, may_run=before))
+    assert len(notes) == 2
+    for name, note in zip(before, notes, strict=True):
+        assert "may still run" in note
+        assert f"/{name}.cap" in note
 
 
 # The files
