@@ -82,18 +82,33 @@ def counted(job: Job) -> str:
     return "1 packet" if count == 1 else f"{count} packets"
 
 
-def may_still_run(node: Node) -> str:
-    """What is to be said of a node that has ended, and on which a capture may not have; or empty.
+def may_still_run(node: Node) -> Iterator[str]:
+    """What is to be said of a node that has ended, and on which captures may not have.
 
-    A failure and notes say it themselves. A node that is cancelled has ended before its capture,
-    which takes up to 45 s more.
+    Of those that were given up, a failure or the notes say it, which a cancelled node has not. It
+    has ended before its capture, which takes up to 45 s more; so has one that failed at the job's
+    deadline.
     """
-    if node.capture is None or not node.capture.running or node.status not in NODE_ENDED:
-        return ""
-    said = (node.error or "", *node.notes)
-    if any("may still" in text for text in said):
-        return ""
-    file = f"platform/cli/{visible(node.capture.name)}.cap"
-    if node.capture.ended_at is None:
-        return f"it is not known yet that its capture has ended ({file})"
-    return f"a capture may still run there, into {file}"
+    if node.status not in NODE_ENDED:
+        return
+    given_up = _given_up(node)
+    if given_up and (node.status == "cancelled" or node.may_run is None):
+        captures = "a capture" if len(given_up) == 1 else "captures"
+        yield f"{captures} may still run there, into {' and '.join(map(_file, given_up))}"
+    capture = node.capture
+    if capture is not None and capture.running and capture.name not in given_up:
+        yield f"it is not known yet that its capture has ended ({_file(capture.name)})"
+
+
+def _given_up(node: Node) -> Sequence[str]:
+    """The names of captures that may still run, and that nobody waits for."""
+    if node.may_run is not None:
+        return node.may_run
+    # A daemon of before the field: of captures before a retry it is not known here.
+    capture = node.capture
+    gone = capture is not None and capture.running and capture.ended_at is not None
+    return (capture.name,) if capture is not None and gone else ()
+
+
+def _file(name: str) -> str:
+    return f"platform/cli/{visible(name)}.cap"

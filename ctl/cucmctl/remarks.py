@@ -46,7 +46,7 @@ def _of(node: Node) -> Iterator[tuple[str, str]]:
         yield visible(without_name(node, node.error)), ""
     for note in node.notes:
         yield f"note: {visible(note)}", ""
-    if still := may_still_run(node):
+    for still in may_still_run(node):
         yield still, ""
     if node.coverage:
         yield visible(node.coverage), ""

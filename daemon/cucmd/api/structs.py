@@ -104,6 +104,7 @@ class Node(Struct, frozen=True):
     sizes: Sizes | None = None
     checked: Checked | None = None
     capture: Captured | None = None
+    may_run: tuple[str, ...] | None = None
 
 
 class Job(Struct, frozen=True):

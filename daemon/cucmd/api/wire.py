@@ -156,6 +156,7 @@ def _node(job: domain.Job, node: domain.Node) -> structs.Node:
         sizes=_sizes(node.sizes),
         checked=_checked(node.checked),
         capture=_captured(node.captured),
+        may_run=job.may_run(node) if isinstance(job.work, domain.Capture) else None,
     )
 
 

@@ -33,7 +33,7 @@ ADDED = {
         "found": "?Found",
         "sizes": "?Sizes",
         "checked": "?Checked",
-        "capture": "?Captured",
+        **{"capture": "?Captured", "may_run": "?[]string"},
     },
     ("type", "Checked"): {
         **dict.fromkeys(("reachable", "login", "prompt"), "?bool"),

@@ -5,6 +5,7 @@ import io
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from cucmctl import captured, render
 from cucmctl.commands.capture import duration
@@ -130,19 +131,63 @@ def test_the_end_counts_packets(capturing, node, packets, said):
     assert last.endswith(f"0 files, 0 B, {said}")
 
 
-def test_a_capture_that_may_still_run_is_said_of_a_node_that_has_ended(node):
-    def still(name, status, lasted=45, **more):
-        return node(name, status, lasted=lasted, **more, of_capture={"running": True})
+NAME = SETTINGS.name
+GIVEN_UP = "a capture may still run there, into platform/cli/{}.cap"
+NOT_YET = "it is not known yet that its capture has ended (platform/cli/{}.cap)"
 
-    (said,) = remarks([still("a", "cancelled", lasted=None)])
-    assert said.startswith("a: it is not known yet")
-    said = list(remarks([still("a", "cancelled"), still("b", "cancelled"), still("c", "running")]))
-    assert said == ["a, b: a capture may still run there, into platform/cli/cucmd_3f2a00112233.cap"]
-    failure = Failure("interrupted", "the daemon was stopped; a capture may still run", True)
-    said = list(remarks([still("a", "failed", error=failure.message, failure=failure)]))
-    assert len(said) == 1, "the failure says it"
-    ended = node("a", "cancelled", lasted=45, of_capture={"running": False})
+
+@pytest.fixture
+def still(node):
+    """A node whose capture is not known to have ended; `lasted` None: and is not given up."""
+
+    def _still(name, status, *may_run, lasted=45, **more):
+        return node(
+            name, status, lasted=lasted, may_run=may_run, **more, of_capture={"running": True}
+        )
+
+    return _still
+
+
+def test_captures_that_may_still_run_are_said_of_a_node_that_was_cancelled(still, node):
+    nodes = still("a", "cancelled", NAME), still("b", "cancelled", NAME), still("c", "running")
+    assert list(remarks(nodes)) == [f"a, b: {GIVEN_UP.format(NAME)}"]
+    (said,) = remarks([still("a", "cancelled", NAME, f"{NAME}_2")])
+    assert all(f"/{name}.cap" in said for name in (NAME, f"{NAME}_2"))
+    # Before it came to capture in the second try, and while it is being ended there.
+    (said,) = remarks([node("a", "cancelled", capture=None, may_run=(NAME,))])
+    assert said == f"a: {GIVEN_UP.format(NAME)}"
+    assert list(remarks([still("a", "cancelled", "cucmd_x", lasted=None)])) == [
+        f"a: {GIVEN_UP.format('cucmd_x')}",
+        f"a: {NOT_YET.format(NAME)}",
+    ]
+    # A capture that was cut off by a kill while it was being ended.
+    assert list(remarks([still("a", "cancelled", NAME, lasted=None)])) == [
+        f"a: {GIVEN_UP.format(NAME)}"
+    ]
+    ended = node("a", "cancelled", lasted=45, may_run=(), of_capture={"running": False})
     assert list(remarks([ended])) == []
+
+
+def test_what_a_failure_and_notes_say_is_not_said_again_whatever_their_words(still):
+    failure = Failure("interrupted", "it was stopped", True)
+    more = {"error": failure.message, "failure": failure}
+    (said,) = remarks([still("a", "failed", NAME, **more)])
+    assert failure.message in said
+    assert list(remarks([still("a", "succeeded", NAME, notes=("x",))])) == ["a: note: x"]
+    _, said = remarks([still("a", "failed", lasted=None, **more)])  # the job's deadline
+    assert said == f"a: {NOT_YET.format(NAME)}"
+
+
+@pytest.mark.parametrize("status", ["failed", "succeeded", "cancelled"])
+def test_of_a_daemon_without_the_field_is_said_what_is_known(still, node, status):
+    def of_before(node):
+        return replace(node, may_run=None, notes=("a note that it may still run",))
+
+    *_, said = remarks([of_before(still("a", status))])
+    assert said == f"a: {GIVEN_UP.format(NAME)}"
+    *_, said = remarks([of_before(still("a", status, lasted=None))])
+    assert said == f"a: {NOT_YET.format(NAME)}"
+    assert len(list(remarks([of_before(node("a", status, lasted=9))]))) == 1
 
 
 def test_a_capture_is_a_line_when_it_begins_and_when_it_ends(capturing, node, change, clock, began):
