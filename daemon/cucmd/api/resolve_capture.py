@@ -12,7 +12,7 @@ from cucmd.config import InvalidValue
 from cucmd.config.errors import found
 from cucmd.job import Capture, Job
 from cucmd.node.ports import NodeTask
-from cucmd.vos import InvalidArgument, capture
+from cucmd.vos import CaptureCommand, InvalidArgument
 
 # An idle session of a node ends after 30 minutes (vos/NODES.md, section 1), and nothing is typed
 # while a capture runs.
@@ -38,16 +38,10 @@ def resolve_capture(request: CaptureRequest, name: str) -> Capture:
         delete=bool(request.delete),
     )
     try:
-        capture_request(what).command_line()
+        CaptureCommand.of(what, name).command_line()
     except InvalidArgument as error:
         raise InvalidValue(error.field, found(error.value, error.reason)) from None
     return what
-
-
-def capture_request(what: Capture) -> capture.CaptureRequest:
-    return capture.CaptureRequest(
-        what.name, what.interface, what.host, what.port, what.count, what.size
-    )
 
 
 def check_together(job: Job, tasks: Sequence[NodeTask | None], connections: int) -> None:

@@ -74,7 +74,7 @@ from cucmd.node.ports import Shell
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.vos import (
     Broken,
-    CaptureRequest,
+    CaptureCommand,
     Cli,
     Command,
     CommandDone,
@@ -166,9 +166,9 @@ class NodeSession:
         """Sends a command of `vos/forms.py`. Raises `NodeFailed` (connection_lost)."""
         await self._send(self._cli.run(command), command.line)
 
-    async def capture(self, request: CaptureRequest) -> None:
+    async def capture(self, command: CaptureCommand) -> None:
         """Begins a packet capture. Raises `NodeFailed` (connection_lost)."""
-        await self._send(self._cli.capture(request), request.command_line())
+        await self._send(self._cli.capture(command), command.command_line())
 
     async def delete_capture(self, file: str) -> None:
         """Sends the removal of a file of a capture. Raises likewise."""

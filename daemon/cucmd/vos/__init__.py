@@ -28,7 +28,7 @@ split, and memory stays bounded whatever a node sends. What is known of real nod
 
 from cucmd.vos.arguments import InvalidArgument, check_word
 from cucmd.vos.capture import (
-    CaptureRequest,
+    CaptureCommand,
     capture_path,
     delete_line,
     is_file_of,
@@ -82,7 +82,7 @@ __all__ = [
     "Agreed",
     "Asked",
     "Broken",
-    "CaptureRequest",
+    "CaptureCommand",
     "Cli",
     "ClusterTable",
     "Command",

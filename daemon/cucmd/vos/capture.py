@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from cucmd.job import Capture
 from cucmd.vos.arguments import InvalidArgument
 
 MOST_PACKETS = 100_000  # in a file of the node (V)
@@ -30,8 +31,11 @@ _OPTION = re.compile(r"[a-z]{1,12}=")
 _INTERFACE = re.compile(r"[a-z][a-z0-9]{0,14}")
 
 
-class CaptureRequest(msgspec.Struct, frozen=True):
-    """One capture. `host`: an IPv4 address. `size`: bytes that are kept of a packet; None: all."""
+class CaptureCommand(msgspec.Struct, frozen=True):
+    """What is typed on a node for one capture.
+
+    `host`: an IPv4 address. `size`: bytes that are kept of a packet; None: all.
+    """
 
     name: str
     interface: str = "eth0"
@@ -39,6 +43,11 @@ class CaptureRequest(msgspec.Struct, frozen=True):
     port: int | None = None
     count: int = MOST_PACKETS
     size: int | None = None
+
+    @classmethod
+    def of(cls, what: Capture, name: str) -> CaptureCommand:
+        """That of a job, into a file of that name."""
+        return cls(name, what.interface, what.host, what.port, what.count, what.size)
 
     def command_line(self) -> str:
         """The line to type. Raises InvalidArgument."""

@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cucmd.vos import texts
-from cucmd.vos.capture import CaptureRequest, delete_line
+from cucmd.vos.capture import CaptureCommand, delete_line
 from cucmd.vos.commands import FileGet, ReceiverAddress, check_command, typed
 from cucmd.vos.events import Broken, Event
 from cucmd.vos.file_get import FileGetDialogue
@@ -196,12 +196,12 @@ class Cli:
         line = parse_command(command.line).line  # whoever has made it
         return self._type(line, RunningForm(line, self._secrets))
 
-    def capture(self, request: CaptureRequest) -> bytes:
+    def capture(self, command: CaptureCommand) -> bytes:
         """Begins a packet capture, and gives the bytes to send. Raises as `run`.
 
         It runs until `interrupt` as a rule. `Taken` says when the node has taken it.
         """
-        line = request.command_line()
+        line = command.command_line()
         return self._type(line, RunningCapture(line, self._secrets))
 
     def delete_capture(self, file: str) -> bytes:

@@ -126,7 +126,8 @@ class _Run:
             self._tell(self.captured)
             try:
                 await self._report.saved()
-                await self._session.capture(self._request())
+                command = vos.CaptureCommand.of(self._what, self.captured.name)
+                await self._session.capture(command)
                 how = await self._wait()
             except NodeFailed:
                 await self._end("failed")
@@ -137,12 +138,6 @@ class _Run:
             if (wrong := await self._end(how)) is not None:
                 raise NodeFailed(wrong)
         return vos.without_options(self._said)
-
-    def _request(self) -> vos.CaptureRequest:
-        what = self._what
-        return vos.CaptureRequest(
-            self.captured.name, what.interface, what.host, what.port, what.count, what.size
-        )
 
     async def _wait(self) -> str:
         """Why it is to end, or has ended. Raises `NodeFailed`."""

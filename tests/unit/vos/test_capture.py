@@ -13,7 +13,7 @@ from cucmd.vos.forms import FORMS
 from unit.vos.driver import ADMIN_PASSWORD, BANNER
 
 NAME = "cucmd_0a1b2c3d4e5f"
-REQUEST = vos.CaptureRequest(NAME)
+COMMAND = vos.CaptureCommand(NAME)
 LINE = f"utils network capture eth0 file {NAME} count 100000 size all"
 
 
@@ -29,7 +29,7 @@ LINE = f"utils network capture eth0 file {NAME} count 100000 size all"
     ],
 )
 def test_the_line_of_a_capture(fields: dict[str, object], line: str) -> None:
-    assert vos.CaptureRequest(NAME, **fields).command_line() == line
+    assert vos.CaptureCommand(NAME, **fields).command_line() == line
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_the_line_of_a_capture(fields: dict[str, object], line: str) -> None:
 def test_what_would_be_another_command_is_not_typed(field: str, value: object) -> None:
     fields = {"name": NAME, field: value}
     with pytest.raises(vos.InvalidArgument) as refused:
-        vos.CaptureRequest(**fields).command_line()
+        vos.CaptureCommand(**fields).command_line()
     assert refused.value.field == field
 
 
@@ -71,7 +71,7 @@ def test_a_line_has_the_words_of_its_form_and_no_others(
     name: str, interface: str, host: str
 ) -> None:
     try:
-        line = vos.CaptureRequest(name, interface, host).command_line()
+        line = vos.CaptureCommand(name, interface, host).command_line()
     except vos.InvalidArgument:
         return
     form = r"utils network capture [a-z0-9]+ file cucmd_[0-9a-z_]+ count 100000 size all"
@@ -151,7 +151,7 @@ def at_prompt() -> vos.Cli:
 
 def typed() -> tuple[vos.Cli, bytes]:
     cli = at_prompt()
-    return cli, cli.capture(REQUEST)
+    return cli, cli.capture(COMMAND)
 
 
 def test_it_runs_once_the_node_has_echoed_the_line() -> None:
