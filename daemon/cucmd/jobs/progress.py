@@ -56,7 +56,7 @@ class NodeProgress:
         self._files_announced: int | None = None
         self._bytes_announced: int | None = None
         self._complete: set[str] = set()  # paths
-        self.written: list[ReceivedFile] = []  # here, not pushed: what commands have printed
+        self._written: list[ReceivedFile] = []  # here, not pushed: what commands have printed
         self._taken = 0  # of these, by `take_files`
         self._ended = False
         self._attempt = 0
@@ -116,7 +116,12 @@ class NodeProgress:
         self._all_announced = all_of_them
 
     def kept(self, file: ReceivedFile) -> None:
-        self.written.append(msgspec.structs.replace(file, attempt=self._attempt))
+        self._written.append(msgspec.structs.replace(file, attempt=self._attempt))
+
+    @property
+    def written(self) -> Sequence[ReceivedFile]:
+        """Those that were kept, so far."""
+        return tuple(self._written)
 
     def complete(self, files: Sequence[ReceivedFile]) -> None:
         self._complete.update(file.path for file in files if file.closed)
@@ -137,7 +142,7 @@ class NodeProgress:
         Empty at the second call.
         """
         pushed, self._target = self._pushed(), None
-        written, self._taken = self.written[self._taken :], len(self.written)
+        written, self._taken = self._written[self._taken :], len(self._written)
         return [*(file for file in pushed if file.path not in self._filed), *written]
 
     def _pushed(self) -> list[ReceivedFile]:
@@ -171,13 +176,13 @@ class NodeProgress:
 
     def _with_written(self, node: Node) -> Node:
         """The figures of work that opens no upload target."""
-        if self._taken == len(self.written):
+        if self._taken == len(self._written):
             return node
         return node.progress(
             files_announced=None,
             bytes_announced=None,
-            files_received=sum(file.complete for file in self.written),
-            bytes_received=sum(file.size for file in self.written),
+            files_received=sum(file.complete for file in self._written),
+            bytes_received=sum(file.size for file in self._written),
         )
 
     def _heard_at(self) -> datetime | None:

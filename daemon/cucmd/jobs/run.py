@@ -75,6 +75,7 @@ from cucmd.jobs.recovery import RecoveredFiles
 from cucmd.jobs.services import JobServices
 from cucmd.jobs.together import together_of
 from cucmd.node.ports import NodeTask
+from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed
 
 log = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ class JobRun:
         self._scope = trio.CancelScope()  # of `_wait_and_work`
         self._began = False
         self._stopping = False
-        self.reports = [self._report(position) for position in range(len(job.nodes))]
+        self._reports = [self._report(position) for position in range(len(job.nodes))]
         self._concurrency = trio.Semaphore(job.concurrency)
         # Positions of nodes with a connection, or about to open one.
         self._at_work: set[int] = set()
@@ -201,7 +202,7 @@ class JobRun:
         seconds = self.job.timeouts.job
         await trio.sleep(seconds)
         job = self.refresh()
-        for position, report in enumerate(self.reports):
+        for position, report in enumerate(self._reports):
             node = job.nodes[position]
             if report.refusal is not None and not node.settled:
                 job = job.replace_node(position, node.fail(_now(), report.refusal), _now())
@@ -218,7 +219,7 @@ class JobRun:
     # One node
 
     async def _run_node(self, position: int) -> None:
-        task, report = self._tasks[position], self.reports[position]
+        task, report = self._tasks[position], self._reports[position]
         assert task is not None, "only a node that has ended has none"
         ending: Notes | Failure | None = None  # None: cancelled
         unrecorded: Failure | None = None
@@ -260,7 +261,7 @@ class JobRun:
 
     async def _record_files(self, position: int, *, cancelled: bool) -> Failure | None:
         """Puts the received files on record. Gives the failure if that fails."""
-        report = self.reports[position]
+        report = self._reports[position]
         report.at_end()
         self._show_figures(position)
         files = report.take_files()
@@ -290,15 +291,13 @@ class JobRun:
         self._change(self.job.replace_node(position, change(self.job.nodes[position]), _now()))
 
     def _end_node(self, position: int, ending: Notes | Failure) -> None:
-        def change(node: Node) -> Node:
-            if isinstance(ending, Failure):
-                return node.fail(_now(), ending)
-            return node.succeed(_now(), ending)
-
-        self.change_node(position, change)
+        if isinstance(ending, Failure):
+            self.change_node(position, lambda node: node.fail(_now(), ending))
+        else:
+            self.change_node(position, lambda node: node.succeed(_now(), ending))
 
     def _show_figures(self, position: int) -> None:
-        node = self.reports[position].figures(self.job.nodes[position])
+        node = self._reports[position].figures(self.job.nodes[position])
         if node is not self.job.nodes[position]:
             self.job = self.job.replace_node(position, node, _now())
             if node.settled:
@@ -317,6 +316,10 @@ class JobRun:
             node.node == name and (not node.settled or position in self._at_work)
             for position, node in enumerate(self.job.nodes)
         )
+
+    def written(self, position: int) -> Sequence[ReceivedFile]:
+        """What commands have printed so far on a node."""
+        return self._reports[position].written
 
     def shown(self) -> Job:
         """The job as clients may see it: the newest state that is durable."""

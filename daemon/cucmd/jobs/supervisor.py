@@ -294,7 +294,7 @@ class Supervisor:
     def written(self, job_id: str, position: int) -> Sequence[ReceivedFile]:
         """What commands have printed so far on a node of a job that runs; else nothing."""
         run = self._live.get(job_id)
-        return () if run is None else tuple(run.reports[position].written)
+        return () if run is None else run.written(position)
 
     async def _run_of(self, job_id: str) -> JobRun | None:
         """The run of a job that runs; one that is being started or tried again is waited for."""
