@@ -17,8 +17,8 @@ What happens, in order
     login       `wait_for_prompt` returns at the first prompt. After each 5 s of silence an empty
                 line is sent, since some shells print their prompt only then; but only where the
                 last line is finished. One that looks like a question ends the login.
-    at prompt   `command`, `run`, `file_get`, `capture` or `delete_capture` sends one line. They
-                may be called only here.
+    at prompt   `command`, `run`, `file_get`, `capture`, `delete_capture` or `ask_for_prompt` sends
+                one line. They may be called only here.
     command     `next_event` gives what comes of it, one event a call. Bytes are read only
                 while a caller waits in it.
     questions   The node asks: a pager, yes or no, where the receiver is. `vos.Cli` gives a `Send`
@@ -169,6 +169,10 @@ class NodeSession:
     async def capture(self, command: CaptureCommand) -> None:
         """Begins a packet capture. Raises `NodeFailed` (connection_lost)."""
         await self._send(self._cli.capture(command), command.command_line())
+
+    async def ask_for_prompt(self) -> None:
+        """Sends an empty line, after which `Prompted` comes if the node is at its prompt."""
+        await self._send(self._cli.ask_for_prompt(), "")
 
     async def delete_capture(self, file: str) -> None:
         """Sends the removal of a file of a capture. Raises likewise."""

@@ -8,11 +8,12 @@ How it works. Bytes go through the screen, which gives finished lines and the gr
 
     state              entered by                       left by
     LoggingIn          the beginning                    a confirmed prompt, or a question
-    AtPrompt           a confirmed prompt               `quit`, or what the next four name
+    AtPrompt           a confirmed prompt               `quit`, or what the next five name
     RunningCommand     `command`                        a confirmed prompt
     RunningForm        `run`, `delete_capture`          a confirmed prompt
     RunningCapture     `capture`                        a confirmed prompt
     FileGetDialogue    `file_get`                       a confirmed prompt
+    AskedForPrompt     `ask_for_prompt`                 a confirmed prompt
     Recovering         a `Broken` or `Asked` event      a confirmed prompt
     Ended              `quit`, `closed`                 nothing
 
@@ -43,6 +44,7 @@ from cucmd.vos.prompt import (
 from cucmd.vos.screen import Screen
 from cucmd.vos.secrets import Secrets
 from cucmd.vos.states import (
+    AskedForPrompt,
     AtPrompt,
     Ended,
     LoggingIn,
@@ -203,6 +205,14 @@ class Cli:
         """
         line = command.command_line()
         return self._type(line, RunningCapture(line, self._secrets))
+
+    def ask_for_prompt(self) -> bytes:
+        """Types an empty line at the prompt, and gives the bytes to send. Raises NotAtPrompt.
+
+        `Prompted` follows, unless it was output that looks like a prompt and the command still
+        runs: as a rule that of a capture says nothing for long.
+        """
+        return self._type("", AskedForPrompt())
 
     def delete_capture(self, file: str) -> bytes:
         """Begins the removal of a file of a capture, and gives the bytes to send. Raises as `run`.

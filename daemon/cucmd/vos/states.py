@@ -149,6 +149,12 @@ class AtPrompt(State):
     what = "the wait at the prompt"
 
 
+class AskedForPrompt(State):
+    """An empty line was typed at what counts as the prompt. A real one comes again."""
+
+    what = "the wait for another prompt"
+
+
 class Recovering(State):
     """A dialogue has failed and the node is somewhere in it. Only a new prompt ends this."""
 

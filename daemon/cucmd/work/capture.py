@@ -9,7 +9,8 @@ How a capture ends, and what follows
     its duration is over        Ctrl-C; the files are got
     `stop` of the job           the same, not before a second of it: a node that is given Ctrl-C
                                 before it has made its file has none
-    the prompt comes            the count was reached, or the node has ended it; the files are got
+    the prompt comes            the count was reached, or the node has ended it; the files are got.
+                                Enter must bring it again: else it was output, and the capture runs
     a question comes            Ctrl-C; the node fails
     cancel of job or node,      Ctrl-C, for at most `stop_seconds`, which nothing cuts short;
     a deadline of either,       nothing is got. Of all but the node's deadline its state has changed
@@ -166,6 +167,8 @@ class _Run:
                 case vos.CommandDone(lines=lines):
                     self._said = lines
                     self._check_not_refused()
+                    await self._session.ask_for_prompt()
+                case vos.Prompted():
                     return "node"
                 case vos.Asked(question=question):
                     message = f"the node asked {question!r}; it was ended with Ctrl-C"
@@ -201,7 +204,7 @@ class _Run:
         seconds = stop_seconds(self._task.timeouts.grace)
         with trio.move_on_after(seconds, shield=True):
             try:
-                self._said = await self._session.interrupt()
+                self._said = await self._session.interrupt() or self._said
             except NodeFailed as error:
                 return error.failure
             return None

@@ -179,6 +179,20 @@ def test_the_prompt_comes_by_itself_at_the_count() -> None:
     assert cli.quiet() == [vos.CommandDone(("Executing command with options:",))]
 
 
+def test_enter_brings_a_prompt_again_and_nothing_else() -> None:
+    cli, line = typed()
+    with pytest.raises(vos.NotAtPrompt):
+        cli.ask_for_prompt()
+    cli.receive(line + b"\nadmin:")
+    cli.quiet()
+    assert cli.ask_for_prompt() == b"\r"
+    assert cli.receive(b"\r\n") == []
+    assert (cli.quiet_after, cli.at_prompt) == (None, False)
+    assert cli.receive(b"12 packets captured\r\nadmin:") == []
+    assert cli.quiet() == [vos.Prompted()]
+    assert cli.at_prompt
+
+
 def test_after_ctrl_c_the_prompt_counts_at_once() -> None:
     cli, line = typed()
     cli.receive(line + b"\n")

@@ -135,6 +135,37 @@ async def test_one_that_ends_by_itself_before_its_count_is_noted(
     assert "Terminated" in note
 
 
+def prints_a_prompt(seconds: float) -> Act:
+    """As output, after which it says nothing and captures on, for so long or until Ctrl-C."""
+
+    async def act(node: Node) -> None:
+        await trio.sleep(5)
+        await node.say("12:00:01 IP a > b: user admin:", end="")
+        with trio.move_on_after(seconds):
+            await until_ctrl_c(node)
+
+    return act
+
+
+@pytest.mark.parametrize(("seconds", "how"), [(1000, "duration"), (30, "node")])
+async def test_output_that_looks_like_the_prompt_does_not_end_it(
+    tmp_path: Path, autojump_clock: MockClock, seconds: float, how: str
+) -> None:
+    began = trio.current_time()
+    what, _, node, _ = await captured(CaptureNode(tmp_path, runs=prints_a_prompt(seconds)))
+    assert (what.how, what.packets, what.running) == (how, 3, False)
+    assert trio.current_time() - began >= min(WORK.duration, 5 + seconds)
+    assert ("^C" in node.lines) is (how == "duration")
+
+
+async def test_a_cancel_ends_a_capture_that_has_printed_a_prompt(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    node, report, _ = await cancelled_after(CaptureNode(tmp_path, runs=prints_a_prompt(1000)), 20)
+    assert node.lines[-4:] == [LINE, "", "^C", "quit"]
+    assert (report.captures[-1].running, report.captures[-1].how) == (False, "cancelled")
+
+
 async def test_a_stop_ends_it_and_the_file_is_got(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
