@@ -1,4 +1,4 @@
-"""`watch`: as `Client.watch`, but it outlives a restart of the daemon.
+"""`watch`: as `Client.watch`, but it outlives a restart of the daemon. `again`: so does one call.
 
     state           what happens               next
     watching        the connection breaks      away, and the view is told
@@ -13,8 +13,8 @@ daemon that was never there is an error at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
 
 from cucmctl.errors import DaemonUnavailable, ShuttingDown
 from cucmd.api.structs import WatchReply
@@ -23,6 +23,8 @@ from cucmd.api.structs import WatchReply
 DEFAULT = 60.0
 # Seconds between two attempts.
 PAUSE = 0.2
+
+R = TypeVar("R")
 
 
 class Watching(Protocol):
@@ -97,6 +99,30 @@ def watch(
         else:
             return
         time.sleep(_pause(back_by, deadline))
+
+
+def again(call: Callable[[], R], told: Told, *, reconnect: float = DEFAULT) -> R:
+    """What `call` gives. While the daemon is away it is called again: what it does, it must be able
+    to do twice.
+
+    `reconnect`: as for `watch`. Raises what `call` raises.
+    """
+    back_by: float | None = None
+    while True:
+        try:
+            given = call()
+        except (DaemonUnavailable, ShuttingDown) as error:
+            now = time.monotonic()
+            if back_by is None and reconnect:
+                back_by = now + reconnect
+                told.went_away(str(error), reconnect)
+            elif back_by is None or now >= back_by:
+                raise
+        else:
+            if back_by is not None:
+                told.came_back()
+            return given
+        time.sleep(_pause(back_by))
 
 
 def _left(deadline: float | None) -> float | None:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from cucmctl import printer, render
 from cucmctl.client import Client
 from cucmctl.errors import DaemonUnavailable, ShuttingDown
+from cucmctl.reconnect import again
 from cucmctl.times import NODE_ENDED
 from cucmctl.views import Silent
 from cucmd.api.structs import Job, Node, WatchReply
@@ -30,9 +31,10 @@ class Printed(Silent):
     node whose outputs cannot be had because the daemon has gone is asked for again later.
     """
 
-    def __init__(self, client: Client, *, as_json: bool) -> None:
+    def __init__(self, client: Client, *, as_json: bool, reconnect: float) -> None:
         super().__init__(sys.stderr, as_json=as_json)
         self._client = client
+        self._reconnect = reconnect  # seconds that the daemon is waited for at the end
         self._done: set[str] = set()  # nodes of which nothing more can come
         self._numbers: dict[str, set[int]] = {}  # of the outputs that are printed, of each node
         self._seen: dict[str, tuple[int, int]] = {}  # the figures of a node when it was asked for
@@ -46,13 +48,17 @@ class Printed(Silent):
                 self._show(change.job)
 
     def conclude(self, job: Job) -> None:
-        for node in job.nodes:
-            if node.node not in self._done:
-                self._print_new(job, node)
+        # A daemon that is stopped ends the job first, and may be gone before it is asked.
+        again(lambda: self._print_rest(job), self, reconnect=self._reconnect)
         if self._json:
             printer.json_line({"job": job})
         for text in render.ending(job):
             printer.line(text, self._stream)
+
+    def _print_rest(self, job: Job) -> None:
+        for node in job.nodes:
+            if node.node not in self._done:
+                self._print_new(job, node)
 
     def _show(self, job: Job) -> None:
         # The one that was begun comes first.

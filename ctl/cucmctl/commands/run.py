@@ -131,7 +131,7 @@ def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
     return follow(
         client,
         job.job_id,
-        lambda: Printed(client, as_json=arguments.json),
+        lambda: Printed(client, as_json=arguments.json, reconnect=arguments.reconnect),
         reconnect=arguments.reconnect,
         begun=job,
     )

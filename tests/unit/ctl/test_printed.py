@@ -35,7 +35,7 @@ class Followed:
     def __init__(self, make_job, make_node, *, as_json: bool = False) -> None:
         self._make = make_job, make_node
         self.daemon = Daemon()
-        self.view = Printed(self.daemon, as_json=as_json)
+        self.view = Printed(self.daemon, as_json=as_json, reconnect=60)
 
     def job(self, status: str = "running", **nodes: tuple[str, int]) -> Job:
         make_job, make_node = self._make
@@ -130,6 +130,20 @@ def test_what_could_not_be_had_is_printed_once_when_the_daemon_is_back(
     followed.daemon.gone = False
     followed.show(a=("failed", 2))
     assert heads() == ["a2"]
+
+
+def test_the_end_waits_for_a_daemon_that_went_away_once_the_job_had_ended(
+    followed: Followed, heads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed.daemon.gone = True
+    followed.show(a=("failed", 2))
+
+    def comes_back(seconds: float) -> None:
+        followed.daemon.gone = False
+
+    monkeypatch.setattr("cucmctl.reconnect.time.sleep", comes_back)
+    followed.conclude(a=("failed", 2))
+    assert heads() == ["a1", "a2"]
 
 
 def test_json_is_an_output_a_line_and_the_job_at_the_end(
