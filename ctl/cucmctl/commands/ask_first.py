@@ -12,10 +12,15 @@ from cucmctl import printer
 from cucmctl.client import Client
 from cucmctl.cluster import discover_first
 from cucmctl.commands import lookup
+from cucmctl.commands.follow import report_job_goes_on
 from cucmctl.options import Once, UsageError
 from cucmctl.reconnect import watch
 from cucmctl.views import View
 from cucmd.api.structs import Job, Login, Timeouts
+
+
+class AskingInterrupted(KeyboardInterrupt):
+    """Ctrl-C while a cluster is asked for its nodes. What goes on was said; nothing has begun."""
 
 
 def add_cluster_of(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +61,7 @@ def ask_first(
     """Asks each of these clusters, one after the other.
 
     `reconnect`: seconds within which a daemon that goes away meanwhile must be back.
-    Raises as `discover_first` does.
+    Raises as `discover_first` does, and `AskingInterrupted`.
     """
     for name in names:
         discover_first(
@@ -73,6 +78,10 @@ def _wait(client: Client, begun: Job, reconnect: float) -> Job:
     """The discovery once it has ended, also after a restart of the daemon."""
     job = begun
     printer.note(f"job {job.job_id} asks {job.nodes[0].node} for the nodes of its cluster")
-    for change in watch(client, job.job_id, View(), reconnect=reconnect, known=True):
-        job = change.job or job
+    try:
+        for change in watch(client, job.job_id, View(), reconnect=reconnect, known=True):
+            job = change.job or job
+    except KeyboardInterrupt:
+        report_job_goes_on(job, job.job_id)
+        raise AskingInterrupted from None
     return job

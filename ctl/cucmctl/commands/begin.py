@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from cucmctl import exits, printer
 from cucmctl.client import Client
+from cucmctl.commands.ask_first import AskingInterrupted
 from cucmctl.commands.follow import add_reconnect, follow, report_job_goes_on, view_on
 from cucmctl.errors import ClientError, InvalidRequest
 from cucmctl.options import Once, label, nodes_at_once, seconds
@@ -114,6 +115,9 @@ def begin(
         return exits.INTERRUPTED
     try:
         job = call(login)
+    except AskingInterrupted:
+        printer.note("nothing else was started")
+        return exits.INTERRUPTED
     except KeyboardInterrupt:
         printer.note("interrupted before the daemon answered; did it begin? cucmctl list")
         return exits.INTERRUPTED

@@ -1,5 +1,8 @@
 """`start` on clusters: what is looked up, asked first, and said, before and after."""
 
+import signal
+import threading
+
 import pytest
 
 BERLIN = {"nodes_total": 1, "nodes_configured": 1, "name": "berlin", "publisher": "pub"}
@@ -160,6 +163,24 @@ def test_after_any_other_end_nothing_is_started(
     cluster = Cluster(canned, node, job, ending=ending, code=code, before=before)
     done = ctl("start", "berlin", *START)
     assert (done.returncode, done.stdout) == (exit_code, "")
+    assert "Start" not in cluster.methods
+
+
+def test_after_ctrl_c_it_is_said_which_job_goes_on_and_that_nothing_else_was_started(
+    canned, node, job, in_shell
+):
+    cluster = Cluster(canned, node, job)
+    held = threading.Event()
+    canned.watch(job("running", node("pub", "running"), kind="discover"), then=held)
+    shell = in_shell("exec $CUCMCTL start berlin --path x --credential lab")
+    canned.until_called("Watch")
+    shell.send_signal(signal.SIGINT)
+    out, error = shell.communicate(timeout=30)
+    held.set()
+    assert (shell.returncode, out) == (130, "")
+    assert "3f2a00112233 goes on" in error
+    assert "nothing else was started" in error
+    assert "did it begin" not in error
     assert "Start" not in cluster.methods
 
 
