@@ -47,6 +47,12 @@ class DiscoveryFailed(ClientError):
         why = node.error or f"the discovery ended {job.status}"
         super().__init__(f"{node.node} has not named the nodes of its cluster: {why}")
 
+    @property
+    def hint(self) -> str | None:
+        """What to do about it."""
+        failure = self.job.nodes[0].failure
+        return failure.hint if failure else None
+
 
 class UnknownTarget(ClientError):
     """A name on the command line is no cluster, but like one, and no host has an address by it."""

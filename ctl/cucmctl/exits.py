@@ -105,6 +105,11 @@ def complaint(error: ClientError) -> str:
     return str(error)
 
 
+def hint(error: ClientError) -> str | None:
+    """What to do about an error, where that is known of the node that has failed."""
+    return error.hint if isinstance(error, DiscoveryFailed) else None
+
+
 def _typed(parameter: str) -> str:
     path = parameter.removeprefix("$.").partition("[")[0]
     section, _, name = path.rpartition(".")

@@ -156,6 +156,8 @@ def _run(arguments: list[str]) -> int:
         return exits.USAGE
     except ClientError as error:
         printer.note(exits.complaint(error))
+        if hint := exits.hint(error):
+            printer.note(f"  hint: {hint}")
         return exits.of_error(error)
 
 

@@ -34,7 +34,8 @@ class Cluster:
     def __init__(self, canned, node, job, *, ending="succeeded", code=None, before=None):
         self.canned = canned
         self._before, self._asked = before, False
-        failure = {"code": code, "message": "no", "retryable": True} if code else None
+        failure = {"code": code, "message": "no", "retryable": True, "hint": "do this"}
+        failure = failure if code else None
         begun = job("running", node("pub", "running"), kind="discover")
         ended = job(ending, node("pub", ending, failure=failure, error=code), kind="discover")
         canned.on("Clusters", self._clusters)
@@ -163,6 +164,7 @@ def test_after_any_other_end_nothing_is_started(
     cluster = Cluster(canned, node, job, ending=ending, code=code, before=before)
     done = ctl("start", "berlin", *START)
     assert (done.returncode, done.stdout) == (exit_code, "")
+    assert ("hint: do this" in done.stderr) == (code is not None)
     assert "Start" not in cluster.methods
 
 
