@@ -61,7 +61,9 @@ def _full(error: str) -> str:
 
 def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
     """The clusters of the configuration, by name. Says what a person may have meant by a name that
-    is like one of them; raises `UnknownTarget` if it cannot be a host.
+    is like one of them; raises `UnknownTarget` if it cannot be a host, or is no part of a cluster.
+
+    `names`: without the part that was meant of a cluster, see `base_of`.
     """
     clusters: Iterable[Cluster] = ()
     with _if_it_can_answer():
@@ -69,6 +71,7 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
     by_name = {cluster.name: cluster for cluster in clusters if cluster.name is not None}
     for name in names:
         if name not in by_name:
+            _check_part(name, by_name)
             _check_misspelt(client, name, by_name)
     return by_name
 
@@ -85,6 +88,15 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
         with _if_it_can_answer():
             _say_how_many_others(names[0], client.clusters(names[0]), verb)
     return [base for base in bases if base in by_name and _has_only_publisher(by_name[base])]
+
+
+def _check_part(name: str, clusters: Iterable[str]) -> None:
+    cluster, colon, part = name.partition(":")
+    if not colon or cluster not in clusters or part.isdecimal():  # with a port it is a host
+        return
+    if part in PARTS:
+        raise UnknownTarget(f"{name!r}: one node is to be named here; give {cluster} or a host")
+    raise UnknownTarget(f"{name!r}: a cluster has no such part{near.hint(part, PARTS)}")
 
 
 def _check_misspelt(client: Client, name: str, clusters: Iterable[str]) -> None:

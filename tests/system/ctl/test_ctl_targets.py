@@ -245,6 +245,28 @@ def test_a_misspelt_cluster_is_refused_before_the_password_is_asked_for(canned, 
     assert {method for method, _ in canned.calls} <= {"Clusters"}
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("start", "bern:subscriber", "--path", "x"), "subscribers"),
+        (("check", "bern:cupps"), "cups"),
+        (("run", "a", "bern:x", "--", "show status"), "cups, publisher, subscribers"),
+        (("discover", "bern:publisher"), "give bern"),
+        (("check", "--cluster-of", "bern:publisher"), "give bern"),
+    ],
+)
+def test_a_misspelt_part_is_refused_before_the_password_is_asked_for(
+    canned, terminal, words, meant
+):
+    knows(canned, "bern")
+    asked = terminal(words[0], "--user", "administrator", *words[1:])
+    assert asked.ended() == 5
+    text = " ".join(asked.screen.split())
+    assert meant in text
+    assert "Password" not in text
+    assert {method for method, _ in canned.calls} <= {"Clusters"}
+
+
 def test_a_host_with_a_name_like_that_of_a_cluster_is_one(canned, terminal):
     knows(canned, "localhosts")
     asked = terminal("start", "localhost", "--path", "x", "--user", "administrator")
