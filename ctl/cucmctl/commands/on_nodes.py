@@ -47,15 +47,18 @@ def begin_on_nodes(
     call: Callable[[Client, list[str], OnNodes], Job],
     *,
     check: Callable[[Client], None] = lambda client: None,
+    check_early: Callable[[], None] = lambda: None,
     stay: Stay | None = None,
 ) -> int:
     """Starts a job with the options of `begin.add_how`, `add_login_options` and `add_try_all`. The
     exit code.
 
-    timeouts  the names of those that the verb has
-    call      starts the job on these names; `OnNodes` are its other arguments
-    check     looks at what only this verb has, before the password is asked for
-    stay      as for `begin`
+    timeouts     the names of those that the verb has
+    call         starts the job on these names; `OnNodes` are its other arguments
+    check        looks at what only this verb has, before the password is asked for
+    check_early  looks at what the daemon would refuse, where somebody is asked for a password, or a
+                 node for its cluster, before the daemon is
+    stay         as for `begin`
     """
     given, labels = timeouts_of(arguments, timeouts), labels_of("--label", arguments.label)
     check_user(arguments)
@@ -64,6 +67,8 @@ def begin_on_nodes(
         check(client)
         lookup.check_credential(client, arguments.credential)
         targets, discovered = targets_of(client, arguments, verb)
+        if discovered or arguments.user is not None:
+            check_early()
 
         def start(login: Login) -> Job:
             ask_first(client, discovered, login, given, reconnect=arguments.reconnect)

@@ -8,16 +8,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 
-from cucmctl import printer, render
+from cucmctl import near, printer, render
 from cucmctl.client import Client
 from cucmctl.commands.ask_first import add_cluster_of, check_targets
 from cucmctl.commands.begin import add_how, add_login_options, add_try_all
 from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
 from cucmctl.commands.printed import Printed
+from cucmctl.errors import InvalidRequest
 from cucmctl.options import Command, Once, UsageError, VerbParser
+from cucmd.api import error_structs, structs
 from cucmd.api.structs import Job
 
 TIMEOUTS = {
@@ -113,6 +116,25 @@ def _from_file(name: str, password_file: str | None) -> list[str]:
     return commands
 
 
+def _check_commands(commands: Sequence[str]) -> None:
+    """Raises `InvalidRequest` for one that begins as no form does. The daemon checks the rest."""
+    heads = [head_of(form) for form in FORMS]
+    for position, command in enumerate(commands):
+        words = command.split()
+        if not any(words[: len(head)] == head for head in heads):
+            like = near.hint(" ".join(words[:4]), map(" ".join, heads))
+            reason = f"{command!r}: is not one of the commands that may be run{like}"
+            raise InvalidRequest(
+                f"{structs.INTERFACE}.InvalidRequest",
+                error_structs.InvalidRequest(f"commands[{position}]", reason),
+            )
+
+
+def head_of(form: str) -> list[str]:
+    """The fixed words that it begins with."""
+    return list(takewhile(lambda word: not word.isupper() and word[0] != "[", form.split()))
+
+
 def _run(arguments: argparse.Namespace) -> int:
     check_targets(arguments, "TARGET (see cucmctl run --help)")
     commands = _commands(arguments)
@@ -120,7 +142,14 @@ def _run(arguments: argparse.Namespace) -> int:
     def call(client: Client, targets: list[str], how: OnNodes) -> Job:
         return client.run(targets, commands, **how)
 
-    return begin_on_nodes(arguments, "run", TIMEOUTS, call, stay=_stay)
+    return begin_on_nodes(
+        arguments,
+        "run",
+        TIMEOUTS,
+        call,
+        check_early=lambda: _check_commands(commands),
+        stay=_stay,
+    )
 
 
 def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:

@@ -104,6 +104,15 @@ def test_commands_are_run_on_all_of_a_cluster_that_was_asked_first(canned, ctl, 
     assert asked["nodes"] == asked["discovered"] == targets[-1:]
 
 
+def test_no_cluster_is_asked_for_a_command_that_is_none(canned, ctl, node, job):
+    cluster = Cluster(canned, node, job)
+    words = ("show", "status", "--then", "show", "tech", "network")
+    done = ctl("run", "berlin", "--credential", "lab", "--", *words)
+    assert done.returncode == 65
+    assert "COMMAND: 'show tech network'" in done.stderr
+    assert not {"Discover", "Run"} & set(cluster.methods)
+
+
 @pytest.mark.parametrize("targets", [["berlin"], ["--cluster-of", "somewhere"]])
 @pytest.mark.parametrize("method", ["Capture", "Check"])
 def test_a_cluster_is_asked_first_before_packets_are_captured_and_before_a_check(
@@ -216,6 +225,14 @@ def test_each_verb_says_how_all_of_a_cluster_without_a_name_is_meant(canned, ctl
 def test_a_known_node_with_a_name_like_its_cluster_is_not_called_misspelt(canned, ctl, node, job):
     Cluster(canned, node, job, before="seen")
     assert "did you mean" not in ctl("start", "berlin1", *START).stderr
+
+
+def test_a_misspelt_command_is_refused_before_the_password_is_asked_for(canned, terminal):
+    asked = terminal("run", "a", "--user", "administrator", "--", "show", "statsu")
+    assert asked.ended() == 65
+    text = " ".join(asked.screen.split())
+    assert "did you mean show status" in text
+    assert "Password" not in text
 
 
 def knows(canned, cluster):
