@@ -77,7 +77,8 @@ def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:
 
 
 def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -> list[str]:
-    """Those of the targets that are clusters of which only the publisher is configured.
+    """Those of the targets that are clusters of which only the publisher is configured, and more
+    than that is meant.
 
     `verb`: what was typed before. Says what `check_names` does, and raises it; of a node, how many
     others its cluster has.
@@ -87,7 +88,8 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
     if len(names) == 1 and names[0] not in by_name:
         with _if_it_can_answer():
             _say_how_many_others(names[0], client.clusters(names[0]), verb)
-    return [base for base in bases if base in by_name and _has_only_publisher(by_name[base])]
+    more = {base_of(name) for name in names if not name.endswith(":publisher")}
+    return [base for base in bases if base in more and _has_only_publisher(by_name.get(base))]
 
 
 def _check_part(name: str, clusters: Iterable[str]) -> None:
@@ -126,8 +128,8 @@ def base_of(name: str) -> str:
     return base if part in PARTS else name
 
 
-def _has_only_publisher(cluster: Cluster) -> bool:
-    return cluster.nodes_configured == 1 and cluster.publisher is not None
+def _has_only_publisher(cluster: Cluster | None) -> bool:
+    return cluster is not None and cluster.nodes_configured == 1 and cluster.publisher is not None
 
 
 def _say_how_many_others(host: str, clusters: Sequence[Cluster], verb: str) -> None:

@@ -75,6 +75,7 @@ class Cluster:
         (["berlin"], "berlin"),
         (["berlin:cups"], "berlin"),
         (["bern", "berlin"], "berlin"),
+        (["berlin:publisher", "berlin:subscribers"], "berlin"),
         (["--cluster-of", "somewhere"], "somewhere"),
         (["--cluster-of", "bern"], "bern"),
     ],
@@ -127,9 +128,10 @@ def test_a_cluster_is_asked_first_before_packets_are_captured_and_before_a_check
     assert asked["nodes"] == asked["discovered"] == targets[-1:]
 
 
-def test_a_cluster_with_nodes_is_not_asked(canned, ctl, node, job):
+@pytest.mark.parametrize("target", ["bern", "bern:cups", "berlin:publisher"])
+def test_a_cluster_whose_nodes_are_configured_is_not_asked(canned, ctl, node, job, target):
     cluster = Cluster(canned, node, job)
-    done = ctl("start", "bern", *START)
+    done = ctl("start", target, *START)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Discover" not in cluster.methods
     assert "discovered" not in cluster.start
