@@ -81,7 +81,7 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
     than that is meant.
 
     `verb`: what was typed before. Says what `check_names` does, and raises it; of a node, how many
-    others its cluster has.
+    others its cluster has; of a cluster with nodes, how many it has named beside these.
     """
     bases = list(dict.fromkeys(base_of(name) for name in names))
     by_name = check_names(client, bases)
@@ -89,7 +89,11 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
         with _if_it_can_answer():
             _say_how_many_others(names[0], client.clusters(names[0]), verb)
     more = {base_of(name) for name in names if not name.endswith(":publisher")}
-    return [base for base in bases if base in more and _has_only_publisher(by_name.get(base))]
+    asked = [base for base in bases if base in more and _has_only_publisher(by_name.get(base))]
+    for base in bases:
+        if base in by_name and base in more and base not in asked:
+            _say_how_many_are_left_out(base, by_name[base])
+    return asked
 
 
 def _check_part(name: str, clusters: Iterable[str]) -> None:
@@ -139,3 +143,12 @@ def _say_how_many_others(host: str, clusters: Sequence[Cluster], verb: str) -> N
             node = "node" if others == 1 else "nodes"
             whole = cluster.name or f"--cluster-of {cluster.asked}"
             printer.note(f"{host} has {others} other {node} in its cluster; all: {verb} {whole}")
+
+
+def _say_how_many_are_left_out(name: str, cluster: Cluster) -> None:
+    if (left_out := cluster.nodes_total - cluster.nodes_configured) > 0:
+        node = "node is" if left_out == 1 else "nodes are"
+        printer.note(
+            f"{left_out} {node} left out, which {name} has named and the configuration has not: "
+            f"cucmctl clusters {name}"
+        )

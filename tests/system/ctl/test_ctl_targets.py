@@ -137,6 +137,16 @@ def test_a_cluster_whose_nodes_are_configured_is_not_asked(canned, ctl, node, jo
     assert "discovered" not in cluster.start
 
 
+def test_nodes_that_the_configuration_has_not_are_not_left_out_without_a_word(
+    canned, ctl, node, job
+):
+    Cluster(canned, node, job)
+    named = {**BERN, "nodes_total": 4}
+    canned.on("Clusters", lambda asked: {"clusters": [] if "name" in asked else [BERLIN, named]})
+    assert "2 nodes are left out" in ctl("start", "bern:subscribers", *START).stderr
+    assert ctl("start", "bern:publisher", *START).stderr == ""
+
+
 def test_accepting_nodes_is_a_field_of_the_request(canned, ctl, node, job):
     cluster = Cluster(canned, node, job)
     assert ctl("start", "berlin", *START, "--accept-nodes").returncode == 0
