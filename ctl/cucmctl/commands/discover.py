@@ -8,18 +8,29 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
-from cucmctl import found, printer, render
+from cucmctl import exits, found, printer, render
 from cucmctl.client import Client
+from cucmctl.cluster import changes, last_named
 from cucmctl.commands import lookup
 from cucmctl.commands.begin import add_login_options, begin, timeouts_of
 from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.login import check_user, login_of
+from cucmctl.errors import (
+    DaemonUnavailable,
+    MethodNotFound,
+    NotPermitted,
+    ShuttingDown,
+    StorageFailed,
+)
 from cucmctl.options import Command, Once, UsageError, VerbParser, label, labels_of, seconds
 from cucmctl.remarks import remarks
 from cucmctl.views import Silent
 from cucmd.api.structs import Job, Node
+from cucmd.api.structs_clusters import Cluster
 
 TIMEOUTS = {
     "connect": "to reach the node",
@@ -72,6 +83,7 @@ def _discover(arguments: argparse.Namespace) -> int:
         client.connect()  # before the password is asked for
         lookup.check_credential(client, arguments.credential)
         lookup.check_names(client, [arguments.publisher])
+        before = _last_named(client, arguments.publisher)
         return begin(
             client,
             arguments,
@@ -82,19 +94,31 @@ def _discover(arguments: argparse.Namespace) -> int:
                 timeouts=timeouts_of(arguments, TIMEOUTS),
                 labels=labels or None,
             ),
-            stay=_stay,
+            stay=partial(_stay, before),
         )
 
 
-def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
+def _stay(before: Cluster | None, client: Client, job: Job, arguments: argparse.Namespace) -> int:
+    """`before`: the cluster as it was known."""
     printer.note(f"job {job.job_id} asks {job.nodes[0].node}")
-    return follow(
+    code = follow(
         client,
         job.job_id,
         lambda: Discovered(arguments),
         reconnect=arguments.reconnect,
         begun=job,
     )
+    if before is not None and code == exits.DONE:
+        for text in changes(before, _last_named(client, arguments.publisher)):
+            printer.note(text)
+    return code
+
+
+def _last_named(client: Client, name: str) -> Cluster | None:
+    """As `cluster.last_named`; None also if the daemon cannot say, which hinders no discovery."""
+    with suppress(MethodNotFound, NotPermitted, StorageFailed, DaemonUnavailable, ShuttingDown):
+        return last_named(client, name)
+    return None
 
 
 class Discovered(Silent):

@@ -92,6 +92,17 @@ def test_a_cluster_with_only_a_publisher_is_asked_first(canned, ctl, node, job, 
     assert "accept_nodes" not in cluster.start
 
 
+def test_a_discovery_by_itself_says_which_nodes_are_new_and_gone(canned, ctl, node, job):
+    Cluster(canned, node, job, before="seen")
+    done = ctl("discover", "berlin", "--credential", "lab")
+    assert done.returncode == 0, done.stderr
+    assert "new since 2026-03-01 08:00 UTC: 10.0.0.4" in done.stderr
+    assert "gone since 2026-03-01 08:00 UTC: 10.0.0.3" in done.stderr
+    failed = Cluster(canned, node, job, ending="failed", code="auth_failed", before="seen")
+    assert "since" not in ctl("discover", "berlin", "--credential", "lab").stderr
+    assert "Discover" in failed.methods
+
+
 @pytest.mark.parametrize("targets", [["berlin"], ["--cluster-of", "somewhere"]])
 def test_commands_are_run_on_all_of_a_cluster_that_was_asked_first(canned, ctl, node, job, targets):
     cluster = Cluster(canned, node, job)
