@@ -81,7 +81,8 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
     than that is meant.
 
     `verb`: what was typed before. Says what `check_names` does, and raises it; of a node, how many
-    others its cluster has; of a cluster with nodes, how many it has named beside these.
+    others its cluster has; of a cluster with nodes, how many it has named beside these, and whether
+    it is known which of them are subscribers.
     """
     bases = list(dict.fromkeys(base_of(name) for name in names))
     by_name = check_names(client, bases)
@@ -93,6 +94,8 @@ def only_publishers(client: Client, names: Sequence[str], verb: str = "start") -
     for base in bases:
         if base in by_name and base in more and base not in asked:
             _say_how_many_are_left_out(base, by_name[base])
+            if f"{base}:subscribers" in names:
+                _say_if_not_known_which(base, by_name[base])
     return asked
 
 
@@ -151,4 +154,13 @@ def _say_how_many_are_left_out(name: str, cluster: Cluster) -> None:
         printer.note(
             f"{left_out} {node} left out, which {name} has named and the configuration has not: "
             f"cucmctl clusters {name}"
+        )
+
+
+def _say_if_not_known_which(name: str, cluster: Cluster) -> None:
+    if cluster.discovered_at is None:
+        known = "all but its publisher" if cluster.publisher else "all of its nodes"
+        printer.note(
+            f"{name}:subscribers: {known}, for which of them are subscribers is not known; "
+            "ask first: cucmctl discover"
         )

@@ -158,6 +158,14 @@ def test_nodes_that_the_configuration_has_not_are_not_left_out_without_a_word(
     assert ctl("start", "bern:publisher", *START).stderr == ""
 
 
+def test_that_it_is_not_known_which_nodes_are_subscribers_is_said(canned, ctl, node, job):
+    Cluster(canned, node, job)
+    assert "not known" in ctl("start", "bern:subscribers", *START).stderr
+    asked = {**BERN, "asked": "b", "discovered_at": "2026-03-01T08:00:00Z"}
+    canned.on("Clusters", lambda given: {"clusters": [] if "name" in given else [asked]})
+    assert ctl("start", "bern:subscribers", *START).stderr == ""
+
+
 def test_accepting_nodes_is_a_field_of_the_request(canned, ctl, node, job):
     cluster = Cluster(canned, node, job)
     assert ctl("start", "berlin", *START, "--accept-nodes").returncode == 0
