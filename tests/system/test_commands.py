@@ -100,6 +100,9 @@ def test_the_command_prints_what_nodes_say_and_keeps_it(tmp_path: Path, daemon: 
     assert manifest["job"]["work"]["commands"] == [STATUS, SERVICES]
     assert len(manifest["files"]) == 6
     kept = [out / one["path"] for one in manifest["files"]]
+    assert {str(path.parent.relative_to(out)) for path in kept} == {
+        f"{node.replace(':', '_')}/output" for node in lab.nodes
+    }
     assert all(path.read_text().strip() for path in kept)
     assert daemon.ctl("verify", job_id).returncode == 0
     listed = json.loads(daemon.ctl("--json", "list", "--kind", "run").stdout)

@@ -49,8 +49,10 @@ def folder(node: Node) -> str:
 
 
 def name_of(file: ReceivedFile, node: Node) -> str:
-    """The file's path as the node named it, without the folder of the job."""
-    return file.path.removeprefix(f"{folder(node)}/files/")
+    """The file's path below the folder of the node: as the node named it, or what a command has
+    printed as `output/001-show-status.txt`.
+    """
+    return file.path.removeprefix(f"{folder(node)}/").removeprefix("files/")
 
 
 def is_output(file: ReceivedFile, node: Node) -> bool:
