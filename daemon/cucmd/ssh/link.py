@@ -148,7 +148,8 @@ class Link:
     """
 
     def __init__(self, sock: socket.socket, opener: Opener) -> None:
-        self.local_address: str = sock.getsockname()[0]
+        # A node that was named by an IPv4 address within IPv6 is told the IPv4 address.
+        self.local_address: str = sock.getsockname()[0].removeprefix("::ffff:")
         self.peer_address: str = _peer_address(sock)
         self._socket = sock
         self._opener = opener
