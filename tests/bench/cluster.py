@@ -42,7 +42,7 @@ def run(nodes: int = 400) -> dict[str, Any]:
         "login": login,
         "reply": reply,
         "closed": closed,
-        "closed_cleanly": report["closed_cleanly"],
+        "dropped": report["dropped"],
         "memory": memory,
         "memory_idle": idle,
     }

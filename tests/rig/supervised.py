@@ -11,6 +11,7 @@ from cucmd.config import Limits
 from cucmd.failure import Code, fail
 from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.jobs.events import Feed
+from cucmd.jobs.hold_back import Speaks
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.services import JobServices, Locate
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
@@ -93,7 +94,10 @@ class SupervisorHarness:
 
 @asynccontextmanager
 async def supervisor_harness(
-    tmp_path: Path, limits: Limits | None = None, locate: Locate | None = None
+    tmp_path: Path,
+    limits: Limits | None = None,
+    locate: Locate | None = None,
+    speaks: Speaks | None = None,
 ) -> AsyncIterator[SupervisorHarness]:
     limits = limits or Limits()
     tmp_path.mkdir(exist_ok=True)
@@ -103,7 +107,9 @@ async def supervisor_harness(
         return await made[0].work_on_node(task, report)
 
     async with open_store(tmp_path / "cucmd.db") as store:
-        services = JobServices(store, Feed(), Admission(limits), work_on_node, locate or by_name)
+        services = JobServices(
+            store, Feed(), Admission(limits), work_on_node, locate or by_name, speaks
+        )
         async with open_supervisor(services, tmp_path / "jobs", limits) as supervisor:
             made.append(SupervisorHarness(supervisor, services, tmp_path))
             yield made[0]

@@ -144,7 +144,8 @@ def test_cancel_during_running_prevents_new_running_nodes(
         client.cancel(job.job_id)
         wait_until(lambda: lab.report()["connections_now"] == 0)
         assert statuses(client.status(job.job_id)) == ["cancelled"] * 6
-    assert lab.report()["connections_ever"] == 2
+    contacted = [one["connections_ever"] > 0 for one in lab.report()["nodes"].values()]
+    assert contacted.count(True) == 2
 
 
 def test_cancel_updates_job_status_immediately(daemon: Daemon, make_lab: MakeLab) -> None:

@@ -117,7 +117,7 @@ class JobRun:
         unrecorded = () if recovered is None else recovered.unrecorded
         manifest = Manifest(directory)
         self._filing = Filing(job.job_id, services.store, manifest, unrecorded)
-        self._hold_back = HoldBack(tasks, services.trusted, try_all=job.try_all)
+        self._hold_back = HoldBack(tasks, services.trusted, services.speaks, try_all=job.try_all)
         self._scopes = [trio.CancelScope() for _ in job.nodes]
         self._scope = trio.CancelScope()  # of `_wait_and_work`
         self._began = False

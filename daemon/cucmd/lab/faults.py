@@ -152,7 +152,7 @@ RULES: dict[Kind, Rule] = {
     Kind.CLOSE_AFTER_ACCEPT: Rule("TCP is accepted and closed at once"),
     Kind.NOT_SSH: Rule("garbage in place of SSH's identification"),
     Kind.KEX: Rule("only a key exchange that clients do not offer"),
-    Kind.KEY_CHANGED: Rule("another host key from the second connection on"),
+    Kind.KEY_CHANGED: Rule("another host key once the first was shown"),
     Kind.REFUSE_LOGIN: Rule("the right password is refused"),
     Kind.LOCKOUT: Rule("no login works after N refused ones (3)", unit="N", number=3),
     Kind.ENDLESS_BANNER: Rule("the greeting never ends"),

@@ -47,7 +47,7 @@ class NodeServer:
         self._node = node
         self._sock = sock
         self._keys = keys
-        self._accepted = 0
+        self.key_shown = False  # to a client that has sent something
         self._closed = False
         self._unserved: set[socket.socket] = set()  # accepted, and no protocol has them yet
         self._transports: set[Callable[[], None]] = set()
@@ -78,7 +78,6 @@ class NodeServer:
             _log.warning("node %d: accept: %s", self._node.index, error)
             return
         sock.setblocking(False)
-        self._accepted += 1
         self._node.count("connections_ever")
         self._node.count("connections_now")
         self._unserved.add(sock)
@@ -123,7 +122,7 @@ class NodeServer:
     async def _speak_ssh(self, sock: socket.socket) -> None:
         node = self._node
         algorithms = ALGORITHMS[node.options.algorithms]
-        changed = self._accepted > 1 and node.plan.take(Kind.KEY_CHANGED)
+        changed = self.key_shown and node.plan.take(Kind.KEY_CHANGED)
         kex = (UNCOMMON_KEX,) if node.plan.take(Kind.KEX) else algorithms.kex
         connection = Connection(node, self, sock)
         try:
@@ -209,6 +208,8 @@ class Connection(asyncssh.SSHServer):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.lost(self.cut)
+        if self._conn is not None and self._conn.get_extra_info("client_version"):
+            self._server.key_shown = True
         if self._cut_by_node:
             self.node.count("cut_by_node")
         else:
@@ -222,6 +223,10 @@ class Connection(asyncssh.SSHServer):
             self._conn.abort()
 
     # -- login
+
+    def begin_auth(self, username: str) -> bool:
+        self._server.key_shown = True
+        return True
 
     def auth_completed(self) -> None:
         self._logged_in = True
@@ -275,10 +280,10 @@ def _closed_in_order(exc: Exception | None, *, logged_in: bool) -> bool:
     """Whether the client has closed the connection in an orderly way.
 
     asyncssh gives None after a disconnect "by application", an error of its own for each other
-    reason, and ConnectionLost where the bytes just ended. The last is orderly only before the
-    login: clients whose login fails often close without a disconnect.
+    reason, and ConnectionLost where the bytes just ended. That is orderly only before the login, as
+    is a reset: clients whose login fails often close without a disconnect.
     """
-    if isinstance(exc, asyncssh.ConnectionLost):
+    if isinstance(exc, (asyncssh.ConnectionLost, ConnectionError)):
         return not logged_in
     return exc is None or isinstance(exc, asyncssh.DisconnectError)
 

@@ -39,6 +39,7 @@ from cucmd.jobs.recovery import drop_half_written
 from cucmd.jobs.services import JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import NodeTask, Report
+from cucmd.node.reachable import speaks
 from cucmd.node.resolver import Resolver, locate
 from cucmd.node.zones import zone_of
 from cucmd.paths import private_socket
@@ -142,7 +143,7 @@ async def _daemon(
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
             work = _work_on_node(Ssh(receiver, known_hosts), partial(_rate, store))
-            services = JobServices(store, Feed(), Admission(config.limits), work, locate)
+            services = JobServices(store, Feed(), Admission(config.limits), work, locate, speaks)
             signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on
             directory = config.daemon.state_directory / "jobs"
             async with open_supervisor(services, directory, config.limits) as supervisor:

@@ -182,6 +182,86 @@ async def test_a_credential_that_has_worked_on_the_cluster_is_not_held_back(
         assert harness.contacted == MANY[:2]
 
 
+DOWN = MANY[:5]
+CONNECT = 30.0
+
+
+async def speaks_unless_down(host: str, port: int) -> bool:
+    if host in DOWN:
+        await trio.sleep_forever()
+    return True
+
+
+async def cannot_be_reached(task: NodeTask, report: Report) -> tuple[str, ...]:
+    await trio.sleep(CONNECT)
+    raise fail(Code.CONNECT_TIMEOUT, "it is down")
+
+
+async def test_nodes_that_are_down_do_not_hold_up_the_others(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path, speaks=speaks_unless_down) as harness:
+        harness.behaviours = dict.fromkeys(MANY, logs_in_and_works)
+        harness.behaviours |= dict.fromkeys(DOWN, cannot_be_reached)
+        began = trio.current_time()
+        job = await run(harness, 40)
+        assert codes(job) == ["connect_timeout"] * 5 + [None] * 7
+        assert harness.contacted[0] not in DOWN
+        # One login alone, then all the others at once.
+        assert trio.current_time() - began == pytest.approx(1 + CONNECT, abs=1)
+
+
+async def test_a_wrong_password_is_tried_on_two_nodes_also_beside_some_that_are_down(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervisor_harness(tmp_path, speaks=speaks_unless_down) as harness:
+        harness.behaviours = dict.fromkeys(MANY, fails_with(Code.AUTH_FAILED))
+        job = await run(harness, 40)
+        assert len(harness.contacted) == 2
+        assert not {*harness.contacted} & {*DOWN}
+        assert codes(job) == ["auth_failed"] * len(MANY)
+
+
+@pytest.mark.parametrize("answer", [trio.sleep_forever, trio.lowlevel.checkpoint])
+async def test_if_none_speaks_each_is_contacted_all_the_same(
+    tmp_path: Path, answer: Callable, autojump_clock: MockClock
+) -> None:
+    async def speaks(host: str, port: int) -> bool:
+        await answer()
+        return False
+
+    async with supervisor_harness(tmp_path, speaks=speaks) as harness:
+        harness.behaviours = dict.fromkeys(MANY, cannot_be_reached)
+        job = await run(harness, 8)
+        assert codes(job) == ["connect_timeout"] * len(MANY)
+        assert sorted(harness.contacted) == sorted(MANY)
+
+
+async def test_a_node_that_is_looked_at_is_cancelled_at_once(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path, speaks=speaks_unless_down) as harness:
+        harness.behaviours = dict.fromkeys(MANY, hang)
+        job_id = await harness.start(*MANY, concurrency=40, try_all=False)
+        await harness.running(job_id)
+        job, _ = await harness.supervisor.cancel(job_id, DOWN)
+        assert statuses(job)[:5] == ["cancelled"] * 5
+        await harness.supervisor.cancel(job_id, None)
+        await harness.ended(job_id)
+        assert len(harness.contacted) == 1
+
+
+async def test_the_only_node_with_its_login_is_not_looked_at(tmp_path: Path) -> None:
+    looked_at = []
+
+    async def speaks(host: str, port: int) -> bool:
+        looked_at.append(host)
+        return True
+
+    async with supervisor_harness(tmp_path, speaks=speaks) as harness:
+        harness.behaviours["n0"] = logs_in
+        await harness.ended(await harness.start("n0", try_all=False))
+        assert (harness.contacted, looked_at) == (["n0"], [])
+
+
 def test_another_password_of_the_same_credential_has_not_worked() -> None:
     task = _task("secret")
     trusted = Trusted()
