@@ -161,3 +161,18 @@ async def failed(
             await capture(task, task.work, node.open_shell, node, report)
     assert node.closed == node.opened
     return caught.value.failure, node, report
+
+
+async def cancelled_after(
+    here: CaptureNode, seconds: float, **fields: object
+) -> tuple[Node, RecordedReport, float]:
+    """The seconds are those from the cancel to the end."""
+    task = here.task(**fields)
+    async with scripted(here.script) as node:
+        report = RecordedReport()
+        with trio.move_on_after(seconds) as scope:
+            await capture(task, task.work, node.open_shell, node, report)
+        took = trio.current_time() - scope.deadline
+    assert scope.cancelled_caught
+    assert node.closed == node.opened
+    return node, report, took
