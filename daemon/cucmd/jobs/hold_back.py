@@ -8,7 +8,7 @@ account (vos/NODES.md, section 6.7), and an attempt of ours costs one.
     untried                 tries it alone; the others wait
     one refusal             the next one tries alone
     worked                  goes on, as do all that wait
-    refused by two          fails as `auth_failed`, without a connection
+    refused by two          fails as `auth_failed`, without a login
 
 A node that fails for another reason passes the turn to the next. The nodes that wait have no
 deadline but their job's: none of the node's clocks runs before it is contacted.
@@ -177,6 +177,7 @@ class _Login:
             for turn in self._turns.values():
                 turn.set()
             return
+        # One that may still speak comes before those that do not.
         all_known = len(self._there) + len(self._silent) == len(self._turns)
         queue = self._there or (self._silent if all_known else [])
         if queue:
