@@ -84,8 +84,7 @@ def _size(stream: object) -> tuple[int, int]:
     if not (isatty := getattr(stream, "isatty", None)) or not isatty():
         return 0, 0
     try:
-        # what has `isatty` has `fileno` too
-        return os.get_terminal_size(stream.fileno())  # type: ignore[attr-defined]
+        return os.get_terminal_size(stream.fileno())  # type: ignore[attr-defined]  # as isatty
     except (OSError, ValueError):
         return 0, 0
 
