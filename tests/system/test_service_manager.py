@@ -121,6 +121,7 @@ def test_the_watchdog_is_notified_repeatedly(manager):
     assert manager.stop() == 0
 
 
+@pytest.mark.long
 def test_a_reload_is_announced_and_ended(manager):
     manager.start()
     manager.until("READY=1")

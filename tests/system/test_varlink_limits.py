@@ -90,6 +90,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.long
 @as_root
 async def test_root_may_connect_when_another_user_holds_all_connections(path: Path) -> None:
     python = readable_python()

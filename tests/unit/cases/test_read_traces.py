@@ -128,6 +128,7 @@ def test_no_bytes_of_a_file_raise(
         span_of(path)
 
 
+@pytest.mark.long
 def test_a_gzip_that_unpacks_to_too_much_has_no_end(
     put: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

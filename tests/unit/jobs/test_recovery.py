@@ -114,6 +114,7 @@ async def test_a_restart_takes_no_more_memory_than_the_names_were_allowed(tmp_pa
     assert most < allowed
 
 
+@pytest.mark.long
 async def test_a_restart_has_one_page_and_one_node_in_memory(tmp_path: Path) -> None:
     """Of a job of 25 nodes; all names together were 2 GB for a large one."""
     nodes = tuple(Node(f"n{number:02}") for number in range(25))

@@ -46,6 +46,7 @@ def test_little_is_kept_whole(written: Callable[..., str]) -> None:
     assert said.endswith(" < ***** is the last word\n")
 
 
+@pytest.mark.long
 def test_of_a_node_that_says_too_much_the_beginning_and_the_end_are_kept(
     written: Callable[..., str],
 ) -> None:
