@@ -253,7 +253,7 @@ async def _get_a_file(
         async with upload_target(receiver, small, session, report) as target:
             gets = FileGets(small, Collect((path,)), session, target, report, receiver=receiver)
             result = await gets.get(path, NodeClock())
-        notes = notes_of([result])
+        notes = notes_of([replace(result, cut=None)])  # it has come, cut as it may be
     except NodeFailed as error:
         seen.put(receiver="failed")
         raise NodeFailed(_with_hint(error.failure, task)) from error

@@ -6,7 +6,7 @@ The one rule: it reads from top to bottom. Each step either succeeds or raises `
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -24,10 +24,13 @@ from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, UploadTarget
 from cucmd.node.transcript_file import transcript_of
 from cucmd.node.zones import zone_of
 from cucmd.node_name import address
+from cucmd.received_file import ReceivedFile
 from cucmd.work.answer import answer
+from cucmd.work.read_back import read_back, to_read
 from cucmd.work.room import decline_before_failure, too_much
 from cucmd.work.snapshot import take_snapshot
-from cucmd.work.verdict import Announced, judge, surplus
+from cucmd.work.verdict import Announced, judge, judge_read, surplus, unread_notes
+from cucmd.work.whole import ReadBack
 
 # A clock that is off by less is no note: so much is the time of the answer, or does not matter.
 WORTH_A_NOTE = timedelta(minutes=2)
@@ -38,6 +41,9 @@ _LEFT_OF_NODE = 1.0
 
 # The failures of one path after which the others are still got, the gravest first.
 OF_ONE_PATH = (Code.COMMAND_REFUSED, Code.INVALID_PATH, Code.NO_FILES_MATCHED)
+# Those for which the node fails once the others were got; the second: of files that are cut.
+_FAILS_NODE = (Code.COMMAND_REFUSED, Code.TRANSFER_INCOMPLETE)
+_GRAVEST = (*_FAILS_NODE, Code.INVALID_PATH, Code.NO_FILES_MATCHED)
 
 # Of one node. With a thousand nodes, a hundred paths and twenty notes for each, the state of a job
 # would be too large for a reply.
@@ -68,9 +74,14 @@ _NOT_ASKED = NodeClock()
 
 
 class PathResult(msgspec.Struct, frozen=True):
-    """How one `file get` ended. `nothing`: why there is no file of it."""
+    """How one `file get` ended.
+
+    nothing   why there is no file of it
+    cut       which of its files are cut off, where the others are complete
+    """
 
     nothing: Failure | None = None
+    cut: Failure | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -164,12 +175,15 @@ async def _ask_for_time(session: NodeSession, task: NodeTask, report: Report) ->
 
 
 def notes_of(results: list[PathResult]) -> tuple[str, ...]:
-    """The notes of a node. Raises `NodeFailed` if a path was refused, or none matched anything."""
+    """The notes of a node.
+
+    Raises `NodeFailed` if a path was refused, a file is cut off, or no path matched anything.
+    """
     missing = [result.nothing for result in results if result.nothing is not None]
-    refused = any(gone.code is Code.COMMAND_REFUSED for gone in missing)
-    if refused or (missing and len(missing) == len(results)):
-        worst = min(missing, key=lambda gone: OF_ONE_PATH.index(gone.code))
-        others = [gone.message for gone in missing if gone is not worst]
+    wrong = [*missing, *(result.cut for result in results if result.cut is not None)]
+    worst = min(wrong, key=lambda one: _GRAVEST.index(one.code), default=None)
+    if worst and (worst.code in _FAILS_NODE or len(missing) == len(results)):
+        others = [one.message for one in wrong if one is not worst]
         said = "; ".join(_at_most(MOST_PATHS_SAID, [worst.message, *others], "paths"))
         raise NodeFailed(msgspec.structs.replace(worst, message=said))
     notes = [gone.message for gone in missing]
@@ -309,9 +323,29 @@ class FileGets:
             raise NodeFailed(self._no_login(wrong, arrivals) if no_login else wrong)
         if announced.files == 0 and not received:
             return PathResult(nothing_matched(path))
-        self._report.complete(received)
-        extra = None if self._what.compress else surplus(path, announced, received)
-        return PathResult(notes=(*done.notes, *([extra] if extra else ())))
+        cut, notes = await self._read_back(path, announced, received)
+        if not self._what.compress and (extra := surplus(path, announced, received)):
+            notes.insert(0, extra)
+        return PathResult(cut=cut, notes=(*done.notes, *notes))
+
+    async def _read_back(
+        self, path: str, announced: Announced, received: Sequence[ReceivedFile]
+    ) -> tuple[Failure | None, list[str]]:
+        """Reads what can be cut off unseen to its end, and reports the files that are complete.
+
+        Returns the failure, and notes. No clock of the command runs meanwhile: the node has done
+        its part.
+        """
+        compressed = self._what.compress
+        read = ReadBack()
+        if files := to_read(received, compressed=compressed):
+            self._report.phase(Phase.COMMAND)  # nothing is transferred: speeds are kept
+            read = await read_back(
+                self._task.folder.parent, files, compressed=compressed, announced=announced.cost
+            )
+        cut, incomplete = judge_read(path, announced, received, read, compressed=compressed)
+        self._report.complete([file for file in received if file.path not in incomplete])
+        return cut, unread_notes(path, read) if cut is None else []
 
     async def _wait_files_closed(self, clock: CommandClock) -> None:
         """Waits: the node may say that it is done before its SFTP client has closed a file."""

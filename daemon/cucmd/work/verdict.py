@@ -7,25 +7,55 @@ announced is noted and not refused: trace files grow while they are collected.
     what                                  outcome
     no 'Transfer completed'               transfer_incomplete
     a file that was not closed            transfer_incomplete
-    compressed: no archive, or an empty   transfer_incomplete (the sizes announced are those before
-                                          compression, so nothing else can be compared)
+    compressed: no archive, or an empty   transfer_incomplete
+    compressed: an archive that is cut    transfer_incomplete, whatever the sizes are
+    compressed: fewer files or bytes in   transfer_incomplete (the sizes announced are those before
+      the archives than announced         compression)
+    a gzip that is cut                    transfer_incomplete; the other files count
     fewer files or bytes than announced   transfer_incomplete
     nothing announced, nothing came       transfer_incomplete
     0 files announced, nothing came       no failure here; `collect.py` says no_files_matched
 
 Where no login came of a node that could log in, `collect.py` makes of any of these
-receiver_unreachable or receiver_rejected. The stages of the dialogue that lead here, and what a
-prompt before a transfer means, are in vos/file_get.py.
+receiver_unreachable or receiver_rejected.
+
+Only sums are announced, so the growth of one file can hide the truncation of another. Therefore
+each file that says itself where it ends, a gzip, is read to its end (`whole.py`). Of the others,
+and of a gzip that is empty or was cut exactly between two members, the sums are all there is. A
+gzip can be cut on the node too, or be written there still: the hint says so where the sums agree to
+the byte, since then nothing has grown. It is incomplete all the same, for nobody can read its end;
+it is kept, and the other files, and the other paths of the node, count.
+
+The stages of the dialogue that lead here, and what a prompt before a transfer means, are in
+vos/file_get.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 import msgspec
 
 from cucmd.failure import Code, Failure, failure
 from cucmd.received_file import ReceivedFile
+from cucmd.work.whole import HEADER, Contents, ReadBack
+
+# Files whose names a message has.
+_MOST_NAMED = 3
+
+_PACKED_HINT = (
+    "collect again, or without --compress; what came is kept, and cucmctl export --incomplete "
+    "takes it as it is"
+)
+_CUT_HINT = (
+    "collect again; what is cut again is so on the node, or is still written there: --match can "
+    "leave it out, and cucmctl export --incomplete takes it as it is"
+)
+_CUT_ON_THE_NODE = (
+    "as many bytes came as were announced, so it is cut on the node too, or is still written "
+    "there: --match can leave it out, and cucmctl export --incomplete takes it as it is"
+)
 
 
 class Announced(msgspec.Struct, frozen=True):
@@ -33,6 +63,11 @@ class Announced(msgspec.Struct, frozen=True):
 
     files: int | None = None
     size: int | None = None
+
+    @property
+    def cost(self) -> int:
+        """Of unpacking it; see `whole.Cost`."""
+        return (self.size or 0) + (self.files or 0) * 2 * HEADER
 
 
 def judge(
@@ -79,6 +114,67 @@ def _compare(
     )
 
 
+def judge_read(
+    path: str,
+    announced: Announced,
+    received: Sequence[ReceivedFile],
+    read: ReadBack,
+    *,
+    compressed: bool,
+) -> tuple[Failure | None, frozenset[str]]:
+    """The failure that reading has shown, and the paths of the files that are incomplete for it.
+
+    `received`: the files of one command, of which `judge` has said that everything came.
+    """
+    if read.wrong:
+        hint = _PACKED_HINT if compressed else _hint(announced, received)
+        unknown = read.unread if compressed else ()
+        return _not_whole(path, read.wrong, hint), frozenset((*read.wrong, *unknown))
+    if not compressed:
+        return None, frozenset()
+    everything = frozenset(file.path for file in received)
+    if read.unread:
+        unread = dict.fromkeys(
+            read.unread, "unpacks to more than is read to see whether it is whole"
+        )
+        return _not_whole(path, unread, _PACKED_HINT), everything
+    wrong = _compare_contents(path, announced, read.contents)
+    return wrong, everything if wrong else frozenset()
+
+
+def _not_whole(path: str, wrong: Mapping[str, str], hint: str) -> Failure:
+    first = [f"{PurePosixPath(file).name} {why}" for file, why in wrong.items()][:_MOST_NAMED]
+    if len(wrong) > len(first):
+        first.append(f"and {len(wrong) - len(first)} more")
+    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {'; '.join(first)}", hint=hint)
+
+
+def _hint(announced: Announced, received: Sequence[ReceivedFile]) -> str:
+    """What to do about a gzip that is cut."""
+    came = Announced(len(received), sum(file.size for file in received))
+    return _CUT_ON_THE_NODE if came == announced else _CUT_HINT
+
+
+def _compare_contents(
+    path: str, announced: Announced, contents: Sequence[Contents]
+) -> Failure | None:
+    files = sum(one.files for one in contents)
+    sizes = [one.size for one in contents if one.size is not None]
+    if not files:
+        return failure(Code.TRANSFER_INCOMPLETE, f"{path}: only an empty archive came")
+    if announced == Announced() and not any(one.packed for one in contents):
+        return failure(Code.TRANSFER_INCOMPLETE, f"{path}: no archive came")
+    enough = announced.files is None or files >= announced.files
+    if announced.size is not None and len(sizes) == len(contents):
+        enough = enough and sum(sizes) >= announced.size
+    if enough:
+        return None
+    known = ((announced.files, "files"), (announced.size, "bytes"))
+    said = ", ".join(f"{count} {what}" for count, what in known if count is not None)
+    inside = f"{files} files, {sum(sizes)} bytes are in the archive"
+    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {said} were announced; {inside}")
+
+
 def surplus(path: str, announced: Announced, received: Sequence[ReceivedFile]) -> str | None:
     """A note where more came than was announced, or None."""
     files, size = announced.files, announced.size
@@ -88,3 +184,11 @@ def surplus(path: str, announced: Announced, received: Sequence[ReceivedFile]) -
     if size is not None and total > size:
         return f"{path}: {total} bytes came, {size} were announced (files grow while collected)"
     return None
+
+
+def unread_notes(path: str, read: ReadBack) -> list[str]:
+    """A note of each gzip that was not read to its end."""
+    return [
+        f"{path}: {PurePosixPath(file).name} unpacks to so much that it was not read to its end"
+        for file in read.unread
+    ]

@@ -1,5 +1,6 @@
 """A node is checked: what is seen at each step, and what follows from it. On virtual time."""
 
+import gzip
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from cucmd.job import Checked, Phase, Timeouts
 from cucmd.node.ports import NodeTask, Retry
 from cucmd.work.check import MOST_BYTES, check, smallest
 from rig.scripted_node import (
+    COMPLETED,
     Node,
     RecordedReport,
     announce,
@@ -305,6 +307,18 @@ async def test_one_small_file_shows_that_the_receiver_is_reached(
     assert [line for line in node.lines if line.startswith("file ")] == [LISTING, SMALL]
     assert len(report.counted) == 1, "it is a file of the job"
     assert node.target.closed
+
+
+async def test_a_small_file_that_is_cut_off_on_the_node_shows_it_too(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def file_get(node: Node, line: str) -> None:
+        await announce(node, 1, 30)
+        node.target.put(tmp_path, "cli.log.gz", gzip.compress(bytes(range(99)))[:30])
+        await node.say(COMPLETED)
+
+    _, seen = await seen_on(healthy(**{SMALL: file_get}), tmp_path, receiver=True)
+    assert seen.receiver == "ok"
 
 
 async def test_it_is_looked_for_in_another_folder_too(

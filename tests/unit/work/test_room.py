@@ -8,7 +8,9 @@ import trio
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
 from cucmd.job import Collect
+from rig.packed import tgz
 from rig.scripted_node import (
+    COMPLETED,
     QUESTIONS,
     Answer,
     Node,
@@ -71,7 +73,12 @@ async def test_the_last_byte_that_fits_is_taken(
 async def test_a_compressed_archive_may_be_smaller_than_what_is_announced(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    async with scripted(appliance(pushes(10, announced=SIZE))) as node:
+    async def packs(node: Node, line: str) -> None:
+        await announce(node, 1, SIZE)
+        node.target.put(tmp_path, "active.tgz", tgz({"active/log": bytes(SIZE)}))
+        await node.say(COMPLETED)
+
+    async with scripted(appliance(packs)) as node:
         node.disk_room = 100
         await collected(node, node_task(tmp_path, work=Collect(("syslog",), compress=True)))
 

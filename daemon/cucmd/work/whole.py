@@ -1,0 +1,307 @@
+"""PURE. Reads a gzip, and the tar in it, to their end: whether they are whole, and what they have.
+
+    gzip   each of its members, with CRC and length. Zeros behind the last are padding, and other
+           bytes behind a whole member are none of it, both as `gzip -t` has it
+    tar    each header, up to the block of zeros that ends it. Of links, and of files with holes,
+           it does not tell how many bytes they were announced with
+
+Not seen: a cut exactly between two members of a gzip, and one before the first byte.
+
+What others have packed costs in proportion to the bytes that came (`Cost`), and memory for a piece:
+no name and no extension of a header is kept, and `tarfile` reads single blocks only, since what it
+does on its own with long names, chains of headers and holes has no limit.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
+from itertools import chain
+from typing import BinaryIO
+
+import msgspec
+
+MIB = 1024 * 1024
+_MAGIC = b"\x1f\x8b"
+_CHUNK = 64 * 1024  # that is read at once
+_PIECE = 256 * 1024  # that is unpacked at once
+_BLOCK = tarfile.BLOCKSIZE
+# A pax header that is longer is not looked at; real ones have a name and some times.
+_MOST_PAX = MIB
+_PAX_SIZE = re.compile(rb"(?:\A|\n)\d{1,8} size=(\d{1,20})\n")
+
+# What a file may cost, in bytes that are unpacked: for each byte that has come so many (logs pack
+# to a tenth, repeated ones to a hundredth; deflate ends at a thousandth), and for each command
+# some more, since a core file of zeros is honest too. Twice what was announced is allowed as well.
+RATIO = 200
+_OF_A_FILE = 64 * 1024
+SPARE = 256 * MIB
+_MOST_ANNOUNCED = 16 * 1024 * MIB
+# A header of a tar or gzip takes as long as it takes to unpack so many bytes.
+HEADER = 8 * 1024
+
+
+class NotWhole(Exception):
+    """The file is cut off or damaged. The text says where, and follows its name."""
+
+
+class TooMuch(Exception):
+    """The file unpacks to more than is read of it: whether it is whole is not known."""
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """What is in a file of a command that packs.
+
+    size     bytes of all files; None: it does not tell
+    packed   it is an archive, or a gzip; else a file by itself
+    """
+
+    files: int
+    size: int | None
+    packed: bool = True
+
+
+class ReadBack(msgspec.Struct):
+    """What reading has shown.
+
+    wrong      path -> what is wrong with a file that is cut off or damaged
+    unread     paths of those that unpack to more than is read
+    contents   of each file of a command that packs
+    """
+
+    wrong: dict[str, str] = msgspec.field(default_factory=dict)
+    unread: list[str] = msgspec.field(default_factory=list)
+    contents: list[Contents] = msgspec.field(default_factory=list)
+
+
+class Cost:
+    """What was spent on the files of one command, and what may be. In bytes that are unpacked.
+
+    announced   what the node has said it would pack
+    """
+
+    def __init__(self, announced: int = 0) -> None:
+        self.spent = 0
+        self._left = SPARE + min(2 * announced, _MOST_ANNOUNCED)
+        self._earned = 0
+
+    def file(self) -> None:
+        """Another file begins."""
+        self._earned += _OF_A_FILE
+        self.pay(HEADER)
+
+    def came(self, size: int) -> None:
+        """So many packed bytes were read. Raises `TooMuch`."""
+        self._earned += RATIO * size
+        self.pay(size)
+
+    def pay(self, cost: int) -> None:
+        """Raises `TooMuch`."""
+        self.spent += cost
+        self._earned -= cost
+        if self._earned < 0:
+            self._left += self._earned
+            self._earned = 0
+        if self._left < 0:
+            self._left = 0
+            raise TooMuch
+
+
+def read_gzip(file: BinaryIO, cost: Cost) -> Generator[None, None, None]:
+    """Reads a file to its end if it is a gzip; does not look at what is in it.
+
+    Yields after each piece. Raises `NotWhole`, `TooMuch`, `OSError`.
+    """
+    chunks = _chunks(file, cost)
+    first = next(chunks, b"")
+    if _may_be_gzip(first):
+        for _ in gunzip(chain((first,), chunks), cost):
+            yield
+
+
+def read_archive(file: BinaryIO, cost: Cost) -> Generator[None, None, Contents | None]:
+    """Reads a tar, packed as gzip or not, to its end. None: the file is neither.
+
+    A gzip without a tar in it counts as one file. Yields after each piece. Raises `NotWhole`,
+    `TooMuch`, `OSError`.
+    """
+    chunks = _chunks(file, cost)
+    first = next(chunks, b"")
+    packed = _may_be_gzip(first)
+    if not packed and first[:1] in {b"", b"\0"}:  # a tar begins with a name
+        return None
+    chunks = chain((first,), chunks)
+    tar = Tar(cost)
+    for piece in gunzip(chunks, cost) if packed else chunks:
+        tar.feed(piece)
+        if not packed and tar.is_other:
+            return None
+        yield
+    return tar.end() if packed or tar.began else None
+
+
+def _chunks(file: BinaryIO, cost: Cost) -> Iterator[bytes]:
+    for chunk in iter(partial(file.read, _CHUNK), b""):
+        cost.came(len(chunk))
+        yield chunk
+
+
+def _may_be_gzip(beginning: bytes) -> bool:
+    """Also where the file ends within the two bytes that mark a gzip, but not where it is empty."""
+    return beginning.startswith(_MAGIC) or beginning == _MAGIC[:1]
+
+
+def gunzip(chunks: Iterable[bytes], cost: Cost) -> Iterator[bytes]:
+    """The content, in pieces that may be empty. Raises `NotWhole`, `TooMuch`."""
+    member: zlib._Decompress | None = None
+    ahead = b""  # the first byte of a member, perhaps
+    for chunk in chunks:
+        left = ahead + chunk
+        ahead = b""
+        while True:
+            if member is None:
+                left = left.lstrip(b"\0")
+                if not left or left == _MAGIC[:1]:
+                    ahead = left
+                    yield b""
+                    break
+                if not left.startswith(_MAGIC):
+                    return  # behind a whole member
+                cost.pay(HEADER)
+                member = zlib.decompressobj(wbits=31)
+            piece = _decompress(member, left)
+            cost.pay(len(piece))
+            yield piece
+            if member.eof:
+                left, member = member.unused_data, None
+            else:
+                left = member.unconsumed_tail
+                if not left and len(piece) < _PIECE:
+                    break
+    if member is not None or ahead:
+        raise NotWhole("ends before the end of its gzip")
+
+
+def _decompress(member: zlib._Decompress, data: bytes) -> bytes:
+    try:
+        return member.decompress(data, _PIECE)
+    except zlib.error as error:
+        raise NotWhole(f"is damaged: {error}") from None
+
+
+class Tar:
+    """Counts the files of a tar, which is fed in pieces of any size.
+
+    is_other   it is no tar
+    began      it is one
+    """
+
+    def __init__(self, cost: Cost) -> None:
+        self.is_other = False
+        self.began = False
+        self._cost = cost
+        self._ended = False
+        self._files = 0
+        self._size = 0
+        self._sizes_known = True
+        self._fed = 0
+        self._skip = 0
+        self._content = 0  # bytes that follow the headers of a file with holes
+        self._held = bytearray()
+        self._need = _BLOCK
+        # What is done with the block that comes next.
+        self._take: Callable[[bytes], None] = self._header
+        self._size_of_next: int | None = None  # by a pax header
+
+    def feed(self, piece: bytes) -> None:
+        """Raises `NotWhole`, `TooMuch`."""
+        self._fed += len(piece)
+        at = 0
+        while at < len(piece) and not self._ended and not self.is_other:
+            step = min(self._skip or self._need - len(self._held), len(piece) - at)
+            if self._skip:
+                self._skip -= step
+            else:
+                self._held += piece[at : at + step]
+                if len(self._held) == self._need:
+                    block = bytes(self._held)
+                    self._held.clear()
+                    self._take(block)
+            at += step
+
+    def end(self) -> Contents:
+        """There is no more. Raises `NotWhole`."""
+        if not self.began:
+            return Contents(1, self._fed)
+        if not self._ended:
+            raise NotWhole("ends before the end of its tar")
+        return Contents(self._files, self._size if self._sizes_known else None)
+
+    def _header(self, block: bytes) -> None:
+        self._cost.pay(HEADER)
+        if block.count(0) == _BLOCK:
+            self.began = self._ended = True
+            return
+        try:
+            # A copy of the block: names of it that are no text are of no interest.
+            info = tarfile.TarInfo.frombuf(block, "latin-1", "replace")
+        except tarfile.HeaderError:
+            info = None
+        if info is None or info.size < 0:
+            if self.began:
+                raise NotWhole("is damaged: a header of its tar")
+            self.is_other = True
+            return
+        self.began = True
+        if info.type == tarfile.XHDTYPE and 0 < info.size <= _MOST_PAX:
+            self._expect(_padded(info.size), self._pax)
+        elif info.type in _EXTENSIONS:
+            self._skip = _padded(info.size)
+        else:
+            self._member(info, block)
+
+    def _member(self, info: tarfile.TarInfo, block: bytes) -> None:
+        size = info.size if self._size_of_next is None else self._size_of_next
+        self._size_of_next = None
+        if info.type in _NO_CONTENT:
+            size = 0  # whatever it says
+        if info.type in _LINKS or info.type in tarfile.REGULAR_TYPES:
+            self._files += 1
+            self._size += size
+        if info.type in _LINKS or info.type == tarfile.GNUTYPE_SPARSE:
+            self._sizes_known = False
+        if info.type == tarfile.GNUTYPE_SPARSE and block[482]:
+            self._content = _padded(size)
+            self._expect(_BLOCK, self._more_holes)
+        else:
+            self._skip = _padded(size)
+
+    def _more_holes(self, block: bytes) -> None:
+        self._cost.pay(HEADER)
+        if not block[504]:
+            self._expect(_BLOCK, self._header)
+            self._skip = self._content
+
+    def _pax(self, records: bytes) -> None:
+        if found := _PAX_SIZE.search(records):
+            self._size_of_next = int(found[1])
+        if b"GNU.sparse." in records:
+            self._sizes_known = False
+        self._expect(_BLOCK, self._header)
+
+    def _expect(self, size: int, take: Callable[[bytes], None]) -> None:
+        self._need, self._take = size, take
+
+
+_EXTENSIONS = frozenset(
+    {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
+)
+_LINKS = frozenset({tarfile.LNKTYPE, tarfile.SYMTYPE})
+_NO_CONTENT = _LINKS | {tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE}
+
+
+def _padded(size: int) -> int:
+    return size + -size % _BLOCK

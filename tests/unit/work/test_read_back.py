@@ -1,0 +1,282 @@
+"""What has come is read to its end before it counts; nobody else waits for that."""
+
+import gzip
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from cucmd.failure import Code, Failure, NodeFailed
+from cucmd.job import Collect
+from cucmd.node.ports import NodeTask
+from cucmd.received_file import ReceivedFile
+from cucmd.work import read_back as module
+from cucmd.work.read_back import read_back
+from rig.packed import tgz
+from rig.scripted_node import (
+    COMPLETED,
+    QUESTIONS,
+    Answer,
+    Node,
+    RecordedReport,
+    announce,
+    appliance,
+    by_path,
+    collected,
+    node_task,
+    pushes,
+    scripted,
+)
+
+LOG = gzip.compress(random.Random(1).randbytes(5000))
+FILES = {"active/a.log": bytes(3000), "active/b.log": b"a line\n" * 1000}
+SIZE = sum(map(len, FILES.values()))
+ARCHIVE = tgz(FILES)
+Clock = trio.testing.MockClock
+
+
+def sends(
+    folder: Path, files: dict[str, bytes], announced: tuple[int, int] | None = None
+) -> Answer:
+    """A `file get` that pushes these files. `announced`: files and bytes; None: as they are."""
+
+    async def file_get(node: Node, line: str) -> None:
+        count, size = announced or (len(files), sum(map(len, files.values())))
+        await announce(node, count, size)
+        for name, content in files.items():
+            node.target.put(folder, name, content)
+        await node.say(COMPLETED)
+
+    return file_get
+
+
+async def outcome(
+    task: NodeTask, file_get: Answer
+) -> tuple[Failure | None, tuple[str, ...], list[str]]:
+    """(failure, notes, names of the complete files)."""
+    report = RecordedReport()
+    wrong, notes = None, ()
+    async with scripted(appliance(file_get)) as node:
+        try:
+            notes, _ = await collected(node, task, report)
+        except NodeFailed as error:
+            wrong = error.failure
+    return wrong, notes, [Path(path).name for path in report.counted]
+
+
+async def test_what_grows_does_not_hide_what_is_cut(tmp_path: Path, autojump_clock: Clock) -> None:
+    """More bytes come than were announced, and one file lacks its last."""
+    grown = {"messages": bytes(9000), "SDL1.txt.gz": LOG[:-1], "SDL2.txt.gz": LOG}
+    announced = 3, 5000 + 2 * len(LOG)
+    answers = by_path(first=sends(tmp_path, grown, announced), then=pushes(5))
+    task = node_task(tmp_path, "first", "then")
+    wrong, _, complete = await outcome(task, answers)
+    assert wrong is not None
+    assert (wrong.code, wrong.retryable) == (Code.TRANSFER_INCOMPLETE, True)
+    assert "first: SDL1.txt.gz ends before" in wrong.message
+    assert "SDL2" not in wrong.message
+    assert "collect again" in (wrong.hint or "")
+    assert complete == ["messages", "SDL2.txt.gz", "3-0.txt"], "the other path is got too"
+
+
+async def test_what_is_cut_on_the_node_is_incomplete_and_the_hint_says_where(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    files = {"now.gz": LOG[:-1], "other.log": b"x"}
+    wrong, _, complete = await outcome(node_task(tmp_path), sends(tmp_path, files))
+    assert wrong is not None
+    assert wrong.code is Code.TRANSFER_INCOMPLETE
+    assert "cut on the node too" in (wrong.hint or "")
+    assert "--incomplete" in (wrong.hint or "")
+    assert complete == ["other.log"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("SDL1.txt.gz", LOG),
+        ("SDL1.txt.gz", LOG + LOG + bytes(900)),
+        ("SDL1.txt.gzo", LOG[:-9]),
+        ("named.gz", b"a log that is not packed\n"),
+        ("empty.gz", b""),
+        ("core.bin", LOG[:-9]),
+    ],
+)
+async def test_what_is_whole_or_says_nothing_of_its_end_counts(
+    tmp_path: Path, autojump_clock: Clock, name: str, content: bytes
+) -> None:
+    found = await outcome(node_task(tmp_path), sends(tmp_path, {name: content}))
+    assert found == (None, (), [name])
+
+
+PACKED = {"active_1.tgz": ARCHIVE}
+
+
+@pytest.mark.parametrize(
+    ("files", "announced"),
+    [
+        (PACKED, (2, SIZE)),
+        (PACKED, (2, SIZE - 100)),  # a file has grown
+        (PACKED, (1, SIZE)),
+        ({"a.tgz": tgz({"a": bytes(SIZE)}), "b.tgz": tgz({"b": b"b"})}, (2, SIZE + 1)),
+        ({"not-packed.log": bytes(SIZE)}, (1, SIZE)),
+    ],
+)
+async def test_an_archive_that_has_what_was_announced_counts(
+    tmp_path: Path, autojump_clock: Clock, files: dict[str, bytes], announced: tuple[int, int]
+) -> None:
+    task = node_task(tmp_path, work=Collect(("x",), compress=True))
+    assert await outcome(task, sends(tmp_path, files, announced)) == (None, (), list(files))
+
+
+@pytest.mark.parametrize(
+    ("files", "announced", "says"),
+    [
+        ({"a.tgz": ARCHIVE[:-1]}, (2, SIZE), "a.tgz ends before"),
+        ({"a.tgz": ARCHIVE[:1]}, (2, SIZE), "a.tgz ends before"),
+        ({"a.tgz": gzip.compress(gzip.decompress(ARCHIVE)[:3000])}, (2, SIZE), "end of its tar"),
+        ({"a.tgz": b"x" * SIZE}, (2, SIZE), "2 files"),
+        (PACKED, (3, SIZE), "2 files, 10000 bytes are in the archive"),
+        (PACKED, (2, SIZE + 1), "2 files, 10000 bytes are in the archive"),
+        ({"a.tgz": tgz({})}, (0, 0), "only an empty archive"),
+    ],
+)
+async def test_an_archive_that_lacks_something_does_not_count(
+    tmp_path: Path,
+    autojump_clock: Clock,
+    files: dict[str, bytes],
+    announced: tuple[int, int],
+    says: str,
+) -> None:
+    task = node_task(tmp_path, work=Collect(("x",), compress=True))
+    wrong, _, complete = await outcome(task, sends(tmp_path, files, announced))
+    assert wrong is not None
+    assert (wrong.code, complete) == (Code.TRANSFER_INCOMPLETE, [])
+    assert says in wrong.message
+
+
+@pytest.mark.parametrize(("content", "counts"), [(ARCHIVE, True), (ARCHIVE[:-9], False)])
+async def test_without_sizes_an_archive_is_read_all_the_same(
+    tmp_path: Path, autojump_clock: Clock, content: bytes, counts: bool
+) -> None:
+    async def announces_nothing(node: Node, line: str) -> None:
+        for question in QUESTIONS:
+            await node.ask(question)
+        node.target.put(tmp_path, "a.tgz", content)
+        await node.say(COMPLETED)
+
+    task = node_task(tmp_path, work=Collect(("x",), compress=True))
+    wrong, _, complete = await outcome(task, announces_nothing)
+    assert (wrong is None, complete) == (counts, ["a.tgz"] * counts)
+
+
+async def test_a_gzip_that_unpacks_to_too_much_is_a_note_and_an_archive_is_not_complete(
+    tmp_path: Path, autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cucmd.work.whole.SPARE", 1000)
+    bomb = tgz({"active/zeros": bytes(5_000_000)})
+    wrong, notes, complete = await outcome(
+        node_task(tmp_path), sends(tmp_path, {"bomb.gz": bomb, "SDL1.txt.gz": LOG})
+    )
+    assert (wrong, complete) == (None, ["bomb.gz", "SDL1.txt.gz"])
+    assert [note for note in notes if "bomb.gz" in note] == list(notes) != []
+    task = node_task(tmp_path, work=Collect(("x",), compress=True))
+    wrong, _, complete = await outcome(task, sends(tmp_path, {"bomb.tgz": bomb}, (1, 10)))
+    assert wrong is not None
+    assert (wrong.code, complete) == (Code.TRANSFER_INCOMPLETE, [])
+
+
+# How long it takes
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator["Held"]:
+    one = Held()
+    monkeypatch.setattr(module, "_work", one.work)
+    yield one
+    one.release.set()
+
+
+class Held:
+    """A turn in a thread that does not end until it is released."""
+
+    def __init__(self) -> None:
+        self.began = trio.Event()
+        self.release = threading.Event()
+        self._work: Callable[..., bool] = module._work
+
+    def work(self, *arguments: object) -> bool:
+        trio.from_thread.run_sync(self.began.set)
+        self.release.wait()
+        return self._work(*arguments)
+
+
+async def test_a_cancel_does_not_wait_for_a_turn(tmp_path: Path, held: Held) -> None:
+    """The node is left in order meanwhile."""
+    file_get = sends(tmp_path, {"SDL1.txt.gz": LOG})
+    async with scripted(appliance(file_get)) as node, trio.open_nursery() as nursery:
+        report = RecordedReport()
+        nursery.start_soon(collected, node, node_task(tmp_path), report)
+        await held.began.wait()
+        nursery.cancel_scope.cancel()
+    assert not held.release.is_set()
+    assert (node.lines[-1], node.closed, report.counted) == ("quit", 1, [])
+
+
+async def test_no_clock_of_the_command_runs_while_it_is_read(
+    tmp_path: Path, held: Held, autojump_clock: Clock
+) -> None:
+    file_get = sends(tmp_path, {"SDL1.txt.gz": LOG})
+    task = node_task(tmp_path)
+    async with trio.open_nursery() as nursery:
+        found: list[object] = []
+
+        async def run() -> None:
+            found.append(await outcome(task, file_get))
+
+        nursery.start_soon(run)
+        await held.began.wait()
+        timeouts = task.timeouts
+        autojump_clock.jump(timeouts.command + timeouts.stall + 1)
+        held.release.set()
+    assert found == [(None, (), ["SDL1.txt.gz"])]
+
+
+async def test_a_deadline_of_the_node_ends_it(tmp_path: Path, held: Held) -> None:
+    file = ReceivedFile("pub", "a.gz", len(LOG), closed=True)
+    (tmp_path / "a.gz").write_bytes(LOG)
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_read, tmp_path, file)
+            await held.began.wait()
+            scope.deadline = -trio.current_time()
+    assert scope.cancelled_caught
+
+
+async def _read(folder: Path, file: ReceivedFile) -> None:
+    await read_back(folder, [file], compressed=False, announced=0)
+
+
+async def test_a_large_file_of_one_node_lets_the_others_have_their_turn(tmp_path: Path) -> None:
+    module._threads.set(trio.CapacityLimiter(1))
+    (tmp_path / "large.gz").write_bytes(gzip.compress(bytes(300_000_000), 1))
+    (tmp_path / "small.gz").write_bytes(LOG)
+    ended: list[str] = []
+
+    async def read(name: str) -> None:
+        await _read(tmp_path, ReceivedFile("pub", name, 1, closed=True))
+        ended.append(name)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read, "large.gz")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(read, "small.gz")
+    assert ended == ["small.gz", "large.gz"]
+
+
+async def test_a_file_that_is_gone_fails_and_is_no_success(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        await _read(tmp_path, ReceivedFile("pub", "a.gz", 1, closed=True))

@@ -1,0 +1,329 @@
+"""Archives and gzip files, cut at any place, damaged, or made to cost: none passes as whole."""
+
+import gzip
+import io
+import random
+import tarfile
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.work import whole
+from cucmd.work.whole import Contents, Cost, NotWhole, Tar, TooMuch, read_archive, read_gzip
+from rig.packed import tar_of
+from rig.tries import tries
+
+FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
+MIB = 1024 * 1024
+RANDOM = random.Random(1)
+# Of any shape: empty, shorter and longer than a block, with names that need a header of their own.
+FILES = {
+    "active/empty": b"",
+    "active/one": b"x",
+    "active/block": bytes(512),
+    "active/noise": RANDOM.randbytes(70_000),
+    "active/" + "long/" * 40 + "log": b"a line\n" * 30_000,
+    "active/größe": b"a line\n",
+}
+SIZE = sum(map(len, FILES.values()))
+
+
+def run(work: Iterator[None]) -> object:
+    """What the generator returns."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def archive(content: bytes, announced: int = 0) -> object:
+    return run(read_archive(io.BytesIO(content), Cost(announced)))
+
+
+def is_whole(content: bytes) -> bool:
+    """Of a gzip."""
+    try:
+        run(read_gzip(io.BytesIO(content), Cost()))
+    except NotWhole:
+        return False
+    return True
+
+
+def members(*contents: bytes) -> bytes:
+    return b"".join(map(gzip.compress, contents))
+
+
+LOG = b"".join(b"%08d|SdlSig |%d\n" % (n, n * n) for n in range(20_000))
+GZIPS = {
+    "text": gzip.compress(LOG),
+    "noise": gzip.compress(RANDOM.randbytes(200_000)),
+    "stored": gzip.compress(LOG, 0),
+    "of nothing": gzip.compress(b""),
+    "of zeros": gzip.compress(bytes(5_000_000)),
+    "members": members(LOG[:1000], LOG[1000:9000], b"", LOG[9000:]),
+    "padded": members(LOG) + bytes(100_000),
+    "a member behind padding": members(LOG) + bytes(1000) + members(LOG),
+    "with a name": b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * 200 + b"\0" + members(LOG)[10:],
+}
+
+
+@pytest.mark.parametrize("content", GZIPS.values(), ids=GZIPS)
+def test_a_whole_gzip_is_whole(content: bytes) -> None:
+    assert is_whole(content)
+
+
+@pytest.mark.parametrize("name", GZIPS)
+def test_a_gzip_that_is_cut_anywhere_is_found(name: str) -> None:
+    """At its last bytes, and at 50 other places."""
+    content = GZIPS[name].rstrip(b"\0") if name == "padded" else GZIPS[name]
+    places = {*range(max(1, len(content) - 10), len(content)), 1, 2}
+    places |= {RANDOM.randrange(1, len(content)) for _ in range(50)}
+    assert [place for place in sorted(places) if whole_at(name, content[:place])] == []
+
+
+def whole_at(name: str, cut: bytes) -> bool:
+    """Where the cut is between two members, nothing in the file shows it."""
+    try:
+        gzip.decompress(cut)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return is_whole(cut)
+    assert "member" in name
+    return False
+
+
+@given(st.data())
+@tries(100)
+def test_a_damaged_byte_is_found(data: st.DataObject) -> None:
+    content = bytearray(GZIPS["members"])
+    at = data.draw(st.integers(0, 15))
+    # In the CRC and the length of the last member, or anywhere in what is packed.
+    place = len(content) - 1 - at if at < 8 else data.draw(st.integers(20, len(content) - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    try:
+        same = gzip.decompress(bytes(content)) == LOG
+    except (EOFError, OSError, zlib.error):
+        same = False
+    assert same or not is_whole(bytes(content))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"a log\n" * 1000, b"\x1fno gzip", b"PK\3\4", bytes(3000)]
+)
+def test_what_is_no_gzip_is_not_judged(content: bytes) -> None:
+    assert is_whole(content)
+
+
+def test_what_follows_a_whole_gzip_is_none_of_it() -> None:
+    assert is_whole(members(LOG) + b"a signature")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("pack", [gzip.compress, bytes], ids=["tgz", "tar"])
+def test_an_archive_says_what_it_has(pack: Callable[[bytes], bytes], form: int) -> None:
+    assert archive(pack(tar_of(FILES, form))) == Contents(len(FILES), SIZE)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_archive_that_is_cut_anywhere_is_found(form: int) -> None:
+    content = gzip.compress(tar_of(FILES, form))
+    places = {*range(len(content) - 10, len(content)), 1, 2}
+    places |= {RANDOM.randrange(1, len(content)) for _ in range(50)}
+    for place in places:
+        with pytest.raises(NotWhole):
+            archive(content[:place])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_tar_that_was_cut_before_it_was_packed_is_found(form: int) -> None:
+    content = tar_of(FILES, form)
+    end = len(content.rstrip(b"\0"))  # within the content of the last file
+    for place in {RANDOM.randrange(512, end) for _ in range(50)}:
+        with pytest.raises(NotWhole):
+            archive(gzip.compress(content[:place]))
+
+
+@given(st.lists(st.integers(1, 600), max_size=40))
+@tries(100)
+def test_a_tar_may_come_in_any_pieces(sizes: list[int]) -> None:
+    small = {name: content[:700] for name, content in FILES.items()}
+    tar, content = Tar(Cost()), tar_of(small, tarfile.PAX_FORMAT)
+    at = 0
+    for size in [*sizes, len(content)]:
+        tar.feed(content[at : at + size])
+        at += size
+    assert tar.end() == Contents(len(small), sum(map(len, small.values())))
+
+
+def header(kind: bytes = tarfile.REGTYPE, size: int = 0, **fields: object) -> bytes:
+    info = tarfile.TarInfo("active/x")
+    info.type, info.size = kind, size
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+END = bytes(1024)
+
+
+@pytest.mark.parametrize("link", [tarfile.LNKTYPE, tarfile.SYMTYPE])
+def test_a_link_is_a_file_of_a_size_that_is_not_known(link: bytes) -> None:
+    content = header(size=3) + b"abc" + bytes(509) + header(link, 700, linkname="active/y") + END
+    assert archive(gzip.compress(content)) == Contents(2, None)
+
+
+def test_a_file_with_holes_is_passed_over_to_its_end() -> None:
+    block = bytearray(header(tarfile.GNUTYPE_SPARSE, 512))
+    block[482] = 1  # one more block of holes follows
+    block[148:156] = b"%06o\0 " % (sum(block[:148]) + sum(block[156:]) + 8 * 32)
+    content = bytes(block) + bytes(512) + b"x" * 512 + header() + END
+    assert archive(gzip.compress(content)) == Contents(2, None)
+
+
+def test_a_file_larger_than_a_header_can_say_has_its_size_before_it() -> None:
+    records = b"21 size=000000001000\n"
+    pax = header(tarfile.XHDTYPE, len(records)) + records + bytes(512 - len(records))
+    content = pax + header(size=0) + b"x" * 1000 + bytes(24) + header() + END
+    assert archive(gzip.compress(content)) == Contents(2, 1000)
+
+
+def test_what_is_packed_but_no_tar_is_one_file() -> None:
+    assert archive(gzip.compress(LOG)) == Contents(1, len(LOG))
+
+
+@pytest.mark.parametrize("content", [b"", b"a log\n" * 1000, b"PK\3\4"])
+def test_what_is_no_archive_is_not_read(content: bytes) -> None:
+    assert archive(content) is None
+
+
+@given(st.binary(max_size=3000), st.sampled_from([b"", header(), header(b"x", 900), header(b"L")]))
+@tries(200)
+def test_no_bytes_raise_anything_else(content: bytes, beginning: bytes) -> None:
+    for text in (
+        beginning + content,
+        gzip.compress(beginning + content),
+        b"\x1f\x8b\x08" + content,
+    ):
+        for read in (read_archive, read_gzip):
+            try:
+                run(read(io.BytesIO(text), Cost()))
+            except (NotWhole, TooMuch):
+                pass
+
+
+# What is made to cost
+
+
+class Repeated(io.RawIOBase):
+    """A file that never ends: one piece again and again. Counts what was read of it."""
+
+    def __init__(self, beginning: bytes, piece: bytes) -> None:
+        self._ahead, self._piece = beginning, piece
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        while len(self._ahead) < size:
+            self._ahead += self._piece
+        taken, self._ahead = self._ahead[:size], self._ahead[size:]
+        self.count += size
+        return taken
+
+
+def packed(beginning: bytes, piece: bytes) -> Repeated:
+    """A gzip whose content is `beginning` and then `piece` without end, packed as small as can be.
+
+    Each piece is packed without reference to the one before it.
+    """
+    packer = zlib.compressobj(9, wbits=31)
+    first = packer.compress(beginning) + packer.flush(zlib.Z_FULL_FLUSH)
+    packer = zlib.compressobj(9, wbits=-15)
+    again = packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)
+    return Repeated(first, again)
+
+
+HOSTILE: dict[str, Callable[[], Repeated]] = {
+    "a bomb": lambda: packed(header(size=10**12), bytes(MIB)),
+    "tiny members": lambda: packed(b"", header() * 2048),
+    "giant names": lambda: packed(b"", header(b"L", MIB) + b"n" * MIB),
+    "giant extensions": lambda: packed(b"", header(b"x", MIB - 512) + b"9" * (MIB - 512)),
+    "long chains of headers": lambda: packed(b"", (header(b"x", 1) + bytes(512)) * 1024),
+    "a name of terabytes": lambda: packed(header(b"L", 10**12), b"n" * MIB),
+    "holes without end": lambda: packed(sparse(), (bytes(504) + b"\1" + bytes(7)) * 2048),
+    "gzips of nothing": lambda: Repeated(b"", gzip.compress(b"", 9, mtime=0)),
+    "a gzip's name without end": lambda: Repeated(b"\x1f\x8b\x08\x08" + bytes(6), b"n" * MIB),
+    "zeros behind a gzip": lambda: Repeated(gzip.compress(tar_of({})), bytes(MIB)),
+}
+
+
+def sparse() -> bytes:
+    block = bytearray(header(tarfile.GNUTYPE_SPARSE, 512))
+    block[482] = 1
+    block[148:156] = b"%06o\0 " % (sum(block[:148]) + sum(block[156:]) + 8 * 32)
+    return bytes(block)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("read", [read_archive, read_gzip])
+def test_what_is_read_costs_in_proportion_to_what_came(
+    name: str, read: Callable[..., Iterator[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step is small, and all of them together have a limit. Memory is that of some pieces."""
+    monkeypatch.setattr(whole, "SPARE", spare := 16 * MIB)
+    file, cost = HOSTILE[name](), Cost()
+    tracemalloc.start()
+    try:
+        with pytest.raises((TooMuch, NotWhole, Enough)):
+            in_small_steps(read(file, cost), cost, file)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * MIB
+    assert cost.spent <= spare + whole.RATIO * file.count + 8 * MIB
+
+
+class Enough(Exception):
+    """What was read is enough to see whether it costs more than in proportion."""
+
+
+def in_small_steps(steps: Iterator[None], cost: Cost, file: Repeated) -> None:
+    before = 0
+    for _ in steps:
+        assert cost.spent - before < 8 * MIB
+        before = cost.spent
+        if file.count > MIB // 4:
+            raise Enough
+
+
+def test_what_the_node_has_announced_is_allowed_whatever_it_packs_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A core file of zeros."""
+    monkeypatch.setattr(whole, "SPARE", 16 * MIB)
+    zeros = 50 * MIB
+    packer = zlib.compressobj(9, wbits=31)
+    parts: Iterable[bytes] = [
+        packer.compress(header(size=zeros)),
+        *(packer.compress(bytes(MIB)) for _ in range(50)),
+        packer.compress(END),
+        packer.flush(),
+    ]
+    content = b"".join(parts)
+    assert archive(content, announced=zeros) == Contents(1, zeros)
+    with pytest.raises(TooMuch):
+        archive(content)
+
+
+def test_a_file_that_costs_too_much_leaves_the_others_what_they_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(whole, "SPARE", 16 * MIB)
+    cost = Cost()
+    with pytest.raises(TooMuch):
+        run(read_gzip(packed(b"", bytes(MIB)), cost))
+    for content in [gzip.compress(b"a short log\n"), GZIPS["text"]] * 100:
+        cost.file()
+        run(read_gzip(io.BytesIO(content), cost))
