@@ -3,7 +3,8 @@
 # terminal, and pushes with OpenSSH's own sftp. sshd runs it as the forced command; SetEnv gives:
 #   NODE_ROOT     what activelog is on this node
 #   NODE_ADDRESS  the address that stands in the folders it makes at the receiver
-# While there is a FIFO NODE_ROOT.busy, `file get` gathers until somebody has written to it.
+# While there is a FIFO NODE_ROOT.busy, `file get` gathers until somebody has written to it. The
+# commands in NODE_ROOT.meanwhile run between the sizes and the push, in the folder that is pushed.
 set -u
 
 workdir=$(mktemp -d)
@@ -97,6 +98,16 @@ make_batch() {
     done <"$1"
 }
 
+# pack LIST: one archive of the files, below a folder of its own, and LIST names it instead.
+pack() {
+    local files=$workdir/packed
+    rm -rf "$files"
+    mkdir "$files"
+    sed "s|^$NODE_ROOT/||" "$1" | tar -czf "$files/active_1.tgz" -C "$NODE_ROOT" -T -
+    printf '%s\n' "$files/active_1.tgz" >"$1"
+    NODE_ROOT=$files
+}
+
 push() {
     printf '#!/bin/sh\nexec cat %q/secret\n' "$workdir" >"$workdir/askpass"
     chmod 700 "$workdir/askpass"
@@ -134,6 +145,10 @@ file_get() { # file_get LOCATION SPEC WORDS...
     ask 'Download directory:' directory
     directory=${directory%/}
     printf '\n.....\n'
+    local root=$NODE_ROOT
+    local NODE_ROOT=$root
+    case " $* " in *' compress '*) pack "$workdir/list" ;; esac
+    if [ -f "$root.meanwhile" ]; then (cd "$NODE_ROOT" && . "$root.meanwhile"); fi
     if push "$workdir/list"; then
         printf 'Transfer completed.\n'
     else

@@ -1,6 +1,6 @@
 """PURE. A .tgz as a stream of bytes: what `file get ... compress` sends.
 
-The one rule: only one block is in memory, whatever the size of the archive.
+The one rule: only one block is in memory, whatever the size of the archive, and what is cut off.
 """
 
 from __future__ import annotations
@@ -31,6 +31,16 @@ def tgz(
             del held[:_BLOCK]
     if held:
         yield bytes(held)
+
+
+def without_last(blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """All but the last `count` bytes, which are held in memory."""
+    held = bytearray()
+    for block in blocks:
+        held += block
+        if len(held) > count:
+            yield bytes(held[: len(held) - count])
+            del held[: len(held) - count]
 
 
 def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -250,14 +250,14 @@ class FileGetDialogue:
         content = partial(self._content, now, get.location)
         top = f"{self._node.here.address}/{stamp}"
         if get.compress:
-            return [
-                Item(
-                    path=f"{top}/{root}_{stamp}.tgz",
-                    size=sum(file.size for file in files),
-                    modified=now,
-                    blocks=lambda: archive.tgz(root, files, now, content),
-                )
-            ]
+            cut = self._faults.take(Kind.ARCHIVE_CUT)
+            missing = int(cut.number) if cut else 0
+
+            def packed() -> Iterator[bytes]:
+                return archive.without_last(archive.tgz(root, files, now, content), missing)
+
+            size = sum(file.size for file in files)
+            return [Item(f"{top}/{root}_{stamp}.tgz", size=size, modified=now, blocks=packed)]
         return [
             Item(
                 path=f"{top}/{file.path}",

@@ -107,6 +107,7 @@ class Kind(StrEnum):
     UPLOAD_CUT = "upload-cut"
     UPLOAD_STALLED = "upload-stalled"
     UPLOAD_SHORT = "upload-short"
+    ARCHIVE_CUT = "archive-cut"
     TRICKLE = "trickle"
     CLOCK_AHEAD = "clock-ahead"
     CLOCK_BACK = "clock-back"
@@ -197,6 +198,7 @@ RULES: dict[Kind, Rule] = {
     Kind.UPLOAD_CUT: Rule("SFTP cut after BYTES (half of a file)", unit="BYTES"),
     Kind.UPLOAD_STALLED: Rule("SFTP stops after BYTES, stays open", unit="BYTES"),
     Kind.UPLOAD_SHORT: Rule("the first file lacks its last BYTES (1)", unit="BYTES", number=1),
+    Kind.ARCHIVE_CUT: Rule("an archive lacks its last BYTES (1)", unit="BYTES", number=1),
     Kind.TRICKLE: Rule("the upload runs at this rate", unit="BYTES_PER_S", number=None),
     Kind.CLOCK_AHEAD: Rule("each push begins with a clock S (3600) on", unit="S", number=3600),
     Kind.CLOCK_BACK: Rule("each push begins with a clock S (3600) back", unit="S", number=3600),

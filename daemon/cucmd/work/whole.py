@@ -27,7 +27,7 @@ import msgspec
 MIB = 1024 * 1024
 _MAGIC = b"\x1f\x8b"
 _CHUNK = 64 * 1024  # that is read at once
-_PIECE = 256 * 1024  # that is unpacked at once
+_PIECE = 64 * 1024  # that is unpacked at once
 _BLOCK = tarfile.BLOCKSIZE
 # A pax header that is longer is not looked at; real ones have a name and some times.
 _MOST_PAX = MIB

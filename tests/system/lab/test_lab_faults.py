@@ -316,6 +316,17 @@ async def test_what_is_announced_and_what_comes(make_lab, inbox, client, fault):
     assert (len(files), sum(map(len, files.values())) - size) == (whole, difference)
 
 
+async def test_an_archive_that_is_cut(make_lab, inbox, client):
+    """It is closed, and said to be completed, all the same."""
+    async with client.logged_in(await make_lab("archive-cut@2000*1")) as terminal:
+        await terminal.expect("admin:")
+        for _ in range(2):
+            await client.get(terminal, inbox, "syslog/secure compress")
+            await terminal.expect("Transfer completed")
+    cut, whole = sorted(map(len, inbox.files().values()))
+    assert cut == whole - 2000
+
+
 @pytest.mark.parametrize(
     ("fault", "arrived"), [("upload-wrong-password", None), ("upload-cut@1000", 1000)]
 )

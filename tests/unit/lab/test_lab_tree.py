@@ -83,3 +83,10 @@ def test_an_archive_holds_the_files(sizes):
     with tarfile.open(fileobj=io.BytesIO(b"".join(blocks))) as opened:
         found = {m.name: opened.extractfile(m).read() for m in opened.getmembers()}
     assert found == {f"active/{f.path}": content(1, f.path, f.size) for f in files}
+
+
+@given(st.lists(st.binary(max_size=50)), st.integers(0, 200))
+def test_an_archive_can_lack_its_last_bytes(blocks, count):
+    whole = b"".join(blocks)
+    cut = b"".join(archive.without_last(blocks, count))
+    assert cut == whole[: max(0, len(whole) - count)]

@@ -1,0 +1,136 @@
+"""Files that are cut off on their way from nodes without code of ours: OpenSSH's sftp pushes them.
+
+The one rule: nothing that `gzip -t` complains about counts, and all that it does not, does.
+"""
+
+import gzip
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client
+from cucmctl.export import save
+from cucmctl.export_target import target
+from cucmd.api import structs
+from rig.daemon import Daemon
+from rig.inspection import check_files, manifest
+from rig.jobs import node, start
+from rig.openssh_node import OpenSshNode, openssh_node, why_not
+from rig.quiet import wait_until
+
+reason = why_not()
+pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
+
+SDL = [f"SDL001_100_{number:06d}.txt.gz" for number in range(3)]
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[OpenSshNode]:
+    """A node with traces, and a log that is not packed."""
+    with openssh_node(tmp_path / "node", "127.3.1.1") as node:
+        logs = node.root / "log"
+        logs.mkdir()
+        for number, name in enumerate(SDL):
+            noise = random.Random(number).randbytes(300_000)
+            (logs / name).write_bytes(gzip.compress(noise + b"a line\n" * 10_000))
+        (logs / "messages").write_bytes(b"a line\n" * 50_000)
+        yield node
+
+
+def meanwhile(one: OpenSshNode, *commands: str) -> None:
+    """The node runs them between the sizes and the push."""
+    Path(f"{one.root}.meanwhile").write_text("\n".join(commands) + "\n")
+
+
+def job_of(client: Client, one: OpenSshNode, **options: bool) -> structs.Job:
+    return client.wait(
+        start(client, one, [one.address], paths=["log"], last=None, **options).job_id
+    )
+
+
+def exported(client: Client, job: structs.Job, folder: Path, *, incomplete: bool = False) -> set:
+    """The names of the files that the node pushed."""
+    with (
+        client.export(job.job_id, incomplete=incomplete) as export,
+        target(folder, "dir", force=False) as sink,
+    ):
+        save(export, sink)
+    return {path.name for path in folder.glob("*_*/127.3.1.1/**/*") if path.is_file()}
+
+
+def sound(path: Path) -> bool:
+    return subprocess.run(["gzip", "-t", path], capture_output=True, check=False).returncode == 0
+
+
+def test_half_an_archive_counts_nowhere_and_a_retry_brings_the_whole(
+    daemon: Daemon, one: OpenSshNode, tmp_path: Path
+) -> None:
+    meanwhile(one, "truncate -s $(($(stat -c %s active_1.tgz) / 2)) active_1.tgz")
+    with daemon.client() as client:
+        job = job_of(client, one, compress=True)
+        failed = node(job, 0)
+        assert (failed.failure.code, failed.files_received) == ("transfer_incomplete", 0)
+        assert "active_1.tgz ends before" in failed.failure.message
+        (file,) = manifest(Path(job.directory))
+        assert (file["complete"], sound(Path(job.directory, file["path"]))) == (False, False)
+        (listed,) = client.files(job.job_id)
+        assert (listed.complete, listed.exported) == (False, False)
+        assert [reply for reply in client.verify(job.job_id) if reply.wrong] == []
+        wait_until(lambda: client.status(job.job_id).closed)
+        assert exported(client, job, tmp_path / "without") == set()
+        assert exported(client, job, tmp_path / "with", incomplete=True) == {"active_1.tgz"}
+
+        Path(f"{one.root}.meanwhile").unlink()
+        client.retry(job.job_id, login=structs.Login(one.username, one.password))
+        job = client.wait(job.job_id)
+        assert (job.status, node(job, 0).files_received) == ("succeeded", 1)
+        (file,) = (file for file in manifest(Path(job.directory)) if file["complete"])
+        packed = Path(job.directory, file["path"])
+        listing = subprocess.run(
+            ["tar", "-tzf", packed], capture_output=True, text=True, check=True
+        )
+        assert set(listing.stdout.split()) == {f"log/{name}" for name in (*SDL, "messages")}
+        check_files(Path(job.directory))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("missing", [1, 9, 1000])
+def test_an_archive_that_lacks_its_last_bytes_does_not_count(
+    daemon: Daemon, one: OpenSshNode, missing: int
+) -> None:
+    meanwhile(one, f"truncate -s -{missing} active_1.tgz")
+    with daemon.client() as client:
+        job = job_of(client, one, compress=True)
+    assert node(job, 0).failure.code == "transfer_incomplete"
+    assert [file["complete"] for file in manifest(Path(job.directory))] == [False]
+
+
+@pytest.mark.long
+def test_a_log_that_grows_does_not_hide_a_trace_that_is_cut(
+    daemon: Daemon, one: OpenSshNode, tmp_path: Path
+) -> None:
+    """More bytes come than were announced. All but the cut file count."""
+    meanwhile(one, f"truncate -s -500 log/{SDL[1]}", "head -c 5000 /dev/zero >>log/messages")
+    with daemon.client() as client:
+        job = job_of(client, one)
+        failed = node(job, 0)
+        assert failed.failure.code == "transfer_incomplete"
+        assert failed.bytes_received > failed.bytes_announced
+        whole = {SDL[0], SDL[2], "messages"}
+        files = manifest(Path(job.directory))
+        assert {Path(file["path"]).name for file in files if file["complete"]} == whole
+        assert len(files) == 4, "what is cut is kept"
+        wait_until(lambda: client.status(job.job_id).closed)
+        assert exported(client, job, tmp_path / "export") == whole
+        check_files(Path(job.directory))
+
+
+@pytest.mark.long
+def test_a_log_that_grows_is_a_note(daemon: Daemon, one: OpenSshNode) -> None:
+    meanwhile(one, "head -c 5000 /dev/zero >>log/messages")
+    with daemon.client() as client:
+        job = job_of(client, one)
+    assert (job.status, len(node(job, 0).notes)) == ("succeeded", 1)
