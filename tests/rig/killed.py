@@ -16,6 +16,9 @@ from rig.forked import Installation
 from rig.quiet import wait_until
 
 KILLS = int(os.environ.get("CUCMD_KILLS", "10"))
+# Jobs that have not ended, of which a start lets all end before more are begun: a user may have
+# a hundred that wait (`limits.queued_per_uid`), and a daemon that lives half a second ends few.
+MOST_UNFINISHED = 30
 _SEED = int(os.environ.get("CUCMD_SEED", random.randrange(1_000_000)))
 
 
@@ -29,6 +32,26 @@ def closed(client: Client, job_id: str) -> structs.Job:
     client.wait(job_id, timeout=60)
     wait_until(lambda: client.status(job_id).closed)
     return client.status(job_id)
+
+
+def let_end(client: Client) -> None:
+    """Waits for the jobs that the last daemons have left unfinished, where they have become many.
+
+    Fewer of them are left for the next kill.
+    """
+    statuses: tuple[structs.JobStatus, ...] = ("queued", "running")
+    left = [job for status in statuses for job in client.list(status=status, limit=1000)]
+    if len(left) > MOST_UNFINISHED:
+        for job in left:
+            client.wait(job.job_id, timeout=120)
+
+
+def list_all(client: Client) -> list[structs.JobSummary]:
+    """Page by page: the daemon lists at most a thousand at once."""
+    listed = list(client.list(limit=1000))
+    while more := client.list(limit=1000, before=listed[-1].job_id if listed else None):
+        listed += more
+    return listed
 
 
 def cucmctl(installation: Installation, *arguments: str) -> subprocess.Popen[bytes]:

@@ -19,6 +19,7 @@ from cucmd.api import structs
 from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, check_files, manifest
 from rig.jobs import SDL
+from rig.killed import let_end, list_all
 from rig.lab import Lab, running_lab
 from rig.small_disk import fill, small_disk
 
@@ -75,6 +76,7 @@ class Answered(Installation):
 
     def examine(self, client: Client) -> None:
         """After a start: every job that was answered for is there, with its files."""
+        let_end(client)
         for job_id in sorted(self.answered):
             job = client.status(job_id)
             self.look(job)
@@ -123,7 +125,7 @@ def test_nothing_is_lost_when_the_daemon_is_killed(installation: Answered) -> No
         for job_id in sorted(installation.answered):
             client.wait(job_id, timeout=120)
         installation.examine(client)
-        ended = {job.job_id: job.status for job in client.list(limit=1000)}
+        ended = {job.job_id: job.status for job in list_all(client)}
         # A start that was not answered may have come to be, or not.
         assert installation.answered <= set(ended)
         assert len(installation.answered) > KILLS

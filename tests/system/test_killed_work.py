@@ -7,7 +7,7 @@ nodes end as `interrupted`, and what they have printed until then is there.
 import random
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +18,15 @@ from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.api.structs_commands import RunRequest
 from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, check_files, manifest
-from rig.killed import KILLS, closed, seeded
+from rig.killed import KILLS, closed, let_end, list_all, seeded
 from rig.lab import Lab, running_lab
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 20 * KILLS)]
 SETTLED = ("succeeded", "failed", "cancelled")
 COMMANDS = ("show status", "utils service list", "show network cluster", "show version active")
 QUICK = structs.Timeouts(connect=2, login=5, answer=2, command=2, stall=2, grace=0.2)
+# Jobs from before the last start that are looked at after a start; all of them are at the end.
+OLDER = 30
 # (job, node, number of the command)
 Output = tuple[str, str, int]
 
@@ -70,8 +72,9 @@ class Killed(Installation, ABC):
                 assert (node.status, node.failure) == (before.status, before.failure)
                 assert (node.completed_at, node.found) == (before.completed_at, before.found)
 
-    def look_at_all(self, client: Client) -> None:
-        for job_id in self.answered:
+    def look_at(self, client: Client, job_ids: Iterable[str]) -> None:
+        """After a start."""
+        for job_id in job_ids:
             self.look(client.status(job_id))
 
     @abstractmethod
@@ -87,9 +90,14 @@ class Killed(Installation, ABC):
             self.look(client.status(self.dice.choice(sorted(self.answered))))
 
     def kill_again_and_again(self) -> None:
+        looked_at = 0
         for _ in range(KILLS):
             with self.daemon() as process, Client(self.socket) as client:
-                self.look_at_all(client)
+                answered = list(self.answered)
+                older, newer = answered[:looked_at], answered[looked_at:]
+                self.look_at(client, self.dice.sample(older, min(OLDER, len(older))) + newer)
+                looked_at = len(answered)
+                let_end(client)
                 killer = threading.Timer(self.dice.random() * self.most, process.kill)
                 killer.start()
                 with pytest.raises(DaemonUnavailable):
@@ -132,7 +140,7 @@ def test_a_discovery_goes_on_after_a_kill_and_what_it_has_found_stays(
                 before = last.get(node.node)
                 if before is None or node.completed_at > before.completed_at:
                     last[node.node] = node
-        killed.look_at_all(client)
+        killed.look_at(client, killed.answered)
         # A start that was not answered may have come to be, or not; it may have ended last.
         for name, node in last.items():
             (cluster,) = [one for one in client.clusters(name) if one.asked == name]
@@ -172,9 +180,9 @@ class Commands(Killed):
         assert before.items() <= now.items(), "what was read once is there, to the letter"
         self.printed.update(now)
 
-    def look_at_all(self, client: Client) -> None:
+    def look_at(self, client: Client, job_ids: Iterable[str]) -> None:
         """After a start: no command goes on."""
-        for job_id in self.answered:
+        for job_id in job_ids:
             job = closed(client, job_id)
             assert all(node.attempt <= 1 for node in job.nodes), "nothing is run twice"
             self.look(job)
@@ -209,8 +217,8 @@ def test_commands_end_with_a_kill_and_what_they_have_printed_stays(
     killed.kill_again_and_again()
     killed.kill_once_it_has_printed()
     with killed.daemon(), Client(killed.socket) as client:
-        killed.look_at_all(client)
-        listed = client.list(limit=1000)
+        killed.look_at(client, killed.answered)
+        listed = list_all(client)
         assert {job.status for job in listed} <= {"succeeded", "partial", "failed"}
     assert set(killed.answered) <= {job.job_id for job in listed}
     assert killed.interrupted
