@@ -14,8 +14,9 @@ import tarfile
 import tempfile
 import time
 import zipfile
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal, Protocol, TypeAlias, cast
 
@@ -26,6 +27,8 @@ CHECKSUMS = "SHA256SUMS"
 # Bytes that are handled at once. Measured: a MiB, which leaves the processor's cache between the
 # steps, takes twice as much of its time.
 _PIECE = 128 * 1024
+# Bytes of a tar that wait for the content of the next file: the heads of ten thousand empty ones.
+_MOST_HELD = 16 * 1024 * 1024
 # The earliest and the latest date that a zip can hold.
 _ZIP_BEGINS, _ZIP_ENDS = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 
@@ -145,30 +148,78 @@ def _checksums() -> Iterator[_Checksums]:
         checksums.finish()
 
 
-# Where it goes
+# Where it goes. On standard output what was written stays, so it must not look whole before it is.
 
 
 class TarSink:
+    """What is written ends within the content of a file until all of it is whole: `tar` takes an
+    end between two files, or in what is said before the second, for that of the archive.
+    """
+
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
+        self._written = 0
+        self._held = deque[memoryview]()  # what follows
+        self._size_held = 0
 
     def raw(self, data: bytes) -> None:
-        self._out.write(data)
+        self._held.append(memoryview(data))
+        self._size_held += len(data)
 
     def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
-        for _ in content:
-            pass
+        read = member.offset_data
+        for piece in content:
+            read += len(piece)
+            self._write_up_to(read - 1)
+        if self._size_held > _MOST_HELD:  # of files without content
+            self._write_up_to(read)
 
     def close(self) -> None:
+        self._write_up_to(self._written + self._size_held)
         self._out.flush()
+
+    def _write_up_to(self, end: int) -> None:
+        while (size := end - self._written) > 0:
+            piece = self._held.popleft()
+            if len(piece) > size:
+                self._held.appendleft(piece[size:])
+                piece = piece[:size]
+            self._out.write(piece)
+            self._written += len(piece)
+            self._size_held -= len(piece)
+
+
+class _Written:
+    """A file of which nothing is changed any more after `cut_off`."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._cut_off = False
+        self.tell = file.tell
+        self.flush = file.flush
+
+    def cut_off(self) -> None:
+        self._cut_off = True
+
+    def write(self, data: bytes) -> int:
+        return len(data) if self._cut_off else self._file.write(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return 0 if self._cut_off else self._file.seek(offset, whence)
 
 
 class ZipSink:
-    """Stored, not compressed: the logs are compressed already, mostly."""
+    """Stored, not compressed: the logs are compressed already, mostly.
+
+    After an error it must be abandoned: `ZipFile` would write its directory when it is destroyed,
+    and without that it is no zip.
+    """
 
     def __init__(self, out: IO[bytes]) -> None:
-        self._out = out
-        self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True)
+        self._out = _Written(out)
+        self._zip = zipfile.ZipFile(
+            cast(IO[bytes], self._out), "w", zipfile.ZIP_STORED, allowZip64=True
+        )
 
     def raw(self, data: bytes) -> None:
         pass
@@ -180,8 +231,18 @@ class ZipSink:
         info.external_attr = 0o100640 << 16
         info.file_size = member.size  # by which it knows whether to use the Zip64 form
         with self._zip.open(info, "w") as entry:
-            for piece in content:
-                entry.write(piece)
+            try:
+                for piece in content:
+                    entry.write(piece)
+            except BaseException:
+                self._out.cut_off()  # before what is said behind the content
+                raise
+
+    def abandon(self) -> None:
+        """What was written stays as it is."""
+        self._out.cut_off()
+        with suppress(ValueError):  # interrupted as it opened an entry
+            self._zip.close()
 
     def close(self) -> None:
         self._zip.close()

@@ -40,7 +40,8 @@ def target(path: Path | None, form: Format, *, force: bool) -> Iterator[Sink]:
     Raises `TargetExists` where there is something, unless `force`.
     """
     if path is None:
-        yield _sink(sys.stdout.buffer, form)
+        with _sink(sys.stdout.buffer, form) as sink:
+            yield sink
         return
     _refuse_existing(path, force=force)
     _remove_leftovers(path)
@@ -48,12 +49,21 @@ def target(path: Path | None, form: Format, *, force: bool) -> Iterator[Sink]:
         with _new_folder(path, force=force) as folder:
             yield FolderSink(folder)
         return
-    with _new_file(path, force=force) as file:
-        yield _sink(file, form)
+    with _new_file(path, force=force) as file, _sink(file, form) as sink:
+        yield sink
 
 
-def _sink(out: IO[bytes], form: Format) -> Sink:
-    return ZipSink(out) if form == "zip" else TarSink(out)
+@contextmanager
+def _sink(out: IO[bytes], form: Format) -> Iterator[Sink]:
+    if form != "zip":
+        yield TarSink(out)
+        return
+    sink = ZipSink(out)
+    try:
+        yield sink
+    except BaseException:
+        sink.abandon()
+        raise
 
 
 def _refuse_existing(path: Path, *, force: bool) -> None:

@@ -9,12 +9,15 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -29,6 +32,10 @@ from rig.quiet import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 20 * KILLS)]
 FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
+# Programs that read all of a stream, and say whether it is whole.
+TESTS: dict[Format, list[str]] = {"tar": ["tar", "-tf"], "zip": ["unzip", "-tqq"]}
+if not shutil.which("unzip"):  # `.ci/run` has it
+    del TESTS["zip"]
 DOCUMENTS = {"summary.txt", "SHA256SUMS", "manifest.json"}
 SIZE = 12_000_000  # bytes of each of the two files: an export takes some tenths of a second
 
@@ -72,6 +79,16 @@ class Exported:
         out = str(self.targets / f"out.{form}")
         arguments = ("export", self.job_id, "--format", form, "-o", out, *options)
         return cucmctl(self.installation, *arguments)
+
+    def begin_on_standard_output(self, form: Format, out: IO[bytes]) -> subprocess.Popen[bytes]:
+        """With Python's own checks, which show what a destructor does."""
+        python = [sys.executable, "-X", "dev", "-W", "error", "-m", "cucmctl"]
+        arguments = ("export", self.job_id, "--format", form, "-o", "-")
+        socket = str(self.installation.socket)
+        command = [*python, "--socket", socket, *arguments]
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE
+        )
 
     def left(self) -> set[str]:
         names = {path.name for path in self.targets.iterdir()}
@@ -138,6 +155,31 @@ def test_an_export_whose_daemon_is_killed_or_stopped_leaves_nothing(
         for form in FORMATS:
             assert exported.begin(form).wait(60) == 0
             exported.remove_whole(form)
+
+
+def test_an_export_on_standard_output_that_fails_does_not_look_whole(
+    exported: Exported, dice: random.Random
+) -> None:
+    """Whoever ends it: the daemon is gone, or Ctrl-C."""
+    cut_off = 0
+    out = exported.targets / "stream"
+    for _ in range(KILLS):
+        form = dice.choice(list(TESTS))
+        with exported.installation.daemon() as daemon, out.open("wb") as file:
+            client = exported.begin_on_standard_output(form, file)
+            wait_until(lambda one=client: out.stat().st_size > 0 or one.poll() is not None)
+            end = dice.choice([daemon.kill, partial(client.send_signal, signal.SIGINT)])
+            killer = threading.Timer(dice.random() * exported.seconds, end)
+            killer.start()
+            _, said = client.communicate(timeout=60)
+            killer.join()
+        whole = subprocess.run([*TESTS[form], out], capture_output=True, check=False)
+        assert client.returncode in (0, 69, 130), said
+        assert (whole.returncode == 0) == (client.returncode == 0)
+        assert b"Traceback" not in said
+        assert b"ignored" not in said
+        cut_off += client.returncode != 0
+    assert cut_off
 
 
 def test_an_export_whose_client_is_killed_leaves_nothing(

@@ -1,0 +1,113 @@
+"""An export that fails on standard output does not look whole, not to `tar` nor to `unzip`."""
+
+import hashlib
+import io
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from cucmctl import export_target
+from cucmctl.errors import ClientError, DaemonUnavailable
+from cucmctl.export import CHECKSUMS, Damaged, Format, save
+from cucmctl.export_target import target
+
+LONG = "n/" + "folder/" * 30 + "x"  # a name that needs a head of its own
+FILES = {"n/a": b"a" * 700, "n/empty": b"", LONG: b"b" * 512, "n/b": b"c", "n/last": b""}
+TESTS = {"tar": ["tar", "-tf"], "zip": ["unzip", "-tqq"]}
+
+needs_unzip = pytest.mark.skipif(not shutil.which("unzip"), reason="needs unzip")
+forms = pytest.mark.parametrize("form", ["tar", pytest.param("zip", marks=needs_unzip)])
+
+
+def stream(files: dict[str, bytes] = FILES, **changed: bytes) -> bytes:
+    """As the daemon sends it. `changed`: what was made of the content of a file since."""
+    sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, data in {CHECKSUMS: sums.encode(), **files, **changed}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+class CutOff:
+    """Gives the first bytes of a stream, in pieces, and raises then."""
+
+    def __init__(self, data: bytes, piece: int) -> None:
+        self._data = io.BytesIO(data)
+        self._piece = piece
+
+    def read(self, size: int) -> bytes:
+        data = self._data.read(min(size, self._piece))
+        if not data:
+            raise DaemonUnavailable("the export was cut off")
+        return data
+
+
+class Whole(CutOff):
+    def read(self, size: int) -> bytes:
+        return self._data.read(min(size, self._piece))
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where standard output goes."""
+    path = tmp_path / "out"
+    path.touch()
+    monkeypatch.setattr(export_target, "sys", SimpleNamespace(stdout=SimpleNamespace()))
+    return path
+
+
+def export(source: CutOff, form: Format, out: Path) -> None:
+    """Into standard output, as a process that ends then."""
+    with out.open("wb") as file:
+        export_target.sys.stdout.buffer = file
+        with target(None, form, force=False) as sink:
+            save(source, sink)
+
+
+def looks_whole(out: Path, form: Format) -> bool:
+    return subprocess.run([*TESTS[form], out], capture_output=True, check=False).returncode == 0
+
+
+@forms
+@pytest.mark.parametrize("piece", [300, 512, 128 * 1024])
+def test_what_is_cut_off_anywhere_does_not_look_whole(form: Format, piece: int, out: Path) -> None:
+    whole = stream()
+    ends = [end for end in range(0, len(whole), 128) if end % 512 in (0, 128)]
+    for end in ends:
+        with pytest.raises(ClientError):
+            export(CutOff(whole[:end], piece), form, out)
+        assert not looks_whole(out, form), f"cut off at {end} of {len(whole)}"
+
+
+@forms
+def test_a_last_file_that_is_damaged_does_not_look_whole(form: Format, out: Path) -> None:
+    files = {"n/a": b"a" * 700}
+    with pytest.raises(Damaged):
+        export(Whole(stream(files, **{"n/a": b"b" * 700}), 1 << 20), form, out)
+    assert not looks_whole(out, form)
+
+
+@forms
+@pytest.mark.parametrize("piece", [300, 512, 128 * 1024])
+def test_what_is_whole_looks_so(form: Format, piece: int, out: Path) -> None:
+    export(Whole(stream(), piece), form, out)
+    assert looks_whole(out, form)
+    if form == "tar":
+        assert out.read_bytes() == stream()
+
+
+def test_the_heads_of_many_empty_files_do_not_fill_the_memory(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cucmctl.export._MOST_HELD", 20_000)
+    whole = stream({"n/a": b"a", **{f"n/{number}": b"" for number in range(1000)}})
+    with pytest.raises(ClientError):
+        export(CutOff(whole[:-20_480], 1000), "tar", out)
+    assert len(whole) - out.stat().st_size < 50_000
