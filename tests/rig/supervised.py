@@ -108,7 +108,13 @@ async def supervisor_harness(
 
     async with open_store(tmp_path / "cucmd.db") as store:
         services = JobServices(
-            store, Feed(), Admission(limits), work_on_node, locate or by_name, speaks
+            store,
+            Feed(),
+            Admission(limits),
+            work_on_node,
+            locate or by_name,
+            trio.current_time,
+            speaks,
         )
         async with open_supervisor(services, tmp_path / "jobs", limits) as supervisor:
             made.append(SupervisorHarness(supervisor, services, tmp_path))

@@ -70,7 +70,7 @@ class Deletions:
         """
         job_id = await self._supervisor.find_id(prefix)
         try:
-            return await self._delete(job_id, record=record, named=True)
+            return await self._delete(job_id, record=record)
         except StoreFailed as error:
             if not error.damaged_row:
                 raise
@@ -157,7 +157,7 @@ class Deletions:
         for one in jobs:
             try:
                 with suppress(Busy, UnknownJob):
-                    gone = await self._delete(one.job_id, record=True, named=False)
+                    gone = await self._delete(one.job_id, record=True, listed=one)
                     deleted.append(gone.without_nodes())
                     log.info("job %s: deleted %s", one.job_id, why)
             except (StoreFailed, OSError) as error:
@@ -168,11 +168,17 @@ class Deletions:
             raise failed
         return deleted
 
-    async def _delete(self, job_id: str, *, record: bool, named: bool) -> Deleted:
+    async def _delete(
+        self, job_id: str, *, record: bool, listed: ClosedJob | None = None
+    ) -> Deleted:
+        """`listed`: as a rule has found it; None: it was named."""
         with self._supervisor.holds.changing(job_id):
             job = await self._supervisor.closed(job_id)
-            if not named and retention.KEEP in job.labels:  # since the list was made
+            # What has become of it since the list was made: others were deleted before it.
+            if listed is not None and retention.KEEP in job.labels:
                 raise Busy(job_id, "it is kept")
+            if listed is not None and summarise(job).completed_at != listed.completed_at:
+                raise Busy(job_id, "it was tried again")
             if self._stopped.is_set():
                 raise Draining
             with trio.CancelScope(shield=True):
@@ -181,11 +187,11 @@ class Deletions:
             return Deleted(job, begun.bytes)
 
     def _tell_begun(self, job: Job, begun: BegunDeletion) -> Job:
-        """Gives the job as watchers know it then."""
+        """Gives the job as watchers know it then. `job`: as it was, or what can be read of it."""
         if begun.revision is None:
             return job
-        job = replace(job, files_deleted=True, revision=begun.revision)
-        self._supervisor.publish_closed(job)
+        job = begun.job or replace(job, files_deleted=True, revision=begun.revision)
+        self._store.tell(job)
         return job
 
     async def _remove(self, job_id: str, job: Job) -> None:
@@ -200,7 +206,7 @@ class Deletions:
         if gone:
             revision = max(gone, job.revision + 1)  # a damaged row has not kept that of the begin
             last = replace(job, files_deleted=True, deleted=True, revision=revision)
-            self._supervisor.publish_closed(last)
+            self._store.tell(last)
 
 
 def _for_watchers(row: JobRow) -> Job:

@@ -18,10 +18,12 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import trio
+from msgspec.structs import replace
 
 from cucmd.cases.covered import Clock, Window, describe
 from cucmd.cases.files import Page, counts, is_gone, is_output, name_of, nodes_by_name, pages
@@ -48,19 +50,9 @@ def has_coverage(job: Job) -> bool:
 
 
 class Coverage:
-    """Of the daemon. `run` is to be started in a task of its own.
+    """Of the daemon. `run` is to be started in a task of its own."""
 
-    publish  called with a job once what its files cover is stored
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        directory: Callable[[str], Path],
-        zone_of: ZoneOf,
-        publish: Callable[[Job], None],
-    ) -> None:
-        self._publish = publish
+    def __init__(self, store: Store, directory: Callable[[str], Path], zone_of: ZoneOf) -> None:
         self._store = store
         self._directory = directory
         self._zone_of = zone_of
@@ -127,9 +119,22 @@ class Coverage:
             said = await reading.describe()
         finally:
             thread.close()
-        after = await self._store.save_coverage(job, said)
-        if after is not None:
-            self._publish(after)
+        await self._store.change(job_id, partial(add_coverage, job, said))
+
+
+def add_coverage(before: Job, coverage: dict[str, str], now: Job) -> Job:
+    """The job with what the nodes' traces cover, of each node that is still as it was.
+
+    Nothing is said of a job that is tried again, nor of files that were deleted meanwhile: some of
+    them could not be read any more.
+    """
+    if not now.closed or now.files_deleted:
+        return now
+    nodes = tuple(
+        replace(new, coverage=coverage[new.node]) if new.node in coverage and new == old else new
+        for old, new in zip(before.nodes, now.nodes, strict=True)
+    )
+    return replace(now, nodes=nodes)
 
 
 class _JobReading:

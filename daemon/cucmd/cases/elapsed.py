@@ -10,7 +10,7 @@ the machine sleeps. What it counts is added up in a file:
     another boot                         since that boot; the time in between is not known
     the file is gone, or of no use       from the newest mark of a job on
 
-A job is marked with the count when it is closed (`Job.closed_after`).
+A job is marked with the count when it ends (`Job.closed_after`).
 """
 
 from __future__ import annotations

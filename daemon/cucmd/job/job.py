@@ -68,8 +68,8 @@ class Job(msgspec.Struct, frozen=True):
     `revision`: how many changes of state it has had, over all restarts. Figures do not count.
     `closed`: it has ended, its last connection is gone, and all files are on record.
     `files_deleted`: it has been begun to delete what it collected.
-    `closed_after`: how much time had passed for sure when it was closed (cases/elapsed.py), in
-    seconds. None: it was not noted.
+    `closed_after`: how much time had passed for sure when it ended (cases/elapsed.py), in seconds.
+    None: it was not noted.
     `deleted`: it was deleted, and this is the last that watchers are told of it.
     """
 

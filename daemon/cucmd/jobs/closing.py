@@ -17,20 +17,22 @@ from cucmd.store import Store, StoreFailed
 log = logging.getLogger(__name__)
 
 
-async def close_job(store: Store, job: Job, draining: Callable[[], bool]) -> int | None:
-    """The revision with which the store has it closed. Tries until the store takes it.
+async def close_job(store: Store, job: Job, draining: Callable[[], bool]) -> bool:
+    """Tries until the store takes it.
 
-    None: the daemon stops, and the store did not take it; then the next start looks at the job's
+    False: the daemon stops, and the store did not take it; then the next start looks at the job's
     files once more.
     """
     said = None  # the last message, which is logged once
     while True:
         try:
-            return await store.close_job(job.job_id)
+            await store.close_job(job.job_id)
         except StoreFailed as error:
             if str(error) != said:
                 said = str(error)
                 log.warning("job %s: it could not be closed: %s", job.job_id, error)
             if draining():
-                return None
+                return False
             await trio.sleep(RETRY_AFTER)
+        else:
+            return True

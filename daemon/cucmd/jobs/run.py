@@ -62,6 +62,7 @@ from functools import partial
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 from cucmd.failure import Code, Failure, failure, timed_out
 from cucmd.job import Job, Node
@@ -277,6 +278,8 @@ class JobRun:
     # State
 
     def _change(self, job: Job) -> None:
+        if job.ended and job.closed_after is None:
+            job = replace(job, closed_after=self._services.passed())
         self.job = job.revised(self.job)
         self._recorder.changed(self.job)
 

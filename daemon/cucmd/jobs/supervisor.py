@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-import msgspec
 import trio
 
 from cucmd.config import Limits
@@ -52,10 +51,10 @@ class Supervisor:
         self, services: JobServices, jobs_directory: Path, limits: Limits, nursery: trio.Nursery
     ) -> None:
         self._services = services
+        services.store.tell = self._tell
         self._directory = jobs_directory
         self._live: dict[str, JobRun] = {}
         self._places = Places(limits, self._live)
-        self._relabelling = trio.Lock()  # of jobs that do not run
         self.ended = 0  # jobs whose last connection has closed, since the start
         self.on_closed: Callable[[str], None] = lambda job_id: None  # called with each such job
         self._start_keys = StartKeys(services.store)
@@ -136,17 +135,21 @@ class Supervisor:
         except Exception:
             log.exception("job %s: a defect", job_id)
         finally:
-            del self._live[job_id]
+            if self._live.get(job_id) is run:  # and not the next one, of a retry
+                del self._live[job_id]
             run.kept.set()
             self.ended += 1
 
+    def _tell(self, job: Job) -> None:
+        """Tells watchers of a change of a job that has ended, as it is in the store. Whoever reads
+        the job then must find no less: once it is closed, its run is none any more.
+        """
+        self._live.pop(job.job_id, None)
+        self._services.feed.publish(job)
+
     async def _close(self, job: Job) -> None:
-        revision = await close_job(self._services.store, job, lambda: self._draining)
-        if revision is None:
-            return
-        revision = max(revision, job.revision)
-        self._services.feed.publish(msgspec.structs.replace(job, closed=True, revision=revision))
-        self.on_closed(job.job_id)
+        if await close_job(self._services.store, job, lambda: self._draining):
+            self.on_closed(job.job_id)
 
     async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
         """The job after the cancel, durable, and whether this call changed anything.
@@ -199,16 +202,22 @@ class Supervisor:
             job_id = (await self.find(prefix)).job_id
             # Read within the hold: of two calls at once the second must see what the first did.
             with self.holds.changing(job_id):
-                return await self._retry(await self.closed(job_id), plan, key, uid)
+                while True:
+                    job = await self._retry(await self.closed(job_id), plan, key, uid)
+                    if job is not None:
+                        return job
 
-    async def _retry(self, job: Job, plan: PlanRetry, key: StartKey | None, uid: int | None) -> Job:
+    async def _retry(
+        self, job: Job, plan: PlanRetry, key: StartKey | None, uid: int | None
+    ) -> Job | None:
+        """None: the job has changed since it was read, since what its files cover is known now."""
         if job.files_deleted:  # of the nodes that have succeeded nothing is left
             raise FilesDeleted(job.job_id)
-        after, tasks = plan(job)
+        planned, tasks = plan(job)
         with self._places.one(job.job_id, uid):
             with trio.CancelScope(shield=True):
-                after = await self._services.store.reopen_job(job, after.revised(job), key)
-            return self._begin(after, tasks, asked_by=uid)
+                after = await self._services.store.reopen_job(job, planned, key)
+            return None if after is None else self._begin(after, tasks, asked_by=uid)
 
     async def relabel(self, prefix: str, change: Callable[[Job], Job]) -> Job:
         """The job after a change of its labels, durable. What `change` raises is passed on.
@@ -220,22 +229,11 @@ class Supervisor:
             if await run.relabel(change):
                 return run.shown()
             await run.kept.wait()
-        # Not while it is deleted or tried again: what is written here would be of before.
+        # Not while it is deleted: one that is to be kept from that must hear that it is too late.
         with self.holds.reading(job.job_id):
-            async with self._relabelling:  # what another call changes is not written over
-                job = await self._load(job.job_id)
-                after = change(job)
-                with trio.CancelScope(shield=True):
-                    after = await self._services.store.revise_job(job, after)
-                self.publish_closed(after)
-        return after
-
-    def publish_closed(self, job: Job) -> None:
-        """Tells watchers of a change of a closed job, unless it was tried again meanwhile: then
-        they are told of that, and this would be of before.
-        """
-        if job.job_id not in self._live:
-            self._services.feed.publish(job)
+            with trio.CancelScope(shield=True):
+                after = await self._services.store.change(job.job_id, change)
+            return after or await self._load(job.job_id)
 
     # Queries
 

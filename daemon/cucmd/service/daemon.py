@@ -49,7 +49,7 @@ from cucmd.service.in_force import InForce, Options
 from cucmd.service.log_limit import LogLimit
 from cucmd.service.memory import freeze_startup_objects, return_free_memory
 from cucmd.service.private import make_private
-from cucmd.service.retention import RetentionTask
+from cucmd.service.retention import RetentionTask, go_on_counting
 from cucmd.service.signals import Signals, open_signals, set_signal_defaults
 from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
 from cucmd.service.status import Status
@@ -143,7 +143,10 @@ async def _daemon(
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
             work = _work_on_node(Ssh(receiver, known_hosts), partial(_rate, store))
-            services = JobServices(store, Feed(), Admission(config.limits), work, locate, speaks)
+            elapsed = Elapsed(config.daemon.state_directory / "elapsed.json")
+            await go_on_counting(store, elapsed)
+            admission = Admission(config.limits)
+            services = JobServices(store, Feed(), admission, work, locate, elapsed.seconds, speaks)
             signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on
             directory = config.daemon.state_directory / "jobs"
             async with open_supervisor(services, directory, config.limits) as supervisor:
@@ -153,18 +156,16 @@ async def _daemon(
                 )
                 await supervisor.recover(in_force.planner.replan)
                 keys = HostKeys(known_hosts, host_key_scan(in_force.settings_of))
-                coverage = Coverage(store, supervisor.directory, zone_of, supervisor.publish_closed)
+                coverage = Coverage(store, supervisor.directory, zone_of)
                 deletions = Deletions(supervisor, store)
                 retention = RetentionTask(
-                    deletions,
-                    store,
-                    Elapsed(config.daemon.state_directory / "elapsed.json"),
-                    lambda: in_force.config.retention,
+                    deletions, store, elapsed, lambda: in_force.config.retention
                 )
+                await retention.mark()
 
                 def closed(job_id: str) -> None:
                     coverage.want(job_id)
-                    retention.job_closed(job_id)
+                    retention.job_closed()
 
                 supervisor.on_closed = closed
                 jobs = Jobs(

@@ -1,13 +1,15 @@
 """Applies `[retention]`: at the start, once an hour, and after each job.
 
-The one rule: what a stop has left of a deletion is finished first. Here too it is noted of each job
-how much time had passed when it was closed: by that, and by the wall clock, it is old one day.
+The one rule: what a stop has left of a deletion is finished first.
+
+A job notes at its end how much time has passed; by that, and by the wall clock, it is old one day.
+Here the count goes on at a start, and jobs of a version that noted nothing get their note.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import trio
 
@@ -36,40 +38,46 @@ class RetentionTask:
         self._elapsed = elapsed
         self._settings = settings
         self._news = trio.Event()
-        self._closed: list[str] = []
+        self._marked = False
 
-    def job_closed(self, job_id: str) -> None:
+    def job_closed(self) -> None:
         """Never waits."""
-        self._closed.append(job_id)
         self._news.set()
 
     async def run(self) -> None:
-        await self._go_on_counting()
-        jobs: Sequence[str] | None = None
         saved = -EVERY
         while True:
             self._news = trio.Event()
-            await self._mark(jobs)
-            await self._deletions.finish()
-            await self._deletions.retain(self._settings(), self._elapsed.seconds())
+            await self.apply()
             if self._elapsed.seconds() - saved >= EVERY:
                 saved = self._elapsed.seconds()
                 await trio.to_thread.run_sync(self._elapsed.save)
             with trio.move_on_after(EVERY):
                 await self._news.wait()
-            jobs, self._closed = self._closed, []
 
-    async def _go_on_counting(self) -> None:
-        try:
-            newest = await self._store.newest_mark()
-        except StoreFailed as error:
-            log.warning("how old jobs are is counted anew: %s", error)
-            newest = 0.0
-        await trio.to_thread.run_sync(self._elapsed.load, newest)
+    async def apply(self) -> None:
+        await self.mark()
+        await self._deletions.finish()
+        if self._marked:  # else nobody knows which are the oldest
+            await self._deletions.retain(self._settings(), self._elapsed.seconds())
 
-    async def _mark(self, jobs: Sequence[str] | None) -> None:
-        """A job that cannot be marked is marked by the next start, and is younger by that."""
+    async def mark(self) -> None:
+        """Marks the jobs that have no mark, until that has been done once."""
+        if self._marked:
+            return
         try:
-            await self._store.mark_closed(self._elapsed.seconds(), jobs)
+            await self._store.mark_closed(self._elapsed.seconds())
         except StoreFailed as error:
-            log.warning("when jobs were closed is not noted: %s", error)
+            log.warning("when jobs have ended is not noted: %s", error)
+        else:
+            self._marked = True
+
+
+async def go_on_counting(store: Store, elapsed: Elapsed) -> None:
+    """To be called before a job can end."""
+    try:
+        newest = await store.newest_mark()
+    except StoreFailed as error:
+        log.warning("how old jobs are is counted anew: %s", error)
+        newest = 0.0
+    await trio.to_thread.run_sync(elapsed.load, newest)

@@ -7,14 +7,14 @@ stop in the middle is known, and is finished later.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from cucmd.job import Job
 from cucmd.store import revisions
 from cucmd.store.rows import ClosedJob
-from cucmd.store.tables import unreadable
+from cucmd.store.tables import select_readable, unreadable
 
 BEGUN = "SELECT job_id FROM job WHERE deletion IN ('job', 'files') ORDER BY position"
 
@@ -35,30 +35,32 @@ DELETE FROM file WHERE job = :job AND (node, path) IN (
     SELECT node, path FROM file WHERE job = :job ORDER BY node, path LIMIT :limit)"""
 
 # In the order of the fields of ClosedJob. A job that took long is as new as its end. Somebody may
-# have set the clock between two ends, so that the order of the marks counts first.
+# have set the clock between two ends, so that the order of the marks counts first. A job without a
+# mark is the youngest, since nobody knows that it is old; where the row is damaged, the oldest: it
+# is not deleted by a rule, and must not take the place of a job that would be.
 _CLOSED = """
 SELECT job_id, completed_at, bytes_kept,
     (SELECT json_group_object(name, value) FROM label WHERE label.job = job.position),
     CASE WHEN json_valid(detail) THEN json_extract(detail, '$.closed_after') END AS closed_after
 FROM job WHERE closed
-ORDER BY coalesce(closed_after, -1) DESC, completed_at DESC, position DESC"""
+ORDER BY json_valid(detail) DESC, closed_after IS NULL DESC, closed_after DESC,
+    completed_at DESC, position DESC"""
 _NEWEST_MARK = """
-SELECT max(CASE WHEN json_valid(detail) THEN json_extract(detail, '$.closed_after') END)
-FROM job WHERE closed"""
-_MARK_ALL = """
+SELECT max(CASE WHEN json_valid(detail) THEN json_extract(detail, '$.closed_after') END) FROM job"""
+_MARK_UNMARKED = """
 UPDATE job SET detail = json_set(detail, '$.closed_after', :seconds)
 WHERE closed AND CASE WHEN json_valid(detail) THEN
     json_type(detail) = 'object' AND json_extract(detail, '$.closed_after') IS NULL END"""
-_MARK_ONE = f"{_MARK_ALL} AND job_id = :job_id"
 
 
 class BegunDeletion(NamedTuple):
     """bytes: what the files of the job take. revision: of the job then; None: its files were being
-    deleted before, so that nothing has changed.
+    deleted before, so that nothing has changed. job: as it is then; None: it cannot be read.
     """
 
     bytes: int
     revision: int | None
+    job: Job | None = None
 
 
 class EndedDeletion(NamedTuple):
@@ -80,7 +82,7 @@ def begin(
     size, before = found
     connection.execute(_MARK, {"job_id": job_id, "record": record})
     revision = revisions.count_a_change(connection, job_id) if before is None else None
-    return BegunDeletion(size, revision)
+    return BegunDeletion(size, revision, select_readable(connection, job_id))
 
 
 def end(connection: sqlite3.Connection, job_id: str) -> EndedDeletion:
@@ -114,15 +116,9 @@ def select_closed(connection: sqlite3.Connection) -> tuple[list[ClosedJob], list
     return jobs, problems
 
 
-def mark_closed(
-    connection: sqlite3.Connection, seconds: float, job_ids: Sequence[str] | None
-) -> None:
-    """Notes how much time had passed when these jobs were closed, or all that have no such mark."""
-    if job_ids is None:
-        connection.execute(_MARK_ALL, {"seconds": seconds})
-        return
-    values = [{"seconds": seconds, "job_id": job_id} for job_id in job_ids]
-    connection.executemany(_MARK_ONE, values)
+def mark_closed(connection: sqlite3.Connection, seconds: float) -> None:
+    """Notes of the closed jobs that have no mark that so much time had passed at their end."""
+    connection.execute(_MARK_UNMARKED, {"seconds": seconds})
 
 
 def newest_mark(connection: sqlite3.Connection) -> float:

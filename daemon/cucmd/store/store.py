@@ -7,13 +7,15 @@ caller gets an exception and nothing of it is there.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
 
+import msgspec
 import trio
 
 from cucmd.job import Job
@@ -44,6 +46,8 @@ class Store:
 
     def __init__(self, path: Path, connect: Connect, notices: Sequence[str]) -> None:
         self.notices = tuple(notices)  # what was found at the start, for the log
+        # Called with each job that was changed while it does not run, in the order of the changes.
+        self.tell: Callable[[Job], None] = lambda job: None
         self._logged: set[str] = set()
         self._writer = DatabaseThread(
             f"write {path}", partial(connect, path), begin="BEGIN IMMEDIATE", batch=_BATCH
@@ -59,12 +63,35 @@ class Store:
     async def add_job(self, job: Job, key: StartKey | None = None) -> None:
         await self._writer.run(partial(tables.insert_job, job=job, key=key))
 
-    async def revise_job(self, before: Job, after: Job) -> Job:
-        """Saves a change of a closed job. Gives the job with the revision that it has then."""
-        return await self._writer.run(partial(tables.revise_job, before=before, after=after))
+    async def change(self, job_id: str, change: Callable[[Job], Job]) -> Job | None:
+        """Changes a job that does not run: as it is in the store, so that what others change at the
+        same time stays. Gives the job then; None: nothing has changed, or there is no such job.
 
-    async def reopen_job(self, before: Job, after: Job, key: StartKey | None = None) -> Job:
-        """Likewise, of a job that is tried again; it is not closed any more."""
+        change  called in the writer's thread; what it raises is passed on
+        """
+
+        def write(connection: Connection) -> Job | Exception | None:
+            try:
+                return tables.change_job(connection, job_id, change)
+            except (sqlite3.Error, msgspec.MsgspecError):
+                raise
+            except Exception as error:  # of `change`: nothing has been written
+                return error
+
+        changed = await self._writer.run(write, on_answer=self._tell)
+        if isinstance(changed, Exception):
+            raise changed
+        return changed
+
+    def _tell(self, changed: object) -> None:
+        if isinstance(changed, Job):
+            self.tell(changed)
+
+    async def reopen_job(self, before: Job, after: Job, key: StartKey | None = None) -> Job | None:
+        """Saves a closed job that is tried again. Gives it with the revision that it has then.
+
+        None: it is not as `before` any more, and nothing is saved.
+        """
         reopen = partial(tables.reopen_job, before=before, after=after, key=key)
         return await self._writer.run(reopen)
 
@@ -82,28 +109,19 @@ class Store:
         """Adds files of a job. One with the node and path of a saved file replaces it."""
         await self._writer.run(partial(tables.upsert_files, job_id=job_id, files=tuple(files)))
 
-    async def close_job(self, job_id: str) -> int:
+    async def close_job(self, job_id: str) -> Job | None:
         """Marks an ended job: every file that was received is saved, and none can follow.
 
-        Gives its revision then; 0: nothing has changed.
+        Gives it then; None: nothing has changed, or it cannot be read.
         """
-        return await self._writer.run(partial(tables.close_job, job_id=job_id))
+        close = partial(tables.close_job, job_id=job_id)
+        return await self._writer.run(close, on_answer=self._tell)
 
-    async def save_coverage(self, job: Job, coverage: dict[str, str]) -> Job | None:
-        """What the traces of its nodes cover. Nothing is written of what has changed since `job`
-        was read: a node that is worked on again, a job that is gone.
-
-        Gives the job as it is then; None: nothing has changed.
+    async def mark_closed(self, seconds: float) -> None:
+        """Notes of closed jobs without such a note (`Job.closed_after`), which an older version has
+        left, that so many seconds had passed at their end.
         """
-        update = partial(tables.update_coverage, before=job, coverage=coverage)
-        return await self._writer.run(update)
-
-    async def mark_closed(self, seconds: float, job_ids: Sequence[str] | None = None) -> None:
-        """Notes of these closed jobs that so many seconds had passed when they were closed; of all
-        without `job_ids`. A job that has such a note keeps it.
-        """
-        mark = partial(deletions.mark_closed, seconds=seconds, job_ids=job_ids)
-        await self._writer.run(mark)
+        await self._writer.run(partial(deletions.mark_closed, seconds=seconds))
 
     async def newest_mark(self) -> float:
         """The greatest number that was noted; 0 if there is none."""

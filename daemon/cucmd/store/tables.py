@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -98,55 +98,51 @@ def update_job(connection: sqlite3.Connection, before: Job, after: Job, *, whole
     rates.remember(connection, after.work, (node for _, node in nodes))
 
 
-def revise_job(connection: sqlite3.Connection, before: Job, after: Job) -> Job:
-    """Writes a change of a closed job, as its next revision. Gives the job with that."""
-    revision = revisions.following(connection, after.job_id)
-    after = msgspec.structs.replace(after, revision=revision)
-    update_job(connection, before, after, whole=False)
-    return after
+def change_job(
+    connection: sqlite3.Connection, job_id: str, change: Callable[[Job], Job]
+) -> Job | None:
+    """Writes what `change` makes of the job as its rows are now, as its next revision.
+
+    Gives the job with that; None: nothing has changed, or there is no such job.
+    """
+    before = select_job(connection, job_id)
+    after = None if before is None else change(before)
+    if before is None or after is None or after == before:
+        return None
+    return _write_change(connection, before, after)
 
 
 def reopen_job(
     connection: sqlite3.Connection, before: Job, after: Job, key: StartKey | None
-) -> Job:
-    """Writes a closed job that is tried again. Gives it with its revision."""
+) -> Job | None:
+    """Writes a closed job that is tried again. Gives it with its revision.
+
+    None: its rows are not those of `before` any more, and nothing is written.
+    """
+    if select_job(connection, before.job_id) != before:
+        return None
     position = _position_of(connection, after.job_id)
-    after = revise_job(connection, before, after)
     connection.execute("UPDATE job SET closed = 0 WHERE position = ?", (position,))
     _write_key(connection, position, key)
+    return _write_change(connection, before, after)
+
+
+def _write_change(connection: sqlite3.Connection, before: Job, after: Job) -> Job:
+    """`before` is as the rows are in this transaction."""
+    after = after.revised(before)
+    position = _position_of(connection, after.job_id)
+    connection.execute(_UPDATE_JOB, job_columns(after))
+    _write_labels(connection, position, before.labels, after.labels)
+    _write_nodes(connection, position, changed_nodes(before, after))
     return after
 
 
-def update_coverage(
-    connection: sqlite3.Connection, before: Job, coverage: dict[str, str]
-) -> Job | None:
-    """What the nodes' traces cover, of each node that is still as it was.
-
-    Gives the job as it is then; None: nothing has changed. Nothing is said of files that were
-    deleted meanwhile: some of them could not be read any more.
-    """
-    now = select_job(connection, before.job_id)
-    if now is None or not now.closed or now.files_deleted:
-        return None
-    nodes = tuple(
-        msgspec.structs.replace(new, coverage=coverage[new.node])
-        if new.node in coverage and new == old
-        else new
-        for old, new in zip(before.nodes, now.nodes, strict=True)
-    )
-    if nodes == now.nodes:
-        return None
-    changed = changed_nodes(now, msgspec.structs.replace(now, nodes=nodes))
-    _write_nodes(connection, _position_of(connection, before.job_id), changed)
-    revision = revisions.count_a_change(connection, before.job_id)
-    return msgspec.structs.replace(now, nodes=nodes, revision=revision)
-
-
-def close_job(connection: sqlite3.Connection, job_id: str) -> int:
-    """Gives the revision of the job then; 0: it was closed before, or has not ended."""
+def close_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
+    """Gives the job then; None: it was closed before, or has not ended, or cannot be read."""
     if not connection.execute(_CLOSE, (job_id,)).rowcount:
-        return 0
-    return revisions.count_a_change(connection, job_id)
+        return None
+    revisions.count_a_change(connection, job_id)
+    return select_readable(connection, job_id)
 
 
 def upsert_files(
@@ -179,6 +175,14 @@ def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
         reason = f"its details are those of {job.job_id!r} with {len(job.nodes)} nodes"
         raise msgspec.ValidationError(reason)
     return job
+
+
+def select_readable(connection: sqlite3.Connection, job_id: str) -> Job | None:
+    """None also if its rows are damaged."""
+    try:
+        return select_job(connection, job_id)
+    except msgspec.MsgspecError:
+        return None
 
 
 def select_unfinished(connection: sqlite3.Connection) -> tuple[list[Job], list[str]]:

@@ -16,7 +16,9 @@ The life of an operation
        a hundred nodes that change at once cost one fsync.
     3. Each operation runs inside a savepoint of its own.
     4. COMMIT. With `synchronous=FULL` it returns after the fsync of the journal.
-    5. The thread hands the answers of the whole batch to trio, and `run` returns or raises.
+    5. The thread hands the answers of the whole batch to trio. In the order of the operations
+       `on_answer` of each is called, and then `run` returns or raises: callers that wait for
+       answers of one batch go on in any order.
 
 What is there after a crash (of the process, or of the machine)
     in the queue, or before COMMIT      nothing of it
@@ -34,7 +36,8 @@ What can fail
 
 Cancelling
     A caller that is cancelled takes nothing back: its operation stays in the queue and is applied,
-    only the answer is lost. A caller that has to know the answer shields the call.
+    only the answer is lost; `on_answer` gets it all the same. A caller that has to know the answer
+    shields the call.
 
 Closing
     `aclose` lets the thread finish what is in the queue; a later `run` raises `StoreFailed`.
@@ -62,16 +65,22 @@ Operation = Callable[[sqlite3.Connection], T]
 _OF_ONE_OPERATION = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     pass
 
 
 class _Request(Generic[T]):
     """An operation with its answer: `result` or `error`, valid once `answered` is set."""
 
-    def __init__(self, operation: Operation[T], on_rollback: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        operation: Operation[T],
+        on_rollback: Callable[[], None],
+        on_answer: Callable[[T], None],
+    ) -> None:
         self.operation = operation
         self.on_rollback = on_rollback
+        self.on_answer = on_answer
         self.answered = trio.Event()
         self.result: T | None = None
         self.error: Exception | None = None
@@ -85,6 +94,8 @@ class _Request(Generic[T]):
 
 def _answer(batch: list[_Request[object]]) -> None:
     for request in batch:
+        if request.error is None:
+            request.on_answer(request.result)
         request.answered.set()
 
 
@@ -112,16 +123,21 @@ class DatabaseThread:
         self._thread.start()
 
     async def run(
-        self, operation: Operation[T], *, on_rollback: Callable[[], None] = _nothing
+        self,
+        operation: Operation[T],
+        *,
+        on_rollback: Callable[[], None] = _nothing,
+        on_answer: Callable[[T], None] = _nothing,
     ) -> T:
         """Runs `operation` in the thread, in a transaction, and returns its result.
 
-        `on_rollback` is called in the thread if the operation was rolled back.
+        `on_rollback` is called in the thread if the operation was rolled back. `on_answer` is
+        called in trio's thread with the result; it must not raise.
         Cancelled, it is applied all the same. Raises `StoreFailed`.
         """
         if self._closing:
             raise StoreFailed(f"cannot {self._purpose}: the store is closed")
-        request = _Request(operation, on_rollback)
+        request = _Request(operation, on_rollback, on_answer)
         self._queue.put(cast("_Request[object]", request))
         await request.answered.wait()
         if request.error is not None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from cucmd.api.deletion import Deletions
 from cucmd.cases.retention import Prune
+from cucmd.job import Job
+from cucmd.node.ports import NodeTask
 from rig.supervised import SupervisorHarness, supervisor_harness
 
 EVERYTHING = Prune(keep=0)
@@ -28,6 +30,17 @@ class Harness:
         files.mkdir(parents=True, exist_ok=True)
         (files / "x.txt").write_text("x")
         return job_id
+
+    async def try_again(self, job_id: str) -> None:
+        """It succeeds once more, and is closed."""
+
+        def plan(job: Job) -> tuple[Job, list[NodeTask | None]]:
+            again = job.retry(frozenset({0}))
+            return again, self.supervised.tasks(again)
+
+        await self.supervisor.retry(job_id, plan)
+        await self.supervised.ended(job_id)
+        await self.supervisor.closed(job_id)
 
     def directory(self, job_id: str) -> Path:
         return self.supervisor.directory(job_id)

@@ -15,13 +15,15 @@ from cucmd.cases.delete import Stopped
 from cucmd.cases.elapsed import Elapsed
 from cucmd.cases.retention import Prune
 from cucmd.config import Retention
+from cucmd.failure import Code
 from cucmd.job import Job
 from cucmd.jobs.errors import Draining, FilesDeleted, UnknownJob
 from cucmd.jobs.holds import Busy
+from cucmd.node.ports import NodeTask, Report
 from cucmd.service.retention import EVERY, RetentionTask
 from cucmd.store import JobRow, StoreFailed
 from cucmd.varlink import Caller
-from rig.supervised import hang
+from rig.supervised import fails_with, hang
 from unit.api.deletions import EVERYTHING, opened
 
 
@@ -97,6 +99,77 @@ async def test_a_job_that_is_deleted_is_neither_read_nor_labelled(
         monkeypatch.setattr(harness.deletions, "_remove", others)
         await harness.deletions.delete(job_id, record=True)
         assert refused == [job_id]
+
+
+@pytest.mark.parametrize("changed", ["tried again", "labelled"])
+async def test_a_job_that_has_changed_since_the_rule_found_it_is_not_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    """While a large one is deleted, another is tried again and ends: it is the newest then."""
+    async with opened(tmp_path) as harness:
+        harness.supervised.behaviours = {"a": fails_with(Code.STALLED)}
+        older, newer = await harness.job(), await harness.job()
+        remove = harness.deletions._remove
+
+        async def change_meanwhile(job_id: str, job: Job) -> None:
+            if job_id == newer and changed == "labelled":
+                await harness.supervisor.relabel(older, lambda job: replace(job, labels={"a": "1"}))
+            elif job_id == newer:
+                await harness.try_again(older)
+            await remove(job_id, job)
+
+        monkeypatch.setattr(harness.deletions, "_remove", change_meanwhile)
+        gone = [one.job.job_id for one in await harness.deletions.prune(EVERYTHING)]
+        monkeypatch.undo()
+        assert gone == ([newer, older] if changed == "labelled" else [newer])
+        if changed == "tried again":
+            assert (await harness.supervisor.find(older)).retries == 1
+
+
+async def test_of_jobs_that_end_at_once_those_that_ended_last_stay(tmp_path: Path) -> None:
+    """A rule that is applied as soon as one is closed finds each with its mark."""
+    free = trio.Event()
+
+    async def work(task: NodeTask, report: Report) -> tuple[str, ...]:
+        await free.wait()
+        return ()
+
+    ended: dict[str, Job] = {}
+    async with opened(tmp_path) as harness:
+        harness.supervised.behaviours = dict.fromkeys("abcde", work)
+        with harness.supervised.feed.subscribe() as changes:
+            async with trio.open_nursery() as nursery:
+                harness.supervisor.on_closed = lambda job_id: nursery.start_soon(
+                    harness.deletions.retain, Retention(jobs=3), 0.0
+                )
+                for node in "abcde":
+                    await harness.supervised.start(node)
+                free.set()
+                while len(ended) < 5:
+                    job = (await changes.next()).job
+                    ended |= {job.job_id: job} if job.closed and not job.files_deleted else {}
+                await trio.testing.wait_all_tasks_blocked(0.01)
+        last = sorted(ended.values(), key=lambda job: job.state.completed_at)[-3:]
+        left = await harness.store.closed_jobs()
+        assert {one.job_id for one in left} == {job.job_id for job in last}
+
+
+async def test_jobs_of_a_version_without_marks_are_not_deleted_until_they_have_one(
+    tmp_path: Path,
+) -> None:
+    async def fails(seconds: float) -> None:
+        raise StoreFailed("the disk is full")
+
+    async with opened(tmp_path) as harness:
+        ids = [await harness.job() for _ in range(3)]
+        elapsed = Elapsed(tmp_path / "elapsed.json")
+        task = RetentionTask(harness.deletions, harness.store, elapsed, lambda: Retention(jobs=1))
+        mark, harness.store.mark_closed = harness.store.mark_closed, fails
+        await task.apply()
+        assert await harness.left() == ids
+        harness.store.mark_closed = mark
+        await task.apply()
+        assert await harness.left() == ids[2:]
 
 
 async def test_a_job_with_the_label_keep_goes_by_name_only(tmp_path: Path) -> None:
@@ -245,9 +318,7 @@ async def test_the_reply_to_a_prune_is_limited_and_says_how_many_more_there_are(
     monkeypatch.setattr(case_methods, "MOST_LISTED", 2)
     caller = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
     async with opened(tmp_path) as harness:
-        coverage = Coverage(
-            harness.store, harness.directory, lambda name: None, harness.supervisor.publish_closed
-        )
+        coverage = Coverage(harness.store, harness.directory, lambda name: None)
         cases = case_methods.Cases(harness.supervisor, harness.store, coverage, harness.deletions)
         ids = [await harness.job() for _ in range(3)]
         for dry_run in (True, False):
@@ -290,24 +361,24 @@ async def test_retention_is_applied_after_each_job_and_once_an_hour(
     begun: list[float] = []
     done, applied = trio.open_memory_channel[None](9)
     async with opened(tmp_path) as harness, trio.open_nursery() as nursery:
-        mark, retain = harness.store.mark_closed, harness.deletions.retain
+        finish, retain = harness.deletions.finish, harness.deletions.retain
 
-        async def begin(*values: object) -> None:  # the first step of each time
+        async def begin() -> None:  # the first step of each time
             begun.append(trio.current_time())
-            await mark(*values)
+            await finish()
 
         async def apply(*values: object) -> None:
             await retain(*values)
             done.send_nowait(None)
 
-        harness.store.mark_closed, harness.deletions.retain = begin, apply
+        harness.deletions.finish, harness.deletions.retain = begin, apply
         elapsed = Elapsed(tmp_path / "elapsed.json")
         task = RetentionTask(harness.deletions, harness.store, elapsed, lambda: settings[0])
         ids = [await harness.job() for _ in range(3)]
         nursery.start_soon(task.run)
         await applied.receive()
         assert await harness.left() == ids[1:]
-        harness.supervisor.on_closed = task.job_closed
+        harness.supervisor.on_closed = lambda job_id: task.job_closed()
         ids.append(await harness.job())
         await applied.receive()
         assert await harness.left() == ids[2:]

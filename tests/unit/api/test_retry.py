@@ -49,7 +49,7 @@ def jobs(harness: SupervisorHarness) -> Jobs:
 
 def cases(harness: SupervisorHarness) -> Cases:
     supervisor, store = harness.supervisor, harness.store
-    coverage = Coverage(store, supervisor.directory, lambda name: None, supervisor.publish_closed)
+    coverage = Coverage(store, supervisor.directory, lambda name: None)
     return Cases(supervisor, store, coverage, Deletions(supervisor, store))
 
 

@@ -203,9 +203,7 @@ async def test_what_becomes_of_a_job_after_its_end_is_told(
             assert (await watched.next()).labels == {"case": "1"}
 
             async with trio.open_nursery() as nursery:
-                coverage = Coverage(
-                    store, supervisor.directory, lambda name: None, supervisor.publish_closed
-                )
+                coverage = Coverage(store, supervisor.directory, lambda name: None)
                 nursery.start_soon(coverage.run)
                 coverage.want(job_id)
                 change = await watched.next()
@@ -226,20 +224,6 @@ async def test_what_becomes_of_a_job_after_its_end_is_told(
                 async with watch(harness, job_id) as gone:
                     await anext(gone)
             assert refused.value.name == "io.cucmd.Jobs.JobNotFound"
-
-
-async def test_a_change_of_a_closed_job_is_not_told_after_its_retry(tmp_path: Path) -> None:
-    """A watch of the job would end with it."""
-    async with supervisor_harness(tmp_path) as harness:
-        job_id = await harness.start("a", labels={"case": "1"})
-        closed = await harness.supervisor.closed((await harness.ended(job_id)).job_id)
-        harness.behaviours = {"b": hang}
-        again = await harness.start("b")
-        await harness.running(again)
-        with harness.feed.subscribe(again) as feed:
-            harness.supervisor.publish_closed(replace(closed, job_id=again))
-            await harness.supervisor.cancel(again, None)
-            assert (await feed.next()).job.status == "cancelled"
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["begin", "phase", "end"])))

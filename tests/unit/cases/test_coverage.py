@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from cucmd.cases import read_traces
-from cucmd.cases.coverage import Coverage, has_coverage
+from cucmd.cases.coverage import Coverage, add_coverage, has_coverage
 from cucmd.failure import Code, failure
 from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.received_file import ReceivedFile
@@ -37,10 +37,9 @@ class Cases:
     def __init__(self, store: Store, folder: Path) -> None:
         self.store = store
         self.folder = folder
-        self.published: list[Job] = []
-        self.coverage = Coverage(
-            store, lambda job_id: folder / job_id, ZoneInfo, self.published.append
-        )
+        self.told: list[Job] = []
+        store.tell = self.told.append
+        self.coverage = Coverage(store, lambda job_id: folder / job_id, ZoneInfo)
 
     async def job(self, *nodes: Node, job_id: str = "0a1b2c3d4e5f", closed: bool = True) -> Job:
         """A job that has ended; of each node its state."""
@@ -121,10 +120,11 @@ async def test_what_a_job_covers_is_a_change_of_it(tmp_path: Path) -> None:
         await cases.looked_at()
         after = await cases.load()
         assert after.revision == before.revision + 1
-        assert cases.published == [after]
+        assert cases.told == [before, after]
         cases.coverage.want(before.job_id)
-        await cases.store.save_coverage(after, {"pub": after.nodes[0].coverage or ""})
+        await cases.looked_at()
         assert await cases.load() == after, "nothing has changed"
+        assert cases.told == [before, after]
 
 
 async def test_files_of_the_attempt_that_succeeded_count(tmp_path: Path) -> None:
@@ -227,9 +227,8 @@ async def test_a_node_that_is_worked_on_again_keeps_its_newer_state(tmp_path: Pa
         before = await cases.load()
         retried = msgspec.structs.replace(before.nodes[1], state=Node("sub").state)
         after = msgspec.structs.replace(before, nodes=(before.nodes[0], retried))
-        await cases.store.save(before, after)
-        await cases.store.save_coverage(before, {"pub": "covers it", "sub": "covers it"})
-        pub, sub = (await cases.load()).nodes
+        said = {"pub": "covers it", "sub": "covers it"}
+        pub, sub = add_coverage(before, said, after).nodes
         assert (pub.coverage, sub.coverage) == ("covers it", None)
         assert sub.status == "pending"
 
@@ -261,15 +260,15 @@ async def test_a_defect_in_one_job_does_not_stop_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(tmp_path) as cases:
-        save = cases.store.save_coverage
+        change = cases.store.change
         failures: list[Exception] = [RuntimeError("a defect"), StoreFailed("the disk is full")]
 
-        async def fails(job: Job, coverage: dict[str, str]) -> None:
+        async def fails(*arguments: Any) -> Job | None:
             if failures:
                 raise failures.pop()
-            await save(job, coverage)
+            return await change(*arguments)
 
-        monkeypatch.setattr(cases.store, "save_coverage", fails)
+        monkeypatch.setattr(cases.store, "change", fails)
         await cases.job(succeeded("pub"))
         with caplog.at_level(logging.CRITICAL):
             assert await cases.looked_at() == {"pub": None}

@@ -26,7 +26,9 @@ async def closed(store: Store, job: Job, count: int = 3) -> Job:
     ended = job.cancel(NOW)
     await store.save(job, ended)
     await store.save_files(job.job_id, files(count))
-    return replace(ended, closed=True, revision=await store.close_job(job.job_id))
+    closed = await store.close_job(job.job_id)
+    assert closed is not None
+    return closed
 
 
 async def test_of_a_closed_job_it_is_known_what_its_files_take(
@@ -50,12 +52,12 @@ async def test_a_marked_job_is_found_until_it_is_gone(
     monkeypatch.setattr(deletions, "_AT_ONCE", 3)
     async with open_store(path) as store:
         job = await closed(store, make_job(), count)
+        marked = replace(job, files_deleted=True, revision=job.revision + 1)
         begun = await store.begin_deletion(job.job_id, record=True)
-        assert begun == (10 * count, job.revision + 1)
-        assert await store.begin_deletion(job.job_id, record=True) == (10 * count, None)
+        assert begun == (10 * count, marked.revision, marked)
+        assert await store.begin_deletion(job.job_id, record=True) == (10 * count, None, marked)
         assert await store.begun_deletions() == (job.job_id,)
     async with open_store(path) as store:
-        marked = replace(job, files_deleted=True, revision=job.revision + 1)
         assert await store.load(job.job_id) == marked
         assert await store.begun_deletions() == (job.job_id,)
         assert await store.end_deletion(job.job_id) == marked.revision + 1
@@ -131,13 +133,17 @@ async def test_a_damaged_job_is_left_out(
         assert "000000000001 cannot be read" in caplog.text
 
 
-async def test_a_closed_job_keeps_its_first_mark(path: Path, make_job: MakeJob) -> None:
+def marked(job: Job, seconds: float | None) -> Job:
+    return replace(job, closed_after=seconds)
+
+
+async def test_a_job_keeps_its_mark_and_one_without_gets_it(path: Path, make_job: MakeJob) -> None:
     async with open_store(path) as store:
         assert await store.newest_mark() == 0
         await store.add_job(make_job("000000000000"))
-        for number in (1, 2, 3):
-            await closed(store, make_job(f"00000000000{number}"))
-        await store.mark_closed(100.5, ["000000000002", "000000000000"])
+        for number, mark in ((1, None), (2, 100.5), (3, None)):
+            await closed(store, marked(make_job(f"00000000000{number}"), mark))
+        assert await store.newest_mark() == 100.5
         await store.mark_closed(200.0)
         assert {one.job_id: one.closed_after for one in await store.closed_jobs()} == {
             "000000000001": 200.0,
@@ -146,8 +152,6 @@ async def test_a_closed_job_keeps_its_first_mark(path: Path, make_job: MakeJob) 
         }
         assert await store.newest_mark() == 200
         job = await store.load("000000000002")
-        assert job.closed_after == 100.5
-        assert (await store.revise_job(job, replace(job, labels={"a": "b"}))).closed_after == 100.5
         assert job.retry(frozenset()).closed_after is None
         assert (await store.load("000000000000")).closed_after is None
 
@@ -157,9 +161,19 @@ async def test_the_order_of_ends_is_not_that_of_a_clock_that_was_set(
 ) -> None:
     async with open_store(path) as store:
         for number, at in ((1, NOW), (2, NOW - timedelta(days=30)), (3, NOW - timedelta(days=9))):
-            job = make_job(f"00000000000{number}")
+            job = marked(make_job(f"00000000000{number}"), float(number))
             await store.add_job(job)
             await store.save(job, job.cancel(at))
             await store.close_job(job.job_id)
-            await store.mark_closed(float(number))
         assert [one.job_id[-1] for one in await store.closed_jobs()] == ["3", "2", "1"]
+
+
+async def test_a_job_without_a_mark_is_the_youngest_and_a_damaged_one_the_oldest(
+    path: Path, make_job: MakeJob
+) -> None:
+    async with open_store(path) as store:
+        for number, mark in ((1, 1.0), (2, None), (3, 2.0), (4, 3.0)):
+            await closed(store, marked(make_job(f"00000000000{number}"), mark))
+        with closing(sqlite3.connect(path)) as raw, raw:
+            raw.execute("UPDATE job SET detail = '{' WHERE job_id = '000000000004'")
+        assert [one.job_id[-1] for one in await store.closed_jobs()] == ["2", "3", "1", "4"]
