@@ -6,11 +6,13 @@ The one rule: what is wrong with one job is logged, and the others go on.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+import trio
 from msgspec.structs import replace
 
 from cucmd.failure import Code, failure
@@ -27,6 +29,10 @@ Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
 
 # Of the nodes of a job that cannot go on.
 INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node was done")
+
+
+# Seconds until the store is read again, if that has failed. The socket waits for it.
+PAUSES = (0.1, 1.0)
 
 
 class Unfinished(NamedTuple):
@@ -48,13 +54,17 @@ async def recover_jobs(
     A cancelled job ends at once; its connections close and its files are put on record after that,
     within the grace period. A stop in between leaves it unclosed.
     """
+    ended = await store.ended_but_open()  # and not those that end in the meantime
     for found in await store.unfinished():
         with _logged_for(found.job_id):
-            recovered = await recover_files(store, found, directory(found.job_id))
-            nodes = tuple(node.abandoned() for node in found.nodes)
-            job = with_received(replace(found, nodes=nodes), recovered.received)
+            job = replace(found, nodes=tuple(node.abandoned() for node in found.nodes))
+            recovered = await _recovered(store, job, directory(job.job_id))
+            if recovered is None:  # left as it is, nobody could end it
+                resume(Unfinished(job, None, RecoveredFiles(Counter(), recorded=False)))
+                continue
+            job = with_received(job, recovered.received)
             resume(Unfinished(job, _planned(replan, job), recovered))
-    for job_id in await store.ended_but_open():
+    for job_id in ended:
         with _logged_for(job_id):
             await _close(store, job_id, directory(job_id))
 
@@ -62,8 +72,25 @@ async def recover_jobs(
 async def _close(store: Store, job_id: str, directory: Path) -> None:
     """Puts the files on record that a job has left on disk, and closes it."""
     job = await store.load(job_id)
-    if job is not None and (await recover_files(store, job, directory)).recorded:
+    recovered = None if job is None else await _recovered(store, job, directory)
+    if recovered is not None and recovered.recorded:
         await store.close_job(job_id)
+
+
+async def _recovered(store: Store, job: Job, directory: Path) -> RecoveredFiles | None:
+    """As `recover_files`, tried again where the store cannot be read. None: it is of no use, and
+    the next start looks at the files.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            return await recover_files(store, job, directory)
+        except StoreFailed as error:
+            if pause is None:
+                text = "job %s: its files are looked at by the next start: %s"
+                log.error(text, job.job_id, error)  # noqa: TRY400  of the disk, not a defect
+            else:
+                await trio.sleep(pause)
+    return None
 
 
 @contextmanager

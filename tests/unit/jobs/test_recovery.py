@@ -14,7 +14,7 @@ import trio
 
 from cucmd.failure import Code
 from cucmd.job import Collect, Job, Node, Timeouts
-from cucmd.jobs import recovery
+from cucmd.jobs import recovery, restart
 from cucmd.jobs.manifest import Manifest
 from cucmd.jobs.recovery import recover_files
 from cucmd.node.ports import NodeTask, Report
@@ -331,6 +331,43 @@ async def test_a_damaged_row_of_one_job_does_not_prevent_the_others(
             await again.supervisor.find("bad1")
     assert "bad1" in caplog.text
     assert f"job {ended} is left as it is" in caplog.text
+
+
+@pytest.mark.parametrize("errors", [1, 2, 3])
+async def test_a_job_whose_files_the_store_cannot_read_is_looked_at_again_and_else_ends(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, errors: int
+) -> None:
+    """One error is none; where it stays, the job ends, and the next start looks at its files."""
+    job = Job("0a1b2c3d4e5f", NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),))
+    async with open_store(tmp_path / "cucmd.db") as store:
+        await store.add_job(job)
+        await store.save(job, job.begin(NOW))
+    push(tmp_path / "jobs" / job.job_id / "a")
+    async with supervisor_harness(tmp_path) as harness:
+        read, failures = harness.store.files_after, [StoreFailed("disk I/O error")] * errors
+
+        async def fails(*arguments: object) -> tuple[ReceivedFile, ...]:
+            if failures:
+                raise failures.pop()
+            return await read(*arguments)
+
+        harness.store.files_after = fails
+        await harness.supervisor.recover(harness.tasks)
+        ended = await harness.ended(job.job_id)
+        while harness.supervisor.live:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        kept = errors <= len(restart.PAUSES)
+        assert (ended.status, harness.contacted) == (
+            ("succeeded", ["a"]) if kept else ("failed", [])
+        )
+        assert await harness.store.ended_but_open() == (() if kept else (job.job_id,))
+        if not kept:
+            assert ended.nodes[0].state.failure.code is Code.INTERRUPTED
+    async with supervisor_harness(tmp_path) as again:
+        await again.supervisor.recover(again.tasks)
+        assert await again.store.ended_but_open() == ()
+        (row,) = await again.store.files(job.job_id)
+        assert (row.node, row.complete) == ("a", False)
 
 
 async def test_a_job_that_cannot_be_planned_ends_as_interrupted(tmp_path: Path) -> None:
