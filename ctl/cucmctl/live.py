@@ -30,7 +30,9 @@ from cucmd.api.structs import Job, JobSummary, WatchReply
 # rich would take the width from these variables, which may be old, or take the terminal for none.
 # The caller has checked that it is one.
 IGNORED_VARIABLES = ("COLUMNS", "LINES", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP)
+# SIGQUIT is Ctrl-\, SIGHUP comes when a session is closed.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+SIGNALS = (*ENDING, signal.SIGTSTP)
 # Jobs that are printed when a view of all jobs ends.
 NEWEST = 20
 # Jobs that are kept: no terminal has more lines.
@@ -61,12 +63,13 @@ class Live(View):
 
     def __enter__(self) -> View:
         # the default handlers would leave the terminal on the alternate screen
-        handlers = zip(SIGNALS, (self._leave, self._leave, self._suspend), strict=True)
+        handlers = dict.fromkeys(ENDING, self._leave)
+        handlers[signal.SIGTSTP] = self._suspend
         try:
             with _signals_blocked():
                 self._before = {
                     number: signal.signal(number, ours)
-                    for number, ours in handlers
+                    for number, ours in handlers.items()
                     if signal.getsignal(number) is not signal.SIG_IGN
                 }
                 self._draw()
@@ -88,13 +91,13 @@ class Live(View):
                 signal.signal(number, handler)
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
-        """Handles Ctrl-C or SIGTERM. A second signal must not interrupt the end of the view.
+        """Handles what ends the view. A second signal must not interrupt that.
 
-        So both get a handler that does nothing. It is not SIG_IGN, because Python would complain
-        about a signal that came just before. It stays when the view has ended, so that the message
-        after a Ctrl-C can be printed. A signal that was ignored at the start stays ignored.
+        So they all get a handler that does nothing. It is not SIG_IGN, because Python would
+        complain about a signal that came just before. It stays when the view has ended, so that the
+        message after a Ctrl-C can be printed. A signal that was ignored at the start stays ignored.
         """
-        for ended_by in (signal.SIGINT, signal.SIGTERM):
+        for ended_by in ENDING:
             if ended_by in self._before:
                 signal.signal(ended_by, _ignore)
                 del self._before[ended_by]

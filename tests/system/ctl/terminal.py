@@ -114,6 +114,11 @@ class Terminal:
         code = self.process.wait(PATIENCE)
         return 128 - code if code < 0 else code
 
+    def hang_up(self) -> None:
+        """As when its window is closed. Nothing can be read any more."""
+        os.close(self._fd)
+        self._fd = os.open(os.devnull, os.O_RDWR)
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)

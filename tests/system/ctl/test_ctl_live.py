@@ -155,13 +155,26 @@ def test_no_hint_of_ctrl_c_where_it_is_ignored(canned, environ, cluster, go_on):
         screen.close()
 
 
-def test_sigterm_leaves_the_terminal_clean(canned, terminal, cluster, go_on):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_that_ends_it_leaves_the_terminal_clean(canned, terminal, cluster, go_on, number):
     canned.watch(cluster, then=go_on)
     screen = terminal("watch", "3f2a")
     screen.until("ccm-sub2 pending")
-    screen.process.send_signal(signal.SIGTERM)
-    assert screen.ended() == 128 + signal.SIGTERM
+    if number == signal.SIGQUIT:
+        screen.type("\x1c\x1c")  # Ctrl-\
+    else:
+        screen.process.send_signal(number)
+    assert screen.ended() == 128 + number
     assert_clean(screen)
+    assert "Traceback" not in screen.raw
+
+
+def test_a_terminal_that_is_closed_ends_it(canned, terminal, cluster, go_on):
+    canned.watch(cluster, then=go_on)
+    screen = terminal("watch", "3f2a")
+    screen.until("ccm-sub2 pending")
+    screen.hang_up()
+    assert screen.process.wait(30) != 0
 
 
 @pytest.mark.long
