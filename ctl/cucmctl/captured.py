@@ -77,9 +77,11 @@ def _packets(node: Node) -> str:
 
 
 def counted(job: Job) -> str:
-    """`1 packet`, `312 packets`: in all files that came."""
-    count = sum(node.capture.packets or 0 for node in job.nodes if node.capture is not None)
-    return "1 packet" if count == 1 else f"{count} packets"
+    """`1 packet`, `312 packets, not all counted`: in all files that came."""
+    found = [(node.status, node.capture.packets) for node in job.nodes if node.capture]
+    count = sum(packets or 0 for _, packets in found)
+    said = "1 packet" if count == 1 else f"{count} packets"
+    return f"{said}, not all counted" if ("succeeded", None) in found else said
 
 
 def may_still_run(node: Node) -> Iterator[str]:

@@ -291,7 +291,7 @@ def _seen(checked: Checked) -> Iterator[str]:
 
 def _captured(captured: Captured) -> str:
     packets = captured.packets
-    text = "no capture came" if packets is None else f"{packets} packets captured"
+    text = "no packets counted" if packets is None else f"{packets} packets captured"
     text += f", from {_utc(captured.started_at)} to {_utc(captured.ended_at)}"
     return f"{text}; the capture may still run there" if captured.running else text
 

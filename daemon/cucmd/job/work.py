@@ -193,7 +193,7 @@ class Captured(msgspec.Struct, frozen=True):
     name         of its file on the node, without what the node puts behind it
     started_at   when the node took the command, by our clock
     ended_at     when it was at its prompt again, or was given up
-    packets      in the files that came; None: none came, or they could not be read
+    packets      in the files that came; None: none came, or they could not be counted
     how          why it ended: "duration", "count", "stop", "node" (by itself), "cancelled" (the
                  job or the node, or a deadline of either), "failed"; None: it has not ended
     running      packets may still be captured: it runs, or nothing has shown that it has ended

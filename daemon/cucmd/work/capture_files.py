@@ -1,8 +1,8 @@
 """The files of a packet capture: gets them, counts their packets, and removes them from the node.
 
 The one rule: nothing is removed but files that came in this session, under the name of this
-capture, that are whole here, can be read as captures, and are on record: a daemon that is killed
-then still knows that they are complete.
+capture, that are whole here, can be read as captures to their end, and are on record: a daemon that
+is killed then still knows that they are complete.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ _DELETED = re.compile(r"\bdeleted\s{0,8}=\s{0,8}[1-9]", re.IGNORECASE)
 # Seconds that are left of the deadlines of node and job after the removal: what is complete does
 # not fail for it.
 _LEFT = 1.0
+# Packets beyond those that were asked for which are counted: a node may write some more.
+_MORE = 1000
+# One node after the other: what is counted takes the interpreter, and the pool of threads is for
+# everybody.
+_COUNTING = trio.CapacityLimiter(1)
 
 _NOTHING = "the node has written no file; its transcript shows what it said to the command"
 _NO_CAPTURE = "what came is kept; look at it, and at what the node says to the command in its shell"
@@ -69,16 +74,23 @@ class CaptureFiles:
             if result.nothing is not None:
                 raise self._nothing(result.nothing.message, said)
             came = [file for file in target.files() if _is_of(file, captured)]
-        found = {_name(file): await self._count(file) for file in came}
-        if not found:
+        if not came:
             raise self._nothing(f"{path}: no file of the capture came", said)
-        packets = sum(one.count for one in found.values())
+        # Not abandoned at a cancel, but ended: `check_cancelled` raises in the thread.
+        found = await trio.to_thread.run_sync(self._count, came, limiter=_COUNTING)
+        counted = sum(one.count for one in found.values())
+        uncounted = [
+            f"{name}: how many packets it has is not known: {one.uncounted}"
+            for name, one in found.items()
+            if one.uncounted is not None
+        ]
         how = captured.how
-        if how == "node" and packets >= self._what.count:
+        if how == "node" and counted >= self._what.count:
             how = "count"
+        packets = None if uncounted else counted
         self._report.captured(replace(captured, packets=packets, how=how))
-        notes = list(result.notes)
-        if not packets:
+        notes = [*result.notes, *uncounted]
+        if packets == 0:
             notes.append("no packet matched")
         elif how == "node":
             notes.append(f"the node ended the capture by itself{self._quoted(said)}")
@@ -95,18 +107,25 @@ class CaptureFiles:
         lines = [self._mask(line) for line in said if line.strip()]
         return f"; the node said: {vos.quoted(lines)}" if lines else ""
 
-    async def _count(self, file: ReceivedFile) -> Packets:
-        path = self._task.folder.parent / file.path
-        try:
-            return await trio.to_thread.run_sync(count_packets, path, abandon_on_cancel=True)
-        except NotPcap as error:
-            message = f"{_name(file)} is no packet capture: {error.reason}"
-            raise fail(Code.TRANSFER_INCOMPLETE, message, hint=_NO_CAPTURE) from None
+    def _count(self, files: Sequence[ReceivedFile]) -> dict[str, Packets]:
+        """By name; in a thread. The limit is for all of them, since it is of the capture."""
+        found: dict[str, Packets] = {}
+        left = self._what.count + _MORE
+        for file in files:
+            trio.from_thread.check_cancelled()
+            path, name = self._task.folder.parent / file.path, _name(file)
+            try:
+                found[name] = count_packets(path, left, trio.from_thread.check_cancelled)
+            except NotPcap as error:
+                message = f"{name} is no packet capture: {error.reason}"
+                raise fail(Code.TRANSFER_INCOMPLETE, message, hint=_NO_CAPTURE) from None
+            left -= found[name].count
+        return found
 
     async def _delete(self, found: dict[str, Packets]) -> list[str]:
         """Removes the files that are whole from the node. Returns notes: nothing fails any more."""
-        notes = [f"{name} stays on the node" for name, one in found.items() if one.truncated]
-        whole = [name for name, one in found.items() if not one.truncated]
+        whole = [name for name, one in found.items() if one == Packets(one.count)]
+        notes = [f"{name} stays on the node" for name in found if name not in whole]
         left = trio.current_effective_deadline() - trio.current_time() - _LEFT
         with trio.move_on_after(max(left, 0.0)):
             unrecorded = await self._file() if whole else None

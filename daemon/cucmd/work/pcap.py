@@ -1,26 +1,25 @@
 """Reads packet captures as far as it takes to say that one is whole, and how many packets it has.
 
-The one rule: nothing of a packet is kept in memory. A length that a file claims is skipped, and is
-compared with the size of the file first.
+The one rule: nothing of a packet is kept in memory, and no file costs more than the packets that
+were asked for. A length that a file claims is skipped, and is compared with the size of the file
+first.
 
-Formats (the file formats of libpcap):
-
-    pcap     a header of 24 bytes; then for each packet a header of 16 bytes and its bytes. Of
-             either byte order; the magic says whether times are in microseconds or nanoseconds
-    pcapng   blocks: type, length, contents, the length again. The first is a section header, which
-             has the byte order; another section may have another one
+The format (that of libpcap, which nodes write) is a header of 24 bytes, then for each packet a
+header of 16 bytes and its bytes. It is of either byte order; the magic says whether times are in
+microseconds or nanoseconds, and the header has the bytes that are kept of a packet at most.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 import msgspec
 
-_PCAP_HEADER = 24
+HEADER = 24
 _RECORD_HEADER = 16
 # The magic as it is read in big-endian order: the byte order for struct, and whether times are in
 # nanoseconds.
@@ -31,15 +30,11 @@ _MAGIC: dict[int, tuple[Literal["<", ">"], bool]] = {
     0x4D3CB2A1: ("<", True),
 }
 _MAJOR_VERSION = 2
-# Bytes of one packet: libpcap refuses more for every kind of link but USB and D-Bus.
+# Bytes of one packet: libpcap refuses more for every kind of link but USB and D-Bus, and takes
+# this for a header that has none, or more.
 _LARGEST_PACKET = 256 * 1024
-
-_SECTION_HEADER = 0x0A0D0D0A
-_SHORTEST_SECTION = 28
-_ORDER_MAGIC = 0x1A2B3C4D
-_PACKET_BLOCKS = frozenset({2, 3, 6})  # the obsolete one, the simple and the enhanced one
-_SHORTEST_BLOCK = 12
-_LARGEST_BLOCK = 16 * 1024 * 1024  # libpcap's own limit
+# Packets after which `check` is called: on a disk that is read for each, a tenth of a second.
+_CHECKED_EVERY = 16
 
 
 class NotPcap(Exception):
@@ -51,124 +46,84 @@ class NotPcap(Exception):
 
 
 class Pcap(msgspec.Struct, frozen=True):
-    """What the beginning of a capture says.
+    """What the header of a capture says.
 
-    order        the byte order, as struct writes it
-    nanoseconds  of pcap; pcapng has it by interface, and is False here
-    length       bytes of the header, after which packets or other blocks begin
+    order    the byte order, as struct writes it
+    longest  bytes that are kept of a packet at most
     """
 
-    format: Literal["pcap", "pcapng"]
     order: Literal["<", ">"]
     nanoseconds: bool
-    length: int
+    longest: int
 
 
 class Packets(msgspec.Struct, frozen=True):
     """How many packets a capture has whole.
 
-    truncated: it ends in the middle of a packet, or what follows the last one cannot be a packet.
+    truncated  it ends in the middle of a packet
+    uncounted  why the rest of it was not counted; None: it was. It begins with a small letter
     """
 
     count: int
-    truncated: bool
+    truncated: bool = False
+    uncounted: str | None = None
 
 
 def read_header(first: bytes) -> Pcap:
-    """Reads the beginning of a file: 28 bytes, or all of it if it is shorter. Raises `NotPcap`."""
+    """Reads the beginning of a file: 24 bytes, or all of it if it is shorter. Raises `NotPcap`."""
     if not first:
         raise NotPcap("it is empty")
     if len(first) < 4:
         raise NotPcap(f"it has {len(first)} bytes, too few for the header of a capture")
     (magic,) = struct.unpack_from(">I", first)
-    if magic == _SECTION_HEADER:
-        return _section_header(first)
     if magic not in _MAGIC:
         raise NotPcap(f"it begins with the bytes {first[:4].hex(' ')}, as no capture does")
-    if len(first) < _PCAP_HEADER:
-        raise NotPcap(f"its header ends after {len(first)} of {_PCAP_HEADER} bytes")
+    if len(first) < HEADER:
+        raise NotPcap(f"its header ends after {len(first)} of {HEADER} bytes")
     order, nanoseconds = _MAGIC[magic]
-    (major,) = struct.unpack_from(f"{order}H", first, 4)
+    major, longest = struct.unpack_from(f"{order}H10xI", first, 4)
     if major != _MAJOR_VERSION:
         raise NotPcap(f"it is of version {major} of the format, and not {_MAJOR_VERSION}")
-    return Pcap("pcap", order, nanoseconds, _PCAP_HEADER)
+    if not 0 < longest <= _LARGEST_PACKET:
+        longest = _LARGEST_PACKET
+    return Pcap(order, nanoseconds, longest)
 
 
-def _section_header(first: bytes) -> Pcap:
-    if len(first) < _SHORTEST_SECTION:
-        raise NotPcap(f"its header ends after {len(first)} of {_SHORTEST_SECTION} bytes")
-    order = _order(first[8:12])
-    if order is None:
-        raise NotPcap(f"its section header has the bytes {first[8:12].hex(' ')} for a byte order")
-    (length,) = struct.unpack_from(f"{order}I", first, 4)
-    if not _possible(length) or length < _SHORTEST_SECTION:
-        raise NotPcap(f"its section header claims to have {length} bytes")
-    return Pcap("pcapng", order, nanoseconds=False, length=length)
+def count_packets(path: Path, most: int, check: Callable[[], None] = lambda: None) -> Packets:
+    """Counts the packets of a file, `most` of them at most.
 
-
-def _order(magic: bytes) -> Literal["<", ">"] | None:
-    if magic == struct.pack("<I", _ORDER_MAGIC):
-        return "<"
-    return ">" if magic == struct.pack(">I", _ORDER_MAGIC) else None
-
-
-def _possible(length: int) -> bool:
-    return _SHORTEST_BLOCK <= length <= _LARGEST_BLOCK and length % 4 == 0
-
-
-def count_packets(path: Path) -> Packets:
-    """Counts the packets of a file. Reads all of it but the packets' bytes, so it belongs into a
-    worker thread. Raises `NotPcap`, `OSError`.
+    It reads all of them but their bytes, so it belongs into a worker thread. `check` is called
+    again and again, and ends it by raising. Raises `NotPcap`, `OSError`.
     """
     with path.open("rb") as file:
-        return count_in(file, os.fstat(file.fileno()).st_size)
+        return count_in(file, os.fstat(file.fileno()).st_size, most, check)
 
 
-def count_in(file: BinaryIO, size: int) -> Packets:
+def count_in(
+    file: BinaryIO, size: int, most: int, check: Callable[[], None] = lambda: None
+) -> Packets:
     """As `count_packets`, of `size` bytes from the beginning of `file`. Raises `NotPcap`."""
-    header = read_header(file.read(min(size, _SHORTEST_SECTION)))
-    if header.format == "pcapng":
-        return _count_blocks(file, size, header.order)
-    return _count_records(file, size, header.order)
-
-
-def _count_records(file: BinaryIO, size: int, order: str) -> Packets:
-    record = struct.Struct(f"{order}8xI4x")
-    count, at = 0, _PCAP_HEADER
+    header = read_header(file.read(min(size, HEADER)))
+    record = struct.Struct(f"{header.order}8xI4x")
+    count, at = 0, HEADER
     while at < size:
+        if count % _CHECKED_EVERY == 0:
+            check()
         file.seek(at)
         head = file.read(_RECORD_HEADER)
         if len(head) < _RECORD_HEADER:
             return Packets(count, truncated=True)
         (length,) = record.unpack(head)
+        if not 0 < length <= header.longest:
+            return Packets(count, uncounted=_impossible(count, length, header.longest))
         at += _RECORD_HEADER + length
-        if length > _LARGEST_PACKET or at > size:
+        if at > size:
             return Packets(count, truncated=True)
+        if count == most:
+            return Packets(count, uncounted="more than were asked for")
         count += 1
-    return Packets(count, truncated=False)
+    return Packets(count)
 
 
-def _count_blocks(file: BinaryIO, size: int, order: str) -> Packets:
-    count, at = 0, 0
-    while at < size:
-        file.seek(at)
-        head = file.read(_SHORTEST_BLOCK)
-        if len(head) < _SHORTEST_BLOCK:
-            return Packets(count, truncated=True)
-        if head[:4] == struct.pack(">I", _SECTION_HEADER):  # the same in either byte order
-            found = _order(head[8:])
-            if found is None:
-                return Packets(count, truncated=True)
-            order = found
-        kind, length = struct.unpack_from(f"{order}II", head)
-        at += length
-        if not _possible(length) or at > size or not _ends_so(file, at, order, length):
-            return Packets(count, truncated=True)
-        count += kind in _PACKET_BLOCKS
-    return Packets(count, truncated=False)
-
-
-def _ends_so(file: BinaryIO, end: int, order: str, length: int) -> bool:
-    """Whether a block that ends at `end` repeats its length there."""
-    file.seek(end - 4)
-    return file.read(4) == struct.pack(f"{order}I", length)
+def _impossible(count: int, length: int, longest: int) -> str:
+    return f"after {count} comes one of {length:,} bytes, and each has 1 to {longest:,}"

@@ -124,7 +124,9 @@ def test_other_jobs_have_no_packets(job, node, began):
     assert "PACKETS" not in "\n".join(render.job(job(node(capture=None)), began))
 
 
-@pytest.mark.parametrize(("packets", "said"), [((5, 7), "12 packets"), ((1, None), "1 packet")])
+@pytest.mark.parametrize(
+    ("packets", "said"), [((5, 7), "12 packets"), ((1, None), "1 packet, not all counted")]
+)
 def test_the_end_counts_packets(capturing, node, packets, said):
     nodes = [node(f"n{n}", "succeeded", lasted=1, of_capture={"packets": n}) for n in packets]
     last = next(render.ending(capturing(*nodes, status="succeeded")))

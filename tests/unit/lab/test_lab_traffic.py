@@ -68,7 +68,7 @@ def test_tcpdump_reads_it(tmp_path: Path, traffic: Traffic, count: int, flows: s
     path = tmp_path / "x.cap"
     assert traffic.count_within(1) == count
     path.write_bytes(b"".join(traffic.blocks(count, BEGAN)))
-    assert count_packets(path) == Packets(count, truncated=False)
+    assert count_packets(path, 100_000) == Packets(count)
     done = subprocess.run(
         ["tcpdump", "-n", "-v", "-tttt", "-r", str(path)],
         capture_output=True,

@@ -1,5 +1,6 @@
 """The files of a packet capture on one node: what is got of it, and what is removed."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from trio.testing import MockClock
 from cucmd.failure import Code, fail
 from cucmd.work.capture import capture
 from cucmd.work.collect import MOST_NOTES
+from cucmd.work.pcap import Packets
 from rig.scripted_node import (
     Node,
     RecordedReport,
@@ -97,6 +99,56 @@ async def test_a_node_with_many_files_does_not_make_a_note_of_each(
     files = {f"{NAME}{number}.cap": pcap(1, cut=1) for number in range(MOST_NOTES * 2)}
     _, notes, _, _ = await captured(CaptureNode(tmp_path, files))
     assert len(notes) == MOST_NOTES + 1
+
+
+def zeros(packets: int) -> bytes:
+    """So many packets, and then records of length 0, as of a disk that was not written."""
+    return pcap(packets) + bytes(100_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "how"), [(zeros(3), "node"), (pcap(WORK.count + 2000), "count")]
+)
+async def test_a_file_that_costs_more_than_packets_is_kept_and_not_counted(
+    tmp_path: Path, autojump_clock: MockClock, content: bytes, how: str
+) -> None:
+    files = {f"{NAME}.cap": content, f"{NAME}1.cap": pcap(2)}
+    here = CaptureNode(tmp_path, files, runs=after(1))
+    what, notes, _, _ = await captured(here, here.task(replace(WORK, delete=True)))
+    assert (what.packets, what.how) == (None, how)
+    assert any(note.startswith(f"{NAME}.cap: how many packets") for note in notes)
+    assert any(note == f"{NAME}.cap stays on the node" for note in notes)
+    assert not any("no packet matched" in note for note in notes)
+    assert len(list(here.folder.rglob("*.cap"))) == 2
+
+
+async def test_the_packets_of_all_files_together_are_limited(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    files = {f"{NAME}.cap{number}": pcap(WORK.count // 2) for number in range(10)}
+    what, notes, _, _ = await captured(CaptureNode(tmp_path, files))
+    assert what.packets is None
+    assert len(notes) == 6, "half of 1000, four times, are within the limit"
+
+
+async def test_counting_ends_with_a_cancel_and_leaves_the_threads_to_others(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = trio.to_thread.current_default_thread_limiter()
+    borrowed: list[float] = []
+
+    def count_for_ever(path: Path, most: int, check: Callable[[], None]) -> Packets:
+        borrowed.append(pool.borrowed_tokens)
+        trio.from_thread.run_sync(scope.cancel)
+        while True:
+            check()
+
+    monkeypatch.setattr("cucmd.work.capture_files.count_packets", count_for_ever)
+    here = CaptureNode(tmp_path)
+    with trio.CancelScope() as scope:
+        await captured(here)
+    assert scope.cancelled_caught
+    assert borrowed == [0]
 
 
 # Removal
