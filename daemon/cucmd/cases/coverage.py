@@ -1,44 +1,58 @@
 """Reads the time stamps of what a job has collected, once it is closed, and keeps what they cover.
 
-The one rule: it works only while the daemon has time, and nothing fails because of it. One job
-after the other is read, in a thread that sleeps most of the time; the job may be retried or deleted
-meanwhile, and then what was found is dropped.
+The one rule: it works only while the daemon has time, and nothing fails because of it: not the
+daemon, not another job, not another node.
 
     a job is closed     `want`: it is read in the background
     it is exported      `with_coverage`: waits for that, for a limited time
+    it is deleted, or   `drop`: the reading ends at once
+    tried again
     a restart           what it has interrupted is read once somebody asks for the job
 
+Some jobs are read at a time, and some nodes of each, each in a thread. A thread works for a
+hundredth of a second, and then rests for three, one thread after the other: so all of them together
+take a third of a processor at most, and each has its turn, whatever the others read. A cancel is
+heard there.
+
 Files that are complete and count are read (`files.py`): the beginning of each, and of each trace
-the last file to its end. The result is one line for each node, in the store.
+the last file to its end, within what the node has sent (`read_traces.py`). The result is one line
+for each node, in the store; of what could not be read it says so, and that is not read again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import aclosing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import trio
 from msgspec.structs import replace
 
 from cucmd.cases.covered import Clock, Window, describe
-from cucmd.cases.files import Page, counts, is_gone, is_output, name_of, nodes_by_name, pages
-from cucmd.cases.read_traces import Files, Found, Pace, last_stamp, look_all
-from cucmd.cases.thread import WorkThread
+from cucmd.cases.files import counts, is_gone, is_output, name_of, pages_of_node
+from cucmd.cases.read_traces import Budget, Files, Found, Pace, last_stamp, look
 from cucmd.job import SETTLED, Collect, Job, Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
-# Seconds for all files of one job, most of them at rest. What is not read by then is unknown.
-MOST_SECONDS = 1800.0
+# Jobs that are read at a time, nodes of each, and times its work that a thread rests. The thread's
+# priority is not lowered instead: it holds the interpreter's lock while it searches a piece, and on
+# a busy machine the daemon would wait for a thread that the kernel does not run.
+_JOBS, _NODES, _REST = 8, 4, 3.0
+# Seconds after which the nodes that were read are saved, where others of the job take longer.
+_SAVED_EVERY = 5.0
 # Jobs that wait to be read; those that do not fit are read when somebody asks for them.
 _MOST_WAITING = 1000
+
+_TOO_MUCH = "not all of it was read, since that takes longer than logs of this size can"
+_DEFECT = "unknown: reading it has failed, by a defect of cucmd; its log has the details"
 
 # The name of a time zone -> the zone; None: it is not known here.
 ZoneOf: TypeAlias = Callable[[str], tzinfo | None]
@@ -56,17 +70,25 @@ class Coverage:
         self._store = store
         self._directory = directory
         self._zone_of = zone_of
-        # By job; the event is set when it was read. One that is closed again while it is being
-        # read is in both.
-        self._waiting: dict[str, trio.Event] = {}
-        self._reading: dict[str, trio.Event] = {}
+        # By job. One that is closed again while it is being read is in both.
+        self._waiting: dict[str, _Reading] = {}
+        self._reading: dict[str, _Reading] = {}
         self._news = trio.Event()
+        self._threads = trio.CapacityLimiter(_JOBS * _NODES)
+        self._turn = trio.Lock()
 
     def want(self, job_id: str) -> None:
         """The job is closed. Never waits."""
         if job_id not in self._waiting and len(self._waiting) < _MOST_WAITING:
-            self._waiting[job_id] = trio.Event()
+            self._waiting[job_id] = _Reading()
             self._news.set()
+
+    def drop(self, job_id: str) -> None:
+        """The job is about to change: nothing of it is read any more. Never waits."""
+        if (waiting := self._waiting.pop(job_id, None)) is not None:
+            waiting.ended.set()
+        if (reading := self._reading.get(job_id)) is not None:
+            reading.scope.cancel()
 
     def want_if_missing(self, job: Job) -> None:
         """Somebody looks at the job: it is read if that was not done, as after a restart."""
@@ -75,7 +97,7 @@ class Coverage:
             self.want(job.job_id)
 
     async def with_coverage(self, job: Job, seconds: float) -> Job:
-        """The closed job with what its traces cover, or without if that takes longer.
+        """The closed job with what its traces cover, as far as that is known by then.
 
         Raises `StoreFailed`.
         """
@@ -86,25 +108,31 @@ class Coverage:
         if has_coverage(job) or job.job_id not in known:
             return job
         with trio.move_on_after(seconds):
-            await known[job.job_id].wait()
-            return await self._store.load(job.job_id) or job
-        return job
+            await known[job.job_id].ended.wait()
+        return await self._store.load(job.job_id) or job  # of some nodes it may be known by now
 
     async def run(self) -> None:
-        while True:
-            while not self._waiting:
-                self._news = trio.Event()
-                await self._news.wait()
-            job_id = next(iter(self._waiting))
-            self._reading[job_id] = self._waiting.pop(job_id)
-            try:
+        async with trio.open_nursery() as nursery:
+            while True:
+                while (job_id := self._next()) is None:
+                    self._news = trio.Event()
+                    await self._news.wait()
+                reading = self._reading[job_id] = self._waiting.pop(job_id)
+                nursery.start_soon(self._keep, job_id, reading)
+
+    def _next(self) -> str | None:
+        if len(self._reading) >= _JOBS:
+            return None
+        return next((job_id for job_id in self._waiting if job_id not in self._reading), None)
+
+    async def _keep(self, job_id: str, reading: _Reading) -> None:
+        try:
+            with reading.scope, _logged(job_id):
                 await self._read(job_id)
-            except StoreFailed as error:
-                log.warning("job %s: what its files cover is not known: %s", job_id, error)
-            except Exception:
-                log.exception("job %s: what its files cover is not known: a defect", job_id)
-            finally:
-                self._reading.pop(job_id).set()
+        finally:
+            del self._reading[job_id]
+            reading.ended.set()
+            self._news.set()
 
     async def _read(self, job_id: str) -> None:
         job = await self._store.load(job_id)
@@ -113,13 +141,61 @@ class Coverage:
         directory = self._directory(job_id)
         if job.files_deleted or await is_gone(job, directory):
             return
-        thread = WorkThread("cucmd-coverage")
+        said: dict[str, str] = {}
+        left = iter([node for node in job.nodes if node.coverage is None])
+        ended = trio.Event()
+
+        async def read_nodes() -> None:
+            pace = Pace(lambda worked: trio.from_thread.run(self._rest, worked))
+            with _logged(job_id):
+                for node in left:
+                    said[node.node] = await self._of_node(job, node, directory, pace)
+
+        async def read_all() -> None:
+            async with trio.open_nursery() as readers:
+                for _ in range(min(_NODES, len(job.nodes))):
+                    readers.start_soon(read_nodes)
+            ended.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read_all)
+            while not ended.is_set():
+                with trio.move_on_after(_SAVED_EVERY):
+                    await ended.wait()
+                with _logged(job_id):
+                    await self._save(job, said)
+
+    async def _save(self, job: Job, said: dict[str, str]) -> None:
+        if said:
+            await self._store.change(job.job_id, partial(add_coverage, job, dict(said)))
+
+    async def _of_node(self, job: Job, node: Node, directory: Path, pace: Pace) -> str:
+        """What the traces of a node cover. Raises `StoreFailed`."""
+        reading = _NodeReading(node, Budget(pace.step))
         try:
-            reading = _JobReading(self._store, job, directory, thread, self._zone_of)
-            said = await reading.describe()
-        finally:
-            thread.close()
-        await self._store.change(job_id, partial(add_coverage, job, said))
+            async with aclosing(pages_of_node(self._store, job.job_id, node)) as pages:
+                async for page in pages:
+                    files = [file for file in page if _is_read(file, node)]
+                    await self._in_thread(pace, reading.look, directory, files)
+            await self._in_thread(pace, reading.find_ends, directory)
+            return reading.describe(window_of(job), clock_of(node, self._zone_of))
+        except StoreFailed:
+            raise
+        except Exception:  # its files are a stranger's: they cost no other node its coverage
+            log.exception("job %s, %s: what its files cover: a defect", job.job_id, node.node)
+            return _DEFECT
+
+    async def _in_thread(self, pace: Pace, work: Callable[..., T], *arguments: object) -> T:
+        def at_work() -> T:
+            with pace.at_work():
+                return work(*arguments)
+
+        return await trio.to_thread.run_sync(at_work, limiter=self._threads)
+
+    async def _rest(self, worked: float) -> None:
+        """Called from the threads. trio gives a lock in the order in which it is asked for."""
+        async with self._turn:
+            await trio.sleep(_REST * worked)
 
 
 def add_coverage(before: Job, coverage: dict[str, str], now: Job) -> Job:
@@ -137,49 +213,22 @@ def add_coverage(before: Job, coverage: dict[str, str], now: Job) -> Job:
     return replace(now, nodes=nodes)
 
 
-class _JobReading:
-    """Reads the files of one job."""
+class _Reading:
+    """Of one job. `ended`: it was read, or is read no more."""
 
-    def __init__(
-        self, store: Store, job: Job, directory: Path, thread: WorkThread, zone_of: ZoneOf
-    ) -> None:
-        self._store = store
-        self._job = job
-        self._directory = directory
-        self._thread = thread
-        self._zone_of = zone_of
-        self._pace = Pace(thread.ended, MOST_SECONDS)
-        self._window = window_of(job)
+    def __init__(self) -> None:
+        self.ended = trio.Event()
+        self.scope = trio.CancelScope()
 
-    async def describe(self) -> dict[str, str]:
-        """Node -> what its traces cover. Raises `StoreFailed`."""
-        said = dict.fromkeys((node.node for node in self._job.nodes), "")
-        nodes = nodes_by_name(self._job, None)
-        reading: _NodeReading | None = None
-        async with aclosing(pages(self._store, self._job.job_id, nodes)) as all_pages:
-            async for page in all_pages:
-                for node, files in _by_node(page):
-                    if reading is None or reading.node is not node:
-                        if reading is not None:
-                            said[reading.node.node] = await self._finish(reading)
-                        reading = _NodeReading(node)
-                    await self._look(reading, files)
-        if reading is not None:
-            said[reading.node.node] = await self._finish(reading)
-        return said
 
-    async def _look(self, reading: _NodeReading, files: list[ReceivedFile]) -> None:
-        paths = [(self._directory / file.path, reading.by) for file in files]
-        found = await self._thread.run(look_all, self._pace, paths)
-        for file, one in zip(files, found, strict=True):
-            reading.add(file, one)
-
-    async def _finish(self, reading: _NodeReading) -> str:
-        for name, (path, first) in reading.files.newest.items():
-            arguments = self._pace, self._directory / path, first, reading.by
-            reading.files.traces[name].end = await self._thread.run(last_stamp, *arguments)
-        clock = clock_of(reading.node, self._zone_of)
-        return describe(reading.files.all(), self._window, clock, reading.unread)
+@contextmanager
+def _logged(job_id: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreFailed as error:
+        log.error("job %s: what its files cover is not known: %s", job_id, error)  # noqa: TRY400  of the disk
+    except Exception:
+        log.exception("job %s: what its files cover is not known: a defect", job_id)
 
 
 class _NodeReading:
@@ -189,31 +238,45 @@ class _NodeReading:
     unread  how many could not be read
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, budget: Budget) -> None:
         self.node = node
         ended = node.state.completed_at if isinstance(node.state, SETTLED) else datetime.now(UTC)
         ahead = max(timedelta(seconds=node.clock_ahead), timedelta())
         self.by = (ended + ahead).astimezone(UTC).replace(tzinfo=None)
         self.files = Files()
         self.unread = 0
+        self._budget = budget
 
-    def add(self, file: ReceivedFile, found: Found) -> None:
+    def look(self, directory: Path, files: Sequence[ReceivedFile]) -> None:
+        """In a thread, as `find_ends`."""
+        for file in files:
+            self._add(file, look(self._budget, directory / file.path, self.by))
+
+    def find_ends(self, directory: Path) -> None:
+        for name, (path, first) in self.files.newest.items():
+            end = last_stamp(self._budget, directory / path, first, self.by)
+            self.files.traces[name].end = end
+
+    def describe(self, window: Window, clock: Clock) -> str:
+        said = describe(self.files.all(), window, clock, self.unread)
+        if not self._budget.spent:
+            return said
+        return f"{said}; {_TOO_MUCH}" if said else f"unknown: {_TOO_MUCH}"
+
+    def _add(self, file: ReceivedFile, found: Found) -> None:
+        name = _below_the_push(name_of(file, self.node))
         if found.unread:
             self.unread += 1
+            self.files.miss(name)
         elif found.traces is not None:
             for trace in found.traces:
                 self.files.add_trace(trace)
         elif not found.empty:
-            self.files.add(file.path, _below_the_push(name_of(file, self.node)), found.first)
+            self.files.add(file.path, name, found.first)
 
 
-def _by_node(page: Page) -> Iterator[tuple[Node, list[ReceivedFile]]]:
-    """The files of a page that are read, node by node."""
-    files: dict[str, tuple[Node, list[ReceivedFile]]] = {}
-    for file, node in page:
-        if file.complete and counts(file, node) and not is_output(file, node):
-            files.setdefault(node.node, (node, []))[1].append(file)
-    yield from files.values()
+def _is_read(file: ReceivedFile, node: Node) -> bool:
+    return file.complete and counts(file, node) and not is_output(file, node)
 
 
 def _below_the_push(name: str) -> str:

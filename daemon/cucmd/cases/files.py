@@ -66,3 +66,13 @@ async def pages(store: Store, job_id: str, nodes: Mapping[str, Node]) -> AsyncGe
     while page := await store.files_after(job_id, after, PAGE):
         yield [(file, nodes[file.node]) for file in page if file.node in nodes]
         after = (page[-1].node, page[-1].path)
+
+
+async def pages_of_node(
+    store: Store, job_id: str, node: Node
+) -> AsyncGenerator[Sequence[ReceivedFile], None]:
+    """All files of one node, by path. Raises `StoreFailed`."""
+    after = (node.node, "")
+    while page := await store.files_after(job_id, after, PAGE, one_node=True):
+        yield page
+        after = (node.node, page[-1].path)

@@ -1,16 +1,15 @@
 """Reads the stamps of one file or archive, in a thread that works only while the daemon has time.
 
-The one rule: everything is bounded, the bytes read and unpacked and the time. A file that cannot be
+The one rule: what is read of a node is bounded by what the node has sent. A file that cannot be
 read is told apart, one that is read in part has no stamp beyond it, and neither fails anything.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -22,54 +21,85 @@ from cucmd.cases.unpack import PIECE, Tar, is_tar, unpacked
 
 # Of the beginning of a file, unpacked: the first line with a stamp is in it, or none is.
 BEGINNING = 64 * 1024
-# Of a file that is read to its end: bytes on disk, and unpacked. A trace of CallManager has 10 MB.
-MOST_READ = 256 * 1024 * 1024
-MOST_UNPACKED = 512 * 1024 * 1024
-# Of an archive, for both: it has all files of one command.
-MOST_OF_ARCHIVE = 4 * 1024 * 1024 * 1024
 # Of a text file that need not be read from its beginning.
 _TAIL = 256 * 1024
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 # Traces of one node that are told apart.
 MOST_TRACES = 200
-# Work for a hundredth of a second, then rest twice as long. The thread's priority is not lowered
-# instead: it holds the interpreter's lock while it searches a piece, and on a busy machine the
-# daemon would wait for a thread that the kernel does not run.
-_WORK, _REST = 0.01, 2
+
+# What may be read and unpacked of one node, in bytes: so much, and for each file, and so often what
+# it has sent. Logs pack to a tenth, now and then to a thirtieth. Of all files but archives only the
+# beginnings are unpacked, and of each trace one file to its end; archives are, twice.
+BUDGET, BUDGET_OF_FILE, _TIMES = 64 * 1024**2, 256 * 1024, 32
+MOST = 8 * 1024**3  # an archive of 4 GB, twice
+# The least that a piece costs, and a member of an archive: about as long as so many bytes take.
+_COST, _COST_OF_MEMBER = 4 * 1024, 16 * 1024
+# Following times of day line by line takes so many times as long as unpacking them.
+_FOLLOWED = 4
+
+# A rest after so many seconds of work, or if that takes long since the disk is slow.
+_WORK, _LONGEST = 0.01, 0.1
 
 
-class Abandoned(Exception):
-    """Nobody waits for the result any more."""
-
-
-class OutOfTime(Exception):
-    """The time for the files of one job is over."""
+class OutOfBudget(Exception):
+    """More would have to be read of a node than what it has sent allows."""
 
 
 class Pace:
-    """Of one job and one thread: when to rest, and when to give up.
+    """When a reader has to rest.
 
-    seconds   for all files of the job
+    rest   called in the thread with the seconds of processor time since the last rest; what it
+           raises ends the reading
     """
 
-    def __init__(self, ended: threading.Event, seconds: float) -> None:
-        self._ended = ended
-        self._deadline = time.monotonic() + seconds
-        self._rested: float | None = None  # when, in the thread's own time; None: not begun
+    def __init__(self, rest: Callable[[float], None]) -> None:
+        self._rest = rest
+        self._worked = 0.0
+        self._since = self._at = 0.0
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """The body is work, in one thread; the next may be in another."""
+        self._since, self._at = time.thread_time(), time.monotonic()
+        try:
+            yield
+        finally:
+            self._worked += time.thread_time() - self._since
 
     def step(self) -> None:
-        """Before each piece. Raises `Abandoned`, `OutOfTime`."""
-        if self._ended.is_set():
-            raise Abandoned
-        if time.monotonic() >= self._deadline:
-            raise OutOfTime
-        now = time.thread_time()
-        if self._rested is None:
-            self._rested = now
-        elif (worked := now - self._rested) >= _WORK:
-            self._ended.wait(_REST * worked)
-            self._rested = time.thread_time()
+        """Before each piece."""
+        worked = self._worked + time.thread_time() - self._since
+        if worked >= _WORK or time.monotonic() - self._at >= _LONGEST:
+            self._rest(worked)
+            self._worked = 0.0
+            self._since, self._at = time.thread_time(), time.monotonic()
+
+
+class Budget:
+    """What may be read of one node, in bytes: `left` of `given`.
+
+    spent  something was left out for that
+    """
+
+    def __init__(self, step: Callable[[], None] = lambda: None) -> None:
+        self._step = step
+        self.given = self.left = BUDGET
+        self.spent = False
+
+    def add_file(self, size: int) -> None:
+        """The node has sent a file of so many bytes."""
+        more = min(BUDGET_OF_FILE + _TIMES * size, MOST - self.given)
+        self.given += more
+        self.left += more
+
+    def spend(self, size: int) -> None:
+        """Before so many bytes are used. Raises `OutOfBudget`, and what ends the reading."""
+        self._step()
+        if self.spent or size > self.left:
+            self.spent = True
+            raise OutOfBudget
+        self.left -= size
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -85,75 +115,67 @@ class Found(msgspec.Struct, frozen=True):
     unread: bool = False
 
 
-def look_all(pace: Pace, files: Sequence[tuple[Path, datetime]]) -> list[Found]:
-    """(path, when it was collected) of each file. Raises `Abandoned`."""
-    return [look(pace, path, by) for path, by in files]
-
-
-def look(pace: Pace, path: Path, by: datetime) -> Found:
-    """Raises `Abandoned`."""
+def look(budget: Budget, path: Path, by: datetime) -> Found:
     try:
-        beginning = _beginning(unpacked(_chunks(pace, path, BEGINNING)))
+        size = path.lstat().st_size
+        budget.add_file(size)
+        beginning = _beginning(budget, _chunks(budget, path, BEGINNING))
         if not beginning:
-            return Found(empty=path.lstat().st_size == 0)
+            return Found(empty=size == 0)
         if is_tar(beginning):
-            return Found(traces=_of_archive(pace, path, by) or None)
-    except OSError:
+            traces = _of_archive(budget, path, by)
+            return Found(traces=traces or None, unread=budget.spent and not traces)
+    except (OSError, OutOfBudget):
         return Found(unread=True)
-    except OutOfTime:
-        return Found()
     return Found(first_stamp(beginning, by))
 
 
-def last_stamp(pace: Pace, path: Path, first: First, by: datetime) -> Stamp | None:
+def last_stamp(budget: Budget, path: Path, first: First, by: datetime) -> Stamp | None:
     """The last stamp of a file, which is read to its end where it must be.
 
-    None: it is too large, or cannot be read. Raises `Abandoned`.
+    None: it unpacks to too much, or cannot be read.
     """
     try:
-        if first.form != "sdl" and not _is_gzip(pace, path):
-            tail = LastStamp(first, by)
-            for chunk in _chunks(pace, path, _TAIL, from_end=True):
-                tail.feed(chunk)
-            return tail.end()
-        size = path.lstat().st_size
-        chunks = _chunks(pace, path, size)
-        return _last(pace, chunks, first, by) if size <= MOST_READ else None
-    except (OSError, OutOfTime):
+        if first.form != "sdl" and not _is_gzip(budget, path):
+            return _last(budget, _chunks(budget, path, _TAIL, from_end=True), first, by)
+        chunks = _chunks(budget, path, path.lstat().st_size)
+        return _last(budget, unpacked(chunks), first, by)
+    except (OSError, OutOfBudget):
         return None
 
 
 # Archives
 
 
-def _of_archive(pace: Pace, path: Path, by: datetime) -> tuple[Trace, ...]:
+def _of_archive(budget: Budget, path: Path, by: datetime) -> tuple[Trace, ...]:
     """It is read twice: which file of a trace is the last one is known only at its end."""
     files = Files()
 
     def begin(name: str, content: Iterator[bytes]) -> None:
-        if beginning := _beginning(unpacked(content)):
+        if beginning := _beginning(budget, content):
             files.add(name, name.partition("/")[2] or name, first_stamp(beginning, by))
 
     def end(name: str, content: Iterator[bytes]) -> None:
         for trace, (last, first) in files.newest.items():
             if last == name:
-                files.traces[trace].end = _last(pace, content, first, by)
+                files.traces[trace].end = _last(budget, unpacked(content), first, by)
 
     whole = False
-    with suppress(OutOfTime):
-        whole = _each_member(pace, path, begin)
+    with suppress(OutOfBudget):
+        whole = _each_member(budget, path, begin)
         if whole:
-            _each_member(pace, path, end)
+            _each_member(budget, path, end)
     for trace in files.traces.values():
         trace.partial = not whole
     return files.all()
 
 
-def _each_member(pace: Pace, path: Path, use: Callable[[str, Iterator[bytes]], None]) -> bool:
-    """False: the archive is too large, or was cut off."""
-    archive = unpacked(_chunks(pace, path, MOST_OF_ARCHIVE))
-    tar = Tar(_Bounded(pace, archive, MOST_OF_ARCHIVE))
+def _each_member(budget: Budget, path: Path, use: Callable[[str, Iterator[bytes]], None]) -> bool:
+    """False: the archive was cut off."""
+    archive = unpacked(_chunks(budget, path, path.lstat().st_size))
+    tar = Tar(_spending(budget, archive))
     for name, content in tar:
+        budget.spend(_COST_OF_MEMBER)
         use(name, content)
     return tar.whole
 
@@ -175,6 +197,12 @@ class Files:
         self.traces: dict[str, Trace] = {}
         self.newest: dict[str, tuple[str, First]] = {}
         self._left_out = Trace("others")
+        self._missed: set[str] = set()
+
+    def miss(self, name: str) -> None:
+        """A file that could not be read: what its trace lacks may be in there."""
+        if len(self._missed) < MOST_TRACES:
+            self._missed.add(trace_name(name))
 
     def add(self, path: str, name: str, first: First | None) -> None:
         """`path`: by which the file is found again. `name`: below the folders of its push."""
@@ -203,6 +231,8 @@ class Files:
             trace.end = one.end
 
     def all(self) -> tuple[Trace, ...]:
+        for name in self._missed & self.traces.keys():
+            self.traces[name].partial = True
         traces = sorted(self.traces.values(), key=lambda trace: trace.name)
         return (*traces, self._left_out) if self._left_out.unknown else tuple(traces)
 
@@ -210,50 +240,36 @@ class Files:
 # Bytes
 
 
-class _Bounded:
-    """At most `most` bytes of what is given. `cut`: there was more."""
-
-    def __init__(self, pace: Pace, pieces: Iterable[bytes], most: int) -> None:
-        self._pace = pace
-        self._pieces = iter(pieces)
-        self._left = most
-        self.cut = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        self._pace.step()
-        piece = next(self._pieces)
-        self._left -= len(piece)
-        if self._left < 0:
-            self.cut = True
-            raise StopIteration
-        return piece
-
-
-def _beginning(pieces: Iterator[bytes]) -> bytes:
-    taken = bytearray()
+def _spending(budget: Budget, pieces: Iterable[bytes], times: int = 1) -> Iterator[bytes]:
     for piece in pieces:
+        budget.spend(times * max(len(piece), _COST))
+        yield piece
+
+
+def _beginning(budget: Budget, content: Iterator[bytes]) -> bytes:
+    """Unpacked."""
+    taken = bytearray()
+    for piece in _spending(budget, unpacked(content)):
         taken += piece
         if len(taken) >= BEGINNING:
             break
     return bytes(taken[:BEGINNING])
 
 
-def _last(pace: Pace, chunks: Iterator[bytes], first: First, by: datetime) -> Stamp | None:
-    content = _Bounded(pace, unpacked(chunks), MOST_UNPACKED)
+def _last(budget: Budget, pieces: Iterator[bytes], first: First, by: datetime) -> Stamp | None:
     last = LastStamp(first, by)
-    for piece in content:
+    for piece in _spending(budget, pieces, _FOLLOWED if first.form == "sdl" else 1):
         last.feed(piece)
-    return None if content.cut else last.end()
+        if last.lost:
+            break
+    return last.end()
 
 
-def _is_gzip(pace: Pace, path: Path) -> bool:
-    return b"".join(_chunks(pace, path, 2)) == b"\x1f\x8b"
+def _is_gzip(budget: Budget, path: Path) -> bool:
+    return b"".join(_chunks(budget, path, 2)) == b"\x1f\x8b"
 
 
-def _chunks(pace: Pace, path: Path, most: int, *, from_end: bool = False) -> Iterator[bytes]:
+def _chunks(budget: Budget, path: Path, most: int, *, from_end: bool = False) -> Iterator[bytes]:
     """At most `most` bytes of a file, from its beginning or at its end. Raises `OSError`."""
     descriptor = os.open(path, _FLAGS)
     try:
@@ -262,7 +278,7 @@ def _chunks(pace: Pace, path: Path, most: int, *, from_end: bool = False) -> Ite
             os.lseek(descriptor, max(size - most, 0), os.SEEK_SET)
         left = most
         while left > 0:
-            pace.step()
+            budget.spend(_COST)
             chunk = os.read(descriptor, min(PIECE, left))
             if not chunk:
                 return

@@ -93,14 +93,19 @@ def first_stamp(piece: bytes, by: datetime) -> First | None:
 
 
 class LastStamp:
-    """Reads a file to its end, piece by piece. `first`: its first stamp."""
+    """Reads a file to its end, piece by piece. `first`: its first stamp.
+
+    lost   its times of day lead out of the time from its first stamp to when it was collected, as
+           those of no trace do: it has no last stamp, and need not be read any further
+    """
 
     def __init__(self, first: First, by: datetime) -> None:
         self._form = first.form
         self._by = by
         self._rest = b""
-        self._last = first.stamp
+        self._first = self._last = first.stamp
         self._seen = False
+        self.lost = False
 
     def feed(self, piece: bytes) -> None:
         lines, newline, rest = (self._rest + piece).rpartition(b"\n")
@@ -110,7 +115,7 @@ class LastStamp:
     def end(self) -> Stamp | None:
         """The last stamp; None: there was none in what was read. The last line may be cut off."""
         self._scan(self._rest)
-        return self._last if self._seen else None
+        return self._last if self._seen and not self.lost else None
 
     def _scan(self, lines: bytes) -> None:
         matches: Iterable[re.Match[bytes]] = _LINE_OF[self._form].finditer(lines)
@@ -124,6 +129,8 @@ class LastStamp:
         """Follows the times of day over midnight."""
         before: tuple[bytes, ...] = ()
         for match in matches:
+            if self.lost:
+                return
             if match[4] is not None:
                 self._take(match)
             elif (time := match.group(1, 2, 3)) != before:  # most are of the same second
@@ -138,7 +145,9 @@ class LastStamp:
         time = timedelta(hours=hour, minutes=minute, seconds=second)
         if time < _DAY:
             # Without the header's offset: the clock may have been set since.
-            self._last, self._seen = Stamp(_following(self._last.local, time)), True
+            local = _following(self._last.local, time)
+            self.lost = not self._first.local - _DAY <= local <= self._by + _DAY
+            self._last, self._seen = Stamp(local), True
 
 
 def _read(form: str, line: re.Match[bytes], by: datetime) -> Stamp | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 PIECE = 64 * 1024
+# What zlib gets at once: it copies what it has not used, and a chunk can be of many members.
+_FED = 4 * 1024
 _GZIP = b"\x1f\x8b"
 _BLOCK = 512
 # A longer name is not looked at: no path of a node is so long.
@@ -32,13 +34,14 @@ def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
     member = zlib.decompressobj(wbits=31)
     try:
         for chunk in chunks:
-            left = chunk
-            while left:
-                yield member.decompress(left, PIECE)
-                left = member.unconsumed_tail
-                if member.eof:  # another may follow
-                    left = member.unused_data
-                    member = zlib.decompressobj(wbits=31)
+            for at in range(0, len(chunk), _FED):
+                left = chunk[at : at + _FED]
+                while left:
+                    yield member.decompress(left, PIECE)
+                    left = member.unconsumed_tail
+                    if member.eof:  # another may follow
+                        left = member.unused_data
+                        member = zlib.decompressobj(wbits=31)
         # What was held back at the last piece: less than a window of the compression.
         yield member.flush()
     except zlib.error:

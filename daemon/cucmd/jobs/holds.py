@@ -7,7 +7,7 @@ it, or tries it again, is alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -25,6 +25,8 @@ class Holds:
     def __init__(self) -> None:
         self._readers: Counter[str] = Counter()
         self._changing: set[str] = set()
+        # Called with each job that is going to be changed: what reads it without a hold ends.
+        self.on_changing: Callable[[str], None] = lambda job_id: None
 
     def held(self, job_id: str) -> bool:
         """Whether anybody reads or changes the job."""
@@ -51,6 +53,7 @@ class Holds:
         if job_id in self._readers:
             raise Busy(job_id, "it is being exported, verified or listed")
         self._changing.add(job_id)
+        self.on_changing(job_id)
         try:
             yield
         finally:

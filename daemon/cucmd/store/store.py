@@ -168,10 +168,15 @@ class Store:
         return await self._reader.run(partial(tables.select_files, job_id=job_id))
 
     async def files_after(
-        self, job_id: str, after: tuple[str, str], limit: int
+        self, job_id: str, after: tuple[str, str], limit: int, *, one_node: bool = False
     ) -> tuple[ReceivedFile, ...]:
-        """The next files after (node, path), in the order of `files`. ("", "") is the beginning."""
-        select = partial(tables.select_files_after, job_id=job_id, after=after, limit=limit)
+        """The next files after (node, path), in the order of `files`; ("", "") is the beginning.
+
+        one_node  only those of that node
+        """
+        select = partial(
+            tables.select_files_after, job_id=job_id, after=after, limit=limit, one_node=one_node
+        )
         return await self._reader.run(select)
 
     async def find(self, prefix: str) -> tuple[str, ...]:

@@ -218,10 +218,16 @@ def select_files(connection: sqlite3.Connection, job_id: str) -> tuple[ReceivedF
 
 
 def select_files_after(
-    connection: sqlite3.Connection, job_id: str, after: tuple[str, str], limit: int
+    connection: sqlite3.Connection,
+    job_id: str,
+    after: tuple[str, str],
+    limit: int,
+    *,
+    one_node: bool,
 ) -> tuple[ReceivedFile, ...]:
+    which = "node = ? AND path > ?" if one_node else "(node, path) > (?, ?)"
     rows = connection.execute(
-        f"{_FILES} AND (node, path) > (?, ?) ORDER BY node, path LIMIT ?",
+        f"{_FILES} AND {which} ORDER BY node, path LIMIT ?",
         (job_id, after[0], os.fsencode(after[1]), limit),
     )
     return tuple(file_from(row) for row in rows)

@@ -4,6 +4,7 @@ import gzip
 import logging
 import shutil
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ import msgspec
 import pytest
 import trio
 
-from cucmd.cases import read_traces
+from cucmd.cases import coverage, read_traces
 from cucmd.cases.coverage import Coverage, add_coverage, has_coverage
 from cucmd.failure import Code, failure
 from cucmd.job import Collect, Job, Node, Timeouts
@@ -193,12 +194,12 @@ async def test_nothing_is_said_of_files_that_are_deleted_while_they_are_read(
 ) -> None:
     at_work, goes_on = threading.Event(), threading.Event()
 
-    def look_slowly(*arguments: Any) -> list[read_traces.Found]:
+    def look_slowly(*arguments: Any) -> read_traces.Found:
         at_work.set()
         goes_on.wait(10)
-        return read_traces.look_all(*arguments)
+        return read_traces.look(*arguments)
 
-    monkeypatch.setattr("cucmd.cases.coverage.look_all", look_slowly)
+    monkeypatch.setattr("cucmd.cases.coverage.look", look_slowly)
     async with opened(tmp_path) as cases:
         await cases.job(succeeded("pub"))
         await cases.file("pub/a.log", log4j("12:00"))
@@ -243,11 +244,11 @@ async def test_who_waits_too_long_gets_the_job_as_it_is(
 ) -> None:
     goes_on = threading.Event()
 
-    def hangs(pace: read_traces.Pace, files: object) -> list[object]:
+    def hangs(*arguments: Any) -> read_traces.Found:
         goes_on.wait(10)
-        raise read_traces.Abandoned
+        return read_traces.Found()
 
-    monkeypatch.setattr("cucmd.cases.coverage.look_all", hangs)
+    monkeypatch.setattr("cucmd.cases.coverage.look", hangs)
     async with opened(tmp_path) as cases:
         await cases.job(succeeded("pub"))
         await cases.file("pub/a.log", log4j("12:00"))
@@ -276,23 +277,162 @@ async def test_a_defect_in_one_job_does_not_stop_the_next(
         assert await cases.looked_at() == {"pub": ""}
 
 
-async def test_a_cancel_ends_the_thread_that_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    at_work, ended = threading.Event(), threading.Event()
+class ForEver:
+    """Reads each file with this name, or all, and never comes to its end."""
 
-    def reads(pace: read_traces.Pace, files: object) -> list[object]:
-        at_work.set()
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str = "") -> None:
+        self.begun, self.ended = threading.Semaphore(0), threading.Semaphore(0)
+        self._name = name
+        monkeypatch.setattr("cucmd.cases.coverage.look", self._look)
+
+    def _look(self, budget: read_traces.Budget, path: Path, by: datetime) -> read_traces.Found:
+        if self._name not in path.name:
+            return read_traces.look(budget, path, by)
+        self.begun.release()
         try:
             while True:
-                pace.step()
+                budget.spend(0)
         finally:
-            ended.set()
+            self.ended.release()
 
-    monkeypatch.setattr("cucmd.cases.coverage.look_all", reads)
+    async def until_begun(self) -> None:
+        assert await trio.to_thread.run_sync(lambda: self.begun.acquire(timeout=10))
+
+    async def until_ended(self) -> None:
+        assert await trio.to_thread.run_sync(lambda: self.ended.acquire(timeout=10))
+
+
+async def test_a_stop_ends_the_threads_that_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = ForEver(monkeypatch)
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"), succeeded("sub"))
+        for node in ("pub", "sub"):
+            await cases.file(f"{node}/a.log", log4j("12:00"))
+        cases.coverage.want("0a1b2c3d4e5f")
+        for _ in range(2):
+            await endless.until_begun()
+    # Not `until_ended`: trio has waited for its threads.
+    assert [endless.ended.acquire(blocking=False) for _ in range(3)] == [True, True, False]
+
+
+async def test_a_job_that_is_going_to_change_is_read_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = ForEver(monkeypatch)
     async with opened(tmp_path) as cases:
         await cases.job(succeeded("pub"))
         await cases.file("pub/a.log", log4j("12:00"))
         cases.coverage.want("0a1b2c3d4e5f")
-        assert await trio.to_thread.run_sync(at_work.wait, 10)
-    assert ended.wait(10)
+        await endless.until_begun()
+        job = await cases.load()
+        cases.coverage.drop(job.job_id)
+        await endless.until_ended()
+        assert await cases.coverage.with_coverage(job, 0) == job
+        cases.coverage.drop("0a1b2c3d4e5f")  # also one that is not read
+
+
+async def test_what_of_one_node_never_ends_holds_up_no_other_node_and_no_other_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cucmd.cases.coverage._SAVED_EVERY", 0.2)
+    ForEver(monkeypatch, "hostile")
+    names = ("a", "b", "c", "d", "e", "f")
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("other"), job_id="ffffffffffff")
+        other = await cases.store.load("ffffffffffff")
+        assert other is not None
+        others_are_known = trio.Event()
+
+        def publish(job: Job) -> None:
+            if job.job_id == "0a1b2c3d4e5f" and sum(n.coverage is not None for n in job.nodes) == 5:
+                others_are_known.set()
+
+        monkeypatch.setattr(cases.store, "tell", publish)
+        await cases.job(*map(succeeded, names))
+        for node in names:
+            await cases.file(f"{node}/a.log", log4j("12:00", "15:10"))
+        await cases.file("a/hostile.log", log4j("12:00"))
+        cases.coverage.want("0a1b2c3d4e5f")
+        assert has_coverage(await cases.coverage.with_coverage(other, 10))
+        with trio.fail_after(10):
+            await others_are_known.wait()
+        said = {node.node: node.coverage for node in (await cases.load()).nodes}
+    assert said == {"a": None, **dict.fromkeys(names[1:], "covers 13:00 to 15:00 (Europe/Berlin)")}
+
+
+async def test_a_defect_in_reading_one_node_costs_no_other_node_its_coverage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looked_at: list[str] = []
+
+    def look(budget: read_traces.Budget, path: Path, by: datetime) -> read_traces.Found:
+        looked_at.append(path.name)
+        if "odd" in path.name:
+            raise OverflowError("date value out of range")
+        return read_traces.look(budget, path, by)
+
+    monkeypatch.setattr("cucmd.cases.coverage.look", look)
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("odd"), succeeded("pub"), succeeded("sub"))
+        for path in ("odd/odd.log", "pub/a.log", "sub/b.log"):
+            await cases.file(path, log4j("12:00", "15:10"))
+        with caplog.at_level(logging.CRITICAL):
+            said = await cases.looked_at()
+        assert said["odd"] is not None
+        assert said["odd"].startswith("unknown: ")
+        assert said["pub"] == said["sub"] == "covers 13:00 to 15:00 (Europe/Berlin)"
+        assert await cases.looked_at() == said
+    assert sorted(looked_at) == ["a.log", "b.log", "odd.log"], "what failed is not read again"
+
+
+async def test_a_node_that_unpacks_to_too_much_is_unknown_and_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cucmd.cases.read_traces.BUDGET", 1024**2)
+    exploding = gzip.compress(log4j("12:00") + b" " * 30 * 1024**2)
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("odd"), succeeded("pub"))
+        for name in ("x", "y", "z"):
+            await cases.file(f"odd/{name}.log", exploding)
+        await cases.file("pub/a.log", log4j("12:00", "15:10"))
+        said = await cases.looked_at()
+        assert said["odd"] is not None
+        assert said["odd"].startswith("unknown: ")
+        assert said["odd"].endswith(coverage._TOO_MUCH)
+        assert said["pub"] == "covers 13:00 to 15:00 (Europe/Berlin)"
+        ForEver(monkeypatch)
+        cases.coverage.want("0a1b2c3d4e5f")
+        assert await cases.looked_at() == said
+
+
+async def test_only_one_thread_works_while_the_others_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all threads together a third of a processor, however many nodes and jobs there are."""
+    ForEver(monkeypatch)
+    ids = [f"{number:012x}" for number in range(20)]
+    async with opened(tmp_path) as cases:
+        names = [f"n{number}" for number in range(6)]
+        for job_id in ids:
+            await cases.job(*map(succeeded, names), job_id=job_id)
+            await cases.store.save_files(
+                job_id, [ReceivedFile(name, "x", 1, complete=True) for name in names]
+            )
+            cases.coverage.want(job_id)
+        await trio.sleep(0.5)  # what 32 threads do before their first rest
+        before, began = time.process_time(), trio.current_time()
+        await trio.sleep(2)
+        assert time.process_time() - before < 0.5 * (trio.current_time() - began)
+
+
+async def test_files_that_could_not_be_read_may_have_what_is_missing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"))
+        await cases.file("pub/a1.log", log4j("12:00"))
+        await cases.file("pub/a2.log", log4j("14:07", "15:10"))
+        (tmp_path / "0a1b2c3d4e5f/pub/files/192.0.2.9/stamp/a1.log").unlink()
+        said = (await cases.looked_at())["pub"]
+        assert said is not None
+        assert said.startswith("unknown: ")

@@ -5,7 +5,6 @@ import io
 import os
 import random
 import tarfile
-import threading
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 
 from cucmd.cases import read_traces
 from cucmd.cases.covered import Trace
-from cucmd.cases.read_traces import Abandoned, Found, Pace, last_stamp, look, look_all
+from cucmd.cases.read_traces import Budget, Found, OutOfBudget, Pace, last_stamp, look
 from cucmd.cases.stamps import Stamp
 from cucmd.cases.unpack import PIECE, Tar, unpacked
 from rig.tries import tries
@@ -36,16 +35,13 @@ def log4j(lines: int = 6000) -> bytes:
     )
 
 
-def pace(seconds: float = 60) -> Pace:
-    return Pace(threading.Event(), seconds)
-
-
 def span_of(path: Path) -> tuple[datetime | None, datetime | None]:
     """The first and the last stamp of a file, by the node's clock."""
-    first = look(pace(), path, BY).first
+    budget = Budget()
+    first = look(budget, path, BY).first
     if first is None:
         return None, None
-    last = last_stamp(pace(), path, first, BY)
+    last = last_stamp(budget, path, first, BY)
     return first.stamp.local, last and last.local
 
 
@@ -128,12 +124,8 @@ def test_no_bytes_of_a_file_raise(
         span_of(path)
 
 
-@pytest.mark.long
-def test_a_gzip_that_unpacks_to_too_much_has_no_end(
-    put: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(read_traces, "MOST_UNPACKED", 20 * 1024**2)
-    path = put(gzip.compress(log4j() + bytes(200 * 1024**2)))
+def test_a_gzip_that_unpacks_to_too_much_has_no_end(put: Callable[[bytes], Path]) -> None:
+    path = put(gzip.compress(log4j() + bytes(80 * 1024**2)))
     tracemalloc.start()
     try:
         assert span_of(path) == (FIRST, None)
@@ -150,24 +142,17 @@ def test_a_piece_is_small_however_much_a_gzip_unpacks_to() -> None:
     assert max(sizes) <= PIECE
 
 
-def test_a_file_that_is_too_large_to_unpack_is_not_begun(
-    put: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(read_traces, "MOST_READ", 1000)
-    assert span_of(put(gzip.compress(log4j()))) == (FIRST, None)
-
-
 def test_what_is_no_file_any_more_has_no_stamps(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / "pipe")
     for name in ("gone", "folder", "link", "pipe"):
-        assert look(pace(), tmp_path / name, BY).first is None
+        assert look(Budget(), tmp_path / name, BY).first is None
 
 
 def test_an_empty_file_is_not_one_without_stamps(put: Callable[[bytes], Path]) -> None:
-    assert look(pace(), put(b""), BY).empty
-    assert not look(pace(), put(b"\x1f\x8b"), BY).empty
+    assert look(Budget(), put(b""), BY).empty
+    assert not look(Budget(), put(b"\x1f\x8b"), BY).empty
 
 
 def test_an_archive_has_the_traces_of_its_files(tmp_path: Path) -> None:
@@ -181,7 +166,7 @@ def test_an_archive_has_the_traces_of_its_files(tmp_path: Path) -> None:
         "active/empty.log": b"",
     }
     for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
-        found = look(pace(), tgz(tmp_path / "a.tgz", files, format=form), BY)
+        found = look(Budget(), tgz(tmp_path / "a.tgz", files, format=form), BY)
         assert found.traces == (
             Trace("log/x*.log", Stamp(FIRST), Stamp(LAST)),
             Trace("long/" * 30 + "y.log", Stamp(FIRST), Stamp(FIRST.replace(second=1))),
@@ -194,7 +179,7 @@ def test_traces_of_too_many_names_are_unknown(
 ) -> None:
     monkeypatch.setattr(read_traces, "MOST_TRACES", 2)
     files = {f"active/{name}.log": log4j(2) for name in "abcd"}
-    found = look(pace(), tgz(tmp_path / "a.tgz", files), BY)
+    found = look(Budget(), tgz(tmp_path / "a.tgz", files), BY)
     assert found.traces is not None
     assert [(trace.name, trace.unknown) for trace in found.traces] == [
         ("a.log", 0),
@@ -207,16 +192,13 @@ def test_an_archive_that_is_cut_off_may_have_had_more(tmp_path: Path) -> None:
     noise = random.Random(1).randbytes(500_000)
     path = tgz(tmp_path / "a.tgz", {"active/x.log": log4j(), "active/y": noise})
     os.truncate(path, path.stat().st_size - 300_000)
-    assert look(pace(), path, BY).traces is not None
-    assert all(trace.partial for trace in look(pace(), path, BY).traces or ())
+    assert look(Budget(), path, BY).traces is not None
+    assert all(trace.partial for trace in look(Budget(), path, BY).traces or ())
 
 
-def test_an_archive_that_is_too_large_may_have_had_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(read_traces, "MOST_OF_ARCHIVE", 1024**2)
-    files = {"active/x.log": log4j(), "active/y": bytes(2 * 1024**2)}
-    found = look(pace(), tgz(tmp_path / "a.tgz", files), BY)
+def test_an_archive_that_unpacks_to_too_much_may_have_had_more(tmp_path: Path) -> None:
+    files = {"active/x.log": log4j(), "active/y": bytes(100 * 1024**2)}
+    found = look(Budget(), tgz(tmp_path / "a.tgz", files), BY)
     assert found.traces is not None
     assert found.traces[0].partial
 
@@ -243,23 +225,138 @@ def test_a_damaged_archive_raises_nothing(data: st.DataObject) -> None:
         b"".join(member)
 
 
-def test_reading_ends_when_nobody_waits(put: Callable[[bytes], Path]) -> None:
-    ended = threading.Event()
-    ended.set()
-    with pytest.raises(Abandoned):
-        look_all(Pace(ended, 60), [(put(log4j()), BY)])
+# The costs
 
 
-def test_after_the_time_for_a_job_its_files_are_unknown(put: Callable[[bytes], Path]) -> None:
-    path = put(log4j())
-    assert look_all(pace(0), [(path, BY)] * 3) == [Found()] * 3
-    first = look(pace(), path, BY).first
+class Steps:
+    """Counts them, and the bytes that a budget has lost."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.budget = Budget(self.step)
+
+    def step(self) -> None:
+        self.count += 1
+
+    @property
+    def used(self) -> int:
+        return self.budget.given - self.budget.left
+
+
+def test_a_budget_grows_with_what_a_node_has_sent() -> None:
+    budget = Budget()
+    assert budget.left == read_traces.BUDGET
+    budget.add_file(1000)
+    assert budget.left == read_traces.BUDGET + read_traces.BUDGET_OF_FILE + 32 * 1000
+    for _ in range(3):
+        budget.add_file(1024**4)
+    assert budget.left == read_traces.MOST
+
+
+def test_a_budget_that_is_spent_stays_so() -> None:
+    budget = Budget()
+    budget.spend(read_traces.BUDGET)
+    assert not budget.spent
+    with pytest.raises(OutOfBudget):
+        budget.spend(1)
+    budget.add_file(1000)
+    with pytest.raises(OutOfBudget):
+        budget.spend(1)
+    assert budget.spent
+
+
+def test_the_files_of_a_node_share_its_budget(put: Callable[[bytes], Path]) -> None:
+    path = put(gzip.compress(log4j() + bytes(60 * 1024**2)))
+    budget = Budget()
+    first = look(budget, path, BY).first
     assert first is not None
-    assert last_stamp(pace(0), path, first, BY) is None
+    ends = [last_stamp(budget, path, first, BY) is not None for _ in range(10)]
+    assert ends == sorted(ends, reverse=True)
+    assert budget.spent
+    assert look(budget, path, BY) == Found(unread=True)
 
 
-def test_the_thread_rests_twice_as_long_as_it_works(put: Callable[[bytes], Path]) -> None:
+def test_no_piece_is_free(put: Callable[[bytes], Path]) -> None:
+    """A gzip of nothing has 20 bytes, and takes as long as some kilobytes."""
+    steps = Steps()
+    path = put(gzip.compress(log4j(2)) + gzip.compress(b"") * 50_000)
+    first = look(steps.budget, path, BY).first
+    assert first is not None
+    last_stamp(steps.budget, path, first, BY)
+    assert steps.budget.spent
+    assert steps.count < 30_000
+
+
+def test_each_member_of_an_archive_costs(tmp_path: Path) -> None:
+    few, many = Steps(), Steps()
+    for steps, members in ((few, 100), (many, 2000)):
+        path = tgz(tmp_path / "a.tgz", {f"active/{number}": b"" for number in range(members)})
+        look(steps.budget, path, BY)
+    assert 1900 * 2 * 16 * 1024 < many.used - few.used < 2 * 1900 * 2 * 16 * 1024
+
+
+def sdl(*times: str) -> bytes:
+    head = (
+        b"28131994.000 |13:00:00.000 |FileHead |UTC:+01:00,Date: 2026/11/25, AppName: CCM, "
+        b"AppId: 100, FileNumber: 1262, TraceVer: 3.0\n"
+    )
+    return head + b"".join(b"28131995.000 |%s.000 |x\n" % time.encode() for time in times)
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        ("00:00:00", "12:00:00"),  # into the future
+        ("23:59:59", *(f"{hour:02}:00:00" for hour in range(23, -1, -1))),  # into the past
+    ],
+)
+def test_a_trace_that_passes_midnight_too_often_has_no_end_and_is_not_read_to_it(
+    put: Callable[[bytes], Path], day: tuple[str, ...]
+) -> None:
+    steps = Steps()
+    path = put(gzip.compress(sdl(*day * (300_000 // len(day)))))
+    first = look(steps.budget, path, BY).first
+    assert first is not None
+    assert last_stamp(steps.budget, path, first, BY) is None
+    assert steps.count < 20
+
+
+def test_a_trace_whose_lines_cost_the_most_ends_with_its_budget(
+    put: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_traces, "BUDGET", 1024**2)
+    steps = Steps()
+    path = put(gzip.compress(sdl(*("13:00:01", "13:00:00") * 20_000)))
+    first = look(steps.budget, path, BY).first
+    assert first is not None
+    assert last_stamp(steps.budget, path, first, BY) is None
+    assert steps.budget.spent
+
+
+def test_a_reader_rests_each_hundredth_of_a_second(put: Callable[[bytes], Path]) -> None:
     path = put(gzip.compress(log4j(3000)))
-    cpu, clock = time.thread_time(), time.monotonic()
-    look_all(pace(), [(path, BY)] * 400)
-    assert time.monotonic() - clock > 2.5 * (time.thread_time() - cpu)
+    rests: list[float] = []
+    pace = Pace(rests.append)
+    budget = Budget(pace.step)
+    began = time.thread_time()
+    for _ in range(400):
+        with pace.at_work():
+            look(budget, path, BY)
+    worked = time.thread_time() - began
+    assert rests
+    assert 0.5 * worked < sum(rests) <= worked
+    assert sum(rest > 0.03 for rest in rests) <= len(rests) // 10
+
+
+def test_what_a_rest_raises_ends_the_reading(put: Callable[[bytes], Path]) -> None:
+    def end(worked: float) -> None:
+        raise KeyboardInterrupt
+
+    path = put(gzip.compress(log4j() + bytes(60 * 1024**2)))
+    pace = Pace(end)
+    budget = Budget(pace.step)
+    first = look(Budget(), path, BY).first
+    assert first is not None
+    with pytest.raises(KeyboardInterrupt), pace.at_work():
+        last_stamp(budget, path, first, BY)
+    assert budget.left > 0
