@@ -117,14 +117,14 @@ class Found(msgspec.Struct, frozen=True):
 
 def look(budget: Budget, path: Path, by: datetime) -> Found:
     try:
-        size = path.lstat().st_size
-        budget.add_file(size)
-        beginning = _beginning(budget, _chunks(budget, path, BEGINNING))
-        if not beginning:
-            return Found(empty=size == 0)
-        if is_tar(beginning):
-            traces = _of_archive(budget, path, by)
-            return Found(traces=traces or None, unread=budget.spent and not traces)
+        with _opened(path) as (file, size):
+            budget.add_file(size)
+            beginning = _beginning(budget, _chunks(budget, file, 0, min(size, BEGINNING)))
+            if not beginning:
+                return Found(empty=size == 0)
+            if is_tar(beginning):
+                traces = _of_archive(budget, file, size, by)
+                return Found(traces=traces or None, unread=budget.spent and not traces)
     except (OSError, OutOfBudget):
         return Found(unread=True)
     return Found(first_stamp(beginning, by))
@@ -136,10 +136,11 @@ def last_stamp(budget: Budget, path: Path, first: First, by: datetime) -> Stamp 
     None: it unpacks to too much, or cannot be read.
     """
     try:
-        if first.form != "sdl" and not _is_gzip(budget, path):
-            return _last(budget, _chunks(budget, path, _TAIL, from_end=True), first, by)
-        chunks = _chunks(budget, path, path.lstat().st_size)
-        return _last(budget, unpacked(chunks), first, by)
+        with _opened(path) as (file, size):
+            if first.form != "sdl" and os.pread(file, 2, 0) != b"\x1f\x8b":
+                tail = _chunks(budget, file, max(size - _TAIL, 0), size)
+                return _last(budget, tail, first, by)
+            return _last(budget, unpacked(_chunks(budget, file, 0, size)), first, by)
     except (OSError, OutOfBudget):
         return None
 
@@ -147,7 +148,7 @@ def last_stamp(budget: Budget, path: Path, first: First, by: datetime) -> Stamp 
 # Archives
 
 
-def _of_archive(budget: Budget, path: Path, by: datetime) -> tuple[Trace, ...]:
+def _of_archive(budget: Budget, file: int, size: int, by: datetime) -> tuple[Trace, ...]:
     """It is read twice: which file of a trace is the last one is known only at its end."""
     files = Files()
 
@@ -162,17 +163,19 @@ def _of_archive(budget: Budget, path: Path, by: datetime) -> tuple[Trace, ...]:
 
     whole = False
     with suppress(OutOfBudget):
-        whole = _each_member(budget, path, begin)
+        whole = _each_member(budget, file, size, begin)
         if whole:
-            _each_member(budget, path, end)
+            _each_member(budget, file, size, end)
     for trace in files.traces.values():
         trace.partial = not whole
     return files.all()
 
 
-def _each_member(budget: Budget, path: Path, use: Callable[[str, Iterator[bytes]], None]) -> bool:
+def _each_member(
+    budget: Budget, file: int, size: int, use: Callable[[str, Iterator[bytes]], None]
+) -> bool:
     """False: the archive was cut off."""
-    archive = unpacked(_chunks(budget, path, path.lstat().st_size))
+    archive = unpacked(_chunks(budget, file, 0, size))
     tar = Tar(_spending(budget, archive))
     for name, content in tar:
         budget.spend(_COST_OF_MEMBER)
@@ -265,24 +268,26 @@ def _last(budget: Budget, pieces: Iterator[bytes], first: First, by: datetime) -
     return last.end()
 
 
-def _is_gzip(budget: Budget, path: Path) -> bool:
-    return b"".join(_chunks(budget, path, 2)) == b"\x1f\x8b"
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[int, int]]:
+    """Its descriptor and size. Raises `OSError`.
 
-
-def _chunks(budget: Budget, path: Path, most: int, *, from_end: bool = False) -> Iterator[bytes]:
-    """At most `most` bytes of a file, from its beginning or at its end. Raises `OSError`."""
+    It is closed here and by no generator: where the reading is ended by an exception, that would
+    keep one alive.
+    """
     descriptor = os.open(path, _FLAGS)
     try:
-        if from_end:
-            size = os.fstat(descriptor).st_size
-            os.lseek(descriptor, max(size - most, 0), os.SEEK_SET)
-        left = most
-        while left > 0:
-            budget.spend(_COST)
-            chunk = os.read(descriptor, min(PIECE, left))
-            if not chunk:
-                return
-            left -= len(chunk)
-            yield chunk
+        yield descriptor, os.fstat(descriptor).st_size
     finally:
         os.close(descriptor)
+
+
+def _chunks(budget: Budget, file: int, at: int, end: int) -> Iterator[bytes]:
+    """The bytes of a file from `at` to `end`, or to where it ends before. Raises `OSError`."""
+    while at < end:
+        budget.spend(_COST)
+        chunk = os.pread(file, min(PIECE, end - at), at)
+        if not chunk:
+            return
+        at += len(chunk)
+        yield chunk

@@ -357,6 +357,8 @@ def test_what_a_rest_raises_ends_the_reading(put: Callable[[bytes], Path]) -> No
     budget = Budget(pace.step)
     first = look(Budget(), path, BY).first
     assert first is not None
-    with pytest.raises(KeyboardInterrupt), pace.at_work():
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(KeyboardInterrupt) as kept, pace.at_work():
         last_stamp(budget, path, first, BY)
+    assert len(os.listdir("/proc/self/fd")) == before, f"the file is open, as long as {kept} lives"
     assert budget.left > 0
