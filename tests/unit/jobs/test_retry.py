@@ -121,6 +121,19 @@ async def test_a_job_that_is_read_is_not_tried_again(tmp_path: Path) -> None:
             await retry(harness, job_id)
 
 
+async def test_what_reads_a_job_without_a_hold_is_told_of_a_retry(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await failed_job(harness)
+        await harness.supervisor.closed(job_id)
+        told: list[str] = []
+        harness.supervisor.holds.on_changing = told.append
+        with harness.supervisor.holds.reading(job_id), pytest.raises(Busy):
+            await retry(harness, job_id)
+        assert told == []
+        await retry(harness, job_id)
+        assert told == [job_id]
+
+
 async def test_a_retry_that_cannot_be_stored_has_not_happened(tmp_path: Path) -> None:
     async def refuse(*_: object) -> None:
         raise StoreFailed("a full disk")
