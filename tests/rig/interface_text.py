@@ -20,7 +20,14 @@ _MEMBER = re.compile(r"(type|method|error) (\w+) ?(.*?)(?=(?:type|method|error) 
 _OF_JSON: dict[str, Any] = {
     **{"string": str, "bool": bool, "int": int, "float": (int, float), "object": object}
 }
-_PLAIN = {str: "string", bool: "bool", int: "int", float: "float", datetime: "string"}
+_PLAIN = {
+    str: "string",
+    bytes: "string",
+    bool: "bool",
+    int: "int",
+    float: "float",
+    datetime: "string",
+}
 
 
 def members(text: str) -> Members:
@@ -51,7 +58,8 @@ def methods_and_types(interface: Interface) -> Members:
     found: Members = {}
     for method in interface.methods:
         found["method", method.name] = [spelled(method.request), spelled(method.reply)]
-        for struct in _within((method.request, method.reply)):
+        batches = [method.batch] if method.batch else []
+        for struct in (*batches, *_within((method.request, method.reply, *batches))):
             found["type", struct.__name__] = [spelled(struct)]
     return found
 

@@ -10,7 +10,7 @@ quota.py        PURE  what one user may hold at a time
 turns.py        how much of the loop's time a user gets, and whose turn it is
 refused.py      refused connections: counted, and said once a minute
 connection.py   one connection: calls in order, streams, hang-ups
-upgrade.py      a call that leaves Varlink: one reply, then bytes
+upgrade.py      a call that leaves Varlink: one reply, then bytes, or descriptors
 defect.py       PURE  the traceback of a defect without the texts of exceptions
 server.py       accepts connections
 listener.py     a socket at a path, or the one that systemd passed
@@ -20,6 +20,8 @@ acl.py          PURE  an access list that lets one more group connect
 from cucmd.varlink.defect import trace
 from cucmd.varlink.errors import PermissionDenied, VarlinkError
 from cucmd.varlink.interface import (
+    Batch,
+    BatchUpgrade,
     Caller,
     Interface,
     Method,
@@ -33,6 +35,8 @@ from cucmd.varlink.server import serve
 from cucmd.varlink.service import ServiceInfo
 
 __all__ = [
+    "Batch",
+    "BatchUpgrade",
     "Caller",
     "Interface",
     "Limits",

@@ -22,8 +22,9 @@ Three others act on it from outside:
                          cancels what is left after CLOSE_SECONDS.
     the peer is silent   within a frame for SILENCE seconds: `run` returns. Between frames a
                          peer may be silent for ever.
-    the peer reads not   an upgrade for UNREAD seconds, or a stream for what its method allows:
-                         `run` returns. Most streams wait for ever.
+    the peer reads not   an upgrade for UNREAD seconds, or is silent where it has to ask for what
+                         comes next, or a stream for what its method allows: `run` returns. Most
+                         streams wait for ever.
 
 What goes wrong, and what it ends:
 
@@ -48,12 +49,19 @@ import trio
 from cucmd.varlink.defect import trace
 from cucmd.varlink.errors import ExpectedMore, InvalidParameter, VarlinkError, standard
 from cucmd.varlink.framing import BadCall, BadFrame, Call, Frames, decode_call, encode_reply
-from cucmd.varlink.interface import Caller, Handler, Method, StreamHandler, UpgradeHandler
+from cucmd.varlink.interface import (
+    Caller,
+    Handler,
+    Method,
+    StreamHandler,
+    Upgrade,
+    UpgradeHandler,
+)
 from cucmd.varlink.quota import Kind, OverLimit, Quota
 from cucmd.varlink.requests import decode_request
 from cucmd.varlink.service import MethodEntry, MethodTable
 from cucmd.varlink.turns import Turns
-from cucmd.varlink.upgrade import UNREAD, NobodyReads, send_upgraded
+from cucmd.varlink.upgrade import UNREAD, NobodyReads, send_batches, send_upgraded
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +124,7 @@ class Connection:
         self._sent = False  # since the last frame was decoded, also if the peer had left
         self._skipped = 0  # frames of a peer that had left, with nothing to do
         self._stopping = False
-        self.upgraded = False  # what follows is not Varlink, and costs what the peer reads
+        self.upgraded = False  # what follows are bytes, and costs what the peer reads
         self._read_scope = trio.CancelScope()  # cancelled by `stop`
         self._call_scope = trio.CancelScope()  # cancelled by `hang_up`
 
@@ -312,16 +320,21 @@ class Connection:
             raise NoLastReply
 
     async def _upgrade(self, request: _Request) -> None:
-        """Sends the reply and the bytes after it. Nothing else follows on this connection."""
+        """Sends the reply and what comes after it. Nothing else follows on this connection."""
         method = request.entry.method
         handler = cast(UpgradeHandler, method.handler)
         with self._hold("streams"), self._until_hang_up():
             async with handler(self._caller, request.parameters) as upgrade:
                 if self._frames.begun:
                     raise BadFrame("followed by bytes before the reply to its upgrade")
-                self._stopping = self.upgraded = True
+                self._stopping = True
                 try:
-                    await send_upgraded(self._stream, upgrade)
+                    if isinstance(upgrade, Upgrade):
+                        self.upgraded = True
+                        await send_upgraded(self._stream, upgrade)
+                    else:
+                        stream = cast(trio.SocketStream, self._stream)
+                        await send_batches(stream, upgrade, self._turn)
                 except NobodyReads:
                     self._log("dropped: nobody has read for %d s", UNREAD)
                 except trio.BrokenResourceError:

@@ -44,10 +44,29 @@ class Upgrade(msgspec.Struct, frozen=True):
     body: AsyncGenerator[bytes, None]
 
 
+class Batch(msgspec.Struct, frozen=True):
+    """A further reply within an upgrade, for which the peer has asked: with descriptors, which the
+    server closes as soon as they are sent, and bytes that follow it.
+    """
+
+    parameters: msgspec.Struct
+    descriptors: tuple[int, ...]
+    body: AsyncGenerator[bytes, None] | None = None
+
+
+class BatchUpgrade(msgspec.Struct, frozen=True):
+    """The one reply to a call that leaves Varlink, and what the peer can ask for after it."""
+
+    parameters: msgspec.Struct
+    batches: AsyncGenerator[Batch, None]
+
+
 # What is called with the caller, and the request as the method's struct.
 Handler: TypeAlias = Callable[[Caller, Any], Awaitable[msgspec.Struct]]
 StreamHandler: TypeAlias = Callable[[Caller, Any], AsyncGenerator[StreamReply, None]]
-UpgradeHandler: TypeAlias = Callable[[Caller, Any], AbstractAsyncContextManager[Upgrade]]
+UpgradeHandler: TypeAlias = Callable[
+    [Caller, Any], AbstractAsyncContextManager[Upgrade | BatchUpgrade]
+]
 
 
 class Method(msgspec.Struct, frozen=True):
@@ -63,9 +82,10 @@ class Method(msgspec.Struct, frozen=True):
     `unread`: seconds in which the peer has to read each reply of a stream, after which the
     connection ends. For a stream that keeps others waiting.
 
-    If `upgrade`, `handler` gives a context manager of `Upgrade`, and must be called with Varlink's
-    `upgrade`. It may raise `VarlinkError` when it is entered. After its reply the bytes of its body
-    are sent, and the connection is closed.
+    If `upgrade`, `handler` gives a context manager of `Upgrade` or `BatchUpgrade`, and must be
+    called with Varlink's `upgrade`. It may raise `VarlinkError` when it is entered. After its reply
+    the bytes of its body are sent, and the connection is closed; or each of its batches once the
+    peer asks for it, until the peer hangs up. `batch` is the struct of these.
     """
 
     name: str
@@ -76,6 +96,7 @@ class Method(msgspec.Struct, frozen=True):
     effect: bool = False
     upgrade: bool = False
     unread: float = math.inf
+    batch: type[msgspec.Struct] | None = None
 
 
 def _as_it_is(
