@@ -8,6 +8,7 @@
     structs_check.py  that of a call that checks nodes
     structs_checked.py  what a check has seen
     structs_sizes.py  what a dry run has found
+    structs_export.py  what follows the reply to an export by descriptors
     interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
     methods.py     one function a method, of those about jobs
     knowledge.py   those about clusters, profiles and credentials

@@ -13,15 +13,22 @@ from typing import TypeVar
 
 import trio
 
-from cucmd.api import structs
+from cucmd.api import structs, structs_export
 from cucmd.api.deletion import Deleted, Deletions
 from cucmd.api.listing import MOST_LISTED
 from cucmd.api.pruning import prune_rule
 from cucmd.api.refusals import refusals, refusals_of_files
 from cucmd.api.structs_commands import CommandOutput, OutputReply, OutputRequest
-from cucmd.api.wire import file_to_wire, summary_to_wire, wrong_to_wire
+from cucmd.api.wire import (
+    document_to_wire,
+    file_to_wire,
+    opened_to_wire,
+    summary_to_wire,
+    wrong_to_wire,
+)
 from cucmd.cases.archive import Archive
 from cucmd.cases.coverage import Coverage
+from cucmd.cases.descriptors import Opened
 from cucmd.cases.files import folder, is_gone, nodes_by_name, pages
 from cucmd.cases.output import Printed, printed, read_output
 from cucmd.cases.transcript import read_transcript
@@ -32,7 +39,7 @@ from cucmd.job import Job, Node, Run, commands_of
 from cucmd.jobs.errors import FilesDeleted, UnknownNode
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.store import Store
-from cucmd.varlink import Caller, StreamReply, Upgrade
+from cucmd.varlink import Batch, BatchUpgrade, Caller, StreamReply, Upgrade
 from cucmd.vos import parse_answer, parse_command
 
 log = logging.getLogger(__name__)
@@ -42,6 +49,8 @@ T = TypeVar("T")
 _TELL_EVERY = 1.0
 # Seconds that an export waits until the time stamps have been looked at.
 _WAIT_FOR_COVERAGE = 30.0
+# Exports whose files are opened at the same time, 64 of each.
+_MOST_OPENING = 2
 # Characters of an output that is parsed. An answer that has a parser has a few thousand.
 _LONGEST_PARSED = 256 * 1024
 
@@ -56,6 +65,7 @@ class Cases:
         self._coverage = coverage
         self._deletions = deletions
         self._verifier = Verifier(store)
+        self._opening = trio.CapacityLimiter(_MOST_OPENING)
 
     async def files(
         self, caller: Caller, request: structs.FilesRequest
@@ -126,21 +136,27 @@ class Cases:
     @asynccontextmanager
     async def export(
         self, caller: Caller, request: structs.ExportRequest
-    ) -> AsyncIterator[Upgrade]:
+    ) -> AsyncIterator[Upgrade | BatchUpgrade]:
         with refusals():
+            if request.verify and not request.descriptors:
+                raise InvalidValue("verify", "needs descriptors")
+            if request.verify and request.incomplete:
+                raise InvalidValue("incomplete", "only complete files are verified")
             job = await self._named(request.job_id, request.nodes)
         with refusals(), self._holds.reading(job.job_id):
             with refusals_of_files():
                 job = await self._whole(job.job_id)
-                if await is_gone(job, self._supervisor.directory(job.job_id)):
-                    raise FilesDeleted(job.job_id)
-                job = await self._coverage.with_coverage(job, _WAIT_FOR_COVERAGE)
+                if not request.verify:
+                    if await is_gone(job, self._supervisor.directory(job.job_id)):
+                        raise FilesDeleted(job.job_id)
+                    job = await self._coverage.with_coverage(job, _WAIT_FOR_COVERAGE)
                 archive = Archive(
                     self._store,
                     job,
                     self._supervisor.directory(job.job_id),
                     nodes=request.nodes,
                     incomplete=bool(request.incomplete),
+                    damaged=bool(request.verify),
                 )
                 measured = await archive.measure()
             reply = structs.ExportReply(
@@ -150,7 +166,11 @@ class Cases:
                 measured.size,
                 measured.left_out,
             )
-            yield Upgrade(reply, archive.stream())
+            if not request.descriptors:
+                yield Upgrade(reply, archive.stream())
+                return
+            first = None if request.verify else archive
+            yield BatchUpgrade(reply, _batches(archive.opened(self._opening), first))
 
     async def delete(self, caller: Caller, request: structs.DeleteRequest) -> structs.DeleteReply:
         with refusals_of_files():
@@ -215,6 +235,21 @@ class Cases:
             if name not in there:
                 raise UnknownNode(job.job_id, name)
         return job
+
+
+async def _batches(
+    lists: AsyncGenerator[list[Opened], None], archive: Archive | None
+) -> AsyncGenerator[Batch, None]:
+    """The files in `lists`, then one without. The first has the documents of `archive` too."""
+    body = None if archive is None else archive.content_of_documents()
+    documents = None if archive is None else tuple(map(document_to_wire, archive.documents()))
+    async with aclosing(lists):
+        async for opened in lists:
+            files = structs_export.ExportedFiles(tuple(map(opened_to_wire, opened)), documents)
+            descriptors = (one.descriptor for one in opened)
+            yield Batch(files, tuple(fd for fd in descriptors if fd is not None), body)
+            body = documents = None
+    yield Batch(structs_export.ExportedFiles((), documents), (), body)
 
 
 async def _pieces(work: Run, node: Node, one: Printed) -> AsyncGenerator[CommandOutput, None]:

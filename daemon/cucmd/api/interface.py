@@ -6,7 +6,14 @@ the structs.
 
 from __future__ import annotations
 
-from cucmd.api import error_structs, structs, structs_check, structs_clusters, structs_commands
+from cucmd.api import (
+    error_structs,
+    structs,
+    structs_check,
+    structs_clusters,
+    structs_commands,
+    structs_export,
+)
 from cucmd.api.case_methods import Cases
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.knowledge import Knowledge
@@ -57,7 +64,14 @@ def jobs_interface(
             streaming=True,
         ),
         Method("Files", structs.FilesRequest, structs.FilesReply, cases.files, streaming=True),
-        Method("Export", structs.ExportRequest, structs.ExportReply, cases.export, upgrade=True),
+        Method(
+            "Export",
+            structs.ExportRequest,
+            structs.ExportReply,
+            cases.export,
+            upgrade=True,
+            batch=structs_export.ExportedFiles,
+        ),
         Method(
             "Verify",
             structs.VerifyRequest,

@@ -239,6 +239,8 @@ class ExportRequest(Struct, frozen=True):
     job_id: str
     nodes: tuple[str, ...] | None = None
     incomplete: bool | None = None
+    descriptors: bool | None = None
+    verify: bool | None = None
 
 
 class ExportReply(Struct, frozen=True):

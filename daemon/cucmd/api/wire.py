@@ -11,8 +11,11 @@ from cucmd import job as domain
 from cucmd.api import structs
 from cucmd.api.structs_captures import Captured, CaptureSettings
 from cucmd.api.structs_checked import Checked
+from cucmd.api.structs_export import ExportedFile
 from cucmd.api.structs_sizes import PathSize, Sizes
+from cucmd.cases.descriptors import Opened
 from cucmd.cases.documents import moment, shown
+from cucmd.cases.entries import Entry
 from cucmd.cases.files import counts, name_of
 from cucmd.cases.verify import Checked as CheckedFile
 from cucmd.received_file import ReceivedFile
@@ -123,6 +126,19 @@ def file_to_wire(file: ReceivedFile, node: domain.Node) -> structs.File:
         attempt=file.attempt or None,
         modified=moment(file.modified),
     )
+
+
+def document_to_wire(entry: Entry) -> ExportedFile:
+    return ExportedFile(shown(entry.name), entry.size, entry.modified)
+
+
+def opened_to_wire(opened: Opened) -> ExportedFile:
+    wanted, entry = opened.wanted, opened.wanted.entry
+    name, raw = entry.name, None
+    if not name.isascii() and shown(name) != name:
+        name, raw = shown(name), name.encode("utf-8", "surrogateescape")
+    sha256 = wanted.sha256 or None
+    return ExportedFile(name, entry.size, entry.modified, wanted.node, sha256, raw, opened.wrong)
 
 
 def wrong_to_wire(checked: CheckedFile) -> structs.WrongFile:

@@ -15,6 +15,7 @@
     elapsed.py    how much time has passed for sure, by which a job is old one day
     archive.py    a job as one tar: what is in it, how long it will be, its bytes
     contents.py   the files of that tar, small ones together
+    descriptors.py  the files of that tar, open, for a client that makes it
     entries.py    PURE  the entries of that tar
     documents.py  PURE  the documents in it: summary.txt, SHA256SUMS, manifest.json
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ import trio
 
 from cucmd.cases import documents
 from cucmd.cases.contents import CannotExport, contents
+from cucmd.cases.descriptors import GONE, MOST_TOGETHER, Opened, Wanted, open_all, other_size
 from cucmd.cases.documents import Figures
 from cucmd.cases.entries import END, Entry
 from cucmd.cases.files import Page, counts, folder, name_of, nodes_by_name, pages
@@ -42,7 +44,9 @@ class Measured(msgspec.Struct, frozen=True):
 class Archive:
     """Of one job, which must be closed. `nodes`: only these. `incomplete`: such files too.
 
-    `measure` first, then `stream`.
+    `measure` first, then `stream`, or `opened` for who makes the tar from open files.
+    `damaged`: to compare the files, and no transcripts. One that is gone, or has another size, is
+    no error, and `opened` says what is wrong with it.
     """
 
     def __init__(
@@ -53,16 +57,18 @@ class Archive:
         *,
         nodes: Sequence[str] | None = None,
         incomplete: bool = False,
+        damaged: bool = False,
     ) -> None:
         self._store = store
         self._job = job
         self._directory = directory
         self._nodes = nodes_by_name(job, nodes)
         self._incomplete = incomplete
+        self._damaged = damaged
         self._figures = {name: Figures() for name in self._nodes}
         self._checksums_length = 0
         self._manifest_length = 0
-        self._transcripts: list[Entry] = []
+        self._transcripts: list[Wanted] = []
         ended = job.state.completed_at if isinstance(job.state, JobEnded) else job.created_at
         self._modified = int(ended.timestamp())
 
@@ -74,7 +80,8 @@ class Archive:
                 length += await trio.to_thread.run_sync(self._measure_page, page)
         self._transcripts = await trio.to_thread.run_sync(self._find_transcripts)
         self._manifest_length += len(self._manifest_beginning()) + len(documents.MANIFEST_END)
-        for entry in (*self._documents(), *self._transcripts):
+        transcripts = [one.entry for one in self._transcripts]
+        for entry in (*self.documents(), *transcripts):
             length += entry.length()
         figures = self._figures.values()
         return Measured(
@@ -86,25 +93,56 @@ class Archive:
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The bytes of the tar. Raises `CannotExport`, `OSError`, `StoreFailed` in the middle."""
-        summary, checksums, manifest = self._documents()
-        yield summary.header() + documents.summary(self._job, self._figures) + summary.padding()
-        for entry, content in ((checksums, self._checksums()), (manifest, self._manifest())):
+        for entry, content in zip(self.documents(), self._contents(), strict=True):
             yield entry.header()
             async with aclosing(content) as pieces:
                 async for piece in pieces:
                     yield piece
             yield entry.padding()
-        transcripts = ((entry, self._transcript_path(entry)) for entry in self._transcripts)
-        async with aclosing(contents(transcripts)) as pieces:
-            async for piece in pieces:
-                yield piece
-        async with aclosing(self._pages()) as all_pages:
-            async for page in all_pages:
-                files = ((self._entry(*one), self._directory / one[0].path) for one in page)
+        async with aclosing(self._wanted()) as lists:
+            async for wanted in lists:
+                files = ((one.entry, self._directory / one.path) for one in wanted)
                 async with aclosing(contents(files)) as pieces:
                     async for piece in pieces:
                         yield piece
         yield END
+
+    async def _open(self, wanted: list[Wanted], opening: trio.CapacityLimiter) -> list[Opened]:
+        work = partial(open_all, self._directory, wanted, damaged=self._damaged)
+        return await trio.to_thread.run_sync(work, limiter=opening)
+
+    def documents(self) -> tuple[Entry, Entry, Entry]:
+        """Those that come before the files. `content_of_documents` gives the bytes of all."""
+        summary = len(documents.summary(self._job, self._figures))
+        return (
+            Entry("summary.txt", summary, self._modified),
+            Entry("SHA256SUMS", self._checksums_length, self._modified),
+            Entry("manifest.json", self._manifest_length, self._modified),
+        )
+
+    async def content_of_documents(self) -> AsyncGenerator[bytes, None]:
+        """Raises `StoreFailed`."""
+        for content in self._contents():
+            async with aclosing(content) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def opened(self, opening: trio.CapacityLimiter) -> AsyncGenerator[list[Opened], None]:
+        """The same files, open, from one to `MOST_TOGETHER` in a list. Who takes a list closes
+        them.
+
+        `opening` limits how many lists are opened at a time.
+        Raises `CannotExport`, `OSError`, `StoreFailed`.
+        """
+        left: list[Wanted] = []
+        async with aclosing(self._wanted()) as lists:
+            async for wanted in lists:
+                left += wanted
+                while len(left) >= MOST_TOGETHER:
+                    yield await self._open(left[:MOST_TOGETHER], opening)
+                    del left[:MOST_TOGETHER]
+        if left:
+            yield await self._open(left, opening)
 
     # What is in it
 
@@ -124,28 +162,29 @@ class Archive:
         modified = self._modified if file.modified is None else file.modified
         return Entry(f"{folder(node)}/{name_of(file, node)}", file.size, modified)
 
-    def _documents(self) -> tuple[Entry, Entry, Entry]:
-        summary = len(documents.summary(self._job, self._figures))
-        return (
-            Entry("summary.txt", summary, self._modified),
-            Entry("SHA256SUMS", self._checksums_length, self._modified),
-            Entry("manifest.json", self._manifest_length, self._modified),
-        )
+    async def _wanted(self) -> AsyncGenerator[list[Wanted], None]:
+        """All that comes behind the documents."""
+        if not self._damaged:
+            yield self._transcripts
+        async with aclosing(self._pages()) as all_pages:
+            async for page in all_pages:
+                yield [
+                    Wanted(self._entry(file, node), file.path, file.node, file.sha256)
+                    for file, node in page
+                ]
 
-    def _find_transcripts(self) -> list[Entry]:
+    def _find_transcripts(self) -> list[Wanted]:
         """A node that was never reached has none."""
         found = []
         for node in self._nodes.values():
+            path = f"{folder(node)}/transcript.log"
             try:
-                size = (self._directory / folder(node) / "transcript.log").lstat().st_size
+                size = (self._directory / path).lstat().st_size
             except FileNotFoundError:
                 continue
-            found.append(Entry(f"transcripts/{folder(node)}.log", size, self._modified))
+            entry = Entry(f"transcripts/{folder(node)}.log", size, self._modified)
+            found.append(Wanted(entry, path, node.node))
         return found
-
-    def _transcript_path(self, entry: Entry) -> Path:
-        name = entry.name.removeprefix("transcripts/").removesuffix(".log")
-        return self._directory / name / "transcript.log"
 
     def _manifest_beginning(self) -> bytes:
         return documents.manifest_beginning(self._job, self._figures)
@@ -163,7 +202,8 @@ class Archive:
         return sum(self._measure_file(file, node) for file, node in exported)
 
     def _measure_file(self, file: ReceivedFile, node: Node) -> int:
-        self._check(file)
+        if not self._damaged:
+            self._check(file)
         entry = self._entry(file, node)
         figures = self._figures[file.node]
         figures.files += 1
@@ -176,13 +216,17 @@ class Archive:
         try:
             size = (self._directory / file.path).lstat().st_size
         except FileNotFoundError:
-            raise CannotExport(f"{documents.shown(file.path)} is gone") from None
+            raise CannotExport(f"{documents.shown(file.path)} {GONE}") from None
         if size != file.size:
-            raise CannotExport(
-                f"{documents.shown(file.path)} has {size} bytes, {file.size} were received"
-            )
+            raise CannotExport(f"{documents.shown(file.path)} {other_size(size, file.size)}")
 
     # Bytes
+
+    def _contents(self) -> tuple[AsyncGenerator[bytes, None], ...]:
+        return self._summary(), self._checksums(), self._manifest()
+
+    async def _summary(self) -> AsyncGenerator[bytes, None]:
+        yield documents.summary(self._job, self._figures)
 
     async def _checksums(self) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._pages()) as all_pages:

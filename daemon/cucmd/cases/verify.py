@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import trio
 
+from cucmd.cases.descriptors import GONE, other_size
 from cucmd.cases.files import counts, pages
 from cucmd.cases.thread import WorkThread
 from cucmd.job import Node
@@ -82,11 +83,11 @@ class _Reader:
         try:
             size, checksum = self._read(ended, path)
         except FileNotFoundError:
-            return "is gone"
+            return GONE
         except OSError as error:
             return f"cannot be read: {error.strerror or error}"
         if size != file.size:
-            return f"has {size} bytes, {file.size} were received"
+            return other_size(size, file.size)
         return None if checksum == file.sha256 else "has another checksum"
 
     def _read(self, ended: threading.Event, path: Path) -> tuple[int, str]:

@@ -130,7 +130,15 @@ ADDED = {
         **{"sha256": "?string", "attempt": "?int", "modified": "?string"},
     },
     ("method", "Files"): {"job_id": "string", "nodes": "?[]string"},
-    ("method", "Export"): {"job_id": "string", "nodes": "?[]string", "incomplete": "?bool"},
+    ("method", "Export"): {
+        **{"job_id": "string", "nodes": "?[]string"},
+        **dict.fromkeys(("incomplete", "descriptors", "verify"), "?bool"),
+    },
+    ("type", "ExportedFile"): {
+        **{"name": "string", "size": "int", "modified": "int"},
+        **dict.fromkeys(("node", "sha256", "raw_name", "wrong"), "?string"),
+    },
+    ("type", "ExportedFiles"): {"files": "[]ExportedFile", "documents": "?[]ExportedFile"},
     ("method", "Verify"): {"job_id": "string", "nodes": "?[]string"},
     ("type", "WrongFile"): dict.fromkeys(("node", "path", "reason"), "string"),
     ("method", "Transcript"): {"job_id": "string", "node": "string", "follow": "?bool"},
