@@ -12,12 +12,12 @@
             print(change.sequence, change.job.status)
 
 `Client` has the methods `start`, `start_cluster`, `run`, `run_cluster`, `output`, `check`,
-`capture`, `stop`, `discover`, `retry`, `status`, `list`, `label`, `files`, `export`, `verify`,
-`transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`, `profiles`, `credentials`,
-`host_keys`, `add_host_key`, `forget_host_key` and `reload`, as the command line has. They return
-structs of `cucmd.api.structs` and its neighbours `structs_*`. They raise `ClientError` (each error
-of the daemon has a class of its own), `TimeoutError`, or `TypeError` for a wrong call, such as one
-text where several are expected.
+`capture`, `stop`, `discover`, `retry`, `status`, `list`, `label`, `files`, `export`,
+`export_files`, `verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`,
+`profiles`, `credentials`, `host_keys`, `add_host_key`, `forget_host_key` and `reload`, as the
+command line has. They return structs of `cucmd.api.structs` and its neighbours `structs_*`. They
+raise `ClientError` (each error of the daemon has a class of its own), `TimeoutError`, or
+`TypeError` for a wrong call, such as one text where several are expected.
 
     client.py    `Client`: blocking, a method for each of the daemon's
     command_calls.py  its methods about commands and captures on nodes
@@ -27,7 +27,9 @@ text where several are expected.
     once.py      a call that is made again after a broken connection, with one effect
     cluster.py   the nodes of a cluster, before a job is started on them
     reconnect.py  a watch that goes on after a restart of the daemon
+    case_calls.py  its methods about what a job has collected
     export_stream.py  `Export`, the bytes of a job's tar as they come
+    export_files.py  `OpenExport`, the files of a job as descriptors, hashed and packed here
     wire.py      frames out, replies in, over one Unix socket
     errors.py    an exception for each error on the wire
     service.py   why the service does not start, if systemd knows

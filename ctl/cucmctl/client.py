@@ -9,18 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from cucmctl.calls import decoded, dict_or_none, full_name, texts, texts_or_none
+from cucmctl.calls import dict_or_none, texts, texts_or_none
+from cucmctl.case_calls import CaseCalls
 from cucmctl.check_calls import CheckCalls
 from cucmctl.cluster import discover_first
 from cucmctl.cluster_calls import ClusterCalls
 from cucmctl.command_calls import CommandCalls
 from cucmctl.errors import ProtocolError
-from cucmctl.export_stream import Export
-from cucmctl.wire import Call
 from cucmd.api import structs
 
 
-class Client(CheckCalls, CommandCalls, ClusterCalls):
+class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
     """A connection to the daemon, opened by the first call and again after a restart of the daemon.
 
     socket   its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
@@ -263,57 +262,6 @@ class Client(CheckCalls, CommandCalls, ClusterCalls):
         chosen = dict_or_none(labels)
         request = structs.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
         return self._call("Prune", request, structs.PruneReply, None)
-
-    def files(self, job_id: str, nodes: Sequence[str] | None = None) -> Iterator[structs.File]:
-        """The received files of a job, or of some of its nodes, by node and path.
-
-        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
-        """
-        chosen = texts_or_none("nodes", nodes)
-        request = structs.FilesRequest(job_id, chosen)
-        for reply in self._replies("Files", request, structs.FilesReply, None):
-            yield from reply.files
-
-    def verify(
-        self, job_id: str, nodes: Sequence[str] | None = None
-    ) -> Iterator[structs.VerifyReply]:
-        """Has the daemon compare each complete file with its checksum. Gives how far it is, and
-        which files are wrong since the last time. Closing the iterator ends it.
-
-        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`, `JobBusy`.
-        """
-        chosen = texts_or_none("nodes", nodes)
-        request = structs.VerifyRequest(job_id, chosen)
-        yield from self._replies("Verify", request, structs.VerifyReply, None)
-
-    def transcript(self, job_id: str, node: str, *, follow: bool = False) -> Iterator[str]:
-        """What was said on a node, in pieces. With `follow` until the node has ended.
-
-        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
-        """
-        request = structs.TranscriptRequest(job_id, node, follow or None)
-        for reply in self._replies("Transcript", request, structs.TranscriptReply, None):
-            yield reply.text
-
-    def export(
-        self, job_id: str, *, nodes: Sequence[str] | None = None, incomplete: bool = False
-    ) -> Export:
-        """All of a job as one tar, as a stream of bytes: use it as a context manager, and `read`.
-
-        It has its own connection. `cucmctl.export.save` makes a zip or a folder of it.
-        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `InvalidRequest` if a file of it is gone,
-        `StorageFailed`.
-        """
-        chosen = texts_or_none("nodes", nodes)
-        request = structs.ExportRequest(job_id, chosen, incomplete or None)
-        connection = self._opened(self._deadline())
-        try:
-            # No deadline: the daemon looks at every file before it answers.
-            connection.send(Call(full_name("Export"), request, upgrade=True), self._deadline())
-            return Export(connection, decoded(connection.receive(None), structs.ExportReply))
-        except BaseException:
-            connection.close()
-            raise
 
     def watch(
         self,

@@ -65,7 +65,7 @@ def save(source: Source, sink: Sink) -> None:
                     file = tar.extractfile(member)
                     if file is None:
                         raise ProtocolError(f"the export has {member.name!r}, which is no file")
-                    sink.add(member, checksums.checked(_safe(member.name), _pieces(file)))
+                    sink.add(member, checksums.checked(safe(member.name), _pieces(file)))
         except tarfile.TarError as error:
             raise ProtocolError(f"the export is not as agreed: {error}") from error
         while tee.read(_PIECE):
@@ -78,7 +78,7 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
         yield piece
 
 
-def _safe(name: str) -> str:
+def safe(name: str) -> str:
     """Raises `ProtocolError` for a name that leads out of the target."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from contextlib import suppress
 
 import msgspec
 
@@ -25,6 +26,8 @@ LONGEST_REPLY = 64 * 1024 * 1024
 # Bytes. The daemon closes the connection without an answer if a request has more.
 LONGEST_REQUEST = 1024 * 1024
 _PIECE = 256 * 1024
+# Descriptors that come together.
+MOST_DESCRIPTORS = 64
 # Seconds in one system call. Ctrl-C ends a call that waits, but not one that begins just after it:
 # Python handles it when that returns.
 _LONGEST_WAIT = 1.0
@@ -54,6 +57,8 @@ class Connection:
 
     def __init__(self, path: str, deadline: float | None = None) -> None:
         self.path = path
+        # Those that came and nobody has taken; None: they are not accepted.
+        self.descriptors: list[int] | None = None
         self._buffer = bytearray()
         self._socket = _connected(path, deadline)
 
@@ -85,6 +90,12 @@ class Connection:
             pass  # it may have sent an error before it closed: `receive` reads that, or raises
         except OSError as error:
             raise self._closed_by_daemon() from error
+
+    def send_byte(self, byte: bytes, deadline: float) -> None:
+        """Within an upgrade. If the daemon has gone, the next one who receives is told."""
+        self._expire_at(deadline)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._socket.send(byte)
 
     def receive(self, deadline: float | None) -> Reply:
         """The next reply. `deadline` is on the clock of `time.monotonic`."""
@@ -119,7 +130,7 @@ class Connection:
             soon = time.monotonic() + _LONGEST_WAIT
             try:
                 self._expire_at(soon if deadline is None else min(soon, deadline))
-                chunk = self._socket.recv(size)
+                chunk = self._receive(size)
             except TimeoutError:
                 if deadline is not None and time.monotonic() >= deadline:
                     raise
@@ -128,6 +139,15 @@ class Connection:
         if not chunk:
             raise self._closed_by_daemon()
         return chunk
+
+    def _receive(self, size: int) -> bytes:
+        if self.descriptors is None:
+            return self._socket.recv(size)
+        data, came, _, _ = socket.recv_fds(
+            self._socket, size, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+        )
+        self.descriptors += came
+        return data
 
     def _expire_at(self, deadline: float | None) -> None:
         if deadline is None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from cucmctl import exits, printer, render
 from cucmctl.client import Client
 from cucmctl.export import Damaged, Format, save
+from cucmctl.export_files import OpenExport, pack
 from cucmctl.export_stream import Export
 from cucmctl.export_target import TargetExists, target
 from cucmctl.options import Command, Once, UsageError, job_id
@@ -54,7 +55,11 @@ def _export(arguments: argparse.Namespace) -> int:
         _check_standard_output(form)
     with Client(arguments.socket) as client:
         nodes, incomplete = arguments.node, arguments.incomplete
-        with client.export(arguments.job, nodes=nodes, incomplete=incomplete) as export:
+        export: OpenExport | Export | None
+        export = client.export_files(arguments.job, nodes=nodes, incomplete=incomplete)
+        if export is None:
+            export = client.export(arguments.job, nodes=nodes, incomplete=incomplete)
+        with export:
             path = _path(arguments.output, export.reply.job_id, form)
             try:
                 _save(export, path, form, force=arguments.force)
@@ -75,13 +80,16 @@ def _export(arguments: argparse.Namespace) -> int:
     return exits.DONE
 
 
-def _save(export: Export, path: Path | None, form: Format, *, force: bool) -> None:
+def _save(export: Export | OpenExport, path: Path | None, form: Format, *, force: bool) -> None:
     # A session that is closed, or a kill, ends it as Ctrl-C does: what is not whole is removed.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # and not under nohup
             signal.signal(number, lambda number, _: sys.exit(128 + number))
     with target(path, form, force=force) as sink, _Progress(export) as progress:
-        save(progress, sink)
+        if isinstance(export, OpenExport):
+            pack(export, sink, progress.tell)
+        else:
+            save(_Told(export, progress), sink)
 
 
 def _format(given: Format | None, output: str | None) -> Format:
@@ -111,7 +119,7 @@ def _check_standard_output(form: Format) -> None:
         raise UsageError("-o: '-' is a terminal; expected a file, or a pipe behind it")
 
 
-def _report(export: Export, path: Path | None, *, as_json: bool) -> None:
+def _report(export: Export | OpenExport, path: Path | None, *, as_json: bool) -> None:
     reply = export.reply
     if path is not None and as_json:
         printer.json_line({"path": str(path.absolute()), **_fields(export)})
@@ -122,15 +130,15 @@ def _report(export: Export, path: Path | None, *, as_json: bool) -> None:
     printer.note(f"exported {count}, {render.size(reply.bytes)}{left_out}")
 
 
-def _fields(export: Export) -> dict[str, object]:
+def _fields(export: Export | OpenExport) -> dict[str, object]:
     reply = export.reply
     return {name: getattr(reply, name) for name in reply.__struct_fields__ if name != "length"}
 
 
 class _Progress:
-    """The stream, with a line about it on standard error if that is a terminal."""
+    """A line about it on standard error, if that is a terminal."""
 
-    def __init__(self, export: Export) -> None:
+    def __init__(self, export: Export | OpenExport) -> None:
         self._export = export
         self._shown = printer.on_terminal(sys.stderr)
         self._began = self._next = time.monotonic()
@@ -142,12 +150,10 @@ class _Progress:
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
-    def read(self, size: int) -> bytes:
-        data = self._export.read(size)
+    def tell(self) -> None:
         if self._shown and (now := time.monotonic()) >= self._next:
             self._next = now + _EVERY
             self._show(now)
-        return data
 
     def _show(self, now: float) -> None:
         whole = self._export.reply.length
@@ -157,6 +163,19 @@ class _Progress:
         text = f"{render.progress(done, whole)}  {100 * done // whole}%"
         text += f"  {render.size(int(rate))}/s  {left} left"
         print(f"\r\x1b[K{text[:79]}", end="", file=sys.stderr, flush=True)
+
+
+class _Told:
+    """The stream; `progress` is told of each piece."""
+
+    def __init__(self, export: Export, progress: _Progress) -> None:
+        self._export = export
+        self._progress = progress
+
+    def read(self, size: int) -> bytes:
+        data = self._export.read(size)
+        self._progress.tell()
+        return data
 
 
 COMMANDS = {

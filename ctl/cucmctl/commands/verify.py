@@ -1,4 +1,4 @@
-"""`verify`: has the daemon compare the files of a job with their checksums.
+"""`verify`: compares the files of a job with their checksums.
 
 The one rule: each file that is wrong is a line on standard output, as it is found.
 """
@@ -6,9 +6,12 @@ The one rule: each file that is wrong is a line on standard output, as it is fou
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 
 from cucmctl import exits, printer, render
 from cucmctl.client import Client
+from cucmctl.export_files import verified
 from cucmctl.options import Command, job_id
 from cucmd.api.structs import VerifyReply
 
@@ -23,9 +26,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _verify(arguments: argparse.Namespace) -> int:
     wrong = 0
     last = VerifyReply(0, 0, ())
-    with Client(arguments.socket) as client:
+    with ExitStack() as stack:
+        client = stack.enter_context(Client(arguments.socket))
         try:
-            for last in client.verify(arguments.job, arguments.node):
+            for last in _replies(client, arguments.job, arguments.node, stack):
                 wrong += len(last.wrong)
                 for file in last.wrong:
                     if arguments.json:
@@ -41,11 +45,21 @@ def _verify(arguments: argparse.Namespace) -> int:
     return exits.FAILED if wrong else exits.DONE
 
 
+def _replies(
+    client: Client, job: str, nodes: Sequence[str] | None, stack: ExitStack
+) -> Iterator[VerifyReply]:
+    """The daemon reads the files where they cannot be had."""
+    export = client.export_files(job, nodes=nodes, verify=True)
+    if export is None:
+        return client.verify(job, nodes)
+    return stack.enter_context(closing(verified(stack.enter_context(export))))
+
+
 COMMANDS = {
     "verify": Command(
-        "Has the daemon read every complete file of a job, with low priority, and\n"
-        "compare it with the checksum that it had when it came. Prints the files that\n"
-        "differ or are gone; the exit code is 1 then.",
+        "Reads every complete file of a job, with low priority, and compares it with\n"
+        "the checksum that it had when it came. Prints the files that differ or are\n"
+        "gone; the exit code is 1 then.",
         "  cucmctl verify 3f2a",
         _arguments,
         _verify,

@@ -1,0 +1,467 @@
+"""An export by descriptors: what comes of it is that of the stream, whoever ends it.
+
+The one rule: peers that misuse it are plain sockets; whatever they do ends their own connection,
+and their hold of the job with it.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import random
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from msgspec import structs
+
+from cucmctl import DaemonUnavailable, JobBusy
+from cucmctl.export import Damaged, Format, save
+from cucmctl.export_files import pack
+from cucmctl.export_target import target
+from cucmd.received_file import ReceivedFile
+from rig.collected import JOB_ID, record
+from rig.daemon import CONFIG, Daemon, running_daemon
+from rig.quiet import wait_until
+
+UNREAD = 2.0  # seconds; 60 in a daemon
+FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
+ASK, AT_WORK = b"\1", b"\0"
+BATCH = 64
+LARGE = 3_000_000
+ODD = {
+    "empty": 0,
+    "of a block": 512,
+    "large": LARGE,
+    "folder/" * 30 + "long": 700,
+    "x\\y\nz": 1,
+    "größe": 5,
+    "\udcff": 6,
+    "larger": LARGE + 1,
+}
+SMALL = {f"small/{number:04}": number % 7 for number in range(1200)}
+
+
+class Case(NamedTuple):
+    daemon: Daemon
+    folder: Path  # of the job
+
+    def in_use(self) -> bool:
+        """Whether somebody holds the job: a prune leaves it alone."""
+        with self.daemon.client() as client:
+            return client.prune(keep=0, dry_run=True).jobs == ()
+
+    def open_files(self) -> list[str]:
+        """Of the job, in the daemon."""
+        there = self.daemon.descriptors().values()
+        return [path for path in there if path.startswith(str(self.folder))]
+
+
+def make_job(state: Path, sizes: dict[str, int], job_id: str = JOB_ID) -> Path:
+    dice, files = random.Random(17), []
+    folder = state / "jobs" / job_id
+    for name, size in sizes.items():
+        path = f"a/files/{name}"
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        data = dice.randbytes(size)
+        (folder / path).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        modified = None if size == 1 else 1_790_000_000 + size
+        files.append(ReceivedFile("a", path, size, digest, True, True, 1, modified))
+    (folder / "a/transcript.log").write_text("admin:\n")
+    record(state, files, job_id)
+    return folder
+
+
+@contextmanager
+def running(folder: Path, sizes: dict[str, int]) -> Iterator[Case]:
+    environ = {"CUCMD_TEST_UNREAD": str(UNREAD)}
+    job = make_job(folder / "cucmd/state", sizes)
+    with running_daemon(folder / "cucmd", CONFIG, environ, module="rig.odd_daemon") as daemon:
+        yield Case(daemon, job)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    with running(tmp_path_factory.mktemp("files"), ODD | SMALL) as case:
+        yield case
+
+
+@pytest.fixture
+def case(whole: Case) -> Iterator[Case]:
+    """Afterwards nobody holds the job, and the daemon has no file of it open."""
+    yield whole
+    wait_until(lambda: not whole.in_use())
+    assert whole.open_files() == []
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Case]:
+    """A job that the test may change."""
+    with running(tmp_path, SMALL) as case:
+        yield case
+
+
+# What comes of it
+
+
+def by_stream(case: Case, path: Path, form: Format) -> None:
+    with (
+        case.daemon.client() as client,
+        client.export(JOB_ID) as export,
+        target(path, form, force=False) as sink,
+    ):
+        save(export, sink)
+
+
+def content(path: Path) -> bytes | dict[str, tuple[bytes, int]]:
+    if path.is_file():
+        return path.read_bytes()
+    return {
+        str(file.relative_to(path)): (file.read_bytes(), int(file.stat().st_mtime))
+        for file in path.rglob("*")
+        if file.is_file()
+    }
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_result_is_that_of_the_stream(case: Case, tmp_path: Path, form: Format) -> None:
+    by_stream(case, tmp_path / "stream", form)
+    done = case.daemon.ctl("export", JOB_ID, "--format", form, "-o", tmp_path / "files")
+    assert done.returncode == 0, done.stderr
+    assert content(tmp_path / "files") == content(tmp_path / "stream")
+
+
+def written_by(daemon: Daemon) -> int:
+    """Bytes that it has written, into sockets too."""
+    counters = Path(f"/proc/{daemon.pid}/io").read_text().split()
+    return int(counters[counters.index("wchar:") + 1])
+
+
+@pytest.mark.parametrize("verb", [("export", "--format", "tar", "-o", "-"), ("verify",)])
+def test_the_daemon_passes_on_no_file(case: Case, tmp_path: Path, verb: tuple[str, ...]) -> None:
+    before = written_by(case.daemon)
+    done = case.daemon.ctl(verb[0], JOB_ID, *verb[1:], cwd=tmp_path, text=False)
+    assert done.returncode == 0, done.stderr
+    assert written_by(case.daemon) - before < LARGE
+
+
+def test_a_client_asks_an_earlier_daemon_for_the_stream(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which refuses the field that it does not know, by its name."""
+    answer = {"error": "io.cucmd.Jobs.InvalidRequest"}
+    answer["parameters"] = {"parameter": "descriptors", "reason": "is unknown"}
+    with forwarded(case, tmp_path, lambda call: answer if "descriptors" in call else None) as path:
+        assert exported(path, tmp_path) == exported(case.daemon.socket, tmp_path)
+        assert verified(path) == 0
+
+
+def test_where_descriptors_cannot_pass_the_stream_is_taken(case: Case, tmp_path: Path) -> None:
+    """As through `ssh -L`."""
+    with forwarded(case, tmp_path, lambda _: None) as path:
+        assert exported(path, tmp_path) == exported(case.daemon.socket, tmp_path)
+        assert verified(path) == 0
+
+
+def test_a_client_with_few_descriptors_takes_the_stream(case: Case, tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+    done = case.daemon.ctl("export", JOB_ID, "-o", tmp_path / "x.tar", preexec_fn=limit)
+    assert done.returncode == 0, done.stderr
+
+
+def exported(socket_path: Path, folder: Path) -> bytes:
+    path = folder / f"{socket_path.name}.tar"
+    assert cucmctl(socket_path, "export", JOB_ID, "-o", str(path)) == 0
+    return path.read_bytes()
+
+
+def verified(socket_path: Path) -> int:
+    return cucmctl(socket_path, "verify", JOB_ID)
+
+
+def cucmctl(socket_path: Path, *arguments: str) -> int:
+    command = [sys.executable, "-m", "cucmctl", "--socket", str(socket_path), *arguments]
+    return subprocess.run(command, check=False, capture_output=True).returncode
+
+
+@contextmanager
+def forwarded(case: Case, folder: Path, answer) -> Iterator[Path]:
+    """A socket whose bytes are passed on, without descriptors; but a call that has an `answer`."""
+    path = folder / "forwarded"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=_forward_all, args=(listener, case, answer))
+        thread.start()
+        yield path
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def _forward_all(listener: socket.socket, case: Case, answer) -> None:
+    threads = []
+    while True:
+        try:
+            near, _ = listener.accept()
+        except OSError:
+            break
+        threads.append(threading.Thread(target=_forward, args=(near, case, answer)))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+
+
+def _forward(near: socket.socket, case: Case, answer) -> None:
+    with near, socket.socket(socket.AF_UNIX) as far:
+        far.connect(str(case.daemon.socket))
+        call = near.recv(100_000)
+        if said := answer(call.decode()):
+            near.sendall(json.dumps(said).encode() + b"\0")
+            return
+        far.sendall(call)
+        back = threading.Thread(target=_copy, args=(far, near))
+        back.start()
+        _copy(near, far)
+        back.join()
+
+
+def _copy(source: socket.socket, to: socket.socket) -> None:
+    try:
+        while data := source.recv(100_000):
+            to.sendall(data)
+    except OSError:
+        pass
+    for one in (source, to):
+        try:
+            one.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def test_verify_names_what_differs_and_what_is_gone(own: Case) -> None:
+    changed, shorter, gone, fifo, *_ = sorted((own.folder / "a/files/small").iterdir())[1:]
+    changed.write_bytes(bytes(changed.stat().st_size))
+    shorter.write_bytes(b"")
+    gone.unlink()
+    with own.daemon.client() as client:
+        theirs = [file for reply in client.verify(JOB_ID) for file in reply.wrong]
+    fifo.unlink()
+    os.mkfifo(fifo)
+    done = own.daemon.ctl("--json", "verify", JOB_ID)
+    assert done.returncode == 1
+    wrong = [json.loads(line) for line in done.stdout.splitlines()]
+    assert wrong[:-1] == [structs.asdict(file) for file in theirs]
+    assert wrong[-1]["reason"] == "is no regular file"
+    shutil.rmtree(own.folder)
+    assert len(own.daemon.ctl("verify", JOB_ID).stdout.splitlines()) == len(SMALL)
+
+
+# Cut off
+
+
+def test_a_file_that_goes_in_the_middle_cuts_it_off(own: Case, tmp_path: Path) -> None:
+    with own.daemon.client() as client, client.export_files(JOB_ID) as export:
+        shutil.rmtree(own.folder)
+        with pytest.raises(DaemonUnavailable), target(tmp_path / "x", "dir", force=False) as sink:
+            pack(export, sink)
+    assert not (tmp_path / "x").exists()
+    assert "is gone" in own.daemon.log.read_text()
+
+
+def test_a_file_that_is_cut_in_the_middle_is_damaged(own: Case, tmp_path: Path) -> None:
+    with own.daemon.client() as client, client.export_files(JOB_ID) as export:
+        os.truncate(own.folder / "a/files/small/0001", 0)
+        with pytest.raises(Damaged), target(tmp_path / "x", "dir", force=False) as sink:
+            pack(export, sink)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_daemon_that_is_killed_cuts_it_off(tmp_path: Path) -> None:
+    with (
+        running(tmp_path, SMALL) as own,
+        own.daemon.client() as client,
+        client.export_files(JOB_ID) as export,
+    ):
+        own.daemon.kill()
+        with pytest.raises(DaemonUnavailable), target(tmp_path / "x", "tar", force=False) as sink:
+            pack(export, sink)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_sink_that_fails_leaves_no_thread_and_no_descriptor(case: Case) -> None:
+    class Full:
+        def raw(self, data: bytes) -> None: ...
+        def close(self) -> None: ...
+        def add(self, member, content) -> None:
+            if "large" in member.name:
+                next(content)
+                raise OSError(28, "No space left on device")
+            for _ in content:
+                pass
+
+    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    with (
+        case.daemon.client() as client,
+        client.export_files(JOB_ID) as export,
+        pytest.raises(OSError, match="No space"),
+    ):
+        pack(export, Full())
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+
+
+# Peers
+
+
+class Peer:
+    """An export that has been begun."""
+
+    def __init__(self, case: Case) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(str(case.daemon.socket))
+        parameters = {"job_id": JOB_ID, "descriptors": True}
+        call = {"method": "io.cucmd.Jobs.Export", "parameters": parameters, "upgrade": True}
+        self.socket.sendall(json.dumps(call).encode() + b"\0")
+        self.reply, _ = self.receive()
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def receive(self) -> tuple[dict, list[int]]:
+        """A frame, with its descriptors. Read byte by byte: bytes may follow."""
+        frame, descriptors = b"", []
+        while not frame.endswith(b"\0"):
+            byte, came, _, _ = socket.recv_fds(self.socket, 1, BATCH)
+            assert byte, "closed"
+            frame += byte
+            descriptors += came
+        return json.loads(frame[:-1])["parameters"], descriptors
+
+    def batch(self) -> tuple[dict, list[int]]:
+        self.socket.sendall(ASK)
+        batch, descriptors = self.receive()
+        left = sum(document["size"] for document in batch.get("documents") or ())
+        while left:
+            left -= len(self.socket.recv(left))
+        return batch, descriptors
+
+    def is_closed(self) -> bool:
+        try:
+            while self.socket.recv(1 << 20):
+                pass
+        except ConnectionResetError:
+            pass  # it has not read all that we sent
+        return True
+
+
+def test_descriptors_are_of_regular_files_and_can_only_be_read(case: Case) -> None:
+    with Peer(case) as peer:
+        batch, descriptors = peer.batch()
+        assert len(batch["files"]) <= BATCH
+        assert len(descriptors) == len(batch["files"])
+        for file, descriptor in zip(batch["files"], descriptors, strict=True):
+            with os.fdopen(descriptor, "rb") as opened:
+                assert fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+                data = opened.read()
+            assert len(data) == file["size"]
+            assert file.get("sha256") in (None, hashlib.sha256(data).hexdigest())
+
+
+def test_all_of_it_is_there_in_batches_and_the_last_is_empty(case: Case) -> None:
+    count = 0
+    with Peer(case) as peer:
+        while True:
+            batch, descriptors = peer.batch()
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if not batch["files"]:
+                break
+            assert case.open_files() == []
+            count += len(batch["files"])
+        assert count == peer.reply["files"] + 1  # the transcript
+        assert case.in_use(), "until it hangs up"
+        peer.socket.sendall(ASK)
+        assert peer.is_closed()
+
+
+def test_the_job_is_not_deleted_meanwhile_and_what_is_open_can_be_read_after(own: Case) -> None:
+    with own.daemon.client() as client:
+        with Peer(own) as peer:
+            batch, descriptors = peer.batch()
+            with pytest.raises(JobBusy):
+                client.delete(JOB_ID)
+            assert own.in_use()
+        wait_until(lambda: not own.in_use())
+        client.delete(JOB_ID)
+    assert not own.folder.exists()
+    for file, descriptor in zip(batch["files"], descriptors, strict=True):
+        with os.fdopen(descriptor, "rb") as opened:
+            assert len(opened.read()) == file["size"]
+
+
+@pytest.mark.parametrize("said", [b"x", b"{}\0", ASK + b"x", ASK + ASK])
+def test_bytes_that_ask_for_nothing_end_it(case: Case, said: bytes) -> None:
+    """So does to ask before what came was read."""
+    with Peer(case) as peer:
+        peer.socket.sendall(said)
+        assert peer.is_closed()
+
+
+@pytest.mark.long
+def test_a_peer_that_never_asks_is_cut_off(case: Case) -> None:
+    with Peer(case) as peer:
+        assert case.in_use()
+        assert peer.is_closed()
+    assert "nobody has read" in case.daemon.log.read_text()
+
+
+@pytest.mark.long
+def test_a_peer_that_asks_and_never_reads_is_cut_off_with_one_batch(case: Case) -> None:
+    peers = []
+    for _ in range(8):
+        peers.append(Peer(case))
+        peers[-1].socket.sendall(ASK)
+    wait_until(lambda: not case.in_use())
+    for peer in peers:
+        with peer:
+            _, descriptors = peer.receive()
+            for descriptor in descriptors:
+                os.close(descriptor)
+            assert len(descriptors) == BATCH
+            assert peer.is_closed()
+
+
+@pytest.mark.long
+def test_a_peer_that_says_that_it_is_at_work_is_not_cut_off(case: Case) -> None:
+    pace = threading.Event()  # never set
+    with Peer(case) as peer:
+        for _ in range(6):
+            pace.wait(UNREAD / 3)
+            peer.socket.sendall(AT_WORK)
+        _, descriptors = peer.batch()
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def test_verify_needs_descriptors_and_complete_files(case: Case) -> None:
+    for more in ({"verify": True}, {"verify": True, "descriptors": True, "incomplete": True}):
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(case.daemon.socket))
+            parameters = {"job_id": JOB_ID, **more}
+            call = {"method": "io.cucmd.Jobs.Export", "parameters": parameters, "upgrade": True}
+            peer.sendall(json.dumps(call).encode() + b"\0")
+            assert b"InvalidRequest" in peer.recv(10_000)
