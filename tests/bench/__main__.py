@@ -35,7 +35,7 @@ MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "client": lambda _: client.run(),
     "record": lambda args: record.run(args.nodes),
     "starvation": lambda _: starvation.run(),
-    "export": lambda _: export.run(),
+    "export": lambda args: export.run(args.gigabytes, args.exports),
 }
 
 
@@ -45,6 +45,8 @@ def main() -> int:
     parser.add_argument("--only", choices=list(MEASURES), action="append")
     parser.add_argument("--nodes", type=int, default=400)
     parser.add_argument("--size", type=int, default=512, metavar="MB")
+    parser.add_argument("--gigabytes", type=int, default=6, help="of an export")
+    parser.add_argument("--exports", type=int, default=1, help="how often")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--seconds", type=float, default=5.0, help="of status calls, each way")
     args = parser.parse_args()
