@@ -48,6 +48,7 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
         added_paths: Sequence[str] | None = None,
         snapshot: bool | None = None,
         dry_run: bool = False,
+        written_for: str | None = None,
     ) -> structs.Job:
         """Starts a job. Returns once the daemon has it on disk; its nodes run on.
 
@@ -66,6 +67,9 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
         `snapshot`: some commands are run at the end; `output` has what they print. None: as the
         profile says.
         `dry_run`: the nodes are asked for the `sizes`, and nothing is collected.
+        `written_for`: for how long one file of a path is written to, "6h" or "always": files that
+        have changed so long after the window are collected too. None: as the profile says of each
+        path, else an hour.
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
         """
@@ -88,6 +92,7 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
             texts_or_none("added_paths", added_paths),
             snapshot,
             dry_run or None,
+            written_for,
         )
         return self._ask_once("Start", request)
 
@@ -105,6 +110,7 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
         added_paths: Sequence[str] | None = None,
         snapshot: bool | None = None,
         dry_run: bool = False,
+        written_for: str | None = None,
         tell: Callable[[str], None] = lambda text: None,
     ) -> structs.Job:
         """Asks a cluster of the configuration, or a node, for the nodes of its cluster, and starts
@@ -128,6 +134,7 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
             added_paths=added_paths,
             snapshot=snapshot,
             dry_run=dry_run,
+            written_for=written_for,
         )
 
     def run_cluster(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 
 from cucmctl import exits, near, printer, render
 from cucmctl.client import Client
@@ -127,8 +128,8 @@ def _products(profile: Profile) -> str:
 def _keys(profile: Profile) -> Iterator[str]:
     yield printer.visible(f"profile {profile.name}: {profile.description}")
     yield printer.visible(f"products: {_products(profile)}")
-    for path in profile.paths:
-        yield printer.visible(f"  {profile.location} {path}")
+    for path, length in zip_longest(profile.paths, profile.written_for or ()):
+        yield printer.visible(f"  {profile.location} {path}{_written(length)}")
     window = f"last {printer.visible(profile.last)}" if profile.last else "none: all files"
     yield f"window: {window}"
     if profile.match is not None:
@@ -141,6 +142,13 @@ def _keys(profile: Profile) -> Iterator[str]:
         yield "a snapshot at the end (cucmctl start --help)"
     if profile.leaves_out is not None:
         yield printer.visible(f"not in it: {profile.leaves_out}")
+
+
+def _written(length: str | None) -> str:
+    """For how long a file is; nothing of a daemon that does not say it."""
+    if length is None:
+        return ""
+    return ", written all the time" if length == "always" else f", each written for {length}"
 
 
 def _credentials_arguments(parser: argparse.ArgumentParser) -> None:

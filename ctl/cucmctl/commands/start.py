@@ -96,6 +96,13 @@ def _what(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--until", metavar="T", action=Once, type=latest, help="with --since: the end"
     )
+    group.add_argument(
+        "--written-for",
+        metavar="TIME",
+        action=Once,
+        help="for how long one file of a path is written to, such as 6h, or always: files that"
+        " have changed so long after --until come too; without it as the profile says, else 1h",
+    )
     group.add_argument("--match", metavar="RE", action=Once, help="only names that match")
     group.add_argument("--recurs", action="store_true", default=None, help="subdirectories too")
     group.add_argument(
@@ -172,6 +179,7 @@ def _start(arguments: argparse.Namespace) -> int:
             added_paths=added,
             snapshot=arguments.snapshot,
             dry_run=arguments.dry_run,
+            written_for=arguments.written_for,
             **how,
         )
 

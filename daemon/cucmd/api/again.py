@@ -14,8 +14,8 @@ from cucmd.api import structs
 from cucmd.config import InvalidValue
 from cucmd.config.errors import found
 from cucmd.job import Collect, Job, Timeouts
+from cucmd.job.duration import parse_last
 from cucmd.jobs.errors import UnknownNode
-from cucmd.vos.window import parse_last
 
 
 def with_hours(work: Collect, now: datetime) -> Collect:

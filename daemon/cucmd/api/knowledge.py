@@ -99,6 +99,7 @@ def _profile(profile: Profile) -> structs.Profile:
         products=profile.products or None,
         leaves_out=profile.leaves_out or None,
         snapshot=profile.snapshot or None,
+        written_for=profile.written_for,
     )
 
 

@@ -86,6 +86,7 @@ class Planner:
             only=request.only,
             added=request.added_paths,
             snapshot=request.snapshot,
+            written_for=request.written_for,
         )
         work = with_hours(work, now)
         return self._on_nodes(request, nodes, DryRun(work) if request.dry_run else work, now)

@@ -10,7 +10,7 @@ from cucmd.api import labels, structs
 from cucmd.cases.retention import Prune
 from cucmd.config import InvalidValue, rules
 from cucmd.config.errors import found
-from cucmd.vos.window import parse_last
+from cucmd.job.duration import parse_last
 
 _NOTHING = "is missing, as are keep, larger_than and labels; expected one of them"
 

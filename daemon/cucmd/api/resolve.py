@@ -17,6 +17,7 @@ from cucmd.api import structs
 from cucmd.api.resolve_paths import given, resolve_paths
 from cucmd.config import Config, InvalidValue, Profile, rules
 from cucmd.config.errors import found
+from cucmd.job.duration import USUAL_WRITTEN_FOR
 from cucmd.vos import SNAPSHOT, InvalidArgument, parse_command
 
 # RFC 3339. The zone is required: a local time could be that of the client or of the daemon.
@@ -34,16 +35,21 @@ def resolve_collection(
     only: Sequence[str] | None = None,
     added: Sequence[str] | None = None,
     snapshot: bool | None = None,
+    written_for: str | None = None,
 ) -> job.Collect:
     """What to collect, from request, profile and defaults.
 
     The window of the profile is used only if the request has no part of one. With `now` (aware), a
     window that begins later is refused. `only`: names of paths of the profile, the others are left
-    out. `added`: paths beside those of the request. Raises `InvalidValue` and `UnknownProfile`.
+    out. `added`: paths beside those of the request. `written_for`: of all paths; without it those
+    of the profile have what it says, and others the usual. Raises `InvalidValue` and
+    `UnknownProfile`.
     """
     profile = _profile(request, config)
     last, since, until = _window(request, now)
     location, paths = resolve_paths(request, profile, only, added)
+    of_all = given(written_for, "written_for", rules.written_for)
+    known = dict(zip(profile.paths, profile.written_for, strict=False)) if not request.paths else {}
     return job.Collect(
         paths=paths,
         profile=request.profile,
@@ -55,6 +61,7 @@ def resolve_collection(
         since=since,
         until=until,
         snapshot=SNAPSHOT if (profile.snapshot if snapshot is None else snapshot) else (),
+        written_for=tuple(of_all or known.get(path, USUAL_WRITTEN_FOR) for path in paths),
     )
 
 

@@ -134,6 +134,7 @@ class Job(Struct, frozen=True):
     commands: tuple[str, ...] | None = None
     concurrency: int | None = None
     capture: CaptureSettings | None = None
+    written_for: tuple[str, ...] | None = None
 
 
 class JobSummary(Struct, frozen=True):
@@ -172,6 +173,7 @@ class StartRequest(Struct, frozen=True):
     added_paths: tuple[str, ...] | None = None
     snapshot: bool | None = None
     dry_run: bool | None = None
+    written_for: str | None = None
 
 
 class RetryRequest(Struct, frozen=True):

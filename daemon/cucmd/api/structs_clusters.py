@@ -59,6 +59,7 @@ class Profile(Struct, frozen=True):
     products: tuple[str, ...] | None = None
     leaves_out: str | None = None
     snapshot: bool | None = None
+    written_for: tuple[str, ...] | None = None
 
 
 class ProfilesRequest(Struct, frozen=True):

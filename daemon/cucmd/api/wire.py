@@ -30,6 +30,7 @@ def job_to_wire(
 ) -> structs.Job:
     """`gone`: its directory is not there any more."""
     commands = domain.commands_of(job.work)
+    collects = _collect(job.work)
     return structs.Job(
         job_id=job.job_id,
         status=job.status,
@@ -57,6 +58,7 @@ def job_to_wire(
         commands=None if commands is None else commands.commands,
         concurrency=job.concurrency,
         capture=_capture(job.work),
+        written_for=(collects.written_for or None) if collects else None,
     )
 
 
@@ -207,22 +209,28 @@ def member_to_wire(one: domain.Member) -> structs.Member:
     return structs.Member(one.node, one.address, one.name, one.role, one.product, one.fqdn)
 
 
+def _collect(work: domain.Work) -> domain.Collect | None:
+    """What a job collects, or would; None: it is other work."""
+    if isinstance(work, domain.DryRun):
+        return work.of
+    return work if isinstance(work, domain.Collect) else None
+
+
 def _collection(work: domain.Work) -> structs.Collection:
     """What a job collects, or would. Empty for other work: every client expects the field."""
-    if isinstance(work, domain.DryRun):
-        work = work.of
-    if not isinstance(work, domain.Collect):
+    what = _collect(work)
+    if what is None:
         return structs.Collection()
     return structs.Collection(
-        profile=work.profile,
-        paths=work.paths,
-        location=work.location,
-        match=work.match,
-        recurs=work.recurs,
-        compress=work.compress,
-        last=work.last,
-        since=_rfc3339(work.since),
-        until=_rfc3339(work.until),
+        profile=what.profile,
+        paths=what.paths,
+        location=what.location,
+        match=what.match,
+        recurs=what.recurs,
+        compress=what.compress,
+        last=what.last,
+        since=_rfc3339(what.since),
+        until=_rfc3339(what.until),
     )
 
 

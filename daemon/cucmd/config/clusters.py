@@ -16,7 +16,7 @@ from cucmd.config.errors import found
 from cucmd.config.keys import CLUSTER, CREDENTIAL, OVERRIDES, PROFILE
 from cucmd.config.lines import KeyPath
 from cucmd.config.model import Cluster, CredentialUse
-from cucmd.config.profiles import BUILT_IN, Profile
+from cucmd.config.profiles import BUILT_IN, Profile, written_for
 from cucmd.config.reading import Reader
 from cucmd.config.timeouts import TimeoutMerger
 from cucmd.node_name import InvalidNode, node_key, parse_node
@@ -163,12 +163,24 @@ def _profile(reader: Reader, name: str, table: object) -> Profile:
     if "paths" in given:
         _place(reader, path, given, built_in.location)
         # What is said of the built-in ones is not true of others.
-        given = {"products": (), "leaves_out": "", **given}
+        usual = written_for(given["paths"])
+        given = {"products": (), "leaves_out": "", "written_for": usual, **given}
+    _spread(reader, path, given, given.get("paths", built_in.paths))
     profile = replace(built_in, **given)
     if reader.intact(path) and not 1 <= len(profile.paths) <= rules.MOST_PATHS:
         place = (*path, "paths") if "paths" in given else path
         reader.note(place, f"expected paths, from 1 to {rules.MOST_PATHS} of them")
     return profile
+
+
+def _spread(reader: Reader, path: KeyPath, given: dict[str, Any], paths: tuple[str, ...]) -> None:
+    """Makes `written_for` that of each path, where it is one for all of them."""
+    times = given.get("written_for")
+    if isinstance(times, str):
+        given["written_for"] = (times,) * len(paths)
+    elif times is not None and len(times) != len(paths) and reader.intact(path):
+        reason = f"has {len(times)}, for {len(paths)} paths; expected one for all, or one for each"
+        reader.note((*path, "written_for"), reason)
 
 
 def _place(reader: Reader, path: KeyPath, given: dict[str, Any], usual: str) -> None:

@@ -80,6 +80,12 @@ def texts(rule: Callable[[str], object]) -> Kind:
     return accept
 
 
+def text_or_texts(rule: Callable[[str], object]) -> Kind:
+    """A string that the rule accepts, or a list of them."""
+    one, several = text(rule), texts(rule)
+    return lambda value: several(value) if isinstance(value, list) else one(value)
+
+
 def or_empty(rule: Callable[[str], object], empty: object = "") -> Callable[[str], object]:
     """The rule, for a key where "" stands for the default behaviour."""
     return lambda value: rule(value) if value else empty
@@ -257,6 +263,7 @@ PROFILE: dict[str, Kind] = {
     "recurs": flag,
     "compress": flag,
     "last": text(or_empty(rules.last, None)),
+    "written_for": text_or_texts(rules.written_for),
     "products": texts(rules.description),
     "leaves_out": text(rules.description),
     "snapshot": flag,

@@ -7,12 +7,18 @@ configuration changes only the keys that it gives.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
+from msgspec.structs import replace
+
+from cucmd.job.duration import ALWAYS, USUAL_WRITTEN_FOR
 
 
 class Profile(Struct, frozen=True):
     """A named collection. `last` ("2h") is the window if the request has none.
 
+    written_for for how long one file of each path is written to, in their order ("1h", "always")
     products    which it fits, in the vendor's words; none: any with the same appliance shell
     leaves_out  what a person may expect in it, and where that is
     snapshot    commands are run at the end (`vos.SNAPSHOT`)
@@ -26,9 +32,42 @@ class Profile(Struct, frozen=True):
     recurs: bool = False
     compress: bool = False
     last: str | None = None
+    written_for: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
     leaves_out: str = ""
     snapshot: bool = False
+
+
+# For how long one file is written to, where it is not the usual hour: section 7.2 of vos/NODES.md
+# says why. Too long a time costs files that are newer than the window, too short a one can cost the
+# files that were asked for.
+_WRITTEN_FOR = {
+    # Few files, each for days, until it is rotated.
+    "syslog/messages*": ALWAYS,
+    "syslog/CiscoSyslog*": ALWAYS,
+    "syslog/secure*": ALWAYS,
+    "audit/AuditApp": ALWAYS,
+    "audit/vos": ALWAYS,
+    "cm/log/informix": ALWAYS,
+    "platform/log": ALWAYS,
+    "platform/snmp": ALWAYS,
+    "platform/drf/trace": ALWAYS,
+    "tomcat/logs": ALWAYS,
+    "*": ALWAYS,  # of the location install
+    # Of what happens seldom. The last two have no time stamps that would show a missing end.
+    "cm/trace/cdrrep/log4j": "1d",
+    "tomcat/logs/security/log4j": "1d",
+    "tomcat/logs/axl/log4j": "1d",
+    "tomcat/logs/ccmadmin/log4j": "1d",
+    "epas/trace/cupicsa/log4j": "1d",
+    "cm/log/ris/csv": "1d",
+    "platform/cli/*.cap*": "1d",
+}
+
+
+def written_for(paths: Iterable[str]) -> tuple[str, ...]:
+    """What the built-in profiles say of these paths of a profile."""
+    return tuple(_WRITTEN_FOR.get(path.strip("/"), USUAL_WRITTEN_FOR) for path in paths)
 
 
 _CM = ("Unified CM",)
@@ -223,4 +262,6 @@ _BUILT_IN = (
     ),
 )
 
-BUILT_IN: dict[str, Profile] = {profile.name: profile for profile in _BUILT_IN}
+BUILT_IN: dict[str, Profile] = {
+    profile.name: replace(profile, written_for=written_for(profile.paths)) for profile in _BUILT_IN
+}

@@ -11,9 +11,9 @@ import re
 from collections.abc import Container, Iterable, Sequence
 
 from cucmd.job import Timeouts
+from cucmd.job.duration import parse_last, parse_written_for
 from cucmd.vos.arguments import InvalidArgument, check_word
 from cucmd.vos.texts import LOCATIONS
-from cucmd.vos.window import parse_last
 
 # Each path is a command on every node; a request with more is a mistake.
 MOST_PATHS = 100
@@ -102,9 +102,19 @@ def location(text: str) -> str:
 
 def last(text: str) -> str:
     """A window that ends now: "30m", "2h", "3d" or "1w"."""
+    parse_last(_short(text))
+    return text
+
+
+def written_for(text: str) -> str:
+    """For how long one file is written to: "1h", "2d", or "always"."""
+    parse_written_for(_short(text))
+    return text
+
+
+def _short(text: str) -> str:
     if len(text) > _LONGEST_WINDOW:
         raise ValueError(f"expected a duration of at most {_LONGEST_WINDOW} characters")
-    parse_last(text)
     return text
 
 

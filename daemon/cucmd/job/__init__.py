@@ -17,6 +17,7 @@ Times are of the wall clock and in UTC. If the clock is set back, nothing ends b
     node.py      a node of a job, and its states
     work.py      what a job does on each node, as a tagged union
     check.py     what a check asks for and sees, which is one of it
+    duration.py  durations as they are written in a request
     timeouts.py  its deadlines
 """
 

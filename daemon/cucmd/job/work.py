@@ -14,6 +14,7 @@ import msgspec
 
 from cucmd.failure import Failure
 from cucmd.job.check import Check
+from cucmd.job.duration import USUAL_WRITTEN_FOR
 
 # Seconds after the first node was ready at which those that capture together begin at the latest.
 # Mostly the others log in only once the login has worked on the first (jobs/hold_back.py), and a
@@ -33,6 +34,9 @@ class Collect(msgspec.Struct, frozen=True, tag="collect"):
 
     The window is `since` to `until`. Without any of them, every file is meant. `last` ("2h"): it
     was asked for as so long before the request; a job of an earlier version has nothing else.
+    `written_for`: for how long one file of each path is written to ("1h", "always"), in the order
+    of the paths: the node is asked for files that were changed so long after the window. A job of
+    an earlier version has none.
     `snapshot`: commands that are run after the last path, as by `Run`.
     """
 
@@ -46,6 +50,11 @@ class Collect(msgspec.Struct, frozen=True, tag="collect"):
     since: datetime | None = None
     until: datetime | None = None
     snapshot: tuple[str, ...] = ()
+    written_for: tuple[str, ...] = ()
+
+    def written_for_of(self, path: str) -> str:
+        """That of one of the paths."""
+        return dict(zip(self.paths, self.written_for, strict=False)).get(path, USUAL_WRITTEN_FOR)
 
 
 class DryRun(msgspec.Struct, frozen=True, tag="dry_run"):

@@ -67,7 +67,7 @@ from cucmd.vos.refusals import quoted, refused_in
 from cucmd.vos.status import NodeStatus, parse_show_status
 from cucmd.vos.texts import LOCATIONS, PAGER_OFF, SHOW_CLUSTER, SHOW_STATUS, SHOW_VERSION
 from cucmd.vos.transcript import Transcript
-from cucmd.vos.window import AbsTime, RelTime, Window, needs_zone, parse_last, window_for
+from cucmd.vos.window import AbsTime, RelTime, Window, needs_zone, window_for
 
 __all__ = [
     "LOCATIONS",
@@ -116,7 +116,6 @@ __all__ = [
     "parse_answer",
     "parse_command",
     "parse_file_list",
-    "parse_last",
     "parse_machine",
     "parse_network_cluster",
     "parse_show_status",

@@ -2,40 +2,40 @@
 
 The one rule: a window is never narrower than what was asked for. The node counts in its own time
 zone and in whole minutes: a start is rounded down, an end up, and what is unknown widens it.
+
+A node chooses files by their last change (vos/NODES.md, section 5.1). A file that was being written
+at the end of the window has changed since, so the end that goes to the node is later: by as long as
+one file of that path is written to (`written_for`), and never beyond the present. Some files that
+are newer than the window come too.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from cucmd.job import Collect
+from cucmd.job.duration import (
+    LENGTHS,
+    USUAL_WRITTEN_FOR,
+    parse_last,
+    parse_written_for,
+    parts_of,
+)
 from cucmd.vos.arguments import InvalidArgument
 
 Unit: TypeAlias = Literal["minutes", "hours", "days", "weeks", "months"]
 
 _MINUTE = timedelta(minutes=1)
-_UNITS: dict[str, tuple[Unit, timedelta]] = {
-    "m": ("minutes", _MINUTE),
-    "h": ("hours", timedelta(hours=1)),
-    "d": ("days", timedelta(days=1)),
-    "w": ("weeks", timedelta(weeks=1)),
-    "mo": ("months", timedelta(days=31)),  # the longest: it must cover any month
-}
-_LAST = re.compile(r"(?:[0-9]{1,6}(?:mo|[smhdw]))+")
-_PART = re.compile(r"([0-9]+)(mo|[smhdw])")
-LAST_FORM = 'expected a duration such as "30m", "2h", "3d" or "1w"'
-MAX_LAST = timedelta(days=3660)  # ten years: older than any log, and dates stay in range
+# The units of the node, the smallest first.
+_UNITS: dict[str, Unit] = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks", "mo": "months"}
 
 # The start of a window with `until` alone: before the first appliance, in two-digit years.
 _BEGINNING = datetime(2001, 1, 1, tzinfo=UTC)
-# The latest end of a window. A node has no later files unless its clock is wrong.
-_FUTURE = timedelta(days=366)
-# The end of a window without `until` is so much later than now: the time of a log that is being
-# written is that at which the node looks at it, which may be minutes after the command.
+# The latest end of a window is so much later than now: the time of a log that is being written is
+# that at which the node looks at it, which may be minutes after the command.
 _OPEN_END = timedelta(hours=1)
 # `last` counts from the moment at which the job was requested. A node that is reached within this
 # time gets the unit of the request. A later one gets a finer unit, so that the window grows by
@@ -74,19 +74,6 @@ class AbsTime(msgspec.Struct, frozen=True):
 Window: TypeAlias = RelTime | AbsTime | None
 
 
-def parse_last(text: str) -> timedelta:
-    """The duration that `text` means: "90s", "30m", "2h", "3d", "1w", "1mo", "1h30m".
-
-    Raises ValueError that says which form is expected.
-    """
-    if not _LAST.fullmatch(text):
-        raise ValueError(LAST_FORM)
-    total = sum((_length(n, unit) for n, unit in _PART.findall(text)), timedelta())
-    if not timedelta() < total <= MAX_LAST:
-        raise ValueError("expected a duration of more than 0 and at most ten years")
-    return total
-
-
 def needs_zone(collection: Collect, waited: timedelta = timedelta()) -> bool:
     """Whether `window_for` uses the node's time zone. `waited`: since the job was requested."""
     return _is_absolute(collection, waited, _LAST_COUNTS_FOR)
@@ -107,6 +94,8 @@ def window_for(
     node_zone: tzinfo | None,
     ahead: timedelta = timedelta(),
     asked_at: datetime | None = None,
+    *,
+    written_for: str = USUAL_WRITTEN_FOR,
 ) -> Window:
     """The window of `collection`, or None for every file. Raises InvalidArgument.
 
@@ -117,30 +106,29 @@ def window_for(
                may have right times from before it was set: the window includes both.
     asked_at   when the job was requested: a node that had to wait must not lose the beginning of
                "the last two hours"
+    written_for  for how long one file of the path is written to: "1h", "always"
     """
     waited = now - (asked_at or now)
     counts_for = _LAST_COUNTS_WITHOUT_ZONE if node_zone is None else _LAST_COUNTS_FOR
     if not _is_absolute(collection, waited, counts_for):
         return None if collection.last is None else _relative(collection.last, waited)
     start = max(_aware("since", collection.since) or _BEGINNING, _BEGINNING)
-    end = min(_end(collection, now), now + _FUTURE)
-    if start > end:
-        ending = f"is later than the end of the window, {end.isoformat()}"
+    latest = now + _OPEN_END
+    asked = min(_aware("until", collection.until) or latest, latest)
+    if start > asked:
+        ending = f"is later than the end of the window, {asked.isoformat()}"
         raise InvalidArgument("since", start.isoformat(), ending)
+    end = _last_change(asked, latest, written_for)
     return _absolute(min(start, start + ahead), max(end, end + ahead), node_zone)
 
 
-def _end(collection: Collect, now: datetime) -> datetime:
-    until = _aware("until", collection.until)
-    if until is None:
-        return now + _OPEN_END
-    if collection.last is not None:  # a log that was being written then has a later time by now
-        return min(until + _OPEN_END, now + _OPEN_END)
-    return until
-
-
-def _length(n: str, unit: str) -> timedelta:
-    return timedelta(seconds=int(n)) if unit == "s" else int(n) * _UNITS[unit][1]
+def _last_change(asked: datetime, latest: datetime, written_for: str) -> datetime:
+    """When a file that was being written at `asked` was changed last, at the latest."""
+    try:
+        length = parse_written_for(written_for)
+    except ValueError as error:
+        raise InvalidArgument("written_for", written_for, str(error)) from None
+    return latest if length is None else min(asked + length, latest)
 
 
 def _relative(text: str, waited: timedelta) -> RelTime:
@@ -149,12 +137,11 @@ def _relative(text: str, waited: timedelta) -> RelTime:
         total = parse_last(text)
     except ValueError as error:
         raise InvalidArgument("last", text, str(error)) from None
-    named = {unit for _, unit in _PART.findall(text)}
+    named = {unit for _, unit in parts_of(text)}
     smallest = min(("m" if unit == "s" else unit for unit in named), key=list(_UNITS).index)
     if waited > _AT_ONCE:
         total, smallest = total + waited, _FINER[smallest]
-    unit, length = _UNITS[smallest]
-    return RelTime(unit, -(-total // length))
+    return RelTime(_UNITS[smallest], -(-total // LENGTHS[smallest]))
 
 
 def _aware(field: str, moment: datetime | None) -> datetime | None:

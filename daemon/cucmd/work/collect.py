@@ -205,7 +205,14 @@ def request_for(task: NodeTask, what: Collect, path: str, clock: NodeClock) -> v
     return vos.FileGet(
         location=what.location,
         path=path,
-        window=vos.window_for(what, now, clock.zone, clock.ahead, task.asked_at),
+        window=vos.window_for(
+            what,
+            now,
+            clock.zone,
+            clock.ahead,
+            task.asked_at,
+            written_for=what.written_for_of(path),
+        ),
         match=what.match,
         recurs=what.recurs,
         compress=what.compress,

@@ -27,6 +27,7 @@ ADDED = {
         **dict.fromkeys(("files_deleted", "deleted"), "?bool"),
         **{"kind": "?string", "commands": "?[]string", "concurrency": "?int"},
         "capture": "?CaptureSettings",
+        "written_for": "?[]string",
     },
     ("type", "Node"): {
         **{"coverage": "?string", "all_announced": "?bool", "heard_at": "?string"},
@@ -70,6 +71,7 @@ ADDED = {
         **{"paths": "[]string", "recurs": "bool", "compress": "bool"},
         **{"match": "?string", "last": "?string"},
         **{"products": "?[]string", "leaves_out": "?string", "snapshot": "?bool"},
+        "written_for": "?[]string",
     },
     ("type", "Credential"): {
         **{"name": "string", "tied": "bool", "nodes": "?[]string", "clusters": "?[]string"},
@@ -117,7 +119,7 @@ ADDED = {
         **{"labels": "?[string]string", "try_all": "?bool"},
         **{"discovered": "?[]string", "accept_nodes": "?bool"},
         **{"only": "?[]string", "added_paths": "?[]string", "snapshot": "?bool"},
-        "dry_run": "?bool",
+        **{"dry_run": "?bool", "written_for": "?string"},
     },
     ("method", "List"): {
         **dict.fromkeys(("target", "since", "before", "kind"), "?string"),

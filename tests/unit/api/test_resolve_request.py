@@ -125,12 +125,21 @@ def test_a_snapshot_is_taken_if_the_request_or_else_the_profile_says_so():
 
 
 def test_paths_alone_have_plain_defaults():
-    assert resolved(paths=("cm/trace/ccm/sdl",)) == job.Collect(paths=("cm/trace/ccm/sdl",))
+    assert resolved(paths=("cm/trace/ccm/sdl",)) == job.Collect(
+        ("cm/trace/ccm/sdl",), written_for=("1h",)
+    )
 
 
 def test_a_profile_alone_gives_everything():
     assert resolved(profile="installs") == job.Collect(
-        ("*",), "installs", "install", "log", recurs=True, compress=True, last="2h"
+        ("*",),
+        "installs",
+        "install",
+        "log",
+        recurs=True,
+        compress=True,
+        last="2h",
+        written_for=("1h",),
     )
 
 
@@ -143,7 +152,37 @@ def test_options_of_the_request_win_over_the_profile():
         recurs=False,
         compress=False,
         last="30m",
-    ) == job.Collect(("core",), "installs", match="x", last="30m")
+    ) == job.Collect(("core",), "installs", match="x", last="30m", written_for=("1h",))
+
+
+def written_for(of_all=None, *, added=None, only=None, **request):
+    """Of each path."""
+    found = resolve_collection(
+        structs.Collection(**request), WRITTEN, only=only, added=added, written_for=of_all
+    )
+    return dict(zip(found.paths, found.written_for, strict=True))
+
+
+WRITTEN = Config(
+    profiles={"p": Profile("p", paths=("sdl", "syslog/m*"), written_for=("2h", "always"))}
+)
+
+
+def test_for_how_long_files_are_written_is_of_the_profile_else_an_hour():
+    of_profile = {"sdl": "2h", "syslog/m*": "always"}
+    assert written_for(profile="p") == of_profile
+    assert written_for(profile="p", only=("syslog",)) == {"syslog/m*": "always"}
+    assert written_for(profile="p", added=("core", "/sdl/")) == {**of_profile, "core": "1h"}
+    assert written_for(paths=("syslog/m*",)) == {"syslog/m*": "1h"}
+    assert written_for(profile="p", paths=("sdl",)) == {"sdl": "1h"}, "the paths win"
+    assert written_for("1d", profile="p") == {"sdl": "1d", "syslog/m*": "1d"}
+
+
+@pytest.mark.parametrize("text", ["", "now", "0h", "1.5h", "1h" * 40])
+def test_no_time_for_which_files_are_written(text):
+    with pytest.raises(InvalidValue) as caught:
+        written_for(text, profile="p")
+    assert caught.value.parameter == "written_for"
 
 
 def test_any_window_of_the_request_replaces_the_profiles():

@@ -18,6 +18,8 @@ def test_built_in_profiles_keep_the_rules(profile):
     assert rules.last(profile.last), "a profile without a window collects everything"
     assert all(rules.path(path) for path in profile.paths)
     assert len(set(profile.paths)) == len(profile.paths)
+    assert len(profile.written_for) == len(profile.paths)
+    assert all(map(rules.written_for, profile.written_for))
     assert rules.description(profile.leaves_out)
     assert all(rules.description(product) for product in profile.products)
 
@@ -42,7 +44,7 @@ def test_an_empty_string_takes_a_built_in_window_away(loaded):
 
 def test_a_profile_of_its_own(loaded):
     profile = loaded("[profiles.mine]\npaths = ['core']\nlocation = 'tftp'\n").profile("mine")
-    assert profile == Profile("mine", "", ("core",), "tftp")
+    assert profile == Profile("mine", "", ("core",), "tftp", written_for=("1h",))
 
 
 def test_what_is_said_of_the_built_in_paths_is_not_said_of_others(loaded):
@@ -56,9 +58,35 @@ def test_what_is_said_of_the_built_in_paths_is_not_said_of_others(loaded):
 
 def test_the_paths_of_a_profile_may_name_its_location(loaded):
     config = loaded("[profiles.mine]\npaths = ['install/a', 'install /b']\n")
-    assert config.profile("mine") == Profile("mine", "", ("a", "b"), "install")
+    hours = ("1h", "1h")
+    expected = Profile("mine", "", ("a", "b"), "install", written_for=hours)
+    assert config.profile("mine") == expected
     config = loaded("[profiles.sip]\npaths = ['activelog/a', 'b']\n")
     assert config.profile("sip").paths == ("a", "b")
+
+
+def test_built_in_profiles_know_what_is_written_all_the_time():
+    profile = BUILT_IN["callmanager"]
+    known = dict(zip(profile.paths, profile.written_for, strict=True))
+    assert known["cm/trace/ccm/sdl"] == "1h"
+    assert known["syslog/CiscoSyslog*"] == "always"
+    for name in ("event-viewer", "audit", "install"):
+        assert set(BUILT_IN[name].written_for) == {"always"}
+
+
+@pytest.mark.parametrize(
+    ("text", "written_for"),
+    [
+        ("paths = ['a', 'b']", ("1h", "1h")),
+        ("paths = ['a', '/syslog/messages*']", ("1h", "always")),  # as a built-in one has it
+        ("paths = ['a', 'b']\nwritten_for = '6h'", ("6h", "6h")),
+        ("paths = ['a', 'b']\nwritten_for = ['6h', 'always']", ("6h", "always")),
+        ("written_for = '1d'", ("1d", "1d")),
+        ("last = '1h'", ("1h", "1h")),
+    ],
+)
+def test_for_how_long_files_are_written(loaded, text, written_for):
+    assert loaded(f"[profiles.sip]\n{text}\n").profile("sip").written_for == written_for
 
 
 def test_an_unknown_profile_names_those_there_are():
@@ -80,6 +108,10 @@ def test_an_unknown_profile_names_those_there_are():
         ('[profiles.sip]\ndescription = "a\\nb"', "profiles.sip.description", "one line"),
         ("[profiles.sip]\npaths = ['a', 'install/b']", "profiles.sip.paths[0]", "not below"),
         ("[profiles.sip]\nproducts = ['a\tb']", "profiles.sip.products[0]", "one line"),
+        ("[profiles.sip]\nwritten_for = 'now'", "profiles.sip.written_for", "'now': expected"),
+        ("[profiles.sip]\nwritten_for = 3600", "profiles.sip.written_for", "expected a string"),
+        ("[profiles.sip]\nwritten_for = ['1h', '0h']", "profiles.sip.written_for[1]", "more than"),
+        ("[profiles.sip]\nwritten_for = ['1h']", "profiles.sip.written_for", "has 1, for 2 paths"),
         ("[profiles.sip]\npath = ['a']", "profiles.sip.path", "did you mean 'paths'?"),
     ],
 )

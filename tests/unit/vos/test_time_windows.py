@@ -8,14 +8,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cucmd.job import Collect
-from cucmd.vos import AbsTime, InvalidArgument, RelTime, needs_zone, parse_last, window_for
+from cucmd.job.duration import longer, parse_last, parse_written_for
+from cucmd.vos import AbsTime, InvalidArgument, RelTime, needs_zone, window_for
 
 NOW = datetime(2026, 11, 25, 10, 15, 59, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def window(zone=BERLIN, now=NOW, **fields):
-    return window_for(Collect(paths=("x",), **fields), now, zone)
+def window(zone=BERLIN, now=NOW, *, written_for="1s", ahead=timedelta(), **fields):
+    """Of a file that is written at once, unless `written_for` is given."""
+    collection = Collect(paths=("x",), **fields)
+    return window_for(collection, now, zone, ahead, written_for=written_for)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +77,8 @@ def test_a_last_of_long_ago_is_the_smaller_window(zone, waited, expected):
 def test_an_end_is_never_in_the_hour_that_the_clock_leaves_out():
     until = datetime(2026, 3, 29, 0, 59, 30, tzinfo=UTC)  # 01:59:30 in Berlin, and then 03:00
     assert str(window(until=until)).endswith(" 03:00:03/29/26")
+    an_hour_before = until - timedelta(hours=1)
+    assert str(window(until=an_hour_before, written_for="1h")).endswith(" 03:00:03/29/26")
 
 
 @pytest.mark.parametrize(
@@ -103,25 +108,25 @@ def test_absolute_times_by_the_nodes_clock_in_whole_minutes():
 def test_an_open_end_is_soon_and_an_open_start_before_any_file():
     day = datetime(2026, 11, 25, tzinfo=UTC)
     assert str(window(UTC, since=day)) == "abstime 00:00:11/25/26 11:16:11/25/26"
-    assert str(window(UTC, until=day)) == "abstime 00:00:01/01/01 00:00:11/25/26"
+    assert str(window(UTC, until=day)) == "abstime 00:00:01/01/01 00:01:11/25/26"
 
 
 def test_far_future_and_far_past_stay_in_the_nodes_two_digits():
     wide = window(
         UTC, since=datetime(1, 1, 1, tzinfo=UTC), until=datetime(9999, 12, 31, tzinfo=UTC)
     )
-    assert str(wide) == "abstime 00:00:01/01/01 10:16:11/26/27"
+    assert str(wide) == "abstime 00:00:01/01/01 11:16:11/25/26"
 
 
 @pytest.mark.parametrize(
     ("since", "until", "expected"),
     [
         # 25 October 2026, 03:00 back to 02:00: 02:30 is shown twice
-        ("2026-10-25T00:30Z", "2026-10-25T01:30Z", "abstime 01:30:10/25/26 03:30:10/25/26"),
+        ("2026-10-25T00:30Z", "2026-10-25T01:29Z", "abstime 01:30:10/25/26 03:30:10/25/26"),
         ("2026-10-25T01:30Z", "2026-10-25T00:30Z", None),
-        ("2026-10-24T23:59Z", "2026-10-25T02:00Z", "abstime 01:59:10/25/26 03:00:10/25/26"),
+        ("2026-10-24T23:59Z", "2026-10-25T01:59Z", "abstime 01:59:10/25/26 03:00:10/25/26"),
         # 29 March 2026, 02:00 on to 03:00: 02:30 is never shown
-        ("2026-03-29T00:59Z", "2026-03-29T01:00Z", "abstime 01:59:03/29/26 03:00:03/29/26"),
+        ("2026-03-29T00:58Z", "2026-03-29T00:59Z", "abstime 01:58:03/29/26 03:00:03/29/26"),
     ],
 )
 def test_when_the_clock_is_changed(since, until, expected):
@@ -134,6 +139,87 @@ def test_when_the_clock_is_changed(since, until, expected):
             window(**times)
     else:
         assert str(window(**times)) == expected
+
+
+# A node chooses files by their last change: what was written at the end has changed since.
+
+UNTIL = datetime(2026, 11, 25, 7, tzinfo=UTC)  # 08:00 in Berlin, three hours before NOW
+
+
+@pytest.mark.parametrize(
+    ("until", "written_for", "end"),
+    [
+        (UNTIL, "1h", "09:00:11/25/26"),
+        (UNTIL, "90s", "08:02:11/25/26"),
+        (UNTIL, "1h30m", "09:30:11/25/26"),
+        # Never beyond the present, with the margin of a window without an end: 11:15:59, and 1 h.
+        (UNTIL, "always", "12:16:11/25/26"),
+        (UNTIL, "4h", "12:00:11/25/26"),
+        (UNTIL, "6h", "12:16:11/25/26"),
+        (UNTIL, "520w", "12:16:11/25/26"),
+        (NOW - timedelta(minutes=5, seconds=59), "1h", "12:10:11/25/26"),
+        (NOW + timedelta(days=3), "1h", "12:16:11/25/26"),
+        (NOW + timedelta(minutes=1), "1s", "11:17:11/25/26"),
+        (None, "1h", "12:16:11/25/26"),
+        # Over the end of a day, a month and a year, and a leap day.
+        (datetime(2026, 10, 31, 22, 30, tzinfo=UTC), "1h", "00:30:11/01/26"),
+        (datetime(2025, 12, 31, 22, 30, tzinfo=UTC), "1h", "00:30:01/01/26"),
+        (datetime(2024, 2, 28, 22, 30, tzinfo=UTC), "1d", "23:30:02/29/24"),
+        # 2026-10-25, 03:00 back to 02:00: 02:30 comes twice, so it is 03:30 for both.
+        (datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "1h", "03:30:10/25/26"),
+        (datetime(2026, 10, 24, 23, 30, tzinfo=UTC), "1h", "03:30:10/25/26"),
+        # 2026-03-29, 02:00 on to 03:00.
+        (datetime(2026, 3, 29, 0, 30, tzinfo=UTC), "1h", "03:30:03/29/26"),
+    ],
+)
+def test_the_end_is_later_by_as_long_as_a_file_is_written_to(until, written_for, end):
+    since = datetime(2024, 1, 1, tzinfo=UTC)
+    found = window(since=since, until=until, written_for=written_for)
+    assert str(found).split()[-1] == end
+
+
+@pytest.mark.parametrize(
+    ("ahead", "end"),
+    [
+        (timedelta(minutes=30), "09:30:11/25/26"),  # its files have times of that clock
+        (timedelta(minutes=-30), "09:00:11/25/26"),  # or right ones, from before it was set
+    ],
+)
+def test_the_end_by_a_clock_that_is_off(ahead, end):
+    found = window(since=UNTIL, until=UNTIL, written_for="1h", ahead=ahead)
+    assert str(found).split()[-1] == end
+
+
+@pytest.mark.parametrize(
+    ("written_for", "end"), [("1h", "10:15:11/24/26"), ("always", "12:16:11/25/26")]
+)
+def test_a_last_that_is_tried_again_a_day_later(written_for, end):
+    asked_at = NOW.replace(second=0) - timedelta(days=1, hours=2)
+    hours = {"since": asked_at - timedelta(hours=2), "until": asked_at}
+    collection = Collect(("x",), last="2h", **hours)
+    found = window_for(collection, NOW, BERLIN, asked_at=asked_at, written_for=written_for)
+    assert str(found) == f"abstime 07:15:11/24/26 {end}"
+
+
+@pytest.mark.parametrize("written_for", ["", "now", "1", "0s", "-1h", "Always", "1h "])
+def test_no_such_time(written_for):
+    with pytest.raises(InvalidArgument, match="written_for"):
+        window(until=UNTIL, written_for=written_for)
+
+
+@pytest.mark.parametrize(
+    ("written_for", "hours", "next_one"),
+    [
+        ("1h", 1, None),  # it was asked for all that there was
+        ("1h", 2, "6h"),
+        ("6h", 7, "1d"),
+        ("1d", 1000, "1w"),
+        ("2w", 1000, "always"),
+        ("always", 1000, None),
+    ],
+)
+def test_the_next_longer_time_if_there_are_later_files(written_for, hours, next_one):
+    assert longer(written_for, UNTIL, UNTIL + timedelta(hours=hours)) == next_one
 
 
 def test_a_time_without_zone_is_refused():
@@ -152,21 +238,37 @@ MOMENTS = st.datetimes(datetime(2002, 1, 1), datetime(2027, 1, 1), timezones=st.
 
 
 @given(
-    zone=ZONES, known=st.booleans(), since=MOMENTS, length=st.timedeltas(timedelta(), timedelta(40))
+    zone=ZONES,
+    known=st.booleans(),
+    since=MOMENTS,
+    length=st.timedeltas(timedelta(), timedelta(40)),
+    written_for=st.sampled_from(["1s", "1h", "1d", "always"]),
+    passed=st.timedeltas(timedelta(), timedelta(10)),
 )
 @example(
     zone=ZoneInfo("Australia/Lord_Howe"),
     known=True,
     since=datetime(2026, 4, 4, 15, 15, tzinfo=UTC),
     length=timedelta(),
+    written_for="1h",
+    passed=timedelta(),
 )
-def test_whatever_the_clock_shows_the_window_covers_what_was_asked_for(zone, known, since, length):
+def test_whatever_the_clock_shows_the_window_covers_what_was_asked_for(
+    zone, known, since, length, written_for, passed
+):
     until = since + length
-    found = window(zone if known else None, now=until, since=since, until=until)
+    now = until + passed
+    found = window(zone if known else None, now, since=since, until=until, written_for=written_for)
+    written = parse_written_for(written_for)
+    changed = now if written is None else min(until + written, now)
     assert isinstance(found, AbsTime)
     for fold in (0, 1):  # a node may take a time that its clock shows twice either way
         assert found.start.replace(tzinfo=zone, fold=fold).astimezone(UTC) <= since
-        assert found.end.replace(tzinfo=zone, fold=fold).astimezone(UTC) >= until
+        assert found.end.replace(tzinfo=zone, fold=fold).astimezone(UTC) >= changed
+    # Nor much later than that, where the zone is known: half an hour of last week is not days.
+    if known:
+        latest = changed + timedelta(hours=2, minutes=2)
+        assert found.end.replace(tzinfo=zone, fold=0).astimezone(UTC) <= latest
 
 
 @given(st.integers(1, 500), st.sampled_from("smhdw"))

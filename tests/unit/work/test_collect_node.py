@@ -123,16 +123,16 @@ async def test_an_absolute_window_is_in_the_nodes_own_time(
     window = Collect(("syslog",), since=since, until=until)
     async with scripted(appliance(pushes(1))) as node:
         _, report = await collected(node, node_task(tmp_path, work=window))
-        assert "file get activelog syslog abstime 08:00:07/01/26 10:00:07/01/26" in node.lines
+        assert "file get activelog syslog abstime 08:00:07/01/26 11:00:07/01/26" in node.lines
     assert report.clocks == [("Europe/Berlin", 0.0)]
 
 
 @pytest.mark.parametrize(
     ("off", "window", "said"),
     [
-        (timedelta(minutes=62), "08:00:07/01/26 11:02:07/01/26", "62 minutes ahead of"),
-        (timedelta(hours=-3), "05:00:07/01/26 10:00:07/01/26", "180 minutes behind"),
-        (timedelta(days=9), "08:00:07/01/26 10:00:07/10/26", "9 days ahead of"),
+        (timedelta(minutes=62), "08:00:07/01/26 12:02:07/01/26", "62 minutes ahead of"),
+        (timedelta(hours=-3), "05:00:07/01/26 11:00:07/01/26", "180 minutes behind"),
+        (timedelta(days=9), "08:00:07/01/26 11:00:07/10/26", "9 days ahead of"),
     ],
 )
 async def test_a_clock_that_is_off_widens_the_window_and_is_a_note(
@@ -165,6 +165,23 @@ async def test_with_a_last_the_zone_is_asked_for_when_all_is_collected(
         ]
     assert report.clocks == [("Europe/Berlin", 0.0)]
     assert notes == ()
+
+
+async def test_a_last_that_is_tried_again_a_day_later_gets_what_was_written_at_its_end(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    now = datetime.now(UTC)
+    until = now - timedelta(days=1)
+    hours = {"since": until - timedelta(hours=2), "until": until}
+    work = Collect(("syslog", "sdl"), last="2h", written_for=("always", "1h"), **hours)
+    async with scripted(appliance(pushes(1))) as node:
+        await collected(node, node_task(tmp_path, work=work, asked_at=until))
+        gets = [line.split() for line in node.lines if line.startswith("file get")]
+    ends = {words[3]: datetime.strptime(words[6], "%H:%M:%m/%d/%y") for words in gets}
+    berlin = ZoneInfo("Europe/Berlin")
+    late = {path: end.replace(tzinfo=berlin) - until for path, end in ends.items()}
+    assert late["syslog"] > timedelta(days=1)
+    assert timedelta(hours=1) <= late["sdl"] < timedelta(hours=3)
 
 
 async def hangs(node: Node, line: str) -> None:
@@ -221,7 +238,7 @@ async def test_a_clock_that_is_off_by_little_widens_the_window_without_a_word(
     shown = datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(seconds=90)
     async with scripted(appliance(pushes(1), date=f"{shown:%a %b %d, %Y %H:%M:%S}")) as node:
         notes, report = await collected(node, task)
-        assert "file get activelog syslog abstime 08:00:07/01/26 10:02:07/01/26" in node.lines
+        assert "file get activelog syslog abstime 08:00:07/01/26 11:02:07/01/26" in node.lines
     assert notes == ()
     assert report.clocks == [("Europe/Berlin", 0.0)]
 
