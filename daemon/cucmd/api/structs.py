@@ -83,6 +83,12 @@ class Found(Struct, frozen=True):
     version: str | None = None
 
 
+class Gap(Struct, frozen=True):
+    path: str
+    missing: Literal["all", "begin", "end"]
+    written_for: str | None = None
+
+
 class Node(Struct, frozen=True):
     node: str
     status: NodeStatus
@@ -105,6 +111,7 @@ class Node(Struct, frozen=True):
     checked: Checked | None = None
     capture: Captured | None = None
     may_run: tuple[str, ...] | None = None
+    gaps: tuple[Gap, ...] | None = None
 
 
 class Job(Struct, frozen=True):

@@ -175,7 +175,12 @@ def _node(job: domain.Job, node: domain.Node) -> structs.Node:
         checked=_checked(node.checked),
         capture=_captured(node.captured),
         may_run=job.may_run(node) if isinstance(job.work, domain.Capture) else None,
+        gaps=_gaps(node) if node.settled else None,
     )
+
+
+def _gaps(node: domain.Node) -> tuple[structs.Gap, ...] | None:
+    return tuple(structs.Gap(one.path, one.missing, one.written_for) for one in node.gaps) or None
 
 
 def _capture(work: domain.Work) -> CaptureSettings | None:

@@ -32,10 +32,12 @@ from typing import TypeAlias, TypeVar
 import trio
 from msgspec.structs import replace
 
-from cucmd.cases.covered import Clock, Window, describe
+from cucmd.cases.covered import Clock, PathFound, Paths, Window, describe, gaps_of, trace_name
 from cucmd.cases.files import counts, is_gone, is_output, name_of, pages_of_node
 from cucmd.cases.read_traces import Budget, Files, Found, Pace, last_stamp, look
-from cucmd.job import SETTLED, Collect, Job, Node
+from cucmd.failure import Code
+from cucmd.job import SETTLED, Collect, Covered, Failed, Job, Node, Succeeded
+from cucmd.job.duration import longer
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 
@@ -141,7 +143,7 @@ class Coverage:
         directory = self._directory(job_id)
         if job.files_deleted or await is_gone(job, directory):
             return
-        said: dict[str, str] = {}
+        said: dict[str, Covered] = {}
         left = iter([node for node in job.nodes if node.coverage is None])
         ended = trio.Event()
 
@@ -165,25 +167,27 @@ class Coverage:
                 with _logged(job_id):
                     await self._save(job, said)
 
-    async def _save(self, job: Job, said: dict[str, str]) -> None:
+    async def _save(self, job: Job, said: dict[str, Covered]) -> None:
         if said:
             await self._store.change(job.job_id, partial(add_coverage, job, dict(said)))
 
-    async def _of_node(self, job: Job, node: Node, directory: Path, pace: Pace) -> str:
+    async def _of_node(self, job: Job, node: Node, directory: Path, pace: Pace) -> Covered:
         """What the traces of a node cover. Raises `StoreFailed`."""
-        reading = _NodeReading(node, Budget(pace.step))
+        assert isinstance(job.work, Collect)
+        reading = _NodeReading(node, job.work, Budget(pace.step))
         try:
             async with aclosing(pages_of_node(self._store, job.job_id, node)) as pages:
                 async for page in pages:
                     files = [file for file in page if _is_read(file, node)]
                     await self._in_thread(pace, reading.look, directory, files)
             await self._in_thread(pace, reading.find_ends, directory)
-            return reading.describe(window_of(job), clock_of(node, self._zone_of))
+            window = Window(job.work.since, job.work.until)
+            return reading.describe(window, clock_of(node, self._zone_of))
         except StoreFailed:
             raise
         except Exception:  # its files are a stranger's: they cost no other node its coverage
             log.exception("job %s, %s: what its files cover: a defect", job.job_id, node.node)
-            return _DEFECT
+            return Covered(_DEFECT)
 
     async def _in_thread(self, pace: Pace, work: Callable[..., T], *arguments: object) -> T:
         def at_work() -> T:
@@ -198,7 +202,7 @@ class Coverage:
             await trio.sleep(_REST * worked)
 
 
-def add_coverage(before: Job, coverage: dict[str, str], now: Job) -> Job:
+def add_coverage(before: Job, coverage: dict[str, Covered], now: Job) -> Job:
     """The job with what the nodes' traces cover, of each node that is still as it was.
 
     Nothing is said of a job that is tried again, nor of files that were deleted meanwhile: some of
@@ -207,7 +211,7 @@ def add_coverage(before: Job, coverage: dict[str, str], now: Job) -> Job:
     if not now.closed or now.files_deleted:
         return now
     nodes = tuple(
-        replace(new, coverage=coverage[new.node]) if new.node in coverage and new == old else new
+        new.covers(coverage[new.node]) if new.node in coverage and new == old else new
         for old, new in zip(before.nodes, now.nodes, strict=True)
     )
     return replace(now, nodes=nodes)
@@ -234,17 +238,23 @@ def _logged(job_id: str) -> Iterator[None]:
 class _NodeReading:
     """What was found in the files of one node so far.
 
-    by      when they were collected
-    unread  how many could not be read
+    by       when they were collected
+    unread   how many could not be read
+    came     position of a path -> the traces that its files are of
+    strange  some are of no path that is known
     """
 
-    def __init__(self, node: Node, budget: Budget) -> None:
+    def __init__(self, node: Node, work: Collect, budget: Budget) -> None:
         self.node = node
+        self._work = work
+        self._paths = Paths(work.paths, recurs=work.recurs)
         ended = node.state.completed_at if isinstance(node.state, SETTLED) else datetime.now(UTC)
         ahead = max(timedelta(seconds=node.clock_ahead), timedelta())
         self.by = (ended + ahead).astimezone(UTC).replace(tzinfo=None)
         self.files = Files()
         self.unread = 0
+        self.came: dict[int, set[str]] = {}
+        self.strange = False
         self._budget = budget
 
     def look(self, directory: Path, files: Sequence[ReceivedFile]) -> None:
@@ -257,22 +267,52 @@ class _NodeReading:
             end = last_stamp(self._budget, directory / path, first, self.by)
             self.files.traces[name].end = end
 
-    def describe(self, window: Window, clock: Clock) -> str:
-        said = describe(self.files.all(), window, clock, self.unread)
-        if not self._budget.spent:
-            return said
-        return f"{said}; {_TOO_MUCH}" if said else f"unknown: {_TOO_MUCH}"
+    def describe(self, window: Window, clock: Clock) -> Covered:
+        """Of a node that has failed without a file nothing is said: its failure does."""
+        if not (self.came or self.strange or _was_asked(self.node)):
+            return Covered("")
+        gaps = gaps_of(self._by_path(), window, clock)
+        said = describe(self.files.all(), window, clock, self.unread, gaps)
+        if self._budget.spent:
+            said = f"{said}; {_TOO_MUCH}" if said else f"unknown: {_TOO_MUCH}"
+        return Covered(said, gaps)
+
+    def _by_path(self) -> Iterator[PathFound]:
+        traces = self.files.traces
+        for position, path in enumerate(self._work.paths):
+            names = self.came.get(position)
+            if names is None and self.strange:  # it may be of this path
+                continue
+            if names is not None and self._budget.spent:  # of what was not read it is not known
+                continue
+            found = None if names is None else [traces[name] for name in names if name in traces]
+            yield PathFound(path, found, self._longer(path))
+
+    def _longer(self, path: str) -> str | None:
+        began = self.node.state.started_at
+        if self._work.until is None or began is None or not _was_asked(self.node):
+            return None
+        return longer(self._work.written_for_of(path), self._work.until, began)
 
     def _add(self, file: ReceivedFile, found: Found) -> None:
         name = _below_the_push(name_of(file, self.node))
+        if found.traces is not None:
+            for trace in found.traces:
+                self._note(trace.file, trace.name)
+                self.files.add_trace(trace)
+            return
+        self._note(name, trace_name(name))
         if found.unread:
             self.unread += 1
             self.files.miss(name)
-        elif found.traces is not None:
-            for trace in found.traces:
-                self.files.add_trace(trace)
         elif not found.empty:
             self.files.add(file.path, name, found.first)
+
+    def _note(self, name: str, trace: str) -> None:
+        positions = self._paths.of(name)
+        self.strange = self.strange or not positions
+        for position in positions:
+            self.came.setdefault(position, set()).add(trace)
 
 
 def _is_read(file: ReceivedFile, node: Node) -> bool:
@@ -284,9 +324,12 @@ def _below_the_push(name: str) -> str:
     return name.split("/", 2)[-1]
 
 
-def window_of(job: Job) -> Window:
-    work = job.work
-    return Window(work.since, work.until) if isinstance(work, Collect) else Window()
+def _was_asked(node: Node) -> bool:
+    """Whether it was asked for every path, and has sent what it has of them."""
+    state = node.state
+    return isinstance(state, Succeeded) or (
+        isinstance(state, Failed) and state.failure.code is Code.NO_FILES_MATCHED
+    )
 
 
 def clock_of(node: Node, zone_of: ZoneOf) -> Clock:

@@ -9,19 +9,24 @@ zone is not known, counts as both: what holds for only one of them is unknown.
                     before it                               ends then
     either can be   both                                    unknown
 
-Why a trace begins later is not said: the node may have nothing older, or it was started then.
-Whether something is missing in the middle is not looked at.
+Why a trace begins later is not said: the node may have nothing older, or it was started then. Where
+one ends before the end of the window, or of a path nothing came, the files may have been written to
+for longer than the node was asked for: which `written_for` would bring these is said. Whether
+something is missing in the middle is not looked at.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from fnmatch import fnmatchcase
 
 import msgspec
 
 from cucmd.cases.stamps import Stamp
+from cucmd.job import Gap
+from cucmd.job.duration import parse_written_for
 
 # Nodes are asked for whole minutes.
 _MINUTE = timedelta(minutes=1)
@@ -33,6 +38,8 @@ _SUMMER_OR_NOT = (timedelta(), timedelta(minutes=30), _SUMMER_TIME)
 # Traces that are named in one text.
 _MOST_NAMED = 3
 _LONGEST_NAME = 80
+# Of one node: with a thousand nodes of a hundred paths a job would be too large for a reply.
+MOST_GAPS = 20
 
 _NUMBERS = re.compile(r"(?:[._-]?\d+)+")
 _ENDING = re.compile(r"\.gzo?$")
@@ -55,8 +62,10 @@ class Clock(msgspec.Struct, frozen=True):
 class Trace(msgspec.Struct):
     """The files of one trace, such as all SDL files of a service. `begin` to `end` is in them.
 
-    unknown   how many of them have no stamp that is known
-    partial   more of them may be in what could not be read
+    unknown     how many of them have no stamp that is known
+    partial     more of them may be in what could not be read
+    file        the name of one of them
+    last_begin  where the last of them begins
     """
 
     name: str
@@ -64,6 +73,65 @@ class Trace(msgspec.Struct):
     end: Stamp | None = None
     unknown: int = 0
     partial: bool = False
+    file: str = ""
+    last_begin: Stamp | None = None
+
+
+class Paths:
+    """The paths of a collection: finds those that a file was got for."""
+
+    def __init__(self, paths: Sequence[str], *, recurs: bool = False) -> None:
+        self._count = len(paths)
+        self._recurs = recurs
+        # Folder -> (position of the path, pattern for names).
+        self._in: dict[str, list[tuple[int, str]]] = {}
+        for position, path in enumerate(paths):
+            spec = "/".join(part for part in path.split("/") if part)
+            folder, _, name = spec.rpartition("/")
+            self._in.setdefault(folder, []).append((position, name))
+            if "*" not in name:  # it may be a folder
+                self._in.setdefault(spec, []).append((position, "*"))
+
+    def of(self, file: str) -> set[int]:
+        """Their positions; none if the node has other names than is known (vos/NODES.md, 5.6)."""
+        if self._count == 1:
+            return {0}
+        folder, _, name = file.rpartition("/")
+        found = self._matching(folder, name)
+        while self._recurs and folder:
+            folder = folder.rpartition("/")[0]
+            found |= self._matching(folder, name)
+        return found
+
+    def _matching(self, folder: str, name: str) -> set[int]:
+        return {at for at, pattern in self._in.get(folder, ()) if fnmatchcase(name, pattern)}
+
+
+class PathFound(msgspec.Struct, frozen=True):
+    """What has come of one path.
+
+    traces  None: no file
+    longer  the `written_for` with which later files come; None: there are none
+    """
+
+    path: str
+    traces: Sequence[Trace] | None
+    longer: str | None = None
+
+
+def gaps_of(paths: Iterable[PathFound], window: Window, clock: Clock) -> tuple[Gap, ...]:
+    """What is not there for certain, in the order of the paths; the first `MOST_GAPS`."""
+    found: list[Gap] = []
+    for one in paths:
+        if one.traces is None:
+            found.append(Gap(one.path, "all", one.longer))
+            continue
+        known = [_judge(trace, window, clock) for trace in one.traces if trace.begin is not None]
+        if any(judged.begins for judged in known):
+            found.append(Gap(one.path, "begin"))
+        if any(judged.ends for judged in known):
+            found.append(Gap(one.path, "end", one.longer))
+    return tuple(found[:MOST_GAPS])
 
 
 def trace_name(path: str) -> str:
@@ -72,8 +140,14 @@ def trace_name(path: str) -> str:
     return folder + slash + _NUMBERS.sub("*", _ENDING.sub("", name)).rstrip("*")
 
 
-def describe(traces: Sequence[Trace], window: Window, clock: Clock, unread: int = 0) -> str:
-    """One line about a node: "covers 13:00 to 15:00 (Europe/Berlin)". Empty without files.
+def describe(
+    traces: Sequence[Trace],
+    window: Window,
+    clock: Clock,
+    unread: int = 0,
+    gaps: Sequence[Gap] = (),
+) -> str:
+    """One line about a node: "covers 13:00 to 15:00 (Europe/Berlin)". Empty without files and gaps.
 
     unread  how many files there are besides, which could not be read
     """
@@ -85,8 +159,9 @@ def describe(traces: Sequence[Trace], window: Window, clock: Clock, unread: int 
         parts.append(f"{files} no time stamps that are known")
     if unread:
         parts.append(f"{'1 file' if unread == 1 else f'{unread} files'} could not be read")
-    said = "; ".join(parts)
-    return said if known or not said else f"unknown: {said}"
+    if parts and not known:
+        parts[0] = f"unknown: {parts[0]}"
+    return "; ".join([*parts, *_newer(traces, window, clock), *_missing(gaps)])
 
 
 class _Judged(msgspec.Struct, frozen=True):
@@ -193,6 +268,34 @@ def _of_known(known: Sequence[_Judged], window: Window, clock: Clock) -> str:
         return "; ".join(said) + shown.zone
     covered = _window(bounds, shown, window)
     return f"covers {covered}, but {'; '.join(said)}" if said else f"covers {covered}"
+
+
+def _newer(traces: Sequence[Trace], window: Window, clock: Clock) -> list[str]:
+    """That files came that begin after the window: they had changed by as much as was asked for."""
+    if (until := window.until) is None:
+        return []
+    last = [
+        (trace.end or trace.last_begin).local
+        for trace in traces
+        if trace.last_begin is not None and _is_later(trace.last_begin, until + _MINUTE, clock)
+    ]
+    if not last:
+        return []
+    bounds = [] if clock.zone is None else [_local(until, clock.zone)]
+    return [f"newer files came too, up to {_Times([max(last), *bounds], clock).of(max(last))}"]
+
+
+def _missing(gaps: Sequence[Gap]) -> list[str]:
+    """Of which paths nothing came, and what would bring an end that is missing."""
+    said = []
+    nothing = [_shown(gap.path) for gap in gaps if gap.missing == "all"]
+    if nothing:
+        more = f" and {len(nothing) - _MOST_NAMED} more" if nothing[_MOST_NAMED:] else ""
+        said.append(f"nothing came of {', '.join(nothing[:_MOST_NAMED])}{more}")
+    if options := [gap.written_for for gap in gaps if gap.written_for is not None]:
+        longest = max(options, key=lambda one: parse_written_for(one) or timedelta.max)
+        said.append(f"files that are written to for longer come with start --written-for {longest}")
+    return said
 
 
 def _of_one(one: _Judged, shown: _Times, *, alone: bool) -> str:

@@ -210,6 +210,8 @@ class Files:
     def add(self, path: str, name: str, first: First | None) -> None:
         """`path`: by which the file is found again. `name`: below the folders of its push."""
         trace = trace_of(self.traces, trace_name(name))
+        if trace is not None:
+            trace.file = trace.file or name
         if trace is None or first is None:
             (trace or self._left_out).unknown += 1
             return
@@ -218,6 +220,7 @@ class Files:
         newest = self.newest.get(trace.name)
         if newest is None or first.stamp.local >= newest[1].stamp.local:
             self.newest[trace.name] = path, first
+            trace.last_begin = first.stamp
 
     def add_trace(self, one: Trace) -> None:
         """A trace of an archive."""
@@ -232,6 +235,10 @@ class Files:
             trace.begin = one.begin
         if one.end is not None and (trace.end is None or one.end.local > trace.end.local):
             trace.end = one.end
+        if one.last_begin is not None and (
+            trace.last_begin is None or one.last_begin.local > trace.last_begin.local
+        ):
+            trace.last_begin = one.last_begin
 
     def all(self) -> tuple[Trace, ...]:
         for name in self._missed & self.traces.keys():

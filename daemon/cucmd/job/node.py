@@ -64,6 +64,25 @@ NodeState: TypeAlias = Pending | Running | Succeeded | Failed | Cancelled
 SETTLED = (Succeeded, Failed, Cancelled)
 
 
+class Gap(msgspec.Struct, frozen=True):
+    """What is not there of the window on one path of a collection, by the time stamps in its files.
+
+    missing      "all": no file came; "begin", "end": the files begin later, or end earlier
+    written_for  with which the node would be asked for later files; None: there are none
+    """
+
+    path: str
+    missing: Literal["all", "begin", "end"]
+    written_for: str | None = None
+
+
+class Covered(msgspec.Struct, frozen=True):
+    """What the files of a node cover of the window, in words, and what they do not."""
+
+    text: str
+    gaps: tuple[Gap, ...] = ()
+
+
 class Node(msgspec.Struct, frozen=True):
     """One node of one job. `node` is its name in the request: a host, or host:port.
 
@@ -71,7 +90,8 @@ class Node(msgspec.Struct, frozen=True):
     `revision`, `retries`: those of its job when the state of this node changed last, and when it
     was queued last. `attempts_before`: how many attempts it had had by then.
     `zone`, `clock_ahead`: its time zone by name, and seconds by which its clock is ahead of ours.
-    `coverage`: what its files cover of the window (cases/coverage.py). None: not looked at.
+    `coverage`: what its files cover of the window (cases/coverage.py), in words. None: not looked
+    at. `gaps`: what they do not.
     `all_announced`: no more files than those of `files_announced` will be.
     `heard_at`: when the last byte of it came, or the attempt began.
     `found`: what a discovery has found there. `named_by`: the node whose discovery has named this
@@ -107,6 +127,7 @@ class Node(msgspec.Struct, frozen=True):
     checked: Checked | None = None
     captured: Captured | None = None
     captures_before: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -124,7 +145,8 @@ class Node(msgspec.Struct, frozen=True):
     def begin(self, now: datetime, attempt: int) -> Node:
         started = self.state.started_at or now
         state = Running(started, Phase.CONNECT)
-        return self._with(state, attempt=attempt, coverage=None, all_announced=False, heard_at=now)
+        fresh = {"coverage": None, "gaps": (), "all_announced": False, "heard_at": now}
+        return self._with(state, attempt=attempt, **fresh)
 
     def retry(self, retries: int) -> Node:
         """Pending again, as it was before its first attempt; attempts are counted on. Captures
@@ -175,6 +197,10 @@ class Node(msgspec.Struct, frozen=True):
             files_received=files_received,
             bytes_received=bytes_received,
         )
+
+    def covers(self, what: Covered) -> Node:
+        """The node with what its files cover: they are looked at once it has settled."""
+        return msgspec.structs.replace(self, coverage=what.text, gaps=what.gaps)
 
     def succeed(self, now: datetime, notes: tuple[str, ...] = ()) -> Node:
         if not isinstance(self.state, Running):

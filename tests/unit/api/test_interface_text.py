@@ -34,7 +34,7 @@ ADDED = {
         "found": "?Found",
         "sizes": "?Sizes",
         "checked": "?Checked",
-        **{"capture": "?Captured", "may_run": "?[]string"},
+        **{"capture": "?Captured", "may_run": "?[]string", "gaps": "?[]Gap"},
     },
     ("type", "Checked"): {
         **dict.fromkeys(("reachable", "login", "prompt"), "?bool"),
@@ -46,6 +46,7 @@ ADDED = {
         **{"paths": "[]PathSize", "room": "?int", "fits": "?bool", "why": "?string"},
         "seconds": "?float",
     },
+    ("type", "Gap"): {"path": "string", "missing": "(all,begin,end)", "written_for": "?string"},
     ("type", "Member"): {
         **dict.fromkeys(("node", "address", "name", "role", "product"), "string"),
         "fqdn": "?string",

@@ -19,7 +19,7 @@ import trio
 from cucmd.cases import coverage, read_traces
 from cucmd.cases.coverage import Coverage, add_coverage, has_coverage
 from cucmd.failure import Code, failure
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job import Collect, Covered, Gap, Job, Node, Timeouts
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed, open_store
 
@@ -42,9 +42,16 @@ class Cases:
         store.tell = self.told.append
         self.coverage = Coverage(store, lambda job_id: folder / job_id, ZoneInfo)
 
-    async def job(self, *nodes: Node, job_id: str = "0a1b2c3d4e5f", closed: bool = True) -> Job:
+    async def job(
+        self,
+        *nodes: Node,
+        job_id: str = "0a1b2c3d4e5f",
+        closed: bool = True,
+        paths: tuple[str, ...] = ("x",),
+        written_for: tuple[str, ...] = (),
+    ) -> Job:
         """A job that has ended; of each node its state."""
-        work = Collect(paths=("x",), since=SINCE, until=UNTIL)
+        work = Collect(paths, since=SINCE, until=UNTIL, written_for=written_for)
         names = tuple(Node(node.node) for node in nodes)
         job = Job(job_id, NOW, work, Timeouts(), 8, names)
         await self.store.add_job(job)
@@ -111,6 +118,66 @@ async def test_a_closed_job_is_looked_at(tmp_path: Path) -> None:
             "sub1": ("begins 14:07 (Europe/Berlin); 1 file has no time stamps that are known"),
             "sub2": "",
         }
+
+
+SDL, MESSAGES, AUDIT = "cm/trace/ccm/sdl", "syslog/messages*", "audit/vos"
+
+
+async def test_each_path_is_judged(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        later = NOW + timedelta(days=1)  # the node was asked for what had changed an hour later
+        node = msgspec.structs.replace(Node("pub").begin(later, 1), zone="Europe/Berlin")
+        times = ("1h", "6h", "always")
+        await cases.job(node.succeed(later), paths=(SDL, MESSAGES, AUDIT), written_for=times)
+        await cases.file(f"pub/{SDL}/a1.log", log4j("12:00", "14:51"))
+        await cases.file("pub/syslog/messages.1", log4j("12:00", "15:10"))
+        await cases.file("pub/syslog/messages", log4j("15:10", "15:50"))
+        assert await cases.looked_at() == {
+            "pub": "covers 13:00 to 15:00 (Europe/Berlin), but cm/trace/ccm/sdl/a*.log ends 14:51; "
+            "newer files came too, up to 15:50; nothing came of audit/vos; "
+            "files that are written to for longer come with start --written-for 6h"
+        }
+        assert (await cases.load()).nodes[0].gaps == (Gap(SDL, "end", "6h"), Gap(AUDIT, "all"))
+
+
+async def test_of_a_node_that_was_asked_up_to_the_present_no_longer_time_is_said(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"), paths=(SDL, MESSAGES))
+        await cases.file(f"pub/{SDL}/a1.log", log4j("12:00", "14:51"))
+        await cases.looked_at()
+        assert (await cases.load()).nodes[0].gaps == (Gap(SDL, "end"), Gap(MESSAGES, "all"))
+
+
+async def test_a_file_of_no_known_path_may_be_of_any(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"), paths=(SDL, MESSAGES))
+        await cases.file(f"pub/{SDL}/a1.log", log4j("12:00", "15:51"))
+        await cases.file("pub/active_1.tgz", b"no archive")
+        await cases.looked_at()
+        assert (await cases.load()).nodes[0].gaps == ()
+
+
+async def test_an_empty_file_is_a_file_that_came(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(succeeded("pub"), paths=(SDL, MESSAGES))
+        await cases.file(f"pub/{SDL}/a1.log", log4j("12:00", "15:51"))
+        await cases.file("pub/syslog/messages", b"")
+        await cases.looked_at()
+        assert (await cases.load()).nodes[0].gaps == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "gaps"), [(Code.NO_FILES_MATCHED, (Gap("x", "all"),)), (Code.AUTH_FAILED, ())]
+)
+async def test_of_a_node_without_files_its_failure_says_why(
+    tmp_path: Path, code: Code, gaps: tuple[Gap, ...]
+) -> None:
+    async with opened(tmp_path) as cases:
+        await cases.job(begun("pub").fail(NOW, failure(code, "it did not work")))
+        await cases.looked_at()
+        assert (await cases.load()).nodes[0].gaps == gaps
 
 
 async def test_what_a_job_covers_is_a_change_of_it(tmp_path: Path) -> None:
@@ -228,15 +295,16 @@ async def test_a_node_that_is_worked_on_again_keeps_its_newer_state(tmp_path: Pa
         before = await cases.load()
         retried = msgspec.structs.replace(before.nodes[1], state=Node("sub").state)
         after = msgspec.structs.replace(before, nodes=(before.nodes[0], retried))
-        said = {"pub": "covers it", "sub": "covers it"}
+        said = dict.fromkeys(("pub", "sub"), Covered("covers it"))
         pub, sub = add_coverage(before, said, after).nodes
         assert (pub.coverage, sub.coverage) == ("covers it", None)
         assert sub.status == "pending"
 
 
 async def test_what_was_said_of_a_node_goes_when_it_is_worked_on_again() -> None:
-    node = msgspec.structs.replace(Node("pub"), coverage="covers it", zone="UTC")
-    assert node.begin(NOW, 2).coverage is None
+    node = Node("pub").covers(Covered("covers it", (Gap("x", "begin"),)))
+    again = node.begin(NOW, 2)
+    assert (again.coverage, again.gaps) == (None, ())
 
 
 async def test_who_waits_too_long_gets_the_job_as_it_is(
@@ -274,7 +342,7 @@ async def test_a_defect_in_one_job_does_not_stop_the_next(
         with caplog.at_level(logging.CRITICAL):
             assert await cases.looked_at() == {"pub": None}
             assert await cases.looked_at() == {"pub": None}
-        assert await cases.looked_at() == {"pub": ""}
+        assert await cases.looked_at() == {"pub": "nothing came of x"}
 
 
 class ForEver:

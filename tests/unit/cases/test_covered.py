@@ -7,8 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.cases.covered import Clock, Trace, Window, describe, readings, trace_name
+from cucmd.cases.covered import (
+    MOST_GAPS,
+    Clock,
+    PathFound,
+    Paths,
+    Trace,
+    Window,
+    describe,
+    gaps_of,
+    readings,
+    trace_name,
+)
 from cucmd.cases.stamps import Stamp
+from cucmd.job import Gap
 
 BERLIN = Clock(ZoneInfo("Europe/Berlin"))
 NEW_YORK = Clock(ZoneInfo("America/New_York"))
@@ -102,6 +114,86 @@ def test_what_may_be_in_files_that_cannot_be_read_is_not_missing(lack: dict) -> 
 
 def test_an_end_that_was_not_read_is_unknown() -> None:
     assert describe([trace("12:00", None)], WINDOW, BERLIN).startswith("unknown: ")
+
+
+# Path by path
+
+
+@pytest.mark.parametrize(
+    ("recurs", "file", "positions"),
+    [
+        (False, "cm/trace/ccm/sdl/SDL001_100_000085.txt.gz", {0}),
+        (False, "syslog/messages", {1}),
+        (False, "syslog/messages.1", {1}),
+        (False, "syslog/CiscoSyslog", set()),
+        (False, "tomcat/logs/catalina.out", {2, 3}),
+        (False, "tomcat/logs/axl/log4j/axl1.log", {4}),
+        (True, "tomcat/logs/axl/log4j/axl1.log", {2, 4}),
+        (True, "cm/trace/ccm/sdlx/a", set()),
+        (True, "syslog/old/messages.2", {1}),
+        (False, "active_2026.tgz", set()),
+    ],
+)
+def test_the_paths_that_a_file_was_got_for(recurs: bool, file: str, positions: set[int]) -> None:
+    paths = (
+        "/cm/trace//ccm/sdl/",
+        "syslog/messages*",
+        "tomcat/logs",
+        "tomcat/logs/catalina.out",
+        "tomcat/logs/axl/log4j",
+    )
+    assert Paths(paths, recurs=recurs).of(file) == positions
+
+
+def test_whatever_comes_for_the_only_path_is_of_it() -> None:
+    assert Paths(["syslog/messages*"]).of("a/name/of/the/nodes/own") == {0}
+    assert Paths(["*", "install_log*"]).of("install_log.1") == {0, 1}
+
+
+def test_gaps_are_told_path_by_path() -> None:
+    found = [
+        PathFound("sdl", [trace("12:00", "15:30")], "6h"),
+        PathFound("cti", [trace("13:30", "15:30"), trace("12:00", "14:30")], "6h"),
+        PathFound("syslog/m*", None, "6h"),
+        PathFound("audit", None),
+        PathFound("core", [Trace("core", unknown=1)], "6h"),
+        PathFound("log", [trace("14:00", "14:30", unknown=1)], "6h"),  # they may be in that one
+    ]
+    assert gaps_of(found, WINDOW, BERLIN) == (
+        Gap("cti", "begin"),
+        Gap("cti", "end", "6h"),
+        Gap("syslog/m*", "all", "6h"),
+        Gap("audit", "all"),
+    )
+
+
+def test_gaps_are_of_limited_number() -> None:
+    found = [PathFound(f"path{number}", None) for number in range(100)]
+    assert len(gaps_of(found, WINDOW, BERLIN)) == MOST_GAPS
+
+
+def test_paths_of_which_nothing_came_and_what_would_bring_it_are_said() -> None:
+    gaps = [Gap("a", "all", "6h"), Gap("b", "end", "always"), Gap("c", "all"), Gap("d", "begin")]
+    assert describe([trace("12:00", "15:30")], WINDOW, BERLIN, 0, gaps) == (
+        "covers 13:00 to 15:00 (Europe/Berlin); nothing came of a, c; "
+        "files that are written to for longer come with start --written-for always"
+    )
+    assert describe([], WINDOW, BERLIN, 0, [Gap("a", "all")]) == "nothing came of a"
+    many = [Gap(name, "all") for name in "abcde"]
+    assert describe([], WINDOW, BERLIN, 0, many) == "nothing came of a, b, c and 2 more"
+    hostile = describe([], WINDOW, BERLIN, 0, [Gap("x" * 5000 + "\n", "all")])
+    assert len(hostile) < 200
+    assert hostile.isprintable()
+
+
+def test_files_that_are_newer_than_the_window_are_said() -> None:
+    traces = [trace("12:00", "16:02", last_begin=at("15:40")), trace("12:00", "16:30")]
+    covers = "covers 13:00 to 15:00 (Europe/Berlin)"
+    assert describe(traces, WINDOW, BERLIN) == f"{covers}; newer files came too, up to 16:02"
+    assert describe(traces[1:], WINDOW, BERLIN) == covers, "the file with the end goes on"
+    next_day = trace("12:00", "2026-11-26 09:00", last_begin=at("2026-11-26 08:00"))
+    assert describe([next_day], WINDOW, BERLIN).endswith("up to 2026-11-26 09:00")
+    assert describe(traces, Window(since=WINDOW.since), BERLIN).startswith("covers 13:00 on")
 
 
 # The clock is set back: in Berlin on 2026-10-25, from 03:00 to 02:00, so 02:30 comes twice.
@@ -242,15 +334,34 @@ moments = st.none() | st.datetimes(
     datetime(2001, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC)
 )
 traces = st.builds(
-    Trace, st.text(), st.none() | stamps, st.none() | stamps, st.integers(0, 2), st.booleans()
+    Trace,
+    st.text(),
+    st.none() | stamps,
+    st.none() | stamps,
+    st.integers(0, 2),
+    st.booleans(),
+    st.text(),
+    st.none() | stamps,
+)
+gaps = st.builds(
+    Gap,
+    st.text(),
+    st.sampled_from(["all", "begin", "end"]),
+    st.sampled_from([None, "1h", "6h", "always"]),
 )
 
 
-@given(st.lists(traces), st.builds(Window, moments, moments), clocks)
+@given(st.lists(traces), st.builds(Window, moments, moments), clocks, st.lists(gaps))
 def test_nothing_raises_and_a_line_is_a_line(
-    some: list[Trace], window: Window, clock: Clock
+    some: list[Trace], window: Window, clock: Clock, missing: list[Gap]
 ) -> None:
-    describe(some, window, clock)
+    describe(some, window, clock, 0, missing)
+    gaps_of([PathFound("x", some)], window, clock)
+
+
+@given(st.lists(st.text(alphabet="ab/*.1"), min_size=2), st.text(alphabet="ab/.1"), st.booleans())
+def test_any_names_can_be_compared(paths: list[str], file: str, recurs: bool) -> None:
+    assert Paths(paths, recurs=recurs).of(file) <= set(range(len(paths)))
 
 
 @given(stamps, moments, clocks)

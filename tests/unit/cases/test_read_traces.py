@@ -157,20 +157,33 @@ def test_an_empty_file_is_not_one_without_stamps(put: Callable[[bytes], Path]) -
 
 def test_an_archive_has_the_traces_of_its_files(tmp_path: Path) -> None:
     lines = log4j().splitlines(keepends=True)
+    long = "long/" * 30 + "y.log"
     files = {
         "active/log/x00001.log": b"".join(lines[:10]),
         "active/log/x00003.log": gzip.compress(b"".join(lines[20:])),
         "active/log/x00002.log": gzip.compress(b"".join(lines[10:20])),
-        "active/" + "long/" * 30 + "y.log": b"".join(lines[:2]),
+        f"active/{long}": b"".join(lines[:2]),
         "active/none.log": b"nothing\n",
         "active/empty.log": b"",
     }
     for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         found = look(Budget(), tgz(tmp_path / "a.tgz", files, format=form), BY)
         assert found.traces == (
-            Trace("log/x*.log", Stamp(FIRST), Stamp(LAST)),
-            Trace("long/" * 30 + "y.log", Stamp(FIRST), Stamp(FIRST.replace(second=1))),
-            Trace("none.log", unknown=1),
+            Trace(
+                "log/x*.log",
+                Stamp(FIRST),
+                Stamp(LAST),
+                file="log/x00001.log",
+                last_begin=Stamp(FIRST.replace(second=20)),
+            ),
+            Trace(
+                long,
+                Stamp(FIRST),
+                Stamp(FIRST.replace(second=1)),
+                file=long,
+                last_begin=Stamp(FIRST),
+            ),
+            Trace("none.log", unknown=1, file="none.log"),
         )
 
 

@@ -12,7 +12,7 @@ import trio
 from msgspec.structs import replace
 
 from cucmd.cases.coverage import add_coverage
-from cucmd.job import Job
+from cucmd.job import Covered, Job
 from cucmd.store import Store, open_store
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -34,7 +34,8 @@ async def keep(store: Store, job: Job) -> None:
 
 async def cover(store: Store, job: Job) -> None:
     said = {node.node: "covers it" for node in job.nodes}
-    await store.change(job.job_id, partial(add_coverage, job, said))
+    covered = {node: Covered(text) for node, text in said.items()}
+    await store.change(job.job_id, partial(add_coverage, job, covered))
 
 
 async def mark(store: Store, job: Job) -> None:
