@@ -3,6 +3,7 @@
 # terminal, and pushes with OpenSSH's own sftp. sshd runs it as the forced command; SetEnv gives:
 #   NODE_ROOT     what activelog is on this node
 #   NODE_ADDRESS  the address that stands in the folders it makes at the receiver
+#   TZ            its time zone; without it the node does not say which it is
 # While there is a FIFO NODE_ROOT.busy, `file get` gathers until somebody has written to it. The
 # commands in NODE_ROOT.meanwhile run between the sizes and the push, in the folder that is pushed.
 set -u
@@ -20,19 +21,26 @@ banner() {
 
 # list_files SPEC WORDS...: the files that match, one a line, below NODE_ROOT.
 list_files() {
-    local spec=${1#/} depth=1 minutes=
+    local spec=${1#/} depth=1 changed=()
     shift
     while [ $# -gt 0 ]; do
         case $1 in
             recurs) depth=99 ;;
-            reltime) minutes=$(minutes_of "$2" "$3"); shift 2 ;;
+            reltime) changed=(-mmin "-$(minutes_of "$2" "$3")"); shift 2 ;;
+            abstime) changed=(-newermt "$(moment "$2")" '!' -newermt "$(moment "$3")"); shift 2 ;;
         esac
         shift
     done
     local base="$NODE_ROOT/$spec" name='*'
     [ -d "$base" ] || { name=${base##*/}; base=${base%/*}; }
     [ -d "$base" ] || return
-    find -L "$base" -maxdepth "$depth" -type f -name "$name" ${minutes:+-mmin "-$minutes"} | sort
+    find -L "$base" -maxdepth "$depth" -type f -name "$name" "${changed[@]}" | sort
+}
+
+moment() { # hh:mm:MM/DD/YY, by the node's own clock
+    local hour minute month day year
+    IFS=:/ read -r hour minute month day year <<<"$1"
+    echo "20$year-$month-$day $hour:$minute"
 }
 
 file_list() { # file_list LOCATION FOLDER detail
@@ -196,7 +204,11 @@ while printf 'admin:'; do
         'file get') shift 2; file_get "$@" ;;
         'file delete') shift 2; file_delete "$@" ;;
         'utils network') [ "$3" = capture ] && { shift 3; capture "$@"; } ;;
-        'show status') printf 'Disk/logging  69234984K  25621038K  40073930K (61%%)\n' ;;
+        'show status')
+            [ -z "${TZ-}" ] || LC_ALL=C date "+Date               : %a %b %d, %Y %H:%M:%S
+Time Zone          : Some Standard Time ($TZ)"
+            printf 'Disk/logging  69234984K  25621038K  40073930K (61%%)\n'
+            ;;
         'set cli') printf 'Automatic pagination is turned off\n' ;;
         'quit '|'exit ') exit 0 ;;
         'file list') shift 2; file_list "$@" ;;

@@ -80,14 +80,18 @@ def openssh_node(
     *,
     command: str = str(SCRIPT),
     settings: str = NO_PAM,
+    zone: str = "",
 ) -> Iterator[OpenSshNode]:
-    """`command` is what a login runs; `settings` are lines of sshd_config."""
+    """`command` is what a login runs; `settings` are lines of sshd_config. `zone`: the time zone
+    that the node has, and says; without it it says none.
+    """
     folder.mkdir(parents=True)
     root = folder / "activelog"
     root.mkdir()
     password = password or secrets.token_urlsafe(12)
     port = _free_port(host)
-    settings += f"ForceCommand {command}\nSetEnv NODE_ROOT={root} NODE_ADDRESS={host}\n"
+    settings += f"ForceCommand {command}\nSetEnv NODE_ROOT={root} NODE_ADDRESS={host}"
+    settings += f" TZ={zone}\n" if zone else "\n"
     _write_files(folder, f"{host}:{port}", password, settings)
     Path("/run/sshd").mkdir(exist_ok=True)  # compiled into sshd
     program = (

@@ -117,6 +117,28 @@ def test_the_trace_that_begins_within_the_window_is_named(
 
 
 @pytest.mark.long
+def test_a_log_that_is_still_written_has_a_window_that_has_ended(
+    daemon: Daemon, lab: Lab, tmp_path: Path
+) -> None:
+    """The lab chooses files by their last change, as nodes do."""
+    now = datetime.now(UTC)
+    hours = {"since": now - timedelta(hours=4), "until": now - timedelta(hours=3)}
+    when = {name: moment.isoformat() for name, moment in hours.items()}
+    login = structs.Login(lab.username, lab.password)
+    with daemon.client() as client:
+        for profile, paths in (("event-viewer", None), (None, ("syslog/messages*",))):
+            collection = structs.Collection(profile=profile, paths=paths, **when)
+            job = client.start(lab.nodes, login=login, collection=collection)
+            client.wait(job.job_id)
+            said = coverage(daemon, job, tmp_path / job.job_id)
+            assert said is not None
+            assert said.startswith("covers") == (profile is not None)
+            gaps = client.status(job.job_id).nodes[0].gaps
+            assert (gaps is None) == (profile is not None)
+    assert [(gap.missing, gap.written_for) for gap in gaps or ()] == [("all", "6h")]
+
+
+@pytest.mark.long
 def test_what_a_stop_has_interrupted_is_read_once_it_is_asked_for(lab: Lab, tmp_path: Path) -> None:
     home = tmp_path / "cucmd"
     with running_daemon(home, CONFIG) as daemon:

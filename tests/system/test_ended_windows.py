@@ -1,0 +1,200 @@
+"""Windows that have ended, on a node without code of ours, with a log that is written all the time.
+
+The node chooses files by their last change (vos/NODES.md, section 5.1): a log that was being
+written at the end of the window has changed since.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from os import utime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from cucmd.api import structs
+from rig.daemon import Daemon
+from rig.jobs import node
+from rig.openssh_node import OpenSshNode, openssh_node, why_not
+
+reason = why_not()
+pytestmark = [pytest.mark.long, pytest.mark.skipif(reason is not None, reason=str(reason))]
+
+ZONE = ZoneInfo("Asia/Kolkata")  # half an hour off, and its clock is never changed
+MINUTE = timedelta(minutes=1)
+MESSAGES, LOG4J = "syslog/messages*", "cm/trace/cdrrep/log4j"
+# Files of LOG4J: one is written for so long.
+LENGTH = 20 * MINUTE
+
+
+def stamps(begin: datetime, end: datetime, form: str) -> str:
+    """A line a minute, by the node's clock."""
+    lines = int((end - begin) / MINUTE)
+    moments = (begin + number * MINUTE for number in range(lines + 1))
+    return "".join(f"{moment.astimezone(ZONE):{form}}\n" for moment in moments)
+
+
+SYSLOG_FORM = "%b %d %H:%M:%S cucm-pub local7 6 : a line"
+LOG4J_FORM = "%Y-%m-%d %H:%M:%S,000 INFO  [main] a line"
+
+
+@contextmanager
+def busy_node(folder: Path, now: datetime) -> Iterator[OpenSshNode]:
+    """Its system log goes back for five hours and is written all the time; the last of its rotated
+    ones ends where it begins. Its traces are files of 20 minutes, of the last six hours.
+    """
+    with openssh_node(folder, "127.3.0.31", zone=str(ZONE)) as one:
+        syslog, traces = one.root / "syslog", one.root / LOG4J
+        syslog.mkdir(parents=True)
+        traces.mkdir(parents=True)
+        begin = now - timedelta(hours=5)
+        (syslog / "messages.1").write_text(stamps(begin - 60 * MINUTE, begin, SYSLOG_FORM))
+        utime(syslog / "messages.1", (begin.timestamp(),) * 2)
+        (syslog / "messages").write_text(stamps(begin, now, SYSLOG_FORM))
+        for number in range(18):
+            first = now - (18 - number) * LENGTH
+            file = traces / f"cdrrep{number:05}.log"
+            file.write_text(stamps(first, first + LENGTH - MINUTE, LOG4J_FORM))
+            utime(file, ((first + LENGTH - MINUTE).timestamp(),) * 2)
+        with written_all_the_time(syslog / "messages"):
+            yield one
+
+
+@contextmanager
+def written_all_the_time(file: Path) -> Iterator[None]:
+    over = threading.Event()
+
+    def write() -> None:
+        while not over.wait(0.05):
+            with file.open("a") as log:
+                log.write(stamps(now := datetime.now(UTC), now, SYSLOG_FORM))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        writer.join()
+
+
+@pytest.fixture(scope="module")
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory, now: datetime) -> Iterator[OpenSshNode]:
+    with busy_node(tmp_path_factory.mktemp("busy") / "node", now) as one:
+        yield one
+
+
+@pytest.fixture
+def daemon(shared_daemon: Daemon) -> Daemon:
+    return shared_daemon
+
+
+def collected(
+    daemon: Daemon,
+    busy: OpenSshNode,
+    since: datetime,
+    until: datetime,
+    tmp_path: Path,
+    **request: object,
+) -> tuple[structs.Node, list[str], Path]:
+    """The node once its files have been looked at, the names of the files, and the export."""
+    written_for, only = request.pop("written_for", None), request.pop("only", None)
+    collection = structs.Collection(since=since.isoformat(), until=until.isoformat(), **request)
+    login = structs.Login(busy.username, busy.password)
+    with daemon.client() as client:
+        job = client.start(
+            [busy.address], login=login, collection=collection, written_for=written_for, only=only
+        )
+        client.wait(job.job_id)
+        # An export waits until the files have been looked at.
+        exported = tmp_path / job.job_id
+        done = daemon.ctl("export", job.job_id, "-o", str(exported), "--format", "dir")
+        assert done.returncode == 0, done.stderr
+        job = client.status(job.job_id)
+        files = [Path(file.path).name for file in client.files(job.job_id)]
+    return node(job, 0), sorted(files), exported
+
+
+def gaps(one: structs.Node) -> list[tuple[str, str, str | None]]:
+    return [(gap.path, gap.missing, gap.written_for) for gap in one.gaps or ()]
+
+
+@pytest.mark.parametrize(("began", "ended"), [(150, 120), (290, 10), (30, 0)])
+def test_a_profile_gets_a_log_that_is_written_all_the_time(
+    daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path, began: int, ended: int
+) -> None:
+    """The window begins and ends within the log, or ends now."""
+    since, until = now - began * MINUTE, now - ended * MINUTE
+    one, files, _ = collected(
+        daemon, busy, since, until, tmp_path, profile="event-viewer", only=["messages"]
+    )
+    assert (one.status, files) == ("succeeded", ["messages"])
+    assert one.coverage is not None
+    assert one.coverage.startswith("covers ")
+    assert gaps(one) == []
+
+
+def test_a_path_has_the_hour_and_it_is_said_what_would_bring_more(
+    daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path
+) -> None:
+    since, until = now - 150 * MINUTE, now - 120 * MINUTE
+    paths = {"paths": (MESSAGES, LOG4J)}
+    one, files, exported = collected(daemon, busy, since, until, tmp_path, **paths)
+    assert one.status == "succeeded"
+    assert "messages" not in files
+    assert gaps(one) == [(MESSAGES, "all", "6h")]
+    assert f"nothing came of {MESSAGES}" in (exported / "summary.txt").read_text()
+    assert "--written-for 6h" in (exported / "summary.txt").read_text()
+    one, files, _ = collected(daemon, busy, since, until, tmp_path, written_for="6h", **paths)
+    assert "messages" in files
+    assert gaps(one) == []
+
+
+def test_a_rotated_log_ends_within_the_window(
+    daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path
+) -> None:
+    """The file with the rest of the window is still being written."""
+    since, until = now - 330 * MINUTE, now - 240 * MINUTE
+    one, files, _ = collected(daemon, busy, since, until, tmp_path, paths=(MESSAGES,))
+    assert files == ["messages.1"]
+    assert gaps(one) == [(MESSAGES, "end", "6h")]
+
+
+def test_nothing_comes_for_a_path_alone(
+    daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path
+) -> None:
+    since, until = now - 150 * MINUTE, now - 120 * MINUTE
+    one, _, _ = collected(daemon, busy, since, until, tmp_path, paths=(MESSAGES,))
+    assert one.failure is not None
+    assert one.failure.code == "no_files_matched"
+    assert gaps(one) == [(MESSAGES, "all", "6h")]
+
+
+def test_traces_do_not_come_up_to_the_present(
+    daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path
+) -> None:
+    """The files of the window, and those of an hour after it, which is said."""
+    since, until = now - 190 * MINUTE, now - 170 * MINUTE
+    one, files, _ = collected(daemon, busy, since, until, tmp_path, paths=(LOG4J,))
+    assert files == [f"cdrrep{number:05}.log" for number in range(8, 12)]
+    assert gaps(one) == []
+    assert one.coverage is not None
+    assert "newer files came too" in one.coverage
+
+
+def test_the_end_of_a_trace_is_in_a_file_that_changes_after_the_window(
+    daemon: Daemon, busy: OpenSshNode, now: datetime, tmp_path: Path
+) -> None:
+    since, until = now - 190 * MINUTE, now - 170 * MINUTE
+    one, files, _ = collected(
+        daemon, busy, since, until, tmp_path, paths=(LOG4J,), written_for="1s"
+    )
+    assert files == ["cdrrep00008.log"]
+    assert gaps(one) == [(LOG4J, "end", "6h")]
