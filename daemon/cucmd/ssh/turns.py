@@ -24,6 +24,8 @@ that write.
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import math
 import time
 from collections import deque
@@ -43,7 +45,7 @@ TRANSFER = 4_000_000
 # What an address may owe at most, in seconds: it is not punished for longer than that.
 _MOST_OWED = 1.0
 
-# Addresses that do not wait. Up to so many are not looked through: that would cost more.
+# Entries of addresses that do not wait. Up to so many are not looked through: that would cost more.
 _FEW = 100
 
 Key = TypeVar("Key")
@@ -72,14 +74,23 @@ class Waiting(Protocol):
 
 
 class Shares(Generic[Key]):
-    """PURE. Who is next of those that wait: the one that has used least. Times in seconds."""
+    """PURE. Who is next of those that wait: the one that has used least. Times in seconds.
+
+    No step looks through all that wait. One that waits stands in the heap `_ready` by what it has
+    used, one that rests in `_resting` by the end of its rest, also if it waits. An entry is left
+    behind where that changes, and dropped once it comes to the top.
+    """
 
     def __init__(self) -> None:
         self._used: dict[Key, float] = {}  # of those that wait, or owe
         self._charged: dict[Key, float] = {}  # when
         self._rests: dict[Key, float] = {}  # until when
-        self._waiting: dict[Key, None] = {}
+        self._waiting: dict[Key, int] = {}  # its number among all that ever began to wait
+        self._numbers = itertools.count()
+        self._ready: list[tuple[float, int, Key]] = []  # (used, number, key)
+        self._resting: list[tuple[float, int, Key]] = []  # (until when, number, key)
         self._least = 0.0  # what the last one that was chosen had used by then
+        self._most = _FEW
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -88,7 +99,8 @@ class Shares(Generic[Key]):
         """It begins with what the others have used: waiting for nothing earns nothing."""
         if key not in self._waiting:
             self._used[key] = max(self._used.get(key, 0.0), self._least)
-            self._waiting[key] = None
+            self._waiting[key] = next(self._numbers)
+            self._place(key)
 
     def leave(self, key: Key) -> None:
         """It does not wait any more. What it owes is kept for a second."""
@@ -98,40 +110,78 @@ class Shares(Generic[Key]):
         self._charged[key] = now
         used = max(self._used.get(key, 0.0), self._least) + seconds
         self._used[key] = min(used, self._least + _MOST_OWED)
+        self._place(key)
+        self._forget(now)
 
     def rest(self, key: Key, until: float) -> None:
-        self._rests[key] = max(until, self.rests_until(key))
+        if until > self.rests_until(key):
+            self._rests[key] = until
+            heapq.heappush(self._resting, (until, next(self._numbers), key))
 
     def may_go(self, key: Key, now: float) -> bool:
         """Whether nobody waits, and it does not rest."""
-        self._forget(now)
+        self._wake(now)
         return not self._waiting and key not in self._rests
 
     def rests_until(self, key: Key) -> float:
         return self._rests.get(key, 0.0)
 
     def ready_at(self, now: float) -> float:
-        """When one of those that wait may be chosen: in the past, or until when they all rest."""
-        self._forget(now)
-        return min((self._rests.get(key, 0.0) for key in self._waiting), default=math.inf)
+        """When one of those that wait may be chosen: in the past, or when to ask again, since
+        they all rest.
+        """
+        if self._first(now) is not None:
+            return 0.0
+        return self._resting[0][0] if self._waiting else math.inf
 
     def next(self, now: float, among: Callable[[Key], bool] = lambda _: True) -> Key | None:
-        """None where nobody waits, or all rest. Of those only for which `among` is true."""
-        self._forget(now)
-        ready = [key for key in self._waiting if key not in self._rests and among(key)]
-        if not ready:
-            return None
-        chosen = min(ready, key=self._used.__getitem__)
-        self._least = max(self._least, self._used[chosen])
-        return chosen
+        """None where nobody waits, or all rest. Of those only for which `among` is true: the
+        others are looked through.
+        """
+        passed: list[tuple[float, int, Key]] = []
+        while (first := self._first(now)) is not None and not among(first):
+            passed.append(heapq.heappop(self._ready))
+        for entry in passed:
+            heapq.heappush(self._ready, entry)
+        if first is not None:
+            self._least = max(self._least, self._used[first])
+        return first
+
+    def _place(self, key: Key) -> None:
+        if key in self._waiting and key not in self._rests:
+            heapq.heappush(self._ready, (self._used[key], self._waiting[key], key))
+
+    def _wake(self, now: float) -> None:
+        """Ends the rests that are over."""
+        while self._resting and self._resting[0][0] <= now:
+            until, _, key = heapq.heappop(self._resting)
+            if self._rests.get(key) == until:
+                del self._rests[key]
+                self._place(key)
+
+    def _first(self, now: float) -> Key | None:
+        """The one that has used least of those that wait and do not rest."""
+        self._wake(now)
+        while self._ready:
+            used, number, key = self._ready[0]
+            is_now = self._waiting.get(key) == number and self._used[key] == used
+            if is_now and key not in self._rests:
+                return key
+            heapq.heappop(self._ready)
+        return None
 
     def _forget(self, now: float) -> None:
-        for key in [key for key, until in self._rests.items() if until <= now]:
-            del self._rests[key]
-        if len(self._used) > 2 * len(self._waiting) + _FEW:
-            for key in [key for key in self._used if self._is_settled(key, now)]:
-                del self._used[key]
-                self._charged.pop(key, None)
+        """Drops what says nothing any more, once it may be more than half of all."""
+        self._wake(now)
+        if len(self._used) + len(self._ready) <= self._most:
+            return
+        for key in [key for key in self._used if self._is_settled(key, now)]:
+            del self._used[key]
+            self._charged.pop(key, None)
+        self._ready.clear()
+        for key in self._waiting:
+            self._place(key)
+        self._most = 2 * (len(self._used) + len(self._ready)) + _FEW
 
     def _is_settled(self, key: Key, now: float) -> bool:
         if key in self._waiting:

@@ -211,6 +211,38 @@ def test_of_those_that_wait_the_one_with_least_is_next(steps: list[tuple[str, bo
             shares.charge(chosen, 0.1, 0.0)
 
 
+class Counted(int):
+    """A key that counts how often any of its kind was looked up."""
+
+    looked_up = 0
+
+    def __hash__(self) -> int:
+        Counted.looked_up += 1
+        return int(self)
+
+
+def looked_up_in_turns_of(many: int) -> int:
+    """How often keys are looked up until each of so many has had one turn, and a rest."""
+    shares: Shares[Counted] = Shares()
+    before = Counted.looked_up
+    for number in range(many):
+        shares.wait(Counted(number))
+    for turn in range(many):
+        assert shares.ready_at(float(turn)) <= turn
+        chosen = shares.next(float(turn))
+        assert chosen is not None
+        shares.charge(chosen, 1e-6, float(turn))
+        shares.rest(chosen, turn + 0.5)
+        shares.leave(chosen)
+        shares.wait(chosen)
+    return Counted.looked_up - before
+
+
+def test_a_turn_does_not_look_through_all_that_wait() -> None:
+    few, many = looked_up_in_turns_of(100), looked_up_in_turns_of(1600)
+    assert many <= 16 * few * 1.5
+
+
 def test_addresses_that_are_gone_are_forgotten() -> None:
     shares: Shares[int] = Shares()
     for number in range(10_000):
