@@ -234,8 +234,9 @@ class NodeSession:
 
     async def _read(self, ends: float) -> None:
         """Waits for the next bytes, for a silence that confirms a prompt, or until `ends`."""
-        with trio.move_on_at(ends):
-            await self._rate_limit.wait()  # not part of the silence below, which is the node's
+        if self._rate_limit.reached:
+            with trio.move_on_at(ends):
+                await self._rate_limit.wait()  # not part of the silence below, which is the node's
         quiet = self._cli.quiet_after
         confirmed = math.inf if quiet is None else trio.current_time() + quiet
         data: bytes | None = None
@@ -341,6 +342,12 @@ class RateLimit:
         """`size` bytes were read."""
         self._full_at = max(self._full_at, trio.current_time()) + size / RATE
 
+    @property
+    def reached(self) -> bool:
+        """Whether more may be read only later."""
+        return self._full_at - BURST / RATE > trio.current_time()
+
     async def wait(self) -> None:
-        """Until more may be read."""
-        await trio.sleep_until(self._full_at - BURST / RATE)
+        """Until more may be read. No checkpoint where that is now."""
+        if self.reached:
+            await trio.sleep_until(self._full_at - BURST / RATE)

@@ -104,7 +104,7 @@ class TranscriptFile:
         if self._day != now.date():
             self._day = now.date()
             self._write(self._transcript.comment(f"{self._node}, {self._day}, times in UTC"))
-        return now.strftime("%H:%M:%S.%f")[:-3]
+        return now.time().isoformat("milliseconds")
 
     def _write(self, text: str) -> None:
         if self._fd is None or not text:

@@ -34,9 +34,9 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
 
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
-        # A chunk has at least one byte, so so many slots are not full before the limit in bytes is
-        # reached. The additional slot is for the chunk that reaches it.
-        self._send, self._receive = trio.open_memory_channel[bytes](HIGH_WATER + 1)
+        self._chunks: list[bytes] = []
+        self._ended = False
+        self._reader = trio.lowlevel.ParkingLot()
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._unread = 0
         self._paused = False
@@ -50,14 +50,13 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
 
         If it is cancelled, no bytes are lost.
         """
-        try:
-            chunks = [await self._receive.receive()]
-        except trio.EndOfChannel:
-            return b""
+        if self._chunks or self._ended:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._reader.park()
         # A node echoes character by character, so there may be many small chunks.
-        while self._receive.statistics().current_buffer_used:
-            chunks.append(self._receive.receive_nowait())
-        data = b"".join(chunks)
+        data = b"".join(self._chunks)
+        self._chunks.clear()
         self._unread -= len(data)
         if self._paused and self._unread <= LOW_WATER and self._channel:
             self._paused = False
@@ -71,19 +70,24 @@ class Inbox(asyncssh.SSHClientSession[bytes]):
 
     def data_received(self, data: bytes, datatype: Any) -> None:
         self._unread += len(data)
-        self._send.send_nowait(data)
+        self._chunks.append(data)
+        self._reader.unpark()
         if self._unread >= HIGH_WATER and self._channel:
             self._paused = True
             self._channel.pause_reading()
 
+    def _end(self) -> None:
+        self._ended = True
+        self._reader.unpark()
+
     def eof_received(self) -> bool:
-        self._send.close()
+        self._end()
         return False  # close our side too: a shell whose output has ended takes no input
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._channel = None
         self.lost = lost(exc, self._mask) if exc else None
-        self._send.close()
+        self._end()
         self.closed.set()
         self.writable.set()
 
