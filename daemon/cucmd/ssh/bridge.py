@@ -138,8 +138,8 @@ class _Persistent:
     """A task whose cancel is repeated until it ends.
 
     trio-asyncio cancels it once. If the task waits for a thread at that moment, the cancel is lost
-    with the thread's result. asyncssh prepares the options of every connection in a thread, so a
-    job would have waited for ever for a node that then sends nothing, whatever its deadline.
+    with the thread's result, and what the task waits for next may never come. Our connections to
+    nodes use no thread there (`link.py`); asyncssh does, for options and for some methods of login.
     """
 
     def __init__(self, task: Any, loop: Any) -> None:

@@ -71,6 +71,7 @@ class Feed(asyncio.BufferedProtocol):
         self._allowed = allowed
         self._on_excess = on_excess
         self._turns: Turns = turns()
+        self.heard = False  # something came; whoever looks sets it back
         self._waits = False
         self._held = memoryview(b"")  # not in asyncssh yet
         self._stopped = False  # asyncssh has packets that were not handled
@@ -97,6 +98,7 @@ class Feed(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._size += nbytes
+        self.heard = True
         if self._allowed is not None and self._size > self._allowed.size:
             self._on_excess(f"more than {self._allowed.size} bytes")
             return

@@ -22,8 +22,9 @@ the reason, and takes precedence over any error of asyncssh.
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import socket
-from collections.abc import Sequence
 from typing import Any
 
 import asyncssh
@@ -42,6 +43,7 @@ from cucmd.ssh.unread import CHECK_EVERY, LIMIT, unread
 # A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
 # limit of 120 s and long before a command's 600 s. It is sshd that replies, so a command that
 # prints nothing for minutes (vos/NODES.md, section 5.4) is not taken for a dead node.
+# `_Links` counts the seconds: asyncssh would make and cancel a timer for every read.
 _KEEPALIVE_SECONDS = 15
 _KEEPALIVE_COUNT = 3
 
@@ -65,6 +67,7 @@ class Opener(asyncssh.SSHClient):
     def __init__(self, username: str, *, legacy: bool) -> None:
         self.connection: asyncssh.SSHClientConnection | None = None
         self.transport: asyncio.Transport | None = None
+        self.feed: Feed | None = None
         self.verdict: Exception | None = None
         self.username = username
         self._legacy = legacy
@@ -74,7 +77,7 @@ class Opener(asyncssh.SSHClient):
         # asyncssh's abort() drops its reference before asyncio has closed it.
         self.transport = getattr(conn, "_transport", None)
         if self.transport is not None:
-            Feed(conn, peer_source(conn))  # the transport holds it
+            self.feed = Feed(conn, peer_source(conn))
 
     def progress(self) -> Progress:
         """How far the connection came, to explain a failure."""
@@ -106,9 +109,15 @@ def _peer_address(sock: socket.socket) -> str:
         return ""
 
 
-def options(algorithms: Algorithms, host_keys: Sequence[str]) -> dict[str, Any]:
-    """Every option that asyncssh would otherwise read from a home directory or set by itself."""
-    return {
+@functools.lru_cache(maxsize=64)
+def options(
+    algorithms: Algorithms, host_keys: tuple[str, ...]
+) -> asyncssh.SSHClientConnectionOptions:
+    """What is the same for all connections with these algorithms. Made once.
+
+    Every option is given that asyncssh would otherwise read from a home directory or set by itself.
+    """
+    settings: dict[str, Any] = {
         **algorithms.options(),
         "server_host_key_algs": list(host_keys),
         # No key is trusted and none revoked, so that asyncssh asks our Opener about every key. None
@@ -128,11 +137,55 @@ def options(algorithms: Algorithms, host_keys: Sequence[str]) -> dict[str, Any]:
         # The caller's scopes are the deadlines.
         "connect_timeout": None,
         "login_timeout": 0,
-        "keepalive_interval": _KEEPALIVE_SECONDS,
+        "keepalive_interval": 0,
         "keepalive_count_max": _KEEPALIVE_COUNT,
         # A disconnect message in Latin-1 must not be lost.
         "utf8_decode_errors": "replace",
     }
+    return asyncssh.SSHClientConnectionOptions(username="", **settings)
+
+
+class _Links:
+    """Those from `authenticate` to `wait_closed`, looked at once a second by one timer.
+
+    A timer for each was a turn of both loops for each node and second.
+    """
+
+    def __init__(self) -> None:
+        self._links: dict[Link, None] = {}
+        self._next: asyncio.TimerHandle | None = None
+
+    def add(self, link: Link) -> None:
+        """To be called in asyncio."""
+        self._links[link] = None
+        if self._next is None:
+            self._wait(asyncio.get_running_loop())
+
+    def remove(self, link: Link) -> None:
+        self._links.pop(link, None)
+        if not self._links and self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._next = loop.call_later(CHECK_EVERY, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._wait(loop)  # a defect of one must not end the looks at the others
+        for link in tuple(self._links):
+            link.look()
+
+
+_LINKS: trio.lowlevel.RunVar[_Links] = trio.lowlevel.RunVar("links")
+
+
+def _links() -> _Links:
+    """Of this run of trio."""
+    try:
+        return _LINKS.get()
+    except LookupError:
+        _LINKS.set(_Links())
+        return _LINKS.get()
 
 
 def public_key(key: asyncssh.SSHKey) -> HostKey:
@@ -154,7 +207,9 @@ class Link:
         self._socket = sock
         self._opener = opener
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
-        self._next_check: asyncio.TimerHandle | None = None
+        self._where = ""
+        self._authenticated = False
+        self._silence = 0  # looks since the node last sent something, or was asked for it
 
     @property
     def verdict(self) -> Exception | None:
@@ -162,35 +217,56 @@ class Link:
         return self._opener.verdict
 
     async def authenticate(
-        self, host: str, port: int, settings: dict[str, Any]
+        self, host: str, port: int, settings: asyncssh.SSHClientConnectionOptions
     ) -> asyncssh.SSHClientConnection:
-        """Key exchange and authentication, unless the opener ends it."""
-        self._check_unread(address(host, port))
-        connection = await asyncssh.connect(
-            host,
-            port,
-            sock=self._socket,
-            client_factory=lambda: self._opener,
-            username=self._opener.username,
-            **settings,
-        )
+        """Key exchange and authentication, unless the opener ends it.
+
+        As `asyncssh.connect` does it, which would make the options again, in a thread, for each
+        connection.
+        """
+        self._where = address(host, port)
+        _links().add(self)
+        loop = asyncio.get_running_loop()
+        mine: Any = copy.copy(settings)
+        mine.host, mine.port, mine.username = host, port, self._opener.username
+        mine.protocol_factory = lambda: self._opener
+        mine.waiter = loop.create_future()
+        connection = asyncssh.SSHClientConnection(loop, mine, wait="auth")
+        try:
+            await loop.create_connection(lambda: connection, sock=self._socket)
+            connection.set_extra_info(host=host, port=port)
+            await mine.waiter
+        finally:
+            mine.waiter.cancel()  # else asyncio reports an error that nobody waits for
         if self.verdict is not None:  # asyncssh raises no error after our abort()
             raise self.verdict
+        self._authenticated = True
         return connection
 
-    def _check_unread(self, where: str) -> None:
-        """Once a second: aborts if the node reads nothing. A timer calls it: a link has no task."""
-        connection = self._opener.connection
-        if connection is not None and self.verdict is None and unread(connection) > LIMIT:
-            said = f"{where} sends requests without end and reads no reply"
+    def look(self) -> None:
+        """Once a second: aborts if the node reads nothing, and asks it for a sign of life."""
+        connection, feed = self._opener.connection, self._opener.feed
+        if connection is None or feed is None or self.verdict is not None:
+            return
+        if unread(connection) > LIMIT:
+            said = f"{self._where} sends requests without end and reads no reply"
             self._opener.verdict = fail(Code.CONNECTION_LOST, said)
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
-        self._next_check = loop.call_later(CHECK_EVERY, self._check_unread, where)
+        self._silence = 0 if feed.heard else self._silence + 1
+        feed.heard = False
+        if self._authenticated and self._silence * CHECK_EVERY >= _KEEPALIVE_SECONDS:
+            self._silence = 0
+            # Private in asyncssh; a test of the shell fails if the name changes. It ends the
+            # connection if the last `_KEEPALIVE_COUNT` were not answered.
+            connection._keepalive_timer_callback()
 
     async def open_shell(
-        self, host: str, port: int, settings: dict[str, Any], inbox: Inbox
+        self,
+        host: str,
+        port: int,
+        settings: asyncssh.SSHClientConnectionOptions,
+        inbox: Inbox,
     ) -> None:
         """`authenticate`, then PTY and shell."""
         connection = await self.authenticate(host, port, settings)
@@ -227,8 +303,7 @@ class Link:
 
     async def wait_closed(self) -> None:
         """Returns when the socket is closed. Follows `disconnect` or `abort`; not cancellable."""
-        if self._next_check is not None:
-            self._next_check.cancel()
+        _links().remove(self)
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
             for _ in range(_TURNS):
                 if self._socket.fileno() == -1:

@@ -58,7 +58,7 @@ async def _probe_key(
     probe = _Probe("", legacy=legacy)
     link = Link(await connect(host, port), probe)
     try:
-        await on_asyncio(link.authenticate, host, port, options(algorithms, names))
+        await on_asyncio(link.authenticate, host, port, options(algorithms, tuple(names)))
     except _KeySeen:
         pass
     except Exception as error:  # a peer that breaks the protocol makes asyncssh raise anything

@@ -119,7 +119,7 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
     """
     algorithms = client_algorithms(legacy=policy.legacy_algorithms)
     types = frozenset(line.algorithm for line in known.trusted(host, port))
-    settings = options(algorithms, host_key_order(algorithms, types))
+    settings = options(algorithms, tuple(host_key_order(algorithms, types)))
     login = Login((host, port), (username, password), policy, known, on_phase, mask)
     inbox = Inbox(mask)
     try:

@@ -4,8 +4,8 @@ The one rule: at most twice as many timers are kept as were not cancelled at the
 `FEW`.
 
 trio-asyncio 0.16 keeps a cancelled timer until its time, with all objects that it refers to.
-asyncssh's keepalive cancels a timer for every packet that a node sends, and starts another. Over
-all nodes, 15 seconds of these were a large part of the daemon's memory.
+asyncssh starts one for the login of each of the receiver's connections, and cancels it after that:
+the connection would stay in memory until the login's time is over.
 """
 
 from __future__ import annotations

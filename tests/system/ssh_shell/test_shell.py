@@ -13,6 +13,7 @@ from cucmd.job import Phase
 from cucmd.ssh import link
 from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.inbox import HIGH_WATER, WINDOW
+from cucmd.ssh.shell import Policy
 from cucmd.ssh.unread import unread
 
 
@@ -131,6 +132,43 @@ async def test_a_node_that_reads_no_reply_is_cut_off(node, connect, ssh, monkeyp
     transport.resume_reading()
     await shell.aclose()
     await ssh.until(lambda: node.connections == 0 and ssh.open_sockets() == before)
+
+
+async def test_a_frozen_node_is_noticed_by_its_silence(node, connect, ssh, monkeypatch):
+    monkeypatch.setattr(link, "CHECK_EVERY", 0.01)
+    monkeypatch.setattr(link, "_KEEPALIVE_SECONDS", 0.02)
+    shell = await connect(node.port)
+    assert await shell.receive() == b"admin:"
+    asked = []
+    connection = shell._link._opener.connection
+    ask = connection._keepalive_timer_callback
+    connection._keepalive_timer_callback = lambda: (asked.append(1), ask())
+    await ssh.until(lambda: len(asked) > 10)
+    assert shell.lost is None, "it answers"
+    transport = node.sessions[0].channel.get_connection()._transport
+    transport.pause_reading()
+    with trio.fail_after(30):
+        assert await shell.receive() == b""
+    assert "no answer to keepalives" in shell.lost
+    transport.resume_reading()
+    await shell.aclose()
+    await ssh.until(lambda: node.connections == 0)
+
+
+async def test_what_is_the_same_for_all_connections_is_made_once(node, connect, monkeypatch):
+    made = []
+    prepare = asyncssh.SSHClientConnectionOptions.prepare
+
+    def counted(*args, **settings):
+        made.append(settings)
+        return prepare(*args, **settings)
+
+    monkeypatch.setattr(asyncssh.SSHClientConnectionOptions, "prepare", counted)
+    link.options.cache_clear()
+    for _ in range(3):
+        shell = await connect(node.port, policy=Policy("off"))
+        await shell.aclose()
+    assert len(made) == 1
 
 
 async def test_a_node_that_reads_is_not_cut_off(node, connect, ssh, monkeypatch):
