@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -244,6 +244,10 @@ class Supervisor:
         database must not prevent that a running job is found and cancelled.
         Raises `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
+        # Programs give the whole id: one question to the store, and not two.
+        if len(prefix) <= LONGEST_ID:
+            with suppress(UnknownJob, StoreFailed):
+                return await self._load(prefix)
         return await self._load(await self.find_id(prefix))
 
     async def find_id(self, prefix: str) -> str:
