@@ -183,6 +183,7 @@ class Node:
         on_connected: Callable[[], None],
         on_phase: Callable[[Phase], None],
         mask: Callable[[str], str],
+        report: "RecordedReport",
     ) -> "Node":
         await trio.lowlevel.checkpoint()
         if self.refusals:
@@ -191,8 +192,10 @@ class Node:
         on_connected()
         await self.before_login.wait()
         on_phase(Phase.LOGIN)
+        report.password()
         self.mask = mask
         self.opened += 1
+        report.authenticated()
         self._nursery.start_soon(self._play)
         return self
 
@@ -301,6 +304,8 @@ class RecordedReport:
     def phase(self, phase: Phase) -> None:
         self.phases.append(phase)
 
+    def password(self) -> None: ...
+    def authenticated(self) -> None: ...
     def clock(self, zone: str | None, ahead: float) -> None:
         self.clocks.append((zone, ahead))
 

@@ -11,7 +11,6 @@ from cucmd.config import Limits
 from cucmd.failure import Code, fail
 from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.jobs.events import Feed
-from cucmd.jobs.hold_back import Speaks
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.services import JobServices, Locate
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
@@ -97,7 +96,6 @@ async def supervisor_harness(
     tmp_path: Path,
     limits: Limits | None = None,
     locate: Locate | None = None,
-    speaks: Speaks | None = None,
 ) -> AsyncIterator[SupervisorHarness]:
     limits = limits or Limits()
     tmp_path.mkdir(exist_ok=True)
@@ -107,14 +105,9 @@ async def supervisor_harness(
         return await made[0].work_on_node(task, report)
 
     async with open_store(tmp_path / "cucmd.db") as store:
+        admission = Admission(limits)
         services = JobServices(
-            store,
-            Feed(),
-            Admission(limits),
-            work_on_node,
-            locate or by_name,
-            trio.current_time,
-            speaks,
+            store, Feed(), admission, work_on_node, locate or by_name, trio.current_time
         )
         async with open_supervisor(services, tmp_path / "jobs", limits) as supervisor:
             made.append(SupervisorHarness(supervisor, services, tmp_path))

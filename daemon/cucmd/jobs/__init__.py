@@ -5,7 +5,7 @@
     places.py       the places for jobs, of which a user has so many
     start_keys.py   one effect for each start key of a user
     holds.py        which jobs are being read, and which are being changed
-    hold_back.py    a login is tried on one node alone before it is tried on the others
+    hold_back.py    a login is tried on two nodes at most before it has worked on one
     run.py          one job, from its acceptance to its last closed connection
     services.py     what every job needs of the daemon
     together.py     what the nodes of a capture share: they begin at the same moment

@@ -1,45 +1,39 @@
 """One wrong password must not lock the account on every node of a cluster.
 
-The one rule: before a login has worked on one node of the job, it is tried on one node at a time;
-and after it was refused by two, on none. Where account locking is on, three refused logins lock an
-account (vos/NODES.md, section 6.7), and an attempt of ours costs one.
+The one rule: logins of a job that were refused, and those whose password was sent and that are not
+judged, are two together at most. Where account locking is on, three refused logins lock an account
+(vos/NODES.md, section 6.7). A node may count an attempt before it has judged it, so one that hangs
+after the password, or ends without an answer, counts as one that was refused.
 
-    state of a login        a node that wants it
-    untried                 tries it alone; the others wait
-    one refusal             the next one tries alone
-    worked                  goes on, as do all that wait
-    refused by two          fails as `auth_failed`, without a login
+    a node that wants the login         what becomes of it
+    the login is undecided              waits for its turn to be asked
+    asked                               it is contacted. The next one is asked once it has failed,
+                                        or after `NEXT_AFTER`, unless the password was sent twice
+    the password is to be sent to it    it is sent, as the first or the second; else the node is
+                                        postponed, and waits again (`Postponed`)
+    the login has worked on one         goes on, as do all that wait
+    two have failed after the password  fails as `auth_failed`, without a login
 
-A node that fails for another reason passes the turn to the next. The nodes that wait have no
-deadline but their job's: none of the node's clocks runs before it is contacted.
-
-A node that is down or frozen must not hold up the others for its timeouts. So before one gets the
-turn it is looked whether its SSH server speaks, of all of them at once, and those that do come
-first. The others get it when nobody else wants it any more. All this ends as soon as the login is
-decided; a node that is the only one with its login is not looked at.
+So a node that is down or frozen before its password was sent holds the others up for `NEXT_AFTER`
+only. Nodes that wait have no deadline but their job's: none of the node's clocks runs before it is
+contacted.
 
 A named credential that has worked on a cluster is not held back there again, until it is refused.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import TypeAlias
+from collections.abc import Sequence
 
 import trio
 
-from cucmd.failure import Code, Failure, failure
-from cucmd.node.ports import NodeTask
+from cucmd.failure import Code, Failure, NodeFailed, failure
+from cucmd.node.ports import NodeTask, Postponed
 
-# Whether the SSH server at (host, port) speaks. It may never return.
-Speaks: TypeAlias = Callable[[str, int], Awaitable[bool]]
+# Seconds. A node that is well asks for the password within one or two.
+NEXT_AFTER = 3.0
 
-# Whether a node is there.
-Look: TypeAlias = Callable[[], Awaitable[bool]]
-
-_MOST_REFUSALS = 2
+_MOST = 2
 _HINT = "check the password before the account is locked; --try-all tries it on every node"
 
 
@@ -68,19 +62,12 @@ def _name(task: NodeTask) -> tuple[str, str] | None:
 
 
 class HoldBack:
-    """Of one job. `speaks`: None: of no node is it looked at. `try_all`: nothing is held back."""
+    """Of one job. `try_all`: nothing is held back."""
 
     def __init__(
-        self,
-        tasks: Sequence[NodeTask | None],
-        trusted: Trusted,
-        speaks: Speaks | None = None,
-        *,
-        try_all: bool,
+        self, tasks: Sequence[NodeTask | None], trusted: Trusted, *, try_all: bool
     ) -> None:
         self._trusted = trusted
-        self._speaks = speaks
-        self._nodes = Counter(_key(task) for task in tasks if task is not None)
         self._logins: dict[tuple[str, str], _Login] = {}
         for task in tasks:
             if task is not None:
@@ -90,112 +77,114 @@ class HoldBack:
     async def wait(self, task: NodeTask) -> Failure | None:
         """Returns when the node may be contacted; a failure if it must not be.
 
-        After None the caller calls `ended` in any case, and `worked` before if the login did.
+        After None the caller calls `ended` in any case, and meanwhile `password` and `worked`.
         """
         login = self._logins[_key(task)]
         if not login.decided:
-            await login.wait_for_turn(task.node, self._look(task))
-        if login.worked or login.trying == task.node:
-            return None
-        return _not_tried(task, login.refused_by)
+            await login.wait_for_turn(task.node)
+        return None if login.worked or task.node in login.asked else login.not_tried(task)
 
-    def _look(self, task: NodeTask) -> Look | None:
-        if self._speaks is None or self._nodes[_key(task)] == 1:
-            return None
-        return partial(_within, task.timeouts.connect, self._speaks, task.host, task.port)
+    def password(self, task: NodeTask) -> None:
+        """The password is to be sent to the node now. Raises `NodeFailed` or `Postponed`."""
+        login = self._logins[_key(task)]
+        if login.worked:
+            return
+        if len(login.sent) < _MOST:
+            login.sent.append(task.node)
+        elif login.decided_without(task.node):
+            login.not_sent.add(task.node)
+            raise NodeFailed(login.not_tried(task))
+        else:
+            raise Postponed
 
     def worked(self, task: NodeTask) -> None:
         """The node has accepted the login."""
         self._trusted.add(task)
         login = self._logins[_key(task)]
-        if not login.worked:
-            login.worked = True
-            login.pass_turn()
+        login.worked = True
+        login.ask()
 
     def ended(self, task: NodeTask, ending: Failure | None) -> None:
         """The work on the node has ended. `ending`: why it failed; None: otherwise."""
         login = self._logins[_key(task)]
         refused = ending is not None and ending.code is Code.AUTH_FAILED
-        if refused:
+        if refused and task.node not in login.not_sent:
             self._trusted.remove(task)
-        if login.trying == task.node:
-            if refused:
-                login.refused_by.append(task.node)
-            login.pass_turn()
+            login.refused(task.node)
+        login.asked.discard(task.node)
+        login.ask()
+
+    def look(self) -> None:
+        """To be called now and then: asks the next nodes if it is time to."""
+        for login in self._logins.values():
+            login.ask()
 
 
 class _Login:
+    """asked: nodes that were contacted and have not ended.
+    sent: those to which the password was sent. A node stands there twice if it was sent to it in
+        two attempts.
+    not_sent: those that came so far after two had failed.
+    """
+
     def __init__(self) -> None:
         self.worked = False
-        self.trying: str | None = None  # the node that tries it alone
-        self.refused_by: list[str] = []
-        self._turns: dict[str, trio.Event] = {}  # of the nodes that wait
-        # Of these, in the order in which it became known whether they are there.
-        self._there: list[str] = []
-        self._silent: list[str] = []
+        self.asked: set[str] = set()
+        self.sent: list[str] = []
+        self.not_sent: set[str] = set()
+        self._refused: list[str] = []
+        self._turns: dict[str, trio.Event] = {}  # of the nodes that wait, in their order
+        self._last = ""  # the node that was asked last
+        self._last_at = 0.0
 
     @property
     def decided(self) -> bool:
         """No node has to wait: it has worked, or is not to be tried any more."""
-        return self.worked or len(self.refused_by) >= _MOST_REFUSALS
+        return self.worked or self.decided_without("")
 
-    async def wait_for_turn(self, node: str, look: Look | None) -> None:
-        """Returns when it is the turn of the node, or none is needed any more. `look`: None: it is
-        taken to be there.
-        """
+    def decided_without(self, node: str) -> bool:
+        """Whether it must not be tried any more, whatever becomes of its attempt on `node`."""
+        return len(self.sent) >= _MOST and not (self.asked - {node}).intersection(self.sent)
+
+    def refused(self, node: str) -> None:
+        self._refused.append(node)
+        if node not in self.sent:  # it could not even be sent
+            self.sent.append(node)
+
+    async def wait_for_turn(self, node: str) -> None:
+        """Returns when the node is asked, or none has to wait any more."""
         turn = self._turns[node] = trio.Event()
-        came = False
         try:
-            async with trio.open_nursery() as nursery:
-                if look is None:
-                    self._queue(node, there=True)
-                else:
-                    nursery.start_soon(self._queue_after, look, node)
-                await turn.wait()
-                came = True
-                nursery.cancel_scope.cancel()
+            self.ask()
+            await turn.wait()
+        except trio.Cancelled:
+            self.asked.discard(node)
+            raise
         finally:
-            del self._turns[node]
-            for queue in (self._there, self._silent):
-                if node in queue:
-                    queue.remove(node)
-            if self.trying is None or (self.trying == node and not came):
-                self.pass_turn()
+            self._turns.pop(node, None)
+            self.ask()
 
-    async def _queue_after(self, look: Look, node: str) -> None:
-        self._queue(node, there=await look())
-
-    def _queue(self, node: str, *, there: bool) -> None:
-        (self._there if there else self._silent).append(node)
-        if self.trying is None:
-            self.pass_turn()
-
-    def pass_turn(self) -> None:
-        """To the node that has waited longest; to all, if none is needed any more."""
-        self.trying = None
+    def ask(self) -> None:
+        """Asks the node that has waited longest, if it is time to; all, if none has to wait."""
         if self.decided:
             for turn in self._turns.values():
                 turn.set()
-            return
-        # One that may still speak comes before those that do not.
-        all_known = len(self._there) + len(self._silent) == len(self._turns)
-        queue = self._there or (self._silent if all_known else [])
-        if queue:
-            self.trying = queue.pop(0)
-            self._turns[self.trying].set()
+        elif self._turns and len(self.sent) < _MOST:
+            now = trio.current_time()
+            if self._last not in self.asked or now >= self._last_at + NEXT_AFTER:
+                self._last, self._last_at = next(iter(self._turns)), now
+                self.asked.add(self._last)
+                self._turns.pop(self._last).set()
 
-
-async def _within(seconds: float, speaks: Speaks, host: str, port: int) -> bool:
-    with trio.move_on_after(seconds):
-        return await speaks(host, port)
-    return False
+    def not_tried(self, task: NodeTask) -> Failure:
+        silent = [node for node in dict.fromkeys(self.sent) if node not in self._refused]
+        said = [
+            f"{' and '.join(nodes)} {what} the login of {task.login.username!r}"
+            for nodes, what in ((self._refused, "refused"), (silent, "did not answer"))
+            if nodes
+        ]
+        return failure(Code.AUTH_FAILED, f"not tried: {', '.join(said)}", hint=_HINT)
 
 
 def _key(task: NodeTask) -> tuple[str, str]:
     return task.login.username, task.login.password
-
-
-def _not_tried(task: NodeTask, refused_by: Sequence[str]) -> Failure:
-    who = " and ".join(refused_by)
-    message = f"not tried: {who} refused the login of {task.login.username!r}"
-    return failure(Code.AUTH_FAILED, message, hint=_HINT)

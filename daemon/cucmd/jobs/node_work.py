@@ -1,7 +1,7 @@
 """The work on one node, and what its end means for the job: notes, or a failure.
 
-The one rule: only a cancel comes out of here as an exception; whatever else goes wrong on a node
-is that node's failure, and no other's.
+The one rule: only a cancel and `Postponed` come out of here as exceptions; whatever else goes wrong
+on a node is that node's failure, and no other's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, fail, failure, t
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
-from cucmd.node.ports import NodeTask, Report
+from cucmd.node.ports import NodeTask, Postponed, Report
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed
 
@@ -29,13 +29,15 @@ WorkOnNode: TypeAlias = Callable[[NodeTask, Report], Awaitable[Notes]]
 
 
 async def do_work(work: WorkOnNode, task: NodeTask, progress: NodeProgress) -> Notes | Failure:
-    """The notes of the node, or why it failed. Raises `trio.Cancelled` only."""
+    """The notes of the node, or why it failed. Raises `trio.Cancelled` and `Postponed` only."""
     try:
         with trio.fail_after(task.timeouts.node):
             await trio.to_thread.run_sync(_make_folder, task.folder)
             return await work(task, progress)
     except NodeFailed as error:
         return error.failure
+    except Postponed:
+        raise
     except trio.TooSlowError:
         where = f"for the whole node, in phase {progress.last_phase} (node timeout)"
         return progress.refusal or timed_out(Code.NODE_TIMEOUT, task.timeouts.node, where)

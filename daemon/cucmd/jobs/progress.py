@@ -19,15 +19,14 @@ from cucmd.received_file import ReceivedFile
 
 Change: TypeAlias = Callable[[Callable[[Node], Node]], None]
 
-_BEFORE_LOGIN = (Phase.CONNECT, Phase.LOGIN)
-
 
 class NodeProgress:
     """Of one node of a job.
 
     `change`: applies a transition to the node, unless it has ended meanwhile.
     `now`: the time of a transition.
-    `logged_in`: called when the node has accepted the login.
+    `password`: called before the password is sent.
+    `authenticated`: called when the node has accepted the login.
     `amend`: as `change`, also where the node has ended.
     `saved`: returns once all changes so far are in the store.
     `filed`: puts files on record.
@@ -37,9 +36,10 @@ class NodeProgress:
         self,
         change: Change,
         now: Callable[[], datetime],
-        logged_in: Callable[[], None] = lambda: None,
         amend: Change | None = None,
         *,
+        password: Callable[[], None] = lambda: None,
+        authenticated: Callable[[], None] = lambda: None,
         saved: Callable[[], Awaitable[None]] | None = None,
         filed: Callable[[Sequence[ReceivedFile]], Awaitable[None]] | None = None,
     ) -> None:
@@ -48,7 +48,7 @@ class NodeProgress:
         self._amend = amend or change
         self._change = change
         self._now = now
-        self._logged_in = logged_in
+        self.password, self.authenticated = password, authenticated
         self._target: UploadTarget | None = None
         self._session: Session | None = None
         self._heard: tuple[float, datetime] | None = None  # by trio's clock, and as it is shown
@@ -70,8 +70,6 @@ class NodeProgress:
         self._change(lambda node: node.begin(now, number))
 
     def phase(self, phase: Phase) -> None:
-        if phase not in _BEFORE_LOGIN and self.last_phase in _BEFORE_LOGIN:
-            self._logged_in()
         now = trio.current_time()
         if self.last_phase is Phase.TRANSFER:
             self._transfer_seconds += now - self._phase_began

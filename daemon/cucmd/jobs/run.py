@@ -15,7 +15,7 @@ The tasks of a job
 
 One node
 --------
-    0. Its login has worked on another node of the job, or it is its turn to try it alone
+    0. Its login has worked on another node of the job, or it is its turn to try it
        (`hold_back.py`).
     1. A session on the node, and one of the daemon's connections, is free (`limits.py`).
     2. The work on the node (`node_work.py`). It gives notes, or a failure.
@@ -57,6 +57,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -75,7 +76,7 @@ from cucmd.jobs.recorder import Recorder
 from cucmd.jobs.recovery import RecoveredFiles
 from cucmd.jobs.services import JobServices
 from cucmd.jobs.together import together_of
-from cucmd.node.ports import NodeTask
+from cucmd.node.ports import NodeTask, Postponed
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed
 
@@ -118,7 +119,7 @@ class JobRun:
         unrecorded = () if recovered is None else recovered.unrecorded
         manifest = Manifest(directory)
         self._filing = Filing(job.job_id, services.store, manifest, unrecorded)
-        self._hold_back = HoldBack(tasks, services.trusted, services.speaks, try_all=job.try_all)
+        self._hold_back = HoldBack(tasks, services.trusted, try_all=job.try_all)
         self._scopes = [trio.CancelScope() for _ in job.nodes]
         self._scope = trio.CancelScope()  # of `_wait_and_work`
         self._began = False
@@ -131,19 +132,18 @@ class JobRun:
         self.kept = trio.Event()  # set by the supervisor, when it holds the job no longer
 
     def _report(self, position: int) -> NodeProgress:
+        task = self._tasks[position]
+        if task is None:  # it has ended, and nothing is done on it
+            return NodeProgress(partial(self.change_node, position), self._now)
         return NodeProgress(
             partial(self.change_node, position),
             self._now,
-            partial(self._logged_in, position),
             partial(self._amend_node, position),
+            password=partial(self._hold_back.password, task),
+            authenticated=partial(self._hold_back.worked, task),
             saved=partial(saved, self._recorder),
             filed=partial(filed, self._filing),
         )
-
-    def _logged_in(self, position: int) -> None:
-        task = self._tasks[position]
-        assert task is not None
-        self._hold_back.worked(task)
 
     def _now(self) -> datetime:
         """Not before the job's start, even if somebody sets the clock back."""
@@ -211,11 +211,14 @@ class JobRun:
         self._end(job.fail_unsettled(_now(), late))
 
     async def _tick(self) -> None:
-        """Publishes the figures of running transfers, without a transaction of the store."""
+        """Publishes the figures of running transfers, without a transaction of the store. Lets
+        another node try a login of which the last one says nothing.
+        """
         while True:
             await trio.sleep(TICK)
             self.refresh()
             self._recorder.show(self.job)
+            self._hold_back.look()
 
     # One node
 
@@ -227,9 +230,10 @@ class JobRun:
         self._at_work.add(position)
         try:
             with self._scopes[position]:
-                ending = await self._hold_back.wait(task)
-                if ending is None:
-                    ending = await self._contact(task, report)
+                while (ending := await self._hold_back.wait(task)) is None:
+                    with suppress(Postponed):
+                        ending = await self._contact(task, report)
+                        break
         finally:
             self._leave(position)
             with trio.CancelScope(shield=True):

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from cucmd.jobs.events import Feed
-from cucmd.jobs.hold_back import Speaks, Trusted
+from cucmd.jobs.hold_back import Trusted
 from cucmd.jobs.limits import Address, Admission
 from cucmd.jobs.node_work import WorkOnNode
 from cucmd.store import Store
@@ -29,5 +29,4 @@ class JobServices(msgspec.Struct, frozen=True):
     work_on_node: WorkOnNode
     locate: Locate
     passed: Callable[[], float]
-    speaks: Speaks | None = None
     trusted: Trusted = msgspec.field(default_factory=Trusted)

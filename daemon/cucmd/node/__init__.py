@@ -6,7 +6,6 @@
     deadlines.py     deadlines that move with the phase, and what their expiry means
     arrivals.py      what has come to the receiver since a command was typed
     zones.py         time zones by the names that nodes give them
-    reachable.py     whether the SSH server of a node speaks
     resolver.py      names of nodes in the DNS
     ports.py         what the work on a node needs of `ssh/` and `receiver/`, as protocols
 

@@ -102,7 +102,7 @@ async def _log_in(
     with _quoting(cli), PhaseClock() as clock:
         what = f"waiting for a connection to {where} (connect timeout)"
         clock.start(Code.CONNECT_TIMEOUT, timeouts.connect, what)
-        shell = await open_shell(task, connected, enter, cli.mask)
+        shell = await open_shell(task, connected, enter, cli.mask, report)
         session = NodeSession(shell, transcript, cli)
         trial.push_async_callback(close_session, session, timeouts.grace)
         report.session(session)

@@ -56,13 +56,20 @@ class OpenShell(Protocol):
         on_connected: Callable[[], None],
         on_phase: Callable[[Phase], None],
         mask: Callable[[str], str],
+        report: Report,
     ) -> Shell:
-        """Connects and logs in. Raises `NodeFailed`.
+        """Connects and logs in. Raises `NodeFailed`, and what `report.password` raises.
 
         on_connected: called once the TCP connection is open.
         on_phase: called with `Phase.LOGIN` once authentication begins.
         mask: removes secrets from the node's text before it is used in a message.
+        report: `password` is called before the password is sent first, and `authenticated` once the
+            node has accepted the login.
         """
+
+
+class Postponed(Exception):
+    """The password must not be sent now: the work on the node begins again, once it may be."""
 
 
 class KnowsHostKey(Protocol):
@@ -239,6 +246,15 @@ class Report(Protocol):
 
     def attempt(self, number: int) -> None: ...
     def phase(self, phase: Phase) -> None: ...
+    def password(self) -> None:
+        """The password is to be sent, for the first time on this connection.
+
+        Raises `NodeFailed` or `Postponed` if it must not be: nothing is sent then.
+        """
+
+    def authenticated(self) -> None:
+        """The node has accepted the login."""
+
     def clock(self, zone: str | None, ahead: float) -> None:
         """What the node says about its clock: the name of its zone, None where it is not known,
         and how many seconds it is ahead of ours.

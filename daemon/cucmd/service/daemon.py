@@ -39,7 +39,6 @@ from cucmd.jobs.recovery import drop_half_written
 from cucmd.jobs.services import JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import NodeTask, Report
-from cucmd.node.reachable import speaks
 from cucmd.node.resolver import Resolver, locate
 from cucmd.node.zones import zone_of
 from cucmd.paths import private_socket
@@ -146,7 +145,7 @@ async def _daemon(
             elapsed = Elapsed(config.daemon.state_directory / "elapsed.json")
             await go_on_counting(store, elapsed)
             admission = Admission(config.limits)
-            services = JobServices(store, Feed(), admission, work, locate, elapsed.seconds, speaks)
+            services = JobServices(store, Feed(), admission, work, locate, elapsed.seconds)
             signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on
             directory = config.daemon.state_directory / "jobs"
             async with open_supervisor(services, directory, config.limits) as supervisor:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from cucmd.config import NodeSettings
 from cucmd.job import Phase
-from cucmd.node.ports import NodeTask, Shell, UploadTarget
+from cucmd.node.ports import NodeTask, Report, Shell, UploadTarget
 from cucmd.receiver.server import Receiver
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.known_line import HostKey
@@ -34,6 +34,7 @@ class Ssh:
         on_connected: Callable[[], None],
         on_phase: Callable[[Phase], None],
         mask: Callable[[str], str],
+        report: Report,
     ) -> Shell:
         return await open_shell(
             task.host,
@@ -44,6 +45,8 @@ class Ssh:
             self._known,
             on_connected=on_connected,
             on_phase=on_phase,
+            on_password=report.password,
+            on_authenticated=report.authenticated,
             mask=mask,
         )
 

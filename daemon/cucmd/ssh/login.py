@@ -22,10 +22,12 @@ kind, and release 15 refuses it. OpenSSH's client has the same order.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 import asyncssh
+import msgspec
 from asyncssh.saslprep import SASLPrepError, saslprep
 from msgspec.structs import replace
 
@@ -47,6 +49,14 @@ _SECOND_FACTOR = re.compile(r"\b(?:code|passcode|pin|otp|one-time|token|factor)\
 _PASSWORD, _INTERACTIVE = "password", "keyboard-interactive"
 
 
+class Steps(msgspec.Struct, frozen=True):
+    """What is called as a login comes further: see `open_shell`."""
+
+    phase: Callable[[Phase], None]
+    password: Callable[[], None] = lambda: None
+    authenticated: Callable[[], None] = lambda: None
+
+
 class Login(Opener):
     """One login. All methods but `forget` and `progress` are asyncssh's callbacks."""
 
@@ -56,7 +66,7 @@ class Login(Opener):
         credentials: tuple[str, str],
         policy: Policy,
         known: KnownHosts,
-        on_phase: Callable[[Phase], None],
+        steps: Steps,
         mask: Mask,
     ) -> None:
         super().__init__(_checked(node, *credentials), legacy=policy.legacy_algorithms)
@@ -64,7 +74,8 @@ class Login(Opener):
         self._password: str | None = credentials[1]
         self._policy = policy
         self._known = known
-        self._on_phase = on_phase
+        self._steps = steps
+        self._announced = False  # that the password is sent
         self._mask = mask
         self._key: HostKey | None = None
         self._authenticating = False
@@ -109,17 +120,35 @@ class Login(Opener):
     def begin_auth(self, username: str) -> None:
         assert self._key is not None, "asyncssh has asked about the key, and verified its signature"
         self._authenticating = True
-        try:
+        with self._ending():
             self._known.accept(*self._node, self._key, self._policy)
-            self._on_phase(Phase.LOGIN)
-        except Exception as defect:
-            self.verdict = defect  # a changed key, or an error of `on_phase`
+            self._steps.phase(Phase.LOGIN)
+
+    def auth_completed(self) -> None:
+        with self._ending():
+            self._steps.authenticated()
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """What is raised in the body is why this side ends the connection."""
+        try:
+            yield
+        except Exception as error:
+            self.verdict = error
             raise
+
+    def _announce(self) -> None:
+        """To be called before the password is given to asyncssh."""
+        if not self._announced:
+            self._announced = True
+            with self._ending():
+                self._steps.password()
 
     def password_auth_requested(self) -> str | None:
         """The password, once. None: another method is to be tried, if any is left."""
         if not self._begin(_PASSWORD):
             return None
+        self._announce()
         self._sent_by.add(_PASSWORD)
         return self._password
 
@@ -186,6 +215,7 @@ class Login(Opener):
             answers.append(self.username if echo else self._password or "")
         self._passwords_sent = sent
         if sent:
+            self._announce()
             self._sent_by.add(_INTERACTIVE)
         return answers
 

@@ -21,7 +21,7 @@ from cucmd.ssh.causes import Mask, failed_login, printable
 from cucmd.ssh.inbox import Inbox
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.link import Link, connect, options
-from cucmd.ssh.login import Login
+from cucmd.ssh.login import Login, Steps
 
 __all__ = ["Policy", "Shell", "open_shell"]
 
@@ -100,6 +100,8 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
     *,
     on_connected: Callable[[], None] = lambda: None,
     on_phase: Callable[[Phase], None],
+    on_password: Callable[[], None] = lambda: None,
+    on_authenticated: Callable[[], None] = lambda: None,
     mask: Mask,
 ) -> Shell:
     """Connects, logs in with the password, and starts a shell on a PTY.
@@ -110,6 +112,9 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
         authentication begins: the caller replaces the connect deadline by the login deadline.
         Runs on the event loop, not in the caller's task, so it must not block. What it raises
         ends the connection and is raised here.
+    on_password: called before the password is sent first on this connection, as `on_phase`; if it
+        raises, the password is not sent.
+    on_authenticated: called when the node has accepted the login, likewise.
     mask: removes secrets from the node's text before it is used in a message.
 
     Has no deadline of its own. Cancelled at any point, it leaves no socket open. Must be called
@@ -120,7 +125,8 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
     algorithms = client_algorithms(legacy=policy.legacy_algorithms)
     types = frozenset(line.algorithm for line in known.trusted(host, port))
     settings = options(algorithms, tuple(host_key_order(algorithms, types)))
-    login = Login((host, port), (username, password), policy, known, on_phase, mask)
+    steps = Steps(on_phase, on_password, on_authenticated)
+    login = Login((host, port), (username, password), policy, known, steps, mask)
     inbox = Inbox(mask)
     try:
         link = Link(await connect(host, port), login)

@@ -126,13 +126,14 @@ class _Seen:
         self.put(prompt=True)
         return session
 
-    async def _open(
+    async def _open(  # noqa: PLR0917  # as `OpenShell`
         self,
         open_shell: OpenShell,
         task: NodeTask,
         on_connected: Callable[[], None],
         on_phase: Callable[[Phase], None],
         mask: Callable[[str], str],
+        report: Report,
     ) -> Shell:
         """Opens a shell. What an earlier attempt has seen is forgotten."""
         self._checked = self._nothing
@@ -146,7 +147,7 @@ class _Seen:
                 self.put(host_key=self._accepted_key())
             on_phase(phase)
 
-        shell = await open_shell(task, connected, entered, mask)
+        shell = await open_shell(task, connected, entered, mask, report)
         self.put(login=True)
         return shell
 

@@ -1,17 +1,18 @@
 """A login that nodes refuse is not tried on all of them, in virtual time with scripted nodes."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import trio
 from msgspec.structs import replace
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from cucmd.failure import Code, fail
+from cucmd.failure import Code, Failure, NodeFailed, fail
 from cucmd.job import Collect, Job, Phase, Timeouts
-from cucmd.jobs.hold_back import Trusted
-from cucmd.node.ports import Credentials, NodeTask, Report, Retry
+from cucmd.jobs.hold_back import NEXT_AFTER, HoldBack, Trusted
+from cucmd.node.ports import Credentials, NodeTask, Postponed, Report, Retry
 from rig.supervised import (
     SupervisorHarness,
     fails_with,
@@ -25,14 +26,16 @@ MANY = [f"n{number}" for number in range(12)]
 
 async def logs_in(task: NodeTask, report: Report) -> tuple[str, ...]:
     report.phase(Phase.LOGIN)
-    report.phase(Phase.PREPARE)
+    report.password()
+    report.authenticated()
     return ()
 
 
 async def logs_in_and_works(task: NodeTask, report: Report) -> tuple[str, ...]:
     report.phase(Phase.LOGIN)
+    report.password()
     await trio.sleep(1)
-    report.phase(Phase.PREPARE)
+    report.authenticated()
     await trio.sleep(10)
     return ()
 
@@ -101,7 +104,7 @@ async def test_a_node_that_fails_for_another_reason_passes_the_turn(
         assert harness.contacted[:6] == MANY[:6]
 
 
-async def test_a_node_that_hangs_passes_the_turn_at_its_own_deadline(
+async def test_a_node_that_hangs_passes_the_turn_and_ends_at_its_own_deadline(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
@@ -117,7 +120,7 @@ async def test_nodes_that_wait_end_with_their_job(
 ) -> None:
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours["n0"] = hang
-        job = await run(harness, 8, timeouts=Timeouts(job=5))
+        job = await run(harness, 8, timeouts=Timeouts(job=NEXT_AFTER / 2))
         assert codes(job) == ["job_timeout"] * len(MANY)
         assert harness.contacted == ["n0"]
 
@@ -182,84 +185,140 @@ async def test_a_credential_that_has_worked_on_the_cluster_is_not_held_back(
         assert harness.contacted == MANY[:2]
 
 
-DOWN = MANY[:5]
-CONNECT = 30.0
+# Nodes in every order, each with the time after which it does what it does.
+
+TIMEOUT = 60.0
+KINDS = ("hangs before", "hangs after", "refuses", "dead", "healthy")
 
 
-async def speaks_unless_down(host: str, port: int) -> bool:
-    if host in DOWN:
-        await trio.sleep_forever()
-    return True
+class Account:
+    """What nodes see of one login. `right`: whether its password is."""
+
+    def __init__(self, kinds: Sequence[str], *, right: bool) -> None:
+        self.tasks = [_task("secret", node) for node in map(str, range(len(kinds)))]
+        self.kinds = dict(zip((task.node for task in self.tasks), kinds, strict=True))
+        self.right = right
+        self.began = trio.current_time()
+        self.hold_back = HoldBack(self.tasks, Trusted(), try_all=False)
+        self.seen = 0  # passwords that were sent before one was accepted
+        self.worked_at: float | None = None
+        self.failures: dict[str, Failure | None] = {}
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._tick)
+            async with trio.open_nursery() as nodes:
+                for task in self.tasks:
+                    nodes.start_soon(self._run_node, task)
+                    await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            await trio.sleep(0.5)
+            self.hold_back.look()
+
+    async def _run_node(self, task: NodeTask) -> None:
+        while (ending := await self.hold_back.wait(task)) is None:
+            ending = None
+            try:
+                await self._log_in(task)
+            except NodeFailed as error:
+                ending = error.failure
+            except Postponed:
+                continue
+            finally:
+                self.hold_back.ended(task, ending)
+            break
+        self.failures[task.node] = ending
+
+    async def _log_in(self, task: NodeTask) -> None:
+        kind = self.kinds[task.node]
+        if kind == "dead":
+            raise fail(Code.CONNECTION_REFUSED, "dead")
+        await trio.sleep(TIMEOUT if kind == "hangs before" else 0.1)
+        if kind == "hangs before":
+            raise fail(Code.CONNECT_TIMEOUT, "hangs")
+        if kind == "slow":  # all of them at the same moment
+            await trio.sleep_until(self.began + 20)
+        self.hold_back.password(task)
+        self.seen += self.worked_at is None
+        await trio.sleep(TIMEOUT if kind == "hangs after" else 0.1)
+        if kind == "hangs after":
+            raise fail(Code.LOGIN_TIMEOUT, "hangs")
+        if kind == "refuses" or not self.right:
+            raise fail(Code.AUTH_FAILED, "refused")
+        self.hold_back.worked(task)
+        if self.worked_at is None:
+            self.worked_at = trio.current_time()
 
 
-async def cannot_be_reached(task: NodeTask, report: Report) -> tuple[str, ...]:
-    await trio.sleep(CONNECT)
-    raise fail(Code.CONNECT_TIMEOUT, "it is down")
+@pytest.mark.parametrize("right", [True, False])
+@pytest.mark.parametrize("kinds", list(itertools.permutations(KINDS)))
+async def test_no_account_sees_a_third_login(
+    kinds: tuple[str, ...], autojump_clock: MockClock, *, right: bool
+) -> None:
+    account = Account((*kinds, "refuses", "healthy"), right=right)
+    await account.run()
+    assert account.seen <= 2
+    assert set(account.failures) == set(account.kinds), "each has ended"
 
 
-async def test_nodes_that_are_down_do_not_hold_up_the_others(
+@pytest.mark.parametrize("right", [True, False])
+async def test_nodes_that_ask_late_and_together_are_postponed(
+    autojump_clock: MockClock, *, right: bool
+) -> None:
+    account = Account(["slow"] * 6, right=right)
+    await account.run()
+    assert account.seen == 2
+    refused = [failed for failed in account.failures.values() if failed is not None]
+    assert len(refused) == (0 if right else 6)
+    assert sum("not tried" in failed.message for failed in refused) == (0 if right else 4)
+
+
+@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize("place", range(6))
+async def test_a_healthy_node_is_found_without_a_timeout(
+    after: int, place: int, autojump_clock: MockClock
+) -> None:
+    kinds = ["hangs before"] * (5 - after) + ["hangs after"] * after
+    kinds.insert(place, "healthy")
+    account = Account(kinds, right=True)
+    began = trio.current_time()
+    await account.run()
+    assert account.worked_at is not None
+    assert account.worked_at - began <= place * (NEXT_AFTER + 0.5) + 1
+
+
+async def test_what_two_nodes_have_not_answered_is_not_tried_on_a_third(
+    autojump_clock: MockClock,
+) -> None:
+    account = Account(["hangs after", "hangs after", "healthy"], right=True)
+    await account.run()
+    assert account.seen == 2
+    assert [failed and failed.code for failed in account.failures.values()] == [
+        Code.LOGIN_TIMEOUT,
+        Code.LOGIN_TIMEOUT,
+        Code.AUTH_FAILED,
+    ]
+    assert "0 and 1 did not answer" in str(account.failures["2"])
+
+
+async def test_a_node_that_is_postponed_is_contacted_again(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    async with supervisor_harness(tmp_path, speaks=speaks_unless_down) as harness:
-        harness.behaviours = dict.fromkeys(MANY, logs_in_and_works)
-        harness.behaviours |= dict.fromkeys(DOWN, cannot_be_reached)
-        began = trio.current_time()
-        job = await run(harness, 40)
-        assert codes(job) == ["connect_timeout"] * 5 + [None] * 7
-        assert harness.contacted[0] not in DOWN
-        # One login alone, then all the others at once.
-        assert trio.current_time() - began == pytest.approx(1 + CONNECT, abs=1)
+    async def slow(task: NodeTask, report: Report) -> tuple[str, ...]:
+        await trio.sleep(NEXT_AFTER * (5 - int(task.node[1:])))  # all ask at about the same time
+        report.password()
+        await trio.sleep(2)
+        report.authenticated()
+        return ()
 
-
-async def test_a_wrong_password_is_tried_on_two_nodes_also_beside_some_that_are_down(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with supervisor_harness(tmp_path, speaks=speaks_unless_down) as harness:
-        harness.behaviours = dict.fromkeys(MANY, fails_with(Code.AUTH_FAILED))
-        job = await run(harness, 40)
-        assert len(harness.contacted) == 2
-        assert not {*harness.contacted} & {*DOWN}
-        assert codes(job) == ["auth_failed"] * len(MANY)
-
-
-@pytest.mark.parametrize("answer", [trio.sleep_forever, trio.lowlevel.checkpoint])
-async def test_if_none_speaks_each_is_contacted_all_the_same(
-    tmp_path: Path, answer: Callable, autojump_clock: MockClock
-) -> None:
-    async def speaks(host: str, port: int) -> bool:
-        await answer()
-        return False
-
-    async with supervisor_harness(tmp_path, speaks=speaks) as harness:
-        harness.behaviours = dict.fromkeys(MANY, cannot_be_reached)
-        job = await run(harness, 8)
-        assert codes(job) == ["connect_timeout"] * len(MANY)
-        assert sorted(harness.contacted) == sorted(MANY)
-
-
-async def test_a_node_that_is_looked_at_is_cancelled_at_once(tmp_path: Path) -> None:
-    async with supervisor_harness(tmp_path, speaks=speaks_unless_down) as harness:
-        harness.behaviours = dict.fromkeys(MANY, hang)
-        job_id = await harness.start(*MANY, concurrency=40, try_all=False)
-        await harness.running(job_id)
-        job, _ = await harness.supervisor.cancel(job_id, DOWN)
-        assert statuses(job)[:5] == ["cancelled"] * 5
-        await harness.supervisor.cancel(job_id, None)
-        await harness.ended(job_id)
-        assert len(harness.contacted) == 1
-
-
-async def test_the_only_node_with_its_login_is_not_looked_at(tmp_path: Path) -> None:
-    looked_at = []
-
-    async def speaks(host: str, port: int) -> bool:
-        looked_at.append(host)
-        return True
-
-    async with supervisor_harness(tmp_path, speaks=speaks) as harness:
-        harness.behaviours["n0"] = logs_in
-        await harness.ended(await harness.start("n0", try_all=False))
-        assert (harness.contacted, looked_at) == (["n0"], [])
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = dict.fromkeys(MANY[:4], slow)
+        job = await harness.ended(await harness.start(*MANY[:4], concurrency=8, try_all=False))
+        assert codes(job) == [None] * 4
+        assert len(harness.contacted) > 4
 
 
 def test_another_password_of_the_same_credential_has_not_worked() -> None:
@@ -270,17 +329,17 @@ def test_another_password_of_the_same_credential_has_not_worked() -> None:
     assert not trusted.has(_task("another"))
 
 
-def _task(password: str) -> NodeTask:
+def _task(password: str, node: str = "a") -> NodeTask:
     login = Credentials("administrator", password)
     made = NodeTask(
-        "x", "a", "a", 22, login, Collect(("x",)), Timeouts(), Retry(1, 1, 1), Path("x")
+        "x", node, node, 22, login, Collect(("x",)), Timeouts(), Retry(1, 1, 1), Path("x")
     )
     return replace(made, credential="lab", cluster="berlin")
 
 
 async def logged_in(task: NodeTask, report: Report) -> None:
-    report.phase(Phase.LOGIN)
-    report.phase(Phase.PREPARE)
+    report.password()
+    report.authenticated()
 
 
 async def fail_auth(task: NodeTask, report: Report) -> None:

@@ -9,7 +9,7 @@ from cucmd.failure import NodeFailed
 from cucmd.job import Phase
 from cucmd.ssh import login as login_module
 from cucmd.ssh.known_hosts import KnownHosts, Policy
-from cucmd.ssh.login import Login
+from cucmd.ssh.login import Login, Steps
 
 SECRET = "correct horse battery"
 HIDDEN, SHOWN = False, True
@@ -30,7 +30,7 @@ def login(known, phases, monkeypatch) -> Login:
     # Keys of ours instead of asyncssh's.
     monkeypatch.setattr(login_module, "public_key", lambda key: key)
     address, credentials = ("node.example", 22), ("administrator", SECRET)
-    return Login(address, credentials, Policy(), known, phases.append, str)
+    return Login(address, credentials, Policy(), known, Steps(phases.append), str)
 
 
 def show(login: Login, key: Any) -> bool:
@@ -130,6 +130,36 @@ def test_a_request_for_a_new_password_ends_the_login(login, prompt):
 def test_too_many_prompts_get_no_answer(login):
     prompts = [(f"{number}: ", HIDDEN) for number in range(11)]
     assert login.kbdint_challenge_received("", "", "", prompts) is None
+
+
+def test_it_is_said_once_that_the_password_is_sent(known):
+    said = []
+    steps = Steps(said.append, lambda: said.append("password"), lambda: said.append("in"))
+    login = Login(("node.example", 22), ("a", SECRET), Policy(), known, steps, str)
+    offer(login, "keyboard-interactive")
+    login.kbdint_auth_requested()
+    login.kbdint_challenge_received("", "", "", [])
+    assert said == [], "a message was acknowledged"
+    login.kbdint_challenge_received("", "", "", [("Password: ", HIDDEN)])
+    offer(login, "password")
+    assert login.password_auth_requested() == SECRET
+    login.auth_completed()
+    assert said == ["password", "in"]
+
+
+def test_a_password_that_must_not_be_sent_is_not_sent(known):
+    def refuse():
+        raise RuntimeError("not now")
+
+    for ask in (
+        lambda login: login.password_auth_requested(),
+        lambda login: login.kbdint_challenge_received("", "", "", [("Password: ", HIDDEN)]),
+    ):
+        steps = Steps(lambda _: None, refuse)
+        login = Login(("node.example", 22), ("a", SECRET), Policy(), known, steps, str)
+        with pytest.raises(RuntimeError, match="not now"):
+            ask(login)
+        assert isinstance(login.verdict, RuntimeError), "it ends the connection"
 
 
 def test_forget_removes_the_password(login):

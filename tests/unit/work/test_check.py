@@ -207,7 +207,7 @@ async def attempted(folder: Path, codes: Sequence[Code]) -> tuple[Code, Checked 
     task = replace(check_task(folder, receiver=True), retry=Retry(len(codes), 1, 15))
     left, report = list(codes), RecordedReport()
 
-    async def open_shell(task: NodeTask, on_connected, on_phase, mask) -> Node:
+    async def open_shell(task: NodeTask, on_connected, on_phase, mask, report) -> Node:
         await trio.lowlevel.checkpoint()
         code = left.pop(0)
         if len(left) == len(codes) - 1:
