@@ -147,7 +147,7 @@ class Cases:
             with refusals_of_files():
                 job = await self._whole(job.job_id)
                 if not request.verify:
-                    if await is_gone(job, self._supervisor.directory(job.job_id)):
+                    if is_gone(job, self._supervisor.directory(job.job_id)):
                         raise FilesDeleted(job.job_id)
                     job = await self._coverage.with_coverage(job, _WAIT_FOR_COVERAGE)
                 archive = Archive(

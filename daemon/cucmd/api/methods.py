@@ -164,14 +164,14 @@ class Jobs:
         that have succeeded nothing is left, as after a call that deletes it.
         """
         job = await self._supervisor.find(job_id)
-        if await is_gone(job, self._supervisor.directory(job.job_id)):
+        if is_gone(job, self._supervisor.directory(job.job_id)):
             raise FilesDeleted(job.job_id)
 
     async def status(self, caller: Caller, request: structs.StatusRequest) -> structs.JobReply:
         with refusals():
             job = await self._supervisor.find(request.job_id)
         self._asked(job)
-        gone = await is_gone(job, self._supervisor.directory(job.job_id))
+        gone = is_gone(job, self._supervisor.directory(job.job_id))
         return structs.JobReply(self._wire(job, gone=gone))
 
     async def list(self, caller: Caller, request: structs.ListRequest) -> structs.ListReply:

@@ -141,7 +141,7 @@ class Coverage:
         if job is None or not job.closed or not isinstance(job.work, Collect):
             return
         directory = self._directory(job_id)
-        if job.files_deleted or await is_gone(job, directory):
+        if job.files_deleted or is_gone(job, directory):
             return
         said: dict[str, Covered] = {}
         left = iter([node for node in job.nodes if node.coverage is None])

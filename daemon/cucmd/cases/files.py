@@ -11,8 +11,6 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-import trio
-
 from cucmd.job import OUTPUT, Job, Node, Succeeded
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile
@@ -36,11 +34,15 @@ def counts(file: ReceivedFile, node: Node) -> bool:
     return not isinstance(node.state, Succeeded) or file.attempt in (0, node.attempt)
 
 
-async def is_gone(job: Job, directory: Path) -> bool:
-    """Whether somebody has removed what a closed job collected, and not by a call."""
+def is_gone(job: Job, directory: Path) -> bool:
+    """Whether somebody has removed what a closed job collected, and not by a call.
+
+    Asked at each `Status`. A thread for it would cost ten times as much as the kernel's answer,
+    which is from memory mostly.
+    """
     if not job.closed or not any(node.files_received for node in job.nodes):
         return False
-    return not await trio.Path(directory).exists()
+    return not directory.exists()
 
 
 def folder(node: Node) -> str:
