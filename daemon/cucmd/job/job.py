@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from itertools import compress, count
+from operator import is_not
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -215,12 +217,18 @@ class Job(msgspec.Struct, frozen=True):
 
     def revised(self, before: Job) -> Job:
         """The job with the next revision after `before`, as have the nodes that differ."""
-        revision = before.revision + 1
-        nodes = tuple(
-            new if new is old else msgspec.structs.replace(new, revision=revision)
-            for old, new in zip(before.nodes, self.nodes, strict=True)
-        )
-        return msgspec.structs.replace(self, nodes=nodes, revision=revision)
+        revision, nodes = before.revision + 1, list(self.nodes)
+        for position in self.changed_since(before):
+            nodes[position] = msgspec.structs.replace(nodes[position], revision=revision)
+        return msgspec.structs.replace(self, nodes=tuple(nodes), revision=revision)
+
+    def changed_since(self, before: Job) -> list[int]:
+        """The positions of the nodes that are not the same objects as in `before`.
+
+        Each change of a node asks for them, several times. A loop in Python over all nodes would
+        cost more than the change.
+        """
+        return list(compress(count(), map(is_not, before.nodes, self.nodes)))
 
     def _ended_if_settled(self, now: datetime) -> Job:
         if self.ended or not all(node.settled for node in self.nodes):

@@ -6,8 +6,9 @@ From memory to the watchers
 ---------------------------
     `changed(job)`    notes the newest state, under the next version number
     `run`             saves the newest state in one transaction, then publishes it; states that
-                      follow each other while a save is under way share the next save
-    `durable()`       waits until the state of this moment is saved
+                      follow each other while a save is under way, and within `GATHER` after it,
+                      share the next save
+    `durable()`       waits until the state of this moment is saved, which is begun at once
     `show(job)`       publishes new figures (files, bytes) without a save; not while a state waits
                       to be saved, because the job with the figures would have that state too
     `visible_state`   what may be shown meanwhile: the last state that was saved
@@ -43,6 +44,10 @@ log = logging.getLogger(__name__)
 # Seconds after which what the store did not take is tried again.
 RETRY_AFTER = 1.0
 
+# Seconds. Each of many nodes that log in changes its phase several times a second, and a save costs
+# two hand-offs between threads and a sync of the disk.
+GATHER = 0.05
+
 
 class Recorder:
     """Of one job. `run` is to be started in a task of its own."""
@@ -58,6 +63,7 @@ class Recorder:
         self._over = False
         self._changed = trio.Event()
         self._attempted = trio.Event()
+        self._wanted = trio.Event()  # somebody waits for the next save
 
     def changed(self, job: Job) -> None:
         """Notes a new state, to be saved and published. Never waits. Endings are logged."""
@@ -95,6 +101,7 @@ class Recorder:
         while self._durable < version:
             if self._over:
                 raise self._failed or StoreFailed("the daemon stops, and its disk takes nothing")
+            self._wanted.set()
             await self._attempted.wait()
             if self._failed is not None and self._durable < version:
                 raise self._failed
@@ -103,6 +110,7 @@ class Recorder:
         """No more changes: `run` returns once the last one is saved."""
         self._finishing = True
         self._changed.set()
+        self._wanted.set()
 
     def stop(self) -> None:
         """The daemon stops: what cannot be saved at the end is left to the next start."""
@@ -124,9 +132,13 @@ class Recorder:
                 if self._finishing and self._stopping:
                     return
                 await trio.sleep(RETRY_AFTER)
+            if not self._finishing:
+                with trio.move_on_after(GATHER):
+                    await self._wanted.wait()
 
     async def _save(self) -> bool:
         job, version = self._job, self._version
+        self._wanted = trio.Event()
         try:
             await self._store.save(self._saved, job)
         except StoreFailed as error:
@@ -146,8 +158,9 @@ class Recorder:
 def _log_endings(before: Job, after: Job) -> None:
     """Logs each node that has failed, and how the job has ended, as lines of its user."""
     extra = {} if after.uid is None else {"uid": after.uid, "of_job": True}
-    for old, new in zip(before.nodes, after.nodes, strict=True):
-        if new is not old and isinstance(new.state, Failed) and not old.settled:
+    for position in after.changed_since(before):
+        old, new = before.nodes[position], after.nodes[position]
+        if isinstance(new.state, Failed) and not old.settled:
             why = after.failure_of(new) or new.state.failure
             which = after.job_id, new.node
             log.warning("job %s, node %s: %s: %s", *which, why.code, why.message, extra=extra)

@@ -394,10 +394,8 @@ class JobRun:
         if after is before:
             return
         self._change(after)
-        pairs = zip(before.nodes, after.nodes, self._scopes, strict=True)
-        for node_before, node_after, scope in pairs:
-            if node_after is not node_before:
-                scope.cancel()
+        for position in after.changed_since(before):
+            self._scopes[position].cancel()
         if after.ended and not self._began:
             self._scope.cancel()
 

@@ -160,8 +160,8 @@ def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:
     """(position, node) of those that differ. Both jobs share the unchanged ones, so comparing
     them is mostly a comparison of identity.
     """
-    pairs = enumerate(zip(before.nodes, after.nodes, strict=True))
-    return [(at, new) for at, (old, new) in pairs if new is not old and new != old]
+    changed = after.changed_since(before)
+    return [(at, after.nodes[at]) for at in changed if after.nodes[at] != before.nodes[at]]
 
 
 def changed_itself(before: Job, after: Job) -> bool:

@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.jobs.events import Feed
-from cucmd.jobs.recorder import Recorder
+from cucmd.jobs.recorder import GATHER, Recorder
 from cucmd.store import StoreFailed
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -149,3 +150,36 @@ async def test_a_stop_does_not_wait_for_a_disk_that_stays_full(autojump_clock: M
             recorder.stop()
             recorder.finish()
     assert store.saved == []
+
+
+async def test_what_changes_within_a_moment_is_saved_together(autojump_clock: MockClock) -> None:
+    """Of many nodes that log in, each changes several times: that costs no save each."""
+    many, changes = 100, 6
+    store = SlowStore()
+    job = replace(QUEUED, nodes=tuple(Node(str(number)) for number in range(many))).begin(NOW)
+    recorder = Recorder(job, store, Feed())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(recorder.run)
+        for number in range(changes * many):
+            await trio.sleep(0.001)
+            job = job.replace_node(number % many, Node(str(number)), NOW)
+            recorder.changed(job)
+        recorder.finish()
+    assert store.saved[-1][1] is job
+    assert len(store.saved) <= changes * many * 0.001 / GATHER + 2
+
+
+async def test_who_waits_for_a_save_does_not_wait_for_what_follows(
+    autojump_clock: MockClock,
+) -> None:
+    recorder = Recorder(QUEUED, SlowStore(), Feed())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(recorder.run)
+        running = QUEUED.begin(NOW)
+        began = trio.current_time()
+        recorder.changed(running)
+        await recorder.durable()
+        recorder.changed(running.cancel(NOW))
+        await recorder.durable()
+        assert trio.current_time() == began
+        recorder.finish()
