@@ -203,10 +203,22 @@ class Receiver:
         has received, while nobody connects.
         """
         for connection in tuple(self._connections):
-            reason = connection.excess()
+            try:
+                reason = connection.excess()
+            except Exception:
+                # A defect that one connection shows must not end the others.
+                _log.exception("%s: the check of a connection failed", connection.source)
+                reason = "its check failed"
             if reason:
                 self.refusals.add(f"cut because {reason}", connection.source)
-                connection.abort()
+                self._cut(connection)
+
+    def _cut(self, connection: Connection) -> None:
+        try:
+            connection.abort()
+        except Exception:
+            _log.exception("%s: a connection cannot be cut", connection.source)
+            self.forget(connection, connection.source)  # nothing will say that it has ended
 
     async def close(self) -> None:
         """Revokes all targets, cuts all connections; 2 s at most. No new one may come any more."""
@@ -215,7 +227,7 @@ class Receiver:
         for target in tuple(self._targets.values()):
             target.revoke()
         for connection in tuple(self._connections):
-            connection.abort()
+            self._cut(connection)
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
             while self._connections:
                 await run_callbacks()

@@ -14,7 +14,9 @@ import pytest
 import trio
 
 from cucmd.receiver import listener
+from cucmd.receiver.packets import Kind
 from rig import attackers
+from rig import sftp_words as words
 
 
 @contextmanager
@@ -88,6 +90,34 @@ async def test_the_largest_group_is_not_computed_even_where_group_exchange_is_al
 
     async with open_with(legacy=True) as receiver:
         assert await other.run(ask, receiver.port) == 2048
+
+
+@pytest.mark.parametrize("broken", [("excess",), ("excess", "abort")], ids="/".join)
+async def test_a_defect_in_the_check_of_one_connection_ends_no_other(
+    receiver: Any, open_target: Any, other: Any, until: Any, caplog: Any, broken: tuple[str, ...]
+) -> None:
+    def fail() -> None:
+        raise KeyError("a defect")
+
+    def push(target: Any) -> None:
+        """Asks on an old connection until the other one is gone, and on a new one after that."""
+        with other.raw_sftp(target) as raw:
+            while len(receiver._connections) > 1:
+                assert raw.ask(words.on_path(Kind.STAT, 1, b"/")).kind == Kind.ATTRS
+            assert raw.ask(words.on_path(Kind.STAT, 1, b"/")).kind == Kind.ATTRS
+        with other.raw_sftp(target):
+            pass
+
+    with await other.run(lambda: Entered(lambda: stranger(receiver.port))) as _:
+        await until(lambda: receiver._connections)
+        [connection] = receiver._connections
+        for name in broken:
+            setattr(connection, name, fail)
+        await other.run(push, open_target(receiver))
+    assert caplog.text.count("KeyError: 'a defect'") == len(broken)
+    if "abort" in broken:
+        connection._connection.abort()
+    await until(lambda: not receiver._connections)
 
 
 @pytest.mark.long
