@@ -8,10 +8,13 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import cucmctl
 import cucmd
@@ -237,3 +240,14 @@ def test_importing_the_client_loads_no_event_loop() -> None:
     command = [sys.executable, "-c", program]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("library", ["asyncssh", "trio-asyncio"])
+def test_of_a_library_whose_private_parts_are_used_no_later_minor_version_is_let_in(
+    library: str,
+) -> None:
+    project = tomllib.loads((DAEMON.parent.parent / "pyproject.toml").read_text())["project"]
+    bounds = {one.name: one.specifier for one in map(Requirement, project["dependencies"])}
+    major, minor, *_ = map(int, version(library).split("."))
+    assert version(library) in bounds[library]
+    assert f"{major}.{minor + 1}.0" not in bounds[library]
