@@ -151,13 +151,15 @@ class KnownHosts:
         return key.fingerprint in {line.fingerprint for line in self.trusted(host, port)}
 
     def forget(self, node: str) -> int:
-        """Removes the keys of exactly that node; durable on return. Returns how many they were.
+        """Removes the keys of exactly that node; durable on return. Returns how many they were:
+        where there is none, nothing is written.
 
-        A line for several names loses this one and stays for the others; lines with a wildcard
-        and @revoked lines stay. Raises InvalidNode, and OSError if the file cannot be written: then
-        the keys stay known.
+        A line for several names loses this one and stays for the others, comment included; lines
+        with a wildcard and @revoked lines stay. Raises InvalidNode, and OSError if the file cannot
+        be read or written: then the keys stay known.
         """
         names = host_names(*parse_node(node))
+        self.load()  # a line may have been added by hand
 
         def change(lines: Lines) -> Lines:
             kept = (_without(line, names) for line in lines)
@@ -165,8 +167,10 @@ class KnownHosts:
 
         with self._lock:
             count = sum(_without(line, names) != line for line in self._lines)
-            self._change(change)
-        self._save_or_undo(change)
+            if count:
+                self._change(change)
+        if count:
+            self._save_or_undo(change)
         return count
 
     def entries(self) -> tuple[tuple[str, HostLine], ...]:
@@ -228,7 +232,8 @@ class KnownHosts:
 
     def _read(self) -> Lines:
         try:
-            text = self.path.read_text(encoding="utf-8", errors="surrogateescape")
+            # Not as text: the line ends of other lines would change.
+            text = self.path.read_bytes().decode("utf-8", "surrogateescape")
         except FileNotFoundError:
             return []
         return text.split("\n")[:-1] if text.endswith("\n") else text.split("\n")
@@ -240,6 +245,9 @@ def _adding(host: str, port: int, key: HostKey) -> Change:
 
 
 def _without(text: str, names: tuple[str, ...]) -> str | None:
-    """The line without these names; None if no other name is left."""
+    """The line without these names, and else as it is; None if no other name is left."""
     line = parse_line(text)
-    return text if line is None or line.revoked else line.without(names)
+    if line is None or line.revoked:
+        return text
+    hosts = line.hosts_without(names)
+    return text.replace(line.hosts, hosts, 1) if hosts else None

@@ -48,13 +48,9 @@ class HostLine(HostKey, frozen=True, kw_only=True):
             return False
         return any(_matches(one, names) for one in patterns if not one.startswith("!"))
 
-    def without(self, names: tuple[str, ...]) -> str | None:
-        """The line without exactly these names; None if no other is left."""
-        patterns = self.hosts.split(",")
-        left = [one for one in patterns if not _is_name(one, names)]
-        if not left:
-            return None
-        return str(msgspec.structs.replace(self, hosts=",".join(left)))
+    def hosts_without(self, names: tuple[str, ...]) -> str:
+        """The first field without exactly these names; "" if no other is left."""
+        return ",".join(one for one in self.hosts.split(",") if not _is_name(one, names))
 
 
 def host_name(host: str, port: int) -> str:

@@ -135,6 +135,34 @@ def test_forget_returns_how_many_keys_and_leaves_the_others(known, make_key):
     assert known.forget("nobody.example") == 0
 
 
+def test_forget_changes_nothing_but_the_name(known, make_key):
+    """As a person or another program writes such lines: comments, TABs, CRLF, no end of line."""
+    before, after = (
+        f"# by hand\r\n\nnode.example,{name}other.example\t{make_key(1)} of Anna, 2024 \r\n"
+        f"  [10.0.0.1]:2022,third.example  {make_key(2)} pub\n@cert-authority * {make_key(3)} ca"
+        for name in ("gone.example,", "")
+    )
+    known.path.write_bytes(before.encode())
+    changed = known.path.stat().st_mtime_ns
+    for node in ("nobody.example", "third.example:2022", "10.0.0.1"):
+        assert known.forget(node) == 0
+    assert known.path.read_bytes() == before.encode()
+    assert known.path.stat().st_mtime_ns == changed
+    assert known.forget("gone.example") == 1
+    assert known.path.read_bytes() == f"{after}\n".encode()
+
+
+def test_forget_without_a_file_makes_none(known):
+    assert known.forget("nobody.example") == 0
+    assert not known.path.exists()
+
+
+def test_forget_counts_the_keys_that_were_added_by_hand_meanwhile(known, make_key):
+    known.path.write_text(f"node.example {make_key(1)}\n")
+    assert known.forget("node.example") == 1
+    assert known.path.read_text() == ""
+
+
 def test_a_forgotten_node_may_show_a_new_key(known, make_key):
     known.add("node.example", str(make_key(1)))
     assert known.forget("node.example") == 1
