@@ -6,6 +6,7 @@
 #   TZ            its time zone; without it the node does not say which it is
 # While there is a FIFO NODE_ROOT.busy, `file get` gathers until somebody has written to it. The
 # commands in NODE_ROOT.meanwhile run between the sizes and the push, in the folder that is pushed.
+# With NODE_EDITS=1 a command line is edited, and wraps at the width of the terminal.
 set -u
 
 workdir=$(mktemp -d)
@@ -194,8 +195,10 @@ file_delete() { # file_delete LOCATION FILE noconfirm
 }
 
 banner
-while printf 'admin:'; do
-    IFS= read -r line || { [ $? -gt 128 ] && continue; break; }
+edit=(-r)
+[ -z "${NODE_EDITS-}" ] || edit=(-r -e -p admin:)
+while [ -n "${NODE_EDITS-}" ] || printf 'admin:'; do
+    IFS= read "${edit[@]}" line || { [ $? -gt 128 ] && continue; break; }
     set -f
     # shellcheck disable=SC2086  # the appliance splits at blanks too, and knows no quotes
     set -- $line

@@ -161,6 +161,30 @@ def test_a_node_whose_terminal_is_in_raw_mode(daemon: Daemon, make_node: MakeNod
     assert re.search(r" > \*{5}\n\S+ < \*+\n\S+ < Download directory:", transcript)
 
 
+def test_a_node_that_wraps_at_the_width_of_its_terminal(
+    daemon: Daemon, make_node: MakeNode
+) -> None:
+    """In a part of the echo that has wrapped, the pattern would look like a question."""
+    one = make_node(9, command=f"NODE_EDITS=1 {SCRIPT}")
+    folder = one.root.joinpath("log", *("trace" * 30 for _ in range(3)))
+    folder.mkdir(parents=True)
+    (folder / "messages").write_text("a line\n" * 1000)
+    path, match = str(folder.relative_to(one.root)), f"(y/n):|{'x' * 500}"
+    with daemon.client() as client:
+        window = structs.Collection(
+            paths=(path,), since="2026-01-02T03:04:05Z", until="2026-01-03T00:00:00Z", match=match
+        )
+        login = structs.Login(one.username, one.password)
+        job = client.wait(client.start([one.address], login=login, collection=window).job_id)
+    assert statuses(job) == ["succeeded"], node(job, 0).failure
+    assert digests(received(Path(job.directory), one.address)) == digests(one.root)
+    transcript = Path(job.directory, one.address.replace(":", "_"), "transcript.log").read_text()
+    assert re.search(
+        rf" < .*file get activelog {path} abstime .{{29}} match {re.escape(match)}\n", transcript
+    )
+    assert transcript.count(" > y\n") == 1
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("ending", ["cancel", "command timeout"])
 def test_ctrl_c_ends_the_process_on_the_node(

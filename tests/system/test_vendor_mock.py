@@ -20,7 +20,7 @@ from cucmd.node.transcript_file import TranscriptFile
 from cucmd.ssh.bridge import open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.ssh.shell import Policy, open_shell
-from cucmd.vos import Cli, CommandDone
+from cucmd.vos import COLUMNS, Cli, CommandDone
 from rig import openssh_node, unicon_client
 from rig.openssh_node import OpenSshNode
 
@@ -50,6 +50,7 @@ async def logged_in(node: OpenSshNode, folder: Path) -> AsyncIterator[NodeSessio
             shell = await open_shell(
                 *(host, int(port), node.username, node.password),
                 *(Policy(), KnownHosts(folder / "known_hosts")),
+                columns=COLUMNS,
                 on_phase=lambda _phase: None,
                 mask=str,
             )

@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ssh",
         "store",
         "varlink",
+        "vos",
         "work",
     },
     "api": {"cases", "config", "jobs", "node", "store", "varlink", "vos"},

@@ -15,6 +15,7 @@ from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.known_line import HostKey
 from cucmd.ssh.scan import scan_host_keys
 from cucmd.ssh.shell import open_shell
+from cucmd.vos import COLUMNS
 
 
 class Ssh:
@@ -43,6 +44,7 @@ class Ssh:
             task.login.password,
             Policy(task.host_keys, task.legacy_algorithms),
             self._known,
+            columns=COLUMNS,
             on_connected=on_connected,
             on_phase=on_phase,
             on_password=report.password,

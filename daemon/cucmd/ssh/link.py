@@ -47,9 +47,9 @@ from cucmd.ssh.unread import CHECK_EVERY, LIMIT, unread
 _KEEPALIVE_SECONDS = 15
 _KEEPALIVE_COUNT = 3
 
-# vos/NODES.md, section 1: a PTY always, and wide enough that nothing wraps.
+# vos/NODES.md, section 1: a PTY always.
 _TERMINAL = "vt100"
-_COLUMNS, _ROWS = 250, 24
+_ROWS = 24
 
 # After abort() a socket is closed by the third `run_callbacks`. On a busy loop these calls may take
 # a second. The peer has no influence on it.
@@ -267,6 +267,7 @@ class Link:
         port: int,
         settings: asyncssh.SSHClientConnectionOptions,
         inbox: Inbox,
+        columns: int,
     ) -> None:
         """`authenticate`, then PTY and shell."""
         connection = await self.authenticate(host, port, settings)
@@ -274,7 +275,7 @@ class Link:
             lambda: inbox,
             request_pty="force",
             term_type=_TERMINAL,
-            term_size=(_COLUMNS, _ROWS),
+            term_size=(columns, _ROWS),
             encoding=None,
             window=WINDOW,
         )

@@ -98,6 +98,7 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
     policy: Policy,
     known: KnownHosts,
     *,
+    columns: int,
     on_connected: Callable[[], None] = lambda: None,
     on_phase: Callable[[Phase], None],
     on_password: Callable[[], None] = lambda: None,
@@ -106,6 +107,7 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
 ) -> Shell:
     """Connects, logs in with the password, and starts a shell on a PTY.
 
+    columns: of the terminal, at which the node may wrap what it echoes.
     on_connected: called when the TCP connection is open, before anything is known of the peer.
         Must not raise.
     on_phase: called with Phase.LOGIN when the node's host key has been accepted and
@@ -132,7 +134,7 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
         link = Link(await connect(host, port), login)
         try:
             on_connected()
-            await on_asyncio(link.open_shell, host, port, settings, inbox)
+            await on_asyncio(link.open_shell, host, port, settings, inbox, columns)
         except BaseException:
             link.abort()
             await link.wait_closed()

@@ -26,7 +26,7 @@ split, and memory stays bounded whatever a node sends. What is known of real nod
     texts.py         what nodes print, word for word
 """
 
-from cucmd.vos.arguments import InvalidArgument, check_word
+from cucmd.vos.arguments import COLUMNS, InvalidArgument, check_word
 from cucmd.vos.capture import (
     CaptureCommand,
     capture_path,
@@ -70,6 +70,7 @@ from cucmd.vos.transcript import Transcript
 from cucmd.vos.window import AbsTime, RelTime, Window, needs_zone, window_for
 
 __all__ = [
+    "COLUMNS",
     "LOCATIONS",
     "PAGER_OFF",
     "QUIET_QUESTION",

@@ -7,9 +7,13 @@ group words (vos/NODES.md, section 5.1).
 
 from __future__ import annotations
 
-# Longer than any path that can be typed; the terminal must be wide enough not to wrap it.
-MAX_WORD = 512
+from cucmd.vos.questions import MAX_QUESTION
+
+MAX_WORD = 512  # longer than any path that can be typed
 MAX_LINE = 2000
+# Of the terminal: a prompt or a question stands before what is typed, and nothing of it may wrap.
+# What has wrapped is not known as the echo, so a word of it may be taken for a question.
+COLUMNS = MAX_QUESTION + MAX_LINE + 1
 
 
 class InvalidArgument(ValueError):

@@ -227,6 +227,7 @@ def connect(known: KnownHosts) -> Callable[..., Awaitable[Shell]]:
                 given.get("password", PASSWORD),
                 given.get("policy", Policy()),
                 given.get("known", known),
+                columns=200,
                 on_phase=given.get("on_phase", lambda phase: None),
                 mask=given.get("mask", str),
             )

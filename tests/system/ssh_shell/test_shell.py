@@ -27,7 +27,7 @@ async def test_bytes_go_both_ways_on_a_wide_terminal(node, connect):
         received += data
     assert received == b"quit\r\nbye"
     assert node.sessions[0].received == b"show status\nquit\n"
-    assert node.terminal == ("vt100", (250, 24))
+    assert node.terminal == ("vt100", (200, 24))
     assert shell.lost is None
     assert shell.local_address == "127.0.0.1"
     await shell.aclose()

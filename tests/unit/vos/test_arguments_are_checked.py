@@ -1,11 +1,15 @@
 """What may be typed to a node: one word stays one word, and has no key in it."""
 
+from datetime import datetime
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.vos import FileGet, InvalidArgument, RelTime, check_word
+from cucmd.vos import COLUMNS, AbsTime, FileGet, InvalidArgument, RelTime, check_word
+from cucmd.vos.arguments import MAX_LINE, MAX_WORD
+from cucmd.vos.prompt import MAX_PROMPT
 from unit.vos.driver import RECEIVER, REQUEST, at_prompt
 
 
@@ -22,6 +26,19 @@ def test_the_whole_command():
         r"file get activelog cm/trace/ccm/sdl/* reltime hours 2 match SDL.*\.gz$ recurs compress"
     )
     assert FileGet("install", "*").command_line() == "file get install *"
+
+
+def test_the_terminal_is_wider_than_the_longest_command():
+    request = FileGet(
+        "inactivelog",
+        "x" * MAX_WORD,
+        AbsTime(datetime(2026, 1, 2), datetime(2026, 1, 3)),
+        "y" * MAX_WORD,
+        recurs=True,
+        compress=True,
+    )
+    assert len(request.command_line()) <= MAX_LINE
+    assert MAX_PROMPT + MAX_LINE < COLUMNS
 
 
 @pytest.mark.parametrize(
