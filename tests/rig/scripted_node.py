@@ -114,6 +114,7 @@ class Node:
     local_address = "192.0.2.1"
     peer_address = "192.0.2.9"
     port = 2222
+    prompt_shown = "admin:"
 
     def __init__(self, script: Script, nursery: trio.Nursery) -> None:
         self._script = script
@@ -139,7 +140,7 @@ class Node:
         await self._to_us.send("".join(line + end for line in lines).encode())
 
     async def prompt(self) -> None:
-        await self.say("admin:", end="")
+        await self.say(self.prompt_shown, end="")
 
     async def ask(self, question: str) -> str:
         await self.say(f"{question} ", end="")

@@ -40,6 +40,7 @@ from cucmd.vos.prompt import (
     QUIET_UNECHOED,
     QUIET_UNKNOWN,
     Prompts,
+    ends_in_prompt,
 )
 from cucmd.vos.screen import Screen
 from cucmd.vos.secrets import Secrets
@@ -146,7 +147,7 @@ class Cli:
 
     def _is_back(self) -> bool:
         """At the prompt after Ctrl-C. The echo of a second Ctrl-C may stand behind it."""
-        return self._screen.ending.replace("^C", "").endswith(texts.PROMPT)
+        return ends_in_prompt(self._screen.ending.replace("^C", ""))
 
     def _process(self, line: str | None) -> list[Event]:
         if line is None:

@@ -28,6 +28,14 @@ QUIET_UNECHOED = 5.0  # our command was not echoed yet: probably an earlier prom
 QUIET_QUESTION = 15.0
 
 
+def ends_in_prompt(text: str) -> bool:
+    """Whether `admin:` is the last thing in it, with or without blanks after it.
+
+    `Password for admin:` is none: a command would be typed into it.
+    """
+    return text.rstrip(" ").endswith(PROMPT) and not asks_for_secret(text)
+
+
 class Prompts:
     """The forms of prompt that this node has shown: at first only the plain one."""
 
@@ -36,13 +44,8 @@ class Prompts:
 
     @staticmethod
     def is_candidate(segment: str) -> bool:
-        """Whether the segment may be a prompt: `...admin:`, with or without blanks after it.
-
-        `Password for admin:` is none: a command would be typed into it.
-        """
-        if len(segment) > MAX_PROMPT or not segment.rstrip(" ").endswith(PROMPT):
-            return False
-        return not asks_for_secret(segment)
+        """Whether the segment may be a prompt: `...admin:`, and not much before it."""
+        return len(segment) <= MAX_PROMPT and ends_in_prompt(segment)
 
     def is_known(self, segment: str) -> bool:
         return _shape(segment) in self._shapes
@@ -57,4 +60,4 @@ class Prompts:
 
 
 def _shape(segment: str) -> str:
-    return _NUMBER.sub("0", segment)
+    return _NUMBER.sub("0", segment.rstrip(" "))

@@ -4,7 +4,15 @@ import pytest
 
 from cucmd import vos
 from cucmd.vos import QUIET_QUESTION
-from unit.vos.driver import BANNER, REQUEST, Driver, at_prompt, in_file_get
+from unit.vos.driver import (
+    BANNER,
+    REQUEST,
+    Driver,
+    at_prompt,
+    byte_by_byte,
+    in_file_get,
+    whole,
+)
 
 
 @pytest.mark.parametrize("before", ["", "\r", "\n", "\r\n", "\x1b[K", "\r\x1b[K", "\x1b[0m"])
@@ -31,7 +39,16 @@ def test_no_prompt(ending):
 def test_prompt_may_have_a_blank_after_it():
     driver = Driver()
     driver.feed(BANNER + b"admin: ")
+    assert driver.cli.quiet_after == 0.5
     assert driver.quiet() == [vos.Prompted()]
+
+
+def test_a_counter_and_a_blank_are_known_as_one_form():
+    driver = Driver()
+    driver.feed(BANNER + b"1 admin: ")
+    driver.quiet()
+    driver.feed(driver.type("show status") + b"x\r\n27 admin:")
+    assert driver.cli.quiet_after == 0.2
 
 
 def test_a_prompt_of_unknown_form_needs_a_longer_silence_once():
@@ -81,6 +98,25 @@ def test_prompt_on_the_screen_is_not_the_one_after_the_command():
     driver.type("show status")
     assert driver.cli.quiet_after is None
     assert driver.quiet() == []
+
+
+@pytest.mark.parametrize("split", [whole, byte_by_byte])
+@pytest.mark.parametrize("end", ["admin: ", "admin:  ", "admin: ^C", "admin:^C ", "x^Cadmin: "])
+def test_after_ctrl_c_a_prompt_may_have_a_blank_after_it(split, end):
+    driver = in_file_get(split)
+    driver.feed(b"Please wait while the system is gathering files info ...")
+    driver.cli.interrupt()
+    driver.feed(b"^C\r\nControl-C pressed\r\n" + end.encode())
+    assert driver.cli.at_prompt
+    driver.feed(driver.type("show status") + b"y\r\nadmin: ")
+    assert driver.quiet() == [vos.CommandDone(("y",))]
+
+
+def test_after_ctrl_c_too_a_question_for_a_password_is_no_prompt():
+    driver = in_file_get()
+    driver.cli.interrupt()
+    driver.feed(b"^C\r\nPassword for admin: ")
+    assert not driver.cli.at_prompt
 
 
 @pytest.mark.parametrize("line", ["show status", REQUEST.command_line()])

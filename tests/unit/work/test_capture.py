@@ -241,6 +241,18 @@ async def test_a_node_that_needs_more_than_one_ctrl_c(
     assert (what.how, what.packets, what.running) == ("duration", 3, False)
 
 
+async def test_a_node_whose_prompt_has_a_blank_after_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def with_a_blank(node: Node) -> None:
+        node.prompt_shown = "admin: "
+        await until_ctrl_c(node)
+
+    what, _, node, _ = await captured(CaptureNode(tmp_path, runs=with_a_blank))
+    assert (what.how, what.packets, what.running) == ("duration", 3, False)
+    assert node.lines.count("^C") == 1
+
+
 async def test_a_node_that_takes_its_time_after_ctrl_c(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
