@@ -23,6 +23,12 @@ _NO_ANSWER = (
 )
 
 
+_STILL_PACKS = (
+    "the node may still pack its archive: narrow the window, or raise --command-timeout; "
+    "or it cannot reach the receiver's port"
+)
+
+
 def with_last_line(expired: Failure, line: str) -> Failure:
     """The same failure, with what the node has said last; "" if that tells nothing."""
     if not line:
@@ -118,13 +124,20 @@ class CommandClock:
     node may leave out each of them. From then on `timeouts.command` does not count: a transfer that
     is slow but moves is not ended.
     `stall` is `timeouts.stall`, and never longer than `timeouts.command`.
+
+    A node that `packs` makes an archive first, and may show nothing meanwhile: until its first
+    login or byte at the receiver `timeouts.command` counts, and `stall` only beyond it, where the
+    node still shows progress.
     """
 
-    def __init__(self, timeouts: Timeouts, what: str, arrivals: Arrivals) -> None:
+    def __init__(
+        self, timeouts: Timeouts, what: str, arrivals: Arrivals, *, packs: bool = False
+    ) -> None:
         self._timeouts = timeouts
         self._stall = min(timeouts.stall, timeouts.command)
         self._what = what
         self._arrivals = arrivals
+        self._packs = packs
         self._command_ends = trio.current_time() + timeouts.command
         self._answered: float | None = None
         self._shown: float | None = None
@@ -151,22 +164,35 @@ class CommandClock:
     def _stalls(self) -> float:
         """When the stall timeout ends the command; infinite if it does not count."""
         last = self._last_moved()
+        if self._packs and not self._arrivals.any:
+            ends = -math.inf if last is None else last + self._stall
+            return ends if ends > self._command_ends else math.inf
         if last is None and self._answered is not None:
             ends = self._answered + self._stall
             return ends if ends < self._command_ends else math.inf
         return math.inf if last is None else last + self._stall
 
     def deadline(self) -> float:
-        """When the command has failed, if nothing happens until then."""
+        """When the command has failed, if nothing happens until then; sooner while a node packs:
+        its first login wakes nobody who waits for its words, and the stall counts from there.
+        """
         stalls = self._stalls()
-        return self._command_ends if stalls == math.inf else stalls
+        if stalls < math.inf:
+            return stalls
+        again = trio.current_time() + self._stall if self._packs else math.inf
+        return min(self._command_ends, again)
 
     def failure(self) -> Failure:
         """What the expiry of `deadline` means."""
-        if self._stalls() == math.inf:
-            what = f"{self._what} (command timeout)"
-            return timed_out(Code.COMMAND_TIMEOUT, self._timeouts.command, what)
         none = None if self._arrivals.any else self._arrivals.why_none()
+        if self._stalls() == math.inf:
+            what, seconds = f"{self._what} (command timeout)", self._timeouts.command
+            if not (self._packs and none and self.can_log_in):
+                return timed_out(Code.COMMAND_TIMEOUT, seconds, what)
+            what += f": {none.text}"
+            if self._arrivals.refused_login or self._arrivals.turned_away:
+                return timed_out(none.code, seconds, what, hint=none.hint)
+            return timed_out(Code.COMMAND_TIMEOUT, seconds, what, hint=_STILL_PACKS)
         code, why = (none.code, none.text) if none else (Code.STALLED, "no byte moved")
         clock = "stall timeout"
         if self._stall < self._timeouts.stall:

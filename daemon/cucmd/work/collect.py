@@ -254,7 +254,8 @@ class FileGets:
         self._report.phase(Phase.COMMAND)
         request = request_for(self._task, self._what, path, node_clock)
         arrivals = Arrivals(self._target)
-        clock = CommandClock(self._task.timeouts, f"in '{request.command_line()}'", arrivals)
+        what, packs = f"in '{request.command_line()}'", self._what.compress
+        clock = CommandClock(self._task.timeouts, what, arrivals, packs=packs)
         sizes = None
         await self._session.file_get(request, self._address)
         while True:
