@@ -46,6 +46,10 @@ _CHALLENGE_LIMIT = 10
 _PASSWORD_LIMIT = 2
 # The words of usual PAM modules. Those of real nodes are unknown (vos/NODES.md, section 2).
 _SECOND_FACTOR = re.compile(r"\b(?:code|passcode|pin|otp|one-time|token|factor)\b", re.IGNORECASE)
+# What they say before they ask again; so `sudo`, and OpenSSH.
+_REFUSED = re.compile(
+    r"\b(?:sorry|try again|incorrect|denied|authentication fail(?:ed|ure))\b", re.IGNORECASE
+)
 _PASSWORD, _INTERACTIVE = "password", "keyboard-interactive"
 
 
@@ -185,13 +189,16 @@ class Login(Opener):
     ) -> list[str] | None:
         """One answer for each prompt; None gives up this method.
 
-        A challenge without a prompt is a message, to be acknowledged. The same question again
-        means that the answer was refused.
+        A challenge without a prompt is a message, to be acknowledged. The same question again, or
+        one with words such as "Sorry, try again", means that the answer was refused.
         """
         self._challenges += 1
         texts = {prompt.strip().lower() for prompt, _ in prompts}
         too_many = self._challenges > _CHALLENGE_LIMIT or len(prompts) > _CHALLENGE_LIMIT
-        answers = None if too_many or texts & self._answered else self._answers(prompts)
+        said = " ".join((name, instructions, *texts))
+        refused = prompts and self._sent_by and _REFUSED.search(said)
+        again = too_many or refused or texts & self._answered
+        answers = None if again else self._answers(prompts)
         if answers is None and self._sent_by:
             self._judged = self._refused = True
         self._answered |= texts
@@ -230,7 +237,7 @@ class Login(Opener):
 
 
 def _wants_new(prompt: str) -> bool:
-    text = prompt.lower()
+    text = prompt.lower().replace("try again", "")
     return "new" in text.split() or any(word in text for word in ("retype", "re-enter", "again"))
 
 

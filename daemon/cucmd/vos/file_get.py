@@ -202,6 +202,8 @@ class FileGetDialogue(State):
         """`said`: the beginning of the line, by which it is known what kind of line it is."""
         if not said:
             return []
+        if self._asked[Ask.PASSWORD.value] and refusals.refuses_password(said):
+            return [Broken(refusals.password_refused(self._secrets.mask(said)[:MAX_NOTE]))]
         if self._is_usual(said):
             return self._go_on() + self._interpret(line)
         self._in_doubt |= self._due in _NEEDED
@@ -320,11 +322,14 @@ class FileGetDialogue(State):
         for question in self._questions.in_segment(text, number, grown_from):
             if self._has_met_prompt(self._unanswered(text)):
                 return events
+            ask, shown = question.ask, self._shown(text, question)
+            if ask is Ask.PASSWORD_AGAIN and self._asked[Ask.PASSWORD.value]:
+                return [*events, Broken(refusals.password_refused(shown[-MAX_ASKED:]))]
             self._begin()
             events += self._words(self._unanswered(text[: question.end]))
-            events += self._take() if question.ask in PAGER_KEYS else self._go_on()
+            events += self._take() if ask in PAGER_KEYS else self._go_on()
             self._answered = question.end
-            events += self._answer(question.ask, self._shown(text, question))
+            events += self._answer(Ask.PASSWORD if ask is Ask.PASSWORD_AGAIN else ask, shown)
             if isinstance(events[-1], Broken):
                 return events
         self._has_met_prompt(self._unanswered(text))

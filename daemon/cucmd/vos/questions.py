@@ -26,6 +26,7 @@ class Ask(Enum):
     PORT = "port"
     USER = "user"
     PASSWORD = "password"  # noqa: S105  a kind of question, not a password
+    PASSWORD_AGAIN = "password again"  # noqa: S105  with words that the last one was refused
     DIRECTORY = "directory"
 
 
@@ -66,6 +67,7 @@ _HOST_KEY = (
     r"Are you sure you want to continue connecting\s{0,8}\(yes/no[^)]{0,40}\)\s{0,8}\?",
     r"Please type 'yes'[^:]{0,40}:",
 )
+_AGAIN = rf"\btry{BLANKS}again\b[^:?]{{0,60}}\bpassword\b[^:?]{{0,60}}:"
 _YES_NO = (r"(?:\[y/n\]|\(y/n\)|\(yes/no\))\s{0,8}[?:]", r"Please answer 'y'[^:]{0,80}:")
 # Both pagers are long and of a kind that no log line has; they may follow unfinished output.
 _PAGERS = {
@@ -90,6 +92,7 @@ _INDENT = re.compile(r"\s{0,40}")
 PAGERS: tuple[_Row, ...] = tuple(_row(ask, text) for ask, text in _PAGERS.items())
 DIALOGUE: tuple[_Row, ...] = (
     *PAGERS,
+    _row(Ask.PASSWORD_AGAIN, _AGAIN),  # before the other one, which it may end in
     *(_row(ask, text, at_start=True) for ask, text in _FIXED.items()),
     *(_row(Ask.HOST_KEY, text) for text in _HOST_KEY),
     *(_row(Ask.YES_NO, text) for text in _YES_NO),

@@ -26,6 +26,14 @@ _UNREACHABLE = re.compile(
     r"|No route to host|Network is unreachable",
     re.IGNORECASE,
 )
+# What `sudo`, OpenSSH, `login` and PAM say of a password. A file may be denied too, and a transfer
+# may fail, so neither of these words alone is among them.
+_PASSWORD_REFUSED = re.compile(
+    r"\bsorry\W{1,4}try again\b|\bpermission denied\W{1,4}(?:please )?try again\b"
+    r"|\blogin incorrect\b|\b(?:incorrect|wrong|invalid) password\b"
+    r"|\bauthentication fail(?:ed|ure)\b",
+    re.IGNORECASE,
+)
 
 
 def quoted(notes: Collection[str]) -> str:
@@ -126,6 +134,17 @@ def answer_refused(asked: str, shown: str | None, times: int) -> Failure:
     """The failure for a question that is asked again and again. `shown` None: a password."""
     value = "the password of the receiver" if shown is None else repr(shown)
     message = f"the node asked {asked!r} again after {times} answers; it does not accept {value}"
+    return failure(Code.RECEIVER_REJECTED, message)
+
+
+def refuses_password(line: str) -> bool:
+    """Whether a line after a password says that it was refused."""
+    return _PASSWORD_REFUSED.search(line) is not None
+
+
+def password_refused(said: str) -> Failure:
+    """The failure for a node that says so. It is not typed again."""
+    message = f"the node does not accept the password of the receiver; it said: {said!r}"
     return failure(Code.RECEIVER_REJECTED, message)
 
 

@@ -147,11 +147,13 @@ async def test_a_question_for_a_second_factor_does_not_get_the_password(bridge, 
     assert (attempts(node), attempts(alone)) == (1, 0)
 
 
-async def test_question_that_comes_again_is_not_answered_again(bridge, connect, ssh):
-    challenges = [[("Password: ", HIDDEN)]] * 50
+@pytest.mark.parametrize("again", ["Password: ", "Sorry, try again. Password: "])
+async def test_question_that_comes_again_is_not_answered_again(bridge, connect, ssh, again):
+    challenges = [[("Password: ", HIDDEN)], *[[(again, HIDDEN)]] * 50]
     node = ssh.node(methods=("keyboard-interactive",), challenges=challenges)
     async with ssh.serve(node):
-        await refusal(connect, node.port)
+        failure = await refusal(connect, node.port)
+    assert "refused the login" in failure.message
     assert node.answers == [[ssh.password]]
 
 

@@ -115,6 +115,44 @@ def test_a_question_again_is_a_refusal_by_every_method(login):
     assert login.password_auth_requested() is None
 
 
+@pytest.mark.parametrize(
+    ("instructions", "prompt"),
+    [
+        ("", "Sorry, try again. Password: "),
+        ("", "Sorry, try again.\nPassword for admin: "),
+        ("Sorry, try again.", "Password (2): "),
+        ("Permission denied, please try again.", "admin's password: "),
+        ("", "Login incorrect\nCurrent password: "),
+    ],
+)
+def test_words_of_a_refusal_before_another_question_are_a_refusal(login, instructions, prompt):
+    offer(login, "keyboard-interactive", "password")
+    login.kbdint_auth_requested()
+    assert login.kbdint_challenge_received("", "", "", [("Password: ", HIDDEN)]) == [SECRET]
+    asked = login.kbdint_challenge_received("", instructions, "", [(prompt, HIDDEN)])
+    assert asked is None
+    assert login.verdict is None, "and not that a new password is wanted"
+    assert login.progress().refused
+    assert login.progress().asked == ""
+    offer(login, "password")
+    assert login.password_auth_requested() is None
+
+
+def test_words_of_a_refusal_before_any_password_was_sent_refuse_none(login):
+    offer(login, "keyboard-interactive")
+    login.kbdint_auth_requested()
+    prompts = [("Sorry, try again. Password: ", HIDDEN)]
+    assert login.kbdint_challenge_received("", "", "", prompts) == [SECRET]
+
+
+def test_a_message_after_the_password_refuses_none(login):
+    offer(login, "keyboard-interactive")
+    login.kbdint_auth_requested()
+    login.kbdint_challenge_received("", "", "", [("Password: ", HIDDEN)])
+    assert login.kbdint_challenge_received("", "Denied since the last login: 3", "", []) == []
+    assert not login.progress().refused
+
+
 def test_a_prompt_that_echoes_gets_the_user_name(login):
     prompts = [("login: ", SHOWN), ("Password: ", HIDDEN)]
     assert login.kbdint_challenge_received("", "", "", prompts) == ["administrator", SECRET]

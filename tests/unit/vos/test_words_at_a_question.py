@@ -115,3 +115,41 @@ def test_words_in_doubt_still_begin_the_wait_for_a_login() -> None:
     driver = typed()
     driver.feed(f"{PASS} ".encode())
     assert vos.Agreed() in driver.feed(b"\r\nConnecting to 192.0.2.5\r\n")
+
+
+REFUSED = [
+    f"Sorry, try again. {PASS} \r\n",
+    f"Sorry, try again.\r\n{PASS} \r\n",
+    "Sorry, try again.\r\n[sudo] password for administrator: \r\n",
+    "Permission denied, please try again.\r\ncucmd-7f@192.0.2.5's password: \r\n",
+    "Permission denied, please try again. cucmd-7f@192.0.2.5's password: \r\n",
+    f"Login incorrect\r\n{PASS} \r\n",
+    f"Wrong password {PASSWORD}\r\n",
+]
+
+
+@pytest.mark.parametrize("shown", ["", "*********\r\n", f"*********\r\n{DIRECTORY} /in\r\n"])
+@pytest.mark.parametrize("words", REFUSED)
+def test_a_password_that_is_refused_in_words_is_not_typed_again(words: str, shown: str) -> None:
+    before = [GATHERING, SIZES, HOST, PORT, USER, f"{PASS} {shown}"]
+    events = at_every_split(said([*before, words * 5]))
+    [(code, message)] = failed(events)
+    assert code == Code.RECEIVER_REJECTED
+    assert PASSWORD not in message
+    assert [event.shown for event in events if isinstance(event, vos.Send)].count("*****") == 1
+
+
+def test_such_words_before_any_password_refuse_none() -> None:
+    events = at_every_split(said([*NORMAL[:-4], f"Sorry, try again. {PASS} \r\n", COMPLETED]))
+    assert completed(events)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Failed to add the host to the list of known hosts: Permission denied\r\n",
+        "Slow network, will try again\r\n",
+    ],
+)
+def test_other_words_about_the_transfer_are_no_refused_password(words: str) -> None:
+    assert completed(at_every_split(said([*NORMAL[:-2], words, COMPLETED])))
