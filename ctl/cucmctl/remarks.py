@@ -23,9 +23,20 @@ SSH_PORT = 22
 
 def remarks(nodes: Iterable[Node], *, all_names: bool = True) -> Iterator[str]:
     """The lines about these nodes, in the order of the first node that each is about."""
+    yield from _grouped(((node, _of(node)) for node in nodes), all_names=all_names)
+
+
+def notes(nodes: Iterable[Node]) -> Iterator[str]:
+    """The notes alone."""
+    yield from _grouped(((node, _notes_of(node)) for node in nodes), all_names=True)
+
+
+def _grouped(
+    said: Iterable[tuple[Node, Iterable[tuple[str, str]]]], *, all_names: bool
+) -> Iterator[str]:
     groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for node in nodes:
-        for text, hint in _of(node):
+    for node, of_node in said:
+        for text, hint in of_node:
             # A hint may be a command for this node: hostkeys forget NODE.
             same = text, re.sub(rf"(?<!\S){re.escape(node.node)}(?!\S)", "NODE", hint)
             groups.setdefault(same, []).append((visible(node.node), visible(hint)))
@@ -44,12 +55,16 @@ def _of(node: Node) -> Iterator[tuple[str, str]]:
         yield f"{text} {_code(failure, text)}".strip(), failure.hint or ""
     elif node.error:
         yield visible(without_name(node, node.error)), ""
-    for note in node.notes:
-        yield f"note: {visible(note)}", ""
+    yield from _notes_of(node)
     for still in may_still_run(node):
         yield still, ""
     if node.coverage:
         yield visible(node.coverage), ""
+
+
+def _notes_of(node: Node) -> Iterator[tuple[str, str]]:
+    for note in node.notes:
+        yield f"note: {visible(note)}", ""
 
 
 def _code(failure: Failure, text: str) -> str:

@@ -6,6 +6,7 @@
 #   TZ            its time zone; without it the node does not say which it is
 # While there is a FIFO NODE_ROOT.busy, `file get` gathers until somebody has written to it. The
 # commands in NODE_ROOT.meanwhile run between the sizes and the push, in the folder that is pushed.
+# NODE_SIZES is how it announces the sizes, a format of printf for files, bytes and Kbytes.
 # With NODE_EDITS=1 a command line is edited, and wraps at the width of the terminal.
 set -u
 
@@ -129,6 +130,8 @@ push() {
         -oCiphers=aes128-gcm@openssh.com "$user@$host" >/dev/null 2>"$workdir/errors"
 }
 
+usual_sizes='Number of files affected: %s\nTotal size in Bytes: %s\nTotal size in Kbytes: %s\n'
+
 file_get() { # file_get LOCATION SPEC WORDS...
     shift
     local answer host port user directory
@@ -142,9 +145,9 @@ file_get() { # file_get LOCATION SPEC WORDS...
     sed "s|^$NODE_ROOT/| Get file: active/|" "$workdir/list"
     local bytes
     bytes=$(tr '\n' '\0' <"$workdir/list" | du -bLc --files0-from=- | tail -n 1 | cut -f 1)
-    printf 'done.\nSub-directories were not traversed.\nNumber of files affected: %s\n' \
-        "$(wc -l <"$workdir/list")"
-    printf 'Total size in Bytes: %s\nTotal size in Kbytes: %s\n' "$bytes" $((bytes / 1024))
+    printf 'done.\nSub-directories were not traversed.\n'
+    # shellcheck disable=SC2059  # a format
+    printf "${NODE_SIZES-$usual_sizes}" "$(wc -l <"$workdir/list")" "$bytes" $((bytes / 1024))
     ask 'Would you like to proceed [y/n]?' answer
     [ "$answer" = y ] || return
     ask 'SFTP server IP:' host

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cucmctl import exits, printer, render
+from cucmctl import exits, printer, remarks, render
 from cucmctl.client import Client
 from cucmctl.options import Command, job_id
 from cucmd.api.structs import File
@@ -29,9 +29,16 @@ def _files(arguments: argparse.Namespace) -> int:
                 printer.json_line(file)
             return exits.DONE
         count = size = 0
+        nodes = set()
         for file in found:
             printer.line(_line(file))
             count, size = count + 1, size + file.size
+            nodes.add(file.node)
+        # Such as that a node did not say how much it would send: then "complete" says less.
+        if nodes:
+            job = client.status(arguments.job)
+            for note in remarks.notes(node for node in job.nodes if node.node in nodes):
+                printer.note(note)
     if not count:
         printer.note("no files are on record; those of a node are, once it has ended")
     elif printer.on_terminal(sys.stdout):
@@ -54,8 +61,9 @@ COMMANDS = {
     "files": Command(
         "Lists the files of a job: node, whether it is complete (superseded: a later\n"
         "attempt succeeded and collected it again), the attempt, bytes, the time stamp\n"
-        "that the node gave it, SHA-256, and the path as the node named it. With --json\n"
-        "an object a line.",
+        "that the node gave it, SHA-256, and the path as the node named it; then the\n"
+        "notes of these nodes, such as that its sizes were not known and so not compared.\n"
+        "With --json an object a line.",
         "  cucmctl files 3f2a\n  cucmctl files 3f2a --node ccm-sub1\n"
         "  cucmctl --json files 3f2a | jq -r 'select(.complete | not) | .path'",
         _arguments,

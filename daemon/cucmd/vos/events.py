@@ -71,17 +71,19 @@ class Moving(msgspec.Struct, frozen=True):
     """The node showed progress of the transfer. At most one for each `receive`."""
 
 
-class FileGetDone(msgspec.Struct, frozen=True):
+class FileGetDone(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """Back at the prompt after a `file get`.
 
     `completed`: the node said "Transfer completed". The announced numbers are None if it did not
-    say them. `notes` are lines that a dialogue does not usually have.
+    say them. `notes` are lines that a dialogue does not usually have; `sizes_unread` others, with a
+    number in each: the sizes in other words, perhaps, where one of them is None.
     """
 
     completed: bool
     files_announced: int | None
     bytes_announced: int | None
     notes: tuple[str, ...]
+    sizes_unread: tuple[str, ...] = ()
 
 
 class NothingMatched(msgspec.Struct, frozen=True):

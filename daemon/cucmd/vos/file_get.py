@@ -46,9 +46,7 @@ shows (`Moving`) are looked at together, in node/deadlines.py. The echo of an an
 
 from __future__ import annotations
 
-from collections import Counter
-
-from cucmd.failure import Code, failure
+from cucmd.failure import Failure
 from cucmd.vos import refusals, texts
 from cucmd.vos.answers import Answers
 from cucmd.vos.commands import FileGet, ReceiverAddress, typed
@@ -71,13 +69,7 @@ from cucmd.vos.stages import NEXT, Shown, Stage
 from cucmd.vos.states import MIB, PAGER_KEYS, State, is_echo
 from cucmd.vos.usual_lines import COMPLETED, DOTS, EXPECTED, GATHERING, GET_FILE, QUOTED
 
-# A node that does not accept an answer asks again, without end (vos/NODES.md, section 5.3).
-MAX_ANSWERS = 3
-# All questions of one dialogue together; a normal one has seven.
-MAX_QUESTIONS = 40
-MAX_PAGERS = 10_000
 MAX_NOTE = 200
-MAX_ASKED = 120
 # An echo, a prompt with an answer behind it, and the last words stand at the beginning of a
 # segment. Of a segment of 8 KiB that grows by one byte, not all is looked at each time.
 MAX_WORDS = 512
@@ -105,9 +97,6 @@ class FileGetDialogue(State):
         self.echoed = self._echoes = False
         self._stage = Stage.TYPED
         self._questions = Questions(DIALOGUE)
-        self._asked: Counter[str] = Counter()
-        self._last_asked = ""
-        self._pages = 0
         self._due: Ask | None = None  # what was answered last, if that is not taken yet
         self._unechoed: Ask | None = None  # the same, until its echo is seen
         self._echo_of: Ask | None = None  # what was answered last, once its echo is seen
@@ -141,8 +130,7 @@ class FileGetDialogue(State):
             return []
         events: list[Event] = []
         if number != self._number:
-            if self._growing and not self._is_expected(self._growing):  # it was overwritten
-                events = self._progress()
+            events = self._overwritten(self._growing or self._behind)
             self._number, self._answered, self._growing, self._behind = number, 0, "", ""
         if GATHERING.match(text):
             self._begin()
@@ -152,6 +140,13 @@ class FileGetDialogue(State):
         if self._at_prompt_again or (events and isinstance(events[-1], Broken)):
             return events
         return events + self._words(self._unanswered(text))
+
+    def _overwritten(self, words: str) -> list[Event]:
+        """The node has begun its line anew, or ends its lines so: with CR alone."""
+        if not words:
+            return []
+        shows = self._growing and not self._is_expected(words)
+        return self._facts(words, self._note(words)) + (self._progress() if shows else [])
 
     def _is_quoted(self, text: str) -> bool:
         """Names and patterns may look like questions, so none is looked for in these lines."""
@@ -202,8 +197,8 @@ class FileGetDialogue(State):
         """`said`: the beginning of the line, by which it is known what kind of line it is."""
         if not said:
             return []
-        if self._asked[Ask.PASSWORD.value] and refusals.refuses_password(said):
-            return [Broken(refusals.password_refused(self._secrets.mask(said)[:MAX_NOTE]))]
+        if self._answers.were_given(Ask.PASSWORD) and refusals.refuses_password(said):
+            return [Broken(refusals.password_refused(self._note(said)))]
         if self._is_usual(said):
             return self._go_on() + self._interpret(line)
         self._in_doubt |= self._due in _NEEDED
@@ -214,17 +209,25 @@ class FileGetDialogue(State):
 
         A line that begins with a question: only what stands behind that and the echo.
         """
-        note = self._secrets.mask(line.strip())[:MAX_NOTE]
-        begun = self._stage is not Stage.TYPED
-        self._said.line(line, note, begun=begun, asked=bool(self._asked))
+        note = self._note(line)
+        sized = self._facts(line, note)
         if self._is_expected(line):
-            sizes = self._sizes.line(line)
-            return [sizes] if sizes else []
+            return sized
         self._said.notes.append(note)
         if not self._answered:
-            return self._progress()
+            return sized + self._progress()
         self._aside = note  # which may be an echo of a kind that nobody knows: no progress
-        return []
+        return sized
+
+    def _note(self, text: str) -> str:
+        return self._secrets.mask(text.strip())[:MAX_NOTE]
+
+    def _facts(self, words: str, note: str) -> list[Event]:
+        """What they say of sizes, and of how the command ends. No new sizes come after a login."""
+        begun = self._stage is not Stage.TYPED
+        self._said.line(words, note, begun=begun, asked=bool(self._answers.last_asked))
+        early = self._stage in (Stage.TYPED, Stage.ASKED)
+        return [*self._sizes.words(words, note if early else None)]
 
     def _is_expected(self, line: str) -> bool:
         """Usual lines, and prompts that came late."""
@@ -323,11 +326,13 @@ class FileGetDialogue(State):
             if self._has_met_prompt(self._unanswered(text)):
                 return events
             ask, shown = question.ask, self._shown(text, question)
-            if ask is Ask.PASSWORD_AGAIN and self._asked[Ask.PASSWORD.value]:
-                return [*events, Broken(refusals.password_refused(shown[-MAX_ASKED:]))]
+            if ask is Ask.PASSWORD_AGAIN and self._answers.were_given(Ask.PASSWORD):
+                return [*events, Broken(refusals.password_refused(shown))]
             self._begin()
             events += self._words(self._unanswered(text[: question.end]))
             events += self._take() if ask in PAGER_KEYS else self._go_on()
+            before = text[self._answered : question.end]  # sizes may stand on its line
+            events += self._sizes.words(before, shown if ask is Ask.YES_NO else None)
             self._answered = question.end
             events += self._answer(Ask.PASSWORD if ask is Ask.PASSWORD_AGAIN else ask, shown)
             if isinstance(events[-1], Broken):
@@ -342,25 +347,14 @@ class FileGetDialogue(State):
     def _answer(self, ask: Ask, asked: str) -> list[Event]:
         """The events for one question."""
         if key := PAGER_KEYS.get(ask):
-            self._pages += 1
-            too_many = self._pages > MAX_PAGERS
-            return [Broken(refusals.endless_questions())] if too_many else [Send(key, key.decode())]
-        answer = self._answers.to(ask, sized=self._sizes.known is not None)
-        if answer is None:
-            return [Broken(refusals.nowhere_to_push(asked[:MAX_ASKED]))]
-        # Which questions are the same: those of one kind, and of yes/no ones those of one wording.
-        name = asked[:MAX_ASKED] if ask is Ask.YES_NO else ask.value
-        self._asked[name] += 1
-        self._last_asked = asked[-MAX_ASKED:]
-        secret = ask is Ask.PASSWORD
-        if self._asked[name] > MAX_ANSWERS:
-            shown = None if secret else answer
-            return [Broken(refusals.answer_refused(asked[:MAX_ASKED], shown, MAX_ANSWERS))]
-        if self._asked.total() > MAX_QUESTIONS:
-            return [Broken(refusals.endless_questions())]
+            endless = self._answers.next_page()
+            return [Broken(endless) if endless else Send(key, key.decode())]
+        answer = self._answers.next(ask, asked, sized=self._sizes.known is not None)
+        if isinstance(answer, Failure):
+            return [Broken(answer)]
         self._due, self._unechoed, self._given = ask, ask, answer
         self._echo_of = None
-        send = Send(typed(answer), MASK if secret else answer)
+        send = Send(typed(answer), MASK if ask is Ask.PASSWORD else answer)
         return [send, Agreed()] if self._stage is Stage.AGREED else [send]
 
     def decline(self, *, unanswered: bool) -> list[Event]:
@@ -368,7 +362,7 @@ class FileGetDialogue(State):
         self._answers.receiver = None
         if not unanswered or self._unechoed is None:
             return []
-        return self._answer(self._unechoed, self._last_asked)
+        return self._answer(self._unechoed, self._answers.last_asked)
 
     # How it ends
 
@@ -382,14 +376,15 @@ class FileGetDialogue(State):
         if (self._due in _NEEDED or self._in_doubt) and not proven:
             self._show(Shown.PROMPT_BEFORE_ANSWER)
         if not self._completed and not self.interrupted:
-            if self._said.directory_refused and self._asked[Ask.DIRECTORY.value]:
+            if self._said.directory_refused and self._answers.were_given(Ask.DIRECTORY):
                 where = self._answers.to(Ask.DIRECTORY, sized=True)
-                message = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
-                return [Broken(failure(Code.RECEIVER_REJECTED, message))]
+                return [Broken(refusals.directory_refused(where))]
             if self._stage in (Stage.TYPED, Stage.ASKED):
                 return [self._not_agreed()]
-        sizes, notes = self._sizes, tuple(self._said.notes)
-        return [FileGetDone(self._completed, sizes.files, sizes.bytes, notes)]
+        sizes = self._sizes
+        unread = () if sizes.known else tuple(sizes.unread)
+        notes = tuple(note for note in self._said.notes if note not in unread)
+        return [FileGetDone(self._completed, sizes.files, sizes.bytes, notes, unread)]
 
     def _not_agreed(self) -> Event:
         """What it means that the prompt is back before the node could log in to the receiver."""
@@ -399,4 +394,5 @@ class FileGetDialogue(State):
             return NothingMatched()
         if self._said.cause and self._stage is Stage.TYPED:
             return Broken(self._said.cause)
-        return Broken(refusals.unknown_refusal(self._request, self._said.notes, self._last_asked))
+        asked = self._answers.last_asked
+        return Broken(refusals.unknown_refusal(self._request, self._said.notes, asked))

@@ -15,6 +15,7 @@ from cucmd.vos import texts
 from cucmd.vos.commands import FileGet
 
 MAX_NOTES = 20
+MAX_SAID = 120
 _SHORT = 5  # lines of an answer that only refuses
 # Of what a node said, in one message. The reason stands first, a general error often last.
 MAX_BEGINNING, MAX_END = 240, 80
@@ -144,7 +145,13 @@ def refuses_password(line: str) -> bool:
 
 def password_refused(said: str) -> Failure:
     """The failure for a node that says so. It is not typed again."""
-    message = f"the node does not accept the password of the receiver; it said: {said!r}"
+    message = f"the node does not accept the receiver's password; it said: {said[:MAX_SAID]!r}"
+    return failure(Code.RECEIVER_REJECTED, message)
+
+
+def directory_refused(where: str | None) -> Failure:
+    """The failure for a node that refuses the directory. `where`: the one that we answered."""
+    message = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
     return failure(Code.RECEIVER_REJECTED, message)
 
 

@@ -29,7 +29,14 @@ from cucmd.work.answer import answer
 from cucmd.work.read_back import read_back, to_read
 from cucmd.work.room import decline_before_failure, too_much
 from cucmd.work.snapshot import take_snapshot
-from cucmd.work.verdict import Announced, judge, judge_read, surplus, unread_notes
+from cucmd.work.verdict import (
+    Announced,
+    judge,
+    judge_read,
+    surplus,
+    uncompared,
+    unread_notes,
+)
 from cucmd.work.whole import ReadBack
 
 # A clock that is off by less is no note: so much is the time of the answer, or does not matter.
@@ -326,7 +333,7 @@ class FileGets:
             compressed=self._what.compress,
         )
         if wrong is not None:
-            wrong = _with_words(wrong, done.notes)
+            wrong = _with_words(wrong, (*done.sizes_unread, *done.notes))
             no_login = clock.can_log_in and not arrivals.any
             raise NodeFailed(self._no_login(wrong, arrivals) if no_login else wrong)
         if announced.files == 0 and not received:
@@ -334,6 +341,8 @@ class FileGets:
         cut, notes = await self._read_back(path, announced, received)
         if not self._what.compress and (extra := surplus(path, announced, received)):
             notes.insert(0, extra)
+        if unknown := uncompared(path, announced, done.sizes_unread):
+            notes.insert(0, unknown)
         return PathResult(cut=cut, notes=(*done.notes, *notes))
 
     async def _read_back(

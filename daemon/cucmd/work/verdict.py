@@ -13,7 +13,8 @@ announced is noted and not refused: trace files grow while they are collected.
       the archives than announced         compression)
     a gzip that is cut                    transfer_incomplete; the other files count
     fewer files or bytes than announced   transfer_incomplete
-    nothing announced, nothing came       transfer_incomplete
+    nothing came, no number announced     transfer_incomplete
+    a size that was not announced         not compared, and `uncompared` says so
     0 files announced, nothing came       no failure here; `collect.py` says no_files_matched
 
 Where no login came of a node that could log in, `collect.py` makes of any of these
@@ -39,6 +40,7 @@ import msgspec
 
 from cucmd.failure import Code, Failure, failure
 from cucmd.received_file import ReceivedFile
+from cucmd.vos import quoted
 from cucmd.work.whole import HEADER, Contents, ReadBack
 
 # Files whose names a message has.
@@ -102,16 +104,31 @@ def judge(
 def _compare(
     path: str, announced: Announced, closed: Sequence[ReceivedFile], came: str
 ) -> Failure | None:
-    if announced.files is None and not closed:
-        nothing = f"{path}: the node announced nothing, and nothing came"
+    files, size = announced.files, announced.size
+    if files is None and not closed:
+        nothing = f"{path}: the node announced no number of files, and nothing came"
         return failure(Code.TRANSFER_INCOMPLETE, nothing)
-    files = announced.files or 0
-    size = announced.size or 0
-    if len(closed) >= files and sum(file.size for file in closed) >= size:
+    total = sum(file.size for file in closed)
+    if (files is None or len(closed) >= files) and (size is None or total >= size):
         return None
-    return failure(
-        Code.TRANSFER_INCOMPLETE, f"{path}: {files} files, {size} bytes were announced; {came}"
+    said = ", ".join(
+        f"{number} {what}" for number, what in ((files, "files"), (size, "bytes")) if number
     )
+    return failure(Code.TRANSFER_INCOMPLETE, f"{path}: {said} were announced; {came}")
+
+
+def uncompared(path: str, announced: Announced, said: Sequence[str]) -> str | None:
+    """A note where a size was not announced, or in words that are not known: what was not announced
+    was not compared. None if both were.
+
+    said: lines of the node in which it may stand, masked.
+    """
+    sizes = (("number of files", announced.files), ("size in bytes", announced.size))
+    missing = " and ".join(what for what, number in sizes if number is None)
+    if not missing:
+        return None
+    words = f"; it said: {quoted(said)}" if said else ""
+    return f"{path}: not compared, as it was not announced in known words: {missing}{words}"
 
 
 def judge_read(

@@ -36,6 +36,29 @@ def test_status_shows_a_job_node_by_node(canned, ctl, job, node):
     assert canned.calls == [("Status", {"job_id": "3f2a"})]  # the daemon resolves prefixes
 
 
+FILE = {
+    "node": "ccm-pub",
+    "path": "192.0.2.5/1/sdl/a.txt",
+    "size": 5,
+    "sha256": "0" * 64,
+    "complete": True,
+    "exported": True,
+    "attempt": 1,
+}
+
+
+def test_files_shows_the_notes_of_their_nodes(canned, ctl, job, node):
+    noted = node("ccm-pub", notes=["cm/trace/cti: not compared"])
+    other = node("ccm-sub1", notes=["something else"])
+    canned.on("Status", canned.reply({"job": job("partial", noted, other)}))
+    canned.on("Files", canned.reply({"files": [FILE]}))
+    done = ctl("files", "3f2a")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == "cucmctl: ccm-pub: note: cm/trace/cti: not compared\n"
+    assert ctl("--json", "files", "3f2a").stderr == ""
+
+
 def test_status_exits_0_whatever_became_of_the_job(canned, ctl, job, node):
     canned.on("Status", canned.reply({"job": job("failed", node(status="failed"))}))
     assert ctl("status", "3f2a").returncode == 0

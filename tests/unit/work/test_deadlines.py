@@ -12,6 +12,7 @@ from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job import Collect, Timeouts
 from cucmd.node.deadlines import PhaseClock
 from cucmd.node.ports import NodeTask
+from rig.packed import tgz
 from rig.scripted_node import (
     COMPLETED,
     GATHERING,
@@ -314,7 +315,7 @@ async def test_a_node_may_pack_for_longer_than_the_stall_timeout(
             await trio.sleep(119)
             if dots:
                 await node.say(".", end="")
-        node.target.store("active.tgz", 5)
+        node.target.put(tmp_path, "active.tgz", tgz({"log": bytes(5)}))
         await node.say("", COMPLETED)
 
     async with scripted(appliance(packs)) as node:

@@ -8,6 +8,7 @@ import trio
 
 from cucmd.failure import Code, failure
 from cucmd.job import Collect
+from rig.packed import tgz
 from rig.scripted_node import (
     COMPLETED,
     QUESTIONS,
@@ -190,6 +191,71 @@ async def test_nothing_announced_and_nothing_come_is_no_success(
 
     async with scripted(appliance(says_only_completed)) as node:
         assert (await failed(node, node_task(tmp_path))).code is Code.TRANSFER_INCOMPLETE
+
+
+def says_sizes(*sizes: str, came: int, packed: Path | None = None) -> Answer:
+    """Two files of `came` bytes in all come, and the node announces them in these words.
+
+    packed: the folder of the node, where they come as one archive.
+    """
+
+    async def file_get(node: Node, line: str) -> None:
+        await node.say("done.", *sizes)
+        for question in QUESTIONS:
+            await node.ask(question)
+        if packed is None:
+            node.target.store("a", came - 1)
+            node.target.store("b", 1)
+        else:
+            node.target.put(packed, "a.tgz", tgz({"a": bytes(came - 1), "b": b"b"}))
+        await node.say(COMPLETED)
+
+    return file_get
+
+
+FILES, BYTES = "Number of files affected: 2", "Total size in Bytes: 40"
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize(
+    ("sizes", "named"),
+    [
+        ((FILES,), ["size in bytes"]),
+        ((BYTES,), ["number of files"]),
+        ((FILES, "Bytes in all = 40 PlatformSecret"), ["size in bytes", "Bytes in all = 40 *****"]),
+        (("2 Dateien", "40 Oktette"), ["number of files and size in bytes", "40 Oktette"]),
+        ((), ["number of files and size in bytes"]),
+    ],
+)
+async def test_a_size_that_was_not_announced_is_a_note_that_it_was_not_compared(
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,
+    sizes: tuple[str, ...],
+    named: list[str],
+    compress: bool,
+) -> None:
+    work = Collect(("core",), compress=compress)
+    file_get = says_sizes(*sizes, came=40, packed=tmp_path if compress else None)
+    async with scripted(appliance(file_get)) as node:
+        notes, report = await collected(node, node_task(tmp_path, work=work))
+    [note] = notes
+    assert note.startswith("core: not compared")
+    assert all(words in note for words in named)
+    came = [path.rpartition("/")[2] for path in report.counted]
+    assert came == (["a.tgz"] if compress else ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [("Number of files affected: 3",), ("Total size in Bytes: 40",), (f"{FILES} {BYTES}",)],
+)
+async def test_a_size_that_was_announced_is_compared_whatever_is_known_of_the_other(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, sizes: tuple[str, ...]
+) -> None:
+    async with scripted(appliance(says_sizes(*sizes, came=10))) as node:
+        why = await failed(node, node_task(tmp_path))
+    assert why.code is Code.TRANSFER_INCOMPLETE
+    assert " 0 " not in why.message, "what was not announced is not shown as zero"
 
 
 @pytest.mark.parametrize("left_out", QUESTIONS)

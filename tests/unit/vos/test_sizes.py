@@ -1,0 +1,161 @@
+"""The sizes of a `file get`, in whatever words and with whatever line ends they come."""
+
+from __future__ import annotations
+
+import pytest
+
+from cucmd import vos
+from cucmd.vos.sizes import Sizes
+from unit.vos.dialogues import (
+    COMPLETED,
+    GATHERING,
+    PROCEED,
+    RECEIVER_QUESTIONS,
+    SIZES,
+    at_every_split,
+    completed,
+    said,
+)
+from unit.vos.driver import PASSWORD
+
+FILES, BYTES = SIZES.split("\r\n")[:2]
+KBYTES = "Total size in Kbytes: 2377.3926"
+
+
+def got(
+    sizes: str, *, proceed: str = f"{PROCEED} y\r\n", cr_alone: bool = False
+) -> list[vos.Event]:
+    raw = said([GATHERING, sizes, proceed, *RECEIVER_QUESTIONS, COMPLETED])
+    events = at_every_split(raw.replace(b"\r\n", b"\r") if cr_alone else raw)
+    assert completed(events)
+    return events
+
+
+def sized(events: list[vos.Event]) -> list[vos.Sized]:
+    return [event for event in events if isinstance(event, vos.Sized)]
+
+
+READ = {
+    "a line each": f"{FILES}\r\n{BYTES}\r\n{KBYTES}\r\n",
+    "all on one line": f"{FILES} {BYTES} {KBYTES}\r\n",
+    "in the other order": f"{BYTES}, {FILES}\r\n",
+    "words before them": f"INFO sizing - {FILES}\r\nINFO sizing - {BYTES}\r\n",
+    "overwritten": f"{FILES}\r{BYTES}\r{KBYTES}\r\x1b[K",
+    **{
+        f"thousands with {separator!r}": f"{FILES}\r\nTotal size in Bytes: "
+        f"{separator.join(('2', '434', '450'))}\r\n{KBYTES}\r\n"
+        for separator in (",", ".", "'", " ", "\u2019", "\u00a0", "\u202f")
+    },
+}
+
+
+@pytest.mark.parametrize("cr_alone", [False, True], ids=["lines", "CR alone"])
+@pytest.mark.parametrize("sizes", READ.values(), ids=READ)
+def test_sizes_are_read_however_they_are_set(sizes: str, cr_alone: bool) -> None:
+    events = got(sizes, cr_alone=cr_alone)
+    assert sized(events) == [vos.Sized(2, 2434450)]
+    done = events[-1]
+    assert isinstance(done, vos.FileGetDone)
+    assert (done.files_announced, done.bytes_announced, done.sizes_unread) == (2, 2434450, ())
+
+
+@pytest.mark.parametrize("before", [READ["all on one line"], f"x {READ['in the other order']}"])
+def test_sizes_are_read_on_the_line_of_the_question(before: str) -> None:
+    events = got("", proceed=f"{before.strip()} {PROCEED} y\r\n")
+    assert events.index(vos.Sized(2, 2434450)) < [type(one) for one in events].index(vos.Send)
+
+
+# What the node says, which sizes are known then, and which of its lines are quoted.
+UNREAD = {
+    "other words": (
+        "Files affected = 2\r\nSize = 2434450\r\n",
+        (None, None),
+        ("Files affected = 2", "Size = 2434450"),
+    ),
+    "another language": (
+        "\u53d7\u5f71\u97ff\u7684\u6a94\u6848\u6578\uff1a2\r\n",
+        (None, None),
+        ("\u53d7\u5f71\u97ff\u7684\u6a94\u6848\u6578\uff1a2",),
+    ),
+    "Kbytes alone": (f"{FILES}\r\n{KBYTES}\r\n", (2, None), (KBYTES,)),
+    "files alone": (f"{FILES}\r\n", (2, None), ()),
+    "bytes alone": (f"{BYTES}\r\n", (None, 2434450), ()),
+    "another unit": (
+        f"{FILES}\r\nTotal size in MB: 2.4\r\n",
+        (2, None),
+        ("Total size in MB: 2.4",),
+    ),
+    "no whole number": (
+        f"{FILES}\r\nTotal size in Bytes: 2.43445E6\r\n",
+        (2, None),
+        ("Total size in Bytes: 2.43445E6",),
+    ),
+    "none": ("Sub-directories were not traversed.\r\n", (None, None), ()),
+}
+
+
+@pytest.mark.parametrize("cr_alone", [False, True], ids=["lines", "CR alone"])
+@pytest.mark.parametrize(("sizes", "known", "quoted"), UNREAD.values(), ids=UNREAD)
+def test_what_is_not_read_is_unknown_and_quoted(
+    sizes: str,
+    known: tuple[int | None, int | None],
+    quoted: tuple[str, ...],
+    cr_alone: bool,
+) -> None:
+    events = got(sizes, cr_alone=cr_alone)
+    assert sized(events) == []
+    assert events[-1] == vos.FileGetDone(True, *known, (), quoted)
+
+
+def test_other_words_on_the_line_of_the_question_are_quoted_with_it() -> None:
+    events = got("", proceed=f"2 files, 2434450 bytes. {PROCEED} y\r\n")
+    assert events[-1].sizes_unread == (f"2 files, 2434450 bytes. {PROCEED}",)
+
+
+def test_what_is_quoted_is_masked_short_and_not_much() -> None:
+    lines = "".join(f"{number} {'x' * 250}\r\n" for number in range(6))
+    events = got(f"3 of {PASSWORD}\r\n{lines}")
+    unread = events[-1].sizes_unread
+    assert unread[0] == "3 of *****"
+    assert len(unread) == 5
+    assert max(map(len, unread)) <= 200
+
+
+def test_words_about_the_transfer_are_not_about_sizes() -> None:
+    events = at_every_split(
+        said([GATHERING, *RECEIVER_QUESTIONS, "12 of 40 blocks\r\n", COMPLETED])
+    )
+    assert events[-1].sizes_unread == ()
+    assert events[-1].notes == ("12 of 40 blocks",)
+
+
+@pytest.mark.parametrize(
+    ("number", "read"),
+    [
+        ("12", 12),
+        ("1,200", 1200),
+        ("12 Total", 12),
+        ("12.", 12),
+        ("12, ", 12),
+        ("\uff11\uff12", 12),
+        ("1,2", None),
+        ("12.5", None),
+        ("12 5", None),
+        ("1,20,000", None),
+        ("12e3", None),
+        ("12K", None),
+        (",,,", None),
+        ("-1", None),
+        ("9" * 25, None),
+        ("9" * 24, 10**15),
+    ],
+)
+def test_a_number_that_is_not_whole_is_no_smaller_one(number: str, read: int | None) -> None:
+    sizes = Sizes()
+    sizes.words(f"Number of files affected: {number}", None)
+    assert sizes.files == read
+
+
+def test_an_erased_line_does_not_lessen_a_size() -> None:
+    events = got(f"{FILES}\r\nTotal size in Bytes: 2434\x1b[K450\r\n")
+    assert sized(events)[-1] == vos.Sized(2, 2434450)
