@@ -30,7 +30,7 @@ PASSWORD = "Platform-Secret-1"
 FOLDER = "cm/trace"
 # Seconds of the worst call of another client. It is below 0.1 where nothing else runs on the
 # machine; tests may share it with others.
-WORST = 0.5
+WORST, WITHIN = 1.0, 60.0
 # What is said of an honest node here: its clock's zone is in the output of no command of it.
 READ = "time stamps from"
 MakeNode = Callable[..., OpenSshNode]
@@ -147,7 +147,7 @@ def test_exploding_traces_hold_up_no_other_node_job_or_client(
             done = daemon.ctl("export", other.job_id, "-o", str(tmp_path / "o"), "--format", "dir")
             assert done.returncode == 0, done.stderr
             assert READ in (tmp_path / "o" / "summary.txt").read_text()
-            wait_until(lambda: None not in coverages(client, hostile)[1:])
+            wait_until(lambda: None not in coverages(client, hostile)[1:], WITHIN)
             said = coverages(client, hostile)
             assert all(READ in one for one in said[1:])
             assert said[0] is None, "its reading is not at its end yet"
@@ -175,7 +175,7 @@ def test_a_trace_that_passes_midnight_again_and_again_is_read_once(
     with daemon.client() as client:
         job = collect(client, odd, other)
         with another_client(daemon, job):
-            wait_until(lambda: None not in coverages(client, job))
+            wait_until(lambda: None not in coverages(client, job), WITHIN)
         said = coverages(client, job)
         assert said[0].startswith("unknown")
         assert READ in said[1]
