@@ -41,7 +41,7 @@ _LONGEST_NAME = 80
 # Of one node: with a thousand nodes of a hundred paths a job would be too large for a reply.
 MOST_GAPS = 20
 
-_NUMBERS = re.compile(r"(?:[._-]?\d+)+")
+_NUMBERS = re.compile(r"[._-]?\d+(?:[._-]\d+)*")
 _ENDING = re.compile(r"\.gzo?$")
 
 

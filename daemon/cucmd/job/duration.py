@@ -22,7 +22,7 @@ LENGTHS = {
     "mo": timedelta(days=31),  # the longest: it must cover any month
 }
 _DURATION = re.compile(r"(?:[0-9]{1,6}(?:mo|[smhdw]))+")
-_PART = re.compile(r"([0-9]+)(mo|[smhdw])")
+_PART = re.compile(r"([0-9]{1,6})(mo|[smhdw])")
 _LONGEST = timedelta(days=3660)  # ten years: older than any log, and dates stay in range
 
 # The files are written to all the time.

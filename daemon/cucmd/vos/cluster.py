@@ -16,6 +16,7 @@ import msgspec
 
 from cucmd.node_name import InvalidNode, check_host
 from cucmd.vos import texts
+from cucmd.vos.lines import whole
 
 # `10.0.0.2 cucm-sub1.example.org cucm-sub1 Subscriber callmanager DBSub authenticated using TCP
 # since ...`. Without a domain there is one name and not two. The product is any word.
@@ -25,7 +26,7 @@ _NODE = re.compile(
     r"(?P<rest>.*)"
 )
 _SINCE = re.compile(r"\bsince\b")
-_VERSION = re.compile(r"\s*Active Master Version\s*:\s*(?P<version>[0-9A-Za-z][\w.+-]{0,63})\s*")
+_VERSION = re.compile(r"\s*Active Master Version\s*:\s*(?P<version>[0-9A-Za-z][\w.+-]{0,63})")
 
 
 class ListedNode(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ def parse_version_active(lines: Iterable[str]) -> ActiveVersion:
     version: str | None = None
     others: list[str] = []
     for line in lines:
-        if version is None and (found := _VERSION.fullmatch(line)):
+        if version is None and (found := whole(_VERSION, line)):
             version = found["version"]
         elif line.strip():
             others.append(line)
@@ -85,7 +86,7 @@ def parse_version_active(lines: Iterable[str]) -> ActiveVersion:
 
 
 def _node(line: str) -> ListedNode | None:
-    found = _NODE.fullmatch(line)
+    found = whole(_NODE, line)
     if found is None:
         return None
     address, first, second = _address(found["address"]), found["first"], found["second"]

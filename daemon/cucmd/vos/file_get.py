@@ -234,7 +234,7 @@ class FileGetDialogue(State):
         return self._is_usual(line) or self._prompts.is_known(line.strip())
 
     def _is_usual(self, line: str) -> bool:
-        if EXPECTED.match(line) or GATHERING.match(line):
+        if EXPECTED.match(line.strip()) or GATHERING.match(line):
             return True
         return self._completed and COMPLETED.match(line) is not None
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from cucmd.vos.lines import whole
+from cucmd.vos.lines import labelled, whole
 
-_FIELD = re.compile(r"\s*(?P<name>[A-Za-z][A-Za-z ]{0,30}?)\s*:\s*(?P<value>\S.{0,200}?)\s*")
+_LONGEST_VALUE = 201
 _FIELDS = {
     "host name": "host",
     "date": "date",
@@ -23,15 +23,15 @@ _FIELDS = {
     "unified os version": "os_version",
 }
 _UPTIME = re.compile(
-    r"\s*\d\d:\d\d:\d\d\s+up\s+(?P<uptime>.{1,60}?),\s+\d{1,6} users?,\s+load average:\s*"
-    r"(?P<one>\d{1,6}\.\d\d),\s*(?P<five>\d{1,6}\.\d\d),\s*(?P<fifteen>\d{1,6}\.\d\d)\s*"
+    r"\s*\d\d:\d\d:\d\d\s+up\s+(?P<uptime>\S.{0,59}),\s+\d{1,6} users?,\s+load average:\s*"
+    r"(?P<one>\d{1,6}\.\d\d),\s*(?P<five>\d{1,6}\.\d\d),\s*(?P<fifteen>\d{1,6}\.\d\d)"
 )
 _SHARE = re.compile(r"(?P<name>[A-Za-z]{1,12}):\s*(?P<share>\d{1,3}\.\d{1,3})%")
 _SHARES = re.compile(r"\s*(?:CPU\s+)?(?:[A-Za-z]{1,12}:\s*\d{1,3}\.\d{1,3}%\s*){1,8}")
-_MEMORY = re.compile(r"\s*(?:Memory\s+)?(?P<name>[A-Za-z]{1,12}):\s*(?P<kib>\d{1,15})K\s*")
+_MEMORY = re.compile(r"\s*(?:Memory\s+)?(?P<name>[A-Za-z]{1,12}):\s*(?P<kib>\d{1,15})K")
 _DISK = re.compile(
     r"\s*Disk/(?P<name>[A-Za-z0-9_-]{1,32})\s+(?P<total>\d{1,15})K\s+(?P<free>\d{1,15})K\s+"
-    r"(?P<used>\d{1,15})K\s*\((?P<share>\d{1,3})%\)\s*"
+    r"(?P<used>\d{1,15})K\s*\((?P<share>\d{1,3})%\)"
 )
 _CPU_NAMES = frozenset({"idle", "system", "user", "iowait", "irq", "soft"})
 _MEMORY_NAMES = frozenset({"total", "free", "used", "cached", "shared", "buffers"})
@@ -150,9 +150,9 @@ class _Reading:
         return True
 
     def _field(self, line: str) -> bool:
-        found = whole(_FIELD, line)
-        name = found and _FIELDS.get(" ".join(found["name"].lower().split()))
-        if not found or not name or name in self.fields:
+        label, value = labelled(line)
+        name = _FIELDS.get(" ".join(label.lower().split()))
+        if not name or name in self.fields or not 0 < len(value) <= _LONGEST_VALUE:
             return False
-        self.fields[name] = found["value"]
+        self.fields[name] = value
         return True

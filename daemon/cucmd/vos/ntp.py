@@ -12,25 +12,25 @@ import msgspec
 
 from cucmd.vos.lines import whole
 
-_RUNNING = re.compile(r"\s*(?:ntpd|chronyd) \(pid\s+(?P<pid>\d{1,9})\) is running\W{0,3}\s*")
+_RUNNING = re.compile(r"\s*(?:ntpd|chronyd) \(pid\s+(?P<pid>\d{1,9})\) is running\W{0,3}")
 _SYNCHRONISED = re.compile(
     r"\s*synchroni[sz]ed to NTP server \((?P<server>[^()\s]{1,255})\) at stratum "
-    r"(?P<stratum>\d{1,2})\s*",
+    r"(?P<stratum>\d{1,2})",
     re.IGNORECASE,
 )
-_NOT_SYNCHRONISED = re.compile(r"\s*unsynchroni[sz]ed\s*", re.IGNORECASE)
-_WITHIN = re.compile(r"\s*time correct to within (?P<ms>\d{1,9}) ms\s*", re.IGNORECASE)
-_POLLING = re.compile(r"\s*poll(?:ing)? server every (?P<seconds>\d{1,9}) s\s*", re.IGNORECASE)
-_TIME = re.compile(r"\s*Current time in (?P<zone>\S{1,60}) is\s*:\s*(?P<time>\S.{0,60}?)\s*")
+_NOT_SYNCHRONISED = re.compile(r"\s*unsynchroni[sz]ed", re.IGNORECASE)
+_WITHIN = re.compile(r"\s*time correct to within (?P<ms>\d{1,9}) ms", re.IGNORECASE)
+_POLLING = re.compile(r"\s*poll(?:ing)? server every (?P<seconds>\d{1,9}) s", re.IGNORECASE)
+_TIME = re.compile(r"\s*Current time in (?P<zone>\S{1,60}) is\s*:\s*(?P<time>\S.{0,60})")
 _DECIMAL = r"-?\d{1,9}\.\d{1,6}"
 _PEER = re.compile(
     r"(?P<tally>[ x.#+*o-]?)\s{0,4}(?P<remote>[A-Za-z0-9][A-Za-z0-9.:()_-]{0,79})\s+"
     r"(?P<refid>[A-Za-z0-9.:()_-]{1,60})\s+(?P<stratum>\d{1,2})\s+(?P<type>[a-zA-Z-])\s+"
     r"(?P<when>-|\d{1,7}[mhd]?)\s+(?P<poll>\d{1,7})\s+(?P<reach>[0-7]{1,3})\s+"
-    rf"(?P<delay>{_DECIMAL})\s+(?P<offset>{_DECIMAL})\s+(?P<jitter>{_DECIMAL})\s*"
+    rf"(?P<delay>{_DECIMAL})\s+(?P<offset>{_DECIMAL})\s+(?P<jitter>{_DECIMAL})"
 )
 _HEADING = "remote refid st t when poll reach delay offset jitter"
-_RULE = re.compile(r"\s*={10,}\s*")
+_RULE = re.compile(r"\s*={10,}")
 
 
 class NtpPeer(msgspec.Struct, frozen=True):

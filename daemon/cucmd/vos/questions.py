@@ -99,25 +99,26 @@ DIALOGUE: tuple[_Row, ...] = (
 )
 
 
-# A question of a login. Real wordings are unknown (vos/NODES.md, section 2), so it is known by its
-# end: a colon, a question mark, a choice of yes and no; or by a key that is to be pressed.
+# A question of a login, without blanks behind it. Real wordings are unknown (vos/NODES.md, section
+# 2), so it is known by its end: a colon, a question mark, a choice of yes and no; or by a key that
+# is to be pressed.
 _AT_LOGIN = re.compile(
-    r"[:?]\s*$"
-    r"|[\[(][^\[\]()]{0,40}\b(?:y|n|yes|no)\b[^\[\]()]{0,40}[\])]\s*$"
+    r"[:?]$"
+    r"|[\[(][^\[\]()]{0,40}\b(?:y|n|yes|no)\b[^\[\]()]{0,40}[\])]$"
     r"|\b(?:press|hit)\b.{0,80}\b(?:key|enter|return)\b",
     re.IGNORECASE,
 )
 # A question in the middle of a command that only reads. There a colon alone is none: a test of
 # `utils diagnose test` stands behind one while it runs (vos/NODES.md, section 6.4).
 _IN_COMMAND = re.compile(
-    r"\?\s*$"
-    r"|[\[(][^\[\]()]{0,40}\b(?:y|n|yes|no)\b[^\[\]()]{0,40}[\])]\s*:?\s*$"
-    r"|\bplease (?:answer|type|enter)\b.{0,80}:\s*$"
+    r"\?$"
+    r"|[\[(][^\[\]()]{0,40}\b(?:y|n|yes|no)\b[^\[\]()]{0,40}[\])](?:\s*:)?$"
+    r"|\bplease (?:answer|type|enter)\b.{0,80}:$"
     r"|\b(?:press|hit)\b.{0,80}\b(?:key|enter|return)\b",
     re.IGNORECASE,
 )
 _SECRET = re.compile(
-    r"\b(?:pass(?:word|wd|code|phrase)|pin|otp|token|code)\b[^:?]{0,80}[:?]\s*$", re.IGNORECASE
+    r"\b(?:pass(?:word|wd|code|phrase)|pin|otp|token|code)\b[^:?]{0,80}[:?]$", re.IGNORECASE
 )
 
 
@@ -126,20 +127,20 @@ def may_be_question(line: str) -> bool:
     return (
         len(line) <= MAX_QUESTION
         and any(char.isalpha() for char in line)
-        and _AT_LOGIN.search(line) is not None
+        and _AT_LOGIN.search(line.rstrip()) is not None
     )
 
 
 def asks_in_command(line: str) -> bool:
     """Whether the last line of a command that only reads, not finished, is a question."""
     return len(line) <= MAX_QUESTION and (
-        _IN_COMMAND.search(line) is not None or asks_for_secret(line)
+        _IN_COMMAND.search(line.rstrip()) is not None or asks_for_secret(line)
     )
 
 
 def asks_for_secret(line: str) -> bool:
     """Whether a line ends in the question for a password or a code."""
-    return len(line) <= MAX_QUESTION and _SECRET.search(line) is not None
+    return len(line) <= MAX_QUESTION and _SECRET.search(line.rstrip()) is not None
 
 
 class Questions:

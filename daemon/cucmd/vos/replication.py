@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from cucmd.vos.lines import whole
+from cucmd.vos.lines import labelled, whole
 
 _LABELS = {
     "server time": "server_time",
@@ -22,15 +22,15 @@ _LABELS = {
     "repltimeout set to": "repltimeout",
     "process option set to": "process_option",
 }
-_FIELD = re.compile(r"(?P<label>[A-Za-z][A-Za-z ]{0,40}?)\s*:\s*(?P<value>\S.{0,300}?)\s*")
+_LONGEST_VALUE = 301
 _VIEW = re.compile(
-    r"\s*Cluster Detailed View from (?P<name>\S{1,255}) \((?P<count>\d{1,4}) Servers?\)\s*:?\s*"
+    r"\s*Cluster Detailed View from (?P<name>\S{1,255}) \((?P<count>\d{1,4}) Servers?\)\s*:?"
 )
 _NAMED = (
     r"\s*(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]{0,252})\s+(?P<address>[0-9A-Fa-f:.]{2,45})\s+"
     r"(?P<ping>\d{1,9}\.\d{1,6}|\S{1,20})\s+"
 )
-_SETUP = r"\((?P<code>\d{1,2})\)\s*(?P<details>\S.{0,100}?)?\s*"
+_SETUP = r"\((?P<code>\d{1,2})\)(?:\s*(?P<details>\S.{0,100}))?"
 # Since 10: whether database, RPC and monitor answer, as `Y/Y/Y`.
 _SERVER = re.compile(
     _NAMED + r"(?P<checks>[A-Za-z-]{1,3}/[A-Za-z-]{1,3}/[A-Za-z-]{1,3})\s+"
@@ -41,7 +41,8 @@ _OLD_SERVER = re.compile(
     _NAMED + r"(?P<rpc>Yes|No)\s+(?P<status>\S{1,20})\s+(?P<queue>\d{1,12}|-{1,3})\s+"
     r"(?P<match>\S{1,12})\s+(?P<loop>Yes|No)\s+" + _SETUP
 )
-_HEADINGS = re.compile(r"\s*(?:PING\s.*|SERVER-NAME\s.*|[-\s]{10,})")
+_HEADINGS = ("PING ", "SERVER-NAME ")
+_SHORTEST_RULE = 10
 
 
 class ReplicationServer(msgspec.Struct, frozen=True):
@@ -102,7 +103,7 @@ def parse_runtimestate(lines: Iterable[str]) -> ReplicationState:
             server = _server(line)
             if server is not None:
                 servers.append(server)
-            elif not whole(_HEADINGS, line):
+            elif not _is_heading(line):
                 others.append(line)
         elif (view := whole(_VIEW, line)) is not None:
             continue
@@ -121,12 +122,19 @@ def parse_runtimestate(lines: Iterable[str]) -> ReplicationState:
 
 
 def _took_field(line: str, fields: dict[str, str]) -> bool:
-    found = whole(_FIELD, line)
-    name = found and _LABELS.get(found["label"].lower())
-    if not found or not name or name in fields:
+    label, value = labelled(line)
+    name = None if line[:1].isspace() else _LABELS.get(label.lower())
+    if not name or name in fields or not 0 < len(value) <= _LONGEST_VALUE:
         return False
-    fields[name] = found["value"]
+    fields[name] = value
     return True
+
+
+def _is_heading(line: str) -> bool:
+    """Of the table, or the dashes below."""
+    return line.lstrip().startswith(_HEADINGS) or (
+        len(line) >= _SHORTEST_RULE and not line.strip("- \t")
+    )
 
 
 def _server(line: str) -> ReplicationServer | None:

@@ -10,15 +10,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from cucmd.vos.lines import whole
+from cucmd.vos.lines import LONGEST, labelled
 
-# `Cisco Tomcat[STARTED]`, `Cisco DirSync[STOPPED]  Service Not Activated`. A blank before the
-# bracket is not always there.
-_SERVICE = re.compile(
-    r"\s*(?P<name>[A-Za-z0-9][^\[\]]{0,99}?)\s*\[\s*(?P<state>[A-Z][A-Z ]{0,30}?)\s*\]"
-    r"\s*(?P<note>[^\[\]]{0,200}?)\s*"
-)
-_PRIMARY = re.compile(r"\s*Primary Node\s*=\s*(?P<primary>true|false)\s*", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z0-9][^\]]{0,99}")
+_STATE = re.compile(r"[A-Z][A-Z ]{0,30}")
+_LONGEST_NOTE = 200
+_PRIMARY = {"true": True, "false": False}
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -46,10 +43,31 @@ def parse_service_list(lines: Iterable[str]) -> ServiceList:
     primary: bool | None = None
     others: list[str] = []
     for line in lines:
-        if found := whole(_SERVICE, line):
-            services.append(Service(found["name"], found["state"], found["note"] or None))
-        elif primary is None and (found := whole(_PRIMARY, line)):
-            primary = found["primary"].lower() == "true"
+        if service := _service(line):
+            services.append(service)
+        elif primary is None and (said := _primary(line)) is not None:
+            primary = said
         elif line.strip():
             others.append(line)
     return ServiceList(tuple(services), primary, tuple(others))
+
+
+def _service(line: str) -> Service | None:
+    """`Cisco Tomcat[STARTED]`, `Cisco DirSync[STOPPED]  Service Not Activated`. A blank before the
+    bracket is not always there.
+    """
+    if len(line) > LONGEST:
+        return None
+    name, _, rest = line.partition("[")
+    state, closed, note = rest.partition("]")
+    name, state, note = name.strip(), state.strip(), note.strip()
+    if not (closed and _NAME.fullmatch(name) and _STATE.fullmatch(state)):
+        return None
+    if len(note) > _LONGEST_NOTE or "[" in note or "]" in note:
+        return None
+    return Service(name, state, note or None)
+
+
+def _primary(line: str) -> bool | None:
+    label, value = labelled(line, "=")
+    return _PRIMARY.get(value.lower()) if label.lower() == "primary node" else None

@@ -12,9 +12,9 @@ GATHERING = re.compile(r"\s{0,40}Please wait while the system is gathering", re.
 COMPLETED = re.compile(r"[.\s]{0,200}Transfer completed", re.IGNORECASE)
 DOTS = re.compile(r"[.\s]{0,200}\.\s{0,40}")
 GET_FILE = re.compile(r"\s*Get file:\s*\S", re.IGNORECASE)
-# Lines that any dialogue may have. Other lines become notes.
+# Lines that any dialogue may have, without blanks at their ends. Other lines become notes.
 EXPECTED = re.compile(
-    r"""\s*(?: $ | \.+\s*$ | done\.?\s*$ | Total\ size\ in | Number\ of\ files
+    r"""(?: $ | \.+$ | done\.?$ | Total\ size\ in | Number\ of\ files
       | Sub-directories\ were | The\ authenticity\ of\ host | .*key\ fingerprint\ is
       | This\ key\ is\ not\ known | Warning:\ Permanently\ added )""",
     re.IGNORECASE | re.VERBOSE,
