@@ -24,7 +24,16 @@ CLIENT = Path(cucmctl.__file__).parent
 MOST_LOOSE_FILES = 12
 
 # What every part may import. These import at most `failure`.
-COMMON = {"allowance", "durable", "failure", "job", "node_name", "paths", "received_file"}
+COMMON = {
+    "allowance",
+    "durable",
+    "failure",
+    "job",
+    "node_name",
+    "parsing",
+    "paths",
+    "received_file",
+}
 
 # part -> the other parts that it may import, and does
 MAY_IMPORT: dict[str, set[str]] = {

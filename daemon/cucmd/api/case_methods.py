@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 import trio
@@ -38,6 +39,7 @@ from cucmd.config.errors import found
 from cucmd.job import Job, Node, Run, commands_of
 from cucmd.jobs.errors import FilesDeleted, UnknownNode
 from cucmd.jobs.supervisor import Supervisor
+from cucmd.parsing import parse
 from cucmd.store import Store
 from cucmd.varlink import Batch, BatchUpgrade, Caller, StreamReply, Upgrade
 from cucmd.vos import parse_answer, parse_command
@@ -262,7 +264,8 @@ async def _pieces(work: Run, node: Node, one: Printed) -> AsyncGenerator[Command
                 whole = whole if sum(map(len, whole)) <= _LONGEST_PARSED else None
             parsed = None
             if ended and whole is not None:
-                parsed = parse_answer(parse_command(line), "".join(whole).splitlines())
+                read = partial(parse_answer, parse_command(line))
+                parsed = await parse(read, "".join(whole).splitlines())
             yield CommandOutput(node.node, one.number, line, text, ended, one.complete, parsed)
 
 

@@ -1,9 +1,12 @@
 """A plain command and its answer: what every kind of work asks a node.
 
 The one rule: an answer is whole, but for lines beyond the first MOST_LINES, or it is `NodeFailed`.
+It is read by `parsing.parse`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
 
 from cucmd import vos
 from cucmd.failure import NodeFailed
@@ -11,9 +14,8 @@ from cucmd.node.deadlines import AnswerClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask
 
-# The answers that are read have some 30 lines, a listing one for each file. Every job waits while
-# one is read: measured 0.1 s for so many lines that are nearly nodes of a cluster, and 2 s for all
-# that a node can send.
+# The answers that are read have some 30 lines, a listing one for each file. To read so many takes
+# 0.2 s at most.
 MOST_LINES = 10_000
 
 
@@ -29,3 +31,11 @@ async def answer(session: NodeSession, task: NodeTask, text: str) -> tuple[str, 
                 return lines[:MOST_LINES]
             case vos.Broken(failure=broken):
                 raise NodeFailed(broken)
+
+
+def refusal(mask: Callable[[str], str], lines: Iterable[str]) -> str | None:
+    """What the node has said to a command, masked and quoted, if it refuses it. For `parse`."""
+    said = tuple(lines)
+    if not vos.refused_in(said):
+        return None
+    return vos.quoted([mask(line) for line in said if line.strip()])

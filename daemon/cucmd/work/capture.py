@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import trio
 from msgspec.structs import replace
@@ -35,8 +36,9 @@ from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, Together
 from cucmd.node.transcript_file import transcript_of
+from cucmd.parsing import parse
 from cucmd.vos.secrets import Secrets
-from cucmd.work.answer import answer
+from cucmd.work.answer import answer, refusal
 from cucmd.work.capture_files import CaptureFiles
 from cucmd.work.node_space import no_room
 
@@ -48,6 +50,8 @@ STOP_WITHIN, _STOP_AND_GRACE, _SHORTEST_STOP = 45.0, 50.0, 5.0
 # ask for, and seconds after which a stop does not wait for the echo any more.
 _SHORTEST, _ECHO_WITHIN = 1.0, 5.0
 
+# Lines at either end of what the node has said: more than are ever quoted.
+_MOST_SAID = 100
 _LATE = "after the first node was ready: the others have begun without this one"
 _ALONE = (
     "its login took longer than that of the others, or other jobs had all of its sessions; capture "
@@ -71,7 +75,8 @@ async def capture(
             session = await reach(stack, task, open_shell, transcript, report)
             report.phase(Phase.PREPARE)
             await answer(session, task, vos.PAGER_OFF)
-            if full := no_room(await answer(session, task, vos.SHOW_STATUS), what):
+            status = await answer(session, task, vos.SHOW_STATUS)
+            if full := await parse(partial(no_room, what=what), status):
                 raise NodeFailed(full)
             if not await together.begin(task.node):
                 raise NodeFailed(timed_out(Code.LOGIN_TIMEOUT, READY_WITHIN, _LATE, hint=_ALONE))
@@ -138,7 +143,8 @@ class _Run:
                 raise
             if (wrong := await self._end(how)) is not None:
                 raise NodeFailed(wrong)
-        return vos.without_options(self._said)
+        said = await parse(vos.without_options, self._said)
+        return said if len(said) <= _MOST_SAID else (*said[:_MOST_SAID], *said[-_MOST_SAID:])
 
     async def _wait(self) -> str:
         """Why it is to end, or has ended. Raises `NodeFailed`."""
@@ -166,7 +172,7 @@ class _Run:
                     scope.deadline = trio.current_time() + seconds
                 case vos.CommandDone(lines=lines):
                     self._said = lines
-                    self._check_not_refused()
+                    await self._check_not_refused()
                     await self._session.ask_for_prompt()
                 case vos.Prompted():
                     return "node"
@@ -182,9 +188,9 @@ class _Run:
         ago = timedelta(seconds=trio.current_time() - at)
         self._tell(replace(self.captured, started_at=datetime.now(UTC) - ago))
 
-    def _check_not_refused(self) -> None:
-        if vos.refused_in(self._said):
-            said = vos.quoted([self._mask(line) for line in self._said if line.strip()])
+    async def _check_not_refused(self) -> None:
+        said = await parse(partial(refusal, self._mask), self._said)
+        if said is not None:
             raise fail(Code.COMMAND_REFUSED, f"the node refused the capture; it said: {said}")
 
     async def _end(self, how: str) -> Failure | None:

@@ -8,7 +8,7 @@ is killed then still knows that they are complete.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 import trio
@@ -20,6 +20,7 @@ from cucmd.job import Capture, Captured, Collect
 from cucmd.node.deadlines import AnswerClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Receiver, Report
+from cucmd.parsing import parse
 from cucmd.received_file import ReceivedFile
 from cucmd.vos.secrets import Secrets
 from cucmd.work.collect import FileGets, NodeClock, at_most_notes, upload_target
@@ -28,6 +29,8 @@ from cucmd.work.run import INTERRUPTED_WITHIN
 
 # "files: found = 1, deleted = 1"
 _DELETED = re.compile(r"\bdeleted\s{0,8}=\s{0,8}[1-9]", re.IGNORECASE)
+# Lines of an answer that are quoted: more than there is room for.
+_MOST_SAID = 100
 # Seconds that are left of the deadlines of node and job after the removal: what is complete does
 # not fail for it.
 _LEFT = 1.0
@@ -154,8 +157,9 @@ class CaptureFiles:
             while True:
                 match await self._session.next_event(clock):
                     case vos.CommandDone(lines=lines):
-                        done = any(_DELETED.search(line) for line in lines)
-                        return None if done else f"it does not say so{self._quoted(lines)}"
+                        if await parse(_says_deleted, lines):
+                            return None
+                        return f"it does not say so{self._quoted(lines[:_MOST_SAID])}"
                     case vos.Asked(question=question):
                         with trio.move_on_after(INTERRUPTED_WITHIN):
                             await self._session.interrupt()
@@ -164,6 +168,10 @@ class CaptureFiles:
                         return broken.message
         except NodeFailed as error:
             return error.failure.message
+
+
+def _says_deleted(lines: Iterable[str]) -> bool:
+    return any(_DELETED.search(line) for line in lines)
 
 
 def _name(file: ReceivedFile) -> str:

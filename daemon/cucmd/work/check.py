@@ -38,6 +38,7 @@ from cucmd.node.login import reach
 from cucmd.node.ports import KnowsHostKey, NodeTask, OpenShell, Receiver, Report, Shell
 from cucmd.node.transcript_file import TranscriptFile, transcript_of
 from cucmd.node.zones import zone_of
+from cucmd.parsing import parse
 from cucmd.vos.secrets import Secrets
 from cucmd.work.answer import answer
 from cucmd.work.collect import (
@@ -176,9 +177,9 @@ class _Seen:
 async def _ask_status(session: NodeSession, seen: _Seen) -> list[str]:
     """Its clock and its logging partition. Returns notes. Raises `NodeFailed`."""
     lines = await answer(session, seen.task, vos.SHOW_STATUS)
-    status = vos.parse_show_status(lines, zone_of)
+    status = await parse(partial(vos.parse_show_status, zone_of=zone_of), lines)
     off = status.offset(datetime.now(UTC))
-    disks = vos.parse_machine(lines).disks
+    disks = (await parse(vos.parse_machine, lines)).disks
     logging = next((disk for disk in disks if disk.name == "logging"), None)
     seen.put(
         zone=None if status.zone is None else str(status.zone),
@@ -221,7 +222,8 @@ def _logging_notes(disk: vos.Disk | None) -> Iterable[str]:
 
 async def _ask_version(session: NodeSession, seen: _Seen) -> list[str]:
     """Its version. Returns notes. Raises `NodeFailed`."""
-    said = vos.parse_version_active(await answer(session, seen.task, vos.SHOW_VERSION))
+    lines = await answer(session, seen.task, vos.SHOW_VERSION)
+    said = await parse(vos.parse_version_active, lines)
     if said.version is None:
         return ["its version is not known: no line of its answer names one"]
     seen.put(version=seen.mask(said.version))
@@ -230,7 +232,8 @@ async def _ask_version(session: NodeSession, seen: _Seen) -> list[str]:
 
 async def _ask_product(session: NodeSession, seen: _Seen) -> None:
     """Its product, if the table of its cluster has it in a known form. Raises `NodeFailed`."""
-    table = vos.parse_network_cluster(await answer(session, seen.task, vos.SHOW_CLUSTER))
+    lines = await answer(session, seen.task, vos.SHOW_CLUSTER)
+    table = await parse(vos.parse_network_cluster, lines)
     itself = asked_node(table.nodes, seen.task.host, session.shell.peer_address)
     if itself is not None:
         seen.put(product=seen.mask(itself.product))
@@ -266,7 +269,7 @@ async def _small_file(session: NodeSession, task: NodeTask) -> str:
     """The path of the file to get. Raises `NodeFailed` if there is none."""
     for folder in FOLDERS:
         lines = await answer(session, task, f"file list activelog {folder} detail")
-        if name := smallest(vos.parse_file_list(lines)):
+        if name := await parse(_smallest_in, lines):
             return f"{folder}/{name}"
     looked = " or ".join(FOLDERS)
     raise fail(
@@ -274,6 +277,10 @@ async def _small_file(session: NodeSession, task: NodeTask) -> str:
         f"no file of 1 to {MOST_BYTES} bytes is in {looked}: the receiver was not tried",
         hint="start with a path that the node has, and see whether its files come",
     )
+
+
+def _smallest_in(lines: Iterable[str]) -> str | None:
+    return smallest(vos.parse_file_list(lines))
 
 
 def smallest(files: Iterable[vos.ListedFile]) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
 
 import msgspec
 import trio
@@ -24,6 +25,7 @@ from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, UploadTarget
 from cucmd.node.transcript_file import transcript_of
 from cucmd.node.zones import zone_of
 from cucmd.node_name import address
+from cucmd.parsing import parse
 from cucmd.received_file import ReceivedFile
 from cucmd.work.answer import answer
 from cucmd.work.read_back import read_back, to_read
@@ -173,7 +175,7 @@ async def _learn_zone(session: NodeSession, task: NodeTask, report: Report) -> N
 
 async def _ask_for_time(session: NodeSession, task: NodeTask, report: Report) -> NodeClock:
     lines = await answer(session, task, vos.SHOW_STATUS)
-    status = vos.parse_show_status(lines, zone_of)
+    status = await parse(partial(vos.parse_show_status, zone_of=zone_of), lines)
     clock = NodeClock(status.zone, status.ahead(datetime.now(UTC)))
     name = None if clock.zone is None else str(clock.zone)
     # By less than is worth a note it is taken for right: two minutes decide nothing in a trace.

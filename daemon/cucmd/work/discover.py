@@ -17,6 +17,7 @@ from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report
 from cucmd.node.transcript_file import transcript_of
 from cucmd.node_name import address, split_address
+from cucmd.parsing import parse
 from cucmd.vos.secrets import Secrets
 from cucmd.work.answer import answer
 
@@ -45,7 +46,8 @@ async def discover(
             report.phase(Phase.PREPARE)
             await answer(session, task, vos.PAGER_OFF)
             report.phase(Phase.COMMAND)
-            table = vos.parse_network_cluster(await answer(session, task, vos.SHOW_CLUSTER))
+            lines = await answer(session, task, vos.SHOW_CLUSTER)
+            table = await parse(vos.parse_network_cluster, lines)
             found = _found(task, table, session.shell.peer_address)
             # Now, for the second answer may not come.
             report.found(found)
@@ -60,9 +62,10 @@ async def discover(
 async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tuple[str, ...]]:
     """(version, notes). The nodes are known by now: without a version nothing has failed."""
     try:
-        said = vos.parse_version_active(await answer(session, task, vos.SHOW_VERSION))
+        lines = await answer(session, task, vos.SHOW_VERSION)
     except NodeFailed as error:
         return None, (f"its version is not known: {error.failure.message}",)
+    said = await parse(vos.parse_version_active, lines)
     masked = None if said.version is None else Secrets((task.login.password,)).mask(said.version)
     return masked, () if masked else ("its version is not known: no line of its answer names one",)
 

@@ -17,8 +17,9 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -31,9 +32,10 @@ from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report
 from cucmd.node.transcript_file import transcript_of
+from cucmd.parsing import parse
 from cucmd.received_file import ReceivedFile
 from cucmd.vos.secrets import Secrets
-from cucmd.work.answer import answer
+from cucmd.work.answer import answer, refusal
 
 # Seconds until the prompt after Ctrl-C; a node may need more than 5 (vos/NODES.md, section 6.5).
 INTERRUPTED_WITHIN = 45.0
@@ -105,17 +107,17 @@ class CommandRuns:
             match event:
                 case vos.CommandDone(lines=lines):
                     await self._keep(number, lines, complete=True)
-                    return self._refusal(command, lines)
+                    return await self._refusal(command, lines)
                 case vos.Asked(lines=lines, question=question):
                     await self._keep(number, lines, complete=False)
                     return await self._end_question(command, question)
                 case vos.Broken(failure=broken):
                     raise NodeFailed(broken)
 
-    def _refusal(self, command: vos.Command, lines: Sequence[str]) -> Failure | None:
-        if not vos.refused_in(lines):
+    async def _refusal(self, command: vos.Command, lines: Sequence[str]) -> Failure | None:
+        said = await parse(partial(refusal, self._mask), lines)
+        if said is None:
             return None
-        said = vos.quoted([self._mask(line) for line in lines if line.strip()])
         return failure(Code.COMMAND_REFUSED, f"'{command.line}': the node said: {said}")
 
     async def _end_question(self, command: vos.Command, question: str) -> Failure:
@@ -128,7 +130,7 @@ class CommandRuns:
 
     async def _keep(self, number: int, lines: Sequence[str], *, complete: bool) -> None:
         """Writes what a command has printed. Raises `NodeFailed`, `OSError`."""
-        content = "".join(f"{self._mask(line)}\n" for line in lines).encode()
+        content, digest = await parse(self._content, lines)
         self._take(len(content))
         name = self._what.output_of(number)
         path = self._task.folder / name
@@ -140,12 +142,17 @@ class CommandRuns:
                 node=self._task.node,
                 path=f"{self._task.folder.name}/{name}",
                 size=len(content),
-                sha256=hashlib.sha256(content).hexdigest(),
+                sha256=digest,
                 closed=True,
                 complete=complete,
                 modified=int(time.time()),
             )
         )
+
+    def _content(self, lines: Iterable[str]) -> tuple[bytes, str]:
+        """(the text of the output, masked; its SHA-256)."""
+        content = "".join(f"{self._mask(line)}\n" for line in lines).encode()
+        return content, hashlib.sha256(content).hexdigest()
 
     def _take(self, size: int) -> None:
         quota = self._task.quota
