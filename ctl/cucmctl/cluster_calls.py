@@ -45,8 +45,15 @@ class ClusterCalls(Calls):
 
         With a `name`, of a cluster or of a node, those that it fits, with their nodes.
         """
-        request = structs_clusters.ClustersRequest(name)
-        return self.call("Clusters", request, structs_clusters.ClustersReply).clusters
+        found: list[structs_clusters.Cluster] = []
+        after: str | None = None
+        while True:
+            request = structs_clusters.ClustersRequest(name, after)
+            reply = self.call("Clusters", request, structs_clusters.ClustersReply)
+            found += reply.clusters
+            after = reply.next
+            if after is None:
+                return tuple(found)
 
     def profiles(self, name: str | None = None) -> tuple[structs_clusters.Profile, ...]:
         """The profiles, or the one of that name. Raises `ProfileNotFound`."""

@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 import trio
 
 from cucmd.api import structs_clusters as structs
-from cucmd.api.known import KnownCluster, KnownNode, known_clusters, with_node
+from cucmd.api.known import (
+    KnownCluster,
+    KnownNode,
+    Place,
+    asked_cluster,
+    discoveries_by_key,
+    has_node,
+    known_cluster,
+    places,
+)
 from cucmd.api.refusals import refusals, refusals_of_files
 from cucmd.api.wire import member_to_wire
 from cucmd.config import Config, Profile
@@ -18,6 +27,10 @@ from cucmd.config.credentials import credential_names, credentials_directory
 from cucmd.config.rules import is_credential_name
 from cucmd.store import Store
 from cucmd.varlink import Caller
+
+# Nodes of the clusters that one call looks at, and one cluster more: to read so many takes some
+# tens of milliseconds.
+_MOST_NODES = 1000
 
 
 class Knowledge:
@@ -29,17 +42,48 @@ class Knowledge:
         self._store = store
         self._config = config
         self._environ = environ
+        self._asked: dict[int, trio.Lock] = {}  # by the uid
 
     async def clusters(
         self, caller: Caller, request: structs.ClustersRequest
     ) -> structs.ClustersReply:
-        with refusals():
-            found = list(known_clusters(self._config(), await self._store.discoveries()))
+        # One of a user at a time: others have their turn after each.
+        async with self._asked.setdefault(caller.uid, trio.Lock()):
+            with refusals():
+                return await self._page(self._config(), request)
+
+    async def _page(
+        self, config: Config, request: structs.ClustersRequest
+    ) -> structs.ClustersReply:
+        """Raises `InvalidValue`, `StoreFailed`."""
         name = request.name
-        if name is None:
-            return structs.ClustersReply(tuple(_cluster(one) for one in found))
-        named = [one for one in found if one.name == name] or with_node(found, name)
-        return structs.ClustersReply(tuple(_cluster(one, nodes=True) for one in named))
+        left = places(config, await self._store.asked(), request.after)
+        if name is not None and name in config.clusters:
+            left = [one for one in left if one.name == name]
+        found: list[structs.Cluster] = []
+        nodes = 0
+        for place in left:
+            one = await self._known(config, place)
+            if one is None:
+                continue
+            if name is None or one.name == name or has_node(one, name):
+                found.append(_cluster(one, nodes=name is not None))
+            nodes += len(one.nodes)
+            if nodes >= _MOST_NODES and place is not left[-1]:
+                return structs.ClustersReply(tuple(found), place.text)
+            await trio.lowlevel.checkpoint()
+        return structs.ClustersReply(tuple(found))
+
+    async def _known(self, config: Config, place: Place) -> KnownCluster | None:
+        """None: what a node has said cannot be read, and nothing else is known of its cluster."""
+        last = None
+        for node in place.asked:
+            if (last := await self._store.discovery(node)) is not None:
+                break
+        if place.name is not None:
+            read = () if last is None else (last,)
+            return known_cluster(config.clusters[place.name], discoveries_by_key(read))
+        return None if last is None else asked_cluster(last)
 
     async def profiles(
         self, caller: Caller, request: structs.ProfilesRequest

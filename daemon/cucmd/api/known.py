@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from cucmd.config import Cluster, Config
+from cucmd.config import Cluster, Config, InvalidValue
 from cucmd.job import Member
 from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.store import Discovery
@@ -18,6 +18,7 @@ from cucmd.store import Discovery
 # (host, port), the same for every spelling
 Key = tuple[str, int]
 PUBLISHER = "Publisher"
+_NAMED, _ASKED = "cluster", "node"
 
 
 class KnownNode(msgspec.Struct, frozen=True):
@@ -37,18 +38,45 @@ class KnownCluster(msgspec.Struct, frozen=True):
     discovery: Discovery | None = None
 
 
-def known_clusters(config: Config, discoveries: Sequence[Discovery]) -> Iterator[KnownCluster]:
-    """Those of the configuration, then those that were only asked for. `discoveries`: the newest
-    first, each of another node.
+class Place(msgspec.Struct, frozen=True):
+    """Where a cluster stands among those that are known. `name` None: it is not in the
+    configuration. `asked`: the nodes whose discoveries may say what it is, the newest first.
     """
-    by_asked = discoveries_by_key(discoveries)
-    configured: set[Key] = set()
+
+    name: str | None
+    asked: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """What `places` takes as `after`."""
+        return f"{_NAMED} {self.name}" if self.name is not None else f"{_ASKED} {self.asked[0]}"
+
+
+def places(config: Config, asked: Sequence[str], after: str | None = None) -> list[Place]:
+    """Those of the configuration, then those that were only asked for, by the names of their nodes.
+
+    asked  the nodes that were asked, the last one first
+    after  the text of a place: only those behind it. Raises `InvalidValue` for what is none, and
+           for a cluster that is no longer in the configuration.
+    """
+    by_key = {key: one for one in reversed(asked) for key in keys_of(one)}
+    age = {one: number for number, one in enumerate(asked)}
+    found = []
     for cluster in config.clusters.values():
-        configured.update(key for name in cluster.members for key in keys_of(name))
-        yield known_cluster(cluster, by_asked)
-    for key, discovery in by_asked.items():
-        if key not in configured:
-            yield asked_cluster(discovery)
+        keys = [key for name in cluster.members for key in keys_of(name)]
+        mine = {by_key[key] for key in keys if key in by_key}
+        found.append(Place(cluster.name, tuple(sorted(mine, key=age.__getitem__))))
+    taken = {one for place in found for one in place.asked}
+    found += [Place(None, (one,)) for one in sorted(by_key.values()) if one not in taken]
+    if after is None:
+        return found
+    kind, _, last = after.partition(" ")
+    if kind == _ASKED:  # that node may be gone
+        return [one for one in found if one.name is None and one.asked[0] > last]
+    texts = [one.text for one in found]
+    if after not in texts:
+        raise InvalidValue("after", "is not the next of a reply; leave it out to begin again")
+    return found[texts.index(after) + 1 :]
 
 
 def discoveries_by_key(discoveries: Iterable[Discovery]) -> dict[Key, Discovery]:
@@ -87,15 +115,12 @@ def asked_cluster(discovery: Discovery) -> KnownCluster:
     return KnownCluster(None, publisher, nodes, discovery)
 
 
-def with_node(clusters: Sequence[KnownCluster], name: str) -> list[KnownCluster]:
-    """The clusters that have a node of that name, in any spelling, or that were asked by it."""
+def has_node(cluster: KnownCluster, name: str) -> bool:
+    """Whether it has a node of that name, in any spelling, or was asked by it."""
     wanted = set(keys_of(name))
-    return [
-        cluster
-        for cluster in clusters
-        if any(not wanted.isdisjoint(_of(node)) for node in cluster.nodes)
-        or (cluster.discovery and not wanted.isdisjoint(keys_of(cluster.discovery.asked)))
-    ]
+    if cluster.discovery and not wanted.isdisjoint(keys_of(cluster.discovery.asked)):
+        return True
+    return any(not wanted.isdisjoint(_of(node)) for node in cluster.nodes)
 
 
 def keys_of(name: str) -> tuple[Key, ...]:

@@ -41,10 +41,12 @@ class Cluster(Struct, frozen=True):
 
 class ClustersRequest(Struct, frozen=True):
     name: str | None = None
+    after: str | None = None
 
 
 class ClustersReply(Struct, frozen=True):
     clusters: tuple[Cluster, ...]
+    next: str | None = None
 
 
 class Profile(Struct, frozen=True):

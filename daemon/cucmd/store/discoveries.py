@@ -27,6 +27,8 @@ _DROP_OLDEST = """
 DELETE FROM discovery WHERE asked IN (
     SELECT asked FROM discovery ORDER BY found_at DESC LIMIT -1 OFFSET ?)"""
 _ALL = "SELECT asked, detail FROM discovery ORDER BY found_at DESC, asked"
+_ASKED = "SELECT asked FROM discovery ORDER BY found_at DESC, asked"
+_ONE = "SELECT asked, detail FROM discovery WHERE asked = ?"
 
 
 class Discovery(msgspec.Struct, frozen=True):
@@ -50,9 +52,23 @@ def remember(connection: sqlite3.Connection, job_id: str, nodes: Iterable[Node])
 
 def select_all(connection: sqlite3.Connection) -> tuple[list[Discovery], list[str]]:
     """(discoveries, messages about those that cannot be read), the newest first."""
+    return _read(connection.execute(_ALL).fetchall())
+
+
+def select_asked(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """The nodes, each in one spelling, the one that was asked last first."""
+    return tuple(asked for (asked,) in connection.execute(_ASKED))
+
+
+def select_one(connection: sqlite3.Connection, asked: str) -> tuple[list[Discovery], list[str]]:
+    """As `select_all`, of one node, spelled as `select_asked` has it."""
+    return _read(connection.execute(_ONE, (asked,)).fetchall())
+
+
+def _read(rows: Iterable[tuple[str, str]]) -> tuple[list[Discovery], list[str]]:
     found: list[Discovery] = []
     problems: list[str] = []
-    for asked, detail in connection.execute(_ALL).fetchall():
+    for asked, detail in rows:
         try:
             found.append(msgspec.json.decode(detail, type=Discovery))
         except msgspec.MsgspecError as error:

@@ -23,6 +23,7 @@ from cucmd.received_file import ReceivedFile
 from cucmd.store import deletions, discoveries, lists, rates, tables
 from cucmd.store.database import Connect, connect, prepare
 from cucmd.store.deletions import BegunDeletion
+from cucmd.store.discoveries import Discovery
 from cucmd.store.lock import hold_state_directory
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey
 from cucmd.store.thread import DatabaseThread
@@ -204,13 +205,25 @@ class Store:
         """(job id, digest) of the call that this user has made with that key, or None."""
         return await self._reader.run(partial(tables.select_by_key, key=key))
 
-    async def discoveries(self) -> tuple[discoveries.Discovery, ...]:
+    async def discoveries(self) -> tuple[Discovery, ...]:
         """What each node that was asked for its cluster has said last, the newest first. Unreadable
         ones are logged.
         """
         found, problems = await self._reader.run(discoveries.select_all)
         self._log(problems)
         return tuple(found)
+
+    async def asked(self) -> tuple[str, ...]:
+        """The nodes of these, each in one spelling, the one that was asked last first."""
+        return await self._reader.run(discoveries.select_asked)
+
+    async def discovery(self, asked: str) -> Discovery | None:
+        """That of one node, spelled as `asked` has it. None: it is gone, or cannot be read, which
+        is logged.
+        """
+        found, problems = await self._reader.run(partial(discoveries.select_one, asked=asked))
+        self._log(problems)
+        return found[0] if found else None
 
     async def rate(self, node: str) -> float | None:
         """Bytes per second with which the node has sent its files last. None: it is not known."""

@@ -77,7 +77,7 @@ ADDED = {
     ("type", "Credential"): {
         **{"name": "string", "tied": "bool", "nodes": "?[]string", "clusters": "?[]string"},
     },
-    ("method", "Clusters"): {"name": "?string"},
+    ("method", "Clusters"): {"name": "?string", "after": "?string"},
     ("method", "Profiles"): {"name": "?string"},
     ("method", "Credentials"): {},
     ("method", "Run"): {

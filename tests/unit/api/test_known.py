@@ -4,10 +4,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 
 from cucmd.api import structs_clusters as structs
 from cucmd.api.knowledge import Knowledge
-from cucmd.api.known import KnownCluster, known_clusters, with_node
+from cucmd.api.known import (
+    KnownCluster,
+    asked_cluster,
+    discoveries_by_key,
+    has_node,
+    known_cluster,
+    places,
+)
 from cucmd.config import Config, load
 from cucmd.job import Found, Member
 from cucmd.store import Discovery, StoreFailed
@@ -39,7 +48,16 @@ def config(tmp_path: Path, more: str = "") -> Config:
 
 
 def known(tmp_path: Path, *discoveries: Discovery) -> list[KnownCluster]:
-    return list(known_clusters(config(tmp_path), discoveries))
+    """`discoveries`: the newest first."""
+    settings, by_asked = config(tmp_path), {one.asked: one for one in discoveries}
+    found = []
+    for place in places(settings, tuple(by_asked)):
+        mine = [by_asked[one] for one in place.asked[:1]]
+        if place.name is None:
+            found.append(asked_cluster(mine[0]))
+        else:
+            found.append(known_cluster(settings.clusters[place.name], discoveries_by_key(mine)))
+    return found
 
 
 def shown(cluster: KnownCluster) -> list[tuple[str, bool, Member | None]]:
@@ -91,9 +109,9 @@ def test_what_was_only_asked_for_is_a_cluster_without_a_name(tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["pub", "PUB.:22", "10.0.0.1", "pub.example.org", "gone", "imp1"])
 def test_a_cluster_is_found_by_any_name_of_its_nodes(tmp_path: Path, name: str) -> None:
     clusters = known(tmp_path, discovery("pub", PUB, SUB, IMP))
-    assert [one.name for one in with_node(clusters, name)] == ["berlin"]
+    assert [one.name for one in clusters if has_node(one, name)] == ["berlin"]
     for other in ("pub:2022", "elsewhere", "no name", ""):
-        assert with_node(clusters, other) == []
+        assert not any(has_node(one, other) for one in clusters)
 
 
 class Discoveries:
@@ -102,10 +120,13 @@ class Discoveries:
     def __init__(self, *kept: Discovery, error: Exception | None = None) -> None:
         self.kept, self.error = kept, error
 
-    async def discoveries(self) -> tuple[Discovery, ...]:
+    async def asked(self) -> tuple[str, ...]:
         if self.error:
             raise self.error
-        return self.kept
+        return tuple(one.asked for one in self.kept)
+
+    async def discovery(self, asked: str) -> Discovery | None:
+        return next(one for one in self.kept if one.asked == asked)
 
 
 def knowledge(config: Config, *kept: Discovery, error: Exception | None = None) -> Knowledge:
@@ -126,6 +147,63 @@ async def test_a_reply_has_nodes_only_with_a_name(tmp_path: Path) -> None:
             "10.0.0.3",
         ]
     assert (await ask(CALLER, structs.ClustersRequest("berln"))).clusters == ()
+
+
+def large(number: int) -> Discovery:
+    """Of a cluster of 400 nodes, each of which has the same name as one of every other cluster."""
+    members = (
+        Member(f"10.{number}.{i // 250}.{i % 250}", f"10.{number}.0.1", f"sub{i}", None, "S", "x")
+        for i in range(400)
+    )
+    return discovery(f"pub{number}", *members)
+
+
+@pytest.mark.parametrize("name", [None, "sub3", "nowhere"])
+async def test_many_nodes_come_in_pages(tmp_path: Path, name: str | None) -> None:
+    discoveries = [large(number) for number in range(10)]
+    ask = knowledge(config(tmp_path), *discoveries).clusters
+    pages = [await ask(CALLER, structs.ClustersRequest(name))]
+    while (after := pages[-1].next) is not None:
+        pages.append(await ask(CALLER, structs.ClustersRequest(name, after)))
+        if len(pages) == 2:  # asked for again meanwhile: the newest
+            ask = knowledge(config(tmp_path), *reversed(discoveries)).clusters
+    found = [one.name or one.asked for page in pages for one in page.clusters]
+    everything = ["berlin", "bern", *(f"pub{number}" for number in range(10))]
+    assert found == {None: everything, "sub3": everything[2:], "nowhere": []}[name]
+    assert len(pages) == 4
+    assert max(sum(one.nodes_total for one in page.clusters) for page in pages) < 1400
+
+
+@pytest.mark.parametrize("after", ["cluster gone", "pub", "", "cluster"])
+async def test_a_page_after_nothing_is_refused(tmp_path: Path, after: str) -> None:
+    ask = knowledge(config(tmp_path), discovery("pub", PUB)).clusters
+    with pytest.raises(VarlinkError) as caught:
+        await ask(CALLER, structs.ClustersRequest(None, after))
+    assert caught.value.parameters.parameter == "after"
+
+
+async def test_calls_of_one_user_follow_each_other(tmp_path: Path) -> None:
+    read = 0
+    most = 0
+
+    class Slow(Discoveries):
+        async def asked(self) -> tuple[str, ...]:
+            nonlocal read, most
+            read += 1
+            most = max(most, read)
+            await trio.testing.wait_all_tasks_blocked()
+            read -= 1
+            return ()
+
+    ask = Knowledge(Slow(), lambda: config(tmp_path), {}).clusters
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(ask, CALLER, structs.ClustersRequest())
+    assert most == 1
+    async with trio.open_nursery() as nursery:
+        for uid in range(3):
+            nursery.start_soon(ask, Caller(uid, uid, frozenset(), 1), structs.ClustersRequest())
+    assert most == 3
 
 
 async def test_a_store_that_cannot_be_read_is_a_refusal(tmp_path: Path) -> None:
