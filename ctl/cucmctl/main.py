@@ -118,7 +118,7 @@ def _without_verb(arguments: list[str]) -> int:
 
         print(f"cucmctl {__version__}")
         return 0
-    from cucmctl import printer  # noqa: PLC0415  # likewise
+    from cucmctl.cli import printer  # noqa: PLC0415  # likewise
 
     printer.note(_unknown_option(arguments) or f"no command was given; expected {_expected()}")
     return 2
@@ -143,9 +143,9 @@ def _run(arguments: list[str]) -> int:
         return _without_verb(rest)
     collect_garbage_less_often()
     load_msgspec()
-    from cucmctl import exits, printer  # noqa: PLC0415  # see the rule above
-    from cucmctl.errors import ClientError  # noqa: PLC0415  # likewise
-    from cucmctl.options import UsageError  # noqa: PLC0415  # likewise
+    from cucmctl.cli import exits, printer  # noqa: PLC0415  # see the rule above
+    from cucmctl.cli.options import UsageError  # noqa: PLC0415  # likewise
+    from cucmctl.client.errors import ClientError  # noqa: PLC0415  # likewise
 
     printer.prepare()
     try:
@@ -162,7 +162,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _check_verb(verb: str, arguments: list[str]) -> None:
-    from cucmctl.options import UsageError  # noqa: PLC0415  # see the rule above
+    from cucmctl.cli.options import UsageError  # noqa: PLC0415  # see the rule above
 
     if verb not in VERBS:
         not_one = f"{verb!r} is not a command; expected {_expected()}"
@@ -170,7 +170,7 @@ def _check_verb(verb: str, arguments: list[str]) -> None:
 
 
 def _output_failed(reason: str) -> int:
-    from cucmctl import exits, printer  # noqa: PLC0415  # see the rule above
+    from cucmctl.cli import exits, printer  # noqa: PLC0415  # see the rule above
 
     printer.abandon_stdout()
     if not reason:
@@ -180,7 +180,7 @@ def _output_failed(reason: str) -> int:
 
 
 def _report_defect(error: Exception) -> int:
-    from cucmctl import exits, printer  # noqa: PLC0415  # see the rule above
+    from cucmctl.cli import exits, printer  # noqa: PLC0415  # see the rule above
 
     if os.environ.get("CUCMCTL_TRACEBACK"):
         raise error
@@ -192,7 +192,7 @@ def _report_defect(error: Exception) -> int:
 def _dispatch(verb: str, arguments: list[str]) -> int:
     from importlib import import_module  # noqa: PLC0415  # see the rule above
 
-    from cucmctl.options import parse  # noqa: PLC0415  # likewise
+    from cucmctl.cli.options import parse  # noqa: PLC0415  # likewise
 
     if "--version" in arguments:
         return _without_verb(["--version"])

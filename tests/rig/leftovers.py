@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from cucmctl import Client
-from cucmctl.errors import Refused
+from cucmctl.client.errors import Refused
 from rig.quiet import wait_until
 
 # What Python, pytest and its plugins open once and keep.

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmctl.export import save
-from cucmctl.export_target import target
+from cucmctl.export.export import save
+from cucmctl.export.target import target
 from cucmd.api import structs
 from rig.daemon import Daemon
 from rig.inspection import check_files, manifest

@@ -24,9 +24,9 @@ import pytest
 from msgspec import structs
 
 from cucmctl import DaemonUnavailable, JobBusy
-from cucmctl.export import Damaged, Format, save
-from cucmctl.export_files import pack
-from cucmctl.export_target import target
+from cucmctl.export.export import Damaged, Format, save
+from cucmctl.export.files import pack
+from cucmctl.export.target import target
 from cucmd.received_file import ReceivedFile
 from rig.collected import JOB_ID, record
 from rig.daemon import CONFIG, Daemon, running_daemon

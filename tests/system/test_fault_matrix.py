@@ -14,8 +14,8 @@ from typing import NamedTuple
 import pytest
 
 from cucmctl import Client
-from cucmctl.export import save
-from cucmctl.export_target import target
+from cucmctl.export.export import save
+from cucmctl.export.target import target
 from cucmd.api import structs
 from cucmd.lab.faults import Kind, Step
 from rig.daemon import CONFIG, Daemon, running_daemon

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DaemonUnavailable
-from cucmctl.errors import LimitReached, StorageFailed
+from cucmctl.client.errors import LimitReached, StorageFailed
 from cucmd.api import structs
 from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, check_files, manifest

@@ -22,7 +22,7 @@ from typing import IO
 import pytest
 
 from cucmctl import Client
-from cucmctl.export import Format
+from cucmctl.export.export import Format
 from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, digest
 from rig.jobs import start

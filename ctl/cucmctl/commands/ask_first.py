@@ -8,14 +8,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from cucmctl import printer
-from cucmctl.client import Client
-from cucmctl.cluster import discover_first
+from cucmctl.cli import printer
+from cucmctl.cli.options import Once, UsageError
+from cucmctl.client.client import Client
+from cucmctl.client.cluster import discover_first
+from cucmctl.client.reconnect import watch
 from cucmctl.commands import lookup
 from cucmctl.commands.follow import report_job_goes_on
-from cucmctl.options import Once, UsageError
-from cucmctl.reconnect import watch
-from cucmctl.views import View
+from cucmctl.text.views import View
 from cucmd.api.structs import Job, Login, Timeouts
 
 

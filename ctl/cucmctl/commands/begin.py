@@ -10,13 +10,13 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias, TypeVar
 
-from cucmctl import exits, printer
-from cucmctl.client import Client
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Once, label, nodes_at_once, seconds
+from cucmctl.client.client import Client
+from cucmctl.client.errors import ClientError, InvalidRequest
 from cucmctl.commands.ask_first import AskingInterrupted
 from cucmctl.commands.follow import add_reconnect, follow, report_job_goes_on, view_on
-from cucmctl.errors import ClientError, InvalidRequest
-from cucmctl.options import Once, label, nodes_at_once, seconds
-from cucmctl.views import JsonLines, Silent
+from cucmctl.text.views import JsonLines, Silent
 from cucmd.api import error_structs
 from cucmd.api.structs import Job, Timeouts
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 
-from cucmctl import exits, printer
-from cucmctl.client import Client
-from cucmctl.options import Command, job_id
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Command, job_id
+from cucmctl.client.client import Client
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import re
 
-from cucmctl import exits, printer
-from cucmctl.client import Client
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Command, Once, VerbParser, count, job_id
+from cucmctl.client.client import Client
 from cucmctl.commands.ask_first import add_cluster_of, check_targets
 from cucmctl.commands.begin import (
     COLLECTING,
@@ -19,7 +20,6 @@ from cucmctl.commands.begin import (
     add_try_all,
 )
 from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
-from cucmctl.options import Command, Once, VerbParser, count, job_id
 from cucmd.api.structs import Job
 
 _DURATION = re.compile(r"(?:(\d{1,5})m)?(?:(\d{1,5}(?:\.\d{1,3})?)s?)?", re.ASCII)

@@ -8,15 +8,16 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cucmctl import checked, printer, render
-from cucmctl.client import Client
+from cucmctl.cli import printer
+from cucmctl.cli.options import Command, VerbParser
+from cucmctl.client.client import Client
 from cucmctl.commands.ask_first import add_cluster_of, check_targets
 from cucmctl.commands.begin import add_how, add_login_options, add_try_all
 from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
-from cucmctl.options import Command, VerbParser
-from cucmctl.remarks import remarks
-from cucmctl.views import Silent
+from cucmctl.text import checked, render
+from cucmctl.text.remarks import remarks
+from cucmctl.text.views import Silent
 from cucmd.api.structs import Job
 
 TIMEOUTS = {

@@ -10,10 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from cucmctl import exits, job_list, printer, render
-from cucmctl.client import Client
-from cucmctl.errors import ClientError, StorageFailed
-from cucmctl.options import (
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import (
     Command,
     UsageError,
     job_id,
@@ -22,6 +20,9 @@ from cucmctl.options import (
     size_in_bytes,
     whole_number,
 )
+from cucmctl.client.client import Client
+from cucmctl.client.errors import ClientError, StorageFailed
+from cucmctl.text import job_list, render
 from cucmd.api.structs import DeleteReply, Job, JobSummary
 
 

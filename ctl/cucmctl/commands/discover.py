@@ -12,23 +12,24 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
-from cucmctl import exits, found, printer, render
-from cucmctl.client import Client
-from cucmctl.cluster import changes, last_named
-from cucmctl.commands import lookup
-from cucmctl.commands.begin import add_login_options, begin, timeouts_of
-from cucmctl.commands.follow import add_reconnect, follow
-from cucmctl.commands.login import check_user, login_of
-from cucmctl.errors import (
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Command, Once, UsageError, VerbParser, label, labels_of, seconds
+from cucmctl.client.client import Client
+from cucmctl.client.cluster import changes, last_named
+from cucmctl.client.errors import (
     DaemonUnavailable,
     MethodNotFound,
     NotPermitted,
     ShuttingDown,
     StorageFailed,
 )
-from cucmctl.options import Command, Once, UsageError, VerbParser, label, labels_of, seconds
-from cucmctl.remarks import remarks
-from cucmctl.views import Silent
+from cucmctl.commands import lookup
+from cucmctl.commands.begin import add_login_options, begin, timeouts_of
+from cucmctl.commands.follow import add_reconnect, follow
+from cucmctl.commands.login import check_user, login_of
+from cucmctl.text import found, render
+from cucmctl.text.remarks import remarks
+from cucmctl.text.views import Silent
 from cucmd.api.structs import Job, Node
 from cucmd.api.structs_clusters import Cluster
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cucmctl import printer, render
-from cucmctl.client import Client
+from cucmctl.cli import printer
+from cucmctl.client.client import Client
 from cucmctl.commands.follow import follow
-from cucmctl.remarks import remarks
-from cucmctl.views import Silent
+from cucmctl.text import render
+from cucmctl.text.remarks import remarks
+from cucmctl.text.views import Silent
 from cucmd.api.structs import Job
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 
-from cucmctl import exits, printer
-from cucmctl.client import Client
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Command, job_id
+from cucmctl.client.client import Client
+from cucmctl.client.errors import DaemonUnavailable, ShuttingDown, StorageFailed
+from cucmctl.client.events import Events
+from cucmctl.client.reconnect import watch
 from cucmctl.commands.follow import add_reconnect
-from cucmctl.errors import DaemonUnavailable, ShuttingDown, StorageFailed
-from cucmctl.events import Events
-from cucmctl.options import Command, job_id
-from cucmctl.reconnect import watch
-from cucmctl.views import View
+from cucmctl.text.views import View
 from cucmd.api.structs import WatchReply
 
 

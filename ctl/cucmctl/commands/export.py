@@ -12,13 +12,14 @@ import sys
 import time
 from pathlib import Path
 
-from cucmctl import exits, printer, render
-from cucmctl.client import Client
-from cucmctl.export import Damaged, Format, save
-from cucmctl.export_files import OpenExport, pack
-from cucmctl.export_stream import Export
-from cucmctl.export_target import TargetExists, target
-from cucmctl.options import Command, Once, UsageError, job_id
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Command, Once, UsageError, job_id
+from cucmctl.client.client import Client
+from cucmctl.client.export_stream import Export
+from cucmctl.export.export import Damaged, Format, save
+from cucmctl.export.files import OpenExport, pack
+from cucmctl.export.target import TargetExists, target
+from cucmctl.text import render
 
 FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
 # Seconds between two updates of the progress.

@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cucmctl import exits, printer, remarks, render
-from cucmctl.client import Client
-from cucmctl.options import Command, job_id
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Command, job_id
+from cucmctl.client.client import Client
+from cucmctl.text import remarks, render
 from cucmd.api.structs import File
 
 

@@ -14,13 +14,14 @@ from typing import TextIO
 
 import msgspec
 
-from cucmctl import exits, printer, render
-from cucmctl.client import Client
-from cucmctl.errors import DaemonUnavailable, ProtocolError, ShuttingDown
-from cucmctl.options import Command, job_id, seconds, seconds_or_none
-from cucmctl.reconnect import DEFAULT, watch
-from cucmctl.unfinished import older
-from cucmctl.views import JsonLines, Lines, Silent, View
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Command, job_id, seconds, seconds_or_none
+from cucmctl.cli.unfinished import older
+from cucmctl.client.client import Client
+from cucmctl.client.errors import DaemonUnavailable, ProtocolError, ShuttingDown
+from cucmctl.client.reconnect import DEFAULT, watch
+from cucmctl.text import render
+from cucmctl.text.views import JsonLines, Lines, Silent, View
 from cucmd.api.structs import DEFAULT_LIMIT, Job, WatchReply
 
 
@@ -94,7 +95,7 @@ def view_on(stream: TextIO) -> View:
     """The live view on a terminal, else a line for each change."""
     if not printer.on_terminal(stream):
         return Lines(stream)
-    from cucmctl.live import Live  # noqa: PLC0415  # loads rich, which only this view needs
+    from cucmctl.text.live import Live  # noqa: PLC0415  # loads rich, which only this view needs
 
     return Live(stream)
 

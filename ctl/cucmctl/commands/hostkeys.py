@@ -9,10 +9,10 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from cucmctl import exits, printer
-from cucmctl.client import Client
-from cucmctl.options import Command, UsageError
-from cucmctl.table import table
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Command, UsageError
+from cucmctl.client.client import Client
+from cucmctl.text.table import table
 from cucmd.api.structs import HostKey
 
 ACTIONS = ("list", "add", "forget")

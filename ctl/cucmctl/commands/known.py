@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
-from cucmctl import exits, near, printer, render
-from cucmctl.client import Client
-from cucmctl.errors import ProfileNotFound
-from cucmctl.names import mark
-from cucmctl.options import Command
-from cucmctl.table import table
+from cucmctl.cli import exits, near, printer
+from cucmctl.cli.options import Command
+from cucmctl.client.client import Client
+from cucmctl.client.errors import ProfileNotFound
+from cucmctl.text import render
+from cucmctl.text.names import mark
+from cucmctl.text.table import table
 from cucmd.api.structs_clusters import Cluster, ClusterNode, Credential, Profile
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from cucmctl import password
-from cucmctl.options import UsageError
+from cucmctl.cli import password
+from cucmctl.cli.options import UsageError
 from cucmd.api.structs import Login
 
 

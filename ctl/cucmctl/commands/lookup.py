@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from cucmctl import near, printer
-from cucmctl.client import Client
-from cucmctl.errors import (
+from cucmctl.cli import near, printer
+from cucmctl.cli.options import PARTS
+from cucmctl.client.client import Client
+from cucmctl.client.errors import (
     CredentialNotFound,
     MethodNotFound,
     NotPermitted,
@@ -19,7 +20,6 @@ from cucmctl.errors import (
     StorageFailed,
     UnknownTarget,
 )
-from cucmctl.options import PARTS
 from cucmd.api import error_structs, structs
 from cucmd.api.structs_clusters import Cluster
 

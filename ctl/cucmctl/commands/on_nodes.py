@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypedDict
 
-from cucmctl.client import Client
+from cucmctl.cli.options import labels_of
+from cucmctl.client.client import Client
 from cucmctl.commands import lookup
 from cucmctl.commands.ask_first import ask_first, targets_of
 from cucmctl.commands.begin import Stay, begin, timeouts_of
 from cucmctl.commands.login import check_user, login_of
-from cucmctl.options import labels_of
 from cucmd.api.structs import Job, Login, Timeouts
 
 

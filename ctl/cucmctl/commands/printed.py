@@ -16,12 +16,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
-from cucmctl import printer, render
-from cucmctl.client import Client
-from cucmctl.errors import DaemonUnavailable, ShuttingDown
-from cucmctl.reconnect import again
-from cucmctl.times import NODE_ENDED
-from cucmctl.views import Silent
+from cucmctl.cli import printer
+from cucmctl.client.client import Client
+from cucmctl.client.errors import DaemonUnavailable, ShuttingDown
+from cucmctl.client.reconnect import again
+from cucmctl.text import render
+from cucmctl.text.times import NODE_ENDED
+from cucmctl.text.views import Silent
 from cucmd.api.structs import Job, Node, WatchReply
 from cucmd.api.structs_commands import CommandOutput
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from cucmctl import password, render
-from cucmctl.client import Client
+from cucmctl.cli import password
+from cucmctl.cli.options import Command, UsageError, VerbParser, job_id
+from cucmctl.client.client import Client
 from cucmctl.commands.begin import add_login_options, add_stay_options, add_try_all, begin
-from cucmctl.options import Command, UsageError, VerbParser, job_id
+from cucmctl.text import render
 from cucmd.api.structs import Job, Login
 
 

@@ -11,15 +11,16 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from cucmctl import near, printer, render
-from cucmctl.client import Client
+from cucmctl.cli import near, printer
+from cucmctl.cli.options import Command, Once, UsageError, VerbParser
+from cucmctl.client.client import Client
+from cucmctl.client.errors import InvalidRequest
 from cucmctl.commands.ask_first import add_cluster_of, check_targets
 from cucmctl.commands.begin import add_how, add_login_options, add_try_all
 from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
 from cucmctl.commands.printed import Printed
-from cucmctl.errors import InvalidRequest
-from cucmctl.options import Command, Once, UsageError, VerbParser
+from cucmctl.text import render
 from cucmd.api import error_structs, structs
 from cucmd.api.structs import Job
 

@@ -13,10 +13,11 @@ from typing import get_args
 
 import msgspec
 
-from cucmctl import checked, exits, job_list, printer, render
-from cucmctl.client import Client
-from cucmctl.options import Command, count, earliest, job_id, label, labels_of, rfc3339
-from cucmctl.unfinished import MOST, UNFINISHED, older
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Command, count, earliest, job_id, label, labels_of, rfc3339
+from cucmctl.cli.unfinished import MOST, UNFINISHED, older
+from cucmctl.client.client import Client
+from cucmctl.text import checked, job_list, render
 from cucmd.api.structs import DEFAULT_LIMIT, JobStatus, JobSummary, ListRequest
 
 # how many jobs `status` shows without a job: they fit a small terminal

@@ -7,19 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from cucmctl.client import Client
-from cucmctl.commands import lookup
-from cucmctl.commands.ask_first import add_cluster_of, check_targets
-from cucmctl.commands.begin import (
-    COLLECTING,
-    add_how,
-    add_login_options,
-    add_stay_options,
-    add_try_all,
-)
-from cucmctl.commands.dry_run import stay
-from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
-from cucmctl.options import (
+from cucmctl.cli.options import (
     NODES_FIRST,
     Command,
     Once,
@@ -31,6 +19,18 @@ from cucmctl.options import (
     path_on_node,
     rfc3339,
 )
+from cucmctl.client.client import Client
+from cucmctl.commands import lookup
+from cucmctl.commands.ask_first import add_cluster_of, check_targets
+from cucmctl.commands.begin import (
+    COLLECTING,
+    add_how,
+    add_login_options,
+    add_stay_options,
+    add_try_all,
+)
+from cucmctl.commands.dry_run import stay
+from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
 from cucmd.api.structs import Collection, Job
 
 # The daemon's list, which would take too long to import.

@@ -9,10 +9,11 @@ import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 
-from cucmctl import exits, printer, render
-from cucmctl.client import Client
-from cucmctl.export_files import verified
-from cucmctl.options import Command, job_id
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import Command, job_id
+from cucmctl.client.client import Client
+from cucmctl.export.files import verified
+from cucmctl.text import render
 from cucmd.api.structs import VerifyReply
 
 

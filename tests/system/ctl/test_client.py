@@ -228,7 +228,7 @@ def test_a_socket_that_the_kernel_refuses_is_not_permitted(monkeypatch, mode, gr
     names = {0: "root", 4242: "phones"}
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr("grp.getgrgid", lambda gid: SimpleNamespace(gr_name=names[gid]))
-    monkeypatch.setattr("cucmctl.errors.os", SimpleNamespace(stat=look))
+    monkeypatch.setattr("cucmctl.client.errors.os", SimpleNamespace(stat=look))
     with pytest.raises(cucmctl.NotPermitted) as raised:
         Client("/run/cucmd/cucmd.sock").status("3f2a")
     assert str(raised.value) == f"this user may not use the socket /run/cucmd/cucmd.sock{hint}"
@@ -272,7 +272,7 @@ def test_what_json_has_no_form_for_is_the_callers_mistake(canned, client):
 
 
 def test_a_reply_without_end_is_not_kept(canned, client, monkeypatch):
-    monkeypatch.setattr("cucmctl.wire.LONGEST_REPLY", 100_000)
+    monkeypatch.setattr("cucmctl.client.wire.LONGEST_REPLY", 100_000)
     canned.on("Status", b"x" * 300_000)
     with pytest.raises(cucmctl.ProtocolError, match="without an end"):
         client.status("3f2a")

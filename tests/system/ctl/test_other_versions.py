@@ -11,7 +11,7 @@ import pytest
 
 import cucmctl
 from cucmctl import Client
-from cucmctl.wire import Call, Connection
+from cucmctl.client.wire import Call, Connection
 from rig import structs_0_1_0 as before
 from rig.daemon import Daemon
 from rig.jobs import start

@@ -10,7 +10,8 @@ import time
 import pytest
 
 import cucmctl
-from cucmctl import Client, reconnect
+from cucmctl import Client
+from cucmctl.client import reconnect
 
 pytestmark = pytest.mark.long
 

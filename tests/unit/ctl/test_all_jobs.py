@@ -6,8 +6,8 @@ import io
 import pytest
 from msgspec.structs import replace
 
-from cucmctl import render
-from cucmctl.live import MOST_LINES, NEWEST, Live, select_jobs
+from cucmctl.text import render
+from cucmctl.text.live import MOST_LINES, NEWEST, Live, select_jobs
 
 
 @pytest.fixture

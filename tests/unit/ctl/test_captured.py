@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from cucmctl import captured, render
 from cucmctl.commands.capture import duration
-from cucmctl.frame import Frame
-from cucmctl.rates import Rates
-from cucmctl.remarks import remarks
-from cucmctl.views import Lines
+from cucmctl.text import captured, render
+from cucmctl.text.frame import Frame
+from cucmctl.text.rates import Rates
+from cucmctl.text.remarks import remarks
+from cucmctl.text.views import Lines
 from cucmd.api.structs import Failure
 from cucmd.api.structs_captures import Captured, CaptureSettings
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cucmctl import checked, job_list, render
+from cucmctl.text import checked, job_list, render
 from cucmd.api.structs_checked import Checked
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from cucmctl.cluster import MOST_NAMED, changes, discover_first
+from cucmctl.client.cluster import MOST_NAMED, changes, discover_first
 from cucmd.api.structs import Job, Login, Member
 from cucmd.api.structs_clusters import Cluster, ClusterNode
 

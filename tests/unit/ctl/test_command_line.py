@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmctl import main as command_line
-from cucmctl import options
+from cucmctl.cli import options
 from cucmctl.main import VERBS, main, split
 from cucmd import job
 from cucmd.config import rules

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cucmctl.errors import JobNotFound
-from cucmctl.events import NEWEST, Events
-from cucmctl.render import summary
+from cucmctl.client.errors import JobNotFound
+from cucmctl.client.events import NEWEST, Events
+from cucmctl.text.render import summary
 from cucmd.api import error_structs, structs
 from unit.ctl.conftest import make_job, make_node
 

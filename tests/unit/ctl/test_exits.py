@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from cucmctl import errors, exits
+from cucmctl.cli import exits
+from cucmctl.client import errors
 from cucmd.api import error_structs
 
 

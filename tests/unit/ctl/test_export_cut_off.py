@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from cucmctl import export_target
-from cucmctl.errors import ClientError, DaemonUnavailable
-from cucmctl.export import CHECKSUMS, Damaged, Format, save
-from cucmctl.export_target import target
+from cucmctl.client.errors import ClientError, DaemonUnavailable
+from cucmctl.export import target as export_target
+from cucmctl.export.export import CHECKSUMS, Damaged, Format, save
+from cucmctl.export.target import target
 
 LONG = "n/" + "folder/" * 30 + "x"  # a name that needs a head of its own
 FILES = {"n/a": b"a" * 700, "n/empty": b"", LONG: b"b" * 512, "n/b": b"c", "n/last": b""}
@@ -106,7 +106,7 @@ def test_what_is_whole_looks_so(form: Format, piece: int, out: Path) -> None:
 def test_the_heads_of_many_empty_files_do_not_fill_the_memory(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cucmctl.export._MOST_HELD", 20_000)
+    monkeypatch.setattr("cucmctl.export.export._MOST_HELD", 20_000)
     whole = stream({"n/a": b"a", **{f"n/{number}": b"" for number in range(1000)}})
     with pytest.raises(ClientError):
         export(CutOff(whole[:-20_480], 1000), "tar", out)

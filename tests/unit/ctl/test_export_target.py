@@ -8,9 +8,9 @@ from typing import NoReturn
 
 import pytest
 
-from cucmctl import export_target
-from cucmctl.export import Format
-from cucmctl.export_target import TargetExists, target
+from cucmctl.export import target as export_target
+from cucmctl.export.export import Format
+from cucmctl.export.target import TargetExists, target
 
 FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
 

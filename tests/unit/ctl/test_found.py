@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmctl import found, job_list, render
 from cucmctl.main import main
+from cucmctl.text import found, job_list, render
 from cucmd.api.structs import Found, Member
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cucmctl.frame import LONG_SILENT, SILENT, URGENCY, Frame, select
-from cucmctl.rates import Rates
+from cucmctl.text.frame import LONG_SILENT, SILENT, URGENCY, Frame, select
+from cucmctl.text.rates import Rates
 from cucmd.api import structs
 
 BEGAN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from cucmctl import job_list, render
+from cucmctl.text import job_list, render
 from cucmd.api import structs
 
 

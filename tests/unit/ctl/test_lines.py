@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from cucmctl import render
-from cucmctl.views import BYTES_EVERY, REMEMBERED, Lines, Silent
+from cucmctl.text import render
+from cucmctl.text.views import BYTES_EVERY, REMEMBERED, Lines, Silent
 from cucmd.api import structs
 
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ")

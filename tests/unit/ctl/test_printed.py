@@ -141,7 +141,7 @@ def test_the_end_waits_for_a_daemon_that_went_away_once_the_job_had_ended(
     def comes_back(seconds: float) -> None:
         followed.daemon.gone = False
 
-    monkeypatch.setattr("cucmctl.reconnect.time.sleep", comes_back)
+    monkeypatch.setattr("cucmctl.client.reconnect.time.sleep", comes_back)
     followed.conclude(a=("failed", 2))
     assert heads() == ["a1", "a2"]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmctl import printer
+from cucmctl.cli import printer
 
 # surrogates too: they come from names that are not UTF-8
 ANY_TEXT = st.text(st.characters())

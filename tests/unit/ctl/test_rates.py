@@ -2,7 +2,7 @@
 
 import pytest
 
-from cucmctl.rates import WINDOW, Rates
+from cucmctl.text.rates import WINDOW, Rates
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cucmctl.remarks import folded, remarks, without_name
+from cucmctl.text.remarks import folded, remarks, without_name
 from cucmd.api import structs
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmctl import job_list, render
 from cucmctl.commands.hostkeys import host_keys
+from cucmctl.text import job_list, render
 from cucmd.api import structs
 from cucmd.api.structs_sizes import PathSize, Sizes
 

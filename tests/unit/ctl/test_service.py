@@ -2,7 +2,7 @@
 
 import pytest
 
-from cucmctl import service
+from cucmctl.client import service
 
 FAILED = {"ActiveState": "failed", "SubState": "failed", "Result": "exit-code"}
 WRONG = {"ExecMainStatus": "78", "StatusText": "/etc/cucmd/cucmd.toml:3: is not TOML"}

@@ -1,0 +1,86 @@
+"""The password of a login: from a file, from standard input, or typed at the terminal.
+
+The one rule: never from the command line, which every user of the machine can read, and never in a
+message.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import IO
+
+from cucmctl.cli import printer
+from cucmctl.cli.options import UsageError
+
+# Bytes. Longer than any password of a node, and shorter than most files given by mistake.
+LONGEST = 1024
+
+
+def from_file(name: str, username: str) -> str:
+    """The first line of a file that only its owner can read; `-` is standard input."""
+    if name == "-":
+        return _from_stdin(username)
+    try:
+        with open(name, "rb") as file:
+            _refuse_if_exposed(name, os.fstat(file.fileno()))
+            return _first_line(name, file)
+    except OSError as error:
+        raise _wrong(name, f"cannot be read: {error.strerror}") from None
+
+
+def from_terminal(username: str) -> str:
+    """Asks for the password without echo. Raises UsageError.
+
+    It is never empty: a request without a password would use the cluster's credential.
+    """
+    from cucmctl.cli import prompt  # noqa: PLC0415  # only a prompt needs it
+
+    try:
+        typed = prompt.ask(f"Password of {printer.visible(username)} on the nodes: ")
+    except OSError:
+        raise UsageError(
+            f"no terminal to ask for the password of {username!r} on; "
+            "give --password-file or --credential"
+        ) from None
+    if not typed:
+        raise UsageError("no password was given; nothing was started")
+    try:
+        return typed.decode()
+    except UnicodeDecodeError:  # its text has bytes of the password
+        raise UsageError("the password that was typed is not UTF-8") from None
+
+
+def _from_stdin(username: str) -> str:
+    if sys.stdin is None:
+        raise _wrong("-", "standard input is closed")
+    if sys.stdin.isatty():
+        return from_terminal(username)
+    return _first_line("-", sys.stdin.buffer)
+
+
+def _refuse_if_exposed(name: str, status: os.stat_result) -> None:
+    """Refuses a file that other users can read, as ssh does with private keys."""
+    if not stat.S_ISREG(status.st_mode):
+        return  # a pipe, as of `<(pass show cucm)`
+    mine = status.st_uid == os.getuid()
+    if status.st_mode & (0o077 if mine else 0o007):
+        mode = stat.S_IMODE(status.st_mode)
+        raise _wrong(name, f"others can read it (mode {mode:04o}); expected 0600 or less")
+
+
+def _first_line(name: str, file: IO[bytes]) -> str:
+    line = file.readline(LONGEST + 2).removesuffix(b"\n").removesuffix(b"\r")
+    if not line:
+        raise _wrong(name, "its first line is empty; expected the password")
+    if len(line) > LONGEST:
+        raise _wrong(name, f"its first line is longer than {LONGEST} bytes; expected a password")
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise _wrong(name, "its first line is not UTF-8; expected the password") from None
+
+
+def _wrong(name: str, reason: str) -> UsageError:
+    return UsageError(f"--password-file: {name!r}: {reason}")

@@ -1,0 +1,128 @@
+"""The nodes of a cluster before a job is started on them: asked for, or as they were last named.
+
+The one rule: a login that a node has refused is not used again, and nothing is started then.
+
+    the discovery          what follows
+    succeeds               the start, with what it has found
+    the node does not      the start, with the nodes that were named last, if there are any; what is
+    answer                 said names the time
+    fails otherwise        `DiscoveryFailed`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from cucmctl.client.errors import DiscoveryFailed
+from cucmd.api.structs import Job, Login, Timeouts
+
+if TYPE_CHECKING:
+    from cucmd.api.structs_clusters import Cluster
+
+# Codes of a failure after which another node may answer. Nothing was refused.
+NO_ANSWER = frozenset(
+    {"connect_timeout", "connection_refused", "connection_lost", "host_unreachable"}
+    | {"login_timeout", "command_timeout", "node_timeout", "job_timeout"}
+)
+MOST_NAMED = 5
+
+Tell = Callable[[str], None]
+
+
+class Asking(Protocol):
+    """What is needed of a `Client`, which uses this file itself."""
+
+    def discover(
+        self, publisher: str, *, login: Login, timeouts: Timeouts | None = None
+    ) -> Job: ...
+
+    def wait(self, job_id: str) -> Job: ...
+
+    def clusters(self, name: str | None = None) -> tuple[Cluster, ...]: ...
+
+
+def discover_first(
+    client: Asking,
+    name: str,
+    *,
+    login: Login,
+    timeouts: Timeouts | None = None,
+    tell: Tell = lambda text: None,
+    wait: Callable[[Job], Job] | None = None,
+) -> None:
+    """Asks the cluster of that name, or that node, for its nodes; then they can be started on.
+
+    timeouts  those of the start; a discovery has the first of them
+    tell      is called with what a person should read: who is new, who is gone, who did not answer,
+              and the notes of the discovery, such as that nodes were left out
+    wait      waits for the end of a job; None: `client.wait`
+
+    Raises `DiscoveryFailed`, and what `discover` and `wait` do.
+    """
+    before = last_named(client, name)
+    begun = client.discover(name, login=login, timeouts=_of_discovery(timeouts))
+    job = client.wait(begun.job_id) if wait is None else wait(begun)
+    if job.status == "succeeded":
+        after = last_named(client, name)
+        for note in job.nodes[0].notes:
+            tell(f"{job.nodes[0].node}: {note}")
+        for text in changes(before, after):
+            tell(text)
+        return
+    failure = job.nodes[0].failure
+    if failure is None or failure.code not in NO_ANSWER or before is None:
+        raise DiscoveryFailed(job)
+    at = f"{before.discovered_at:%Y-%m-%d %H:%M} UTC"
+    tell(
+        f"{job.nodes[0].node} does not answer ({failure.code}); "
+        f"the nodes of {name} are those that were named at {at}"
+    )
+
+
+def last_named(client: Asking, name: str) -> Cluster | None:
+    """What is known of a cluster, or of the cluster of a node that was asked by this name.
+
+    None: nobody has asked it.
+    """
+    found = [one for one in client.clusters(name) if one.discovered_at is not None]
+    named = [one for one in found if one.name == name]
+    asked = [
+        one for one in found if one.asked is not None and _spelled(one.asked) == _spelled(name)
+    ]
+    return next(iter(named or asked), None)
+
+
+def _spelled(node: str) -> str:
+    return node.lower().removesuffix(":22").removesuffix(".")
+
+
+def changes(before: Cluster | None, after: Cluster | None) -> list[str]:
+    """Lines about the nodes that are new, and those that are gone."""
+    if before is None or after is None:
+        return []
+    then, now = _named(before), _named(after)
+    return [
+        f"{what} since {before.discovered_at:%Y-%m-%d %H:%M} UTC: {_some(nodes)}"
+        for what, nodes in (
+            ("new", [node for node in now if node not in then]),
+            ("gone", [node for node in then if node not in now]),
+        )
+        if nodes
+    ]
+
+
+def _named(cluster: Cluster) -> list[str]:
+    return [node.node for node in cluster.nodes or () if node.member is not None]
+
+
+def _some(nodes: list[str]) -> str:
+    more = len(nodes) - MOST_NAMED
+    return ", ".join(nodes[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _of_discovery(timeouts: Timeouts | None) -> Timeouts | None:
+    if timeouts is None:
+        return None
+    own = Timeouts(connect=timeouts.connect, login=timeouts.login, answer=timeouts.answer)
+    return None if own == Timeouts() else own

@@ -1,0 +1,54 @@
+"""`Export`: the bytes of a job's tar, as they come from the daemon.
+
+The one rule: a stream that is cut off is an error, never an end.
+"""
+
+from __future__ import annotations
+
+import time
+
+from cucmctl.client.errors import DaemonUnavailable
+from cucmctl.client.wire import Connection
+from cucmd.api import structs
+
+
+class Export:
+    """The bytes of a job's tar. `reply` says how many there are, and of what.
+
+    Every method raises `DaemonUnavailable` if the daemon goes away, or is silent for `SILENCE`
+    seconds: then the tar is not whole.
+    """
+
+    SILENCE = 60.0
+
+    def __init__(self, connection: Connection, reply: structs.ExportReply) -> None:
+        self.reply = reply
+        self.left = reply.length
+        self._connection = connection
+
+    def __enter__(self) -> Export:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, and b"" at the end of the tar only."""
+        if not self.left or not size:
+            return b""
+        deadline = time.monotonic() + self.SILENCE
+        try:
+            data = self._connection.receive_bytes(min(size, self.left), deadline)
+        except TimeoutError as error:
+            text = f"the daemon sent nothing for {self.SILENCE:g} s; {self.left} bytes are missing"
+            raise DaemonUnavailable(text) from error
+        except DaemonUnavailable as error:
+            text = (
+                f"the export was cut off, {self.left} bytes are missing; the daemon's log has why"
+            )
+            raise DaemonUnavailable(text) from error
+        self.left -= len(data)
+        return data

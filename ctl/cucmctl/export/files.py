@@ -1,0 +1,378 @@
+"""`OpenExport`: the files of a job, open, as descriptors from the daemon; hashed and packed here.
+
+The one rule: what is written is what was hashed: each byte is read once.
+
+    the daemon -> a batch of descriptors -> threads that read and hash -> the sink, in order
+
+The next batch is asked for as soon as one is here. A thread for each core reads the next files up
+to `_AHEAD` bytes before they are written, small ones together; so several files are hashed at a
+time, and a large one while it is written. A file is closed as soon as it is read.
+
+The daemon holds the job until we hang up, if it hears from us: `OpenExport.at_work`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import resource
+import tarfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from itertools import chain, starmap
+from typing import TypeAlias
+
+from cucmctl.client.calls import decoded
+from cucmctl.client.errors import ConnectionLost, ProtocolError
+from cucmctl.client.wire import Connection
+from cucmctl.export.export import Damaged, Sink, TarSink, safe
+from cucmd.api import structs
+from cucmd.api.structs_export import ExportedFile, ExportedFiles
+
+# What a client says: that it asks for the next batch, and that it is still at work.
+_ASK, _AT_WORK = b"\1", b"\0"
+# Seconds between two words of a client that is at work; the daemon waits for 60.
+_SAY_EVERY = 15.0
+# Descriptors without which it is not tried: two batches, and what a program has open besides.
+_FEWEST = 256
+# Bytes that are read, hashed and written at once. Measured, as in export.py.
+_PIECE = 128 * 1024
+# Bytes of a file that may wait to be written.
+_AHEAD = 8 * 1024 * 1024
+# Small files that are read in one change of threads: so many bytes of them.
+_TOGETHER = 1024 * 1024
+_MOST_THREADS = 4
+_BLOCK = tarfile.BLOCKSIZE
+
+# A piece of a file. None: more follow. At its end what is wrong with all of it, "" for nothing.
+Piece: TypeAlias = tuple[bytes, str | None]
+# With its descriptor, unless it is `wrong`.
+OpenFile: TypeAlias = tuple[ExportedFile, int | None]
+
+
+class OpenExport:
+    """The files of a job. `reply` says how many there are; `left`: bytes of a tar of them.
+
+    Every method raises `DaemonUnavailable` if the daemon goes away before all files have come, or
+    is silent for `SILENCE` seconds.
+    """
+
+    SILENCE = 60.0
+
+    @classmethod
+    def begin(cls, connection: Connection, reply: structs.ExportReply) -> OpenExport | None:
+        """Takes the first batch. None, and the connection is closed, if no descriptors come with
+        it, as where something forwards the bytes of the socket alone, or few are allowed here.
+        """
+        export = cls(connection, reply)
+        try:
+            if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < _FEWEST:
+                export.close()
+                return None
+            export._ask()
+            if export._receive_batch():
+                return export
+        except ConnectionLost:
+            pass  # as where its kernel lets no more descriptors wait: the stream needs none
+        except BaseException:
+            export.close()
+            raise
+        export.close()
+        return None
+
+    def __init__(self, connection: Connection, reply: structs.ExportReply) -> None:
+        connection.descriptors = []
+        self.reply = reply
+        self.left = reply.length
+        self._connection = connection
+        self._documents: tuple[ExportedFile, ...] = ()
+        self._files: deque[OpenFile] = deque()
+        self._open: set[int] = set()
+        self._said_at = 0.0
+
+    def __enter__(self) -> OpenExport:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection, and all files that were not."""
+        self._connection.close()
+        while self._open:
+            os.close(self._open.pop())
+
+    def close_file(self, descriptor: int) -> None:
+        """May be called by any thread."""
+        self._open.remove(descriptor)
+        os.close(descriptor)
+
+    def at_work(self) -> None:
+        """Tells the daemon, from time to time, that we are. To be called every few seconds."""
+        if time.monotonic() - self._said_at > _SAY_EVERY:
+            self._say(_AT_WORK)
+
+    def documents(self) -> Iterator[tuple[ExportedFile, Iterator[bytes]]]:
+        """They come first, with their contents, each to be read before the next."""
+        for document in self._documents:
+            yield document, self._content(document.size)
+
+    def files(self) -> Iterator[OpenFile]:
+        """Then these. Each is to be closed with `close_file`, soon, since the next ones come."""
+        while self._files:
+            self._ask()  # for the next, while these are read
+            while self._files:
+                yield self._files.popleft()
+            if not self._receive_batch():
+                text = "not all open files came that the daemon has sent; is `ulimit -n` too low?"
+                raise ProtocolError(text)
+
+    def _receive_batch(self) -> bool:
+        """Whether all of its descriptors came."""
+        reply = self._connection.receive(time.monotonic() + self.SILENCE)
+        batch = decoded(reply, ExportedFiles)
+        came = deque(self._connection.descriptors or ())
+        self._open.update(came)
+        self._connection.descriptors = []
+        self._documents = batch.documents or ()
+        whole = len(came) == sum(file.wrong is None for file in batch.files)
+        for file in batch.files:
+            descriptor = came.popleft() if came and file.wrong is None else None
+            self._files.append((file, descriptor))
+        return whole
+
+    def _content(self, size: int) -> Iterator[bytes]:
+        while size:
+            piece = self._connection.receive_bytes(size, time.monotonic() + self.SILENCE)
+            size -= len(piece)
+            yield piece
+
+    def _ask(self) -> None:
+        self._say(_ASK)
+
+    def _say(self, byte: bytes) -> None:
+        self._connection.send_byte(byte, time.monotonic() + self.SILENCE)
+        self._said_at = time.monotonic()
+
+
+# What becomes of them
+
+
+def pack(export: OpenExport, sink: Sink, tell: Callable[[], None] = lambda: None) -> None:
+    """As `cucmctl.export.export.save`, with the same result. `tell` is called after each piece.
+
+    Raises `Damaged`, `ProtocolError`, `OSError`, and as `OpenExport` does.
+    """
+    writer = _Writer(export, sink, tell)
+    for document, content in export.documents():
+        writer.add(document, content)
+    with closing(_hashed(export)) as files:
+        for file, pieces in files:
+            writer.add(file, _checked(file, pieces))
+    writer.close()
+
+
+def verified(export: OpenExport) -> Generator[structs.VerifyReply, None, None]:
+    """As `Client.verify`, of an export that was begun to `verify`; with low priority."""
+    count = size = 0
+    with closing(_hashed(export, keep=False)) as files:
+        for file, pieces in files:
+            export.at_work()
+            wrong = "".join(end or "" for _, end in pieces)
+            count, size = count + 1, size + file.size
+            if wrong:
+                found = structs.WrongFile(file.node or "", file.name.partition("/")[2], wrong)
+                yield structs.VerifyReply(count, size, (found,))
+    yield structs.VerifyReply(count, size, ())
+
+
+def _checked(file: ExportedFile, pieces: Iterator[Piece]) -> Iterator[bytes]:
+    for piece, wrong in pieces:
+        if wrong:
+            raise Damaged(f"{file.name} is not as it was received: it {wrong}")
+        if piece:
+            yield piece
+
+
+class _Writer:
+    """Gives files to a sink. Of a tar it makes what the daemon's has, which is not in the files."""
+
+    def __init__(self, export: OpenExport, sink: Sink, tell: Callable[[], None]) -> None:
+        self._export = export
+        self._sink = sink
+        self._tell = tell
+        self._tar = isinstance(sink, TarSink)
+        self._offset = 0
+
+    def add(self, file: ExportedFile, content: Iterator[bytes]) -> None:
+        member = tarfile.TarInfo(safe(file.path))
+        member.size, member.mtime, member.mode = file.size, file.modified, 0o640
+        if self._tar:
+            self._raw(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+            member.offset_data = self._offset
+        self._sink.add(member, self._passing(content))
+        if self._tar:
+            self._raw(bytes(-file.size % _BLOCK))
+
+    def close(self) -> None:
+        if self._tar:
+            self._raw(bytes(2 * _BLOCK))
+        self._sink.close()
+
+    def _passing(self, content: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in content:
+            if self._tar:
+                self._raw(piece)
+            self._export.left -= len(piece)
+            self._export.at_work()
+            self._tell()
+            yield piece
+
+    def _raw(self, data: bytes) -> None:
+        self._offset += len(data)
+        self._sink.raw(data)
+
+
+# Threads
+
+
+def _hashed(
+    export: OpenExport, *, keep: bool = True
+) -> Generator[tuple[ExportedFile, Iterator[Piece]], None, None]:
+    """The files in their order, with their pieces, which are to be taken before the next file.
+
+    keep: without it only the ends come, and the threads have the lowest priority.
+    """
+    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    pool = ThreadPoolExecutor(threads, "cucmctl-hash", None if keep else _give_way)
+    ended = threading.Event()
+    begun: deque[_Reading] = deque()
+    try:
+        for group in _groups(export.files()):
+            begun.append(_Reading(group, export.close_file, ended, keep=keep))
+            pool.submit(begun[-1].run)
+            if len(begun) > threads:
+                yield from begun[0].results(export.at_work)
+                begun.popleft()
+        while begun:
+            yield from begun[0].results(export.at_work)
+            begun.popleft()
+    finally:
+        ended.set()
+        for reading in begun:
+            reading.unblock()
+        pool.shutdown()
+
+
+def _give_way() -> None:
+    with suppress(OSError):
+        # Linux takes the number of a thread for that of a process here.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
+def _groups(files: Iterable[OpenFile]) -> Iterator[list[OpenFile]]:
+    """Those that are read together: they have `_TOGETHER` bytes at most, or are a single file."""
+    group: list[OpenFile] = []
+    size = 0
+    for one in files:
+        size += one[0].size
+        if group and size > _TOGETHER:
+            yield group
+            group, size = [], one[0].size
+        group.append(one)
+    if group:
+        yield group
+
+
+class _Reading:
+    """Of a group of files. `run` in a thread, the others in that of the sink."""
+
+    def __init__(
+        self,
+        files: list[OpenFile],
+        close: Callable[[int], None],
+        ended: threading.Event,
+        *,
+        keep: bool,
+    ) -> None:
+        self._files = files
+        self._close = close
+        self._ended = ended
+        self._keep = keep
+        self._small = len(files) > 1
+        self._ready: queue.Queue[list[Piece] | BaseException] = queue.Queue(_AHEAD // _PIECE)
+
+    def run(self) -> None:
+        try:
+            pieces = chain.from_iterable(starmap(self._pieces, self._files))
+            if self._small:
+                self._ready.put(list(pieces))
+            else:
+                for piece in pieces:
+                    self._ready.put([piece])
+        except BaseException as defect:
+            self._ready.put(defect)
+
+    def _pieces(self, file: ExportedFile, descriptor: int | None) -> Iterator[Piece]:
+        if descriptor is None:
+            yield b"", file.wrong
+            return
+        digest, left = hashlib.sha256(), file.size
+        try:
+            while left and (piece := os.read(descriptor, min(_PIECE, left))):
+                if self._ended.is_set():
+                    return
+                digest.update(piece)
+                left -= len(piece)
+                if self._keep:
+                    yield piece, None
+            if not self._keep:
+                # What was read only to be checked need not keep other files out of memory.
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        except OSError as error:
+            yield b"", f"cannot be read: {error.strerror or error}"
+            return
+        finally:
+            self._close(descriptor)
+        if left:
+            yield b"", f"has {file.size - left} bytes, {file.size} were received"
+        else:
+            differs = file.sha256 is not None and file.sha256 != digest.hexdigest()
+            yield b"", "has another checksum" if differs else ""
+
+    def results(
+        self, waiting: Callable[[], None]
+    ) -> Iterator[tuple[ExportedFile, Iterator[Piece]]]:
+        """`waiting` is called while a thread reads for long."""
+        pieces = self._taken(waiting)
+        for file, _ in self._files:
+            yield file, _up_to_the_end(pieces)
+
+    def _taken(self, waiting: Callable[[], None]) -> Iterator[Piece]:
+        while True:
+            try:
+                ready = self._ready.get(timeout=_SAY_EVERY)
+            except queue.Empty:
+                waiting()
+                continue
+            if isinstance(ready, BaseException):
+                raise ready
+            yield from ready
+
+    def unblock(self) -> None:
+        """After `ended` was set: lets `run` return if it waits for room."""
+        with suppress(queue.Empty):
+            while True:
+                self._ready.get_nowait()
+
+
+def _up_to_the_end(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    for piece in pieces:
+        yield piece
+        if piece[1] is not None:
+            return

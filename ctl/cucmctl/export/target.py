@@ -1,0 +1,236 @@
+"""Where an export goes: a file, a folder, or standard output.
+
+The one rule: what is not whole never has the name of the target. A file has no name at all until it
+is whole, so that not even a kill leaves anything of it. A folder is made beside the target, under a
+name that begins with a dot, and so is a file where the file system must have a name; both are
+renamed at the end, and whatever goes wrong removes them. What a kill leaves there is removed by the
+next export to the same target.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import glob
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from cucmctl.export.export import FolderSink, Format, Sink, TarSink, ZipSink
+
+# How a file system says that it has no files without a name, or a kernel that it knows none.
+_NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
+# Names of what is not whole: ".", the target's name, ".", so many random characters, and this end.
+_END = ".part"
+_RANDOM = 8
+
+
+class TargetExists(Exception):
+    """There is something already where the export is to go."""
+
+
+@contextmanager
+def target(path: Path | None, form: Format, *, force: bool) -> Iterator[Sink]:
+    """A sink for `path`, or for standard output if that is None. `path` is there at the end.
+
+    Raises `TargetExists` where there is something, unless `force`.
+    """
+    if path is None:
+        with _sink(sys.stdout.buffer, form) as sink:
+            yield sink
+        return
+    _refuse_existing(path, force=force)
+    _remove_leftovers(path)
+    if form == "dir":
+        with _new_folder(path, force=force) as folder:
+            yield FolderSink(folder)
+        return
+    with _new_file(path, force=force) as file, _sink(file, form) as sink:
+        yield sink
+
+
+@contextmanager
+def _sink(out: IO[bytes], form: Format) -> Iterator[Sink]:
+    if form != "zip":
+        yield TarSink(out)
+        return
+    sink = ZipSink(out)
+    try:
+        yield sink
+    except BaseException:
+        sink.abandon()
+        raise
+
+
+def _refuse_existing(path: Path, *, force: bool) -> None:
+    if not os.path.lexists(path):
+        return
+    if not force:
+        raise _exists(path)
+    if not (path.is_symlink() or path.is_file() or path.is_dir()):  # /dev/null, for root
+        raise TargetExists(f"{path} is neither a file nor a folder, and is not replaced")
+
+
+def _exists(path: Path) -> TargetExists:
+    return TargetExists(f"{path} exists; to replace it: --force")
+
+
+# A file
+
+
+@contextmanager
+def _new_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
+    unnamed = _open_unnamed(path.parent)
+    if unnamed is None:
+        with _new_named_file(path, force=force) as file:
+            yield file
+        return
+    with os.fdopen(unnamed, "w+b") as file:
+        yield file
+        _sync(file)
+        if not force:
+            _link(file, path)
+            return
+        name = _beside(path)
+        _link(file, name)
+        _rename_file(name, path)
+
+
+def _open_unnamed(folder: Path) -> int | None:
+    """A file that goes with its last descriptor; None where there are no such files."""
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in _NO_UNNAMED:
+            return None
+        raise
+    if os.path.exists(_link_of(descriptor)):
+        return descriptor
+    os.close(descriptor)  # without /proc it could never get a name
+    return None
+
+
+def _link_of(descriptor: int) -> str:
+    return f"/proc/self/fd/{descriptor}"
+
+
+def _link(file: IO[bytes], path: Path) -> None:
+    """Gives the file its name. Raises `TargetExists`."""
+    # With a folder's descriptor Python calls linkat, which alone follows the link in /proc.
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.link(
+            _link_of(file.fileno()), path, src_dir_fd=here, dst_dir_fd=here, follow_symlinks=True
+        )
+    except FileExistsError:
+        raise _exists(path) from None
+    finally:
+        os.close(here)
+
+
+@contextmanager
+def _new_named_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
+    name = _beside(path)
+    descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            _lock(file.fileno())
+            yield file
+            _sync(file)
+        _refuse_existing(path, force=force)
+        os.replace(name, path)
+    except BaseException:
+        name.unlink(missing_ok=True)
+        raise
+
+
+def _rename_file(name: Path, path: Path) -> None:
+    try:
+        os.replace(name, path)
+    except BaseException:
+        name.unlink(missing_ok=True)
+        raise
+
+
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+# A folder
+
+
+@contextmanager
+def _new_folder(path: Path, *, force: bool) -> Iterator[Path]:
+    folder = _beside(path)
+    folder.mkdir()
+    try:
+        with _locked(folder):
+            yield folder
+            _refuse_existing(path, force=force)
+            if os.path.lexists(path):
+                _exchange(folder, path)
+            else:
+                folder.rename(path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _exchange(folder: Path, path: Path) -> None:
+    """The folder in place of what is there, which is never seen half-removed."""
+    aside = _beside(path)
+    path.rename(aside)
+    try:
+        folder.rename(path)
+    except BaseException:
+        aside.rename(path)
+        raise
+    _remove(aside)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+# What a kill leaves
+
+
+def _beside(path: Path) -> Path:
+    return path.parent / f".{path.name}.{os.urandom(_RANDOM // 2).hex()}{_END}"
+
+
+def _lock(descriptor: int) -> None:
+    """Until it is closed: what is locked is being written."""
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Removes what an export to `path` has left that was killed. One that goes on is left alone."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{_RANDOM * '[0-9a-f]'}{_END}"):
+        with suppress(OSError):
+            descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    _remove(left)
+            finally:
+                os.close(descriptor)

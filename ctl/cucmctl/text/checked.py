@@ -1,0 +1,98 @@
+"""PURE. What a check has seen on nodes, as a table.
+
+The one rule: a cell is empty where a step was not reached. Why one failed is not in the table: that
+is said below it, as of any job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Unpack
+
+from cucmctl.cli.printer import Layout, visible
+from cucmctl.text import render
+from cucmctl.text.remarks import named
+from cucmctl.text.table import table as text_table
+from cucmd.api.structs import Job, Node
+from cucmd.api.structs_checked import Checked
+
+STEPS = ("NODE", "PORT", "KEY", "LOGIN", "PROMPT", "CLOCK", "LOGS FREE", "RECEIVER")
+MACHINE = ("PRODUCT", "VERSION")
+_RIGHT = "CLOCK"
+
+
+def has_checked(job: Job) -> bool:
+    """Whether there is anything to show."""
+    return any(node.checked is not None for node in job.nodes)
+
+
+def asks_receiver(job: Job) -> bool:
+    """Whether any node was looked at beyond its own command line, or would have been."""
+    return any(node.checked and node.checked.receiver != "not_asked" for node in job.nodes)
+
+
+def table(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
+    """A line a node. In fewer `columns` than that takes, product and version stand below it, once
+    for all nodes that have the same.
+    """
+    steps = STEPS if asks_receiver(job) else STEPS[:-1]
+    rows = [_steps(node)[: len(steps)] for node in job.nodes]
+    machines = [_machine(node.checked) for node in job.nodes]
+    whole = [(*row, *machine) for row, machine in zip(rows, machines, strict=True)]
+    headings = (*steps, *MACHINE)
+    columns = layout.get("columns")
+    if columns is None or _width(headings, whole) <= columns:
+        yield from text_table(headings, whole, right=_RIGHT, **layout)
+        return
+    yield from text_table(steps, rows, right=_RIGHT, **layout)
+    yield from _by_machine(job.nodes, machines)
+
+
+def _steps(node: Node) -> tuple[str, ...]:
+    seen = node.checked or Checked()
+    return (
+        node.node,
+        _done(seen.reachable),
+        seen.host_key or "",
+        _done(seen.login),
+        _done(seen.prompt),
+        _clock(seen.clock_ahead),
+        _free(seen.logging_free, seen.logging_total),
+        "" if seen.receiver in (None, "not_asked") else seen.receiver,
+    )
+
+
+def _machine(seen: Checked | None) -> tuple[str, str]:
+    return ("", "") if seen is None else (seen.product or "", seen.version or "")
+
+
+def _done(step: bool | None) -> str:
+    return "" if step is None else "ok" if step else "failed"
+
+
+def _clock(ahead: float | None) -> str:
+    """By how much it is ahead of ours: `+7m00s`, `-3s`."""
+    return "" if ahead is None else f"{'-' if ahead < 0 else '+'}{render.duration(abs(ahead))}"
+
+
+def _free(free: int | None, total: int | None) -> str:
+    if free is None:
+        return ""
+    share = f" ({100 * free // total}%)" if total else ""
+    return f"{render.size(free)}{share}"
+
+
+def _width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    cells = [headings, *([visible(cell) for cell in row] for row in rows)]
+    return sum(2 + max(map(len, column)) for column in zip(*cells, strict=True)) - 2
+
+
+def _by_machine(nodes: Sequence[Node], machines: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """`callmanager 15.0.1.11900-40: cucm-pub, cucm-sub1`."""
+    of: dict[str, list[str]] = {}
+    for node, machine in zip(nodes, machines, strict=True):
+        if text := " ".join(filter(None, machine)):
+            of.setdefault(visible(text), []).append(visible(node.node))
+    for text, names in of.items():
+        everywhere = len(names) == len(nodes) > 1
+        yield f"{text}: {'all nodes' if everywhere else named(names, all_names=False)}"

@@ -1,0 +1,64 @@
+"""PURE. What a discovery has found: its order, and a block for the daemon's configuration.
+
+The one rule: names and products are words of a node: they are made `visible`, and cannot end the
+comment or the text that they stand in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from cucmctl.cli.printer import visible
+from cucmd.api.structs import Found, Member
+
+PUBLISHER = "Publisher"
+
+
+def in_order(found: Found) -> list[Member]:
+    """The publisher first, then the others as the node has them."""
+    return sorted(found.members, key=lambda member: member.role != PUBLISHER)
+
+
+def block(
+    name: str, asked: str, found: Found, *, credential: str | None, at: datetime
+) -> Iterator[str]:
+    """`[clusters.NAME]` with these nodes, to be put into the configuration.
+
+    asked       the node that was asked
+    credential  the name of the login that was used, if it has one
+    """
+    yield f"# as {visible(asked)} named its nodes, {at.astimezone():%Y-%m-%d %H:%M}"
+    yield f"[clusters.{_key(name)}]"
+    members = in_order(found)
+    publishers = [member for member in members if member.role == PUBLISHER]
+    first = publishers[0] if publishers else None
+    if first is not None:
+        yield f"publisher = {_text(first.node)}  # {_about(first)}"
+    yield from _list([member for member in members if member is not first])
+    if credential is not None:
+        yield f"credential = {_text(credential)}"
+
+
+def _list(members: Sequence[Member]) -> Iterator[str]:
+    if members:
+        yield "nodes = ["
+        for member in members:
+            yield f"    {_text(member.node)},  # {_about(member)}"
+        yield "]"
+
+
+def _about(member: Member) -> str:
+    return visible(f"{member.name}, {member.role}, {member.product}")
+
+
+def _key(name: str) -> str:
+    """A name with dots would be a table in a table."""
+    return _text(name) if "." in name else name
+
+
+def _text(value: str) -> str:
+    """What JSON takes for a text, TOML does too."""
+    return msgspec.json.encode(visible(value)).decode()

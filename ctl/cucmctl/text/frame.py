@@ -1,0 +1,299 @@
+"""The live view of a job as lines of text, for a width and a height.
+
+    job 3f2a00112233 running  3 nodes: 2 running, 1 failed
+    1m20s so far  4.1/45.6 MB  1.2 MB/s  34s left
+    ccm-pub  transfer  ━━━━━━╌╌╌╌╌╌╌╌╌╌    4/27     4.1/45.6 MB      1.2 MB/s   34s left
+    ccm-sub1 command                                                silent 1m12s
+    ccm-sub2 failed    TimeoutError: Timed out after 600s ...
+    ccm-sub3 capturing 34s of the capture left
+
+Where there is not a line for each node, those that have failed come first, then those that say
+nothing.
+
+The one rule: the caller gives the time, and each line fits. What does not is left out in a fixed
+order, and names of nodes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from datetime import datetime
+
+from rich.cells import set_cell_size
+from rich.text import Text
+
+from cucmctl.cli import printer
+from cucmctl.text import captured, render, times
+from cucmctl.text.names import distinct_names, mark
+from cucmctl.text.rates import Rates
+from cucmctl.text.remarks import folded, without_name
+from cucmctl.text.table import LEAST_NAME
+from cucmd.api.structs import Job, Node
+
+# Which nodes are shown first if there is not a line for each.
+URGENCY = {"failed": 0, "running": 1, "cancelled": 2, "pending": 3, "succeeded": 4}
+STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "partial": "yellow",
+    "cancelled": "yellow",
+    "running": "cyan",
+    "pending": "dim",
+    "queued": "dim",
+}
+
+# Columns: a blank, a status or phase, and a blank.
+STATUS_WIDTH = 11
+# Which counts the heading leaves out first if not all fit.
+LEFT_OUT_FIRST = ("cancelled", "pending", "succeeded", "running", "failed")
+# The figures of a node, and their widths with a blank before each; the first that fit are shown. A
+# silence stands in place of pace and time left.
+SETS: tuple[dict[str, int], ...] = (
+    {"files": 8, "size": 18, "pace": 12, "left": 12},
+    {"files": 8, "size": 18, "pace": 14},
+    {"size": 18, "pace": 14},
+    {"size": 18},
+    {},
+)
+# Seconds without a byte after which that is shown, and after which it is in yellow and the node is
+# shown before those that send.
+SILENT, LONG_SILENT = 5.0, 30.0
+# Cells of a bar: in a longer one nobody finds the figures that belong to a name.
+LONGEST_BAR = 40
+# Lines of a terminal that has a second line of heading.
+LEAST_HEIGHT = 7
+
+
+class Frame:
+    """The live view of a job at one moment, `width` cells wide.
+
+    now      by the clock of `rates`; `at` is the same moment by the wall clock
+    current  False: nothing is heard of the job, so that no pace and no silence is known
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        rates: Rates,
+        now: float,
+        at: datetime,
+        width: int,
+        *,
+        ascii_only: bool = False,
+        current: bool = True,
+    ) -> None:
+        self._job = job
+        self._rates = rates
+        self._now = now
+        self._at = at
+        self._current = current
+        self._width = width
+        self._bar_characters = ("#", "-") if ascii_only else ("━", "╌")
+        self._mark = mark(ascii_only=ascii_only)
+        names = tuple(printer.visible(node.node) for node in job.nodes)
+        longest = max(map(len, names), default=0)
+        self._figures = figures_beside(longest, width)
+        space = width - STATUS_WIDTH - sum(self._figures.values())
+        short = distinct_names(names, max(LEAST_NAME, space), self._mark)
+        self._name_width = max(map(len, short), default=0)
+        if self._name_width > space:  # names are more important than figures
+            self._figures = {}
+        self._names = dict(zip((node.node for node in job.nodes), short, strict=True))
+
+    def lines(self, height: int, missed: int = 0, hint: str = "") -> list[Text]:
+        above = [self._head(), *(Text(text, "yellow") for text in render.unsaved(self._job))]
+        if height >= LEAST_HEIGHT:
+            above.insert(1, self._amounts())
+        space = max(1, height - len(above) - 2)
+        nodes: Sequence[Node] = self._job.nodes
+        others: dict[str, int] = {}
+        if len(nodes) > space:
+            nodes, others = folded(nodes)
+        shown, hidden = select(nodes, space, self._silent_long(nodes))
+        lines = [*above, *(self._node(node, others.get(node.node, 0)) for node in shown)]
+        if hidden:
+            lines.append(Text(f"and {_counted(hidden, others)}", "dim"))
+        if missed:
+            lines.append(Text(f"{missed} changes came too fast to be shown", "dim"))
+        if hint:
+            lines.append(Text(hint, "dim"))
+        for line in lines:
+            line.no_wrap = True
+            self._cut(line)
+        return lines[:height]
+
+    def _cut(self, line: Text) -> None:
+        """Cuts a line. rich's own ellipsis would become six characters in ASCII."""
+        if line.cell_len > self._width:
+            line.truncate(self._width - 1, overflow="crop")
+            line.append(self._mark)
+
+    def _head(self) -> Text:
+        """The first line. If it is too long, counts are left out first, then the job's id."""
+        job = self._job
+        name = f"job {printer.visible(job.job_id)} "
+        if len(name) + len(job.status) > self._width:
+            name = ""
+        space = self._width - len(name) - len(job.status)
+        text = Text(name)
+        text.append(job.status, STYLES.get(job.status, ""))
+        if tally := self._tally(space - 2):
+            text.append(f"  {tally}")
+        return text
+
+    def _amounts(self) -> Text:
+        """The second line. If it is too long, the pace is left out first, then what has come."""
+        job = self._job
+        parts = [
+            f"{render.duration(times.elapsed(job, self._at))} so far",
+            self._left(),
+            self._received(),
+            self._pace(sum(self._rate(node.node) for node in job.nodes)),
+        ]
+        while parts and len(_in_order(parts)) > self._width:
+            del parts[-1]
+        return Text(_in_order(parts))
+
+    def _left(self) -> str:
+        if self._job.capture is None:
+            return _left(times.left_of_job(self._job, self._rate))
+        left = captured.longest_left(self._job, self._at) if self._current else None
+        return _left_of_capture(left)
+
+    def _received(self) -> str:
+        job = self._job
+        received = sum(node.bytes_received for node in job.nodes)
+        known = all(node.all_announced for node in job.nodes) and not job.collection.compress
+        announced = sum(node.bytes_announced or 0 for node in job.nodes)
+        return render.progress(received, announced if known else None)
+
+    def _rate(self, node: str) -> float:
+        return self._rates.of(node, self._now) if self._current else 0.0
+
+    def _silence(self, node: Node) -> float:
+        if not self._current or captured.captures(node):  # a node says nothing in a capture
+            return 0.0
+        return times.silence(node, self._at) or 0.0
+
+    def _silent_long(self, nodes: Sequence[Node]) -> frozenset[str]:
+        return frozenset(node.node for node in nodes if self._silence(node) >= LONG_SILENT)
+
+    @staticmethod
+    def _pace(rate: float) -> str:
+        return f"{render.size(int(rate))}/s" if rate else ""
+
+    def _tally(self, space: int) -> str:
+        """The counts of nodes that fit; empty if not even the number of nodes does."""
+        whole = render.tally(self._job)
+        if len(whole) <= space:
+            return whole
+        for few in range(1, len(LEFT_OUT_FIRST) + 1):
+            text = f"{render.tally(self._job, without=LEFT_OUT_FIRST[:few])} {self._mark}"
+            if len(text) <= space:
+                return text
+        return ""
+
+    def _node(self, node: Node, others: int = 0) -> Text:
+        """`others`: how many nodes have failed in the same way and have no line."""
+        left = captured.seconds_left(self._job, node, self._at) if self._current else None
+        phase = captured.phase(node) if left is None or left >= 1 else "ending"
+        status = printer.visible(phase or node.status)
+        line = Text(set_cell_size(self._names[node.node], self._name_width) + " ")
+        line.append(f"{status:9.9} ", STYLES.get(node.status, ""))
+        if node.status == "failed" and node.error:
+            if others:
+                line.append(f"and {others} more: ", STYLES["failed"])
+            return line.append(printer.visible(without_name(node, node.error)))
+        if captured.captures(node):
+            return line.append(_left_of_capture(left))
+        if node.status != "pending":
+            self._append_figures(line, node)
+        return line
+
+    def _append_figures(self, line: Text, node: Node) -> None:
+        files, size = render.figures(node, self._job.collection)
+        rate = self._rate(node.node) if node.status == "running" else 0.0
+        left = times.left_of_node(node, self._job.collection, rate) if rate else None
+        values = {"files": files, "size": size, "pace": self._pace(rate), "left": _left(left)}
+        silence = self._silence(node)
+        silent = silence >= SILENT and "pace" in self._figures
+        shown = [name for name in self._figures if not silent or name in ("files", "size")]
+        figures = "".join(f"{values[name]:>{self._figures[name]}}" for name in shown)
+        width = sum(self._figures.values())
+        self._append_bar(line, node, min(LONGEST_BAR, self._width - line.cell_len - width))
+        line.append(figures)
+        if silent:
+            text = f"silent {render.duration(silence)}"
+            style = "yellow" if silence >= LONG_SILENT else "dim"
+            line.append(text.rjust(width - len(figures)), style)
+
+    def _append_bar(self, line: Text, node: Node, width: int) -> None:
+        # left out first if there is little space, and with compress, whose total is unknown
+        if width < 5 or "pace" not in self._figures or self._job.collection.compress:
+            line.append(" " * width)
+            return
+        done = width * node.bytes_received // node.bytes_announced if node.bytes_announced else 0
+        # full only once the node has succeeded: the announced number is not exact
+        done = width if node.status == "succeeded" else min(done, width - 1)
+        full, empty = self._bar_characters
+        line.append(full * done, STYLES.get(node.status, ""))
+        line.append((empty if node.bytes_announced else " ") * (width - done), "dim")
+
+
+def figures_beside(longest: int, width: int) -> dict[str, int]:
+    """Which figures fit beside names of up to `longest` characters, and their widths.
+
+    The size is kept as long as at least a shortened name fits beside it.
+    """
+    for figures in SETS:
+        space = width - STATUS_WIDTH - sum(figures.values())
+        if space >= (longest if len(figures) > 1 else min(longest, LEAST_NAME)):
+            return figures
+    return {}
+
+
+def select(
+    nodes: Sequence[Node], space: int, first: Container[str] = ()
+) -> tuple[list[Node], list[Node]]:
+    """The nodes that get a line, in their order, and those that are only counted.
+
+    first  names of nodes that come before others of the same status
+    """
+    if len(nodes) <= space:
+        return list(nodes), []
+
+    def urgency(place: int) -> tuple[int, bool, int]:
+        node = nodes[place]
+        return URGENCY[node.status], node.node not in first, place
+
+    urgent = sorted(range(len(nodes)), key=urgency)
+    chosen = set(urgent[: space - 1])  # one line is for the count of the others
+    shown = [node for i, node in enumerate(nodes) if i in chosen]
+    return shown, [node for i, node in enumerate(nodes) if i not in chosen]
+
+
+def _left(seconds: float | None) -> str:
+    """Empty if it is not known, or nothing is left."""
+    return f"{render.duration(seconds)} left" if seconds is not None and seconds >= 1 else ""
+
+
+def _left_of_capture(seconds: float | None) -> str:
+    """The files are collected afterwards, and how long that takes is not known before."""
+    if seconds is None or seconds < 1:
+        return ""
+    return f"{render.duration(seconds)} of the capture left"
+
+
+def _in_order(parts: Sequence[str]) -> str:
+    """The parts of the second line, which are given by their importance."""
+    places = (0, 2, 3, 1)  # time, what has come, pace, time left
+    return "  ".join(parts[place] for place in places if place < len(parts) and parts[place])
+
+
+def _counted(nodes: Sequence[Node], others: Mapping[str, int]) -> str:
+    """`20 more: 8 running, 12 pending`; `others`: nodes that one of these stands for."""
+    counts = dict.fromkeys(URGENCY, 0)
+    for node in nodes:
+        counts[node.status] += 1 + others.get(node.node, 0)
+    parts = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    return f"{sum(counts.values())} more: {parts}"

@@ -1,0 +1,147 @@
+"""A list of jobs as a table.
+
+The one rule: each job is one line. With a width, the table is the first of these in which COLLECTS
+can be read:
+
+    all columns; the last two, TARGET and COLLECTS, are cut to the width, where a mark stands
+    the same without OWNER, where all jobs are of one
+    the same without TIME too
+
+If it cannot in any of them, COLLECTS is left out, and TARGET too where it would be too short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from cucmctl.cli.printer import visible
+from cucmctl.text import render
+from cucmctl.text.names import mark
+from cucmctl.text.table import table
+from cucmd.api.structs import Collection, JobSummary
+
+# A moment that is older has its year, and not its time of day.
+_RECENT = timedelta(days=180)
+# A column that can be cut is left out where it would be shorter.
+_LEAST = 8
+# The name of a profile has about so many characters. Where COLLECTS would have fewer, other columns
+# are left out for it.
+_LEAST_COLLECTS = 12
+
+
+def jobs(
+    summaries: Iterable[JobSummary],
+    now: datetime,
+    *,
+    colour: bool = False,
+    columns: int | None = None,
+    ascii_only: bool = False,
+) -> Iterator[str]:
+    headings = ["JOB", "STATUS", "CREATED", "NODES", "SIZE", "TIME", "OWNER", "TARGET", "COLLECTS"]
+    found = list(summaries)
+    rows = [_row(job, now) for job in found]
+    if columns is not None:
+        rest = [_short_target(job) for job in found]
+        headings, rows = _fitting(headings, rows, rest, columns, mark(ascii_only=ascii_only))
+    return table(headings, rows, right="NODES SIZE TIME", colour=colour)
+
+
+def _row(job: JobSummary, now: datetime) -> list[str]:
+    """The cells of a job. An older daemon tells neither owner nor target."""
+    done = job.nodes_done - job.nodes_failed if job.nodes_succeeded is None else job.nodes_succeeded
+    return [
+        job.job_id,
+        job.status,
+        _moment(job.created_at, now),
+        f"{done}/{job.nodes_total}",
+        render.size(job.bytes_received),
+        render.took(job.started_at, job.completed_at, now),
+        "" if job.owner is None else render.user(job.owner),
+        render.target(job.targets, job.first_node, job.nodes_total),
+        _does(job),
+    ]
+
+
+def _does(job: JobSummary) -> str:
+    """What it collects; of other work, its kind. Empty if an older daemon does not say it.
+
+    Without the word "profile", so that more of its name can be seen.
+    """
+    if job.kind not in (None, "collect"):
+        return f"({job.kind})"
+    return render.collected(job.collection or Collection()).removeprefix("profile ")
+
+
+def _moment(at: datetime, now: datetime) -> str:
+    form = "%m-%d %H:%M" if now - at < _RECENT else "%Y-%m-%d"
+    return at.astimezone().strftime(form)
+
+
+def _short_target(job: JobSummary) -> tuple[str, str]:
+    """A target in short: its first name, and how many more nodes there are, `+8`."""
+    if job.targets and len(job.targets) == 1:
+        return job.targets[0], ""
+    return job.first_node or "", f" +{job.nodes_total - 1}" if job.nodes_total > 1 else ""
+
+
+def _fitting(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    short: Sequence[tuple[str, str]],
+    columns: int,
+    mark: str,
+) -> tuple[list[str], list[list[str]]]:
+    """The headings and rows that fit in this width. `short`: for each row, as `_short_target`."""
+    owners = {row[headings.index("OWNER")] for row in rows}
+    in_turn = [(), ("OWNER",), ("OWNER", "TIME")] if len(owners) == 1 else [(), ("TIME",)]
+    tables = [
+        _last_cut(*_without(left_out, headings, rows), short, columns, mark) for left_out in in_turn
+    ]
+    enough = min(_LEAST_COLLECTS, max((len(visible(row[-1])) for row in rows), default=0))
+    with_collects = [table for table in tables if _shown(table) >= enough]
+    with_target = [table for table in tables if "TARGET" in table[0]]
+    return (with_collects or with_target or tables)[0]
+
+
+def _without(
+    names: Sequence[str], headings: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+    kept = [at for at, heading in enumerate(headings) if heading not in names]
+    return [headings[at] for at in kept], [[visible(row[at]) for at in kept] for row in rows]
+
+
+def _shown(table: tuple[list[str], list[list[str]]]) -> int:
+    """How wide the column is that says what jobs collect."""
+    headings, rows = table
+    return max((len(row[-1]) for row in rows), default=0) if headings[-1] == "COLLECTS" else 0
+
+
+def _last_cut(
+    headings: list[str],
+    rows: list[list[str]],
+    short: Sequence[tuple[str, str]],
+    columns: int,
+    mark: str,
+) -> tuple[list[str], list[list[str]]]:
+    """The last two columns cut, or left out, so that a line fits."""
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    left = columns - sum(widths[:-2]) - 2 * (len(widths) - 3)
+    target_width = min(widths[-2], left - 2)
+    if left - 4 - target_width < _LEAST_COLLECTS:  # targets in short make room
+        shortest = max((len(visible(name)) + len(more) for name, more in short), default=0)
+        target_width = min(target_width, max(shortest, left - 4 - _LEAST_COLLECTS))
+    rest = left - 2 - target_width - 2
+    if target_width < _LEAST:
+        count = len(headings) - 2
+        return headings[:count], [row[:count] for row in rows]
+    for row, (name, more) in zip(rows, short, strict=True):
+        if len(row[-2]) > target_width:
+            row[-2] = _cut(visible(name), target_width - len(more), mark) + more
+        row[-1] = _cut(row[-1], rest, mark)
+    count = len(headings) if rest >= _LEAST else len(headings) - 1
+    return headings[:count], [row[:count] for row in rows]
+
+
+def _cut(text: str, width: int, mark: str) -> str:
+    return text if len(text) <= width else text[: max(0, width - len(mark))] + mark

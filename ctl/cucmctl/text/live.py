@@ -1,0 +1,245 @@
+"""The live view of a job on a terminal: a line for each node, redrawn as changes come.
+
+The one rule: only this file and `frame.py` load rich. It draws on the alternate screen. So
+a resize leaves no broken lines, and the terminal is as before when the view ends, however it ends.
+Then the last state is printed on the normal screen.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from types import FrameType
+from typing import Any, TextIO
+
+import rich.live
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from cucmctl.cli import printer, terminal
+from cucmctl.text import job_list, render
+from cucmctl.text.frame import Frame
+from cucmctl.text.rates import Rates
+from cucmctl.text.views import Ended, View
+from cucmd.api.structs import Job, JobSummary, WatchReply
+
+# rich would take the width from these variables, which may be old, or take the terminal for none.
+# The caller has checked that it is one.
+IGNORED_VARIABLES = ("COLUMNS", "LINES", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+# SIGQUIT is Ctrl-\, SIGHUP comes when a session is closed.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+SIGNALS = (*ENDING, signal.SIGTSTP)
+# Jobs that are printed when a view of all jobs ends.
+NEWEST = 20
+# Jobs that are kept: no terminal has more lines.
+MOST_LINES = 200
+
+
+class Live(View):
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        environ = {name: os.environ[name] for name in os.environ if name not in IGNORED_VARIABLES}
+        self._stream = stream
+        self._console = Console(file=stream, highlight=False, _environ=environ)
+        self._ascii_only = printer.ascii_only(stream)
+        self._clock = clock
+        self._rates = Rates()
+        self._job: Job | None = None
+        self._jobs: dict[str, JobSummary] | None = None  # of a watch of all jobs, oldest first
+        self._ended = Ended()
+        self._missed = 0
+        self._away = ""  # what to show while the daemon is away
+        self._live = rich.live.Live(
+            get_renderable=self._screen, console=self._console, screen=True, refresh_per_second=4
+        )
+        self._before: dict[signal.Signals, signal._HANDLER] = {}
+        self._settings: list[Any] | None = None  # of the terminal, if they were changed
+        # if Ctrl-C is ignored here, the program that started us ends us, and the hint would be
+        # wrong
+        self._ends_at_ctrl_c = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+
+    def __enter__(self) -> View:
+        # the default handlers would leave the terminal on the alternate screen
+        handlers = dict.fromkeys(ENDING, self._leave)
+        handlers[signal.SIGTSTP] = self._suspend
+        try:
+            with _signals_blocked():
+                self._before = {
+                    number: signal.signal(number, ours)
+                    for number, ours in handlers.items()
+                    if signal.getsignal(number) is not signal.SIG_IGN
+                }
+                self._draw()
+        except BaseException:  # a signal that was blocked arrives when the block ends
+            self._restore_terminal()
+            raise
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._restore_terminal()
+        for text in self._last_state():
+            self._console.file.write(f"{text}\n")
+        self._console.file.flush()
+
+    def _restore_terminal(self) -> None:
+        with _signals_blocked():
+            self._erase()
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+
+    def _leave(self, number: int, frame: FrameType | None) -> None:
+        """Handles what ends the view. A second signal must not interrupt that.
+
+        So they all get a handler that does nothing. It is not SIG_IGN, because Python would
+        complain about a signal that came just before. It stays when the view has ended, so that the
+        message after a Ctrl-C can be printed. A signal that was ignored at the start stays ignored.
+        """
+        for ended_by in ENDING:
+            if ended_by in self._before:
+                signal.signal(ended_by, _ignore)
+                del self._before[ended_by]
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    def _suspend(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-Z: restores the terminal, stops, and draws again once in the foreground."""
+        with _signals_blocked():
+            self._erase()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        while not terminal.in_foreground(self._console.file.fileno()):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        with _signals_blocked():
+            self._draw()
+
+    def _draw(self) -> None:
+        self._settings = terminal.keep_output_at_ctrl_c(self._console.file.fileno())
+        self._live.start()
+
+    def _erase(self) -> None:
+        self._live.stop()
+        if self._settings is not None:
+            terminal.set_terminal(self._console.file.fileno(), self._settings)
+            self._settings = None
+
+    def show(self, change: WatchReply) -> None:
+        self._missed += change.missed
+        if change.jobs is not None:
+            self._list({job.job_id: job for job in reversed(change.jobs)})
+        if change.job is not None and self._jobs is not None:
+            if change.job.deleted:
+                self._ended.add(change.job.job_id)
+                left = {name: job for name, job in self._jobs.items() if name != change.job.job_id}
+                self._list(left)
+            # A job that is not listed is newer than all others, unless it was removed before; or it
+            # had ended before this watch, and somebody labels it or deletes its files.
+            elif change.job.job_id in self._jobs or not (
+                change.job.closed or self._ended.has(change.job)
+            ):
+                self._list(self._jobs | {change.job.job_id: render.summary(change.job)})
+        elif change.job is not None:
+            self._rates.observe(change.job, self._clock())
+            self._job = change.job
+
+    def went_away(self, why: str, seconds: float) -> None:
+        self._away = f"the daemon went away; it is waited for, for {seconds:g} s"
+        if not self._live.is_started:
+            super().went_away(why, seconds)
+
+    def came_back(self) -> None:
+        self._away = ""
+        if not self._live.is_started:
+            super().came_back()
+
+    def conclude(self, job: Job) -> None:
+        for text in render.to_hand_on(job):
+            printer.line(text, self._stream)
+
+    def _list(self, jobs: dict[str, JobSummary]) -> None:
+        """Replaces the list, which another thread may be drawing, so it is never changed in place.
+
+        A watch may run for months: jobs that have ended are removed beyond MOST_LINES.
+        """
+        ended = [job_id for job_id, job in jobs.items() if job.status in render.JOB_ENDED]
+        for job_id in ended:
+            self._ended.add(job_id)
+        for old in list(islice(jobs, max(0, len(jobs) - MOST_LINES))):
+            if old in ended:
+                del jobs[old]
+        self._jobs = jobs
+
+    def _last_state(self) -> Iterator[str]:
+        colour = not self._console.no_color
+        if self._jobs is not None:
+            unfinished = sum(job.status not in render.JOB_ENDED for job in self._jobs.values())
+            shown, _ = select_jobs(self._jobs.values(), max(NEWEST, unfinished))
+            yield from job_list.jobs(
+                shown,
+                datetime.now(UTC),
+                colour=colour,
+                columns=self._console.width,
+                ascii_only=self._ascii_only,
+            )
+        elif self._job is not None:
+            columns, rows = self._console.size
+            now, ascii_only = datetime.now(UTC), self._ascii_only
+            lines = render.job(
+                self._job, now, colour=colour, columns=columns, ascii_only=ascii_only
+            )
+            yield from render.first_in_view(lines, rows - 1, columns)  # one is for `conclude`
+
+    def _screen(self) -> RenderableType:
+        width, height = self._console.size
+        if self._jobs is not None:
+            # one line is for the headings, one for the hint
+            shown, hidden = select_jobs(self._jobs.values(), max(0, height - 2))
+            table = job_list.jobs(
+                shown, datetime.now(UTC), columns=width, ascii_only=self._ascii_only
+            )
+            lines = [Text(text, no_wrap=True, overflow="crop") for text in table]
+            more = f"and {hidden} more that run or wait; " if hidden else ""
+            last = self._away or f"{more}Ctrl-C ends the view; the jobs go on"
+            return Group(*lines, Text(last, "dim"))
+        if self._job is None:
+            return Text("waiting for the daemon", "dim")
+        frame = Frame(
+            self._job,
+            self._rates,
+            self._clock(),
+            datetime.now(UTC),
+            width,
+            ascii_only=self._ascii_only,
+            current=not self._away,
+        )
+        hint = "Ctrl-C ends the view; the job goes on" if self._ends_at_ctrl_c else ""
+        return Group(*frame.lines(height, self._missed, self._away or hint))
+
+
+def select_jobs(oldest_first: Iterable[JobSummary], space: int) -> tuple[list[JobSummary], int]:
+    """The jobs that get a line, newest first, and how many others have not ended.
+
+    Jobs that have not ended are preferred, however old they are.
+    """
+    newest_first = list(oldest_first)[::-1]
+    urgent = sorted(newest_first, key=lambda job: job.status in render.JOB_ENDED)
+    chosen = {job.job_id for job in urgent[:space]}
+    hidden = sum(job.status not in render.JOB_ENDED for job in urgent[space:])
+    return [job for job in newest_first if job.job_id in chosen], hidden
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Blocks SIGNALS until the block ends. Threads that are started in it keep them blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    pass

@@ -1,0 +1,121 @@
+"""PURE. Why nodes failed, what to do about it, their notes, and what their files cover, as lines.
+
+The one rule: what is the same for several nodes is one line, and no line says the same words twice:
+neither the name of its node nor the failure's code, which is left out where the message has its
+words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from cucmctl.cli.printer import visible
+from cucmctl.text.captured import may_still_run
+from cucmd.api.structs import Failure, Node
+
+# Of nodes with the same remark so many are named on a terminal; a pipe gets all of them.
+NAMED = 3
+# The daemon names a node of this port with or without it.
+SSH_PORT = 22
+
+
+def remarks(nodes: Iterable[Node], *, all_names: bool = True) -> Iterator[str]:
+    """The lines about these nodes, in the order of the first node that each is about."""
+    yield from _grouped(((node, _of(node)) for node in nodes), all_names=all_names)
+
+
+def notes(nodes: Iterable[Node]) -> Iterator[str]:
+    """The notes alone."""
+    yield from _grouped(((node, _notes_of(node)) for node in nodes), all_names=True)
+
+
+def _grouped(
+    said: Iterable[tuple[Node, Iterable[tuple[str, str]]]], *, all_names: bool
+) -> Iterator[str]:
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for node, of_node in said:
+        for text, hint in of_node:
+            # A hint may be a command for this node: hostkeys forget NODE.
+            same = text, re.sub(rf"(?<!\S){re.escape(node.node)}(?!\S)", "NODE", hint)
+            groups.setdefault(same, []).append((visible(node.node), visible(hint)))
+    for (text, same_hint), of_nodes in groups.items():
+        yield f"{named([name for name, _ in of_nodes], all_names=all_names)}: {text}"
+        hint = of_nodes[0][1] if len(of_nodes) == 1 else visible(same_hint)
+        if hint:
+            yield f"  hint: {hint}"
+
+
+def _of(node: Node) -> Iterator[tuple[str, str]]:
+    """Each remark about a node without its name, and the hint that goes with it, or none."""
+    failure = node.failure
+    if failure is not None:
+        text = visible(without_name(node, node.error or failure.message))
+        yield f"{text} {_code(failure, text)}".strip(), failure.hint or ""
+    elif node.error:
+        yield visible(without_name(node, node.error)), ""
+    yield from _notes_of(node)
+    for still in may_still_run(node):
+        yield still, ""
+    if node.coverage:
+        yield visible(node.coverage), ""
+
+
+def _notes_of(node: Node) -> Iterator[tuple[str, str]]:
+    for note in node.notes:
+        yield f"note: {visible(note)}", ""
+
+
+def _code(failure: Failure, text: str) -> str:
+    parts = [] if failure.code.replace("_", " ") in text.lower() else [visible(failure.code)]
+    if failure.retryable:
+        parts.append("a retry can help")
+    return f"({'; '.join(parts)})" if parts else ""
+
+
+def named(names: list[str], *, all_names: bool) -> str:
+    """`a, b, c`; unless `all_names`, of many the first few: `a, b, c and 5 more`."""
+    if all_names or len(names) <= NAMED + 1:  # `and 1 more` would be as long as the name
+        return ", ".join(names)
+    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+
+
+def without_name(node: Node, text: str) -> str:
+    """`text` without the node's name at its beginning, or behind a preposition.
+
+    `ccm-pub refused ...` is `refused ...`; `cannot connect to ccm-pub: ...` is `cannot connect:
+    ...`.
+    """
+    if node.node not in text:
+        return text
+    at_the_beginning, within = _patterns(node.node)
+    return within.sub("", at_the_beginning.sub("", text))
+
+
+@lru_cache(maxsize=1024)  # the live view asks for each node four times a second
+def _patterns(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    named = rf"{re.escape(name)}(?::{SSH_PORT}(?!\d))?"
+    return (
+        re.compile(rf"^{named}(?:[:,]\s*|\s+)"),
+        re.compile(rf"(?<=\w) (?:to|of|from|at|on) {named}(?=[\s,;)]|:\s|$)"),
+    )
+
+
+def folded(nodes: Iterable[Node]) -> tuple[list[Node], dict[str, int]]:
+    """The nodes, but of those that failed in the same way only the first.
+
+    Also, by the name of each first one, how many others it stands for.
+    """
+    kept: list[Node] = []
+    others: dict[str, int] = {}
+    first: dict[str, str] = {}  # what is said -> the name of the node that stands for it
+    for node in nodes:
+        said = without_name(node, node.error or "") if node.status == "failed" else ""
+        if said and said in first:
+            others[first[said]] = others.get(first[said], 0) + 1
+            continue
+        if said:
+            first[said] = node.node
+        kept.append(node)
+    return kept, others

@@ -1,0 +1,375 @@
+"""Jobs and nodes as plain text for people: tables, lines, sizes, times in local time.
+
+The one rule: functions take structs and return text; nothing is printed here. Every text of a node
+or of the daemon is made `visible`.
+"""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Unpack
+
+from cucmctl.cli.printer import Layout, visible
+from cucmctl.text import captured
+from cucmctl.text.found import in_order
+from cucmctl.text.remarks import remarks
+from cucmctl.text.table import paint, table
+from cucmctl.text.times import NODE_ENDED, estimated
+from cucmd.api.structs import Collection, Found, Job, JobSummary, Node
+from cucmd.api.structs_sizes import PathSize, Sizes
+
+JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")
+
+PATHS_SHOWN = 3
+
+
+def size(count: int) -> str:
+    if count < 1000:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.95:  # 1000.0 is printed in the next unit
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"
+
+
+def progress(received: int, announced: int | None) -> str:
+    """Received and announced bytes: `4.1/45.6 MB`."""
+    if announced is None or announced == received:
+        return size(received)
+    so_far, total = size(received), size(announced)
+    if so_far.split()[1] == total.split()[1]:
+        so_far = so_far.split()[0]
+    return f"{so_far}/{total}"
+
+
+def figures(node: Node, collection: Collection) -> tuple[str, str]:
+    """Files and bytes of a node: `4/27`, `4.1/45.6 MB`.
+
+    With `compress` the announced numbers are left out: they are those before compression. Of a node
+    that was cancelled too: no file counts as complete without the node's word.
+    """
+    if node.status == "cancelled":
+        return str(node.files_received or ""), size(node.bytes_received)
+    if collection.compress:
+        return str(node.files_received), size(node.bytes_received)
+    return (
+        counted(node.files_received, node.files_announced),
+        progress(node.bytes_received, node.bytes_announced),
+    )
+
+
+def counted(received: int, announced: int | None) -> str:
+    return str(received) if announced in (None, received) else f"{received}/{announced}"
+
+
+def counting(count: int, what: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def local(at: datetime) -> str:
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(seconds: float) -> str:
+    whole = max(0, int(seconds))
+    hours, minutes = divmod(whole // 60, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{whole % 60:02}s" if minutes else f"{whole}s"
+
+
+def took(started: datetime | None, completed: datetime | None, now: datetime) -> str:
+    return "" if started is None else duration(((completed or now) - started).total_seconds())
+
+
+def job(
+    job: Job, now: datetime, *, found: Iterable[str] = (), **layout: Unpack[Layout]
+) -> Iterator[str]:
+    """The job, node by node, and below the table failures and notes; before these what it has
+    `found` on the nodes, as lines.
+
+    With `columns` names are cut so that no line of the table is longer, and of nodes with the same
+    failure only some are named.
+    """
+    yield from _heading(job, now, colour=layout.get("colour", False))
+    yield ""
+    rows: Sequence[tuple[str, ...]] = [
+        (
+            node.node,
+            node.status,
+            captured.phase(node),
+            *figures(node, job.collection),
+            # A node that is pending again after a stop of the daemon has started, but does not run.
+            took(node.started_at, node.completed_at, now) if node.status != "pending" else "",
+        )
+        for node in job.nodes
+    ]
+    headings, rows = captured.with_packets(
+        job, ("NODE", "STATUS", "PHASE", "FILES", "SIZE", "TIME"), rows
+    )
+    yield from table(headings, rows, right="PACKETS FILES SIZE TIME", **layout)
+    for node in job.nodes:
+        if node.found is not None and node.found.members:
+            yield ""
+            yield from members(node.found, **layout)
+    for table_of_nodes in (list(sizes(job, **layout)), list(found)):
+        if table_of_nodes:
+            yield ""
+            yield from table_of_nodes
+    if said := list(remarks(job.nodes, all_names=layout.get("columns") is None)):
+        yield ""
+        yield from said
+
+
+def first_in_view(lines: Iterable[str], rows: int | None, columns: int | None) -> Iterator[str]:
+    """The lines; on a terminal that cannot show all of them, the first once more at the end."""
+    shown = list(lines)
+    yield from shown
+    if rows and columns:
+        taken = sum(1 + max(0, len(text) - 1) // columns for text in shown)
+        if taken >= rows:  # one row is for the shell's prompt
+            yield ""
+            yield shown[0]
+
+
+def _heading(job: Job, now: datetime, *, colour: bool) -> Iterator[str]:
+    status = paint(job.status, job.status) if colour else job.status
+    yield f"job {visible(job.job_id)}: {status}, {tally(job)}"
+    begun = f"created {local(job.created_at)}"
+    if job.started_at is not None and job.status == "queued":
+        begun += f", begun {local(job.started_at)} and queued again when the daemon had stopped"
+    elif job.started_at is not None:
+        verb = "took" if job.completed_at else "running for"
+        begun += f", {verb} {took(job.started_at, job.completed_at, now)}"
+    yield begun
+    if what := collected(job.collection):
+        verb = "asks for the sizes of" if job.kind == "dry_run" else "collects"
+        yield f"{verb} {visible(what + _meant(job.collection))}"
+        if job.collection.profile is not None and job.collection.paths:
+            # --only and --path may have made others of them than the profile has
+            yield f"paths {visible(', '.join(_first(job.collection.paths)))}"
+    elif job.kind == "discover":
+        yield "asks a node which nodes its cluster has"
+    elif job.kind == "check":
+        yield "looks whether a collection can be expected to work"
+    elif job.capture is not None:
+        yield from captured.asked(job.capture)
+    for command in job.commands or ():
+        yield f"runs {visible(command)}"
+    if whose := _whose(job):
+        yield visible(whose)
+    if job.collection.compress:
+        yield packed(job)
+    if job.files_deleted:
+        yield f"files were deleted, or removed from {visible(job.directory)}"
+    else:
+        yield f"files in {visible(job.directory)}"
+    yield from unsaved(job)
+
+
+def _whose(job: Job) -> str:
+    """`from berlin, by anna, as administrator; case=698123456`. An older daemon tells nothing
+    of it.
+    """
+    if job.targets is None or job.owner is None:
+        return ""
+    first = job.nodes[0].node if job.nodes else None
+    text = f"from {target(job.targets, first, len(job.nodes))}, by {user(job.owner)}"
+    if job.username is not None:
+        text += f", as {job.username}"
+    labels = ", ".join(f"{key}={value}" for key, value in sorted((job.labels or {}).items()))
+    return f"{text}; {labels}" if labels else text
+
+
+def target(targets: Sequence[str] | None, first_node: str | None, nodes: int) -> str:
+    """What a job was started for: `berlin`, `cucm-pub and 8 more`."""
+    if targets and len(targets) == 1:
+        return targets[0]
+    if first_node is None:
+        return ""
+    return f"{first_node} and {nodes - 1} more" if nodes > 1 else first_node
+
+
+def user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def unsaved(job: Job) -> Iterator[str]:
+    """A line that says why the shown state is old, if it is."""
+    if job.unsaved is not None:
+        yield f"later changes cannot be stored, and are not shown: {visible(job.unsaved)}"
+
+
+def packed(job: Job) -> str:
+    """What is in the archives: `packed by the nodes, from 27 files, 5.2 MB`."""
+    files = sum(node.files_announced or 0 for node in job.nodes)
+    whole = size(sum(node.bytes_announced or 0 for node in job.nodes))
+    return "packed by the nodes" + (f", from {counting(files, 'file')}, {whole}" if files else "")
+
+
+def collected(collection: Collection) -> str:
+    """What a job collects: `cm/trace/ccm/sdl, last 2h`. Of many paths the first few.
+
+    If there is no window it says so, because such a job may take hours.
+    """
+    parts = _first(collection.paths or ())
+    if collection.profile is not None:
+        parts = [f"profile {collection.profile}"]
+    if collection.match is not None:
+        parts.append(f"names that match {collection.match}")
+    if collection.last is not None:
+        parts.append(f"last {collection.last}")
+    if collection.since is not None and collection.last is None:
+        parts.append(f"since {local(datetime.fromisoformat(collection.since))}")
+    if collection.until is not None and collection.last is None:
+        parts.append(f"until {local(datetime.fromisoformat(collection.until))}")
+    if parts and not (collection.last or collection.since or collection.until):
+        parts.append("all of it (no window)")
+    return ", ".join(parts)
+
+
+def _first(paths: Sequence[str]) -> list[str]:
+    more = len(paths) - PATHS_SHOWN
+    return [*paths[:PATHS_SHOWN], *([f"{more} more paths"] if more > 0 else [])]
+
+
+def _meant(collection: Collection) -> str:
+    """The window that `last` stands for: `, from 2026-11-25 13:00:00 to 15:00:00`."""
+    if collection.last is None or collection.since is None or collection.until is None:
+        return ""
+    since, until = (
+        local(datetime.fromisoformat(text)) for text in (collection.since, collection.until)
+    )
+    same_day = since.split()[0] == until.split()[0]
+    return f": {since} to {until.split()[1] if same_day else until}"
+
+
+def members(found: Found, **layout: Unpack[Layout]) -> Iterator[str]:
+    """The nodes of a cluster, and the version of the one that was asked."""
+    rows = [(one.node, one.name, one.role, one.product, one.address) for one in in_order(found)]
+    headings = ("NODE", "NAME", "ROLE", "PRODUCT", "ADDRESS")
+    yield from table(headings, rows, right="", **layout)
+    if found.version is not None:
+        yield f"version {visible(found.version)}"
+
+
+def sizes(job: Job, **layout: Unpack[Layout]) -> Iterator[str]:
+    """What a dry run has found: a line a node and path, the total, and whether it fits.
+
+    With the times, where they are known of a node: that of the total is less than their sum, since
+    nodes send at once.
+    """
+    known = [(node.node, node.sizes) for node in job.nodes if node.sizes is not None]
+    paths = [one for _, found in known for one in found.paths]
+    if not paths:
+        return
+    rows = [
+        (name, one.path, str(one.files), size(one.bytes), _time_of(one, found))
+        for name, found in known
+        for one in found.paths
+    ]
+    files, whole = sum(one.files for one in paths), sum(one.bytes for one in paths)
+    rows.append(("total", "", str(files), size(whole), _estimate(estimated(job))))
+    count = 4 if all(found.seconds is None for _, found in known) else 5
+    headings = ("NODE", "PATH", "FILES", "SIZE", "TIME")[:count]
+    shown = [row[:count] for row in rows]
+    yield from table(headings, shown, right="FILES SIZE TIME", **layout)
+    for name, found in known:
+        if found.why is not None:
+            said = "does not fit" if found.fits is False else "may not fit"
+            yield visible(f"{name} {said}: {found.why}")
+    room = min((found.room for _, found in known if found.room is not None), default=None)
+    if room is not None and whole > room:
+        before = " before compression" if job.collection.compress else ""
+        more = size(whole - room)
+        yield f"all of it{before} is {more} more than the disk has room for ({size(room)})"
+    elif all(found.fits for _, found in known):
+        yield "each node fits disk and quotas"
+
+
+def _time_of(path: PathSize, found: Sizes) -> str:
+    """The share of a path in the time of its node."""
+    whole = sum(one.bytes for one in found.paths)
+    return _estimate(found.seconds and found.seconds * path.bytes / whole)
+
+
+def _estimate(seconds: float | None) -> str:
+    return "unknown" if seconds is None else duration(seconds)
+
+
+def tally(job: Job, *, without: Sequence[str] = ()) -> str:
+    """`3 nodes: 2 succeeded, 1 failed`."""
+    counts: dict[str, int] = {}
+    for node in job.nodes:
+        counts[node.status] = counts.get(node.status, 0) + 1
+    order = ("succeeded", "running", "pending", "failed", "cancelled")
+    shown = [status for status in order if status in counts and status not in without]
+    parts = ", ".join(f"{counts[status]} {status}" for status in shown)
+    total = counting(len(job.nodes), "node")
+    return f"{total}: {parts}" if parts else total
+
+
+def ending(job: Job, *, all_names: bool = True) -> Iterator[str]:
+    """How a job ended: a summary, then what is to be said of its nodes."""
+    came = _came(job)
+    yield f"job {visible(job.job_id)} {job.status}: {tally(job)}; {came}"
+    yield from remarks(job.nodes, all_names=all_names)
+
+
+def _came(job: Job) -> str:
+    if any(node.found for node in job.nodes):
+        members = sum(len(node.found.members) for node in job.nodes if node.found)
+        return f"{counting(members, 'node')} found"
+    if job.kind == "dry_run":
+        paths = [one for node in job.nodes if node.sizes for one in node.sizes.paths]
+        whole = size(sum(one.bytes for one in paths))
+        return f"{counting(sum(one.files for one in paths), 'file')}, {whole} would come"
+    if job.kind == "check":
+        return f"{counting(sum(bool(node.checked) for node in job.nodes), 'node')} checked"
+    files = sum(node.files_received for node in job.nodes)
+    received = size(sum(node.bytes_received for node in job.nodes))
+    came = f"{counting(files, 'file')}, {received}"
+    return came if job.capture is None else f"{came}, {captured.counted(job)}"
+
+
+def where(job: Job) -> Iterator[str]:
+    """Where the files of a job are that has ended, and how to get them."""
+    yield f"files in {visible(job.directory)}"
+    yield from to_hand_on(job)
+
+
+def to_hand_on(job: Job) -> Iterator[str]:
+    """The command for it, if anything has come."""
+    if any(node.files_received for node in job.nodes):
+        yield f"to hand them on: cucmctl export {visible(job.job_id)}"
+
+
+def summary(job: Job) -> JobSummary:
+    """The summary of a job, as in a list of jobs."""
+    ended = [node for node in job.nodes if node.status in NODE_ENDED]
+    return JobSummary(
+        job_id=job.job_id,
+        status=job.status,
+        created_at=job.created_at,
+        completed_at=job.completed_at,
+        nodes_total=len(job.nodes),
+        nodes_done=len(ended),
+        nodes_failed=sum(node.status == "failed" for node in job.nodes),
+        bytes_received=sum(node.bytes_received for node in job.nodes),
+        nodes_succeeded=sum(node.status == "succeeded" for node in job.nodes),
+        started_at=job.started_at,
+        owner=job.owner,
+        targets=job.targets,
+        first_node=job.nodes[0].node if job.nodes else None,
+        collection=job.collection,
+        labels=job.labels,
+        kind=job.kind,
+    )

@@ -1,0 +1,215 @@
+"""Views of a job that is followed, except the live one: silent, JSON, lines.
+
+The one rule: a view is a context manager. It is given every change, and `conclude` once the job has
+ended. It never calls the daemon.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TextIO
+
+from cucmctl.cli import printer
+from cucmctl.client.reconnect import Told
+from cucmctl.text import captured, render
+from cucmctl.text.remarks import without_name
+from cucmctl.text.times import NODE_ENDED
+from cucmd.api.structs import Job, JobSummary, Node, WatchReply
+
+# Seconds between two lines of a node if only its number of bytes changes.
+BYTES_EVERY = 10.0
+# How many ended jobs are remembered: far more than end while one closes its connections.
+REMEMBERED = 1000
+
+
+class Ended:
+    """The jobs that ended last. Changes of a job after its end are not shown: they are the figures
+    when its connections have closed, or a list with the job in it. A job that is tried again has
+    not ended any more.
+    """
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}  # in the order in which they ended
+
+    def has(self, job: Job | JobSummary) -> bool:
+        if job.status not in render.JOB_ENDED:
+            self._ids.pop(job.job_id, None)
+        return job.job_id in self._ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, job_id: str) -> None:
+        self._ids[job_id] = None
+        if len(self._ids) > REMEMBERED:
+            del self._ids[next(iter(self._ids))]
+
+
+class View(Told):
+    """The base of all views. Shows nothing."""
+
+    def __enter__(self) -> View:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        pass
+
+    def show(self, change: WatchReply) -> None:
+        """The first state, or a change."""
+
+    def went_away(self, why: str, seconds: float) -> None:
+        """The daemon is gone, and is waited for."""
+        printer.note(f"{why}; waiting {seconds:g} s for it to come back")
+
+    def came_back(self) -> None:
+        """It is there again; the state comes next."""
+        printer.note("the daemon is back")
+
+    def conclude(self, job: Job) -> None:
+        """The job has ended; called after `__exit__`."""
+
+
+class Silent(View):
+    """Shows only the end, and where the files are: for `wait` on standard output, for `--wait` on
+    standard error.
+    """
+
+    def __init__(self, stream: TextIO, *, as_json: bool) -> None:
+        self._stream = stream
+        self._json = as_json
+        self._unsaved: str | None = None
+
+    def show(self, change: WatchReply) -> None:
+        """Prints only why the job's state cannot be stored, which delays its end."""
+        if change.job is not None and change.job.unsaved != self._unsaved:
+            self._unsaved = change.job.unsaved
+            for text in render.unsaved(change.job):
+                printer.note(text)
+
+    def conclude(self, job: Job) -> None:
+        if self._json:
+            printer.json_line(job)
+            return
+        ending = render.ending(job, all_names=not printer.on_terminal(self._stream))
+        for text in (*ending, *render.where(job)):
+            printer.line(text, self._stream)
+
+
+class JsonLines(View):
+    """Prints every reply of the daemon as a line of JSON."""
+
+    def show(self, change: WatchReply) -> None:
+        printer.json_line(change)
+
+
+class Lines(View):
+    """Prints a line for each change of a node or a job, with the local time.
+
+    The time is that of the change, or that of the end if the node or job has ended: an old failure
+    must not look new. If all jobs are watched (the first reply is a list then), each line has the
+    job's id. Such a watch may run for months, so of ended jobs only the last ids are kept.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._now = now
+        self._of_all_jobs = False
+        # By job and node; "" is the job itself.
+        self._shown: dict[str, dict[str, tuple[object, int, float]]] = {}
+        self._unsaved: dict[str, str] = {}  # by job: why its state cannot be stored
+        self._ended = Ended()
+
+    def show(self, change: WatchReply) -> None:
+        if change.missed:
+            self._print(f"missed {change.missed} changes; the state as it is now:")
+        if change.jobs is not None:
+            self._of_all_jobs = True
+            # Jobs that are not listed are dropped: their end may be among the missed changes.
+            listed = {job.job_id for job in change.jobs}
+            self._shown = {job: nodes for job, nodes in self._shown.items() if job in listed}
+        for summary in change.jobs or ():
+            self._show_job(summary)
+        if change.job is not None and change.job.deleted:
+            self._print(f"job {change.job.job_id}: deleted")
+        elif change.job is not None and self._is_news(change.job):
+            for node in change.job.nodes:
+                self._show_node(change.job, node)
+            self._show_job(render.summary(change.job))
+            self._show_unsaved(change.job)
+
+    def _is_news(self, job: Job) -> bool:
+        """Not what becomes of a job after its end: it is closed, labelled, or read once more."""
+        if job.closed and job.job_id not in self._shown and self._of_all_jobs:
+            return False
+        return not self._ended.has(job)
+
+    def conclude(self, job: Job) -> None:
+        for text in (*render.ending(job), *render.where(job)):
+            printer.line(text, self._stream)
+
+    def _show_job(self, job: JobSummary) -> None:
+        if self._ended.has(job):
+            return
+        state = (job.status, job.nodes_done, job.nodes_failed)
+        if self._has_changed(job.job_id, "", state, 0):
+            failed = f", {job.nodes_failed} failed" if job.nodes_failed else ""
+            done = f"{job.nodes_done}/{job.nodes_total} nodes done{failed}"
+            ended = job.completed_at if job.status in render.JOB_ENDED else None
+            self._print(f"job {job.job_id}: {job.status}, {done}", ended)
+        if job.status in render.JOB_ENDED:
+            del self._shown[job.job_id]
+            self._ended.add(job.job_id)
+
+    def _show_unsaved(self, job: Job) -> None:
+        before = self._unsaved.pop(job.job_id, None)
+        if job.unsaved is not None and job.status not in render.JOB_ENDED:
+            self._unsaved[job.job_id] = job.unsaved
+            if job.unsaved != before:
+                for text in render.unsaved(job):
+                    self._print(f"job {job.job_id}: {text}")
+
+    def _show_node(self, job: Job, node: Node) -> None:
+        doing = captured.phase(node)
+        state = (node.status, doing, node.attempt, node.files_received, node.error)
+        if node.status == "pending" or not self._has_changed(
+            job.job_id, node.node, state, node.bytes_received
+        ):
+            return
+        of_job = f"{job.job_id} " if self._of_all_jobs else ""
+        parts = [f"{of_job}{node.node}: {node.status}"]
+        if doing:
+            parts.append(doing)
+        if node.attempt > 1:
+            parts.append(f"attempt {node.attempt}")
+        if node.files_announced is not None or node.files_received:
+            files, received = render.figures(node, job.collection)
+            parts += ["1 file" if files == "1" else f"{files} files", received]
+        if node.error:
+            parts.append(without_name(node, node.error))
+        self._print(", ".join(parts), node.completed_at if node.status in NODE_ENDED else None)
+
+    def _has_changed(self, job_id: str, node: str, state: object, received: int) -> bool:
+        now = self._clock()
+        shown_of_job = self._shown.setdefault(job_id, {})
+        shown = shown_of_job.get(node)
+        if shown is not None and shown[0] == state:
+            _, bytes_then, then = shown
+            if received == bytes_then or now - then < BYTES_EVERY:
+                return False
+        shown_of_job[node] = (state, received, now)
+        return True
+
+    def _print(self, text: str, at: datetime | None = None) -> None:
+        now = self._now().astimezone()
+        then = now if at is None else at.astimezone()
+        stamp = then.strftime("%H:%M:%S") if then.date() == now.date() else render.local(then)
+        printer.line(f"{stamp} {printer.visible(text)}", self._stream)
