@@ -15,7 +15,7 @@
 `capture`, `stop`, `discover`, `retry`, `status`, `list`, `label`, `files`, `export`,
 `export_files`, `verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`,
 `profiles`, `credentials`, `host_keys`, `add_host_key`, `forget_host_key` and `reload`, as the
-command line has. They return structs of `cucmd.api.structs` and its neighbours `structs_*`. They
+command line has. They return structs of `cucmd.protocol`. They
 raise `ClientError` (each error of the daemon has a class of its own), `TimeoutError`, or
 `TypeError` for a wrong call, such as one text where several are expected.
 
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         ShuttingDown,
         StorageFailed,
     )
-    from cucmd.api.structs import Collection, Login, Timeouts
+    from cucmd.protocol.structs import Collection, Login, Timeouts
 
 __all__ = [
     "Client",
@@ -102,7 +102,7 @@ def __getattr__(name: str) -> object:
 
         return Client
     if name in _STRUCTS:
-        from cucmd.api import structs  # noqa: PLC0415  # likewise
+        from cucmd.protocol import structs  # noqa: PLC0415  # likewise
 
         return getattr(structs, name)
     from cucmctl.client import errors  # noqa: PLC0415  # likewise

@@ -5,7 +5,9 @@ The map of the daemon. Imports nothing heavy, because `cucmctl` imports it too.
     main.py         command line: serve (default), check, demo, lab
     service/        the process: opens everything from the bottom up; signals, systemd, access
     config/         TOML and environment -> frozen structs, every error with its key
-    api/            the vocabulary of the socket, one function a method
+    protocol/       the words of the socket: requests, replies, errors
+    api/            one function a method of the socket
+    plan/           a request and the configuration -> a job, and the tasks of its nodes
     varlink/        the wire: framing (PURE) and a server loop that knows nothing of jobs
     jobs/           supervisor, one job while it lives, its record, recovery
     cases/          what becomes of a job that has ended: its files, exported and checked

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from cucmctl import Client
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.daemon import CONFIG
 from rig.debian import CannotRun, Debian, python_of, tree_of_packages
 

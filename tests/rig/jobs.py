@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from cucmctl import Client
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.lab import Lab
 
 SDL = "cm/trace/ccm/sdl"

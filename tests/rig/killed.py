@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 
 from cucmctl import Client
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.forked import Installation
 from rig.quiet import wait_until
 

@@ -24,10 +24,11 @@ from typing import Any
 
 import trio
 
-from cucmd.api import deletion, planning
+from cucmd.jobs import deletion
 from cucmd.jobs import run as job_run
 from cucmd.main import main
 from cucmd.node.ports import NodeTask, UploadTarget
+from cucmd.plan import planner as planning
 from cucmd.service import daemon as service
 from cucmd.service.wiring import Ssh
 from cucmd.store import Store, open_store

@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from cucmctl import Client
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.daemon import CONFIG
 from rig.debian import CannotRun, booted
 from rig.inspection import check_files

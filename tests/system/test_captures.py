@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from cucmctl import Client, InvalidRequest, JobNotFound
-from cucmd.api import structs
+from cucmd.protocol import structs
 from cucmd.work.pcap import Packets, count_packets
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon

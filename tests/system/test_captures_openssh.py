@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, InvalidRequest
-from cucmd.api import structs
+from cucmd.protocol import structs
 from cucmd.work.pcap import Packets, count_packets
 from rig.daemon import Daemon
 from rig.jobs import statuses, until

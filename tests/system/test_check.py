@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from cucmctl import Client, InvalidRequest
-from cucmd.api import structs
-from cucmd.api.structs_checked import Checked
+from cucmd.protocol import structs
+from cucmd.protocol.structs_checked import Checked
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files

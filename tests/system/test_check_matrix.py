@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from cucmctl import Client
-from cucmd.api import structs
-from cucmd.api.structs_checked import Checked
+from cucmd.protocol import structs
+from cucmd.protocol.structs_checked import Checked
 from rig.daemon import CONFIG, running_daemon
 from rig.lab import Lab, free_port, running_lab
 from rig.quiet import assert_nothing_open, wait_until

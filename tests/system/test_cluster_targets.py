@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DiscoveryFailed, InvalidRequest
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.daemon import Daemon, running_daemon
 from rig.jobs import SDL
 from rig.lab import Lab

@@ -14,7 +14,7 @@ import pytest
 from cucmctl import Client
 from cucmctl.export.export import save
 from cucmctl.export.target import target
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.daemon import Daemon
 from rig.inspection import check_files, manifest
 from rig.jobs import node, start

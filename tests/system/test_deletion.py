@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DaemonUnavailable, InvalidRequest, JobBusy, JobNotFound
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import in_phase, start, until
 from rig.lab import Lab, running_lab

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.api import structs
-from cucmd.api.structs_sizes import Sizes
+from cucmd.protocol import structs
+from cucmd.protocol.structs_sizes import Sizes
 from rig.daemon import Daemon, running_daemon
 from rig.jobs import SDL, start
 from rig.lab import running_lab

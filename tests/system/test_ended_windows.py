@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.daemon import Daemon
 from rig.jobs import node
 from rig.openssh_node import OpenSshNode, openssh_node, why_not

@@ -11,7 +11,7 @@ import pytest
 
 from cucmctl import Client
 from cucmctl.main import VERBS
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.credentials import named_credential
 from rig.daemon import Daemon, running_daemon
 from rig.interface_text import Declared
@@ -22,7 +22,7 @@ from system.ctl.terminal import Terminal
 
 pytestmark = pytest.mark.long
 
-TEXT = files("cucmd.api") / "io.cucmd.Jobs.varlink"
+TEXT = files("cucmd.protocol") / "io.cucmd.Jobs.varlink"
 DECLARED = Declared(TEXT.read_text())
 
 LOGIN = "--credential lab"

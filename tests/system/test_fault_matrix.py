@@ -16,8 +16,8 @@ import pytest
 from cucmctl import Client
 from cucmctl.export.export import save
 from cucmctl.export.target import target
-from cucmd.api import structs
 from cucmd.lab.faults import Kind, Step
+from cucmd.protocol import structs
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files, digest, manifest
 from rig.jobs import node, start

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.daemon import Daemon
 from rig.jobs import statuses
 from rig.openssh_node import SCRIPT, OpenSshNode, openssh_node, why_not

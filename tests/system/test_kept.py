@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DaemonUnavailable, JobBusy, JobNotFound
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import start
 from rig.lab import Lab, running_lab

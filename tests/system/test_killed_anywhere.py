@@ -15,7 +15,7 @@ import pytest
 
 from cucmctl import Client, DaemonUnavailable
 from cucmctl.client.errors import LimitReached, StorageFailed
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, check_files, manifest
 from rig.jobs import SDL

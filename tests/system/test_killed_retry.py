@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DaemonUnavailable
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, check_files
 from rig.jobs import in_phase, start, until

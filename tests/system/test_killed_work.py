@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DaemonUnavailable
-from cucmd.api import structs
-from cucmd.api.structs_clusters import DiscoverRequest
-from cucmd.api.structs_commands import RunRequest
+from cucmd.protocol import structs
+from cucmd.protocol.structs_clusters import DiscoverRequest
+from cucmd.protocol.structs_commands import RunRequest
 from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, check_files, manifest
 from rig.killed import KILLS, closed, let_end, list_all, seeded

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig.daemon import Daemon, running_daemon
 from rig.inspection import manifest
 from rig.jobs import node, start, statuses, until

@@ -16,7 +16,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cucmctl import Client
-from cucmd.api import structs
+from cucmd.protocol import structs
 from rig import written
 from rig.daemon import Daemon
 from rig.quiet import wait_until

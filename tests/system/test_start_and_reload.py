@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from cucmctl import CredentialNotFound, ProfileNotFound, ReloadFailed
-from cucmd.api import structs
+from cucmd.protocol import structs
 from cucmd.service.log_limit import MOST_RECORDS
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import as_ended, start

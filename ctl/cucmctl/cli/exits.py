@@ -24,7 +24,7 @@ from cucmctl.client.errors import (
     StorageFailed,
     UnknownTarget,
 )
-from cucmd.api.structs import Job
+from cucmd.protocol.structs import Job
 
 DONE = 0
 FAILED = 1

@@ -15,8 +15,8 @@ import msgspec
 from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, ProtocolError, refusal
 from cucmctl.client.once import Request, ask_once
 from cucmctl.client.wire import Call, Connection, Reply
-from cucmd.api import structs
 from cucmd.paths import socket_to_call
+from cucmd.protocol import structs
 
 if TYPE_CHECKING:
     from types import TracebackType

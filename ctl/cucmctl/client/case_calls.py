@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cucmctl.client.calls import Calls, decoded, full_name, texts_or_none
 from cucmctl.client.errors import InvalidRequest
 from cucmctl.client.wire import Call, Connection
-from cucmd.api import structs
+from cucmd.protocol import structs
 
 if TYPE_CHECKING:
     from cucmctl.client.export_stream import Export

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cucmctl.client.calls import Calls, dict_or_none, texts, texts_or_none
-from cucmd.api import structs
-from cucmd.api.structs_check import CheckRequest
+from cucmd.protocol import structs
+from cucmd.protocol.structs_check import CheckRequest
 
 
 class CheckCalls(Calls):

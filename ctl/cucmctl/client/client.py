@@ -1,6 +1,6 @@
 """`Client`: the daemon's methods as Python methods, blocking, over its Unix socket.
 
-The one rule: requests and replies are defined once, in `cucmd.api.structs`. Nothing is renamed
+The one rule: requests and replies are defined once, in `cucmd.protocol.structs`. Nothing is renamed
 here.
 """
 
@@ -16,7 +16,7 @@ from cucmctl.client.cluster import discover_first
 from cucmctl.client.cluster_calls import ClusterCalls
 from cucmctl.client.command_calls import CommandCalls
 from cucmctl.client.errors import ProtocolError
-from cucmd.api import structs
+from cucmd.protocol import structs
 
 
 class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from cucmctl.client.errors import DiscoveryFailed
-from cucmd.api.structs import Job, Login, Timeouts
+from cucmd.protocol.structs import Job, Login, Timeouts
 
 if TYPE_CHECKING:
-    from cucmd.api.structs_clusters import Cluster
+    from cucmd.protocol.structs_clusters import Cluster
 
 # Codes of a failure after which another node may answer. Nothing was refused.
 NO_ANSWER = frozenset(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cucmctl.client.calls import Calls, dict_or_none
-from cucmd.api import structs, structs_clusters
+from cucmd.protocol import structs, structs_clusters
 
 
 class ClusterCalls(Calls):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cucmctl.client.calls import Calls, dict_or_none, texts, texts_or_none
-from cucmd.api import structs
-from cucmd.api.structs_commands import (
+from cucmd.protocol import structs
+from cucmd.protocol.structs_commands import (
     CaptureRequest,
     CommandOutput,
     OutputReply,

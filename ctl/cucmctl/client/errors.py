@@ -1,7 +1,7 @@
 """The errors of a call: one exception class for each error of the socket's interface.
 
 The one rule: an exception has the fields of the error, as the struct of its name in
-`cucmd.api.error_structs`. Its text is one line that says what to do.
+`cucmd.protocol.error_structs`. Its text is one line that says what to do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from cucmd.api import error_structs, structs
+from cucmd.protocol import error_structs, structs
 
 # Characters of a job's id that may stand for it; the daemon wants as many.
 SHORTEST_PREFIX = 4

@@ -9,7 +9,7 @@ import time
 
 from cucmctl.client.errors import DaemonUnavailable
 from cucmctl.client.wire import Connection
-from cucmd.api import structs
+from cucmd.protocol import structs
 
 
 class Export:

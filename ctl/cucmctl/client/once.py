@@ -21,10 +21,10 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, InvalidRequest, ShuttingDown
-from cucmd.api.structs import RetryRequest, StartRequest
-from cucmd.api.structs_check import CheckRequest
-from cucmd.api.structs_clusters import DiscoverRequest
-from cucmd.api.structs_commands import CaptureRequest, RunRequest
+from cucmd.protocol.structs import RetryRequest, StartRequest
+from cucmd.protocol.structs_check import CheckRequest
+from cucmd.protocol.structs_clusters import DiscoverRequest
+from cucmd.protocol.structs_commands import CaptureRequest, RunRequest
 
 Request = TypeVar(
     "Request",

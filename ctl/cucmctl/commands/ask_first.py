@@ -16,7 +16,7 @@ from cucmctl.client.reconnect import watch
 from cucmctl.commands import lookup
 from cucmctl.commands.follow import report_job_goes_on
 from cucmctl.text.views import View
-from cucmd.api.structs import Job, Login, Timeouts
+from cucmd.protocol.structs import Job, Login, Timeouts
 
 
 class AskingInterrupted(KeyboardInterrupt):

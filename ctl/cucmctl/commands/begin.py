@@ -17,8 +17,8 @@ from cucmctl.client.errors import ClientError, InvalidRequest
 from cucmctl.commands.ask_first import AskingInterrupted
 from cucmctl.commands.follow import add_reconnect, follow, report_job_goes_on, view_on
 from cucmctl.text.views import JsonLines, Silent
-from cucmd.api import error_structs
-from cucmd.api.structs import Job, Timeouts
+from cucmd.protocol import error_structs
+from cucmd.protocol.structs import Job, Timeouts
 
 # The timeouts of a job that collects files, and what each is for.
 COLLECTING = {

@@ -20,7 +20,7 @@ from cucmctl.commands.begin import (
     add_try_all,
 )
 from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
-from cucmd.api.structs import Job
+from cucmd.protocol.structs import Job
 
 _DURATION = re.compile(r"(?:(\d{1,5})m)?(?:(\d{1,5}(?:\.\d{1,3})?)s?)?", re.ASCII)
 

@@ -18,7 +18,7 @@ from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
 from cucmctl.text import checked, render
 from cucmctl.text.remarks import remarks
 from cucmctl.text.views import Silent
-from cucmd.api.structs import Job
+from cucmd.protocol.structs import Job
 
 TIMEOUTS = {
     "connect": "to reach a node",

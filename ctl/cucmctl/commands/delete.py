@@ -23,7 +23,7 @@ from cucmctl.cli.options import (
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError, StorageFailed
 from cucmctl.text import job_list, render
-from cucmd.api.structs import DeleteReply, Job, JobSummary
+from cucmd.protocol.structs import DeleteReply, Job, JobSummary
 
 
 def _delete_arguments(parser: argparse.ArgumentParser) -> None:

@@ -30,8 +30,8 @@ from cucmctl.commands.login import check_user, login_of
 from cucmctl.text import found, render
 from cucmctl.text.remarks import remarks
 from cucmctl.text.views import Silent
-from cucmd.api.structs import Job, Node
-from cucmd.api.structs_clusters import Cluster
+from cucmd.protocol.structs import Job, Node
+from cucmd.protocol.structs_clusters import Cluster
 
 TIMEOUTS = {
     "connect": "to reach the node",

@@ -20,8 +20,8 @@ from cucmctl.client.errors import (
     StorageFailed,
     UnknownTarget,
 )
-from cucmd.api import error_structs, structs
-from cucmd.api.structs_clusters import Cluster
+from cucmd.protocol import error_structs, structs
+from cucmd.protocol.structs_clusters import Cluster
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from cucmctl.commands import lookup
 from cucmctl.commands.ask_first import ask_first, targets_of
 from cucmctl.commands.begin import Stay, begin, timeouts_of
 from cucmctl.commands.login import check_user, login_of
-from cucmd.api.structs import Job, Login, Timeouts
+from cucmd.protocol.structs import Job, Login, Timeouts
 
 
 class OnNodes(TypedDict):

@@ -13,7 +13,7 @@ from cucmctl.cli.options import Command, UsageError, VerbParser, job_id
 from cucmctl.client.client import Client
 from cucmctl.commands.begin import add_login_options, add_stay_options, add_try_all, begin
 from cucmctl.text import render
-from cucmd.api.structs import Job, Login
+from cucmd.protocol.structs import Job, Login
 
 
 def _arguments(parser: VerbParser) -> None:

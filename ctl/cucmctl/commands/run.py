@@ -21,8 +21,8 @@ from cucmctl.commands.follow import add_reconnect, follow
 from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
 from cucmctl.commands.printed import Printed
 from cucmctl.text import render
-from cucmd.api import error_structs, structs
-from cucmd.api.structs import Job
+from cucmd.protocol import error_structs, structs
+from cucmd.protocol.structs import Job
 
 TIMEOUTS = {
     "connect": "to reach a node",

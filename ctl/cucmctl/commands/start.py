@@ -31,7 +31,7 @@ from cucmctl.commands.begin import (
 )
 from cucmctl.commands.dry_run import stay
 from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
-from cucmd.api.structs import Collection, Job
+from cucmd.protocol.structs import Collection, Job
 
 # The daemon's list, which would take too long to import.
 LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")

@@ -31,8 +31,8 @@ from cucmctl.client.calls import decoded
 from cucmctl.client.errors import ConnectionLost, ProtocolError
 from cucmctl.client.wire import Connection
 from cucmctl.export.export import Damaged, Sink, TarSink, safe
-from cucmd.api import structs
-from cucmd.api.structs_export import ExportedFile, ExportedFiles
+from cucmd.protocol import structs
+from cucmd.protocol.structs_export import ExportedFile, ExportedFiles
 
 # What a client says: that it asks for the next batch, and that it is still at work.
 _ASK, _AT_WORK = b"\1", b"\0"

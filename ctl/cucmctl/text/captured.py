@@ -11,8 +11,8 @@ from datetime import datetime
 
 from cucmctl.cli.printer import visible
 from cucmctl.text.times import NODE_ENDED
-from cucmd.api.structs import Job, Node
-from cucmd.api.structs_captures import CaptureSettings
+from cucmd.protocol.structs import Job, Node
+from cucmd.protocol.structs_captures import CaptureSettings
 
 
 def asked(settings: CaptureSettings) -> Iterator[str]:

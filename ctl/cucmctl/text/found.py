@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from cucmctl.cli.printer import visible
-from cucmd.api.structs import Found, Member
+from cucmd.protocol.structs import Found, Member
 
 PUBLISHER = "Publisher"
 

@@ -17,8 +17,8 @@ from cucmctl.text.found import in_order
 from cucmctl.text.remarks import remarks
 from cucmctl.text.table import paint, table
 from cucmctl.text.times import NODE_ENDED, estimated
-from cucmd.api.structs import Collection, Found, Job, JobSummary, Node
-from cucmd.api.structs_sizes import PathSize, Sizes
+from cucmd.protocol.structs import Collection, Found, Job, JobSummary, Node
+from cucmd.protocol.structs_sizes import PathSize, Sizes
 
 JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")
 

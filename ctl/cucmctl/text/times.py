@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from cucmd.api.structs import Collection, Job, Node
+from cucmd.protocol.structs import Collection, Job, Node
 
 NODE_ENDED = ("succeeded", "failed", "cancelled")
 

@@ -14,12 +14,9 @@ from typing import TypeVar
 
 import trio
 
-from cucmd.api import structs, structs_export
-from cucmd.api.deletion import Deleted, Deletions
 from cucmd.api.listing import MOST_LISTED
 from cucmd.api.pruning import prune_rule
 from cucmd.api.refusals import refusals, refusals_of_files
-from cucmd.api.structs_commands import CommandOutput, OutputReply, OutputRequest
 from cucmd.api.wire import (
     document_to_wire,
     file_to_wire,
@@ -37,9 +34,12 @@ from cucmd.cases.verify import Verifier
 from cucmd.config import InvalidValue
 from cucmd.config.errors import found
 from cucmd.job import Job, Node, Run, commands_of
+from cucmd.jobs.deletion import Deleted, Deletions
 from cucmd.jobs.errors import FilesDeleted, UnknownNode
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.parsing import parse
+from cucmd.protocol import structs, structs_export
+from cucmd.protocol.structs_commands import CommandOutput, OutputReply, OutputRequest
 from cucmd.store import Store
 from cucmd.varlink import Batch, BatchUpgrade, Caller, StreamReply, Upgrade
 from cucmd.vos import parse_answer, parse_command

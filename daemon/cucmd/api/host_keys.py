@@ -13,10 +13,10 @@ from typing import Protocol, TypeAlias
 
 import trio
 
-from cucmd.api import error_structs, structs
 from cucmd.api.refusals import error, invalid
 from cucmd.failure import NodeFailed
 from cucmd.node_name import InvalidNode, node_key, parse_node
+from cucmd.protocol import error_structs, structs
 from cucmd.varlink import Caller
 
 log = logging.getLogger(__name__)

@@ -6,14 +6,6 @@ the structs.
 
 from __future__ import annotations
 
-from cucmd.api import (
-    error_structs,
-    structs,
-    structs_check,
-    structs_clusters,
-    structs_commands,
-    structs_export,
-)
 from cucmd.api.case_methods import Cases
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.knowledge import Knowledge
@@ -21,6 +13,14 @@ from cucmd.api.methods import Jobs
 from cucmd.api.refusals import error, invalid
 from cucmd.api.reload import Reloading
 from cucmd.api.request_id import with_request_id
+from cucmd.protocol import (
+    error_structs,
+    structs,
+    structs_check,
+    structs_clusters,
+    structs_commands,
+    structs_export,
+)
 from cucmd.varlink import Interface, Method, VarlinkError, read_description
 
 
@@ -115,7 +115,7 @@ def jobs_interface(
     )
     return Interface(
         name=structs.INTERFACE,
-        description=read_description("cucmd.api", structs.INTERFACE),
+        description=read_description("cucmd.protocol", structs.INTERFACE),
         methods=methods,
         invalid=invalid,
         too_many=too_many,

@@ -9,8 +9,12 @@ from collections.abc import Callable, Mapping
 
 import trio
 
-from cucmd.api import structs_clusters as structs
-from cucmd.api.known import (
+from cucmd.api.refusals import refusals, refusals_of_files
+from cucmd.api.wire import member_to_wire
+from cucmd.config import Config, Profile
+from cucmd.config.credentials import credential_names, credentials_directory
+from cucmd.config.rules import is_credential_name
+from cucmd.plan.known import (
     KnownCluster,
     KnownNode,
     Place,
@@ -20,11 +24,7 @@ from cucmd.api.known import (
     known_cluster,
     places,
 )
-from cucmd.api.refusals import refusals, refusals_of_files
-from cucmd.api.wire import member_to_wire
-from cucmd.config import Config, Profile
-from cucmd.config.credentials import credential_names, credentials_directory
-from cucmd.config.rules import is_credential_name
+from cucmd.protocol import structs_clusters as structs
 from cucmd.store import Store
 from cucmd.varlink import Caller
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import get_args
 
-from cucmd.api import labels, structs
-from cucmd.api.resolve import instant
 from cucmd.config import InvalidValue
 from cucmd.job import Work
+from cucmd.plan import labels
+from cucmd.plan.resolve import instant
+from cucmd.protocol import structs
 from cucmd.store import JobFilter
 
 STATUSES = get_args(structs.JobStatus)

@@ -13,16 +13,9 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from cucmd.api import labels, structs
 from cucmd.api.listing import list_filter
-from cucmd.api.planning import MOST_NODES, OnNodes, Planned, Planner
 from cucmd.api.refusals import refusals
 from cucmd.api.request_id import traced
-from cucmd.api.start_key import start_key
-from cucmd.api.structs_check import CheckRequest
-from cucmd.api.structs_clusters import DiscoverRequest
-from cucmd.api.structs_commands import CaptureRequest, RunRequest, StopReply, StopRequest
-from cucmd.api.targets import needs_discoveries
 from cucmd.api.watching import Watching
 from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.cases.files import is_gone
@@ -31,6 +24,14 @@ from cucmd.job import Job
 from cucmd.jobs.errors import FilesDeleted
 from cucmd.jobs.events import Feed
 from cucmd.jobs.supervisor import Supervisor
+from cucmd.plan import labels
+from cucmd.plan.planner import MOST_NODES, OnNodes, Planned, Planner
+from cucmd.plan.start_key import start_key
+from cucmd.plan.targets import needs_discoveries
+from cucmd.protocol import structs
+from cucmd.protocol.structs_check import CheckRequest
+from cucmd.protocol.structs_clusters import DiscoverRequest
+from cucmd.protocol.structs_commands import CaptureRequest, RunRequest, StopReply, StopRequest
 from cucmd.store import Discovery, JobFilter, StoreFailed
 from cucmd.varlink import Caller, StreamReply
 

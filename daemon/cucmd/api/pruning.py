@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from cucmd.api import labels, structs
 from cucmd.cases.retention import Prune
 from cucmd.config import InvalidValue, rules
 from cucmd.config.errors import found
 from cucmd.job.duration import parse_last
+from cucmd.plan import labels
+from cucmd.protocol import structs
 
 _NOTHING = "is missing, as are keep, larger_than and labels; expected one of them"
 

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from cucmd.api import error_structs, structs
 from cucmd.cases.contents import CannotExport
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
 from cucmd.jobs import errors as jobs
 from cucmd.jobs.holds import Busy
 from cucmd.jobs.start_keys import KeyReused
+from cucmd.protocol import error_structs, structs
 from cucmd.store import StoreFailed
 from cucmd.varlink import Caller, VarlinkError
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
-from cucmd.api import error_structs, structs
 from cucmd.api.refusals import error
+from cucmd.protocol import error_structs, structs
 from cucmd.varlink import Caller
 
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import msgspec
 
-from cucmd.api import error_structs
 from cucmd.api.refusals import error, refusals
 from cucmd.config import InvalidValue
+from cucmd.protocol import error_structs
 from cucmd.varlink import Caller, Method, VarlinkError, trace
 
 log = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from typing import TypeAlias
 
-from cucmd.api import structs
 from cucmd.api.refusals import refusals
 from cucmd.api.wire import changed_to_wire, summary_to_wire
 from cucmd.job import Job
 from cucmd.jobs.events import Change, Feed
 from cucmd.jobs.supervisor import Supervisor
+from cucmd.protocol import structs
 from cucmd.store import JobFilter
 from cucmd.varlink import StreamReply
 

@@ -1,4 +1,4 @@
-"""PURE. Jobs as structs of the interface: from `cucmd.job` to `cucmd.api.structs`."""
+"""PURE. Jobs as structs of the interface: from `cucmd.job` to `cucmd.protocol.structs`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from msgspec.structs import asdict, replace
 
 from cucmd import job as domain
-from cucmd.api import structs
-from cucmd.api.structs_captures import Captured, CaptureSettings
-from cucmd.api.structs_checked import Checked
-from cucmd.api.structs_export import ExportedFile
-from cucmd.api.structs_sizes import PathSize, Sizes
 from cucmd.cases.descriptors import Opened
 from cucmd.cases.documents import moment, shown
 from cucmd.cases.entries import Entry
 from cucmd.cases.files import counts, name_of
 from cucmd.cases.verify import Checked as CheckedFile
+from cucmd.protocol import structs
+from cucmd.protocol.structs_captures import Captured, CaptureSettings
+from cucmd.protocol.structs_checked import Checked
+from cucmd.protocol.structs_export import ExportedFile
+from cucmd.protocol.structs_sizes import PathSize, Sizes
 from cucmd.received_file import ReceivedFile
 from cucmd.store import JobRow, summarise
 

@@ -18,6 +18,7 @@
     manifest.py     the file with a line for each received file
     closing.py      marks a job as closed
     restart.py      the jobs that a stop left unfinished or unclosed
+    deletion.py     deletes jobs: those named, those that a rule means, what a stop has left
     recovery.py     puts on record the files that a stop left on disk
 
 The one rule: nothing here depends on what is done on a node. That is a function,

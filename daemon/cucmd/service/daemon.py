@@ -18,7 +18,6 @@ import trio
 
 from cucmd import __version__
 from cucmd.api.case_methods import Cases
-from cucmd.api.deletion import Deletions
 from cucmd.api.host_keys import HostKeys
 from cucmd.api.interface import jobs_interface
 from cucmd.api.knowledge import Knowledge
@@ -32,6 +31,7 @@ from cucmd.config import (
 )
 from cucmd.failure import CannotStart
 from cucmd.job import Capture, Check, Collect, Discover, DryRun, Run
+from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.node_work import WorkOnNode

@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 import trio
 
-from cucmd.api.planning import Planner
 from cucmd.api.reload import CannotReload
 from cucmd.config import Config, ConfigError, NodeSettings, Overrides, load, not_until_restart
 from cucmd.jobs.supervisor import Supervisor
+from cucmd.plan.planner import Planner
 from cucmd.service import systemd
 from cucmd.service.access import Access
 from cucmd.service.reading import Reading

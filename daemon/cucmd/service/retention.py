@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import trio
 
-from cucmd.api.deletion import Deletions
 from cucmd.cases.elapsed import Elapsed
 from cucmd.config import Retention
+from cucmd.jobs.deletion import Deletions
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)

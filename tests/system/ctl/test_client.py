@@ -15,7 +15,7 @@ import pytest
 
 import cucmctl
 from cucmctl import Client, Collection, Login, Timeouts
-from cucmd.api import error_structs, structs
+from cucmd.protocol import error_structs, structs
 from rig.quiet import wait_until
 
 JOB_ID = "3f2a00112233"

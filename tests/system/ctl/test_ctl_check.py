@@ -7,7 +7,7 @@ import threading
 import msgspec
 import pytest
 
-from cucmd.api.structs_checked import Checked
+from cucmd.protocol.structs_checked import Checked
 
 SEEN = {
     "reachable": True,

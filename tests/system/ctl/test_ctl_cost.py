@@ -52,8 +52,8 @@ def test_a_command_loads_only_msgspec_and_the_standard_library(canned, job, summ
     ours = {name for name in modules if name.partition(".")[0] == "cucmd"}
     names = ("captures", "clusters", "commands", "check", "checked", "sizes")
     structs = ("structs", "error_structs", *(f"structs_{name}" for name in names))
-    vocabulary = {f"cucmd.api.{name}" for name in structs}
-    assert ours == {"cucmd", "cucmd.api", "cucmd.paths", *vocabulary}
+    vocabulary = {f"cucmd.protocol.{name}" for name in structs}
+    assert ours == {"cucmd", "cucmd.paths", "cucmd.protocol", *vocabulary}
 
 
 def test_a_start_does_not_load_what_only_a_watch_needs(canned, job):

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cucmd.api import structs
 from cucmd.api.methods import Jobs
 from cucmd.failure import Code, failure
 from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.jobs.events import Feed
+from cucmd.protocol import structs
 from cucmd.varlink import Caller
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

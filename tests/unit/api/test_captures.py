@@ -8,17 +8,17 @@ import pytest
 import trio
 from msgspec.structs import asdict
 
-from cucmd.api import structs
 from cucmd.api.methods import Jobs
-from cucmd.api.planning import Planner
-from cucmd.api.structs_captures import Captured as ShownCaptured
-from cucmd.api.structs_captures import CaptureSettings
-from cucmd.api.structs_commands import CaptureRequest, StopRequest
 from cucmd.api.wire import changed_to_wire, job_to_wire
 from cucmd.config import Config, InvalidValue
 from cucmd.config.model import Cluster, Limits
 from cucmd.job import Capture, Captured, Job, Timeouts, Work
 from cucmd.node.ports import NodeTask, Report
+from cucmd.plan.planner import Planner
+from cucmd.protocol import structs
+from cucmd.protocol.structs_captures import Captured as ShownCaptured
+from cucmd.protocol.structs_captures import CaptureSettings
+from cucmd.protocol.structs_commands import CaptureRequest, StopRequest
 from cucmd.varlink import Caller, VarlinkError
 from rig.supervised import NOW, SupervisorHarness, hang, supervisor_harness
 

@@ -8,16 +8,16 @@ import msgspec
 import pytest
 import trio
 
-from cucmd.api import structs
 from cucmd.api.case_methods import Cases
-from cucmd.api.planning import Planner
-from cucmd.api.resolve import MOST_COMMANDS
-from cucmd.api.structs_commands import CommandOutput, OutputRequest, RunRequest
 from cucmd.api.wire import job_to_wire
 from cucmd.config import Config, InvalidValue
 from cucmd.config.model import Cluster
 from cucmd.job import Run, Work
 from cucmd.node.ports import NodeTask, Report
+from cucmd.plan.planner import Planner
+from cucmd.plan.resolve import MOST_COMMANDS
+from cucmd.protocol import structs
+from cucmd.protocol.structs_commands import CommandOutput, OutputRequest, RunRequest
 from cucmd.received_file import ReceivedFile
 from cucmd.varlink import Caller, VarlinkError
 from rig.supervised import SupervisorHarness, supervisor_harness

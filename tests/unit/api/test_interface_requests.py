@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.api import error_structs
 from cucmd.api.interface import jobs_interface, too_many
+from cucmd.protocol import error_structs
 from cucmd.varlink import VarlinkError
 from cucmd.varlink.requests import decode_request
 

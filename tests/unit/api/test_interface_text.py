@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.api import error_structs, host_keys, refusals, reload, structs
+from cucmd.api import host_keys, refusals, reload
 from cucmd.api.interface import jobs_interface
+from cucmd.protocol import error_structs, structs
 from cucmd.varlink import Interface
 from rig.interface_text import comments, errors, members, methods_and_types
 

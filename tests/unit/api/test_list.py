@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.api import structs
 from cucmd.api.methods import Jobs
 from cucmd.api.wire import MOST_TARGETS
+from cucmd.protocol import structs
 from cucmd.store import StoreFailed, lists
 from cucmd.varlink import Caller
 from rig.supervised import SupervisorHarness, hang, supervisor_harness

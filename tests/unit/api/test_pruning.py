@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from cucmd.api import structs
 from cucmd.api.pruning import prune_rule
 from cucmd.cases.retention import Prune
 from cucmd.config import InvalidValue
+from cucmd.protocol import structs
 
 
 def test_a_rule_has_what_was_asked_for() -> None:

@@ -7,8 +7,8 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.api import structs
 from cucmd.api.interface import jobs_interface
+from cucmd.protocol import structs
 from cucmd.varlink import Caller, Limits, PermissionDenied
 from cucmd.varlink.connection import Connection, ServerParts
 from cucmd.varlink.quota import Quota

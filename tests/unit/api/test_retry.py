@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.api import structs
 from cucmd.api.case_methods import Cases
-from cucmd.api.deletion import Deletions
 from cucmd.api.methods import Jobs
-from cucmd.api.planning import Planner
 from cucmd.cases.coverage import Coverage
 from cucmd.config import Config
 from cucmd.failure import Code
+from cucmd.jobs.deletion import Deletions
 from cucmd.node.ports import NodeTask, Report
+from cucmd.plan.planner import Planner
+from cucmd.protocol import structs
 from cucmd.varlink import Caller, VarlinkError
 from rig.scripted_node import Target
 from rig.supervised import SupervisorHarness, fails_with, statuses, supervisor_harness

@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from cucmd.api import structs
-from cucmd.api.start_key import start_key
 from cucmd.config import InvalidValue
+from cucmd.plan.start_key import start_key
+from cucmd.protocol import structs
 
 
 def test_the_digest_of_a_key_leaves_out_password_and_request_id() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.api import error_structs, structs
 from cucmd.api.methods import Jobs
-from cucmd.api.planning import Planner
-from cucmd.api.structs_check import CheckRequest
-from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.config import Cluster, Config, Limits, Profile
+from cucmd.plan.planner import Planner
+from cucmd.protocol import error_structs, structs
+from cucmd.protocol.structs_check import CheckRequest
+from cucmd.protocol.structs_clusters import DiscoverRequest
 from cucmd.varlink import Caller, VarlinkError
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 

@@ -8,9 +8,9 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from cucmd.api import structs
 from cucmd.api.case_methods import Cases
-from cucmd.api.deletion import Deletions
+from cucmd.jobs.deletion import Deletions
+from cucmd.protocol import structs
 from cucmd.received_file import ReceivedFile
 from cucmd.varlink import Caller, StreamReply, VarlinkError
 from rig.supervised import supervisor_harness

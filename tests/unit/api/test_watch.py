@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.api import structs
 from cucmd.api.methods import Jobs
 from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.jobs.events import CAPACITY, Feed
+from cucmd.protocol import structs
 from cucmd.store import EVERY_JOB, JobFilter
 from cucmd.varlink import Caller, StreamReply
 

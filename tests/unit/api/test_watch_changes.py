@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cucmd.api import structs, watching
-from cucmd.api.deletion import Deletions
+from cucmd.api import watching
 from cucmd.api.methods import Jobs
 from cucmd.api.wire import changed_to_wire, job_to_wire
 from cucmd.cases.coverage import Coverage
 from cucmd.job import Job, Phase
+from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.events import CAPACITY
+from cucmd.protocol import structs
 from cucmd.varlink import Caller, StreamReply, VarlinkError
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cucmd.api import structs
+from cucmd.protocol import structs
 
 BEGAN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 

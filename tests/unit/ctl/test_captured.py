@@ -13,8 +13,8 @@ from cucmctl.text.frame import Frame
 from cucmctl.text.rates import Rates
 from cucmctl.text.remarks import remarks
 from cucmctl.text.views import Lines
-from cucmd.api.structs import Failure
-from cucmd.api.structs_captures import Captured, CaptureSettings
+from cucmd.protocol.structs import Failure
+from cucmd.protocol.structs_captures import Captured, CaptureSettings
 
 SETTINGS = CaptureSettings("cucmd_3f2a00112233", "eth0", 100_000, 60.0, delete=False)
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from cucmctl.client.cluster import MOST_NAMED, changes, discover_first
-from cucmd.api.structs import Job, Login, Member
-from cucmd.api.structs_clusters import Cluster, ClusterNode
+from cucmd.protocol.structs import Job, Login, Member
+from cucmd.protocol.structs_clusters import Cluster, ClusterNode
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from cucmctl.client.errors import JobNotFound
 from cucmctl.client.events import NEWEST, Events
 from cucmctl.text.render import summary
-from cucmd.api import error_structs, structs
+from cucmd.protocol import error_structs, structs
 from unit.ctl.conftest import make_job, make_node
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from cucmctl.cli import exits
 from cucmctl.client import errors
-from cucmd.api import error_structs
+from cucmd.protocol import error_structs
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cucmctl.text.frame import LONG_SILENT, SILENT, URGENCY, Frame, select
 from cucmctl.text.rates import Rates
-from cucmd.api import structs
+from cucmd.protocol import structs
 
 BEGAN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 STATUSES = st.lists(st.sampled_from(list(URGENCY)), max_size=60)

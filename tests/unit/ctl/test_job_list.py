@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from cucmctl.text import job_list, render
-from cucmd.api import structs
+from cucmd.protocol import structs
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cucmctl.text import render
 from cucmctl.text.views import BYTES_EVERY, REMEMBERED, Lines, Silent
-from cucmd.api import structs
+from cucmd.protocol import structs
 
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ")
 

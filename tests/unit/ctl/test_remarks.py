@@ -3,7 +3,7 @@
 import pytest
 
 from cucmctl.text.remarks import folded, remarks, without_name
-from cucmd.api import structs
+from cucmd.protocol import structs
 
 
 def failure(code="auth_failed", message="refused the login", *, retryable=False, hint=None):

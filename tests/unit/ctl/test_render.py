@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from cucmctl.commands.hostkeys import host_keys
 from cucmctl.text import job_list, render
-from cucmd.api import structs
-from cucmd.api.structs_sizes import PathSize, Sizes
+from cucmd.protocol import structs
+from cucmd.protocol.structs_sizes import PathSize, Sizes
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cucmd.api import structs
-from cucmd.api.planning import Planner
 from cucmd.config import Config
 from cucmd.job import Collect, Job, Node, Timeouts
 from cucmd.node.ports import NodeTask, Report
+from cucmd.plan.planner import Planner
+from cucmd.protocol import structs
 from cucmd.store import open_store
 from rig.inspection import manifest
 from rig.scripted_node import Target

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.api import structs
 from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.job import Collect, Job
 from cucmd.node.ports import NodeTask, Report
+from cucmd.protocol import structs
 from cucmd.store import rows
 from rig.supervised import hang, statuses, supervisor_harness
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from cucmd.api.structs import Login, Member, Timeouts
+from cucmd.protocol.structs import Login, Member, Timeouts
 
 
 class DiscoverRequest(Struct, frozen=True):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cucmd.api.structs_commands import CaptureRequest
 from cucmd.config import InvalidValue
 from cucmd.config.errors import found
 from cucmd.job import Capture, Job
 from cucmd.node.ports import NodeTask
+from cucmd.protocol.structs_commands import CaptureRequest
 from cucmd.vos import CaptureCommand, InvalidArgument
 
 # An idle session of a node ends after 30 minutes (vos/NODES.md, section 1), and nothing is typed

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from cucmd.api.deletion import Deletions
 from cucmd.cases.retention import Prune
 from cucmd.job import Job
+from cucmd.jobs.deletion import Deletions
 from cucmd.node.ports import NodeTask
 from rig.supervised import SupervisorHarness, supervisor_harness
 

@@ -11,11 +11,11 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from cucmd.api import structs
-from cucmd.api.structs_check import CheckRequest
-from cucmd.api.structs_clusters import DiscoverRequest
-from cucmd.api.structs_commands import CaptureRequest, RunRequest
 from cucmd.config import InvalidValue
+from cucmd.protocol import structs
+from cucmd.protocol.structs_check import CheckRequest
+from cucmd.protocol.structs_clusters import DiscoverRequest
+from cucmd.protocol.structs_commands import CaptureRequest, RunRequest
 from cucmd.store import StartKey
 
 LONGEST = 128

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from cucmd.api.structs import Failure
+from cucmd.protocol.structs import Failure
 
 
 class JobNotFound(Struct, frozen=True, omit_defaults=True):

@@ -9,7 +9,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from cucmd.api import case_methods, deletion, structs
+from cucmd.api import case_methods
 from cucmd.cases.coverage import Coverage
 from cucmd.cases.delete import Stopped
 from cucmd.cases.elapsed import Elapsed
@@ -17,14 +17,16 @@ from cucmd.cases.retention import Prune
 from cucmd.config import Retention
 from cucmd.failure import Code
 from cucmd.job import Job
+from cucmd.jobs import deletion
 from cucmd.jobs.errors import Draining, FilesDeleted, UnknownJob
 from cucmd.jobs.holds import Busy
 from cucmd.node.ports import NodeTask, Report
+from cucmd.protocol import structs
 from cucmd.service.retention import EVERY, RetentionTask
 from cucmd.store import JobRow, StoreFailed
 from cucmd.varlink import Caller
 from rig.supervised import fails_with, hang
-from unit.api.deletions import EVERYTHING, opened
+from unit.jobs.deletions import EVERYTHING, opened
 
 
 async def test_a_job_is_deleted_with_its_directory(tmp_path: Path) -> None:
@@ -292,7 +294,7 @@ async def test_what_was_deleted_before_an_error_is_in_the_log_and_by_whom(
     caplog: pytest.LogCaptureFixture,
     stopped: bool,
 ) -> None:
-    caplog.set_level(logging.INFO, "cucmd.api.deletion")
+    caplog.set_level(logging.INFO, "cucmd.jobs.deletion")
     remove = deletion.remove_directory
     async with opened(tmp_path) as harness:
         first, second, third = [await harness.job() for _ in range(3)]

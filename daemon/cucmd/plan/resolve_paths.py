@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from cucmd.api import structs
 from cucmd.config import InvalidValue, Profile, rules
 from cucmd.config.errors import found
+from cucmd.protocol import structs
 
 MOST_SAID = 8  # paths of a profile in a message
 

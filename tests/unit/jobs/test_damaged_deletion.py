@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.api import deletion, structs
-from cucmd.api.deletion import Deletions
 from cucmd.api.methods import Jobs
 from cucmd.api.wire import summary_to_wire
 from cucmd.cases.delete import Stopped
+from cucmd.jobs import deletion
+from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.errors import Draining
 from cucmd.jobs.holds import Busy
+from cucmd.protocol import structs
 from cucmd.store import StoreFailed
 from cucmd.varlink import Caller, StreamReply
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
-from unit.api.deletions import EVERYTHING, opened
+from unit.jobs.deletions import EVERYTHING, opened
 
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cucmd.api import structs
 from cucmd.config import Credential, InvalidValue, NodeSettings, UnknownCredential
 from cucmd.config.errors import found
 from cucmd.job import Node
 from cucmd.node.ports import Credentials
+from cucmd.protocol import structs
 
 LONGEST_NAME = 64  # of a user; a platform administrator's is shorter
 LONGEST_SECRET = 1024  # of a password: it is in memory until its job has ended

@@ -18,7 +18,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from cucmd.api.known import (
+from cucmd.config import Config, InvalidValue
+from cucmd.config.errors import found
+from cucmd.node_name import InvalidNode, node_key, parse_node
+from cucmd.plan.known import (
     PUBLISHER,
     KnownCluster,
     KnownNode,
@@ -27,9 +30,6 @@ from cucmd.api.known import (
     keys_of,
     known_cluster,
 )
-from cucmd.config import Config, InvalidValue
-from cucmd.config.errors import found
-from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.store import Discovery
 
 PARTS = ("publisher", "subscribers", "cups")

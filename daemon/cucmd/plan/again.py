@@ -10,12 +10,12 @@ from datetime import datetime
 
 from msgspec.structs import asdict, replace
 
-from cucmd.api import structs
 from cucmd.config import InvalidValue
 from cucmd.config.errors import found
 from cucmd.job import Collect, Job, Timeouts
 from cucmd.job.duration import parse_last
 from cucmd.jobs.errors import UnknownNode
+from cucmd.protocol import structs
 
 
 def with_hours(work: Collect, now: datetime) -> Collect:

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from msgspec.structs import asdict, replace
 
 from cucmd import job
-from cucmd.api import structs
-from cucmd.api.resolve_paths import given, resolve_paths
 from cucmd.config import Config, InvalidValue, Profile, rules
 from cucmd.config.errors import found
 from cucmd.job.duration import USUAL_WRITTEN_FOR
+from cucmd.plan.resolve_paths import given, resolve_paths
+from cucmd.protocol import structs
 from cucmd.vos import SNAPSHOT, InvalidArgument, parse_command
 
 # RFC 3339. The zone is required: a local time could be that of the client or of the daemon.

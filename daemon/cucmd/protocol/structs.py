@@ -15,9 +15,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cucmd.api.structs_captures import Captured, CaptureSettings
-from cucmd.api.structs_checked import Checked
-from cucmd.api.structs_sizes import Sizes
+from cucmd.protocol.structs_captures import Captured, CaptureSettings
+from cucmd.protocol.structs_checked import Checked
+from cucmd.protocol.structs_sizes import Sizes
 
 INTERFACE = "io.cucmd.Jobs"
 

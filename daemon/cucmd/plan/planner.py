@@ -16,20 +16,6 @@ from typing import TypeAlias
 from msgspec.structs import asdict, replace
 
 from cucmd.allowance import Allowance, Quota
-from cucmd.api import labels, structs
-from cucmd.api.again import asked_timeouts, tried_again, with_hours
-from cucmd.api.logins import Logins
-from cucmd.api.resolve import (
-    resolve_collection,
-    resolve_commands,
-    resolve_concurrency,
-    resolve_timeouts,
-)
-from cucmd.api.resolve_capture import check_together, resolve_capture
-from cucmd.api.structs_check import CheckRequest
-from cucmd.api.structs_clusters import DiscoverRequest
-from cucmd.api.structs_commands import CaptureRequest, RunRequest
-from cucmd.api.targets import Target, expand
 from cucmd.config import (
     Config,
     Credential,
@@ -43,6 +29,21 @@ from cucmd.config.errors import found
 from cucmd.job import Check, Discover, DryRun, Job, Node, Run, Work
 from cucmd.node.ports import NodeTask, Retry
 from cucmd.node_name import InvalidNode, folder_of, marked_nodes, parse_node
+from cucmd.plan import labels
+from cucmd.plan.again import asked_timeouts, tried_again, with_hours
+from cucmd.plan.logins import Logins
+from cucmd.plan.resolve import (
+    resolve_collection,
+    resolve_commands,
+    resolve_concurrency,
+    resolve_timeouts,
+)
+from cucmd.plan.resolve_capture import check_together, resolve_capture
+from cucmd.plan.targets import Target, expand
+from cucmd.protocol import structs
+from cucmd.protocol.structs_check import CheckRequest
+from cucmd.protocol.structs_clusters import DiscoverRequest
+from cucmd.protocol.structs_commands import CaptureRequest, RunRequest
 from cucmd.store import Discovery
 from cucmd.vos import capture
 

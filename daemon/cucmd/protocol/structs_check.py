@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from cucmd.api.structs import Login, Timeouts
+from cucmd.protocol.structs import Login, Timeouts
 
 
 class CheckRequest(Struct, frozen=True):

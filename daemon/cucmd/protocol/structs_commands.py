@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from cucmd.api.structs import Job, Login, Timeouts
+from cucmd.protocol.structs import Job, Login, Timeouts
 
 
 class RunRequest(Struct, frozen=True):

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from cucmd.api import error_structs, structs
-from cucmd.api.planning import MOST_NODES, Planner
 from cucmd.api.refusals import refusals
-from cucmd.api.structs_clusters import DiscoverRequest
 from cucmd.config import Config, InvalidValue, UnknownCredential, load
 from cucmd.job import Discover, Job, Node, PathSize, Sizes
+from cucmd.plan.planner import MOST_NODES, Planner
+from cucmd.protocol import error_structs, structs
+from cucmd.protocol.structs_clusters import DiscoverRequest
 from cucmd.varlink import VarlinkError
 from rig.credentials import named_credential
 

@@ -5,10 +5,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.api import structs
-from cucmd.api.planning import Planner
-from cucmd.api.structs_check import CheckRequest
-from cucmd.api.structs_checked import Checked
 from cucmd.api.wire import job_to_wire
 from cucmd.cases.documents import Figures, manifest_beginning, summary
 from cucmd.config import Config, InvalidValue
@@ -16,6 +12,10 @@ from cucmd.config.model import Cluster
 from cucmd.job import Check, Node, Work
 from cucmd.job import Checked as SeenOnNode
 from cucmd.node.ports import Credentials
+from cucmd.plan.planner import Planner
+from cucmd.protocol import structs
+from cucmd.protocol.structs_check import CheckRequest
+from cucmd.protocol.structs_checked import Checked
 
 LOGIN = structs.Login(username="administrator", password="secret")
 BERLIN = Cluster("berlin", publisher="p", nodes=("s1", "s2"))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cucmd.api.labels import MOST, changed, checked
 from cucmd.config import InvalidValue
+from cucmd.plan.labels import MOST, changed, checked
 
 
 def test_labels_are_taken_as_they_are() -> None:

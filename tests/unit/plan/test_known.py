@@ -7,9 +7,10 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.api import structs_clusters as structs
 from cucmd.api.knowledge import Knowledge
-from cucmd.api.known import (
+from cucmd.config import Config, load
+from cucmd.job import Found, Member
+from cucmd.plan.known import (
     KnownCluster,
     asked_cluster,
     discoveries_by_key,
@@ -17,8 +18,7 @@ from cucmd.api.known import (
     known_cluster,
     places,
 )
-from cucmd.config import Config, load
-from cucmd.job import Found, Member
+from cucmd.protocol import structs_clusters as structs
 from cucmd.store import Discovery, StoreFailed
 from cucmd.varlink import Caller, VarlinkError
 from rig.credentials import named_credential

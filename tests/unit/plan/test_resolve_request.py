@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from cucmd import job
-from cucmd.api import structs
-from cucmd.api.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
 from cucmd.config import Config, InvalidValue, Profile, UnknownProfile
+from cucmd.plan.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
+from cucmd.protocol import structs
 from cucmd.vos import SNAPSHOT, parse_command
 
 CONFIG = Config(

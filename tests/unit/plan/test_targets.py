@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from cucmd.api import structs
-from cucmd.api.planning import Planner
-from cucmd.api.targets import Target, expand
 from cucmd.config import Config, InvalidValue, load
 from cucmd.job import Job, Member
+from cucmd.plan.planner import Planner
+from cucmd.plan.targets import Target, expand
+from cucmd.protocol import structs
 from cucmd.store import Discovery
 from rig.credentials import named_credential
-from unit.api.test_known import IMP, NOW, PUB, SUB, discovery
+from unit.plan.test_known import IMP, NOW, PUB, SUB, discovery
 
 FOUND = discovery("pub", SUB, PUB, IMP)
 STRANGER = Member("10.66.0.6", "10.66.0.6", "x", None, "Subscriber", "callmanager")
