@@ -11,13 +11,12 @@
         for change in client.watch(job.job_id):
             print(change.sequence, change.job.status)
 
-`Client` has the methods `start`, `start_cluster`, `run`, `run_cluster`, `output`, `check`,
-`capture`, `stop`, `discover`, `retry`, `status`, `list`, `label`, `files`, `export`,
-`export_files`, `verify`, `transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`,
-`profiles`, `credentials`, `host_keys`, `add_host_key`, `forget_host_key` and `reload`, as the
-command line has. They return structs of `cucmd.protocol`. They
-raise `ClientError` (each error of the daemon has a class of its own), `TimeoutError`, or
-`TypeError` for a wrong call, such as one text where several are expected.
+`Client` has the methods `start`, `start_cluster`, `collect`, `run`, `check`, `capture`, `discover`,
+`output`, `stop`, `retry`, `status`, `list`, `label`, `files`, `export`, `export_files`, `verify`,
+`transcript`, `cancel`, `delete`, `prune`, `watch`, `wait`, `clusters`, `profiles`, `credentials`,
+`host_keys`, `add_host_key`, `forget_host_key` and `reload`, as the command line has. They return
+structs of `cucmd.protocol`. They raise `ClientError` (each error of the daemon has a class of its
+own), `TimeoutError`, or `TypeError` for a wrong call, such as one text where several are expected.
 
     main.py      finds the verb, runs it, and exits with the right code
     lean.py      makes the start of the command quick
@@ -60,16 +59,33 @@ if TYPE_CHECKING:
         ShuttingDown,
         StorageFailed,
     )
-    from cucmd.protocol.structs import Collection, Login, Timeouts
+    from cucmd.job.asked import (
+        Checks,
+        Collection,
+        Commands,
+        Discovery,
+        Estimate,
+        Files,
+        How,
+        Login,
+        Packets,
+        Timeouts,
+    )
 
 __all__ = [
+    "Checks",
     "Client",
     "ClientError",
     "Collection",
+    "Commands",
     "ConnectionLost",
     "CredentialNotFound",
     "DaemonUnavailable",
+    "Discovery",
     "DiscoveryFailed",
+    "Estimate",
+    "Files",
+    "How",
     "InternalError",
     "InvalidParameter",
     "InvalidRequest",
@@ -80,6 +96,7 @@ __all__ = [
     "MethodNotFound",
     "NodeNotFound",
     "NotPermitted",
+    "Packets",
     "ProfileNotFound",
     "ProtocolError",
     "Refused",
@@ -91,7 +108,10 @@ __all__ = [
 ]
 
 # The structs of a request, with the names that they have on the socket.
-_STRUCTS = ("Collection", "Login", "Timeouts")
+_STRUCTS = frozenset(
+    {"Checks", "Collection", "Commands", "Discovery", "Estimate", "Files", "How"}
+    | {"Login", "Packets", "Timeouts"}
+)
 
 
 def __getattr__(name: str) -> object:
@@ -102,9 +122,9 @@ def __getattr__(name: str) -> object:
 
         return Client
     if name in _STRUCTS:
-        from cucmd.protocol import structs  # noqa: PLC0415  # likewise
+        from cucmd.job import asked  # noqa: PLC0415  # likewise
 
-        return getattr(structs, name)
+        return getattr(asked, name)
     from cucmctl.client import errors  # noqa: PLC0415  # likewise
 
     return getattr(errors, name)

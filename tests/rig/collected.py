@@ -6,7 +6,10 @@ from pathlib import Path
 
 import trio
 
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.received_file import ReceivedFile
 from cucmd.store import open_store
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from cucmctl import Client
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import Job
 from rig.daemon import CONFIG
 from rig.debian import CannotRun, Debian, python_of, tree_of_packages
 
@@ -76,7 +76,7 @@ class Host:
     def client(self) -> Client:
         return Client(self.socket)
 
-    def job(self, job_id: str) -> structs.Job:
+    def job(self, job_id: str) -> Job:
         with self.client() as client:
             return client.status(job_id)
 

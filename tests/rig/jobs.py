@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from cucmctl import Client
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, How, Login, Timeouts
+from cucmd.protocol.jobs import Job, Node
 from rig.lab import Lab
 
 SDL = "cm/trace/ccm/sdl"
@@ -26,28 +27,23 @@ def start(
     request_id: str | None = None,
     try_all: bool = False,
     **timeouts: float,
-) -> structs.Job:
+) -> Job:
     """With the lab's own login, unless a credential is named."""
     if credential is None:
-        login = structs.Login(lab.username, password or lab.password)
+        login = Login(lab.username, password or lab.password)
     else:
-        login = structs.Login(credential=credential)
+        login = Login(credential=credential)
     return client.start(
         lab.nodes if nodes is None else nodes,
         login=login,
-        collection=structs.Collection(
-            paths=tuple(paths), last=last, compress=compress, recurs=recurs
-        ),
-        timeouts=structs.Timeouts(**timeouts),
+        collection=Collection(paths=tuple(paths), last=last, compress=compress, recurs=recurs),
+        timeouts=Timeouts(**timeouts),
         concurrency=concurrency,
-        request_id=request_id,
-        try_all=try_all,
+        how=How(request_id=request_id, try_all=try_all),
     )
 
 
-def until(
-    client: Client, job_id: str, reached: Callable[[structs.Job], bool], within: float = 60
-) -> structs.Job:
+def until(client: Client, job_id: str, reached: Callable[[Job], bool], within: float = 60) -> Job:
     """The first state of the job for which `reached` holds."""
     seen = None
     for change in client.watch(job_id, timeout=within):
@@ -57,14 +53,14 @@ def until(
     raise AssertionError(f"the job ended without it: {seen}")
 
 
-def in_phase(*phases: str) -> Callable[[structs.Job], bool]:
+def in_phase(*phases: str) -> Callable[[Job], bool]:
     """Every node that has not ended is in one of these phases."""
     return lambda job: all(
         node.phase in phases for node in job.nodes if node.status in ("pending", "running")
     )
 
 
-def as_ended(job: structs.Job) -> structs.Job:
+def as_ended(job: Job) -> Job:
     """Without what is added soon after a job has ended: `closed`, what its files cover, and the
     revisions of both.
     """
@@ -72,9 +68,9 @@ def as_ended(job: structs.Job) -> structs.Job:
     return replace(job, closed=None, revision=None, nodes=nodes)
 
 
-def node(job: structs.Job, position: int) -> structs.Node:
+def node(job: Job, position: int) -> Node:
     return job.nodes[position]
 
 
-def statuses(job: structs.Job) -> list[str]:
+def statuses(job: Job) -> list[str]:
     return [one.status for one in job.nodes]

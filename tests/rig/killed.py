@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 
 from cucmctl import Client
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import Job, JobStatus, JobSummary
 from rig.forked import Installation
 from rig.quiet import wait_until
 
@@ -28,7 +28,7 @@ def seeded() -> random.Random:
     return random.Random(_SEED)
 
 
-def closed(client: Client, job_id: str) -> structs.Job:
+def closed(client: Client, job_id: str) -> Job:
     client.wait(job_id, timeout=60)
     wait_until(lambda: client.status(job_id).closed)
     return client.status(job_id)
@@ -39,14 +39,14 @@ def let_end(client: Client) -> None:
 
     Fewer of them are left for the next kill.
     """
-    statuses: tuple[structs.JobStatus, ...] = ("queued", "running")
+    statuses: tuple[JobStatus, ...] = ("queued", "running")
     left = [job for status in statuses for job in client.list(status=status, limit=1000)]
     if len(left) > MOST_UNFINISHED:
         for job in left:
             client.wait(job.job_id, timeout=120)
 
 
-def list_all(client: Client) -> list[structs.JobSummary]:
+def list_all(client: Client) -> list[JobSummary]:
     """Page by page: the daemon lists at most a thousand at once."""
     listed = list(client.list(limit=1000))
     while more := client.list(limit=1000, before=listed[-1].job_id if listed else None):

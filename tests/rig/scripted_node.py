@@ -14,7 +14,13 @@ import trio
 
 from cucmd import vos
 from cucmd.failure import Failure, NodeFailed
-from cucmd.job import Captured, Check, Checked, Collect, Discover, Found, Phase, Sizes, Timeouts
+from cucmd.job.capture import Captured
+from cucmd.job.check import Check, Checked
+from cucmd.job.collect import Collect, Sizes
+from cucmd.job.discover import Discover, Found
+from cucmd.job.kind import Result
+from cucmd.job.node import Phase
+from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import Credentials, NodeTask, Retry, Session
 from cucmd.node_name import parse_node
 from cucmd.received_file import ReceivedFile
@@ -313,17 +319,16 @@ class RecordedReport:
     def session(self, session: Session) -> None:
         pass
 
-    def found(self, found: Found) -> None:
-        self.last_found = found
-
-    def sizes(self, sizes: Sizes) -> None:
-        self.last_sizes = sizes
-
-    def checked(self, checked: Checked) -> None:
-        self.last_checked = checked
-
-    def captured(self, captured: Captured) -> None:
-        self.captures.append(captured)
+    def result(self, result: Result) -> None:
+        match result:
+            case Found():
+                self.last_found = result
+            case Sizes():
+                self.last_sizes = result
+            case Checked():
+                self.last_checked = result
+            case Captured():
+                self.captures.append(result)
 
     async def saved(self) -> None:
         await trio.lowlevel.checkpoint()

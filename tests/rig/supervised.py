@@ -9,7 +9,10 @@ import trio
 
 from cucmd.config import Limits
 from cucmd.failure import Code, fail
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
 from cucmd.jobs.services import JobServices, Locate

@@ -16,7 +16,8 @@ import pytest
 from msgspec.structs import replace
 
 from cucmctl import Client
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, Login
+from cucmd.protocol.jobs import Job, Node
 from rig.daemon import CONFIG
 from rig.debian import CannotRun, booted
 from rig.inspection import check_files
@@ -97,15 +98,15 @@ def host(installed: Host) -> Iterator[Host]:
     assert installed.show("ActiveState", "cucmd.socket") == "active"
 
 
-def start_with_credential(client: Client, nodes: list[str]) -> structs.Job:
+def start_with_credential(client: Client, nodes: list[str]) -> Job:
     return client.start(
         nodes,
-        login=structs.Login(credential=CREDENTIAL),
-        collection=structs.Collection(paths=(SDL,), last="2h"),
+        login=Login(credential=CREDENTIAL),
+        collection=Collection(paths=(SDL,), last="2h"),
     )
 
 
-def in_transfer(job: structs.Job) -> bool:
+def in_transfer(job: Job) -> bool:
     return all(node.bytes_received > 0 for node in job.nodes)
 
 
@@ -187,7 +188,7 @@ def test_a_stop_in_the_middle_of_a_transfer_is_orderly(host: Host, lab: Lab) -> 
     assert [node.attempt for node in resumed.nodes] == [2, 2]
 
 
-def codes(job: structs.Job) -> list[str | None]:
+def codes(job: Job) -> list[str | None]:
     return [node.failure and node.failure.code for node in job.nodes]
 
 
@@ -245,14 +246,14 @@ def test_a_running_job_goes_on_after_an_upgrade(
     assert not host.debian.path(f"{resumed.directory}/manifest.json").exists()
 
 
-def as_said_before(job: structs.Job, before: structs.Job) -> structs.Job:
+def as_said_before(job: Job, before: Job) -> Job:
     """Without the fields that the version before did not know."""
     pairs = zip(job.nodes, before.nodes, strict=True)
     nodes = tuple(replace(one, **unknown_to(known)) for one, known in pairs)
     return replace(job, **{**unknown_to(before), "nodes": nodes})
 
 
-def unknown_to(before: structs.Job | structs.Node) -> dict[str, None]:
+def unknown_to(before: Job | Node) -> dict[str, None]:
     return {name: None for name in before.__struct_fields__ if getattr(before, name) is None}
 
 

@@ -13,7 +13,9 @@ from typing import NamedTuple
 import pytest
 
 from cucmctl import Client, InvalidRequest, JobNotFound
-from cucmd.protocol import structs
+from cucmd.job import asked
+from cucmd.job.asked import How, Login, Timeouts
+from cucmd.protocol.jobs import Job
 from cucmd.work.pcap import Packets, count_packets
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
@@ -30,14 +32,14 @@ LONG = 600.0  # seconds that no test waits for
 
 
 def begin(client: Client, lab: Lab, nodes=None, *, credential=None, timeouts=None, **fields):
-    login = structs.Login(lab.username, lab.password)
+    login = Login(lab.username, lab.password)
     if credential is not None:
-        login = structs.Login(credential=credential)
-    times = structs.Timeouts(**timeouts) if timeouts else None
-    return client.capture(nodes or lab.nodes, login=login, timeouts=times, **fields)
+        login = Login(credential=credential)
+    how = How(timeouts=Timeouts(**timeouts) if timeouts else None)
+    return client.capture(nodes or lab.nodes, asked.Packets(**fields), login=login, how=how)
 
 
-def captured(client: Client, lab: Lab, nodes=None, **fields) -> structs.Job:
+def captured(client: Client, lab: Lab, nodes=None, **fields) -> Job:
     return client.wait(begin(client, lab, nodes, **fields).job_id, timeout=90)
 
 
@@ -47,20 +49,20 @@ def until_all_capture(client: Client, lab: Lab, job_id: str) -> None:
     wait_until(lambda: lab.report()["captures_now"] == len(lab.nodes))
 
 
-def files_of(client: Client, job: structs.Job, node: str) -> list[Path]:
+def files_of(client: Client, job: Job, node: str) -> list[Path]:
     """Those that came whole in its last attempt."""
     folder = Path(job.directory, node.replace(":", "_"), "files")
     return [folder / one.path for one in client.files(job.job_id, [node]) if one.exported]
 
 
-def cap_of(client: Client, job: structs.Job, node: str) -> Path:
+def cap_of(client: Client, job: Job, node: str) -> Path:
     (path,) = files_of(client, job, node)
     return path
 
 
 def left_on(client: Client, lab: Lab, node: str) -> list[str]:
     """The captures that are on a node now."""
-    login = structs.Login(lab.username, lab.password)
+    login = Login(lab.username, lab.password)
     job = client.run([node], ["file list activelog platform/cli/*"], login=login)
     client.wait(job.job_id, timeout=60)
     said = "".join(piece.text for piece in client.output(job.job_id))
@@ -243,7 +245,7 @@ HEALTHY = 2
 
 
 @pytest.fixture(scope="module")
-def matrix(tmp_path_factory: pytest.TempPathFactory) -> tuple[structs.Job, dict, dict]:
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, dict, dict]:
     """The job with all faults, the lab's report, and what is left on each node."""
     faults = [word for at, row in enumerate(ROWS, 1) for word in ("--fault", f"{at}={row.fault}")]
     config = CONFIG + "concurrency = 40\n"
@@ -392,7 +394,7 @@ def test_a_retry_captures_on_the_nodes_that_failed(daemon: Daemon, make_lab: Mak
     with daemon.client() as client:
         job = captured(client, lab, count=50)
         assert statuses(job) == ["succeeded", "failed", "failed"]
-        login = structs.Login(lab.username, lab.password)
+        login = Login(lab.username, lab.password)
         wait_until(lambda: client.status(job.job_id).closed)
         client.retry(job.job_id, login=login)
         again = client.wait(job.job_id, timeout=60)

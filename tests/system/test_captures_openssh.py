@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, InvalidRequest
-from cucmd.protocol import structs
-from cucmd.work.pcap import Packets, count_packets
+from cucmd.job.asked import Login, Packets
+from cucmd.protocol.jobs import Job
+from cucmd.work.pcap import Packets as Counted
+from cucmd.work.pcap import count_packets
 from rig.daemon import Daemon
 from rig.jobs import statuses, until
 from rig.openssh_node import OpenSshNode, openssh_node, why_not
@@ -58,9 +60,9 @@ def traffic() -> Iterator[int]:
             thread.join()
 
 
-def begin(client: Client, nodes: list[OpenSshNode], **fields: object) -> structs.Job:
-    login = structs.Login(nodes[0].username, nodes[0].password)
-    return client.capture([one.address for one in nodes], login=login, **fields)
+def begin(client: Client, nodes: list[OpenSshNode], **fields: object) -> Job:
+    login = Login(nodes[0].username, nodes[0].password)
+    return client.capture([one.address for one in nodes], Packets(**fields), login=login)
 
 
 def tcpdumps(nodes: list[OpenSshNode]) -> list[str]:
@@ -74,7 +76,7 @@ def read(path: Path) -> list[str]:
     return [line for line in done.stdout.splitlines() if line.startswith("IP ")]
 
 
-def cap_of(client: Client, job: structs.Job, node: str) -> Path:
+def cap_of(client: Client, job: Job, node: str) -> Path:
     (file,) = (one for one in client.files(job.job_id, [node]) if one.exported)
     return Path(job.directory, node.replace(":", "_"), "files", file.path)
 
@@ -93,7 +95,7 @@ def test_two_nodes_together_and_tcpdump_reads_what_came(
             packets = read(path)
             assert len(packets) > 10
             assert all(f"127.0.0.1.{port}: UDP, length 560" in line for line in packets)
-            assert count_packets(path, 100_000) == Packets(len(packets))
+            assert count_packets(path, 100_000) == Counted(len(packets))
             assert one.capture.packets == len(packets)
         for one in nodes:  # and the file has gone from the node
             assert list((one.root / "platform" / "cli").iterdir()) == []
@@ -162,7 +164,7 @@ def test_stop_gets_the_files_and_cancel_leaves_nothing_that_runs(
     assert_nothing_open(daemon, before)
 
 
-def stop_at_once(client: Client, job: structs.Job) -> bool:
+def stop_at_once(client: Client, job: Job) -> bool:
     """Whether the stop was taken: it is refused until the nodes begin."""
     try:
         client.stop(job.job_id)
@@ -186,10 +188,10 @@ def test_a_stop_at_its_beginning_has_a_file(daemon: Daemon, make_node: MakeNode)
 def test_a_node_under_two_names_captures_once(daemon: Daemon, make_node: MakeNode) -> None:
     nodes = [make_node(1)]
     host, port = nodes[0].address.rsplit(":", 1)
-    login = structs.Login(nodes[0].username, nodes[0].password)
+    login = Login(nodes[0].username, nodes[0].password)
     with daemon.client() as client, traffic():
         both = [nodes[0].address, f"[::ffff:{host}]:{port}"]
-        job = client.capture(both, login=login, duration=1.0, delete=True)
+        job = client.capture(both, Packets(duration=1.0, delete=True), login=login)
         job = client.wait(job.job_id, timeout=60)
         assert sorted(statuses(job)) == ["failed", "succeeded"], [one.error for one in job.nodes]
         failed, succeeded = sorted(job.nodes, key=lambda one: one.status)
@@ -197,7 +199,7 @@ def test_a_node_under_two_names_captures_once(daemon: Daemon, make_node: MakeNod
         assert failed.capture is None
         packets = succeeded.capture.packets
         path = cap_of(client, job, succeeded.node)
-        assert count_packets(path, 100_000) == Packets(packets)
+        assert count_packets(path, 100_000) == Counted(packets)
 
 
 def test_a_daemon_that_is_killed_leaves_no_capture(daemon: Daemon, make_node: MakeNode) -> None:

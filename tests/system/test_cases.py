@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, JobBusy
-from cucmd.protocol import structs
+from cucmd.protocol.cases import File
+from cucmd.protocol.jobs import Job, JobSummary, ListReply, ListRequest
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import in_phase, start, until
 from rig.lab import Lab, running_lab
@@ -37,7 +38,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 
 @pytest.fixture(scope="module")
-def job(lab: Lab, daemon: Daemon) -> structs.Job:
+def job(lab: Lab, daemon: Daemon) -> Job:
     """One node has succeeded, one has failed."""
     with daemon.client() as client:
         job = client.wait(start(client, lab).job_id)
@@ -46,12 +47,12 @@ def job(lab: Lab, daemon: Daemon) -> structs.Job:
 
 
 @pytest.fixture
-def files(daemon: Daemon, job: structs.Job) -> list[structs.File]:
+def files(daemon: Daemon, job: Job) -> list[File]:
     with daemon.client() as client:
         return list(client.files(job.job_id))
 
 
-def on_disk(daemon: Daemon, job: structs.Job) -> dict[str, Path]:
+def on_disk(daemon: Daemon, job: Job) -> dict[str, Path]:
     """Name in an export -> path, of every file that a node pushed."""
     directory = daemon.state / "jobs" / job.job_id
     return {
@@ -61,7 +62,7 @@ def on_disk(daemon: Daemon, job: structs.Job) -> dict[str, Path]:
     }
 
 
-def named(file: structs.File) -> str:
+def named(file: File) -> str:
     return f"{file.node.replace(':', '_')}/{file.path}"
 
 
@@ -70,9 +71,7 @@ def left_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.startswith(".coverage.")}
 
 
-def test_files_are_those_on_disk(
-    daemon: Daemon, job: structs.Job, files: list[structs.File]
-) -> None:
+def test_files_are_those_on_disk(daemon: Daemon, job: Job, files: list[File]) -> None:
     there = on_disk(daemon, job)
     assert {named(file): file.size for file in files} == {
         name: path.stat().st_size for name, path in there.items()
@@ -82,7 +81,7 @@ def test_files_are_those_on_disk(
         assert (file.complete, file.exported, file.attempt) == (True, True, 1)
 
 
-def test_files_in_json_are_a_line_each(daemon: Daemon, job: structs.Job) -> None:
+def test_files_in_json_are_a_line_each(daemon: Daemon, job: Job) -> None:
     done = daemon.ctl("--json", "files", job.job_id, "--node", job.nodes[0].node)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert {line["node"] for line in lines} == {job.nodes[0].node}
@@ -90,7 +89,7 @@ def test_files_in_json_are_a_line_each(daemon: Daemon, job: structs.Job) -> None
 
 
 def test_the_time_stamp_of_a_node_is_shown_and_exported(
-    daemon: Daemon, job: structs.Job, files: list[structs.File], tmp_path: Path
+    daemon: Daemon, job: Job, files: list[File], tmp_path: Path
 ) -> None:
     """The lab sets it as OpenSSH's `sftp -p` does. Traces are older than their collection."""
     stamps = {named(file): file.modified for file in files}
@@ -115,19 +114,19 @@ def test_the_time_stamp_of_a_node_is_shown_and_exported(
             assert timedelta() <= stamp - at < timedelta(seconds=2)
 
 
-def exported(daemon: Daemon, job: structs.Job, folder: Path, *options: str) -> str:
+def exported(daemon: Daemon, job: Job, folder: Path, *options: str) -> str:
     done = daemon.ctl("export", job.job_id, *options, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-def expected_names(daemon: Daemon, job: structs.Job) -> set[str]:
+def expected_names(daemon: Daemon, job: Job) -> set[str]:
     folders = [node.node.replace(":", "_") for node in job.nodes]
     transcripts = {f"transcripts/{folder}.log" for folder in folders}
     return DOCUMENTS | transcripts | set(on_disk(daemon, job))
 
 
-def test_a_zip_has_everything(daemon: Daemon, job: structs.Job, tmp_path: Path) -> None:
+def test_a_zip_has_everything(daemon: Daemon, job: Job, tmp_path: Path) -> None:
     path = tmp_path / exported(daemon, job, tmp_path)
     assert path.name == f"cucmd-{job.job_id}.zip"
     with zipfile.ZipFile(path) as archive:
@@ -140,9 +139,7 @@ def test_a_zip_has_everything(daemon: Daemon, job: structs.Job, tmp_path: Path) 
 
 
 @pytest.mark.long
-def test_a_tar_on_standard_output_is_read_by_tar(
-    daemon: Daemon, job: structs.Job, tmp_path: Path
-) -> None:
+def test_a_tar_on_standard_output_is_read_by_tar(daemon: Daemon, job: Job, tmp_path: Path) -> None:
     path = tmp_path / "x.tar"
     with path.open("wb") as out:
         done = daemon.ctl(
@@ -162,7 +159,7 @@ def test_a_tar_on_standard_output_is_read_by_tar(
         assert export.reply.length == path.stat().st_size
 
 
-def test_a_folder_passes_its_checksums(daemon: Daemon, job: structs.Job, tmp_path: Path) -> None:
+def test_a_folder_passes_its_checksums(daemon: Daemon, job: Job, tmp_path: Path) -> None:
     exported(daemon, job, tmp_path, "--format", "dir", "-o", "case")
     folder = tmp_path / "case"
     checked = subprocess.run(
@@ -183,7 +180,7 @@ def test_a_folder_passes_its_checksums(daemon: Daemon, job: structs.Job, tmp_pat
 
 
 @pytest.mark.long
-def test_one_node_is_exported_alone(daemon: Daemon, job: structs.Job, tmp_path: Path) -> None:
+def test_one_node_is_exported_alone(daemon: Daemon, job: Job, tmp_path: Path) -> None:
     name = job.nodes[1].node
     exported(daemon, job, tmp_path, "--node", name, "-o", "one.tar")
     with tarfile.open(tmp_path / "one.tar") as tar:
@@ -192,7 +189,7 @@ def test_one_node_is_exported_alone(daemon: Daemon, job: structs.Job, tmp_path: 
 
 @pytest.mark.long
 def test_an_existing_target_is_replaced_by_force_only(
-    daemon: Daemon, job: structs.Job, tmp_path: Path
+    daemon: Daemon, job: Job, tmp_path: Path
 ) -> None:
     for name, form in (("x.zip", "zip"), ("x.tar", "tar"), ("x", "dir")):
         target = tmp_path / name
@@ -205,7 +202,7 @@ def test_an_existing_target_is_replaced_by_force_only(
 
 
 @pytest.mark.long
-def test_a_full_disk_leaves_nothing(daemon: Daemon, job: structs.Job, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing(daemon: Daemon, job: Job, tmp_path: Path) -> None:
     for form in ("zip", "tar", "dir"):
         command = f"ulimit -f 100; exec {' '.join(_ctl(daemon))} export {job.job_id}"
         done = subprocess.run(
@@ -220,7 +217,7 @@ def test_a_full_disk_leaves_nothing(daemon: Daemon, job: structs.Job, tmp_path: 
 
 
 @pytest.mark.parametrize("form", ["tar", "zip"])
-def test_a_reader_that_closes_is_no_error(daemon: Daemon, job: structs.Job, form: str) -> None:
+def test_a_reader_that_closes_is_no_error(daemon: Daemon, job: Job, form: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -235,7 +232,7 @@ def test_a_reader_that_closes_is_no_error(daemon: Daemon, job: structs.Job, form
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_a_standard_output_that_is_closed_is_reported(daemon: Daemon, job: structs.Job) -> None:
+def test_a_standard_output_that_is_closed_is_reported(daemon: Daemon, job: Job) -> None:
     command = f"{' '.join(_ctl(daemon))} export {job.job_id} -o - >&-"
     done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 74
@@ -265,9 +262,7 @@ def test_a_job_that_runs_is_not_exported(lab: Lab, daemon: Daemon, tmp_path: Pat
             assert export.reply.files == 0
 
 
-def test_a_transcript_is_that_on_disk_with_escapes_made_visible(
-    daemon: Daemon, job: structs.Job
-) -> None:
+def test_a_transcript_is_that_on_disk_with_escapes_made_visible(daemon: Daemon, job: Job) -> None:
     node = job.nodes[0].node
     path = daemon.state / "jobs" / job.job_id / node.replace(":", "_") / "transcript.log"
     done = daemon.ctl("transcript", job.job_id, node)
@@ -328,9 +323,9 @@ def test_jobs_are_found_by_label_target_and_age(lab: Lab, daemon: Daemon) -> Non
         assert job.job_id in {one.job_id for one in _listed(client, target=lab.nodes[0])}
         assert _listed(client, target="nobody") == ()
         assert _listed(client, since="2099-01-01T00:00:00Z") == ()
-        older = client.call("List", structs.ListRequest(limit=1), structs.ListReply).older
+        older = client.call("List", ListRequest(limit=1), ListReply).older
         assert older == len(_listed(client, limit=1000)) - 1
 
 
-def _listed(client: Client, **fields: object) -> tuple[structs.JobSummary, ...]:
-    return client.call("List", structs.ListRequest(**fields), structs.ListReply).jobs
+def _listed(client: Client, **fields: object) -> tuple[JobSummary, ...]:
+    return client.call("List", ListRequest(**fields), ListReply).jobs

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from cucmctl import Client, InvalidRequest
-from cucmd.protocol import structs
-from cucmd.protocol.structs_checked import Checked
+from cucmd.job.asked import Collection, How, Login, Timeouts
+from cucmd.job.check import Checked
+from cucmd.protocol.jobs import Job
+from rig.asking import with_how
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files
@@ -35,12 +37,12 @@ SEEN = Checked(
 
 
 def checked(client: Client, lab: Lab, nodes: list[str] | None = None, **fields: object):
-    login = structs.Login(lab.username, lab.password)
-    job = client.check(nodes or lab.nodes, login=login, **fields)
+    login = Login(lab.username, lab.password)
+    job = client.check(nodes or lab.nodes, login=login, **with_how(fields))
     return client.wait(job.job_id, timeout=60)
 
 
-def without_clock(job: structs.Job) -> list[Checked]:
+def without_clock(job: Job) -> list[Checked]:
     """What was seen, with a clock that is right by a few seconds as if by none."""
     seen = [node.checked or Checked() for node in job.nodes]
     assert all(one.clock_ahead is None or abs(one.clock_ahead) <= 5 for one in seen), seen
@@ -59,7 +61,7 @@ def test_what_a_check_sees_and_what_it_leaves_behind(daemon: Daemon) -> None:
         job = checked(client, lab, labels={"case": "1"}, receiver=True)
         assert (job.status, job.kind, job.labels) == ("succeeded", "check", {"case": "1"})
         assert without_clock(job) == [replaced(receiver="ok")] * 2
-        assert job.collection == structs.Collection()
+        assert job.collection == Collection()
         report = lab.report()
         assert (report["logins"], report["commands"]) == (2, 2 * 6)
         files = list(client.files(job.job_id))
@@ -107,7 +109,7 @@ def test_the_command_prints_what_is_wrong_and_what_to_do(tmp_path: Path, daemon:
     assert [row.split()[0] for row in rows] == lab.nodes
     assert "RECEIVER" in heading
     assert "hint: check user name and password" in first.stdout
-    job = msgspec.convert(json.loads(second.stdout), structs.Job)
+    job = msgspec.convert(json.loads(second.stdout), Job)
     # Its clock was put forward when it pushed for the first check.
     assert abs(job.nodes[2].checked.clock_ahead - 7200) < 60
     assert [len(node.notes) for node in job.nodes] == [0, 0, 1]
@@ -138,11 +140,11 @@ def test_what_comes_of_it_is_read_as_of_any_job(tmp_path: Path, daemon: Daemon) 
 @pytest.mark.long
 def test_a_retry_checks_the_nodes_that_failed_anew(daemon: Daemon) -> None:
     with running_lab(2, "--fault", "2=unreachable*1") as lab, daemon.client() as client:
-        timeouts = structs.Timeouts(stall=3, grace=1)
+        timeouts = Timeouts(stall=3, grace=1)
         job = checked(client, lab, receiver=True, timeouts=timeouts)
         assert [node.checked.receiver for node in job.nodes] == ["ok", "failed"]
         wait_until(lambda: client.status(job.job_id).closed)
-        login = structs.Login(lab.username, lab.password)
+        login = Login(lab.username, lab.password)
         after = client.wait(client.retry(job.job_id, login=login).job_id, timeout=60)
         assert (after.status, after.nodes[1].checked.receiver) == ("succeeded", "ok")
         assert [node.checked.host_key for node in after.nodes] == ["new", "known"]
@@ -156,8 +158,8 @@ def test_it_goes_on_after_a_restart(tmp_path: Path, how: signal.Signals, step: s
         given = named_credential(tmp_path / "given", "lab", lab.username, lab.password)
         folder, config = tmp_path / "cucmd", CONFIG + given
         with running_daemon(folder, config) as daemon, daemon.client() as client:
-            login, timeouts = structs.Login(credential="lab"), structs.Timeouts(grace=0.5)
-            job = client.check(lab.nodes, login=login, receiver=True, timeouts=timeouts)
+            login, timeouts = Login(credential="lab"), Timeouts(grace=0.5)
+            job = client.check(lab.nodes, login=login, receiver=True, how=How(timeouts=timeouts))
             wait_until(lambda: lab.report()["faults_used"] == 1)
             wait_until(lambda: client.status(job.job_id).nodes[1].status == "succeeded")
             daemon.signal(how)
@@ -176,7 +178,7 @@ def test_it_goes_on_after_a_restart(tmp_path: Path, how: signal.Signals, step: s
 @pytest.mark.parametrize("step", ["prepare", "transfer"])
 def test_a_cancel_ends_it_and_the_session_on_the_node(daemon: Daemon, step: str) -> None:
     with running_lab(1, "--fault", f"1=silent:{step}*1") as lab, daemon.client() as client:
-        login = structs.Login(lab.username, lab.password)
+        login = Login(lab.username, lab.password)
         job = client.check(lab.nodes, login=login, receiver=True)
         wait_until(lambda: lab.report()["faults_used"] == 1)
         assert client.cancel(job.job_id).cancelled
@@ -191,9 +193,9 @@ def test_a_cancel_ends_it_and_the_session_on_the_node(daemon: Daemon, step: str)
 @pytest.mark.long
 def test_a_call_with_the_same_key_is_one_job(daemon: Daemon) -> None:
     with running_lab(1) as lab, daemon.client() as client:
-        login = structs.Login(lab.username, lab.password)
-        first = client.check(lab.nodes, login=login, start_key="k")
-        assert client.check(lab.nodes, login=login, start_key="k").job_id == first.job_id
+        login = Login(lab.username, lab.password)
+        first = client.check(lab.nodes, login=login, how=How(start_key="k"))
+        assert client.check(lab.nodes, login=login, how=How(start_key="k")).job_id == first.job_id
         with pytest.raises(InvalidRequest):
-            client.check(lab.nodes, login=login, receiver=True, start_key="k")
+            client.check(lab.nodes, login=login, receiver=True, how=How(start_key="k"))
         client.wait(first.job_id, timeout=60)

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import pytest
 
 from cucmctl import Client
-from cucmd.protocol import structs
-from cucmd.protocol.structs_checked import Checked
+from cucmd.job.asked import How, Login, Timeouts
+from cucmd.job.check import Checked
+from cucmd.protocol.jobs import Job, Node
 from rig.daemon import CONFIG, running_daemon
 from rig.lab import Lab, free_port, running_lab
 from rig.quiet import assert_nothing_open, wait_until
@@ -60,7 +61,7 @@ class Outcome(NamedTuple):
     """A fault, what must come out, and the node."""
 
     row: Row
-    node: structs.Node
+    node: Node
 
     @property
     def code(self) -> str | None:
@@ -140,7 +141,7 @@ def outcomes(unmeasured: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield [*ended, *(Outcome(Row("", None), node) for node in jobs[0].nodes[-HEALTHY:])]
 
 
-def check_rows(client: Client, lab: Lab, numbers: Sequence[int]) -> structs.Job:
+def check_rows(client: Client, lab: Lab, numbers: Sequence[int]) -> Job:
     """One job; of its timeouts only that of its rows is short."""
     after = MATRIX[numbers[0]].after
     nodes = [lab.nodes[number] for number in numbers]
@@ -155,11 +156,9 @@ def check_rows(client: Client, lab: Lab, numbers: Sequence[int]) -> structs.Job:
         nodes += lab.nodes[-HEALTHY:]
     return client.check(
         nodes,
-        login=structs.Login(lab.username, lab.password),
+        login=Login(lab.username, lab.password),
         receiver=True,
-        timeouts=structs.Timeouts(**timeouts),
-        concurrency=400,
-        try_all=True,
+        how=How(timeouts=Timeouts(**timeouts), concurrency=400, try_all=True),
     )
 
 

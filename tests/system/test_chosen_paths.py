@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Collection, Login
+from cucmd.job.asked import Files
 from rig.daemon import Daemon
 from rig.jobs import SDL
 from rig.lab import running_lab
@@ -48,10 +49,12 @@ def test_a_program_adds_paths(daemon: Daemon) -> None:
     with running_lab(1) as lab, daemon.client() as client:
         job = client.start(
             lab.nodes,
+            Files(
+                Collection(profile="sip"),
+                only=("sdl",),
+                added_paths=("activelog/syslog/messages*",),
+            ),
             login=Login(lab.username, lab.password),
-            collection=Collection(profile="sip"),
-            only=["sdl"],
-            added_paths=["activelog/syslog/messages*"],
         )
         assert client.wait(job.job_id, timeout=60).status == "succeeded"
         assert job.collection.paths == (SDL, "syslog/messages*")

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DiscoveryFailed, InvalidRequest
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, Commands, How, Login, Timeouts
+from cucmd.protocol.jobs import Job
+from rig.asking import with_how
 from rig.daemon import Daemon, running_daemon
 from rig.jobs import SDL
 from rig.lab import Lab
 from system.test_discovery import cluster, config_for
 
-CREDENTIAL = structs.Login(credential="lab")
-COLLECTION = structs.Collection(paths=(SDL,), last="2h")
+CREDENTIAL = Login(credential="lab")
+COLLECTION = Collection(paths=(SDL,), last="2h")
 
 
 def only_publisher(lab: Lab, more: str = "") -> str:
@@ -24,19 +26,19 @@ def only_publisher(lab: Lab, more: str = "") -> str:
 TIED = '[credential.lab]\nclusters = ["berlin"]\n'
 
 
-def on_all(client: Client, name: str, login: structs.Login, **fields: object) -> structs.Job:
-    job = client.start_cluster(name, login=login, collection=COLLECTION, **fields)
+def on_all(client: Client, name: str, login: Login, **fields: object) -> Job:
+    job = client.start_cluster(name, COLLECTION, login=login, **with_how(fields))
     return client.wait(job.job_id, timeout=60)
 
 
-def nodes_of(job: structs.Job) -> list[str]:
+def nodes_of(job: Job) -> list[str]:
     return [node.node for node in job.nodes]
 
 
 def test_the_name_of_a_publisher_is_enough(tmp_path: Path, daemon: Daemon) -> None:
     with cluster(4, "3=refuse-tcp") as lab, daemon.client() as client:
-        login = structs.Login(lab.username, lab.password)
-        job = on_all(client, lab.nodes[0], login, timeouts=structs.Timeouts(grace=1))
+        login = Login(lab.username, lab.password)
+        job = on_all(client, lab.nodes[0], login, timeouts=Timeouts(grace=1))
         assert nodes_of(job) == lab.nodes
         # One is in the table and down: it fails, and no other does.
         assert [node.status for node in job.nodes].count("succeeded") == 3
@@ -47,11 +49,11 @@ def test_the_name_of_a_publisher_is_enough(tmp_path: Path, daemon: Daemon) -> No
 @pytest.mark.long
 def test_sizes_and_commands_of_a_whole_cluster_by_its_publisher(daemon: Daemon) -> None:
     with cluster(2) as lab, daemon.client() as client:
-        login = structs.Login(lab.username, lab.password)
+        login = Login(lab.username, lab.password)
         sized = on_all(client, lab.nodes[0], login, dry_run=True)
         assert (nodes_of(sized), sized.kind) == (lab.nodes, "dry_run")
         assert all(node.sizes is not None and node.sizes.fits for node in sized.nodes)
-        job = client.run_cluster(lab.nodes[0], ["show status"], login=login)
+        job = client.start_cluster(lab.nodes[0], Commands(("show status",)), login=login)
         assert (nodes_of(job), job.kind) == (lab.nodes, "run")
         assert client.wait(job.job_id, timeout=60).status == "succeeded"
 
@@ -88,9 +90,7 @@ def test_a_publisher_that_is_down_leaves_the_nodes_that_it_has_named(tmp_path: P
             assert found.status == "succeeded"
         lab.stop()
         with running_daemon(folder, config) as daemon, daemon.client() as client:
-            job = client.start_cluster(
-                "berlin", login=CREDENTIAL, collection=COLLECTION, tell=said.append
-            )
+            job = client.start_cluster("berlin", COLLECTION, login=CREDENTIAL, tell=said.append)
             assert nodes_of(job) == lab.nodes
             assert "connection_refused" in said[0]
             client.cancel(job.job_id)
@@ -126,9 +126,8 @@ def test_a_tied_credential_does_not_follow_what_a_publisher_claims(tmp_path: Pat
                 ["berlin"],
                 login=CREDENTIAL,
                 collection=COLLECTION,
-                discovered=["berlin"],
-                accept_nodes=True,
-                timeouts=structs.Timeouts(grace=1),
+                timeouts=Timeouts(grace=1),
+                how=How(discovered=("berlin",), accept_nodes=True),
             )
             assert nodes_of(job) == [lab.nodes[0], f"127.66.0.1:{port}", lab.nodes[1]]
             ended = client.wait(job.job_id, timeout=60)
@@ -140,7 +139,7 @@ def test_a_tied_credential_does_not_follow_what_a_publisher_claims(tmp_path: Pat
 @pytest.mark.long
 def test_a_wrong_login_is_refused_once_and_starts_nothing(tmp_path: Path, daemon: Daemon) -> None:
     with cluster(3) as lab, daemon.client() as client:
-        wrong = structs.Login(lab.username, "another-password-" + os.urandom(4).hex())
+        wrong = Login(lab.username, "another-password-" + os.urandom(4).hex())
         with pytest.raises(DiscoveryFailed) as caught:
             on_all(client, lab.nodes[0], wrong)
         assert caught.value.job.nodes[0].failure.code == "auth_failed"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, InvalidRequest
-from cucmd.protocol import structs
+from cucmd.job.asked import How, Login, Timeouts
+from cucmd.protocol.jobs import Job
 from cucmd.vos.forms import FORMS
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
@@ -30,17 +31,17 @@ ARGUMENTS = {
 REFUSED = {"show memory count", "show memory modules", "show memory size"}
 
 
-def login_of(lab: Lab) -> structs.Login:
-    return structs.Login(lab.username, lab.password)
+def login_of(lab: Lab) -> Login:
+    return Login(lab.username, lab.password)
 
 
-def run(client: Client, lab: Lab, *commands: str, **fields: object) -> structs.Job:
-    timeouts = structs.Timeouts(**fields) if fields else None
-    job = client.run(lab.nodes, commands, login=login_of(lab), timeouts=timeouts)
+def run(client: Client, lab: Lab, *commands: str, **fields: object) -> Job:
+    timeouts = Timeouts(**fields) if fields else None
+    job = client.run(lab.nodes, commands, login=login_of(lab), how=How(timeouts=timeouts))
     return client.wait(job.job_id, timeout=60)
 
 
-def texts(client: Client, job: structs.Job) -> dict[tuple[str, str], str]:
+def texts(client: Client, job: Job) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for piece in client.output(job.job_id):
         key = piece.node, piece.command
@@ -160,7 +161,7 @@ def test_what_is_no_form_reaches_no_node(daemon: Daemon, command: str) -> None:
     with running_lab(1) as lab, daemon.client() as client:
         with pytest.raises(InvalidRequest) as refused:
             client.run(lab.nodes, [STATUS, command], login=login_of(lab))
-        assert refused.value.parameters.parameter == "commands[1]"
+        assert refused.value.parameters.parameter == "commands.lines[1]"
         assert lab.report()["connections_ever"] == 0
         assert client.list() == ()
 
@@ -202,9 +203,11 @@ def test_after_a_restart_nothing_is_run_twice(tmp_path: Path, how: signal.Signal
     with running_lab(2, "--fault", "2=silent-answer*1") as lab:
         secret = named_credential(tmp_path / "given", "lab", lab.username, lab.password)
         config, folder = CONFIG + secret, tmp_path / "cucmd"
-        login = structs.Login(credential="lab")
+        login = Login(credential="lab")
         with running_daemon(folder, config) as daemon, daemon.client() as client:
-            job = client.run(lab.nodes, [STATUS], login=login, timeouts=structs.Timeouts(grace=0.5))
+            job = client.run(
+                lab.nodes, [STATUS], login=login, how=How(timeouts=Timeouts(grace=0.5))
+            )
             for change in client.watch(job.job_id):
                 if change.job and change.job.nodes[0].status == "succeeded":
                     break

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, Login
+from cucmd.protocol.jobs import Job
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import start
 from rig.lab import Lab, running_lab
@@ -34,17 +35,15 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
 
 
-def collect(
-    daemon: Daemon, lab: Lab, *paths: str, minutes: int, compress: bool = False
-) -> structs.Job:
+def collect(daemon: Daemon, lab: Lab, *paths: str, minutes: int, compress: bool = False) -> Job:
     """Collects the last `minutes`."""
     now = datetime.now(UTC)
     since = now - timedelta(minutes=minutes)
     with daemon.client() as client:
         job = client.start(
             lab.nodes,
-            login=structs.Login(lab.username, lab.password),
-            collection=structs.Collection(
+            login=Login(lab.username, lab.password),
+            collection=Collection(
                 paths=paths, since=since.isoformat(), until=now.isoformat(), compress=compress
             ),
         )
@@ -52,20 +51,20 @@ def collect(
     return job
 
 
-def exported(daemon: Daemon, job: structs.Job, folder: Path) -> Path:
+def exported(daemon: Daemon, job: Job, folder: Path) -> Path:
     """The job as a folder. An export waits until its files have been looked at."""
     done = daemon.ctl("export", job.job_id, "-o", str(folder), "--format", "dir")
     assert done.returncode == 0, done.stderr
     return folder
 
 
-def coverage(daemon: Daemon, job: structs.Job, folder: Path) -> str | None:
+def coverage(daemon: Daemon, job: Job, folder: Path) -> str | None:
     exported(daemon, job, folder)
     with daemon.client() as client:
         return client.status(job.job_id).nodes[0].coverage
 
 
-def window(job: structs.Job) -> str:
+def window(job: Job) -> str:
     bounds = [
         datetime.fromisoformat(text).astimezone(ZONE)
         for text in (job.collection.since, job.collection.until)
@@ -124,10 +123,10 @@ def test_a_log_that_is_still_written_has_a_window_that_has_ended(
     now = datetime.now(UTC)
     hours = {"since": now - timedelta(hours=4), "until": now - timedelta(hours=3)}
     when = {name: moment.isoformat() for name, moment in hours.items()}
-    login = structs.Login(lab.username, lab.password)
+    login = Login(lab.username, lab.password)
     with daemon.client() as client:
         for profile, paths in (("event-viewer", None), (None, ("syslog/messages*",))):
-            collection = structs.Collection(profile=profile, paths=paths, **when)
+            collection = Collection(profile=profile, paths=paths, **when)
             job = client.start(lab.nodes, login=login, collection=collection)
             client.wait(job.job_id)
             said = coverage(daemon, job, tmp_path / job.job_id)

@@ -14,7 +14,8 @@ import pytest
 from cucmctl import Client
 from cucmctl.export.export import save
 from cucmctl.export.target import target
-from cucmd.protocol import structs
+from cucmd.job.asked import Login
+from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.inspection import check_files, manifest
 from rig.jobs import node, start
@@ -45,13 +46,13 @@ def meanwhile(one: OpenSshNode, *commands: str) -> None:
     Path(f"{one.root}.meanwhile").write_text("\n".join(commands) + "\n")
 
 
-def job_of(client: Client, one: OpenSshNode, **options: bool) -> structs.Job:
+def job_of(client: Client, one: OpenSshNode, **options: bool) -> Job:
     return client.wait(
         start(client, one, [one.address], paths=["log"], last=None, **options).job_id
     )
 
 
-def exported(client: Client, job: structs.Job, folder: Path, *, incomplete: bool = False) -> set:
+def exported(client: Client, job: Job, folder: Path, *, incomplete: bool = False) -> set:
     """The names of the files that the node pushed."""
     with (
         client.export(job.job_id, incomplete=incomplete) as export,
@@ -84,7 +85,7 @@ def test_half_an_archive_counts_nowhere_and_a_retry_brings_the_whole(
         assert exported(client, job, tmp_path / "with", incomplete=True) == {"active_1.tgz"}
 
         Path(f"{one.root}.meanwhile").unlink()
-        client.retry(job.job_id, login=structs.Login(one.username, one.password))
+        client.retry(job.job_id, login=Login(one.username, one.password))
         job = client.wait(job.job_id)
         assert (job.status, node(job, 0).files_received) == ("succeeded", 1)
         (file,) = (file for file in manifest(Path(job.directory)) if file["complete"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DaemonUnavailable, InvalidRequest, JobBusy, JobNotFound
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import Job
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import in_phase, start, until
 from rig.lab import Lab, running_lab
@@ -29,7 +29,7 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-def collect(client: Client, lab: Lab) -> structs.Job:
+def collect(client: Client, lab: Lab) -> Job:
     job = client.wait(start(client, lab, lab.nodes[:1]).job_id)
     assert job.status == "succeeded", job.nodes[0].failure
     wait_until(lambda: client.status(job.job_id).closed)

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, InvalidRequest
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, How, Login, Timeouts
+from cucmd.protocol.jobs import Job
+from rig.asking import with_how
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import start
@@ -48,13 +50,13 @@ def config_for(lab: Lab, folder: Path, more: str = "") -> str:
     return CONFIG + named_credential(folder, "lab", lab.username, lab.password) + more
 
 
-def discovered(client: Client, lab: Lab, publisher: str = "", **fields: object) -> structs.Job:
-    login = structs.Login(lab.username, lab.password)
-    job = client.discover(publisher or lab.nodes[0], login=login, **fields)
+def discovered(client: Client, lab: Lab, publisher: str = "", **fields: object) -> Job:
+    login = Login(lab.username, lab.password)
+    job = client.discover(publisher or lab.nodes[0], login=login, **with_how(fields))
     return client.wait(job.job_id, timeout=60)
 
 
-def members(job: structs.Job) -> list[str]:
+def members(job: Job) -> list[str]:
     found = job.nodes[0].found
     assert found is not None
     return [member.node for member in found.members]
@@ -67,7 +69,7 @@ def test_all_nodes_of_a_large_cluster_are_found_with_one_session(
         job = discovered(client, lab, labels={"case": "1"})
         assert (job.status, job.kind, job.labels) == ("succeeded", "discover", {"case": "1"})
         assert members(job) == lab.nodes
-        assert job.collection == structs.Collection()
+        assert job.collection == Collection()
         report = lab.report()
         assert (report["logins"], report["commands"]) == (1, 3)
         assert {one["connections_ever"] for one in list(report["nodes"].values())[1:]} == {0}
@@ -126,7 +128,7 @@ def test_a_table_in_another_form_fails_and_is_kept(tmp_path: Path, daemon: Daemo
         done = daemon.ctl("status", job.job_id)
         assert "cucm-sub1" in done.stdout
         again = client.wait(
-            client.retry(job.job_id, login=structs.Login(lab.username, lab.password)).job_id
+            client.retry(job.job_id, login=Login(lab.username, lab.password)).job_id
         )
         assert again.status == "failed"
 
@@ -151,8 +153,8 @@ def test_it_goes_on_after_a_restart(tmp_path: Path, how: signal.Signals) -> None
     with cluster(2, "1=hang:prepare*1") as lab:
         config, folder = config_for(lab, tmp_path / "given"), tmp_path / "cucmd"
         with running_daemon(folder, config) as daemon, daemon.client() as client:
-            login = structs.Login(credential="lab")
-            job = client.discover(lab.nodes[0], login=login, timeouts=structs.Timeouts(grace=0.5))
+            login = Login(credential="lab")
+            job = client.discover(lab.nodes[0], login=login, how=How(timeouts=Timeouts(grace=0.5)))
             wait_until(lambda: lab.report()["faults_used"] == 1)
             daemon.signal(how)
             daemon.process.wait(30)
@@ -165,7 +167,7 @@ def test_it_goes_on_after_a_restart(tmp_path: Path, how: signal.Signals) -> None
 @pytest.mark.long
 def test_a_cancel_ends_it_and_the_session_on_the_node(tmp_path: Path, daemon: Daemon) -> None:
     with cluster(1, "1=silent:prepare*1") as lab, daemon.client() as client:
-        login = structs.Login(lab.username, lab.password)
+        login = Login(lab.username, lab.password)
         job = client.discover(lab.nodes[0], login=login)
         wait_until(lambda: lab.report()["faults_used"] == 1)
         assert client.cancel(job.job_id).cancelled
@@ -178,9 +180,12 @@ def test_a_cancel_ends_it_and_the_session_on_the_node(tmp_path: Path, daemon: Da
 @pytest.mark.long
 def test_a_call_with_the_same_key_is_one_job(daemon: Daemon) -> None:
     with cluster(1) as lab, daemon.client() as client:
-        login = structs.Login(lab.username, lab.password)
-        first = client.discover(lab.nodes[0], login=login, start_key="k")
-        assert client.discover(lab.nodes[0], login=login, start_key="k").job_id == first.job_id
+        login = Login(lab.username, lab.password)
+        first = client.discover(lab.nodes[0], login=login, how=How(start_key="k"))
+        assert (
+            client.discover(lab.nodes[0], login=login, how=How(start_key="k")).job_id
+            == first.job_id
+        )
         with pytest.raises(InvalidRequest):
-            client.discover("another", login=login, start_key="k")
+            client.discover("another", login=login, how=How(start_key="k"))
         client.wait(first.job_id, timeout=60)

@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cucmd.protocol import structs
-from cucmd.protocol.structs_sizes import Sizes
+from cucmd.job.asked import Collection, Estimate, Login
+from cucmd.job.collect import Sizes
+from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon, running_daemon
 from rig.jobs import SDL, start
 from rig.lab import running_lab
@@ -56,9 +57,9 @@ def test_forms_of_the_dialogue_are_all_left_at_the_prompt(
     options = ("--files", "3", "--size", "1000", "--extra-question", extra)
     daemon = make_daemon()
     with running_lab(3, *options, *faults) as lab, daemon.client() as client:
-        login = structs.Login(lab.username, lab.password)
-        collection = structs.Collection(paths=(SDL, f"{SDL}/*"))
-        begun = client.start(lab.nodes, login=login, collection=collection, dry_run=True)
+        login = Login(lab.username, lab.password)
+        collection = Collection(paths=(SDL, f"{SDL}/*"))
+        begun = client.start(lab.nodes, Estimate(collection), login=login)
         job = client.wait(begun.job_id)
     assert job.status == "succeeded", job.nodes
     for node in job.nodes:
@@ -84,7 +85,7 @@ def test_the_time_is_that_at_the_rate_of_the_last_collection_also_when_that_is_d
             client.delete(done.job_id)
         with running_daemon(folder) as daemon:
             asked = daemon.ctl("--json", "start", *lab.nodes, *login, "--path", SDL, "--dry-run")
-            job = msgspec.json.decode(asked.stdout, type=structs.Job)
+            job = msgspec.json.decode(asked.stdout, type=Job)
             known, unknown = (node.sizes for node in job.nodes)
             assert known is not None
             assert unknown is not None

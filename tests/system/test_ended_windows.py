@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, Login
+from cucmd.protocol.jobs import Node
 from rig.daemon import Daemon
 from rig.jobs import node
 from rig.openssh_node import OpenSshNode, openssh_node, why_not
@@ -103,11 +104,11 @@ def collected(
     until: datetime,
     tmp_path: Path,
     **request: object,
-) -> tuple[structs.Node, list[str], Path]:
+) -> tuple[Node, list[str], Path]:
     """The node once its files have been looked at, the names of the files, and the export."""
     written_for, only = request.pop("written_for", None), request.pop("only", None)
-    collection = structs.Collection(since=since.isoformat(), until=until.isoformat(), **request)
-    login = structs.Login(busy.username, busy.password)
+    collection = Collection(since=since.isoformat(), until=until.isoformat(), **request)
+    login = Login(busy.username, busy.password)
     with daemon.client() as client:
         job = client.start(
             [busy.address], login=login, collection=collection, written_for=written_for, only=only
@@ -122,7 +123,7 @@ def collected(
     return node(job, 0), sorted(files), exported
 
 
-def gaps(one: structs.Node) -> list[tuple[str, str, str | None]]:
+def gaps(one: Node) -> list[tuple[str, str, str | None]]:
     return [(gap.path, gap.missing, gap.written_for) for gap in one.gaps or ()]
 
 

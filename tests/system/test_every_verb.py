@@ -11,7 +11,7 @@ import pytest
 
 from cucmctl import Client
 from cucmctl.main import VERBS
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, Login, Packets
 from rig.credentials import named_credential
 from rig.daemon import Daemon, running_daemon
 from rig.interface_text import Declared
@@ -89,8 +89,8 @@ class Place:
         return command.split()
 
     def _ended(self, client: Client, path: str) -> str:
-        collection = structs.Collection(paths=(path,))
-        login = structs.Login(credential="lab")
+        collection = Collection(paths=(path,))
+        login = Login(credential="lab")
         job = client.start(self.lab.nodes, login=login, collection=collection)
         wait_until(lambda: client.wait(job.job_id).closed)
         return job.job_id
@@ -101,8 +101,8 @@ class Place:
 
     def _capture(self) -> str:
         with self.daemon.client() as client:
-            login = structs.Login(credential="lab")
-            job = client.capture(self.lab.nodes, login=login, duration=600.0)
+            login = Login(credential="lab")
+            job = client.capture(self.lab.nodes, Packets(duration=600.0), login=login)
             wait_until(lambda: self.lab.report()["captures_now"] == len(self.lab.nodes))
             return job.job_id
 

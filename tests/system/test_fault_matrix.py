@@ -16,8 +16,9 @@ import pytest
 from cucmctl import Client
 from cucmctl.export.export import save
 from cucmctl.export.target import target
+from cucmd.job.asked import Login
 from cucmd.lab.faults import Kind, Step
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import Job, Node
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files, digest, manifest
 from rig.jobs import node, start
@@ -178,7 +179,7 @@ MATRIX = list(rows())
 
 class Outcome(NamedTuple):
     row: Row
-    node: structs.Node
+    node: Node
 
     @property
     def seconds(self) -> float:
@@ -221,13 +222,13 @@ class Ended(NamedTuple):
     same: the options of a lab whose nodes have the same addresses and the same key
     """
 
-    jobs: list[structs.Job]
+    jobs: list[Job]
     report: dict
     daemon: Daemon
     same: list[str]
 
     @property
-    def healthy(self) -> Sequence[structs.Node]:
+    def healthy(self) -> Sequence[Node]:
         return self.jobs[0].nodes[-HEALTHY:]
 
     def outcomes(self) -> list[Outcome]:
@@ -270,7 +271,7 @@ def matrix(unmeasured: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield Ended(jobs, report, daemon, same)
 
 
-def start_rows(client: Client, lab: Lab, numbers: list[int]) -> structs.Job:
+def start_rows(client: Client, lab: Lab, numbers: list[int]) -> Job:
     """One job; of its timeouts only that of its rows is short."""
     after, packs = MATRIX[numbers[0]].after, MATRIX[numbers[0]].packs
     nodes = [lab.nodes[number] for number in numbers]
@@ -329,7 +330,7 @@ def test_nodes_that_still_answered_were_disconnected_cleanly(matrix: Ended) -> N
 
 
 @pytest.fixture(scope="module")
-def healed(matrix: Ended) -> list[structs.Job]:
+def healed(matrix: Ended) -> list[Job]:
     """The same jobs, tried again on the same nodes, which are well by now.
 
     One after the other: the timeout of a row is short for a whole transfer among a hundred.
@@ -338,7 +339,7 @@ def healed(matrix: Ended) -> list[structs.Job]:
         running_lab(len(MATRIX) + HEALTHY, *matrix.same) as lab,
         matrix.daemon.client() as client,
     ):
-        login = structs.Login(lab.username, lab.password)
+        login = Login(lab.username, lab.password)
         jobs = []
         for job in matrix.jobs:
             client.retry(job.job_id, login=login, try_all=True)
@@ -349,7 +350,7 @@ def healed(matrix: Ended) -> list[structs.Job]:
     return jobs
 
 
-def test_a_retry_succeeds_once_the_fault_is_gone(matrix: Ended, healed: list[structs.Job]) -> None:
+def test_a_retry_succeeds_once_the_fault_is_gone(matrix: Ended, healed: list[Job]) -> None:
     for job, before in zip(healed, matrix.jobs, strict=True):
         assert [(one.node, one.error) for one in job.nodes if one.status != "succeeded"] == []
         assert (job.status, job.retries) == ("succeeded", 1)
@@ -360,7 +361,7 @@ def test_a_retry_succeeds_once_the_fault_is_gone(matrix: Ended, healed: list[str
 
 
 def test_a_retry_counts_no_file_of_the_attempt_that_failed(
-    matrix: Ended, healed: list[structs.Job], tmp_path: Path
+    matrix: Ended, healed: list[Job], tmp_path: Path
 ) -> None:
     with matrix.daemon.client() as client:
         for job in healed:

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, Login
+from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.jobs import statuses
 from rig.openssh_node import SCRIPT, OpenSshNode, openssh_node, why_not
@@ -82,23 +83,23 @@ def wrapping(node: OpenSshNode) -> None:
     put(node, gzip.compress(head.encode() + day * 3_000_000, 1), ["SDL.txt.gz"])
 
 
-def collect(client: Client, *nodes: OpenSshNode) -> structs.Job:
+def collect(client: Client, *nodes: OpenSshNode) -> Job:
     job = client.start(
         [node.address for node in nodes],
-        login=structs.Login(nodes[0].username, nodes[0].password),
-        collection=structs.Collection(paths=(FOLDER,), last="2h"),
+        login=Login(nodes[0].username, nodes[0].password),
+        collection=Collection(paths=(FOLDER,), last="2h"),
     )
     job = client.wait(job.job_id, timeout=120)
     assert statuses(job) == ["succeeded"] * len(nodes), [node.error for node in job.nodes]
     return job
 
 
-def coverages(client: Client, job: structs.Job) -> list[str | None]:
+def coverages(client: Client, job: Job) -> list[str | None]:
     return [node.coverage for node in client.status(job.job_id).nodes]
 
 
 @contextmanager
-def another_client(daemon: Daemon, job: structs.Job) -> Iterator[None]:
+def another_client(daemon: Daemon, job: Job) -> Iterator[None]:
     """Its worst call is short while the body runs."""
     over, took = threading.Event(), [0.0]
 
@@ -124,7 +125,7 @@ def processor_time(daemon: Daemon) -> float:
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
-def assert_nothing_at_work(daemon: Daemon, job: structs.Job) -> None:
+def assert_nothing_at_work(daemon: Daemon, job: Job) -> None:
     """From a second on."""
     time.sleep(1)
     before = processor_time(daemon)
@@ -201,7 +202,7 @@ def test_a_capture_of_records_that_cost_more_than_packets(
     fake.chmod(0o755)
     node = make_node(1, command=f"env PATH={tmp_path}/bin:/usr/bin:/bin {SCRIPT}")
     with daemon.client() as client:
-        login = structs.Login(node.username, node.password)
+        login = Login(node.username, node.password)
         job = client.capture([node.address], login=login, duration=60, count=1000)
         with another_client(daemon, job):
             job = client.wait(job.job_id, timeout=120)

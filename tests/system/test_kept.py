@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DaemonUnavailable, JobBusy, JobNotFound
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import Job, JobSummary
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import start
 from rig.lab import Lab, running_lab
@@ -38,7 +38,7 @@ class Watcher:
     """What a watcher of all jobs was told last of each, in a thread of its own."""
 
     def __init__(self, daemon: Daemon) -> None:
-        self.told: dict[str, structs.Job] = {}
+        self.told: dict[str, Job] = {}
         self.wrong: list[str] = []
         self._daemon = daemon
         self._began = threading.Event()
@@ -61,7 +61,7 @@ class Watcher:
             client.label(client.list(limit=1)[0].job_id, {"over": "yes"})
         self._thread.join(30)
 
-    def _add(self, job: structs.Job) -> None:
+    def _add(self, job: Job) -> None:
         before = self.told.get(job.job_id)
         if before is not None and job.revision < before.revision:
             self.wrong.append(f"{job.job_id}: revision {job.revision} after {before.revision}")
@@ -120,7 +120,7 @@ class Round:
             for job_id in kept:
                 wait_until(lambda job_id=job_id: deleted(client, job_id))
 
-    def settled(self, listed: tuple[structs.JobSummary, ...]) -> bool:
+    def settled(self, listed: tuple[JobSummary, ...]) -> bool:
         """All have ended, and the rule has left as many as it says."""
         unkept = [one for one in listed if "keep" not in (one.labels or {})]
         return all(one.status in ENDED for one in listed) and len(unkept) <= KEPT

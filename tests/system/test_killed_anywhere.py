@@ -15,7 +15,8 @@ import pytest
 
 from cucmctl import Client, DaemonUnavailable
 from cucmctl.client.errors import LimitReached, StorageFailed
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, Login, Timeouts
+from cucmd.protocol.jobs import Job, Node, StartReply, StartRequest
 from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, check_files, manifest
 from rig.jobs import SDL
@@ -36,7 +37,7 @@ class Answered(Installation):
     def __init__(self, folder: Path, lab: Lab) -> None:
         super().__init__(folder, lab)
         self.answered: set[str] = set()
-        self.settled: dict[tuple[str, str], structs.Node] = {}
+        self.settled: dict[tuple[str, str], Node] = {}
 
     def work(self, client: Client, tolerated: tuple[type[Exception], ...] = ()) -> None:
         """Starts and cancels jobs, and notes what the daemon says of them, until it is gone."""
@@ -52,21 +53,21 @@ class Answered(Installation):
 
     def start(self, client: Client) -> str:
         named = random.random() < 0.5
-        login = structs.Login(
+        login = Login(
             username=None if named else self.lab.username,
             password=None if named else self.lab.password,
             credential="lab" if named else None,
         )
         nodes = random.sample(self.lab.nodes, 2)
-        collection = structs.Collection(paths=(SDL,), last="2h")
-        timeouts = structs.Timeouts(connect=1, command=1, stall=1, grace=0.2)
-        request = structs.StartRequest(tuple(nodes), login, collection, timeouts)
+        collection = Collection(paths=(SDL,), last="2h")
+        timeouts = Timeouts(connect=1, command=1, stall=1, grace=0.2)
+        request = StartRequest(tuple(nodes), login, collection, timeouts)
         # not `Client.start`, which would wait for the daemon to come back
-        job = client.call("Start", request, structs.StartReply).job
+        job = client.call("Start", request, StartReply).job
         self.answered.add(job.job_id)
         return job.job_id
 
-    def look(self, job: structs.Job) -> None:
+    def look(self, job: Job) -> None:
         """A node that was once seen settled is so for ever, to the letter."""
         for node in job.nodes:
             if node.status in SETTLED:

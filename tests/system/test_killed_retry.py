@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DaemonUnavailable
-from cucmd.protocol import structs
+from cucmd.job.asked import Login
+from cucmd.protocol.jobs import Job, Node, RetryRequest, StartReply
 from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, check_files
 from rig.jobs import in_phase, start, until
@@ -46,8 +47,8 @@ class Tried:
     def __init__(self, folder: Path, lab: Lab, dice: random.Random) -> None:
         self.installation = Installation(folder, lab)
         self.dice = dice
-        self.typed = structs.Login(lab.username, lab.password)
-        self.asked: tuple[str, structs.RetryRequest] | None = None  # and not answered
+        self.typed = Login(lab.username, lab.password)
+        self.asked: tuple[str, RetryRequest] | None = None  # and not answered
         self.begun = False  # what was asked
         with self.installation.daemon(), Client(self.installation.socket) as client:
             first, second, third = lab.nodes
@@ -71,13 +72,13 @@ class Tried:
                 self.jobs[job_id] = job
                 login = None if job.resumable else self.typed
                 key = f"{self.dice.random()}"
-                self.asked = job_id, structs.RetryRequest(job_id, login=login, start_key=key)
+                self.asked = job_id, RetryRequest(job_id, login=login, start_key=key)
                 self.jobs[job_id] = self.ask(client)
                 self.asked = None
 
-    def ask(self, client: Client) -> structs.Job:
+    def ask(self, client: Client) -> Job:
         # not `Client.retry`, which would wait for the daemon to come back
-        job = client.call("Retry", self.asked[1], structs.StartReply).job
+        job = client.call("Retry", self.asked[1], StartReply).job
         assert job.status in ("queued", "running")
         assert (job.cancelled, job.closed) == (False, False)
         return job
@@ -107,12 +108,12 @@ class Tried:
     def ask_again(self, client: Client, job_id: str) -> None:
         """By the key of the call that was cut off: in all it has tried the job again once."""
         before = closed(client, job_id)
-        job = client.call("Retry", self.asked[1], structs.StartReply).job
+        job = client.call("Retry", self.asked[1], StartReply).job
         assert job.retries == before.retries + (not self.begun)
         self.jobs[job_id] = job
 
 
-def told(node: structs.Node) -> tuple[object, ...]:
+def told(node: Node) -> tuple[object, ...]:
     return node.status, node.attempt, node.failure, node.completed_at, node.files_received
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DaemonUnavailable
-from cucmd.protocol import structs
-from cucmd.protocol.structs_clusters import DiscoverRequest
-from cucmd.protocol.structs_commands import RunRequest
+from cucmd.job import asked
+from cucmd.job.asked import Discovery, How, Login, Timeouts
+from cucmd.protocol.jobs import Job, Node, StartReply, start_request
 from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, check_files, manifest
 from rig.killed import KILLS, closed, let_end, list_all, seeded
@@ -24,7 +24,7 @@ from rig.lab import Lab, running_lab
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120 + 20 * KILLS)]
 SETTLED = ("succeeded", "failed", "cancelled")
 COMMANDS = ("show status", "utils service list", "show network cluster", "show version active")
-QUICK = structs.Timeouts(connect=2, login=5, answer=2, command=2, stall=2, grace=0.2)
+QUICK = Timeouts(connect=2, login=5, answer=2, command=2, stall=2, grace=0.2)
 # Jobs from before the last start that are looked at after a start; all of them are at the end.
 OLDER = 30
 # (job, node, number of the command)
@@ -57,14 +57,14 @@ class Killed(Installation, ABC):
         super().__init__(folder, lab)
         self.dice = dice
         self.answered: dict[str, bool] = {}  # job -> whether its login is known after a restart
-        self.settled: dict[tuple[str, str], structs.Node] = {}
+        self.settled: dict[tuple[str, str], Node] = {}
 
-    def login(self) -> tuple[structs.Login, bool]:
+    def login(self) -> tuple[Login, bool]:
         if self.dice.random() < 0.7:
-            return structs.Login(credential="lab"), True
-        return structs.Login(self.lab.username, self.lab.password), False
+            return Login(credential="lab"), True
+        return Login(self.lab.username, self.lab.password), False
 
-    def look(self, job: structs.Job) -> None:
+    def look(self, job: Job) -> None:
         """A node that was once seen settled is so for ever, with what it has found."""
         for node in job.nodes:
             if node.status in SETTLED:
@@ -109,9 +109,10 @@ class Killed(Installation, ABC):
 class Discoveries(Killed):
     def begin(self, client: Client) -> None:
         login, known = self.login()
-        request = DiscoverRequest(self.dice.choice(self.lab.nodes), login, QUICK)
+        node, how = self.dice.choice(self.lab.nodes), How(timeouts=QUICK)
+        request = start_request((node,), login, Discovery(), how)
         # not `Client.discover`, which would wait for the daemon to come back
-        job = client.call("Discover", request, structs.StartReply).job
+        job = client.call("Start", request, StartReply).job
         self.answered[job.job_id] = known
 
 
@@ -120,7 +121,7 @@ def test_a_discovery_goes_on_after_a_kill_and_what_it_has_found_stays(
 ) -> None:
     killed = Discoveries(tmp_path, lab, dice)
     killed.kill_again_and_again()
-    last: dict[str, structs.Node] = {}
+    last: dict[str, Node] = {}
     with killed.daemon(), Client(killed.socket) as client:
         for job_id, known in killed.answered.items():
             (node,) = closed(client, job_id).nodes
@@ -163,15 +164,16 @@ class Commands(Killed):
     def begin(self, client: Client) -> None:
         login, known = self.login()
         nodes = tuple(self.dice.sample(self.lab.nodes, 2))
-        job = client.call("Run", RunRequest(nodes, login, COMMANDS, QUICK), structs.StartReply).job
+        request = start_request(nodes, login, asked.Commands(COMMANDS), How(timeouts=QUICK))
+        job = client.call("Start", request, StartReply).job
         self.answered[job.job_id] = known
 
-    def look(self, job: structs.Job) -> None:
+    def look(self, job: Job) -> None:
         super().look(job)
         with Client(self.socket) as client:
             self.read(client, job)
 
-    def read(self, client: Client, job: structs.Job) -> None:
+    def read(self, client: Client, job: Job) -> None:
         now: dict[Output, str] = {}
         for piece in client.output(job.job_id):
             key = job.job_id, piece.node, piece.number

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import Job
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import SDL, in_phase, start, statuses, until
 from rig.lab import Lab, free_port, running_lab
 from rig.parameters import more
 
-Call = Callable[[Client], structs.Job]
+Call = Callable[[Client], Job]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def config_with(tmp_path: Path, lab: Lab) -> str:
 @contextmanager
 def killed_in(
     folder: Path, config: str, moment: str, address: Path, call: Call
-) -> Iterator[tuple[Daemon, structs.Job]]:
+) -> Iterator[tuple[Daemon, Job]]:
     """The daemon that came after the one that was killed, and what the caller was given."""
     odd = {"environ": {"CUCMD_TEST_KILLED": moment}, "module": "rig.odd_daemon"}
     with Client(address) as caller, ThreadPoolExecutor(1) as thread:

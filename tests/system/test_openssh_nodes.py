@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, Login
 from rig.daemon import Daemon, running_daemon
 from rig.inspection import manifest
 from rig.jobs import node, start, statuses, until
@@ -130,7 +130,7 @@ def test_a_check_gets_the_smallest_file_that_is_not_new(
     for age, (name, size) in enumerate({"new": 1, "old": 1_234_567, "small": 45_678}.items()):
         (logs / name).write_bytes(os.urandom(size))
         os.utime(logs / name, (1e9 - age, 1e9 - age))
-    login = structs.Login(one.username, one.password)
+    login = Login(one.username, one.password)
     with daemon.client() as client:
         job = client.wait(client.check([one.address], login=login, receiver=True).job_id)
     assert statuses(job) == ["succeeded"], node(job, 0).failure
@@ -197,10 +197,10 @@ def test_a_node_that_wraps_at_the_width_of_its_terminal(
     (folder / "messages").write_text("a line\n" * 1000)
     path, match = str(folder.relative_to(one.root)), f"(y/n):|{'x' * 500}"
     with daemon.client() as client:
-        window = structs.Collection(
+        window = Collection(
             paths=(path,), since="2026-01-02T03:04:05Z", until="2026-01-03T00:00:00Z", match=match
         )
-        login = structs.Login(one.username, one.password)
+        login = Login(one.username, one.password)
         job = client.wait(client.start([one.address], login=login, collection=window).job_id)
     assert statuses(job) == ["succeeded"], node(job, 0).failure
     assert digests(received(Path(job.directory), one.address)) == digests(one.root)

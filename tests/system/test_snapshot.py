@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Collection, Login
+from cucmd.job.asked import Files
 from cucmd.vos import SNAPSHOT
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
@@ -20,7 +21,7 @@ NAMES = [f"{number:03}-{line.replace(' ', '-')}.txt" for number, line in enumera
 def test_a_snapshot_is_kept_beside_the_files(daemon: Daemon) -> None:
     with running_lab(1) as lab, daemon.client() as client:
         login, what = Login(lab.username, lab.password), Collection(paths=(SDL,), last="2h")
-        job = client.start(lab.nodes, login=login, collection=what, snapshot=True)
+        job = client.start(lab.nodes, Files(what, snapshot=True), login=login)
         job = client.wait(job.job_id, timeout=60)
         assert (job.status, job.nodes[0].notes, job.nodes[0].files_received > 0) == (
             "succeeded",
@@ -82,9 +83,7 @@ def test_a_snapshot_that_fails_is_a_note_of_a_node_that_succeeds(tmp_path: Path)
             assert "Continue (y/n)?" in asked.notes[0]
             assert healthy.notes == ()
             assert len(list(client.output(job.job_id))) == 2 * len(SNAPSHOT)
-            without = client.start(
-                lab.nodes[1:], login=login, collection=collection, snapshot=False
-            )
+            without = client.start(lab.nodes[1:], Files(collection, snapshot=False), login=login)
             client.wait(without.job_id, timeout=60)
             assert client.status(without.job_id).commands is None
             assert client.profiles("first")[0].snapshot is True

@@ -16,7 +16,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cucmctl import Client
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, Login
+from cucmd.protocol.jobs import INTERFACE
 from rig import written
 from rig.daemon import Daemon
 from rig.quiet import wait_until
@@ -57,7 +58,7 @@ def calls(job_id: str) -> list[dict]:
         {"method": "org.varlink.service.GetInfo"},
         {
             "method": "org.varlink.service.GetInterfaceDescription",
-            "parameters": {"interface": structs.INTERFACE},
+            "parameters": {"interface": INTERFACE},
         },
     ]
 
@@ -189,7 +190,7 @@ async def replies(stream: trio.SocketStream) -> list[dict]:
 def check(received: list[dict]) -> None:
     for reply in received:
         assert isinstance(reply["parameters"], dict)
-        assert reply.get("error") != f"{structs.INTERFACE}.InternalError"
+        assert reply.get("error") != f"{INTERFACE}.InternalError"
 
 
 async def all_at_once(path: Path, peers: list[Peer]) -> None:
@@ -204,8 +205,8 @@ async def all_at_once(path: Path, peers: list[Peer]) -> None:
 
 
 def failed_job(client: Client) -> str:
-    login = structs.Login("administrator", PASSWORD)
-    job = client.start([NODE], login=login, collection=structs.Collection(paths=("syslog/*",)))
+    login = Login("administrator", PASSWORD)
+    job = client.start([NODE], login=login, collection=Collection(paths=("syslog/*",)))
     assert client.wait(job.job_id).status == "failed"
     return job.job_id
 

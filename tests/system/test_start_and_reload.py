@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from cucmctl import CredentialNotFound, ProfileNotFound, ReloadFailed
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, Login
 from cucmd.service.log_limit import MOST_RECORDS
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import as_ended, start
@@ -166,12 +166,12 @@ def test_a_reload_uses_both_files_or_none(daemon: Daemon) -> None:
         with pytest.raises(ReloadFailed) as failed:
             client.reload()
         assert str(daemon.state / "known_hosts") in failed.value.parameters.reason
-        collection = structs.Collection(profile="new")
+        collection = Collection(profile="new")
         with pytest.raises(ProfileNotFound):
-            client.start(["192.0.2.1"], login=structs.Login("a", "b"), collection=collection)
+            client.start(["192.0.2.1"], login=Login("a", "b"), collection=collection)
         (daemon.state / "known_hosts").rmdir()
         assert client.reload().after_restart == ()
-        login = structs.Login(credential="none")
+        login = Login(credential="none")
         with pytest.raises(CredentialNotFound):  # the profile is known now
             client.start(["192.0.2.1"], login=login, collection=collection)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cucmd import paths
-from cucmd.job import MOST_GRACE
+from cucmd.job.timeouts import MOST_GRACE
 from cucmd.receiver.limits import MIB, ReceiverLimits
 from rig.others import why_not
 from rig.readable_python import readable_python

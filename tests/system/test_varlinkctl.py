@@ -237,9 +237,10 @@ def test_a_cluster_is_asked_and_commands_are_run_on_it(tmp_path: Path) -> None:
         (cluster,) = call("Clusters")["clusters"]
         assert (cluster["name"], cluster["nodes_total"]) == ("berlin", 1)
 
-        request = {"publisher": lab.nodes[0], "login": {"credential": "lab"}, "start_key": "d"}
-        job_id = call("Discover", **request)["job"]["job_id"]
-        assert call("Discover", **request)["job"]["job_id"] == job_id
+        request = {"nodes": lab.nodes[:1], "login": {"credential": "lab"}, "start_key": "d"}
+        request |= {"discovery": {}}
+        job_id = call("Start", **request)["job"]["job_id"]
+        assert call("Start", **request)["job"]["job_id"] == job_id
         assert ended(call, job_id)["status"] == "succeeded"
         found = closed(call, job_id)["nodes"][0]["found"]
         assert [member["node"] for member in found["members"]] == lab.nodes
@@ -249,9 +250,9 @@ def test_a_cluster_is_asked_and_commands_are_run_on_it(tmp_path: Path) -> None:
 
         commands = ["show status", "utils service list"]
         request = {"nodes": ["berlin"], "discovered": ["berlin"], "start_key": "r"}
-        request |= {"login": login, "commands": commands}
-        job_id = call("Run", **request)["job"]["job_id"]
-        assert call("Run", **request)["job"]["job_id"] == job_id
+        request |= {"login": login, "commands": {"lines": commands}}
+        job_id = call("Start", **request)["job"]["job_id"]
+        assert call("Start", **request)["job"]["job_id"] == job_id
         assert ended(call, job_id)["status"] == "succeeded"
         *printed, last = call.more("Output", job_id=job_id)
         assert last.get("output") is None
@@ -262,17 +263,21 @@ def test_a_cluster_is_asked_and_commands_are_run_on_it(tmp_path: Path) -> None:
         assert all(one["complete"] and one["parsed"] for one in whole)
         of_one = call.more("Output", job_id=job_id, nodes=lab.nodes[1:])
         assert {one["output"]["node"] for one in of_one[:-1]} == {lab.nodes[1]}
-        refused = call.error("Run", **{**request, "commands": ["utils system restart"]})
+        refused = call.error(
+            "Start", **{**request, "commands": {"lines": ["utils system restart"]}}
+        )
         assert "InvalidRequest" in refused
 
         request = {"nodes": ["berlin"], "discovered": ["berlin"], "start_key": "c"}
-        request |= {"login": login, "receiver": True}
-        job_id = call("Check", **request)["job"]["job_id"]
-        assert call("Check", **request)["job"]["job_id"] == job_id
+        request |= {"login": login, "check": {"receiver": True}}
+        job_id = call("Start", **request)["job"]["job_id"]
+        assert call("Start", **request)["job"]["job_id"] == job_id
         assert ended(call, job_id)["status"] == "succeeded"
         seen = [node["checked"] for node in closed(call, job_id)["nodes"]]
         assert [(one["host_key"], one["receiver"]) for one in seen] == [("known", "ok")] * 2
-        assert "InvalidRequest" in call.error("Check", **request, commands=["show status"])
+        assert "InvalidRequest" in call.error(
+            "Start", **request, commands={"lines": ["show status"]}
+        )
 
 
 @pytest.mark.long
@@ -280,17 +285,18 @@ def test_packets_are_captured_and_a_capture_is_stopped(daemon: Daemon) -> None:
     with running_lab(2, "--packets", "400") as lab:
         call = Varlinkctl(daemon)
         login = {"username": lab.username, "password": lab.password}
-        request = {"nodes": lab.nodes, "login": login, "port": 5060, "start_key": "c"}
-        job_id = call("Capture", **request, count=25, size=80)["job"]["job_id"]
-        assert call("Capture", **request, count=25, size=80)["job"]["job_id"] == job_id
+        request = {"nodes": lab.nodes, "login": login, "start_key": "c"}
+        request |= {"capture": {"port": 5060, "count": 25, "size": 80}}
+        job_id = call("Start", **request)["job"]["job_id"]
+        assert call("Start", **request)["job"]["job_id"] == job_id
         assert ended(call, job_id)["status"] == "succeeded"
         job = closed(call, job_id)
         assert job["kind"] == "capture"
         assert (job["capture"]["count"], job["capture"]["size"]) == (25, 80)
         assert [one["capture"]["packets"] for one in job["nodes"]] == [25, 25]
 
-        request = {**request, "start_key": "s", "duration": 600.0}
-        job_id = call("Capture", **request)["job"]["job_id"]
+        request = {**request, "start_key": "s", "capture": {"port": 5060, "duration": 600.0}}
+        job_id = call("Start", **request)["job"]["job_id"]
         wait_until(lambda: lab.report()["captures_now"] == 2)
         stopped = call("Stop", job_id=job_id, request_id="mine")
         assert (stopped["job"]["job_id"], stopped["request_id"]) == (job_id, "mine")
@@ -298,7 +304,9 @@ def test_packets_are_captured_and_a_capture_is_stopped(daemon: Daemon) -> None:
         job = closed(call, job_id)
         assert [one["capture"]["how"] for one in job["nodes"]] == ["stop", "stop"]
         assert "InvalidRequest" in call.error("Stop", job_id=job_id)
-        assert "InvalidRequest" in call.error("Capture", **{**request, "duration": 1201.0})
+        assert "InvalidRequest" in call.error(
+            "Start", **{**request, "capture": {"duration": 1201.0}}
+        )
 
 
 @pytest.mark.long

@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "api": {"cases", "config", "jobs", "plan", "protocol", "store", "varlink", "vos"},
     "protocol": set(),
-    "plan": {"config", "jobs", "node", "protocol", "store", "vos"},
+    "plan": {"config", "jobs", "node", "store", "vos"},
     "cases": {"store"},
     "jobs": {"cases", "config", "node", "store"},
     "work": {"node", "vos"},

@@ -24,7 +24,7 @@ from cucmctl.client.errors import (
     StorageFailed,
     UnknownTarget,
 )
-from cucmd.protocol.structs import Job
+from cucmd.protocol.jobs import Job
 
 DONE = 0
 FAILED = 1
@@ -60,8 +60,7 @@ _TYPED = {
     "discovered": "NODE",
     "job_id": "JOB",
     "node": "NODE",
-    "publisher": "PUBLISHER",
-    "commands": "COMMAND",
+    "commands.lines": "COMMAND",
     "older_than": "--older-than",
     "larger_than": "--larger-than",
     "labels": "KEY=VALUE",
@@ -75,7 +74,12 @@ _GIVE = {
     "collection": "give --profile or --path",
     "login": "give --password-file or --credential, or only --user to be asked for the password",
 }
-_SECTIONS = {"collection": "--{}", "login": "--{}", "timeouts": "--{}-timeout", "": "--{}"}
+_SECTIONS = {
+    **dict.fromkeys(("collection", "login", "capture", "check", ""), "--{}"),
+    "timeouts": "--{}-timeout",
+}
+# Members of a start that 0.1.0 does not know.
+_LATER = ("commands", "check", "capture", "discovery", "dry_run")
 
 
 def of_job(job: Job) -> int:
@@ -97,6 +101,8 @@ def complaint(error: ClientError) -> str:
     """The error in one line. A wrong field is named as the argument that was given."""
     if isinstance(error, InvalidRequest):
         part, reason = error.parameters.parameter, error.parameters.reason
+        if part in _LATER:
+            return f"the daemon knows no {part}; is it older than cucmctl? {reason}"
         if part in _GIVE:
             return f"{_GIVE[part]}: the {part} {reason}"
         return f"{_typed(part)}: {reason}"
@@ -111,7 +117,7 @@ def hint(error: ClientError) -> str | None:
 
 
 def _typed(parameter: str) -> str:
-    path = parameter.removeprefix("$.").partition("[")[0]
+    path = parameter.removeprefix("$.").removeprefix("dry_run.").partition("[")[0]
     section, _, name = path.rpartition(".")
     if path in _TYPED or section not in _SECTIONS:
         return _TYPED.get(path, path)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from cucmctl.client.client import Client
-from cucmd.protocol.structs import JobSummary
+from cucmd.protocol.jobs import JobSummary
 
 UNFINISHED: tuple[Literal["queued", "running"], ...] = ("queued", "running")
 # As many as the daemon lists at once.

@@ -1,9 +1,6 @@
 """The Python interface to the daemon, over its socket.
 
     client.py    `Client`: a method for each of the daemon's
-    command_calls.py  its methods about commands and captures on nodes
-    cluster_calls.py  its methods about clusters, profiles and credentials
-    check_calls.py  its method that checks nodes
     case_calls.py  its methods about what a job has collected
     calls.py     makes its calls, over one connection
     once.py      a call that is made again after a broken connection, with one effect

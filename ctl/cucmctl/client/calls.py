@@ -16,7 +16,7 @@ from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, ProtocolErr
 from cucmctl.client.once import Request, ask_once
 from cucmctl.client.wire import Call, Connection, Reply
 from cucmd.paths import socket_to_call
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import INTERFACE, Job, StartReply
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -71,10 +71,10 @@ class Calls:
         """
         return self._call(method, request, reply, self._deadline())
 
-    def _ask_once(self, method: str, request: Request) -> structs.Job:
+    def _ask_once(self, method: str, request: Request) -> Job:
         deadline = self._deadline()
         reply = ask_once(
-            lambda keyed: self._call(method, keyed, structs.StartReply, deadline), request, deadline
+            lambda keyed: self._call(method, keyed, StartReply, deadline), request, deadline
         )
         return reply.job
 
@@ -162,7 +162,7 @@ class Calls:
 
 
 def full_name(method: str) -> str:
-    return method if "." in method else f"{structs.INTERFACE}.{method}"
+    return method if "." in method else f"{INTERFACE}.{method}"
 
 
 def decoded(reply: Reply, kind: type[R]) -> R:

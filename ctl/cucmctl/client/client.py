@@ -1,6 +1,6 @@
 """`Client`: the daemon's methods as Python methods, blocking, over its Unix socket.
 
-The one rule: requests and replies are defined once, in `cucmd.protocol.structs`. Nothing is renamed
+Requests and replies are declared once, in `cucmd.job` and `cucmd.protocol`. Nothing is renamed
 here.
 """
 
@@ -9,17 +9,68 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from cucmctl.client.calls import dict_or_none, texts, texts_or_none
 from cucmctl.client.case_calls import CaseCalls
-from cucmctl.client.check_calls import CheckCalls
 from cucmctl.client.cluster import discover_first
-from cucmctl.client.cluster_calls import ClusterCalls
-from cucmctl.client.command_calls import CommandCalls
 from cucmctl.client.errors import ProtocolError
-from cucmd.protocol import structs
+from cucmd.job.asked import (
+    Asked,
+    Checks,
+    Collection,
+    Commands,
+    Discovery,
+    Files,
+    How,
+    Login,
+    Packets,
+    Timeouts,
+)
+from cucmd.protocol.cases import (
+    DeleteReply,
+    DeleteRequest,
+    PruneReply,
+    PruneRequest,
+)
+from cucmd.protocol.jobs import (
+    CancelReply,
+    CancelRequest,
+    Job,
+    JobReply,
+    JobStatus,
+    JobSummary,
+    LabelRequest,
+    ListReply,
+    ListRequest,
+    RetryRequest,
+    StatusRequest,
+    StopReply,
+    StopRequest,
+    WatchReply,
+    WatchRequest,
+    start_request,
+)
+from cucmd.protocol.knowledge import (
+    AddHostKeyRequest,
+    Cluster,
+    ClustersReply,
+    ClustersRequest,
+    Credential,
+    CredentialsReply,
+    ForgetHostKeyReply,
+    ForgetHostKeyRequest,
+    HostKey,
+    HostKeysReply,
+    ListHostKeysReply,
+    Profile,
+    ProfilesReply,
+    ProfilesRequest,
+    ReloadReply,
+)
 
 
-class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
+class Client(CaseCalls):
     """A connection to the daemon, opened by the first call and again after a restart of the daemon.
 
     socket   its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
@@ -30,89 +81,50 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
     several threads at once.
     """
 
+    # Jobs are begun
+
     def start(
         self,
         nodes: Sequence[str],
+        work: Asked | Collection | None = None,
         *,
-        login: structs.Login,
-        collection: structs.Collection,
-        timeouts: structs.Timeouts | None = None,
+        login: Login,
+        how: How | None = None,
+        collection: Collection | None = None,
+        timeouts: Timeouts | None = None,
         concurrency: int | None = None,
-        request_id: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        start_key: str | None = None,
-        try_all: bool = False,
-        discovered: Sequence[str] | None = None,
-        accept_nodes: bool = False,
-        only: Sequence[str] | None = None,
-        added_paths: Sequence[str] | None = None,
-        snapshot: bool | None = None,
-        dry_run: bool = False,
-        written_for: str | None = None,
-    ) -> structs.Job:
+    ) -> Job:
         """Starts a job. Returns once the daemon has it on disk; its nodes run on.
+
+        work   what is done on the nodes: a `Collection`, `Files`, `Estimate`, `Commands`, `Checks`,
+               `Packets` or `Discovery`
+        how    its timeouts, labels and so on
+        collection, timeouts, concurrency  as version 0.1.0 had them, in place of `work` and `how`
 
         If the connection breaks meanwhile, it is asked for again within `timeout` of the client:
         that makes no second job.
-        `request_id`: a text of yours for tracing; the daemon logs it and keeps it with the job.
-        `labels`: to find the job by. `start_key`: a call with a key of an earlier one of this user
-        gives the job that was started then; without it the call has a key of its own.
-        `try_all`: a login that two nodes have refused is tried on the others too.
-        `discovered`: those of `nodes`, clusters or nodes that were asked, that stand for what the
-        last discovery has found too. `accept_nodes`: a tied credential may be sent to what a node
-        has named to which it may be sent.
-        `only`: names of paths of the profile, such as "sdl"; the others are left out.
-        `added_paths`: collected beside those of the profile. A path may begin with its location, as
-        in "activelog/cm/trace".
-        `snapshot`: some commands are run at the end; `output` has what they print. None: as the
-        profile says.
-        `dry_run`: the nodes are asked for the `sizes`, and nothing is collected.
-        `written_for`: for how long one file of a path is written to, "6h" or "always": files that
-        have changed so long after the window are collected too. None: as the profile says of each
-        path, else an hour.
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
         """
-        chosen = texts("nodes", nodes)
-        if collection.paths is not None:
-            texts("collection.paths", collection.paths)
-        request = structs.StartRequest(
-            chosen,
-            login,
-            collection,
-            timeouts,
-            concurrency,
-            request_id,
-            dict_or_none(labels),
-            start_key,
-            try_all or None,
-            texts_or_none("discovered", discovered),
-            accept_nodes or None,
-            texts_or_none("only", only),
-            texts_or_none("added_paths", added_paths),
-            snapshot,
-            dry_run or None,
-            written_for,
-        )
-        return self._ask_once("Start", request)
+        what = _one_of(work, collection)
+        how = how or How()
+        if timeouts is not None:
+            how = replace(how, timeouts=timeouts)
+        if concurrency is not None:
+            how = replace(how, concurrency=concurrency)
+        if isinstance(what, Files) and what.collection.paths is not None:
+            texts("collection.paths", what.collection.paths)
+        return self._ask_once("Start", start_request(texts("nodes", nodes), login, what, how))
 
     def start_cluster(
         self,
         cluster: str,
+        work: Asked | Collection,
         *,
-        login: structs.Login,
-        collection: structs.Collection,
-        timeouts: structs.Timeouts | None = None,
-        concurrency: int | None = None,
-        labels: Mapping[str, str] | None = None,
-        accept_nodes: bool = False,
-        only: Sequence[str] | None = None,
-        added_paths: Sequence[str] | None = None,
-        snapshot: bool | None = None,
-        dry_run: bool = False,
-        written_for: str | None = None,
+        login: Login,
+        how: How | None = None,
         tell: Callable[[str], None] = lambda text: None,
-    ) -> structs.Job:
+    ) -> Job:
         """Asks a cluster of the configuration, or a node, for the nodes of its cluster, and starts
         a job on all of them: `discover`, `wait` and `start`. Blocks until the node has answered.
 
@@ -120,60 +132,62 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
         and with which nodes are new or gone. The others: as for `start`.
         Raises as these do, and `DiscoveryFailed`.
         """
-        discover_first(self, cluster, login=login, timeouts=timeouts, tell=tell)
-        return self.start(
-            [cluster],
-            login=login,
-            collection=collection,
-            timeouts=timeouts,
-            concurrency=concurrency,
-            labels=labels,
-            discovered=[cluster],
-            accept_nodes=accept_nodes,
-            only=only,
-            added_paths=added_paths,
-            snapshot=snapshot,
-            dry_run=dry_run,
-            written_for=written_for,
-        )
+        how = how or How()
+        discover_first(self, cluster, login=login, timeouts=how.timeouts, tell=tell)
+        how = replace(how, discovered=(cluster,))
+        return self.start([cluster], work, login=login, how=how)
 
-    def run_cluster(
+    # Short forms of `start`, one for each kind of work
+
+    def collect(
+        self, nodes: Sequence[str], collection: Collection, *, login: Login, how: How | None = None
+    ) -> Job:
+        """Collects files."""
+        return self.start(nodes, collection, login=login, how=how)
+
+    def run(
+        self, nodes: Sequence[str], commands: Sequence[str], *, login: Login, how: How | None = None
+    ) -> Job:
+        """Runs commands that only read, such as "show status"; `output` has what they print."""
+        work = Commands(texts("commands", commands))
+        return self.start(nodes, work, login=login, how=how)
+
+    def check(
         self,
-        cluster: str,
-        commands: Sequence[str],
+        nodes: Sequence[str],
         *,
-        login: structs.Login,
-        timeouts: structs.Timeouts | None = None,
-        concurrency: int | None = None,
-        labels: Mapping[str, str] | None = None,
-        try_all: bool = False,
-        accept_nodes: bool = False,
-        tell: Callable[[str], None] = lambda text: None,
-    ) -> structs.Job:
-        """As `start_cluster`, for commands: `discover`, `wait` and `run`."""
-        discover_first(self, cluster, login=login, timeouts=timeouts, tell=tell)
-        return self.run(
-            [cluster],
-            commands,
-            login=login,
-            timeouts=timeouts,
-            concurrency=concurrency,
-            labels=labels,
-            try_all=try_all,
-            discovered=[cluster],
-            accept_nodes=accept_nodes,
-        )
+        login: Login,
+        receiver: bool = False,
+        how: How | None = None,
+    ) -> Job:
+        """Looks whether a collection can be expected to work; each node has what was `checked`."""
+        return self.start(nodes, Checks(receiver or None), login=login, how=how)
+
+    def capture(
+        self,
+        nodes: Sequence[str],
+        packets: Packets | None = None,
+        *,
+        login: Login,
+        how: How | None = None,
+    ) -> Job:
+        """Captures packets on all nodes at the same time; `stop` ends it early."""
+        return self.start(nodes, packets or Packets(), login=login, how=how)
+
+    def discover(self, publisher: str, *, login: Login, how: How | None = None) -> Job:
+        """Asks a node, or the publisher of a cluster, which nodes it has: `found` of the node."""
+        return self.start([publisher], Discovery(), login=login, how=how)
 
     def retry(
         self,
         job_id: str,
         nodes: Sequence[str] | None = None,
         *,
-        login: structs.Login | None = None,
+        login: Login | None = None,
         request_id: str | None = None,
         start_key: str | None = None,
         try_all: bool = False,
-    ) -> structs.Job:
+    ) -> Job:
         """Tries nodes of a closed job again, in the same job: `nodes`, or all that have not
         succeeded. Returns once that is on disk; they run on.
 
@@ -182,47 +196,43 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, and as `start` does.
         """
         chosen = texts_or_none("nodes", nodes)
-        request = structs.RetryRequest(
-            job_id, chosen, login, request_id, start_key, try_all or None
-        )
+        request = RetryRequest(job_id, chosen, login, request_id, start_key, try_all or None)
         return self._ask_once("Retry", request)
 
-    def status(self, job_id: str) -> structs.Job:
+    def status(self, job_id: str) -> Job:
         """The job as it is now. `job_id` may be any unambiguous prefix of 4 characters or more.
 
         Raises `JobNotFound`.
         """
-        return self.call("Status", structs.StatusRequest(job_id), structs.JobReply).job
+        return self.call("Status", StatusRequest(job_id), JobReply).job
 
     def list(
         self,
         *,
-        status: structs.JobStatus | None = None,
+        status: JobStatus | None = None,
         limit: int | None = None,
         labels: Mapping[str, str] | None = None,
         target: str | None = None,
         since: str | None = None,
         before: str | None = None,
         kind: str | None = None,
-    ) -> tuple[structs.JobSummary, ...]:
+    ) -> tuple[JobSummary, ...]:
         """The newest jobs, newest first; only those that fit everything given.
 
         `labels`: all of them. `target`: a name that the job was started with, or a node.
         `since`: created then or later, RFC 3339. `before`: older than the job of this id.
         `kind`: what they do, such as "collect".
         """
-        request = structs.ListRequest(
-            status, limit, dict_or_none(labels), target, since, before, kind
-        )
+        request = ListRequest(status, limit, dict_or_none(labels), target, since, before, kind)
         return self.list_page(request).jobs
 
-    def list_page(self, request: structs.ListRequest) -> structs.ListReply:
+    def list_page(self, request: ListRequest) -> ListReply:
         """As `list`, with how many older jobs there are."""
-        return self.call("List", request, structs.ListReply)
+        return self.call("List", request, ListReply)
 
     def cancel(
         self, job_id: str, nodes: Sequence[str] | None = None, *, request_id: str | None = None
-    ) -> structs.CancelReply:
+    ) -> CancelReply:
         """Cancels a job, or only `nodes` of it. Returns once the cancel has happened and is on
         disk.
 
@@ -231,24 +241,31 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
         Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
         """
         chosen = texts_or_none("nodes", nodes)
-        request = structs.CancelRequest(job_id, chosen, request_id)
-        return self.call("Cancel", request, structs.CancelReply)
+        request = CancelRequest(job_id, chosen, request_id)
+        return self.call("Cancel", request, CancelReply)
 
-    def label(self, job_id: str, labels: Mapping[str, str]) -> structs.Job:
+    def stop(self, job_id: str, *, request_id: str | None = None) -> StopReply:
+        """Ends the packet capture of a job on all of its nodes now; its files are collected then.
+
+        Raises `JobNotFound`; `InvalidRequest` of `job_id` if it does not capture.
+        """
+        return self.call("Stop", StopRequest(job_id, request_id), StopReply)
+
+    def label(self, job_id: str, labels: Mapping[str, str]) -> Job:
         """Adds labels to a job, or changes them; an empty value removes one. Returns the job.
 
         Raises `JobNotFound`, `InvalidRequest`.
         """
-        return self.call("Label", structs.LabelRequest(job_id, dict(labels)), structs.JobReply).job
+        return self.call("Label", LabelRequest(job_id, dict(labels)), JobReply).job
 
-    def delete(self, job_id: str, *, files_only: bool = False) -> structs.DeleteReply:
+    def delete(self, job_id: str, *, files_only: bool = False) -> DeleteReply:
         """Deletes a closed job with everything that it collected; with `files_only` its record
         stays. Returns once that is done, however long it takes. The reply has the job as it was.
 
         Raises `JobNotFound`, `JobBusy`, `StorageFailed`.
         """
-        request = structs.DeleteRequest(job_id, files_only or None)
-        return self._call("Delete", request, structs.DeleteReply, None)
+        request = DeleteRequest(job_id, files_only or None)
+        return self._call("Delete", request, DeleteReply, None)
 
     def prune(
         self,
@@ -258,7 +275,7 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
         larger_than: int | None = None,
         labels: Mapping[str, str] | None = None,
         dry_run: bool = False,
-    ) -> structs.PruneReply:
+    ) -> PruneReply:
         """Deletes closed jobs of which all that is given is true, but none with the label `keep`.
 
         They ended longer ago than `older_than` ("30d"); `keep` newer ones with these labels stay;
@@ -267,8 +284,8 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
         Raises `InvalidRequest`.
         """
         chosen = dict_or_none(labels)
-        request = structs.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
-        return self._call("Prune", request, structs.PruneReply, None)
+        request = PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
+        return self._call("Prune", request, PruneReply, None)
 
     def watch(
         self,
@@ -277,7 +294,7 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
         timeout: float | None = None,
         changes: bool = False,
         answer_within: float | None = None,
-    ) -> Iterator[structs.WatchReply]:
+    ) -> Iterator[WatchReply]:
         """The state as it is now, then every change, until the job ends. All jobs: without end.
 
         With `changes` the replies after the first have `change`, the nodes that differ, and not the
@@ -297,12 +314,12 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
         first = deadline
         if answer_within is not None and (timeout is None or answer_within < timeout):
             first = now + answer_within
-        request = structs.WatchRequest(job_id, changes or None)
-        yield from self._replies("Watch", request, structs.WatchReply, deadline, first)
+        request = WatchRequest(job_id, changes or None)
+        yield from self._replies("Watch", request, WatchReply, deadline, first)
 
     def wait(
         self, job_id: str, *, timeout: float | None = None, reconnect: float | None = None
-    ) -> structs.Job:
+    ) -> Job:
         """Waits until the job has ended, without polling. Returns it. Raises as `watch` does.
 
         It goes on after a restart of the daemon, if that is back within `reconnect` seconds; None:
@@ -311,33 +328,65 @@ class Client(CaseCalls, CheckCalls, CommandCalls, ClusterCalls):
         from cucmctl.client.reconnect import DEFAULT, Told, watch  # noqa: PLC0415  # only to wait
 
         wait = DEFAULT if reconnect is None else reconnect
-        job: structs.Job | None = None
+        job: Job | None = None
         for change in watch(self, job_id, Told(), timeout=timeout, reconnect=wait):
             job = change.job or job
         if job is None or job.status in ("queued", "running"):
             raise ProtocolError(f"the watch of job {job_id} ended before the job did")
         return job
 
-    def host_keys(self) -> tuple[structs.HostKey, ...]:
-        """The host keys of nodes that the daemon knows."""
-        return self.call("ListHostKeys", {}, structs.ListHostKeysReply).host_keys
+    def clusters(self, name: str | None = None) -> tuple[Cluster, ...]:
+        """The clusters that the daemon knows, by the configuration or by a discovery.
 
-    def add_host_key(self, node: str, key: str | None = None) -> tuple[structs.HostKey, ...]:
+        With a `name`, of a cluster or of a node, those that it fits, with their nodes.
+        """
+        found: list[Cluster] = []
+        after: str | None = None
+        while True:
+            reply = self.call("Clusters", ClustersRequest(name, after), ClustersReply)
+            found += reply.clusters
+            after = reply.next
+            if after is None:
+                return tuple(found)
+
+    def profiles(self, name: str | None = None) -> tuple[Profile, ...]:
+        """The profiles, or the one of that name. Raises `ProfileNotFound`."""
+        request = ProfilesRequest(name)
+        return self.call("Profiles", request, ProfilesReply).profiles
+
+    def credentials(self) -> tuple[Credential, ...]:
+        """The names of the logins that the daemon was given. For operators."""
+        return self.call("Credentials", {}, CredentialsReply).credentials
+
+    def host_keys(self) -> tuple[HostKey, ...]:
+        """The host keys of nodes that the daemon knows."""
+        return self.call("ListHostKeys", {}, ListHostKeysReply).host_keys
+
+    def add_host_key(self, node: str, key: str | None = None) -> tuple[HostKey, ...]:
         """Adds a host key of `node`, as `ssh-rsa AAAA...`; without `key`, those that it shows now.
 
         Returns all known keys of the node. Raises `InvalidRequest`, `ScanFailed`.
         """
-        request = structs.AddHostKeyRequest(node, key)
-        return self.call("AddHostKey", request, structs.HostKeysReply).host_keys
+        request = AddHostKeyRequest(node, key)
+        return self.call("AddHostKey", request, HostKeysReply).host_keys
 
-    def forget_host_key(self, node: str) -> structs.ForgetHostKeyReply:
+    def forget_host_key(self, node: str) -> ForgetHostKeyReply:
         """Removes the host keys of `node`. The reply says how many there were."""
-        request = structs.ForgetHostKeyRequest(node)
-        return self.call("ForgetHostKey", request, structs.ForgetHostKeyReply)
+        request = ForgetHostKeyRequest(node)
+        return self.call("ForgetHostKey", request, ForgetHostKeyReply)
 
-    def reload(self) -> structs.ReloadReply:
+    def reload(self) -> ReloadReply:
         """Has the daemon read its configuration and the known host keys again.
 
         The reply names the changed settings that only a restart applies. Raises `ReloadFailed`.
         """
-        return self.call("Reload", {}, structs.ReloadReply)
+        return self.call("Reload", {}, ReloadReply)
+
+
+def _one_of(work: Asked | Collection | None, collection: Collection | None) -> Asked:
+    """Raises `TypeError` unless there is exactly one of them."""
+    given = [one for one in (work, collection) if one is not None]
+    if len(given) != 1:
+        raise TypeError(f"start takes one of work and collection; {len(given)} were given")
+    what = given[0]
+    return Files(what) if isinstance(what, Collection) else what

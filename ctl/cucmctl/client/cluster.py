@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from cucmctl.client.errors import DiscoveryFailed
-from cucmd.protocol.structs import Job, Login, Timeouts
+from cucmd.job.asked import How, Login, Timeouts
+from cucmd.protocol.jobs import Job
 
 if TYPE_CHECKING:
-    from cucmd.protocol.structs_clusters import Cluster
+    from cucmd.protocol.knowledge import Cluster
 
 # Codes of a failure after which another node may answer. Nothing was refused.
 NO_ANSWER = frozenset(
@@ -33,9 +34,7 @@ Tell = Callable[[str], None]
 class Asking(Protocol):
     """What is needed of a `Client`, which uses this file itself."""
 
-    def discover(
-        self, publisher: str, *, login: Login, timeouts: Timeouts | None = None
-    ) -> Job: ...
+    def discover(self, publisher: str, *, login: Login, how: How | None = None) -> Job: ...
 
     def wait(self, job_id: str) -> Job: ...
 
@@ -61,7 +60,7 @@ def discover_first(
     Raises `DiscoveryFailed`, and what `discover` and `wait` do.
     """
     before = last_named(client, name)
-    begun = client.discover(name, login=login, timeouts=_of_discovery(timeouts))
+    begun = client.discover(name, login=login, how=How(timeouts=_of_discovery(timeouts)))
     job = client.wait(begun.job_id) if wait is None else wait(begun)
     if job.status == "succeeded":
         after = last_named(client, name)

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from cucmd.protocol import error_structs, structs
+from cucmd.protocol import errors as wire_errors
+from cucmd.protocol.jobs import INTERFACE, Job
 
 # Characters of a job's id that may stand for it; the daemon wants as many.
 SHORTEST_PREFIX = 4
@@ -41,7 +42,7 @@ class ProtocolError(ClientError):
 class DiscoveryFailed(ClientError):
     """A cluster was to be asked for its nodes, and was not. `job` is the discovery."""
 
-    def __init__(self, job: structs.Job) -> None:
+    def __init__(self, job: Job) -> None:
         self.job = job
         node = job.nodes[0]
         why = node.error or f"the discovery ended {job.status}"
@@ -77,8 +78,8 @@ class Refused(ClientError):
 
 
 class JobNotFound(Refused):
-    struct = error_structs.JobNotFound
-    parameters: error_structs.JobNotFound
+    struct = wire_errors.JobNotFound
+    parameters: wire_errors.JobNotFound
 
     def __str__(self) -> str:
         name = self.parameters.job_id
@@ -91,16 +92,16 @@ class JobNotFound(Refused):
 class JobBusy(Refused):
     """The job still runs, or another call reads or changes it."""
 
-    struct = error_structs.JobBusy
-    parameters: error_structs.JobBusy
+    struct = wire_errors.JobBusy
+    parameters: wire_errors.JobBusy
 
     def __str__(self) -> str:
         return f"job {self.parameters.job_id}: {self.parameters.reason}; try later"
 
 
 class NodeNotFound(Refused):
-    struct = error_structs.NodeNotFound
-    parameters: error_structs.NodeNotFound
+    struct = wire_errors.NodeNotFound
+    parameters: wire_errors.NodeNotFound
 
     def __str__(self) -> str:
         job, node = self.parameters.job_id, self.parameters.node
@@ -111,8 +112,8 @@ class NodeNotFound(Refused):
 class ProfileNotFound(Refused):
     """`hint`: what may have been meant, as the end of the message."""
 
-    struct = error_structs.ProfileNotFound
-    parameters: error_structs.ProfileNotFound
+    struct = wire_errors.ProfileNotFound
+    parameters: wire_errors.ProfileNotFound
     hint = ""
 
     def __str__(self) -> str:
@@ -123,8 +124,8 @@ class CredentialNotFound(Refused):
     """`hint`: what may have been meant, as the end of the message."""
 
     hint = ""
-    struct = error_structs.CredentialNotFound
-    parameters: error_structs.CredentialNotFound
+    struct = wire_errors.CredentialNotFound
+    parameters: wire_errors.CredentialNotFound
 
     def __str__(self) -> str:
         given = self.parameters
@@ -137,16 +138,16 @@ class CredentialNotFound(Refused):
 class InvalidRequest(Refused):
     """A field of the request is wrong: `parameter` is its path, `reason` says what is expected."""
 
-    struct = error_structs.InvalidRequest
-    parameters: error_structs.InvalidRequest
+    struct = wire_errors.InvalidRequest
+    parameters: wire_errors.InvalidRequest
 
     def __str__(self) -> str:
         return f"{self.parameters.parameter}: {self.parameters.reason}"
 
 
 class LimitReached(Refused):
-    struct = error_structs.LimitReached
-    parameters: error_structs.LimitReached
+    struct = wire_errors.LimitReached
+    parameters: wire_errors.LimitReached
 
     def __str__(self) -> str:
         maximum = self.parameters.maximum
@@ -154,8 +155,8 @@ class LimitReached(Refused):
 
 
 class ShuttingDown(Refused):
-    struct = error_structs.ShuttingDown
-    parameters: error_structs.ShuttingDown
+    struct = wire_errors.ShuttingDown
+    parameters: wire_errors.ShuttingDown
 
     def __str__(self) -> str:
         return "the daemon is shutting down; try later"
@@ -167,8 +168,8 @@ class StorageFailed(Refused):
     A cancel has happened in spite of it. It is stored once the disk has space.
     """
 
-    struct = error_structs.StorageFailed
-    parameters: error_structs.StorageFailed
+    struct = wire_errors.StorageFailed
+    parameters: wire_errors.StorageFailed
 
     def __str__(self) -> str:
         return f"the daemon cannot store or read that now: {self.parameters.reason}"
@@ -177,8 +178,8 @@ class StorageFailed(Refused):
 class ScanFailed(Refused):
     """A node could not be asked for its host keys."""
 
-    struct = error_structs.ScanFailed
-    parameters: error_structs.ScanFailed
+    struct = wire_errors.ScanFailed
+    parameters: wire_errors.ScanFailed
 
     def __str__(self) -> str:
         return f"{self.parameters.node}: {self.parameters.failure.message}"
@@ -187,8 +188,8 @@ class ScanFailed(Refused):
 class ReloadFailed(Refused):
     """The daemon cannot use the files that it was to read again. It goes on with the old ones."""
 
-    struct = error_structs.ReloadFailed
-    parameters: error_structs.ReloadFailed
+    struct = wire_errors.ReloadFailed
+    parameters: wire_errors.ReloadFailed
 
     def __str__(self) -> str:
         return f"not reloaded: {self.parameters.reason}"
@@ -197,8 +198,8 @@ class ReloadFailed(Refused):
 class InternalError(Refused):
     """A defect of the daemon; the call may have had an effect."""
 
-    struct = error_structs.InternalError
-    parameters: error_structs.InternalError
+    struct = wire_errors.InternalError
+    parameters: wire_errors.InternalError
 
     def __str__(self) -> str:
         return "a defect of the daemon; its log has the details"
@@ -271,7 +272,7 @@ def _who_has_access(path: str) -> str:
 
 _BY_NAME: dict[str, type[Refused]] = {
     **{
-        f"{structs.INTERFACE}.{error.__name__}": error
+        f"{INTERFACE}.{error.__name__}": error
         for error in (
             JobNotFound,
             JobBusy,
@@ -308,7 +309,7 @@ def not_utf8(parameter: str) -> InvalidRequest:
 
 def _invalid(parameter: str, reason: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{structs.INTERFACE}.InvalidRequest", error_structs.InvalidRequest(parameter, reason)
+        f"{INTERFACE}.InvalidRequest", wire_errors.InvalidRequest(parameter, reason)
     )
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from cucmctl.client.errors import JobNotFound
-from cucmd.protocol.structs import Job, JobChange, JobSummary, ListReply, ListRequest, WatchReply
+from cucmd.protocol.jobs import Job, JobChange, JobSummary, ListReply, ListRequest, WatchReply
 
 Event = dict[str, object]
 

@@ -9,7 +9,7 @@ import time
 
 from cucmctl.client.errors import DaemonUnavailable
 from cucmctl.client.wire import Connection
-from cucmd.protocol import structs
+from cucmd.protocol.cases import ExportReply
 
 
 class Export:
@@ -21,7 +21,7 @@ class Export:
 
     SILENCE = 60.0
 
-    def __init__(self, connection: Connection, reply: structs.ExportReply) -> None:
+    def __init__(self, connection: Connection, reply: ExportReply) -> None:
         self.reply = reply
         self.left = reply.length
         self._connection = connection

@@ -21,20 +21,9 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, InvalidRequest, ShuttingDown
-from cucmd.protocol.structs import RetryRequest, StartRequest
-from cucmd.protocol.structs_check import CheckRequest
-from cucmd.protocol.structs_clusters import DiscoverRequest
-from cucmd.protocol.structs_commands import CaptureRequest, RunRequest
+from cucmd.protocol.jobs import RetryRequest, StartRequest
 
-Request = TypeVar(
-    "Request",
-    StartRequest,
-    RetryRequest,
-    DiscoverRequest,
-    RunRequest,
-    CheckRequest,
-    CaptureRequest,
-)
+Request = TypeVar("Request", StartRequest, RetryRequest)
 R = TypeVar("R")
 
 # Seconds between two calls while the daemon is away.

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
 from cucmctl.client.errors import DaemonUnavailable, ShuttingDown
-from cucmd.protocol.structs import WatchReply
+from cucmd.protocol.jobs import WatchReply
 
 # Seconds within which the daemon must be back, where nothing else is said.
 DEFAULT = 60.0

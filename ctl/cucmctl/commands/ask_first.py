@@ -16,7 +16,8 @@ from cucmctl.client.reconnect import watch
 from cucmctl.commands import lookup
 from cucmctl.commands.follow import report_job_goes_on
 from cucmctl.text.views import View
-from cucmd.protocol.structs import Job, Login, Timeouts
+from cucmd.job.asked import Login, Timeouts
+from cucmd.protocol.jobs import Job
 
 
 class AskingInterrupted(KeyboardInterrupt):

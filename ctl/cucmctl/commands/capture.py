@@ -19,8 +19,8 @@ from cucmctl.commands.begin import (
     add_stay_options,
     add_try_all,
 )
-from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
-from cucmd.protocol.structs import Job
+from cucmctl.commands.on_nodes import begin_on_nodes
+from cucmd.job.asked import Packets
 
 _DURATION = re.compile(r"(?:(\d{1,5})m)?(?:(\d{1,5}(?:\.\d{1,3})?)s?)?", re.ASCII)
 
@@ -82,20 +82,16 @@ def _arguments(parser: VerbParser) -> None:
 def _capture(arguments: argparse.Namespace) -> int:
     check_targets(arguments, "TARGET (see cucmctl capture --help)")
 
-    def call(client: Client, targets: list[str], how: OnNodes) -> Job:
-        return client.capture(
-            targets,
-            interface=arguments.interface,
-            host=arguments.host,
-            port=arguments.port,
-            count=arguments.count,
-            size=arguments.size,
-            duration=arguments.duration,
-            delete=arguments.delete,
-            **how,
-        )
-
-    return begin_on_nodes(arguments, "capture", COLLECTING, call)
+    packets = Packets(
+        interface=arguments.interface,
+        host=arguments.host,
+        port=arguments.port,
+        count=arguments.count,
+        size=arguments.size,
+        duration=arguments.duration,
+        delete=arguments.delete or None,
+    )
+    return begin_on_nodes(arguments, "capture", COLLECTING, packets)
 
 
 def _stop_arguments(parser: argparse.ArgumentParser) -> None:

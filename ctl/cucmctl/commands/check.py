@@ -14,11 +14,12 @@ from cucmctl.client.client import Client
 from cucmctl.commands.ask_first import add_cluster_of, check_targets
 from cucmctl.commands.begin import add_how, add_login_options, add_try_all
 from cucmctl.commands.follow import add_reconnect, follow
-from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
+from cucmctl.commands.on_nodes import begin_on_nodes
 from cucmctl.text import checked, render
 from cucmctl.text.remarks import remarks
 from cucmctl.text.views import Silent
-from cucmd.protocol.structs import Job
+from cucmd.job.asked import Checks
+from cucmd.protocol.jobs import Job
 
 TIMEOUTS = {
     "connect": "to reach a node",
@@ -52,10 +53,9 @@ def _arguments(parser: VerbParser) -> None:
 def _check(arguments: argparse.Namespace) -> int:
     check_targets(arguments, "TARGET (see cucmctl check --help)")
 
-    def call(client: Client, targets: list[str], how: OnNodes) -> Job:
-        return client.check(targets, receiver=arguments.receiver, **how)
-
-    return begin_on_nodes(arguments, "check", TIMEOUTS, call, stay=_stay)
+    return begin_on_nodes(
+        arguments, "check", TIMEOUTS, Checks(arguments.receiver or None), stay=_stay
+    )
 
 
 def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:

@@ -23,7 +23,8 @@ from cucmctl.cli.options import (
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError, StorageFailed
 from cucmctl.text import job_list, render
-from cucmd.protocol.structs import DeleteReply, Job, JobSummary
+from cucmd.protocol.cases import DeleteReply
+from cucmd.protocol.jobs import Job, JobSummary
 
 
 def _delete_arguments(parser: argparse.ArgumentParser) -> None:

@@ -30,8 +30,9 @@ from cucmctl.commands.login import check_user, login_of
 from cucmctl.text import found, render
 from cucmctl.text.remarks import remarks
 from cucmctl.text.views import Silent
-from cucmd.protocol.structs import Job, Node
-from cucmd.protocol.structs_clusters import Cluster
+from cucmd.job.asked import How
+from cucmd.protocol.jobs import Job, Node
+from cucmd.protocol.knowledge import Cluster
 
 TIMEOUTS = {
     "connect": "to reach the node",
@@ -92,8 +93,7 @@ def _discover(arguments: argparse.Namespace) -> int:
             lambda login: client.discover(
                 arguments.publisher,
                 login=login,
-                timeouts=timeouts_of(arguments, TIMEOUTS),
-                labels=labels or None,
+                how=How(timeouts=timeouts_of(arguments, TIMEOUTS), labels=labels or None),
             ),
             stay=partial(_stay, before),
         )

@@ -14,7 +14,7 @@ from cucmctl.commands.follow import follow
 from cucmctl.text import render
 from cucmctl.text.remarks import remarks
 from cucmctl.text.views import Silent
-from cucmd.protocol.structs import Job
+from cucmd.protocol.jobs import Job
 
 
 def stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:

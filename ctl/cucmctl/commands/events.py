@@ -17,7 +17,7 @@ from cucmctl.client.events import Events
 from cucmctl.client.reconnect import watch
 from cucmctl.commands.follow import add_reconnect
 from cucmctl.text.views import View
-from cucmd.protocol.structs import WatchReply
+from cucmd.protocol.jobs import WatchReply
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

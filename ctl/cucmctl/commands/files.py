@@ -12,7 +12,7 @@ from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Command, job_id
 from cucmctl.client.client import Client
 from cucmctl.text import remarks, render
-from cucmd.protocol.structs import File
+from cucmd.protocol.cases import File
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ from cucmctl.client.errors import DaemonUnavailable, ProtocolError, ShuttingDown
 from cucmctl.client.reconnect import DEFAULT, watch
 from cucmctl.text import render
 from cucmctl.text.views import JsonLines, Lines, Silent, View
-from cucmd.protocol.structs import DEFAULT_LIMIT, Job, WatchReply
+from cucmd.protocol.jobs import DEFAULT_LIMIT, Job, WatchReply
 
 
 def _watch_arguments(parser: argparse.ArgumentParser) -> None:

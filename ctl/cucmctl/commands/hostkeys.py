@@ -13,7 +13,7 @@ from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Command, UsageError
 from cucmctl.client.client import Client
 from cucmctl.text.table import table
-from cucmd.protocol.structs import HostKey
+from cucmd.protocol.knowledge import HostKey
 
 ACTIONS = ("list", "add", "forget")
 

@@ -17,7 +17,7 @@ from cucmctl.client.errors import ProfileNotFound
 from cucmctl.text import render
 from cucmctl.text.names import mark
 from cucmctl.text.table import table
-from cucmd.protocol.structs_clusters import Cluster, ClusterNode, Credential, Profile
+from cucmd.protocol.knowledge import Cluster, ClusterNode, Credential, Profile
 
 
 def _clusters_arguments(parser: argparse.ArgumentParser) -> None:

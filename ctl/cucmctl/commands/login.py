@@ -9,7 +9,7 @@ import argparse
 
 from cucmctl.cli import password
 from cucmctl.cli.options import UsageError
-from cucmd.protocol.structs import Login
+from cucmd.job.asked import Login
 
 
 def check_user(arguments: argparse.Namespace) -> None:

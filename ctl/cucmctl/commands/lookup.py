@@ -20,8 +20,9 @@ from cucmctl.client.errors import (
     StorageFailed,
     UnknownTarget,
 )
-from cucmd.protocol import error_structs, structs
-from cucmd.protocol.structs_clusters import Cluster
+from cucmd.protocol import errors as wire_errors
+from cucmd.protocol.jobs import INTERFACE
+from cucmd.protocol.knowledge import Cluster
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def check_profile(client: Client, name: str | None) -> None:
     with _if_it_can_answer():
         known = [profile.name for profile in client.profiles()]
         if name not in known:
-            error = ProfileNotFound(_full("ProfileNotFound"), error_structs.ProfileNotFound(name))
+            error = ProfileNotFound(_full("ProfileNotFound"), wire_errors.ProfileNotFound(name))
             error.hint = near.hint(name, known)
             raise error
 
@@ -49,14 +50,14 @@ def check_credential(client: Client, name: str | None) -> None:
     with _if_it_can_answer():
         known = [credential.name for credential in client.credentials()]
         if name not in known:
-            given = error_structs.CredentialNotFound(name)
+            given = wire_errors.CredentialNotFound(name)
             error = CredentialNotFound(_full("CredentialNotFound"), given)
             error.hint = near.hint(name, known)
             raise error
 
 
 def _full(error: str) -> str:
-    return f"{structs.INTERFACE}.{error}"
+    return f"{INTERFACE}.{error}"
 
 
 def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:

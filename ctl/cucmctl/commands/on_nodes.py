@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TypedDict
 
 from cucmctl.cli.options import labels_of
 from cucmctl.client.client import Client
@@ -25,26 +24,15 @@ from cucmctl.commands import lookup
 from cucmctl.commands.ask_first import ask_first, targets_of
 from cucmctl.commands.begin import Stay, begin, timeouts_of
 from cucmctl.commands.login import check_user, login_of
-from cucmd.protocol.structs import Job, Login, Timeouts
-
-
-class OnNodes(TypedDict):
-    """The arguments that every method of `Client` has that starts a job on nodes."""
-
-    login: Login
-    timeouts: Timeouts | None
-    concurrency: int | None
-    labels: dict[str, str] | None
-    try_all: bool
-    discovered: list[str] | None
-    accept_nodes: bool
+from cucmd.job.asked import Asked, How, Login
+from cucmd.protocol.jobs import Job
 
 
 def begin_on_nodes(
     arguments: argparse.Namespace,
     verb: str,
     timeouts: Iterable[str],
-    call: Callable[[Client, list[str], OnNodes], Job],
+    work: Asked,
     *,
     check: Callable[[Client], None] = lambda client: None,
     check_early: Callable[[], None] = lambda: None,
@@ -54,7 +42,7 @@ def begin_on_nodes(
     exit code.
 
     timeouts     the names of those that the verb has
-    call         starts the job on these names; `OnNodes` are its other arguments
+    work         what is done on the nodes
     check        looks at what only this verb has, before the password is asked for
     check_early  looks at what the daemon would refuse, where somebody is asked for a password, or a
                  node for its cluster, before the daemon is
@@ -72,15 +60,14 @@ def begin_on_nodes(
 
         def start(login: Login) -> Job:
             ask_first(client, discovered, login, given, reconnect=arguments.reconnect)
-            how = OnNodes(
-                login=login,
+            how = How(
                 timeouts=given,
                 concurrency=arguments.concurrency,
                 labels=labels or None,
-                try_all=arguments.try_all,
-                discovered=discovered or None,
-                accept_nodes=arguments.accept_nodes,
+                try_all=arguments.try_all or None,
+                discovered=tuple(discovered) or None,
+                accept_nodes=arguments.accept_nodes or None,
             )
-            return call(client, targets, how)
+            return client.start(targets, work, login=login, how=how)
 
         return begin(client, arguments, partial(login_of, arguments), start, stay=stay)

@@ -23,8 +23,8 @@ from cucmctl.client.reconnect import again
 from cucmctl.text import render
 from cucmctl.text.times import NODE_ENDED
 from cucmctl.text.views import Silent
-from cucmd.protocol.structs import Job, Node, WatchReply
-from cucmd.protocol.structs_commands import CommandOutput
+from cucmd.protocol.cases import CommandOutput
+from cucmd.protocol.jobs import Job, Node, WatchReply
 
 
 class Printed(Silent):

@@ -13,7 +13,8 @@ from cucmctl.cli.options import Command, UsageError, VerbParser, job_id
 from cucmctl.client.client import Client
 from cucmctl.commands.begin import add_login_options, add_stay_options, add_try_all, begin
 from cucmctl.text import render
-from cucmd.protocol.structs import Job, Login
+from cucmd.job.asked import Login
+from cucmd.protocol.jobs import Job
 
 
 def _arguments(parser: VerbParser) -> None:

@@ -18,11 +18,12 @@ from cucmctl.client.errors import InvalidRequest
 from cucmctl.commands.ask_first import add_cluster_of, check_targets
 from cucmctl.commands.begin import add_how, add_login_options, add_try_all
 from cucmctl.commands.follow import add_reconnect, follow
-from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
+from cucmctl.commands.on_nodes import begin_on_nodes
 from cucmctl.commands.printed import Printed
 from cucmctl.text import render
-from cucmd.protocol import error_structs, structs
-from cucmd.protocol.structs import Job
+from cucmd.job.asked import Commands
+from cucmd.protocol import errors as wire_errors
+from cucmd.protocol.jobs import INTERFACE, Job
 
 TIMEOUTS = {
     "connect": "to reach a node",
@@ -126,8 +127,8 @@ def _check_commands(commands: Sequence[str]) -> None:
             like = near.hint(" ".join(words[:4]), map(" ".join, heads))
             reason = f"{command!r}: is not one of the commands that may be run{like}"
             raise InvalidRequest(
-                f"{structs.INTERFACE}.InvalidRequest",
-                error_structs.InvalidRequest(f"commands[{position}]", reason),
+                f"{INTERFACE}.InvalidRequest",
+                wire_errors.InvalidRequest(f"commands.lines[{position}]", reason),
             )
 
 
@@ -140,14 +141,11 @@ def _run(arguments: argparse.Namespace) -> int:
     check_targets(arguments, "TARGET (see cucmctl run --help)")
     commands = _commands(arguments)
 
-    def call(client: Client, targets: list[str], how: OnNodes) -> Job:
-        return client.run(targets, commands, **how)
-
     return begin_on_nodes(
         arguments,
         "run",
         TIMEOUTS,
-        call,
+        Commands(tuple(commands)),
         check_early=lambda: _check_commands(commands),
         stay=_stay,
     )

@@ -18,7 +18,7 @@ from cucmctl.cli.options import Command, count, earliest, job_id, label, labels_
 from cucmctl.cli.unfinished import MOST, UNFINISHED, older
 from cucmctl.client.client import Client
 from cucmctl.text import checked, job_list, render
-from cucmd.protocol.structs import DEFAULT_LIMIT, JobStatus, JobSummary, ListRequest
+from cucmd.protocol.jobs import DEFAULT_LIMIT, JobStatus, JobSummary, ListRequest
 
 # how many jobs `status` shows without a job: they fit a small terminal
 NEWEST = 10

@@ -30,8 +30,8 @@ from cucmctl.commands.begin import (
     add_try_all,
 )
 from cucmctl.commands.dry_run import stay
-from cucmctl.commands.on_nodes import OnNodes, begin_on_nodes
-from cucmd.protocol.structs import Collection, Job
+from cucmctl.commands.on_nodes import begin_on_nodes
+from cucmd.job.asked import Asked, Collection, Estimate, Files
 
 # The daemon's list, which would take too long to import.
 LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
@@ -171,20 +171,13 @@ def _start(arguments: argparse.Namespace) -> int:
     def check(client: Client) -> None:
         lookup.check_profile(client, arguments.profile)
 
-    def call(client: Client, targets: list[str], how: OnNodes) -> Job:
-        return client.start(
-            targets,
-            collection=collection,
-            only=arguments.only,
-            added_paths=added,
-            snapshot=arguments.snapshot,
-            dry_run=arguments.dry_run,
-            written_for=arguments.written_for,
-            **how,
-        )
-
+    work: Asked = Files(
+        collection, arguments.only, added, arguments.written_for, arguments.snapshot
+    )
+    if arguments.dry_run:  # a snapshot is not taken then
+        work = Estimate(collection, arguments.only, added, arguments.written_for)
     next_step = stay if arguments.dry_run else None
-    return begin_on_nodes(arguments, "start", COLLECTING, call, check=check, stay=next_step)
+    return begin_on_nodes(arguments, "start", COLLECTING, work, check=check, stay=next_step)
 
 
 COMMANDS = {

@@ -14,7 +14,7 @@ from cucmctl.cli.options import Command, job_id
 from cucmctl.client.client import Client
 from cucmctl.export.files import verified
 from cucmctl.text import render
-from cucmd.protocol.structs import VerifyReply
+from cucmd.protocol.cases import VerifyReply
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

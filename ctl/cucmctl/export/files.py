@@ -31,8 +31,7 @@ from cucmctl.client.calls import decoded
 from cucmctl.client.errors import ConnectionLost, ProtocolError
 from cucmctl.client.wire import Connection
 from cucmctl.export.export import Damaged, Sink, TarSink, safe
-from cucmd.protocol import structs
-from cucmd.protocol.structs_export import ExportedFile, ExportedFiles
+from cucmd.protocol.cases import ExportedFile, ExportedFiles, ExportReply, VerifyReply, WrongFile
 
 # What a client says: that it asks for the next batch, and that it is still at work.
 _ASK, _AT_WORK = b"\1", b"\0"
@@ -65,7 +64,7 @@ class OpenExport:
     SILENCE = 60.0
 
     @classmethod
-    def begin(cls, connection: Connection, reply: structs.ExportReply) -> OpenExport | None:
+    def begin(cls, connection: Connection, reply: ExportReply) -> OpenExport | None:
         """Takes the first batch. None, and the connection is closed, if no descriptors come with
         it, as where something forwards the bytes of the socket alone, or few are allowed here.
         """
@@ -85,7 +84,7 @@ class OpenExport:
         export.close()
         return None
 
-    def __init__(self, connection: Connection, reply: structs.ExportReply) -> None:
+    def __init__(self, connection: Connection, reply: ExportReply) -> None:
         connection.descriptors = []
         self.reply = reply
         self.left = reply.length
@@ -177,7 +176,7 @@ def pack(export: OpenExport, sink: Sink, tell: Callable[[], None] = lambda: None
     writer.close()
 
 
-def verified(export: OpenExport) -> Generator[structs.VerifyReply, None, None]:
+def verified(export: OpenExport) -> Generator[VerifyReply, None, None]:
     """As `Client.verify`, of an export that was begun to `verify`; with low priority."""
     count = size = 0
     with closing(_hashed(export, keep=False)) as files:
@@ -186,9 +185,9 @@ def verified(export: OpenExport) -> Generator[structs.VerifyReply, None, None]:
             wrong = "".join(end or "" for _, end in pieces)
             count, size = count + 1, size + file.size
             if wrong:
-                found = structs.WrongFile(file.node or "", file.name.partition("/")[2], wrong)
-                yield structs.VerifyReply(count, size, (found,))
-    yield structs.VerifyReply(count, size, ())
+                found = WrongFile(file.node or "", file.name.partition("/")[2], wrong)
+                yield VerifyReply(count, size, (found,))
+    yield VerifyReply(count, size, ())
 
 
 def _checked(file: ExportedFile, pieces: Iterator[Piece]) -> Iterator[bytes]:

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from cucmctl.cli.printer import visible
 from cucmctl.text.times import NODE_ENDED
-from cucmd.protocol.structs import Job, Node
-from cucmd.protocol.structs_captures import CaptureSettings
+from cucmd.job.capture import CaptureSettings
+from cucmd.protocol.jobs import Job, Node
 
 
 def asked(settings: CaptureSettings) -> Iterator[str]:

@@ -13,8 +13,8 @@ from cucmctl.cli.printer import Layout, visible
 from cucmctl.text import render
 from cucmctl.text.remarks import named
 from cucmctl.text.table import table as text_table
-from cucmd.protocol.structs import Job, Node
-from cucmd.protocol.structs_checked import Checked
+from cucmd.job.check import Checked
+from cucmd.protocol.jobs import Job, Node
 
 STEPS = ("NODE", "PORT", "KEY", "LOGIN", "PROMPT", "CLOCK", "LOGS FREE", "RECEIVER")
 MACHINE = ("PRODUCT", "VERSION")

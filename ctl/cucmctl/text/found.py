@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from cucmctl.cli.printer import visible
-from cucmd.protocol.structs import Found, Member
+from cucmd.job.discover import Found, Member
 
 PUBLISHER = "Publisher"
 

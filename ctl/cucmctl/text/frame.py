@@ -28,7 +28,7 @@ from cucmctl.text.names import distinct_names, mark
 from cucmctl.text.rates import Rates
 from cucmctl.text.remarks import folded, without_name
 from cucmctl.text.table import LEAST_NAME
-from cucmd.protocol.structs import Job, Node
+from cucmd.protocol.jobs import Job, Node
 
 # Which nodes are shown first if there is not a line for each.
 URGENCY = {"failed": 0, "running": 1, "cancelled": 2, "pending": 3, "succeeded": 4}

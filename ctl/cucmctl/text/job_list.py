@@ -19,7 +19,8 @@ from cucmctl.cli.printer import visible
 from cucmctl.text import render
 from cucmctl.text.names import mark
 from cucmctl.text.table import table
-from cucmd.protocol.structs import Collection, JobSummary
+from cucmd.job.asked import Collection
+from cucmd.protocol.jobs import JobSummary
 
 # A moment that is older has its year, and not its time of day.
 _RECENT = timedelta(days=180)

@@ -26,7 +26,7 @@ from cucmctl.text import job_list, render
 from cucmctl.text.frame import Frame
 from cucmctl.text.rates import Rates
 from cucmctl.text.views import Ended, View
-from cucmd.protocol.structs import Job, JobSummary, WatchReply
+from cucmd.protocol.jobs import Job, JobSummary, WatchReply
 
 # rich would take the width from these variables, which may be old, or take the terminal for none.
 # The caller has checked that it is one.

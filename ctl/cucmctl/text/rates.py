@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from cucmd.protocol.structs import Job
+from cucmd.protocol.jobs import Job
 
 # Seconds. Long enough for a steady number, short enough to show soon that a transfer has stopped.
 WINDOW = 5.0

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from cucmctl.cli.printer import visible
 from cucmctl.text.captured import may_still_run
-from cucmd.protocol.structs import Failure, Node
+from cucmd.protocol.jobs import Failure, Node
 
 # Of nodes with the same remark so many are named on a terminal; a pipe gets all of them.
 NAMED = 3

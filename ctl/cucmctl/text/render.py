@@ -17,8 +17,10 @@ from cucmctl.text.found import in_order
 from cucmctl.text.remarks import remarks
 from cucmctl.text.table import paint, table
 from cucmctl.text.times import NODE_ENDED, estimated
-from cucmd.protocol.structs import Collection, Found, Job, JobSummary, Node
-from cucmd.protocol.structs_sizes import PathSize, Sizes
+from cucmd.job.asked import Collection
+from cucmd.job.collect import PathSize, Sizes
+from cucmd.job.discover import Found
+from cucmd.protocol.jobs import Job, JobSummary, Node
 
 JOB_ENDED = ("succeeded", "partial", "failed", "cancelled")
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from cucmd.protocol.structs import Collection, Job, Node
+from cucmd.job.asked import Collection
+from cucmd.protocol.jobs import Job, Node
 
 NODE_ENDED = ("succeeded", "failed", "cancelled")
 

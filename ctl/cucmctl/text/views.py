@@ -16,7 +16,7 @@ from cucmctl.client.reconnect import Told
 from cucmctl.text import captured, render
 from cucmctl.text.remarks import without_name
 from cucmctl.text.times import NODE_ENDED
-from cucmd.protocol.structs import Job, JobSummary, Node, WatchReply
+from cucmd.protocol.jobs import Job, JobSummary, Node, WatchReply
 
 # Seconds between two lines of a node if only its number of bytes changes.
 BYTES_EVERY = 10.0

@@ -33,13 +33,33 @@ from cucmd.cases.transcript import read_transcript
 from cucmd.cases.verify import Verifier
 from cucmd.config import InvalidValue
 from cucmd.config.errors import found
-from cucmd.job import Job, Node, Run, commands_of
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.run import Run
+from cucmd.job.work import commands_of
 from cucmd.jobs.deletion import Deleted, Deletions
 from cucmd.jobs.errors import FilesDeleted, UnknownNode
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.parsing import parse
-from cucmd.protocol import structs, structs_export
-from cucmd.protocol.structs_commands import CommandOutput, OutputReply, OutputRequest
+from cucmd.protocol.cases import (
+    CommandOutput,
+    DeleteReply,
+    DeleteRequest,
+    ExportedFiles,
+    ExportReply,
+    ExportRequest,
+    FilesReply,
+    FilesRequest,
+    OutputReply,
+    OutputRequest,
+    PruneReply,
+    PruneRequest,
+    TranscriptReply,
+    TranscriptRequest,
+    VerifyReply,
+    VerifyRequest,
+    WrongFile,
+)
 from cucmd.store import Store
 from cucmd.varlink import Batch, BatchUpgrade, Caller, StreamReply, Upgrade
 from cucmd.vos import parse_answer, parse_command
@@ -70,7 +90,7 @@ class Cases:
         self._opening = trio.CapacityLimiter(_MOST_OPENING)
 
     async def files(
-        self, caller: Caller, request: structs.FilesRequest
+        self, caller: Caller, request: FilesRequest
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals():
             job = await self._named(request.job_id, request.nodes)
@@ -79,8 +99,8 @@ class Cases:
             async with aclosing(reading) as all_pages:
                 async for page in all_pages:
                     files = tuple(file_to_wire(file, node) for file, node in page)
-                    yield StreamReply(structs.FilesReply(files))
-        yield StreamReply(structs.FilesReply(()), continues=False)
+                    yield StreamReply(FilesReply(files))
+        yield StreamReply(FilesReply(()), continues=False)
 
     async def output(
         self, caller: Caller, request: OutputRequest
@@ -97,10 +117,10 @@ class Cases:
         yield StreamReply(OutputReply(), continues=False)
 
     async def verify(
-        self, caller: Caller, request: structs.VerifyRequest
+        self, caller: Caller, request: VerifyRequest
     ) -> AsyncGenerator[StreamReply, None]:
         files = size = 0
-        wrong: list[structs.WrongFile] = []
+        wrong: list[WrongFile] = []
         with refusals():
             job = await self._named(request.job_id, request.nodes)
             with self._holds.reading(job.job_id):
@@ -115,12 +135,12 @@ class Cases:
                         if checked.wrong is not None:
                             wrong.append(wrong_to_wire(checked))
                         if wrong or trio.current_time() - last_reply_at > _TELL_EVERY:
-                            yield StreamReply(structs.VerifyReply(files, size, tuple(wrong)))
+                            yield StreamReply(VerifyReply(files, size, tuple(wrong)))
                             wrong, last_reply_at = [], trio.current_time()
-        yield StreamReply(structs.VerifyReply(files, size, ()), continues=False)
+        yield StreamReply(VerifyReply(files, size, ()), continues=False)
 
     async def transcript(
-        self, caller: Caller, request: structs.TranscriptRequest
+        self, caller: Caller, request: TranscriptRequest
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals_of_files():
             job = await self._named(request.job_id, (request.node,))
@@ -132,12 +152,12 @@ class Cases:
 
             async with aclosing(self._held(job, read_transcript(path, grows))) as pieces:
                 async for text in pieces:
-                    yield StreamReply(structs.TranscriptReply(text))
-        yield StreamReply(structs.TranscriptReply(""), continues=False)
+                    yield StreamReply(TranscriptReply(text))
+        yield StreamReply(TranscriptReply(""), continues=False)
 
     @asynccontextmanager
     async def export(
-        self, caller: Caller, request: structs.ExportRequest
+        self, caller: Caller, request: ExportRequest
     ) -> AsyncIterator[Upgrade | BatchUpgrade]:
         with refusals():
             if request.verify and not request.descriptors:
@@ -161,7 +181,7 @@ class Cases:
                     damaged=bool(request.verify),
                 )
                 measured = await archive.measure()
-            reply = structs.ExportReply(
+            reply = ExportReply(
                 job.job_id,
                 measured.length,
                 measured.files,
@@ -174,14 +194,14 @@ class Cases:
             first = None if request.verify else archive
             yield BatchUpgrade(reply, _batches(archive.opened(self._opening), first))
 
-    async def delete(self, caller: Caller, request: structs.DeleteRequest) -> structs.DeleteReply:
+    async def delete(self, caller: Caller, request: DeleteRequest) -> DeleteReply:
         with refusals_of_files():
             record = not request.files_only
             deleted = await self._deletions.delete(request.job_id, record=record)
         _log_deleted(caller, deleted, "the job" if record else "its files")
-        return structs.DeleteReply(summary_to_wire(deleted.job), deleted.bytes)
+        return DeleteReply(summary_to_wire(deleted.job), deleted.bytes)
 
-    async def prune(self, caller: Caller, request: structs.PruneRequest) -> structs.PruneReply:
+    async def prune(self, caller: Caller, request: PruneRequest) -> PruneReply:
         with refusals_of_files():
             which = prune_rule(request)
             if request.dry_run:
@@ -191,7 +211,7 @@ class Cases:
                 deleted = await self._deletions.prune(which, who)
         jobs = tuple(summary_to_wire(one.job) for one in deleted[:MOST_LISTED])
         more = len(deleted) - len(jobs)
-        return structs.PruneReply(jobs, sum(one.bytes for one in deleted), more)
+        return PruneReply(jobs, sum(one.bytes for one in deleted), more)
 
     async def _held(self, job: Job, parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """`parts`, with the job held while each is read, and not while it is sent: a peer may take
@@ -247,11 +267,11 @@ async def _batches(
     documents = None if archive is None else tuple(map(document_to_wire, archive.documents()))
     async with aclosing(lists):
         async for opened in lists:
-            files = structs_export.ExportedFiles(tuple(map(opened_to_wire, opened)), documents)
+            files = ExportedFiles(tuple(map(opened_to_wire, opened)), documents)
             descriptors = (one.descriptor for one in opened)
             yield Batch(files, tuple(fd for fd in descriptors if fd is not None), body)
             body = documents = None
-    yield Batch(structs_export.ExportedFiles((), documents), (), body)
+    yield Batch(ExportedFiles((), documents), (), body)
 
 
 async def _pieces(work: Run, node: Node, one: Printed) -> AsyncGenerator[CommandOutput, None]:

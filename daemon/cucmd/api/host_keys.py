@@ -16,7 +16,17 @@ import trio
 from cucmd.api.refusals import error, invalid
 from cucmd.failure import NodeFailed
 from cucmd.node_name import InvalidNode, node_key, parse_node
-from cucmd.protocol import error_structs, structs
+from cucmd.protocol import errors as wire_errors
+from cucmd.protocol.jobs import Failure
+from cucmd.protocol.knowledge import (
+    AddHostKeyRequest,
+    ForgetHostKeyReply,
+    ForgetHostKeyRequest,
+    HostKey,
+    HostKeysReply,
+    ListHostKeysReply,
+    ListHostKeysRequest,
+)
 from cucmd.varlink import Caller
 
 log = logging.getLogger(__name__)
@@ -58,14 +68,10 @@ class HostKeys:
         self._known = known
         self._scan = scan
 
-    async def list(
-        self, caller: Caller, request: structs.ListHostKeysRequest
-    ) -> structs.ListHostKeysReply:
-        return structs.ListHostKeysReply(self._keys())
+    async def list(self, caller: Caller, request: ListHostKeysRequest) -> ListHostKeysReply:
+        return ListHostKeysReply(self._keys())
 
-    async def add(
-        self, caller: Caller, request: structs.AddHostKeyRequest
-    ) -> structs.HostKeysReply:
+    async def add(self, caller: Caller, request: AddHostKeyRequest) -> HostKeysReply:
         with _refusals(request.node):
             wanted = node_key(*parse_node(request.node))
             if request.key is None:
@@ -74,7 +80,7 @@ class HostKeys:
                 await self._add_given(request.node, request.key)
         who = caller.uid, caller.pid
         log.info("host key of %s added by uid %d, pid %d", request.node, *who, extra=caller.for_log)
-        return structs.HostKeysReply(tuple(key for key in self._keys() if _is(key.node, wanted)))
+        return HostKeysReply(tuple(key for key in self._keys() if _is(key.node, wanted)))
 
     async def _add_shown(self, node: str) -> None:
         host, port = parse_node(node)
@@ -89,9 +95,7 @@ class HostKeys:
         except ValueError as reason:
             raise invalid("key", f"{key[:40]!r}: {reason}") from None
 
-    async def forget(
-        self, caller: Caller, request: structs.ForgetHostKeyRequest
-    ) -> structs.ForgetHostKeyReply:
+    async def forget(self, caller: Caller, request: ForgetHostKeyRequest) -> ForgetHostKeyReply:
         with _refusals(request.node):
             parse_node(request.node)
             count = await trio.to_thread.run_sync(self._known.forget, request.node)
@@ -99,11 +103,11 @@ class HostKeys:
             "%d host keys of %s forgotten by uid %d, pid %d",
             count, request.node, caller.uid, caller.pid, extra=caller.for_log,
         )  # fmt: skip
-        return structs.ForgetHostKeyReply(count)
+        return ForgetHostKeyReply(count)
 
-    def _keys(self) -> tuple[structs.HostKey, ...]:
+    def _keys(self) -> tuple[HostKey, ...]:
         return tuple(
-            structs.HostKey(node, key.algorithm, key.fingerprint, str(key))
+            HostKey(node, key.algorithm, key.fingerprint, str(key))
             for node, key in self._known.entries()
         )
 
@@ -145,7 +149,7 @@ def _refusals(node: str) -> Iterator[None]:
         raise invalid("node", f"{node[:80]!r}: {reason}") from None
     except NodeFailed as e:
         failure = e.failure
-        wire = structs.Failure(failure.code, failure.message, failure.retryable, failure.hint)
-        raise error(error_structs.ScanFailed(node, wire)) from None
+        wire = Failure(failure.code, failure.message, failure.retryable, failure.hint)
+        raise error(wire_errors.ScanFailed(node, wire)) from None
     except OSError as e:
-        raise error(error_structs.StorageFailed(f"known_hosts: {e.strerror}")) from None
+        raise error(wire_errors.StorageFailed(f"known_hosts: {e.strerror}")) from None

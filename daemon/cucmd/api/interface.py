@@ -13,109 +13,87 @@ from cucmd.api.methods import Jobs
 from cucmd.api.refusals import error, invalid
 from cucmd.api.reload import Reloading
 from cucmd.api.request_id import with_request_id
-from cucmd.protocol import (
-    error_structs,
-    structs,
-    structs_check,
-    structs_clusters,
-    structs_commands,
-    structs_export,
-)
+from cucmd.protocol import cases as of_cases
+from cucmd.protocol import errors
+from cucmd.protocol import jobs as calls
+from cucmd.protocol import knowledge as known
+from cucmd.protocol.jobs import INTERFACE
 from cucmd.varlink import Interface, Method, VarlinkError, read_description
 
 
 def jobs_interface(
     jobs: Jobs, cases: Cases, keys: HostKeys, reloading: Reloading, knowledge: Knowledge
 ) -> Interface:
-    clusters = structs_clusters
     methods = (
-        Method("Start", structs.StartRequest, structs.StartReply, jobs.start, effect=True),
-        Method("Status", structs.StatusRequest, structs.JobReply, jobs.status),
-        Method("List", structs.ListRequest, structs.ListReply, jobs.list),
-        Method("Retry", structs.RetryRequest, structs.StartReply, jobs.retry, effect=True),
-        Method(
-            "Discover",
-            clusters.DiscoverRequest,
-            structs.StartReply,
-            jobs.discover,
-            effect=True,
-        ),
-        Method("Check", structs_check.CheckRequest, structs.StartReply, jobs.check, effect=True),
-        Method("Run", structs_commands.RunRequest, structs.StartReply, jobs.run, effect=True),
-        Method(
-            "Capture",
-            structs_commands.CaptureRequest,
-            structs.StartReply,
-            jobs.capture,
-            effect=True,
-        ),
+        Method("Start", calls.StartRequest, calls.StartReply, jobs.start, effect=True),
+        Method("Status", calls.StatusRequest, calls.JobReply, jobs.status),
+        Method("List", calls.ListRequest, calls.ListReply, jobs.list),
+        Method("Retry", calls.RetryRequest, calls.StartReply, jobs.retry, effect=True),
         Method(
             "Stop",
-            structs_commands.StopRequest,
-            structs_commands.StopReply,
+            calls.StopRequest,
+            calls.StopReply,
             jobs.stop,
             effect=True,
         ),
         Method(
             "Output",
-            structs_commands.OutputRequest,
-            structs_commands.OutputReply,
+            of_cases.OutputRequest,
+            of_cases.OutputReply,
             cases.output,
             streaming=True,
         ),
-        Method("Files", structs.FilesRequest, structs.FilesReply, cases.files, streaming=True),
+        Method("Files", of_cases.FilesRequest, of_cases.FilesReply, cases.files, streaming=True),
         Method(
             "Export",
-            structs.ExportRequest,
-            structs.ExportReply,
+            of_cases.ExportRequest,
+            of_cases.ExportReply,
             cases.export,
             upgrade=True,
-            batch=structs_export.ExportedFiles,
+            batch=of_cases.ExportedFiles,
         ),
         Method(
             "Verify",
-            structs.VerifyRequest,
-            structs.VerifyReply,
+            of_cases.VerifyRequest,
+            of_cases.VerifyReply,
             cases.verify,
             streaming=True,
             unread=60.0,  # the next one who verifies waits for it
         ),
         Method(
             "Transcript",
-            structs.TranscriptRequest,
-            structs.TranscriptReply,
+            of_cases.TranscriptRequest,
+            of_cases.TranscriptReply,
             cases.transcript,
             streaming=True,
         ),
-        Method("Label", structs.LabelRequest, structs.JobReply, jobs.label, effect=True),
-        Method("Delete", structs.DeleteRequest, structs.DeleteReply, cases.delete, effect=True),
-        Method("Prune", structs.PruneRequest, structs.PruneReply, cases.prune, effect=True),
-        Method("Cancel", structs.CancelRequest, structs.CancelReply, jobs.cancel, effect=True),
-        Method("Watch", structs.WatchRequest, structs.WatchReply, jobs.watch, streaming=True),
-        Method("ListHostKeys", structs.ListHostKeysRequest, structs.ListHostKeysReply, keys.list),
-        Method(
-            "AddHostKey", structs.AddHostKeyRequest, structs.HostKeysReply, keys.add, effect=True
-        ),
+        Method("Label", calls.LabelRequest, calls.JobReply, jobs.label, effect=True),
+        Method("Delete", of_cases.DeleteRequest, of_cases.DeleteReply, cases.delete, effect=True),
+        Method("Prune", of_cases.PruneRequest, of_cases.PruneReply, cases.prune, effect=True),
+        Method("Cancel", calls.CancelRequest, calls.CancelReply, jobs.cancel, effect=True),
+        Method("Watch", calls.WatchRequest, calls.WatchReply, jobs.watch, streaming=True),
+        Method("ListHostKeys", known.ListHostKeysRequest, known.ListHostKeysReply, keys.list),
+        Method("AddHostKey", known.AddHostKeyRequest, known.HostKeysReply, keys.add, effect=True),
         Method(
             "ForgetHostKey",
-            structs.ForgetHostKeyRequest,
-            structs.ForgetHostKeyReply,
+            known.ForgetHostKeyRequest,
+            known.ForgetHostKeyReply,
             keys.forget,
             effect=True,
         ),
-        Method("Clusters", clusters.ClustersRequest, clusters.ClustersReply, knowledge.clusters),
-        Method("Profiles", clusters.ProfilesRequest, clusters.ProfilesReply, knowledge.profiles),
+        Method("Clusters", known.ClustersRequest, known.ClustersReply, knowledge.clusters),
+        Method("Profiles", known.ProfilesRequest, known.ProfilesReply, knowledge.profiles),
         Method(
             "Credentials",
-            clusters.CredentialsRequest,
-            clusters.CredentialsReply,
+            known.CredentialsRequest,
+            known.CredentialsReply,
             knowledge.credentials,
         ),
-        Method("Reload", structs.ReloadRequest, structs.ReloadReply, reloading.reload, effect=True),
+        Method("Reload", known.ReloadRequest, known.ReloadReply, reloading.reload, effect=True),
     )
     return Interface(
-        name=structs.INTERFACE,
-        description=read_description("cucmd.protocol", structs.INTERFACE),
+        name=INTERFACE,
+        description=read_description("cucmd.protocol", INTERFACE),
         methods=methods,
         invalid=invalid,
         too_many=too_many,
@@ -136,4 +114,4 @@ _LIMITS = {
 
 def too_many(limit: str, maximum: int) -> VarlinkError:
     """For a user at a limit of the socket."""
-    return error(error_structs.LimitReached(_LIMITS[limit], maximum))
+    return error(errors.LimitReached(_LIMITS[limit], maximum))

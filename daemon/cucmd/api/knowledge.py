@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 import trio
 
 from cucmd.api.refusals import refusals, refusals_of_files
-from cucmd.api.wire import member_to_wire
 from cucmd.config import Config, Profile
 from cucmd.config.credentials import credential_names, credentials_directory
 from cucmd.config.rules import is_credential_name
@@ -24,7 +23,7 @@ from cucmd.plan.known import (
     known_cluster,
     places,
 )
-from cucmd.protocol import structs_clusters as structs
+from cucmd.protocol import knowledge as wire
 from cucmd.store import Store
 from cucmd.varlink import Caller
 
@@ -44,23 +43,19 @@ class Knowledge:
         self._environ = environ
         self._asked: dict[int, trio.Lock] = {}  # by the uid
 
-    async def clusters(
-        self, caller: Caller, request: structs.ClustersRequest
-    ) -> structs.ClustersReply:
+    async def clusters(self, caller: Caller, request: wire.ClustersRequest) -> wire.ClustersReply:
         # One of a user at a time: others have their turn after each.
         async with self._asked.setdefault(caller.uid, trio.Lock()):
             with refusals():
                 return await self._page(self._config(), request)
 
-    async def _page(
-        self, config: Config, request: structs.ClustersRequest
-    ) -> structs.ClustersReply:
+    async def _page(self, config: Config, request: wire.ClustersRequest) -> wire.ClustersReply:
         """Raises `InvalidValue`, `StoreFailed`."""
         name = request.name
         left = places(config, await self._store.asked(), request.after)
         if name is not None and name in config.clusters:
             left = [one for one in left if one.name == name]
-        found: list[structs.Cluster] = []
+        found: list[wire.Cluster] = []
         nodes = 0
         for place in left:
             one = await self._known(config, place)
@@ -70,9 +65,9 @@ class Knowledge:
                 found.append(_cluster(one, nodes=name is not None))
             nodes += len(one.nodes)
             if nodes >= _MOST_NODES and place is not left[-1]:
-                return structs.ClustersReply(tuple(found), place.text)
+                return wire.ClustersReply(tuple(found), place.text)
             await trio.lowlevel.checkpoint()
-        return structs.ClustersReply(tuple(found))
+        return wire.ClustersReply(tuple(found))
 
     async def _known(self, config: Config, place: Place) -> KnownCluster | None:
         """None: what a node has said cannot be read, and nothing else is known of its cluster."""
@@ -85,34 +80,32 @@ class Knowledge:
             return known_cluster(config.clusters[place.name], discoveries_by_key(read))
         return None if last is None else asked_cluster(last)
 
-    async def profiles(
-        self, caller: Caller, request: structs.ProfilesRequest
-    ) -> structs.ProfilesReply:
+    async def profiles(self, caller: Caller, request: wire.ProfilesRequest) -> wire.ProfilesReply:
         profiles = self._config().profiles
         if request.name is None:
             chosen = list(profiles.values())
         else:
             with refusals():
                 chosen = [self._config().profile(request.name)]
-        return structs.ProfilesReply(tuple(_profile(one) for one in chosen))
+        return wire.ProfilesReply(tuple(_profile(one) for one in chosen))
 
     async def credentials(
-        self, caller: Caller, request: structs.CredentialsRequest
-    ) -> structs.CredentialsReply:
+        self, caller: Caller, request: wire.CredentialsRequest
+    ) -> wire.CredentialsReply:
         config = self._config()
         directory = credentials_directory(config.credentials.directory, self._environ)
         names: tuple[str, ...] = ()
         if directory is not None:
             with refusals_of_files():
                 names = await trio.to_thread.run_sync(credential_names, directory)
-        return structs.CredentialsReply(
+        return wire.CredentialsReply(
             tuple(_credential(name, config) for name in names if is_credential_name(name))
         )
 
 
-def _cluster(known: KnownCluster, *, nodes: bool = False) -> structs.Cluster:
+def _cluster(known: KnownCluster, *, nodes: bool = False) -> wire.Cluster:
     last = known.discovery
-    return structs.Cluster(
+    return wire.Cluster(
         nodes_total=len(known.nodes),
         nodes_configured=sum(node.configured for node in known.nodes),
         name=known.name,
@@ -125,13 +118,12 @@ def _cluster(known: KnownCluster, *, nodes: bool = False) -> structs.Cluster:
     )
 
 
-def _node(known: KnownNode) -> structs.ClusterNode:
-    member = None if known.member is None else member_to_wire(known.member)
-    return structs.ClusterNode(known.node, known.configured, member)
+def _node(known: KnownNode) -> wire.ClusterNode:
+    return wire.ClusterNode(known.node, known.configured, known.member)
 
 
-def _profile(profile: Profile) -> structs.Profile:
-    return structs.Profile(
+def _profile(profile: Profile) -> wire.Profile:
+    return wire.Profile(
         name=profile.name,
         description=profile.description,
         paths=profile.paths,
@@ -147,8 +139,8 @@ def _profile(profile: Profile) -> structs.Profile:
     )
 
 
-def _credential(name: str, config: Config) -> structs.Credential:
+def _credential(name: str, config: Config) -> wire.Credential:
     use = config.credential_uses.get(name)
     if use is None:
-        return structs.Credential(name, tied=False)
-    return structs.Credential(name, tied=True, nodes=use.nodes, clusters=use.clusters)
+        return wire.Credential(name, tied=False)
+    return wire.Credential(name, tied=True, nodes=use.nodes, clusters=use.clusters)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import get_args
 
 from cucmd.config import InvalidValue
-from cucmd.job import Work
+from cucmd.job.work import Work
 from cucmd.plan import labels
 from cucmd.plan.resolve import instant
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import DEFAULT_LIMIT, JobStatus, ListRequest
 from cucmd.store import JobFilter
 
-STATUSES = get_args(structs.JobStatus)
+STATUSES = get_args(JobStatus)
 KINDS = tuple(str(one.__struct_config__.tag) for one in get_args(Work))
 MOST_LISTED = 1000
 
 
-def list_filter(request: structs.ListRequest) -> tuple[int, JobFilter]:
+def list_filter(request: ListRequest) -> tuple[int, JobFilter]:
     """(how many jobs at most, which). Raises `InvalidValue`."""
-    limit = structs.DEFAULT_LIMIT if request.limit is None else request.limit
+    limit = DEFAULT_LIMIT if request.limit is None else request.limit
     if not 1 <= limit <= MOST_LISTED:
         raise InvalidValue("limit", f"{limit} is not one of 1 to {MOST_LISTED}")
     if request.status is not None and request.status not in STATUSES:

@@ -11,12 +11,12 @@ from cucmd.config import InvalidValue, rules
 from cucmd.config.errors import found
 from cucmd.job.duration import parse_last
 from cucmd.plan import labels
-from cucmd.protocol import structs
+from cucmd.protocol.cases import PruneRequest
 
 _NOTHING = "is missing, as are keep, larger_than and labels; expected one of them"
 
 
-def prune_rule(request: structs.PruneRequest) -> Prune:
+def prune_rule(request: PruneRequest) -> Prune:
     """Raises `InvalidValue`, also for a request that would mean every job."""
     for name in ("keep", "larger_than"):
         value = getattr(request, name)

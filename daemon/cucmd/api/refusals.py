@@ -16,7 +16,8 @@ from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, Unk
 from cucmd.jobs import errors as jobs
 from cucmd.jobs.holds import Busy
 from cucmd.jobs.start_keys import KeyReused
-from cucmd.protocol import error_structs, structs
+from cucmd.protocol import errors as wire_errors
+from cucmd.protocol.jobs import INTERFACE
 from cucmd.store import StoreFailed
 from cucmd.varlink import Caller, VarlinkError
 
@@ -25,11 +26,11 @@ log = logging.getLogger(__name__)
 
 def error(parameters: Struct) -> VarlinkError:
     """The error of the interface that has the name of the struct."""
-    return VarlinkError(f"{structs.INTERFACE}.{type(parameters).__name__}", parameters)
+    return VarlinkError(f"{INTERFACE}.{type(parameters).__name__}", parameters)
 
 
 def invalid(parameter: str, reason: str) -> VarlinkError:
-    return error(error_structs.InvalidRequest(parameter, reason))
+    return error(wire_errors.InvalidRequest(parameter, reason))
 
 
 @contextmanager
@@ -40,32 +41,32 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
     except InvalidValue as e:
         raise invalid(e.parameter, e.reason) from None
     except UnknownProfile as e:
-        raise error(error_structs.ProfileNotFound(e.name)) from None
+        raise error(wire_errors.ProfileNotFound(e.name)) from None
     except UnknownCredential as e:
         # Only the log says where it was looked for.
         log.warning("%s", e, extra=caller.for_log if caller else None)
-        raise error(error_structs.CredentialNotFound(e.name, e.cluster)) from None
+        raise error(wire_errors.CredentialNotFound(e.name, e.cluster)) from None
     except CredentialRefused as e:
         raise invalid("login.credential", str(e)) from None
     except jobs.UnknownJob as e:
-        raise error(error_structs.JobNotFound(e.job_id)) from None
+        raise error(wire_errors.JobNotFound(e.job_id)) from None
     except KeyReused as e:
         raise invalid("start_key", str(e)) from None
     except (jobs.AmbiguousJob, jobs.CannotStop, jobs.FilesDeleted) as e:
         raise invalid("job_id", str(e)) from None
     except Busy as e:
-        raise error(error_structs.JobBusy(e.job_id, e.reason)) from None
+        raise error(wire_errors.JobBusy(e.job_id, e.reason)) from None
     except jobs.UnknownNode as e:
-        raise error(error_structs.NodeNotFound(e.job_id, e.node)) from None
+        raise error(wire_errors.NodeNotFound(e.job_id, e.node)) from None
     except jobs.AtLimit as e:
-        raise error(error_structs.LimitReached(e.limit, e.maximum)) from None
+        raise error(wire_errors.LimitReached(e.limit, e.maximum)) from None
     except jobs.Draining:
-        raise error(error_structs.ShuttingDown()) from None
+        raise error(wire_errors.ShuttingDown()) from None
     except StoreFailed as e:
         damaged = (
             "the job's record is damaged, and it can only be deleted: " if e.damaged_row else ""
         )
-        raise error(error_structs.StorageFailed(f"{damaged}{e}")) from None
+        raise error(wire_errors.StorageFailed(f"{damaged}{e}")) from None
 
 
 @contextmanager
@@ -78,4 +79,4 @@ def refusals_of_files() -> Iterator[None]:
             raise invalid("job_id", f"{e}; other nodes can be exported by name") from None
         except OSError as e:
             reason = f"{e.strerror}: {e.filename}" if e.filename else str(e)
-            raise error(error_structs.StorageFailed(reason)) from None
+            raise error(wire_errors.StorageFailed(reason)) from None

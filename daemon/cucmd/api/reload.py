@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from cucmd.api.refusals import error
-from cucmd.protocol import error_structs, structs
+from cucmd.protocol import errors as wire_errors
+from cucmd.protocol.knowledge import ReloadReply, ReloadRequest
 from cucmd.varlink import Caller
 
 
@@ -29,8 +30,8 @@ class Reloading:
     def __init__(self, reload: Reload) -> None:
         self._reload = reload
 
-    async def reload(self, caller: Caller, request: structs.ReloadRequest) -> structs.ReloadReply:
+    async def reload(self, caller: Caller, request: ReloadRequest) -> ReloadReply:
         try:
-            return structs.ReloadReply(await self._reload(caller.for_log))
+            return ReloadReply(await self._reload(caller.for_log))
         except CannotReload as reason:
-            raise error(error_structs.ReloadFailed(str(reason))) from None
+            raise error(wire_errors.ReloadFailed(str(reason))) from None

@@ -14,7 +14,7 @@ import msgspec
 
 from cucmd.api.refusals import error, refusals
 from cucmd.config import InvalidValue
-from cucmd.protocol import error_structs
+from cucmd.protocol import errors as wire_errors
 from cucmd.varlink import Caller, Method, VarlinkError, trace
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def traced(method: str, caller: Caller, given: str | None) -> Iterator[str]:
     except Exception as defect:
         _log(method, caller, called, "a defect")
         log.error("a defect in request %s:\n%s", called, trace(defect), extra=caller.for_log)  # noqa: TRY400  the text of an exception can quote the request
-        raise error(error_structs.InternalError(called)) from None
+        raise error(wire_errors.InternalError(called)) from None
 
 
 def with_request_id(
@@ -68,7 +68,7 @@ def with_request_id(
         called = request_id(None)
     name = refusal.name.rpartition(".")[2]
     _log(method.name, caller, called, name)
-    parameters = error_structs.InternalError() if name == "InternalError" else refusal.parameters
+    parameters = wire_errors.InternalError() if name == "InternalError" else refusal.parameters
     return VarlinkError(refusal.name, _with_id(parameters, called))
 
 

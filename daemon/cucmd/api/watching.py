@@ -14,10 +14,10 @@ from typing import TypeAlias
 
 from cucmd.api.refusals import refusals
 from cucmd.api.wire import changed_to_wire, summary_to_wire
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.jobs.events import Change, Feed
 from cucmd.jobs.supervisor import Supervisor
-from cucmd.protocol import structs
+from cucmd.protocol import jobs as wire
 from cucmd.store import JobFilter
 from cucmd.varlink import StreamReply
 
@@ -34,14 +34,12 @@ _UNFINISHED = ("running", "queued")
 class Watching:
     """`wire`: a job as it is sent as a whole."""
 
-    def __init__(
-        self, supervisor: Supervisor, feed: Feed, wire: Callable[[Job], structs.Job]
-    ) -> None:
+    def __init__(self, supervisor: Supervisor, feed: Feed, wire: Callable[[Job], wire.Job]) -> None:
         self._supervisor = supervisor
         self._feed = feed
         self._wire = wire
 
-    def watch(self, request: structs.WatchRequest) -> Replies:
+    def watch(self, request: wire.WatchRequest) -> Replies:
         changes = bool(request.changes)
         if request.job_id is not None:
             return self._job(request.job_id, changes=changes)
@@ -60,35 +58,35 @@ class Watching:
 
     def _whole(self, job: Job, change: Change | None = None) -> StreamReply:
         sequence, missed = (0, 0) if change is None else (change.sequence, change.missed)
-        reply = structs.WatchReply(sequence, missed, job=self._wire(job))
+        reply = wire.WatchReply(sequence, missed, job=self._wire(job))
         return StreamReply(reply, continues=not job.ended)
 
     def _changed(self, before: Job | None, job: Job, change: Change) -> StreamReply:
         unsaved = self._supervisor.unsaved(job.job_id)
         changed = changed_to_wire(before, job, unsaved)
-        reply = structs.WatchReply(change.sequence, change.missed, change=changed)
+        reply = wire.WatchReply(change.sequence, change.missed, change=changed)
         return StreamReply(reply, continues=not job.ended)
 
     async def _all(self) -> Replies:
         with self._feed.subscribe(None) as feed:
-            yield StreamReply(structs.WatchReply(0, 0, jobs=await self._newest()))
+            yield StreamReply(wire.WatchReply(0, 0, jobs=await self._newest()))
             while True:
                 change = await feed.next()
                 job = self._wire(change.job) if change.job else None
                 state = None if job else await self._newest()
-                reply = structs.WatchReply(change.sequence, change.missed, job=job, jobs=state)
+                reply = wire.WatchReply(change.sequence, change.missed, job=job, jobs=state)
                 yield StreamReply(reply)
 
     async def _changes_of_all(self) -> Replies:
         sent = _Sent()
         with self._feed.subscribe(None) as feed:
-            yield StreamReply(structs.WatchReply(0, 0, jobs=await self._unfinished()))
+            yield StreamReply(wire.WatchReply(0, 0, jobs=await self._unfinished()))
             while True:
                 change = await feed.next()
                 if change.job is None:
                     sent = _Sent()
                     jobs = await self._unfinished()
-                    reply = structs.WatchReply(change.sequence, change.missed, jobs=jobs)
+                    reply = wire.WatchReply(change.sequence, change.missed, jobs=jobs)
                     yield StreamReply(reply)
                     continue
                 changed = self._changed(sent.replace(change.job), change.job, change)
@@ -98,12 +96,12 @@ class Watching:
         with refusals():
             return await self._supervisor.find(prefix)
 
-    async def _newest(self) -> tuple[structs.JobSummary, ...]:
+    async def _newest(self) -> tuple[wire.JobSummary, ...]:
         with refusals():
-            found = await self._supervisor.newest(structs.DEFAULT_LIMIT)
+            found = await self._supervisor.newest(wire.DEFAULT_LIMIT)
         return tuple(summary_to_wire(job) for job in found)
 
-    async def _unfinished(self) -> tuple[structs.JobSummary, ...]:
+    async def _unfinished(self) -> tuple[wire.JobSummary, ...]:
         with refusals():
             found = [
                 job

@@ -1,23 +1,28 @@
-"""PURE. Jobs as structs of the interface: from `cucmd.job` to `cucmd.protocol.structs`."""
+"""PURE. Jobs as structs of the socket: `cucmd.job` as `cucmd.protocol` has it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
 
-from msgspec.structs import asdict, replace
+from msgspec import convert
+from msgspec.structs import replace
 
-from cucmd import job as domain
 from cucmd.cases.descriptors import Opened
 from cucmd.cases.documents import moment, shown
 from cucmd.cases.entries import Entry
 from cucmd.cases.files import counts, name_of
 from cucmd.cases.verify import Checked as CheckedFile
-from cucmd.protocol import structs
-from cucmd.protocol.structs_captures import Captured, CaptureSettings
-from cucmd.protocol.structs_checked import Checked
-from cucmd.protocol.structs_export import ExportedFile
-from cucmd.protocol.structs_sizes import PathSize, Sizes
+from cucmd.job import asked
+from cucmd.job.capture import Capture, CaptureSettings
+from cucmd.job.collect import Collect, DryRun
+from cucmd.job.job import Job, JobEnded
+from cucmd.job.node import Node, Running
+from cucmd.job.timeouts import Timeouts
+from cucmd.job.work import Work, commands_of
+from cucmd.protocol import cases as wire_cases
+from cucmd.protocol import jobs as wire
+from cucmd.protocol.cases import ExportedFile
 from cucmd.received_file import ReceivedFile
 from cucmd.store import JobRow, summarise
 
@@ -26,18 +31,18 @@ MOST_TARGETS = 20
 
 
 def job_to_wire(
-    job: domain.Job, directory: Path, unsaved: str | None = None, *, gone: bool = False
-) -> structs.Job:
+    job: Job, directory: Path, unsaved: str | None = None, *, gone: bool = False
+) -> wire.Job:
     """`gone`: its directory is not there any more."""
-    commands = domain.commands_of(job.work)
+    commands = commands_of(job.work)
     collects = _collect(job.work)
-    return structs.Job(
+    return wire.Job(
         job_id=job.job_id,
         status=job.status,
         cancelled=job.cancelled,
         created_at=job.created_at,
         started_at=job.started_at,
-        completed_at=job.state.completed_at if isinstance(job.state, domain.JobEnded) else None,
+        completed_at=job.state.completed_at if isinstance(job.state, JobEnded) else None,
         directory=str(directory),
         collection=_collection(job.work),
         timeouts=_timeouts(job.timeouts),
@@ -57,14 +62,14 @@ def job_to_wire(
         kind=job.kind,
         commands=None if commands is None else commands.commands,
         concurrency=job.concurrency,
-        capture=_capture(job.work),
+        capture=convert(job.work, CaptureSettings, from_attributes=True)
+        if isinstance(job.work, Capture)
+        else None,
         written_for=(collects.written_for or None) if collects else None,
     )
 
 
-def changed_to_wire(
-    before: domain.Job | None, job: domain.Job, unsaved: str | None
-) -> structs.JobChange:
+def changed_to_wire(before: Job | None, job: Job, unsaved: str | None) -> wire.JobChange:
     """What differs from `before`; without it, all nodes."""
     known = () if before is None else before.nodes
     nodes = [
@@ -72,12 +77,12 @@ def changed_to_wire(
         for position, node in enumerate(job.nodes)
         if position >= len(known) or (node is not known[position] and node != known[position])
     ]
-    return structs.JobChange(
+    return wire.JobChange(
         job_id=job.job_id,
         status=job.status,
         cancelled=job.cancelled,
         started_at=job.started_at,
-        completed_at=job.state.completed_at if isinstance(job.state, domain.JobEnded) else None,
+        completed_at=job.state.completed_at if isinstance(job.state, JobEnded) else None,
         nodes=tuple(_node(job, node) for node in nodes),
         revision=job.revision,
         closed=job.closed,
@@ -88,9 +93,9 @@ def changed_to_wire(
     )
 
 
-def summary_to_wire(job: domain.Job | JobRow) -> structs.JobSummary:
-    row = summarise(job) if isinstance(job, domain.Job) else job
-    summary = structs.JobSummary(
+def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
+    row = summarise(job) if isinstance(job, Job) else job
+    summary = wire.JobSummary(
         job_id=row.job_id,
         status=row.status,
         created_at=row.created_at,
@@ -117,8 +122,8 @@ def summary_to_wire(job: domain.Job | JobRow) -> structs.JobSummary:
     )
 
 
-def file_to_wire(file: ReceivedFile, node: domain.Node) -> structs.File:
-    return structs.File(
+def file_to_wire(file: ReceivedFile, node: Node) -> wire_cases.File:
+    return wire_cases.File(
         node=file.node,
         path=shown(name_of(file, node)),
         size=file.size,
@@ -143,21 +148,21 @@ def opened_to_wire(opened: Opened) -> ExportedFile:
     return ExportedFile(name, entry.size, entry.modified, wanted.node, sha256, raw, opened.wrong)
 
 
-def wrong_to_wire(checked: CheckedFile) -> structs.WrongFile:
+def wrong_to_wire(checked: CheckedFile) -> wire_cases.WrongFile:
     name = shown(name_of(checked.file, checked.node))
-    return structs.WrongFile(checked.file.node, name, checked.wrong or "")
+    return wire_cases.WrongFile(checked.file.node, name, checked.wrong or "")
 
 
-def _node(job: domain.Job, node: domain.Node) -> structs.Node:
+def _node(job: Job, node: Node) -> wire.Node:
     state = node.state
     failure = job.failure_of(node)
-    return structs.Node(
+    node_shown = wire.Node(
         node=node.node,
         status=node.status,
-        phase=state.phase.value if isinstance(state, domain.Running) else None,
+        phase=state.phase.value if isinstance(state, Running) else None,
         attempt=node.attempt,
         error=failure.message if failure else None,
-        failure=structs.Failure(failure.code, failure.message, failure.retryable, failure.hint)
+        failure=wire.Failure(failure.code, failure.message, failure.retryable, failure.hint)
         if failure
         else None,
         notes=node.notes,
@@ -169,64 +174,30 @@ def _node(job: domain.Job, node: domain.Node) -> structs.Node:
         bytes_received=node.bytes_received,
         coverage=(node.coverage or None) if node.settled else None,
         all_announced=node.all_announced or None,
-        heard_at=node.heard_at if isinstance(state, domain.Running) else None,
-        found=found_to_wire(node.found),
-        sizes=_sizes(node.sizes),
-        checked=_checked(node.checked),
-        capture=_captured(node.captured),
-        may_run=job.may_run(node) if isinstance(job.work, domain.Capture) else None,
-        gaps=_gaps(node) if node.settled else None,
+        heard_at=node.heard_at if isinstance(state, Running) else None,
+        may_run=job.may_run(node) if job.work.together else None,
+        gaps=(node.gaps or None) if node.settled else None,
+    )
+    return (
+        node_shown
+        if node.result is None
+        else replace(node_shown, **{job.work.shown_as: node.result})
     )
 
 
-def _gaps(node: domain.Node) -> tuple[structs.Gap, ...] | None:
-    return tuple(structs.Gap(one.path, one.missing, one.written_for) for one in node.gaps) or None
-
-
-def _capture(work: domain.Work) -> CaptureSettings | None:
-    if not isinstance(work, domain.Capture):
-        return None
-    return CaptureSettings(**asdict(work))
-
-
-def _captured(captured: domain.Captured | None) -> Captured | None:
-    return None if captured is None else Captured(**asdict(captured))
-
-
-def _sizes(sizes: domain.Sizes | None) -> Sizes | None:
-    if sizes is None:
-        return None
-    paths = tuple(PathSize(one.path, one.files, one.bytes) for one in sizes.paths)
-    return Sizes(paths, sizes.room, sizes.fits, sizes.why, sizes.seconds)
-
-
-def _checked(checked: domain.Checked | None) -> Checked | None:
-    return None if checked is None else Checked(**asdict(checked))
-
-
-def found_to_wire(found: domain.Found | None) -> structs.Found | None:
-    if found is None:
-        return None
-    return structs.Found(tuple(map(member_to_wire, found.members)), found.unread, found.version)
-
-
-def member_to_wire(one: domain.Member) -> structs.Member:
-    return structs.Member(one.node, one.address, one.name, one.role, one.product, one.fqdn)
-
-
-def _collect(work: domain.Work) -> domain.Collect | None:
+def _collect(work: Work) -> Collect | None:
     """What a job collects, or would; None: it is other work."""
-    if isinstance(work, domain.DryRun):
+    if isinstance(work, DryRun):
         return work.of
-    return work if isinstance(work, domain.Collect) else None
+    return work if isinstance(work, Collect) else None
 
 
-def _collection(work: domain.Work) -> structs.Collection:
+def _collection(work: Work) -> asked.Collection:
     """What a job collects, or would. Empty for other work: every client expects the field."""
     what = _collect(work)
     if what is None:
-        return structs.Collection()
-    return structs.Collection(
+        return asked.Collection()
+    return asked.Collection(
         profile=what.profile,
         paths=what.paths,
         location=what.location,
@@ -239,10 +210,10 @@ def _collection(work: domain.Work) -> structs.Collection:
     )
 
 
-def _timeouts(timeouts: domain.Timeouts) -> structs.Timeouts:
+def _timeouts(timeouts: Timeouts) -> asked.Timeouts:
     """Without `answer`, which is in requests only."""
-    fields = (name for name in domain.Timeouts.__struct_fields__ if name != "answer")
-    return structs.Timeouts(**{name: getattr(timeouts, name) for name in fields})
+    fields = (name for name in Timeouts.__struct_fields__ if name != "answer")
+    return asked.Timeouts(**{name: getattr(timeouts, name) for name in fields})
 
 
 def _rfc3339(time: datetime | None) -> str | None:

@@ -27,7 +27,8 @@ from cucmd.cases.descriptors import GONE, MOST_TOGETHER, Opened, Wanted, open_al
 from cucmd.cases.documents import Figures
 from cucmd.cases.entries import END, Entry
 from cucmd.cases.files import Page, counts, folder, name_of, nodes_by_name, pages
-from cucmd.job import Job, JobEnded, Node
+from cucmd.job.job import Job, JobEnded
+from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
 

@@ -36,8 +36,10 @@ from cucmd.cases.covered import Clock, PathFound, Paths, Window, describe, gaps_
 from cucmd.cases.files import counts, is_gone, is_output, name_of, pages_of_node
 from cucmd.cases.read_traces import Budget, Files, Found, Pace, last_stamp, look
 from cucmd.failure import Code
-from cucmd.job import SETTLED, Collect, Covered, Failed, Job, Node, Succeeded
+from cucmd.job.collect import Collect, Covered
 from cucmd.job.duration import longer
+from cucmd.job.job import Job
+from cucmd.job.node import SETTLED, Failed, Node, Succeeded
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
 

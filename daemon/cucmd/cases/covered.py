@@ -25,7 +25,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from cucmd.cases.stamps import Stamp
-from cucmd.job import Gap
+from cucmd.job.collect import Gap
 from cucmd.job.duration import parse_written_for
 
 # Nodes are asked for whole minutes.

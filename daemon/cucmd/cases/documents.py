@@ -7,29 +7,16 @@ same job gives the same bytes each time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
 from cucmd.cases.files import folder, name_of
-from cucmd.job import (
-    Cancelled,
-    Capture,
-    Captured,
-    Check,
-    Checked,
-    Collect,
-    Discover,
-    DryRun,
-    Found,
-    Job,
-    JobEnded,
-    Node,
-    Run,
-    Sizes,
-    Work,
-    commands_of,
-)
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job, JobEnded
+from cucmd.job.kind import Result, utc
+from cucmd.job.node import Cancelled, Node
+from cucmd.job.work import Work
 from cucmd.received_file import ReceivedFile
 
 _encode = msgspec.json.Encoder().encode
@@ -77,10 +64,7 @@ class _ManifestNode(msgspec.Struct, frozen=True):
     coverage: str | None
     files: int
     bytes: int
-    found: Found | None
-    sizes: Sizes | None
-    checked: Checked | None
-    capture: Captured | None
+    result: Result | None
 
 
 class _ManifestJob(msgspec.Struct, frozen=True):
@@ -126,10 +110,7 @@ def _manifest_node(job: Job, node: Node, figures: Figures) -> _ManifestNode:
         node.coverage or None,
         figures.files,
         figures.size,
-        node.found,
-        node.sizes,
-        node.checked,
-        node.captured,
+        node.result,
     )
 
 
@@ -165,15 +146,6 @@ def shown(path: str) -> str:
 
 # summary.txt
 
-_WHAT: dict[type[Work], str] = {
-    Collect: "Logs collected",
-    DryRun: "Sizes of a collection",
-    Discover: "A cluster asked for its nodes",
-    Run: "Commands run",
-    Check: "Nodes checked",
-    Capture: "Packets captured",
-}
-
 
 def summary(job: Job, figures: dict[str, Figures]) -> bytes:
     """What a person at the vendor reads first."""
@@ -181,8 +153,7 @@ def summary(job: Job, figures: dict[str, Figures]) -> bytes:
 
 
 def _summary_lines(job: Job, figures: dict[str, Figures]) -> Iterator[str]:
-    what = _WHAT[type(job.work)]
-    yield f"{what} by cucmd, job {job.job_id}: {job.status}"
+    yield f"{job.work.title} by cucmd, job {job.job_id}: {job.status}"
     yield ""
     for name, value in _facts(job):
         yield f"{name + ':':<12}{value}"
@@ -217,39 +188,9 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
     if job.targets:
         yield "Targets", ", ".join(job.targets)
     yield from sorted(job.labels.items())
-    if isinstance(job.work, Collect):
-        paths = ", ".join(job.work.paths)
-        profile = f" (profile {job.work.profile})" if job.work.profile else ""
-        yield "Paths", f"{paths} below {job.work.location}{profile}"
-        yield "Window", window_asked(job.work, job.created_at)
-    if (commands := commands_of(job.work)) is not None:
-        for command in commands.commands:
-            yield "Command", command
-    if isinstance(job.work, Capture):
-        yield "Capture", _asked_to_capture(job.work)
-    yield "Started", _utc(job.started_at)
-    yield "Ended", _utc(_completed_at(job))
-
-
-def _asked_to_capture(work: Capture) -> str:
-    """`eth0, host 10.0.0.7, port 5060, 60 s, at most 100000 packets`."""
-    words = [work.interface]
-    words += [f"host {work.host}"] if work.host is not None else []
-    words += [f"port {work.port}"] if work.port is not None else []
-    words += [f"{work.duration:g} s", f"at most {work.count} packets"]
-    words += [f"{work.size} bytes of each"] if work.size is not None else []
-    return ", ".join(words)
-
-
-def window_asked(work: Collect, created_at: datetime) -> str:
-    """The window in UTC: `2026-11-25 10:00:00 to 2026-11-25 12:00:00 UTC (last 2h)`."""
-    if work.last is not None and work.since is None:
-        return f"last {work.last} before {_utc(created_at)}"
-    if work.since is None and work.until is None:
-        return "all files, no window"
-    since = _utc(work.since) if work.since else "the beginning"
-    until = _utc(work.until) if work.until else "the collection"
-    return f"{since} to {until}" + (f" (last {work.last})" if work.last else "")
+    yield from job.work.facts(job.created_at)
+    yield "Started", utc(job.started_at)
+    yield "Ended", utc(_completed_at(job))
 
 
 def _remarks(job: Job, node: Node, figures: Figures) -> Iterator[str]:
@@ -257,16 +198,10 @@ def _remarks(job: Job, node: Node, figures: Figures) -> Iterator[str]:
         yield f"{node.node}: {failed.code.value}: {failed.message}"
     if node.coverage:
         yield f"{node.node}: {node.coverage}"
-    for member in node.found.members if node.found else ():
-        yield f"{node.node}: names {member.node}, {member.name}: {member.role}, {member.product}"
-    for one in node.sizes.paths if node.sizes else ():
-        yield f"{node.node}: {one.path}: {one.files} files, {one.bytes:,} bytes would come"
-    if node.checked is not None:
-        yield f"{node.node}: {', '.join(_seen(node.checked))}"
-    if node.captured is not None:
-        yield f"{node.node}: {_captured(node.captured)}"
+    for line in node.result.lines() if node.result is not None else ():
+        yield f"{node.node}: {line}"
     if isinstance(node.state, Cancelled):  # else its failure or its notes have them
-        for name in node.captures_before:
+        for name in node.may_run:
             yield f"{node.node}: a capture may still run there, into platform/cli/{name}.cap"
     for note in node.notes:
         yield f"{node.node}: note: {note}"
@@ -274,34 +209,5 @@ def _remarks(job: Job, node: Node, figures: Figures) -> Iterator[str]:
         yield f"{node.node}: {figures.left_out} files did not come completely"
 
 
-def _seen(checked: Checked) -> Iterator[str]:
-    for name in ("reachable", "login", "prompt"):
-        if (done := getattr(checked, name)) is not None:
-            yield f"{name}: {'yes' if done else 'no'}"
-    for name in ("host_key", "product", "version", "zone"):
-        if (said := getattr(checked, name)) is not None:
-            yield f"{name.replace('_', ' ')} {said}"
-    if checked.clock_ahead is not None:
-        yield f"clock {checked.clock_ahead:+g} s"
-    if checked.logging_free is not None:
-        yield f"{checked.logging_free:,} bytes free for logs"
-    if checked.receiver is not None:
-        yield f"receiver {checked.receiver.replace('_', ' ')}"
-
-
-def _captured(captured: Captured) -> str:
-    packets = captured.packets
-    text = "no packets counted" if packets is None else f"{packets} packets captured"
-    text += f", from {_utc(captured.started_at)} to {_utc(captured.ended_at)}"
-    return f"{text}; the capture may still run there" if captured.running else text
-
-
 def _completed_at(job: Job) -> datetime | None:
     return job.state.completed_at if isinstance(job.state, JobEnded) else None
-
-
-def _utc(moment: datetime | None) -> str:
-    if moment is None:
-        return "-"
-    whole = moment.astimezone(UTC) + timedelta(microseconds=500_000)
-    return f"{whole:%Y-%m-%d %H:%M:%S} UTC"

@@ -11,7 +11,9 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from cucmd.job import OUTPUT, Job, Node, Succeeded
+from cucmd.job.job import Job
+from cucmd.job.node import Node, Succeeded
+from cucmd.job.run import OUTPUT
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store

@@ -14,7 +14,9 @@ import msgspec
 
 from cucmd.cases.files import counts, folder
 from cucmd.cases.transcript import read_transcript
-from cucmd.job import OUTPUT, Job, Node, Run
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.run import OUTPUT, Run
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
 

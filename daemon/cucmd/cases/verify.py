@@ -21,7 +21,7 @@ import trio
 from cucmd.cases.descriptors import GONE, other_size
 from cucmd.cases.files import counts, pages
 from cucmd.cases.thread import WorkThread
-from cucmd.job import Node
+from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
 

@@ -24,7 +24,8 @@ from cucmd.config.model import (
     RetrySettings,
     Ssh,
 )
-from cucmd.job import MOST_SECONDS, HostKeyPolicy, Timeouts
+from cucmd.job.job import HostKeyPolicy
+from cucmd.job.timeouts import MOST_SECONDS, Timeouts
 from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
 
 Kind: TypeAlias = Callable[[object], object]

@@ -15,7 +15,8 @@ from msgspec import Struct, field
 
 from cucmd.config.errors import InvalidValue, UnknownProfile, found
 from cucmd.config.profiles import BUILT_IN, Profile
-from cucmd.job import HostKeyPolicy, Timeouts
+from cucmd.job.job import HostKeyPolicy
+from cucmd.job.timeouts import Timeouts
 from cucmd.node_name import InvalidNode, node_key, parse_node, split_address
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Sequence
 
-from cucmd.job import Timeouts
 from cucmd.job.duration import parse_last, parse_written_for
+from cucmd.job.timeouts import Timeouts
 from cucmd.vos.arguments import InvalidArgument, check_word
 from cucmd.vos.texts import LOCATIONS
 

@@ -16,7 +16,7 @@ from cucmd.config.errors import ENVIRONMENT
 from cucmd.config.keys import seconds
 from cucmd.config.lines import KeyPath
 from cucmd.config.reading import Reader
-from cucmd.job import Timeouts
+from cucmd.job.timeouts import Timeouts
 
 # The environment's names for two of the timeouts (tests/system/test_be020.py).
 VARIABLES = {

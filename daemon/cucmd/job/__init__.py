@@ -13,99 +13,18 @@ and its unsettled nodes are pending again; both keep the time at which they firs
 
 Times are of the wall clock and in UTC. If the clock is set back, nothing ends before it began.
 
-    job.py       a job, its states and its outcome
+    asked.py     how work on nodes is asked for, which also travels on the socket
+    kind.py      what every kind of work says of itself
+    collect.py   files that are collected, or how much they would be
+    discover.py  which nodes a cluster has
+    run.py       commands
+    check.py     whether a collection can be expected to work
+    capture.py   packets
+    work.py      the union of what is planned and stored
     node.py      a node of a job, and its states
-    work.py      what a job does on each node, as a tagged union
-    check.py     what a check asks for and sees, which is one of it
+    job.py       a job, its states and its outcome
     duration.py  durations as they are written in a request
     timeouts.py  its deadlines
+
+Nothing is imported here: the client needs some of these modules, and loads no other.
 """
-
-from cucmd.job.check import Check, Checked
-from cucmd.job.job import (
-    HostKeyPolicy,
-    Job,
-    JobEnded,
-    JobQueued,
-    JobRunning,
-    JobState,
-    JobStatus,
-    Outcome,
-    outcome,
-)
-from cucmd.job.node import (
-    SETTLED,
-    Cancelled,
-    Covered,
-    Failed,
-    Gap,
-    ImpossibleTransition,
-    Node,
-    NodeState,
-    NodeStatus,
-    Pending,
-    Phase,
-    Running,
-    Succeeded,
-)
-from cucmd.job.timeouts import MOST_GRACE, MOST_SECONDS, Timeouts
-from cucmd.job.work import (
-    OUTPUT,
-    READY_WITHIN,
-    Capture,
-    Captured,
-    Collect,
-    Discover,
-    DryRun,
-    Found,
-    Member,
-    PathSize,
-    Run,
-    Sizes,
-    Work,
-    commands_of,
-)
-
-__all__ = [
-    "MOST_GRACE",
-    "MOST_SECONDS",
-    "OUTPUT",
-    "READY_WITHIN",
-    "SETTLED",
-    "Cancelled",
-    "Capture",
-    "Captured",
-    "Check",
-    "Checked",
-    "Collect",
-    "Covered",
-    "Discover",
-    "DryRun",
-    "Failed",
-    "Found",
-    "Gap",
-    "HostKeyPolicy",
-    "ImpossibleTransition",
-    "Job",
-    "JobEnded",
-    "JobQueued",
-    "JobRunning",
-    "JobState",
-    "JobStatus",
-    "Member",
-    "Node",
-    "NodeState",
-    "NodeStatus",
-    "Outcome",
-    "PathSize",
-    "Pending",
-    "Phase",
-    "Run",
-    "Running",
-    "Sizes",
-    "Succeeded",
-    "Timeouts",
-    "Work",
-    "commands_of",
-    "outcome",
-]

@@ -6,44 +6,30 @@ that says so; why it failed is the failure of the node.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from collections.abc import Iterator
 
 import msgspec
 
-# known      the node showed a key that was known before
-# new        no key was known before; this one is remembered now
-# changed    another key was known
-# unknown    no key was known before, and only a known one is accepted
-# unchecked  the configuration has it that no key is compared
-HostKeySeen: TypeAlias = Literal["known", "new", "changed", "unknown", "unchecked"]
-# not_asked: the job does not look at it
-ReceiverSeen: TypeAlias = Literal["ok", "failed", "not_asked"]
+from cucmd.job.kind import Kind, Result
 
 
-class Check(msgspec.Struct, frozen=True, tag="check"):
-    """Looks whether a collection from a node can be expected to work, and changes nothing on it.
-
-    `receiver`: gets one small file too, which shows that the node reaches the receiver.
-    """
-
-    receiver: bool = False
-
-
-class Checked(msgspec.Struct, frozen=True):
+class Checked(Result, frozen=True):
     """What a check has seen on a node, in the order of the steps.
 
     reachable      a TCP connection was opened
+    host_key       known, new (no key was known before, this one is remembered now), changed,
+                   unknown (only a known one is accepted), or unchecked (no key is compared)
     login          the password was accepted, and a shell opened
     prompt         the prompt of the appliance came
     product        as the node calls itself in the table of its cluster
     zone           its time zone by name
     clock_ahead    seconds by which its clock is ahead of ours; negative: behind
     logging_total, logging_free  of the partition with the logs, in bytes
-    receiver       whether a file came to the receiver
+    receiver       whether a file came to the receiver: ok, failed, or not_asked
     """
 
     reachable: bool | None = None
-    host_key: HostKeySeen | None = None
+    host_key: str | None = None
     login: bool | None = None
     prompt: bool | None = None
     product: str | None = None
@@ -52,15 +38,46 @@ class Checked(msgspec.Struct, frozen=True):
     clock_ahead: float | None = None
     logging_total: int | None = None
     logging_free: int | None = None
-    receiver: ReceiverSeen | None = None
+    receiver: str | None = None
 
-    def after(self, before: Checked | None) -> Checked:
+    def after(self, before: Result | None) -> Checked:
         """The same, where `before` was seen earlier in the same job: a key that the job has made
         known itself still was new. It is kept from the first step of an attempt on, which may be
         cut off by a stop of the daemon.
         """
-        if before is None or before.host_key != "new" or self.reachable is False:
+        seen = before.host_key if isinstance(before, Checked) else None
+        if seen != "new" or self.reachable is False:
             return self
         if self.host_key not in (None, "known"):
             return self
         return msgspec.structs.replace(self, host_key="new")
+
+    def lines(self) -> Iterator[str]:
+        yield ", ".join(self._seen())
+
+    def _seen(self) -> Iterator[str]:
+        for name in ("reachable", "login", "prompt"):
+            if (done := getattr(self, name)) is not None:
+                yield f"{name}: {'yes' if done else 'no'}"
+        for name in ("host_key", "product", "version", "zone"):
+            if (said := getattr(self, name)) is not None:
+                yield f"{name.replace('_', ' ')} {said}"
+        if self.clock_ahead is not None:
+            yield f"clock {self.clock_ahead:+g} s"
+        if self.logging_free is not None:
+            yield f"{self.logging_free:,} bytes free for logs"
+        if self.receiver is not None:
+            yield f"receiver {self.receiver.replace('_', ' ')}"
+
+
+class Check(Kind, frozen=True, tag="check"):
+    """Looks whether a collection from a node can be expected to work, and changes nothing on it.
+
+    `receiver`: gets one small file too, which shows that the node reaches the receiver.
+    """
+
+    title = "Nodes checked"
+    gives = Checked
+    shown_as = "checked"
+
+    receiver: bool = False

@@ -16,7 +16,7 @@ import msgspec
 from cucmd.failure import Failure
 from cucmd.job.node import SETTLED, Cancelled, Failed, ImpossibleTransition, Node, Succeeded
 from cucmd.job.timeouts import Timeouts
-from cucmd.job.work import Capture, DryRun, Run, Work
+from cucmd.job.work import Work, kind_of
 
 JobStatus = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
 # How strict a job is with the host key of a node. ssh/known_hosts.py explains each.
@@ -103,22 +103,24 @@ class Job(msgspec.Struct, frozen=True):
     @property
     def kind(self) -> str:
         """Which kind of work it does: the tag of `work`."""
-        return str(self.work.__struct_config__.tag)
+        return kind_of(self.work)
 
     @property
     def bytes_counted(self) -> int:
-        """What counts against its quota: what has come since it was tried last. In a dry run, what
-        would come of the nodes that have ended.
-        """
-        if isinstance(self.work, DryRun):
-            found = (node.sizes for node in self.nodes if node.settled and node.sizes is not None)
-            return sum(sizes.bytes for sizes in found if sizes.fits is not False)
-        return sum(node.bytes_received for node in self.nodes if node.retries == self.retries)
+        """What counts against its quota: as a rule what has come since it was tried last."""
+        return sum(
+            self.work.counted(
+                node.bytes_received,
+                node.result if node.settled else None,
+                earlier=node.retries != self.retries,
+            )
+            for node in self.nodes
+        )
 
     @property
     def goes_on(self) -> bool:
-        """Whether it goes on after a restart. Nobody wants commands or captures to run twice."""
-        return self.resumable and not isinstance(self.work, Run | Capture)
+        """Whether it goes on after a restart."""
+        return self.resumable and self.work.repeatable
 
     @property
     def ended(self) -> bool:
@@ -175,24 +177,18 @@ class Job(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, nodes=nodes)._ended_if_settled(now)
 
     def may_run(self, node: Node) -> tuple[str, ...]:
-        """The names of captures that were given up on the node, and may still run there."""
-        captured = node.captured
-        if captured is None or not captured.running:
-            return node.captures_before
-        given_up = captured.ended_at is not None or self.closed
-        return (*node.captures_before, captured.name) if given_up else node.captures_before
+        """The names of what was given up on the node, and may still run there."""
+        return node.left_running(given_up=self.closed)
 
     def failure_of(self, node: Node) -> Failure | None:
         """Why the node has failed, as it is shown; None: it has not failed.
 
-        What may still run there is added here, and not when it fails: a capture is ended on the
-        node after that, or given up.
+        What may still run there is added here, and not when it fails: it is ended on the node after
+        that, or given up.
         """
         if not isinstance(node.state, Failed):
             return None
-        if not isinstance(self.work, Capture):
-            return node.state.failure
-        return self.work.named(node.state.failure, self.may_run(node))
+        return self.work.explained(node.state.failure, self.may_run(node))
 
     def resume(self) -> Job:
         """Queues the job again after a restart. Settled nodes stay, the others are pending."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, cast
 
 import msgspec
 
 from cucmd.failure import Failure
-from cucmd.job.check import Checked
-from cucmd.job.work import Captured, Found, Sizes
+from cucmd.job.collect import Covered, Gap
+from cucmd.job.kind import Result
 
 NodeStatus = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 
@@ -63,27 +63,18 @@ class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
 NodeState: TypeAlias = Pending | Running | Succeeded | Failed | Cancelled
 SETTLED = (Succeeded, Failed, Cancelled)
 
+# What the kind of work gives (`Kind.gives`): with it the store reads a node, as `Node[Found]`.
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
 
-class Gap(msgspec.Struct, frozen=True):
-    """What is not there of the window on one path of a collection, by the time stamps in its files.
+    R = TypeVar("R", bound=Result, default=Result)
+else:
+    from typing import TypeVar
 
-    missing      "all": no file came; "begin", "end": the files begin later, or end earlier
-    written_for  with which the node would be asked for later files; None: there are none
-    """
-
-    path: str
-    missing: Literal["all", "begin", "end"]
-    written_for: str | None = None
+    R = TypeVar("R", bound=Result)
 
 
-class Covered(msgspec.Struct, frozen=True):
-    """What the files of a node cover of the window, in words, and what they do not."""
-
-    text: str
-    gaps: tuple[Gap, ...] = ()
-
-
-class Node(msgspec.Struct, frozen=True):
+class Node(msgspec.Struct, Generic[R], frozen=True):
     """One node of one job. `node` is its name in the request: a host, or host:port.
 
     `marked`: its folder is (`node_name.folder_of`). Older versions marked none.
@@ -94,13 +85,10 @@ class Node(msgspec.Struct, frozen=True):
     at. `gaps`: what they do not.
     `all_announced`: no more files than those of `files_announced` will be.
     `heard_at`: when the last byte of it came, or the attempt began.
-    `found`: what a discovery has found there. `named_by`: the node whose discovery has named this
-    one; None: the request or the configuration has.
-    `sizes`: what a dry run has found there. `checked`: what a check has seen there.
-    `transfer_seconds`: for how long it has sent what has come, once that has ended.
-    `captured`: what became of its packet capture. Unlike the state it may change once the node has
-    settled: a capture is ended on the node after that. `captures_before`: the names of captures
-    from before it was queued last that may still run there.
+    `named_by`: the node whose discovery has named this one; None: the request or the configuration
+    has. `transfer_seconds`: of the transfers that have ended.
+    `result`: what the kind of work gives for it, so far. It may change once the node has settled.
+    `may_run`: names of what was begun on it before it was queued last, and may still run there.
     """
 
     node: str
@@ -120,13 +108,10 @@ class Node(msgspec.Struct, frozen=True):
     all_announced: bool = False
     heard_at: datetime | None = None
     attempts_before: int = 0
-    found: Found | None = None
     named_by: str | None = None
-    sizes: Sizes | None = None
     transfer_seconds: float = 0.0
-    checked: Checked | None = None
-    captured: Captured | None = None
-    captures_before: tuple[str, ...] = ()
+    result: R | None = None
+    may_run: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
 
     @property
@@ -137,46 +122,50 @@ class Node(msgspec.Struct, frozen=True):
     def status(self) -> NodeStatus:
         return cast("NodeStatus", self.state.__struct_config__.tag)
 
-    def _with(self, state: NodeState, **fields: object) -> Node:
+    def _with(self, state: NodeState, **fields: object) -> Node[R]:
         if self.settled:
             raise ImpossibleTransition(f"{self.node} is {self.status} already")
         return msgspec.structs.replace(self, state=state, **fields)
 
-    def begin(self, now: datetime, attempt: int) -> Node:
+    def begin(self, now: datetime, attempt: int) -> Node[R]:
         started = self.state.started_at or now
         state = Running(started, Phase.CONNECT)
         fresh = {"coverage": None, "gaps": (), "all_announced": False, "heard_at": now}
         return self._with(state, attempt=attempt, **fresh)
 
-    def retry(self, retries: int) -> Node:
-        """Pending again, as it was before its first attempt; attempts are counted on. Captures
-        that may still run there stay named.
+    def retry(self, retries: int) -> Node[R]:
+        """Pending again, as it was before its first attempt; attempts are counted on. What may
+        still run there stays named.
         """
         if not self.settled or isinstance(self.state, Succeeded):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not failed or cancelled")
-        again = Node(self.node, attempt=self.attempt, marked=self.marked, named_by=self.named_by)
-        captures = self.captures_before
-        if self.captured is not None and self.captured.running:
-            captures = (*captures, self.captured.name)
-        return msgspec.structs.replace(
-            again,
+        return Node(
+            self.node,
+            attempt=self.attempt,
+            marked=self.marked,
+            named_by=self.named_by,
             retries=retries,
             revision=self.revision,
             attempts_before=self.attempt,
-            captures_before=captures,
+            may_run=self.left_running(given_up=True),
         )
 
-    def abandoned(self) -> Node:
-        """After a stop of the daemon: if it was capturing, nobody here will see the end of it."""
-        if self.settled or self.captured is None:
-            return self
-        return msgspec.structs.replace(self, captured=self.captured.left())
+    def left_running(self, *, given_up: bool) -> tuple[str, ...]:
+        """The names of what may still run there. given_up: the job is over."""
+        name = None if self.result is None else self.result.may_run(given_up=given_up)
+        return self.may_run if name is None else (*self.may_run, name)
 
-    def wait_again(self) -> Node:
+    def abandoned(self) -> Node[R]:
+        """After a stop of the daemon: nobody here will see the end of what was begun on it."""
+        if self.settled or self.result is None:
+            return self
+        return msgspec.structs.replace(self, result=self.result.abandoned())
+
+    def wait_again(self) -> Node[R]:
         """Pending again after a restart, with the time at which it first began."""
         return self._with(Pending(self.state.started_at))
 
-    def enter(self, phase: Phase) -> Node:
+    def enter(self, phase: Phase) -> Node[R]:
         if not isinstance(self.state, Running):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not running")
         return self._with(Running(self.state.started_at, phase))
@@ -188,7 +177,7 @@ class Node(msgspec.Struct, frozen=True):
         bytes_announced: int | None,
         files_received: int,
         bytes_received: int,
-    ) -> Node:
+    ) -> Node[R]:
         """The node with the figures so far. A settled node takes them too: its last ones."""
         return msgspec.structs.replace(
             self,
@@ -198,21 +187,21 @@ class Node(msgspec.Struct, frozen=True):
             bytes_received=bytes_received,
         )
 
-    def covers(self, what: Covered) -> Node:
+    def covers(self, what: Covered) -> Node[R]:
         """The node with what its files cover: they are looked at once it has settled."""
         return msgspec.structs.replace(self, coverage=what.text, gaps=what.gaps)
 
-    def succeed(self, now: datetime, notes: tuple[str, ...] = ()) -> Node:
+    def succeed(self, now: datetime, notes: tuple[str, ...] = ()) -> Node[R]:
         if not isinstance(self.state, Running):
             raise ImpossibleTransition(f"{self.node} is {self.status}, not running")
         started = self.state.started_at
         return self._with(Succeeded(started, end_of(now, started)), notes=notes)
 
-    def fail(self, now: datetime, failure: Failure) -> Node:
+    def fail(self, now: datetime, failure: Failure) -> Node[R]:
         started = self.state.started_at
         return self._with(Failed(started, end_of(now, started), failure))
 
-    def cancel(self, now: datetime) -> Node:
+    def cancel(self, now: datetime) -> Node[R]:
         started = self.state.started_at
         return self._with(Cancelled(started, end_of(now, started)))
 

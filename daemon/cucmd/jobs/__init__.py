@@ -8,7 +8,7 @@
     hold_back.py    a login is tried on two nodes at most before it has worked on one
     run.py          one job, from its acceptance to its last closed connection
     services.py     what every job needs of the daemon
-    together.py     what the nodes of a capture share: they begin at the same moment
+    together.py     what nodes share that work together: they begin at the same moment
     node_work.py    the work on one node, and what its end means for the job
     progress.py     what the work on one node reports to its job
     recorder.py     a job's changes, to the store and then to the watchers

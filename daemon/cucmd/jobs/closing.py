@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import trio
 
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.jobs.recorder import RETRY_AFTER
 from cucmd.store import Store, StoreFailed
 

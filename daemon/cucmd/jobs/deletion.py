@@ -23,7 +23,9 @@ from msgspec.structs import replace
 from cucmd.cases import retention
 from cucmd.cases.delete import Stopped, remove_directory
 from cucmd.config import Retention
-from cucmd.job import Collect, Job, JobEnded, Outcome, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job, JobEnded, Outcome
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.errors import Draining, UnknownJob
 from cucmd.jobs.holds import Busy
 from cucmd.jobs.supervisor import Supervisor

@@ -30,7 +30,7 @@ class UnknownNode(Exception):
 
 
 class CannotStop(Exception):
-    """The job captures nothing that could be ended."""
+    """The job does nothing that could be ended before its time."""
 
     def __init__(self, job_id: str, reason: str) -> None:
         super().__init__(f"job {job_id}: {reason}")

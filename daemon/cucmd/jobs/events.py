@@ -12,7 +12,7 @@ from types import TracebackType
 import msgspec
 import trio
 
-from cucmd.job import Job
+from cucmd.job.job import Job
 
 # Changes. Enough for all nodes of a large cluster that begin at once. A job is shared, not copied,
 # so an entry costs one pointer.

@@ -13,7 +13,8 @@ import msgspec
 import trio
 
 from cucmd.failure import Failure
-from cucmd.job import Captured, Checked, Found, Node, Phase, Sizes
+from cucmd.job.kind import Result
+from cucmd.job.node import Node, Phase
 from cucmd.node.ports import Session, UploadTarget
 from cucmd.received_file import ReceivedFile
 
@@ -82,19 +83,9 @@ class NodeProgress:
     def session(self, session: Session) -> None:
         self._session = session
 
-    def found(self, found: Found) -> None:
-        self._change(lambda node: msgspec.structs.replace(node, found=found))
-
-    def sizes(self, sizes: Sizes) -> None:
-        self._change(lambda node: msgspec.structs.replace(node, sizes=sizes))
-
-    def checked(self, checked: Checked) -> None:
-        self._change(
-            lambda node: msgspec.structs.replace(node, checked=checked.after(node.checked))
-        )
-
-    def captured(self, captured: Captured) -> None:
-        self._amend(lambda node: msgspec.structs.replace(node, captured=captured))
+    def result(self, result: Result) -> None:
+        change = self._amend if result.late else self._change
+        change(lambda node: msgspec.structs.replace(node, result=result.after(node.result)))
 
     async def saved(self) -> None:
         if self._saved is not None:

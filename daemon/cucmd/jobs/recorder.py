@@ -35,7 +35,8 @@ from collections import Counter
 
 import trio
 
-from cucmd.job import Failed, Job
+from cucmd.job.job import Job
+from cucmd.job.node import Failed
 from cucmd.jobs.events import Feed
 from cucmd.store import Store, StoreFailed
 

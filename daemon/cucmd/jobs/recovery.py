@@ -19,7 +19,9 @@ import msgspec
 import trio
 
 from cucmd import durable
-from cucmd.job import OUTPUT, Job, Node
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.run import OUTPUT
 from cucmd.jobs.manifest import Manifest
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile

@@ -16,7 +16,7 @@ import trio
 from msgspec.structs import replace
 
 from cucmd.failure import Code, failure
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.jobs.recovery import RecoveredFiles, recover_files, with_received
 from cucmd.node.ports import NodeTask
 from cucmd.store import Store, StoreFailed

@@ -66,7 +66,8 @@ import trio
 from msgspec.structs import replace
 
 from cucmd.failure import Code, Failure, failure, timed_out
-from cucmd.job import Job, Node
+from cucmd.job.job import Job
+from cucmd.job.node import Node
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.hold_back import HoldBack
 from cucmd.jobs.manifest import Manifest
@@ -246,7 +247,7 @@ class JobRun:
             self._end_node(position, ending if unrecorded is None else unrecorded)
 
     def _leave(self, position: int) -> None:
-        """The other nodes of a capture wait for this one no longer."""
+        """Nodes that begin together wait for this one no longer."""
         if self.together is not None:
             self.together.leave(self.job.nodes[position].node)
 

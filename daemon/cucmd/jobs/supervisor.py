@@ -15,7 +15,7 @@ from typing import TypeAlias
 import trio
 
 from cucmd.config import Limits
-from cucmd.job import Capture, Job
+from cucmd.job.job import Job
 from cucmd.jobs.closing import close_job
 from cucmd.jobs.errors import (
     AmbiguousJob,
@@ -171,19 +171,19 @@ class Supervisor:
             raise Draining from None
         return run.shown(), changed
 
-    async def stop_capture(self, prefix: str) -> tuple[Job, int]:
-        """Ends the captures of a job now. Gives the job, and on how many nodes one ran.
+    async def stop_together(self, prefix: str) -> tuple[Job, int]:
+        """Ends now what nodes do together. Gives the job, and on how many nodes it ran.
 
         Raises `CannotStop`, `UnknownJob`, `AmbiguousJob`, `StoreFailed`.
         """
         job = await self.find(prefix)
         run = await self._run_of(job.job_id)
-        if not isinstance(job.work, Capture):
-            raise CannotStop(job.job_id, "it is no packet capture")
+        if not job.work.together:
+            raise CannotStop(job.job_id, f"its kind is {job.kind}; only a capture can be ended so")
         if run is None or run.job.ended or run.together is None:
             raise CannotStop(job.job_id, "it has ended")
         if not run.together.begun:
-            raise CannotStop(job.job_id, "it has not begun to capture; a cancel ends it")
+            raise CannotStop(job.job_id, "it has not begun on the nodes; a cancel ends it")
         return run.shown(), run.together.stop()
 
     async def retry(

@@ -1,4 +1,4 @@
-"""What the nodes of a capture share: they begin at the same moment, and one call ends all.
+"""What nodes share that work together: they begin at the same moment, and one call ends all.
 
 The one rule: nobody waits for a node that cannot come any more. A node leaves when its work ends,
 however that ends; one that was cancelled before it began leaves too.
@@ -10,8 +10,8 @@ How they begin
 The nodes begin when all that are expected are ready, and `READY_WITHIN` seconds after the first of
 them was ready at the latest. Whoever comes after that is late, and is told so.
 
-One node under two names captures once: it would write two files of one name, and its packets would
-count twice. The name that comes second is refused, whatever becomes of the first.
+One node under two names works once: two captures would write two files of one name, and packets
+would count twice. The name that comes second is refused, whatever becomes of the first.
 
 Everything here happens in the trio thread, and nothing waits but `begin`.
 """
@@ -25,9 +25,9 @@ import trio
 from msgspec.structs import replace
 
 from cucmd.failure import Code, Failure, failure
-from cucmd.job import READY_WITHIN, Capture, Job
+from cucmd.job.job import Job
 from cucmd.jobs.limits import Address
-from cucmd.node.ports import NodeTask
+from cucmd.node.ports import READY_WITHIN, NodeTask
 
 
 class Together:
@@ -40,18 +40,18 @@ class Together:
         self._go = trio.Event()
         self._started: list[float] = []
         self._running: set[trio.CancelScope] = set()
-        self._capturing: set[str] = set()
+        self._at_it: set[str] = set()
         self._names: dict[Address, str] = {}
         self.stopped = False
 
     def twice(self, node: str, address: Address) -> Failure | None:
-        """Why the node at `address` may not capture under that name; None: it may."""
+        """Why the node at `address` may not work under that name; None: it may."""
         first = self._names.setdefault(address, node)
         if first == node:
             return None
         host, port = address
         message = f"it is the same node as {first}: both names mean {host}, port {port}"
-        hint = "a node captures once in a job; name it once"
+        hint = "a node works once in such a job; name it once"
         return replace(failure(Code.COMMAND_REFUSED, message, hint=hint), retryable=False)
 
     async def begin(self, node: str) -> bool:
@@ -86,7 +86,7 @@ class Together:
         return self._go.is_set()
 
     def started(self, at: float) -> None:
-        """The capture of a node began at that time, by trio's clock."""
+        """The work on a node began at that time, by trio's clock."""
         self._started.append(at)
 
     @property
@@ -97,13 +97,13 @@ class Together:
         return len(self._started), max(self._started) - min(self._started)
 
     @contextmanager
-    def capturing(self, node: str) -> Iterator[None]:
-        """While a capture is begun on the node, runs or is ended: `stop` counts it."""
-        self._capturing.add(node)
+    def at_it(self, node: str) -> Iterator[None]:
+        """While the work is begun on the node, runs or is ended: `stop` counts it."""
+        self._at_it.add(node)
         try:
             yield
         finally:
-            self._capturing.discard(node)
+            self._at_it.discard(node)
 
     @contextmanager
     def until_stopped(self) -> Iterator[trio.CancelScope]:
@@ -118,11 +118,11 @@ class Together:
                 self._running.discard(scope)
 
     def stop(self) -> int:
-        """Ends the captures. Returns on how many nodes one runs, or is ended already."""
+        """Ends it. Returns on how many nodes it runs, or is ended already."""
         self.stopped = True
         for scope in self._running:
             scope.cancel()
-        return len(self._capturing)
+        return len(self._at_it)
 
 
 def together_of(
@@ -132,7 +132,7 @@ def together_of(
 
     A node without a task has ended before.
     """
-    if not isinstance(job.work, Capture):
+    if not job.work.together:
         return None, tasks
     together = Together(task.node for task in tasks if task is not None)
     return together, [task and replace(task, together=together) for task in tasks]

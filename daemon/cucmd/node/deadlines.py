@@ -13,7 +13,7 @@ import trio
 from msgspec.structs import replace
 
 from cucmd.failure import Code, Failure, NodeFailed, timed_out
-from cucmd.job import Timeouts
+from cucmd.job.timeouts import Timeouts
 from cucmd.node.arrivals import Arrivals
 
 # The hint for a plain command, which has nothing to do with window or paths.

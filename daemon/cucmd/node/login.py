@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, contextmanager
 import trio
 
 from cucmd.failure import Code, NodeFailed, of_node, timed_out
-from cucmd.job import Phase
+from cucmd.job.node import Phase
 from cucmd.node.deadlines import PhaseClock, with_last_line
 from cucmd.node.dialogue import NodeSession, close_session
 from cucmd.node.ports import NodeTask, OpenShell, Report, Retry

@@ -17,8 +17,17 @@ import trio
 
 from cucmd.allowance import Quota
 from cucmd.failure import Failure
-from cucmd.job import Captured, Checked, Found, HostKeyPolicy, Phase, Sizes, Timeouts, Work
+from cucmd.job.job import HostKeyPolicy
+from cucmd.job.kind import Result
+from cucmd.job.node import Phase
+from cucmd.job.timeouts import Timeouts
+from cucmd.job.work import Work
 from cucmd.received_file import ReceivedFile
+
+# Seconds after the first node was ready at which nodes that begin together do so at the latest.
+# Mostly the others log in only once the login has worked on the first (jobs/hold_back.py), and a
+# login takes 8 to 20 s, at times more than 60 s (vos/NODES.md, section 1).
+READY_WITHIN = 90.0
 
 
 class Shell(Protocol):
@@ -169,7 +178,7 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Together(Protocol):
-    """What the nodes of a capture share: they begin at the same moment, and one call ends all.
+    """What nodes share that work together: they begin at the same moment, and one call ends all.
 
     stopped: that call has come.
     spread: how many nodes have begun so far, and the seconds between the first and the last.
@@ -184,10 +193,10 @@ class Together(Protocol):
         ...
 
     def started(self, at: float) -> None:
-        """The capture of a node began at that time, by trio's clock."""
+        """The work on a node began at that time, by trio's clock."""
 
-    def capturing(self, node: str) -> AbstractContextManager[None]:
-        """While a capture is begun on the node, runs or is ended: the call counts it."""
+    def at_it(self, node: str) -> AbstractContextManager[None]:
+        """While the work is begun on the node, runs or is ended: the call counts it."""
         ...
 
     def until_stopped(self) -> AbstractContextManager[trio.CancelScope]:
@@ -204,8 +213,8 @@ class NodeTask(msgspec.Struct, frozen=True):
     sessions: the most sessions on this node at once, over all jobs.
     quota: the limits for what may be received.
     asked_at: when the job was requested.
-    together: with the other nodes of a capture.
-    may_run: the names of earlier captures of the job that may still run on the node.
+    together: with the other nodes, where they work together.
+    may_run: names of what was begun there earlier in the job and may still run.
     credential: the name of the login; None: it came with the request. cluster: the node's, if any.
     """
 
@@ -263,17 +272,8 @@ class Report(Protocol):
     def session(self, session: Session) -> None:
         """The session is open. The job may ask it from now on."""
 
-    def found(self, found: Found) -> None:
-        """What a discovery has found on the node."""
-
-    def sizes(self, sizes: Sizes) -> None:
-        """What a dry run has found on the node."""
-
-    def checked(self, checked: Checked) -> None:
-        """What a check has seen on the node so far, in this attempt."""
-
-    def captured(self, captured: Captured) -> None:
-        """What has become of the capture on the node so far; also once the node has settled."""
+    def result(self, result: Result) -> None:
+        """What the work has given for the node so far; also once the node has settled."""
 
     async def saved(self) -> None:
         """Returns once what was reported is in the store. Raises `NodeFailed`: it takes nothing."""

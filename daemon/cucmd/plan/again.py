@@ -12,10 +12,12 @@ from msgspec.structs import asdict, replace
 
 from cucmd.config import InvalidValue
 from cucmd.config.errors import found
-from cucmd.job import Collect, Job, Timeouts
+from cucmd.job import asked
+from cucmd.job.collect import Collect
 from cucmd.job.duration import parse_last
+from cucmd.job.job import Job
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.errors import UnknownNode
-from cucmd.protocol import structs
 
 
 def with_hours(work: Collect, now: datetime) -> Collect:
@@ -44,14 +46,14 @@ def tried_again(job: Job, names: Sequence[str] | None) -> frozenset[int]:
     return frozenset(left)
 
 
-def asked_timeouts(job: Job, whole: Timeouts) -> structs.Timeouts:
+def asked_timeouts(job: Job, whole: Timeouts) -> asked.Timeouts:
     """The timeouts of the request, which hold on every node.
 
     A job that was stored without their names has had those that differ from `whole`, the timeouts
     that the configuration of today has for the job. `answer` is younger than such jobs.
     """
-    values, asked = asdict(job.timeouts), job.timeouts_asked
-    if asked is None:
+    values, names_asked = asdict(job.timeouts), job.timeouts_asked
+    if names_asked is None:
         names = (name for name in values if name != "answer")
-        asked = tuple(name for name in names if values[name] != getattr(whole, name))
-    return structs.Timeouts(**{name: values[name] for name in values if name in asked})
+        names_asked = tuple(name for name in names if values[name] != getattr(whole, name))
+    return asked.Timeouts(**{name: values[name] for name in values if name in names_asked})

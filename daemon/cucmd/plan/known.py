@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from cucmd.config import Cluster, Config, InvalidValue
-from cucmd.job import Member
+from cucmd.job.discover import Member
 from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.store import Discovery
 

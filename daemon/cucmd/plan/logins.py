@@ -9,9 +9,9 @@ from typing import Protocol
 
 from cucmd.config import Credential, InvalidValue, NodeSettings, UnknownCredential
 from cucmd.config.errors import found
-from cucmd.job import Node
+from cucmd.job import asked
+from cucmd.job.node import Node
 from cucmd.node.ports import Credentials
-from cucmd.protocol import structs
 
 LONGEST_NAME = 64  # of a user; a platform administrator's is shorter
 LONGEST_SECRET = 1024  # of a password: it is in memory until its job has ended
@@ -35,7 +35,7 @@ class Logins:
     Raises `InvalidValue` if the request has none that could be used.
     """
 
-    def __init__(self, source: CredentialSource, login: structs.Login) -> None:
+    def __init__(self, source: CredentialSource, login: asked.Login) -> None:
         self._source = source
         self._login = login
         self._read: dict[str, Credential] = {}

@@ -26,34 +26,29 @@ from cucmd.config import (
     load_credential,
 )
 from cucmd.config.errors import found
-from cucmd.job import Check, Discover, DryRun, Job, Node, Run, Work
+from cucmd.job import asked
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.work import Work
 from cucmd.node.ports import NodeTask, Retry
 from cucmd.node_name import InvalidNode, folder_of, marked_nodes, parse_node
 from cucmd.plan import labels
-from cucmd.plan.again import asked_timeouts, tried_again, with_hours
+from cucmd.plan.again import asked_timeouts, tried_again
 from cucmd.plan.logins import Logins
 from cucmd.plan.resolve import (
-    resolve_collection,
-    resolve_commands,
+    check_together,
+    planned,
     resolve_concurrency,
     resolve_timeouts,
 )
-from cucmd.plan.resolve_capture import check_together, resolve_capture
 from cucmd.plan.targets import Target, expand
-from cucmd.protocol import structs
-from cucmd.protocol.structs_check import CheckRequest
-from cucmd.protocol.structs_clusters import DiscoverRequest
-from cucmd.protocol.structs_commands import CaptureRequest, RunRequest
 from cucmd.store import Discovery
-from cucmd.vos import capture
 
 log = logging.getLogger(__name__)
 
 # A cluster has at most 21 nodes: this is every cluster of a large company at once.
 MOST_NODES = 1000
 MOST_NAMED = 10  # nodes in a message
-# The requests for a job on nodes and clusters that are named.
-OnNodes: TypeAlias = structs.StartRequest | RunRequest | CheckRequest | CaptureRequest
 # A job, and the tasks of its nodes in the order of the nodes. None: the node has settled.
 Planned: TypeAlias = tuple[Job, tuple[NodeTask | None, ...]]
 
@@ -71,156 +66,122 @@ class Planner:
         self._environ = environ
         self._directory = directory
 
-    def plan(self, request: structs.StartRequest, discoveries: Sequence[Discovery] = ()) -> Planned:
-        """The job of a request, and the tasks of its nodes in the order of the nodes.
+    def plan(
+        self,
+        names: Sequence[str],
+        login: asked.Login,
+        work: asked.Asked,
+        how: asked.How,
+        discoveries: Sequence[Discovery] = (),
+    ) -> Planned:
+        """The job that is asked for, and the tasks of its nodes in the order of the nodes.
 
-        `discoveries`: the newest first; needed where `needs_discoveries` says so.
+        `names`: of nodes and clusters. `discoveries`: the newest first; needed where
+        `needs_discoveries` says so.
 
         Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`.
         """
-        now = datetime.now(UTC)
-        nodes = self._expanded(request, discoveries)
-        work = resolve_collection(
-            request.collection,
-            self._config,
-            now,
-            only=request.only,
-            added=request.added_paths,
-            snapshot=request.snapshot,
-            written_for=request.written_for,
-        )
-        work = with_hours(work, now)
-        return self._on_nodes(request, nodes, DryRun(work) if request.dry_run else work, now)
+        now, job_id = datetime.now(UTC), secrets.token_hex(6)
+        if isinstance(work, asked.Discovery):
+            nodes: Sequence[Target] = (Target(self._publisher(names)),)
+        else:
+            nodes = self._expanded(names, how.discovered or (), discoveries)
+        what = planned(work, self._config, now, job_id, how.timeouts)
+        job = self._job(job_id, names, nodes, login=login, work=what, how=how, now=now)
+        tasks = self._tasks(job, Logins(self, login))
+        if what.together:
+            check_together(job, tasks, self._config.limits.connections)
+            job = replace(job, concurrency=len(job.nodes))
+        return job, tasks
 
-    def plan_run(self, request: RunRequest, discoveries: Sequence[Discovery] = ()) -> Planned:
-        """The job that runs commands. Raises as `plan`, and `InvalidValue` for a command that is
-        not one of the forms.
-        """
-        seconds = None if request.timeouts is None else request.timeouts.command
-        work = Run(resolve_commands(request.commands), seconds)
-        nodes = self._expanded(request, discoveries)
-        return self._on_nodes(request, nodes, work, datetime.now(UTC))
-
-    def plan_check(self, request: CheckRequest, discoveries: Sequence[Discovery] = ()) -> Planned:
-        """The job that checks nodes. Raises as `plan`."""
-        nodes = self._expanded(request, discoveries)
-        return self._on_nodes(request, nodes, Check(bool(request.receiver)), datetime.now(UTC))
-
-    def plan_capture(
-        self, request: CaptureRequest, discoveries: Sequence[Discovery] = ()
-    ) -> Planned:
-        """The job that captures packets on all nodes at once. Raises as `plan`, and `InvalidValue`
-        for more nodes than may run at once, or a duration that ends after a deadline.
-        """
-        job_id = _new_id()
-        work = resolve_capture(request, f"{capture.PREFIX}{job_id}")
-        nodes = self._expanded(request, discoveries)
-        job, tasks = self._on_nodes(request, nodes, work, datetime.now(UTC), job_id=job_id)
-        check_together(job, tasks, self._config.limits.connections)
-        return replace(job, concurrency=len(job.nodes)), tasks
-
-    def _on_nodes(
-        self,
-        request: OnNodes,
-        nodes: Sequence[Target],
-        work: Work,
-        now: datetime,
-        *,
-        job_id: str | None = None,
-    ) -> Planned:
-        job = self._job(request, request.nodes, nodes, work, now, job_id=job_id)
-        job = replace(
-            job,
-            concurrency=resolve_concurrency(request.concurrency, job.concurrency),
-            try_all=bool(request.try_all),
-            accept_nodes=bool(request.accept_nodes),
-        )
-        return job, self._tasks(job, Logins(self, request.login))
-
-    def _expanded(self, request: OnNodes, discoveries: Sequence[Discovery]) -> Sequence[Target]:
-        """The nodes of a request. Raises `InvalidValue`."""
-        if len(request.nodes) > MOST_NODES:
-            raise InvalidValue(
-                "nodes", f"{len(request.nodes)} names; at most {MOST_NODES} in a job"
-            )
-        nodes = expand(self._config, discoveries, request.nodes, request.discovered or ())
+    def _expanded(
+        self, names: Sequence[str], discovered: Sequence[str], discoveries: Sequence[Discovery]
+    ) -> Sequence[Target]:
+        """The nodes that the names stand for. Raises `InvalidValue`."""
+        if len(names) > MOST_NODES:
+            raise InvalidValue("nodes", f"{len(names)} names; at most {MOST_NODES} in a job")
+        nodes = expand(self._config, discoveries, names, discovered)
         if len(nodes) > MOST_NODES:
             raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
         return nodes
 
-    def plan_discovery(self, request: DiscoverRequest) -> Planned:
-        """The job that asks one node for its cluster: the publisher, where a cluster is named.
-
-        Raises as `plan`.
-        """
-        nodes = (Target(self._publisher(request.publisher)),)
-        job = self._job(request, (request.publisher,), nodes, Discover(), datetime.now(UTC))
-        return job, self._tasks(job, Logins(self, request.login))
-
-    def _publisher(self, name: str) -> str:
+    def _publisher(self, names: Sequence[str]) -> str:
+        """The one node that is asked for its cluster: the publisher, where a cluster is named."""
+        if len(names) != 1:
+            raise InvalidValue("nodes", f"has {len(names)} names; one node says which there are")
+        name = names[0]
         cluster = self._config.clusters.get(name)
         if cluster is not None and cluster.publisher is None:
             reason = "the cluster has no publisher in the configuration; name one of its nodes"
-            raise InvalidValue("publisher", found(name, reason))
+            raise InvalidValue("nodes[0]", found(name, reason))
         node = name if cluster is None else cluster.publisher or name
         try:
             parse_node(node)
         except InvalidNode as error:
-            raise InvalidValue("publisher", found(name, str(error))) from None
+            raise InvalidValue("nodes[0]", found(name, str(error))) from None
         return node
 
     def _job(
         self,
-        request: OnNodes | DiscoverRequest,
-        targets: Sequence[str],
+        job_id: str,
+        names: Sequence[str],
         nodes: Sequence[Target],
-        work: Work,
-        now: datetime,
         *,
-        job_id: str | None = None,
+        login: asked.Login,
+        work: Work,
+        how: asked.How,
+        now: datetime,
     ) -> Job:
-        """`targets`: the names of the request. `nodes`: what they stand for. `job_id`: as the work
-        has it already; None: a new one.
-        """
+        """`names`: of the request. `nodes`: what they stand for."""
         whole = self._config.for_job([one.named_by or one.node for one in nodes])
         marked = marked_nodes([one.node for one in nodes])
-        asked = asdict(request.timeouts or structs.Timeouts())
+        timeouts = asdict(how.timeouts or asked.Timeouts())
         return Job(
-            job_id=job_id or _new_id(),
+            job_id=job_id,
             created_at=now,
             work=work,
-            timeouts=resolve_timeouts(request.timeouts, whole.timeouts),
-            concurrency=whole.limits.concurrency,
+            timeouts=resolve_timeouts(how.timeouts, whole.timeouts),
+            concurrency=resolve_concurrency(how.concurrency, whole.limits.concurrency),
             nodes=tuple(
                 Node(one.node, marked=one.node in marked, named_by=one.named_by) for one in nodes
             ),
-            username=request.login.username,
-            credential=request.login.credential,
-            resumable=request.login.password is None,
-            timeouts_asked=tuple(name for name, value in asked.items() if value is not None),
-            request_id=request.request_id,
-            targets=tuple(dict.fromkeys(targets)),
-            labels=labels.checked(request.labels or {}),
+            username=login.username,
+            credential=login.credential,
+            resumable=login.password is None,
+            timeouts_asked=tuple(name for name, value in timeouts.items() if value is not None),
+            request_id=how.request_id,
+            targets=tuple(dict.fromkeys(names)),
+            labels=labels.checked(how.labels or {}),
+            try_all=bool(how.try_all),
+            accept_nodes=bool(how.accept_nodes),
         )
 
-    def plan_retry(self, job: Job, *, request: structs.RetryRequest) -> Planned:
-        """The job of a request to try it again, and the tasks of the nodes that are tried.
+    def plan_retry(
+        self,
+        job: Job,
+        *,
+        names: Sequence[str] | None,
+        login: asked.Login | None,
+        try_all: bool,
+    ) -> Planned:
+        """The job, tried again, and the tasks of the nodes that are tried: those of these names, or
+        all that did not succeed.
 
         Raises as `plan`, and `UnknownNode`.
         """
-        again = job.retry(tried_again(job, request.nodes))
-        login = request.login or structs.Login()
+        again = job.retry(tried_again(job, names))
+        login = login or asked.Login()
         if login.password is None and login.credential is None:
             if not job.resumable:
                 reason = "is missing: the password of the job was typed in, and was not kept"
                 raise InvalidValue("login", reason)
-            login = structs.Login(login.username or job.username, None, job.credential)
+            login = asked.Login(login.username or job.username, None, job.credential)
         again = replace(
             again,
             username=login.username,
             credential=login.credential,
             resumable=login.password is None,
-            try_all=bool(request.try_all),
+            try_all=try_all,
         )
         return again, self._tasks(again, Logins(self, login))
 
@@ -231,7 +192,7 @@ class Planner:
         """
         if not job.goes_on:
             return None
-        logins = Logins(self, structs.Login(username=job.username, credential=job.credential))
+        logins = Logins(self, asked.Login(username=job.username, credential=job.credential))
         try:
             return self._tasks(job, logins)
         except (InvalidValue, UnknownCredential, CredentialRefused) as error:
@@ -302,7 +263,7 @@ class Planner:
         job: Job,
         node: Node,
         logins: Logins,
-        overrides: structs.Timeouts,
+        overrides: asked.Timeouts,
         allowance: Allowance,
     ) -> NodeTask:
         host, port = parse_node(node.node)
@@ -327,9 +288,5 @@ class Planner:
             asked_at=job.created_at,
             credential=(job.credential or settings.credential) if job.resumable else None,
             cluster=settings.cluster,
-            may_run=node.captures_before,
+            may_run=node.may_run,
         )
-
-
-def _new_id() -> str:
-    return secrets.token_hex(6)

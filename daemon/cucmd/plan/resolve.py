@@ -7,18 +7,29 @@ of them a value is from, it has been checked.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from msgspec.structs import asdict, replace
 
-from cucmd import job
 from cucmd.config import Config, InvalidValue, Profile, rules
 from cucmd.config.errors import found
+from cucmd.job import asked
+from cucmd.job.capture import Capture
+from cucmd.job.check import Check
+from cucmd.job.collect import Collect, DryRun
+from cucmd.job.discover import Discover
 from cucmd.job.duration import USUAL_WRITTEN_FOR
+from cucmd.job.job import Job
+from cucmd.job.run import Run
+from cucmd.job.timeouts import Timeouts
+from cucmd.job.work import Work
+from cucmd.node.ports import NodeTask
+from cucmd.plan.again import with_hours
 from cucmd.plan.resolve_paths import given, resolve_paths
-from cucmd.protocol import structs
-from cucmd.vos import SNAPSHOT, InvalidArgument, parse_command
+from cucmd.vos import SNAPSHOT, CaptureCommand, InvalidArgument, parse_command
+from cucmd.vos.capture import PREFIX as CAPTURE_PREFIX
 
 # RFC 3339. The zone is required: a local time could be that of the client or of the daemon.
 _RFC3339 = re.compile(
@@ -27,30 +38,59 @@ _RFC3339 = re.compile(
 )
 
 
-def resolve_collection(
-    request: structs.Collection,
+def planned(
+    work: asked.Asked,
     config: Config,
-    now: datetime | None = None,
-    *,
-    only: Sequence[str] | None = None,
-    added: Sequence[str] | None = None,
-    snapshot: bool | None = None,
-    written_for: str | None = None,
-) -> job.Collect:
+    now: datetime,
+    job_id: str,
+    timeouts: asked.Timeouts | None = None,
+) -> Work:
+    """What is done on the nodes of the job of that id, as it is stored.
+
+    Raises `InvalidValue` with the field of `work` that is wrong, and `UnknownProfile`.
+    """
+    match work:
+        case asked.Files():
+            return with_hours(resolve_collection(work, config, now), now)
+        case asked.Estimate(collection, only, added, written_for):
+            files = asked.Files(collection, only, added, written_for)
+            return DryRun(with_hours(resolve_collection(files, config, now), now))
+        case asked.Commands(lines):
+            return Run(resolve_commands(lines), None if timeouts is None else timeouts.command)
+        case asked.Checks():
+            return Check(bool(work.receiver))
+        case asked.Packets():
+            return resolve_capture(work, f"{CAPTURE_PREFIX}{job_id}")
+        case asked.Discovery():
+            return Discover()
+
+
+@contextmanager
+def below(member: str, work: asked.Asked) -> Iterator[None]:
+    """Names a wrong field of `work` by its place in the request, where `member` has it."""
+    names = () if isinstance(work, asked.Files) else work.__struct_fields__
+    try:
+        yield
+    except InvalidValue as error:
+        if re.split(r"[.\[]", error.parameter)[0] not in names:
+            raise
+        raise InvalidValue(f"{member}.{error.parameter}", error.reason) from None
+
+
+def resolve_collection(files: asked.Files, config: Config, now: datetime | None = None) -> Collect:
     """What to collect, from request, profile and defaults.
 
     The window of the profile is used only if the request has no part of one. With `now` (aware), a
-    window that begins later is refused. `only`: names of paths of the profile, the others are left
-    out. `added`: paths beside those of the request. `written_for`: of all paths; without it those
-    of the profile have what it says, and others the usual. Raises `InvalidValue` and
-    `UnknownProfile`.
+    window that begins later is refused. Without a `written_for` of all paths those of the profile
+    have what it says, and others the usual. Raises `InvalidValue` and `UnknownProfile`.
     """
+    request, snapshot = files.collection, files.snapshot
     profile = _profile(request, config)
     last, since, until = _window(request, now)
-    location, paths = resolve_paths(request, profile, only, added)
-    of_all = given(written_for, "written_for", rules.written_for)
+    location, paths = resolve_paths(files, profile)
+    of_all = given(files.written_for, "written_for", rules.written_for)
     known = dict(zip(profile.paths, profile.written_for, strict=False)) if not request.paths else {}
-    return job.Collect(
+    return Collect(
         paths=paths,
         profile=request.profile,
         location=location,
@@ -65,7 +105,7 @@ def resolve_collection(
     )
 
 
-def _profile(request: structs.Collection, config: Config) -> Profile:
+def _profile(request: asked.Collection, config: Config) -> Profile:
     if request.profile is not None:
         return config.profile(request.profile)
     if request.paths is None:
@@ -74,7 +114,7 @@ def _profile(request: structs.Collection, config: Config) -> Profile:
 
 
 def _window(
-    request: structs.Collection, now: datetime | None
+    request: asked.Collection, now: datetime | None
 ) -> tuple[str | None, datetime | None, datetime | None]:
     last = given(request.last, "collection.last", rules.last)
     since = instant("collection.since", request.since)
@@ -106,7 +146,7 @@ def instant(field: str, text: str | None) -> datetime | None:
     return instant
 
 
-def resolve_timeouts(request: structs.Timeouts | None, base: job.Timeouts) -> job.Timeouts:
+def resolve_timeouts(request: asked.Timeouts | None, base: Timeouts) -> Timeouts:
     """`base` with the timeouts of the request. Raises `InvalidValue` for `timeouts.FIELD`."""
     if request is None:
         return base
@@ -121,20 +161,18 @@ def resolve_timeouts(request: structs.Timeouts | None, base: job.Timeouts) -> jo
 MOST_COMMANDS = 20
 
 
-def resolve_commands(commands: Sequence[str]) -> tuple[str, ...]:
-    """The lines to type. Raises `InvalidValue` for `commands`, or one of them."""
-    if not 1 <= len(commands) <= MOST_COMMANDS:
-        raise InvalidValue(
-            "commands", f"has {len(commands)} commands; expected 1 to {MOST_COMMANDS}"
-        )
-    return tuple(_command(position, text) for position, text in enumerate(commands))
+def resolve_commands(lines: Sequence[str]) -> tuple[str, ...]:
+    """The lines to type. Raises `InvalidValue` for `lines`, or one of them."""
+    if not 1 <= len(lines) <= MOST_COMMANDS:
+        raise InvalidValue("lines", f"has {len(lines)} commands; expected 1 to {MOST_COMMANDS}")
+    return tuple(_command(position, text) for position, text in enumerate(lines))
 
 
 def _command(position: int, text: str) -> str:
     try:
         return parse_command(text).line
     except InvalidArgument as error:
-        raise InvalidValue(f"commands[{position}]", found(text, error.reason)) from None
+        raise InvalidValue(f"lines[{position}]", found(text, error.reason)) from None
 
 
 def resolve_concurrency(request: int | None, base: int) -> int:
@@ -146,3 +184,58 @@ def resolve_concurrency(request: int | None, base: int) -> int:
             "concurrency", found(request, f"expected a number from 1 to {rules.MOST_AT_ONCE}")
         )
     return request
+
+
+# An idle session of a node ends after 30 minutes (vos/NODES.md, section 1), and nothing is typed
+# while a capture runs.
+LONGEST = 1200.0
+SHORTEST = 1.0
+
+
+def resolve_capture(request: asked.Packets, name: str) -> Capture:
+    """What to capture, into a file of that name. Raises `InvalidValue`."""
+    default = Capture(name)
+    duration = default.duration if request.duration is None else request.duration
+    if not SHORTEST <= duration <= LONGEST:  # `not` also refuses NaN
+        expected = f"expected seconds from {SHORTEST:g} to {LONGEST:g}"
+        raise InvalidValue("duration", f"{duration:g}: {expected}")
+    what = Capture(
+        name=name,
+        interface=default.interface if request.interface is None else request.interface,
+        host=request.host,
+        port=request.port,
+        count=default.count if request.count is None else request.count,
+        size=request.size,
+        duration=duration,
+        delete=bool(request.delete),
+    )
+    try:
+        CaptureCommand.of(what, name).command_line()
+    except InvalidArgument as error:
+        raise InvalidValue(error.field, found(error.value, error.reason)) from None
+    return what
+
+
+def check_together(job: Job, tasks: Sequence[NodeTask | None], connections: int) -> None:
+    """All nodes of a capture run at once, and each for all of its duration. Raises `InvalidValue`.
+
+    connections: to nodes, that the daemon has at once.
+    """
+    nodes, most = len(job.nodes), min(job.concurrency, connections)
+    if nodes > most:
+        limit = "concurrency" if most == job.concurrency else "limits.connections"
+        reason = f"{nodes} nodes; a capture runs on all at once, and {limit} is {most}"
+        raise InvalidValue("nodes", reason)
+    assert isinstance(job.work, Capture)
+    duration = job.work.duration
+    for name, seconds in _limits(job, tasks):
+        if duration >= seconds:
+            reason = f"{duration:g} s is not less than the {name} timeout ({seconds:g} s)"
+            raise InvalidValue("duration", reason)
+
+
+def _limits(job: Job, tasks: Sequence[NodeTask | None]) -> list[tuple[str, float]]:
+    return [
+        ("job", job.timeouts.job),
+        *(("node", task.timeouts.node) for task in tasks if task is not None),
+    ]

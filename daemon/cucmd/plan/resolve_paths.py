@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from cucmd.config import InvalidValue, Profile, rules
 from cucmd.config.errors import found
-from cucmd.protocol import structs
+from cucmd.job.asked import Files
 
 MOST_SAID = 8  # paths of a profile in a message
 
@@ -28,13 +28,9 @@ def given(text: str | None, field: str, rule: Callable[[str], str]) -> str | Non
         raise InvalidValue(field, found(text, str(error))) from None
 
 
-def resolve_paths(
-    request: structs.Collection,
-    profile: Profile,
-    only: Sequence[str] | None,
-    added: Sequence[str] | None,
-) -> tuple[str, tuple[str, ...]]:
-    """(location, paths). `only` and `added`: as for `resolve_collection`. Raises `InvalidValue`."""
+def resolve_paths(files: Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
+    """(location, paths). Raises `InvalidValue`."""
+    request, only, added = files.collection, files.only, files.added_paths
     named = given(request.location, "collection.location", rules.location)
     placed = list(_placed(request.paths, "collection.paths"))
     placed += _placed(added, "added_paths")

@@ -36,10 +36,8 @@ ROLES: dict[str, Role] = {
     **dict.fromkeys(("Status", "List", "Watch", "ListHostKeys"), Role.VIEW),
     **dict.fromkeys(("Clusters", "Profiles"), Role.VIEW),
     **dict.fromkeys(("Files", "Output", "Export", "Transcript"), Role.READ),
-    **dict.fromkeys(
-        ("Start", "Discover", "Run", "Check", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE
-    ),
-    **dict.fromkeys(("Capture", "Stop", "Delete", "Prune"), Role.OPERATE),
+    **dict.fromkeys(("Start", "Retry", "Cancel", "Label", "Verify"), Role.OPERATE),
+    **dict.fromkeys(("Stop", "Delete", "Prune"), Role.OPERATE),
     **dict.fromkeys(("AddHostKey", "ForgetHostKey", "Reload", "Credentials"), Role.OPERATE),
     # About the service itself, so that `varlinkctl info` works for the view group too.
     **dict.fromkeys(("GetInfo", "GetInterfaceDescription"), Role.VIEW),

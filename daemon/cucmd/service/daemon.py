@@ -30,7 +30,11 @@ from cucmd.config import (
     ConfigError,
 )
 from cucmd.failure import CannotStart
-from cucmd.job import Capture, Check, Collect, Discover, DryRun, Run
+from cucmd.job.capture import Capture
+from cucmd.job.check import Check
+from cucmd.job.collect import Collect, DryRun
+from cucmd.job.discover import Discover
+from cucmd.job.run import Run
 from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from cucmd.config import NodeSettings
-from cucmd.job import Phase
+from cucmd.job.node import Phase
 from cucmd.node.ports import NodeTask, Report, Shell, UploadTarget
 from cucmd.receiver.server import Receiver
 from cucmd.ssh.known_hosts import KnownHosts, Policy

@@ -17,7 +17,7 @@ import trio
 
 from cucmd.durable import replace_file
 from cucmd.failure import Code, fail
-from cucmd.job import HostKeyPolicy
+from cucmd.job.job import HostKeyPolicy
 from cucmd.node_name import address, parse_node
 from cucmd.ssh.known_line import (
     HostKey,

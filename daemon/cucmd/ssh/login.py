@@ -32,7 +32,7 @@ from asyncssh.saslprep import SASLPrepError, saslprep
 from msgspec.structs import replace
 
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.job import Phase
+from cucmd.job.node import Phase
 from cucmd.node_name import address
 from cucmd.ssh.causes import Mask, Progress, printable
 from cucmd.ssh.known_hosts import KnownHosts, Policy

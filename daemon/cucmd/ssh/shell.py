@@ -13,7 +13,7 @@ import asyncssh
 import trio
 
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.job import Phase
+from cucmd.job.node import Phase
 from cucmd.node_name import address
 from cucmd.ssh.algorithms import client_algorithms, host_key_order
 from cucmd.ssh.bridge import on_asyncio

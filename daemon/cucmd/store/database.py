@@ -15,7 +15,14 @@ from typing import TypeAlias
 
 from cucmd.durable import sync_directory
 from cucmd.store.errors import StoreFailed, StoreTooNew
-from cucmd.store.schema import APPLICATION_ID, migrate, newest_version, version_of, wrong_schema
+from cucmd.store.schema import (
+    APPLICATION_ID,
+    NEWEST,
+    UPGRADES,
+    migrate,
+    version_of,
+    wrong_schema,
+)
 
 Connect: TypeAlias = Callable[[Path], sqlite3.Connection]
 
@@ -110,8 +117,10 @@ def _damage(path: Path) -> str | None:
             if application != APPLICATION_ID:
                 return "was not a database of cucmd"
             version = version_of(connection)
-            if version > newest_version():
-                raise StoreTooNew(path, version, newest_version())
+            if version > NEWEST:
+                raise StoreTooNew(path, version, NEWEST)
+            if version != NEWEST and version not in UPGRADES:
+                raise StoreFailed(f"cannot open {path}: no release had its version, {version}")
             verdict = wrong_schema(connection)
             if verdict is None:
                 (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()

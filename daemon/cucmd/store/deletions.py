@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.store import revisions
 from cucmd.store.rows import ClosedJob
 from cucmd.store.tables import select_readable, unreadable

@@ -12,7 +12,8 @@ from datetime import datetime
 
 import msgspec
 
-from cucmd.job import Found, Node, Succeeded
+from cucmd.job.discover import Found
+from cucmd.job.node import Node, Succeeded
 from cucmd.store.rows import moment_text, node_text
 
 # Each is of another node. More clusters than a company has, and all of them are read at once.
@@ -43,9 +44,10 @@ class Discovery(msgspec.Struct, frozen=True):
 def remember(connection: sqlite3.Connection, job_id: str, nodes: Iterable[Node]) -> None:
     """Keeps what these nodes have said, if they have succeeded and were asked."""
     for node in nodes:
-        if node.found is not None and isinstance(node.state, Succeeded):
+        if isinstance(node.result, Found) and isinstance(node.state, Succeeded):
             ended = node.state.completed_at
-            detail = msgspec.json.encode(Discovery(node.node, ended, job_id, node.found)).decode()
+            said = Discovery(node.node, ended, job_id, node.result)
+            detail = msgspec.json.encode(said).decode()
             connection.execute(_UPSERT, (node_text(node.node), moment_text(ended), detail))
             connection.execute(_DROP_OLDEST, (MOST,))
 

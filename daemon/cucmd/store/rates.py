@@ -9,7 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from cucmd.job import Collect, Node, Succeeded, Work
+from cucmd.job.collect import Collect
+from cucmd.job.node import Node, Succeeded
+from cucmd.job.work import Work
 from cucmd.store.rows import moment_text, node_text
 
 # Nodes: three times those of the largest job.

@@ -6,6 +6,7 @@ length, in UTC, so that their order as text is their order in time.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -13,7 +14,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cucmd.job import Failed, Job, JobEnded, JobStatus, Node, Succeeded
+from cucmd.job.job import Job, JobEnded, JobStatus
+from cucmd.job.kind import Result
+from cucmd.job.node import Failed, Node, Succeeded
 from cucmd.node_name import address, node_key, parse_node
 from cucmd.received_file import ReceivedFile
 
@@ -147,13 +150,20 @@ def job_from(
 ) -> Job:
     """Raises `msgspec.MsgspecError` for text that is not a job."""
     job = msgspec.json.decode(detail, type=Job)
-    decoder = msgspec.json.Decoder(Node)
+    decoder = _nodes_of(job.work.gives)
     decoded = tuple(decoder.decode(text) for text in nodes)
     # A change of a node writes the row of that node only.
     revision = max((job.revision, *(node.revision for node in decoded)))
     return msgspec.structs.replace(
         job, nodes=decoded, revision=revision, closed=closed, files_deleted=files_deleted
     )
+
+
+@functools.cache
+def _nodes_of(gives: type[Result] | None) -> msgspec.json.Decoder[Node]:
+    """Reads nodes with what their kind of work gives."""
+    kind = Node[gives] if gives is not None else Node[Result]  # type: ignore[valid-type]  # a value
+    return msgspec.json.Decoder(kind)
 
 
 def changed_nodes(before: Job, after: Job) -> list[tuple[int, Node]]:

@@ -1,7 +1,12 @@
-"""The tables, and the steps that migrate an older database.
+"""The tables, and what makes an older database one of today.
 
-The one rule: a step that was released is never edited. A change is a new step at the end, and the
-database of the version before it becomes a fixture in tests/unit/store/fixtures.
+    version  of
+    2        0.1.0, the only one that was handed out
+    6        the development before 0.2.0
+    7        today
+
+A text that was released is never edited. A database of each version is a fixture in
+tests/unit/store/fixtures. Other versions were never outside, and are refused.
 """
 
 from __future__ import annotations
@@ -188,12 +193,25 @@ CREATE TABLE rate (
 CREATE INDEX rate_by_time ON rate (seen_at);
 """
 
-# STEPS[n] makes a database of version n one of version n + 1.
-STEPS: tuple[str, ...] = (_FIRST, _CLOSED, _WORK, _CASES, _CLUSTERS, _RATES)
+# What a kind of work gives for a node is `result`, in place of a field for each kind; and
+# `captures_before` is `may_run`. A damaged row is left as it is, as above.
+_RESULT = """
+UPDATE node SET detail = json_set(
+    json_remove(detail, '$.found', '$.sizes', '$.checked', '$.captured', '$.captures_before'),
+    '$.result', json(coalesce(
+        json_extract(detail, '$.found'), json_extract(detail, '$.sizes'),
+        json_extract(detail, '$.checked'), json_extract(detail, '$.captured'), 'null')),
+    '$.may_run', json(coalesce(json_extract(detail, '$.captures_before'), '[]')))
+WHERE CASE WHEN json_valid(detail) THEN json_type(detail, '$.captures_before') IS NOT NULL END;
+"""
 
-
-def newest_version() -> int:
-    return len(STEPS)
+_OF_0_1_0 = _FIRST + _CLOSED
+_SINCE = _WORK + _CASES + _CLUSTERS + _RATES
+# A database of that version, an empty one too, becomes one of NEWEST by it.
+UPGRADES: dict[int, str] = {0: _OF_0_1_0 + _SINCE + _RESULT, 2: _SINCE + _RESULT, 6: _RESULT}
+NEWEST = 7
+# The tables of a version.
+_TABLES = {2: _OF_0_1_0, 6: _OF_0_1_0 + _SINCE, NEWEST: UPGRADES[0]}
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -207,10 +225,10 @@ def wrong_schema(connection: sqlite3.Connection) -> str | None:
     has added are not looked at.
     """
     version = version_of(connection)
-    if version < 1:
+    if version not in _TABLES:
         return "it has no version"
     with closing(sqlite3.connect(":memory:")) as sound:
-        sound.executescript("".join(STEPS[:version]))
+        sound.executescript(_TABLES[version])
         expected = _texts(sound)
     found = _texts(connection)
     wrong = (name for name, text in expected.items() if found.get(name) != text)
@@ -224,14 +242,14 @@ def _texts(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Runs every missing step in one transaction: all of them are applied or none.
+    """Makes a database one of today in one transaction: all of it is applied or nothing.
 
     BEGIN and COMMIT are inside the script because `executescript` commits before it starts.
     """
-    steps = STEPS[version_of(connection) :]
-    if not steps:
+    version = version_of(connection)
+    if version == NEWEST:
         return
-    script = f"BEGIN IMMEDIATE;{''.join(steps)}PRAGMA user_version = {newest_version()};COMMIT;"
+    script = f"BEGIN IMMEDIATE;{UPGRADES[version]}PRAGMA user_version = {NEWEST};COMMIT;"
     try:
         connection.executescript(script)
     except sqlite3.Error:

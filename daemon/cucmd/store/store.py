@@ -18,7 +18,7 @@ from sqlite3 import Connection
 import msgspec
 import trio
 
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.received_file import ReceivedFile
 from cucmd.store import deletions, discoveries, lists, rates, tables
 from cucmd.store.database import Connect, connect, prepare

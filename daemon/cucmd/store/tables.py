@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from cucmd.job import Job, Node
+from cucmd.job.job import Job
+from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store import discoveries, rates, revisions
 from cucmd.store.rows import (

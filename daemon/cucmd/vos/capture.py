@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from cucmd.job import Capture
+from cucmd.job.capture import Capture
 from cucmd.vos.arguments import InvalidArgument
 
 MOST_PACKETS = 100_000  # in a file of the node (V)

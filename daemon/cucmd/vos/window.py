@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from cucmd.job import Collect
+from cucmd.job.collect import Collect
 from cucmd.job.duration import (
     LENGTHS,
     USUAL_WRITTEN_FOR,

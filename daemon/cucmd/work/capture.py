@@ -31,10 +31,11 @@ from msgspec.structs import replace
 
 from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, fail, timed_out
-from cucmd.job import READY_WITHIN, Capture, Captured, Phase
+from cucmd.job.capture import Capture, Captured
+from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
-from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, Together
+from cucmd.node.ports import READY_WITHIN, NodeTask, OpenShell, Receiver, Report, Together
 from cucmd.node.transcript_file import transcript_of
 from cucmd.parsing import parse
 from cucmd.vos.secrets import Secrets
@@ -127,7 +128,7 @@ class _Run:
         """Returns what the node has said beside the options, once it is at its prompt. Raises
         `NodeFailed`.
         """
-        with self._together.capturing(self._task.node):
+        with self._together.at_it(self._task.node):
             # Before it is typed: after a kill it is in the store that it may run.
             self._tell(self.captured)
             try:
@@ -218,4 +219,4 @@ class _Run:
 
     def _tell(self, captured: Captured) -> None:
         self.captured = captured
-        self._report.captured(captured)
+        self._report.result(captured)

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.job import Capture, Captured, Collect
+from cucmd.job.capture import Capture, Captured
+from cucmd.job.collect import Collect
 from cucmd.node.deadlines import AnswerClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Receiver, Report
@@ -91,7 +92,7 @@ class CaptureFiles:
         if how == "node" and counted >= self._what.count:
             how = "count"
         packets = None if uncounted else counted
-        self._report.captured(replace(captured, packets=packets, how=how))
+        self._report.result(replace(captured, packets=packets, how=how))
         notes = [*result.notes, *uncounted]
         if packets == 0:
             notes.append("no packet matched")

@@ -32,7 +32,9 @@ from msgspec.structs import replace
 from cucmd import vos
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code, Failure, NodeFailed, fail
-from cucmd.job import Check, Checked, Collect, Phase
+from cucmd.job.check import Check, Checked
+from cucmd.job.collect import Collect
+from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import KnowsHostKey, NodeTask, OpenShell, Receiver, Report, Shell
@@ -112,7 +114,7 @@ class _Seen:
 
     def put(self, **fields: object) -> None:
         self._checked = replace(self._checked, **fields)
-        self._report.checked(self._checked)
+        self._report.result(self._checked)
 
     async def reach(
         self, stack: AsyncExitStack, open_shell: OpenShell, transcript: TranscriptFile

@@ -16,7 +16,9 @@ import trio
 
 from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
-from cucmd.job import Collect, Phase, commands_of
+from cucmd.job.collect import Collect
+from cucmd.job.node import Phase
+from cucmd.job.work import commands_of
 from cucmd.node.arrivals import Arrivals
 from cucmd.node.deadlines import CommandClock
 from cucmd.node.dialogue import NodeSession

@@ -11,7 +11,8 @@ from contextlib import AsyncExitStack
 
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.job import Found, Member, Phase
+from cucmd.job.discover import Found, Member
+from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report
@@ -50,11 +51,11 @@ async def discover(
             table = await parse(vos.parse_network_cluster, lines)
             found = _found(task, table, session.shell.peer_address)
             # Now, for the second answer may not come.
-            report.found(found)
+            report.result(found)
             if not found.members:
                 raise _nothing(found)
             version, notes = await _version(session, task)
-            report.found(Found(found.members, version, found.unread))
+            report.result(Found(found.members, version, found.unread))
             report.phase(Phase.CLOSE)
             return (*_left_out(table), *notes)
 

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.job import Collect, DryRun, PathSize, Phase, Sizes
+from cucmd.job.collect import Collect, DryRun, PathSize, Sizes
+from cucmd.job.node import Phase
 from cucmd.node.deadlines import FormClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
@@ -58,7 +59,7 @@ async def dry_run(
             asked = [await _ask(session, task, what.of, path, clock) for path in what.of.paths]
             sizes = tuple(one for one in asked if isinstance(one, PathSize))
             found = Sizes(sizes, seconds=await _estimated(task, what.of, sizes, rate_of))
-            report.sizes(_judged(task, receiver, found, compress=what.of.compress))
+            report.result(_judged(task, receiver, found, compress=what.of.compress))
             report.phase(Phase.CLOSE)
             nothing = [one for one in asked if isinstance(one, PathResult)]
             # A path that has files counts beside those that have none.

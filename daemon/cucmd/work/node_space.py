@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cucmd.failure import Code, Failure, failure
-from cucmd.job import Capture
+from cucmd.job.capture import Capture
 from cucmd.vos.machine import Disk, parse_machine
 
 PARTITION = "logging"

@@ -26,7 +26,8 @@ import trio
 
 from cucmd import durable, vos
 from cucmd.failure import Code, Failure, NodeFailed, fail, failure
-from cucmd.job import Phase, Run
+from cucmd.job.node import Phase
+from cucmd.job.run import Run
 from cucmd.node.deadlines import FormClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach

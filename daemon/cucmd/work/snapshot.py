@@ -8,7 +8,7 @@ from __future__ import annotations
 import trio
 
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.job import Run
+from cucmd.job.run import Run
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.ports import NodeTask, Receiver, Report
 from cucmd.work.run import INTERRUPTED_WITHIN, CommandRuns

@@ -27,6 +27,8 @@ class Canned:
 
     Without steps it is as a daemon of before for the calls that look names up.
 
+    A `Start` of other work than a collection is called by that too: `Start:commands`.
+
     Each method has steps: bytes are sent, a function is asked for what is, an `Event` is waited
     for, None closes the connection.
     """
@@ -129,13 +131,14 @@ class Canned:
     def _answer(self, connection: socket.socket, call: dict) -> None:
         self.last = call
         with self._called:
-            method = call["method"].removeprefix("io.cucmd.Jobs.")
+            full = call["method"] + _other_work(call["parameters"])
+            method = full.removeprefix("io.cucmd.Jobs.")
             self.calls.append((method, call["parameters"]))
             self._called.notify_all()
         if method in ("Clusters", "Profiles", "Credentials"):
             unknown = self.error("org.varlink.service.MethodNotFound", method=call["method"])
             self._steps.setdefault(call["method"], [(unknown,)])
-        calls = self._steps[call["method"]]
+        calls = self._steps[full]
         for step in calls.pop(0) if len(calls) > 1 else calls[0]:
             if step is None:
                 _shut(connection)
@@ -148,6 +151,11 @@ class Canned:
                 connection.sendall(self.reply(step(call["parameters"])))
             else:
                 connection.sendall(step)
+
+
+def _other_work(parameters: dict) -> str:
+    kinds = ("commands", "check", "capture", "discovery")
+    return "".join(f":{kind}" for kind in kinds if isinstance(parameters.get(kind), dict))
 
 
 def _shut(one: socket.socket) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 import cucmctl
 from cucmctl import Client, Collection, Login, Timeouts
-from cucmd.protocol import error_structs, structs
+from cucmd.protocol import errors as wire_errors
+from cucmd.protocol.jobs import CancelReply, JobReply, StartRequest
 from rig.quiet import wait_until
 
 JOB_ID = "3f2a00112233"
@@ -68,7 +69,7 @@ def test_one_connection_serves_many_calls(canned, client, job, summary):
     for _ in range(3):
         assert client.status("3f2a").job_id == JOB_ID
     assert client.list(status="running", limit=5)[0].job_id == JOB_ID
-    assert client.cancel("3f2a", ["ccm-pub"]) == structs.CancelReply(**answer)
+    assert client.cancel("3f2a", ["ccm-pub"]) == CancelReply(**answer)
     assert canned.connections == 1
 
 
@@ -138,7 +139,7 @@ def test_a_refusal_carries_the_fields_of_the_wire(canned, client):
     assert isinstance(caught.value, cucmctl.Refused)
     assert isinstance(caught.value, cucmctl.ClientError)
     assert caught.value.name == "io.cucmd.Jobs.NodeNotFound"
-    assert caught.value.parameters == error_structs.NodeNotFound(JOB_ID, "x")
+    assert caught.value.parameters == wire_errors.NodeNotFound(JOB_ID, "x")
 
 
 def test_after_a_refusal_the_connection_serves_on(canned, client, job):
@@ -202,7 +203,7 @@ def test_an_error_that_came_before_the_close_is_read(canned, job):
             connection.close()
             with pytest.raises(cucmctl.LimitReached) as caught:
                 client.status("3f2a")
-    assert caught.value.parameters == error_structs.LimitReached("connections", 64)
+    assert caught.value.parameters == wire_errors.LimitReached("connections", 64)
 
 
 GROUP = "; is it in the group 'phones'?"
@@ -247,7 +248,7 @@ def test_a_request_that_is_too_long_is_not_sent(canned, client):
         (lambda client: next(client.watch("\udc80")), "job_id"),
         (lambda client: client.cancel("3f2a", ["a", "\udc80"]), "nodes[1]"),
         (lambda client: start(client, Login("root", "\udc80")), "login.password"),
-        (lambda client: client.call("\udc80", {}, structs.JobReply), "the request"),
+        (lambda client: client.call("\udc80", {}, JobReply), "the request"),
     ],
 )
 def test_a_text_that_json_cannot_hold_is_refused_by_the_name_of_its_field(
@@ -279,7 +280,7 @@ def test_a_reply_without_end_is_not_kept(canned, client, monkeypatch):
 
 
 def test_a_password_is_in_no_repr():
-    assert "secret" not in repr(structs.StartRequest(("a",), Login("u", "secret"), Collection()))
+    assert "secret" not in repr(StartRequest(("a",), Login("u", "secret"), Collection()))
 
 
 def test_all_that_is_exported_is_there():

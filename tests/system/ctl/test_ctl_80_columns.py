@@ -58,7 +58,7 @@ def with_password(screen):
 
 def test_discover(canned, terminal, node, job):
     begun = job("running", node(PUB, "running"), kind="discover")
-    canned.on("Discover", canned.reply({"job": begun}))
+    canned.on("Start:discovery", canned.reply({"job": begun}))
     canned.watch(begun, job("succeeded", node(PUB, found=FOUND), kind="discover"))
     screen = with_password(terminal("discover", PUB, *LOGIN))
     assert screen.ended() == 0
@@ -151,7 +151,7 @@ def running(canned, node, job):
     begun = job("running", node(PUB, "running", files_received=0, bytes_received=0), **commands)
     half = job("running", node(PUB, "running", files_received=1, bytes_received=90), **commands)
     ended = job("succeeded", node(PUB, files_received=2, bytes_received=120), **commands)
-    canned.on("Run", canned.reply({"job": begun}))
+    canned.on("Start:commands", canned.reply({"job": begun}))
     changes = [
         {"sequence": n, "missed": 0, "job": one} for n, one in enumerate((begun, half, ended))
     ]

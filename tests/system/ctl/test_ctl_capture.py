@@ -44,12 +44,12 @@ def capturing(job, node):
 @pytest.fixture
 def started(canned, capturing):
     begun = capturing()
-    canned.on("Capture", canned.reply({"job": begun, "request_id": "r"}))
+    canned.on("Start:capture", canned.reply({"job": begun, "request_id": "r"}))
     return begun
 
 
 def asked(canned):
-    (request,) = [parameters for method, parameters in canned.calls if method == "Capture"]
+    (request,) = [parameters for method, parameters in canned.calls if method == "Start:capture"]
     return request
 
 
@@ -69,13 +69,10 @@ def test_every_option_is_a_field_of_the_request(canned, ctl, started):
     assert request == {
         "nodes": ["a", "b"],
         "login": {"credential": "lab"},
-        "interface": "eth1",
-        "host": "10.20.0.1",
-        "port": 5060,
-        "count": 500,
-        "size": 128,
-        "duration": 90.0,
-        "delete": True,
+        "capture": {
+            **{"interface": "eth1", "host": "10.20.0.1", "port": 5060, "count": 500},
+            **{"size": 128, "duration": 90.0, "delete": True},
+        },
         "labels": {"case": "1"},
         "concurrency": 2,
         "try_all": True,
@@ -88,7 +85,7 @@ def test_what_is_not_given_is_not_sent(canned, ctl, started):
     assert ctl("capture", "a", "--credential", "lab", "--size", "all").returncode == 0
     request = dict(asked(canned))
     assert request.pop("start_key")
-    assert request == {"nodes": ["a"], "login": {"credential": "lab"}}
+    assert request == {"nodes": ["a"], "login": {"credential": "lab"}, "capture": {}}
 
 
 @pytest.mark.parametrize(
@@ -112,25 +109,33 @@ def test_wrong_usage(canned, ctl, words):
 
 @pytest.mark.parametrize(
     ("parameter", "named"),
-    [("duration", "--duration"), ("host", "--host"), ("nodes", "NODE"), ("count", "--count")],
+    [
+        ("capture.duration", "--duration"),
+        ("capture.host", "--host"),
+        ("nodes", "NODE"),
+        ("capture.count", "--count"),
+    ],
 )
 def test_a_refused_field_is_named_as_its_option(canned, ctl, parameter, named):
-    canned.on("Capture", canned.error("InvalidRequest", parameter=parameter, reason="is wrong"))
+    canned.on(
+        "Start:capture", canned.error("InvalidRequest", parameter=parameter, reason="is wrong")
+    )
     done = ctl("capture", "a", "--credential", "lab")
     assert done.returncode == 65
     assert f"{named}: is wrong" in done.stderr
 
 
 def test_an_older_daemon_has_no_such_methods(canned, ctl):
-    for method, words in (
-        ("Capture", ("capture", "a", "--credential", "lab")),
-        ("Stop", ("stop",)),
-    ):
-        full = f"io.cucmd.Jobs.{method}"
-        canned.on(method, canned.error("org.varlink.service.MethodNotFound", method=full))
-        done = ctl(*words, *(["3f2a"] if method == "Stop" else []))
-        assert done.returncode == 70
-        assert full in done.stderr
+    unknown = canned.error("InvalidRequest", parameter="capture", reason="is unknown")
+    canned.on("Start:capture", unknown)
+    done = ctl("capture", "a", "--credential", "lab")
+    assert done.returncode == 65
+    assert "older" in done.stderr
+    full = "io.cucmd.Jobs.Stop"
+    canned.on("Stop", canned.error("org.varlink.service.MethodNotFound", method=full))
+    done = ctl("stop", "3f2a")
+    assert done.returncode == 70
+    assert full in done.stderr
 
 
 def test_wait_says_how_it_ended_and_how_many_packets_came(canned, ctl, started, capturing):

@@ -7,7 +7,7 @@ import threading
 import msgspec
 import pytest
 
-from cucmd.protocol.structs_checked import Checked
+from cucmd.job.check import Checked
 
 SEEN = {
     "reachable": True,
@@ -36,7 +36,7 @@ def checking(canned, node, job):
 
     def _checking(status="succeeded", second="succeeded", seen=SEEN, **fields):
         begun = job("running", node("a", "running"), node("b", "running"), kind="check")
-        canned.on("Check", canned.reply({"job": begun, "request_id": "r"}))
+        canned.on("Start:check", canned.reply({"job": begun, "request_id": "r"}))
         nodes = node("a", "succeeded", checked=SEEN), node("b", second, checked=seen, **fields)
         canned.watch(begun, job(status, *nodes, kind="check"))
 
@@ -49,7 +49,7 @@ def failing(checking):
 
 
 def asked(canned):
-    (request,) = [parameters for method, parameters in canned.calls if method == "Check"]
+    (request,) = [parameters for method, parameters in canned.calls if method == "Start:check"]
     return request
 
 
@@ -66,7 +66,7 @@ def test_every_option_is_a_field_of_the_request(canned, ctl, checking):
     assert request.pop("start_key")
     assert request == {
         "nodes": ["a", "b"],
-        "receiver": True,
+        "check": {"receiver": True},
         "login": {"credential": "lab"},
         "labels": {"case": "1"},
         "concurrency": 2,
@@ -120,17 +120,17 @@ def test_json_is_the_job_as_the_interface_has_it(ctl, checking):
 
 
 def test_an_older_daemon_does_not_know_it(canned, ctl):
-    full = "io.cucmd.Jobs.Check"
-    canned.on("Check", canned.error("org.varlink.service.MethodNotFound", method=full))
+    unknown = canned.error("InvalidRequest", parameter="check", reason="is unknown")
+    canned.on("Start:check", unknown)
     done = ctl("check", "a", "--credential", "lab")
-    assert (done.returncode, done.stdout) == (70, "")
+    assert (done.returncode, done.stdout) == (65, "")
     assert "older" in done.stderr
 
 
 def test_after_ctrl_c_the_job_goes_on(canned, node, job, in_shell):
     held = threading.Event()
     begun = job("running", node("a", "running"), kind="check")
-    canned.on("Check", canned.reply({"job": begun, "request_id": "r"}))
+    canned.on("Start:check", canned.reply({"job": begun, "request_id": "r"}))
     canned.watch(begun, then=held)
     shell = in_shell("exec $CUCMCTL check a --credential lab")
     canned.until_called("Watch")

@@ -25,6 +25,10 @@ def loaded(program: str, *arguments: str) -> list[str]:
     return json.loads(done.stderr.splitlines()[-1])
 
 
+# What a status can show of a node.
+KINDS_SHOWN = ("capture", "check", "collect", "discover")
+
+
 def heavy(modules: list[str]) -> list[str]:
     return [name for name in modules if name.partition(".")[0] in HEAVY]
 
@@ -50,10 +54,10 @@ def test_a_command_loads_only_msgspec_and_the_standard_library(canned, job, summ
     assert foreign - sys.stdlib_module_names == {"cucmctl", "cucmd", "msgspec"}
     # of the daemon only its vocabulary and its paths
     ours = {name for name in modules if name.partition(".")[0] == "cucmd"}
-    names = ("captures", "clusters", "commands", "check", "checked", "sizes")
-    structs = ("structs", "error_structs", *(f"structs_{name}" for name in names))
-    vocabulary = {f"cucmd.protocol.{name}" for name in structs}
-    assert ours == {"cucmd", "cucmd.paths", "cucmd.protocol", *vocabulary}
+    asked = {f"cucmd.job.{name}" for name in (*KINDS_SHOWN, "asked", "kind")}
+    calls = {f"cucmd.protocol.{name}" for name in ("jobs", "cases", "knowledge", "errors")}
+    others = {"cucmd", "cucmd.failure", "cucmd.job", "cucmd.paths", "cucmd.protocol"}
+    assert ours == asked | calls | others
 
 
 def test_a_start_does_not_load_what_only_a_watch_needs(canned, job):

@@ -22,7 +22,7 @@ def discovery(canned, node, job):
 
     def _discovery(status="succeeded", **fields):
         begun = job("running", node("pub", "running"), kind="discover")
-        canned.on("Discover", canned.reply({"job": begun, "request_id": "r"}))
+        canned.on("Start:discovery", canned.reply({"job": begun, "request_id": "r"}))
         ended = job(status, node("pub", status, found=FOUND, **fields), kind="discover")
         canned.watch(begun, ended)
         return ended
@@ -37,10 +37,11 @@ def test_every_option_is_a_field_of_the_request(canned, ctl, discovery):
         *("--connect-timeout", "1", "--login-timeout", "2", "--answer-timeout", "3"),
     )
     assert done.returncode == 0, done.stderr
-    request = next(asked for method, asked in canned.calls if method == "Discover")
+    request = next(asked for method, asked in canned.calls if method == "Start:discovery")
     assert request.pop("start_key")
     assert request == {
-        "publisher": "pub",
+        "nodes": ["pub"],
+        "discovery": {},
         "login": {"credential": "lab"},
         "labels": {"case": "1"},
         "timeouts": {"connect": 1.0, "login": 2.0, "answer": 3.0},
@@ -82,17 +83,17 @@ def test_the_exit_code_says_how_it_ended(ctl, discovery, status, code):
 
 
 def test_an_older_daemon_does_not_know_it(canned, ctl):
-    full = "io.cucmd.Jobs.Discover"
-    canned.on("Discover", canned.error("org.varlink.service.MethodNotFound", method=full))
+    unknown = canned.error("InvalidRequest", parameter="discovery", reason="is unknown")
+    canned.on("Start:discovery", unknown)
     done = ctl("discover", "pub", "--credential", "lab")
-    assert (done.returncode, done.stdout) == (70, "")
+    assert (done.returncode, done.stdout) == (65, "")
     assert "older" in done.stderr
 
 
 def test_after_ctrl_c_the_job_goes_on(canned, node, job, in_shell):
     held = threading.Event()
     begun = job("running", node("pub", "running"), kind="discover")
-    canned.on("Discover", canned.reply({"job": begun, "request_id": "r"}))
+    canned.on("Start:discovery", canned.reply({"job": begun, "request_id": "r"}))
     canned.watch(begun, then=held)
     shell = in_shell("exec $CUCMCTL discover pub --credential lab")
     canned.until_called("Watch")

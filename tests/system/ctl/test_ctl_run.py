@@ -18,7 +18,7 @@ def running(canned, node, job):
 
     def _running(status="succeeded", second="succeeded", pieces=(), **fields):
         begun = job("running", node("a", "running"), node("b", "pending"), kind="run", **COMMANDS)
-        canned.on("Run", canned.reply({"job": begun, "request_id": "r"}))
+        canned.on("Start:commands", canned.reply({"job": begun, "request_id": "r"}))
         half = job("running", node("a", "succeeded"), node("b", "running"), kind="run", **COMMANDS)
         ended = job(
             status, node("a", "succeeded"), node("b", second, **fields), kind="run", **COMMANDS
@@ -36,7 +36,7 @@ COMMANDS = {"commands": [STATUS, SERVICES]}
 
 def asked(canned):
     """The request, after what is looked up before it."""
-    (request,) = [parameters for method, parameters in canned.calls if method == "Run"]
+    (request,) = [parameters for method, parameters in canned.calls if method == "Start:commands"]
     return request
 
 
@@ -63,7 +63,7 @@ def test_every_option_is_a_field_of_the_request(canned, ctl, running):
     assert request.pop("start_key")
     assert request == {
         "nodes": ["a", "b"],
-        "commands": [STATUS, SERVICES],
+        "commands": {"lines": [STATUS, SERVICES]},
         "login": {"credential": "lab"},
         "labels": {"case": "1"},
         "concurrency": 2,
@@ -147,13 +147,18 @@ def test_the_exit_code_and_the_reason_of_a_node_that_failed(ctl, running):
 
 def test_a_refused_command_is_named(canned, ctl):
     reason = '"show statsu": is not one of the commands'
-    canned.on("Run", canned.error("InvalidRequest", parameter="commands[0]", reason=reason))
+    canned.on(
+        "Start:commands",
+        canned.error("InvalidRequest", parameter="commands.lines[0]", reason=reason),
+    )
     done = ctl("run", "a", "--credential", "lab", "--", "show", "statsu")
     assert done.returncode == 65
     assert f"COMMAND: {reason}" in done.stderr
 
 
 def test_an_older_daemon_has_no_such_method(canned, ctl):
-    full = "io.cucmd.Jobs.Run"
-    canned.on("Run", canned.error("org.varlink.service.MethodNotFound", method=full))
-    assert ctl("run", "a", "--credential", "lab", "--", STATUS).returncode == 70
+    unknown = canned.error("InvalidRequest", parameter="commands", reason="is unknown")
+    canned.on("Start:commands", unknown)
+    done = ctl("run", "a", "--credential", "lab", "--", STATUS)
+    assert done.returncode == 65
+    assert "older" in done.stderr

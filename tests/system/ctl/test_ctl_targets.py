@@ -40,7 +40,7 @@ class Cluster:
         ended = job(ending, node("pub", ending, failure=failure, error=code), kind="discover")
         canned.on("Clusters", self._clusters)
         canned.on("Credentials", canned.reply({"credentials": [{"name": "lab", "tied": False}]}))
-        canned.on("Discover", canned.reply({"job": begun, "request_id": "r"}))
+        canned.on("Start:discovery", canned.reply({"job": begun, "request_id": "r"}))
         canned.on("Start", canned.reply({"job": job("running", job_id="57f3a977a96c")}))
         canned.on("Watch", self._watched(canned, ended))
 
@@ -84,8 +84,8 @@ def test_a_cluster_with_only_a_publisher_is_asked_first(canned, ctl, node, job, 
     cluster = Cluster(canned, node, job)
     done = ctl("start", *targets, *START)
     assert (done.returncode, done.stdout) == (0, "57f3a977a96c\n"), done.stderr
-    assert cluster.methods.index("Discover") < cluster.methods.index("Start")
-    (request,) = [asked for method, asked in canned.calls if method == "Discover"]
+    assert cluster.methods.index("Start:discovery") < cluster.methods.index("Start")
+    (request,) = [asked for method, asked in canned.calls if method == "Start:discovery"]
     assert (request["publisher"], request["login"]) == (asked, {"credential": "lab"})
     names = [word for word in targets if word != "--cluster-of"]
     assert (cluster.start["nodes"], cluster.start["discovered"]) == (names, [asked])
@@ -100,19 +100,19 @@ def test_a_discovery_by_itself_says_which_nodes_are_new_and_gone(canned, ctl, no
     assert "gone since 2026-03-01 08:00 UTC: 10.0.0.3" in done.stderr
     failed = Cluster(canned, node, job, ending="failed", code="auth_failed", before="seen")
     assert "since" not in ctl("discover", "berlin", "--credential", "lab").stderr
-    assert "Discover" in failed.methods
+    assert "Start:discovery" in failed.methods
 
 
 @pytest.mark.parametrize("targets", [["berlin"], ["--cluster-of", "somewhere"]])
 def test_commands_are_run_on_all_of_a_cluster_that_was_asked_first(canned, ctl, node, job, targets):
     cluster = Cluster(canned, node, job)
     begun = job("running", node("pub", "running"), kind="run", commands=["show status"])
-    canned.on("Run", canned.reply({"job": begun}))
+    canned.on("Start:commands", canned.reply({"job": begun}))
     canned.on("Output", canned.reply({"output": None}))
     done = ctl("run", *targets, "--credential", "lab", "--", "show", "status")
     assert done.returncode == 0, done.stderr
-    assert cluster.methods.index("Discover") < cluster.methods.index("Run")
-    (asked,) = [asked for method, asked in canned.calls if method == "Run"]
+    assert cluster.methods.index("Start:discovery") < cluster.methods.index("Start:commands")
+    (asked,) = [asked for method, asked in canned.calls if method == "Start:commands"]
     assert asked["nodes"] == asked["discovered"] == targets[-1:]
 
 
@@ -122,11 +122,11 @@ def test_no_cluster_is_asked_for_a_command_that_is_none(canned, ctl, node, job):
     done = ctl("run", "berlin", "--credential", "lab", "--", *words)
     assert done.returncode == 65
     assert "COMMAND: 'show tech network'" in done.stderr
-    assert not {"Discover", "Run"} & set(cluster.methods)
+    assert not {"Start:discovery", "Start:commands"} & set(cluster.methods)
 
 
 @pytest.mark.parametrize("targets", [["berlin"], ["--cluster-of", "somewhere"]])
-@pytest.mark.parametrize("method", ["Capture", "Check"])
+@pytest.mark.parametrize("method", ["Start:capture", "Start:check"])
 def test_a_cluster_is_asked_first_before_packets_are_captured_and_before_a_check(
     canned, ctl, node, job, targets, method
 ):
@@ -134,7 +134,7 @@ def test_a_cluster_is_asked_first_before_packets_are_captured_and_before_a_check
     canned.on(method, canned.reply({"job": job(kind=method.lower())}))
     done = ctl(method.lower(), *targets, "--credential", "lab")
     assert done.returncode == 0, done.stderr
-    assert cluster.methods.index("Discover") < cluster.methods.index(method)
+    assert cluster.methods.index("Start:discovery") < cluster.methods.index(method)
     (asked,) = [asked for called, asked in canned.calls if called == method]
     assert asked["nodes"] == asked["discovered"] == targets[-1:]
 
@@ -144,7 +144,7 @@ def test_a_cluster_whose_nodes_are_configured_is_not_asked(canned, ctl, node, jo
     cluster = Cluster(canned, node, job)
     done = ctl("start", target, *START)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Discover" not in cluster.methods
+    assert "Start:discovery" not in cluster.methods
     assert "discovered" not in cluster.start
 
 
@@ -243,10 +243,10 @@ def test_each_verb_says_how_all_of_a_cluster_without_a_name_is_meant(canned, ctl
         lambda asked: {"clusters": [nameless] if "name" in asked else []},
     )
     begun = job("running", node("pub", "running"), kind="run", commands=["show status"])
-    canned.on("Run", canned.reply({"job": begun}))
+    canned.on("Start:commands", canned.reply({"job": begun}))
     canned.on("Output", canned.reply({"output": None}))
-    canned.on("Capture", canned.reply({"job": begun}))
-    canned.on("Check", canned.reply({"job": begun}))
+    canned.on("Start:capture", canned.reply({"job": begun}))
+    canned.on("Start:check", canned.reply({"job": begun}))
     rest = {"start": START, "run": ("--credential", "lab", "--", "show status")}.get(
         verb, ("--credential", "lab")
     )

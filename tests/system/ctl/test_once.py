@@ -4,13 +4,14 @@ import pytest
 
 import cucmctl
 from cucmctl import Client, Collection, Login
+from rig.asking import with_how
 
 KEY_UNKNOWN = {"parameter": "start_key", "reason": "is unknown; expected one of nodes, login"}
 
 
 def start(client, **more):
     any_login, anything = Login(credential="lab"), Collection(paths=("x",))
-    return client.start(["a"], login=any_login, collection=anything, **more)
+    return client.start(["a"], login=any_login, collection=anything, **with_how(more))
 
 
 def retry(client, **more):

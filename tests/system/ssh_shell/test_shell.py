@@ -9,7 +9,7 @@ from asyncssh.constants import MSG_GLOBAL_REQUEST
 from asyncssh.packet import String
 
 from cucmd.failure import NodeFailed
-from cucmd.job import Phase
+from cucmd.job.node import Phase
 from cucmd.ssh import link
 from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.inbox import HIGH_WATER, WINDOW

@@ -7,9 +7,12 @@ import pytest
 
 from cucmd.api.methods import Jobs
 from cucmd.failure import Code, failure
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.events import Feed
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import CancelReply, CancelRequest
 from cucmd.varlink import Caller
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -45,9 +48,9 @@ class Supervisor:
 
 async def cancel(
     shown: Job, nodes: tuple[str, ...] | None = None, *, live: bool = True
-) -> structs.CancelReply:
+) -> CancelReply:
     jobs = Jobs(Supervisor(shown, live=live), Feed(), planner=lambda: None)
-    return await jobs.cancel(CALLER, structs.CancelRequest(JOB_ID, nodes))
+    return await jobs.cancel(CALLER, CancelRequest(JOB_ID, nodes))
 
 
 @pytest.mark.parametrize(

@@ -12,31 +12,36 @@ from cucmd.api.methods import Jobs
 from cucmd.api.wire import changed_to_wire, job_to_wire
 from cucmd.config import Config, InvalidValue
 from cucmd.config.model import Cluster, Limits
-from cucmd.job import Capture, Captured, Job, Timeouts, Work
+from cucmd.job import asked
+from cucmd.job.asked import Collection, How, Login, Packets
+from cucmd.job.capture import Capture, Captured, CaptureSettings
+from cucmd.job.job import Job
+from cucmd.job.timeouts import Timeouts
+from cucmd.job.work import Work
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
-from cucmd.protocol import structs
-from cucmd.protocol.structs_captures import Captured as ShownCaptured
-from cucmd.protocol.structs_captures import CaptureSettings
-from cucmd.protocol.structs_commands import CaptureRequest, StopRequest
+from cucmd.protocol.jobs import RetryRequest, StartRequest, StopRequest
 from cucmd.varlink import Caller, VarlinkError
+from rig.asking import plan as planned_by
+from rig.asking import plan_retry
 from rig.supervised import NOW, SupervisorHarness, hang, supervisor_harness
 
-LOGIN = structs.Login(username="administrator", password="secret")
+LOGIN = Login(username="administrator", password="secret")
 CALLER = Caller(1000, 1000, frozenset(), 1)
 PLANNER = Planner(Config(), {}, Path("/x").joinpath)
 
 
-def request(*nodes: str, **fields: object) -> CaptureRequest:
-    return CaptureRequest(nodes=nodes or ("a", "b"), login=LOGIN, **fields)
+def request(*nodes: str, **fields: object) -> StartRequest:
+    how = {name: fields.pop(name) for name in How.__struct_fields__ if name in fields}
+    return StartRequest(nodes or ("a", "b"), LOGIN, capture=Packets(**fields), **how)
 
 
 def planned(*nodes: str, **fields: object) -> Job:
-    return PLANNER.plan_capture(request(*nodes, **fields))[0]
+    return planned_by(PLANNER, request(*nodes, **fields))[0]
 
 
 def test_a_capture_with_the_usual_values() -> None:
-    job, tasks = PLANNER.plan_capture(request())
+    job, tasks = planned_by(PLANNER, request())
     name = f"cucmd_{job.job_id}"
     assert job.work == Capture(name, "eth0", None, None, 100_000, None, 60.0, delete=False)
     assert (job.kind, job.concurrency, job.goes_on) == ("capture", 2, False)
@@ -59,7 +64,7 @@ def test_no_two_jobs_have_the_same_name() -> None:
 def test_a_part_of_a_cluster_is_a_target() -> None:
     config = Config(clusters={"berlin": Cluster("berlin", publisher="p", nodes=("s1", "s2"))})
     plan = Planner(config, {}, Path("/x").joinpath)
-    job, _ = plan.plan_capture(request("berlin:subscribers"))
+    job, _ = planned_by(plan, request("berlin:subscribers"))
     assert [node.node for node in job.nodes] == ["s1", "s2"]
 
 
@@ -80,7 +85,7 @@ def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_field(
     for value in values:
         with pytest.raises(InvalidValue) as refused:
             planned(**{field: value})
-        assert refused.value.parameter == field, value
+        assert refused.value.parameter == f"capture.{field}", value
 
 
 @pytest.mark.parametrize("duration", [1, 1200])
@@ -102,18 +107,18 @@ def test_more_nodes_than_may_run_at_once_are_refused() -> None:
 def test_more_nodes_than_the_daemon_has_connections_are_refused() -> None:
     config = Config(limits=Limits(connections=2))
     plan = Planner(config, {}, Path("/x").joinpath)
-    plan.plan_capture(request("a", "b"))
+    planned_by(plan, request("a", "b"))
     with pytest.raises(InvalidValue, match=r"limits\.connections is 2"):
-        plan.plan_capture(request("a", "b", "c"))
+        planned_by(plan, request("a", "b", "c"))
 
 
 @pytest.mark.parametrize("name", ["node", "job"])
 def test_a_duration_that_no_deadline_leaves_is_refused(name: str) -> None:
-    timeouts = structs.Timeouts(**{name: 120.0})
+    timeouts = asked.Timeouts(**{name: 120.0})
     assert planned(timeouts=timeouts, duration=119).work.duration == 119
     with pytest.raises(InvalidValue) as refused:
         planned(timeouts=timeouts, duration=120)
-    assert refused.value.parameter == "duration"
+    assert refused.value.parameter == "capture.duration"
 
 
 def test_a_capture_does_not_go_on_after_a_restart_though_the_login_is_known() -> None:
@@ -131,12 +136,12 @@ def test_a_stored_job_is_read_again() -> None:
 def test_what_was_asked_and_what_became_of_it_is_shown() -> None:
     job = planned("a")
     captured = Captured("cucmd_x", NOW, NOW, 7, "stop", running=False)
-    node = msgspec.structs.replace(job.nodes[0], captured=captured)
+    node = msgspec.structs.replace(job.nodes[0], result=captured)
     shown = job_to_wire(msgspec.structs.replace(job, nodes=(node,)), Path("/x"))
     assert shown.kind == "capture"
     assert shown.capture == CaptureSettings(**asdict(job.work))
-    assert shown.nodes[0].capture == ShownCaptured("cucmd_x", NOW, False, NOW, 7, "stop")
-    assert shown.collection == structs.Collection()
+    assert shown.nodes[0].capture == captured
+    assert shown.collection == Collection()
     after = msgspec.structs.replace(job, nodes=(node,))
     assert changed_to_wire(job, after, None).nodes[0].capture is not None
 
@@ -153,7 +158,7 @@ class Opened:
     async def start(self, *nodes: str, **fields: object) -> str:
         # A node that does not log in would hold back the others.
         call = request(*nodes, try_all=True, **fields)
-        return (await self.jobs.capture(CALLER, call)).job.job_id
+        return (await self.jobs.start(CALLER, call)).job.job_id
 
 
 @pytest.fixture
@@ -167,16 +172,16 @@ async def captures(task: NodeTask, report: Report) -> tuple[str, ...]:
     assert task.together is not None
     assert await task.together.begin(task.node)
     now = NOW
-    report.captured(Captured("cucmd_x", now, running=True))
-    with task.together.capturing(task.node), task.together.until_stopped():
+    report.result(Captured("cucmd_x", now, running=True))
+    with task.together.at_it(task.node), task.together.until_stopped():
         await trio.sleep_forever()
     how = "stop" if task.together.stopped else "duration"
-    report.captured(Captured("cucmd_x", now, now, 0, how))
+    report.result(Captured("cucmd_x", now, now, 0, how))
     return ()
 
 
 def running(job: Job) -> bool:
-    return all(node.captured is not None and node.captured.running for node in job.nodes)
+    return all(node.result is not None and node.result.running for node in job.nodes)
 
 
 async def test_a_stop_ends_the_capture_on_all_nodes(opened: Opened) -> None:
@@ -188,7 +193,7 @@ async def test_a_stop_ends_the_capture_on_all_nodes(opened: Opened) -> None:
     assert "2 nodes" in reply.message
     job = await opened.harness.ended(job_id)
     assert job.status == "succeeded"
-    assert [node.captured and node.captured.how for node in job.nodes] == ["stop", "stop"]
+    assert [node.result and node.result.how for node in job.nodes] == ["stop", "stop"]
 
 
 async def test_the_second_stop_says_that_none_runs(opened: Opened) -> None:
@@ -261,10 +266,10 @@ def test_a_retry_names_captures_that_may_still_run(
 ) -> None:
     job = planned("a").cancel(NOW)
     job = msgspec.structs.replace(
-        job, nodes=(msgspec.structs.replace(job.nodes[0], captured=captured),)
+        job, nodes=(msgspec.structs.replace(job.nodes[0], result=captured),)
     )
-    login = structs.RetryRequest(job_id=job.job_id, login=LOGIN)
-    again, (task,) = PLANNER.plan_retry(job, request=login)
+    login = RetryRequest(job_id=job.job_id, login=LOGIN)
+    again, (task,) = plan_retry(PLANNER, job, login)
     assert task is not None
     assert task.may_run == may_run
     (shown,) = job_to_wire(again, "/x").nodes

@@ -12,30 +12,33 @@ from cucmd.api.case_methods import Cases
 from cucmd.api.wire import job_to_wire
 from cucmd.config import Config, InvalidValue
 from cucmd.config.model import Cluster
-from cucmd.job import Run, Work
+from cucmd.job.asked import Collection, Commands, Login, Timeouts
+from cucmd.job.run import Run
+from cucmd.job.work import Work
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
 from cucmd.plan.resolve import MOST_COMMANDS
-from cucmd.protocol import structs
-from cucmd.protocol.structs_commands import CommandOutput, OutputRequest, RunRequest
+from cucmd.protocol.cases import CommandOutput, OutputRequest
+from cucmd.protocol.jobs import StartRequest
 from cucmd.received_file import ReceivedFile
 from cucmd.varlink import Caller, VarlinkError
+from rig.asking import plan as planned_by
 from rig.supervised import SupervisorHarness, supervisor_harness
 
-LOGIN = structs.Login(username="administrator", password="secret")
+LOGIN = Login(username="administrator", password="secret")
 SERVICES = "Requesting service status, please wait...\nCisco Tomcat[STARTED]\n"
 CALLER = Caller(1000, 1000, frozenset(), 1)
 PLANNER = Planner(Config(), {}, Path("/x").joinpath)
 
 
-def request(*commands: str, **fields: object) -> RunRequest:
+def request(*lines: str, **fields: object) -> StartRequest:
     values = {"nodes": ("a", "b"), "login": LOGIN, **fields}
-    return RunRequest(commands=commands, **values)
+    return StartRequest(commands=Commands(lines), **values)
 
 
 def test_a_job_that_runs_commands() -> None:
-    job, tasks = PLANNER.plan_run(
-        request("  show   status", "utils diagnose test", concurrency=1, try_all=True)
+    job, tasks = planned_by(
+        PLANNER, request("  show   status", "utils diagnose test", concurrency=1, try_all=True)
     )
     assert job.work == Run(("show status", "utils diagnose test"))
     assert (job.kind, job.concurrency, job.try_all) == ("run", 1, True)
@@ -46,12 +49,12 @@ def test_a_job_that_runs_commands() -> None:
 def test_a_part_of_a_cluster_is_a_target() -> None:
     config = Config(clusters={"berlin": Cluster("berlin", publisher="p", nodes=("s1", "s2"))})
     plan = Planner(config, {}, Path("/x").joinpath)
-    job, _ = plan.plan_run(request("show status", nodes=("berlin:subscribers",)))
+    job, _ = planned_by(plan, request("show status", nodes=("berlin:subscribers",)))
     assert [node.node for node in job.nodes] == ["s1", "s2"]
 
 
 def test_one_time_limit_for_all_commands_is_that_of_the_request() -> None:
-    job, _ = PLANNER.plan_run(request("show status", timeouts=structs.Timeouts(command=45)))
+    job, _ = planned_by(PLANNER, request("show status", timeouts=Timeouts(command=45)))
     assert job.work == Run(("show status",), 45)
     assert job.timeouts.command == 45
 
@@ -59,24 +62,24 @@ def test_one_time_limit_for_all_commands_is_that_of_the_request() -> None:
 @pytest.mark.parametrize(
     ("commands", "field"),
     [
-        ((), "commands"),
-        (("show status",) * (MOST_COMMANDS + 1), "commands"),
-        (("show status", "utils system restart"), "commands[1]"),
-        (("show status; utils system restart",), "commands[0]"),
-        (("show status\n",), "commands[0]"),
-        (("",), "commands[0]"),
+        ((), "commands.lines"),
+        (("show status",) * (MOST_COMMANDS + 1), "commands.lines"),
+        (("show status", "utils system restart"), "commands.lines[1]"),
+        (("show status; utils system restart",), "commands.lines[0]"),
+        (("show status\n",), "commands.lines[0]"),
+        (("",), "commands.lines[0]"),
     ],
 )
 def test_what_is_no_command_is_refused_before_there_is_a_job(
     commands: tuple[str, ...], field: str
 ) -> None:
     with pytest.raises(InvalidValue) as refused:
-        PLANNER.plan_run(request(*commands))
+        planned_by(PLANNER, request(*commands))
     assert refused.value.parameter == field
 
 
 def test_commands_do_not_go_on_after_a_restart_though_the_login_is_known() -> None:
-    job, _ = PLANNER.plan_run(request("show status"))
+    job, _ = planned_by(PLANNER, request("show status"))
     assert PLANNER.replan(msgspec.structs.replace(job, resumable=True, credential="ops")) is None
 
 
@@ -194,5 +197,5 @@ async def test_what_a_job_runs_is_shown(opened: Opened) -> None:
     job = await opened.harness.supervisor.find(job_id)
     shown = job_to_wire(job, Path("/x"))
     assert (shown.kind, shown.commands) == ("run", ("show date", "utils service list"))
-    assert shown.collection == structs.Collection()
+    assert shown.collection == Collection()
     assert shown.nodes[0].files_received == 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from cucmd.api.host_keys import HostKeys
-from cucmd.protocol.structs import AddHostKeyRequest
+from cucmd.protocol.knowledge import AddHostKeyRequest
 from cucmd.varlink import Caller, VarlinkError
 
 

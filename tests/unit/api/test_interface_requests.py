@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.api.interface import jobs_interface, too_many
-from cucmd.protocol import error_structs
+from cucmd.protocol import errors as wire_errors
 from cucmd.varlink import VarlinkError
 from cucmd.varlink.requests import decode_request
 
@@ -31,7 +31,7 @@ INTERFACE = jobs_interface(*(Methods() for _ in range(5)))
 DECODERS = {one.name: msgspec.json.Decoder(one.request) for one in INTERFACE.methods}
 
 
-def refusal(request: object, method: str = "Start") -> error_structs.InvalidRequest:
+def refusal(request: object, method: str = "Start") -> wire_errors.InvalidRequest:
     with pytest.raises(VarlinkError) as caught:
         decode_request(DECODERS[method], msgspec.Raw(msgspec.json.encode(request)), INTERFACE)
     assert caught.value.name == "io.cucmd.Jobs.InvalidRequest"
@@ -140,4 +140,4 @@ def test_any_change_fits_or_is_refused_without_the_password(path: str, value: ob
     ],
 )
 def test_a_limit_of_the_socket_is_named_as_in_the_configuration(limit: str, name: str) -> None:
-    assert too_many(limit, 5).parameters == error_structs.LimitReached(name, 5)
+    assert too_many(limit, 5).parameters == wire_errors.LimitReached(name, 5)

@@ -7,7 +7,7 @@ import pytest
 
 from cucmd.api.methods import Jobs
 from cucmd.api.wire import MOST_TARGETS
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import ListRequest
 from cucmd.store import StoreFailed, lists
 from cucmd.varlink import Caller
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
@@ -39,7 +39,7 @@ async def test_a_page_ends_where_its_jobs_are_large_and_the_next_one_goes_on(
             monkeypatch.setattr(lists, "MOST_OF_DETAILS", most)
             before, pages = None, []
             while not pages or pages[-1].older:
-                request = structs.ListRequest(limit=100, before=before)
+                request = ListRequest(limit=100, before=before)
                 pages.append(await jobs(harness).list(CALLER, request))
                 before = pages[-1].jobs[-1].job_id
             assert [len(page.jobs) for page in pages] == sizes
@@ -51,9 +51,9 @@ async def test_a_page_ends_where_its_jobs_are_large_and_the_next_one_goes_on(
 async def test_a_list_says_how_many_more_there_are(tmp_path: Path, limit: int, older: int) -> None:
     async with supervisor_harness(tmp_path) as harness:
         await stored(harness, 3)
-        found = await jobs(harness).list(CALLER, structs.ListRequest(limit=limit))
+        found = await jobs(harness).list(CALLER, ListRequest(limit=limit))
         assert (len(found.jobs), found.older) == (min(limit, 3), older)
-        found = await jobs(harness).list(CALLER, structs.ListRequest(target="none"))
+        found = await jobs(harness).list(CALLER, ListRequest(target="none"))
         assert (found.jobs, found.older) == ((), 0)
 
 
@@ -61,7 +61,7 @@ async def test_a_job_in_a_list_has_the_first_of_its_targets(tmp_path: Path) -> N
     async with supervisor_harness(tmp_path) as harness:
         (job_id,) = await stored(harness, 1, targets=MOST_TARGETS + 1)
         job = await harness.supervisor.find(job_id)
-        (found,) = (await jobs(harness).list(CALLER, structs.ListRequest())).jobs
+        (found,) = (await jobs(harness).list(CALLER, ListRequest())).jobs
         assert (found.targets, found.nodes_total) == (job.targets[:-1], len(job.targets))
 
 
@@ -77,6 +77,6 @@ async def test_jobs_that_run_are_listed_while_the_store_cannot_be_read(
         await harness.running(job_id)
         monkeypatch.setattr(harness.store, "newest", refuse)
         monkeypatch.setattr(harness.store, "count", refuse)
-        found = await jobs(harness).list(CALLER, structs.ListRequest(status="running"))
+        found = await jobs(harness).list(CALLER, ListRequest(status="running"))
         assert ([job.job_id for job in found.jobs], found.older) == ([job_id], None)
         await harness.supervisor.cancel(job_id, None)

@@ -7,33 +7,33 @@ import pytest
 from cucmd.api.pruning import prune_rule
 from cucmd.cases.retention import Prune
 from cucmd.config import InvalidValue
-from cucmd.protocol import structs
+from cucmd.protocol.cases import PruneRequest
 
 
 def test_a_rule_has_what_was_asked_for() -> None:
-    asked = structs.PruneRequest("30d", 10, 5, {"case": "1"}, dry_run=True)
+    asked = PruneRequest("30d", 10, 5, {"case": "1"}, dry_run=True)
     assert prune_rule(asked) == Prune(timedelta(days=30), 10, 5, {"case": "1"})
-    assert prune_rule(structs.PruneRequest(keep=0)) == Prune(keep=0)
-    assert prune_rule(structs.PruneRequest(larger_than=0)) == Prune(larger_than=0)
+    assert prune_rule(PruneRequest(keep=0)) == Prune(keep=0)
+    assert prune_rule(PruneRequest(larger_than=0)) == Prune(larger_than=0)
 
 
 @pytest.mark.parametrize(
     ("asked", "parameter"),
     [
-        (structs.PruneRequest(), "older_than"),
-        (structs.PruneRequest(dry_run=True), "older_than"),
-        (structs.PruneRequest(labels={}), "older_than"),
-        (structs.PruneRequest(older_than="0d"), "older_than"),
-        (structs.PruneRequest(older_than="30"), "older_than"),
-        (structs.PruneRequest(older_than="9" * 50 + "d"), "older_than"),
-        (structs.PruneRequest(keep=-1), "keep"),
-        (structs.PruneRequest(keep=1, larger_than=-1), "larger_than"),
-        (structs.PruneRequest(labels={"a b": "1"}), "labels"),
-        (structs.PruneRequest(labels={"a": ""}), "labels.a"),
+        (PruneRequest(), "older_than"),
+        (PruneRequest(dry_run=True), "older_than"),
+        (PruneRequest(labels={}), "older_than"),
+        (PruneRequest(older_than="0d"), "older_than"),
+        (PruneRequest(older_than="30"), "older_than"),
+        (PruneRequest(older_than="9" * 50 + "d"), "older_than"),
+        (PruneRequest(keep=-1), "keep"),
+        (PruneRequest(keep=1, larger_than=-1), "larger_than"),
+        (PruneRequest(labels={"a b": "1"}), "labels"),
+        (PruneRequest(labels={"a": ""}), "labels.a"),
     ],
 )
 def test_a_request_that_would_mean_another_thing_is_refused(
-    asked: structs.PruneRequest, parameter: str
+    asked: PruneRequest, parameter: str
 ) -> None:
     with pytest.raises(InvalidValue) as caught:
         prune_rule(asked)

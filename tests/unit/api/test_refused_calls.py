@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from cucmd.api.interface import jobs_interface
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import INTERFACE
 from cucmd.varlink import Caller, Limits, PermissionDenied
 from cucmd.varlink.connection import Connection, ServerParts
 from cucmd.varlink.quota import Quota
@@ -56,7 +56,7 @@ async def answer(
     peer = Peer(theirs)
     raw = parameters if isinstance(parameters, bytes) else json.dumps(parameters).encode()
     await peer.send(
-        b'{"method":"%s.%s","parameters":%s}\0' % (structs.INTERFACE.encode(), method.encode(), raw)
+        b'{"method":"%s.%s","parameters":%s}\0' % (INTERFACE.encode(), method.encode(), raw)
     )
     await theirs.send_eof()
     await Connection(ours, CALLER, parts).run()

@@ -11,16 +11,18 @@ from cucmd.api.methods import Jobs
 from cucmd.cases.coverage import Coverage
 from cucmd.config import Config
 from cucmd.failure import Code
+from cucmd.job.asked import Login
 from cucmd.jobs.deletion import Deletions
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
-from cucmd.protocol import structs
+from cucmd.protocol.cases import ExportRequest
+from cucmd.protocol.jobs import RetryRequest
 from cucmd.varlink import Caller, VarlinkError
 from rig.scripted_node import Target
 from rig.supervised import SupervisorHarness, fails_with, statuses, supervisor_harness
 
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
-LOGIN = structs.Login("administrator", "secret")
+LOGIN = Login("administrator", "secret")
 
 
 async def sends(task: NodeTask, report: Report) -> tuple[str, ...]:
@@ -66,10 +68,10 @@ async def test_it_is_refused_as_an_export_of_it_is(tmp_path: Path) -> None:
         shutil.rmtree(harness.supervisor.directory(job_id))
 
         async def retry() -> None:
-            await jobs(harness).retry(CALLER, structs.RetryRequest(job_id))
+            await jobs(harness).retry(CALLER, RetryRequest(job_id))
 
         async def export() -> None:
-            async with cases(harness).export(CALLER, structs.ExportRequest(job_id)):
+            async with cases(harness).export(CALLER, ExportRequest(job_id)):
                 pass
 
         assert await refused(retry) == await refused(export)
@@ -79,7 +81,7 @@ async def test_it_is_refused_as_an_export_of_it_is(tmp_path: Path) -> None:
 async def test_a_call_that_comes_again_is_answered_all_the_same(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
         job_id = await partial_job(harness)
-        request = structs.RetryRequest(job_id, login=LOGIN, start_key="again")
+        request = RetryRequest(job_id, login=LOGIN, start_key="again")
         await jobs(harness).retry(CALLER, request)
         await harness.ended(job_id)
         await harness.supervisor.closed(job_id)

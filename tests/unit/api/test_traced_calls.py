@@ -10,16 +10,16 @@ import pytest
 
 from cucmd.api.methods import Jobs
 from cucmd.config import Cluster, Config, Limits, Profile
+from cucmd.job.asked import Checks, Collection, Discovery, Login
 from cucmd.plan.planner import Planner
-from cucmd.protocol import error_structs, structs
-from cucmd.protocol.structs_check import CheckRequest
-from cucmd.protocol.structs_clusters import DiscoverRequest
+from cucmd.protocol import errors as wire_errors
+from cucmd.protocol.jobs import INTERFACE, CancelReply, CancelRequest, StartReply, StartRequest
 from cucmd.varlink import Caller, VarlinkError
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 
 CALLER = Caller(uid=1000, gid=1000, groups=frozenset(), pid=4711)
-LOGIN = structs.Login("administrator", "secret")
-PATHS = structs.Collection(paths=("syslog",))
+LOGIN = Login("administrator", "secret")
+PATHS = Collection(paths=("syslog",))
 
 
 class Api:
@@ -32,12 +32,12 @@ class Api:
         config = Config(clusters={cluster.name: cluster})
         self.planner = Planner(config, {}, self.harness.supervisor.directory)
 
-    async def start(self, node: str = "a", **fields: object) -> structs.StartReply:
+    async def start(self, node: str = "a", **fields: object) -> StartReply:
         values = {"nodes": (node,), "login": LOGIN, "collection": PATHS, **fields}
-        return await self.jobs.start(CALLER, structs.StartRequest(**values))
+        return await self.jobs.start(CALLER, StartRequest(**values))
 
-    async def cancel(self, job_id: str, **fields: object) -> structs.CancelReply:
-        return await self.jobs.cancel(CALLER, structs.CancelRequest(job_id, **fields))
+    async def cancel(self, job_id: str, **fields: object) -> CancelReply:
+        return await self.jobs.cancel(CALLER, CancelRequest(job_id, **fields))
 
 
 @asynccontextmanager
@@ -76,8 +76,8 @@ async def test_a_start_and_a_cancel_have_their_ids(
 
 REFUSED = {
     "InvalidRequest": {"nodes": ("no node",)},
-    "ProfileNotFound": {"collection": structs.Collection(profile="none")},
-    "CredentialNotFound": {"login": structs.Login(credential="none")},
+    "ProfileNotFound": {"collection": Collection(profile="none")},
+    "CredentialNotFound": {"login": Login(credential="none")},
 }
 
 
@@ -134,7 +134,7 @@ async def test_a_start_that_comes_again_needs_nothing_of_the_configuration(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its first one may have been before a reload that took the profile away."""
-    profile = structs.Collection(profile="sdl")
+    profile = Collection(profile="sdl")
     async with api(tmp_path) as a:
         without = a.planner
         config = Config(profiles={"sdl": Profile("sdl", paths=("cm/trace/ccm/sdl",))})
@@ -154,14 +154,16 @@ async def test_a_discovery_has_its_ids_and_comes_again_by_its_key(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with api(tmp_path) as a:
-        asked = DiscoverRequest("berlin", LOGIN, request_id="case 1", start_key="k")
+        asked = StartRequest(
+            ("berlin",), LOGIN, discovery=Discovery(), request_id="case 1", start_key="k"
+        )
         a.plan_with(Cluster("berlin", publisher="a"))
-        first = await a.jobs.discover(CALLER, asked)
+        first = await a.jobs.start(CALLER, asked)
         a.plan_with(Cluster("berlin", nodes=("a",)))  # as after a reload
-        again = await a.jobs.discover(CALLER, msgspec.structs.replace(asked, request_id="case 2"))
+        again = await a.jobs.start(CALLER, msgspec.structs.replace(asked, request_id="case 2"))
         refused = msgspec.structs.replace(asked, request_id="case 3", start_key="other")
         with pytest.raises(VarlinkError) as caught:
-            await a.jobs.discover(CALLER, refused)
+            await a.jobs.start(CALLER, refused)
     assert (first.job.kind, first.job.owner, first.request_id) == ("discover", 1000, "case 1")
     assert again.job.job_id == first.job.job_id
     (line,) = lines_with(caplog, "case 2")
@@ -173,12 +175,12 @@ async def test_a_check_has_its_ids_and_comes_again_by_its_key(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with api(tmp_path) as a:
-        asked = CheckRequest(("a",), LOGIN, request_id="case 1", start_key="k")
-        first = await a.jobs.check(CALLER, asked)
-        again = await a.jobs.check(CALLER, msgspec.structs.replace(asked, request_id="case 2"))
-        other = msgspec.structs.replace(asked, request_id="case 3", receiver=True)
+        asked = StartRequest(("a",), LOGIN, check=Checks(), request_id="case 1", start_key="k")
+        first = await a.jobs.start(CALLER, asked)
+        again = await a.jobs.start(CALLER, msgspec.structs.replace(asked, request_id="case 2"))
+        other = msgspec.structs.replace(asked, request_id="case 3", check=Checks(receiver=True))
         with pytest.raises(VarlinkError) as caught:
-            await a.jobs.check(CALLER, other)
+            await a.jobs.start(CALLER, other)
     assert (first.job.kind, first.job.owner, first.request_id) == ("check", 1000, "case 1")
     assert again.job.job_id == first.job.job_id
     (line,) = lines_with(caplog, "case 2")
@@ -194,7 +196,7 @@ async def test_a_defect_has_the_id_and_so_has_its_trace(
         a.planner = None
         with pytest.raises(VarlinkError) as caught:
             await a.start(request_id=given)
-    assert caught.value.name == f"{structs.INTERFACE}.InternalError"
+    assert caught.value.name == f"{INTERFACE}.InternalError"
     called = caught.value.parameters.request_id
     assert called == given or (given is None and called)
     said, trace = lines_with(caplog, called)
@@ -203,13 +205,13 @@ async def test_a_defect_has_the_id_and_so_has_its_trace(
 
 
 def test_errors_of_other_methods_have_no_such_field() -> None:
-    assert msgspec.to_builtins(error_structs.JobNotFound("x")) == {"job_id": "x"}
+    assert msgspec.to_builtins(wire_errors.JobNotFound("x")) == {"job_id": "x"}
 
 
 def assert_refused(
     error: VarlinkError, name: str, given: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert error.name == f"{structs.INTERFACE}.{name}"
+    assert error.name == f"{INTERFACE}.{name}"
     called = error.parameters.request_id
     assert called == given or (given is None and called)
     (line,) = lines_with(caplog, called)

@@ -10,7 +10,8 @@ import pytest
 
 from cucmd.api.case_methods import Cases
 from cucmd.jobs.deletion import Deletions
-from cucmd.protocol import structs
+from cucmd.protocol.cases import FilesRequest, TranscriptRequest
+from cucmd.protocol.jobs import INTERFACE
 from cucmd.received_file import ReceivedFile
 from cucmd.varlink import Caller, StreamReply, VarlinkError
 from rig.supervised import supervisor_harness
@@ -26,8 +27,8 @@ class Harness(msgspec.Struct):
 
     def stream(self, method: str) -> AsyncGenerator[StreamReply, None]:
         if method == "files":
-            return self.cases.files(CALLER, structs.FilesRequest(self.job_id))
-        return self.cases.transcript(CALLER, structs.TranscriptRequest(self.job_id, "a"))
+            return self.cases.files(CALLER, FilesRequest(self.job_id))
+        return self.cases.transcript(CALLER, TranscriptRequest(self.job_id, "a"))
 
 
 @asynccontextmanager
@@ -74,4 +75,4 @@ async def test_a_job_is_deleted_while_a_reply_is_not_read(
         # and the reader is told that this was not all
         with pytest.raises(VarlinkError) as told:
             [reply async for reply in replies]
-        assert told.value.name == f"{structs.INTERFACE}.{error}"
+        assert told.value.name == f"{INTERFACE}.{error}"

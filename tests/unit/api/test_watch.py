@@ -9,9 +9,12 @@ import pytest
 import trio
 
 from cucmd.api.methods import Jobs
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.events import CAPACITY, Feed
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import WatchRequest
 from cucmd.store import EVERY_JOB, JobFilter
 from cucmd.varlink import Caller, StreamReply
 
@@ -63,7 +66,7 @@ class ScriptedJob:
     @asynccontextmanager
     async def watch(self, job_id: str | None) -> AsyncIterator[Replies]:
         with trio.fail_after(1):  # of virtual time: a reply that does not come fails the test
-            async with aclosing(self.jobs.watch(CALLER, structs.WatchRequest(job_id))) as replies:
+            async with aclosing(self.jobs.watch(CALLER, WatchRequest(job_id))) as replies:
                 yield replies
 
 

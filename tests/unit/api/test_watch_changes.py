@@ -15,10 +15,12 @@ from cucmd.api import watching
 from cucmd.api.methods import Jobs
 from cucmd.api.wire import changed_to_wire, job_to_wire
 from cucmd.cases.coverage import Coverage
-from cucmd.job import Job, Phase
+from cucmd.job.job import Job
+from cucmd.job.node import Phase
 from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.events import CAPACITY
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import Job as ShownJob
+from cucmd.protocol.jobs import JobChange, WatchRequest
 from cucmd.varlink import Caller, StreamReply, VarlinkError
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 
@@ -31,7 +33,7 @@ def jobs(harness: SupervisorHarness) -> Jobs:
 
 
 def watch(harness: SupervisorHarness, job_id: str | None) -> aclosing:
-    request = structs.WatchRequest(job_id, changes=True)
+    request = WatchRequest(job_id, changes=True)
     return aclosing(jobs(harness).watch(CALLER, request))
 
 
@@ -148,7 +150,7 @@ class Watched:
         self._known: dict[str, int] = {}
         self._closed: set[str] = set()
 
-    async def next(self) -> structs.JobChange | structs.Job:
+    async def next(self) -> JobChange | ShownJob:
         """The next change; once a job is closed, its revisions are those that follow each other.
 
         While it runs, states that follow each other during a save are one change.
@@ -192,7 +194,7 @@ async def test_what_becomes_of_a_job_after_its_end_is_told(
             save_slowly(harness)
         supervisor, store = harness.supervisor, harness.store
         deletions = Deletions(supervisor, store)
-        request = structs.WatchRequest(changes=changes)
+        request = WatchRequest(changes=changes)
         async with aclosing(jobs(harness).watch(CALLER, request)) as replies:
             watched = Watched(replies)
             await anext(replies)

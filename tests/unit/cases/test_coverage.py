@@ -19,7 +19,10 @@ import trio
 from cucmd.cases import coverage, read_traces
 from cucmd.cases.coverage import Coverage, add_coverage, has_coverage
 from cucmd.failure import Code, failure
-from cucmd.job import Collect, Covered, Gap, Job, Node, Timeouts
+from cucmd.job.collect import Collect, Covered, Gap
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed, open_store
 

@@ -20,7 +20,7 @@ from cucmd.cases.covered import (
     trace_name,
 )
 from cucmd.cases.stamps import Stamp
-from cucmd.job import Gap
+from cucmd.job.collect import Gap
 
 BERLIN = Clock(ZoneInfo("Europe/Berlin"))
 NEW_YORK = Clock(ZoneInfo("America/New_York"))

@@ -9,7 +9,11 @@ import pytest
 from cucmd.api.wire import job_to_wire
 from cucmd.cases import documents
 from cucmd.cases.documents import Figures
-from cucmd.job import Capture, Captured, Checked, Collect, Job, Node, PathSize, Sizes, Timeouts
+from cucmd.job.capture import Capture, Captured
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 
 NOW = datetime(2026, 11, 25, 15, tzinfo=UTC)
 SAID = "covers 13:00 to 15:00 (Europe/Berlin)"
@@ -35,26 +39,21 @@ def test_what_files_cover(coverage: str | None, said: str | None, not_yet: bool)
     assert json.loads(manifest)["job"]["nodes"][0]["coverage"] == said
 
 
-def test_the_manifest_has_what_other_work_has_found_under_the_names_of_the_interface(
+def test_the_manifest_has_what_other_work_gives_as_the_interface_has_it(
     tmp_path: object,
 ) -> None:
     job = job_of(None)
-    seen = msgspec.structs.replace(
-        job.nodes[0],
-        sizes=Sizes((PathSize("x", 1, 2),)),
-        checked=Checked(reachable=True),
-        captured=Captured("cucmd_0a1b2c3d4e5f", NOW, packets=3),
-    )
-    job = msgspec.structs.replace(job, nodes=(seen,))
+    captured = Captured("cucmd_0a1b2c3d4e5f", NOW, packets=3)
+    seen = msgspec.structs.replace(job.nodes[0], result=captured)
+    job = msgspec.structs.replace(job, nodes=(seen,), work=Capture("cucmd_0a1b2c3d4e5f"))
     manifest = documents.manifest_beginning(job, {"pub": Figures()}) + documents.MANIFEST_END
     in_manifest = json.loads(manifest)["job"]["nodes"][0]
     on_socket = json.loads(msgspec.json.encode(job_to_wire(job, tmp_path).nodes[0]))
-    for name in ("sizes", "checked", "capture"):
-        assert in_manifest[name] == on_socket[name]
+    assert in_manifest["result"] == on_socket["capture"]
 
 
 def test_captures_before_a_retry_that_may_run_are_named_of_a_node_that_is_cancelled() -> None:
-    node = msgspec.structs.replace(Node("pub"), captures_before=("cucmd_x", "cucmd_x_2"))
+    node = msgspec.structs.replace(Node("pub"), may_run=("cucmd_x", "cucmd_x_2"))
     job = Job("0a1b2c3d4e5f", NOW, Capture("cucmd_x"), Timeouts(), 8, (node,)).cancel(NOW)
     lines = documents.summary(job, {"pub": Figures()}).decode().splitlines()
     said = [line for line in lines if "may still run" in line]

@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 from cucmd.cases.verify import Verifier, _Reader
-from cucmd.job import Node
+from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
 
 DATA = bytes(3 * 1024 * 1024)

@@ -5,7 +5,8 @@ from typing import get_args
 import pytest
 
 from cucmd.config import Ssh
-from cucmd.job import HostKeyPolicy, Timeouts
+from cucmd.job.job import HostKeyPolicy
+from cucmd.job.timeouts import Timeouts
 
 
 def test_a_cluster_overrides_what_it_names(loaded):

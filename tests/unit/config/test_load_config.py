@@ -11,7 +11,7 @@ from cucmd.config.errors import Problem
 from cucmd.config.keys import CLUSTER, OVERRIDES, PROFILE, SECTIONS
 from cucmd.config.model import ReceiverSettings
 from cucmd.config.profiles import Profile
-from cucmd.job import Timeouts
+from cucmd.job.timeouts import Timeouts
 
 # Every key that is documented.
 WHOLE_FILE = """

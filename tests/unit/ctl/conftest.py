@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, Timeouts
+from cucmd.protocol.jobs import Job, Node, WatchReply
 
 BEGAN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
@@ -25,7 +26,7 @@ def make_node(node="ccm-pub", status="running", **fields):
         "files_received": 0,
         "bytes_received": 0,
     }
-    return structs.Node(node=node, status=status, **{**values, **fields})
+    return Node(node=node, status=status, **{**values, **fields})
 
 
 def make_job(*nodes, status="running", **fields):
@@ -36,11 +37,11 @@ def make_job(*nodes, status="running", **fields):
         "started_at": BEGAN,
         "completed_at": None if status == "running" else BEGAN + timedelta(seconds=42),
         "directory": "/var/lib/cucmd/jobs/3f2a00112233",
-        "collection": structs.Collection(),
-        "timeouts": structs.Timeouts(),
+        "collection": Collection(),
+        "timeouts": Timeouts(),
     }
     nodes = nodes or (make_node(),)
-    return structs.Job(status=status, nodes=nodes, **{**values, **fields})
+    return Job(status=status, nodes=nodes, **{**values, **fields})
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def job():
 @pytest.fixture
 def change():
     """A reply of a watch."""
-    return lambda job=None, jobs=None, missed=0: structs.WatchReply(0, missed, job, jobs)
+    return lambda job=None, jobs=None, missed=0: WatchReply(0, missed, job, jobs)
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from cucmctl.text.frame import Frame
 from cucmctl.text.rates import Rates
 from cucmctl.text.remarks import remarks
 from cucmctl.text.views import Lines
-from cucmd.protocol.structs import Failure
-from cucmd.protocol.structs_captures import Captured, CaptureSettings
+from cucmd.job.capture import Captured, CaptureSettings
+from cucmd.protocol.jobs import Failure
 
-SETTINGS = CaptureSettings("cucmd_3f2a00112233", "eth0", 100_000, 60.0, delete=False)
+SETTINGS = CaptureSettings("cucmd_3f2a00112233")
 
 
 @pytest.fixture
@@ -97,9 +97,7 @@ def test_every_line_of_a_capture_fits(frame, capturing, node, width):
 
 
 def test_status_shows_what_is_captured_and_the_packets_of_each_node(capturing, node, began):
-    settings = CaptureSettings(
-        "cucmd_x", "eth0", 500, 90.5, delete=True, host="10.20.0.1", port=5060, size=128
-    )
+    settings = CaptureSettings("cucmd_x", "eth0", "10.20.0.1", 5060, 500, 128, 90.5, delete=True)
     job = capturing(
         node("ccm-pub", "succeeded", lasted=9, of_capture={"packets": 312, "how": "stop"}),
         node("ccm-sub1"),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cucmctl.text import checked, job_list, render
-from cucmd.protocol.structs_checked import Checked
+from cucmd.job.check import Checked
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 WHOLE = Checked(

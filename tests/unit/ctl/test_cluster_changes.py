@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 
 from cucmctl.client.cluster import MOST_NAMED, changes, discover_first
-from cucmd.protocol.structs import Job, Login, Member
-from cucmd.protocol.structs_clusters import Cluster, ClusterNode
+from cucmd.job.asked import Login
+from cucmd.job.discover import Member
+from cucmd.protocol.jobs import Job
+from cucmd.protocol.knowledge import Cluster, ClusterNode
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from cucmctl.client.errors import JobNotFound
 from cucmctl.client.events import NEWEST, Events
 from cucmctl.text.render import summary
-from cucmd.protocol import error_structs, structs
+from cucmd.protocol import errors as wire_errors
+from cucmd.protocol.jobs import JobChange, ListReply, WatchReply
 from unit.ctl.conftest import make_job, make_node
 
 
@@ -24,31 +25,31 @@ class Daemon:
         job = make_job(node, status=status, job_id=job_id, revision=revision, **fields)
         self.jobs[job_id] = job
         nodes = (job.status, job.cancelled, job.started_at, job.completed_at, job.nodes)
-        change = structs.JobChange(job_id, *nodes, revision, bool(job.closed))
-        self.sent.append(structs.WatchReply(1, 0, change=change))
+        change = JobChange(job_id, *nodes, revision, bool(job.closed))
+        self.sent.append(WatchReply(1, 0, change=change))
 
     def delete(self, job_id):
         job = self.jobs.pop(job_id)
         nodes = (job.status, False, None, None, ())
-        change = structs.JobChange(job_id, *nodes, job.revision + 1, True, deleted=True)
-        self.sent.append(structs.WatchReply(1, 0, change=change))
+        change = JobChange(job_id, *nodes, job.revision + 1, True, deleted=True)
+        self.sent.append(WatchReply(1, 0, change=change))
 
     def watch(self, missed=0):
         """Begins a watch, or goes on after missed changes: what was not read is lost."""
         running = [summary(job) for job in self.jobs.values() if job.status == "running"]
         running = [replace(one, revision=self.jobs[one.job_id].revision) for one in running]
-        self.sent = [structs.WatchReply(0, missed, jobs=tuple(running))]
+        self.sent = [WatchReply(0, missed, jobs=tuple(running))]
 
     def status(self, job_id):
         if job_id not in self.jobs:
-            raise JobNotFound("JobNotFound", error_structs.JobNotFound(job_id))
+            raise JobNotFound("JobNotFound", wire_errors.JobNotFound(job_id))
         return self.jobs[job_id]
 
     def list_page(self, request):
         found = [
             replace(summary(job), revision=job.revision) for job in reversed(self.jobs.values())
         ]
-        return structs.ListReply(tuple(found[: request.limit]))
+        return ListReply(tuple(found[: request.limit]))
 
 
 class Reader:
@@ -184,10 +185,10 @@ def test_what_is_kept_is_bounded(daemon, reader):
 def test_a_watch_of_one_job_tells_it_once(daemon):
     events = Events(daemon)
     job = make_job(revision=4)
-    first = structs.WatchReply(0, 0, job=job)
+    first = WatchReply(0, 0, job=job)
     assert [event["event"] for event in events.of(first)] == ["state"]
     assert list(events.of(first)) == []
-    ended = structs.WatchReply(0, 0, job=replace(job, status="succeeded", revision=5))
+    ended = WatchReply(0, 0, job=replace(job, status="succeeded", revision=5))
     assert [event["job"].revision for event in events.of(ended)] == [5]
 
 

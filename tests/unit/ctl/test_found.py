@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from cucmctl.main import main
 from cucmctl.text import found, job_list, render
-from cucmd.protocol.structs import Found, Member
+from cucmd.job.discover import Found, Member
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 SUB = Member("10.0.0.2:2022", "10.0.0.2", "sub1", "Subscriber", "callmanager")
 IMP = Member("10.0.0.3:2022", "10.0.0.3", "imp1", "Subscriber", "cups", "imp1.example.org")
 PUB = Member("pub:2022", "10.0.0.1", "pub", "Publisher", "callmanager", "pub.example.org")
-FOUND = Found((SUB, IMP, PUB), (), "15.0.1.11900-40")
+FOUND = Found((SUB, IMP, PUB), "15.0.1.11900-40")
 
 
 def block(what: Found, name: str = "berlin", credential: str | None = None) -> str:
@@ -46,10 +46,10 @@ def test_the_block_is_what_the_configuration_takes(name: str) -> None:
 
 
 def test_a_cluster_of_one_node_and_one_without_a_publisher() -> None:
-    assert tomllib.loads(block(Found((PUB,), ()))) == {
+    assert tomllib.loads(block(Found((PUB,)))) == {
         "clusters": {"berlin": {"publisher": "pub:2022"}}
     }
-    assert tomllib.loads(block(Found((SUB, IMP), ()))) == {
+    assert tomllib.loads(block(Found((SUB, IMP)))) == {
         "clusters": {"berlin": {"nodes": ["10.0.0.2:2022", "10.0.0.3:2022"]}}
     }
 
@@ -59,10 +59,10 @@ _WORDS = st.text(max_size=20)
 
 @given(st.lists(st.builds(Member, _WORDS, _WORDS, _WORDS, _WORDS, _WORDS), max_size=3), _WORDS)
 def test_words_of_a_node_cannot_leave_their_place(members: list[Member], asked: str) -> None:
-    text = "\n".join(found.block("x", asked, Found(tuple(members), ()), credential=None, at=NOW))
+    text = "\n".join(found.block("x", asked, Found(tuple(members)), credential=None, at=NOW))
     (cluster,) = tomllib.loads(text)["clusters"].values()
     assert set(cluster) <= {"publisher", "nodes"}
-    for line in (*text.splitlines(), *render.members(Found(tuple(members), ()))):
+    for line in (*text.splitlines(), *render.members(Found(tuple(members)))):
         assert line.isprintable()
 
 

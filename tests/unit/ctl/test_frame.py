@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from cucmctl.text.frame import LONG_SILENT, SILENT, URGENCY, Frame, select
 from cucmctl.text.rates import Rates
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection, Timeouts
+from cucmd.protocol.jobs import Job, Node
 
 BEGAN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 STATUSES = st.lists(st.sampled_from(list(URGENCY)), max_size=60)
@@ -41,7 +42,7 @@ def test_a_bar_grows_with_the_bytes(frame, job, node):
 
 def test_what_a_node_packs_is_no_part_of_what_it_announced(frame, job, node):
     one = node(files_announced=27, bytes_announced=5_200_000, files_received=5, bytes_received=900)
-    line = frame(job(one, collection=structs.Collection(compress=True)))[2]
+    line = frame(job(one, collection=Collection(compress=True)))[2]
     assert line.split() == ["ccm-pub", "transfer", "5", "900", "B"]
 
 
@@ -198,7 +199,7 @@ def test_nodes_that_say_nothing_come_before_those_that_send(frame, job, node):
     ("fields", "more"),
     [
         ({"all_announced": None}, {}),  # there are other paths, or the daemon does not tell
-        ({}, {"collection": structs.Collection(compress=True)}),
+        ({}, {"collection": Collection(compress=True)}),
         ({"bytes_announced": None}, {}),
         ({"status": "pending"}, {}),
     ],
@@ -303,14 +304,14 @@ def test_every_picture_fits_its_terminal(width, height, nodes):
 
     began = datetime(2026, 3, 1, tzinfo=UTC)
     made = tuple(
-        structs.Node(
+        Node(
             *(name, status, name, 1, name, None, (name,), began, None),
             *(12345, 10**12, 12344, 123_456_789),
         )
         for name, status in nodes
     )
-    nothing = (structs.Collection(), structs.Timeouts())
-    job = structs.Job("a" * 12, "running", False, began, began, None, "/", *nothing, made)
+    nothing = (Collection(), Timeouts())
+    job = Job("a" * 12, "running", False, began, began, None, "/", *nothing, made)
     lines = Frame(job, Rates(), 0.0, began, width).lines(height)
     assert len(lines) <= height
     assert all(line.cell_len <= width for line in lines)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from cucmctl.text import job_list, render
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def summary(job, node, began):
         render.summary(job(*nodes)),
         targets=("cucm-pub", "cucm-sub1", "cucm-sub2"),
         owner=os.getuid(),
-        collection=structs.Collection(paths=("cm/trace/ccm/sdl",), last="2h"),
+        collection=Collection(paths=("cm/trace/ccm/sdl",), last="2h"),
     )
 
 
@@ -87,7 +87,7 @@ def test_the_name_of_a_cluster_is_cut_as_one(summary, began):
 def test_what_jobs_collect_is_seen_before_one_owner_and_their_time(
     summary, began, columns, owners, left_out
 ):
-    collection = structs.Collection(profile="callmanager", last="2h")
+    collection = Collection(profile="callmanager", last="2h")
     (all_headings,) = job_list.jobs([], began)
     ended = msgspec.structs.replace(
         summary, status="succeeded", bytes_received=45_600_000, collection=collection

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cucmctl.text import render
 from cucmctl.text.views import BYTES_EVERY, REMEMBERED, Lines, Silent
-from cucmd.protocol import structs
+from cucmd.job.asked import Collection
 
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ")
 
@@ -71,7 +71,7 @@ def test_one_file_is_no_files(lines, change, job, node):
 
 def test_what_a_node_packs_is_no_part_of_what_it_announced(lines, change, job, node):
     one = node(files_announced=27, bytes_announced=5_200_000, files_received=5, bytes_received=900)
-    lines.show(change(job(one, collection=structs.Collection(compress=True))))
+    lines.show(change(job(one, collection=Collection(compress=True))))
     assert lines.since()[0] == "ccm-pub: running, transfer, 5 files, 900 B"
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from cucmctl import DaemonUnavailable
 from cucmctl.commands.printed import Printed
-from cucmd.protocol.structs import Job, WatchReply
-from cucmd.protocol.structs_commands import CommandOutput
+from cucmd.protocol.cases import CommandOutput
+from cucmd.protocol.jobs import Job, WatchReply
 
 
 class Daemon:

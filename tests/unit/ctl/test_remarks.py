@@ -3,11 +3,11 @@
 import pytest
 
 from cucmctl.text.remarks import folded, remarks, without_name
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import Failure
 
 
 def failure(code="auth_failed", message="refused the login", *, retryable=False, hint=None):
-    return structs.Failure(code, message, retryable=retryable, hint=hint)
+    return Failure(code, message, retryable=retryable, hint=hint)
 
 
 def failed(node, name, said, **more):

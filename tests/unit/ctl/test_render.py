@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from cucmctl.commands.hostkeys import host_keys
 from cucmctl.text import job_list, render
-from cucmd.protocol import structs
-from cucmd.protocol.structs_sizes import PathSize, Sizes
+from cucmd.job.asked import Collection, Timeouts
+from cucmd.job.collect import PathSize, Sizes
+from cucmd.protocol.jobs import Failure, Job, Node
+from cucmd.protocol.knowledge import HostKey
 
 
 @pytest.mark.parametrize(
@@ -53,14 +55,14 @@ def test_progress_says_of_how_many(received, announced, shown):
 def test_what_a_node_packed_is_no_part_of_what_it_announced(job, node, began):
     came = {"files_received": 5, "bytes_received": 543_300}
     one = node("a", "succeeded", files_announced=27, bytes_announced=5_200_000, **came)
-    compress = structs.Collection(paths=("x",), last="2h", compress=True)
+    compress = Collection(paths=("x",), last="2h", compress=True)
     lines = list(render.job(job(one, status="succeeded", collection=compress), began))
     assert lines[2:4] == ["collects x, last 2h", "packed by the nodes, from 27 files, 5.2 MB"]
     assert lines[-1].split() == ["a", "succeeded", "5", "543.3", "kB", "42s"]
 
 
 def test_packed_files_that_no_node_has_announced_are_not_counted(job, node, began):
-    one = job(node(), collection=structs.Collection(paths=("x",), compress=True))
+    one = job(node(), collection=Collection(paths=("x",), compress=True))
     assert list(render.job(one, began))[3] == "packed by the nodes"
 
 
@@ -112,7 +114,7 @@ def test_a_running_job_says_for_how_long(job, began):
 )
 def test_a_job_says_what_it_collects(job, began, in_zone, collection, said):
     in_zone("UTC")
-    one = msgspec.structs.replace(job(), collection=structs.Collection(**collection))
+    one = msgspec.structs.replace(job(), collection=Collection(**collection))
     assert list(render.job(one, began))[2] == f"collects {said}"
 
 
@@ -150,7 +152,7 @@ def test_a_node_that_is_called_like_a_status_gets_no_colour(job, node, began):
 
 
 def test_the_ending_counts_and_explains(job, node):
-    failure = structs.Failure("stalled", "no byte for 120s", retryable=True, hint="is it full?")
+    failure = Failure("stalled", "no byte for 120s", retryable=True, hint="is it full?")
     ended = job(
         node("a", "succeeded", files_received=1, bytes_received=10),
         node("b", "failed", error="no byte for 120s", failure=failure),
@@ -173,7 +175,7 @@ def test_what_a_terminal_cannot_show_at_once_has_its_first_line_at_the_end_too()
 def test_a_node_that_was_cancelled_claims_no_files(node):
     came = {"files_announced": 30, "bytes_announced": 900, "bytes_received": 5}
     one = node(status="cancelled", files_received=0, **came)
-    assert render.figures(one, structs.Collection()) == ("", "5 B")
+    assert render.figures(one, Collection()) == ("", "5 B")
 
 
 def test_what_files_cover_is_one_line_for_all_nodes_of_which_it_is_said(began, job, node):
@@ -191,13 +193,11 @@ def test_nothing_of_a_node_comes_out_unescaped(text):
     from datetime import UTC, datetime
 
     began = datetime(2026, 3, 1, tzinfo=UTC)
-    failure = structs.Failure(text, text, retryable=True, hint=text)
-    node = structs.Node(
-        *(text, "failed", text, 1, text, failure, (text,), began, began, 1, 1, 1, 1, text)
-    )
-    nothing = (structs.Collection(), structs.Timeouts())
-    job = structs.Job(text, "failed", False, began, began, began, text, *nothing, (node,))
-    key = structs.HostKey(text, text, text, text)
+    failure = Failure(text, text, retryable=True, hint=text)
+    node = Node(*(text, "failed", text, 1, text, failure, (text,), began, began, 1, 1, 1, 1, text))
+    nothing = (Collection(), Timeouts())
+    job = Job(text, "failed", False, began, began, began, text, *nothing, (node,))
+    key = HostKey(text, text, text, text)
     lines = [
         *render.job(job, began),
         *render.ending(job),
@@ -245,7 +245,7 @@ def test_a_job_says_from_where_by_whom_and_for_which_case(job, began):
 
 
 def test_the_sizes_of_a_dry_run_are_added_up_and_must_fit_together(job, node):
-    def sized(name: str, count: int, **fields: object) -> structs.Node:
+    def sized(name: str, count: int, **fields: object) -> Node:
         paths = (PathSize("syslog", 2, count),)
         return node(name, "succeeded", sizes=Sizes(paths, 10_000, **fields))
 
@@ -259,7 +259,7 @@ def test_the_sizes_of_a_dry_run_are_added_up_and_must_fit_together(job, node):
     *_, last = render.sizes(both)
     assert "1.0 kB more" in last
     assert "compress" not in last
-    packs = msgspec.structs.replace(both, collection=structs.Collection(compress=True))
+    packs = msgspec.structs.replace(both, collection=Collection(compress=True))
     assert "before compression" in list(render.sizes(packs))[-1]
     assert "4 files, 11.0 kB" in next(render.ending(both))
     packed = job(sized("c", 11, why="too much"), sized("d", 11, fits=False, why="far too much"))
@@ -270,7 +270,7 @@ def test_the_sizes_of_a_dry_run_are_added_up_and_must_fit_together(job, node):
 
 @pytest.mark.parametrize(("at_once", "whole"), [(2, "3m00s"), (1, "5m00s"), (None, "2m00s")])
 def test_the_time_of_a_dry_run_is_that_of_the_nodes_that_send_at_once(job, node, at_once, whole):
-    def sized(name: str, minutes: float | None, *counts: int) -> structs.Node:
+    def sized(name: str, minutes: float | None, *counts: int) -> Node:
         paths = tuple(PathSize(f"p{count}", 1, count) for count in counts)
         seconds = None if minutes is None else minutes * 60
         return node(name, "succeeded", sizes=Sizes(paths, None, True, None, seconds))

@@ -3,7 +3,8 @@
 import trio
 
 from cucmd.failure import Failure
-from cucmd.job import Capture, Captured, Job
+from cucmd.job.capture import Capture, Captured
+from cucmd.job.job import Job
 from cucmd.node.ports import NodeTask, Report
 from rig.supervised import (
     NOW,
@@ -25,13 +26,13 @@ def ready_after(seconds: float, *, stops_within: float = 0.0, ignores: bool = Fa
         if not await task.together.begin(task.node):
             return ("late",)
         captured = Captured(NAME, NOW, running=True)
-        report.captured(captured)
+        report.result(captured)
         try:
             await trio.sleep(60)
         finally:
             with trio.CancelScope(shield=True):
                 await trio.sleep(stops_within)
-                report.captured(Captured(NAME, NOW, NOW, how="x", running=ignores))
+                report.result(Captured(NAME, NOW, NOW, how="x", running=ignores))
         return (f"at {trio.current_time():.0f}",)
 
     return behaviour
@@ -42,11 +43,11 @@ async def start(harness: SupervisorHarness, *nodes: str, **fields: object) -> st
 
 
 async def captures(harness: SupervisorHarness, job_id: str) -> Job:
-    return await harness.until(job_id, lambda job: all(node.captured for node in job.nodes))
+    return await harness.until(job_id, lambda job: all(node.result for node in job.nodes))
 
 
 def still_running(job: Job) -> list[bool]:
-    return [node.captured is not None and node.captured.running for node in job.nodes]
+    return [node.result is not None and node.result.running for node in job.nodes]
 
 
 def failed(job: Job) -> Failure:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cucmd.cases.retention import Prune
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.jobs.deletion import Deletions
 from cucmd.node.ports import NodeTask
 from rig.supervised import SupervisorHarness, supervisor_harness

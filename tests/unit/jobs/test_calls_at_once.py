@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from cucmd.config import Limits
 from cucmd.failure import Code
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.jobs.errors import AtLimit
 from cucmd.jobs.holds import Busy
 from cucmd.node.ports import NodeTask

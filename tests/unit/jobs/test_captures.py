@@ -7,8 +7,11 @@ from trio.testing import MockClock
 
 from cucmd.cases.archive import Archive
 from cucmd.failure import Code
-from cucmd.job import READY_WITHIN, Captured, Failed, Job, Timeouts
-from cucmd.node.ports import NodeTask, Report
+from cucmd.job.capture import Captured
+from cucmd.job.job import Job
+from cucmd.job.node import Failed
+from cucmd.job.timeouts import Timeouts
+from cucmd.node.ports import READY_WITHIN, NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed
 from rig.supervised import (
@@ -82,7 +85,7 @@ async def test_a_node_under_two_names_captures_once_and_holds_nobody(
     assert isinstance(refused.state, Failed)
     assert refused.state.failure.code is Code.COMMAND_REFUSED
     # A retry captures under another name: the first one's file may still be on the node.
-    assert (refused.attempt, refused.captured) == (1, None)
+    assert (refused.attempt, refused.result) == (1, None)
 
 
 async def test_a_cancel_returns_before_the_capture_has_ended_and_its_end_is_on_record(
@@ -132,7 +135,7 @@ async def test_that_it_may_run_is_in_the_store_before_it_does(
     stored: list[Job | None] = []
 
     async def begins(task: NodeTask, report: Report) -> tuple[str, ...]:
-        report.captured(Captured(NAME, NOW, running=True))
+        report.result(Captured(NAME, NOW, running=True))
         await report.saved()
         stored.append(await harness.store.load(task.job_id))
         return ()
@@ -158,12 +161,12 @@ async def test_a_node_whose_capture_cannot_be_saved_fails(
             raise StoreFailed("database or disk is full")
 
         harness.store.save = refuse
-        report.captured(Captured(NAME, NOW, running=True))
+        report.result(Captured(NAME, NOW, running=True))
         try:
             await report.saved()
             typed.append(task.node)
         finally:
-            report.captured(Captured(NAME, NOW, NOW, how="failed"))
+            report.result(Captured(NAME, NOW, NOW, how="failed"))
         return ()
 
     async with supervisor_harness(tmp_path) as harness:
@@ -185,7 +188,7 @@ async def test_a_retry_captures_anew_on_the_nodes_that_failed(
         again = await harness.supervisor.retry(
             job_id, lambda job: (after := job.retry(frozenset({1})), harness.tasks(after))
         )
-        assert again.nodes[1].captured is None
+        assert again.nodes[1].result is None
         job = await closed(harness, job_id)
         attempts = [node.attempt for node in job.nodes]
     assert (job.status, attempts) == ("succeeded", [1, 2])
@@ -236,7 +239,7 @@ async def test_its_file_is_in_an_export_with_what_was_captured(tmp_path: Path) -
         path = task.folder / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x" * 24)
-        report.captured(Captured(NAME, NOW, NOW, 0, "duration"))
+        report.result(Captured(NAME, NOW, NOW, 0, "duration"))
         report.kept(
             ReceivedFile(
                 task.node, f"{task.folder.name}/{FILE}", 24, "9" * 64, closed=True, complete=True

@@ -7,7 +7,10 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from cucmd.failure import Code, fail, failure
-from cucmd.job import Captured, Job, Node, Timeouts
+from cucmd.job.capture import Captured
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import NodeTask, Report
 from rig.supervised import (
     NOW,
@@ -29,7 +32,7 @@ from unit.jobs.captures import (
 
 
 async def lost(task: NodeTask, report: Report) -> tuple[str, ...]:
-    report.captured(Captured(NAME, NOW, NOW, how="failed", running=True))
+    report.result(Captured(NAME, NOW, NOW, how="failed", running=True))
     raise fail(Code.CONNECTION_LOST, "it was lost")
 
 
@@ -70,7 +73,7 @@ def killed(job: Job, captured: Captured | None) -> Job:
     job = job.begin(NOW)
     node = job.nodes[0].begin(NOW, 1)
     fields = {name: getattr(node, name) for name in node.__struct_fields__}
-    return job.replace_node(0, type(node)(**{**fields, "captured": captured}), NOW)
+    return job.replace_node(0, type(node)(**{**fields, "result": captured}), NOW)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,7 @@ def ends_as(name: str, *, running: bool) -> Behaviour:
 
     async def behaviour(task: NodeTask, report: Report) -> tuple[str, ...]:
         report.attempt(task.first_attempt)
-        report.captured(Captured(name, NOW, NOW, how="failed", running=running))
+        report.result(Captured(name, NOW, NOW, how="failed", running=running))
         raise fail(Code.CONNECTION_LOST, "it was lost")
 
     return behaviour

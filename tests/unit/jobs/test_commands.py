@@ -6,7 +6,8 @@ import msgspec
 
 from cucmd.cases.archive import Archive
 from cucmd.failure import Code
-from cucmd.job import Failed, Run
+from cucmd.job.node import Failed
+from cucmd.job.run import Run
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from rig.supervised import SupervisorHarness, hang, statuses, supervisor_harness

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from cucmd.config import Limits
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.jobs.errors import AmbiguousJob, UnknownJob
 from cucmd.store import JobFilter, StoreFailed
 from rig.supervised import SupervisorHarness, hang, statuses, supervisor_harness

@@ -16,7 +16,8 @@ from cucmd.jobs import deletion
 from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.errors import Draining
 from cucmd.jobs.holds import Busy
-from cucmd.protocol import structs
+from cucmd.protocol.cases import DeleteReply
+from cucmd.protocol.jobs import Job, JobChange, WatchRequest
 from cucmd.store import StoreFailed
 from cucmd.varlink import Caller, StreamReply
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
@@ -46,12 +47,10 @@ def watch(
     harness: SupervisorHarness, *, changes: bool
 ) -> aclosing[AsyncGenerator[StreamReply, None]]:
     api = Jobs(harness.supervisor, harness.feed, planner=lambda: None)
-    return aclosing(api.watch(CALLER, structs.WatchRequest(changes=changes)))
+    return aclosing(api.watch(CALLER, WatchRequest(changes=changes)))
 
 
-async def told(
-    replies: AsyncGenerator[StreamReply, None], count: int
-) -> list[structs.Job | structs.JobChange]:
+async def told(replies: AsyncGenerator[StreamReply, None], count: int) -> list[Job | JobChange]:
     with trio.fail_after(10):
         parameters = [(await anext(replies)).parameters for _ in range(count)]
     return [reply.change or reply.job for reply in parameters]
@@ -143,7 +142,7 @@ async def test_a_job_whose_rows_are_damaged_is_deleted_by_its_name(
         assert refused.value.damaged_row
         deleted = await again.deletions.delete(damaged, record=record)
         assert deleted.job.job_id == damaged
-        assert structs.DeleteReply(summary_to_wire(deleted.job), deleted.bytes)
+        assert DeleteReply(summary_to_wire(deleted.job), deleted.bytes)
         assert os.listdir(tmp_path / "jobs") == [other]
         assert await again.store.begun_deletions() == ()
         found = await again.store.find(damaged)

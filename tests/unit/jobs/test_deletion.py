@@ -16,12 +16,12 @@ from cucmd.cases.elapsed import Elapsed
 from cucmd.cases.retention import Prune
 from cucmd.config import Retention
 from cucmd.failure import Code
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.jobs import deletion
 from cucmd.jobs.errors import Draining, FilesDeleted, UnknownJob
 from cucmd.jobs.holds import Busy
 from cucmd.node.ports import NodeTask, Report
-from cucmd.protocol import structs
+from cucmd.protocol.cases import PruneRequest
 from cucmd.service.retention import EVERY, RetentionTask
 from cucmd.store import JobRow, StoreFailed
 from cucmd.varlink import Caller
@@ -324,7 +324,7 @@ async def test_the_reply_to_a_prune_is_limited_and_says_how_many_more_there_are(
         cases = case_methods.Cases(harness.supervisor, harness.store, coverage, harness.deletions)
         ids = [await harness.job() for _ in range(3)]
         for dry_run in (True, False):
-            request = structs.PruneRequest(keep=0, dry_run=dry_run)
+            request = PruneRequest(keep=0, dry_run=dry_run)
             reply = await cases.prune(caller, request)
             assert [job.job_id for job in reply.jobs] == [ids[2], ids[1]]
             assert [job.nodes_succeeded for job in reply.jobs] == [1, 1]

@@ -5,7 +5,10 @@ from datetime import UTC, datetime
 import pytest
 import trio
 
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.events import CAPACITY, Change, Feed
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

@@ -15,7 +15,7 @@ import trio
 
 from cucmd.config import Limits
 from cucmd.failure import Code
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.jobs import filing
 from cucmd.jobs.manifest import Manifest
 from cucmd.node.ports import NodeTask, Report

@@ -10,7 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed, open_store
 from rig.supervised import NOW, supervisor_harness

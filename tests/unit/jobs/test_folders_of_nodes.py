@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from cucmd.config import Config
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job.asked import Collection, Login
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import StartRequest
 from cucmd.store import open_store
+from rig.asking import plan as planned_by
 from rig.inspection import manifest
 from rig.scripted_node import Target
 from rig.supervised import NOW, SupervisorHarness, statuses, supervisor_harness
 
-LOGIN = structs.Login("administrator", "secret")
+LOGIN = Login("administrator", "secret")
 
 
 async def brings_one(task: NodeTask, report: Report) -> tuple[str, ...]:
@@ -28,8 +33,8 @@ async def brings_one(task: NodeTask, report: Report) -> tuple[str, ...]:
 async def collected(harness: SupervisorHarness, *nodes: str) -> Job:
     """A job over these nodes that has ended, as a request plans it. Each brings one file."""
     planner = Planner(Config(), {}, harness.supervisor.directory)
-    request = structs.StartRequest(nodes, LOGIN, structs.Collection(paths=("x",)))
-    job, tasks = planner.plan(request)
+    request = StartRequest(nodes, LOGIN, Collection(paths=("x",)))
+    job, tasks = planned_by(planner, request)
     harness.behaviours = dict.fromkeys(nodes, brings_one)
     await harness.supervisor.start(job, tasks)
     return await harness.ended(job.job_id)

@@ -10,7 +10,10 @@ from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from cucmd.failure import Code, Failure, NodeFailed, fail
-from cucmd.job import Collect, Job, Phase, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Phase
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.hold_back import NEXT_AFTER, HoldBack, Trusted
 from cucmd.node.ports import Credentials, NodeTask, Postponed, Report, Retry
 from rig.supervised import (

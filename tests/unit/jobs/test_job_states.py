@@ -8,16 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
-from cucmd.job import (
-    Collect,
-    ImpossibleTransition,
-    Job,
-    Node,
-    Outcome,
-    Phase,
-    Timeouts,
-    outcome,
-)
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job, Outcome, outcome
+from cucmd.job.node import ImpossibleTransition, Node, Phase
+from cucmd.job.timeouts import Timeouts
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=30)

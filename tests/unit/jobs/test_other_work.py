@@ -10,14 +10,17 @@ import msgspec
 import pytest
 
 from cucmd.api.wire import job_to_wire, summary_to_wire
-from cucmd.job import Collect, Job
+from cucmd.job.asked import Collection
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.kind import Kind
 from cucmd.node.ports import NodeTask, Report
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import Job as ShownJob
 from cucmd.store import rows
 from rig.supervised import hang, statuses, supervisor_harness
 
 
-class Ask(msgspec.Struct, frozen=True, tag="ask"):
+class Ask(Kind, frozen=True, tag="ask"):
     command: str
 
 
@@ -74,7 +77,7 @@ async def test_other_work_is_shown_with_an_empty_collection(tmp_path: Path) -> N
         assert stored is not None
         assert stored.work == Ask("show status")
         shown = job_to_wire(stored, tmp_path)
-        assert shown.collection == structs.Collection()
-        assert msgspec.json.decode(msgspec.json.encode(shown), type=structs.Job) == shown
+        assert shown.collection == Collection()
+        assert msgspec.json.decode(msgspec.json.encode(shown), type=ShownJob) == shown
         (listed,) = await harness.supervisor.newest(9)
         assert summary_to_wire(listed).job_id == job_id

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import trio
 from msgspec.structs import replace
 
-from cucmd.job import Node, Phase
+from cucmd.job.node import Node, Phase
 from cucmd.jobs.progress import NodeProgress
 
 BEGAN = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

@@ -7,7 +7,10 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.events import Feed
 from cucmd.jobs.recorder import GATHER, Recorder
 from cucmd.store import StoreFailed

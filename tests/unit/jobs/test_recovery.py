@@ -13,7 +13,10 @@ import pytest
 import trio
 
 from cucmd.failure import Code
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs import recovery, restart
 from cucmd.jobs.manifest import Manifest
 from cucmd.jobs.recovery import recover_files

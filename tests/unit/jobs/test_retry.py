@@ -9,7 +9,10 @@ import trio
 from msgspec.structs import replace
 
 from cucmd.failure import Code
-from cucmd.job import Collect, ImpossibleTransition, Job, Node, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import ImpossibleTransition, Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.errors import Draining
 from cucmd.jobs.holds import Busy
 from cucmd.node.ports import NodeTask, Report

@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.jobs.start_keys import KeyReused
 from cucmd.store import StartKey
 from rig.supervised import SupervisorHarness, hang, supervisor_harness

@@ -13,7 +13,9 @@ from trio.testing import MockClock
 
 from cucmd.config import Limits
 from cucmd.failure import Code, failure
-from cucmd.job import Job, Phase, Timeouts
+from cucmd.job.job import Job
+from cucmd.job.node import Phase
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.errors import AmbiguousJob, AtLimit, Draining, UnknownJob, UnknownNode
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed

@@ -7,8 +7,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from cucmd.failure import Code
-from cucmd.job import READY_WITHIN
 from cucmd.jobs.together import Together
+from cucmd.node.ports import READY_WITHIN
 
 
 class Nodes:
@@ -101,7 +101,7 @@ async def test_a_stop_ends_all_that_run_and_those_that_come_later(
     ended: list[str] = []
 
     async def run(name: str) -> None:
-        with together.capturing(name), together.until_stopped():
+        with together.at_it(name), together.until_stopped():
             await trio.sleep_forever()
         ended.append(name)
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from cucmd.failure import Code
-from cucmd.job import Timeouts
+from cucmd.job.timeouts import Timeouts
 from rig.scripted_node import GREETING, Node, Script, appliance, failed, node_task, scripted
 from rig.scripted_node import matches_nothing as file_get
 

@@ -9,26 +9,28 @@ from cucmd.api.wire import job_to_wire
 from cucmd.cases.documents import Figures, manifest_beginning, summary
 from cucmd.config import Config, InvalidValue
 from cucmd.config.model import Cluster
-from cucmd.job import Check, Node, Work
-from cucmd.job import Checked as SeenOnNode
+from cucmd.job.asked import Checks, Collection, Login, Timeouts
+from cucmd.job.check import Check, Checked
+from cucmd.job.check import Checked as SeenOnNode
+from cucmd.job.node import Node
+from cucmd.job.work import Work
 from cucmd.node.ports import Credentials
 from cucmd.plan.planner import Planner
-from cucmd.protocol import structs
-from cucmd.protocol.structs_check import CheckRequest
-from cucmd.protocol.structs_checked import Checked
+from cucmd.protocol.jobs import StartRequest
+from rig.asking import plan as planned_by
 
-LOGIN = structs.Login(username="administrator", password="secret")
+LOGIN = Login(username="administrator", password="secret")
 BERLIN = Cluster("berlin", publisher="p", nodes=("s1", "s2"))
 PLANNER = Planner(Config(clusters={"berlin": BERLIN}), {}, Path("/x").joinpath)
 
 
-def request(*nodes: str, **fields: object) -> CheckRequest:
-    return CheckRequest(nodes, **{"login": LOGIN, **fields})
+def request(*nodes: str, receiver: bool | None = None, **fields: object) -> StartRequest:
+    return StartRequest(nodes, LOGIN, check=Checks(receiver), **fields)
 
 
 @pytest.mark.parametrize(("asked", "receiver"), [(None, False), (False, False), (True, True)])
 def test_a_job_that_checks_the_nodes_of_a_cluster(asked: bool | None, receiver: bool) -> None:
-    job, tasks = PLANNER.plan_check(request("berlin", "x", receiver=asked, concurrency=2))
+    job, tasks = planned_by(PLANNER, request("berlin", "x", receiver=asked, concurrency=2))
     assert job.work == Check(receiver)
     assert (job.kind, job.concurrency) == ("check", 2)
     assert [node.node for node in job.nodes] == ["p", "s1", "s2", "x"]
@@ -36,8 +38,8 @@ def test_a_job_that_checks_the_nodes_of_a_cluster(asked: bool | None, receiver: 
 
 
 def test_timeouts_and_labels_are_those_of_the_request() -> None:
-    job, tasks = PLANNER.plan_check(
-        request("x", timeouts=structs.Timeouts(answer=7), labels={"case": "1"}, try_all=True)
+    job, tasks = planned_by(
+        PLANNER, request("x", timeouts=Timeouts(answer=7), labels={"case": "1"}, try_all=True)
     )
     assert (job.labels, job.try_all) == ({"case": "1"}, True)
     assert [task and task.timeouts.answer for task in tasks] == [7]
@@ -45,12 +47,12 @@ def test_timeouts_and_labels_are_those_of_the_request() -> None:
 
 def test_no_node_is_refused_before_there_is_a_job() -> None:
     with pytest.raises(InvalidValue) as refused:
-        PLANNER.plan_check(request())
+        planned_by(PLANNER, request())
     assert refused.value.parameter == "nodes"
 
 
 def test_it_goes_on_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
-    job, _ = PLANNER.plan_check(request("x"))
+    job, _ = planned_by(PLANNER, request("x"))
     login = Credentials("administrator", "secret")
     monkeypatch.setattr(Planner, "credential", lambda self, name: login)
     tasks = PLANNER.replan(msgspec.structs.replace(job, resumable=True, credential="ops"))
@@ -62,23 +64,23 @@ def test_a_stored_job_is_read_again() -> None:
     encoded = msgspec.json.encode(Check(receiver=True))
     assert msgspec.json.decode(encoded, type=Work) == Check(receiver=True)
     assert b'"type":"check"' in encoded
-    node = Node("a", checked=SeenOnNode(reachable=True, clock_ahead=-3.0, host_key="new"))
-    assert msgspec.json.decode(msgspec.json.encode(node), type=Node) == node
+    node = Node("a", result=SeenOnNode(reachable=True, clock_ahead=-3.0, host_key="new"))
+    assert msgspec.json.decode(msgspec.json.encode(node), type=Node[SeenOnNode]) == node
 
 
 def test_what_was_seen_is_on_the_socket_and_in_the_manifest() -> None:
-    job, _ = PLANNER.plan_check(request("x"))
+    job, _ = planned_by(PLANNER, request("x"))
     seen = SeenOnNode(reachable=True, version="15.0.1", logging_total=9, receiver="not_asked")
-    job = msgspec.structs.replace(job, nodes=(Node("x", checked=seen),))
+    job = msgspec.structs.replace(job, nodes=(Node("x", result=seen),))
     shown = job_to_wire(job, Path("/x"))
-    assert (shown.kind, shown.collection) == ("check", structs.Collection())
+    assert (shown.kind, shown.collection) == ("check", Collection())
     assert shown.nodes[0].checked == Checked(
         reachable=True, version="15.0.1", logging_total=9, receiver="not_asked"
     )
     figures = {"x": Figures()}
     manifest = msgspec.json.decode(manifest_beginning(job, figures) + b"]}")
     assert manifest["job"]["work"] == {"type": "check", "receiver": False}
-    assert manifest["job"]["nodes"][0]["checked"]["version"] == "15.0.1"
+    assert manifest["job"]["nodes"][0]["result"]["version"] == "15.0.1"
     text = summary(job, figures).decode()
     assert text.startswith("Nodes checked")
     assert "x: reachable: yes, version 15.0.1, receiver not asked\n" in text

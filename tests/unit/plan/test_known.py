@@ -9,7 +9,7 @@ import trio.testing
 
 from cucmd.api.knowledge import Knowledge
 from cucmd.config import Config, load
-from cucmd.job import Found, Member
+from cucmd.job.discover import Found, Member
 from cucmd.plan.known import (
     KnownCluster,
     asked_cluster,
@@ -18,15 +18,20 @@ from cucmd.plan.known import (
     known_cluster,
     places,
 )
-from cucmd.protocol import structs_clusters as structs
+from cucmd.protocol.knowledge import (
+    ClustersRequest,
+    Credential,
+    CredentialsRequest,
+    ProfilesRequest,
+)
 from cucmd.store import Discovery, StoreFailed
 from cucmd.varlink import Caller, VarlinkError
 from rig.credentials import named_credential
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-PUB = Member("pub", "10.0.0.1", "pub", "pub.example.org", "Publisher", "callmanager")
-SUB = Member("10.0.0.2", "10.0.0.2", "sub1", "sub1.example.org", "Subscriber", "callmanager")
-IMP = Member("10.0.0.3", "10.0.0.3", "imp1", None, "Subscriber", "cups")
+PUB = Member("pub", "10.0.0.1", "pub", "Publisher", "callmanager", "pub.example.org")
+SUB = Member("10.0.0.2", "10.0.0.2", "sub1", "Subscriber", "callmanager", "sub1.example.org")
+IMP = Member("10.0.0.3", "10.0.0.3", "imp1", "Subscriber", "cups")
 BERLIN = """
 [clusters.berlin]
 publisher = "PUB"
@@ -93,14 +98,14 @@ def test_the_newest_of_what_a_node_of_the_cluster_has_said_counts(tmp_path: Path
 
 
 def test_names_with_another_port_are_other_nodes(tmp_path: Path) -> None:
-    other = Member("pub:2022", "10.0.0.1", "pub", "pub.example.org", "Publisher", "callmanager")
+    other = Member("pub:2022", "10.0.0.1", "pub", "Publisher", "callmanager", "pub.example.org")
     berlin, _, apart = known(tmp_path, discovery("pub:2022", other))
     assert berlin.discovery is None
     assert (apart.name, apart.publisher) == (None, "pub:2022")
 
 
 def test_what_was_only_asked_for_is_a_cluster_without_a_name(tmp_path: Path) -> None:
-    paris = discovery("p2", Member("p2", "10.9.0.2", "p2", None, "Subscriber", "x"), PUB)
+    paris = discovery("p2", Member("p2", "10.9.0.2", "p2", "Subscriber", "x"), PUB)
     *_, last = known(tmp_path, paris)
     assert (last.name, last.publisher) == (None, "pub")
     assert [node.node for node in last.nodes] == ["pub", "p2"]
@@ -135,18 +140,18 @@ def knowledge(config: Config, *kept: Discovery, error: Exception | None = None) 
 
 async def test_a_reply_has_nodes_only_with_a_name(tmp_path: Path) -> None:
     ask = knowledge(config(tmp_path), discovery("pub", PUB, SUB, IMP)).clusters
-    berlin, bern = (await ask(CALLER, structs.ClustersRequest())).clusters
+    berlin, bern = (await ask(CALLER, ClustersRequest())).clusters
     assert (berlin.nodes, berlin.nodes_total, berlin.nodes_configured) == (None, 4, 3)
     assert (berlin.discovered_at, bern.discovered_at) == (NOW, None)
     for name in ("berlin", "imp1"):
-        (named,) = (await ask(CALLER, structs.ClustersRequest(name))).clusters
+        (named,) = (await ask(CALLER, ClustersRequest(name))).clusters
         assert [node.node for node in named.nodes or ()] == [
             "PUB",
             "SUB1.example.org.",
             "gone",
             "10.0.0.3",
         ]
-    assert (await ask(CALLER, structs.ClustersRequest("berln"))).clusters == ()
+    assert (await ask(CALLER, ClustersRequest("berln"))).clusters == ()
 
 
 def large(number: int) -> Discovery:
@@ -162,9 +167,9 @@ def large(number: int) -> Discovery:
 async def test_many_nodes_come_in_pages(tmp_path: Path, name: str | None) -> None:
     discoveries = [large(number) for number in range(10)]
     ask = knowledge(config(tmp_path), *discoveries).clusters
-    pages = [await ask(CALLER, structs.ClustersRequest(name))]
+    pages = [await ask(CALLER, ClustersRequest(name))]
     while (after := pages[-1].next) is not None:
-        pages.append(await ask(CALLER, structs.ClustersRequest(name, after)))
+        pages.append(await ask(CALLER, ClustersRequest(name, after)))
         if len(pages) == 2:  # asked for again meanwhile: the newest
             ask = knowledge(config(tmp_path), *reversed(discoveries)).clusters
     found = [one.name or one.asked for page in pages for one in page.clusters]
@@ -178,7 +183,7 @@ async def test_many_nodes_come_in_pages(tmp_path: Path, name: str | None) -> Non
 async def test_a_page_after_nothing_is_refused(tmp_path: Path, after: str) -> None:
     ask = knowledge(config(tmp_path), discovery("pub", PUB)).clusters
     with pytest.raises(VarlinkError) as caught:
-        await ask(CALLER, structs.ClustersRequest(None, after))
+        await ask(CALLER, ClustersRequest(None, after))
     assert caught.value.parameters.parameter == "after"
 
 
@@ -198,34 +203,34 @@ async def test_calls_of_one_user_follow_each_other(tmp_path: Path) -> None:
     ask = Knowledge(Slow(), lambda: config(tmp_path), {}).clusters
     async with trio.open_nursery() as nursery:
         for _ in range(5):
-            nursery.start_soon(ask, CALLER, structs.ClustersRequest())
+            nursery.start_soon(ask, CALLER, ClustersRequest())
     assert most == 1
     async with trio.open_nursery() as nursery:
         for uid in range(3):
-            nursery.start_soon(ask, Caller(uid, uid, frozenset(), 1), structs.ClustersRequest())
+            nursery.start_soon(ask, Caller(uid, uid, frozenset(), 1), ClustersRequest())
     assert most == 3
 
 
 async def test_a_store_that_cannot_be_read_is_a_refusal(tmp_path: Path) -> None:
     ask = knowledge(config(tmp_path), error=StoreFailed("no")).clusters
     with pytest.raises(VarlinkError) as caught:
-        await ask(CALLER, structs.ClustersRequest())
+        await ask(CALLER, ClustersRequest())
     assert caught.value.name.endswith(".StorageFailed")
 
 
 async def test_profiles_are_those_built_in_and_those_of_the_file(tmp_path: Path) -> None:
     own = '[profiles.mine]\npaths = ["x"]\nlast = "1h"\n'
     ask = knowledge(config(tmp_path, own)).profiles
-    everything = (await ask(CALLER, structs.ProfilesRequest())).profiles
+    everything = (await ask(CALLER, ProfilesRequest())).profiles
     assert {"mine", "callmanager"} <= {one.name for one in everything}
-    (mine,) = (await ask(CALLER, structs.ProfilesRequest("mine"))).profiles
+    (mine,) = (await ask(CALLER, ProfilesRequest("mine"))).profiles
     assert (mine.paths, mine.last) == (("x",), "1h")
     assert (mine.products, mine.leaves_out) == (None, None)
-    (sip,) = (await ask(CALLER, structs.ProfilesRequest("sip"))).profiles
+    (sip,) = (await ask(CALLER, ProfilesRequest("sip"))).profiles
     assert sip.products == ("Unified CM",)
     assert "callmanager" in (sip.leaves_out or "")
     with pytest.raises(VarlinkError) as caught:
-        await ask(CALLER, structs.ProfilesRequest("yours"))
+        await ask(CALLER, ProfilesRequest("yours"))
     assert caught.value.name.endswith(".ProfileNotFound")
 
 
@@ -236,19 +241,19 @@ async def test_credentials_are_names_and_what_they_are_tied_to(tmp_path: Path) -
     (given / "not a name.password").touch()
     more += '[credential.ops]\nclusters = ["berlin"]\n'
     ask = knowledge(config(tmp_path, more)).credentials
-    reply = await ask(CALLER, structs.CredentialsRequest())
+    reply = await ask(CALLER, CredentialsRequest())
     assert reply.credentials == (
-        structs.Credential("free", tied=False),
-        structs.Credential("ops", tied=True, nodes=(), clusters=("berlin",)),
+        Credential("free", tied=False),
+        Credential("ops", tied=True, nodes=(), clusters=("berlin",)),
     )
     assert "secret" not in str(reply)
     assert "admin" not in str(reply)
 
 
 async def test_without_a_directory_there_are_no_credentials(tmp_path: Path) -> None:
-    reply = await knowledge(config(tmp_path)).credentials(CALLER, structs.CredentialsRequest())
+    reply = await knowledge(config(tmp_path)).credentials(CALLER, CredentialsRequest())
     assert reply.credentials == ()
     gone = config(tmp_path, f'[credentials]\ndirectory = "{tmp_path / "gone"}"\n')
     with pytest.raises(VarlinkError) as caught:
-        await knowledge(gone).credentials(CALLER, structs.CredentialsRequest())
+        await knowledge(gone).credentials(CALLER, CredentialsRequest())
     assert caught.value.name.endswith(".StorageFailed")

@@ -8,38 +8,41 @@ from msgspec.structs import replace
 
 from cucmd.api.refusals import refusals
 from cucmd.config import Config, InvalidValue, UnknownCredential, load
-from cucmd.job import Discover, Job, Node, PathSize, Sizes
+from cucmd.job.asked import Collection, Discovery, Estimate, Login, Timeouts
+from cucmd.job.collect import PathSize, Sizes
+from cucmd.job.discover import Discover
+from cucmd.job.job import Job
+from cucmd.job.node import Node
 from cucmd.plan.planner import MOST_NODES, Planner
-from cucmd.protocol import error_structs, structs
-from cucmd.protocol.structs_clusters import DiscoverRequest
+from cucmd.protocol import errors as wire_errors
+from cucmd.protocol.jobs import StartRequest
 from cucmd.varlink import VarlinkError
+from rig.asking import plan as planned_by
 from rig.credentials import named_credential
 
-LOGIN = structs.Login("administrator", "secret")
+LOGIN = Login("administrator", "secret")
 PLANNER = Planner(Config(), {}, Path("/x").joinpath)
 
 
-def request(
-    *nodes: str, login: structs.Login = LOGIN, timeouts: structs.Timeouts | None = None
-) -> structs.StartRequest:
-    return structs.StartRequest(nodes, login, structs.Collection(paths=("x",)), timeouts)
+def request(*nodes: str, login: Login = LOGIN, timeouts: Timeouts | None = None) -> StartRequest:
+    return StartRequest(nodes, login, Collection(paths=("x",)), timeouts=timeouts)
 
 
 def test_every_task_has_the_time_of_the_request() -> None:
-    job, tasks = PLANNER.plan(request("a", "b"))
+    job, tasks = planned_by(PLANNER, request("a", "b"))
     assert [task.asked_at for task in tasks] == [job.created_at] * 2
 
 
 def test_a_request_with_too_many_nodes_is_refused_before_they_are_parsed() -> None:
     with pytest.raises(InvalidValue, match="1001 names; at most 1000") as caught:
-        PLANNER.plan(request(*["no name"] * (MOST_NODES + 1)))
+        planned_by(PLANNER, request(*["no name"] * (MOST_NODES + 1)))
     assert caught.value.parameter == "nodes"
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "x" * 65])
 def test_a_user_is_a_short_name(name: str) -> None:
     with pytest.raises(InvalidValue, match="at most 64 printable") as caught:
-        PLANNER.plan(request("a", login=structs.Login(name, "secret")))
+        planned_by(PLANNER, request("a", login=Login(name, "secret")))
     assert caught.value.parameter == "login.username"
 
 
@@ -77,7 +80,7 @@ def test_the_credential_of_a_settled_node_is_not_needed_for_a_resume(
     two_clusters: Planner, tmp_path: Path
 ) -> None:
     """Its password may have been removed since. The other nodes are resumed."""
-    job, _ = two_clusters.plan(request("a", "b", login=structs.Login()))
+    job, _ = planned_by(two_clusters, request("a", "b", login=Login()))
     (tmp_path / "berlin.password").unlink()
     settled, task = two_clusters.replan(with_first_done(job))
     assert settled is None
@@ -89,10 +92,11 @@ def test_what_nodes_would_send_counts_against_the_quota_of_a_resumed_dry_run(
     two_clusters: Planner, tmp_path: Path, fits: bool | None, left: int
 ) -> None:
     """Of those that have ended. One that was at work is asked again."""
-    asked = replace(request("a", "b", login=structs.Login()), dry_run=True)
-    job, _ = two_clusters.plan(asked)
+    estimate = Estimate(Collection(paths=("x",)))
+    asked = StartRequest(("a", "b"), Login(), dry_run=estimate)
+    job, _ = planned_by(two_clusters, asked)
     sizes = Sizes((PathSize("x", 1, 30), PathSize("y", 1, 10)), fits=fits)
-    with_sizes = [replace(node, sizes=sizes) for node in with_first_done(job).nodes]
+    with_sizes = [replace(node, result=sizes) for node in with_first_done(job).nodes]
     limited = planner(tmp_path, "[limits]\njob_bytes = 100\n")
     settled, task = limited.replan(replace(job, nodes=tuple(with_sizes)))
     assert settled is None
@@ -102,24 +106,24 @@ def test_what_nodes_would_send_counts_against_the_quota_of_a_resumed_dry_run(
 def test_a_job_is_not_resumed_if_one_node_has_no_password(
     two_clusters: Planner, tmp_path: Path
 ) -> None:
-    job, _ = two_clusters.plan(request("a", "b", login=structs.Login()))
+    job, _ = planned_by(two_clusters, request("a", "b", login=Login()))
     (tmp_path / "bern.password").unlink()
     assert two_clusters.replan(with_first_done(job)) is None
 
 
 @pytest.mark.parametrize(
     ("login", "cluster"),
-    [(structs.Login(), "bern"), (structs.Login(credential="bern"), None)],
+    [(Login(), "bern"), (Login(credential="bern"), None)],
 )
 def test_an_error_of_a_clusters_credential_names_the_cluster(
-    two_clusters: Planner, tmp_path: Path, login: structs.Login, cluster: str | None
+    two_clusters: Planner, tmp_path: Path, login: Login, cluster: str | None
 ) -> None:
     (tmp_path / "bern.password").unlink()
     with pytest.raises(VarlinkError) as caught, refusals():
-        two_clusters.plan(request("b", login=login))
-    assert caught.value.parameters == error_structs.CredentialNotFound("bern", cluster)
+        planned_by(two_clusters, request("b", login=login))
+    assert caught.value.parameters == wire_errors.CredentialNotFound("bern", cluster)
     with pytest.raises(UnknownCredential) as unknown:
-        two_clusters.plan(request("b", login=login))
+        planned_by(two_clusters, request("b", login=login))
     assert (unknown.value.name, unknown.value.cluster) == ("bern", cluster)
 
 
@@ -127,19 +131,19 @@ def test_an_error_of_a_clusters_credential_names_the_cluster(
     ("asked", "expected"),
     [
         (None, [600, 900]),  # each cluster's own
-        (structs.Timeouts(connect=20), [600, 900]),
-        (structs.Timeouts(command=700), [700, 700]),
-        (structs.Timeouts(command=600), [600, 600]),  # though nothing else holds for the job
-        (structs.Timeouts(command=500), [500, 500]),  # what the file says by the restart
+        (Timeouts(connect=20), [600, 900]),
+        (Timeouts(command=700), [700, 700]),
+        (Timeouts(command=600), [600, 600]),  # though nothing else holds for the job
+        (Timeouts(command=500), [500, 500]),  # what the file says by the restart
     ],
 )
 def test_after_a_restart_a_node_has_the_timeouts_it_had_at_the_start(
     two_clusters: Planner,
     tmp_path: Path,
-    asked: structs.Timeouts | None,
+    asked: Timeouts | None,
     expected: list[float],
 ) -> None:
-    job, tasks = two_clusters.plan(request("a", "b", login=structs.Login(), timeouts=asked))
+    job, tasks = planned_by(two_clusters, request("a", "b", login=Login(), timeouts=asked))
     assert [task.timeouts.command for task in tasks] == expected
     again = two_clusters.replan(job)
     assert [task.timeouts for task in again] == [task.timeouts for task in tasks]
@@ -150,8 +154,8 @@ def test_after_a_restart_a_node_has_the_timeouts_it_had_at_the_start(
 def test_for_an_old_job_timeouts_that_differ_from_the_configuration_count_as_requested(
     two_clusters: Planner,
 ) -> None:
-    asked = structs.Timeouts(command=700)
-    job, _ = two_clusters.plan(request("a", "b", login=structs.Login(), timeouts=asked))
+    asked = Timeouts(command=700)
+    job, _ = planned_by(two_clusters, request("a", "b", login=Login(), timeouts=asked))
     tasks = two_clusters.replan(replace(job, timeouts_asked=None))
     assert [(task.timeouts.command, task.timeouts.stall) for task in tasks] == [(700, 120)] * 2
 
@@ -159,7 +163,7 @@ def test_for_an_old_job_timeouts_that_differ_from_the_configuration_count_as_req
 def test_a_job_of_a_version_without_the_answer_timeout_did_not_ask_for_it(
     two_clusters: Planner, tmp_path: Path
 ) -> None:
-    job, _ = two_clusters.plan(request("a", login=structs.Login()))
+    job, _ = planned_by(two_clusters, request("a", login=Login()))
     old = replace(job, timeouts_asked=None)
     (task,) = planner(tmp_path, "[timeouts]\nanswer = 90\n").replan(old)
     assert task.timeouts.answer == 90
@@ -176,43 +180,43 @@ def test_a_tied_credential_is_not_sent_elsewhere(
     two_clusters: Planner, tmp_path: Path, nodes: tuple[str, ...]
 ) -> None:
     with pytest.raises(InvalidValue, match="tied to other nodes") as caught:
-        planner(tmp_path, TIED).plan(request(*nodes, login=structs.Login(credential="bern")))
+        planned_by(planner(tmp_path, TIED), request(*nodes, login=Login(credential="bern")))
     assert caught.value.parameter == "login.credential"
 
 
 def test_a_tied_credential_is_sent_to_its_cluster(two_clusters: Planner, tmp_path: Path) -> None:
     tied = planner(tmp_path, TIED)
-    for login in (structs.Login(), structs.Login(credential="bern")):
-        _, (task,) = tied.plan(request("b", login=login))
+    for login in (Login(), Login(credential="bern")):
+        _, (task,) = planned_by(tied, request("b", login=login))
         assert task.login.password == "secret of bern"
 
 
 def test_a_job_is_not_resumed_where_its_credential_is_tied_elsewhere_by_now(
     two_clusters: Planner, tmp_path: Path
 ) -> None:
-    job, _ = two_clusters.plan(request("evil", login=structs.Login(credential="bern")))
+    job, _ = planned_by(two_clusters, request("evil", login=Login(credential="bern")))
     assert planner(tmp_path, TIED).replan(job) is None
 
 
 def test_a_job_knows_what_was_asked_for() -> None:
     asked = replace(request("a", "b", "a"), labels={"case": "1"})
-    job, _ = PLANNER.plan(asked)
+    job, _ = planned_by(PLANNER, asked)
     assert (job.targets, job.labels) == (("a", "b"), {"case": "1"})
 
 
 def test_a_last_becomes_the_hours_before_the_request() -> None:
-    asked = replace(request("a"), collection=structs.Collection(paths=("x",), last="2h"))
-    job, _ = PLANNER.plan(asked)
+    asked = replace(request("a"), collection=Collection(paths=("x",), last="2h"))
+    job, _ = planned_by(PLANNER, asked)
     assert (job.work.last, job.work.until) == ("2h", job.created_at)
     assert job.work.since == job.created_at - timedelta(hours=2)
 
 
-def discovery(publisher: str, login: structs.Login = LOGIN) -> DiscoverRequest:
-    return DiscoverRequest(publisher, login)
+def discovery(publisher: str, login: Login = LOGIN) -> StartRequest:
+    return StartRequest((publisher,), login, discovery=Discovery())
 
 
 def test_a_discovery_is_a_job_on_one_node() -> None:
-    job, (task,) = PLANNER.plan_discovery(discovery("pub:2022"))
+    job, (task,) = planned_by(PLANNER, discovery("pub:2022"))
     assert (job.work, job.kind, job.targets) == (Discover(), "discover", ("pub:2022",))
     assert [node.node for node in job.nodes] == ["pub:2022"]
     assert task is not None
@@ -222,7 +226,7 @@ def test_a_discovery_is_a_job_on_one_node() -> None:
 def test_a_discovery_of_a_cluster_asks_its_publisher_with_its_login(tmp_path: Path) -> None:
     named_credential(tmp_path, "ops", "administrator", "secret of ops")
     more = '[clusters.paris]\npublisher = "pub"\ncredential = "ops"\nanswer = 9\n'
-    job, (task,) = planner(tmp_path, more).plan_discovery(discovery("paris", structs.Login()))
+    job, (task,) = planned_by(planner(tmp_path, more), discovery("paris", Login()))
     assert [node.node for node in job.nodes] == ["pub"]
     assert job.targets == ("paris",)
     assert task is not None
@@ -233,14 +237,14 @@ def test_a_discovery_of_a_cluster_asks_its_publisher_with_its_login(tmp_path: Pa
 @pytest.mark.parametrize("name", ["berlin", "", "a b", "a/b", "x:0"])
 def test_a_discovery_needs_a_node(name: str, two_clusters: Planner) -> None:
     with pytest.raises(InvalidValue) as caught:
-        two_clusters.plan_discovery(discovery(name))
-    assert caught.value.parameter == "publisher"
+        planned_by(two_clusters, discovery(name))
+    assert caught.value.parameter == "nodes[0]"
 
 
 def test_a_discovery_goes_on_after_a_restart(two_clusters: Planner) -> None:
-    job, _ = two_clusters.plan_discovery(discovery("a", structs.Login()))
+    job, _ = planned_by(two_clusters, discovery("a", Login()))
     again = two_clusters.replan(job)
     assert again is not None
     assert [task.work for task in again if task] == [Discover()]
-    typed, _ = two_clusters.plan_discovery(discovery("a"))
+    typed, _ = planned_by(two_clusters, discovery("a"))
     assert two_clusters.replan(typed) is None

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cucmd import job
 from cucmd.config import Config, InvalidValue, Profile, UnknownProfile
+from cucmd.job import timeouts as in_force
+from cucmd.job.asked import Collection, Files, Timeouts
+from cucmd.job.collect import Collect
 from cucmd.plan.resolve import resolve_collection, resolve_concurrency, resolve_timeouts
-from cucmd.protocol import structs
 from cucmd.vos import SNAPSHOT, parse_command
 
 CONFIG = Config(
@@ -21,7 +22,7 @@ CONFIG = Config(
 
 
 def resolved(**request):
-    return resolve_collection(structs.Collection(**request), CONFIG)
+    return resolve_collection(Files(Collection(**request)), CONFIG)
 
 
 TROUBLE = Config(
@@ -33,7 +34,7 @@ TROUBLE = Config(
 
 
 def chosen(*, only=None, added=None, config=TROUBLE, **request):
-    return resolve_collection(structs.Collection(**request), config, only=only, added=added)
+    return resolve_collection(Files(Collection(**request), only, added), config)
 
 
 @pytest.mark.parametrize(
@@ -114,24 +115,24 @@ def test_what_is_not_below_one_location_or_of_the_profile_is_refused(request_, p
 
 
 def test_a_snapshot_is_taken_if_the_request_or_else_the_profile_says_so():
-    plain, asked = structs.Collection(paths=("a",)), structs.Collection(profile="p")
+    plain, asked = Collection(paths=("a",)), Collection(profile="p")
     config = Config(profiles={"p": Profile("p", "", ("a",), snapshot=True)})
-    assert resolve_collection(plain, config).snapshot == ()
-    assert resolve_collection(plain, config, snapshot=True).snapshot == SNAPSHOT
-    assert resolve_collection(asked, config).snapshot == SNAPSHOT
-    assert resolve_collection(asked, config, snapshot=False).snapshot == ()
+    assert resolve_collection(Files(plain), config).snapshot == ()
+    assert resolve_collection(Files(plain, snapshot=True), config).snapshot == SNAPSHOT
+    assert resolve_collection(Files(asked), config).snapshot == SNAPSHOT
+    assert resolve_collection(Files(asked, snapshot=False), config).snapshot == ()
     for line in SNAPSHOT:
         assert parse_command(line).line == line
 
 
 def test_paths_alone_have_plain_defaults():
-    assert resolved(paths=("cm/trace/ccm/sdl",)) == job.Collect(
+    assert resolved(paths=("cm/trace/ccm/sdl",)) == Collect(
         ("cm/trace/ccm/sdl",), written_for=("1h",)
     )
 
 
 def test_a_profile_alone_gives_everything():
-    assert resolved(profile="installs") == job.Collect(
+    assert resolved(profile="installs") == Collect(
         ("*",),
         "installs",
         "install",
@@ -152,14 +153,12 @@ def test_options_of_the_request_win_over_the_profile():
         recurs=False,
         compress=False,
         last="30m",
-    ) == job.Collect(("core",), "installs", match="x", last="30m", written_for=("1h",))
+    ) == Collect(("core",), "installs", match="x", last="30m", written_for=("1h",))
 
 
 def written_for(of_all=None, *, added=None, only=None, **request):
     """Of each path."""
-    found = resolve_collection(
-        structs.Collection(**request), WRITTEN, only=only, added=added, written_for=of_all
-    )
+    found = resolve_collection(Files(Collection(**request), only, added, of_all), WRITTEN)
     return dict(zip(found.paths, found.written_for, strict=True))
 
 
@@ -216,7 +215,7 @@ def test_a_path_that_is_written_in_two_ways_is_collected_once():
     ways = ("/cm/trace", "a", "cm/trace", "cm/trace/", "cm//trace", "/a")
     assert resolved(paths=ways).paths == ("/cm/trace", "a")
     config = Config(profiles={"p": Profile("p", "", ("a", "/a", "b*", "b"))})
-    assert resolve_collection(structs.Collection(profile="p"), config).paths == ("a", "b*", "b")
+    assert resolve_collection(Files(Collection(profile="p")), config).paths == ("a", "b*", "b")
 
 
 # The reasons are those of `config.rules` and `vos`, which have tests of their own.
@@ -290,10 +289,10 @@ def test_an_invalid_request_is_refused_with_field_and_reason(request_, parameter
 
 
 def test_a_window_that_has_not_begun_is_refused():
-    request = structs.Collection(paths=("a",), since="2026-03-01T08:00:00Z")
-    resolve_collection(request, CONFIG, datetime(2026, 3, 1, 8, tzinfo=UTC))
+    request = Collection(paths=("a",), since="2026-03-01T08:00:00Z")
+    resolve_collection(Files(request), CONFIG, datetime(2026, 3, 1, 8, tzinfo=UTC))
     with pytest.raises(InvalidValue, match="in the future"):
-        resolve_collection(request, CONFIG, datetime(2026, 3, 1, 7, 59, tzinfo=UTC))
+        resolve_collection(Files(request), CONFIG, datetime(2026, 3, 1, 7, 59, tzinfo=UTC))
 
 
 def test_unknown_profile():
@@ -305,10 +304,10 @@ def test_unknown_profile():
 
 
 def test_timeouts_of_the_request_win():
-    base = job.Timeouts(stall=50.0)
+    base = in_force.Timeouts(stall=50.0)
     assert resolve_timeouts(None, base) is base
-    assert resolve_timeouts(structs.Timeouts(), base) == base
-    assert resolve_timeouts(structs.Timeouts(connect=5.0), base) == job.Timeouts(
+    assert resolve_timeouts(Timeouts(), base) == base
+    assert resolve_timeouts(Timeouts(connect=5.0), base) == in_force.Timeouts(
         connect=5.0, stall=50.0
     )
 
@@ -326,7 +325,7 @@ def test_timeouts_of_the_request_win():
 )
 def test_an_error_of_timeouts_names_the_field_of_the_request(request_, parameter, values):
     with pytest.raises(InvalidValue) as caught:
-        resolve_timeouts(structs.Timeouts(**request_), job.Timeouts())
+        resolve_timeouts(Timeouts(**request_), in_force.Timeouts())
     assert caught.value.parameter == parameter
     assert re.findall(r"-?\d+|nan", caught.value.reason) == values
 

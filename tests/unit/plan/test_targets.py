@@ -7,16 +7,20 @@ import pytest
 from msgspec.structs import replace
 
 from cucmd.config import Config, InvalidValue, load
-from cucmd.job import Job, Member
+from cucmd.job.asked import Collection, Login
+from cucmd.job.discover import Member
+from cucmd.job.job import Job
 from cucmd.plan.planner import Planner
 from cucmd.plan.targets import Target, expand
-from cucmd.protocol import structs
+from cucmd.protocol.jobs import RetryRequest, StartRequest
 from cucmd.store import Discovery
+from rig.asking import plan as planned_by
+from rig.asking import plan_retry
 from rig.credentials import named_credential
 from unit.plan.test_known import IMP, NOW, PUB, SUB, discovery
 
 FOUND = discovery("pub", SUB, PUB, IMP)
-STRANGER = Member("10.66.0.6", "10.66.0.6", "x", None, "Subscriber", "callmanager")
+STRANGER = Member("10.66.0.6", "10.66.0.6", "x", "Subscriber", "callmanager")
 
 
 def config(folder: Path, text: str) -> Config:
@@ -120,10 +124,8 @@ def planner(folder: Path, *tied: str) -> Planner:
     return Planner(config(folder, text), {}, Path("/x").joinpath)
 
 
-def request(**fields: object) -> structs.StartRequest:
-    plain = structs.StartRequest(
-        ("berlin",), structs.Login(), structs.Collection(paths=("x",)), discovered=("berlin",)
-    )
+def request(**fields: object) -> StartRequest:
+    plain = StartRequest(("berlin",), Login(), Collection(paths=("x",)), discovered=("berlin",))
     return replace(plain, **fields)
 
 
@@ -131,7 +133,7 @@ NAMED = discovery("pub", PUB, SUB, STRANGER)
 
 
 def test_nodes_that_were_found_have_the_settings_of_their_cluster(tmp_path: Path) -> None:
-    job, tasks = planner(tmp_path).plan(request(), [NAMED])
+    job, tasks = planned_by(planner(tmp_path), request(), [NAMED])
     assert [node.node for node in job.nodes] == ["pub", "10.0.0.2", "10.66.0.6"]
     assert [node.named_by for node in job.nodes] == [None, "pub", "pub"]
     assert {(task.cluster, task.timeouts.answer) for task in tasks if task} == {("berlin", 9)}
@@ -145,21 +147,21 @@ def test_a_tied_credential_is_not_sent_to_nodes_that_only_a_node_has_named(
 ) -> None:
     tied = planner(tmp_path, tie)
     with pytest.raises(InvalidValue) as caught:
-        tied.plan(request(), [NAMED])
+        planned_by(tied, request(), [NAMED])
     assert caught.value.parameter == "login.credential"
     assert "10.0.0.2, 10.66.0.6" in caught.value.reason
-    job, tasks = tied.plan(request(accept_nodes=True), [NAMED])
+    job, tasks = planned_by(tied, request(accept_nodes=True), [NAMED])
     assert [task.node for task in tasks if task] == [node.node for node in job.nodes]
 
 
 def test_a_restart_and_a_retry_send_it_where_it_was_accepted(tmp_path: Path) -> None:
     tied = planner(tmp_path, 'clusters = ["berlin"]')
-    job, _ = tied.plan(request(accept_nodes=True), [NAMED])
+    job, _ = planned_by(tied, request(accept_nodes=True), [NAMED])
     again = tied.replan(job)
     assert again is not None
     assert len(again) == 3
     ended = job.begin(NOW).cancel(NOW + timedelta(seconds=1))
-    retried, tasks = tied.plan_retry(ended, request=structs.RetryRequest(job.job_id))
+    retried, tasks = plan_retry(tied, ended, RetryRequest(job.job_id))
     assert all(tasks)
     assert [node.named_by for node in retried.nodes] == [None, "pub", "pub"]
     assert tied.replan(replace(job, accept_nodes=False)) is None
@@ -183,32 +185,32 @@ def test_a_restart_and_a_retry_send_it_where_it_was_accepted(tmp_path: Path) -> 
 def test_accepting_opens_nothing_for_a_credential_of_other_nodes(tmp_path: Path) -> None:
     """Neither a node that was asked by another name, nor one that the request names."""
     tied = planner(tmp_path, 'clusters = ["berlin"]')
-    of_mine = discovery("mine", Member("mine", "10.9.9.9", "mine", None, "Publisher", "x"), SUB)
+    of_mine = discovery("mine", Member("mine", "10.9.9.9", "mine", "Publisher", "x"), SUB)
     mine = request(
         nodes=("mine",),
         discovered=("mine",),
         accept_nodes=True,
-        login=structs.Login(credential="ops"),
+        login=Login(credential="ops"),
     )
     with pytest.raises(InvalidValue) as caught:
-        tied.plan(mine, [of_mine])
+        planned_by(tied, mine, [of_mine])
     assert caught.value.parameter == "login.credential"
     with pytest.raises(InvalidValue):
-        tied.plan(request(nodes=("berlin", "10.9.9.9"), accept_nodes=True), [NAMED])
+        planned_by(tied, request(nodes=("berlin", "10.9.9.9"), accept_nodes=True), [NAMED])
 
 
 def test_a_typed_password_and_one_that_is_not_tied_go_to_all(tmp_path: Path) -> None:
-    typed = request(login=structs.Login("administrator", "secret"))
-    job, tasks = planner(tmp_path, 'clusters = ["berlin"]').plan(typed, [NAMED])
+    typed = request(login=Login("administrator", "secret"))
+    job, tasks = planned_by(planner(tmp_path, 'clusters = ["berlin"]'), typed, [NAMED])
     assert len([task for task in tasks if task]) == 3
     assert isinstance(job, Job)
     other = tmp_path / "untied"
     other.mkdir()
-    _, tasks = planner(other).plan(request(), [NAMED])
+    _, tasks = planned_by(planner(other), request(), [NAMED])
     assert {task.login.password for task in tasks if task} == {"secret of ops"}
 
 
 def test_what_was_found_is_that_of_the_newest_discovery(tmp_path: Path) -> None:
     older: Discovery = discovery("pub", PUB, IMP, hours_ago=2)
-    job, _ = planner(tmp_path).plan(request(), [NAMED, older])
+    job, _ = planned_by(planner(tmp_path), request(), [NAMED, older])
     assert "10.0.0.3" not in [node.node for node in job.nodes]

@@ -14,7 +14,10 @@ import pytest
 
 from cucmd.allowance import Quota
 from cucmd.failure import Code
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.manifest import Manifest
 from cucmd.jobs.progress import NodeProgress
 from cucmd.received_file import ReceivedFile

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cucmd.failure import NodeFailed
-from cucmd.job import Phase
+from cucmd.job.node import Phase
 from cucmd.ssh import login as login_module
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.login import Login, Steps

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from cucmd.job import Collect, Job, Node, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.store.database import connect
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 250, tzinfo=UTC)

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from cucmd.failure import Code, failure
-from cucmd.job import Collect, Discover, Found, Job, Member, Node, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.discover import Discover, Found, Member
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.timeouts import Timeouts
 from cucmd.store import Discovery, JobFilter, Store, discoveries, open_store
-from unit.store.test_store_old_versions import FIXTURES, load
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-PUB = Member("pub", "10.0.0.1", "pub", "pub.example.org", "Publisher", "callmanager")
-SUB = Member("10.0.0.2", "10.0.0.2", "sub1", None, "Subscriber", "callmanager")
+PUB = Member("pub", "10.0.0.1", "pub", "Publisher", "callmanager", "pub.example.org")
+SUB = Member("10.0.0.2", "10.0.0.2", "sub1", "Subscriber", "callmanager")
 BOTH = Found((PUB, SUB), "15.0.1", ("Successful",))
 
 
@@ -23,7 +26,7 @@ async def begun(store: Store, node: str, found: Found | None, number: int = 1) -
     job = Job(f"{number:012x}", NOW, Discover(), Timeouts(), 8, (Node(node),))
     await store.add_job(job)
     running = job.begin(NOW)
-    at_work = Node(node, found=found).begin(NOW, 1)
+    at_work = Node(node, result=found).begin(NOW, 1)
     running = running.replace_node(0, at_work, NOW)
     await store.save(job, running)
     return running
@@ -103,18 +106,6 @@ async def test_one_that_is_damaged_hides_no_other(
     async with open_store(path) as store:
         assert [one.asked for one in await store.discoveries()] == ["pub"]
     assert "x:22" in caplog.text
-
-
-async def test_those_of_an_older_database_are_there(path: Path) -> None:
-    load(FIXTURES / "v5.sql", path)
-    async with open_store(path) as store:
-        (one,) = await store.discoveries()
-    assert (one.asked, one.job_id, one.found.version) == (
-        "cucm-pub",
-        "0d15c07e4ed1",
-        "15.0.1.11900-40",
-    )
-    assert [member.product for member in one.found.members] == ["callmanager", "cups"]
 
 
 async def test_jobs_are_listed_by_their_kind(path: Path) -> None:

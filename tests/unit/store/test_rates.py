@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from cucmd.failure import Code, failure
-from cucmd.job import Collect, Job, Node, Run, Timeouts, Work
+from cucmd.job.collect import Collect
+from cucmd.job.job import Job
+from cucmd.job.node import Node
+from cucmd.job.run import Run
+from cucmd.job.timeouts import Timeouts
+from cucmd.job.work import Work
 from cucmd.store import Store, open_store, rates
 from unit.store.test_store_old_versions import FIXTURES, load
 

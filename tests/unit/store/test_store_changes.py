@@ -12,7 +12,8 @@ import trio
 from msgspec.structs import replace
 
 from cucmd.cases.coverage import add_coverage
-from cucmd.job import Covered, Job
+from cucmd.job.collect import Covered
+from cucmd.job.job import Job
 from cucmd.store import Store, open_store
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

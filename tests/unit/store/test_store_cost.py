@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.received_file import ReceivedFile
 from cucmd.store import JobFilter, open_store, tables
 from cucmd.store.lists import parameters_of, statement_of

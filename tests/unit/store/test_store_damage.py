@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.store import StateInUse, StoreFailed, StoreTooNew, open_store
 from cucmd.store.database import connect, prepare
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.received_file import ReceivedFile
 from cucmd.store import ClosedJob, StartKey, Store, deletions, open_store
 

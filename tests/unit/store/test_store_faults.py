@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import trio
 
-from cucmd.job import Job
+from cucmd.job.job import Job
 from cucmd.store import Store, StoreFailed, open_store
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

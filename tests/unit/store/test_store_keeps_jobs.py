@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
-from cucmd.job import Job, Node, Phase
+from cucmd.job.job import Job
+from cucmd.job.node import Node, Phase
 from cucmd.received_file import ReceivedFile
 from cucmd.store import JobFilter, StoreFailed, open_store, summarise
 from rig.tries import tries

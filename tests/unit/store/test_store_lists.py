@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from cucmd.job import Job, Node
+from cucmd.job.job import Job
+from cucmd.job.node import Node
 from cucmd.store import JobFilter, open_store
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cucmd.job import Collect
+from cucmd.job.collect import Collect
 from cucmd.job.duration import longer, parse_last, parse_written_for
 from cucmd.vos import AbsTime, InvalidArgument, RelTime, needs_zone, window_for
 

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from cucmd import vos
 from cucmd.failure import Failure, NodeFailed
-from cucmd.job import Capture, Captured, Timeouts
+from cucmd.job.capture import Capture, Captured
+from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.together import Together
 from cucmd.node.ports import NodeTask
 from cucmd.work.capture import capture

@@ -8,7 +8,8 @@ import trio
 from trio.testing import MockClock
 
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.job import Captured, Phase
+from cucmd.job.capture import Captured
+from cucmd.job.node import Phase
 from cucmd.work.capture import STOP_WITHIN, capture
 from rig.scripted_node import (
     Node,
@@ -199,10 +200,10 @@ async def test_a_stop_at_its_beginning_waits_for_the_file(
     task, stops = here.task(), []
 
     class Stops(RecordedReport):
-        def captured(self, captured: Captured) -> None:
+        def result(self, result: Captured) -> None:
             if not self.captures:
                 stops.extend([task.together.stop(), task.together.stop()])
-            super().captured(captured)
+            super().result(result)
 
     began = trio.current_time()
     what, _, _, _ = await captured(here, task, Stops())

@@ -14,7 +14,9 @@ from trio.testing import MockClock
 from cucmd import vos
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code, Failure, NodeFailed, failure
-from cucmd.job import Checked, Phase, Timeouts
+from cucmd.job.check import Checked
+from cucmd.job.node import Phase
+from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import NodeTask, Retry
 from cucmd.work.check import MOST_BYTES, check, smallest
 from rig.scripted_node import (

@@ -10,7 +10,8 @@ import trio
 
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed, failure
-from cucmd.job import Collect, Phase
+from cucmd.job.collect import Collect
+from cucmd.job.node import Phase
 from cucmd.node.ports import NodeTask, Retry
 from rig.scripted_node import (
     COMPLETED,

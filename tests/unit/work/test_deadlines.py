@@ -9,7 +9,8 @@ import trio
 
 from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
-from cucmd.job import Collect, Timeouts
+from cucmd.job.collect import Collect
+from cucmd.job.timeouts import Timeouts
 from cucmd.node.deadlines import PhaseClock
 from cucmd.node.ports import NodeTask
 from rig.packed import tgz

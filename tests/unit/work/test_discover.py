@@ -8,7 +8,9 @@ from trio.testing import MockClock
 
 from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
-from cucmd.job import Found, Member, Phase, Timeouts
+from cucmd.job.discover import Found, Member
+from cucmd.job.node import Phase
+from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import NodeTask
 from cucmd.work.discover import LONGEST_UNREAD, MOST_MEMBERS, MOST_UNREAD
 from rig.scripted_node import Node, RecordedReport, answers, discovered, discovery_task, scripted
@@ -46,9 +48,9 @@ async def test_the_nodes_of_the_cluster_and_the_version_of_the_one_that_was_aske
     assert notes == ()
     assert found == Found(
         (
-            Member("192.0.2.10", "192.0.2.10", "sub1", None, "Subscriber", "callmanager"),
-            Member("cucm-pub", "192.0.2.9", "pub", "pub.example.org", "Publisher", "callmanager"),
-            Member("192.0.2.11", "192.0.2.11", "imp", "imp.example.org", "Subscriber", "cups"),
+            Member("192.0.2.10", "192.0.2.10", "sub1", "Subscriber", "callmanager"),
+            Member("cucm-pub", "192.0.2.9", "pub", "Publisher", "callmanager", "pub.example.org"),
+            Member("192.0.2.11", "192.0.2.11", "imp", "Subscriber", "cups", "imp.example.org"),
         ),
         "15.0.1.11900-40",
     )

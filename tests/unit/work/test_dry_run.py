@@ -7,7 +7,7 @@ import trio
 
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code, NodeFailed
-from cucmd.job import Collect, DryRun, PathSize, Sizes
+from cucmd.job.collect import Collect, DryRun, PathSize, Sizes
 from cucmd.work.dry_run import dry_run
 from rig.scripted_node import (
     QUESTIONS,

@@ -3,7 +3,7 @@
 import pytest
 
 from cucmd.failure import Code
-from cucmd.job import Capture
+from cucmd.job.capture import Capture
 from cucmd.work.node_space import FULL, largest, no_room
 
 MIB = 1024 * 1024

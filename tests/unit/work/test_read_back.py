@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from cucmd.failure import Code, Failure, NodeFailed
-from cucmd.job import Collect
+from cucmd.job.collect import Collect
 from cucmd.node.ports import NodeTask
 from cucmd.received_file import ReceivedFile
 from cucmd.work import read_back as module

@@ -7,7 +7,7 @@ import trio
 
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
-from cucmd.job import Collect
+from cucmd.job.collect import Collect
 from rig.packed import tgz
 from rig.scripted_node import (
     COMPLETED,

@@ -10,7 +10,8 @@ from trio.testing import MockClock
 from cucmd import vos
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code, Failure, NodeFailed
-from cucmd.job import Phase, Run
+from cucmd.job.node import Phase
+from cucmd.job.run import Run
 from cucmd.node.ports import NodeTask
 from cucmd.work.run import run
 from rig.scripted_node import Answer, Node, RecordedReport, Script, answers, node_task, scripted

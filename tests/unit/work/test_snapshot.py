@@ -11,7 +11,8 @@ from trio.testing import MockClock
 from cucmd import vos
 from cucmd.allowance import Allowance, Quota
 from cucmd.failure import Code
-from cucmd.job import Collect, Phase
+from cucmd.job.collect import Collect
+from cucmd.job.node import Phase
 from cucmd.node.ports import NodeTask
 from rig.scripted_node import (
     Answer,

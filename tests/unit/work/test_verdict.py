@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from cucmd.failure import Code, failure
-from cucmd.job import Collect
+from cucmd.job.collect import Collect
 from rig.packed import tgz
 from rig.scripted_node import (
     COMPLETED,

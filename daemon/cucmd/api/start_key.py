@@ -12,22 +12,13 @@ import msgspec
 from msgspec.structs import replace
 
 from cucmd.config import InvalidValue
-from cucmd.protocol import structs
-from cucmd.protocol.structs_check import CheckRequest
-from cucmd.protocol.structs_clusters import DiscoverRequest
-from cucmd.protocol.structs_commands import CaptureRequest, RunRequest
+from cucmd.job.asked import Login
+from cucmd.protocol.jobs import RetryRequest, StartRequest
 from cucmd.store import StartKey
 
 LONGEST = 128
 
-Keyed: TypeAlias = (
-    structs.StartRequest
-    | structs.RetryRequest
-    | DiscoverRequest
-    | RunRequest
-    | CheckRequest
-    | CaptureRequest
-)
+Keyed: TypeAlias = StartRequest | RetryRequest
 
 
 def start_key(uid: int, request: Keyed) -> StartKey | None:
@@ -43,8 +34,8 @@ def start_key(uid: int, request: Keyed) -> StartKey | None:
 
 def _digest(request: Keyed) -> str:
     """By which the same request is known again. Its password and request_id do not count."""
-    given = request.login or structs.Login()
-    login = structs.Login(given.username, None, given.credential)
+    given = request.login or Login()
+    login = Login(given.username, None, given.credential)
     counts = replace(request, login=login, request_id=None)
     what = msgspec.json.encode((type(request).__name__, counts), order="deterministic")
     return hashlib.sha256(what).hexdigest()

@@ -1,0 +1,165 @@
+"""Makes the text of the interface from its structs: `python -m cucmd.api.text`.
+
+That writes `protocol/io.cucmd.Jobs.varlink`, which outsiders read from the socket; a test holds the
+file to what is made here. What a struct means is its docstring, what a field means the
+comment before it; a method has those of its request.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+import typing
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from cucmd.api.interface import jobs_interface
+from cucmd.job import asked, capture, check, collect, discover
+from cucmd.protocol import cases, errors, jobs, knowledge
+from cucmd.varlink import Method
+from cucmd.varlink.requests import field_types, without_none
+
+HEAD = """\
+# Log-collection jobs over Cisco Unified CM nodes.
+# Times are RFC 3339 in UTC; durations are seconds; sizes are bytes.
+"""
+WIDTH = 100
+# Where types are looked for, and so their order.
+MODULES: Sequence[ModuleType] = (
+    *(asked, discover, collect, check, capture),
+    *(jobs, cases, knowledge),
+)
+_PLAIN = {
+    str: "string",
+    bytes: "string",
+    bool: "bool",
+    int: "int",
+    float: "float",
+    datetime: "string",
+}
+
+
+def text(methods: Iterable[Method]) -> str:
+    """The interface with these methods, the types that they need, and all errors."""
+    methods = tuple(methods)
+    used = set(_within(part for method in methods for part in (method.request, method.reply)))
+    used |= set(_within(errors_of(errors)))
+    types = [one for module in MODULES for one in structs_of(module) if one in used]
+    pieces = [f"{HEAD}interface {jobs.INTERFACE}\n"]
+    pieces += [_declared("type", one.__name__, one) for one in types]
+    pieces += [_method(method) for method in methods]
+    pieces += [_declared("error", one.__name__, one) for one in errors_of(errors)]
+    return "\n".join(pieces)
+
+
+def structs_of(module: ModuleType) -> list[type[Struct]]:
+    """The structs that a module declares, in its order."""
+    return [
+        one
+        for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, Struct) and one.__module__ == module.__name__
+    ]
+
+
+errors_of = structs_of
+
+
+def _declared(kind: str, name: str, struct: type[Struct]) -> str:
+    return f"{_comment(struct)}{kind} {name} {_fields(struct)}\n"
+
+
+def _method(method: Method) -> str:
+    what = f"method {method.name}{_fields(method.request)} -> {_fields(method.reply)}"
+    return f"{_comment(method.request)}{what}\n"
+
+
+def _comment(struct: type[Struct]) -> str:
+    doc = inspect.cleandoc(struct.__doc__ or "") if "__doc__" in vars(struct) else ""
+    return "".join(f"# {line}".rstrip() + "\n" for line in doc.replace("`", "").splitlines())
+
+
+def _fields(struct: type[Struct]) -> str:
+    said = dict(_field_comments(struct))
+    fields = [(name, spelled(kind)) for name, kind in field_types(struct).items()]
+    if not said:
+        line = f"({', '.join(f'{name}: {kind}' for name, kind in fields)})"
+        if len(line) <= WIDTH - 40:
+            return line
+    lines = [
+        "".join(f"  # {line}\n" for line in said.get(name, ())) + f"  {name}: {kind}"
+        for name, kind in fields
+    ]
+    return "(\n" + ",\n".join(lines) + "\n)"
+
+
+def _field_comments(struct: type[Struct]) -> Iterator[tuple[str, list[str]]]:
+    """The comments before the fields, those of its bases too."""
+    for base in reversed(struct.__mro__):
+        if not issubclass(base, Struct) or not base.__module__.startswith("cucmd."):
+            continue
+        pending: list[str] = []
+        for line in inspect.getsource(base).splitlines():
+            if comment := re.fullmatch(r"    # (.*)", line):
+                pending.append(comment[1])
+                continue
+            if pending and (field := re.match(r"    (\w+): ", line)):
+                yield field[1], textwrap.wrap(" ".join(pending), WIDTH - 4)
+            pending = []
+
+
+def spelled(kind: Any) -> str:
+    """A type as the interface has it. Raises `TypeError` for one that has no form on the wire."""
+    kind, nullable = without_none(kind)
+    return "?" * nullable + _spelled(kind)
+
+
+def _spelled(kind: Any) -> str:
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        return kind.__name__
+    arguments = typing.get_args(kind)
+    match typing.get_origin(kind), arguments:
+        case (origin, _) if origin is Literal:
+            return f"({', '.join(arguments)})"
+        case (origin, (item, last)) if origin is tuple and last is Ellipsis:
+            return f"[]{spelled(item)}"
+        case (origin, (_, item)) if origin is dict and item is Any:
+            return "object"
+        case (origin, (key, item)) if origin is dict and key is str:
+            return f"[string]{spelled(item)}"
+    raise TypeError(f"{kind} has no form in an interface")
+
+
+def _within(structs: Iterable[type[Struct]]) -> Iterator[type[Struct]]:
+    """The structs that their fields hold, however deep."""
+    for struct in structs:
+        for kind in field_types(struct).values():
+            inner, _ = without_none(kind)
+            for one in (inner, *typing.get_args(inner)):
+                if isinstance(one, type) and issubclass(one, Struct):
+                    yield one
+                    yield from _within([one])
+
+
+class _NoMethods:
+    """In place of the objects whose methods are called."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+def made() -> str:
+    """The text of the interface as it is in this version."""
+    nothing: Any = _NoMethods()
+    return text(jobs_interface(nothing, nothing, nothing, nothing, nothing).methods)
+
+
+if __name__ == "__main__":
+    Path(cases.__file__).with_name(f"{jobs.INTERFACE}.varlink").write_text(made())

@@ -1,0 +1,108 @@
+"""PURE. Packets that are captured on all nodes at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from cucmd.failure import Failure
+from cucmd.job.kind import Kind, Result, utc
+
+# Stored in the message of a failure by versions that did not add it when it is shown.
+_NAMED_BEFORE = "; the capture may still run there"
+
+
+class CaptureSettings(msgspec.Struct, frozen=True):
+    """What a job was asked to capture. name: of the file on the nodes, without a dot: of this job
+    and no other. host, an IPv4 address, and port: only packets from or to these; absent: all.
+    count: packets of a node after which its capture ends by itself. size: bytes that are kept of a
+    packet; absent: all. duration: seconds after which the daemon ends it. delete: the file is
+    removed from a node once it is safe here.
+    """
+
+    name: str
+    interface: str = "eth0"
+    host: str | None = None
+    port: int | None = None
+    count: int = 100_000
+    size: int | None = None
+    duration: float = 60.0
+    delete: bool = False
+
+
+class Captured(Result, frozen=True):
+    """What became of the capture on a node. Unlike the state of the node it may change once that
+    has settled: a capture is ended after that.
+
+    name: of its file there, without what the node puts behind it. started_at: when the node took
+    the command, by our clock. running: packets may still be captured: it runs, or nothing has shown
+    that it has ended; also after the node has failed or was cancelled. ended_at: when the node was
+    at its prompt again, or was given up. packets: in the files that came; absent: none came,
+    or they could not be counted, and where the node succeeded a note says why. how: why it ended:
+    "duration", "count", "stop", "node" (by itself), "cancelled" (the job or the node, or a deadline
+    of either) or "failed".
+    """
+
+    late = True
+
+    name: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    packets: int | None = None
+    how: str | None = None
+    running: bool = False
+
+    def lines(self) -> Iterator[str]:
+        packets = self.packets
+        text = "no packets counted" if packets is None else f"{packets} packets captured"
+        text += f", from {utc(self.started_at)} to {utc(self.ended_at)}"
+        yield f"{text}; the capture may still run there" if self.running else text
+
+    def abandoned(self) -> Captured:
+        """The same, given up: the daemon was stopped while it ran, it is not known when."""
+        return msgspec.structs.replace(self, ended_at=self.ended_at or self.started_at)
+
+    def may_run(self, *, given_up: bool) -> str | None:
+        return self.name if self.running and (given_up or self.ended_at is not None) else None
+
+
+class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
+    """Captures packets on all nodes at the same time, and collects the files."""
+
+    title = "Packets captured"
+    gives = Captured
+    shown_as = "capture"
+    repeatable = False  # nobody wants captures to run twice
+    together = True
+
+    def name_of(self, first_attempt: int) -> str:
+        """The name for a node. One that is tried again may have the file of an attempt before."""
+        return self.name if first_attempt <= 1 else f"{self.name}_{first_attempt}"
+
+    def explained(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
+        """With what a person can do if captures may still run there."""
+        if not may_run:
+            return why
+        # That of all of them begins so.
+        name = may_run[0] if len(may_run) == 1 else self.name
+        hint = (
+            "as a rule a capture ends with its session, and at the latest after "
+            f"{self.count} packets; if 'file list activelog platform/cli/{name}* detail' "
+            "on the node shows another size each time, it runs"
+        )
+        captures = "a capture" if len(may_run) == 1 else "captures"
+        files = " and ".join(f"platform/cli/{one}.cap" for one in may_run)
+        message = why.message.removesuffix(_NAMED_BEFORE)
+        message = f"{message}; {captures} may still run there, into {files}"
+        return msgspec.structs.replace(why, message=message, hint=hint)
+
+    def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
+        """`eth0, host 10.0.0.7, port 5060, 60 s, at most 100000 packets`."""
+        words = [self.interface]
+        words += [f"host {self.host}"] if self.host is not None else []
+        words += [f"port {self.port}"] if self.port is not None else []
+        words += [f"{self.duration:g} s", f"at most {self.count} packets"]
+        words += [f"{self.size} bytes of each"] if self.size is not None else []
+        yield "Capture", ", ".join(words)

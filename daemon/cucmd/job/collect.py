@@ -1,0 +1,124 @@
+"""PURE. Files that are collected, or how much they would be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from cucmd.job.duration import USUAL_WRITTEN_FOR
+from cucmd.job.kind import Kind, Result, utc
+
+
+class Collect(Kind, frozen=True, tag="collect"):
+    """Collects files: `paths` below `location`, in a window, resolved from profile and request.
+
+    The window is `since` to `until`. Without any of them, every file is meant. `last` ("2h"): it
+    was asked for as so long before the request; a job of an earlier version has nothing else.
+    `written_for`: for how long one file of each path is written to ("1h", "always"), in the order
+    of the paths: the node is asked for files that were changed so long after the window. A job of
+    an earlier version has none.
+    `snapshot`: commands that are run after the last path, as `Run` does.
+    """
+
+    title = "Logs collected"
+
+    paths: tuple[str, ...]
+    profile: str | None = None
+    location: str = "activelog"
+    match: str | None = None
+    recurs: bool = False
+    compress: bool = False
+    last: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    snapshot: tuple[str, ...] = ()
+    written_for: tuple[str, ...] = ()
+
+    def written_for_of(self, path: str) -> str:
+        """That of one of the paths."""
+        return dict(zip(self.paths, self.written_for, strict=False)).get(path, USUAL_WRITTEN_FOR)
+
+    def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
+        profile = f" (profile {self.profile})" if self.profile else ""
+        yield "Paths", f"{', '.join(self.paths)} below {self.location}{profile}"
+        yield "Window", self.window(created_at)
+        for command in self.snapshot:
+            yield "Command", command
+
+    def window(self, created_at: datetime) -> str:
+        """In UTC: `2026-11-25 10:00:00 UTC to 2026-11-25 12:00:00 UTC (last 2h)`."""
+        if self.last is not None and self.since is None:
+            return f"last {self.last} before {utc(created_at)}"
+        if self.since is None and self.until is None:
+            return "all files, no window"
+        since = utc(self.since) if self.since else "the beginning"
+        until = utc(self.until) if self.until else "the collection"
+        return f"{since} to {until}" + (f" (last {self.last})" if self.last else "")
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """What is not there of the window on one path of a collection, by the time stamps in its files.
+    missing: "all": no file came; "begin", "end": the files begin later, or end earlier.
+    written_for: with which the node would be asked for later files; absent: there are none.
+    """
+
+    path: str
+    missing: Literal["all", "begin", "end"]
+    written_for: str | None = None
+
+
+class Covered(msgspec.Struct, frozen=True):
+    """What the files of a node cover of the window, in words, and what they do not."""
+
+    text: str
+    gaps: tuple[Gap, ...] = ()
+
+
+class PathSize(msgspec.Struct, frozen=True):
+    """What a node has announced for one path: files, and bytes before compression."""
+
+    path: str
+    files: int
+    bytes: int
+
+
+class Sizes(Result, frozen=True):
+    """What a dry run has found on a node. `room`: bytes that the disk had room for, if it said so.
+
+    `fits`: whether all of it is within disk and quotas, with what counts against the job's quota of
+    the nodes that were asked before it; None: it is not known, since the node packs it. `why`: why
+    it does not fit, or is not known to.
+    `seconds`: for the transfer, as fast as the node has sent last; None: that is not known, or how
+    much will come, since the node packs it.
+    """
+
+    paths: tuple[PathSize, ...]
+    room: int | None = None
+    fits: bool | None = None
+    why: str | None = None
+    seconds: float | None = None
+
+    @property
+    def bytes(self) -> int:
+        return sum(one.bytes for one in self.paths)
+
+    def lines(self) -> Iterator[str]:
+        for one in self.paths:
+            yield f"{one.path}: {one.files} files, {one.bytes:,} bytes would come"
+
+
+class DryRun(Kind, frozen=True, tag="dry_run"):
+    """Asks for the sizes of what `of` would collect, and collects nothing."""
+
+    title = "Sizes of a collection"
+    gives = Sizes
+    shown_as = "sizes"
+
+    of: Collect
+
+    def counted(self, received: int, result: Result | None, *, earlier: bool) -> int:
+        """What would come, unless it is known not to fit."""
+        return result.bytes if isinstance(result, Sizes) and result.fits is not False else 0

@@ -1,0 +1,44 @@
+"""PURE. Which nodes a cluster has, as one of them says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from cucmd.job.kind import Kind, Result
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A node of a cluster as another one names it. node is by what a job can be started on it; role
+    and product are words of the node that was asked. Without a domain it has no fqdn.
+    """
+
+    node: str
+    address: str
+    name: str
+    role: str
+    product: str
+    fqdn: str | None = None
+
+
+class Found(Result, frozen=True):
+    """What a discovery has found. version: of the node that was asked. unread: lines about the
+    cluster in no known form, masked, some of them if they are many.
+    """
+
+    members: tuple[Member, ...]
+    version: str | None = None
+    unread: tuple[str, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        for one in self.members:
+            yield f"names {one.node}, {one.name}: {one.role}, {one.product}"
+
+
+class Discover(Kind, frozen=True, tag="discover"):
+    """Asks a node which nodes its cluster has. It has one node: the publisher, as a rule."""
+
+    title = "A cluster asked for its nodes"
+    gives = Found
+    shown_as = "found"

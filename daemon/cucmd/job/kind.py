@@ -1,0 +1,82 @@
+"""PURE. What every kind of work says of itself, beside its fields, and of what it gives for a node.
+
+The jobs ask these, and know no kind by its name. A kind that needs none of it says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+import msgspec
+
+from cucmd.failure import Failure
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The base of what a kind gives for a node beside its files.
+
+    late  it may change once the node has settled
+    """
+
+    late: ClassVar[bool] = False
+
+    def after(self, before: Result | None) -> Result:
+        """The same, in place of what was given earlier for the node, in the same job."""
+        return self
+
+    def abandoned(self) -> Result:
+        """The same, after a stop of the daemon that nobody here has seen the end of."""
+        return self
+
+    def may_run(self, *, given_up: bool) -> str | None:
+        """The name of what may still run on the node; None: nothing does.
+
+        given_up: the job is over; without it, what is not given up yet is not named.
+        """
+        return None
+
+    def lines(self) -> Iterator[str]:
+        """What the summary of an export says of it."""
+        yield from ()
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """The base of every kind of work.
+
+    title       what was done, in the summary of an export
+    gives       what a node has as its `result`; None: nothing
+    shown_as    under which name the socket has that
+    repeatable  it may be done once more after a restart of the daemon
+    together    all nodes begin at the same moment, and one call ends it on all of them (`Stop`)
+    """
+
+    title: ClassVar[str] = ""
+    gives: ClassVar[type[Result] | None] = None
+    shown_as: ClassVar[str] = ""
+    repeatable: ClassVar[bool] = True
+    together: ClassVar[bool] = False
+
+    def counted(self, received: int, result: Result | None, *, earlier: bool) -> int:
+        """Bytes of a node that count against the quota of its job.
+
+        received: of its files. result: of a node that has ended. earlier: of a try before the last.
+        """
+        return 0 if earlier else received
+
+    def explained(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
+        """Why a node failed, as it is shown. may_run: names of what may still run on it."""
+        return why
+
+    def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
+        """What was asked for, in the summary of an export: names and values."""
+        yield from ()
+
+
+def utc(moment: datetime | None) -> str:
+    """A time in UTC as the summary of an export has it, to the nearest second."""
+    if moment is None:
+        return "-"
+    whole = moment.astimezone(UTC) + timedelta(microseconds=500_000)
+    return f"{whole:%Y-%m-%d %H:%M:%S} UTC"

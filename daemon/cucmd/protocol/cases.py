@@ -1,0 +1,217 @@
+"""What travels about what a job has collected: files, output, exports, and their end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from cucmd.protocol.jobs import JobSummary
+
+
+class CommandOutput(Struct, frozen=True):
+    """A piece of what a command has printed on a node. number is that of the command in its job,
+    from 1. ended: it was the last piece. complete: the command has come to its end on the
+    node. parsed has the fields that were read of it, with the last piece, where the daemon can
+    read such an answer: lines in no known form are in its field others.
+    """
+
+    node: str
+    number: int
+    command: str
+    text: str
+    ended: bool
+    complete: bool
+    parsed: dict[str, Any] | None = None
+
+
+class OutputRequest(Struct, frozen=True):
+    """What the commands of a job that have ended have printed on its nodes, or on some of them;
+    secrets masked. A node need not have ended: files_received and bytes_received of one that
+    runs commands grow with each output that can be had. Needs "more". Each reply has the next
+    piece of an output; the last has none.
+    """
+
+    # The files of a job, or of some of its nodes. Needs "more"; each reply has the next of them.
+    # If the job is deleted between two replies, the last one is an error; so it is of Transcript.
+    # All files of a job that is closed, with transcripts, checksums, a manifest and a summary.
+    # Needs "upgrade": after the reply come length bytes, one tar, and then the end of the
+    # connection. With incomplete, files that did not come completely are in it too; left_out is
+    # how many are not.
+    job_id: str
+    nodes: tuple[str, ...] | None = None
+
+
+class OutputReply(Struct, frozen=True):
+    output: CommandOutput | None = None
+
+
+class File(Struct, frozen=True):
+    """One received file. path is as the node named it, or output/NNN-COMMAND.txt of what a
+    command has printed; an export has it below a folder for the node. exported says whether an
+    export has it: it is complete, and of the attempt that succeeded. modified is the time
+    stamp that the node gave it.
+    """
+
+    node: str
+    path: str
+    size: int
+    complete: bool
+    exported: bool
+    sha256: str | None = None
+    attempt: int | None = None
+    modified: datetime | None = None
+
+
+class FilesRequest(Struct, frozen=True):
+    """The files of a job, or of some of its nodes. Needs "more"; each reply has the next of them.
+    If the job is deleted between two replies, the last one is an error; so it is of
+    Transcript.
+    """
+
+    job_id: str
+    nodes: tuple[str, ...] | None = None
+
+
+class FilesReply(Struct, frozen=True):
+    files: tuple[File, ...]
+
+
+class ExportRequest(Struct, frozen=True):
+    """All files of a job that is closed, with transcripts, checksums, a manifest and a summary.
+    Needs "upgrade": after the reply come length bytes, one tar, and then the end of the
+    connection. With incomplete, files that did not come completely are in it too; left_out is
+    how many are not.
+    With descriptors no tar follows the reply. For each byte 0x01 that the client sends, once it
+    has read all that came before, comes one batch: a reply with the parameters ExportedFiles, and
+    with it as control data (SCM_RIGHTS) 64 descriptors at most. The last batch has no files. The
+    client makes of it what it likes, and should compare size and sha256. Until it hangs up the
+    job is not deleted; if it sends nothing for 60 s, not even a byte 0x00 by which it says that
+    it is still at work, the connection ends. Descriptors cannot pass a socket that is forwarded
+    from another host. With verify, which needs descriptors, only the complete files come. One
+    that is gone, or has another size, is no error.
+    """
+
+    job_id: str
+    nodes: tuple[str, ...] | None = None
+    incomplete: bool | None = None
+    descriptors: bool | None = None
+    verify: bool | None = None
+
+
+class ExportReply(Struct, frozen=True):
+    job_id: str
+    length: int
+    files: int
+    bytes: int
+    left_out: int
+
+
+class ExportedFile(Struct, frozen=True, omit_defaults=True):
+    """A file of an export with descriptors. name is that in the export; raw_name is there where
+    this is no UTF-8: its bytes, in base64. modified: seconds since 1970. sha256: of the size bytes
+    that were received; absent where it is not known, and of transcripts and documents. wrong: only
+    with verify, why there is no descriptor.
+    """
+
+    name: str
+    size: int
+    modified: int
+    node: str | None = None
+    sha256: str | None = None
+    raw_name: bytes | None = None
+    wrong: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The name, of any bytes, in the form of `os.fsdecode` for UTF-8."""
+        if self.raw_name is None:
+            return self.name
+        return self.raw_name.decode("utf-8", "surrogateescape")
+
+
+class ExportedFiles(Struct, frozen=True):
+    """What comes in one batch of an export with descriptors: one for each of files that is not
+    wrong, in their order. They are open for reading. documents come before all files, and only in
+    the first batch: their contents, one after the other, follow it.
+    """
+
+    files: tuple[ExportedFile, ...]
+    documents: tuple[ExportedFile, ...] | None = None
+
+
+class WrongFile(Struct, frozen=True):
+    """A file that is gone, or is not as it was received."""
+
+    node: str
+    path: str
+    reason: str
+
+
+class VerifyRequest(Struct, frozen=True):
+    """Read every complete file of a closed job, and compare it with its checksum. Needs "more".
+    Each reply has how many files and bytes were read so far, and which files are wrong since
+    the last. It has to be read within 60 s: the next one who verifies waits.
+    """
+
+    job_id: str
+    nodes: tuple[str, ...] | None = None
+
+
+class VerifyReply(Struct, frozen=True):
+    files: int
+    bytes: int
+    wrong: tuple[WrongFile, ...]
+
+
+class TranscriptRequest(Struct, frozen=True):
+    """What was said on a node, secrets masked. Needs "more". With follow it goes on until the
+    node ends.
+    """
+
+    job_id: str
+    node: str
+    follow: bool | None = None
+
+
+class TranscriptReply(Struct, frozen=True):
+    text: str
+
+
+class DeleteRequest(Struct, frozen=True):
+    """Delete a closed job with everything that it has collected; with files_only its record
+    stays. Neither this nor Prune touches a job that is exported, verified or tried again.
+    bytes is what its files took. Both finish what they have begun also if the caller goes away
+    or the daemon stops.
+    """
+
+    job_id: str
+    files_only: bool | None = None
+
+
+class DeleteReply(Struct, frozen=True):
+    job: JobSummary
+    bytes: int
+
+
+class PruneRequest(Struct, frozen=True):
+    """Delete all closed jobs of which everything given is true, at least one of these: they ended
+    longer ago than older_than ("30d"); keep newer ones with these labels stay; their files
+    take more bytes than larger_than; they have all of the labels. Jobs with the label keep
+    stay. With dry_run nothing is deleted, and the reply has those that would be. Nothing is
+    said of those that somebody reads. jobs are the first 1000 of them, more is how many there
+    are besides, and bytes is of all.
+    """
+
+    older_than: str | None = None
+    keep: int | None = None
+    larger_than: int | None = None
+    labels: dict[str, str] | None = None
+    dry_run: bool | None = None
+
+
+class PruneReply(Struct, frozen=True):
+    jobs: tuple[JobSummary, ...]
+    bytes: int
+    more: int | None = None

@@ -1,0 +1,150 @@
+"""What travels about what the daemon knows: clusters, profiles, credentials, host keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from cucmd.job.discover import Member
+
+
+class ClusterNode(Struct, frozen=True):
+    """A node of a cluster: member is what the last discovery has said of it. node is its name in
+    the configuration, if it is configured, else that of the member.
+    """
+
+    node: str
+    configured: bool
+    member: Member | None = None
+
+
+class Cluster(Struct, frozen=True):
+    """A cluster of the configuration; without a name one that is known by a discovery only. asked
+    is the node that has named the nodes last, in the job of that id; version is that of this
+    node.
+    """
+
+    nodes_total: int
+    nodes_configured: int
+    name: str | None = None
+    publisher: str | None = None
+    nodes: tuple[ClusterNode, ...] | None = None
+    asked: str | None = None
+    discovered_at: datetime | None = None
+    job_id: str | None = None
+    version: str | None = None
+
+
+class ClustersRequest(Struct, frozen=True):
+    """What is known of clusters, or of those that have a name: that of a cluster, or of a node of
+    one. Only with a name a reply has the nodes. A reply has some of the
+    clusters, or none yet: if there are more to look at it has next, which is given as after to the
+    next call.
+    """
+
+    name: str | None = None
+    after: str | None = None
+
+
+class ClustersReply(Struct, frozen=True):
+    clusters: tuple[Cluster, ...]
+    next: str | None = None
+
+
+class Profile(Struct, frozen=True):
+    """What is collected for a kind of trouble. products are those that it fits; absent: any.
+    leaves_out is what a person may expect in it and does not get, with where that is.
+    """
+
+    name: str
+    description: str
+    paths: tuple[str, ...]
+    location: str
+    recurs: bool
+    compress: bool
+    match: str | None = None
+    last: str | None = None
+    products: tuple[str, ...] | None = None
+    leaves_out: str | None = None
+    # As in Start.
+    snapshot: bool | None = None
+    # Of each path, for how long one file is written to: "1h", "always".
+    written_for: tuple[str, ...] | None = None
+
+
+class ProfilesRequest(Struct, frozen=True):
+    name: str | None = None
+
+
+class ProfilesReply(Struct, frozen=True):
+    profiles: tuple[Profile, ...]
+
+
+class Credential(Struct, frozen=True):
+    """The name of a login that the daemon was given. If it is tied, it is sent only to these
+    nodes, and to those of these clusters.
+    """
+
+    name: str
+    tied: bool
+    nodes: tuple[str, ...] | None = None
+    clusters: tuple[str, ...] | None = None
+
+
+class CredentialsRequest(Struct, frozen=True):
+    pass
+
+
+class CredentialsReply(Struct, frozen=True):
+    credentials: tuple[Credential, ...]
+
+
+class HostKey(Struct, frozen=True):
+    """A key by which a node is known. fingerprint is as ssh shows it, "SHA256:...";
+    line is the line of known_hosts.
+    """
+
+    node: str
+    algorithm: str
+    fingerprint: str
+    line: str
+
+
+class ListHostKeysRequest(Struct, frozen=True):
+    pass
+
+
+class ListHostKeysReply(Struct, frozen=True):
+    host_keys: tuple[HostKey, ...]
+
+
+class AddHostKeyRequest(Struct, frozen=True):
+    """Without a key, the node is asked for those that it has, and they are remembered."""
+
+    node: str
+    key: str | None = None
+
+
+class HostKeysReply(Struct, frozen=True):
+    host_keys: tuple[HostKey, ...]
+
+
+class ForgetHostKeyRequest(Struct, frozen=True):
+    node: str
+
+
+class ForgetHostKeyReply(Struct, frozen=True):
+    forgotten: int
+
+
+class ReloadRequest(Struct, frozen=True):
+    """Read the configuration and the known host keys again. Names the changed
+    settings that only a restart applies.
+    """
+
+    pass
+
+
+class ReloadReply(Struct, frozen=True):
+    after_restart: tuple[str, ...]

@@ -1,0 +1,29 @@
+"""Plans what a request of the socket asks for, as its method does."""
+
+from collections.abc import Sequence
+
+from cucmd.job.asked import How
+from cucmd.job.job import Job
+from cucmd.plan.planner import Planned, Planner
+from cucmd.plan.resolve import below
+from cucmd.protocol.jobs import RetryRequest, StartRequest
+from cucmd.store import Discovery
+
+
+def plan(planner: Planner, request: StartRequest, found: Sequence[Discovery] = ()) -> Planned:
+    member, work = request.work()
+    with below(member, work):
+        return planner.plan(request.nodes, request.login, work, request, found)
+
+
+def plan_retry(planner: Planner, job: Job, request: RetryRequest) -> Planned:
+    return planner.plan_retry(
+        job, names=request.nodes, login=request.login, try_all=bool(request.try_all)
+    )
+
+
+def with_how(fields: dict[str, object]) -> dict[str, object]:
+    """The arguments of a method of `Client`, with those of `How` in their struct."""
+    how = {name: value for name, value in fields.items() if name in How.__struct_fields__}
+    others = {name: value for name, value in fields.items() if name not in how}
+    return {**others, "how": How(**how)} if how else others

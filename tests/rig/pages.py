@@ -1,0 +1,136 @@
+"""The parts of the reference pages that are made from the code: `python -m rig.pages` in tests/.
+
+In a page such a part stands between two lines, `<!-- made: NAME -->` and `<!-- end -->`. A test
+(tests/unit/test_pages.py) holds each to what is made here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cucmctl import main
+from cucmctl.cli.options import VerbParser
+from cucmd.config.model import Config
+from cucmd.failure import Code, failure
+from cucmd.service.access import ROLES, Role
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((*ROOT.glob("ctl/man/*.md"), *ROOT.glob("daemon/man/*.md")))
+PART = re.compile(r"(<!-- made: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_FIELD = re.compile(r"    (\w+): [^=]*=[^#]*(?:# (.*))?")
+
+
+def verbs() -> str:
+    """Each verb with its arguments, as its parser has them."""
+    return "\n".join(f"### {verb}\n\n{_verb(verb)}" for verb in main.VERBS)
+
+
+def _verb(verb: str) -> str:
+    module, summary = main.VERBS[verb]
+    command = import_module(f"cucmctl.commands.{module}").COMMANDS[verb]
+    parser = VerbParser(prog=f"cucmctl {verb}", add_help=False)
+    command.declare(parser)
+    rows = [
+        f"| {_spelled(action)} | {_cell((action.help or '') % _values(action))} |"
+        for action in parser._actions
+        if action.help is not argparse.SUPPRESS
+    ]
+    table = ["", "| argument | meaning |", "| --- | --- |", *rows] if rows else []
+    return "\n".join([f"{summary[0].upper()}{summary[1:]}.", *table, ""])
+
+
+def _values(action: argparse.Action) -> dict[str, object]:
+    return {"default": action.default, "metavar": action.metavar, "prog": "cucmctl"}
+
+
+def _spelled(action: argparse.Action) -> str:
+    value = f" {action.metavar}" if action.metavar and action.nargs != 0 else ""
+    if not action.option_strings:
+        many = "..." if action.nargs in ("*", "+") else ""
+        return f"`{action.metavar or action.dest}{many}`"
+    return ", ".join(f"`{name}{value}`" for name in action.option_strings)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def codes() -> str:
+    """Each failure code: whether a retry can help with nothing changed, and what can be done."""
+    rows = ["| code | again? | what to do |", "| --- | --- | --- |"]
+    for code in Code:
+        one = failure(code, "")
+        rows.append(f"| `{code}` | {'yes' if one.retryable else 'no'} | {_cell(one.hint or '')} |")
+    return "\n".join(rows) + "\n"
+
+
+def configuration() -> str:
+    """The keys of each section with their defaults, as TOML."""
+    config, lines = Config(), []
+    for section in Config.__struct_fields__:
+        value = getattr(config, section)
+        if isinstance(value, msgspec.Struct):
+            lines += [f"[{section}]", *_keys(value), ""]
+    return "```toml\n" + "\n".join(lines).rstrip() + "\n```\n"
+
+
+def _keys(section: msgspec.Struct) -> Iterator[str]:
+    said = dict(_comments(type(section)))
+    for key in section.__struct_fields__:
+        value = _toml(getattr(section, key))
+        comment = f"  # {said[key]}" if said.get(key) else ""
+        yield f"{key} = {value}{comment}"
+
+
+def _comments(struct: type[msgspec.Struct]) -> Iterator[tuple[str, str]]:
+    for line in inspect.getsource(struct).splitlines():
+        if found := _FIELD.fullmatch(line):
+            yield found[1], found[2] or ""
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"{value:_}" if isinstance(value, int) else f"{value:g}"
+    return f'"{"" if value is None else value}"'
+
+
+def roles() -> str:
+    """Who may call which method of the socket."""
+    who = {
+        Role.VIEW: "`cucm-view` too",
+        Role.READ: "`cucm-view` too where `[access] view_reads_files = true`",
+        Role.OPERATE: "`cucm`",
+    }
+    rows = ["| methods of the socket | who may call them |", "| --- | --- |"]
+    for role, text in who.items():
+        methods = (name for name, needed in ROLES.items() if needed is role and name[:3] != "Get")
+        rows.append(f"| {', '.join(f'`{name}`' for name in methods)} | {text} |")
+    return "\n".join(rows) + "\n"
+
+
+MADE: dict[str, Callable[[], str]] = {
+    "verbs": verbs,
+    "codes": codes,
+    "configuration": configuration,
+    "roles": roles,
+}
+
+
+def with_parts(text: str) -> str:
+    """The page with each made part as it is to be."""
+    return PART.sub(lambda part: f"{part[1]}{MADE[part[2]]()}{part[4]}", text)
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(with_parts(page.read_text()))
