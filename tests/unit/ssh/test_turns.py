@@ -290,3 +290,22 @@ def test_addresses_that_had_turns_at_once_are_forgotten(loop: Loop, turns: Turns
     sources = turns._lines[Group.EXPECTED].sources
     assert max(len(sources._used), len(sources._charged)) < 200
     assert len(sources._rests) < 5
+
+
+def test_several_that_need_little_have_their_turns_in_one_of_the_loop(
+    loop: Loop, turns: Turns
+) -> None:
+    peers = [Peer(loop, str(n), cost=SLICE / 100, rate=MUCH, turns=1) for n in range(100)]
+    given = 0
+    call_soon = loop.call_soon
+
+    def counted(call: Callable[[], None]) -> Any:
+        nonlocal given
+        given += 1
+        return call_soon(call)
+
+    loop.call_soon = counted  # type: ignore[method-assign]
+    begin(loop, turns, *peers)
+    loop.run(1.0)
+    assert all(peer.used for peer in peers)
+    assert given < 5
