@@ -1,9 +1,16 @@
 """Measures speed and memory; prints a table, writes JSON.
 
-    python tests/bench [--json FILE] [--only NAME] [--nodes N] [--size MB]
+    python tests/bench [--json FILE] [--only NAME] [--nodes N ...] [--size MB] [--rounds N]
+    python tests/bench --against COMMIT [--short] [--cache FOLDER] ...
 
-The one rule: whatever is compared is measured in the same run, in turns; the machine's size stands
-beside the figures, and nothing here fails because a figure is bad.
+The one rule: whatever is compared is measured in the same run, in turns. Without `--against` the
+machine's size stands beside the figures, and nothing fails because a figure is bad.
+
+With it that commit and the checkout are both installed as users do. The daemon of each is driven
+from outside, on the same nodes, which are the checkout's; one is measured while the other idles.
+Processor time is that of all of the daemon's processes, or of the client with all of its own.
+`--short` is what `.ci/run` does: the exit code is 1 if the checkout takes more than ALLOWED of the
+commit's processor time, by the best of three rounds of each, and again in three more.
 """
 
 from __future__ import annotations
@@ -13,51 +20,136 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # for `rig`
 
 import client
-import cluster
 import export
-import latency
+import logins
 import receive
 import record
 import starvation
+import status
+from figures import ALLOWED, Compared, Values, aligned, in_turns, refused, rows_of_one, rows_of_two
+from installed import HERE, CannotInstall, Version, install_checkout, install_commit
 from table import rows_of
 
-MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
-    "receive": lambda args: receive.run(args.size, args.rounds),
-    "cluster": lambda args: cluster.run(args.nodes),
-    "latency": lambda args: latency.run(args.seconds),
-    "client": lambda _: client.run(),
-    "record": lambda args: record.run(args.nodes),
+# Of any version, from outside.
+FROM_OUTSIDE = {"logins": logins, "receive": receive, "status": status, "client": client}
+COMPARED = FROM_OUTSIDE | {"export": export}
+# Of this version, partly from inside.
+OF_THIS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "record": lambda _: record.run(),
     "starvation": lambda _: starvation.run(),
     "export": lambda args: export.run(args.gigabytes, args.exports),
 }
+ALL = [*FROM_OUTSIDE, *OF_THIS]
+
+SHORT = {"nodes": [200], "size": 256, "rounds": 3, "seconds": 1.5, "calls": 5}
+LONG = {"nodes": [300, 900], "size": 512, "rounds": 5, "seconds": 5.0, "calls": 15}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="tests/bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, default=Path("bench.json"), metavar="FILE")
-    parser.add_argument("--only", choices=list(MEASURES), action="append")
-    parser.add_argument("--nodes", type=int, default=400)
-    parser.add_argument("--size", type=int, default=512, metavar="MB")
-    parser.add_argument("--gigabytes", type=int, default=6, help="of an export")
-    parser.add_argument("--exports", type=int, default=1, help="how often")
-    parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of status calls, each way")
-    args = parser.parse_args()
+    args = _arguments()
     results: dict[str, Any] = {"machine": machine()}
-    for name in args.only or MEASURES:
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        results[name] = MEASURES[name](args)
+    try:
+        code = _compare(args, results) if args.against else _measure(args, results)
+    except CannotInstall as error:
+        print(f"tests/bench: {error}", file=sys.stderr)
+        return 2
     args.json.write_text(json.dumps(results, indent=1) + "\n")
-    for label, value, aim in rows_of(results):
-        print(f"{label:<52} {value:>14}  {aim}")
+    return code
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tests/bench", description=__doc__.splitlines()[0])
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    parser.add_argument("--against", metavar="COMMIT", help="measure this too, in turns")
+    parser.add_argument("--short", action="store_true", help="in two minutes, with a verdict")
+    parser.add_argument("--only", choices=ALL, action="append")
+    parser.add_argument("--json", type=Path, default=Path("bench.json"), metavar="FILE")
+    parser.add_argument("--nodes", type=int, nargs="+", metavar="N", help="of each login figure")
+    parser.add_argument("--size", type=int, metavar="MB", help="of what is received or exported")
+    parser.add_argument("--gigabytes", type=int, default=6, help="of the export alone")
+    parser.add_argument("--exports", type=int, default=1, help="how often that is done")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often each is measured")
+    parser.add_argument("--seconds", type=float, help="of status calls, each way")
+    parser.add_argument("--calls", type=int, help="of a verb of the client, in each round")
+    parser.add_argument("--cache", type=Path, default=caches / "cucmd-bench", metavar="FOLDER")
+    args = parser.parse_args()
+    if args.short and not args.against:
+        parser.error("--short compares: it needs --against")
+    if args.against and (apart := set(args.only or ()) - set(COMPARED)):
+        parser.error(f"measured from inside, and of no other version: {', '.join(sorted(apart))}")
+    for name, value in (SHORT if args.short else LONG).items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    return args
+
+
+def _measure(args: argparse.Namespace, results: dict[str, Any]) -> int:
+    """Of this version only, as it runs here."""
+    rows = []
+    for name in args.only or ALL:
+        if name in OF_THIS:
+            results[name] = _announced(name, partial(OF_THIS[name], args))
+            continue
+        found = _announced(name, partial(_of_each, name, [HERE], args))
+        if isinstance(found, str):
+            rows.append((name, "not measured", found))
+            continue
+        rows += rows_of_one(found[0])
+        results[name] = {figure.label: values for figure, values in found[0].items()}
+    inside = {name: found for name, found in results.items() if name not in FROM_OUTSIDE}
+    print(*aligned([*rows_of(inside), *rows]), sep="\n")
     return 0
+
+
+def _compare(args: argparse.Namespace, results: dict[str, Any]) -> int:
+    """1 if the checkout was slower than ALLOWED, which only the short form says."""
+    versions = [install_commit(args.against, args.cache), install_checkout(args.cache)]
+    rows = [("", *(version.name for version in versions), "ratio", "of the best")]
+    slower: list[str] = []
+    for name in args.only or (FROM_OUTSIDE if args.short else COMPARED):
+        measure = partial(_of_each, name, versions, args)
+        found = _announced(name, measure)
+        if isinstance(found, str):
+            rows.append((name, "not measured", found, "", ""))
+            continue
+        compared = Compared(*found)
+        rows += rows_of_two(compared)
+        results[name] = {
+            figure.label: {"base": base, "present": compared.present[figure]}
+            for figure, base in compared.base.items()
+        }
+        if args.short:
+            again = partial(_announced, f"{name}, once more", measure)
+            slower += [figure.label for figure in refused(compared, again)]
+    print(*aligned(rows), sep="\n")
+    for label in slower:
+        print(
+            f"slower than {versions[0].name}, twice by more than {ALLOWED} times: {label.strip()}"
+        )
+    return 1 if slower else 0
+
+
+def _of_each(
+    name: str, versions: Sequence[Version], args: argparse.Namespace
+) -> list[Values] | str:
+    """The values of each version, or why there are none."""
+    if reason := COMPARED[name].why_not(versions):
+        return reason
+    with COMPARED[name].opened(versions, args) as measures:
+        return in_turns(measures, args.rounds)
+
+
+def _announced(name: str, measure: Callable[[], Any]) -> Any:
+    print(f"{name} ...", file=sys.stderr, flush=True)
+    return measure()
 
 
 def machine() -> dict[str, Any]:

@@ -1,39 +1,77 @@
-"""The wall time of `cucmctl status` beside a Python that does nothing, in turns."""
+"""What `cucmctl status`, `list` and `cancel` cost beside a Python that does nothing, in turns."""
 
 from __future__ import annotations
 
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from rig.daemon import CONFIG, running_daemon
+from figures import Figure, Sample
+from installed import Version
+from rig.lab import running_lab
+from served import Served, cpu_of_children, environ, served
 
-ROUNDS = 30
+NODES = 3
 
 
-def run() -> dict[str, Any]:
-    """Seconds, medians; `ratio` is the median over the pairs."""
-    with (
-        tempfile.TemporaryDirectory(prefix="cucmd-bench-") as folder,
-        running_daemon(Path(folder) / "cucmd", CONFIG, checks=False) as daemon,
-    ):
-        script = str(Path(sys.executable).with_name("cucmctl"))
-        status = [script, "--socket", str(daemon.socket), "status"]
-        bare = [sys.executable, "-c", "pass"]
-        _seconds(status), _seconds(bare)  # not measured: byte code, page cache
-        pairs = [(_seconds(bare), _seconds(status)) for _ in range(ROUNDS)]
-    return {
-        "bare": statistics.median(bare for bare, _ in pairs),
-        "status": statistics.median(status for _, status in pairs),
-        "ratio": statistics.median(status / bare for bare, status in pairs),
+def why_not(_versions: Sequence[Version]) -> str | None:
+    return None
+
+
+@contextmanager
+def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
+    """Each version has a job that has ended."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
+        lab = stack.enter_context(running_lab(NODES, "--files", "2", "--size", "1000"))
+        measures = []
+        for place, version in enumerate(versions):
+            daemon = stack.enter_context(served(version, folder / str(place)))
+            with daemon.wire() as wire:
+                job_id = wire.start(lab, lab.nodes)
+                job = wire.wait(job_id)
+            assert job["status"] == "succeeded", job
+            daemon.settle()
+            measures.append(partial(_measure, daemon, job_id, options.calls))
+            measures[-1]()  # not counted: byte code, page cache
+        yield measures
+
+
+def _measure(daemon: Served, job_id: str, calls: int) -> Sample:
+    """Medians of so many calls of each."""
+    program = str(daemon.version.bin / "cucmctl")
+    commands = {
+        "python -c pass": [str(daemon.version.bin / "python"), "-c", "pass"],
+        "cucmctl status": [program, "status", job_id],
+        "cucmctl list": [program, "list"],
+        "cucmctl cancel": [program, "cancel", job_id],
     }
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(calls):
+        for name, command in commands.items():
+            took[name].append(_run(daemon, command))
+    found: dict[Figure, float] = {}
+    wall = {name: statistics.median(wall for wall, _ in took[name]) for name in commands}
+    cpu = {name: statistics.median(cpu for _, cpu in took[name]) for name in commands}
+    bare = next(iter(commands))
+    for name in commands:
+        found[Figure(f"`{name}`, processor time", "ms", decides=name != bare)] = cpu[name]
+        found[Figure(f"`{name}`, time", "ms")] = wall[name]
+        if name != bare:
+            beside = Figure(f"`{name}`, processor time beside `{bare}`", aim="<= 3.2")
+            found[beside] = cpu[name] / cpu[bare]
+    return found
 
 
-def _seconds(command: list[str]) -> float:
-    began = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - began
+def _run(daemon: Served, command: list[str]) -> tuple[float, float]:
+    """Seconds, and seconds of the processor."""
+    used, began = cpu_of_children(), time.perf_counter()
+    silent, environment = subprocess.DEVNULL, environ(CUCMD_SOCKET=str(daemon.socket))
+    subprocess.run(command, stdout=silent, stderr=silent, env=environment, check=True)
+    return time.perf_counter() - began, cpu_of_children() - used

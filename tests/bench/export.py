@@ -15,12 +15,20 @@ import sys
 import tempfile
 import threading
 import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cucmd.received_file import ReceivedFile
+from figures import Figure, Sample
+from installed import Version
+from rig import openssh_node
 from rig.collected import JOB_ID, record
 from rig.daemon import CONFIG, Daemon, running_daemon
+from served import SDL, Served, cpu_of_children, environ, served
 
 FILE = 1 << 30
 
@@ -143,3 +151,54 @@ def _memory(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return pages * 4096
+
+
+# Of any version: a job that it has received itself, see `__main__.py`.
+
+
+def why_not(versions: Sequence[Version]) -> str | None:
+    for version in versions:
+        asked = [version.bin / "cucmctl", "export", "--help"]
+        if subprocess.run(asked, capture_output=True, env=environ(), check=False).returncode:
+            return f"{version.name} has no export"
+    return openssh_node.why_not()
+
+
+@contextmanager
+def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
+        node = stack.enter_context(openssh_node.openssh_node(folder / "node", "127.3.0.1"))
+        size = options.size * 1_000_000
+        source = node.root / SDL / "SDL001_100_000001.txt"
+        source.parent.mkdir(parents=True)
+        with source.open("wb") as file:
+            file.truncate(size)
+        measures = []
+        for place, version in enumerate(versions):
+            daemon = stack.enter_context(served(version, folder / str(place)))
+            with daemon.wire() as wire:
+                job_id = wire.start(node, [node.address])
+                job = wire.wait(job_id)
+            assert job["status"] == "succeeded", job
+            daemon.settle()
+            measures.append(partial(_measure, daemon, job_id, Path(job["directory"]), size))
+        yield measures
+
+
+def _measure(daemon: Served, job_id: str, directory: Path, size: int) -> Sample:
+    """Of a file of zeros, which is in memory."""
+    before, began, bare = daemon.cpu(), time.perf_counter(), cpu_of_children()
+    program = [daemon.version.bin / "cucmctl", "export", job_id, "--format", "tar", "-o", "-"]
+    environment = environ(CUCMD_SOCKET=str(daemon.socket))
+    pipe, silent = subprocess.PIPE, subprocess.DEVNULL
+    _discard(subprocess.Popen(program, stdout=pipe, stderr=silent, env=environment))
+    took, client = time.perf_counter() - began, cpu_of_children() - bare
+    used = daemon.cpu() - before
+    gib = size / (1 << 30)
+    return {
+        Figure("exported as tar", "MB/s"): size / took,
+        Figure("    how many times as long as tar takes"): took / _tar(directory),
+        Figure("    processor time of all for each GiB", "s", decides=True): (used + client) / gib,
+        Figure("    of that the daemon's", "s"): used / gib,
+    }

@@ -1,152 +1,184 @@
-"""Bytes a second into the receiver from OpenSSH's sftp, beside OpenSSH's own server.
+"""What the receiver takes from OpenSSH's sftp, beside OpenSSH's own server.
 
-The one rule: both servers get the same file from the same client with the same cipher, in turns,
-so that whatever else the machine does hits both. The receiver runs in a process of its own, as
-in the daemon; unlike OpenSSH's server it hashes what comes and puts it on the disk (fsync).
-
-    python tests/bench/receive.py [SIZE_MB] [ROUNDS]      prints one JSON object
+The one rule: all servers get the same file from the same client with the same cipher, in turns.
+The receiver is the daemon's, in a job whose node was told where to push and does not: what it was
+told is used here. Unlike OpenSSH's server it hashes what comes and puts it on the disk (fsync).
 """
 
 from __future__ import annotations
 
 import getpass
-import json
 import os
-import shutil
 import socket
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
-import trio
-
-from cucmd.receiver.server import ReceiverLimits, open_receiver
-from cucmd.ssh.bridge import open_bridge
+from figures import Figure, Sample
+from installed import Version
+from rig import openssh_node
+from rig.openssh_node import OpenSshNode
+from rig.process import die_with_parent
+from rig.quiet import wait_until
+from served import SDL, Served, cpu_of_children, served
 
 CIPHER = "aes128-gcm@openssh.com"
 SSHD = "/usr/sbin/sshd"
 MB = 1_000_000
+GIB = 1 << 30
+
+# Run by the node (rig/node.sh) between the dialogue and the push: what it was told, and no end.
+TOLD = """\
+printf '%s\\n' "$host" "$port" "$user" "$secret" "${directory%/}" >"$root.telling"
+mv "$root.telling" "$root.told"
+cat "$root.end"
+"""
+
+_numbers = count()
 
 
-class Server:
-    """Where to push: `login` are options and destination of `sftp`, `prefix` goes before names."""
+class Server(NamedTuple):
+    """Where to push: `login` are options and destination of `sftp`, `prefix` goes before names.
+    Files appear somewhere below `folder`.
+    """
 
-    def __init__(self, login: list[str], folder: Path, prefix: str, environ: dict[str, str]):
-        self.login = login
-        self.folder = folder  # where files appear
-        self.prefix = prefix
-        self.environ = environ
+    login: list[str]
+    folder: Path
+    prefix: str
+    environ: dict[str, str]
 
 
-def run(size_mb: int = 512, rounds: int = 25) -> dict[str, object]:
-    """Rates in bytes a second, medians; `ratio` is the median over the pairs."""
-    if reason := why_not():
-        return {"skipped": reason}
+def why_not(_versions: Sequence[Version]) -> str | None:
+    return openssh_node.why_not()
+
+
+@contextmanager
+def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
         source = folder / "source.log"
-        size = _fill(source, size_mb * MB)
-        ours = stack.enter_context(_receiver(folder))
-        theirs = stack.enter_context(_openssh(folder))
-        for server in (ours, theirs):
-            _push(server, source)  # not measured: caches, and the first key exchange
-        pairs = [(size / _push(ours, source), size / _push(theirs, source)) for _ in range(rounds)]
+        _fill(source, options.size * MB)
+        theirs = stack.enter_context(_openssh(folder / "theirs"))
+        _push(theirs, source)  # not counted: caches
+        measures = []
+        for place, version in enumerate(versions):
+            daemon = stack.enter_context(served(version, folder / str(place)))
+            ours, _ = stack.enter_context(receiving(daemon, folder / f"node{place}", place + 1))
+            _push(ours, source)
+            measures.append(partial(_measure, daemon, ours, theirs, source))
+        yield measures
+
+
+def _measure(daemon: Served, ours: Server, theirs: Server, source: Path) -> Sample:
+    daemon.settle()
+    before, sending = daemon.cpu(), cpu_of_children()
+    took = _push(ours, source)
+    daemon.settle()
+    used, sending = daemon.cpu() - before, cpu_of_children() - sending
+    size = source.stat().st_size
     return {
-        "size_mb": size_mb,
-        "rounds": rounds,
-        "cipher": CIPHER,
-        "ours": statistics.median(mine for mine, _ in pairs),
-        "theirs": statistics.median(other for _, other in pairs),
-        "ratio": statistics.median(mine / other for mine, other in pairs),
-        "ratios": [round(mine / other, 3) for mine, other in pairs],
+        Figure("received from OpenSSH's sftp", "MB/s"): size / took,
+        Figure("    beside OpenSSH's own server", aim=">= 0.8"): _push(theirs, source) / took,
+        Figure("    processor time for each GiB", "s", decides=True): used / size * GIB,
+        Figure("    processor time of the sender", "s"): sending / size * GIB,
     }
 
 
-def _fill(path: Path, size: int) -> int:
+def _fill(path: Path, size: int) -> None:
     """Writes random bytes, which like gzipped logs cannot be compressed."""
     piece = os.urandom(MB)
     with path.open("wb") as file:
         for _ in range(size // MB):
             file.write(piece)
-    return size // MB * MB
 
 
 def _push(server: Server, source: Path) -> float:
     """Seconds for a whole `sftp` with one `put`, login and all."""
-    name = "pushed.log"
+    began = time.perf_counter()
+    pushing, name = push(server, source)
+    assert pushing.wait() == 0
+    took = time.perf_counter() - began
+    (arrived,) = server.folder.rglob(name)
+    assert arrived.stat().st_size == source.stat().st_size
+    arrived.unlink()  # and with it the pages that would be written back during the next round
+    return took
+
+
+def push(server: Server, source: Path) -> tuple[subprocess.Popen, str]:
+    """An `sftp` that puts the file, and the name that it gets there."""
+    name = f"pushed{next(_numbers)}.log"
     command = [
         "sftp", "-q", "-F", "none", "-oBatchMode=no", "-b", "-", f"-oCiphers={CIPHER}",
         "-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR",
         *server.login,
     ]  # fmt: skip
-    began = time.perf_counter()
-    subprocess.run(
+    process = subprocess.Popen(
         command,
-        input=f'put "{source}" "{server.prefix}{name}"\n',
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         env=os.environ | server.environ,
         text=True,
-        check=True,
-        stdout=subprocess.DEVNULL,
+        preexec_fn=die_with_parent,
     )
-    took = time.perf_counter() - began
-    arrived = server.folder / name
-    assert arrived.stat().st_size == source.stat().st_size
-    arrived.unlink()  # and with it the pages that would be written back during the next round
-    return took
+    assert process.stdin is not None
+    process.stdin.write(f'put "{source}" "{server.prefix}{name}"\n')
+    process.stdin.close()
+    return process, name
 
 
 # Ours.
 
 
 @contextmanager
-def _receiver(folder: Path) -> Iterator[Server]:
-    process = subprocess.Popen(
-        [sys.executable, __file__, "--receiver", str(folder / "ours")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+def receiving(daemon: Served, folder: Path, number: int) -> Iterator[tuple[Server, str]]:
+    """Where the only node of a job was told to push, and the job, until the caller has done.
+
+    number: of the node's address, which is its own.
+    """
+    with (
+        openssh_node.openssh_node(folder, f"127.3.0.{number}") as node,
+        daemon.wire() as wire,
+    ):
+        announced = node.root / SDL / "SDL001_100_000001.txt"
+        announced.parent.mkdir(parents=True)
+        announced.write_text("not pushed\n")
+        Path(f"{node.root}.meanwhile").write_text(TOLD)
+        os.mkfifo(f"{node.root}.end")
+        told = Path(f"{node.root}.told")
+        job_id = wire.start(node, [node.address])
+        wait_until(lambda: told.exists() or wire.job(job_id)["status"] not in ("queued", "running"))
+        assert told.exists(), wire.job(job_id)["nodes"]
+        yield _server(daemon, node, folder, told), job_id
+        wire.call("Cancel", job_id=job_id)
+        wire.wait(job_id)
+
+
+def _server(daemon: Served, node: OpenSshNode, folder: Path, told: Path) -> Server:
+    host, port, user, password, directory = told.read_text().split("\n")[:5]
+    asked = folder / "askpass"
+    asked.write_text(f"#!/bin/sh\necho '{password}'\n")
+    asked.chmod(0o700)
+    return Server(
+        ["-oPreferredAuthentications=password", "-P", port, f"{user}@{host}"],
+        daemon.state / "jobs",
+        f"{directory}/",
+        {"SSH_ASKPASS": str(asked), "SSH_ASKPASS_REQUIRE": "force"},
     )
-    assert process.stdout is not None
-    try:
-        login = json.loads(process.stdout.readline())
-        asked = folder / "askpass"
-        asked.write_text(f"#!/bin/sh\necho {login['password']}\n")
-        asked.chmod(0o700)
-        yield Server(
-            ["-P", str(login["port"]), f"{login['username']}@127.0.0.1"],
-            folder / "ours" / "target",
-            "/",
-            {"SSH_ASKPASS": str(asked), "SSH_ASKPASS_REQUIRE": "force"},
-        )
-    finally:
-        process.communicate()  # the end of its input is the end of it
-        assert process.returncode == 0, f"the receiver ended with {process.returncode}"
-
-
-async def _serve(folder: Path) -> None:
-    """A receiver with one target, until standard input ends."""
-    folder.mkdir(exist_ok=True)
-    limits = ReceiverLimits(min_free_bytes=0, min_free_ratio=0.0)
-    async with open_bridge(), open_receiver(("127.0.0.1", 0), folder, limits) as receiver:
-        target = receiver.open_upload_target(folder / "target", name="bench")
-        login = {"port": receiver.port, "username": target.username, "password": target.password}
-        print(json.dumps(login), flush=True)
-        await trio.to_thread.run_sync(sys.stdin.read)
-        await target.aclose()
 
 
 # Theirs.
 
 
 @contextmanager
-def _openssh(folder: Path) -> Iterator[Server]:
-    """sshd for our own user, with a key for the login; as root or not."""
-    home = folder / "theirs"
+def _openssh(home: Path) -> Iterator[Server]:
+    """sshd for our own user, with a key for the login."""
     home.mkdir()
     for name in ("host", "login"):
         key = ["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(home / name)]
@@ -158,38 +190,15 @@ def _openssh(folder: Path) -> Iterator[Server]:
         f"AuthorizedKeysFile {home}/login.pub\nStrictModes no\nPermitRootLogin yes\n"
         "Subsystem sftp internal-sftp\n"
     )
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)  # compiled into sshd
     log = home / "log"
-    process = subprocess.Popen([SSHD, "-D", "-E", str(log), "-f", str(home / "config")])
+    process = subprocess.Popen(
+        [SSHD, "-D", "-E", str(log), "-f", str(home / "config")], preexec_fn=die_with_parent
+    )
     try:
-        _wait_for(process, log)
+        # sshd says in its log when it listens; nothing else announces it.
+        wait_until(lambda: log.exists() and "Server listening" in log.read_text())
         login = ["-P", str(port), "-i", str(home / "login"), f"{getpass.getuser()}@127.0.0.1"]
         yield Server(login, home, f"{home}/", {})
     finally:
         process.terminate()
         process.wait()
-
-
-def _wait_for(process: subprocess.Popen[bytes], log: Path) -> None:
-    """sshd says in its log when it listens; nothing else announces it."""
-    deadline = time.monotonic() + 10
-    while not (log.exists() and "Server listening" in log.read_text()):
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, "sshd does not listen"
-        time.sleep(0.02)
-
-
-def why_not() -> str | None:
-    """Why this cannot be measured here, or None."""
-    for program in (SSHD, "sftp", "ssh-keygen"):
-        if shutil.which(program) is None:
-            return f"needs {program}"
-    return None
-
-
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["--receiver"]:
-        trio.run(_serve, Path(sys.argv[2]))
-    else:
-        print(json.dumps(run(*map(int, sys.argv[1:3])), indent=2))

@@ -1,4 +1,4 @@
-"""PURE. The figures as lines for a person: what, how much, and the aim."""
+"""PURE. What is measured from inside, as lines for a person: what, how much, and the aim."""
 
 from __future__ import annotations
 
@@ -14,41 +14,8 @@ def rows_of(results: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield f"machine: {size}, Python {machine['python']}", "", "aim"
     for name, rows in _ROWS.items():
         figures = results.get(name)
-        if figures is None:
-            continue
-        if "skipped" in figures:
-            yield name, "not measured", figures["skipped"]
-        else:
+        if figures is not None:
             yield from rows(figures)
-
-
-def _receive(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    yield "received from OpenSSH's sftp", f"{figures['ours'] / MB:.0f} MB/s", ""
-    yield "by OpenSSH's own server, same cipher", f"{figures['theirs'] / MB:.0f} MB/s", ""
-    yield "ratio, median of pairs", f"{figures['ratio']:.2f}", ">= 0.8"
-
-
-def _cluster(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    nodes = figures["nodes"]
-    yield f"{nodes} nodes, from start to a running command", f"{figures['login']:.1f} s", ""
-    yield "from cancel to its durable reply", f"{figures['reply'] * 1000:.0f} ms", ""
-    yield "from cancel to the last connection closed", f"{figures['closed']:.2f} s", "<= 1 s"
-    yield f"memory with {nodes} nodes logged in", f"{figures['memory'] / MB:.0f} MB", "< 100 MB"
-    yield "memory of the idle daemon", f"{figures['memory_idle'] / MB:.0f} MB", ""
-
-
-def _latency(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for state, aim in (("idle", "< 5 ms"), ("busy", "< 50 ms")):
-        found = figures[state]
-        yield f"status calls a second, {state}", f"{found['rate']:.0f}", ""
-        yield f"99th percentile, {state}", f"{found['p99'] * 1000:.1f} ms", aim
-    yield "received meanwhile", f"{figures['busy']['received'] / MB:.0f} MB/s", ""
-
-
-def _client(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    yield "`python -c pass`", f"{figures['bare'] * 1000:.0f} ms", ""
-    yield "`cucmctl status`", f"{figures['status'] * 1000:.0f} ms", ""
-    yield "ratio, median of pairs", f"{figures['ratio']:.2f}", "< 4"
 
 
 def _record(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -87,10 +54,6 @@ def _export(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 _ROWS = {
     "export": _export,
-    "receive": _receive,
-    "cluster": _cluster,
-    "latency": _latency,
-    "client": _client,
     "record": _record,
     "starvation": _starvation,
 }

@@ -1,9 +1,10 @@
-"""A child process: its descriptors, its memory, and an end within a limited time."""
+"""A child process: what it holds and uses, and an end within a limited time."""
 
 import ctypes
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -43,6 +44,21 @@ class Child:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def tree(self) -> list[int]:
+        """Its pid, and those of all that descend from it."""
+        children: dict[int, list[int]] = {}
+        for name in os.listdir("/proc"):
+            if name.isdigit() and (fields := _stat(int(name))):
+                children.setdefault(int(fields[1]), []).append(int(name))
+        found = [self.pid]
+        for pid in found:  # which grows meanwhile
+            found += children.get(pid, [])
+        return found
+
+    def cpu(self) -> float:
+        """Seconds of the processor, of it and all that descend from it, ended or not."""
+        return sum(_cpu(pid) for pid in self.tree())
+
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
@@ -59,3 +75,23 @@ class Child:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def _cpu(pid: int) -> float:
+    """Of the process, by its own clock (clock_getcpuclockid(3)), which is finer than /proc; and of
+    those children that it has waited for, which only /proc has.
+    """
+    fields = _stat(pid)
+    try:
+        used = time.clock_gettime((~pid << 3) | 2)
+    except OSError:  # it has ended
+        return 0.0
+    return used + sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    """From the state on; empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

@@ -53,7 +53,7 @@ async def test_close_in_a_cancelled_scope_still_sends_a_disconnect(node, connect
 
 @pytest.mark.long
 async def test_400_idle_shells_close_at_once(node, connect, ssh):
-    """How long that takes is measured by `tests/bench --only cluster`."""
+    """How long that takes is measured by `tests/bench --only logins`."""
     before = ssh.open_sockets()
     shells = []
 

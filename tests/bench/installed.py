@@ -1,0 +1,110 @@
+"""Versions of the project, each installed as users install it: in an environment of its own.
+
+A commit is installed once, from what `git archive` gives, and found again in the cache folder; the
+checkout is installed anew each time. Nothing is left in the repository.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class CannotInstall(Exception):
+    """Says what is missing, in a line or with the words of the program that failed."""
+
+
+class Version(NamedTuple):
+    """name: for a table. bin: the folder of `cucmd`, `cucmctl` and their `python`."""
+
+    name: str
+    bin: Path
+
+
+# What runs this: not installed anew, so that a figure can be looked at while one works on it.
+HERE = Version("here", Path(sys.executable).parent)
+
+
+def commit_of(name: str, repository: Path = REPOSITORY) -> str:
+    """The whole id. Raises `CannotInstall` where there is no such commit."""
+    found = _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    if found.returncode == 0:
+        return found.stdout.decode().strip()
+    if found.stderr:  # such as: not a repository
+        raise CannotInstall(found.stderr.decode().strip())
+    reason = ""
+    if _git(repository, "rev-parse", "--is-shallow-repository").stdout.strip() == b"true":
+        reason = ": the clone is shallow, `git fetch --unshallow` gets the rest"
+    raise CannotInstall(f"no commit {name} here{reason}")
+
+
+def install_commit(name: str, cache: Path, repository: Path = REPOSITORY) -> Version:
+    """Raises `CannotInstall`."""
+    commit = commit_of(name, repository)
+    with _environment(cache, commit[:12]) as (folder, is_new), tempfile.TemporaryDirectory() as at:
+        if is_new:
+            archive = _git(repository, "archive", "--format=tar", commit)
+            if archive.returncode != 0:
+                raise CannotInstall(archive.stderr.decode().strip())
+            with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+                tar.extractall(at, filter="data")
+            _pip_install(folder, Path(at))
+    return Version(commit[:7], folder / "bin")
+
+
+def install_checkout(cache: Path) -> Version:
+    """The files as they are now, committed or not. Raises `CannotInstall`."""
+    name = f"checkout-{hashlib.sha256(bytes(REPOSITORY)).hexdigest()[:12]}"
+    with _environment(cache, name) as (folder, _):
+        _pip_install(folder, REPOSITORY)
+    return Version("checkout", folder / "bin")
+
+
+@contextmanager
+def _environment(cache: Path, name: str) -> Iterator[tuple[Path, bool]]:
+    """A folder with an environment, and whether it was made just now; it counts as made once the
+    caller has not raised. One process at a time.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    folder, made = cache / name, cache / name / "made-with"
+    python = f"{sys.base_prefix} {sys.version}"
+    with (cache / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        is_new = not made.exists() or made.read_text() != python
+        if is_new:
+            print(f"installing {name} ...", file=sys.stderr, flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            _run(sys.executable, "-m", "venv", folder)
+        yield folder, is_new
+        made.write_text(python)
+
+
+def _pip_install(environment: Path, source: Path) -> None:
+    _run(environment / "bin" / "python", "-m", "pip", "install", "--quiet", source)
+
+
+def _run(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise CannotInstall(f"{' '.join(map(str, command))}:\n{done.stdout}{done.stderr}".strip())
+
+
+def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    # In a container the checkout is often another user's. It is only read.
+    command = ["git", "-c", "safe.directory=*", "-C", str(repository), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise CannotInstall("needs git") from None

@@ -1,0 +1,187 @@
+"""A daemon of any version since 0.1.0, from outside: its programs, its socket, what /proc says.
+
+Nothing of `cucmd` or `cucmctl` is imported for it, and only what 0.1.0 knew is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from installed import Version
+from rig.process import Child, die_with_parent
+
+CONFIG = """\
+[receiver]
+listen = "127.0.0.1:0"
+[retry]
+attempts = 1
+[ssh]
+host_keys = "off"
+[limits]
+free_space_percent = 0
+free_space_bytes = 0
+connections = {connections}
+"""
+SDL = "cm/trace/ccm/sdl"
+# A daemon that has nothing to do uses less of the processor than BARELY in each QUIET, in seconds.
+QUIET, BARELY = 0.3, 0.02
+
+
+class Wire:
+    """Calls of `io.cucmd.Jobs`, one after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(path))
+        self._received = b""
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def call(self, method: str, **parameters: object) -> dict[str, Any]:
+        """Raises `RuntimeError` for an error reply, `EOFError` if the daemon went away."""
+        request = {"method": f"io.cucmd.Jobs.{method}", "parameters": parameters}
+        self._socket.sendall(json.dumps(request).encode() + b"\0")
+        while b"\0" not in self._received:
+            data = self._socket.recv(1 << 20)
+            if not data:
+                raise EOFError(method)
+            self._received += data
+        frame, _, self._received = self._received.partition(b"\0")
+        reply = json.loads(frame)
+        if "error" in reply:
+            raise RuntimeError(reply)
+        return reply.get("parameters", {})
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return self.call("Status", job_id=job_id)["job"]
+
+    def start(self, login: Any, nodes: Sequence[str]) -> str:
+        """A job without a window on all the nodes at once. `login`: a lab, or a node. Its id."""
+        job = self.call(
+            "Start",
+            nodes=list(nodes),
+            login={"username": login.username, "password": login.password},
+            collection={"paths": [SDL], "compress": False},
+            concurrency=len(nodes),
+            timeouts={"connect": 300, "stall": 600, "command": 3600},
+        )["job"]
+        return job["job_id"]
+
+    def wait(self, job_id: str, within: float = 600) -> dict[str, Any]:
+        """The job once it has ended."""
+        ends = time.monotonic() + within
+        while (job := self.job(job_id))["status"] in ("queued", "running"):
+            assert time.monotonic() < ends, f"the job did not end within {within:g} s"
+            time.sleep(0.1)
+        return job
+
+
+class Served(Child):
+    """A daemon in service, with all the processes that it starts."""
+
+    def __init__(self, process: subprocess.Popen, version: Version, folder: Path, path: Path):
+        super().__init__(process)
+        self.version = version
+        self.socket = path
+        self.state = folder / "state"
+        self._log = folder / "daemon.log"
+
+    def wire(self) -> Wire:
+        return Wire(self.socket)
+
+    def memory(self) -> int:
+        """Bytes; what processes share is counted once."""
+        return sum(_memory(pid) for pid in self.tree())
+
+    def settle(self, within: float = 30.0) -> None:
+        """Returns once it has nothing to do: work goes on after the end of a job."""
+        ends = time.monotonic() + within
+        before = self.cpu()
+        while time.monotonic() < ends:
+            time.sleep(QUIET)
+            if (now := self.cpu()) - before < BARELY:
+                return
+            before = now
+
+    def why(self) -> str:
+        """The end of its log."""
+        return self._log.read_text()[-2000:]
+
+
+@contextmanager
+def served(version: Version, folder: Path, connections: int = 8) -> Iterator[Served]:
+    """A daemon that answers. `folder` is made for it."""
+    folder.mkdir(parents=True)
+    config = folder / "cucmd.toml"
+    config.write_text(CONFIG.format(connections=connections))
+    # The path of a socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="cucmd-") as short:
+        path = Path(short) / "cucmd.sock"
+        with (folder / "daemon.log").open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    *(version.bin / "cucmd", "serve", "--config", config, "--socket", path),
+                    *("--state-dir", folder / "state"),
+                ],
+                stdout=log,
+                stderr=log,
+                env=environ(),
+                preexec_fn=die_with_parent,
+            )
+        daemon = Served(process, version, folder, path)
+        try:
+            _wait_for(daemon)
+            yield daemon
+        finally:
+            daemon.stop()
+
+
+def environ(**more: str) -> dict[str, str]:
+    """Ours, without what would lead Python or the programs elsewhere."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "COVERAGE", "CUCMD"))
+    }
+    return ours | more
+
+
+def _wait_for(daemon: Served) -> None:
+    ends = time.monotonic() + 60
+    while True:
+        try:
+            with daemon.wire() as wire:
+                wire.call("List")
+                return
+        except OSError:
+            assert daemon.process.poll() is None, daemon.why()
+            assert time.monotonic() < ends, daemon.why()
+            time.sleep(0.1)
+
+
+def cpu_of_children() -> float:
+    """Seconds of the processor, of our children that have been waited for, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _memory(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)

@@ -1,0 +1,89 @@
+"""How quickly the daemon answers `Status` while it idles, and while its receiver is busy."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from figures import Figure, Sample
+from installed import Version
+from receive import Server, push, receiving
+from receive import why_not as why_not  # noqa: PLC0414 - the same is needed
+from rig.quiet import wait_until
+from served import Served, Wire, served
+
+SIZE = 1 << 40  # sparse: what the sender reads costs it nothing
+IDLE_CALLS = 2000  # a number, so that their processor time does not depend on the machine's load
+
+
+@contextmanager
+def opened(versions: Sequence[Version], options: Namespace) -> Iterator[list[Callable[[], Sample]]]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cucmd-bench-")))
+        source = folder / "source.log"
+        with source.open("wb") as file:
+            file.truncate(SIZE)
+        measures = []
+        for place, version in enumerate(versions):
+            daemon = stack.enter_context(served(version, folder / str(place)))
+            node = folder / f"node{place}"
+            server, job_id = stack.enter_context(receiving(daemon, node, place + 1))
+            wire = stack.enter_context(daemon.wire())
+            measures.append(
+                partial(_measure, daemon, wire, server, job_id, source, options.seconds)
+            )
+        yield measures
+
+
+def _measure(
+    daemon: Served, wire: Wire, server: Server, job_id: str, source: Path, seconds: float
+) -> Sample:
+    def received() -> int:
+        return wire.job(job_id)["nodes"][0]["bytes_received"]
+
+    before = received()
+    pushing, name = push(server, source)
+    try:
+        wait_until(lambda: received() > before or pushing.poll() is not None)
+        before = received()
+        ends = time.perf_counter() + seconds
+        busy = [_call(wire, job_id), _call(wire, job_id)]
+        while time.perf_counter() < ends:
+            busy.append(_call(wire, job_id))
+        assert pushing.poll() is None, "sftp ended"
+        came = received() - before
+    finally:
+        pushing.terminate()
+        pushing.wait()
+    daemon.settle()
+    for arrived in server.folder.rglob(f"*{name}*"):
+        arrived.unlink()
+    used = daemon.cpu()
+    idle = [_call(wire, job_id) for _ in range(IDLE_CALLS)]
+    used = daemon.cpu() - used
+    return {
+        Figure("`Status` while bytes come, 99th percentile", "ms", aim="< 50 ms"): _p99(busy),
+        Figure("    calls of one client", "/s"): len(busy) / sum(busy),
+        Figure("    received meanwhile", "MB/s"): came / sum(busy),
+        Figure("`Status` idle, 99th percentile", "ms", aim="< 5 ms"): _p99(idle),
+        Figure("`Status` idle, calls of one client", "/s"): len(idle) / sum(idle),
+        Figure("    processor time of a call", "ms", decides=True): used / len(idle),
+    }
+
+
+def _p99(took: list[float]) -> float:
+    """Of at least two."""
+    return statistics.quantiles(took, n=100)[98]
+
+
+def _call(wire: Wire, job_id: str) -> float:
+    """Seconds."""
+    began = time.perf_counter()
+    wire.job(job_id)
+    return time.perf_counter() - began
