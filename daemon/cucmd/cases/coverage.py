@@ -287,7 +287,7 @@ class _NodeReading:
                 continue
             if names is not None and self._budget.spent:  # of what was not read it is not known
                 continue
-            found = None if names is None else [traces[name] for name in names if name in traces]
+            found = None if names is None else [traces[name] for name in names]
             yield PathFound(path, found, self._longer(path))
 
     def _longer(self, path: str) -> str | None:
@@ -300,21 +300,22 @@ class _NodeReading:
         name = _below_the_push(name_of(file, self.node))
         if found.traces is not None:
             for trace in found.traces:
-                self._note(trace.file, trace.name)
                 self.files.add_trace(trace)
+                self._came(trace.file, trace.name)
             return
-        self._note(name, trace_name(name))
         if found.unread:
             self.unread += 1
             self.files.miss(name)
         elif not found.empty:
             self.files.add(file.path, name, found.first)
+        self._came(name, trace_name(name))
 
-    def _note(self, name: str, trace: str) -> None:
+    def _came(self, name: str, trace: str) -> None:
         positions = self._paths.of(name)
         self.strange = self.strange or not positions
+        known = {trace} & self.files.traces.keys()  # of which there are not too many
         for position in positions:
-            self.came.setdefault(position, set()).add(trace)
+            self.came.setdefault(position, set()).update(known)
 
 
 def _is_read(file: ReceivedFile, node: Node) -> bool:

@@ -91,20 +91,23 @@ class Paths:
             self._in.setdefault(folder, []).append((position, name))
             if "*" not in name:  # it may be a folder
                 self._in.setdefault(spec, []).append((position, "*"))
+        self._deepest = max((folder.count("/") + 1 for folder in self._in), default=0)
 
     def of(self, file: str) -> set[int]:
         """Their positions; none if the node has other names than is known (vos/NODES.md, 5.6)."""
         if self._count == 1:
             return {0}
         folder, _, name = file.rpartition("/")
-        found = self._matching(folder, name)
-        while self._recurs and folder:
-            folder = folder.rpartition("/")[0]
-            found |= self._matching(folder, name)
-        return found
-
-    def _matching(self, folder: str, name: str) -> set[int]:
-        return {at for at, pattern in self._in.get(folder, ()) if fnmatchcase(name, pattern)}
+        folders = {folder}
+        if self._recurs:  # not each of its folders: a node can make them as deep as a name is long
+            parts = folder.split("/", self._deepest)[: self._deepest]
+            folders.update("/".join(parts[:depth]) for depth in range(len(parts) + 1))
+        return {
+            position
+            for one in folders
+            for position, pattern in self._in.get(one, ())
+            if fnmatchcase(name, pattern)
+        }
 
 
 class PathFound(msgspec.Struct, frozen=True):

@@ -89,7 +89,9 @@ def resolve_collection(files: asked.Files, config: Config, now: datetime | None 
     last, since, until = _window(request, now)
     location, paths = resolve_paths(files, profile)
     of_all = given(files.written_for, "written_for", rules.written_for)
-    known = dict(zip(profile.paths, profile.written_for, strict=False)) if not request.paths else {}
+    known = dict(zip(profile.paths, profile.written_for, strict=False))
+    if request.paths is not None:
+        known = {}
     return Collect(
         paths=paths,
         profile=request.profile,

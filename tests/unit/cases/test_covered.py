@@ -131,6 +131,7 @@ def test_an_end_that_was_not_read_is_unknown() -> None:
         (True, "tomcat/logs/axl/log4j/axl1.log", {2, 4}),
         (True, "cm/trace/ccm/sdlx/a", set()),
         (True, "syslog/old/messages.2", {1}),
+        (True, "syslog/" + "old/" * 1000 + "messages.2", {1}),
         (False, "active_2026.tgz", set()),
     ],
 )
