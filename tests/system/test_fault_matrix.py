@@ -294,11 +294,13 @@ def test_each_fault_has_its_outcome(matrix: Ended, capsys: pytest.CaptureFixture
     assert wrong == []
 
 
-def test_the_readme_counts_what_is_here() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    assert f"{len(MATRIX)} nodes at once" in readme
-    assert f"{len(Kind)} kinds of faults" in readme
-    assert f"the {len(Step)} steps of a session" in readme
+def test_the_pages_count_what_is_here() -> None:
+    root = Path(__file__).parents[2]
+    failures = (root / "daemon/man/cucmd-failures.7.md").read_text()
+    assert f"{len(MATRIX)} nodes at once" in failures
+    contributing = (root / ".github/CONTRIBUTING.md").read_text()
+    assert f"{len(Kind)} kinds of faults" in contributing
+    assert f"the {len(Step)} steps of a session" in contributing
 
 
 def test_the_other_nodes_finished(matrix: Ended) -> None:

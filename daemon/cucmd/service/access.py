@@ -31,7 +31,7 @@ class Role(Enum):
     OPERATE = "operate"
 
 
-# The README has this table too; a test compares them, and with the methods that there are.
+# The table of cucmd(8) is made from this; a test compares it with the methods that there are.
 ROLES: dict[str, Role] = {
     **dict.fromkeys(("Status", "List", "Watch", "ListHostKeys"), Role.VIEW),
     **dict.fromkeys(("Clusters", "Profiles"), Role.VIEW),

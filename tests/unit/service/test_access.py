@@ -1,8 +1,5 @@
 """Which role a method needs, and who has it."""
 
-import re
-from pathlib import Path
-
 import pytest
 
 from cucmd.api.interface import jobs_interface
@@ -58,15 +55,3 @@ def test_a_method_that_changes_something_is_for_operators() -> None:
 def test_a_name_that_is_no_method_is_looked_at_for_viewers_only() -> None:
     assert may(caller(VIEWER), None)
     assert not may(caller(STRANGER), None)
-
-
-def test_the_readme_has_the_same_table() -> None:
-    text = (Path(__file__).parents[3] / "README.md").read_text()
-    _, _, table = text.partition("| methods of the socket |")
-    rows = [line for line in table.partition("\n\n")[0].splitlines() if line.startswith("| `")]
-    said = {
-        name: role
-        for row, role in zip(rows, (Role.VIEW, Role.READ, Role.OPERATE), strict=True)
-        for name in re.findall(r"`(\w+)`", row.split("|")[1])
-    }
-    assert said == {name: role for name, role in ROLES.items() if not name.startswith("GetI")}

@@ -1,0 +1,27 @@
+"""The reference pages: what is made from the code is as the code has it, and links lead on."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rig.pages import MADE, PAGES, PART, ROOT, with_parts
+
+TEXTS = [*PAGES, ROOT / "README.md", ROOT / ".github/CONTRIBUTING.md"]
+LINK = re.compile(r"\]\(([^)#]+)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_made_from_the_code_is_as_the_code_has_it(page: Path) -> None:
+    text = page.read_text()
+    assert with_parts(text) == text, "cd tests && python -m rig.pages makes it anew"
+
+
+def test_everything_that_is_made_stands_in_a_page() -> None:
+    assert {part[2] for page in PAGES for part in PART.finditer(page.read_text())} == set(MADE)
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
