@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ import pytest
 from msgspec import structs
 
 from cucmctl import DaemonUnavailable, JobBusy
+from cucmctl.export import files as export_files
 from cucmctl.export.export import Damaged, Format, save
 from cucmctl.export.files import pack
 from cucmctl.export.target import target
@@ -140,18 +142,18 @@ def test_the_result_is_that_of_the_stream(case: Case, tmp_path: Path, form: Form
     assert content(tmp_path / "files") == content(tmp_path / "stream")
 
 
-def written_by(daemon: Daemon) -> int:
-    """Bytes that it has written, into sockets too."""
+def read_by(daemon: Daemon) -> int:
+    """Bytes that it has read of files."""
     counters = Path(f"/proc/{daemon.pid}/io").read_text().split()
-    return int(counters[counters.index("wchar:") + 1])
+    return int(counters[counters.index("rchar:") + 1])
 
 
 @pytest.mark.parametrize("verb", [("export", "--format", "tar", "-o", "-"), ("verify",)])
-def test_the_daemon_passes_on_no_file(case: Case, tmp_path: Path, verb: tuple[str, ...]) -> None:
-    before = written_by(case.daemon)
+def test_the_daemon_reads_no_file(case: Case, tmp_path: Path, verb: tuple[str, ...]) -> None:
+    before = read_by(case.daemon)
     done = case.daemon.ctl(verb[0], JOB_ID, *verb[1:], cwd=tmp_path, text=False)
     assert done.returncode == 0, done.stderr
-    assert written_by(case.daemon) - before < LARGE
+    assert read_by(case.daemon) - before < LARGE
 
 
 def test_a_client_asks_an_earlier_daemon_for_the_stream(
@@ -172,12 +174,17 @@ def test_where_descriptors_cannot_pass_the_stream_is_taken(case: Case, tmp_path:
         assert verified(path) == 0
 
 
-def test_a_client_with_few_descriptors_takes_the_stream(case: Case, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("most", "by_stream"), [(511, True), (512, False)])
+def test_a_client_with_few_descriptors_takes_the_stream(
+    case: Case, tmp_path: Path, most: int, by_stream: bool
+) -> None:
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
+    before = read_by(case.daemon)
     done = case.daemon.ctl("export", JOB_ID, "-o", tmp_path / "x.tar", preexec_fn=limit)
     assert done.returncode == 0, done.stderr
+    assert (read_by(case.daemon) - before > LARGE) == by_stream
 
 
 def exported(socket_path: Path, folder: Path) -> bytes:
@@ -299,16 +306,44 @@ def test_a_daemon_that_is_killed_cuts_it_off(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+class Counting:
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def raw(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+    def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
+        assert sum(map(len, content)) == member.size
+        self.names.append(member.name)
+
+
+@pytest.mark.long
+def test_a_slow_sink_is_no_reason_to_cut_it_off(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file takes longer than a peer may say nothing."""
+
+    class Slow(Counting):
+        def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
+            pause = 2 * UNREAD / (LARGE // export_files._PIECE)
+            slow = "larger" in member.name
+            super().add(member, (piece for piece in content if not (slow and pace.wait(pause))))
+
+    monkeypatch.setattr(export_files, "_SAY_EVERY", UNREAD / 4)
+    pace = threading.Event()  # never set
+    with case.daemon.client() as client, client.export_files(JOB_ID) as export:
+        sink = Slow()
+        pack(export, sink)
+    assert len(sink.names) == export.reply.files + 4
+
+
 def test_a_sink_that_fails_leaves_no_thread_and_no_descriptor(case: Case) -> None:
-    class Full:
-        def raw(self, data: bytes) -> None: ...
-        def close(self) -> None: ...
-        def add(self, member, content) -> None:
+    class Full(Counting):
+        def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
             if "large" in member.name:
                 next(content)
                 raise OSError(28, "No space left on device")
-            for _ in content:
-                pass
+            super().add(member, content)
 
     before = len(os.listdir("/proc/self/fd")), threading.active_count()
     with (
@@ -413,12 +448,23 @@ def test_the_job_is_not_deleted_meanwhile_and_what_is_open_can_be_read_after(own
             assert len(opened.read()) == file["size"]
 
 
-@pytest.mark.parametrize("said", [b"x", b"{}\0", ASK + b"x", ASK + ASK])
+@pytest.mark.parametrize("said", [b"x", b"{}\0", ASK + b"x"])
 def test_bytes_that_ask_for_nothing_end_it(case: Case, said: bytes) -> None:
-    """So does to ask before what came was read."""
     with Peer(case) as peer:
         peer.socket.sendall(said)
         assert peer.is_closed()
+
+
+def test_a_peer_that_asks_before_it_has_read_gets_no_more(case: Case) -> None:
+    with Peer(case) as peer:
+        for descriptor in peer.batch()[1]:
+            os.close(descriptor)
+        peer.socket.sendall(2 * ASK)
+        wait_until(lambda: not case.in_use())
+        _, descriptors = peer.receive()
+        for descriptor in descriptors:
+            os.close(descriptor)
+        assert peer.socket.recv(1) == b""
 
 
 @pytest.mark.long

@@ -95,8 +95,10 @@ class CaseCalls(Calls):
         forwarded from another host, or this process may open few files. `export` and `verify` work
         there too.
         """
-        from cucmctl.export.files import OpenExport  # noqa: PLC0415  # only to export
+        from cucmctl.export.files import OpenExport, may_open_enough  # noqa: PLC0415  # only here
 
+        if not may_open_enough():
+            return None
         chosen = texts_or_none("nodes", nodes)
         request = ExportRequest(job_id, chosen, incomplete or None, True, verify or None)
         try:

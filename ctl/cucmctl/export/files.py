@@ -23,12 +23,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import chain, starmap
 from typing import TypeAlias
 
 from cucmctl.client.calls import decoded
-from cucmctl.client.errors import ConnectionLost, ProtocolError
+from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, ProtocolError
 from cucmctl.client.wire import Connection
 from cucmctl.export.export import Damaged, Sink, TarSink, safe
 from cucmd.protocol.cases import ExportedFile, ExportedFiles, ExportReply, VerifyReply, WrongFile
@@ -37,14 +37,17 @@ from cucmd.protocol.cases import ExportedFile, ExportedFiles, ExportReply, Verif
 _ASK, _AT_WORK = b"\1", b"\0"
 # Seconds between two words of a client that is at work; the daemon waits for 60.
 _SAY_EVERY = 15.0
-# Descriptors without which it is not tried: two batches, and what a program has open besides.
-_FEWEST = 256
+# Descriptors without which it is not tried: two batches, a group for each thread and two more, and
+# what a program has open besides.
+_FEWEST = 512
 # Bytes that are read, hashed and written at once. Measured, as in export.py.
 _PIECE = 128 * 1024
 # Bytes of a file that may wait to be written.
 _AHEAD = 8 * 1024 * 1024
-# Small files that are read in one change of threads: so many bytes of them.
+# Small files that are read in one change of threads: so many bytes, and so many files, since all
+# are open.
 _TOGETHER = 1024 * 1024
+_MOST_TOGETHER = 32
 _MOST_THREADS = 4
 _BLOCK = tarfile.BLOCKSIZE
 
@@ -52,6 +55,11 @@ _BLOCK = tarfile.BLOCKSIZE
 Piece: TypeAlias = tuple[bytes, str | None]
 # With its descriptor, unless it is `wrong`.
 OpenFile: TypeAlias = tuple[ExportedFile, int | None]
+
+
+def may_open_enough() -> bool:
+    """Whether this process may have all the descriptors that come at a time."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= _FEWEST
 
 
 class OpenExport:
@@ -66,13 +74,10 @@ class OpenExport:
     @classmethod
     def begin(cls, connection: Connection, reply: ExportReply) -> OpenExport | None:
         """Takes the first batch. None, and the connection is closed, if no descriptors come with
-        it, as where something forwards the bytes of the socket alone, or few are allowed here.
+        it, as where something forwards the bytes of the socket alone.
         """
         export = cls(connection, reply)
         try:
-            if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < _FEWEST:
-                export.close()
-                return None
             export._ask()
             if export._receive_batch():
                 return export
@@ -103,6 +108,7 @@ class OpenExport:
     def close(self) -> None:
         """Closes the connection, and all files that were not."""
         self._connection.close()
+        self._open.update(self._connection.descriptors or ())
         while self._open:
             os.close(self._open.pop())
 
@@ -133,7 +139,8 @@ class OpenExport:
 
     def _receive_batch(self) -> bool:
         """Whether all of its descriptors came."""
-        reply = self._connection.receive(time.monotonic() + self.SILENCE)
+        with self._cut_off():
+            reply = self._connection.receive(time.monotonic() + self.SILENCE)
         batch = decoded(reply, ExportedFiles)
         came = deque(self._connection.descriptors or ())
         self._open.update(came)
@@ -147,7 +154,8 @@ class OpenExport:
 
     def _content(self, size: int) -> Iterator[bytes]:
         while size:
-            piece = self._connection.receive_bytes(size, time.monotonic() + self.SILENCE)
+            with self._cut_off():
+                piece = self._connection.receive_bytes(size, time.monotonic() + self.SILENCE)
             size -= len(piece)
             yield piece
 
@@ -155,8 +163,19 @@ class OpenExport:
         self._say(_ASK)
 
     def _say(self, byte: bytes) -> None:
-        self._connection.send_byte(byte, time.monotonic() + self.SILENCE)
+        with self._cut_off():
+            self._connection.send_byte(byte, time.monotonic() + self.SILENCE)
         self._said_at = time.monotonic()
+
+    @contextmanager
+    def _cut_off(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            text = f"the daemon does not go on with the export for {self.SILENCE:g} s"
+            raise DaemonUnavailable(text) from error
+        except ConnectionLost as error:
+            raise ConnectionLost("the export was cut off; the daemon's log has why") from error
 
 
 # What becomes of them
@@ -275,12 +294,12 @@ def _give_way() -> None:
 
 
 def _groups(files: Iterable[OpenFile]) -> Iterator[list[OpenFile]]:
-    """Those that are read together: they have `_TOGETHER` bytes at most, or are a single file."""
+    """Those that are read together: few with `_TOGETHER` bytes at most, or a single file."""
     group: list[OpenFile] = []
     size = 0
     for one in files:
         size += one[0].size
-        if group and size > _TOGETHER:
+        if group and (size > _TOGETHER or len(group) == _MOST_TOGETHER):
             yield group
             group, size = [], one[0].size
         group.append(one)

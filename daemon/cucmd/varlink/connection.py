@@ -124,7 +124,7 @@ class Connection:
         self._sent = False  # since the last frame was decoded, also if the peer had left
         self._skipped = 0  # frames of a peer that had left, with nothing to do
         self._stopping = False
-        self.upgraded = False  # what follows are bytes, and costs what the peer reads
+        self.upgraded = False  # what follows is not Varlink, and costs what the peer reads
         self._read_scope = trio.CancelScope()  # cancelled by `stop`
         self._call_scope = trio.CancelScope()  # cancelled by `hang_up`
 
@@ -327,14 +327,12 @@ class Connection:
             async with handler(self._caller, request.parameters) as upgrade:
                 if self._frames.begun:
                     raise BadFrame("followed by bytes before the reply to its upgrade")
-                self._stopping = True
+                self._stopping = self.upgraded = True
                 try:
                     if isinstance(upgrade, Upgrade):
-                        self.upgraded = True
                         await send_upgraded(self._stream, upgrade)
                     else:
-                        stream = cast(trio.SocketStream, self._stream)
-                        await send_batches(stream, upgrade, self._turn)
+                        await send_batches(cast(trio.SocketStream, self._stream), upgrade)
                 except NobodyReads:
                     self._log("dropped: nobody has read for %d s", UNREAD)
                 except trio.BrokenResourceError:

@@ -25,7 +25,7 @@ import os
 import socket
 import struct
 import termios
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 
 import trio
@@ -37,6 +37,8 @@ from cucmd.varlink.interface import Batch, BatchUpgrade, Upgrade
 UNREAD = 60.0
 ASK, READS = b"\1", b"\0"
 _PIECE = 64 * 1024
+# Seconds in which nothing more is read of a peer that has said that it is at work.
+_PAUSE = 0.5
 # Turns of the loop in which what the peer has sent already is read: two on a socket, four in tests.
 _TURNS = 5
 
@@ -91,27 +93,23 @@ class _Listening:
             self._upgrade.cancel()
 
 
-async def send_batches(
-    stream: trio.SocketStream, upgrade: BatchUpgrade, turn: Callable[[], Awaitable[None]]
-) -> None:
+async def send_batches(stream: trio.SocketStream, upgrade: BatchUpgrade) -> None:
     """The reply, and each batch that the peer asks for. Returns when the peer has finished.
 
-    `turn` waits until its user may take time of the loop: each of its bytes costs some.
     Raises as `send_upgraded`, and what the batches raise.
     """
     await _send(stream, encode_reply(upgrade.parameters))
     async with aclosing(upgrade.batches) as batches:
-        while await _asks(stream, turn):
+        while await _asks(stream):
             batch = await anext(batches, None)
             if batch is None:
                 raise BadFrame("followed by a question for more than there is")
             await _send_batch(stream, batch)
 
 
-async def _asks(stream: trio.SocketStream, turn: Callable[[], Awaitable[None]]) -> bool:
+async def _asks(stream: trio.SocketStream) -> bool:
     """Waits until the peer asks for a batch; False at the end of what it sends."""
     while True:
-        await turn()
         with _patience():
             said = await stream.receive_some(1)
         if said == ASK and _unread(stream.socket):
@@ -120,6 +118,7 @@ async def _asks(stream: trio.SocketStream, turn: Callable[[], Awaitable[None]]) 
             return bool(said)
         if said != READS:
             raise BadFrame("followed by bytes that ask for nothing")
+        await trio.sleep(_PAUSE)  # a flood of them would cost the other connections their time
 
 
 def _unread(sock: trio.socket.SocketType) -> int:
