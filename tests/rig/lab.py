@@ -1,12 +1,14 @@
 """A real `cucmd lab` in a process of its own."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rig import written
 from rig.process import Child, die_with_parent
@@ -47,10 +49,13 @@ def free_port() -> str:
 
 
 @contextmanager
-def running_lab(nodes: int, *options: str) -> Iterator[Lab]:
-    command = [sys.executable, "-m", "cucmd", "lab", "--nodes", str(nodes), "--port", "0"]
+def running_lab(nodes: int, *options: str, module: str = "cucmd") -> Iterator[Lab]:
+    """`module`: what Python runs instead of `cucmd`."""
+    command = [sys.executable, "-m", module, "lab", "--nodes", str(nodes), "--port", "0"]
+    search = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(
         [*command, "--report", "-", *options],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, search))},
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=die_with_parent,

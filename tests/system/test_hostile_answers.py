@@ -1,0 +1,158 @@
+"""A node whose answers were made to be slow to read holds up nobody.
+
+Seconds of others are bounded generously: on a quiet machine their worst call takes some tens of
+milliseconds meanwhile, and before answers were read in proportion to their length it took 25 s.
+"""
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from cucmctl import Client
+from cucmd.api import structs
+from rig.daemon import Daemon
+from rig.jobs import in_phase, until
+from rig.lab import Lab, running_lab
+from rig.manager import Manager
+from rig.parameters import mostly_more
+from rig.quiet import wait_until
+
+WORST = 1.5  # seconds that a call of another client may take
+WATCHDOG = 5.0
+TICKS = os.sysconf("SC_CLK_TCK")
+
+Begin = Callable[[Client, Lab], structs.Job]
+
+
+def login(lab: Lab) -> structs.Login:
+    return structs.Login(lab.username, lab.password)
+
+
+def running(command: str) -> Begin:
+    return lambda client, lab: client.run(lab.nodes, [command], login=login(lab))
+
+
+BEGIN: dict[str, Begin] = {
+    "check": lambda client, lab: client.check(lab.nodes, login=login(lab), receiver=True),
+    "discovery": lambda client, lab: client.discover(lab.nodes[0], login=login(lab)),
+    "capture": lambda client, lab: client.capture(lab.nodes, login=login(lab), duration=1),
+    **{
+        command: running(command)
+        for command in (
+            "show status",
+            "show version active",
+            "show network cluster",
+            "utils service list",
+            "utils ntp status",
+            "utils dbreplication runtimestate",
+            "utils core active list",
+            "utils diagnose test",
+            "file list activelog syslog detail",
+        )
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with running_lab(1, module="rig.hostile_lab") as lab:
+        yield lab
+
+
+@contextmanager
+def another_client(daemon: Daemon) -> Iterator[None]:
+    """Calls meanwhile, and asserts that it was answered each time."""
+    ended = threading.Event()
+    took: list[float] = []
+
+    def call() -> None:
+        with daemon.client() as client:
+            while not ended.is_set():
+                began = time.monotonic()
+                client.list(limit=1)
+                took.append(time.monotonic() - began)
+                ended.wait(0.01)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    assert max(took) < WORST
+
+
+def processor_seconds(daemon: Daemon) -> float:
+    fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("what", mostly_more(BEGIN))
+def test_others_are_answered_while_it_is_read(shared_daemon: Daemon, lab: Lab, what: str) -> None:
+    with another_client(shared_daemon), shared_daemon.client() as client:
+        job = client.wait(BEGIN[what](client, lab).job_id, timeout=120)
+        if job.kind == "run":
+            assert job.status == "succeeded", job
+            outputs = list(client.output(job.job_id))
+            assert outputs[-1].ended
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("what", mostly_more(BEGIN))
+def test_a_cancel_is_heard_and_nothing_works_on(shared_daemon: Daemon, lab: Lab, what: str) -> None:
+    with another_client(shared_daemon), shared_daemon.client() as client:
+        job_id = BEGIN[what](client, lab).job_id
+        until(client, job_id, in_phase("prepare" if what == "capture" else "command"))
+        began = time.monotonic()
+        assert client.cancel(job_id).cancelled
+        assert time.monotonic() - began < WORST
+    wait_until(lambda: client.status(job_id).closed)
+    before = processor_seconds(shared_daemon)
+
+    def is_at_rest() -> bool:
+        nonlocal before
+        time.sleep(0.3)  # over which it is measured
+        last, before = before, processor_seconds(shared_daemon)
+        return before - last <= 0.05
+
+    wait_until(is_at_rest, within=3.0)
+    client.close()
+
+
+@pytest.mark.timeout(180)
+def test_the_watchdog_is_fed_meanwhile(lab: Lab) -> None:
+    with tempfile.TemporaryDirectory(prefix="cucmd-") as folder:
+        manager = Manager(Path(folder), WATCHDOG)
+        try:
+            manager.start()
+            manager.until("READY=1")
+            ended = threading.Event()
+            fed = [time.monotonic()]
+
+            def watch() -> None:
+                while not ended.is_set():
+                    manager.until("WATCHDOG=1")
+                    fed.append(time.monotonic())
+
+            thread = threading.Thread(target=watch)
+            thread.start()
+            try:
+                with Client(manager.path) as client:
+                    for what in ("check", "discovery", "utils service list"):
+                        client.wait(BEGIN[what](client, lab).job_id, timeout=120)
+            finally:
+                ended.set()
+                thread.join()
+            assert max(later - earlier for earlier, later in pairwise(fed)) < WATCHDOG
+            assert manager.stop() == 0
+        finally:
+            manager.close()
