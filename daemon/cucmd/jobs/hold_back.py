@@ -27,7 +27,7 @@ from collections.abc import Sequence
 
 import trio
 
-from cucmd.failure import Code, Failure, NodeFailed, failure
+from cucmd.failure import Code, Failure, NodeFailed, fail, failure
 from cucmd.node.ports import NodeTask, Postponed
 
 # Seconds. A node that is well asks for the password within one or two.
@@ -91,11 +91,14 @@ class HoldBack:
             return
         if len(login.sent) < _MOST:
             login.sent.append(task.node)
-        elif login.decided_without(task.node):
+        elif not login.decided_without(task.node):
+            raise Postponed
+        elif task.node in login.sent:  # in an attempt before this one
+            lost = "the connection was lost after the password was sent, which is not sent again"
+            raise fail(Code.CONNECTION_LOST, lost, hint=_HINT)
+        else:
             login.not_sent.add(task.node)
             raise NodeFailed(login.not_tried(task))
-        else:
-            raise Postponed
 
     def worked(self, task: NodeTask) -> None:
         """The node has accepted the login."""
@@ -167,7 +170,8 @@ class _Login:
     def ask(self) -> None:
         """Asks the node that has waited longest, if it is time to; all, if none has to wait."""
         if self.decided:
-            for turn in self._turns.values():
+            turns, self._turns = self._turns, {}
+            for turn in turns.values():
                 turn.set()
         elif self._turns and len(self.sent) < _MOST:
             now = trio.current_time()

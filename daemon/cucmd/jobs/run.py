@@ -133,18 +133,20 @@ class JobRun:
         self.kept = trio.Event()  # set by the supervisor, when it holds the job no longer
 
     def _report(self, position: int) -> NodeProgress:
-        task = self._tasks[position]
-        if task is None:  # it has ended, and nothing is done on it
-            return NodeProgress(partial(self.change_node, position), self._now)
         return NodeProgress(
             partial(self.change_node, position),
             self._now,
             partial(self._amend_node, position),
-            password=partial(self._hold_back.password, task),
-            authenticated=partial(self._hold_back.worked, task),
+            password=lambda: self._hold_back.password(self._task(position)),
+            authenticated=lambda: self._hold_back.worked(self._task(position)),
             saved=partial(saved, self._recorder),
             filed=partial(filed, self._filing),
         )
+
+    def _task(self, position: int) -> NodeTask:
+        task = self._tasks[position]
+        assert task is not None, "only a node that has ended has none"
+        return task
 
     def _now(self) -> datetime:
         """Not before the job's start, even if somebody sets the clock back."""
@@ -224,8 +226,7 @@ class JobRun:
     # One node
 
     async def _run_node(self, position: int) -> None:
-        task, report = self._tasks[position], self._reports[position]
-        assert task is not None, "only a node that has ended has none"
+        task, report = self._task(position), self._reports[position]
         ending: Notes | Failure | None = None  # None: cancelled
         unrecorded: Failure | None = None
         self._at_work.add(position)

@@ -13,10 +13,10 @@ What crosses, and how
     calls       `on_asyncio` runs a coroutine of asyncssh (connect, open a session) as an asyncio
                 task, and waits for it in trio.
     bytes       do not cross by calls. asyncssh delivers them in callbacks (`data_received`), which
-                put them where a trio task waits: into a memory channel for a node's shell
-                (`inbox.py`), into a batch for a worker thread in the receiver. A reader that is
-                slow pauses the SSH channel. So a read costs no call across, and a deadline on a
-                read is an ordinary deadline of trio.
+                put them where a trio task waits: into a list for a node's shell (`inbox.py`),
+                into a batch for a worker thread in the receiver. A reader that is slow pauses the
+                SSH channel. So a read costs no call across, and a deadline on a read is an
+                ordinary deadline of trio.
     writes      and disconnect, abort, close are synchronous in asyncssh: trio calls them directly.
     errors      of a coroutine are raised by `on_asyncio`. An error in a callback has no caller:
                 `on_error` of `open_bridge` gets it.

@@ -307,6 +307,16 @@ async def test_what_two_nodes_have_not_answered_is_not_tried_on_a_third(
     assert "0 and 1 did not answer" in str(account.failures["2"])
 
 
+def test_a_node_that_loses_the_connection_gets_the_password_twice() -> None:
+    task = _task("secret")
+    hold_back = HoldBack([task], Trusted(), try_all=False)
+    for _ in range(2):
+        hold_back.password(task)
+    with pytest.raises(NodeFailed) as caught:
+        hold_back.password(task)
+    assert caught.value.failure.code is Code.CONNECTION_LOST, "as the attempts before"
+
+
 async def test_a_node_that_is_postponed_is_contacted_again(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
