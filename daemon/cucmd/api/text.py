@@ -49,6 +49,8 @@ def text(methods: Iterable[Method]) -> str:
     """The interface with these methods, the types that they need, and all errors."""
     methods = tuple(methods)
     used = set(_within(part for method in methods for part in (method.request, method.reply)))
+    batches = [method.batch for method in methods if method.batch is not None]
+    used |= {*batches, *_within(batches)}
     used |= set(_within(errors_of(errors)))
     types = [one for module in MODULES for one in structs_of(module) if one in used]
     pieces = [f"{HEAD}interface {jobs.INTERFACE}\n"]
