@@ -38,7 +38,7 @@ SEEN = Checked(
 
 def checked(client: Client, lab: Lab, nodes: list[str] | None = None, **fields: object):
     login = Login(lab.username, lab.password)
-    job = client.check(nodes or lab.nodes, login=login, **with_how(fields))
+    job = client.check(nodes or lab.nodes, login=login, **with_how(with_how(fields)))
     return client.wait(job.job_id, timeout=60)
 
 

@@ -52,7 +52,7 @@ def config_for(lab: Lab, folder: Path, more: str = "") -> str:
 
 def discovered(client: Client, lab: Lab, publisher: str = "", **fields: object) -> Job:
     login = Login(lab.username, lab.password)
-    job = client.discover(publisher or lab.nodes[0], login=login, **with_how(fields))
+    job = client.discover(publisher or lab.nodes[0], login=login, **with_how(with_how(fields)))
     return client.wait(job.job_id, timeout=60)
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cucmd.job.asked import Collection, Login
+from cucmd.job.asked import Collection, Files, Login
 from cucmd.protocol.jobs import Node
 from rig.daemon import Daemon
 from rig.jobs import node
@@ -111,7 +111,7 @@ def collected(
     login = Login(busy.username, busy.password)
     with daemon.client() as client:
         job = client.start(
-            [busy.address], login=login, collection=collection, written_for=written_for, only=only
+            [busy.address], Files(collection, only=only), login=login, written_for=written_for
         )
         client.wait(job.job_id)
         # An export waits until the files have been looked at.

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmd.api import structs
+from cucmd.job.asked import Login, Packets
+from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.jobs import in_phase, until
 from rig.lab import Lab, running_lab
@@ -28,11 +29,11 @@ WORST = 1.5  # seconds that a call of another client may take
 WATCHDOG = 5.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
-Begin = Callable[[Client, Lab], structs.Job]
+Begin = Callable[[Client, Lab], Job]
 
 
-def login(lab: Lab) -> structs.Login:
-    return structs.Login(lab.username, lab.password)
+def login(lab: Lab) -> Login:
+    return Login(lab.username, lab.password)
 
 
 def running(command: str) -> Begin:
@@ -42,7 +43,7 @@ def running(command: str) -> Begin:
 BEGIN: dict[str, Begin] = {
     "check": lambda client, lab: client.check(lab.nodes, login=login(lab), receiver=True),
     "discovery": lambda client, lab: client.discover(lab.nodes[0], login=login(lab)),
-    "capture": lambda client, lab: client.capture(lab.nodes, login=login(lab), duration=1),
+    "capture": lambda client, lab: client.capture(lab.nodes, Packets(duration=1), login=login(lab)),
     **{
         command: running(command)
         for command in (

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client
-from cucmd.job.asked import Collection, Login
+from cucmd.job.asked import Collection, Login, Packets
 from cucmd.protocol.jobs import Job
 from rig.daemon import Daemon
 from rig.jobs import statuses
@@ -203,7 +203,7 @@ def test_a_capture_of_records_that_cost_more_than_packets(
     node = make_node(1, command=f"env PATH={tmp_path}/bin:/usr/bin:/bin {SCRIPT}")
     with daemon.client() as client:
         login = Login(node.username, node.password)
-        job = client.capture([node.address], login=login, duration=60, count=1000)
+        job = client.capture([node.address], Packets(duration=60, count=1000), login=login)
         with another_client(daemon, job):
             job = client.wait(job.job_id, timeout=120)
         assert statuses(job) == ["succeeded"], job.nodes[0].error

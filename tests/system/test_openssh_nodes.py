@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,8 @@ def test_a_node_that_wraps_at_the_width_of_its_terminal(
     folder = one.root.joinpath("log", *("trace" * 30 for _ in range(3)))
     folder.mkdir(parents=True)
     (folder / "messages").write_text("a line\n" * 1000)
+    within = datetime(2026, 1, 2, 12, tzinfo=UTC).timestamp()
+    os.utime(folder / "messages", (within, within))
     path, match = str(folder.relative_to(one.root)), f"(y/n):|{'x' * 500}"
     with daemon.client() as client:
         window = Collection(

@@ -54,7 +54,7 @@ def test_a_command_loads_only_msgspec_and_the_standard_library(canned, job, summ
     assert foreign - sys.stdlib_module_names == {"cucmctl", "cucmd", "msgspec"}
     # of the daemon only its vocabulary and its paths
     ours = {name for name in modules if name.partition(".")[0] == "cucmd"}
-    asked = {f"cucmd.job.{name}" for name in (*KINDS_SHOWN, "asked", "kind")}
+    asked = {f"cucmd.job.{name}" for name in (*KINDS_SHOWN, "asked", "duration", "kind")}
     calls = {f"cucmd.protocol.{name}" for name in ("jobs", "cases", "knowledge", "errors")}
     others = {"cucmd", "cucmd.failure", "cucmd.job", "cucmd.paths", "cucmd.protocol"}
     assert ours == asked | calls | others

@@ -76,7 +76,7 @@ def test_every_option_is_a_field_of_the_request(canned, ctl, running):
 def test_options_of_ours_behind_the_dashes_are_words_of_the_command(canned, ctl, running):
     running()
     ctl("run", "a", "--credential", "lab", "--", "show", "--json", "--help")
-    assert asked(canned)["commands"] == ["show --json --help"]
+    assert asked(canned)["commands"] == {"lines": ["show --json --help"]}
 
 
 def test_commands_of_a_file(canned, ctl, running, tmp_path):
@@ -84,7 +84,7 @@ def test_commands_of_a_file(canned, ctl, running, tmp_path):
     (tmp_path / "c").write_text("# what anybody does first\nshow status\n\nutils ntp status # x\n")
     done = ctl("run", "a", "--credential", "lab", "--file", str(tmp_path / "c"))
     assert done.returncode == 0, done.stderr
-    assert asked(canned)["commands"] == [STATUS, "utils ntp status"]
+    assert asked(canned)["commands"] == {"lines": [STATUS, "utils ntp status"]}
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_a_cluster_with_only_a_publisher_is_asked_first(canned, ctl, node, job, 
     assert (done.returncode, done.stdout) == (0, "57f3a977a96c\n"), done.stderr
     assert cluster.methods.index("Start:discovery") < cluster.methods.index("Start")
     (request,) = [asked for method, asked in canned.calls if method == "Start:discovery"]
-    assert (request["publisher"], request["login"]) == (asked, {"credential": "lab"})
+    assert (request["nodes"], request["login"]) == ([asked], {"credential": "lab"})
     names = [word for word in targets if word != "--cluster-of"]
     assert (cluster.start["nodes"], cluster.start["discovered"]) == (names, [asked])
     assert "accept_nodes" not in cluster.start
@@ -126,13 +126,14 @@ def test_no_cluster_is_asked_for_a_command_that_is_none(canned, ctl, node, job):
 
 
 @pytest.mark.parametrize("targets", [["berlin"], ["--cluster-of", "somewhere"]])
-@pytest.mark.parametrize("method", ["Start:capture", "Start:check"])
+@pytest.mark.parametrize("verb", ["capture", "check"])
 def test_a_cluster_is_asked_first_before_packets_are_captured_and_before_a_check(
-    canned, ctl, node, job, targets, method
+    canned, ctl, node, job, targets, verb
 ):
     cluster = Cluster(canned, node, job)
-    canned.on(method, canned.reply({"job": job(kind=method.lower())}))
-    done = ctl(method.lower(), *targets, "--credential", "lab")
+    method = f"Start:{verb}"
+    canned.on(method, canned.reply({"job": job(kind=verb)}))
+    done = ctl(verb, *targets, "--credential", "lab")
     assert done.returncode == 0, done.stderr
     assert cluster.methods.index("Start:discovery") < cluster.methods.index(method)
     (asked,) = [asked for called, asked in canned.calls if called == method]
