@@ -53,14 +53,15 @@ class VerbParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         text = message.removeprefix("argument ")
-        if without_value := _WITHOUT_VALUE.fullmatch(text):
+        if without_value := re.fullmatch(_WITHOUT_VALUE, text):
             text = _missing_value(without_value[1], self.arguments)
         if "arguments are required" in text and self.reminder:
             text += f"; {self.reminder}"
         raise UsageError(f"{text} (see {self.prog} --help)")
 
 
-_WITHOUT_VALUE = re.compile(r"(--[\w-]+): expected (?:at least )?one argument")
+# Patterns are compiled on first use: most commands need none.
+_WITHOUT_VALUE = r"(--[\w-]+): expected (?:at least )?one argument"
 
 
 def _missing_value(option: str, arguments: Sequence[str]) -> str:
@@ -157,16 +158,15 @@ def socket_path(text: str) -> str:
 
 # `host:port`, or an IPv4 or IPv6 address with or without a port. A host name alone may be the name
 # of a folder too.
-_ADDRESS = re.compile(
+_ADDRESS = (
     r"[\w.-]+:\d{1,5}|\d{1,3}(\.\d{1,3}){3}"
-    r"|\[[0-9a-f.]*:[0-9a-f:.]*(%[\w-]+)?\](:\d+)?|[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*(%[\w-]+)?",
-    re.ASCII | re.IGNORECASE,
+    r"|\[[0-9a-f.]*:[0-9a-f:.]*(%[\w-]+)?\](:\d+)?|[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*(%[\w-]+)?"
 )
 
 
 def path_on_node(text: str) -> str:
     """A path. Refuses what looks like a node: `--path` takes all words that follow it."""
-    if _ADDRESS.fullmatch(text):
+    if re.fullmatch(_ADDRESS, text, re.ASCII | re.IGNORECASE):
         raise argparse.ArgumentTypeError(f"{text!r} looks like a node; {NODES_FIRST}")
     return text
 
@@ -229,12 +229,12 @@ def whole_number(text: str) -> int:
     return 0 if text == "0" else count(text)
 
 
-_SIZE = re.compile(r"([0-9]{1,12})([kMGT]?)B?", re.IGNORECASE)
+_SIZE = r"([0-9]{1,12})([kMGT]?)B?"
 
 
 def size_in_bytes(text: str) -> int:
     """`500M`, `10G`: as sizes are shown, in thousands."""
-    if not (found := _SIZE.fullmatch(text)):
+    if not (found := re.fullmatch(_SIZE, text, re.IGNORECASE)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size; expected one such as 500M, 10G")
     power = " kmgt".index(found[2].lower() or " ")
     return int(found[1]) * int(1000**power)

@@ -10,6 +10,7 @@
     export_stream.py  `Export`, the bytes of a job's tar as they come
     wire.py      frames out, replies in, over one Unix socket
     errors.py    an exception for each error on the wire
+    refusals.py  the exception for an error reply, and the fields of errors
     service.py   why the service does not start, if systemd knows
 
 Programs import from `cucmctl` itself, which loads this on first use.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, ProtocolError, refusal
+from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, ProtocolError
 from cucmctl.client.once import Request, ask_once
 from cucmctl.client.wire import Call, Connection, Reply
 from cucmd.paths import socket_to_call
@@ -167,6 +167,8 @@ def full_name(method: str) -> str:
 
 def decoded(reply: Reply, kind: type[R]) -> R:
     if reply.error is not None:
+        from cucmctl.client.refusals import refusal  # noqa: PLC0415  # its rule
+
         raise refusal(reply.error, reply.parameters)
     try:
         return msgspec.json.decode(reply.parameters, type=kind)

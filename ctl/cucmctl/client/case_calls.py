@@ -11,56 +11,48 @@ from typing import TYPE_CHECKING
 from cucmctl.client.calls import Calls, decoded, full_name, texts_or_none
 from cucmctl.client.errors import InvalidRequest
 from cucmctl.client.wire import Call, Connection
-from cucmd.protocol.cases import (
-    CommandOutput,
-    ExportReply,
-    ExportRequest,
-    File,
-    FilesReply,
-    FilesRequest,
-    OutputReply,
-    OutputRequest,
-    TranscriptReply,
-    TranscriptRequest,
-    VerifyReply,
-    VerifyRequest,
-)
+from cucmctl.lean import Later
 
 if TYPE_CHECKING:
     from cucmctl.client.export_stream import Export
     from cucmctl.export.files import OpenExport
+    from cucmd.protocol import cases
+else:
+    cases = Later("cucmd.protocol.cases")
 
 
 class CaseCalls(Calls):
     """A part of `Client`."""
 
-    def files(self, job_id: str, nodes: Sequence[str] | None = None) -> Iterator[File]:
+    def files(self, job_id: str, nodes: Sequence[str] | None = None) -> Iterator[cases.File]:
         """The received files of a job, or of some of its nodes, by node and path.
 
         It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
         """
         chosen = texts_or_none("nodes", nodes)
-        request = FilesRequest(job_id, chosen)
-        for reply in self._replies("Files", request, FilesReply, None):
+        request = cases.FilesRequest(job_id, chosen)
+        for reply in self._replies("Files", request, cases.FilesReply, None):
             yield from reply.files
 
-    def verify(self, job_id: str, nodes: Sequence[str] | None = None) -> Iterator[VerifyReply]:
+    def verify(
+        self, job_id: str, nodes: Sequence[str] | None = None
+    ) -> Iterator[cases.VerifyReply]:
         """Has the daemon compare each complete file with its checksum. Gives how far it is, and
         which files are wrong since the last time. Closing the iterator ends it.
 
         It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`, `JobBusy`.
         """
         chosen = texts_or_none("nodes", nodes)
-        request = VerifyRequest(job_id, chosen)
-        yield from self._replies("Verify", request, VerifyReply, None)
+        request = cases.VerifyRequest(job_id, chosen)
+        yield from self._replies("Verify", request, cases.VerifyReply, None)
 
     def transcript(self, job_id: str, node: str, *, follow: bool = False) -> Iterator[str]:
         """What was said on a node, in pieces. With `follow` until the node has ended.
 
         It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
         """
-        request = TranscriptRequest(job_id, node, follow or None)
-        for reply in self._replies("Transcript", request, TranscriptReply, None):
+        request = cases.TranscriptRequest(job_id, node, follow or None)
+        for reply in self._replies("Transcript", request, cases.TranscriptReply, None):
             yield reply.text
 
     def export(
@@ -75,7 +67,7 @@ class CaseCalls(Calls):
         from cucmctl.client.export_stream import Export  # noqa: PLC0415  # only to export
 
         chosen = texts_or_none("nodes", nodes)
-        request = ExportRequest(job_id, chosen, incomplete or None)
+        request = cases.ExportRequest(job_id, chosen, incomplete or None)
         connection, reply = self._begin_export(request)
         return Export(connection, reply)
 
@@ -100,7 +92,7 @@ class CaseCalls(Calls):
         if not may_open_enough():
             return None
         chosen = texts_or_none("nodes", nodes)
-        request = ExportRequest(job_id, chosen, incomplete or None, True, verify or None)
+        request = cases.ExportRequest(job_id, chosen, incomplete or None, True, verify or None)
         try:
             connection, reply = self._begin_export(request)
         except InvalidRequest as error:
@@ -109,17 +101,19 @@ class CaseCalls(Calls):
             raise
         return OpenExport.begin(connection, reply)
 
-    def _begin_export(self, request: ExportRequest) -> tuple[Connection, ExportReply]:
+    def _begin_export(self, request: cases.ExportRequest) -> tuple[Connection, cases.ExportReply]:
         connection = self._opened(self._deadline())
         try:
             # No deadline: the daemon looks at every file before it answers.
             connection.send(Call(full_name("Export"), request, upgrade=True), self._deadline())
-            return connection, decoded(connection.receive(None), ExportReply)
+            return connection, decoded(connection.receive(None), cases.ExportReply)
         except BaseException:
             connection.close()
             raise
 
-    def output(self, job_id: str, nodes: Sequence[str] | None = None) -> Iterator[CommandOutput]:
+    def output(
+        self, job_id: str, nodes: Sequence[str] | None = None
+    ) -> Iterator[cases.CommandOutput]:
         """What the commands of a job that have ended have printed on its nodes, or on these. Other
         commands of the same node may still run.
 
@@ -127,6 +121,8 @@ class CaseCalls(Calls):
         It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
         """
         chosen = texts_or_none("nodes", nodes)
-        for reply in self._replies("Output", OutputRequest(job_id, chosen), OutputReply, None):
+        for reply in self._replies(
+            "Output", cases.OutputRequest(job_id, chosen), cases.OutputReply, None
+        ):
             if reply.output is not None:
                 yield reply.output

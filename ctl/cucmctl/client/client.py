@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -15,6 +16,7 @@ from cucmctl.client.calls import dict_or_none, texts, texts_or_none
 from cucmctl.client.case_calls import CaseCalls
 from cucmctl.client.cluster import discover_first
 from cucmctl.client.errors import ProtocolError
+from cucmctl.lean import Later
 from cucmd.job.asked import (
     Asked,
     Checks,
@@ -26,12 +28,6 @@ from cucmd.job.asked import (
     Login,
     Packets,
     Timeouts,
-)
-from cucmd.protocol.cases import (
-    DeleteReply,
-    DeleteRequest,
-    PruneReply,
-    PruneRequest,
 )
 from cucmd.protocol.jobs import (
     CancelReply,
@@ -51,23 +47,11 @@ from cucmd.protocol.jobs import (
     WatchRequest,
     start_request,
 )
-from cucmd.protocol.knowledge import (
-    AddHostKeyRequest,
-    Cluster,
-    ClustersReply,
-    ClustersRequest,
-    Credential,
-    CredentialsReply,
-    ForgetHostKeyReply,
-    ForgetHostKeyRequest,
-    HostKey,
-    HostKeysReply,
-    ListHostKeysReply,
-    Profile,
-    ProfilesReply,
-    ProfilesRequest,
-    ReloadReply,
-)
+
+if TYPE_CHECKING:
+    from cucmd.protocol import cases, knowledge
+else:
+    cases, knowledge = Later("cucmd.protocol.cases"), Later("cucmd.protocol.knowledge")
 
 
 class Client(CaseCalls):
@@ -258,14 +242,14 @@ class Client(CaseCalls):
         """
         return self.call("Label", LabelRequest(job_id, dict(labels)), JobReply).job
 
-    def delete(self, job_id: str, *, files_only: bool = False) -> DeleteReply:
+    def delete(self, job_id: str, *, files_only: bool = False) -> cases.DeleteReply:
         """Deletes a closed job with everything that it collected; with `files_only` its record
         stays. Returns once that is done, however long it takes. The reply has the job as it was.
 
         Raises `JobNotFound`, `JobBusy`, `StorageFailed`.
         """
-        request = DeleteRequest(job_id, files_only or None)
-        return self._call("Delete", request, DeleteReply, None)
+        request = cases.DeleteRequest(job_id, files_only or None)
+        return self._call("Delete", request, cases.DeleteReply, None)
 
     def prune(
         self,
@@ -275,7 +259,7 @@ class Client(CaseCalls):
         larger_than: int | None = None,
         labels: Mapping[str, str] | None = None,
         dry_run: bool = False,
-    ) -> PruneReply:
+    ) -> cases.PruneReply:
         """Deletes closed jobs of which all that is given is true, but none with the label `keep`.
 
         They ended longer ago than `older_than` ("30d"); `keep` newer ones with these labels stay;
@@ -284,8 +268,8 @@ class Client(CaseCalls):
         Raises `InvalidRequest`.
         """
         chosen = dict_or_none(labels)
-        request = PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
-        return self._call("Prune", request, PruneReply, None)
+        request = cases.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
+        return self._call("Prune", request, cases.PruneReply, None)
 
     def watch(
         self,
@@ -335,52 +319,54 @@ class Client(CaseCalls):
             raise ProtocolError(f"the watch of job {job_id} ended before the job did")
         return job
 
-    def clusters(self, name: str | None = None) -> tuple[Cluster, ...]:
+    def clusters(self, name: str | None = None) -> tuple[knowledge.Cluster, ...]:
         """The clusters that the daemon knows, by the configuration or by a discovery.
 
         With a `name`, of a cluster or of a node, those that it fits, with their nodes.
         """
-        found: list[Cluster] = []
+        found: list[knowledge.Cluster] = []
         after: str | None = None
         while True:
-            reply = self.call("Clusters", ClustersRequest(name, after), ClustersReply)
+            reply = self.call(
+                "Clusters", knowledge.ClustersRequest(name, after), knowledge.ClustersReply
+            )
             found += reply.clusters
             after = reply.next
             if after is None:
                 return tuple(found)
 
-    def profiles(self, name: str | None = None) -> tuple[Profile, ...]:
+    def profiles(self, name: str | None = None) -> tuple[knowledge.Profile, ...]:
         """The profiles, or the one of that name. Raises `ProfileNotFound`."""
-        request = ProfilesRequest(name)
-        return self.call("Profiles", request, ProfilesReply).profiles
+        request = knowledge.ProfilesRequest(name)
+        return self.call("Profiles", request, knowledge.ProfilesReply).profiles
 
-    def credentials(self) -> tuple[Credential, ...]:
+    def credentials(self) -> tuple[knowledge.Credential, ...]:
         """The names of the logins that the daemon was given. For operators."""
-        return self.call("Credentials", {}, CredentialsReply).credentials
+        return self.call("Credentials", {}, knowledge.CredentialsReply).credentials
 
-    def host_keys(self) -> tuple[HostKey, ...]:
+    def host_keys(self) -> tuple[knowledge.HostKey, ...]:
         """The host keys of nodes that the daemon knows."""
-        return self.call("ListHostKeys", {}, ListHostKeysReply).host_keys
+        return self.call("ListHostKeys", {}, knowledge.ListHostKeysReply).host_keys
 
-    def add_host_key(self, node: str, key: str | None = None) -> tuple[HostKey, ...]:
+    def add_host_key(self, node: str, key: str | None = None) -> tuple[knowledge.HostKey, ...]:
         """Adds a host key of `node`, as `ssh-rsa AAAA...`; without `key`, those that it shows now.
 
         Returns all known keys of the node. Raises `InvalidRequest`, `ScanFailed`.
         """
-        request = AddHostKeyRequest(node, key)
-        return self.call("AddHostKey", request, HostKeysReply).host_keys
+        request = knowledge.AddHostKeyRequest(node, key)
+        return self.call("AddHostKey", request, knowledge.HostKeysReply).host_keys
 
-    def forget_host_key(self, node: str) -> ForgetHostKeyReply:
+    def forget_host_key(self, node: str) -> knowledge.ForgetHostKeyReply:
         """Removes the host keys of `node`. The reply says how many there were."""
-        request = ForgetHostKeyRequest(node)
-        return self.call("ForgetHostKey", request, ForgetHostKeyReply)
+        request = knowledge.ForgetHostKeyRequest(node)
+        return self.call("ForgetHostKey", request, knowledge.ForgetHostKeyReply)
 
-    def reload(self) -> ReloadReply:
+    def reload(self) -> knowledge.ReloadReply:
         """Has the daemon read its configuration and the known host keys again.
 
         The reply names the changed settings that only a restart applies. Raises `ReloadFailed`.
         """
-        return self.call("Reload", {}, ReloadReply)
+        return self.call("Reload", {}, knowledge.ReloadReply)
 
 
 def _one_of(work: Asked | Collection | None, collection: Collection | None) -> Asked:

@@ -1,19 +1,20 @@
 """The errors of a call: one exception class for each error of the socket's interface.
 
-The one rule: an exception has the fields of the error, as the struct of its name in
-`cucmd.protocol.error_structs`. Its text is one line that says what to do.
+An exception has the fields of the error, as the struct of its name in `cucmd.protocol.errors`. Its
+text is one line that says what to do.
+
+The one rule: these are classes alone. The structs are made when an error has come; see `refusals`.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from cucmd.protocol import errors as wire_errors
-from cucmd.protocol.jobs import INTERFACE, Job
+if TYPE_CHECKING:
+    from cucmd.protocol import errors as wire_errors
+    from cucmd.protocol.jobs import Job
 
 # Characters of a job's id that may stand for it; the daemon wants as many.
 SHORTEST_PREFIX = 4
@@ -65,7 +66,6 @@ class Refused(ClientError):
     Raised itself only for an error that has no class here.
     """
 
-    struct: ClassVar[type[msgspec.Struct]]
     parameters: Any
 
     def __init__(self, name: str, parameters: object) -> None:
@@ -78,7 +78,6 @@ class Refused(ClientError):
 
 
 class JobNotFound(Refused):
-    struct = wire_errors.JobNotFound
     parameters: wire_errors.JobNotFound
 
     def __str__(self) -> str:
@@ -92,7 +91,6 @@ class JobNotFound(Refused):
 class JobBusy(Refused):
     """The job still runs, or another call reads or changes it."""
 
-    struct = wire_errors.JobBusy
     parameters: wire_errors.JobBusy
 
     def __str__(self) -> str:
@@ -100,7 +98,6 @@ class JobBusy(Refused):
 
 
 class NodeNotFound(Refused):
-    struct = wire_errors.NodeNotFound
     parameters: wire_errors.NodeNotFound
 
     def __str__(self) -> str:
@@ -112,7 +109,6 @@ class NodeNotFound(Refused):
 class ProfileNotFound(Refused):
     """`hint`: what may have been meant, as the end of the message."""
 
-    struct = wire_errors.ProfileNotFound
     parameters: wire_errors.ProfileNotFound
     hint = ""
 
@@ -124,7 +120,6 @@ class CredentialNotFound(Refused):
     """`hint`: what may have been meant, as the end of the message."""
 
     hint = ""
-    struct = wire_errors.CredentialNotFound
     parameters: wire_errors.CredentialNotFound
 
     def __str__(self) -> str:
@@ -138,7 +133,6 @@ class CredentialNotFound(Refused):
 class InvalidRequest(Refused):
     """A field of the request is wrong: `parameter` is its path, `reason` says what is expected."""
 
-    struct = wire_errors.InvalidRequest
     parameters: wire_errors.InvalidRequest
 
     def __str__(self) -> str:
@@ -146,7 +140,6 @@ class InvalidRequest(Refused):
 
 
 class LimitReached(Refused):
-    struct = wire_errors.LimitReached
     parameters: wire_errors.LimitReached
 
     def __str__(self) -> str:
@@ -155,7 +148,6 @@ class LimitReached(Refused):
 
 
 class ShuttingDown(Refused):
-    struct = wire_errors.ShuttingDown
     parameters: wire_errors.ShuttingDown
 
     def __str__(self) -> str:
@@ -168,7 +160,6 @@ class StorageFailed(Refused):
     A cancel has happened in spite of it. It is stored once the disk has space.
     """
 
-    struct = wire_errors.StorageFailed
     parameters: wire_errors.StorageFailed
 
     def __str__(self) -> str:
@@ -178,7 +169,6 @@ class StorageFailed(Refused):
 class ScanFailed(Refused):
     """A node could not be asked for its host keys."""
 
-    struct = wire_errors.ScanFailed
     parameters: wire_errors.ScanFailed
 
     def __str__(self) -> str:
@@ -188,7 +178,6 @@ class ScanFailed(Refused):
 class ReloadFailed(Refused):
     """The daemon cannot use the files that it was to read again. It goes on with the old ones."""
 
-    struct = wire_errors.ReloadFailed
     parameters: wire_errors.ReloadFailed
 
     def __str__(self) -> str:
@@ -198,40 +187,21 @@ class ReloadFailed(Refused):
 class InternalError(Refused):
     """A defect of the daemon; the call may have had an effect."""
 
-    struct = wire_errors.InternalError
     parameters: wire_errors.InternalError
 
     def __str__(self) -> str:
         return "a defect of the daemon; its log has the details"
 
 
-class _Method(msgspec.Struct, frozen=True):
-    method: str = ""
-
-
 class MethodNotFound(Refused):
     """The daemon is older than this client."""
-
-    struct = _Method
-    parameters: _Method
 
     def __str__(self) -> str:
         return f"the daemon knows no {self.parameters.method}; is it older than cucmctl?"
 
 
-class _Parameter(msgspec.Struct, frozen=True):
-    parameter: str = ""
-
-
-class _Nothing(msgspec.Struct, frozen=True):
-    pass
-
-
 class InvalidParameter(Refused):
     """The error of the Varlink protocol itself for a wrong field. It has no reason."""
-
-    struct = _Parameter
-    parameters: _Parameter
 
     def __str__(self) -> str:
         return f"the daemon does not take {self.parameters.parameter!r} as it was sent"
@@ -240,7 +210,6 @@ class InvalidParameter(Refused):
 class NotPermitted(Refused):
     """This user may not do that, or may not open the socket."""
 
-    struct = _Nothing
     reason = "the daemon does not permit this user to do that; see the groups under [access]"
 
     def __str__(self) -> str:
@@ -251,7 +220,7 @@ class SocketNotPermitted(NotPermitted):
     """The kernel refused to open the socket."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"{VARLINK}.PermissionDenied", _Nothing())
+        super().__init__(f"{VARLINK}.PermissionDenied", None)
         self.reason = f"this user may not use the socket {path}{_who_has_access(path)}"
 
 
@@ -268,57 +237,3 @@ def _who_has_access(path: str) -> str:
         return f"; is it in the group {grp.getgrgid(status.st_gid).gr_name!r}?"
     except (OSError, KeyError):  # the folder cannot be read, or the group has no name
         return ""
-
-
-_BY_NAME: dict[str, type[Refused]] = {
-    **{
-        f"{INTERFACE}.{error.__name__}": error
-        for error in (
-            JobNotFound,
-            JobBusy,
-            NodeNotFound,
-            ProfileNotFound,
-            CredentialNotFound,
-            InvalidRequest,
-            LimitReached,
-            ShuttingDown,
-            ReloadFailed,
-            ScanFailed,
-            StorageFailed,
-            InternalError,
-        )
-    },
-    f"{VARLINK}.InvalidParameter": InvalidParameter,
-    f"{VARLINK}.MethodNotFound": MethodNotFound,
-    f"{VARLINK}.PermissionDenied": NotPermitted,
-}
-
-
-def too_long(length: int, most: int) -> InvalidRequest:
-    """The error for a request that is too long, which the daemon would not read to its end."""
-    return _invalid("the request", f"it has {length} bytes; expected at most {most}")
-
-
-def not_utf8(parameter: str) -> InvalidRequest:
-    """The error for a text with surrogates, as Python makes of file names that are not UTF-8.
-
-    The text is not shown: it may be a password.
-    """
-    return _invalid(parameter, "it is not UTF-8")
-
-
-def _invalid(parameter: str, reason: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"{INTERFACE}.InvalidRequest", wire_errors.InvalidRequest(parameter, reason)
-    )
-
-
-def refusal(name: str, parameters: msgspec.Raw) -> Refused:
-    """The exception for an error reply. `Refused` itself for a name that is not known here."""
-    known = _BY_NAME.get(name)
-    if known is not None:
-        try:
-            return known(name, msgspec.json.decode(parameters, type=known.struct))
-        except msgspec.MsgspecError:
-            pass  # the fields of another version: the error is raised with what came
-    return Refused(name, msgspec.json.decode(parameters))

@@ -5,10 +5,10 @@ The one rule: it knows nothing of jobs, and leaves no descriptor open when a con
 
 from __future__ import annotations
 
-import socket
+# The C module that `socket` is made of: making enums of 600 constants takes longer than a call.
+import _socket as socket
 import struct
 import time
-from contextlib import suppress
 
 import msgspec
 
@@ -17,8 +17,6 @@ from cucmctl.client.errors import (
     DaemonUnavailable,
     ProtocolError,
     SocketNotPermitted,
-    not_utf8,
-    too_long,
 )
 
 # Bytes. A reply with a job of some hundred nodes has about 200 KB.
@@ -80,6 +78,8 @@ class Connection:
     def send(self, call: Call, deadline: float | None) -> None:
         frame = _framed(call)
         if len(frame) > LONGEST_REQUEST:
+            from cucmctl.client.refusals import too_long  # noqa: PLC0415  # its rule
+
             raise too_long(len(frame), LONGEST_REQUEST)
         try:
             self._expire_at(deadline)
@@ -94,8 +94,10 @@ class Connection:
     def send_byte(self, byte: bytes, deadline: float) -> None:
         """Within an upgrade. If the daemon has gone, the next one who receives is told."""
         self._expire_at(deadline)
-        with suppress(BrokenPipeError, ConnectionResetError):
+        try:
             self._socket.send(byte)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
 
     def receive(self, deadline: float | None) -> Reply:
         """The next reply. `deadline` is on the clock of `time.monotonic`."""
@@ -143,8 +145,13 @@ class Connection:
     def _receive(self, size: int) -> bytes:
         if self.descriptors is None:
             return self._socket.recv(size)
-        data, came, _, _ = socket.recv_fds(
-            self._socket, size, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+        from socket import recv_fds  # noqa: PLC0415  # only to export
+
+        data, came, _, _ = recv_fds(
+            self._socket,  # type: ignore[arg-type]  # it calls `recvmsg`, which this has too
+            size,
+            MOST_DESCRIPTORS,
+            socket.MSG_CMSG_CLOEXEC,
         )
         self.descriptors += came
         return data
@@ -170,6 +177,8 @@ def _framed(call: Call) -> bytes:
         given = _without_none(msgspec.to_builtins(call.parameters))
         return _encoder.encode(Call(call.method, given, call.more, call.upgrade)) + b"\0"
     except UnicodeEncodeError:  # its text may have a password in it
+        from cucmctl.client.refusals import not_utf8  # noqa: PLC0415  # its rule
+
         raise not_utf8(_path_of_invalid_text(msgspec.to_builtins(call.parameters))) from None
 
 

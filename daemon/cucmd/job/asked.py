@@ -15,8 +15,6 @@ These structs travel on the socket as they are, and every caller of the client u
 docs and the comments of their fields are those of the interface (protocol/text.py).
 """
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 from msgspec import Struct

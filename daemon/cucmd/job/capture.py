@@ -1,14 +1,15 @@
 """PURE. Packets that are captured on all nodes at the same time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from cucmd.failure import Failure
 from cucmd.job.kind import Kind, Result, utc
+
+if TYPE_CHECKING:
+    from cucmd.failure import Failure
 
 # Stored in the message of a failure by versions that did not add it when it is shown.
 _NAMED_BEFORE = "; the capture may still run there"
@@ -60,7 +61,7 @@ class Captured(Result, frozen=True):
         text += f", from {utc(self.started_at)} to {utc(self.ended_at)}"
         yield f"{text}; the capture may still run there" if self.running else text
 
-    def abandoned(self) -> Captured:
+    def abandoned(self) -> "Captured":
         """The same, given up: the daemon was stopped while it ran, it is not known when."""
         return msgspec.structs.replace(self, ended_at=self.ended_at or self.started_at)
 
@@ -81,7 +82,7 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
         """The name for a node. One that is tried again may have the file of an attempt before."""
         return self.name if first_attempt <= 1 else f"{self.name}_{first_attempt}"
 
-    def explained(self, why: Failure, may_run: tuple[str, ...]) -> Failure:
+    def explained(self, why: "Failure", may_run: tuple[str, ...]) -> "Failure":
         """With what a person can do if captures may still run there."""
         if not may_run:
             return why

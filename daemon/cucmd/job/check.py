@@ -4,8 +4,6 @@ The one rule: what was not reached is None. A step that was tried and failed is 
 that says so; why it failed is the failure of the node.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import msgspec
@@ -40,7 +38,7 @@ class Checked(Result, frozen=True):
     logging_free: int | None = None
     receiver: str | None = None
 
-    def after(self, before: Result | None) -> Checked:
+    def after(self, before: Result | None) -> "Checked":
         """The same, where `before` was seen earlier in the same job: a key that the job has made
         known itself still was new. It is kept from the first step of an attempt on, which may be
         cut off by a stop of the daemon.

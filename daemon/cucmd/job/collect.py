@@ -1,7 +1,5 @@
 """PURE. Files that are collected, or how much they would be."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal

@@ -1,7 +1,5 @@
 """PURE. Which nodes a cluster has, as one of them says."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import msgspec

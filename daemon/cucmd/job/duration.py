@@ -21,8 +21,9 @@ LENGTHS = {
     "w": timedelta(weeks=1),
     "mo": timedelta(days=31),  # the longest: it must cover any month
 }
-_DURATION = re.compile(r"(?:[0-9]{1,6}(?:mo|[smhdw]))+")
-_PART = re.compile(r"([0-9]{1,6})(mo|[smhdw])")
+# Compiled on first use: the client needs neither.
+_DURATION = r"(?:[0-9]{1,6}(?:mo|[smhdw]))+"
+_PART = r"([0-9]{1,6})(mo|[smhdw])"
 _LONGEST = timedelta(days=3660)  # ten years: older than any log, and dates stay in range
 
 # The files are written to all the time.
@@ -35,7 +36,7 @@ _LONGER = ("6h", "1d", "1w")
 
 def parts_of(text: str) -> Iterator[tuple[int, str]]:
     """(number, unit) of each part of a duration: of "1h30m" (1, "h") and (30, "m")."""
-    for number, unit in _PART.findall(text):
+    for number, unit in re.findall(_PART, text):
         yield int(number), unit
 
 
@@ -44,7 +45,7 @@ def parse_last(text: str) -> timedelta:
 
     Raises ValueError that says which form is expected.
     """
-    if not _DURATION.fullmatch(text):
+    if not re.fullmatch(_DURATION, text):
         raise ValueError('expected a duration such as "30m", "2h", "3d" or "1w"')
     total = sum((number * LENGTHS[unit] for number, unit in parts_of(text)), timedelta())
     if not timedelta() < total <= _LONGEST:

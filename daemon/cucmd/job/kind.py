@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from cucmd.failure import Failure
+if TYPE_CHECKING:
+    from cucmd.failure import Failure  # whose codes the client does not need
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -7,5 +7,6 @@
 
 `io.cucmd.Jobs.varlink` is made from these structs and their docs (api/text.py), and what a job is
 asked and gives is declared in `job/`. They import msgspec and `job/` alone: the client loads
-nothing else.
+nothing else. What every `cucmctl` decodes, `jobs.py` and the structs of `job/` in it, does without
+`from __future__ import annotations`: msgspec compiles each annotation that is a text.
 """

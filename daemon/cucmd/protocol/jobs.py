@@ -8,8 +8,6 @@ No struct forbids fields that it does not know: a client reads past those of a l
 request the daemon refuses them (`varlink/requests.py`).
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Literal
 

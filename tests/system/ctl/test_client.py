@@ -1,5 +1,6 @@
 """`Client`, for programs: what it sends, what it gives, what it raises."""
 
+import _socket
 import _thread
 import signal
 import socket
@@ -218,8 +219,9 @@ def test_a_socket_that_the_kernel_refuses_is_not_permitted(monkeypatch, mode, gr
     """The group that is asked for is the socket's own, only one that may connect, and never
     that of root, which somebody would join."""
 
-    def refuse(self, address):
-        raise PermissionError(13, "Permission denied")
+    class Refused(_socket.socket):
+        def connect(self, address):
+            raise PermissionError(13, "Permission denied")
 
     def look(path):
         if mode is None:
@@ -227,7 +229,7 @@ def test_a_socket_that_the_kernel_refuses_is_not_permitted(monkeypatch, mode, gr
         return SimpleNamespace(st_mode=stat.S_IFSOCK | mode, st_gid=group)
 
     names = {0: "root", 4242: "phones"}
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr("_socket.socket", Refused)
     monkeypatch.setattr("grp.getgrgid", lambda gid: SimpleNamespace(gr_name=names[gid]))
     monkeypatch.setattr("cucmctl.client.errors.os", SimpleNamespace(stat=look))
     with pytest.raises(cucmctl.NotPermitted) as raised:

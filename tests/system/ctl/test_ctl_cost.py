@@ -27,6 +27,19 @@ def loaded(program: str, *arguments: str) -> list[str]:
 
 # What a status can show of a node.
 KINDS_SHOWN = ("capture", "check", "collect", "discover")
+# What is loaded of the daemon for every command: its vocabulary and its paths.
+VOCABULARY = {
+    *("cucmd", "cucmd.job", "cucmd.paths", "cucmd.protocol", "cucmd.protocol.jobs"),
+    *("cucmd.job.duration", *(f"cucmd.job.{name}" for name in (*KINDS_SHOWN, "asked", "kind"))),
+}
+# Structs of all of that; one more costs each command about 20 us.
+MOST_STRUCTS = 60
+# Of the standard library, and of msgspec: slow to load, and not needed.
+UNNEEDED = (
+    *("_decimal", "ast", "gettext", "inspect", "locale", "platform", "selectors"),
+    *("shutil", "socket", "textwrap", "tokenize", "typing_extensions", "uuid", "zoneinfo"),
+    *("msgspec.inspect", "msgspec.msgpack", "msgspec.toml", "msgspec.yaml"),
+)
 
 
 def heavy(modules: list[str]) -> list[str]:
@@ -42,22 +55,92 @@ def test_importing_the_package_does_not_even_load_msgspec():
     assert "msgspec" not in loaded("import cucmctl")
 
 
-@pytest.mark.parametrize("arguments", ["status", "status 3f2a", "list --json", "watch 3f2a"])
-def test_a_command_loads_only_msgspec_and_the_standard_library(canned, job, summary, arguments):
+RUN = "import sys; before = set(sys.modules); from cucmctl.main import main; main()"
+COMMANDS = ("status", "status 3f2a", "list", "list --json", "cancel 3f2a", "watch 3f2a")
+
+
+@pytest.fixture
+def answering(canned, job, summary):
     canned.on("List", canned.reply({"jobs": [summary()]}))
     canned.on("Status", canned.reply({"job": job()}))
+    canned.on(
+        "Cancel",
+        canned.reply({"job_id": "3f2a", "status": "running", "cancelled": True, "message": "yes"}),
+    )
     canned.watch(job())
-    run = "import sys; before = set(sys.modules); from cucmctl.main import main; main()"
-    modules = loaded(run, "--socket", str(canned.path), *arguments.split())
+    return str(canned.path)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_a_command_loads_only_msgspec_and_the_standard_library(answering, arguments):
+    modules = loaded(RUN, "--socket", answering, *arguments.split())
     assert heavy(modules) == []
     foreign = {name.partition(".")[0] for name in modules} - set(loaded("pass"))
     assert foreign - sys.stdlib_module_names == {"cucmctl", "cucmd", "msgspec"}
-    # of the daemon only its vocabulary and its paths
-    ours = {name for name in modules if name.partition(".")[0] == "cucmd"}
-    asked = {f"cucmd.job.{name}" for name in (*KINDS_SHOWN, "asked", "duration", "kind")}
-    calls = {f"cucmd.protocol.{name}" for name in ("jobs", "cases", "knowledge", "errors")}
-    others = {"cucmd", "cucmd.failure", "cucmd.job", "cucmd.paths", "cucmd.protocol"}
-    assert ours == asked | calls | others
+    assert {name for name in modules if name.partition(".")[0] == "cucmd"} == VOCABULARY
+
+
+@pytest.mark.parametrize("arguments", COMMANDS[:-1])
+def test_a_short_command_loads_nothing_that_is_slow_and_not_needed(answering, arguments):
+    modules = loaded(RUN, "--socket", answering, *arguments.split())
+    # A bare Python has some of them where site-packages has `.pth` files.
+    assert set(UNNEEDED) & (set(modules) - set(loaded("pass"))) == set()
+
+
+@pytest.mark.parametrize("arguments", COMMANDS[:-1])
+def test_a_short_command_makes_few_structs(answering, arguments):
+    count = (
+        "; import gc, msgspec"
+        "; print(sum(type(o) is msgspec.StructMeta for o in gc.get_objects()), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", RUN + count, "--socket", answering, *arguments.split()],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stderr.splitlines()[-1]) <= MOST_STRUCTS
+
+
+def test_what_stood_in_for_modules_has_gone_and_they_work_later(answering):
+    later = (
+        "; import decimal, gettext, msgspec, msgspec.msgpack, textwrap, typing_extensions, uuid"
+        "; assert uuid.uuid4() and decimal.Decimal(1) and gettext.gettext and textwrap.dedent"
+        "; assert msgspec.json.schema(int) and msgspec.inspect.type_info(int)"
+        "; assert msgspec.msgpack.decode(msgspec.msgpack.encode(1)) == 1"
+    )
+    loaded(RUN + later, "--socket", answering, "status")
+
+
+def test_if_a_package_does_not_import_in_a_quick_way_it_does_as_usual():
+    program = (
+        "from cucmctl import lean; lean._TYPES['decimal'].clear(); lean.load_msgspec()"
+        "; import msgspec; msgspec.json.encode(1)"
+    )
+    assert "_decimal" in loaded(program)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output", "code"),
+    [
+        (["list", "--json"], "/dev/stdout", 0),
+        (["list", "--json"], "/dev/full", 74),
+        (["--help"], "/dev/stdout", 0),
+        (["list", "--nothing"], "/dev/stdout", 2),
+    ],
+)
+def test_the_script_has_written_its_output_when_it_ends(answering, arguments, output, code):
+    program = "from cucmctl.main import command; command()"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program, "--socket", answering, *arguments],
+            stdout=full if output == "/dev/full" else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == code
+    assert (code == 0) == bool(done.stdout)
+    assert (code == 0) == (not done.stderr)
 
 
 def test_a_start_does_not_load_what_only_a_watch_needs(canned, job):
