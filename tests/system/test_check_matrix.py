@@ -40,6 +40,8 @@ GROUPS = [[number for number in numbers if number != ENDLESS] for numbers in JOB
 # node without echo a prompt is confirmed by 5 s of silence, and a check has six commands.
 OTHERWISE = {
     "no-echo": Row("no-echo", None, after=25.0),
+    # A check gets one file, and lets no node pack it.
+    **{fault: Row(fault, None) for fault in ("archive-cut", "archive-cut@2000")},
     "invalid-path": Row("invalid-path", "no_files_matched", "no file of 1 to"),
     "endless-list": Row("endless-list", "command_timeout", "file list", LISTING),
 }
