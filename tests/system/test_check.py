@@ -38,7 +38,7 @@ SEEN = Checked(
 
 def checked(client: Client, lab: Lab, nodes: list[str] | None = None, **fields: object):
     login = Login(lab.username, lab.password)
-    job = client.check(nodes or lab.nodes, login=login, **with_how(with_how(fields)))
+    job = client.check(nodes or lab.nodes, login=login, **with_how(fields))
     return client.wait(job.job_id, timeout=60)
 
 
@@ -128,7 +128,7 @@ def test_what_comes_of_it_is_read_as_of_any_job(tmp_path: Path, daemon: Daemon) 
         assert done.returncode == 0, done.stderr
         manifest = json.loads((tmp_path / "x" / "manifest.json").read_text())
         assert manifest["job"]["work"] == {"type": "check", "receiver": True}
-        seen = [node["checked"] for node in manifest["job"]["nodes"]]
+        seen = [node["result"] for node in manifest["job"]["nodes"]]
         assert [(one["login"], one["version"]) for one in seen] == [
             (True, SEEN.version),
             (False, None),

@@ -27,7 +27,7 @@ TIED = '[credential.lab]\nclusters = ["berlin"]\n'
 
 
 def on_all(client: Client, name: str, login: Login, **fields: object) -> Job:
-    job = client.start_cluster(name, COLLECTION, login=login, **with_how(with_how(fields)))
+    job = client.start_cluster(name, COLLECTION, login=login, **with_how(fields))
     return client.wait(job.job_id, timeout=60)
 
 

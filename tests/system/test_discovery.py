@@ -52,7 +52,7 @@ def config_for(lab: Lab, folder: Path, more: str = "") -> str:
 
 def discovered(client: Client, lab: Lab, publisher: str = "", **fields: object) -> Job:
     login = Login(lab.username, lab.password)
-    job = client.discover(publisher or lab.nodes[0], login=login, **with_how(with_how(fields)))
+    job = client.discover(publisher or lab.nodes[0], login=login, **with_how(fields))
     return client.wait(job.job_id, timeout=60)
 
 
@@ -91,7 +91,7 @@ def test_what_comes_of_it_is_read_as_of_any_job(tmp_path: Path, daemon: Daemon) 
     assert done.returncode == 0, done.stderr
     manifest = json.loads((tmp_path / "x" / "manifest.json").read_text())
     assert manifest["job"]["work"] == {"type": "discover"}
-    named = manifest["job"]["nodes"][0]["found"]["members"]
+    named = manifest["job"]["nodes"][0]["result"]["members"]
     assert [one["node"] for one in named] == lab.nodes
     assert lab.nodes[2] in (tmp_path / "x" / "summary.txt").read_text()
 

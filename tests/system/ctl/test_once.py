@@ -11,7 +11,7 @@ KEY_UNKNOWN = {"parameter": "start_key", "reason": "is unknown; expected one of 
 
 def start(client, **more):
     any_login, anything = Login(credential="lab"), Collection(paths=("x",))
-    return client.start(["a"], login=any_login, collection=anything, **with_how(with_how(more)))
+    return client.start(["a"], login=any_login, collection=anything, **with_how(more))
 
 
 def retry(client, **more):
