@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tarfile
 import tempfile
 import time
@@ -158,9 +159,17 @@ class TarSink:
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
-        self._written = 0
+        self._moved = 0  # bytes that were written, or are in `_kept`
         self._held = deque[memoryview]()  # what follows
         self._size_held = 0
+        self._kept: IO[bytes] | None = None  # heads of files without content that have to wait
+
+    def __enter__(self) -> TarSink:
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        if self._kept is not None:
+            self._kept.close()
 
     def raw(self, data: bytes) -> None:
         self._held.append(memoryview(data))
@@ -172,20 +181,30 @@ class TarSink:
             read += len(piece)
             self._write_up_to(read - 1)
         if self._size_held > _MOST_HELD:  # of files without content
-            self._write_up_to(read)
+            if self._kept is None:
+                self._kept = tempfile.TemporaryFile()  # noqa: SIM115  closed on exit
+            self._move(self._kept, read)
 
     def close(self) -> None:
-        self._write_up_to(self._written + self._size_held)
+        self._write_up_to(self._moved + self._size_held)
         self._out.flush()
 
     def _write_up_to(self, end: int) -> None:
-        while (size := end - self._written) > 0:
+        if end > self._moved and self._kept is not None:  # what is kept lies before that
+            with self._kept as kept:
+                kept.seek(0)
+                shutil.copyfileobj(kept, self._out, _PIECE)
+            self._kept = None
+        self._move(self._out, end)
+
+    def _move(self, to: IO[bytes], end: int) -> None:
+        while (size := end - self._moved) > 0:
             piece = self._held.popleft()
             if len(piece) > size:
                 self._held.appendleft(piece[size:])
                 piece = piece[:size]
-            self._out.write(piece)
-            self._written += len(piece)
+            to.write(piece)
+            self._moved += len(piece)
             self._size_held -= len(piece)
 
 

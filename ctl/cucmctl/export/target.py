@@ -56,7 +56,8 @@ def target(path: Path | None, form: Format, *, force: bool) -> Iterator[Sink]:
 @contextmanager
 def _sink(out: IO[bytes], form: Format) -> Iterator[Sink]:
     if form != "zip":
-        yield TarSink(out)
+        with TarSink(out) as tar:
+            yield tar
         return
     sink = ZipSink(out)
     try:
