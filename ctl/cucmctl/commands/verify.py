@@ -41,7 +41,9 @@ def _verify(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             printer.note(f"interrupted after {render.counting(last.files, 'file')}")
             return exits.INTERRUPTED
-    said = f"{render.counting(wrong, 'file')} of them differ" if wrong else "all as received"
+    said = "all as received"
+    if wrong:
+        said = f"{render.counting(wrong, 'file')} of them not as received"
     printer.note(f"{render.counting(last.files, 'file')}, {render.size(last.bytes)}: {said}")
     return exits.FAILED if wrong else exits.DONE
 

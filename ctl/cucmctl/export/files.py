@@ -35,6 +35,8 @@ from cucmd.protocol.cases import ExportedFile, ExportedFiles, ExportReply, Verif
 
 # What a client says: that it asks for the next batch, and that it is still at work.
 _ASK, _AT_WORK = b"\1", b"\0"
+# Seconds between two replies of a verification that finds nothing wrong.
+_TELL_EVERY = 1.0
 # Seconds between two words of a client that is at work; the daemon waits for 60.
 _SAY_EVERY = 15.0
 # Descriptors without which it is not tried: two batches, a group for each thread and two more, and
@@ -198,14 +200,18 @@ def pack(export: OpenExport, sink: Sink, tell: Callable[[], None] = lambda: None
 def verified(export: OpenExport) -> Generator[VerifyReply, None, None]:
     """As `Client.verify`, of an export that was begun to `verify`; with low priority."""
     count = size = 0
+    told = time.monotonic()
     with closing(_hashed(export, keep=False)) as files:
         for file, pieces in files:
             export.at_work()
             wrong = "".join(end or "" for _, end in pieces)
             count, size = count + 1, size + file.size
+            found: tuple[WrongFile, ...] = ()
             if wrong:
-                found = WrongFile(file.node or "", file.name.partition("/")[2], wrong)
-                yield VerifyReply(count, size, (found,))
+                found = (WrongFile(file.node or "", file.name.partition("/")[2], wrong),)
+            if found or time.monotonic() - told > _TELL_EVERY:
+                told = time.monotonic()
+                yield VerifyReply(count, size, found)
     yield VerifyReply(count, size, ())
 
 
