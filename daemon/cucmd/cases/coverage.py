@@ -32,7 +32,16 @@ from typing import TypeAlias, TypeVar
 import trio
 from msgspec.structs import replace
 
-from cucmd.cases.covered import Clock, PathFound, Paths, Window, describe, gaps_of, trace_name
+from cucmd.cases.covered import (
+    MOST_GAPS,
+    Clock,
+    PathFound,
+    Paths,
+    Window,
+    describe,
+    gaps_of,
+    trace_name,
+)
 from cucmd.cases.files import counts, is_gone, is_output, name_of, pages_of_node
 from cucmd.cases.read_traces import Budget, Files, Found, Pace, last_stamp, look
 from cucmd.failure import Code
@@ -277,7 +286,7 @@ class _NodeReading:
         said = describe(self.files.all(), window, clock, self.unread, gaps)
         if self._budget.spent:
             said = f"{said}; {_TOO_MUCH}" if said else f"unknown: {_TOO_MUCH}"
-        return Covered(said, gaps)
+        return Covered(said, gaps[:MOST_GAPS])
 
     def _by_path(self) -> Iterator[PathFound]:
         traces = self.files.traces

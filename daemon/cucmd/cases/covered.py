@@ -123,7 +123,7 @@ class PathFound(msgspec.Struct, frozen=True):
 
 
 def gaps_of(paths: Iterable[PathFound], window: Window, clock: Clock) -> tuple[Gap, ...]:
-    """What is not there for certain, in the order of the paths; the first `MOST_GAPS`."""
+    """What is not there for certain, in the order of the paths."""
     found: list[Gap] = []
     for one in paths:
         if one.traces is None:
@@ -134,7 +134,7 @@ def gaps_of(paths: Iterable[PathFound], window: Window, clock: Clock) -> tuple[G
             found.append(Gap(one.path, "begin"))
         if any(judged.ends for judged in known):
             found.append(Gap(one.path, "end", one.longer))
-    return tuple(found[:MOST_GAPS])
+    return tuple(found)
 
 
 def trace_name(path: str) -> str:

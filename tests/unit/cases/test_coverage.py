@@ -18,6 +18,7 @@ import trio
 
 from cucmd.cases import coverage, read_traces
 from cucmd.cases.coverage import Coverage, add_coverage, has_coverage
+from cucmd.cases.covered import MOST_GAPS
 from cucmd.failure import Code, failure
 from cucmd.job.collect import Collect, Covered, Gap
 from cucmd.job.job import Job
@@ -151,6 +152,15 @@ async def test_of_a_node_that_was_asked_up_to_the_present_no_longer_time_is_said
         await cases.file(f"pub/{SDL}/a1.log", log4j("12:00", "14:51"))
         await cases.looked_at()
         assert (await cases.load()).nodes[0].gaps == (Gap(SDL, "end"), Gap(MESSAGES, "all"))
+
+
+async def test_gaps_are_of_limited_number(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cases:
+        paths = tuple(f"path{number}" for number in range(MOST_GAPS + 5))
+        await cases.job(succeeded("pub"), paths=paths)
+        said = (await cases.looked_at())["pub"]
+        assert said == f"nothing came of path0, path1, path2 and {MOST_GAPS + 2} more"
+        assert len((await cases.load()).nodes[0].gaps) == MOST_GAPS
 
 
 async def test_a_file_of_no_known_path_may_be_of_any(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.cases.covered import (
-    MOST_GAPS,
     Clock,
     PathFound,
     Paths,
@@ -166,11 +165,6 @@ def test_gaps_are_told_path_by_path() -> None:
         Gap("syslog/m*", "all", "6h"),
         Gap("audit", "all"),
     )
-
-
-def test_gaps_are_of_limited_number() -> None:
-    found = [PathFound(f"path{number}", None) for number in range(100)]
-    assert len(gaps_of(found, WINDOW, BERLIN)) == MOST_GAPS
 
 
 def test_paths_of_which_nothing_came_and_what_would_bring_it_are_said() -> None:
