@@ -60,7 +60,8 @@ def methods_and_types(interface: Interface) -> Members:
         found["method", method.name] = [spelled(method.request), spelled(method.reply)]
         batches = [method.batch] if method.batch else []
         for struct in (*batches, *_within((method.request, method.reply, *batches))):
-            found["type", struct.__name__] = [spelled(struct)]
+            if struct.__struct_fields__:
+                found["type", struct.__name__] = [spelled(struct)]
     return found
 
 
@@ -82,7 +83,7 @@ def _kind_itself(kind: Any) -> str:
     if kind in _PLAIN:
         return _PLAIN[kind]
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return kind.__name__
+        return kind.__name__ if kind.__struct_fields__ else "object"
     arguments = typing.get_args(kind)
     match typing.get_origin(kind), arguments:
         case (origin, _) if origin is Literal:

@@ -60,6 +60,7 @@ _TYPED = {
     "discovered": "NODE",
     "job_id": "JOB",
     "node": "NODE",
+    "publisher": "PUBLISHER",
     "commands.lines": "COMMAND",
     "older_than": "--older-than",
     "larger_than": "--larger-than",

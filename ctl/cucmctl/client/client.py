@@ -23,6 +23,7 @@ from cucmd.job.asked import (
     Collection,
     Commands,
     Discovery,
+    Estimate,
     Files,
     How,
     Login,
@@ -96,8 +97,7 @@ class Client(CaseCalls):
             how = replace(how, timeouts=timeouts)
         if concurrency is not None:
             how = replace(how, concurrency=concurrency)
-        if isinstance(what, Files) and what.collection.paths is not None:
-            texts("collection.paths", what.collection.paths)
+        _check_texts(what, how)
         return self._ask_once("Start", start_request(texts("nodes", nodes), login, what, how))
 
     def start_cluster(
@@ -376,3 +376,17 @@ def _one_of(work: Asked | Collection | None, collection: Collection | None) -> A
         raise TypeError(f"start takes one of work and collection; {len(given)} were given")
     what = given[0]
     return Files(what) if isinstance(what, Collection) else what
+
+
+def _check_texts(what: Asked, how: How) -> None:
+    """Raises `TypeError` for one text where several are expected, and for what is no work."""
+    if not isinstance(what, Asked):
+        raise TypeError(f"start takes a kind of work; {what!r} is none")
+    several: dict[str, Sequence[str] | None] = {"discovered": how.discovered}
+    if isinstance(what, Commands):
+        several["lines"] = what.lines
+    if isinstance(what, Files | Estimate):
+        several["collection.paths"] = what.collection.paths
+        several |= {"only": what.only, "added_paths": what.added_paths}
+    for name, values in several.items():
+        texts_or_none(name, values)

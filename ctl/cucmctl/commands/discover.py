@@ -18,6 +18,7 @@ from cucmctl.client.client import Client
 from cucmctl.client.cluster import changes, last_named
 from cucmctl.client.errors import (
     DaemonUnavailable,
+    InvalidRequest,
     MethodNotFound,
     NotPermitted,
     ShuttingDown,
@@ -30,7 +31,8 @@ from cucmctl.commands.login import check_user, login_of
 from cucmctl.text import found, render
 from cucmctl.text.remarks import remarks
 from cucmctl.text.views import Silent
-from cucmd.job.asked import How
+from cucmd.job.asked import How, Login
+from cucmd.protocol import errors as wire_errors
 from cucmd.protocol.jobs import Job, Node
 from cucmd.protocol.knowledge import Cluster
 
@@ -90,13 +92,25 @@ def _discover(arguments: argparse.Namespace) -> int:
             client,
             arguments,
             lambda: login_of(arguments),
-            lambda login: client.discover(
+            lambda login: _ask(
+                client,
                 arguments.publisher,
-                login=login,
-                how=How(timeouts=timeouts_of(arguments, TIMEOUTS), labels=labels or None),
+                login,
+                How(timeouts=timeouts_of(arguments, TIMEOUTS), labels=labels or None),
             ),
             stay=partial(_stay, before),
         )
+
+
+def _ask(client: Client, publisher: str, login: Login, how: How) -> Job:
+    """A wrong name is named as the argument that was given."""
+    try:
+        return client.discover(publisher, login=login, how=how)
+    except InvalidRequest as error:
+        if error.parameters.parameter not in ("nodes", "nodes[0]"):
+            raise
+        wrong = wire_errors.InvalidRequest("publisher", error.parameters.reason)
+        raise InvalidRequest(error.name, wrong) from None
 
 
 def _stay(before: Cluster | None, client: Client, job: Job, arguments: argparse.Namespace) -> int:

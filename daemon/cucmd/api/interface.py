@@ -1,7 +1,6 @@
 """`io.cucmd.Jobs`: its methods, each with its structs and the function that does it.
 
-The one rule: the interface's text is the file `io.cucmd.Jobs.varlink`; a test compares it with
-the structs.
+The text of the interface is made from these structs by text.py; a test holds the file to it.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class Jobs:
         try:
             member, work = request.work()
         except ValueError as error:
-            raise InvalidValue("collection", str(error)) from None
+            raise InvalidValue(*error.args) from None
         discoveries: Sequence[Discovery] = ()
         if needs_discoveries(request.nodes, request.discovered):
             discoveries = await self._discoveries()
@@ -107,7 +107,7 @@ class Jobs:
                     try_all=bool(request.try_all),
                 )
                 key = start_key(caller.uid, request)
-                job = await self._supervisor.made_with(key)  # before the check, as in `_begin`
+                job = await self._supervisor.made_with(key)  # before the check, as in `start`
                 if job is None:
                     await self._check_is_there(request.job_id)
                     job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)

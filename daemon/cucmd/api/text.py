@@ -52,7 +52,8 @@ def text(methods: Iterable[Method]) -> str:
     batches = [method.batch for method in methods if method.batch is not None]
     used |= {*batches, *_within(batches)}
     used |= set(_within(errors_of(errors)))
-    types = [one for module in MODULES for one in structs_of(module) if one in used]
+    known = (one for module in MODULES for one in structs_of(module))
+    types = [one for one in known if one in used and one.__struct_fields__]
     pieces = [f"{HEAD}interface {jobs.INTERFACE}\n"]
     pieces += [_declared("type", one.__name__, one) for one in types]
     pieces += [_method(method) for method in methods]
@@ -125,7 +126,8 @@ def _spelled(kind: Any) -> str:
     if kind in _PLAIN:
         return _PLAIN[kind]
     if isinstance(kind, type) and issubclass(kind, Struct):
-        return kind.__name__
+        # systemd's varlinkctl takes no type without fields.
+        return kind.__name__ if kind.__struct_fields__ else "object"
     arguments = typing.get_args(kind)
     match typing.get_origin(kind), arguments:
         case (origin, _) if origin is Literal:

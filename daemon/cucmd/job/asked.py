@@ -12,7 +12,7 @@ commands. A field that is None is decided there.
     Discovery    Discover   which nodes the cluster has
 
 These structs travel on the socket as they are, and every caller of the client uses them. Their
-docs and the comments of their fields are those of the interface (protocol/text.py).
+docs and the comments of their fields are those of the interface (api/text.py).
 """
 
 from typing import TypeAlias
@@ -23,8 +23,9 @@ from msgspec import Struct
 class Collection(Struct, frozen=True):
     """What to collect. A profile, or paths; the paths win where both are given.
     The window is either last ("30m", "2h", "3d") or since and until.
-    A path may begin with its location, as after "file get": "activelog/cm/trace", "activelog
-    /cm/trace". All paths of a job are below one location. "/install" is a folder of that name.
+    A path may begin with its location, as after "file get": "activelog/cm/trace",
+    "activelog /cm/trace". All paths of a job are below one location. "/install" is a folder of that
+    name.
     """
 
     profile: str | None = None
@@ -52,7 +53,7 @@ class Login(Struct, frozen=True):
 
 
 class Timeouts(Struct, frozen=True, omit_defaults=True):
-    """Seconds. What is None is left out, and is as the configuration says."""
+    """Seconds. What is absent is as the configuration says."""
 
     connect: float | None = None
     login: float | None = None
@@ -84,7 +85,7 @@ class Files(Struct, frozen=True):
 
 class Estimate(Struct, frozen=True):
     """The nodes are asked for the sizes of what would be collected, and nothing is.
-    only and added_paths are as in Start.
+    only, added_paths and written_for are as in Start.
     """
 
     collection: Collection

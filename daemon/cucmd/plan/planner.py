@@ -83,6 +83,7 @@ class Planner:
         """
         now, job_id = datetime.now(UTC), secrets.token_hex(6)
         if isinstance(work, asked.Discovery):
+            _check_named_itself(how)
             nodes: Sequence[Target] = (Target(self._publisher(names)),)
         else:
             nodes = self._expanded(names, how.discovered or (), discoveries)
@@ -290,3 +291,10 @@ class Planner:
             cluster=settings.cluster,
             may_run=node.may_run,
         )
+
+
+def _check_named_itself(how: asked.How) -> None:
+    """Of a discovery. Raises `InvalidValue`."""
+    for name in ("discovered", "accept_nodes"):
+        if getattr(how, name):
+            raise InvalidValue(name, "a discovery asks one node, which is named itself")

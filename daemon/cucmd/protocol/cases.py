@@ -33,12 +33,6 @@ class OutputRequest(Struct, frozen=True):
     piece of an output; the last has none.
     """
 
-    # The files of a job, or of some of its nodes. Needs "more"; each reply has the next of them.
-    # If the job is deleted between two replies, the last one is an error; so it is of Transcript.
-    # All files of a job that is closed, with transcripts, checksums, a manifest and a summary.
-    # Needs "upgrade": after the reply come length bytes, one tar, and then the end of the
-    # connection. With incomplete, files that did not come completely are in it too; left_out is
-    # how many are not.
     job_id: str
     nodes: tuple[str, ...] | None = None
 

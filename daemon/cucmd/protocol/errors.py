@@ -11,7 +11,7 @@ from cucmd.protocol.jobs import Failure
 
 
 class JobNotFound(Struct, frozen=True, omit_defaults=True):
-    """An error of Start, Retry or Cancel has the request_id of that call, as the log has it.
+    """An error of Start, Retry, Stop or Cancel has the request_id of that call, as the log has it.
     Those of org.varlink.service have no field for it: PermissionDenied, and InvalidParameter
     for what is no call. What is no frame of JSON gets no reply.
     """

@@ -128,7 +128,7 @@ class Job(Struct, frozen=True):
     # True in the last change that a watch of all jobs has of a job: it was deleted.
     deleted: bool | None = None
     # What it does on its nodes: "collect", "dry_run", "discover", "run", "check" or "capture".
-    # Later versions have more. The collection of other work than "collect" is empty.
+    # Later versions have more. The collection of other work than "collect" and "dry_run" is empty.
     kind: str | None = None
     # What it runs, where it runs commands, also as a snapshot after it has collected.
     commands: tuple[str, ...] | None = None
@@ -217,13 +217,16 @@ class StartRequest(How, frozen=True):
     commands: Commands | None = None
     check: Checks | None = None
     capture: Packets | None = None
+    # Which nodes the cluster has, as one node says: of nodes there is one, or a cluster, which
+    # means its publisher. An empty object. What was found is kept as the last of that node.
     discovery: Discovery | None = None
     dry_run: Estimate | None = None
 
     def work(self) -> tuple[str, Asked]:
         """What is asked, and the member that has it.
 
-        Raises `ValueError` unless that is one, or for a part of a collection without that.
+        Raises `ValueError` unless that is one, or for a part of a collection without that: its
+        arguments are the member and the reason.
         """
         found: list[tuple[str, Asked]] = []
         parts = self.only, self.added_paths, self.written_for, self.snapshot
@@ -231,12 +234,13 @@ class StartRequest(How, frozen=True):
             found.append(("collection", Files(self.collection, *parts)))
         elif any(part is not None for part in parts):
             names = "only, added_paths, written_for and snapshot"
-            raise ValueError(f"is missing; {names} are of a collection")
+            raise ValueError("collection", f"is missing; {names} are of a collection")
         others = ((name, getattr(self, name)) for name in MEMBERS.values())
         found += [(name, work) for name, work in others if work is not None]
         if len(found) != 1:
             names = ", ".join(("collection", *MEMBERS.values()))
-            raise ValueError(f"{len(found)} of {names} are set; expected one")
+            where = found[1][0] if found else "collection"
+            raise ValueError(where, f"{len(found)} of {names} are set; expected one")
         return found[0]
 
 
