@@ -202,10 +202,15 @@ class Supervisor:
             job_id = (await self.find(prefix)).job_id
             # Read within the hold: of two calls at once the second must see what the first did.
             with self.holds.changing(job_id):
-                while True:
-                    job = await self._retry(await self.closed(job_id), plan, key, uid)
-                    if job is not None:
-                        return job
+                try:
+                    while True:
+                        job = await self._retry(await self.closed(job_id), plan, key, uid)
+                        if job is not None:
+                            return job
+                except BaseException:
+                    # It stays as it was; what looked at its files was ended by the change.
+                    self.on_closed(job_id)
+                    raise
 
     async def _retry(
         self, job: Job, plan: PlanRetry, key: StartKey | None, uid: int | None
