@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import get_args
 
 from cucmd.config import InvalidValue
-from cucmd.job.work import Work
+from cucmd.job.work import KINDS, kind_of
 from cucmd.plan import labels
 from cucmd.plan.resolve import instant
 from cucmd.protocol.jobs import DEFAULT_LIMIT, JobStatus, ListRequest
 from cucmd.store import JobFilter
 
 STATUSES = get_args(JobStatus)
-KINDS = tuple(str(one.__struct_config__.tag) for one in get_args(Work))
+_NAMES = tuple(map(kind_of, KINDS))
 MOST_LISTED = 1000
 
 
@@ -24,8 +24,8 @@ def list_filter(request: ListRequest) -> tuple[int, JobFilter]:
     if request.status is not None and request.status not in STATUSES:
         expected = ", ".join(STATUSES)
         raise InvalidValue("status", f"'{request.status[:40]}' is not one of {expected}")
-    if request.kind is not None and request.kind not in KINDS:
-        raise InvalidValue("kind", f"'{request.kind[:40]}' is not one of {', '.join(KINDS)}")
+    if request.kind is not None and request.kind not in _NAMES:
+        raise InvalidValue("kind", f"'{request.kind[:40]}' is not one of {', '.join(_NAMES)}")
     return limit, JobFilter(
         status=request.status,
         kind=request.kind,

@@ -9,7 +9,7 @@ import hashlib
 from typing import TypeAlias
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from cucmd.config import InvalidValue
 from cucmd.job.asked import Login
@@ -33,9 +33,12 @@ def start_key(uid: int, request: Keyed) -> StartKey | None:
 
 
 def _digest(request: Keyed) -> str:
-    """By which the same request is known again. Its password and request_id do not count."""
+    """By which the same request is known again. Its password and request_id do not count, nor does
+    what is not set: a member that a later version adds changes nothing.
+    """
     given = request.login or Login()
     login = Login(given.username, None, given.credential)
     counts = replace(request, login=login, request_id=None)
-    what = msgspec.json.encode((type(request).__name__, counts), order="deterministic")
+    given_only = {name: value for name, value in asdict(counts).items() if value is not None}
+    what = msgspec.json.encode((type(request).__name__, given_only), order="deterministic")
     return hashlib.sha256(what).hexdigest()

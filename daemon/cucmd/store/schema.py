@@ -202,7 +202,9 @@ UPDATE node SET detail = json_set(
         json_extract(detail, '$.found'), json_extract(detail, '$.sizes'),
         json_extract(detail, '$.checked'), json_extract(detail, '$.captured'), 'null')),
     '$.may_run', json(coalesce(json_extract(detail, '$.captures_before'), '[]')))
-WHERE CASE WHEN json_valid(detail) THEN json_type(detail, '$.captures_before') IS NOT NULL END;
+WHERE CASE WHEN json_valid(detail) THEN coalesce(json_type(detail, '$.found'),
+    json_type(detail, '$.sizes'), json_type(detail, '$.checked'),
+    json_type(detail, '$.captured'), json_type(detail, '$.captures_before')) IS NOT NULL END;
 """
 
 _OF_0_1_0 = _FIRST + _CLOSED
