@@ -31,7 +31,7 @@ settings.register_profile(
     print_blob=True,
     derandomize=bool(os.environ.get("CI")),
 )
-# `pytest --hypothesis-profile=long`: the longer search that the README names.
+# `pytest --hypothesis-profile=long`: the longer search that .github/CONTRIBUTING.md names.
 settings.register_profile(
     "long", settings.get_profile("shared"), max_examples=20_000, derandomize=False
 )

@@ -69,11 +69,12 @@ examples:
   cucmctl cancel 3f2a
 
 exit codes: 0 done, the job succeeded; 1 it failed; 2 usage; 3 it ended
-partial; 4 it was cancelled; 5 no such job, node, profile or credential; 6 the
-wait timed out; 65 request refused as invalid; 69 no daemon, or it went away;
-70 a defect of the daemon or of cucmctl; 74 the output cannot be written; 75 a
-limit is reached, try later; 77 not permitted; 130 Ctrl-C, and the job goes on;
-141 whoever read the output has closed it
+partial; 4 it was cancelled; 5 no such job, node, cluster, profile or
+credential; 6 the wait timed out; 65 request refused as invalid; 69 no daemon,
+or it went away; 70 a defect of the daemon or of cucmctl; 74 the output cannot
+be written; 75 a limit is reached, or the job is in use, try later; 77 not
+permitted; 130 Ctrl-C, and the job goes on; 141 whoever read the output has
+closed it
 """
 
 

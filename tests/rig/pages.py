@@ -39,7 +39,7 @@ def _verb(verb: str) -> str:
     parser = VerbParser(prog=f"cucmctl {verb}", add_help=False)
     command.declare(parser)
     rows = [
-        f"| {_spelled(action)} | {_cell((action.help or '') % _values(action))} |"
+        f"| {_cell(_spelled(action))} | {_cell((action.help or '') % _values(action))} |"
         for action in parser._actions
         if action.help is not argparse.SUPPRESS
     ]
