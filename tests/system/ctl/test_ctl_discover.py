@@ -90,6 +90,14 @@ def test_an_older_daemon_does_not_know_it(canned, ctl):
     assert "older" in done.stderr
 
 
+def test_a_name_that_cannot_be_is_that_of_the_publisher(canned, ctl):
+    wrong = canned.error("InvalidRequest", parameter="nodes[0]", reason="'a b' is no name")
+    canned.on("Start:discovery", wrong)
+    done = ctl("discover", "a b", "--credential", "lab")
+    assert (done.returncode, done.stdout) == (65, "")
+    assert "PUBLISHER" in done.stderr
+
+
 def test_after_ctrl_c_the_job_goes_on(canned, node, job, in_shell):
     held = threading.Event()
     begun = job("running", node("pub", "running"), kind="discover")

@@ -137,6 +137,17 @@ async def test_what_reads_a_job_without_a_hold_is_told_of_a_retry(tmp_path: Path
         assert told == [job_id]
 
 
+async def test_a_retry_that_is_refused_leaves_a_job_that_is_looked_at(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        job_id = await failed_job(harness)
+        await harness.supervisor.closed(job_id)
+        closed: list[str] = []
+        harness.supervisor.on_closed = closed.append
+        with pytest.raises(ImpossibleTransition):
+            await retry(harness, job_id, 0)
+        assert closed == [job_id]
+
+
 async def test_a_retry_that_cannot_be_stored_has_not_happened(tmp_path: Path) -> None:
     async def refuse(*_: object) -> None:
         raise StoreFailed("a full disk")

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from cucmd.api.refusals import refusals
 from cucmd.config import Config, InvalidValue, UnknownCredential, load
-from cucmd.job.asked import Collection, Discovery, Estimate, Login, Timeouts
+from cucmd.job.asked import Collection, Discovery, Estimate, Login, Packets, Timeouts
 from cucmd.job.collect import PathSize, Sizes
 from cucmd.job.discover import Discover
 from cucmd.job.job import Job
@@ -37,6 +37,31 @@ def test_a_request_with_too_many_nodes_is_refused_before_they_are_parsed() -> No
     with pytest.raises(InvalidValue, match="1001 names; at most 1000") as caught:
         planned_by(PLANNER, request(*["no name"] * (MOST_NODES + 1)))
     assert caught.value.parameter == "nodes"
+
+
+@pytest.mark.parametrize(
+    ("work", "wrong"),
+    [
+        ({}, "collection"),
+        ({"written_for": "6h"}, "collection"),
+        ({"collection": Collection(paths=("x",)), "capture": Packets()}, "capture"),
+        ({"discovery": Discovery(), "dry_run": Estimate(Collection())}, "dry_run"),
+    ],
+)
+def test_a_start_that_has_not_one_kind_of_work_names_the_member(
+    work: dict[str, object], wrong: str
+) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  its arguments are what is asserted
+        StartRequest(("a",), LOGIN, **work).work()
+    assert caught.value.args[0] == wrong
+
+
+@pytest.mark.parametrize(("member", "value"), [("discovered", ("a",)), ("accept_nodes", True)])
+def test_a_discovery_takes_no_nodes_of_another(member: str, value: object) -> None:
+    asked = StartRequest(("a",), LOGIN, discovery=Discovery(), **{member: value})
+    with pytest.raises(InvalidValue) as caught:
+        planned_by(PLANNER, asked)
+    assert caught.value.parameter == member
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "x" * 65])
