@@ -84,6 +84,16 @@ ONLY = {
     },
 }
 
+# kind of work -> the struct that asks for it, and how many files import that, its structs or what
+# does it. Another file is a reason to look for the row of a table that would do.
+KINDS = {
+    "capture": ("Packets", 14),
+    "check": ("Checks", 10),
+    "collect": ("Files", 23),
+    "discover": ("Discovery", 14),
+    "run": ("Commands", 15),
+}
+
 EVENT_LOOPS = {"trio", "asyncio", "asyncssh", "trio_asyncio"}
 # zoneinfo reads a file for a name, which a node or a person may have chosen.
 NO_IO = EVENT_LOOPS | {"socket", "subprocess", "tempfile", "threading", "time", "zoneinfo"}
@@ -196,6 +206,20 @@ def test_no_files_import_each_other() -> None:
         targets = {file_of(module) for module in imports(file)}
         graph[file] = {target for target in targets if target is not None and target != file}
     assert circles(graph) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_further_file_knows_a_kind_of_work(kind: str) -> None:
+    asked, most = KINDS[kind]
+    own = {f"cucmd.job.{kind}", f"cucmd.work.{kind}", f"cucmctl.commands.{kind}"}
+
+    def knows(module: str) -> bool:
+        named = {module, module.rpartition(".")[0]}
+        return bool(named & own) or module == f"cucmd.job.asked.{asked}"
+
+    files = [file for folder in (DAEMON, CLIENT) for file in files_of(folder)]
+    found = [file for file in files if any(map(knows, imports(file)))]
+    assert len(found) == most, [str(file) for file in found]
 
 
 def test_few_files_lie_loose_at_the_root() -> None:
