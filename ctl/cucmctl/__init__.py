@@ -26,8 +26,8 @@ own), `TimeoutError`, or `TypeError` for a wrong call, such as one text where se
     text/        what people read of jobs, one file a subject
     export/      a job's files, as they come, into a tar, a zip or a folder
 
-The one rule: importing this loads nothing. Names are loaded on first use, so that the command line,
-which imports this too, loads only what it needs. No trio, no asyncio, no asyncssh.
+Importing this loads nothing. Names are loaded on first use, so that the command line, which imports
+this too, loads only what it needs. No trio, no asyncio, no asyncssh.
 """
 
 from __future__ import annotations

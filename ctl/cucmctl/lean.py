@@ -1,7 +1,6 @@
 """Makes the start of the command quick: `cucmctl status` takes about three bare Pythons.
 
-The one rule: only the command line uses this, except `Later`. Programs that import `Client` are not
-changed.
+Only the command line uses this, except `Later`. Programs that import `Client` are not changed.
 """
 
 from __future__ import annotations

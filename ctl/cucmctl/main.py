@@ -1,6 +1,6 @@
 """The command line `cucmctl`: finds the verb, runs it, and exits with the right code.
 
-The one rule: nothing is imported before it is known to be needed; see `lean`.
+Nothing is imported before it is known to be needed; see `lean`.
 """
 
 from __future__ import annotations

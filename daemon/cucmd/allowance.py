@@ -1,7 +1,6 @@
 """How many bytes may still be received: of a node, and of all nodes of a job together.
 
-The one rule: a limit is never passed, only reached. Safe from any thread, since files are written
-by several.
+A limit is never passed, only reached. Safe from any thread, since files are written by several.
 """
 
 from __future__ import annotations

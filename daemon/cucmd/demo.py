@@ -1,7 +1,7 @@
 """`cucmd demo`: one job from start to end with this package alone: lab, daemon, client, files.
 
-The one rule: it uses the same programs and the same kind of socket as a real collection, each in a
-process of its own. Everything that it makes is removed, however it ends.
+It uses the same programs and the same kind of socket as a real collection, each in a process of its
+own. Everything that it makes is removed, however it ends.
 """
 
 from __future__ import annotations

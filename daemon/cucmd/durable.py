@@ -1,7 +1,7 @@
 """Writes files so that they are complete and on the disk when a call returns. For worker threads.
 
-The one rule: after a power failure a name has its old content or the new one, never a part. What is
-not finished is beside it, under a name that `drop_half_written` knows.
+After a power failure a name has its old content or the new one, never a part. What is not finished
+is beside it, under a name that `drop_half_written` knows.
 """
 
 from __future__ import annotations

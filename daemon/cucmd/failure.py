@@ -1,6 +1,6 @@
 """PURE. What went wrong on a node: a code, a message, whether a retry can help, what to do.
 
-The one rule: every failure of a node has one of these codes.
+Every failure of a node has one of these codes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The command line of the daemon: serve (the default), check, demo, lab.
 
-The one rule: the part that a command needs is imported only when that command runs.
+The part that a command needs is imported only when that command runs.
 """
 
 from __future__ import annotations

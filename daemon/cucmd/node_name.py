@@ -1,8 +1,8 @@
 """PURE. How a node is named: `host`, `host:port`, `[v6]:port`, or a bare IPv6 address; and its
 folder.
 
-The one rule: a name that is valid here is safe as a folder's name, in a log line and on a terminal.
-No other part checks it again.
+A name that is valid here is safe as a folder's name, in a log line and on a terminal. No other part
+checks it again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reads what a node has printed, without holding up the others.
 
-The one rule: an ordinary answer is read at once; more than that is read in a thread, one answer at
-a time, so that neither a node nor a user has more of the processor than that, and a cancel does not
-wait for it.
+An ordinary answer is read at once; more than that is read in a thread, one answer at a time, so
+that neither a node nor a user has more of the processor than that, and a cancel does not wait for
+it.
 
 One at a time, since threads of Python do not run side by side: each more would only keep the event
 loop waiting for longer. Nobody waits for long: parsers are linear, and what is read is limited

@@ -1,7 +1,7 @@
 """Default paths: the socket, the state, the configuration.
 
-The one rule: only the standard library, and no `pathlib`, because every `cucmctl` imports this. All
-functions take the environment and the uid, so that daemon and client agree and tests can set them.
+Only the standard library, and no `pathlib`, because every `cucmctl` imports this. All functions
+take the environment and the uid, so that daemon and client agree and tests can set them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. One received file, from the upload to the store and the manifest.
 
-The one rule: it never changes. What is learned later, the node's word, makes a new one.
+It never changes. What is learned later, the node's word, makes a new one.
 """
 
 from __future__ import annotations

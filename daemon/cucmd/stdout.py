@@ -1,7 +1,7 @@
 """Standard output, and what a command does if it cannot write to it.
 
-The one rule: a command succeeds only if what it printed was written. Python flushes standard output
-when it exits, which is too late for the exit code.
+A command succeeds only if what it printed was written. Python flushes standard output when it
+exits, which is too late for the exit code.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python tests/bench [--json FILE] [--only NAME] [--nodes N ...] [--size MB] [--rounds N]
     python tests/bench --against COMMIT [--short] [--cache FOLDER] ...
 
-The one rule: whatever is compared is measured in the same run, in turns. Without `--against` the
-machine's size stands beside the figures, and nothing fails because a figure is bad.
+Whatever is compared is measured in the same run, in turns. Without `--against` the machine's size
+stands beside the figures, and nothing fails because a figure is bad.
 
 With it that commit and the checkout are both installed as users do. The daemon of each is driven
 from outside, on the same nodes, which are the checkout's; one is measured while the other idles.

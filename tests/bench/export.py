@@ -1,7 +1,7 @@
 """How fast a job is exported, and in how much memory, beside `tar | tee >(sha256sum)` of the files.
 
-The one rule: the files are sparse, so that no disk is measured; both sides read every byte, and
-hash it. On a machine that does other work too, the processor's time is what can be compared.
+The files are sparse, so that no disk is measured; both sides read every byte, and hash it. On a
+machine that does other work too, the processor's time is what can be compared.
 """
 
 from __future__ import annotations

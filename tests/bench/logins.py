@@ -1,7 +1,7 @@
 """A large cluster: what it costs to log in to every node, and how soon a cancel has closed all.
 
-The one rule: how many are connected, and at which command, is counted on the nodes' side; nothing
-is asked of the daemon meanwhile.
+How many are connected, and at which command, is counted on the nodes' side; nothing is asked of the
+daemon meanwhile.
 """
 
 from __future__ import annotations

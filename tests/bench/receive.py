@@ -1,8 +1,8 @@
 """What the receiver takes from OpenSSH's sftp, beside OpenSSH's own server.
 
-The one rule: all servers get the same file from the same client with the same cipher, in turns.
-The receiver is the daemon's, in a job whose node was told where to push and does not: what it was
-told is used here. Unlike OpenSSH's server it hashes what comes and puts it on the disk (fsync).
+All servers get the same file from the same client with the same cipher, in turns. The receiver is
+the daemon's, in a job whose node was told where to push and does not: what it was told is used
+here. Unlike OpenSSH's server it hashes what comes and puts it on the disk (fsync).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What it costs to record the files of a large job: the manifest, the store, the event loop.
 
-The one rule: nodes and receiver are left out, the rest is the daemon's own; what goes to the
-manifest is counted where it is made durable.
+Nodes and receiver are left out, the rest is the daemon's own; what goes to the manifest is counted
+where it is made durable.
 """
 
 from __future__ import annotations

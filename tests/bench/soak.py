@@ -6,8 +6,8 @@
 
 Prints what the daemon holds (memory, Python's objects, descriptors, threads, tasks) and how long
 `start` and `list` take: cold, after the first tenth, on the way, and once everything has ended,
-each time when the daemon has had nothing to do for a moment. The one rule: the figures are the
-daemon's own, as it runs in service; nothing is restarted in between.
+each time when the daemon has had nothing to do for a moment. The figures are the daemon's own, as
+it runs in service; nothing is restarted in between.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How long a fixed job takes alone, and while one machine attacks the daemon.
 
-The one rule: the job runs alone before each attack and once more after it, in one run, so that
-whatever else the machine does hits both. An attacker is a process of its own; what it costs stands
-beside the figures, since it takes that from the daemon's processors too.
+The job runs alone before each attack and once more after it, in one run, so that whatever else the
+machine does hits both. An attacker is a process of its own; what it costs stands beside the
+figures, since it takes that from the daemon's processors too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A minimal Debian with its own systemd, booted in a container.
 
-The one rule: on this machine only a cached tree of packages changes. Where no container can run,
-`CannotRun` is raised with the reason. The container shares this machine's network, and so the
-loopback addresses of the lab.
+On this machine only a cached tree of packages changes. Where no container can run, `CannotRun` is
+raised with the reason. The container shares this machine's network, and so the loopback addresses
+of the lab.
 """
 
 import fcntl

@@ -1,6 +1,6 @@
 """`cucmd lab`, whose nodes answer every plain command with lines that were made to be slow to read.
 
-The one rule: all of it is what an SSH login may print; only the texts differ from the lab's.
+All of it is what an SSH login may print; only the texts differ from the lab's.
 """
 
 from itertools import cycle, islice

@@ -1,6 +1,6 @@
 """Checks of a state directory that must hold at any time, whatever happened to the daemon.
 
-The one rule: they use only the documented layout on disk, and no code of the daemon.
+They use only the documented layout on disk, and no code of the daemon.
 """
 
 import hashlib

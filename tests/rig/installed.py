@@ -1,6 +1,6 @@
 """The service, installed as the README says it in a Debian that has booted its systemd.
 
-The one rule: where no such Debian can run, `CannotRun` is raised with the reason.
+Where no such Debian can run, `CannotRun` is raised with the reason.
 """
 
 import signal

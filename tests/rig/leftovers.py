@@ -1,6 +1,6 @@
 """Checks that a test leaves nothing open: in its own process, in a daemon, as temporary files.
 
-The one rule: it waits for what closes within `PATIENCE`. What is open after that is in the message.
+It waits for what closes within `PATIENCE`. What is open after that is in the message.
 """
 
 import gc

@@ -10,7 +10,7 @@
     CUCMD_TEST_UNREAD  seconds after which an export that nobody reads ends
     CUCMD_TEST_DEFECT  the text of an error that is raised once it has started
 
-The one rule: without these variables it is `cucmd`.
+Without these variables it is `cucmd`.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Parameters that only `pytest --all` tries: the same rule, once more with another value.
 
-The one rule: a parametrized test that is quick tries at least one value.
+A parametrized test that is quick tries at least one value.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """A Python, with the project installed, that every user of the machine may run.
 
-The one rule: it is the Python that runs the tests if other users may run that, and otherwise a copy
-below the folder for temporary files. A Python below a home directory (pyenv) is closed to others.
+It is the Python that runs the tests if other users may run that, and otherwise a copy below the
+folder for temporary files. A Python below a home directory (pyenv) is closed to others.
 """
 
 import atexit

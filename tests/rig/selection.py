@@ -1,6 +1,6 @@
 """Hooks of pytest: which tests are run, in what order, and in how many processes.
 
-The one rule: a test that is named on the command line is run.
+A test that is named on the command line is run.
 """
 
 import os

@@ -1,7 +1,7 @@
 """How much is tried in a test: examples of hypothesis, and places where bytes are split.
 
-The one rule: the profile of hypothesis decides, and no test sets a fixed number: a quick run tries
-less than `pytest --all`, and `--hypothesis-profile=long` more.
+The profile of hypothesis decides, and no test sets a fixed number: a quick run tries less than
+`pytest --all`, and `--hypothesis-profile=long` more.
 """
 
 from hypothesis import settings

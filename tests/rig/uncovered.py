@@ -1,7 +1,6 @@
 """Code that runs without being measured, where that would only take minutes.
 
-The one rule: only for what other tests cover; a flood of bytes takes ten times as long when each
-line is counted.
+Only for what other tests cover; a flood of bytes takes ten times as long when each line is counted.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,6 @@
 """Searches everything that daemons wrote for the passwords that were used.
 
-The one rule: the content of files that a node sent is not searched. Everything else is, names of
-files too.
+The content of files that a node sent is not searched. Everything else is, names of files too.
 """
 
 import base64

@@ -1,6 +1,6 @@
 """Files that are cut off on their way from nodes without code of ours: OpenSSH's sftp pushes them.
 
-The one rule: nothing that `gzip -t` complains about counts, and all that it does not, does.
+Nothing that `gzip -t` complains about counts, and all that it does not, does.
 """
 
 import gzip

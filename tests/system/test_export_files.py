@@ -1,7 +1,7 @@
 """An export by descriptors: what comes of it is that of the stream, whoever ends it.
 
-The one rule: peers that misuse it are plain sockets; whatever they do ends their own connection,
-and their hold of the job with it.
+Peers that misuse it are plain sockets; whatever they do ends their own connection, and their hold
+of the job with it.
 """
 
 import fcntl

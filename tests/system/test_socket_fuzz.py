@@ -1,7 +1,7 @@
 """Any input at the socket of a real daemon: it answers the next call, and keeps nothing open.
 
-The one rule: no request here names a node but one that refuses at once, however it is mutated. What
-the daemon still holds at the end is compared by the `daemon` fixture.
+No request here names a node but one that refuses at once, however it is mutated. What the daemon
+still holds at the end is compared by the `daemon` fixture.
 """
 
 import copy

@@ -1,6 +1,6 @@
 """Exit codes. Their meanings are fixed, since scripts depend on them.
 
-The one rule: every exit code of `cucmctl` has a name here.
+Every exit code of `cucmctl` has a name here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. Names that are near to a misspelt one.
 
-The one rule: at most three are suggested, the nearest first.
+At most three are suggested, the nearest first.
 """
 
 from __future__ import annotations

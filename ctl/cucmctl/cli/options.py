@@ -1,7 +1,7 @@
 """The arguments of the command line: a parser for each verb, and the values of options.
 
-The one rule: an error is one line that names the option, the value and what was expected. It is
-raised as `UsageError`, and `main` exits with 2.
+An error is one line that names the option, the value and what was expected. It is raised as
+`UsageError`, and `main` exits with 2.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The password of a login: from a file, from standard input, or typed at the terminal.
 
-The one rule: never from the command line, which every user of the machine can read, and never in a
-message.
+Never from the command line, which every user of the machine can read, and never in a message.
 """
 
 from __future__ import annotations

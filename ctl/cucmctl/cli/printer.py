@@ -1,6 +1,6 @@
 """Standard output and standard error: data on the one, messages on the other.
 
-The one rule: text from the daemon or from a user is printed only after `visible`.
+Text from the daemon or from a user is printed only after `visible`.
 """
 
 from __future__ import annotations

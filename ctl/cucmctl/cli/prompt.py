@@ -1,8 +1,8 @@
 """A question on the terminal whose answer is typed without echo, as by readpassphrase(3).
 
-The one rule: whenever another process has the terminal, its settings are restored. A signal that
-ends or stops us takes effect after that. When we continue, echo is switched off again before the
-question is printed again. `getpass` does not handle signals.
+Whenever another process has the terminal, its settings are restored. A signal that ends or stops us
+takes effect after that. When we continue, echo is switched off again before the question is printed
+again. `getpass` does not handle signals.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Settings of the terminal while the live view draws on it.
 
-The one rule: they are changed only while we are in the foreground, or the kernel would stop us.
+They are changed only while we are in the foreground, or the kernel would stop us.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Jobs that have not ended but are older than the newest jobs of a list.
 
-The one rule: a list of the newest jobs does not show every running job, so these are asked for too.
+A list of the newest jobs does not show every running job, so these are asked for too.
 """
 
 from __future__ import annotations

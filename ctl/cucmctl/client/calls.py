@@ -1,6 +1,6 @@
 """`Calls`: makes the calls of `Client`: with one reply, with several, and with one effect.
 
-The one rule: it knows no method of the daemon.
+It knows no method of the daemon.
 """
 
 from __future__ import annotations

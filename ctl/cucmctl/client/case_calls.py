@@ -1,7 +1,4 @@
-"""The methods of `Client` about what a job has collected.
-
-The one rule: that of `client.py`, of which this is a part.
-"""
+"""The methods of `Client` about what a job has collected."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The nodes of a cluster before a job is started on them: asked for, or as they were last named.
 
-The one rule: a login that a node has refused is not used again, and nothing is started then.
+A login that a node has refused is not used again, and nothing is started then.
 
     the discovery          what follows
     succeeds               the start, with what it has found

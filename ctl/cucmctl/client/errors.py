@@ -3,7 +3,7 @@
 An exception has the fields of the error, as the struct of its name in `cucmd.protocol.errors`. Its
 text is one line that says what to do.
 
-The one rule: these are classes alone. The structs are made when an error has come; see `refusals`.
+These are classes alone. The structs are made when an error has come; see `refusals`.
 """
 
 from __future__ import annotations

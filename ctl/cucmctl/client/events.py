@@ -10,7 +10,7 @@ that was told last.
     daemon was away, or changes      ended meanwhile, or changed after their end, are found in the
     were missed                      list of the newest: their state too, or that they are gone
 
-The one rule: it prints nothing, and after a state of a job nothing older of it follows.
+It prints nothing, and after a state of a job nothing older of it follows.
 """
 
 from __future__ import annotations

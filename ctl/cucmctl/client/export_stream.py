@@ -1,6 +1,6 @@
 """`Export`: the bytes of a job's tar, as they come from the daemon.
 
-The one rule: a stream that is cut off is an error, never an end.
+A stream that is cut off is an error, never an end.
 """
 
 from __future__ import annotations

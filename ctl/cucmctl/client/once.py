@@ -8,7 +8,7 @@ daemon keeps it with the job, and answers a second call of that key with the job
     the key is refused            an older daemon: the call once more, without a key
     the connection breaks         the call again with the key, until the deadline
 
-The one rule: a call without a key is made once.
+A call without a key is made once.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
     away            the first reply comes      watching; it has the whole state again
     away            `reconnect` is over        the error of the last attempt is raised
 
-The one rule: only a watch that is known to be of an existing job, or of all jobs, is begun again: a
-daemon that was never there is an error at once.
+Only a watch that is known to be of an existing job, or of all jobs, is begun again: a daemon that
+was never there is an error at once.
 """
 
 from __future__ import annotations

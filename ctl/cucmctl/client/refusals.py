@@ -1,6 +1,6 @@
 """The exception for an error reply, and the structs that have the fields of an error.
 
-The one rule: it is imported when an error has come, since most commands end without one.
+It is imported when an error has come, since most commands end without one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What systemd knows of the service `cucmd`, to tell a caller why nobody answers at its socket.
 
-The one rule: it is asked only after a call had no answer, and not if a person has chosen another
-socket than the service's.
+It is asked only after a call had no answer, and not if a person has chosen another socket than the
+service's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Varlink calls over one blocking Unix socket: frames out, replies in.
 
-The one rule: it knows nothing of jobs, and leaves no descriptor open when a connect fails.
+It knows nothing of jobs, and leaves no descriptor open when a connect fails.
 """
 
 from __future__ import annotations

@@ -27,6 +27,6 @@
     hostkeys.py  `hostkeys`
     reload.py    `reload`
 
-The one rule: a command calls the client, prints the reply, and returns an exit code. Errors of the
-client are handled by `main`. A new verb is a row in `main.VERBS` and an entry in `COMMANDS`.
+A command calls the client, prints the reply, and returns an exit code. Errors of the client are
+handled by `main`. A new verb is a row in `main.VERBS` and an entry in `COMMANDS`.
 """

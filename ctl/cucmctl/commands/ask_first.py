@@ -1,6 +1,6 @@
 """Asks clusters for their nodes before a job is started on them. Several verbs share it.
 
-The one rule: that of `client/cluster.py`: what it says about nodes goes to standard error.
+What is said about nodes goes to standard error.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the verbs share that start something: options, and what follows the daemon's answer.
 
-The one rule: once the daemon has answered, no message and no exit code asks to do it again.
+Once the daemon has answered, no message and no exit code asks to do it again.
 """
 
 from __future__ import annotations

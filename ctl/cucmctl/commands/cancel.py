@@ -1,6 +1,6 @@
 """`cancel`: ends a job, or some of its nodes.
 
-The one rule: see `commands/__init__.py`.
+See `commands/__init__.py`.
 """
 
 from __future__ import annotations

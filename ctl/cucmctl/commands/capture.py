@@ -1,6 +1,6 @@
 """`capture` and `stop`: packets on several nodes at the same time, and the end of it.
 
-The one rule: what was not given is not sent: the daemon decides it.
+What was not given is not sent: the daemon decides it.
 """
 
 from __future__ import annotations

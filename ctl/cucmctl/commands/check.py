@@ -1,6 +1,6 @@
 """`check`: whether a collection from nodes can be expected to work, before it is needed.
 
-The one rule: standard output has what was found, and what to do about it, and nothing else.
+Standard output has what was found, and what to do about it, and nothing else.
 """
 
 from __future__ import annotations

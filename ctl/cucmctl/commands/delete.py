@@ -1,6 +1,6 @@
 """`delete` and `prune`: jobs and what they have collected are deleted.
 
-The one rule: `delete` deletes nothing before a person has said yes, at the terminal or by `--yes`.
+`delete` deletes nothing before a person has said yes, at the terminal or by `--yes`.
 """
 
 from __future__ import annotations

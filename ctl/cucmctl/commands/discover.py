@@ -1,6 +1,6 @@
 """`discover`: asks a node which nodes its cluster has, and waits for the answer.
 
-The one rule: standard output has what was found and nothing else.
+Standard output has what was found and nothing else.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What follows `start --dry-run`: waits for the sizes, and prints them.
 
-The one rule: standard output has the sizes and nothing else.
+Standard output has the sizes and nothing else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`events`: what happens to jobs, one JSON object a line, for other programs.
 
-The one rule: a line is complete when it is printed, and says by itself what it is about. Messages,
-such as that the daemon went away, are on standard error.
+A line is complete when it is printed, and says by itself what it is about. Messages, such as that
+the daemon went away, are on standard error.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`export`: a job as one file to hand on.
 
-The one rule: what is on standard output is the export alone; everything else is on standard error.
+What is on standard output is the export alone; everything else is on standard error.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`files`: what a job has collected.
 
-The one rule: a line is printed as it comes; a job may have 100,000 files.
+A line is printed as it comes; a job may have 100,000 files.
 """
 
 from __future__ import annotations

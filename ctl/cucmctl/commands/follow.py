@@ -1,6 +1,6 @@
 """`watch` and `wait`: follow a job until it ends. `start` uses this too.
 
-The one rule: after Ctrl-C or a timeout the job goes on, and a message says so.
+After Ctrl-C or a timeout the job goes on, and a message says so.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`hostkeys`: the host keys of nodes that the daemon knows.
 
-The one rule: see `commands/__init__.py`.
+See `commands/__init__.py`.
 """
 
 from __future__ import annotations

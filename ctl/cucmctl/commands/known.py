@@ -1,6 +1,6 @@
 """`clusters`, `profiles` and `credentials`: what the daemon knows by name.
 
-The one rule: see `commands/__init__.py`.
+See `commands/__init__.py`.
 """
 
 from __future__ import annotations

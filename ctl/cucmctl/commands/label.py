@@ -1,6 +1,6 @@
 """`label`: changes the labels of a job.
 
-The one rule: see `commands/__init__.py`.
+See `commands/__init__.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The login of a new job, from the options of `begin.add_login_options`.
 
-The one rule: what was not given is not sent: the cluster may have a credential.
+What was not given is not sent: the cluster may have a credential.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is looked up before anybody is asked for a password: do the names mean what was meant?
 
-The one rule: a daemon that does not know the calls, or cannot answer them now, is not asked again:
-it says by itself what it does not take.
+A daemon that does not know the calls, or cannot answer them now, is not asked again: it says by
+itself what it does not take.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A new job on nodes and clusters: what `start`, `run`, `check` and `capture` do before it begins.
 
-The one rule: nobody is asked for a password before it is known that there is a daemon, and that it
-knows the names that were given.
+Nobody is asked for a password before it is known that there is a daemon, and that it knows the
+names that were given.
 
 The order
 

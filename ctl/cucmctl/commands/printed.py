@@ -6,8 +6,8 @@
                                     other nodes waits meanwhile
     runs, and has printed nothing   nothing; it holds back none
 
-The one rule: the outputs of a node stand together, unless it was cancelled: the last one of it may
-come a little after its end, and is printed at the end of the job.
+The outputs of a node stand together, unless it was cancelled: the last one of it may come a little
+after its end, and is printed at the end of the job.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`reload`: the daemon reads its configuration and the known host keys again.
 
-The one rule: see `commands/__init__.py`.
+See `commands/__init__.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`retry`: tries the nodes of a job again that have not succeeded, in the same job.
 
-The one rule: nobody is asked for a password before it is known that the daemon would use it.
+Nobody is asked for a password before it is known that the daemon would use it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`run`: runs commands that only read on nodes, and prints what they say.
 
-The one rule: standard output has what the nodes have printed and nothing else.
+Standard output has what the nodes have printed and nothing else.
 """
 
 from __future__ import annotations

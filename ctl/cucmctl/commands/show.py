@@ -1,6 +1,6 @@
 """`status` and `list`: jobs and their states.
 
-The one rule: see `commands/__init__.py`.
+See `commands/__init__.py`.
 """
 
 from __future__ import annotations

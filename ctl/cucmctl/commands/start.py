@@ -1,6 +1,6 @@
 """`start`: makes one request of what to collect, on which nodes and with which login.
 
-The one rule: what was not given is not sent: profile, cluster and configuration decide it.
+What was not given is not sent: profile, cluster and configuration decide it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`transcript`: what was said on a node.
 
-The one rule: what a node sent is printed only after `visible`, line by line.
+What a node sent is printed only after `visible`, line by line.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`verify`: compares the files of a job with their checksums.
 
-The one rule: each file that is wrong is a line on standard output, as it is found.
+Each file that is wrong is a line on standard output, as it is found.
 """
 
 from __future__ import annotations

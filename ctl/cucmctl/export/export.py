@@ -1,6 +1,6 @@
 """A job's tar, as it comes from the daemon, into a tar, a zip or a folder.
 
-The one rule: a part goes on to its target as it passes, and is compared with its checksum there.
+A part goes on to its target as it passes, and is compared with its checksum there.
 
 The daemon sends SHA256SUMS before the files, in their order. So each file is compared as it passes,
 and nothing is kept in memory but a piece of the stream. A zip also needs its list of names.

@@ -1,6 +1,6 @@
 """`OpenExport`: the files of a job, open, as descriptors from the daemon; hashed and packed here.
 
-The one rule: what is written is what was hashed: each byte is read once.
+What is written is what was hashed: each byte is read once.
 
     the daemon -> a batch of descriptors -> threads that read and hash -> the sink, in order
 

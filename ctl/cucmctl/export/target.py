@@ -1,10 +1,10 @@
 """Where an export goes: a file, a folder, or standard output.
 
-The one rule: what is not whole never has the name of the target. A file has no name at all until it
-is whole, so that not even a kill leaves anything of it. A folder is made beside the target, under a
-name that begins with a dot, and so is a file where the file system must have a name; both are
-renamed at the end, and whatever goes wrong removes them. What a kill leaves there is removed by the
-next export to the same target.
+What is not whole never has the name of the target. A file has no name at all until it is whole, so
+that not even a kill leaves anything of it. A folder is made beside the target, under a name that
+begins with a dot, and so is a file where the file system must have a name; both are renamed at the
+end, and whatever goes wrong removes them. What a kill leaves there is removed by the next export to
+the same target.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """PURE. What is said of a packet capture: what was asked for, what a node does, what came of it.
 
-The one rule: a node captures from the moment at which it took the command until it is known to have
-ended.
+A node captures from the moment at which it took the command until it is known to have ended.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. What a check has seen on nodes, as a table.
 
-The one rule: a cell is empty where a step was not reached. Why one failed is not in the table: that
-is said below it, as of any job.
+A cell is empty where a step was not reached. Why one failed is not in the table: that is said below
+it, as of any job.
 """
 
 from __future__ import annotations

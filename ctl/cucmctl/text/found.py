@@ -1,7 +1,7 @@
 """PURE. What a discovery has found: its order, and a block for the daemon's configuration.
 
-The one rule: names and products are words of a node: they are made `visible`, and cannot end the
-comment or the text that they stand in.
+Names and products are words of a node: they are made `visible`, and cannot end the comment or the
+text that they stand in.
 """
 
 from __future__ import annotations

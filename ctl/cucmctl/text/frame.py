@@ -10,8 +10,8 @@
 Where there is not a line for each node, those that have failed come first, then those that say
 nothing.
 
-The one rule: the caller gives the time, and each line fits. What does not is left out in a fixed
-order, and names of nodes last.
+The caller gives the time, and each line fits. What does not is left out in a fixed order, and names
+of nodes last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """A list of jobs as a table.
 
-The one rule: each job is one line. With a width, the table is the first of these in which COLLECTS
-can be read:
+Each job is one line. With a width, the table is the first of these in which COLLECTS can be read:
 
     all columns; the last two, TARGET and COLLECTS, are cut to the width, where a mark stands
     the same without OWNER, where all jobs are of one

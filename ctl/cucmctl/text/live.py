@@ -1,8 +1,8 @@
 """The live view of a job on a terminal: a line for each node, redrawn as changes come.
 
-The one rule: only this file and `frame.py` load rich. It draws on the alternate screen. So
-a resize leaves no broken lines, and the terminal is as before when the view ends, however it ends.
-Then the last state is printed on the normal screen.
+Only this file and `frame.py` load rich. It draws on the alternate screen. So a resize leaves no
+broken lines, and the terminal is as before when the view ends, however it ends. Then the last state
+is printed on the normal screen.
 """
 
 from __future__ import annotations

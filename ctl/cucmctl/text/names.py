@@ -1,6 +1,6 @@
 """PURE. Names of nodes, cut to a width so that they still differ.
 
-The one rule: a mark stands where something is left out, and no two names become the same.
+A mark stands where something is left out, and no two names become the same.
 """
 
 from __future__ import annotations

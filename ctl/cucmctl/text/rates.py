@@ -1,6 +1,6 @@
 """PURE. Bytes per second of each node, over the last few seconds.
 
-The one rule: the caller gives the time.
+The caller gives the time.
 """
 
 from __future__ import annotations

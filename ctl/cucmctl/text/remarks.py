@@ -1,8 +1,7 @@
 """PURE. Why nodes failed, what to do about it, their notes, and what their files cover, as lines.
 
-The one rule: what is the same for several nodes is one line, and no line says the same words twice:
-neither the name of its node nor the failure's code, which is left out where the message has its
-words.
+What is the same for several nodes is one line, and no line says the same words twice: neither the
+name of its node nor the failure's code, which is left out where the message has its words.
 """
 
 from __future__ import annotations

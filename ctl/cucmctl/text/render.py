@@ -1,7 +1,7 @@
 """Jobs and nodes as plain text for people: tables, lines, sizes, times in local time.
 
-The one rule: functions take structs and return text; nothing is printed here. Every text of a node
-or of the daemon is made `visible`.
+Functions take structs and return text; nothing is printed here. Every text of a node or of the
+daemon is made `visible`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tables of text, and their colours.
 
-The one rule: every cell is made `visible`; colours count for no width.
+Every cell is made `visible`; colours count for no width.
 """
 
 from __future__ import annotations

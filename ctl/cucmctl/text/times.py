@@ -1,6 +1,6 @@
 """PURE. How long a job has run, how long it will take, and how long a node has been silent.
 
-The one rule: what is not known is None, and never a guess. Seconds, all of them.
+What is not known is None, and never a guess. Seconds, all of them.
 """
 
 from __future__ import annotations

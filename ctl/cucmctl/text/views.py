@@ -1,7 +1,7 @@
 """Views of a job that is followed, except the live one: silent, JSON, lines.
 
-The one rule: a view is a context manager. It is given every change, and `conclude` once the job has
-ended. It never calls the daemon.
+A view is a context manager. It is given every change, and `conclude` once the job has ended. It
+never calls the daemon.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The methods of `io.cucmd.Jobs` about what a job has collected, one function for each.
 
-The one rule: a job is held while it is read, and not while a reply waits for its peer; what needs
-all of a job is refused before it is closed.
+A job is held while it is read, and not while a reply waits for its peer; what needs all of a job is
+refused before it is closed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The host keys of nodes, over the socket: shown, added, forgotten.
 
-The one rule: a key that came over the network is remembered only if a person asked for exactly that
-node, and never beside a different one; the reply comes when the change is durable.
+A key that came over the network is remembered only if a person asked for exactly that node, and
+never beside a different one; the reply comes when the change is durable.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The methods of `io.cucmd.Jobs` about what the daemon knows: clusters, profiles, credentials.
 
-The one rule: names only. No password is read here, and no method contacts a node.
+Names only. No password is read here, and no method contacts a node.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The methods of `io.cucmd.Jobs` about jobs, one function for each.
 
-The one rule: a reply is sent when its effect is durable. A refusal is an error of the interface.
+A reply is sent when its effect is durable. A refusal is an error of the interface.
 """
 
 from __future__ import annotations

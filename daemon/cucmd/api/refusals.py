@@ -1,6 +1,6 @@
 """Exceptions of the daemon as errors of the interface.
 
-The one rule: every refusal is one of the errors that the interface names, and is made here.
+Every refusal is one of the errors that the interface names, and is made here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`Reload`, over the socket: the daemon reads its files again, and the caller hears how that ended.
 
-The one rule: a reload that fails changes nothing.
+A reload that fails changes nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The id by which a caller finds a call again: in the reply, in the log, in the job.
 
-The one rule: what stands in a log line is printable ASCII and short, whoever chose it.
+What stands in a log line is printable ASCII and short, whoever chose it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. The key of a call, by which the same call, made twice, has one effect.
 
-The one rule: the digest of a request has nothing of its password.
+The digest of a request has nothing of its password.
 """
 
 from __future__ import annotations

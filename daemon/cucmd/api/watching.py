@@ -1,7 +1,7 @@
 """The streams of `Watch`: of one job or of all, whole or as changes.
 
-The one rule: the first reply is the state after the subscription began, so that no change is lost
-between the two; and a watcher that missed some gets the state again.
+The first reply is the state after the subscription began, so that no change is lost between the
+two; and a watcher that missed some gets the state again.
 
 A job of 1,000 nodes changes thousands of times. A watcher that asks for `changes` gets the nodes
 that differ from what it was sent last, and not the whole job again.

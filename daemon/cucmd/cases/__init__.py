@@ -19,5 +19,5 @@
     entries.py    PURE  the entries of that tar
     documents.py  PURE  the documents in it: summary.txt, SHA256SUMS, manifest.json
 
-The one rule: nothing here holds all files of a job in memory; a job may have 100,000.
+Nothing here holds all files of a job in memory; a job may have 100,000.
 """

@@ -1,8 +1,8 @@
 """A job as one tar: what is in it, how long it will be, and its bytes.
 
-The one rule: the length is told before the first byte, and a tar that is not whole never has it. So
-the files are looked at twice, a page at a time: `measure` adds up, and finds what is missing or has
-another size while an error can still be told; `stream` reads.
+The length is told before the first byte, and a tar that is not whole never has it. So the files are
+looked at twice, a page at a time: `measure` adds up, and finds what is missing or has another size
+while an error can still be told; `stream` reads.
 
     summary.txt         what a person reads first
     SHA256SUMS          before the files, so that they can be checked as they pass

@@ -1,7 +1,7 @@
 """The files of an export as pieces of its tar: header, content and padding of each.
 
-The one rule: a piece is at most a little more than `CHUNK`. Small files share a piece, and a change
-of threads, which takes longer than to read one of them.
+A piece is at most a little more than `CHUNK`. Small files share a piece, and a change of threads,
+which takes longer than to read one of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reads the time stamps of what a job has collected, once it is closed, and keeps what they cover.
 
-The one rule: it works only while the daemon has time, and nothing fails because of it: not the
-daemon, not another job, not another node.
+It works only while the daemon has time, and nothing fails because of it: not the daemon, not
+another job, not another node.
 
     a job is closed     `want`: it is read in the background
     it is exported      `with_coverage`: waits for that, for a limited time

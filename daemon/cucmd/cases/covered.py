@@ -1,7 +1,7 @@
 """PURE. What the traces of a node cover of the window that was asked for, in words.
 
-The one rule: never a guess. A time that can be two moments, because the clock was set back or its
-zone is not known, counts as both: what holds for only one of them is unknown.
+Never a guess. A time that can be two moments, because the clock was set back or its zone is not
+known, counts as both: what holds for only one of them is unknown.
 
     first stamp     at or before the start of the window    covers it
                     after it                                begins then

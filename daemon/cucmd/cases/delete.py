@@ -1,7 +1,7 @@
 """Removes the directory of a job.
 
-The one rule: nothing outside of it is touched. Every name is removed within an open directory, and
-a link is removed and not followed, wherever it points and whoever changes the tree meanwhile.
+Nothing outside of it is touched. Every name is removed within an open directory, and a link is
+removed and not followed, wherever it points and whoever changes the tree meanwhile.
 """
 
 from __future__ import annotations

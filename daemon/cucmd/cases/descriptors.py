@@ -1,7 +1,6 @@
 """Opens files of a job for a client that reads them itself.
 
-The one rule: a descriptor can only be read, and is that of a regular file which has the size that
-was recorded.
+A descriptor can only be read, and is that of a regular file which has the size that was recorded.
 """
 
 from __future__ import annotations

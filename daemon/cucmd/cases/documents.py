@@ -1,7 +1,7 @@
 """PURE. The documents beside the files of a case: summary.txt, SHA256SUMS, manifest.json.
 
-The one rule: they are made of pieces, so that none is in memory as a whole but the summary, and the
-same job gives the same bytes each time.
+They are made of pieces, so that none is in memory as a whole but the summary, and the same job
+gives the same bytes each time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How much time has passed for sure, whatever is done to the wall clock.
 
-The one rule: it may count less than has passed, and never more. So what it says is old is old.
+It may count less than has passed, and never more. So what it says is old is old.
 
 The kernel has a clock that nobody sets (CLOCK_BOOTTIME). It begins at each boot, and goes on while
 the machine sleeps. What it counts is added up in a file:

@@ -1,7 +1,7 @@
 """PURE. The entries of a job's tar: headers, padding, and how long all of it is.
 
-The one rule: the length that is told before the first byte is that of what follows. So everything
-in a header is known before.
+The length that is told before the first byte is that of what follows. So everything in a header is
+known before.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The files of a job, a page at a time, and which of them count.
 
-The one rule: of a node that succeeded, the files of its last attempt count; of another node all.
-An attempt that failed left files behind that the one after it has collected again, under other
-paths, since a node makes a new folder for each command.
+Of a node that succeeded, the files of its last attempt count; of another node all. An attempt that
+failed left files behind that the one after it has collected again, under other paths, since a node
+makes a new folder for each command.
 """
 
 from __future__ import annotations

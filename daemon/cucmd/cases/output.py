@@ -1,7 +1,7 @@
 """What the commands of a job have printed, as it is on disk.
 
-The one rule: an output is read once it is on record, which it is when its node has ended; and
-before that, where whoever runs the job says that it is whole.
+An output is read once it is on record, which it is when its node has ended; and before that, where
+whoever runs the job says that it is whole.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reads the stamps of one file or archive, in a thread that works only while the daemon has time.
 
-The one rule: what is read of a node is bounded by what the node has sent. A file that cannot be
-read is told apart, one that is read in part has no stamp beyond it, and neither fails anything.
+What is read of a node is bounded by what the node has sent. A file that cannot be read is told
+apart, one that is read in part has no stamp beyond it, and neither fails anything.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. Which jobs are deleted: by `[retention]` of the configuration, or by a request to prune.
 
-The one rule: a job with the label `keep` never is, nor one that somebody holds. It does not count
-either: the limits are for the others.
+A job with the label `keep` never is, nor one that somebody holds. It does not count either: the
+limits are for the others.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A thread for work that takes long, of which trio waits for the end.
 
-The one rule: a wait that is cancelled ends at once; the work sees that nobody waits any more, and
-ends at its next step.
+A wait that is cancelled ends at once; the work sees that nobody waits any more, and ends at its
+next step.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The transcript of a node, as it is on disk and while it grows.
 
-The one rule: it is read in pieces of whole lines, so that no character is cut in two.
+It is read in pieces of whole lines, so that no character is cut in two.
 """
 
 from __future__ import annotations

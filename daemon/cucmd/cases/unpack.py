@@ -1,7 +1,7 @@
 """PURE. Gzip and tar, in pieces: as much of them as is whole, and no more than asked for.
 
-The one rule: nothing here raises for what the bytes are, and no piece is larger than `PIECE`,
-however much a gzip unpacks to. What is damaged or cut off ends there.
+Nothing here raises for what the bytes are, and no piece is larger than `PIECE`, however much a gzip
+unpacks to. What is damaged or cut off ends there.
 """
 
 from __future__ import annotations

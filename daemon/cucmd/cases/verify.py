@@ -1,8 +1,8 @@
 """Compares the files of a job on disk with their checksums.
 
-The one rule: it gives way to everything else. One thread of the lowest priority reads, a piece at a
-time, one job after the other; and it ends within a piece of a cancel. Where the priority of a
-thread may not be lowered, as under the system call filter of our unit, it rests half of the time.
+It gives way to everything else. One thread of the lowest priority reads, a piece at a time, one job
+after the other; and it ends within a piece of a cancel. Where the priority of a thread may not be
+lowered, as under the system call filter of our unit, it rests half of the time.
 """
 
 from __future__ import annotations

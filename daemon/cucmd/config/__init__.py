@@ -1,6 +1,6 @@
 """TOML and environment -> frozen structs, every error with its key and its line.
 
-The one rule: every setting is checked here. Other parts use it without asking where it came from.
+Every setting is checked here. Other parts use it without asking where it came from.
 
     model.py        PURE  `Config` and its parts: the settings as they are used
     keys.py         PURE  every key of the file, and what it accepts

@@ -1,6 +1,6 @@
 """`cucmd check`: prints the configuration as it is used, or everything that is wrong with it.
 
-The one rule: what it prints on standard output is a valid configuration file, without secrets.
+What it prints on standard output is a valid configuration file, without secrets.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The tables with names: `[clusters.NAME]`, `[profiles.NAME]` and `[credential."NAME"]`.
 
-The one rule: a cluster has the settings that are used on its nodes: the general ones, with the
-cluster's own keys in their place. Nothing is merged later.
+A cluster has the settings that are used on its nodes: the general ones, with the cluster's own keys
+in their place. Nothing is merged later.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Named credentials: `NAME.password` and `NAME.username` in one directory.
 
-The one rule: a password that other users can read, or could have written, is not used, and nothing
-outside of the directory is. No `repr` and no error has a password in it.
+A password that other users can read, or could have written, is not used, and nothing outside of the
+directory is. No `repr` and no error has a password in it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What can be wrong with a configuration, and with a request that is checked against it.
 
-The one rule: every error says which key or parameter, what was found and what was expected. A value
-that may be a secret is never repeated.
+Every error says which key or parameter, what was found and what was expected. A value that may be a
+secret is never repeated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. Every key of the file, and what it accepts.
 
-The one rule: a key exists only if it is listed here. A *kind* is given a value of TOML and returns
-the value of the configuration, or raises `ValueError` with what was expected.
+A key exists only if it is listed here. A *kind* is given a value of TOML and returns the value of
+the configuration, or raises `ValueError` with what was expected.
 """
 
 from __future__ import annotations

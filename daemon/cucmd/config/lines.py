@@ -1,8 +1,8 @@
 """PURE. On which line of a TOML document each key and each array element begins.
 
-The one rule: it is used only on text that `tomllib` has accepted, so it checks nothing. It knows
-where keys, strings, arrays and inline tables end, and nothing about values. It exists because
-`tomllib` gives no line numbers, and an error has to have one.
+It is used only on text that `tomllib` has accepted, so it checks nothing. It knows where keys,
+strings, arrays and inline tables end, and nothing about values. It exists because `tomllib` gives
+no line numbers, and an error has to have one.
 """
 
 from __future__ import annotations

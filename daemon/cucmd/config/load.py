@@ -1,7 +1,7 @@
 """File and environment -> `Config`, or every problem at once with its key and line.
 
-The one rule: the order of precedence is command line, environment, file, default. A cluster's own
-keys are part of the file, so the environment's timeouts override them too.
+The order of precedence is command line, environment, file, default. A cluster's own keys are part
+of the file, so the environment's timeouts override them too.
 """
 
 from __future__ import annotations

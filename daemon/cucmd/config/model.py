@@ -1,7 +1,7 @@
 """PURE. The configuration as frozen structs, after file and environment were read.
 
-The one rule: every value here has been checked. `Config()` is the configuration of a service that
-has no file. Times are in seconds, sizes in bytes.
+Every value here has been checked. `Config()` is the configuration of a service that has no file.
+Times are in seconds, sizes in bytes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """PURE. The built-in profiles: which paths to collect for which kind of problem.
 
-The one rule: a path is here only if a vendor document names it (vos/NODES.md, section 7).
-All are below `activelog` unless the profile says otherwise. A profile of the same name in the
-configuration changes only the keys that it gives.
+A path is here only if a vendor document names it (vos/NODES.md, section 7). All are below
+`activelog` unless the profile says otherwise. A profile of the same name in the configuration
+changes only the keys that it gives.
 """
 
 from __future__ import annotations

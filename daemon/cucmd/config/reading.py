@@ -1,7 +1,7 @@
 """Reads tables key by key, and notes everything that is wrong.
 
-The one rule: nothing stops at the first problem. A wrong value is noted and left out, so that a
-person sees all mistakes of a file at once.
+Nothing stops at the first problem. A wrong value is noted and left out, so that a person sees all
+mistakes of a file at once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. Which settings need a restart. All others take effect with a reload.
 
-The one rule: every setting that `service` reads only when it starts is listed here.
+Every setting that `service` reads only when it starts is listed here.
 """
 
 from __future__ import annotations

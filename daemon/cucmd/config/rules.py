@@ -1,8 +1,8 @@
 """PURE. Which paths, patterns, locations, windows and names are valid.
 
-The one rule: each rule returns its value, or raises `ValueError` with what was expected and without
-the value. Configuration and requests are both checked here. What may be typed to a node as one
-word is checked by `vos`.
+Each rule returns its value, or raises `ValueError` with what was expected and without the value.
+Configuration and requests are both checked here. What may be typed to a node as one word is checked
+by `vos`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The configuration file as a table, with the line of every key.
 
-The one rule: the file is read only here. This file does not know what the keys mean.
+The file is read only here. This file does not know what the keys mean.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The timeouts of file and environment, and the rule that holds between them.
 
-The one rule: a broken rule is reported for a value that was given, never for a default.
+A broken rule is reported for a value that was given, never for a default.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. Writes a configuration as TOML, so that it can be read and used again.
 
-The one rule: what this writes, `load` reads back as the same configuration.
+What this writes, `load` reads back as the same configuration.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. Jobs and their nodes: what a job does, its states, their transitions, and its outcome.
 
-The one rule: a state is a type with exactly the fields that exist in it, a transition is a method
-that returns a new job, and an impossible transition raises `ImpossibleTransition`.
+A state is a type with exactly the fields that exist in it, a transition is a method that returns a
+new job, and an impossible transition raises `ImpossibleTransition`.
 
     node   pending -> running -> succeeded | failed | cancelled
     job    queued  -> running -> ended, with an outcome: succeeded, partial, failed, cancelled

@@ -1,7 +1,7 @@
 """PURE. A check of nodes before a collection: what is asked for, and what is seen on a node.
 
-The one rule: what was not reached is None. A step that was tried and failed is False, or a word
-that says so; why it failed is the failure of the node.
+What was not reached is None. A step that was tried and failed is False, or a word that says so; why
+it failed is the failure of the node.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """PURE. Durations of a request, as text: `last`, the length of a window, and `written_for`.
 
-The one rule: what is refused here is refused with the form that is expected, and without the value.
+What is refused here is refused with the form that is expected, and without the value.
 
 `written_for` is for how long one file of a path is written to. A node chooses files by their last
 change, so a file that has the end of a window in it has changed by so much later, at the latest

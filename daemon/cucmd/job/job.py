@@ -1,6 +1,6 @@
 """PURE. A job: its states, their transitions, and its outcome.
 
-The one rule: a job ends when its last node settles, in the same transition.
+A job ends when its last node settles, in the same transition.
 """
 
 from __future__ import annotations

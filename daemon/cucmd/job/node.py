@@ -1,6 +1,6 @@
 """PURE. A node of a job: its states and their transitions.
 
-The one rule: a settled node never changes its state again.
+A settled node never changes its state again.
 """
 
 from __future__ import annotations

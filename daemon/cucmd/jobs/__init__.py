@@ -21,6 +21,5 @@
     deletion.py     deletes jobs: those named, those that a rule means, what a stop has left
     recovery.py     puts on record the files that a stop left on disk
 
-The one rule: nothing here depends on what is done on a node. That is a function,
-`JobServices.work_on_node`.
+Nothing here depends on what is done on a node. That is a function, `JobServices.work_on_node`.
 """

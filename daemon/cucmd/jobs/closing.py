@@ -1,6 +1,6 @@
 """Marks a job in the store as closed: it has ended, and all that it has left is on record.
 
-The one rule: only a stop of the daemon ends the attempts.
+Only a stop of the daemon ends the attempts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Deletes jobs: those that are named, those that a rule means, and those that a stop has left.
 
-The one rule: files first, the record last. A job is marked in the store before its first file is
-removed, and what a stop or an error leaves of it is removed by `finish`.
+Files first, the record last. A job is marked in the store before its first file is removed, and
+what a stop or an error leaves of it is removed by `finish`.
 
 Nobody reads or changes a job meanwhile (jobs/holds.py). A caller that goes away does not end what
 was begun; `stop` does, within a file.

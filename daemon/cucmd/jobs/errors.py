@@ -1,6 +1,6 @@
 """Why a call for a job is refused.
 
-The one rule: what a caller sent is repeated shortened.
+What a caller sent is repeated shortened.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Changes of jobs, numbered, to subscribers that may be slow.
 
-The one rule: publishing never waits, and memory is bounded. A subscriber that falls behind gets the
-number of changes that it missed; no other subscriber is affected.
+Publishing never waits, and memory is bounded. A subscriber that falls behind gets the number of
+changes that it missed; no other subscriber is affected.
 """
 
 from __future__ import annotations

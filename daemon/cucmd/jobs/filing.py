@@ -1,9 +1,9 @@
 """Puts the received files of one job on record: in the store, then in the manifest.
 
-The one rule: no received file is forgotten. What could not be put on record is tried again, with
-the next node that ends and, once the last has ended, until it succeeds or the daemon stops. Where
-somebody has removed the job's directory, or put a folder in the manifest's place, the next try is
-that of the next start.
+No received file is forgotten. What could not be put on record is tried again, with the next node
+that ends and, once the last has ended, until it succeeds or the daemon stops. Where somebody has
+removed the job's directory, or put a folder in the manifest's place, the next try is that of the
+next start.
 
 A file goes through these steps, each of which is durable before the next begins:
 

@@ -1,7 +1,7 @@
 """One wrong password must not lock the account on every node of a cluster.
 
-The one rule: logins of a job that were refused, and those whose password was sent and that are not
-judged, are two together at most. Where account locking is on, three refused logins lock an account
+Logins of a job that were refused, and those whose password was sent and that are not judged, are
+two together at most. Where account locking is on, three refused logins lock an account
 (vos/NODES.md, section 6.7). A node may count an attempt before it has judged it, so one that hangs
 after the password, or ends without an answer, counts as one that was refused.
 

@@ -1,7 +1,7 @@
 """Which jobs are being read, and which are being changed, so that nobody does both.
 
-The one rule: a hold is of one call, and ends with it. Many may read a job at once; one that deletes
-it, or tries it again, is alone.
+A hold is of one call, and ends with it. Many may read a job at once; one that deletes it, or tries
+it again, is alone.
 """
 
 from __future__ import annotations

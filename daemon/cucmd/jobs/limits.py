@@ -1,7 +1,7 @@
 """Limits for what runs at once: jobs, connections, sessions on a node.
 
-The one rule: slots are given in the order of the requests, and a slot is free again only after its
-connection has closed.
+Slots are given in the order of the requests, and a slot is free again only after its connection has
+closed.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     {"node":"cucm-pub","path":"cucm-pub/files/...","size":4,"sha256":"...","complete":true}
 
-The one rule: lines are only added at the end, and a line counts once it is durable. Of several
-lines with one path the last counts.
+Lines are only added at the end, and a line counts once it is durable. Of several lines with one
+path the last counts.
 
 An append
     1. cuts the file to the length that was durable last. A write that failed, on a full disk say,

@@ -1,7 +1,7 @@
 """The work on one node, and what its end means for the job: notes, or a failure.
 
-The one rule: only a cancel and `Postponed` come out of here as exceptions; whatever else goes wrong
-on a node is that node's failure, and no other's.
+Only a cancel and `Postponed` come out of here as exceptions; whatever else goes wrong on a node is
+that node's failure, and no other's.
 """
 
 from __future__ import annotations

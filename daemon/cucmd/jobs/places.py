@@ -1,7 +1,7 @@
 """The places for jobs: how many may be there, and how many of one user may wait.
 
-The one rule: a place is taken before the first await of a start or a retry, so that many calls at
-once get no more than one.
+A place is taken before the first await of a start or a retry, so that many calls at once get no
+more than one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The progress of the work on one node: the `Report` of `node/ports.py`, and the upload target.
 
-The one rule: transitions are passed on at once, figures only when `figures` is called.
+Transitions are passed on at once, figures only when `figures` is called.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Takes each change of one job's state to the store, and then to the watchers.
 
-The one rule: a state is published only after it is durable.
+A state is published only after it is durable.
 
 From memory to the watchers
 ---------------------------

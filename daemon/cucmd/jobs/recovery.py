@@ -1,7 +1,7 @@
 """Puts the files that a stop left on disk on record, before the job is resumed.
 
-The one rule: a file that the store does not call complete is recorded as incomplete. It is never
-deleted: it may be the only copy, if the node has removed the file meanwhile.
+A file that the store does not call complete is recorded as incomplete. It is never deleted: it may
+be the only copy, if the node has removed the file meanwhile.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """After a restart: the jobs that a stop left unfinished, and those that have ended unclosed.
 
-The one rule: what is wrong with one job is logged, and the others go on.
+What is wrong with one job is logged, and the others go on.
 """
 
 from __future__ import annotations

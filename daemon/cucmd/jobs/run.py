@@ -1,7 +1,7 @@
 """One job, from its acceptance until its last connection has closed.
 
-The one rule: the job's state changes in memory first, at once and in one place (`_change`). Then it
-is made durable, then it is published to watchers.
+The job's state changes in memory first, at once and in one place (`_change`). Then it is made
+durable, then it is published to watchers.
 
 The tasks of a job
 ------------------

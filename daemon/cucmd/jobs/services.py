@@ -1,6 +1,6 @@
 """What every job needs of the daemon.
 
-The one rule: it is the same for all jobs, and is never changed.
+It is the same for all jobs, and is never changed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """One effect for each start key of a user, however often and by whom it is sent at once.
 
-The one rule: calls with the same key follow each other, so that the second finds on disk what the
-first has done.
+Calls with the same key follow each other, so that the second finds on disk what the first has done.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Accepts jobs, runs them in a nursery, finds and cancels them, and resumes them after a restart.
 
-The one rule: a job whose start was answered is durable, and it either runs here or has ended in the
-store. Nothing else runs jobs.
+A job whose start was answered is durable, and it either runs here or has ended in the store.
+Nothing else runs jobs.
 """
 
 from __future__ import annotations

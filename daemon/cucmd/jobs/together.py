@@ -1,7 +1,7 @@
 """What nodes share that work together: they begin at the same moment, and one call ends all.
 
-The one rule: nobody waits for a node that cannot come any more. A node leaves when its work ends,
-however that ends; one that was cancelled before it began leaves too.
+Nobody waits for a node that cannot come any more. A node leaves when its work ends, however that
+ends; one that was cancelled before it began leaves too.
 
 How they begin
 --------------

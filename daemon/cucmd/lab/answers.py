@@ -1,6 +1,6 @@
 """PURE. What the node prints for commands other than `file get`.
 
-The one rule: the texts are those of `vos/NODES.md`. Where that says "unknown", they are plausible.
+The texts are those of `vos/NODES.md`. Where that says "unknown", they are plausible.
 """
 
 from __future__ import annotations

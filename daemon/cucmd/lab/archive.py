@@ -1,6 +1,6 @@
 """PURE. A .tgz as a stream of bytes: what `file get ... compress` sends.
 
-The one rule: only one block is in memory, whatever the size of the archive, and what is cut off.
+Only one block is in memory, whatever the size of the archive, and what is cut off.
 """
 
 from __future__ import annotations

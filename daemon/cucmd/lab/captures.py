@@ -1,7 +1,7 @@
 """What a simulated node has captured: the command's arguments, the captures, and their files.
 
-The one rule: a capture is one entry from its first packet to the removal of its file, and whether
-it runs is told by `packets` alone. So a file that grows needs no task of its own.
+A capture is one entry from its first packet to the removal of its file, and whether it runs is told
+by `packets` alone. So a file that grows needs no task of its own.
 """
 
 from __future__ import annotations

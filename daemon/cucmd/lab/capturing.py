@@ -1,7 +1,6 @@
 """`utils network capture` and `file delete` of a simulated node, with what can go wrong in them.
 
-The one rule: a capture has ended once its session has, however that was, and before the prompt
-comes.
+A capture has ended once its session has, however that was, and before the prompt comes.
 """
 
 from __future__ import annotations

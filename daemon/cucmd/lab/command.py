@@ -1,6 +1,6 @@
 """`cucmd lab`: simulated nodes in the foreground.
 
-The one rule: standard output carries JSON lines only: where the nodes are, and the report.
+Standard output carries JSON lines only: where the nodes are, and the report.
 """
 
 from __future__ import annotations

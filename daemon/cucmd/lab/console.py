@@ -1,6 +1,6 @@
 """One session at a node's command line: greeting, prompt, commands, and the faults on the way.
 
-The one rule: Ctrl-C ends what runs in the foreground, entirely, before the next prompt comes.
+Ctrl-C ends what runs in the foreground, entirely, before the next prompt comes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What was seen on the nodes' side: connections, logins, files pushed, how sessions ended.
 
-The one rule: everything is counted where it happens and never corrected later, so that these
-numbers can prove that nothing stays open. `until` waits for a number without polling.
+Everything is counted where it happens and never corrected later, so that these numbers can prove
+that nothing stays open. `until` waits for a number without polling.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The `file get` dialogue of a simulated node: gathering, sizes, questions, the push, the end.
 
-The one rule: what is announced and what is sent are two lists, made once, here. Every fault about
-files is a difference between them.
+What is announced and what is sent are two lists, made once, here. Every fault about files is a
+difference between them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. The line discipline of a terminal: keys in, echo and lines out.
 
-The one rule: every key is echoed on its own, because a node sends every character in its own packet
+Every key is echoed on its own, because a node sends every character in its own packet
 (vos/NODES.md, section 2).
 """
 

@@ -1,7 +1,7 @@
 """PURE. What can go wrong with a simulated node: kinds, steps, and the words for them.
 
-The one rule: a fault is looked up at the moment when it would have its effect. A look-up that finds
-one uses it up once (`*TIMES`), so that "fails twice, then works" needs no code elsewhere.
+A fault is looked up at the moment when it would have its effect. A look-up that finds one uses it
+up once (`*TIMES`), so that "fails twice, then works" needs no code elsewhere.
 """
 
 from __future__ import annotations

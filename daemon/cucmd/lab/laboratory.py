@@ -1,7 +1,7 @@
 """open_lab: many simulated nodes in this process, below a bridge.
 
-The one rule: an idle node costs a listening socket and a few hundred bytes, and has no task and no
-host key of its own. When `open_lab` ends, nothing of the lab is left.
+An idle node costs a listening socket and a few hundred bytes, and has no task and no host key of
+its own. When `open_lab` ends, nothing of the lab is left.
 """
 
 from __future__ import annotations

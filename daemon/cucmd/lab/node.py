@@ -1,6 +1,6 @@
 """One simulated node without its connections: its identity and what it remembers.
 
-The one rule: all sessions of a node share this. Nodes share only the options and the counters.
+All sessions of a node share this. Nodes share only the options and the counters.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What can be set for simulated nodes, and their algorithms.
 
-The one rule: the defaults make a healthy node of release 12.5 to 15. Everything unusual is an
-option.
+The defaults make a healthy node of release 12.5 to 15. Everything unusual is an option.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The simulated node as SFTP client: it logs in to the receiver and pushes files.
 
-The one rule: when `Push.run` has ended, the connection to the receiver is closed. If it was
-cancelled, the connection was cut.
+When `Push.run` has ended, the connection to the receiver is closed. If it was cancelled, the
+connection was cut.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. What the node prints for commands that report something and take no file.
 
-The one rule: that of `answers.py`: the texts are those of `vos/NODES.md`, sections 6.3 to 6.11.
+The texts are those of `vos/NODES.md`, sections 6.3 to 6.11.
 """
 
 from __future__ import annotations

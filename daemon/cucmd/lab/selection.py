@@ -1,7 +1,7 @@
 """PURE. Which files a `file get` or `file list` means.
 
-The one rule: arguments are read as the appliance reads them: words are split at blanks only, and
-the window is in the node's own time zone.
+Arguments are read as the appliance reads them: words are split at blanks only, and the window is in
+the node's own time zone.
 """
 
 from __future__ import annotations

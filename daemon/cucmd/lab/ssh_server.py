@@ -1,7 +1,7 @@
 """One simulated node at TCP and SSH: accepts connections, checks logins, opens terminals.
 
-The one rule: every accepted connection is counted when it is accepted and when it is closed. The
-counters tell apart an orderly close by the client, any other close by it, and a cut by the node.
+Every accepted connection is counted when it is accepted and when it is closed. The counters tell
+apart an orderly close by the client, any other close by it, and a cut by the node.
 """
 
 from __future__ import annotations

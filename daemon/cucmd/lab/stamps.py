@@ -1,7 +1,7 @@
 """PURE. The first and the last line of a trace, with the times at which it was begun and ended.
 
-The one rule: the formats are those of vos/NODES.md, section 7.1. All other bytes of a file stay as
-they are, and so does its size.
+The formats are those of vos/NODES.md, section 7.1. All other bytes of a file stay as they are, and
+so does its size.
 """
 
 from __future__ import annotations

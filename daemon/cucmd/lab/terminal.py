@@ -1,7 +1,7 @@
 """One terminal of a simulated node, on an SSH channel: echo, questions, the pager, Ctrl-C.
 
-The one rule: a key is echoed when it is read. Ctrl-C has its effect when it arrives, whatever runs.
-A frozen terminal ignores both.
+A key is echoed when it is read. Ctrl-C has its effect when it arrives, whatever runs. A frozen
+terminal ignores both.
 """
 
 from __future__ import annotations

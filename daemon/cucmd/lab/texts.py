@@ -1,7 +1,7 @@
 """PURE. What the appliance prints, word for word.
 
-The one rule: written from `vos/NODES.md` and not from the code of `vos`, so that a wrong word there
-is noticed here. V, C, I and ? are the tags of that file.
+Written from `vos/NODES.md` and not from the code of `vos`, so that a wrong word there is noticed
+here. V, C, I and ? are the tags of that file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. The packets on the network of a simulated node, and a capture of them as a file.
 
-The one rule: a packet is a function of (node, its number), and comes at a time that its number
-gives. So the content of a capture is computed as it is read, and a test can compute it too.
+A packet is a function of (node, its number), and comes at a time that its number gives. So the
+content of a capture is computed as it is read, and a test can compute it too.
 """
 
 from __future__ import annotations

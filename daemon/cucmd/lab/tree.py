@@ -1,7 +1,7 @@
 """PURE. The files of a simulated node: names, ages, sizes and content, all of them computed.
 
-The one rule: a file is a function of (node, path). So a file of 5 GB costs nothing until it is
-read, and a test can compute what a node must have sent.
+A file is a function of (node, path). So a file of 5 GB costs nothing until it is read, and a test
+can compute what a node must have sent.
 """
 
 from __future__ import annotations

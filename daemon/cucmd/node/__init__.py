@@ -9,5 +9,5 @@
     resolver.py      names of nodes in the DNS
     ports.py         what the work on a node needs of `ssh/` and `receiver/`, as protocols
 
-The one rule: nothing here knows what the work on the node is for.
+Nothing here knows what the work on the node is for.
 """

@@ -1,7 +1,7 @@
 """What has come to an upload target since one command was typed.
 
-The one rule: several commands of a node share its upload target, so what came of an earlier one is
-no evidence for a later one.
+Several commands of a node share its upload target, so what came of an earlier one is no evidence
+for a later one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Deadlines: which one applies in which phase, and what its expiry means.
 
-The one rule: time is that of trio's clock. A failure for an expired deadline says which deadline it
-was, for how many seconds and in which phase, in the form of `failure.timed_out`.
+Time is that of trio's clock. A failure for an expired deadline says which deadline it was, for how
+many seconds and in which phase, in the form of `failure.timed_out`.
 """
 
 from __future__ import annotations

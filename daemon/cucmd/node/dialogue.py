@@ -1,6 +1,6 @@
 """A session on one node: the bytes of its shell in, events out, answers back.
 
-The one rule: every byte that is received or sent passes through here, and into the transcript.
+Every byte that is received or sent passes through here, and into the transcript.
 
 Who takes part
 

@@ -1,7 +1,7 @@
 """From nothing to the node's first prompt: connect, authenticate, wait for it, with retries.
 
-The one rule: only a failure before the first prompt is retried, and never a login that the node has
-refused: three wrong passwords may lock the account (vos/NODES.md, section 6.7).
+Only a failure before the first prompt is retried, and never a login that the node has refused:
+three wrong passwords may lock the account (vos/NODES.md, section 6.7).
 """
 
 from __future__ import annotations

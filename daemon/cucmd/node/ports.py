@@ -1,7 +1,7 @@
 """What the work on a node needs of SSH, of the receiver and of the job: protocols and structs.
 
-The one rule: no protocol is implemented here. `service/wiring.py` connects them to the SSH client
-and to the receiver; tests implement them with scripted nodes.
+No protocol is implemented here. `service/wiring.py` connects them to the SSH client and to the
+receiver; tests implement them with scripted nodes.
 """
 
 from __future__ import annotations

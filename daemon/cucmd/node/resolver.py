@@ -1,7 +1,7 @@
 """Names of nodes in the DNS: which of them mean one node, and what a lookup may hold up.
 
-The one rule: a DNS that answers late, or never, delays the nodes that are named in it, and
-nothing else of the daemon.
+A DNS that answers late, or never, delays the nodes that are named in it, and nothing else of the
+daemon.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The transcript of one node, on disk as it happens.
 
-The one rule: a transcript that cannot be written never disturbs the work that it describes.
+A transcript that cannot be written never disturbs the work that it describes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Time zones by the names that nodes give them.
 
-The one rule: a name that the zone database of this machine does not have gives None, never an
-error.
+A name that the zone database of this machine does not have gives None, never an error.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. What is kept of a request for a job that is tried again, or goes on after a restart.
 
-The one rule: it is what the request has meant at first: its nodes, its hours, its timeouts.
+It is what the request has meant at first: its nodes, its hours, its timeouts.
 """
 
 from __future__ import annotations

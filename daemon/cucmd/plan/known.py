@@ -1,7 +1,7 @@
 """PURE. What is known of clusters: the configuration, and what their nodes have said last.
 
-The one rule: the configuration names nodes, and a discovery adds to it. A node that is in both has
-the name that the configuration has for it.
+The configuration names nodes, and a discovery adds to it. A node that is in both has the name that
+the configuration has for it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. The labels of a job: what they may be, and how a change applies.
 
-The one rule: a label can be typed as one word `KEY=VALUE`, and shown on one line.
+A label can be typed as one word `KEY=VALUE`, and shown on one line.
 """
 
 from __future__ import annotations

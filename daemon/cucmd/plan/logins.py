@@ -1,6 +1,6 @@
 """Which login is sent to a node: that of the request, or the credential of the node's cluster.
 
-The one rule: a credential is not sent to a node that it may not be sent to.
+A credential is not sent to a node that it may not be sent to.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From a request to a job, and to a task for each of its nodes.
 
-The one rule: whatever can be refused is refused here, before the job exists. Passwords are put
-into the tasks and nowhere else.
+Whatever can be refused is refused here, before the job exists. Passwords are put into the tasks and
+nowhere else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. The fields of a request, checked, with what profile and configuration say for the others.
 
-The one rule: the request comes before the profile, and the profile before the defaults. Whichever
-of them a value is from, it has been checked.
+The request comes before the profile, and the profile before the defaults. Whichever of them a value
+is from, it has been checked.
 """
 
 from __future__ import annotations

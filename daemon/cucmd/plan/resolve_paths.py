@@ -1,7 +1,7 @@
 """PURE. The paths of a request, with those of its profile: which there are, and below what.
 
-The one rule: all paths of a job are below one location. A path may name it as it stands after
-`file get` (`activelog/cm/trace`); one that names another than the rest is refused.
+All paths of a job are below one location. A path may name it as it stands after `file get`
+(`activelog/cm/trace`); one that names another than the rest is refused.
 """
 
 from __future__ import annotations

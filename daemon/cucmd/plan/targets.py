@@ -7,9 +7,9 @@
     NAME:subscribers  its nodes but the publisher and those of IM and Presence
     NAME:cups         its nodes of IM and Presence
 
-The one rule: a node that only a discovery has named is taken where the request says so for that
-name (`discovered`), and then it is known who has named it. Such a name may be that of a node that
-was asked, too.
+A node that only a discovery has named is taken where the request says so for that name
+(`discovered`), and then it is known who has named it. Such a name may be that of a node that was
+asked, too.
 """
 
 from __future__ import annotations

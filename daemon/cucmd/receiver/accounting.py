@@ -1,8 +1,8 @@
 """What one target has received, and what it may still receive. No I/O; safe from any thread.
 
-The one rule: the list of files only ever grows at its end, and of a file in it that is no longer
-open nothing changes but its time stamp, which a client may set late. So a caller that noted its
-length finds exactly the later files after that.
+The list of files only ever grows at its end, and of a file in it that is no longer open nothing
+changes but its time stamp, which a client may set late. So a caller that noted its length finds
+exactly the later files after that.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. How often an address may connect without a login.
 
-The one rule: a connection that logs in costs nothing: only those that do not are counted.
+A connection that logs in costs nothing: only those that do not are counted.
 """
 
 from __future__ import annotations

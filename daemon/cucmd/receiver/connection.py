@@ -1,8 +1,7 @@
 """One SSH connection to the receiver: its login, and the one SFTP session that it may open.
 
-The one rule: a right login opens one SFTP session in one target. Every other request of SSH (a
-command, a shell, a PTY, forwarding of any kind) is refused, by asyncssh's defaults and by the
-options in server.py.
+A right login opens one SFTP session in one target. Every other request of SSH (a command, a shell,
+a PTY, forwarding of any kind) is refused, by asyncssh's defaults and by the options in server.py.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A target's folder on disk, without a way out of it. Synchronous: for worker threads.
 
-The one rule: every component of a path is opened by itself, below the one before it, with
-O_NOFOLLOW; and nothing that exists is ever opened for writing. So links, hard links and devices,
-whoever made them, are neither followed nor written to.
+Every component of a path is opened by itself, below the one before it, with O_NOFOLLOW; and nothing
+that exists is ever opened for writing. So links, hard links and devices, whoever made them, are
+neither followed nor written to.
 """
 
 from __future__ import annotations

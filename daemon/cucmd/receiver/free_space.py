@@ -1,8 +1,8 @@
 """How much of the disk must stay free. For worker threads.
 
-The one rule: it is asked before the bytes are written. The disk is looked at when the bytes that
-were free above the minimum the last time may be used up, and once in 16 MiB at least, since other
-programs write there too.
+It is asked before the bytes are written. The disk is looked at when the bytes that were free above
+the minimum the last time may be used up, and once in 16 MiB at least, since other programs write
+there too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The receiver's own host keys: made once, kept for ever.
 
-The one rule: a key that is there is never replaced. Nodes remember it by address and port, and a
-node that meets another one stalls (vos/NODES.md, section 5.3).
+A key that is there is never replaced. Nodes remember it by address and port, and a node that meets
+another one stalls (vos/NODES.md, section 5.3).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. What the receiver allows, and how it refuses.
 
-The one rule: every limit stands here, with its reason beside the number.
+Every limit stands here, with its reason beside the number.
 """
 
 from __future__ import annotations

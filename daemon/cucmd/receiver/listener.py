@@ -1,9 +1,9 @@
 """Accepts the receiver's connections.
 
-The one rule: a connection that may not come costs one `accept` and one `close`, and accepting takes
-a third of the loop at most, however many come. One that may come is made into a connection of
-asyncssh in its turn, one at a time: that takes a millisecond or more, and a hundred of them in one
-turn of the loop would hold up everybody else. Those of expected addresses are made first.
+A connection that may not come costs one `accept` and one `close`, and accepting takes a third of
+the loop at most, however many come. One that may come is made into a connection of asyncssh in its
+turn, one at a time: that takes a millisecond or more, and a hundred of them in one turn of the loop
+would hold up everybody else. Those of expected addresses are made first.
 
 asyncio's own server accepts up to 256 at once and makes a protocol of each, before anybody can
 be asked.

@@ -1,6 +1,6 @@
 """The memory that the names of received files take. Safe from any thread.
 
-The one rule: it is what they really take, on their whole way into the record.
+It is what they really take, on their whole way into the record.
 """
 
 from __future__ import annotations

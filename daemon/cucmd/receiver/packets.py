@@ -1,7 +1,7 @@
 """PURE. SFTP version 3 on the wire: frames, requests, replies (draft-ietf-secsh-filexfer-02).
 
-The one rule: nothing here knows what a request does to the disk; and a packet is never longer than
-MAX_PACKET, whatever its length field says.
+Nothing here knows what a request does to the disk; and a packet is never longer than MAX_PACKET,
+whatever its length field says.
 """
 
 from __future__ import annotations

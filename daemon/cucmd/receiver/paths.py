@@ -1,7 +1,7 @@
 """PURE. A path as an SFTP client sends it, and the names below the target that it stands for.
 
-The one rule: the result is a tuple of plain names. If they are opened one by one, without following
-a link, nothing outside the folder is reached.
+The result is a tuple of plain names. If they are opened one by one, without following a link,
+nothing outside the folder is reached.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the receiver refuses and cuts: counted, and said once a minute.
 
-The one rule: no peer decides how many lines it gets in the log. The first of a minute is a line,
-all others of that minute are one more.
+No peer decides how many lines it gets in the log. The first of a minute is a line, all others of
+that minute are one more.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What happens again and again to one upload target: the first time is a line, the rest is counted.
 
-The one rule: no node decides how many lines it gets in the log. Safe from any thread.
+No node decides how many lines it gets in the log. Safe from any thread.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The replies to SFTP requests. Synchronous: one batch at a time, in a worker thread.
 
-The one rule: only what an OpenSSH `put` needs has an effect: make a directory, create a file, write
-it, set its times, close it, list and stat in the target's own folder. The rest is refused.
+Only what an OpenSSH `put` needs has an effect: make a directory, create a file, write it, set its
+times, close it, list and stat in the target's own folder. The rest is refused.
 """
 
 from __future__ import annotations

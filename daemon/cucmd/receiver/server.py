@@ -1,6 +1,6 @@
 """The SFTP server that nodes push their files to: open an upload target, watch it, close it.
 
-The one rule: nothing that a client does ends more than its own connection.
+Nothing that a client does ends more than its own connection.
 
 How a transfer goes. There is one target for each run of a node, with a login of its own that the
 node is told at its command line; the node's own sftp client then connects and pushes.

@@ -1,7 +1,7 @@
 """One SFTP session: from asyncssh's callbacks to a worker thread, and the replies back.
 
-The one rule: the event loop only splits bytes into packets; every access to the disk is in a
-thread, one batch at a time, in the order in which the client sent the requests.
+The event loop only splits bytes into packets; every access to the disk is in a thread, one batch at
+a time, in the order in which the client sent the requests.
 
 Why not asyncssh's own SFTP server: it makes a coroutine and a packet of each 32 KiB block and
 writes in the event loop. Here what arrived while the disk was busy is one batch with one piece of

@@ -1,8 +1,8 @@
 """PURE. Connections that have not logged in yet: how many there may be, and which are cut.
 
-The one rule: room is kept for the nodes that are expected now, and what is cut for a newcomer is
-the oldest connection of the address that has most: a login takes a key exchange, and who holds a
-connection for longer does not mean to log in.
+Room is kept for the nodes that are expected now, and what is cut for a newcomer is the oldest
+connection of the address that has most: a login takes a key exchange, and who holds a connection
+for longer does not mean to log in.
 
     the place of                 may be taken by
     an address not expected      any newcomer, at random once half of all places are taken (as

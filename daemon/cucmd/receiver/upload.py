@@ -1,7 +1,7 @@
 """One file while it arrives: written, counted, hashed, closed. Synchronous: for worker threads.
 
-The one rule: a file counts as closed only if the client closed it and everything before that
-worked, the fsync included. If anything else ends it, it stays on disk and does not count as closed.
+A file counts as closed only if the client closed it and everything before that worked, the fsync
+included. If anything else ends it, it stays on disk and does not count as closed.
 
 The life of a file, each step a request of the client:
 

@@ -1,7 +1,7 @@
 """An upload target: a random one-time login, the folder that it gives access to, and its files.
 
-The one rule: the login is valid from the opening of the target until `revoke`, and no write begins
-after that. A write that is in the kernel at that moment, of one block at most, is the last.
+The login is valid from the opening of the target until `revoke`, and no write begins after that. A
+write that is in the kernel at that moment, of one block at most, is the last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. Which bytes of a file were written, each counted once.
 
-The one rule: the memory does not depend on the file, only on the number of parts with a gap before
-them; and that is asked for, by `fits`, before a block is written.
+The memory does not depend on the file, only on the number of parts with a gap before them; and that
+is asked for, by `fits`, before a block is written.
 """
 
 from __future__ import annotations

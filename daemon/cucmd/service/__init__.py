@@ -14,5 +14,5 @@
     memory.py       memory that is not used any more, returned to the system
     start_errors.py errors at the start, with the setting that they come from
 
-The one rule: only the command line imports this.
+Only the command line imports this.
 """

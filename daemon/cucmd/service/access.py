@@ -1,7 +1,7 @@
 """Who may call which method at the socket, by the credentials of the peer from the kernel.
 
-The one rule: root, the daemon's own user and the operate group may call every method; the view
-group those of its roles in ROLES; everybody else gets `PermissionDenied`.
+Root, the daemon's own user and the operate group may call every method; the view group those of its
+roles in ROLES; everybody else gets `PermissionDenied`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Opens all parts of the daemon, from the state directory to the socket, and closes them again.
 
-The one rule: parts are opened from the bottom up, each in the scope of the one below it, so that
-whatever ends the daemon closes the socket first and the store last.
+Parts are opened from the bottom up, each in the scope of the one below it, so that whatever ends
+the daemon closes the socket first and the store last.
 """
 
 from __future__ import annotations

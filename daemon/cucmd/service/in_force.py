@@ -1,6 +1,6 @@
 """The configuration in force, what is derived from it, and how a reload replaces both.
 
-The one rule: a reload takes all of the new configuration and of known_hosts, or nothing.
+A reload takes all of the new configuration and of known_hosts, or nothing.
 """
 
 from __future__ import annotations

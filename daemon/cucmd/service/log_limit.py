@@ -1,8 +1,8 @@
 """How many log lines one user of the socket can cause in a minute; what was left out is counted.
 
-The one rule: only records with a `uid` are limited (`Caller.for_log`, and those of a job that have
-`of_job` too); one user's never take room from another's. The journal has a limit of its own, for
-the service as a whole: one user who reached that would silence the log about all others.
+Only records with a `uid` are limited (`Caller.for_log`, and those of a job that have `of_job` too);
+one user's never take room from another's. The journal has a limit of its own, for the service as a
+whole: one user who reached that would silence the log about all others.
 """
 
 from __future__ import annotations

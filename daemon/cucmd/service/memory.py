@@ -1,6 +1,6 @@
 """Memory that is not used any more, returned to the system.
 
-The one rule: only unreachable objects are touched, in steps of some tens of milliseconds.
+Only unreachable objects are touched, in steps of some tens of milliseconds.
 
 An SSH connection that has ended is a cycle of references that only a garbage collection frees.
 Python waits with it until a quarter of all objects are new, and malloc keeps what it once got from

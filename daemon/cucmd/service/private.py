@@ -1,6 +1,6 @@
 """A folder for the socket that only the daemon's own user can enter.
 
-The one rule: what another user may have made is never used.
+What another user may have made is never used.
 """
 
 from __future__ import annotations

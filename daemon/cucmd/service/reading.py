@@ -1,6 +1,6 @@
 """Reads the files of a reload in a thread, and waits for it for a limited time.
 
-The one rule: at most one thread waits for a file that does not answer.
+At most one thread waits for a file that does not answer.
 
 A file or the database of groups can be somewhere on the network, and somebody can have put a pipe
 in the place of a file. Such a thread cannot be ended. If each reload left one behind, they would

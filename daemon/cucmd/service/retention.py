@@ -1,6 +1,6 @@
 """Applies `[retention]`: at the start, once an hour, and after each job.
 
-The one rule: what a stop has left of a deletion is finished first.
+What a stop has left of a deletion is finished first.
 
 A job notes at its end how much time has passed; by that, and by the wall clock, it is old one day.
 Here the count goes on at a start, and jobs of a version that noted nothing get their note.

@@ -1,7 +1,7 @@
 """What each signal does, from the daemon's first step to its last.
 
-The one rule: a request (SIGHUP, SIGUSR1) never ends the process; a stop (SIGTERM, SIGINT) ends it
-at once while no node has been contacted.
+A request (SIGHUP, SIGUSR1) never ends the process; a stop (SIGTERM, SIGINT) ends it at once while
+no node has been contacted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Errors at the start, with the setting of the configuration that they come from.
 
-The one rule: an error of the system names that setting, and what to do about it.
+An error of the system names that setting, and what to do about it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What `systemctl status` shows in its line `Status:`.
 
-The one rule: it is sent only when it differs from what was sent last.
+It is sent only when it differs from what was sent last.
 """
 
 from __future__ import annotations

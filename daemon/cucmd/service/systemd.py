@@ -1,7 +1,6 @@
 """systemd's protocols for a service, without libsystemd; logging for the journal; core dumps.
 
-The one rule: without systemd nothing is sent and nothing fails; with it, no error here ends the
-daemon.
+Without systemd nothing is sent and nothing fails; with it, no error here ends the daemon.
 Protocols: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3), sd-daemon(3).
 """
 

@@ -1,6 +1,6 @@
 """The SSH client and the receiver, in the form that `node/ports.py` and `api/host_keys.py` ask for.
 
-The one rule: only arguments are passed on here; what is decided, is decided on either side.
+Only arguments are passed on here; what is decided, is decided on either side.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The algorithms that we offer to nodes, and accept from them as SFTP clients, best first.
 
-The one rule: SHA-1 in key exchange or signatures, CBC, and the group exchange only where the
-configuration opts in.
+SHA-1 in key exchange or signatures, CBC, and the group exchange only where the configuration opts
+in.
 """
 
 from __future__ import annotations

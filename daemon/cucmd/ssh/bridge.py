@@ -1,6 +1,6 @@
 """The asyncio loop inside trio, and how work crosses between the two.
 
-The one rule: an error in an asyncio callback is reported and ends only that callback.
+An error in an asyncio callback is reported and ends only that callback.
 
 Why there are two loops
     The daemon runs on trio, asyncssh on asyncio. `open_bridge` runs an asyncio loop as a task of

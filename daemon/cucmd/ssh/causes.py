@@ -1,8 +1,8 @@
 """Why a connection failed: an error of the system or of asyncssh -> a node's failure.
 
-The one rule: every message names host:port and the reason. Text that a node sent goes through a
-`Mask` and then through `printable` before it is used in a message. In that order: `printable` cuts
-long text, and a secret of which a part was cut off would not be found.
+Every message names host:port and the reason. Text that a node sent goes through a `Mask` and then
+through `printable` before it is used in a message. In that order: `printable` cuts long text, and a
+secret of which a part was cut off would not be found.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A connection's bytes, from TCP into asyncssh: of nodes, and of the receiver's clients.
 
-The one rule: it changes nothing of what arrives, only in which pieces and when. No packet is
-handled but in a turn of its connection (`turns.py`).
+It changes nothing of what arrives, only in which pieces and when. No packet is handled but in a
+turn of its connection (`turns.py`).
 
 asyncio would hand over up to 256 KiB at once. asyncssh copies all that it has not used yet,
 twice for each SSH packet of 32 KiB: a third of all the time went into that. And 256 KiB may be

@@ -1,6 +1,6 @@
 """The output of a node's shell, from asyncssh's callbacks to its reader in trio.
 
-The one rule: it is bounded in bytes. If the reader is slow, the SSH channel is paused.
+It is bounded in bytes. If the reader is slow, the SSH channel is paused.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Nodes' host keys, in a file that OpenSSH can read too: remembered, compared, forgotten.
 
-The one rule: keys are compared with those in memory, and the file is written after a change there.
-So two connections to one node at the same time see the same key. Lines that cannot be parsed stay
-in the file as they are.
+Keys are compared with those in memory, and the file is written after a change there. So two
+connections to one node at the same time see the same key. Lines that cannot be parsed stay in the
+file as they are.
 """
 
 from __future__ import annotations

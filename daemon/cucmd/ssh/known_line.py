@@ -1,6 +1,6 @@
 """PURE. One line of a known_hosts file, as sshd(8) describes it under SSH_KNOWN_HOSTS.
 
-The one rule: a line that cannot be parsed is None, never an error.
+A line that cannot be parsed is None, never an error.
 """
 
 from __future__ import annotations

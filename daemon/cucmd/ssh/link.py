@@ -1,7 +1,6 @@
 """The socket to a node, the SSH connection on it, and how both end.
 
-The one rule: every socket has one owner from the moment it is connected, and the owner waits until
-it is closed.
+Every socket has one owner from the moment it is connected, and the owner waits until it is closed.
 
 From connect to close:
 

@@ -1,8 +1,8 @@
 """The login at a node's SSH server: the check of its host key, and the password.
 
-The one rule: the password is sent only after the host key was checked and only to a prompt that
-does not echo. One that was refused is not sent again in another way, because three refusals may
-lock the account. This file keeps the password only in the field that `forget` clears.
+The password is sent only after the host key was checked and only to a prompt that does not echo.
+One that was refused is not sent again in another way, because three refusals may lock the account.
+This file keeps the password only in the field that `forget` clears.
 
 What tells a refused password from a method that is not to be used? A server answers both with
 USERAUTH_FAILURE, and adds the methods that can continue (RFC 4252, 5.1). asyncssh then asks for

@@ -1,6 +1,6 @@
 """trio-asyncio, imported so that it works on Python 3.14 too.
 
-The one rule: nothing of asyncio changes before 3.14, nor where trio-asyncio imports as it is.
+Nothing of asyncio changes before 3.14, nor where trio-asyncio imports as it is.
 
 What trio-asyncio 0.16 lacks on Python 3.14:
 

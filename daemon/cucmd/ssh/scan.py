@@ -1,6 +1,6 @@
 """Asks a node for its host keys, without a login.
 
-The one rule: it ends with the key exchange; no password is sent, and nothing is remembered.
+It ends with the key exchange; no password is sent, and nothing is remembered.
 """
 
 from __future__ import annotations

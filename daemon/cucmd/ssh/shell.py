@@ -1,6 +1,6 @@
 """A node's command line over SSH: opened, read, written and closed from trio.
 
-The one rule: `open_shell` returns an open shell, or raises and leaves no connection.
+`open_shell` returns an open shell, or raises and leaves no connection.
 """
 
 from __future__ import annotations

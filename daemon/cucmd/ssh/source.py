@@ -1,6 +1,6 @@
 """PURE. What counts as one address when peers are compared: a machine has more than one of IPv6.
 
-The one rule: whoever limits or shares something by address, asks here what an address is.
+Whoever limits or shares something by address, asks here what an address is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Removes cancelled timers from the asyncio loop, as asyncio's own loop does.
 
-The one rule: at most twice as many timers are kept as were not cancelled at the last sweep, plus
-`FEW`.
+At most twice as many timers are kept as were not cancelled at the last sweep, plus `FEW`.
 
 trio-asyncio 0.16 keeps a cancelled timer until its time, with all objects that it refers to.
 asyncssh starts one for the login of each of the receiver's connections, and cancels it after that:

@@ -1,7 +1,7 @@
 """Whose bytes are handled next: every peer has its share of the event loop.
 
-The one rule: no connection is handled for longer than a slice at a time, and what a slice costs is
-counted for the peer's address.
+No connection is handled for longer than a slice at a time, and what a slice costs is counted for
+the peer's address.
 
 How a slice is given. A connection that has bytes waits in its line (`Turns.wait`). In each turn of
 the loop one of those that wait is handled for a slice, or several that need less:

@@ -1,8 +1,8 @@
 """How many bytes of ours a peer has not read.
 
-The one rule: every connection is checked once a second, those to nodes and those to the receiver. A
-peer may send requests without end and read no reply: asyncssh replies to each, and ignores the
-transport's `pause_writing`.
+Every connection is checked once a second, those to nodes and those to the receiver. A peer may send
+requests without end and read no reply: asyncssh replies to each, and ignores the transport's
+`pause_writing`.
 """
 
 from __future__ import annotations

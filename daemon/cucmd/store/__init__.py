@@ -1,6 +1,6 @@
 """Jobs, their nodes and the received files, in SQLite: what survives a restart.
 
-The one rule: a write that was answered is on the disk, and survives a crash and a power cut.
+A write that was answered is on the disk, and survives a crash and a power cut.
 
     store.py      Store: the methods, as async functions of trio, with typed errors
     thread.py     a thread that owns a connection; what is durable when; group commit

@@ -1,6 +1,6 @@
 """The database file: made, checked at every start, moved aside when it is damaged.
 
-The one rule: a database that was there at the start is never overwritten and never deleted.
+A database that was there at the start is never overwritten and never deleted.
 """
 
 from __future__ import annotations

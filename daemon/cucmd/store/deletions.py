@@ -1,7 +1,7 @@
 """The SQL of jobs that are deleted, with what they have collected or without.
 
-The one rule: a job is marked before the first of its files is deleted, and its row goes last. So a
-stop in the middle is known, and is finished later.
+A job is marked before the first of its files is deleted, and its row goes last. So a stop in the
+middle is known, and is finished later.
 """
 
 from __future__ import annotations

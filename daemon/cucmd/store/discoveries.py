@@ -1,7 +1,7 @@
 """The SQL of what nodes have said of their clusters.
 
-The one rule: it is written with the end of the node that was asked, in one transaction, and stays
-when the job is deleted.
+It is written with the end of the node that was asked, in one transaction, and stays when the job is
+deleted.
 """
 
 from __future__ import annotations

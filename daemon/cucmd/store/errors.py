@@ -1,6 +1,6 @@
 """The exceptions of the store, each with a message for the person who runs the daemon.
 
-The one rule: the store raises nothing else. An error of SQLite is in the message, and the cause.
+The store raises nothing else. An error of SQLite is in the message, and the cause.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The SQL of lists of jobs, with what they leave out.
 
-The one rule: a list reads the rows that it shows, and no nodes but the first of each job.
+A list reads the rows that it shows, and no nodes but the first of each job.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One daemon in a state directory: a lock that the kernel releases when the process ends.
 
-The one rule: the lock is taken before anything in the directory is read.
+The lock is taken before anything in the directory is read.
 """
 
 from __future__ import annotations

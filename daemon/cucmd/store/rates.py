@@ -1,7 +1,6 @@
 """The SQL of how fast nodes have sent their files.
 
-The one rule: that of `discoveries.py`: it is written with the end of the node, in one transaction,
-and stays when the job is deleted.
+It is written with the end of the node, in one transaction, and stays when the job is deleted.
 """
 
 from __future__ import annotations

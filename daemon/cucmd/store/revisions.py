@@ -1,7 +1,7 @@
 """The SQL of a job's revision: how many changes of state it has had.
 
-The one rule: a change that is made while the job does not run is counted in its own transaction,
-since others may change the job at the same time. A job that runs counts by itself (jobs/run.py).
+A change that is made while the job does not run is counted in its own transaction, since others may
+change the job at the same time. A job that runs counts by itself (jobs/run.py).
 """
 
 from __future__ import annotations

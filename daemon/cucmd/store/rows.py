@@ -1,7 +1,7 @@
 """PURE. Jobs, nodes and files as rows, and back.
 
-The one rule: a job that is written and read is equal to what it was. Times are text of one
-length, in UTC, so that their order as text is their order in time.
+A job that is written and read is equal to what it was. Times are text of one length, in UTC, so
+that their order as text is their order in time.
 """
 
 from __future__ import annotations

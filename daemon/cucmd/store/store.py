@@ -1,7 +1,7 @@
 """`Store`: writes and reads jobs and files. A write is durable when its call returns.
 
-The one rule: writes are applied in the order of the calls. Each is applied completely, or its
-caller gets an exception and nothing of it is there.
+Writes are applied in the order of the calls. Each is applied completely, or its caller gets an
+exception and nothing of it is there.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The SQL statements. Each function takes a connection with an open transaction (thread.py).
 
-The one rule: a write costs as much as the rows that differ, whatever else is in the database.
+A write costs as much as the rows that differ, whatever else is in the database.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A thread that owns one SQLite connection and runs operations on it, in the order of the calls.
 
-The one rule: a caller is answered after the transaction of its operation has ended, never before.
+A caller is answered after the transaction of its operation has ended, never before.
 
 Who takes part
     `Store` has two of these threads. The writer takes up to 512 operations into one transaction

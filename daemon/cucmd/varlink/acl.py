@@ -1,6 +1,6 @@
 """PURE. An access list of a file, in the kernel's format, with one group more.
 
-The one rule: for everybody else it grants what the file's mode does.
+For everybody else it grants what the file's mode does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One connection: its calls in order, a reply to each, streams, and what a hang-up ends.
 
-The one rule: whatever a peer sends or does ends this connection at most; and a call is answered
-before the next one is read, so that a peer that does not read costs one reply of memory.
+Whatever a peer sends or does ends this connection at most; and a call is answered before the next
+one is read, so that a peer that does not read costs one reply of memory.
 
 A connection is one task (`run`), which goes round this loop:
 

@@ -1,6 +1,6 @@
 """PURE. The traceback of a defect, for the log.
 
-The one rule: it says where the defect is, never what an exception says: that can quote a request.
+It says where the defect is, never what an exception says: that can quote a request.
 """
 
 from __future__ import annotations

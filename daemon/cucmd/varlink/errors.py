@@ -1,6 +1,6 @@
 """Errors that a handler raises, and the standard ones of `org.varlink.service`.
 
-The one rule: an error is sent to the peer as it is, so nothing secret goes into it.
+An error is sent to the peer as it is, so nothing secret goes into it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. Bytes into frames, frames into calls, replies into bytes.
 
-The one rule: whatever comes in costs time in proportion to its length, whichever way it is cut,
-and what is not a call ends in `BadFrame` or `BadCall`, nothing else.
+Whatever comes in costs time in proportion to its length, whichever way it is cut, and what is not a
+call ends in `BadFrame` or `BadCall`, nothing else.
 """
 
 from __future__ import annotations

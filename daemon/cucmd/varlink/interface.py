@@ -1,6 +1,6 @@
 """What a server is made of: interfaces, with their methods and their text.
 
-The one rule: a handler gets a valid request, and the caller's credentials from the kernel.
+A handler gets a valid request, and the caller's credentials from the kernel.
 """
 
 from __future__ import annotations

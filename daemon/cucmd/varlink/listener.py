@@ -1,7 +1,7 @@
 """A listening Unix socket: the one that systemd passed, or one at a path.
 
-The one rule: a socket never exists with another mode than its own, is never taken from a server
-that runs, and is removed only by the process that made it.
+A socket never exists with another mode than its own, is never taken from a server that runs, and is
+removed only by the process that made it.
 """
 
 from __future__ import annotations

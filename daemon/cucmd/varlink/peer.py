@@ -1,6 +1,6 @@
 """What the kernel says of a peer: its credentials when it connected, and that it has hung up.
 
-The one rule: nothing that a peer says of itself is believed, and nothing is asked of /proc.
+Nothing that a peer says of itself is believed, and nothing is asked of /proc.
 """
 
 from __future__ import annotations

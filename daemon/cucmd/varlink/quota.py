@@ -1,6 +1,6 @@
 """PURE. How much of the server one user may hold at a time, and what is reserved for root.
 
-The one rule: what one user holds never counts against the limits of another.
+What one user holds never counts against the limits of another.
 """
 
 from __future__ import annotations

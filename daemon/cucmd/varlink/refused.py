@@ -1,7 +1,7 @@
 """Connections that the socket refuses: counted, and said once a minute.
 
-The one rule: no user decides how many lines it gets in the log. The first of a minute is a line,
-all others of that user in that minute are one more.
+No user decides how many lines it gets in the log. The first of a minute is a line, all others of
+that user in that minute are one more.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ A request with a field that its struct has not is refused: a misspelt limit must
 That is checked here and not by the structs (`forbid_unknown_fields`), because one struct may be
 part of a request and of a reply, and whoever reads a reply must read past fields that came later.
 
-The one rule: a reason repeats a value only if it is one plain value, short, and not below a name
-that the interface calls secret.
+A reason repeats a value only if it is one plain value, short, and not below a name that the
+interface calls secret.
 """
 
 from __future__ import annotations

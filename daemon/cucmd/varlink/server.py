@@ -1,6 +1,6 @@
 """A server: accepts connections and serves each in its own task, within the limits of its user.
 
-The one rule: nothing that a peer does ends the server; only its own cancellation does.
+Nothing that a peer does ends the server; only its own cancellation does.
 """
 
 from __future__ import annotations

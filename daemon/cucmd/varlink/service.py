@@ -1,6 +1,6 @@
 """`org.varlink.service`, and the table of all methods by full name.
 
-The one rule: that interface is one like any other, with structs and handlers.
+That interface is one like any other, with structs and handlers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How much of the event loop's time a user of the socket gets, and whose turn it is.
 
-The one rule: what a user costs is one part in `REST + 1` of the time at most, over all of its
-connections. Nobody waits for another user.
+What a user costs is one part in `REST + 1` of the time at most, over all of its connections. Nobody
+waits for another user.
 
 A frame of a megabyte can take 10 ms, a connection that comes and leaves 0.3 ms, and nothing else
 runs meanwhile. Without turns, a user with 64 connections would take 64 of them between two steps

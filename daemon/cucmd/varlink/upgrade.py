@@ -1,8 +1,8 @@
 """A call that leaves Varlink: one reply, then bytes, then the end of the connection; or one reply,
 then batches of descriptors.
 
-The one rule: the peer has to read, and sends nothing but what it is asked to. One that sends other
-bytes, before the reply or after it, does not speak Varlink any more, or expects another protocol.
+The peer has to read, and sends nothing but what it is asked to. One that sends other bytes, before
+the reply or after it, does not speak Varlink any more, or expects another protocol.
 
 `send_upgraded` sends bytes. The peer may send nothing after its call.
 

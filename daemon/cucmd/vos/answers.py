@@ -1,6 +1,6 @@
 """PURE. What the questions of `file get` are answered, and when there is no answer any more.
 
-The one rule: without a receiver nothing is answered that lets a transfer begin.
+Without a receiver nothing is answered that lets a transfer begin.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """PURE. Which words of a request may be typed to a node.
 
-The one rule: a word that could become a second word, a second command or a key is refused here,
-with field, value and reason. TAB and `?` are keys even inside an argument, and quotes do not
-group words (vos/NODES.md, section 5.1).
+A word that could become a second word, a second command or a key is refused here, with field, value
+and reason. TAB and `?` are keys even inside an argument, and quotes do not group words
+(vos/NODES.md, section 5.1).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. The commands of a packet capture: it itself, where its files are, and their removal.
 
-The one rule: `delete_line` is the only command of ours that changes anything on a node. It takes
-the name of a file that only a capture of ours has, and no pattern.
+`delete_line` is the only command of ours that changes anything on a node. It takes the name of a
+file that only a capture of ours has, and no pattern.
 """
 
 from __future__ import annotations

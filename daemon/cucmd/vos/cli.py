@@ -1,7 +1,7 @@
 """PURE. The command line of one node as a state machine: bytes in, events and answers out.
 
-The one rule: `receive` never confirms a prompt. It notes that what has arrived ends in one. Then
-`quiet_after` says how many seconds of silence confirm it, and the driver calls `quiet` after them.
+`receive` never confirms a prompt. It notes that what has arrived ends in one. Then `quiet_after`
+says how many seconds of silence confirm it, and the driver calls `quiet` after them.
 
 How it works. Bytes go through the screen, which gives finished lines and the growing segment (see
 `screen.py`). Both go to the state that the machine is in, which gives events:

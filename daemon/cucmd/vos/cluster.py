@@ -2,8 +2,8 @@
 
 `show network cluster` lists the nodes, `show version active` has the version of the one asked.
 
-The one rule: a line that has not the known form of a node is kept as it is, and never half read.
-The forms, and where they were seen, stand in `vos/NODES.md`, sections 6.2 and 6.3.
+A line that has not the known form of a node is kept as it is, and never half read. The forms, and
+where they were seen, stand in `vos/NODES.md`, sections 6.2 and 6.3.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. The command lines that are typed, and the answers that `file get` gets.
 
-The one rule: a command line is made here and nowhere else, and only from checked words.
+A command line is made here and nowhere else, and only from checked words.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. Terminal bytes to plain text: UTF-8 decoded, escape sequences removed.
 
-The one rule: every byte goes through here first, and what comes out has no control character but
-those named at `Token`. The result does not depend on how the bytes were split.
+Every byte goes through here first, and what comes out has no control character but those named at
+`Token`. The result does not depend on how the bytes were split.
 """
 
 from __future__ import annotations

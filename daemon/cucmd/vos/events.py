@@ -1,7 +1,7 @@
 """PURE. What the state machine tells its driver.
 
-The one rule: an event is a fact about the dialogue, and they come in order. No event has a secret
-in it except `Send.data`, which its `repr` hides.
+An event is a fact about the dialogue, and they come in order. No event has a secret in it except
+`Send.data`, which its `repr` hides.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. The dialogue of `file get`, in the forms of all releases.
 
-The one rule: only the prompt ends it. "done." and "Transfer completed" do not: what they mean is
-decided when the prompt is back.
+Only the prompt ends it. "done." and "Transfer completed" do not: what they mean is decided when the
+prompt is back.
 
 The parts and their usual order are in vos/NODES.md, section 5.2. This code does not depend on the
 order, nor on any single question: it answers what is asked, and gives up when the node does not

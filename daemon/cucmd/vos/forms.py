@@ -1,7 +1,7 @@
 """PURE. The commands that `run` may type: whole forms with their arguments, as one table.
 
-The one rule: a command that is not one of FORMS, word by word, is not typed. `parse_command` makes
-the line anew from the words that it has checked, so nothing can be joined to a form.
+A command that is not one of FORMS, word by word, is not typed. `parse_command` makes the line anew
+from the words that it has checked, so nothing can be joined to a form.
 
 What is in the table reads. What it does not have stays out, although it begins with `show`: it
 writes, copies, prints a secret, or never ends (`vos/NODES.md`, section 6.6). An abbreviation that

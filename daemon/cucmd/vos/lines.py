@@ -1,8 +1,8 @@
 """PURE. Whether a line of an answer has a form.
 
-The one rule: no line costs more than its length. One that is longer than any known form is not
-searched, blanks at its end are no part of it, and in no pattern do two parts that may vary in
-length take the same characters (`tests/unit/test_linear.py` tries all of them).
+No line costs more than its length. One that is longer than any known form is not searched, blanks
+at its end are no part of it, and in no pattern do two parts that may vary in length take the same
+characters (`tests/unit/test_linear.py` tries all of them).
 """
 
 from __future__ import annotations

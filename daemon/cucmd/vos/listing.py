@@ -1,7 +1,7 @@
 """PURE. What `file list ... detail` says of the files of a folder.
 
-The one rule: a line that has not the form of `vos/NODES.md`, section 6.1, is no file. Folders and
-the line with the counts are left out too.
+A line that has not the form of `vos/NODES.md`, section 6.1, is no file. Folders and the line with
+the counts are left out too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. What `show status` says of a node's machine.
 
-The one rule: a line that has not a form of `vos/NODES.md`, section 6.3, is kept as it is. What a
-window needs of the same answer is read elsewhere, more cautiously (`status.py`).
+A line that has not a form of `vos/NODES.md`, section 6.3, is kept as it is. What a window needs of
+the same answer is read elsewhere, more cautiously (`status.py`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. What `utils ntp status` says of a node's clock and the servers that it follows.
 
-The one rule: a line that has not a form of `vos/NODES.md`, section 6.10, is kept as it is.
+A line that has not a form of `vos/NODES.md`, section 6.10, is kept as it is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. Which commands have an answer that can be read, and how.
 
-The one rule: an answer is shown as the node gave it; what was read of it stands beside it. Every
-parser keeps what it does not know, and none raises, whatever the lines are.
+An answer is shown as the node gave it; what was read of it stands beside it. Every parser keeps
+what it does not know, and none raises, whatever the lines are.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """PURE. When is `admin:` the prompt?
 
-The one rule: `admin:` is the prompt only at the very end of what has arrived, and only silence
-tells that nothing follows. So this file never says "yes": it says how long a silence confirms the
-prompt.
+`admin:` is the prompt only at the very end of what has arrived, and only silence tells that nothing
+follows. So this file never says "yes": it says how long a silence confirms the prompt.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. The questions that a node asks in the middle of a command, pagers among them.
 
-The one rule: a question is recognised at the character that completes it, whatever follows. So the
-events do not depend on how the bytes were split. No answer is decided here.
+A question is recognised at the character that completes it, whatever follows. So the events do not
+depend on how the bytes were split. No answer is decided here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. What a node's lines mean where it goes back to its prompt and nothing was transferred.
 
-The one rule: a code names a cause only if the node said words that prove it. Whatever else it said
-is `command_refused`, and is quoted.
+A code names a cause only if the node said words that prove it. Whatever else it said is
+`command_refused`, and is quoted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PURE. What `utils dbreplication runtimestate` says of the replication of a cluster's database.
 
-The one rule: a line that has not a form of `vos/NODES.md`, section 6.11, is kept as it is.
+A line that has not a form of `vos/NODES.md`, section 6.11, is kept as it is.
 """
 
 from __future__ import annotations

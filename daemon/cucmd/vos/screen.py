@@ -1,7 +1,7 @@
 """PURE. The current line of the terminal, and the lines that were finished above it.
 
-The one rule: what is kept depends on the bytes alone, not on how they were split, and is never more
-than one line of limited length.
+What is kept depends on the bytes alone, not on how they were split, and is never more than one line
+of limited length.
 """
 
 from __future__ import annotations

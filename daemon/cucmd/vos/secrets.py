@@ -1,7 +1,7 @@
 """PURE. The secrets of one session, and how they are kept out of what people read.
 
-The one rule: secrets are looked for in visible characters only, and every place of one is masked,
-overlapping ones too. Nothing here ever shows a secret.
+Secrets are looked for in visible characters only, and every place of one is masked, overlapping
+ones too. Nothing here ever shows a secret.
 
 Characters beyond ASCII. A node may write a secret in Latin-1, or as UTF-8 whose bytes are torn
 apart by escape sequences. Both are read as UTF-8 here, so of such a character something else is

@@ -1,6 +1,6 @@
 """PURE. What `utils service list` says of a node's services.
 
-The one rule: a line that has not the form of `vos/NODES.md`, section 6.4, is kept as it is.
+A line that has not the form of `vos/NODES.md`, section 6.4, is kept as it is.
 """
 
 from __future__ import annotations

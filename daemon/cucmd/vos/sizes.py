@@ -1,7 +1,7 @@
 """PURE. The sizes that `file get` announces.
 
-The one rule: what was not read as a size is unknown, never a smaller one. Of sizes that are
-announced twice the larger ones count, so that less never passes as all.
+What was not read as a size is unknown, never a smaller one. Of sizes that are announced twice the
+larger ones count, so that less never passes as all.
 
 `Total size in Kbytes` is rounded to some digits (vos/NODES.md, section 5.2), so nothing is compared
 with it.

@@ -1,6 +1,6 @@
 """PURE. What a node has shown in a `file get`: five stages, and what leads from one to another.
 
-The one rule: only what a node shows leads to another stage, never that an answer was sent.
+Only what a node shows leads to another stage, never that an answer was sent.
 
     TYPED       nothing about a receiver
     ASKED       it took an answer to a question about the receiver

@@ -1,7 +1,7 @@
 """PURE. The states of a node's command line, except `file get`: one class for each.
 
-The one rule: a state is given lines and segments and gives events. It never touches the screen, the
-machine or another state. `cli.py` says which state follows which.
+A state is given lines and segments and gives events. It never touches the screen, the machine or
+another state. `cli.py` says which state follows which.
 """
 
 from __future__ import annotations

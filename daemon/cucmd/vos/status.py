@@ -1,7 +1,7 @@
 """PURE. The time zone and the clock of a node, from `show status`.
 
-The one rule: what is not certain counts as unknown. A wrong time zone or clock would move the
-window away from the files. An unknown one only widens it.
+What is not certain counts as unknown. A wrong time zone or clock would move the window away from
+the files. An unknown one only widens it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """PURE. What the appliance prints, word for word, and what is typed to it.
 
-The one rule: a literal text that `vos` compares with or types stands here, once. Patterns that
-allow for differences stand beside the code that uses them. V, C, I and ? are the tags of
-`vos/NODES.md`.
+A literal text that `vos` compares with or types stands here, once. Patterns that allow for
+differences stand beside the code that uses them. V, C, I and ? are the tags of `vos/NODES.md`.
 """
 
 from __future__ import annotations

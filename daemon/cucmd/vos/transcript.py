@@ -1,6 +1,6 @@
 """PURE. What was sent in both directions of a session, as lines for a person.
 
-The one rule: no secret and no control character leaves this file, however the bytes were split.
+No secret and no control character leaves this file, however the bytes were split.
 
 Secrets are looked for in the visible characters alone: escape sequences, line ends, carriage
 returns and the borders of reads do not count. Text that may be the beginning of a secret is held

@@ -1,6 +1,6 @@
 """PURE. The lines of a `file get` that are no questions, as patterns.
 
-The one rule: every pattern has a maximum length, since a node may let a line grow without end.
+Every pattern has a maximum length, since a node may let a line grow without end.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. The time window of a collection, as `file get` takes it.
 
-The one rule: a window is never narrower than what was asked for. The node counts in its own time
-zone and in whole minutes: a start is rounded down, an end up, and what is unknown widens it.
+A window is never narrower than what was asked for. The node counts in its own time zone and in
+whole minutes: a start is rounded down, an end up, and what is unknown widens it.
 
 A node chooses files by their last change (vos/NODES.md, section 5.1). A file that was being written
 at the end of the window has changed since, so the end that goes to the node is later: by as long as

@@ -16,6 +16,6 @@
     whole.py     PURE  whether a gzip, and the tar in it, is whole
     read_back.py  reads what has come to its end, in threads, in turns
 
-The one rule: a node that fails raises `NodeFailed`. However the work ends, the node's upload target
-is revoked first, then its session is ended, then the connection is closed.
+A node that fails raises `NodeFailed`. However the work ends, the node's upload target is revoked
+first, then its session is ended, then the connection is closed.
 """

@@ -1,7 +1,7 @@
 """A plain command and its answer: what every kind of work asks a node.
 
-The one rule: an answer is whole, but for lines beyond the first MOST_LINES, or it is `NodeFailed`.
-It is read by `parsing.parse`.
+An answer is whole, but for lines beyond the first MOST_LINES, or it is `NodeFailed`. It is read by
+`parsing.parse`.
 """
 
 from __future__ import annotations

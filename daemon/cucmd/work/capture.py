@@ -1,8 +1,8 @@
 """Capturing packets on one node: log in, look for room, begin together with the other nodes, end
 it, get the files, count their packets, and remove them from the node if that was asked for.
 
-The one rule: a capture that began is ended on the node before anything else happens, and where
-nothing shows that it has ended, that is reported.
+A capture that began is ended on the node before anything else happens, and where nothing shows that
+it has ended, that is reported.
 
 How a capture ends, and what follows
 

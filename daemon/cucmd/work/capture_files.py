@@ -1,8 +1,8 @@
 """The files of a packet capture: gets them, counts their packets, and removes them from the node.
 
-The one rule: nothing is removed but files that came in this session, under the name of this
-capture, that are whole here, can be read as captures to their end, and are on record: a daemon that
-is killed then still knows that they are complete.
+Nothing is removed but files that came in this session, under the name of this capture, that are
+whole here, can be read as captures to their end, and are on record: a daemon that is killed then
+still knows that they are complete.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether a collection from a node can be expected to work: log in, ask, get one file, close.
 
-The one rule: whatever is seen is reported at once, so that it stays when a later step fails.
+Whatever is seen is reported at once, so that it stays when a later step fails.
 
 The steps, and what a bad one means
 

@@ -1,7 +1,7 @@
 """What is done on one node, step by step: log in, prepare, get each path, compare, close. A
 snapshot, where one was asked for, is taken before the close.
 
-The one rule: it reads from top to bottom. Each step either succeeds or raises `NodeFailed`.
+It reads from top to bottom. Each step either succeeds or raises `NodeFailed`.
 """
 
 from __future__ import annotations

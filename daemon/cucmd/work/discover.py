@@ -1,7 +1,7 @@
 """Asking a node which nodes its cluster has: log in, ask, close.
 
-The one rule: what a node says of others is a claim. It is kept in its own words, in limited length
-and without secrets, and nothing is done with it here.
+What a node says of others is a claim. It is kept in its own words, in limited length and without
+secrets, and nothing is done with it here.
 """
 
 from __future__ import annotations

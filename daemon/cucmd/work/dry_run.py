@@ -1,6 +1,6 @@
 """Asking a node for the sizes of a collection: log in, prepare, size each path, close.
 
-The one rule: no `file get` here has a receiver, so nothing can be pushed.
+No `file get` here has a receiver, so nothing can be pushed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PURE. Whether a node has room for a packet capture on its logging partition.
 
-The one rule: in doubt there is none. A capture that fills the partition makes the node delete its
-traces, which may be the evidence that somebody is after (vos/NODES.md, section 6.5).
+In doubt there is none. A capture that fills the partition makes the node delete its traces, which
+may be the evidence that somebody is after (vos/NODES.md, section 6.5).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Reads packet captures as far as it takes to say that one is whole, and how many packets it has.
 
-The one rule: nothing of a packet is kept in memory, and no file costs more than the packets that
-were asked for. A length that a file claims is skipped, and is compared with the size of the file
-first.
+Nothing of a packet is kept in memory, and no file costs more than the packets that were asked for.
+A length that a file claims is skipped, and is compared with the size of the file first.
 
 The format (that of libpcap, which nodes write) is a header of 24 bytes, then for each packet a
 header of 16 bytes and its bytes. It is of either byte order; the magic says whether times are in

@@ -1,8 +1,8 @@
 """Reads the archives and the gzip files that have come to their end, in threads, in turns.
 
-The one rule: nobody waits for it but the node whose files they are. A turn is a fraction of a
-second of one thread, a few threads work at a time, and whose turn it is goes by who has waited
-longest. A cancel, or a deadline, does not wait for the turn to end.
+Nobody waits for it but the node whose files they are. A turn is a fraction of a second of one
+thread, a few threads work at a time, and whose turn it is goes by who has waited longest. A cancel,
+or a deadline, does not wait for the turn to end.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether what a node announces fits here, and the end of a `file get` that must not push.
 
-The one rule: nothing is refused that may fit. With `compress` a node announces the sizes before
-compression, and what comes may be a tenth of that.
+Nothing is refused that may fit. With `compress` a node announces the sizes before compression, and
+what comes may be a tenth of that.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Running commands that only read on a node: log in, run one after the other, close.
 
-The one rule: nothing is typed but a form of `vos/forms.py`, and no question is answered.
+Nothing is typed but a form of `vos/forms.py`, and no question is answered.
 
 How a command ends, and what follows
 

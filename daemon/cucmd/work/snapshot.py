@@ -1,6 +1,6 @@
 """The snapshot at the end of a collection: some commands, whose output is kept beside the files.
 
-The one rule: all files are here by then, so nothing fails any more. What went wrong is a note.
+All files are here by then, so nothing fails any more. What went wrong is a note.
 """
 
 from __future__ import annotations

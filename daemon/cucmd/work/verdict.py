@@ -1,8 +1,8 @@
 """PURE. What a node announced against what came in, for one `file get`.
 
-The one rule: a command succeeds only if the client closed every file that it opened, the node said
-that the command is completed, and no fewer files and bytes came than it announced. More than
-announced is noted and not refused: trace files grow while they are collected.
+A command succeeds only if the client closed every file that it opened, the node said that the
+command is completed, and no fewer files and bytes came than it announced. More than announced is
+noted and not refused: trace files grow while they are collected.
 
     what                                  outcome
     no 'Transfer completed'               transfer_incomplete

@@ -1,7 +1,7 @@
 """A daemon that sends canned frames, and `cucmctl` in front of it: within this process, in one of
 its own, and on a terminal.
 
-The one rule: what travels is written as the wire has it, not with the structs under test.
+What travels is written as the wire has it, not with the structs under test.
 """
 
 import json

@@ -1,6 +1,6 @@
 """A terminal with a program on it, and what a person would see there.
 
-The one rule: it knows the sequences that a full-screen view needs; any other is kept as `unknown`.
+It knows the sequences that a full-screen view needs; any other is kept as `unknown`.
 """
 
 import codecs
