@@ -22,6 +22,7 @@ from cucmd.node_name import address, parse_node
 from cucmd.ssh.known_line import (
     HostKey,
     HostLine,
+    HostLines,
     host_name,
     host_names,
     node_name,
@@ -61,7 +62,7 @@ class KnownHosts:
         self._writing = threading.Lock()
         self._saved: Lines = []  # as the file had it when it was last read or written
         self._lines: Lines = []  # the same with `_unsaved`
-        self._hosts: tuple[HostLine, ...] = ()
+        self._hosts = HostLines()
         self._unsaved: list[Change] = []
         self.load()
 
@@ -80,7 +81,7 @@ class KnownHosts:
         """The lines about a node, in the order of the file; @revoked ones included."""
         names = host_names(host, port)
         with self._lock:
-            return tuple(line for line in self._hosts if line.matches(names))
+            return self._hosts.about(names)
 
     def trusted(self, host: str, port: int) -> tuple[HostLine, ...]:
         """The keys by which a node is known, @revoked ones left out."""
@@ -126,7 +127,7 @@ class KnownHosts:
             # Again: another connection may have remembered another key meanwhile.
             self.check(host, port, key, policy)
             if policy.host_keys == "accept-new" and not self._has(host, port, key):
-                self._change(_adding(host, port, key))
+                self._remember(host, port, key)
 
     def add(self, node: str, key: str) -> bool:
         """Trusts a key, as `parse_key` takes it, as that node's. Durable on return.
@@ -179,7 +180,7 @@ class KnownHosts:
         The name is that of a node as we write it, or a pattern or a hash as the file has it.
         """
         with self._lock:
-            hosts = self._hosts
+            hosts = tuple(self._hosts.all)
         return tuple((node_name(name), line) for line in hosts for name in line.hosts.split(","))
 
     async def flush(self) -> None:
@@ -219,10 +220,19 @@ class KnownHosts:
         self._unsaved.append(change)
         self._replace_lines(change(self._lines))
 
+    def _remember(self, host: str, port: int, key: HostKey) -> None:
+        """As `_change` does, of a line that is not there: without a look at all others."""
+        change, text = _adding(host, port, key), _line_of(host, port, key)
+        self._unsaved.append(change)
+        self._lines = [*self._lines, text]
+        if (line := parse_line(text)) is not None:
+            self._hosts.add(line)
+
     def _replace_lines(self, lines: Lines) -> None:
+        if lines != self._lines:
+            parsed = (parse_line(line) for line in lines)
+            self._hosts = HostLines(line for line in parsed if line is not None)
         self._lines = lines
-        parsed = (parse_line(line) for line in lines)
-        self._hosts = tuple(line for line in parsed if line is not None)
 
     @staticmethod
     def _apply(changes: Iterable[Change], lines: Lines) -> Lines:
@@ -239,8 +249,12 @@ class KnownHosts:
         return text.split("\n")[:-1] if text.endswith("\n") else text.split("\n")
 
 
+def _line_of(host: str, port: int, key: HostKey) -> str:
+    return f"{host_name(host, port)} {key}"
+
+
 def _adding(host: str, port: int, key: HostKey) -> Change:
-    line = f"{host_name(host, port)} {key}"
+    line = _line_of(host, port, key)
     return lambda lines: [*(text for text in lines if text != line), line]
 
 

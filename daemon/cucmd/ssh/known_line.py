@@ -1,4 +1,4 @@
-"""PURE. One line of a known_hosts file, as sshd(8) describes it under SSH_KNOWN_HOSTS.
+"""PURE. The lines of a known_hosts file, as sshd(8) describes them under SSH_KNOWN_HOSTS.
 
 A line that cannot be parsed is None, never an error.
 """
@@ -11,6 +11,7 @@ import functools
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 
 import msgspec
@@ -51,6 +52,37 @@ class HostLine(HostKey, frozen=True, kw_only=True):
     def hosts_without(self, names: tuple[str, ...]) -> str:
         """The first field without exactly these names; "" if no other is left."""
         return ",".join(one for one in self.hosts.split(",") if not _is_name(one, names))
+
+
+class HostLines:
+    """Lines in the order of a file, found by the names that they are about.
+
+    Most lines have plain names: every login looks for its node several times, and looked through
+    all lines that would cost as much for a thousand nodes as the rest of it.
+    """
+
+    def __init__(self, lines: Iterable[HostLine] = ()) -> None:
+        self.all: list[HostLine] = []
+        self._named: dict[str, list[int]] = {}  # name -> positions in `all`
+        self._others: list[int] = []  # of those with a pattern, or a name as a hash
+        for line in lines:
+            self.add(line)
+
+    def add(self, line: HostLine) -> None:
+        """At the end."""
+        position, hosts = len(self.all), line.hosts
+        self.all.append(line)
+        if any(sign in hosts for sign in "*?!|"):
+            self._others.append(position)
+            return
+        for name in set(hosts.lower().split(",")):
+            self._named.setdefault(name, []).append(position)
+
+    def about(self, names: tuple[str, ...]) -> tuple[HostLine, ...]:
+        """Those about a host with one of these names."""
+        found = {position for name in names for position in self._named.get(name, ())}
+        found |= {position for position in self._others if self.all[position].matches(names)}
+        return tuple(self.all[position] for position in sorted(found))
 
 
 def host_name(host: str, port: int) -> str:

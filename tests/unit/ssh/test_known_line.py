@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.ssh.known_line import host_name, host_names, node_name, parse_key, parse_line
+from cucmd.ssh.known_line import (
+    HostLine,
+    HostLines,
+    host_name,
+    host_names,
+    node_name,
+    parse_key,
+    parse_line,
+)
 
 # Made by ssh-keygen; the fingerprint is what `ssh-keygen -l` says of it.
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIIu0oJPSLpuIOD9zAu9HVEFaFwyNWvMC1iDLQDgX3iDP"
@@ -150,3 +158,26 @@ def test_no_pattern_breaks_the_comparison(first, second):
     line = parse_line(f"{first},{second} ssh-ed25519 {KEY}")
     if line is not None:
         assert line.matches(host_names("node.example", 22)) in (True, False)
+
+
+HOSTS = ("a.example", "b.example", "*.example", "!a.example", "A.example", digest("b.example"))
+
+
+@given(st.lists(st.lists(st.sampled_from(HOSTS), min_size=1, max_size=3), max_size=8))
+def test_lines_about_a_host_are_those_that_match_in_their_order(hosts: list[list[str]]):
+    parsed = (parse_line(f"{','.join(names)} ssh-ed25519 {KEY}") for names in hosts)
+    lines = [line for line in parsed if line is not None]
+    for name in ("a.example", "b.example", "c.example", "other"):
+        names = host_names(name, 22)
+        expected = tuple(line for line in lines if line.matches(names))
+        assert HostLines(lines).about(names) == expected
+
+
+def test_a_host_among_many_with_plain_names_is_found_without_a_look_at_each(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    parsed = (parse_line(f"node{number} ssh-ed25519 {KEY}") for number in range(1000))
+    lines = HostLines(line for line in parsed if line is not None)
+    monkeypatch.setattr(HostLine, "matches", None)
+    (found,) = lines.about(host_names("node500", 22))
+    assert found.hosts == "node500"
