@@ -190,7 +190,7 @@ def test_every_command_is_logged_with_uid_and_pid(daemon: Daemon, lab: Lab) -> N
     start_as(daemon, lab, ANOTHER)
     log = daemon.log.read_text()
     for logged in (
-        rf"job \w{{12}}: started on 1 node by uid {SOMEBODY}, pid \d+",
+        rf"job \w{{12}}: collect on 1 node by uid {SOMEBODY}, pid \d+",
         rf"Start by uid {SOMEBODY}, pid \d+",
         rf"Cancel by uid {SOMEBODY}, pid \d+",
         rf"refused Start to uid {ANOTHER}, pid \d+",

@@ -14,9 +14,10 @@ import pytest
 
 from cucmctl import Client, InvalidRequest, JobNotFound
 from cucmd.job import asked
-from cucmd.job.asked import How, Login, Timeouts
+from cucmd.job.asked import Login, Timeouts
 from cucmd.protocol.jobs import Job
 from cucmd.work.pcap import Packets, count_packets
+from rig.asking import with_how
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.inspection import check_files
@@ -35,8 +36,9 @@ def begin(client: Client, lab: Lab, nodes=None, *, credential=None, timeouts=Non
     login = Login(lab.username, lab.password)
     if credential is not None:
         login = Login(credential=credential)
-    how = How(timeouts=Timeouts(**timeouts) if timeouts else None)
-    return client.capture(nodes or lab.nodes, asked.Packets(**fields), login=login, how=how)
+    how = with_how({**fields, "timeouts": Timeouts(**timeouts) if timeouts else None})
+    packets = {name: value for name, value in how.items() if name != "how"}
+    return client.capture(nodes or lab.nodes, asked.Packets(**packets), login=login, how=how["how"])
 
 
 def captured(client: Client, lab: Lab, nodes=None, **fields) -> Job:
