@@ -110,17 +110,16 @@ def collected(
     collection = Collection(since=since.isoformat(), until=until.isoformat(), **request)
     login = Login(busy.username, busy.password)
     with daemon.client() as client:
-        job = client.start(
-            [busy.address], Files(collection, only=only), login=login, written_for=written_for
-        )
+        files = Files(collection, only=only, written_for=written_for)
+        job = client.start([busy.address], files, login=login)
         client.wait(job.job_id)
         # An export waits until the files have been looked at.
         exported = tmp_path / job.job_id
         done = daemon.ctl("export", job.job_id, "-o", str(exported), "--format", "dir")
         assert done.returncode == 0, done.stderr
         job = client.status(job.job_id)
-        files = [Path(file.path).name for file in client.files(job.job_id)]
-    return node(job, 0), sorted(files), exported
+        names = [Path(file.path).name for file in client.files(job.job_id)]
+    return node(job, 0), sorted(names), exported
 
 
 def gaps(one: Node) -> list[tuple[str, str, str | None]]:
