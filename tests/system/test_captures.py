@@ -365,17 +365,17 @@ def test_the_jobs_deadline_ends_it_on_the_node(daemon: Daemon, make_lab: MakeLab
 @pytest.mark.parametrize(
     ("fields", "parameter"),
     [
-        ({"duration": 1201.0}, "duration"),
-        ({"duration": 0.0}, "duration"),
-        ({"count": 100_001}, "count"),
-        ({"count": 0}, "count"),
-        ({"host": "phone.example.org"}, "host"),
-        ({"host": "10.20.0.1 file x"}, "host"),
-        ({"port": 65536}, "port"),
-        ({"size": 0}, "size"),
-        ({"interface": "eth0 file x"}, "interface"),
+        ({"duration": 1201.0}, "capture.duration"),
+        ({"duration": 0.0}, "capture.duration"),
+        ({"count": 100_001}, "capture.count"),
+        ({"count": 0}, "capture.count"),
+        ({"host": "phone.example.org"}, "capture.host"),
+        ({"host": "10.20.0.1 file x"}, "capture.host"),
+        ({"port": 65536}, "capture.port"),
+        ({"size": 0}, "capture.size"),
+        ({"interface": "eth0 file x"}, "capture.interface"),
         ({"concurrency": 1}, "nodes"),
-        ({"duration": 60.0, "timeouts": {"node": 60.0}}, "duration"),
+        ({"duration": 60.0, "timeouts": {"node": 60.0}}, "capture.duration"),
     ],
 )
 def test_what_is_refused_reaches_no_node(

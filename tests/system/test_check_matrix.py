@@ -42,6 +42,10 @@ OTHERWISE = {
     "no-echo": Row("no-echo", None, after=25.0),
     # A check gets one file, and lets no node pack it.
     **{fault: Row(fault, None) for fault in ("archive-cut", "archive-cut@2000")},
+    **{
+        fault: Row(fault, "transfer_incomplete", "announced")
+        for fault in ("upload-short", "announce-more")
+    },
     "invalid-path": Row("invalid-path", "no_files_matched", "no file of 1 to"),
     "endless-list": Row("endless-list", "command_timeout", "file list", LISTING),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cucmctl import Client, DiscoveryFailed, InvalidRequest
-from cucmd.job.asked import Collection, Commands, How, Login, Timeouts
+from cucmd.job.asked import Collection, Commands, Estimate, How, Login, Timeouts
 from cucmd.protocol.jobs import Job
 from rig.asking import with_how
 from rig.daemon import Daemon, running_daemon
@@ -50,7 +50,8 @@ def test_the_name_of_a_publisher_is_enough(tmp_path: Path, daemon: Daemon) -> No
 def test_sizes_and_commands_of_a_whole_cluster_by_its_publisher(daemon: Daemon) -> None:
     with cluster(2) as lab, daemon.client() as client:
         login = Login(lab.username, lab.password)
-        sized = on_all(client, lab.nodes[0], login, dry_run=True)
+        sized = client.start_cluster(lab.nodes[0], Estimate(COLLECTION), login=login)
+        sized = client.wait(sized.job_id, timeout=60)
         assert (nodes_of(sized), sized.kind) == (lab.nodes, "dry_run")
         assert all(node.sizes is not None and node.sizes.fits for node in sized.nodes)
         job = client.start_cluster(lab.nodes[0], Commands(("show status",)), login=login)
