@@ -34,6 +34,8 @@ def free(folder: Path) -> int:
 
 def fill(folder: Path, leave: int = 0) -> Path:
     """Makes a file that takes all space but `leave` bytes. Deleting it frees the space."""
+    # A thread of a test that has ended would fill the machine's own disk.
+    assert free(folder) < 1024 * MIB, f"{folder} is no small disk"
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file:
         os.posix_fallocate(file.fileno(), 0, free(folder) - leave)
