@@ -169,7 +169,7 @@ def test_an_export_on_standard_output_that_fails_does_not_look_whole(
             client = exported.begin_on_standard_output(form, file)
             wait_until(lambda one=client: out.stat().st_size > 0 or one.poll() is not None)
             end = dice.choice([daemon.kill, partial(client.send_signal, signal.SIGINT)])
-            killer = threading.Timer(dice.random() * exported.seconds, end)
+            killer = threading.Timer(dice.random() * exported.seconds / 20, end)
             killer.start()
             _, said = client.communicate(timeout=60)
             killer.join()
