@@ -61,7 +61,7 @@ class Answered(Installation):
         nodes = random.sample(self.lab.nodes, 2)
         collection = Collection(paths=(SDL,), last="2h")
         timeouts = Timeouts(connect=1, command=1, stall=1, grace=0.2)
-        request = StartRequest(tuple(nodes), login, collection, timeouts)
+        request = StartRequest(tuple(nodes), login, collection, timeouts=timeouts)
         # not `Client.start`, which would wait for the daemon to come back
         job = client.call("Start", request, StartReply).job
         self.answered.add(job.job_id)
