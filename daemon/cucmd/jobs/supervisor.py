@@ -202,15 +202,15 @@ class Supervisor:
             job_id = (await self.find(prefix)).job_id
             # Read within the hold: of two calls at once the second must see what the first did.
             with self.holds.changing(job_id):
+                job = await self.closed(job_id)
                 try:
-                    while True:
-                        job = await self._retry(await self.closed(job_id), plan, key, uid)
-                        if job is not None:
-                            return job
+                    while (after := await self._retry(job, plan, key, uid)) is None:
+                        job = await self.closed(job_id)
                 except BaseException:
                     # It stays as it was; what looked at its files was ended by the change.
                     self.on_closed(job_id)
                     raise
+                return after
 
     async def _retry(
         self, job: Job, plan: PlanRetry, key: StartKey | None, uid: int | None

@@ -148,6 +148,19 @@ async def test_a_retry_that_is_refused_leaves_a_job_that_is_looked_at(tmp_path: 
         assert closed == [job_id]
 
 
+async def test_a_retry_of_a_job_that_runs_has_nobody_look_at_its_files(tmp_path: Path) -> None:
+    async with supervisor_harness(tmp_path) as harness:
+        harness.behaviours = {"a": hang}
+        job_id = await harness.start("a")
+        await harness.running(job_id)
+        closed: list[str] = []
+        harness.supervisor.on_closed = closed.append
+        with pytest.raises(Busy):
+            await retry(harness, job_id, 0)
+        assert closed == []
+        await harness.supervisor.cancel(job_id, None)
+
+
 async def test_a_retry_that_cannot_be_stored_has_not_happened(tmp_path: Path) -> None:
     async def refuse(*_: object) -> None:
         raise StoreFailed("a full disk")
