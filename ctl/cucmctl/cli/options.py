@@ -43,6 +43,16 @@ class _Layout(argparse.RawDescriptionHelpFormatter):
         # With no width given, argparse imports `shutil` for each option that is declared: 5 ms.
         super().__init__(prog, max_help_position=26, width=79)
 
+    def _set_color(self, color: bool, **more: object) -> None:
+        """Python 3.14 sets colours for every parser, and loads `dataclasses` for them: 10 ms."""
+        self._colors = {"color": color, **more}
+
+    def __getattr__(self, name: str) -> object:
+        if name not in ("_theme", "_decolor"):  # what only a help text needs
+            raise AttributeError(name)
+        super()._set_color(**self._colors)  # type: ignore[misc]  # new in 3.14
+        return getattr(self, name)
+
 
 class VerbParser(argparse.ArgumentParser):
     """`reminder` is added to the error that a positional argument is missing."""

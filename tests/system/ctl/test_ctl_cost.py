@@ -36,7 +36,7 @@ VOCABULARY = {
 MOST_STRUCTS = 60
 # Of the standard library, and of msgspec: slow to load, and not needed.
 UNNEEDED = (
-    *("_decimal", "ast", "gettext", "inspect", "locale", "platform", "selectors"),
+    *("_decimal", "gettext", "inspect", "locale", "platform", "selectors"),
     *("shutil", "socket", "textwrap", "tokenize", "typing_extensions", "uuid", "zoneinfo"),
     *("msgspec.inspect", "msgspec.msgpack", "msgspec.toml", "msgspec.yaml"),
 )
