@@ -48,6 +48,7 @@ What was measured (2 cores, loopback, Python 3.13, trio 0.35, trio-asyncio 0.16,
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import logging
 import os
@@ -57,6 +58,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import asyncssh
+import trio
 from asyncssh import kex_dh
 from cryptography.utils import CryptographyDeprecationWarning
 
@@ -109,10 +111,33 @@ async def open_bridge(*, on_error: Report = log) -> AsyncIterator[Bridge]:
     _answer_with_the_smallest_group()
     _ensure_login_name()
     async with trio_asyncio.open_loop() as loop:
-        loop.set_exception_handler(_handler(on_error))
+        handle = _handler(on_error)
+        loop.set_exception_handler(handle)
         loop._timer_handle_cancelled = TimerSweep(loop)
         set_turns(Turns(loop))
-        yield Bridge()
+        try:
+            yield Bridge()
+        finally:
+            await _end_tasks(loop, handle)
+
+
+async def _end_tasks(loop: Any, handle: Callable[[Any, dict[str, Any]], None]) -> None:
+    """Cancels what still runs, and waits for it: asyncssh's tasks of connections that are closed.
+
+    trio-asyncio does the same after this, and raises what such a task fails with; asyncssh's login
+    of a client that has gone does so (`'NoneType' object has no attribute 'begin_auth'`).
+    """
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        with trio.CancelScope(shield=True):
+            results = await trio_asyncio.run_aio_future(
+                asyncio.gather(*tasks, return_exceptions=True)
+            )
+        for result in results:
+            if isinstance(result, Exception):
+                handle(loop, {"message": "a task failed at the end", "exception": result})
 
 
 async def on_asyncio(proc: Callable[..., Awaitable[T]], *args: Any) -> T:

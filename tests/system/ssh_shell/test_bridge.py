@@ -54,6 +54,27 @@ async def test_report_goes_to_the_log_by_default(bridge, caplog):
     assert "ZeroDivisionError: in a callback" in caplog.text
 
 
+async def test_a_task_that_fails_while_the_loop_ends_is_reported_and_nothing_else():
+    reports = []
+
+    async def fall_when_cancelled():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            fall()
+
+    async def leave_it_running():
+        left.append(asyncio.get_running_loop().create_task(fall_when_cancelled()))
+        await asyncio.sleep(0)
+
+    left = []
+    async with open_bridge(on_error=lambda *report: reports.append(report)):
+        await on_asyncio(leave_it_running)
+    [(message, error)] = reports
+    assert message
+    assert isinstance(error, ZeroDivisionError)
+
+
 async def test_ping_needs_the_asyncio_loop(bridge):
     blocked = trio.Event()
 
