@@ -56,7 +56,7 @@ class Recorder:
     def __init__(self, job: Job, store: Store, feed: Feed) -> None:
         self._store = store
         self._feed = feed
-        self._job = self._saved = job
+        self._job = self._saved = self._logged = job
         self._version = self._durable = 0
         self._failed: StoreFailed | None = None
         self._finishing = False
@@ -67,8 +67,7 @@ class Recorder:
         self._wanted = trio.Event()  # somebody waits for the next save
 
     def changed(self, job: Job) -> None:
-        """Notes a new state, to be saved and published. Never waits. Endings are logged."""
-        _log_endings(self._job, job)
+        """Notes a new state, to be saved and published. Never waits."""
         self._job = job
         self._version += 1
         self._changed.set()
@@ -139,6 +138,8 @@ class Recorder:
 
     async def _save(self) -> bool:
         job, version = self._job, self._version
+        _log_endings(self._logged, job)
+        self._logged = job
         self._wanted = trio.Event()
         try:
             await self._store.save(self._saved, job)

@@ -283,21 +283,23 @@ class JobRun:
 
     # State
 
-    def _change(self, job: Job) -> None:
+    def _change(self, job: Job, changed: Sequence[int] | None = None) -> None:
+        """changed: the positions of the nodes that differ, where they are known."""
         if job.ended and job.closed_after is None:
             job = replace(job, closed_after=self._services.passed())
-        self.job = job.revised(self.job)
+        self.job = job.revised(self.job, changed)
         self._recorder.changed(self.job)
 
     def change_node(self, position: int, change: Callable[[Node], Node]) -> None:
         """Applies a transition, unless the node has ended meanwhile."""
         node = self.job.nodes[position]
         if not node.settled:
-            self._change(self.job.replace_node(position, change(node), _now()))
+            self._change(self.job.replace_node(position, change(node), _now()), [position])
 
     def _amend_node(self, position: int, change: Callable[[Node], Node]) -> None:
         """Applies what is no transition, also to a node that has ended."""
-        self._change(self.job.replace_node(position, change(self.job.nodes[position]), _now()))
+        amended = change(self.job.nodes[position])
+        self._change(self.job.replace_node(position, amended, _now()), [position])
 
     def _end_node(self, position: int, ending: Notes | Failure) -> None:
         if isinstance(ending, Failure):

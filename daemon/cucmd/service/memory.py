@@ -18,11 +18,12 @@ from pathlib import Path
 
 import trio
 
-EVERY = 1.0  # seconds between checks
+# Seconds between checks: while a large job logs in the process grows, and each finds nothing free.
+EVERY = 4.0
 # Bytes by which the process may have grown since its memory was last returned.
 GROWTH = 16 * 1024 * 1024
 # Checks between two returns of memory while the process stays as large: about a minute.
-MOST_CHECKS = 64
+MOST_CHECKS = 16
 _STATM = Path("/proc/self/statm")  # in pages: the size, and what of it is in memory
 
 
