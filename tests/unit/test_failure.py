@@ -5,7 +5,7 @@ import re
 import pytest
 
 from cucmctl.commands.begin import COLLECTING
-from cucmd.config.keys import SECTIONS
+from cucmd.config.model import SECTIONS
 from cucmd.failure import Code, failure, of_node, timed_out
 
 

@@ -7,24 +7,45 @@ in their place. Nothing is merged later.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from msgspec.structs import replace
 
 from cucmd.config import rules
 from cucmd.config.errors import found
-from cucmd.config.keys import CLUSTER, CREDENTIAL, OVERRIDES, PROFILE
-from cucmd.config.lines import KeyPath
-from cucmd.config.model import Cluster, CredentialUse
+from cucmd.config.keys import SECONDS, Kind, converted, kinds_of
+from cucmd.config.model import SECTIONS, ClusterSettings, CredentialUse
 from cucmd.config.profiles import BUILT_IN, Profile, written_for
-from cucmd.config.reading import Reader
+from cucmd.config.reading import KeyPath, Reader
 from cucmd.config.timeouts import TimeoutMerger
 from cucmd.node_name import InvalidNode, node_key, parse_node
+
+# Of the limits; the others are of the daemon as a whole.
+_LIMITS = ("concurrency", "connections", "jobs", "sessions_per_node", "job_bytes", "node_bytes")
+
+# The three sections that a cluster overrides, with the keys of each. In the cluster's table they
+# have no section of their own: no two have the same name. (`node` is a timeout and `nodes` the
+# nodes; `job` is a timeout and `jobs` a limit.)
+OVERRIDES: dict[str, dict[str, Kind]] = {
+    "ssh": SECTIONS["ssh"][1],
+    "timeouts": SECTIONS["timeouts"][1],
+    "limits": {name: SECTIONS["limits"][1][name] for name in _LIMITS},
+}
+_IS_NO_LIST = f"{SECONDS.description}; the nodes are in 'nodes'"
+CLUSTER: dict[str, Kind] = {
+    **kinds_of(ClusterSettings),
+    **OVERRIDES["ssh"],
+    **OVERRIDES["timeouts"],
+    "node": converted(Annotated[float, SECONDS], _IS_NO_LIST),
+    **OVERRIDES["limits"],
+}
+_CREDENTIAL = kinds_of(CredentialUse)
+_PROFILE = kinds_of(Profile)
 
 
 def read_clusters(
     reader: Reader, general: Mapping[str, Any], timeouts: TimeoutMerger
-) -> dict[str, Cluster]:
+) -> dict[str, ClusterSettings]:
     """Every cluster of the file; `general` are the sections that a cluster overrides."""
     tables = reader.named("clusters", rules.profile_name)
     clusters = {
@@ -36,14 +57,14 @@ def read_clusters(
 
 def _cluster(
     reader: Reader, name: str, table: object, general: Mapping[str, Any], timeouts: TimeoutMerger
-) -> Cluster:
+) -> ClusterSettings:
     path = ("clusters", name)
     given: dict[str, Any] = reader.values(path, table, CLUSTER)
     own = {
         section: {key: given.pop(key) for key in kinds if key in given}
         for section, kinds in OVERRIDES.items()
     }
-    cluster = Cluster(
+    cluster = ClusterSettings(
         name=name,
         ssh=replace(general["ssh"], **own["ssh"]),
         timeouts=timeouts.of_cluster(general["timeouts"], path, own["timeouts"]),
@@ -55,7 +76,7 @@ def _cluster(
     return cluster
 
 
-def _check_members(reader: Reader, clusters: Mapping[str, Cluster]) -> None:
+def _check_members(reader: Reader, clusters: Mapping[str, ClusterSettings]) -> None:
     """A node may be in one cluster only. In two, the settings would be ambiguous."""
     cluster_of: dict[tuple[str, int], str] = {}
     for cluster in clusters.values():
@@ -68,8 +89,16 @@ def _check_members(reader: Reader, clusters: Mapping[str, Cluster]) -> None:
         _check_name(reader, cluster, cluster_of)
 
 
+def _places(cluster: ClusterSettings) -> Iterator[tuple[KeyPath, str]]:
+    table = ("clusters", cluster.name)
+    if cluster.publisher is not None:
+        yield (*table, "publisher"), cluster.publisher
+    for position, node in enumerate(cluster.nodes):
+        yield (*table, "nodes", position), node
+
+
 def _check_name(
-    reader: Reader, cluster: Cluster, cluster_of: Mapping[tuple[str, int], str]
+    reader: Reader, cluster: ClusterSettings, cluster_of: Mapping[tuple[str, int], str]
 ) -> None:
     """A cluster may have the name of a node, such as its publisher. A notice says which of the two
     a request means.
@@ -78,27 +107,15 @@ def _check_name(
         host, port = node_key(*parse_node(cluster.name))
     except InvalidNode:
         return
-    cluster_name = cluster_of.get((host, port))
-    if cluster_name is None or (
-        cluster_name == cluster.name and len(cluster.members) == 1
-    ):  # both mean the same
-        return
-    meant = f"start takes {cluster.name!r} for the cluster, and '{host}:{port}' for the node"
-    reader.notice(
-        ("clusters", cluster.name), f"is also a node of cluster {cluster_name!r}; {meant}"
-    )
-
-
-def _places(cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
-    table = ("clusters", cluster.name)
-    if cluster.publisher is not None:
-        yield (*table, "publisher"), cluster.publisher
-    for position, node in enumerate(cluster.nodes):
-        yield (*table, "nodes", position), node
+    other = cluster_of.get((host, port))
+    if other is not None and (other != cluster.name or len(cluster.members) > 1):
+        meant = f"start takes {cluster.name!r} for the cluster, and '{host}:{port}' for the node"
+        path = ("clusters", cluster.name)
+        reader.notice(path, f"is also a node of cluster {other!r}; {meant}")
 
 
 def read_credential_uses(
-    reader: Reader, clusters: Mapping[str, Cluster]
+    reader: Reader, clusters: Mapping[str, ClusterSettings]
 ) -> dict[str, CredentialUse]:
     """The nodes and clusters to which credentials are tied."""
     tables = reader.named("credential", rules.credential_name)
@@ -111,15 +128,17 @@ def read_credential_uses(
 
 
 def _use(
-    reader: Reader, name: str, table: object, clusters: Mapping[str, Cluster]
+    reader: Reader, name: str, table: object, clusters: Mapping[str, ClusterSettings]
 ) -> CredentialUse:
     path = ("credential", name)
-    inner = _table_in(table)
+    # A table in it is the rest of a name with dots and without quotes.
+    items = table.items() if isinstance(table, dict) else ()
+    inner = next((key for key, value in items if isinstance(value, dict)), None)
     if inner is not None:
         written = f'[credential."{name}.{inner}"]'
         reader.note((*path, inner), f"is not known; a name with dots is quoted: {written}")
         return CredentialUse(name)
-    given: dict[str, Any] = reader.values(path, table, CREDENTIAL)
+    given: dict[str, Any] = reader.values(path, table, _CREDENTIAL)
     use = CredentialUse(name, **given)
     for position, cluster in enumerate(use.clusters):
         if cluster not in clusters:
@@ -130,13 +149,7 @@ def _use(
     return use
 
 
-def _table_in(table: object) -> str | None:
-    """The first key with a table as its value: the rest of a name with dots and without quotes."""
-    items = table.items() if isinstance(table, dict) else ()
-    return next((key for key, value in items if isinstance(value, dict)), None)
-
-
-def _check_use(reader: Reader, cluster: Cluster, use: CredentialUse) -> None:
+def _check_use(reader: Reader, cluster: ClusterSettings, use: CredentialUse) -> None:
     """A cluster's own credential must be allowed on all of its nodes."""
     for member in cluster.members:
         if not use.allows(*parse_node(member), cluster.name):
@@ -158,7 +171,7 @@ def read_profiles(reader: Reader) -> dict[str, Profile]:
 
 def _profile(reader: Reader, name: str, table: object) -> Profile:
     path = ("profiles", name)
-    given: dict[str, Any] = reader.values(path, table, PROFILE)
+    given: dict[str, Any] = reader.values(path, table, _PROFILE)
     built_in = BUILT_IN.get(name, Profile(name))
     if "paths" in given:
         _place(reader, path, given, built_in.location)

@@ -11,23 +11,12 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from msgspec import Struct
-
 from cucmd.config import rules
 from cucmd.config.errors import CredentialRefused, UnknownCredential
+from cucmd.job.asked import Login
 
 _VARIABLE = "CREDENTIALS_DIRECTORY"
 _LARGEST = 4096  # bytes: far more than a node accepts, and less than most other files
-
-
-class Credential(Struct, frozen=True):
-    """A login on nodes. `username` is None if there is no file for it."""
-
-    username: str | None
-    password: str
-
-    def __repr__(self) -> str:  # a repr ends up in logs and tracebacks; a password must not
-        return f"Credential(username={self.username!r})"
 
 
 def credentials_directory(directory: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -36,8 +25,11 @@ def credentials_directory(directory: Path | None, environ: Mapping[str, str]) ->
     return directory or (Path(given) if given else None)
 
 
-def load_credential(name: str, directory: Path | None, environ: Mapping[str, str]) -> Credential:
-    """Reads a credential. Raises `UnknownCredential` or `CredentialRefused`."""
+def load_credential(name: str, directory: Path | None, environ: Mapping[str, str]) -> Login:
+    """Reads a credential. `username` is None if there is no file for it; there is a password.
+
+    Raises `UnknownCredential` or `CredentialRefused`.
+    """
     try:
         rules.credential_name(name)
     except ValueError as error:
@@ -51,7 +43,7 @@ def load_credential(name: str, directory: Path | None, environ: Mapping[str, str
     password = _read(name, place / f"{name}.password", by_systemd=by_systemd)
     if password is None:
         raise UnknownCredential(name, f"there is no {name}.password in {place}")
-    return Credential(_read(name, place / f"{name}.username", by_systemd=by_systemd), password)
+    return Login(_read(name, place / f"{name}.username", by_systemd=by_systemd), password)
 
 
 def credential_names(directory: Path) -> tuple[str, ...]:

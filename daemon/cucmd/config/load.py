@@ -12,14 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
+from cucmd.config import rules
 from cucmd.config.clusters import read_clusters, read_credential_uses, read_profiles
 from cucmd.config.errors import ENVIRONMENT, ConfigError, found
-from cucmd.config.keys import SECTIONS, socket_path
-from cucmd.config.model import Config, Daemon, RetrySettings
-from cucmd.config.reading import Reader
-from cucmd.config.source import read_source
+from cucmd.config.model import SECTIONS, Config, Daemon, RetrySettings
+from cucmd.config.reading import Reader, read_file
 from cucmd.config.timeouts import TimeoutMerger
 from cucmd.paths import default_socket, default_state_dir
 
@@ -30,45 +27,31 @@ _WITHOUT_GROUP = {
 }
 
 
-class Overrides(Struct, frozen=True):
-    """What was given on the command line."""
-
-    socket: str | None = None
-    state_directory: str | None = None
-
-
-_NO_OVERRIDES = Overrides()
-
-
 def load(
-    path: Path | None, environ: Mapping[str, str], overrides: Overrides = _NO_OVERRIDES
+    path: Path | None,
+    environ: Mapping[str, str],
+    socket: Path | None = None,
+    state_directory: Path | None = None,
 ) -> Config:
     """The configuration as it is used. `path` None: the default file, which may be missing.
 
+    `socket` and `state_directory` are those of the command line.
     Raises `ConfigError` with everything that is wrong.
     """
-    reader = Reader(read_source(path, environ))
-    config = _config(reader, environ, overrides)
-    if reader.problems:
-        raise ConfigError(sorted(reader.problems, key=lambda problem: problem.line or 0))
-    return config
-
-
-def _config(reader: Reader, environ: Mapping[str, str], overrides: Overrides) -> Config:
-    reader.sections((*SECTIONS, "credential", "clusters", "profiles"))
-    given = {name: reader.section(name, kinds) for name, (_, kinds) in SECTIONS.items()}
+    reader = read_file(path, environ)
+    given = reader.sections()
     timeouts = TimeoutMerger(reader, environ)
     sections: dict[str, Any] = {
         name: struct(**given[name])
         for name, (struct, _) in SECTIONS.items()
         if name not in ("daemon", "timeouts")
     }
-    sections["daemon"] = _daemon(reader, given["daemon"], environ, overrides)
+    sections["daemon"] = _daemon(reader, given["daemon"], environ, socket, state_directory)
     sections["timeouts"] = timeouts.general(given["timeouts"])
     _check_retry(reader, sections["retry"])
     _check_groups(reader, given["access"])
     clusters = read_clusters(reader, sections, timeouts)
-    return Config(
+    config = Config(
         **sections,
         credential_uses=read_credential_uses(reader, clusters),
         clusters=clusters,
@@ -76,57 +59,46 @@ def _config(reader: Reader, environ: Mapping[str, str], overrides: Overrides) ->
         origin=reader.origin,
         notices=tuple(reader.notices),
     )
+    if reader.problems:
+        raise ConfigError(sorted(reader.problems, key=lambda problem: problem.line or 0))
+    return config
 
 
 def _daemon(
-    reader: Reader, given: Mapping[str, Any], environ: Mapping[str, str], overrides: Overrides
+    reader: Reader,
+    given: Mapping[str, Any],
+    environ: Mapping[str, str],
+    socket: Path | None,
+    state_directory: Path | None,
 ) -> Daemon:
     """Where the daemon listens and keeps its state: each by the order of precedence."""
     uid = os.getuid()
-    socket = _Choice("socket", "CUCMD_SOCKET", overrides.socket)
-    state = _Choice("state_directory", "STATE_DIRECTORY", overrides.state_directory)
-    daemon = Daemon(
-        socket.path(reader, given, environ, default_socket(environ, uid)),
-        state.path(reader, given, environ, default_state_dir(environ, uid)),
-    )
-    _check_socket(reader, daemon.socket, environ, overrides)
-    return daemon
-
-
-class _Choice(Struct, frozen=True):
-    """A path that may be given on the command line, by a variable or in the file."""
-
-    key: str
-    variable: str
-    override: str | None
-
-    def path(
-        self, reader: Reader, given: Mapping[str, Any], environ: Mapping[str, str], default: str
-    ) -> Path:
-        """The path. `default` is the variable's value if that is set."""
-        in_file: Path | None = given.get(self.key)
-        if in_file is not None and not self.override and not environ.get(self.variable):
-            return in_file
-        chosen = Path(self.override or default).absolute()
-        if in_file not in (None, chosen):
-            winner = "the command line" if self.override else f"${self.variable}"
-            reader.overridden_by(("daemon", self.key), winner)
-        return chosen
-
-
-def _check_socket(
-    reader: Reader, socket: Path, environ: Mapping[str, str], overrides: Overrides
-) -> None:
-    """Checks a path that is not from the file; those were checked when they were read."""
+    # The default is the value of the variable, if that is set.
+    choices = {
+        "socket": (socket, "CUCMD_SOCKET", default_socket(environ, uid)),
+        "state_directory": (state_directory, "STATE_DIRECTORY", default_state_dir(environ, uid)),
+    }
+    chosen: dict[str, Path] = {}
+    for key, (option, variable, default) in choices.items():
+        in_file: Path | None = given.get(key)
+        if in_file is not None and not option and not environ.get(variable):
+            chosen[key] = in_file
+            continue
+        chosen[key] = Path(option or default).absolute()
+        if in_file not in (None, chosen[key]):
+            winner = "the command line" if option else f"${variable}"
+            reader.notice(("daemon", key), f"is overridden by {winner}")
     try:
-        socket_path(str(socket))
+        # That of the file was checked when it was read.
+        rules.socket_path(str(chosen["socket"]))
     except ValueError as error:
         place = ("default", "daemon.socket")  # below a home directory with a long name
-        if overrides.socket:
+        if socket:
             place = ("command line", "--socket")
         elif environ.get("CUCMD_SOCKET"):
             place = (ENVIRONMENT, "CUCMD_SOCKET")
-        reader.note_elsewhere(*place, str(socket), str(error))
+        reader.note_elsewhere(*place, str(chosen["socket"]), str(error))
+    return Daemon(**chosen)
 
 
 def _check_retry(reader: Reader, retry: RetrySettings) -> None:

@@ -1,7 +1,8 @@
 """PURE. The configuration as frozen structs, after file and environment were read.
 
 Every value here has been checked. `Config()` is the configuration of a service that has no file.
-Times are in seconds, sizes in bytes.
+Times are in seconds, sizes in bytes. A field is a key of the file, and its type is what the key
+accepts (`keys.py`): an `int` is at least 0, a `float` a time, and `Annotated` says what else holds.
 """
 
 from __future__ import annotations
@@ -10,74 +11,83 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
+from msgspec.structs import asdict
 
+from cucmd.config import rules
 from cucmd.config.errors import InvalidValue, UnknownProfile, found
+from cucmd.config.keys import Kind, kinds_of, or_empty, text, texts, whole
 from cucmd.config.profiles import BUILT_IN, Profile
 from cucmd.job.job import HostKeyPolicy
 from cucmd.job.timeouts import Timeouts
 from cucmd.node_name import InvalidNode, node_key, parse_node, split_address
 
+_PerUser = Annotated[int, whole(1, 100_000)]
+_Percent = Annotated[float, Meta(ge=0, le=99, description="a number from 0 to 99")]
+_Group = Annotated[str, text(or_empty(rules.group_name))]
+
 
 class Daemon(Struct, frozen=True):
-    socket: Path = Path("/run/cucmd/cucmd.sock")
-    state_directory: Path = Path("/var/lib/cucmd")
+    socket: Annotated[Path, text(rules.socket_path)] = Path("/run/cucmd/cucmd.sock")
+    state_directory: Annotated[Path, text(rules.absolute)] = Path("/var/lib/cucmd")
 
 
-class Access(Struct, frozen=True):
+class AccessSettings(Struct, frozen=True):
     """Names of groups; empty: no group, so only root and the daemon's own user.
 
     `view_reads_files`: the view group may read collected files and transcripts.
     """
 
-    operate_group: str = "cucm"
-    view_group: str = "cucm-view"
+    operate_group: _Group = "cucm"
+    view_group: _Group = "cucm-view"
     view_reads_files: bool = False
 
 
 class Limits(Struct, frozen=True):
-    concurrency: int = 8  # nodes at once in a job
-    connections: int = 200  # to nodes, at once, over all jobs
-    jobs: int = 16  # running at once; the rest queue
-    sessions_per_node: int = 2  # a node allows 10 in all, and people need some of them
-    queued: int = 1000  # jobs that may wait
-    queued_per_uid: int = 100  # of these, the jobs of one user of the socket
+    concurrency: Annotated[int, whole(1, rules.MOST_AT_ONCE)] = 8  # nodes at once in a job
+    connections: Annotated[int, whole(1, 100_000)] = 200  # to nodes, at once, over all jobs
+    jobs: Annotated[int, whole(1, 10_000)] = 16  # running at once; the rest queue
+    sessions_per_node: Annotated[int, whole(1, 10)] = 2  # a node allows 10; people need some
+    queued: Annotated[int, whole(0, 1_000_000)] = 1000  # jobs that may wait
+    queued_per_uid: Annotated[int, whole(1, 1_000_000)] = 100  # of these, the jobs of one user
     job_bytes: int = 0  # what one job may receive; 0: no limit but the disk
     node_bytes: int = 0  # what one node may send in one job; 0: no limit but the disk
     # Free space below which uploads are refused: the larger of the two counts.
-    free_space_percent: float = 5.0
+    free_space_percent: _Percent = 5.0
     free_space_bytes: int = 1024**3
     # What one user of the socket may have open, so that no user can exclude the others.
-    connections_per_uid: int = 64
-    requests_per_uid: int = 64
-    watchers_per_uid: int = 32
+    connections_per_uid: _PerUser = 64
+    requests_per_uid: _PerUser = 64
+    watchers_per_uid: _PerUser = 32
 
 
 class Retention(Struct, frozen=True):
     """Closed jobs beyond one of these are deleted (cases/retention.py); 0: no limit."""
 
-    days: int = 0  # since a job has ended
-    jobs: int = 0  # how many stay, the newest
+    # A hundred years at most, so that no date is out of range.
+    days: Annotated[int, whole(0, 36_500)] = 0  # since a job has ended
+    jobs: Annotated[int, whole(0, 1_000_000)] = 0  # how many stay, the newest
     bytes: int = 0  # what the files of those that stay take together
 
 
 class RetrySettings(Struct, frozen=True):
     """Of connection failures. The delays grow from `base` to `cap` seconds, with a random part."""
 
-    attempts: int = 3
+    attempts: Annotated[int, whole(1, 100)] = 3
     base: float = 1.0
     cap: float = 30.0
 
 
-class Ssh(Struct, frozen=True):
+class SshSettings(Struct, frozen=True):
     host_keys: HostKeyPolicy = "accept-new"
     legacy_algorithms: bool = False
 
 
 class ReceiverSettings(Struct, frozen=True):
-    listen: str = "0.0.0.0:2222"  # nodes must reach it
-    advertise: str = ""
+    listen: Annotated[str, text(rules.listen)] = "0.0.0.0:2222"  # nodes must reach it
+    advertise: Annotated[str, text(or_empty(rules.advertise))] = ""
 
     @property
     def listen_address(self) -> tuple[str, int]:
@@ -90,7 +100,7 @@ class ReceiverSettings(Struct, frozen=True):
 class CredentialSettings(Struct, frozen=True):
     """Where named credentials are. None: in `$CREDENTIALS_DIRECTORY`."""
 
-    directory: Path | None = None
+    directory: Annotated[Path | None, text(or_empty(rules.absolute, None))] = None
 
 
 # `dict`: for the cached property below. The fields stay frozen.
@@ -98,8 +108,8 @@ class CredentialUse(Struct, frozen=True, dict=True):
     """The nodes to which a named credential may be sent: `nodes`, and all nodes of `clusters`."""
 
     name: str
-    nodes: tuple[str, ...] = ()
-    clusters: tuple[str, ...] = ()
+    nodes: Annotated[tuple[str, ...], texts(rules.node)] = ()
+    clusters: Annotated[tuple[str, ...], texts(rules.profile_name)] = ()
 
     def allows(self, host: str, port: int, cluster: str | None) -> bool:
         """Whether it may be sent to that node, which is one of the cluster of that name."""
@@ -111,14 +121,14 @@ class CredentialUse(Struct, frozen=True, dict=True):
         return frozenset(node_key(*parse_node(node)) for node in self.nodes)
 
 
-class Cluster(Struct, frozen=True):
+class ClusterSettings(Struct, frozen=True):
     """A publisher and its nodes, with the settings that are used on them."""
 
     name: str
-    publisher: str | None = None
-    nodes: tuple[str, ...] = ()
-    credential: str | None = None
-    ssh: Ssh = Ssh()
+    publisher: Annotated[str | None, text(rules.node)] = None
+    nodes: Annotated[tuple[str, ...], texts(rules.node)] = ()
+    credential: Annotated[str | None, text(rules.credential_name)] = None
+    ssh: SshSettings = SshSettings()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
 
@@ -131,7 +141,7 @@ class Cluster(Struct, frozen=True):
 class NodeSettings(Struct, frozen=True):
     """The settings of one node: those of its cluster, if it belongs to one."""
 
-    ssh: Ssh
+    ssh: SshSettings
     timeouts: Timeouts
     limits: Limits
     credential: str | None = None
@@ -147,16 +157,16 @@ class Config(Struct, frozen=True, dict=True):
     """
 
     daemon: Daemon = Daemon()
-    access: Access = Access()
+    access: AccessSettings = AccessSettings()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
     retention: Retention = Retention()
     retry: RetrySettings = RetrySettings()
-    ssh: Ssh = Ssh()
+    ssh: SshSettings = SshSettings()
     receiver: ReceiverSettings = ReceiverSettings()
     credentials: CredentialSettings = CredentialSettings()
     credential_uses: dict[str, CredentialUse] = {}  # by the names of the credentials
-    clusters: dict[str, Cluster] = {}
+    clusters: dict[str, ClusterSettings] = {}
     profiles: dict[str, Profile] = field(default_factory=BUILT_IN.copy)
     origin: str = ""
     notices: tuple[str, ...] = ()
@@ -171,7 +181,7 @@ class Config(Struct, frozen=True, dict=True):
         return self.ssh.legacy_algorithms or any(one.ssh.legacy_algorithms for one in clusters)
 
     @cached_property
-    def _cluster_of(self) -> dict[tuple[str, int], Cluster]:
+    def _cluster_of(self) -> dict[tuple[str, int], ClusterSettings]:
         return {
             node_key(*parse_node(member)): cluster
             for cluster in self.clusters.values()
@@ -190,18 +200,13 @@ class Config(Struct, frozen=True, dict=True):
     def for_job(self, nodes: Sequence[str]) -> NodeSettings:
         """The settings of a job as a whole (`timeouts.job`, `limits.concurrency`).
 
-        They are those of a cluster only if every node belongs to it. `nodes` are names as `expand`
-        gives them.
+        They are those of a cluster only if every node belongs to it.
         """
-        clusters = {self._name_of_cluster(node) for node in nodes}
-        only = clusters.pop() if len(clusters) == 1 else None
-        return self._settings(self.clusters[only] if only is not None else None)
+        names = {self.for_node(*parse_node(node)).cluster for node in nodes}
+        only = names.pop() if len(names) == 1 else None
+        return self._settings(None if only is None else self.clusters[only])
 
-    def _name_of_cluster(self, node: str) -> str | None:
-        cluster = self._cluster_of.get(node_key(*parse_node(node)))
-        return cluster.name if cluster else None
-
-    def _settings(self, cluster: Cluster | None) -> NodeSettings:
+    def _settings(self, cluster: ClusterSettings | None) -> NodeSettings:
         if cluster is None:
             return NodeSettings(self.ssh, self.timeouts, self.limits)
         return NodeSettings(
@@ -239,3 +244,47 @@ class Config(Struct, frozen=True, dict=True):
             return self.profiles[name]
         except KeyError:
             raise UnknownProfile(name, sorted(self.profiles)) from None
+
+
+# By the names of their tables: the struct, and what each of its keys accepts.
+SECTIONS: dict[str, tuple[type[Struct], dict[str, Kind]]] = {
+    name: (type(value), kinds_of(type(value)))
+    for name, value in asdict(Config()).items()
+    if isinstance(value, Struct)
+}
+
+# Settings that `service` reads only when it starts. All others take effect with a reload.
+_OF_LIMITS = (
+    "free_space_percent",
+    "free_space_bytes",
+    "connections_per_uid",
+    "requests_per_uid",
+    "watchers_per_uid",
+)
+# The daemon accepts their members after a reload, but the socket's file is made for the old groups.
+_GROUPS_OF_SOCKET = ("operate_group", "view_group")
+
+
+def not_until_restart(
+    at_start: Config, now: Config, *, socket_is_given: bool = False
+) -> tuple[str, ...]:
+    """The changed settings that need a restart, by their names in the file.
+
+    at_start         the configuration with which the daemon started
+    now              the one that was read last
+    socket_is_given  systemd has made the socket; a restart does not change its groups then
+    """
+    old = _fixed(at_start, socket_is_given=socket_is_given)
+    new = _fixed(now, socket_is_given=socket_is_given)
+    return tuple(name for name, value in new.items() if value != old[name])
+
+
+def _fixed(config: Config, *, socket_is_given: bool) -> dict[str, object]:
+    fixed = {f"daemon.{name}": value for name, value in asdict(config.daemon).items()}
+    fixed["receiver.listen"] = config.receiver.listen
+    fixed |= {f"limits.{name}": getattr(config.limits, name) for name in _OF_LIMITS}
+    fixed["legacy_algorithms of the receiver"] = config.receiver_is_legacy
+    if not socket_is_given:
+        for name in _GROUPS_OF_SOCKET:
+            fixed[f"access.{name} of the socket"] = getattr(config.access, name)
+    return fixed

@@ -8,10 +8,13 @@ changes only the keys that it gives.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cucmd.config import rules
+from cucmd.config.keys import or_empty, text, text_or_texts, texts
 from cucmd.job.duration import ALWAYS, USUAL_WRITTEN_FOR
 
 
@@ -25,16 +28,16 @@ class Profile(Struct, frozen=True):
     """
 
     name: str
-    description: str = ""
-    paths: tuple[str, ...] = ()
-    location: str = "activelog"
-    match: str | None = None
+    description: Annotated[str, text(rules.description)] = ""
+    paths: Annotated[tuple[str, ...], texts(rules.placed_path)] = ()
+    location: Annotated[str, text(rules.location)] = "activelog"
+    match: Annotated[str | None, text(or_empty(rules.argument, None))] = None
     recurs: bool = False
     compress: bool = False
-    last: str | None = None
-    written_for: tuple[str, ...] = ()
-    products: tuple[str, ...] = ()
-    leaves_out: str = ""
+    last: Annotated[str | None, text(or_empty(rules.last, None))] = None
+    written_for: Annotated[tuple[str, ...], text_or_texts(rules.written_for)] = ()
+    products: Annotated[tuple[str, ...], texts(rules.description)] = ()
+    leaves_out: Annotated[str, text(rules.description)] = ""
     snapshot: bool = False
 
 

@@ -1,4 +1,4 @@
-"""PURE. Which paths, patterns, locations, windows and names are valid.
+"""PURE. Which paths, patterns, locations, windows, names and addresses are valid.
 
 Each rule returns its value, or raises `ValueError` with what was expected and without the value.
 Configuration and requests are both checked here. What may be typed to a node as one word is checked
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Sequence
+from os import fsencode
+from pathlib import Path
 
 from cucmd.job.duration import parse_last, parse_written_for
 from cucmd.job.timeouts import Timeouts
+from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
 from cucmd.vos.arguments import InvalidArgument, check_word
 from cucmd.vos.texts import LOCATIONS
 
@@ -20,6 +23,8 @@ MOST_PATHS = 100
 MOST_AT_ONCE = 1000  # nodes of one job
 _LONGEST_DESCRIPTION = 500
 _LONGEST_WINDOW = 40
+# A Unix socket's address has 108 bytes in the kernel, the last of them a NUL.
+_LONGEST_SOCKET = 107
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 _PROFILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -28,7 +33,7 @@ _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 
 
 def argument(text: str) -> str:
-    """One word of a command to the node."""
+    """One word of a command to the node, such as a pattern for file names (`match`)."""
     try:
         return check_word("", text)
     except InvalidArgument as error:
@@ -89,11 +94,6 @@ def distinct(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(first.values())
 
 
-def match(text: str) -> str:
-    """A pattern for file names, as the node's own `match` takes it."""
-    return argument(text)
-
-
 def location(text: str) -> str:
     if text not in LOCATIONS:
         raise ValueError(f"expected one of {', '.join(LOCATIONS)}")
@@ -148,6 +148,44 @@ def description(text: str) -> str:
             f"expected one line of at most {_LONGEST_DESCRIPTION} printable characters"
         )
     return text
+
+
+def absolute(text: str) -> Path:
+    path = Path(text)
+    if not path.is_absolute() or "\0" in text:
+        raise ValueError("expected an absolute path")
+    return path
+
+
+def socket_path(text: str) -> Path:
+    if len(fsencode(text)) > _LONGEST_SOCKET:
+        raise ValueError(f"has more than the {_LONGEST_SOCKET} bytes that a socket's path may have")
+    return absolute(text)
+
+
+def node(text: str) -> str:
+    parse_node(text)
+    return text
+
+
+def listen(text: str) -> str:
+    try:
+        _, port = split_address(text)
+    except InvalidNode as error:
+        raise ValueError(f'{error}; expected "address:port", such as "0.0.0.0:2222"') from None
+    if port is None:
+        raise ValueError('has no port; expected "address:port", such as "0.0.0.0:2222"')
+    return text
+
+
+def advertise(text: str) -> str:
+    try:
+        host = check_host(text)
+    except InvalidNode:
+        raise ValueError("expected an IP address or a host name, without a port") from None
+    if host in ("0.0.0.0", "::"):  # noqa: S104  # refused here, not bound to
+        raise ValueError("is no address that a node could connect to")
+    return host
 
 
 def wrong_timeout(timeouts: Timeouts, given: Container[str]) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from cucmd.config import Cluster, Config, InvalidValue
+from cucmd.config import ClusterSettings, Config, InvalidValue
 from cucmd.job.discover import Member
 from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.store import Discovery
@@ -88,7 +88,7 @@ def discoveries_by_key(discoveries: Iterable[Discovery]) -> dict[Key, Discovery]
     return by_asked
 
 
-def known_cluster(cluster: Cluster, by_asked: Mapping[Key, Discovery]) -> KnownCluster:
+def known_cluster(cluster: ClusterSettings, by_asked: Mapping[Key, Discovery]) -> KnownCluster:
     """A cluster of the configuration, with the newest of what its nodes have said."""
     keys = [key for name in cluster.members for key in keys_of(name)]
     mine = [by_asked[key] for key in keys if key in by_asked]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cucmd.config import Credential, InvalidValue, NodeSettings, UnknownCredential
+from cucmd.config import InvalidValue, NodeSettings, UnknownCredential
 from cucmd.config.errors import found
 from cucmd.job import asked
 from cucmd.job.node import Node
@@ -20,7 +20,7 @@ LONGEST_SECRET = 1024  # of a password: it is in memory until its job has ended
 class CredentialSource(Protocol):
     """What is known of credentials."""
 
-    def credential(self, name: str) -> Credential:
+    def credential(self, name: str) -> asked.Login:
         """Raises `UnknownCredential`, `CredentialRefused`."""
         ...
 
@@ -38,7 +38,7 @@ class Logins:
     def __init__(self, source: CredentialSource, login: asked.Login) -> None:
         self._source = source
         self._login = login
-        self._read: dict[str, Credential] = {}
+        self._read: dict[str, asked.Login] = {}
         if login.password is not None and login.credential is not None:
             raise InvalidValue("login", "has a password and a credential; expected one of them")
         if login.password is not None and not login.username:
@@ -76,9 +76,10 @@ class Logins:
         username = login.username or credential.username
         if not username:
             raise InvalidValue("login.username", f"is missing, and credential '{name}' has none")
+        assert credential.password is not None, "a credential has one"
         return Credentials(username, credential.password)
 
-    def _credential(self, name: str) -> Credential:
+    def _credential(self, name: str) -> asked.Login:
         if name not in self._read:
             self._read[name] = self._source.credential(name)
         return self._read[name]

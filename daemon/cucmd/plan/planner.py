@@ -18,7 +18,6 @@ from msgspec.structs import asdict, replace
 from cucmd.allowance import Allowance, Quota
 from cucmd.config import (
     Config,
-    Credential,
     CredentialRefused,
     InvalidValue,
     NodeSettings,
@@ -200,7 +199,7 @@ class Planner:
             log.error("job %s cannot go on: %s", job.job_id, error)  # noqa: TRY400  no defect
             return None
 
-    def credential(self, name: str) -> Credential:
+    def credential(self, name: str) -> asked.Login:
         return load_credential(name, self._config.credentials.directory, self._environ)
 
     def may_send(self, credential: str, node: Node, *, accepted: bool) -> bool:

@@ -96,7 +96,7 @@ def resolve_collection(files: asked.Files, config: Config, now: datetime | None 
         paths=paths,
         profile=request.profile,
         location=location,
-        match=given(request.match, "collection.match", rules.match) or profile.match,
+        match=given(request.match, "collection.match", rules.argument) or profile.match,
         recurs=profile.recurs if request.recurs is None else request.recurs,
         compress=profile.compress if request.compress is None else request.compress,
         last=last if last or since or until else profile.last,

@@ -13,7 +13,7 @@ from enum import Enum
 
 import msgspec
 
-from cucmd.config.model import Access as AccessSettings
+from cucmd.config.model import AccessSettings
 from cucmd.varlink import Caller, Method, PermissionDenied
 
 log = logging.getLogger(__name__)

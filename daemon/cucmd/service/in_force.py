@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from cucmd.api.reload import CannotReload
-from cucmd.config import Config, ConfigError, NodeSettings, Overrides, load, not_until_restart
+from cucmd.config import Config, ConfigError, NodeSettings, load, not_until_restart
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.plan.planner import Planner
 from cucmd.service import systemd
@@ -36,11 +36,7 @@ class Options(msgspec.Struct, frozen=True):
 
     def load(self, environ: Mapping[str, str]) -> Config:
         """Raises `ConfigError`."""
-        overrides = Overrides(
-            socket=str(self.socket) if self.socket else None,
-            state_directory=str(self.state_directory) if self.state_directory else None,
-        )
-        return load(self.config, environ, overrides)
+        return load(self.config, environ, self.socket, self.state_directory)
 
 
 class InForce:

@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from cucmd.api.methods import Jobs
 from cucmd.api.wire import changed_to_wire, job_to_wire
 from cucmd.config import Config, InvalidValue
-from cucmd.config.model import Cluster, Limits
+from cucmd.config.model import ClusterSettings, Limits
 from cucmd.job import asked
 from cucmd.job.asked import Collection, How, Login, Packets
 from cucmd.job.capture import Capture, Captured, CaptureSettings
@@ -62,7 +62,9 @@ def test_no_two_jobs_have_the_same_name() -> None:
 
 
 def test_a_part_of_a_cluster_is_a_target() -> None:
-    config = Config(clusters={"berlin": Cluster("berlin", publisher="p", nodes=("s1", "s2"))})
+    config = Config(
+        clusters={"berlin": ClusterSettings("berlin", publisher="p", nodes=("s1", "s2"))}
+    )
     plan = Planner(config, {}, Path("/x").joinpath)
     job, _ = planned_by(plan, request("berlin:subscribers"))
     assert [node.node for node in job.nodes] == ["s1", "s2"]

@@ -11,7 +11,7 @@ import trio
 from cucmd.api.case_methods import Cases
 from cucmd.api.wire import job_to_wire
 from cucmd.config import Config, InvalidValue
-from cucmd.config.model import Cluster
+from cucmd.config.model import ClusterSettings
 from cucmd.job.asked import Collection, Commands, Login, Timeouts
 from cucmd.job.run import Run
 from cucmd.job.work import Work
@@ -47,7 +47,9 @@ def test_a_job_that_runs_commands() -> None:
 
 
 def test_a_part_of_a_cluster_is_a_target() -> None:
-    config = Config(clusters={"berlin": Cluster("berlin", publisher="p", nodes=("s1", "s2"))})
+    config = Config(
+        clusters={"berlin": ClusterSettings("berlin", publisher="p", nodes=("s1", "s2"))}
+    )
     plan = Planner(config, {}, Path("/x").joinpath)
     job, _ = planned_by(plan, request("show status", nodes=("berlin:subscribers",)))
     assert [node.node for node in job.nodes] == ["s1", "s2"]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from cucmd.api.methods import Jobs
-from cucmd.config import Cluster, Config, Limits, Profile
+from cucmd.config import ClusterSettings, Config, Limits, Profile
 from cucmd.job.asked import Checks, Collection, Discovery, Login
 from cucmd.plan.planner import Planner
 from cucmd.protocol import errors as wire_errors
@@ -28,7 +28,7 @@ class Api:
         self.planner = Planner(Config(), {}, harness.supervisor.directory)
         self.jobs = Jobs(harness.supervisor, harness.feed, lambda: self.planner)
 
-    def plan_with(self, cluster: Cluster) -> None:
+    def plan_with(self, cluster: ClusterSettings) -> None:
         config = Config(clusters={cluster.name: cluster})
         self.planner = Planner(config, {}, self.harness.supervisor.directory)
 
@@ -157,9 +157,9 @@ async def test_a_discovery_has_its_ids_and_comes_again_by_its_key(
         asked = StartRequest(
             ("berlin",), LOGIN, discovery=Discovery(), request_id="case 1", start_key="k"
         )
-        a.plan_with(Cluster("berlin", publisher="a"))
+        a.plan_with(ClusterSettings("berlin", publisher="a"))
         first = await a.jobs.start(CALLER, asked)
-        a.plan_with(Cluster("berlin", nodes=("a",)))  # as after a reload
+        a.plan_with(ClusterSettings("berlin", nodes=("a",)))  # as after a reload
         again = await a.jobs.start(CALLER, msgspec.structs.replace(asked, request_id="case 2"))
         refused = msgspec.structs.replace(asked, request_id="case 3", start_key="other")
         with pytest.raises(VarlinkError) as caught:

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from cucmd.config import Ssh
+from cucmd.config import SshSettings
 from cucmd.job.job import HostKeyPolicy
 from cucmd.job.timeouts import Timeouts
 
@@ -21,7 +21,7 @@ def test_a_cluster_overrides_what_it_names(loaded):
         "sessions_per_node = 1\n"
     )
     settings = config.for_node("CUCM3", 22)
-    assert settings.ssh == Ssh(legacy_algorithms=True)
+    assert settings.ssh == SshSettings(legacy_algorithms=True)
     assert settings.timeouts == Timeouts(login=100.0, node=60.0)
     assert settings.limits.sessions_per_node == 1
     assert settings.credential == "lab-admin"
@@ -54,7 +54,7 @@ def test_a_job_has_a_clusters_settings_only_if_all_its_nodes_do(loaded):
         ("[clusters.lab]\n", 1, "clusters.lab", "has no node"),
         ("[clusters.lab]\nnodes = []", 1, "clusters.lab", "has no node"),
         ("[clusters.'a b']\nnodes = ['a']", 1, "clusters.'a b'", "expected a name"),
-        ("[clusters.a]\nnodes = [\n'x',\n'X:22'\n]", 4, "clusters.a.nodes[1]", "'a' already"),
+        ("[clusters.a]\nnodes = [\n'x',\n'X:22'\n]", 2, "clusters.a.nodes[1]", "'a' already"),
         (
             "[clusters.a]\nnodes = ['x']\n[clusters.b]\npublisher = 'x'",
             4,

@@ -2,12 +2,12 @@
 
 import pytest
 
-from cucmd.config import Cluster, Config, InvalidValue
+from cucmd.config import ClusterSettings, Config, InvalidValue
 
 CONFIG = Config(
     clusters={
-        "lab": Cluster("lab", "pub", ("sub1", "sub2:2022")),
-        "small": Cluster("small", None, ("solo",)),
+        "lab": ClusterSettings("lab", "pub", ("sub1", "sub2:2022")),
+        "small": ClusterSettings("small", None, ("solo",)),
     }
 )
 

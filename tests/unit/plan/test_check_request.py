@@ -8,7 +8,7 @@ import pytest
 from cucmd.api.wire import job_to_wire
 from cucmd.cases.documents import Figures, manifest_beginning, summary
 from cucmd.config import Config, InvalidValue
-from cucmd.config.model import Cluster
+from cucmd.config.model import ClusterSettings
 from cucmd.job.asked import Checks, Collection, Login, Timeouts
 from cucmd.job.check import Check, Checked
 from cucmd.job.check import Checked as SeenOnNode
@@ -20,7 +20,7 @@ from cucmd.protocol.jobs import StartRequest
 from rig.asking import plan as planned_by
 
 LOGIN = Login(username="administrator", password="secret")
-BERLIN = Cluster("berlin", publisher="p", nodes=("s1", "s2"))
+BERLIN = ClusterSettings("berlin", publisher="p", nodes=("s1", "s2"))
 PLANNER = Planner(Config(clusters={"berlin": BERLIN}), {}, Path("/x").joinpath)
 
 
