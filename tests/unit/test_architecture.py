@@ -89,7 +89,7 @@ ONLY = {
 KINDS = {
     "capture": ("Packets", 14),
     "check": ("Checks", 10),
-    "collect": ("Files", 23),
+    "collect": ("Files", 21),
     "discover": ("Discovery", 14),
     "run": ("Commands", 15),
 }

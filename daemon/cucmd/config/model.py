@@ -7,9 +7,8 @@ accepts (`keys.py`): an `int` is at least 0, a `float` a time, and `Annotated` s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from operator import itemgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +16,12 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import asdict
 
 from cucmd.config import rules
-from cucmd.config.errors import InvalidValue, UnknownProfile, found
+from cucmd.config.errors import UnknownProfile
 from cucmd.config.keys import Kind, kinds_of, or_empty, text, texts, whole
 from cucmd.config.profiles import BUILT_IN, Profile
 from cucmd.job.job import HostKeyPolicy
 from cucmd.job.timeouts import Timeouts
-from cucmd.node_name import InvalidNode, node_key, parse_node, split_address
+from cucmd.node_name import node_key, parse_node, split_address
 
 _PerUser = Annotated[int, whole(1, 100_000)]
 _Percent = Annotated[float, Meta(ge=0, le=99, description="a number from 0 to 99")]
@@ -212,31 +211,6 @@ class Config(Struct, frozen=True, dict=True):
         return NodeSettings(
             cluster.ssh, cluster.timeouts, cluster.limits, cluster.credential, cluster.name
         )
-
-    def expand(self, nodes: Sequence[str]) -> tuple[str, ...]:
-        """The nodes of a request: a cluster's name stands for its publisher and nodes.
-
-        The order is kept. A node that is named twice, also in two spellings, is taken once. Raises
-        `InvalidValue` with the position of the name that is wrong.
-        """
-        if not nodes:
-            raise InvalidValue("nodes", "is empty; expected a node or a cluster")
-        expanded: dict[tuple[str, int], str] = {}
-        for parameter, name in self._members_of(nodes):
-            try:
-                key = node_key(*parse_node(name))
-            except InvalidNode as error:
-                raise InvalidValue(parameter, found(name, str(error))) from None
-            expanded.setdefault(key, name)
-        return tuple(expanded.values())
-
-    def _members_of(self, nodes: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """(parameter, node) for each name, once for each: repeated names must not cost work."""
-        first_of = {name: position for position, name in reversed(list(enumerate(nodes)))}
-        for name, position in sorted(first_of.items(), key=itemgetter(1)):
-            cluster = self.clusters.get(name)
-            for member in cluster.members if cluster else (name,):
-                yield f"nodes[{position}]", member
 
     def profile(self, name: str) -> Profile:
         """Raises `UnknownProfile`."""

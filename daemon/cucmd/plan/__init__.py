@@ -4,8 +4,6 @@
     targets.py     PURE  what the names of a request stand for
     known.py       PURE  clusters, of the configuration and as their nodes name them
     resolve.py     PURE  what is asked as what is planned, with the defaults of the configuration
-    resolve_paths.py  PURE  the paths of a request, and below which location they are
-    again.py       PURE  what a job that is tried again keeps of its request
     labels.py      PURE  the labels of a job: what they may be
     logins.py      which login is sent to a node
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from cucmd.config import InvalidValue
-from cucmd.config.errors import found
+from cucmd.config import InvalidValue, found
 
 MOST = 32  # of one job
 LONGEST_VALUE = 200
@@ -26,16 +25,12 @@ def checked(labels: Mapping[str, str], *, empty: bool = False) -> dict[str, str]
         if not shortest <= len(value) <= LONGEST_VALUE or not value.isprintable():
             form = f"expected {shortest} to {LONGEST_VALUE} printable characters"
             raise InvalidValue(f"labels.{key}", found(value[:80], form))
-    return _not_too_many(dict(labels))
+    if len(labels) > MOST:
+        raise InvalidValue("labels", f"are {len(labels)}; at most {MOST} on a job")
+    return dict(labels)
 
 
 def changed(labels: Mapping[str, str], change: Mapping[str, str]) -> dict[str, str]:
     """`labels` with those of `change`. An empty value removes. Raises `InvalidValue`."""
     after = {**labels, **checked(change, empty=True)}
-    return _not_too_many({key: value for key, value in after.items() if value})
-
-
-def _not_too_many(labels: dict[str, str]) -> dict[str, str]:
-    if len(labels) > MOST:
-        raise InvalidValue("labels", f"are {len(labels)}; at most {MOST} on a job")
-    return labels
+    return checked({key: value for key, value in after.items() if value})

@@ -5,28 +5,33 @@ A credential is not sent to a node that it may not be sent to.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
 
-from cucmd.config import InvalidValue, NodeSettings, UnknownCredential
-from cucmd.config.errors import found
+from cucmd.config import (
+    Config,
+    InvalidValue,
+    NodeSettings,
+    UnknownCredential,
+    found,
+    load_credential,
+)
 from cucmd.job import asked
+from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.node.ports import Credentials
+from cucmd.node_name import parse_node
 
 LONGEST_NAME = 64  # of a user; a platform administrator's is shorter
 LONGEST_SECRET = 1024  # of a password: it is in memory until its job has ended
+MOST_NAMED = 10  # nodes in a message
 
 
-class CredentialSource(Protocol):
-    """What is known of credentials."""
-
-    def credential(self, name: str) -> asked.Login:
-        """Raises `UnknownCredential`, `CredentialRefused`."""
-        ...
-
-    def may_send(self, credential: str, node: Node, *, accepted: bool) -> bool:
-        """`accepted`: also to a node that was named by one to which it may be sent."""
-        ...
+def settings_of(config: Config, node: Node) -> NodeSettings:
+    """Its own; if the configuration does not have it, those of the node that has named it."""
+    own = config.for_node(*parse_node(node.node))
+    if own.cluster is not None or node.named_by is None:
+        return own
+    return config.for_node(*parse_node(node.named_by))
 
 
 class Logins:
@@ -35,8 +40,9 @@ class Logins:
     Raises `InvalidValue` if the request has none that could be used.
     """
 
-    def __init__(self, source: CredentialSource, login: asked.Login) -> None:
-        self._source = source
+    def __init__(self, config: Config, environ: Mapping[str, str], login: asked.Login) -> None:
+        self._config = config
+        self._environ = environ
         self._login = login
         self._read: dict[str, asked.Login] = {}
         if login.password is not None and login.credential is not None:
@@ -48,45 +54,71 @@ class Logins:
             expected = f"expected at most {LONGEST_NAME} printable characters"
             raise InvalidValue("login.username", found(name, expected))
 
-    def credential_for(self, settings: NodeSettings) -> str | None:
-        """Its name; None: a password was given, or nothing."""
-        login = self._login
-        return None if login.password is not None else login.credential or settings.credential
+    def check_accepted(self, job: Job) -> None:
+        """Raises `InvalidValue` that names the nodes to which a credential may not be sent, and
+        might be if they were accepted: those that a discovery has named.
+        """
+        refused: dict[str, list[str]] = {}
+        for node in job.nodes:
+            if job.accept_nodes or node.named_by is None or node.settled:
+                continue
+            name = self._credential_for(settings_of(self._config, node))
+            if name is None or self._may_send(name, node, accepted=False):
+                continue
+            if self._may_send(name, node, accepted=True):
+                refused.setdefault(name, []).append(node.node)
+        for name, nodes in refused.items():
+            named = ", ".join(nodes[:MOST_NAMED])
+            more = f" and {len(nodes) - MOST_NAMED} more" if nodes[MOST_NAMED:] else ""
+            reason = (
+                f"is tied to other nodes than {named}{more}, which a discovery has named; "
+                "accept them (--accept-nodes), or put them into the configuration"
+            )
+            raise InvalidValue("login.credential", found(name, reason))
 
     def of(self, node: Node, settings: NodeSettings, *, accepted: bool) -> Credentials:
-        """The login for this node. `accepted`: as for `may_send`.
+        """The login for this node. `accepted`: also for one that was named by a node to which the
+        credential may be sent.
 
         Raises `InvalidValue`, `UnknownCredential`, `CredentialRefused`.
         """
         login = self._login
         if login.password is not None:
-            _check_secret("login.password", login.password)
+            _check_password(login.password)
             return Credentials(login.username or "", login.password)
-        name = self.credential_for(settings)
+        name = self._credential_for(settings)
         if name is None:
             raise InvalidValue("login", "has neither a password nor a credential")
-        if not self._source.may_send(name, node, accepted=accepted):
+        if not self._may_send(name, node, accepted=accepted):
             reason = f"is tied to other nodes than {node.node} by the configuration"
             raise InvalidValue("login.credential", found(name, reason))
-        try:
-            credential = self._credential(name)
-        except UnknownCredential as missing:
-            cluster = settings.cluster if login.credential is None else None
-            raise UnknownCredential(name, missing.reason, cluster) from None
-        username = login.username or credential.username
+        if name not in self._read:
+            try:
+                directory = self._config.credentials.directory
+                self._read[name] = load_credential(name, directory, self._environ)
+            except UnknownCredential as missing:
+                cluster = settings.cluster if login.credential is None else None
+                raise UnknownCredential(name, missing.reason, cluster) from None
+        read = self._read[name]
+        username = login.username or read.username
         if not username:
             raise InvalidValue("login.username", f"is missing, and credential '{name}' has none")
-        assert credential.password is not None, "a credential has one"
-        return Credentials(username, credential.password)
+        assert read.password is not None, "a credential has one"
+        return Credentials(username, read.password)
 
-    def _credential(self, name: str) -> asked.Login:
-        if name not in self._read:
-            self._read[name] = self._source.credential(name)
-        return self._read[name]
+    def _credential_for(self, settings: NodeSettings) -> str | None:
+        """Its name; None: a password was given, or nothing."""
+        login = self._login
+        return None if login.password is not None else login.credential or settings.credential
+
+    def _may_send(self, credential: str, node: Node, *, accepted: bool) -> bool:
+        names = (node.node, node.named_by if accepted else None)
+        return any(self._config.may_send(credential, *parse_node(name)) for name in names if name)
 
 
-def _check_secret(parameter: str, secret: str) -> None:
-    if len(secret) > LONGEST_SECRET:
-        raise InvalidValue(parameter, f"has more than {LONGEST_SECRET} characters")
-    if not secret or any(character in secret for character in "\r\n\0"):
-        raise InvalidValue(parameter, "is empty or holds a line break; the value is not shown")
+def _check_password(password: str) -> None:
+    if len(password) > LONGEST_SECRET:
+        raise InvalidValue("login.password", f"has more than {LONGEST_SECRET} characters")
+    if not password or any(character in password for character in "\r\n\0"):
+        reason = "is empty or holds a line break; the value is not shown"
+        raise InvalidValue("login.password", reason)

@@ -16,38 +16,24 @@ from typing import TypeAlias
 from msgspec.structs import asdict, replace
 
 from cucmd.allowance import Allowance, Quota
-from cucmd.config import (
-    Config,
-    CredentialRefused,
-    InvalidValue,
-    NodeSettings,
-    UnknownCredential,
-    load_credential,
-)
-from cucmd.config.errors import found
+from cucmd.config import Config, CredentialRefused, InvalidValue, UnknownCredential, found
 from cucmd.job import asked
 from cucmd.job.job import Job
 from cucmd.job.node import Node
-from cucmd.job.work import Work
+from cucmd.job.timeouts import Timeouts
+from cucmd.jobs.errors import UnknownNode
 from cucmd.node.ports import NodeTask, Retry
-from cucmd.node_name import InvalidNode, folder_of, marked_nodes, parse_node
+from cucmd.node_name import folder_of, marked_nodes, parse_node
 from cucmd.plan import labels
-from cucmd.plan.again import asked_timeouts, tried_again
-from cucmd.plan.logins import Logins
-from cucmd.plan.resolve import (
-    check_together,
-    planned,
-    resolve_concurrency,
-    resolve_timeouts,
-)
-from cucmd.plan.targets import Target, expand
+from cucmd.plan.logins import Logins, settings_of
+from cucmd.plan.resolve import check_together, planned, resolve_concurrency, resolve_timeouts
+from cucmd.plan.targets import expand
 from cucmd.store import Discovery
 
 log = logging.getLogger(__name__)
 
 # A cluster has at most 21 nodes: this is every cluster of a large company at once.
 MOST_NODES = 1000
-MOST_NAMED = 10  # nodes in a message
 # A job, and the tasks of its nodes in the order of the nodes. None: the node has settled.
 Planned: TypeAlias = tuple[Job, tuple[NodeTask | None, ...]]
 
@@ -81,70 +67,16 @@ class Planner:
         Raises `InvalidValue`, `UnknownProfile`, `UnknownCredential`, `CredentialRefused`.
         """
         now, job_id = datetime.now(UTC), secrets.token_hex(6)
-        if isinstance(work, asked.Discovery):
-            _check_named_itself(how)
-            nodes: Sequence[Target] = (Target(self._publisher(names)),)
-        else:
-            nodes = self._expanded(names, how.discovered or (), discoveries)
-        what = planned(work, self._config, now, job_id, how.timeouts)
-        job = self._job(job_id, names, nodes, login=login, work=what, how=how, now=now)
-        tasks = self._tasks(job, Logins(self, login))
-        if what.together:
-            check_together(job, tasks, self._config.limits.connections)
-            job = replace(job, concurrency=len(job.nodes))
-        return job, tasks
-
-    def _expanded(
-        self, names: Sequence[str], discovered: Sequence[str], discoveries: Sequence[Discovery]
-    ) -> Sequence[Target]:
-        """The nodes that the names stand for. Raises `InvalidValue`."""
-        if len(names) > MOST_NODES:
-            raise InvalidValue("nodes", f"{len(names)} names; at most {MOST_NODES} in a job")
-        nodes = expand(self._config, discoveries, names, discovered)
-        if len(nodes) > MOST_NODES:
-            raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
-        return nodes
-
-    def _publisher(self, names: Sequence[str]) -> str:
-        """The one node that is asked for its cluster: the publisher, where a cluster is named."""
-        if len(names) != 1:
-            raise InvalidValue("nodes", f"has {len(names)} names; one node says which there are")
-        name = names[0]
-        cluster = self._config.clusters.get(name)
-        if cluster is not None and cluster.publisher is None:
-            reason = "the cluster has no publisher in the configuration; name one of its nodes"
-            raise InvalidValue("nodes[0]", found(name, reason))
-        node = name if cluster is None else cluster.publisher or name
-        try:
-            parse_node(node)
-        except InvalidNode as error:
-            raise InvalidValue("nodes[0]", found(name, str(error))) from None
-        return node
-
-    def _job(
-        self,
-        job_id: str,
-        names: Sequence[str],
-        nodes: Sequence[Target],
-        *,
-        login: asked.Login,
-        work: Work,
-        how: asked.How,
-        now: datetime,
-    ) -> Job:
-        """`names`: of the request. `nodes`: what they stand for."""
-        whole = self._config.for_job([one.named_by or one.node for one in nodes])
-        marked = marked_nodes([one.node for one in nodes])
+        nodes = self._nodes(names, work, how, discoveries)
+        whole = self._config.for_job([node.named_by or node.node for node in nodes])
         timeouts = asdict(how.timeouts or asked.Timeouts())
-        return Job(
+        job = Job(
             job_id=job_id,
             created_at=now,
-            work=work,
+            work=planned(work, self._config, now, job_id, how.timeouts),
             timeouts=resolve_timeouts(how.timeouts, whole.timeouts),
             concurrency=resolve_concurrency(how.concurrency, whole.limits.concurrency),
-            nodes=tuple(
-                Node(one.node, marked=one.node in marked, named_by=one.named_by) for one in nodes
-            ),
+            nodes=nodes,
             username=login.username,
             credential=login.credential,
             resumable=login.password is None,
@@ -155,6 +87,36 @@ class Planner:
             try_all=bool(how.try_all),
             accept_nodes=bool(how.accept_nodes),
         )
+        tasks = self._tasks(job, login)
+        if job.work.together:
+            check_together(job, tasks, self._config.limits.connections)
+            job = replace(job, concurrency=len(job.nodes))
+        return job, tasks
+
+    def _nodes(
+        self,
+        names: Sequence[str],
+        work: asked.Asked,
+        how: asked.How,
+        discoveries: Sequence[Discovery],
+    ) -> tuple[Node, ...]:
+        """The nodes that the names stand for. Raises `InvalidValue`."""
+        if len(names) > MOST_NODES:
+            raise InvalidValue("nodes", f"{len(names)} names; at most {MOST_NODES} in a job")
+        asks_one = isinstance(work, asked.Discovery)
+        if asks_one:
+            for member in ("discovered", "accept_nodes"):
+                if getattr(how, member):
+                    raise InvalidValue(member, "a discovery asks one node, which is named itself")
+            clusters = self._config.clusters
+            names = [f"{name}:publisher" if name in clusters else name for name in names]
+        nodes = expand(self._config, discoveries, names, how.discovered or ())
+        if asks_one and len(nodes) != 1:
+            raise InvalidValue("nodes", f"are {len(nodes)} nodes; one says which there are")
+        if len(nodes) > MOST_NODES:
+            raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")
+        marked = marked_nodes([node.node for node in nodes])
+        return tuple(replace(node, marked=node.node in marked) for node in nodes)
 
     def plan_retry(
         self,
@@ -169,7 +131,7 @@ class Planner:
 
         Raises as `plan`, and `UnknownNode`.
         """
-        again = job.retry(tried_again(job, names))
+        again = job.retry(_tried_again(job, names))
         login = login or asked.Login()
         if login.password is None and login.credential is None:
             if not job.resumable:
@@ -183,7 +145,7 @@ class Planner:
             resumable=login.password is None,
             try_all=try_all,
         )
-        return again, self._tasks(again, Logins(self, login))
+        return again, self._tasks(again, login)
 
     def replan(self, job: Job) -> tuple[NodeTask | None, ...] | None:
         """The tasks of a job that was not finished before a restart. None if it cannot go on.
@@ -192,71 +154,24 @@ class Planner:
         """
         if not job.goes_on:
             return None
-        logins = Logins(self, asked.Login(username=job.username, credential=job.credential))
+        login = asked.Login(username=job.username, credential=job.credential)
         try:
-            return self._tasks(job, logins)
+            return self._tasks(job, login)
         except (InvalidValue, UnknownCredential, CredentialRefused) as error:
             log.error("job %s cannot go on: %s", job.job_id, error)  # noqa: TRY400  no defect
             return None
 
-    def credential(self, name: str) -> asked.Login:
-        return load_credential(name, self._config.credentials.directory, self._environ)
-
-    def may_send(self, credential: str, node: Node, *, accepted: bool) -> bool:
-        """`accepted`: also to a node that was named by one to which it may be sent."""
-        named_by = node.named_by if accepted else None
-        names = (node.node,) if named_by is None else (node.node, named_by)
-        return any(self._config.may_send(credential, *parse_node(name)) for name in names)
-
-    def _settings(self, node: Node) -> NodeSettings:
-        """Those of the configuration; of a node that is not in it, those of the one that has named
-        it.
-        """
-        own = self._config.for_node(*parse_node(node.node))
-        if own.cluster is not None or node.named_by is None:
-            return own
-        return self._config.for_node(*parse_node(node.named_by))
-
-    def _tasks(self, job: Job, logins: Logins) -> tuple[NodeTask | None, ...]:
+    def _tasks(self, job: Job, login: asked.Login) -> tuple[NodeTask | None, ...]:
         """The tasks in the order of the nodes; None for one that has settled."""
-        self._check_accepted(job, logins)
+        logins = Logins(self._config, self._environ, login)
+        logins.check_accepted(job)
         whole = self._config.for_job([node.named_by or node.node for node in job.nodes])
         allowance = Allowance(whole.limits.job_bytes, job.bytes_counted)
-        overrides = asked_timeouts(job, whole.timeouts)
+        overrides = _asked_timeouts(job, whole.timeouts)
         return tuple(
             None if node.settled else self._task(job, node, logins, overrides, allowance)
             for node in job.nodes
         )
-
-    def _check_accepted(self, job: Job, logins: Logins) -> None:
-        """Raises `InvalidValue` that names the nodes to which a credential may not be sent, and
-        might be if they were accepted.
-        """
-        for name, nodes in self._by_credential(job, logins).items():
-            refused = [
-                node.node
-                for node in nodes
-                if not self.may_send(name, node, accepted=job.accept_nodes)
-                and self.may_send(name, node, accepted=True)
-            ]
-            if refused:
-                named = ", ".join(refused[:MOST_NAMED])
-                more = f" and {len(refused) - MOST_NAMED} more" if refused[MOST_NAMED:] else ""
-                reason = (
-                    f"is tied to other nodes than {named}{more}, which a discovery has named; "
-                    "accept them (--accept-nodes), or put them into the configuration"
-                )
-                raise InvalidValue("login.credential", found(name, reason))
-
-    def _by_credential(self, job: Job, logins: Logins) -> dict[str, list[Node]]:
-        """The nodes that a discovery has named, by the credential that is sent to them."""
-        nodes: dict[str, list[Node]] = {}
-        for node in job.nodes:
-            if node.named_by is None or node.settled:
-                continue
-            if (name := logins.credential_for(self._settings(node))) is not None:
-                nodes.setdefault(name, []).append(node)
-        return nodes
 
     def _task(
         self,
@@ -267,7 +182,7 @@ class Planner:
         allowance: Allowance,
     ) -> NodeTask:
         host, port = parse_node(node.node)
-        settings = self._settings(node)
+        settings = settings_of(self._config, node)
         retry = self._config.retry
         return NodeTask(
             job_id=job.job_id,
@@ -292,8 +207,33 @@ class Planner:
         )
 
 
-def _check_named_itself(how: asked.How) -> None:
-    """Of a discovery. Raises `InvalidValue`."""
-    for name in ("discovered", "accept_nodes"):
-        if getattr(how, name):
-            raise InvalidValue(name, "a discovery asks one node, which is named itself")
+def _tried_again(job: Job, names: Sequence[str] | None) -> frozenset[int]:
+    """The positions of the nodes that are named, or of all that did not succeed.
+
+    Raises `UnknownNode`; `InvalidValue` if there is nothing to try again.
+    """
+    positions = {node.node: position for position, node in enumerate(job.nodes)}
+    for name in names or ():
+        if name not in positions:
+            raise UnknownNode(job.job_id, name)
+        if job.nodes[positions[name]].status == "succeeded":
+            raise InvalidValue("nodes", found(name, "has succeeded; there is nothing to try again"))
+    if names is not None:
+        return frozenset(positions[name] for name in names)
+    left = [at for at, node in enumerate(job.nodes) if node.status != "succeeded"]
+    if not left:
+        raise InvalidValue("nodes", "have all succeeded; there is nothing to try again")
+    return frozenset(left)
+
+
+def _asked_timeouts(job: Job, whole: Timeouts) -> asked.Timeouts:
+    """The timeouts of the request, which hold on every node.
+
+    A job that was stored without their names has had those that differ from `whole`, the timeouts
+    that the configuration of today has for the job. `answer` is younger than such jobs.
+    """
+    values, names_asked = asdict(job.timeouts), job.timeouts_asked
+    if names_asked is None:
+        names = (name for name in values if name != "answer")
+        names_asked = tuple(name for name in names if values[name] != getattr(whole, name))
+    return asked.Timeouts(**{name: values[name] for name in values if name in names_asked})

@@ -2,35 +2,36 @@
 
 The request comes before the profile, and the profile before the defaults. Whichever of them a value
 is from, it has been checked.
+
+All paths of a job are below one location. A path may name it as it stands after `file get`
+(`activelog/cm/trace`); one that names another than the rest is refused.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from msgspec.structs import asdict, replace
 
-from cucmd.config import Config, InvalidValue, Profile, rules
-from cucmd.config.errors import found
+from cucmd.config import Config, InvalidValue, Profile, found, rules
 from cucmd.job import asked
 from cucmd.job.capture import Capture
 from cucmd.job.check import Check
 from cucmd.job.collect import Collect, DryRun
 from cucmd.job.discover import Discover
-from cucmd.job.duration import USUAL_WRITTEN_FOR
+from cucmd.job.duration import USUAL_WRITTEN_FOR, parse_last
 from cucmd.job.job import Job
 from cucmd.job.run import Run
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work
 from cucmd.node.ports import NodeTask
-from cucmd.plan.again import with_hours
-from cucmd.plan.resolve_paths import given, resolve_paths
 from cucmd.vos import SNAPSHOT, CaptureCommand, InvalidArgument, parse_command
 from cucmd.vos.capture import PREFIX as CAPTURE_PREFIX
 
+MOST_SAID = 8  # paths of a profile in a message
 # RFC 3339. The zone is required: a local time could be that of the client or of the daemon.
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
@@ -51,10 +52,10 @@ def planned(
     """
     match work:
         case asked.Files():
-            return with_hours(resolve_collection(work, config, now), now)
+            return resolve_collection(work, config, now)
         case asked.Estimate(collection, only, added, written_for):
             files = asked.Files(collection, only, added, written_for)
-            return DryRun(with_hours(resolve_collection(files, config, now), now))
+            return DryRun(resolve_collection(files, config, now))
         case asked.Commands(lines):
             return Run(resolve_commands(lines), None if timeouts is None else timeouts.command)
         case asked.Checks():
@@ -77,29 +78,34 @@ def below(member: str, work: asked.Asked) -> Iterator[None]:
         raise InvalidValue(f"{member}.{error.parameter}", error.reason) from None
 
 
-def resolve_collection(files: asked.Files, config: Config, now: datetime | None = None) -> Collect:
+def resolve_collection(files: asked.Files, config: Config, now: datetime) -> Collect:
     """What to collect, from request, profile and defaults.
 
-    The window of the profile is used only if the request has no part of one. With `now` (aware), a
-    window that begins later is refused. Without a `written_for` of all paths those of the profile
-    have what it says, and others the usual. Raises `InvalidValue` and `UnknownProfile`.
+    The window of the profile is used only if the request has no part of one. A `last` is given the
+    hours before `now` (aware), so that the job can ask for them again later. Without a
+    `written_for` of all paths those of the profile have what it says, and others the usual.
+    Raises `InvalidValue` and `UnknownProfile`.
     """
     request, snapshot = files.collection, files.snapshot
-    profile = _profile(request, config)
-    last, since, until = _window(request, now)
-    location, paths = resolve_paths(files, profile)
-    of_all = given(files.written_for, "written_for", rules.written_for)
-    known = dict(zip(profile.paths, profile.written_for, strict=False))
-    if request.paths is not None:
-        known = {}
+    if request.profile is not None:
+        profile = config.profile(request.profile)
+    elif request.paths is not None:
+        profile = Profile("")
+    else:
+        raise InvalidValue("collection", "names neither a profile nor paths; expected one of them")
+    last, since, until = _window(request, profile, now)
+    location, paths = _paths(files, profile)
+    of_all = _given(files.written_for, "written_for", rules.written_for)
+    usual = zip(profile.paths, profile.written_for, strict=False)
+    known = dict(usual) if request.paths is None else {}
     return Collect(
         paths=paths,
         profile=request.profile,
         location=location,
-        match=given(request.match, "collection.match", rules.argument) or profile.match,
+        match=_given(request.match, "collection.match", rules.argument) or profile.match,
         recurs=profile.recurs if request.recurs is None else request.recurs,
         compress=profile.compress if request.compress is None else request.compress,
-        last=last if last or since or until else profile.last,
+        last=last,
         since=since,
         until=until,
         snapshot=SNAPSHOT if (profile.snapshot if snapshot is None else snapshot) else (),
@@ -107,27 +113,106 @@ def resolve_collection(files: asked.Files, config: Config, now: datetime | None 
     )
 
 
-def _profile(request: asked.Collection, config: Config) -> Profile:
-    if request.profile is not None:
-        return config.profile(request.profile)
+def _given(text: str | None, field: str, rule: Callable[[str], str]) -> str | None:
+    """A field of the request, checked and in the form that `rule` gives it, or None.
+
+    Raises `InvalidValue`.
+    """
+    if text is None:
+        return None
+    try:
+        return rule(text)
+    except ValueError as error:
+        raise InvalidValue(field, found(text, str(error))) from None
+
+
+def _paths(files: asked.Files, profile: Profile) -> tuple[str, tuple[str, ...]]:
+    """(location, paths). Raises `InvalidValue`."""
+    request, only, added = files.collection, files.only, files.added_paths
+    named = _given(request.location, "collection.location", rules.location)
+    placed = list(_placed(request.paths, "collection.paths"))
+    placed += _placed(added, "added_paths")
+    if named is None and request.paths is None:
+        named = profile.location  # of the paths of the profile
+    owns = [own for *_, own, _ in placed]
+    location, wrong = rules.one_location(named, profile.location, owns)
+    if wrong is not None:
+        field, written, *_ = placed[wrong]
+        raise InvalidValue(field, found(written, rules.not_below(location)))
+    paths = [path for *_, path in placed]
     if request.paths is None:
-        raise InvalidValue("collection", "names neither a profile nor paths; expected one of them")
-    return Profile("")
+        paths = [*_chosen(profile, only), *paths]
+    elif only is not None:
+        reason = "leaves out paths of a profile; this collects the paths that are given"
+        raise InvalidValue("only", reason)
+    if len(paths) > rules.MOST_PATHS:
+        field = "collection.paths" if added is None else "added_paths"
+        reason = f"{len(paths)} paths in all; expected at most {rules.MOST_PATHS}"
+        raise InvalidValue(field, reason)
+    return location, rules.distinct(paths)
+
+
+def _placed(paths: Sequence[str] | None, field: str) -> Iterator[tuple[str, str, str | None, str]]:
+    """(field, as it was written, location that it names, path) of each."""
+    if paths is None:
+        return
+    if not 1 <= len(paths) <= rules.MOST_PATHS:
+        raise InvalidValue(field, f"has {len(paths)} paths; expected 1 to {rules.MOST_PATHS}")
+    for position, written in enumerate(paths):
+        where = f"{field}[{position}]"
+        try:
+            location, path = rules.placed_path(written)
+        except ValueError as error:
+            raise InvalidValue(where, found(written, str(error))) from None
+        yield where, written, location, path
+
+
+def _chosen(profile: Profile, only: Sequence[str] | None) -> Sequence[str]:
+    """The paths of the profile that have one of the names, in their order."""
+    if only is None:
+        return profile.paths
+    if not 1 <= len(only) <= rules.MOST_PATHS:
+        raise InvalidValue("only", f"has {len(only)} names; expected 1 to {rules.MOST_PATHS}")
+    for position, name in enumerate(only):
+        if not any(_has_name(path, name) for path in profile.paths):
+            there = ", ".join(profile.paths[:MOST_SAID])
+            more = f" and {len(profile.paths) - MOST_SAID} more" * (len(profile.paths) > MOST_SAID)
+            reason = f"is in no path of profile {profile.name!r}; it has {there}{more}"
+            raise InvalidValue(f"only[{position}]", found(name, reason))
+    return [path for path in profile.paths if any(_has_name(path, name) for name in only)]
+
+
+def _has_name(path: str, name: str) -> bool:
+    """Whether the name is a part of the path: `sdl`, `ccm/sdl` and `cm/trace/ccm/sdl` are names of
+    `cm/trace/ccm/sdl`. A `*` at the end of the path does not count, nor does case.
+    """
+    parts = _parts(path)
+    wanted = _parts(name)
+    starts = range(len(parts) - len(wanted) + 1)
+    return bool(wanted) and any(parts[at : at + len(wanted)] == wanted for at in starts)
+
+
+def _parts(path: str) -> list[str]:
+    """Of `install` the one path is `*`, which is its own name."""
+    return [part.rstrip("*") or part for part in path.lower().split("/") if part]
 
 
 def _window(
-    request: asked.Collection, now: datetime | None
+    request: asked.Collection, profile: Profile, now: datetime
 ) -> tuple[str | None, datetime | None, datetime | None]:
-    last = given(request.last, "collection.last", rules.last)
+    """(last, since, until)."""
+    last = _given(request.last, "collection.last", rules.last)
     since = instant("collection.since", request.since)
     until = instant("collection.until", request.until)
     if last is not None and (since or until):
         raise InvalidValue("collection.last", "expected either last, or since and until")
     if since is not None and until is not None and since >= until:
         raise InvalidValue("collection.until", found(request.until, "is not later than since"))
-    if since is not None and now is not None and since > now:
+    if since is not None and since > now:
         raise InvalidValue("collection.since", found(request.since, "is in the future"))
-    return last, since, until
+    if not (last or since or until):
+        last = profile.last
+    return (last, since, until) if last is None else (last, now - parse_last(last), now)
 
 
 def instant(field: str, text: str | None) -> datetime | None:
@@ -230,14 +315,8 @@ def check_together(job: Job, tasks: Sequence[NodeTask | None], connections: int)
         raise InvalidValue("nodes", reason)
     assert isinstance(job.work, Capture)
     duration = job.work.duration
-    for name, seconds in _limits(job, tasks):
+    limits = [("node", task.timeouts.node) for task in tasks if task is not None]
+    for name, seconds in [("job", job.timeouts.job), *limits]:
         if duration >= seconds:
             reason = f"{duration:g} s is not less than the {name} timeout ({seconds:g} s)"
             raise InvalidValue("duration", reason)
-
-
-def _limits(job: Job, tasks: Sequence[NodeTask | None]) -> list[tuple[str, float]]:
-    return [
-        ("job", job.timeouts.job),
-        *(("node", task.timeouts.node) for task in tasks if task is not None),
-    ]

@@ -14,15 +14,14 @@ asked, too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import msgspec
-
-from cucmd.config import Config, InvalidValue
-from cucmd.config.errors import found
+from cucmd.config import Config, InvalidValue, found
+from cucmd.job.node import Node
 from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.plan.known import (
     PUBLISHER,
+    Key,
     KnownCluster,
     KnownNode,
     asked_cluster,
@@ -34,13 +33,6 @@ from cucmd.store import Discovery
 
 PARTS = ("publisher", "subscribers", "cups")
 CUPS = "cups"  # IM and Presence, in the word of a node
-
-
-class Target(msgspec.Struct, frozen=True):
-    """`named_by`: the node that has named it; None: the request or the configuration has."""
-
-    node: str
-    named_by: str | None = None
 
 
 def split_part(name: str) -> tuple[str, str | None]:
@@ -58,61 +50,55 @@ def expand(
     config: Config,
     discoveries: Sequence[Discovery],
     names: Sequence[str],
-    discovered: Sequence[str],
-) -> tuple[Target, ...]:
+    discovered: Sequence[str] = (),
+) -> tuple[Node, ...]:
     """The nodes of a request, each once, in the order of the names. Raises `InvalidValue`.
 
     `discoveries`: the newest first. Only those of the clusters that are named are looked at.
     """
-    if not names or not needs_discoveries(names, discovered):
-        return tuple(map(Target, config.expand(names)))
-    _check_discovered(names, discovered)
-    targets: dict[tuple[str, int], Target] = {}
-    by_asked = discoveries_by_key(discoveries)
-    first_of = {name: position for position, name in reversed(list(enumerate(names)))}
-    for name in dict.fromkeys(names):
-        parameter = f"nodes[{first_of[name]}]"
-        for target in _targets(config, by_asked, name, discovered, parameter):
-            try:
-                key = node_key(*parse_node(target.node))
-            except InvalidNode as error:
-                raise InvalidValue(parameter, found(target.node, str(error))) from None
-            before = targets.setdefault(key, target)
-            if before.named_by is not None and target.named_by is None:
-                targets[key] = target
-    return tuple(targets.values())
-
-
-def _check_discovered(names: Sequence[str], discovered: Sequence[str]) -> None:
+    if not names:
+        raise InvalidValue("nodes", "is empty; expected a node or a cluster")
     bases = {split_part(name)[0] for name in names}
     for position, name in enumerate(discovered):
         if name not in bases:
             raise InvalidValue(f"discovered[{position}]", found(name, "is not one of nodes"))
+    by_asked = discoveries_by_key(discoveries)
+    nodes: dict[Key, Node] = {}
+    for name in dict.fromkeys(names):  # once: to repeat a name must not cost work
+        try:
+            for node in _nodes(config, by_asked, name, discovered):
+                key = node_key(*parse_node(node.node))
+                before = nodes.setdefault(key, node)
+                if before.named_by is not None and node.named_by is None:
+                    nodes[key] = node
+        except (InvalidNode, _Unknown) as error:
+            raise InvalidValue(f"nodes[{names.index(name)}]", found(name, str(error))) from None
+    return tuple(nodes.values())
 
 
-def _targets(
-    config: Config,
-    by_asked: Mapping[tuple[str, int], Discovery],
-    name: str,
-    discovered: Collection[str],
-    parameter: str,
-) -> Sequence[Target]:
+class _Unknown(Exception):
+    """Why nothing is known that the name could stand for."""
+
+
+def _nodes(
+    config: Config, by_asked: Mapping[Key, Discovery], name: str, discovered: Sequence[str]
+) -> Sequence[Node]:
     base, part = split_part(name)
     with_found = base in discovered
-    if base not in config.clusters and part is None and not with_found:
-        return [Target(name)]
+    if part is None and not with_found:
+        configured = config.clusters.get(name)
+        return [Node(member) for member in configured.members] if configured else [Node(name)]
     cluster = _cluster(config, by_asked, base)
     if cluster is None or (with_found and cluster.discovery is None):
-        reason = "there is no such cluster" if part and not with_found else _NOT_ASKED
-        raise InvalidValue(parameter, found(name, reason))
+        raise _Unknown("there is no such cluster" if part and not with_found else _NOT_ASKED)
     if part == CUPS and cluster.discovery is None:
-        raise InvalidValue(parameter, found(name, _NOT_ASKED))
+        raise _Unknown(_NOT_ASKED)
     nodes = [node for node in cluster.nodes if node.configured or with_found or not cluster.name]
     chosen = [node for node in nodes if part is None or _is_of(part, node, cluster)]
     if not chosen:
-        raise InvalidValue(parameter, found(name, "the cluster has no such node"))
+        raise _Unknown("the cluster has no such node; name one of its nodes")
     asked = cluster.discovery.asked if cluster.discovery else None
-    return [Target(one.node, None if _is_known(one, asked) else asked) for one in chosen]
+    return [Node(one.node, named_by=None if _is_known(one, asked) else asked) for one in chosen]
 
 
 _NOT_ASKED = "which nodes that are is not known; ask first: cucmctl discover"

@@ -2,6 +2,8 @@
 
 import pytest
 
+from cucmd.plan.targets import expand
+
 
 @pytest.fixture
 def notices(loaded):
@@ -69,6 +71,6 @@ def test_a_name_of_a_cluster_and_of_a_node_is_told(notices, text, told):
 
 def test_start_takes_such_a_name_as_the_notice_says(loaded):
     config = loaded("[clusters.a]\nnodes = ['b', 'c']\n[clusters.d]\nnodes = ['a']\nlogin = 9\n")
-    assert config.expand(["a"]) == ("b", "c")
-    assert config.expand(["a:22"]) == ("a:22",)
+    assert [node.node for node in expand(config, [], ["a"])] == ["b", "c"]
+    assert [node.node for node in expand(config, [], ["a:22"])] == ["a:22"]
     assert config.for_node("a", 22).timeouts.login == 9

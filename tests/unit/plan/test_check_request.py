@@ -14,10 +14,10 @@ from cucmd.job.check import Check, Checked
 from cucmd.job.check import Checked as SeenOnNode
 from cucmd.job.node import Node
 from cucmd.job.work import Work
-from cucmd.node.ports import Credentials
 from cucmd.plan.planner import Planner
 from cucmd.protocol.jobs import StartRequest
 from rig.asking import plan as planned_by
+from rig.credentials import named_credential
 
 LOGIN = Login(username="administrator", password="secret")
 BERLIN = ClusterSettings("berlin", publisher="p", nodes=("s1", "s2"))
@@ -51,11 +51,11 @@ def test_no_node_is_refused_before_there_is_a_job() -> None:
     assert refused.value.parameter == "nodes"
 
 
-def test_it_goes_on_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_goes_on_after_a_restart(tmp_path: Path) -> None:
+    named_credential(tmp_path, "ops", "administrator", "secret")
     job, _ = planned_by(PLANNER, request("x"))
-    login = Credentials("administrator", "secret")
-    monkeypatch.setattr(Planner, "credential", lambda self, name: login)
-    tasks = PLANNER.replan(msgspec.structs.replace(job, resumable=True, credential="ops"))
+    planner = Planner(Config(), {"CREDENTIALS_DIRECTORY": str(tmp_path)}, Path("/x").joinpath)
+    tasks = planner.replan(msgspec.structs.replace(job, resumable=True, credential="ops"))
     assert tasks is not None
     assert [task and task.work for task in tasks] == [Check()]
 

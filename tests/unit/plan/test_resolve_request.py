@@ -1,7 +1,7 @@
 """A request is completed from the configuration and checked."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -21,8 +21,11 @@ CONFIG = Config(
 )
 
 
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
 def resolved(**request):
-    return resolve_collection(Files(Collection(**request)), CONFIG)
+    return resolve_collection(Files(Collection(**request)), CONFIG, NOW)
 
 
 TROUBLE = Config(
@@ -34,7 +37,7 @@ TROUBLE = Config(
 
 
 def chosen(*, only=None, added=None, config=TROUBLE, **request):
-    return resolve_collection(Files(Collection(**request), only, added), config)
+    return resolve_collection(Files(Collection(**request), only, added), config, NOW)
 
 
 @pytest.mark.parametrize(
@@ -117,10 +120,10 @@ def test_what_is_not_below_one_location_or_of_the_profile_is_refused(request_, p
 def test_a_snapshot_is_taken_if_the_request_or_else_the_profile_says_so():
     plain, asked = Collection(paths=("a",)), Collection(profile="p")
     config = Config(profiles={"p": Profile("p", "", ("a",), snapshot=True)})
-    assert resolve_collection(Files(plain), config).snapshot == ()
-    assert resolve_collection(Files(plain, snapshot=True), config).snapshot == SNAPSHOT
-    assert resolve_collection(Files(asked), config).snapshot == SNAPSHOT
-    assert resolve_collection(Files(asked, snapshot=False), config).snapshot == ()
+    assert resolve_collection(Files(plain), config, NOW).snapshot == ()
+    assert resolve_collection(Files(plain, snapshot=True), config, NOW).snapshot == SNAPSHOT
+    assert resolve_collection(Files(asked), config, NOW).snapshot == SNAPSHOT
+    assert resolve_collection(Files(asked, snapshot=False), config, NOW).snapshot == ()
     for line in SNAPSHOT:
         assert parse_command(line).line == line
 
@@ -140,6 +143,8 @@ def test_a_profile_alone_gives_everything():
         recurs=True,
         compress=True,
         last="2h",
+        since=NOW - timedelta(hours=2),
+        until=NOW,
         written_for=("1h",),
     )
 
@@ -153,12 +158,20 @@ def test_options_of_the_request_win_over_the_profile():
         recurs=False,
         compress=False,
         last="30m",
-    ) == Collect(("core",), "installs", match="x", last="30m", written_for=("1h",))
+    ) == Collect(
+        ("core",),
+        "installs",
+        match="x",
+        last="30m",
+        since=NOW - timedelta(minutes=30),
+        until=NOW,
+        written_for=("1h",),
+    )
 
 
 def written_for(of_all=None, *, added=None, only=None, **request):
     """Of each path."""
-    found = resolve_collection(Files(Collection(**request), only, added, of_all), WRITTEN)
+    found = resolve_collection(Files(Collection(**request), only, added, of_all), WRITTEN, NOW)
     return dict(zip(found.paths, found.written_for, strict=True))
 
 
@@ -215,7 +228,7 @@ def test_a_path_that_is_written_in_two_ways_is_collected_once():
     ways = ("/cm/trace", "a", "cm/trace", "cm/trace/", "cm//trace", "/a")
     assert resolved(paths=ways).paths == ("/cm/trace", "a")
     config = Config(profiles={"p": Profile("p", "", ("a", "/a", "b*", "b"))})
-    assert resolve_collection(Files(Collection(profile="p")), config).paths == ("a", "b*", "b")
+    assert resolve_collection(Files(Collection(profile="p")), config, NOW).paths == ("a", "b*", "b")
 
 
 # The reasons are those of `config.rules` and `vos`, which have tests of their own.

@@ -10,8 +10,9 @@ from cucmd.config import Config, InvalidValue, load
 from cucmd.job.asked import Collection, Login
 from cucmd.job.discover import Member
 from cucmd.job.job import Job
+from cucmd.job.node import Node
 from cucmd.plan.planner import Planner
-from cucmd.plan.targets import Target, expand
+from cucmd.plan.targets import expand
 from cucmd.protocol.jobs import RetryRequest, StartRequest
 from cucmd.store import Discovery
 from rig.asking import plan as planned_by
@@ -33,7 +34,7 @@ ONLY_PUBLISHER = '[clusters.berlin]\npublisher = "pub"\n'
 WITH_NODES = ONLY_PUBLISHER + 'nodes = ["sub1.example.org", "gone"]\n'
 
 
-def names_of(targets: tuple[Target, ...]) -> list[str]:
+def names_of(targets: tuple[Node, ...]) -> list[str]:
     return [target.node for target in targets]
 
 
@@ -75,18 +76,24 @@ def test_with_what_a_discovery_has_found(name: str, nodes: list[str], tmp_path: 
 def test_a_node_that_was_asked_stands_for_its_cluster_where_the_request_says_so() -> None:
     targets = expand(Config(), [FOUND], ["PUB", "other"], ["PUB"])
     assert targets == (
-        Target("pub"),
-        Target("10.0.0.2", "pub"),
-        Target("10.0.0.3", "pub"),
-        Target("other"),
+        Node("pub"),
+        Node("10.0.0.2", named_by="pub"),
+        Node("10.0.0.3", named_by="pub"),
+        Node("other"),
     )
     assert names_of(expand(Config(), [FOUND], ["pub:cups"], ["pub"])) == ["10.0.0.3"]
-    assert expand(Config(), [FOUND], ["pub"], []) == (Target("pub"),)
+    assert expand(Config(), [FOUND], ["pub"], []) == (Node("pub"),)
+
+
+def test_order_is_kept_and_nodes_named_twice_are_taken_once(tmp_path: Path) -> None:
+    names = ["SUB1.example.org:22", "berlin", "x", "x", "10.0.0.1", "10.0.0.1:22"]
+    targets = expand(config(tmp_path, WITH_NODES), [], names)
+    assert names_of(targets) == ["SUB1.example.org:22", "pub", "gone", "x", "10.0.0.1"]
 
 
 def test_a_node_that_is_named_by_the_request_too_is_no_stranger() -> None:
     targets = expand(Config(), [FOUND], ["pub", "10.0.0.3:22", "10.0.0.2"], ["pub"])
-    assert targets == (Target("pub"), Target("10.0.0.2"), Target("10.0.0.3:22"))
+    assert targets == (Node("pub"), Node("10.0.0.2"), Node("10.0.0.3:22"))
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,10 @@ def test_a_node_that_is_named_by_the_request_too_is_no_stranger() -> None:
         (["bern:cups"], [], "nodes[0]"),
         (["berlin"], ["pub"], "discovered[0]"),
         ([], ["berlin"], "nodes"),
+        ([], [], "nodes"),
+        (["a", "b c"], [], "nodes[1]"),
+        (["berlin", "host:99999"], [], "nodes[1]"),
+        (["../x"], [], "nodes[0]"),
         (["a b", "berlin"], ["berlin"], "nodes[0]"),
         (["berlin:sub"], [], "nodes[0]"),
     ],
