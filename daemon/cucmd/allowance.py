@@ -13,7 +13,7 @@ import msgspec
 class Allowance:
     """`size` is the limit in bytes; 0 means none. `used`: what counts already."""
 
-    def __init__(self, size: int, used: int = 0) -> None:
+    def __init__(self, size: int = 0, used: int = 0) -> None:
         self.size = size
         self._used = used
         self._lock = threading.Lock()
@@ -33,14 +33,10 @@ class Allowance:
             return max(0, self.size - self._used) if self.size else None
 
 
-def _unlimited() -> Allowance:
-    return Allowance(0)
-
-
 class Quota(msgspec.Struct, frozen=True):
     """What one node may send, in bytes of its files: `node` is its own, `job` is shared by all
     nodes of the job. Made with the task of the node, and handed to the receiver as it is.
     """
 
-    node: Allowance = msgspec.field(default_factory=_unlimited)
-    job: Allowance = msgspec.field(default_factory=_unlimited)
+    node: Allowance = msgspec.field(default_factory=Allowance)
+    job: Allowance = msgspec.field(default_factory=Allowance)

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from cucmd.paths import LONGEST_SOCKET
 from cucmd.stdout import written
 
 # The demo needs 7 MB for a short time, so the usual limits of free space do not apply. Without any
@@ -31,8 +32,6 @@ listen = "127.0.0.1:0"
 free_space_percent = 0
 free_space_bytes = 2097152
 """
-
-LONGEST_SOCKET = 107  # bytes of a path in `sockaddr_un`
 
 SHOWN = 3  # files of each node; the manifest has all
 STOP_WITHIN = 20.0  # seconds; grace periods are far below

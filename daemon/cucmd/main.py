@@ -147,7 +147,3 @@ def _lab(args: argparse.Namespace) -> int:
 
 
 _COMMANDS = {"serve": _serve, "check": _check, "demo": _demo, "lab": _lab}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

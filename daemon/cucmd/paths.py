@@ -16,6 +16,8 @@ SYSTEM_STATE_DIR = "/var/lib/cucmd"
 SYSTEM_CONFIG = "/etc/cucmd/cucmd.toml"
 # Each user's $XDG_RUNTIME_DIR is below it, by the uid: made by systemd, closed to others.
 RUNTIME_DIRS = "/run/user"
+# Bytes of the path of a Unix socket: `sun_path` has 108, the last of them a NUL (unix(7)).
+LONGEST_SOCKET = 107
 
 
 def default_socket(environ: Mapping[str, str], uid: int) -> str:

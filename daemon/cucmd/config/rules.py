@@ -15,6 +15,7 @@ from pathlib import Path
 from cucmd.job.duration import parse_last, parse_written_for
 from cucmd.job.timeouts import Timeouts
 from cucmd.node_name import InvalidNode, check_host, parse_node, split_address
+from cucmd.paths import LONGEST_SOCKET
 from cucmd.vos.arguments import InvalidArgument, check_word
 from cucmd.vos.texts import LOCATIONS
 
@@ -23,8 +24,6 @@ MOST_PATHS = 100
 MOST_AT_ONCE = 1000  # nodes of one job
 _LONGEST_DESCRIPTION = 500
 _LONGEST_WINDOW = 40
-# A Unix socket's address has 108 bytes in the kernel, the last of them a NUL.
-_LONGEST_SOCKET = 107
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 _PROFILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -158,8 +157,8 @@ def absolute(text: str) -> Path:
 
 
 def socket_path(text: str) -> Path:
-    if len(fsencode(text)) > _LONGEST_SOCKET:
-        raise ValueError(f"has more than the {_LONGEST_SOCKET} bytes that a socket's path may have")
+    if len(fsencode(text)) > LONGEST_SOCKET:
+        raise ValueError(f"has more than the {LONGEST_SOCKET} bytes that a socket's path may have")
     return absolute(text)
 
 
