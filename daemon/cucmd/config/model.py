@@ -110,7 +110,7 @@ class CredentialUse(Struct, frozen=True, dict=True):
     nodes: Annotated[tuple[str, ...], texts(rules.node)] = ()
     clusters: Annotated[tuple[str, ...], texts(rules.profile_name)] = ()
 
-    def allows(self, host: str, port: int, cluster: str | None) -> bool:
+    def allows(self, host: str, port: int, cluster: str) -> bool:
         """Whether it may be sent to that node, which is one of the cluster of that name."""
         return cluster in self.clusters or node_key(host, port) in self._keys
 
@@ -121,9 +121,12 @@ class CredentialUse(Struct, frozen=True, dict=True):
 
 
 class ClusterSettings(Struct, frozen=True):
-    """A publisher and its nodes, with the settings that are used on them."""
+    """A publisher and its nodes, with the settings that are used on them.
 
-    name: str
+    `name` "": the settings for nodes that are in no cluster.
+    """
+
+    name: str = ""
     publisher: Annotated[str | None, text(rules.node)] = None
     nodes: Annotated[tuple[str, ...], texts(rules.node)] = ()
     credential: Annotated[str | None, text(rules.credential_name)] = None
@@ -135,16 +138,6 @@ class ClusterSettings(Struct, frozen=True):
     def members(self) -> tuple[str, ...]:
         """The publisher, then the nodes in the order of the file."""
         return (self.publisher, *self.nodes) if self.publisher else self.nodes
-
-
-class NodeSettings(Struct, frozen=True):
-    """The settings of one node: those of its cluster, if it belongs to one."""
-
-    ssh: SshSettings
-    timeouts: Timeouts
-    limits: Limits
-    credential: str | None = None
-    cluster: str | None = None  # its name
 
 
 # `dict`: likewise.
@@ -187,30 +180,26 @@ class Config(Struct, frozen=True, dict=True):
             for member in cluster.members
         }
 
-    def for_node(self, host: str, port: int) -> NodeSettings:
+    @cached_property
+    def _general(self) -> ClusterSettings:
+        return ClusterSettings(ssh=self.ssh, timeouts=self.timeouts, limits=self.limits)
+
+    def for_node(self, host: str, port: int) -> ClusterSettings:
         """The settings of one node: those of its cluster, if it belongs to one."""
-        return self._settings(self._cluster_of.get(node_key(host, port)))
+        return self._cluster_of.get(node_key(host, port), self._general)
 
     def may_send(self, credential: str, host: str, port: int) -> bool:
         """Whether a named credential may be sent to that node: one that is not tied may."""
         use = self.credential_uses.get(credential)
-        return use is None or use.allows(host, port, self.for_node(host, port).cluster)
+        return use is None or use.allows(host, port, self.for_node(host, port).name)
 
-    def for_job(self, nodes: Sequence[str]) -> NodeSettings:
+    def for_job(self, nodes: Sequence[str]) -> ClusterSettings:
         """The settings of a job as a whole (`timeouts.job`, `limits.concurrency`).
 
         They are those of a cluster only if every node belongs to it.
         """
-        names = {self.for_node(*parse_node(node)).cluster for node in nodes}
-        only = names.pop() if len(names) == 1 else None
-        return self._settings(None if only is None else self.clusters[only])
-
-    def _settings(self, cluster: ClusterSettings | None) -> NodeSettings:
-        if cluster is None:
-            return NodeSettings(self.ssh, self.timeouts, self.limits)
-        return NodeSettings(
-            cluster.ssh, cluster.timeouts, cluster.limits, cluster.credential, cluster.name
-        )
+        found = {one.name: one for one in (self.for_node(*parse_node(node)) for node in nodes)}
+        return found.popitem()[1] if len(found) == 1 else self._general
 
     def profile(self, name: str) -> Profile:
         """Raises `UnknownProfile`."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cucmd.config import (
+    ClusterSettings,
     Config,
     InvalidValue,
-    NodeSettings,
     UnknownCredential,
     found,
     load_credential,
@@ -26,10 +26,10 @@ LONGEST_SECRET = 1024  # of a password: it is in memory until its job has ended
 MOST_NAMED = 10  # nodes in a message
 
 
-def settings_of(config: Config, node: Node) -> NodeSettings:
+def settings_of(config: Config, node: Node) -> ClusterSettings:
     """Its own; if the configuration does not have it, those of the node that has named it."""
     own = config.for_node(*parse_node(node.node))
-    if own.cluster is not None or node.named_by is None:
+    if own.name or node.named_by is None:
         return own
     return config.for_node(*parse_node(node.named_by))
 
@@ -76,7 +76,7 @@ class Logins:
             )
             raise InvalidValue("login.credential", found(name, reason))
 
-    def of(self, node: Node, settings: NodeSettings, *, accepted: bool) -> Credentials:
+    def of(self, node: Node, settings: ClusterSettings, *, accepted: bool) -> Credentials:
         """The login for this node. `accepted`: also for one that was named by a node to which the
         credential may be sent.
 
@@ -97,7 +97,7 @@ class Logins:
                 directory = self._config.credentials.directory
                 self._read[name] = load_credential(name, directory, self._environ)
             except UnknownCredential as missing:
-                cluster = settings.cluster if login.credential is None else None
+                cluster = (settings.name or None) if login.credential is None else None
                 raise UnknownCredential(name, missing.reason, cluster) from None
         read = self._read[name]
         username = login.username or read.username
@@ -106,7 +106,7 @@ class Logins:
         assert read.password is not None, "a credential has one"
         return Credentials(username, read.password)
 
-    def _credential_for(self, settings: NodeSettings) -> str | None:
+    def _credential_for(self, settings: ClusterSettings) -> str | None:
         """Its name; None: a password was given, or nothing."""
         login = self._login
         return None if login.password is not None else login.credential or settings.credential

@@ -202,7 +202,7 @@ class Planner:
             quota=Quota(Allowance(settings.limits.node_bytes, node.bytes_received), allowance),
             asked_at=job.created_at,
             credential=(job.credential or settings.credential) if job.resumable else None,
-            cluster=settings.cluster,
+            cluster=settings.name or None,
             may_run=node.may_run,
         )
 

@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from cucmd.api.reload import CannotReload
-from cucmd.config import Config, ConfigError, NodeSettings, load, not_until_restart
+from cucmd.config import ClusterSettings, Config, ConfigError, load, not_until_restart
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.plan.planner import Planner
 from cucmd.service import systemd
@@ -73,7 +73,7 @@ class InForce:
         self.planner = Planner(config, self._environ, self._supervisor.directory)
         self._supervisor.change_limits(config.limits)
 
-    def settings_of(self, host: str, port: int) -> NodeSettings:
+    def settings_of(self, host: str, port: int) -> ClusterSettings:
         return self.config.for_node(host, port)
 
     def authorize(self, caller: Caller, method: Method | None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from cucmd.config import NodeSettings
+from cucmd.config import ClusterSettings
 from cucmd.job.node import Phase
 from cucmd.node.ports import NodeTask, Report, Shell, UploadTarget
 from cucmd.receiver.server import Receiver
@@ -74,7 +74,7 @@ class Ssh:
 
 
 def host_key_scan(
-    settings: Callable[[str, int], NodeSettings],
+    settings: Callable[[str, int], ClusterSettings],
 ) -> Callable[[str, int], Awaitable[tuple[HostKey, ...]]]:
     """Asks a node for its host keys, by the settings that the configuration has for it."""
 
