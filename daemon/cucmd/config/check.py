@@ -6,7 +6,6 @@ What it prints on standard output is a valid configuration file, without secrets
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import TextIO
@@ -19,11 +18,10 @@ from cucmd.config.credentials import credential_names, credentials_directory, lo
 from cucmd.config.errors import ConfigError, CredentialRefused, UnknownCredential
 from cucmd.config.load import load
 from cucmd.config.model import SECTIONS, ClusterSettings, Config
+from cucmd.config.reading import BARE_KEY
 
 OK = 0
 BAD_CONFIGURATION = 78  # EX_CONFIG
-
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def check(path: Path | None, environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
@@ -93,13 +91,13 @@ def _toml(config: Config) -> str:
     for cluster in config.clusters.values():
         lines += _table(("clusters", cluster.name), _cluster(config, cluster))
     for profile in config.profiles.values():
-        # Every key: a missing one would mean that of the built-in profile.
-        lines += _table(("profiles", profile.name), list(asdict(profile).items())[1:])
+        keys = asdict(profile)  # every key: a missing one would mean that of the built-in profile
+        lines += _table(("profiles", keys.pop("name")), keys.items())
     return "\n".join(lines)
 
 
 def _table(path: tuple[str, ...], fields: Iterable[tuple[str, object]]) -> list[str]:
-    header = ".".join(name if _BARE_KEY.fullmatch(name) else json.dumps(name) for name in path)
+    header = ".".join(name if BARE_KEY.fullmatch(name) else json.dumps(name) for name in path)
     return [f"[{header}]", *(f"{key} = {_value(value)}" for key, value in fields), ""]
 
 

@@ -30,7 +30,7 @@ _LARGEST_FILE = 1024 * 1024
 # The sections that have tables with names.
 NAMED = ("credential", "clusters", "profiles")
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SECRET = re.compile(r"passw|secret|token", re.IGNORECASE)
 # The last line of a list, a table or a string of several lines, but not that alone.
@@ -162,7 +162,7 @@ def _dotted(path: KeyPath) -> str:
         if isinstance(part, int):
             written += f"[{part}]"
             continue
-        name = part if _BARE_KEY.fullmatch(part) else ascii(part)
+        name = part if BARE_KEY.fullmatch(part) else ascii(part)
         written += f".{name}" if written else name
     return written
 

@@ -114,27 +114,19 @@ def test_what_is_not_toml_is_refused_with_its_line(problems, text, line, reason)
         ("[clusters]\nlab = 3", 2, "clusters.lab", "3: expected a table"),
         ("[[profiles]]\n", 1, "profiles", "a list: expected a table"),
         ("[ssh]\nhost_keys = 'of'", 2, "ssh.host_keys", "expected one of strict, accept-new, off"),
-        ("[ssh]\nhost_keys = []", 2, "ssh.host_keys", "expected one of"),
         ("[ssh]\nlegacy_algorithms = 1", 2, "ssh.legacy_algorithms", "expected true or false"),
         ("[limits]\nconcurrency = 0", 2, "limits.concurrency", "0: expected a whole number"),
-        ("[limits]\nconcurrency = 1.5", 2, "limits.concurrency", "1.5: expected a whole number"),
         ("[limits]\njobs = true", 2, "limits.jobs", "true: expected a whole number"),
         ("[limits]\nsessions_per_node = 11", 2, "limits.sessions_per_node", "from 1 to 10"),
         ("[clusters.a]\nnode = ['b']", 2, "clusters.a.node", "the nodes are in 'nodes'"),
         ("[clusters.a]\nnodes = ['b']\nnode = 0", 3, "clusters.a.node", "0: expected a positive"),
         ("[retention]\ndays = -1", 2, "retention.days", "from 0 to 36500"),
-        ("[retention]\ndays = 36501", 2, "retention.days", "from 0 to 36500"),
-        ("[retention]\njobs = 1.5", 2, "retention.jobs", "1.5: expected a whole number"),
-        ("[retention]\nbytes = '10G'", 2, "retention.bytes", "from 0 to"),
-        ("[retention]\nhours = 1", 2, "retention.hours", "known are days, jobs, bytes"),
         ("[limits]\nnode_bytes = -1", 2, "limits.node_bytes", "from 0 to"),
         ("[limits]\nfree_space_percent = 100", 2, "limits.free_space_percent", "from 0 to 99"),
         ("[limits]\nfree_space_percent = nan", 2, "limits.free_space_percent", "from 0 to 99"),
         ("[retry]\nbase = 9\ncap = 3", 1, "retry", "cap (3 s) is less than base (9 s)"),
         ("[receiver]\nlisten = '2222'", 2, "receiver.listen", 'expected "address:port"'),
-        ("[receiver]\nlisten = ':2222'", 2, "receiver.listen", 'expected "address:port"'),
         ("[receiver]\nlisten = '::'", 2, "receiver.listen", "has no port"),
-        ("[receiver]\nlisten = 2222", 2, "receiver.listen", "2222: expected a string"),
         ("[receiver]\nadvertise = '10.0.0.1:22'", 2, "receiver.advertise", "without a port"),
         ("[receiver]\nadvertise = '0.0.0.0'", 2, "receiver.advertise", "no address"),
         ("[daemon]\nsocket = 'x.sock'", 2, "daemon.socket", "expected an absolute path"),
@@ -148,6 +140,15 @@ def test_every_error_names_key_line_value_and_expectation(problems, text, line, 
     [(found_line, found_key, found_reason)] = problems(text)
     assert (found_line, found_key) == (line, key)
     assert reason in found_reason
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [(name, key) for name, (_, kinds) in SECTIONS.items() for key in kinds]
+)
+def test_no_key_takes_a_value_of_another_type(problems, section, key):
+    [(line, name, reason)] = problems(f"[{section}]\n{key} = 1979-05-27")
+    assert (line, name) == (2, f"{section}.{key}")
+    assert reason.startswith("1979-05-27: expected ")
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(problems):
@@ -204,8 +205,6 @@ def test_a_value_cannot_forge_lines_of_the_message(write):
         ("[timeouts]\nnode = nan", {}, 2, "timeouts.node", "expected a positive number"),
         ("[timeouts]\njob = inf", {}, 2, "timeouts.job", "at most a year"),
         (f"[timeouts]\njob = 1{'0' * 400}", {}, 2, "timeouts.job", "at most a year"),
-        ("[timeouts]\ncommand = '600'", {}, 2, "timeouts.command", "expected a positive number"),
-        ("[timeouts]\ncommand = true", {}, 2, "timeouts.command", "true: expected a positive"),
         (
             "[timeouts]\ncommand = 20\nconnect = 60",
             {},
@@ -243,7 +242,6 @@ def test_a_value_cannot_forge_lines_of_the_message(write):
             "601 s is more than command (600 s)",
         ),
         ("", {"JOB_CONNECT_TIMEOUT_SEC": "0"}, None, "JOB_CONNECT_TIMEOUT_SEC", "positive"),
-        ("", {"JOB_COMMAND_TIMEOUT_SEC": "-5"}, None, "JOB_COMMAND_TIMEOUT_SEC", "positive"),
         ("", {"JOB_COMMAND_TIMEOUT_SEC": "10m"}, None, "JOB_COMMAND_TIMEOUT_SEC", "'10m'"),
         ("", {"JOB_COMMAND_TIMEOUT_SEC": "nan"}, None, "JOB_COMMAND_TIMEOUT_SEC", "positive"),
         ("", {"JOB_COMMAND_TIMEOUT_SEC": "1e3"}, None, "JOB_COMMAND_TIMEOUT_SEC", "positive"),
