@@ -152,7 +152,7 @@ def _use(
 def _check_use(reader: Reader, cluster: ClusterSettings, use: CredentialUse) -> None:
     """A cluster's own credential must be allowed on all of its nodes."""
     for member in cluster.members:
-        if not use.allows(*parse_node(member), cluster.name):
+        if not use.allows(member, cluster.name):
             reason = (
                 f'{use.name!r} is tied to other nodes than {member!r} by [credential."{use.name}"]'
             )

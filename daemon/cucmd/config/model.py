@@ -110,9 +110,9 @@ class CredentialUse(Struct, frozen=True, dict=True):
     nodes: Annotated[tuple[str, ...], texts(rules.node)] = ()
     clusters: Annotated[tuple[str, ...], texts(rules.profile_name)] = ()
 
-    def allows(self, host: str, port: int, cluster: str) -> bool:
+    def allows(self, node: str, cluster: str) -> bool:
         """Whether it may be sent to that node, which is one of the cluster of that name."""
-        return cluster in self.clusters or node_key(host, port) in self._keys
+        return cluster in self.clusters or node_key(*parse_node(node)) in self._keys
 
     @cached_property
     def _keys(self) -> frozenset[tuple[str, int]]:
@@ -184,21 +184,24 @@ class Config(Struct, frozen=True, dict=True):
     def _general(self) -> ClusterSettings:
         return ClusterSettings(ssh=self.ssh, timeouts=self.timeouts, limits=self.limits)
 
-    def for_node(self, host: str, port: int) -> ClusterSettings:
-        """The settings of one node: those of its cluster, if it belongs to one."""
-        return self._cluster_of.get(node_key(host, port), self._general)
+    def for_node(self, node: str, named_by: str | None = None) -> ClusterSettings:
+        """The settings of one node: those of its cluster, if it belongs to one, else those of the
+        node that has named it.
+        """
+        own = self._cluster_of.get(node_key(*parse_node(node)), self._general)
+        return own if own.name or named_by is None else self.for_node(named_by)
 
-    def may_send(self, credential: str, host: str, port: int) -> bool:
+    def may_send(self, credential: str, node: str) -> bool:
         """Whether a named credential may be sent to that node: one that is not tied may."""
         use = self.credential_uses.get(credential)
-        return use is None or use.allows(host, port, self.for_node(host, port).name)
+        return use is None or use.allows(node, self.for_node(node).name)
 
     def for_job(self, nodes: Sequence[str]) -> ClusterSettings:
         """The settings of a job as a whole (`timeouts.job`, `limits.concurrency`).
 
         They are those of a cluster only if every node belongs to it.
         """
-        found = {one.name: one for one in (self.for_node(*parse_node(node)) for node in nodes)}
+        found = {one.name: one for one in map(self.for_node, nodes)}
         return found.popitem()[1] if len(found) == 1 else self._general
 
     def profile(self, name: str) -> Profile:

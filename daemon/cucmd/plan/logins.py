@@ -19,19 +19,10 @@ from cucmd.job import asked
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.node.ports import Credentials
-from cucmd.node_name import parse_node
 
 LONGEST_NAME = 64  # of a user; a platform administrator's is shorter
 LONGEST_SECRET = 1024  # of a password: it is in memory until its job has ended
 MOST_NAMED = 10  # nodes in a message
-
-
-def settings_of(config: Config, node: Node) -> ClusterSettings:
-    """Its own; if the configuration does not have it, those of the node that has named it."""
-    own = config.for_node(*parse_node(node.node))
-    if own.name or node.named_by is None:
-        return own
-    return config.for_node(*parse_node(node.named_by))
 
 
 class Logins:
@@ -58,14 +49,17 @@ class Logins:
         """Raises `InvalidValue` that names the nodes to which a credential may not be sent, and
         might be if they were accepted: those that a discovery has named.
         """
+        if self._login.password is not None or job.accept_nodes:
+            return
         refused: dict[str, list[str]] = {}
         for node in job.nodes:
-            if job.accept_nodes or node.named_by is None or node.settled:
+            if node.named_by is None or node.settled:
                 continue
-            name = self._credential_for(settings_of(self._config, node))
-            if name is None or self._may_send(name, node, accepted=False):
+            settings = self._config.for_node(node.node, node.named_by)
+            name = self._login.credential or settings.credential
+            if name is None or self._config.may_send(name, node.node):
                 continue
-            if self._may_send(name, node, accepted=True):
+            if self._config.may_send(name, node.named_by):
                 refused.setdefault(name, []).append(node.node)
         for name, nodes in refused.items():
             named = ", ".join(nodes[:MOST_NAMED])
@@ -86,10 +80,11 @@ class Logins:
         if login.password is not None:
             _check_password(login.password)
             return Credentials(login.username or "", login.password)
-        name = self._credential_for(settings)
+        name = login.credential or settings.credential
         if name is None:
             raise InvalidValue("login", "has neither a password nor a credential")
-        if not self._may_send(name, node, accepted=accepted):
+        takers = (node.node, node.named_by if accepted else None)
+        if not any(self._config.may_send(name, taker) for taker in takers if taker):
             reason = f"is tied to other nodes than {node.node} by the configuration"
             raise InvalidValue("login.credential", found(name, reason))
         if name not in self._read:
@@ -105,15 +100,6 @@ class Logins:
             raise InvalidValue("login.username", f"is missing, and credential '{name}' has none")
         assert read.password is not None, "a credential has one"
         return Credentials(username, read.password)
-
-    def _credential_for(self, settings: ClusterSettings) -> str | None:
-        """Its name; None: a password was given, or nothing."""
-        login = self._login
-        return None if login.password is not None else login.credential or settings.credential
-
-    def _may_send(self, credential: str, node: Node, *, accepted: bool) -> bool:
-        names = (node.node, node.named_by if accepted else None)
-        return any(self._config.may_send(credential, *parse_node(name)) for name in names if name)
 
 
 def _check_password(password: str) -> None:

@@ -25,7 +25,7 @@ from cucmd.jobs.errors import UnknownNode
 from cucmd.node.ports import NodeTask, Retry
 from cucmd.node_name import folder_of, marked_nodes, parse_node
 from cucmd.plan import labels
-from cucmd.plan.logins import Logins, settings_of
+from cucmd.plan.logins import Logins
 from cucmd.plan.resolve import check_together, planned, resolve_concurrency, resolve_timeouts
 from cucmd.plan.targets import expand
 from cucmd.store import Discovery
@@ -182,7 +182,7 @@ class Planner:
         allowance: Allowance,
     ) -> NodeTask:
         host, port = parse_node(node.node)
-        settings = settings_of(self._config, node)
+        settings = self._config.for_node(node.node, node.named_by)
         retry = self._config.retry
         return NodeTask(
             job_id=job.job_id,

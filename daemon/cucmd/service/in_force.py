@@ -15,6 +15,7 @@ import trio
 from cucmd.api.reload import CannotReload
 from cucmd.config import ClusterSettings, Config, ConfigError, load, not_until_restart
 from cucmd.jobs.supervisor import Supervisor
+from cucmd.node_name import address
 from cucmd.plan.planner import Planner
 from cucmd.service import systemd
 from cucmd.service.access import Access
@@ -74,7 +75,7 @@ class InForce:
         self._supervisor.change_limits(config.limits)
 
     def settings_of(self, host: str, port: int) -> ClusterSettings:
-        return self.config.for_node(host, port)
+        return self.config.for_node(address(host, port))
 
     def authorize(self, caller: Caller, method: Method | None) -> None:
         """By the groups of the configuration as it is now. Raises `PermissionDenied`."""

@@ -20,7 +20,7 @@ def test_a_cluster_overrides_what_it_names(loaded):
         "node = 60\n"
         "sessions_per_node = 1\n"
     )
-    settings = config.for_node("CUCM3", 22)
+    settings = config.for_node("CUCM3:22")
     assert settings.ssh == SshSettings(legacy_algorithms=True)
     assert settings.timeouts == Timeouts(login=100.0, node=60.0)
     assert settings.limits.sessions_per_node == 1
@@ -29,7 +29,7 @@ def test_a_cluster_overrides_what_it_names(loaded):
 
 def test_a_node_of_no_cluster_has_the_general_settings(loaded):
     config = loaded("[clusters.lab]\nnodes = ['a:2022']\nlegacy_algorithms = true\n")
-    settings = config.for_node("a", 22)
+    settings = config.for_node("a")
     assert (settings.ssh, settings.timeouts, settings.limits) == (
         config.ssh,
         config.timeouts,

@@ -73,4 +73,4 @@ def test_start_takes_such_a_name_as_the_notice_says(loaded):
     config = loaded("[clusters.a]\nnodes = ['b', 'c']\n[clusters.d]\nnodes = ['a']\nlogin = 9\n")
     assert [node.node for node in expand(config, [], ["a"])] == ["b", "c"]
     assert [node.node for node in expand(config, [], ["a:22"])] == ["a:22"]
-    assert config.for_node("a", 22).timeouts.login == 9
+    assert config.for_node("a").timeouts.login == 9
