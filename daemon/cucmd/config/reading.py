@@ -126,7 +126,9 @@ class Reader:
                 for position, element, reason in error.wrong:
                     self.note((*path, key, position), found(element, reason))
             except ValueError as error:
-                self.note((*path, key), found(written, str(error)))
+                # What is no name of a credential may be its password.
+                shown = key != "credential"
+                self.note((*path, key), found(written, str(error)) if shown else str(error))
         return accepted
 
     def _table(self, path: KeyPath, value: object) -> dict[str, object]:

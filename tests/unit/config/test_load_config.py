@@ -187,6 +187,13 @@ def test_a_secret_in_the_file_is_not_repeated(write):
     assert str(caught.value).count("secrets do not belong in this file") == 2
 
 
+def test_a_password_in_the_place_of_a_credential_is_not_repeated(problems):
+    [(line, key, reason)] = problems("[clusters.a]\nnodes = ['a']\ncredential = 'hunter 2'\n")
+    assert (line, key) == (3, "clusters.a.credential")
+    assert "expected a name" in reason
+    assert "hunter" not in reason
+
+
 def test_a_value_cannot_forge_lines_of_the_message(write):
     with pytest.raises(ConfigError) as caught:
         load(write('[ssh]\nhost_keys = "a\\n\\u001b[2J"\n"k\\u001b" = 1\n'), {})
