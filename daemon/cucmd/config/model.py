@@ -48,6 +48,7 @@ class Limits(Struct, frozen=True):
     concurrency: Annotated[int, whole(1, rules.MOST_AT_ONCE)] = 8  # nodes at once in a job
     connections: Annotated[int, whole(1, 100_000)] = 200  # to nodes, at once, over all jobs
     jobs: Annotated[int, whole(1, 10_000)] = 16  # running at once; the rest queue
+    # Of 10 SSH sessions (vos/NODES.md, section 1).
     sessions_per_node: Annotated[int, whole(1, 10)] = 2  # a node allows 10; people need some
     queued: Annotated[int, whole(0, 1_000_000)] = 1000  # jobs that may wait
     queued_per_uid: Annotated[int, whole(1, 1_000_000)] = 100  # of these, the jobs of one user
