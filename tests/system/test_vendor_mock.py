@@ -54,7 +54,7 @@ async def logged_in(node: OpenSshNode, folder: Path) -> AsyncIterator[NodeSessio
                 on_phase=lambda _phase: None,
                 mask=str,
             )
-            session = NodeSession(shell, transcript, Cli(secrets))
+            session = NodeSession(shell, transcript, Cli(secrets, heard=transcript.received))
             try:
                 await session.wait_for_prompt()
                 yield session

@@ -253,4 +253,4 @@ def parsed(name: str, lines: Sequence[str]) -> object:
 
 def test_all_parsers_of_answers_are_among_them() -> None:
     assert {"parse_machine", "parse_service_list", "parse_show_status"} <= PARSERS.keys()
-    assert {"vos.ntp._PEER", "cases.stamps._ANY_LINE", "work.check._NAME"} <= PATTERNS.keys()
+    assert {"vos.services._PEER", "cases.stamps._ANY_LINE", "work.check._NAME"} <= PATTERNS.keys()

@@ -3,10 +3,8 @@
     dialogue.py      the session: bytes in, events out, answers back; read this first
     login.py         from nothing to the first prompt, with retries
     transcript_file.py  what both sides sent, on disk as it happens
-    deadlines.py     deadlines that move with the phase, and what their expiry means
-    arrivals.py      what has come to the receiver since a command was typed
-    zones.py         time zones by the names that nodes give them
-    resolver.py      names of nodes in the DNS
+    deadlines.py     deadlines that move with the phase or what comes, and what their expiry means
+    resolver.py      names of nodes in the DNS, and of time zones
     ports.py         what the work on a node needs of `ssh/` and `receiver/`, as protocols
 
 Nothing here knows what the work on the node is for.

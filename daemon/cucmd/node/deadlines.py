@@ -1,5 +1,8 @@
 """Deadlines: which one applies in which phase, and what its expiry means.
 
+`Arrivals` is what has come to an upload target since one command was typed. Several commands of a
+node share its target, so what came of an earlier one is no evidence for a later one.
+
 Time is that of trio's clock. A failure for an expired deadline says which deadline it was, for how
 many seconds and in which phase, in the form of `failure.timed_out`.
 """
@@ -7,14 +10,17 @@ many seconds and in which phase, in the form of `failure.timed_out`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from types import TracebackType
 
+import msgspec
 import trio
 from msgspec.structs import replace
 
 from cucmd.failure import Code, Failure, NodeFailed, timed_out
 from cucmd.job.timeouts import Timeouts
-from cucmd.node.arrivals import Arrivals
+from cucmd.node.ports import UploadTarget
+from cucmd.received_file import ReceivedFile
 
 # The hint for a plain command, which has nothing to do with window or paths.
 _NO_ANSWER = (
@@ -75,30 +81,14 @@ class PhaseClock:
             raise NodeFailed(self._expired)
 
 
-class AnswerClock:
-    """The deadline of a plain command: `timeouts.answer` from now on."""
+class LineClock:
+    """The deadline of one command that moves no files: `seconds` from now on.
 
-    def __init__(self, timeouts: Timeouts, text: str) -> None:
-        self._deadline = trio.current_time() + timeouts.answer
-        what = f"waiting for the answer to '{text}' (answer timeout)"
-        self._expired = timed_out(Code.COMMAND_TIMEOUT, timeouts.answer, what, hint=_NO_ANSWER)
+    what, hint: for the failure, what was waited for and what may be done.
+    """
 
-    def deadline(self) -> float:
-        """When the command has failed."""
-        return self._deadline
-
-    def failure(self) -> Failure:
-        """What the expiry of `deadline` means."""
-        return self._expired
-
-
-class FormClock:
-    """The deadline of a command of `vos/forms.py`: `seconds` from now on."""
-
-    def __init__(self, line: str, seconds: float) -> None:
+    def __init__(self, seconds: float, what: str, hint: str) -> None:
         self._deadline = trio.current_time() + seconds
-        what = f"in '{line}' (time limit of the command)"
-        hint = "the transcript shows what the node said; for a slow node raise --command-timeout"
         self._expired = timed_out(Code.COMMAND_TIMEOUT, seconds, what, hint=hint)
 
     def deadline(self) -> float:
@@ -108,6 +98,83 @@ class FormClock:
     def failure(self) -> Failure:
         """What the expiry of `deadline` means."""
         return self._expired
+
+
+class AnswerClock(LineClock):
+    """That of a plain command: `timeouts.answer`."""
+
+    def __init__(self, timeouts: Timeouts, text: str) -> None:
+        what = f"waiting for the answer to '{text}' (answer timeout)"
+        super().__init__(timeouts.answer, what, _NO_ANSWER)
+
+
+class FormClock(LineClock):
+    """That of a command of `vos/forms.py`."""
+
+    def __init__(self, line: str, seconds: float) -> None:
+        hint = "the transcript shows what the node said; for a slow node raise --command-timeout"
+        super().__init__(seconds, f"in '{line}' (time limit of the command)", hint)
+
+
+class WhyNone(msgspec.Struct, frozen=True):
+    """Why no login came in. `hint`: None is the usual one for the code."""
+
+    code: Code
+    text: str
+    hint: str | None = None
+
+
+class Arrivals:
+    """Made when the command is typed."""
+
+    def __init__(self, target: UploadTarget) -> None:
+        self._target = target
+        self._logins = target.logins
+        self._wrong_logins = target.wrong_logins
+        self._refused = target.refused
+        self._bytes = target.bytes_received
+        self._files = len(target.files())
+
+    @property
+    def any(self) -> bool:
+        """A login or a byte has come."""
+        target = self._target
+        return target.logins > self._logins or target.bytes_received > self._bytes
+
+    @property
+    def last(self) -> float | None:
+        """When the last login or byte came, by trio's clock. None: nothing has come."""
+        return self._target.last_activity if self.any else None
+
+    @property
+    def refused_login(self) -> bool:
+        """A login has come with a wrong password."""
+        return self._target.wrong_logins > self._wrong_logins
+
+    @property
+    def turned_away(self) -> int:
+        """How many connections of the node's address the receiver has refused or cut."""
+        return self._target.refused - self._refused
+
+    def files(self) -> Sequence[ReceivedFile]:
+        return self._target.files()[self._files :]
+
+    def why_none(self) -> WhyNone:
+        """Why nothing came of a node that can log in."""
+        target = self._target
+        if self.refused_login:
+            wrong = "the node logged in to the receiver with a wrong password"
+            return WhyNone(Code.RECEIVER_REJECTED, wrong)
+        if count := self.turned_away:
+            many = "a connection" if count == 1 else f"{count} connections"
+            return WhyNone(
+                Code.RECEIVER_UNREACHABLE,
+                f"no login came in; the receiver itself turned {many} of the node's address away, "
+                f"the last because {target.refused_why}",
+                "the daemon's log says which addresses have taken the room; try again",
+            )
+        nothing = "the node agreed to push, but no login came in"
+        return WhyNone(Code.RECEIVER_UNREACHABLE, nothing)
 
 
 class CommandClock:

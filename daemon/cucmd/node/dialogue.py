@@ -9,7 +9,8 @@ Who takes part
   events. It also says how long the node must be silent before `admin:` counts as its prompt,
   because only silence tells a prompt from the same text within output.
 - `TranscriptFile` writes down what both sides sent.
-- `NodeSession`, in this file, connects the three. One task at a time uses it. `login.py` makes it
+- `NodeSession`, in this file, connects the three (but `vos.Cli` itself gives the transcript what
+  the node has said). One task at a time uses it. `login.py` makes it
   and waits for the first prompt. Then a file in `work/` gives commands and reads their events.
 
 What happens, in order
@@ -43,9 +44,9 @@ on the exit stack before the first byte is read.
 
 The transcript
 
-What is received is written before `vos.Cli` sees it, and what is sent is written before it is sent:
-whatever a failure says is in the transcript. Secrets are masked on the way. The receiver's
-password is one of them from before the line of `file get` is sent.
+What is received is written before `vos.Cli` judges it, which has made text of it, and what is sent
+is written before it is sent: whatever a failure says is in the transcript. Secrets are masked on
+the way. The receiver's password is one of them from before the line of `file get` is sent.
 
 Closing, within the caller's grace, always in this order
 
@@ -74,7 +75,7 @@ from cucmd.node.ports import Shell
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.vos import (
     Broken,
-    CaptureCommand,
+    CaptureLine,
     Cli,
     Command,
     CommandDone,
@@ -166,9 +167,9 @@ class NodeSession:
         """Sends a command of `vos/forms.py`. Raises `NodeFailed` (connection_lost)."""
         await self._send(self._cli.run(command), command.line)
 
-    async def capture(self, command: CaptureCommand) -> None:
+    async def capture(self, line: CaptureLine) -> None:
         """Begins a packet capture. Raises `NodeFailed` (connection_lost)."""
-        await self._send(self._cli.capture(command), command.command_line())
+        await self._send(self._cli.capture(line), line)
 
     async def ask_for_prompt(self) -> None:
         """Sends an empty line, after which `Prompted` comes if the node is at its prompt."""
@@ -260,7 +261,6 @@ class NodeSession:
     def _process(self, data: bytes) -> None:
         self._silent_since = self.last_heard = trio.current_time()
         if data:
-            self._transcript.received(data)
             self._events.extend(self._cli.receive(data))
         else:
             self._ended = True

@@ -1,7 +1,7 @@
-"""Names of nodes in the DNS: which of them mean one node, and what a lookup may hold up.
+"""Names that are looked up outside: those of nodes in the DNS, and those of time zones.
 
 A DNS that answers late, or never, delays the nodes that are named in it, and nothing else of the
-daemon.
+daemon. Which names mean one node, `locate` says.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import trio
 
@@ -79,3 +81,11 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def zone_of(name: str) -> tzinfo | None:
+    """The time zone of that name; None where the zone database of this machine does not have it."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder, as America/Indiana
+        return None

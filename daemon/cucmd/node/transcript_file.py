@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from cucmd.node.ports import NodeTask
-from cucmd.vos import Transcript
+from cucmd.vos import Token, Transcript
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +93,8 @@ class TranscriptFile:
         """What follows belongs to another attempt."""
         self._day = None
 
-    def received(self, data: bytes) -> None:
-        self._write(self._transcript.received(data, self._stamp()))
+    def received(self, tokens: list[Token]) -> None:
+        self._write(self._transcript.received(tokens, self._stamp()))
 
     def sent(self, shown: str) -> None:
         self._write(self._transcript.sent(shown, self._stamp()))

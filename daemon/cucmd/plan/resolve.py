@@ -28,8 +28,8 @@ from cucmd.job.run import Run
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work
 from cucmd.node.ports import NodeTask
-from cucmd.vos import SNAPSHOT, CaptureCommand, InvalidArgument, parse_command
-from cucmd.vos.capture import PREFIX as CAPTURE_PREFIX
+from cucmd.vos import SNAPSHOT, InvalidArgument, capture_line, parse_command
+from cucmd.vos.commands import PREFIX as CAPTURE_PREFIX
 
 MOST_SAID = 8  # paths of a profile in a message
 # RFC 3339. The zone is required: a local time could be that of the client or of the daemon.
@@ -297,7 +297,7 @@ def resolve_capture(request: asked.Packets, name: str) -> Capture:
         delete=bool(request.delete),
     )
     try:
-        CaptureCommand.of(what, name).command_line()
+        capture_line(what)
     except InvalidArgument as error:
         raise InvalidValue(error.field, found(error.value, error.reason)) from None
     return what

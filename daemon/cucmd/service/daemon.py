@@ -43,8 +43,7 @@ from cucmd.jobs.recovery import drop_half_written
 from cucmd.jobs.services import JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import NodeTask, Report
-from cucmd.node.resolver import Resolver, locate
-from cucmd.node.zones import zone_of
+from cucmd.node.resolver import Resolver, locate, zone_of
 from cucmd.paths import private_socket
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd

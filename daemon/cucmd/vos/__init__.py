@@ -6,122 +6,73 @@ stays bounded whatever a node sends. What is known of real nodes is in `vos/NODE
     cli.py           the state machine that a driver uses; read this first
     events.py        what it tells its driver
     states.py        its states; file_get.py is the longest of them
-    stages.py        what a node has shown in a `file get`; sizes.py: what it announces
-    answers.py       what its questions are answered; usual_lines.py: its lines that are none
-    refusals.py      why it ended before a transfer
-    questions.py     the questions that a node asks; prompt.py: when is `admin:` the prompt?
-    screen.py        lines and the current segment, from the text that escapes.py gives
-    commands.py      command lines, from words that arguments.py has checked
+    answers.py       what the questions of `file get` are answered, and how far it has come by that
+    said.py          what a node says of its `file get`: sizes, and why it refuses
+    questions.py     the questions that a node asks, and when `admin:` is the prompt
+    screen.py        bytes as text, the current line of the terminal, and the finished ones
+    arguments.py     which words may be typed
+    commands.py      the command lines that are made of them: `file get`, and those of a capture
     window.py        the time window of a collection, as `file get` takes it
-    status.py        what `show status` says
-    cluster.py       what `show network cluster` and `show version active` say
-    listing.py       what `file list ... detail` says
     forms.py         the commands that may be run, as one table
-    capture.py       the commands of a packet capture
-    parsed.py        which of their answers can be read: machine.py, services.py, ntp.py and
-                     replication.py beside cluster.py; lines.py
+    status.py        what their answers say: of the machine and its time,
+    cluster.py       of the cluster, the version and the replication,
+    services.py      of services, NTP and the files of a folder
     secrets.py       what must not be shown, and how it is masked
     transcript.py    both directions as lines for a person
-    texts.py         what nodes print, word for word
+    texts.py         what nodes print, word for word, and how their lines are compared
 """
 
-from cucmd.vos.arguments import COLUMNS, InvalidArgument, check_word
-from cucmd.vos.capture import (
-    CaptureCommand,
-    capture_path,
-    delete_line,
-    is_file_of,
-    without_options,
-)
-from cucmd.vos.cli import Cli, NotAtPrompt
-from cucmd.vos.cluster import (
-    ActiveVersion,
-    ClusterTable,
-    ListedNode,
-    parse_network_cluster,
-    parse_version_active,
-)
-from cucmd.vos.commands import FileGet, ReceiverAddress
-from cucmd.vos.events import (
-    Agreed,
-    Asked,
-    Broken,
-    CommandDone,
-    Declined,
-    Event,
-    FileGetDone,
-    Moving,
-    NothingMatched,
-    Prompted,
-    Send,
-    Sized,
-    Taken,
-)
-from cucmd.vos.forms import SNAPSHOT, Command, parse_command
-from cucmd.vos.listing import ListedFile, parse_file_list
-from cucmd.vos.machine import Disk, Machine, parse_machine
-from cucmd.vos.parsed import parse_answer
-from cucmd.vos.prompt import QUIET_QUESTION
-from cucmd.vos.refusals import quoted, refused_in
-from cucmd.vos.status import NodeStatus, parse_show_status
-from cucmd.vos.texts import LOCATIONS, PAGER_OFF, SHOW_CLUSTER, SHOW_STATUS, SHOW_VERSION
-from cucmd.vos.transcript import Transcript
-from cucmd.vos.window import AbsTime, RelTime, Window, needs_zone, window_for
-
-__all__ = [
-    "COLUMNS",
-    "LOCATIONS",
-    "PAGER_OFF",
-    "QUIET_QUESTION",
-    "SHOW_CLUSTER",
-    "SHOW_STATUS",
-    "SHOW_VERSION",
-    "SNAPSHOT",
-    "AbsTime",
-    "ActiveVersion",
-    "Agreed",
-    "Asked",
-    "Broken",
-    "CaptureCommand",
-    "Cli",
-    "ClusterTable",
-    "Command",
-    "CommandDone",
-    "Declined",
-    "Disk",
-    "Event",
-    "FileGet",
-    "FileGetDone",
-    "InvalidArgument",
-    "ListedFile",
-    "ListedNode",
-    "Machine",
-    "Moving",
-    "NodeStatus",
-    "NotAtPrompt",
-    "NothingMatched",
-    "Prompted",
-    "ReceiverAddress",
-    "RelTime",
-    "Send",
-    "Sized",
-    "Taken",
-    "Transcript",
-    "Window",
-    "capture_path",
-    "check_word",
-    "delete_line",
-    "is_file_of",
-    "needs_zone",
-    "parse_answer",
-    "parse_command",
-    "parse_file_list",
-    "parse_machine",
-    "parse_network_cluster",
-    "parse_show_status",
-    "parse_version_active",
-    "quoted",
-    "refused_in",
-    "window_for",
-    "without_options",
-]
+from cucmd.vos.arguments import COLUMNS as COLUMNS
+from cucmd.vos.arguments import InvalidArgument as InvalidArgument
+from cucmd.vos.arguments import check_word as check_word
+from cucmd.vos.cli import Cli as Cli
+from cucmd.vos.cli import NotAtPrompt as NotAtPrompt
+from cucmd.vos.cluster import ActiveVersion as ActiveVersion
+from cucmd.vos.cluster import ClusterTable as ClusterTable
+from cucmd.vos.cluster import ListedNode as ListedNode
+from cucmd.vos.cluster import parse_network_cluster as parse_network_cluster
+from cucmd.vos.cluster import parse_version_active as parse_version_active
+from cucmd.vos.commands import CaptureLine as CaptureLine
+from cucmd.vos.commands import FileGet as FileGet
+from cucmd.vos.commands import ReceiverAddress as ReceiverAddress
+from cucmd.vos.commands import capture_line as capture_line
+from cucmd.vos.commands import capture_path as capture_path
+from cucmd.vos.commands import delete_line as delete_line
+from cucmd.vos.commands import is_file_of as is_file_of
+from cucmd.vos.commands import without_options as without_options
+from cucmd.vos.events import Agreed as Agreed
+from cucmd.vos.events import Asked as Asked
+from cucmd.vos.events import Broken as Broken
+from cucmd.vos.events import CommandDone as CommandDone
+from cucmd.vos.events import Declined as Declined
+from cucmd.vos.events import Event as Event
+from cucmd.vos.events import FileGetDone as FileGetDone
+from cucmd.vos.events import Moving as Moving
+from cucmd.vos.events import NothingMatched as NothingMatched
+from cucmd.vos.events import Prompted as Prompted
+from cucmd.vos.events import Send as Send
+from cucmd.vos.events import Sized as Sized
+from cucmd.vos.events import Taken as Taken
+from cucmd.vos.forms import SNAPSHOT as SNAPSHOT
+from cucmd.vos.forms import Command as Command
+from cucmd.vos.forms import parse_answer as parse_answer
+from cucmd.vos.forms import parse_command as parse_command
+from cucmd.vos.questions import QUIET_QUESTION as QUIET_QUESTION
+from cucmd.vos.said import quoted as quoted
+from cucmd.vos.said import refused_in as refused_in
+from cucmd.vos.screen import Token as Token
+from cucmd.vos.services import ListedFile as ListedFile
+from cucmd.vos.services import parse_file_list as parse_file_list
+from cucmd.vos.status import Disk as Disk
+from cucmd.vos.status import NodeStatus as NodeStatus
+from cucmd.vos.status import parse_machine as parse_machine
+from cucmd.vos.status import parse_show_status as parse_show_status
+from cucmd.vos.texts import PAGER_OFF as PAGER_OFF
+from cucmd.vos.texts import SHOW_CLUSTER as SHOW_CLUSTER
+from cucmd.vos.texts import SHOW_STATUS as SHOW_STATUS
+from cucmd.vos.texts import SHOW_VERSION as SHOW_VERSION
+from cucmd.vos.transcript import Transcript as Transcript
+from cucmd.vos.window import AbsTime as AbsTime
+from cucmd.vos.window import RelTime as RelTime
+from cucmd.vos.window import needs_zone as needs_zone
+from cucmd.vos.window import window_for as window_for

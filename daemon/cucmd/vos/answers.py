@@ -1,14 +1,17 @@
-"""PURE. What the questions of `file get` are answered, and when there is no answer any more.
+"""PURE. What the questions of `file get` are answered, and what the node has shown by taking it.
 
 Without a receiver nothing is answered that lets a transfer begin.
+
+Only what a node shows leads from one stage of a `file get` to another, never that an answer was
+sent: see `Stage`, `NEXT` and `Answer`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from enum import Enum, auto
 
-from cucmd.failure import Failure
-from cucmd.vos import refusals
+from cucmd.failure import Code, Failure, failure
 from cucmd.vos.commands import ReceiverAddress
 from cucmd.vos.questions import Ask
 
@@ -18,6 +21,150 @@ MAX_ANSWERS = 3
 MAX_QUESTIONS = 40
 MAX_PAGERS = 10_000
 MAX_ASKED = 120
+
+_SENDS_LOGIN = frozenset({Ask.PASSWORD, Ask.DIRECTORY})
+# What a login at the receiver needs.
+_NEEDED = frozenset({Ask.HOST, Ask.PORT, Ask.USER, Ask.PASSWORD})
+
+
+class Stage(Enum):
+    """What a node has shown in a `file get`."""
+
+    TYPED = auto()  # nothing about a receiver
+    ASKED = auto()  # it took an answer to a question about the receiver
+    AGREED = auto()  # it took a password or a directory: it can log in to the receiver
+    CLAIMED = auto()  # it said "Transfer completed" after the sizes, but could not log in
+    COMPLETED = auto()  # it said "Transfer completed", and could log in
+
+
+class Step(Enum):
+    """What leads from one stage to another."""
+
+    ANSWER_TAKEN = auto()
+    LOGIN_TAKEN = auto()  # the answer was a password or a directory
+    COMPLETED = auto()
+    COMPLETED_UNSIZED = auto()  # "Transfer completed", and no sizes were announced before it
+    PROMPT_BEFORE_ANSWER = auto()  # where an answer is due or in doubt
+
+
+# What is not here leaves the stage as it is.
+NEXT: dict[tuple[Stage, Step], Stage] = {
+    (Stage.TYPED, Step.ANSWER_TAKEN): Stage.ASKED,
+    (Stage.TYPED, Step.LOGIN_TAKEN): Stage.AGREED,
+    (Stage.TYPED, Step.COMPLETED): Stage.CLAIMED,
+    (Stage.ASKED, Step.LOGIN_TAKEN): Stage.AGREED,
+    (Stage.ASKED, Step.COMPLETED): Stage.CLAIMED,
+    (Stage.CLAIMED, Step.ANSWER_TAKEN): Stage.ASKED,
+    (Stage.CLAIMED, Step.LOGIN_TAKEN): Stage.AGREED,
+    (Stage.CLAIMED, Step.PROMPT_BEFORE_ANSWER): Stage.ASKED,
+    (Stage.AGREED, Step.COMPLETED): Stage.COMPLETED,
+    (Stage.AGREED, Step.COMPLETED_UNSIZED): Stage.COMPLETED,
+    (Stage.AGREED, Step.PROMPT_BEFORE_ANSWER): Stage.ASKED,
+    (Stage.COMPLETED, Step.ANSWER_TAKEN): Stage.AGREED,
+    (Stage.COMPLETED, Step.LOGIN_TAKEN): Stage.AGREED,
+    (Stage.COMPLETED, Step.PROMPT_BEFORE_ANSWER): Stage.ASKED,
+}
+
+
+class Standing(Enum):
+    """How our last answer stands.
+
+    DUE        the node has shown nothing of it
+    IN_DOUBT   it was taken, but what the node said after that may be a refusal
+    TAKEN      the node has echoed it, or has gone on
+    AT_PROMPT  it has met the prompt: the shell takes it for a command
+    """
+
+    DUE = auto()
+    IN_DOUBT = auto()
+    TAKEN = auto()
+    AT_PROMPT = auto()
+
+
+class Answer:
+    """Our last answer, and how it stands. `ask` None: nothing was answered so far.
+
+    echoed  its echo was seen, which may come after it was taken
+    """
+
+    def __init__(self, ask: Ask | None = None, text: str = "") -> None:
+        self.ask = ask
+        self._text = text
+        self._standing = Standing.TAKEN if ask is None else Standing.DUE
+        self.echoed = False
+
+    @property
+    def is_due(self) -> bool:
+        return self._standing is Standing.DUE
+
+    @property
+    def met_prompt(self) -> bool:
+        return self._standing is Standing.AT_PROMPT
+
+    @property
+    def awaits_echo(self) -> bool:
+        return self.ask is not None and not self.echoed and not self.met_prompt
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether a prompt that comes now means that the node has not what a login needs."""
+        if self.is_due or self.met_prompt:
+            return self.ask in _NEEDED
+        return self._standing is Standing.IN_DOUBT
+
+    def take(self, *, in_doubt: bool = False) -> Step | None:
+        """The node has taken it, if it was due. What that shows of the stage.
+
+        in_doubt: it said words that may be a refusal. Those after a directory are none: a login
+        does not need it.
+        """
+        if not self.is_due:
+            return None
+        in_doubt = in_doubt and self.ask in _NEEDED
+        self._standing = Standing.IN_DOUBT if in_doubt else Standing.TAKEN
+        if self.ask in _SENDS_LOGIN:
+            return Step.LOGIN_TAKEN
+        return Step.ANSWER_TAKEN if self.ask in _NEEDED else None
+
+    def go_on(self) -> None:
+        """The node has not refused it."""
+        if self._standing is Standing.IN_DOUBT:
+            self._standing = Standing.TAKEN
+
+    def echo_in(self, rest: str) -> int:
+        """How many characters at the beginning of `rest` are its echo; 0 without one."""
+        if self.ask is Ask.PASSWORD and (stars := len(rest) - len(rest.lstrip("*"))):
+            return stars
+        return len(self._text) if rest.startswith(self._text) else 0
+
+    def without_echo(self, rest: str, *, finished: bool = False) -> str:
+        """What stands behind a question without the echo, once that was seen.
+
+        finished: the line has ended.
+        """
+        if not self.echoed:
+            return rest
+        echo = self.echo_in(rest)
+        behind = rest[echo:].lstrip()
+        stars = self.ask is Ask.PASSWORD and rest.startswith("*")
+        if finished and behind and stars and echo != len(self._text):
+            self._standing = Standing.IN_DOUBT  # `*** Error` is no echo
+            return rest
+        return behind
+
+    def meet_prompt(self, behind: str, *, node_echoes: bool, finished: bool) -> bool:
+        """A prompt has come, with these words behind it. Whether the answer has met it.
+
+        finished: the line has ended.
+        """
+        # With its echo behind it, it was not taken, although the node said something since. Without
+        # an echo, what stands there is the error already.
+        met = behind.startswith(self._text) or (
+            self.is_due and (bool(behind and not node_echoes) or (finished and not behind))
+        )
+        if met:
+            self._standing = Standing.AT_PROMPT
+        return met
 
 
 class Answers:
@@ -58,20 +205,26 @@ class Answers:
 
         asked: what may be shown of it
         """
-        answer = self.to(ask, sized=sized)
+        answer, shown = self.to(ask, sized=sized), asked[:MAX_ASKED]
         if answer is None:
-            return refusals.nowhere_to_push(asked[:MAX_ASKED])
+            message = f"the node asked {shown!r}, and there was no question that could be answered"
+            return failure(Code.COMMAND_REFUSED, f"{message} 'n'")
         # Which questions are the same: those of one kind, and of yes/no ones those of one wording.
-        name = asked[:MAX_ASKED] if ask is Ask.YES_NO else ask.value
+        name = shown if ask is Ask.YES_NO else ask.value
         self._asked[name] += 1
         self.last_asked = asked[-MAX_ASKED:]
         if self._asked[name] > MAX_ANSWERS:
-            shown = None if ask is Ask.PASSWORD else answer
-            return refusals.answer_refused(asked[:MAX_ASKED], shown, MAX_ANSWERS)
-        too_many = self._asked.total() > MAX_QUESTIONS
-        return refusals.endless_questions() if too_many else answer
+            value = "the password of the receiver" if ask is Ask.PASSWORD else repr(answer)
+            message = f"the node asked {shown!r} again after {MAX_ANSWERS} answers"
+            return failure(Code.RECEIVER_REJECTED, f"{message}; it does not accept {value}")
+        return _endless() if self._asked.total() > MAX_QUESTIONS else answer
 
     def next_page(self) -> Failure | None:
         """Why the dialogue has failed with one more pager, or None."""
         self._pages += 1
-        return refusals.endless_questions() if self._pages > MAX_PAGERS else None
+        return _endless() if self._pages > MAX_PAGERS else None
+
+
+def _endless() -> Failure:
+    message = "the node asks questions without end in the dialogue of `file get`"
+    return failure(Code.RECEIVER_REJECTED, message)

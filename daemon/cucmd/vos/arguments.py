@@ -1,4 +1,4 @@
-"""PURE. Which words of a request may be typed to a node.
+"""PURE. Which words of a request may be typed to a node, and with which keys.
 
 A word that could become a second word, a second command or a key is refused here, with field, value
 and reason. TAB and `?` are keys even inside an argument, and quotes do not group words
@@ -8,6 +8,7 @@ and reason. TAB and `?` are keys even inside an argument, and quotes do not grou
 from __future__ import annotations
 
 from cucmd.vos.questions import MAX_QUESTION
+from cucmd.vos.texts import ENTER
 
 MAX_WORD = 512  # longer than any path that can be typed
 MAX_LINE = 2000
@@ -52,6 +53,19 @@ def check_line(field: str, value: str, *, secret: bool = False) -> str:
     if not value.isprintable():
         raise InvalidArgument(field, shown, "holds a control character")
     return value
+
+
+def check_command(text: str) -> str:
+    """Returns `text` if it is one line without the keys TAB and `?`. Raises InvalidArgument."""
+    check_line("command", text)
+    if "?" in text:
+        raise InvalidArgument("command", text, "'?' asks the node for help")
+    return text
+
+
+def typed(line: str) -> bytes:
+    """The keys for a line, Enter included."""
+    return f"{line}{ENTER}".encode()
 
 
 def _why_refused(char: str) -> str | None:

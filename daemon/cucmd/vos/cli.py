@@ -3,8 +3,9 @@
 `receive` never confirms a prompt. It notes that what has arrived ends in one. Then `quiet_after`
 says how many seconds of silence confirm it, and the driver calls `quiet` after them.
 
-How it works. Bytes go through the screen, which gives finished lines and the growing segment (see
-`screen.py`). Both go to the state that the machine is in, which gives events:
+How it works. Bytes become tokens of text, which go to whoever writes the transcript, and to the
+screen, which gives finished lines and the growing segment (see `screen.py`). Both go to the state
+that the machine is in, which gives events:
 
     state              entered by                       left by
     LoggingIn          the beginning                    a confirmed prompt, or a question
@@ -15,7 +16,7 @@ How it works. Bytes go through the screen, which gives finished lines and the gr
     FileGetDialogue    `file_get`                       a confirmed prompt
     AskedForPrompt     `ask_for_prompt`                 a confirmed prompt
     Recovering         a `Broken` or `Asked` event      a confirmed prompt
-    Ended              `quit`, `closed`                 nothing
+    SessionEnded       `quit`, `closed`                 nothing
 
 The prompt's text also occurs within output, and nothing in the bytes tells the two apart. So
 silence, which only the driver can measure, is an input too. Only after Ctrl-C is the prompt
@@ -25,15 +26,15 @@ while in the same way, by a longer silence; so is one in the middle of a command
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cucmd.vos import texts
-from cucmd.vos.capture import CaptureCommand, delete_line
-from cucmd.vos.commands import FileGet, ReceiverAddress, check_command, typed
+from cucmd.vos.arguments import check_command, typed
+from cucmd.vos.commands import CaptureLine, FileGet, ReceiverAddress, delete_line
 from cucmd.vos.events import Broken, Event
 from cucmd.vos.file_get import FileGetDialogue
 from cucmd.vos.forms import Command, parse_command
-from cucmd.vos.prompt import (
+from cucmd.vos.questions import (
     QUIET_KNOWN,
     QUIET_LOGIN,
     QUIET_QUESTION,
@@ -42,17 +43,17 @@ from cucmd.vos.prompt import (
     Prompts,
     ends_in_prompt,
 )
-from cucmd.vos.screen import Screen
+from cucmd.vos.screen import EscapeFilter, Screen, Token
 from cucmd.vos.secrets import Secrets
 from cucmd.vos.states import (
     AskedForPrompt,
     AtPrompt,
-    Ended,
     LoggingIn,
     Recovering,
     RunningCapture,
     RunningCommand,
     RunningForm,
+    SessionEnded,
     State,
 )
 
@@ -65,14 +66,21 @@ class Cli:
     """One node's command line. Memory is bounded whatever the node sends."""
 
     def __init__(
-        self, secrets: Iterable[str] = (), *, question_after: float = QUIET_QUESTION
+        self,
+        secrets: Iterable[str] = (),
+        *,
+        question_after: float = QUIET_QUESTION,
+        heard: Callable[[list[Token]], None] = lambda _: None,
     ) -> None:
         """No event shows one of `secrets`. The password of a receiver is added by `file_get`.
 
         question_after: seconds of silence after which a login counts as stopped at a question.
+        heard: is given all that the node has sent as text, before it is judged.
         """
         self._secrets = Secrets(secrets)
         self._question_after = question_after
+        self._heard = heard
+        self._filter = EscapeFilter()
         self._screen = Screen()
         self._prompts = Prompts()
         self._begin(LoggingIn(self._secrets))
@@ -130,20 +138,26 @@ class Cli:
 
     def receive(self, data: bytes) -> list[Event]:
         """Takes the next bytes from the node, and gives what they mean."""
+        accepted, too_much = data[: self._bytes_left], data[self._bytes_left :]
+        tokens = list(self._filter.feed(accepted))
+        self._tell([*tokens, *self._filter.feed(too_much)])
         if self._state.ended or not data:
             return []
-        accepted = data[: self._bytes_left]
         events = self._state.received()
-        for line in self._screen.feed(accepted):
+        for line in self._screen.feed(tokens):
             events += self._process(line)
         self._bytes_left -= len(accepted)
-        if len(accepted) < len(data) and not isinstance(self._state, Recovering):
+        if too_much and not isinstance(self._state, Recovering):
             events += self._recover(Broken(self._state.too_much_output()))
         # After Ctrl-C no silence is needed: no output is expected that could contain a prompt, and
         # a node may take long to print the real one.
         if self._state.interrupted and self._is_back():
             events += self._confirm()
         return events
+
+    def _tell(self, tokens: list[Token]) -> None:
+        if tokens:
+            self._heard(tokens)
 
     def _is_back(self) -> bool:
         """At the prompt after Ctrl-C. The echo of a second Ctrl-C may stand behind it."""
@@ -199,12 +213,11 @@ class Cli:
         line = parse_command(command.line).line  # whoever has made it
         return self._type(line, RunningForm(line, self._secrets))
 
-    def capture(self, command: CaptureCommand) -> bytes:
-        """Begins a packet capture, and gives the bytes to send. Raises as `run`.
+    def capture(self, line: CaptureLine) -> bytes:
+        """Begins a packet capture, and gives the bytes to send. Raises NotAtPrompt.
 
         It runs until `interrupt` as a rule. `Taken` says when the node has taken it.
         """
-        line = command.command_line()
         return self._type(line, RunningCapture(line, self._secrets))
 
     def ask_for_prompt(self) -> bytes:
@@ -263,11 +276,12 @@ class Cli:
 
     def quit(self) -> bytes:
         """Ends the node's session. What still comes is ignored."""
-        self._begin(Ended())
+        self._begin(SessionEnded())
         return typed(texts.QUIT)
 
     def closed(self) -> list[Event]:
         """The node closed its side, or the connection is gone."""
+        self._tell(list(self._filter.feed(b"", last=True)))
         failed = self._state.closed()
-        self._begin(Ended())
+        self._begin(SessionEnded())
         return [] if failed is None else [Broken(failed)]

@@ -1,9 +1,9 @@
-"""PURE. What a node says of its cluster and its version, in two answers.
+"""PURE. What a node says of its cluster: its nodes, their version, the replication of the database.
 
 `show network cluster` lists the nodes, `show version active` has the version of the one asked.
 
-A line that has not the known form of a node is kept as it is, and never half read. The forms, and
-where they were seen, stand in `vos/NODES.md`, sections 6.2 and 6.3.
+A line that has not a known form is kept as it is, and never half read. The forms, and where they
+were seen, stand in `vos/NODES.md`, sections 6.2, 6.3 and 6.11.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 from cucmd.node_name import InvalidNode, check_host
 from cucmd.vos import texts
-from cucmd.vos.lines import whole
+from cucmd.vos.texts import takes_field, whole
 
 # `10.0.0.2 cucm-sub1.example.org cucm-sub1 Subscriber callmanager DBSub authenticated using TCP
 # since ...`. Without a domain there is one name and not two. The product is any word.
@@ -27,6 +27,37 @@ _NODE = re.compile(
 )
 _SINCE = re.compile(r"\bsince\b")
 _VERSION = re.compile(r"\s*Active Master Version\s*:\s*(?P<version>[0-9A-Za-z][\w.+-]{0,63})")
+
+_REPLICATION = {
+    "server time": "server_time",
+    "ddb and replication services": "services",
+    "db cli status": "cli_status",
+    "cluster replication state": "state",
+    "db version": "version",
+    "number of replicated tables": "tables",
+    "repltimeout set to": "repltimeout",
+    "process option set to": "process_option",
+}
+_VIEW = re.compile(
+    r"\s*Cluster Detailed View from (?P<name>\S{1,255}) \((?P<count>\d{1,4}) Servers?\)\s*:?"
+)
+_NAMED = (
+    r"\s*(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]{0,252})\s+(?P<address>[0-9A-Fa-f:.]{2,45})\s+"
+    r"(?P<ping>\d{1,9}\.\d{1,6}|\S{1,20})\s+"
+)
+_SETUP = r"\((?P<code>\d{1,2})\)(?:\s*(?P<details>\S.{0,100}))?"
+# Since 10: whether database, RPC and monitor answer, as `Y/Y/Y`.
+_SERVER = re.compile(
+    _NAMED + r"(?P<checks>[A-Za-z-]{1,3}/[A-Za-z-]{1,3}/[A-Za-z-]{1,3})\s+"
+    r"(?P<queue>\d{1,12}|-{1,3})\s+\((?P<group>[A-Za-z0-9_-]{1,20})\)\s+" + _SETUP
+)
+# Of 9 and before: `Yes  Connected   0     match  Yes   (2) Setup Completed`.
+_OLD_SERVER = re.compile(
+    _NAMED + r"(?P<rpc>Yes|No)\s+(?P<status>\S{1,20})\s+(?P<queue>\d{1,12}|-{1,3})\s+"
+    r"(?P<match>\S{1,12})\s+(?P<loop>Yes|No)\s+" + _SETUP
+)
+_HEADINGS = ("PING ", "SERVER-NAME ")
+_SHORTEST_RULE = 10
 
 
 class ListedNode(msgspec.Struct, frozen=True):
@@ -58,6 +89,50 @@ class ActiveVersion(msgspec.Struct, frozen=True):
     others: tuple[str, ...]
 
 
+class ReplicationServer(msgspec.Struct, frozen=True):
+    """A line of the table.
+
+    ping_ms  None: no number stands there
+    checks   the node's own words: `Y/Y/Y` of database, RPC and monitor; of an old release the
+             words of its columns
+    queue    None: no number stands there
+    group    `g_2`; None of an old release
+    code     2 is good; `details` is the node's own word for it
+    """
+
+    name: str
+    address: str
+    ping_ms: float | None
+    checks: str
+    queue: int | None
+    group: str | None
+    code: int
+    details: str | None
+
+
+class ReplicationState(msgspec.Struct, frozen=True):
+    """What is None, the node has not said. Texts are in its words.
+
+    details  the indented lines below `state`
+    seen_from, count  whose view the table is, and how many servers it is said to have
+    others   lines in no known form, without the empty ones
+    """
+
+    server_time: str | None = None
+    services: str | None = None
+    cli_status: str | None = None
+    state: str | None = None
+    details: tuple[str, ...] = ()
+    version: str | None = None
+    tables: str | None = None
+    repltimeout: str | None = None
+    process_option: str | None = None
+    seen_from: str | None = None
+    count: int | None = None
+    servers: tuple[ReplicationServer, ...] = ()
+    others: tuple[str, ...] = ()
+
+
 def parse_network_cluster(lines: Iterable[str]) -> ClusterTable:
     """Reads the answer to `show network cluster`. A node that comes twice is taken once."""
     nodes: dict[str, ListedNode] = {}
@@ -83,6 +158,38 @@ def parse_version_active(lines: Iterable[str]) -> ActiveVersion:
         elif line.strip():
             others.append(line)
     return ActiveVersion(version, tuple(others))
+
+
+def parse_runtimestate(lines: Iterable[str]) -> ReplicationState:
+    """Reads the answer to `utils dbreplication runtimestate`. The first of each field counts."""
+    fields: dict[str, str] = {}
+    details: list[str] = []
+    view: re.Match[str] | None = None
+    servers: list[ReplicationServer] = []
+    others: list[str] = []
+    for line in lines:
+        if not line.strip():
+            continue
+        if view is not None:
+            server = _server(line)
+            if server is not None:
+                servers.append(server)
+            elif not _is_heading(line):
+                others.append(line)
+        elif (view := whole(_VIEW, line)) is not None:
+            continue
+        elif "state" in fields and "version" not in fields and line.startswith("  "):
+            details.append(line.strip())
+        elif line[0].isspace() or not takes_field(line, _REPLICATION, fields):
+            others.append(line)
+    return ReplicationState(
+        **fields,
+        details=tuple(details),
+        seen_from=view and view["name"],
+        count=view and int(view["count"]),
+        servers=tuple(servers),
+        others=tuple(others),
+    )
 
 
 def _node(line: str) -> ListedNode | None:
@@ -118,3 +225,36 @@ def _are_names(*names: str | None) -> bool:
         return all(check_host(name) for name in names if name is not None)
     except InvalidNode:
         return False
+
+
+def _is_heading(line: str) -> bool:
+    """Of the table, or the dashes below."""
+    return line.lstrip().startswith(_HEADINGS) or (
+        len(line) >= _SHORTEST_RULE and not line.strip("- \t")
+    )
+
+
+def _server(line: str) -> ReplicationServer | None:
+    found = whole(_SERVER, line) or whole(_OLD_SERVER, line)
+    if found is None:
+        return None
+    columns = found.groupdict()
+    old = (columns[name] for name in ("rpc", "status", "match", "loop")) if "rpc" in columns else ()
+    return ReplicationServer(
+        found["name"],
+        found["address"],
+        _number(found["ping"]),
+        columns.get("checks") or " ".join(old),
+        int(found["queue"]) if found["queue"].isdigit() else None,
+        columns.get("group"),
+        int(found["code"]),
+        found["details"],
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 <= number < 1e9 else None  # neither nan nor inf

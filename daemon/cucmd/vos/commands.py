@@ -1,15 +1,36 @@
-"""PURE. The command lines that are typed, and the answers that `file get` gets.
+"""PURE. The command lines that we make from checked words: `file get`, and those of a capture.
 
-A command line is made here and nowhere else, and only from checked words.
+Beside them stand the answers that a `file get` gets, and where the files of a capture are.
+`delete_line` is the only command of ours that changes anything on a node. It takes the name of a
+file that only a capture of ours has, and no pattern.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import NewType
+
 import msgspec
 
+from cucmd.job.capture import CaptureSettings
 from cucmd.vos.arguments import InvalidArgument, check_line, check_word
-from cucmd.vos.texts import ENTER, LOCATIONS
+from cucmd.vos.texts import LOCATIONS
 from cucmd.vos.window import Window
+
+MOST_PACKETS = 100_000  # in a file of the node (V)
+MOST_BYTES = 65_535  # of a packet of IP
+_FOLDER = "platform/cli"
+# Without a dot (V). No file of the appliance begins so (I).
+PREFIX = "cucmd_"
+_NAME = re.compile(PREFIX + "[0-9a-z_]{1,40}")
+# A name that was used before gets a number behind it (C); on which side of the dot is not known.
+_BEHIND = re.compile(r"[0-9]{0,4}\.cap[0-9]{0,4}")
+_FILE = re.compile(_NAME.pattern + _BEHIND.pattern)
+_OPTIONS = "Executing command with options"
+_OPTION = re.compile(r"[a-z]{1,12}=")
+_INTERFACE = re.compile(r"[a-z][a-z0-9]{0,14}")
 
 
 class FileGet(msgspec.Struct, frozen=True):
@@ -41,7 +62,7 @@ class FileGet(msgspec.Struct, frozen=True):
 
 
 class ReceiverAddress(msgspec.Struct, frozen=True):
-    """Where the node is to push its files: the answers to the questions about the receiver."""
+    """Where the node is to push its files: what `file get` asks for that."""
 
     host: str
     port: int
@@ -68,14 +89,74 @@ class ReceiverAddress(msgspec.Struct, frozen=True):
         check_line("directory", self.directory)
 
 
-def typed(line: str) -> bytes:
-    """The keys for a line, Enter included."""
-    return f"{line}{ENTER}".encode()
+# Only `capture_line` makes one.
+CaptureLine = NewType("CaptureLine", str)
 
 
-def check_command(text: str) -> str:
-    """Returns `text` if it is one line without the keys TAB and `?`. Raises InvalidArgument."""
-    check_line("command", text)
-    if "?" in text:
-        raise InvalidArgument("command", text, "'?' asks the node for help")
-    return text
+def capture_line(what: CaptureSettings) -> CaptureLine:
+    """The line that begins a capture, into a file of that name. Raises InvalidArgument."""
+    words = ["utils network capture", _interface(what.interface)]
+    words += ["file", _capture_name(what.name)]
+    words += ["count", _number("count", what.count, MOST_PACKETS)]
+    words += ["size", "all" if what.size is None else _number("size", what.size, MOST_BYTES)]
+    if what.port is not None:
+        words += ["port", _number("port", what.port, 65_535)]
+    if what.host is not None:
+        words += ["host ip", _ipv4(what.host)]
+    return CaptureLine(" ".join(words))
+
+
+def _capture_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InvalidArgument("name", name, "is not the name of a capture of ours")
+    return name
+
+
+def _interface(name: str) -> str:
+    if not _INTERFACE.fullmatch(name):
+        raise InvalidArgument("interface", name, "expected a name such as eth0")
+    return name
+
+
+def _ipv4(address: str) -> str:
+    """What the node takes for another address is not known."""
+    try:
+        return str(ipaddress.IPv4Address(address))
+    except ValueError:
+        raise InvalidArgument("host", address, "expected an IPv4 address") from None
+
+
+def _number(field: str, number: int, most: int) -> str:
+    if not 1 <= number <= most:
+        raise InvalidArgument(field, str(number), f"expected a number from 1 to {most}")
+    return str(number)
+
+
+def without_options(lines: Iterable[str]) -> tuple[str, ...]:
+    """What a node has said to a capture, without the options that it prints before it begins (V):
+    `Executing command with options:` and lines of ` size=ALL  count=1000  interface=eth0`; and
+    without the echo of Ctrl-C.
+    """
+    return tuple(line for line in lines if not _is_of_options(line))
+
+
+def _is_of_options(line: str) -> bool:
+    words = line.replace("^C", " ").split()
+    return line.strip().startswith(_OPTIONS) or all(_OPTION.match(word) for word in words)
+
+
+def capture_path(name: str) -> str:
+    """Where the files of a capture are below `activelog`, as `file get` takes it."""
+    return f"{_FOLDER}/{_capture_name(name)}*.cap*"
+
+
+def is_file_of(file: str, name: str) -> bool:
+    """Whether a file of the node can be one that the capture of that name has written."""
+    return file.startswith(name) and _BEHIND.fullmatch(file[len(name) :]) is not None
+
+
+def delete_line(file: str) -> str:
+    """The line that removes one file of a capture of ours. Raises InvalidArgument."""
+    if not _FILE.fullmatch(file):
+        raise InvalidArgument("file", file, "is no file of a capture of ours")
+    return f"file delete activelog {_FOLDER}/{file} noconfirm"

@@ -6,7 +6,7 @@ prompt is back.
 The parts and their usual order are in vos/NODES.md, section 5.2. This code does not depend on the
 order, nor on any single question: it answers what is asked, and gives up when the node does not
 accept an answer. What the node has shown by its answers, sizes and words is one of the five stages
-of stages.py: TYPED, ASKED, AGREED, CLAIMED, COMPLETED.
+of answers.py: TYPED, ASKED, AGREED, CLAIMED, COMPLETED.
 
 Answers are those about the receiver. One is *taken* when the node has echoed it, asks another
 question, or says anything but its prompt; until then it is due. A prompt where an answer is due
@@ -47,9 +47,10 @@ shows (`Moving`) are looked at together, in node/deadlines.py. The echo of an an
 from __future__ import annotations
 
 from cucmd.failure import Failure
-from cucmd.vos import refusals, texts
-from cucmd.vos.answers import Answers
-from cucmd.vos.commands import FileGet, ReceiverAddress, typed
+from cucmd.vos import said, texts
+from cucmd.vos.answers import NEXT, Answer, Answers, Stage, Step
+from cucmd.vos.arguments import typed
+from cucmd.vos.commands import FileGet, ReceiverAddress
 from cucmd.vos.events import (
     Agreed,
     Broken,
@@ -60,22 +61,28 @@ from cucmd.vos.events import (
     NothingMatched,
     Send,
 )
-from cucmd.vos.prompt import Prompts
-from cucmd.vos.questions import DIALOGUE, Ask, Question, Questions, without_pagers
-from cucmd.vos.refusals import Said
+from cucmd.vos.questions import (
+    COMPLETED,
+    DIALOGUE,
+    DOTS,
+    EXPECTED,
+    GATHERING,
+    GET_FILE,
+    QUOTED,
+    Ask,
+    Prompts,
+    Question,
+    Questions,
+    without_pagers,
+)
+from cucmd.vos.said import AnnouncedSizes, Said
 from cucmd.vos.secrets import MASK, Secrets
-from cucmd.vos.sizes import Sizes
-from cucmd.vos.stages import NEXT, Shown, Stage
 from cucmd.vos.states import MIB, PAGER_KEYS, State, is_echo
-from cucmd.vos.usual_lines import COMPLETED, DOTS, EXPECTED, GATHERING, GET_FILE, QUOTED
 
 MAX_NOTE = 200
 # An echo, a prompt with an answer behind it, and the last words stand at the beginning of a
 # segment. Of a segment of 8 KiB that grows by one byte, not all is looked at each time.
 MAX_WORDS = 512
-
-_SENDS_LOGIN = frozenset({Ask.PASSWORD, Ask.DIRECTORY})
-_NEEDED = frozenset({Ask.HOST, Ask.PORT, Ask.USER, Ask.PASSWORD})
 
 
 class FileGetDialogue(State):
@@ -93,31 +100,30 @@ class FileGetDialogue(State):
         self._request = request
         self._command = "".join(request.command_line().split())
         self._answers = Answers(to)
-        self._given = ""  # our last answer
-        self.echoed = self._echoes = False
+        self._answer = Answer()  # our last
+        self._echoes: bool | None = None  # whether it echoes; None: it has not taken the command
         self._stage = Stage.TYPED
         self._questions = Questions(DIALOGUE)
-        self._due: Ask | None = None  # what was answered last, if that is not taken yet
-        self._unechoed: Ask | None = None  # the same, until its echo is seen
-        self._echo_of: Ask | None = None  # what was answered last, once its echo is seen
-        self._in_doubt = False  # whether an answer was taken that is not due any more
         self._aside = ""  # a note of words that stand behind the last question, on its line
-        self._at_prompt_again = False
         self._number = self._answered = 0  # the segment, and where its last answered question ends
         self._growing = ""  # the unfinished segment, without questions and echo
         self._behind = ""  # the same, where it begins with a question: what stands behind it
         self._progress_shown = False  # in these bytes
-        self._sizes = Sizes()
+        self._sizes = AnnouncedSizes()
         self._said = Said(request)
 
-    def _begin(self) -> None:
+    @property
+    def echoed(self) -> bool:  # type: ignore[override]  # it depends on what has come
+        return self._echoes is not None
+
+    def _begin(self, *, echoes: bool = False) -> None:
         """The node has taken the command. What came before is not of this command."""
-        if not self.echoed:
-            self.echoed = True
+        if self._echoes is None:
+            self._echoes = echoes
             self._said = Said(self._request)
 
-    def _show(self, shown: Shown) -> None:
-        self._stage = NEXT[self._stage].get(shown, self._stage)
+    def _show(self, step: Step) -> None:
+        self._stage = NEXT.get((self._stage, step), self._stage)
 
     # What the node sends
 
@@ -126,7 +132,7 @@ class FileGetDialogue(State):
         return []
 
     def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
-        if self.interrupted or self._at_prompt_again:
+        if self.interrupted or self._answer.met_prompt:
             return []
         events: list[Event] = []
         if number != self._number:
@@ -137,7 +143,7 @@ class FileGetDialogue(State):
         if self._is_quoted(text):
             return events
         events += self._answer_questions(text, number, grown_from)
-        if self._at_prompt_again or (events and isinstance(events[-1], Broken)):
+        if self._answer.met_prompt or (events and isinstance(events[-1], Broken)):
             return events
         return events + self._words(self._unanswered(text))
 
@@ -159,14 +165,14 @@ class FileGetDialogue(State):
     def _words(self, rest: str) -> list[Event]:
         """What the segment says besides its questions: an echo, dots, or the end."""
         events: list[Event] = []
-        if self._unechoed and self._due and self._answered and self._echo_length(rest):
-            events += self._echoed()
+        if self._answer.is_due and self._answered and self._answer.echo_in(rest):
+            events += self._echo()
         if self._answered:
-            rest = self._without_echo(rest)
+            rest = self._answer.without_echo(rest)
         self._growing, self._behind = ("", rest) if self._answered else (rest, "")
         if COMPLETED.match(rest):
             events += self._go_on() + self._progress()
-            self._show(Shown.COMPLETED if self._sizes.known else Shown.COMPLETED_UNSIZED)
+            self._show(Step.COMPLETED if self._sizes.known else Step.COMPLETED_UNSIZED)
         elif rest.startswith("."):  # whatever follows: it is the same at every split
             events += self._go_on() + (self._progress() if DOTS.fullmatch(rest) else [])
         return events
@@ -174,35 +180,33 @@ class FileGetDialogue(State):
     def line(self, text: str) -> list[Event]:
         rest = without_pagers(text) if text else None  # there may be very many empty lines
         self._growing = self._behind = ""
-        if rest is None or self.interrupted or self._at_prompt_again:
+        if rest is None or self.interrupted or self._answer.met_prompt:
             return []
         if not self.echoed and is_echo(rest, self._command):
-            self._begin()
-            self._echoes = True
+            self._begin(echoes=True)
             return []
         if GET_FILE.match(rest):  # newer releases name each file while they gather
             self._begin()
             return []
-        said = self._unanswered(text).rstrip()
-        if not said or self._has_met_prompt(said, finished=True):
+        words = self._unanswered(text).rstrip()
+        if not words or self._has_met_prompt(words, finished=True):
             return []
-        if self._unechoed and self._echo_length(said) == len(said):  # it came on the next line
-            return self._echoed()
+        if self._answer.awaits_echo and self._answer.echo_in(words) == len(words):
+            return self._echo()  # it came on the next line
         if self._answered:
-            said = self._without_echo(said, finished=True)
-            rest = text[text.index(said, self._answered) :]
-        return self._hear(said, rest)
+            words = self._answer.without_echo(words, finished=True)
+            rest = text[text.index(words, self._answered) :]
+        return self._hear(words, rest)
 
-    def _hear(self, said: str, line: str) -> list[Event]:
-        """`said`: the beginning of the line, by which it is known what kind of line it is."""
-        if not said:
+    def _hear(self, words: str, line: str) -> list[Event]:
+        """`words`: the beginning of the line, by which it is known what kind of line it is."""
+        if not words:
             return []
-        if self._answers.were_given(Ask.PASSWORD) and refusals.refuses_password(said):
-            return [Broken(refusals.password_refused(self._note(said)))]
-        if self._is_usual(said):
+        if self._answers.were_given(Ask.PASSWORD) and said.refuses_password(words):
+            return [Broken(said.password_refused(self._note(words)))]
+        if self._is_usual(words):
             return self._go_on() + self._interpret(line)
-        self._in_doubt |= self._due in _NEEDED
-        return self._take() + self._interpret(line)
+        return self._take(in_doubt=True) + self._interpret(line)
 
     def _interpret(self, line: str) -> list[Event]:
         """Notes what the line says about how the command ends. It is judged at the prompt.
@@ -240,8 +244,8 @@ class FileGetDialogue(State):
 
     @property
     def last_line(self) -> str:
-        said = self._secrets.mask(self._growing.strip())[-MAX_NOTE:]
-        return said or (self._said.notes[-1] if self._said.notes else "")
+        growing = self._secrets.mask(self._growing.strip())[-MAX_NOTE:]
+        return growing or (self._said.notes[-1] if self._said.notes else "")
 
     @property
     def _completed(self) -> bool:
@@ -256,67 +260,42 @@ class FileGetDialogue(State):
 
     # Whether our last answer was taken
 
-    def _take(self) -> list[Event]:
+    def _take(self, *, in_doubt: bool = False) -> list[Event]:
         """The node has taken the answer that was due, if one was."""
-        ask, self._due = self._due, None
-        if ask in _SENDS_LOGIN:
-            self._show(Shown.LOGIN_TAKEN)
-        elif ask in _NEEDED:
-            self._show(Shown.ANSWER_TAKEN)
-        else:
+        step = self._answer.take(in_doubt=in_doubt)
+        if step is None:
             return []
+        self._show(step)
         return [Agreed()] if self._stage is Stage.AGREED else []
 
     def _go_on(self) -> list[Event]:
         """The dialogue goes on: the node has not refused our last answer."""
-        self._in_doubt = False
+        self._answer.go_on()
         if self._aside in self._said.notes:
             self._said.notes.remove(self._aside)
         self._aside = ""
         return self._take()
 
-    def _echoed(self) -> list[Event]:
-        self._echo_of, self._unechoed = self._unechoed, None
+    def _echo(self) -> list[Event]:
+        """The node has echoed our last answer."""
+        self._answer.echoed = True
         return self._take()
 
-    def _echo_length(self, rest: str) -> int:
-        """How many characters of `rest` are the echo of our last answer; 0 without one."""
-        ask = self._unechoed or self._echo_of
-        assert ask is not None
-        if ask is Ask.PASSWORD and (stars := len(rest) - len(rest.lstrip("*"))):
-            return stars
-        return len(self._given) if rest.startswith(self._given) else 0
-
-    def _without_echo(self, rest: str, *, finished: bool = False) -> str:
-        """What stands behind a question without the echo of our answer.
-
-        finished: the line has ended.
-        """
-        if not self._echo_of:
-            return rest
-        echo = self._echo_length(rest)
-        behind = rest[echo:].lstrip()
-        stars = self._echo_of is Ask.PASSWORD and rest.startswith("*")
-        if finished and behind and stars and echo != len(self._given):
-            self._in_doubt = True  # `*** Error` is no echo
-            return rest
-        return behind
-
     def _has_met_prompt(self, rest: str, *, finished: bool = False) -> bool:
-        """Whether `rest` begins with a prompt that our answer has met. Remembers that it has.
+        """Whether `rest` begins with a prompt that our answer has met.
 
         finished: the line has ended.
         """
-        begin, prompt, behind = rest.partition(texts.PROMPT) if self._unechoed else ("", "", "")
-        if not self._unechoed or not prompt or not self._prompts.is_known(begin + prompt):
+        if not self._answer.awaits_echo:
             return False
-        behind = behind.strip()
-        if behind.startswith(self._given):
-            self._due = self._unechoed  # it was not taken, although the node said something since
-            self._at_prompt_again = True
-        elif self._due:  # without an echo, what stands behind the prompt is the error already
-            self._at_prompt_again = bool(behind and not self._echoes) or (finished and not behind)
-        return self._at_prompt_again
+        begin, prompt, behind = rest.partition(texts.PROMPT)
+        return (
+            bool(prompt)
+            and self._prompts.is_known(begin + prompt)
+            and self._answer.meet_prompt(
+                behind.strip(), node_echoes=bool(self._echoes), finished=finished
+            )
+        )
 
     # What it is answered
 
@@ -327,14 +306,14 @@ class FileGetDialogue(State):
                 return events
             ask, shown = question.ask, self._shown(text, question)
             if ask is Ask.PASSWORD_AGAIN and self._answers.were_given(Ask.PASSWORD):
-                return [*events, Broken(refusals.password_refused(shown))]
+                return [*events, Broken(said.password_refused(shown))]
             self._begin()
             events += self._words(self._unanswered(text[: question.end]))
             events += self._take() if ask in PAGER_KEYS else self._go_on()
             before = text[self._answered : question.end]  # sizes may stand on its line
             events += self._sizes.words(before, shown if ask is Ask.YES_NO else None)
             self._answered = question.end
-            events += self._answer(Ask.PASSWORD if ask is Ask.PASSWORD_AGAIN else ask, shown)
+            events += self._reply(Ask.PASSWORD if ask is Ask.PASSWORD_AGAIN else ask, shown)
             if isinstance(events[-1], Broken):
                 return events
         self._has_met_prompt(self._unanswered(text))
@@ -344,7 +323,7 @@ class FileGetDialogue(State):
         """What may be shown of a question."""
         return " ".join(self._secrets.mask(text[: question.end], question.begin).split())
 
-    def _answer(self, ask: Ask, asked: str) -> list[Event]:
+    def _reply(self, ask: Ask, asked: str) -> list[Event]:
         """The events for one question."""
         if key := PAGER_KEYS.get(ask):
             endless = self._answers.next_page()
@@ -352,17 +331,17 @@ class FileGetDialogue(State):
         answer = self._answers.next(ask, asked, sized=self._sizes.known is not None)
         if isinstance(answer, Failure):
             return [Broken(answer)]
-        self._due, self._unechoed, self._given = ask, ask, answer
-        self._echo_of = None
+        self._answer = Answer(ask, answer)
         send = Send(typed(answer), MASK if ask is Ask.PASSWORD else answer)
         return [send, Agreed()] if self._stage is Stage.AGREED else [send]
 
     def decline(self, *, unanswered: bool) -> list[Event]:
         """From now on nothing is pushed. The events in place of an answer that was not sent."""
         self._answers.receiver = None
-        if not unanswered or self._unechoed is None:
+        ask = self._answer.ask
+        if not unanswered or ask is None or self._answer.echoed:
             return []
-        return self._answer(self._unechoed, self._answers.last_asked)
+        return self._reply(ask, self._answers.last_asked)
 
     # How it ends
 
@@ -373,12 +352,12 @@ class FileGetDialogue(State):
         if self._answers.receiver is None and self._sizes.files and not self.interrupted:
             return [Declined()]
         proven = self._stage is Stage.AGREED and self._said.unreachable
-        if (self._due in _NEEDED or self._in_doubt) and not proven:
-            self._show(Shown.PROMPT_BEFORE_ANSWER)
+        if self._answer.is_missing and not proven:
+            self._show(Step.PROMPT_BEFORE_ANSWER)
         if not self._completed and not self.interrupted:
             if self._said.directory_refused and self._answers.were_given(Ask.DIRECTORY):
                 where = self._answers.to(Ask.DIRECTORY, sized=True)
-                return [Broken(refusals.directory_refused(where))]
+                return [Broken(said.directory_refused(where))]
             if self._stage in (Stage.TYPED, Stage.ASKED):
                 return [self._not_agreed()]
         sizes = self._sizes
@@ -395,4 +374,4 @@ class FileGetDialogue(State):
         if self._said.cause and self._stage is Stage.TYPED:
             return Broken(self._said.cause)
         asked = self._answers.last_asked
-        return Broken(refusals.unknown_refusal(self._request, self._said.notes, asked))
+        return Broken(said.unknown_refusal(self._request, self._said.notes, asked))

@@ -1,4 +1,5 @@
-"""PURE. The commands that `run` may type: whole forms with their arguments, as one table.
+"""PURE. The commands that `run` may type: whole forms with their arguments, as one table; and which
+of their answers can be read.
 
 A command that is not one of FORMS, word by word, is not typed. `parse_command` makes the line anew
 from the words that it has checked, so nothing can be joined to a form.
@@ -6,18 +7,27 @@ from the words that it has checked, so nothing can be joined to a form.
 What is in the table reads. What it does not have stays out, although it begins with `show`: it
 writes, copies, prints a secret, or never ends (`vos/NODES.md`, section 6.6). An abbreviation that
 the node's own shell would take is no form: what it means there is not decided here.
+
+An answer is shown as the node gave it; what was read of it stands beside it. Every parser keeps
+what it does not know, and none raises, whatever the lines are.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
 from cucmd.vos import texts
 from cucmd.vos.arguments import InvalidArgument
+from cucmd.vos.cluster import parse_network_cluster, parse_runtimestate, parse_version_active
+from cucmd.vos.services import parse_ntp_status, parse_service_list
+from cucmd.vos.status import parse_machine
+
+Parser: TypeAlias = Callable[[Iterable[str]], msgspec.Struct]
 
 LONGEST = 200  # characters of a command; a path and a pattern fit
 
@@ -58,6 +68,7 @@ class Form(msgspec.Struct, frozen=True):
     section  of vos/NODES.md, which has its source
     slots    words that must follow, in this order
     options  what may follow these, in any order, each once
+    parser   reads its answer; None: nothing does
     """
 
     head: str
@@ -65,6 +76,7 @@ class Form(msgspec.Struct, frozen=True):
     section: str
     slots: tuple[Slot, ...] = ()
     options: tuple[Option, ...] = ()
+    parser: Parser | None = None
 
     @property
     def usage(self) -> str:
@@ -79,12 +91,12 @@ class Form(msgspec.Struct, frozen=True):
 class Command(msgspec.Struct, frozen=True):
     """A command that may be typed. Only `parse_command` makes one.
 
-    `line`: what is typed. `head`: of its form, by which its answer is parsed.
+    `line`: what is typed. `seconds`, `parser`: see `Form`.
     """
 
     line: str
-    head: str
     seconds: float
+    parser: Parser | None
 
 
 def _is_path(text: str) -> bool:
@@ -125,10 +137,10 @@ _PACKAGE = Slot("NAME", _matches(_NAME), "the name of a package, or *")
 _QUICK, _SLOW, _MINUTES = 60.0, 180.0, 900.0
 
 FORMS: tuple[Form, ...] = (
-    Form(texts.SHOW_VERSION, _QUICK, "6.3"),
+    Form(texts.SHOW_VERSION, _QUICK, "6.3", parser=parse_version_active),
     Form("show version inactive", _QUICK, "6.3"),
-    Form(texts.SHOW_STATUS, _QUICK, "6.3"),
-    Form(texts.SHOW_CLUSTER, _QUICK, "6.2"),
+    Form(texts.SHOW_STATUS, _QUICK, "6.3", parser=parse_machine),
+    Form(texts.SHOW_CLUSTER, _QUICK, "6.2", parser=parse_network_cluster),
     Form("show network eth0", _QUICK, "6.9", options=(Option("detail"),)),
     Form("show network route", _QUICK, "6.9"),
     Form("show hardware", _SLOW, "6.9"),
@@ -170,9 +182,9 @@ FORMS: tuple[Form, ...] = (
         slots=(_LOG, _SPEC, _REGEX),
         options=(Option("reltime", (_UNIT, _AMOUNT)), Option("ignorecase")),
     ),
-    Form(texts.SERVICE_LIST, _SLOW, "6.4"),
-    Form(texts.NTP_STATUS, _QUICK, "6.10"),
-    Form(texts.RUNTIMESTATE, _SLOW, "6.11"),
+    Form(texts.SERVICE_LIST, _SLOW, "6.4", parser=parse_service_list),
+    Form(texts.NTP_STATUS, _QUICK, "6.10", parser=parse_ntp_status),
+    Form(texts.RUNTIMESTATE, _SLOW, "6.11", parser=parse_runtimestate),
     Form("utils diagnose test", _MINUTES, "6.4"),
     Form("utils core active list", _SLOW, "6.9"),
 )
@@ -193,7 +205,15 @@ def parse_command(text: str) -> Command:
     )
     if wrong:
         raise InvalidArgument("command", text, f"{wrong}; it is written `{form.usage}`")
-    return Command(" ".join((form.head, *rest)), form.head, form.seconds)
+    return Command(" ".join((form.head, *rest)), form.seconds, form.parser)
+
+
+def parse_answer(command: Command, lines: Iterable[str]) -> dict[str, Any] | None:
+    """The fields of the answer, as JSON has them; None where nothing reads it."""
+    if command.parser is None:
+        return None
+    fields: dict[str, Any] = msgspec.to_builtins(command.parser(lines))
+    return fields
 
 
 def _words(text: str) -> list[str]:

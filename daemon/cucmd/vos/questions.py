@@ -1,7 +1,10 @@
-"""PURE. The questions that a node asks in the middle of a command, pagers among them.
+"""PURE. A node's questions and pagers, the usual lines of a `file get`, and the prompt.
 
 A question is recognised at the character that completes it, whatever follows. So the events do not
 depend on how the bytes were split. No answer is decided here.
+
+`admin:` is the prompt only at the very end of what has arrived, and only silence tells that nothing
+follows. So this file never says that it is: it says how long a silence confirms the prompt.
 """
 
 from __future__ import annotations
@@ -98,6 +101,35 @@ DIALOGUE: tuple[_Row, ...] = (
     *(_row(Ask.YES_NO, text) for text in _YES_NO),
 )
 
+# The lines of a `file get` that are no questions. Every pattern has a maximum length, since a node
+# may let a line grow without end.
+QUOTED = re.compile(r"\s{0,40}Get file:")
+GATHERING = re.compile(r"\s{0,40}Please wait while the system is gathering", re.IGNORECASE)
+COMPLETED = re.compile(r"[.\s]{0,200}Transfer completed", re.IGNORECASE)
+DOTS = re.compile(r"[.\s]{0,200}\.\s{0,40}")
+GET_FILE = re.compile(r"\s*Get file:\s*\S", re.IGNORECASE)
+# Lines that any dialogue may have, without blanks at their ends. Other lines become notes.
+EXPECTED = re.compile(
+    r"""(?: $ | \.+$ | done\.?$ | Total\ size\ in | Number\ of\ files
+      | Sub-directories\ were | The\ authenticity\ of\ host | .*key\ fingerprint\ is
+      | This\ key\ is\ not\ known | Warning:\ Permanently\ added )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+# With `set commandcount enable` a counter, of unknown format, stands before `admin:`.
+MAX_PROMPT = 64
+_COUNTER = re.compile(r"\d+")
+
+# Seconds of silence. Between the packets of one output there are some milliseconds.
+QUIET_KNOWN = 0.2  # the prompt has the form of an earlier one, and the echo was seen
+QUIET_LOGIN = 0.5  # after an empty line the prompt comes twice: wait for both
+QUIET_UNKNOWN = 2.0  # other text stands before `admin:`; it may be part of a line of output
+QUIET_UNECHOED = 5.0  # our command was not echoed yet: probably an earlier prompt that came late
+# The last line of a login looks like a question. A banner may stop at a colon for a while too: the
+# longest pause seen in one is 5.4 s (vos/NODES.md, section 2), and a resolver needs 10 s (twice
+# 5 s) to give up a name server that does not answer. This is longer than either, and leaves most
+# of the login's 120 s unused.
+QUIET_QUESTION = 15.0
 
 # A question of a login, without blanks behind it. Real wordings are unknown (vos/NODES.md, section
 # 2), so it is known by its end: a colon, a question mark, a choice of yes and no; or by a key that
@@ -184,3 +216,38 @@ def without_pagers(line: str) -> str | None:
     """A finished line without the pagers in it, or None if nothing else is in it."""
     rest = _PAGER_TEXT.sub("", line)
     return None if rest != line and not rest.strip() else rest
+
+
+def ends_in_prompt(text: str) -> bool:
+    """Whether `admin:` is the last thing in it, with or without blanks after it.
+
+    `Password for admin:` is none: a command would be typed into it.
+    """
+    return text.rstrip(" ").endswith(texts.PROMPT) and not asks_for_secret(text)
+
+
+class Prompts:
+    """The forms of prompt that this node has shown: at first only the plain one."""
+
+    def __init__(self) -> None:
+        self._shapes = {texts.PROMPT}
+
+    @staticmethod
+    def is_candidate(segment: str) -> bool:
+        """Whether the segment may be a prompt: `...admin:`, and not much before it."""
+        return len(segment) <= MAX_PROMPT and ends_in_prompt(segment)
+
+    def is_known(self, segment: str) -> bool:
+        return _shape(segment) in self._shapes
+
+    def learn(self, segment: str) -> None:
+        """The segment was confirmed as a prompt.
+
+        At most 8 forms are kept; nodes have one or two.
+        """
+        if len(self._shapes) < 8:
+            self._shapes.add(_shape(segment))
+
+
+def _shape(segment: str) -> str:
+    return _COUNTER.sub("0", segment.rstrip(" "))

@@ -1,21 +1,50 @@
-"""PURE. What `utils service list` says of a node's services.
+"""PURE. What a node says of its services, its clock's servers, and the files of a folder.
 
-A line that has not the form of `vos/NODES.md`, section 6.4, is kept as it is.
+These are the answers to `utils service list`, `utils ntp status` and `file list ... detail`. A line
+that has not a form of `vos/NODES.md`, sections 6.4, 6.10 and 6.1, is kept as it is; in a list of
+files it is no file.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
-from cucmd.vos.lines import LONGEST, labelled
+from cucmd.vos.texts import LONGEST, MONTHS, whole
 
 _NAME = re.compile(r"[A-Za-z0-9][^\]]{0,99}")
 _STATE = re.compile(r"[A-Z][A-Z ]{0,30}")
 _LONGEST_NOTE = 200
-_PRIMARY = {"true": True, "false": False}
+_PRIMARY = re.compile(r"\s*primary node\s*=\s*(?P<is>true|false)", re.IGNORECASE)
+
+_RUNNING = re.compile(r"\s*(?:ntpd|chronyd) \(pid\s+(?P<pid>\d{1,9})\) is running\W{0,3}")
+_SYNCHRONISED = re.compile(
+    r"\s*synchroni[sz]ed to NTP server \((?P<server>[^()\s]{1,255})\) at stratum "
+    r"(?P<stratum>\d{1,2})",
+    re.IGNORECASE,
+)
+_NOT_SYNCHRONISED = re.compile(r"\s*unsynchroni[sz]ed", re.IGNORECASE)
+_WITHIN = re.compile(r"\s*time correct to within (?P<ms>\d{1,9}) ms", re.IGNORECASE)
+_POLLING = re.compile(r"\s*poll(?:ing)? server every (?P<seconds>\d{1,9}) s", re.IGNORECASE)
+_TIME = re.compile(r"\s*Current time in (?P<zone>\S{1,60}) is\s*:\s*(?P<time>\S.{0,60})")
+_DECIMAL = r"-?\d{1,9}\.\d{1,6}"
+_PEER = re.compile(
+    r"(?P<tally>[ x.#+*o-]?)\s{0,4}(?P<remote>[A-Za-z0-9][A-Za-z0-9.:()_-]{0,79})\s+"
+    r"(?P<refid>[A-Za-z0-9.:()_-]{1,60})\s+(?P<stratum>\d{1,2})\s+(?P<type>[a-zA-Z-])\s+"
+    r"(?P<when>-|\d{1,7}[mhd]?)\s+(?P<poll>\d{1,7})\s+(?P<reach>[0-7]{1,3})\s+"
+    rf"(?P<delay>{_DECIMAL})\s+(?P<offset>{_DECIMAL})\s+(?P<jitter>{_DECIMAL})"
+)
+_HEADING = "remote refid st t when poll reach delay offset jitter"
+_RULE = re.compile(r"\s*={10,}")
+
+_FILE = re.compile(
+    r"(?P<day>[0-9]{2}) (?P<month>[A-Z][a-z]{2}),(?P<year>[0-9]{4}) "
+    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})\s*"
+    r"(?P<size>[0-9][0-9,]{0,20})  (?P<name>\S.*)"
+)
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -37,6 +66,56 @@ class ServiceList(msgspec.Struct, frozen=True):
     others: tuple[str, ...] = ()
 
 
+class NtpPeer(msgspec.Struct, frozen=True):
+    """A line of the table of `ntpq -p`.
+
+    tally    the character before it: `*` is the server that the node follows; "" is none
+    when     as it stands there: seconds since the last packet, `-`, or with m, h or d
+    reach    the last eight polls, in octal: 377 is all of them
+    delay, offset, jitter   milliseconds
+    """
+
+    tally: str
+    remote: str
+    refid: str
+    stratum: int
+    type: str
+    when: str
+    poll: int
+    reach: str
+    delay: float
+    offset: float
+    jitter: float
+
+
+class NtpStatus(msgspec.Struct, frozen=True):
+    """What is None, the node has not said.
+
+    synchronised  by the node's word; `server` and `stratum` are those of the line that says so
+    within_ms     how far its time may be off, in milliseconds
+    times         the time in each zone that it names, in its words
+    others        lines in no known form, without the empty ones
+    """
+
+    pid: int | None = None
+    synchronised: bool | None = None
+    server: str | None = None
+    stratum: int | None = None
+    within_ms: int | None = None
+    poll_seconds: int | None = None
+    peers: tuple[NtpPeer, ...] = ()
+    times: dict[str, str] = {}
+    others: tuple[str, ...] = ()
+
+
+class ListedFile(msgspec.Struct, frozen=True):
+    """A file of a folder. `size`: in bytes. `modified`: by the node's own clock."""
+
+    name: str
+    size: int
+    modified: datetime
+
+
 def parse_service_list(lines: Iterable[str]) -> ServiceList:
     """Reads the answer to `utils service list`."""
     services: list[Service] = []
@@ -45,8 +124,8 @@ def parse_service_list(lines: Iterable[str]) -> ServiceList:
     for line in lines:
         if service := _service(line):
             services.append(service)
-        elif primary is None and (said := _primary(line)) is not None:
-            primary = said
+        elif primary is None and (found := whole(_PRIMARY, line)):
+            primary = found["is"].lower() == "true"
         elif line.strip():
             others.append(line)
     return ServiceList(tuple(services), primary, tuple(others))
@@ -68,6 +147,66 @@ def _service(line: str) -> Service | None:
     return Service(name, state, note or None)
 
 
-def _primary(line: str) -> bool | None:
-    label, value = labelled(line, "=")
-    return _PRIMARY.get(value.lower()) if label.lower() == "primary node" else None
+def parse_ntp_status(lines: Iterable[str]) -> NtpStatus:
+    """Reads the answer to `utils ntp status`. Of what comes twice the first counts."""
+    fields: dict[str, object] = {}
+    peers: list[NtpPeer] = []
+    times: dict[str, str] = {}
+    others: list[str] = []
+    for line in lines:
+        if not line.strip() or whole(_RULE, line) or " ".join(line.split()) == _HEADING:
+            continue
+        said = _facts(line)
+        if said and fields.keys().isdisjoint(said):
+            fields |= said
+        elif peer := whole(_PEER, line):
+            peers.append(_peer(peer))
+        elif (time := whole(_TIME, line)) and times.get(time["zone"]) in (None, time["time"]):
+            times[time["zone"]] = time["time"]  # a node whose own zone is UTC says it twice
+        else:
+            others.append(line)
+    done = msgspec.convert(fields, NtpStatus)
+    return msgspec.structs.replace(done, peers=tuple(peers), times=times, others=tuple(others))
+
+
+def _facts(line: str) -> dict[str, object]:
+    if found := whole(_RUNNING, line):
+        return {"pid": int(found["pid"])}
+    if found := whole(_SYNCHRONISED, line):
+        followed = {"server": found["server"], "stratum": int(found["stratum"])}
+        return {"synchronised": True, **followed}
+    if whole(_NOT_SYNCHRONISED, line):
+        return {"synchronised": False}
+    if found := whole(_WITHIN, line):
+        return {"within_ms": int(found["ms"])}
+    if found := whole(_POLLING, line):
+        return {"poll_seconds": int(found["seconds"])}
+    return {}
+
+
+def _peer(found: re.Match[str]) -> NtpPeer:
+    numbers = {name: int(found[name]) for name in ("stratum", "poll")}
+    times = {name: float(found[name]) for name in ("delay", "offset", "jitter")}
+    columns = found.groupdict() | {"tally": found["tally"].strip()} | numbers | times
+    return msgspec.convert(columns, NtpPeer)
+
+
+def parse_file_list(lines: Iterable[str]) -> tuple[ListedFile, ...]:
+    """Reads the answer to `file list ... detail`: its files, in its order, without folders."""
+    files = (_file(line) for line in lines)
+    return tuple(file for file in files if file is not None)
+
+
+def _file(line: str) -> ListedFile | None:
+    found = whole(_FILE, line)
+    if found is None:
+        return None
+    year, day, hour, minute, second = (
+        int(found[name]) for name in ("year", "day", "hour", "minute", "second")
+    )
+    try:
+        month = MONTHS.index(found["month"].lower()) + 1
+        modified = datetime(year, month, day, hour, minute, second)
+    except ValueError:
+        return None
+    return ListedFile(found["name"].rstrip(), int(found["size"].replace(",", "")), modified)

@@ -128,10 +128,7 @@ class LoggingIn(State):
 
     @property
     def last_line(self) -> str:
-        """What the node has said last, finished or not, as it may be shown."""
-        # A question stands at the end of its line, a finished line tells most at its beginning.
-        unfinished = self._secrets.mask(self._segment.strip())[-MAX_LAST_LINE:]
-        return unfinished or self._secrets.mask(self._last_line)[:MAX_LAST_LINE]
+        return shown_last(self._secrets, self._segment, self._last_line)
 
     def closed(self) -> Failure:
         last = self.last_line
@@ -165,7 +162,7 @@ class Recovering(State):
         return None  # the failure of the dialogue was given already
 
 
-class Ended(State):
+class SessionEnded(State):
     """`quit` was sent, or the connection is closed."""
 
     ended = True
@@ -179,7 +176,10 @@ class Ended(State):
 
 
 class RunningCommand(State):
-    """A plain command, from its echo to the prompt. Keeps its lines and answers pagers."""
+    """A plain command, from its echo to the prompt. Keeps its lines.
+
+    Answers each pager once, with one key and no newline.
+    """
 
     max_bytes = 16 * MIB  # a listing of 100,000 files is below 10
     MAX_LINES = 200_000  # an empty line costs more memory than its byte
@@ -189,12 +189,16 @@ class RunningCommand(State):
         self.echoed = False
         self._echo = "".join(text.split())
         self._lines: list[str] = []
-        self._pager = Pager()
+        self._segment = ""  # the one after them
+        self._pagers = Questions(PAGERS)
 
     def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
-        return self._pager.segment(text, number, grown_from)
+        self._segment = text
+        asked = self._pagers.in_segment(text, number, grown_from)
+        return [Send(key, key.decode()) for key in (PAGER_KEYS[one.ask] for one in asked)]
 
     def line(self, text: str) -> list[Event]:
+        self._segment = ""
         if not self.echoed and is_echo(text, self._echo):
             # What came before the echo is not of this command: it is a prompt that came late.
             self.echoed = True
@@ -216,15 +220,6 @@ class RunningForm(RunningCommand):
     def __init__(self, text: str, secrets: Secrets) -> None:
         super().__init__(text)
         self._secrets = secrets
-        self._segment = ""
-
-    def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
-        self._segment = text
-        return super().segment(text, number, grown_from)
-
-    def line(self, text: str) -> list[Event]:
-        self._segment = ""
-        return super().line(text)
 
     @property
     def asks(self) -> bool:  # type: ignore[override]  # it depends on what has come
@@ -236,8 +231,7 @@ class RunningForm(RunningCommand):
 
     @property
     def last_line(self) -> str:
-        unfinished = self._secrets.mask(self._segment.strip())[-MAX_LAST_LINE:]
-        return unfinished or self._secrets.mask(next(reversed(self.output), ""))[:MAX_LAST_LINE]
+        return shown_last(self._secrets, self._segment, next(reversed(self.output), ""))
 
     def asked(self) -> Event:
         return Asked(self.output, self._secrets.mask(self._segment.strip())[-MAX_SHOWN:])
@@ -257,15 +251,10 @@ class RunningCapture(RunningForm):
         return [*events, Taken()] if self.echoed and not before else events
 
 
-class Pager:
-    """Answers each pager once, with one key and no newline."""
-
-    def __init__(self) -> None:
-        self._questions = Questions(PAGERS)
-
-    def segment(self, text: str, number: int, grown_from: int) -> list[Event]:
-        asked = self._questions.in_segment(text, number, grown_from)
-        return [Send(key, key.decode()) for key in (PAGER_KEYS[one.ask] for one in asked)]
+def shown_last(secrets: Secrets, unfinished: str, line: str) -> str:
+    """What may be shown of what a node has said last: its unfinished line, or the one before."""
+    # A question stands at the end of its line, a finished line tells most at its beginning.
+    return secrets.mask(unfinished.strip())[-MAX_LAST_LINE:] or secrets.mask(line)[:MAX_LAST_LINE]
 
 
 def is_echo(line: str, command: str) -> bool:

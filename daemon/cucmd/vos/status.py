@@ -1,7 +1,6 @@
-"""PURE. The time zone and the clock of a node, from `show status`.
+"""PURE. What `show status` says of a node: of its machine, its time zone and its clock.
 
-What is not certain counts as unknown. A wrong time zone or clock would move the window away from
-the files. An unknown one only widens it.
+A line that has not a form of `vos/NODES.md`, section 6.3, is kept as it is.
 """
 
 from __future__ import annotations
@@ -9,32 +8,87 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
+
+from cucmd.vos.texts import MONTHS, takes_field, whole
 
 # A name of the zone database -> the zone, or None. Looking it up reads files, so the caller does
 # it.
 ZoneOf: TypeAlias = Callable[[str], tzinfo | None]
 
-_TIME_ZONE = re.compile(r"\s*Time Zone\s*:\s*(.{1,200})", re.IGNORECASE)
+_FIELDS = {
+    "host name": "host",
+    "date": "date",
+    "time zone": "time_zone",
+    "locale": "locale",
+    "product ver": "version",
+    "unified os version": "os_version",
+}
+_UPTIME = re.compile(
+    r"\s*\d\d:\d\d:\d\d\s+up\s+(?P<uptime>\S.{0,59}),\s+\d{1,6} users?,\s+load average:\s*"
+    r"(?P<one>\d{1,6}\.\d\d),\s*(?P<five>\d{1,6}\.\d\d),\s*(?P<fifteen>\d{1,6}\.\d\d)"
+)
+_SHARE = re.compile(r"(?P<name>[A-Za-z]{1,12}):\s*(?P<share>\d{1,3}\.\d{1,3})%")
+_SHARES = re.compile(r"\s*(?:CPU\s+)?(?:[A-Za-z]{1,12}:\s*\d{1,3}\.\d{1,3}%\s*){1,8}")
+_MEMORY = re.compile(r"\s*(?:Memory\s+)?(?P<name>[A-Za-z]{1,12}):\s*(?P<kib>\d{1,15})K")
+_DISK = re.compile(
+    r"\s*Disk/(?P<name>[A-Za-z0-9_-]{1,32})\s+(?P<total>\d{1,15})K\s+(?P<free>\d{1,15})K\s+"
+    r"(?P<used>\d{1,15})K\s*\((?P<share>\d{1,3})%\)"
+)
+_CPU_NAMES = frozenset({"idle", "system", "user", "iowait", "irq", "soft"})
+_MEMORY_NAMES = frozenset({"total", "free", "used", "cached", "shared", "buffers"})
+_HEADINGS = ("uptime:", "total free used")
+_KIB = 1024
+
 # The name in the zone database, wherever it stands: "Europe/Berlin",
 # "Central European Standard Time (Europe/Berlin)". An abbreviation does not name a zone: CST is
 # used in Chicago and in Shanghai, and GMT in London in winter.
-_NAME = re.compile(r"(?<![\w./+-])[A-Za-z_]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){1,2}(?![\w./+-])")
-_UTC = re.compile(r"\bUTC\)?\s*$")
-
-
+_ZONE = re.compile(r"(?<![\w./+-])[A-Za-z_]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){1,2}(?![\w./+-])")
+_UTC = re.compile(r"\bUTC\)?$")
 # "Wed Nov 25, 2026 10:15:59", by the node's own clock.
 _DATE = re.compile(
-    r"\s*Date\s*:\s*(?:[A-Za-z]{3},?\s+)?([A-Za-z]{3})\s+([0-9]{1,2}),?\s+([12][0-9]{3})\s+"
-    r"([0-9]{2}):([0-9]{2}):([0-9]{2})\s*",
-    re.IGNORECASE,
+    r"(?:[A-Za-z]{3},?\s+)?([A-Za-z]{3})\s+([0-9]{1,2}),?\s+([12][0-9]{3})\s+"
+    r"([0-9]{2}):([0-9]{2}):([0-9]{2})"
 )
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MINUTE = timedelta(minutes=1)
 # If the node's clock is off by more, the date is not used: it was misread, or is no real date.
 _PLAUSIBLE = timedelta(days=3660)
+
+
+class Disk(msgspec.Struct, frozen=True):
+    """A partition: sizes in bytes, and the share in percent that the node calls used."""
+
+    name: str
+    total: int
+    free: int
+    used: int
+    used_percent: int
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """What is None, the node has not said.
+
+    date     by the node's own clock, in its words; `time_zone`, `uptime` too
+    load     averages of 1, 5 and 15 minutes
+    cpu      percent by its name in lower case: idle, system, user, iowait, irq, soft
+    memory   bytes by its name: total, free, used, cached, shared, buffers
+    others   lines in no known form, without the empty ones
+    """
+
+    host: str | None = None
+    date: str | None = None
+    time_zone: str | None = None
+    locale: str | None = None
+    version: str | None = None
+    os_version: str | None = None
+    uptime: str | None = None
+    load: tuple[float, float, float] | None = None
+    cpu: dict[str, float] = {}
+    memory: dict[str, int] = {}
+    disks: tuple[Disk, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
@@ -65,27 +119,66 @@ class NodeStatus(msgspec.Struct, frozen=True):
         return minutes * (_MINUTE if off > timedelta() else -_MINUTE)
 
 
-def parse_show_status(lines: Iterable[str], zone_of: ZoneOf) -> NodeStatus:
-    """Reads the answer to `show status`. Raises only what `zone_of` raises."""
-    clock: datetime | None = None
+def parse_machine(lines: Iterable[str]) -> Machine:
+    """Reads the answer to `show status`. Of what comes twice the first counts."""
+    said: dict[str, Any] = {}
+    cpu: dict[str, float] = {}
+    memory: dict[str, int] = {}
+    disks: list[Disk] = []
+    others: list[str] = []
     for line in lines:
-        if match := _DATE.fullmatch(line):
-            clock = _moment(*match.groups())
-        if match := _TIME_ZONE.match(line):
-            return NodeStatus(_zone(match[1], zone_of), clock)
-    return NodeStatus(None, clock)
+        if not line.strip() or " ".join(line.split()).lower() in _HEADINGS:
+            continue
+        if found := whole(_DISK, line):
+            disks.append(_disk(found))
+        elif (shares := _shares(line)) and shares.keys() <= _CPU_NAMES - cpu.keys():
+            cpu |= shares
+        elif (found := whole(_MEMORY, line)) and (
+            (name := found["name"].lower()) in _MEMORY_NAMES - memory.keys()
+        ):
+            memory[name] = int(found["kib"]) * _KIB
+        elif "uptime" not in said and (found := whole(_UPTIME, line)):
+            said["uptime"] = " ".join(found["uptime"].split())
+            said["load"] = tuple(float(found[name]) for name in ("one", "five", "fifteen"))
+        elif not takes_field(line, _FIELDS, said):
+            others.append(line)
+    return Machine(**said, cpu=cpu, memory=memory, disks=tuple(disks), others=tuple(others))
 
 
-def _moment(month: str, *numbers: str) -> datetime | None:
-    day, year, hour, minute, second = map(int, numbers)
+def _disk(found: re.Match[str]) -> Disk:
+    total, free, used = (int(found[name]) * _KIB for name in ("total", "free", "used"))
+    return Disk(found["name"], total, free, used, int(found["share"]))
+
+
+def _shares(line: str) -> dict[str, float]:
+    if not whole(_SHARES, line):
+        return {}
+    return {one["name"].lower(): float(one["share"]) for one in _SHARE.finditer(line)}
+
+
+def parse_show_status(lines: Iterable[str], zone_of: ZoneOf) -> NodeStatus:
+    """Reads the same answer for the node's time alone. Raises only what `zone_of` raises.
+
+    What is not certain counts as unknown. A wrong time zone or clock would move the window away
+    from the files. An unknown one only widens it.
+    """
+    said = parse_machine(lines)
+    return NodeStatus(_zone(said.time_zone or "", zone_of), _moment(said.date or ""))
+
+
+def _moment(text: str) -> datetime | None:
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return None
+    day, year, hour, minute, second = map(int, found.groups()[1:])
     try:
-        return datetime(year, _MONTHS.index(month.lower()) + 1, day, hour, minute, second)
+        return datetime(year, MONTHS.index(found[1].lower()) + 1, day, hour, minute, second)
     except ValueError:
         return None
 
 
 def _zone(text: str, zone_of: ZoneOf) -> tzinfo | None:
-    names = _NAME.findall(text)
+    names = _ZONE.findall(text)
     if not names and _UTC.search(text):
         return UTC
     return next((zone for name in reversed(names) if (zone := zone_of(name))), None)

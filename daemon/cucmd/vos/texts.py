@@ -1,10 +1,16 @@
-"""PURE. What the appliance prints, word for word, and what is typed to it.
+"""PURE. What the appliance prints, word for word, what is typed to it, and how a line is compared.
 
 A literal text that `vos` compares with or types stands here, once. Patterns that allow for
 differences stand beside the code that uses them. V, C, I and ? are the tags of `vos/NODES.md`.
+
+No line of an answer costs more than its length. One that is longer than any known form is not
+searched, blanks at its end are no part of it, and in no pattern do two parts that may vary in
+length take the same characters (`tests/unit/test_linear.py` tries all of them).
 """
 
 from __future__ import annotations
+
+import re
 
 # Login (V). A custom logon message may come before it, and warning lines within it.
 STARTING_UP = "Command Line Interface"
@@ -45,3 +51,25 @@ SERVER_TABLE = "Server Table (processnode) Entries"
 
 # Where `file get` and `file list` look (V).
 LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
+
+LONGEST = 512  # characters of a line that has a form; the longest that was seen has 230
+_LONGEST_VALUE = 300
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+def whole(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
+    """The match of the whole line but for the blanks at its end, or None."""
+    return pattern.fullmatch(line.rstrip()) if len(line) <= LONGEST else None
+
+
+def takes_field(line: str, names: dict[str, str], fields: dict[str, str]) -> bool:
+    """Whether the line is `Label : value`, with a label that has a name in `names`, in lower case.
+
+    Adds the value to `fields` by that name; where there is one already, the line is none.
+    """
+    label, _, value = line.partition(":") if len(line) <= LONGEST else ("", "", "")
+    name, value = names.get(" ".join(label.lower().split())), value.strip()
+    if not name or name in fields or not 0 < len(value) <= _LONGEST_VALUE:
+        return False
+    fields[name] = value
+    return True

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from cucmd.vos.escapes import BACKSPACE, ERASE_LINE, NEWLINE, RETURN, EscapeFilter
+from cucmd.vos.screen import BACKSPACE, ERASE_LINE, NEWLINE, RETURN, Token
 from cucmd.vos.secrets import COVER, Secrets, masked, visible
 
 # At most one empty line in a row is written: a node may send them without end.
@@ -33,14 +33,14 @@ class _Return(msgspec.Struct, frozen=True):
     offset: int
 
 
-class _Sent(msgspec.Struct, frozen=True):
-    """A line that we sent, in its place: text may be held back when it is sent."""
+class _OurLine(msgspec.Struct, frozen=True):
+    """A line of ours, in its place: text may be held back when it is written."""
 
     offset: int
     line: str
 
 
-_Mark: TypeAlias = _LineEnd | _Return | _Sent
+_Mark: TypeAlias = _LineEnd | _Return | _OurLine
 
 
 class Transcript:
@@ -48,7 +48,6 @@ class Transcript:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = Secrets(secrets)
-        self._filter = EscapeFilter()
         self._stamp = ""
         self._returned = False
         self._line_ends = 0  # in a row
@@ -64,10 +63,10 @@ class Transcript:
         """From now on `secret` is masked in both directions."""
         self._secrets.add(secret)
 
-    def received(self, data: bytes, stamp: str) -> str:
-        """The node sent `data` at `stamp`."""
+    def received(self, tokens: Iterable[Token], stamp: str) -> str:
+        """The node sent these at `stamp`."""
         self._stamp = stamp
-        self._held += "".join(self._texts(data))
+        self._held += "".join(self._texts(tokens))
         return self._write(self._secrets.writable(self._held))
 
     def sent(self, shown: str, stamp: str) -> str:
@@ -79,22 +78,20 @@ class Transcript:
         return self._line(f"({note})")
 
     def _line(self, line: str) -> str:
-        self._marks.append(_Sent(len(self._held), f"{self._secrets.mask(line).rstrip()}\n"))
+        self._marks.append(_OurLine(len(self._held), f"{self._secrets.mask(line).rstrip()}\n"))
         self._line_ends = 0
         return self._write(self._secrets.writable(self._held))
 
     def flush(self) -> str:
         """What was held back, and the end of the line. Called when nothing more comes."""
-        self._held += "".join(self._texts(b"", last=True))
-        text = self._write(len(self._held))
-        return text + self._end_line()
+        return self._write(len(self._held)) + self._end_line()
 
     # What is received
 
-    def _texts(self, data: bytes, *, last: bool = False) -> Iterator[str]:
-        """The visible text in `data`. Notes where its lines end."""
+    def _texts(self, tokens: Iterable[Token]) -> Iterator[str]:
+        """The visible text in them. Notes where its lines end."""
         offset = len(self._held)
-        for token in self._filter.feed(data, last=last):
+        for token in tokens:
             if token == RETURN:
                 self._returned = True
             elif token == NEWLINE:
@@ -156,7 +153,7 @@ class Transcript:
                 return self._end_line() or f"{self._stamp} <\n"
             case _Return():
                 return self._end_line()
-            case _Sent(line=line):
+            case _OurLine(line=line):
                 return self._end_line() + line
 
     def _end_line(self) -> str:

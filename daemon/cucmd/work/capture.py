@@ -133,8 +133,8 @@ class _Run:
             self._tell(self.captured)
             try:
                 await self._report.saved()
-                command = vos.CaptureCommand.of(self._what, self.captured.name)
-                await self._session.capture(command)
+                line = vos.capture_line(replace(self._what, name=self.captured.name))
+                await self._session.capture(line)
                 how = await self._wait()
             except NodeFailed:
                 await self._end("failed")

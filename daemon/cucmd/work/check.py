@@ -38,8 +38,8 @@ from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import KnowsHostKey, NodeTask, OpenShell, Receiver, Report, Shell
+from cucmd.node.resolver import zone_of
 from cucmd.node.transcript_file import TranscriptFile, transcript_of
-from cucmd.node.zones import zone_of
 from cucmd.parsing import parse
 from cucmd.vos.secrets import Secrets
 from cucmd.work.answer import answer

@@ -19,13 +19,12 @@ from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job.collect import Collect
 from cucmd.job.node import Phase
 from cucmd.job.work import commands_of
-from cucmd.node.arrivals import Arrivals
-from cucmd.node.deadlines import CommandClock
+from cucmd.node.deadlines import Arrivals, CommandClock
 from cucmd.node.dialogue import NodeSession
 from cucmd.node.login import reach
 from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, UploadTarget
+from cucmd.node.resolver import zone_of
 from cucmd.node.transcript_file import transcript_of
-from cucmd.node.zones import zone_of
 from cucmd.node_name import address
 from cucmd.parsing import parse
 from cucmd.received_file import ReceivedFile

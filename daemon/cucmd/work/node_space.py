@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from cucmd.failure import Code, Failure, failure
 from cucmd.job.capture import Capture
-from cucmd.vos.machine import Disk, parse_machine
+from cucmd.vos.status import Disk, parse_machine
 
 PARTITION = "logging"
 # Percent. A node refuses a capture from its low water mark less 5 % (V). The mark is a setting, and

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cucmd.node.transcript_file import CHECK_EVERY, END, LIMIT, TranscriptFile
+from unit.vos.driver import tokens
 
 SECRET = "PlatformSecret"
 NODE = "cucm-pub:2022"
@@ -33,8 +34,8 @@ def written(tmp_path: Path) -> Callable[..., str]:
         with TranscriptFile(path, NODE, (SECRET,), shortage, lambda: TODAY) as transcript:
             transcript.sent("file get")
             for _ in range(lines // 500):
-                transcript.received(b"x\r\n" * 500)
-            transcript.received(f"{SECRET} is the last word\r\n".encode())
+                transcript.received(tokens(b"x\r\n" * 500))
+            transcript.received(tokens(f"{SECRET} is the last word\r\n".encode()))
         return path.read_text()
 
     return write
@@ -75,7 +76,7 @@ def test_each_attempt_says_which_node_and_which_day_it_is(
     with TranscriptFile(path, NODE, (SECRET,), enough, lambda: TODAY) as transcript:
         for _ in range(2):  # one that is refused, and the next
             transcript.attempt()
-            transcript.received(b"Welcome\r\nadmin:")
+            transcript.received(tokens(b"Welcome\r\nadmin:"))
             transcript.sent("quit")
     session = [HEAD, "23:59:59.999 < Welcome", "23:59:59.999 < admin:", "23:59:59.999 > quit"]
     assert path.read_text().splitlines()[3:] == session * 2
@@ -84,9 +85,9 @@ def test_each_attempt_says_which_node_and_which_day_it_is(
 def test_a_session_that_goes_past_midnight_says_that_a_day_begins(tmp_path: Path) -> None:
     path, now = tmp_path / "transcript.log", TODAY
     with TranscriptFile(path, NODE, (SECRET,), enough, lambda: now) as transcript:
-        transcript.received(f"in the middle of {SECRET[:5]}".encode())
+        transcript.received(tokens(f"in the middle of {SECRET[:5]}".encode()))
         now += timedelta(milliseconds=2)
-        transcript.received(f"{SECRET[5:]} it goes on\r\n".encode())
+        transcript.received(tokens(f"{SECRET[5:]} it goes on\r\n".encode()))
         transcript.sent("y")
     assert path.read_text().splitlines() == [
         HEAD,

@@ -6,6 +6,7 @@
 from collections.abc import Callable, Iterable
 
 from cucmd import vos
+from cucmd.vos.screen import EscapeFilter, Screen, Token
 
 PASSWORD = "hunter2*+"  # the receiver's: known from `file get` on
 ADMIN_PASSWORD = "admin's own"
@@ -60,6 +61,39 @@ class Driver:
 
     def _note(self, events: Iterable[vos.Event]) -> None:
         self.events += [event for event in events if not isinstance(event, vos.Moving)]
+
+
+def tokens(data: bytes) -> list[Token]:
+    return list(EscapeFilter().feed(data))
+
+
+class Terminal(Screen):
+    """A screen that is given bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._filter = EscapeFilter()
+
+    def show(self, data: bytes) -> list[str]:
+        """The lines that are finished now."""
+        return [line for line in self.feed(self._filter.feed(data)) if line is not None]
+
+
+class Log(vos.Transcript):
+    """A transcript that is given bytes, which pass one filter, as those of a session do."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__(secrets)
+        self._filter = EscapeFilter()
+        self._last = ""
+
+    def received(self, data: bytes, stamp: str) -> str:
+        self._last = stamp
+        return super().received(self._filter.feed(data), stamp)
+
+    def flush(self) -> str:
+        end = super().received(self._filter.feed(b"", last=True), self._last)
+        return end + super().flush()
 
 
 def at_prompt(split: Split = whole, request: vos.FileGet = REQUEST) -> Driver:

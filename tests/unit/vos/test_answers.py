@@ -9,12 +9,20 @@ from hypothesis import strategies as st
 
 from cucmd import vos
 from cucmd.lab import answers as lab
-from cucmd.vos.machine import Disk, Machine, parse_machine
-from cucmd.vos.ntp import NtpPeer, NtpStatus, parse_ntp_status
-from cucmd.vos.parsed import PARSERS
-from cucmd.vos.replication import ReplicationServer, parse_runtimestate
-from cucmd.vos.services import Service, ServiceList, parse_service_list
+from cucmd.vos.cluster import ReplicationServer, parse_runtimestate
+from cucmd.vos.forms import FORMS
+from cucmd.vos.services import (
+    NtpPeer,
+    NtpStatus,
+    Service,
+    ServiceList,
+    parse_ntp_status,
+    parse_service_list,
+)
+from cucmd.vos.status import Disk, Machine, parse_machine
 from rig.tries import split_places
+
+PARSERS = {form.head: form.parser for form in FORMS if form.parser is not None}
 
 STATUS = """
 Host Name          : ucm-a

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cucmd.vos import COLUMNS, AbsTime, FileGet, InvalidArgument, RelTime, check_word
 from cucmd.vos.arguments import MAX_LINE, MAX_WORD
-from cucmd.vos.prompt import MAX_PROMPT
+from cucmd.vos.questions import MAX_PROMPT
 from unit.vos.driver import RECEIVER, REQUEST, at_prompt
 
 

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from cucmd import vos
 from cucmd.failure import Code
-from cucmd.vos.capture import MOST_BYTES, MOST_PACKETS
+from cucmd.job.capture import CaptureSettings
+from cucmd.vos.commands import MOST_BYTES, MOST_PACKETS
 from cucmd.vos.forms import FORMS
 from unit.vos.driver import ADMIN_PASSWORD, BANNER
 
 NAME = "cucmd_0a1b2c3d4e5f"
-COMMAND = vos.CaptureCommand(NAME)
+COMMAND = vos.capture_line(CaptureSettings(NAME))
 LINE = f"utils network capture eth0 file {NAME} count 100000 size all"
 
 
@@ -29,7 +30,7 @@ LINE = f"utils network capture eth0 file {NAME} count 100000 size all"
     ],
 )
 def test_the_line_of_a_capture(fields: dict[str, object], line: str) -> None:
-    assert vos.CaptureCommand(NAME, **fields).command_line() == line
+    assert vos.capture_line(CaptureSettings(NAME, **fields)) == line
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_the_line_of_a_capture(fields: dict[str, object], line: str) -> None:
 def test_what_would_be_another_command_is_not_typed(field: str, value: object) -> None:
     fields = {"name": NAME, field: value}
     with pytest.raises(vos.InvalidArgument) as refused:
-        vos.CaptureCommand(**fields).command_line()
+        vos.capture_line(CaptureSettings(**fields))
     assert refused.value.field == field
 
 
@@ -71,7 +72,7 @@ def test_a_line_has_the_words_of_its_form_and_no_others(
     name: str, interface: str, host: str
 ) -> None:
     try:
-        line = vos.CaptureCommand(name, interface, host).command_line()
+        line = vos.capture_line(CaptureSettings(name, interface, host))
     except vos.InvalidArgument:
         return
     form = r"utils network capture [a-z0-9]+ file cucmd_[0-9a-z_]+ count 100000 size all"

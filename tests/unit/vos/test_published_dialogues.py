@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from cucmd import vos
+from cucmd.job.capture import CaptureSettings
 from unit.vos.dialogues import (
     ANSWERS,
     DIRECTORY,
@@ -88,9 +89,9 @@ SCREEN = "16:08:43.199710 IP cucm-sub3.home.lab.39417 > cucm-115.home.lab.ntp: N
     ],
 )
 def test_a_capture_that_ctrl_c_ends(driver: Driver, prompt: str, after_ctrl_c: str) -> None:
-    command = vos.CaptureCommand("cucmd_x")
-    driver.cli.capture(command)
-    driver.feed(f"{command.command_line()}\r\nExecuting command with options:\r\n".encode())
+    line = vos.capture_line(CaptureSettings("cucmd_x"))
+    driver.cli.capture(line)
+    driver.feed(f"{line}\r\nExecuting command with options:\r\n".encode())
     driver.feed(f" ip=\r\n\r\n{SCREEN}\r\n".encode())
     driver.cli.interrupt()
     driver.feed(f"{after_ctrl_c}{prompt}".encode())

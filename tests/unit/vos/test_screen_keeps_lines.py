@@ -6,15 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.vos.escapes import EscapeFilter
-from cucmd.vos.screen import MAX_ENDING, MAX_LINE, Screen
+from cucmd.vos.screen import MAX_ENDING, MAX_LINE, EscapeFilter
+from unit.vos.driver import Terminal
 
 
 def seen(data: bytes) -> tuple[list[str], str]:
     """Finished lines, and the segment that is still open."""
-    screen = Screen()
-    lines = [line for line in screen.feed(data) if line is not None]
-    return lines, screen.segment
+    screen = Terminal()
+    return screen.show(data), screen.segment
 
 
 @pytest.mark.parametrize(
@@ -42,9 +41,8 @@ def test_what_is_seen(data, lines, segment):
 
 
 def test_of_a_long_line_the_beginning_and_the_ending_are_kept():
-    screen = Screen()
-    for _ in screen.feed(b"a" + b"x" * 50_000 + b"admin:"):
-        pass
+    screen = Terminal()
+    screen.show(b"a" + b"x" * 50_000 + b"admin:")
     assert len(screen.segment) == MAX_LINE
     assert screen.segment.startswith("ax")
     assert len(screen.ending) == MAX_ENDING
@@ -72,9 +70,7 @@ def test_the_same_text_however_it_is_split(data, cuts):
 )
 def test_the_same_screen_however_it_is_split(pieces):
     data = b"".join(pieces)
-    once, split = Screen(), Screen()
-    lines = [line for line in once.feed(data) if line is not None]
-    assert [
-        line for byte in data for line in split.feed(bytes([byte])) if line is not None
-    ] == lines
+    once, split = Terminal(), Terminal()
+    lines = once.show(data)
+    assert [line for byte in data for line in split.show(bytes([byte]))] == lines
     assert (split.segment, split.ending) == (once.segment, once.ending)

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.vos import Transcript
-from cucmd.vos.screen import Screen
 from cucmd.vos.secrets import MASK, Secrets
+from unit.vos.driver import Log, Terminal
 
 PASSWORDS = ["pässwört", "élan-vital", "Grüße", "secretÜ", "£pound£", "mañana€99", "日本-ключ-ä"]
 
@@ -32,7 +31,7 @@ WRITTEN = {
 
 def transcript(secret: str, *parts: bytes) -> str:
     """What the node has said, without the times."""
-    log = Transcript((secret,))
+    log = Log((secret,))
     text = "".join(log.received(part, "1") for part in parts) + log.flush()
     return text.removeprefix("1 < ").removesuffix("\n")
 
@@ -71,8 +70,8 @@ def test_it_is_masked_in_a_message(secret):
 
 
 def test_it_is_masked_though_its_last_character_is_not_complete():
-    screen = Screen()
-    list(screen.feed(in_latin_1("Is it secretÜ")))
+    screen = Terminal()
+    screen.show(in_latin_1("Is it secretÜ"))
     assert Secrets(("secretÜ",)).mask(screen.segment) == f"Is it {MASK}"
     assert Secrets(("secretÜ",)).mask("a secret place") == "a secret place"
 

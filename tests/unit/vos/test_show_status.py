@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.lab.answers import Member, status
-from cucmd.node.zones import zone_of
+from cucmd.node.resolver import zone_of
 from cucmd.vos import NodeStatus, parse_show_status
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cucmd import vos
-from cucmd.vos.sizes import Sizes
+from cucmd.vos.said import AnnouncedSizes
 from unit.vos.dialogues import (
     COMPLETED,
     GATHERING,
@@ -151,7 +151,7 @@ def test_words_about_the_transfer_are_not_about_sizes() -> None:
     ],
 )
 def test_a_number_that_is_not_whole_is_no_smaller_one(number: str, read: int | None) -> None:
-    sizes = Sizes()
+    sizes = AnnouncedSizes()
     sizes.words(f"Number of files affected: {number}", None)
     assert sizes.files == read
 

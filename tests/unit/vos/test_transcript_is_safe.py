@@ -6,16 +6,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cucmd.vos import Transcript
 from rig.parameters import more
 from rig.uncovered import uncovered
+from unit.vos.driver import Log
 
 SECRET = "hunter2*+"
 
 
 def transcript(*steps: bytes | str, secrets: tuple[str, ...] = (SECRET,)) -> str:
     """Bytes are heard, strings are said; one second each."""
-    log = Transcript(secrets)
+    log = Log(secrets)
     parts = [
         log.sent(step, f"{number:02d}")
         if isinstance(step, str)
@@ -38,7 +38,7 @@ def test_both_directions_line_by_line():
 
 
 def test_written_as_it_happens():
-    log = Transcript((SECRET,))
+    log = Log((SECRET,))
     assert log.received(b"admin:", "1") == "1 < admin:"
     assert log.sent("quit", "2") == "\n2 > quit\n"
     assert log.received(b"qui", "3") == "3 < qui"
@@ -96,7 +96,7 @@ def test_mask_does_not_tell_the_length():
 
 
 def test_beginning_of_a_secret_waits_until_it_cannot_be_one():
-    log = Transcript((SECRET,))
+    log = Log((SECRET,))
     assert log.received(b"it was a hunt", "1") == "1 < it was a "
     assert log.sent("y", "2") == ""
     assert log.received(b"ing", "3") == "hunt\n2 > y\n3 < ing"
@@ -105,7 +105,7 @@ def test_beginning_of_a_secret_waits_until_it_cannot_be_one():
 
 
 def test_secret_added_later():
-    log = Transcript()
+    log = Log()
     log.add_secret("one")
     log.add_secret("")
     log.add_secret("\x1b\r")
@@ -116,12 +116,12 @@ def test_secret_added_later():
 
 
 def test_secret_with_letters_that_take_several_bytes():
-    log = Transcript(("pässwört",))
+    log = Log(("pässwört",))
     assert "".join(log.received(bytes([b]), "1") for b in "xpässwörtx".encode()) == "1 < x*****x"
 
 
 def test_no_secret_in_repr():
-    log = Transcript((SECRET,))
+    log = Log((SECRET,))
     log.received(SECRET[:5].encode(), "1")
     assert SECRET not in repr(vars(log)) + repr(log)
 
@@ -156,7 +156,7 @@ def test_no_secret_leaves_and_nothing_else_is_lost(secrets, pieces, said):
 @example(data=b"xhunter2*+hunter2*+\r\r\n\n\n\nhunt", cuts=set(range(40)))
 def test_the_same_however_it_is_split(data, cuts):
     ordered = sorted(cuts)
-    once, split = Transcript((SECRET,)), Transcript((SECRET,))
+    once, split = Log((SECRET,)), Log((SECRET,))
     parts = [data[a:b] for a, b in zip([0, *ordered], [*ordered, None], strict=True)]
     expected = once.received(data, "1") + once.flush()
     assert "".join(split.received(part, "1") for part in parts) + split.flush() == expected
@@ -174,7 +174,7 @@ def test_every_line_is_marked_and_printable(data):
     [b"x" * 65536, *more(b"\n" * 65536, b"\r" * 65536, b"\rh" * 8192, b"\b" * 65536)],
 )
 def test_memory_is_bounded(chunk):
-    log = Transcript((SECRET,))
+    log = Log((SECRET,))
     log.received(b"hun", "1")
     tracemalloc.start()
     try:

@@ -1,7 +1,11 @@
-"""PURE. What a node's lines mean where it goes back to its prompt and nothing was transferred.
+"""PURE. What a node says of its `file get`: the sizes that it announces, and why it refuses.
 
-A code names a cause only if the node said words that prove it. Whatever else it said is
-`command_refused`, and is quoted.
+What was not read as a size is unknown, never a smaller one. Of sizes that are announced twice the
+larger ones count, so that less never passes as all. `Total size in Kbytes` is rounded to some
+digits (vos/NODES.md, section 5.2), so nothing is compared with it.
+
+Where it goes back to its prompt and nothing was transferred, a code names a cause only if the node
+said words that prove it. Whatever else it said is `command_refused`, and is quoted.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from collections.abc import Collection, Sequence
 from cucmd.failure import Code, Failure, failure
 from cucmd.vos import texts
 from cucmd.vos.commands import FileGet
+from cucmd.vos.events import Sized
 
 MAX_NOTES = 20
 MAX_SAID = 120
@@ -35,6 +40,20 @@ _PASSWORD_REFUSED = re.compile(
     r"|\bauthentication fail(?:ed|ure)\b",
     re.IGNORECASE,
 )
+
+# A whole number, or groups of three digits between separators of any language. Not the beginning of
+# a number that is written in another way.
+_NUMBER = (
+    r"(\d{1,24}|\d{1,3}(?:[.,'\u2019\u00a0\u202f ]\d{3}){1,8})"
+    r"(?![\d\w]|[.,'\u2019\u00a0\u202f ]\d)"
+)
+_FILES = re.compile(rf"Number of files affected\s{{0,8}}:\s{{0,8}}{_NUMBER}", re.IGNORECASE)
+_BYTES = re.compile(rf"Total size in Bytes\s{{0,8}}:\s{{0,8}}{_NUMBER}", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
+# No partition has as many bytes. What is more counts as so much: the sums of it are numbers that
+# every client of the socket can read, which 24 digits are not.
+_MOST = 10**15
+MOST_UNREAD = 5
 
 
 def quoted(notes: Collection[str]) -> str:
@@ -112,6 +131,50 @@ def _known_refusal(lowered: str, note: str, request: FileGet, *, asked: bool) ->
     return None
 
 
+class AnnouncedSizes:
+    """`files` and `bytes` are None until the node has said them.
+
+    unread  lines with a number in which no size was found, the first few, as they may be shown:
+            the sizes in words that are not known, perhaps
+    """
+
+    def __init__(self) -> None:
+        self.files: int | None = None
+        self.bytes: int | None = None
+        self.unread: list[str] = []
+
+    @property
+    def known(self) -> Sized | None:
+        if self.files is None or self.bytes is None:
+            return None
+        return Sized(self.files, self.bytes)
+
+    def words(self, text: str, note: str | None) -> list[Sized]:
+        """Takes words of the node; they may hold both sizes. Gives the sizes, if new with them.
+
+        note: what may be shown of the words, if sizes may be in them; else None.
+        """
+        before = self.known
+        files, size = _FILES.search(text), _BYTES.search(text)
+        if files:
+            self.files = _larger(self.files, files[1])
+        if size:
+            self.bytes = _larger(self.bytes, size[1])
+        if note and not (files or size) and _DIGIT.search(note):
+            self._keep(note)
+        now = self.known
+        return [] if now is None or now == before else [now]
+
+    def _keep(self, note: str) -> None:
+        if len(self.unread) < MOST_UNREAD and note not in self.unread:
+            self.unread.append(note)
+
+
+def _larger(known: int | None, text: str) -> int:
+    digits = "".join(filter(str.isdecimal, text))
+    return max(min(int(digits), _MOST), known or 0)
+
+
 def unknown_refusal(request: FileGet, notes: Collection[str], question: str) -> Failure:
     """The failure for a prompt that came before a transfer, for no reason that is known.
 
@@ -131,13 +194,6 @@ def unknown_refusal(request: FileGet, notes: Collection[str], question: str) -> 
     return failure(Code.COMMAND_REFUSED, message, hint=hint)
 
 
-def answer_refused(asked: str, shown: str | None, times: int) -> Failure:
-    """The failure for a question that is asked again and again. `shown` None: a password."""
-    value = "the password of the receiver" if shown is None else repr(shown)
-    message = f"the node asked {asked!r} again after {times} answers; it does not accept {value}"
-    return failure(Code.RECEIVER_REJECTED, message)
-
-
 def refuses_password(line: str) -> bool:
     """Whether a line after a password says that it was refused."""
     return _PASSWORD_REFUSED.search(line) is not None
@@ -152,17 +208,6 @@ def password_refused(said: str) -> Failure:
 def directory_refused(where: str | None) -> Failure:
     """The failure for a node that refuses the directory. `where`: the one that we answered."""
     message = f"{texts.INVALID_DIRECTORY} (we answered {where!r} to Download directory)"
-    return failure(Code.RECEIVER_REJECTED, message)
-
-
-def nowhere_to_push(asked: str) -> Failure:
-    """The failure for a question about the receiver where nothing is to be pushed."""
-    message = f"the node asked {asked!r}, and there was no question that could be answered 'n'"
-    return failure(Code.COMMAND_REFUSED, message)
-
-
-def endless_questions() -> Failure:
-    message = "the node asks questions without end in the dialogue of `file get`"
     return failure(Code.RECEIVER_REJECTED, message)
 
 
