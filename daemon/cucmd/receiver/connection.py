@@ -16,9 +16,9 @@ import asyncssh
 from cucmd.receiver.limits import ReceiverLimits
 from cucmd.receiver.refusals import RefusalLog
 from cucmd.receiver.upload_target import SessionHost, UploadTarget
-from cucmd.ssh.feed import Allowed, Feed, peer_source
+from cucmd.ssh.feed import Allowed, Feed
+from cucmd.ssh.peer import LIMIT, peer_source, unread
 from cucmd.ssh.turns import Group
-from cucmd.ssh.unread import LIMIT, unread
 
 # The window is what a client may have under way, and what asyncssh may have to hold; the packet is
 # what it sends at once. Measured, OpenSSH's sftp on loopback: packets of 32 KiB 262

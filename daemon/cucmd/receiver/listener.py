@@ -24,7 +24,7 @@ import asyncssh
 import trio
 
 from cucmd.ssh.bridge import on_asyncio
-from cucmd.ssh.source import source_of
+from cucmd.ssh.peer import source_of
 from cucmd.ssh.turns import SLICE
 
 _BACKLOG = 256  # connections that the kernel holds until they are accepted: every node at once

@@ -67,8 +67,7 @@ from cucmd.receiver.unauthenticated import AllTaken, Unauthenticated
 from cucmd.receiver.upload_target import UploadTarget
 from cucmd.ssh.algorithms import server_algorithms
 from cucmd.ssh.bridge import run_callbacks
-from cucmd.ssh.source import source_of
-from cucmd.ssh.unread import CHECK_EVERY
+from cucmd.ssh.peer import CHECK_EVERY, source_of
 
 __all__ = [
     "HostKeyUnusable",

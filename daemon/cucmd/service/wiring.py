@@ -12,7 +12,7 @@ from cucmd.job.node import Phase
 from cucmd.node.ports import NodeTask, Report, Shell, UploadTarget
 from cucmd.receiver.server import Receiver
 from cucmd.ssh.known_hosts import KnownHosts, Policy
-from cucmd.ssh.known_line import HostKey
+from cucmd.ssh.known_line import PublicKey
 from cucmd.ssh.scan import scan_host_keys
 from cucmd.ssh.shell import open_shell
 from cucmd.vos import COLUMNS
@@ -75,10 +75,10 @@ class Ssh:
 
 def host_key_scan(
     settings: Callable[[str, int], ClusterSettings],
-) -> Callable[[str, int], Awaitable[tuple[HostKey, ...]]]:
+) -> Callable[[str, int], Awaitable[tuple[PublicKey, ...]]]:
     """Asks a node for its host keys, by the settings that the configuration has for it."""
 
-    async def scan(host: str, port: int) -> tuple[HostKey, ...]:
+    async def scan(host: str, port: int) -> tuple[PublicKey, ...]:
         of_node = settings(host, port)
         return await scan_host_keys(
             host,

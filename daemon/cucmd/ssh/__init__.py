@@ -6,9 +6,7 @@
     algorithms.py   the algorithms for nodes and for the receiver, legacy ones apart
     feed.py         a connection's bytes, from TCP into asyncssh
     turns.py        whose bytes are next: every peer has its share of the loop
-    source.py       PURE  what counts as one address
-    unread.py       bytes of ours that a peer has not read
-    timers.py       cancelled timers of the asyncio loop, released
+    peer.py         what counts as the address of a peer, and what of ours it has not read
     causes.py       why a connection failed; a node's text as a part of a message
 
 To a node:

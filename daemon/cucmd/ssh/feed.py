@@ -6,6 +6,9 @@ turn of its connection (`turns.py`).
 asyncio would hand over up to 256 KiB at once. asyncssh copies all that it has not used yet,
 twice for each SSH packet of 32 KiB: a third of all the time went into that. And 256 KiB may be
 16,000 packets, which take most of a second.
+
+It needs three private names of asyncssh: `_transport`, `_recv_pkthdr` and `_recv_data`. They can go
+once asyncssh lets a caller say, before each packet, whether it is handled now.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from cucmd.ssh.source import source_of
 from cucmd.ssh.turns import Group, Turns, turns
 
 # What is read at once: each read costs a turn of both loops. Measured against 256
@@ -39,12 +41,6 @@ class Allowed(msgspec.Struct, frozen=True):
     packets: int
     size: int  # bytes
     exchanges: int  # of keys
-
-
-def peer_source(connection: Any) -> str:
-    """What counts as the address of its peer; "unknown" where that has gone already."""
-    peer = connection.get_extra_info("peername")
-    return source_of(peer[0]) if peer else "unknown"
 
 
 class Feed(asyncio.BufferedProtocol):
@@ -79,7 +75,6 @@ class Feed(asyncio.BufferedProtocol):
         self._paused = False
         self._ended = False  # an end of file came after what is held
         self._size = self._packets = self._exchanges = 0
-        # Private in asyncssh; a test of the receiver fails if one of the names changes.
         self._transport: asyncio.Transport = connection._transport
         self._begin_packet: Callable[[], bool] = connection._recv_pkthdr
         self._process: Callable[..., bool | Awaitable[None]] = connection.process_packet

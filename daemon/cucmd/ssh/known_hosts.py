@@ -20,9 +20,9 @@ from cucmd.failure import Code, fail
 from cucmd.job.job import HostKeyPolicy
 from cucmd.node_name import address, parse_node
 from cucmd.ssh.known_line import (
-    HostKey,
     HostLine,
     HostLines,
+    PublicKey,
     host_name,
     host_names,
     node_name,
@@ -87,7 +87,7 @@ class KnownHosts:
         """The keys by which a node is known, @revoked ones left out."""
         return tuple(line for line in self.lookup(host, port) if not line.revoked)
 
-    def check(self, host: str, port: int, key: HostKey, policy: Policy) -> None:
+    def check(self, host: str, port: int, key: PublicKey, policy: Policy) -> None:
         """Returns if this key may be trusted as that node's.
 
         Remembers nothing: the node has sent the key, but not proved that it has the private key.
@@ -117,7 +117,7 @@ class KnownHosts:
         if not trusted and policy.host_keys == "strict":
             raise fail(Code.HOST_KEY_UNKNOWN, f"no host key of {where} is known; it shows {shown}")
 
-    def accept(self, host: str, port: int, key: HostKey, policy: Policy) -> None:
+    def accept(self, host: str, port: int, key: PublicKey, policy: Policy) -> None:
         """Checks the key again, once the node has proved that it has the private key.
 
         With `accept-new` the key of a node without any is remembered. It is in the file after the
@@ -148,7 +148,7 @@ class KnownHosts:
             self.save()  # it may be in memory alone
         return new
 
-    def _has(self, host: str, port: int, key: HostKey) -> bool:
+    def _has(self, host: str, port: int, key: PublicKey) -> bool:
         return key.fingerprint in {line.fingerprint for line in self.trusted(host, port)}
 
     def forget(self, node: str) -> int:
@@ -220,7 +220,7 @@ class KnownHosts:
         self._unsaved.append(change)
         self._replace_lines(change(self._lines))
 
-    def _remember(self, host: str, port: int, key: HostKey) -> None:
+    def _remember(self, host: str, port: int, key: PublicKey) -> None:
         """As `_change` does, of a line that is not there: without a look at all others."""
         change, text = _adding(host, port, key), _line_of(host, port, key)
         self._unsaved.append(change)
@@ -249,11 +249,11 @@ class KnownHosts:
         return text.split("\n")[:-1] if text.endswith("\n") else text.split("\n")
 
 
-def _line_of(host: str, port: int, key: HostKey) -> str:
+def _line_of(host: str, port: int, key: PublicKey) -> str:
     return f"{host_name(host, port)} {key}"
 
 
-def _adding(host: str, port: int, key: HostKey) -> Change:
+def _adding(host: str, port: int, key: PublicKey) -> Change:
     line = _line_of(host, port, key)
     return lambda lines: [*(text for text in lines if text != line), line]
 

@@ -22,7 +22,7 @@ from cucmd.node_name import SSH_PORT, address, node_key
 _LINE_LIMIT = 16_384
 
 
-class HostKey(msgspec.Struct, frozen=True):
+class PublicKey(msgspec.Struct, frozen=True):
     """A public key, as OpenSSH writes it. `fingerprint` is what `ssh-keygen -l` shows of it."""
 
     algorithm: str
@@ -33,7 +33,7 @@ class HostKey(msgspec.Struct, frozen=True):
         return f"{self.algorithm} {self.key}"
 
 
-class HostLine(HostKey, frozen=True, kw_only=True):
+class HostLine(PublicKey, frozen=True, kw_only=True):
     """A key of one host or of several. `hosts` is the first field as it stands in the file."""
 
     hosts: str
@@ -108,7 +108,7 @@ def host_names(host: str, port: int) -> tuple[str, ...]:
     return (host_name(host, port),)
 
 
-def parse_key(text: str) -> HostKey:
+def parse_key(text: str) -> PublicKey:
     """A key from `TYPE BASE64`, from a .pub file, or from a line of known_hosts or ssh-keyscan.
 
     Raises ValueError with what was expected, without the 500 characters of the key.
@@ -117,7 +117,7 @@ def parse_key(text: str) -> HostKey:
     for algorithm, key in pairwise(fields):
         blob = _decoded(key)
         if blob and blob.startswith(_length_prefixed(algorithm)) and _is_whole(blob):
-            return HostKey(algorithm, key, _fingerprint(blob))
+            return PublicKey(algorithm, key, _fingerprint(blob))
     raise ValueError('expected a public key, such as "ssh-rsa AAAAB3NzaC1yc2E..."')
 
 

@@ -16,6 +16,11 @@ A cancel from trio may end `authenticate` or `open_shell` at any await. They cle
 caller does, always: `abort` (or `disconnect`), then `wait_closed`. This side ends a connection by
 itself if the opener refuses it (a changed host key) or if the peer reads nothing. `verdict` is then
 the reason, and takes precedence over any error of asyncssh.
+
+One private name of asyncssh is needed, `_transport`, whose reference `abort` drops before asyncio
+has closed it; tests of the shell fail if it changes. It can go once asyncssh waits for that itself.
+`authenticate` makes the connection as `asyncssh.connect` does, by a constructor that is not
+documented. It can be a call once asyncssh takes options that are made already.
 """
 
 from __future__ import annotations
@@ -34,15 +39,15 @@ from cucmd.node_name import address
 from cucmd.ssh.algorithms import Algorithms
 from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.causes import Progress, unreachable
-from cucmd.ssh.feed import Feed, peer_source
+from cucmd.ssh.feed import Feed
 from cucmd.ssh.inbox import WINDOW, Inbox
-from cucmd.ssh.known_line import HostKey, parse_key
-from cucmd.ssh.unread import CHECK_EVERY, LIMIT, unread
+from cucmd.ssh.known_line import PublicKey, parse_key
+from cucmd.ssh.peer import CHECK_EVERY, LIMIT, peer_source, unread
 
 # A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
 # limit of 120 s and long before a command's 600 s. It is sshd that replies, so a command that
 # prints nothing for minutes (vos/NODES.md, section 5.4) is not taken for a dead node.
-# `_Links` counts the seconds: asyncssh would make and cancel a timer for every read.
+# asyncssh asks while the node is silent alone: it would make and cancel a timer for every read.
 _KEEPALIVE_SECONDS = 15
 _KEEPALIVE_COUNT = 3
 
@@ -73,10 +78,9 @@ class Opener(asyncssh.SSHClient):
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self.connection = conn
-        # asyncssh's abort() drops its reference before asyncio has closed it.
-        self.transport = getattr(conn, "_transport", None)
-        if self.transport is not None:
-            self.feed = Feed(conn, peer_source(conn))
+        private: Any = conn
+        self.transport = private._transport
+        self.feed = Feed(conn, peer_source(conn))
 
     def progress(self) -> Progress:
         """How far the connection came, to explain a failure."""
@@ -187,8 +191,8 @@ def _links() -> _Links:
         return _LINKS.get()
 
 
-def public_key(key: asyncssh.SSHKey) -> HostKey:
-    """asyncssh's key as a `HostKey`."""
+def public_key(key: asyncssh.SSHKey) -> PublicKey:
+    """asyncssh's key as a `PublicKey`."""
     return parse_key(key.export_public_key("openssh").decode("ascii"))
 
 
@@ -208,7 +212,7 @@ class Link:
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._where = ""
         self._authenticated = False
-        self._silence = 0  # looks since the node last sent something, or was asked for it
+        self._asks = False  # for a sign of life
 
     @property
     def verdict(self) -> Exception | None:
@@ -243,7 +247,9 @@ class Link:
         return connection
 
     def look(self) -> None:
-        """Once a second: aborts if the node reads nothing, and asks it for a sign of life."""
+        """Once a second: aborts if the node reads nothing, and has a silent one asked for a sign of
+        life. asyncssh ends the connection if the last `_KEEPALIVE_COUNT` were not answered.
+        """
         connection, feed = self._opener.connection, self._opener.feed
         if connection is None or feed is None or self.verdict is not None:
             return
@@ -252,13 +258,10 @@ class Link:
             self._opener.verdict = fail(Code.CONNECTION_LOST, said)
             connection.abort()
             return
-        self._silence = 0 if feed.heard else self._silence + 1
+        if self._authenticated and self._asks == feed.heard:
+            self._asks = not feed.heard
+            connection.set_keepalive(_KEEPALIVE_SECONDS if self._asks else 0)
         feed.heard = False
-        if self._authenticated and self._silence * CHECK_EVERY >= _KEEPALIVE_SECONDS:
-            self._silence = 0
-            # Private in asyncssh; a test of the shell fails if the name changes. It ends the
-            # connection if the last `_KEEPALIVE_COUNT` were not answered.
-            connection._keepalive_timer_callback()
 
     async def open_shell(
         self,

@@ -36,7 +36,7 @@ from cucmd.job.node import Phase
 from cucmd.node_name import address
 from cucmd.ssh.causes import Mask, Progress, printable
 from cucmd.ssh.known_hosts import KnownHosts, Policy
-from cucmd.ssh.known_line import HostKey
+from cucmd.ssh.known_line import PublicKey
 from cucmd.ssh.link import Opener, public_key
 
 # A login has one or two challenges (PAM sends an empty one at the end). A server that sends more
@@ -61,7 +61,7 @@ class Steps(msgspec.Struct, frozen=True):
     authenticated: Callable[[], None] = lambda: None
 
 
-class Login(Opener):
+class NodeLogin(Opener):
     """One login. All methods but `forget` and `progress` are asyncssh's callbacks."""
 
     def __init__(  # noqa: PLR0917  # called in one place only, `open_shell`
@@ -81,7 +81,7 @@ class Login(Opener):
         self._steps = steps
         self._announced = False  # that the password is sent
         self._mask = mask
-        self._key: HostKey | None = None
+        self._key: PublicKey | None = None
         self._authenticating = False
         self._tried: list[str] = []
         self._challenges = 0
@@ -93,7 +93,7 @@ class Login(Opener):
         self._asked = ""  # the question that followed
 
     def __repr__(self) -> str:
-        return f"<Login of {self.username} at {address(*self._node)}>"
+        return f"<NodeLogin of {self.username} at {address(*self._node)}>"
 
     def forget(self) -> None:
         """Removes the password: a connection needs it only once."""
@@ -168,12 +168,11 @@ class Login(Opener):
     def _offered(self) -> set[str]:
         """The methods that the server can continue with, without those that were given up.
 
-        Both if an asyncssh does not say it: a second attempt would be worse than none.
+        Both where that is not known: a second attempt would be worse than none.
         """
-        methods: list[bytes] | None = getattr(self.connection, "_auth_methods", None)
-        if methods is None:
+        if self.connection is None:
             return {_PASSWORD, _INTERACTIVE}
-        return {method.decode("ascii", "replace") for method in methods}
+        return set(self.connection.get_server_auth_methods())
 
     def password_change_requested(self, prompt: str, lang: str) -> NoReturn:
         self._stop(

@@ -4,16 +4,18 @@ Nothing of asyncio changes before 3.14, nor where trio-asyncio imports as it is.
 
 What trio-asyncio 0.16 lacks on Python 3.14:
 
-- It derives from two classes of asyncio. `asyncio.events.BaseDefaultEventLoopPolicy` has an
-  underscore now. `asyncio.AbstractChildWatcher` is gone, as is all of asyncio that used a child
-  watcher, so any class will do. Both names are there while trio-asyncio is imported.
+- It derives from two classes of asyncio. `asyncio.events.BaseDefaultEventLoopPolicy` is
+  `_BaseDefaultEventLoopPolicy` now. `asyncio.AbstractChildWatcher` is gone, as is all of asyncio
+  that used a child watcher, so any class will do. Both names are there while trio-asyncio is
+  imported.
 - The tasks of 3.14, which are written in C, make a step only in the loop that their thread runs.
   Without that loop every task waits for ever. trio-asyncio replaces the functions of Python that
-  name the running loop, but the C code does not call them. So each callback tells the C code its
-  loop, for as long as it runs.
+  name the running loop, but the C code does not call them. So each callback (`Handle._run`) tells
+  the C code its loop (`_set_running_loop`), for as long as it runs.
 
 All of this can go with the first release of trio-asyncio that supports Python 3.14, which is its
-issue 160 (https://github.com/python-trio/trio-asyncio/issues/160).
+issue 160 (https://github.com/python-trio/trio-asyncio/issues/160). Until then it is done on 3.14
+alone, where it was tried: a later Python is refused, unless trio-asyncio imports there as it is.
 """
 
 from __future__ import annotations
@@ -48,8 +50,17 @@ def import_trio_asyncio(
             return load()
         try:
             return load()  # a release that supports 3.14
-        except AttributeError:
+        except AttributeError as error:
+            if version > (3, 14):
+                raise _unsupported(error) from error
             return _with_what_it_lacks(load)
+
+
+def _unsupported(error: Exception) -> CannotStart:
+    return CannotStart(
+        f"trio-asyncio does not support Python {platform.python_version()}: {error}; "
+        "use an older Python, or a newer trio-asyncio if there is one"
+    )
 
 
 def _with_what_it_lacks(load: Callable[[], ModuleType]) -> ModuleType:
@@ -58,10 +69,7 @@ def _with_what_it_lacks(load: Callable[[], ModuleType]) -> ModuleType:
             module = load()
         _run_callbacks_in_their_loop()
     except (AttributeError, ImportError) as error:
-        raise CannotStart(
-            f"trio-asyncio does not support Python {platform.python_version()}: {error}; "
-            "use an older Python, or a newer trio-asyncio if there is one"
-        ) from error
+        raise _unsupported(error) from error
     return module
 
 

@@ -15,13 +15,13 @@ from cucmd.node_name import address
 from cucmd.ssh.algorithms import Algorithms, client_algorithms, key_type
 from cucmd.ssh.bridge import on_asyncio
 from cucmd.ssh.causes import both_offers, failed_login
-from cucmd.ssh.known_line import HostKey
+from cucmd.ssh.known_line import PublicKey
 from cucmd.ssh.link import Link, Opener, connect, options, public_key
 
 
 async def scan_host_keys(
     host: str, port: int, *, seconds: float, legacy_algorithms: bool = False
-) -> tuple[HostKey, ...]:
+) -> tuple[PublicKey, ...]:
     """Every host key of the node of a type that we accept; first the one that a login would get.
 
     A node shows one key on each connection, so there are as many connections as keys, one after
@@ -40,7 +40,7 @@ async def scan_host_keys(
 
 async def _scan(
     host: str, port: int, algorithms: Algorithms, *, legacy: bool
-) -> tuple[HostKey, ...]:
+) -> tuple[PublicKey, ...]:
     first, offered = await _probe_key(host, port, algorithms, algorithms.host_keys, legacy=legacy)
     found = {first.algorithm: first}
     # Only types that we accept: this bounds the number of connections, whatever the node offers.
@@ -53,7 +53,7 @@ async def _scan(
 
 async def _probe_key(
     host: str, port: int, algorithms: Algorithms, names: Sequence[str], *, legacy: bool
-) -> tuple[HostKey, frozenset[str]]:
+) -> tuple[PublicKey, frozenset[str]]:
     """(the key that is shown for these algorithms, all host key algorithms of the node)."""
     probe = _Probe("", legacy=legacy)
     link = Link(await connect(host, port), probe)
@@ -80,7 +80,7 @@ class _KeySeen(Exception):
 class _Probe(Opener):
     """Notes the key, and ends the connection once asyncssh has verified its signature."""
 
-    key: HostKey | None = None
+    key: PublicKey | None = None
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey

@@ -21,7 +21,7 @@ from cucmd.ssh.causes import Mask, failed_login, printable
 from cucmd.ssh.inbox import Inbox
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.link import Link, connect, options
-from cucmd.ssh.login import Login, Steps
+from cucmd.ssh.login import NodeLogin, Steps
 
 __all__ = ["Policy", "Shell", "open_shell"]
 
@@ -128,7 +128,7 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
     types = frozenset(line.algorithm for line in known.trusted(host, port))
     settings = options(algorithms, tuple(host_key_order(algorithms, types)))
     steps = Steps(on_phase, on_password, on_authenticated)
-    login = Login((host, port), (username, password), policy, known, steps, mask)
+    login = NodeLogin((host, port), (username, password), policy, known, steps, mask)
     inbox = Inbox(mask)
     try:
         link = Link(await connect(host, port), login)
@@ -153,7 +153,7 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
     return Shell(host, port, link, inbox)
 
 
-def _explained(node: tuple[str, int], login: Login, error: Exception, mask: Mask) -> Exception:
+def _explained(node: tuple[str, int], login: NodeLogin, error: Exception, mask: Mask) -> Exception:
     if login.verdict is not None:
         return login.verdict
     if not isinstance(error, asyncssh.Error | OSError):

@@ -11,8 +11,7 @@ import asyncssh.logging
 import pytest
 import trio
 
-from cucmd.ssh.bridge import on_asyncio, open_bridge, run_callbacks
-from cucmd.ssh.timers import FEW
+from cucmd.ssh.bridge import FEW, on_asyncio, open_bridge, run_callbacks
 
 
 def fall(*_):

@@ -13,8 +13,8 @@ from cucmd.job.node import Phase
 from cucmd.ssh import link
 from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.inbox import HIGH_WATER, WINDOW
+from cucmd.ssh.peer import unread
 from cucmd.ssh.shell import Policy
-from cucmd.ssh.unread import unread
 
 
 async def test_bytes_go_both_ways_on_a_wide_terminal(node, connect):
@@ -141,8 +141,14 @@ async def test_a_frozen_node_is_noticed_by_its_silence(node, connect, ssh, monke
     assert await shell.receive() == b"admin:"
     asked = []
     connection = shell._link._opener.connection
-    ask = connection._keepalive_timer_callback
-    connection._keepalive_timer_callback = lambda: (asked.append(1), ask())
+    send = connection.send_packet
+
+    def sent(kind, *args, **options):
+        if kind == MSG_GLOBAL_REQUEST:
+            asked.append(kind)
+        send(kind, *args, **options)
+
+    connection.send_packet = sent
     await ssh.until(lambda: len(asked) > 10)
     assert shell.lost is None, "it answers"
     transport = node.sessions[0].channel.get_connection()._transport

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cucmd.ssh.known_line import HostKey, parse_key
+from cucmd.ssh.known_line import PublicKey, parse_key
 
 
 def blob(*parts: bytes) -> str:
@@ -14,10 +14,10 @@ def blob(*parts: bytes) -> str:
 
 
 @pytest.fixture
-def make_key() -> Callable[[int], HostKey]:
+def make_key() -> Callable[[int], PublicKey]:
     """`make_key(1)` is always the same key, and another than `make_key(2)`."""
 
-    def make(number: int, algorithm: str = "ssh-ed25519") -> HostKey:
+    def make(number: int, algorithm: str = "ssh-ed25519") -> PublicKey:
         return parse_key(f"{algorithm} {blob(algorithm.encode(), bytes([number]) * 32)}")
 
     return make

@@ -9,7 +9,7 @@ from cucmd.failure import NodeFailed
 from cucmd.job.node import Phase
 from cucmd.ssh import login as login_module
 from cucmd.ssh.known_hosts import KnownHosts, Policy
-from cucmd.ssh.login import Login, Steps
+from cucmd.ssh.login import NodeLogin, Steps
 
 SECRET = "correct horse battery"
 HIDDEN, SHOWN = False, True
@@ -26,14 +26,14 @@ def known(tmp_path) -> KnownHosts:
 
 
 @pytest.fixture
-def login(known, phases, monkeypatch) -> Login:
+def login(known, phases, monkeypatch) -> NodeLogin:
     # Keys of ours instead of asyncssh's.
     monkeypatch.setattr(login_module, "public_key", lambda key: key)
     address, credentials = ("node.example", 22), ("administrator", SECRET)
-    return Login(address, credentials, Policy(), known, Steps(phases.append), str)
+    return NodeLogin(address, credentials, Policy(), known, Steps(phases.append), str)
 
 
-def show(login: Login, key: Any) -> bool:
+def show(login: NodeLogin, key: Any) -> bool:
     return login.validate_host_public_key("node.example", "10.0.0.1", 22, key)
 
 
@@ -66,10 +66,10 @@ def test_another_key_remembered_by_another_connection_meanwhile_ends_the_login(
     assert phases == []
 
 
-def offer(login: Login, *methods: str) -> None:
+def offer(login: NodeLogin, *methods: str) -> None:
     """What the server can continue with, by its last USERAUTH_FAILURE."""
     login.connection = SimpleNamespace(
-        _auth_methods=[method.encode() for method in methods],
+        get_server_auth_methods=lambda: list(methods),
         get_extra_info={}.get,
         get_hash_prefix=lambda: b"",
     )
@@ -122,7 +122,7 @@ def test_a_question_again_is_a_refusal_by_every_method(login):
         ("", "Sorry, try again.\nPassword for admin: "),
         ("Sorry, try again.", "Password (2): "),
         ("Permission denied, please try again.", "admin's password: "),
-        ("", "Login incorrect\nCurrent password: "),
+        ("", "NodeLogin incorrect\nCurrent password: "),
     ],
 )
 def test_words_of_a_refusal_before_another_question_are_a_refusal(login, instructions, prompt):
@@ -173,7 +173,7 @@ def test_too_many_prompts_get_no_answer(login):
 def test_it_is_said_once_that_the_password_is_sent(known):
     said = []
     steps = Steps(said.append, lambda: said.append("password"), lambda: said.append("in"))
-    login = Login(("node.example", 22), ("a", SECRET), Policy(), known, steps, str)
+    login = NodeLogin(("node.example", 22), ("a", SECRET), Policy(), known, steps, str)
     offer(login, "keyboard-interactive")
     login.kbdint_auth_requested()
     login.kbdint_challenge_received("", "", "", [])
@@ -194,7 +194,7 @@ def test_a_password_that_must_not_be_sent_is_not_sent(known):
         lambda login: login.kbdint_challenge_received("", "", "", [("Password: ", HIDDEN)]),
     ):
         steps = Steps(lambda _: None, refuse)
-        login = Login(("node.example", 22), ("a", SECRET), Policy(), known, steps, str)
+        login = NodeLogin(("node.example", 22), ("a", SECRET), Policy(), known, steps, str)
         with pytest.raises(RuntimeError, match="not now"):
             ask(login)
         assert isinstance(login.verdict, RuntimeError), "it ends the connection"
@@ -214,10 +214,8 @@ def test_the_password_is_in_no_repr(login):
 def test_progress_is_read_from_the_connection(login):
     assert login.progress().hash_prefix == b""
     assert not login.progress().version_received
-    login.connection_made(
-        SimpleNamespace(
-            get_extra_info={"server_version": "SSH-2.0-x"}.get, get_hash_prefix=lambda: b"both"
-        )
+    login.connection = SimpleNamespace(
+        get_extra_info={"server_version": "SSH-2.0-x"}.get, get_hash_prefix=lambda: b"both"
     )
     assert login.progress().version_received
     assert login.progress().hash_prefix == b"both"

@@ -130,6 +130,15 @@ def test_another_missing_name_raises_cannot_start(asyncio_of_314, load, gone, na
     assert asyncio.Handle._run is run
 
 
+@pytest.mark.usefixtures("asyncio_of_314")
+def test_a_later_python_is_refused_and_not_patched():
+    run = asyncio.Handle._run
+    with pytest.raises(CannotStart):
+        import_trio_asyncio(version_0_16, (3, 15))
+    assert asyncio.Handle._run is run
+    assert import_trio_asyncio(a_release_that_supports_314, (3, 15)) is MODULE
+
+
 async def test_callbacks_are_wrapped_only_from_314_on():
     async def running_in_c():
         return _asyncio._get_running_loop()

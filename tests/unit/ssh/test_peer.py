@@ -2,7 +2,7 @@
 
 import pytest
 
-from cucmd.ssh.source import source_of
+from cucmd.ssh.peer import source_of
 
 
 @pytest.mark.parametrize(
