@@ -78,12 +78,11 @@ class Cli:
         heard: is given all that the node has sent as text, before it is judged.
         """
         self._secrets = Secrets(secrets)
-        self._question_after = question_after
         self._heard = heard
         self._filter = EscapeFilter()
         self._screen = Screen()
         self._prompts = Prompts()
-        self._begin(LoggingIn(self._secrets))
+        self._begin(LoggingIn(self._secrets, question_after))
 
     def _begin(self, state: State) -> None:
         self._state = state
@@ -101,7 +100,7 @@ class Cli:
         if self._idle:
             return None
         if not self._prompts.is_candidate(segment):
-            return self._asked_after if self._state.asks else None
+            return self._state.asks_after if self._state.asks else None
         if not self._state.echoed:
             return QUIET_UNECHOED
         if not self._prompts.is_known(segment):
@@ -122,11 +121,6 @@ class Cli:
     def output(self) -> tuple[str, ...]:
         """What has come so far of the command that `run` began. Not masked."""
         return self._state.output
-
-    @property
-    def _asked_after(self) -> float:
-        login = isinstance(self._state, LoggingIn)
-        return self._question_after if login else self._state.asks_after
 
     @property
     def _idle(self) -> bool:

@@ -95,7 +95,8 @@ CaptureLine = NewType("CaptureLine", str)
 
 def capture_line(what: CaptureSettings) -> CaptureLine:
     """The line that begins a capture, into a file of that name. Raises InvalidArgument."""
-    words = ["utils network capture", _interface(what.interface)]
+    words = ["utils network capture"]
+    words += [_checked("interface", what.interface, _INTERFACE, "expected a name such as eth0")]
     words += ["file", _capture_name(what.name)]
     words += ["count", _number("count", what.count, MOST_PACKETS)]
     words += ["size", "all" if what.size is None else _number("size", what.size, MOST_BYTES)]
@@ -106,16 +107,14 @@ def capture_line(what: CaptureSettings) -> CaptureLine:
     return CaptureLine(" ".join(words))
 
 
+def _checked(field: str, value: str, form: re.Pattern[str], reason: str) -> str:
+    if not form.fullmatch(value):
+        raise InvalidArgument(field, value, reason)
+    return value
+
+
 def _capture_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise InvalidArgument("name", name, "is not the name of a capture of ours")
-    return name
-
-
-def _interface(name: str) -> str:
-    if not _INTERFACE.fullmatch(name):
-        raise InvalidArgument("interface", name, "expected a name such as eth0")
-    return name
+    return _checked("name", name, _NAME, "is not the name of a capture of ours")
 
 
 def _ipv4(address: str) -> str:
@@ -157,6 +156,5 @@ def is_file_of(file: str, name: str) -> bool:
 
 def delete_line(file: str) -> str:
     """The line that removes one file of a capture of ours. Raises InvalidArgument."""
-    if not _FILE.fullmatch(file):
-        raise InvalidArgument("file", file, "is no file of a capture of ours")
-    return f"file delete activelog {_FOLDER}/{file} noconfirm"
+    checked = _checked("file", file, _FILE, "is no file of a capture of ours")
+    return f"file delete activelog {_FOLDER}/{checked} noconfirm"

@@ -41,10 +41,13 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,3}")
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """One word that a form leaves open. `name`: as it stands in the usage."""
+    """One word that a form leaves open. `name`: as it stands in the usage.
+
+    accepts: gives what is true for a word that may stand there.
+    """
 
     name: str
-    accepts: Callable[[str], bool]
+    accepts: Callable[[str], object]
     expected: str
 
 
@@ -107,31 +110,18 @@ def _is_path(text: str) -> bool:
     return _PATH.fullmatch(text) is not None and ".." not in text.split("/")
 
 
-def _is_count(text: str) -> bool:
-    return text == "all" or _NUMBER.fullmatch(text) is not None
-
-
-def _one_of(*words: str) -> Callable[[str], bool]:
-    return words.__contains__
-
-
-def _matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:
-    return lambda text: pattern.fullmatch(text) is not None
-
-
-_LOG = Slot(
-    "LOCATION",
-    _one_of("activelog", "inactivelog", "install"),
-    "activelog, inactivelog or install",
-)
+_LOGS, _UNITS = ("activelog", "inactivelog", "install"), ("minutes", "hours", "days")
+_LOG = Slot("LOCATION", _LOGS.__contains__, "activelog, inactivelog or install")
 _SPEC = Slot("PATH", _is_path, "a path below the location, `*` in its last component only")
 _REGEX = Slot(
-    "REGEX", _matches(_PATTERN), "letters, digits and _.:,=/@%+*^[]-, which do not begin with -"
+    "REGEX", _PATTERN.fullmatch, "letters, digits and _.:,=/@%+*^[]-, which do not begin with -"
 )
-_UNIT = Slot("UNIT", _one_of("minutes", "hours", "days"), "minutes, hours or days")
-_AMOUNT = Slot("N", _matches(_NUMBER), "a number from 1 to 9999")
-_COUNT = Slot("N", _is_count, "a number from 1 to 9999, or all")
-_PACKAGE = Slot("NAME", _matches(_NAME), "the name of a package, or *")
+_UNIT = Slot("UNIT", _UNITS.__contains__, "minutes, hours or days")
+_AMOUNT = Slot("N", _NUMBER.fullmatch, "a number from 1 to 9999")
+_COUNT = Slot(
+    "N", re.compile(f"all|{_NUMBER.pattern}").fullmatch, "a number from 1 to 9999, or all"
+)
+_PACKAGE = Slot("NAME", _NAME.fullmatch, "the name of a package, or *")
 
 # Seconds. A node that is loaded takes its time for what reads files or asks other nodes.
 _QUICK, _SLOW, _MINUTES = 60.0, 180.0, 900.0

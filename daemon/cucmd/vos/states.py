@@ -91,8 +91,9 @@ class LoggingIn(State):
 
     what = "login"
 
-    def __init__(self, secrets: Secrets) -> None:
+    def __init__(self, secrets: Secrets, asks_after: float) -> None:
         self._secrets = secrets
+        self.asks_after = asks_after
         self._is_node = False
         self._last_line = ""  # the last that was finished and is not empty
         self._segment = ""  # the one after it

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TypeAlias
 
 import msgspec
 
@@ -23,24 +22,15 @@ from cucmd.vos.secrets import COVER, Secrets, masked, visible
 _MAX_LINE_ENDS = 2
 
 
-class _LineEnd(msgspec.Struct, frozen=True):
-    offset: int  # before this character of the text that is held back
+class _Mark(msgspec.Struct, frozen=True):
+    """What stands before this character of the text that is held back.
 
-
-class _Return(msgspec.Struct, frozen=True):
-    """A carriage return with text after it, which a terminal would write over the line."""
-
-    offset: int
-
-
-class _OurLine(msgspec.Struct, frozen=True):
-    """A line of ours, in its place: text may be held back when it is written."""
+    text: NEWLINE; RETURN, where a terminal would write over the line; or a line of ours, which has
+    its place there though text is held back when it is written.
+    """
 
     offset: int
-    line: str
-
-
-_Mark: TypeAlias = _LineEnd | _Return | _OurLine
+    text: str
 
 
 class Transcript:
@@ -78,7 +68,7 @@ class Transcript:
         return self._line(f"({note})")
 
     def _line(self, line: str) -> str:
-        self._marks.append(_OurLine(len(self._held), f"{self._secrets.mask(line).rstrip()}\n"))
+        self._marks.append(_Mark(len(self._held), f"{self._secrets.mask(line).rstrip()}\n"))
         self._line_ends = 0
         return self._write(self._secrets.writable(self._held))
 
@@ -105,11 +95,11 @@ class Transcript:
         self._returned = False
         if self._line_ends < _MAX_LINE_ENDS:
             self._line_ends += 1
-            self._marks.append(_LineEnd(offset))
+            self._marks.append(_Mark(offset, NEWLINE))
 
     def _begin_text(self, offset: int) -> None:
         if self._returned:
-            self._marks.append(_Return(offset))
+            self._marks.append(_Mark(offset, RETURN))
         self._returned = False
         self._line_ends = 0
 
@@ -148,13 +138,9 @@ class Transcript:
         return begin + masked(shown)
 
     def _marked(self, mark: _Mark) -> str:
-        match mark:
-            case _LineEnd():
-                return self._end_line() or f"{self._stamp} <\n"
-            case _Return():
-                return self._end_line()
-            case _OurLine(line=line):
-                return self._end_line() + line
+        if mark.text == NEWLINE:
+            return self._end_line() or f"{self._stamp} <\n"
+        return self._end_line() + ("" if mark.text == RETURN else mark.text)
 
     def _end_line(self) -> str:
         if not self._in_line:
