@@ -142,7 +142,7 @@ class Cli:
             events += self._process(line)
         self._bytes_left -= len(accepted)
         if too_much and not isinstance(self._state, Recovering):
-            events += self._recover(Broken(self._state.too_much_output()))
+            events += self._judged([Broken(self._state.too_much_output())])
         # After Ctrl-C no silence is needed: no output is expected that could contain a prompt, and
         # a node may take long to print the real one.
         if self._state.interrupted and self._is_back():
@@ -163,13 +163,13 @@ class Cli:
             events = self._state.segment(screen.segment, screen.segment_number, screen.grown_from)
         else:
             events = self._state.line(line)
-        if events and isinstance(events[-1], Broken):
-            return [*events[:-1], *self._recover(events[-1])]
-        return events
+        return self._judged(events)
 
-    def _recover(self, broken: Broken) -> list[Event]:
-        self._begin(Recovering())
-        return [broken]
+    def _judged(self, events: list[Event]) -> list[Event]:
+        """The same, but the state is left if the dialogue has failed with them."""
+        if events and isinstance(events[-1], Broken):
+            self._begin(Recovering())
+        return events
 
     def quiet(self) -> list[Event]:
         """The node has been silent for `quiet_after` seconds. Does nothing if that is None."""
@@ -249,10 +249,7 @@ class Cli:
         """
         if not isinstance(self._state, FileGetDialogue):
             return []
-        events = self._state.decline(unanswered=unanswered)
-        if events and isinstance(events[-1], Broken):
-            return self._recover(events[-1])
-        return events
+        return self._judged(self._state.decline(unanswered=unanswered))
 
     def _type(self, line: str, state: State) -> bytes:
         if not self.at_prompt:

@@ -120,12 +120,9 @@ class LoggingIn(State):
         return may_be_question(self._segment)
 
     def asked(self) -> Event:
-        return Broken(self.stopped())
-
-    def stopped(self) -> Failure:
-        """The node has been silent since its question."""
         question = self._secrets.mask(self._segment.strip())[-MAX_SHOWN:]
-        return failure(Code.LOGIN_QUESTION, f"the login stopped at a question: {question!r}")
+        message = f"the login stopped at a question: {question!r}"
+        return Broken(failure(Code.LOGIN_QUESTION, message))
 
     @property
     def last_line(self) -> str:
