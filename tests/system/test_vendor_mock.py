@@ -18,8 +18,9 @@ import trio
 from cucmd.node.dialogue import NodeSession, close_session
 from cucmd.node.transcript_file import TranscriptFile
 from cucmd.ssh.bridge import open_bridge
-from cucmd.ssh.known_hosts import KnownHosts
-from cucmd.ssh.shell import Policy, open_shell
+from cucmd.ssh.known_hosts import KnownHosts, Policy
+from cucmd.ssh.login import Steps
+from cucmd.ssh.shell import open_shell
 from cucmd.vos import COLUMNS, Cli, CommandDone
 from rig import openssh_node, unicon_client
 from rig.openssh_node import OpenSshNode
@@ -49,9 +50,8 @@ async def logged_in(node: OpenSshNode, folder: Path) -> AsyncIterator[NodeSessio
         with trio.fail_after(60), transcript:
             shell = await open_shell(
                 *(host, int(port), node.username, node.password),
-                *(Policy(), KnownHosts(folder / "known_hosts")),
+                *(Policy(), KnownHosts(folder / "known_hosts"), Steps(lambda _phase: None)),
                 columns=COLUMNS,
-                on_phase=lambda _phase: None,
                 mask=str,
             )
             session = NodeSession(shell, transcript, Cli(secrets, heard=transcript.received))

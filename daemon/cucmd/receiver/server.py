@@ -65,7 +65,7 @@ from cucmd.receiver.refusals import RefusalLog
 from cucmd.receiver.session import Backlog, SftpSession
 from cucmd.receiver.unauthenticated import AllTaken, Unauthenticated
 from cucmd.receiver.upload_target import UploadTarget
-from cucmd.ssh.algorithms import server_algorithms
+from cucmd.ssh.algorithms import usual_algorithms
 from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.peer import CHECK_EVERY, source_of
 
@@ -271,7 +271,7 @@ def _options(
     receiver: Receiver, keys: list[asyncssh.SSHKey], *, legacy: bool
 ) -> asyncssh.SSHServerConnectionOptions:
     """Every option that a client could make use of, set here and not left to a default."""
-    algorithms = server_algorithms(legacy=legacy)
+    algorithms = usual_algorithms(legacy=legacy)
     options: dict[str, Any] = {
         **algorithms.options(),
         "server_factory": lambda: Connection(receiver),

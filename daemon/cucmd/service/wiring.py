@@ -13,6 +13,7 @@ from cucmd.node.ports import NodeTask, Report, Shell, UploadTarget
 from cucmd.receiver.server import Receiver
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.known_line import PublicKey
+from cucmd.ssh.login import Steps
 from cucmd.ssh.scan import scan_host_keys
 from cucmd.ssh.shell import open_shell
 from cucmd.vos import COLUMNS
@@ -44,11 +45,8 @@ class Ssh:
             task.login.password,
             Policy(task.host_keys, task.legacy_algorithms),
             self._known,
+            Steps(on_phase, on_connected, report.password, report.authenticated),
             columns=COLUMNS,
-            on_connected=on_connected,
-            on_phase=on_phase,
-            on_password=report.password,
-            on_authenticated=report.authenticated,
             mask=mask,
         )
 

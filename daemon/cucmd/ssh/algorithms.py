@@ -6,19 +6,7 @@ in.
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 import msgspec
-
-
-class AlgorithmOptions(TypedDict):
-    """The keyword arguments that asyncssh takes, for clients and servers alike."""
-
-    kex_algs: list[str]
-    encryption_algs: list[str]
-    mac_algs: list[str]
-    compression_algs: list[str]
-    signature_algs: list[str]
 
 
 class Algorithms(msgspec.Struct, frozen=True):
@@ -29,20 +17,20 @@ class Algorithms(msgspec.Struct, frozen=True):
     macs: tuple[str, ...]
     host_keys: tuple[str, ...]  # signature algorithms of host keys
 
-    def options(self) -> AlgorithmOptions:
+    def options(self) -> dict[str, list[str]]:
         """What `asyncssh.connect` and `asyncssh.listen` take alike.
 
         A client passes `server_host_key_algs=list(host_keys)` besides; a server's are given by
         its keys and `signature_algs`. Compression is off: it costs CPU on the node, and logs
         travel gzipped already.
         """
-        return AlgorithmOptions(
-            kex_algs=list(self.kex),
-            encryption_algs=list(self.ciphers),
-            mac_algs=list(self.macs),
-            compression_algs=["none"],
-            signature_algs=list(self.host_keys),
-        )
+        return {
+            "kex_algs": list(self.kex),
+            "encryption_algs": list(self.ciphers),
+            "mac_algs": list(self.macs),
+            "compression_algs": ["none"],
+            "signature_algs": list(self.host_keys),
+        }
 
 
 # curve25519 for servers that have it; the rest is what 12.5SU5 lists (vos/NODES.md, section 1)
@@ -107,16 +95,10 @@ _ALL = Algorithms(
 )
 
 
-def client_algorithms(*, legacy: bool = False) -> Algorithms:
-    """What we offer to a node's SSH server."""
-    return _ALL if legacy else _MODERN
+def usual_algorithms(*, legacy: bool = False) -> Algorithms:
+    """What we offer to a node's SSH server, and what the receiver accepts from its SFTP client.
 
-
-def server_algorithms(*, legacy: bool = False) -> Algorithms:
-    """What the receiver accepts from a node's SFTP client.
-
-    The same lists: a node has the same libraries in both directions, and in SSH the client's order
-    decides.
+    A node has the same libraries in both directions, and in SSH the client's order decides.
     """
     return _ALL if legacy else _MODERN
 

@@ -54,9 +54,19 @@ _PASSWORD, _INTERACTIVE = "password", "keyboard-interactive"
 
 
 class Steps(msgspec.Struct, frozen=True):
-    """What is called as a login comes further: see `open_shell`."""
+    """What is called as a login comes further. But for `connected` it runs on the event loop, not
+    in the caller's task, so it must not block; what it raises ends the connection, and is raised by
+    `open_shell`.
+
+    phase: with Phase.LOGIN, when the node's host key has been accepted and authentication begins:
+        the caller replaces the connect deadline by the login deadline.
+    connected: the TCP connection is open, and nothing is known of the peer. Must not raise.
+    password: the password is about to be sent first on this connection. If it raises, it is not.
+    authenticated: the node has accepted the login.
+    """
 
     phase: Callable[[Phase], None]
+    connected: Callable[[], None] = lambda: None
     password: Callable[[], None] = lambda: None
     authenticated: Callable[[], None] = lambda: None
 

@@ -12,7 +12,7 @@ import trio
 
 from cucmd.failure import Code, NodeFailed, timed_out
 from cucmd.node_name import address
-from cucmd.ssh.algorithms import Algorithms, client_algorithms, key_type
+from cucmd.ssh.algorithms import Algorithms, key_type, usual_algorithms
 from cucmd.ssh.bridge import on_asyncio
 from cucmd.ssh.causes import both_offers, failed_login
 from cucmd.ssh.known_line import PublicKey
@@ -29,7 +29,7 @@ async def scan_host_keys(
     connect_timeout, connection_refused, connection_lost, host_unreachable, no_common_algorithm
     or not_a_node.
     """
-    algorithms = client_algorithms(legacy=legacy_algorithms)
+    algorithms = usual_algorithms(legacy=legacy_algorithms)
     try:
         with trio.fail_after(seconds):
             return await _scan(host, port, algorithms, legacy=legacy_algorithms)

@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable
 
 import asyncssh
 import trio
 
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.job.node import Phase
 from cucmd.node_name import address
-from cucmd.ssh.algorithms import client_algorithms, host_key_order
+from cucmd.ssh.algorithms import host_key_order, usual_algorithms
 from cucmd.ssh.bridge import on_asyncio
 from cucmd.ssh.causes import Mask, failed_login, printable
 from cucmd.ssh.inbox import Inbox
 from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.link import Link, connect, options
 from cucmd.ssh.login import NodeLogin, Steps
-
-__all__ = ["Policy", "Shell", "open_shell"]
 
 _log = logging.getLogger(__name__)
 
@@ -97,26 +93,14 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
     password: str,
     policy: Policy,
     known: KnownHosts,
+    steps: Steps,
     *,
     columns: int,
-    on_connected: Callable[[], None] = lambda: None,
-    on_phase: Callable[[Phase], None],
-    on_password: Callable[[], None] = lambda: None,
-    on_authenticated: Callable[[], None] = lambda: None,
     mask: Mask,
 ) -> Shell:
     """Connects, logs in with the password, and starts a shell on a PTY.
 
     columns: of the terminal, at which the node may wrap what it echoes.
-    on_connected: called when the TCP connection is open, before anything is known of the peer.
-        Must not raise.
-    on_phase: called with Phase.LOGIN when the node's host key has been accepted and
-        authentication begins: the caller replaces the connect deadline by the login deadline.
-        Runs on the event loop, not in the caller's task, so it must not block. What it raises
-        ends the connection and is raised here.
-    on_password: called before the password is sent first on this connection, as `on_phase`; if it
-        raises, the password is not sent.
-    on_authenticated: called when the node has accepted the login, likewise.
     mask: removes secrets from the node's text before it is used in a message.
 
     Has no deadline of its own. Cancelled at any point, it leaves no socket open. Must be called
@@ -124,16 +108,15 @@ async def open_shell(  # noqa: PLR0917  # all of them are needed
     host_unreachable, host_key_changed, host_key_unknown, auth_failed, no_common_algorithm, or
     not_a_node where no SSH server answers.
     """
-    algorithms = client_algorithms(legacy=policy.legacy_algorithms)
+    algorithms = usual_algorithms(legacy=policy.legacy_algorithms)
     types = frozenset(line.algorithm for line in known.trusted(host, port))
     settings = options(algorithms, tuple(host_key_order(algorithms, types)))
-    steps = Steps(on_phase, on_password, on_authenticated)
     login = NodeLogin((host, port), (username, password), policy, known, steps, mask)
     inbox = Inbox(mask)
     try:
         link = Link(await connect(host, port), login)
         try:
-            on_connected()
+            steps.connected()
             await on_asyncio(link.open_shell, host, port, settings, inbox, columns)
         except BaseException:
             link.abort()

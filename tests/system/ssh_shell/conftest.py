@@ -13,10 +13,11 @@ import asyncssh
 import pytest
 import trio
 
-from cucmd.ssh.algorithms import server_algorithms
+from cucmd.ssh.algorithms import usual_algorithms
 from cucmd.ssh.bridge import Bridge, on_asyncio, open_bridge, run_callbacks
-from cucmd.ssh.known_hosts import KnownHosts
-from cucmd.ssh.shell import Policy, Shell, open_shell
+from cucmd.ssh.known_hosts import KnownHosts, Policy
+from cucmd.ssh.login import Steps
+from cucmd.ssh.shell import Shell, open_shell
 
 USERNAME, PASSWORD = "administrator", "Sw0rdf1sh-%s-\N{SNOWMAN}"  # of the lab
 
@@ -137,7 +138,7 @@ async def serve(
 ) -> AsyncIterator[Node]:
     """A node that listens on a free port of loopback."""
     keys = keys or [host_key()]
-    merged = {**server_algorithms(legacy=True).options(), **options}
+    merged = {**usual_algorithms(legacy=True).options(), **options}
 
     async def listen() -> asyncssh.SSHAcceptor:
         return await asyncssh.listen(
@@ -227,8 +228,8 @@ def connect(known: KnownHosts) -> Callable[..., Awaitable[Shell]]:
                 given.get("password", PASSWORD),
                 given.get("policy", Policy()),
                 given.get("known", known),
+                Steps(given.get("on_phase", lambda phase: None)),
                 columns=200,
-                on_phase=given.get("on_phase", lambda phase: None),
                 mask=given.get("mask", str),
             )
 

@@ -6,10 +6,10 @@ This is what a new bound of `cryptography` must pass first.
 import pytest
 
 from cucmd.failure import NodeFailed
-from cucmd.ssh.algorithms import client_algorithms
-from cucmd.ssh.shell import Policy
+from cucmd.ssh.algorithms import usual_algorithms
+from cucmd.ssh.known_hosts import Policy
 
-MODERN, ALL = client_algorithms(), client_algorithms(legacy=True)
+MODERN, ALL = usual_algorithms(), usual_algorithms(legacy=True)
 # vos/NODES.md, section 1: what a node on 12.5SU5 lists.
 NODE_12_5 = {
     "kex_algs": [

@@ -30,7 +30,7 @@ async def test_no_login_is_begun_and_nothing_stays_open(node, ssh, monkeypatch):
 
 
 async def test_key_that_is_added_lets_a_strict_login_in(node, connect, known):
-    from cucmd.ssh.shell import Policy
+    from cucmd.ssh.known_hosts import Policy
 
     for key in await scan_host_keys(HOST, node.port, seconds=30):
         assert known.add(f"{HOST}:{node.port}", str(key))

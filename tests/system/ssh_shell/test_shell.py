@@ -13,8 +13,8 @@ from cucmd.job.node import Phase
 from cucmd.ssh import link
 from cucmd.ssh.bridge import run_callbacks
 from cucmd.ssh.inbox import HIGH_WATER, WINDOW
+from cucmd.ssh.known_hosts import Policy
 from cucmd.ssh.peer import unread
-from cucmd.ssh.shell import Policy
 
 
 async def test_bytes_go_both_ways_on_a_wide_terminal(node, connect):

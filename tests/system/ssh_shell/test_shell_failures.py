@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from cucmd.failure import NodeFailed
-from cucmd.ssh.shell import Policy
+from cucmd.ssh.known_hosts import Policy
 
 
 async def failure(connect, port, **given):

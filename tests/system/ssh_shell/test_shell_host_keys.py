@@ -5,9 +5,8 @@ import pytest
 import trio
 
 from cucmd.failure import NodeFailed
-from cucmd.ssh.known_hosts import KnownHosts
+from cucmd.ssh.known_hosts import KnownHosts, Policy
 from cucmd.ssh.link import public_key
-from cucmd.ssh.shell import Policy
 
 STRICT, ACCEPT, OFF = (Policy(host_keys=kind) for kind in ("strict", "accept-new", "off"))
 

@@ -7,7 +7,7 @@ import asyncssh
 import pytest
 
 from cucmd.failure import NodeFailed
-from cucmd.ssh.shell import Policy
+from cucmd.ssh.known_hosts import Policy
 from cucmd.vos.secrets import MASK, Secrets
 
 HIDDEN, SHOWN = False, True

@@ -11,7 +11,7 @@ import asyncssh
 import pytest
 
 from cucmd.receiver.host_keys import HostKeyUnusable, key_pairs, load_host_keys
-from cucmd.ssh.algorithms import server_algorithms
+from cucmd.ssh.algorithms import usual_algorithms
 
 RSA, ECDSA = "receiver_host_key_rsa", "receiver_host_key_ecdsa"
 
@@ -96,7 +96,7 @@ def test_two_daemons_that_start_at_once_agree_on_one_key(made: Path, tmp_path: P
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_the_rsa_key_signs_with_sha1_only_where_that_was_opted_in(made: Path, legacy: bool) -> None:
-    allowed = list(server_algorithms(legacy=legacy).host_keys)
+    allowed = list(usual_algorithms(legacy=legacy).host_keys)
     signs = [
         name
         for pair in key_pairs(load_host_keys(made), allowed)

@@ -172,7 +172,11 @@ def test_too_many_prompts_get_no_answer(login):
 
 def test_it_is_said_once_that_the_password_is_sent(known):
     said = []
-    steps = Steps(said.append, lambda: said.append("password"), lambda: said.append("in"))
+    steps = Steps(
+        said.append,
+        password=lambda: said.append("password"),
+        authenticated=lambda: said.append("in"),
+    )
     login = NodeLogin(("node.example", 22), ("a", SECRET), Policy(), known, steps, str)
     offer(login, "keyboard-interactive")
     login.kbdint_auth_requested()
@@ -193,7 +197,7 @@ def test_a_password_that_must_not_be_sent_is_not_sent(known):
         lambda login: login.password_auth_requested(),
         lambda login: login.kbdint_challenge_received("", "", "", [("Password: ", HIDDEN)]),
     ):
-        steps = Steps(lambda _: None, refuse)
+        steps = Steps(lambda _: None, password=refuse)
         login = NodeLogin(("node.example", 22), ("a", SECRET), Policy(), known, steps, str)
         with pytest.raises(RuntimeError, match="not now"):
             ask(login)
