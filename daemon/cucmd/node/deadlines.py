@@ -13,11 +13,10 @@ import math
 from collections.abc import Sequence
 from types import TracebackType
 
-import msgspec
 import trio
 from msgspec.structs import replace
 
-from cucmd.failure import Code, Failure, NodeFailed, timed_out
+from cucmd.failure import Code, Failure, NodeFailed, failure, timed_out
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import UploadTarget
 from cucmd.received_file import ReceivedFile
@@ -116,16 +115,8 @@ class FormClock(LineClock):
         super().__init__(seconds, f"in '{line}' (time limit of the command)", hint)
 
 
-class WhyNone(msgspec.Struct, frozen=True):
-    """Why no login came in. `hint`: None is the usual one for the code."""
-
-    code: Code
-    text: str
-    hint: str | None = None
-
-
 class Arrivals:
-    """Made when the command is typed."""
+    """What has come to an upload target since this was made, when the command was typed."""
 
     def __init__(self, target: UploadTarget) -> None:
         self._target = target
@@ -159,22 +150,22 @@ class Arrivals:
     def files(self) -> Sequence[ReceivedFile]:
         return self._target.files()[self._files :]
 
-    def why_none(self) -> WhyNone:
+    def why_none(self) -> Failure:
         """Why nothing came of a node that can log in."""
         target = self._target
         if self.refused_login:
             wrong = "the node logged in to the receiver with a wrong password"
-            return WhyNone(Code.RECEIVER_REJECTED, wrong)
+            return failure(Code.RECEIVER_REJECTED, wrong)
         if count := self.turned_away:
             many = "a connection" if count == 1 else f"{count} connections"
-            return WhyNone(
-                Code.RECEIVER_UNREACHABLE,
+            said = (
                 f"no login came in; the receiver itself turned {many} of the node's address away, "
-                f"the last because {target.refused_why}",
-                "the daemon's log says which addresses have taken the room; try again",
+                f"the last because {target.refused_why}"
             )
+            hint = "the daemon's log says which addresses have taken the room; try again"
+            return failure(Code.RECEIVER_UNREACHABLE, said, hint=hint)
         nothing = "the node agreed to push, but no login came in"
-        return WhyNone(Code.RECEIVER_UNREACHABLE, nothing)
+        return failure(Code.RECEIVER_UNREACHABLE, nothing)
 
 
 class CommandClock:
@@ -256,11 +247,11 @@ class CommandClock:
             what, seconds = f"{self._what} (command timeout)", self._timeouts.command
             if not (self._packs and none and self.can_log_in):
                 return timed_out(Code.COMMAND_TIMEOUT, seconds, what)
-            what += f": {none.text}"
+            what += f": {none.message}"
             if self._arrivals.refused_login or self._arrivals.turned_away:
                 return timed_out(none.code, seconds, what, hint=none.hint)
             return timed_out(Code.COMMAND_TIMEOUT, seconds, what, hint=_STILL_PACKS)
-        code, why = (none.code, none.text) if none else (Code.STALLED, "no byte moved")
+        code, why = (none.code, none.message) if none else (Code.STALLED, "no byte moved")
         clock = "stall timeout"
         if self._stall < self._timeouts.stall:
             clock += ", which is never longer than the command's"

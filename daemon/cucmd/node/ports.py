@@ -1,7 +1,8 @@
 """What the work on a node needs of SSH, of the receiver and of the job: protocols and structs.
 
-No protocol is implemented here. `service/wiring.py` connects them to the SSH client and to the
-receiver; tests implement them with scripted nodes.
+No protocol is implemented here. One has the name of the class that does: `Shell` of `ssh/`,
+`UploadTarget` and `Receiver` of `receiver/`, `Together` of `jobs/`. `service/wiring.py` connects
+them; tests implement them with scripted nodes.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ _log = logging.getLogger(__name__)
 
 
 class Shell:
-    """An open command line. Only for one reader at a time.
+    """An open command line: the `Shell` of `node/ports.py`, where its methods are described. Only
+    for one reader at a time.
 
-    local_address: our own address on this connection; peer_address: the node's.
     lost: why the connection broke, once `receive` has returned b""; None if the node ended the
         session in order.
     """
@@ -47,20 +47,12 @@ class Shell:
         return f"{self._address}: {self._inbox.lost}" if self._inbox.lost else None
 
     async def receive(self) -> bytes:
-        """The next bytes, as many as there are; b"" at the end of the session or connection.
-
-        Raises NodeFailed(connection_lost) if this side ended the connection.
-        """
         data = await self._inbox.take()
         if not data and self._link.verdict is not None:
             raise self._link.verdict
         return data
 
     async def send(self, data: bytes) -> None:
-        """Passes bytes to the connection; waits while the node does not read.
-
-        Raises NodeFailed(connection_lost).
-        """
         await trio.lowlevel.checkpoint()
         await self._inbox.writable.wait()
         try:
@@ -72,12 +64,7 @@ class Shell:
             raise fail(Code.CONNECTION_LOST, reason) from None
 
     async def aclose(self) -> None:
-        """Ends the session in order: EOF, channel, disconnect, socket.
-
-        Waits for the node to close the channel too, as long as the caller's scope allows; then,
-        also if cancelled, disconnects and returns when the socket is closed, after 1 s at most.
-        May be called again.
-        """
+        """EOF, channel, disconnect, socket; the last two take 1 s at most. May be called again."""
         try:
             self._link.end_session()
             await self._inbox.closed.wait()

@@ -379,7 +379,7 @@ class FileGets:
     def _no_login(self, wrong: Failure, arrivals: Arrivals) -> Failure:
         why = arrivals.why_none()
         where = address(self._address.host, self._address.port)
-        return failure(why.code, f"{wrong.message}; {why.text} at {where}", hint=why.hint)
+        return failure(why.code, f"{wrong.message}; {why.message} at {where}", hint=why.hint)
 
 
 def nothing_matched(path: str) -> Failure:
