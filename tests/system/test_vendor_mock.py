@@ -54,7 +54,7 @@ async def logged_in(node: OpenSshNode, folder: Path) -> AsyncIterator[NodeSessio
                 columns=COLUMNS,
                 mask=str,
             )
-            session = NodeSession(shell, transcript, Cli(secrets, heard=transcript.received))
+            session = NodeSession(shell, transcript, Cli(secrets))
             try:
                 await session.wait_for_prompt()
                 yield session

@@ -9,9 +9,10 @@ Who takes part
   events. It also says how long the node must be silent before `admin:` counts as its prompt,
   because only silence tells a prompt from the same text within output.
 - `TranscriptFile` writes down what both sides sent.
-- `NodeSession`, in this file, connects the three (but `vos.Cli` itself gives the transcript what
-  the node has said). One task at a time uses it. `login.py` makes it
-  and waits for the first prompt. Then a file in `work/` gives commands and reads their events.
+- `NodeSession`, in this file, connects the three. `vos.Cli` has the transcript write what the node
+  has said, as the text that it has made of the bytes. One task at a time uses the session.
+  `login.py` makes it and waits for the first prompt. Then a file in `work/` gives commands and
+  reads their events.
 
 What happens, in order
 
@@ -44,9 +45,9 @@ on the exit stack before the first byte is read.
 
 The transcript
 
-What is received is written before `vos.Cli` judges it, which has made text of it, and what is sent
-is written before it is sent: whatever a failure says is in the transcript. Secrets are masked on
-the way. The receiver's password is one of them from before the line of `file get` is sent.
+What is received is written before `vos.Cli` judges it, and what is sent is written before it is
+sent: whatever a failure says is in the transcript. Secrets are masked on the way. The receiver's
+password is one of them from before the line of `file get` is sent.
 
 Closing, within the caller's grace, always in this order
 
@@ -116,6 +117,7 @@ class NodeSession:
     def __init__(self, shell: Shell, transcript: TranscriptFile, cli: Cli) -> None:
         self.shell = shell
         self._cli = cli
+        cli.heard = transcript.received
         self._transcript = transcript
         self._events: deque[Event] = deque()
         self._rate_limit = RateLimit()

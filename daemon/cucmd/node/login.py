@@ -98,8 +98,7 @@ async def _log_in(
 
     # Whoever gives a login less time says that their nodes need less.
     question_after = min(QUIET_QUESTION, timeouts.login / 2)
-    password = (task.login.password,)
-    cli = Cli(password, question_after=question_after, heard=transcript.received)
+    cli = Cli((task.login.password,), question_after=question_after)
     with _quoting(cli), PhaseClock() as clock:
         what = f"waiting for a connection to {where} (connect timeout)"
         clock.start(Code.CONNECT_TIMEOUT, timeouts.connect, what)

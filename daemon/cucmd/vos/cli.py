@@ -63,22 +63,20 @@ class NotAtPrompt(Exception):
 
 
 class Cli:
-    """One node's command line. Memory is bounded whatever the node sends."""
+    """One node's command line. Memory is bounded whatever the node sends.
+
+    heard: is given all that the node has sent as text, before it is judged.
+    """
 
     def __init__(
-        self,
-        secrets: Iterable[str] = (),
-        *,
-        question_after: float = QUIET_QUESTION,
-        heard: Callable[[list[Token]], None] = lambda _: None,
+        self, secrets: Iterable[str] = (), *, question_after: float = QUIET_QUESTION
     ) -> None:
         """No event shows one of `secrets`. The password of a receiver is added by `file_get`.
 
         question_after: seconds of silence after which a login counts as stopped at a question.
-        heard: is given all that the node has sent as text, before it is judged.
         """
+        self.heard: Callable[[list[Token]], None] = lambda _: None
         self._secrets = Secrets(secrets)
-        self._heard = heard
         self._filter = EscapeFilter()
         self._screen = Screen()
         self._prompts = Prompts()
@@ -151,7 +149,7 @@ class Cli:
 
     def _tell(self, tokens: list[Token]) -> None:
         if tokens:
-            self._heard(tokens)
+            self.heard(tokens)
 
     def _is_back(self) -> bool:
         """At the prompt after Ctrl-C. The echo of a second Ctrl-C may stand behind it."""

@@ -131,50 +131,6 @@ def _known_refusal(lowered: str, note: str, request: FileGet, *, asked: bool) ->
     return None
 
 
-class AnnouncedSizes:
-    """`files` and `bytes` are None until the node has said them.
-
-    unread  lines with a number in which no size was found, the first few, as they may be shown:
-            the sizes in words that are not known, perhaps
-    """
-
-    def __init__(self) -> None:
-        self.files: int | None = None
-        self.bytes: int | None = None
-        self.unread: list[str] = []
-
-    @property
-    def known(self) -> Sized | None:
-        if self.files is None or self.bytes is None:
-            return None
-        return Sized(self.files, self.bytes)
-
-    def words(self, text: str, note: str | None) -> list[Sized]:
-        """Takes words of the node; they may hold both sizes. Gives the sizes, if new with them.
-
-        note: what may be shown of the words, if sizes may be in them; else None.
-        """
-        before = self.known
-        files, size = _FILES.search(text), _BYTES.search(text)
-        if files:
-            self.files = _larger(self.files, files[1])
-        if size:
-            self.bytes = _larger(self.bytes, size[1])
-        if note and not (files or size) and _DIGIT.search(note):
-            self._keep(note)
-        now = self.known
-        return [] if now is None or now == before else [now]
-
-    def _keep(self, note: str) -> None:
-        if len(self.unread) < MOST_UNREAD and note not in self.unread:
-            self.unread.append(note)
-
-
-def _larger(known: int | None, text: str) -> int:
-    digits = "".join(filter(str.isdecimal, text))
-    return max(min(int(digits), _MOST), known or 0)
-
-
 def unknown_refusal(request: FileGet, notes: Collection[str], question: str) -> Failure:
     """The failure for a prompt that came before a transfer, for no reason that is known.
 
@@ -221,3 +177,47 @@ def _check_words(request: FileGet, said: str) -> str:
         return _check_path(request)
     check_match = f"check --match {request.match!r}, a regular expression"
     return check_match if _PATTERN.search(said) else f"{check_match}, or {_check_path(request)}"
+
+
+class AnnouncedSizes:
+    """`files` and `bytes` are None until the node has said them.
+
+    unread  lines with a number in which no size was found, the first few, as they may be shown:
+            the sizes in words that are not known, perhaps
+    """
+
+    def __init__(self) -> None:
+        self.files: int | None = None
+        self.bytes: int | None = None
+        self.unread: list[str] = []
+
+    @property
+    def known(self) -> Sized | None:
+        if self.files is None or self.bytes is None:
+            return None
+        return Sized(self.files, self.bytes)
+
+    def words(self, text: str, note: str | None) -> list[Sized]:
+        """Takes words of the node; they may hold both sizes. Gives the sizes, if new with them.
+
+        note: what may be shown of the words, if sizes may be in them; else None.
+        """
+        before = self.known
+        files, size = _FILES.search(text), _BYTES.search(text)
+        if files:
+            self.files = _larger(self.files, files[1])
+        if size:
+            self.bytes = _larger(self.bytes, size[1])
+        if note and not (files or size) and _DIGIT.search(note):
+            self._keep(note)
+        now = self.known
+        return [] if now is None or now == before else [now]
+
+    def _keep(self, note: str) -> None:
+        if len(self.unread) < MOST_UNREAD and note not in self.unread:
+            self.unread.append(note)
+
+
+def _larger(known: int | None, text: str) -> int:
+    digits = "".join(filter(str.isdecimal, text))
+    return max(min(int(digits), _MOST), known or 0)

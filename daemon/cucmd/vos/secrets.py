@@ -94,7 +94,7 @@ def _forms(secret: str) -> Iterator[str]:
     if secret.isascii():
         yield secret
         return
-    # Decoded as terminals' bytes are (`escapes.py`).
+    # Decoded as terminals' bytes are (`screen.py`).
     read = [secret]
     read += [secret.encode(name, "replace").decode("utf-8", "replace") for name in _ENCODINGS]
     written = secret.encode("utf-8", "replace")
