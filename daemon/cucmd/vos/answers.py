@@ -37,7 +37,7 @@ class Stage(Enum):
     COMPLETED = auto()  # it said "Transfer completed", and could log in
 
 
-class Step(Enum):
+class Evidence(Enum):
     """What leads from one stage to another."""
 
     ANSWER_TAKEN = auto()
@@ -48,21 +48,21 @@ class Step(Enum):
 
 
 # What is not here leaves the stage as it is.
-NEXT: dict[tuple[Stage, Step], Stage] = {
-    (Stage.TYPED, Step.ANSWER_TAKEN): Stage.ASKED,
-    (Stage.TYPED, Step.LOGIN_TAKEN): Stage.AGREED,
-    (Stage.TYPED, Step.COMPLETED): Stage.CLAIMED,
-    (Stage.ASKED, Step.LOGIN_TAKEN): Stage.AGREED,
-    (Stage.ASKED, Step.COMPLETED): Stage.CLAIMED,
-    (Stage.CLAIMED, Step.ANSWER_TAKEN): Stage.ASKED,
-    (Stage.CLAIMED, Step.LOGIN_TAKEN): Stage.AGREED,
-    (Stage.CLAIMED, Step.PROMPT_BEFORE_ANSWER): Stage.ASKED,
-    (Stage.AGREED, Step.COMPLETED): Stage.COMPLETED,
-    (Stage.AGREED, Step.COMPLETED_UNSIZED): Stage.COMPLETED,
-    (Stage.AGREED, Step.PROMPT_BEFORE_ANSWER): Stage.ASKED,
-    (Stage.COMPLETED, Step.ANSWER_TAKEN): Stage.AGREED,
-    (Stage.COMPLETED, Step.LOGIN_TAKEN): Stage.AGREED,
-    (Stage.COMPLETED, Step.PROMPT_BEFORE_ANSWER): Stage.ASKED,
+NEXT: dict[tuple[Stage, Evidence], Stage] = {
+    (Stage.TYPED, Evidence.ANSWER_TAKEN): Stage.ASKED,
+    (Stage.TYPED, Evidence.LOGIN_TAKEN): Stage.AGREED,
+    (Stage.TYPED, Evidence.COMPLETED): Stage.CLAIMED,
+    (Stage.ASKED, Evidence.LOGIN_TAKEN): Stage.AGREED,
+    (Stage.ASKED, Evidence.COMPLETED): Stage.CLAIMED,
+    (Stage.CLAIMED, Evidence.ANSWER_TAKEN): Stage.ASKED,
+    (Stage.CLAIMED, Evidence.LOGIN_TAKEN): Stage.AGREED,
+    (Stage.CLAIMED, Evidence.PROMPT_BEFORE_ANSWER): Stage.ASKED,
+    (Stage.AGREED, Evidence.COMPLETED): Stage.COMPLETED,
+    (Stage.AGREED, Evidence.COMPLETED_UNSIZED): Stage.COMPLETED,
+    (Stage.AGREED, Evidence.PROMPT_BEFORE_ANSWER): Stage.ASKED,
+    (Stage.COMPLETED, Evidence.ANSWER_TAKEN): Stage.AGREED,
+    (Stage.COMPLETED, Evidence.LOGIN_TAKEN): Stage.AGREED,
+    (Stage.COMPLETED, Evidence.PROMPT_BEFORE_ANSWER): Stage.ASKED,
 }
 
 
@@ -112,7 +112,7 @@ class Answer:
             return self.ask in _NEEDED
         return self._standing is Standing.IN_DOUBT
 
-    def take(self, *, in_doubt: bool = False) -> Step | None:
+    def take(self, *, in_doubt: bool = False) -> Evidence | None:
         """The node has taken it, if it was due. What that shows of the stage.
 
         in_doubt: it said words that may be a refusal. Those after a directory are none: a login
@@ -123,8 +123,8 @@ class Answer:
         in_doubt = in_doubt and self.ask in _NEEDED
         self._standing = Standing.IN_DOUBT if in_doubt else Standing.TAKEN
         if self.ask in _SENDS_LOGIN:
-            return Step.LOGIN_TAKEN
-        return Step.ANSWER_TAKEN if self.ask in _NEEDED else None
+            return Evidence.LOGIN_TAKEN
+        return Evidence.ANSWER_TAKEN if self.ask in _NEEDED else None
 
     def go_on(self) -> None:
         """The node has not refused it."""

@@ -48,7 +48,7 @@ from __future__ import annotations
 
 from cucmd.failure import Failure
 from cucmd.vos import said, texts
-from cucmd.vos.answers import NEXT, Answer, Answers, Stage, Step
+from cucmd.vos.answers import NEXT, Answer, Answers, Evidence, Stage
 from cucmd.vos.arguments import typed
 from cucmd.vos.commands import FileGet, ReceiverAddress
 from cucmd.vos.events import (
@@ -122,8 +122,8 @@ class FileGetDialogue(State):
             self._echoes = echoes
             self._said = Said(self._request)
 
-    def _show(self, step: Step) -> None:
-        self._stage = NEXT.get((self._stage, step), self._stage)
+    def _show(self, evidence: Evidence) -> None:
+        self._stage = NEXT.get((self._stage, evidence), self._stage)
 
     # What the node sends
 
@@ -172,7 +172,7 @@ class FileGetDialogue(State):
         self._growing, self._behind = ("", rest) if self._answered else (rest, "")
         if COMPLETED.match(rest):
             events += self._go_on() + self._progress()
-            self._show(Step.COMPLETED if self._sizes.known else Step.COMPLETED_UNSIZED)
+            self._show(Evidence.COMPLETED if self._sizes.known else Evidence.COMPLETED_UNSIZED)
         elif rest.startswith("."):  # whatever follows: it is the same at every split
             events += self._go_on() + (self._progress() if DOTS.fullmatch(rest) else [])
         return events
@@ -262,10 +262,10 @@ class FileGetDialogue(State):
 
     def _take(self, *, in_doubt: bool = False) -> list[Event]:
         """The node has taken the answer that was due, if one was."""
-        step = self._answer.take(in_doubt=in_doubt)
-        if step is None:
+        evidence = self._answer.take(in_doubt=in_doubt)
+        if evidence is None:
             return []
-        self._show(step)
+        self._show(evidence)
         return [Agreed()] if self._stage is Stage.AGREED else []
 
     def _go_on(self) -> list[Event]:
@@ -353,7 +353,7 @@ class FileGetDialogue(State):
             return [Declined()]
         proven = self._stage is Stage.AGREED and self._said.unreachable
         if self._answer.is_missing and not proven:
-            self._show(Step.PROMPT_BEFORE_ANSWER)
+            self._show(Evidence.PROMPT_BEFORE_ANSWER)
         if not self._completed and not self.interrupted:
             if self._said.directory_refused and self._answers.were_given(Ask.DIRECTORY):
                 where = self._answers.to(Ask.DIRECTORY, sized=True)
