@@ -17,8 +17,8 @@ caller does, always: `abort` (or `disconnect`), then `wait_closed`. This side en
 itself if the opener refuses it (a changed host key) or if the peer reads nothing. `verdict` is then
 the reason, and takes precedence over any error of asyncssh.
 
-One private name of asyncssh is needed, `_transport`, whose reference `abort` drops before asyncio
-has closed it; tests of the shell fail if it changes. It can go once asyncssh waits for that itself.
+One private name of asyncssh is needed, `_transport`: `abort` drops that reference before asyncio
+has closed it. Tests of the shell fail if it changes. It can go once asyncssh waits for the close.
 `authenticate` makes the connection as `asyncssh.connect` does, by a constructor that is not
 documented. It can be a call once asyncssh takes options that are made already.
 """
@@ -47,7 +47,7 @@ from cucmd.ssh.peer import CHECK_EVERY, LIMIT, peer_source, unread
 # A frozen or unplugged node is noticed after 15 s * (3 + 1) of silence, before the default stall
 # limit of 120 s and long before a command's 600 s. It is sshd that replies, so a command that
 # prints nothing for minutes (vos/NODES.md, section 5.4) is not taken for a dead node.
-# asyncssh asks while the node is silent alone: it would make and cancel a timer for every read.
+# asyncssh is told to ask only while the node is silent: else it would make a timer for every read.
 _KEEPALIVE_SECONDS = 15
 _KEEPALIVE_COUNT = 3
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cucmd import vos
 from rig.parameters import more
 from rig.uncovered import uncovered
 from unit.vos.driver import Log
@@ -187,3 +188,15 @@ def test_memory_is_bounded(chunk):
         tracemalloc.stop()
     assert held < 16 * 1024, "less than any chunk has; other threads may hold some of it"
     assert peak < 4 * 1024 * 1024
+
+
+def test_a_transcript_is_given_all_that_a_node_says_whatever_becomes_of_it():
+    cli, said = vos.Cli(), []
+    cli.heard = said.extend
+    (broken,) = cli.receive(b"x" * 2**20 + b"too much")
+    assert isinstance(broken, vos.Broken)
+    assert "".join(said) == "x" * 2**20 + "too much"
+    cli.quit()
+    assert cli.receive(b"\r\nbye \xe2") == []
+    assert cli.closed() == []
+    assert said[-4:] == ["\r", "\n", "bye ", "\ufffd"]
