@@ -161,16 +161,19 @@ class NodeSession:
                 await self._send(self._cli.empty_line(), "")
                 return None
 
+    # One line at the prompt. Each method raises `InvalidArgument` for what must not be typed, and
+    # `NodeFailed` (connection_lost).
+
     async def command(self, text: str) -> None:
-        """Sends a plain command. Raises `InvalidArgument`, `NodeFailed` (connection_lost)."""
+        """Sends a plain command."""
         await self._send(self._cli.command(text), text)
 
     async def run(self, command: Command) -> None:
-        """Sends a command of `vos/forms.py`. Raises `NodeFailed` (connection_lost)."""
+        """Sends a command of `vos/forms.py`."""
         await self._send(self._cli.run(command), command.line)
 
     async def capture(self, line: CaptureLine) -> None:
-        """Begins a packet capture. Raises `NodeFailed` (connection_lost)."""
+        """Begins a packet capture."""
         await self._send(self._cli.capture(line), line)
 
     async def ask_for_prompt(self) -> None:
@@ -178,22 +181,21 @@ class NodeSession:
         await self._send(self._cli.ask_for_prompt(), "")
 
     async def delete_capture(self, file: str) -> None:
-        """Sends the removal of a file of a capture. Raises likewise."""
+        """Sends the removal of a file of a capture."""
         await self._send(self._cli.delete_capture(file), delete_line(file))
+
+    async def file_get(self, request: FileGet, receiver: ReceiverAddress | None) -> None:
+        """Sends a `file get`. Its questions will be answered with `receiver`; None: only the sizes
+        are wanted.
+        """
+        if receiver is not None:
+            self._transcript.add_secret(receiver.password)
+        await self._send(self._cli.file_get(request, receiver), request.command_line())
 
     @property
     def output(self) -> tuple[str, ...]:
         """What has come so far of the command that `run` has sent. Not masked."""
         return self._cli.output
-
-    async def file_get(self, request: FileGet, receiver: ReceiverAddress | None) -> None:
-        """Sends a `file get` whose questions will be answered with `receiver`. Raises likewise.
-
-        receiver: None if only the sizes are wanted.
-        """
-        if receiver is not None:
-            self._transcript.add_secret(receiver.password)
-        await self._send(self._cli.file_get(request, receiver), request.command_line())
 
     def decline(self) -> None:
         """Nothing of the running `file get` is to be pushed: its questions are answered `n`.

@@ -190,30 +190,27 @@ class Cli:
         """An empty line, for a node that prints its prompt only after one."""
         return typed("")
 
-    def command(self, text: str) -> bytes:
-        """Begins a plain command, and gives the bytes to send.
+    # What is typed at the prompt. Each method gives the bytes to send. Raises NotAtPrompt, and
+    # InvalidArgument for what must not be typed.
 
-        Raises InvalidArgument, NotAtPrompt.
-        """
+    def command(self, text: str) -> bytes:
+        """Begins a plain command."""
         return self._type(check_command(text), RunningCommand(text))
 
     def run(self, command: Command) -> bytes:
-        """Begins a command of forms.py, and gives the bytes to send.
-
-        Raises InvalidArgument, NotAtPrompt.
-        """
+        """Begins a command of forms.py."""
         line = parse_command(command.line).line  # whoever has made it
         return self._type(line, RunningForm(line, self._secrets))
 
     def capture(self, line: CaptureLine) -> bytes:
-        """Begins a packet capture, and gives the bytes to send. Raises NotAtPrompt.
+        """Begins a packet capture, which runs until `interrupt` as a rule.
 
-        It runs until `interrupt` as a rule. `Taken` says when the node has taken it.
+        `Taken` says when the node has taken it.
         """
         return self._type(line, RunningCapture(line, self._secrets))
 
     def ask_for_prompt(self) -> bytes:
-        """Types an empty line at the prompt, and gives the bytes to send. Raises NotAtPrompt.
+        """Types an empty line.
 
         `Prompted` follows, unless it was output that looks like a prompt and the command still
         runs: as a rule that of a capture says nothing for long.
@@ -221,19 +218,12 @@ class Cli:
         return self._type("", AskedForPrompt())
 
     def delete_capture(self, file: str) -> bytes:
-        """Begins the removal of a file of a capture, and gives the bytes to send. Raises as `run`.
-
-        It is the only command of ours that changes anything on a node.
-        """
+        """Begins the removal of a file of a capture: our only command that changes a node."""
         line = delete_line(file)
         return self._type(line, RunningForm(line, self._secrets))
 
     def file_get(self, request: FileGet, receiver: ReceiverAddress | None) -> bytes:
-        """Begins a `file get` that pushes to `receiver`, and gives the bytes to send.
-
-        receiver: None if only the sizes are wanted.
-        Raises InvalidArgument, NotAtPrompt.
-        """
+        """Begins a `file get` that pushes to `receiver`; None: only the sizes are wanted."""
         if receiver is not None:
             receiver.check()
             self._secrets.add(receiver.password)
