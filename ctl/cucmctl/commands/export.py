@@ -86,11 +86,23 @@ def _save(export: Export | OpenExport, path: Path | None, form: Format, *, force
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # and not under nohup
             signal.signal(number, lambda number, _: sys.exit(128 + number))
-    with target(path, form, force=force) as sink, _Progress(export) as progress:
+    with (
+        target(path, form, force=force, whole=_ignore_ctrl_c) as sink,
+        _Progress(export) as progress,
+    ):
         if isinstance(export, OpenExport):
             pack(export, sink, progress.tell)
         else:
             save(_Told(export, progress), sink)
+
+
+def _ignore_ctrl_c() -> None:
+    """Until the end of the process. What was interrupted is not whole, so what is whole cannot be
+    interrupted: the last bytes are written, and what has become of it is said.
+
+    Not by a handler: Python restores the default when it ends, and is killed by a late one.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
 def _format(given: Format | None, output: str | None) -> Format:

@@ -49,11 +49,10 @@ class Sink(Protocol):
 
     def raw(self, data: bytes) -> None: ...
     def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None: ...
-    def close(self) -> None: ...
 
 
 def save(source: Source, sink: Sink) -> None:
-    """Reads the stream to its end. The parts go to `sink`, which is closed if all of it was whole.
+    """Reads the stream to its end. The parts go to `sink`.
 
     Raises `Damaged`, `ProtocolError`, `OSError`, and what `read` of the source raises.
     """
@@ -71,7 +70,6 @@ def save(source: Source, sink: Sink) -> None:
             raise ProtocolError(f"the export is not as agreed: {error}") from error
         while tee.read(_PIECE):
             pass
-    sink.close()
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
@@ -155,6 +153,8 @@ def _checksums() -> Iterator[_Checksums]:
 class TarSink:
     """What is written ends within the content of a file until all of it is whole: `tar` takes an
     end between two files, or in what is said before the second, for that of the archive.
+
+    `close` writes the rest, if all of it is whole; else it is to be abandoned.
     """
 
     def __init__(self, out: IO[bytes]) -> None:
@@ -163,13 +163,6 @@ class TarSink:
         self._held = deque[memoryview]()  # what follows
         self._size_held = 0
         self._kept: IO[bytes] | None = None  # heads of files without content that have to wait
-
-    def __enter__(self) -> TarSink:
-        return self
-
-    def __exit__(self, *failed: object) -> None:
-        if self._kept is not None:
-            self._kept.close()
 
     def raw(self, data: bytes) -> None:
         self._held.append(memoryview(data))
@@ -182,12 +175,17 @@ class TarSink:
             self._write_up_to(read - 1)
         if self._size_held > _MOST_HELD:  # of files without content
             if self._kept is None:
-                self._kept = tempfile.TemporaryFile()  # noqa: SIM115  closed on exit
+                self._kept = tempfile.TemporaryFile()  # noqa: SIM115  closed when it is written
             self._move(self._kept, read)
 
     def close(self) -> None:
         self._write_up_to(self._moved + self._size_held)
         self._out.flush()
+
+    def abandon(self) -> None:
+        """What was written stays as it is."""
+        if self._kept is not None:
+            self._kept.close()
 
     def _write_up_to(self, end: int) -> None:
         if end > self._moved and self._kept is not None:  # what is kept lies before that
@@ -282,6 +280,3 @@ class FolderSink:
             for piece in content:
                 file.write(piece)
         os.utime(path, (member.mtime, member.mtime))
-
-    def close(self) -> None:
-        pass

@@ -194,7 +194,7 @@ def pack(export: OpenExport, sink: Sink, tell: Callable[[], None] = lambda: None
     with closing(_hashed(export)) as files:
         for file, pieces in files:
             writer.add(file, _checked(file, pieces))
-    writer.close()
+    writer.end()
 
 
 def verified(export: OpenExport) -> Generator[VerifyReply, None, None]:
@@ -243,10 +243,9 @@ class _Writer:
         if self._tar:
             self._raw(bytes(-file.size % _BLOCK))
 
-    def close(self) -> None:
+    def end(self) -> None:
         if self._tar:
             self._raw(bytes(2 * _BLOCK))
-        self._sink.close()
 
     def _passing(self, content: Iterator[bytes]) -> Iterator[bytes]:
         for piece in content:

@@ -15,7 +15,7 @@ import glob
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -34,34 +34,37 @@ class TargetExists(Exception):
 
 
 @contextmanager
-def target(path: Path | None, form: Format, *, force: bool) -> Iterator[Sink]:
+def target(
+    path: Path | None, form: Format, *, force: bool, whole: Callable[[], None] = lambda: None
+) -> Iterator[Sink]:
     """A sink for `path`, or for standard output if that is None. `path` is there at the end.
+
+    whole  is called once, when all of it has gone into the sink: before the last bytes are written
+           to standard output, or before the path gets its name
 
     Raises `TargetExists` where there is something, unless `force`.
     """
     if path is None:
-        with _sink(sys.stdout.buffer, form) as sink:
+        with _sink(sys.stdout.buffer, form, whole) as sink:
             yield sink
         return
     _refuse_existing(path, force=force)
     _remove_leftovers(path)
     if form == "dir":
-        with _new_folder(path, force=force) as folder:
+        with _new_folder(path, whole, force=force) as folder:
             yield FolderSink(folder)
         return
-    with _new_file(path, force=force) as file, _sink(file, form) as sink:
+    with _new_file(path, whole, force=force) as file, _sink(file, form) as sink:
         yield sink
 
 
 @contextmanager
-def _sink(out: IO[bytes], form: Format) -> Iterator[Sink]:
-    if form != "zip":
-        with TarSink(out) as tar:
-            yield tar
-        return
-    sink = ZipSink(out)
+def _sink(out: IO[bytes], form: Format, whole: Callable[[], None] = lambda: None) -> Iterator[Sink]:
+    sink = ZipSink(out) if form == "zip" else TarSink(out)
     try:
         yield sink
+        whole()
+        sink.close()
     except BaseException:
         sink.abandon()
         raise
@@ -84,15 +87,16 @@ def _exists(path: Path) -> TargetExists:
 
 
 @contextmanager
-def _new_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
+def _new_file(path: Path, whole: Callable[[], None], *, force: bool) -> Iterator[IO[bytes]]:
     unnamed = _open_unnamed(path.parent)
     if unnamed is None:
-        with _new_named_file(path, force=force) as file:
+        with _new_named_file(path, whole, force=force) as file:
             yield file
         return
     with os.fdopen(unnamed, "w+b") as file:
         yield file
         _sync(file)
+        whole()
         if not force:
             _link(file, path)
             return
@@ -134,7 +138,7 @@ def _link(file: IO[bytes], path: Path) -> None:
 
 
 @contextmanager
-def _new_named_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
+def _new_named_file(path: Path, whole: Callable[[], None], *, force: bool) -> Iterator[IO[bytes]]:
     name = _beside(path)
     descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
@@ -143,6 +147,7 @@ def _new_named_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
             yield file
             _sync(file)
         _refuse_existing(path, force=force)
+        whole()
         os.replace(name, path)
     except BaseException:
         name.unlink(missing_ok=True)
@@ -166,13 +171,14 @@ def _sync(file: IO[bytes]) -> None:
 
 
 @contextmanager
-def _new_folder(path: Path, *, force: bool) -> Iterator[Path]:
+def _new_folder(path: Path, whole: Callable[[], None], *, force: bool) -> Iterator[Path]:
     folder = _beside(path)
     folder.mkdir()
     try:
         with _locked(folder):
             yield folder
             _refuse_existing(path, force=force)
+            whole()
             if os.path.lexists(path):
                 _exchange(folder, path)
             else:

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import tarfile
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 
@@ -104,6 +106,20 @@ def test_what_is_whole_looks_so(form: Format, piece: int, out: Path) -> None:
         assert out.read_bytes() == stream()
 
 
+@forms
+def test_what_is_ended_at_the_last_moment_at_which_it_can_be_does_not_look_whole(
+    form: Format, out: Path
+) -> None:
+    def interrupted() -> NoReturn:
+        raise KeyboardInterrupt
+
+    with out.open("wb") as file:
+        export_target.sys.stdout.buffer = file
+        with suppress(KeyboardInterrupt), target(None, form, force=False, whole=interrupted) as to:
+            save(Whole(stream(), 1 << 20), to)
+    assert not looks_whole(out, form)
+
+
 @pytest.fixture
 def little_held(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """Files whose heads are more than is held in memory."""
@@ -133,10 +149,11 @@ def test_many_empty_files_are_as_they_came(
 def test_the_heads_of_many_empty_files_do_not_fill_the_memory() -> None:
     heads = 40_000
     tracemalloc.start()
-    with TarSink(io.BytesIO()) as sink:
-        for number in range(heads):
-            sink.raw(bytes(512))
-            sink.add(SimpleNamespace(offset_data=(number + 1) * 512), iter(()))  # type: ignore[arg-type]
-        held, _ = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
+    sink = TarSink(io.BytesIO())
+    for number in range(heads):
+        sink.raw(bytes(512))
+        sink.add(SimpleNamespace(offset_data=(number + 1) * 512), iter(()))  # type: ignore[arg-type]
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    sink.abandon()
     assert held < heads * 512

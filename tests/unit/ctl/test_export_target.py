@@ -37,17 +37,15 @@ def test_a_file_has_no_name_until_it_is_whole(tmp_path: Path, form: Format) -> N
     with target(tmp_path / "x", form, force=False) as sink:
         sink.raw(b"data")
         assert names(tmp_path) == set()
-        sink.close()
     assert names(tmp_path) == {"x"}
 
 
 @pytest.mark.usefixtures("named")
 @pytest.mark.parametrize("form", FORMATS)
 def test_what_has_a_name_is_hidden_until_it_is_whole(tmp_path: Path, form: Format) -> None:
-    with target(tmp_path / "x", form, force=False) as sink:
+    with target(tmp_path / "x", form, force=False):
         (name,) = names(tmp_path)
         assert name.startswith(".x.")
-        sink.close()
     assert names(tmp_path) == {"x"}
 
 
@@ -63,9 +61,8 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, form: Format, force: boo
 
 
 def exported_meanwhile(path: Path, form: Format, *, force: bool) -> None:
-    with target(path, form, force=force) as sink:
+    with target(path, form, force=force):
         path.write_text("of somebody else")
-        sink.close()
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -103,8 +100,8 @@ def test_a_folder_that_is_replaced_is_never_seen_half_removed(
     seen: list[list[str]] = []
     (tmp_path / "x" / "old").mkdir(parents=True)
     monkeypatch.setattr(export_target.shutil, "rmtree", killed)
-    with suppress(KeyboardInterrupt), target(tmp_path / "x", "dir", force=True) as sink:
-        sink.close()
+    with suppress(KeyboardInterrupt), target(tmp_path / "x", "dir", force=True):
+        pass
     assert seen[0] == [] == list((tmp_path / "x").iterdir()), "the new one"
 
 
@@ -114,8 +111,8 @@ def test_the_rights_are_those_of_the_umask(
 ) -> None:
     before = os.umask(0o027)
     request.addfinalizer(lambda: os.umask(before))
-    with target(tmp_path / "x", form, force=False) as sink:
-        sink.close()
+    with target(tmp_path / "x", form, force=False):
+        pass
     wanted = 0o750 if form == "dir" else 0o640
     assert (tmp_path / "x").stat().st_mode & 0o777 == wanted
 
@@ -130,26 +127,38 @@ def test_what_a_kill_has_left_is_removed_by_the_next_export(tmp_path: Path, form
     others = {".x.part", ".y.0123abcd.part", ".x.notmine!.part"}
     for name in others:
         (tmp_path / name).touch()
-    with target(tmp_path / "x", form, force=False) as sink:
-        sink.close()
+    with target(tmp_path / "x", form, force=False):
+        pass
     assert names(tmp_path) == {"x", *others}
 
 
 def test_an_export_that_goes_on_is_left_alone_by_another_to_the_same_target(
     tmp_path: Path,
 ) -> None:
-    with target(tmp_path / "x", "dir", force=False) as first:
+    with target(tmp_path / "x", "dir", force=False):
         (going_on,) = names(tmp_path)
         with pytest.raises(ZeroDivisionError), target(tmp_path / "x", "zip", force=False):
             raise ZeroDivisionError
         assert names(tmp_path) == {going_on}
-        first.close()
     assert names(tmp_path) == {"x"}
 
 
 def test_a_link_with_such_a_name_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / LEFT).symlink_to("precious")
-    with target(tmp_path / "x", "tar", force=False) as sink:
-        sink.close()
+    with target(tmp_path / "x", "tar", force=False):
+        pass
     assert names(tmp_path) == {"precious", LEFT, "x"}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("force", [False, True])
+def test_it_is_said_that_all_of_it_is_whole_before_the_name_is_given(
+    tmp_path: Path, form: Format, force: bool
+) -> None:
+    seen: list[bool] = []
+    with target(
+        tmp_path / "x", form, force=force, whole=lambda: seen.append((tmp_path / "x").exists())
+    ):
+        assert seen == []
+    assert seen == [False]
