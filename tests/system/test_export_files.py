@@ -28,6 +28,7 @@ from cucmctl import DaemonUnavailable, JobBusy
 from cucmctl.export import files as export_files
 from cucmctl.export.export import Damaged, Format, save
 from cucmctl.export.files import pack
+from cucmctl.export.received import OpenExport
 from cucmctl.export.target import target
 from cucmd.received_file import ReceivedFile
 from rig.collected import JOB_ID, record
@@ -329,7 +330,7 @@ def test_a_slow_sink_is_no_reason_to_cut_it_off(
             slow = "larger" in member.name
             super().add(member, (piece for piece in content if not (slow and pace.wait(pause))))
 
-    monkeypatch.setattr(export_files, "_SAY_EVERY", UNREAD / 4)
+    monkeypatch.setattr(OpenExport, "SAY_EVERY", UNREAD / 4)
     pace = threading.Event()  # never set
     with case.daemon.client() as client, client.export_files(JOB_ID) as export:
         sink = Slow()

@@ -5,25 +5,8 @@ Every exit code of `cucmctl` has a name here.
 
 from __future__ import annotations
 
-from cucmctl.client.errors import (
-    ClientError,
-    CredentialNotFound,
-    DiscoveryFailed,
-    InvalidParameter,
-    InvalidRequest,
-    JobBusy,
-    JobNotFound,
-    LimitReached,
-    NodeNotFound,
-    NotPermitted,
-    ProfileNotFound,
-    Refused,
-    ReloadFailed,
-    ScanFailed,
-    ShuttingDown,
-    StorageFailed,
-    UnknownTarget,
-)
+from cucmctl.client import errors
+from cucmctl.client.errors import ClientError, DiscoveryFailed, InvalidParameter, InvalidRequest
 from cucmd.protocol.jobs import Job
 
 DONE = 0
@@ -43,15 +26,13 @@ PIPE_CLOSED = 141  # 128 + SIGPIPE: the reader has closed
 _OF_STATUS = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
 
 _OF_ERROR: tuple[tuple[tuple[type[ClientError], ...], int], ...] = (
-    (
-        (JobNotFound, NodeNotFound, ProfileNotFound, CredentialNotFound, UnknownTarget),
-        NOT_FOUND,
-    ),
+    ((errors.JobNotFound, errors.NodeNotFound, errors.ProfileNotFound), NOT_FOUND),
+    ((errors.CredentialNotFound, errors.UnknownTarget), NOT_FOUND),
     ((InvalidRequest, InvalidParameter), INVALID),
-    ((LimitReached, ShuttingDown, StorageFailed, JobBusy), TRY_LATER),
-    ((NotPermitted,), NOT_PERMITTED),
-    ((ScanFailed, ReloadFailed), FAILED),
-    ((Refused,), DEFECT),  # InternalError, MethodNotFound, and errors without a class
+    ((errors.LimitReached, errors.ShuttingDown, errors.StorageFailed, errors.JobBusy), TRY_LATER),
+    ((errors.NotPermitted,), NOT_PERMITTED),
+    ((errors.ScanFailed, errors.ReloadFailed), FAILED),
+    ((errors.Refused,), DEFECT),  # InternalError, MethodNotFound, and errors without a class
 )
 
 # a field of the request -> the argument that the user gave for it

@@ -1,22 +1,38 @@
 """`Calls`: makes the calls of `Client`: with one reply, with several, and with one effect.
 
 It knows no method of the daemon.
+
+Whether a call had its effect before the connection broke is not known here. So one that starts
+something has a key: the daemon keeps it with the job, and answers a second call of that key with
+the job of the first.
+
+    answer to the first call      what follows
+    the reply, or a refusal       it is the result
+    the key is refused            an older daemon: the call once more, without a key
+    the connection breaks         the call again with the key, until the deadline
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
-from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, ProtocolError
-from cucmctl.client.once import Request, ask_once
-from cucmctl.client.wire import Call, Connection, Reply
+from cucmctl.client.errors import (
+    ConnectionLost,
+    DaemonUnavailable,
+    InvalidRequest,
+    ProtocolError,
+    ShuttingDown,
+    refusal,
+)
+from cucmctl.client.wire import CallFrame, ReplyFrame, Wire
 from cucmd.paths import socket_to_call
-from cucmd.protocol.jobs import INTERFACE, Job, StartReply
+from cucmd.protocol.jobs import INTERFACE, Job, RetryRequest, StartReply, StartRequest
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,6 +45,8 @@ CALL_TIMEOUT = 60.0
 # Seconds without an answer after which systemd is asked whether the service has failed, each time.
 # A call waits at the socket while the service starts, which takes one.
 ASK_EVERY = 1.5
+# Seconds between two calls with a key while the daemon is away.
+PAUSE = 0.2
 
 
 class Calls:
@@ -41,7 +59,7 @@ class Calls:
         self._chosen = socket is not None or bool(os.environ.get("CUCMD_SOCKET"))
         self.socket = os.fspath(found)
         self.timeout = timeout
-        self._connection: Connection | None = None
+        self._connection: Wire | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -71,17 +89,35 @@ class Calls:
         """
         return self._call(method, request, reply, self._deadline())
 
-    def _ask_once(self, method: str, request: Request) -> Job:
+    def _ask_once(self, method: str, request: StartRequest | RetryRequest) -> Job:
+        """The job of the reply. `ConnectionLost` if no later call was answered by the deadline."""
         deadline = self._deadline()
-        reply = ask_once(
-            lambda keyed: self._call(method, keyed, StartReply, deadline), request, deadline
-        )
-        return reply.job
+        keyed = request
+        if request.start_key is None:
+            keyed = replace(request, start_key=os.urandom(16).hex())
+        lost: ConnectionLost | None = None
+        while True:
+            try:
+                return self._call(method, keyed, StartReply, deadline).job
+            except ConnectionLost as error:
+                lost = lost or error
+            except (DaemonUnavailable, ShuttingDown):
+                if lost is None:
+                    raise
+            except InvalidRequest as error:
+                # not after a broken call: that may have reached another daemon, which took the key
+                if keyed is request or lost is not None or not _names_the_key(error):
+                    raise
+                return self._call(method, request, StartReply, deadline).job
+            left = PAUSE if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                raise lost
+            time.sleep(min(PAUSE, left))
 
     def _call(self, method: str, request: object, reply: type[R], deadline: float | None) -> R:
         try:
             connection = self._connected(deadline)
-            connection.send(Call(full_name(method), request), deadline)
+            connection.send(_frame(method, request), deadline)
             answer = self._first_reply(connection, deadline)
         except BaseException as error:  # a late reply must not be taken for that of the next call
             self.close()
@@ -94,22 +130,22 @@ class Calls:
     def _deadline(self) -> float | None:
         return None if self.timeout is None else time.monotonic() + self.timeout
 
-    def _connected(self, deadline: float | None) -> Connection:
+    def _connected(self, deadline: float | None) -> Wire:
         if self._connection is not None and self._connection.gone:
             self.close()
         if self._connection is None:
             self._connection = self._opened(deadline)
         return self._connection
 
-    def _opened(self, deadline: float | None) -> Connection:
+    def _opened(self, deadline: float | None) -> Wire:
         try:
-            return Connection(self.socket, deadline)
+            return Wire(self.socket, deadline)
         except DaemonUnavailable as error:
             self._raise_if_it_does_not_start(error)
             raise
 
-    def _first_reply(self, connection: Connection, deadline: float | None) -> Reply:
-        """As `Connection.receive`, but does not wait for a service that has failed."""
+    def _first_reply(self, connection: Wire, deadline: float | None) -> ReplyFrame:
+        """As `Wire.receive`, but does not wait for a service that has failed."""
         while True:
             ask = time.monotonic() + ASK_EVERY
             ask = ask if deadline is None else min(ask, deadline)
@@ -130,6 +166,16 @@ class Calls:
             lost = isinstance(error, ConnectionLost)
             raise (ConnectionLost if lost else DaemonUnavailable)(why) from error
 
+    def _upgraded(self, method: str, request: object, reply: type[R]) -> tuple[Wire, R]:
+        """A connection of its own for what follows the reply, which has no deadline."""
+        connection = self._opened(self._deadline())
+        try:
+            connection.send(_frame(method, request, upgrade=True), self._deadline())
+            return connection, decoded(connection.receive(None), reply)
+        except BaseException:
+            connection.close()
+            raise
+
     def _replies(
         self,
         method: str,
@@ -142,11 +188,11 @@ class Calls:
         deadline for the first one.
         """
         first = deadline if first is None else first
-        connection: Connection | None = None
+        connection: Wire | None = None
         try:
             try:
                 connection = self._opened(first)
-                connection.send(Call(full_name(method), request, more=True), first)
+                connection.send(_frame(method, request, more=True), first)
                 answer = self._first_reply(connection, first)
             except TimeoutError as error:
                 if first == deadline:
@@ -161,14 +207,8 @@ class Calls:
                 connection.close()
 
 
-def full_name(method: str) -> str:
-    return method if "." in method else f"{INTERFACE}.{method}"
-
-
-def decoded(reply: Reply, kind: type[R]) -> R:
+def decoded(reply: ReplyFrame, kind: type[R]) -> R:
     if reply.error is not None:
-        from cucmctl.client.refusals import refusal  # noqa: PLC0415  # its rule
-
         raise refusal(reply.error, reply.parameters)
     try:
         return msgspec.json.decode(reply.parameters, type=kind)
@@ -190,5 +230,10 @@ def texts_or_none(name: str, values: Sequence[str] | None) -> tuple[str, ...] | 
     return None if values is None else texts(name, values)
 
 
-def dict_or_none(labels: Mapping[str, str] | None) -> dict[str, str] | None:
-    return None if labels is None else dict(labels)
+def _names_the_key(error: InvalidRequest) -> bool:
+    return error.parameters.parameter.removeprefix("$.") == "start_key"
+
+
+def _frame(method: str, request: object, *, more: bool = False, upgrade: bool = False) -> CallFrame:
+    name = method if "." in method else f"{INTERFACE}.{method}"
+    return CallFrame(name, request, more, upgrade)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cucmctl.client.calls import dict_or_none, texts, texts_or_none
-from cucmctl.client.case_calls import CaseCalls
+from cucmctl.client.calls import Calls, texts, texts_or_none
 from cucmctl.client.cluster import discover_first
-from cucmctl.client.errors import ProtocolError
+from cucmctl.client.errors import InvalidRequest, ProtocolError
 from cucmctl.lean import Later
 from cucmd.job.asked import (
     Asked,
@@ -30,32 +29,16 @@ from cucmd.job.asked import (
     Packets,
     Timeouts,
 )
-from cucmd.protocol.jobs import (
-    CancelReply,
-    CancelRequest,
-    Job,
-    JobReply,
-    JobStatus,
-    JobSummary,
-    LabelRequest,
-    ListReply,
-    ListRequest,
-    RetryRequest,
-    StatusRequest,
-    StopReply,
-    StopRequest,
-    WatchReply,
-    WatchRequest,
-    start_request,
-)
+from cucmd.protocol import jobs
 
 if TYPE_CHECKING:
+    from cucmctl.export.received import Export, OpenExport
     from cucmd.protocol import cases, knowledge
 else:
     cases, knowledge = Later("cucmd.protocol.cases"), Later("cucmd.protocol.knowledge")
 
 
-class Client(CaseCalls):
+class Client(Calls):
     """A connection to the daemon, opened by the first call and again after a restart of the daemon.
 
     socket   its path; None: `$CUCMD_SOCKET`, the system's socket or the user's own
@@ -65,8 +48,6 @@ class Client(CaseCalls):
     name of the daemon's error (`JobNotFound`, `InvalidRequest`, ...). A client must not be used by
     several threads at once.
     """
-
-    # Jobs are begun
 
     def start(
         self,
@@ -78,7 +59,7 @@ class Client(CaseCalls):
         collection: Collection | None = None,
         timeouts: Timeouts | None = None,
         concurrency: int | None = None,
-    ) -> Job:
+    ) -> jobs.Job:
         """Starts a job. Returns once the daemon has it on disk; its nodes run on.
 
         work   what is done on the nodes: a `Collection`, `Files`, `Estimate`, `Commands`, `Checks`,
@@ -91,14 +72,17 @@ class Client(CaseCalls):
         Raises `InvalidRequest`, `ProfileNotFound`, `CredentialNotFound`, `LimitReached`,
         `ShuttingDown`; `TypeError` for a text where several are expected.
         """
-        what = _one_of(work, collection)
+        given = [one for one in (work, collection) if one is not None]
+        if len(given) != 1:
+            raise TypeError(f"start takes one of work and collection; {len(given)} were given")
+        what = Files(given[0]) if isinstance(given[0], Collection) else given[0]
         how = how or How()
         if timeouts is not None:
             how = replace(how, timeouts=timeouts)
         if concurrency is not None:
             how = replace(how, concurrency=concurrency)
         _check_texts(what, how)
-        return self._ask_once("Start", start_request(texts("nodes", nodes), login, what, how))
+        return self._ask_once("Start", jobs.start_request(texts("nodes", nodes), login, what, how))
 
     def start_cluster(
         self,
@@ -108,7 +92,7 @@ class Client(CaseCalls):
         login: Login,
         how: How | None = None,
         tell: Callable[[str], None] = lambda text: None,
-    ) -> Job:
+    ) -> jobs.Job:
         """Asks a cluster of the configuration, or a node, for the nodes of its cluster, and starts
         a job on all of them: `discover`, `wait` and `start`. Blocks until the node has answered.
 
@@ -121,17 +105,15 @@ class Client(CaseCalls):
         how = replace(how, discovered=(cluster,))
         return self.start([cluster], work, login=login, how=how)
 
-    # Short forms of `start`, one for each kind of work
-
     def collect(
         self, nodes: Sequence[str], collection: Collection, *, login: Login, how: How | None = None
-    ) -> Job:
+    ) -> jobs.Job:
         """Collects files."""
         return self.start(nodes, collection, login=login, how=how)
 
     def run(
         self, nodes: Sequence[str], commands: Sequence[str], *, login: Login, how: How | None = None
-    ) -> Job:
+    ) -> jobs.Job:
         """Runs commands that only read, such as "show status"; `output` has what they print."""
         work = Commands(texts("commands", commands))
         return self.start(nodes, work, login=login, how=how)
@@ -143,7 +125,7 @@ class Client(CaseCalls):
         login: Login,
         receiver: bool = False,
         how: How | None = None,
-    ) -> Job:
+    ) -> jobs.Job:
         """Looks whether a collection can be expected to work; each node has what was `checked`."""
         return self.start(nodes, Checks(receiver or None), login=login, how=how)
 
@@ -154,11 +136,11 @@ class Client(CaseCalls):
         *,
         login: Login,
         how: How | None = None,
-    ) -> Job:
+    ) -> jobs.Job:
         """Captures packets on all nodes at the same time; `stop` ends it early."""
         return self.start(nodes, packets or Packets(), login=login, how=how)
 
-    def discover(self, publisher: str, *, login: Login, how: How | None = None) -> Job:
+    def discover(self, publisher: str, *, login: Login, how: How | None = None) -> jobs.Job:
         """Asks a node, or the publisher of a cluster, which nodes it has: `found` of the node."""
         return self.start([publisher], Discovery(), login=login, how=how)
 
@@ -171,7 +153,7 @@ class Client(CaseCalls):
         request_id: str | None = None,
         start_key: str | None = None,
         try_all: bool = False,
-    ) -> Job:
+    ) -> jobs.Job:
         """Tries nodes of a closed job again, in the same job: `nodes`, or all that have not
         succeeded. Returns once that is on disk; they run on.
 
@@ -180,43 +162,44 @@ class Client(CaseCalls):
         Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, and as `start` does.
         """
         chosen = texts_or_none("nodes", nodes)
-        request = RetryRequest(job_id, chosen, login, request_id, start_key, try_all or None)
+        request = jobs.RetryRequest(job_id, chosen, login, request_id, start_key, try_all or None)
         return self._ask_once("Retry", request)
 
-    def status(self, job_id: str) -> Job:
+    def status(self, job_id: str) -> jobs.Job:
         """The job as it is now. `job_id` may be any unambiguous prefix of 4 characters or more.
 
         Raises `JobNotFound`.
         """
-        return self.call("Status", StatusRequest(job_id), JobReply).job
+        return self.call("Status", jobs.StatusRequest(job_id), jobs.JobReply).job
 
     def list(
         self,
         *,
-        status: JobStatus | None = None,
+        status: jobs.JobStatus | None = None,
         limit: int | None = None,
         labels: Mapping[str, str] | None = None,
         target: str | None = None,
         since: str | None = None,
         before: str | None = None,
         kind: str | None = None,
-    ) -> tuple[JobSummary, ...]:
+    ) -> tuple[jobs.JobSummary, ...]:
         """The newest jobs, newest first; only those that fit everything given.
 
         `labels`: all of them. `target`: a name that the job was started with, or a node.
         `since`: created then or later, RFC 3339. `before`: older than the job of this id.
         `kind`: what they do, such as "collect".
         """
-        request = ListRequest(status, limit, dict_or_none(labels), target, since, before, kind)
+        chosen = None if labels is None else dict(labels)
+        request = jobs.ListRequest(status, limit, chosen, target, since, before, kind)
         return self.list_page(request).jobs
 
-    def list_page(self, request: ListRequest) -> ListReply:
+    def list_page(self, request: jobs.ListRequest) -> jobs.ListReply:
         """As `list`, with how many older jobs there are."""
-        return self.call("List", request, ListReply)
+        return self.call("List", request, jobs.ListReply)
 
     def cancel(
         self, job_id: str, nodes: Sequence[str] | None = None, *, request_id: str | None = None
-    ) -> CancelReply:
+    ) -> jobs.CancelReply:
         """Cancels a job, or only `nodes` of it. Returns once the cancel has happened and is on
         disk.
 
@@ -224,23 +207,22 @@ class Client(CaseCalls):
         Idempotent. A job that has ended stays as it is; the reply's `message` says so.
         Raises `JobNotFound`, `NodeNotFound`; `TypeError` for a text where several are expected.
         """
-        chosen = texts_or_none("nodes", nodes)
-        request = CancelRequest(job_id, chosen, request_id)
-        return self.call("Cancel", request, CancelReply)
+        request = jobs.CancelRequest(job_id, texts_or_none("nodes", nodes), request_id)
+        return self.call("Cancel", request, jobs.CancelReply)
 
-    def stop(self, job_id: str, *, request_id: str | None = None) -> StopReply:
+    def stop(self, job_id: str, *, request_id: str | None = None) -> jobs.StopReply:
         """Ends the packet capture of a job on all of its nodes now; its files are collected then.
 
         Raises `JobNotFound`; `InvalidRequest` of `job_id` if it does not capture.
         """
-        return self.call("Stop", StopRequest(job_id, request_id), StopReply)
+        return self.call("Stop", jobs.StopRequest(job_id, request_id), jobs.StopReply)
 
-    def label(self, job_id: str, labels: Mapping[str, str]) -> Job:
+    def label(self, job_id: str, labels: Mapping[str, str]) -> jobs.Job:
         """Adds labels to a job, or changes them; an empty value removes one. Returns the job.
 
         Raises `JobNotFound`, `InvalidRequest`.
         """
-        return self.call("Label", LabelRequest(job_id, dict(labels)), JobReply).job
+        return self.call("Label", jobs.LabelRequest(job_id, dict(labels)), jobs.JobReply).job
 
     def delete(self, job_id: str, *, files_only: bool = False) -> cases.DeleteReply:
         """Deletes a closed job with everything that it collected; with `files_only` its record
@@ -267,7 +249,7 @@ class Client(CaseCalls):
         The reply has the jobs, the first thousand of them; with `dry_run` they are not deleted.
         Raises `InvalidRequest`.
         """
-        chosen = dict_or_none(labels)
+        chosen = None if labels is None else dict(labels)
         request = cases.PruneRequest(older_than, keep, larger_than, chosen, dry_run or None)
         return self._call("Prune", request, cases.PruneReply, None)
 
@@ -278,7 +260,7 @@ class Client(CaseCalls):
         timeout: float | None = None,
         changes: bool = False,
         answer_within: float | None = None,
-    ) -> Iterator[WatchReply]:
+    ) -> Iterator[jobs.WatchReply]:
         """The state as it is now, then every change, until the job ends. All jobs: without end.
 
         With `changes` the replies after the first have `change`, the nodes that differ, and not the
@@ -298,12 +280,12 @@ class Client(CaseCalls):
         first = deadline
         if answer_within is not None and (timeout is None or answer_within < timeout):
             first = now + answer_within
-        request = WatchRequest(job_id, changes or None)
-        yield from self._replies("Watch", request, WatchReply, deadline, first)
+        request = jobs.WatchRequest(job_id, changes or None)
+        yield from self._replies("Watch", request, jobs.WatchReply, deadline, first)
 
     def wait(
         self, job_id: str, *, timeout: float | None = None, reconnect: float | None = None
-    ) -> Job:
+    ) -> jobs.Job:
         """Waits until the job has ended, without polling. Returns it. Raises as `watch` does.
 
         It goes on after a restart of the daemon, if that is back within `reconnect` seconds; None:
@@ -312,12 +294,99 @@ class Client(CaseCalls):
         from cucmctl.client.reconnect import DEFAULT, Told, watch  # noqa: PLC0415  # only to wait
 
         wait = DEFAULT if reconnect is None else reconnect
-        job: Job | None = None
+        job: jobs.Job | None = None
         for change in watch(self, job_id, Told(), timeout=timeout, reconnect=wait):
             job = change.job or job
         if job is None or job.status in ("queued", "running"):
             raise ProtocolError(f"the watch of job {job_id} ended before the job did")
         return job
+
+    def files(self, job_id: str, nodes: Sequence[str] | None = None) -> Iterator[cases.File]:
+        """The received files of a job, or of some of its nodes, by node and path.
+
+        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
+        """
+        request = cases.FilesRequest(job_id, texts_or_none("nodes", nodes))
+        for reply in self._replies("Files", request, cases.FilesReply, None):
+            yield from reply.files
+
+    def verify(
+        self, job_id: str, nodes: Sequence[str] | None = None
+    ) -> Iterator[cases.VerifyReply]:
+        """Has the daemon compare each complete file with its checksum. Gives how far it is, and
+        which files are wrong since the last time. Closing the iterator ends it.
+
+        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`, `JobBusy`.
+        """
+        request = cases.VerifyRequest(job_id, texts_or_none("nodes", nodes))
+        yield from self._replies("Verify", request, cases.VerifyReply, None)
+
+    def transcript(self, job_id: str, node: str, *, follow: bool = False) -> Iterator[str]:
+        """What was said on a node, in pieces. With `follow` until the node has ended.
+
+        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
+        """
+        request = cases.TranscriptRequest(job_id, node, follow or None)
+        for reply in self._replies("Transcript", request, cases.TranscriptReply, None):
+            yield reply.text
+
+    def export(
+        self, job_id: str, *, nodes: Sequence[str] | None = None, incomplete: bool = False
+    ) -> Export:
+        """All of a job as one tar, as a stream of bytes: use it as a context manager, and `read`.
+
+        It has its own connection. `cucmctl.export.export.save` makes a zip or a folder of it.
+        Raises `JobNotFound`, `NodeNotFound`, `JobBusy`, `InvalidRequest` if a file of it is gone,
+        `StorageFailed`.
+        """
+        from cucmctl.export.received import Export  # noqa: PLC0415  # only to export
+
+        chosen = texts_or_none("nodes", nodes)
+        request = cases.ExportRequest(job_id, chosen, incomplete or None)
+        return Export(*self._upgraded("Export", request, cases.ExportReply))
+
+    def export_files(
+        self,
+        job_id: str,
+        *,
+        nodes: Sequence[str] | None = None,
+        incomplete: bool = False,
+        verify: bool = False,
+    ) -> OpenExport | None:
+        """As `export`, but of open files: what is in them does not pass through the daemon. Use it
+        as a context manager. `cucmctl.export.files.pack` makes a tar, a zip or a folder of it.
+
+        `verify`: only the complete files, also those that are gone or have another size.
+        None if no descriptors are to be had: the daemon is of an earlier version, its socket is
+        forwarded from another host, or this process may open few files. `export` and `verify` work
+        there too.
+        """
+        from cucmctl.export.received import OpenExport, may_open_enough  # noqa: PLC0415  # likewise
+
+        if not may_open_enough():
+            return None
+        chosen = texts_or_none("nodes", nodes)
+        request = cases.ExportRequest(job_id, chosen, incomplete or None, True, verify or None)
+        try:
+            return OpenExport.begin(*self._upgraded("Export", request, cases.ExportReply))
+        except InvalidRequest as error:
+            if error.parameters.parameter in ("descriptors", "verify"):
+                return None
+            raise
+
+    def output(
+        self, job_id: str, nodes: Sequence[str] | None = None
+    ) -> Iterator[cases.CommandOutput]:
+        """What the commands of a job that have ended have printed on its nodes, or on these. Other
+        commands of the same node may still run.
+
+        An output comes in pieces, the last of which has `ended` and what was `parsed`.
+        It has its own connection, as `watch`. Raises `JobNotFound`, `NodeNotFound`.
+        """
+        request = cases.OutputRequest(job_id, texts_or_none("nodes", nodes))
+        for reply in self._replies("Output", request, cases.OutputReply, None):
+            if reply.output is not None:
+                yield reply.output
 
     def clusters(self, name: str | None = None) -> tuple[knowledge.Cluster, ...]:
         """The clusters that the daemon knows, by the configuration or by a discovery.
@@ -327,9 +396,8 @@ class Client(CaseCalls):
         found: list[knowledge.Cluster] = []
         after: str | None = None
         while True:
-            reply = self.call(
-                "Clusters", knowledge.ClustersRequest(name, after), knowledge.ClustersReply
-            )
+            request = knowledge.ClustersRequest(name, after)
+            reply = self.call("Clusters", request, knowledge.ClustersReply)
             found += reply.clusters
             after = reply.next
             if after is None:
@@ -367,15 +435,6 @@ class Client(CaseCalls):
         The reply names the changed settings that only a restart applies. Raises `ReloadFailed`.
         """
         return self.call("Reload", {}, knowledge.ReloadReply)
-
-
-def _one_of(work: Asked | Collection | None, collection: Collection | None) -> Asked:
-    """Raises `TypeError` unless there is exactly one of them."""
-    given = [one for one in (work, collection) if one is not None]
-    if len(given) != 1:
-        raise TypeError(f"start takes one of work and collection; {len(given)} were given")
-    what = given[0]
-    return Files(what) if isinstance(what, Collection) else what
 
 
 def _check_texts(what: Asked, how: How) -> None:

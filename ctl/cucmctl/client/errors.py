@@ -3,7 +3,7 @@
 An exception has the fields of the error, as the struct of its name in `cucmd.protocol.errors`. Its
 text is one line that says what to do.
 
-These are classes alone. The structs are made when an error has come; see `refusals`.
+These are classes alone. The structs are made when an error has come, since most calls end without.
 """
 
 from __future__ import annotations
@@ -12,8 +12,14 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from cucmd.protocol.jobs import INTERFACE
+
 if TYPE_CHECKING:
-    from cucmd.protocol import errors as wire_errors
+    from typing import Self
+
+    from cucmd.protocol import errors as fields
     from cucmd.protocol.jobs import Job
 
 # Characters of a job's id that may stand for it; the daemon wants as many.
@@ -67,6 +73,7 @@ class Refused(ClientError):
     """
 
     parameters: Any
+    says = ""  # with the fields of `parameters`
 
     def __init__(self, name: str, parameters: object) -> None:
         super().__init__(name, parameters)
@@ -74,11 +81,17 @@ class Refused(ClientError):
         self.parameters = parameters
 
     def __str__(self) -> str:
-        return f"the daemon answered {self.name} {self.parameters}"
+        says = self.says or "the daemon answered {1} {0}"
+        return says.format(self.parameters, self.name)
+
+    @classmethod
+    def of(cls, *values: str) -> Self:
+        """The error that the daemon would give, where it is not asked. `values`: of its fields."""
+        return cls(f"{INTERFACE}.{cls.__name__}", _fields(cls.__name__)(*values))
 
 
 class JobNotFound(Refused):
-    parameters: wire_errors.JobNotFound
+    parameters: fields.JobNotFound
 
     def __str__(self) -> str:
         name = self.parameters.job_id
@@ -91,25 +104,22 @@ class JobNotFound(Refused):
 class JobBusy(Refused):
     """The job still runs, or another call reads or changes it."""
 
-    parameters: wire_errors.JobBusy
-
-    def __str__(self) -> str:
-        return f"job {self.parameters.job_id}: {self.parameters.reason}; try later"
+    parameters: fields.JobBusy
+    says = "job {0.job_id}: {0.reason}; try later"
 
 
 class NodeNotFound(Refused):
-    parameters: wire_errors.NodeNotFound
-
-    def __str__(self) -> str:
-        job, node = self.parameters.job_id, self.parameters.node
-        # a job that was started with a cluster's name has the names of its nodes
-        return f"job {job} has no node {node!r}; cucmctl status {job} names those that it has"
+    parameters: fields.NodeNotFound
+    # A job that was started with a cluster's name has the names of its nodes.
+    says = (
+        "job {0.job_id} has no node {0.node!r}; cucmctl status {0.job_id} names those that it has"
+    )
 
 
 class ProfileNotFound(Refused):
     """`hint`: what may have been meant, as the end of the message."""
 
-    parameters: wire_errors.ProfileNotFound
+    parameters: fields.ProfileNotFound
     hint = ""
 
     def __str__(self) -> str:
@@ -119,8 +129,8 @@ class ProfileNotFound(Refused):
 class CredentialNotFound(Refused):
     """`hint`: what may have been meant, as the end of the message."""
 
+    parameters: fields.CredentialNotFound
     hint = ""
-    parameters: wire_errors.CredentialNotFound
 
     def __str__(self) -> str:
         given = self.parameters
@@ -133,25 +143,18 @@ class CredentialNotFound(Refused):
 class InvalidRequest(Refused):
     """A field of the request is wrong: `parameter` is its path, `reason` says what is expected."""
 
-    parameters: wire_errors.InvalidRequest
-
-    def __str__(self) -> str:
-        return f"{self.parameters.parameter}: {self.parameters.reason}"
+    parameters: fields.InvalidRequest
+    says = "{0.parameter}: {0.reason}"
 
 
 class LimitReached(Refused):
-    parameters: wire_errors.LimitReached
-
-    def __str__(self) -> str:
-        maximum = self.parameters.maximum
-        return f"the daemon's limit on {self.parameters.limit} is reached ({maximum}); try later"
+    parameters: fields.LimitReached
+    says = "the daemon's limit on {0.limit} is reached ({0.maximum}); try later"
 
 
 class ShuttingDown(Refused):
-    parameters: wire_errors.ShuttingDown
-
-    def __str__(self) -> str:
-        return "the daemon is shutting down; try later"
+    parameters: fields.ShuttingDown
+    says = "the daemon is shutting down; try later"
 
 
 class StorageFailed(Refused):
@@ -160,60 +163,47 @@ class StorageFailed(Refused):
     A cancel has happened in spite of it. It is stored once the disk has space.
     """
 
-    parameters: wire_errors.StorageFailed
-
-    def __str__(self) -> str:
-        return f"the daemon cannot store or read that now: {self.parameters.reason}"
+    parameters: fields.StorageFailed
+    says = "the daemon cannot store or read that now: {0.reason}"
 
 
 class ScanFailed(Refused):
     """A node could not be asked for its host keys."""
 
-    parameters: wire_errors.ScanFailed
-
-    def __str__(self) -> str:
-        return f"{self.parameters.node}: {self.parameters.failure.message}"
+    parameters: fields.ScanFailed
+    says = "{0.node}: {0.failure.message}"
 
 
 class ReloadFailed(Refused):
     """The daemon cannot use the files that it was to read again. It goes on with the old ones."""
 
-    parameters: wire_errors.ReloadFailed
-
-    def __str__(self) -> str:
-        return f"not reloaded: {self.parameters.reason}"
+    parameters: fields.ReloadFailed
+    says = "not reloaded: {0.reason}"
 
 
 class InternalError(Refused):
     """A defect of the daemon; the call may have had an effect."""
 
-    parameters: wire_errors.InternalError
-
-    def __str__(self) -> str:
-        return "a defect of the daemon; its log has the details"
+    parameters: fields.InternalError
+    says = "a defect of the daemon; its log has the details"
 
 
 class MethodNotFound(Refused):
     """The daemon is older than this client."""
 
-    def __str__(self) -> str:
-        return f"the daemon knows no {self.parameters.method}; is it older than cucmctl?"
+    says = "the daemon knows no {0.method}; is it older than cucmctl?"
 
 
 class InvalidParameter(Refused):
     """The error of the Varlink protocol itself for a wrong field. It has no reason."""
 
-    def __str__(self) -> str:
-        return f"the daemon does not take {self.parameters.parameter!r} as it was sent"
+    says = "the daemon does not take {0.parameter!r} as it was sent"
 
 
 class NotPermitted(Refused):
     """This user may not do that, or may not open the socket."""
 
-    reason = "the daemon does not permit this user to do that; see the groups under [access]"
-
-    def __str__(self) -> str:
-        return self.reason
+    says = "the daemon does not permit this user to do that; see the groups under [access]"
 
 
 class SocketNotPermitted(NotPermitted):
@@ -221,7 +211,10 @@ class SocketNotPermitted(NotPermitted):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{VARLINK}.PermissionDenied", None)
-        self.reason = f"this user may not use the socket {path}{_who_has_access(path)}"
+        self._says = f"this user may not use the socket {path}{_who_has_access(path)}"
+
+    def __str__(self) -> str:
+        return self._says
 
 
 def _who_has_access(path: str) -> str:
@@ -237,3 +230,29 @@ def _who_has_access(path: str) -> str:
         return f"; is it in the group {grp.getgrgid(status.st_gid).gr_name!r}?"
     except (OSError, KeyError):  # the folder cannot be read, or the group has no name
         return ""
+
+
+def refusal(name: str, parameters: msgspec.Raw) -> Refused:
+    """The exception for an error reply. `Refused` itself for a name that is not known here."""
+    if (exception := _BY_NAME.get(name)) is not None:
+        fields_of_it = _fields(name.rpartition(".")[2])
+        try:
+            return exception(name, msgspec.json.decode(parameters, type=fields_of_it))
+        except msgspec.MsgspecError:
+            pass  # the fields of another version: the error is raised with what came
+    return Refused(name, msgspec.json.decode(parameters))
+
+
+_BY_NAME = {f"{INTERFACE}.{one.__name__}": one for one in Refused.__subclasses__()} | {
+    f"{VARLINK}.InvalidParameter": InvalidParameter,
+    f"{VARLINK}.MethodNotFound": MethodNotFound,
+    f"{VARLINK}.PermissionDenied": NotPermitted,
+}
+
+
+def _fields(error: str) -> Any:
+    """The struct of an error; for those of the Varlink protocol itself, one with their fields."""
+    from cucmd.protocol import errors  # noqa: PLC0415  # see above
+
+    of_varlink = [("method", str, ""), ("parameter", str, "")]
+    return getattr(errors, error, None) or msgspec.defstruct("OfVarlink", of_varlink)

@@ -15,6 +15,7 @@ import msgspec
 from cucmctl.client.errors import (
     ConnectionLost,
     DaemonUnavailable,
+    InvalidRequest,
     ProtocolError,
     SocketNotPermitted,
 )
@@ -31,24 +32,24 @@ MOST_DESCRIPTORS = 64
 _LONGEST_WAIT = 1.0
 
 
-class Call(msgspec.Struct, omit_defaults=True):
+class CallFrame(msgspec.Struct, omit_defaults=True):
     method: str
     parameters: object
     more: bool = False
     upgrade: bool = False
 
 
-class Reply(msgspec.Struct):
+class ReplyFrame(msgspec.Struct):
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
     continues: bool = False
     error: str | None = None
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Reply)
+_decoder = msgspec.json.Decoder(ReplyFrame)
 
 
-class Connection:
+class Wire:
     """One connection to the daemon. Raises the errors of `errors.py`, and `TimeoutError`;
     `TypeError` for a call that JSON has no form for.
     """
@@ -75,12 +76,11 @@ class Connection:
         except OSError:
             return True
 
-    def send(self, call: Call, deadline: float | None) -> None:
+    def send(self, call: CallFrame, deadline: float | None) -> None:
         frame = _framed(call)
         if len(frame) > LONGEST_REQUEST:
-            from cucmctl.client.refusals import too_long  # noqa: PLC0415  # its rule
-
-            raise too_long(len(frame), LONGEST_REQUEST)
+            reason = f"it has {len(frame)} bytes; expected at most {LONGEST_REQUEST}"
+            raise InvalidRequest.of("the request", reason)
         try:
             self._expire_at(deadline)
             self._socket.sendall(frame)
@@ -99,7 +99,7 @@ class Connection:
         except (BrokenPipeError, ConnectionResetError):
             pass
 
-    def receive(self, deadline: float | None) -> Reply:
+    def receive(self, deadline: float | None) -> ReplyFrame:
         """The next reply. `deadline` is on the clock of `time.monotonic`."""
         frame = self._next_frame(deadline)
         try:
@@ -169,17 +169,16 @@ class Connection:
         return ConnectionLost(f"the daemon at {self.path} went away in the middle of a call")
 
 
-def _framed(call: Call) -> bytes:
+def _framed(call: CallFrame) -> bytes:
     """The call without the fields that nobody has set: a daemon of an older version refuses those
     that it does not know.
     """
     try:
         given = _without_none(msgspec.to_builtins(call.parameters))
-        return _encoder.encode(Call(call.method, given, call.more, call.upgrade)) + b"\0"
+        return _encoder.encode(CallFrame(call.method, given, call.more, call.upgrade)) + b"\0"
     except UnicodeEncodeError:  # its text may have a password in it
-        from cucmctl.client.refusals import not_utf8  # noqa: PLC0415  # its rule
-
-        raise not_utf8(_path_of_invalid_text(msgspec.to_builtins(call.parameters))) from None
+        place = _path_of_invalid_text(msgspec.to_builtins(call.parameters))
+        raise InvalidRequest.of(place, "it is not UTF-8") from None
 
 
 def _without_none(value: object) -> object:

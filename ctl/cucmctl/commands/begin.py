@@ -18,7 +18,6 @@ from cucmctl.commands.ask_first import AskingInterrupted
 from cucmctl.commands.follow import add_reconnect, follow, report_job_goes_on, view_on
 from cucmctl.text.views import JsonLines, Silent
 from cucmd.job.asked import Timeouts
-from cucmd.protocol import errors as wire_errors
 from cucmd.protocol.jobs import Job
 
 # The timeouts of a job that collects files, and what each is for.
@@ -144,7 +143,7 @@ def _as_typed(error: InvalidRequest, arguments: argparse.Namespace) -> InvalidRe
     if wrong.parameter != "login.credential" or arguments.credential is not None:
         return error
     reason = f"the login of its cluster cannot be used: {wrong.reason}"
-    return InvalidRequest(error.name, wire_errors.InvalidRequest("nodes", reason))
+    return InvalidRequest.of("nodes", reason)
 
 
 def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:

@@ -32,7 +32,6 @@ from cucmctl.text import found, render
 from cucmctl.text.remarks import remarks
 from cucmctl.text.views import Silent
 from cucmd.job.asked import How, Login
-from cucmd.protocol import errors as wire_errors
 from cucmd.protocol.jobs import Job, Node
 from cucmd.protocol.knowledge import Cluster
 
@@ -109,8 +108,7 @@ def _ask(client: Client, publisher: str, login: Login, how: How) -> Job:
     except InvalidRequest as error:
         if error.parameters.parameter not in ("nodes", "nodes[0]"):
             raise
-        wrong = wire_errors.InvalidRequest("publisher", error.parameters.reason)
-        raise InvalidRequest(error.name, wrong) from None
+        raise InvalidRequest.of("publisher", error.parameters.reason) from None
 
 
 def _stay(before: Cluster | None, client: Client, job: Job, arguments: argparse.Namespace) -> int:

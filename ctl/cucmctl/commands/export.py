@@ -15,9 +15,9 @@ from pathlib import Path
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import Command, Once, UsageError, job_id
 from cucmctl.client.client import Client
-from cucmctl.client.export_stream import Export
 from cucmctl.export.export import Damaged, Format, save
-from cucmctl.export.files import OpenExport, pack
+from cucmctl.export.files import pack
+from cucmctl.export.received import Export, OpenExport
 from cucmctl.export.target import TargetExists, target
 from cucmctl.text import render
 

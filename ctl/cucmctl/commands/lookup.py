@@ -20,8 +20,6 @@ from cucmctl.client.errors import (
     StorageFailed,
     UnknownTarget,
 )
-from cucmd.protocol import errors as wire_errors
-from cucmd.protocol.jobs import INTERFACE
 from cucmd.protocol.knowledge import Cluster
 
 
@@ -38,7 +36,7 @@ def check_profile(client: Client, name: str | None) -> None:
     with _if_it_can_answer():
         known = [profile.name for profile in client.profiles()]
         if name not in known:
-            error = ProfileNotFound(_full("ProfileNotFound"), wire_errors.ProfileNotFound(name))
+            error = ProfileNotFound.of(name)
             error.hint = near.hint(name, known)
             raise error
 
@@ -50,14 +48,9 @@ def check_credential(client: Client, name: str | None) -> None:
     with _if_it_can_answer():
         known = [credential.name for credential in client.credentials()]
         if name not in known:
-            given = wire_errors.CredentialNotFound(name)
-            error = CredentialNotFound(_full("CredentialNotFound"), given)
+            error = CredentialNotFound.of(name)
             error.hint = near.hint(name, known)
             raise error
-
-
-def _full(error: str) -> str:
-    return f"{INTERFACE}.{error}"
 
 
 def check_names(client: Client, names: Iterable[str]) -> dict[str, Cluster]:

@@ -22,8 +22,7 @@ from cucmctl.commands.on_nodes import begin_on_nodes
 from cucmctl.commands.printed import Printed
 from cucmctl.text import render
 from cucmd.job.asked import Commands
-from cucmd.protocol import errors as wire_errors
-from cucmd.protocol.jobs import INTERFACE, Job
+from cucmd.protocol.jobs import Job
 
 TIMEOUTS = {
     "connect": "to reach a node",
@@ -126,10 +125,7 @@ def _check_commands(commands: Sequence[str]) -> None:
         if not any(words[: len(head)] == head for head in heads):
             like = near.hint(" ".join(words[:4]), map(" ".join, heads))
             reason = f"{command!r}: is not one of the commands that may be run{like}"
-            raise InvalidRequest(
-                f"{INTERFACE}.InvalidRequest",
-                wire_errors.InvalidRequest(f"commands.lines[{position}]", reason),
-            )
+            raise InvalidRequest.of(f"commands.lines[{position}]", reason)
 
 
 def head_of(form: str) -> list[str]:

@@ -1,7 +1,8 @@
 """A job's files as one file to hand on, or a folder.
 
     export.py    a job's tar into a tar, a zip or a folder
-    files.py     `OpenExport`, the files of a job as descriptors, hashed and packed here
+    received.py  the tar of a job, or its files as descriptors, as they come
+    files.py     files as descriptors, hashed and packed here
     target.py    where that goes: what is not whole has no name there
 
 What cannot be given descriptors, as where the socket is forwarded, takes the daemon's tar.

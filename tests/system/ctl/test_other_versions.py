@@ -11,7 +11,7 @@ import pytest
 
 import cucmctl
 from cucmctl import Client
-from cucmctl.client.wire import Call, Connection
+from cucmctl.client.wire import CallFrame, Wire
 from rig import structs_0_1_0 as before
 from rig.daemon import Daemon
 from rig.jobs import start
@@ -27,10 +27,10 @@ class ClientBefore:
         self._daemon = daemon
 
     def stream(self, method: str, request: msgspec.Struct, kind: type) -> Iterator[msgspec.Struct]:
-        connection = Connection(str(self._daemon.socket))
+        connection = Wire(str(self._daemon.socket))
         try:
             name = f"{before.INTERFACE}.{method}"
-            connection.send(Call(name, request, more=method == "Watch"), None)
+            connection.send(CallFrame(name, request, more=method == "Watch"), None)
             going_on = True
             while going_on:
                 reply = connection.receive(None)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from cucmctl.cli import exits
-from cucmctl.client import errors, refusals
+from cucmctl.client import errors
 from cucmd.protocol import errors as wire_errors
 
 
@@ -34,7 +34,7 @@ def test_a_job_that_has_ended_has_a_code(job, status, code):
 )
 def test_a_field_is_called_what_was_typed(parameter, typed):
     encoded = msgspec.json.encode(wire_errors.InvalidRequest(parameter, "is wrong"))
-    refused = refusals.refusal("io.cucmd.Jobs.InvalidRequest", msgspec.Raw(encoded))
+    refused = errors.refusal("io.cucmd.Jobs.InvalidRequest", msgspec.Raw(encoded))
     assert exits.complaint(refused) == f"{typed}: is wrong"
 
 
@@ -47,7 +47,7 @@ def test_a_field_is_called_what_was_typed(parameter, typed):
 )
 def test_a_whole_part_that_is_missing_is_called_by_the_options_that_make_it(part, given):
     encoded = msgspec.json.encode(wire_errors.InvalidRequest(part, "has nothing"))
-    refused = refusals.refusal("io.cucmd.Jobs.InvalidRequest", msgspec.Raw(encoded))
+    refused = errors.refusal("io.cucmd.Jobs.InvalidRequest", msgspec.Raw(encoded))
     assert exits.complaint(refused).startswith(given)
 
 
