@@ -29,8 +29,8 @@ class UsageError(Exception):
     """Wrong arguments. The text is one line."""
 
 
-class Command(NamedTuple):
-    """A verb. `declare` adds its arguments to a parser; `run` returns the exit code."""
+class Verb(NamedTuple):
+    """`declare` adds its arguments to a parser; `run` returns the exit code."""
 
     summary: str
     examples: str
@@ -58,6 +58,7 @@ class VerbParser(argparse.ArgumentParser):
     """`reminder` is added to the error that a positional argument is missing."""
 
     reminder = ""
+    targets = ""  # what those of `add_targets` are called
     arguments: Sequence[str] = ()
     takes_rest = False  # what follows `--` is no argument: it is in `rest`; None without a `--`
 
@@ -112,6 +113,57 @@ def _typed(value: object) -> str:
     return rfc3339(value) if isinstance(value, datetime) else repr(value)
 
 
+# What several verbs have
+
+
+def no_arguments(parser: VerbParser) -> None:
+    """Declares none."""
+
+
+def add_job(
+    parser: argparse.ArgumentParser, *, nargs: str | None = None, help_: str = "", name: str = "job"
+) -> None:
+    help_ = help_ or "an id or its first characters"
+    parser.add_argument(name, metavar="JOB", type=job_id, nargs=nargs, help=help_)
+
+
+def add_nodes_of_job(parser: argparse.ArgumentParser) -> None:
+    help_ = "only of this node; may be repeated"
+    parser.add_argument("--node", metavar="N", action="append", help=help_)
+
+
+def add_label(parser: argparse._ActionsContainer, help_: str) -> None:
+    parser.add_argument(
+        "--label",
+        metavar="KEY=VALUE",
+        type=label,
+        action="append",
+        default=[],
+        help=f"{help_}; may be repeated",
+    )
+
+
+def add_targets(
+    parser: VerbParser, name: str = "TARGET", help_: str = "a host, or host:port; or a cluster"
+) -> None:
+    """`nodes` or `cluster_of`, exactly one of them."""
+    parser.targets = name
+    parser.add_argument("nodes", metavar=name, nargs="*", help=help_)
+    parser.add_argument(
+        "--cluster-of",
+        metavar="NODE",
+        action=Once,
+        help="ask this node, such as the publisher, for the nodes of its cluster; on all of them",
+    )
+
+
+def _check_targets(parser: VerbParser, parsed: argparse.Namespace) -> None:
+    if parsed.nodes and parsed.cluster_of is not None:
+        raise UsageError("--cluster-of: stands in place of the nodes; give one of them")
+    if not parsed.nodes and parsed.cluster_of is None:
+        parser.error(f"the following arguments are required: {parser.targets}")
+
+
 def add_global_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("everywhere")
     group.add_argument("-h", "--help", action="help", help="show this and exit")
@@ -121,7 +173,7 @@ def add_global_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--json", action="store_true", help="data as JSON on standard output")
 
 
-def parse(verb: str, command: Command, arguments: Sequence[str]) -> argparse.Namespace:
+def parse(verb: str, command: Verb, arguments: Sequence[str]) -> argparse.Namespace:
     """Parses the arguments of one verb, with global options anywhere among them."""
     parser = VerbParser(
         prog=f"cucmctl {verb}",
@@ -141,6 +193,8 @@ def parse(verb: str, command: Command, arguments: Sequence[str]) -> argparse.Nam
     parsed = parser.parse_intermixed_args(arguments)
     parsed.rest = rest
     _refuse_invalid_text(parsed)
+    if parser.targets:
+        _check_targets(parser, parsed)
     return parsed
 
 

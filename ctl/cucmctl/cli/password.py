@@ -34,10 +34,10 @@ def from_terminal(username: str) -> str:
 
     It is never empty: a request without a password would use the cluster's credential.
     """
-    from cucmctl.cli import prompt  # noqa: PLC0415  # only a prompt needs it
+    from cucmctl.cli import terminal  # noqa: PLC0415  # only a question needs it
 
     try:
-        typed = prompt.ask(f"Password of {printer.visible(username)} on the nodes: ")
+        typed = terminal.ask(f"Password of {printer.visible(username)} on the nodes: ")
     except OSError:
         raise UsageError(
             f"no terminal to ask for the password of {username!r} on; "

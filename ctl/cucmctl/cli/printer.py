@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Iterable
 from typing import TextIO, TypedDict
 
 import msgspec
@@ -37,6 +38,21 @@ def json_line(value: object) -> None:
         # escape means the same.
         text = "".join(c if c.isprintable() else _json_escape(c) for c in text)
     print(text, file=standard_output(), flush=True)
+
+
+def show(value: object, lines: Iterable[str], *, as_json: bool, none: str = "") -> int:
+    """Prints the value as JSON, or these lines, on standard output. The exit code, 0.
+
+    `none`: the message in place of the lines where there is nothing in the value.
+    """
+    if as_json:
+        json_line(value)
+    elif none and not value:
+        note(none)
+    else:
+        for text in lines:
+            line(text)
+    return 0
 
 
 def standard_output() -> TextIO:

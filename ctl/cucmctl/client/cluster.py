@@ -31,7 +31,7 @@ MOST_NAMED = 5
 Tell = Callable[[str], None]
 
 
-class Asking(Protocol):
+class ClusterClient(Protocol):
     """What is needed of a `Client`, which uses this file itself."""
 
     def discover(self, publisher: str, *, login: Login, how: How | None = None) -> Job: ...
@@ -42,7 +42,7 @@ class Asking(Protocol):
 
 
 def discover_first(
-    client: Asking,
+    client: ClusterClient,
     name: str,
     *,
     login: Login,
@@ -79,7 +79,7 @@ def discover_first(
     )
 
 
-def last_named(client: Asking, name: str) -> Cluster | None:
+def last_named(client: ClusterClient, name: str) -> Cluster | None:
     """What is known of a cluster, or of the cluster of a node that was asked by this name.
 
     None: nobody has asked it.

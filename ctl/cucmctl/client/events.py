@@ -29,8 +29,8 @@ NEWEST = 1000
 _UNFINISHED = ("queued", "running")
 
 
-class Asked(Protocol):
-    """`Client`, as far as it is asked here."""
+class EventsClient(Protocol):
+    """What is needed of a `Client`."""
 
     def status(self, job_id: str) -> Job: ...
     def list_page(self, request: ListRequest) -> ListReply: ...
@@ -39,7 +39,7 @@ class Asked(Protocol):
 class Events:
     """Of one job, or of all jobs."""
 
-    def __init__(self, client: Asked) -> None:
+    def __init__(self, client: EventsClient) -> None:
         self._client = client
         self._told: dict[str, int] = {}  # revisions; the jobs in the order in which they came
         self._unfinished: set[str] = set()  # of these, those that have not ended

@@ -27,7 +27,7 @@ PAUSE = 0.2
 R = TypeVar("R")
 
 
-class Watching(Protocol):
+class WatchClient(Protocol):
     """What is needed of a `Client`, which uses this file itself."""
 
     def watch(
@@ -51,7 +51,7 @@ class Told:
 
 
 def watch(
-    client: Watching,
+    client: WatchClient,
     job_id: str | None,
     told: Told,
     *,

@@ -1,31 +1,19 @@
-"""The verbs of `cucmctl`, one file a group; each file has `COMMANDS`, from verb to `Command`.
+"""The verbs of `cucmctl`, one file a group; each file has `COMMANDS`, from verb to `Verb`.
 
-    start.py     `start`
+    start.py     `start` and `retry`
     run.py       `run`
-    printed.py   what commands print, as it comes
     check.py     `check`
-    capture.py   `capture` and `stop`
-    dry_run.py   what follows `start --dry-run`
+    capture.py   `capture`
     discover.py  `discover`
-    retry.py     `retry`
     begin.py     what those verbs share that start something
-    on_nodes.py  what those share that start a job on nodes and clusters
-    login.py     the login of a new job
-    ask_first.py  clusters are asked for their nodes before a start
     lookup.py    what is looked up before anybody is asked for a password
-    follow.py    `watch`, `wait`, and the rest of `--wait` and `--watch`
+    follow.py    `watch`, `wait`, `events`, and the rest of `--wait` and `--watch`
     show.py      `status` and `list`
-    files.py     `files`
-    export.py    `export`
-    verify.py    `verify`
-    transcript.py  `transcript`
-    label.py     `label`
-    events.py    `events`
-    cancel.py    `cancel`
+    collected.py  `files` and `transcript`
+    export.py    `export` and `verify`
+    change.py    `cancel`, `stop`, `label` and `reload`
     delete.py    `delete` and `prune`
-    known.py     `clusters`, `profiles` and `credentials`
-    hostkeys.py  `hostkeys`
-    reload.py    `reload`
+    known.py     `clusters`, `profiles`, `credentials` and `hostkeys`
 
 A command calls the client, prints the reply, and returns an exit code. Errors of the client are
 handled by `main`. A new verb is a row in `main.VERBS` and an entry in `COMMANDS`.

@@ -1,6 +1,15 @@
-"""What the verbs share that start something: options, and what follows the daemon's answer.
+"""What the verbs share that start something: options, and how a job on nodes is begun.
 
-Once the daemon has answered, no message and no exit code asks to do it again.
+Nobody is asked for a password before it is known that there is a daemon, and that it knows the
+names that were given. Once the daemon has answered, no message and no exit code asks to do it
+again.
+
+The order
+    options          what is wrong with them is said before the daemon is called
+    the daemon       is it there; does it know the credential, and the names of the nodes
+    the login        the password is asked for
+    the clusters     those with a publisher alone are asked for their nodes
+    the job          is started, and followed if that is wanted
 """
 
 from __future__ import annotations
@@ -8,16 +17,26 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TypeAlias, TypeVar
 
-from cucmctl.cli import exits, printer
-from cucmctl.cli.options import Once, label, nodes_at_once, seconds
+from cucmctl.cli import exits, password, printer
+from cucmctl.cli.options import (
+    Once,
+    UsageError,
+    add_label,
+    labels_of,
+    nodes_at_once,
+    seconds,
+)
 from cucmctl.client.client import Client
+from cucmctl.client.cluster import discover_first
 from cucmctl.client.errors import ClientError, InvalidRequest
-from cucmctl.commands.ask_first import AskingInterrupted
+from cucmctl.client.reconnect import watch
+from cucmctl.commands import lookup
 from cucmctl.commands.follow import add_reconnect, follow, report_job_goes_on, view_on
-from cucmctl.text.views import JsonLines, Silent
-from cucmd.job.asked import Timeouts
+from cucmctl.text.views import JsonLines, Silent, View
+from cucmd.job.asked import Asked, How, Login, Timeouts
 from cucmd.protocol.jobs import Job
 
 # The timeouts of a job that collects files, and what each is for.
@@ -30,6 +49,7 @@ COLLECTING = {
     "node": "for a whole node",
     "job": "for the whole job",
 }
+FOUND_BY = "to find the job by, as case=698123456"
 
 
 def add_login_options(parser: argparse.ArgumentParser) -> None:
@@ -47,24 +67,27 @@ def add_login_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_how(group: argparse._ArgumentGroup, timeouts: Mapping[str, str]) -> None:
+def add_timeouts(group: argparse._ActionsContainer, timeouts: Mapping[str, str]) -> None:
     """`timeouts`: the names of those that such a job has, and what each is for."""
     for name, meaning in timeouts.items():
         group.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
+
+
+def add_how(
+    parser: argparse.ArgumentParser, timeouts: Mapping[str, str]
+) -> argparse._ArgumentGroup:
+    """What `begin_on_nodes` takes, beside the targets."""
+    add_login_options(parser)
+    group = parser.add_argument_group("how")
+    add_timeouts(group, timeouts)
     group.add_argument("--concurrency", metavar="N", type=nodes_at_once, help="nodes at once")
-    group.add_argument(
-        "--label",
-        metavar="KEY=VALUE",
-        type=label,
-        action="append",
-        default=[],
-        help="to find the job by, as case=698123456; may be repeated",
-    )
+    add_label(group, FOUND_BY)
     group.add_argument(
         "--accept-nodes",
         action="store_true",
         help="send a credential that is tied to a cluster to the nodes that it has named, too",
     )
+    return group
 
 
 def timeouts_of(arguments: argparse.Namespace, names: Iterable[str]) -> Timeouts | None:
@@ -88,8 +111,45 @@ def add_stay_options(group: argparse._ArgumentGroup) -> None:
     add_reconnect(group)
 
 
+def check_user(arguments: argparse.Namespace, *, needed: bool = True) -> None:
+    """Raises `UsageError`. To be called before the daemon is. `needed`: by a password."""
+    if arguments.user == "":
+        raise UsageError("--user: '' is empty; expected the platform administrator's name")
+    if needed and arguments.password_file is not None and not arguments.user:
+        raise UsageError("--password-file: needs --user, whose password it is")
+
+
+def login_of(arguments: argparse.Namespace, before: str | None = None) -> Login:
+    """Asks for the password on the terminal, if there is a user and nothing else was given.
+
+    `before`: the user where none was given.
+    """
+    if arguments.credential is not None:
+        return Login(username=arguments.user, credential=arguments.credential)
+    user = arguments.user or before
+    if not user:
+        return Login()
+    if arguments.password_file is not None:
+        return Login(username=user, password=password.from_file(arguments.password_file, user))
+    return Login(username=user, password=password.from_terminal(user))
+
+
 Stay: TypeAlias = Callable[[Client, Job, argparse.Namespace], int]
 L = TypeVar("L")
+
+
+def followed(said: Callable[[Job], str], view: Callable[[], View]) -> Stay:
+    """Stays until the job has ended. `said` of it first, as a message."""
+
+    def stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
+        printer.note(f"job {job.job_id} {said(job)}")
+        return follow(client, job.job_id, view, reconnect=arguments.reconnect, begun=job)
+
+    return stay
+
+
+class AskingInterrupted(KeyboardInterrupt):
+    """Ctrl-C while a cluster is asked for its nodes. What goes on was said; nothing has begun."""
 
 
 def begin(
@@ -164,3 +224,80 @@ def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:
             begun=job,
         )
     return exits.DONE
+
+
+def begin_on_nodes(
+    arguments: argparse.Namespace,
+    verb: str,
+    timeouts: Iterable[str],
+    work: Asked,
+    *,
+    check: Callable[[Client], None] = lambda client: None,
+    check_early: Callable[[], None] = lambda: None,
+    stay: Stay | None = None,
+) -> int:
+    """Starts a job with the options of `add_targets`, `add_how` and `add_try_all`. The exit code.
+
+    timeouts     the names of those that the verb has
+    work         what is done on the nodes
+    check        looks at what only this verb has, before the password is asked for
+    check_early  looks at what the daemon would refuse, where somebody is asked for a password, or a
+                 node for its cluster, before the daemon is
+    stay         as for `begin`
+    """
+    given, labels = timeouts_of(arguments, timeouts), labels_of("--label", arguments.label)
+    check_user(arguments)
+    with Client(arguments.socket) as client:
+        client.connect()
+        check(client)
+        lookup.check_credential(client, arguments.credential)
+        targets, discovered = _targets_of(client, arguments, verb)
+        if discovered or arguments.user is not None:
+            check_early()
+
+        def start(login: Login) -> Job:
+            for name in discovered:
+                _ask_first(client, name, login, given, reconnect=arguments.reconnect)
+            how = How(
+                timeouts=given,
+                concurrency=arguments.concurrency,
+                labels=labels or None,
+                try_all=arguments.try_all or None,
+                discovered=tuple(discovered) or None,
+                accept_nodes=arguments.accept_nodes or None,
+            )
+            return client.start(targets, work, login=login, how=how)
+
+        return begin(client, arguments, partial(login_of, arguments), start, stay=stay)
+
+
+def _targets_of(
+    client: Client, arguments: argparse.Namespace, verb: str
+) -> tuple[list[str], list[str]]:
+    """(the names to start on, those of them that are asked for their nodes first)."""
+    if arguments.cluster_of is not None:
+        lookup.check_names(client, [arguments.cluster_of])
+        return [arguments.cluster_of], [arguments.cluster_of]
+    return arguments.nodes, lookup.only_publishers(client, arguments.nodes, verb)
+
+
+def _ask_first(
+    client: Client, name: str, login: Login, timeouts: Timeouts | None, *, reconnect: float
+) -> None:
+    """Asks a cluster for its nodes. What is said about them goes to standard error.
+
+    `reconnect`: seconds within which a daemon that goes away meanwhile must be back.
+    Raises as `discover_first` does, and `AskingInterrupted`.
+    """
+
+    def wait(job: Job) -> Job:
+        printer.note(f"job {job.job_id} asks {job.nodes[0].node} for the nodes of its cluster")
+        try:
+            for change in watch(client, job.job_id, View(), reconnect=reconnect, known=True):
+                job = change.job or job
+        except KeyboardInterrupt:
+            report_job_goes_on(job, job.job_id)
+            raise AskingInterrupted from None
+        return job
+
+    discover_first(client, name, login=login, timeouts=timeouts, tell=printer.note, wait=wait)

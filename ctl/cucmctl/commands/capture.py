@@ -1,4 +1,4 @@
-"""`capture` and `stop`: packets on several nodes at the same time, and the end of it.
+"""`capture`: packets on several nodes at the same time.
 
 What was not given is not sent: the daemon decides it.
 """
@@ -8,18 +8,14 @@ from __future__ import annotations
 import argparse
 import re
 
-from cucmctl.cli import exits, printer
-from cucmctl.cli.options import Command, Once, VerbParser, count, job_id
-from cucmctl.client.client import Client
-from cucmctl.commands.ask_first import add_cluster_of, check_targets
+from cucmctl.cli.options import Once, Verb, VerbParser, add_targets, count
 from cucmctl.commands.begin import (
     COLLECTING,
     add_how,
-    add_login_options,
     add_stay_options,
     add_try_all,
+    begin_on_nodes,
 )
-from cucmctl.commands.on_nodes import begin_on_nodes
 from cucmd.job.asked import Packets
 
 _DURATION = re.compile(r"(?:(\d{1,5})m)?(?:(\d{1,5}(?:\.\d{1,3})?)s?)?", re.ASCII)
@@ -42,10 +38,7 @@ def _arguments(parser: VerbParser) -> None:
         "%(prog)s (TARGET ... | --cluster-of NODE)\n"
         "                       [--host IP] [--port N] [--duration TIME]"
     )
-    parser.add_argument(
-        "nodes", metavar="TARGET", nargs="*", help="a host, or host:port; or a cluster"
-    )
-    add_cluster_of(parser)
+    add_targets(parser)
     what = parser.add_argument_group("what to capture")
     add = what.add_argument
     add("--host", metavar="IP", action=Once, help="only packets from or to this address")
@@ -72,16 +65,12 @@ def _arguments(parser: VerbParser) -> None:
         help="remove the files from the nodes once they are safe here; only those of this job. "
         "Otherwise, and after a cancel, they stay there",
     )
-    add_login_options(parser)
-    how = parser.add_argument_group("how")
-    add_how(how, COLLECTING)
+    how = add_how(parser, COLLECTING)
     add_try_all(how)
     add_stay_options(how)
 
 
 def _capture(arguments: argparse.Namespace) -> int:
-    check_targets(arguments, "TARGET (see cucmctl capture --help)")
-
     packets = Packets(
         interface=arguments.interface,
         host=arguments.host,
@@ -94,22 +83,8 @@ def _capture(arguments: argparse.Namespace) -> int:
     return begin_on_nodes(arguments, "capture", COLLECTING, packets)
 
 
-def _stop_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", type=job_id, help="an id or its first characters")
-
-
-def _stop(arguments: argparse.Namespace) -> int:
-    with Client(arguments.socket) as client:
-        reply = client.stop(arguments.job)
-    if arguments.json:
-        printer.json_line(reply)
-    else:
-        printer.line(printer.visible(reply.message))
-    return exits.DONE
-
-
 COMMANDS = {
-    "capture": Command(
+    "capture": Verb(
         "Captures packets on every TARGET at the same time, and collects the files. It\n"
         "ends on each node after --duration or --count, on all of them by cucmctl stop.\n"
         "It is a job: its id is printed, --wait, --watch and the exit code are as for\n"
@@ -121,12 +96,5 @@ COMMANDS = {
         "  cucmctl stop 3f2a",
         _arguments,
         _capture,
-    ),
-    "stop": Command(
-        "Ends the packet capture of a job on all of its nodes now, and lets it collect\n"
-        "the files. cucmctl cancel ends it too, and collects nothing.",
-        "  cucmctl stop 3f2a",
-        _stop_arguments,
-        _stop,
     ),
 }

@@ -7,69 +7,48 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 
 from cucmctl.cli import printer
-from cucmctl.cli.options import Command, VerbParser
-from cucmctl.client.client import Client
-from cucmctl.commands.ask_first import add_cluster_of, check_targets
-from cucmctl.commands.begin import add_how, add_login_options, add_try_all
-from cucmctl.commands.follow import add_reconnect, follow
-from cucmctl.commands.on_nodes import begin_on_nodes
+from cucmctl.cli.options import Verb, VerbParser, add_targets
+from cucmctl.commands.begin import COLLECTING, add_how, add_try_all, begin_on_nodes, followed
+from cucmctl.commands.follow import add_reconnect
 from cucmctl.text import checked, render
 from cucmctl.text.remarks import remarks
 from cucmctl.text.views import Silent
 from cucmd.job.asked import Checks
 from cucmd.protocol.jobs import Job
 
-TIMEOUTS = {
-    "connect": "to reach a node",
-    "login": "from connected to the first prompt",
+TIMEOUTS = COLLECTING | {
     "answer": "for each of the commands",
     "command": "for the file of --receiver",
     "stall": "in its transfer, so long without a byte",
-    "node": "for a whole node",
-    "job": "for the whole job",
 }
 
 
 def _arguments(parser: VerbParser) -> None:
     parser.usage = "%(prog)s (TARGET ... | --cluster-of NODE) [--receiver]"
-    parser.add_argument(
-        "nodes", metavar="TARGET", nargs="*", help="a host, or host:port; or a cluster"
-    )
-    add_cluster_of(parser)
+    add_targets(parser)
     parser.add_argument(
         "--receiver",
         action="store_true",
         help="get one small file of each node too, which proves that it reaches this host",
     )
-    add_login_options(parser)
-    how = parser.add_argument_group("how")
-    add_how(how, TIMEOUTS)
+    how = add_how(parser, TIMEOUTS)
     add_try_all(how)
     add_reconnect(how)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    check_targets(arguments, "TARGET (see cucmctl check --help)")
-
-    return begin_on_nodes(
-        arguments, "check", TIMEOUTS, Checks(arguments.receiver or None), stay=_stay
+    stay = followed(
+        lambda job: f"checks {render.counting(len(job.nodes), 'node')}",
+        lambda: CheckTable(receiver=arguments.receiver, as_json=arguments.json),
     )
+    work = Checks(arguments.receiver or None)
+    return begin_on_nodes(arguments, "check", TIMEOUTS, work, stay=stay)
 
 
-def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
-    printer.note(f"job {job.job_id} checks {render.counting(len(job.nodes), 'node')}")
-    return follow(
-        client,
-        job.job_id,
-        lambda: Shown(receiver=arguments.receiver, as_json=arguments.json),
-        reconnect=arguments.reconnect,
-        begun=job,
-    )
-
-
-class Shown(Silent):
+class CheckTable(Silent):
     """Shows the table at the end, and below it what failed and what is not as it should be."""
 
     def __init__(self, *, receiver: bool, as_json: bool) -> None:
@@ -80,23 +59,20 @@ class Shown(Silent):
         if self._json:
             for text in remarks(job.nodes):
                 printer.note(text)
-            printer.json_line(job)
-        else:
-            self._show(job)
+        printer.show(job, _lines(job), as_json=self._json)
         if not self._receiver:
             printer.note("whether the nodes reach this host was not looked at: --receiver")
 
-    def _show(self, job: Job) -> None:
-        layout = printer.layout(sys.stdout)
-        for text in checked.table(job, **layout):
-            printer.line(text)
-        if said := list(remarks(job.nodes, all_names=layout["columns"] is None)):
-            for text in ("", *said):
-                printer.line(text)
+
+def _lines(job: Job) -> Iterator[str]:
+    layout = printer.layout(sys.stdout)
+    yield from checked.table(job, **layout)
+    if said := list(remarks(job.nodes, all_names=layout["columns"] is None)):
+        yield from ("", *said)
 
 
 COMMANDS = {
-    "check": Command(
+    "check": Verb(
         "Looks whether a collection from every TARGET can be expected to work, and prints\n"
         "a table: does its port answer, was its host key known, did login and prompt\n"
         "come, by how much is its clock ahead, how much of its logging partition is free,\n"

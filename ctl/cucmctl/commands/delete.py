@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 
 from cucmctl.cli import exits, printer
 from cucmctl.cli.options import (
-    Command,
     UsageError,
-    job_id,
-    label,
+    Verb,
+    VerbParser,
+    add_job,
+    add_label,
     labels_of,
     size_in_bytes,
     whole_number,
@@ -23,13 +24,11 @@ from cucmctl.cli.options import (
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ClientError, StorageFailed
 from cucmctl.text import job_list, render
-from cucmd.protocol.cases import DeleteReply
-from cucmd.protocol.jobs import Job, JobSummary
+from cucmd.protocol.jobs import Job
 
 
-def _delete_arguments(parser: argparse.ArgumentParser) -> None:
-    help_ = "ids or their first characters"
-    parser.add_argument("jobs", metavar="JOB", type=job_id, nargs="+", help=help_)
+def _delete_arguments(parser: VerbParser) -> None:
+    add_job(parser, name="jobs", nargs="+", help_="ids or their first characters")
     parser.add_argument("--files", action="store_true", help="only the files: the record stays")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -66,16 +65,10 @@ def _delete_each(client: Client, ids: Sequence[str], arguments: argparse.Namespa
             printer.note(exits.complaint(error))
             code = code or exits.of_error(error)
         else:
-            _show(reply, files_only=arguments.files, as_json=arguments.json)
+            what = "files deleted" if arguments.files else "deleted"
+            text = f"job {reply.job.job_id}: {what}, {render.size(reply.bytes)}"
+            printer.show(reply, [printer.visible(text)], as_json=arguments.json)
     return code
-
-
-def _show(reply: DeleteReply, *, files_only: bool, as_json: bool) -> None:
-    if as_json:
-        printer.json_line(reply)
-        return
-    what = "files deleted" if files_only else "deleted"
-    printer.line(printer.visible(f"job {reply.job.job_id}: {what}, {render.size(reply.bytes)}"))
 
 
 def _agreed(jobs: Mapping[str, Job | None], *, files_only: bool) -> bool:
@@ -92,7 +85,7 @@ def _agreed(jobs: Mapping[str, Job | None], *, files_only: bool) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _prune_arguments(parser: argparse.ArgumentParser) -> None:
+def _prune_arguments(parser: VerbParser) -> None:
     parser.add_argument("--older-than", metavar="AGE", help="that ended longer ago: 30d, 12h")
     parser.add_argument(
         "--keep", metavar="N", type=whole_number, help="all but the newest N of these labels"
@@ -100,14 +93,7 @@ def _prune_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--larger-than", metavar="SIZE", type=size_in_bytes, help="with more in files: 10G, 500M"
     )
-    parser.add_argument(
-        "--label",
-        metavar="KEY=VALUE",
-        type=label,
-        action="append",
-        default=[],
-        help="only with this label; may be repeated",
-    )
+    add_label(parser, "only with this label")
     parser.add_argument("--dry-run", action="store_true", help="only show which jobs these are")
 
 
@@ -129,29 +115,24 @@ def _prune(arguments: argparse.Namespace) -> int:
     if arguments.json:
         printer.json_line(reply)
         return exits.DONE
-    _show_jobs(reply.jobs)
+    if reply.jobs:
+        for text in job_list.jobs(reply.jobs, datetime.now(UTC), **printer.layout(sys.stdout)):
+            printer.line(text)
     verb = "would be deleted" if arguments.dry_run else "deleted"
     count = len(reply.jobs) + (reply.more or 0)
     printer.note(f"{render.counting(count, 'job')} {verb}, {render.size(reply.bytes)}")
     return exits.DONE
 
 
-def _show_jobs(jobs: Sequence[JobSummary]) -> None:
-    if not jobs:
-        return
-    for text in job_list.jobs(jobs, datetime.now(UTC), **printer.layout(sys.stdout)):
-        printer.line(text)
-
-
 COMMANDS = {
-    "delete": Command(
+    "delete": Verb(
         "Deletes jobs that have ended, with everything that they have collected. Asks on\n"
         "a terminal; elsewhere --yes is needed.",
         "  cucmctl delete 3f2a\n  cucmctl delete 3f2a 9c01 --files --yes",
         _delete_arguments,
         _delete,
     ),
-    "prune": Command(
+    "prune": Verb(
         "Deletes all jobs that have ended and of which everything given is true. Jobs\n"
         "with the label keep stay, and those that somebody exports. Does not ask.",
         "  cucmctl prune --older-than 30d --dry-run\n"

@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
 from cucmctl.cli import exits, printer
-from cucmctl.cli.options import Command, Once, UsageError, VerbParser, label, labels_of, seconds
+from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_label, labels_of
 from cucmctl.client.client import Client
 from cucmctl.client.cluster import changes, last_named
 from cucmctl.client.errors import (
@@ -25,14 +26,21 @@ from cucmctl.client.errors import (
     StorageFailed,
 )
 from cucmctl.commands import lookup
-from cucmctl.commands.begin import add_login_options, begin, timeouts_of
-from cucmctl.commands.follow import add_reconnect, follow
-from cucmctl.commands.login import check_user, login_of
+from cucmctl.commands.begin import (
+    FOUND_BY,
+    add_login_options,
+    add_timeouts,
+    begin,
+    check_user,
+    followed,
+    login_of,
+    timeouts_of,
+)
+from cucmctl.commands.follow import add_reconnect
 from cucmctl.text import found, render
-from cucmctl.text.remarks import remarks
-from cucmctl.text.views import Silent
+from cucmctl.text.views import AtTheEnd
 from cucmd.job.asked import How, Login
-from cucmd.protocol.jobs import Job, Node
+from cucmd.protocol.jobs import Job
 from cucmd.protocol.knowledge import Cluster
 
 TIMEOUTS = {
@@ -57,16 +65,8 @@ def _arguments(parser: VerbParser) -> None:
     )
     add_login_options(parser)
     how = parser.add_argument_group("how")
-    for name, meaning in TIMEOUTS.items():
-        how.add_argument(f"--{name}-timeout", metavar="S", type=seconds, help=meaning)
-    how.add_argument(
-        "--label",
-        metavar="KEY=VALUE",
-        type=label,
-        action="append",
-        default=[],
-        help="to find the job by, as case=698123456; may be repeated",
-    )
+    add_timeouts(how, TIMEOUTS)
+    add_label(how, FOUND_BY)
     add_reconnect(how)
 
 
@@ -113,14 +113,11 @@ def _ask(client: Client, publisher: str, login: Login, how: How) -> Job:
 
 def _stay(before: Cluster | None, client: Client, job: Job, arguments: argparse.Namespace) -> int:
     """`before`: the cluster as it was known."""
-    printer.note(f"job {job.job_id} asks {job.nodes[0].node}")
-    code = follow(
-        client,
-        job.job_id,
-        lambda: Discovered(arguments),
-        reconnect=arguments.reconnect,
-        begun=job,
+    stay = followed(
+        lambda job: f"asks {job.nodes[0].node}",
+        lambda: AtTheEnd(partial(_lines, arguments), as_json=arguments.json),
     )
+    code = stay(client, job, arguments)
     if before is not None and code == exits.DONE:
         for text in changes(before, _last_named(client, arguments.publisher)):
             printer.note(text)
@@ -134,38 +131,22 @@ def _last_named(client: Client, name: str) -> Cluster | None:
     return None
 
 
-class Discovered(Silent):
-    """Shows what was found at the end; what is to be said beside it, on standard error."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        super().__init__(sys.stdout, as_json=arguments.json)
-        self._arguments = arguments
-
-    def conclude(self, job: Job) -> None:
-        for text in remarks(job.nodes):
-            printer.note(text)
-        if self._arguments.json:
-            printer.json_line(job)
-            return
-        for node in job.nodes:
-            self._show(node)
-
-    def _show(self, node: Node) -> None:
+def _lines(arguments: argparse.Namespace, job: Job) -> Iterator[str]:
+    """The table; with --save the block, and the table on standard error."""
+    name, credential = arguments.save, arguments.credential
+    out = sys.stdout if name is None else sys.stderr
+    for node in job.nodes:
         if node.found is None or not node.found.members:
-            return
-        name = self._arguments.save
-        out = sys.stdout if name is None else sys.stderr
-        layout = printer.layout(out, colour=name is None)
-        for text in render.members(node.found, **layout):
+            continue
+        for text in render.members(node.found, **printer.layout(out, colour=name is None)):
             printer.line(text, out)
         if name is not None:
-            at, credential = node.completed_at or datetime.now(UTC), self._arguments.credential
-            for text in found.block(name, node.node, node.found, credential=credential, at=at):
-                printer.line(text)
+            at = node.completed_at or datetime.now(UTC)
+            yield from found.block(name, node.node, node.found, credential=credential, at=at)
 
 
 COMMANDS = {
-    "discover": Command(
+    "discover": Verb(
         "Asks a node which nodes its cluster has, and prints them with role and product,\n"
         "in the words of the node. It logs in once, and runs `show network cluster` and\n"
         "`show version active`. With --save it prints a block for the configuration of\n"

@@ -1,6 +1,7 @@
-"""`export`: a job as one file to hand on.
+"""`export`: a job as one file to hand on. `verify`: its files are compared with their checksums.
 
-What is on standard output is the export alone; everything else is on standard error.
+What is on standard output is the export alone, or a line for each file that is wrong, as it is
+found; everything else is on standard error.
 """
 
 from __future__ import annotations
@@ -10,24 +11,27 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from cucmctl.cli import exits, printer
-from cucmctl.cli.options import Command, Once, UsageError, job_id
+from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
 from cucmctl.export.export import Damaged, Format, save
-from cucmctl.export.files import pack
+from cucmctl.export.files import pack, verified
 from cucmctl.export.received import Export, OpenExport
 from cucmctl.export.target import TargetExists, target
 from cucmctl.text import render
+from cucmd.protocol.cases import VerifyReply
 
 FORMATS: tuple[Format, ...] = ("zip", "tar", "dir")
 # Seconds between two updates of the progress.
 _EVERY = 0.2
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", type=job_id, help="an id or its first characters")
+def _export_arguments(parser: VerbParser) -> None:
+    add_job(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -41,9 +45,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         action=Once,
         help="zip, tar, or dir for a folder (default: by the name of the output, else zip)",
     )
-    parser.add_argument(
-        "--node", metavar="N", action="append", help="only of this node; may be repeated"
-    )
+    add_nodes_of_job(parser)
     parser.add_argument(
         "--incomplete", action="store_true", help="files that did not come completely too"
     )
@@ -191,15 +193,59 @@ class _Told:
         return data
 
 
+def _verify_arguments(parser: VerbParser) -> None:
+    add_job(parser)
+    add_nodes_of_job(parser)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    wrong = 0
+    last = VerifyReply(0, 0, ())
+    with ExitStack() as stack:
+        client = stack.enter_context(Client(arguments.socket))
+        try:
+            for last in _replies(client, arguments.job, arguments.node, stack):
+                wrong += len(last.wrong)
+                for file in last.wrong:
+                    text = printer.visible(f"{file.node}  {file.path}  {file.reason}")
+                    printer.show(file, [text], as_json=arguments.json)
+        except KeyboardInterrupt:
+            printer.note(f"interrupted after {render.counting(last.files, 'file')}")
+            return exits.INTERRUPTED
+    said = "all as received"
+    if wrong:
+        said = f"{render.counting(wrong, 'file')} of them not as received"
+    printer.note(f"{render.counting(last.files, 'file')}, {render.size(last.bytes)}: {said}")
+    return exits.FAILED if wrong else exits.DONE
+
+
+def _replies(
+    client: Client, job: str, nodes: Sequence[str] | None, stack: ExitStack
+) -> Iterator[VerifyReply]:
+    """The daemon reads the files where they cannot be had."""
+    export = client.export_files(job, nodes=nodes, verify=True)
+    if export is None:
+        return client.verify(job, nodes)
+    return stack.enter_context(closing(verified(stack.enter_context(export))))
+
+
 COMMANDS = {
-    "export": Command(
+    "export": Verb(
         "Writes everything of a job into one zip: the files as the nodes named them,\n"
         "transcripts, a manifest, SHA256SUMS, and summary.txt. Nobody needs access to\n"
         "the daemon's folders. Files that did not come completely are left out.",
         "  cucmctl export 3f2a -o case-698123456.zip\n"
         "  cucmctl export 3f2a --format tar -o - | ssh archive 'cat > 3f2a.tar'\n"
         "  cucmctl export 3f2a --format dir -o x && (cd x && sha256sum -c SHA256SUMS)",
-        _arguments,
+        _export_arguments,
         _export,
-    )
+    ),
+    "verify": Verb(
+        "Reads every complete file of a job, with low priority, and compares it with\n"
+        "the checksum that it had when it came. Prints the files that differ or are\n"
+        "gone; the exit code is 1 then.",
+        "  cucmctl verify 3f2a",
+        _verify_arguments,
+        _verify,
+    ),
 }

@@ -1,4 +1,5 @@
-"""`watch` and `wait`: follow a job until it ends. `start` uses this too.
+"""`watch` and `wait`: follow a job until it ends; `start` uses this too. `events`: all that
+happens to jobs, for other programs.
 
 After Ctrl-C or a timeout the job goes on, and a message says so.
 """
@@ -9,25 +10,28 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import chain
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
 from cucmctl.cli import exits, printer
-from cucmctl.cli.options import Command, job_id, seconds, seconds_or_none
-from cucmctl.cli.unfinished import older
+from cucmctl.cli.options import Verb, VerbParser, add_job, seconds, seconds_or_none
 from cucmctl.client.client import Client
-from cucmctl.client.errors import DaemonUnavailable, ProtocolError, ShuttingDown
+from cucmctl.client.errors import DaemonUnavailable, ProtocolError, ShuttingDown, StorageFailed
 from cucmctl.client.reconnect import DEFAULT, watch
 from cucmctl.text import render
 from cucmctl.text.views import JsonLines, Lines, Silent, View
 from cucmd.protocol.jobs import DEFAULT_LIMIT, Job, WatchReply
 
+if TYPE_CHECKING:
+    from cucmctl.client.events import Events
 
-def _watch_arguments(parser: argparse.ArgumentParser) -> None:
+
+def _watch_arguments(parser: VerbParser) -> None:
     help_ = "an id or its first characters; without it, all jobs until Ctrl-C"
-    parser.add_argument("job", metavar="JOB", type=job_id, nargs="?", help=help_)
+    add_job(parser, nargs="?", help_=help_)
     add_reconnect(parser)
 
 
@@ -37,7 +41,7 @@ def add_reconnect(parser: argparse._ActionsContainer) -> None:
         metavar="S",
         type=seconds_or_none,
         default=DEFAULT,
-        help="if the daemon goes away, wait S seconds for it (60); 0: not at all",
+        help=f"if the daemon goes away, wait S seconds for it ({DEFAULT:g}); 0: not at all",
     )
 
 
@@ -58,6 +62,8 @@ def _watch(arguments: argparse.Namespace) -> int:
 
 def _with_older(client: Client, changes: Iterator[WatchReply]) -> Iterator[WatchReply]:
     """The same changes. To each list the older jobs that have not ended are added."""
+    from cucmctl.commands.show import older  # noqa: PLC0415  # `start` needs none of it
+
     for change in changes:
         if change.jobs is None:
             yield change
@@ -73,8 +79,8 @@ def _view(arguments: argparse.Namespace) -> View:
     return JsonLines() if arguments.json else view_on(sys.stdout)
 
 
-def _wait_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", type=job_id, help="an id or its first characters")
+def _wait_arguments(parser: VerbParser) -> None:
+    add_job(parser)
     parser.add_argument(
         "--timeout", metavar="S", type=seconds, help="give up after S seconds; the job goes on"
     )
@@ -158,8 +164,35 @@ def _id(job: Job | None, name: str) -> str:
     return name if job is None else job.job_id
 
 
+def _events(arguments: argparse.Namespace) -> int:
+    """A line is complete when it is printed, and says by itself what it is about."""
+    from cucmctl.client.events import Events  # noqa: PLC0415  # likewise
+
+    wait = arguments.reconnect
+    with Client(arguments.socket) as client:
+        events = Events(client)
+        try:
+            if arguments.job is None:
+                events.begin()
+            for reply in watch(client, arguments.job, View(), reconnect=wait, changes=True):
+                _print_events(events, reply)
+        except KeyboardInterrupt:
+            return exits.INTERRUPTED
+    return exits.DONE
+
+
+def _print_events(events: Events, reply: WatchReply) -> None:
+    try:
+        for event in events.of(reply):
+            printer.json_line({"time": datetime.now(UTC), **event})
+    except (DaemonUnavailable, ShuttingDown):
+        pass  # the watch ends too, and what was not told is told once it is back
+    except StorageFailed as error:
+        printer.note(f"what was missed is not known: {exits.complaint(error)}")
+
+
 COMMANDS = {
-    "watch": Command(
+    "watch": Verb(
         "Follows a job until it ends, with a live view on a terminal and a line for each\n"
         "change elsewhere. Ctrl-C ends the view; the job goes on. The exit code says how\n"
         "the job ended.",
@@ -167,10 +200,21 @@ COMMANDS = {
         _watch_arguments,
         _watch,
     ),
-    "wait": Command(
+    "wait": Verb(
         "Waits until a job has ended; the exit code says how.",
         "  cucmctl wait 3f2a\n  cucmctl wait 3f2a --timeout 600 || echo not succeeded, or not yet",
         _wait_arguments,
         _wait,
+    ),
+    "events": Verb(
+        "Prints what happens to jobs as JSON, an object a line: first the state of those\n"
+        "that run or wait, then each change with the nodes that differ. event is state,\n"
+        "change, missed where the reader was too slow, or gone for a job that was deleted\n"
+        "while the daemon was away. job.revision counts the changes of a job, also over\n"
+        "restarts of the daemon, and no change is printed twice; job.closed: it can be\n"
+        "exported; job.deleted: it was its last change.",
+        "  cucmctl events | jq -c 'select(.job.closed) | .job_id'",
+        _watch_arguments,
+        _events,
     ),
 }

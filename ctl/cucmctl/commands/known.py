@@ -1,23 +1,20 @@
-"""`clusters`, `profiles` and `credentials`: what the daemon knows by name.
-
-See `commands/__init__.py`.
-"""
+"""`clusters`, `profiles`, `credentials` and `hostkeys`: what the daemon knows by name."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import zip_longest
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, zip_longest
 
-from cucmctl.cli import exits, near, printer
-from cucmctl.cli.options import Command
+from cucmctl.cli import exits, printer
+from cucmctl.cli.options import UsageError, Verb, no_arguments
 from cucmctl.client.client import Client
 from cucmctl.client.errors import ProfileNotFound
+from cucmctl.commands.lookup import hint
 from cucmctl.text import render
-from cucmctl.text.names import mark
-from cucmctl.text.table import table
-from cucmd.protocol.knowledge import Cluster, ClusterNode, Credential, Profile
+from cucmctl.text.table import mark, table
+from cucmd.protocol.knowledge import Cluster, ClusterNode, Credential, HostKey, Profile
 
 
 def _clusters_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,20 +29,11 @@ def _clusters(arguments: argparse.Namespace) -> int:
         known = client.clusters() if name is not None and not found else found
     if name is not None and not found:
         names = [one.name for one in known if one.name]
-        printer.note(
-            f"no cluster {name!r} is known, nor one with such a node{near.hint(name, names)}"
-        )
+        printer.note(f"no cluster {name!r} is known, nor one with such a node{hint(name, names)}")
         return exits.NOT_FOUND
-    if arguments.json:
-        printer.json_line(found)
-    elif not found:
-        printer.note("no clusters; to ask a node for its own: cucmctl discover NODE")
-    elif name is None:
-        _print(_list(found))
-    else:
-        for cluster in found:
-            _print(_details(cluster))
-    return exits.DONE
+    lines = _list(found) if name is None else chain.from_iterable(map(_details, found))
+    none = "no clusters; to ask a node for its own: cucmctl discover NODE"
+    return printer.show(found, lines, as_json=arguments.json, none=none)
 
 
 def _list(clusters: Iterable[Cluster]) -> Iterator[str]:
@@ -98,20 +86,18 @@ def _profiles(arguments: argparse.Namespace) -> int:
             found = client.profiles(name)
         except ProfileNotFound as error:
             names = [one.name for one in client.profiles()]
-            printer.note(f"{error}{near.hint(name, names)}")
+            printer.note(f"{error}{hint(name, names)}")
             return exits.NOT_FOUND
-    if arguments.json:
-        printer.json_line(found)
-    elif name is None:
-        rows = [
-            (one.name, one.last or "no window", one.description, _products(one)) for one in found
-        ]
-        headings = ("PROFILE", "LAST", "FOR", "PRODUCTS")
-        _print(_cut(list(table(headings, rows, right="", colour=False))))
-    else:
-        for one in found:
-            _print(_keys(one))
-    return exits.DONE
+    lines = _profile_list(found) if name is None else chain.from_iterable(map(_keys, found))
+    return printer.show(found, lines, as_json=arguments.json)
+
+
+def _profile_list(profiles: Sequence[Profile]) -> list[str]:
+    rows = [
+        (one.name, one.last or "no window", one.description, _products(one)) for one in profiles
+    ]
+    headings = ("PROFILE", "LAST", "FOR", "PRODUCTS")
+    return _cut(list(table(headings, rows, right="", colour=False)))
 
 
 def _cut(lines: list[str]) -> list[str]:
@@ -152,22 +138,14 @@ def _written(length: str | None) -> str:
     return ", written all the time" if length == "always" else f", each written for {length}"
 
 
-def _credentials_arguments(parser: argparse.ArgumentParser) -> None:
-    pass
-
-
 def _credentials(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket) as client:
         found = client.credentials()
-    if arguments.json:
-        printer.json_line(found)
-    elif not found:
-        printer.note("the daemon was given no credentials")
-    else:
-        rows = [(one.name, _tied(one)) for one in found]
-        colour = printer.in_colour(sys.stdout)
-        _print(table(("CREDENTIAL", "IS SENT TO"), rows, right="", colour=colour))
-    return exits.DONE
+    rows = [(one.name, _tied(one)) for one in found]
+    colour = printer.in_colour(sys.stdout)
+    lines = table(("CREDENTIAL", "IS SENT TO"), rows, right="", colour=colour)
+    none = "the daemon was given no credentials"
+    return printer.show(found, lines, as_json=arguments.json, none=none)
 
 
 def _tied(credential: Credential) -> str:
@@ -177,13 +155,72 @@ def _tied(credential: Credential) -> str:
     return ", ".join((*clusters, *(credential.nodes or ())))
 
 
-def _print(lines: Iterable[str]) -> None:
-    for text in lines:
-        printer.line(text)
+ACTIONS = ("list", "add", "forget")
+
+
+def _hostkeys_arguments(parser: argparse.ArgumentParser) -> None:
+    help_ = "list (the default), add or forget"
+    parser.add_argument(
+        "action", metavar="ACTION", nargs="?", choices=ACTIONS, default="list", help=help_
+    )
+    parser.add_argument("node", metavar="NODE", nargs="?", help="for add and forget: the node")
+    parser.add_argument(
+        "--key", metavar="KEY", help="with add: this key; without, the one that the node shows now"
+    )
+
+
+def host_keys(keys: Iterable[HostKey], *, colour: bool = False) -> Iterator[str]:
+    """A table of them."""
+    rows = ((key.node, key.algorithm, key.fingerprint) for key in keys)
+    return table(("NODE", "KEY", "FINGERPRINT"), rows, right="", colour=colour)
+
+
+def _hostkeys(arguments: argparse.Namespace) -> int:
+    action, node = arguments.action, arguments.node
+    if action == "list" and node is not None:
+        raise UsageError(f"NODE: {node!r} was given, but list shows the keys of all nodes")
+    if action != "list" and node is None:
+        raise UsageError(f"NODE: none was given; expected the node whose key to {action}")
+    if action != "add" and arguments.key is not None:
+        raise UsageError(f"--key: goes with add, not with {action}")
+    with Client(arguments.socket) as client:
+        if action == "list":
+            return _show(client.host_keys(), as_json=arguments.json)
+        if action == "add":
+            return _add(client, arguments)
+        return _forget(client, arguments)
+
+
+def _show(keys: Sequence[HostKey], *, as_json: bool) -> int:
+    # the daemon has them in the order in which they were added
+    found = sorted(keys, key=lambda key: (key.node, key.algorithm))
+    lines = host_keys(found, colour=printer.in_colour(sys.stdout))
+    none = "no host keys; to remember one: cucmctl hostkeys add NODE"
+    return printer.show(found, lines, as_json=as_json, none=none)
+
+
+def _add(client: Client, arguments: argparse.Namespace) -> int:
+    _show(client.add_host_key(arguments.node, arguments.key), as_json=arguments.json)
+    if arguments.key is None:  # nobody has checked the key that came over the network
+        printer.note("as the node shows it now: compare it with what its administrator has")
+    return exits.DONE
+
+
+def _forget(client: Client, arguments: argparse.Namespace) -> int:
+    reply = client.forget_host_key(arguments.node)
+    if arguments.json:
+        printer.json_line(reply)
+    elif reply.forgotten:
+        keys = "key" if reply.forgotten == 1 else "keys"
+        printer.line(f"forgot {reply.forgotten} {keys} of {printer.visible(arguments.node)}")
+    if reply.forgotten:
+        return exits.DONE
+    printer.note(f"no key of {arguments.node!r} is remembered; see cucmctl hostkeys list")
+    return exits.NOT_FOUND
 
 
 COMMANDS = {
-    "clusters": Command(
+    "clusters": Verb(
         "Lists the clusters of the configuration, and those that were only asked for\n"
         "their nodes (discover). With NAME: the nodes of one, as the configuration has\n"
         "them and as the cluster has named them last.",
@@ -191,17 +228,26 @@ COMMANDS = {
         _clusters_arguments,
         _clusters,
     ),
-    "profiles": Command(
+    "profiles": Verb(
         "Lists the profiles: what is collected for which kind of trouble. With NAME:\n"
         "the paths of one, and what is not in it.",
         "  cucmctl profiles\n  cucmctl profiles callmanager",
         _profiles_arguments,
         _profiles,
     ),
-    "credentials": Command(
+    "credentials": Verb(
         "Lists the names of the logins that the daemon was given, and where they are\nsent.",
         "  cucmctl credentials",
-        _credentials_arguments,
+        no_arguments,
         _credentials,
+    ),
+    "hostkeys": Verb(
+        "Lists the host keys of nodes that the daemon knows, with their fingerprints;\n"
+        "adds one before the first job, or forgets those of a node that was reinstalled.",
+        "  cucmctl hostkeys\n  cucmctl hostkeys add ccm-pub\n"
+        "  cucmctl hostkeys add ccm-pub --key 'ssh-rsa AAAA...'\n"
+        "  cucmctl hostkeys forget ccm-pub",
+        _hostkeys_arguments,
+        _hostkeys,
     ),
 }

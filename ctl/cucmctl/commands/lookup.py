@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from cucmctl.cli import near, printer
+from cucmctl.cli import printer
 from cucmctl.cli.options import PARTS
 from cucmctl.client.client import Client
 from cucmctl.client.errors import (
@@ -21,6 +21,29 @@ from cucmctl.client.errors import (
     UnknownTarget,
 )
 from cucmd.protocol.knowledge import Cluster
+
+# Names that are suggested for a misspelt one, at most.
+MOST = 3
+# A share of equal letters: one wrong letter in four, or two swapped in six.
+ALIKE = 0.7
+
+
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that are like `name`; case does not count."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only after a misspelt name
+
+    spelled = {one.lower(): one for one in known}
+    return [spelled[one] for one in get_close_matches(name.lower(), spelled, MOST, ALIKE)]
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """The end of a message: `; did you mean berlin?`, or which names there are, or nothing."""
+    names = sorted(known)
+    if alike := near(name, names):
+        return f"; did you mean {' or '.join(alike)}?"
+    if not names or len(", ".join(names)) > 200:
+        return ""
+    return f"; there are {', '.join(names)}"
 
 
 @contextmanager
@@ -37,7 +60,7 @@ def check_profile(client: Client, name: str | None) -> None:
         known = [profile.name for profile in client.profiles()]
         if name not in known:
             error = ProfileNotFound.of(name)
-            error.hint = near.hint(name, known)
+            error.hint = hint(name, known)
             raise error
 
 
@@ -49,7 +72,7 @@ def check_credential(client: Client, name: str | None) -> None:
         known = [credential.name for credential in client.credentials()]
         if name not in known:
             error = CredentialNotFound.of(name)
-            error.hint = near.hint(name, known)
+            error.hint = hint(name, known)
             raise error
 
 
@@ -99,12 +122,12 @@ def _check_part(name: str, clusters: Iterable[str]) -> None:
         return
     if part in PARTS:
         raise UnknownTarget(f"{name!r}: one node is to be named here; give {cluster} or a host")
-    raise UnknownTarget(f"{name!r}: a cluster has no such part{near.hint(part, PARTS)}")
+    raise UnknownTarget(f"{name!r}: a cluster has no such part{hint(part, PARTS)}")
 
 
 def _check_misspelt(client: Client, name: str, clusters: Iterable[str]) -> None:
     """Not of a node that is known: many have names that are like that of their cluster."""
-    alike = near.near(name, clusters)
+    alike = near(name, clusters)
     if not alike or client.clusters(name):
         return
     meant = f"did you mean {' or '.join(alike)}?"

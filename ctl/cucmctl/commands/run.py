@@ -1,6 +1,15 @@
-"""`run`: runs commands that only read on nodes, and prints what they say.
+"""`run`: runs commands that only read on nodes, and prints what they say, as it comes.
 
 Standard output has what the nodes have printed and nothing else.
+
+    a node                          what of it is printed
+    has ended                       all of it
+    runs, and has printed something each output once it is whole, until the node ends; that of the
+                                    other nodes waits meanwhile
+    runs, and has printed nothing   nothing; it holds back none
+
+The outputs of a node stand together, unless it was cancelled: the last one of it may come a little
+after its end, and is printed at the end of the job.
 """
 
 from __future__ import annotations
@@ -8,21 +17,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 
-from cucmctl.cli import near, printer
-from cucmctl.cli.options import Command, Once, UsageError, VerbParser
+from cucmctl.cli import printer
+from cucmctl.cli.options import Once, UsageError, Verb, VerbParser, add_targets
 from cucmctl.client.client import Client
-from cucmctl.client.errors import InvalidRequest
-from cucmctl.commands.ask_first import add_cluster_of, check_targets
-from cucmctl.commands.begin import add_how, add_login_options, add_try_all
+from cucmctl.client.errors import DaemonUnavailable, InvalidRequest, ShuttingDown
+from cucmctl.client.reconnect import again
+from cucmctl.commands.begin import add_how, add_try_all, begin_on_nodes
 from cucmctl.commands.follow import add_reconnect, follow
-from cucmctl.commands.on_nodes import begin_on_nodes
-from cucmctl.commands.printed import Printed
+from cucmctl.commands.lookup import hint
 from cucmctl.text import render
+from cucmctl.text.times import NODE_ENDED
+from cucmctl.text.views import Silent
 from cucmd.job.asked import Commands
-from cucmd.protocol.jobs import Job
+from cucmd.protocol.cases import CommandOutput
+from cucmd.protocol.jobs import Job, Node, WatchReply
 
 TIMEOUTS = {
     "connect": "to reach a node",
@@ -64,19 +76,14 @@ def _arguments(parser: VerbParser) -> None:
         "                   (-- COMMAND [--then COMMAND ...] | --file FILE) [...]"
     )
     parser.takes_rest = True
-    parser.add_argument(
-        "nodes", metavar="TARGET", nargs="*", help="a host, or host:port; or a cluster"
-    )
-    add_cluster_of(parser)
+    add_targets(parser)
     parser.add_argument(
         "--file",
         metavar="FILE",
         action=Once,
         help="a command a line, # begins a comment; - is standard input",
     )
-    add_login_options(parser)
-    how = parser.add_argument_group("how")
-    add_how(how, TIMEOUTS)
+    how = add_how(parser, TIMEOUTS)
     add_try_all(how)
     add_reconnect(how)
 
@@ -123,7 +130,7 @@ def _check_commands(commands: Sequence[str]) -> None:
     for position, command in enumerate(commands):
         words = command.split()
         if not any(words[: len(head)] == head for head in heads):
-            like = near.hint(" ".join(words[:4]), map(" ".join, heads))
+            like = hint(" ".join(words[:4]), map(" ".join, heads))
             reason = f"{command!r}: is not one of the commands that may be run{like}"
             raise InvalidRequest.of(f"commands.lines[{position}]", reason)
 
@@ -134,7 +141,6 @@ def head_of(form: str) -> list[str]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    check_targets(arguments, "TARGET (see cucmctl run --help)")
     commands = _commands(arguments)
 
     return begin_on_nodes(
@@ -155,14 +161,115 @@ def _stay(client: Client, job: Job, arguments: argparse.Namespace) -> int:
     return follow(
         client,
         job.job_id,
-        lambda: Printed(client, as_json=arguments.json, reconnect=arguments.reconnect),
+        lambda: Outputs(client, as_json=arguments.json, reconnect=arguments.reconnect),
         reconnect=arguments.reconnect,
         begun=job,
     )
 
 
+class Outputs(Silent):
+    """Prints the outputs on standard output; at the end, why nodes failed, on standard error. A
+    node whose outputs cannot be had because the daemon has gone is asked for again later.
+    """
+
+    def __init__(self, client: Client, *, as_json: bool, reconnect: float) -> None:
+        super().__init__(sys.stderr, as_json=as_json)
+        self._client = client
+        self._reconnect = reconnect  # seconds that the daemon is waited for at the end
+        self._done: set[str] = set()  # nodes of which nothing more can come
+        self._numbers: dict[str, set[int]] = {}  # of the outputs that are printed, of each node
+        self._seen: dict[str, tuple[int, int]] = {}  # the figures of a node when it was asked for
+        self._begun: str | None = None  # the node that is printed until it has ended
+
+    def show(self, change: WatchReply) -> None:
+        super().show(change)
+        if change.job is not None:
+            # The watch ends too; the state comes again once the daemon is back.
+            with suppress(DaemonUnavailable, ShuttingDown):
+                self._show(change.job)
+
+    def conclude(self, job: Job) -> None:
+        # A daemon that is stopped ends the job first, and may be gone before it is asked.
+        again(lambda: self._print_rest(job), self, reconnect=self._reconnect)
+        if self._json:
+            printer.json_line({"job": job})
+        for text in render.ending(job):
+            printer.line(text, self._stream)
+
+    def _print_rest(self, job: Job) -> None:
+        for node in job.nodes:
+            if node.node not in self._done:
+                self._print_new(job, node)
+
+    def _show(self, job: Job) -> None:
+        # The one that was begun comes first.
+        nodes = sorted(job.nodes, key=lambda node: node.node != self._begun)
+        for node in nodes:
+            if node.status in NODE_ENDED:
+                self._show_ended(job, node)
+            if self._begun is not None:
+                break
+        for node in job.nodes:
+            if self._begun in (None, node.node) and node.status == "running":
+                self._show_running(job, node)
+
+    def _show_ended(self, job: Job, node: Node) -> None:
+        if node.node not in self._done and node.status != "cancelled":
+            self._print_new(job, node)
+            self._done.add(node.node)
+        if node.node == self._begun:
+            self._begun = None
+
+    def _show_running(self, job: Job, node: Node) -> None:
+        """Its figures grow with each output that is whole."""
+        figures = node.files_received, node.bytes_received
+        if figures != self._seen.get(node.node, (0, 0)):
+            self._print_new(job, node)
+            self._seen[node.node] = figures
+            if node.node in self._numbers:
+                self._begun = node.node
+
+    def _print_new(self, job: Job, node: Node) -> None:
+        """Prints the outputs that are not printed yet."""
+        for output in list(_whole(self._client.output(job.job_id, [node.node]))):
+            numbers = self._numbers.setdefault(node.node, set())
+            if output.number not in numbers:
+                numbers.add(output.number)
+                self._print(output)
+
+    def _print(self, output: CommandOutput) -> None:
+        if self._json:
+            printer.json_line({"output": output})
+            return
+        ended = "" if output.complete else "  (not to its end)"
+        printer.line(
+            f"=== {printer.visible(output.node)}: {printer.visible(output.command)}{ended}"
+        )
+        for line in output.text.removesuffix("\n").split("\n") if output.text else ():
+            printer.line(printer.visible(line))
+        printer.line("")
+
+
+def _whole(pieces: Iterator[CommandOutput]) -> Iterator[CommandOutput]:
+    """Each output as one, with all of its text."""
+    texts: list[str] = []
+    for piece in pieces:
+        texts.append(piece.text)
+        if piece.ended:
+            yield CommandOutput(
+                piece.node,
+                piece.number,
+                piece.command,
+                "".join(texts),
+                ended=True,
+                complete=piece.complete,
+                parsed=piece.parsed,
+            )
+            texts = []
+
+
 COMMANDS = {
-    "run": Command(
+    "run": Verb(
         "Runs commands on every TARGET, one after the other on each node, and prints what\n"
         "they say as it comes, one node after the other. Only the commands below are\n"
         "taken, which read and change nothing, and only in full. A question of a node is\n"

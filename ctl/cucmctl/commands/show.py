@@ -1,6 +1,6 @@
 """`status` and `list`: jobs and their states.
 
-See `commands/__init__.py`.
+A list of the newest jobs does not show every running job, so older ones are asked for too.
 """
 
 from __future__ import annotations
@@ -9,26 +9,48 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Literal, get_args
 
 import msgspec
 
 from cucmctl.cli import exits, printer
-from cucmctl.cli.options import Command, count, earliest, job_id, label, labels_of, rfc3339
-from cucmctl.cli.unfinished import MOST, UNFINISHED, older
+from cucmctl.cli.options import (
+    Verb,
+    VerbParser,
+    add_job,
+    add_label,
+    count,
+    earliest,
+    labels_of,
+    rfc3339,
+)
 from cucmctl.client.client import Client
 from cucmctl.text import checked, job_list, render
 from cucmd.protocol.jobs import DEFAULT_LIMIT, JobStatus, JobSummary, ListRequest
 
 # how many jobs `status` shows without a job: they fit a small terminal
 NEWEST = 10
+UNFINISHED: tuple[Literal["queued", "running"], ...] = ("queued", "running")
+# As many as the daemon lists at once.
+MOST = 1000
 _EVERY_JOB = ListRequest()
 
 
-def _status_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "job", metavar="JOB", type=job_id, nargs="?", help="an id or its first characters"
-    )
+def older(client: Client, newest: Sequence[JobSummary], limit: int) -> list[JobSummary]:
+    """Jobs that have not ended and are not in `newest`, a list of at most `limit` jobs."""
+    if len(newest) < limit:  # those are all there are
+        return []
+    # in this order: a job that starts between the two calls is in both answers, not in none
+    found = {
+        job.job_id: job for status in UNFINISHED for job in client.list(status=status, limit=MOST)
+    }
+    shown = {job.job_id for job in newest}
+    rest = (job for job in found.values() if job.job_id not in shown)
+    return sorted(rest, key=lambda job: job.created_at, reverse=True)
+
+
+def _status_arguments(parser: VerbParser) -> None:
+    add_job(parser, nargs="?")
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -38,30 +60,19 @@ def _status(arguments: argparse.Namespace) -> int:
             jobs = [*newest, *older(client, newest, NEWEST)]
             return _show_list(jobs, as_json=arguments.json)
         job = client.status(arguments.job)
-    if arguments.json:
-        printer.json_line(job)
-        return exits.DONE
     layout = printer.layout(sys.stdout)
     found = checked.table(job, **layout) if checked.has_checked(job) else ()
     lines = render.job(job, datetime.now(UTC), **layout, found=found)
-    for text in render.first_in_view(lines, printer.rows(sys.stdout), layout["columns"]):
-        printer.line(text)
-    return exits.DONE
+    seen = render.first_in_view(lines, printer.rows(sys.stdout), layout["columns"])
+    return printer.show(job, seen, as_json=arguments.json)
 
 
-def _list_arguments(parser: argparse.ArgumentParser) -> None:
+def _list_arguments(parser: VerbParser) -> None:
     states = get_args(JobStatus)
     parser.add_argument(
         "--status", metavar="S", choices=states, help=f"only these: {', '.join(states)}"
     )
-    parser.add_argument(
-        "--label",
-        metavar="KEY=VALUE",
-        type=label,
-        action="append",
-        default=[],
-        help="only with this label; may be repeated",
-    )
+    add_label(parser, "only with this label")
     parser.add_argument(
         "--kind",
         metavar="KIND",
@@ -135,14 +146,8 @@ def _request(arguments: argparse.Namespace) -> ListRequest:
 def _show_list(
     found: Sequence[JobSummary], *, as_json: bool, request: ListRequest = _EVERY_JOB
 ) -> int:
-    if as_json:
-        printer.json_line(found)
-    elif not found:
-        printer.note(_none(request))
-    else:
-        for text in job_list.jobs(found, datetime.now(UTC), **printer.layout(sys.stdout)):
-            printer.line(text)
-    return exits.DONE
+    lines = job_list.jobs(found, datetime.now(UTC), **printer.layout(sys.stdout))
+    return printer.show(found, lines, as_json=as_json, none=_none(request))
 
 
 def _none(request: ListRequest) -> str:
@@ -156,13 +161,13 @@ def _none(request: ListRequest) -> str:
 
 
 COMMANDS = {
-    "status": Command(
+    "status": Verb(
         "Shows a job, node by node. Without JOB: the newest jobs, and all that have not\nended.",
         "  cucmctl status\n  cucmctl status 3f2a\n  cucmctl --json status 3f2a | jq .nodes",
         _status_arguments,
         _status,
     ),
-    "list": Command(
+    "list": Verb(
         "Lists jobs, newest first, with all older ones that have not ended, unless a\n"
         "--limit is given.",
         "  cucmctl list --status running\n  cucmctl list --label case=698123456\n"

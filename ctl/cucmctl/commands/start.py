@@ -1,4 +1,4 @@
-"""`start`: makes one request of what to collect, on which nodes and with which login.
+"""`start`: what to collect, on which nodes and with which login. `retry`: once more, in that job.
 
 What was not given is not sent: profile, cluster and configuration decide it.
 """
@@ -6,13 +6,18 @@ What was not given is not sent: profile, cluster and configuration decide it.
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator, Sequence
 
+from cucmctl.cli import printer
 from cucmctl.cli.options import (
     NODES_FIRST,
-    Command,
     Once,
     UsageError,
+    Verb,
     VerbParser,
+    add_job,
+    add_targets,
     earliest,
     latest,
     names_of_paths,
@@ -21,40 +26,49 @@ from cucmctl.cli.options import (
 )
 from cucmctl.client.client import Client
 from cucmctl.commands import lookup
-from cucmctl.commands.ask_first import add_cluster_of, check_targets
 from cucmctl.commands.begin import (
     COLLECTING,
     add_how,
     add_login_options,
     add_stay_options,
     add_try_all,
+    begin,
+    begin_on_nodes,
+    check_user,
+    followed,
+    login_of,
 )
-from cucmctl.commands.dry_run import stay
-from cucmctl.commands.on_nodes import begin_on_nodes
-from cucmd.job.asked import Asked, Collection, Estimate, Files
+from cucmctl.text import render
+from cucmctl.text.views import AtTheEnd
+from cucmd.job.asked import Asked, Collection, Estimate, Files, Login
+from cucmd.protocol.jobs import Job
 
 # The daemon's list, which would take too long to import.
 LOCATIONS = ("activelog", "inactivelog", "install", "tftp", "salog", "partBsalog")
 
 
-def _arguments(parser: VerbParser) -> None:
+def _start_arguments(parser: VerbParser) -> None:
     # argparse would show NODE last, where --path would take it as a path
     parser.usage = (
         "%(prog)s (NODE ... | --cluster-of NODE)\n"
         "                     [--profile NAME [--only NAMES]] [--path PATH ...] [...]"
     )
     parser.reminder = NODES_FIRST
-    parser.add_argument(
-        "nodes",
-        metavar="NODE",
-        nargs="*",
-        help="a host, or host:port; or a cluster of the daemon's configuration, or NAME:publisher,"
+    add_targets(
+        parser,
+        "NODE",
+        "a host, or host:port; or a cluster of the daemon's configuration, or NAME:publisher,"
         " NAME:subscribers, NAME:cups for some of its nodes",
     )
-    add_cluster_of(parser)
     _what(parser.add_argument_group("what to collect"))
-    add_login_options(parser)
-    _how(parser.add_argument_group("how"))
+    how = add_how(parser, COLLECTING)
+    how.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="ask the nodes for the sizes, print them at the end, and collect nothing",
+    )
+    add_try_all(how)
+    add_stay_options(how)
 
 
 def _what(group: argparse._ArgumentGroup) -> None:
@@ -116,17 +130,6 @@ def _what(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _how(group: argparse._ArgumentGroup) -> None:
-    add_how(group, COLLECTING)
-    group.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="ask the nodes for the sizes, print them at the end, and collect nothing",
-    )
-    add_try_all(group)
-    add_stay_options(group)
-
-
 def _paths(words: list[str]) -> tuple[str, ...]:
     """The paths of the words behind --path. `activelog /cm/trace` is one, as after `file get`."""
     paths: list[str] = []
@@ -162,7 +165,6 @@ def _collection(arguments: argparse.Namespace) -> Collection:
 
 
 def _start(arguments: argparse.Namespace) -> int:
-    check_targets(arguments, f"NODE; {NODES_FIRST} (see cucmctl start --help)")
     collection = _collection(arguments)
     added = _paths(arguments.path) if arguments.path and arguments.profile is not None else None
     if arguments.dry_run and (arguments.wait or arguments.watch):
@@ -171,17 +173,70 @@ def _start(arguments: argparse.Namespace) -> int:
     def check(client: Client) -> None:
         lookup.check_profile(client, arguments.profile)
 
-    work: Asked = Files(
-        collection, arguments.only, added, arguments.written_for, arguments.snapshot
-    )
+    parts = arguments.only, added, arguments.written_for
+    work: Asked = Files(collection, *parts, arguments.snapshot)
+    stay = None
     if arguments.dry_run:  # a snapshot is not taken then
-        work = Estimate(collection, arguments.only, added, arguments.written_for)
-    next_step = stay if arguments.dry_run else None
-    return begin_on_nodes(arguments, "start", COLLECTING, work, check=check, stay=next_step)
+        work = Estimate(collection, *parts)
+        stay = followed(
+            lambda job: "asks for sizes; nothing is collected",
+            lambda: AtTheEnd(_sizes, as_json=arguments.json),
+        )
+    return begin_on_nodes(arguments, "start", COLLECTING, work, check=check, stay=stay)
+
+
+def _sizes(job: Job) -> Iterator[str]:
+    return render.sizes(job, **printer.layout(sys.stdout))
+
+
+def _retry_arguments(parser: VerbParser) -> None:
+    add_job(parser)
+    parser.add_argument(
+        "nodes",
+        metavar="NODE",
+        nargs="*",
+        help="only these, as status names them (default: all that have not succeeded)",
+    )
+    add_login_options(parser)
+    how = parser.add_argument_group("how")
+    add_try_all(how)
+    add_stay_options(how)
+
+
+def _retry(arguments: argparse.Namespace) -> int:
+    check_user(arguments, needed=False)
+    nodes = arguments.nodes or None
+    with Client(arguments.socket) as client:
+        job = client.status(arguments.job)
+        return begin(
+            client,
+            arguments,
+            lambda: _login(arguments, job),
+            lambda login: client.retry(job.job_id, nodes, login=login, try_all=arguments.try_all),
+            done="queued again",
+        )
+
+
+def _login(arguments: argparse.Namespace, job: Job) -> Login | None:
+    """What was given; the password of the job's user where it has to be typed again; else None."""
+    given = {arguments.user, arguments.password_file, arguments.credential} != {None}
+    if not given and (job.resumable or not _can_be_retried(job, arguments.nodes)):
+        return None
+    if arguments.credential is None and not (arguments.user or job.username):
+        raise UsageError("--user: is needed, since the job has no user; give it, or --credential")
+    return login_of(arguments, job.username)
+
+
+def _can_be_retried(job: Job, names: Sequence[str]) -> bool:
+    """False: the daemon refuses it, whatever the login is, and says why."""
+    if job.status not in render.JOB_ENDED or job.files_deleted:
+        return False
+    left = {node.node for node in job.nodes if node.status != "succeeded"}
+    return bool(left) and left.issuperset(names)
 
 
 COMMANDS = {
-    "start": Command(
+    "start": Verb(
         "Starts a job, which collects the logs of every NODE at once. Prints its id and\n"
         "returns. With --wait or --watch it waits for the end, and the exit code says how\n"
         "the job ended. All files of a --path are collected, unless --last or --since\n"
@@ -194,7 +249,17 @@ COMMANDS = {
         "  cucmctl start ccm-pub --profile callmanager --credential lab \\\n"
         "          --since '2026-11-25 09:00' --until '2026-11-25 09:30' --wait\n"
         "  cucmctl start --cluster-of ccm-pub --profile callmanager --credential lab",
-        _arguments,
+        _start_arguments,
         _start,
-    )
+    ),
+    "retry": Verb(
+        "Tries the nodes of a job again that have not succeeded, or those that are named.\n"
+        "The job keeps its id, its window and what it has collected. The password of its\n"
+        "user is asked for, unless the job has a credential, or it is given. Prints the\n"
+        "id and returns; --wait, --watch and the exit code are as for start.",
+        "  cucmctl retry 3f2a --watch\n"
+        "  cucmctl retry 3f2a ccm-sub1 ccm-sub2 --credential lab --wait",
+        _retry_arguments,
+        _retry,
+    ),
 }

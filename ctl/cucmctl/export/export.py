@@ -38,7 +38,7 @@ class Damaged(ClientError):
     """A file is not as it was when it was received."""
 
 
-class Source(Protocol):
+class ByteStream(Protocol):
     """The stream: `read` gives what there is, at most `size` bytes, b"" at its end."""
 
     def read(self, size: int) -> bytes: ...
@@ -51,7 +51,7 @@ class Sink(Protocol):
     def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None: ...
 
 
-def save(source: Source, sink: Sink) -> None:
+def save(source: ByteStream, sink: Sink) -> None:
     """Reads the stream to its end. The parts go to `sink`.
 
     Raises `Damaged`, `ProtocolError`, `OSError`, and what `read` of the source raises.
@@ -86,7 +86,7 @@ def safe(name: str) -> str:
 
 
 class _Tee:
-    def __init__(self, source: Source, raw: Callable[[bytes], None]) -> None:
+    def __init__(self, source: ByteStream, raw: Callable[[bytes], None]) -> None:
         self._source = source
         self._raw = raw
 

@@ -138,10 +138,10 @@ def _hashed(
     threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
     pool = ThreadPoolExecutor(threads, "cucmctl-hash", None if keep else _give_way)
     ended = threading.Event()
-    begun: deque[_Reading] = deque()
+    begun: deque[_GroupReader] = deque()
     try:
         for group in _groups(export.files()):
-            begun.append(_Reading(group, export.close_file, ended, keep=keep))
+            begun.append(_GroupReader(group, export.close_file, ended, keep=keep))
             pool.submit(begun[-1].run)
             if len(begun) > threads:
                 yield from begun[0].results(export.at_work)
@@ -176,7 +176,7 @@ def _groups(files: Iterable[OpenFile]) -> Iterator[list[OpenFile]]:
         yield group
 
 
-class _Reading:
+class _GroupReader:
     """Of a group of files. `run` in a thread, the others in that of the sink."""
 
     def __init__(

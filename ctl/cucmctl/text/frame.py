@@ -24,10 +24,9 @@ from rich.text import Text
 
 from cucmctl.cli import printer
 from cucmctl.text import captured, render, times
-from cucmctl.text.names import distinct_names, mark
-from cucmctl.text.rates import Rates
 from cucmctl.text.remarks import folded, without_name
-from cucmctl.text.table import LEAST_NAME
+from cucmctl.text.table import LEAST_NAME, distinct_names, mark
+from cucmctl.text.times import Rates
 from cucmd.protocol.jobs import Job, Node
 
 # Which nodes are shown first if there is not a line for each.

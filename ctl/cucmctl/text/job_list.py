@@ -16,8 +16,7 @@ from datetime import datetime, timedelta
 
 from cucmctl.cli.printer import visible
 from cucmctl.text import render
-from cucmctl.text.names import mark
-from cucmctl.text.table import table
+from cucmctl.text.table import mark, table
 from cucmd.job.asked import Collection
 from cucmd.protocol.jobs import JobSummary
 

@@ -24,8 +24,8 @@ from rich.text import Text
 from cucmctl.cli import printer, terminal
 from cucmctl.text import job_list, render
 from cucmctl.text.frame import Frame
-from cucmctl.text.rates import Rates
-from cucmctl.text.views import Ended, View
+from cucmctl.text.times import Rates
+from cucmctl.text.views import EndedJobs, View
 from cucmd.protocol.jobs import Job, JobSummary, WatchReply
 
 # rich would take the width from these variables, which may be old, or take the terminal for none.
@@ -50,7 +50,7 @@ class Live(View):
         self._rates = Rates()
         self._job: Job | None = None
         self._jobs: dict[str, JobSummary] | None = None  # of a watch of all jobs, oldest first
-        self._ended = Ended()
+        self._ended = EndedJobs()
         self._missed = 0
         self._away = ""  # what to show while the daemon is away
         self._live = rich.live.Live(

@@ -6,15 +6,16 @@ never calls the daemon.
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TextIO
 
 from cucmctl.cli import printer
 from cucmctl.client.reconnect import Told
 from cucmctl.text import captured, render
-from cucmctl.text.remarks import without_name
+from cucmctl.text.remarks import remarks, without_name
 from cucmctl.text.times import NODE_ENDED
 from cucmd.protocol.jobs import Job, JobSummary, Node, WatchReply
 
@@ -24,7 +25,7 @@ BYTES_EVERY = 10.0
 REMEMBERED = 1000
 
 
-class Ended:
+class EndedJobs:
     """The jobs that ended last. Changes of a job after its end are not shown: they are the figures
     when its connections have closed, or a list with the job in it. A job that is tried again has
     not ended any more.
@@ -97,6 +98,21 @@ class Silent(View):
             printer.line(text, self._stream)
 
 
+class AtTheEnd(Silent):
+    """Shows what a job has found, as lines, and only that on standard output; what is to be said
+    beside it on standard error.
+    """
+
+    def __init__(self, lines: Callable[[Job], Iterable[str]], *, as_json: bool) -> None:
+        super().__init__(sys.stdout, as_json=as_json)
+        self._lines = lines
+
+    def conclude(self, job: Job) -> None:
+        for text in remarks(job.nodes):
+            printer.note(text)
+        printer.show(job, self._lines(job), as_json=self._json)
+
+
 class JsonLines(View):
     """Prints every reply of the daemon as a line of JSON."""
 
@@ -126,7 +142,7 @@ class Lines(View):
         # By job and node; "" is the job itself.
         self._shown: dict[str, dict[str, tuple[object, int, float]]] = {}
         self._unsaved: dict[str, str] = {}  # by job: why its state cannot be stored
-        self._ended = Ended()
+        self._ended = EndedJobs()
 
     def show(self, change: WatchReply) -> None:
         if change.missed:

@@ -149,4 +149,4 @@ def test_a_start_does_not_load_what_only_a_watch_needs(canned, job):
     start = ("start", "a", "--path", "x", "--credential", "c")
     modules = loaded(run, "--socket", str(canned.path), *start)
     assert heavy(modules) == []
-    assert "cucmctl.cli.prompt" not in modules
+    assert "cucmctl.cli.terminal" not in modules

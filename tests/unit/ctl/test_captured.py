@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from cucmctl.commands.capture import duration
 from cucmctl.text import captured, render
 from cucmctl.text.frame import Frame
-from cucmctl.text.rates import Rates
 from cucmctl.text.remarks import remarks
+from cucmctl.text.times import Rates
 from cucmctl.text.views import Lines
 from cucmd.job.capture import Captured, CaptureSettings
 from cucmd.protocol.jobs import Failure

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmctl.text.names import distinct_names, shortened
+from cucmctl.text.table import distinct_names, shortened
 
 
 def test_names_that_fit_stay_as_they_are():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmctl.cli.near import MOST, hint, near
+from cucmctl.commands.lookup import MOST, hint, near
 
 KNOWN = ["berlin", "bern", "Hamburg", "callmanager"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from cucmctl import DaemonUnavailable
-from cucmctl.commands.printed import Printed
+from cucmctl.commands.run import Outputs
 from cucmd.protocol.cases import CommandOutput
 from cucmd.protocol.jobs import Job, WatchReply
 
@@ -35,7 +35,7 @@ class Followed:
     def __init__(self, make_job, make_node, *, as_json: bool = False) -> None:
         self._make = make_job, make_node
         self.daemon = Daemon()
-        self.view = Printed(self.daemon, as_json=as_json, reconnect=60)
+        self.view = Outputs(self.daemon, as_json=as_json, reconnect=60)
 
     def job(self, status: str = "running", **nodes: tuple[str, int]) -> Job:
         make_job, make_node = self._make

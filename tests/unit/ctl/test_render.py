@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmctl.commands.hostkeys import host_keys
+from cucmctl.commands.known import host_keys
 from cucmctl.text import job_list, render
 from cucmd.job.asked import Collection, Timeouts
 from cucmd.job.collect import PathSize, Sizes

@@ -1,6 +1,6 @@
-"""`files`: what a job has collected.
+"""`files` and `transcript`: what a job has collected, and what was said on a node.
 
-A line is printed as it comes; a job may have 100,000 files.
+It is printed as it comes, after `visible`; a job may have 100,000 files.
 """
 
 from __future__ import annotations
@@ -9,17 +9,15 @@ import argparse
 import sys
 
 from cucmctl.cli import exits, printer
-from cucmctl.cli.options import Command, job_id
+from cucmctl.cli.options import Verb, VerbParser, add_job, add_nodes_of_job
 from cucmctl.client.client import Client
 from cucmctl.text import remarks, render
 from cucmd.protocol.cases import File
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", type=job_id, help="an id or its first characters")
-    parser.add_argument(
-        "--node", metavar="N", action="append", help="only of this node; may be repeated"
-    )
+def _files_arguments(parser: VerbParser) -> None:
+    add_job(parser)
+    add_nodes_of_job(parser)
 
 
 def _files(arguments: argparse.Namespace) -> int:
@@ -58,8 +56,38 @@ def _line(file: File) -> str:
     )
 
 
+def _transcript_arguments(parser: VerbParser) -> None:
+    add_job(parser)
+    parser.add_argument("node", metavar="NODE", help="as status names it")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="until the node has ended; Ctrl-C ends it"
+    )
+
+
+def _transcript(arguments: argparse.Namespace) -> int:
+    empty = True
+    with Client(arguments.socket) as client:
+        try:
+            for text in client.transcript(arguments.job, arguments.node, follow=arguments.follow):
+                empty = empty and not text
+                _print(text, as_json=arguments.json)
+        except KeyboardInterrupt:
+            return exits.INTERRUPTED
+    if empty:
+        printer.note("nothing was said on this node: it was not reached, or its files are gone")
+    return exits.DONE
+
+
+def _print(text: str, *, as_json: bool) -> None:
+    if as_json and text:
+        printer.json_line({"text": text})
+    elif text:
+        for line in text.removesuffix("\n").split("\n"):
+            printer.line(printer.visible(line))
+
+
 COMMANDS = {
-    "files": Command(
+    "files": Verb(
         "Lists the files of a job: node, whether it is complete (superseded: a later\n"
         "attempt succeeded and collected it again), the attempt, bytes, the time stamp\n"
         "that the node gave it, SHA-256, and the path as the node named it; then the\n"
@@ -67,7 +95,14 @@ COMMANDS = {
         "With --json an object a line.",
         "  cucmctl files 3f2a\n  cucmctl files 3f2a --node ccm-sub1\n"
         "  cucmctl --json files 3f2a | jq -r 'select(.complete | not) | .path'",
-        _arguments,
+        _files_arguments,
         _files,
-    )
+    ),
+    "transcript": Verb(
+        "Prints what was said on a node, and what was answered, with passwords masked\n"
+        "and escapes made harmless.",
+        "  cucmctl transcript 3f2a ccm-sub1\n  cucmctl transcript 3f2a ccm-sub1 -f",
+        _transcript_arguments,
+        _transcript,
+    ),
 }

@@ -1,0 +1,85 @@
+"""`cancel`, `stop`, `label` and `reload`: one call each, and what has come of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from cucmctl.cli import printer
+from cucmctl.cli.options import Verb, VerbParser, add_job, label, labels_of, no_arguments
+from cucmctl.client.client import Client
+from cucmd.protocol.jobs import Job
+
+
+def _cancel_arguments(parser: VerbParser) -> None:
+    add_job(parser)
+    parser.add_argument("nodes", metavar="NODE", nargs="*", help="only these, as status names them")
+
+
+def _cancel(arguments: argparse.Namespace) -> int:
+    with Client(arguments.socket) as client:
+        reply = client.cancel(arguments.job, arguments.nodes or None)
+    return printer.show(reply, [printer.visible(reply.message)], as_json=arguments.json)
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    with Client(arguments.socket) as client:
+        reply = client.stop(arguments.job)
+    return printer.show(reply, [printer.visible(reply.message)], as_json=arguments.json)
+
+
+def _label_arguments(parser: VerbParser) -> None:
+    add_job(parser)
+    parser.add_argument(
+        "labels", metavar="KEY=VALUE", type=label, nargs="+", help="KEY= removes a label"
+    )
+
+
+def _label(arguments: argparse.Namespace) -> int:
+    with Client(arguments.socket) as client:
+        job = client.label(arguments.job, labels_of("KEY=VALUE", arguments.labels))
+    return printer.show(job, _labels(job), as_json=arguments.json)
+
+
+def _labels(job: Job) -> Iterator[str]:
+    for key, value in sorted((job.labels or {}).items()):
+        yield printer.visible(f"{key}={value}")
+
+
+def _reload(arguments: argparse.Namespace) -> int:
+    with Client(arguments.socket) as client:
+        reply = client.reload()
+    if reply.after_restart and not arguments.json:
+        printer.note(f"reloaded, but not until a restart: {', '.join(reply.after_restart)}")
+    return printer.show(reply, (), as_json=arguments.json)
+
+
+COMMANDS = {
+    "cancel": Verb(
+        "Cancels a job, or only some of its nodes. Nodes and jobs that have ended stay\n"
+        "as they are.",
+        "  cucmctl cancel 3f2a\n  cucmctl cancel 3f2a ccm-sub1 ccm-sub2",
+        _cancel_arguments,
+        _cancel,
+    ),
+    "stop": Verb(
+        "Ends the packet capture of a job on all of its nodes now, and lets it collect\n"
+        "the files. cucmctl cancel ends it too, and collects nothing.",
+        "  cucmctl stop 3f2a",
+        add_job,
+        _stop,
+    ),
+    "label": Verb(
+        "Adds labels to a job, or changes them, and prints those that it has then.",
+        "  cucmctl label 3f2a case=698123456\n  cucmctl label 3f2a site=",
+        _label_arguments,
+        _label,
+    ),
+    "reload": Verb(
+        "Has the daemon read its configuration and the known host keys again. If they\n"
+        "cannot be used, it goes on with the old ones, and the exit code is 1.",
+        "  cucmctl reload",
+        no_arguments,
+        _reload,
+    ),
+}
