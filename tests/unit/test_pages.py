@@ -8,7 +8,8 @@ import pytest
 from rig.pages import MADE, PAGES, PART, ROOT, with_parts
 
 TEXTS = [*PAGES, ROOT / "README.md", ROOT / ".github/CONTRIBUTING.md"]
-LINK = re.compile(r"\]\(([^)#]+)")
+LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]+))?\)")
+HEADING = re.compile(r"^#+ (.*)", re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -22,6 +23,15 @@ def test_everything_that_is_made_stands_in_a_page() -> None:
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
-def test_every_link_leads_to_a_file(page: Path) -> None:
-    links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
-    assert [link for link in links if not (page.parent / link).exists()] == []
+def test_every_link_leads_to_a_file_and_its_heading(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text()) if "://" not in link[0]]
+    files = {link: page.parent / link[0] if link[0] else page for link in links}
+    assert [link for link, file in files.items() if not file.exists()] == []
+    named = {link: file for link, file in files.items() if link[1]}
+    assert [link for link, file in named.items() if link[1] not in anchors(file)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The names of its headings, as GitHub makes them."""
+    headings = HEADING.findall(page.read_text())
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
