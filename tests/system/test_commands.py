@@ -150,7 +150,7 @@ def test_a_cluster_of_which_only_the_publisher_is_configured_is_asked_first(
             assert sorted(ran) == [f"=== {node}: show date" for node in lab.nodes]
             one = daemon.ctl("run", lab.nodes[1], "--credential", "lab", "--", "show", "date")
             assert one.returncode == 0
-            assert "2 other nodes in its cluster; all: run lab" in one.stderr
+            assert "2 other nodes in its cluster; for all of them: cucmctl run lab" in one.stderr
 
 
 @pytest.mark.long

@@ -162,7 +162,10 @@ def _say_how_many_others(host: str, clusters: Sequence[Cluster], verb: str) -> N
         if others > 0:
             node = "node" if others == 1 else "nodes"
             whole = cluster.name or f"--cluster-of {cluster.asked}"
-            printer.note(f"{host} has {others} other {node} in its cluster; all: {verb} {whole}")
+            printer.note(
+                f"{host} has {others} other {node} in its cluster; "
+                f"for all of them: cucmctl {verb} {whole}"
+            )
 
 
 def _say_how_many_are_left_out(name: str, cluster: Cluster) -> None:

@@ -222,7 +222,8 @@ def _tried_again(job: Job, names: Sequence[str] | None) -> frozenset[int]:
         return frozenset(positions[name] for name in names)
     left = [at for at, node in enumerate(job.nodes) if node.status != "succeeded"]
     if not left:
-        raise InvalidValue("nodes", "have all succeeded; there is nothing to try again")
+        those = f"those of job {job.job_id}"
+        raise InvalidValue("nodes", f"{those} have all succeeded; there is nothing to try again")
     return frozenset(left)
 
 

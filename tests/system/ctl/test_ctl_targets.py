@@ -251,7 +251,7 @@ def test_each_verb_says_how_all_of_a_cluster_without_a_name_is_meant(canned, ctl
     rest = {"start": START, "run": ("--credential", "lab", "--", "show status")}.get(
         verb, ("--credential", "lab")
     )
-    assert f"all: {verb} --cluster-of pub" in ctl(verb, "10.0.0.2", *rest).stderr
+    assert f"cucmctl {verb} --cluster-of pub" in ctl(verb, "10.0.0.2", *rest).stderr
 
 
 def test_a_known_node_with_a_name_like_its_cluster_is_not_called_misspelt(canned, ctl, node, job):
