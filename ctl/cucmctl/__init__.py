@@ -107,27 +107,16 @@ __all__ = [
     "Timeouts",
 ]
 
-# The structs of a request, with the names that they have on the socket.
-_STRUCTS = frozenset(
-    {"Checks", "Collection", "Commands", "Discovery", "Estimate", "Files", "How"}
-    | {"Login", "Packets", "Timeouts"}
-)
+# Where they are, in the order in which they are looked for: the quickest to load first.
+_HOMES = ("cucmctl.client.errors", "cucmd.job.asked", "cucmctl.client.client")
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "Client":
-        from cucmctl.client.client import Client  # noqa: PLC0415  # loaded on first use: the rule above
+    from importlib import import_module  # noqa: PLC0415  # loaded on first use: the rule above
 
-        return Client
-    if name in _STRUCTS:
-        from cucmd.job import asked  # noqa: PLC0415  # likewise
-
-        return getattr(asked, name)
-    from cucmctl.client import errors  # noqa: PLC0415  # likewise
-
-    return getattr(errors, name)
+    return next(getattr(home, name) for home in map(import_module, _HOMES) if hasattr(home, name))
 
 
 def __dir__() -> list[str]:

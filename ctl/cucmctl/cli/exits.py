@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cucmctl.client import errors
 from cucmctl.client.errors import ClientError, DiscoveryFailed, InvalidParameter, InvalidRequest
-from cucmd.protocol.jobs import Job
+from cucmd.protocol.jobs import MEMBERS, Job
 
 DONE = 0
 FAILED = 1
@@ -60,8 +60,6 @@ _SECTIONS = {
     **dict.fromkeys(("collection", "login", "capture", "check", ""), "--{}"),
     "timeouts": "--{}-timeout",
 }
-# Members of a start that 0.1.0 does not know.
-_LATER = ("commands", "check", "capture", "discovery", "dry_run")
 
 
 def of_job(job: Job) -> int:
@@ -83,7 +81,7 @@ def complaint(error: ClientError) -> str:
     """The error in one line. A wrong field is named as the argument that was given."""
     if isinstance(error, InvalidRequest):
         part, reason = error.parameters.parameter, error.parameters.reason
-        if part in _LATER:
+        if part in MEMBERS.values():  # of a start, that 0.1.0 does not know
             return f"the daemon knows no {part}; is it older than cucmctl? {reason}"
         if part in _GIVE:
             return f"{_GIVE[part]}: the {part} {reason}"

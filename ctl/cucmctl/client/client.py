@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from cucmd.protocol import cases, knowledge
 else:
     cases, knowledge = Later("cucmd.protocol.cases"), Later("cucmd.protocol.knowledge")
+
+UNFINISHED: tuple[Literal["queued", "running"], ...] = ("queued", "running")
+# Jobs that the daemon lists at once.
+MOST_LISTED = 1000
 
 
 class Client(Calls):
@@ -297,7 +301,7 @@ class Client(Calls):
         job: jobs.Job | None = None
         for change in watch(self, job_id, Told(), timeout=timeout, reconnect=wait):
             job = change.job or job
-        if job is None or job.status in ("queued", "running"):
+        if job is None or job.status in UNFINISHED:
             raise ProtocolError(f"the watch of job {job_id} ended before the job did")
         return job
 

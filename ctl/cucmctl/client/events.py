@@ -18,15 +18,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from cucmctl.client.client import MOST_LISTED, UNFINISHED
 from cucmctl.client.errors import JobNotFound
 from cucmd.protocol.jobs import Job, JobChange, JobSummary, ListReply, ListRequest, WatchReply
 
 Event = dict[str, object]
 
-# As many as the daemon lists at once. Of older jobs it is not asked what was missed, except of
-# those that ran.
-NEWEST = 1000
-_UNFINISHED = ("queued", "running")
+# Of older jobs it is not asked what was missed, except of those that ran.
+NEWEST = MOST_LISTED
 
 
 class EventsClient(Protocol):
@@ -91,7 +90,7 @@ class Events:
         new = len(newest) - is_told[::-1].index(True) if any(is_told) else len(newest)
         # What comes behind all that were told is older: others were deleted, and it moved up.
         for job in reversed(newest[:new]):
-            if job.revision is None or job.status in _UNFINISHED:
+            if job.revision is None or job.status in UNFINISHED:
                 continue  # its row is damaged; or it begins now, and its changes follow
             if self._is_news(job):
                 yield self._ask_for(job.job_id)
@@ -120,7 +119,7 @@ class Events:
     def _event(self, name: str, job: Job | JobSummary | JobChange) -> Event:
         if job.revision is not None:
             self._told[job.job_id] = job.revision
-        if job.status in _UNFINISHED:
+        if job.status in UNFINISHED:
             self._unfinished.add(job.job_id)
         else:
             self._unfinished.discard(job.job_id)

@@ -95,7 +95,7 @@ def _save(export: Export | OpenExport, path: Path | None, form: Format, *, force
         if isinstance(export, OpenExport):
             pack(export, sink, progress.tell)
         else:
-            save(_Told(export, progress), sink)
+            save(export, sink, progress.tell)
 
 
 def _ignore_ctrl_c() -> None:
@@ -178,19 +178,6 @@ class _Progress:
         text = f"{render.progress(done, whole)}  {100 * done // whole}%"
         text += f"  {render.size(int(rate))}/s  {left} left"
         print(f"\r\x1b[K{text[:79]}", end="", file=sys.stderr, flush=True)
-
-
-class _Told:
-    """The stream; `progress` is told of each piece."""
-
-    def __init__(self, export: Export, progress: _Progress) -> None:
-        self._export = export
-        self._progress = progress
-
-    def read(self, size: int) -> bytes:
-        data = self._export.read(size)
-        self._progress.tell()
-        return data
 
 
 def _verify_arguments(parser: VerbParser) -> None:

@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 
@@ -24,15 +24,12 @@ from cucmctl.cli.options import (
     labels_of,
     rfc3339,
 )
-from cucmctl.client.client import Client
+from cucmctl.client.client import MOST_LISTED, UNFINISHED, Client
 from cucmctl.text import checked, job_list, render
 from cucmd.protocol.jobs import DEFAULT_LIMIT, JobStatus, JobSummary, ListRequest
 
 # how many jobs `status` shows without a job: they fit a small terminal
 NEWEST = 10
-UNFINISHED: tuple[Literal["queued", "running"], ...] = ("queued", "running")
-# As many as the daemon lists at once.
-MOST = 1000
 _EVERY_JOB = ListRequest()
 
 
@@ -42,7 +39,9 @@ def older(client: Client, newest: Sequence[JobSummary], limit: int) -> list[JobS
         return []
     # in this order: a job that starts between the two calls is in both answers, not in none
     found = {
-        job.job_id: job for status in UNFINISHED for job in client.list(status=status, limit=MOST)
+        job.job_id: job
+        for status in UNFINISHED
+        for job in client.list(status=status, limit=MOST_LISTED)
     }
     shown = {job.job_id for job in newest}
     rest = (job for job in found.values() if job.job_id not in shown)
@@ -117,7 +116,7 @@ def _hidden(
     client: Client, request: ListRequest, found: Sequence[JobSummary]
 ) -> Sequence[JobSummary]:
     """The jobs that have not ended and that a plain `--limit` leaves out."""
-    if request.limit in (None, MOST) or request != ListRequest(limit=request.limit):
+    if request.limit in (None, MOST_LISTED) or request != ListRequest(limit=request.limit):
         return ()
     return older(client, found, request.limit)
 
@@ -132,7 +131,7 @@ def _left_out(rest: Sequence[JobSummary]) -> str:
 def _request(arguments: argparse.Namespace) -> ListRequest:
     limit = arguments.limit
     if arguments.all or (limit is None and arguments.status in UNFINISHED):
-        limit = MOST
+        limit = MOST_LISTED
     return ListRequest(
         status=arguments.status,
         limit=limit,

@@ -3,21 +3,21 @@
 A part goes on to its target as it passes, and is compared with its checksum there.
 
 The daemon sends SHA256SUMS before the files, in their order. So each file is compared as it passes,
-and nothing is kept in memory but a piece of the stream. A zip also needs its list of names.
+and nothing is kept in memory but these lines and a piece of the stream. A zip also needs its list
+of names, a tar the heads of files without content.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import shutil
 import tarfile
-import tempfile
 import time
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal, Protocol, TypeAlias, cast
 
@@ -28,8 +28,6 @@ CHECKSUMS = "SHA256SUMS"
 # Bytes that are handled at once. Measured: a MiB, which leaves the processor's cache between the
 # steps, takes twice as much of its time.
 _PIECE = 128 * 1024
-# Bytes of a tar that wait for the content of the next file: the heads of ten thousand empty ones.
-_MOST_HELD = 16 * 1024 * 1024
 # The earliest and the latest date that a zip can hold.
 _ZIP_BEGINS, _ZIP_ENDS = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 
@@ -51,25 +49,25 @@ class Sink(Protocol):
     def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None: ...
 
 
-def save(source: ByteStream, sink: Sink) -> None:
-    """Reads the stream to its end. The parts go to `sink`.
+def save(source: ByteStream, sink: Sink, tell: Callable[[], None] = lambda: None) -> None:
+    """Reads the stream to its end. The parts go to `sink`. `tell` is called after each piece.
 
     Raises `Damaged`, `ProtocolError`, `OSError`, and what `read` of the source raises.
     """
-    tee = _Tee(source, sink.raw)
-    with _checksums() as checksums:
-        try:
-            with tarfile.open(fileobj=cast(IO[bytes], tee), mode="r|", bufsize=_PIECE) as tar:
-                for member in tar:
-                    tar.members = []  # type: ignore[attr-defined]  # it keeps what it has read
-                    file = tar.extractfile(member)
-                    if file is None:
-                        raise ProtocolError(f"the export has {member.name!r}, which is no file")
-                    sink.add(member, checksums.checked(safe(member.name), _pieces(file)))
-        except tarfile.TarError as error:
-            raise ProtocolError(f"the export is not as agreed: {error}") from error
-        while tee.read(_PIECE):
-            pass
+    tee, checksums = _Tee(source, sink.raw, tell), _Checksums()
+    try:
+        with tarfile.open(fileobj=cast(IO[bytes], tee), mode="r|", bufsize=_PIECE) as tar:
+            for member in tar:
+                tar.members = []  # type: ignore[attr-defined]  # it keeps what it has read
+                file = tar.extractfile(member)
+                if file is None:
+                    raise ProtocolError(f"the export has {member.name!r}, which is no file")
+                sink.add(member, checksums.checked(safe(member.name), _pieces(file)))
+    except tarfile.TarError as error:
+        raise ProtocolError(f"the export is not as agreed: {error}") from error
+    while tee.read(_PIECE):
+        pass
+    checksums.finish()
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
@@ -86,21 +84,25 @@ def safe(name: str) -> str:
 
 
 class _Tee:
-    def __init__(self, source: ByteStream, raw: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, source: ByteStream, raw: Callable[[bytes], None], tell: Callable[[], None]
+    ) -> None:
         self._source = source
         self._raw = raw
+        self._tell = tell
 
     def read(self, size: int) -> bytes:
         data = self._source.read(size)
         self._raw(data)
+        self._tell()
         return data
 
 
 class _Checksums:
-    """The lines of SHA256SUMS, kept in a file without a name, and compared one after the other."""
+    """The lines of SHA256SUMS, compared one after the other."""
 
-    def __init__(self, kept: IO[bytes]) -> None:
-        self._kept = kept
+    def __init__(self) -> None:
+        self._kept = io.BytesIO()
         self._next: tuple[str, str] | None = None
 
     def checked(self, name: str, content: Iterator[bytes]) -> Iterator[bytes]:
@@ -139,14 +141,6 @@ def _unescaped(name: str) -> str:
     return "\\".join(part.replace("\\n", "\n").replace("\\r", "\r") for part in parts)
 
 
-@contextmanager
-def _checksums() -> Iterator[_Checksums]:
-    with tempfile.TemporaryFile(prefix="cucmctl-") as kept:
-        checksums = _Checksums(kept)
-        yield checksums
-        checksums.finish()
-
-
 # Where it goes. On standard output what was written stays, so it must not look whole before it is.
 
 
@@ -154,56 +148,40 @@ class TarSink:
     """What is written ends within the content of a file until all of it is whole: `tar` takes an
     end between two files, or in what is said before the second, for that of the archive.
 
+    What waits for the next content is kept: the heads of files without any, 0.5 KB each.
+
     `close` writes the rest, if all of it is whole; else it is to be abandoned.
     """
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
-        self._moved = 0  # bytes that were written, or are in `_kept`
+        self._written = 0
         self._held = deque[memoryview]()  # what follows
-        self._size_held = 0
-        self._kept: IO[bytes] | None = None  # heads of files without content that have to wait
 
     def raw(self, data: bytes) -> None:
         self._held.append(memoryview(data))
-        self._size_held += len(data)
 
     def add(self, member: tarfile.TarInfo, content: Iterator[bytes]) -> None:
         read = member.offset_data
         for piece in content:
             read += len(piece)
             self._write_up_to(read - 1)
-        if self._size_held > _MOST_HELD:  # of files without content
-            if self._kept is None:
-                self._kept = tempfile.TemporaryFile()  # noqa: SIM115  closed when it is written
-            self._move(self._kept, read)
 
     def close(self) -> None:
-        self._write_up_to(self._moved + self._size_held)
+        self._write_up_to(self._written + sum(map(len, self._held)))
         self._out.flush()
 
     def abandon(self) -> None:
         """What was written stays as it is."""
-        if self._kept is not None:
-            self._kept.close()
 
     def _write_up_to(self, end: int) -> None:
-        if end > self._moved and self._kept is not None:  # what is kept lies before that
-            with self._kept as kept:
-                kept.seek(0)
-                shutil.copyfileobj(kept, self._out, _PIECE)
-            self._kept = None
-        self._move(self._out, end)
-
-    def _move(self, to: IO[bytes], end: int) -> None:
-        while (size := end - self._moved) > 0:
+        while (size := end - self._written) > 0:
             piece = self._held.popleft()
             if len(piece) > size:
                 self._held.appendleft(piece[size:])
                 piece = piece[:size]
-            to.write(piece)
-            self._moved += len(piece)
-            self._size_held -= len(piece)
+            self._out.write(piece)
+            self._written += len(piece)
 
 
 class _Written:

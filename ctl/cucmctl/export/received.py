@@ -11,12 +11,15 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from cucmctl.client.calls import decoded
 from cucmctl.client.errors import ConnectionLost, DaemonUnavailable, ProtocolError
 from cucmctl.client.wire import Wire
 from cucmd.protocol.cases import ExportedFile, ExportedFiles, ExportReply
+
+if TYPE_CHECKING:
+    from typing import Self
 
 # What a client says: that it asks for the next batch, and that it is still at work.
 _ASK, _AT_WORK = b"\1", b"\0"
@@ -28,11 +31,12 @@ _FEWEST = 512
 OpenFile: TypeAlias = tuple[ExportedFile, int | None]
 
 
-class Export:
-    """The bytes of a job's tar. `reply` says how many there are, and of what.
+class Received:
+    """What is the same for both. `reply` says how many bytes there are, and of what; `left`: how
+    many of these are still to come. To be used as a context manager.
 
-    Every method raises `DaemonUnavailable` if the daemon goes away, or is silent for `SILENCE`
-    seconds: then the tar is not whole.
+    Every method raises `DaemonUnavailable` if the daemon goes away before all of it has come, or is
+    silent for `SILENCE` seconds: then it is not whole.
     """
 
     SILENCE = 60.0
@@ -42,7 +46,7 @@ class Export:
         self.left = reply.length
         self._connection = connection
 
-    def __enter__(self) -> Export:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -50,6 +54,10 @@ class Export:
 
     def close(self) -> None:
         self._connection.close()
+
+
+class Export(Received):
+    """The bytes of a job's tar."""
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes, and b"" at the end of the tar only."""
@@ -75,14 +83,9 @@ def may_open_enough() -> bool:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= _FEWEST
 
 
-class OpenExport:
-    """The files of a job. `reply` says how many there are; `left`: bytes of a tar of them.
+class OpenExport(Received):
+    """The files of a job, open. `left` counts bytes of a tar of them."""
 
-    Every method raises `DaemonUnavailable` if the daemon goes away before all files have come, or
-    is silent for `SILENCE` seconds.
-    """
-
-    SILENCE = 60.0
     # Seconds between two words of ours while we are at work; the daemon waits for 60.
     SAY_EVERY = 15.0
 
@@ -105,24 +108,16 @@ class OpenExport:
         return None
 
     def __init__(self, connection: Wire, reply: ExportReply) -> None:
+        super().__init__(connection, reply)
         connection.descriptors = []
-        self.reply = reply
-        self.left = reply.length
-        self._connection = connection
         self._documents: tuple[ExportedFile, ...] = ()
         self._files: deque[OpenFile] = deque()
         self._open: set[int] = set()
         self._said_at = 0.0
 
-    def __enter__(self) -> OpenExport:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Closes the connection, and all files that were not."""
-        self._connection.close()
+        super().close()
         self._open.update(self._connection.descriptors or ())
         while self._open:
             os.close(self._open.pop())

@@ -92,23 +92,13 @@ def may_still_run(node: Node) -> Iterator[str]:
     """
     if node.status not in NODE_ENDED:
         return
-    given_up = _given_up(node)
-    if given_up and (node.status == "cancelled" or node.may_run is None):
+    given_up = node.may_run or ()
+    if given_up and node.status == "cancelled":
         captures = "a capture" if len(given_up) == 1 else "captures"
         yield f"{captures} may still run there, into {' and '.join(map(_file, given_up))}"
     capture = node.capture
     if capture is not None and capture.running and capture.name not in given_up:
         yield f"it is not known yet that its capture has ended ({_file(capture.name)})"
-
-
-def _given_up(node: Node) -> Sequence[str]:
-    """The names of captures that may still run, and that nobody waits for."""
-    if node.may_run is not None:
-        return node.may_run
-    # A daemon of before the field: of captures before a retry it is not known here.
-    capture = node.capture
-    gone = capture is not None and capture.running and capture.ended_at is not None
-    return (capture.name,) if capture is not None and gone else ()
 
 
 def _file(name: str) -> str:

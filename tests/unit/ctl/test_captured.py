@@ -5,7 +5,6 @@ import io
 from datetime import timedelta
 
 import pytest
-from msgspec.structs import replace
 
 from cucmctl.commands.capture import duration
 from cucmctl.text import captured, render
@@ -176,18 +175,6 @@ def test_what_a_failure_and_notes_say_is_not_said_again_whatever_their_words(sti
     assert list(remarks([still("a", "succeeded", NAME, notes=("x",))])) == ["a: note: x"]
     _, said = remarks([still("a", "failed", lasted=None, **more)])  # the job's deadline
     assert said == f"a: {NOT_YET.format(NAME)}"
-
-
-@pytest.mark.parametrize("status", ["failed", "succeeded", "cancelled"])
-def test_of_a_daemon_without_the_field_is_said_what_is_known(still, node, status):
-    def of_before(node):
-        return replace(node, may_run=None, notes=("a note that it may still run",))
-
-    *_, said = remarks([of_before(still("a", status))])
-    assert said == f"a: {GIVEN_UP.format(NAME)}"
-    *_, said = remarks([of_before(still("a", status, lasted=None))])
-    assert said == f"a: {NOT_YET.format(NAME)}"
-    assert len(list(remarks([of_before(node("a", status, lasted=9))]))) == 1
 
 
 def test_a_capture_is_a_line_when_it_begins_and_when_it_ends(capturing, node, change, clock, began):

@@ -12,7 +12,6 @@ from cucmctl import main as command_line
 from cucmctl.cli import options
 from cucmctl.main import VERBS, main, split
 from cucmd.config import rules
-from cucmd.job import timeouts
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +47,6 @@ def test_what_is_no_count(text):
 
 def test_what_may_be_asked_for_at_most_is_what_the_daemon_takes():
     assert options.MOST_NODES_AT_ONCE == rules.MOST_AT_ONCE
-    assert options.MOST_SECONDS == timeouts.MOST_SECONDS
     assert options.nodes_at_once("1000") == 1000
     with pytest.raises(argparse.ArgumentTypeError, match="'1001' is not a whole number from 1 to"):
         options.nodes_at_once("1001")
