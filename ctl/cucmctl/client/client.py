@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 from msgspec.structs import replace
 
 from cucmctl.client.calls import Calls, texts, texts_or_none
-from cucmctl.client.cluster import discover_first
 from cucmctl.client.errors import InvalidRequest, ProtocolError
 from cucmctl.lean import Later
 from cucmd.job.asked import (
@@ -104,6 +103,8 @@ class Client(Calls):
         and with which nodes are new or gone. The others: as for `start`.
         Raises as these do, and `DiscoveryFailed`.
         """
+        from cucmctl.client.cluster import discover_first  # noqa: PLC0415  # only for clusters
+
         how = how or How()
         discover_first(self, cluster, login=login, timeouts=how.timeouts, tell=tell)
         how = replace(how, discovered=(cluster,))
