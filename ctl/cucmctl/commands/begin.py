@@ -212,18 +212,12 @@ def _report(client: Client, job: Job, arguments: argparse.Namespace) -> int:
         printer.line(printer.visible(job.job_id))
     elif not arguments.wait and not arguments.watch:
         printer.json_line(job)
+    if not arguments.wait and not arguments.watch:
+        return exits.DONE
+    view: Callable[[], View] = partial(Silent, sys.stderr, as_json=arguments.json)
     if arguments.watch:
-        make_view = JsonLines if arguments.json else lambda: view_on(sys.stderr)
-        return follow(client, job.job_id, make_view, reconnect=arguments.reconnect, begun=job)
-    if arguments.wait:
-        return follow(
-            client,
-            job.job_id,
-            lambda: Silent(sys.stderr, as_json=arguments.json),
-            reconnect=arguments.reconnect,
-            begun=job,
-        )
-    return exits.DONE
+        view = JsonLines if arguments.json else partial(view_on, sys.stderr)
+    return follow(client, job.job_id, view, reconnect=arguments.reconnect, begun=job)
 
 
 def begin_on_nodes(

@@ -67,12 +67,9 @@ def _transcript_arguments(parser: VerbParser) -> None:
 def _transcript(arguments: argparse.Namespace) -> int:
     empty = True
     with Client(arguments.socket) as client:
-        try:
-            for text in client.transcript(arguments.job, arguments.node, follow=arguments.follow):
-                empty = empty and not text
-                _print(text, as_json=arguments.json)
-        except KeyboardInterrupt:
-            return exits.INTERRUPTED
+        for text in client.transcript(arguments.job, arguments.node, follow=arguments.follow):
+            empty = empty and not text
+            _print(text, as_json=arguments.json)
     if empty:
         printer.note("nothing was said on this node: it was not reached, or its files are gone")
     return exits.DONE

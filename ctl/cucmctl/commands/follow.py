@@ -171,13 +171,10 @@ def _events(arguments: argparse.Namespace) -> int:
     wait = arguments.reconnect
     with Client(arguments.socket) as client:
         events = Events(client)
-        try:
-            if arguments.job is None:
-                events.begin()
-            for reply in watch(client, arguments.job, View(), reconnect=wait, changes=True):
-                _print_events(events, reply)
-        except KeyboardInterrupt:
-            return exits.INTERRUPTED
+        if arguments.job is None:
+            events.begin()
+        for reply in watch(client, arguments.job, View(), reconnect=wait, changes=True):
+            _print_events(events, reply)
     return exits.DONE
 
 

@@ -6,7 +6,7 @@ itself what it does not take.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from cucmctl.cli import printer
@@ -20,7 +20,7 @@ from cucmctl.client.errors import (
     StorageFailed,
     UnknownTarget,
 )
-from cucmd.protocol.knowledge import Cluster
+from cucmd.protocol.knowledge import Cluster, Credential, Profile
 
 # Names that are suggested for a misspelt one, at most.
 MOST = 3
@@ -54,24 +54,25 @@ def _if_it_can_answer() -> Iterator[None]:
 
 def check_profile(client: Client, name: str | None) -> None:
     """Raises `ProfileNotFound` with the names that are near."""
-    if name is None:
-        return
-    with _if_it_can_answer():
-        known = [profile.name for profile in client.profiles()]
-        if name not in known:
-            error = ProfileNotFound.of(name)
-            error.hint = hint(name, known)
-            raise error
+    _check_known(name, client.profiles, ProfileNotFound)
 
 
 def check_credential(client: Client, name: str | None) -> None:
     """Raises `CredentialNotFound` with the names that are near."""
+    _check_known(name, client.credentials, CredentialNotFound)
+
+
+def _check_known(
+    name: str | None,
+    ask: Callable[[], Iterable[Profile | Credential]],
+    unknown: type[ProfileNotFound | CredentialNotFound],
+) -> None:
     if name is None:
         return
     with _if_it_can_answer():
-        known = [credential.name for credential in client.credentials()]
+        known = [one.name for one in ask()]
         if name not in known:
-            error = CredentialNotFound.of(name)
+            error = unknown.of(name)
             error.hint = hint(name, known)
             raise error
 

@@ -43,7 +43,7 @@ def jobs(
     if columns is not None:
         rest = [_short_target(job) for job in found]
         headings, rows = _fitting(headings, rows, rest, columns, mark(ascii_only=ascii_only))
-    return table(headings, rows, right="NODES SIZE TIME", colour=colour)
+    yield from table(headings, rows, right="NODES SIZE TIME", colour=colour)
 
 
 def _row(job: JobSummary, now: datetime) -> list[str]:
