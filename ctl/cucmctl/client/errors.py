@@ -74,6 +74,7 @@ class Refused(ClientError):
 
     parameters: Any
     says = ""  # with the fields of `parameters`
+    hint = ""  # what may have been meant, as the end of the message
 
     def __init__(self, name: str, parameters: object) -> None:
         super().__init__(name, parameters)
@@ -82,7 +83,7 @@ class Refused(ClientError):
 
     def __str__(self) -> str:
         says = self.says or "the daemon answered {1} {0}"
-        return says.format(self.parameters, self.name)
+        return says.format(self.parameters, self.name) + self.hint
 
     @classmethod
     def of(cls, *values: str) -> Self:
@@ -117,20 +118,12 @@ class NodeNotFound(Refused):
 
 
 class ProfileNotFound(Refused):
-    """`hint`: what may have been meant, as the end of the message."""
-
     parameters: fields.ProfileNotFound
-    hint = ""
-
-    def __str__(self) -> str:
-        return f"no profile {self.parameters.profile!r} in the daemon's configuration{self.hint}"
+    says = "no profile {0.profile!r} in the daemon's configuration"
 
 
 class CredentialNotFound(Refused):
-    """`hint`: what may have been meant, as the end of the message."""
-
     parameters: fields.CredentialNotFound
-    hint = ""
 
     def __str__(self) -> str:
         given = self.parameters

@@ -17,6 +17,7 @@ from cucmctl.client.errors import (
     MethodNotFound,
     NotPermitted,
     ProfileNotFound,
+    Refused,
     StorageFailed,
     UnknownTarget,
 )
@@ -65,7 +66,7 @@ def check_credential(client: Client, name: str | None) -> None:
 def _check_known(
     name: str | None,
     ask: Callable[[], Iterable[Profile | Credential]],
-    unknown: type[ProfileNotFound | CredentialNotFound],
+    unknown: type[Refused],
 ) -> None:
     if name is None:
         return

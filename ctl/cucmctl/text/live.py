@@ -173,23 +173,16 @@ class Live(View):
         self._jobs = jobs
 
     def _last_state(self) -> Iterator[str]:
-        colour = not self._console.no_color
+        columns, rows = self._console.size
+        layout = printer.Layout(
+            colour=not self._console.no_color, columns=columns, ascii_only=self._ascii_only
+        )
         if self._jobs is not None:
             unfinished = sum(job.status not in render.JOB_ENDED for job in self._jobs.values())
             shown, _ = select_jobs(self._jobs.values(), max(NEWEST, unfinished))
-            yield from job_list.jobs(
-                shown,
-                datetime.now(UTC),
-                colour=colour,
-                columns=self._console.width,
-                ascii_only=self._ascii_only,
-            )
+            yield from job_list.jobs(shown, datetime.now(UTC), **layout)
         elif self._job is not None:
-            columns, rows = self._console.size
-            now, ascii_only = datetime.now(UTC), self._ascii_only
-            lines = render.job(
-                self._job, now, colour=colour, columns=columns, ascii_only=ascii_only
-            )
+            lines = render.job(self._job, datetime.now(UTC), **layout)
             yield from render.first_in_view(lines, rows - 1, columns)  # one is for `conclude`
 
     def _screen(self) -> RenderableType:
