@@ -109,9 +109,7 @@ async def supervisor_harness(
 
     async with open_store(tmp_path / "cucmd.db") as store:
         admission = Admission(limits)
-        services = JobServices(
-            store, Feed(), admission, work_on_node, locate or by_name, trio.current_time
-        )
+        services = JobServices(store, Feed(), admission, work_on_node, locate or by_name)
         async with open_supervisor(services, tmp_path / "jobs", limits) as supervisor:
             made.append(SupervisorHarness(supervisor, services, tmp_path))
             yield made[0]

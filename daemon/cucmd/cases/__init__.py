@@ -12,7 +12,6 @@
     output.py     what commands have printed on the nodes
     delete.py     the directory of a job is removed
     retention.py  PURE  which jobs are deleted without being named
-    elapsed.py    how much time has passed for sure, by which a job is old one day
     archive.py    a job as one tar: what is in it, how long it will be, its bytes
     contents.py   the files of that tar, small ones together
     descriptors.py  the files of that tar, open, for a client that makes it

@@ -2,6 +2,15 @@
 
 A job with the label `keep` never is, nor one that somebody holds. It does not count either: the
 limits are for the others.
+
+Setting the wall clock makes no job old: by `days` one is if the daemon has run for as long since it
+was closed, too, which the store counts by a clock of the kernel that nobody can set
+(`Store.elapsed`). That may be less than the time that has passed, as while the machine is off, and
+is never more. The same count gives the order in which jobs were closed, by which the newest stay.
+
+To stop at a jump of the wall clock instead, until somebody calls `prune`, would take more, and hold
+less: the jump must be found, kept over restarts, shown and taken back, while the disk fills; one
+that is made while the daemon does not run is not found; and the order would still need a count.
 """
 
 from __future__ import annotations
@@ -14,24 +23,7 @@ import msgspec
 from cucmd.store import ClosedJob
 
 KEEP = "keep"
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """A job is deleted once it is beyond one of them; 0: no limit.
-
-    `days` since it has ended, by the wall clock and by the time that has passed for sure since it
-    was closed (cases/elapsed.py): somebody may set the clock, back or forward. `jobs` that stay,
-    those that ended last. `bytes` that the files of those that stay take together. The one that
-    ended last stays whatever it takes: nobody has had the time to export it.
-    """
-
-    days: int = 0
-    jobs: int = 0
-    bytes: int = 0
-
-    @property
-    def any(self) -> bool:
-        return bool(self.days or self.jobs or self.bytes)
+_DAY = 24 * 60 * 60  # seconds
 
 
 class Prune(msgspec.Struct, frozen=True):
@@ -48,16 +40,23 @@ class Prune(msgspec.Struct, frozen=True):
 
 
 def beyond(
-    limits: Limits,
     jobs: Iterable[ClosedJob],
     now: datetime,
-    passed: float,
+    elapsed: float,
     held: Callable[[str], bool],
+    *,
+    days: int = 0,
+    most: int = 0,
+    most_bytes: int = 0,
 ) -> list[ClosedJob]:
-    """Those of the closed `jobs`, newest first, that are beyond a limit.
+    """Those of the closed `jobs`, newest first, that are beyond a limit; 0: no limit.
 
-    passed  how many seconds have passed for sure
-    held    of an id, whether somebody reads or changes that job
+    elapsed     that of the store, in seconds
+    held        of an id, whether somebody reads or changes that job
+    days        since the job has ended, by both clocks
+    most        jobs that stay
+    most_bytes  that the files of those take together. The newest stays whatever it takes: nobody
+                has had the time to export it
     """
     found: list[ClosedJob] = []
     taken = 0
@@ -65,19 +64,13 @@ def beyond(
         taken += job.bytes
         if held(job.job_id):
             continue
-        old = bool(limits.days) and _age(job, now, passed) > timedelta(days=limits.days)
-        surplus = bool(limits.jobs) and place >= limits.jobs
-        too_much = bool(limits.bytes and job.bytes and place) and taken > limits.bytes
+        age = min((now - job.completed_at).total_seconds(), elapsed - job.closed_after)
+        old = bool(days) and age > days * _DAY
+        surplus = bool(most) and place >= most
+        too_much = bool(most_bytes and job.bytes and place) and taken > most_bytes
         if old or surplus or too_much:
             found.append(job)
     return found
-
-
-def _age(job: ClosedJob, now: datetime, passed: float) -> timedelta:
-    """No more than it is by any of the two clocks. A job without a mark is as old as nothing."""
-    if job.closed_after is None:
-        return timedelta()
-    return min(now - job.completed_at, timedelta(seconds=passed - job.closed_after))
 
 
 def pruned(

@@ -71,8 +71,6 @@ class Job(msgspec.Struct, frozen=True):
     `revision`: how many changes of state it has had, over all restarts. Figures do not count.
     `closed`: it has ended, its last connection is gone, and all files are on record.
     `files_deleted`: it has been begun to delete what it collected.
-    `closed_after`: how much time had passed for sure when it ended (cases/elapsed.py), in seconds.
-    None: it was not noted.
     `deleted`: it was deleted, and this is the last that watchers are told of it.
     """
 
@@ -97,7 +95,6 @@ class Job(msgspec.Struct, frozen=True):
     revision: int = 0
     closed: bool = False
     files_deleted: bool = False
-    closed_after: float | None = None
     deleted: bool = False
     accept_nodes: bool = False
 
@@ -207,9 +204,8 @@ class Job(msgspec.Struct, frozen=True):
             node.retry(retries) if position in positions else node
             for position, node in enumerate(self.nodes)
         )
-        again = msgspec.structs.replace(self, closed=False, closed_after=None)
         return msgspec.structs.replace(
-            again, nodes=nodes, state=JobQueued(), cancelled=False, retries=retries
+            self, nodes=nodes, state=JobQueued(), cancelled=False, retries=retries, closed=False
         )
 
     def revised(self, before: Job, changed: Sequence[int] | None = None) -> Job:

@@ -120,17 +120,16 @@ class Deletions:
         """
         return await self._delete_all(await self._meant(which), why)
 
-    async def retain(self, settings: Retention, passed: float) -> None:
-        """Deletes what is beyond the limits of the configuration. What fails is logged.
-
-        passed  how many seconds have passed for sure (cases/elapsed.py)
-        """
-        limits = retention.Limits(settings.days, settings.jobs, settings.bytes)
-        if not limits.any:
+    async def retain(self, settings: Retention) -> None:
+        """Deletes what is beyond the limits of the configuration. What fails is logged."""
+        limits = {"days": settings.days, "most": settings.jobs, "most_bytes": settings.bytes}
+        if not any(limits.values()):
             return
         with _logged("[retention] is not applied"):
+            elapsed = await self._store.elapsed()
             jobs, now = await self._store.closed_jobs(), datetime.now(UTC)
-            beyond = retention.beyond(limits, jobs, now, passed, self._supervisor.holds.held)
+            held = self._supervisor.holds.held
+            beyond = retention.beyond(jobs, now, elapsed, held, **limits)
             await self._delete_all(beyond, "as [retention] says")
 
     async def finish(self) -> None:

@@ -63,7 +63,6 @@ from functools import partial
 from pathlib import Path
 
 import trio
-from msgspec.structs import replace
 
 from cucmd.failure import Code, Failure, failure, timed_out
 from cucmd.job.job import Job
@@ -285,8 +284,6 @@ class JobRun:
 
     def _change(self, job: Job, changed: Sequence[int] | None = None) -> None:
         """changed: the positions of the nodes that differ, where they are known."""
-        if job.ended and job.closed_after is None:
-            job = replace(job, closed_after=self._services.passed())
         self.job = job.revised(self.job, changed)
         self._recorder.changed(self.job)
 

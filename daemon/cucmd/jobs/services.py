@@ -21,12 +21,11 @@ Locate: TypeAlias = Callable[[str, int], Awaitable[Address]]
 
 
 class JobServices(msgspec.Struct, frozen=True):
-    """What every job needs of the daemon. `passed`: how many seconds have passed for sure."""
+    """What every job needs of the daemon."""
 
     store: Store
     feed: Feed
     admission: Admission
     work_on_node: WorkOnNode
     locate: Locate
-    passed: Callable[[], float]
     trusted: Trusted = msgspec.field(default_factory=Trusted)

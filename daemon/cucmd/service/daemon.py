@@ -24,7 +24,6 @@ from cucmd.api.knowledge import Knowledge
 from cucmd.api.methods import Jobs
 from cucmd.api.reload import CannotReload, Reloading
 from cucmd.cases.coverage import Coverage
-from cucmd.cases.elapsed import Elapsed
 from cucmd.config import (
     Config,
     ConfigError,
@@ -51,7 +50,7 @@ from cucmd.service.in_force import InForce, Options
 from cucmd.service.log_limit import LogLimit
 from cucmd.service.memory import freeze_startup_objects, return_free_memory
 from cucmd.service.private import make_private
-from cucmd.service.retention import RetentionTask, go_on_counting
+from cucmd.service.retention import RetentionTask
 from cucmd.service.signals import Signals, open_signals, set_signal_defaults
 from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
 from cucmd.service.status import Status
@@ -145,10 +144,8 @@ async def _daemon(
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
             work = _work_on_node(Ssh(receiver, known_hosts), partial(_rate, store))
-            elapsed = Elapsed(config.daemon.state_directory / "elapsed.json")
-            await go_on_counting(store, elapsed)
             admission = Admission(config.limits)
-            services = JobServices(store, Feed(), admission, work, locate, elapsed.seconds)
+            services = JobServices(store, Feed(), admission, work, locate)
             signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on
             directory = config.daemon.state_directory / "jobs"
             async with open_supervisor(services, directory, config.limits) as supervisor:
@@ -160,10 +157,7 @@ async def _daemon(
                 keys = HostKeys(known_hosts, host_key_scan(in_force.settings_of))
                 coverage = Coverage(store, supervisor.directory, zone_of)
                 deletions = Deletions(supervisor, store)
-                retention = RetentionTask(
-                    deletions, store, elapsed, lambda: in_force.config.retention
-                )
-                await retention.mark()
+                retention = RetentionTask(deletions, lambda: in_force.config.retention)
 
                 def closed(job_id: str) -> None:
                     coverage.want(job_id)

@@ -35,22 +35,15 @@ DELETE FROM file WHERE job = :job AND (node, path) IN (
     SELECT node, path FROM file WHERE job = :job ORDER BY node, path LIMIT :limit)"""
 
 # In the order of the fields of ClosedJob. A job that took long is as new as its end. Somebody may
-# have set the clock between two ends, so that the order of the marks counts first. A job without a
-# mark is the youngest, since nobody knows that it is old; where the row is damaged, the oldest: it
-# is not deleted by a rule, and must not take the place of a job that would be.
+# have set the clock between two ends, so that the count of seconds comes first. One whose row is
+# damaged is the oldest: it is not deleted by a rule, and must not take the place of a job that
+# would be.
 _CLOSED = """
 SELECT job_id, completed_at, bytes_kept,
-    (SELECT json_group_object(name, value) FROM label WHERE label.job = job.position),
-    CASE WHEN json_valid(detail) THEN json_extract(detail, '$.closed_after') END AS closed_after
+    (SELECT json_group_object(name, value) FROM label WHERE label.job = job.position), closed_after
 FROM job WHERE closed
-ORDER BY json_valid(detail) DESC, closed_after IS NULL DESC, closed_after DESC,
-    completed_at DESC, position DESC"""
-_NEWEST_MARK = """
-SELECT max(CASE WHEN json_valid(detail) THEN json_extract(detail, '$.closed_after') END) FROM job"""
-_MARK_UNMARKED = """
-UPDATE job SET detail = json_set(detail, '$.closed_after', :seconds)
-WHERE closed AND CASE WHEN json_valid(detail) THEN
-    json_type(detail) = 'object' AND json_extract(detail, '$.closed_after') IS NULL END"""
+ORDER BY json_valid(detail) DESC, closed_after DESC, completed_at DESC, position DESC"""
+_COUNT = "UPDATE elapsed SET seconds = seconds + ? RETURNING seconds"
 
 
 class BegunDeletion(NamedTuple):
@@ -116,12 +109,7 @@ def select_closed(connection: sqlite3.Connection) -> tuple[list[ClosedJob], list
     return jobs, problems
 
 
-def mark_closed(connection: sqlite3.Connection, seconds: float) -> None:
-    """Notes of the closed jobs that have no mark that so much time had passed at their end."""
-    connection.execute(_MARK_UNMARKED, {"seconds": seconds})
-
-
-def newest_mark(connection: sqlite3.Connection) -> float:
-    """Seconds; 0 if no job has one."""
-    found = connection.execute(_NEWEST_MARK).fetchone()
-    return float(found[0]) if isinstance(found[0], int | float) else 0.0
+def count_seconds(connection: sqlite3.Connection, more: float) -> float:
+    """Adds so many seconds that have passed. Gives how many have."""
+    found = connection.execute(_COUNT, (more,)).fetchone()
+    return float(found[0]) if found else 0.0

@@ -2,8 +2,8 @@
 
     version  of
     2        0.1.0, the only one that was handed out
-    6        the development before 0.2.0
-    7        today
+    6, 7     the development before 0.2.0
+    8        today
 
 A text that was released is never edited. A database of each version is a fixture in
 tests/unit/store/fixtures. Other versions were never outside, and are refused.
@@ -207,13 +207,24 @@ WHERE CASE WHEN json_valid(detail) THEN coalesce(json_type(detail, '$.found'),
     json_type(detail, '$.captured'), json_type(detail, '$.captures_before')) IS NOT NULL END;
 """
 
-_OF_0_1_0 = _FIRST + _CLOSED
-_SINCE = _WORK + _CASES + _CLUSTERS + _RATES
-# A database of that version, an empty one too, becomes one of NEWEST by it.
-UPGRADES: dict[int, str] = {0: _OF_0_1_0 + _SINCE + _RESULT, 2: _SINCE + _RESULT, 6: _RESULT}
-NEWEST = 7
-# The tables of a version.
-_TABLES = {2: _OF_0_1_0, 6: _OF_0_1_0 + _SINCE, NEWEST: UPGRADES[0]}
+# `elapsed` has one row: how many seconds have passed for sure (cases/retention.py). `closed_after`
+# is how many had when the job was closed. It was in `detail`, and the count in a file of its own.
+_ELAPSED = """
+ALTER TABLE job ADD COLUMN closed_after REAL NOT NULL DEFAULT 0;
+UPDATE job SET closed_after = json_extract(detail, '$.closed_after')
+WHERE CASE WHEN json_valid(detail) THEN
+    json_type(detail, '$.closed_after') IN ('integer', 'real') END;
+CREATE TABLE elapsed (seconds REAL NOT NULL) STRICT;
+INSERT INTO elapsed SELECT coalesce(max(closed_after), 0) FROM job;
+"""
+
+# A database of that version, an empty one too, becomes one of the next by it.
+_STEPS = {0: _FIRST + _CLOSED, 2: _WORK + _CASES + _CLUSTERS + _RATES, 6: _RESULT, 7: _ELAPSED}
+NEWEST = 8
+# And one of NEWEST by it.
+UPGRADES = {
+    version: "".join(step for of, step in _STEPS.items() if of >= version) for version in _STEPS
+}
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -227,10 +238,10 @@ def wrong_schema(connection: sqlite3.Connection) -> str | None:
     has added are not looked at.
     """
     version = version_of(connection)
-    if version not in _TABLES:
+    if not version:
         return "it has no version"
     with closing(sqlite3.connect(":memory:")) as sound:
-        sound.executescript(_TABLES[version])
+        sound.executescript("".join(step for of, step in _STEPS.items() if of < version))
         expected = _texts(sound)
     found = _texts(connection)
     wrong = (name for name, text in expected.items() if found.get(name) != text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -45,7 +46,9 @@ class Store:
     because it acts on the answer, shields the call. See thread.py.
     """
 
-    def __init__(self, path: Path, connect: Connect, notices: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, connect: Connect, notices: Sequence[str], clock: Callable[[], float]
+    ) -> None:
         self.notices = tuple(notices)  # what was found at the start, for the log
         # Called with each job that was changed while it does not run, in the order of the changes.
         self.tell: Callable[[Job], None] = lambda job: None
@@ -57,6 +60,9 @@ class Store:
         self._reader = DatabaseThread(
             f"read {path}", partial(connect, path), begin="BEGIN", batch=1
         )
+        self._clock = clock
+        # By that clock: what came before it was counted. Used in the writer's thread only.
+        self._counted = clock()
         # Ids of jobs whose last save failed. Their rows are older than the next `before`, so the
         # next save writes all of them. Used in the writer's thread only.
         self._outdated: set[str] = set()
@@ -115,18 +121,24 @@ class Store:
 
         Gives it then; None: nothing has changed, or it cannot be read.
         """
-        close = partial(tables.close_job, job_id=job_id)
+
+        def close(connection: Connection) -> Job | None:
+            return tables.close_job(connection, job_id, self._count(connection))
+
         return await self._writer.run(close, on_answer=self._tell)
 
-    async def mark_closed(self, seconds: float) -> None:
-        """Notes of closed jobs without such a note (`Job.closed_after`), which an older version has
-        left, that so many seconds had passed at their end.
+    async def elapsed(self) -> float:
+        """How many seconds a daemon has had this database open, whatever was done to the wall
+        clock: less than have passed, and never more. They are counted here and when a job is
+        closed; those since then are lost in a stop.
         """
-        await self._writer.run(partial(deletions.mark_closed, seconds=seconds))
+        return await self._writer.run(self._count)
 
-    async def newest_mark(self) -> float:
-        """The greatest number that was noted; 0 if there is none."""
-        return await self._reader.run(deletions.newest_mark)
+    def _count(self, connection: Connection) -> float:
+        """In the writer's thread. What is rolled back is never counted."""
+        now = self._clock()
+        passed, self._counted = now - self._counted, now
+        return deletions.count_seconds(connection, passed)
 
     async def closed_jobs(self) -> tuple[ClosedJob, ...]:
         """All of them, those that were closed last first. Unreadable ones are logged."""
@@ -257,16 +269,24 @@ class Store:
         await self._writer.aclose()
 
 
+def boottime() -> float:
+    """Seconds by a clock that nobody can set, and that goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 @asynccontextmanager
-async def open_store(path: Path, *, connect: Connect = connect) -> AsyncIterator[Store]:
+async def open_store(
+    path: Path, *, connect: Connect = connect, clock: Callable[[], float] = boottime
+) -> AsyncIterator[Store]:
     """The store at `path`. Its directory is locked while the body runs.
 
     The database is made if there is none. `connect` makes every connection but those that check
-    the file. Raises `StateInUse`, `StoreTooNew`, `StoreFailed`.
+    the file. `clock` gives seconds; it is never set. Raises `StateInUse`, `StoreTooNew`,
+    `StoreFailed`.
     """
     with hold_state_directory(path.parent):
         notices = await trio.to_thread.run_sync(prepare, path, connect, datetime.now(UTC))
-        store = Store(path, connect, notices)
+        store = Store(path, connect, notices, clock)
         try:
             yield store
         finally:

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from cucmd.api import case_methods
 from cucmd.cases.coverage import Coverage
 from cucmd.cases.delete import Stopped
-from cucmd.cases.elapsed import Elapsed
 from cucmd.cases.retention import Prune
 from cucmd.config import Retention
 from cucmd.failure import Code
@@ -68,7 +67,7 @@ async def test_a_job_that_runs_is_not_deleted(tmp_path: Path) -> None:
             await harness.deletions.delete(job_id, record=True)
         assert await harness.deletions.prune(EVERYTHING) == []
         newer = await harness.job()
-        await harness.deletions.retain(Retention(jobs=1), 0.0)
+        await harness.deletions.retain(Retention(jobs=1))
         assert [row.job_id for row in await harness.store.newest(9)] == [newer, job_id]
         await harness.supervisor.cancel(job_id, None)
 
@@ -128,8 +127,8 @@ async def test_a_job_that_has_changed_since_the_rule_found_it_is_not_deleted(
             assert (await harness.supervisor.find(older)).retries == 1
 
 
-async def test_of_jobs_that_end_at_once_those_that_ended_last_stay(tmp_path: Path) -> None:
-    """A rule that is applied as soon as one is closed finds each with its mark."""
+async def test_of_jobs_that_end_at_once_those_that_were_closed_last_stay(tmp_path: Path) -> None:
+    """A rule is applied as soon as one is closed."""
     free = trio.Event()
 
     async def work(task: NodeTask, report: Report) -> tuple[str, ...]:
@@ -142,7 +141,7 @@ async def test_of_jobs_that_end_at_once_those_that_ended_last_stay(tmp_path: Pat
         with harness.supervised.feed.subscribe() as changes:
             async with trio.open_nursery() as nursery:
                 harness.supervisor.on_closed = lambda job_id: nursery.start_soon(
-                    harness.deletions.retain, Retention(jobs=3), 0.0
+                    harness.deletions.retain, Retention(jobs=3)
                 )
                 for node in "abcde":
                     await harness.supervised.start(node)
@@ -151,34 +150,15 @@ async def test_of_jobs_that_end_at_once_those_that_ended_last_stay(tmp_path: Pat
                     job = (await changes.next()).job
                     ended |= {job.job_id: job} if job.closed and not job.files_deleted else {}
                 await trio.testing.wait_all_tasks_blocked(0.01)
-        last = sorted(ended.values(), key=lambda job: job.state.completed_at)[-3:]
         left = await harness.store.closed_jobs()
-        assert {one.job_id for one in left} == {job.job_id for job in last}
-
-
-async def test_jobs_of_a_version_without_marks_are_not_deleted_until_they_have_one(
-    tmp_path: Path,
-) -> None:
-    async def fails(seconds: float) -> None:
-        raise StoreFailed("the disk is full")
-
-    async with opened(tmp_path) as harness:
-        ids = [await harness.job() for _ in range(3)]
-        elapsed = Elapsed(tmp_path / "elapsed.json")
-        task = RetentionTask(harness.deletions, harness.store, elapsed, lambda: Retention(jobs=1))
-        mark, harness.store.mark_closed = harness.store.mark_closed, fails
-        await task.apply()
-        assert await harness.left() == ids
-        harness.store.mark_closed = mark
-        await task.apply()
-        assert await harness.left() == ids[2:]
+        assert [one.job_id for one in reversed(left)] == list(ended)[-3:]
 
 
 async def test_a_job_with_the_label_keep_goes_by_name_only(tmp_path: Path) -> None:
     async with opened(tmp_path) as harness:
         kept, other = await harness.job(labels={"keep": ""}), await harness.job()
         assert [one.job.job_id for one in await harness.deletions.meant(EVERYTHING)] == [other]
-        await harness.deletions.retain(Retention(jobs=1), 0.0)
+        await harness.deletions.retain(Retention(jobs=1))
         assert await harness.left() == [kept, other]
         await harness.deletions.prune(EVERYTHING)
         assert await harness.left() == [kept]
@@ -257,7 +237,7 @@ async def test_a_daemon_that_stops_deletes_nothing(tmp_path: Path) -> None:
             await harness.deletions.delete(ids[0], record=True)
         with pytest.raises(Draining):
             await harness.deletions.prune(EVERYTHING)
-        await harness.deletions.retain(Retention(jobs=1), 0.0)
+        await harness.deletions.retain(Retention(jobs=1))
         assert await harness.left() == ids
         assert await harness.store.begun_deletions() == ()
 
@@ -276,7 +256,7 @@ async def test_one_directory_that_cannot_be_removed_does_not_keep_the_others(
             remove(directory, stopped)
 
         monkeypatch.setattr(deletion, "remove_directory", refuse_second)
-        await harness.deletions.retain(Retention(jobs=1), 0.0)
+        await harness.deletions.retain(Retention(jobs=1))
         assert await harness.left() == [second, third]
         await harness.deletions.finish()
         with pytest.raises(PermissionError):
@@ -374,8 +354,7 @@ async def test_retention_is_applied_after_each_job_and_once_an_hour(
             done.send_nowait(None)
 
         harness.deletions.finish, harness.deletions.retain = begin, apply
-        elapsed = Elapsed(tmp_path / "elapsed.json")
-        task = RetentionTask(harness.deletions, harness.store, elapsed, lambda: settings[0])
+        task = RetentionTask(harness.deletions, lambda: settings[0])
         ids = [await harness.job() for _ in range(3)]
         nursery.start_soon(task.run)
         await applied.receive()

@@ -39,10 +39,6 @@ async def cover(store: Store, job: Job) -> None:
     await store.change(job.job_id, partial(add_coverage, job, covered))
 
 
-async def mark(store: Store, job: Job) -> None:
-    await store.mark_closed(200.0)
-
-
 async def begin_deletion(store: Store, job: Job) -> None:
     await store.begin_deletion(job.job_id, record=False)
 
@@ -60,7 +56,7 @@ async def ended(path: Path, job: Job) -> AsyncIterator[tuple[Store, Job, list[Jo
         yield store, closed, told
 
 
-@pytest.mark.parametrize("changes", list(permutations([label, keep, cover, mark])))
+@pytest.mark.parametrize("changes", list(permutations([label, keep, cover])))
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_whatever_the_order_no_change_takes_back_another(
     path: Path, make_job: MakeJob, changes: tuple[Change, ...], at_once: bool
@@ -75,10 +71,9 @@ async def test_whatever_the_order_no_change_takes_back_another(
         now = await store.load(job.job_id)
         assert now.labels == {"case": "1", "keep": "yes"}
         assert {node.coverage for node in now.nodes} == {"covers it"}
-        assert now.closed_after == 200.0
         assert now.revision == job.revision + 3
         assert [one.revision for one in told] == [job.revision + count for count in (1, 2, 3)]
-        assert replace(told[-1], closed_after=200.0) == now
+        assert told[-1] == now
         (row,) = await store.newest(1)
         assert (row.job.revision, row.job.labels) == (now.revision, now.labels)
 

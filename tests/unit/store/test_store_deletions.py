@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cucmd.job.job import Job
 from cucmd.received_file import ReceivedFile
-from cucmd.store import ClosedJob, StartKey, Store, deletions, open_store
+from cucmd.store import ClosedJob, StartKey, Store, StoreFailed, deletions, open_store
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 250, tzinfo=UTC)
 MakeJob = Callable[..., Job]
@@ -34,7 +34,7 @@ async def closed(store: Store, job: Job, count: int = 3) -> Job:
 async def test_of_a_closed_job_it_is_known_what_its_files_take(
     path: Path, make_job: MakeJob
 ) -> None:
-    async with open_store(path) as store:
+    async with open_store(path, clock=lambda: 0.0) as store:
         await store.add_job(make_job("000000000001"))
         for number in (2, 3):
             await closed(store, make_job(f"00000000000{number}", labels={"keep": "yes"}), number)
@@ -133,47 +133,69 @@ async def test_a_damaged_job_is_left_out(
         assert "000000000001 cannot be read" in caplog.text
 
 
-def marked(job: Job, seconds: float | None) -> Job:
-    return replace(job, closed_after=seconds)
+class Clock:
+    """Gives seconds; it begins anew with each boot of the machine."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-async def test_a_job_keeps_its_mark_and_one_without_gets_it(path: Path, make_job: MakeJob) -> None:
-    async with open_store(path) as store:
-        assert await store.newest_mark() == 0
-        await store.add_job(make_job("000000000000"))
-        for number, mark in ((1, None), (2, 100.5), (3, None)):
-            await closed(store, marked(make_job(f"00000000000{number}"), mark))
-        assert await store.newest_mark() == 100.5
-        await store.mark_closed(200.0)
-        assert {one.job_id: one.closed_after for one in await store.closed_jobs()} == {
-            "000000000001": 200.0,
-            "000000000002": 100.5,
-            "000000000003": 200.0,
-        }
-        assert await store.newest_mark() == 200
-        job = await store.load("000000000002")
-        assert job.retry(frozenset()).closed_after is None
-        assert (await store.load("000000000000")).closed_after is None
+async def test_time_is_counted_while_the_store_is_open(path: Path) -> None:
+    clock = Clock()
+    async with open_store(path, clock=clock) as store:
+        assert await store.elapsed() == 0
+        clock.now += 50
+        assert await store.elapsed() == 50
+    clock.now += 7
+    async with open_store(path, clock=clock) as store:
+        clock.now += 3
+        assert await store.elapsed() == 53
+        clock.now += 5
+    clock.now = 2.0
+    async with open_store(path, clock=clock) as store:
+        clock.now += 1
+        assert await store.elapsed() == 54
 
 
-async def test_the_order_of_ends_is_not_that_of_a_clock_that_was_set(
-    path: Path, make_job: MakeJob
-) -> None:
-    async with open_store(path) as store:
+async def test_what_could_not_be_written_is_not_counted(path: Path, disk) -> None:
+    clock = Clock()
+    async with open_store(path, connect=disk.connect, clock=clock) as store:
+        clock.now += 10
+        disk.error = "disk I/O error"
+        with pytest.raises(StoreFailed):
+            await store.elapsed()
+        disk.error = None
+        clock.now += 5
+        assert await store.elapsed() == 5
+
+
+async def test_jobs_are_closed_in_the_order_of_the_count(path: Path, make_job: MakeJob) -> None:
+    """Whatever the wall clock has said at their ends."""
+    clock = Clock()
+    async with open_store(path, clock=clock) as store:
         for number, at in ((1, NOW), (2, NOW - timedelta(days=30)), (3, NOW - timedelta(days=9))):
-            job = marked(make_job(f"00000000000{number}"), float(number))
+            clock.now += 100
+            job = make_job(f"00000000000{number}")
             await store.add_job(job)
             await store.save(job, job.cancel(at))
             await store.close_job(job.job_id)
-        assert [one.job_id[-1] for one in await store.closed_jobs()] == ["3", "2", "1"]
+        jobs = [(one.job_id[-1], one.closed_after) for one in await store.closed_jobs()]
+        assert jobs == [("3", 300), ("2", 200), ("1", 100)]
+        clock.now += 100
+        again = await store.load("000000000001")
+        await store.reopen_job(again, queued := again.retry(frozenset({0})))
+        await store.save(queued, queued.cancel(NOW))
+        await store.close_job(again.job_id)
+        assert [one.job_id[-1] for one in await store.closed_jobs()] == ["1", "3", "2"]
 
 
-async def test_a_job_without_a_mark_is_the_youngest_and_a_damaged_one_the_oldest(
-    path: Path, make_job: MakeJob
-) -> None:
+async def test_a_damaged_job_is_the_oldest(path: Path, make_job: MakeJob) -> None:
     async with open_store(path) as store:
-        for number, mark in ((1, 1.0), (2, None), (3, 2.0), (4, 3.0)):
-            await closed(store, marked(make_job(f"00000000000{number}"), mark))
+        for number in (1, 2, 3):
+            await closed(store, make_job(f"00000000000{number}"))
         with closing(sqlite3.connect(path)) as raw, raw:
-            raw.execute("UPDATE job SET detail = '{' WHERE job_id = '000000000004'")
-        assert [one.job_id[-1] for one in await store.closed_jobs()] == ["2", "3", "1", "4"]
+            raw.execute("UPDATE job SET detail = '{' WHERE job_id = '000000000003'")
+        assert [one.job_id[-1] for one in await store.closed_jobs()] == ["2", "1", "3"]

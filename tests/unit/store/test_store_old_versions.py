@@ -63,7 +63,7 @@ def ended(outcome: str) -> JobEnded:
     return JobEnded(NOW, LATER, Outcome(outcome))
 
 
-@pytest.fixture(params=[2, 6])
+@pytest.fixture(params=[2, 6, 7])
 def old(request: pytest.FixtureRequest, path: Path) -> Iterator[Path]:
     load(FIXTURES / f"v{request.param}.sql", path)
     return path
@@ -188,6 +188,14 @@ async def test_a_version_that_no_release_had_is_refused_and_left(path: Path, ver
     assert not list(path.parent.glob("*.damaged*"))
     with closing(sqlite3.connect(path)) as raw:
         assert schema.version_of(raw) == version
+
+
+@pytest.mark.parametrize(("version", "marks"), [(2, []), (7, [1234.5])])
+async def test_the_count_of_seconds_goes_on(path: Path, version: int, marks: list[float]) -> None:
+    load(FIXTURES / f"v{version}.sql", path)
+    async with open_store(path, clock=lambda: 0.0) as store:
+        assert [one.closed_after for one in await store.closed_jobs()] == marks
+        assert await store.elapsed() == sum(marks)
 
 
 async def test_what_each_kind_of_work_gives_is_kept(path: Path) -> None:
