@@ -16,7 +16,7 @@ from cucmd.cases.verify import Checked as CheckedFile
 from cucmd.job import asked
 from cucmd.job.capture import Capture, CaptureSettings
 from cucmd.job.collect import Collect, DryRun
-from cucmd.job.job import Job, JobEnded
+from cucmd.job.job import End, Job, JobEnded
 from cucmd.job.node import Node, Running
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work, commands_of
@@ -58,7 +58,7 @@ def job_to_wire(
         resumable=job.resumable,
         retries=job.retries,
         files_deleted=job.files_deleted or gone or None,
-        deleted=job.deleted or None,
+        deleted=job.end is End.DELETED or None,
         kind=job.kind,
         commands=None if commands is None else commands.commands,
         concurrency=job.concurrency,
@@ -89,7 +89,7 @@ def changed_to_wire(before: Job | None, job: Job, unsaved: str | None) -> wire.J
         unsaved=unsaved,
         labels=job.labels or None,
         files_deleted=job.files_deleted or None,
-        deleted=job.deleted or None,
+        deleted=job.end is End.DELETED or None,
     )
 
 

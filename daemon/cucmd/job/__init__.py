@@ -4,7 +4,8 @@ A state is a type with exactly the fields that exist in it, a transition is a me
 new job, and an impossible transition raises `ImpossibleTransition`.
 
     node   pending -> running -> succeeded | failed | cancelled
-    job    queued  -> running -> ended, with an outcome: succeeded, partial, failed, cancelled
+    job    queued  -> running -> ended, with an outcome: succeeded, partial, failed, cancelled;
+                                 then closed -> files deleted -> deleted
 
 A node is *settled* once it has succeeded, failed or was cancelled. A settled node never changes
 its state again; so a task of a node that was cancelled at the same moment has no effect. A job

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from itertools import compress, count
 from operator import is_not
 from typing import Literal, TypeAlias
@@ -33,6 +33,21 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+class End(IntEnum):
+    """How far the end of a job has come. Each has what those before it have.
+
+    `OPEN`: its last connections may be open, and files follow.
+    `CLOSED`: these are gone, and all files are on record.
+    `FILES_DELETED`: it has been begun to delete what it collected.
+    `DELETED`: so was the job, and this is the last that watchers are told of it.
+    """
+
+    OPEN = 0
+    CLOSED = 1
+    FILES_DELETED = 2
+    DELETED = 3
+
+
 class JobQueued(msgspec.Struct, frozen=True, tag="queued"):
     """Waits for its turn. `started_at` is when it began, if that was before a restart."""
 
@@ -43,10 +58,11 @@ class JobRunning(msgspec.Struct, frozen=True, tag="running"):
     started_at: datetime
 
 
-class JobEnded(msgspec.Struct, frozen=True, tag="ended"):
+class JobEnded(msgspec.Struct, frozen=True, tag="ended", omit_defaults=True):
     started_at: datetime | None
     completed_at: datetime
     outcome: Outcome
+    end: End = End.OPEN
 
 
 JobState: TypeAlias = JobQueued | JobRunning | JobEnded
@@ -69,9 +85,6 @@ class Job(msgspec.Struct, frozen=True):
     `try_all`: a login that some nodes refuse is tried on the others all the same.
     `retries`: how often it was tried again. A node has the number with which it was queued last.
     `revision`: how many changes of state it has had, over all restarts. Figures do not count.
-    `closed`: it has ended, its last connection is gone, and all files are on record.
-    `files_deleted`: it has been begun to delete what it collected.
-    `deleted`: it was deleted, and this is the last that watchers are told of it.
     """
 
     job_id: str
@@ -93,9 +106,6 @@ class Job(msgspec.Struct, frozen=True):
     try_all: bool = False
     retries: int = 0
     revision: int = 0
-    closed: bool = False
-    files_deleted: bool = False
-    deleted: bool = False
     accept_nodes: bool = False
 
     @property
@@ -123,6 +133,19 @@ class Job(msgspec.Struct, frozen=True):
     @property
     def ended(self) -> bool:
         return isinstance(self.state, JobEnded)
+
+    @property
+    def end(self) -> End:
+        """How far its end has come; `OPEN` as long as it has not ended, too."""
+        return self.state.end if isinstance(self.state, JobEnded) else End.OPEN
+
+    @property
+    def closed(self) -> bool:
+        return self.end >= End.CLOSED
+
+    @property
+    def files_deleted(self) -> bool:
+        return self.end >= End.FILES_DELETED
 
     @property
     def status(self) -> JobStatus:
@@ -205,8 +228,14 @@ class Job(msgspec.Struct, frozen=True):
             for position, node in enumerate(self.nodes)
         )
         return msgspec.structs.replace(
-            self, nodes=nodes, state=JobQueued(), cancelled=False, retries=retries, closed=False
+            self, nodes=nodes, state=JobQueued(), cancelled=False, retries=retries
         )
+
+    def at_end(self, end: End) -> Job:
+        """Gives the job with its end that far."""
+        if not isinstance(self.state, JobEnded):
+            raise ImpossibleTransition(f"job {self.job_id} has not ended")
+        return msgspec.structs.replace(self, state=msgspec.structs.replace(self.state, end=end))
 
     def revised(self, before: Job, changed: Sequence[int] | None = None) -> Job:
         """The job with the next revision after `before`, as have the nodes that differ.

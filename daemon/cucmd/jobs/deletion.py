@@ -24,7 +24,7 @@ from cucmd.cases import retention
 from cucmd.cases.delete import Stopped, remove_directory
 from cucmd.config import Retention
 from cucmd.job.collect import Collect
-from cucmd.job.job import Job, JobEnded, Outcome
+from cucmd.job.job import End, Job, JobEnded, Outcome
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.errors import Draining, UnknownJob
 from cucmd.jobs.holds import Busy
@@ -143,7 +143,7 @@ class Deletions:
 
     async def _as_far_as_readable(self, job_id: str) -> Job:
         with suppress(StoreFailed):
-            if (job := await self._store.load(job_id)) is not None:
+            if (job := await self._store.load(job_id)) is not None and job.ended:
                 return job
         return _for_watchers(await self._row_of_damaged(job_id))
 
@@ -191,7 +191,7 @@ class Deletions:
         """Gives the job as watchers know it then. `job`: as it was, or what can be read of it."""
         if begun.revision is None:
             return job
-        job = begun.job or replace(job, files_deleted=True, revision=begun.revision)
+        job = begun.job or replace(job.at_end(End.FILES_DELETED), revision=begun.revision)
         self._store.tell(job)
         return job
 
@@ -206,19 +206,18 @@ class Deletions:
             gone = await self._store.end_deletion(job_id)
         if gone:
             revision = max(gone, job.revision + 1)  # a damaged row has not kept that of the begin
-            last = replace(job, files_deleted=True, deleted=True, revision=revision)
-            self._store.tell(last)
+            self._store.tell(replace(job.at_end(End.DELETED), revision=revision))
 
 
 def _for_watchers(row: JobRow) -> Job:
     """A job whose rows are damaged: what can be read of it, without nodes. It runs no more."""
     completed = row.completed_at or row.created_at
     known = {one.value: one for one in Outcome}
-    ended = JobEnded(None, completed, known.get(row.status, Outcome.FAILED))
-    if row.job is not None:
-        state = row.job.state if row.job.ended else ended
-        return replace(row.job, job_id=row.job_id, nodes=(), state=state, closed=True)
-    return Job(row.job_id, row.created_at, Collect(()), Timeouts(), 1, (), ended, closed=True)
+    ended = JobEnded(None, completed, known.get(row.status, Outcome.FAILED), End.CLOSED)
+    if row.job is None:
+        return Job(row.job_id, row.created_at, Collect(()), Timeouts(), 1, (), ended)
+    state = row.job.at_end(End.CLOSED).state if row.job.ended else ended
+    return replace(row.job, job_id=row.job_id, nodes=(), state=state)
 
 
 @contextmanager

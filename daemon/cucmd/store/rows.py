@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cucmd.job.job import Job, JobEnded, JobStatus
+from cucmd.job.job import End, Job, JobEnded, JobStatus
 from cucmd.job.kind import Result
 from cucmd.job.node import Failed, Node, Succeeded
 from cucmd.node_name import address, node_key, parse_node
@@ -146,18 +146,15 @@ def node_columns(position: int, node: Node) -> tuple[int, str, int, str]:
     return position, node.status, node.bytes_received, detail
 
 
-def job_from(
-    detail: str, nodes: Iterable[str], *, closed: bool, files_deleted: bool = False
-) -> Job:
-    """Raises `msgspec.MsgspecError` for text that is not a job."""
+def job_from(detail: str, nodes: Iterable[str], end: End) -> Job:
+    """Raises `msgspec.MsgspecError` for text that is not a job. `end`: if it has ended."""
     job = msgspec.json.decode(detail, type=Job)
     decoder = _nodes_of(job.work.gives)
     decoded = tuple(decoder.decode(text) for text in nodes)
     # A change of a node writes the row of that node only.
     revision = max((job.revision, *(node.revision for node in decoded)))
-    return msgspec.structs.replace(
-        job, nodes=decoded, revision=revision, closed=closed, files_deleted=files_deleted
-    )
+    job = msgspec.structs.replace(job, nodes=decoded, revision=revision)
+    return job.at_end(end) if job.ended else job
 
 
 @functools.cache
@@ -217,5 +214,6 @@ def file_from(row: Row) -> ReceivedFile:
 
 
 def _without_nodes(job: Job) -> Job:
-    """As the row of a job has it: `closed` and `files_deleted` are in columns of their own."""
-    return msgspec.structs.replace(job, nodes=(), closed=False, files_deleted=False)
+    """As the row of a job has it: how far its end has come is in columns of their own."""
+    job = msgspec.structs.replace(job, nodes=())
+    return job.at_end(End.OPEN) if job.ended else job

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from cucmd.job.job import Job
+from cucmd.job.job import End, Job
 from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store import discoveries, rates, revisions
@@ -169,12 +169,8 @@ def select_job(connection: sqlite3.Connection, job_id: str) -> Job | None:
     nodes = connection.execute(
         "SELECT detail FROM node WHERE job = ? ORDER BY position", (position,)
     ).fetchall()
-    job = job_from(
-        detail,
-        (text for (text,) in nodes),
-        closed=bool(closed),
-        files_deleted=deletion is not None,
-    )
+    end = End.FILES_DELETED if deletion is not None else End.CLOSED if closed else End.OPEN
+    job = job_from(detail, (text for (text,) in nodes), end)
     if job.job_id != job_id or not job.nodes:
         reason = f"its details are those of {job.job_id!r} with {len(job.nodes)} nodes"
         raise msgspec.ValidationError(reason)

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 from trio.testing import MockClock
 
 from cucmd.failure import Code, fail, failure
 from cucmd.job.capture import Captured
-from cucmd.job.job import Job
+from cucmd.job.job import End, Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.node.ports import NodeTask, Report
@@ -181,7 +180,7 @@ def test_a_failure_names_a_capture_once_it_is_given_up() -> None:
     job = job_with(Captured(NAME, NOW, running=True))
     assert (job.may_run(job.nodes[0]), failed(job).message) == ((), "late")
     # It was cut off by a kill while it was being ended, and the next start has closed the job.
-    closed = replace(job, closed=True)
+    closed = job.at_end(End.CLOSED)
     assert closed.may_run(job.nodes[0]) == (NAME,)
     job = job_with(Captured(NAME, NOW, NOW, running=True))
     assert f"/{NAME}.cap" in failed(job).message

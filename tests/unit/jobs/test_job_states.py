@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cucmd.failure import Code, failure
 from cucmd.job.collect import Collect
-from cucmd.job.job import Job, Outcome, outcome
+from cucmd.job.job import End, Job, Outcome, outcome
 from cucmd.job.node import ImpossibleTransition, Node, Phase
 from cucmd.job.timeouts import Timeouts
 
@@ -167,6 +167,16 @@ def test_the_outcome_follows_from_the_nodes(names: list[str], cancelled: bool) -
         assert result is Outcome.CANCELLED
     else:
         assert result is Outcome.FAILED
+
+
+def test_an_end_has_what_comes_before_it_and_a_retry_takes_it_back() -> None:
+    ended = job(Node("a")).cancel(LATER)
+    told = [(ended.at_end(end).closed, ended.at_end(end).files_deleted) for end in End]
+    assert told == [(False, False), (True, False), (True, True), (True, True)]
+    again = ended.at_end(End.CLOSED).retry(frozenset({0}))
+    assert (again.end, again.closed) == (End.OPEN, False)
+    with pytest.raises(ImpossibleTransition):
+        again.at_end(End.CLOSED)
 
 
 def test_a_job_survives_its_encoding() -> None:

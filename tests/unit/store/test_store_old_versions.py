@@ -11,7 +11,7 @@ import pytest
 
 from cucmd.failure import Code, failure
 from cucmd.job.collect import Collect
-from cucmd.job.job import Job, JobEnded, JobQueued, JobRunning, JobState, Outcome
+from cucmd.job.job import End, Job, JobEnded, JobQueued, JobRunning, JobState, Outcome
 from cucmd.job.node import Cancelled, Failed, Node, Pending, Phase, Running, Succeeded
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import KINDS, kind_of
@@ -52,15 +52,15 @@ def jobs_of_every_state() -> list[Job]:
         job("000000000001", JobQueued(), plain, *waiting[:1], credential="ops", resumable=True),
         job("000000000002", JobQueued(NOW), full, *waiting, done, timeouts_asked=("command",)),
         job("000000000003", JobRunning(NOW), full, *phases, *waiting, done, *failed, *cancelled),
-        job("000000000004", ended("succeeded"), Collect(("x",), last="2h"), done, closed=True),
-        job("000000000005", ended("partial"), plain, done, *failed, cancelled=True, closed=True),
+        job("000000000004", ended("succeeded", End.CLOSED), Collect(("x",), last="2h"), done),
+        job("000000000005", ended("partial", End.CLOSED), plain, done, *failed, cancelled=True),
         job("000000000006", ended("failed"), full, *failed, username="administrator"),
         job("000000000007", ended("cancelled"), plain, *cancelled, cancelled=True),
     ]
 
 
-def ended(outcome: str) -> JobEnded:
-    return JobEnded(NOW, LATER, Outcome(outcome))
+def ended(outcome: str, end: End = End.OPEN) -> JobEnded:
+    return JobEnded(NOW, LATER, Outcome(outcome), end)
 
 
 @pytest.fixture(params=[2, 6, 7])
