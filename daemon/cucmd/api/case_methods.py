@@ -26,10 +26,9 @@ from cucmd.api.wire import (
 )
 from cucmd.cases.archive import Archive
 from cucmd.cases.coverage import Coverage
-from cucmd.cases.descriptors import Opened
+from cucmd.cases.exported import Opened
 from cucmd.cases.files import folder, is_gone, nodes_by_name, pages
-from cucmd.cases.output import Printed, printed, read_output
-from cucmd.cases.transcript import read_transcript
+from cucmd.cases.output import PrintedFile, printed, read_output, read_transcript
 from cucmd.cases.verify import Verifier
 from cucmd.config import InvalidValue
 from cucmd.config.errors import found
@@ -274,7 +273,7 @@ async def _batches(
     yield Batch(ExportedFiles((), documents), (), body)
 
 
-async def _pieces(work: Run, node: Node, one: Printed) -> AsyncGenerator[CommandOutput, None]:
+async def _pieces(work: Run, node: Node, one: PrintedFile) -> AsyncGenerator[CommandOutput, None]:
     line = work.commands[one.number - 1]
     whole: list[str] | None = []
     async with aclosing(read_output(one.path)) as pieces:

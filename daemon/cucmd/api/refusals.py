@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from cucmd.cases.contents import CannotExport
+from cucmd.cases.exported import CannotExport
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
 from cucmd.jobs import errors as jobs
 from cucmd.jobs.holds import Busy

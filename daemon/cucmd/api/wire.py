@@ -8,11 +8,10 @@ from pathlib import Path
 from msgspec import convert
 from msgspec.structs import replace
 
-from cucmd.cases.descriptors import Opened
 from cucmd.cases.documents import moment, shown
-from cucmd.cases.entries import Entry
+from cucmd.cases.exported import Opened, TarEntry
 from cucmd.cases.files import counts, name_of
-from cucmd.cases.verify import Checked as CheckedFile
+from cucmd.cases.verify import CheckedFile
 from cucmd.job import asked
 from cucmd.job.capture import Capture, CaptureSettings
 from cucmd.job.collect import Collect, DryRun
@@ -135,7 +134,7 @@ def file_to_wire(file: ReceivedFile, node: Node) -> wire_cases.File:
     )
 
 
-def document_to_wire(entry: Entry) -> ExportedFile:
+def document_to_wire(entry: TarEntry) -> ExportedFile:
     return ExportedFile(shown(entry.name), entry.size, entry.modified)
 
 

@@ -22,10 +22,19 @@ import msgspec
 import trio
 
 from cucmd.cases import documents
-from cucmd.cases.contents import CannotExport, contents
-from cucmd.cases.descriptors import GONE, MOST_TOGETHER, Opened, Wanted, open_all, other_size
 from cucmd.cases.documents import Figures
-from cucmd.cases.entries import END, Entry
+from cucmd.cases.exported import (
+    END,
+    GONE,
+    MOST_TOGETHER,
+    CannotExport,
+    Opened,
+    TarEntry,
+    WantedFile,
+    contents,
+    open_all,
+    other_size,
+)
 from cucmd.cases.files import Page, counts, folder, name_of, nodes_by_name, pages
 from cucmd.job.job import Job, JobEnded
 from cucmd.job.node import Node
@@ -69,7 +78,7 @@ class Archive:
         self._figures = {name: Figures() for name in self._nodes}
         self._checksums_length = 0
         self._manifest_length = 0
-        self._transcripts: list[Wanted] = []
+        self._transcripts: list[WantedFile] = []
         ended = job.state.completed_at if isinstance(job.state, JobEnded) else job.created_at
         self._modified = int(ended.timestamp())
 
@@ -108,17 +117,17 @@ class Archive:
                         yield piece
         yield END
 
-    async def _open(self, wanted: list[Wanted], opening: trio.CapacityLimiter) -> list[Opened]:
+    async def _open(self, wanted: list[WantedFile], opening: trio.CapacityLimiter) -> list[Opened]:
         work = partial(open_all, self._directory, wanted, damaged=self._damaged)
         return await trio.to_thread.run_sync(work, limiter=opening)
 
-    def documents(self) -> tuple[Entry, Entry, Entry]:
+    def documents(self) -> tuple[TarEntry, TarEntry, TarEntry]:
         """Those that come before the files. `content_of_documents` gives the bytes of all."""
         summary = len(documents.summary(self._job, self._figures))
         return (
-            Entry("summary.txt", summary, self._modified),
-            Entry("SHA256SUMS", self._checksums_length, self._modified),
-            Entry("manifest.json", self._manifest_length, self._modified),
+            TarEntry("summary.txt", summary, self._modified),
+            TarEntry("SHA256SUMS", self._checksums_length, self._modified),
+            TarEntry("manifest.json", self._manifest_length, self._modified),
         )
 
     async def content_of_documents(self) -> AsyncGenerator[bytes, None]:
@@ -135,7 +144,7 @@ class Archive:
         `opening` limits how many lists are opened at a time.
         Raises `CannotExport`, `OSError`, `StoreFailed`.
         """
-        left: list[Wanted] = []
+        left: list[WantedFile] = []
         async with aclosing(self._wanted()) as lists:
             async for wanted in lists:
                 left += wanted
@@ -159,22 +168,22 @@ class Archive:
     def _is_exported(self, file: ReceivedFile, node: Node) -> bool:
         return counts(file, node) and (file.complete or self._incomplete)
 
-    def _entry(self, file: ReceivedFile, node: Node) -> Entry:
+    def _entry(self, file: ReceivedFile, node: Node) -> TarEntry:
         modified = self._modified if file.modified is None else file.modified
-        return Entry(f"{folder(node)}/{name_of(file, node)}", file.size, modified)
+        return TarEntry(f"{folder(node)}/{name_of(file, node)}", file.size, modified)
 
-    async def _wanted(self) -> AsyncGenerator[list[Wanted], None]:
+    async def _wanted(self) -> AsyncGenerator[list[WantedFile], None]:
         """All that comes behind the documents."""
         if not self._damaged:
             yield self._transcripts
         async with aclosing(self._pages()) as all_pages:
             async for page in all_pages:
                 yield [
-                    Wanted(self._entry(file, node), file.path, file.node, file.sha256)
+                    WantedFile(self._entry(file, node), file.path, file.node, file.sha256)
                     for file, node in page
                 ]
 
-    def _find_transcripts(self) -> list[Wanted]:
+    def _find_transcripts(self) -> list[WantedFile]:
         """A node that was never reached has none."""
         found = []
         for node in self._nodes.values():
@@ -183,8 +192,8 @@ class Archive:
                 size = (self._directory / path).lstat().st_size
             except FileNotFoundError:
                 continue
-            entry = Entry(f"transcripts/{folder(node)}.log", size, self._modified)
-            found.append(Wanted(entry, path, node.node))
+            entry = TarEntry(f"transcripts/{folder(node)}.log", size, self._modified)
+            found.append(WantedFile(entry, path, node.node))
         return found
 
     def _manifest_beginning(self) -> bytes:

@@ -37,13 +37,13 @@ from cucmd.cases.covered import (
     Clock,
     PathFound,
     Paths,
-    Window,
+    Span,
     describe,
     gaps_of,
     trace_name,
 )
 from cucmd.cases.files import counts, is_gone, is_output, name_of, pages_of_node
-from cucmd.cases.read_traces import Budget, Files, Found, Pace, last_stamp, look
+from cucmd.cases.read_traces import Beginning, Budget, Pace, Traces, last_stamp, look
 from cucmd.failure import Code
 from cucmd.job.collect import Collect, Covered
 from cucmd.job.duration import longer
@@ -84,8 +84,8 @@ class Coverage:
         self._directory = directory
         self._zone_of = zone_of
         # By job. One that is closed again while it is being read is in both.
-        self._waiting: dict[str, _Reading] = {}
-        self._reading: dict[str, _Reading] = {}
+        self._waiting: dict[str, _JobReading] = {}
+        self._reading: dict[str, _JobReading] = {}
         self._news = trio.Event()
         self._threads = trio.CapacityLimiter(_JOBS * _NODES)
         self._turn = trio.Lock()
@@ -93,7 +93,7 @@ class Coverage:
     def want(self, job_id: str) -> None:
         """The job is closed. Never waits."""
         if job_id not in self._waiting and len(self._waiting) < _MOST_WAITING:
-            self._waiting[job_id] = _Reading()
+            self._waiting[job_id] = _JobReading()
             self._news.set()
 
     def drop(self, job_id: str) -> None:
@@ -138,7 +138,7 @@ class Coverage:
             return None
         return next((job_id for job_id in self._waiting if job_id not in self._reading), None)
 
-    async def _keep(self, job_id: str, reading: _Reading) -> None:
+    async def _keep(self, job_id: str, reading: _JobReading) -> None:
         try:
             with reading.scope, _logged(job_id):
                 await self._read(job_id)
@@ -192,7 +192,7 @@ class Coverage:
                     files = [file for file in page if _is_read(file, node)]
                     await self._in_thread(pace, reading.look, directory, files)
             await self._in_thread(pace, reading.find_ends, directory)
-            window = Window(job.work.since, job.work.until)
+            window = Span(job.work.since, job.work.until)
             return reading.describe(window, clock_of(node, self._zone_of))
         except StoreFailed:
             raise
@@ -228,7 +228,7 @@ def add_coverage(before: Job, coverage: dict[str, Covered], now: Job) -> Job:
     return replace(now, nodes=nodes)
 
 
-class _Reading:
+class _JobReading:
     """Of one job. `ended`: it was read, or is read no more."""
 
     def __init__(self) -> None:
@@ -262,7 +262,7 @@ class _NodeReading:
         ended = node.state.completed_at if isinstance(node.state, SETTLED) else datetime.now(UTC)
         ahead = max(timedelta(seconds=node.clock_ahead), timedelta())
         self.by = (ended + ahead).astimezone(UTC).replace(tzinfo=None)
-        self.files = Files()
+        self.files = Traces()
         self.unread = 0
         self.came: dict[int, set[str]] = {}
         self.strange = False
@@ -278,7 +278,7 @@ class _NodeReading:
             end = last_stamp(self._budget, directory / path, first, self.by)
             self.files.traces[name].end = end
 
-    def describe(self, window: Window, clock: Clock) -> Covered:
+    def describe(self, window: Span, clock: Clock) -> Covered:
         """Of a node that has failed without a file nothing is said: its failure does."""
         if not (self.came or self.strange or _was_asked(self.node)):
             return Covered("")
@@ -305,7 +305,7 @@ class _NodeReading:
             return None
         return longer(self._work.written_for_of(path), self._work.until, began)
 
-    def _add(self, file: ReceivedFile, found: Found) -> None:
+    def _add(self, file: ReceivedFile, found: Beginning) -> None:
         name = _below_the_push(name_of(file, self.node))
         if found.traces is not None:
             for trace in found.traces:

@@ -45,7 +45,7 @@ _NUMBERS = re.compile(r"[._-]?\d+(?:[._-]\d+)*")
 _ENDING = re.compile(r"\.gzo?$")
 
 
-class Window(msgspec.Struct, frozen=True):
+class Span(msgspec.Struct, frozen=True):
     """What was asked for; None: from the beginning, or to the end."""
 
     since: datetime | None = None
@@ -122,7 +122,7 @@ class PathFound(msgspec.Struct, frozen=True):
     longer: str | None = None
 
 
-def gaps_of(paths: Iterable[PathFound], window: Window, clock: Clock) -> tuple[Gap, ...]:
+def gaps_of(paths: Iterable[PathFound], window: Span, clock: Clock) -> tuple[Gap, ...]:
     """What is not there for certain, in the order of the paths."""
     found: list[Gap] = []
     for one in paths:
@@ -145,7 +145,7 @@ def trace_name(path: str) -> str:
 
 def describe(
     traces: Sequence[Trace],
-    window: Window,
+    window: Span,
     clock: Clock,
     unread: int = 0,
     gaps: Sequence[Gap] = (),
@@ -182,7 +182,7 @@ class _Judged(msgspec.Struct, frozen=True):
         return not (self.begins or self.ends or self.unclear)
 
 
-def _judge(trace: Trace, window: Window, clock: Clock) -> _Judged:
+def _judge(trace: Trace, window: Span, clock: Clock) -> _Judged:
     assert trace.begin is not None
     last = trace.end or trace.begin
     begins = ends = unclear = False
@@ -252,7 +252,7 @@ def _fits(shown: datetime, offset: timedelta | None) -> bool:
 # The words
 
 
-def _of_known(known: Sequence[_Judged], window: Window, clock: Clock) -> str:
+def _of_known(known: Sequence[_Judged], window: Span, clock: Clock) -> str:
     if window.since is None and window.until is None:
         span = (min(one.first for one in known), max(one.last for one in known))
         shown = _Times([*span], clock)
@@ -273,7 +273,7 @@ def _of_known(known: Sequence[_Judged], window: Window, clock: Clock) -> str:
     return f"covers {covered}, but {'; '.join(said)}" if said else f"covers {covered}"
 
 
-def _newer(traces: Sequence[Trace], window: Window, clock: Clock) -> list[str]:
+def _newer(traces: Sequence[Trace], window: Span, clock: Clock) -> list[str]:
     """That files came that begin after the window: they had changed by as much as was asked for."""
     if (until := window.until) is None:
         return []
@@ -325,7 +325,7 @@ def _unclear(known: Sequence[_Judged], clock: Clock) -> str:
     return f"unknown: {why}; time stamps from {shown.of(first)} to {shown.of(last)}{shown.zone}"
 
 
-def _bounds(known: Sequence[_Judged], window: Window, clock: Clock) -> tuple[datetime, ...]:
+def _bounds(known: Sequence[_Judged], window: Span, clock: Clock) -> tuple[datetime, ...]:
     """Both ends of the window by the node's clock; where it has none, how far the stamps reach.
 
     Empty if the zone is not known.
@@ -337,7 +337,7 @@ def _bounds(known: Sequence[_Judged], window: Window, clock: Clock) -> tuple[dat
     return since, until
 
 
-def _window(bounds: tuple[datetime, ...], shown: _Times, window: Window) -> str:
+def _window(bounds: tuple[datetime, ...], shown: _Times, window: Span) -> str:
     if not bounds:
         return "the window, whatever the node's time zone is"
     since, until = map(shown.of, bounds)

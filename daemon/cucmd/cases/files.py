@@ -1,4 +1,4 @@
-"""The files of a job, a page at a time, and which of them count.
+"""The files of a job: a page at a time, which of them count, and how all of them are removed.
 
 Of a node that succeeded, the files of its last attempt count; of another node all. An attempt that
 failed left files behind that the one after it has collected again, under other paths, since a node
@@ -7,10 +7,14 @@ makes a new folder for each command.
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
+from cucmd import durable
 from cucmd.job.job import Job
 from cucmd.job.node import Node, Succeeded
 from cucmd.job.run import OUTPUT
@@ -80,3 +84,40 @@ async def pages_of_node(
     while page := await store.files_after(job_id, after, PAGE, one_node=True):
         yield page
         after = (node.node, page[-1].path)
+
+
+class Stopped(Exception):
+    """The daemon stops. What is left is removed after the next start."""
+
+
+def remove_directory(directory: Path, stopped: threading.Event) -> None:
+    """Removes the directory of a job. Returns once it is gone for good; one that is not there is
+    fine. For a worker thread.
+
+    Nothing outside of it is touched. Every name is removed within an open directory, and a link is
+    removed and not followed, wherever it points and whoever changes the tree meanwhile.
+    Raises `Stopped` soon after `stopped` is set, and `OSError` with what is left.
+    """
+    with suppress(FileNotFoundError):  # of the directory itself
+        for _, folders, files, descriptor in os.fwalk(directory, topdown=False, onerror=_raise):
+            for name in (*files, *folders):
+                if stopped.is_set():
+                    raise Stopped
+                _remove(name, descriptor)
+    _remove(str(directory), None)
+    if directory.parent.exists():
+        durable.sync_directory(directory.parent)
+
+
+def _remove(name: str, descriptor: int | None) -> None:
+    """Removes a file, a link or an empty directory, if it is there."""
+    with suppress(FileNotFoundError):
+        try:
+            os.unlink(name, dir_fd=descriptor)
+        except IsADirectoryError:
+            os.rmdir(name, dir_fd=descriptor)
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -1,30 +1,70 @@
-"""What the commands of a job have printed, as it is on disk.
+"""What was said on a node, and what its commands have printed, as it is on disk and while it grows.
 
-An output is read once it is on record, which it is when its node has ended; and before that, where
-whoever runs the job says that it is whole.
+It is read in pieces of whole lines, so that no character is cut in two. An output is read once it
+is on record, which it is when its node has ended; and before that, where whoever runs the job says
+that it is whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import os
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
+import trio
 
 from cucmd.cases.files import counts, folder
-from cucmd.cases.transcript import read_transcript
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.run import OUTPUT, Run
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
 
+_PIECE = 128 * 1024
+# Seconds between two looks at a transcript that grows: nobody reads faster.
+_EVERY = 0.25
 # Files of a node: one for each of its commands, and there are fewer.
 _MOST = 100
 
 
-class Printed(msgspec.Struct, frozen=True):
+async def read_transcript(path: Path, grows: Callable[[], bool]) -> AsyncGenerator[str, None]:
+    """Its text, piece by piece, until its end; and on as long as `grows()`.
+
+    Nothing for a file that does not exist. Raises `OSError`.
+    """
+    offset, rest = 0, b""
+    while True:
+        growing = grows()  # asked before the look: what came before its end is then in it
+        piece = await trio.to_thread.run_sync(_read, path, offset)
+        offset += len(piece)
+        lines, newline, rest = (rest + piece).rpartition(b"\n")
+        if len(rest) > _PIECE:  # a line without end
+            lines, newline, rest = lines + newline + rest, b"", b""
+        if text := (lines + newline).decode(errors="replace"):
+            yield text
+        if piece:
+            continue
+        if not growing:
+            break
+        await trio.sleep(_EVERY)
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _read(path: Path, offset: int) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b""
+    try:
+        return os.pread(descriptor, _PIECE, offset)
+    finally:
+        os.close(descriptor)
+
+
+class PrintedFile(msgspec.Struct, frozen=True):
     """The output of one command on one node. `path`: of the file; its text is masked.
 
     `complete`: the command came to its end.
@@ -43,7 +83,7 @@ async def printed(
     directory: Path,
     *,
     written: Sequence[ReceivedFile] = (),
-) -> list[Printed]:
+) -> list[PrintedFile]:
     """The outputs of a node, in the order of its commands. Raises `StoreFailed`.
 
     `written`: those that are whole on disk, and need not be on record.
@@ -57,7 +97,7 @@ async def printed(
     on_record = await store.files_after(job.job_id, after, _MOST)
     files = {file.path: file for file in (*on_record, *written)}.values()
     found = [
-        Printed(numbers[file.path], directory / file.path, file.complete)
+        PrintedFile(numbers[file.path], directory / file.path, file.complete)
         for file in files
         if file.node == node.node and file.path in numbers and counts(file, node)
     ]

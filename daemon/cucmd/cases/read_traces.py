@@ -17,7 +17,7 @@ import msgspec
 
 from cucmd.cases.covered import Trace, trace_name
 from cucmd.cases.stamps import First, LastStamp, Stamp, first_stamp
-from cucmd.cases.unpack import PIECE, Tar, is_tar, unpacked
+from cucmd.cases.unpack import PIECE, TarMembers, is_tar, unpacked
 
 # Of the beginning of a file, unpacked: the first line with a stamp is in it, or none is.
 BEGINNING = 64 * 1024
@@ -102,7 +102,7 @@ class Budget:
         self.left -= size
 
 
-class Found(msgspec.Struct, frozen=True):
+class Beginning(msgspec.Struct, frozen=True):
     """What the beginning of a file shows: a first stamp, or, of an archive, its traces.
 
     Both None: no stamp that is known. `empty`: there is nothing in it. `unread`: it is gone, or
@@ -115,19 +115,19 @@ class Found(msgspec.Struct, frozen=True):
     unread: bool = False
 
 
-def look(budget: Budget, path: Path, by: datetime) -> Found:
+def look(budget: Budget, path: Path, by: datetime) -> Beginning:
     try:
         with _opened(path) as (file, size):
             budget.add_file(size)
             beginning = _beginning(budget, _chunks(budget, file, 0, min(size, BEGINNING)))
             if not beginning:
-                return Found(empty=size == 0)
+                return Beginning(empty=size == 0)
             if is_tar(beginning):
                 traces = _of_archive(budget, file, size, by)
-                return Found(traces=traces or None, unread=budget.spent and not traces)
+                return Beginning(traces=traces or None, unread=budget.spent and not traces)
     except (OSError, OutOfBudget):
-        return Found(unread=True)
-    return Found(first_stamp(beginning, by))
+        return Beginning(unread=True)
+    return Beginning(first_stamp(beginning, by))
 
 
 def last_stamp(budget: Budget, path: Path, first: First, by: datetime) -> Stamp | None:
@@ -150,7 +150,7 @@ def last_stamp(budget: Budget, path: Path, first: First, by: datetime) -> Stamp 
 
 def _of_archive(budget: Budget, file: int, size: int, by: datetime) -> tuple[Trace, ...]:
     """It is read twice: which file of a trace is the last one is known only at its end."""
-    files = Files()
+    files = Traces()
 
     def begin(name: str, content: Iterator[bytes]) -> None:
         if beginning := _beginning(budget, content):
@@ -176,7 +176,7 @@ def _each_member(
 ) -> bool:
     """False: the archive was cut off."""
     archive = unpacked(_chunks(budget, file, 0, size))
-    tar = Tar(_spending(budget, archive))
+    tar = TarMembers(_spending(budget, archive))
     for name, content in tar:
         budget.spend(_COST_OF_MEMBER)
         use(name, content)
@@ -190,7 +190,7 @@ def trace_of(traces: dict[str, Trace], name: str) -> Trace | None:
     return traces.setdefault(name, Trace(name))
 
 
-class Files:
+class Traces:
     """What was found in the files of one node, or of one archive, so far.
 
     newest   of each trace the file with the last of the first stamps

@@ -48,7 +48,7 @@ def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
         return
 
 
-class Tar:
+class TarMembers:
     """The members of a tar, in their order. `whole`: its end was reached."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:

@@ -21,7 +21,7 @@ import trio
 from msgspec.structs import replace
 
 from cucmd.cases import retention
-from cucmd.cases.delete import Stopped, remove_directory
+from cucmd.cases.files import Stopped, remove_directory
 from cucmd.config import Retention
 from cucmd.job.collect import Collect
 from cucmd.job.job import End, Job, JobEnded, Outcome

@@ -274,7 +274,7 @@ async def test_nothing_is_said_of_files_that_are_deleted_while_they_are_read(
 ) -> None:
     at_work, goes_on = threading.Event(), threading.Event()
 
-    def look_slowly(*arguments: Any) -> read_traces.Found:
+    def look_slowly(*arguments: Any) -> read_traces.Beginning:
         at_work.set()
         goes_on.wait(10)
         return read_traces.look(*arguments)
@@ -325,9 +325,9 @@ async def test_who_waits_too_long_gets_the_job_as_it_is(
 ) -> None:
     goes_on = threading.Event()
 
-    def hangs(*arguments: Any) -> read_traces.Found:
+    def hangs(*arguments: Any) -> read_traces.Beginning:
         goes_on.wait(10)
-        return read_traces.Found()
+        return read_traces.Beginning()
 
     monkeypatch.setattr("cucmd.cases.coverage.look", hangs)
     async with opened(tmp_path) as cases:
@@ -366,7 +366,7 @@ class ForEver:
         self._name = name
         monkeypatch.setattr("cucmd.cases.coverage.look", self._look)
 
-    def _look(self, budget: read_traces.Budget, path: Path, by: datetime) -> read_traces.Found:
+    def _look(self, budget: read_traces.Budget, path: Path, by: datetime) -> read_traces.Beginning:
         if self._name not in path.name:
             return read_traces.look(budget, path, by)
         self.begun.release()
@@ -448,7 +448,7 @@ async def test_a_defect_in_reading_one_node_costs_no_other_node_its_coverage(
 ) -> None:
     looked_at: list[str] = []
 
-    def look(budget: read_traces.Budget, path: Path, by: datetime) -> read_traces.Found:
+    def look(budget: read_traces.Budget, path: Path, by: datetime) -> read_traces.Beginning:
         looked_at.append(path.name)
         if "odd" in path.name:
             raise OverflowError("date value out of range")

@@ -11,8 +11,8 @@ from cucmd.cases.covered import (
     Clock,
     PathFound,
     Paths,
+    Span,
     Trace,
-    Window,
     describe,
     gaps_of,
     readings,
@@ -24,7 +24,7 @@ from cucmd.job.collect import Gap
 BERLIN = Clock(ZoneInfo("Europe/Berlin"))
 NEW_YORK = Clock(ZoneInfo("America/New_York"))
 # 13:00 to 15:00 in Berlin
-WINDOW = Window(datetime(2026, 11, 25, 12, tzinfo=UTC), datetime(2026, 11, 25, 14, tzinfo=UTC))
+WINDOW = Span(datetime(2026, 11, 25, 12, tzinfo=UTC), datetime(2026, 11, 25, 14, tzinfo=UTC))
 
 
 def at(text: str, offset: float | None = None) -> Stamp:
@@ -72,7 +72,7 @@ def test_a_name_is_printable_text_of_limited_length() -> None:
 
 
 def test_times_of_several_days_have_their_dates() -> None:
-    window = Window(WINDOW.since, WINDOW.until + timedelta(days=1))
+    window = Span(WINDOW.since, WINDOW.until + timedelta(days=1))
     assert describe([trace("12:00", "2026-11-26 16:00")], window, BERLIN) == (
         "covers 2026-11-25 13:00 to 2026-11-26 15:00 (Europe/Berlin)"
     )
@@ -81,18 +81,18 @@ def test_times_of_several_days_have_their_dates() -> None:
 @pytest.mark.parametrize(
     ("window", "said"),
     [
-        (Window(), "from 12:00 to 15:30 (Europe/Berlin)"),
+        (Span(), "from 12:00 to 15:30 (Europe/Berlin)"),
         (
-            Window(since=WINDOW.since),
+            Span(since=WINDOW.since),
             "covers 13:00 on, the last time stamp is of 15:30 (Europe/Berlin)",
         ),
         (
-            Window(until=WINDOW.until),
+            Span(until=WINDOW.until),
             "covers up to 15:00, the first time stamp is of 12:00 (Europe/Berlin)",
         ),
     ],
 )
-def test_a_window_without_one_of_its_ends(window: Window, said: str) -> None:
+def test_a_window_without_one_of_its_ends(window: Span, said: str) -> None:
     assert describe([trace("12:00", "15:30")], window, BERLIN) == said
 
 
@@ -188,7 +188,7 @@ def test_files_that_are_newer_than_the_window_are_said() -> None:
     assert describe(traces[1:], WINDOW, BERLIN) == covers, "the file with the end goes on"
     next_day = trace("12:00", "2026-11-26 09:00", last_begin=at("2026-11-26 08:00"))
     assert describe([next_day], WINDOW, BERLIN).endswith("up to 2026-11-26 09:00")
-    assert describe(traces, Window(since=WINDOW.since), BERLIN).startswith("covers 13:00 on")
+    assert describe(traces, Span(since=WINDOW.since), BERLIN).startswith("covers 13:00 on")
 
 
 # The clock is set back: in Berlin on 2026-10-25, from 03:00 to 02:00, so 02:30 comes twice.
@@ -213,7 +213,7 @@ def test_a_time_that_comes_twice_is_both() -> None:
 )
 def test_a_begin_in_the_hour_that_comes_twice(since: str, said: str) -> None:
     hours, minutes = map(int, since.split(":"))
-    window = Window(since=AUTUMN.replace(hour=hours, minute=minutes))
+    window = Span(since=AUTUMN.replace(hour=hours, minute=minutes))
     one = trace("2026-10-25 02:30", "2026-10-25 09:00")
     assert describe([one], window, BERLIN).startswith(said)
 
@@ -223,7 +223,7 @@ def test_a_begin_in_the_hour_that_comes_twice(since: str, said: str) -> None:
 )
 def test_an_end_in_the_hour_that_comes_twice(until: str, said: str) -> None:
     hours, minutes = map(int, until.split(":"))
-    window = Window(until=AUTUMN.replace(hour=hours, minute=minutes))
+    window = Span(until=AUTUMN.replace(hour=hours, minute=minutes))
     one = trace("2026-10-24 09:00", "2026-10-25 02:30")
     assert describe([one], window, BERLIN).startswith(said)
 
@@ -240,7 +240,7 @@ def test_a_header_of_another_zone_makes_the_time_unknown() -> None:
 
 def test_a_time_that_never_comes_is_none() -> None:
     assert readings(at("2026-03-29 02:30"), BERLIN) is None
-    window = Window(since=datetime(2026, 3, 29, 1, tzinfo=UTC))
+    window = Span(since=datetime(2026, 3, 29, 1, tzinfo=UTC))
     one = trace("2026-03-29 02:30", "2026-03-29 09:00")
     assert describe([one], window, BERLIN).startswith("unknown")
 
@@ -268,7 +268,7 @@ def test_without_a_zone_only_what_holds_in_every_zone_is_said() -> None:
         "unknown: the node's time zone is not known; "
         "time stamps from 12:00 to 15:30 by the node's clock"
     )
-    late = Window(WINDOW.since - timedelta(days=2), WINDOW.until - timedelta(days=1))
+    late = Span(WINDOW.since - timedelta(days=2), WINDOW.until - timedelta(days=1))
     assert describe([trace("12:00", "15:30")], late, unknown) == "begins 12:00 by the node's clock"
 
 
@@ -295,7 +295,7 @@ def test_without_a_zone_the_header_of_a_file_narrows_it() -> None:
 )
 def test_a_wrong_clock_makes_unclear_what_it_decides(ahead: int, begin: str, said: str) -> None:
     clock = Clock(BERLIN.zone, timedelta(minutes=ahead))
-    window = Window(since=WINDOW.since)
+    window = Span(since=WINDOW.since)
     assert describe([trace(begin, "15:30")], window, clock).startswith(said)
 
 
@@ -346,9 +346,9 @@ gaps = st.builds(
 )
 
 
-@given(st.lists(traces), st.builds(Window, moments, moments), clocks, st.lists(gaps))
+@given(st.lists(traces), st.builds(Span, moments, moments), clocks, st.lists(gaps))
 def test_nothing_raises_and_a_line_is_a_line(
-    some: list[Trace], window: Window, clock: Clock, missing: list[Gap]
+    some: list[Trace], window: Span, clock: Clock, missing: list[Gap]
 ) -> None:
     describe(some, window, clock, 0, missing)
     gaps_of([PathFound("x", some)], window, clock)
@@ -364,7 +364,7 @@ def test_what_is_covered_is_so_in_every_reading(
     stamp: Stamp, since: datetime | None, clock: Clock
 ) -> None:
     one = Trace("x", stamp, stamp)
-    if since is not None and describe([one], Window(since=since), clock).startswith("covers"):
+    if since is not None and describe([one], Span(since=since), clock).startswith("covers"):
         possible = readings(stamp, clock)
         assert possible is not None
         assert possible[1] < since + timedelta(minutes=1)

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from cucmd.cases import read_traces
 from cucmd.cases.covered import Trace
-from cucmd.cases.read_traces import Budget, Found, OutOfBudget, Pace, last_stamp, look
+from cucmd.cases.read_traces import Beginning, Budget, OutOfBudget, Pace, last_stamp, look
 from cucmd.cases.stamps import Stamp
-from cucmd.cases.unpack import PIECE, Tar, unpacked
+from cucmd.cases.unpack import PIECE, TarMembers, unpacked
 from rig.tries import tries
 
 BY = datetime(2026, 11, 25, 15, 30)
@@ -218,7 +218,7 @@ def test_an_archive_that_unpacks_to_too_much_may_have_had_more(tmp_path: Path) -
 
 @given(st.lists(st.binary(max_size=600)))
 def test_no_bytes_are_an_archive_that_raises(chunks: list[bytes]) -> None:
-    for _, content in Tar(chunks):
+    for _, content in TarMembers(chunks):
         b"".join(content)
 
 
@@ -234,7 +234,7 @@ def test_a_damaged_archive_raises_nothing(data: st.DataObject) -> None:
     content = bytearray(stream.getvalue())
     for at in data.draw(st.lists(st.integers(0, 3000), max_size=5)):
         content[at] = data.draw(st.integers(0, 255))
-    for _, member in Tar([bytes(content)]):
+    for _, member in TarMembers([bytes(content)]):
         b"".join(member)
 
 
@@ -286,7 +286,7 @@ def test_the_files_of_a_node_share_its_budget(put: Callable[[bytes], Path]) -> N
     ends = [last_stamp(budget, path, first, BY) is not None for _ in range(10)]
     assert ends == sorted(ends, reverse=True)
     assert budget.spent
-    assert look(budget, path, BY) == Found(unread=True)
+    assert look(budget, path, BY) == Beginning(unread=True)
 
 
 def test_no_piece_is_free(put: Callable[[bytes], Path]) -> None:

@@ -1,17 +1,13 @@
-"""Files on disk against their checksums, in a thread that gives way to everything else."""
+"""Files on disk against their checksums; the reading gives way to everything else."""
 
-import errno
 import hashlib
-import os
-import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
+import trio
 
-from cucmd.cases.verify import Verifier, _Reader
+from cucmd.cases.verify import Verifier
 from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
 
@@ -61,46 +57,20 @@ async def test_what_differs_or_is_gone_is_named(tmp_path: Path, files: list[Rece
     assert await wrong_ones(tmp_path, files) == ["b", "c", "d"]
 
 
-@pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the filter of system calls of our unit has it."""
-
-    def refuse(*_: int) -> NoReturn:
-        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-
-    monkeypatch.setattr(os, "setpriority", refuse)
-
-
-@pytest.mark.usefixtures("refused")
-async def test_a_thread_whose_priority_may_not_be_lowered_verifies_too(
-    tmp_path: Path, files: list[ReceivedFile]
+async def test_it_rests_after_each_piece_and_ends_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await wrong_ones(tmp_path, files) == ["b", "c", "d"]
+    rests: list[float] = []
+    file = recorded(tmp_path, "a")
 
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+        if len(rests) == 2:
+            scope.cancel()
+        await trio.lowlevel.checkpoint()
 
-class Rests(threading.Event):
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.count += 1
-        return self.is_set()
-
-
-@pytest.mark.parametrize("may", [True, False])
-def test_it_rests_where_its_priority_is_that_of_the_others(
-    tmp_path: Path, may: bool, request: pytest.FixtureRequest
-) -> None:
-    """In a thread: what is lowered stays so."""
-    if not may:
-        request.getfixturevalue("refused")
-    file, rests, reader = recorded(tmp_path, "a"), Rests(), _Reader()
-
-    def read() -> None:
-        reader.lower_priority()
-        assert reader.wrong(rests, tmp_path / file.path, file) is None
-
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(read).result()
-    assert rests.count == (0 if may else 3)
+    monkeypatch.setattr(trio, "sleep", rest)
+    with trio.CancelScope() as scope:
+        await wrong_ones(tmp_path, [file])
+    assert scope.cancelled_caught
+    assert len(rests) == 2

@@ -11,7 +11,7 @@ import trio
 
 from cucmd.api.methods import Jobs
 from cucmd.api.wire import summary_to_wire
-from cucmd.cases.delete import Stopped
+from cucmd.cases.files import Stopped
 from cucmd.jobs import deletion
 from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.errors import Draining

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cucmd.api import case_methods
 from cucmd.cases.coverage import Coverage
-from cucmd.cases.delete import Stopped
+from cucmd.cases.files import Stopped
 from cucmd.cases.retention import Prune
 from cucmd.config import Retention
 from cucmd.failure import Code

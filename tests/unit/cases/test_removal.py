@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.cases.delete import Stopped, remove_directory
+from cucmd.cases.files import Stopped, remove_directory
 
 
 @pytest.fixture
