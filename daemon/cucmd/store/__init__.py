@@ -6,20 +6,17 @@ A write that was answered is on the disk, and survives a crash and a power cut.
     thread.py     a thread that owns a connection; what is durable when; group commit
     tables.py     the SQL statements of one job
     lists.py      the SQL of lists of jobs
-    discoveries.py  the SQL of what nodes have said of their clusters
-    rates.py      the SQL of how fast nodes have sent their files
-    deletions.py  the SQL of jobs that are deleted
-    revisions.py  the SQL of a job's count of changes
+    nodes.py      the SQL of what is known of nodes, whatever becomes of their jobs
+    deletions.py  the SQL of jobs that are deleted, and of the count of seconds
     rows.py       PURE  jobs to rows and back
-    database.py   the file: made, checked, moved aside when damaged, migrated
+    database.py   the file: locked, made, checked, moved aside when damaged, migrated
     schema.py     the tables of each version
-    lock.py       one daemon in a state directory
     errors.py     the exceptions
 """
 
 from cucmd.store.deletions import BegunDeletion
-from cucmd.store.discoveries import Discovery
 from cucmd.store.errors import StateInUse, StoreError, StoreFailed, StoreTooNew
+from cucmd.store.nodes import Discovery
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey, summarise
 from cucmd.store.store import Store, open_store
 

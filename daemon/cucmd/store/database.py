@@ -1,20 +1,23 @@
 """The database file: made, checked at every start, moved aside when it is damaged.
 
-A database that was there at the start is never overwritten and never deleted.
+A database that was there at the start is never overwritten and never deleted. One daemon works in
+a state directory: it has a lock that the kernel releases when the process ends, and takes it before
+it reads anything there.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 from cucmd.durable import sync_directory
-from cucmd.store.errors import StoreFailed, StoreTooNew
+from cucmd.store.errors import StateInUse, StoreFailed, StoreTooNew
 from cucmd.store.schema import (
     APPLICATION_ID,
     NEWEST,
@@ -38,6 +41,41 @@ _JOURNAL_BYTES = 16 * 1024 * 1024
 # SQLite's default is two megabytes of pages for each connection. Nothing here is faster for it:
 # few pages are read again soon, and the kernel caches the others.
 _CACHE_KIB = 256
+
+
+@contextmanager
+def hold_state_directory(directory: Path) -> Iterator[None]:
+    """Holds the lock while the body runs. Raises `StateInUse`, `StoreFailed`.
+
+    The file is not removed afterwards: two daemons could then each lock a file of that name.
+    """
+    try:
+        descriptor = os.open(directory / "cucmd.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        said = f"cannot use the state directory {directory}: {error.strerror}"
+        raise StoreFailed(f"{said}; another is given by --state-dir") from error
+    try:
+        _lock(descriptor, directory)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        raise StateInUse(directory, owner if owner.isdigit() else "") from None
+    except OSError as error:
+        raise StoreFailed(
+            f"cannot lock the state directory {directory}: {error.strerror}"
+        ) from error
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError:
+        pass  # a full disk; the number is only for the message above, and the lock is held
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -12,9 +12,8 @@ from typing import NamedTuple
 import msgspec
 
 from cucmd.job.job import Job
-from cucmd.store import revisions
 from cucmd.store.rows import ClosedJob
-from cucmd.store.tables import select_readable, unreadable
+from cucmd.store.tables import count_a_change, next_revision, select_readable, unreadable
 
 BEGUN = "SELECT job_id FROM job WHERE deletion IN ('job', 'files') ORDER BY position"
 
@@ -74,7 +73,7 @@ def begin(
         return BegunDeletion(0, None)
     size, before = found
     connection.execute(_MARK, {"job_id": job_id, "record": record})
-    revision = revisions.count_a_change(connection, job_id) if before is None else None
+    revision = count_a_change(connection, job_id) if before is None else None
     return BegunDeletion(size, revision, select_readable(connection, job_id))
 
 
@@ -90,7 +89,7 @@ def end(connection: sqlite3.Connection, job_id: str) -> EndedDeletion:
     values = {"job": position, "limit": _AT_ONCE}
     if connection.execute(_DELETE_FILES, values).rowcount == _AT_ONCE:
         return EndedDeletion(more=True)
-    revision = revisions.following(connection, job_id)
+    revision = next_revision(connection, job_id)
     connection.execute("DELETE FROM job WHERE position = ?", (position,))
     return EndedDeletion(revision=revision)
 

@@ -168,7 +168,7 @@ END;
 
 # `kind` is the tag of the job's work; before this version there was one. `discovery` has what each
 # node that was asked for its cluster has said last: it stays when the job is deleted. `asked` is
-# the node in one spelling for all of its names' spellings; `detail` is the struct of discoveries.py
+# the node in one spelling for all of its names' spellings; `detail` is the struct of nodes.py
 # as JSON.
 _CLUSTERS = """
 ALTER TABLE job ADD COLUMN kind TEXT NOT NULL DEFAULT 'collect';

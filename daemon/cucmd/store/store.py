@@ -21,11 +21,10 @@ import trio
 
 from cucmd.job.job import Job
 from cucmd.received_file import ReceivedFile
-from cucmd.store import deletions, discoveries, lists, rates, tables
-from cucmd.store.database import Connect, connect, prepare
+from cucmd.store import deletions, lists, nodes, tables
+from cucmd.store.database import Connect, connect, hold_state_directory, prepare
 from cucmd.store.deletions import BegunDeletion
-from cucmd.store.discoveries import Discovery
-from cucmd.store.lock import hold_state_directory
+from cucmd.store.nodes import Discovery
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey
 from cucmd.store.thread import DatabaseThread
 
@@ -63,9 +62,6 @@ class Store:
         self._clock = clock
         # By that clock: what came before it was counted. Used in the writer's thread only.
         self._counted = clock()
-        # Ids of jobs whose last save failed. Their rows are older than the next `before`, so the
-        # next save writes all of them. Used in the writer's thread only.
-        self._outdated: set[str] = set()
 
     async def add_job(self, job: Job, key: StartKey | None = None) -> None:
         await self._writer.run(partial(tables.insert_job, job=job, key=key))
@@ -103,14 +99,10 @@ class Store:
         return await self._writer.run(reopen)
 
     async def save(self, before: Job, after: Job) -> None:
-        """Writes what differs between the two. The same call twice has the same result."""
-        job_id = after.job_id
-
-        def write(connection: Connection) -> None:
-            tables.update_job(connection, before, after, whole=job_id in self._outdated)
-            self._outdated.discard(job_id)
-
-        await self._writer.run(write, on_rollback=partial(self._outdated.add, job_id))
+        """Writes what differs from `before`, which is the job as it was saved last. The same call
+        twice has the same result.
+        """
+        await self._writer.run(partial(tables.update_job, before=before, after=after))
 
     async def save_files(self, job_id: str, files: Sequence[ReceivedFile]) -> None:
         """Adds files of a job. One with the node and path of a saved file replaces it."""
@@ -221,25 +213,25 @@ class Store:
         """What each node that was asked for its cluster has said last, the newest first. Unreadable
         ones are logged.
         """
-        found, problems = await self._reader.run(discoveries.select_all)
+        found, problems = await self._reader.run(nodes.select_discoveries)
         self._log(problems)
         return tuple(found)
 
     async def asked(self) -> tuple[str, ...]:
         """The nodes of these, each in one spelling, the one that was asked last first."""
-        return await self._reader.run(discoveries.select_asked)
+        return await self._reader.run(nodes.select_asked)
 
     async def discovery(self, asked: str) -> Discovery | None:
         """That of one node, spelled as `asked` has it. None: it is gone, or cannot be read, which
         is logged.
         """
-        found, problems = await self._reader.run(partial(discoveries.select_one, asked=asked))
+        found, problems = await self._reader.run(partial(nodes.select_discovery, asked=asked))
         self._log(problems)
         return found[0] if found else None
 
     async def rate(self, node: str) -> float | None:
         """Bytes per second with which the node has sent its files last. None: it is not known."""
-        return await self._reader.run(partial(rates.select, node=node))
+        return await self._reader.run(partial(nodes.select_rate, node=node))
 
     async def unfinished(self) -> tuple[Job, ...]:
         """Jobs that are queued or running, oldest first. Unreadable ones are logged."""

@@ -14,7 +14,7 @@ import msgspec
 from cucmd.job.job import End, Job
 from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
-from cucmd.store import discoveries, rates, revisions
+from cucmd.store import nodes
 from cucmd.store.rows import (
     Row,
     StartKey,
@@ -71,9 +71,19 @@ WHERE job_id = ? AND completed_at IS NOT NULL AND NOT closed"""
 UNFINISHED = """
 SELECT job_id FROM job WHERE status IN ('queued', 'running') ORDER BY position"""
 
+# The revision of a node is that of the job when the node changed last. A damaged row has none, and
+# CASE keeps SQLite from reading it.
+_REVISION = """
+SELECT max(
+    CASE WHEN json_valid(detail) THEN coalesce(json_extract(detail, '$.revision'), 0) ELSE 0 END,
+    (SELECT coalesce(max(CASE WHEN json_valid(node.detail)
+        THEN json_extract(node.detail, '$.revision') END), 0)
+     FROM node WHERE node.job = job.position))
+FROM job WHERE job_id = ?"""
 
-class UnknownJob(Exception):
-    """A write for a job that was not added: a defect of the caller."""
+_SET_REVISION = """
+UPDATE job SET detail = json_set(detail, '$.revision', ?)
+WHERE job_id = ? AND CASE WHEN json_valid(detail) THEN json_type(detail) = 'object' END"""
 
 
 def insert_job(connection: sqlite3.Connection, job: Job, key: StartKey | None = None) -> None:
@@ -87,16 +97,15 @@ def insert_job(connection: sqlite3.Connection, job: Job, key: StartKey | None = 
     _write_key(connection, position, key)
 
 
-def update_job(connection: sqlite3.Connection, before: Job, after: Job, *, whole: bool) -> None:
-    """Writes what differs. With `whole` all of it: the rows may be older than `before`."""
+def update_job(connection: sqlite3.Connection, before: Job, after: Job) -> None:
+    """Writes what differs."""
     position = _position_of(connection, after.job_id)
-    if whole or changed_itself(before, after):
+    if changed_itself(before, after):
         connection.execute(_UPDATE_JOB, job_columns(after))
         _write_labels(connection, position, before.labels, after.labels)
-    nodes = list(enumerate(after.nodes)) if whole else changed_nodes(before, after)
-    _write_nodes(connection, position, nodes)
-    discoveries.remember(connection, after.job_id, (node for _, node in nodes))
-    rates.remember(connection, after.work, (node for _, node in nodes))
+    changed = changed_nodes(before, after)
+    _write_nodes(connection, position, changed)
+    nodes.remember(connection, after, [node for _, node in changed])
 
 
 def change_job(
@@ -145,7 +154,7 @@ def close_job(connection: sqlite3.Connection, job_id: str, elapsed: float) -> Jo
     """
     if not connection.execute(_CLOSE, (elapsed, job_id)).rowcount:
         return None
-    revisions.count_a_change(connection, job_id)
+    count_a_change(connection, job_id)
     return select_readable(connection, job_id)
 
 
@@ -240,7 +249,7 @@ def select_ids(connection: sqlite3.Connection, statement: str, parameters: Row) 
 def _position_of(connection: sqlite3.Connection, job_id: str) -> int:
     row = connection.execute("SELECT position FROM job WHERE job_id = ?", (job_id,)).fetchone()
     if row is None:
-        raise UnknownJob(f"there is no job {job_id}")
+        raise LookupError(f"there is no job {job_id}")  # a defect of the caller
     return int(row[0])
 
 
@@ -264,3 +273,20 @@ def _write_labels(
     gone = [(job, name) for name in before if name not in after]
     connection.executemany("DELETE FROM label WHERE job = ? AND name = ?", gone)
     connection.executemany(_SET_LABEL, [(job, name, value) for name, value in after.items()])
+
+
+def next_revision(connection: sqlite3.Connection, job_id: str) -> int:
+    """The revision of the next change."""
+    row = connection.execute(_REVISION, (job_id,)).fetchone()
+    return 1 + int(row[0]) if row else 1
+
+
+def count_a_change(connection: sqlite3.Connection, job_id: str) -> int:
+    """A change that is made while the job does not run is counted in its own transaction, since
+    others may change the job at the same time. A job that runs counts by itself (jobs/run.py).
+
+    Gives the revision that the job has then. A row that is damaged stays as it is.
+    """
+    revision = next_revision(connection, job_id)
+    connection.execute(_SET_REVISION, (revision, job_id))
+    return revision

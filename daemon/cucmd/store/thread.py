@@ -31,8 +31,6 @@ What can fail
     Anything else from SQLite is about the file or the disk, and COMMIT can fail: the transaction
         is rolled back and every caller of the batch gets `StoreFailed`. The connection is closed;
         the next batch opens a new one. So everything works again once the cause is gone.
-    In both cases `on_rollback` of the operation is called in the thread, before any later
-        operation runs. `Store` notes there that the rows of a job are older than it thinks.
 
 Cancelling
     A caller that is cancelled takes nothing back: its operation stays in the queue and is applied,
@@ -65,38 +63,22 @@ Operation = Callable[[sqlite3.Connection], T]
 _OF_ONE_OPERATION = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 
-def _nothing(*_: object) -> None:
-    pass
-
-
-class _Request(Generic[T]):
+class _Queued(Generic[T]):
     """An operation with its answer: `result` or `error`, valid once `answered` is set."""
 
-    def __init__(
-        self,
-        operation: Operation[T],
-        on_rollback: Callable[[], None],
-        on_answer: Callable[[T], None],
-    ) -> None:
+    def __init__(self, operation: Operation[T], on_answer: Callable[[T], None]) -> None:
         self.operation = operation
-        self.on_rollback = on_rollback
         self.on_answer = on_answer
         self.answered = trio.Event()
         self.result: T | None = None
         self.error: Exception | None = None
 
-    def fail(self, error: Exception) -> None:
-        """The first error stays: a later one is that of the batch."""
-        if self.error is None:
-            self.error = error
-            self.on_rollback()
 
-
-def _answer(batch: list[_Request[object]]) -> None:
-    for request in batch:
-        if request.error is None:
-            request.on_answer(request.result)
-        request.answered.set()
+def _answer(batch: list[_Queued[object]]) -> None:
+    for queued in batch:
+        if queued.error is None:
+            queued.on_answer(queued.result)
+        queued.answered.set()
 
 
 class DatabaseThread:
@@ -114,7 +96,7 @@ class DatabaseThread:
         self._connection: sqlite3.Connection | None = None
         self._begin = begin
         self._batch = batch
-        self._queue: SimpleQueue[_Request[object] | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Queued[object] | None] = SimpleQueue()
         self._closing = False
         self._ended = trio.Event()
         self._token = trio.lowlevel.current_trio_token()
@@ -123,26 +105,21 @@ class DatabaseThread:
         self._thread.start()
 
     async def run(
-        self,
-        operation: Operation[T],
-        *,
-        on_rollback: Callable[[], None] = _nothing,
-        on_answer: Callable[[T], None] = _nothing,
+        self, operation: Operation[T], *, on_answer: Callable[[T], None] = lambda _: None
     ) -> T:
         """Runs `operation` in the thread, in a transaction, and returns its result.
 
-        `on_rollback` is called in the thread if the operation was rolled back. `on_answer` is
-        called in trio's thread with the result; it must not raise.
+        `on_answer` is called in trio's thread with the result; it must not raise.
         Cancelled, it is applied all the same. Raises `StoreFailed`.
         """
         if self._closing:
             raise StoreFailed(f"cannot {self._purpose}: the store is closed")
-        request = _Request(operation, on_rollback, on_answer)
-        self._queue.put(cast("_Request[object]", request))
-        await request.answered.wait()
-        if request.error is not None:
-            raise StoreFailed(f"cannot {self._purpose}: {request.error}") from request.error
-        return cast("T", request.result)
+        queued = _Queued(operation, on_answer)
+        self._queue.put(cast("_Queued[object]", queued))
+        await queued.answered.wait()
+        if queued.error is not None:
+            raise StoreFailed(f"cannot {self._purpose}: {queued.error}") from queued.error
+        return cast("T", queued.result)
 
     async def aclose(self) -> None:
         """Finishes what is in the queue, closes the connection, ends the thread.
@@ -177,45 +154,45 @@ class DatabaseThread:
             self._run_in_trio(partial(_answer, batch))
         return not last
 
-    def _take(self) -> tuple[list[_Request[object]], bool]:
-        """Waits for a request. Returns those that are in the queue, and whether it is closed."""
-        batch: list[_Request[object]] = []
-        request = self._queue.get()
-        while request is not None:
-            batch.append(request)
+    def _take(self) -> tuple[list[_Queued[object]], bool]:
+        """Waits for one. Returns those that are in the queue, and whether it is closed."""
+        batch: list[_Queued[object]] = []
+        queued = self._queue.get()
+        while queued is not None:
+            batch.append(queued)
             if len(batch) == self._batch:
                 return batch, False
             try:
-                request = self._queue.get_nowait()
+                queued = self._queue.get_nowait()
             except Empty:
                 return batch, False
         return batch, True
 
-    def _transact(self, batch: list[_Request[object]]) -> None:
+    def _transact(self, batch: list[_Queued[object]]) -> None:
         try:
             connection = self._connection = self._connection or self._connect()
             connection.execute(self._begin)
-            for request in batch:
-                self._attempt(connection, request)
+            for queued in batch:
+                self._attempt(connection, queued)
             connection.execute("COMMIT")
         except Exception as error:  # of any kind: the callers wait for an answer
             # What a failed fsync leaves behind in a connection is not defined, so the next batch
             # gets a new one. Closing rolls back.
             self._disconnect()
-            for request in batch:
-                request.fail(error)
+            for queued in batch:
+                queued.error = queued.error or error
 
     @staticmethod
-    def _attempt(connection: sqlite3.Connection, request: _Request[object]) -> None:
-        connection.execute("SAVEPOINT request")
+    def _attempt(connection: sqlite3.Connection, queued: _Queued[object]) -> None:
+        connection.execute("SAVEPOINT operation")
         try:
-            request.result = request.operation(connection)
+            queued.result = queued.operation(connection)
         except Exception as error:
             if isinstance(error, sqlite3.Error) and not isinstance(error, _OF_ONE_OPERATION):
                 raise
-            connection.execute("ROLLBACK TO request")
-            request.fail(error)
-        connection.execute("RELEASE request")
+            connection.execute("ROLLBACK TO operation")
+            queued.error = error
+        connection.execute("RELEASE operation")
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

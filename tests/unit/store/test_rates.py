@@ -12,7 +12,7 @@ from cucmd.job.node import Node
 from cucmd.job.run import Run
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work
-from cucmd.store import Store, open_store, rates
+from cucmd.store import Store, nodes, open_store
 from unit.store.test_store_old_versions import FIXTURES, load
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -56,11 +56,11 @@ async def test_the_rate_of_a_node_is_that_of_its_last_job_in_every_spelling(path
 @pytest.mark.parametrize(
     ("size", "seconds", "fields"),
     [
-        (rates.LEAST_BYTES - 1, 1, {}),
-        (rates.LEAST_BYTES, 0, {}),
-        (rates.LEAST_BYTES, 1, {"fails": True}),
-        (rates.LEAST_BYTES, 1, {"work": Collect(("x",), compress=True)}),
-        (rates.LEAST_BYTES, 1, {"work": Run(("show status",))}),
+        (nodes.LEAST_BYTES - 1, 1, {}),
+        (nodes.LEAST_BYTES, 0, {}),
+        (nodes.LEAST_BYTES, 1, {"fails": True}),
+        (nodes.LEAST_BYTES, 1, {"work": Collect(("x",), compress=True)}),
+        (nodes.LEAST_BYTES, 1, {"work": Run(("show status",))}),
     ],
     ids=["small", "no-time", "failed", "packed", "commands"],
 )
@@ -70,9 +70,9 @@ async def test_what_says_nothing_of_the_line_is_no_rate(
     async with open_store(path) as store:
         await sent(store, "pub", size, seconds, **fields)
         assert await store.rate("pub") is None
-        await sent(store, "pub", rates.LEAST_BYTES, 2, number=2, after=1)
+        await sent(store, "pub", nodes.LEAST_BYTES, 2, number=2, after=1)
         await sent(store, "pub", size, seconds, number=3, after=2, **fields)
-        assert await store.rate("pub") == rates.LEAST_BYTES / 2
+        assert await store.rate("pub") == nodes.LEAST_BYTES / 2
 
 
 async def test_it_stays_when_the_job_is_deleted(path: Path) -> None:
@@ -86,7 +86,7 @@ async def test_it_stays_when_the_job_is_deleted(path: Path) -> None:
 
 
 async def test_the_oldest_are_dropped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "MOST", 3)
+    monkeypatch.setattr(nodes, "MOST_RATES", 3)
     async with open_store(path) as store:
         for number in range(1, 6):
             await sent(store, f"n{number}", 20_000_000, 4, number=number, after=number)

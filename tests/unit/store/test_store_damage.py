@@ -206,7 +206,7 @@ async def test_a_state_directory_that_cannot_be_written_is_explained(
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("cucmd.store.lock.os.open", refuses)
+        patch.setattr("cucmd.store.database.os.open", refuses)
         with pytest.raises(StoreFailed) as caught:
             async with open_store(tmp_path / "cucmd.db"):
                 pass

