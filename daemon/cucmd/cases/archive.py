@@ -36,7 +36,7 @@ from cucmd.cases.exported import (
     other_size,
 )
 from cucmd.cases.files import Page, counts, folder, name_of, nodes_by_name, pages
-from cucmd.job.job import Job, JobEnded
+from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
@@ -79,8 +79,7 @@ class Archive:
         self._checksums_length = 0
         self._manifest_length = 0
         self._transcripts: list[WantedFile] = []
-        ended = job.state.completed_at if isinstance(job.state, JobEnded) else job.created_at
-        self._modified = int(ended.timestamp())
+        self._modified = int((job.completed_at or job.created_at).timestamp())
 
     async def measure(self) -> Measured:
         """Raises `CannotExport`, `OSError`, `StoreFailed`."""

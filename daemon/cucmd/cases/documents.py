@@ -13,10 +13,9 @@ import msgspec
 
 from cucmd.cases.files import folder, name_of
 from cucmd.job.collect import Collect
-from cucmd.job.job import Job, JobEnded
-from cucmd.job.kind import Result, utc
+from cucmd.job.job import Job
+from cucmd.job.kind import utc
 from cucmd.job.node import Cancelled, Node
-from cucmd.job.work import Work
 from cucmd.received_file import ReceivedFile
 
 _encode = msgspec.json.Encoder().encode
@@ -43,75 +42,40 @@ def checksum_line(file: ReceivedFile, name: str) -> bytes:
 # manifest.json
 
 
-class ManifestFile(msgspec.Struct, frozen=True):
-    node: str
-    path: str
-    size: int
-    sha256: str
-    complete: bool
-    attempt: int
-    modified: datetime | None
-
-
-class _ManifestNode(msgspec.Struct, frozen=True):
-    node: str
-    status: str
-    started_at: datetime | None
-    completed_at: datetime | None
-    failure: str | None
-    message: str | None
-    notes: tuple[str, ...]
-    coverage: str | None
-    files: int
-    bytes: int
-    result: Result | None
-
-
-class _ManifestJob(msgspec.Struct, frozen=True):
-    job_id: str
-    status: str
-    created_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
-    targets: tuple[str, ...]
-    labels: dict[str, str]
-    work: Work
-    nodes: tuple[_ManifestNode, ...]
-
-
 def manifest_beginning(job: Job, figures: dict[str, Figures]) -> bytes:
-    nodes = tuple(
-        _manifest_node(job, node, figures[node.node]) for node in job.nodes if node.node in figures
-    )
-    head = _ManifestJob(
-        job.job_id,
-        job.status,
-        job.created_at,
-        job.started_at,
-        _completed_at(job),
-        job.targets,
-        job.labels,
-        job.work,
-        nodes,
-    )
+    head = {
+        "job_id": job.job_id,
+        "status": job.status,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "completed_at": job.completed_at,
+        "targets": job.targets,
+        "labels": job.labels,
+        "work": job.work,
+        "nodes": [
+            _manifest_node(job, node, figures[node.node])
+            for node in job.nodes
+            if node.node in figures
+        ],
+    }
     return b'{"job":' + _encode(head) + b',"files":['
 
 
-def _manifest_node(job: Job, node: Node, figures: Figures) -> _ManifestNode:
+def _manifest_node(job: Job, node: Node, figures: Figures) -> dict[str, object]:
     failed = job.failure_of(node)
-    return _ManifestNode(
-        node.node,
-        node.status,
-        node.state.started_at,
-        getattr(node.state, "completed_at", None),
-        failed.code.value if failed else None,
-        failed.message if failed else None,
-        node.notes,
-        node.coverage or None,
-        figures.files,
-        figures.size,
-        node.result,
-    )
+    return {
+        "node": node.node,
+        "status": node.status,
+        "started_at": node.state.started_at,
+        "completed_at": getattr(node.state, "completed_at", None),
+        "failure": failed.code.value if failed else None,
+        "message": failed.message if failed else None,
+        "notes": node.notes,
+        "coverage": node.coverage or None,
+        "files": figures.files,
+        "bytes": figures.size,
+        "result": node.result,
+    }
 
 
 def manifest_files(files: Sequence[tuple[ReceivedFile, Node]], *, first: bool) -> bytes:
@@ -123,16 +87,16 @@ def manifest_files(files: Sequence[tuple[ReceivedFile, Node]], *, first: bool) -
 MANIFEST_END = b"\n]}\n"
 
 
-def _manifest_file(file: ReceivedFile, node: Node) -> ManifestFile:
-    return ManifestFile(
-        file.node,
-        shown(f"{folder(node)}/{name_of(file, node)}"),
-        file.size,
-        file.sha256,
-        file.complete,
-        file.attempt,
-        moment(file.modified),
-    )
+def _manifest_file(file: ReceivedFile, node: Node) -> dict[str, object]:
+    return {
+        "node": file.node,
+        "path": shown(f"{folder(node)}/{name_of(file, node)}"),
+        "size": file.size,
+        "sha256": file.sha256,
+        "complete": file.complete,
+        "attempt": file.attempt,
+        "modified": moment(file.modified),
+    }
 
 
 def moment(seconds: int | None) -> datetime | None:
@@ -190,7 +154,7 @@ def _facts(job: Job) -> Iterator[tuple[str, str]]:
     yield from sorted(job.labels.items())
     yield from job.work.facts(job.created_at)
     yield "Started", utc(job.started_at)
-    yield "Ended", utc(_completed_at(job))
+    yield "Ended", utc(job.completed_at)
 
 
 def _remarks(job: Job, node: Node, figures: Figures) -> Iterator[str]:
@@ -207,7 +171,3 @@ def _remarks(job: Job, node: Node, figures: Figures) -> Iterator[str]:
         yield f"{node.node}: note: {note}"
     if figures.left_out:
         yield f"{node.node}: {figures.left_out} files did not come completely"
-
-
-def _completed_at(job: Job) -> datetime | None:
-    return job.state.completed_at if isinstance(job.state, JobEnded) else None

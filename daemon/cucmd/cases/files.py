@@ -71,7 +71,7 @@ def is_output(file: ReceivedFile, node: Node) -> bool:
 async def pages(store: Store, job_id: str, nodes: Mapping[str, Node]) -> AsyncGenerator[Page, None]:
     """All files of these nodes, by node and path, with their nodes. Raises `StoreFailed`."""
     after = ("", "")
-    while page := await store.files_after(job_id, after, PAGE):
+    while page := await store.files(job_id, after, PAGE):
         yield [(file, nodes[file.node]) for file in page if file.node in nodes]
         after = (page[-1].node, page[-1].path)
 
@@ -81,7 +81,7 @@ async def pages_of_node(
 ) -> AsyncGenerator[Sequence[ReceivedFile], None]:
     """All files of one node, by path. Raises `StoreFailed`."""
     after = (node.node, "")
-    while page := await store.files_after(job_id, after, PAGE, one_node=True):
+    while page := await store.files(job_id, after, PAGE, one_node=True):
         yield page
         after = (node.node, page[-1].path)
 

@@ -94,7 +94,7 @@ async def printed(
     }
     # Before them are the files that the node pushed, of a job that has collected.
     after = (node.node, f"{folder(node)}/{OUTPUT}")
-    on_record = await store.files_after(job.job_id, after, _MOST)
+    on_record = await store.files(job.job_id, after, _MOST)
     files = {file.path: file for file in (*on_record, *written)}.values()
     found = [
         PrintedFile(numbers[file.path], directory / file.path, file.complete)

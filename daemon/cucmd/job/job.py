@@ -162,6 +162,10 @@ class Job(msgspec.Struct, frozen=True):
         """When it first began to run. A restart does not change that."""
         return self.state.started_at
 
+    @property
+    def completed_at(self) -> datetime | None:
+        return self.state.completed_at if isinstance(self.state, JobEnded) else None
+
     def begin(self, now: datetime) -> Job:
         if not isinstance(self.state, JobQueued):
             raise ImpossibleTransition(f"job {self.job_id} is {self.status}, not queued")

@@ -141,13 +141,13 @@ class _Search:
 
 
 async def _any(store: Store, job_id: str) -> bool:
-    return bool(await store.files_after(job_id, ("", ""), 1))
+    return bool(await store.files(job_id, limit=1))
 
 
 async def _pages(store: Store, job_id: str) -> AsyncGenerator[list[ReceivedFile], None]:
     """The files that the store has, ordered by node. Raises `StoreFailed`."""
     after = "", ""
-    while page := await store.files_after(job_id, after, PAGE):
+    while page := await store.files(job_id, after, PAGE):
         yield [_with_text(file) for file in page]
         after = page[-1].node, page[-1].path
 

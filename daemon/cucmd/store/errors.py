@@ -39,7 +39,6 @@ class StateInUse(StoreError):
             f"the state directory {directory} is in use by {by}; "
             "stop that daemon, or choose another directory with --state-dir"
         )
-        self.directory = directory
 
 
 class StoreTooNew(StoreError):
@@ -50,5 +49,3 @@ class StoreTooNew(StoreError):
             f"{path} has version {version}, and this cucmd knows versions up to {known}; "
             "install the later cucmd again, or move the file away to begin without its jobs"
         )
-        self.path = path
-        self.version = version

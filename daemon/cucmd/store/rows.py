@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cucmd.job.job import End, Job, JobEnded, JobStatus
+from cucmd.job.job import End, Job, JobStatus
 from cucmd.job.kind import Result
 from cucmd.job.node import Failed, Node, Succeeded
 from cucmd.node_name import address, node_key, parse_node
@@ -108,7 +108,7 @@ def summarise(job: Job) -> JobRow:
         job_id=job.job_id,
         status=job.status,
         created_at=job.created_at,
-        completed_at=job.state.completed_at if isinstance(job.state, JobEnded) else None,
+        completed_at=job.completed_at,
         nodes_total=len(job.nodes),
         nodes_done=sum(node.settled for node in job.nodes),
         nodes_succeeded=sum(isinstance(node.state, Succeeded) for node in job.nodes),
@@ -129,14 +129,13 @@ def node_text(node: str) -> str:
 
 
 def job_columns(job: Job) -> dict[str, str | int | None]:
-    completed = job.state.completed_at if isinstance(job.state, JobEnded) else None
     return {
         "job_id": job.job_id,
         "status": job.status,
         "kind": job.kind,
         "owner": job.uid,
         "created_at": moment_text(job.created_at),
-        "completed_at": moment_text(completed) if completed else None,
+        "completed_at": moment_text(job.completed_at) if job.completed_at else None,
         "detail": msgspec.json.encode(_without_nodes(job)).decode(),
     }
 

@@ -168,19 +168,20 @@ class Store:
             return None
         return await self._reader.run(partial(tables.select_job, job_id=job_id))
 
-    async def files(self, job_id: str) -> tuple[ReceivedFile, ...]:
-        """Ordered by node and path; empty for an unknown job."""
-        return await self._reader.run(partial(tables.select_files, job_id=job_id))
-
-    async def files_after(
-        self, job_id: str, after: tuple[str, str], limit: int, *, one_node: bool = False
+    async def files(
+        self,
+        job_id: str,
+        after: tuple[str, str] = ("", ""),
+        limit: int = 1000,
+        *,
+        one_node: bool = False,
     ) -> tuple[ReceivedFile, ...]:
-        """The next files after (node, path), in the order of `files`; ("", "") is the beginning.
+        """The next files after (node, path), ordered by these; none for an unknown job.
 
         one_node  only those of that node
         """
         select = partial(
-            tables.select_files_after, job_id=job_id, after=after, limit=limit, one_node=one_node
+            tables.select_files, job_id=job_id, after=after, limit=limit, one_node=one_node
         )
         return await self._reader.run(select)
 

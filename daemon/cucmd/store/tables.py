@@ -221,12 +221,7 @@ def select_by_key(connection: sqlite3.Connection, key: StartKey) -> tuple[str, s
     return None if row is None else (str(row[0]), str(row[1]))
 
 
-def select_files(connection: sqlite3.Connection, job_id: str) -> tuple[ReceivedFile, ...]:
-    rows = connection.execute(f"{_FILES} ORDER BY node, path", (job_id,))
-    return tuple(file_from(row) for row in rows)
-
-
-def select_files_after(
+def select_files(
     connection: sqlite3.Connection,
     job_id: str,
     after: tuple[str, str],

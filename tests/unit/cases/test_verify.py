@@ -20,7 +20,7 @@ class Records:
     def __init__(self, files: Sequence[ReceivedFile]) -> None:
         self._files = files
 
-    async def files_after(
+    async def files(
         self, job_id: str, after: tuple[str, str], limit: int
     ) -> Sequence[ReceivedFile]:
         return [file for file in self._files if (file.node, file.path) > after]

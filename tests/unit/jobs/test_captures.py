@@ -220,14 +220,14 @@ async def test_what_is_complete_can_be_put_on_record_before_its_node_ends(tmp_pa
         report.upload_target(target)
         report.complete(target.files())
         await report.filed()
-        stored = await harness.store.files_after(task.job_id, ("", ""), 9)
+        stored = await harness.store.files(task.job_id)
         early.extend((PurePath(file.path).name, file.complete) for file in stored)
         return ()
 
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours["a"] = files_early
         job = await closed(harness, await start(harness, "a"))
-        stored = await harness.store.files_after(job.job_id, ("", ""), 9)
+        stored = await harness.store.files(job.job_id)
         lines = (harness.supervisor.directory(job.job_id) / "manifest.jsonl").read_text()
     assert early == [(f"{NAME}.cap", True)]
     assert [file.complete for file in stored] == [True, False]

@@ -140,7 +140,7 @@ async def test_a_restart_has_one_page_and_one_node_in_memory(tmp_path: Path) -> 
             most = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        assert len(await store.files(job.job_id)) == 25 * 1001
+        assert len(await store.files(job.job_id, limit=99_999)) == 25 * 1001
     assert recovered.recorded
     assert recovered.received == {node.node: 4 * 1001 for node in nodes}
     assert len(manifest(tmp_path)) == 25 * 1001
@@ -347,14 +347,14 @@ async def test_a_job_whose_files_the_store_cannot_read_is_looked_at_again_and_el
         await store.save(job, job.begin(NOW))
     push(tmp_path / "jobs" / job.job_id / "a")
     async with supervisor_harness(tmp_path) as harness:
-        read, failures = harness.store.files_after, [StoreFailed("disk I/O error")] * errors
+        read, failures = harness.store.files, [StoreFailed("disk I/O error")] * errors
 
         async def fails(*arguments: object) -> tuple[ReceivedFile, ...]:
             if failures:
                 raise failures.pop()
             return await read(*arguments)
 
-        harness.store.files_after = fails
+        harness.store.files = fails
         await harness.supervisor.recover(harness.tasks)
         ended = await harness.ended(job.job_id)
         while harness.supervisor.live:

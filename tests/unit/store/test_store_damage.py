@@ -152,7 +152,6 @@ async def test_a_later_version_is_refused_and_not_touched(used: Path) -> None:
     with pytest.raises(StoreTooNew) as raised:
         async with open_store(used):
             pass
-    assert (raised.value.path, raised.value.version) == (used, 9999)
     assert f"{used} has version 9999" in str(raised.value)
     assert used.read_bytes() == before
     assert not list(used.parent.glob("*damaged*"))
