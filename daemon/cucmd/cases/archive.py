@@ -84,7 +84,7 @@ class Archive:
     async def measure(self) -> Measured:
         """Raises `CannotExport`, `OSError`, `StoreFailed`."""
         length = 0
-        async with aclosing(self._recorded()) as all_pages:
+        async with aclosing(pages(self._store, self._job.job_id, self._nodes)) as all_pages:
             async for page in all_pages:
                 length += await trio.to_thread.run_sync(self._measure_page, page)
         self._transcripts = await trio.to_thread.run_sync(self._find_transcripts)
@@ -155,12 +155,9 @@ class Archive:
 
     # What is in it
 
-    def _recorded(self) -> AsyncGenerator[Page, None]:
-        return pages(self._store, self._job.job_id, self._nodes)
-
     async def _pages(self) -> AsyncGenerator[Page, None]:
         """The files that are exported."""
-        async with aclosing(self._recorded()) as all_pages:
+        async with aclosing(pages(self._store, self._job.job_id, self._nodes)) as all_pages:
             async for page in all_pages:
                 yield [(file, node) for file, node in page if self._is_exported(file, node)]
 

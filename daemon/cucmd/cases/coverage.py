@@ -42,7 +42,7 @@ from cucmd.cases.covered import (
     gaps_of,
     trace_name,
 )
-from cucmd.cases.files import counts, is_gone, is_output, name_of, pages_of_node
+from cucmd.cases.files import counts, is_gone, is_output, name_of, pages
 from cucmd.cases.read_traces import Beginning, Budget, Pace, Traces, last_stamp, look
 from cucmd.failure import Code
 from cucmd.job.collect import Collect, Covered
@@ -187,9 +187,10 @@ class Coverage:
         assert isinstance(job.work, Collect)
         reading = _NodeReading(node, job.work, Budget(pace.step))
         try:
-            async with aclosing(pages_of_node(self._store, job.job_id, node)) as pages:
-                async for page in pages:
-                    files = [file for file in page if _is_read(file, node)]
+            of_node = pages(self._store, job.job_id, {node.node: node})
+            async with aclosing(of_node) as all_pages:
+                async for page in all_pages:
+                    files = [file for file, _ in page if _is_read(file, node)]
                     await self._in_thread(pace, reading.look, directory, files)
             await self._in_thread(pace, reading.find_ends, directory)
             window = Span(job.work.since, job.work.until)

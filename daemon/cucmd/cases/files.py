@@ -70,20 +70,11 @@ def is_output(file: ReceivedFile, node: Node) -> bool:
 
 async def pages(store: Store, job_id: str, nodes: Mapping[str, Node]) -> AsyncGenerator[Page, None]:
     """All files of these nodes, by node and path, with their nodes. Raises `StoreFailed`."""
-    after = ("", "")
-    while page := await store.files(job_id, after, PAGE):
+    one_node = len(nodes) == 1
+    after = (next(iter(nodes)) if one_node else "", "")
+    while page := await store.files(job_id, after, PAGE, one_node=one_node):
         yield [(file, nodes[file.node]) for file in page if file.node in nodes]
         after = (page[-1].node, page[-1].path)
-
-
-async def pages_of_node(
-    store: Store, job_id: str, node: Node
-) -> AsyncGenerator[Sequence[ReceivedFile], None]:
-    """All files of one node, by path. Raises `StoreFailed`."""
-    after = (node.node, "")
-    while page := await store.files(job_id, after, PAGE, one_node=True):
-        yield page
-        after = (node.node, page[-1].path)
 
 
 class Stopped(Exception):

@@ -21,7 +21,7 @@ class Records:
         self._files = files
 
     async def files(
-        self, job_id: str, after: tuple[str, str], limit: int
+        self, job_id: str, after: tuple[str, str], limit: int, *, one_node: bool
     ) -> Sequence[ReceivedFile]:
         return [file for file in self._files if (file.node, file.path) > after]
 
