@@ -7,10 +7,10 @@ from cucmd.job.job import Job
 from cucmd.plan.planner import Planned, Planner
 from cucmd.plan.resolve import below
 from cucmd.protocol.jobs import RetryRequest, StartRequest
-from cucmd.store import Discovery
+from cucmd.store import StoredDiscovery
 
 
-def plan(planner: Planner, request: StartRequest, found: Sequence[Discovery] = ()) -> Planned:
+def plan(planner: Planner, request: StartRequest, found: Sequence[StoredDiscovery] = ()) -> Planned:
     member, work = request.work()
     with below(member, work):
         return planner.plan(request.nodes, request.login, work, request, found)

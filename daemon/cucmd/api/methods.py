@@ -29,13 +29,13 @@ from cucmd.plan.planner import MOST_NODES, Planned, Planner
 from cucmd.plan.resolve import below
 from cucmd.plan.targets import needs_discoveries
 from cucmd.protocol import jobs as wire
-from cucmd.store import Discovery, JobFilter, StoreFailed
+from cucmd.store import JobFilter, StoredDiscovery, StoreFailed
 from cucmd.varlink import Caller, StreamReply
 
 log = logging.getLogger(__name__)
 
 
-async def _none() -> Sequence[Discovery]:
+async def _none() -> Sequence[StoredDiscovery]:
     return ()
 
 
@@ -53,7 +53,7 @@ class Jobs:
         feed: Feed,
         planner: Callable[[], Planner],
         asked: Callable[[Job], None] = lambda job: None,
-        discoveries: Callable[[], Awaitable[Sequence[Discovery]]] = _none,
+        discoveries: Callable[[], Awaitable[Sequence[StoredDiscovery]]] = _none,
     ) -> None:
         self._discoveries = discoveries
         self._supervisor = supervisor
@@ -81,7 +81,7 @@ class Jobs:
             member, work = request.work()
         except ValueError as error:
             raise InvalidValue(*error.args) from None
-        discoveries: Sequence[Discovery] = ()
+        discoveries: Sequence[StoredDiscovery] = ()
         if needs_discoveries(request.nodes, request.discovered):
             discoveries = await self._discoveries()
         with below(member, work):

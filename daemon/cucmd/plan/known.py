@@ -13,7 +13,7 @@ import msgspec
 from cucmd.config import ClusterSettings, Config, InvalidValue
 from cucmd.job.discover import Member
 from cucmd.node_name import InvalidNode, node_key, parse_node
-from cucmd.store import Discovery
+from cucmd.store import StoredDiscovery
 
 # (host, port), the same for every spelling
 Key = tuple[str, int]
@@ -35,7 +35,7 @@ class KnownCluster(msgspec.Struct, frozen=True):
     name: str | None
     publisher: str | None
     nodes: tuple[KnownNode, ...]
-    discovery: Discovery | None = None
+    discovery: StoredDiscovery | None = None
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -79,16 +79,18 @@ def places(config: Config, asked: Sequence[str], after: str | None = None) -> li
     return found[texts.index(after) + 1 :]
 
 
-def discoveries_by_key(discoveries: Iterable[Discovery]) -> dict[Key, Discovery]:
+def discoveries_by_key(discoveries: Iterable[StoredDiscovery]) -> dict[Key, StoredDiscovery]:
     """By the node that was asked, in the same order; of two of one node the first."""
-    by_asked: dict[Key, Discovery] = {}
+    by_asked: dict[Key, StoredDiscovery] = {}
     for discovery in discoveries:
         for key in keys_of(discovery.asked):
             by_asked.setdefault(key, discovery)
     return by_asked
 
 
-def known_cluster(cluster: ClusterSettings, by_asked: Mapping[Key, Discovery]) -> KnownCluster:
+def known_cluster(
+    cluster: ClusterSettings, by_asked: Mapping[Key, StoredDiscovery]
+) -> KnownCluster:
     """A cluster of the configuration, with the newest of what its nodes have said."""
     keys = [key for name in cluster.members for key in keys_of(name)]
     mine = [by_asked[key] for key in keys if key in by_asked]
@@ -107,7 +109,7 @@ def known_cluster(cluster: ClusterSettings, by_asked: Mapping[Key, Discovery]) -
     return KnownCluster(cluster.name, cluster.publisher, tuple(nodes), last)
 
 
-def asked_cluster(discovery: Discovery) -> KnownCluster:
+def asked_cluster(discovery: StoredDiscovery) -> KnownCluster:
     """A cluster that is not in the configuration; its publisher is first, if it names one."""
     members = sorted(discovery.found.members, key=lambda member: member.role != PUBLISHER)
     publisher = members[0].node if members and members[0].role == PUBLISHER else None

@@ -28,7 +28,7 @@ from cucmd.plan import labels
 from cucmd.plan.logins import Logins
 from cucmd.plan.resolve import check_together, planned, resolve_concurrency, resolve_timeouts
 from cucmd.plan.targets import expand
-from cucmd.store import Discovery
+from cucmd.store import StoredDiscovery
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Planner:
         login: asked.Login,
         work: asked.Asked,
         how: asked.How,
-        discoveries: Sequence[Discovery] = (),
+        discoveries: Sequence[StoredDiscovery] = (),
     ) -> Planned:
         """The job that is asked for, and the tasks of its nodes in the order of the nodes.
 
@@ -98,7 +98,7 @@ class Planner:
         names: Sequence[str],
         work: asked.Asked,
         how: asked.How,
-        discoveries: Sequence[Discovery],
+        discoveries: Sequence[StoredDiscovery],
     ) -> tuple[Node, ...]:
         """The nodes that the names stand for. Raises `InvalidValue`."""
         if len(names) > MOST_NODES:

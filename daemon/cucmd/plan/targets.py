@@ -29,7 +29,7 @@ from cucmd.plan.known import (
     keys_of,
     known_cluster,
 )
-from cucmd.store import Discovery
+from cucmd.store import StoredDiscovery
 
 PARTS = ("publisher", "subscribers", "cups")
 CUPS = "cups"  # IM and Presence, in the word of a node
@@ -48,7 +48,7 @@ def needs_discoveries(names: Sequence[str], discovered: Sequence[str] | None) ->
 
 def expand(
     config: Config,
-    discoveries: Sequence[Discovery],
+    discoveries: Sequence[StoredDiscovery],
     names: Sequence[str],
     discovered: Sequence[str] = (),
 ) -> tuple[Node, ...]:
@@ -81,7 +81,7 @@ class _Unknown(Exception):
 
 
 def _nodes(
-    config: Config, by_asked: Mapping[Key, Discovery], name: str, discovered: Sequence[str]
+    config: Config, by_asked: Mapping[Key, StoredDiscovery], name: str, discovered: Sequence[str]
 ) -> Sequence[Node]:
     base, part = split_part(name)
     with_found = base in discovered
@@ -105,7 +105,7 @@ _NOT_ASKED = "which nodes that are is not known; ask first: cucmctl discover"
 
 
 def _cluster(
-    config: Config, by_asked: Mapping[tuple[str, int], Discovery], base: str
+    config: Config, by_asked: Mapping[tuple[str, int], StoredDiscovery], base: str
 ) -> KnownCluster | None:
     if base in config.clusters:
         return known_cluster(config.clusters[base], by_asked)

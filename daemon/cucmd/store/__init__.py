@@ -16,7 +16,7 @@ A write that was answered is on the disk, and survives a crash and a power cut.
 
 from cucmd.store.deletions import BegunDeletion
 from cucmd.store.errors import StateInUse, StoreError, StoreFailed, StoreTooNew
-from cucmd.store.nodes import Discovery
+from cucmd.store.nodes import StoredDiscovery
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey, summarise
 from cucmd.store.store import Store, open_store
 
@@ -24,7 +24,6 @@ __all__ = [
     "EVERY_JOB",
     "BegunDeletion",
     "ClosedJob",
-    "Discovery",
     "JobFilter",
     "JobRow",
     "StartKey",
@@ -33,6 +32,7 @@ __all__ = [
     "StoreError",
     "StoreFailed",
     "StoreTooNew",
+    "StoredDiscovery",
     "open_store",
     "summarise",
 ]

@@ -48,7 +48,7 @@ DELETE FROM rate WHERE node IN (
 _RATE = "SELECT bytes / seconds FROM rate WHERE node = ? AND seconds > 0"
 
 
-class Discovery(msgspec.Struct, frozen=True):
+class StoredDiscovery(msgspec.Struct, frozen=True):
     """What the node `asked` has said of its cluster, and when."""
 
     asked: str
@@ -62,7 +62,7 @@ def remember(connection: sqlite3.Connection, job: Job, nodes: Sequence[Node]) ->
     ended = [(node, node.state.completed_at) for node in nodes if isinstance(node.state, Succeeded)]
     for node, at in ended:
         if isinstance(node.result, Found):
-            said = Discovery(node.node, at, job.job_id, node.result)
+            said = StoredDiscovery(node.node, at, job.job_id, node.result)
             detail = msgspec.json.encode(said).decode()
             values = (node_text(node.node), moment_text(at), detail)
             connection.execute(_UPSERT_DISCOVERY, values)
@@ -79,7 +79,7 @@ def remember(connection: sqlite3.Connection, job: Job, nodes: Sequence[Node]) ->
             connection.execute(_DROP_OLDEST_RATES, (MOST_RATES,))
 
 
-def select_discoveries(connection: sqlite3.Connection) -> tuple[list[Discovery], list[str]]:
+def select_discoveries(connection: sqlite3.Connection) -> tuple[list[StoredDiscovery], list[str]]:
     """(discoveries, messages about those that cannot be read), the newest first."""
     return _read(connection.execute(_DISCOVERIES).fetchall())
 
@@ -91,17 +91,17 @@ def select_asked(connection: sqlite3.Connection) -> tuple[str, ...]:
 
 def select_discovery(
     connection: sqlite3.Connection, asked: str
-) -> tuple[list[Discovery], list[str]]:
+) -> tuple[list[StoredDiscovery], list[str]]:
     """As `select_discoveries`, of one node, spelled as `select_asked` has it."""
     return _read(connection.execute(_DISCOVERY, (asked,)).fetchall())
 
 
-def _read(rows: Iterable[tuple[str, str]]) -> tuple[list[Discovery], list[str]]:
-    found: list[Discovery] = []
+def _read(rows: Iterable[tuple[str, str]]) -> tuple[list[StoredDiscovery], list[str]]:
+    found: list[StoredDiscovery] = []
     problems: list[str] = []
     for asked, detail in rows:
         try:
-            found.append(msgspec.json.decode(detail, type=Discovery))
+            found.append(msgspec.json.decode(detail, type=StoredDiscovery))
         except msgspec.MsgspecError as error:
             problems.append(f"what {asked} has said of its cluster cannot be read: {error}")
     return found, problems

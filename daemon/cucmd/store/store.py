@@ -24,7 +24,7 @@ from cucmd.received_file import ReceivedFile
 from cucmd.store import deletions, lists, nodes, tables
 from cucmd.store.database import Connect, connect, hold_state_directory, prepare
 from cucmd.store.deletions import BegunDeletion
-from cucmd.store.nodes import Discovery
+from cucmd.store.nodes import StoredDiscovery
 from cucmd.store.rows import EVERY_JOB, ClosedJob, JobFilter, JobRow, StartKey
 from cucmd.store.thread import DatabaseThread
 
@@ -210,7 +210,7 @@ class Store:
         """(job id, digest) of the call that this user has made with that key, or None."""
         return await self._reader.run(partial(tables.select_by_key, key=key))
 
-    async def discoveries(self) -> tuple[Discovery, ...]:
+    async def discoveries(self) -> tuple[StoredDiscovery, ...]:
         """What each node that was asked for its cluster has said last, the newest first. Unreadable
         ones are logged.
         """
@@ -222,7 +222,7 @@ class Store:
         """The nodes of these, each in one spelling, the one that was asked last first."""
         return await self._reader.run(nodes.select_asked)
 
-    async def discovery(self, asked: str) -> Discovery | None:
+    async def discovery(self, asked: str) -> StoredDiscovery | None:
         """That of one node, spelled as `asked` has it. None: it is gone, or cannot be read, which
         is logged.
         """

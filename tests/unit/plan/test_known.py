@@ -24,7 +24,7 @@ from cucmd.protocol.knowledge import (
     CredentialsRequest,
     ProfilesRequest,
 )
-from cucmd.store import Discovery, StoreFailed
+from cucmd.store import StoredDiscovery, StoreFailed
 from cucmd.varlink import Caller, VarlinkError
 from rig.credentials import named_credential
 
@@ -42,8 +42,8 @@ nodes = ["b"]
 CALLER = Caller(1000, 1000, frozenset(), 1)
 
 
-def discovery(asked: str, *members: Member, hours_ago: int = 0) -> Discovery:
-    return Discovery(asked, NOW - timedelta(hours=hours_ago), "0a1b2c3d4e5f", Found(members))
+def discovery(asked: str, *members: Member, hours_ago: int = 0) -> StoredDiscovery:
+    return StoredDiscovery(asked, NOW - timedelta(hours=hours_ago), "0a1b2c3d4e5f", Found(members))
 
 
 def config(tmp_path: Path, more: str = "") -> Config:
@@ -52,7 +52,7 @@ def config(tmp_path: Path, more: str = "") -> Config:
     return load(file, {})
 
 
-def known(tmp_path: Path, *discoveries: Discovery) -> list[KnownCluster]:
+def known(tmp_path: Path, *discoveries: StoredDiscovery) -> list[KnownCluster]:
     """`discoveries`: the newest first."""
     settings, by_asked = config(tmp_path), {one.asked: one for one in discoveries}
     found = []
@@ -122,7 +122,7 @@ def test_a_cluster_is_found_by_any_name_of_its_nodes(tmp_path: Path, name: str) 
 class Discoveries:
     """In place of the store."""
 
-    def __init__(self, *kept: Discovery, error: Exception | None = None) -> None:
+    def __init__(self, *kept: StoredDiscovery, error: Exception | None = None) -> None:
         self.kept, self.error = kept, error
 
     async def asked(self) -> tuple[str, ...]:
@@ -130,11 +130,11 @@ class Discoveries:
             raise self.error
         return tuple(one.asked for one in self.kept)
 
-    async def discovery(self, asked: str) -> Discovery | None:
+    async def discovery(self, asked: str) -> StoredDiscovery | None:
         return next(one for one in self.kept if one.asked == asked)
 
 
-def knowledge(config: Config, *kept: Discovery, error: Exception | None = None) -> Knowledge:
+def knowledge(config: Config, *kept: StoredDiscovery, error: Exception | None = None) -> Knowledge:
     return Knowledge(Discoveries(*kept, error=error), lambda: config, {})
 
 
@@ -154,7 +154,7 @@ async def test_a_reply_has_nodes_only_with_a_name(tmp_path: Path) -> None:
     assert (await ask(CALLER, ClustersRequest("berln"))).clusters == ()
 
 
-def large(number: int) -> Discovery:
+def large(number: int) -> StoredDiscovery:
     """Of a cluster of 400 nodes, each of which has the same name as one of every other cluster."""
     members = (
         Member(f"10.{number}.{i // 250}.{i % 250}", f"10.{number}.0.1", f"sub{i}", None, "S", "x")

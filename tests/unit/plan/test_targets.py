@@ -14,7 +14,7 @@ from cucmd.job.node import Node
 from cucmd.plan.planner import Planner
 from cucmd.plan.targets import expand
 from cucmd.protocol.jobs import RetryRequest, StartRequest
-from cucmd.store import Discovery
+from cucmd.store import StoredDiscovery
 from rig.asking import plan as planned_by
 from rig.asking import plan_retry
 from rig.credentials import named_credential
@@ -222,6 +222,6 @@ def test_a_typed_password_and_one_that_is_not_tied_go_to_all(tmp_path: Path) -> 
 
 
 def test_what_was_found_is_that_of_the_newest_discovery(tmp_path: Path) -> None:
-    older: Discovery = discovery("pub", PUB, IMP, hours_ago=2)
+    older: StoredDiscovery = discovery("pub", PUB, IMP, hours_ago=2)
     job, _ = planned_by(planner(tmp_path), request(), [NAMED, older])
     assert "10.0.0.3" not in [node.node for node in job.nodes]

@@ -13,7 +13,7 @@ from cucmd.job.discover import Discover, Found, Member
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.store import Discovery, JobFilter, Store, nodes, open_store
+from cucmd.store import JobFilter, Store, StoredDiscovery, nodes, open_store
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 PUB = Member("pub", "10.0.0.1", "pub", "Publisher", "callmanager", "pub.example.org")
@@ -47,10 +47,10 @@ async def test_what_a_node_has_said_is_there_once_it_has_succeeded(path: Path) -
         assert await store.discoveries() == ()
         done = running.replace_node(0, running.nodes[0].succeed(NOW), NOW)
         await store.save(running, done)
-        assert await store.discoveries() == (Discovery("pub", NOW, done.job_id, BOTH),)
+        assert await store.discoveries() == (StoredDiscovery("pub", NOW, done.job_id, BOTH),)
         assert await store.load(done.job_id) == done
     async with open_store(path) as again:
-        assert await again.discoveries() == (Discovery("pub", NOW, done.job_id, BOTH),)
+        assert await again.discoveries() == (StoredDiscovery("pub", NOW, done.job_id, BOTH),)
 
 
 async def test_a_node_that_failed_leaves_what_was_known_before(path: Path) -> None:
