@@ -3,10 +3,10 @@
 A job with the label `keep` never is, nor one that somebody holds. It does not count either: the
 limits are for the others.
 
-Setting the wall clock makes no job old: by `days` one is if the daemon has run for as long since it
-was closed, too, which the store counts by a clock of the kernel that nobody can set
-(`Store.elapsed`). That may be less than the time that has passed, as while the machine is off, and
-is never more. The same count gives the order in which jobs were closed, by which the newest stay.
+Setting the wall clock makes no job old: by `days` one is if the daemon has run for as long since
+its end, too, which the store counts by a clock of the kernel that nobody can set (`Store.elapsed`).
+That may be less than the time that has passed, as while the machine is off, and is never more. The
+same count gives the order in which jobs have ended, by which the newest stay.
 
 To stop at a jump of the wall clock instead, until somebody calls `prune`, would take more, and hold
 less: the jump must be found, kept over restarts, shown and taken back, while the disk fills; one
@@ -64,7 +64,7 @@ def beyond(
         taken += job.bytes
         if held(job.job_id):
             continue
-        age = min((now - job.completed_at).total_seconds(), elapsed - job.closed_after)
+        age = min((now - job.completed_at).total_seconds(), elapsed - job.ended_after)
         old = bool(days) and age > days * _DAY
         surplus = bool(most) and place >= most
         too_much = bool(most_bytes and job.bytes and place) and taken > most_bytes

@@ -17,8 +17,10 @@ from cucmd.store import Store, StoreFailed
 log = logging.getLogger(__name__)
 
 
-async def close_job(store: Store, job: Job, draining: Callable[[], bool]) -> bool:
-    """Tries until the store takes it.
+async def close_job(
+    store: Store, job: Job, ended_at: float | None, draining: Callable[[], bool]
+) -> bool:
+    """Tries until the store takes it. `ended_at`: as the store has it.
 
     False: the daemon stops, and the store did not take it; then the next start looks at the job's
     files once more.
@@ -26,7 +28,7 @@ async def close_job(store: Store, job: Job, draining: Callable[[], bool]) -> boo
     said = None  # the last message, which is logged once
     while True:
         try:
-            await store.close_job(job.job_id)
+            await store.close_job(job.job_id, ended_at)
         except StoreFailed as error:
             if str(error) != said:
                 said = str(error)

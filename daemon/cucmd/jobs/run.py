@@ -128,6 +128,7 @@ class JobRun:
         self._concurrency = trio.Semaphore(job.concurrency)
         # Positions of nodes with a connection, or about to open one.
         self._at_work: set[int] = set()
+        self.ended_at: float | None = None  # by the clock of the store
         self.over = trio.Event()
         self.kept = trio.Event()  # set by the supervisor, when it holds the job no longer
 
@@ -284,6 +285,8 @@ class JobRun:
 
     def _change(self, job: Job, changed: Sequence[int] | None = None) -> None:
         """changed: the positions of the nodes that differ, where they are known."""
+        if job.ended and not self.job.ended:
+            self.ended_at = self._services.store.clock()
         self.job = job.revised(self.job, changed)
         self._recorder.changed(self.job)
 

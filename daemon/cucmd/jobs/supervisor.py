@@ -131,7 +131,7 @@ class Supervisor:
         try:
             await run.run()
             if run.job.ended and run.recorded:
-                await self._close(run.job)
+                await self._close(run)
         except Exception:
             log.exception("job %s: a defect", job_id)
         finally:
@@ -147,9 +147,10 @@ class Supervisor:
         self._live.pop(job.job_id, None)
         self._services.feed.publish(job)
 
-    async def _close(self, job: Job) -> None:
-        if await close_job(self._services.store, job, lambda: self._draining):
-            self.on_closed(job.job_id)
+    async def _close(self, run: JobRun) -> None:
+        store, draining = self._services.store, lambda: self._draining
+        if await close_job(store, run.job, run.ended_at, draining):
+            self.on_closed(run.job.job_id)
 
     async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
         """The job after the cancel, durable, and whether this call changed anything.

@@ -39,10 +39,9 @@ DELETE FROM file WHERE job = :job AND (node, path) IN (
 # would be.
 _CLOSED = """
 SELECT job_id, completed_at, bytes_kept,
-    (SELECT json_group_object(name, value) FROM label WHERE label.job = job.position), closed_after
+    (SELECT json_group_object(name, value) FROM label WHERE label.job = job.position), ended_after
 FROM job WHERE closed
-ORDER BY json_valid(detail) DESC, closed_after DESC, completed_at DESC, position DESC"""
-_COUNT = "UPDATE elapsed SET seconds = seconds + ? RETURNING seconds"
+ORDER BY json_valid(detail) DESC, ended_after DESC, completed_at DESC, position DESC"""
 
 
 class BegunDeletion(NamedTuple):
@@ -108,7 +107,11 @@ def select_closed(connection: sqlite3.Connection) -> tuple[list[ClosedJob], list
     return jobs, problems
 
 
-def count_seconds(connection: sqlite3.Connection, more: float) -> float:
-    """Adds so many seconds that have passed. Gives how many have."""
-    found = connection.execute(_COUNT, (more,)).fetchone()
+def select_seconds(connection: sqlite3.Connection) -> float:
+    """How many have passed for sure, when that was saved last."""
+    found = connection.execute("SELECT seconds FROM elapsed").fetchone()
     return float(found[0]) if found else 0.0
+
+
+def save_seconds(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute("UPDATE elapsed SET seconds = ?", (seconds,))

@@ -58,15 +58,15 @@ class StartKey(msgspec.Struct, frozen=True):
 class ClosedJob(msgspec.Struct, frozen=True):
     """A closed job, as far as it matters for which of them are deleted.
 
-    `bytes`: of its files that are still there. `closed_after`: how many seconds had passed for sure
-    when it was closed (`Store.elapsed`).
+    `bytes`: of its files that are still there. `ended_after`: how many seconds had passed for sure
+    at its end (`Store.elapsed`).
     """
 
     job_id: str
     completed_at: datetime
     bytes: int
     labels: dict[str, str] = {}
-    closed_after: float = 0.0
+    ended_after: float = 0.0
 
 
 class JobFilter(msgspec.Struct, frozen=True):

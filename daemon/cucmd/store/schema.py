@@ -207,15 +207,16 @@ WHERE CASE WHEN json_valid(detail) THEN coalesce(json_type(detail, '$.found'),
     json_type(detail, '$.captured'), json_type(detail, '$.captures_before')) IS NOT NULL END;
 """
 
-# `elapsed` has one row: how many seconds have passed for sure (cases/retention.py). `closed_after`
-# is how many had when the job was closed. It was in `detail`, and the count in a file of its own.
+# `elapsed` has one row: how many seconds have passed for sure (cases/retention.py). `ended_after`
+# is how many had at the end of a job that is closed. It was in `detail`, by the name of
+# `closed_after`, and the count in a file of its own.
 _ELAPSED = """
-ALTER TABLE job ADD COLUMN closed_after REAL NOT NULL DEFAULT 0;
-UPDATE job SET closed_after = json_extract(detail, '$.closed_after')
+ALTER TABLE job ADD COLUMN ended_after REAL NOT NULL DEFAULT 0;
+UPDATE job SET ended_after = json_extract(detail, '$.closed_after')
 WHERE CASE WHEN json_valid(detail) THEN
     json_type(detail, '$.closed_after') IN ('integer', 'real') END;
 CREATE TABLE elapsed (seconds REAL NOT NULL) STRICT;
-INSERT INTO elapsed SELECT coalesce(max(closed_after), 0) FROM job;
+INSERT INTO elapsed SELECT coalesce(max(ended_after), 0) FROM job;
 """
 
 # A database of that version, an empty one too, becomes one of the next by it.

@@ -59,9 +59,10 @@ class Store:
         self._reader = DatabaseThread(
             f"read {path}", partial(connect, path), begin="BEGIN", batch=1
         )
-        self._clock = clock
-        # By that clock: what came before it was counted. Used in the writer's thread only.
-        self._counted = clock()
+        self.clock = clock
+        self._opened_at = clock()
+        # By that clock, of `elapsed`: known once the database is read. In the writer's thread only.
+        self._zero: float | None = None
 
     async def add_job(self, job: Job, key: StartKey | None = None) -> None:
         await self._writer.run(partial(tables.insert_job, job=job, key=key))
@@ -108,14 +109,17 @@ class Store:
         """Adds files of a job. One with the node and path of a saved file replaces it."""
         await self._writer.run(partial(tables.upsert_files, job_id=job_id, files=tuple(files)))
 
-    async def close_job(self, job_id: str) -> Job | None:
+    async def close_job(self, job_id: str, ended_at: float | None = None) -> Job | None:
         """Marks an ended job: every file that was received is saved, and none can follow.
+
+        ended_at  by `clock`; None: it ended before a restart, and now is the end of it
 
         Gives it then; None: nothing has changed, or it cannot be read.
         """
 
         def close(connection: Connection) -> Job | None:
-            return tables.close_job(connection, job_id, self._count(connection))
+            after = self._elapsed(connection, ended_at)
+            return tables.close_job(connection, job_id, after)
 
         return await self._writer.run(close, on_answer=self._tell)
 
@@ -124,16 +128,18 @@ class Store:
         clock: less than have passed, and never more. They are counted here and when a job is
         closed; those since then are lost in a stop.
         """
-        return await self._writer.run(self._count)
+        return await self._writer.run(self._elapsed)
 
-    def _count(self, connection: Connection) -> float:
-        """In the writer's thread. What is rolled back is never counted."""
-        now = self._clock()
-        passed, self._counted = now - self._counted, now
-        return deletions.count_seconds(connection, passed)
+    def _elapsed(self, connection: Connection, at: float | None = None) -> float:
+        """Writes it, in the writer's thread. Gives what it was at that time; None: what it is."""
+        if self._zero is None:
+            self._zero = self._opened_at - deletions.select_seconds(connection)
+        now = self.clock()
+        deletions.save_seconds(connection, now - self._zero)
+        return (now if at is None else at) - self._zero
 
     async def closed_jobs(self) -> tuple[ClosedJob, ...]:
-        """All of them, those that were closed last first. Unreadable ones are logged."""
+        """All of them, those that ended last first. Unreadable ones are logged."""
         jobs, problems = await self._reader.run(deletions.select_closed)
         self._log(problems)
         return tuple(jobs)

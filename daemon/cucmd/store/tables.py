@@ -65,7 +65,7 @@ SELECT job_id, digest FROM start_key JOIN job ON job.position = start_key.job
 WHERE start_key.owner = ? AND name = ?"""
 # Not a job whose end was not stored: the next start resumes it.
 _CLOSE = """
-UPDATE job SET closed = 1, closed_after = ?, bytes_kept = (
+UPDATE job SET closed = 1, ended_after = ?, bytes_kept = (
     SELECT coalesce(sum(size), 0) FROM file WHERE file.job = job.position)
 WHERE job_id = ? AND completed_at IS NOT NULL AND NOT closed"""
 UNFINISHED = """
@@ -147,12 +147,12 @@ def _write_change(connection: sqlite3.Connection, before: Job, after: Job) -> Jo
     return after
 
 
-def close_job(connection: sqlite3.Connection, job_id: str, elapsed: float) -> Job | None:
+def close_job(connection: sqlite3.Connection, job_id: str, after: float) -> Job | None:
     """Gives the job then; None: it was closed before, or has not ended, or cannot be read.
 
-    elapsed  how many seconds have passed for sure
+    after  how many seconds had passed for sure at its end
     """
-    if not connection.execute(_CLOSE, (elapsed, job_id)).rowcount:
+    if not connection.execute(_CLOSE, (after, job_id)).rowcount:
         return None
     count_a_change(connection, job_id)
     return select_readable(connection, job_id)

@@ -163,7 +163,7 @@ async def test_a_job_whose_end_could_not_be_saved_is_closed_once_it_can(
     async with supervisor_harness(tmp_path) as harness:
         close, refused = harness.store.close_job, trio.Event()
 
-        async def refuse(job_id: str) -> int:
+        async def refuse(job_id: str, ended_at: float | None) -> int:
             monkeypatch.setattr(harness.store, "close_job", close)
             refused.set()
             raise StoreFailed("the disk is full")

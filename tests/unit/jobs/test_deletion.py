@@ -127,7 +127,7 @@ async def test_a_job_that_has_changed_since_the_rule_found_it_is_not_deleted(
             assert (await harness.supervisor.find(older)).retries == 1
 
 
-async def test_of_jobs_that_end_at_once_those_that_were_closed_last_stay(tmp_path: Path) -> None:
+async def test_of_jobs_that_end_at_once_those_that_ended_last_stay(tmp_path: Path) -> None:
     """A rule is applied as soon as one is closed."""
     free = trio.Event()
 
@@ -150,8 +150,29 @@ async def test_of_jobs_that_end_at_once_those_that_were_closed_last_stay(tmp_pat
                     job = (await changes.next()).job
                     ended |= {job.job_id: job} if job.closed and not job.files_deleted else {}
                 await trio.testing.wait_all_tasks_blocked(0.01)
+        last = sorted(ended.values(), key=lambda job: job.state.completed_at)[-3:]
         left = await harness.store.closed_jobs()
-        assert [one.job_id for one in reversed(left)] == list(ended)[-3:]
+        assert [one.job_id for one in reversed(left)] == [job.job_id for job in last]
+
+
+async def test_a_job_that_is_closed_late_is_as_old_as_its_end(tmp_path: Path) -> None:
+    async with opened(tmp_path) as harness:
+        close, late, go_on = harness.store.close_job, [], trio.Event()
+
+        async def close_late(job_id: str, ended_at: float | None) -> Job | None:
+            if not late:
+                late.append(job_id)
+                await go_on.wait()
+            return await close(job_id, ended_at)
+
+        harness.store.close_job = close_late
+        first = await harness.supervised.start("a")
+        await harness.supervised.ended(first)
+        second = await harness.job()
+        go_on.set()
+        await harness.supervisor.closed(first)
+        assert late == [first]
+        assert [one.job_id for one in await harness.store.closed_jobs()] == [second, first]
 
 
 async def test_a_job_with_the_label_keep_goes_by_name_only(tmp_path: Path) -> None:

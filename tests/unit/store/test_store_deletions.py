@@ -160,7 +160,7 @@ async def test_time_is_counted_while_the_store_is_open(path: Path) -> None:
         assert await store.elapsed() == 54
 
 
-async def test_what_could_not_be_written_is_not_counted(path: Path, disk) -> None:
+async def test_what_could_not_be_written_is_written_the_next_time(path: Path, disk) -> None:
     clock = Clock()
     async with open_store(path, connect=disk.connect, clock=clock) as store:
         clock.now += 10
@@ -169,10 +169,31 @@ async def test_what_could_not_be_written_is_not_counted(path: Path, disk) -> Non
             await store.elapsed()
         disk.error = None
         clock.now += 5
-        assert await store.elapsed() == 5
+        assert await store.elapsed() == 15
+    async with open_store(path, clock=clock) as store:
+        assert await store.elapsed() == 15
 
 
-async def test_jobs_are_closed_in_the_order_of_the_count(path: Path, make_job: MakeJob) -> None:
+async def test_the_order_of_ends_is_not_that_in_which_jobs_are_closed(
+    path: Path, make_job: MakeJob
+) -> None:
+    clock = Clock()
+    async with open_store(path, clock=clock) as store:
+        jobs = [make_job(f"00000000000{number}") for number in (1, 2, 3)]
+        ends = []
+        for job in jobs:
+            await store.add_job(job)
+            await store.save(job, job.cancel(NOW))
+            ends.append(clock.now)
+            clock.now += 1
+        for job, ended_at in reversed(list(zip(jobs, ends, strict=True))):
+            clock.now += 100
+            await store.close_job(job.job_id, ended_at)
+        found = [(one.job_id[-1], one.ended_after) for one in await store.closed_jobs()]
+        assert found == [("3", 2), ("2", 1), ("1", 0)]
+
+
+async def test_jobs_have_ended_in_the_order_of_the_count(path: Path, make_job: MakeJob) -> None:
     """Whatever the wall clock has said at their ends."""
     clock = Clock()
     async with open_store(path, clock=clock) as store:
@@ -182,7 +203,7 @@ async def test_jobs_are_closed_in_the_order_of_the_count(path: Path, make_job: M
             await store.add_job(job)
             await store.save(job, job.cancel(at))
             await store.close_job(job.job_id)
-        jobs = [(one.job_id[-1], one.closed_after) for one in await store.closed_jobs()]
+        jobs = [(one.job_id[-1], one.ended_after) for one in await store.closed_jobs()]
         assert jobs == [("3", 300), ("2", 200), ("1", 100)]
         clock.now += 100
         again = await store.load("000000000001")

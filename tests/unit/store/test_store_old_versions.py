@@ -194,7 +194,7 @@ async def test_a_version_that_no_release_had_is_refused_and_left(path: Path, ver
 async def test_the_count_of_seconds_goes_on(path: Path, version: int, marks: list[float]) -> None:
     load(FIXTURES / f"v{version}.sql", path)
     async with open_store(path, clock=lambda: 0.0) as store:
-        assert [one.closed_after for one in await store.closed_jobs()] == marks
+        assert [one.ended_after for one in await store.closed_jobs()] == marks
         assert await store.elapsed() == sum(marks)
 
 
