@@ -54,15 +54,6 @@ class BegunDeletion(NamedTuple):
     job: Job | None = None
 
 
-class EndedDeletion(NamedTuple):
-    """more: there is more to be done, by another call. revision: that of the end of the job, which
-    is gone; 0: it is still there.
-    """
-
-    more: bool = False
-    revision: int = 0
-
-
 def begin(
     connection: sqlite3.Connection, job_id: str, *, record: bool, damaged: bool = False
 ) -> BegunDeletion:
@@ -76,21 +67,23 @@ def begin(
     return BegunDeletion(size, revision, select_readable(connection, job_id))
 
 
-def end(connection: sqlite3.Connection, job_id: str) -> EndedDeletion:
-    """Nothing is done for an unmarked job."""
+def end(connection: sqlite3.Connection, job_id: str) -> int | None:
+    """Gives the revision of the end of the job, which is gone; 0: it is still there. None: there is
+    more to be done, by another call. Nothing is done for an unmarked job.
+    """
     found = connection.execute("SELECT position, deletion FROM job WHERE job_id = ?", (job_id,))
     position, deletion = found.fetchone() or (None, None)
     if deletion == "files":
         done = "UPDATE job SET deletion = 'done', bytes_kept = 0 WHERE position = ?"
         connection.execute(done, (position,))
     if deletion != "job":
-        return EndedDeletion()
+        return 0
     values = {"job": position, "limit": _AT_ONCE}
     if connection.execute(_DELETE_FILES, values).rowcount == _AT_ONCE:
-        return EndedDeletion(more=True)
+        return None
     revision = next_revision(connection, job_id)
     connection.execute("DELETE FROM job WHERE position = ?", (position,))
-    return EndedDeletion(revision=revision)
+    return revision
 
 
 def select_closed(connection: sqlite3.Connection) -> tuple[list[ClosedJob], list[str]]:

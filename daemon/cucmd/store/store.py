@@ -160,10 +160,10 @@ class Store:
 
         Gives the revision of that; 0: the job is still there.
         """
-        while True:  # in pieces, so that other writes have their turn in between
-            ended = await self._writer.run(partial(deletions.end, job_id=job_id))
-            if not ended.more:
-                return ended.revision
+        end = partial(deletions.end, job_id=job_id)
+        while (revision := await self._writer.run(end)) is None:
+            pass  # in pieces, so that other writes have their turn in between
+        return revision
 
     async def begun_deletions(self) -> tuple[str, ...]:
         """Ids of the jobs of which files are left that are to be deleted, oldest first."""
