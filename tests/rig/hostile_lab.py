@@ -5,7 +5,8 @@ All of it is what an SSH login may print; only the texts differ from the lab's.
 
 from itertools import cycle, islice
 
-from cucmd.lab.console import Console
+from cucmd.lab import commands
+from cucmd.lab.session import LabSession
 from cucmd.main import main
 
 LINES = 1500
@@ -48,15 +49,15 @@ def hostile(command: str) -> list[str]:
     return [shape[:512] for shape in islice(cycle(shapes), LINES)]
 
 
-async def _plain(self: Console, words: list[str]) -> None:
+async def _plain(session: LabSession, words: list[str]) -> None:
     if words[0] == "set":
-        await _answered(self, words)
+        await _answered(session, words)
     else:
-        await self.terminal.page(hostile(" ".join(words)))
+        await session.terminal.page(hostile(" ".join(words)))
 
 
-_answered = Console._plain
+_answered = commands.plain
 
 if __name__ == "__main__":
-    Console._plain = _plain
+    commands.plain = _plain
     raise SystemExit(main())

@@ -54,7 +54,7 @@ def running_lab(nodes: int, *options: str, module: str = "cucmd") -> Iterator[La
     command = [sys.executable, "-m", module, "lab", "--nodes", str(nodes), "--port", "0"]
     search = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(
-        [*command, "--report", "-", *options],
+        [*command, "--report", *options],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, search))},
         stdout=subprocess.PIPE,
         text=True,

@@ -66,7 +66,7 @@ def test_neither_stream_can_be_written_to(tmp_path: Path, environ: dict[str, str
 
 
 def test_a_lab_goes_on_without_its_reader(environ: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "cucmd", *LAB, "--report", "-"]
+    command = [sys.executable, "-m", "cucmd", *LAB, "--report"]
     with subprocess.Popen(
         command,
         env=environ,

@@ -1,25 +1,29 @@
 """PURE. What the node prints for commands other than `file get`.
 
-The texts are those of `vos/NODES.md`. Where that says "unknown", they are plausible.
+The texts are those of `vos/NODES.md`, sections 6.1 to 6.11. Where that says "unknown", they are
+plausible.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import TypeAlias
 
 import msgspec
 
 from cucmd.lab import texts
-from cucmd.lab.selection import Entry, Get
-from cucmd.lab.tree import ROOTS, VirtualFile, blocks
+from cucmd.lab.files import ROOTS, VirtualFile, blocks
+from cucmd.lab.selection import Get, ListEntry, Unsuccessful
 
 VERSION = "12.5.1.15900-66"
 _FOR_LOGS = 65694968  # KiB of the partition for logs that files can have
+_PACKAGES = ("cm-ver", "platform-api", "snmp-master-agent", "openssh-clients")
+_PROCESSES = ("ccm", "RisDC", "java", "cmoninit", "servM", "snmpdm", "tomcat", "sshd", "systemd")
 
 
-class Member(msgspec.Struct, frozen=True):
+class LabMember(msgspec.Struct, frozen=True):
     """A node as its cluster knows it; number 1 is the publisher."""
 
     number: int
@@ -30,7 +34,80 @@ class Member(msgspec.Struct, frozen=True):
         return "cucm-pub" if self.number == 1 else f"cucm-sub{self.number - 1}"
 
 
-def network_cluster(members: Sequence[Member], here: Member) -> list[str]:
+class Here(msgspec.Struct, frozen=True):
+    """The node that is asked, its cluster, its clock, and percent of its partition for logs."""
+
+    member: LabMember
+    members: Sequence[LabMember]
+    now: datetime
+    zone: tzinfo
+    used: float
+
+    @property
+    def local(self) -> datetime:
+        return self.now.astimezone(self.zone)
+
+    @property
+    def zone_name(self) -> str:
+        offset = self.local.strftime("%z")
+        return f"{self.local.tzname()} (GMT{offset[:3]}:{offset[3:]}) ({self.zone})"
+
+
+Reporter: TypeAlias = Callable[[Here, list[str]], list[str]]
+
+VERSION_ACTIVE = (
+    f"Active Master Version: {VERSION}",
+    texts.NO_OPTIONS,
+)
+SERVICES = (
+    "Requesting service status, please wait...",
+    "System SSH [STARTED] ",
+    "Cluster Manager [STARTED] ",
+    "Name Service Cache [STARTED] ",
+    "Entropy Monitoring Daemon [STARTED] ",
+    "Cisco SCSI Watchdog [STARTED] ",
+    "Service Manager [STARTED] ",
+    "A Cisco DB[STARTED]",
+    "Cisco Tomcat[STARTED]",
+    "Cisco CallManager[STARTED]",
+    "Cisco CTIManager[STARTED]",
+    "Cisco RIS Data Collector[STARTED]",
+    "Cisco HCS Admin UI[STOPPED]  Component is not running",
+    "Cisco Dialed Number Analyzer[STOPPED]  Service Not Activated ",
+    "Primary Node =true",
+)
+_HARDWARE = (
+    "HW Platform       : VMware Virtual Machine",
+    "Processors        : 2",
+    "Type              : Intel(R) Xeon(R) CPU E7- 2830  @ 2.13GHz",
+    "CPU Speed         : 2130",
+    "Memory            : 8192 MBytes",
+    "Object ID         : 1.3.6.1.4.1.9.1.1348",
+    "OS Version        : UCOS 7.0.0.0-3.i386",
+    "Serial Number     : VMware-42 3a",
+    "",
+    "RAID Version      :",
+    "No RAID controller information is available",
+)
+_DIAGNOSIS = (
+    "Log file: platform/log/diag1.log",
+    "",
+    "Starting diagnostic test(s)",
+    "===========================",
+    "test - disk_space          : Passed (available: 18706 MB, used: 18370 MB)",
+    "skip - disk_files          : This module must be run directly and off hours",
+    "test - service_manager     : Passed",
+    "test - ntp_reachability    : Passed",
+    "",
+    "Diagnostics Completed",
+)
+_ROUTE = (
+    "default via 127.1.0.254 dev eth0",
+    "127.1.0.0/24 dev eth0  proto kernel  scope link",
+)
+
+
+def network_cluster(members: Sequence[LabMember], here: LabMember) -> list[str]:
     """`show network cluster` on the node `here`. Only the publisher prints the second table."""
     lines = [_cluster_line(member, member == here) for member in members]
     if here.number != 1:
@@ -40,42 +117,36 @@ def network_cluster(members: Sequence[Member], here: Member) -> list[str]:
 
 def with_strangers(lines: Sequence[str], count: int) -> list[str]:
     """The answer of a publisher that names machines which are not of its cluster."""
-    strangers = [Member(number + 900, f"127.66.0.{number}") for number in range(1, count + 1)]
+    strangers = [LabMember(number + 900, f"127.66.0.{number}") for number in range(1, count + 1)]
     return [*(_cluster_line(one, False) for one in strangers), *lines]
 
 
-def other_table(members: Sequence[Member]) -> list[str]:
+def other_table(members: Sequence[LabMember]) -> list[str]:
     """The same nodes in a form that is not known (vos/NODES.md, section 6.2), with noise in it."""
     rows = [f"{one.number}     {one.host}     {one.address}      Hub" for one in members]
     return ["ID    Hostname      IPv4          Hub/Spoke", "==    ========", *rows, "\x1b[31m#\x07"]
 
 
-def _cluster_line(member: Member, local: bool) -> str:
+def _cluster_line(member: LabMember, local: bool) -> str:
     role, base = ("Publisher", "DBPub") if member.number == 1 else ("Subscriber", "DBSub")
     since = "" if local else " using TCP since Mon Nov  2 02:11:34 2026"
     name = f"{member.address} {member.host}.lab.example {member.host}"
     return f"{name} {role} callmanager {base} authenticated{since}"
 
 
-def version_active() -> list[str]:
-    return [texts.ACTIVE_VERSION.format(version=VERSION), texts.NO_OPTIONS]
-
-
-def status(here: Member, now: datetime, zone: tzinfo, used: float) -> list[str]:
-    """`used`: percent of the partition for logs."""
-    taken = int(_FOR_LOGS * used / 100)
-    local = now.astimezone(zone)
+def status(here: Here, _words: list[str]) -> list[str]:
+    taken = int(_FOR_LOGS * here.used / 100)
     return [
         "",
-        f"Host Name          : {here.host}",
-        f"Date               : {local:%a %b %d, %Y %H:%M:%S}",
-        f"Time Zone          : {_zone_name(local)} ({zone})",
+        f"Host Name          : {here.member.host}",
+        f"Date               : {here.local:%a %b %d, %Y %H:%M:%S}",
+        f"Time Zone          : {here.zone_name}",
         "Locale             : en_US.UTF-8",
         f"Product Ver        : {VERSION}",
         "Unified OS Version : 7.0.0.0-3",
         "",
         "Uptime:",
-        f" {local:%H:%M:%S} up 23 days,  8:12,  1 user,  load average: 0.51, 0.40, 0.33",
+        f" {here.local:%H:%M:%S} up 23 days,  8:12,  1 user,  load average: 0.51, 0.40, 0.33",
         "",
         "CPU Idle:   92.39%  System:   02.03%    User:   05.08%",
         "  IOWAIT:   00.51%     IRQ:   00.00%    Soft:   00.00%",
@@ -90,38 +161,139 @@ def status(here: Member, now: datetime, zone: tzinfo, used: float) -> list[str]:
         "                        Total            Free            Used",
         "Disk/active         19813288K        1234567K       18370776K (94%)",
         "Disk/inactive       19813320K       18706932K          93212K (1%)",
-        f"Disk/logging        69234984K {_FOR_LOGS - taken:>14}K {taken:>14}K ({used:.0f}%)",
+        f"Disk/logging        69234984K {_FOR_LOGS - taken:>14}K {taken:>14}K ({here.used:.0f}%)",
         "",
     ]
 
 
-def timezone_config(now: datetime, zone: tzinfo) -> list[str]:
-    return [f"Current timezone: {_zone_name(now.astimezone(zone))} ({zone})"]
+def _timezone(here: Here, _words: list[str]) -> list[str]:
+    return [f"Current timezone: {here.zone_name}"]
 
 
-def _zone_name(local: datetime) -> str:
-    offset = local.strftime("%z")
-    return f"{local.tzname()} (GMT{offset[:3]}:{offset[3:]})"
-
-
-def service_list() -> list[str]:
-    return [
-        "Requesting service status, please wait...",
-        "System SSH [STARTED] ",
-        "Cluster Manager [STARTED] ",
-        "Name Service Cache [STARTED] ",
-        "Entropy Monitoring Daemon [STARTED] ",
-        "Cisco SCSI Watchdog [STARTED] ",
-        "Service Manager [STARTED] ",
-        "A Cisco DB[STARTED]",
-        "Cisco Tomcat[STARTED]",
-        "Cisco CallManager[STARTED]",
-        "Cisco CTIManager[STARTED]",
-        "Cisco RIS Data Collector[STARTED]",
-        "Cisco HCS Admin UI[STOPPED]  Component is not running",
-        "Cisco Dialed Number Analyzer[STOPPED]  Service Not Activated ",
-        "Primary Node =true",
+def _eth0(here: Here, words: list[str]) -> list[str]:
+    lines = [
+        "Ethernet 0",
+        "DHCP         : disabled           Status     : up",
+        f"IP Address   : {here.member.address:<18} IP Mask    : 255.255.255.000",
+        "Link Detected: yes                Mode       : Auto disabled, Full, 10000 Mbits/s",
+        "Duplicate IP : no",
+        "",
+        "DNS",
+        "Primary      : 127.1.0.200        Secondary  : Not Configured",
+        "Domain       : lab.example",
     ]
+    return [*lines, "Queue errors : 0"] if "detail" in words else lines
+
+
+def _load(here: Here, words: list[str]) -> list[str]:
+    number = words[words.index("num") + 1] if "num" in words[:-1] else "10"
+    count = len(_PROCESSES) if number == "all" else int(number)
+    head = [
+        f"top - {here.local:%H:%M:%S} up 23 days,  8:12,  1 user,  load average: 0.51, 0.40, 0.33",
+        "Tasks: 242 total,   1 running, 241 sleeping,   0 stopped,   0 zombie",
+        "%Cpu(s):  3.0 us,  9.1 sy,  3.0 ni, 84.8 id,  0.0 wa,  0.0 hi,  0.0 si,  0.0 st",
+        "  PID USER      PR  NI    VIRT    RES    SHR S  %CPU %MEM     TIME+ COMMAND",
+    ]
+    rows = [
+        f"{4000 + at:5d} ccmbase   20   0  438004 122292  22996 S   6.2  2.1 2429:19 {name}"
+        for at, name in enumerate(_PROCESSES[:count])
+    ]
+    return [*head, *rows]
+
+
+def _no_hardware_memory(_here: Here, _words: list[str]) -> list[str]:
+    """The lab's nodes are virtual machines."""
+    raise Unsuccessful("The command is not supported on this platform")
+
+
+def _packages(_here: Here, words: list[str]) -> list[str]:
+    found = [name for name in _PACKAGES if words[0] in ("*", name)]
+    return [f"{name}-{VERSION}" for name in found] or [f"No package {words[0]} is installed"]
+
+
+def _date(here: Here, _words: list[str]) -> list[str]:
+    return [f"{here.local:%a %b %d %H:%M:%S %Z %Y}"]
+
+
+def _ntp(here: Here, _words: list[str]) -> list[str]:
+    server, stratum = "127.1.0.250", 2
+    if here.member.number != 1:  # subscribers follow the publisher
+        server, stratum = here.members[0].address, 3
+    followed = f"*{server:<15} .GPS.           {stratum - 1:>2}"
+    return [
+        "ntpd (pid 26049) is running...",
+        "",
+        "     remote           refid      st t when poll reach   delay   offset  jitter",
+        "=" * 78,
+        f"{followed} u  538 1024  377    0.262    0.044   0.006",
+        "",
+        f"synchronised to NTP server ({server}) at stratum {stratum}",
+        "   time correct to within 22 ms",
+        "   polling server every 1024 s",
+        "",
+        f"Current time in UTC is : {here.now.astimezone(UTC):%a %b %d %H:%M:%S UTC %Y}",
+        f"Current time in {here.zone} is : {here.local:%a %b %d %H:%M:%S %Z %Y}",
+    ]
+
+
+def _runtimestate(here: Here, _words: list[str]) -> list[str]:
+    count = len(here.members)
+    rows = [
+        f"{one.host:<24} {one.address:<17} {0.016 * one.number:<9.3f} Y/Y/Y     0        "
+        f"(g_{one.number + 1})          (2) Setup Completed"
+        for one in here.members
+    ]
+    return [
+        "",
+        f"Server Time: {here.local:%a %b %d %H:%M:%S %Z %Y}",
+        "",
+        "Cluster Replication State: BROADCAST SYNC ended at: 2026-07-17-16-47",
+        "     Sync Result: SYNC COMPLETED on 753 tables out of 753",
+        "     Sync Status: All Tables are in sync",
+        "",
+        "DB Version: ccm12_5_1_15900_66",
+        "",
+        "Repltimeout set to: 300s",
+        "PROCESS option set to: 1",
+        "",
+        "",
+        f"Cluster Detailed View from {here.member.host} ({count} Servers):",
+        "",
+        "                         PING      DB/RPC/   REPL.    Replication    REPLICATION SETUP",
+        "SERVER-NAME   IP ADDRESS   (msec)    DbMon?    QUEUE    Group ID       (RTMT) & Details",
+        "-----------   ----------   ------    -------   -----    -----------    --------------",
+        *rows,
+    ]
+
+
+# name -> mandatory parameters, all parameters, what it prints
+REPORTS: dict[str, tuple[int, int, Reporter | Sequence[str]]] = {
+    "show version active": (0, 0, VERSION_ACTIVE),
+    "show version inactive": (
+        0,
+        0,
+        ("Inactive Master Version: 12.5.1.14900-63", texts.NO_OPTIONS),
+    ),
+    "show status": (0, 0, status),
+    "show timezone config": (0, 0, _timezone),
+    "show network eth0": (0, 3, _eth0),
+    "show network route": (0, 3, _ROUTE),
+    "show hardware": (0, 0, _HARDWARE),
+    "show process load": (0, 8, _load),
+    "show memory count": (0, 0, _no_hardware_memory),
+    "show memory modules": (0, 1, _no_hardware_memory),
+    "show memory size": (0, 0, _no_hardware_memory),
+    "show packages active": (1, 2, _packages),
+    "show date": (0, 0, _date),
+    "utils service list": (0, 1, SERVICES),
+    "utils ntp status": (0, 0, _ntp),
+    "utils dbreplication runtimestate": (0, 1, _runtimestate),
+    "utils diagnose test": (0, 0, _DIAGNOSIS),
+    "utils core active list": (0, 0, ("No core files found",)),
+}
+
+
+# -- files
 
 
 def file_search(
@@ -138,7 +310,7 @@ def file_search(
     return [*lines, texts.SEARCHED]
 
 
-def file_list(entries: Sequence[Entry], zone: tzinfo, *, detail: bool) -> list[str]:
+def file_list(entries: Sequence[ListEntry], zone: tzinfo, *, detail: bool) -> list[str]:
     """Columns as in vos/NODES.md, section 6.1: with `detail` the name starts in column 35, else at
     0 and 40.
     """
@@ -148,13 +320,13 @@ def file_list(entries: Sequence[Entry], zone: tzinfo, *, detail: bool) -> list[s
     return [*lines, footer]
 
 
-def _detail(entry: Entry, zone: tzinfo) -> str:
+def _detail(entry: ListEntry, zone: tzinfo) -> str:
     when = entry.modified.astimezone(zone)
     size = "<dir>" if entry.size is None else f"{entry.size:,}"
     return f"{when:%d %b,%Y %H:%M:%S}{size:>13}  {entry.name}"
 
 
-def _two_columns(entries: Sequence[Entry]) -> list[str]:
+def _two_columns(entries: Sequence[ListEntry]) -> list[str]:
     names = [f"<dir>   {entry.name}" if entry.size is None else entry.name for entry in entries]
     pairs = [names[i : i + 2] for i in range(0, len(names), 2)]
     return [f"{pair[0]:<40}{pair[1]}" if len(pair) == 2 else pair[0] for pair in pairs]

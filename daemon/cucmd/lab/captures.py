@@ -1,33 +1,37 @@
-"""What a simulated node has captured: the command's arguments, the captures, and their files.
+"""What a simulated node has captured: the command's arguments, the packets, and their files.
 
 A capture is one entry from its first packet to the removal of its file, and whether it runs is told
-by `packets` alone. So a file that grows needs no task of its own.
+by `packets` alone. A packet is a function of (node, its number) and comes at a time that its number
+gives. So a file that grows needs no task of its own, and a test can compute its content.
 """
 
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
+from itertools import cycle, islice
 
 import msgspec
 
 from cucmd.lab import texts
-from cucmd.lab.faults import Kind
-from cucmd.lab.selection import Refused
-from cucmd.lab.traffic import HEADER, Traffic
-from cucmd.lab.tree import VirtualFile
+from cucmd.lab.faults import FaultKind
+from cucmd.lab.files import BLOCK, VirtualFile, in_blocks
+from cucmd.lab.selection import CommandRefused, Unsuccessful
 
 LOCATION, FOLDER = "activelog", "platform/cli"
-MOST_PACKETS = 100_000
-_LARGEST = 65535
-_BLOCK = 32 * 1024
+HEADER = 24  # bytes of a capture without a packet (vos/NODES.md, section 6.5)
+_MOST_PACKETS = 100_000
+_LARGEST = 65535  # bytes of a packet: what `size all` means
+_RECORD = 16
+_IPV4, _UDP = 20, 8
 _ARITY = texts.WRONG_ARITY.format(mandatory=0, more=13)
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class CaptureArguments(msgspec.Struct, frozen=True):
     """A valid `utils network capture` into a file. The defaults are the node's own.
 
     size: bytes of a packet that are kept; None: all of it.
@@ -41,8 +45,8 @@ class Wanted(msgspec.Struct, frozen=True):
     port: int | None = None
 
 
-def parse_capture(words: list[str]) -> Wanted:
-    """Reads the arguments of `utils network capture`. Raises Refused.
+def parse_capture(words: list[str]) -> CaptureArguments:
+    """Reads the arguments of `utils network capture`. Raises CommandRefused.
 
     Not simulated are the form without `file`, which prints packets, and `src` and `dest`.
     """
@@ -55,30 +59,30 @@ def parse_capture(words: list[str]) -> Wanted:
         if name == "host":
             rest = _without_protocol(rest)
         if name not in _VALUES or name in given or not rest:
-            raise Refused(_ARITY, texts.UNSUCCESSFUL)
+            raise Unsuccessful(_ARITY)
         given[name] = _VALUES[name](rest.pop(0))
     if "file" not in given:
-        raise Refused(texts.NO_VALID_COMMAND)
+        raise CommandRefused(texts.NO_VALID_COMMAND)
     if given.get("interface", "eth0") != "eth0":
-        raise Refused(f"Invalid interface: {given['interface']}", texts.UNSUCCESSFUL)
-    return msgspec.convert(given, Wanted)
+        raise Unsuccessful(f"Invalid interface: {given['interface']}")
+    return msgspec.convert(given, CaptureArguments)
 
 
 def _without_protocol(rest: list[str]) -> list[str]:
     if len(rest) < 2 or rest[0] not in ("ip", "arp", "rarp", "all"):
-        raise Refused(_ARITY, texts.UNSUCCESSFUL)
+        raise Unsuccessful(_ARITY)
     return rest[1:]
 
 
 def _file(text: str) -> str:
     if "." in text or "/" in text:
-        raise Refused(f"Invalid file name: {text}", texts.UNSUCCESSFUL)
+        raise Unsuccessful(f"Invalid file name: {text}")
     return text
 
 
 def _within(name: str, most: int, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
-        raise Refused(f"Invalid {name}: {text}", texts.UNSUCCESSFUL)
+        raise Unsuccessful(f"Invalid {name}: {text}")
     return int(text)
 
 
@@ -90,75 +94,176 @@ def _host(text: str) -> str:
     try:
         return str(ip_address(text))
     except ValueError:  # a node takes names too; those of the lab have none
-        raise Refused(f"Invalid host: {text}", texts.UNSUCCESSFUL) from None
+        raise Unsuccessful(f"Invalid host: {text}") from None
 
 
 _VALUES: dict[str, Callable[[str], str | int | None]] = {
     "file": _file,
-    "count": lambda text: _within("count", MOST_PACKETS, text),
+    "count": lambda text: _within("count", _MOST_PACKETS, text),
     "size": _size,
     "host": _host,
     "port": lambda text: _within("port", 65535, text),
 }
 
 
-class Capture:
+class Flow(msgspec.Struct, frozen=True):
+    """UDP between the node and another address. The port is the same on both sides."""
+
+    peer: str
+    port: int
+    payload: bytes
+
+
+_OPTIONS = (
+    b"OPTIONS sip:cucm.lab.example SIP/2.0\r\nVia: SIP/2.0/UDP 10.20.0.1:5060\r\n"
+    b"From: <sip:lab@10.20.0.1>\r\nTo: <sip:cucm.lab.example>\r\nCSeq: 1 OPTIONS\r\n"
+    b"Content-Length: 0\r\n\r\n"
+)
+_NTP = b"\x23\x02\x06\xe8" + bytes(44)
+# They take turns, a packet each.
+FLOWS = (
+    Flow("10.20.0.1", 5060, _OPTIONS),
+    Flow("10.20.0.2", 5060, _OPTIONS),
+    Flow("10.20.0.3", 5060, _OPTIONS),
+    Flow("10.20.0.4", 123, _NTP),
+)
+
+
+class Traffic(msgspec.Struct, frozen=True):
+    """Those packets of a node that a capture takes.
+
+    address  of the node
+    rate     packets a second of all of them; 0: there are none
+    host     None, or the address that one of both sides must have
+    port     None, or the port
+    size     bytes of a packet that are kept
+    """
+
+    address: str
+    rate: float
+    host: str | None = None
+    port: int | None = None
+    size: int = _LARGEST
+
+    @property
+    def _chosen(self) -> list[Flow]:
+        return [
+            flow
+            for flow in FLOWS
+            if self.host in (None, self.address, flow.peer) and self.port in (None, flow.port)
+        ]
+
+    @property
+    def _taken(self) -> float:
+        """Packets that are taken, a second."""
+        return self.rate * len(self._chosen) / len(FLOWS)
+
+    def count_within(self, seconds: float) -> int:
+        """How many packets are taken in so many seconds."""
+        return int(max(0.0, seconds) * self._taken)
+
+    def seconds_until(self, count: int) -> float | None:
+        """Seconds until so many packets are taken; None: that never happens."""
+        return count / self._taken if self._taken else None
+
+    def bytes_of(self, count: int) -> int:
+        """The size of a file with so many packets."""
+        sizes = [_RECORD + min(self.size, len(self._packet(flow, 0))) for flow in self._chosen]
+        if not sizes:
+            return HEADER
+        rounds, rest = divmod(count, len(sizes))
+        return HEADER + rounds * sum(sizes) + sum(sizes[:rest])
+
+    def blocks(self, count: int, began: datetime) -> Iterator[bytes]:
+        """A file with so many packets, of a capture that began then, in blocks of 32 KiB."""
+        return in_blocks(self._pieces(count, began))
+
+    def _pieces(self, count: int, began: datetime) -> Iterator[bytes]:
+        yield struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, self.size, 1)
+        for number, flow in enumerate(islice(cycle(self._chosen), count)):
+            packet = self._packet(flow, number)
+            kept = packet[: self.size]
+            when = began + timedelta(seconds=(number + 1) / self._taken)
+            seconds = int(when.timestamp())
+            yield struct.pack("<IIII", seconds, when.microsecond, len(kept), len(packet)) + kept
+
+    def _packet(self, flow: Flow, number: int) -> bytes:
+        """Every second one goes from the node to its peer."""
+        source, target = IPv4Address(flow.peer), IPv4Address(self.address)
+        if number % 2:
+            source, target = target, source
+        length = _UDP + len(flow.payload)
+        # Without a checksum, which UDP allows.
+        datagram = struct.pack(">HHHH", flow.port, flow.port, length, 0) + flow.payload
+        header = struct.pack(
+            ">BBHHHBBH", 0x45, 0, _IPV4 + length, number & 0xFFFF, 0, 64, 17, 0
+        ) + (source.packed + target.packed)
+        header = header[:10] + struct.pack(">H", _checksum(header)) + header[12:]
+        return b"\2\0\0\0\0\1\2\0\0\0\0\2\x08\0" + header + datagram
+
+
+def _checksum(header: bytes) -> int:
+    total: int = sum(struct.unpack(f">{len(header) // 2}H", header))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+class LabCapture:
     """One capture, and its file.
 
     packets  None while it runs; then how many there are
     fault    what is wrong with its file, if anything
     """
 
-    def __init__(
-        self, path: str, wanted: Wanted, traffic: Traffic, now: datetime, fault: Kind | None
-    ) -> None:
+    def __init__(self, path: str, count: int, traffic: Traffic, fault: FaultKind | None) -> None:
         self.path = path
         self.packets: int | None = None
-        self._wanted = wanted
+        self._count = count
         self._traffic = traffic
         self._fault = fault
-        self._began = now
+        self._began = datetime.now(UTC)
         self._since = time.monotonic()
         self._lasted = 0.0
 
     @property
     def seconds_to_its_end(self) -> float | None:
         """Seconds from its beginning until it has all packets that it may have; None: never."""
-        return self._traffic.seconds_until(self._wanted.count)
+        return self._traffic.seconds_until(self._count)
 
     def end(self, *, full: bool = False) -> None:
         """It has ended. `full`: because it had all packets. The second time does nothing."""
         if self.packets is None:
-            packets = self._wanted.count if full else self._so_far()
-            self.packets, self._lasted = packets, self._seconds
+            self._lasted = self._seconds
+            self.packets = self._count if full else self._so_far()
 
     @property
     def _seconds(self) -> float:
         return time.monotonic() - self._since
 
     def _so_far(self) -> int:
-        return min(self._traffic.count_within(self._seconds), self._wanted.count)
+        if self.packets is not None:
+            return self.packets
+        return min(self._traffic.count_within(self._seconds), self._count)
 
     def file(self, now: datetime) -> VirtualFile | None:
         """The file as it is now; None: there is none."""
-        if self._fault is Kind.CAPTURE_NO_FILE:
+        if self._fault is FaultKind.CAPTURE_NO_FILE:
             return None
-        packets = self._so_far() if self.packets is None else self.packets
-        size = HEADER if self._fault is Kind.CAPTURE_HEADER else self._traffic.bytes_of(packets)
-        if self._fault is Kind.CAPTURE_CUT:
-            size -= min(size, 7)
+        packets = 0 if self._fault is FaultKind.CAPTURE_HEADER else self._so_far()
+        size = self._traffic.bytes_of(packets)
+        if self._fault is FaultKind.CAPTURE_CUT:
+            size -= 7
         lasted = self._seconds if self.packets is None else self._lasted
         modified = self._began + timedelta(seconds=lasted)
         return VirtualFile(self.path, size, (now - modified).total_seconds(), lasted)
 
     def blocks(self, size: int) -> Iterator[bytes]:
-        """The first `size` bytes of the file, which it had when that was asked."""
-        if self._fault is Kind.CAPTURE_GARBAGE:
-            blocks = iter(lambda: os.urandom(_BLOCK), b"")
+        """The first `size` bytes of the file: while it runs there may be more by now."""
+        if self._fault is FaultKind.CAPTURE_GARBAGE:
+            blocks = iter(lambda: os.urandom(BLOCK), b"")
         else:
-            # While it runs there may be more by now.
-            packets = self._so_far() if self.packets is None else self.packets
-            blocks = self._traffic.blocks(packets, self._began)
+            blocks = self._traffic.blocks(self._so_far(), self._began)
         while size > 0:
             block = next(blocks)[:size]
             size -= len(block)
@@ -172,16 +277,16 @@ class Captures:
         """`rate`: packets on the node's network, a second."""
         self._address = address
         self._rate = rate
-        self._all: dict[str, Capture] = {}
+        self._all: dict[str, LabCapture] = {}
 
-    def begin(self, wanted: Wanted, fault: Kind | None) -> Capture:
+    def begin(self, wanted: CaptureArguments, fault: FaultKind | None) -> LabCapture:
         """A capture that runs from now on, with a number behind its name if that was used."""
         number = ""
         while (path := f"{FOLDER}/{wanted.file}{number}.cap") in self._all:
             number = str(int(number or 0) + 1)
         size = wanted.size or _LARGEST
         traffic = Traffic(self._address, self._rate, wanted.host, wanted.port, size)
-        self._all[path] = Capture(path, wanted, traffic, datetime.now(UTC), fault)
+        self._all[path] = LabCapture(path, wanted.count, traffic, fault)
         return self._all[path]
 
     def files(self) -> list[VirtualFile]:
@@ -189,7 +294,7 @@ class Captures:
         found = (capture.file(now) for capture in self._all.values())
         return [file for file in found if file is not None]
 
-    def get(self, path: str) -> Capture | None:
+    def get(self, path: str) -> LabCapture | None:
         return self._all.get(path)
 
     def remove(self, path: str) -> None:

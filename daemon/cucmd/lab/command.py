@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import logging
-import os
 import resource
 import signal
 import sys
@@ -24,132 +22,76 @@ import asyncssh
 import msgspec
 import trio
 
-from cucmd.lab.faults import Fault, help_lines, parse_fault
-from cucmd.lab.laboratory import Lab, new_host_key, open_lab
-from cucmd.lab.options import ALGORITHMS, Auth, Extra, Form, LabOptions, Prompt
-from cucmd.lab.tree import Shape
+from cucmd.lab.faults import help_lines, parse_fault
+from cucmd.lab.laboratory import Lab, open_lab
+from cucmd.lab.options import ALGORITHMS, Extra, LabOptions
+from cucmd.lab.ssh_server import new_host_key
 from cucmd.ssh.bridge import open_bridge
 from cucmd.stdout import Unwritable, abandon, give_up, written
 
-_DEFAULT = LabOptions()
 _USAGE = 2
 _IN_USE = 1
 
-# More would only exceed the limits of descriptors, memory or dates.
-_MOST_NODES = 10_000
-_MOST_SESSIONS = 10_000
-_MOST_FILES = 10_000  # with a day between them, the oldest is of 27 years ago
-_LARGEST_FILE = 10**15
-_MOST_SECONDS = 86_400
-_MOST_PACKETS = 100_000
-_MOST_DIGITS = 100
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `cucmd lab`; every fault is listed in `--help`."""
+    """The options of `cucmd lab`, named as in `LabOptions`; every fault is listed in `--help`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "Simulated nodes on loopback addresses, in the foreground. Once they listen,\n"
         'one JSON line: {"nodes": [...], "username": "...", "password": "..."}.'
     )
     parser.epilog = "\n".join(help_lines())
-    _add_nodes(parser)
-    _add_login(parser)
-    _add_file_get(parser)
-    _add_files(parser)
+    _add_nodes(parser.add_argument_group("nodes").add_argument)
+    _add_file_get(parser.add_argument_group("file get").add_argument)
+    _add_files(parser.add_argument_group("files and packets").add_argument)
     parser.add_argument(
         "--fault",
+        dest="faults",
         metavar="SPEC",
         type=_typed(parse_fault),
         action="append",
-        default=[],
         help="[NODE=]KIND[:STEP][@NUMBER][*TIMES]; may be given more than once",
     )
     parser.add_argument(
         "--report",
-        metavar="FILE",
-        help="write what the nodes saw (JSON) at each SIGUSR1 and at the end; -: a line here",
+        action="store_true",
+        help="print what the nodes saw, as a JSON line, at each SIGUSR1 and at the end",
     )
+    parser.set_defaults(**{**msgspec.structs.asdict(LabOptions()), "faults": []})
 
 
-def _add_nodes(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("nodes")
-    add = group.add_argument
-    add(
-        "--nodes",
-        type=_count(1, _MOST_NODES),
-        default=_DEFAULT.nodes,
-        metavar="N",
-        help="how many (3)",
-    )
+def _add_nodes(add: Callable[..., Any]) -> None:
+    add("--nodes", metavar="N", help="how many (3)")
     add(
         "--address",
         type=_typed(_loopback),
-        default=_DEFAULT.first_address,
         metavar="IP",
         help="of the first; the others count up (127.1.0.1)",
     )
-    add(
-        "--port",
-        type=_count(0, 65535),
-        default=_DEFAULT.port,
-        metavar="N",
-        help="2022; 0: any free",
-    )
+    add("--port", metavar="N", help="2022; 0: any free")
     add("--host-key", metavar="FILE", help="a private key; made if it is not there")
-    add("--algorithms", choices=sorted(ALGORITHMS), default=_DEFAULT.algorithms)
+    add("--algorithms", choices=sorted(ALGORITHMS))
+    add("--user", metavar="NAME", help="administrator")
+    add("--password", metavar="TEXT")
+    add("--logon-message", metavar="TEXT", help="printed before the greeting")
+    add("--banner-delay", metavar="S", help="the greeting takes so long")
+    add("--timezone", type=_typed(_zone), metavar="AREA/CITY")
 
 
-def _add_login(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("login").add_argument
-    add("--user", default=_DEFAULT.username, metavar="NAME", help="administrator")
-    add("--password", default=_DEFAULT.password, metavar="TEXT")
-    add("--auth", type=Auth, choices=list(Auth), default=_DEFAULT.auth)
-    add(
-        "--max-sessions", type=_count(1, _MOST_SESSIONS), default=_DEFAULT.max_sessions, metavar="N"
-    )
-    add("--logon-message", default="", metavar="TEXT", help="printed before the greeting")
-    add(
-        "--banner-delay", type=_seconds, default=0.0, metavar="S", help="the greeting takes so long"
-    )
-    add("--prompt", type=Prompt, choices=list(Prompt), default=_DEFAULT.prompt)
-
-
-def _add_file_get(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("file get").add_argument
-    add("--form", type=Form, choices=list(Form), default=_DEFAULT.form)
-    add("--extra-question", type=Extra, choices=list(Extra), default=_DEFAULT.extra_question)
+def _add_file_get(add: Callable[..., Any]) -> None:
+    add("--extra-question", type=Extra, choices=list(Extra))
     add("--ask-host-key", action="store_true", help="ask about the receiver's key")
-    add("--sizing-delay", type=_seconds, default=0.0, metavar="S")
-    add("--greeting-patience", type=_seconds, default=5.0, metavar="S", help="with the receiver")
-    add("--unreachable-silence", type=_seconds, default=120.0, metavar="S")
-    add("--timezone", type=_typed(_zone), default=_DEFAULT.timezone, metavar="AREA/CITY")
+    add("--sizing-delay", metavar="S")
 
 
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("files and packets").add_argument
-    shape = _DEFAULT.shape
+def _add_files(add: Callable[..., Any]) -> None:
     add("--stamps", action="store_true", help="traces begin and end with lines that have times")
-    add(
-        "--files",
-        type=_count(1, _MOST_FILES),
-        default=shape.files,
-        metavar="N",
-        help="SDL traces (12)",
-    )
-    add(
-        "--size",
-        type=_count(0, _LARGEST_FILE),
-        default=shape.size,
-        metavar="BYTES",
-        help="of a trace (200000)",
-    )
-    add("--spread", type=_count(0, 100), default=0, metavar="PERCENT", help="sizes differ so much")
-    add("--every", type=_seconds, default=shape.every, metavar="S", help="a trace each S (420)")
+    add("--files", metavar="N", help="SDL traces (12)")
+    add("--size", metavar="BYTES", help="of a trace (200000)")
+    add("--spread", metavar="PERCENT", help="sizes differ so much")
+    add("--every", metavar="S", help="a trace each S (420)")
     add(
         "--packets",
-        type=_count(0, _MOST_PACKETS),
-        default=_DEFAULT.packets,
         metavar="N",
         help="a second, on a node's network (40)",
     )
@@ -168,27 +110,6 @@ def _typed(convert: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return check
-
-
-def _count(least: int, most: int) -> Callable[[str], int]:
-    def check(text: str) -> int:
-        # Python refuses to read thousands of digits, in words of its own.
-        readable = text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS
-        if not (readable and least <= int(text) <= most):
-            raise ValueError(f"{text!r}: expected a whole number from {least} to {most}")
-        return int(text)
-
-    return _typed(check)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= _MOST_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds, from 0 to {_MOST_SECONDS}")
-    return seconds
 
 
 def _loopback(text: str) -> IPv4Address:
@@ -219,45 +140,23 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"cucmd lab: {error}", file=sys.stderr)
         return _USAGE
-    try:
-        _check_report(args.report)
-    except OSError as error:
-        print(f"cucmd lab: --report {args.report}: {error.strerror}", file=sys.stderr)
-        return _USAGE
     _raise_descriptor_limit()
     return trio.run(_serve, options, args.report)
 
 
 def _options(args: argparse.Namespace) -> LabOptions:
-    faults: tuple[Fault, ...] = tuple(args.fault)
-    for fault in faults:
-        if fault.node is not None and fault.node > args.nodes:
-            raise ValueError(f"fault for node {fault.node}: expected a node from 1 to {args.nodes}")
-    return LabOptions(
-        nodes=args.nodes,
-        first_address=args.address,
-        port=args.port,
-        username=args.user,
-        password=args.password,
-        auth=args.auth,
-        algorithms=args.algorithms,
-        host_key=_host_key(args.host_key),
-        max_sessions=args.max_sessions,
-        logon_message=args.logon_message,
-        banner_delay=args.banner_delay,
-        prompt=args.prompt,
-        form=args.form,
-        extra_question=args.extra_question,
-        ask_host_key=args.ask_host_key,
-        sizing_delay=args.sizing_delay,
-        greeting_patience=args.greeting_patience,
-        unreachable_silence=args.unreachable_silence,
-        timezone=args.timezone,
-        shape=Shape(args.files, args.size, args.spread, args.every),
-        packets=args.packets,
-        stamps=args.stamps,
-        faults=faults,
-    )
+    """Raises ValueError."""
+    given = {name: getattr(args, name) for name in LabOptions.__struct_fields__}
+    given["host_key"] = _host_key(args.host_key)
+    try:
+        options = msgspec.convert(given, LabOptions, strict=False)
+    except msgspec.ValidationError as error:
+        expected, _, name = str(error).strip("`").partition(" - at `$.")
+        raise ValueError(f"--{name.replace('_', '-')}: {expected}") from None
+    for fault in options.faults:
+        if (fault.node or 1) > options.nodes:
+            raise ValueError(f"fault for node {fault.node}: there are {options.nodes}")
+    return options
 
 
 def _host_key(path: str | None) -> bytes | None:
@@ -287,7 +186,7 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _serve(options: LabOptions, report: str | None) -> int:
+async def _serve(options: LabOptions, report: bool) -> int:
     """Serves until a signal. An OSError of listening is one line for the user, no traceback."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) as signals:
         async with open_bridge(), AsyncExitStack() as stack:
@@ -304,39 +203,20 @@ async def _serve(options: LabOptions, report: str | None) -> int:
             async for number in signals:
                 if number != signal.SIGUSR1:
                     break
-                _report(lab, report)
-        _report(lab, report)
+                if report:
+                    _print_report(lab)
+        if report:
+            _print_report(lab)
     return 0
 
 
-def _check_report(to: str | None) -> None:
-    """Raises `OSError` if no report can be written there. Called before a node listens."""
-    if to not in (None, "-"):
-        if Path(to).is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), to)
-        new = Path(f"{to}.new")
-        new.touch()
-        new.unlink()
-
-
-def _report(lab: Lab, to: str | None) -> None:
-    """Writes the report to a file, which is complete at any moment; `-` is standard output.
-
-    If it cannot be written, a message says so and the nodes go on.
-    """
-    if to == "-":
-        try:
-            _print(lab.report())
-        except Unwritable as unwritable:
-            print(f"cucmd lab: --report -: {unwritable}", file=sys.stderr)
-            abandon()
-    elif to is not None:
-        new = Path(f"{to}.new")
-        try:
-            new.write_bytes(msgspec.json.format(msgspec.json.encode(lab.report())) + b"\n")
-            new.replace(to)
-        except OSError as error:
-            print(f"cucmd lab: --report {to}: {error.strerror}", file=sys.stderr)
+def _print_report(lab: Lab) -> None:
+    """Prints what the nodes saw. If that cannot be, a message says so and the nodes go on."""
+    try:
+        _print(lab.report())
+    except Unwritable as unwritable:
+        print(f"cucmd lab: --report: {unwritable}", file=sys.stderr)
+        abandon()
 
 
 def _print(line: object) -> None:

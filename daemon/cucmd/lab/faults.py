@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from enum import StrEnum
+from typing import Self
 
 import msgspec
 
@@ -16,42 +17,30 @@ import msgspec
 class Step(StrEnum):
     """Where a node can hang, drop the connection or print noise, in their order."""
 
-    ACCEPT = "accept"
-    LOGIN = "login"
-    BANNER = "banner"
-    PROMPT = "prompt"
-    PREPARE = "prepare"
-    COMMAND = "command"
-    SIZING = "sizing"
-    PROCEED = "proceed"
-    ADDRESS = "address"
-    PORT = "port"
-    USER = "user"
-    PASSWORD = "password"  # noqa: S105 - the name of a question, not a secret
-    DIRECTORY = "directory"
-    TRANSFER = "transfer"
-    COMPLETED = "completed"
-    CAPTURE = "capture"
+    help: str
 
+    def __new__(cls, value: str, help: str = "") -> Self:
+        step = str.__new__(cls, value)
+        step._value_, step.help = value, help
+        return step
 
-STEP_HELP: dict[Step, str] = {
-    Step.ACCEPT: "TCP accepted, not a byte of SSH sent",
-    Step.LOGIN: "the password has arrived, the answer to it is due",
-    Step.BANNER: "in the middle of the greeting",
-    Step.PROMPT: "greeting complete, the first prompt is due",
-    Step.PREPARE: "any command but file get, after its echo",
-    Step.COMMAND: "file get, after its echo, before sizing",
-    Step.SIZING: "in the middle of gathering files info",
-    Step.PROCEED: "asked whether to proceed, the answer unread",
-    Step.ADDRESS: "asked for the SFTP server IP",
-    Step.PORT: "asked for the SFTP server port",
-    Step.USER: "asked for the User ID",
-    Step.PASSWORD: "asked for the Password",
-    Step.DIRECTORY: "asked for the Download directory",
-    Step.TRANSFER: "half of the first file sent, SFTP still open",
-    Step.COMPLETED: "all files sent, 'Transfer completed.' is due",
-    Step.CAPTURE: "a packet capture has begun, and runs on",
-}
+    ACCEPT = "accept", "TCP accepted, not a byte of SSH sent"
+    LOGIN = "login", "the password has arrived, the answer to it is due"
+    BANNER = "banner", "in the middle of the greeting"
+    PROMPT = "prompt", "greeting complete, the first prompt is due"
+    PREPARE = "prepare", "any command but file get, after its echo"
+    COMMAND = "command", "file get, after its echo, before sizing"
+    SIZING = "sizing", "in the middle of gathering files info"
+    PROCEED = "proceed", "asked whether to proceed, the answer unread"
+    ADDRESS = "address", "asked for the SFTP server IP"
+    PORT = "port", "asked for the SFTP server port"
+    USER = "user", "asked for the User ID"
+    PASSWORD = "password", "asked for the Password"
+    DIRECTORY = "directory", "asked for the Download directory"
+    TRANSFER = "transfer", "half of the first file sent, SFTP still open"
+    COMPLETED = "completed", "all files sent, 'Transfer completed.' is due"
+    CAPTURE = "capture", "a packet capture has begun, and runs on"
+
 
 QUESTIONS = frozenset(
     {Step.PROCEED, Step.ADDRESS, Step.PORT, Step.USER, Step.PASSWORD, Step.DIRECTORY}
@@ -62,165 +51,119 @@ _AFTER_LOGIN = _PRINTING - {Step.BANNER, Step.PROMPT}
 _AFTER_COMMAND = _PRINTING - {Step.BANNER, Step.PROMPT, Step.PREPARE}
 
 
-class Kind(StrEnum):
-    REFUSE_TCP = "refuse-tcp"
-    DROP_SYN = "drop-syn"
-    CLOSE_AFTER_ACCEPT = "close-after-accept"
-    NOT_SSH = "not-ssh"
-    KEX = "kex"
-    KEY_CHANGED = "key-changed"
-    REFUSE_LOGIN = "refuse-login"
-    LOCKOUT = "lockout"
-    ENDLESS_BANNER = "endless-banner"
-    NO_PROMPT = "no-prompt"
-    LOGIN_QUESTION = "login-question"
-    PROMPT_NO_ECHO = "prompt-no-echo"
-    NO_ECHO = "no-echo"
-    IGNORE_CTRL_C = "ignore-ctrl-c"
-    SILENT = "silent"
-    HANG = "hang"
-    DROP = "drop"
-    GARBAGE = "garbage"
-    ENDLESS_LINE = "endless-line"
-    ESCAPE_STORM = "escape-storm"
-    PROMPT_STORM = "prompt-storm"
-    ENDLESS_LIST = "endless-list"
-    SILENT_RETURN = "silent-return"
-    REASK = "reask"
-    OMIT = "omit"
-    REORDER = "reorder"
-    REFUSE_COMMAND = "refuse-command"
-    SIZES_TWICE = "sizes-twice"
-    COMPLETED_EARLY = "completed-early"
-    COMPLETED_ONLY = "completed-only"
-    NO_FILES = "no-files"
-    INVALID_PATH = "invalid-path"
-    BIG_FILE = "big-file"
-    ZERO_BYTE = "zero-byte"
-    DUPLICATE_NAMES = "duplicate-names"
-    ANNOUNCE_MORE = "announce-more"
-    ANNOUNCE_FEWER = "announce-fewer"
-    INVALID_DIRECTORY = "invalid-directory"
-    UNREACHABLE = "unreachable"
-    SLOW_GREETING = "slow-greeting"
-    UPLOAD_WRONG_PASSWORD = "upload-wrong-password"  # noqa: S105 - the name of a fault
-    UPLOAD_CUT = "upload-cut"
-    UPLOAD_STALLED = "upload-stalled"
-    UPLOAD_SHORT = "upload-short"
-    ARCHIVE_CUT = "archive-cut"
-    TRICKLE = "trickle"
-    CLOCK_AHEAD = "clock-ahead"
-    CLOCK_BACK = "clock-back"
-    OTHER_TABLE = "other-table"
-    STRANGERS = "strangers"
-    PAGER_AGAIN = "pager-again"
-    QUESTION = "question"
-    SILENT_ANSWER = "silent-answer"
-    LOW_SPACE = "low-space"
-    CAPTURE_REFUSED = "capture-refused"
-    CAPTURE_ENDS = "capture-ends"
-    CAPTURE_QUESTION = "capture-question"
-    CAPTURE_SLOW = "capture-slow"
-    CAPTURE_ENTER = "capture-enter"
-    CAPTURE_NO_FILE = "capture-no-file"
-    CAPTURE_HEADER = "capture-header"
-    CAPTURE_GARBAGE = "capture-garbage"
-    CAPTURE_CUT = "capture-cut"
-    KEEP_FILES = "keep-files"
-
-
 class Rule(msgspec.Struct, frozen=True):
     """How a fault of one kind is written, and its line of help.
 
-    steps    at which it may happen; empty: it takes no step
-    step     the default of the step; None: one must be given
     unit     of its number; empty: it takes no number
     number   the default of the number; None: one must be given
+    steps    at which it may happen; empty: it takes no step
+    step     the default of the step; None: one must be given
     counted  False: it always happens, and takes no `*TIMES`
     """
 
     help: str
-    steps: frozenset[Step] = frozenset()
-    step: Step | None = None
     unit: str = ""
     number: float | None = 0
+    steps: frozenset[Step] = frozenset()
+    step: Step | None = None
     counted: bool = True
 
 
-RULES: dict[Kind, Rule] = {
-    Kind.REFUSE_TCP: Rule("TCP connections are refused", counted=False),
-    Kind.DROP_SYN: Rule("no answer to a SYN: the accept queue is full", counted=False),
-    Kind.CLOSE_AFTER_ACCEPT: Rule("TCP is accepted and closed at once"),
-    Kind.NOT_SSH: Rule("garbage in place of SSH's identification"),
-    Kind.KEX: Rule("only a key exchange that clients do not offer"),
-    Kind.KEY_CHANGED: Rule("another host key once the first was shown"),
-    Kind.REFUSE_LOGIN: Rule("the right password is refused"),
-    Kind.LOCKOUT: Rule("no login works after N refused ones (3)", unit="N", number=3),
-    Kind.ENDLESS_BANNER: Rule("the greeting never ends"),
-    Kind.NO_PROMPT: Rule("the greeting, then never a prompt"),
-    Kind.LOGIN_QUESTION: Rule("the greeting, then a question for a password"),
-    Kind.PROMPT_NO_ECHO: Rule("a prompt, then neither echo nor answer"),
-    Kind.NO_ECHO: Rule("commands work, but nothing typed is echoed"),
-    Kind.IGNORE_CTRL_C: Rule("Ctrl-C interrupts nothing; *1: only the second"),
-    Kind.SILENT: Rule("silence, until Ctrl-C brings the prompt back", _AFTER_LOGIN),
-    Kind.HANG: Rule("silence for ever, even after Ctrl-C", frozenset(Step)),
-    Kind.DROP: Rule("the connection is cut without a disconnect", frozenset(Step)),
-    Kind.GARBAGE: Rule(
-        "noise (4096 bytes; 0: endless), then silence", _PRINTING, unit="BYTES", number=4096
-    ),
-    Kind.ENDLESS_LINE: Rule("one line of text without end", _PRINTING, step=Step.COMMAND),
-    Kind.ESCAPE_STORM: Rule("terminal escapes without end", _PRINTING, step=Step.COMMAND),
-    Kind.PROMPT_STORM: Rule("prompts without end", _PRINTING, step=Step.PREPARE),
-    Kind.ENDLESS_LIST: Rule("the files of file list and file get never end"),
-    Kind.SILENT_RETURN: Rule(
-        "back to the prompt without a text", _AFTER_COMMAND, step=Step.DIRECTORY
-    ),
-    Kind.REASK: Rule("no answer to QUESTION is accepted", QUESTIONS),
-    Kind.OMIT: Rule("QUESTION is not asked", frozenset({Step.PROCEED, Step.DIRECTORY})),
-    Kind.REORDER: Rule("asks about the receiver in another order"),
-    Kind.REFUSE_COMMAND: Rule("file get is refused in words of its own"),
-    Kind.SIZES_TWICE: Rule("the sizes are announced twice"),
-    Kind.COMPLETED_EARLY: Rule("says 'Transfer completed' before it sends"),
-    Kind.COMPLETED_ONLY: Rule("says 'Transfer completed' and sends nothing"),
-    Kind.NO_FILES: Rule("no file matches"),
-    Kind.INVALID_PATH: Rule("no path is there"),
-    Kind.BIG_FILE: Rule(
-        "the first file has BYTES (5000000000)", unit="BYTES", number=5_000_000_000
-    ),
-    Kind.ZERO_BYTE: Rule("every file is empty"),
-    Kind.DUPLICATE_NAMES: Rule("the first file is announced and sent twice"),
-    Kind.ANNOUNCE_MORE: Rule("N files (1) announced that are not sent", unit="N", number=1),
-    Kind.ANNOUNCE_FEWER: Rule("N files (1) sent that were not announced", unit="N", number=1),
-    Kind.INVALID_DIRECTORY: Rule("no Download directory is valid"),
-    Kind.UNREACHABLE: Rule("the node cannot reach the receiver: silence"),
-    Kind.SLOW_GREETING: Rule("hangs up on the receiver after S (5)", unit="S", number=5),
-    Kind.UPLOAD_WRONG_PASSWORD: Rule("logs in to the receiver with a wrong password"),
-    Kind.UPLOAD_CUT: Rule("SFTP cut after BYTES (half of a file)", unit="BYTES"),
-    Kind.UPLOAD_STALLED: Rule("SFTP stops after BYTES, stays open", unit="BYTES"),
-    Kind.UPLOAD_SHORT: Rule("the first file lacks its last BYTES (1)", unit="BYTES", number=1),
-    Kind.ARCHIVE_CUT: Rule("an archive lacks its last BYTES (1)", unit="BYTES", number=1),
-    Kind.TRICKLE: Rule("the upload runs at this rate", unit="BYTES_PER_S", number=None),
-    Kind.CLOCK_AHEAD: Rule("each push begins with a clock S (3600) on", unit="S", number=3600),
-    Kind.CLOCK_BACK: Rule("each push begins with a clock S (3600) back", unit="S", number=3600),
-    Kind.OTHER_TABLE: Rule("show network cluster prints another table"),
-    Kind.PAGER_AGAIN: Rule("a pager in the middle of an answer, though off"),
-    Kind.QUESTION: Rule("a question in the middle of an answer"),
-    Kind.SILENT_ANSWER: Rule("silence in the middle of an answer"),
-    Kind.STRANGERS: Rule("show network cluster names N (1) others too", unit="N", number=1),
-    Kind.LOW_SPACE: Rule(
-        "the log partition is so full (92); captures: 85", unit="PERCENT", number=92, counted=False
-    ),
-    Kind.CAPTURE_REFUSED: Rule("no space for a capture, whatever it shows"),
-    Kind.CAPTURE_ENDS: Rule("a capture ends by itself after S (1)", unit="S", number=1),
-    Kind.CAPTURE_QUESTION: Rule("a question in a capture after S (1)", unit="S", number=1),
-    Kind.CAPTURE_SLOW: Rule("a capture ends S (8) after Ctrl-C", unit="S", number=8),
-    Kind.CAPTURE_ENTER: Rule("the prompt after a capture waits for Enter"),
-    Kind.CAPTURE_NO_FILE: Rule("a capture makes no file"),
-    Kind.CAPTURE_HEADER: Rule("the file of a capture has no packet"),
-    Kind.CAPTURE_GARBAGE: Rule("the file of a capture is noise"),
-    Kind.CAPTURE_CUT: Rule("the file of a capture lacks its last bytes"),
-    Kind.KEEP_FILES: Rule("file delete deletes nothing"),
-}
+_NO_RULE = Rule("")  # of a look-up by value, which makes no kind
+
+
+class FaultKind(StrEnum):
+    """All that can go wrong."""
+
+    rule: Rule
+
+    def __new__(cls, value: str, rule: Rule = _NO_RULE) -> Self:
+        kind = str.__new__(cls, value)
+        kind._value_, kind.rule = value, rule
+        return kind
+
+    REFUSE_TCP = "refuse-tcp", Rule("TCP connections are refused", counted=False)
+    DROP_SYN = "drop-syn", Rule("no answer to a SYN: the accept queue is full", counted=False)
+    CLOSE_AFTER_ACCEPT = "close-after-accept", Rule("TCP is accepted and closed at once")
+    NOT_SSH = "not-ssh", Rule("garbage in place of SSH's identification")
+    KEX = "kex", Rule("only a key exchange that clients do not offer")
+    KEY_CHANGED = "key-changed", Rule("another host key once the first was shown")
+    REFUSE_LOGIN = "refuse-login", Rule("the right password is refused")
+    LOCKOUT = "lockout", Rule("no login works after N refused ones (3)", "N", 3)
+    ENDLESS_BANNER = "endless-banner", Rule("the greeting never ends")
+    NO_PROMPT = "no-prompt", Rule("the greeting, then never a prompt")
+    LOGIN_QUESTION = "login-question", Rule("the greeting, then a question for a password")
+    PROMPT_NO_ECHO = "prompt-no-echo", Rule("a prompt, then neither echo nor answer")
+    NO_ECHO = "no-echo", Rule("commands work, but nothing typed is echoed")
+    IGNORE_CTRL_C = "ignore-ctrl-c", Rule("Ctrl-C interrupts nothing; *1: only the second")
+    SILENT = "silent", Rule("silence, until Ctrl-C brings the prompt back", steps=_AFTER_LOGIN)
+    HANG = "hang", Rule("silence for ever, even after Ctrl-C", steps=frozenset(Step))
+    DROP = "drop", Rule("the connection is cut without a disconnect", steps=frozenset(Step))
+    GARBAGE = (
+        "garbage",
+        Rule("noise (4096 bytes; 0: endless), then silence", "BYTES", 4096, steps=_PRINTING),
+    )
+    ENDLESS_LINE = (
+        "endless-line",
+        Rule("one line of text without end", steps=_PRINTING, step=Step.COMMAND),
+    )
+    ESCAPE_STORM = (
+        "escape-storm",
+        Rule("terminal escapes without end", steps=_PRINTING, step=Step.COMMAND),
+    )
+    PROMPT_STORM = "prompt-storm", Rule("prompts without end", steps=_PRINTING, step=Step.PREPARE)
+    ENDLESS_LIST = "endless-list", Rule("the files of file list and file get never end")
+    SILENT_RETURN = (
+        "silent-return",
+        Rule("back to the prompt without a text", steps=_AFTER_COMMAND, step=Step.DIRECTORY),
+    )
+    REASK = "reask", Rule("no answer to QUESTION is accepted", steps=QUESTIONS)
+    OMIT = "omit", Rule("QUESTION is not asked", steps=frozenset({Step.PROCEED, Step.DIRECTORY}))
+    REORDER = "reorder", Rule("asks about the receiver in another order")
+    REFUSE_COMMAND = "refuse-command", Rule("file get is refused in words of its own")
+    SIZES_TWICE = "sizes-twice", Rule("the sizes are announced twice")
+    COMPLETED_EARLY = "completed-early", Rule("says 'Transfer completed' before it sends")
+    COMPLETED_ONLY = "completed-only", Rule("says 'Transfer completed' and sends nothing")
+    NO_FILES = "no-files", Rule("no file matches")
+    INVALID_PATH = "invalid-path", Rule("no path is there")
+    BIG_FILE = "big-file", Rule("the first file has BYTES (5000000000)", "BYTES", 5_000_000_000)
+    ZERO_BYTE = "zero-byte", Rule("every file is empty")
+    DUPLICATE_NAMES = "duplicate-names", Rule("the first file is announced and sent twice")
+    ANNOUNCE_MORE = "announce-more", Rule("N files (1) announced that are not sent", "N", 1)
+    ANNOUNCE_FEWER = "announce-fewer", Rule("N files (1) sent that were not announced", "N", 1)
+    INVALID_DIRECTORY = "invalid-directory", Rule("no Download directory is valid")
+    UNREACHABLE = "unreachable", Rule("the node cannot reach the receiver: silence")
+    SLOW_GREETING = "slow-greeting", Rule("hangs up on the receiver after S (5)", "S", 5)
+    UPLOAD_WRONG_PASSWORD = (
+        "upload-wrong-password",
+        Rule("logs in to the receiver with a wrong password"),
+    )
+    UPLOAD_CUT = "upload-cut", Rule("SFTP cut after BYTES (half of a file)", "BYTES")
+    UPLOAD_STALLED = "upload-stalled", Rule("SFTP stops after BYTES, stays open", "BYTES")
+    UPLOAD_SHORT = "upload-short", Rule("the first file lacks its last BYTES (1)", "BYTES", 1)
+    ARCHIVE_CUT = "archive-cut", Rule("an archive lacks its last BYTES (1)", "BYTES", 1)
+    TRICKLE = "trickle", Rule("the upload runs at this rate", "BYTES_PER_S", None)
+    CLOCK_AHEAD = "clock-ahead", Rule("each push begins with a clock S (3600) on", "S", 3600)
+    CLOCK_BACK = "clock-back", Rule("each push begins with a clock S (3600) back", "S", 3600)
+    OTHER_TABLE = "other-table", Rule("show network cluster prints another table")
+    STRANGERS = "strangers", Rule("show network cluster names N (1) others too", "N", 1)
+    PAGER_AGAIN = "pager-again", Rule("a pager in the middle of an answer, though off")
+    QUESTION = "question", Rule("a question in the middle of an answer")
+    SILENT_ANSWER = "silent-answer", Rule("silence in the middle of an answer")
+    LOW_SPACE = (
+        "low-space",
+        Rule("the log partition is so full (92); captures: 85", "PERCENT", 92, counted=False),
+    )
+    CAPTURE_REFUSED = "capture-refused", Rule("no space for a capture, whatever it shows")
+    CAPTURE_ENDS = "capture-ends", Rule("a capture ends by itself after S (1)", "S", 1)
+    CAPTURE_QUESTION = "capture-question", Rule("a question in a capture after S (1)", "S", 1)
+    CAPTURE_SLOW = "capture-slow", Rule("a capture ends S (8) after Ctrl-C", "S", 8)
+    CAPTURE_ENTER = "capture-enter", Rule("the prompt after a capture waits for Enter")
+    CAPTURE_NO_FILE = "capture-no-file", Rule("a capture makes no file")
+    CAPTURE_HEADER = "capture-header", Rule("the file of a capture has no packet")
+    CAPTURE_GARBAGE = "capture-garbage", Rule("the file of a capture is noise")
+    CAPTURE_CUT = "capture-cut", Rule("the file of a capture lacks its last bytes")
+    KEEP_FILES = "keep-files", Rule("file delete deletes nothing")
 
 
 # The largest number in each unit: more would exceed the dates of Python, or the memory.
@@ -230,7 +173,7 @@ _MOST = {"PERCENT": 100, "S": 10**9, "N": 10**4, "BYTES": 10**15, "BYTES_PER_S":
 class Fault(msgspec.Struct, frozen=True):
     """One fault. `node` None: every node. `times` None: always. `number`: in its kind's unit."""
 
-    kind: Kind
+    kind: FaultKind
     step: Step | None = None
     number: float = 0
     node: int | None = None
@@ -256,9 +199,9 @@ def parse_fault(spec: str) -> Fault:
     found = _SPEC.fullmatch(spec)
     if found is None:
         raise FaultSpecError(spec, _FORM)
-    if found["kind"] not in list(Kind):
-        raise FaultSpecError(spec, f"a kind: {', '.join(Kind)}")
-    kind = Kind(found["kind"])
+    if found["kind"] not in list(FaultKind):
+        raise FaultSpecError(spec, f"a kind: {', '.join(FaultKind)}")
+    kind = FaultKind(found["kind"])
     return Fault(
         kind=kind,
         step=_step(spec, kind, found["step"]),
@@ -268,8 +211,8 @@ def parse_fault(spec: str) -> Fault:
     )
 
 
-def _step(spec: str, kind: Kind, text: str | None) -> Step | None:
-    rule = RULES[kind]
+def _step(spec: str, kind: FaultKind, text: str | None) -> Step | None:
+    rule = kind.rule
     allowed = [step for step in Step if step in rule.steps]
     if text is None:
         if rule.steps and rule.step is None:
@@ -282,8 +225,8 @@ def _step(spec: str, kind: Kind, text: str | None) -> Step | None:
     return Step(text)
 
 
-def _number(spec: str, kind: Kind, text: str | None) -> float:
-    rule = RULES[kind]
+def _number(spec: str, kind: FaultKind, text: str | None) -> float:
+    rule = kind.rule
     if text is None:
         if rule.number is None:
             raise FaultSpecError(spec, f"{kind}@{rule.unit}")
@@ -297,8 +240,8 @@ def _number(spec: str, kind: Kind, text: str | None) -> float:
     return float(text)
 
 
-def _times(spec: str, kind: Kind, text: str | None) -> int | None:
-    if text is not None and not RULES[kind].counted:
+def _times(spec: str, kind: FaultKind, text: str | None) -> int | None:
+    if text is not None and not kind.rule.counted:
         raise FaultSpecError(spec, f"{kind} without *TIMES: it always happens")
     return _positive(spec, "*TIMES from 1", text)
 
@@ -324,7 +267,7 @@ class FaultPlan:
         mine = [fault for fault in faults if fault.node in (None, index)]
         self._left: list[tuple[Fault, list[int | None]]] = [(f, [f.times]) for f in mine]
 
-    def take(self, kind: Kind, step: Step | None = None) -> Fault | None:
+    def take(self, kind: FaultKind, step: Step | None = None) -> Fault | None:
         """The fault of that kind (at that step) that happens now, or None. Uses it up once."""
         for fault, left in self._left:
             if fault.kind is kind and fault.step == step and left[0] != 0:
@@ -337,13 +280,13 @@ class FaultPlan:
 
 def help_lines() -> list[str]:
     """One line for each kind and each step, at most 80 columns."""
-    kinds = [f"  {_written(kind):<30} {RULES[kind].help}" for kind in Kind]
-    steps = [f"  {step:<12} {STEP_HELP[step]}" for step in Step]
+    kinds = [f"  {_written(kind):<30} {kind.rule.help}" for kind in FaultKind]
+    steps = [f"  {step:<12} {step.help}" for step in Step]
     return ["faults:", *kinds, "", "steps:", *steps]
 
 
-def _written(kind: Kind) -> str:
-    rule = RULES[kind]
+def _written(kind: FaultKind) -> str:
+    rule = kind.rule
     step = ""
     if rule.steps:
         name = "QUESTION" if rule.steps <= QUESTIONS else "STEP"

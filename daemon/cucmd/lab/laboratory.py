@@ -16,12 +16,11 @@ import asyncssh
 import trio
 from msgspec.structs import asdict
 
-from cucmd.lab.answers import Member
-from cucmd.lab.counters import AllCounters, Counters
-from cucmd.lab.faults import FaultPlan, Kind
-from cucmd.lab.node import Node
+from cucmd.lab.answers import LabMember
+from cucmd.lab.faults import FaultKind, FaultPlan
+from cucmd.lab.node import AllCounters, Counters, LabNode
 from cucmd.lab.options import LabOptions
-from cucmd.lab.ssh_server import HostKeys, NodeServer
+from cucmd.lab.ssh_server import LabHostKeys, NodeServer, new_host_key
 from cucmd.ssh.bridge import on_asyncio
 
 _BACKLOG = 128
@@ -31,16 +30,18 @@ _CLOSING = 2.0
 class Lab:
     """Simulated nodes that listen. `addresses` are `host:port`, in the nodes' order."""
 
-    def __init__(self, options: LabOptions, sockets: list[socket.socket], keys: HostKeys) -> None:
-        self.username = options.username
+    def __init__(
+        self, options: LabOptions, sockets: list[socket.socket], keys: LabHostKeys
+    ) -> None:
+        self.username = options.user
         self.password = options.password
         names = [sock.getsockname() for sock in sockets]
         self.addresses = tuple(f"{host}:{port}" for host, port in names)
         self._counters = AllCounters(options.nodes)
         self._before: set[asyncio.Task[Any]] = set()
-        members = [Member(index, host) for index, (host, _) in enumerate(names, start=1)]
+        members = [LabMember(index, host) for index, (host, _) in enumerate(names, start=1)]
         self._servers = [
-            NodeServer(Node(index, options, members, self._counters), sock, keys)
+            NodeServer(LabNode(index, options, members, self._counters), sock, keys)
             for index, sock in enumerate(sockets, start=1)
         ]
 
@@ -48,10 +49,6 @@ class Lab:
     def counters(self) -> Counters:
         """The sums of all nodes, now."""
         return self._counters.total()
-
-    def node(self, index: int) -> Counters:
-        """The counters of node number `index` (from 1). They change as the node works."""
-        return self._counters.nodes[index - 1]
 
     async def until(self, condition: Callable[[Counters], bool]) -> Counters:
         """Waits until the sums meet the condition; returns them. The caller bounds the wait."""
@@ -98,7 +95,7 @@ async def open_lab(options: LabOptions) -> AsyncIterator[Lab]:
     try:
         for index in range(1, options.nodes + 1):
             sockets.append(_listen(options, index, queued))  # noqa: PERF401  each is closed below
-        lab = Lab(options, sockets, HostKeys(key))
+        lab = Lab(options, sockets, LabHostKeys(key))
         await on_asyncio(lab._open)
         try:
             yield lab
@@ -111,11 +108,6 @@ async def open_lab(options: LabOptions) -> AsyncIterator[Lab]:
             sock.close()
 
 
-def new_host_key() -> asyncssh.SSHKey:
-    """A host key as an appliance has it. Making one takes up to a second."""
-    return asyncssh.generate_private_key("ssh-rsa", key_size=2048)
-
-
 def _host_key(pem: bytes | None) -> asyncssh.SSHKey:
     return new_host_key() if pem is None else asyncssh.import_private_key(pem)
 
@@ -123,16 +115,16 @@ def _host_key(pem: bytes | None) -> asyncssh.SSHKey:
 def _listen(options: LabOptions, index: int, queued: list[socket.socket]) -> socket.socket:
     """The socket of node number `index`. 250 nodes to a network of 256, from .1 on."""
     offset = (index - 1) // 250 * 256 + (index - 1) % 250
-    address = (str(options.first_address + offset), options.port)
+    address = (str(options.address + offset), options.port)
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setblocking(False)
         sock.bind(address)
         plan = FaultPlan(options.faults, index)
-        if plan.take(Kind.DROP_SYN):
+        if plan.take(FaultKind.DROP_SYN):
             queued += _fill_queue(sock)
-        elif not plan.take(Kind.REFUSE_TCP):  # bound without listening: refused
+        elif not plan.take(FaultKind.REFUSE_TCP):  # bound without listening: refused
             sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()

@@ -1,36 +1,42 @@
-"""One simulated node without its connections: its identity and what it remembers.
+"""One simulated node without its connections: what it remembers, and what was seen on its side.
 
-All sessions of a node share this. Nodes share only the options and the counters.
+All sessions of a node share a `LabNode`. Nodes share only the options and the counters. Everything
+is counted where it happens and never corrected later, so that the numbers can prove that nothing
+stays open. `AllCounters.until` waits for a number without polling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from cucmd.lab import tree
-from cucmd.lab.answers import Member
+import msgspec
+import trio
+
+from cucmd.lab.answers import LabMember
 from cucmd.lab.captures import LOCATION, Captures
-from cucmd.lab.counters import AllCounters
-from cucmd.lab.faults import FaultPlan, Kind
+from cucmd.lab.faults import FaultKind, FaultPlan
+from cucmd.lab.files import VirtualFile, blocks, files_of
 from cucmd.lab.options import LabOptions
 
-_USED = 61.0  # percent of the partition for logs
+_USED = 61.0
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
-class Node:
+class LabNode:
     """Node number `index` (from 1) of a lab; `members` is its cluster, itself included."""
 
     def __init__(
-        self, index: int, options: LabOptions, members: Sequence[Member], counters: AllCounters
+        self, index: int, options: LabOptions, members: Sequence[LabMember], counters: AllCounters
     ) -> None:
         self._counters = counters
         self.index = index
         self.options = options
         self.members = members
         self.plan = FaultPlan(options.faults, index, partial(self.count, "faults_used"))
+        low = self.plan.take(FaultKind.LOW_SPACE)
+        self.percent_used = _USED if low is None else low.number  # of the partition for logs
         self.refused_logins = 0
         # (host, port) -> fingerprint: a node remembers receivers, and stalls if a key changes.
         self.known_receivers: dict[tuple[str, int], str] = {}
@@ -40,35 +46,29 @@ class Node:
         self._last_stamp = _LONG_AGO
 
     @property
-    def here(self) -> Member:
+    def here(self) -> LabMember:
         return self.members[self.index - 1]
+
+    @property
+    def counters(self) -> Counters:
+        return self._counters.nodes[self.index - 1]
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to one of this node's counters."""
         self._counters.count(self.index - 1, name, by)
 
-    def counter(self, name: str) -> int:
-        value: int = getattr(self._counters.nodes[self.index - 1], name)
-        return value
-
-    @property
-    def percent_used(self) -> float:
-        """How much of the partition for logs is in use."""
-        low = self.plan.take(Kind.LOW_SPACE)
-        return _USED if low is None else low.number
-
-    def files(self, location: str) -> list[tree.VirtualFile]:
+    def files(self, location: str) -> list[VirtualFile]:
         """Those that were there from the beginning, and the captures; not those removed."""
-        found = [*tree.files_of(location, self.index, self.options.shape)]
+        found = [*files_of(location, self.index, self.options)]
         if location == LOCATION:
             found += self.captures.files()
         return [file for file in found if (location, file.path) not in self._removed]
 
-    def blocks(self, location: str, file: tree.VirtualFile) -> Iterator[bytes]:
+    def blocks(self, location: str, file: VirtualFile) -> Iterator[bytes]:
         """The content of a file as it was when `files` gave it, in blocks of 32 KiB."""
         capture = self.captures.get(file.path) if location == LOCATION else None
         if capture is None:
-            return tree.blocks(self.index, file.path, file.size)
+            return blocks(self.index, file.path, file.size)
         return capture.blocks(file.size)
 
     def remove(self, location: str, path: str) -> bool:
@@ -97,3 +97,64 @@ class Node:
         now = self.now().replace(microsecond=0)
         self._last_stamp = max(now, self._last_stamp + timedelta(seconds=1))
         return f"{self._last_stamp.astimezone(self.options.timezone):%Y-%m-%d_%H-%M-%S}"
+
+
+class Counters(msgspec.Struct):
+    """Of one node, or of all. `_now`: open at this moment. The others: since the lab began."""
+
+    connections_now: int = 0  # TCP connections accepted and not yet closed
+    connections_ever: int = 0
+    logins: int = 0
+    logins_refused: int = 0
+    sessions_now: int = 0  # terminals
+    sessions_most: int = 0  # terminals open at once on one node, at most
+    closed_cleanly: int = 0  # closed by the client with an SSH disconnect, or before the login
+    dropped: int = 0  # closed by the client in any other way
+    cut_by_node: int = 0  # closed by the node itself: a fault, or the end of the lab
+    commands: int = 0
+    interrupts: int = 0  # Ctrl-C received
+    captures_now: int = 0  # packet captures that run
+    captures_ever: int = 0
+    files_deleted: int = 0  # by `file delete`
+    pushes_now: int = 0  # SFTP connections to receivers
+    pushes_ever: int = 0  # those whose download directory was there
+    pushes_refused: int = 0  # by the node: the receiver's host key is not the known one
+    files_pushed: int = 0  # closed by the node after the last byte
+    bytes_pushed: int = 0
+    faults_used: int = 0  # how often a fault had its effect
+    defects: int = 0  # exceptions in the lab itself: always 0, unless the lab has a bug
+
+    def add(self, other: Counters) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(other, name)
+            mine = getattr(self, name)
+            most = name == "sessions_most"
+            setattr(self, name, max(mine, value) if most else mine + value)
+
+
+class AllCounters:
+    """The counters of all nodes, and a way to wait until they change."""
+
+    def __init__(self, nodes: int) -> None:
+        self.nodes = [Counters() for _ in range(nodes)]
+        self._watchers = trio.lowlevel.ParkingLot()
+
+    def total(self) -> Counters:
+        total = Counters()
+        for node in self.nodes:
+            total.add(node)
+        return total
+
+    def count(self, node: int, name: str, by: int = 1) -> None:
+        """Add to a counter of node `node` (from 0)."""
+        counters = self.nodes[node]
+        setattr(counters, name, getattr(counters, name) + by)
+        if name == "sessions_now":
+            counters.sessions_most = max(counters.sessions_most, counters.sessions_now)
+        self._watchers.unpark_all()
+
+    async def until(self, condition: Callable[[Counters], bool]) -> Counters:
+        """The totals, once they meet the condition. The caller's scope limits the wait."""
+        while not condition(total := self.total()):
+            await self._watchers.park()
+        return total

@@ -7,33 +7,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from ipaddress import IPv4Address
+from typing import Annotated, TypeAlias
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Meta
 
 from cucmd.lab.faults import Fault
-from cucmd.lab.tree import Shape
-
-
-class Auth(StrEnum):
-    PASSWORD = "password"  # noqa: S105 - release 11.5
-    KEYBOARD_INTERACTIVE = "keyboard-interactive"  # release 15
-    BOTH = "both"
-
-
-class Form(StrEnum):
-    """The form of `file get`: older releases print `done.` at once, newer ones name the files."""
-
-    OLDER = "older"
-    NEWER = "newer"
-    ALTERNATE = "alternate"  # by node
-
-
-class Prompt(StrEnum):
-    PLAIN = "plain"
-    COUNTER = "counter"  # as after `set commandcount enable`
-    ESCAPE = "escape"  # ESC[K before it
-    NUDGE = "nudge"  # the first one only after an empty line, and then twice
+from cucmd.lab.files import Shape
 
 
 class Extra(StrEnum):
@@ -44,7 +25,7 @@ class Extra(StrEnum):
     AFTER = "after"
 
 
-class Algorithms(msgspec.Struct, frozen=True):
+class NodeAlgorithms(msgspec.Struct, frozen=True):
     """Names as on the wire, for both directions. `host_keys`: a node has an RSA key only."""
 
     kex: tuple[str, ...]
@@ -56,7 +37,7 @@ class Algorithms(msgspec.Struct, frozen=True):
 
 # vos/NODES.md, section 1
 ALGORITHMS = {
-    "current": Algorithms(
+    "current": NodeAlgorithms(
         kex=(
             "ecdh-sha2-nistp521",
             "ecdh-sha2-nistp384",
@@ -75,7 +56,7 @@ ALGORITHMS = {
         macs=("hmac-sha2-512", "hmac-sha2-256", "hmac-sha1"),
     ),
     # The oldest that is still about: nothing here but what is opted into as legacy.
-    "legacy": Algorithms(
+    "legacy": NodeAlgorithms(
         kex=(
             "diffie-hellman-group-exchange-sha1",
             "diffie-hellman-group14-sha1",
@@ -91,38 +72,31 @@ ALGORITHMS = {
 UNCOMMON_KEX = "ecdh-sha2-1.3.132.0.10"
 
 
-class LabOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Times in seconds. Addresses count up from `first_address`; `port` 0: any free one."""
+Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=86_400)]
 
-    nodes: int = 3
-    first_address: IPv4Address = IPv4Address("127.1.0.1")
-    port: int = 2022
-    username: str = "administrator"
+
+class LabOptions(Shape, frozen=True, kw_only=True):
+    """Addresses count up from `address`; `port` 0: any free one.
+
+    More than the limits would only exceed those of descriptors, memory or dates.
+    """
+
+    nodes: Annotated[int, Meta(ge=1, le=10_000)] = 3
+    address: IPv4Address = IPv4Address("127.1.0.1")
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 2022
+    user: str = "administrator"
     password: str = "lab-password"  # noqa: S105 - of nodes that hold nothing
-    auth: Auth = Auth.BOTH
     algorithms: str = "current"
     host_key: bytes | None = None  # a private key (PEM); None: a new one
-    max_sessions: int = 10
     logon_message: str = ""
-    banner_delay: float = 0.0
-    prompt: Prompt = Prompt.PLAIN
-    form: Form = Form.ALTERNATE
+    banner_delay: Seconds = 0.0
     extra_question: Extra = Extra.NO
     ask_host_key: bool = False
-    sizing_delay: float = 0.0
-    greeting_patience: float = 5.0  # for the receiver's first byte
-    unreachable_silence: float = 120.0  # when the receiver does not accept
+    sizing_delay: Seconds = 0.0
     timezone: ZoneInfo = ZoneInfo("UTC")
-    shape: Shape = Shape()
-    packets: int = 40  # a second, on the network of a node
+    packets: Annotated[int, Meta(ge=0, le=100_000)] = 40  # a second, on the network of a node
     stamps: bool = False  # real times in the first and the last line of traces
     faults: tuple[Fault, ...] = ()
 
     def __repr__(self) -> str:
         return f"LabOptions(nodes={self.nodes}, port={self.port})"
-
-    def form_of(self, index: int) -> Form:
-        """The form of node number `index` (from 1)."""
-        if self.form is Form.ALTERNATE:
-            return Form.OLDER if index % 2 else Form.NEWER
-        return self.form

@@ -17,16 +17,18 @@ from typing import Protocol
 import asyncssh
 import msgspec
 
-from cucmd.lab.faults import Fault, Kind
-from cucmd.lab.node import Node
+from cucmd.lab.faults import Fault, FaultKind
+from cucmd.lab.files import BLOCK
+from cucmd.lab.node import LabNode
 from cucmd.lab.options import ALGORITHMS
 from cucmd.lab.terminal import wait_forever
 
-_BLOCK = 32 * 1024
 _OUTSTANDING = 64  # as OpenSSH's sftp
+_GREETING_PATIENCE = 5.0  # seconds, for the receiver's first byte
+_UNREACHABLE_SILENCE = 120.0  # seconds, when the receiver does not accept
 
 
-class ReceiverAddress(msgspec.Struct, frozen=True):
+class PushTarget(msgspec.Struct, frozen=True):
     host: str
     port: int
     username: str
@@ -34,10 +36,10 @@ class ReceiverAddress(msgspec.Struct, frozen=True):
     directory: str
 
     def __repr__(self) -> str:
-        return f"ReceiverAddress({self.username}@{self.host}:{self.port}{self.directory})"
+        return f"PushTarget({self.username}@{self.host}:{self.port}{self.directory})"
 
 
-class Item(msgspec.Struct, frozen=True):
+class PushedFile(msgspec.Struct, frozen=True):
     """A file to send. `path` is below the directory. `size` is that before compression."""
 
     path: str
@@ -65,7 +67,7 @@ Trust = Callable[[str, str, str], Awaitable[bool]]
 class _Client(asyncssh.SSHClient):
     """Checks the receiver's key, and logs in once it is trusted."""
 
-    def __init__(self, node: Node, receiver: ReceiverAddress, trust: Trust | None) -> None:
+    def __init__(self, node: LabNode, receiver: PushTarget, trust: Trust | None) -> None:
         self._node = node
         self._receiver = receiver
         self._trust = trust
@@ -91,7 +93,7 @@ class _Client(asyncssh.SSHClient):
         if self._asked or not await self._trusted():
             return None
         self._asked = True
-        if self._node.plan.take(Kind.UPLOAD_WRONG_PASSWORD):
+        if self._node.plan.take(FaultKind.UPLOAD_WRONG_PASSWORD):
             return self._receiver.password + "-wrong"
         return self._receiver.password
 
@@ -118,8 +120,8 @@ class Push:
 
     def __init__(
         self,
-        node: Node,
-        receiver: ReceiverAddress,
+        node: LabNode,
+        receiver: PushTarget,
         *,
         trust: Trust | None,
         halfway: Callable[[], Awaitable[None]],
@@ -136,12 +138,12 @@ class Push:
         self._rate = 0.0
         self._made = {""}  # folders below the directory that are there
 
-    async def run(self, items: Sequence[Item]) -> None:
-        """Pushes all items, in order. Raises PushFailed."""
+    async def run(self, files: Sequence[PushedFile]) -> None:
+        """Pushes all, in order. Raises PushFailed."""
         conn = await self._connect()
         try:
-            self._expect_faults(items, conn)
-            await self._push_all(conn, items)
+            self._expect_faults(files, conn)
+            await self._push_all(conn, files)
             conn.close()
             await conn.wait_closed()
         except (asyncssh.Error, OSError) as error:
@@ -153,11 +155,11 @@ class Push:
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
         plan = self._node.plan
-        if plan.take(Kind.UNREACHABLE):
+        if plan.take(FaultKind.UNREACHABLE):
             await wait_forever()
         sock = await self._reach()
         try:
-            await self._wait_for_identification(sock, plan.take(Kind.SLOW_GREETING))
+            await self._wait_for_identification(sock, plan.take(FaultKind.SLOW_GREETING))
             return _unless_cancelled(await self._log_in(sock))
         except BaseException:
             # asyncssh closes it too once it has it. Closing twice does no harm.
@@ -170,7 +172,7 @@ class Push:
         A node that cannot connect prints nothing, and gives up in the end.
         """
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._node.options.unreachable_silence
+        give_up = loop.time() + _UNREACHABLE_SILENCE
         try:
             async with asyncio.timeout_at(give_up):
                 return await self._tcp(loop)
@@ -203,7 +205,7 @@ class Push:
         readable = asyncio.Event()
         loop.add_reader(sock, readable.set)
         try:
-            async with asyncio.timeout(self._node.options.greeting_patience):
+            async with asyncio.timeout(_GREETING_PATIENCE):
                 await readable.wait()
         except TimeoutError:
             raise PushFailed("the receiver was too slow") from None
@@ -239,15 +241,17 @@ class Push:
 
     # -- faults of the transfer
 
-    def _expect_faults(self, items: Sequence[Item], conn: asyncssh.SSHClientConnection) -> None:
+    def _expect_faults(
+        self, files: Sequence[PushedFile], conn: asyncssh.SSHClientConnection
+    ) -> None:
         plan = self._node.plan
-        middle = items[0].size // 2 if items else 0
+        middle = files[0].size // 2 if files else 0
         self._mark, self._interruption = middle, self._halfway
-        if stalled := plan.take(Kind.UPLOAD_STALLED):
+        if stalled := plan.take(FaultKind.UPLOAD_STALLED):
             self._mark, self._interruption = int(stalled.number) or middle, wait_forever
-        if cut := plan.take(Kind.UPLOAD_CUT):
+        if cut := plan.take(FaultKind.UPLOAD_CUT):
             self._mark, self._interruption = int(cut.number) or middle, _cut_after(conn)
-        if trickle := plan.take(Kind.TRICKLE):
+        if trickle := plan.take(FaultKind.TRICKLE):
             self._rate = trickle.number
 
     async def _interrupt_if_due(self) -> None:
@@ -257,30 +261,32 @@ class Push:
 
     # -- files
 
-    async def _push_all(self, conn: asyncssh.SSHClientConnection, items: Sequence[Item]) -> None:
+    async def _push_all(
+        self, conn: asyncssh.SSHClientConnection, files: Sequence[PushedFile]
+    ) -> None:
         # No `async with`: its exit waits for the server, and a cancelled push must not wait.
         sftp = await conn.start_sftp_client()
         directory = self._receiver.directory
-        if self._node.plan.take(Kind.INVALID_DIRECTORY) or not await sftp.isdir(directory):
+        if self._node.plan.take(FaultKind.INVALID_DIRECTORY) or not await sftp.isdir(directory):
             raise InvalidDirectory(directory)
         self._node.count("pushes_ever")
-        for item in items:
-            await self._make_folders(sftp, posixpath.dirname(item.path))
-            await self._push(sftp, item, posixpath.join(directory, item.path))
+        for file in files:
+            await self._make_folders(sftp, posixpath.dirname(file.path))
+            await self._push(sftp, file, posixpath.join(directory, file.path))
         if self._mark is not None:
             await self._interruption()
         sftp.exit()
 
-    async def _push(self, sftp: asyncssh.SFTPClient, item: Item, path: str) -> None:
+    async def _push(self, sftp: asyncssh.SFTPClient, file: PushedFile, path: str) -> None:
         # Block size 0: a write is one request; asyncssh's own splitting costs a task a block.
         handle = await sftp.open(path, "wb", block_size=0)
-        feed = _BlockReader(item.blocks())
+        feed = _BlockReader(file.blocks())
         while True:
             await self._interrupt_if_due()
             limit = None if self._mark is None else self._mark - self._written
-            if not await self._write(handle, feed.take(limit), item.size):
+            if not await self._write(handle, feed.take(limit), file.size):
                 break
-        stamp = int(item.modified.timestamp())
+        stamp = int(file.modified.timestamp())
         await handle.setstat(asyncssh.SFTPAttrs(permissions=0o644, atime=stamp, mtime=stamp))
         await handle.close()
         self._node.count("files_pushed")
@@ -304,7 +310,7 @@ class Push:
     ) -> bool:
         """Writes the blocks, many at once; whether there were any."""
         before = self._written
-        outstanding = 1 if self._rate else min(_OUTSTANDING, -(-size // _BLOCK) or 1)
+        outstanding = 1 if self._rate else min(_OUTSTANDING, -(-size // BLOCK) or 1)
 
         async def write_some() -> None:
             for offset, block in blocks:

@@ -15,18 +15,25 @@ from typing import Any, Literal
 import msgspec
 
 from cucmd.lab import texts
-from cucmd.lab.tree import EMPTY_FOLDERS, ROOTS, VirtualFile
+from cucmd.lab.files import EMPTY_FOLDER, ROOTS, VirtualFile
 
 _BAD_ARITY = texts.WRONG_ARITY.format(mandatory=2, more=7)
 _BAD_LIST_ARITY = texts.WRONG_ARITY.format(mandatory=2, more=4)
 
 
-class Refused(Exception):
+class CommandRefused(Exception):
     """The command is refused. `lines` are what the node prints."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__(lines[0])
         self.lines = lines
+
+
+class Unsuccessful(CommandRefused):
+    """As most refusals end."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, texts.UNSUCCESSFUL)
 
 
 class Get(msgspec.Struct, frozen=True):
@@ -53,12 +60,12 @@ _LONGEST = timedelta(days=36_500)  # no file is older; more could exceed the dat
 
 
 def parse_get(words: list[str], now: datetime, zone: tzinfo) -> Get:
-    """Reads the arguments of `file get`. `now` is aware. Raises Refused."""
+    """Reads the arguments of `file get`. `now` is aware. Raises CommandRefused."""
     if len(words) < 2:
-        raise Refused(_BAD_ARITY, texts.UNSUCCESSFUL)
+        raise Unsuccessful(_BAD_ARITY)
     location, spec, *rest = words
     if location not in ROOTS:
-        raise Refused(f"Invalid location: {location}", texts.UNSUCCESSFUL)
+        raise Unsuccessful(f"Invalid location: {location}")
     get = Get(location, spec)
     while rest:
         word = rest.pop(0)
@@ -77,17 +84,17 @@ def _option(
     if word == "reltime":
         unit, count = _take(rest, 2)
         if unit not in _UNITS or not _COUNT.fullmatch(count):
-            raise Refused(f"Invalid reltime: {unit} {count}", texts.UNSUCCESSFUL)
+            raise Unsuccessful(f"Invalid reltime: {unit} {count}")
         return {"oldest": now - min(_UNITS[unit] * int(count), _LONGEST)}
     if word == "abstime":
         start, end = (_moment(text, zone) for text in _take(rest, 2))
         return {"oldest": start, "newest": end}
-    raise Refused(_BAD_ARITY, texts.UNSUCCESSFUL)
+    raise Unsuccessful(_BAD_ARITY)
 
 
 def _take(rest: list[str], count: int) -> list[str]:
     if len(rest) < count:
-        raise Refused(_BAD_ARITY, texts.UNSUCCESSFUL)
+        raise Unsuccessful(_BAD_ARITY)
     taken = rest[:count]
     del rest[:count]
     return taken
@@ -97,7 +104,7 @@ def _pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error:
-        raise Refused(f"Invalid regular expression: {text}", texts.UNSUCCESSFUL) from None
+        raise Unsuccessful(f"Invalid regular expression: {text}") from None
     return text
 
 
@@ -106,25 +113,25 @@ def _moment(text: str, zone: tzinfo) -> datetime:
     try:
         local = datetime.strptime(text, "%H:%M:%m/%d/%y").replace(tzinfo=zone)
     except ValueError:
-        raise Refused(f"Invalid abstime: {text}", texts.UNSUCCESSFUL) from None
+        raise Unsuccessful(f"Invalid abstime: {text}") from None
     return local.astimezone(UTC)
 
 
 def parse_search(words: list[str], now: datetime, zone: tzinfo) -> tuple[Get, re.Pattern[str]]:
-    """Reads the arguments of `file search`: which files, and the pattern. Raises Refused."""
+    """Reads the arguments of `file search`: which files, and the pattern. Raises CommandRefused."""
     location, spec, pattern, *rest = words
     if location not in ("activelog", "inactivelog", "install"):
-        raise Refused(f"Invalid location: {location}", texts.UNSUCCESSFUL)
+        raise Unsuccessful(f"Invalid location: {location}")
     flags = re.IGNORECASE if "ignorecase" in rest else 0
     options = [word for word in rest if word != "ignorecase"]
     if options and options[0] not in ("reltime", "abstime"):
-        raise Refused(_BAD_ARITY, texts.UNSUCCESSFUL)
+        raise Unsuccessful(_BAD_ARITY)
     get = parse_get([location, spec, *options], now, zone)
     return get, re.compile(_pattern(pattern), flags)
 
 
 def select(files: Iterable[VirtualFile], get: Get, now: datetime) -> list[VirtualFile]:
-    """The files that match, in the tree's order. Raises Refused if there is no such folder."""
+    """The files that match. Raises CommandRefused if there is no such folder."""
     files = tuple(files)
     folder, pattern = _place(files, get.location, get.spec)
     inside = [file for file in files if _below(file, folder, recurs=get.recurs)]
@@ -147,14 +154,16 @@ def _place(files: tuple[VirtualFile, ...], location: str, spec: str) -> tuple[st
         return "", "*"
     folder, _, pattern = path.rpartition("/")
     if folder not in known:
-        raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
+        raise Unsuccessful(texts.NO_SUCH_FILE)
     return folder, pattern
 
 
 def folders(files: Iterable[VirtualFile], location: str) -> set[str]:
     """All folders of a location, the root ("") included."""
     found = {""}
-    leaves = {file.folder for file in files} | EMPTY_FOLDERS.get(location, frozenset())
+    leaves = {file.folder for file in files}
+    if location == EMPTY_FOLDER[0]:
+        leaves.add(EMPTY_FOLDER[1])
     for leaf in leaves:
         parts = leaf.split("/")
         found.update("/".join(parts[: i + 1]) for i in range(len(parts)))
@@ -186,10 +195,10 @@ class FileList(msgspec.Struct, frozen=True):
 
 
 def parse_list(words: list[str]) -> FileList:
-    """Reads the arguments of `file list`. Raises Refused."""
+    """Reads the arguments of `file list`. Raises CommandRefused."""
     location, spec, *options = words
     if location not in ROOTS:
-        raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
+        raise Unsuccessful(texts.NO_SUCH_FILE)
     given = FileList(location, spec)
     for option in options:
         given = msgspec.structs.replace(given, **_list_option(option))
@@ -201,10 +210,10 @@ def _list_option(word: str) -> dict[str, bool | str]:
         return {word: True}
     if word in ("date", "size"):
         return {"order": word}
-    raise Refused(_BAD_LIST_ARITY, texts.UNSUCCESSFUL)
+    raise Unsuccessful(_BAD_LIST_ARITY)
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ListEntry(msgspec.Struct, frozen=True):
     """One line of a `file list`: a file, or a folder (`size` None)."""
 
     name: str
@@ -212,8 +221,8 @@ class Entry(msgspec.Struct, frozen=True):
     modified: datetime
 
 
-def listing(files: Iterable[VirtualFile], given: FileList, now: datetime) -> list[Entry]:
-    """What `file list` shows, folders first. Raises Refused if that is nothing."""
+def listing(files: Iterable[VirtualFile], given: FileList, now: datetime) -> list[ListEntry]:
+    """What `file list` shows, folders first. Raises CommandRefused if that is nothing."""
     files = tuple(files)
     folder, pattern = _place(files, given.location, given.spec)
     inner = {
@@ -225,16 +234,16 @@ def listing(files: Iterable[VirtualFile], given: FileList, now: datetime) -> lis
     }
     found = [file for file in files if file.folder == folder and fnmatchcase(file.name, pattern)]
     if not inner and not found:
-        raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
+        raise Unsuccessful(texts.NO_SUCH_FILE)
     return [
-        *_sorted((Entry(name, None, now - timedelta(days=1)) for name in inner), given),
-        *_sorted((Entry(file.name, file.size, file.modified(now)) for file in found), given),
+        *_sorted((ListEntry(name, None, now - timedelta(days=1)) for name in inner), given),
+        *_sorted((ListEntry(file.name, file.size, file.modified(now)) for file in found), given),
     ]
 
 
-def _sorted(entries: Iterable[Entry], given: FileList) -> list[Entry]:
+def _sorted(entries: Iterable[ListEntry], given: FileList) -> list[ListEntry]:
     """In the order that was asked for; equal ones by name. See vos/NODES.md, section 6.1."""
-    keys: dict[str, Callable[[Entry], Any]] = {
+    keys: dict[str, Callable[[ListEntry], Any]] = {
         "name": lambda entry: entry.name,
         "date": lambda entry: (entry.modified, entry.name),
         "size": lambda entry: (entry.size or 0, entry.name),

@@ -10,40 +10,42 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
+from collections.abc import Callable, Coroutine
+from functools import cached_property, partial
 from typing import Any
 
 import asyncssh
 
-from cucmd.lab import texts
-from cucmd.lab.console import Console
-from cucmd.lab.faults import Kind, Step
-from cucmd.lab.node import Node
-from cucmd.lab.options import ALGORITHMS, UNCOMMON_KEX, Auth
+from cucmd.lab.console import NodeChannel
+from cucmd.lab.faults import FaultKind, Step
+from cucmd.lab.node import LabNode
+from cucmd.lab.options import ALGORITHMS, UNCOMMON_KEX
 from cucmd.lab.terminal import wait_forever
 
 _log = logging.getLogger(__name__)
+_MOST_SESSIONS = 10
 
 
-class HostKeys:
+class LabHostKeys:
     """The host keys of the lab: one for all nodes, and one for nodes whose key changes."""
 
-    def __init__(self, key: asyncssh.SSHKey) -> None:
-        self.usual = key
-        self._other: asyncssh.SSHKey | None = None
+    def __init__(self, usual: asyncssh.SSHKey) -> None:
+        self.usual = usual
 
-    @property
+    @cached_property
     def other(self) -> asyncssh.SSHKey:
-        if self._other is None:
-            self._other = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
-        return self._other
+        return new_host_key()
+
+
+def new_host_key() -> asyncssh.SSHKey:
+    """A host key as an appliance has it. Making one takes up to a second."""
+    return asyncssh.generate_private_key("ssh-rsa", key_size=2048)
 
 
 class NodeServer:
     """A node's listening socket and the connections that it has accepted."""
 
-    def __init__(self, node: Node, sock: socket.socket, keys: HostKeys) -> None:
+    def __init__(self, node: LabNode, sock: socket.socket, keys: LabHostKeys) -> None:
         self._node = node
         self._sock = sock
         self._keys = keys
@@ -55,7 +57,7 @@ class NodeServer:
 
     def open(self) -> None:
         plan = self._node.plan
-        if plan.take(Kind.REFUSE_TCP) or plan.take(Kind.DROP_SYN):
+        if plan.take(FaultKind.REFUSE_TCP) or plan.take(FaultKind.DROP_SYN):
             return  # nothing to accept: the connections that fill the queue must stay in it
         asyncio.get_running_loop().add_reader(self._sock, self._accept)
 
@@ -98,11 +100,11 @@ class NodeServer:
 
     async def _serve(self, sock: socket.socket) -> None:
         plan = self._node.plan
-        if plan.take(Kind.HANG, Step.ACCEPT):
+        if plan.take(FaultKind.HANG, Step.ACCEPT):
             await self._speak_no_ssh(sock, b"")
-        elif plan.take(Kind.NOT_SSH):
+        elif plan.take(FaultKind.NOT_SSH):
             await self._speak_no_ssh(sock, os.urandom(256) + b"\r\n")
-        elif plan.take(Kind.CLOSE_AFTER_ACCEPT) or plan.take(Kind.DROP, Step.ACCEPT):
+        elif plan.take(FaultKind.CLOSE_AFTER_ACCEPT) or plan.take(FaultKind.DROP, Step.ACCEPT):
             pass  # closed when this task ends
         else:
             await self._speak_ssh(sock)
@@ -122,9 +124,9 @@ class NodeServer:
     async def _speak_ssh(self, sock: socket.socket) -> None:
         node = self._node
         algorithms = ALGORITHMS[node.options.algorithms]
-        changed = self.key_shown and node.plan.take(Kind.KEY_CHANGED)
-        kex = (UNCOMMON_KEX,) if node.plan.take(Kind.KEX) else algorithms.kex
-        connection = Connection(node, self, sock)
+        changed = self.key_shown and node.plan.take(FaultKind.KEY_CHANGED)
+        kex = (UNCOMMON_KEX,) if node.plan.take(FaultKind.KEX) else algorithms.kex
+        connection = NodeConnection(node, self, sock)
         try:
             await asyncssh.run_server(
                 sock,
@@ -163,7 +165,7 @@ class _NoSsh(asyncio.Protocol):
     """Sends its greeting, if any, and then nothing, until the client closes."""
 
     def __init__(
-        self, node: Node, server: NodeServer, sock: socket.socket, greeting: bytes
+        self, node: LabNode, server: NodeServer, sock: socket.socket, greeting: bytes
     ) -> None:
         self._node = node
         self._server = server
@@ -191,10 +193,10 @@ class _NoSsh(asyncio.Protocol):
         self._node.count(self._ending)
 
 
-class Connection(asyncssh.SSHServer):
+class NodeConnection(asyncssh.SSHServer):
     """One SSH connection to a node."""
 
-    def __init__(self, node: Node, server: NodeServer, sock: socket.socket) -> None:
+    def __init__(self, node: LabNode, server: NodeServer, sock: socket.socket) -> None:
         self.node = node
         self._server = server
         self._sock = sock
@@ -233,13 +235,13 @@ class Connection(asyncssh.SSHServer):
         self.node.count("logins")
 
     def password_auth_supported(self) -> bool:
-        return self.node.options.auth is not Auth.KEYBOARD_INTERACTIVE
+        return True
 
     async def validate_password(self, username: str, password: str) -> bool:
         return await self._check_login(username, password)
 
     def kbdint_auth_supported(self) -> bool:
-        return self.node.options.auth is not Auth.PASSWORD
+        return True
 
     def get_kbdint_challenge(
         self, username: str, lang: str, submethods: str
@@ -251,13 +253,13 @@ class Connection(asyncssh.SSHServer):
 
     async def _check_login(self, username: str, password: str) -> bool:
         node, plan = self.node, self.node.plan
-        if plan.take(Kind.HANG, Step.LOGIN):
+        if plan.take(FaultKind.HANG, Step.LOGIN):
             await wait_forever()
-        if plan.take(Kind.DROP, Step.LOGIN):
+        if plan.take(FaultKind.DROP, Step.LOGIN):
             self.cut()
             await wait_forever()
-        right = (username, password) == (node.options.username, node.options.password)
-        refused = plan.take(Kind.REFUSE_LOGIN) or self._locked_out()
+        right = (username, password) == (node.options.user, node.options.password)
+        refused = plan.take(FaultKind.REFUSE_LOGIN) or self._locked_out()
         if right and not refused:
             return True
         node.refused_logins += 1
@@ -265,15 +267,15 @@ class Connection(asyncssh.SSHServer):
         return False
 
     def _locked_out(self) -> bool:
-        lockout = self.node.plan.take(Kind.LOCKOUT)
+        lockout = self.node.plan.take(FaultKind.LOCKOUT)
         return lockout is not None and self.node.refused_logins >= lockout.number
 
     # -- sessions
 
-    def session_requested(self) -> bool | ShellSession:
-        if self.node.counter("sessions_now") >= self.node.options.max_sessions:
+    def session_requested(self) -> bool | NodeChannel:
+        if self.node.counters.sessions_now >= _MOST_SESSIONS:
             return False
-        return ShellSession(self, self._server)
+        return NodeChannel(self.node, self.cut, self._server.start)
 
 
 def _closed_in_order(exc: Exception | None, *, logged_in: bool) -> bool:
@@ -286,92 +288,3 @@ def _closed_in_order(exc: Exception | None, *, logged_in: bool) -> bool:
     if isinstance(exc, (asyncssh.ConnectionLost, ConnectionError)):
         return not logged_in
     return exc is None or isinstance(exc, asyncssh.DisconnectError)
-
-
-class ShellSession(asyncssh.SSHServerSession[bytes]):
-    """One channel: the command line if it has a terminal, else one line and the end.
-
-    A shell, a command and a subsystem are all the same to a node: the account has one program.
-    """
-
-    def __init__(self, connection: Connection, server: NodeServer) -> None:
-        self._connection = connection
-        self._server = server
-        self._node = connection.node
-        self._rows: int | None = None  # of the terminal, if there is one
-        self._channel: asyncssh.SSHServerChannel[bytes] | None = None
-        self._console: Console | None = None
-        self._running: asyncio.Task[None] | None = None
-        self._input_closed = False
-
-    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
-        self._channel = chan
-        self._node.count("sessions_now")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._node.count("sessions_now", -1)
-        if self._running is not None:
-            self._running.cancel()
-
-    def pty_requested(
-        self,
-        term_type: str | None,
-        term_size: tuple[int, int, int, int],
-        term_modes: Mapping[int, int],
-    ) -> bool:
-        self._rows = term_size[1]
-        return True
-
-    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
-        self._rows = height
-        if self._console is not None:
-            self._console.terminal.resize(height)
-
-    def shell_requested(self) -> bool:
-        return True
-
-    def exec_requested(self, command: str) -> bool:
-        return True
-
-    def subsystem_requested(self, subsystem: str) -> bool:
-        return True
-
-    def session_started(self) -> None:
-        assert self._channel is not None
-        if self._rows is None:
-            self._channel.write(f"{texts.STARTING_UP}\r\n\r\n".encode())
-            self._channel.exit(1)
-            return
-        self._console = Console(self._node, self._channel, self._connection.cut)
-        self._console.terminal.resize(self._rows)
-        self._running = self._server.start(self._run(self._console, self._channel))
-
-    async def _run(self, console: Console, channel: asyncssh.SSHServerChannel[bytes]) -> None:
-        await console.run()
-        self._count_input_closed()
-        if not channel.is_closing():
-            channel.exit(0)
-
-    def data_received(self, data: bytes, datatype: object) -> None:
-        if self._console is not None:
-            self._console.terminal.typed(data)
-
-    def eof_received(self) -> bool:
-        """The channel stays open for what the commands that were typed still print."""
-        self._count_input_closed()
-        if self._console is not None:
-            self._console.terminal.input_closed()
-        return True
-
-    def _count_input_closed(self) -> None:
-        if not self._input_closed:
-            self._input_closed = True
-            self._node.count("inputs_closed")
-
-    def pause_writing(self) -> None:
-        if self._console is not None:
-            self._console.terminal.pause()
-
-    def resume_writing(self) -> None:
-        if self._console is not None:
-            self._console.terminal.resume()

@@ -1,22 +1,58 @@
 """One terminal of a simulated node, on an SSH channel: echo, questions, the pager, Ctrl-C.
 
-A key is echoed when it is read. Ctrl-C has its effect when it arrives, whatever runs. A frozen
-terminal ignores both.
+A key is echoed when it is read, on its own, because a node sends every character in its own packet
+(vos/NODES.md, section 2). Ctrl-C has its effect when it arrives, whatever runs. A frozen terminal
+ignores both.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from enum import Enum, auto
 from typing import Any, Protocol
 
 from cucmd.lab import texts
-from cucmd.lab.editor import Echo, LineEditor
 
 INTERRUPT = b"\x03"
 # Bytes that were typed but not read yet. The queue of a tty holds 4096.
 _TYPE_AHEAD = 64 * 1024
-_USUAL_ROWS = 24  # of a client that does not tell how many it has
+_PAGE = 23  # lines; whether a terminal of other than 24 rows has others is unknown
+_ENTER = b"\r\n"
+_BACKSPACE = b"\b\x7f"
+# A longer line is cut. The appliance's own limit is unknown; this one keeps memory bounded.
+LONGEST_LINE = 4096
+
+
+class Echo(Enum):
+    PLAIN = auto()
+    STARS = auto()  # a password: one star a character
+    NONE = auto()
+
+
+class LineEditor:
+    """One line being typed."""
+
+    def __init__(self, echo: Echo = Echo.PLAIN) -> None:
+        self._echo = echo
+        self._typed = bytearray()
+        self.line: str | None = None  # set by Enter
+
+    def key(self, key: int) -> bytes:
+        """Takes one key. Returns what the terminal shows for it."""
+        if key in _ENTER:
+            self.line = self._typed.decode("utf-8", "replace")
+            return b"" if self._echo is Echo.NONE else b"\r\n"
+        if key in _BACKSPACE:
+            erased = b"\b \b" if self._typed else b""
+            del self._typed[-1:]
+            return b"" if self._echo is Echo.NONE else erased
+        if key < 0x20:
+            return b""
+        if len(self._typed) >= LONGEST_LINE:
+            return b"\a"
+        self._typed.append(key)
+        return {Echo.PLAIN: bytes([key]), Echo.STARS: b"*", Echo.NONE: b""}[self._echo]
 
 
 class Channel(Protocol):
@@ -44,11 +80,6 @@ class Terminal:
         self.frozen = False
         self.echo = True
         self.paging = True
-        self._rows = _USUAL_ROWS
-
-    def resize(self, rows: int) -> None:
-        """The client's window has so many rows; 0: it has not told."""
-        self._rows = rows or _USUAL_ROWS
 
     def typed(self, keys: bytes) -> None:
         """Keys have come from the client."""
@@ -111,7 +142,7 @@ class Terminal:
 
     async def page(self, lines: Sequence[str]) -> None:
         """Prints lines, with the pager's question after each page unless it is turned off."""
-        lines_left = self._page
+        lines_left = _PAGE
         for line in lines:
             if self.paging and lines_left == 0:
                 lines_left = await self.more()
@@ -121,18 +152,13 @@ class Terminal:
             lines_left -= 1
             await self.drain()
 
-    @property
-    def _page(self) -> int:
-        """Lines of a page: the pager's question takes the last row."""
-        return max(1, self._rows - 1)
-
     async def more(self) -> int:
         """How many lines the key at the pager asks for."""
         self.write(texts.PAGER)
         while (key := await self.read_key()) not in b" \r\nq":
             pass
         self.write(texts.PAGER_GONE)
-        return {ord(" "): self._page, ord("q"): 0}.get(key, 1)
+        return {ord(" "): _PAGE, ord("q"): 0}.get(key, 1)
 
 
 async def wait_forever() -> None:

@@ -68,10 +68,9 @@ TRANSFER_COMPLETED = "Transfer completed"  # the final dot is not always there
 EXECUTING = "Executing command with options:"
 NO_SPACE = "Not enough disk space on the common partition: the low water mark is exceeded"
 
-# `file delete` (V); the line of `detail` ?.
+# `file delete` (V).
 DELETE = "Delete the File {path}?"
 DELETE_QUESTION = 'Enter "y" followed by return to continue:'
-DELETED_FILE = "deleting file: {path}"
 DELETED = "files: found = {found}, deleted = {deleted}"
 
 # Searches (V).
@@ -83,5 +82,4 @@ SEARCHED = "Search completed"
 LIST_FOOTER = "dir count = {directories}, file count = {files}"
 SERVER_TABLE = "Server Table (processnode) Entries"
 SERVER_TABLE_RULE = "----------------------------------"
-ACTIVE_VERSION = "Active Master Version: {version}"
 NO_OPTIONS = "No Installed Software Options Found."

@@ -102,16 +102,12 @@ async def connect(lab: Lab, number: int = 1, **given: Any) -> asyncssh.SSHClient
 
 
 @asynccontextmanager
-async def logged_in(
-    lab: Lab, number: int = 1, rows: int = 0, **given: Any
-) -> AsyncIterator[Terminal]:
-    """A terminal of a node, before the greeting. `rows` 0: the client does not tell."""
+async def logged_in(lab: Lab, number: int = 1, **given: Any) -> AsyncIterator[Terminal]:
+    """A terminal of a node, before the greeting."""
     connection = await connect(lab, number, **given)
     try:
         _, terminal = await on_asyncio(
-            lambda: connection.create_session(
-                Terminal, term_type="vt100", term_size=(80, rows), encoding=None
-            )
+            lambda: connection.create_session(Terminal, term_type="vt100", encoding=None)
         )
         terminal.connection = connection
         yield terminal
@@ -129,7 +125,6 @@ class Inbox:
         self.key = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
         self.acceptor: asyncssh.SSHAcceptor | None = None
         self.connections: set[Any] = set()
-        self.addresses: list[str] = []
 
     async def listen(self) -> None:
         self.acceptor = await asyncssh.listen(
@@ -178,7 +173,6 @@ class _Connection(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
         self._inbox.connections.add(conn)
-        self._inbox.addresses.append(conn.get_extra_info("peername")[0])
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._inbox.connections.discard(self._connection)
@@ -262,8 +256,7 @@ def client() -> Any:
 
     class Offer:
         terminal, logged_in, connect = Terminal, staticmethod(logged_in), staticmethod(connect)
-        get, inbox, patience = staticmethod(get), Inbox, PATIENCE
-        within, disconnected = staticmethod(within), asyncssh.DisconnectError
+        get, within = staticmethod(get), staticmethod(within)
 
         @staticmethod
         async def reopen(inbox: Inbox) -> None:
@@ -271,9 +264,5 @@ def client() -> Any:
             await on_asyncio(inbox.close)
             inbox.key = Inbox(inbox.folder).key
             await on_asyncio(inbox.listen)
-
-        @staticmethod
-        async def close(inbox: Inbox) -> None:
-            await on_asyncio(inbox.close)
 
     return Offer

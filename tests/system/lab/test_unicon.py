@@ -16,7 +16,6 @@ import rig
 from cucmd.lab import answers
 from cucmd.lab.laboratory import Lab
 from cucmd.lab.options import Extra
-from cucmd.lab.tree import Shape
 from rig.unicon_client import why_not
 
 reason = why_not()
@@ -60,16 +59,14 @@ async def test_it_reads_what_every_node_answers(make_lab):
     lab = await make_lab(nodes=2)
     commands = ("show version active", "utils service list", "show network cluster", "show stats")
     (version, services, cluster, unknown), _ = await session(lab, *commands)
-    assert version == answers.version_active()
-    assert [line.rstrip() for line in services] == [
-        line.rstrip() for line in answers.service_list()
-    ]
+    assert version == list(answers.VERSION_ACTIVE)
+    assert [line.rstrip() for line in services] == [line.rstrip() for line in answers.SERVICES]
     assert cluster[-3:] == ["-" * 34, "127.1.0.1", "127.1.0.2"]
     assert unknown == ["No valid command entered"]
 
 
 async def test_it_turns_pages_and_loses_no_line(make_lab):
-    lab = await make_lab(shape=Shape(files=60))
+    lab = await make_lab(files=60)
     listing = "file list activelog cm/trace/ccm/sdl detail"
     commands = ("set cli pagination on", "show status", f"{listing} page reverse", listing)
     (_, status, paged, whole), terminal = await session(lab, *commands)
@@ -99,6 +96,6 @@ async def test_it_collects_files_through_the_dialogue(make_lab, inbox):
         lab, ("file get activelog syslog/secure*", dialogue), "show version active"
     )
     assert output[-1].startswith("Transfer completed")
-    assert version == answers.version_active()
+    assert version == list(answers.VERSION_ACTIVE)
     assert inbox.password not in terminal
     assert len(inbox.files()) == 3

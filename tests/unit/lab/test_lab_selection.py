@@ -6,44 +6,24 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from cucmd.lab.selection import FileList, Refused, listing, parse_get, parse_list, select
-from cucmd.lab.tree import Shape, VirtualFile, files_of
+from cucmd.lab.files import Shape, VirtualFile, files_of
+from cucmd.lab.selection import CommandRefused, FileList, listing, parse_get, parse_list, select
 
 NOW = datetime(2026, 8, 3, 12, 0, tzinfo=UTC)
 FILES = files_of("activelog", 1, Shape(files=8, every=600))
-
-WORDS = [
-    "reltime",
-    "months",
-    "9999999",
-    "\N{SUPERSCRIPT TWO}",
-    "abstime",
-    "00:00:01/01/00",
-    "match",
-]
 
 
 def names(command: str, zone=UTC) -> list[str]:
     return [file.path for file in select(FILES, parse_get(command.split(), NOW, zone), NOW)]
 
 
-def test_a_folder_means_its_own_files():
-    found = names("activelog cm/trace/ccm/sdl")
-    assert len(found) == 8
-    assert all(path.startswith("cm/trace/ccm/sdl/SDL001_100_") for path in found)
-
-
-def test_sub_folders_only_with_recurs():
-    assert names("activelog cm/trace/ccm") == []
-    assert len(names("activelog cm/trace/ccm recurs")) == 8 + 3 + 3
-
-
-@pytest.mark.parametrize("spec", ["/syslog/messages*", "syslog/mess*"])
-def test_a_star_and_a_leading_slash(spec):
-    assert len(names(f"activelog {spec}")) == 4
+@pytest.mark.parametrize(
+    ("spec", "count"),
+    [("cm/trace/ccm", 0), ("cm/trace/ccm recurs", 8 + 3 + 3), ("/syslog/mess*", 4)],
+)
+def test_a_folder_means_its_own_files_and_with_recurs_all_below(spec: str, count: int) -> None:
+    assert len(names(f"activelog {spec}")) == count
 
 
 def test_reltime_counts_back_from_now():
@@ -68,28 +48,15 @@ def test_match_is_a_regular_expression():
     ("command", "said"),
     [
         ("activelog", "Expected 2 mandatory and up to 7 non-mandatory parameter(s)"),
-        ("elsewhere syslog", "Invalid location: elsewhere"),
         ("activelog no/such/place", "no such file or directory can be found"),
-        ("activelog syslog reltime 2", "Expected 2 mandatory"),
         ("activelog syslog reltime fortnights 2", "Invalid reltime: fortnights 2"),
         ("activelog syslog abstime 1:2 3:4", "Invalid abstime: 1:2"),
-        ("activelog syslog match [", "Invalid regular expression: ["),
-        ("activelog syslog gently", "Expected 2 mandatory"),
     ],
 )
 def test_what_the_node_refuses(command, said):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(CommandRefused) as caught:
         names(command)
     assert caught.value.lines[0].startswith(said)
-
-
-@given(st.lists(st.text(max_size=12) | st.sampled_from(WORDS), max_size=8))
-def test_any_words_are_files_or_a_refusal(words):
-    try:
-        get = parse_get(["activelog", "syslog/secure", *words], NOW, UTC)
-    except Refused:
-        return
-    assert set(select(FILES, get, NOW)) <= set(FILES)
 
 
 def listed(arguments: str, files=FILES) -> list[str]:
@@ -119,8 +86,6 @@ UNLIKE = (
     ("options", "order"),
     [
         ("", "yzabc"),
-        ("reverse", "zycba"),
-        ("date", "yzbca"),
         ("reverse date", "zyacb"),
         ("size", "yzcba"),
         ("size detail page reverse", "zyabc"),
@@ -128,15 +93,3 @@ UNLIKE = (
 )
 def test_the_order_of_a_listing(options, order):
     assert "".join(listed(f"logs {options}", UNLIKE)) == order
-
-
-@pytest.mark.parametrize("options", ["", "page", "detail page", "date reverse page detail"])
-def test_a_listing_pages_only_when_asked(options):
-    given = parse_list(["activelog", "syslog", *options.split()])
-    assert (given.page, given.detail) == ("page" in options, "detail" in options)
-
-
-def test_an_option_that_a_listing_does_not_have():
-    with pytest.raises(Refused) as caught:
-        listed("syslog sideways")
-    assert caught.value.lines[0].startswith("Expected 2 mandatory and up to 4 non-mandatory")

@@ -254,7 +254,7 @@ def test_the_replication_of_an_old_release() -> None:
 
 
 def test_as_the_lab_says_it() -> None:
-    assert len(parse_service_list(lab.service_list()).services) == 13
+    assert len(parse_service_list(lab.SERVICES).services) == 13
 
 
 @pytest.mark.parametrize("head", SAMPLES)

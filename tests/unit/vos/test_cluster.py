@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd import vos
-from cucmd.lab.answers import Member, network_cluster, version_active
+from cucmd.lab.answers import VERSION_ACTIVE, LabMember, network_cluster
 from cucmd.vos import ListedNode, parse_network_cluster, parse_version_active
 from rig.tries import split_places
 from unit.vos.driver import BANNER
@@ -90,12 +90,12 @@ def test_an_ipv4_address_in_ipv6_notation_is_the_same_node() -> None:
 
 
 def test_as_the_lab_says_it() -> None:
-    members = [Member(number, f"127.1.0.{number}") for number in range(1, 41)]
+    members = [LabMember(number, f"127.1.0.{number}") for number in range(1, 41)]
     table = parse_network_cluster(network_cluster(members, members[0]))
     assert [node.address for node in table.nodes] == [member.address for member in members]
     assert [node.name for node in table.nodes if node.here] == ["cucm-pub"]
     assert parse_network_cluster(network_cluster(members, members[7])).nodes[7].here
-    assert parse_version_active(version_active()).version == "12.5.1.15900-66"
+    assert parse_version_active(VERSION_ACTIVE).version == "12.5.1.15900-66"
 
 
 def test_a_version_and_the_options_below_it() -> None:

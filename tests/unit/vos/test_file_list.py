@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.lab.answers import file_list
-from cucmd.lab.selection import Entry
+from cucmd.lab.selection import ListEntry
 from cucmd.vos import ListedFile, parse_file_list
 
 # As in Cisco's guide (vos/NODES.md, section 6.1).
@@ -63,5 +63,5 @@ def test_whatever_comes_nothing_is_raised(lines):
 def test_what_a_node_prints_is_read_back(name, size, modified):
     zone = ZoneInfo("Europe/Berlin")
     whole = modified.replace(microsecond=0)
-    lines = file_list([Entry(name, size, whole.replace(tzinfo=zone))], zone, detail=True)
+    lines = file_list([ListEntry(name, size, whole.replace(tzinfo=zone))], zone, detail=True)
     assert parse_file_list(lines) == (ListedFile(name, size, whole),)

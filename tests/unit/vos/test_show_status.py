@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.lab.answers import Member, status
+from cucmd.lab.answers import Here, LabMember, status
 from cucmd.node.resolver import zone_of
 from cucmd.vos import NodeStatus, parse_show_status
 
@@ -64,8 +64,9 @@ def test_what_is_not_certain_is_not_known(lines):
 
 @pytest.mark.parametrize("name", ["Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Etc/UTC"])
 def test_as_the_lab_says_it(name):
-    here = Member(1, "127.1.0.1")
-    lines = status(here, datetime(2026, 11, 25, tzinfo=UTC), ZoneInfo(name), used=63)
+    member = LabMember(1, "127.1.0.1")
+    here = Here(member, [member], datetime(2026, 11, 25, tzinfo=UTC), ZoneInfo(name), used=63)
+    lines = status(here, [])
     assert parse_show_status(lines, zone_of).zone == ZoneInfo(name)
     now = datetime(2026, 11, 25, 2, tzinfo=UTC)
     assert parse_show_status(lines, zone_of).ahead(now) == timedelta(hours=-2)

@@ -1,18 +1,24 @@
 """PURE. The files of a simulated node: names, ages, sizes and content, all of them computed.
 
 A file is a function of (node, path). So a file of 5 GB costs nothing until it is read, and a test
-can compute what a node must have sent.
+can compute what a node must have sent. `stamped` writes times over the first and the last line of
+a trace; `tgz` packs files as `file get ... compress` does, of which one block is in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta, tzinfo
 from hashlib import blake2b
+from typing import Annotated, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
-_PATTERN = 64 * 1024
+BLOCK = 32 * 1024  # bytes that are made at once
+_PATTERN = 2 * BLOCK
 _SMALL = 20_000  # bytes of a file that is no trace, unless traces are smaller
 _DAY = 86_400
 
@@ -42,19 +48,19 @@ class VirtualFile(msgspec.Struct, frozen=True):
         return now - timedelta(seconds=self.age)
 
 
-class Shape(msgspec.Struct, frozen=True):
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """How many files there are, and how large.
 
-    files   traces in a folder
+    files   traces in a folder; with a day between them, the oldest of 10000 is of 27 years ago
     size    bytes of each
     spread  percent by which the sizes differ, up and down
     every   seconds between two traces
     """
 
-    files: int = 12
-    size: int = 200_000
-    spread: int = 0
-    every: float = 420.0
+    files: Annotated[int, Meta(ge=1, le=10_000)] = 12
+    size: Annotated[int, Meta(ge=0, le=10**15)] = 200_000
+    spread: Annotated[int, Meta(ge=0, le=100)] = 0
+    every: Annotated[float, Meta(ge=0, le=86_400)] = 420.0
 
 
 class NumberedFiles(msgspec.Struct, frozen=True):
@@ -105,8 +111,7 @@ _INSTALL = (
     ("upgrade_log_2026-08-02.22.40.12.log", 30 * _DAY, 0),
     ("system-history.log", 30 * _DAY, 0),
 )
-# Empty folders: `core` of a healthy node.
-EMPTY_FOLDERS: dict[str, frozenset[str]] = {"activelog": frozenset({"core"})}
+EMPTY_FOLDER = ("activelog", "core")  # of a healthy node
 # location -> its name in "Get file: active/cm/..." and in the name of an archive
 ROOTS = {
     "activelog": "active",
@@ -179,7 +184,7 @@ def _pattern(node: int, path: str) -> bytes:
     return b"".join(lines)[:_PATTERN]
 
 
-def blocks(node: int, path: str, size: int, block: int = 32 * 1024) -> Iterator[bytes]:
+def blocks(node: int, path: str, size: int, block: int = BLOCK) -> Iterator[bytes]:
     """The whole content, block by block: always the same, and different in every 64 KiB.
 
     `block` divides 64 KiB.
@@ -189,3 +194,113 @@ def blocks(node: int, path: str, size: int, block: int = 32 * 1024) -> Iterator[
         number, start = divmod(offset, _PATTERN)
         piece = pattern[start : min(start + block, start + size - offset)]
         yield (b"%016d" % number + piece[16:])[: len(piece)] if start == 0 else piece
+
+
+# -- stamps: the formats are those of vos/NODES.md, section 7.1
+
+_SDL_HEADER = (
+    "00000001.000 |{0:%H:%M:%S}.000 |FileHead |UTC:{1},Date: {0:%Y/%m/%d}, AppName: CCM, "
+    "AppId: 100, FileNumber: 1, TraceVer: 3.0\n"
+)
+_SDL = "00000002.000 |{:%H:%M:%S}.000 |AppInfo  |the last line\n"
+# part of a path -> the format of a line. Other files have none.
+_FORMS = {
+    "/calllogs/": "{:%Y/%m/%d %H:%M:%S}.000|SIPL|0|TCP|IN|192.0.2.45|58096|SEP0|192.0.2.4|5060\n",
+    "/ccm/sdi/": "{:%m/%d/%Y %H:%M:%S}.000 CCM|a line\n",
+    "/log4j/": "{:%Y-%m-%d %H:%M:%S},000 INFO  [main] a line\n",
+    "syslog/": "{:%b %e %H:%M:%S} cucm-pub user 6 : a line\n",
+}
+
+
+def stamped(
+    blocks: Iterator[bytes], file: VirtualFile, now: datetime, zone: tzinfo
+) -> Iterator[bytes]:
+    """The blocks of a file, the first and the last line written over."""
+    lines = _lines(file, now, zone)
+    if lines is None or file.size < sum(map(len, lines)):
+        yield from blocks
+        return
+    head, tail = lines
+    offset, beginning_of_tail = 0, file.size - len(tail)
+    for block in blocks:
+        content = bytearray(block)
+        _overlay(content, head, -offset)
+        _overlay(content, tail, beginning_of_tail - offset)
+        offset += len(block)
+        yield bytes(content)
+
+
+def _lines(file: VirtualFile, now: datetime, zone: tzinfo) -> tuple[bytes, bytes] | None:
+    end = file.modified(now).astimezone(zone)
+    begin = (file.modified(now) - timedelta(seconds=file.span)).astimezone(zone)
+    if "/sdl/" in file.path:
+        offset = begin.strftime("%z")
+        head = _SDL_HEADER.format(begin, f"{offset[:3]}:{offset[3:]}")
+        return head.encode(), b"\n" + _SDL.format(end).encode()
+    form = next((form for part, form in _FORMS.items() if part in file.path), None)
+    if form is None:
+        return None
+    return form.format(begin).encode(), b"\n" + form.format(end).encode()
+
+
+def _overlay(content: bytearray, line: bytes, at: int) -> None:
+    """Writes a line over `content` from position `at`, which may be outside of it."""
+    start, stop = max(at, 0), min(at + len(line), len(content))
+    if start < stop:
+        content[start:stop] = line[start - at : stop - at]
+
+
+# -- archives
+
+Content: TypeAlias = Callable[[VirtualFile], Iterator[bytes]]
+
+
+def tgz(
+    root: str, files: Iterable[VirtualFile], now: datetime, content: Content
+) -> Iterator[bytes]:
+    """The archive, in blocks. `content`: of one file."""
+    return in_blocks(_compressed(_tar(root, files, now, content)))
+
+
+def in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks of exactly 32 KiB, the last one shorter."""
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        while len(held) >= BLOCK:
+            yield bytes(held[:BLOCK])
+            del held[:BLOCK]
+    if held:
+        yield bytes(held)
+
+
+def without_last(blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """All but the last `count` bytes, which are held in memory."""
+    held = bytearray()
+    for block in blocks:
+        held += block
+        if len(held) > count:
+            yield bytes(held[: len(held) - count])
+            del held[: len(held) - count]
+
+
+def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    # Level 1: an appliance has seconds for this, and so have tests.
+    gzip = zlib.compressobj(level=1, wbits=31)
+    for piece in pieces:
+        yield gzip.compress(piece)
+    yield gzip.flush()
+
+
+def _tar(
+    root: str, files: Iterable[VirtualFile], now: datetime, content: Content
+) -> Iterator[bytes]:
+    for file in files:
+        info = tarfile.TarInfo(f"{root}/{file.path}")
+        info.size = file.size
+        info.mtime = int(file.modified(now).timestamp())
+        info.uname = info.gname = "ccmbase"
+        yield info.tobuf()
+        yield from content(file)
+        yield bytes(-file.size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)

@@ -12,20 +12,18 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from cucmd.lab import archive, texts
-from cucmd.lab.editor import Echo
-from cucmd.lab.faults import Kind, Step
-from cucmd.lab.node import Node
-from cucmd.lab.options import Extra, Form
-from cucmd.lab.push import InvalidDirectory, Item, Push, PushFailed, ReceiverAddress
-from cucmd.lab.selection import Get, Refused, parse_get, select
-from cucmd.lab.stamps import stamped
-from cucmd.lab.terminal import Terminal
-from cucmd.lab.tree import ROOTS, VirtualFile
+from cucmd.lab import texts
+from cucmd.lab.faults import FaultKind, Step
+from cucmd.lab.files import ROOTS, VirtualFile, stamped, tgz, without_last
+from cucmd.lab.options import Extra
+from cucmd.lab.push import InvalidDirectory, Push, PushedFile, PushFailed, PushTarget
+from cucmd.lab.selection import CommandRefused, Get, Unsuccessful, parse_get, select
+from cucmd.lab.session import BackToPrompt, LabSession
+from cucmd.lab.terminal import Echo
 
 T = TypeVar("T")
 
@@ -34,101 +32,82 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _BYTES_A_DOT = 4 * 1024 * 1024
 
 
-class Console(Protocol):
-    """The console that a dialogue runs on, as far as it needs one."""
+class GetDialogue:
+    """One run of `file get` in a session."""
 
-    @property
-    def node(self) -> Node: ...
-    @property
-    def terminal(self) -> Terminal: ...
-    async def at(self, step: Step) -> None:
-        """A step is reached: the faults of this step happen now."""
-
-
-class BackToPrompt(Exception):
-    """The node goes back to its prompt without a text."""
-
-
-class Plan(msgspec.Struct):
-    """What a `file get` says it will send, and what it sends."""
-
-    announced: list[VirtualFile]
-    sent: list[VirtualFile]
-
-
-class FileGetDialogue:
-    """One run of `file get` on a console."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._node = console.node
-        self._terminal = console.terminal
-        self._faults = console.node.plan
+    def __init__(self, session: LabSession) -> None:
+        self._session = session
+        self._node = session.node
+        self._terminal = session.terminal
+        self._faults = session.node.plan
         self._unshown = 0  # bytes sent since the last dot
 
     async def run(self, words: list[str]) -> None:
-        """Runs the dialogue. `words`: the arguments of `file get`. Raises Refused, BackToPrompt."""
-        console, options = self._console, self._node.options
-        await console.at(Step.COMMAND)
-        if self._faults.take(Kind.REFUSE_COMMAND):
-            raise Refused(texts.INVALID_COMMAND.format(command="file get"))
+        """`words`: the arguments of `file get`. Raises CommandRefused, BackToPrompt."""
+        options = self._node.options
+        await self._session.at(Step.COMMAND)
+        if self._faults.take(FaultKind.REFUSE_COMMAND):
+            raise CommandRefused(texts.INVALID_COMMAND.format(command="file get"))
         now = self._node.now()
         get = parse_get(words, now, options.timezone)
-        if self._faults.take(Kind.INVALID_PATH):
-            raise Refused(texts.NO_SUCH_FILE, texts.UNSUCCESSFUL)
+        if self._faults.take(FaultKind.INVALID_PATH):
+            raise Unsuccessful(texts.NO_SUCH_FILE)
         matched = select(self._node.files(get.location), get, now)
         if options.extra_question is Extra.BEFORE:
             await self._yes_or_no(texts.ANSWER_Y_OR_N)
-        if not matched or self._faults.take(Kind.NO_FILES):
+        if not matched or self._faults.take(FaultKind.NO_FILES):
             await self._size([], ROOTS[get.location])
             self._terminal.line(texts.NO_FILES_MATCHED)
             return
-        plan = self._plan(matched)
-        await self._size(plan.announced, ROOTS[get.location])
-        self._announce(plan.announced, get)
-        if self._faults.take(Kind.SIZES_TWICE):
-            self._announce(plan.announced, get)
+        announced, sent = self._plan(matched)
+        await self._size(announced, ROOTS[get.location])
+        self._announce(announced, get)
+        if self._faults.take(FaultKind.SIZES_TWICE):
+            self._announce(announced, get)
         if options.extra_question is Extra.AFTER:
             await self._yes_or_no(texts.ANSWER_Y_OR_N)
-        if not self._faults.take(Kind.OMIT, Step.PROCEED):
+        if not self._faults.take(FaultKind.OMIT, Step.PROCEED):
             await self._yes_or_no(texts.PROCEED, Step.PROCEED)
         receiver = await self._ask_receiver()
-        await self._transfer(receiver, plan.sent, get, now)
+        await self._transfer(receiver, sent, get, now)
 
     # -- what is announced, what is sent
 
-    def _plan(self, matched: list[VirtualFile]) -> Plan:
+    def _plan(self, matched: list[VirtualFile]) -> tuple[list[VirtualFile], list[VirtualFile]]:
+        """What is announced, and what is sent."""
         take = self._faults.take
-        if take(Kind.ZERO_BYTE):
+        if take(FaultKind.ZERO_BYTE):
             matched = [msgspec.structs.replace(file, size=0) for file in matched]
-        if big := take(Kind.BIG_FILE):
+        if big := take(FaultKind.BIG_FILE):
             matched[0] = msgspec.structs.replace(matched[0], size=int(big.number))
-        if take(Kind.DUPLICATE_NAMES):
+        if take(FaultKind.DUPLICATE_NAMES):
             matched = [matched[0], *matched]
-        plan = Plan(matched, list(matched))
-        if more := take(Kind.ANNOUNCE_MORE):
-            plan.announced = [*matched, *_invented(matched[-1], int(more.number))]
-        if fewer := take(Kind.ANNOUNCE_FEWER):
-            plan.sent = [*matched, *_invented(matched[-1], int(fewer.number))]
-        if short := take(Kind.UPLOAD_SHORT):
-            plan.sent = [_resized(matched[0], -int(short.number)), *plan.sent[1:]]
-        return plan
+        announced, sent = matched, list(matched)
+        if more := take(FaultKind.ANNOUNCE_MORE):
+            announced = [*matched, *_invented(matched[-1], int(more.number))]
+        if fewer := take(FaultKind.ANNOUNCE_FEWER):
+            sent += _invented(matched[-1], int(fewer.number))
+        if short := take(FaultKind.UPLOAD_SHORT):
+            size = max(0, matched[0].size - int(short.number))
+            sent[0] = msgspec.structs.replace(matched[0], size=size)
+        return announced, sent
 
     async def _size(self, files: list[VirtualFile], root: str) -> None:
-        """Prints the gathering, in the form of the node's release. Step.SIZING is in its middle."""
+        """Prints the gathering. Step.SIZING is in its middle."""
         delay = self._node.options.sizing_delay
-        endless = bool(files) and self._faults.take(Kind.ENDLESS_LIST) is not None
+        endless = bool(files) and self._faults.take(FaultKind.ENDLESS_LIST) is not None
         self._terminal.write(texts.GATHERING)
         await asyncio.sleep(delay / 2)
-        if self._node.options.form_of(self._node.index) is Form.OLDER and not endless:
-            await self._console.at(Step.SIZING)
+        # Older releases print `done.` at once, newer ones name the files. The lab has both.
+        if self._node.index % 2 and not endless:
+            await self._session.at(Step.SIZING)
             await asyncio.sleep(delay / 2)
             self._terminal.line(texts.GATHERED)
             return
         self._terminal.line()
         half = len(files) // 2
         await self._list(files[:half], root)
-        await self._console.at(Step.SIZING)
+        await self._session.at(Step.SIZING)
         await asyncio.sleep(delay / 2)
         while endless:
             await self._list(files, root)
@@ -150,17 +129,17 @@ class FileGetDialogue:
 
     # -- the questions
 
-    async def _ask_receiver(self) -> ReceiverAddress:
+    async def _ask_receiver(self) -> PushTarget:
         answers: dict[str, Any] = {"directory": "/"}
         asked = list(_RECEIVER)
-        if self._faults.take(Kind.OMIT, Step.DIRECTORY):
+        if self._faults.take(FaultKind.OMIT, Step.DIRECTORY):
             asked.remove(Step.DIRECTORY)
-        if self._faults.take(Kind.REORDER):
+        if self._faults.take(FaultKind.REORDER):
             asked.reverse()
         for step in asked:
             name, question, accept, echo = _RECEIVER[step]
             answers[name] = await self._ask(step, question, accept, echo)
-        return ReceiverAddress(**answers)
+        return PushTarget(**answers)
 
     async def _ask(
         self,
@@ -172,9 +151,9 @@ class FileGetDialogue:
         """Asks until `accept` does not return None for the answer. Returns what it returned."""
         while True:
             self._terminal.write(f"{question} ")
-            await self._console.at(step)
+            await self._session.at(step)
             accepted = accept((await self._terminal.read_line(echo)).strip())
-            if accepted is not None and not self._faults.take(Kind.REASK, step):
+            if accepted is not None and not self._faults.take(FaultKind.REASK, step):
                 return accepted
 
     async def _yes_or_no(self, question: str, step: Step | None = None) -> None:
@@ -206,19 +185,19 @@ class FileGetDialogue:
     # -- the push
 
     async def _transfer(
-        self, receiver: ReceiverAddress, files: list[VirtualFile], get: Get, now: datetime
+        self, receiver: PushTarget, files: list[VirtualFile], get: Get, now: datetime
     ) -> None:
-        if self._faults.take(Kind.COMPLETED_ONLY):
+        if self._faults.take(FaultKind.COMPLETED_ONLY):
             self._completed()
             return
-        if early := self._faults.take(Kind.COMPLETED_EARLY) is not None:
+        if early := self._faults.take(FaultKind.COMPLETED_EARLY) is not None:
             self._completed()
         self._move_clock()
         push = Push(
             self._node,
             receiver,
             trust=self._trust if self._node.options.ask_host_key else None,
-            halfway=lambda: self._console.at(Step.TRANSFER),
+            halfway=lambda: self._session.at(Step.TRANSFER),
             sent=self._sent,
         )
         try:
@@ -229,7 +208,7 @@ class FileGetDialogue:
         except PushFailed:
             # What the appliance prints then is unknown. Here it prints nothing.
             raise BackToPrompt from None
-        await self._console.at(Step.COMPLETED)
+        await self._session.at(Step.COMPLETED)
         if not early:
             self._completed()
 
@@ -240,26 +219,26 @@ class FileGetDialogue:
         self._terminal.line(texts.TRANSFER_COMPLETED + dot)
 
     def _move_clock(self) -> None:
-        if ahead := self._faults.take(Kind.CLOCK_AHEAD):
+        if ahead := self._faults.take(FaultKind.CLOCK_AHEAD):
             self._node.move_clock(timedelta(seconds=ahead.number))
-        if back := self._faults.take(Kind.CLOCK_BACK):
+        if back := self._faults.take(FaultKind.CLOCK_BACK):
             self._node.move_clock(-timedelta(seconds=back.number))
 
-    def _items(self, files: list[VirtualFile], get: Get, now: datetime) -> list[Item]:
+    def _items(self, files: list[VirtualFile], get: Get, now: datetime) -> list[PushedFile]:
         root, stamp = ROOTS[get.location], self._node.next_stamp()
         content = partial(self._content, now, get.location)
         top = f"{self._node.here.address}/{stamp}"
         if get.compress:
-            cut = self._faults.take(Kind.ARCHIVE_CUT)
+            cut = self._faults.take(FaultKind.ARCHIVE_CUT)
             missing = int(cut.number) if cut else 0
 
             def packed() -> Iterator[bytes]:
-                return archive.without_last(archive.tgz(root, files, now, content), missing)
+                return without_last(tgz(root, files, now, content), missing)
 
             size = sum(file.size for file in files)
-            return [Item(f"{top}/{root}_{stamp}.tgz", size=size, modified=now, blocks=packed)]
+            return [PushedFile(f"{top}/{root}_{stamp}.tgz", size=size, modified=now, blocks=packed)]
         return [
-            Item(
+            PushedFile(
                 path=f"{top}/{file.path}",
                 size=file.size,
                 modified=file.modified(now),
@@ -287,10 +266,6 @@ def _invented(like: VirtualFile, count: int) -> list[VirtualFile]:
         msgspec.structs.replace(like, path=f"{stem}invented{n:06d}.txt.gz")
         for n in range(1, count + 1)
     ]
-
-
-def _resized(file: VirtualFile, by: int) -> VirtualFile:
-    return msgspec.structs.replace(file, size=max(0, file.size + by))
 
 
 def _yes(answer: str) -> bool | None:

@@ -1,0 +1,244 @@
+"""What a simulated node does at a command: the reports, files, captures and settings.
+
+A capture has ended once its session has, however that was, and before the prompt comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from cucmd.lab import answers, texts
+from cucmd.lab.captures import CaptureArguments, LabCapture, parse_capture
+from cucmd.lab.faults import FaultKind, Step
+from cucmd.lab.get_dialogue import GetDialogue
+from cucmd.lab.selection import (
+    CommandRefused,
+    Get,
+    Unsuccessful,
+    listing,
+    parse_list,
+    parse_search,
+    select,
+)
+from cucmd.lab.session import BackToPrompt, LabSession
+from cucmd.lab.terminal import Echo, wait_forever
+
+# Percent of the common partition in use from which no capture is begun: the low water mark, which
+# is 90 as a rule, less 5 (vos/NODES.md, section 6.5).
+FULL = 85.0
+# What can be wrong with the file of a capture.
+_FILE_FAULTS = (
+    FaultKind.CAPTURE_NO_FILE,
+    FaultKind.CAPTURE_HEADER,
+    FaultKind.CAPTURE_GARBAGE,
+    FaultKind.CAPTURE_CUT,
+)
+
+
+async def execute(session: LabSession, words: list[str]) -> None:
+    """Runs the command, which has been echoed, until the next prompt is due."""
+    try:
+        if words[:2] == ["file", "get"]:
+            await GetDialogue(session).run(words[2:])
+        else:
+            await session.at(Step.PREPARE)
+            await plain(session, words)
+    except CommandRefused as refusal:
+        await session.terminal.page(refusal.lines)
+    except BackToPrompt:
+        session.terminal.line()
+
+
+async def plain(session: LabSession, words: list[str]) -> None:
+    """Any command but `file get`. Raises CommandRefused."""
+    for name, (least, most, command) in _COMMANDS.items():
+        if (given := _arguments(words, name, least, most)) is not None:
+            return await command(session, given)
+    for name, (least, most, said) in answers.REPORTS.items():
+        if (given := _arguments(words, name, least, most)) is not None:
+            lines = said(_here(session), given) if callable(said) else said
+            return await _print(session, lines)
+    raise CommandRefused(texts.NO_VALID_COMMAND)
+
+
+def _arguments(words: list[str], name: str, least: int, most: int) -> list[str] | None:
+    """What follows the name of the command; None: it is another one. Raises CommandRefused."""
+    length = len(name.split())
+    if words[:length] != name.split():
+        return None
+    if not least <= len(words) - length <= most:
+        raise Unsuccessful(texts.WRONG_ARITY.format(mandatory=least, more=most - least))
+    return words[length:]
+
+
+def _here(session: LabSession) -> answers.Here:
+    node = session.node
+    zone = node.options.timezone
+    return answers.Here(node.here, node.members, node.now(), zone, node.percent_used)
+
+
+async def _print(session: LabSession, lines: Sequence[str]) -> None:
+    """An answer, page by page, with what can go wrong in the middle of it."""
+    plan, terminal, half = session.node.plan, session.terminal, len(lines) // 2
+    if plan.take(FaultKind.PAGER_AGAIN):
+        await terminal.page(lines[:half])
+        await terminal.more()
+        lines = lines[half:]
+    elif plan.take(FaultKind.QUESTION):
+        await terminal.page(lines[:half])
+        terminal.write(texts.CONTINUE + " ")
+        while True:  # whatever is typed is no answer
+            await terminal.read_line()
+            terminal.write("\r\n" + texts.CONTINUE + " ")
+    elif plan.take(FaultKind.SILENT_ANSWER):
+        await terminal.page(lines[:half])
+        await wait_forever()
+    await terminal.page(lines)
+
+
+async def _network_cluster(session: LabSession, _words: list[str]) -> None:
+    node = session.node
+    lines = answers.network_cluster(node.members, node.here)
+    if strangers := node.plan.take(FaultKind.STRANGERS):
+        lines = answers.with_strangers(lines, int(strangers.number))
+    if node.plan.take(FaultKind.OTHER_TABLE):
+        lines = answers.other_table(node.members)
+    await _print(session, lines)
+
+
+async def _pagination(session: LabSession, words: list[str]) -> None:
+    terminal = session.terminal
+    if words[0] not in ("on", "off"):
+        raise CommandRefused(texts.NO_VALID_COMMAND)
+    terminal.paging = words[0] == "on"
+    terminal.line(texts.PAGER_IS_ON if terminal.paging else texts.PAGER_IS_OFF)
+
+
+# -- files
+
+
+async def _file_list(session: LabSession, words: list[str]) -> None:
+    node, terminal = session.node, session.terminal
+    given = parse_list(words)
+    if node.plan.take(FaultKind.INVALID_PATH):
+        raise Unsuccessful(texts.NO_SUCH_FILE)
+    entries = listing(node.files(given.location), given, node.now())
+    lines = answers.file_list(entries, node.options.timezone, detail=given.detail)
+    pages = terminal.page if given.page else terminal.lines
+    while node.plan.take(FaultKind.ENDLESS_LIST):
+        await pages(lines[:-1])
+    await pages(lines)
+
+
+async def _file_search(session: LabSession, words: list[str]) -> None:
+    """Of each file only the beginning is searched: a trace of the lab is the same all over."""
+    node = session.node
+    get, pattern = parse_search(words, node.now(), node.options.timezone)
+    files = select(node.files(get.location), get, node.now())
+    await _print(session, answers.file_search(get, files, pattern, node.index))
+
+
+async def _file_delete(session: LabSession, words: list[str]) -> None:
+    node, terminal = session.node, session.terminal
+    location, spec, *options = words
+    if location not in ("activelog", "inactivelog", "install"):
+        raise Unsuccessful(f"Invalid location: {location}")
+    found = select(node.files(location), Get(location, spec), node.now())
+    if not found:
+        raise Unsuccessful(texts.NO_SUCH_FILE)
+    if "noconfirm" not in options:
+        terminal.line(texts.DELETE.format(path=spec))
+        terminal.write(texts.DELETE_QUESTION + " ")
+        if (await terminal.read_line()).strip().lower() != "y":
+            return
+    kept = node.plan.take(FaultKind.KEEP_FILES)
+    gone = [file for file in found if not kept and node.remove(location, file.path)]
+    terminal.line(texts.DELETED.format(found=len(found), deleted=len(gone)))
+
+
+# -- captures
+
+
+async def _capture(session: LabSession, words: list[str]) -> None:
+    """Runs until its count, Ctrl-C or the end of the session."""
+    node, terminal = session.node, session.terminal
+    wanted = parse_capture(words)
+    if node.percent_used > FULL or node.plan.take(FaultKind.CAPTURE_REFUSED):
+        raise Unsuccessful(texts.NO_SPACE)
+    fault = next((kind for kind in _FILE_FAULTS if node.plan.take(kind)), None)
+    running = node.captures.begin(wanted, fault)
+    node.count("captures_ever")
+    node.count("captures_now")
+    try:
+        try:
+            await terminal.lines(_options(wanted))
+            await session.at(Step.CAPTURE)
+            await _until_it_ends(session, running)
+        except asyncio.CancelledError:
+            if not session.interrupted:  # the session has ended
+                raise
+            await _stop(session)
+    finally:
+        running.end()
+        node.count("captures_now", -1)
+    if node.plan.take(FaultKind.CAPTURE_ENTER):
+        await terminal.read_line(Echo.NONE)
+        terminal.line()
+
+
+def _options(wanted: CaptureArguments) -> list[str]:
+    size = "ALL" if wanted.size is None else str(wanted.size)
+    port = "" if wanted.port is None else str(wanted.port)
+    return [
+        texts.EXECUTING,
+        f" size={size:<20}count={wanted.count:<20}interface={wanted.interface}",
+        f" src={'':<21}dest={'':<21}port={port}",
+        f" ip={wanted.host or ''}",
+        "",
+    ]
+
+
+async def _until_it_ends(session: LabSession, running: LabCapture) -> None:
+    """Until it has all its packets, or ends by itself."""
+    take = session.node.plan.take
+    if question := take(FaultKind.CAPTURE_QUESTION):
+        await asyncio.sleep(question.number)
+        session.terminal.write(texts.CONTINUE + " ")
+    if early := take(FaultKind.CAPTURE_ENDS):
+        await asyncio.sleep(early.number)
+        return
+    seconds = running.seconds_to_its_end
+    if seconds is None:
+        await wait_forever()
+    else:
+        await asyncio.sleep(seconds)
+        running.end(full=True)
+
+
+async def _stop(session: LabSession) -> None:
+    """After Ctrl-C: more of them shorten nothing."""
+    terminal = session.terminal
+    terminal.line("^C")
+    slow = session.node.plan.take(FaultKind.CAPTURE_SLOW)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + (slow.number if slow else 0)
+    while (left := until - loop.time()) > 0:
+        session.interrupted = False
+        try:
+            await asyncio.sleep(left)
+        except asyncio.CancelledError:
+            if not session.interrupted:
+                raise
+            terminal.line("^C")
+
+
+# name -> mandatory parameters, all parameters, what it does
+_COMMANDS: dict[str, tuple[int, int, Callable[[LabSession, list[str]], Awaitable[None]]]] = {
+    "show network cluster": (0, 1, _network_cluster),
+    "set cli pagination": (1, 1, _pagination),
+    "file list": (2, 6, _file_list),
+    "file search": (3, 7, _file_search),
+    "file delete": (2, 3, _file_delete),
+    "utils network capture": (0, 13, _capture),
+}

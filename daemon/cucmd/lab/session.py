@@ -1,0 +1,117 @@
+"""What runs at a node's command line: a terminal, a foreground that Ctrl-C ends, and its faults.
+
+Ctrl-C ends what runs in the foreground, entirely, before the next prompt comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from cucmd.lab import texts
+from cucmd.lab.faults import FaultKind, Step
+from cucmd.lab.node import LabNode
+from cucmd.lab.terminal import Channel, Terminal, wait_forever
+
+T = TypeVar("T")
+# What is printed without end. Each prompt is on its own line; the other texts have no line ends.
+_ENDLESS = {
+    FaultKind.PROMPT_STORM: texts.PROMPT + "\r\n",
+    FaultKind.ENDLESS_LINE: "7:12:44.101 |AppInfo  |SIPTcp - wait_SdlReadRsp: ",
+    FaultKind.ESCAPE_STORM: "\x1b[2J\x1b[31m\x1b]0;owned\x07\x1b[H\x1b[?25l\x1b[",
+}
+# Maps every byte to itself, and line ends to "@".
+_NO_LINE_ENDS = bytes(0x40 if byte in b"\r\n" else byte for byte in range(256))
+
+
+class Interrupted(Exception):
+    """Ctrl-C ended what was in the foreground."""
+
+
+class BackToPrompt(Exception):
+    """The node goes back to its prompt without a text."""
+
+
+class LabSession:
+    """One session, as its commands see it.
+
+    cut          ends the whole SSH connection without a disconnect
+    interrupted  by Ctrl-C, since what is in the foreground began
+    """
+
+    def __init__(self, node: LabNode, channel: Channel, cut: Callable[[], None]) -> None:
+        self.node = node
+        self.terminal = Terminal(channel, self._interrupt)
+        self.cut = cut
+        self.interrupted = False
+        self._foreground: asyncio.Task[Any] | None = None
+        self._between = False  # Ctrl-C came while nothing was in the foreground
+
+    def _interrupt(self) -> None:
+        self.node.count("interrupts")
+        if self.node.plan.take(FaultKind.IGNORE_CTRL_C):
+            return
+        self.interrupted = True
+        if self._foreground is None or not self._foreground.cancel():
+            self._between = True
+
+    async def in_foreground(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs `work`, which Ctrl-C cancels; then raises Interrupted."""
+        if self._between:
+            self._between = False
+            work.close()
+            raise Interrupted
+        self.interrupted = False
+        task = asyncio.get_running_loop().create_task(work)
+        self._foreground = task
+        try:
+            await asyncio.wait({task})
+        finally:
+            self._foreground = None
+            if not task.done():  # the session itself is being ended
+                task.cancel()
+                await asyncio.wait({task})
+            elif not task.cancelled():
+                # If the session is ended in this moment nobody asks for it, and asyncio logs that.
+                task.exception()
+        if task.cancelled():
+            raise Interrupted
+        return task.result()
+
+    # -- faults
+
+    async def at(self, step: Step) -> None:
+        """The session is at `step`: the faults of this step happen now."""
+        plan = self.node.plan
+        if plan.take(FaultKind.SILENT, step):
+            await wait_forever()
+        if plan.take(FaultKind.HANG, step):
+            self.terminal.frozen = True
+            await wait_forever()
+        if plan.take(FaultKind.DROP, step):
+            self.cut()
+            await wait_forever()
+        if plan.take(FaultKind.SILENT_RETURN, step):
+            raise BackToPrompt
+        for kind, text in _ENDLESS.items():
+            if plan.take(kind, step):
+                await self.without_end(text)
+        if garbage := plan.take(FaultKind.GARBAGE, step):
+            await self._garbage(int(garbage.number))
+
+    async def _garbage(self, size: int) -> None:
+        """Random bytes without line ends: they are one long line too. 0: without end."""
+        left = size
+        while left > 0 or not size:
+            noise = os.urandom(min(left or 4096, 4096)).translate(_NO_LINE_ENDS)
+            self.terminal.write(noise)
+            left -= len(noise) if size else 0
+            await self.terminal.drain()
+        await wait_forever()
+
+    async def without_end(self, text: str) -> None:
+        while True:
+            self.terminal.write(text * 32)
+            await self.terminal.drain()

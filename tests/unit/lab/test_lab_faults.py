@@ -1,0 +1,73 @@
+"""A fault as it is written on the command line, and when it happens."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cucmd.lab.faults import Fault, FaultKind, FaultPlan, FaultSpecError, Step, parse_fault
+
+
+@pytest.mark.parametrize(
+    ("spec", "fault"),
+    [
+        ("hang:command", Fault(FaultKind.HANG, Step.COMMAND)),
+        ("silent-return", Fault(FaultKind.SILENT_RETURN, Step.DIRECTORY)),
+        ("7=garbage:banner@0*3", Fault(FaultKind.GARBAGE, Step.BANNER, 0, node=7, times=3)),
+    ],
+)
+def test_a_spec_and_what_it_means(spec, fault):
+    assert parse_fault(spec) == fault
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("", "[NODE=]KIND[:STEP]"),
+        ("explode", "a kind: refuse-tcp, "),
+        ("hang", "hang:STEP with STEP one of accept, login"),
+        ("reask:transfer", "a step of reask: proceed, address"),
+        ("no-files:command", "no-files without a step"),
+        ("no-files@3", "no-files without a number"),
+        ("trickle", "trickle@BYTES_PER_S"),
+        ("clock-back@1000000001", "a number of S up to 1000000000"),
+        ("0=no-files", "a node's number from 1"),
+        ("no-files*0", "*TIMES from 1"),
+        ("refuse-tcp*2", "without *TIMES"),
+    ],
+)
+def test_a_wrong_spec_says_what_was_expected(spec, expected):
+    with pytest.raises(FaultSpecError) as caught:
+        parse_fault(spec)
+    assert repr(spec) in str(caught.value)
+    assert expected in str(caught.value)
+
+
+@given(st.text(max_size=40) | st.from_regex(r"[0-9=a-z:@*.-]{0,30}", fullmatch=True))
+def test_any_text_is_a_fault_or_a_spec_error(text):
+    try:
+        fault = parse_fault(text)
+    except FaultSpecError:
+        return
+    assert fault.kind in text
+
+
+@given(st.sampled_from(FaultKind), st.data())
+def test_every_kind_can_be_written_with_each_of_its_steps(kind, data):
+    rule = kind.rule
+    step = data.draw(st.sampled_from(sorted(rule.steps))) if rule.steps else None
+    spec = f"{kind}:{step}" if step else str(kind)
+    spec += "@5" if rule.unit else ""
+    assert parse_fault(spec) == Fault(kind, step, 5 if rule.unit else 0)
+
+
+def test_a_fault_happens_on_its_node_at_its_step_so_many_times():
+    used = []
+    faults = [parse_fault("2=hang:sizing*2")]
+    plan = FaultPlan(faults, 2, lambda: used.append(1))
+    assert FaultPlan(faults, 1).take(FaultKind.HANG, Step.SIZING) is None
+    assert plan.take(FaultKind.HANG, Step.COMMAND) is None
+    taken = [plan.take(FaultKind.HANG, Step.SIZING) is not None for _ in range(4)]
+    assert taken == [True, True, False, False]
+    assert len(used) == 2

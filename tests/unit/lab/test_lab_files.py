@@ -1,0 +1,122 @@
+"""Files and packets of a lab node: computed, not kept, and what others read out of them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from cucmd.cases.stamps import LastStamp, first_stamp
+from cucmd.lab.captures import FLOWS, CaptureArguments, Traffic, parse_capture
+from cucmd.lab.files import BLOCK, Shape, blocks, files_of, stamped
+from cucmd.lab.selection import CommandRefused
+from cucmd.work.pcap import Packets, count_packets
+
+NOW = datetime(2026, 8, 3, 12, 0, 30, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
+HERE = "127.1.0.1"
+
+
+def content(path: str, size: int, node: int = 1) -> bytes:
+    return b"".join(blocks(node, path, size))
+
+
+def test_no_two_blocks_files_or_nodes_are_alike():
+    whole = content("a", 8 * BLOCK)
+    assert len({whole[i : i + 2 * BLOCK] for i in range(0, len(whole), 2 * BLOCK)}) == 4
+    assert len({content("a", BLOCK), content("a", BLOCK, node=2), content("b", BLOCK)}) == 3
+
+
+def test_the_newest_trace_is_still_being_written_and_sizes_may_differ():
+    shape = Shape(files=4, size=1000, spread=50)
+    folder = [one for one in files_of("activelog", 2, shape) if one.folder == "cm/trace/ccm/sdl"]
+    assert [file.name for file in folder] == [
+        "SDL002_100_000074.txt.gz",
+        "SDL002_100_000075.txt.gz",
+        "SDL002_100_000076.txt.gz",
+        "SDL002_100_000077.txt.gzo",
+    ]
+    sizes = {file.size for file in folder}
+    assert len(sizes) == 4
+    assert min(sizes) >= 500
+    assert max(sizes) <= 1500
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "cm/trace/ccm/sdl/SDL001_100_000074.txt.gz",
+        "cm/trace/ccm/sdi/ccm00000074.txt.gz",
+        "cm/trace/ccm/calllogs/calllogs_00000074.txt.gz",
+        "tomcat/logs/axl/log4j/axl00074.log",
+        "syslog/messages",
+    ],
+)
+def test_stamps_are_the_times_of_the_file_by_the_clock_of_the_node(path: str) -> None:
+    (file,) = [one for one in files_of("activelog", 1, Shape()) if one.path == path]
+    found = b"".join(stamped(blocks(1, path, file.size), file, NOW, BERLIN))
+    assert len(found) == file.size
+    by = NOW.replace(tzinfo=None)
+    first = first_stamp(found[:1000], by)
+    assert first is not None
+    last = LastStamp(first, by)
+    last.feed(found)
+    end = last.end()
+    assert end is not None
+    assert end.local == file.modified(NOW).astimezone(BERLIN).replace(tzinfo=None)
+    assert (end.local - first.stamp.local).total_seconds() == file.span
+
+
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
+@pytest.mark.parametrize(
+    ("traffic", "count", "flows"),
+    [
+        (Traffic(HERE, 40, host=HERE), 40, {flow.peer for flow in FLOWS}),
+        (Traffic(HERE, 40, port=123, size=128), 10, {"10.20.0.4"}),
+        (Traffic(HERE, 40, host="192.0.2.1"), 0, set()),
+    ],
+)
+def test_tcpdump_reads_it(tmp_path: Path, traffic: Traffic, count: int, flows: set[str]) -> None:
+    path = tmp_path / "x.cap"
+    assert traffic.count_within(1) == count
+    path.write_bytes(b"".join(traffic.blocks(count, NOW)))
+    assert count_packets(path, 100_000) == Packets(count)
+    done = subprocess.run(
+        ["tcpdump", "-n", "-v", "-tttt", "-r", str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"TZ": "UTC"},
+    )
+    assert len(re.findall("^2026-08-03 12:00:3", done.stdout, re.MULTILINE)) == count
+    assert "bad cksum" not in done.stdout
+    peers = re.findall(r"(?:> (10\.20\.0\.\d)\.\d+:|(10\.20\.0\.\d)\.\d+ >)", done.stdout)
+    assert {one or other for one, other in peers} == flows
+
+
+def test_the_arguments_of_a_capture():
+    line = "eth0 file x count 5 size ALL host ip 10.20.0.2 port 5060"
+    wanted = CaptureArguments("x", count=5, size=None, host="10.20.0.2", port=5060)
+    assert parse_capture(line.split()) == wanted
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "file a/b",
+        "file x count 100001",
+        "file x size 65536",
+        "file x port +5",
+        "file x host 10.20.0.2",
+        "file x count 5 count 6",
+        "file x fast",
+    ],
+)
+def test_what_a_capture_does_not_take(more: str) -> None:
+    with pytest.raises(CommandRefused):
+        parse_capture(["eth0", *more.split()])
