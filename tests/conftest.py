@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from rig.selection import (
+from rig.hooks import (
     is_quick,
+    not_ignored_by_children,
     pytest_addoption,
     pytest_collection_modifyitems,
+    pytest_timeout_set_timer,
     pytest_xdist_auto_num_workers,
 )
-from rig.signals import not_ignored_by_children
-from rig.time_limit import pytest_timeout_set_timer
 
 __all__ = [
     "pytest_addoption",

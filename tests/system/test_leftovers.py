@@ -47,11 +47,6 @@ def test_a_temporary_file() -> None:
         tempfile.mkdtemp(prefix="cucmd-left")
 
 
-def test_what_is_closed_in_time_is_not_reported() -> None:
-    with nothing_left_here(), tempfile.TemporaryFile() as file:
-        file.write(b"here and gone")
-
-
 def test_a_connection_and_its_tasks_in_the_daemon(daemon: Daemon) -> None:
     before = Holdings.of(daemon)
     with daemon.client() as client:
