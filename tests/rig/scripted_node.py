@@ -152,6 +152,13 @@ class Node:
         await self.say(f"{question} ", end="")
         return await self.read_line()
 
+    async def read_keys(self) -> bytes:
+        """The next that is typed, as it comes."""
+        return await self._received.receive()
+
+    def hang_up(self) -> None:
+        self._to_us.close()
+
     async def read_line(self) -> str:
         """The next line that is typed, echoed. Ctrl-C is a line of its own.
 
@@ -159,7 +166,7 @@ class Node:
         """
         while not (typed := _LINE.match(self._rest)):
             try:
-                self._rest += await self._received.receive()
+                self._rest += await self.read_keys()
             except trio.EndOfChannel:
                 raise NodeClosed from None
         self._rest = self._rest[typed.end() :]
@@ -211,7 +218,7 @@ class Node:
             await self._script(self)
         except (NodeClosed, trio.BrokenResourceError):
             pass
-        self._to_us.close()
+        self.hang_up()
 
     # As the receiver
 

@@ -93,6 +93,12 @@ class SupervisorHarness:
     async def ended(self, job_id: str) -> Job:
         return await self.until(job_id, lambda job: job.ended)
 
+    async def closed(self) -> tuple[str, ...]:
+        """Waits until no job is live. Returns those whose files are not on record."""
+        for run in tuple(self.supervisor._live.values()):
+            await run.kept.wait()
+        return await self.store.ended_but_open()
+
 
 @asynccontextmanager
 async def supervisor_harness(

@@ -83,7 +83,9 @@ _log = logging.getLogger(__name__)
 
 
 class Receiver:
-    """The server while it runs. `address` and `port` are where it listens."""
+    """The server while it runs. `address` and `port` are where it listens; `connections` are those
+    that are open, logged in or not.
+    """
 
     def __init__(self, limits: ReceiverLimits, nursery: trio.Nursery) -> None:
         self.address = ""
@@ -99,7 +101,7 @@ class Receiver:
         self._threads = trio.CapacityLimiter(limits.threads)
         self._targets: dict[str, UploadTarget] = {}
         self._expected: dict[str, set[UploadTarget]] = {}  # by the node's address
-        self._connections: set[Connection] = set()
+        self.connections: set[Connection] = set()
         self._closing = False
 
     def open_upload_target(
@@ -143,7 +145,7 @@ class Receiver:
 
     def admit(self, connection: Connection, source: str) -> bool:
         """Counts a new connection as not logged in. False: it is to be cut."""
-        self._connections.add(connection)
+        self.connections.add(connection)
         if self._closing:
             return False
         try:
@@ -174,7 +176,7 @@ class Receiver:
 
     def forget(self, connection: Connection, source: str) -> None:
         self.unauthenticated.leave(source, connection)
-        self._connections.discard(connection)
+        self.connections.discard(connection)
 
     def start(self, session: SftpSession, target: UploadTarget) -> None:
         self._nursery.start_soon(self._run, session, target)
@@ -201,7 +203,7 @@ class Receiver:
         """Not in the loop above: its variables would hold the last connection, with all that it
         has received, while nobody connects.
         """
-        for connection in tuple(self._connections):
+        for connection in tuple(self.connections):
             try:
                 reason = connection.excess()
             except Exception:
@@ -225,10 +227,10 @@ class Receiver:
         self.refusals.flush()
         for target in tuple(self._targets.values()):
             target.revoke()
-        for connection in tuple(self._connections):
+        for connection in tuple(self.connections):
             self._cut(connection)
         with trio.move_on_after(_LAST_WAIT_SECONDS, shield=True):
-            while self._connections:
+            while self.connections:
                 await run_callbacks()
 
     def _forget_target(self, target: UploadTarget) -> None:

@@ -68,7 +68,7 @@ def open_with(state: Path) -> Opener:
         ):
             yield receiver
         assert receiver._threads.borrowed_tokens == 0
-        assert not receiver._connections
+        assert not receiver.connections
         assert (receiver.backlog.total, receiver.unauthenticated.total) == (0, 0)
 
     return opener

@@ -69,7 +69,7 @@ async def test_a_revoked_login_is_cut_off_and_nothing_is_written_after_that(
         with trio.fail_after(3):
             await target.target.aclose()
         files, size = target.target.files(), os.stat(target.folder / "a").st_size
-        assert not target.receiver._connections
+        assert not target.receiver.connections
     assert [file.closed for file in files] == [False]
     assert (await openssh.sftp(target, "put /etc/hostname late\n")).returncode == 255
     assert os.stat(target.folder / "a").st_size == size
@@ -85,7 +85,7 @@ async def test_closing_a_target_twice_or_while_cancelled_does_no_harm(
         with trio.CancelScope() as scope:
             scope.cancel()
             await target.target.aclose()
-        assert not target.receiver._connections
+        assert not target.receiver.connections
         await target.target.aclose()
 
 

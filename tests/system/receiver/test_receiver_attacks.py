@@ -28,7 +28,7 @@ CORPUS = Path(__file__).parents[2] / "unit" / "receiver" / "corpus"
 async def alive(target: Any, openssh: Any) -> Any:
     """After the attack the next push into the same target is whole."""
     yield
-    if not target.target._accounting.revoked:
+    if target.target.admits():
         done = await openssh.sftp(target, "put /etc/hostname after\n")
         assert done.returncode == 0, done.stderr
         assert target.target.files()[-1].closed
@@ -184,7 +184,7 @@ async def test_replies_that_are_not_read_are_bounded(target: Any, other: Any, un
             assert resident() - before < 40_000_000
 
     await other.run(attack)
-    await until(lambda: not target.receiver._connections)
+    await until(lambda: not target.receiver.connections)
 
 
 async def test_more_than_the_quota_is_refused_while_it_arrives(
@@ -217,7 +217,7 @@ async def test_garbage_of_any_kind_at_the_port(receiver: Any, until: Any) -> Non
                         pass
             except trio.BrokenResourceError:
                 pass
-    await until(lambda: not receiver._connections)
+    await until(lambda: not receiver.connections)
 
 
 @pytest.mark.long

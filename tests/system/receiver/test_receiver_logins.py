@@ -211,7 +211,7 @@ async def test_idle_connections_leave_room_for_a_node_that_is_expected(
             assert receiver.unauthenticated.total <= 6
             assert (await openssh.sftp(target, "ls\n")).returncode == 0
             assert target.target.refused == 0
-        await until(lambda: not receiver._connections)
+        await until(lambda: not receiver.connections)
 
 
 async def test_idle_connections_lock_out_no_node_behind_an_address_that_is_not_known(
@@ -224,7 +224,7 @@ async def test_idle_connections_lock_out_no_node_behind_an_address_that_is_not_k
             for _ in range(20):
                 strangers.connect()
             assert (await openssh.sftp(target, "ls\n")).returncode == 0
-        await until(lambda: not receiver._connections)
+        await until(lambda: not receiver.connections)
 
 
 @pytest.mark.long
@@ -239,7 +239,7 @@ async def test_an_address_that_never_logs_in_is_refused_and_no_other(
         assert greeted == [True] * 5 + [False] * 495
         for _ in range(10):
             assert (await openssh.sftp(target, "ls\n")).returncode == 0
-        await until(lambda: not receiver._connections)
+        await until(lambda: not receiver.connections)
     assert len([one for one in caplog.records if "refusals" in one.name]) == 2
 
 
@@ -263,7 +263,7 @@ async def test_a_client_that_does_not_log_in_in_time_is_cut_off(
             with trio.fail_after(5):
                 while await stream.receive_some(4096):
                     pass
-        await until(lambda: not receiver._connections)
+        await until(lambda: not receiver.connections)
 
 
 async def test_a_login_does_not_open_more_than_a_few_connections_at_once(
@@ -282,7 +282,7 @@ async def test_a_login_does_not_open_more_than_a_few_connections_at_once(
 
     assert await other.run(enter) == 4
     assert target.target.refused == 2, "the node's failure would not name our limit"
-    await until(lambda: not target.receiver._connections)
+    await until(lambda: not target.receiver.connections)
     assert await other.run(enter) == 4, "and again, once they are gone"
 
 

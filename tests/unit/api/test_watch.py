@@ -1,5 +1,6 @@
 """`Jobs.watch`: the numbers of states and changes, and what a slow watcher gets."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.events import CAPACITY, Feed
+from cucmd.jobs.events import CAPACITY, Feed, Subscription
 from cucmd.protocol.jobs import WatchRequest
 from cucmd.store import EVERY_JOB, JobFilter
 from cucmd.varlink import Caller, StreamReply
@@ -172,4 +173,5 @@ async def test_an_ended_watch_leaves_no_subscription(
 ) -> None:
     async with scripted_job.watch(watched) as replies:
         await anext(replies)
-    assert scripted_job.feed._subscriptions == {}
+    gc.collect()
+    assert not any(isinstance(one, Subscription) for one in gc.get_objects())

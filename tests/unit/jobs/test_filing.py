@@ -194,9 +194,8 @@ async def test_files_that_could_not_be_saved_are_saved_after_the_last_node(tmp_p
         saves = Saves(harness.store, failing=3)
         harness.behaviours["a"] = brings(1)
         job_id = await harness.start("a")
-        run = harness.supervisor._live[job_id]
-        await run.over.wait()
-        assert (len(saves.made), run.recorded) == (4, True)
+        assert await harness.closed() == ()
+        assert len(saves.made) == 4
         assert [file.node for file in await harness.store.files(job_id)] == ["a"]
         assert listed(harness, job_id) == ["a"]
 
@@ -221,9 +220,8 @@ async def test_files_of_a_full_disk_are_recorded_once_it_has_space(
         appends.failing = 4
         harness.behaviours["a"] = brings(1)
         job_id = await harness.start("a")
-        run = harness.supervisor._live[job_id]
-        await run.over.wait()
-        assert (appends.failing, run.recorded, listed(harness, job_id)) == (0, True, ["a"])
+        assert await harness.closed() == ()
+        assert (appends.failing, listed(harness, job_id)) == (0, ["a"])
         assert caplog.text.count("files are not on record") == 1
         assert (await harness.store.load(job_id)).nodes[0].state.failure.code is Code.DISK_FULL
 
@@ -236,7 +234,7 @@ async def test_a_job_that_waits_for_disk_space_does_not_delay_the_next_job(
         harness.behaviours = {"a": brings(1), "d": hang}
         job_id = await harness.start("a")
         await harness.ended(job_id)
-        assert job_id in harness.supervisor._live
+        assert harness.supervisor.live == 1
         with trio.fail_after(20):
             await harness.running(await harness.start("d"))
 
@@ -267,13 +265,11 @@ async def test_a_removed_directory_is_not_waited_for(
         ends = trio.Event()
         harness.behaviours["a"] = brings(1, ends)
         job_id = await harness.start("a")
-        run = harness.supervisor._live[job_id]
         await harness.running(job_id)
         shutil.rmtree(tmp_path / "jobs" / job_id)
         ends.set()
         with trio.fail_after(20):
-            await run.over.wait()
-        assert not run.recorded
+            assert await harness.closed() == (job_id,)
         assert "cannot be put on record" in caplog.text
 
 
@@ -294,12 +290,11 @@ async def test_the_files_of_a_cancelled_node_are_on_record_once_its_connection_i
     async with supervisor_harness(tmp_path) as harness:
         harness.behaviours["a"] = closes_slowly
         job_id = await harness.start("a")
-        run = harness.supervisor._live[job_id]
         await harness.running(job_id)
         await harness.supervisor.cancel(job_id, None)
         seen = statuses(await harness.supervisor.find(job_id))
         closed.set()
-        await run.over.wait()
+        await harness.closed()
         assert seen == ["cancelled"]
         assert listed(harness, job_id) == ["a"]
 
@@ -315,13 +310,10 @@ async def test_after_a_defect_the_files_do_not_count_as_recorded(
         harness.behaviours = {"a": brings(1), "b": brings(1, ends)}
         job_id = await harness.start("a", "b")
         await harness.until(job_id, lambda job: ended(job) == ["a"])
-        run = harness.supervisor._live[job_id]
         monkeypatch.setattr("cucmd.jobs.run.NodeProgress.take_files", defect)
         ends.set()
-        await run.over.wait()
+        assert await harness.closed() == (job_id,)
         assert listed(harness, job_id) == ["a"]
-        assert not run.recorded
-        assert await harness.store.ended_but_open() == (job_id,)
 
 
 @pytest.mark.parametrize("goes_on", [True, False])

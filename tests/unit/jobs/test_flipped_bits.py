@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -52,8 +53,8 @@ async def start_and_look(state: Path) -> None:
     async with supervisor_harness(state) as harness:
         await harness.supervisor.recover(harness.tasks)
         with trio.fail_after(60):  # every job that could be resumed ends
-            for run in list(harness.supervisor._live.values()):
-                await run.over.wait()
+            while harness.supervisor.live:
+                await trio.testing.wait_all_tasks_blocked()
         for row in await harness.supervisor.newest(100):
             try:
                 await harness.supervisor.find(row.job_id)

@@ -3,7 +3,6 @@
 import errno
 import gc
 import logging
-import weakref
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from cucmd.job.job import Job
 from cucmd.job.node import Phase
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.errors import AmbiguousJob, AtLimit, Draining, UnknownJob, UnknownNode
+from cucmd.jobs.run import JobRun
 from cucmd.node.ports import NodeTask, Report
 from cucmd.store import StoreFailed
 from rig.scripted_node import Target
@@ -33,14 +33,12 @@ async def test_nodes_fail_and_succeed_on_their_own(tmp_path: Path) -> None:
 
 async def test_an_ended_job_leaves_only_a_count_in_memory(tmp_path: Path) -> None:
     async with supervisor_harness(tmp_path) as harness:
-        job_id = await harness.start("a")
-        run = weakref.ref(harness.supervisor._live[job_id])
-        await harness.ended(job_id)
+        await harness.ended(await harness.start("a"))
         while harness.supervisor.live:
             await trio.testing.wait_all_tasks_blocked()
         assert harness.supervisor.ended == 1
         gc.collect()
-        assert run() is None
+        assert not any(isinstance(one, JobRun) for one in gc.get_objects())
 
 
 async def test_a_defect_on_one_node_is_internal_and_stays_there(
@@ -187,9 +185,8 @@ async def test_a_node_that_ends_while_it_is_cancelled_stays_cancelled(tmp_path: 
         await harness.running(job_id)
         job, _ = await harness.supervisor.cancel(job_id, None)
         assert statuses(job) == ["cancelled"]
-        run = harness.supervisor._live[job_id]
         cancelled.set()
-        await run.over.wait()
+        await harness.closed()
         job = await harness.supervisor.find(job_id)
         assert (statuses(job), job.nodes[0].notes) == (["cancelled"], ())
 

@@ -16,10 +16,10 @@ from cucmd.receiver.upload_target import UploadTarget
 from cucmd.ssh.bridge import open_bridge
 
 EIO = OSError(errno.EIO, os.strerror(errno.EIO))
-HAPPENS: dict[str, Callable[[UploadTarget], None]] = {
-    "not SFTP": lambda target: target.not_sftp(Malformed("no INIT")),
-    "cannot receive": lambda target: target.cannot_receive(EIO),
-    "disk": lambda target: target._accounting.disk_errors.add("Input/output error"),
+HAPPENS: dict[str, Callable[[UploadTarget, Accounting], object]] = {
+    "not SFTP": lambda target, _: target.not_sftp(Malformed("no INIT")),
+    "cannot receive": lambda target, _: target.cannot_receive(EIO),
+    "disk": lambda _, accounting: accounting.disk_errors.add("Input/output error"),
 }
 
 
@@ -32,7 +32,7 @@ async def test_what_happens_again_and_again_is_two_lines_of_a_run(
     accounting = Accounting("job/n", Quota(), limits, "n", "n/files/")
     target = UploadTarget(tmp_path, accounting, limits, lambda _: None)
     for _ in range(times):
-        HAPPENS[kind](target)
+        HAPPENS[kind](target, accounting)
     async with open_bridge():
         await target.aclose()
         await target.aclose()

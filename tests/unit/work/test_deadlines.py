@@ -74,7 +74,6 @@ async def test_a_login_without_prompt_ends_after_its_timeout(
     async with scripted(hang) as node:
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is Code.LOGIN_TIMEOUT
-        assert " 120s " in why.message
         assert seconds == pytest.approx(120, abs=6)
         assert node.closed == 1
 
@@ -90,7 +89,6 @@ async def test_a_command_ends_after_its_timeout_with_ctrl_c_and_quit(
     async with scripted(appliance(gathers_until_interrupted)) as node:
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is Code.COMMAND_TIMEOUT
-        assert " 600s " in why.message
         assert "file get activelog cm/trace/ccm/sdl" in why.message
         assert seconds == pytest.approx(600, abs=6)
         assert node.lines[-2:] == ["^C", "quit"]
@@ -107,7 +105,6 @@ async def test_a_shell_that_does_not_answer_has_no_hint_about_window_or_paths(
     async with scripted(greets_and_hangs) as node:
         why, seconds = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is Code.COMMAND_TIMEOUT
-        assert " 60s " in why.message
         assert "'set cli pagination off'" in why.message
         assert seconds == pytest.approx(60, abs=6)
         assert why.hint is not None
@@ -132,7 +129,6 @@ async def test_a_plain_command_has_a_timeout_of_its_own(
         why, seconds = await failure_and_seconds(node, task)
         assert why.code is Code.COMMAND_TIMEOUT
         assert f"'{command}'" in why.message
-        assert " 7s " in why.message
         assert [line for line in node.lines if line not in ("^C", "")][-1] == command
         assert seconds == pytest.approx(7, abs=6)
 
@@ -296,7 +292,6 @@ async def test_a_transfer_without_a_byte_ends_after_the_stall_timeout(
     async with scripted(appliance(file_get)) as node:
         why, took = await failure_and_seconds(node, node_task(tmp_path))
         assert why.code is code
-        assert " 120s " in why.message
         assert took == pytest.approx(seconds, abs=8)
         assert node.target.revoked
 

@@ -136,7 +136,7 @@ async def test_a_pager_in_the_middle_is_answered(tmp_path: Path, autojump_clock:
     async def pages(node: Node, line: str) -> None:
         await node.say("one")
         await node.say("Press <enter> for 1 line, <space> for one page, or <q> to quit", end="")
-        assert await node._received.receive() == b" "
+        assert await node.read_keys() == b" "
         await node.say("\r\x1b[Ktwo")
 
     async with scripted(answers({STATUS: pages})) as node:

@@ -57,7 +57,7 @@ async def asks(node: Node, line: str) -> None:
 
 
 async def closes(node: Node, line: str) -> None:
-    await node._to_us.aclose()
+    node.hang_up()
     await trio.sleep_forever()
 
 
