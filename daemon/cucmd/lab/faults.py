@@ -73,7 +73,7 @@ _NO_RULE = Rule("")  # of a look-up by value, which makes no kind
 
 
 class FaultKind(StrEnum):
-    """All that can go wrong."""
+    """Says what can go wrong; `rule` says how it is written."""
 
     rule: Rule
 

@@ -258,12 +258,12 @@ Content: TypeAlias = Callable[[VirtualFile], Iterator[bytes]]
 def tgz(
     root: str, files: Iterable[VirtualFile], now: datetime, content: Content
 ) -> Iterator[bytes]:
-    """The archive, in blocks. `content`: of one file."""
+    """Packs the files, in blocks. `content` gives that of one file."""
     return in_blocks(_compressed(_tar(root, files, now, content)))
 
 
 def in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of exactly 32 KiB, the last one shorter."""
+    """Gives the same bytes in blocks of exactly 32 KiB, the last one shorter."""
     held = bytearray()
     for piece in pieces:
         held += piece

@@ -33,7 +33,7 @@ _BYTES_A_DOT = 4 * 1024 * 1024
 
 
 class GetDialogue:
-    """One run of `file get` in a session."""
+    """Runs `file get` once, in a session."""
 
     def __init__(self, session: LabSession) -> None:
         self._session = session
@@ -138,34 +138,28 @@ class GetDialogue:
             asked.reverse()
         for step in asked:
             name, question, accept, echo = _RECEIVER[step]
-            answers[name] = await self._ask(step, question, accept, echo)
+            answers[name] = await self._ask(question, accept, step, echo)
         return PushTarget(**answers)
 
     async def _ask(
         self,
-        step: Step,
         question: str,
         accept: Callable[[str], T | None],
+        step: Step | None = None,
         echo: Echo = Echo.PLAIN,
     ) -> T:
         """Asks until `accept` does not return None for the answer. Returns what it returned."""
         while True:
             self._terminal.write(f"{question} ")
-            await self._session.at(step)
+            if step is not None:
+                await self._session.at(step)
             accepted = accept((await self._terminal.read_line(echo)).strip())
             if accepted is not None and not self._faults.take(FaultKind.REASK, step):
                 return accepted
 
     async def _yes_or_no(self, question: str, step: Step | None = None) -> None:
         """Returns on yes; raises BackToPrompt on no."""
-        if step is not None:
-            agreed = await self._ask(step, question, _yes)
-        else:
-            agreed = None
-            while agreed is None:
-                self._terminal.write(f"{question} ")
-                agreed = _yes((await self._terminal.read_line()).strip())
-        if not agreed:
+        if not await self._ask(question, _yes, step):
             raise BackToPrompt
 
     async def _trust(self, address: str, algorithm: str, fingerprint: str) -> bool:

@@ -35,7 +35,7 @@ class BackToPrompt(Exception):
 
 
 class LabSession:
-    """One session, as its commands see it.
+    """A session gives its commands a node, a terminal, and the faults of each step.
 
     cut          ends the whole SSH connection without a disconnect
     interrupted  by Ctrl-C, since what is in the foreground began

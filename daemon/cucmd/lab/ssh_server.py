@@ -118,8 +118,21 @@ class NodeServer:
             self._node.count("connections_now", -1)
 
     async def _speak_no_ssh(self, sock: socket.socket, greeting: bytes) -> None:
-        peer = _NoSsh(self._node, self, sock, greeting)
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: peer, sock)
+        """Sends the greeting, if any, and then nothing, until the client closes."""
+        reader, writer = await asyncio.open_connection(sock=sock)
+        self._unserved.discard(sock)
+        ending = "cut_by_node"
+        try:
+            writer.write(greeting)
+            while await reader.read(4096):
+                pass
+            ending = "closed_cleanly"
+        except OSError:
+            ending = "dropped"
+        finally:
+            writer.transport.abort()
+            self._node.count(ending)
+            self._node.count("connections_now", -1)
 
     async def _speak_ssh(self, sock: socket.socket) -> None:
         node = self._node
@@ -159,38 +172,6 @@ class NodeServer:
     def lost(self, cut: Callable[[], None]) -> None:
         self._transports.discard(cut)
         self._node.count("connections_now", -1)
-
-
-class _NoSsh(asyncio.Protocol):
-    """Sends its greeting, if any, and then nothing, until the client closes."""
-
-    def __init__(
-        self, node: LabNode, server: NodeServer, sock: socket.socket, greeting: bytes
-    ) -> None:
-        self._node = node
-        self._server = server
-        self._sock = sock
-        self._greeting = greeting
-        self._ending = "dropped"
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._server.opened(self._sock, self._cut)
-        transport.write(self._greeting)
-
-    def _cut(self) -> None:
-        assert self._transport is not None
-        self._ending = "cut_by_node"
-        self._transport.abort()
-
-    def eof_received(self) -> None:
-        self._ending = "closed_cleanly"
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._server.lost(self._cut)
-        self._node.count(self._ending)
 
 
 class NodeConnection(asyncssh.SSHServer):

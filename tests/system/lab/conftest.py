@@ -115,6 +115,14 @@ async def logged_in(lab: Lab, number: int = 1, **given: Any) -> AsyncIterator[Te
         connection.close()
 
 
+@asynccontextmanager
+async def prompted(lab: Lab, number: int = 1) -> AsyncIterator[Terminal]:
+    """A terminal of a node, at the first prompt."""
+    async with logged_in(lab, number) as terminal:
+        await terminal.expect("admin:")
+        yield terminal
+
+
 class Inbox:
     """Where nodes push to: an SFTP server of asyncssh, `folder` is its root."""
 
@@ -245,8 +253,7 @@ async def lab(make_lab: MakeLab) -> Lab:
 @pytest.fixture
 async def terminal(lab: Lab) -> AsyncIterator[Terminal]:
     """At the first prompt of the only node."""
-    async with logged_in(lab) as terminal:
-        await terminal.expect("admin:")
+    async with prompted(lab) as terminal:
         yield terminal
 
 
@@ -255,8 +262,8 @@ def client() -> Any:
     """What this file offers besides fixtures."""
 
     class Offer:
-        terminal, logged_in, connect = Terminal, staticmethod(logged_in), staticmethod(connect)
-        get, within = staticmethod(get), staticmethod(within)
+        logged_in, prompted = staticmethod(logged_in), staticmethod(prompted)
+        connect, get, within = staticmethod(connect), staticmethod(get), staticmethod(within)
 
         @staticmethod
         async def reopen(inbox: Inbox) -> None:

@@ -44,8 +44,7 @@ async def test_silence_ends_with_ctrl_c_and_hanging_does_not(make_lab, inbox, cl
 
 async def test_ctrl_c_ignored(make_lab, inbox, client):
     lab = await make_lab("ignore-ctrl-c", "trickle@200000")
-    async with client.logged_in(lab) as terminal:
-        await terminal.expect("admin:")
+    async with client.prompted(lab) as terminal:
         await client.get(terminal, inbox, "syslog/secure")
         await client.within(lab.until(lambda total: total.bytes_pushed > 0))
         terminal.type("\x03")
@@ -54,15 +53,13 @@ async def test_ctrl_c_ignored(make_lab, inbox, client):
 
 
 async def test_commands_without_an_echo(make_lab, client):
-    async with client.logged_in(await make_lab("no-echo")) as terminal:
-        await terminal.expect("admin:")
+    async with client.prompted(await make_lab("no-echo")) as terminal:
         terminal.type("set cli pagination off\n")
         assert await terminal.expect("off\r\n") == "Automatic pagination is turned off\r\n"
 
 
 async def test_noise_is_one_long_line_of_all_bytes(make_lab, client):
-    async with client.logged_in(await make_lab("garbage:prepare@6000")) as terminal:
-        await terminal.expect("admin:")
+    async with client.prompted(await make_lab("garbage:prepare@6000")) as terminal:
         terminal.type("show status\n")
         with trio.fail_after(20):
             while len(terminal.received) < 6000:
@@ -86,8 +83,7 @@ async def test_noise_is_one_long_line_of_all_bytes(make_lab, client):
 async def test_questions_that_are_not_asked_or_in_another_order(
     make_lab, inbox, client, fault, order
 ):
-    async with client.logged_in(await make_lab(fault)) as terminal:
-        await terminal.expect("admin:")
+    async with client.prompted(await make_lab(fault)) as terminal:
         terminal.type("file get activelog syslog/secure\n")
         for question, answer in [inbox.answers()[number] for number in order]:
             assert (await terminal.expect(question)).count("? ") == question.count("? ")
@@ -97,8 +93,7 @@ async def test_questions_that_are_not_asked_or_in_another_order(
 
 
 async def test_sizes_that_are_announced_twice_and_completed_too_early(make_lab, inbox, client):
-    async with client.logged_in(await make_lab("sizes-twice", "completed-early")) as terminal:
-        await terminal.expect("admin:")
+    async with client.prompted(await make_lab("sizes-twice", "completed-early")) as terminal:
         said = await client.get(terminal, inbox, "syslog/secure")
         assert said.count("Number of files affected: 1\r\n") == 2
         await terminal.expect("Transfer completed")
@@ -120,8 +115,7 @@ async def test_sizes_that_are_announced_twice_and_completed_too_early(make_lab, 
 async def test_what_is_announced_and_what_comes(
     make_lab, inbox, client, fault, announced, whole, difference
 ):
-    async with client.logged_in(await make_lab(fault)) as terminal:
-        await terminal.expect("admin:")
+    async with client.prompted(await make_lab(fault)) as terminal:
         output = await client.get(terminal, inbox, "cm/log/informix recurs")
         await terminal.expect("Transfer completed")
     files = inbox.files()
@@ -131,8 +125,7 @@ async def test_what_is_announced_and_what_comes(
 
 
 async def test_an_archive_that_is_cut_is_closed_all_the_same(make_lab, inbox, client):
-    async with client.logged_in(await make_lab("archive-cut@2000*1")) as terminal:
-        await terminal.expect("admin:")
+    async with client.prompted(await make_lab("archive-cut@2000*1")) as terminal:
         for _ in range(2):
             await client.get(terminal, inbox, "syslog/secure compress")
             await terminal.expect("Transfer completed")
@@ -142,8 +135,7 @@ async def test_an_archive_that_is_cut_is_closed_all_the_same(make_lab, inbox, cl
 
 @pytest.mark.parametrize(("fault", "hours"), [("clock-ahead", 1), ("clock-back@7200", -2)])
 async def test_a_clock_that_is_set_as_a_push_begins(make_lab, inbox, client, fault, hours):
-    async with client.logged_in(await make_lab(f"{fault}*1")) as terminal:
-        await terminal.expect("admin:")
+    async with client.prompted(await make_lab(f"{fault}*1")) as terminal:
         before = datetime.now(UTC)
         for _ in range(2):  # it was set once, and stays so
             await client.get(terminal, inbox, "syslog/secure")

@@ -60,16 +60,14 @@ async def test_compress_sends_one_archive(terminal, inbox, client):
     ],
 )
 async def test_both_forms_of_the_sizing_and_of_the_end(make_lab, inbox, client, node, sizing, end):
-    async with client.logged_in(await make_lab(nodes=3), node) as terminal:
-        await terminal.expect("admin:")
+    async with client.prompted(await make_lab(nodes=3), node) as terminal:
         assert sizing in await client.get(terminal, inbox, "syslog/secure")
         await terminal.expect(end)
 
 
 @pytest.mark.parametrize("extra", [Extra.BEFORE, Extra.AFTER])
 async def test_one_more_question(make_lab, client, extra):
-    async with client.logged_in(await make_lab(extra_question=extra)) as terminal:
-        await terminal.expect("admin:")
+    async with client.prompted(await make_lab(extra_question=extra)) as terminal:
         terminal.type("file get activelog syslog/secure\n")
         before = await terminal.expect("Please answer 'y' for <yes> or 'n' for <no>: ")
         assert ("Total size" in before) is (extra is Extra.AFTER)
@@ -102,8 +100,7 @@ async def test_the_password_echoes_as_stars(terminal, inbox):
 
 
 async def test_the_receivers_key_is_asked_about_once(make_lab, inbox, client):
-    async with client.logged_in(await make_lab(ask_host_key=True)) as terminal:
-        await terminal.expect("admin:")
+    async with client.prompted(await make_lab(ask_host_key=True)) as terminal:
         await client.get(terminal, inbox, "syslog/secure")
         output = await terminal.expect("Are you sure you want to continue connecting (yes/no)? ")
         assert inbox.key.convert_to_public().get_fingerprint() in output
@@ -130,8 +127,7 @@ async def test_a_receiver_with_another_key_gets_nothing(terminal, lab, inbox, cl
 @pytest.mark.parametrize("leave", ["\x03", None])
 async def test_a_push_ends_with_ctrl_c_and_with_its_session(make_lab, inbox, client, leave):
     lab = await make_lab("upload-stalled")
-    async with client.logged_in(lab) as terminal:
-        await terminal.expect("admin:")
+    async with client.prompted(lab) as terminal:
         await client.get(terminal, inbox)
         await client.within(lab.until(lambda total: total.bytes_pushed > 0))
         if leave:
