@@ -16,7 +16,7 @@ SYSLOG = "syslog/CiscoSyslog*"
 @pytest.mark.long
 def test_some_paths_of_a_profile_and_others_beside_them(tmp_path: Path, daemon: Daemon) -> None:
     secret = tmp_path / "secret"
-    with running_lab(1) as lab, daemon.client() as client:
+    with running_lab(1, "--ask-host-key") as lab, daemon.client() as client:
         secret.write_text(lab.password)
         secret.chmod(0o600)
         login = ("--user", lab.username, "--password-file", str(secret))

@@ -1,5 +1,6 @@
 """A start that is asked for twice with one key makes one job."""
 
+import gc
 from pathlib import Path
 
 import msgspec
@@ -22,9 +23,15 @@ async def started(harness: SupervisorHarness, with_key: StartKey | None) -> str:
     return (await harness.supervisor.start(job, harness.tasks(job), with_key)).job_id
 
 
+def locks() -> int:
+    gc.collect()
+    return sum(isinstance(one, trio.Lock) for one in gc.get_objects())
+
+
 async def test_calls_at_the_same_time_get_the_same_job(tmp_path: Path) -> None:
     got: list[str] = []
     async with supervisor_harness(tmp_path) as harness:
+        before = locks()
 
         async def start() -> None:
             got.append(await started(harness, key()))
@@ -35,6 +42,8 @@ async def test_calls_at_the_same_time_get_the_same_job(tmp_path: Path) -> None:
         assert len(got) == 5
         assert len(set(got)) == 1
         assert len(await harness.supervisor.newest(9)) == 1
+        await harness.closed()
+        assert locks() == before
 
 
 async def test_a_key_is_known_after_a_restart(tmp_path: Path) -> None:
