@@ -64,19 +64,6 @@ async def test_a_full_disk_fails_the_push_with_disk_full_and_not_the_neighbour(
     assert (await openssh.sftp(neighbour, "put /etc/hostname a\n")).returncode == 0
 
 
-async def test_the_floor_of_free_space_is_kept(
-    open_with: Any, open_target: Any, openssh: Any, small: Path, large: Path
-) -> None:
-    async with open_with(min_free_bytes=4 * MIB, min_free_ratio=0.05) as receiver:
-        target = open_target(receiver, small / "target")
-        done = await openssh.sftp(target, f"put {large} a\n")
-        assert done.returncode == 1
-        assert target.target.refusal.code is Code.DISK_FULL
-        again = await openssh.sftp(target, "put /etc/hostname b\n")
-        assert again.returncode == 1
-    assert free(small) >= 4 * MIB, "the floor was not passed"
-
-
 async def test_below_the_floor_not_even_an_empty_file_is_begun(
     open_with: Any, open_target: Any, openssh: Any, small: Path
 ) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from cucmd.failure import Code
 from cucmd.received_file import ReceivedFile
 from rig.parameters import more
 
@@ -76,12 +75,6 @@ async def test_a_large_file_of_over_100_mb(target: Any, openssh: Any, tmp_path: 
     assert target.target.files() == (ReceivedFile("", "large", 105_000_000, sha(large), True),)
 
 
-async def test_one_name_twice_keeps_both(target: Any, openssh: Any, log: Path) -> None:
-    assert (await openssh.sftp(target, f"put {log} a\nput /etc/hostname a\n")).returncode == 0
-    assert [file.path for file in target.target.files()] == ["a", "a.2"]
-    assert sha(target.folder / "a") == sha(log)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("methods", ["password", *more("keyboard-interactive")])
 @pytest.mark.parametrize("key", ["rsa-sha2-256", "rsa-sha2-512", "ecdsa-sha2-nistp256"])
@@ -144,20 +137,12 @@ async def test_the_host_keys_are_the_same_after_a_restart(
         "get a stolen",
         *more(
             "rm a",
-            "rmdir d",
             "rename a b",
             "symlink /etc/passwd link",
-            "ln a hard",
-            "put -a {log} a",
             "reput {log} a",
             "put {log} ../out",
-            "put {log} /../../out",
             "mkdir ../out",
-            "cd ..",
-            "ls ../..",
-            "put {log} d/../../out",
             "put {log} missing/a",
-            "copy a b",
         ),
     ],
 )
@@ -174,16 +159,7 @@ async def test_what_is_not_a_push_is_refused(
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "bell\a",
-        "title\x1b]0;x\x1b",
-        "delete\x7f",
-        "return\rfeed",
-        "reversed\u202etxt",
-        "x" * 256,
-    ],
-    ids=["bell", "escape", "delete", "return", "bidi", "long name"],
+    "name", ["title\x1b]0;x\x1b", "reversed\u202etxt", "x" * 256], ids=["escape", "bidi", "long"]
 )
 @pytest.mark.parametrize("command", ['put {log} "{name}"', *more('mkdir "{name}"')])
 async def test_a_name_that_no_node_has_is_refused(
@@ -204,39 +180,6 @@ async def test_a_path_goes_no_deeper_than_any_node_has_it(
     done = await openssh.sftp(target, "".join(f"-mkdir {path}\n" for path in paths))
     assert done.returncode == 0, done.stderr
     assert target.names() == paths[:most]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("each", ["d{number}", "d/d{number}"], ids=["side by side", "below"])
-async def test_folders_without_end_are_bounded(
-    open_with: Any, open_target: Any, openssh: Any, each: str
-) -> None:
-    async with open_with(directories=50) as receiver:
-        target = open_target(receiver)
-        batch = ["-mkdir d", *(f"-mkdir {each.format(number=number)}" for number in range(100))]
-        done = await openssh.sftp(target, "\n".join([*batch, "put /etc/hostname after", ""]))
-        assert len(target.names()) == 50
-        assert target.target.refusal.code is Code.QUOTA_EXCEEDED
-        assert done.returncode == 1, "and from then on nothing is taken"
-
-
-async def test_links_in_the_folder_are_not_followed(
-    target: Any, openssh: Any, log: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "outside" / "secret").write_text("secret")
-    target.folder.mkdir()
-    (target.folder / "link").symlink_to(tmp_path / "outside")
-    (target.folder / "file").symlink_to(tmp_path / "outside" / "secret")
-    (target.folder / "hard").hardlink_to(tmp_path / "outside" / "secret")
-    os.mkfifo(target.folder / "pipe")
-    batch = [f"-put {log} {name}" for name in ("link/a", "link/secret", "file", "hard", "pipe")]
-    done = await openssh.sftp(target, "\n".join([*batch, "-cd link", "-chmod 777 hard", "ls -a"]))
-    assert done.returncode == 0
-    assert os.listdir(tmp_path / "outside") == ["secret"]
-    assert (tmp_path / "outside" / "secret").read_text() == "secret"
-    assert (tmp_path / "outside" / "secret").stat().st_mode & 0o777 != 0o777
-    assert "link" not in done.stdout.split("sftp> ls -a")[1]
 
 
 async def test_a_client_cannot_see_other_targets(

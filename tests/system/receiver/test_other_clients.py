@@ -61,22 +61,6 @@ async def test_paramiko_pushes_and_looks_after_what_it_pushed(
     assert target.names() == ["d", "d/a.log"]
 
 
-async def test_paramiko_answers_keyboard_interactive(target: Any, other: Any) -> None:
-    def enter() -> list[Any]:
-        asked: list[Any] = []
-
-        def answer(title: str, instructions: str, prompts: list[Any]) -> list[str]:
-            asked.extend(prompts)
-            return [target.target.password] * len(prompts)
-
-        with other.transport_of(target.port) as transport:
-            transport.auth_interactive(target.target.username, answer)
-            assert transport.is_authenticated()
-        return asked
-
-    assert await other.run(enter) == [("Password:", False)]
-
-
 async def test_asyncssh_pushes_a_tree(target: Any, log: Path) -> None:
     async def push() -> None:
         async with (
