@@ -175,17 +175,3 @@ def test_a_cancel_ends_it_and_the_session_on_the_node(tmp_path: Path, daemon: Da
         with daemon.client() as other:  # a collection works on the same node at once
             assert other.wait(start(other, lab).job_id, timeout=60).status == "succeeded"
         assert lab.report()["interrupts"] >= 1
-
-
-@pytest.mark.long
-def test_a_call_with_the_same_key_is_one_job(daemon: Daemon) -> None:
-    with cluster(1) as lab, daemon.client() as client:
-        login = Login(lab.username, lab.password)
-        first = client.discover(lab.nodes[0], login=login, how=How(start_key="k"))
-        assert (
-            client.discover(lab.nodes[0], login=login, how=How(start_key="k")).job_id
-            == first.job_id
-        )
-        with pytest.raises(InvalidRequest):
-            client.discover("another", login=login, how=How(start_key="k"))
-        client.wait(first.job_id, timeout=60)
