@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from cucmctl import CredentialNotFound, ProfileNotFound, ReloadFailed
 from cucmd.job.asked import Collection, Login
-from cucmd.service.log_limit import MOST_RECORDS
+from cucmd.service.log import MOST_RECORDS
 from rig.daemon import CONFIG, Daemon, running_daemon
 from rig.jobs import as_ended, start
 from rig.lab import Lab
@@ -188,8 +188,8 @@ def test_one_user_who_reloads_cannot_fill_the_log(make_daemon: Callable[..., Dae
                 with suppress(ReloadFailed):
                     client.reload()
     lines = daemon.log.read_text().splitlines()
-    # The test is no service manager that listens to the end.
-    assert len([line for line in lines if "notify" not in line]) < 2 * MOST_RECORDS + 50
+    # The test is no service manager that listens to the end. Each level is limited on its own.
+    assert len([line for line in lines if "notify" not in line]) < 3 * MOST_RECORDS + 50
 
 
 @pytest.mark.long

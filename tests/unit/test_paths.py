@@ -15,7 +15,7 @@ from cucmd.paths import (
     private_socket,
     socket_to_call,
 )
-from cucmd.service.private import make_private
+from cucmd.service.access import make_private
 
 ROOT, USER, SERVICE = 0, 1000, 64321
 

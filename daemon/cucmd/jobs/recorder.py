@@ -159,7 +159,7 @@ class Recorder:
 
 def _log_endings(before: Job, after: Job) -> None:
     """Logs each node that has failed, and how the job has ended, as lines of its user."""
-    extra = {} if after.uid is None else {"uid": after.uid, "of_job": True}
+    extra = {} if after.uid is None else {"uid": after.uid}
     for position in after.changed_since(before):
         old, new = before.nodes[position], after.nodes[position]
         if isinstance(new.state, Failed) and not old.settled:

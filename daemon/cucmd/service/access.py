@@ -1,19 +1,23 @@
 """Who may call which method at the socket, by the credentials of the peer from the kernel.
 
 Root, the daemon's own user and the operate group may call every method; the view group those of its
-roles in ROLES; everybody else gets `PermissionDenied`.
+roles in ROLES; everybody else gets `PermissionDenied`. Where there is no group, the folder of the
+socket keeps all others out.
 """
 
 from __future__ import annotations
 
+import errno
 import grp
 import logging
 import os
 from enum import Enum
+from pathlib import Path
 
 import msgspec
 
 from cucmd.config.model import AccessSettings
+from cucmd.paths import is_private
 from cucmd.varlink import Caller, Method, PermissionDenied
 
 log = logging.getLogger(__name__)
@@ -97,3 +101,14 @@ def _gid(name: str) -> int | None:
         # Usual where the daemon was started by hand; the package's sysusers file makes the groups.
         log.debug("there is no group '%s'", name)
         return None
+
+
+def make_private(folder: Path) -> None:
+    """Makes a folder that only the daemon's own user can enter, unless it is there.
+
+    Raises `OSError` if others can use it: what another user may have made is never used.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not is_private(str(folder), os.geteuid()):
+        reason = "its folder is not this user's alone (mode 0700)"
+        raise PermissionError(errno.EPERM, reason, str(folder))

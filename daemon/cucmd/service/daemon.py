@@ -24,10 +24,7 @@ from cucmd.api.knowledge import Knowledge
 from cucmd.api.methods import Jobs
 from cucmd.api.reload import CannotReload, Reloading
 from cucmd.cases.coverage import Coverage
-from cucmd.config import (
-    Config,
-    ConfigError,
-)
+from cucmd.config import Config, ConfigError
 from cucmd.failure import CannotStart
 from cucmd.job.capture import Capture
 from cucmd.job.check import Check
@@ -46,14 +43,20 @@ from cucmd.node.resolver import Resolver, locate, zone_of
 from cucmd.paths import private_socket
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
 from cucmd.service import systemd
+from cucmd.service.access import make_private
 from cucmd.service.in_force import InForce, Options
-from cucmd.service.log_limit import LogLimit
-from cucmd.service.memory import freeze_startup_objects, return_free_memory
-from cucmd.service.private import make_private
+from cucmd.service.log import LogLimit, set_up_logging
+from cucmd.service.process import (
+    Signals,
+    forbid_core_dumps,
+    freeze_startup_objects,
+    open_signals,
+    return_free_memory,
+    set_signal_defaults,
+)
 from cucmd.service.retention import RetentionTask
-from cucmd.service.signals import Signals, open_signals, set_signal_defaults
 from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
-from cucmd.service.status import Status
+from cucmd.service.systemd import StatusLine
 from cucmd.service.wiring import Ssh, host_key_scan
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
@@ -86,9 +89,9 @@ INFO = ServiceInfo(vendor="cucmd", product="cucmd", version=__version__, url="")
 def run(options: Options, environ: Mapping[str, str]) -> int:
     """The daemon, until a signal ends it; the exit code of the process."""
     set_signal_defaults()
-    systemd.forbid_core_dumps()  # they would hold passwords
+    forbid_core_dumps()  # they would hold passwords
     log_limit = LogLimit()
-    systemd.set_up_logging(options.log_level, None, log_limit)
+    set_up_logging(options.log_level, log_limit)
     try:
         config = options.load(environ)
     except ConfigError as error:
@@ -99,15 +102,11 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
     started = trio.Event()
     try:
         trio.run(_daemon, options, config, environ, started, log_limit)
-    except BaseExceptionGroup as group:
-        expected, defects = group.split(EXPECTED)
-        if started.is_set() or defects is not None or expected is None:
+    except BaseException as error:
+        reasons = _leaves(error)
+        if started.is_set() or not all(isinstance(one, EXPECTED) for one in reasons):
             raise
-        return _unavailable(_leaves(expected))
-    except EXPECTED as error:
-        if started.is_set():
-            raise
-        return _unavailable([error])
+        return _unavailable(reasons)
     return 0
 
 
@@ -119,11 +118,11 @@ def _unavailable(reasons: Sequence[BaseException]) -> int:
     return EXIT_UNAVAILABLE
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
+def _leaves(error: BaseException) -> list[BaseException]:
+    """The errors that nurseries have put into groups."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for one in error.exceptions for leaf in _leaves(one)]
 
 
 async def _daemon(
@@ -290,7 +289,7 @@ async def _socket(
         nursery.cancel_scope.cancel()
 
 
-async def _run_until_stopped(signals: Signals, supervisor: Supervisor, status: Status) -> None:
+async def _run_until_stopped(signals: Signals, supervisor: Supervisor, status: StatusLine) -> None:
     """Reports that the daemon is ready, and returns at SIGTERM or SIGINT."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_show_status, supervisor, status)
@@ -327,7 +326,7 @@ async def _feed_watchdog(bridge: Bridge) -> None:
         await trio.sleep(interval / 2)
 
 
-async def _show_status(supervisor: Supervisor, status: Status) -> None:
+async def _show_status(supervisor: Supervisor, status: StatusLine) -> None:
     while True:
         status.show_jobs(supervisor.live)
         await trio.sleep(STATUS_EVERY)

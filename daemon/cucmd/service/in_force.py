@@ -6,8 +6,9 @@ A reload takes all of the new configuration and of known_hosts, or nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -19,12 +20,15 @@ from cucmd.node_name import address
 from cucmd.plan.planner import Planner
 from cucmd.service import systemd
 from cucmd.service.access import Access
-from cucmd.service.reading import Reading
-from cucmd.service.status import Status
+from cucmd.service.systemd import StatusLine
 from cucmd.ssh.known_hosts import KnownHosts
 from cucmd.varlink import Caller, Method
 
 log = logging.getLogger(__name__)
+
+READ_SECONDS = 20.0  # a client waits for a minute
+
+T = TypeVar("T")
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -60,9 +64,9 @@ class InForce:
         self._socket_is_given = socket_is_given
         self._at_start = config  # for settings that only a restart changes
         self._reloading = trio.Lock()  # by SIGHUP or by a call
-        self._reading = Reading()
-        self.status = Status()
-        self.apply(config, access_of(config))
+        self._threads = trio.CapacityLimiter(1)
+        self.status = StatusLine()
+        self.apply(config, Access.of(config.access))
 
     def apply(
         self, config: Config, access: Access, extra: Mapping[str, object] | None = None
@@ -104,7 +108,7 @@ class InForce:
 
     async def _reload(self, extra: Mapping[str, object] | None) -> tuple[str, ...]:
         try:
-            config, access = await self._reading(self._read)
+            config, access = await read_in_thread(self._read, self._threads)
         except ConfigError as error:
             raise CannotReload(error.in_one_line()) from None
         except CannotReload:
@@ -113,7 +117,7 @@ class InForce:
             log.exception("a defect in a reload")
             raise CannotReload("a defect; the log has the details") from None
         try:
-            await self._reading(self._known_hosts.load)
+            await read_in_thread(self._known_hosts.load, self._threads)
         except OSError as error:
             raise CannotReload(f"{error.filename}: {error.strerror}") from None
         given = self._socket_is_given
@@ -125,8 +129,16 @@ class InForce:
 
     def _read(self) -> tuple[Config, Access]:
         config = self._options.load(self._environ)
-        return config, access_of(config)
+        return config, Access.of(config.access)
 
 
-def access_of(config: Config) -> Access:
-    return Access.of(config.access)
+async def read_in_thread(read: Callable[[], T], threads: trio.CapacityLimiter) -> T:
+    """What `read` gives. Raises what it raises, and `CannotReload` after `READ_SECONDS`.
+
+    A file or the database of groups can be somewhere on the network, and somebody can have put a
+    pipe in the place of a file. A thread that waits for it cannot be ended, and without a limit of
+    their own these would take all of trio's threads, which write the files of jobs too.
+    """
+    with trio.move_on_after(READ_SECONDS):
+        return await trio.to_thread.run_sync(read, abandon_on_cancel=True, limiter=threads)
+    raise CannotReload(f"the files could not be read within {READ_SECONDS:g} s")

@@ -1,4 +1,4 @@
-"""systemd's protocols for a service, without libsystemd; logging for the journal; core dumps.
+"""systemd's protocols for a service, without libsystemd.
 
 Without systemd nothing is sent and nothing fails; with it, no error here ends the daemon.
 Protocols: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3), sd-daemon(3).
@@ -6,21 +6,14 @@ Protocols: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3), sd-daemon(3).
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
-import resource
 import socket
-import sys
 import time
-from collections.abc import MutableMapping
-from typing import TextIO
 
 _log = logging.getLogger(__name__)
 
 _FIRST_DESCRIPTOR = 3
-
-_PR_SET_DUMPABLE = 4  # <linux/prctl.h>
 
 # The manager reads at once; the trio loop must not stand still if it does not.
 _NOTIFY_SECONDS = 0.5
@@ -29,13 +22,14 @@ _NOTIFY_SECONDS = 0.5
 def notify(**state: str | int) -> bool:
     """Sends to the manager, e.g. `notify(READY=1, STATUS="3 jobs")`; False if nothing was sent.
 
-    Adds to RELOADING the time that Type=notify-reload demands of it, in case a unit has that.
+    Adds to RELOADING the time that Type=notify-reload demands of it, in case a unit has that: of
+    CLOCK_MONOTONIC in microseconds, by which the manager knows which reload is meant.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in ("/", "@"):
         return False
     if "RELOADING" in state:
-        state.setdefault("MONOTONIC_USEC", monotonic_usec())
+        state.setdefault("MONOTONIC_USEC", time.monotonic_ns() // 1000)
     # A line break would begin a new assignment, and a status can quote a user.
     lines = [f"{name}={' '.join(str(value).splitlines())}" for name, value in state.items()]
     try:
@@ -49,9 +43,31 @@ def notify(**state: str | int) -> bool:
     return True
 
 
-def monotonic_usec() -> int:
-    """CLOCK_MONOTONIC in microseconds, by which the manager knows which reload is meant."""
-    return time.monotonic_ns() // 1000
+class StatusLine:
+    """What `systemctl status` shows in its line `Status:`: the number of jobs, and why the last
+    reload failed, if it did. It is sent only when it differs from what was sent last.
+    """
+
+    def __init__(self) -> None:
+        self._jobs = ""
+        self._not_reloaded = ""
+        self._sent = ""
+
+    def show_jobs(self, count: int) -> None:
+        """`count` jobs are queued or running."""
+        self._jobs = f"{count} job{'s' * (count != 1)} queued or running"
+        self._send()
+
+    def show_reload(self, failure: str = "") -> None:
+        """A reload has ended. `failure` is why it failed; empty if it succeeded."""
+        self._not_reloaded = f"not reloaded: {failure}" if failure else ""
+        self._send()
+
+    def _send(self) -> None:
+        text = "; ".join(filter(None, (self._jobs, self._not_reloaded)))
+        if text != self._sent:
+            self._sent = text
+            notify(STATUS=text)
 
 
 def watchdog_interval() -> float | None:
@@ -72,10 +88,10 @@ def inherited_sockets() -> list[socket.socket]:
 
     Call it once: the environment is cleared, so that no child takes them for its own.
     """
-    environment = os.environ
-    count = environment.get("LISTEN_FDS", "")
     for_us = _is_for_us("LISTEN_PID", unless_absent=False)
-    _forget(environment, "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+    count = os.environ.get("LISTEN_FDS", "")
+    for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"):
+        os.environ.pop(name, None)
     if not for_us or not _is_number(count):
         return []
     sockets = []
@@ -86,77 +102,6 @@ def inherited_sockets() -> list[socket.socket]:
     return sockets
 
 
-def forbid_core_dumps() -> bool:
-    """No image of the memory, which holds passwords, reaches a disk.
-
-    More than LimitCORE=0 in the unit: where core_pattern is a pipe, the kernel ignores the limit.
-    A process that cannot be dumped cannot be traced by others of its user either, and
-    /proc/PID/fd, environ and mem belong to root. False, with a warning, where the kernel refuses.
-    """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0:
-        return True
-    _log.warning("cannot forbid core dumps: %s", os.strerror(ctypes.get_errno()))
-    return False
-
-
-def set_up_logging(
-    level: int = logging.INFO, stream: TextIO | None = None, *filters: logging.Filter
-) -> None:
-    """Every log record to standard error: with priorities for the journal, else with a time."""
-    stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JournalFormatter() if is_journal(stream) else PlainFormatter())
-    for one in filters:
-        handler.addFilter(one)
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-
-
-def is_journal(stream: TextIO) -> bool:
-    """Whether the stream is the one that $JOURNAL_STREAM means: a child's pipe is not."""
-    try:
-        status = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # ValueError: a stream without a descriptor
-        return False
-    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
-
-
-class JournalFormatter(logging.Formatter):
-    """Each line begins <N>: the journal takes every line for an entry of its own."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        prefix = f"<{_priority(record.levelno)}>"
-        text = f"{record.name}: {_visible(super().format(record))}"
-        return "\n".join(prefix + line for line in text.split("\n"))
-
-
-class PlainFormatter(logging.Formatter):
-    """`2026-11-25T09:33:00.123Z WARNING name: text`; further lines of a record are indented."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        text = _visible(super().format(record)).replace("\n", "\n    ")
-        return f"{stamp}.{int(record.msecs):03d}Z {record.levelname} {record.name}: {text}"
-
-
-# A message can quote a node; its control characters must not reach the terminal of the log.
-_CONTROLS = {
-    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
-}
-
-
-def _visible(text: str) -> str:
-    return text.translate(_CONTROLS)
-
-
-def _priority(level: int) -> int:
-    """syslog(3): 7 debug, 6 info, 4 warning, 3 error, 2 critical."""
-    steps = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
-    return next((priority for at_least, priority in steps if level >= at_least), 7)
-
-
 def _is_for_us(variable: str, *, unless_absent: bool) -> bool:
     value = os.environ.get(variable)
     return unless_absent if value is None else value == str(os.getpid())
@@ -164,8 +109,3 @@ def _is_for_us(variable: str, *, unless_absent: bool) -> bool:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
-
-
-def _forget(environment: MutableMapping[str, str], *names: str) -> None:
-    for name in names:
-        environment.pop(name, None)

@@ -9,15 +9,15 @@ import trio
 import trio.testing
 
 from cucmd.api.reload import CannotReload
-from cucmd.service import reading
-from cucmd.service.reading import Reading
+from cucmd.service import in_force
+from cucmd.service.in_force import read_in_thread
 
 
 async def test_what_was_read_is_given_and_what_was_raised_is_passed_on(tmp_path: Path) -> None:
-    read = Reading()
-    assert await read(lambda: 5) == 5
+    one = trio.CapacityLimiter(1)
+    assert await read_in_thread(lambda: 5, one) == 5
     with pytest.raises(FileNotFoundError):
-        await read((tmp_path / "none").read_text)
+        await read_in_thread((tmp_path / "none").read_text, one)
 
 
 async def test_a_pipe_in_the_place_of_a_file_takes_one_thread_however_often_it_is_read(
@@ -26,16 +26,16 @@ async def test_a_pipe_in_the_place_of_a_file_takes_one_thread_however_often_it_i
     """And reading goes on once somebody has written to it."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    read = Reading()
-    await read(lambda: None)  # so that its thread is there
+    one = trio.CapacityLimiter(1)
+    await read_in_thread(lambda: None, one)  # so that its thread is there
     before = threading.active_count()
-    monkeypatch.setattr(reading, "SECONDS", 0.05)
+    monkeypatch.setattr(in_force, "READ_SECONDS", 0.05)
     for _ in range(5):
         with pytest.raises(CannotReload):
-            await read(pipe.read_text)
+            await read_in_thread(pipe.read_text, one)
     assert threading.active_count() <= before + 1
-    monkeypatch.setattr(reading, "SECONDS", 60)
+    monkeypatch.setattr(in_force, "READ_SECONDS", 60)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(read, lambda: None)
+        nursery.start_soon(read_in_thread, lambda: None, one)
         await trio.testing.wait_all_tasks_blocked()
         pipe.write_text("")

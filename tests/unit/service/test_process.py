@@ -1,19 +1,23 @@
-"""Memory is freed when a job has ended or the process has grown, and at no other time.
+"""Core dumps; and memory, which is freed when a job has ended or the process has grown.
 
 Each test takes `autojump_clock` as an argument: through a mark it has no effect.
 """
 
 import gc
+import subprocess
+import sys
 import weakref
 
 import pytest
 import trio
 import trio.testing
 
-from cucmd.service.memory import (
+from cucmd.service import process
+from cucmd.service.process import (
     EVERY,
     GROWTH,
     MOST_CHECKS,
+    forbid_core_dumps,
     freeze_startup_objects,
     resident_bytes,
     return_free_memory,
@@ -85,7 +89,7 @@ async def test_a_process_that_stays_large_is_looked_at_once_a_minute(
     nursery, monkeypatch, autojump_clock
 ):
     size, trims = 50 * GROWTH, []
-    monkeypatch.setattr("cucmd.service.memory._trim", lambda: trims.append(trio.current_time()))
+    monkeypatch.setattr("cucmd.service.process._trim", lambda: trims.append(trio.current_time()))
     nursery.start_soon(return_free_memory, lambda: 0, lambda: size)
     await trio.testing.wait_all_tasks_blocked()
     size += GROWTH
@@ -126,9 +130,33 @@ async def test_startup_objects_are_not_collected_again():
 async def test_a_c_library_without_malloc_trim_is_not_an_error(
     nursery, monkeypatch, autojump_clock
 ):
-    monkeypatch.setattr("cucmd.service.memory.ctypes.CDLL", lambda _: object())
+    monkeypatch.setattr("cucmd.service.process.ctypes.CDLL", lambda _: object())
     ended = 0
     nursery.start_soon(return_free_memory, lambda: ended)
     await trio.testing.wait_all_tasks_blocked()
     ended = 1
     await trio.sleep(EVERY + 1)
+
+
+# In a process of its own, because it cannot be undone.
+_FORBIDS = """
+import ctypes, resource
+from cucmd.service.process import forbid_core_dumps
+PR_GET_DUMPABLE = 3
+prctl = ctypes.CDLL(None).prctl
+assert prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1
+forbid_core_dumps()
+assert prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0
+assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+"""
+
+
+def test_core_dumps_are_forbidden_by_limit_and_by_flag():
+    subprocess.run([sys.executable, "-c", _FORBIDS], check=True, timeout=60)
+
+
+def test_a_kernel_that_does_not_forbid_them_is_a_warning(monkeypatch, caplog):
+    monkeypatch.setattr(process.resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr(process, "_PR_SET_DUMPABLE", -1)
+    forbid_core_dumps()
+    assert "cannot forbid core dumps: Invalid argument" in caplog.text

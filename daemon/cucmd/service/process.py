@@ -1,6 +1,7 @@
-"""Memory that is not used any more, returned to the system.
+"""What the daemon does with its own process: signals, core dumps, memory.
 
-Only unreachable objects are touched, in steps of some tens of milliseconds.
+A request (SIGHUP, SIGUSR1) never ends the process; a stop (SIGTERM, SIGINT) ends it at once while
+no node has been contacted.
 
 An SSH connection that has ended is a cycle of references that only a garbage collection frees.
 Python waits with it until a quarter of all objects are new, and malloc keeps what it once got from
@@ -12,11 +13,83 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
-from collections.abc import Callable
+import resource
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import trio
+
+_log = logging.getLogger(__name__)
+
+# Signals
+
+REQUESTS = (signal.SIGHUP, signal.SIGUSR1)
+STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
+def set_signal_defaults() -> None:
+    """What signals do while no receiver is open: before the daemon is up, and as it ends.
+
+    Call it once, before anything else. SIGINT then ends the process as SIGTERM does, without
+    Python's traceback.
+    """
+    for number in REQUESTS:
+        signal.signal(number, signal.SIG_IGN)
+    for number in STOPS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+class Signals:
+    """Requests are queued from here on, e.g. a reload for a file that changes during the start."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.requests: AsyncIterator[int] = stack.enter_context(
+            trio.open_signal_receiver(*REQUESTS)
+        )
+        self._stops = stack.enter_context(ExitStack())
+        self._stop: AsyncIterator[int] | None = None
+
+    def defer_stops(self) -> None:
+        """From now on stops are queued for `stop`. Call it before the first node is contacted."""
+        self._stop = self._stops.enter_context(trio.open_signal_receiver(*STOPS))
+
+    async def stop(self) -> str:
+        """Waits for a stop and returns its name. The next one ends the process at once."""
+        assert self._stop is not None
+        number = await anext(self._stop)
+        self._stops.close()
+        return signal.Signals(number).name
+
+
+@contextmanager
+def open_signals() -> Iterator[Signals]:
+    """Inside `trio.run`, in its main thread."""
+    with ExitStack() as stack:
+        yield Signals(stack)
+
+
+# Core dumps
+
+_PR_SET_DUMPABLE = 4  # <linux/prctl.h>
+
+
+def forbid_core_dumps() -> None:
+    """No image of the memory, which holds passwords, reaches a disk.
+
+    More than LimitCORE=0 in the unit: where core_pattern is a pipe, the kernel ignores the limit.
+    A process that cannot be dumped cannot be traced by others of its user either, and
+    /proc/PID/fd, environ and mem belong to root. Where the kernel refuses, that is logged.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        _log.warning("cannot forbid core dumps: %s", os.strerror(ctypes.get_errno()))
+
+
+# Memory
 
 # Seconds between checks: while a large job logs in the process grows, and each finds nothing free.
 EVERY = 4.0
