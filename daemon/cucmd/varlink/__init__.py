@@ -1,8 +1,7 @@
 """A Varlink server over Unix sockets. It knows nothing of jobs.
 
 framing.py      PURE  bytes -> frames -> calls, replies -> bytes
-errors.py       errors as handlers raise them, and the standard ones
-interface.py    `Interface`, `Method`, `StreamReply`, `Upgrade`, and `Caller`: who calls
+interface.py    `Interface`, `Method`, what handlers give and raise, and `Caller`: who calls
 requests.py     PURE  a call's parameters -> the method's struct, or what is wrong with them
 service.py      org.varlink.service, and the table of all methods by full name
 peer.py         the peer's credentials, and its hang-up, from the kernel
@@ -11,23 +10,22 @@ turns.py        how much of the loop's time a user gets, and whose turn it is
 refused.py      refused connections: counted, and said once a minute
 connection.py   one connection: calls in order, streams, hang-ups
 upgrade.py      a call that leaves Varlink: one reply, then bytes, or descriptors
-defect.py       PURE  the traceback of a defect without the texts of exceptions
 server.py       accepts connections
 listener.py     a socket at a path, or the one that systemd passed
-acl.py          PURE  an access list that lets one more group connect
 """
 
-from cucmd.varlink.defect import trace
-from cucmd.varlink.errors import PermissionDenied, VarlinkError
 from cucmd.varlink.interface import (
     Batch,
     BatchUpgrade,
     Caller,
     Interface,
     Method,
+    PermissionDenied,
     StreamReply,
     Upgrade,
+    VarlinkError,
     read_description,
+    trace,
 )
 from cucmd.varlink.listener import SocketInUse, open_unix_listener
 from cucmd.varlink.quota import Limits

@@ -46,16 +46,19 @@ from typing import TypeAlias, cast
 import msgspec
 import trio
 
-from cucmd.varlink.defect import trace
-from cucmd.varlink.errors import ExpectedMore, InvalidParameter, VarlinkError, standard
 from cucmd.varlink.framing import BadCall, BadFrame, Call, Frames, decode_call, encode_reply
 from cucmd.varlink.interface import (
     Caller,
+    ExpectedMore,
     Handler,
+    InvalidParameter,
     Method,
     StreamHandler,
     Upgrade,
     UpgradeHandler,
+    VarlinkError,
+    standard,
+    trace,
 )
 from cucmd.varlink.quota import Kind, OverLimit, Quota
 from cucmd.varlink.requests import decode_request

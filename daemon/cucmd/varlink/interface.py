@@ -1,11 +1,13 @@
-"""What a server is made of: interfaces, with their methods and their text.
+"""What a server is made of: interfaces, with their methods and their text, and errors.
 
-A handler gets a valid request, and the caller's credentials from the kernel.
+A handler gets a valid request, and the caller's credentials from the kernel. An error that it
+raises is sent to the peer as it is, so nothing secret goes into it.
 """
 
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from importlib import resources
@@ -13,7 +15,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cucmd.varlink.errors import InvalidParameter, VarlinkError, standard
+SERVICE = "org.varlink.service"
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -142,3 +144,61 @@ class Interface(msgspec.Struct, frozen=True):
 def read_description(package: str, name: str) -> str:
     """The text of interface `name`: the file `NAME.varlink` of that package."""
     return resources.files(package).joinpath(f"{name}.varlink").read_text("utf-8")
+
+
+# Errors
+
+
+class VarlinkError(Exception):
+    """An error reply: its full name (`io.example.NotFound`), and its fields."""
+
+    def __init__(self, name: str, parameters: msgspec.Struct | None = None) -> None:
+        super().__init__(name)
+        self.name = name
+        self.parameters = parameters
+
+
+class PermissionDenied(VarlinkError):
+    """The caller may not do this. The reply gives no reason."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{SERVICE}.PermissionDenied")
+
+
+# The fields of each, named as the error is named on the wire.
+
+
+class InterfaceNotFound(msgspec.Struct, frozen=True):
+    interface: str
+
+
+class MethodNotFound(msgspec.Struct, frozen=True):
+    method: str
+
+
+class InvalidParameter(msgspec.Struct, frozen=True):
+    parameter: str
+
+
+class ExpectedMore(msgspec.Struct, frozen=True):
+    pass
+
+
+def standard(parameters: msgspec.Struct) -> VarlinkError:
+    """The standard error that is named like the struct."""
+    return VarlinkError(f"{SERVICE}.{type(parameters).__name__}", parameters)
+
+
+def trace(defect: BaseException) -> str:
+    """The tracebacks of an exception, of its cause and of the members of a group, for the log.
+
+    They say where a defect is, never what an exception says: that can quote a request.
+    """
+    parts = []
+    origin = defect.__cause__ or (None if defect.__suppress_context__ else defect.__context__)
+    if origin is not None:
+        parts.append(trace(origin))
+    if isinstance(defect, BaseExceptionGroup):
+        parts += [trace(held) for held in defect.exceptions]
+    parts.append("".join(traceback.format_tb(defect.__traceback__)) + type(defect).__qualname__)
+    return "\n".join(parts)

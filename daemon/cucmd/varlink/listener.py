@@ -13,13 +13,12 @@ import logging
 import os
 import socket
 import stat
+import struct
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import trio
-
-from cucmd.varlink import acl
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +29,13 @@ _LONGEST_PATH = 107  # unix(7): sun_path, less the NUL
 # since a user who connects and leaves fills it: others would wait behind thousands, for a second.
 # Whoever finds it full waits in `connect`.
 _BACKLOG = 256
+
+# An access list: <linux/posix_acl_xattr.h>, <linux/posix_acl.h>; all little-endian, and the tags in
+# this order.
+_ACL = "system.posix_acl_access"
+_ACL_VERSION = 2
+_OWNER, _OWNING_GROUP, _GROUP, _MOST, _OTHERS = 0x01, 0x04, 0x08, 0x10, 0x20
+_NO_ID = 0xFFFFFFFF
 
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -170,12 +176,27 @@ def _give(new: Path, mode: int, group: str | None, second_group: str | None) -> 
     if second is None or second == gid:
         return
     try:
-        os.setxattr(new, acl.ATTRIBUTE, acl.with_group(second, mode))
+        os.setxattr(new, _ACL, _with_group(second, mode))
     except OSError as error:  # a file system without access lists
         reason = error.strerror
         log.warning(
             "members of '%s' cannot connect: no ACL on the socket: %s", second_group, reason
         )
+
+
+def _with_group(gid: int, mode: int) -> bytes:
+    """The access list that grants group `gid` what `mode` grants the owning group, and everybody
+    else what it grants them.
+    """
+    owner, group, others = mode >> 6 & 7, mode >> 3 & 7, mode & 7
+    entries = (
+        (_OWNER, owner, _NO_ID),
+        (_OWNING_GROUP, group, _NO_ID),
+        (_GROUP, group, gid),
+        (_MOST, group, _NO_ID),
+        (_OTHERS, others, _NO_ID),
+    )
+    return struct.pack("<I", _ACL_VERSION) + b"".join(struct.pack("<HHI", *one) for one in entries)
 
 
 def _gid(group: str | None) -> int | None:

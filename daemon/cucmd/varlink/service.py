@@ -10,14 +10,17 @@ from typing import Any
 
 import msgspec
 
-from cucmd.varlink.errors import (
+from cucmd.varlink.interface import (
     SERVICE,
+    Caller,
+    Interface,
     InterfaceNotFound,
+    Method,
     MethodNotFound,
     VarlinkError,
+    read_description,
     standard,
 )
-from cucmd.varlink.interface import Caller, Interface, Method, read_description
 from cucmd.varlink.quota import OverLimit
 
 # Characters of a name that somebody sent, in an error.

@@ -26,7 +26,7 @@ import socket
 import struct
 import termios
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 
 import trio
 
@@ -51,46 +51,33 @@ async def send_upgraded(stream: trio.abc.Stream, upgrade: Upgrade) -> None:
     """The reply and the bytes. Raises `BadFrame`, `NobodyReads`, `trio.BrokenResourceError`, and
     what the body raises.
     """
-    error: Exception | None = None  # raised below: a nursery would put it into a group
+    heard = False
+    failed: Exception | None = None  # raised below: a nursery would put it into a group
+
+    async def listen() -> None:
+        """Ends the upgrade if the peer sends bytes: a flood of them would cost the other
+        connections their time. The end of what it sends is none of them.
+        """
+        nonlocal heard
+        with suppress(trio.BrokenResourceError):  # the sending side finds it too
+            heard = bool(await stream.receive_some(_PIECE))
+        if heard:
+            nursery.cancel_scope.cancel()
+
     async with trio.open_nursery() as nursery:
-        listening = _Listening(stream, nursery.cancel_scope)
-        nursery.start_soon(listening.run)
+        nursery.start_soon(listen)
         for _ in range(_TURNS):
             await trio.lowlevel.checkpoint()
-        error = await _send_all(stream, upgrade)
-        nursery.cancel_scope.cancel()
-    if listening.heard:
-        raise BadFrame("followed by bytes, and its call was an upgrade")
-    if error is not None:
-        raise error
-
-
-async def _send_all(stream: trio.abc.Stream, upgrade: Upgrade) -> Exception | None:
-    try:
-        await _send(stream, encode_reply(upgrade.parameters))
-        await _send_body(stream, upgrade.body)
-    except Exception as error:
-        return error
-    return None
-
-
-class _Listening:
-    """Waits for bytes of the peer, and ends the upgrade if any come: a flood of them would cost the
-    other connections their time. The end of what it sends is none of its bytes.
-    """
-
-    def __init__(self, stream: trio.abc.Stream, upgrade: trio.CancelScope) -> None:
-        self._stream = stream
-        self._upgrade = upgrade
-        self.heard = False
-
-    async def run(self) -> None:
         try:
-            self.heard = bool(await self._stream.receive_some(_PIECE))
-        except trio.BrokenResourceError:
-            pass  # the sending side finds it too
-        if self.heard:
-            self._upgrade.cancel()
+            await _send(stream, encode_reply(upgrade.parameters))
+            await _send_body(stream, upgrade.body)
+        except Exception as error:
+            failed = error
+        nursery.cancel_scope.cancel()
+    if heard:
+        raise BadFrame("followed by bytes, and its call was an upgrade")
+    if failed is not None:
+        raise failed
 
 
 async def send_batches(stream: trio.SocketStream, upgrade: BatchUpgrade) -> None:

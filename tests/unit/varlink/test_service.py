@@ -1,4 +1,4 @@
-"""The `org.varlink.service` interface, and the texts of interfaces."""
+"""The `org.varlink.service` interface, the texts of interfaces, and traces of defects."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,7 +8,13 @@ import msgspec
 import pytest
 
 from cucmd.varlink.connection import ServerParts
-from cucmd.varlink.errors import ExpectedMore, InterfaceNotFound, InvalidParameter, MethodNotFound
+from cucmd.varlink.interface import (
+    ExpectedMore,
+    InterfaceNotFound,
+    InvalidParameter,
+    MethodNotFound,
+    trace,
+)
 from rig.example_interface import ERRORS, NAME, Example, Text
 from rig.interface_text import errors, members, methods_and_types, spelled
 
@@ -110,3 +116,47 @@ def test_a_type_without_a_form_on_the_wire_raises(kind: object) -> None:
     wrong = msgspec.defstruct("Wrong", [("field", kind)])
     with pytest.raises(TypeError, match="no form"):
         spelled(wrong)
+
+
+# Defects in the log: the lines of code, and no values
+
+SECRET = "hunter" + "2"  # not in one piece in a line that a trace shows
+
+
+def fail(secret: str) -> None:
+    raise KeyError(secret)
+
+
+def wrap(secret: str) -> None:
+    try:
+        fail(secret)
+    except KeyError as error:
+        raise ExceptionGroup(secret, [ValueError(secret)]) from error
+
+
+def test_a_trace_has_all_causes_and_no_text_of_errors() -> None:
+    try:
+        wrap(SECRET)
+    except ExceptionGroup as error:
+        text = trace(error)
+    assert "raise KeyError(secret)" in text
+    assert [line for line in text.splitlines() if not line.startswith(" ")] == [
+        "KeyError",
+        "ValueError",
+        "ExceptionGroup",
+    ]
+    assert SECRET not in text
+
+
+def forget(secret: str) -> None:
+    try:
+        fail(secret)
+    except KeyError:
+        raise ValueError(secret) from None
+
+
+def test_a_suppressed_cause_is_not_shown() -> None:
+    with pytest.raises(ValueError, match=SECRET) as caught:
+        forget(SECRET)
+    assert "ValueError" in trace(caught.value)
+    assert "fail(secret)" not in trace(caught.value)
