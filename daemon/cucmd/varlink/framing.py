@@ -13,11 +13,8 @@ import msgspec
 
 # A request with a thousand nodes has some tens of KiB.
 LONGEST_FRAME = 1024 * 1024
-# A request is four levels deep. The decoder recurses, and how far the stack allows is unknown.
-DEEPEST = 32
-# Brackets in a frame, also those in strings. A request has a dozen; to find how deep they are
-# nested would take 70 ms for a megabyte of them.
-MOST_BRACKETS = 8192
+# What the decoder raises for what is no JSON, and for more levels than the stack has room for.
+UNREADABLE = (msgspec.DecodeError, RecursionError)
 
 
 class BadFrame(Exception):
@@ -99,13 +96,12 @@ def decode_call(frame: bytes) -> Call:
     """Raises `BadFrame` for what is not JSON, not an object or too deep, else `BadCall`."""
     if not frame.isascii():
         _check_utf8(frame)  # the decoder does not check the fields that it skips
-    _check_depth(frame)
     try:
         return _calls.decode(frame)
     except msgspec.ValidationError as error:
         raise _wrong(frame, error) from None
-    except msgspec.DecodeError:
-        raise BadFrame("not JSON") from None
+    except UNREADABLE:
+        raise BadFrame("not JSON, or too deep") from None
 
 
 def _wrong(frame: bytes, error: msgspec.ValidationError) -> BadFrame | BadCall:
@@ -114,19 +110,9 @@ def _wrong(frame: bytes, error: msgspec.ValidationError) -> BadFrame | BadCall:
         oneway = bytes(_oneway.decode(frame).oneway) == b"true"
     except msgspec.ValidationError:
         return BadFrame("not an object")
-    except msgspec.DecodeError:
-        return BadFrame("not JSON")
+    except UNREADABLE:
+        return BadFrame("not JSON, or too deep")
     return BadCall(wrong_field(error)[0], oneway=oneway)
-
-
-def _check_depth(frame: bytes) -> None:
-    openers = frame.count(b"[") + frame.count(b"{")
-    if openers <= DEEPEST:
-        return
-    if openers + frame.count(b"]") + frame.count(b"}") > MOST_BRACKETS:
-        raise BadFrame(f"of more than {MOST_BRACKETS} brackets")
-    if depth(frame, DEEPEST + 1) > DEEPEST:
-        raise BadFrame(f"deeper than {DEEPEST} levels")
 
 
 def _check_utf8(frame: bytes) -> None:
@@ -140,30 +126,6 @@ def encode_reply(
     parameters: msgspec.Struct | None, *, error: str | None = None, continues: bool = False
 ) -> bytes:
     return _encoder.encode(Reply(error, parameters or _EMPTY, continues)) + b"\0"
-
-
-# A string, also one that never ends.
-_STRING = re.compile(rb'"[^"]*"?')
-_SQUARE = bytes.maketrans(b"{}", b"[]")
-_PLAIN = bytes(set(range(256)) - set(b'[]{}"'))
-
-
-def depth(frame: bytes, enough: int) -> int:
-    """How deep `frame` is nested, or `enough` if it is that deep or deeper.
-
-    A step costs time in proportion to the frame only until it is reduced to brackets, and quotes
-    between brackets. Then each pass removes the innermost pairs, which are one level. Brackets
-    without a partner are left over and count as too deep: such a text is not JSON anyway.
-    """
-    without_escapes = frame.replace(rb"\\", b"").replace(rb"\"", b"")
-    marks = without_escapes.translate(_SQUARE, delete=_PLAIN)
-    # Of quotes side by side only an odd one says what is in a string and what is not.
-    left = _STRING.sub(b"", marks.replace(b'""', b""))
-    for level in range(enough):
-        if not left:
-            return level
-        left = left.replace(b"[]", b"")
-    return enough
 
 
 _FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)

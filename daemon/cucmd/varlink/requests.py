@@ -19,7 +19,7 @@ from typing import Any, Literal, Union
 
 import msgspec
 
-from cucmd.varlink.framing import BadFrame, field_of, wrong_field
+from cucmd.varlink.framing import UNREADABLE, BadFrame, field_of, wrong_field
 from cucmd.varlink.interface import Interface
 
 _LONGEST_SHOWN = 80
@@ -46,8 +46,8 @@ def decode_request(
         return typing.cast(msgspec.Struct, decoder.decode(parameters))
     except msgspec.ValidationError as error:
         where, what = wrong_field(error)
-    except msgspec.DecodeError:
-        raise BadFrame("not JSON") from None
+    except UNREADABLE:
+        raise BadFrame("not JSON, or too deep") from None
     if not where and bytes(parameters) == b"null":  # some clients send it for "no parameters"
         return decode_request(decoder, msgspec.Raw(b"{}"), interface)
     if not where:
@@ -67,7 +67,7 @@ def _unknown_field(value: msgspec.Raw, struct: type[msgspec.Struct]) -> tuple[st
         _names_only(struct).decode(value)
     except msgspec.ValidationError as error:
         parent, name, what = field_of(error)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     else:
         return None
@@ -136,7 +136,7 @@ def _value_at(parameters: msgspec.Raw, steps: tuple[str | int, ...]) -> str:
         value = msgspec.json.decode(parameters)
         for step in steps:
             value = value[step]
-    except (msgspec.MsgspecError, LookupError, TypeError):
+    except (*UNREADABLE, LookupError, TypeError):
         return ""
     return f"{_shown(value)}: "
 

@@ -1,6 +1,5 @@
 """Bytes into frames, frames into calls."""
 
-import json
 import time
 from itertools import pairwise
 
@@ -8,15 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.varlink.framing import (
-    DEEPEST,
-    BadCall,
-    BadFrame,
-    Frames,
-    decode_call,
-    depth,
-    encode_reply,
-)
+from cucmd.varlink.framing import BadCall, BadFrame, Frames, decode_call, encode_reply
 from rig.example_interface import Nothing, Number
 
 
@@ -106,60 +97,15 @@ def test_the_cost_of_a_frame_in_small_pieces_is_linear() -> None:
         (b"17", "not an object"),
         (b"null", "not an object"),
         (b" [1]", "not an object"),
-        (b"[" * 100 + b"]" * 100, "deeper than 32 levels"),
-        (b'{"method":"a.b","parameters":' + b"[" * 100 + b"]" * 100 + b"}", "deeper than"),
-        (b'{"a":' * 1000, "deeper than"),
-        (b'{"a":' * 200_000, "more than 8192 brackets"),
-        (b'{"method":"' + b"[" * 8191 + b'"}', "more than 8192 brackets"),
-        (b"]" * 50 + b"[" * 50, "deeper than"),
+        (b'{"a":' * 200_000, "not JSON"),
+        (b'{"a":' * 200_000 + b"1" + b"}" * 200_000, "too deep"),
+        (b'{"method":"a.b","parameters":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "too deep"),
+        (b'{"method":"a.b","x":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "too deep"),
     ],
 )
-def test_what_is_not_an_object_of_limited_depth_is_a_bad_frame(frame: bytes, reason: str) -> None:
+def test_what_is_not_an_object_or_too_deep_is_a_bad_frame(frame: bytes, reason: str) -> None:
     with pytest.raises(BadFrame, match=reason):
         decode_call(frame)
-
-
-def test_a_call_may_be_as_deep_as_the_limit() -> None:
-    lists = DEEPEST - 1
-    frame = b'{"method":"a.b","parameters":' + b"[" * lists + b"]" * lists + b"}"
-    assert decode_call(frame).method == "a.b"
-    with pytest.raises(BadFrame, match="deeper"):
-        decode_call(frame.replace(b"[]", b"[[]]"))
-
-
-def test_brackets_in_strings_are_not_depth() -> None:
-    text = '[{"\\' * 100
-    frame = json.dumps({"method": "a.b", "parameters": {"text": text}}).encode()
-    assert json.loads(bytes(decode_call(frame).parameters)) == {"text": text}
-
-
-def test_many_brackets_side_by_side_are_not_depth() -> None:
-    frame = b'{"method":"a.b","parameters":{"a":[' + b"[]," * 1000 + b"[]]}}"
-    assert decode_call(frame).method == "a.b"
-
-
-nested = st.recursive(
-    st.none() | st.text(alphabet='ab[]{}"\\', max_size=6),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text("a[]\\"), inner, max_size=3)
-    ),
-)
-
-
-@given(st.text(alphabet='[{}]"\\a', max_size=40))
-def test_depth_does_not_depend_on_what_is_in_strings(text: str) -> None:
-    assert depth(json.dumps([text, [], text, [[text]]]).encode(), enough=100) == 3
-
-
-def true_depth(value: object) -> int:
-    if isinstance(value, dict):
-        value = list(value.values())
-    return 1 + max(map(true_depth, value), default=0) if isinstance(value, list) else 0
-
-
-@given(nested)
-def test_depth_is_the_depth_of_the_value(value: object) -> None:
-    assert depth(json.dumps(value).encode(), enough=100) == true_depth(value)
 
 
 @pytest.mark.parametrize(
