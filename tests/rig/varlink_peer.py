@@ -9,7 +9,7 @@ from pathlib import Path
 
 import trio
 
-from cucmd.varlink import Limits, open_unix_listener, serve
+from cucmd.varlink import SocketLimits, open_unix_listener, serve
 from rig.example_interface import INFO, NAME, Example
 
 LASTS_AT_MOST = 60.0  # seconds; a test takes far less even on a busy machine
@@ -105,7 +105,7 @@ async def served(
             listener,
             [example.interface()],
             INFO,
-            Limits(**limits),
+            SocketLimits(**limits),
             authorize=lambda *_: None,
             task_status=task_status,
         )

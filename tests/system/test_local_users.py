@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 
 from cucmctl import LimitReached
+from cucmd.service.log import MOST_RECORDS
 from rig.attackers import attacker
 from rig.daemon import Daemon
 from rig.jobs import SDL, in_phase, start, until
@@ -149,7 +150,7 @@ def test_memory_of_requests_goes_back(daemon: Daemon) -> None:
 def test_a_user_who_attacks_the_socket_is_served_again_when_it_has_stopped(
     make_daemon: Callable[..., Daemon], kind: str
 ) -> None:
-    """Others are served meanwhile. What was refused is a few lines in the log."""
+    """Others are served meanwhile. What was refused is a limited number of lines in the log."""
     uid, group = 61001, next(group for group in grp.getgrall() if group.gr_gid)
     daemon = make_daemon(f'[access]\nview_group = "{group.gr_name}"\n')
     allow_all_to_connect(daemon)
@@ -163,4 +164,6 @@ def test_a_user_who_attacks_the_socket_is_served_again_when_it_has_stopped(
 
     wait_until(served, within=20)
     lines = daemon.log.read_text().splitlines()
-    assert len([line for line in lines if "refused" in line]) < 5
+    assert len([line for line in lines if f"refused a connection of uid {uid}" in line]) <= (
+        2 * MOST_RECORDS  # it can take more than a minute
+    )

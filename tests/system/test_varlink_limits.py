@@ -16,7 +16,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.varlink import turns
+from cucmd.varlink import server
 from cucmd.varlink.peer import caller_of
 from rig.example_interface import NAME, Example
 from rig.others import why_not
@@ -148,9 +148,8 @@ def connect_as(uid: int, path: Path) -> socket.socket:
 async def test_who_is_over_its_share_gets_no_connection_and_others_do(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each refusal is counted, and said in two lines."""
-    caplog.set_level(logging.INFO)
-    monkeypatch.setattr(turns, "REST", 1e9)
+    """Each refusal is logged as one of that user, so that the log can limit them."""
+    monkeypatch.setattr(server, "CONNECTION", 1000.0)
     async with serving(path, Example()):
         path.parent.parent.chmod(0o755)
         with connect_as(65_001, path):  # this one is charged
@@ -163,7 +162,7 @@ async def test_who_is_over_its_share_gets_no_connection_and_others_do(
                 answer = await trio.to_thread.run_sync(other.recv, 65536)
     assert b'"uid":65002' in answer
     lines = [record for record in caplog.records if "refused" in record.getMessage()]
-    assert [record.args[0] for record in lines] == [65_001, 9]
+    assert [record.uid for record in lines] == [65_001] * 10
 
 
 class NotedMessages(logging.Handler):

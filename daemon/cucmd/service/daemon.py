@@ -65,10 +65,10 @@ from cucmd.varlink import (
     Interface,
     ServiceInfo,
     SocketInUse,
+    SocketLimits,
     open_unix_listener,
     serve,
 )
-from cucmd.varlink import Limits as SocketLimits
 from cucmd.work.capture import capture
 from cucmd.work.check import check
 from cucmd.work.collect import collect

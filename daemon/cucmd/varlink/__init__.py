@@ -5,9 +5,7 @@ interface.py    `Interface`, `Method`, what handlers give and raise, and `Caller
 requests.py     PURE  a call's parameters -> the method's struct, or what is wrong with them
 service.py      org.varlink.service, and the table of all methods by full name
 peer.py         the peer's credentials, and its hang-up, from the kernel
-quota.py        PURE  what one user may hold at a time
-turns.py        how much of the loop's time a user gets, and whose turn it is
-refused.py      refused connections: counted, and said once a minute
+limits.py       what one user may hold at a time, and how fast it may go on
 connection.py   one connection: calls in order, streams, hang-ups
 upgrade.py      a call that leaves Varlink: one reply, then bytes, or descriptors
 server.py       accepts connections
@@ -27,8 +25,8 @@ from cucmd.varlink.interface import (
     read_description,
     trace,
 )
+from cucmd.varlink.limits import SocketLimits
 from cucmd.varlink.listener import SocketInUse, open_unix_listener
-from cucmd.varlink.quota import Limits
 from cucmd.varlink.server import serve
 from cucmd.varlink.service import ServiceInfo
 
@@ -37,11 +35,11 @@ __all__ = [
     "BatchUpgrade",
     "Caller",
     "Interface",
-    "Limits",
     "Method",
     "PermissionDenied",
     "ServiceInfo",
     "SocketInUse",
+    "SocketLimits",
     "StreamReply",
     "Upgrade",
     "VarlinkError",

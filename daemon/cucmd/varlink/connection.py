@@ -5,19 +5,19 @@ one is read, so that a peer that does not read costs one reply of memory.
 
 A connection is one task (`run`), which goes round this loop:
 
-    the user's turn (turns.py) -> bytes -> a frame -> a call -> is the caller permitted?
+    the user's turn (limits.py) -> bytes -> a frame -> a call -> is the caller permitted?
           -> the method -> its request -> the handler
           -> a reply, or a stream of replies, or an error -> the next frame
 
-Each round has a checkpoint, whatever the peer sends or does: to send a reply is one, and where
-none was sent there is another. The frame is not kept while the handler runs.
+Each round has a checkpoint, and so has each reply of a stream, whatever the peer sends or does: to
+wait for the turn is one. The frame is not kept while the handler runs.
 
 Three others act on it from outside:
 
     the peer hangs up    `hang_up`, called by peer.HangUps. The running call is cancelled, unless
                          its method has an effect or it was sent `oneway`. Frames that came before
                          the hang-up are still read, and those with an effect are carried out,
-                         unless there are more than 100 others.
+                         unless there are more than 10 others.
     the server stops     `stop`. The running call is answered, then `run` returns. The server
                          cancels what is left after CLOSE_SECONDS.
     the peer is silent   within a frame for SILENCE seconds: `run` returns. Between frames a
@@ -60,10 +60,9 @@ from cucmd.varlink.interface import (
     standard,
     trace,
 )
-from cucmd.varlink.quota import Kind, OverLimit, Quota
+from cucmd.varlink.limits import BYTE, PIECE, Kind, OverLimit, Users
 from cucmd.varlink.requests import decode_request
 from cucmd.varlink.service import MethodEntry, MethodTable
-from cucmd.varlink.turns import Turns
 from cucmd.varlink.upgrade import UNREAD, NobodyReads, send_batches, send_upgraded
 
 log = logging.getLogger(__name__)
@@ -76,7 +75,7 @@ _LARGE = 64 * 1024
 
 # Frames of a peer that has left which ask for nothing that lasts. After these its connection ends:
 # of the smallest ones some 90,000 can have been sent.
-_MOST_SKIPPED = 100
+_MOST_SKIPPED = 10
 
 # Raises `PermissionDenied`. The method is None for a name that is not known.
 Authorize: TypeAlias = Callable[[Caller, Method | None], None]
@@ -90,12 +89,11 @@ class ServerParts(msgspec.Struct, frozen=True):
     """What all connections of a server share."""
 
     methods: MethodTable
-    quota: Quota
+    users: Users
     authorize: Authorize
-    turns: Turns = msgspec.field(default_factory=lambda: Turns(frozenset()))
 
 
-class _Request(msgspec.Struct, frozen=True):
+class _Permitted(msgspec.Struct, frozen=True):
     """A call that is permitted and well-formed."""
 
     entry: MethodEntry
@@ -115,7 +113,7 @@ class _Refusal(msgspec.Struct, frozen=True):
     oneway: bool
 
 
-class Connection:
+class ServerConnection:
     """`run` serves it until it ends. The other public methods may be called meanwhile."""
 
     def __init__(self, stream: trio.abc.Stream, caller: Caller, parts: ServerParts) -> None:
@@ -124,10 +122,8 @@ class Connection:
         self._parts = parts
         self._frames = Frames()
         self._gone = False
-        self._sent = False  # since the last frame was decoded, also if the peer had left
         self._skipped = 0  # frames of a peer that had left, with nothing to do
         self._stopping = False
-        self.upgraded = False  # what follows is not Varlink, and costs what the peer reads
         self._read_scope = trio.CancelScope()  # cancelled by `stop`
         self._call_scope = trio.CancelScope()  # cancelled by `hang_up`
 
@@ -149,15 +145,10 @@ class Connection:
             frame = await self._next_frame(large)
             if frame is None:
                 return False
-            await self._turn()
-            with self._parts.turns.decoding(self._caller.uid):
-                call = self._decode(frame)
+            call = self._decode(frame)
             del frame
-            self._sent = False
             await self._answer(call)
-        if not self._sent:
-            await trio.lowlevel.checkpoint()
-        if self._gone and not (isinstance(call, _Request) and call.lasting):
+        if self._gone and not (isinstance(call, _Permitted) and call.lasting):
             self._skipped += 1
         return self._skipped <= _MOST_SKIPPED
 
@@ -175,7 +166,10 @@ class Connection:
         self._call_scope.cancel()
 
     async def _turn(self) -> None:
-        await self._parts.turns.wait(self._caller.uid)
+        await self._parts.users.wait(self._caller.uid)
+
+    def _charge(self, size: int = 0) -> None:
+        self._parts.users.charge(self._caller.uid, PIECE + size * BYTE)
 
     def _log(self, text: str, *values: object) -> None:
         caller = self._caller
@@ -184,21 +178,26 @@ class Connection:
     # Bytes
 
     async def _next_frame(self, large: ExitStack) -> bytes | None:
-        """The next frame. Enters into `large` what a large one holds of the user's quota."""
+        """The next frame, in the user's turn. Enters into `large` what a large one holds."""
         holding = False
+        await self._turn()
         while (frame := self._frames.take()) is None:
             if self._frames.begun >= _LARGE and not holding:
                 large.enter_context(self._hold("large"))
                 holding = True
-            await self._turn()
             data = await self._receive()
             if not data:
                 return None
             self._frames.feed(data)
+            self._charge(len(data))
+            await self._turn()
+        self._charge()
         return frame
 
     async def _receive(self) -> bytes | bytearray:
         """Bytes; b"" at the end of the stream, after `stop`, and after a silence."""
+        if self._stopping:
+            return b""
         timeout = SILENCE if self._frames.begun else math.inf
         self._read_scope = trio.CancelScope(deadline=trio.current_time() + timeout)
         with self._read_scope:
@@ -211,12 +210,9 @@ class Connection:
         return b""
 
     async def _send(self, frame: bytes) -> None:
-        """A checkpoint in any case."""
-        self._sent = True
         if self._gone:
-            # Without it a stream that never waits would not be cancelled.
-            await trio.lowlevel.checkpoint()
             return
+        self._charge(len(frame))
         try:
             await self._stream.send_all(frame)
         except trio.BrokenResourceError:
@@ -224,7 +220,7 @@ class Connection:
 
     # Calls
 
-    def _decode(self, frame: bytes) -> _Request | _Refusal:
+    def _decode(self, frame: bytes) -> _Permitted | _Refusal:
         """Raises `BadFrame`."""
         try:
             call = decode_call(frame)
@@ -241,7 +237,7 @@ class Connection:
         except Exception as defect:
             return _Refusal(self._defect(entry, defect), oneway)
         try:
-            return _Request(entry, _parameters(call, entry), oneway)
+            return _Permitted(entry, _parameters(call, entry), oneway)
         except VarlinkError as error:
             refusal = error
         except BadFrame:
@@ -250,12 +246,12 @@ class Connection:
             refusal = self._defect(entry, defect)
         return _Refusal(self._refused(entry, call.parameters, refusal), oneway)
 
-    async def _answer(self, call: _Request | _Refusal) -> None:
+    async def _answer(self, call: _Permitted | _Refusal) -> None:
         error = call.error if isinstance(call, _Refusal) else await self._outcome(call)
         if error is not None and not call.oneway:
             await self._send(encode_reply(error.parameters, error=error.name))
 
-    async def _outcome(self, request: _Request) -> VarlinkError | None:
+    async def _outcome(self, request: _Permitted) -> VarlinkError | None:
         """Carries the call out and replies. Returns the error if that is to be the reply."""
         try:
             await self._perform(request)
@@ -284,7 +280,7 @@ class Connection:
         log.error("a defect in %s:\n%s", name, trace(defect), extra=self._caller.for_log)
         return VarlinkError((entry or self._parts.methods).internal_error)
 
-    async def _perform(self, request: _Request) -> None:
+    async def _perform(self, request: _Permitted) -> None:
         if self._gone and not request.lasting:
             return
         method = request.entry.method
@@ -297,14 +293,14 @@ class Connection:
         else:
             await self._stream_replies(request)
 
-    async def _reply(self, request: _Request) -> None:
+    async def _reply(self, request: _Permitted) -> None:
         handler = cast(Handler, request.entry.method.handler)
         with self._hold("requests"), self._until_hang_up(unless=request.lasting):
             reply = await handler(self._caller, request.parameters)
             if not request.oneway:
                 await self._send(encode_reply(reply))
 
-    async def _stream_replies(self, request: _Request) -> None:
+    async def _stream_replies(self, request: _Permitted) -> None:
         method = request.entry.method
         handler = cast(StreamHandler, method.handler)
         with self._hold("streams"), self._until_hang_up():
@@ -322,7 +318,7 @@ class Connection:
                         return
             raise NoLastReply
 
-    async def _upgrade(self, request: _Request) -> None:
+    async def _upgrade(self, request: _Permitted) -> None:
         """Sends the reply and what comes after it. Nothing else follows on this connection."""
         method = request.entry.method
         handler = cast(UpgradeHandler, method.handler)
@@ -330,7 +326,7 @@ class Connection:
             async with handler(self._caller, request.parameters) as upgrade:
                 if self._frames.begun:
                     raise BadFrame("followed by bytes before the reply to its upgrade")
-                self._stopping = self.upgraded = True
+                self._stopping = True
                 try:
                     if isinstance(upgrade, Upgrade):
                         await send_upgraded(self._stream, upgrade)
@@ -355,7 +351,7 @@ class Connection:
             yield
 
     def _hold(self, kind: Kind) -> AbstractContextManager[None]:
-        return self._parts.quota.hold(self._caller.uid, kind)
+        return self._parts.users.hold(self._caller.uid, kind)
 
 
 def _parameters(call: Call, entry: MethodEntry) -> msgspec.Struct:

@@ -27,21 +27,14 @@ _SO_PEERGROUPS = 59
 _MOST_PYTHON_READS = 1024  # bytes of an option; 256 groups
 
 
-def uid_of(peer: socket.socket) -> int:
-    """The user alone, which is the same as in `caller_of`."""
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, uid, _ = _CREDENTIALS.unpack(credentials)
-    return int(uid)
-
-
-def caller_of(peer: trio.socket.SocketType) -> Caller:
+def caller_of(peer: socket.socket) -> Caller:
     """Raises `OSError` for a socket that is not a connected Unix one."""
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, gid = _CREDENTIALS.unpack(credentials)
     return Caller(uid, gid, frozenset(_groups(peer)), pid)
 
 
-def _groups(peer: trio.socket.SocketType) -> Iterator[int]:
+def _groups(peer: socket.socket) -> Iterator[int]:
     try:
         packed = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MOST_PYTHON_READS)
     except OSError as error:

@@ -8,39 +8,28 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import time
-from collections import Counter
 from collections.abc import Sequence
 
 import trio
 
-from cucmd.varlink.connection import Authorize, Connection, ServerParts
+from cucmd.varlink.connection import Authorize, ServerConnection, ServerParts
 from cucmd.varlink.framing import encode_reply
-from cucmd.varlink.interface import Interface
-from cucmd.varlink.peer import HangUps, caller_of, uid_of
-from cucmd.varlink.quota import Limits, OverLimit, Quota
-from cucmd.varlink.refused import RefusedConnections
+from cucmd.varlink.interface import Caller, Interface
+from cucmd.varlink.limits import CONNECTION, OverLimit, SocketLimits, Users
+from cucmd.varlink.peer import HangUps, caller_of
 from cucmd.varlink.service import MethodTable, ServiceInfo
-from cucmd.varlink.turns import Turns
 
 log = logging.getLogger(__name__)
 
 # Seconds that running calls have to end once the server is cancelled: enough for a watcher to read
 # the last events, and a delay that nobody notices.
 CLOSE_SECONDS = 0.25
-# Seconds before the next try when the process has no descriptor left.
-_RECOVERY = 0.1
 # Connections that are accepted in one step of the loop: some milliseconds.
 _MOST_ACCEPTED = 64
-# Seconds after which a step ends in which peers were accepted and closed at once: to close one that
-# has sent as much as the kernel takes is more work than to accept it.
-_SLICE = 0.002
-# Seconds without accepting, for each second of such a step, by the clock: on a busy machine it
-# takes longer, and so does all that others wait for. Their peers wait in the kernel's queue
-# meanwhile, for some hundredths of a second if it is full.
-_REST_AFTER_REFUSALS = 9.0
-# Refused peers that may still read why: how many of a user at once, and for how many seconds.
-_MOST_TOLD = 16
+# Seconds without accepting after a step in which some were closed at once, or in which the process
+# had no descriptor left. Peers wait in the kernel's queue meanwhile: 0.2 s where it is full.
+_PAUSE = 0.05
+# Seconds in which a refused peer may read why.
 _TOLD_SECONDS = 1.0
 
 
@@ -48,7 +37,7 @@ async def serve(
     listener: trio.SocketListener,
     interfaces: Sequence[Interface],
     info: ServiceInfo,
-    limits: Limits,
+    limits: SocketLimits,
     *,
     authorize: Authorize,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -57,14 +46,11 @@ async def serve(
 
     Does not close the listener.
     """
-    privileged = frozenset({0, os.geteuid()})
-    quota, turns = Quota(limits, privileged), Turns(privileged)
-    with HangUps() as hang_ups, RefusedConnections() as refused:
-        parts = ServerParts(MethodTable(interfaces, info), quota, authorize, turns)
-        server = _Server(parts, hang_ups, refused)
+    users = Users(limits, frozenset({0, os.geteuid()}))
+    with HangUps() as hang_ups:
+        server = _Server(ServerParts(MethodTable(interfaces, info), users, authorize), hang_ups)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hang_ups.run)
-            nursery.start_soon(refused.run)
             connections = await nursery.start(server.hold_connections)
             task_status.started()
             try:
@@ -74,14 +60,12 @@ async def serve(
 
 
 class _Server:
-    def __init__(self, parts: ServerParts, hang_ups: HangUps, refused: RefusedConnections) -> None:
+    def __init__(self, parts: ServerParts, hang_ups: HangUps) -> None:
         self.ending = trio.Event()
         self._parts = parts
-        self._turns = parts.turns
+        self._users = parts.users
         self._hang_ups = hang_ups
-        self._connections: set[Connection] = set()
-        self._refused = refused
-        self._told: Counter[int] = Counter()  # of each user, refused peers that may read why
+        self._connections: set[ServerConnection] = set()
 
     async def hold_connections(
         self, task_status: trio.TaskStatus[trio.Nursery] = trio.TASK_STATUS_IGNORED
@@ -97,71 +81,60 @@ class _Server:
 
     async def accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
         """Takes many connections in one step of the loop: a peer that connects and leaves as fast
-        as it can fills the kernel's queue with thousands, and others wait behind them. Those of a
-        user who has used its share of the time are closed at once.
+        as it can fills the kernel's queue, and others wait behind it. Those of a user who has
+        connected too often are closed at once.
         """
         failing = False
         with socket.socket(fileno=os.dup(listener.socket.fileno())) as ours:
             ours.setblocking(False)
             while True:
                 await trio.lowlevel.wait_readable(ours)
-                begun = time.perf_counter()
                 try:
-                    refused = self._accept_some(ours, nursery, begun + _SLICE)
+                    rest = self._accept_some(ours, nursery)
                     failing = False
                 except OSError as error:  # no descriptor, no memory; or a peer that has left
                     if not failing:
                         log.error("cannot accept connections, and keep trying: %s", error)  # noqa: TRY400  no defect
-                    failing = True
-                    await trio.sleep(_RECOVERY)
-                else:
-                    if refused:
-                        await trio.sleep(_REST_AFTER_REFUSALS * (time.perf_counter() - begun))
+                    rest = failing = True
+                if rest:
+                    await trio.sleep(_PAUSE)
 
-    def _accept_some(self, ours: socket.socket, nursery: trio.Nursery, until: float) -> int:
-        """Returns how many it has closed at once; after one of these it ends at `until`, by
-        `time.perf_counter`. Raises `OSError`.
-        """
-        closed = 0
+    def _accept_some(self, ours: socket.socket, nursery: trio.Nursery) -> bool:
+        """Returns whether it has closed some at once. Raises `OSError`."""
+        closed = False
         for _ in range(_MOST_ACCEPTED):
             try:
                 peer, _ = ours.accept()
             except BlockingIOError:
                 break  # that was the last one
-            uid = uid_of(peer)
-            with self._turns.charged(uid):
-                if self._turns.refuses(uid):
-                    peer.close()
-                    self._refused.add(uid, "it has used its share of the time")
-                    closed += 1
-                    if time.perf_counter() > until:
-                        break
-                else:
-                    stream = trio.SocketStream(trio.socket.from_stdlib_socket(peer))
-                    nursery.start_soon(self._handle, stream, uid)
+            caller = caller_of(peer)
+            if self._users.refuses(caller.uid):
+                peer.close()
+                closed = True
+                _log_refused(caller, "it has used its share of the time")
+            else:
+                self._users.charge(caller.uid, CONNECTION)
+                stream = trio.SocketStream(trio.socket.from_stdlib_socket(peer))
+                nursery.start_soon(self._handle, stream, caller)
         return closed
 
-    async def _handle(self, stream: trio.SocketStream, uid: int) -> None:
+    async def _handle(self, stream: trio.SocketStream, caller: Caller) -> None:
+        connection = ServerConnection(stream, caller, self._parts)
         async with stream:
             try:
-                caller = caller_of(stream.socket)
-            except OSError as error:
-                log.warning("dropped a connection without credentials: %s", error)
-                return
-            connection = Connection(stream, caller, self._parts)
-            work = self._serve(stream, connection, uid)
-            try:
-                await self._turns.metered(uid, work, free=lambda: connection.upgraded)
+                await self._serve(stream, connection, caller)
             except OverLimit as over:
-                self._refused.add(uid, str(over))
-                await self._turns.metered(uid, self._refuse(stream, uid, over))
+                _log_refused(caller, over)
+                await self._refuse(stream, caller, over)
             except Exception:
                 log.exception("a defect in a connection")
 
-    async def _serve(self, stream: trio.SocketStream, connection: Connection, uid: int) -> None:
+    async def _serve(
+        self, stream: trio.SocketStream, connection: ServerConnection, caller: Caller
+    ) -> None:
         descriptor = stream.socket.fileno()
         with (
-            self._parts.quota.connection(uid),
+            self._users.connection(caller.uid),
             self._hang_ups.watch(descriptor, connection.hang_up),
         ):
             self._connections.add(connection)
@@ -170,21 +143,21 @@ class _Server:
             finally:
                 self._connections.remove(connection)
 
-    async def _refuse(self, stream: trio.SocketStream, uid: int, over: OverLimit) -> None:
+    async def _refuse(self, stream: trio.SocketStream, caller: Caller, over: OverLimit) -> None:
         """Sends the reason, then waits for the peer to close: else the reason could be lost."""
         error = self._parts.methods.too_many(over)
-        if error is None or self._told[uid] >= _MOST_TOLD:
+        if error is None:
             return
-        self._told[uid] += 1
         try:
-            with trio.move_on_after(_TOLD_SECONDS):
+            with self._users.hold(caller.uid, "refused"), trio.move_on_after(_TOLD_SECONDS):
                 await stream.send_all(encode_reply(error.parameters, error=error.name))
                 await stream.send_eof()
                 while await stream.receive_some():
                     pass
-        except trio.BrokenResourceError:
-            pass  # it has closed already
-        finally:
-            self._told[uid] -= 1
-            if not self._told[uid]:
-                del self._told[uid]
+        except (OverLimit, trio.BrokenResourceError):
+            pass  # too many are being told, or it has closed already
+
+
+def _log_refused(caller: Caller, reason: object) -> None:
+    uid, extra = caller.uid, caller.for_log
+    log.warning("refused a connection of uid %d: %s", uid, reason, extra=extra)

@@ -21,7 +21,7 @@ from cucmd.varlink.interface import (
     read_description,
     standard,
 )
-from cucmd.varlink.quota import OverLimit
+from cucmd.varlink.limits import OverLimit
 
 # Characters of a name that somebody sent, in an error.
 _LONGEST_NAME = 255

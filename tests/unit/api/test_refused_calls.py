@@ -9,9 +9,9 @@ import trio.testing
 
 from cucmd.api.interface import jobs_interface
 from cucmd.protocol.jobs import INTERFACE
-from cucmd.varlink import Caller, Limits, PermissionDenied
-from cucmd.varlink.connection import Connection, ServerParts
-from cucmd.varlink.quota import Quota
+from cucmd.varlink import Caller, PermissionDenied, SocketLimits
+from cucmd.varlink.connection import ServerConnection, ServerParts
+from cucmd.varlink.limits import Users
 from cucmd.varlink.service import MethodTable
 from rig.example_interface import INFO
 from rig.varlink_peer import Peer
@@ -50,7 +50,7 @@ async def answer(
 ) -> tuple[str, dict]:
     """The name of the error, and its fields."""
     interface = jobs_interface(*(Methods() for _ in range(5)))
-    quota = Quota(Limits(requests=requests), frozenset())
+    quota = Users(SocketLimits(requests=requests), frozenset())
     ours, theirs = trio.testing.memory_stream_pair()
     parts = ServerParts(MethodTable([interface], INFO), quota, authorize)
     peer = Peer(theirs)
@@ -59,7 +59,7 @@ async def answer(
         b'{"method":"%s.%s","parameters":%s}\0' % (INTERFACE.encode(), method.encode(), raw)
     )
     await theirs.send_eof()
-    await Connection(ours, CALLER, parts).run()
+    await ServerConnection(ours, CALLER, parts).run()
     await ours.aclose()
     reply = await peer.receive()
     return reply["error"].rpartition(".")[2], reply["parameters"]

@@ -7,9 +7,9 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.varlink import Caller, Limits
-from cucmd.varlink.connection import Connection, ServerParts
-from cucmd.varlink.quota import Quota
+from cucmd.varlink import Caller, SocketLimits
+from cucmd.varlink.connection import ServerConnection, ServerParts
+from cucmd.varlink.limits import Users
 from cucmd.varlink.service import MethodTable
 from rig.example_interface import INFO, Example
 from rig.varlink_peer import Peer, request
@@ -30,7 +30,9 @@ def example() -> Example:
 @pytest.fixture
 def held(example: Example) -> ServerParts:
     return ServerParts(
-        MethodTable([example.interface()], INFO), Quota(Limits(), frozenset({0})), lambda *_: None
+        MethodTable([example.interface()], INFO),
+        Users(SocketLimits(), frozenset({0})),
+        lambda *_: None,
     )
 
 
@@ -43,7 +45,7 @@ def connect(nursery: trio.Nursery, held: ServerParts) -> Callable[..., Peer]:
 
     def connect(caller: Caller = CALLER, **changes: object) -> Peer:
         ours, theirs = trio.testing.memory_stream_pair()
-        connection = Connection(ours, caller, msgspec.structs.replace(held, **changes))
+        connection = ServerConnection(ours, caller, msgspec.structs.replace(held, **changes))
         peer = Peer(theirs)
         peer.connection, peer.over = connection, trio.Event()
 

@@ -11,8 +11,8 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.varlink import Caller, Limits, Method, PermissionDenied, framing
-from cucmd.varlink.quota import Quota
+from cucmd.varlink import Caller, Method, PermissionDenied, SocketLimits, framing
+from cucmd.varlink.limits import Users
 from cucmd.varlink.service import MethodTable
 from rig.example_interface import INFO, NAME, Example
 
@@ -175,16 +175,16 @@ async def test_a_defect_in_authorize_permits_nothing(connect: Connect, example: 
 # Limits of each user
 
 
-def only(**limits: int) -> Quota:
-    return Quota(Limits(**limits), frozenset({0}))
+def only(**limits: int) -> Users:
+    return Users(SocketLimits(**limits), frozenset({0}))
 
 
 async def test_calls_in_flight_are_limited_for_each_user(
     connect: Connect, call: Callable, example: Example
 ) -> None:
     quota = only(requests=1)
-    waiting, other = connect(quota=quota), connect(quota=quota)
-    another_user = connect(Caller(uid=1001, gid=1, groups=frozenset(), pid=1), quota=quota)
+    waiting, other = connect(users=quota), connect(users=quota)
+    another_user = connect(Caller(uid=1001, gid=1, groups=frozenset(), pid=1), users=quota)
     await waiting.send(call("Wait"))
     await example.begun.wait()
     reply = await other.call("Who")
@@ -200,7 +200,7 @@ async def test_calls_in_flight_are_limited_for_each_user(
 
 async def test_streams_are_limited_and_are_not_calls_in_flight(connect: Connect) -> None:
     quota = only(streams=1, requests=1)
-    watching, other = connect(quota=quota), connect(quota=quota)
+    watching, other = connect(users=quota), connect(users=quota)
     assert (await watching.call("Count", more=True))["continues"]
     assert (await other.call("Count", more=True))["error"] == f"{NAME}.TooMany"
     assert "error" not in await other.call("Who")
@@ -210,7 +210,7 @@ async def test_without_an_error_for_it_a_limit_ends_the_connection(
     connect: Connect, example: Example
 ) -> None:
     methods = MethodTable([example.interface(too_many=None)], INFO)
-    peer = connect(methods=methods, quota=only(requests=0))
+    peer = connect(methods=methods, users=only(requests=0))
     assert await peer.call("Who") is None
 
 
@@ -221,8 +221,8 @@ LARGE = b'{"method":"io.example.Test.Who"' + b" " * 100_000  # and the rest
 
 async def test_large_frames_are_limited_for_each_user(connect: Connect) -> None:
     quota = only(large=1)
-    first, second = connect(quota=quota), connect(quota=quota)
-    another_user = connect(Caller(uid=1001, gid=1, groups=frozenset(), pid=1), quota=quota)
+    first, second = connect(users=quota), connect(users=quota)
+    another_user = connect(Caller(uid=1001, gid=1, groups=frozenset(), pid=1), users=quota)
     await first.send(LARGE)
     await trio.testing.wait_all_tasks_blocked()
     await second.send(LARGE)
@@ -238,14 +238,14 @@ async def test_a_large_frame_counts_until_it_is_answered(
     connect: Connect, example: Example
 ) -> None:
     quota = only(large=1)
-    waiting, other = connect(quota=quota), connect(quota=quota)
+    waiting, other = connect(users=quota), connect(users=quota)
     await waiting.send(LARGE.replace(b"Who", b"Wait"), b"}\0")
     await example.begun.wait()
     await other.send(LARGE)
     assert (await other.receive())["error"] == f"{NAME}.TooMany"
     example.gate.set()
     await waiting.receive()
-    again = connect(quota=quota)
+    again = connect(users=quota)
     for peer in (again, again):
         await peer.send(LARGE, b"}\0")
         assert "error" not in await peer.receive()

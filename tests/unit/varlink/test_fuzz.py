@@ -15,9 +15,9 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.varlink import Caller, Limits
-from cucmd.varlink.connection import Connection, ServerParts
-from cucmd.varlink.quota import Quota
+from cucmd.varlink import Caller, SocketLimits
+from cucmd.varlink.connection import ServerConnection, ServerParts
+from cucmd.varlink.limits import Users
 from cucmd.varlink.service import MethodTable
 from rig.example_interface import INFO, NAME, Example
 from rig.tries import tries
@@ -35,14 +35,14 @@ def answers(pieces: list[bytes]) -> list[dict]:
         whole = Example().interface()
         methods = tuple(one for one in whole.methods if one.name not in LASTING)
         table = MethodTable([msgspec.structs.replace(whole, methods=methods)], INFO)
-        held = ServerParts(table, Quota(Limits(), frozenset()), lambda *_: None)
+        held = ServerParts(table, Users(SocketLimits(), frozenset()), lambda *_: None)
         ours, theirs = trio.testing.memory_stream_pair()
         received = bytearray()
         async with trio.open_nursery() as nursery:
 
             async def serve() -> None:
                 async with ours:
-                    await Connection(ours, CALLER, held).run()
+                    await ServerConnection(ours, CALLER, held).run()
 
             nursery.start_soon(serve)
             try:

@@ -71,10 +71,10 @@ async def test_a_wrong_parameter_is_named(connect: Callable, parameters: dict) -
 async def test_too_many_is_the_error_of_the_first_interface_that_has_one(
     connect: Callable,
 ) -> None:
-    from cucmd.varlink import Limits
-    from cucmd.varlink.quota import Quota
+    from cucmd.varlink import SocketLimits
+    from cucmd.varlink.limits import Users
 
-    peer = connect(quota=Quota(Limits(requests=0), frozenset()))
+    peer = connect(users=Users(SocketLimits(requests=0), frozenset()))
     assert (await peer.call(f"{SERVICE}.GetInfo"))["error"] == f"{NAME}.TooMany"
 
 

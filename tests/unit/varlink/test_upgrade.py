@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from cucmd.varlink import Caller, Interface, Method, Upgrade
 from cucmd.varlink.connection import ServerParts
-from cucmd.varlink.quota import Limits, Quota
+from cucmd.varlink.limits import SocketLimits, Users
 from cucmd.varlink.service import MethodTable
 from cucmd.varlink.upgrade import UNREAD
 from rig.example_interface import INFO, NAME, Nothing, NotThere, Number, Text, error
@@ -62,7 +62,7 @@ def held(raw: Raw) -> ServerParts:
     )
     text = f"interface {NAME}\nmethod Raw(text: string) -> (number: int)\n"
     table = MethodTable([Interface(NAME, text, methods)], INFO)
-    return ServerParts(table, Quota(Limits(streams=1), frozenset()), lambda *_: None)
+    return ServerParts(table, Users(SocketLimits(streams=1), frozenset()), lambda *_: None)
 
 
 async def rest(peer: object) -> bytes:
