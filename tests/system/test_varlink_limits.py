@@ -6,10 +6,8 @@ import logging
 import os
 import resource
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,8 +18,7 @@ from cucmd.varlink import server
 from cucmd.varlink.peer import caller_of
 from rig.example_interface import NAME, Example
 from rig.others import why_not
-from rig.readable_python import readable_python
-from rig.varlink_peer import WHO, Peer, connected, request, serving, short_path
+from rig.varlink_peer import Peer, connected, request, serving, short_path
 
 as_root = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 PATIENCE = 10.0  # seconds, for what happens at once on a machine that is not busy
@@ -78,49 +75,6 @@ async def test_without_an_error_for_it_one_connection_too_many_is_closed(path: P
 async def test_only_a_unix_socket_has_credentials() -> None:
     with trio.socket.socket() as tcp, pytest.raises(OSError, match=rf"Errno {errno.ENODATA}\b"):
         caller_of(tcp)
-
-
-HOLD = """
-import socket, sys
-held = [socket.socket(socket.AF_UNIX) for _ in range(4)]
-for s in held:
-    s.connect(sys.argv[1])
-print(flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.mark.long
-@as_root
-async def test_root_may_connect_when_another_user_holds_all_connections(path: Path) -> None:
-    python = readable_python()
-    async with serving(path, Example(), connections=10, total=6, reserved=2):
-        path.parent.parent.chmod(0o755)
-        async with trio.open_nursery() as nursery:
-            hold = partial(
-                trio.run_process,
-                [python.program, "-c", HOLD, str(path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=python.environ,
-                user=65_001,
-                group=65_001,
-            )
-            process = await nursery.start(hold)
-            await process.stdout.receive_some()
-            refused = await trio.run_process(
-                [python.program, "-c", WHO, str(path), NAME],
-                capture_stdout=True,
-                check=False,
-                env=python.environ,
-                user=65_003,
-                group=65_003,
-            )
-            assert b"TooMany" in refused.stdout
-            async with connected(path) as peer:
-                assert "error" not in await peer.call("Who")
-            await process.stdin.aclose()
-            await process.stdout.aclose()
 
 
 # Users over their share of the loop's time

@@ -107,7 +107,6 @@ _LIMITS = {
     "requests": "requests_per_uid",
     "streams": "watchers_per_uid",
     "large": "requests of more than 64 KiB",
-    "total": "connections at the socket",
 }
 
 

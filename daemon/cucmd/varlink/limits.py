@@ -1,7 +1,7 @@
 """What one user of the socket may hold at a time, and how fast it may go on.
 
 What one user holds or does never counts against another. Root and the server's own user may hold as
-much as others, have connections that are reserved for them, and go as fast as they can.
+much as others, and go as fast as they can.
 
 Whatever costs the event loop time has a price, in seconds, of ten to twenty times what it takes
 there, so that a user gets a tenth of the loop at most, over all of its connections:
@@ -46,9 +46,8 @@ class SocketLimits(msgspec.Struct, frozen=True):
     """connections, requests, streams: of each user (uid), at the same time.
     large: large frames of each user, from where they count as large until they are answered.
     refused: connections of each user beyond its limit that are told so, at the same time.
-    total: connections of all users together.
-    reserved: of these, only for root and the server's own user, who must be able to connect when
-        others hold all the rest.
+
+    There is none for all users together: the process has descriptors for some hundreds of them.
     """
 
     connections: int = 64
@@ -56,8 +55,6 @@ class SocketLimits(msgspec.Struct, frozen=True):
     streams: int = 32
     large: int = 4
     refused: int = 16
-    total: int = 1024
-    reserved: int = 64
 
 
 class OverLimit(Exception):
@@ -86,29 +83,12 @@ class _User:
 
 
 class Users:
-    """What each user holds at the moment, and owes. `privileged` are the uids of those that do not
-    have to wait, and may use the reserved connections.
-    """
+    """What each user holds at the moment, and owes. `privileged`: the uids that never wait."""
 
     def __init__(self, limits: SocketLimits, privileged: frozenset[int]) -> None:
         self._limits = limits
         self._privileged = privileged
         self._users: dict[int, _User] = {}
-        self._connections = 0
-
-    @contextmanager
-    def connection(self, uid: int) -> Iterator[None]:
-        """Raises `OverLimit` instead of being entered."""
-        limits = self._limits
-        maximum = limits.total if uid in self._privileged else limits.total - limits.reserved
-        if self._connections >= maximum:
-            raise OverLimit("total", maximum)
-        with self.hold(uid, "connections"):
-            self._connections += 1
-            try:
-                yield
-            finally:
-                self._connections -= 1
 
     @contextmanager
     def hold(self, uid: int, kind: Kind) -> Iterator[None]:

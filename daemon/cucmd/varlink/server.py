@@ -134,7 +134,7 @@ class _Server:
     ) -> None:
         descriptor = stream.socket.fileno()
         with (
-            self._users.connection(caller.uid),
+            self._users.hold(caller.uid, "connections"),
             self._hang_ups.watch(descriptor, connection.hang_up),
         ):
             self._connections.add(connection)

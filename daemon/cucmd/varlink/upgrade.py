@@ -39,8 +39,6 @@ ASK, READS = b"\1", b"\0"
 _PIECE = 64 * 1024
 # Seconds in which nothing more is read of a peer that has said that it is at work.
 _PAUSE = 0.5
-# Turns of the loop in which what the peer has sent already is read: two on a socket, four in tests.
-_TURNS = 5
 
 
 class NobodyReads(Exception):
@@ -66,8 +64,6 @@ async def send_upgraded(stream: trio.abc.Stream, upgrade: Upgrade) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listen)
-        for _ in range(_TURNS):
-            await trio.lowlevel.checkpoint()
         try:
             await _send(stream, encode_reply(upgrade.parameters))
             await _send_body(stream, upgrade.body)

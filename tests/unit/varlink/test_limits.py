@@ -1,6 +1,4 @@
-"""What each user may hold, the connections that are reserved, and whose turn it is."""
-
-from contextlib import ExitStack
+"""What each user may hold, and whose turn it is."""
 
 import pytest
 import trio
@@ -30,52 +28,14 @@ def test_a_user_at_the_limit_does_not_limit_others() -> None:
         pass
 
 
-def test_connections_are_limited_for_each_user() -> None:
+def test_a_place_is_free_again_after_a_failure_and_not_taken_by_who_is_refused() -> None:
     held = users(connections=1)
-    with (
-        held.connection(ALICE),
-        held.connection(BOB),
-        pytest.raises(OverLimit) as caught,
-        held.connection(ALICE),
-    ):
-        pass
-    assert (caught.value.limit, caught.value.maximum) == ("connections", 1)
-    with held.connection(ALICE):
-        pass
-
-
-def test_the_last_connections_are_for_root_and_the_servers_own_user() -> None:
-    held = users(connections=2, total=4, reserved=2)
-    with ExitStack() as stack:
-        stack.enter_context(held.connection(ALICE))
-        stack.enter_context(held.connection(BOB))
-        with pytest.raises(OverLimit) as caught, held.connection(1002):
-            pass
-        assert (caught.value.limit, caught.value.maximum) == ("total", 2)
-        stack.enter_context(held.connection(ROOT))
-        stack.enter_context(held.connection(OURS))
-        with pytest.raises(OverLimit) as caught, held.connection(ROOT):
-            pass
-        assert (caught.value.limit, caught.value.maximum) == ("total", 4)
-
-
-def test_a_slot_is_free_again_after_a_failure() -> None:
-    held = users(connections=1, total=2, reserved=1)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), held.connection(ALICE):
+        with pytest.raises(ZeroDivisionError), held.hold(ALICE, "connections"):
             raise ZeroDivisionError
-    with held.connection(ALICE):
-        pass
-
-
-def test_a_refused_connection_is_not_counted() -> None:
-    held = users(connections=1, total=3, reserved=1)
-    with held.connection(ALICE):
-        for _ in range(5):
-            with pytest.raises(OverLimit), held.connection(ALICE):
-                pass
-        with held.connection(BOB):
-            pass
+    for _ in range(3):
+        with held.hold(ALICE, "connections"), pytest.raises(OverLimit):
+            held.hold(ALICE, "connections").__enter__()
 
 
 # Turns

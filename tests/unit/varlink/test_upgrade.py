@@ -96,20 +96,13 @@ async def test_an_error_leaves_the_connection_speaking_varlink(connect: Connect)
 
 
 @pytest.mark.parametrize("early", [b"x", b'{"method":"io.example.Test.Echo"}\0'])
-async def test_bytes_before_the_reply_end_the_connection(
-    connect: Connect, call: Callable, raw: Raw, early: bytes
+async def test_bytes_with_the_call_end_the_connection(
+    connect: Connect, call: Callable, early: bytes
 ) -> None:
-    for together in (True, False):
-        raw.gate = trio.Event()
-        peer = connect()
-        first = call("Raw", {"text": "x"}, upgrade=True)
-        await (peer.send(first, early) if together else peer.send(first))
-        await trio.testing.wait_all_tasks_blocked()
-        if not together:
-            await peer.send(early)
-        raw.gate.set()
-        assert await peer.receive() is None
-        await peer.over.wait()
+    peer = connect()
+    await peer.send(call("Raw", {"text": "x"}, upgrade=True), early)
+    assert await peer.receive() is None
+    await peer.over.wait()
 
 
 async def test_bytes_in_the_middle_end_the_connection(connect: Connect, raw: Raw) -> None:
