@@ -3,8 +3,8 @@
 What one user holds or does never counts against another. Root and the server's own user may hold as
 much as others, and go as fast as they can.
 
-Whatever costs the event loop time has a price, in seconds, of ten to twenty times what it takes
-there, so that a user gets a tenth of the loop at most, over all of its connections:
+Whatever costs the event loop time has a price, in seconds, of about ten times what it takes there,
+so that a user gets about a tenth of the loop, over all of its connections:
 
     CONNECTION  a new connection; so there are 150 in a second
     PIECE       bytes that are read at once, a frame, a reply; so there are 500 calls in a second
@@ -16,8 +16,9 @@ ahead than
     CREDIT      its connections wait before they read, decode a frame or send more of a stream
     MOST_OWED   its new connections are closed at once (`refuses`)
 
-Prices do what the measured processor time did, which was billed before: the attacks of
-`tests/bench` are as slow. To measure it each step of a task has to be run by hand.
+Processor time itself was billed before, for which each step of a task had to be run by hand. Prices
+hold the attacks of `tests/bench` better. What a call costs beyond its frames is not known to them:
+a reply is long where its making is, and the limit of requests holds the rest.
 """
 
 from __future__ import annotations

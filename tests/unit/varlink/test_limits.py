@@ -1,10 +1,22 @@
 """What each user may hold, and whose turn it is."""
 
+from collections.abc import Callable
+
 import pytest
 import trio
 from trio.testing import MockClock
 
-from cucmd.varlink.limits import CONNECTION, CREDIT, MOST_OWED, OverLimit, SocketLimits, Users
+from cucmd.varlink import Caller
+from cucmd.varlink.limits import (
+    BYTE,
+    CONNECTION,
+    CREDIT,
+    MOST_OWED,
+    PIECE,
+    OverLimit,
+    SocketLimits,
+    Users,
+)
 
 ROOT, OURS, ALICE, BOB = 0, 990, 1000, 1001
 
@@ -124,3 +136,22 @@ async def test_root_and_the_servers_own_user_never_wait(autojump_clock: MockCloc
         held.charge(uid, 100.0)
         assert not held.refuses(uid)
         assert await decode(held, uid, 100.0) == begun
+
+
+async def seconds_for(frames: list[dict | bytes], peer: object) -> float:
+    begun = trio.current_time()
+    await peer.send(*frames)
+    assert len(await peer.finish()) == len(frames)
+    return trio.current_time() - begun
+
+
+async def test_calls_and_their_bytes_are_charged_to_the_caller(
+    connect: Callable, call: Callable, autojump_clock: MockClock
+) -> None:
+    calls = [call("Who")] * 300
+    long = b'{"method":"io.example.Test.Who"' + b" " * 500_000 + b"}\0"
+    root = Caller(ROOT, 0, frozenset(), 1)
+    assert await seconds_for([*calls, long], connect(root)) == 0
+    assert await seconds_for(calls, connect()) > 2 * len(calls) * PIECE - CREDIT
+    await trio.sleep(MOST_OWED)
+    assert await seconds_for([long, call("Who")], connect()) > 500_000 * BYTE
