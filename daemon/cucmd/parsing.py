@@ -6,7 +6,7 @@ it.
 
 One at a time, since threads of Python do not run side by side: each more would only keep the event
 loop waiting for longer. Nobody waits for long: parsers are linear, and what is read is limited
-(`work/answer.py`, `api/case_methods.py`), so that all of it takes some tenths of a second.
+(`work/session.py`, `api/case_methods.py`), so that all of it takes some tenths of a second.
 """
 
 from __future__ import annotations

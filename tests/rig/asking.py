@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from cucmd.job.asked import How
 from cucmd.job.job import Job
+from cucmd.job.work import StartRequest
 from cucmd.plan.planner import Planned, Planner
 from cucmd.plan.resolve import below
-from cucmd.protocol.jobs import RetryRequest, StartRequest
+from cucmd.protocol.jobs import RetryRequest
 from cucmd.store import StoredDiscovery
 
 

@@ -30,7 +30,7 @@ from cucmd.main import main
 from cucmd.node.ports import NodeTask, UploadTarget
 from cucmd.plan import planner as planning
 from cucmd.service import daemon as service
-from cucmd.service.wiring import Ssh
+from cucmd.service.wiring import NodePorts
 from cucmd.store import Store, open_store
 from cucmd.store.database import connect
 from cucmd.varlink import upgrade
@@ -81,10 +81,10 @@ def failing_with(error: Exception) -> Callable[..., Awaitable[None]]:
     return fail
 
 
-def noting_passwords(targets: Path) -> Callable[[Ssh, NodeTask, str], UploadTarget]:
-    open_upload_target = Ssh.open_upload_target
+def noting_passwords(targets: Path) -> Callable[[NodePorts, NodeTask, str], UploadTarget]:
+    open_upload_target = NodePorts.open_upload_target
 
-    def open_and_note(self: Ssh, task: NodeTask, address: str) -> UploadTarget:
+    def open_and_note(self: NodePorts, task: NodeTask, address: str) -> UploadTarget:
         target = open_upload_target(self, task, address)
         with targets.open("a") as file:
             file.write(f"{target.password}\n")
@@ -118,7 +118,7 @@ if __name__ == "__main__":
     if "CUCMD_TEST_FAULT" in os.environ:
         service.open_store = failing(Path(os.environ["CUCMD_TEST_FAULT"]))
     if "CUCMD_TEST_TARGETS" in os.environ:
-        Ssh.open_upload_target = noting_passwords(Path(os.environ["CUCMD_TEST_TARGETS"]))
+        NodePorts.open_upload_target = noting_passwords(Path(os.environ["CUCMD_TEST_TARGETS"]))
     if "CUCMD_TEST_CLOCK" in os.environ:
         odd = clock_of(Path(os.environ["CUCMD_TEST_CLOCK"]))
         for module in (job_run, planning, procedure, deletion):

@@ -115,7 +115,7 @@ class Target:
 
 
 class Node:
-    """The node. It is also the shell and the receiver that `collect` is given."""
+    """The node. It is also the shell, and the ports that the work on it is given."""
 
     local_address = "192.0.2.1"
     peer_address = "192.0.2.9"
@@ -137,6 +137,8 @@ class Node:
         self.before_login.set()
         self.mask: Callable[[str], str] = str
         self.disk_room = 10**15  # bytes
+        self.knew_key = True
+        self.rate: float | None = None
         self.opened = 0
         self.closed = 0
 
@@ -220,7 +222,15 @@ class Node:
             pass
         self.hang_up()
 
-    # As the receiver
+    # As the other ports
+
+    def knows_host_key(self, task: NodeTask) -> bool:
+        return self.knew_key
+
+    async def rate_of(self, node: str) -> float | None:
+        """That of the only node that has one."""
+        await trio.lowlevel.checkpoint()
+        return {"cucm-pub": self.rate}[node]
 
     def open_upload_target(self, task: NodeTask, address: str) -> Target:
         self.targets.append(Target())
@@ -371,22 +381,22 @@ async def collected(
     node: Node, task: NodeTask, report: RecordedReport | None = None
 ) -> tuple[tuple[str, ...], RecordedReport]:
     report = report or RecordedReport()
-    return await collect(task, task.work, node.open_shell, node, report), report
+    return await collect(task, task.work, node, report), report
 
 
 async def discovered(
     node: Node, task: NodeTask, report: RecordedReport | None = None
 ) -> tuple[tuple[str, ...], RecordedReport]:
     report = report or RecordedReport()
-    return await discover(task, node.open_shell, node, report), report
+    return await discover(task, task.work, node, report), report
 
 
 async def checked(
     node: Node, task: NodeTask, report: RecordedReport | None = None, *, knew_key: bool = True
 ) -> tuple[tuple[str, ...], RecordedReport]:
     report = report or RecordedReport()
-    known = lambda task: knew_key  # noqa: E731
-    return await check(task, task.work, node.open_shell, known, node, report), report
+    node.knew_key = knew_key
+    return await check(task, task.work, node, report), report
 
 
 def check_task(folder: Path, *, receiver: bool = False, **fields: object) -> NodeTask:

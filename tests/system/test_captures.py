@@ -16,7 +16,7 @@ from cucmctl import Client, InvalidRequest, JobNotFound
 from cucmd.job import asked
 from cucmd.job.asked import Login, Timeouts
 from cucmd.protocol.jobs import Job
-from cucmd.work.pcap import Packets, count_packets
+from cucmd.work.pcap import PacketCount, count_packets
 from rig.asking import with_how
 from rig.credentials import named_credential
 from rig.daemon import CONFIG, Daemon, running_daemon
@@ -89,7 +89,7 @@ def test_two_nodes_capture_together_until_the_duration_is_over(
             path = cap_of(client, job, one.node)
             assert path.name == f"{job.capture.name}.cap"
             assert "." not in job.capture.name
-            assert count_packets(path, 100_000) == Packets(end.packets)
+            assert count_packets(path, 100_000) == PacketCount(end.packets)
             assert end.packets > 100
         wait_until(lambda: lab.report()["connections_now"] == 0)
         report = lab.report()

@@ -14,7 +14,7 @@ import pytest
 from cucmctl import Client, InvalidRequest
 from cucmd.job.asked import Login, Packets
 from cucmd.protocol.jobs import Job
-from cucmd.work.pcap import Packets as Counted
+from cucmd.work.pcap import PacketCount as Counted
 from cucmd.work.pcap import count_packets
 from rig.daemon import Daemon
 from rig.jobs import statuses, until

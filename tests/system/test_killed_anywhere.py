@@ -16,7 +16,8 @@ import pytest
 from cucmctl import Client, DaemonUnavailable
 from cucmctl.client.errors import LimitReached, StorageFailed
 from cucmd.job.asked import Collection, Login, Timeouts
-from cucmd.protocol.jobs import Job, Node, StartReply, StartRequest
+from cucmd.job.work import StartRequest
+from cucmd.protocol.jobs import Job, Node, StartReply
 from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, check_files, manifest
 from rig.jobs import SDL

@@ -15,7 +15,8 @@ import pytest
 from cucmctl import Client, DaemonUnavailable
 from cucmd.job import asked
 from cucmd.job.asked import Discovery, How, Login, Timeouts
-from cucmd.protocol.jobs import Job, Node, StartReply, start_request
+from cucmd.job.work import start_request
+from cucmd.protocol.jobs import Job, Node, StartReply
 from rig.forked import Installation, start_fork_server
 from rig.inspection import check_database, check_files, manifest
 from rig.killed import KILLS, closed, let_end, list_all, seeded

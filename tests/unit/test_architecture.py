@@ -5,11 +5,13 @@ Which part may import which stands in one table; a part that is not in it fails.
 """
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from packaging.requirements import Requirement
 
 import cucmctl
 import cucmd
+from cucmd.job.work import KINDS as WORK
+from cucmd.job.work import kind_of
 
 DAEMON = Path(cucmd.__file__).parent
 CLIENT = Path(cucmctl.__file__).parent
@@ -86,11 +90,11 @@ ONLY = {
 # kind of work -> the struct that asks for it, and how many files import that, its structs or what
 # does it. Another file is a reason to look for the row of a table that would do.
 KINDS = {
-    "capture": ("Packets", 14),
-    "check": ("Checks", 10),
-    "collect": ("Files", 21),
-    "discover": ("Discovery", 14),
-    "run": ("Commands", 15),
+    "capture": ("Packets", 10),
+    "check": ("Checks", 7),
+    "collect": ("Files", 17),
+    "discover": ("Discovery", 11),
+    "run": ("Commands", 7),
 }
 
 EVENT_LOOPS = {"trio", "asyncio", "asyncssh", "trio_asyncio"}
@@ -223,6 +227,11 @@ def test_no_further_file_knows_a_kind_of_work(kind: str) -> None:
     files = [file for folder in (DAEMON, CLIENT) for file in files_of(folder)]
     found = [file for file in files if any(map(knows, imports(file)))]
     assert len(found) == most, [str(file) for file in found]
+
+
+@pytest.mark.parametrize("kind", [kind_of(kind) for kind in WORK])
+def test_each_kind_of_work_has_a_function_of_its_name(kind: str) -> None:
+    assert inspect.iscoroutinefunction(getattr(import_module(f"cucmd.work.{kind}"), kind))
 
 
 def test_few_files_lie_loose_at_the_root() -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from cucmctl.client import errors
 from cucmctl.client.errors import ClientError, DiscoveryFailed, InvalidParameter, InvalidRequest
-from cucmd.protocol.jobs import MEMBERS, Job
+from cucmd.job.work import MEMBERS
+from cucmd.protocol.jobs import Job
 
 DONE = 0
 FAILED = 1

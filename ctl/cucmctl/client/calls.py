@@ -31,8 +31,9 @@ from cucmctl.client.errors import (
     refusal,
 )
 from cucmctl.client.wire import CallFrame, ReplyFrame, Wire
+from cucmd.job.work import StartRequest
 from cucmd.paths import socket_to_call
-from cucmd.protocol.jobs import INTERFACE, Job, RetryRequest, StartReply, StartRequest
+from cucmd.protocol.jobs import INTERFACE, Job, RetryRequest, StartReply
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -16,7 +16,6 @@ from cucmctl.client.calls import Calls, texts, texts_or_none
 from cucmctl.client.errors import InvalidRequest, ProtocolError
 from cucmctl.lean import Later
 from cucmd.job.asked import (
-    Asked,
     Checks,
     Collection,
     Commands,
@@ -28,6 +27,8 @@ from cucmd.job.asked import (
     Packets,
     Timeouts,
 )
+from cucmd.job.kind import Asked
+from cucmd.job.work import start_request
 from cucmd.protocol import jobs
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Client(Calls):
         if concurrency is not None:
             how = replace(how, concurrency=concurrency)
         _check_texts(what, how)
-        return self._ask_once("Start", jobs.start_request(texts("nodes", nodes), login, what, how))
+        return self._ask_once("Start", start_request(texts("nodes", nodes), login, what, how))
 
     def start_cluster(
         self,

@@ -36,7 +36,8 @@ from cucmctl.client.reconnect import watch
 from cucmctl.commands import lookup
 from cucmctl.commands.follow import add_reconnect, follow, report_job_goes_on, view_on
 from cucmctl.text.views import JsonLines, Silent, View
-from cucmd.job.asked import Asked, How, Login, Timeouts
+from cucmd.job.asked import How, Login, Timeouts
+from cucmd.job.kind import Asked
 from cucmd.protocol.jobs import Job
 
 # The timeouts of a job that collects files, and what each is for.

@@ -40,7 +40,8 @@ from cucmctl.commands.begin import (
 )
 from cucmctl.text import render
 from cucmctl.text.views import AtTheEnd
-from cucmd.job.asked import Asked, Collection, Estimate, Files, Login
+from cucmd.job.asked import Collection, Estimate, Files, Login
+from cucmd.job.kind import Asked
 from cucmd.protocol.jobs import Job
 
 # The daemon's list, which would take too long to import.

@@ -34,8 +34,6 @@ from cucmd.config import InvalidValue
 from cucmd.config.errors import found
 from cucmd.job.job import Job
 from cucmd.job.node import Node
-from cucmd.job.run import Run
-from cucmd.job.work import commands_of
 from cucmd.jobs.deletion import Deleted, Deletions
 from cucmd.jobs.errors import FilesDeleted, UnknownNode
 from cucmd.jobs.supervisor import Supervisor
@@ -106,11 +104,10 @@ class Cases:
     ) -> AsyncGenerator[StreamReply, None]:
         with refusals_of_files():
             job = await self._named(request.job_id, request.nodes)
-            work = commands_of(job.work)
-            if work is None:
+            if not job.work.commands_kept:
                 raise InvalidValue("job_id", found(job.job_id, "is no job that runs commands"))
             nodes = tuple(nodes_by_name(job, request.nodes).values())
-            async with aclosing(self._held(job, self._outputs(job, work, nodes))) as pieces:
+            async with aclosing(self._held(job, self._outputs(job, nodes))) as pieces:
                 async for piece in pieces:
                     yield StreamReply(OutputReply(piece))
         yield StreamReply(OutputReply(), continues=False)
@@ -230,14 +227,14 @@ class Cases:
             raise FilesDeleted(job.job_id)
 
     async def _outputs(
-        self, job: Job, work: Run, nodes: Sequence[Node]
+        self, job: Job, nodes: Sequence[Node]
     ) -> AsyncGenerator[CommandOutput, None]:
         directory = self._supervisor.directory(job.job_id)
         positions = {node.node: position for position, node in enumerate(job.nodes)}
         for node in nodes:
             written = self._supervisor.written(job.job_id, positions[node.node])
-            for one in await printed(self._store, job, work, node, directory, written=written):
-                async with aclosing(_pieces(work, node, one)) as pieces:
+            for one in await printed(self._store, job, node, directory, written=written):
+                async with aclosing(_pieces(job, node, one)) as pieces:
                     async for piece in pieces:
                         yield piece
 
@@ -273,8 +270,8 @@ async def _batches(
     yield Batch(ExportedFiles((), documents), (), body)
 
 
-async def _pieces(work: Run, node: Node, one: PrintedFile) -> AsyncGenerator[CommandOutput, None]:
-    line = work.commands[one.number - 1]
+async def _pieces(job: Job, node: Node, one: PrintedFile) -> AsyncGenerator[CommandOutput, None]:
+    line = job.work.commands_kept[one.number - 1]
     whole: list[str] | None = []
     async with aclosing(read_output(one.path)) as pieces:
         async for text, ended in pieces:

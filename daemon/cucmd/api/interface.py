@@ -12,6 +12,7 @@ from cucmd.api.methods import Jobs
 from cucmd.api.refusals import error, invalid
 from cucmd.api.reload import Reloading
 from cucmd.api.request_id import with_request_id
+from cucmd.job.work import StartRequest
 from cucmd.protocol import cases as of_cases
 from cucmd.protocol import errors
 from cucmd.protocol import jobs as calls
@@ -24,7 +25,7 @@ def jobs_interface(
     jobs: Jobs, cases: Cases, keys: HostKeys, reloading: Reloading, knowledge: Knowledge
 ) -> Interface:
     methods = (
-        Method("Start", calls.StartRequest, calls.StartReply, jobs.start, effect=True),
+        Method("Start", StartRequest, calls.StartReply, jobs.start, effect=True),
         Method("Status", calls.StatusRequest, calls.JobReply, jobs.status),
         Method("List", calls.ListRequest, calls.ListReply, jobs.list),
         Method("Retry", calls.RetryRequest, calls.StartReply, jobs.retry, effect=True),

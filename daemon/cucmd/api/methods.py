@@ -21,6 +21,7 @@ from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.cases.files import is_gone
 from cucmd.config import InvalidValue
 from cucmd.job.job import Job
+from cucmd.job.work import StartRequest
 from cucmd.jobs.errors import FilesDeleted
 from cucmd.jobs.events import Feed
 from cucmd.jobs.supervisor import Supervisor
@@ -61,7 +62,7 @@ class Jobs:
         self._watching = Watching(supervisor, feed, self._wire)
         self._asked = asked
 
-    async def start(self, caller: Caller, request: wire.StartRequest) -> wire.StartReply:
+    async def start(self, caller: Caller, request: StartRequest) -> wire.StartReply:
         """The job that was planned and is started, or that of an earlier call with the same key."""
         with traced("Start", caller, request.request_id) as called:
             with refusals(caller):
@@ -76,7 +77,7 @@ class Jobs:
             _log(caller, called, job.job_id, f"{job.kind} on {_nodes(len(job.nodes))}")
             return wire.StartReply(self._wire(job), called)
 
-    async def _plan(self, request: wire.StartRequest) -> Planned:
+    async def _plan(self, request: StartRequest) -> Planned:
         try:
             member, work = request.work()
         except ValueError as error:

@@ -13,7 +13,8 @@ from msgspec.structs import asdict, replace
 
 from cucmd.config import InvalidValue
 from cucmd.job.asked import Login
-from cucmd.protocol.jobs import RetryRequest, StartRequest
+from cucmd.job.work import StartRequest
+from cucmd.protocol.jobs import RetryRequest
 from cucmd.store import StartKey
 
 LONGEST = 128

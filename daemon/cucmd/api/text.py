@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import textwrap
 import typing
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,8 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from cucmd.api.interface import jobs_interface
-from cucmd.job import asked, capture, check, collect, discover
+from cucmd.job import asked
+from cucmd.job.work import KINDS
 from cucmd.protocol import cases, errors, jobs, knowledge
 from cucmd.varlink import Method
 from cucmd.varlink.requests import field_types, without_none
@@ -32,7 +34,8 @@ HEAD = """\
 WIDTH = 100
 # Where types are looked for, and so their order.
 MODULES: Sequence[ModuleType] = (
-    *(asked, discover, collect, check, capture),
+    asked,
+    *dict.fromkeys(sys.modules[kind.__module__] for kind in KINDS),
     *(jobs, cases, knowledge),
 )
 _PLAIN = {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from msgspec import convert
 from msgspec.structs import replace
 
 from cucmd.cases.documents import moment, shown
@@ -13,12 +12,10 @@ from cucmd.cases.exported import Opened, TarEntry
 from cucmd.cases.files import counts, name_of
 from cucmd.cases.verify import CheckedFile
 from cucmd.job import asked
-from cucmd.job.capture import Capture, CaptureSettings
-from cucmd.job.collect import Collect, DryRun
 from cucmd.job.job import End, Job, JobEnded
 from cucmd.job.node import Node, Running
 from cucmd.job.timeouts import Timeouts
-from cucmd.job.work import Work, commands_of
+from cucmd.job.work import GIVEN
 from cucmd.protocol import cases as wire_cases
 from cucmd.protocol import jobs as wire
 from cucmd.protocol.cases import ExportedFile
@@ -33,8 +30,6 @@ def job_to_wire(
     job: Job, directory: Path, unsaved: str | None = None, *, gone: bool = False
 ) -> wire.Job:
     """`gone`: its directory is not there any more."""
-    commands = commands_of(job.work)
-    collects = _collect(job.work)
     return wire.Job(
         job_id=job.job_id,
         status=job.status,
@@ -43,7 +38,6 @@ def job_to_wire(
         started_at=job.started_at,
         completed_at=job.state.completed_at if isinstance(job.state, JobEnded) else None,
         directory=str(directory),
-        collection=_collection(job.work),
         timeouts=_timeouts(job.timeouts),
         nodes=tuple(_node(job, node) for node in job.nodes),
         unsaved=unsaved,
@@ -59,12 +53,9 @@ def job_to_wire(
         files_deleted=job.files_deleted or gone or None,
         deleted=job.end is End.DELETED or None,
         kind=job.kind,
-        commands=None if commands is None else commands.commands,
+        commands=job.work.commands_kept or None,
         concurrency=job.concurrency,
-        capture=convert(job.work, CaptureSettings, from_attributes=True)
-        if isinstance(job.work, Capture)
-        else None,
-        written_for=(collects.written_for or None) if collects else None,
+        **{"collection": asked.Collection(), **job.work.shown()},
     )
 
 
@@ -114,7 +105,7 @@ def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
         started_at=detail.started_at,
         owner=detail.uid,
         targets=detail.targets[:MOST_TARGETS] or None,
-        collection=_collection(detail.work),
+        collection=detail.work.shown().get("collection", asked.Collection()),
         labels=detail.labels or None,
         revision=detail.revision,
         kind=detail.kind,
@@ -155,7 +146,8 @@ def wrong_to_wire(checked: CheckedFile) -> wire_cases.WrongFile:
 def _node(job: Job, node: Node) -> wire.Node:
     state = node.state
     failure = job.failure_of(node)
-    node_shown = wire.Node(
+    given: dict[str, Any] = {} if node.result is None else {GIVEN[type(node.result)]: node.result}
+    return wire.Node(
         node=node.node,
         status=node.status,
         phase=state.phase.value if isinstance(state, Running) else None,
@@ -176,36 +168,7 @@ def _node(job: Job, node: Node) -> wire.Node:
         heard_at=node.heard_at if isinstance(state, Running) else None,
         may_run=job.may_run(node) if job.work.together else None,
         gaps=(node.gaps or None) if node.settled else None,
-    )
-    return (
-        node_shown
-        if node.result is None
-        else replace(node_shown, **{job.work.shown_as: node.result})
-    )
-
-
-def _collect(work: Work) -> Collect | None:
-    """What a job collects, or would; None: it is other work."""
-    if isinstance(work, DryRun):
-        return work.of
-    return work if isinstance(work, Collect) else None
-
-
-def _collection(work: Work) -> asked.Collection:
-    """What a job collects, or would. Empty for other work: every client expects the field."""
-    what = _collect(work)
-    if what is None:
-        return asked.Collection()
-    return asked.Collection(
-        profile=what.profile,
-        paths=what.paths,
-        location=what.location,
-        match=what.match,
-        recurs=what.recurs,
-        compress=what.compress,
-        last=what.last,
-        since=_rfc3339(what.since),
-        until=_rfc3339(what.until),
+        **given,
     )
 
 
@@ -213,7 +176,3 @@ def _timeouts(timeouts: Timeouts) -> asked.Timeouts:
     """Without `answer`, which is in requests only."""
     fields = (name for name in Timeouts.__struct_fields__ if name != "answer")
     return asked.Timeouts(**{name: getattr(timeouts, name) for name in fields})
-
-
-def _rfc3339(time: datetime | None) -> str | None:
-    return time.isoformat().replace("+00:00", "Z") if time else None

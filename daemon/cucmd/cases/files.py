@@ -16,8 +16,8 @@ from typing import TypeAlias
 
 from cucmd import durable
 from cucmd.job.job import Job
+from cucmd.job.kind import OUTPUT
 from cucmd.job.node import Node, Succeeded
-from cucmd.job.run import OUTPUT
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store

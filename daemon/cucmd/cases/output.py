@@ -17,8 +17,8 @@ import trio
 
 from cucmd.cases.files import counts, folder
 from cucmd.job.job import Job
+from cucmd.job.kind import OUTPUT
 from cucmd.job.node import Node
-from cucmd.job.run import OUTPUT, Run
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store
 
@@ -78,7 +78,6 @@ class PrintedFile(msgspec.Struct, frozen=True):
 async def printed(
     store: Store,
     job: Job,
-    work: Run,
     node: Node,
     directory: Path,
     *,
@@ -89,8 +88,8 @@ async def printed(
     `written`: those that are whole on disk, and need not be on record.
     """
     numbers = {
-        f"{folder(node)}/{work.output_of(number)}": number
-        for number in range(1, len(work.commands) + 1)
+        f"{folder(node)}/{job.work.output_of(number)}": number
+        for number in range(1, len(job.work.commands_kept) + 1)
     }
     # Before them are the files that the node pushed, of a job that has collected.
     after = (node.node, f"{folder(node)}/{OUTPUT}")

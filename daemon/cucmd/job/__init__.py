@@ -14,14 +14,14 @@ and its unsettled nodes are pending again; both keep the time at which they firs
 
 Times are of the wall clock and in UTC. If the clock is set back, nothing ends before it began.
 
-    asked.py     how work on nodes is asked for, which also travels on the socket
     kind.py      what every kind of work says of itself
+    work.py      the kinds, each once: what is asked, what is planned and stored, what is given
+    asked.py     how work on nodes is asked for, which also travels on the socket
     collect.py   files that are collected, or how much they would be
     discover.py  which nodes a cluster has
     run.py       commands
     check.py     whether a collection can be expected to work
     capture.py   packets
-    work.py      the union of what is planned and stored
     node.py      a node of a job, and its states
     job.py       a job, its states and its outcome
     duration.py  durations as they are written in a request

@@ -1,7 +1,7 @@
 """PURE. How work on nodes is asked for: on which nodes, with which login, what, and how.
 
-`plan/` makes of this what is stored (`work.py`): paths of a profile, hours of a `last`, lines of
-commands. A field that is None is decided there.
+Of this is made what is stored (`work.py`), mostly by `plan/`: paths of a profile, hours of a
+`last`, lines of commands. A field that is None is decided there.
 
     asked        becomes
     Files        Collect    files of the paths of a profile, or of these
@@ -15,9 +15,11 @@ These structs travel on the socket as they are, and every caller of the client u
 docs and the comments of their fields are those of the interface (api/text.py).
 """
 
-from typing import TypeAlias
-
 from msgspec import Struct
+
+from cucmd.job.check import Check
+from cucmd.job.discover import Discover
+from cucmd.job.kind import Asked
 
 
 class Collection(Struct, frozen=True):
@@ -66,7 +68,7 @@ class Timeouts(Struct, frozen=True, omit_defaults=True):
     grace: float | None = None
 
 
-class Files(Struct, frozen=True):
+class Files(Asked, frozen=True):
     """What to collect, and what of it. On the socket these are members of Start itself.
 
     only         names of paths of the profile, such as "sdl"; the others are left out
@@ -83,7 +85,7 @@ class Files(Struct, frozen=True):
     snapshot: bool | None = None
 
 
-class Estimate(Struct, frozen=True):
+class Estimate(Asked, frozen=True):
     """The nodes are asked for the sizes of what would be collected, and nothing is.
     only, added_paths and written_for are as in Start.
     """
@@ -94,7 +96,7 @@ class Estimate(Struct, frozen=True):
     written_for: str | None = None
 
 
-class Commands(Struct, frozen=True):
+class Commands(Asked, frozen=True):
     """Commands that only read, which are run one after the other on each node, such as "show
     status"; up to 20. timeouts.command is for each of them; else each has its own time. Only
     whole forms of a fixed list are taken, which read and change nothing; an error names those
@@ -104,7 +106,7 @@ class Commands(Struct, frozen=True):
     lines: tuple[str, ...]
 
 
-class Checks(Struct, frozen=True):
+class Checks(Asked, frozen=True):
     """Whether a collection from each node can be expected to work: the daemon connects, logs in,
     and runs "show status", "show version active" and "show network cluster". receiver: one
     small file is got too, which proves that the node reaches the receiver. A node fails as in
@@ -114,8 +116,11 @@ class Checks(Struct, frozen=True):
 
     receiver: bool | None = None
 
+    def planned(self) -> Check:
+        return Check(bool(self.receiver))
 
-class Packets(Struct, frozen=True):
+
+class Packets(Asked, frozen=True):
     """Packets on all nodes at the same time; the files are collected. A node whose logging
     partition is nearly full is left out, since a capture there can cost it its traces; so is
     one that is not ready within 90 s of the first. host is an IPv4 address. count: packets of
@@ -135,14 +140,16 @@ class Packets(Struct, frozen=True):
     delete: bool | None = None
 
 
-class Discovery(Struct, frozen=True):
+class Discovery(Asked, frozen=True):
     """Which nodes the cluster has, as one node says: of nodes there is one, or a cluster of the
     configuration, which means its publisher. What was found is in the node of the job, and is
     kept as the last of that node.
     """
 
+    one_node = True
 
-Asked: TypeAlias = Files | Estimate | Commands | Checks | Packets | Discovery
+    def planned(self) -> Discover:
+        return Discover()
 
 
 class How(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -74,9 +74,15 @@ class Capture(CaptureSettings, Kind, frozen=True, tag="capture"):
 
     title = "Packets captured"
     gives = Captured
-    shown_as = "capture"
     repeatable = False  # nobody wants captures to run twice
     together = True
+
+    @property
+    def lasts(self) -> float:
+        return self.duration
+
+    def shown(self) -> dict[str, Any]:
+        return {"capture": msgspec.convert(self, CaptureSettings, from_attributes=True)}
 
     def name_of(self, first_attempt: int) -> str:
         """The name for a node. One that is tried again may have the file of an attempt before."""

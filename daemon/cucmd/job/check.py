@@ -76,6 +76,5 @@ class Check(Kind, frozen=True, tag="check"):
 
     title = "Nodes checked"
     gives = Checked
-    shown_as = "checked"
 
     receiver: bool = False

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from cucmd.job.asked import Collection
 from cucmd.job.duration import USUAL_WRITTEN_FOR
 from cucmd.job.kind import Kind, Result, utc
 
@@ -39,6 +40,24 @@ class Collect(Kind, frozen=True, tag="collect"):
         """That of one of the paths."""
         return dict(zip(self.paths, self.written_for, strict=False)).get(path, USUAL_WRITTEN_FOR)
 
+    @property
+    def commands_kept(self) -> tuple[str, ...]:
+        return self.snapshot
+
+    def shown(self) -> dict[str, Any]:
+        collection = Collection(
+            profile=self.profile,
+            paths=self.paths,
+            location=self.location,
+            match=self.match,
+            recurs=self.recurs,
+            compress=self.compress,
+            last=self.last,
+            since=_rfc3339(self.since),
+            until=_rfc3339(self.until),
+        )
+        return {"collection": collection, "written_for": self.written_for or None}
+
     def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
         profile = f" (profile {self.profile})" if self.profile else ""
         yield "Paths", f"{', '.join(self.paths)} below {self.location}{profile}"
@@ -55,6 +74,10 @@ class Collect(Kind, frozen=True, tag="collect"):
         since = utc(self.since) if self.since else "the beginning"
         until = utc(self.until) if self.until else "the collection"
         return f"{since} to {until}" + (f" (last {self.last})" if self.last else "")
+
+
+def _rfc3339(time: datetime | None) -> str | None:
+    return time.isoformat().replace("+00:00", "Z") if time else None
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -111,9 +134,11 @@ class DryRun(Kind, frozen=True, tag="dry_run"):
 
     title = "Sizes of a collection"
     gives = Sizes
-    shown_as = "sizes"
 
     of: Collect
+
+    def shown(self) -> dict[str, Any]:
+        return self.of.shown()
 
     def counted(self, received: int, result: Result | None, *, earlier: bool) -> int:
         """What would come, unless it is known not to fit."""

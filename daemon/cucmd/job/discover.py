@@ -39,4 +39,3 @@ class Discover(Kind, frozen=True, tag="discover"):
 
     title = "A cluster asked for its nodes"
     gives = Found
-    shown_as = "found"

@@ -1,18 +1,42 @@
-"""PURE. What every kind of work says of itself, beside its fields, and of what it gives for a node.
+"""PURE. What every kind of work says of itself: how it is asked for, what it does, what it gives.
 
-The jobs ask these, and know no kind by its name. A kind that needs none of it says nothing.
+A kind has three structs in its file: a subclass of `Asked`, which is what a request has; one of
+`Kind`, which is what is planned and stored; and one of `Result`, if it gives something for a node
+beside files. Jobs, store and socket ask what stands here, and know no kind by its name. A kind that
+needs none of it says nothing.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 if TYPE_CHECKING:
     from cucmd.failure import Failure  # whose codes the client does not need
+
+
+# The folder, in that of a node, for what commands have printed.
+OUTPUT = "output"
+_LONGEST_SLUG = 60
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """The base of what is asked for.
+
+    one_node  it is about one node: of a cluster, about its publisher
+    """
+
+    one_node: ClassVar[bool] = False
+
+    def planned(self) -> Kind:
+        """The same as it is stored, for a kind of which the configuration decides nothing. Of the
+        others plan/resolve.py makes it.
+        """
+        raise NotImplementedError
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -48,16 +72,33 @@ class Kind(msgspec.Struct, frozen=True):
 
     title       what was done, in the summary of an export
     gives       what a node has as its `result`; None: nothing
-    shown_as    under which name the socket has that
     repeatable  it may be done once more after a restart of the daemon
     together    all nodes begin at the same moment, and one call ends it on all of them (`Stop`)
     """
 
     title: ClassVar[str] = ""
     gives: ClassVar[type[Result] | None] = None
-    shown_as: ClassVar[str] = ""
     repeatable: ClassVar[bool] = True
     together: ClassVar[bool] = False
+
+    @property
+    def commands_kept(self) -> tuple[str, ...]:
+        """The commands whose output is kept, whatever else is done."""
+        return ()
+
+    def output_of(self, number: int) -> str:
+        """Where the output of the command of that number, from 1, is in the folder of a node."""
+        slug = re.sub(r"[^A-Za-z0-9.]+", "-", self.commands_kept[number - 1]).strip("-.")
+        return f"{OUTPUT}/{number:03}-{slug[:_LONGEST_SLUG]}.txt"
+
+    @property
+    def lasts(self) -> float:
+        """The seconds that it takes on each node at least."""
+        return 0.0
+
+    def shown(self) -> dict[str, Any]:
+        """What a job has on the socket for it: members of the wire's `Job`, and their values."""
+        return {}
 
     def counted(self, received: int, result: Result | None, *, earlier: bool) -> int:
         """Bytes of a node that count against the quota of its job.

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import datetime
 
 from cucmd.job.kind import Kind
-
-# The folder, in that of a node, for what commands have printed.
-OUTPUT = "output"
-_LONGEST_SLUG = 60
 
 
 class Run(Kind, frozen=True, tag="run"):
@@ -26,10 +21,9 @@ class Run(Kind, frozen=True, tag="run"):
     commands: tuple[str, ...]
     seconds: float | None = None
 
-    def output_of(self, number: int) -> str:
-        """Where the output of the command of that number, from 1, is in the folder of a node."""
-        slug = re.sub(r"[^A-Za-z0-9.]+", "-", self.commands[number - 1]).strip("-.")
-        return f"{OUTPUT}/{number:03}-{slug[:_LONGEST_SLUG]}.txt"
+    @property
+    def commands_kept(self) -> tuple[str, ...]:
+        return self.commands
 
     def facts(self, created_at: datetime) -> Iterator[tuple[str, str]]:
         for command in self.commands:

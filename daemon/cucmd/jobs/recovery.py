@@ -20,8 +20,8 @@ import trio
 
 from cucmd import durable
 from cucmd.job.job import Job
+from cucmd.job.kind import OUTPUT
 from cucmd.job.node import Node
-from cucmd.job.run import OUTPUT
 from cucmd.jobs.manifest import Manifest
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile

@@ -82,11 +82,6 @@ class Postponed(Exception):
     """The password must not be sent now: the work on the node begins again, once it may be."""
 
 
-class KnowsHostKey(Protocol):
-    def __call__(self, task: NodeTask) -> bool:
-        """Whether a host key of the node is known by now, so that it can be compared."""
-
-
 class UploadTarget(Protocol):
     """Where the node pushes its files during one attempt, with a login of its own.
 
@@ -154,6 +149,20 @@ class Receiver(Protocol):
     def room(self, descriptor: int) -> int:
         """How many bytes more may be written to the disk that `descriptor` is on."""
         ...
+
+
+class Ports(Receiver, Protocol):
+    """All that the daemon offers to the work on a node."""
+
+    @property
+    def open_shell(self) -> OpenShell: ...
+
+    def knows_host_key(self, task: NodeTask) -> bool:
+        """Whether a host key of the node is known by now, so that it can be compared."""
+        ...
+
+    async def rate_of(self, node: str) -> float | None:
+        """Bytes per second with which it has sent its files last; None: that is not known."""
 
 
 class Credentials(msgspec.Struct, frozen=True):

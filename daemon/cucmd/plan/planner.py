@@ -19,6 +19,7 @@ from cucmd.allowance import Allowance, Quota
 from cucmd.config import Config, CredentialRefused, InvalidValue, UnknownCredential, found
 from cucmd.job import asked
 from cucmd.job.job import Job
+from cucmd.job.kind import Asked
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.errors import UnknownNode
@@ -55,7 +56,7 @@ class Planner:
         self,
         names: Sequence[str],
         login: asked.Login,
-        work: asked.Asked,
+        work: Asked,
         how: asked.How,
         discoveries: Sequence[StoredDiscovery] = (),
     ) -> Planned:
@@ -96,22 +97,21 @@ class Planner:
     def _nodes(
         self,
         names: Sequence[str],
-        work: asked.Asked,
+        work: Asked,
         how: asked.How,
         discoveries: Sequence[StoredDiscovery],
     ) -> tuple[Node, ...]:
         """The nodes that the names stand for. Raises `InvalidValue`."""
         if len(names) > MOST_NODES:
             raise InvalidValue("nodes", f"{len(names)} names; at most {MOST_NODES} in a job")
-        asks_one = isinstance(work, asked.Discovery)
-        if asks_one:
+        if work.one_node:
             for member in ("discovered", "accept_nodes"):
                 if getattr(how, member):
                     raise InvalidValue(member, "a discovery asks one node, which is named itself")
             clusters = self._config.clusters
             names = [f"{name}:publisher" if name in clusters else name for name in names]
         nodes = expand(self._config, discoveries, names, how.discovered or ())
-        if asks_one and len(nodes) != 1:
+        if work.one_node and len(nodes) != 1:
             raise InvalidValue("nodes", f"are {len(nodes)} nodes; one says which there are")
         if len(nodes) > MOST_NODES:
             raise InvalidValue("nodes", f"{len(nodes)} nodes; at most {MOST_NODES} in a job")

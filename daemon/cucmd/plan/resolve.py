@@ -13,17 +13,17 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import cast
 
 from msgspec.structs import asdict, replace
 
 from cucmd.config import Config, InvalidValue, Profile, found, rules
 from cucmd.job import asked
 from cucmd.job.capture import Capture
-from cucmd.job.check import Check
 from cucmd.job.collect import Collect, DryRun
-from cucmd.job.discover import Discover
 from cucmd.job.duration import USUAL_WRITTEN_FOR, parse_last
 from cucmd.job.job import Job
+from cucmd.job.kind import Asked
 from cucmd.job.run import Run
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work
@@ -40,7 +40,7 @@ _RFC3339 = re.compile(
 
 
 def planned(
-    work: asked.Asked,
+    work: Asked,
     config: Config,
     now: datetime,
     job_id: str,
@@ -58,16 +58,14 @@ def planned(
             return DryRun(resolve_collection(files, config, now))
         case asked.Commands(lines):
             return Run(resolve_commands(lines), None if timeouts is None else timeouts.command)
-        case asked.Checks():
-            return Check(bool(work.receiver))
         case asked.Packets():
             return resolve_capture(work, f"{CAPTURE_PREFIX}{job_id}")
-        case asked.Discovery():
-            return Discover()
+        case _:
+            return cast("Work", work.planned())
 
 
 @contextmanager
-def below(member: str, work: asked.Asked) -> Iterator[None]:
+def below(member: str, work: Asked) -> Iterator[None]:
     """Names a wrong field of `work` by its place in the request, where `member` has it."""
     names = () if isinstance(work, asked.Files) else work.__struct_fields__
     try:
@@ -313,8 +311,7 @@ def check_together(job: Job, tasks: Sequence[NodeTask | None], connections: int)
         limit = "concurrency" if most == job.concurrency else "limits.connections"
         reason = f"{nodes} nodes; a capture runs on all at once, and {limit} is {most}"
         raise InvalidValue("nodes", reason)
-    assert isinstance(job.work, Capture)
-    duration = job.work.duration
+    duration = job.work.lasts
     limits = [("node", task.timeouts.node) for task in tasks if task is not None]
     for name, seconds in [("job", job.timeouts.job), *limits]:
         if duration >= seconds:

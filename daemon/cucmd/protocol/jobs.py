@@ -1,8 +1,8 @@
 """What travels about jobs: started, asked for, followed, cancelled.
 
 `Collection`, `Timeouts`, `Node`, `Job` and `JobSummary` are as version 0.1.0 has them, whose client
-is strict in the first two; what came later is optional. What a job is asked (`How`, and the kinds
-of work) and what a kind gives (`Found`, `Sizes`, `Checked`, `Captured`) are the structs of `job/`.
+is strict in the first two; what came later is optional. What a job is asked (`StartRequest`) and
+what a kind of work gives for a node (`Given`) are declared in job/work.py.
 
 No struct forbids fields that it does not know: a client reads past those of a later daemon. In a
 request the daemon refuses them (`varlink/requests.py`).
@@ -12,25 +12,10 @@ from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
-from msgspec.structs import asdict
 
-from cucmd.job.asked import (
-    Asked,
-    Checks,
-    Collection,
-    Commands,
-    Discovery,
-    Estimate,
-    Files,
-    How,
-    Login,
-    Packets,
-    Timeouts,
-)
-from cucmd.job.capture import Captured, CaptureSettings
-from cucmd.job.check import Checked
-from cucmd.job.collect import Gap, Sizes
-from cucmd.job.discover import Found
+from cucmd.job.asked import Collection, Login, Timeouts
+from cucmd.job.capture import CaptureSettings
+from cucmd.job.work import Given
 
 INTERFACE = "io.cucmd.Jobs"
 
@@ -48,7 +33,7 @@ class Failure(Struct, frozen=True):
     hint: str | None = None
 
 
-class Node(Struct, frozen=True):
+class Node(Given, frozen=True):
     node: str
     status: NodeStatus
     phase: str | None
@@ -72,21 +57,6 @@ class Node(Struct, frozen=True):
     all_announced: bool | None = None
     # While it runs: when its last byte came, of what it said or of a file; or its attempt began.
     heard_at: datetime | None = None
-    # Of a discovery.
-    found: Found | None = None
-    # Of a dry run.
-    sizes: Sizes | None = None
-    # Of a check, also of one that failed.
-    checked: Checked | None = None
-    # Of a packet capture, once it has begun.
-    capture: Captured | None = None
-    # In a job that captures: the names of captures that may still run there though they were given
-    # up, also of tries before. Each writes into platform/cli/NAME.cap. If the node has failed, its
-    # failure says so too; if it has succeeded, its notes.
-    may_run: tuple[str, ...] | None = None
-    # Of a collection, with its coverage: what is not there for certain, the first 20. Absent:
-    # nothing.
-    gaps: tuple[Gap, ...] | None = None
 
 
 class Job(Struct, frozen=True):
@@ -182,82 +152,6 @@ class JobChange(Struct, frozen=True):
     # As in Job. A job that was deleted has no later change.
     files_deleted: bool | None = None
     deleted: bool | None = None
-
-
-class StartRequest(How, frozen=True):
-    """Start a job. The reply comes once the job is durable; its nodes run on.
-    A node is a host, or host:port. The name of a cluster of the configuration stands for its nodes,
-    NAME:publisher, NAME:subscribers and NAME:cups for some of them.
-    discovered are those of these names, of clusters or of nodes that were asked, that stand for the
-    nodes of the last discovery too. A credential that is tied is sent to such nodes only with
-    accept_nodes, and only if it may be sent to the node that has named them.
-    What it does on the nodes is one of collection, commands, check, capture, discovery and dry_run.
-    After a restart of the daemon commands and captures that were not done end as interrupted.
-    The following four are of a collection alone. only has names of paths of the profile; the others
-    are left out: "sdl" and "ccm/sdl" are names of "cm/trace/ccm/sdl". added_paths are collected
-    too, beside those of the profile or the paths.
-    written_for is for how long one file of a path is written to, "1h" or "2d", or "always". A node
-    chooses files by their last change, so it is asked for those that have changed so long after the
-    end of the window, "always": up to the present. Some that are newer than the window come too.
-    Without it paths of the profile have what that says of each, and others "1h".
-    With snapshot "show status", "show version active", "utils service list" and "utils core active
-    list" are run on a node after its last path, and kept as commands are; if that fails, nothing
-    else does. Without the field it is as the profile says.
-    With a start_key that this user has used before, the reply has the job that it made then; with
-    other parameters it is refused.
-    """
-
-    nodes: tuple[str, ...]
-    login: Login
-    collection: Collection | None = None
-    only: tuple[str, ...] | None = None
-    added_paths: tuple[str, ...] | None = None
-    written_for: str | None = None
-    snapshot: bool | None = None
-    commands: Commands | None = None
-    check: Checks | None = None
-    capture: Packets | None = None
-    # Which nodes the cluster has, as one node says: of nodes there is one, or a cluster, which
-    # means its publisher. An empty object. What was found is kept as the last of that node.
-    discovery: Discovery | None = None
-    dry_run: Estimate | None = None
-
-    def work(self) -> tuple[str, Asked]:
-        """What is asked, and the member that has it.
-
-        Raises `ValueError` unless that is one, or for a part of a collection without that: its
-        arguments are the member and the reason.
-        """
-        found: list[tuple[str, Asked]] = []
-        parts = self.only, self.added_paths, self.written_for, self.snapshot
-        if self.collection is not None:
-            found.append(("collection", Files(self.collection, *parts)))
-        elif any(part is not None for part in parts):
-            names = "only, added_paths, written_for and snapshot"
-            raise ValueError("collection", f"is missing; {names} are of a collection")
-        others = ((name, getattr(self, name)) for name in MEMBERS.values())
-        found += [(name, work) for name, work in others if work is not None]
-        if len(found) != 1:
-            names = ", ".join(("collection", *MEMBERS.values()))
-            where = found[1][0] if found else "collection"
-            raise ValueError(where, f"{len(found)} of {names} are set; expected one")
-        return found[0]
-
-
-# The member of a start for each kind of work but files, whose fields are members themselves.
-MEMBERS: dict[type[Asked], str] = {
-    Commands: "commands",
-    Checks: "check",
-    Packets: "capture",
-    Discovery: "discovery",
-    Estimate: "dry_run",
-}
-
-
-def start_request(nodes: tuple[str, ...], login: Login, work: Asked, how: How) -> StartRequest:
-    """The request to do that work. The inverse of `StartRequest.work`."""
-    what = asdict(work) if isinstance(work, Files) else {MEMBERS[type(work)]: work}
-    return StartRequest(nodes, login, **what, **asdict(how))
 
 
 class StartReply(Struct, frozen=True):

@@ -26,19 +26,12 @@ from cucmd.api.reload import CannotReload, Reloading
 from cucmd.cases.coverage import Coverage
 from cucmd.config import Config, ConfigError
 from cucmd.failure import CannotStart
-from cucmd.job.capture import Capture
-from cucmd.job.check import Check
-from cucmd.job.collect import Collect, DryRun
-from cucmd.job.discover import Discover
-from cucmd.job.run import Run
 from cucmd.jobs.deletion import Deletions
 from cucmd.jobs.events import Feed
 from cucmd.jobs.limits import Admission
-from cucmd.jobs.node_work import WorkOnNode
 from cucmd.jobs.recovery import drop_half_written
 from cucmd.jobs.services import JobServices
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
-from cucmd.node.ports import NodeTask, Report
 from cucmd.node.resolver import Resolver, locate, zone_of
 from cucmd.paths import private_socket
 from cucmd.receiver.server import HostKeyUnusable, Receiver, ReceiverLimits, open_receiver
@@ -57,10 +50,10 @@ from cucmd.service.process import (
 from cucmd.service.retention import RetentionTask
 from cucmd.service.start_errors import EXIT_UNAVAILABLE, LISTENING, naming
 from cucmd.service.systemd import StatusLine
-from cucmd.service.wiring import Ssh, host_key_scan
+from cucmd.service.wiring import NodePorts, host_key_scan
 from cucmd.ssh.bridge import Bridge, open_bridge
 from cucmd.ssh.known_hosts import KnownHosts
-from cucmd.store import Store, StoreError, StoreFailed, open_store
+from cucmd.store import Store, StoreError, open_store
 from cucmd.varlink import (
     Interface,
     ServiceInfo,
@@ -69,12 +62,7 @@ from cucmd.varlink import (
     open_unix_listener,
     serve,
 )
-from cucmd.work.capture import capture
-from cucmd.work.check import check
-from cucmd.work.collect import collect
-from cucmd.work.discover import discover
-from cucmd.work.dry_run import RateOf, dry_run
-from cucmd.work.run import run as run_commands
+from cucmd.work import work_on_node
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +130,7 @@ async def _daemon(
             _receiver(config) as receiver,
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
-            work = _work_on_node(Ssh(receiver, known_hosts), partial(_rate, store))
+            work = work_on_node(NodePorts(receiver, known_hosts, store))
             admission = Admission(config.limits)
             services = JobServices(store, Feed(), admission, work, locate)
             signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on
@@ -189,35 +177,6 @@ async def _daemon(
                     # The socket is still served, so that watchers see how jobs end.
                     await supervisor.drain()
                     nursery.cancel_scope.cancel()
-
-
-def _work_on_node(ssh: Ssh, rate_of: RateOf) -> WorkOnNode:
-    """Which function of work/ does each kind of work."""
-
-    async def work_on_node(task: NodeTask, report: Report) -> tuple[str, ...]:
-        match task.work:
-            case Collect() as what:
-                return await collect(task, what, ssh.open_shell, ssh, report)
-            case DryRun() as what:
-                return await dry_run(task, what, ssh.open_shell, ssh, report, rate_of=rate_of)
-            case Discover():
-                return await discover(task, ssh.open_shell, ssh, report)
-            case Run() as what:
-                return await run_commands(task, what, ssh.open_shell, ssh, report)
-            case Check() as what:
-                known = ssh.knows_host_key
-                return await check(task, what, ssh.open_shell, known, ssh, report)
-            case Capture() as what:
-                return await capture(task, what, ssh.open_shell, ssh, report)
-
-    return work_on_node
-
-
-async def _rate(store: Store, node: str) -> float | None:
-    """For an estimate: what the store cannot say now is not known."""
-    with suppress(StoreFailed):
-        return await store.rate(node)
-    return None
 
 
 @asynccontextmanager

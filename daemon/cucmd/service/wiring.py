@@ -1,11 +1,12 @@
 """The SSH client and the receiver, in the form that `node/ports.py` and `api/host_keys.py` ask for.
 
-Only arguments are passed on here; what is decided, is decided on either side.
+Little more than arguments is passed on here; what is decided, is decided on either side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from cucmd.config import ClusterSettings
 from cucmd.job.node import Phase
@@ -16,15 +17,17 @@ from cucmd.ssh.known_line import PublicKey
 from cucmd.ssh.login import Steps
 from cucmd.ssh.scan import scan_host_keys
 from cucmd.ssh.shell import open_shell
+from cucmd.store import Store, StoreFailed
 from cucmd.vos import COLUMNS
 
 
-class Ssh:
-    """Opens shells on nodes and upload targets for them."""
+class NodePorts:
+    """Opens shells on nodes and upload targets for them: the `Ports` of node/ports.py."""
 
-    def __init__(self, receiver: Receiver, known: KnownHosts) -> None:
+    def __init__(self, receiver: Receiver, known: KnownHosts, store: Store) -> None:
         self._receiver = receiver
         self._known = known
+        self._store = store
 
     @property
     def port(self) -> int:
@@ -52,6 +55,12 @@ class Ssh:
 
     def knows_host_key(self, task: NodeTask) -> bool:
         return bool(self._known.trusted(task.host, task.port))
+
+    async def rate_of(self, node: str) -> float | None:
+        """For an estimate: what the store cannot say now is not known."""
+        with suppress(StoreFailed):
+            return await self._store.rate(node)
+        return None
 
     def open_upload_target(self, task: NodeTask, address: str) -> UploadTarget:
         name = f"{task.job_id}/{task.node}"

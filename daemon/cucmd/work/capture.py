@@ -21,8 +21,7 @@ How a capture ends, and what follows
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -30,18 +29,15 @@ import trio
 from msgspec.structs import replace
 
 from cucmd import vos
-from cucmd.failure import Code, Failure, NodeFailed, fail, timed_out
+from cucmd.failure import Code, Failure, NodeFailed, fail, failure, timed_out
 from cucmd.job.capture import Capture, Captured
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.login import reach
-from cucmd.node.ports import READY_WITHIN, NodeTask, OpenShell, Receiver, Report, Together
-from cucmd.node.transcript_file import transcript_of
+from cucmd.node.ports import READY_WITHIN, NodeTask, Ports, Report, Together
 from cucmd.parsing import parse
 from cucmd.vos.secrets import Secrets
-from cucmd.work.answer import answer, refusal
 from cucmd.work.capture_files import CaptureFiles
-from cucmd.work.node_space import no_room
+from cucmd.work.session import answer, logged_in, refusal
 
 # Seconds until the prompt after Ctrl-C: others allow up to 90, and a stop of the daemon waits for
 # this and the grace of the session, before systemd kills it after 60 (systemd/cucmd.service).
@@ -53,6 +49,21 @@ _SHORTEST, _ECHO_WITHIN = 1.0, 5.0
 
 # Lines at either end of what the node has said: more than are ever quoted.
 _MOST_SAID = 100
+
+PARTITION = "logging"
+# Percent. A node refuses a capture from its low water mark less 5 % (V). The mark is a setting, and
+# 90 is what a node takes for it where it cannot read it (V). One whose mark is lower refuses by
+# itself (vos/NODES.md, sections 6.3 and 6.5).
+FULL = 85
+# Bytes of a packet on an Ethernet, and of its header in the file. A network card that joins packets
+# gives larger ones (I).
+_PACKET, _HEADER = 1514, 16
+
+_FULL_HINT = (
+    "make room on the node's logging partition: collect its traces and remove old ones; a capture "
+    "that fills it makes the node delete traces"
+)
+
 _LATE = "after the first node was ready: the others have begun without this one"
 _ALONE = (
     "its login took longer than that of the others, or other jobs had all of its sessions; capture "
@@ -65,29 +76,24 @@ def stop_seconds(grace: float) -> float:
     return min(STOP_WITHIN, max(_SHORTEST_STOP, _STOP_AND_GRACE - grace))
 
 
-async def capture(
-    task: NodeTask, what: Capture, open_shell: OpenShell, receiver: Receiver, report: Report
-) -> tuple[str, ...]:
+async def capture(task: NodeTask, what: Capture, ports: Ports, report: Report) -> tuple[str, ...]:
     """Captures packets, and gets the files. Returns notes for the user. Raises `NodeFailed`."""
     together = task.together
     assert together is not None, "jobs/together.py gives it to every task of a capture"
-    with transcript_of(task, receiver.shortage) as transcript:
-        async with AsyncExitStack() as stack:
-            session = await reach(stack, task, open_shell, transcript, report)
-            report.phase(Phase.PREPARE)
-            await answer(session, task, vos.PAGER_OFF)
-            status = await answer(session, task, vos.SHOW_STATUS)
-            if full := await parse(partial(no_room, what=what), status):
-                raise NodeFailed(full)
-            if not await together.begin(task.node):
-                raise NodeFailed(timed_out(Code.LOGIN_TIMEOUT, READY_WITHIN, _LATE, hint=_ALONE))
-            report.phase(Phase.COMMAND)
-            run = _Run(session, task, what, report, together)
-            said = await run.whole()
-            files = CaptureFiles(session, task, what, receiver, report)
-            notes = await files.get(run.captured, said)
-            report.phase(Phase.CLOSE)
-            return (*_earlier(task), *_spread(together), *notes)
+    async with logged_in(task, ports, report) as session:
+        await answer(session, task, vos.PAGER_OFF)
+        status = await answer(session, task, vos.SHOW_STATUS)
+        if full := await parse(partial(no_room, what=what), status):
+            raise NodeFailed(full)
+        if not await together.begin(task.node):
+            raise NodeFailed(timed_out(Code.LOGIN_TIMEOUT, READY_WITHIN, _LATE, hint=_ALONE))
+        report.phase(Phase.COMMAND)
+        run = _Run(session, task, what, report, together)
+        said = await run.whole()
+        files = CaptureFiles(session, task, what, ports, report)
+        notes = await files.get(run.captured, said)
+        report.phase(Phase.CLOSE)
+        return (*_earlier(task), *_spread(together), *notes)
 
 
 def _earlier(task: NodeTask) -> tuple[str, ...]:
@@ -100,6 +106,37 @@ def _spread(together: Together) -> tuple[str, ...]:
     if nodes < 2:
         return ()
     return (f"the captures of {nodes} nodes began within {seconds:.3f} s",)
+
+
+def no_room(status: Iterable[str], what: Capture) -> Failure | None:
+    """Why nothing is captured on a node that answers `show status` so. None: it has room.
+
+    In doubt there is none. A capture that fills the partition makes the node delete its traces,
+    which may be the evidence that somebody is after (vos/NODES.md, section 6.5).
+    """
+    disks = [disk for disk in vos.parse_machine(status).disks if disk.name == PARTITION]
+    if not disks:
+        message = f"its answer to 'show status' does not say how full {PARTITION} is"
+        return failure(Code.COMMAND_REFUSED, message)
+    disk = disks[0]
+    percent = max(disk.used_percent, _percent_with(disk, largest(what)))
+    if percent < FULL:
+        return None
+    free = f"{disk.free // 1024**2} MiB of its logging partition are free"
+    message = f"{free}; with the capture {percent} % of it would be used, and {FULL} % are too much"
+    return failure(Code.COMMAND_REFUSED, f"no packet was captured: {message}", hint=_FULL_HINT)
+
+
+def largest(what: Capture) -> int:
+    """Bytes of the file of a capture, as a rule at most."""
+    kept = _PACKET if what.size is None else min(what.size, _PACKET)
+    return what.count * (kept + _HEADER)
+
+
+def _percent_with(disk: vos.Disk, size: int) -> int:
+    """As the node counts it: what is kept for the system is neither used nor free."""
+    whole = disk.used + disk.free
+    return 100 if size >= disk.free else (disk.used + size) * 100 // whole
 
 
 class _Run:

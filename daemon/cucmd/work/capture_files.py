@@ -25,8 +25,8 @@ from cucmd.parsing import parse
 from cucmd.received_file import ReceivedFile
 from cucmd.vos.secrets import Secrets
 from cucmd.work.collect import FileGets, NodeClock, at_most_notes, upload_target
-from cucmd.work.pcap import NotPcap, Packets, count_packets
-from cucmd.work.run import INTERRUPTED_WITHIN
+from cucmd.work.pcap import NotPcap, PacketCount, count_packets
+from cucmd.work.session import back_at_prompt
 
 # "files: found = 1, deleted = 1"
 _DELETED = re.compile(r"\bdeleted\s{0,8}=\s{0,8}[1-9]", re.IGNORECASE)
@@ -35,7 +35,7 @@ _MOST_SAID = 100
 # Seconds that are left of the deadlines of node and job after the removal: what is complete does
 # not fail for it.
 _LEFT = 1.0
-# Packets beyond those that were asked for which are counted: a node may write some more.
+# PacketCount beyond those that were asked for which are counted: a node may write some more.
 _MORE = 1000
 # One node after the other: what is counted takes the interpreter, and the pool of threads is for
 # everybody.
@@ -111,9 +111,9 @@ class CaptureFiles:
         lines = [self._mask(line) for line in said if line.strip()]
         return f"; the node said: {vos.quoted(lines)}" if lines else ""
 
-    def _count(self, files: Sequence[ReceivedFile]) -> dict[str, Packets]:
+    def _count(self, files: Sequence[ReceivedFile]) -> dict[str, PacketCount]:
         """By name; in a thread. The limit is for all of them, since it is of the capture."""
-        found: dict[str, Packets] = {}
+        found: dict[str, PacketCount] = {}
         left = self._what.count + _MORE
         for file in files:
             trio.from_thread.check_cancelled()
@@ -126,9 +126,9 @@ class CaptureFiles:
             left -= found[name].count
         return found
 
-    async def _delete(self, found: dict[str, Packets]) -> list[str]:
+    async def _delete(self, found: dict[str, PacketCount]) -> list[str]:
         """Removes the files that are whole from the node. Returns notes: nothing fails any more."""
-        whole = [name for name, one in found.items() if one == Packets(one.count)]
+        whole = [name for name, one in found.items() if one == PacketCount(one.count)]
         notes = [f"{name} stays on the node" for name in found if name not in whole]
         left = trio.current_effective_deadline() - trio.current_time() - _LEFT
         with trio.move_on_after(max(left, 0.0)):
@@ -162,8 +162,7 @@ class CaptureFiles:
                             return None
                         return f"it does not say so{self._quoted(lines[:_MOST_SAID])}"
                     case vos.Asked(question=question):
-                        with trio.move_on_after(INTERRUPTED_WITHIN):
-                            await self._session.interrupt()
+                        await back_at_prompt(self._session)
                         return f"it asked {question!r}, and was given Ctrl-C"
                     case vos.Broken(failure=broken):
                         return broken.message

@@ -36,13 +36,10 @@ from cucmd.job.check import Check, Checked
 from cucmd.job.collect import Collect
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.login import reach
-from cucmd.node.ports import KnowsHostKey, NodeTask, OpenShell, Receiver, Report, Shell
+from cucmd.node.ports import NodeTask, Ports, Receiver, Report, Shell
 from cucmd.node.resolver import zone_of
-from cucmd.node.transcript_file import TranscriptFile, transcript_of
 from cucmd.parsing import parse
 from cucmd.vos.secrets import Secrets
-from cucmd.work.answer import answer
 from cucmd.work.collect import (
     WORTH_A_NOTE,
     FileGets,
@@ -52,6 +49,7 @@ from cucmd.work.collect import (
     upload_target,
 )
 from cucmd.work.discover import asked_node
+from cucmd.work.session import answer, logged_in
 
 # Percent of the logging partition that is used. Above its high water mark, which can be set to this
 # at most, a node deletes traces (vos/NODES.md, section 6.5).
@@ -73,42 +71,33 @@ _HINTS = {
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
 
-async def check(  # noqa: PLR0917  # all of them are needed
-    task: NodeTask,
-    what: Check,
-    open_shell: OpenShell,
-    knows_host_key: KnowsHostKey,
-    receiver: Receiver,
-    report: Report,
-) -> tuple[str, ...]:
+async def check(task: NodeTask, what: Check, ports: Ports, report: Report) -> tuple[str, ...]:
     """Reports what is seen. Returns notes: what is not as it should be, and fails no collection.
 
     Raises `NodeFailed`.
     """
-    transcript = transcript_of(task, receiver.shortage)
-    seen = _Seen(task, what, report, knew_key=knows_host_key(task))
-    with transcript:
-        async with AsyncExitStack() as stack:
-            session = await seen.reach(stack, open_shell, transcript)
-            report.phase(Phase.PREPARE)
-            await answer(session, task, vos.PAGER_OFF)
-            report.phase(Phase.COMMAND)
-            notes = [*await _ask_status(session, seen), *await _ask_version(session, seen)]
-            await _ask_product(session, seen)
-            if what.receiver:
-                notes += await _get_a_file(session, seen, receiver, report)
-            report.phase(Phase.CLOSE)
-            return tuple(notes)
+    seen = _Seen(task, what, report, ports)
+    async with AsyncExitStack() as stack:
+        session = await seen.log_in(stack)
+        await answer(session, task, vos.PAGER_OFF)
+        report.phase(Phase.COMMAND)
+        notes = [*await _ask_status(session, seen), *await _ask_version(session, seen)]
+        await _ask_product(session, seen)
+        if what.receiver:
+            notes += await _get_a_file(session, seen, ports, report)
+        report.phase(Phase.CLOSE)
+        return tuple(notes)
 
 
 class _Seen:
-    """What was seen on a node. Each change is reported. `knew_key`: before the first attempt."""
+    """What was seen on a node. Each change is reported."""
 
-    def __init__(self, task: NodeTask, what: Check, report: Report, *, knew_key: bool) -> None:
+    def __init__(self, task: NodeTask, what: Check, report: Report, ports: Ports) -> None:
         self.task = task
         self.mask = Secrets((task.login.password,)).mask
         self._report = report
-        self._knew_key = knew_key
+        self._ports = ports
+        self._knew_key = ports.knows_host_key(task)  # before the first attempt
         self._nothing = Checked(receiver=None if what.receiver else "not_asked")
         self._checked = self._nothing
 
@@ -116,22 +105,19 @@ class _Seen:
         self._checked = replace(self._checked, **fields)
         self._report.result(self._checked)
 
-    async def reach(
-        self, stack: AsyncExitStack, open_shell: OpenShell, transcript: TranscriptFile
-    ) -> NodeSession:
-        """As `login.reach`."""
-        opened = partial(self._open, open_shell)
+    async def log_in(self, stack: AsyncExitStack) -> NodeSession:
+        """Comes to the first prompt. `stack` closes the session. Raises `NodeFailed`."""
+        session = logged_in(self.task, self._ports, self._report, self._open)
         try:
-            session = await reach(stack, self.task, opened, transcript, self._report)
+            opened = await stack.enter_async_context(session)
         except NodeFailed as error:
             self._failed(error.failure.code)
             raise
         self.put(prompt=True)
-        return session
+        return opened
 
-    async def _open(  # noqa: PLR0917  # as `OpenShell`
+    async def _open(
         self,
-        open_shell: OpenShell,
         task: NodeTask,
         on_connected: Callable[[], None],
         on_phase: Callable[[Phase], None],
@@ -150,7 +136,7 @@ class _Seen:
                 self.put(host_key=self._accepted_key())
             on_phase(phase)
 
-        shell = await open_shell(task, connected, entered, mask, report)
+        shell = await self._ports.open_shell(task, connected, entered, mask, report)
         self.put(login=True)
         return shell
 

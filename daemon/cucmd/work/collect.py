@@ -7,7 +7,7 @@ It reads from top to bottom. Each step either succeeds or raises `NodeFailed`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 
@@ -18,20 +18,18 @@ from cucmd import vos
 from cucmd.failure import Code, Failure, NodeFailed, failure
 from cucmd.job.collect import Collect
 from cucmd.job.node import Phase
-from cucmd.job.work import commands_of
+from cucmd.job.run import Run
 from cucmd.node.deadlines import Arrivals, CommandClock
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.login import reach
-from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report, UploadTarget
+from cucmd.node.ports import NodeTask, Ports, Receiver, Report, UploadTarget
 from cucmd.node.resolver import zone_of
-from cucmd.node.transcript_file import transcript_of
 from cucmd.node_name import address
 from cucmd.parsing import parse
 from cucmd.received_file import ReceivedFile
-from cucmd.work.answer import answer
 from cucmd.work.read_back import read_back, to_read
 from cucmd.work.room import decline_before_failure, too_much
-from cucmd.work.snapshot import take_snapshot
+from cucmd.work.run import take_snapshot
+from cucmd.work.session import answer, logged_in
 from cucmd.work.verdict import (
     Announced,
     judge,
@@ -95,35 +93,22 @@ class PathResult(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-async def collect(
-    task: NodeTask, what: Collect, open_shell: OpenShell, receiver: Receiver, report: Report
-) -> tuple[str, ...]:
+async def collect(task: NodeTask, what: Collect, ports: Ports, report: Report) -> tuple[str, ...]:
     """Collects `what` from one node. Returns notes for the user. Raises `NodeFailed`."""
-    with transcript_of(task, receiver.shortage) as transcript:
-        async with AsyncExitStack() as stack:
-            session = await reach(stack, task, open_shell, transcript, report)
-            report.phase(Phase.PREPARE)
-            clock = await prepare(session, task, what, report)
-            async with upload_target(receiver, task, session, report) as target:
-                gets = FileGets(task, what, session, target, report, receiver=receiver)
-                results = [await gets.get(path, clock) for path in what.paths]
+    async with logged_in(task, ports, report) as session:
+        clock = await prepare(session, task, what, report)
+        async with upload_target(ports, task, session, report) as target:
+            gets = FileGets(task, what, session, target, report, receiver=ports)
+            results = [await gets.get(path, clock) for path in what.paths]
+        report.phase(Phase.CLOSE)
+        if clock is _NOT_ASKED and what.since is not None:
+            await _learn_zone(session, task, report)
+        notes: tuple[str, ...] = ()
+        if what.snapshot:
+            report.phase(Phase.COMMAND)
+            notes = await take_snapshot(session, task, Run(what.snapshot), ports, report)
             report.phase(Phase.CLOSE)
-            if clock is _NOT_ASKED and what.since is not None:
-                await _learn_zone(session, task, report)
-            notes = await _snapshot(session, task, what, receiver, report)
-            return (*clock.notes(), *notes_of(results), *notes)
-
-
-async def _snapshot(
-    session: NodeSession, task: NodeTask, what: Collect, receiver: Receiver, report: Report
-) -> tuple[str, ...]:
-    """Notes of it; nothing is done if none was asked for."""
-    if (commands := commands_of(what)) is None:
-        return ()
-    report.phase(Phase.COMMAND)
-    notes = await take_snapshot(session, task, commands, receiver, report)
-    report.phase(Phase.CLOSE)
-    return notes
+        return (*clock.notes(), *notes_of(results), *notes)
 
 
 @asynccontextmanager

@@ -7,20 +7,17 @@ secrets, and nothing is done with it here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 
 from cucmd import vos
 from cucmd.failure import Code, NodeFailed, fail
-from cucmd.job.discover import Found, Member
+from cucmd.job.discover import Discover, Found, Member
 from cucmd.job.node import Phase
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.login import reach
-from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report
-from cucmd.node.transcript_file import transcript_of
+from cucmd.node.ports import NodeTask, Ports, Report
 from cucmd.node_name import address, split_address
 from cucmd.parsing import parse
 from cucmd.vos.secrets import Secrets
-from cucmd.work.answer import answer
+from cucmd.work.session import answer, logged_in
 
 # A cluster has at most 21 nodes. All of them are in the state of a job, which is sent at each
 # change; a node that prints 100,000 must not make that too large.
@@ -34,30 +31,25 @@ _OTHER_FORM = (
 )
 
 
-async def discover(
-    task: NodeTask, open_shell: OpenShell, receiver: Receiver, report: Report
-) -> tuple[str, ...]:
+async def discover(task: NodeTask, what: Discover, ports: Ports, report: Report) -> tuple[str, ...]:
     """Reports the nodes of the cluster. Returns notes for the user. Raises `NodeFailed`.
 
     It fails if there is no node in a form that is known.
     """
-    with transcript_of(task, receiver.shortage) as transcript:
-        async with AsyncExitStack() as stack:
-            session = await reach(stack, task, open_shell, transcript, report)
-            report.phase(Phase.PREPARE)
-            await answer(session, task, vos.PAGER_OFF)
-            report.phase(Phase.COMMAND)
-            lines = await answer(session, task, vos.SHOW_CLUSTER)
-            table = await parse(vos.parse_network_cluster, lines)
-            found = _found(task, table, session.shell.peer_address)
-            # Now, for the second answer may not come.
-            report.result(found)
-            if not found.members:
-                raise _nothing(found)
-            version, notes = await _version(session, task)
-            report.result(Found(found.members, version, found.unread))
-            report.phase(Phase.CLOSE)
-            return (*_left_out(table), *notes)
+    async with logged_in(task, ports, report) as session:
+        await answer(session, task, vos.PAGER_OFF)
+        report.phase(Phase.COMMAND)
+        lines = await answer(session, task, vos.SHOW_CLUSTER)
+        table = await parse(vos.parse_network_cluster, lines)
+        found = _found(task, table, session.shell.peer_address)
+        # Now, for the second answer may not come.
+        report.result(found)
+        if not found.members:
+            raise _nothing(found)
+        version, notes = await _version(session, task)
+        report.result(Found(found.members, version, found.unread))
+        report.phase(Phase.CLOSE)
+        return (*_left_out(table), *notes)
 
 
 async def _version(session: NodeSession, task: NodeTask) -> tuple[str | None, tuple[str, ...]]:

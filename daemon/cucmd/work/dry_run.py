@@ -5,11 +5,6 @@ No `file get` here has a receiver, so nothing can be pushed.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from typing import TypeAlias
-
-import trio
 from msgspec.structs import replace
 
 from cucmd import vos
@@ -18,9 +13,7 @@ from cucmd.job.collect import Collect, DryRun, PathSize, Sizes
 from cucmd.job.node import Phase
 from cucmd.node.deadlines import FormClock
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.login import reach
-from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report
-from cucmd.node.transcript_file import transcript_of
+from cucmd.node.ports import NodeTask, Ports, Receiver, Report
 from cucmd.work.collect import (
     OF_ONE_PATH,
     NodeClock,
@@ -32,38 +25,27 @@ from cucmd.work.collect import (
     request_for,
 )
 from cucmd.work.room import disk_room, too_much
-from cucmd.work.run import INTERRUPTED_WITHIN
-
-# Bytes per second with which the node of that name has sent its files last; None: it is not known.
-RateOf: TypeAlias = Callable[[str], Awaitable[float | None]]
+from cucmd.work.session import back_at_prompt, logged_in
 
 
-async def dry_run(
-    task: NodeTask,
-    what: DryRun,
-    open_shell: OpenShell,
-    receiver: Receiver,
-    report: Report,
-    *,
-    rate_of: RateOf,
-) -> tuple[str, ...]:
+async def dry_run(task: NodeTask, what: DryRun, ports: Ports, report: Report) -> tuple[str, ...]:
     """Reports the sizes. Returns notes for the user. Raises `NodeFailed`, as `collect` does where
     nothing matches or a path is refused.
     """
-    with transcript_of(task, receiver.shortage) as transcript:
-        async with AsyncExitStack() as stack:
-            session = await reach(stack, task, open_shell, transcript, report)
-            report.phase(Phase.PREPARE)
-            clock = await prepare(session, task, what.of, report)
-            report.phase(Phase.COMMAND)
-            asked = [await _ask(session, task, what.of, path, clock) for path in what.of.paths]
-            sizes = tuple(one for one in asked if isinstance(one, PathSize))
-            found = Sizes(sizes, seconds=await _estimated(task, what.of, sizes, rate_of))
-            report.result(_judged(task, receiver, found, compress=what.of.compress))
-            report.phase(Phase.CLOSE)
-            nothing = [one for one in asked if isinstance(one, PathResult)]
-            # A path that has files counts beside those that have none.
-            return (*clock.notes(), *notes_of([*nothing, *(PathResult() for _ in sizes)]))
+    async with logged_in(task, ports, report) as session:
+        clock = await prepare(session, task, what.of, report)
+        report.phase(Phase.COMMAND)
+        asked = [await _ask(session, task, what.of, path, clock) for path in what.of.paths]
+        sizes = tuple(one for one in asked if isinstance(one, PathSize))
+        # Where the node packs, neither how long that takes nor what comes is known.
+        rate = None if what.of.compress else await ports.rate_of(task.node)
+        found = Sizes(sizes)
+        found = replace(found, seconds=found.bytes / rate if rate else None)
+        report.result(_judged(task, ports, found, compress=what.of.compress))
+        report.phase(Phase.CLOSE)
+        nothing = [one for one in asked if isinstance(one, PathResult)]
+        # A path that has files counts beside those that have none.
+        return (*clock.notes(), *notes_of([*nothing, *(PathResult() for _ in sizes)]))
 
 
 async def _ask(
@@ -85,29 +67,13 @@ async def _ask(
                     raise NodeFailed(broken)
                 if sizes is None:
                     return PathResult(of_path(path, broken))
-                await _back_to_prompt(session, path)
+                # It asks for a receiver, or does not take `n`.
+                if (wrong := await back_at_prompt(session)) is not None:
+                    raise fail(Code.COMMAND_TIMEOUT, f"{path}: {wrong}")
                 return PathSize(path, sizes.files, sizes.bytes)
             case vos.Declined():
                 assert sizes is not None, "it is what a node has announced that is declined"
                 return PathSize(path, sizes.files, sizes.bytes)
-
-
-async def _back_to_prompt(session: NodeSession, path: str) -> None:
-    """The node has announced its sizes, and asks for a receiver, or does not take `n`."""
-    with trio.move_on_after(INTERRUPTED_WITHIN):
-        if session.busy:
-            await session.interrupt()
-        return
-    message = f"{path}: no prompt came within {INTERRUPTED_WITHIN:g} s of Ctrl-C"
-    raise fail(Code.COMMAND_TIMEOUT, message)
-
-
-async def _estimated(
-    task: NodeTask, what: Collect, paths: tuple[PathSize, ...], rate_of: RateOf
-) -> float | None:
-    """Seconds. None where the node packs: neither how long that takes nor what comes is known."""
-    rate = None if what.compress else await rate_of(task.node)
-    return sum(one.bytes for one in paths) / rate if rate else None
 
 
 def _judged(task: NodeTask, receiver: Receiver, found: Sizes, *, compress: bool) -> Sizes:

@@ -32,7 +32,7 @@ _MAJOR_VERSION = 2
 # Bytes of one packet: libpcap refuses more for every kind of link but USB and D-Bus, and takes
 # this for a header that has none, or more.
 _LARGEST_PACKET = 256 * 1024
-# Packets after which `check` is called: on a disk that is read for each, a tenth of a second.
+# PacketCount after which `check` is called: on a disk that is read for each, a tenth of a second.
 _CHECKED_EVERY = 16
 
 
@@ -56,7 +56,7 @@ class Pcap(msgspec.Struct, frozen=True):
     longest: int
 
 
-class Packets(msgspec.Struct, frozen=True):
+class PacketCount(msgspec.Struct, frozen=True):
     """How many packets a capture has whole.
 
     truncated  it ends in the middle of a packet
@@ -88,7 +88,7 @@ def read_header(first: bytes) -> Pcap:
     return Pcap(order, nanoseconds, longest)
 
 
-def count_packets(path: Path, most: int, check: Callable[[], None] = lambda: None) -> Packets:
+def count_packets(path: Path, most: int, check: Callable[[], None] = lambda: None) -> PacketCount:
     """Counts the packets of a file, `most` of them at most.
 
     It reads all of them but their bytes, so it belongs into a worker thread. `check` is called
@@ -100,7 +100,7 @@ def count_packets(path: Path, most: int, check: Callable[[], None] = lambda: Non
 
 def count_in(
     file: BinaryIO, size: int, most: int, check: Callable[[], None] = lambda: None
-) -> Packets:
+) -> PacketCount:
     """As `count_packets`, of `size` bytes from the beginning of `file`. Raises `NotPcap`."""
     header = read_header(file.read(min(size, HEADER)))
     record = struct.Struct(f"{header.order}8xI4x")
@@ -111,17 +111,17 @@ def count_in(
         file.seek(at)
         head = file.read(_RECORD_HEADER)
         if len(head) < _RECORD_HEADER:
-            return Packets(count, truncated=True)
+            return PacketCount(count, truncated=True)
         (length,) = record.unpack(head)
         if not 0 < length <= header.longest:
-            return Packets(count, uncounted=_impossible(count, length, header.longest))
+            return PacketCount(count, uncounted=_impossible(count, length, header.longest))
         at += _RECORD_HEADER + length
         if at > size:
-            return Packets(count, truncated=True)
+            return PacketCount(count, truncated=True)
         if count == most:
-            return Packets(count, uncounted="more than were asked for")
+            return PacketCount(count, uncounted="more than were asked for")
         count += 1
-    return Packets(count)
+    return PacketCount(count)
 
 
 def _impossible(count: int, length: int, longest: int) -> str:

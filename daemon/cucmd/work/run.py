@@ -10,6 +10,9 @@ How a command ends, and what follows
                            the end
     its time is over       what came is kept; the node fails now, with no further command: a node
                            that hangs is left alone
+
+At the end of a collection some are run too, its snapshot. All files are here by then, so nothing
+fails any more: what went wrong is a note.
 """
 
 from __future__ import annotations
@@ -18,7 +21,6 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -30,36 +32,56 @@ from cucmd.job.node import Phase
 from cucmd.job.run import Run
 from cucmd.node.deadlines import FormClock
 from cucmd.node.dialogue import NodeSession
-from cucmd.node.login import reach
-from cucmd.node.ports import NodeTask, OpenShell, Receiver, Report
-from cucmd.node.transcript_file import transcript_of
+from cucmd.node.ports import NodeTask, Ports, Receiver, Report
 from cucmd.parsing import parse
 from cucmd.received_file import ReceivedFile
 from cucmd.vos.secrets import Secrets
-from cucmd.work.answer import answer, refusal
+from cucmd.work.session import answer, back_at_prompt, logged_in, refusal
 
-# Seconds until the prompt after Ctrl-C; a node may need more than 5 (vos/NODES.md, section 6.5).
-INTERRUPTED_WITHIN = 45.0
 _MODE = 0o640
 # Commands that are named in the message of a node that failed.
 _MOST_SAID = 5
+# Seconds that are left of the deadlines of node and job after a snapshot.
+_LEFT = 1.0
 
 
-async def run(
-    task: NodeTask, what: Run, open_shell: OpenShell, receiver: Receiver, report: Report
-) -> tuple[str, ...]:
+async def run(task: NodeTask, what: Run, ports: Ports, report: Report) -> tuple[str, ...]:
     """Runs the commands, and keeps what they print. Returns notes. Raises `NodeFailed`."""
-    with transcript_of(task, receiver.shortage) as transcript:
-        async with AsyncExitStack() as stack:
-            session = await reach(stack, task, open_shell, transcript, report)
-            report.phase(Phase.PREPARE)
-            await answer(session, task, vos.PAGER_OFF)
-            report.phase(Phase.COMMAND)
-            runs = CommandRuns(task, what, session, receiver, report)
-            failed = [await runs.run(number) for number in range(1, len(what.commands) + 1)]
-            report.phase(Phase.CLOSE)
-            _raise_failed([one for one in failed if one is not None], len(failed))
-            return ()
+    async with logged_in(task, ports, report) as session:
+        await answer(session, task, vos.PAGER_OFF)
+        report.phase(Phase.COMMAND)
+        runs = _CommandRuns(task, what, session, ports, report)
+        failed = [await runs.run(number) for number in range(1, len(what.commands) + 1)]
+        report.phase(Phase.CLOSE)
+        _raise_failed([one for one in failed if one is not None], len(failed))
+        return ()
+
+
+async def take_snapshot(
+    session: NodeSession, task: NodeTask, what: Run, receiver: Receiver, report: Report
+) -> tuple[str, ...]:
+    """Runs the commands, and keeps what they print. Returns notes.
+
+    After one that is refused or asks a question the next is run; after one that does not come to
+    its end none is.
+    """
+    wrong: list[str] = []
+    left = trio.current_effective_deadline() - trio.current_time() - _LEFT
+    with trio.move_on_after(max(left, 0.0)) as time_left:
+        try:
+            if (late := await back_at_prompt(session)) is not None:
+                raise fail(Code.COMMAND_TIMEOUT, late)
+            runs = _CommandRuns(task, what, session, receiver, report)
+            for number in range(1, len(what.commands) + 1):
+                failed = await runs.run(number)
+                wrong += [failed.message] if failed is not None else []
+        except NodeFailed as error:
+            wrong.append(error.failure.message)
+        except OSError as error:
+            wrong.append(f"it cannot be written: {error.strerror or error}")
+    if time_left.cancelled_caught:
+        wrong.append("the time of the node or the job was over before its end")
+    return (f"the snapshot is not whole: {'; '.join(wrong)}",) if wrong else ()
 
 
 def _raise_failed(failed: Sequence[Failure], commands: int) -> None:
@@ -72,8 +94,8 @@ def _raise_failed(failed: Sequence[Failure], commands: int) -> None:
     raise fail(Code.COMMAND_REFUSED, count + "; ".join(said))
 
 
-class CommandRuns:
-    """The commands of one node. `snapshot.py` runs some too."""
+class _CommandRuns:
+    """Runs the commands on one node."""
 
     def __init__(
         self,
@@ -123,11 +145,9 @@ class CommandRuns:
 
     async def _end_question(self, command: vos.Command, question: str) -> Failure:
         message = f"'{command.line}': the node asked {question!r}; it was ended with Ctrl-C"
-        with trio.move_on_after(INTERRUPTED_WITHIN):
-            await self._session.interrupt()
-            return failure(Code.COMMAND_REFUSED, message)
-        late = f"{message}, and no prompt came within {INTERRUPTED_WITHIN:g} s"
-        raise fail(Code.COMMAND_REFUSED, late)
+        if (late := await back_at_prompt(self._session)) is not None:
+            raise fail(Code.COMMAND_REFUSED, f"{message}, and {late}")
+        return failure(Code.COMMAND_REFUSED, message)
 
     async def _keep(self, number: int, lines: Sequence[str], *, complete: bool) -> None:
         """Writes what a command has printed. Raises `NodeFailed`, `OSError`."""

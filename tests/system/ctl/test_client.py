@@ -16,8 +16,9 @@ import pytest
 
 import cucmctl
 from cucmctl import Client, Collection, Login, Timeouts
+from cucmd.job.work import StartRequest
 from cucmd.protocol import errors as wire_errors
-from cucmd.protocol.jobs import CancelReply, JobReply, StartRequest
+from cucmd.protocol.jobs import CancelReply, JobReply
 from rig.quiet import wait_until
 
 JOB_ID = "3f2a00112233"

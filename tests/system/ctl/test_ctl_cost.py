@@ -25,12 +25,12 @@ def loaded(program: str, *arguments: str) -> list[str]:
     return json.loads(done.stderr.splitlines()[-1])
 
 
-# What a status can show of a node.
-KINDS_SHOWN = ("capture", "check", "collect", "discover")
+# The kinds of work, and what a status can show of a node.
+KINDS = ("capture", "check", "collect", "discover", "run")
 # What is loaded of the daemon for every command: its vocabulary and its paths.
 VOCABULARY = {
     *("cucmd", "cucmd.job", "cucmd.paths", "cucmd.protocol", "cucmd.protocol.jobs"),
-    *("cucmd.job.duration", *(f"cucmd.job.{name}" for name in (*KINDS_SHOWN, "asked", "kind"))),
+    *("cucmd.job.duration", *(f"cucmd.job.{name}" for name in (*KINDS, "asked", "kind", "work"))),
 }
 # Structs of all of that; one more costs each command about 20 us.
 MOST_STRUCTS = 60

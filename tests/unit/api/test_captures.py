@@ -17,10 +17,10 @@ from cucmd.job.asked import Collection, How, Login, Packets
 from cucmd.job.capture import Capture, Captured, CaptureSettings
 from cucmd.job.job import Job
 from cucmd.job.timeouts import Timeouts
-from cucmd.job.work import Work
+from cucmd.job.work import StartRequest, Work
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
-from cucmd.protocol.jobs import RetryRequest, StartRequest, StopRequest
+from cucmd.protocol.jobs import RetryRequest, StopRequest
 from cucmd.varlink import Caller, VarlinkError
 from rig.asking import plan as planned_by
 from rig.asking import plan_retry

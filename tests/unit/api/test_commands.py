@@ -14,12 +14,11 @@ from cucmd.config import Config, InvalidValue
 from cucmd.config.model import ClusterSettings
 from cucmd.job.asked import Collection, Commands, Login, Timeouts
 from cucmd.job.run import Run
-from cucmd.job.work import Work
+from cucmd.job.work import StartRequest, Work
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
 from cucmd.plan.resolve import MOST_COMMANDS
 from cucmd.protocol.cases import CommandOutput, OutputRequest
-from cucmd.protocol.jobs import StartRequest
 from cucmd.received_file import ReceivedFile
 from cucmd.varlink import Caller, VarlinkError
 from rig.asking import plan as planned_by

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 from cucmd.api.start_key import start_key
 from cucmd.config import InvalidValue
 from cucmd.job.asked import Collection, Login
-from cucmd.protocol.jobs import RetryRequest, StartRequest
+from cucmd.job.work import StartRequest
+from cucmd.protocol.jobs import RetryRequest
 
 
 def test_the_digest_of_a_key_leaves_out_password_and_request_id() -> None:

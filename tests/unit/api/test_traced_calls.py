@@ -11,9 +11,10 @@ import pytest
 from cucmd.api.methods import Jobs
 from cucmd.config import ClusterSettings, Config, Limits, Profile
 from cucmd.job.asked import Checks, Collection, Discovery, Login
+from cucmd.job.work import StartRequest
 from cucmd.plan.planner import Planner
 from cucmd.protocol import errors as wire_errors
-from cucmd.protocol.jobs import INTERFACE, CancelReply, CancelRequest, StartReply, StartRequest
+from cucmd.protocol.jobs import INTERFACE, CancelReply, CancelRequest, StartReply
 from cucmd.varlink import Caller, VarlinkError
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 

@@ -10,9 +10,9 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
+from cucmd.job.work import StartRequest
 from cucmd.node.ports import NodeTask, Report
 from cucmd.plan.planner import Planner
-from cucmd.protocol.jobs import StartRequest
 from cucmd.store import open_store
 from rig.asking import plan as planned_by
 from rig.inspection import manifest

@@ -15,7 +15,7 @@ from cucmd.cases.stamps import LastStamp, first_stamp
 from cucmd.lab.captures import FLOWS, CaptureArguments, Traffic, parse_capture
 from cucmd.lab.files import BLOCK, Shape, blocks, files_of, stamped
 from cucmd.lab.selection import CommandRefused
-from cucmd.work.pcap import Packets, count_packets
+from cucmd.work.pcap import PacketCount, count_packets
 
 NOW = datetime(2026, 8, 3, 12, 0, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -85,7 +85,7 @@ def test_tcpdump_reads_it(tmp_path: Path, traffic: Traffic, count: int, flows: s
     path = tmp_path / "x.cap"
     assert traffic.count_within(1) == count
     path.write_bytes(b"".join(traffic.blocks(count, NOW)))
-    assert count_packets(path, 100_000) == Packets(count)
+    assert count_packets(path, 100_000) == PacketCount(count)
     done = subprocess.run(
         ["tcpdump", "-n", "-v", "-tttt", "-r", str(path)],
         capture_output=True,

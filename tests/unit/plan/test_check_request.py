@@ -13,9 +13,8 @@ from cucmd.job.asked import Checks, Collection, Login, Timeouts
 from cucmd.job.check import Check, Checked
 from cucmd.job.check import Checked as SeenOnNode
 from cucmd.job.node import Node
-from cucmd.job.work import Work
+from cucmd.job.work import StartRequest, Work
 from cucmd.plan.planner import Planner
-from cucmd.protocol.jobs import StartRequest
 from rig.asking import plan as planned_by
 from rig.credentials import named_credential
 

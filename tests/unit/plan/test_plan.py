@@ -13,9 +13,9 @@ from cucmd.job.collect import PathSize, Sizes
 from cucmd.job.discover import Discover
 from cucmd.job.job import Job
 from cucmd.job.node import Node
+from cucmd.job.work import StartRequest
 from cucmd.plan.planner import MOST_NODES, Planner
 from cucmd.protocol import errors as wire_errors
-from cucmd.protocol.jobs import StartRequest
 from cucmd.varlink import VarlinkError
 from rig.asking import plan as planned_by
 from rig.credentials import named_credential

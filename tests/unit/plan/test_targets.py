@@ -11,9 +11,10 @@ from cucmd.job.asked import Collection, Login
 from cucmd.job.discover import Member
 from cucmd.job.job import Job
 from cucmd.job.node import Node
+from cucmd.job.work import StartRequest
 from cucmd.plan.planner import Planner
 from cucmd.plan.targets import expand
-from cucmd.protocol.jobs import RetryRequest, StartRequest
+from cucmd.protocol.jobs import RetryRequest
 from cucmd.store import StoredDiscovery
 from rig.asking import plan as planned_by
 from rig.asking import plan_retry

@@ -147,7 +147,7 @@ async def captured(
 ) -> tuple[Captured, tuple[str, ...], Node, RecordedReport]:
     task, report = task or here.task(), report or RecordedReport()
     async with scripted(here.script) as node:
-        notes = await capture(task, task.work, node.open_shell, node, report)
+        notes = await capture(task, task.work, node, report)
     assert node.closed == node.opened
     return report.captures[-1], notes, node, report
 
@@ -159,7 +159,7 @@ async def failed(
     async with scripted(here.script) as node:
         report = RecordedReport()
         with pytest.raises(NodeFailed) as caught:
-            await capture(task, task.work, node.open_shell, node, report)
+            await capture(task, task.work, node, report)
     assert node.closed == node.opened
     return caught.value.failure, node, report
 
@@ -172,7 +172,7 @@ async def cancelled_after(
     async with scripted(here.script) as node:
         report = RecordedReport()
         with trio.move_on_after(seconds) as scope:
-            await capture(task, task.work, node.open_shell, node, report)
+            await capture(task, task.work, node, report)
         took = trio.current_time() - scope.deadline
     assert scope.cancelled_caught
     assert node.closed == node.opened

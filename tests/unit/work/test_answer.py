@@ -5,7 +5,7 @@ from pathlib import Path
 from trio.testing import MockClock
 
 from cucmd import vos
-from cucmd.work.answer import MOST_LINES
+from cucmd.work.session import MOST_LINES
 from rig.scripted_node import answers, check_task, checked, scripted
 
 MEMBER = "192.0.2.9 pub.example.org pub Publisher cups DBPub authenticated"

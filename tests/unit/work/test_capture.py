@@ -97,7 +97,7 @@ async def test_that_it_may_run_is_saved_before_it_does(
     task = here.task()
     async with scripted(here.script) as node:
         report = SavesSlowly(lambda: node.lines)
-        await capture(task, task.work, node.open_shell, node, report)
+        await capture(task, task.work, node, report)
     assert report.typed is not None
     assert LINE not in report.typed
     assert LINE in node.lines
@@ -111,7 +111,7 @@ async def test_nothing_is_captured_where_that_cannot_be_saved(
     async with scripted(here.script) as node:
         report = SavesSlowly(lambda: node.lines, fails=True)
         with pytest.raises(NodeFailed) as caught:
-            await capture(task, task.work, node.open_shell, node, report)
+            await capture(task, task.work, node, report)
     assert caught.value.failure.code is Code.DISK_FULL
     assert (here.captures, report.captures[-1].running) == (0, False)
 

@@ -76,7 +76,7 @@ async def run_and_cancel(here: CaptureNode, step: int) -> tuple[Node, RecordedRe
             instrument = CancelAtStep(trio.lowlevel.current_task(), scope, step)
             trio.lowlevel.add_instrument(instrument)
             try:
-                await capture(task, task.work, node.open_shell, node, report)
+                await capture(task, task.work, node, report)
             finally:
                 trio.lowlevel.remove_instrument(instrument)
         cancelled = scope.cancelled_caught

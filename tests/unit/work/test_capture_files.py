@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from cucmd.failure import Code, fail
 from cucmd.work.capture import capture
 from cucmd.work.collect import MOST_NOTES
-from cucmd.work.pcap import Packets
+from cucmd.work.pcap import PacketCount
 from rig.scripted_node import (
     Node,
     RecordedReport,
@@ -137,7 +137,7 @@ async def test_counting_ends_with_a_cancel_and_leaves_the_threads_to_others(
     pool = trio.to_thread.current_default_thread_limiter()
     borrowed: list[float] = []
 
-    def count_for_ever(path: Path, most: int, check: Callable[[], None]) -> Packets:
+    def count_for_ever(path: Path, most: int, check: Callable[[], None]) -> PacketCount:
         borrowed.append(pool.borrowed_tokens)
         trio.from_thread.run_sync(scope.cancel)
         while True:
@@ -241,7 +241,7 @@ async def test_a_deadline_in_a_removal_fails_nothing(
     async with scripted(here.script) as node:
         report = RecordedReport()
         with trio.fail_after(100):
-            notes = await capture(task, task.work, node.open_shell, node, report)
+            notes = await capture(task, task.work, node, report)
     assert len(notes) == 2
     assert (len(here.removed), report.captures[-1].packets) == (1, 7)
 

@@ -218,8 +218,9 @@ async def attempted(folder: Path, codes: Sequence[Code]) -> tuple[Code, Checked 
         raise NodeFailed(failure(code, "no"))
 
     async with scripted(answers({})) as node:
+        node.open_shell = open_shell
         with pytest.raises(NodeFailed) as caught:
-            await check(task, task.work, open_shell, lambda task: True, node, report)
+            await check(task, task.work, node, report)
     assert left == []
     return caught.value.failure.code, report.last_checked
 

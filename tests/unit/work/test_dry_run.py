@@ -32,14 +32,11 @@ async def sized(
     rate: float | None = None,
     **fields: object,
 ) -> tuple[tuple[str, ...], Sizes | None]:
-    """`rate`: of the only node that has one, cucm-pub."""
-
-    async def rate_of(name: str) -> float | None:
-        return {"cucm-pub": rate}[name]
-
+    """`rate`: with which it has sent its files last."""
+    node.rate = rate
     task = node_task(folder, work=DryRun(Collect(paths, compress=compress)), **fields)
     report = RecordedReport()
-    notes = await dry_run(task, task.work, node.open_shell, node, report, rate_of=rate_of)
+    notes = await dry_run(task, task.work, node, report)
     return notes, report.last_sizes
 
 

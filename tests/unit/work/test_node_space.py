@@ -4,7 +4,7 @@ import pytest
 
 from cucmd.failure import Code
 from cucmd.job.capture import Capture
-from cucmd.work.node_space import FULL, largest, no_room
+from cucmd.work.capture import FULL, largest, no_room
 
 MIB = 1024 * 1024
 

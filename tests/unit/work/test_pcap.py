@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cucmd.work.pcap import NotPcap, Packets, Pcap, count_in, count_packets, read_header
+from cucmd.work.pcap import NotPcap, PacketCount, Pcap, count_in, count_packets, read_header
 
 MICRO, NANO = 0xA1B2C3D4, 0xA1B23C4D
 ORDERS = ("<", ">")
@@ -27,7 +27,7 @@ def pcap(packets: list[bytes], order: str = "<", magic: int = MICRO, longest: in
     return header + b"".join(records)
 
 
-def count(content: bytes) -> Packets:
+def count(content: bytes) -> PacketCount:
     return count_in(io.BytesIO(content), len(content), MOST)
 
 
@@ -37,7 +37,7 @@ def count(content: bytes) -> Packets:
 def test_pcap_of_both_byte_orders_and_resolutions(order: str, magic: int, packets: int) -> None:
     content = pcap([FRAME] * packets, order, magic)
     assert read_header(content[:24]) == Pcap(order, magic == NANO, 65535)
-    assert count(content) == Packets(packets)
+    assert count(content) == PacketCount(packets)
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_a_length_that_no_packet_has_ends_the_count(longest: int, length: int) -
 
 
 def test_a_packet_that_is_kept_whole_may_have_all_of_its_bytes() -> None:
-    assert count(pcap([bytes(60)] * 2, longest=60)) == Packets(2)
-    assert count(pcap([bytes(256 * 1024)] * 2, longest=0)) == Packets(2)
+    assert count(pcap([bytes(60)] * 2, longest=60)) == PacketCount(2)
+    assert count(pcap([bytes(256 * 1024)] * 2, longest=0)) == PacketCount(2)
 
 
 def test_no_more_is_read_than_the_packets_that_were_asked_for() -> None:
-    assert count_in(*counted([FRAME] * 5), 5) == Packets(5)
+    assert count_in(*counted([FRAME] * 5), 5) == PacketCount(5)
     file, size = counted([b"x"] * 100_000)
-    assert count_in(file, size, 5) == Packets(5, uncounted="more than were asked for")
+    assert count_in(file, size, 5) == PacketCount(5, uncounted="more than were asked for")
     assert file.read_bytes == 24 + 6 * 16
 
 
@@ -182,7 +182,7 @@ def test_tcpdump_counts_the_same(tmp_path: Path, content: bytes) -> None:
         ["tcpdump", "-n", "-t", "-r", str(path)], capture_output=True, text=True, check=False
     )
     assert len(re.findall("^IP", done.stdout, re.MULTILINE)) == ours.count, done.stderr
-    assert (done.returncode != 0) == (ours != Packets(ours.count)), done.stderr
+    assert (done.returncode != 0) == (ours != PacketCount(ours.count)), done.stderr
 
 
 @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")

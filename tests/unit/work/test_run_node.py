@@ -30,14 +30,14 @@ def run_task(
 
 async def ran(node: Node, task: NodeTask) -> RecordedReport:
     report = RecordedReport()
-    assert await run(task, task.work, node.open_shell, node, report) == ()
+    assert await run(task, task.work, node, report) == ()
     return report
 
 
 async def failed(node: Node, task: NodeTask) -> tuple[Failure, RecordedReport]:
     report = RecordedReport()
     with pytest.raises(NodeFailed) as caught:
-        await run(task, task.work, node.open_shell, node, report)
+        await run(task, task.work, node, report)
     return caught.value.failure, report
 
 
