@@ -13,9 +13,8 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.events import Feed
-from cucmd.jobs.limits import Admission
-from cucmd.jobs.services import JobServices, Locate
+from cucmd.jobs.events import JobFeed
+from cucmd.jobs.services import JobServices, Locate, Slots
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.ports import Credentials, NodeTask, Report, Retry
 from cucmd.node_name import folder_of
@@ -114,8 +113,8 @@ async def supervisor_harness(
         return await made[0].work_on_node(task, report)
 
     async with open_store(tmp_path / "cucmd.db") as store:
-        admission = Admission(limits)
-        services = JobServices(store, Feed(), admission, work_on_node, locate or by_name)
+        slots = Slots(limits)
+        services = JobServices(store, JobFeed(), slots, work_on_node, locate or by_name)
         async with open_supervisor(services, tmp_path / "jobs", limits) as supervisor:
             made.append(SupervisorHarness(supervisor, services, tmp_path))
             yield made[0]

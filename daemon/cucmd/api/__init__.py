@@ -3,16 +3,12 @@
     interface.py   `io.cucmd.Jobs`: its methods, each with its structs and its function
     methods.py     those about jobs
     case_methods.py  those about what a job has collected
-    knowledge.py   those about clusters, profiles and credentials
+    knowledge.py   those about clusters, profiles and credentials, and Reload
     host_keys.py   those about host keys
-    reload.py      the method that reads the configuration again
     watching.py    the streams of Watch
-    listing.py     PURE  which jobs a request for a list means
-    pruning.py     PURE  which jobs a request to prune means
-    start_key.py   PURE  the key by which the same call, made twice, has one effect
-    request_id.py  the id by which a caller finds a call again
+    requests.py    PURE  what requests mean: a list, a prune, the key of a start
     wire.py        PURE  jobs as structs of the socket
-    refusals.py    exceptions of the daemon as errors of the socket
+    refusals.py    exceptions of the daemon as errors of the socket, with the id of the call
     text.py        makes the text of the interface from its structs
 
 A reply is given when its effect is durable.

@@ -14,9 +14,8 @@ from typing import TypeVar
 
 import trio
 
-from cucmd.api.listing import MOST_LISTED
-from cucmd.api.pruning import prune_rule
 from cucmd.api.refusals import refusals, refusals_of_files
+from cucmd.api.requests import MOST_LISTED, prune_rule
 from cucmd.api.wire import (
     document_to_wire,
     file_to_wire,
@@ -144,7 +143,8 @@ class Cases:
             path = self._supervisor.directory(job.job_id) / folder(node) / "transcript.log"
 
             def grows() -> bool:
-                return bool(request.follow) and self._supervisor.works_on(job.job_id, request.node)
+                run = self._supervisor.run_of(job.job_id) if request.follow else None
+                return run is not None and run.works_on(request.node)
 
             async with aclosing(self._held(job, read_transcript(path, grows))) as pieces:
                 async for text in pieces:
@@ -232,7 +232,8 @@ class Cases:
         directory = self._supervisor.directory(job.job_id)
         positions = {node.node: position for position, node in enumerate(job.nodes)}
         for node in nodes:
-            written = self._supervisor.written(job.job_id, positions[node.node])
+            run = self._supervisor.run_of(job.job_id)
+            written = () if run is None else run.written(positions[node.node])
             for one in await printed(self._store, job, node, directory, written=written):
                 async with aclosing(_pieces(job, node, one)) as pieces:
                     async for piece in pieces:

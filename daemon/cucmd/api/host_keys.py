@@ -14,10 +14,10 @@ from typing import Protocol, TypeAlias
 import trio
 
 from cucmd.api.refusals import error, invalid
+from cucmd.api.wire import failure_to_wire
 from cucmd.failure import NodeFailed
 from cucmd.node_name import InvalidNode, node_key, parse_node
 from cucmd.protocol import errors as wire_errors
-from cucmd.protocol.jobs import Failure
 from cucmd.protocol.knowledge import (
     AddHostKeyRequest,
     ForgetHostKeyReply,
@@ -41,7 +41,7 @@ class Key(Protocol):
     def fingerprint(self) -> str: ...
 
 
-class KnownHosts(Protocol):
+class KeyStore(Protocol):
     """The keys of nodes that the daemon remembers."""
 
     def entries(self) -> Sequence[tuple[str, Key]]:
@@ -61,10 +61,10 @@ class KnownHosts(Protocol):
 Scan: TypeAlias = Callable[[str, int], Awaitable[Sequence[Key]]]
 
 
-class HostKeys:
+class HostKeyMethods:
     """The three methods."""
 
-    def __init__(self, known: KnownHosts, scan: Scan) -> None:
+    def __init__(self, known: KeyStore, scan: Scan) -> None:
         self._known = known
         self._scan = scan
 
@@ -148,8 +148,6 @@ def _refusals(node: str) -> Iterator[None]:
     except InvalidNode as reason:
         raise invalid("node", f"{node[:80]!r}: {reason}") from None
     except NodeFailed as e:
-        failure = e.failure
-        wire = Failure(failure.code, failure.message, failure.retryable, failure.hint)
-        raise error(wire_errors.ScanFailed(node, wire)) from None
+        raise error(wire_errors.ScanFailed(node, failure_to_wire(e.failure))) from None
     except OSError as e:
         raise error(wire_errors.StorageFailed(f"known_hosts: {e.strerror}")) from None

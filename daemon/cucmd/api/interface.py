@@ -6,12 +6,10 @@ The text of the interface is made from these structs by text.py; a test holds th
 from __future__ import annotations
 
 from cucmd.api.case_methods import Cases
-from cucmd.api.host_keys import HostKeys
+from cucmd.api.host_keys import HostKeyMethods
 from cucmd.api.knowledge import Knowledge
 from cucmd.api.methods import Jobs
-from cucmd.api.refusals import error, invalid
-from cucmd.api.reload import Reloading
-from cucmd.api.request_id import with_request_id
+from cucmd.api.refusals import error, invalid, with_request_id
 from cucmd.job.work import StartRequest
 from cucmd.protocol import cases as of_cases
 from cucmd.protocol import errors
@@ -22,26 +20,16 @@ from cucmd.varlink import Interface, Method, VarlinkError, read_description
 
 
 def jobs_interface(
-    jobs: Jobs, cases: Cases, keys: HostKeys, reloading: Reloading, knowledge: Knowledge
+    jobs: Jobs, cases: Cases, keys: HostKeyMethods, knowledge: Knowledge
 ) -> Interface:
     methods = (
         Method("Start", StartRequest, calls.StartReply, jobs.start, effect=True),
         Method("Status", calls.StatusRequest, calls.JobReply, jobs.status),
         Method("List", calls.ListRequest, calls.ListReply, jobs.list),
         Method("Retry", calls.RetryRequest, calls.StartReply, jobs.retry, effect=True),
+        Method("Stop", calls.StopRequest, calls.StopReply, jobs.stop, effect=True),
         Method(
-            "Stop",
-            calls.StopRequest,
-            calls.StopReply,
-            jobs.stop,
-            effect=True,
-        ),
-        Method(
-            "Output",
-            of_cases.OutputRequest,
-            of_cases.OutputReply,
-            cases.output,
-            streaming=True,
+            "Output", of_cases.OutputRequest, of_cases.OutputReply, cases.output, streaming=True
         ),
         Method("Files", of_cases.FilesRequest, of_cases.FilesReply, cases.files, streaming=True),
         Method(
@@ -84,12 +72,9 @@ def jobs_interface(
         Method("Clusters", known.ClustersRequest, known.ClustersReply, knowledge.clusters),
         Method("Profiles", known.ProfilesRequest, known.ProfilesReply, knowledge.profiles),
         Method(
-            "Credentials",
-            known.CredentialsRequest,
-            known.CredentialsReply,
-            knowledge.credentials,
+            "Credentials", known.CredentialsRequest, known.CredentialsReply, knowledge.credentials
         ),
-        Method("Reload", known.ReloadRequest, known.ReloadReply, reloading.reload, effect=True),
+        Method("Reload", known.ReloadRequest, known.ReloadReply, knowledge.reload, effect=True),
     )
     return Interface(
         name=INTERFACE,

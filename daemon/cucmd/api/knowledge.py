@@ -1,15 +1,17 @@
-"""The methods of `io.cucmd.Jobs` about what the daemon knows: clusters, profiles, credentials.
+"""The methods of `io.cucmd.Jobs` about what the daemon knows: clusters, profiles, credentials, and
+the one that has it read its configuration again.
 
 Names only. No password is read here, and no method contacts a node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 import trio
 
-from cucmd.api.refusals import refusals, refusals_of_files
+from cucmd.api.refusals import error, refusals, refusals_of_files
 from cucmd.config import Config, Profile
 from cucmd.config.credentials import credential_names, credentials_directory
 from cucmd.config.rules import is_credential_name
@@ -23,6 +25,7 @@ from cucmd.plan.known import (
     known_cluster,
     places,
 )
+from cucmd.protocol import errors as wire_errors
 from cucmd.protocol import knowledge as wire
 from cucmd.store import Store
 from cucmd.varlink import Caller
@@ -32,13 +35,28 @@ from cucmd.varlink import Caller
 _MOST_NODES = 1000
 
 
+class CannotReload(Exception):
+    """Why the files are not used. The text is one line."""
+
+
+# Reads configuration and known host keys again; called with the `extra` of log records that this
+# causes. Returns the names of the changed settings that only a restart applies. Raises
+# `CannotReload`, and then nothing has changed.
+Reload: TypeAlias = Callable[[Mapping[str, object]], Awaitable[tuple[str, ...]]]
+
+
 class Knowledge:
     """`config`: called for each request, since a reload replaces it. `environ`: the daemon's."""
 
     def __init__(
-        self, store: Store, config: Callable[[], Config], environ: Mapping[str, str]
+        self,
+        store: Store,
+        config: Callable[[], Config],
+        environ: Mapping[str, str],
+        reload: Reload,
     ) -> None:
         self._store = store
+        self._reload = reload
         self._config = config
         self._environ = environ
         self._asked: dict[int, trio.Lock] = {}  # by the uid
@@ -101,6 +119,12 @@ class Knowledge:
         return wire.CredentialsReply(
             tuple(_credential(name, config) for name in names if is_credential_name(name))
         )
+
+    async def reload(self, caller: Caller, request: wire.ReloadRequest) -> wire.ReloadReply:
+        try:
+            return wire.ReloadReply(await self._reload(caller.for_log))
+        except CannotReload as reason:
+            raise error(wire_errors.ReloadFailed(str(reason))) from None
 
 
 def _cluster(known: KnownCluster, *, nodes: bool = False) -> wire.Cluster:

@@ -12,18 +12,16 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from cucmd.api.listing import list_filter
-from cucmd.api.refusals import refusals
-from cucmd.api.request_id import traced
-from cucmd.api.start_key import start_key
-from cucmd.api.watching import Watching
+from cucmd.api.refusals import refusals, traced
+from cucmd.api.requests import list_filter, start_key
+from cucmd.api.watching import WatchStreams
 from cucmd.api.wire import job_to_wire, summary_to_wire
 from cucmd.cases.files import is_gone
 from cucmd.config import InvalidValue
 from cucmd.job.job import Job
 from cucmd.job.work import StartRequest
 from cucmd.jobs.errors import FilesDeleted
-from cucmd.jobs.events import Feed
+from cucmd.jobs.events import JobFeed
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.plan import labels
 from cucmd.plan.planner import MOST_NODES, Planned, Planner
@@ -51,7 +49,7 @@ class Jobs:
     def __init__(
         self,
         supervisor: Supervisor,
-        feed: Feed,
+        feed: JobFeed,
         planner: Callable[[], Planner],
         asked: Callable[[Job], None] = lambda job: None,
         discoveries: Callable[[], Awaitable[Sequence[StoredDiscovery]]] = _none,
@@ -59,7 +57,7 @@ class Jobs:
         self._discoveries = discoveries
         self._supervisor = supervisor
         self._planner = planner
-        self._watching = Watching(supervisor, feed, self._wire)
+        self._watching = WatchStreams(supervisor, feed, self._wire)
         self._asked = asked
 
     async def start(self, caller: Caller, request: StartRequest) -> wire.StartReply:

@@ -1,25 +1,28 @@
-"""Exceptions of the daemon as errors of the interface.
+"""Exceptions of the daemon as errors of the interface, and the id by which a call is found again.
 
-Every refusal is one of the errors that the interface names, and is made here.
+Every refusal is one of the errors that the interface names, and is made here. The id of a call is
+in its reply or error, in the log, and in the job; what stands in a log line is printable ASCII and
+short, whoever chose it.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 from msgspec import Struct
 
+from cucmd.api.requests import short_text
 from cucmd.cases.exported import CannotExport
 from cucmd.config import CredentialRefused, InvalidValue, UnknownCredential, UnknownProfile
 from cucmd.jobs import errors as jobs
-from cucmd.jobs.holds import Busy
-from cucmd.jobs.start_keys import KeyReused
 from cucmd.protocol import errors as wire_errors
 from cucmd.protocol.jobs import INTERFACE
 from cucmd.store import StoreFailed
-from cucmd.varlink import Caller, VarlinkError
+from cucmd.varlink import Caller, Method, VarlinkError, trace
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +53,11 @@ def refusals(caller: Caller | None = None) -> Iterator[None]:
         raise invalid("login.credential", str(e)) from None
     except jobs.UnknownJob as e:
         raise error(wire_errors.JobNotFound(e.job_id)) from None
-    except KeyReused as e:
+    except jobs.KeyReused as e:
         raise invalid("start_key", str(e)) from None
     except (jobs.AmbiguousJob, jobs.CannotStop, jobs.FilesDeleted) as e:
         raise invalid("job_id", str(e)) from None
-    except Busy as e:
+    except jobs.Busy as e:
         raise error(wire_errors.JobBusy(e.job_id, e.reason)) from None
     except jobs.UnknownNode as e:
         raise error(wire_errors.NodeNotFound(e.job_id, e.node)) from None
@@ -80,3 +83,78 @@ def refusals_of_files() -> Iterator[None]:
         except OSError as e:
             reason = f"{e.strerror}: {e.filename}" if e.filename else str(e)
             raise error(wire_errors.StorageFailed(reason)) from None
+
+
+@contextmanager
+def traced(method: str, caller: Caller, given: str | None) -> Iterator[str]:
+    """Gives the id of a call. If the body raises, the call's log line has the id, and so has the
+    error that is raised then, one of the interface.
+
+    An id of the caller that is refused is replaced by a new one in that log line and error.
+    """
+    called = _new_id()
+    try:
+        with refusals(caller):
+            called = called if given is None else short_text("request_id", given)
+        yield called
+    except VarlinkError as refusal:
+        _log(method, caller, called, refusal.name.rpartition(".")[2])
+        raise VarlinkError(refusal.name, _with_id(refusal.parameters, called)) from None
+    except Exception as defect:
+        _log(method, caller, called, "a defect")
+        log.error("a defect in request %s:\n%s", called, trace(defect), extra=caller.for_log)  # noqa: TRY400  the text of an exception can quote the request
+        raise error(wire_errors.InternalError(request_id=called)) from None
+
+
+def with_request_id(
+    caller: Caller, method: Method, request: msgspec.Raw | Struct, refusal: VarlinkError
+) -> VarlinkError:
+    """As `traced`, for what the server has refused itself: `Interface.refused`.
+
+    A request that does not fit can still have an id that can be read.
+    """
+    if "request_id" not in method.request.__struct_fields__:
+        return refusal
+    given = _given(request)
+    try:
+        called = _new_id() if given is None else short_text("request_id", given)
+    except InvalidValue:
+        called = _new_id()
+    name = refusal.name.rpartition(".")[2]
+    _log(method.name, caller, called, name)
+    parameters = wire_errors.InternalError() if name == "InternalError" else refusal.parameters
+    return VarlinkError(refusal.name, _with_id(parameters, called))
+
+
+class _Given(Struct, frozen=True):
+    request_id: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_fields = msgspec.json.Decoder(_Given)
+_text: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
+
+
+def _given(request: msgspec.Raw | Struct) -> str | None:
+    if isinstance(request, Struct):
+        given: str | None = getattr(request, "request_id", None)
+        return given
+    try:
+        return _text.decode(_fields.decode(request).request_id)
+    except (msgspec.MsgspecError, ValueError):  # no object, no string, no UTF-8
+        return None
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
+
+
+def _log(method: str, caller: Caller, called: str, why: str) -> None:
+    who = caller.uid, caller.pid
+    text = "refused %s to uid %d, pid %d, request %s: %s"
+    log.info(text, method, *who, called, why, extra=caller.for_log)
+
+
+def _with_id(parameters: Struct | None, called: str) -> Struct | None:
+    if parameters is None or "request_id" not in parameters.__struct_fields__:
+        return parameters
+    return msgspec.structs.replace(parameters, request_id=called)

@@ -66,10 +66,11 @@ def text(methods: Iterable[Method]) -> str:
 
 def structs_of(module: ModuleType) -> list[type[Struct]]:
     """The structs that a module declares, in its order."""
+    declared = [one for one in vars(module).values() if isinstance(one, type)]
     return [
         one
-        for one in vars(module).values()
-        if isinstance(one, type) and issubclass(one, Struct) and one.__module__ == module.__name__
+        for one in declared
+        if issubclass(one, Struct) and one.__module__ == module.__name__ and one.__name__[0] != "_"
     ]
 
 
@@ -165,7 +166,7 @@ class _NoMethods:
 def made() -> str:
     """The text of the interface as it is in this version."""
     nothing: Any = _NoMethods()
-    return text(jobs_interface(nothing, nothing, nothing, nothing, nothing).methods)
+    return text(jobs_interface(nothing, nothing, nothing, nothing).methods)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from cucmd.api.refusals import refusals
 from cucmd.api.wire import changed_to_wire, summary_to_wire
 from cucmd.job.job import Job
-from cucmd.jobs.events import Change, Feed
+from cucmd.jobs.events import Change, JobFeed
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.protocol import jobs as wire
 from cucmd.store import JobFilter
@@ -31,10 +31,12 @@ MOST_OF_ENDED = 10_000
 _UNFINISHED = ("running", "queued")
 
 
-class Watching:
+class WatchStreams:
     """`wire`: a job as it is sent as a whole."""
 
-    def __init__(self, supervisor: Supervisor, feed: Feed, wire: Callable[[Job], wire.Job]) -> None:
+    def __init__(
+        self, supervisor: Supervisor, feed: JobFeed, wire: Callable[[Job], wire.Job]
+    ) -> None:
         self._supervisor = supervisor
         self._feed = feed
         self._wire = wire
@@ -78,13 +80,13 @@ class Watching:
                 yield StreamReply(reply)
 
     async def _changes_of_all(self) -> Replies:
-        sent = _Sent()
+        sent = _SentJobs()
         with self._feed.subscribe(None) as feed:
             yield StreamReply(wire.WatchReply(0, 0, jobs=await self._unfinished()))
             while True:
                 change = await feed.next()
                 if change.job is None:
-                    sent = _Sent()
+                    sent = _SentJobs()
                     jobs = await self._unfinished()
                     reply = wire.WatchReply(change.sequence, change.missed, jobs=jobs)
                     yield StreamReply(reply)
@@ -111,7 +113,7 @@ class Watching:
         return tuple({job.job_id: summary_to_wire(job) for job in found}.values())
 
 
-class _Sent:
+class _SentJobs:
     """What a watcher was sent last: of jobs that have not ended, and of those that ended last."""
 
     def __init__(self) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from msgspec import convert
 from msgspec.structs import replace
 
 from cucmd.cases.documents import moment, shown
 from cucmd.cases.exported import Opened, TarEntry
 from cucmd.cases.files import counts, name_of
 from cucmd.cases.verify import CheckedFile
+from cucmd.failure import Failure
 from cucmd.job import asked
 from cucmd.job.job import End, Job, JobEnded
 from cucmd.job.node import Node, Running
@@ -31,27 +34,16 @@ def job_to_wire(
 ) -> wire.Job:
     """`gone`: its directory is not there any more."""
     return wire.Job(
-        job_id=job.job_id,
-        status=job.status,
-        cancelled=job.cancelled,
+        **_state(job, job.nodes, unsaved, gone=gone),
         created_at=job.created_at,
-        started_at=job.started_at,
-        completed_at=job.state.completed_at if isinstance(job.state, JobEnded) else None,
         directory=str(directory),
         timeouts=_timeouts(job.timeouts),
-        nodes=tuple(_node(job, node) for node in job.nodes),
-        unsaved=unsaved,
         request_id=job.request_id,
         owner=job.uid,
         username=job.username,
         targets=job.targets or None,
-        labels=job.labels or None,
-        revision=job.revision,
-        closed=job.closed,
         resumable=job.resumable,
         retries=job.retries,
-        files_deleted=job.files_deleted or gone or None,
-        deleted=job.end is End.DELETED or None,
         kind=job.kind,
         commands=job.work.commands_kept or None,
         concurrency=job.concurrency,
@@ -67,36 +59,32 @@ def changed_to_wire(before: Job | None, job: Job, unsaved: str | None) -> wire.J
         for position, node in enumerate(job.nodes)
         if position >= len(known) or (node is not known[position] and node != known[position])
     ]
-    return wire.JobChange(
-        job_id=job.job_id,
-        status=job.status,
-        cancelled=job.cancelled,
-        started_at=job.started_at,
-        completed_at=job.state.completed_at if isinstance(job.state, JobEnded) else None,
-        nodes=tuple(_node(job, node) for node in nodes),
-        revision=job.revision,
-        closed=job.closed,
-        unsaved=unsaved,
-        labels=job.labels or None,
-        files_deleted=job.files_deleted or None,
-        deleted=job.end is End.DELETED or None,
-    )
+    return wire.JobChange(**_state(job, nodes, unsaved))
+
+
+def _state(
+    job: Job, nodes: Iterable[Node], unsaved: str | None, *, gone: bool = False
+) -> dict[str, Any]:
+    """What both a job and a change of it have."""
+    return {
+        "job_id": job.job_id,
+        "status": job.status,
+        "cancelled": job.cancelled,
+        "started_at": job.started_at,
+        "completed_at": job.state.completed_at if isinstance(job.state, JobEnded) else None,
+        "nodes": tuple(_node(job, node) for node in nodes),
+        "revision": job.revision,
+        "closed": job.closed,
+        "unsaved": unsaved,
+        "labels": job.labels or None,
+        "files_deleted": job.files_deleted or gone or None,
+        "deleted": job.end is End.DELETED or None,
+    }
 
 
 def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
     row = summarise(job) if isinstance(job, Job) else job
-    summary = wire.JobSummary(
-        job_id=row.job_id,
-        status=row.status,
-        created_at=row.created_at,
-        completed_at=row.completed_at,
-        nodes_total=row.nodes_total,
-        nodes_done=row.nodes_done,
-        nodes_failed=row.nodes_failed,
-        bytes_received=row.bytes_received,
-        nodes_succeeded=row.nodes_succeeded,
-        first_node=row.first_node,
-    )
+    summary = convert(row, wire.JobSummary, from_attributes=True)
     detail = row.job
     if detail is None:  # its row is damaged
         return summary
@@ -143,6 +131,10 @@ def wrong_to_wire(checked: CheckedFile) -> wire_cases.WrongFile:
     return wire_cases.WrongFile(checked.file.node, name, checked.wrong or "")
 
 
+def failure_to_wire(failure: Failure) -> wire.Failure:
+    return wire.Failure(failure.code, failure.message, failure.retryable, failure.hint)
+
+
 def _node(job: Job, node: Node) -> wire.Node:
     state = node.state
     failure = job.failure_of(node)
@@ -153,9 +145,7 @@ def _node(job: Job, node: Node) -> wire.Node:
         phase=state.phase.value if isinstance(state, Running) else None,
         attempt=node.attempt,
         error=failure.message if failure else None,
-        failure=wire.Failure(failure.code, failure.message, failure.retryable, failure.hint)
-        if failure
-        else None,
+        failure=failure_to_wire(failure) if failure else None,
         notes=node.notes,
         started_at=state.started_at,
         completed_at=getattr(state, "completed_at", None),

@@ -3,7 +3,7 @@
 Files first, the record last. A job is marked in the store before its first file is removed, and
 what a stop or an error leaves of it is removed by `finish`.
 
-Nobody reads or changes a job meanwhile (jobs/holds.py). A caller that goes away does not end what
+Nobody reads or changes a job meanwhile (jobs/at_once.py). A caller that goes away does not end what
 was begun; `stop` does, within a file.
 """
 
@@ -26,8 +26,7 @@ from cucmd.config import Retention
 from cucmd.job.collect import Collect
 from cucmd.job.job import End, Job, JobEnded, Outcome
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.errors import Draining, UnknownJob
-from cucmd.jobs.holds import Busy
+from cucmd.jobs.errors import Busy, Draining, UnknownJob
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.store import BegunDeletion, ClosedJob, JobRow, Store, StoreFailed, summarise
 

@@ -43,10 +43,29 @@ class FilesDeleted(Exception):
         super().__init__(f"what job {job_id} has collected was deleted, or removed")
 
 
+class Busy(Exception):
+    """Somebody runs, reads or changes the job. `reason`: "it is running"."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        super().__init__(f"job {job_id}: {reason}")
+        self.job_id, self.reason = job_id, reason
+
+
+class KeyReused(Exception):
+    """The key was used by this user for a call with other parameters."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"was used for job {job_id}, with other parameters")
+
+
 class AtLimit(Exception):
     def __init__(self, limit: str, maximum: int) -> None:
         super().__init__(f"limit {limit} reached: {maximum}")
         self.limit, self.maximum = limit, maximum
+
+
+class JobStopped(Exception):
+    """The daemon stops, and the job's last state is saved: the next start resumes it."""
 
 
 class Draining(Exception):

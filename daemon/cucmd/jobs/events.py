@@ -31,7 +31,7 @@ class Change(msgspec.Struct, frozen=True):
     job: Job | None
 
 
-class Feed:
+class JobFeed:
     """Where changes are published. Lives in the trio thread."""
 
     def __init__(self) -> None:
@@ -61,9 +61,9 @@ class Feed:
 
 
 class Subscription:
-    """Made by `Feed.subscribe`; for one task."""
+    """Made by `JobFeed.subscribe`; for one task."""
 
-    def __init__(self, feed: Feed, job_id: str | None) -> None:
+    def __init__(self, feed: JobFeed, job_id: str | None) -> None:
         self.job_id = job_id
         self._feed = feed
         self._waiting: deque[Job] = deque()

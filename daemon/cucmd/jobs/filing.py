@@ -47,18 +47,13 @@ DIRECTORY_GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class Filing:
-    """Of one job.
+    """Puts the files of one job on record."""
 
-    `unrecorded`: files of which a restart could not make the record durable.
-    """
-
-    def __init__(
-        self, job_id: str, store: Store, manifest: Manifest, unrecorded: Sequence[ReceivedFile]
-    ) -> None:
+    def __init__(self, job_id: str, store: Store, manifest: Manifest) -> None:
         self._job_id = job_id
         self._store = store
         self._manifest = manifest
-        self._unsaved = list(unrecorded)
+        self._unsaved: list[ReceivedFile] = []
         self._unlisted: list[ReceivedFile] = []
         self._appending = trio.Lock()
         self._stopping = False

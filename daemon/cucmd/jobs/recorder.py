@@ -32,12 +32,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 
 import trio
 
 from cucmd.job.job import Job
 from cucmd.job.node import Failed
-from cucmd.jobs.events import Feed
+from cucmd.jobs.events import JobFeed
 from cucmd.store import Store, StoreFailed
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ GATHER = 0.05
 class Recorder:
     """Of one job. `run` is to be started in a task of its own."""
 
-    def __init__(self, job: Job, store: Store, feed: Feed) -> None:
+    def __init__(self, job: Job, store: Store, feed: JobFeed) -> None:
         self._store = store
         self._feed = feed
         self._job = self._saved = self._logged = job
@@ -170,3 +171,26 @@ def _log_endings(before: Job, after: Job) -> None:
         count = Counter(node.status for node in after.nodes)
         said = ", ".join(f"{number} {status}" for status, number in count.items())
         log.info("job %s: ended %s (nodes: %s)", after.job_id, after.status, said, extra=extra)
+
+
+async def close_job(
+    store: Store, job_id: str, ended_at: float | None, draining: Callable[[], bool]
+) -> bool:
+    """Marks a job in the store as closed: it has ended, and all that it has left is on record.
+
+    Tries until the store takes it. `ended_at`: as the store has it. False: the daemon stops, and
+    the store did not take it; then the next start looks at the job's files once more.
+    """
+    said = None  # the last message, which is logged once
+    while True:
+        try:
+            await store.close_job(job_id, ended_at)
+        except StoreFailed as error:
+            if str(error) != said:
+                said = str(error)
+                log.warning("job %s: it could not be closed: %s", job_id, error)
+            if draining():
+                return False
+            await trio.sleep(RETRY_AFTER)
+        else:
+            return True

@@ -1,7 +1,8 @@
-"""Puts the files that a stop left on disk on record, before the job is resumed.
+"""After a restart: the jobs that a stop left unfinished, and those that have ended unclosed.
 
-A file that the store does not call complete is recorded as incomplete. It is never deleted: it may
-be the only copy, if the node has removed the file meanwhile.
+The files that a stop left on disk are put on record before a job is resumed. A file that the store
+does not call complete is recorded as incomplete. It is never deleted: it may be the only copy, if
+the node has removed the file meanwhile. What is wrong with one job is logged, and the others go on.
 """
 
 from __future__ import annotations
@@ -9,20 +10,22 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-import msgspec
 import trio
+from msgspec.structs import replace
 
 from cucmd import durable
+from cucmd.failure import Code, failure
 from cucmd.job.job import Job
 from cucmd.job.kind import OUTPUT
 from cucmd.job.node import Node
 from cucmd.jobs.manifest import Manifest
+from cucmd.node.ports import NodeTask
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed
@@ -30,8 +33,93 @@ from cucmd.store import Store, StoreFailed
 log = logging.getLogger(__name__)
 
 PAGE = 2_000  # files that are read at a time: a megabyte
-# Files that a job may keep in memory to put them on record later, where a restart could not.
-MOST_TRIED_AGAIN = 100_000
+
+# Makes the tasks of a job that a restart found unfinished, None for a node that has ended. None for
+# the whole job if its password is not available.
+Replan: TypeAlias = Callable[[Job], Sequence[NodeTask | None] | None]
+
+# Of the nodes of a job that cannot go on.
+INTERRUPTED = failure(Code.INTERRUPTED, "the daemon was stopped before this node was done")
+
+# Seconds until the store is read again, if that has failed. The socket waits for it.
+PAUSES = (0.1, 1.0)
+
+
+class Unfinished(NamedTuple):
+    """A job that was queued or was running. `tasks`: as `Replan` gives them."""
+
+    job: Job
+    tasks: Sequence[NodeTask | None] | None
+    recovered: RecoveredFiles
+
+
+async def recover_jobs(
+    store: Store,
+    directory: Callable[[str], Path],
+    replan: Replan,
+    resume: Callable[[Unfinished], None],
+) -> None:
+    """Gives every unfinished job to `resume`, oldest first, and closes those that have ended.
+
+    A cancelled job ends at once; its connections close and its files are put on record after that,
+    within the grace period. A stop in between leaves it unclosed.
+    """
+    ended = await store.ended_but_open()  # and not those that end in the meantime
+    for found in await store.unfinished():
+        with _logged_for(found.job_id):
+            job = replace(found, nodes=tuple(node.abandoned() for node in found.nodes))
+            recovered = await _recovered(store, job, directory(job.job_id))
+            if recovered is None:  # left as it is, nobody could end it
+                resume(Unfinished(job, None, RecoveredFiles(Counter(), recorded=False)))
+                continue
+            job = with_received(job, recovered.received)
+            resume(Unfinished(job, _planned(replan, job), recovered))
+    for job_id in ended:
+        with _logged_for(job_id):
+            await _close(store, job_id, directory(job_id))
+
+
+async def _close(store: Store, job_id: str, directory: Path) -> None:
+    """Puts the files on record that a job has left on disk, and closes it."""
+    job = await store.load(job_id)
+    recovered = None if job is None else await _recovered(store, job, directory)
+    if recovered is not None and recovered.recorded:
+        await store.close_job(job_id)
+
+
+async def _recovered(store: Store, job: Job, directory: Path) -> RecoveredFiles | None:
+    """As `recover_files`, tried again where the store cannot be read. None: it is of no use, and
+    the next start looks at the files.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            return await recover_files(store, job, directory)
+        except StoreFailed as error:
+            if pause is None:
+                text = "job %s: its files are looked at by the next start: %s"
+                log.error(text, job.job_id, error)  # noqa: TRY400  of the disk, not a defect
+            else:
+                await trio.sleep(pause)
+    return None
+
+
+@contextmanager
+def _logged_for(job_id: str) -> Iterator[None]:
+    """Logs an error of one job, or of its row in the store, so that the other jobs go on."""
+    try:
+        yield
+    except StoreFailed as error:
+        log.error("job %s is left as it is: %s", job_id, error)  # noqa: TRY400  damage, not a defect
+    except Exception:
+        log.exception("job %s is left as it is: a defect", job_id)
+
+
+def _planned(replan: Replan, job: Job) -> Sequence[NodeTask | None] | None:
+    try:
+        return replan(job)
+    except Exception:
+        log.exception("job %s: a defect; it cannot go on", job.job_id)
+        return None
 
 
 class RecoveredFiles(NamedTuple):
@@ -39,19 +127,17 @@ class RecoveredFiles(NamedTuple):
 
     received     node -> bytes of its files, of those that came since it was queued last
     recorded     all of them are on record, in store and manifest
-    unrecorded   if not: the files to try again with; none where they are too many for that
     """
 
     received: Counter[str]
     recorded: bool = True
-    unrecorded: tuple[ReceivedFile, ...] = ()
 
 
 async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFiles:
     """The files of a job that was live: those that the store has, and the others as incomplete.
 
-    The others are saved, and the manifest gets the lines that it lacks. If that fails, it is logged
-    and `recorded` is False. Raises `StoreFailed` if the store cannot be read.
+    The others are saved, and the manifest is made again. If that fails, it is logged and `recorded`
+    is False. Raises `StoreFailed` if the store cannot be read.
 
     A job can have hundreds of thousands of files. They are read page by page, and compared with the
     disk node by node.
@@ -63,17 +149,17 @@ async def recover_files(store: Store, job: Job, directory: Path) -> RecoveredFil
         await search.run()
     except OSError as error:
         log.error("job %s: its files cannot be looked at: %s", job.job_id, error)  # noqa: TRY400  of the disk, not a defect
-        return await search.without_record()
+        return RecoveredFiles(search.received, recorded=False)
     if search.found:
         log.warning("job %s: %d files were cut off by the stop", job.job_id, search.found)
     try:
         if search.failed is not None:
             raise search.failed
         async with aclosing(_pages(store, job.job_id)) as pages:
-            await Manifest(directory).append_pages(pages)
+            await Manifest(directory).write(pages)
     except (StoreFailed, OSError) as error:
         log.error("job %s: its files are not on record: %s", job.job_id, error)  # noqa: TRY400  of the disk, not a defect
-        return await search.without_record()
+        return RecoveredFiles(search.received, recorded=False)
     return RecoveredFiles(search.received)
 
 
@@ -92,7 +178,6 @@ class _Search:
         self._store = store
         self._job = job
         self._directory = directory
-        self._unsaved: list[ReceivedFile] = []
         self._left = {node.node: node for node in job.nodes}
         self._before = {node.node: node.attempts_before for node in job.nodes}
 
@@ -119,25 +204,12 @@ class _Search:
             await self._store.save_files(self._job.job_id, unknown)
         except StoreFailed as error:
             self.failed = error
-            if len(self._unsaved) <= MOST_TRIED_AGAIN:
-                self._unsaved += unknown
 
     def _count(self, file: ReceivedFile) -> None:
         before = self._before.get(file.node, 0)
         # Of a version that stored no attempts a file has 0, and no node was tried again.
         if not before or file.attempt > before:
             self.received[file.node] += file.size
-
-    async def without_record(self) -> RecoveredFiles:
-        """All of the files, to try again with: until that has succeeded none is on record."""
-        files = self._unsaved
-        async with aclosing(_pages(self._store, self._job.job_id)) as pages:
-            async for page in pages:
-                files += page
-                if len(files) > MOST_TRIED_AGAIN:
-                    log.error("job %s: the next start tries again", self._job.job_id)
-                    return RecoveredFiles(self.received, recorded=False)
-        return RecoveredFiles(self.received, recorded=False, unrecorded=tuple(files))
 
 
 async def _any(store: Store, job_id: str) -> bool:
@@ -181,12 +253,10 @@ def with_received(job: Job, received: Mapping[str, int]) -> Job:
     Figures are not saved while a transfer runs, and quotas count what came before the stop.
     """
     nodes = tuple(
-        node
-        if node.settled
-        else msgspec.structs.replace(node, bytes_received=received.get(node.node, 0))
+        node if node.settled else replace(node, bytes_received=received.get(node.node, 0))
         for node in job.nodes
     )
-    return msgspec.structs.replace(job, nodes=nodes)
+    return replace(job, nodes=nodes)
 
 
 def drop_half_written(state: Path) -> None:
@@ -226,7 +296,7 @@ def _files_below(directory: Path, folder: str) -> Iterator[tuple[str, int]]:
 def _with_text(file: ReceivedFile) -> ReceivedFile:
     """Mostly the same object: of a job with 100,000 files there is no second copy."""
     path = _text(os.fsencode(file.path))
-    return file if path == file.path else msgspec.structs.replace(file, path=path)
+    return file if path == file.path else replace(file, path=path)
 
 
 def _text(path: bytes) -> str:

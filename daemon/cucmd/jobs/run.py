@@ -12,12 +12,13 @@ The tasks of a job
             _tick               publishes the figures of running transfers
             _run_node           a task a node, at most `concurrency` at once, in the nodes' order
         Filing.catch_up         after the last node: files that could not be put on record so far
+        _recover_again          then those of before a restart
 
 One node
 --------
     0. Its login has worked on another node of the job, or it is its turn to try it
        (`hold_back.py`).
-    1. A session on the node, and one of the daemon's connections, is free (`limits.py`).
+    1. A session on the node, and one of the daemon's connections, is free (`services.py`).
     2. The work on the node (`node_work.py`). It gives notes, or a failure.
     3. The files that came are put on record: in the store, then in the manifest (`filing.py`).
     4. The node's state is `succeeded` or `failed`: in memory, in the store, then for watchers
@@ -34,12 +35,12 @@ Who may end what
     a defect in a node's work   the node fails as `internal`    the node's own ends
     a defect elsewhere          unfinished nodes: `internal`    cancelled, node by node
     `stop` (of the daemon)      none; a start resumes the job   all are cancelled
-(A job that a start cannot resume, because its password was typed in, gets `end_all` before `stop`.)
+A job that a start cannot resume gets `end_all` before `stop`.
 
 The state changes before the tasks end. A node that was cancelled is shown as cancelled at once; its
-connection closes after that, within the grace period (a capture is ended first, which takes up to
-45 s: work/capture.py), and then step 3 follows, which nothing cancels. At step 4 the task finds
-that its node has ended already, and changes nothing.
+connection closes after that, within the grace period (work that has to be ended on the node first
+may take 45 s more), and then step 3 follows, which nothing cancels. At step 4 the task finds that
+its node has ended already, and changes nothing.
 
 What is durable when
 --------------------
@@ -61,19 +62,21 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import trio
 
 from cucmd.failure import Code, Failure, failure, timed_out
 from cucmd.job.job import Job
 from cucmd.job.node import Node
+from cucmd.jobs.errors import JobStopped
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.hold_back import HoldBack
 from cucmd.jobs.manifest import Manifest
 from cucmd.jobs.node_work import Notes, do_work, filed, put_on_record, saved
 from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
-from cucmd.jobs.recovery import RecoveredFiles
+from cucmd.jobs.recovery import RecoveredFiles, recover_files
 from cucmd.jobs.services import JobServices
 from cucmd.jobs.together import together_of
 from cucmd.node.ports import NodeTask, Postponed
@@ -84,10 +87,6 @@ log = logging.getLogger(__name__)
 
 # How often figures of running transfers are shown to watchers, in seconds.
 TICK = 0.5
-
-
-class JobStopped(Exception):
-    """The daemon stops, and the job's last state is saved: the next start resumes it."""
 
 
 class JobRun:
@@ -112,13 +111,12 @@ class JobRun:
         self.asked_by = asked_by
         self.together, self._tasks = together_of(job, tasks)
         self._services = services
-        self._recorder = Recorder(job, services.store, services.feed)
-        # False after a defect, or where a restart could not look for files or not put them on
-        # record: the next start looks again.
+        self.recorder = Recorder(job, services.store, services.feed)
+        # False after a defect, or where a restart could not put all files on record.
         self._all_known = recovered is None or recovered.recorded
-        unrecorded = () if recovered is None else recovered.unrecorded
-        manifest = Manifest(directory)
-        self._filing = Filing(job.job_id, services.store, manifest, unrecorded)
+        self._found = None if self._all_known else job  # of such a restart
+        self._directory = directory
+        self._filing = Filing(job.job_id, services.store, Manifest(directory))
         self._hold_back = HoldBack(tasks, services.trusted, try_all=job.try_all)
         self._scopes = [trio.CancelScope() for _ in job.nodes]
         self._scope = trio.CancelScope()  # of `_wait_and_work`
@@ -136,17 +134,16 @@ class JobRun:
         return NodeProgress(
             partial(self.change_node, position),
             self._now,
-            partial(self._amend_node, position),
+            partial(self.change_node, position, late=True),
             password=lambda: self._hold_back.password(self._task(position)),
             authenticated=lambda: self._hold_back.worked(self._task(position)),
-            saved=partial(saved, self._recorder),
+            saved=partial(saved, self.recorder),
             filed=partial(filed, self._filing),
         )
 
     def _task(self, position: int) -> NodeTask:
-        task = self._tasks[position]
-        assert task is not None, "only a node that has ended has none"
-        return task
+        """Only a node that has ended has none."""
+        return cast("NodeTask", self._tasks[position])
 
     def _now(self) -> datetime:
         """Not before the job's start, even if somebody sets the clock back."""
@@ -159,12 +156,13 @@ class JobRun:
         """Ends when every node has ended, every connection has closed and all is durable."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._recorder.run)
+                nursery.start_soon(self.recorder.run)
                 try:
                     await self._without_defect(self._wait_and_work)
                     await self._without_defect(self._filing.catch_up)
+                    await self._without_defect(self._recover_again)
                 finally:
-                    self._recorder.finish()
+                    self.recorder.finish()
         finally:
             self.over.set()
 
@@ -174,12 +172,20 @@ class JobRun:
             await step()
         except Exception:
             log.exception("job %s: a defect", self.job.job_id)
-            self._all_known = False
+            self._all_known, self._found = False, None
             self.end_all(failure(Code.INTERNAL, "a defect of cucmd ended the job"))
+
+    async def _recover_again(self) -> None:
+        """Puts on record what the restart could not; else the next start tries again."""
+        if self._found is None or self._stopping or not self._filing.recorded:
+            return
+        with trio.CancelScope(shield=True), suppress(StoreFailed):
+            again = await recover_files(self._services.store, self._found, self._directory)
+            self._all_known = again.recorded
 
     async def _wait_and_work(self) -> None:
         with self._scope:
-            async with self._services.admission.job():
+            async with self._services.slots.job():
                 if self.job.ended:  # cancelled after the slot was given, before this task ran
                     return
                 self._began = True
@@ -220,7 +226,7 @@ class JobRun:
         while True:
             await trio.sleep(TICK)
             self.refresh()
-            self._recorder.show(self.job)
+            self.recorder.show(self.job)
             self._hold_back.look()
 
     # One node
@@ -248,7 +254,7 @@ class JobRun:
             self._end_node(position, ending if unrecorded is None else unrecorded)
 
     def _leave(self, position: int) -> None:
-        """Nodes that begin together wait for this one no longer."""
+        """Nodes that begin together wait for it no longer."""
         if self.together is not None:
             self.together.leave(self.job.nodes[position].node)
 
@@ -260,7 +266,7 @@ class JobRun:
             if self.together and (twice := self.together.twice(task.node, address)):
                 report.attempt(task.first_attempt)
                 return twice
-            async with self._services.admission.session(address, task.sessions):
+            async with self._services.slots.session(address, task.sessions):
                 ending = await do_work(self._services.work_on_node, task, report)
                 return ending
         finally:
@@ -288,18 +294,15 @@ class JobRun:
         if job.ended and not self.job.ended:
             self.ended_at = self._services.store.clock()
         self.job = job.revised(self.job, changed)
-        self._recorder.changed(self.job)
+        self.recorder.changed(self.job)
 
-    def change_node(self, position: int, change: Callable[[Node], Node]) -> None:
-        """Applies a transition, unless the node has ended meanwhile."""
+    def change_node(
+        self, position: int, change: Callable[[Node], Node], *, late: bool = False
+    ) -> None:
+        """Applies a transition, unless the node has ended; with `late` what is none, also then."""
         node = self.job.nodes[position]
-        if not node.settled:
+        if late or not node.settled:
             self._change(self.job.replace_node(position, change(node), _now()), [position])
-
-    def _amend_node(self, position: int, change: Callable[[Node], Node]) -> None:
-        """Applies what is no transition, also to a node that has ended."""
-        amended = change(self.job.nodes[position])
-        self._change(self.job.replace_node(position, amended, _now()), [position])
 
     def _end_node(self, position: int, ending: Notes | Failure) -> None:
         if isinstance(ending, Failure):
@@ -312,7 +315,7 @@ class JobRun:
         if node is not self.job.nodes[position]:
             self.job = self.job.replace_node(position, node, _now())
             if node.settled:
-                self._recorder.changed(self.job)
+                self.recorder.changed(self.job)
 
     def refresh(self) -> Job:
         """The job with the figures of this moment."""
@@ -334,23 +337,18 @@ class JobRun:
 
     def shown(self) -> Job:
         """The job as clients may see it: the newest state that is durable."""
-        return self._recorder.visible_state(self.refresh())
-
-    @property
-    def unsaved(self) -> str | None:
-        """Why `shown` is older than the state in memory: a save failed. None: it is not."""
-        return self._recorder.save_error
+        return self.recorder.visible_state(self.refresh())
 
     async def relabel(self, change: Callable[[Job], Job]) -> bool:
         """Applies a change of labels: durable on return. False: it is too late for a change here.
 
         Raises `StoreFailed`.
         """
-        if self._recorder.over:
+        if self.recorder.over:
             return False
         self._change(change(self.refresh()))
         with trio.CancelScope(shield=True):
-            await self._recorder.durable()
+            await self.recorder.durable()
         return True
 
     # Cancel and stop
@@ -362,14 +360,14 @@ class JobRun:
         cancelled nevertheless, and that is saved once the store takes it. Raises `JobStopped`: it
         is too late, and nothing has changed.
         """
-        if self._recorder.over and not self.job.ended:
+        if self.recorder.over and not self.job.ended:
             raise JobStopped
         before = self.refresh()
         self._end(self.job.cancel(_now(), positions))
         changed = self.job is not before
         with trio.CancelScope(shield=True):  # the cancel holds even if its client disconnects
             try:
-                await self._recorder.durable()
+                await self.recorder.durable()
             except StoreFailed as error:
                 if self._stopping:  # the next start resumes what the store has
                     raise
@@ -389,7 +387,7 @@ class JobRun:
     def stop(self) -> None:
         """Stops all work without a change of state: the next start resumes the job."""
         self._stopping = True
-        self._recorder.stop()
+        self.recorder.stop()
         self._filing.stop()
         self._scope.cancel()
 

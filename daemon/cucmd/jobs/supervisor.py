@@ -16,24 +16,28 @@ import trio
 
 from cucmd.config import Limits
 from cucmd.job.job import Job
-from cucmd.jobs.closing import close_job
+from cucmd.jobs.at_once import Holds, Places, StartKeys
 from cucmd.jobs.errors import (
     AmbiguousJob,
+    Busy,
     CannotStop,
     Draining,
     FilesDeleted,
+    JobStopped,
     UnknownJob,
     UnknownNode,
 )
-from cucmd.jobs.holds import Busy, Holds
-from cucmd.jobs.places import Places
-from cucmd.jobs.recovery import RecoveredFiles
-from cucmd.jobs.restart import INTERRUPTED, Replan, Unfinished, recover_jobs
-from cucmd.jobs.run import JobRun, JobStopped
+from cucmd.jobs.recorder import close_job
+from cucmd.jobs.recovery import (
+    INTERRUPTED,
+    RecoveredFiles,
+    Replan,
+    Unfinished,
+    recover_jobs,
+)
+from cucmd.jobs.run import JobRun
 from cucmd.jobs.services import JobServices
-from cucmd.jobs.start_keys import StartKeys
 from cucmd.node.ports import NodeTask
-from cucmd.received_file import ReceivedFile
 from cucmd.store import EVERY_JOB, JobFilter, JobRow, StartKey, StoreFailed
 
 log = logging.getLogger(__name__)
@@ -64,7 +68,7 @@ class Supervisor:
 
     def change_limits(self, limits: Limits) -> None:
         self._places.change(limits)
-        self._services.admission.change(limits)
+        self._services.slots.change(limits)
 
     def directory(self, job_id: str) -> Path:
         return self._directory / job_id
@@ -86,20 +90,15 @@ class Supervisor:
         async with self._start_keys.job_of(key) as before:
             if before is not None:
                 return await self._load(before)
-            return await self._accept(job, tasks, key)
+            with self._places.one(job.job_id, job.uid):
+                with trio.CancelScope(shield=True):
+                    await self._services.store.add_job(job, key)
+                return self._begin(job, tasks, asked_by=job.uid)
 
     async def made_with(self, key: StartKey | None) -> Job | None:
         """The job of an earlier call with that key. Raises `KeyReused`, `StoreFailed`."""
         async with self._start_keys.job_of(key) as before:
             return None if before is None else await self._load(before)
-
-    async def _accept(
-        self, job: Job, tasks: Sequence[NodeTask | None], key: StartKey | None
-    ) -> Job:
-        with self._places.one(job.job_id, job.uid):
-            with trio.CancelScope(shield=True):
-                await self._services.store.add_job(job, key)
-            return self._begin(job, tasks, asked_by=job.uid)
 
     def _begin(self, job: Job, tasks: Sequence[NodeTask | None], *, asked_by: int | None) -> Job:
         """Runs a job that is durable."""
@@ -149,7 +148,7 @@ class Supervisor:
 
     async def _close(self, run: JobRun) -> None:
         store, draining = self._services.store, lambda: self._draining
-        if await close_job(store, run.job, run.ended_at, draining):
+        if await close_job(store, run.job.job_id, run.ended_at, draining):
             self.on_closed(run.job.job_id)
 
     async def cancel(self, prefix: str, nodes: Sequence[str] | None) -> tuple[Job, bool]:
@@ -294,15 +293,9 @@ class Supervisor:
             raise Busy(job_id, _why_open(run))
         return job
 
-    def works_on(self, job_id: str, node: str) -> bool:
-        """Whether a connection to the node may still be open, or be opened, for that job."""
-        run = self._live.get(job_id)
-        return run is not None and run.works_on(node)
-
-    def written(self, job_id: str, position: int) -> Sequence[ReceivedFile]:
-        """What commands have printed so far on a node of a job that runs; else nothing."""
-        run = self._live.get(job_id)
-        return () if run is None else run.written(position)
+    def run_of(self, job_id: str) -> JobRun | None:
+        """The run of a job that runs or waits."""
+        return self._live.get(job_id)
 
     async def _run_of(self, job_id: str) -> JobRun | None:
         """The run of a job that runs; one that is being started or tried again is waited for."""
@@ -319,7 +312,7 @@ class Supervisor:
     def unsaved(self, job_id: str) -> str | None:
         """Why `find` gives a state older than the newest; None: it gives the newest."""
         run = self._live.get(job_id)
-        return None if run is None else run.unsaved
+        return None if run is None else run.recorder.save_error
 
     async def newest(self, limit: int, which: JobFilter = EVERY_JOB) -> Sequence[JobRow | Job]:
         """Newest first; live jobs as they are at this moment. Raises `StoreFailed`.

@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from cucmd.failure import Code, Failure, failure
 from cucmd.job.job import Job
-from cucmd.jobs.limits import Address
+from cucmd.jobs.services import Address
 from cucmd.node.ports import READY_WITHIN, NodeTask
 
 

@@ -1,7 +1,4 @@
-"""The fields of each error of the interface; a struct is named as its error is on the wire.
-
-`request_id` is that of the call, in an error of a call that has one.
-"""
+"""The fields of each error of the interface; a struct is named as its error is on the wire."""
 
 from __future__ import annotations
 
@@ -10,62 +7,60 @@ from msgspec import Struct
 from cucmd.protocol.jobs import Failure
 
 
-class JobNotFound(Struct, frozen=True, omit_defaults=True):
+class _OfCall(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """An error of a call that has an id: `request_id` is that of the call."""
+
+    request_id: str | None = None
+
+
+class JobNotFound(_OfCall, frozen=True):
     """An error of Start, Retry, Stop or Cancel has the request_id of that call, as the log has it.
     Those of org.varlink.service have no field for it: PermissionDenied, and InvalidParameter
     for what is no call. What is no frame of JSON gets no reply.
     """
 
     job_id: str
-    request_id: str | None = None
 
 
-class JobBusy(Struct, frozen=True, omit_defaults=True):
+class JobBusy(_OfCall, frozen=True):
     """The job runs, or its last connection is not closed yet, or another call reads or changes
     it: try again later.
     """
 
     job_id: str
     reason: str
-    request_id: str | None = None
 
 
-class NodeNotFound(Struct, frozen=True, omit_defaults=True):
+class NodeNotFound(_OfCall, frozen=True):
     job_id: str
     node: str
-    request_id: str | None = None
 
 
-class ProfileNotFound(Struct, frozen=True, omit_defaults=True):
+class ProfileNotFound(_OfCall, frozen=True):
     profile: str
-    request_id: str | None = None
 
 
-class CredentialNotFound(Struct, frozen=True, omit_defaults=True):
+class CredentialNotFound(_OfCall, frozen=True):
     credential: str
     cluster: str | None = None
-    request_id: str | None = None
 
 
-class InvalidRequest(Struct, frozen=True, omit_defaults=True):
+class InvalidRequest(_OfCall, frozen=True):
     parameter: str
     reason: str
-    request_id: str | None = None
 
 
-class LimitReached(Struct, frozen=True, omit_defaults=True):
+class LimitReached(_OfCall, frozen=True):
     limit: str
     maximum: int
-    request_id: str | None = None
 
 
-class ShuttingDown(Struct, frozen=True, omit_defaults=True):
-    request_id: str | None = None
+class ShuttingDown(_OfCall, frozen=True):
+    pass
 
 
-class StorageFailed(Struct, frozen=True, omit_defaults=True):
+class StorageFailed(_OfCall, frozen=True):
     reason: str
-    request_id: str | None = None
 
 
 class ScanFailed(Struct, frozen=True):
@@ -81,7 +76,5 @@ class ReloadFailed(Struct, frozen=True):
     reason: str
 
 
-class InternalError(Struct, frozen=True, omit_defaults=True):
+class InternalError(_OfCall, frozen=True):
     """A defect of the daemon. Its log has the trace; the daemon goes on."""
-
-    request_id: str | None = None

@@ -18,19 +18,17 @@ import trio
 
 from cucmd import __version__
 from cucmd.api.case_methods import Cases
-from cucmd.api.host_keys import HostKeys
+from cucmd.api.host_keys import HostKeyMethods
 from cucmd.api.interface import jobs_interface
-from cucmd.api.knowledge import Knowledge
+from cucmd.api.knowledge import CannotReload, Knowledge
 from cucmd.api.methods import Jobs
-from cucmd.api.reload import CannotReload, Reloading
 from cucmd.cases.coverage import Coverage
 from cucmd.config import Config, ConfigError
 from cucmd.failure import CannotStart
 from cucmd.jobs.deletion import Deletions
-from cucmd.jobs.events import Feed
-from cucmd.jobs.limits import Admission
+from cucmd.jobs.events import JobFeed
 from cucmd.jobs.recovery import drop_half_written
-from cucmd.jobs.services import JobServices
+from cucmd.jobs.services import JobServices, Slots
 from cucmd.jobs.supervisor import Supervisor, open_supervisor
 from cucmd.node.resolver import Resolver, locate, zone_of
 from cucmd.paths import private_socket
@@ -131,8 +129,8 @@ async def _daemon(
         ):
             known_hosts = KnownHosts(config.daemon.state_directory / "known_hosts")
             work = work_on_node(NodePorts(receiver, known_hosts, store))
-            admission = Admission(config.limits)
-            services = JobServices(store, Feed(), admission, work, locate)
+            slots = Slots(config.limits)
+            services = JobServices(store, JobFeed(), slots, work, locate)
             signals.defer_stops()  # from here on nodes are contacted: unfinished jobs go on
             directory = config.daemon.state_directory / "jobs"
             async with open_supervisor(services, directory, config.limits) as supervisor:
@@ -141,7 +139,7 @@ async def _daemon(
                     options, config, environ, supervisor, known_hosts, socket_is_given=given
                 )
                 await supervisor.recover(in_force.planner.replan)
-                keys = HostKeys(known_hosts, host_key_scan(in_force.settings_of))
+                keys = HostKeyMethods(known_hosts, host_key_scan(in_force.settings_of))
                 coverage = Coverage(store, supervisor.directory, zone_of)
                 deletions = Deletions(supervisor, store)
                 retention = RetentionTask(deletions, lambda: in_force.config.retention)
@@ -160,8 +158,8 @@ async def _daemon(
                     store.discoveries,
                 )
                 cases = Cases(supervisor, store, coverage, deletions)
-                knowledge = Knowledge(store, lambda: in_force.config, environ)
-                interface = jobs_interface(jobs, cases, keys, Reloading(in_force.reload), knowledge)
+                knowledge = Knowledge(store, lambda: in_force.config, environ, in_force.reload)
+                interface = jobs_interface(jobs, cases, keys, knowledge)
                 async with (
                     _socket(in_force, interface, sockets, environ),
                     trio.open_nursery() as nursery,

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from cucmd.api.reload import CannotReload
+from cucmd.api.knowledge import CannotReload
 from cucmd.config import ClusterSettings, Config, ConfigError, load, not_until_restart
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.node_name import address

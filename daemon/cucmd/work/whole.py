@@ -134,7 +134,7 @@ def read_archive(file: BinaryIO, cost: Cost) -> Generator[None, None, Contents |
     if not packed and first[:1] in {b"", b"\0"}:  # a tar begins with a name
         return None
     chunks = chain((first,), chunks)
-    tar = Tar(cost)
+    tar = TarReader(cost)
     for piece in gunzip(chunks, cost) if packed else chunks:
         tar.feed(piece)
         if not packed and tar.is_other:
@@ -192,7 +192,7 @@ def _decompress(member: zlib._Decompress, data: bytes) -> bytes:
         raise NotWhole(f"is damaged: {error}") from None
 
 
-class Tar:
+class TarReader:
     """Counts the files of a tar, which is fed in pieces of any size.
 
     is_other   it is no tar

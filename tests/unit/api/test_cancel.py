@@ -11,7 +11,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.events import Feed
+from cucmd.jobs.events import JobFeed
 from cucmd.protocol.jobs import CancelReply, CancelRequest
 from cucmd.varlink import Caller
 
@@ -49,7 +49,7 @@ class Supervisor:
 async def cancel(
     shown: Job, nodes: tuple[str, ...] | None = None, *, live: bool = True
 ) -> CancelReply:
-    jobs = Jobs(Supervisor(shown, live=live), Feed(), planner=lambda: None)
+    jobs = Jobs(Supervisor(shown, live=live), JobFeed(), planner=lambda: None)
     return await jobs.cancel(CALLER, CancelRequest(JOB_ID, nodes))
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from cucmd.api.host_keys import HostKeys
+from cucmd.api.host_keys import HostKeyMethods
 from cucmd.protocol.knowledge import AddHostKeyRequest
 from cucmd.varlink import Caller, VarlinkError
 
@@ -47,7 +47,7 @@ async def add(known, shown, key=None):
         return shown
 
     caller = Caller(uid=0, gid=0, groups=frozenset(), pid=1)
-    await HostKeys(known, scan).add(caller, AddHostKeyRequest("ccm-pub", key))
+    await HostKeyMethods(known, scan).add(caller, AddHostKeyRequest("ccm-pub", key))
 
 
 @pytest.mark.parametrize(

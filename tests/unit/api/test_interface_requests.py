@@ -27,7 +27,7 @@ class Methods:
         return None
 
 
-INTERFACE = jobs_interface(*(Methods() for _ in range(5)))
+INTERFACE = jobs_interface(*(Methods() for _ in range(4)))
 DECODERS = {one.name: msgspec.json.Decoder(one.request) for one in INTERFACE.methods}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cucmd.api import host_keys, refusals, reload
+from cucmd.api import host_keys, knowledge, refusals
 from cucmd.api.interface import jobs_interface
 from cucmd.api.text import errors_of, made
 from cucmd.protocol import errors as wire_errors
@@ -27,7 +27,7 @@ class Methods:
 
 @pytest.fixture
 def interface() -> Interface:
-    return jobs_interface(*(Methods() for _ in range(5)))
+    return jobs_interface(*(Methods() for _ in range(4)))
 
 
 def test_the_text_is_made_from_the_structs(interface: Interface) -> None:
@@ -86,7 +86,7 @@ def error_names(interface: Interface) -> set[str]:
 
 
 def test_every_refusal_of_the_methods_is_among_the_errors(interface: Interface) -> None:
-    sources = "".join(map(inspect.getsource, (refusals, host_keys, reload)))
+    sources = "".join(map(inspect.getsource, (refusals, host_keys, knowledge)))
     named = re.findall(r"\berror\(wire_errors\.(\w+)\(", sources)
     assert named
     assert set(named) <= error_names(interface)

@@ -49,7 +49,7 @@ async def answer(
     method: str, parameters: object, authorize: object = allow, requests: int = 64
 ) -> tuple[str, dict]:
     """The name of the error, and its fields."""
-    interface = jobs_interface(*(Methods() for _ in range(5)))
+    interface = jobs_interface(*(Methods() for _ in range(4)))
     quota = Users(SocketLimits(requests=requests), frozenset())
     ours, theirs = trio.testing.memory_stream_pair()
     parts = ServerParts(MethodTable([interface], INFO), quota, authorize)

@@ -1,9 +1,9 @@
-"""The key of a call: the caller's own, with a digest of what was requested."""
+"""The key and the id of a call: the caller's own, fit for a log line, and what a key means."""
 
 import pytest
 from msgspec.structs import replace
 
-from cucmd.api.start_key import start_key
+from cucmd.api.requests import LONGEST, short_text, start_key
 from cucmd.config import InvalidValue
 from cucmd.job.asked import Collection, Login
 from cucmd.job.work import StartRequest
@@ -26,11 +26,23 @@ def test_the_digest_of_a_key_leaves_out_password_and_request_id() -> None:
     assert start_key(1000, RetryRequest("aaaa", start_key="k")) not in same
 
 
-@pytest.mark.parametrize("wrong", ["", "ü", "a\n", "x" * 129])
-def test_a_key_is_short_and_printable(wrong: str) -> None:
+def test_a_key_is_short_and_printable() -> None:
     with pytest.raises(InvalidValue) as caught:
-        start_key(1000, RetryRequest("aaaa", start_key=wrong))
+        start_key(1000, RetryRequest("aaaa", start_key="x" * 129))
     assert caught.value.parameter == "start_key"
+
+
+@pytest.mark.parametrize("own", ["x", "case 698123456/2", "~" * LONGEST])
+def test_the_callers_own_is_kept(own: str) -> None:
+    assert short_text("request_id", own) == own
+
+
+@pytest.mark.parametrize("wrong", ["", "x" * (LONGEST + 1), "a\nb", "\x1b[31m", "caf\u00e9", "\0"])
+def test_what_does_not_fit_a_log_line_is_refused(wrong: str) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        short_text("request_id", wrong)
+    assert refused.value.parameter == "request_id"
+    assert refused.value.reason.isprintable()
 
 
 def test_without_a_key_there_is_none() -> None:

@@ -14,7 +14,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.events import CAPACITY, Feed, Subscription
+from cucmd.jobs.events import CAPACITY, JobFeed, Subscription
 from cucmd.protocol.jobs import WatchRequest
 from cucmd.store import EVERY_JOB, JobFilter
 from cucmd.varlink import Caller, StreamReply
@@ -31,7 +31,7 @@ class ScriptedJob:
     """One job on one node, and the `Jobs` that a watcher asks. Each change is one byte received."""
 
     def __init__(self) -> None:
-        self.feed = Feed()
+        self.feed = JobFeed()
         self.job = Job(JOB_ID, NOW, Collect(("x",)), Timeouts(), 8, (Node("a"),)).begin(NOW)
         self.jobs = Jobs(self, self.feed, planner=lambda: None)
 

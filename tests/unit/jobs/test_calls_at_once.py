@@ -9,8 +9,7 @@ from msgspec.structs import replace
 from cucmd.config import Limits
 from cucmd.failure import Code
 from cucmd.job.job import Job
-from cucmd.jobs.errors import AtLimit
-from cucmd.jobs.holds import Busy
+from cucmd.jobs.errors import AtLimit, Busy
 from cucmd.node.ports import NodeTask
 from cucmd.store import JobFilter, StoreFailed
 from rig.supervised import SupervisorHarness, fails_with, hang, supervisor_harness

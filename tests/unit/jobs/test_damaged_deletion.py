@@ -14,8 +14,7 @@ from cucmd.api.wire import summary_to_wire
 from cucmd.cases.files import Stopped
 from cucmd.jobs import deletion
 from cucmd.jobs.deletion import Deletions
-from cucmd.jobs.errors import Draining
-from cucmd.jobs.holds import Busy
+from cucmd.jobs.errors import Busy, Draining
 from cucmd.protocol.cases import DeleteReply
 from cucmd.protocol.jobs import Job, JobChange, WatchRequest
 from cucmd.store import StoreFailed

@@ -17,8 +17,7 @@ from cucmd.config import Retention
 from cucmd.failure import Code
 from cucmd.job.job import Job
 from cucmd.jobs import deletion
-from cucmd.jobs.errors import Draining, FilesDeleted, UnknownJob
-from cucmd.jobs.holds import Busy
+from cucmd.jobs.errors import Busy, Draining, FilesDeleted, UnknownJob
 from cucmd.node.ports import NodeTask, Report
 from cucmd.protocol.cases import PruneRequest
 from cucmd.service.retention import EVERY, RetentionTask

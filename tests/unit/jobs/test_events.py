@@ -11,7 +11,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.events import CAPACITY, Change, Feed
+from cucmd.jobs.events import CAPACITY, Change, JobFeed
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -21,11 +21,11 @@ def job(job_id: str = "a") -> Job:
 
 
 @pytest.fixture
-def feed() -> Feed:
-    return Feed()
+def feed() -> JobFeed:
+    return JobFeed()
 
 
-async def test_changes_come_in_order_with_numbers_that_grow_by_one(feed: Feed) -> None:
+async def test_changes_come_in_order_with_numbers_that_grow_by_one(feed: JobFeed) -> None:
     changes = [job("a"), job("b"), job("a")]
     with feed.subscribe() as subscription:
         for change in changes:
@@ -35,7 +35,7 @@ async def test_changes_come_in_order_with_numbers_that_grow_by_one(feed: Feed) -
     assert [change.job for change in got if change.job is changes[1]] == [changes[1]]
 
 
-async def test_a_watcher_of_one_job_gets_no_change_of_another(feed: Feed) -> None:
+async def test_a_watcher_of_one_job_gets_no_change_of_another(feed: JobFeed) -> None:
     with feed.subscribe("a") as subscription:
         feed.publish(job("b"))
         feed.publish(job("a"))
@@ -45,7 +45,7 @@ async def test_a_watcher_of_one_job_gets_no_change_of_another(feed: Feed) -> Non
     assert change.job.job_id == "a"
 
 
-async def test_a_subscription_counts_from_its_with_statement(feed: Feed) -> None:
+async def test_a_subscription_counts_from_its_with_statement(feed: JobFeed) -> None:
     subscription = feed.subscribe()
     feed.publish(job("before"))
     with subscription:
@@ -55,7 +55,7 @@ async def test_a_subscription_counts_from_its_with_statement(feed: Feed) -> None
     assert change.job.job_id == "after"
 
 
-async def test_next_waits_for_a_change(feed: Feed) -> None:
+async def test_next_waits_for_a_change(feed: JobFeed) -> None:
     async def publish() -> None:
         await trio.testing.wait_all_tasks_blocked()
         feed.publish(job("late"))
@@ -67,7 +67,9 @@ async def test_next_waits_for_a_change(feed: Feed) -> None:
     assert change.sequence == 1
 
 
-async def test_a_slow_subscriber_gets_the_number_of_missed_changes_and_goes_on(feed: Feed) -> None:
+async def test_a_slow_subscriber_gets_the_number_of_missed_changes(
+    feed: JobFeed,
+) -> None:
     with feed.subscribe() as slow, feed.subscribe() as quick:
         for number in range(CAPACITY + 5):
             feed.publish(job(str(number)))
@@ -80,7 +82,7 @@ async def test_a_slow_subscriber_gets_the_number_of_missed_changes_and_goes_on(f
     assert change.job.job_id == "next"
 
 
-async def test_changes_that_were_read_do_not_count_as_missed(feed: Feed) -> None:
+async def test_changes_that_were_read_do_not_count_as_missed(feed: JobFeed) -> None:
     with feed.subscribe() as subscription:
         feed.publish(job())
         await subscription.next()
@@ -92,7 +94,7 @@ async def test_changes_that_were_read_do_not_count_as_missed(feed: Feed) -> None
         assert await subscription.next() == Change(CAPACITY + 3, CAPACITY + 1, None)
 
 
-async def test_a_cancelled_wait_loses_nothing(feed: Feed) -> None:
+async def test_a_cancelled_wait_loses_nothing(feed: JobFeed) -> None:
     with feed.subscribe() as subscription:
         with trio.CancelScope() as scope:
             scope.cancel()
@@ -104,7 +106,7 @@ async def test_a_cancelled_wait_loses_nothing(feed: Feed) -> None:
         assert (await subscription.next()).sequence == 1
 
 
-def test_an_ended_subscription_leaves_nothing_in_the_feed(feed: Feed) -> None:
+def test_an_ended_subscription_leaves_nothing_in_the_feed(feed: JobFeed) -> None:
     for job_id in ("a", None):
         with feed.subscribe(job_id) as one, feed.subscribe(job_id):
             left = weakref.ref(one)

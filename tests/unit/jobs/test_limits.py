@@ -6,16 +6,16 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from cucmd.config import Limits
-from cucmd.jobs.limits import Admission
+from cucmd.jobs.services import Slots
 
 
 async def test_a_node_has_no_more_sessions_than_allowed_over_all_jobs() -> None:
-    admission = Admission(Limits(sessions_per_node=2))
+    slots = Slots(Limits(sessions_per_node=2))
     inside, most = 0, 0
 
     async def work() -> None:
         nonlocal inside, most
-        async with admission.session(("cucm-pub", 22), 2):
+        async with slots.session(("cucm-pub", 22), 2):
             inside += 1
             most = max(most, inside)
             await wait_all_tasks_blocked()
@@ -28,12 +28,12 @@ async def test_a_node_has_no_more_sessions_than_allowed_over_all_jobs() -> None:
 
 
 async def test_no_more_connections_at_once_than_allowed_over_all_nodes() -> None:
-    admission = Admission(Limits(connections=2))
+    slots = Slots(Limits(connections=2))
     inside, most = 0, 0
 
     async def work(host: str) -> None:
         nonlocal inside, most
-        async with admission.session((host, 22), 1):
+        async with slots.session((host, 22), 1):
             inside += 1
             most = max(most, inside)
             await wait_all_tasks_blocked()
@@ -47,12 +47,12 @@ async def test_no_more_connections_at_once_than_allowed_over_all_nodes() -> None
 
 async def test_a_task_that_waits_for_a_busy_node_takes_no_connection() -> None:
     """Of two connections the busy node has one: exactly one more is left for the others."""
-    admission = Admission(Limits(connections=2, sessions_per_node=1))
+    slots = Slots(Limits(connections=2, sessions_per_node=1))
     reached: list[str] = []
     async with trio.open_nursery() as nursery:
 
         async def hold(host: str) -> None:
-            async with admission.session((host, 22), 1):
+            async with slots.session((host, 22), 1):
                 reached.append(host)
                 await trio.sleep_forever()
 
@@ -64,10 +64,10 @@ async def test_a_task_that_waits_for_a_busy_node_takes_no_connection() -> None:
 
 
 async def test_an_idle_node_is_forgotten() -> None:
-    admission = Admission(Limits())
+    slots = Slots(Limits())
 
     async def visit(number: int) -> None:
-        async with admission.session((f"node-{number}", 22), 2):
+        async with slots.session((f"node-{number}", 22), 2):
             pass
 
     await visit(0)
@@ -79,32 +79,32 @@ async def test_an_idle_node_is_forgotten() -> None:
 
 
 async def test_a_cancelled_wait_takes_no_slot(autojump_clock: trio.testing.MockClock) -> None:
-    admission = Admission(Limits(sessions_per_node=1))
+    slots = Slots(Limits(sessions_per_node=1))
 
     async def wait_in_vain() -> None:
         with trio.move_on_after(1) as scope:
-            async with admission.session(("a", 22), 1):
+            async with slots.session(("a", 22), 1):
                 raise AssertionError("there was no place")
         assert scope.cancelled_caught
 
-    async with admission.session(("a", 22), 1), trio.open_nursery() as nursery:
+    async with slots.session(("a", 22), 1), trio.open_nursery() as nursery:
         nursery.start_soon(wait_in_vain)
     with trio.fail_after(1):
-        async with admission.session(("a", 22), 1):
+        async with slots.session(("a", 22), 1):
             pass
 
 
 async def test_limits_can_change_while_jobs_run() -> None:
-    admission = Admission(Limits(jobs=1))
+    slots = Slots(Limits(jobs=1))
     entered = trio.Event()
 
     async def second() -> None:
-        async with admission.job():
+        async with slots.job():
             entered.set()
 
-    async with trio.open_nursery() as nursery, admission.job():
+    async with trio.open_nursery() as nursery, slots.job():
         nursery.start_soon(second)
         await wait_all_tasks_blocked()
         assert not entered.is_set()
-        admission.change(Limits(jobs=2))
+        slots.change(Limits(jobs=2))
         await entered.wait()

@@ -11,7 +11,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.events import Feed
+from cucmd.jobs.events import JobFeed
 from cucmd.jobs.recorder import GATHER, Recorder
 from cucmd.store import StoreFailed
 
@@ -38,7 +38,7 @@ class SlowStore:
 
 
 async def test_a_state_is_published_only_once_it_is_durable() -> None:
-    store, feed = SlowStore(), Feed()
+    store, feed = SlowStore(), JobFeed()
     store.may_save = trio.Event()
     recorder = Recorder(QUEUED, store, feed)
     received: list[Job | None] = []
@@ -66,7 +66,7 @@ async def test_a_state_is_published_only_once_it_is_durable() -> None:
 async def test_each_save_goes_from_the_last_durable_state_to_the_newest() -> None:
     store = SlowStore()
     store.may_save = trio.Event()
-    recorder = Recorder(QUEUED, store, Feed())
+    recorder = Recorder(QUEUED, store, JobFeed())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
         first = QUEUED.begin(NOW)
@@ -85,7 +85,7 @@ async def test_a_failed_save_is_raised_by_durable_and_tried_again(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = SlowStore(failures=2)
-    recorder = Recorder(QUEUED, store, Feed())
+    recorder = Recorder(QUEUED, store, JobFeed())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
         cancelled = QUEUED.cancel(NOW)
@@ -102,7 +102,7 @@ async def test_a_failed_save_is_raised_by_durable_and_tried_again(
 async def test_watchers_get_one_change_when_saving_fails_and_one_when_it_works_again(
     autojump_clock: MockClock,
 ) -> None:
-    feed = Feed()
+    feed = JobFeed()
     recorder = Recorder(QUEUED, SlowStore(failures=2), feed)
     cancelled = QUEUED.cancel(NOW)
     received: list[tuple[str, str | None]] = []
@@ -119,7 +119,7 @@ async def test_watchers_get_one_change_when_saving_fails_and_one_when_it_works_a
 
 async def test_the_last_state_is_saved_before_the_recorder_ends_even_when_cancelled() -> None:
     store = SlowStore()
-    recorder = Recorder(QUEUED, store, Feed())
+    recorder = Recorder(QUEUED, store, JobFeed())
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(recorder.run)
@@ -133,7 +133,7 @@ async def test_an_ended_job_is_saved_when_the_disk_has_space_again(
     autojump_clock: MockClock,
 ) -> None:
     store = SlowStore(failures=3)
-    recorder = Recorder(QUEUED, store, Feed())
+    recorder = Recorder(QUEUED, store, JobFeed())
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(recorder.run)
@@ -145,7 +145,7 @@ async def test_an_ended_job_is_saved_when_the_disk_has_space_again(
 
 async def test_a_stop_does_not_wait_for_a_disk_that_stays_full(autojump_clock: MockClock) -> None:
     store = SlowStore(failures=1_000_000)
-    recorder = Recorder(QUEUED, store, Feed())
+    recorder = Recorder(QUEUED, store, JobFeed())
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(recorder.run)
@@ -160,7 +160,7 @@ async def test_what_changes_within_a_moment_is_saved_together(autojump_clock: Mo
     many, changes = 100, 6
     store = SlowStore()
     job = replace(QUEUED, nodes=tuple(Node(str(number)) for number in range(many))).begin(NOW)
-    recorder = Recorder(job, store, Feed())
+    recorder = Recorder(job, store, JobFeed())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
         for number in range(changes * many):
@@ -175,7 +175,7 @@ async def test_what_changes_within_a_moment_is_saved_together(autojump_clock: Mo
 async def test_who_waits_for_a_save_does_not_wait_for_what_follows(
     autojump_clock: MockClock,
 ) -> None:
-    recorder = Recorder(QUEUED, SlowStore(), Feed())
+    recorder = Recorder(QUEUED, SlowStore(), JobFeed())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
         running = QUEUED.begin(NOW)

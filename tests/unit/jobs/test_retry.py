@@ -13,8 +13,7 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import ImpossibleTransition, Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.errors import Draining
-from cucmd.jobs.holds import Busy
+from cucmd.jobs.errors import Busy, Draining
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StartKey, StoreFailed

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from cucmd.job.job import Job
-from cucmd.jobs.start_keys import KeyReused
+from cucmd.jobs.errors import KeyReused
 from cucmd.store import StartKey
 from rig.supervised import SupervisorHarness, hang, supervisor_harness
 

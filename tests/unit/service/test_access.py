@@ -15,7 +15,7 @@ class Methods:
         return None
 
 
-METHODS = jobs_interface(*(Methods() for _ in range(5))).methods
+METHODS = jobs_interface(*(Methods() for _ in range(4))).methods
 
 
 def caller(gid: int, uid: int = 2000) -> Caller:

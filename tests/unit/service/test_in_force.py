@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from cucmd.api.reload import CannotReload
+from cucmd.api.knowledge import CannotReload
 from cucmd.service import in_force
 from cucmd.service.in_force import read_in_thread
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cucmd.work import whole
-from cucmd.work.whole import Contents, Cost, NotWhole, Tar, TooMuch, read_archive, read_gzip
+from cucmd.work.whole import Contents, Cost, NotWhole, TarReader, TooMuch, read_archive, read_gzip
 from rig.packed import tar_of
 from rig.tries import tries
 
@@ -151,7 +151,7 @@ def test_a_tar_that_was_cut_before_it_was_packed_is_found(form: int) -> None:
 @tries(100)
 def test_a_tar_may_come_in_any_pieces(sizes: list[int]) -> None:
     small = {name: content[:700] for name, content in FILES.items()}
-    tar, content = Tar(Cost()), tar_of(small, tarfile.PAX_FORMAT)
+    tar, content = TarReader(Cost()), tar_of(small, tarfile.PAX_FORMAT)
     at = 0
     for size in [*sizes, len(content)]:
         tar.feed(content[at : at + size])

@@ -1,0 +1,103 @@
+"""PURE. What requests mean: which jobs a list and a prune are about, and the texts of callers."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TypeAlias, get_args
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from cucmd.cases.retention import Prune
+from cucmd.config import InvalidValue, rules
+from cucmd.config.errors import found
+from cucmd.job.asked import Login
+from cucmd.job.duration import parse_last
+from cucmd.job.work import KINDS, StartRequest, kind_of
+from cucmd.plan import labels
+from cucmd.plan.resolve import instant
+from cucmd.protocol.cases import PruneRequest
+from cucmd.protocol.jobs import DEFAULT_LIMIT, JobStatus, ListRequest, RetryRequest
+from cucmd.store import JobFilter, StartKey
+
+STATUSES = get_args(JobStatus)
+_KINDS = tuple(map(kind_of, KINDS))
+MOST_LISTED = 1000
+_NOTHING = "is missing, as are keep, larger_than and labels; expected one of them"
+LONGEST = 128  # characters of a text that a caller has made up
+
+Keyed: TypeAlias = StartRequest | RetryRequest
+
+
+def list_filter(request: ListRequest) -> tuple[int, JobFilter]:
+    """(how many jobs at most, which). Raises `InvalidValue`."""
+    limit = DEFAULT_LIMIT if request.limit is None else request.limit
+    if not 1 <= limit <= MOST_LISTED:
+        raise InvalidValue("limit", f"{limit} is not one of 1 to {MOST_LISTED}")
+    if request.status is not None and request.status not in STATUSES:
+        expected = ", ".join(STATUSES)
+        raise InvalidValue("status", f"'{request.status[:40]}' is not one of {expected}")
+    if request.kind is not None and request.kind not in _KINDS:
+        raise InvalidValue("kind", f"'{request.kind[:40]}' is not one of {', '.join(_KINDS)}")
+    return limit, JobFilter(
+        status=request.status,
+        kind=request.kind,
+        target=request.target,
+        labels=labels.checked(request.labels or {}),
+        since=instant("since", request.since),
+        before=request.before,
+    )
+
+
+def prune_rule(request: PruneRequest) -> Prune:
+    """Raises `InvalidValue`, also for a request that would mean every job."""
+    for name in ("keep", "larger_than"):
+        value = getattr(request, name)
+        if value is not None and value < 0:
+            raise InvalidValue(name, f"{value} is less than 0")
+    which = Prune(
+        keep=request.keep,
+        larger_than=request.larger_than,
+        labels=labels.checked(request.labels or {}),
+    )
+    if request.older_than is not None:
+        which = replace(which, older_than=_duration(request.older_than))
+    if which == Prune():
+        raise InvalidValue("older_than", _NOTHING)
+    return which
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_last(rules.last(text))
+    except ValueError as error:
+        raise InvalidValue("older_than", found(text, str(error))) from None
+
+
+def short_text(parameter: str, given: str) -> str:
+    """What a caller has made up to find a call again, as it is. Raises `InvalidValue`."""
+    if not (given.isascii() and given.isprintable() and 1 <= len(given) <= LONGEST):
+        expected = f"expected 1 to {LONGEST} printable ASCII characters"
+        raise InvalidValue(parameter, f"{given[:40]!a}: {expected}")
+    return given
+
+
+def start_key(uid: int, request: Keyed) -> StartKey | None:
+    """The key of a call of that user, if it has one. Raises `InvalidValue`."""
+    given = request.start_key
+    if given is None:
+        return None
+    return StartKey(uid, short_text("start_key", given), _digest(request))
+
+
+def _digest(request: Keyed) -> str:
+    """By which the same request is known again. Its password and request_id do not count, nor does
+    what is not set: a member that a later version adds changes nothing.
+    """
+    given = request.login or Login()
+    login = Login(given.username, None, given.credential)
+    counts = replace(request, login=login, request_id=None)
+    given_only = {name: value for name, value in asdict(counts).items() if value is not None}
+    what = msgspec.json.encode((type(request).__name__, given_only), order="deterministic")
+    return hashlib.sha256(what).hexdigest()
