@@ -1,6 +1,6 @@
 """A supervisor over nodes that behave as a test says, with a real store in a folder."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.events import JobFeed
 from cucmd.jobs.services import JobServices, Locate, Slots
-from cucmd.jobs.supervisor import Supervisor, open_supervisor
+from cucmd.jobs.supervisor import Plan, Planned, Supervisor, open_supervisor
 from cucmd.node.ports import Credentials, NodeTask, Report, Retry
 from cucmd.node_name import folder_of
 from cucmd.store import Store, open_store
@@ -73,7 +73,7 @@ class SupervisorHarness:
 
     async def start(self, *nodes: str, **fields: object) -> str:
         job = self.job(*nodes, **fields)
-        await self.supervisor.start(job, self.tasks(job))
+        await self.supervisor.start(planned(job, self.tasks(job)))
         return job.job_id
 
     async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
@@ -118,6 +118,16 @@ async def supervisor_harness(
         async with open_supervisor(services, tmp_path / "jobs", limits) as supervisor:
             made.append(SupervisorHarness(supervisor, services, tmp_path))
             yield made[0]
+
+
+def planned(job: Job, tasks: Sequence[NodeTask | None]) -> Plan:
+    """Gives them, as a plan."""
+
+    async def plan() -> Planned:
+        await trio.lowlevel.checkpoint()
+        return job, tasks
+
+    return plan
 
 
 async def by_name(host: str, port: int) -> tuple[str, int]:

@@ -20,7 +20,6 @@ from cucmd.cases.files import is_gone
 from cucmd.config import InvalidValue
 from cucmd.job.job import Job
 from cucmd.job.work import StartRequest
-from cucmd.jobs.errors import FilesDeleted
 from cucmd.jobs.events import JobFeed
 from cucmd.jobs.supervisor import Supervisor
 from cucmd.plan import labels
@@ -65,17 +64,12 @@ class Jobs:
         with traced("Start", caller, request.request_id) as called:
             with refusals(caller):
                 request = replace(request, request_id=called)
-                key = start_key(caller.uid, request)
-                # Before the plan, which fails if the configuration has lost what it needs.
-                job = await self._supervisor.made_with(key)
-                if job is None:
-                    planned, tasks = await self._plan(request)
-                    planned = replace(planned, uid=caller.uid)
-                    job = await self._supervisor.start(planned, tasks, key)
+                plan = partial(self._plan, request, caller.uid)
+                job = await self._supervisor.start(plan, start_key(caller.uid, request))
             _log(caller, called, job.job_id, f"{job.kind} on {_nodes(len(job.nodes))}")
             return wire.StartReply(self._wire(job), called)
 
-    async def _plan(self, request: StartRequest) -> Planned:
+    async def _plan(self, request: StartRequest, uid: int) -> Planned:
         try:
             member, work = request.work()
         except ValueError as error:
@@ -84,7 +78,9 @@ class Jobs:
         if needs_discoveries(request.nodes, request.discovered):
             discoveries = await self._discoveries()
         with below(member, work):
-            return self._planner().plan(request.nodes, request.login, work, request, discoveries)
+            planner = self._planner()
+            job, tasks = planner.plan(request.nodes, request.login, work, request, discoveries)
+            return replace(job, uid=uid), tasks
 
     async def stop(self, caller: Caller, request: wire.StopRequest) -> wire.StopReply:
         with traced("Stop", caller, request.request_id) as called:
@@ -106,20 +102,9 @@ class Jobs:
                     try_all=bool(request.try_all),
                 )
                 key = start_key(caller.uid, request)
-                job = await self._supervisor.made_with(key)  # before the check, as in `start`
-                if job is None:
-                    await self._check_is_there(request.job_id)
-                    job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)
+                job = await self._supervisor.retry(request.job_id, plan, key, uid=caller.uid)
             _log(caller, called, job.job_id, f"retry {job.retries}")
             return wire.StartReply(self._wire(job), called)
-
-    async def _check_is_there(self, job_id: str) -> None:
-        """Raises `FilesDeleted` if somebody has removed what the job has collected: of the nodes
-        that have succeeded nothing is left, as after a call that deletes it.
-        """
-        job = await self._supervisor.find(job_id)
-        if is_gone(job, self._supervisor.directory(job.job_id)):
-            raise FilesDeleted(job.job_id)
 
     async def status(self, caller: Caller, request: wire.StatusRequest) -> wire.JobReply:
         with refusals():

@@ -7,13 +7,14 @@ Nothing else runs jobs.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
 import trio
 
+from cucmd.cases.files import is_gone
 from cucmd.config import Limits
 from cucmd.job.job import Job
 from cucmd.jobs.at_once import Holds, Places, StartKeys
@@ -42,7 +43,10 @@ from cucmd.store import EVERY_JOB, JobFilter, JobRow, StartKey, StoreFailed
 
 log = logging.getLogger(__name__)
 
-PlanRetry: TypeAlias = Callable[[Job], tuple[Job, Sequence[NodeTask | None]]]
+# A job, and the tasks of its nodes in the order of the nodes.
+Planned: TypeAlias = tuple[Job, Sequence[NodeTask | None]]
+Plan: TypeAlias = Callable[[], Awaitable[Planned]]
+PlanRetry: TypeAlias = Callable[[Job], Planned]
 
 # Characters of an id; ours have 12. No longer text is looked for in the store.
 LONGEST_ID = 64
@@ -79,26 +83,21 @@ class Supervisor:
 
     # Work
 
-    async def start(
-        self, job: Job, tasks: Sequence[NodeTask | None], key: StartKey | None = None
-    ) -> Job:
-        """Accepts a job: durable on return. If the key has made one before, gives that.
+    async def start(self, plan: Plan, key: StartKey | None = None) -> Job:
+        """Accepts the job that `plan` gives: durable on return. If the key has made one before,
+        gives that, and nothing is planned: the configuration may have lost what it needs.
 
         A caller that is cancelled meanwhile does not undo it: the job may be durable already.
-        Raises `Draining`, `AtLimit`, `KeyReused`, `StoreFailed`.
+        What `plan` raises is passed on. Raises `Draining`, `AtLimit`, `KeyReused`, `StoreFailed`.
         """
         async with self._start_keys.job_of(key) as before:
             if before is not None:
                 return await self._load(before)
+            job, tasks = await plan()
             with self._places.one(job.job_id, job.uid):
                 with trio.CancelScope(shield=True):
                     await self._services.store.add_job(job, key)
                 return self._begin(job, tasks, asked_by=job.uid)
-
-    async def made_with(self, key: StartKey | None) -> Job | None:
-        """The job of an earlier call with that key. Raises `KeyReused`, `StoreFailed`."""
-        async with self._start_keys.job_of(key) as before:
-            return None if before is None else await self._load(before)
 
     def _begin(self, job: Job, tasks: Sequence[NodeTask | None], *, asked_by: int | None) -> Job:
         """Runs a job that is durable."""
@@ -216,7 +215,8 @@ class Supervisor:
         self, job: Job, plan: PlanRetry, key: StartKey | None, uid: int | None
     ) -> Job | None:
         """None: the job has changed since it was read, since what its files cover is known now."""
-        if job.files_deleted:  # of the nodes that have succeeded nothing is left
+        # Of the nodes that have succeeded nothing is left.
+        if job.files_deleted or is_gone(job, self.directory(job.job_id)):
             raise FilesDeleted(job.job_id)
         planned, tasks = plan(job)
         with self._places.one(job.job_id, uid):

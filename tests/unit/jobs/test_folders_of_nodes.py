@@ -17,7 +17,7 @@ from cucmd.store import open_store
 from rig.asking import plan as planned_by
 from rig.inspection import manifest
 from rig.scripted_node import Target
-from rig.supervised import NOW, SupervisorHarness, statuses, supervisor_harness
+from rig.supervised import NOW, SupervisorHarness, planned, statuses, supervisor_harness
 
 LOGIN = Login("administrator", "secret")
 
@@ -36,7 +36,7 @@ async def collected(harness: SupervisorHarness, *nodes: str) -> Job:
     request = StartRequest(nodes, LOGIN, Collection(paths=("x",)))
     job, tasks = planned_by(planner, request)
     harness.behaviours = dict.fromkeys(nodes, brings_one)
-    await harness.supervisor.start(job, tasks)
+    await harness.supervisor.start(planned(job, tasks))
     return await harness.ended(job.job_id)
 
 

@@ -11,7 +11,7 @@ import trio.testing
 from cucmd.job.job import Job
 from cucmd.jobs.errors import KeyReused
 from cucmd.store import StartKey
-from rig.supervised import SupervisorHarness, hang, supervisor_harness
+from rig.supervised import SupervisorHarness, hang, planned, supervisor_harness
 
 
 def key(owner: int = 1000, name: str = "k", digest: str = "d") -> StartKey:
@@ -20,7 +20,7 @@ def key(owner: int = 1000, name: str = "k", digest: str = "d") -> StartKey:
 
 async def started(harness: SupervisorHarness, with_key: StartKey | None) -> str:
     job = harness.job("a")
-    return (await harness.supervisor.start(job, harness.tasks(job), with_key)).job_id
+    return (await harness.supervisor.start(planned(job, harness.tasks(job)), with_key)).job_id
 
 
 def locks() -> int:
