@@ -16,5 +16,16 @@
     deletion.py     deletes jobs: those named, those that a rule means, what a stop has left
     recovery.py     the jobs that a stop left unfinished or unclosed, and their files
 
+What is durable when:
+
+    the job was accepted        it is in the store (`supervisor.py`)
+    `cancel` returns            the nodes' states are in the store
+    a watcher sees a state      the state is in the store
+    a run is over               all states and files are on record, except where the daemon stops
+                                while the disk takes nothing, where the job's directory is gone,
+                                and after a defect
+After that the supervisor marks the job in the store as closed, if all is on record. A job that is
+not marked is looked at by the next start (`recovery.py`).
+
 Nothing here depends on what is done on a node. That is a function, `JobServices.work_on_node`.
 """

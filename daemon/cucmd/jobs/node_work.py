@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import trio
 
-from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, fail, failure, timed_out
+from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, failure, timed_out
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
@@ -54,31 +54,22 @@ async def saved(recorder: Recorder) -> None:
     try:
         await recorder.durable()
     except StoreFailed as error:
-        code = Code.DISK_FULL if error.disk_full else Code.INTERNAL
-        raise fail(code, f"the job's state could not be saved: {error}") from error
-
-
-async def put_on_record(filing: Filing, files: Sequence[ReceivedFile]) -> Failure | None:
-    """Why that has failed, or None. The files follow later then (`filing.py`)."""
-    try:
-        await filing.put_on_record(files)
-    except (StoreFailed, OSError) as error:
-        return not_recorded(error)
-    return None
+        raise NodeFailed(_of_store("the job's state", error)) from error
 
 
 async def filed(filing: Filing, files: Sequence[ReceivedFile]) -> None:
-    """Puts files on record. Raises `NodeFailed`."""
-    if (wrong := await put_on_record(filing, files)) is not None:
-        raise NodeFailed(wrong)
+    """Puts files on record. Raises `NodeFailed`; then they follow later (`filing.py`)."""
+    try:
+        await filing.put_on_record(files)
+    except StoreFailed as error:
+        raise NodeFailed(_of_store("the files' record", error)) from error
+    except OSError as error:
+        raise NodeFailed(_of_os_error(error)) from error
 
 
-def not_recorded(error: StoreFailed | OSError) -> Failure:
-    """The failure of a node whose files could not be put on record."""
-    if isinstance(error, OSError):
-        return _of_os_error(error)
+def _of_store(what: str, error: StoreFailed) -> Failure:
     code = Code.DISK_FULL if error.disk_full else Code.INTERNAL
-    return failure(code, f"the files' record could not be saved: {error}")
+    return failure(code, f"{what} could not be saved: {error}")
 
 
 def _of_os_error(error: OSError) -> Failure:

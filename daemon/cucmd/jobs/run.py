@@ -41,17 +41,6 @@ The state changes before the tasks end. A node that was cancelled is shown as ca
 connection closes after that, within the grace period (work that has to be ended on the node first
 may take 45 s more), and then step 3 follows, which nothing cancels. At step 4 the task finds that
 its node has ended already, and changes nothing.
-
-What is durable when
---------------------
-    the job was accepted        it is in the store (`supervisor.py`)
-    `cancel` returns            the nodes' states are in the store
-    a watcher sees a state      the state is in the store
-    `over` is set               all states and files are on record, except where the daemon stops
-                                while the disk takes nothing, where the job's directory is gone,
-                                and after a defect
-After that the supervisor marks the job in the store as closed, if `recorded`. A job that is not
-marked is looked at by the next start (`recovery.py`).
 """
 
 from __future__ import annotations
@@ -66,14 +55,14 @@ from typing import cast
 
 import trio
 
-from cucmd.failure import Code, Failure, failure, timed_out
+from cucmd.failure import Code, Failure, NodeFailed, failure, timed_out
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.jobs.errors import JobStopped
 from cucmd.jobs.filing import Filing
 from cucmd.jobs.hold_back import HoldBack
 from cucmd.jobs.manifest import Manifest
-from cucmd.jobs.node_work import Notes, do_work, filed, put_on_record, saved
+from cucmd.jobs.node_work import Notes, do_work, filed, saved
 from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
 from cucmd.jobs.recovery import RecoveredFiles, recover_files
@@ -234,7 +223,6 @@ class JobRun:
     async def _run_node(self, position: int) -> None:
         task, report = self._task(position), self._reports[position]
         ending: Notes | Failure | None = None  # None: cancelled
-        unrecorded: Failure | None = None
         self._at_work.add(position)
         try:
             with self._scopes[position]:
@@ -245,13 +233,11 @@ class JobRun:
         finally:
             self._leave(position)
             with trio.CancelScope(shield=True):
-                unrecorded = await self._record_files(position, cancelled=ending is None)
+                ending = await self._record_files(position, ending)
             self._at_work.discard(position)
             self._concurrency.release()
-        if isinstance(ending, Failure):  # it came before the failure to record
+        if ending is not None:
             self._end_node(position, ending)
-        elif ending is not None:
-            self._end_node(position, ending if unrecorded is None else unrecorded)
 
     def _leave(self, position: int) -> None:
         """Nodes that begin together wait for it no longer."""
@@ -272,15 +258,23 @@ class JobRun:
         finally:
             self._hold_back.ended(task, ending if isinstance(ending, Failure) else None)
 
-    async def _record_files(self, position: int, *, cancelled: bool) -> Failure | None:
-        """Puts the received files on record. Gives the failure if that fails."""
+    async def _record_files(
+        self, position: int, ending: Notes | Failure | None
+    ) -> Notes | Failure | None:
+        """Puts the received files on record. Gives the ending, or the failure of a node that had
+        succeeded until then.
+        """
         report = self._reports[position]
         report.at_end()
         self._show_figures(position)
         files = report.take_files()
-        if cancelled and not files:  # the job may have no directory yet
+        if ending is None and not files:  # the job may have no directory yet
             return None
-        return await put_on_record(self._filing, files)
+        try:
+            await filed(self._filing, files)
+        except NodeFailed as error:
+            return error.failure if isinstance(ending, tuple) else ending
+        return ending
 
     @property
     def recorded(self) -> bool:

@@ -27,7 +27,7 @@ from cucmd.node_name import address
 from cucmd.parsing import parse
 from cucmd.received_file import ReceivedFile
 from cucmd.work.read_back import read_back, to_read
-from cucmd.work.room import decline_before_failure, too_much
+from cucmd.work.room import decline, too_much
 from cucmd.work.run import take_snapshot
 from cucmd.work.session import answer, logged_in
 from cucmd.work.verdict import (
@@ -288,7 +288,7 @@ class FileGets:
         wrong = too_much(self._task, self._receiver, sizes.bytes)
         if wrong is None:
             return
-        await decline_before_failure(self._session, self._task.timeouts.answer)
+        await decline(self._session, self._task.timeouts.answer)
         said = f"{path}: {sizes.files} files, {sizes.bytes} bytes were announced"
         raise NodeFailed(msgspec.structs.replace(wrong, message=f"{said}, {wrong.message}"))
 

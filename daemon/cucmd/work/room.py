@@ -7,6 +7,7 @@ what comes may be a tenth of that.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import trio
 
@@ -48,26 +49,14 @@ def disk_room(task: NodeTask, receiver: Receiver) -> int | None:
         os.close(descriptor)
 
 
-async def decline(session: NodeSession, seconds: float) -> bool:
-    """Answers `n` to the `file get` that runs. Returns whether the node is at its prompt.
+async def decline(session: NodeSession, seconds: float) -> None:
+    """Answers `n` to the `file get` that runs, and waits for its end, for `seconds` at most.
 
-    A node that is not then must be given Ctrl-C: it asks for something else, or says nothing for
-    `seconds`. Raises `NodeFailed` (connection_lost).
+    Whatever the node does now, it fails: its session is closed next.
     """
     session.decline()
-    with trio.move_on_after(seconds):
+    with trio.move_on_after(seconds), suppress(NodeFailed):
         while True:
             match await session.next_event():
-                case vos.Declined() | vos.NothingMatched() | vos.FileGetDone():
-                    return True
-                case vos.Broken():
-                    return not session.busy
-    return False
-
-
-async def decline_before_failure(session: NodeSession, seconds: float) -> None:
-    """As `decline`, for a node that fails whatever it does now: its session is closed next."""
-    try:
-        await decline(session, seconds)
-    except NodeFailed:
-        pass
+                case vos.Declined() | vos.NothingMatched() | vos.FileGetDone() | vos.Broken():
+                    return
