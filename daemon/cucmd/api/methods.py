@@ -86,9 +86,10 @@ class Jobs:
         with traced("Stop", caller, request.request_id) as called:
             with refusals(caller):
                 job, running = await self._supervisor.stop_together(request.job_id)
-            _log(caller, called, job.job_id, f"captures stopped on {_nodes(running)}")
-            done = f"the captures on {_nodes(running)} end, and their files are collected"
-            message = f"job {job.job_id}: {done if running else 'no capture runs any more'}"
+            _log(caller, called, job.job_id, f"{job.kind} stopped on {_nodes(running)}")
+            done = f"the {job.kind} on {_nodes(running)} ends, and its files are collected"
+            left = done if running else f"no {job.kind} runs any more"
+            message = f"job {job.job_id}: {left}"
             return wire.StopReply(message, self._wire(job), called)
 
     async def retry(self, caller: Caller, request: wire.RetryRequest) -> wire.StartReply:

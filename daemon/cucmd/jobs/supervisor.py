@@ -17,6 +17,7 @@ import trio
 from cucmd.cases.files import is_gone
 from cucmd.config import Limits
 from cucmd.job.job import Job
+from cucmd.job.work import KINDS, kind_of
 from cucmd.jobs.at_once import Holds, Places, StartKeys
 from cucmd.jobs.errors import (
     AmbiguousJob,
@@ -178,7 +179,8 @@ class Supervisor:
         job = await self.find(prefix)
         run = await self._run_of(job.job_id)
         if not job.work.together:
-            raise CannotStop(job.job_id, f"its kind is {job.kind}; only a capture can be ended so")
+            can = " and ".join(kind_of(kind) for kind in KINDS if kind.together)
+            raise CannotStop(job.job_id, f"its kind is {job.kind}; only {can} can be ended so")
         if run is None or run.job.ended or run.together is None:
             raise CannotStop(job.job_id, "it has ended")
         if not run.together.begun:

@@ -10,8 +10,8 @@ How they begin
 The nodes begin when all that are expected are ready, and `READY_WITHIN` seconds after the first of
 them was ready at the latest. Whoever comes after that is late, and is told so.
 
-One node under two names works once: two captures would write two files of one name, and packets
-would count twice. The name that comes second is refused, whatever becomes of the first.
+One node under two names works once: both would write files of one name, and what they see would
+count twice. The name that comes second is refused, whatever becomes of the first.
 
 Everything here happens in the trio thread, and nothing waits but `begin`.
 """
