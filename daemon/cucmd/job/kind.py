@@ -1,9 +1,9 @@
 """PURE. What every kind of work says of itself: how it is asked for, what it does, what it gives.
 
-A kind has three structs in its file: a subclass of `Asked`, which is what a request has; one of
-`Kind`, which is what is planned and stored; and one of `Result`, if it gives something for a node
-beside files. Jobs, store and socket ask what stands here, and know no kind by its name. A kind that
-needs none of it says nothing.
+A kind has three structs: a subclass of `Asked`, which is what a request has, in its own file or in
+asked.py; one of `Kind`, which is what is planned and stored; and one of `Result`, if it gives
+something for a node beside files. Jobs, store and socket ask what stands here, and know no kind by
+its name. A kind that needs none of it says nothing.
 """
 
 from __future__ import annotations

@@ -7,12 +7,10 @@
     run.py          one job, from its acceptance to its last closed connection
     services.py     what every job needs of the daemon; limits for what runs at once
     together.py     what nodes share that work together: they begin at the same moment
-    node_work.py    the work on one node, and what its end means for the job
-    progress.py     what the work on one node reports to its job
+    node_work.py    the work on one node: what it reports to its job, and what its end means
     recorder.py     a job's changes, to the store and then to the watchers
     events.py       changes, numbered, to bounded subscribers
     filing.py       the received files of a job, put on record: in the store and in the manifest
-    manifest.py     the file with a line for each received file
     deletion.py     deletes jobs: those named, those that a rule means, what a stop has left
     recovery.py     the jobs that a stop left unfinished or unclosed, and their files
 

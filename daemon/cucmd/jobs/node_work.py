@@ -1,23 +1,27 @@
-"""The work on one node, and what its end means for the job: notes, or a failure.
+"""The work on one node: what it reports to its job, and what its end means, notes or a failure.
 
-Only a cancel and `Postponed` come out of here as exceptions; whatever else goes wrong on a node is
-that node's failure, and no other's.
+Only a cancel and `Postponed` come out of it as exceptions; whatever else goes wrong on a node is
+that node's failure, and no other's. Of its progress transitions are passed on at once, figures only
+when `figures` is called.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
 import trio
 
 from cucmd.failure import FULL_DISK, Code, Failure, NodeFailed, failure, timed_out
+from cucmd.job.kind import Result
+from cucmd.job.node import Node, Phase
 from cucmd.jobs.filing import Filing
-from cucmd.jobs.progress import NodeProgress
 from cucmd.jobs.recorder import Recorder
-from cucmd.node.ports import NodeTask, Postponed, Report
+from cucmd.node.ports import NodeTask, Postponed, Report, Session, UploadTarget
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed
 
@@ -26,6 +30,7 @@ log = logging.getLogger(__name__)
 Notes: TypeAlias = tuple[str, ...]
 # Does what a task says on its node, and returns what a person should read of it.
 WorkOnNode: TypeAlias = Callable[[NodeTask, Report], Awaitable[Notes]]
+ChangeNode: TypeAlias = Callable[[Callable[[Node], Node]], None]
 
 
 async def do_work(work: WorkOnNode, task: NodeTask, progress: NodeProgress) -> Notes | Failure:
@@ -79,3 +84,172 @@ def _of_os_error(error: OSError) -> Failure:
 
 def _make_folder(folder: Path) -> None:
     (folder / "files").mkdir(mode=0o750, parents=True, exist_ok=True)
+
+
+class NodeProgress:
+    """The progress of the work on one node: its `Report`, and the upload target.
+
+    `change`: applies a transition to the node, unless it has ended meanwhile.
+    `now`: the time of a transition.
+    `password`: called before the password is sent.
+    `authenticated`: called when the node has accepted the login.
+    `amend`: as `change`, also where the node has ended.
+    `saved`: returns once all changes so far are in the store.
+    `filed`: puts files on record.
+    """
+
+    def __init__(
+        self,
+        change: ChangeNode,
+        now: Callable[[], datetime],
+        amend: ChangeNode | None = None,
+        *,
+        password: Callable[[], None] = lambda: None,
+        authenticated: Callable[[], None] = lambda: None,
+        saved: Callable[[], Awaitable[None]] | None = None,
+        filed: Callable[[Sequence[ReceivedFile]], Awaitable[None]] | None = None,
+    ) -> None:
+        self._saved, self._file = saved, filed
+        self._filed: set[str] = set()  # paths
+        self._amend = amend or change
+        self._change = change
+        self._now = now
+        self.password, self.authenticated = password, authenticated
+        self._target: UploadTarget | None = None
+        self._session: Session | None = None
+        self._heard: tuple[float, datetime] | None = None  # by trio's clock, and as it is shown
+        self._all_announced = False
+        self._files_announced: int | None = None
+        self._bytes_announced: int | None = None
+        self._complete: set[str] = set()  # paths
+        self._written: list[ReceivedFile] = []  # here, not pushed: what commands have printed
+        self._taken = 0  # of these, by `take_files`
+        self._ended = False
+        self._attempt = 0
+        self._phase_began = 0.0  # by trio's clock
+        self._transfer_seconds = 0.0  # of the transfers that have ended
+        self.last_phase = Phase.CONNECT
+
+    def attempt(self, number: int) -> None:
+        now, self._attempt = self._now(), number
+        self._session, self._heard = None, (trio.current_time(), now)
+        self._change(lambda node: node.begin(now, number))
+
+    def phase(self, phase: Phase) -> None:
+        now = trio.current_time()
+        if self.last_phase is Phase.TRANSFER:
+            self._transfer_seconds += now - self._phase_began
+        self.last_phase, self._phase_began = phase, now
+        self._change(lambda node: node.enter(phase))
+
+    def clock(self, zone: str | None, ahead: float) -> None:
+        self._change(lambda node: msgspec.structs.replace(node, zone=zone, clock_ahead=ahead))
+
+    def session(self, session: Session) -> None:
+        self._session = session
+
+    def result(self, result: Result) -> None:
+        change = self._amend if result.late else self._change
+        change(lambda node: msgspec.structs.replace(node, result=result.after(node.result)))
+
+    async def saved(self) -> None:
+        if self._saved is not None:
+            await self._saved()
+
+    async def filed(self) -> None:
+        files = [file for file in self._pushed() if file.complete]
+        if self._file is not None:
+            await self._file(files)
+            self._filed.update(file.path for file in files)
+
+    def upload_target(self, target: UploadTarget) -> None:
+        self._target = target
+
+    def announced(self, files: int, size: int, *, all_of_them: bool) -> None:
+        self._files_announced, self._bytes_announced = files, size
+        self._all_announced = all_of_them
+
+    def kept(self, file: ReceivedFile) -> None:
+        self._written.append(msgspec.structs.replace(file, attempt=self._attempt))
+
+    @property
+    def written(self) -> Sequence[ReceivedFile]:
+        """Those that were kept, so far."""
+        return tuple(self._written)
+
+    def complete(self, files: Sequence[ReceivedFile]) -> None:
+        self._complete.update(file.path for file in files if file.closed)
+
+    @property
+    def refusal(self) -> Failure | None:
+        """Why the upload target refused an upload; None: it refused none."""
+        return self._target.refusal if self._target is not None else None
+
+    def at_end(self) -> None:
+        """The work has ended: from now on complete files are counted, and not closed ones."""
+        self._ended = True
+
+    def take_files(self) -> Sequence[ReceivedFile]:
+        """The files of the upload target, marked as complete or not, and those that were written;
+        without those that `filed` has put on record.
+
+        Empty at the second call.
+        """
+        pushed, self._target = self._pushed(), None
+        written, self._taken = self._written[self._taken :], len(self._written)
+        return [*(file for file in pushed if file.path not in self._filed), *written]
+
+    def _pushed(self) -> list[ReceivedFile]:
+        files = self._target.files() if self._target is not None else ()
+        return [
+            msgspec.structs.replace(
+                file, complete=file.path in self._complete, attempt=self._attempt
+            )
+            for file in files
+        ]
+
+    def figures(self, node: Node) -> Node:
+        """The node with the figures of this moment; `node` itself where nothing has changed."""
+        after = node
+        if not node.settled:
+            after = msgspec.structs.replace(node, heard_at=self._heard_at() or node.heard_at)
+        target = self._target
+        if target is None:
+            after = self._with_written(after)
+        else:
+            after = after.progress(
+                files_announced=self._files_announced,
+                bytes_announced=self._bytes_announced,
+                files_received=len(self._complete) if self._ended else target.files_received,
+                bytes_received=target.bytes_received,
+            )
+            after = msgspec.structs.replace(after, all_announced=self._all_announced)
+            if self._ended:  # not before: each difference is sent to watchers
+                after = msgspec.structs.replace(after, transfer_seconds=self._transfer_seconds)
+        return node if after == node else after
+
+    def _with_written(self, node: Node) -> Node:
+        """The figures of work that opens no upload target."""
+        if self._taken == len(self._written):
+            return node
+        return node.progress(
+            files_announced=None,
+            bytes_announced=None,
+            files_received=sum(file.complete for file in self._written),
+            bytes_received=sum(file.size for file in self._written),
+        )
+
+    def _heard_at(self) -> datetime | None:
+        """When the node was heard last. It stays the same, to the digit, while the node is silent:
+        every difference is sent to watchers.
+        """
+        if self._heard is None:
+            return None
+        last, _ = self._heard
+        if self._session is not None:
+            last = max(last, self._session.last_heard)
+        if self._target is not None:
+            last = max(last, self._target.last_activity)
+        if last > self._heard[0]:
+            self._heard = last, self._now() - timedelta(seconds=trio.current_time() - last)
+        return self._heard[1]

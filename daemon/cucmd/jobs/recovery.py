@@ -24,7 +24,7 @@ from cucmd.failure import Code, failure
 from cucmd.job.job import Job
 from cucmd.job.kind import OUTPUT
 from cucmd.job.node import Node
-from cucmd.jobs.manifest import Manifest
+from cucmd.jobs.filing import Manifest
 from cucmd.node.ports import NodeTask
 from cucmd.node_name import folder_of
 from cucmd.received_file import ReceivedFile

@@ -17,7 +17,7 @@ from cucmd.config import Limits
 from cucmd.failure import Code
 from cucmd.job.job import Job
 from cucmd.jobs import filing
-from cucmd.jobs.manifest import Manifest
+from cucmd.jobs.filing import Manifest
 from cucmd.node.ports import NodeTask, Report
 from cucmd.received_file import ReceivedFile
 from cucmd.store import Store, StoreFailed

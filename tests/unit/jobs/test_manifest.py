@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from cucmd.jobs.manifest import Manifest
+from cucmd.jobs.filing import Manifest
 from cucmd.received_file import ReceivedFile
 from cucmd.store import StoreFailed
 from rig.inspection import manifest as listed

@@ -6,7 +6,7 @@ import trio
 from msgspec.structs import replace
 
 from cucmd.job.node import Node, Phase
-from cucmd.jobs.progress import NodeProgress
+from cucmd.jobs.node_work import NodeProgress
 
 BEGAN = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 

@@ -18,7 +18,7 @@ from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs import recovery
-from cucmd.jobs.manifest import Manifest
+from cucmd.jobs.filing import Manifest
 from cucmd.jobs.recovery import recover_files
 from cucmd.node.ports import NodeTask, Report
 from cucmd.node_name import InvalidNode

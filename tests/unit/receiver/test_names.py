@@ -18,8 +18,8 @@ from cucmd.job.collect import Collect
 from cucmd.job.job import Job
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
-from cucmd.jobs.manifest import Manifest
-from cucmd.jobs.progress import NodeProgress
+from cucmd.jobs.filing import Manifest
+from cucmd.jobs.node_work import NodeProgress
 from cucmd.received_file import ReceivedFile
 from cucmd.receiver.accounting import Accounting
 from cucmd.receiver.limits import MIB, ReceiverLimits, Refused, Status
