@@ -15,7 +15,7 @@ from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.events import JobFeed
 from cucmd.jobs.services import JobServices, Locate, Slots
-from cucmd.jobs.supervisor import Plan, Planned, Supervisor, open_supervisor
+from cucmd.jobs.supervisor import Plan, PlannedJob, Supervisor, open_supervisor
 from cucmd.node.ports import Credentials, NodeTask, Report, Retry
 from cucmd.node_name import folder_of
 from cucmd.store import Store, open_store
@@ -123,7 +123,7 @@ async def supervisor_harness(
 def planned(job: Job, tasks: Sequence[NodeTask | None]) -> Plan:
     """Gives them, as a plan."""
 
-    async def plan() -> Planned:
+    async def plan() -> PlannedJob:
         await trio.lowlevel.checkpoint()
         return job, tasks
 

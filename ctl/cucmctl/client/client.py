@@ -27,7 +27,7 @@ from cucmd.job.asked import (
     Packets,
     Timeouts,
 )
-from cucmd.job.kind import Asked
+from cucmd.job.kind import AskedWork
 from cucmd.job.work import start_request
 from cucmd.protocol import jobs
 
@@ -56,7 +56,7 @@ class Client(Calls):
     def start(
         self,
         nodes: Sequence[str],
-        work: Asked | Collection | None = None,
+        work: AskedWork | Collection | None = None,
         *,
         login: Login,
         how: How | None = None,
@@ -91,7 +91,7 @@ class Client(Calls):
     def start_cluster(
         self,
         cluster: str,
-        work: Asked | Collection,
+        work: AskedWork | Collection,
         *,
         login: Login,
         how: How | None = None,
@@ -443,9 +443,9 @@ class Client(Calls):
         return self.call("Reload", {}, knowledge.ReloadReply)
 
 
-def _check_texts(what: Asked, how: How) -> None:
+def _check_texts(what: AskedWork, how: How) -> None:
     """Raises `TypeError` for one text where several are expected, and for what is no work."""
-    if not isinstance(what, Asked):
+    if not isinstance(what, AskedWork):
         raise TypeError(f"start takes a kind of work; {what!r} is none")
     several: dict[str, Sequence[str] | None] = {"discovered": how.discovered}
     if isinstance(what, Commands):

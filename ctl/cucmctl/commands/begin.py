@@ -37,7 +37,7 @@ from cucmctl.commands import lookup
 from cucmctl.commands.follow import add_reconnect, follow, report_job_goes_on, view_on
 from cucmctl.text.views import JsonLines, Silent, View
 from cucmd.job.asked import How, Login, Timeouts
-from cucmd.job.kind import Asked
+from cucmd.job.kind import AskedWork
 from cucmd.protocol.jobs import Job
 
 # The timeouts of a job that collects files, and what each is for.
@@ -225,7 +225,7 @@ def begin_on_nodes(
     arguments: argparse.Namespace,
     verb: str,
     timeouts: Iterable[str],
-    work: Asked,
+    work: AskedWork,
     *,
     check: Callable[[Client], None] = lambda client: None,
     check_early: Callable[[], None] = lambda: None,

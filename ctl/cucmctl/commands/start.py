@@ -41,7 +41,7 @@ from cucmctl.commands.begin import (
 from cucmctl.text import render
 from cucmctl.text.views import AtTheEnd
 from cucmd.job.asked import Collection, Estimate, Files, Login
-from cucmd.job.kind import Asked
+from cucmd.job.kind import AskedWork
 from cucmd.protocol.jobs import Job
 
 # The daemon's list, which would take too long to import.
@@ -175,7 +175,7 @@ def _start(arguments: argparse.Namespace) -> int:
         lookup.check_profile(client, arguments.profile)
 
     parts = arguments.only, added, arguments.written_for
-    work: Asked = Files(collection, *parts, arguments.snapshot)
+    work: AskedWork = Files(collection, *parts, arguments.snapshot)
     stay = None
     if arguments.dry_run:  # a snapshot is not taken then
         work = Estimate(collection, *parts)

@@ -54,13 +54,13 @@ def text(methods: Iterable[Method]) -> str:
     used = set(_within(part for method in methods for part in (method.request, method.reply)))
     batches = [method.batch for method in methods if method.batch is not None]
     used |= {*batches, *_within(batches)}
-    used |= set(_within(errors_of(errors)))
+    used |= set(_within(structs_of(errors)))
     known = (one for module in MODULES for one in structs_of(module))
     types = [one for one in known if one in used and one.__struct_fields__]
     pieces = [f"{HEAD}interface {jobs.INTERFACE}\n"]
     pieces += [_declared("type", one.__name__, one) for one in types]
     pieces += [_method(method) for method in methods]
-    pieces += [_declared("error", one.__name__, one) for one in errors_of(errors)]
+    pieces += [_declared("error", one.__name__, one) for one in structs_of(errors)]
     return "\n".join(pieces)
 
 
@@ -72,9 +72,6 @@ def structs_of(module: ModuleType) -> list[type[Struct]]:
         for one in declared
         if issubclass(one, Struct) and one.__module__ == module.__name__ and one.__name__[0] != "_"
     ]
-
-
-errors_of = structs_of
 
 
 def _declared(kind: str, name: str, struct: type[Struct]) -> str:

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from cucmd.job.check import Check
 from cucmd.job.discover import Discover
-from cucmd.job.kind import Asked
+from cucmd.job.kind import AskedWork
 
 
 class Collection(Struct, frozen=True):
@@ -68,7 +68,7 @@ class Timeouts(Struct, frozen=True, omit_defaults=True):
     grace: float | None = None
 
 
-class Files(Asked, frozen=True):
+class Files(AskedWork, frozen=True):
     """What to collect, and what of it. On the socket these are members of Start itself.
 
     only         names of paths of the profile, such as "sdl"; the others are left out
@@ -85,7 +85,7 @@ class Files(Asked, frozen=True):
     snapshot: bool | None = None
 
 
-class Estimate(Asked, frozen=True):
+class Estimate(AskedWork, frozen=True):
     """The nodes are asked for the sizes of what would be collected, and nothing is.
     only, added_paths and written_for are as in Start.
     """
@@ -96,7 +96,7 @@ class Estimate(Asked, frozen=True):
     written_for: str | None = None
 
 
-class Commands(Asked, frozen=True):
+class Commands(AskedWork, frozen=True):
     """Commands that only read, which are run one after the other on each node, such as "show
     status"; up to 20. timeouts.command is for each of them; else each has its own time. Only
     whole forms of a fixed list are taken, which read and change nothing; an error names those
@@ -106,7 +106,7 @@ class Commands(Asked, frozen=True):
     lines: tuple[str, ...]
 
 
-class Checks(Asked, frozen=True):
+class Checks(AskedWork, frozen=True):
     """Whether a collection from each node can be expected to work: the daemon connects, logs in,
     and runs "show status", "show version active" and "show network cluster". receiver: one
     small file is got too, which proves that the node reaches the receiver. A node fails as in
@@ -120,7 +120,7 @@ class Checks(Asked, frozen=True):
         return Check(bool(self.receiver))
 
 
-class Packets(Asked, frozen=True):
+class Packets(AskedWork, frozen=True):
     """Packets on all nodes at the same time; the files are collected. A node whose logging
     partition is nearly full is left out, since a capture there can cost it its traces; so is
     one that is not ready within 90 s of the first. host is an IPv4 address. count: packets of
@@ -140,7 +140,7 @@ class Packets(Asked, frozen=True):
     delete: bool | None = None
 
 
-class Discovery(Asked, frozen=True):
+class Discovery(AskedWork, frozen=True):
     """Which nodes the cluster has, as one node says: of nodes there is one, or a cluster of the
     configuration, which means its publisher. What was found is in the node of the job, and is
     kept as the last of that node.

@@ -1,7 +1,7 @@
 """PURE. What every kind of work says of itself: how it is asked for, what it does, what it gives.
 
-A kind has three structs: a subclass of `Asked`, which is what a request has, in its own file or in
-asked.py; one of `Kind`, which is what is planned and stored; and one of `Result`, if it gives
+A kind has three structs: a subclass of `AskedWork`, which is what a request has, in its own file or
+in asked.py; one of `Kind`, which is what is planned and stored; and one of `Result`, if it gives
 something for a node beside files. Jobs, store and socket ask what stands here, and know no kind by
 its name. A kind that needs none of it says nothing.
 """
@@ -24,7 +24,7 @@ OUTPUT = "output"
 _LONGEST_SLUG = 60
 
 
-class Asked(msgspec.Struct, frozen=True):
+class AskedWork(msgspec.Struct, frozen=True):
     """The base of what is asked for.
 
     one_node  it is about one node: of a cluster, about its publisher

@@ -24,7 +24,7 @@ from cucmd.job.capture import Capture, Captured
 from cucmd.job.check import Check, Checked
 from cucmd.job.collect import Collect, DryRun, Gap, Sizes
 from cucmd.job.discover import Discover, Found
-from cucmd.job.kind import Asked, Kind, Result
+from cucmd.job.kind import AskedWork, Kind, Result
 from cucmd.job.run import Run
 
 # What a job does on each of its nodes, as it is planned and stored. The structs are told apart by
@@ -77,13 +77,13 @@ class StartRequest(How, frozen=True):
     discovery: Discovery | None = None
     dry_run: Estimate | None = None
 
-    def work(self) -> tuple[str, Asked]:
+    def work(self) -> tuple[str, AskedWork]:
         """What is asked, and the member that has it.
 
         Raises `ValueError` unless that is one, or for a part of a collection without that: its
         arguments are the member and the reason.
         """
-        found: list[tuple[str, Asked]] = []
+        found: list[tuple[str, AskedWork]] = []
         parts = self.only, self.added_paths, self.written_for, self.snapshot
         if self.collection is not None:
             found.append(("collection", Files(self.collection, *parts)))
@@ -99,7 +99,7 @@ class StartRequest(How, frozen=True):
         return found[0]
 
 
-def start_request(nodes: tuple[str, ...], login: Login, work: Asked, how: How) -> StartRequest:
+def start_request(nodes: tuple[str, ...], login: Login, work: AskedWork, how: How) -> StartRequest:
     """The request to do that work. The inverse of `StartRequest.work`."""
     what = asdict(work) if isinstance(work, Files) else {MEMBERS[type(work)]: work}
     return StartRequest(nodes, login, **what, **asdict(how))
@@ -139,6 +139,6 @@ def _members(struct: type[Struct], base: type[T]) -> dict[type[T], str]:
 
 
 # The member of a start for each kind of work but files, whose fields are members themselves.
-MEMBERS = _members(StartRequest, Asked)
+MEMBERS = _members(StartRequest, AskedWork)
 # The member of a node for what a kind gives.
 GIVEN = _members(Given, Result)

@@ -45,9 +45,9 @@ from cucmd.store import EVERY_JOB, JobFilter, JobRow, StartKey, StoreFailed
 log = logging.getLogger(__name__)
 
 # A job, and the tasks of its nodes in the order of the nodes.
-Planned: TypeAlias = tuple[Job, Sequence[NodeTask | None]]
-Plan: TypeAlias = Callable[[], Awaitable[Planned]]
-PlanRetry: TypeAlias = Callable[[Job], Planned]
+PlannedJob: TypeAlias = tuple[Job, Sequence[NodeTask | None]]
+Plan: TypeAlias = Callable[[], Awaitable[PlannedJob]]
+PlanRetry: TypeAlias = Callable[[Job], PlannedJob]
 
 # Characters of an id; ours have 12. No longer text is looked for in the store.
 LONGEST_ID = 64

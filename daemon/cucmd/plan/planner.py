@@ -19,7 +19,7 @@ from cucmd.allowance import Allowance, Quota
 from cucmd.config import Config, CredentialRefused, InvalidValue, UnknownCredential, found
 from cucmd.job import asked
 from cucmd.job.job import Job
-from cucmd.job.kind import Asked
+from cucmd.job.kind import AskedWork
 from cucmd.job.node import Node
 from cucmd.job.timeouts import Timeouts
 from cucmd.jobs.errors import UnknownNode
@@ -56,7 +56,7 @@ class Planner:
         self,
         names: Sequence[str],
         login: asked.Login,
-        work: Asked,
+        work: AskedWork,
         how: asked.How,
         discoveries: Sequence[StoredDiscovery] = (),
     ) -> Planned:
@@ -97,7 +97,7 @@ class Planner:
     def _nodes(
         self,
         names: Sequence[str],
-        work: Asked,
+        work: AskedWork,
         how: asked.How,
         discoveries: Sequence[StoredDiscovery],
     ) -> tuple[Node, ...]:

@@ -23,7 +23,7 @@ from cucmd.job.capture import Capture
 from cucmd.job.collect import Collect, DryRun
 from cucmd.job.duration import USUAL_WRITTEN_FOR, parse_last
 from cucmd.job.job import Job
-from cucmd.job.kind import Asked
+from cucmd.job.kind import AskedWork
 from cucmd.job.run import Run
 from cucmd.job.timeouts import Timeouts
 from cucmd.job.work import Work
@@ -40,7 +40,7 @@ _RFC3339 = re.compile(
 
 
 def planned(
-    work: Asked,
+    work: AskedWork,
     config: Config,
     now: datetime,
     job_id: str,
@@ -65,7 +65,7 @@ def planned(
 
 
 @contextmanager
-def below(member: str, work: Asked) -> Iterator[None]:
+def below(member: str, work: AskedWork) -> Iterator[None]:
     """Names a wrong field of `work` by its place in the request, where `member` has it."""
     names = () if isinstance(work, asked.Files) else work.__struct_fields__
     try:

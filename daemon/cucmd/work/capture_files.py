@@ -35,7 +35,7 @@ _MOST_SAID = 100
 # Seconds that are left of the deadlines of node and job after the removal: what is complete does
 # not fail for it.
 _LEFT = 1.0
-# PacketCount beyond those that were asked for which are counted: a node may write some more.
+# Packets beyond those that were asked for which are counted: a node may write some more.
 _MORE = 1000
 # One node after the other: what is counted takes the interpreter, and the pool of threads is for
 # everybody.

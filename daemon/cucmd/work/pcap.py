@@ -32,7 +32,7 @@ _MAJOR_VERSION = 2
 # Bytes of one packet: libpcap refuses more for every kind of link but USB and D-Bus, and takes
 # this for a header that has none, or more.
 _LARGEST_PACKET = 256 * 1024
-# PacketCount after which `check` is called: on a disk that is read for each, a tenth of a second.
+# Packets after which `check` is called: on a disk that is read for each, a tenth of a second.
 _CHECKED_EVERY = 16
 
 

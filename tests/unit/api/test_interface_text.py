@@ -12,7 +12,7 @@ import pytest
 
 from cucmd.api import host_keys, knowledge, refusals
 from cucmd.api.interface import jobs_interface
-from cucmd.api.text import errors_of, made
+from cucmd.api.text import made, structs_of
 from cucmd.protocol import errors as wire_errors
 from cucmd.varlink import Interface
 from rig.interface_text import comments, errors, members, methods_and_types
@@ -35,7 +35,7 @@ def test_the_text_is_made_from_the_structs(interface: Interface) -> None:
 
 
 def test_the_text_has_each_struct_with_its_fields_in_their_order(interface: Interface) -> None:
-    ours = methods_and_types(interface) | errors(errors_of(wire_errors))
+    ours = methods_and_types(interface) | errors(structs_of(wire_errors))
     text = members(interface.description)
     assert text == ours
     for member, parts in text.items():
