@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from msgspec import convert
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from cucmd.cases.documents import moment, shown
 from cucmd.cases.exported import Opened, TarEntry
@@ -83,9 +82,9 @@ def _state(
 
 
 def summary_to_wire(job: Job | JobRow) -> wire.JobSummary:
-    row = summarise(job) if isinstance(job, Job) else job
-    summary = convert(row, wire.JobSummary, from_attributes=True)
-    detail = row.job
+    fields = asdict(summarise(job) if isinstance(job, Job) else job)
+    detail: Job | None = fields.pop("job")
+    summary = wire.JobSummary(**fields)
     if detail is None:  # its row is damaged
         return summary
     return replace(
