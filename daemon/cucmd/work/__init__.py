@@ -7,8 +7,7 @@
     run.py       running commands that only read; also at the end of a collection
     capture.py   capturing packets: together with the other nodes, until it is ended
     capture_files.py  its files: counted, and removed from the node if asked for
-    session.py   what the kinds share: to the first prompt, a plain command, an answer, back to it
-    room.py      whether what is announced fits here
+    session.py   what the kinds share: to the first prompt, an answer, back to it, room for files
     pcap.py      whether a packet capture is one, and how many packets it has
     verdict.py   PURE  what was announced against what came
     whole.py     PURE  whether a gzip, and the tar in it, is whole

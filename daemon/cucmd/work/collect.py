@@ -27,9 +27,8 @@ from cucmd.node_name import address
 from cucmd.parsing import parse
 from cucmd.received_file import ReceivedFile
 from cucmd.work.read_back import read_back, to_read
-from cucmd.work.room import decline, too_much
 from cucmd.work.run import take_snapshot
-from cucmd.work.session import answer, logged_in
+from cucmd.work.session import answer, decline, logged_in, too_much
 from cucmd.work.verdict import (
     Announced,
     judge,

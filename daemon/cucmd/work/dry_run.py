@@ -24,8 +24,7 @@ from cucmd.work.collect import (
     prepare,
     request_for,
 )
-from cucmd.work.room import disk_room, too_much
-from cucmd.work.session import back_at_prompt, logged_in
+from cucmd.work.session import back_at_prompt, disk_room, logged_in, too_much
 
 
 async def dry_run(task: NodeTask, what: DryRun, ports: Ports, report: Report) -> tuple[str, ...]:
