@@ -72,6 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ssh": set(),
     "vos": set(),
     "store": set(),
+    "worker": set(),
     "varlink": set(),
     "lab": {"ssh", "stdout"},
     **{name: {"failure"} if name == "job" else set() for name in COMMON},

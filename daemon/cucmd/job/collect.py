@@ -80,6 +80,10 @@ def _rfc3339(time: datetime | None) -> str | None:
     return time.isoformat().replace("+00:00", "Z") if time else None
 
 
+# Of one node: with a thousand nodes of a hundred paths a job would be too large for a reply.
+MOST_GAPS = 20
+
+
 class Gap(msgspec.Struct, frozen=True):
     """What is not there of the window on one path of a collection, by the time stamps in its files.
     missing: "all": no file came; "begin", "end": the files begin later, or end earlier.

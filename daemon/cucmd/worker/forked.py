@@ -1,0 +1,45 @@
+"""A process that was forked: its end of the channel to the daemon. It blocks, as is plain there."""
+
+from __future__ import annotations
+
+import socket
+from typing import TypeVar
+
+import msgspec
+
+from cucmd.worker.frames import decoded, framed, length_of
+
+T = TypeVar("T")
+
+
+class DaemonGone(Exception):
+    """The daemon has closed the channel: it wants nothing more."""
+
+
+class Channel:
+    """Raises `DaemonGone` throughout."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+
+    def send(self, frame: msgspec.Struct) -> None:
+        try:
+            self._socket.sendall(framed(frame))
+        except OSError as error:
+            raise DaemonGone from error
+
+    def receive(self, decoder: msgspec.msgpack.Decoder[T]) -> T:
+        """Raises `WrongFrame`: the daemon is of another version."""
+        return decoded(decoder, self._take(length_of(self._take(4))))
+
+    def _take(self, size: int) -> bytes:
+        taken = bytearray()
+        while len(taken) < size:
+            try:
+                piece = self._socket.recv(size - len(taken))
+            except OSError as error:
+                raise DaemonGone from error
+            if not piece:
+                raise DaemonGone
+            taken += piece
+        return bytes(taken)

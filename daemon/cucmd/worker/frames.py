@@ -1,0 +1,145 @@
+"""PURE. What the daemon, the first process and those that it forks say to each other.
+
+With the first process a frame is one packet of a SOCK_SEQPACKET socket, with a descriptor where its
+struct says so. On a channel it is four bytes with its length and then so many, at most `MOST`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from cucmd.job.collect import Covered
+
+# Bytes of one frame of a channel: a page of 1,000 files with long names is 700 KB.
+MOST = 1024 * 1024
+# Bytes of one frame with the first process.
+MOST_PACKET = 16 * 1024
+
+T = TypeVar("T")
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kernel allows one process. Bytes and seconds; a file size of 0: it writes nothing.
+
+    Of the processor time the process is told at `seconds`, and it is killed soon after that.
+    """
+
+    memory: int
+    seconds: int
+    file_size: int = 0
+    descriptors: int = 64
+    processes: int = 0
+
+
+class Fork(msgspec.Struct, frozen=True, tag=True):
+    """To the first process, with its end of the channel: fork one that does `role`.
+
+    folder: below which it may read, and write where `writes`. Answered by `Forked` or `CannotFork`.
+    """
+
+    number: int
+    role: str
+    folder: str
+    limits: Limits
+    writes: bool = False
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The first process has imported everything. confined: by Landlock."""
+
+    confined: bool
+
+
+class Forked(msgspec.Struct, frozen=True, tag=True):
+    """With the pidfd of the process."""
+
+    number: int
+
+
+class CannotFork(msgspec.Struct, frozen=True, tag=True):
+    number: int
+    why: str
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """It has ended: with an exit code, or -N by signal N. seconds: of the processor."""
+
+    number: int
+    code: int
+    seconds: float
+
+
+# What a process that reads the traces of one node is told, and what it says
+
+
+class ReadTraces(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """First. What `TracesRead` is to say, of the files whose pages follow.
+
+    directory: of the job, below which the files are.
+    by: no stamp is later, by the node's clock. zone: its name; None: not known. ahead: of our
+    clock, in seconds.
+    paths: of the collection. longer: of each, with which `written_for` the node would be asked for
+    later files; None: there are none. asked: whether the node was asked for every path.
+    """
+
+    directory: str
+    by: datetime
+    zone: str | None
+    ahead: float
+    since: datetime | None
+    until: datetime | None
+    paths: tuple[str, ...]
+    longer: tuple[str | None, ...]
+    recurs: bool
+    asked: bool
+
+
+class TracePage(msgspec.Struct, frozen=True, tag=True):
+    """files: (path below the directory of the job, name on the node). An empty page is the last."""
+
+    files: tuple[tuple[str, str], ...]
+
+
+class TracesRead(msgspec.Struct, frozen=True, tag=True):
+    covered: Covered
+
+
+FromFirst = Ready | Forked | CannotFork | Ended
+
+
+class WrongFrame(Exception):
+    """The bytes are no frame that is expected: too long, or something else."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def packet(frame: msgspec.Struct) -> bytes:
+    return _encoder.encode(frame)
+
+
+def framed(frame: msgspec.Struct) -> bytes:
+    """For a channel. Raises `WrongFrame` where it is too long."""
+    content = _encoder.encode(frame)
+    return len(content).to_bytes(4) + content if len(content) <= MOST else _too_long(len(content))
+
+
+def length_of(head: bytes) -> int:
+    """Of the frame that begins with these four bytes. Raises `WrongFrame`."""
+    length = int.from_bytes(head)
+    return length if length <= MOST else int(_too_long(length))
+
+
+def decoded(decoder: msgspec.msgpack.Decoder[T], content: bytes) -> T:
+    """Raises `WrongFrame`."""
+    try:
+        return decoder.decode(content)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise WrongFrame(str(error)) from error
+
+
+def _too_long(length: int) -> bytes:
+    raise WrongFrame(f"a frame of {length} bytes; at most {MOST}")

@@ -1,0 +1,310 @@
+"""The daemon's side: keeps the first process, and has one forked for each piece of work."""
+
+from __future__ import annotations
+
+import array
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from cucmd.worker.first import OUT_OF_MEMORY
+from cucmd.worker.frames import (
+    MOST_PACKET,
+    CannotFork,
+    Ended,
+    Fork,
+    Forked,
+    FromFirst,
+    Limits,
+    Ready,
+    WrongFrame,
+    decoded,
+    framed,
+    length_of,
+    packet,
+)
+
+# Seconds between the end of the first process and its next start.
+AGAIN = 1.0
+# Seconds in which it answers; a fork takes a millisecond, and its start half a second.
+_ANSWERS = 20.0
+# Seconds for the kernel to end a process that is killed, and to say why one has ended.
+_ENDS = 1.0
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class How(StrEnum):
+    """How a process has ended before its work was done."""
+
+    LOST = "lost"  # it was killed, or the first process has ended: nothing is known of the work
+    TIME = "time"  # more than its processor time
+    MEMORY = "memory"
+    WRONG = "wrong"  # what it sent is no answer, or a defect has ended it
+
+
+class WorkerEnded(Exception):
+    """A process has ended before its work was done."""
+
+    def __init__(self, how: How, why: str) -> None:
+        super().__init__(why)
+        self.how = how
+
+
+class _Asked:
+    """A process that was asked for. `answer`: its pidfd, or why there is none."""
+
+    def __init__(self) -> None:
+        self.answered = trio.Event()
+        self.answer: int | str = ""
+        self.ended = trio.Event()
+        self.end: Ended | None = None
+
+
+@asynccontextmanager
+async def open_workers(
+    folder: Path, roles: Mapping[str, str], *, more_modules: str = ""
+) -> AsyncIterator[Workers]:
+    """The first process runs while the body does. Does not wait until it is ready.
+
+    more_modules: where roles are that are not installed, as those of a test.
+    """
+    environ = {"PATH": os.environ.get("PATH", os.defpath)}
+    if more_modules:
+        environ["PYTHONPATH"] = more_modules
+    workers = Workers(folder, roles, environ)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(workers.run)
+        yield workers
+        nursery.cancel_scope.cancel()
+
+
+class Workers:
+    """Made by `open_workers`.
+
+    folder: below which files may be written. roles: name -> "module:function".
+    confined: whether the kernel confines them; None: not known yet.
+    """
+
+    def __init__(self, folder: Path, roles: Mapping[str, str], environ: Mapping[str, str]) -> None:
+        self.confined: bool | None = None
+        self._folder = folder
+        self._roles = roles
+        self._environ = environ
+        self._numbers = count(1)
+        self._asked: dict[int, _Asked] = {}
+        self._control: trio.socket.SocketType | None = None
+        self._ready = trio.Event()
+        self._stuck = trio.Event()
+        self._decoder = msgspec.msgpack.Decoder(FromFirst)
+
+    async def run(self) -> None:
+        """Starts it again whenever it has ended."""
+        while True:
+            try:
+                opened = _first_process(self._folder, self._roles, self._environ)
+                async with opened as (process, control):
+                    self._control = control
+                    await self._listen(process, control)
+            finally:
+                self._lose_all()
+            _log.error("the process that others are forked from has ended; it is started again")
+            await trio.sleep(AGAIN)
+
+    async def _listen(
+        self,
+        process: subprocess.Popen[bytes],
+        control: trio.socket.SocketType,
+    ) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def end_when_stuck() -> None:
+                await self._stuck.wait()
+                _log.error("the process that others are forked from does not answer: it is killed")
+                process.kill()
+
+            nursery.start_soon(end_when_stuck)
+            with suppress(OSError, WrongFrame):
+                while await self._take(control):
+                    pass
+            nursery.cancel_scope.cancel()
+
+    async def _take(self, control: trio.socket.SocketType) -> bool:
+        content, ancillary, _, _ = await control.recvmsg(MOST_PACKET, socket.CMSG_SPACE(4))
+        descriptors = [fd for _, _, data in ancillary for fd in array.array("i", data)]
+        match decoded(self._decoder, content) if content else None:
+            case Ready(confined):
+                self.confined = confined
+                self._ready.set()
+            case Forked(number):
+                self._answer(number, *descriptors)
+            case CannotFork(number, why):
+                self._answer(number, why)
+            case Ended(number) as end:
+                if (asked := self._asked.pop(number, None)) is not None:
+                    asked.end = end
+                    asked.ended.set()
+            case None:
+                return False
+        return True
+
+    def _answer(self, number: int, answer: int | str) -> None:
+        asked = self._asked.get(number)
+        if asked is not None and not asked.answered.is_set():
+            asked.answer = answer
+            asked.answered.set()
+        elif isinstance(answer, int):  # who has asked for it wants it no more
+            _kill(answer)
+            os.close(answer)
+
+    def _lose_all(self) -> None:
+        self._control = None
+        self._stuck = trio.Event()
+        if self._ready.is_set():  # else there may be some that wait for the next one
+            self._ready = trio.Event()
+        lost, self._asked = self._asked, {}
+        for asked in lost.values():
+            if not asked.answered.is_set():
+                asked.answer = "the process that it was to be forked from has ended"
+                asked.answered.set()
+            asked.ended.set()
+
+    @asynccontextmanager
+    async def forked(
+        self, role: str, folder: Path, limits: Limits, *, writes: bool = False
+    ) -> AsyncIterator[Worker]:
+        """A process that does `role` while the body runs. It is killed at the end of the body.
+
+        Raises `WorkerEnded`, as all methods of the worker do.
+        """
+        number, asked = next(self._numbers), _Asked()
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                await self._ask(Fork(number, role, str(folder), limits, writes), asked, theirs)
+            if isinstance(asked.answer, str):
+                raise WorkerEnded(How.LOST, asked.answer)
+            pidfd = asked.answer
+            ours.setblocking(False)
+            try:
+                stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+                yield Worker(stream, asked, limits.seconds)
+            finally:
+                _kill(pidfd)
+                with trio.move_on_after(_ENDS, shield=True):
+                    await trio.lowlevel.wait_readable(pidfd)
+                os.close(pidfd)
+
+    async def _ask(self, fork: Fork, asked: _Asked, channel: socket.socket) -> None:
+        with trio.move_on_after(_ANSWERS) as patience:
+            await self._ready.wait()
+            assert self._control is not None
+            self._asked[fork.number] = asked
+            try:
+                rights = array.array("i", [channel.fileno()])
+                message = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+                await self._control.sendmsg([packet(fork)], message)
+                await asked.answered.wait()
+            except OSError:
+                await asked.answered.wait()  # its end is on its way
+            finally:
+                if not asked.answered.is_set():
+                    self._asked.pop(fork.number, None)
+        if patience.cancelled_caught:
+            self._stuck.set()
+            raise WorkerEnded(How.LOST, f"no process could be had within {_ANSWERS:g} s")
+
+
+class Worker:
+    """A process that was forked, as the daemon talks to it. Raises `WorkerEnded` throughout."""
+
+    def __init__(self, channel: trio.SocketStream, asked: _Asked, seconds: int) -> None:
+        self._channel = channel
+        self._asked = asked
+        self._seconds = seconds
+        self._came = bytearray()
+
+    async def send(self, frame: msgspec.Struct) -> None:
+        try:
+            await self._channel.send_all(framed(frame))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise await self._ended() from None
+
+    async def receive(self, decoder: msgspec.msgpack.Decoder[T]) -> T:
+        try:
+            return decoded(decoder, await self._take(length_of(await self._take(4))))
+        except WrongFrame as error:
+            raise WorkerEnded(How.WRONG, str(error)) from error
+
+    async def _take(self, size: int) -> bytes:
+        while len(self._came) < size:
+            try:
+                piece = await self._channel.receive_some(64 * 1024)
+            except trio.BrokenResourceError:
+                piece = b""
+            if not piece:
+                raise await self._ended()
+            self._came += piece
+        taken = bytes(self._came[:size])
+        del self._came[:size]
+        return taken
+
+    async def _ended(self) -> WorkerEnded:
+        with trio.move_on_after(_ENDS):
+            await self._asked.ended.wait()
+        end = self._asked.end
+        told = end is not None and end.code == -signal.SIGXCPU
+        if told or (end is not None and end.seconds > self._seconds):
+            return WorkerEnded(How.TIME, f"it took more than {self._seconds} s of the processor")
+        if end is not None and end.code == OUT_OF_MEMORY:
+            return WorkerEnded(How.MEMORY, "it took more than its memory")
+        if end is None or end.code in (0, -signal.SIGKILL, -signal.SIGTERM):
+            return WorkerEnded(How.LOST, "its process was ended")
+        return WorkerEnded(How.WRONG, f"its process has failed ({end.code})")
+
+
+def _kill(pidfd: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+@asynccontextmanager
+async def _first_process(
+    folder: Path, roles: Mapping[str, str], environ: Mapping[str, str]
+) -> AsyncIterator[tuple[subprocess.Popen[bytes], trio.socket.SocketType]]:
+    """Started by exec, since a fork of the daemon would have its passwords. Killed at the end."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            number = theirs.fileno()
+            named = [f"{name}={where}" for name, where in roles.items()]
+            command = (sys.executable, "-P", "-s", "-m", "cucmd.worker.first")
+            # In this thread: the end of the thread that has started it would end it.
+            process = subprocess.Popen(  # noqa: ASYNC220
+                [*command, str(number), str(os.getpid()), str(folder), *named],
+                pass_fds=[number],
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        ours.setblocking(False)
+        try:
+            yield process, trio.socket.from_stdlib_socket(ours)
+        finally:
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(process.wait)

@@ -1,0 +1,170 @@
+"""Processes for bytes that others have made: what they cannot do, and how they end."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+
+from cucmd.worker.frames import MOST, Limits, WrongFrame
+from cucmd.worker.workers import How, WorkerEnded, Workers, open_workers
+from rig.process import Child
+from rig.quiet import wait_until
+from rig.worker_roles import Words
+
+LIMITS = Limits(memory=512 * 1024**2, seconds=1)
+ANSWER = msgspec.msgpack.Decoder(Words)
+
+
+@pytest.fixture
+async def workers(tmp_path: Path) -> AsyncIterator[Workers]:
+    for name in ("jobs/this", "jobs/other"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").write_text("of a job")
+    (tmp_path / "known_hosts").write_text("of the daemon")
+    roles = {"obey": "rig.worker_roles:obey"}
+    tests = str(Path(__file__).parents[1])
+    async with open_workers(tmp_path / "jobs", roles, more_modules=tests) as opened:
+        yield opened
+
+
+async def told(workers: Workers, folder: Path, words: str, *, writes: bool = False) -> str:
+    async with workers.forked("obey", folder / "jobs/this", LIMITS, writes=writes) as worker:
+        await worker.send(Words(words))
+        return (await worker.receive(ANSWER)).text
+
+
+def processes() -> list[int]:
+    """Those that this one has started, and all below them."""
+
+    class This(Child):
+        def __init__(self) -> None:
+            self.pid = os.getpid()
+
+    return This().tree()[1:]
+
+
+def first_process() -> int:
+    return processes()[0]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    await trio.to_thread.run_sync(wait_until, condition)
+
+
+async def test_it_does_what_it_is_forked_for(workers: Workers, tmp_path: Path) -> None:
+    assert await told(workers, tmp_path, "say hello") == "hello"
+    assert workers.confined
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("read {folder}/jobs/this/file", "of a job"),
+        ("read {folder}/jobs/other/file", "PermissionError"),
+        ("read {folder}/known_hosts", "PermissionError"),
+        ("list {folder}", "PermissionError"),
+        ("read /etc/passwd", "PermissionError"),
+        ("write {folder}/jobs/this/new", "PermissionError"),
+        ("write {folder}/new", "PermissionError"),
+        ("connect", "PermissionError"),
+        ("daemon {pid}", "PermissionError"),
+        ("environ", "LC_CTYPE PATH PYTHONPATH"),
+        ("terminate", "done"),
+    ],
+)
+async def test_what_it_may_and_may_not(
+    workers: Workers, tmp_path: Path, words: str, answer: str
+) -> None:
+    said = await told(workers, tmp_path, words.format(folder=tmp_path, pid=os.getpid()))
+    assert said == answer
+
+
+async def test_one_that_writes_does_so_in_its_folder_alone(
+    workers: Workers, tmp_path: Path
+) -> None:
+    limits = Limits(memory=LIMITS.memory, seconds=1, file_size=100)
+    async with workers.forked("obey", tmp_path / "jobs/this", limits, writes=True) as worker:
+        await worker.send(Words(f"write {tmp_path}/jobs/this/new"))
+        assert (await worker.receive(ANSWER)).text == "1"
+    said = await told(workers, tmp_path, f"write {tmp_path}/jobs/other/new", writes=True)
+    assert said == "PermissionError"
+
+
+@pytest.mark.parametrize(
+    ("words", "how"),
+    [
+        ("spin", How.TIME),
+        ("pattern", How.TIME),
+        ("take 1000000000", How.MEMORY),
+        ("fail", How.WRONG),
+        ("leave 3", How.WRONG),
+        ("leave 0", How.LOST),
+        ("nonsense", How.WRONG),
+    ],
+)
+async def test_how_it_ended_is_known(
+    workers: Workers, tmp_path: Path, words: str, how: How
+) -> None:
+    with trio.fail_after(60), pytest.raises(WorkerEnded) as ended:
+        await told(workers, tmp_path, words)
+    assert ended.value.how is how
+
+
+@pytest.mark.parametrize("words", ["spin", "pattern", "stop"])
+async def test_a_cancel_kills_it_whatever_it_does(
+    workers: Workers, tmp_path: Path, words: str
+) -> None:
+    limits = Limits(memory=LIMITS.memory, seconds=1000)
+    with trio.move_on_after(0.5):
+        async with workers.forked("obey", tmp_path / "jobs/this", limits) as worker:
+            await worker.send(Words(words))
+            await worker.receive(ANSWER)
+    await until(lambda: processes() == [first_process()])
+
+
+async def test_those_that_were_forked_end_with_the_first_which_is_started_again(
+    workers: Workers, tmp_path: Path
+) -> None:
+    async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
+        os.kill(first_process(), signal.SIGKILL)
+        with pytest.raises(WorkerEnded) as ended:
+            await worker.receive(ANSWER)
+    assert ended.value.how is How.LOST
+    assert await told(workers, tmp_path, "say again") == "again"
+
+
+async def test_a_first_process_that_does_not_answer_is_killed(
+    workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await told(workers, tmp_path, "say hello") == "hello"
+    os.kill(stopped := first_process(), signal.SIGSTOP)
+    monkeypatch.setattr("cucmd.worker.workers._ANSWERS", 0.2)
+    with pytest.raises(WorkerEnded):
+        await told(workers, tmp_path, "say hello")
+    monkeypatch.undo()
+    await until(lambda: stopped not in processes())
+    assert await told(workers, tmp_path, "say again") == "again"
+
+
+async def test_no_descriptor_is_left(workers: Workers, tmp_path: Path) -> None:
+    await told(workers, tmp_path, "say hello")
+    await until(lambda: processes() == [first_process()])  # the first has taken note of its end
+    before, first = os.listdir("/proc/self/fd"), f"/proc/{first_process()}/fd"
+    theirs = os.listdir(first)
+    for words in ("say hello", "fail", "leave 3") * 5:
+        try:
+            await told(workers, tmp_path, words)
+        except WorkerEnded:
+            pass
+    await until(lambda: os.listdir(first) == theirs)
+    assert os.listdir("/proc/self/fd") == before
+
+
+async def test_a_frame_that_is_too_long_is_not_sent(workers: Workers, tmp_path: Path) -> None:
+    async with workers.forked("obey", tmp_path / "jobs/this", LIMITS) as worker:
+        with pytest.raises(WrongFrame):
+            await worker.send(Words("x" * MOST))
